@@ -15,3 +15,5 @@
 
 pub mod settings;
 
+pub mod wire;
+

@@ -1,0 +1,266 @@
+//! Decided once: how a session ended -> close code; why a request is refused -> HTTP status.
+//!
+//! Codes: RFC 6455 section 7.4.1 and docs/protocol.md section 10.
+
+use std::fmt;
+
+/// Why a session ended. The one vocabulary of endings: close code, log line and metric label come from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client sent Close; the code it gave, if any.
+    ClientClosed(Option<u16>),
+    /// The client's connection broke without a Close.
+    ClientLost(String),
+    /// The client answered no ping in time.
+    ClientSilent,
+    /// The client broke RFC 6455 (1002).
+    BadFrame(&'static str),
+    /// A text frame was not UTF-8 (1007).
+    BadText,
+    /// A message over the limit (1009).
+    TooBig,
+    /// The client broke `wsbridge.v1` (4400).
+    BadMessage(String),
+    /// The target ended its side and everything was delivered.
+    TargetEnded,
+    /// The target broke: reset, I/O error.
+    TargetFailed(String),
+    /// The target could not be opened.
+    TargetUnreachable(String),
+    /// The daemon stops.
+    Stopping,
+    /// The daemon restarts and will be back.
+    Restarting,
+    /// Something of ours broke.
+    Internal(String),
+    /// The login ended or was none.
+    NotAuthenticated,
+    /// The right was withdrawn.
+    Withdrawn,
+    /// The endpoint is unknown or was removed.
+    Removed,
+    /// No `open` in time.
+    NotOpened,
+    /// The endpoint is exclusive and in use; who holds it.
+    Busy(String),
+    /// The session went on, on another socket.
+    Superseded,
+    /// An administrator ended it.
+    Disconnected,
+    /// An observer fell out of the tape; bytes it missed.
+    TooSlow(u64),
+    /// A limit of connections or rate; seconds to wait.
+    Limited(u32),
+    /// Nothing was sent either way for the endpoint's idle limit.
+    Idle,
+}
+
+impl Ended {
+    /// The close code to send, or `None` where there is nobody to send it to.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::ClientLost(_) => None,
+            // RFC 6455 section 5.5.1: the answer usually echoes the code received.
+            Self::ClientClosed(code) => Some(code.unwrap_or(1000)),
+            Self::TargetEnded => Some(1000),
+            Self::Stopping => Some(1001),
+            Self::BadFrame(_) => Some(1002),
+            Self::BadText => Some(1007),
+            Self::TooBig => Some(1009),
+            Self::TargetFailed(_) | Self::Internal(_) => Some(1011),
+            Self::BadMessage(_) => Some(4400),
+            Self::NotAuthenticated => Some(4401),
+            Self::Withdrawn => Some(4403),
+            Self::Removed => Some(4404),
+            Self::ClientSilent | Self::NotOpened => Some(4408),
+            Self::Busy(_) => Some(4409),
+            Self::Superseded => Some(4410),
+            Self::Disconnected => Some(4412),
+            Self::TooSlow(_) => Some(4413),
+            Self::Restarting => Some(4420),
+            Self::Limited(_) => Some(4429),
+            Self::Idle => Some(4440),
+            Self::TargetUnreachable(_) => Some(4450),
+        }
+    }
+
+    /// The word of this ending in metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::ClientClosed(_) => "client_closed",
+            Self::ClientLost(_) => "client_lost",
+            Self::ClientSilent => "client_silent",
+            Self::BadFrame(_) => "bad_frame",
+            Self::BadText => "bad_text",
+            Self::TooBig => "too_big",
+            Self::BadMessage(_) => "bad_message",
+            Self::TargetEnded => "target_ended",
+            Self::TargetFailed(_) => "target_failed",
+            Self::TargetUnreachable(_) => "target_unreachable",
+            Self::Stopping => "stopping",
+            Self::Restarting => "restarting",
+            Self::Internal(_) => "internal",
+            Self::NotAuthenticated => "not_authenticated",
+            Self::Withdrawn => "withdrawn",
+            Self::Removed => "removed",
+            Self::NotOpened => "not_opened",
+            Self::Busy(_) => "busy",
+            Self::Superseded => "superseded",
+            Self::Disconnected => "disconnected",
+            Self::TooSlow(_) => "too_slow",
+            Self::Limited(_) => "limited",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    /// The reason, for people and for the Close frame (cut to 123 bytes there).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientClosed(_) => f.write_str("closed by the client"),
+            Self::ClientLost(why) => write!(f, "connection to the client lost: {why}"),
+            Self::ClientSilent => f.write_str("no answer to pings"),
+            Self::BadFrame(why) => write!(f, "protocol error: {why}"),
+            Self::BadText => f.write_str("text frame is not UTF-8"),
+            Self::TooBig => f.write_str("message too big"),
+            Self::BadMessage(why) => write!(f, "bad message: {why}"),
+            Self::TargetEnded => f.write_str("the device closed the connection"),
+            Self::TargetFailed(why) => write!(f, "the device failed: {why}"),
+            Self::TargetUnreachable(why) => write!(f, "the device cannot be reached: {why}"),
+            Self::Stopping => f.write_str("the gateway is stopping"),
+            Self::Restarting => f.write_str("the gateway is restarting"),
+            Self::Internal(why) => write!(f, "internal error: {why}"),
+            Self::NotAuthenticated => f.write_str("not signed in"),
+            Self::Withdrawn => f.write_str("the right to this endpoint was withdrawn"),
+            Self::Removed => f.write_str("no such endpoint"),
+            Self::NotOpened => f.write_str("no open in time"),
+            Self::Busy(holder) => write!(f, "in use by {holder}"),
+            Self::Superseded => f.write_str("resumed on another connection"),
+            Self::Disconnected => f.write_str("disconnected by an administrator"),
+            Self::TooSlow(missed) => write!(f, "too slow: {missed} bytes missed"),
+            Self::Limited(seconds) => write!(f, "too many; try again in {seconds} s"),
+            Self::Idle => f.write_str("idle for too long"),
+        }
+    }
+}
+
+/// Why a request was refused before it became anything: limits, Host, Origin, credentials, rights, endpoint, dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head breaks RFC 9112 or our stricter reading of it.
+    BadRequest(&'static str),
+    /// The request line is over its limit.
+    UriTooLong,
+    /// The head is over its limit.
+    HeadTooLarge,
+    /// The head did not come in time.
+    Timeout,
+    /// Too many connections, or too many wrong credentials; seconds to wait.
+    TooMany(u32),
+    /// Not our host.
+    Misdirected,
+    /// Not an allowed Origin.
+    Origin,
+    /// No or wrong credentials.
+    Unauthorized,
+    /// No right, or (to those without a right) no such endpoint.
+    Forbidden,
+    /// No such page or endpoint.
+    NotFound,
+    /// The page does not know this method.
+    Method,
+    /// Another WebSocket version than 13.
+    Version,
+    /// A page for upgrades only.
+    NotUpgrade,
+    /// The body is over its limit.
+    BodyTooLarge,
+    /// The body is not JSON.
+    MediaType,
+    /// The endpoint is in use; who holds it.
+    Busy(String),
+    /// The target refused or could not be found.
+    Unreachable(String),
+    /// The target did not answer in time.
+    TargetTimeout(String),
+    /// The device is not there.
+    TargetAbsent(String),
+}
+
+impl Refusal {
+    /// The HTTP status (RFC 9110; 421 for a wrong Host, 426 with `Sec-WebSocket-Version: 13`).
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BadRequest(_) => 400,
+            Self::Unauthorized => 401,
+            Self::Origin | Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Method => 405,
+            Self::Timeout => 408,
+            Self::Busy(_) => 409,
+            Self::BodyTooLarge => 413,
+            Self::UriTooLong => 414,
+            Self::MediaType => 415,
+            Self::Misdirected => 421,
+            Self::Version | Self::NotUpgrade => 426,
+            Self::TooMany(_) => 429,
+            Self::HeadTooLarge => 431,
+            Self::Unreachable(_) => 502,
+            Self::TargetAbsent(_) => 503,
+            Self::TargetTimeout(_) => 504,
+        }
+    }
+
+    /// The word of this refusal in metrics and logs.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Timeout => "timeout",
+            Self::TooMany(_) => "too_many",
+            Self::Misdirected => "host",
+            Self::Origin => "origin",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Method => "method",
+            Self::Version => "version",
+            Self::NotUpgrade => "not_upgrade",
+            Self::BodyTooLarge => "body_too_large",
+            Self::MediaType => "media_type",
+            Self::Busy(_) => "busy",
+            Self::Unreachable(_) => "unreachable",
+            Self::TargetTimeout(_) => "target_timeout",
+            Self::TargetAbsent(_) => "target_absent",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// One sentence for the body of the response: what is wrong and what to do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadRequest(why) => write!(f, "bad request: {why}"),
+            Self::UriTooLong => f.write_str("request line over 2 KiB"),
+            Self::HeadTooLarge => f.write_str("headers over 8 KiB or 64 fields"),
+            Self::Timeout => f.write_str("the request did not come in time"),
+            Self::TooMany(seconds) => write!(f, "too many; try again in {seconds} s"),
+            Self::Misdirected => f.write_str("this gateway does not go by that name; add it to `hosts:`"),
+            Self::Origin => f.write_str("this page's origin is not allowed; add it to `origins:`"),
+            Self::Unauthorized => f.write_str("sign in, or send a valid token"),
+            Self::Forbidden => f.write_str("not allowed"),
+            Self::NotFound => f.write_str("nothing here by that name"),
+            Self::Method => f.write_str("method not allowed"),
+            Self::Version => f.write_str("only WebSocket version 13 is spoken here"),
+            Self::NotUpgrade => f.write_str("this address speaks WebSocket"),
+            Self::BodyTooLarge => f.write_str("the body is too large"),
+            Self::MediaType => f.write_str("send application/json"),
+            Self::Busy(holder) => write!(f, "in use by {holder}"),
+            Self::Unreachable(why) | Self::TargetTimeout(why) | Self::TargetAbsent(why) => {
+                write!(f, "the device cannot be reached: {why}")
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The strict check of an HTTP/1.1 request head, before a lenient parser sees it.
+//!
+//! RFC 9112 leaves a server room to be lenient; every such room is one where two parsers may read one request
+//! differently. Here there is none: lines end in CRLF, fields that steer us come once, and no body comes in chunks.
+
+use super::close::Refusal;
+
+/// Longest request line, in bytes without its CRLF.
+pub const REQUEST_LINE_MAX: usize = 2048;
+
+/// Longest header section, in bytes with all its CRLFs, the empty line's too.
+pub const HEADERS_MAX: usize = 8192;
+
+/// Most fields.
+pub const FIELDS_MAX: usize = 64;
+
+/// Longest head that [`scan`] takes; a buffer of this size is never too small.
+pub const HEAD_MAX: usize = REQUEST_LINE_MAX + 2 + HEADERS_MAX;
+
+/// What the head of a good request says to whoever reads on behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its bytes, the empty line included; what follows is the body, or early data of an upgraded connection.
+    pub len: usize,
+    /// It asks for a WebSocket (RFC 6455 section 4.2.1, points 3 and 4): `Upgrade: websocket`, `Connection: upgrade`.
+    pub upgrade: bool,
+    /// Bytes of body that follow (Content-Length).
+    pub body: u64,
+}
+
+/// Checks the head at the front of `buf`: `None` while it is not complete, refused as soon as nothing could mend it.
+/// However it comes in pieces, the result is the same.
+pub fn scan(buf: &[u8]) -> Result<Option<Head>, Refusal> {
+    match buf {
+        [] | [0x16] => return Ok(None),
+        // A TLS record (RFC 8446 section 5.1) that would hold a ClientHello.
+        [0x16, 0x03, ..] => {
+            return Err(bad("this is a plain HTTP port: use http:// or ws://, or set `tls:` for it"));
+        }
+        _ => {}
+    }
+    let Some((request, mut rest)) = line(buf, REQUEST_LINE_MAX, Refusal::UriTooLong)? else {
+        return Ok(None);
+    };
+    check_request_line(request)?;
+    let mut fields = Fields::default();
+    let mut free = HEADERS_MAX;
+    loop {
+        let Some((field, behind)) = line(rest, free - 2, Refusal::HeadTooLarge)? else {
+            return Ok(None);
+        };
+        rest = behind;
+        if field.is_empty() {
+            return fields.head(buf.len() - rest.len()).map(Some);
+        }
+        free -= field.len() + 2;
+        if free < 2 {
+            return Err(Refusal::HeadTooLarge);
+        }
+        fields.take(field)?;
+    }
+}
+
+fn bad(why: &'static str) -> Refusal {
+    Refusal::BadRequest(why)
+}
+
+/// A line and what follows it.
+type Line<'a> = (&'a [u8], &'a [u8]);
+
+/// The next line, without its CRLF, and what follows; `None` if it is not complete.
+fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<Line<'_>>, Refusal> {
+    let end = buf.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t');
+    if end.unwrap_or(buf.len()) > limit {
+        return Err(too_long);
+    }
+    let Some((line, behind)) = end.and_then(|end| buf.split_at_checked(end)) else { return Ok(None) };
+    match behind {
+        [b'\r', b'\n', rest @ ..] => Ok(Some((line, rest))),
+        [b'\r'] => Ok(None),
+        [b'\r', ..] => Err(bad("a CR without LF in the head")),
+        [b'\n', ..] => Err(bad("a line of the head ends in LF without CR")),
+        _ => Err(bad("a control byte in the head")),
+    }
+}
+
+/// RFC 9112 section 3, without absolute-form (we are no proxy) and authority-form (no tunnel).
+fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(bad("a request line is: method, target, HTTP/1.1, with one space between"));
+    };
+    if !is_token(method) {
+        return Err(bad("the method is no token"));
+    }
+    if version != b"HTTP/1.1" {
+        return Err(bad("only HTTP/1.1 is spoken here"));
+    }
+    match target {
+        b"*" if method == b"OPTIONS" => Ok(()),
+        [b'/', ..] if is_target(target) => Ok(()),
+        [b'/', ..] => {
+            Err(bad("the target has a byte that must be percent-encoded, or a broken percent-encoding"))
+        }
+        _ => Err(bad("the target must begin with `/`")),
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !bytes.is_empty() && bytes.iter().all(legal)
+}
+
+/// Path and query of RFC 3986, and what browsers leave unencoded in a query though it does not allow it: ``[]{}|^` ``.
+fn is_target(target: &[u8]) -> bool {
+    let mut rest = target;
+    while let [first, behind @ ..] = rest {
+        rest = match (first, behind) {
+            (b'%', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
+            (byte, _) if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?[]{}|^`".contains(byte) => {
+                behind
+            }
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// Host and port of RFC 3986, as bytes; whether it is ours is decided by others.
+fn is_host(value: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte);
+    !value.is_empty() && value.iter().all(legal)
+}
+
+/// Fields that steer us, none of which may come twice. Twice is never legal for them but in Upgrade, a list that no
+/// client splits.
+const ONCE: [&str; 10] = [
+    "host",
+    "origin",
+    "authorization",
+    "cookie",
+    "content-length",
+    "content-type",
+    "expect",
+    "upgrade",
+    "sec-websocket-key",
+    "sec-websocket-version",
+];
+
+#[derive(Default)]
+struct Fields {
+    count: usize,
+    /// A bit for each of [`ONCE`].
+    seen: u16,
+    host: bool,
+    websocket: bool,
+    connection: bool,
+    body: u64,
+}
+
+impl Fields {
+    fn take(&mut self, field: &[u8]) -> Result<(), Refusal> {
+        self.count += 1;
+        if self.count > FIELDS_MAX {
+            return Err(Refusal::HeadTooLarge);
+        }
+        if let [b' ' | b'\t', ..] = field {
+            return Err(bad("a folded header field, or white space before the first"));
+        }
+        let Some(colon) = field.iter().position(|byte| *byte == b':') else {
+            return Err(bad("a header field without a colon"));
+        };
+        let (name, value) = field.split_at_checked(colon).unwrap_or_default();
+        if let [.., b' ' | b'\t'] = name {
+            return Err(bad("white space between a header field's name and its colon"));
+        }
+        if !is_token(name) {
+            return Err(bad("a header field's name is no token"));
+        }
+        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
+        self.once(name)?;
+        self.note(name, value)
+    }
+
+    fn once(&mut self, name: &[u8]) -> Result<(), Refusal> {
+        if let Some(place) = ONCE.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+            let bit = 1 << place;
+            if self.seen & bit != 0 {
+                return Err(bad("a header field that must come once came twice"));
+            }
+            self.seen |= bit;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("host") {
+            self.host = is_host(value);
+        } else if is("content-length") {
+            self.body = length(value).ok_or(bad("Content-Length is no number of bytes"))?;
+        } else if is("transfer-encoding") {
+            return Err(bad("Transfer-Encoding is not taken here: send Content-Length"));
+        } else if is("upgrade") {
+            self.websocket = lists(value, "websocket");
+        } else if is("connection") {
+            self.connection |= lists(value, "upgrade");
+        }
+        Ok(())
+    }
+
+    fn head(&self, len: usize) -> Result<Head, Refusal> {
+        if !self.host {
+            return Err(bad("no Host, or one that is no host"));
+        }
+        let upgrade = self.websocket && self.connection;
+        if upgrade && self.body > 0 {
+            return Err(bad("an upgrade has no body"));
+        }
+        Ok(Head { len, upgrade, body: self.body })
+    }
+}
+
+/// Digits alone: no sign, no list.
+fn length(value: &[u8]) -> Option<u64> {
+    if !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn lists(value: &[u8], word: &str) -> bool {
+    value.split(|byte| *byte == b',').any(|entry| entry.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;
