@@ -15,5 +15,7 @@
 
 pub mod settings;
 
+pub mod config;
+pub mod metrics;
 pub mod wire;
 

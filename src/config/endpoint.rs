@@ -1,0 +1,382 @@
+//! Endpoints: targets, the rules for them, and what may not go together.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{
+    Endpoint, EndpointLimits, OpenWhen, PortIdentity, Rs485, SerialTarget, Share, SimDevice, SimTarget,
+    Target, TargetTls, TcpAddress, TcpTarget,
+    raw::{self, At, Leaf, Named, OneOf, Placed},
+    resolve::Report,
+    units::{Size, duration_text, size_text},
+    words::{PortPath, Stay},
+};
+use crate::settings::{DataBits, Flow, Format, Levels, Parity, Settings, Step, StopBits};
+
+/// Most steps of a macro.
+const MACRO_STEPS: usize = 32;
+/// Longest macro.
+const MACRO_TIME: Duration = Duration::from_secs(10);
+
+/// Resolves all endpoints.
+pub(super) fn resolve(
+    raw: &Named<Placed<raw::Endpoint>>,
+    report: &mut Report,
+) -> BTreeMap<String, Arc<Endpoint>> {
+    if raw.0.is_empty() {
+        report.odd(At::default(), "endpoints", "none; nothing is published");
+    }
+    let mut all = BTreeMap::new();
+    for (name, Placed { value, .. }) in &raw.0 {
+        let path = format!("endpoints.{}", name.text);
+        if !is_name(&name.text) {
+            let what =
+                "no name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
+            report.wrong(name.at, &path, what);
+        }
+        if let Some(endpoint) = endpoint(name, value, &path, report) {
+            all.insert(name.text.clone(), Arc::new(endpoint));
+        }
+    }
+    all
+}
+
+/// `[a-z0-9][a-z0-9._-]{0,63}`
+fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (1..=64).contains(&text.len())
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(|b| plain(b) || b"._-".contains(&b))
+}
+
+fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut Report) -> Option<Endpoint> {
+    let kinds = [raw.serial.is_some(), raw.tcp.is_some(), raw.sim.is_some()];
+    if kinds.iter().filter(|there| **there).count() != 1 {
+        report.wrong(
+            name.at,
+            path,
+            "has no target or several; write exactly one of `serial:`, `tcp:` and `sim:`",
+        );
+        return None;
+    }
+    let mut macros = BTreeMap::new();
+    let target = if let Some(serial) = &raw.serial {
+        let path = format!("{path}.serial");
+        macros = all_macros(&serial.value.macros, &path, report);
+        serial_target(&serial.value, &path, report).map(Target::Serial)
+    } else if let Some(tcp) = &raw.tcp {
+        tcp_target(tcp, &format!("{path}.tcp"), report).map(Target::Tcp)
+    } else {
+        let device = raw.sim.as_ref().and_then(|sim| report.read(&format!("{path}.sim"), sim));
+        device.map(|device| Target::Sim(SimTarget { device }))
+    };
+    let title = raw.title.as_ref().and_then(|title| report.read(&format!("{path}.title"), title));
+    let least = Size(4096);
+    let bounds = (least, Size(256 << 10), Size(64 << 20));
+    let history =
+        report.within(&format!("{path}.history"), raw.history.as_ref(), bounds, |size| size_text(size.0));
+    let base64 = report.or(&format!("{path}.base64"), raw.base64.as_ref(), false);
+    let limits = limits(&raw.limits, &format!("{path}.limits"), report);
+    let written = raw.share.as_ref().and_then(|leaf| report.read(&format!("{path}.share"), leaf));
+    let open = report.or(&format!("{path}.open"), raw.open.as_ref(), OpenWhen::Always);
+    let target = target?;
+    let share = is_line(&target).then(|| written.unwrap_or(Share::Exclusive));
+    if let (None, Some(leaf), Some(_)) = (share, &raw.share, written) {
+        let what = "sharing a TCP connection is not available yet in this version; remove `share`";
+        report.wrong(leaf.at, &format!("{path}.share"), what);
+    }
+    if let (None, Some(leaf)) = (share, &raw.open) {
+        report.odd(leaf.at, &format!("{path}.open"), "has no effect: each session has its own connection");
+    }
+    let history = usize::try_from(history.0).unwrap_or(usize::MAX);
+    Some(Endpoint { name: name.text.clone(), title, target, share, history, open, base64, limits, macros })
+}
+
+/// Whether there is one device for all sessions, not a connection for each.
+fn is_line(target: &Target) -> bool {
+    match target {
+        Target::Serial(_) => true,
+        Target::Tcp(_) => false,
+        Target::Sim(sim) => match sim.device {
+            SimDevice::Modem | SimDevice::ModbusRtu | SimDevice::Console | SimDevice::Echo => true,
+            SimDevice::ModbusTcp | SimDevice::EchoTcp | SimDevice::Source => false,
+        },
+    }
+}
+
+fn limits(raw: &raw::EndpointLimits, path: &str, report: &mut Report) -> EndpointLimits {
+    let sessions = (1, 16, 10_000);
+    let sessions =
+        report.within(&format!("{path}.sessions"), raw.sessions.as_ref(), sessions, |n| n.to_string());
+    let day = Duration::from_secs(86_400);
+    let second = Duration::from_secs(1);
+    let idle = raw.idle.as_ref().map(|leaf| {
+        report.within(&format!("{path}.idle"), Some(leaf), (second, day, 365 * day), duration_text)
+    });
+    let linger = (Duration::ZERO, 5 * second, 60 * second);
+    let linger = report.within(&format!("{path}.linger"), raw.linger.as_ref(), linger, duration_text);
+    let rate = raw.rate.as_ref().and_then(|leaf| report.read(&format!("{path}.rate"), leaf));
+    let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+    EndpointLimits { sessions, idle, rate: rate.map(|rate| rate.0), linger }
+}
+
+fn serial_target(raw: &raw::Serial, path: &str, report: &mut Report) -> Option<SerialTarget> {
+    let port = port(&raw.port, &format!("{path}.port"), report);
+    let rs485 = raw.rs485.as_ref().map(|raw| rs485(&raw.value, &format!("{path}.rs485"), report));
+    let settings = settings(raw, path, report);
+    if let (Some(written), Flow::Hardware) = (&raw.rs485, settings.flow) {
+        let what = "RTS cannot switch the direction and control the flow; use `flow: none`";
+        report.wrong(written.at, &format!("{path}.rs485"), what);
+    }
+    let on_open = levels(raw.signals.on_open.as_ref(), &format!("{path}.signals.on_open"), report);
+    let release = raw.signals.on_last_close.as_ref();
+    let on_release = levels(release, &format!("{path}.signals.on_last_close"), report);
+    let low_latency = report.or(&format!("{path}.low_latency"), raw.low_latency.as_ref(), true);
+    let allow_console = report.or(&format!("{path}.allow_console"), raw.allow_console.as_ref(), false);
+    Some(SerialTarget { port: port?, settings, rs485, on_open, on_release, low_latency, allow_console })
+}
+
+fn settings(raw: &raw::Serial, path: &str, report: &mut Report) -> Settings {
+    let eight = Format { data: DataBits::Eight, parity: Parity::None, stop: StopBits::One };
+    let format = report.or(&format!("{path}.format"), raw.format.as_ref(), eight);
+    let show = |baud: u32| baud.to_string();
+    let baud = report.within(&format!("{path}.baud"), raw.baud.as_ref(), (1, 9600, u32::MAX), show);
+    let flow = report.or(&format!("{path}.flow"), raw.flow.as_ref(), Flow::None);
+    Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow }
+}
+
+fn port(raw: &Placed<OneOf<PortPath, raw::Port>>, path: &str, report: &mut Report) -> Option<PortIdentity> {
+    let map = match &raw.value {
+        OneOf::Word(text, _) => {
+            return report.read_text::<PortPath>(path, text, raw.at).map(|path| PortIdentity::Path(path.0));
+        }
+        OneOf::Map(map) => map,
+    };
+    match (&map.usb, &map.path) {
+        (Some(usb), None) => {
+            let id = report.read(&format!("{path}.usb"), usb);
+            let serial = map.serial.as_ref().and_then(|leaf| report.read(&format!("{path}.serial"), leaf));
+            let interface = map.interface.as_ref().map(|leaf| {
+                report.within(&format!("{path}.interface"), Some(leaf), (0, 0, 255), |n| n.to_string())
+            });
+            let interface = interface.and_then(|number| u8::try_from(number).ok());
+            Some(PortIdentity::Usb { id: id?, serial, interface })
+        }
+        (None, Some(device)) if map.serial.is_none() && map.interface.is_none() => {
+            report.read(&format!("{path}.path"), device).map(|path| PortIdentity::Path(path.0))
+        }
+        _ => {
+            let what = "write a path, or { usb: \"VID:PID\" } with `serial` and `interface` as needed; `wsbridge \
+                        ports` prints what to paste";
+            report.wrong(raw.at, path, what);
+            None
+        }
+    }
+}
+
+fn rs485(raw: &raw::Rs485, path: &str, report: &mut Report) -> Rs485 {
+    let mut flag =
+        |key, leaf: Option<&Leaf<bool>>, default| report.or(&format!("{path}.{key}"), leaf, default);
+    let rts_on_send = flag("rts_on_send", raw.rts_on_send.as_ref(), true);
+    let rts_after_send = flag("rts_after_send", raw.rts_after_send.as_ref(), false);
+    let rx_during_tx = flag("rx_during_tx", raw.rx_during_tx.as_ref(), false);
+    let terminate = flag("terminate", raw.terminate.as_ref(), false);
+    // The kernel cuts longer ones (RS485_MAX_RTS_DELAY).
+    let bounds = (Duration::ZERO, Duration::ZERO, Duration::from_millis(100));
+    let mut delay = |key, leaf: Option<&Leaf<Duration>>| {
+        report.within(&format!("{path}.{key}"), leaf, bounds, duration_text)
+    };
+    let delay_before = delay("delay_before", raw.delay_before.as_ref());
+    let delay_after = delay("delay_after", raw.delay_after.as_ref());
+    Rs485 { rts_on_send, rts_after_send, rx_during_tx, terminate, delay_before, delay_after }
+}
+
+fn levels(raw: Option<&Placed<OneOf<Stay, raw::Lines>>>, path: &str, report: &mut Report) -> Levels {
+    match raw {
+        None => Levels::default(),
+        Some(Placed { value: OneOf::Word(text, _), at }) => {
+            report.read_text::<Stay>(path, text, *at);
+            Levels::default()
+        }
+        Some(Placed { value: OneOf::Map(lines), .. }) => {
+            let mut level = |key, leaf: Option<&Leaf<bool>>| {
+                leaf.and_then(|leaf| report.read(&format!("{path}.{key}"), leaf))
+            };
+            Levels { dtr: level("dtr", lines.dtr.as_ref()), rts: level("rts", lines.rts.as_ref()), brk: None }
+        }
+    }
+}
+
+fn all_macros(
+    raw: &Named<Vec<raw::MacroStep>>,
+    path: &str,
+    report: &mut Report,
+) -> BTreeMap<String, Vec<Step>> {
+    let mut all = BTreeMap::new();
+    for (name, steps) in &raw.0 {
+        let path = format!("{path}.macros.{}", name.text);
+        if !is_name(&name.text) {
+            report.wrong(name.at, &path, "no name for a macro; use 1 to 64 of a-z 0-9 . _ -");
+        }
+        let steps: Vec<_> =
+            steps.iter().enumerate().map(|(i, raw)| step(raw, &format!("{path}[{i}]"), report)).collect();
+        let time: Duration = steps.iter().map(|step| step.hold).sum();
+        if steps.is_empty() || steps.len() > MACRO_STEPS || time > MACRO_TIME {
+            let what = format!(
+                "{} steps in {}; a macro has 1 to {MACRO_STEPS} steps and takes at most {}",
+                steps.len(),
+                duration_text(time),
+                duration_text(MACRO_TIME)
+            );
+            report.wrong(name.at, &path, &what);
+        }
+        all.insert(name.text.clone(), steps);
+    }
+    all
+}
+
+fn step(raw: &raw::MacroStep, path: &str, report: &mut Report) -> Step {
+    let mut level =
+        |key, leaf: Option<&Leaf<bool>>| leaf.and_then(|leaf| report.read(&format!("{path}.{key}"), leaf));
+    let change = Levels {
+        dtr: level("dtr", raw.dtr.as_ref()),
+        rts: level("rts", raw.rts.as_ref()),
+        brk: level("break", raw.brk.as_ref()),
+    };
+    let wait = report.or(&format!("{path}.wait_ms"), raw.wait_ms.as_ref(), 0);
+    Step { change, hold: Duration::from_millis(wait.into()), at: None }
+}
+
+fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Option<TcpTarget> {
+    let address = report.read(&format!("{path}.address"), &raw.address);
+    let second = Duration::from_secs(1);
+    let mut time = |key, leaf: Option<&Leaf<Duration>>, bounds| {
+        report.within(&format!("{path}.{key}"), leaf, bounds, duration_text)
+    };
+    let tenth = Duration::from_millis(100);
+    let connect_timeout =
+        time("connect_timeout", raw.connect_timeout.as_ref(), (tenth, 5 * second, 300 * second));
+    let keepalive = time("keepalive", raw.keepalive.as_ref(), (Duration::ZERO, 30 * second, 7200 * second));
+    let user_timeout = time("user_timeout", raw.user_timeout.as_ref(), (second, 30 * second, 3600 * second));
+    let tls = raw.tls.as_ref().map(|tls| target_tls(tls, &format!("{path}.tls"), report));
+    if let (Some(TcpAddress::Unix(_)), Some(written)) = (&address, &raw.tls)
+        && written.value.server_name.is_none()
+    {
+        let what = "a unix socket has no host to check; add `server_name`";
+        report.wrong(written.at, &format!("{path}.tls"), what);
+    }
+    let keepalive = (keepalive > Duration::ZERO).then_some(keepalive);
+    Some(TcpTarget { address: address?, connect_timeout, keepalive, user_timeout, tls })
+}
+
+fn target_tls(
+    Placed { value: raw, at }: &Placed<raw::TargetTls>,
+    path: &str,
+    report: &mut Report,
+) -> TargetTls {
+    let ca = raw.ca.as_ref().and_then(|leaf| report.read(&format!("{path}.ca"), leaf));
+    let server_name =
+        raw.server_name.as_ref().and_then(|leaf| report.read(&format!("{path}.server_name"), leaf));
+    let certificate =
+        raw.certificate.as_ref().and_then(|leaf| report.read(&format!("{path}.certificate"), leaf));
+    let key = raw.key.as_ref().and_then(|leaf| report.read(&format!("{path}.key"), leaf));
+    if raw.certificate.is_some() != raw.key.is_some() {
+        report.wrong(*at, path, "`certificate` and `key` go together; write both or neither");
+    }
+    TargetTls { ca, server_name, client: certificate.zip(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::parse, settings::UsbId};
+
+    fn read(endpoint: &str) -> Result<Arc<Endpoint>, String> {
+        let text = format!("auth: none\nendpoints:\n  e: {endpoint}\n");
+        let parsed = parse(&text, "w.yaml", &|_| Err(String::new())).map_err(|error| error.to_string());
+        parsed.map(|(config, _)| Arc::clone(&config.endpoints["e"]))
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let endpoint = read("{ serial: { port: /dev/ttyS1 } }").unwrap();
+        let Target::Serial(serial) = &endpoint.target else { panic!("{endpoint:?}") };
+        assert_eq!(serial.settings, Settings::default());
+        assert!(
+            serial.on_open.is_empty()
+                && serial.on_release.is_empty()
+                && serial.low_latency
+                && !serial.allow_console
+        );
+        assert_eq!(
+            (endpoint.share, endpoint.history, endpoint.base64),
+            (Some(Share::Exclusive), 256 << 10, false)
+        );
+        assert_eq!(endpoint.limits.idle, None);
+        let endpoint = read("{ tcp: { address: 'plc:502', keepalive: 0s } }").unwrap();
+        let Target::Tcp(tcp) = &endpoint.target else { panic!("{endpoint:?}") };
+        assert_eq!(
+            (endpoint.share, tcp.keepalive, tcp.connect_timeout),
+            (None, None, Duration::from_secs(5))
+        );
+        assert_eq!(read("{ sim: modem }").unwrap().share, Some(Share::Exclusive));
+        assert_eq!(read("{ sim: echo-tcp }").unwrap().share, None);
+    }
+
+    #[test]
+    fn words_that_look_like_numbers_need_no_quotes() {
+        let endpoint =
+            read("{ serial: { port: { usb: 0403:6001, serial: 00123, interface: 1 }, format: 7E2, baud: 4294967295 } }").unwrap();
+        let Target::Serial(serial) = &endpoint.target else { panic!("{endpoint:?}") };
+        let id = UsbId { vid: 0x0403, pid: 0x6001 };
+        assert_eq!(serial.port, PortIdentity::Usb { id, serial: Some("00123".into()), interface: Some(1) });
+        assert_eq!(serial.settings.to_string(), "4294967295 7E2 none");
+    }
+
+    #[test]
+    fn macros_are_steps_of_bounded_number_and_time() {
+        let macros = |steps: &str| {
+            read(&format!("{{ serial: {{ port: /dev/ttyS1, macros: {{ m: [ {steps} ] }} }} }}"))
+        };
+        let endpoint =
+            macros("{ rts: true, dtr: false, wait_ms: 100 }, { rts: false, break: true }").unwrap();
+        let steps = &endpoint.macros["m"];
+        assert_eq!(steps[0].change, Levels { dtr: Some(false), rts: Some(true), brk: None });
+        assert_eq!(steps[0].hold, Duration::from_millis(100));
+        assert_eq!(steps[1].change.brk, Some(true));
+        for wrong in ["", "{ wait_ms: 10001 }", &"{ dtr: true }, ".repeat(33)] {
+            assert!(macros(wrong).unwrap_err().contains("1 to 32 steps"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_go_together_is_refused_with_a_way_out() {
+        for (endpoint, part) in [
+            ("{}", "exactly one of"),
+            ("{ sim: echo, tcp: { address: 'h:1' } }", "exactly one of"),
+            ("{ serial: { port: /dev/ttyS1, baud: 0 } }", "not from 1 to 4294967295"),
+            ("{ serial: { port: /dev/ttyS1, baud: 4294967296 } }", "no whole number"),
+            ("{ serial: { port: /dev/ttyS1, flow: rtscts, rs485: {} } }", "flow: none"),
+            ("{ serial: { port: { serial: A1 } } }", "wsbridge ports"),
+            ("{ serial: { port: /dev/ttyS1, signals: { on_open: up } } }", "`keep`"),
+            (
+                "{ serial: { port: /dev/ttyS1 }, share: one-writer }",
+                "not available yet in this version; use `exclusive`",
+            ),
+            ("{ sim: echo, share: everyone }", "not available yet"),
+            ("{ tcp: { address: 'h:1' }, share: exclusive }", "remove `share`"),
+            ("{ tcp: { address: 'h:1', tls: { key: /k } } }", "go together"),
+            ("{ tcp: { address: 'unix:/s', tls: {} } }", "server_name"),
+            ("{ sim: echo, history: 1KiB }", "not from 4KiB to 64MiB"),
+            ("{ sim: ehco }", "did you mean `echo`?"),
+        ] {
+            let error = read(endpoint).unwrap_err();
+            assert!(error.contains(part) && error.contains("w.yaml:3:"), "{endpoint}\n{error}");
+        }
+    }
+
+    #[test]
+    fn null_is_the_same_as_leaving_a_key_out() {
+        let endpoint = read("{ title: null, serial: { port: /dev/ttyS1, rs485: null } }").unwrap();
+        assert_eq!(endpoint, read("{ serial: { port: /dev/ttyS1 } }").unwrap());
+    }
+}

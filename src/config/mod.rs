@@ -1,0 +1,377 @@
+//! The resolved configuration: immutable, complete, nothing in it means "default".
+//!
+//! `raw` mirrors the YAML file, `resolve` makes it this, `plan` compares two of them for a reload.
+
+mod access;
+mod endpoint;
+mod listen;
+mod plan;
+mod raw;
+mod resolve;
+mod rights;
+mod schema;
+mod units;
+mod words;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+pub use plan::Plan;
+pub use resolve::{ConfigError, MAX_FILE, SecretReader, SecretSource, Warning, parse};
+pub use rights::{Rights, RightsTable};
+pub use schema::schema;
+pub(crate) use units::{duration_text, size_text};
+
+use crate::settings::{Levels, Settings, Step, UsbId};
+
+/// Everything the daemon runs on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where it listens; never empty.
+    pub listen: Vec<Listen>,
+    /// Who may do what.
+    pub access: Access,
+    /// Origins allowed beside our own.
+    pub origins: Vec<Origin>,
+    /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name and NAME.local.
+    pub hosts: Vec<String>,
+    /// Proxies whose `Forwarded`/`X-Forwarded-*` headers count, as (network, prefix length).
+    pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// What strangers may take.
+    pub limits: Limits,
+    /// Endpoints by name.
+    pub endpoints: BTreeMap<String, Arc<Endpoint>>,
+    /// Where generated keys are kept; systemd's StateDirectory or `/var/lib/wsbridge`.
+    pub state_directory: PathBuf,
+    /// Time a client may be silent before it counts as dead, 5 s to 10 min; pings go out at a third of it.
+    pub dead_after: Duration,
+    /// How long a `wsbridge.v1` session outlives its socket.
+    pub resume: Duration,
+}
+
+/// One listening address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub address: Address,
+    /// How it is protected.
+    pub tls: ListenTls,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// `host:port`
+    Tcp(SocketAddr),
+    /// `unix:/path`
+    Unix(PathBuf),
+    /// `systemd:NAME`: a socket handed over by systemd under that FileDescriptorName.
+    Systemd(String),
+}
+
+/// Protection of a listening address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenTls {
+    /// Plain HTTP: loopback or unix sockets, or said twice with `plain: accepted`.
+    Off,
+    /// A key and certificate of our own making, kept in the state directory.
+    SelfSigned,
+    /// PEM files, read again when they change.
+    Files {
+        /// Certificate chain.
+        certificate: PathBuf,
+        /// Private key.
+        key: PathBuf,
+        /// Authority of client certificates; `None` asks for none.
+        client_ca: Option<PathBuf>,
+    },
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `auth: none`: whoever reaches a loopback listener has every right.
+    pub open: bool,
+    /// Users by name.
+    pub users: BTreeMap<String, User>,
+    /// API tokens by name.
+    pub tokens: BTreeMap<String, Token>,
+    /// Client certificates by the name of their principal.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// Where every right comes from, for `wsbridge check`.
+    pub given: Vec<Given>,
+}
+
+/// Where a right comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// `users.alice`, `tokens.billing`, `certificates.plc`.
+    pub principal: String,
+    /// The role it came through; `None` for the principal's own rights.
+    pub role: Option<String>,
+    /// The pattern of endpoints.
+    pub pattern: String,
+    /// What it gives.
+    pub rights: Rights,
+}
+
+/// A person with a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// PHC string of argon2id.
+    pub password: Secret,
+    /// What the user's roles add up to.
+    pub rights: RightsTable,
+}
+
+/// A program with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// SHA-256 of the token's text.
+    pub sha256: [u8; 32],
+    /// Seconds since 1970 after which it is worth nothing.
+    pub expires: Option<i64>,
+    /// What it may do.
+    pub rights: RightsTable,
+}
+
+/// A machine with a client certificate, known by its subject's common name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Common name of the subject.
+    pub common_name: String,
+    /// What it may do.
+    pub rights: RightsTable,
+}
+
+/// A text that no log and no `Debug` shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Scheme, host and port of a page, exactly; the default port is filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `http` or `https`, or an extension's scheme.
+    pub scheme: String,
+    /// Host, lower case, IPv6 in brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// What strangers may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address (IPv6: of one /64).
+    pub per_address: usize,
+    /// Connections that have not authenticated.
+    pub unauthenticated: usize,
+    /// Absolute time for TLS and the request head.
+    pub handshake: Duration,
+}
+
+/// What is published, and the rules for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Its name in the URL.
+    pub name: String,
+    /// What people call it.
+    pub title: Option<String>,
+    /// What it reaches.
+    pub target: Target,
+    /// `None`: each session has its own connection (dedicated TCP). Else one line, shared so.
+    pub share: Option<Share>,
+    /// Bytes of output kept for scrollback and resume.
+    pub history: usize,
+    /// When a line's device is open.
+    pub open: OpenWhen,
+    /// Whether `base64` may be negotiated.
+    pub base64: bool,
+    /// Limits of its sessions.
+    pub limits: EndpointLimits,
+    /// Named signal sequences.
+    pub macros: BTreeMap<String, Vec<Step>>,
+}
+
+/// How a line is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// One seat at a time; a second is refused.
+    Exclusive,
+    /// Many read, the holder of the lease writes.
+    OneWriter,
+    /// Everyone with the right writes.
+    Everyone,
+}
+
+/// When a line's device is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenWhen {
+    /// For the daemon's life.
+    Always,
+    /// While there are seats.
+    OnDemand,
+}
+
+/// Limits of an endpoint's sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointLimits {
+    /// Sessions at once.
+    pub sessions: usize,
+    /// Time without a byte either way after which a session ends with 4440.
+    pub idle: Option<Duration>,
+    /// Bytes per second and direction.
+    pub rate: Option<u64>,
+    /// How long a target may go on sending after the client's Close, and a line may go on draining.
+    pub linger: Duration,
+}
+
+/// What an endpoint reaches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A TCP or unix socket.
+    Tcp(TcpTarget),
+    /// A serial port of this machine.
+    Serial(SerialTarget),
+    /// A simulated device.
+    Sim(SimTarget),
+}
+
+/// A TCP or unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpTarget {
+    /// Where.
+    pub address: TcpAddress,
+    /// How long all attempts together may take.
+    pub connect_timeout: Duration,
+    /// Idle time before keepalive probes; `None` sends none.
+    pub keepalive: Option<Duration>,
+    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`).
+    pub user_timeout: Duration,
+    /// TLS to the target.
+    pub tls: Option<TargetTls>,
+}
+
+/// Address of a stream socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TcpAddress {
+    /// Host name or address, and port; resolved at each connect.
+    Host(String, u16),
+    /// Path of a unix stream socket.
+    Unix(PathBuf),
+}
+
+/// TLS to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTls {
+    /// Authority; `None` takes the system's.
+    pub ca: Option<PathBuf>,
+    /// Name asked for and checked; `None` takes the address's host.
+    pub server_name: Option<String>,
+    /// Our certificate and key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// A serial port of this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SerialTarget {
+    /// Which port.
+    pub port: PortIdentity,
+    /// How it is set.
+    pub settings: Settings,
+    /// RS-485 direction control by the driver.
+    pub rs485: Option<Rs485>,
+    /// DTR and RTS when the device is opened.
+    pub on_open: Levels,
+    /// DTR and RTS when the last session has left; an empty change keeps them.
+    pub on_release: Levels,
+    /// Ask the driver for low latency where it knows it.
+    pub low_latency: bool,
+    /// Open even a tty that is the kernel's console or has a getty.
+    pub allow_console: bool,
+}
+
+/// How a port is known again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortIdentity {
+    /// A device file, or a link of /dev/serial.
+    Path(PathBuf),
+    /// USB numbers, serial number, interface.
+    Usb {
+        /// Vendor and product.
+        id: UsbId,
+        /// Serial number; `None` takes the only one there is.
+        serial: Option<String>,
+        /// Interface number of a device with several ports.
+        interface: Option<u8>,
+    },
+}
+
+/// RS-485 direction control by the driver (TIOCSRS485).
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of one ioctl")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rs485 {
+    /// RTS level while sending.
+    pub rts_on_send: bool,
+    /// RTS level otherwise.
+    pub rts_after_send: bool,
+    /// Hear what we send.
+    pub rx_during_tx: bool,
+    /// Switch the bus terminator on.
+    pub terminate: bool,
+    /// Pause between RTS and the first bit.
+    pub delay_before: Duration,
+    /// Pause between the last bit and RTS.
+    pub delay_after: Duration,
+}
+
+/// A simulated device, behind a real pty or a real TCP port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimTarget {
+    /// Which.
+    pub device: SimDevice,
+}
+
+/// The simulated devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimDevice {
+    /// Answers AT commands (pty).
+    Modem,
+    /// Modbus RTU slave (pty).
+    ModbusRtu,
+    /// Modbus TCP server (TCP).
+    ModbusTcp,
+    /// Router console: boot log, then a prompt (pty).
+    Console,
+    /// Sends back what it gets (pty).
+    Echo,
+    /// Sends back what it gets (TCP).
+    EchoTcp,
+    /// An endless numbered stream (TCP).
+    Source,
+}

@@ -1,0 +1,302 @@
+//! The YAML file's shapes: every key there is, as it may be written. `docs/config.md` explains each.
+
+mod yaml;
+
+use std::{path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) use self::yaml::{At, Leaf, Named, OneOf, Placed, read};
+use super::{
+    Address, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice, TcpAddress,
+    units::{Rate, Size},
+    words::{Accepted, Expiry, Network, NoAuth, PortPath, Sha256, Stay},
+};
+use crate::settings::{Flow, Format, UsbId};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "wsbridge configuration")]
+pub(super) struct File {
+    /// Where to listen. Default: 127.0.0.1:8443 with a self-signed certificate.
+    pub listen: Option<Vec<Placed<Listen>>>,
+    /// `none`: no login at all. Only with loopback and unix listeners, and without users, tokens and certificates.
+    pub auth: Option<Leaf<NoAuth>>,
+    /// Origins of web pages allowed beside the gateway's own: `scheme://host` or `scheme://host:port`.
+    pub origins: Vec<Leaf<Origin>>,
+    /// Names the gateway answers to beside its own addresses, `localhost`, its host name and NAME.local.
+    pub hosts: Vec<Leaf<String>>,
+    /// Addresses or networks of reverse proxies whose forwarding headers count.
+    pub trusted_proxies: Vec<Leaf<Network>>,
+    /// People, by name.
+    pub users: Named<User>,
+    /// Programs, by name.
+    pub tokens: Named<Token>,
+    /// Machines with a client certificate, by name.
+    pub certificates: Named<Certificate>,
+    /// Sets of rights by name, to be given to users, tokens and certificates.
+    pub roles: Named<Named<Vec<Leaf<Rights>>>>,
+    /// What strangers may take.
+    pub limits: Limits,
+    /// Time a client may be silent before it counts as dead, 5s to 10m. Default: 30s.
+    pub dead_after: Option<Leaf<Duration>>,
+    /// How long a session outlives its lost connection, up to 1h. Default: 60s.
+    pub resume: Option<Leaf<Duration>>,
+    /// Where generated keys are kept. Default: /var/lib/wsbridge.
+    pub state_directory: Option<Leaf<PathBuf>>,
+    /// What is published, by name: `plc1` becomes `wss://gateway/ws/plc1`.
+    pub endpoints: Named<Placed<Endpoint>>,
+}
+
+/// One listening address.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    /// `IP:PORT`, `[IPv6]:PORT`, `unix:/path`, or `systemd:NAME` for a socket systemd hands over.
+    pub address: Leaf<Address>,
+    /// `self-signed`, `none`, or certificate files. Default: self-signed; none for unix sockets.
+    pub tls: Option<Placed<OneOf<ListenTls, TlsFiles>>>,
+    /// `accepted`: unencrypted connections from other machines are accepted with `tls: none`.
+    pub plain: Option<Leaf<Accepted>>,
+}
+
+/// PEM files of a listener, read again when they change.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub certificate: Leaf<PathBuf>,
+    /// Private key, PEM.
+    pub key: Leaf<PathBuf>,
+    /// Authority of client certificates, PEM; without it none is asked for.
+    pub client_ca: Option<Leaf<PathBuf>>,
+}
+
+/// A secret kept elsewhere.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Elsewhere {
+    /// A file whose first line is the value.
+    pub file: Option<Leaf<PathBuf>>,
+    /// The name of a systemd credential (`LoadCredential=`).
+    pub credential: Option<Leaf<String>>,
+}
+
+/// A person with a password.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct User {
+    /// Argon2id hash that `wsbridge passwd` prints, or where to find it.
+    pub password: Placed<OneOf<String, Elsewhere>>,
+    /// Names of roles.
+    #[serde(default)]
+    pub roles: Vec<Leaf<String>>,
+    /// Rights by endpoint pattern.
+    #[serde(default)]
+    pub rights: Named<Vec<Leaf<Rights>>>,
+}
+
+/// A program with a token.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    /// SHA-256 of the token's text in hex, as `wsbridge token new` prints it, or where to find it.
+    pub sha256: Placed<OneOf<Sha256, Elsewhere>>,
+    /// Last day (UTC) it is good, or an exact time like 2027-01-31T12:00:00Z. Default: never ends.
+    pub expires: Option<Leaf<Expiry>>,
+    /// Names of roles.
+    #[serde(default)]
+    pub roles: Vec<Leaf<String>>,
+    /// Rights by endpoint pattern.
+    #[serde(default)]
+    pub rights: Named<Vec<Leaf<Rights>>>,
+}
+
+/// A machine with a client certificate.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Certificate {
+    /// Common name of the certificate's subject. Default: the name it has here.
+    pub common_name: Option<Leaf<String>>,
+    /// Names of roles.
+    pub roles: Vec<Leaf<String>>,
+    /// Rights by endpoint pattern.
+    pub rights: Named<Vec<Leaf<Rights>>>,
+}
+
+/// What strangers may take.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Connections in all. Default: 256.
+    pub connections: Option<Leaf<u32>>,
+    /// Connections of one address (IPv6: of one /64). Default: 32.
+    pub per_address: Option<Leaf<u32>>,
+    /// Connections that have not authenticated. Default: 64.
+    pub unauthenticated: Option<Leaf<u32>>,
+    /// Time for TLS and the whole request head, 1s to 5m. Default: 10s.
+    pub handshake: Option<Leaf<Duration>>,
+}
+
+/// What is published: exactly one of `serial`, `tcp` and `sim`, and the rules for it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Endpoint {
+    /// What people call it.
+    pub title: Option<Leaf<String>>,
+    /// A serial port of this machine.
+    pub serial: Option<Placed<Serial>>,
+    /// A TCP or unix socket.
+    pub tcp: Option<Tcp>,
+    /// A simulated device.
+    pub sim: Option<Leaf<SimDevice>>,
+    /// How a serial line is shared. Default: exclusive.
+    pub share: Option<Leaf<Share>>,
+    /// When a line's device is open. Default: always.
+    pub open: Option<Leaf<OpenWhen>>,
+    /// Output kept for scrollback and resume, 4KiB to 64MiB. Default: 256KiB.
+    pub history: Option<Leaf<Size>>,
+    /// Whether the `base64` subprotocol may be negotiated. Default: false.
+    pub base64: Option<Leaf<bool>>,
+    /// Limits of its sessions.
+    pub limits: EndpointLimits,
+}
+
+/// Limits of an endpoint's sessions.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct EndpointLimits {
+    /// Sessions at once. Default: 16.
+    pub sessions: Option<Leaf<u32>>,
+    /// Time without a byte either way after which a session ends. Default: no limit.
+    pub idle: Option<Leaf<Duration>>,
+    /// Bytes per second and direction. Default: no limit.
+    pub rate: Option<Leaf<Rate>>,
+    /// How long a target may go on sending after the client's Close, and a line may go on draining. Default: 5s.
+    pub linger: Option<Leaf<Duration>>,
+}
+
+/// A serial port of this machine.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Serial {
+    /// Path of the device, or how it is known again; `wsbridge ports` prints what to paste.
+    pub port: Placed<OneOf<PortPath, Port>>,
+    /// Bits per second. Default: 9600.
+    pub baud: Option<Leaf<u32>>,
+    /// Data bits, parity letter (N E O M S), stop bits. Default: 8N1.
+    pub format: Option<Leaf<Format>>,
+    /// Flow control. Default: none.
+    pub flow: Option<Leaf<Flow>>,
+    /// RS-485 direction control by the driver. Default: null, off.
+    pub rs485: Option<Placed<Rs485>>,
+    /// What DTR and RTS do.
+    #[serde(default)]
+    pub signals: Signals,
+    /// Ask the driver for low latency where it knows it. Default: true.
+    pub low_latency: Option<Leaf<bool>>,
+    /// Open even a tty that is the kernel's console or has a getty. Default: false.
+    pub allow_console: Option<Leaf<bool>>,
+    /// Named signal sequences: at most 32 steps and 10 s each.
+    #[serde(default)]
+    pub macros: Named<Vec<MacroStep>>,
+}
+
+/// How a port is known again: `usb` (with `serial`, `interface`), or `path`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Port {
+    /// USB vendor and product number, like 0403:6001.
+    pub usb: Option<Leaf<UsbId>>,
+    /// USB serial number; without it, the only such adapter.
+    pub serial: Option<Leaf<String>>,
+    /// Interface number of an adapter with several ports.
+    pub interface: Option<Leaf<u32>>,
+    /// Path of the device, best one under /dev/serial.
+    pub path: Option<Leaf<PortPath>>,
+}
+
+/// RS-485 direction control by the driver.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rs485 {
+    /// RTS level while sending. Default: true.
+    pub rts_on_send: Option<Leaf<bool>>,
+    /// RTS level otherwise. Default: false.
+    pub rts_after_send: Option<Leaf<bool>>,
+    /// Hear what we send. Default: false.
+    pub rx_during_tx: Option<Leaf<bool>>,
+    /// Switch the bus terminator on. Default: false.
+    pub terminate: Option<Leaf<bool>>,
+    /// Pause between RTS and the first bit, up to 100ms. Default: 0ms.
+    pub delay_before: Option<Leaf<Duration>>,
+    /// Pause between the last bit and RTS, up to 100ms. Default: 0ms.
+    pub delay_after: Option<Leaf<Duration>>,
+}
+
+/// What DTR and RTS do.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Signals {
+    /// When the device is opened. Default: keep, what the driver does.
+    pub on_open: Option<Placed<OneOf<Stay, Lines>>>,
+    /// When the last session has left. Default: keep.
+    pub on_last_close: Option<Placed<OneOf<Stay, Lines>>>,
+}
+
+/// Levels of DTR and RTS; a line left out stays as it is.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Lines {
+    /// Data Terminal Ready.
+    pub dtr: Option<Leaf<bool>>,
+    /// Request To Send.
+    pub rts: Option<Leaf<bool>>,
+}
+
+/// One step of a macro: what moves together, then a pause.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct MacroStep {
+    /// Data Terminal Ready.
+    pub dtr: Option<Leaf<bool>>,
+    /// Request To Send.
+    pub rts: Option<Leaf<bool>>,
+    /// Break condition.
+    #[serde(rename = "break")]
+    pub brk: Option<Leaf<bool>>,
+    /// Milliseconds to wait after the change. Default: 0.
+    pub wait_ms: Option<Leaf<u32>>,
+}
+
+/// A TCP or unix socket.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tcp {
+    /// `HOST:PORT` (resolved at each connect), `[IPv6]:PORT`, or `unix:/path`.
+    pub address: Leaf<TcpAddress>,
+    /// Time for all connect attempts together. Default: 5s.
+    pub connect_timeout: Option<Leaf<Duration>>,
+    /// Idle time before keepalive probes; 0s sends none. Default: 30s.
+    pub keepalive: Option<Leaf<Duration>>,
+    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`). Default: 30s.
+    pub user_timeout: Option<Leaf<Duration>>,
+    /// TLS to the target. Default: null, none.
+    pub tls: Option<Placed<TargetTls>>,
+}
+
+/// TLS to a target; `{}` checks against the system's authorities.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TargetTls {
+    /// Authority, PEM. Default: the system's.
+    pub ca: Option<Leaf<PathBuf>>,
+    /// Name asked for and checked. Default: the address's host.
+    pub server_name: Option<Leaf<String>>,
+    /// Our certificate chain, PEM.
+    pub certificate: Option<Leaf<PathBuf>>,
+    /// Our private key, PEM.
+    pub key: Option<Leaf<PathBuf>>,
+}

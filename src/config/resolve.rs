@@ -1,0 +1,354 @@
+//! Raw shapes into the resolved configuration, or every mistake of the file at once.
+
+use std::{fmt, fmt::Write as _, path::PathBuf, time::Duration};
+
+use super::{
+    Config, Limits, Listen, ListenTls, access, endpoint, listen,
+    raw::{self, At, Leaf},
+    units::{Word, duration_text},
+    words::host_name,
+};
+
+/// Largest file that is read, in bytes.
+pub const MAX_FILE: usize = 1 << 20;
+
+/// What is wrong with a configuration: for each mistake its place, what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// Something legal but odd, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(pub String);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a secret is kept when it is not in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file.
+    File(PathBuf),
+    /// A systemd credential of that name.
+    Credential(String),
+}
+
+/// Reads a secret kept elsewhere; the error says why not. The configuration itself opens no file.
+pub type SecretReader<'a> = dyn Fn(&SecretSource) -> Result<String, String> + 'a;
+
+/// Parses and resolves a file's text. `name` is what mistakes are told to be in: the file's path.
+///
+/// # Errors
+/// All mistakes of the file; of mistakes in its structure (unknown keys, broken YAML) the first.
+pub fn parse(
+    text: &str,
+    name: &str,
+    secrets: &SecretReader<'_>,
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let mut report = Report::default();
+    if text.len() > MAX_FILE {
+        return Err(ConfigError(format!("{name}: the file is over 1 MiB; is it the right one?")));
+    }
+    let file = match raw::read::<raw::File>(text) {
+        Ok(file) => file,
+        Err((at, what)) => {
+            report.problems.push((at, what));
+            return Err(report.error(text, name));
+        }
+    };
+    let config = resolve(&file, secrets, &mut report);
+    if report.problems.is_empty() {
+        let warnings =
+            report.warnings.iter().map(|(at, what)| Warning(format!("{}: {what}", place(name, *at))));
+        Ok((config, warnings.collect()))
+    } else {
+        Err(report.error(text, name))
+    }
+}
+
+/// What was found wrong or odd so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    problems: Vec<(At, String)>,
+    warnings: Vec<(At, String)>,
+}
+
+impl Report {
+    /// Notes a mistake.
+    pub(super) fn wrong(&mut self, at: At, path: &str, what: &str) {
+        let colon = if path.is_empty() { "" } else { ": " };
+        self.problems.push((at, format!("{path}{colon}{what}")));
+    }
+
+    /// Notes an oddity.
+    pub(super) fn odd(&mut self, at: At, path: &str, what: &str) {
+        let colon = if path.is_empty() { "" } else { ": " };
+        self.warnings.push((at, format!("{path}{colon}{what}")));
+    }
+
+    /// Reads a word, or notes why it is none.
+    pub(super) fn read<T: Word>(&mut self, path: &str, leaf: &Leaf<T>) -> Option<T> {
+        self.read_text(path, &leaf.text, leaf.at)
+    }
+
+    /// The same for a word whose place is known otherwise.
+    pub(super) fn read_text<T: Word>(&mut self, path: &str, text: &str, at: At) -> Option<T> {
+        T::read(text).map_err(|what| self.wrong(at, path, &what)).ok()
+    }
+
+    /// Reads a word that need not be there.
+    pub(super) fn or<T: Word>(&mut self, path: &str, leaf: Option<&Leaf<T>>, default: T) -> T {
+        leaf.and_then(|leaf| self.read(path, leaf)).unwrap_or(default)
+    }
+
+    /// The same, within bounds; `show` prints a bound.
+    pub(super) fn within<T: Word + PartialOrd + Copy>(
+        &mut self,
+        path: &str,
+        leaf: Option<&Leaf<T>>,
+        (least, default, most): (T, T, T),
+        show: fn(T) -> String,
+    ) -> T {
+        let value = self.or(path, leaf, default);
+        if let Some(leaf) = leaf
+            && (value < least || value > most)
+        {
+            self.wrong(
+                leaf.at,
+                path,
+                &format!("`{}` is not from {} to {}", leaf.text, show(least), show(most)),
+            );
+        }
+        value
+    }
+
+    /// All mistakes in the order of the file, each with the line it is in.
+    fn error(mut self, text: &str, name: &str) -> ConfigError {
+        self.problems.sort();
+        let mut all = String::new();
+        for (at, what) in self.problems {
+            if !all.is_empty() {
+                all.push('\n');
+            }
+            let _ = write!(all, "{}: {what}", place(name, at));
+            let index = usize::try_from(at.line).ok().and_then(|line| line.checked_sub(1));
+            // Password hashes are shown to nobody, long lines to no terminal.
+            let line = index.and_then(|index| text.lines().nth(index)).filter(|line| fit_to_show(line));
+            if let (Some(line), Ok(column)) = (line, usize::try_from(at.column)) {
+                let number = at.line;
+                let _ = write!(all, "\n{number:>5} | {line}\n      | {:>column$}", "^");
+            }
+        }
+        ConfigError(all)
+    }
+}
+
+fn fit_to_show(line: &str) -> bool {
+    line.chars().count() <= 160
+        && !line.chars().any(char::is_control)
+        && !["password", "sha256", "$argon2"].iter().any(|word| line.contains(word))
+}
+
+fn place(name: &str, at: At) -> String {
+    if at.line == 0 { name.to_owned() } else { format!("{name}:{}:{}", at.line, at.column) }
+}
+
+fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
+    let endpoints = endpoint::resolve(&file.endpoints, report);
+    let access = access::resolve(file, secrets, &endpoints, report);
+    let listen = listen::resolve(file.listen.as_deref(), &access, report);
+    if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
+        report.odd(At::default(), "certificates", "no listener has a `client_ca`, so nobody can show one");
+    }
+    let origins = file.origins.iter().filter_map(|leaf| report.read("origins", leaf)).collect();
+    let hosts = file.hosts.iter().filter_map(|leaf| host(leaf, report)).collect();
+    let proxies = file.trusted_proxies.iter().filter_map(|leaf| report.read("trusted_proxies", leaf));
+    let trusted_proxies = proxies.map(|network| (network.0, network.1)).collect();
+    let seconds = Duration::from_secs;
+    Config {
+        listen,
+        access,
+        origins,
+        hosts,
+        trusted_proxies,
+        limits: limits(&file.limits, report),
+        endpoints,
+        state_directory: report.or(
+            "state_directory",
+            file.state_directory.as_ref(),
+            PathBuf::from("/var/lib/wsbridge"),
+        ),
+        dead_after: report.within(
+            "dead_after",
+            file.dead_after.as_ref(),
+            (seconds(5), seconds(30), seconds(600)),
+            duration_text,
+        ),
+        resume: report.within(
+            "resume",
+            file.resume.as_ref(),
+            (seconds(0), seconds(60), seconds(3600)),
+            duration_text,
+        ),
+    }
+}
+
+fn asks_for_certificates(listen: &Listen) -> bool {
+    matches!(&listen.tls, ListenTls::Files { client_ca: Some(_), .. })
+}
+
+fn host(leaf: &Leaf<String>, report: &mut Report) -> Option<String> {
+    let bare = leaf.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&leaf.text);
+    if host_name(&leaf.text) || bare.parse::<std::net::IpAddr>().is_ok() {
+        return Some(leaf.text.to_ascii_lowercase());
+    }
+    let what = format!(
+        "`{}` is no host name; write it without scheme, port, path or `*`, like gateway.example",
+        leaf.text
+    );
+    report.wrong(leaf.at, "hosts", &what);
+    None
+}
+
+fn limits(raw: &raw::Limits, report: &mut Report) -> Limits {
+    let show = |number: u32| number.to_string();
+    let mut count = |path, leaf: Option<&Leaf<u32>>, default| {
+        let number = report.within(path, leaf, (1, default, 1_000_000), show);
+        usize::try_from(number).unwrap_or(usize::MAX)
+    };
+    let connections = count("limits.connections", raw.connections.as_ref(), 256);
+    let per_address = count("limits.per_address", raw.per_address.as_ref(), 32);
+    let unauthenticated = count("limits.unauthenticated", raw.unauthenticated.as_ref(), 64);
+    let seconds = Duration::from_secs;
+    let bounds = (seconds(1), seconds(10), seconds(300));
+    let handshake = report.within("limits.handshake", raw.handshake.as_ref(), bounds, duration_text);
+    Limits { connections, per_address, unauthenticated, handshake }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::Address;
+
+    pub(in crate::config) fn good(text: &str) -> (Config, Vec<Warning>) {
+        parse(text, "w.yaml", &|_| Err("no secrets here".into())).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(in crate::config) fn mistakes(text: &str) -> String {
+        parse(text, "w.yaml", &|_| Err("no secrets here".into())).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_names_line_column_and_the_nearest_right_key() {
+        let text =
+            "auth: none\nendpoints:\n  modem1:\n    serial:\n      port: /dev/ttyS1\n      buad: 9600\n";
+        let error = mistakes(text);
+        for part in [
+            "w.yaml:6:7: ",
+            "endpoints.modem1.serial: unknown key `buad`",
+            "did you mean `baud`?",
+            "6 |       buad: 9600",
+        ] {
+            assert!(error.contains(part), "{part}\n{error}");
+        }
+        let error = mistakes("auth: none\nendpoint: {}\n");
+        assert!(error.contains("w.yaml:2:1: unknown key `endpoint`; did you mean `endpoints`?"), "{error}");
+    }
+
+    #[test]
+    fn all_wrong_values_are_told_at_once_in_the_order_of_the_file() {
+        let text = "auth: none\ndead_after: soon\nendpoints:\n  m:\n    serial:\n      port: ttyS1\n      baud: fast\n      \
+                    format: 9N1\n    open: maybe\n  M2:\n    sim: echo\n";
+        let error = mistakes(text);
+        let mut last = 0;
+        for part in [
+            "w.yaml:2:13: dead_after: `soon` is no duration",
+            "w.yaml:6:13: endpoints.m.serial.port: `ttyS1` is no path",
+            "w.yaml:7:13: endpoints.m.serial.baud: `fast` is no whole number",
+            "w.yaml:8:15: endpoints.m.serial.format: data bits are 5 to 8",
+            "w.yaml:9:11: endpoints.m.open: `maybe` is not known here",
+            "w.yaml:10:3: endpoints.M2: no name for an endpoint",
+        ] {
+            let at = error.find(part).unwrap_or_else(|| panic!("{part}\n{error}"));
+            assert!(at >= last, "{part}\n{error}");
+            last = at;
+        }
+    }
+
+    #[test]
+    fn wrong_types_name_place_and_path() {
+        for (text, parts) in [
+            ("auth: none\nendpoints:\n  e:\n    sim: [ echo ]\n", ["w.yaml:4:10", "endpoints.e.sim"]),
+            ("auth: none\nendpoints:\n  e: echo\n", ["w.yaml:3:6", "endpoints.e"]),
+            ("auth: none\nlisten: 8443\n", ["w.yaml:2:9", "listen: write a list"]),
+            (
+                "auth: none\nendpoints:\n  e:\n    serial:\n      baud: 300\n",
+                ["endpoints.e", "`port` is missing"],
+            ),
+            ("auth: none\nauth: none\n", ["w.yaml:2:1", "the key `auth` is here twice"]),
+            ("auth: [ none\n", ["w.yaml:", ""]),
+            ("auth: none\n---\nauth: none\n", ["one document", ""]),
+        ] {
+            let error = mistakes(text);
+            assert!(parts.iter().all(|part| error.contains(part)), "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn without_listen_it_is_loopback_with_a_certificate_of_its_own() {
+        let (config, warnings) = good("auth: none");
+        assert_eq!(
+            config.listen,
+            [Listen { address: Address::Tcp(([127, 0, 0, 1], 8443).into()), tls: ListenTls::SelfSigned }]
+        );
+        assert_eq!(config.dead_after, Duration::from_secs(30));
+        assert_eq!(
+            (config.limits.connections, config.limits.per_address, config.limits.unauthenticated),
+            (256, 32, 64)
+        );
+        assert!(warnings.iter().any(|warning| warning.0.contains("nothing is published")), "{warnings:?}");
+    }
+
+    #[test]
+    fn an_empty_file_says_how_to_begin() {
+        for text in ["", "# nothing\n", "endpoints:\n"] {
+            assert!(mistakes(text).contains("`wsbridge passwd`"));
+        }
+    }
+
+    #[test]
+    fn a_bomb_and_a_huge_file_are_refused_quickly() {
+        let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x,x]\n");
+        for (one, two) in "abcdefghi".chars().zip("bcdefghij".chars()) {
+            let _ = writeln!(bomb, "{two}: &{two} [{}]", vec![format!("*{one}"); 10].join(","));
+        }
+        mistakes(&bomb);
+        mistakes(&format!("endpoints: {}", "[".repeat(100_000)));
+        assert!(mistakes(&"#".repeat(MAX_FILE + 1)).contains("1 MiB"));
+    }
+
+    #[test]
+    fn hosts_and_proxies_are_checked() {
+        let (config, _) = good(
+            "auth: none\nhosts: [ Gateway.Example, 192.0.2.1, '[::1]' ]\ntrusted_proxies: [ 10.1.1.1/8 ]",
+        );
+        assert_eq!(config.hosts, ["gateway.example", "192.0.2.1", "[::1]"]);
+        assert_eq!(config.trusted_proxies, [("10.0.0.0".parse().unwrap(), 8)]);
+        for host in ["https://gateway", "gateway:80", "'*.example'", "'a/b'"] {
+            assert!(mistakes(&format!("auth: none\nhosts: [ {host} ]")).contains("no host name"), "{host}");
+        }
+        assert!(mistakes("auth: none\nresume: 2h").contains("not from 0ms to 1h"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}", lines in "([a-z_]{1,12}: ?[\\[{a-z0-9:'\"/ ]{0,12}\n){0,8}") {
+            let _ = (parse(&text, "w", &|_| Err(String::new())), parse(&lines, "w", &|_| Err(String::new())));
+        }
+    }
+}

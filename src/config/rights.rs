@@ -1,0 +1,107 @@
+//! Rights, and the patterns of endpoints they hold on.
+
+/// Rights per endpoint pattern. A pattern is a name, or a name with `*` for any run of characters; one that begins
+/// with `/` names a page of the gateway (`/metrics`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RightsTable(pub Vec<(String, Rights)>);
+
+impl RightsTable {
+    /// The sum of what every matching pattern gives.
+    pub fn on(&self, name: &str) -> Rights {
+        self.0
+            .iter()
+            .filter(|(pattern, _)| matches(pattern, name))
+            .fold(Rights::NONE, |sum, (_, rights)| sum.with(*rights))
+    }
+}
+
+/// Whether `name` fits `pattern`; `*` stands for any run of characters but never for the `/` of a gateway page.
+fn matches(pattern: &str, name: &str) -> bool {
+    if pattern.starts_with('/') != name.starts_with('/') {
+        return false;
+    }
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// A set of rights on one endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rights(u8);
+
+impl Rights {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// See the device's output, the endpoint's state, and read `/metrics` on that pattern.
+    pub const READ: Self = Self(1);
+    /// Hold the lease and send bytes.
+    pub const WRITE: Self = Self(2);
+    /// Move DTR and RTS, send break, run macros.
+    pub const SIGNALS: Self = Self(4);
+    /// Change baud, frame and flow control.
+    pub const SETTINGS: Self = Self(8);
+    /// Take the lease from its holder.
+    pub const TAKEOVER: Self = Self(16);
+    /// Everything.
+    pub const ALL: Self = Self(31);
+    /// Each right and its word, in the order they are printed.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("read", Self::READ),
+        ("write", Self::WRITE),
+        ("signals", Self::SIGNALS),
+        ("settings", Self::SETTINGS),
+        ("takeover", Self::TAKEOVER),
+    ];
+
+    /// Both sets.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether every right of `other` is here.
+    pub fn allows(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The words of what is here.
+    pub fn words(self) -> Vec<&'static str> {
+        Self::WORDS.iter().filter(|(_, right)| self.allows(*right)).map(|(word, _)| *word).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters_but_never_for_a_page() {
+        for (pattern, name, fits) in [
+            ("plc1", "plc1", true),
+            ("plc1", "plc10", false),
+            ("*", "plc1", true),
+            ("*", "/metrics", false),
+            ("/*", "/metrics", true),
+            ("/*", "plc1", false),
+            ("plc*", "plc", true),
+            ("*-a-*", "x-a-y", true),
+            ("a*a", "a", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "acb", false),
+            ("*aab", "aaab", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

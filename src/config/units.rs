@@ -1,0 +1,224 @@
+//! Durations, sizes, rates and words as people write them in the file.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What one scalar of the file may say. Parsed from its text, so that `8N1` or `0403:6001` need no quotes.
+pub(super) trait Word: Sized {
+    /// Reads the text; the error says what is wrong and what to type.
+    fn read(text: &str) -> Result<Self, String>;
+    /// Its JSON Schema.
+    fn schema() -> Value;
+}
+
+/// Bytes: `4096`, `64KiB`, `1MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) struct Size(pub u64);
+
+/// Bytes per second: `1MiB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate(pub u64);
+
+impl Word for Duration {
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is no duration; write a number and ms, s, m, h or d, like 250ms, 10s or 2h");
+        let (number, unit) = split(text).ok_or_else(wrong)?;
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        // A century is longer than any timer here should be asked for.
+        number
+            .checked_mul(milliseconds)
+            .filter(|total| *total <= 36_500 * 86_400_000)
+            .map(Self::from_millis)
+            .ok_or_else(|| format!("`{text}` is too long"))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["250ms", "10s", "2h"] })
+    }
+}
+
+impl Word for Size {
+    fn read(text: &str) -> Result<Self, String> {
+        bytes(text).map(Self).ok_or_else(|| {
+            format!("`{text}` is no size; write bytes, or a number and KiB, MiB or GiB, like 64KiB")
+        })
+    }
+
+    fn schema() -> Value {
+        json!({ "type": ["string", "integer"], "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$", "minimum": 0,
+            "examples": [4096, "64KiB", "1MiB"] })
+    }
+}
+
+impl Word for Rate {
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no rate; write a size per second, like 64KiB/s");
+        let rate = text.strip_suffix("/s").and_then(bytes).ok_or_else(wrong)?;
+        if rate == 0 {
+            Err("a rate of 0 would stop everything; leave the key out".into())
+        } else {
+            Ok(Self(rate))
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)?/s$", "examples": ["64KiB/s", "1MiB/s"] })
+    }
+}
+
+impl Word for u32 {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("`{text}` is no whole number from 0 to {}", Self::MAX))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 0, "maximum": Self::MAX })
+    }
+}
+
+impl Word for bool {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
+}
+
+impl Word for String {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            Err("empty text; write something, or leave the key out".into())
+        } else {
+            Ok(text.into())
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1 })
+    }
+}
+
+/// A number and the unit behind it, a space between them allowed.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// Picks the value of a word, or says which words there are and which is nearest.
+pub(super) fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        format!("`{text}` is not known here{}", suggest(text, &words))
+    })
+}
+
+/// `; did you mean ..?` when a word is near, and the list of all.
+pub(super) fn suggest(text: &str, words: &[&str]) -> String {
+    let near = words
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(&text.to_lowercase(), word), *word))
+        .min()
+        .filter(|(distance, word)| *distance <= (word.chars().count().max(3) / 2).max(1));
+    let nearest = near.map(|(_, word)| format!("; did you mean `{word}`?")).unwrap_or_default();
+    let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let end = if nearest.is_empty() { ";" } else { "" };
+    format!("{nearest}{end} known: {all}")
+}
+
+/// A duration as the file would say it.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let total = duration.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let fits = units.iter().find(|(unit, _)| total > 0 && total.is_multiple_of(*unit));
+    fits.map_or_else(|| format!("{total}ms"), |(unit, word)| format!("{}{word}", total / unit))
+}
+
+/// A size as the file would say it.
+pub(crate) fn size_text(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fits = units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    fits.map_or_else(|| bytes.to_string(), |(unit, word)| format!("{}{word}", bytes / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_sizes_and_rates_are_read_as_people_write_them() {
+        for (text, milliseconds) in
+            [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("2h", 7_200_000), ("30d", 2_592_000_000)]
+        {
+            assert_eq!(Duration::read(text), Ok(Duration::from_millis(milliseconds)));
+        }
+        for (text, bytes) in [("64KiB", 65_536), ("1MiB", 1 << 20), ("4096", 4096), ("1 GiB", 1 << 30)] {
+            assert_eq!(Size::read(text), Ok(Size(bytes)));
+        }
+        assert_eq!(Rate::read("1MiB/s"), Ok(Rate(1 << 20)));
+    }
+
+    #[test]
+    fn a_wrong_unit_is_told_what_to_type() {
+        for wrong in ["10", "s", "10 seconds", "-1s", "1.5h", "", "99999999999999999999s"] {
+            assert!(Duration::read(wrong).unwrap_err().contains("like 250ms"), "{wrong}");
+        }
+        for wrong in ["1MB", "KiB", "1kib", "-5", "99999999999GiB"] {
+            assert!(Size::read(wrong).unwrap_err().contains("like 64KiB"), "{wrong}");
+        }
+        assert!(Rate::read("1MiB").unwrap_err().contains("per second"));
+        assert!(Rate::read("0/s").is_err());
+    }
+
+    #[test]
+    fn a_mistyped_word_gets_the_nearest_right_one() {
+        let error = choose("rtsct", &[("none", 0), ("rtscts", 1)]).unwrap_err();
+        assert!(error.contains("did you mean `rtscts`?"), "{error}");
+        let error = choose("zebra", &[("none", 0), ("rtscts", 1)]).unwrap_err();
+        assert!(!error.contains("did you mean") && error.contains("known: `none`, `rtscts`"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back_the_same(milliseconds in 0u64..3_000_000_000_000, bytes in 0u64..1 << 50) {
+            let duration = Duration::from_millis(milliseconds);
+            prop_assert_eq!(Duration::read(&duration_text(duration)), Ok(duration));
+            prop_assert_eq!(Size::read(&size_text(bytes)), Ok(Size(bytes)));
+        }
+
+        #[test]
+        fn no_text_makes_them_panic(text in "\\PC*") {
+            let _ = (Duration::read(&text), Size::read(&text), Rate::read(&text), suggest(&text, &["read", "write"]));
+        }
+    }
+}
