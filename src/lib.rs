@@ -19,3 +19,9 @@ pub mod config;
 pub mod metrics;
 pub mod wire;
 
+pub mod stream;
+
+pub mod logging;
+pub mod systemd;
+pub mod target;
+

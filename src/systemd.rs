@@ -1,0 +1,68 @@
+//! What systemd is told and what it hands over: readiness, reload, watchdog, sockets. Elsewhere all of it does nothing.
+//!
+//! Sources: `sd_notify(3)`, `sd_watchdog_enabled(3)`, `sd_listen_fds(3)`.
+
+use std::{collections::BTreeMap, io, os::fd::OwnedFd, time::Duration};
+
+use systemd::daemon::{NotifyState, notify, watchdog_enabled};
+
+/// The daemon is up, or up again after a reload; `status` is what `systemctl status` shows.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status.to_owned())]);
+}
+
+/// A reload begins; [`ready`] ends it. `Type=notify-reload` wants the monotonic clock in the same message.
+pub fn reloading() {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let usec = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
+    tell(&[NotifyState::Reloading, NotifyState::Other(format!("MONOTONIC_USEC={usec}"))]);
+}
+
+/// The daemon stops.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("stopping".to_owned())]);
+}
+
+/// The daemon is alive.
+pub fn watchdog() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often to call [`watchdog`]: half the time systemd waits; `None` without a watchdog.
+pub fn watchdog_interval() -> Option<Duration> {
+    watchdog_enabled(false).map(|limit| limit / 2)
+}
+
+fn tell(state: &[NotifyState]) {
+    if let Err(error) = notify(false, state) {
+        tracing::debug!(%error, "systemd was not told {state:?}");
+    }
+}
+
+/// Listening sockets handed over by systemd, by their FileDescriptorName. They stay open for the daemon's life, so that
+/// a listener may go with one reload and come back with the next.
+#[derive(Debug, Default)]
+pub struct Sockets(BTreeMap<String, Vec<OwnedFd>>);
+
+impl Sockets {
+    /// Takes over what systemd handed us. To be called once, at the start.
+    pub fn inherited() -> io::Result<Self> {
+        let mut sockets: BTreeMap<String, Vec<OwnedFd>> = BTreeMap::new();
+        for (name, socket) in sd_listen_fds::get().map_err(io::Error::other)? {
+            let socket = socket.into_std();
+            rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+            sockets.entry(name.unwrap_or_else(|| "unknown".to_owned())).or_default().push(socket);
+        }
+        Ok(Self(sockets))
+    }
+
+    /// Every socket of that name, duplicated; empty when systemd gave none.
+    pub fn named(&self, name: &str) -> io::Result<Vec<OwnedFd>> {
+        self.0.get(name).into_iter().flatten().map(OwnedFd::try_clone).collect()
+    }
+
+    /// The names systemd used.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,192 @@
+//! What an endpoint reaches, opened: a stream for a dedicated session, or a device for a line.
+
+pub mod serial;
+pub mod sim;
+pub mod tcp;
+mod tls;
+
+use std::{fmt, sync::Arc};
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    config::Target,
+    settings::{ErrorCounts, Inputs, Levels, Settings},
+    wire::close::Refusal,
+};
+
+/// A device opened for a line: two halves that never wait for each other, and its controls.
+pub struct Device {
+    /// Device to line. End of file means the device is gone.
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// Line to device.
+    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Settings, signals, counters.
+    pub port: Port,
+    /// What the driver did not take as configured, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device").field("port", &self.port).field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+/// Opens a target for a line.
+pub async fn open(target: &Target) -> Result<Device, OpenError> {
+    match target {
+        Target::Tcp(tcp) => {
+            let (reader, writer) = tokio::io::split(tcp::connect(tcp).await?);
+            let (reader, writer) = (Box::new(reader), Box::new(writer));
+            Ok(Device { reader, writer, port: Port::None, notes: Vec::new() })
+        }
+        Target::Serial(serial) => serial::open(serial).await,
+        // The daemon puts a simulated device's real address in place of it before anything is opened.
+        Target::Sim(_) => Err(OpenError::Absent("the simulated device was not started".into())),
+    }
+}
+
+/// Why a target could not be opened.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum OpenError {
+    /// The device or the host's name does not exist (now).
+    #[error("{0}")]
+    Absent(String),
+    /// Somebody else has the device; the text names the process where it can be known.
+    #[error("{0}")]
+    InUse(String),
+    /// We may not: rights of the device file, or a console or getty sits on it.
+    #[error("{0}")]
+    Denied(String),
+    /// The host refused, or the network said no.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody answered in time.
+    #[error("{0}")]
+    Timeout(String),
+    /// The driver cannot do what is configured, or TLS failed.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl From<&OpenError> for Refusal {
+    fn from(error: &OpenError) -> Self {
+        let why = error.to_string();
+        match error {
+            OpenError::Absent(_) => Self::TargetAbsent(why),
+            OpenError::InUse(_) | OpenError::Denied(_) | OpenError::Refused(_) | OpenError::Unfit(_) => {
+                Self::Unreachable(why)
+            }
+            OpenError::Timeout(_) => Self::TargetTimeout(why),
+        }
+    }
+}
+
+/// What a port can do.
+#[expect(clippy::struct_excessive_bools, reason = "a list of independent capabilities")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// Settings can change.
+    pub settings: bool,
+    /// DTR and RTS can be moved.
+    pub signals: bool,
+    /// Break can be sent.
+    pub brk: bool,
+    /// CTS, DSR, DCD and RI can be read.
+    pub inputs: bool,
+    /// Received errors are counted and placed.
+    pub errors: bool,
+    /// It can say when the transmitter is empty.
+    pub drain: bool,
+}
+
+/// Why a port did not do as told.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PortError {
+    /// Not with this kind of port, or not with this driver.
+    #[error("this port cannot do that")]
+    Unsupported,
+    /// The driver did not take the settings; the sentence says what it made of them. The line is as before.
+    #[error("{0}")]
+    BadSettings(String),
+    /// The device is gone or broken.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The controls of an opened device. Cheap to clone; every call is safe beside reads and writes.
+#[derive(Clone, Debug)]
+pub enum Port {
+    /// A stream without controls.
+    None,
+    /// A tty.
+    Serial(Arc<serial::Port>),
+}
+
+impl Port {
+    /// What it can do.
+    pub fn caps(&self) -> Caps {
+        match self {
+            Self::None => Caps::default(),
+            Self::Serial(port) => port.caps(),
+        }
+    }
+
+    /// The settings as the driver has them now.
+    pub async fn settings(&self) -> Result<Settings, PortError> {
+        match self {
+            Self::None => Err(PortError::Unsupported),
+            Self::Serial(port) => port.settings().await,
+        }
+    }
+
+    /// Sets the port and reads back; on an error the port is as before.
+    pub async fn configure(&self, settings: Settings) -> Result<(), PortError> {
+        match self {
+            Self::None => Err(PortError::Unsupported),
+            Self::Serial(port) => port.configure(settings).await,
+        }
+    }
+
+    /// Moves DTR and RTS together (one TIOCMSET) and starts or ends a break.
+    pub async fn set(&self, levels: Levels) -> Result<(), PortError> {
+        match self {
+            Self::None => Err(PortError::Unsupported),
+            Self::Serial(port) => port.set(levels).await,
+        }
+    }
+
+    /// CTS, DSR, DCD and RI as they are now.
+    pub async fn inputs(&self) -> Result<Inputs, PortError> {
+        match self {
+            Self::None => Err(PortError::Unsupported),
+            Self::Serial(port) => port.inputs().await,
+        }
+    }
+
+    /// The driver's error counters.
+    pub async fn errors(&self) -> Result<ErrorCounts, PortError> {
+        match self {
+            Self::None => Err(PortError::Unsupported),
+            Self::Serial(port) => port.errors().await,
+        }
+    }
+
+    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ); 0 where that cannot be known.
+    pub fn unsent(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Serial(port) => port.unsent(),
+        }
+    }
+
+    /// Discards what the driver has received (`input`) or not yet sent (`output`): tcflush.
+    pub async fn flush(&self, input: bool, output: bool) -> Result<(), PortError> {
+        match self {
+            Self::None => Ok(()),
+            Self::Serial(port) => port.flush(input, output).await,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A tty somebody logs in on, or the kernel writes to, is no port of ours: console and getty found, and what to do.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use rustix::fs::{major, minor};
+
+use super::{
+    super::OpenError,
+    holders::{Process, pids, stat_field},
+    identity::Roots,
+};
+
+/// Refuses a device that [`warning`] warns of.
+pub(super) fn check(device: &Path, roots: &Roots) -> Result<(), OpenError> {
+    warning(device, roots).map_or(Ok(()), |warning| {
+        Err(OpenError::Denied(format!("{warning}; to use it all the same, set `allow_console: true`")))
+    })
+}
+
+/// What is wrong with taking a device away from its console or login, and how to end that.
+pub fn warning(device: &Path, roots: &Roots) -> Option<String> {
+    let name = device.strip_prefix(&roots.dev).unwrap_or(device).to_str()?;
+    let device = device.display();
+    if is_console(name, roots) {
+        return Some(format!(
+            "{device} is the kernel's console: take `console={name}` off the kernel's command line and restart \
+             (on a Raspberry Pi: raspi-config, Interface Options, Serial Port)"
+        ));
+    }
+    if is_unit_active(name, roots) {
+        return Some(format!(
+            "{device} has a login prompt: systemctl disable --now serial-getty@{name} \
+             (on a Raspberry Pi: raspi-config, Interface Options, Serial Port)"
+        ));
+    }
+    login(&roots.dev.join(name), name, roots).map(|process| {
+        format!("{device} is the terminal of {process}: end that login, and its getty in /etc/inittab if it has one")
+    })
+}
+
+/// The kernel's own list, and the one for people, since either may be hidden.
+fn is_console(name: &str, roots: &Roots) -> bool {
+    let active = fs::read_to_string(roots.sys.join("class/tty/console/active")).unwrap_or_default();
+    let consoles = fs::read_to_string(roots.proc.join("consoles")).unwrap_or_default();
+    active
+        .split_whitespace()
+        .chain(consoles.lines().filter_map(|line| line.split_whitespace().next()))
+        .any(|console| console == name)
+}
+
+/// systemd keeps a link for each unit that runs; seen even where `ProtectProc=` hides the processes.
+fn is_unit_active(name: &str, roots: &Roots) -> bool {
+    // systemd-escape: a path's `/` becomes `-`.
+    let unit = format!("systemd/units/invocation:serial-getty@{}.service", name.replace('/', "-"));
+    roots.run.join(unit).symlink_metadata().is_ok()
+}
+
+/// A process that has the device as its controlling terminal, or a getty that waits for it.
+fn login(device: &Path, name: &str, roots: &Roots) -> Option<Process> {
+    let device = fs::metadata(device).ok().map(|data| data.rdev());
+    let number = device.map(|device| terminal_number(major(device), minor(device)));
+    pids()
+        .find(|pid| {
+            let controls = number.is_some_and(|number| number != 0 && stat_field(*pid, 7) == Some(number));
+            controls || is_getty(*pid, name, roots)
+        })
+        .map(Process::of)
+}
+
+/// `tty_nr` of /proc/PID/stat: minor in bits 31 to 20 and 7 to 0, major in 15 to 8 (proc(5)).
+fn terminal_number(major: u32, minor: u32) -> i64 {
+    i64::from((minor & 0xff) | (major << 8) | ((minor & !0xff) << 12))
+}
+
+/// `agetty ... ttyS0 vt100`, before it has opened its line.
+fn is_getty(pid: u32, name: &str, roots: &Roots) -> bool {
+    let words = fs::read(roots.proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
+    let mut words = words.split(|byte| *byte == 0).filter_map(|word| str::from_utf8(word).ok());
+    let program = words.next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    program.ends_with("getty") && words.any(|word| word.strip_prefix("/dev/").unwrap_or(word) == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::{super::identity::tree::Tree, *};
+
+    #[test]
+    fn the_kernels_console_is_refused_and_the_text_says_what_to_do() {
+        let tree = Tree::new();
+        let device = tree.roots.dev.join("ttyS0");
+        assert_eq!(check(&device, &tree.roots), Ok(()));
+        tree.write("sys/class/tty/console/active", "tty0 ttyS0\n");
+        let error = check(&device, &tree.roots).unwrap_err();
+        assert!(matches!(error, OpenError::Denied(_)));
+        let text = error.to_string();
+        assert!(text.contains("raspi-config") && text.contains("allow_console: true"), "{text}");
+        assert_eq!(check(&tree.roots.dev.join("ttyS1"), &tree.roots), Ok(()));
+    }
+
+    #[test]
+    fn a_console_of_proc_alone_is_seen() {
+        let tree = Tree::new();
+        tree.write("proc/consoles", "ttyAMA0              -W- (EC p a)   204:64\n");
+        assert!(check(&tree.roots.dev.join("ttyAMA0"), &tree.roots).is_err());
+    }
+
+    #[test]
+    fn a_getty_of_systemd_is_refused_by_its_unit() {
+        let tree = Tree::new();
+        fs::create_dir_all(tree.roots.run.join("systemd/units")).unwrap();
+        symlink("0123", tree.roots.run.join("systemd/units/invocation:serial-getty@ttyS0.service")).unwrap();
+        let text = check(&tree.roots.dev.join("ttyS0"), &tree.roots).unwrap_err().to_string();
+        assert!(text.contains("systemctl disable --now serial-getty@ttyS0"), "{text}");
+    }
+
+    #[test]
+    fn a_waiting_getty_is_seen_by_its_arguments() {
+        let tree = Tree::new();
+        let own = std::process::id();
+        tree.write(&format!("proc/{own}/cmdline"), "/sbin/agetty\x00-L\x00ttyS0\x00vt100\x00");
+        let text = check(&tree.roots.dev.join("ttyS0"), &tree.roots).unwrap_err().to_string();
+        assert!(text.contains(&format!("(pid {own})")), "{text}");
+        assert_eq!(check(&tree.roots.dev.join("ttyS1"), &tree.roots), Ok(()));
+    }
+
+    #[test]
+    fn terminal_numbers_are_those_of_proc() {
+        assert_eq!(terminal_number(4, 64), 0x0440);
+        assert_eq!(terminal_number(136, 0x123), 0x0010_8823);
+    }
+}

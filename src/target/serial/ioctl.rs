@@ -1,0 +1,193 @@
+//! The terminal ioctls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
+//!
+//! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined with in
+//! `include/uapi/asm-generic/ioctls.h` and `include/uapi/linux/serial.h`; the descriptor is borrowed for the call.
+#![expect(unsafe_code, reason = "ioctl takes an untyped pointer")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "libc gives requests in the width of its ioctl(), which differs by libc; every request has 32 bits"
+)]
+
+use std::{
+    ffi::{c_int, c_ulong, c_void},
+    fmt, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    ptr,
+};
+
+use rustix::ioctl::{Getter, NoArg, Opcode, Setter, Updater, ioctl};
+
+use crate::settings::ErrorCounts;
+
+/// Data Terminal Ready, as a bit of [`modem_lines`].
+pub(super) const DTR: c_int = libc::TIOCM_DTR;
+/// Request To Send.
+pub(super) const RTS: c_int = libc::TIOCM_RTS;
+/// Clear To Send.
+pub(super) const CTS: c_int = libc::TIOCM_CTS;
+/// Data Set Ready.
+pub(super) const DSR: c_int = libc::TIOCM_DSR;
+/// Data Carrier Detect.
+pub(super) const DCD: c_int = libc::TIOCM_CD;
+/// Ring Indicator.
+pub(super) const RI: c_int = libc::TIOCM_RI;
+
+/// A second descriptor of an open stream, close-on-exec.
+pub(super) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the stream is borrowed for the whole call, so its descriptor stays open.
+    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }.try_clone_to_owned()
+}
+
+/// TIOCMGET: the modem lines as bits.
+pub(super) fn modem_lines(fd: impl AsFd) -> io::Result<c_int> {
+    // SAFETY: TIOCMGET writes one int.
+    Ok(unsafe { ioctl(fd, Getter::<{ libc::TIOCMGET as Opcode }, c_int>::new()) }?)
+}
+
+/// TIOCMSET: sets DTR and RTS (and what else `lines` has) in one call.
+pub(super) fn set_modem_lines(fd: impl AsFd, lines: c_int) -> io::Result<()> {
+    // SAFETY: TIOCMSET reads one int.
+    Ok(unsafe { ioctl(fd, Setter::<{ libc::TIOCMSET as Opcode }, c_int>::new(lines)) }?)
+}
+
+/// TIOCMBIS, TIOCMBIC: raises or lowers these lines and touches no other.
+pub(super) fn move_modem_lines(fd: impl AsFd, lines: c_int, up: bool) -> io::Result<()> {
+    // SAFETY: both read one int.
+    Ok(unsafe {
+        if up {
+            ioctl(fd, Setter::<{ libc::TIOCMBIS as Opcode }, c_int>::new(lines))
+        } else {
+            ioctl(fd, Setter::<{ libc::TIOCMBIC as Opcode }, c_int>::new(lines))
+        }
+    }?)
+}
+
+/// TIOCSBRK, TIOCCBRK: begins or ends a break.
+pub(super) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
+    // SAFETY: neither takes an argument.
+    Ok(unsafe {
+        if on {
+            ioctl(fd, NoArg::<{ libc::TIOCSBRK as Opcode }>::new())
+        } else {
+            ioctl(fd, NoArg::<{ libc::TIOCCBRK as Opcode }>::new())
+        }
+    }?)
+}
+
+/// TIOCOUTQ: bytes in the driver's output queue.
+pub(super) fn unsent(fd: impl AsFd) -> io::Result<usize> {
+    // SAFETY: TIOCOUTQ writes one int.
+    let count = unsafe { ioctl(fd, Getter::<{ libc::TIOCOUTQ as Opcode }, c_int>::new()) }?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// `struct serial_icounter_struct`
+#[repr(C)]
+struct Counters {
+    inputs: [c_int; 4],
+    bytes: [c_int; 2],
+    frame: c_int,
+    overrun: c_int,
+    parity: c_int,
+    brk: c_int,
+    buf_overrun: c_int,
+    reserved: [c_int; 9],
+}
+
+/// TIOCGICOUNT: what the driver counted since it was loaded. The counters wrap.
+pub(super) fn error_counts(fd: impl AsFd) -> io::Result<ErrorCounts> {
+    // SAFETY: TIOCGICOUNT writes one serial_icounter_struct; every bit pattern of it is valid.
+    let counters = unsafe { ioctl(fd, Getter::<{ libc::TIOCGICOUNT as Opcode }, Counters>::new()) }?;
+    Ok(ErrorCounts {
+        brk: counters.brk.cast_unsigned(),
+        parity: counters.parity.cast_unsigned(),
+        framing: counters.frame.cast_unsigned(),
+        overrun: counters.overrun.cast_unsigned(),
+        buffer_overrun: counters.buf_overrun.cast_unsigned(),
+    })
+}
+
+/// `struct serial_struct`
+#[repr(C)]
+struct SerialInfo {
+    kind: c_int,
+    line: c_int,
+    port: u32,
+    irq: c_int,
+    flags: c_int,
+    xmit_fifo_size: c_int,
+    custom_divisor: c_int,
+    baud_base: c_int,
+    close_delay: u16,
+    io_type: u8,
+    reserved: u8,
+    hub6: c_int,
+    closing_wait: u16,
+    closing_wait2: u16,
+    iomem_base: *mut c_void,
+    iomem_reg_shift: u16,
+    port_high: u32,
+    iomap_base: c_ulong,
+}
+
+/// `ASYNC_LOW_LATENCY` of `include/uapi/linux/tty_flags.h`: any user may set it.
+const LOW_LATENCY: c_int = 1 << 13;
+
+/// TIOCGSERIAL, TIOCSSERIAL: asks for low latency; everything else stays as it was.
+pub(super) fn set_low_latency(fd: impl AsFd) -> io::Result<()> {
+    let fd = fd.as_fd();
+    // SAFETY: TIOCGSERIAL fills one serial_struct; the pointer in it is the kernel's and never followed here.
+    let mut info = unsafe { ioctl(fd, Getter::<{ libc::TIOCGSERIAL as Opcode }, SerialInfo>::new()) }?;
+    if info.flags & LOW_LATENCY != 0 {
+        return Ok(());
+    }
+    info.flags |= LOW_LATENCY;
+    info.iomem_base = ptr::null_mut(); // output only
+    // SAFETY: TIOCSSERIAL reads one serial_struct.
+    Ok(unsafe { ioctl(fd, Setter::<{ libc::TIOCSSERIAL as Opcode }, SerialInfo>::new(info)) }?)
+}
+
+/// `struct serial_rs485`: flags and delays of RS-485 direction control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Rs485Bits {
+    /// `SER_RS485_*` bits.
+    pub(super) flags: u32,
+    /// Milliseconds.
+    pub(super) delay_before: u32,
+    /// Milliseconds.
+    pub(super) delay_after: u32,
+    padding: [u32; 5],
+}
+
+impl Rs485Bits {
+    /// `SER_RS485_ENABLED`
+    pub(super) const ENABLED: u32 = 1;
+    /// `SER_RS485_RTS_ON_SEND`
+    pub(super) const RTS_ON_SEND: u32 = 1 << 1;
+    /// `SER_RS485_RTS_AFTER_SEND`
+    pub(super) const RTS_AFTER_SEND: u32 = 1 << 2;
+    /// `SER_RS485_RX_DURING_TX`
+    pub(super) const RX_DURING_TX: u32 = 1 << 4;
+    /// `SER_RS485_TERMINATE_BUS`
+    pub(super) const TERMINATE_BUS: u32 = 1 << 5;
+
+    /// These flags and delays.
+    pub(super) fn new(flags: u32, delay_before: u32, delay_after: u32) -> Self {
+        Self { flags, delay_before, delay_after, padding: [0; 5] }
+    }
+}
+
+impl fmt::Display for Rs485Bits {
+    /// `flags 0x3, delays 1 and 0 ms`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flags {:#x}, delays {} and {} ms", self.flags, self.delay_before, self.delay_after)
+    }
+}
+
+/// TIOCSRS485: sets the direction control; gives what the driver took.
+pub(super) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485Bits> {
+    // SAFETY: TIOCSRS485 reads one serial_rs485 and writes it back; every bit pattern of it is valid.
+    unsafe { ioctl(fd, Updater::<{ libc::TIOCSRS485 as Opcode }, Rs485Bits>::new(&mut bits)) }?;
+    Ok(bits)
+}

@@ -1,0 +1,53 @@
+//! Simulated devices behind real ptys and real TCP ports, so that what reaches them is the true path.
+
+mod console;
+mod drive;
+mod echo;
+mod modbus;
+mod modem;
+mod pty;
+mod script;
+mod source;
+mod tcp;
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tokio::task::JoinSet;
+
+use crate::config::{SimDevice, SimTarget, Target};
+
+pub use source::line as source_line;
+
+/// A running simulated device; it ends, with its connections, when this is dropped.
+#[derive(Debug)]
+pub struct Sim {
+    /// The real target that reaches it: a pty's path or a loopback TCP port.
+    pub target: Target,
+    /// Owns the device's task; dropping it aborts the task.
+    _tasks: JoinSet<()>,
+}
+
+/// Starts a simulated device. Fails when no pty or no port on 127.0.0.1 is to be had.
+pub async fn start(target: &SimTarget) -> io::Result<Sim> {
+    let mut tasks = JoinSet::new();
+    let model = || Arc::new(Mutex::new(modbus::Model::default()));
+    let target = match target.device {
+        SimDevice::Modem => pty::start(&mut tasks, modem::Modem::default())?,
+        SimDevice::ModbusRtu => pty::start(&mut tasks, modbus::rtu::Slave::new(model()))?,
+        SimDevice::ModbusTcp => {
+            let model = model();
+            tcp::start(&mut tasks, move || modbus::tcp::Server::new(Arc::clone(&model))).await?
+        }
+        SimDevice::Console => pty::start(&mut tasks, console::Console::default())?,
+        SimDevice::Echo => pty::start(&mut tasks, echo::Echo)?,
+        SimDevice::EchoTcp => tcp::start(&mut tasks, || echo::Echo).await?,
+        SimDevice::Source => tcp::start(&mut tasks, source::Source::default).await?,
+    };
+    Ok(Sim { target, _tasks: tasks })
+}
+
+#[cfg(test)]
+mod tests;

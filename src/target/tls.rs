@@ -1,0 +1,125 @@
+//! TLS to a target: its certificate checked, ours shown.
+
+use std::{io, path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName,
+        pem::{self, PemObject},
+    },
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{TlsConnector, TlsStream};
+
+use super::OpenError;
+use crate::config::TargetTls;
+
+/// Does the handshake with the target at `place`. The name asked for and checked is the configured one, else `host`.
+/// Files are read at each connect, so that a renewed certificate counts at once.
+pub(super) async fn handshake<S>(
+    stream: S,
+    settings: &TargetTls,
+    host: Option<&str>,
+    place: &str,
+) -> Result<TlsStream<S>, OpenError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = settings.server_name.as_deref().or(host).ok_or_else(|| {
+        OpenError::Unfit(format!("TLS with {place}: a unix socket has no name; set `server_name`"))
+    })?;
+    let name = server_name(name).map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
+    let wanted = settings.clone();
+    let config = tokio::task::spawn_blocking(move || config(&wanted))
+        .await
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .map(TlsStream::from)
+        .map_err(|error| OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error))))
+}
+
+/// A host name, or an address without brackets and scope (RFC 6874: the scope is ours alone).
+fn server_name(name: &str) -> Result<ServerName<'static>, String> {
+    let bare = name.split_once('%').map_or(name, |(address, _)| address);
+    ServerName::try_from(bare.to_owned()).map_err(|_| format!("`{name}` is no host name"))
+}
+
+fn config(settings: &TargetTls) -> Result<ClientConfig, String> {
+    let roots = settings.ca.as_deref().map_or_else(system_roots, file_roots)?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots);
+    match &settings.client {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+            .map_err(|error| format!("{} and {}: {error}", certificate.display(), key.display())),
+    }
+}
+
+fn file_roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // A system's store commonly has a certificate or two that nothing can read.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(
+            "this system has no certificate authorities (install ca-certificates), or name one by `ca`"
+                .into(),
+        );
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if found.is_empty() => Err(format!("{} holds no PEM certificate", path.display())),
+        other => other.map_err(|error| unreadable(path, &error)),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        if matches!(error, pem::Error::NoItemsFound) {
+            format!("{} holds no PEM private key", path.display())
+        } else {
+            unreadable(path, &error)
+        }
+    })
+}
+
+fn unreadable(path: &Path, error: &pem::Error) -> String {
+    if let pem::Error::Io(error) = error {
+        format!("{}: {error}", path.display())
+    } else {
+        format!("{}: {error}", path.display())
+    }
+}
+
+/// What to do about the commonest failures; the others speak for themselves.
+fn explained(error: &io::Error) -> String {
+    let text = error.to_string();
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        "the target closed the connection; does it speak TLS?".into()
+    } else if text.contains("UnknownIssuer") || text.contains("BadSignature") {
+        // The second: another authority of the same name, as after making it anew.
+        format!("{text}; name its authority by `ca`")
+    } else {
+        text
+    }
+}
