@@ -21,7 +21,9 @@ pub mod wire;
 
 pub mod stream;
 
+pub mod auth;
 pub mod logging;
 pub mod systemd;
 pub mod target;
+pub mod tls;
 

@@ -1,0 +1,137 @@
+//! What a client shows of itself, and whom it proves it to be.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{Kind, Principal};
+use crate::config::{Access, Rights, RightsTable, Secret};
+
+/// What a request shows.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// Nothing, or a client certificate alone.
+    Nothing,
+    /// A name and a password (RFC 7617).
+    Basic(String, Secret),
+    /// A token (RFC 6750, or `wsbridge.bearer.*`).
+    Bearer(Secret),
+    /// A one-time ticket.
+    Ticket(Secret),
+    /// Something that cannot be right: another scheme, not base64, not UTF-8.
+    Unreadable,
+}
+
+impl Shown {
+    /// Reads an `Authorization` header.
+    pub fn authorization(value: &str) -> Self {
+        let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
+            return Self::Bearer(Secret::new(rest));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Self::Unreadable;
+        }
+        let decoded = STANDARD.decode(rest).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.as_deref().and_then(|text| text.split_once(':')) {
+            Some((name, password)) => Self::Basic(name.to_owned(), Secret::new(password)),
+            None => Self::Unreadable,
+        }
+    }
+
+    /// Whether there is anything to evaluate.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
+/// The principal of a token's text. Every token is compared, in constant time.
+pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Principal> {
+    let hash: [u8; 32] = Sha256::digest(text.reveal()).into();
+    let mut found = None;
+    for (name, token) in &access.tokens {
+        if bool::from(hash.ct_eq(&token.sha256)) {
+            found = Some((name, token));
+        }
+    }
+    let (name, token) = found.filter(|(_, token)| token.expires.is_none_or(|expires| now <= expires))?;
+    Some(Principal { name: name.clone(), kind: Kind::Token, rights: token.rights.clone() })
+}
+
+/// The principal of a certificate whose chain the TLS handshake has checked.
+pub(super) fn by_certificate(access: &Access, common_name: &str) -> Option<Principal> {
+    let (name, certificate) =
+        access.certificates.iter().find(|(_, certificate)| certificate.common_name == common_name)?;
+    Some(Principal { name: name.clone(), kind: Kind::Certificate, rights: certificate.rights.clone() })
+}
+
+/// A principal as the configuration has it now; `None` when it is no longer one.
+pub fn find(access: &Access, kind: Kind, name: &str, now: i64) -> Option<Principal> {
+    let rights = match kind {
+        Kind::Open if access.open => return Some(open()),
+        Kind::Open => return None,
+        Kind::User => &access.users.get(name)?.rights,
+        Kind::Token => {
+            let token = access.tokens.get(name)?;
+            token.expires.is_none_or(|expires| now <= expires).then_some(&token.rights)?
+        }
+        Kind::Certificate => &access.certificates.get(name)?.rights,
+    };
+    Some(Principal { name: name.to_owned(), kind, rights: rights.clone() })
+}
+
+/// Who everyone is under `auth: none`.
+pub(super) fn open() -> Principal {
+    let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
+    let rights = RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
+    Principal { name: "anyone".into(), kind: Kind::Open, rights }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Token;
+
+    fn access() -> Access {
+        let token = |text: &str, expires| Token {
+            sha256: Sha256::digest(text).into(),
+            expires,
+            rights: RightsTable::default(),
+        };
+        Access {
+            tokens: [("a".into(), token("wsb_a", None)), ("b".into(), token("wsb_b", Some(100)))].into(),
+            ..Access::default()
+        }
+    }
+
+    #[test]
+    fn a_token_names_its_principal_until_it_expires() {
+        let named = |text, now| by_token(&access(), &Secret::new(text), now).map(|found| found.name);
+        assert_eq!(named("wsb_a", 1_000_000).as_deref(), Some("a"));
+        assert_eq!(named("wsb_b", 100).as_deref(), Some("b"));
+        assert_eq!(named("wsb_b", 101), None);
+        assert_eq!(named("wsb_", 0), None);
+        assert_eq!(named("", 0), None);
+    }
+
+    #[test]
+    fn authorization_headers_are_read_strictly() {
+        let basic = |text: &str| Shown::authorization(&format!("Basic {}", STANDARD.encode(text)));
+        assert!(
+            matches!(basic("alice:a:b"), Shown::Basic(name, word) if name == "alice" && word.reveal() == "a:b")
+        );
+        assert!(
+            matches!(Shown::authorization("bearer wsb_x"), Shown::Bearer(text) if text.reveal() == "wsb_x")
+        );
+        for wrong in ["Basic", "Basic %%%", "Basic YWxpY2U=", "Digest x", "Bearer", "Bearer ", ""] {
+            assert!(matches!(Shown::authorization(wrong), Shown::Unreadable), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_shown_is_ever_printed() {
+        let shown = Shown::authorization("Bearer wsb_secret");
+        assert!(!format!("{shown:?}").contains("wsb_secret"));
+    }
+}

@@ -1,0 +1,307 @@
+//! Who is asking, and may they: limits, Host, Origin, credentials, rights.
+
+mod admission;
+mod credentials;
+mod host;
+mod origin;
+mod passwords;
+mod penalty;
+mod proxy;
+mod tickets;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+pub use self::{
+    admission::{Admission, Slot, Source},
+    credentials::{Shown, find},
+    host::{Authority, is_ours, own_name},
+    origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
+    passwords::{HashError, hash_password},
+    proxy::{Forwarded, View, is_trusted},
+    tickets::{LIFE as TICKET_LIFE, Ticket},
+};
+use self::{
+    origin::{Proof, absent_allowed},
+    passwords::Passwords,
+    penalty::Penalties,
+    tickets::Tickets,
+};
+use crate::{
+    config::{Access, Config, Origin, Rights, RightsTable},
+    wire::close::Refusal,
+};
+
+/// The other end of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Its address; `None` for a unix socket.
+    pub client: Option<SocketAddr>,
+    /// Our address it connected to; `None` for a unix socket.
+    pub local: Option<SocketAddr>,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// Common name of its certificate, checked by the TLS handshake.
+    pub certificate: Option<String>,
+}
+
+impl Peer {
+    /// Whom its connections and failures count to.
+    pub fn source(&self) -> Source {
+        self.client.map_or(Source::Local, |client| client.ip().into())
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.client.is_none_or(|client| client.ip().to_canonical().is_loopback())
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.client {
+            Some(client) => SocketAddr::new(client.ip().to_canonical(), client.port()).fmt(f),
+            None => f.write_str("unix"),
+        }
+    }
+}
+
+/// What kind of principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person with a password.
+    User,
+    /// A program with a token.
+    Token,
+    /// A machine with a certificate.
+    Certificate,
+    /// Anyone, under `auth: none`.
+    Open,
+}
+
+/// Who is asking, proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Name in the configuration.
+    pub name: String,
+    /// Kind.
+    pub kind: Kind,
+    /// What it may do.
+    pub rights: RightsTable,
+}
+
+impl Principal {
+    /// Whether it may take over every endpoint: the one the reserved place is kept for.
+    pub fn is_administrator(&self) -> bool {
+        self.rights.0.iter().any(|(pattern, rights)| pattern == "*" && rights.allows(Rights::TAKEOVER))
+    }
+}
+
+/// A request, as far as authentication needs it.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// `Host`.
+    pub host: &'a str,
+    /// Forwarding headers.
+    pub forwarded: Forwarded<'a>,
+    /// What a browser says of the page.
+    pub signs: Signs<'a>,
+    /// Whether a cookie came along.
+    pub cookie: bool,
+    /// What it wants.
+    pub purpose: Purpose,
+    /// The endpoint, for tickets.
+    pub endpoint: &'a str,
+    /// Credentials.
+    pub shown: Shown,
+}
+
+/// The outcome of the first two walls.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Where it comes from.
+    pub page: Page,
+    /// How the client sees us.
+    pub view: View,
+}
+
+/// The walls and what they remember: places, failures, tickets, right passwords.
+#[derive(Debug)]
+pub struct Auth {
+    /// Places for connections.
+    pub admission: Arc<Admission>,
+    penalties: Mutex<Penalties>,
+    passwords: Passwords,
+    tickets: Tickets,
+    own_name: String,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self::new(own_name())
+    }
+}
+
+impl Auth {
+    /// Nothing remembered; `own_name` is this machine's.
+    pub fn new(own_name: String) -> Self {
+        Self {
+            admission: Arc::default(),
+            penalties: Mutex::default(),
+            passwords: Passwords::new(),
+            tickets: Tickets::default(),
+            own_name,
+        }
+    }
+
+    /// Host alone: for pages without secrets.
+    pub fn check_host(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
+        let view = proxy::view(peer, ask.host, ask.forwarded, &config.trusted_proxies);
+        let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
+        if !is_ours(&authority, peer.local, &config.hosts, &self.own_name) {
+            return Err(Refusal::Misdirected);
+        }
+        // `here` speaks for a program on this machine that asks this machine by a loopback name.
+        let here = view.here && authority.is_loopback();
+        Ok(View { here, ..view })
+    }
+
+    /// Host, Origin and fetch metadata.
+    pub fn check_page(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<Visit, Refusal> {
+        let view = self.check_host(config, peer, ask)?;
+        let own = own_origin(&view).ok_or(Refusal::Misdirected)?;
+        let page = origin::check(ask.signs, &own, &config.origins, ask.purpose)?;
+        Ok(Visit { page, view })
+    }
+
+    /// Credentials, behind [`Self::check_page`].
+    pub async fn check_credentials(
+        &self,
+        config: &Config,
+        peer: &Peer,
+        ask: &Ask<'_>,
+        visit: &Visit,
+    ) -> Result<Principal, Refusal> {
+        let source = visit.view.source;
+        if let Some(left) = self.penalties().left(source, Instant::now()) {
+            return Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX)));
+        }
+        let access = &config.access;
+        let found = match (&ask.shown, &peer.certificate) {
+            (Shown::Nothing, _) if access.open => Some(credentials::open()),
+            (Shown::Nothing, None) => return Err(Refusal::Unauthorized),
+            (Shown::Nothing, Some(common_name)) => credentials::by_certificate(access, common_name),
+            (Shown::Unreadable, _) => None,
+            (Shown::Bearer(text), _) => credentials::by_token(access, text, unix_now()),
+            (Shown::Ticket(text), _) => self.by_ticket(access, text.reveal(), ask),
+            (Shown::Basic(name, password), _) => self.by_password(access, name, password.reveal()).await,
+        };
+        let Some(principal) = found else {
+            if self.penalties().failed(source, Instant::now()) {
+                tracing::warn!(peer = %peer, "too many wrong credentials from this source: refused for a while");
+            }
+            return Err(Refusal::Unauthorized);
+        };
+        if visit.page == Page::None
+            && !absent_allowed(ask.purpose, proof(ask, visit, &principal), is_browser(ask))
+        {
+            return Err(Refusal::Origin);
+        }
+        Ok(principal)
+    }
+
+    /// A ticket's text for `principal`; `None` when too many are outstanding.
+    pub fn ticket(&self, principal: &Principal, endpoint: &str, origin: Option<&str>) -> Option<String> {
+        let ticket = Ticket {
+            name: principal.name.clone(),
+            kind: principal.kind,
+            endpoint: endpoint.to_owned(),
+            origin: origin.map(str::to_owned),
+        };
+        self.tickets.give(ticket, Instant::now())
+    }
+
+    fn by_ticket(&self, access: &Access, text: &str, ask: &Ask<'_>) -> Option<Principal> {
+        let ticket = self.tickets.redeem(text, ask.endpoint, ask.signs.origin, Instant::now())?;
+        find(access, ticket.kind, &ticket.name, unix_now())
+    }
+
+    async fn by_password(&self, access: &Access, name: &str, password: &str) -> Option<Principal> {
+        let user = access.users.get(name);
+        let right = self.passwords.verify(name, password, user, access.users.values().next()).await;
+        user.filter(|_| right).map(|user| Principal {
+            name: name.to_owned(),
+            kind: Kind::User,
+            rights: user.rights.clone(),
+        })
+    }
+
+    fn penalties(&self) -> MutexGuard<'_, Penalties> {
+        self.penalties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Our own origin as the client sees it.
+fn own_origin(view: &View) -> Option<Origin> {
+    let authority = Authority::parse(&view.host)?;
+    let scheme = if view.tls { "https" } else { "http" };
+    let port = authority.port.or_else(|| default_port(scheme))?;
+    Some(Origin { scheme: scheme.to_owned(), host: authority.host, port })
+}
+
+fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
+    match (&ask.shown, principal.kind) {
+        (Shown::Bearer(_) | Shown::Ticket(_), _) => Proof::Deliberate,
+        (_, Kind::User | Kind::Token | Kind::Certificate) => Proof::Automatic,
+        (_, Kind::Open) if visit.view.here => Proof::OpenHere,
+        (_, Kind::Open) => Proof::OpenElsewhere,
+    }
+}
+
+/// Whether only a browser would send this. A handshake is told by its cookie alone: every browser sends Origin with one
+/// (RFC 6455 section 4.1), while WebSocket clients of Node.js send Sec-Fetch-Mode and no Origin.
+fn is_browser(ask: &Ask<'_>) -> bool {
+    ask.cookie || (ask.purpose != Purpose::Upgrade && (ask.signs.site.is_some() || ask.signs.mode.is_some()))
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and the SHA-256 in hex to keep.
+pub fn new_token() -> (String, String) {
+    let text = format!("wsb_{}", random_text());
+    let hash = hex(&Sha256::digest(&text));
+    (text, hash)
+}
+
+fn random_text() -> String {
+    hex(&random::<16>())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Bytes nobody can guess.
+#[expect(clippy::panic, reason = "getrandom(2) fails on no kernel we run on; without it no secret is one")]
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => bytes,
+        Err(error) => panic!("no randomness from the kernel: {error}"),
+    }
+}

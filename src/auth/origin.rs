@@ -1,0 +1,211 @@
+//! The page a request comes from: ours, a listed one, none, or an attack (cross-site WebSocket hijacking).
+
+use super::host::Authority;
+use crate::{config::Origin, wire::close::Refusal};
+
+/// What kind of request it is; the strictness of an absent Origin depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A WebSocket handshake. Every browser sends Origin with it (RFC 6455 section 4.1).
+    Upgrade,
+    /// Reads without effect. Browsers leave Origin out of these when they stay on one site; another site's page may
+    /// send them but cannot read the answer.
+    Read,
+    /// Changes something. Browsers send Origin with every method but GET and HEAD (Fetch standard section 3.1).
+    Change,
+}
+
+/// Where a request comes from, once the rules let it pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Our own page.
+    Own,
+    /// A page of the list.
+    Listed,
+    /// No page: a program, or a reading request of our own page.
+    None,
+}
+
+/// What a browser says of a request's page.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Signs<'a> {
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Sec-Fetch-Site`.
+    pub site: Option<&'a str>,
+    /// `Sec-Fetch-Mode`.
+    pub mode: Option<&'a str>,
+}
+
+/// Reads an Origin as browsers serialise it (RFC 6454 section 6.2): `scheme://host[:port]` in lower case, nothing
+/// else. `None` for `null`, lists, paths, and everything a browser would not send.
+pub fn parse(text: &str) -> Option<Origin> {
+    let (scheme, rest) = text.split_once("://")?;
+    let plain = !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
+        && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    let authority = Authority::parse(rest).filter(|_| plain)?;
+    // `a.` and `a` are two origins to a browser; only the second can be ours.
+    let dotted = rest.split(':').next().is_some_and(|host| host.ends_with('.'));
+    let port = authority.port.or_else(|| default_port(scheme))?;
+    (!dotted).then(|| Origin { scheme: scheme.to_owned(), host: authority.host, port })
+}
+
+/// The port a scheme stands for; 0 for an extension's, which has none.
+pub fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => Some(0),
+    }
+}
+
+/// Rules 2 and 3: Origin exactly ours or listed, and Sec-Fetch-* not against it. Whether an absent Origin will do
+/// depends on the credentials and is asked later ([`absent_allowed`]).
+pub(super) fn check(
+    signs: Signs<'_>,
+    own: &Origin,
+    listed: &[Origin],
+    purpose: Purpose,
+) -> Result<Page, Refusal> {
+    let page = match signs.origin {
+        None => Page::None,
+        Some(text) => match parse(text) {
+            Some(origin) if origin == *own => Page::Own,
+            Some(origin) if listed.contains(&origin) => Page::Listed,
+            _ => return Err(Refusal::Origin),
+        },
+    };
+    let foreign = matches!(signs.site, Some("cross-site" | "same-site"));
+    let wrong_mode = purpose == Purpose::Upgrade && signs.mode.is_some_and(|mode| mode != "websocket");
+    if wrong_mode || (foreign && page != Page::Listed) {
+        return Err(Refusal::Origin);
+    }
+    Ok(page)
+}
+
+/// What came instead of an Origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// A bearer token or a ticket: no browser adds these by itself.
+    Deliberate,
+    /// A password or a client certificate: a browser may add these by itself, but then it sends Origin with a
+    /// handshake, or a cookie besides.
+    Automatic,
+    /// `auth: none`, asked from this machine for this machine.
+    OpenHere,
+    /// `auth: none` otherwise.
+    OpenElsewhere,
+}
+
+/// Rule 2 for an absent Origin.
+pub(super) fn absent_allowed(purpose: Purpose, proof: Proof, browser: bool) -> bool {
+    match (purpose, proof) {
+        (_, Proof::Deliberate) | (Purpose::Read, _) => true,
+        (Purpose::Upgrade, Proof::Automatic) | (_, Proof::OpenHere) => !browser,
+        (Purpose::Change, Proof::Automatic) | (_, Proof::OpenElsewhere) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Origin {
+        parse("https://gateway.example:8443").unwrap()
+    }
+
+    fn judge(text: &str) -> Option<Page> {
+        let listed = [parse("https://tools.example").unwrap(), parse("http://[2001:db8::1]:81").unwrap()];
+        let signs = Signs { origin: Some(text), ..Signs::default() };
+        check(signs, &own(), &listed, Purpose::Upgrade).ok()
+    }
+
+    #[test]
+    fn our_own_page_and_the_listed_ones_pass() {
+        assert_eq!(judge("https://gateway.example:8443"), Some(Page::Own));
+        assert_eq!(judge("https://tools.example"), Some(Page::Listed));
+        assert_eq!(judge("https://tools.example:443"), Some(Page::Listed));
+        assert_eq!(judge("http://[2001:db8::1]:81"), Some(Page::Listed));
+    }
+
+    #[test]
+    fn look_alikes_are_refused() {
+        for origin in [
+            "null",
+            "",
+            "*",
+            "file://",
+            "http://gateway.example:8443",
+            "https://gateway.example",
+            "https://gateway.example:443",
+            "https://gateway.example:84430",
+            "https://gateway.example:8443.evil.example",
+            "https://gateway.example:8443/",
+            "https://gateway.example:8443/path",
+            "https://gateway.example:8443 https://evil.example",
+            "https://gateway.example:8443, https://evil.example",
+            "https://gateway.example.evil.example:8443",
+            "https://evil-gateway.example:8443",
+            "https://xgateway.example:8443",
+            "https://evil.gateway.example:8443",
+            "https://gateway.example.:8443",
+            "https://gateway_example:8443",
+            "https://GATEWAY.example:8443",
+            "HTTPS://gateway.example:8443",
+            "https://user@gateway.example:8443",
+            "https://gateway.example@evil.example:8443",
+            "https://gateway.example:8443@evil.example",
+            "https://gateway.example:8443#",
+            "https://gateway.example:8443?",
+            "https://gateway.exam\u{0440}le:8443",
+            "https:gateway.example:8443",
+            "https:///gateway.example:8443",
+            "wss://gateway.example:8443",
+            "://gateway.example:8443",
+            "gateway.example:8443",
+            " https://gateway.example:8443",
+            "http://tools.example",
+            "https://tools.example.evil.example",
+            "https://sub.tools.example",
+            "https://tools.example:8443",
+            "https://tools.exampl",
+            "http://2001:db8::1:81",
+        ] {
+            assert_eq!(judge(origin), None, "{origin}");
+        }
+    }
+
+    #[test]
+    fn fetch_metadata_against_the_origin_is_refused() {
+        let listed = [parse("https://tools.example").unwrap()];
+        let verdict = |origin, site, mode| {
+            check(Signs { origin, site: Some(site), mode: Some(mode) }, &own(), &listed, Purpose::Upgrade)
+                .is_ok()
+        };
+        let (ours, theirs) = (Some("https://gateway.example:8443"), Some("https://tools.example"));
+        assert!(verdict(ours, "same-origin", "websocket"));
+        assert!(verdict(theirs, "cross-site", "websocket"));
+        assert!(!verdict(ours, "cross-site", "websocket"));
+        assert!(!verdict(ours, "same-site", "websocket"));
+        assert!(!verdict(None, "cross-site", "websocket"));
+        assert!(!verdict(ours, "same-origin", "no-cors"));
+        assert!(!verdict(ours, "same-origin", "navigate"));
+    }
+
+    #[test]
+    fn an_absent_origin_needs_a_credential_no_browser_adds() {
+        use Proof::{Automatic, Deliberate, OpenElsewhere, OpenHere};
+        assert!(absent_allowed(Purpose::Upgrade, Deliberate, true));
+        assert!(absent_allowed(Purpose::Upgrade, Automatic, false));
+        assert!(!absent_allowed(Purpose::Upgrade, Automatic, true));
+        assert!(!absent_allowed(Purpose::Change, Automatic, false));
+        assert!(absent_allowed(Purpose::Change, Deliberate, false));
+        assert!(absent_allowed(Purpose::Upgrade, OpenHere, false));
+        assert!(!absent_allowed(Purpose::Upgrade, OpenHere, true));
+        assert!(!absent_allowed(Purpose::Upgrade, OpenElsewhere, false));
+        assert!(absent_allowed(Purpose::Read, OpenElsewhere, true));
+    }
+}

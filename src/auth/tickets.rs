@@ -1,0 +1,110 @@
+//! One-time tickets: what a page puts in a URL or a subprotocol instead of a password.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::{Kind, random_text};
+
+/// How long a ticket is good.
+pub const LIFE: Duration = Duration::from_secs(15);
+/// Tickets outstanding; when full, none is given until some run out.
+const OUTSTANDING: usize = 1024;
+/// Tickets outstanding of one principal, so that one cannot take all.
+const OF_ONE: usize = 64;
+
+/// What a ticket stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// Name of the principal it was given to.
+    pub name: String,
+    /// Kind of that principal.
+    pub kind: Kind,
+    /// The one endpoint it opens.
+    pub endpoint: String,
+    /// The page it may come from, as the browser will say it.
+    pub origin: Option<String>,
+}
+
+/// The tickets given and not yet used.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    /// By SHA-256 of the text, so that a look-up's time tells nothing of the text.
+    given: Mutex<HashMap<[u8; 32], (Ticket, Instant)>>,
+}
+
+impl Tickets {
+    /// A new ticket's text, 128 bits; `None` when too many are outstanding.
+    pub(super) fn give(&self, ticket: Ticket, now: Instant) -> Option<String> {
+        let text = random_text();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|_, (_, until)| *until > now);
+        let of_one = given.values().filter(|(other, _)| other.name == ticket.name).count();
+        if given.len() >= OUTSTANDING || of_one >= OF_ONE {
+            return None;
+        }
+        given.insert(Sha256::digest(&text).into(), (ticket, now + LIFE));
+        Some(text)
+    }
+
+    /// What `text` stands for; it is used up, also by the wrong page or for the wrong endpoint.
+    pub(super) fn redeem(
+        &self,
+        text: &str,
+        endpoint: &str,
+        origin: Option<&str>,
+        now: Instant,
+    ) -> Option<Ticket> {
+        let mark: [u8; 32] = Sha256::digest(text).into();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ticket, until) = given.remove(&mark)?;
+        (until > now && ticket.endpoint == endpoint && ticket.origin.as_deref() == origin).then_some(ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(name: &str) -> Ticket {
+        Ticket {
+            name: name.into(),
+            kind: Kind::User,
+            endpoint: "plc1".into(),
+            origin: Some("https://tools.example".into()),
+        }
+    }
+
+    fn redeem(endpoint: &str, origin: &str, age: Duration) -> Option<Ticket> {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let text = tickets.give(ticket("alice"), now).unwrap();
+        let first = tickets.redeem(&text, endpoint, Some(origin), now + age);
+        assert_eq!(tickets.redeem(&text, "plc1", Some("https://tools.example"), now), None, "used up");
+        first
+    }
+
+    #[test]
+    fn a_ticket_works_once_for_its_endpoint_and_page() {
+        assert_eq!(redeem("plc1", "https://tools.example", Duration::from_secs(14)), Some(ticket("alice")));
+        assert_eq!(redeem("plc2", "https://tools.example", Duration::ZERO), None);
+        assert_eq!(redeem("plc1", "https://evil.example", Duration::ZERO), None);
+        assert_eq!(redeem("plc1", "https://tools.example", LIFE), None);
+    }
+
+    #[test]
+    fn tickets_are_bounded_in_number() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let one: Vec<_> = (0..100).map_while(|_| tickets.give(ticket("alice"), now)).collect();
+        assert_eq!(one.len(), OF_ONE);
+        for n in 0..2000 {
+            tickets.give(ticket(&n.to_string()), now);
+        }
+        assert_eq!(tickets.given.lock().unwrap().len(), OUTSTANDING);
+        assert!(tickets.give(ticket("bob"), now + LIFE).is_some());
+    }
+}
