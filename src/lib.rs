@@ -27,3 +27,5 @@ pub mod systemd;
 pub mod target;
 pub mod tls;
 
+pub mod line;
+
