@@ -29,3 +29,5 @@ pub mod tls;
 
 pub mod line;
 
+pub mod session;
+

@@ -1,0 +1,93 @@
+//! An endpoint's rate limit: a bucket of bytes that fills with time.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Bytes that may move now in one direction; a quarter of a second's worth can be saved up.
+#[derive(Debug)]
+pub(super) struct Rate {
+    per_second: u64,
+    saved: u64,
+    filled: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Rate {
+    /// A full bucket.
+    pub(super) fn new(per_second: u64) -> Self {
+        let timer = Box::pin(sleep(Duration::ZERO));
+        let mut rate = Self { per_second: per_second.max(1), saved: 0, filled: Instant::now(), timer };
+        rate.saved = rate.capacity();
+        rate
+    }
+
+    /// How many bytes may move now; pending when none.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        loop {
+            self.fill();
+            if self.saved > 0 {
+                return Poll::Ready(usize::try_from(self.saved).unwrap_or(usize::MAX));
+            }
+            // Wait for a tenth of the bucket, so that a slow rate moves pieces and not single bytes.
+            let piece = (self.capacity() / 10).max(1);
+            let wait = Duration::from_secs_f64(to_f64(piece) / to_f64(self.per_second));
+            self.timer.as_mut().reset(self.filled + wait);
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes what has moved.
+    pub(super) fn take(&mut self, bytes: usize) {
+        self.saved = self.saved.saturating_sub(bytes as u64);
+    }
+
+    fn capacity(&self) -> u64 {
+        (self.per_second / 4).max(1)
+    }
+
+    fn fill(&mut self) {
+        let now = Instant::now();
+        let nanos = u64::try_from((now - self.filled).as_nanos()).unwrap_or(u64::MAX);
+        let gained = u128::from(nanos) * u128::from(self.per_second) / 1_000_000_000;
+        let gained = u64::try_from(gained).unwrap_or(u64::MAX);
+        if gained > 0 {
+            self.saved = self.saved.saturating_add(gained).min(self.capacity());
+            self.filled = now;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate in bytes a second needs no more than 53 bits")]
+fn to_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moves_in_ten_seconds_is_the_rate_times_ten() {
+        for per_second in [1, 30, 1000, 1 << 20] {
+            let mut rate = Rate::new(per_second);
+            let start = Instant::now();
+            let mut moved = 0;
+            while start.elapsed() < Duration::from_secs(10) {
+                let n = poll_fn(|cx| rate.poll(cx)).await;
+                rate.take(n);
+                moved += n as u64;
+            }
+            let most = per_second * 11 + 2;
+            assert!((per_second * 9..=most).contains(&moved), "{moved} at {per_second}");
+        }
+    }
+}

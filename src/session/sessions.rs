@@ -1,0 +1,100 @@
+//! Who is connected: every running session, what it moved, and the way to end it from outside.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use portable_atomic::AtomicU64;
+use tokio::sync::watch;
+
+use crate::wire::close::Ended;
+
+/// What is known of a running session.
+#[derive(Debug)]
+pub struct Entry {
+    /// Endpoint's name.
+    pub endpoint: String,
+    /// Principal's name.
+    pub principal: String,
+    /// The client's address.
+    pub peer: String,
+    /// When it began.
+    pub since: SystemTime,
+    /// Bytes given to the client.
+    pub to_client: AtomicU64,
+    /// Bytes taken from the client.
+    pub to_target: AtomicU64,
+    order: watch::Sender<Option<Ended>>,
+}
+
+/// All running sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    running: Mutex<BTreeMap<usize, Arc<Entry>>>,
+    next: AtomicUsize,
+}
+
+/// A session's own place among the running; it leaves when dropped.
+#[derive(Debug)]
+pub struct Session {
+    /// What others see of it.
+    pub entry: Arc<Entry>,
+    /// The order to end; never lowered again.
+    pub order: watch::Receiver<Option<Ended>>,
+    number: usize,
+    all: Arc<Sessions>,
+}
+
+impl Sessions {
+    /// Adds a session.
+    pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &str, peer: &str) -> Session {
+        let (order, receiver) = watch::channel(None);
+        let entry = Arc::new(Entry {
+            endpoint: endpoint.to_owned(),
+            principal: principal.to_owned(),
+            peer: peer.to_owned(),
+            since: SystemTime::now(),
+            to_client: AtomicU64::new(0),
+            to_target: AtomicU64::new(0),
+            order,
+        });
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(number, Arc::clone(&entry));
+        Session { entry, order: receiver, number, all: Arc::clone(self) }
+    }
+
+    /// Everyone now running.
+    pub fn list(&self) -> Vec<Arc<Entry>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Sessions of one endpoint.
+    pub fn count(&self, endpoint: &str) -> usize {
+        self.lock().values().filter(|entry| entry.endpoint == endpoint).count()
+    }
+
+    /// Ends every session that `which` picks, for the reason it gives.
+    pub fn end(&self, which: impl Fn(&Entry) -> Option<Ended>) {
+        for entry in self.list() {
+            if let Some(ended) = which(&entry) {
+                // The first order stands: a session that is closing is not told twice.
+                entry.order.send_if_modified(|order| order.is_none() && order.replace(ended).is_none());
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Arc<Entry>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.number);
+    }
+}

@@ -1,0 +1,137 @@
+//! The WebSocket side of a session: RFC 6455 frames on a raw stream, read and written a buffer at a time.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::wire::{
+    close::Ended,
+    frame::{self, Decoder, HEADER_MAX, Opcode},
+};
+
+/// How line bytes travel to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Binary frames.
+    Binary,
+    /// Text frames, invalid UTF-8 replaced (`?frames=text`).
+    Text,
+    /// Base64 in text frames, both ways.
+    Base64,
+}
+
+/// A server's WebSocket after the handshake.
+///
+/// It holds no buffer while idle: frames are built and taken apart in the caller's, and only what the kernel did not
+/// take waits in `out`, at most one data frame and a few control frames.
+#[derive(Debug)]
+pub struct Socket<S> {
+    stream: S,
+    early: Vec<u8>,
+    out: Vec<u8>,
+    sent: usize,
+    pub(super) decoder: Decoder,
+    pub(super) payload: Payload,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Takes a stream whose handshake is done; `early` is what the client sent behind it.
+    pub fn new(stream: S, early: Vec<u8>, payload: Payload) -> Self {
+        Self { stream, early, out: Vec::new(), sent: 0, decoder: Decoder::new(), payload }
+    }
+
+    /// Reads raw frames into `buf`; 0 is the end of the stream.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if !self.early.is_empty() {
+            let n = self.early.len().min(buf.len());
+            for (to, from) in buf.iter_mut().zip(self.early.drain(..n)) {
+                *to = from;
+            }
+            self.early.shrink_to_fit();
+            return Poll::Ready(Ok(n));
+        }
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Writes what waits; ready when nothing does. Returns whether anything moved.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut moved = false;
+        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => {
+                    self.sent += n;
+                    moved = true;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if moved => return Poll::Ready(Ok(true)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // An idle connection keeps no buffer.
+        (self.out, self.sent) = (Vec::new(), 0);
+        // Under TLS the records may still be with rustls; a plain socket answers at once.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(Ok(moved))
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
+    /// Sends a data frame whose payload lies at `buf[HEADER_MAX..][..length]`, header and payload in one write; what
+    /// the kernel does not take waits. Call it only when nothing waits.
+    pub(super) fn send_in_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+        length: usize,
+    ) -> io::Result<()> {
+        let mut header = [0; HEADER_MAX];
+        let size = frame::header(&mut header, true, Opcode::Binary, length as u64);
+        let start = HEADER_MAX - size;
+        if let (Some(space), Some(header)) = (buf.get_mut(start..HEADER_MAX), header.get(start..)) {
+            space.copy_from_slice(header);
+        }
+        let whole = buf.get(start..HEADER_MAX + length).unwrap_or_default();
+        let taken = match Pin::new(&mut self.stream).poll_write(cx, whole) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => 0,
+        };
+        self.out.extend_from_slice(whole.get(taken..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Puts a whole frame behind what waits.
+    pub(super) fn queue(&mut self, opcode: Opcode, payload: &[u8]) {
+        let mut header = [0; HEADER_MAX];
+        let size = frame::header(&mut header, true, opcode, payload.len() as u64);
+        self.out.extend_from_slice(header.get(HEADER_MAX - size..).unwrap_or_default());
+        self.out.extend_from_slice(payload);
+    }
+
+    /// Puts the Close frame of an ending behind what waits.
+    pub(super) fn queue_close(&mut self, ended: &Ended) {
+        if let Some(code) = ended.code() {
+            // RFC 6455 section 7.4.1: 1005 stands for no code and is never sent.
+            let echo_empty = matches!(ended, Ended::ClientClosed(None));
+            let payload =
+                if echo_empty { Vec::new() } else { frame::close_payload(code, &ended.to_string()) };
+            self.queue(Opcode::Close, &payload);
+        }
+    }
+
+    /// Ends our side of the stream.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
