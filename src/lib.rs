@@ -31,3 +31,7 @@ pub mod line;
 
 pub mod session;
 
+pub mod http;
+
+pub mod listen;
+

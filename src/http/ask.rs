@@ -1,0 +1,68 @@
+//! From a request's headers to what authentication asks about it.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, Request, header},
+};
+
+use crate::{
+    auth::{Ask, Forwarded, Purpose, Shown, Signs},
+    config::Secret,
+    wire::subprotocol::Credential,
+};
+
+/// A header's text. One that is no text is not absent: it becomes an empty one, which no rule accepts.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+}
+
+/// The last of several: what the nearest proxy added.
+fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get_all(name).iter().next_back().map(|value| value.to_str().unwrap_or_default())
+}
+
+/// The request without its body, which no check needs.
+pub(super) fn bare(request: Request<Body>) -> Request<()> {
+    Request::from_parts(request.into_parts().0, ())
+}
+
+/// Reads the headers; credentials other than `Authorization` are added by [`with_credential`].
+pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
+    let headers = request.headers();
+    Ask {
+        host: text(headers, "host").unwrap_or_default(),
+        forwarded: Forwarded {
+            standard: last(headers, "forwarded"),
+            addresses: last(headers, "x-forwarded-for"),
+            host: last(headers, "x-forwarded-host"),
+            proto: last(headers, "x-forwarded-proto"),
+        },
+        signs: Signs {
+            origin: text(headers, "origin"),
+            site: text(headers, "sec-fetch-site"),
+            mode: text(headers, "sec-fetch-mode"),
+        },
+        cookie: headers.contains_key(header::COOKIE),
+        purpose,
+        endpoint: "",
+        shown: text(headers, "authorization").map_or(Shown::Nothing, Shown::authorization),
+    }
+}
+
+/// Adds the credential of the subprotocol list or the query. `None`: there is more than one credential.
+pub(super) fn with_credential<'a>(
+    ask: Ask<'a>,
+    endpoint: &'a str,
+    offered: Option<&Credential>,
+    ticket: Option<String>,
+) -> Option<Ask<'a>> {
+    let offered = offered.map(|credential| match credential {
+        Credential::Bearer(text) => Shown::Bearer(Secret::new(text.reveal())),
+        Credential::Ticket(text) => Shown::Ticket(Secret::new(text.reveal())),
+    });
+    let ticket = ticket.map(|text| Shown::Ticket(Secret::new(text)));
+    let header = (!ask.shown.is_nothing()).then_some(ask.shown);
+    let mut all = [header, offered, ticket].into_iter().flatten();
+    let shown = all.next().unwrap_or(Shown::Nothing);
+    all.next().is_none().then_some(Ask { endpoint, shown, ..ask })
+}

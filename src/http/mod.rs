@@ -1,0 +1,79 @@
+//! Routes, and the way from a connection to a session.
+
+mod ask;
+mod connection;
+mod gate;
+mod pages;
+mod refusal;
+mod run;
+mod upgrade;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::connection::serve;
+use self::refusal::Refusals;
+pub(crate) use self::refusal::farewell;
+use crate::{auth::Auth, config::Config, line::Lines, metrics::Metrics, session::Sessions};
+
+/// What every connection needs. One for the daemon's life; `config` brings the reloads.
+#[derive(Debug)]
+pub struct Bridge {
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// The walls.
+    pub auth: Auth,
+    /// The live targets.
+    pub lines: Arc<Lines>,
+    /// Who is connected.
+    pub sessions: Arc<Sessions>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Owner of connection and session tasks: they end with the client, or after `stop`.
+    pub tasks: TaskTracker,
+    /// The end of the edge: no new request is heard, running sessions are told to close by whoever cancels it.
+    pub stop: CancellationToken,
+    refusals: Refusals,
+}
+
+impl Bridge {
+    /// Puts the parts together.
+    pub fn new(
+        config: watch::Receiver<Arc<Config>>,
+        lines: Arc<Lines>,
+        sessions: Arc<Sessions>,
+        metrics: Arc<Metrics>,
+        (tasks, stop): (TaskTracker, CancellationToken),
+    ) -> Arc<Self> {
+        let (auth, refusals) = (Auth::default(), Refusals::default());
+        Arc::new(Self { config, auth, lines, sessions, metrics, tasks, stop, refusals })
+    }
+
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+}
+
+fn routes(bridge: Arc<Bridge>) -> Router {
+    Router::new()
+        .route("/ws/{endpoint}", get(upgrade::by_path))
+        .route("/websockify", get(upgrade::by_token))
+        .route("/healthz", get(pages::healthz))
+        .route("/metrics", get(pages::metrics))
+        .route("/api/endpoints", get(pages::endpoints).options(pages::preflight))
+        .route("/api/ticket", post(pages::ticket).options(pages::preflight))
+        .route("/", get(pages::home))
+        .fallback(pages::nothing)
+        .method_not_allowed_fallback(pages::wrong_method)
+        .with_state(bridge)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,239 @@
+//! The pages beside the sockets: health, metrics, the list of endpoints, tickets.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Bridge, ask,
+    connection::{Connection, authorise, refuse},
+    gate::BODY_MAX,
+};
+use crate::{
+    auth::{Page, Purpose, TICKET_LIFE},
+    config::{Config, Endpoint, Rights, Target},
+    line, metrics,
+    metrics::TargetState,
+    wire::close::Refusal,
+};
+
+const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>wsbridge</title>\n\
+<h1>wsbridge</h1>\n<p>The gateway is running. Endpoints are WebSockets at <code>/ws/NAME</code>;\n\
+<code>/api/endpoints</code> lists those you may see.\n\
+<p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
+
+type Bridged = State<Arc<Bridge>>;
+type Connected = Extension<Arc<Connection>>;
+
+/// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices.
+pub(super) async fn healthz() -> Response<Body> {
+    page("text/plain; charset=utf-8", "ok\n".into())
+}
+
+/// `GET /`: what this is.
+pub(super) async fn home() -> Response<Body> {
+    page("text/html; charset=utf-8", HOME.into())
+}
+
+/// Everything else.
+pub(super) async fn nothing() -> Response<Body> {
+    refuse(Refusal::NotFound)
+}
+
+/// A page asked by another method than its own.
+pub(super) async fn wrong_method() -> Response<Body> {
+    refuse(Refusal::Method)
+}
+
+/// `GET /metrics`: OpenMetrics, for programs on this machine and for those with `/metrics: [read]`.
+pub(super) async fn metrics(
+    State(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    if let Err(refusal) = may_read_metrics(&bridge, &connection, &ask::bare(request)).await {
+        return refuse(refusal);
+    }
+    let config = bridge.config();
+    for name in config.endpoints.keys() {
+        let counted = bridge.metrics.endpoint(name);
+        counted.queue.set(bridge.lines.depth(name) as u64);
+        if let Some(state) = bridge.lines.state(name) {
+            counted.target(target_state(&state));
+        }
+    }
+    page(metrics::CONTENT_TYPE, bridge.metrics.render())
+}
+
+async fn may_read_metrics(
+    bridge: &Bridge,
+    connection: &Connection,
+    request: &Request<()>,
+) -> Result<(), Refusal> {
+    let ask = ask::read(request, Purpose::Read);
+    let visit = bridge.auth.check_page(&bridge.config(), &connection.peer, &ask)?;
+    if ask.shown.is_nothing() && visit.view.here {
+        return Ok(());
+    }
+    let (principal, _) = authorise(bridge, connection, &ask).await?;
+    if principal.rights.on("/metrics").allows(Rights::READ) { Ok(()) } else { Err(Refusal::Forbidden) }
+}
+
+fn target_state(state: &line::State) -> TargetState {
+    match state {
+        line::State::Closed => TargetState::Closed,
+        line::State::Opening => TargetState::Opening,
+        line::State::Up => TargetState::Up,
+        line::State::Down(_) => TargetState::Down,
+    }
+}
+
+/// `GET /api/endpoints`: those the caller has a right on.
+pub(super) async fn endpoints(
+    State(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    let ask = ask::read(&request, Purpose::Read);
+    match authorise(&bridge, &connection, &ask).await {
+        Err(refusal) => refuse(refusal),
+        Ok((principal, _)) => {
+            let config = bridge.config();
+            let list: Vec<_> = config
+                .endpoints
+                .values()
+                .map(|endpoint| (endpoint, principal.rights.on(&endpoint.name)))
+                .filter(|(_, rights)| *rights != Rights::NONE)
+                .map(|(endpoint, rights)| describe(&bridge, endpoint, rights))
+                .collect();
+            page("application/json", json!({ "endpoints": list }).to_string())
+        }
+    }
+}
+
+fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json::Value {
+    let kind = match endpoint.target {
+        Target::Tcp(_) => "tcp",
+        Target::Serial(_) => "serial",
+        Target::Sim(_) => "sim",
+    };
+    // A dedicated endpoint has no line, so nothing is known of its target before somebody connects.
+    let state = bridge.lines.state(&endpoint.name).map(|state| state.word());
+    json!({
+        "name": endpoint.name,
+        "title": endpoint.title,
+        "kind": kind,
+        "state": state,
+        "sessions": bridge.sessions.count(&endpoint.name),
+        "rights": rights.words(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    /// The endpoint the ticket is for.
+    endpoint: String,
+    /// The page that will use it, if it is another than the one that asks.
+    origin: Option<String>,
+}
+
+/// `POST /api/ticket`: a one-time ticket for one endpoint and one page.
+pub(super) async fn ticket(
+    State(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    match give_ticket(&bridge, &connection, request).await {
+        Err(refusal) => refuse(refusal),
+        Ok(ticket) => {
+            let told = json!({ "ticket": ticket, "expires_in": TICKET_LIFE.as_secs() });
+            page("application/json", told.to_string())
+        }
+    }
+}
+
+async fn give_ticket(bridge: &Bridge, connection: &Connection, request: Request) -> Result<String, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let ask = ask::read(&request, Purpose::Change);
+    let (principal, _) = authorise(bridge, connection, &ask).await?;
+    if !is_json(request.headers()) {
+        return Err(Refusal::MediaType);
+    }
+    let limit = usize::try_from(BODY_MAX).unwrap_or(usize::MAX);
+    let body = to_bytes(body, limit).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
+    let wish: Wish = serde_json::from_slice(&body).map_err(|_| {
+        Refusal::BadRequest("send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it")
+    })?;
+    find_endpoint(&bridge.config(), principal.rights.on(&wish.endpoint), &wish.endpoint)?;
+    let origin = wish.origin.as_deref().or(ask.signs.origin);
+    bridge
+        .auth
+        .ticket(&principal, &wish.endpoint, origin)
+        .ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
+}
+
+/// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown name from a forbidden
+/// one.
+pub(super) fn find_endpoint(config: &Config, rights: Rights, name: &str) -> Result<Arc<Endpoint>, Refusal> {
+    if !rights.allows(Rights::READ) {
+        return Err(Refusal::Forbidden);
+    }
+    config.endpoints.get(name).cloned().ok_or(Refusal::NotFound)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = ask::text(headers, "content-type").unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and no word on CORS.
+pub(super) async fn preflight(
+    State(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    let ask = ask::read(&request, Purpose::Change);
+    match bridge.auth.check_page(&bridge.config(), &connection.peer, &ask) {
+        Err(refusal) => refuse(refusal),
+        Ok(visit) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            let headers = response.headers_mut();
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+            if visit.page == Page::Listed {
+                allow(headers, request.headers());
+            }
+            response
+        }
+    }
+}
+
+fn allow(headers: &mut HeaderMap, asked: &HeaderMap) {
+    let fields = [
+        ("access-control-allow-methods", "GET, POST"),
+        ("access-control-allow-headers", "authorization, content-type"),
+        ("access-control-max-age", "600"),
+        ("vary", "Access-Control-Request-Method, Access-Control-Request-Headers"),
+    ];
+    for (name, value) in fields {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if asked.contains_key("access-control-request-private-network") {
+        headers.insert("access-control-allow-private-network", HeaderValue::from_static("true"));
+    }
+}
+
+fn page(kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

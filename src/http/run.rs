@@ -1,0 +1,204 @@
+//! A session's life behind its handshake: the raw stream taken back, the pump, its log lines and counts.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::{Bridge, connection::Connection, gate::Gate, upgrade::NEEDED};
+use crate::{
+    auth::{Principal, find, unix_now},
+    config::{Endpoint, Rights},
+    line::Seat,
+    metrics::EndpointMetrics,
+    session::{Entry, Payload, Report, Session, Socket, Terms, plain},
+    stream::Stream,
+    wire::{
+        close::Ended,
+        frame::{self, Opcode},
+    },
+};
+
+/// How often a session's right to go on is looked at, beside each reload, and its bytes are added to the metrics.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long the client of a session that never began has for its Close.
+const CLOSING: Duration = Duration::from_secs(2);
+/// Bytes of such a client that are read and thrown away.
+const CLOSING_BYTES: u64 = 64 * 1024;
+
+/// The far side, reached before the client was answered.
+#[derive(Debug)]
+pub(super) enum Reached {
+    /// A connection of this session alone.
+    Own(Stream),
+    /// A seat on a line.
+    Seat(Seat),
+}
+
+/// A session about to run.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) bridge: Arc<Bridge>,
+    /// Its slot is held until the session ends.
+    pub(super) connection: Arc<Connection>,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) principal: Principal,
+    pub(super) payload: Payload,
+}
+
+impl Run {
+    /// Waits for the handshake's answer to be out, then runs the session to its end. Ends with the session, or at once
+    /// when the client has left.
+    pub(super) async fn go(self, upgraded: OnUpgrade, far: Result<Reached, Ended>, mut session: Session) {
+        let Some((stream, early)) = upgraded.await.ok().and_then(take_back) else {
+            tracing::debug!(peer = %self.connection.peer, "the client left during the handshake");
+            return;
+        };
+        let began = Instant::now();
+        let counted = self.bridge.metrics.endpoint(&self.endpoint.name);
+        counted.sessions.inc();
+        let open = counted.sessions_open.hold();
+        let entry = Arc::clone(&session.entry);
+        let (endpoint, principal) = (self.endpoint.name.as_str(), self.principal.name.as_str());
+        tracing::info!(endpoint, principal, peer = %entry.peer, "session opened");
+        // What a seat leaves in its queue is counted by the line.
+        let own = matches!(far, Ok(Reached::Own(_)));
+        let report = match far {
+            Err(ended) => {
+                close(stream, &ended).await;
+                Report { ended, lost_up: 0, lost_down: 0 }
+            }
+            Ok(reached) => {
+                let mut tally = Tally::default();
+                let work = self.pump(Socket::new(stream, early, self.payload), reached, &mut session);
+                let report = tokio::select! {
+                    report = work => report,
+                    never = self.watch(&entry, &counted, &mut tally) => match never {},
+                };
+                tally.add(&entry, &counted);
+                report
+            }
+        };
+        drop(open);
+        let lost_up = if own { report.lost_up } else { 0 };
+        counted.undelivered.add((lost_up + report.lost_down) as u64);
+        self.bridge.metrics.ended(report.ended.label());
+        tracing::info!(
+            endpoint,
+            principal,
+            peer = %entry.peer,
+            to_client = entry.to_client.load(Relaxed),
+            to_target = entry.to_target.load(Relaxed),
+            lost_to_client = report.lost_down,
+            lost_to_target = report.lost_up,
+            code = report.ended.code(),
+            reason = %report.ended,
+            seconds = %format_args!("{:.3}", began.elapsed().as_secs_f32()),
+            "session closed"
+        );
+    }
+
+    async fn pump(&self, socket: Socket<Stream>, reached: Reached, session: &mut Session) -> Report {
+        let limits = self.endpoint.limits;
+        let terms = Terms {
+            dead_after: self.bridge.config().dead_after,
+            idle: limits.idle,
+            linger: limits.linger,
+            rate: limits.rate,
+        };
+        match reached {
+            Reached::Own(stream) => plain(socket, stream, terms, session).await,
+            Reached::Seat(seat) => plain(socket, seat, terms, session).await,
+        }
+    }
+
+    /// Orders the session to end when its principal, its right or its endpoint is gone. Never returns.
+    async fn watch(&self, entry: &Arc<Entry>, counted: &EndpointMetrics, tally: &mut Tally) -> Never {
+        let mut config = self.bridge.config.clone();
+        let mut tick = interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                changed = config.changed() => if changed.is_err() {
+                    std::future::pending::<()>().await;
+                },
+                _ = tick.tick() => tally.add(entry, counted),
+            }
+            if let Some(ended) = self.revoked() {
+                self.bridge
+                    .sessions
+                    .end(|other| std::ptr::eq(other, &raw const **entry).then(|| ended.clone()));
+            }
+        }
+    }
+
+    fn revoked(&self) -> Option<Ended> {
+        // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among them.
+        if self.bridge.stop.is_cancelled() {
+            return Some(Ended::Stopping);
+        }
+        let config = self.bridge.config();
+        let name = &self.endpoint.name;
+        let Some(now) = find(&config.access, self.principal.kind, &self.principal.name, unix_now()) else {
+            return Some(Ended::NotAuthenticated);
+        };
+        let rights: Rights = now.rights.on(name);
+        match config.endpoints.contains_key(name) {
+            false => Some(Ended::Removed),
+            true if !rights.allows(NEEDED) => Some(Ended::Withdrawn),
+            true => None,
+        }
+    }
+}
+
+/// No value: a future of this type never ends.
+enum Never {}
+
+/// What of a session's bytes the metrics know already.
+#[derive(Debug, Default)]
+struct Tally {
+    to_client: u64,
+    to_target: u64,
+}
+
+impl Tally {
+    fn add(&mut self, entry: &Entry, counted: &EndpointMetrics) {
+        let (to_client, to_target) = (entry.to_client.load(Relaxed), entry.to_target.load(Relaxed));
+        counted.to_client.add(to_client.saturating_sub(self.to_client));
+        counted.to_target.add(to_target.saturating_sub(self.to_target));
+        *self = Self { to_client, to_target };
+    }
+}
+
+/// The raw stream, and what the client sent behind its handshake.
+fn take_back(upgraded: Upgraded) -> Option<(Stream, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<Gate>>().ok()?;
+    let (stream, held) = parts.io.into_inner().into_parts()?;
+    // The gate let nothing behind the head through, so hyper has read nothing; should it ever, order is kept.
+    let mut early = parts.read_buf.to_vec();
+    early.extend_from_slice(&held);
+    Some((stream, early))
+}
+
+/// Closes a WebSocket that has nothing to carry: our Close, then the client's or two seconds.
+async fn close(mut stream: Stream, ended: &Ended) {
+    let payload = frame::close_payload(ended.code().unwrap_or(1011), &ended.to_string());
+    let mut header = [0; frame::HEADER_MAX];
+    let length = frame::header(&mut header, true, Opcode::Close, payload.len() as u64);
+    let mut bytes = header.get(frame::HEADER_MAX - length..).unwrap_or_default().to_vec();
+    bytes.extend_from_slice(&payload);
+    let last = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut (&mut stream).take(CLOSING_BYTES), &mut tokio::io::sink()).await
+    };
+    // What goes wrong here has nobody left to hear of it.
+    let _ = timeout(CLOSING, last).await;
+}

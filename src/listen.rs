@@ -1,0 +1,313 @@
+//! Bind, accept, TLS handshake, peer address.
+
+mod bind;
+mod holder;
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use self::bind::{SocketFile, bind_tcp, bind_unix, explain, take_over};
+use crate::{
+    auth::{Peer, Slot, is_trusted},
+    config::{Address, Listen},
+    http::{self, Bridge, farewell},
+    stream::Stream,
+    tls::{self, ServerTls},
+    wire::close::Refusal,
+};
+
+/// Pause when the system has no descriptor or memory for a further connection.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+/// Time a connection of the reserve has for its request.
+const RESERVE_TIME: Duration = Duration::from_secs(3);
+/// Connections told at once that the gateway is full; further ones are closed without a word.
+const FAREWELLS: usize = 32;
+/// A client that acknowledges nothing for so long is gone (`TCP_USER_TIMEOUT`), probes included.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// An address could not be listened on.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {what}")]
+pub struct ListenError {
+    address: String,
+    what: String,
+    /// Whether it takes a right we do not have.
+    pub denied: bool,
+}
+
+/// A listening address, bound.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Bound,
+    tls: Option<Arc<ServerTls>>,
+    name: String,
+}
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener, #[expect(dead_code, reason = "held to be dropped")] Option<SocketFile>),
+}
+
+impl Listener {
+    /// Binds, or takes over `inherited`, the socket systemd holds for `systemd:NAME`.
+    pub fn bind(
+        listen: &Listen,
+        inherited: Option<OwnedFd>,
+        tls: Option<ServerTls>,
+    ) -> Result<Self, ListenError> {
+        let name = address_text(&listen.address);
+        let failed = |error: io::Error| {
+            let what = explain(&error, &listen.address);
+            ListenError {
+                address: name.clone(),
+                what,
+                denied: error.kind() == io::ErrorKind::PermissionDenied,
+            }
+        };
+        let socket = match (&listen.address, inherited) {
+            (Address::Tcp(address), None) => bind_tcp(*address).map_err(failed)?,
+            (Address::Unix(path), None) => bind_unix(path).map_err(failed)?,
+            (_, Some(handed)) => take_over(handed).map_err(failed)?,
+            (Address::Systemd(_), None) => {
+                let what =
+                    "systemd handed over no socket of that name; the .socket unit needs FileDescriptorName=";
+                return Err(ListenError { address: name, what: what.into(), denied: false });
+            }
+        };
+        Ok(Self { socket, tls: tls.map(Arc::new), name })
+    }
+
+    /// Where it listens, with the port the system chose.
+    pub fn local_address(&self) -> String {
+        match &self.socket {
+            Bound::Tcp(socket) => {
+                socket.local_addr().map_or_else(|_| self.name.clone(), |address| address.to_string())
+            }
+            Bound::Unix(..) => self.name.clone(),
+        }
+    }
+
+    /// A second hold on the socket, for a successor that takes it over.
+    pub fn socket(&self) -> io::Result<OwnedFd> {
+        match &self.socket {
+            Bound::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
+            Bound::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
+        }
+    }
+
+    /// The port, of a TCP listener.
+    pub fn port(&self) -> Option<u16> {
+        match &self.socket {
+            Bound::Tcp(socket) => socket.local_addr().ok().map(|address| address.port()),
+            Bound::Unix(..) => None,
+        }
+    }
+
+    /// Accepts until the bridge's stop token is cancelled, or the future is dropped. Each connection is a task on the
+    /// bridge's tracker.
+    pub async fn run(self, bridge: Arc<Bridge>) {
+        let door = Arc::new(Door {
+            bridge,
+            tls: self.tls.clone(),
+            farewells: tokio::sync::Semaphore::new(FAREWELLS),
+        });
+        let stop = door.bridge.stop.clone();
+        let mut exhausted = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((raw, peer)) => {
+                    exhausted = false;
+                    Arc::clone(&door).enter(raw, peer);
+                }
+                Err(error) if is_of_client(&error) => {}
+                Err(error) => {
+                    if !exhausted {
+                        tracing::error!(address = %self.name, "cannot accept connections: {error}; trying on");
+                    }
+                    exhausted = true;
+                    door.bridge.metrics.refused("exhausted");
+                    sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+}
+
+impl Bound {
+    async fn accept(&self) -> io::Result<(Raw, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                let peer = Peer { client: Some(client), local: stream.local_addr().ok(), ..Peer::default() };
+                Ok((Raw::Tcp(stream), peer))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Raw::Unix(stream), Peer::default()))
+            }
+        }
+    }
+}
+
+/// A connection as accepted.
+enum Raw {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What the connections of one listener share.
+struct Door {
+    bridge: Arc<Bridge>,
+    tls: Option<Arc<ServerTls>>,
+    farewells: tokio::sync::Semaphore,
+}
+
+impl Door {
+    /// Finds a place for a connection and serves it on a task of its own. The deadline starts here.
+    fn enter(self: Arc<Self>, raw: Raw, peer: Peer) {
+        let bridge = &self.bridge;
+        bridge.metrics.connections.inc();
+        let config = bridge.config();
+        let proxied = is_trusted(&peer, &config.trusted_proxies);
+        let Some(slot) = bridge.auth.admission.enter(peer.source(), proxied, &config.limits) else {
+            bridge.metrics.refused(Refusal::TooMany(0).label());
+            return self.turn_away(raw);
+        };
+        let handshake = config.limits.handshake;
+        let allowed = if slot.is_reserve() { handshake.min(RESERVE_TIME) } else { handshake };
+        let until = Instant::now() + allowed;
+        let tasks = bridge.tasks.clone();
+        tasks.spawn(async move {
+            match self.secure(raw, peer, until).await {
+                Some((stream, peer)) => self.serve(stream, peer, slot, until).await,
+                None => self.bridge.metrics.refused("tls"),
+            }
+        });
+    }
+
+    async fn serve(&self, stream: Stream, peer: Peer, slot: Slot, until: Instant) {
+        http::serve(Arc::clone(&self.bridge), stream, peer, slot, until).await;
+    }
+
+    /// Tells a plain client that the gateway is full. Under TLS a word would cost a handshake, so none is said.
+    fn turn_away(self: Arc<Self>, raw: Raw) {
+        let tasks = self.bridge.tasks.clone();
+        if self.tls.is_some() || self.farewells.available_permits() == 0 {
+            return;
+        }
+        tasks.spawn(async move {
+            let Ok(_permit) = self.farewells.try_acquire() else { return };
+            let refusal = Refusal::TooMany(10);
+            match raw {
+                Raw::Tcp(stream) => farewell(stream, Some(&refusal)).await,
+                Raw::Unix(stream) => farewell(stream, Some(&refusal)).await,
+            }
+        });
+    }
+
+    /// TLS, if this listener speaks it; `None` when the client does not, or takes too long.
+    async fn secure(&self, raw: Raw, peer: Peer, until: Instant) -> Option<(Stream, Peer)> {
+        if let Raw::Tcp(stream) = &raw {
+            tune(stream);
+        }
+        let Some(tls) = &self.tls else {
+            return Some(match raw {
+                Raw::Tcp(stream) => (Stream::Tcp(stream), peer),
+                Raw::Unix(stream) => (Stream::Unix(stream), peer),
+            });
+        };
+        let acceptor = TlsAcceptor::from(tls.current());
+        let secured = async {
+            Ok::<_, io::Error>(match raw {
+                Raw::Tcp(stream) => {
+                    Stream::TlsTcp(Box::new(TlsStream::Server(acceptor.accept(stream).await?)))
+                }
+                Raw::Unix(stream) => {
+                    Stream::TlsUnix(Box::new(TlsStream::Server(acceptor.accept(stream).await?)))
+                }
+            })
+        };
+        match timeout_at(until, secured).await {
+            Ok(Ok(stream)) => {
+                let certificate = client_name(&stream);
+                Some((stream, Peer { tls: true, certificate, ..peer }))
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %peer, "TLS handshake failed: {error}");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(peer = %peer, "TLS handshake took too long");
+                None
+            }
+        }
+    }
+}
+
+/// Common name of the client's certificate.
+fn client_name(stream: &Stream) -> Option<String> {
+    let chain = match stream {
+        Stream::TlsTcp(stream) => stream.get_ref().1.peer_certificates(),
+        Stream::TlsUnix(stream) => stream.get_ref().1.peer_certificates(),
+        Stream::Tcp(_) | Stream::Unix(_) => None,
+    };
+    chain.and_then(|chain| chain.first()).and_then(tls::common_name)
+}
+
+/// Bytes go out at once; a client that is gone is noticed. A failure costs only that, so it is no reason to refuse.
+fn tune(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    let _ = stream.set_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+}
+
+/// The errors of accept(2) that belong to one client who has already left.
+fn is_of_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn address_text(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+        Address::Systemd(name) => format!("systemd:{name}"),
+    }
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Sockets to listen on: made, or taken over; and what to say when there is none.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{FileTypeExt as _, PermissionsExt as _},
+            net as unix,
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{Bound, holder};
+use crate::config::Address;
+
+/// Connections the kernel holds until we accept them; more than the default limit of connections.
+const BACKLOG: i32 = 512;
+
+/// The file of a unix socket we made; removed with the listener.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if let SocketAddr::V6(address) = address {
+        // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; a single address only its own family.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into()).map(Bound::Tcp)
+}
+
+pub(super) fn bind_unix(path: &Path) -> io::Result<Bound> {
+    match fs::symlink_metadata(path) {
+        // A socket file that nobody answers on is left from a crash.
+        Ok(found) if found.file_type().is_socket() => match unix::UnixStream::connect(path) {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            Err(_) => fs::remove_file(path)?,
+        },
+        Ok(_) => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no socket"));
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    // Its group may connect; whoever may is trusted as a proxy is.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    Ok(Bound::Unix(listener, Some(SocketFile(path.to_owned()))))
+}
+
+pub(super) fn take_over(handed: OwnedFd) -> io::Result<Bound> {
+    let socket = Socket::from(handed);
+    socket.set_nonblocking(true)?;
+    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the socket handed over is no listening stream socket",
+        ));
+    }
+    if socket.local_addr()?.as_socket().is_some() {
+        TcpListener::from_std(socket.into()).map(Bound::Tcp)
+    } else {
+        let listener: unix::UnixListener = OwnedFd::from(socket).into();
+        UnixListener::from_std(listener).map(|listener| Bound::Unix(listener, None))
+    }
+}
+
+pub(super) fn explain(error: &io::Error, address: &Address) -> String {
+    match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, Address::Tcp(address)) => match holder::of_port(address.port()) {
+            Some(process) => format!("the port is in use by {process}"),
+            None => "the port is in use".into(),
+        },
+        (io::ErrorKind::AddrInUse, _) => "another process is listening there".into(),
+        (io::ErrorKind::AddrNotAvailable, _) => "this machine has no such address".into(),
+        (io::ErrorKind::PermissionDenied, Address::Tcp(address)) if address.port() < 1024 => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE".into()
+        }
+        _ => error.to_string(),
+    }
+}
