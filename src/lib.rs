@@ -3,15 +3,15 @@
 //! The modules stand on floors and import only downward; `tests/it/floors.rs` holds them to it. Read them in this
 //! order: `lib -> daemon -> listen -> http/upgrade -> session -> line -> target`.
 //!
-//! * Ground, the nouns of a port: `settings`.
-//! * Floor 0, words: `config`, `wire`, `metrics`. Pure: no socket, file, clock or task.
-//! * Between them, `stream`: one byte stream, whatever carries it.
-//! * Floor 1, the world: `target`, `auth`, `tls`, `systemd`, `logging`. One outside thing each.
-//! * Floor 2, the `line`: a live target, its tape, its lease, its seats.
-//! * Floor 3, the `session`: one WebSocket on one seat; it says why it ended.
-//! * Floor 4, `http`: routes, upgrade, tickets, API, metrics, health.
-//! * Floor 5, `listen`: bind, accept, TLS handshake, peer address.
-//! * Floor 6, `daemon` owns everything: start, reload, shutdown; `cli` has one file a sub-command.
+//! * Ground, the nouns of a port: [`settings`].
+//! * Floor 0, words: [`config`], [`wire`], [`metrics`]. Pure: no socket, file, clock or task.
+//! * Between them, [`stream`]: one byte stream, whatever carries it.
+//! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`]. One outside thing each.
+//! * Floor 2, the [`line`](mod@line): a live target, its tape, its lease, its seats.
+//! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended.
+//! * Floor 4, [`http`]: routes, upgrade, tickets, API, metrics, health.
+//! * Floor 5, [`listen`]: bind, accept, TLS handshake, peer address.
+//! * Floor 6, [`daemon`] owns everything: start, reload, shutdown; [`cli`] has one file a sub-command.
 
 pub mod settings;
 
@@ -35,3 +35,5 @@ pub mod http;
 
 pub mod listen;
 
+pub mod cli;
+pub mod daemon;

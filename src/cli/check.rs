@@ -1,0 +1,338 @@
+//! `wsbridge check`: the configuration as the daemon would run it, and who may do what.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use super::load::load;
+use crate::config::{
+    Access, Address, Config, Endpoint, Given, Listen, ListenTls, OpenWhen, PortIdentity, Rights, RightsTable,
+    Share, SimDevice, Target, TcpAddress, duration_text, schema, size_text,
+};
+
+/// What `wsbridge check` is asked.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  wsbridge check
+  wsbridge check ./wsbridge.yaml
+  wsbridge check --explain alice@plc1
+  wsbridge check --schema > wsbridge.schema.json")]
+pub(crate) struct Args {
+    /// Configuration file
+    #[arg(value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
+    pub(crate) file: PathBuf,
+    /// Say what a user, token or certificate may do on an endpoint, and why
+    #[arg(long, value_name = "USER@ENDPOINT")]
+    pub(crate) explain: Option<String>,
+    /// Print the JSON Schema of the file instead
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) schema: bool,
+}
+
+/// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing), 66 (no such
+/// file), 74 (cannot print) or 78 (the configuration is wrong).
+pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    told(args, out, err).unwrap_or(74)
+}
+
+fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+    if args.schema {
+        out.write_all(schema().as_bytes())?;
+        return Ok(0);
+    }
+    let (config, warnings) = match load(&args.file) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            writeln!(err, "{error}")?;
+            return Ok(error.exit_code());
+        }
+    };
+    for warning in &warnings {
+        writeln!(err, "warning: {warning}")?;
+    }
+    match &args.explain {
+        None => print(&config, out).map(|()| 0),
+        Some(question) => match explain(&config, question) {
+            Ok(answer) => out.write_all(answer.as_bytes()).map(|()| 0),
+            Err(why) => writeln!(err, "{why}").map(|()| 64),
+        },
+    }
+}
+
+fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    let mut listeners = vec![["LISTEN".into(), "TLS".into()]];
+    listeners.extend(config.listen.iter().map(|listen| [address(listen), tls(&listen.tls)]));
+    table(&listeners, out)?;
+    writeln!(out)?;
+
+    let mut endpoints = vec![["ENDPOINT", "TARGET", "SHARE", "HISTORY", "LIMITS", "TITLE"].map(String::from)];
+    endpoints.extend(config.endpoints.values().map(|endpoint| {
+        let title = endpoint.title.as_deref().unwrap_or_default();
+        [
+            endpoint.name.clone(),
+            target(&endpoint.target),
+            share(endpoint),
+            // A connection of its own keeps nothing.
+            endpoint.share.map_or_else(|| "-".into(), |_| size_text(endpoint.history as u64)),
+            limits(endpoint),
+            title.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
+        ]
+    }));
+    table(&endpoints, out)?;
+    writeln!(out)?;
+
+    let mut rights = vec![["WHO", "ENDPOINT", "MAY"].map(String::from)];
+    if config.access.open {
+        rights.push(["anyone on this machine".into(), "*".into(), Rights::ALL.words().join(" ")]);
+    }
+    for (who, table) in principals(&config.access) {
+        let pages = table.0.iter().map(|(pattern, _)| pattern).filter(|pattern| pattern.starts_with('/'));
+        let before = rights.len();
+        for name in config.endpoints.keys().chain(pages) {
+            let may = table.on(name);
+            if may != Rights::NONE {
+                rights.push([who.clone(), name.clone(), may.words().join(" ")]);
+            }
+        }
+        if rights.len() == before {
+            rights.push([who, "-".into(), "nothing".into()]);
+        }
+    }
+    table(&rights, out)
+}
+
+/// Every user, token and certificate under its path in the file.
+fn principals(access: &Access) -> impl Iterator<Item = (String, &RightsTable)> {
+    let users = access.users.iter().map(|(name, user)| (format!("users.{name}"), &user.rights));
+    let tokens = access.tokens.iter().map(|(name, token)| (format!("tokens.{name}"), &token.rights));
+    let certificates =
+        access.certificates.iter().map(|(name, it)| (format!("certificates.{name}"), &it.rights));
+    users.chain(tokens).chain(certificates)
+}
+
+/// What somebody may do on an endpoint, and through which role and pattern.
+fn explain(config: &Config, question: &str) -> Result<String, String> {
+    // A user's name may hold an @, an endpoint's never.
+    let (who, name) = question
+        .rsplit_once('@')
+        .ok_or_else(|| format!("`{question}`: write USER@ENDPOINT, like alice@modem1"))?;
+    if !config.endpoints.contains_key(name) && !name.starts_with('/') {
+        return Err(format!("no endpoint `{name}`; there is {}", listed(config.endpoints.keys().cloned())));
+    }
+    if config.access.open {
+        let all = Rights::ALL.words().join(" ");
+        return Ok(format!("anyone on this machine may {all} on {name}: `auth: none`\n"));
+    }
+    let mut answer = String::new();
+    for (path, table) in principals(&config.access) {
+        if path != who && path.split_once('.').is_none_or(|(_, name)| name != who) {
+            continue;
+        }
+        let may = table.on(name);
+        let words = if may == Rights::NONE { "do nothing".into() } else { may.words().join(" ") };
+        answer.push_str(&[&path, " may ", &words, " on ", name, "\n"].concat());
+        for given in config.access.given.iter().filter(|given| given.principal == path) {
+            if RightsTable(vec![(given.pattern.clone(), given.rights)]).on(name) != Rights::NONE {
+                answer += &reason(given);
+            }
+        }
+    }
+    if answer.is_empty() {
+        let all = listed(principals(&config.access).map(|(path, _)| path));
+        return Err(format!("no user, token or certificate `{who}`; there is {all}"));
+    }
+    Ok(answer)
+}
+
+fn reason(given: &Given) -> String {
+    let words = given.rights.words().join(" ");
+    let through = match &given.role {
+        Some(role) => format!("role {role}"),
+        None => "its own rights".into(),
+    };
+    format!("  {words}: through {through}, pattern \"{}\"\n", given.pattern)
+}
+
+fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+fn address(listen: &Listen) -> String {
+    match &listen.address {
+        Address::Tcp(socket) => socket.to_string(),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+        Address::Systemd(name) => format!("systemd:{name}"),
+    }
+}
+
+fn tls(tls: &ListenTls) -> String {
+    match tls {
+        ListenTls::Off => "none".into(),
+        ListenTls::SelfSigned => "self-signed".into(),
+        ListenTls::Files { certificate, client_ca: None, .. } => certificate.display().to_string(),
+        ListenTls::Files { certificate, client_ca: Some(ca), .. } => {
+            format!("{}, clients by {}", certificate.display(), ca.display())
+        }
+    }
+}
+
+fn target(target: &Target) -> String {
+    match target {
+        Target::Tcp(tcp) => {
+            let tls = if tcp.tls.is_some() { " tls" } else { "" };
+            match &tcp.address {
+                TcpAddress::Host(host, port) if host.contains(':') => format!("tcp [{host}]:{port}{tls}"),
+                TcpAddress::Host(host, port) => format!("tcp {host}:{port}{tls}"),
+                TcpAddress::Unix(path) => format!("tcp unix:{}{tls}", path.display()),
+            }
+        }
+        Target::Serial(serial) => {
+            let port = match &serial.port {
+                PortIdentity::Path(path) => path.display().to_string(),
+                PortIdentity::Usb { id, serial, interface } => {
+                    let serial = serial.as_ref().map(|text| format!(" {text}")).unwrap_or_default();
+                    let interface =
+                        interface.map(|number| format!(" interface {number}")).unwrap_or_default();
+                    format!("usb {id}{serial}{interface}")
+                }
+            };
+            let rs485 = if serial.rs485.is_some() { " rs485" } else { "" };
+            format!("serial {port}, {}{rs485}", serial.settings)
+        }
+        Target::Sim(sim) => format!("sim {}", device(sim.device)),
+    }
+}
+
+fn device(device: SimDevice) -> &'static str {
+    match device {
+        SimDevice::Modem => "modem",
+        SimDevice::ModbusRtu => "modbus-rtu",
+        SimDevice::ModbusTcp => "modbus-tcp",
+        SimDevice::Console => "console",
+        SimDevice::Echo => "echo",
+        SimDevice::EchoTcp => "echo-tcp",
+        SimDevice::Source => "source",
+    }
+}
+
+fn share(endpoint: &Endpoint) -> String {
+    let word = match endpoint.share {
+        None => return "dedicated".into(),
+        Some(Share::Exclusive) => "exclusive",
+        Some(Share::OneWriter) => "one-writer",
+        Some(Share::Everyone) => "everyone",
+    };
+    match endpoint.open {
+        OpenWhen::Always => word.into(),
+        OpenWhen::OnDemand => format!("{word}, on demand"),
+    }
+}
+
+fn limits(endpoint: &Endpoint) -> String {
+    let limits = endpoint.limits;
+    let mut all = vec![format!("{} sessions", limits.sessions)];
+    all.extend(limits.idle.map(|idle| format!("idle {}", duration_text(idle))));
+    all.extend(limits.rate.map(|rate| format!("{}/s", size_text(rate))));
+    all.join(", ")
+}
+
+/// Columns as wide as their widest cell, two spaces between.
+fn table<const N: usize>(rows: &[[String; N]], out: &mut dyn Write) -> io::Result<()> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for row in rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+roles:
+  operator: { "*": [ read, write ], modem1: [ signals ] }
+users:
+  alice: { password: "HASH", roles: [ operator ] }
+tokens:
+  alice: { sha256: "0000000000000000000000000000000000000000000000000000000000000001", rights: { "plc*": [ read ] } }
+endpoints:
+  modem1:
+    title: Dial-out
+    serial: { port: { usb: 0403:6001, serial: A5 }, baud: 115200, flow: rtscts }
+  plc1: { tcp: { address: "192.0.2.20:502" }, limits: { sessions: 4, idle: 30m, rate: 1MiB/s } }
+"#;
+    const HASH: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
+
+    fn check(text: &str, explain: Option<&str>) -> (u8, String, String) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text.replace("HASH", HASH)).unwrap();
+        let args = Args { file: file.path().into(), explain: explain.map(Into::into), schema: false };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = run(&args, &mut out, &mut err);
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn it_prints_every_endpoint_and_who_may_do_what() {
+        let (code, out, err) = check(FILE, None);
+        assert_eq!((code, err.as_str()), (0, ""));
+        let squeezed = out.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "127.0.0.1:8443 self-signed",
+            "modem1 serial usb 0403:6001 A5, 115200 8N1 rtscts exclusive 256KiB 16 sessions Dial-out",
+            "plc1 tcp 192.0.2.20:502 dedicated - 4 sessions, idle 30m, 1MiB/s",
+            "users.alice modem1 read write signals",
+            "users.alice plc1 read write",
+            "tokens.alice plc1 read",
+        ] {
+            assert!(squeezed.contains(part), "{part}\n{out}");
+        }
+        assert!(!out.contains("argon2") && !out.contains("00000001"));
+    }
+
+    #[test]
+    fn explain_names_the_role_and_the_pattern_of_users_and_tokens() {
+        let (code, out, _) = check(FILE, Some("alice@plc1"));
+        assert_eq!(code, 0);
+        let expected = "users.alice may read write on plc1\n  read write: through role operator, pattern \"*\"\n\
+                        tokens.alice may read on plc1\n  read: through its own rights, pattern \"plc*\"\n";
+        assert_eq!(out, expected);
+        assert!(check(FILE, Some("tokens.alice@modem1")).1.contains("tokens.alice may do nothing on modem1"));
+        assert!(check("auth: none\nendpoints: { e: { sim: echo } }", Some("x@e")).1.contains("anyone"));
+    }
+
+    #[test]
+    fn explain_of_nobody_or_nothing_says_who_and_what_there_is() {
+        for (question, part) in
+            [("bob@plc1", "users.alice"), ("alice@plc9", "plc1"), ("alice", "USER@ENDPOINT")]
+        {
+            let (code, out, err) = check(FILE, Some(question));
+            assert_eq!((code, out.as_str()), (64, ""));
+            assert!(err.contains(part), "{err}");
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_sysexits_and_warnings_go_to_stderr() {
+        let (code, out, err) = check("auth: none", None);
+        assert_eq!(code, 0);
+        assert!(err.contains("warning: ") && !out.contains("warning"), "{err}");
+        assert_eq!(check("auth: sure", None).0, 78);
+        let args = Args { file: "/nonexistent".into(), explain: None, schema: false };
+        assert_eq!(run(&args, &mut Vec::new(), &mut Vec::new()), 66);
+        let args = Args { schema: true, ..args };
+        let mut out = Vec::new();
+        assert_eq!(run(&args, &mut out, &mut Vec::new()), 0);
+        assert_eq!(out, schema().as_bytes());
+    }
+}

@@ -1,0 +1,173 @@
+//! `wsbridge demo`: a gateway on loopback with simulated devices.
+
+use std::{
+    fmt::Write,
+    io::{self, IsTerminal},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+};
+
+use super::{Code, Failure, Outcome, print, serve};
+use crate::config;
+
+/// Arguments of `wsbridge demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Nothing is kept: no file is written, no device of this machine is touched.
+
+Examples:
+  wsbridge demo
+  wsbridge demo --listen 127.0.0.1:9000
+  wsbridge demo --print-config > wsbridge.yaml")]
+pub(crate) struct Args {
+    /// Where to listen, on loopback [default: 127.0.0.1:8080, or the next free port].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Print the demo's configuration, to start one's own from, and do nothing else.
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// The port tried first; a hundred more follow.
+const PORT: u16 = 8080;
+
+/// The address written in the examples, replaced by the real one.
+const EXAMPLE: &str = "127.0.0.1:8080";
+
+const PYTHON: &str = include_str!("../../docs/examples/modem.py");
+const JAVASCRIPT: &str = include_str!("../../docs/examples/modem.js");
+
+/// Endpoint, simulated device, title.
+const ENDPOINTS: [(&str, &str, &str); 7] = [
+    ("modem", "modem", "Hayes modem: AT, ATI, ATD123, then +++ and ATH (serial line)"),
+    ("console", "console", "Router console: boot log, help, show version, reload (serial line)"),
+    ("plc", "modbus-tcp", "Modbus TCP PLC: holding registers 0 to 199, coils 0 to 99"),
+    ("plc-rtu", "modbus-rtu", "Modbus RTU PLC, unit 1 (serial line)"),
+    ("echo", "echo", "Sends back what it gets (serial line)"),
+    ("echo-tcp", "echo-tcp", "Sends back what it gets (TCP)"),
+    ("source", "source", "Numbered lines without end, as fast as they are read (TCP)"),
+];
+
+/// Runs the demo until it is stopped.
+pub(crate) fn run(args: &Args) -> Outcome {
+    if args.print_config {
+        return print(&config_text(args.listen.unwrap_or_else(|| loopback(PORT))));
+    }
+    let address = free_address(args.listen)?;
+    let text = config_text(address);
+    let no_secrets = |_: &config::SecretSource| Err("the demo has no secrets".to_owned());
+    let (config, _) = config::parse(&text, "the demo's configuration", &no_secrets)
+        .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+    let announcement = announcement(address, io::stdout().is_terminal());
+    serve::gateway(config, None, move |_, _| drop(print(&announcement)))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// The address asked for, or the first free port from 8080. The daemon binds it again a moment later.
+fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+    let bind = |address: SocketAddr| TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    let taken =
+        |address, error| Failure::new(Code::Unavailable, format!("cannot listen on {address}: {error}"));
+    if let Some(address) = asked {
+        return bind(address).map_err(|error| taken(address, error));
+    }
+    let free = (PORT..=PORT + 100).find_map(|port| bind(loopback(port)).ok());
+    free.map_or_else(|| bind(loopback(0)).map_err(|error| taken(loopback(0), error)), Ok)
+}
+
+/// The demo's configuration: a file one can start from.
+pub(crate) fn config_text(address: SocketAddr) -> String {
+    let mut text = format!(
+        "\
+# The configuration of `wsbridge demo`. To make it yours: put `serial:` or `tcp:` in place of `sim:`, and users or
+# tokens in place of `auth: none`; docs/guide.md shows how. `wsbridge check FILE` says what a file means.
+listen:
+  - address: \"{address}\"
+    tls: none                 # plain HTTP is for loopback
+auth: none                    # whoever reaches this address may do everything
+endpoints:
+"
+    );
+    for (name, device, title) in ENDPOINTS {
+        // A String takes whatever is written to it.
+        let _ = write!(text, "  {name}:\n    title: \"{title}\"\n    sim: {device}\n");
+    }
+    text
+}
+
+/// What the demo prints once it listens: addresses, and things to paste.
+pub(crate) fn announcement(address: SocketAddr, colour: bool) -> String {
+    let (bold, dim, plain) = if colour { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+    let mut text = format!(
+        "{bold}wsbridge demo on http://{address}/{plain} with simulated devices; no login, this machine only. Ctrl-C ends it.\n\n"
+    );
+    for (name, _, title) in ENDPOINTS {
+        let url = format!("ws://{address}/ws/{name}");
+        let _ = writeln!(text, "  {bold}{url:<36}{plain} {title}");
+    }
+    let example = |source: &str| source.replace(EXAMPLE, &address.to_string());
+    let _ = write!(
+        text,
+        "
+{bold}A terminal{plain} {dim}(then type help and Enter):{plain}
+
+websocat --binary ws://{address}/ws/console
+
+{bold}Python{plain} {dim}(paste into a shell; needs `pip install websockets`):{plain}
+
+python3 - <<'END'
+{python}END
+
+{bold}A browser{plain} {dim}(open http://{address}/, then paste into the developer tools' console; or into Node.js 22):{plain}
+
+{javascript}
+",
+        python = example(PYTHON),
+        javascript = example(JAVASCRIPT),
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_valid_and_has_every_simulated_device() {
+        let (config, warnings) =
+            config::parse(&config_text(loopback(8099)), "demo", &|_| Err("no secrets".to_owned())).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(config.endpoints.len(), ENDPOINTS.len());
+        assert!(config.endpoints.values().all(|endpoint| matches!(endpoint.target, config::Target::Sim(_))));
+        assert!(config.access.open);
+    }
+
+    #[test]
+    fn the_announcement_shows_the_real_address_alone_and_colours_only_when_told() {
+        let text = announcement(loopback(9123), false);
+        assert!(!text.contains("8080") && !text.contains('\x1b'));
+        for (name, ..) in ENDPOINTS {
+            assert!(text.contains(&format!("ws://127.0.0.1:9123/ws/{name} ")));
+        }
+        assert!(announcement(loopback(9123), true).contains("\x1b[1m"));
+    }
+
+    #[test]
+    fn the_python_example_is_at_most_20_lines_and_both_use_the_demos_names() {
+        assert!(PYTHON.lines().count() <= 20);
+        for example in [PYTHON, JAVASCRIPT] {
+            assert_eq!(example.matches(EXAMPLE).count(), 1);
+            assert!(example.contains("modem") && example.contains("plc"));
+        }
+    }
+
+    #[test]
+    fn a_taken_port_gives_the_next_one_and_an_asked_one_an_error() {
+        let held = TcpListener::bind(loopback(0)).unwrap();
+        let taken = held.local_addr().unwrap();
+        assert!(free_address(Some(taken)).is_err());
+        assert!(free_address(None).unwrap().ip().is_loopback());
+        assert_ne!(free_address(Some(loopback(0))).unwrap().port(), 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! The configuration from its file: what `check` and the daemon both use.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::config::{Config, ConfigError, MAX_FILE, SecretSource, Warning, parse};
+
+/// Largest file a secret is read from, in bytes.
+const MAX_SECRET: usize = 4096;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The file cannot be read.
+    #[error("{}: {why}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The file is wrong.
+    #[error(transparent)]
+    Wrong(#[from] ConfigError),
+}
+
+impl LoadError {
+    /// The exit code of sysexits(3): 66 where there is no input, 78 where the configuration is wrong.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreadable { .. } => 66,
+            Self::Wrong(_) => 78,
+        }
+    }
+}
+
+/// Reads, parses and resolves a configuration file, with secrets from files and systemd credentials.
+///
+/// # Errors
+/// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
+pub(crate) fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
+    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
+    let bytes = read_at_most(path, MAX_FILE).map_err(|why| unreadable(told(&why)))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
+        unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
+    })?;
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let secrets = |source: &SecretSource| secret(source, credentials.as_deref());
+    let (config, mut warnings) = parse(&text, &path.display().to_string(), &secrets)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    for (name, token) in &config.access.tokens {
+        if token.expires.is_some_and(|end| u64::try_from(end).map_or(true, |end| end <= now)) {
+            warnings.push(Warning(format!("{}: tokens.{name}: has expired; remove it", path.display())));
+        }
+    }
+    Ok((config, warnings))
+}
+
+/// The first line of a file or a credential.
+fn secret(source: &SecretSource, credentials: Option<&Path>) -> Result<String, String> {
+    let path = match source {
+        SecretSource::File(path) => path.clone(),
+        SecretSource::Credential(name) => credentials
+            .ok_or_else(|| {
+                format!(
+                    "systemd handed over no credentials; add LoadCredential={name}:/path to the unit, or use `file:`"
+                )
+            })?
+            .join(name),
+    };
+    let bytes =
+        read_at_most(&path, MAX_SECRET).map_err(|why| format!("{}: {}", path.display(), told(&why)))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", path.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest speaks for itself")]
+fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "no such file; name another, or begin with an example (configs/minimal.yaml)".into()
+        }
+        io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
+        io::ErrorKind::FileTooLarge => "the file is too big; is it the right one?".into(),
+        io::ErrorKind::IsADirectory => "is a directory, not a file".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_missing_file_is_no_input_and_a_wrong_one_is_a_wrong_configuration() {
+        let error = load(Path::new("/nonexistent/wsbridge.yaml")).unwrap_err();
+        assert_eq!(error.exit_code(), 66);
+        assert!(error.to_string().contains("/nonexistent/wsbridge.yaml: no such file"), "{error}");
+        assert_eq!(load(Path::new("/")).unwrap_err().exit_code(), 66);
+        assert_eq!(load(file(b"").path()).unwrap_err().exit_code(), 78);
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused_with_its_line() {
+        let error = load(file(b"auth: none\ntitle: \xff").path()).unwrap_err();
+        assert!(error.to_string().contains("line 2 is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn an_endless_file_is_read_no_further_than_a_mebibyte() {
+        let error = load(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.to_string().contains("too big"), "{error}");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_credentials() {
+        let folder = tempfile::tempdir().unwrap();
+        let hash = "0f".repeat(32);
+        std::fs::write(folder.path().join("token"), format!("{hash}\nnot this\n")).unwrap();
+        let source = SecretSource::Credential("token".into());
+        assert_eq!(secret(&source, Some(folder.path())), Ok(hash.clone()));
+        assert!(secret(&source, None).unwrap_err().contains("LoadCredential=token"));
+        let path = folder.path().join("token");
+        let text = format!(
+            "tokens: {{ old: {{ sha256: {{ file: {} }}, expires: 2001-01-01, rights: {{ /metrics: [ read ] }} }} }}",
+            path.display()
+        );
+        let (config, warnings) = load(file(text.as_bytes()).path()).unwrap();
+        assert_eq!(config.access.tokens["old"].sha256, [15; 32]);
+        assert!(warnings.iter().any(|warning| warning.0.contains("has expired")), "{warnings:?}");
+        let error = load(file(text.replace("/token", "/gone").as_bytes()).path()).unwrap_err();
+        assert!(
+            error.to_string().contains("tokens.old.sha256") && error.to_string().contains("no such file"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! The command line: one file a sub-command, exit codes of sysexits(3).
+
+mod check;
+mod completions;
+mod demo;
+mod load;
+mod man;
+mod passwd;
+mod ports;
+mod serve;
+mod token;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+
+/// Authenticated WebSocket endpoints for serial lines and raw TCP ports.
+#[derive(Debug, Parser)]
+#[command(name = "wsbridge", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    /// What is logged: error, warn, info, debug, trace, or a list like `info,wsbridge::auth=debug`.
+    #[arg(long, global = true, value_name = "FILTER", env = "WSBRIDGE_LOG", default_value = "info")]
+    log_level: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wsbridge demo                       A gateway with simulated devices, no configuration needed
+  wsbridge ports                      The serial ports of this machine, and the YAML to paste
+  wsbridge check /etc/wsbridge/wsbridge.yaml
+  wsbridge serve";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Check a configuration and print what it means.
+    Check(check::Args),
+    /// List the serial ports of this machine.
+    Ports(ports::Args),
+    /// Hash a password for `users:`.
+    Passwd(passwd::Args),
+    /// Make an API token for `tokens:`.
+    Token(token::Args),
+    /// Run a gateway with simulated devices on loopback.
+    Demo(demo::Args),
+    /// Print a shell's completions.
+    Completions(completions::Args),
+    /// Print the manual page, or write all of them into a directory.
+    Man(man::Args),
+}
+
+/// How a command went.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Why a command failed: one line for people, one code for scripts.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+/// The exit codes of sysexits(3) in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The command was used wrongly (`EX_USAGE`).
+    Usage = 64,
+    /// The input is wrong (`EX_DATAERR`).
+    Data = 65,
+    /// Something needed is taken or not there: an address, a service (`EX_UNAVAILABLE`).
+    Unavailable = 69,
+    /// A mistake of ours (`EX_SOFTWARE`).
+    Software = 70,
+    /// Input or output failed (`EX_IOERR`).
+    Io = 74,
+    /// Not permitted (`EX_NOPERM`).
+    NoPermission = 77,
+    /// The configuration is wrong (`EX_CONFIG`).
+    Config = 78,
+}
+
+impl Failure {
+    /// A failure and its sentence.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code: code as u8, message: message.into() }
+    }
+}
+
+impl From<&load::LoadError> for Failure {
+    fn from(error: &load::LoadError) -> Self {
+        Self { code: error.exit_code(), message: error.to_string() }
+    }
+}
+
+/// Runs the command that was typed.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // What was wrong has been told.
+        Err(Failure { code, message }) if message.is_empty() => ExitCode::from(code),
+        Err(failure) => {
+            // Nothing is left to be done about a closed standard error.
+            let _ = writeln!(io::stderr(), "wsbridge: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Outcome {
+    if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
+        crate::logging::start(&cli.log_level).map_err(|error| Failure::new(Code::Usage, error))?;
+    }
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => told(check::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock())),
+        Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
+        Command::Passwd(args) => passwd::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
+    }
+}
+
+/// The outcome of a command that has said itself what was wrong.
+fn told(code: u8) -> Outcome {
+    if code == 0 { Ok(()) } else { Err(Failure { code, message: String::new() }) }
+}
+
+/// Prints help, version or what was wrong with the command line.
+fn explain(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(Code::Usage as u8)
+    }
+}
+
+/// Prints to standard output; a reader that has gone (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::Io, format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells a person what the next line is and where it goes; a pipe gets the lines alone.
+pub(crate) fn caption(text: &str) {
+    if io::stdout().is_terminal() {
+        // The lines say enough without.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let mut leaves: Vec<_> = command.get_subcommands().collect();
+            if leaves.is_empty() {
+                leaves.push(command);
+            }
+            for leaf in leaves {
+                let shown = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(shown.contains("wsbridge "), "{} has no example", leaf.get_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `wsbridge passwd`: a password becomes a line of YAML.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use super::{Code, Failure, Outcome, caption, print};
+use crate::auth;
+
+/// Arguments of `wsbridge passwd`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The line printed goes under `users:`. With --generate the first line is the password, shown once.
+
+Examples:
+  wsbridge passwd alice --role operator
+  wsbridge passwd alice --generate
+  pass show gateway/alice | wsbridge passwd alice"
+)]
+pub(crate) struct Args {
+    /// The user's name.
+    #[arg(value_parser = name)]
+    name: String,
+    /// A role of the user; may be given several times.
+    #[arg(long = "role", value_name = "ROLE", value_parser = name)]
+    roles: Vec<String>,
+    /// Make a password of 128 random bits instead of asking for one.
+    #[arg(long)]
+    generate: bool,
+}
+
+/// Asks for a password and prints its line.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let password = if args.generate { auth::new_token().0 } else { ask()? };
+    let hash =
+        auth::hash_password(&password).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+    let roles = if args.roles.is_empty() { "operator".to_owned() } else { args.roles.join(", ") };
+    if args.generate {
+        caption("The password; it is not shown again:");
+        print(&format!("{password}\n"))?;
+    }
+    caption("Its line, under `users:` of the configuration:");
+    print(&format!("{}: {{ password: \"{hash}\", roles: [ {roles} ] }}\n", args.name))
+}
+
+/// A name that needs no quotes in YAML.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("use letters, digits and - _ . @, and begin with a letter or digit".to_owned())
+    }
+}
+
+/// A password: typed twice unseen, or one line of a pipe.
+fn ask() -> Result<String, Failure> {
+    let password = if io::stdin().is_terminal() {
+        let hidden = Hidden::start().map_err(|error| io_failure(&error))?;
+        let first = prompt("Password: ")?;
+        let again = prompt("Once more: ")?;
+        drop(hidden);
+        if first != again {
+            return Err(Failure::new(Code::Data, "the two passwords differ; nothing was made"));
+        }
+        first
+    } else {
+        line()?
+    };
+    if password.is_empty() {
+        return Err(Failure::new(Code::Data, "the password is empty; give one, or use --generate"));
+    }
+    Ok(password)
+}
+
+fn prompt(text: &str) -> Result<String, Failure> {
+    let mut err = io::stderr();
+    // A prompt that is not seen does no harm.
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+    let line = line();
+    let _ = writeln!(err);
+    line
+}
+
+fn line() -> Result<String, Failure> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(|error| io_failure(&error))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn io_failure(error: &io::Error) -> Failure {
+    Failure::new(Code::Io, format!("standard input: {error}"))
+}
+
+/// The terminal shows nothing typed until this is dropped.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn start() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut unseen = before.clone();
+        unseen.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &unseen)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // The terminal may be gone.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}

@@ -1,0 +1,76 @@
+//! `wsbridge serve`: the gateway, from its configuration file to its exit code.
+
+use std::{io, path::PathBuf, thread, time::Duration};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Code, Failure, Outcome, load::load};
+use crate::{
+    config::Config,
+    daemon::{self, Again, Bound, Fatal},
+};
+
+/// Arguments of `wsbridge serve`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "SIGHUP applies a changed file; SIGTERM closes every session, drains the lines and exits within 6 s.
+
+Examples:
+  wsbridge serve
+  wsbridge serve --config ./wsbridge.yaml --log-level debug"
+)]
+pub(crate) struct Args {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
+    config: PathBuf,
+}
+
+/// Runs the gateway until it is told to stop.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let path = args.config.clone();
+    let read = move || {
+        let (config, warnings) = load(&path)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(config)
+    };
+    let config = read().map_err(|error: super::load::LoadError| Failure::from(&error))?;
+    let again: Again = Box::new(move || read().map_err(|error| error.to_string()));
+    gateway(config, Some(again), |_, _| ())
+}
+
+/// Runs a gateway on a runtime of its own; `ready` is told what runs and where it listens.
+pub(super) fn gateway(
+    config: Config,
+    again: Option<Again>,
+    ready: impl FnOnce(&Config, &[Bound]),
+) -> Outcome {
+    raise_descriptor_limit();
+    let runtime = runtime()
+        .map_err(|error| Failure::new(Code::Unavailable, format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(daemon::run(config, again, ready)).map_err(|error| match &error {
+        Fatal::Listen(why) if why.is_denied() => Failure::new(Code::NoPermission, error.to_string()),
+        Fatal::Listen(daemon::ListenError::Tls(_)) => Failure::new(Code::Config, error.to_string()),
+        Fatal::Listen(_) | Fatal::System(_) => Failure::new(Code::Unavailable, error.to_string()),
+    });
+    // A name look-up cannot be cancelled; nobody waits for it.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+/// Two workers move bytes as fast as a small gateway's network allows and leave the other cores alone.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread().worker_threads(cores.min(2)).thread_name("wsbridge").enable_all().build()
+}
+
+/// Every session takes one or two descriptors: as many as we may have (`RLIMIT_NOFILE`, soft to hard).
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

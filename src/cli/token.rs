@@ -1,0 +1,91 @@
+//! `wsbridge token`: API tokens.
+
+use jiff::{civil::Date, tz::TimeZone};
+
+use super::{Outcome, caption, passwd, print};
+use crate::{auth, config::Rights};
+
+/// Arguments of `wsbridge token`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a token; it is shown once, the configuration keeps its hash.
+    New(New),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The first line printed is the token, for the client; the second goes under `tokens:`.
+
+Examples:
+  wsbridge token new billing-modem --rights modem1=read,write --expires 2027-01-31
+  wsbridge token new prometheus --rights /metrics=read"
+)]
+struct New {
+    /// The token's name, for logs and for taking it back.
+    #[arg(value_parser = passwd::name)]
+    name: String,
+    /// The last day it is worth something (UTC).
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    expires: Option<Date>,
+    /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several times.
+    #[arg(long, value_name = "ENDPOINT=RIGHT,..", value_parser = rights)]
+    rights: Vec<String>,
+}
+
+/// Makes a token and prints it with its line of YAML.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let Command::New(new) = &args.command;
+    let (token, hash) = auth::new_token();
+    let expires = new.expires.map(|day| format!("expires: {day}, ")).unwrap_or_default();
+    let rights = new.rights.join(", ");
+    caption("The token, for the client; it is not shown again:");
+    print(&format!("{token}\n"))?;
+    caption("Its line, under `tokens:` of the configuration:");
+    print(&format!("{}: {{ sha256: \"{hash}\", {expires}rights: {{ {rights} }} }}\n", new.name))
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    let day: Date = text.parse().map_err(|_| "write a day as YYYY-MM-DD".to_owned())?;
+    let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+    if day < today { Err("that day is over".to_owned()) } else { Ok(day) }
+}
+
+/// `plc*=read,write` as YAML: `"plc*": [ read, write ]`.
+fn rights(text: &str) -> Result<String, String> {
+    let (endpoint, words) = text.split_once('=').ok_or("write ENDPOINT=read,write")?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '/');
+    if endpoint.is_empty() || !endpoint.chars().all(fits) {
+        return Err(format!("`{endpoint}` is no endpoint's name or pattern"));
+    }
+    for word in words.split(',') {
+        if !Rights::WORDS.iter().any(|(known, _)| *known == word) {
+            let known: Vec<_> = Rights::WORDS.iter().map(|(known, _)| *known).collect();
+            return Err(format!("`{word}` is no right; there are {}", known.join(", ")));
+        }
+    }
+    Ok(format!("\"{endpoint}\": [ {} ]", words.replace(',', ", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_become_yaml_and_wrong_ones_are_named() {
+        assert_eq!(rights("plc*=read,write").unwrap(), "\"plc*\": [ read, write ]");
+        assert!(rights("plc1=rite").unwrap_err().contains("`rite` is no right; there are read, write"));
+        assert!(rights("plc1").is_err() && rights("a b=read").is_err());
+    }
+
+    #[test]
+    fn a_day_that_is_over_is_refused() {
+        assert!(date("2020-02-30").is_err() && date("2020-02-03").unwrap_err().contains("over"));
+        assert!(date("2999-01-31").is_ok());
+    }
+}

@@ -1,0 +1,194 @@
+//! Owns everything: start, reload, shutdown, signals.
+
+mod listeners;
+mod reload;
+mod sims;
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use thiserror::Error;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time::{self, Interval, MissedTickBehavior},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{listeners::Listeners, sims::Sims};
+use crate::{config::Config, http::Bridge, line::Lines, metrics::Metrics, systemd, wire::close::Ended};
+
+pub use listeners::{Bound, ListenError};
+
+/// How long sessions may drain when the daemon stops; with it the daemon exits within 6 s.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Reads the configuration again, for a reload; an error is one line for the log.
+pub type Again = Box<dyn Fn() -> Result<Config, String> + Send>;
+
+/// Why the daemon did not start.
+#[derive(Debug, Error)]
+pub enum Fatal {
+    /// An address could not be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system gave no signals or no inherited sockets.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs a gateway until SIGTERM or SIGINT; SIGHUP calls `again` and applies what it gives (`None`: there is no
+/// file to read again). `ready` is told where the
+/// gateway listens. Fails only before it is ready; neither a missing device nor an unreachable host is a failure.
+pub async fn run(
+    config: Config,
+    again: Option<Again>,
+    ready: impl FnOnce(&Config, &[Bound]),
+) -> Result<(), Fatal> {
+    let mut signals = Signals::new()?;
+    let mut daemon = Daemon::start(config).await?;
+    let status = daemon.status();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready: {status}");
+    systemd::ready(&status);
+    ready(&daemon.bridge.config.borrow(), &daemon.listeners.bound());
+    loop {
+        match signals.next().await {
+            Event::Stop => break,
+            Event::Reload => daemon.reload(again.as_ref()).await,
+            Event::Watchdog => systemd::watchdog(),
+        }
+    }
+    daemon.stop(&mut signals).await;
+    Ok(())
+}
+
+/// A running gateway.
+struct Daemon {
+    /// The configuration as written; what the bridge has names the real targets of simulated devices.
+    written: Arc<Config>,
+    current: watch::Sender<Arc<Config>>,
+    bridge: Arc<Bridge>,
+    listeners: Listeners,
+    sims: Sims,
+    /// Every task of the gateway runs on it.
+    tasks: TaskTracker,
+    /// Held by the edge alone: listeners, connections, sessions.
+    stop: CancellationToken,
+}
+
+impl Daemon {
+    async fn start(written: Config) -> Result<Self, Fatal> {
+        let written = Arc::new(written);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let metrics = Arc::new(Metrics::default());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        metrics.started.set(now.as_secs());
+
+        let mut sims = Sims::default();
+        let real = Arc::new(sims.realise(&written).await);
+        let (current, config) = watch::channel(Arc::clone(&real));
+        let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&metrics)));
+        let edge = (tasks.clone(), stop.clone());
+        let bridge = Bridge::new(config, lines, Arc::default(), metrics, edge);
+        let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
+        let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
+        bridge.lines.apply(&real);
+        listeners.run(fresh, &bridge);
+        Ok(Self { written, current, bridge, listeners, sims, tasks, stop })
+    }
+
+    /// One line for `systemctl status`.
+    fn status(&self) -> String {
+        let addresses: Vec<_> = self.listeners.bound().iter().map(|bound| bound.address.clone()).collect();
+        let count = self.written.endpoints.len();
+        let s = if count == 1 { "" } else { "s" };
+        format!("{count} endpoint{s} on {}", addresses.join(", "))
+    }
+
+    /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends the waiting.
+    async fn stop(self, signals: &mut Signals) {
+        systemd::stopping();
+        let sessions = Arc::clone(&self.bridge.sessions);
+        tracing::info!(sessions = sessions.list().len(), "stopping");
+        // Listeners and new connections first, then those that run; lines end when the last who holds them is gone.
+        self.stop.cancel();
+        sessions.end(|_| Some(Ended::Stopping));
+        let Self { tasks, bridge, listeners, sims, .. } = self;
+        bridge.lines.apply(&Config {
+            endpoints: std::collections::BTreeMap::new(),
+            ..(**bridge.config.borrow()).clone()
+        });
+        drop((bridge, listeners));
+        tasks.close();
+        tokio::select! {
+            biased;
+            () = signals.stopped() => tracing::warn!(sessions = sessions.list().len(), "told twice: stopping at once"),
+            () = tasks.wait() => tracing::info!("stopped"),
+            () = time::sleep(GRACE) => tracing::warn!(
+                sessions = sessions.list().len(),
+                tasks = tasks.len(),
+                "stopped without waiting longer than {} s",
+                GRACE.as_secs(),
+            ),
+        }
+        drop(sims);
+    }
+}
+
+/// What the daemon is woken by.
+enum Event {
+    Stop,
+    Reload,
+    Watchdog,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    watchdog: Option<Interval>,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            watchdog: systemd::watchdog_interval().filter(|every| !every.is_zero()).map(ticks),
+        })
+    }
+
+    /// The next event; cancel-safe.
+    async fn next(&mut self) -> Event {
+        let watchdog = async {
+            match &mut self.watchdog {
+                Some(ticks) => ticks.tick().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.hangup.recv() => Event::Reload,
+            _ = watchdog => Event::Watchdog,
+        }
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn stopped(&mut self) {
+        while !matches!(self.next().await, Event::Stop) {
+            systemd::watchdog();
+        }
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
