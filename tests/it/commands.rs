@@ -1,0 +1,131 @@
+//! The commands a person types, and their exit codes.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    process::{Command, Output, Stdio},
+};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use sha2::{Digest, Sha256};
+
+use crate::harness::{Daemon, Pty, Raw, Target, client::upgrade_head, daemon::OPEN};
+
+fn wsbridge(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wsbridge")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn wrong_usage_is_64_and_a_missing_file_66() {
+    assert_eq!(wsbridge(&["fly"]).status.code(), Some(64));
+    assert_eq!(wsbridge(&["serve", "--config", "/nowhere/wsbridge.yaml"]).status.code(), Some(66));
+    assert_eq!(wsbridge(&["check", "/nowhere/wsbridge.yaml"]).status.code(), Some(66));
+    assert_eq!(wsbridge(&["serve", "--log-level", "loud=x=y"]).status.code(), Some(64));
+}
+
+#[test]
+fn a_new_token_and_its_line_open_an_endpoint() {
+    let made = text(&wsbridge(&[
+        "token",
+        "new",
+        "billing",
+        "--rights",
+        "ec*=read,write",
+        "--expires",
+        "2999-01-31",
+    ]));
+    let (token, line) = made.split_once('\n').unwrap();
+    assert!(token.len() >= 32 && line.contains(&format!("{:x}", Sha256::digest(token))), "{made}");
+    let echo = Target::echo();
+    let config = OPEN.replace("auth: none", &format!("tokens:\n  {}", line.trim_end()));
+    let daemon = Daemon::start(&format!("{config}{}", echo.endpoint("echo")));
+    let mut client = Raw::connect(daemon.address());
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    client.send(upgrade_head(daemon.address(), "echo", &bearer).as_bytes());
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+}
+
+#[test]
+fn a_password_from_a_pipe_becomes_a_line_that_passes_check() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .args(["passwd", "alice", "--role", "operator"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    let line = text(&child.wait_with_output().unwrap());
+    assert!(
+        line.starts_with("alice: { password: \"$argon2id$") && line.contains("roles: [ operator ]"),
+        "{line}"
+    );
+    assert!(!line.contains("horse"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wsbridge.yaml");
+    let access = format!("users:\n  {line}roles:\n  operator: {{ \"*\": [ read ] }}");
+    let endpoint = "  plc1:\n    tcp: { address: \"192.0.2.20:502\" }\n";
+    fs::write(&file, format!("{}{endpoint}", OPEN.replace("auth: none", &access))).unwrap();
+    let said = text(&wsbridge(&["check", file.to_str().unwrap()]));
+    assert!(said.contains("plc1") && said.contains("alice"), "{said}");
+}
+
+#[test]
+fn a_typed_password_is_asked_for_twice_and_not_shown() {
+    let mut terminal = Pty::new();
+    let open = || fs::OpenOptions::new().read(true).write(true).open(terminal.path()).unwrap();
+    let mut modes = tcgetattr(open()).unwrap();
+    modes.local_modes |= LocalModes::ECHO | LocalModes::ICANON;
+    tcsetattr(open(), OptionalActions::Now, &modes).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .args(["passwd", "alice"])
+        .stdin(open())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut asked = child.stderr.take().unwrap();
+    for prompt in ["Password: ", "Once more: "] {
+        let mut seen = vec![0; prompt.len()];
+        asked.read_exact(&mut seen).unwrap();
+        assert_eq!(String::from_utf8_lossy(&seen), prompt);
+        terminal.send(b"correct horse\n");
+        asked.read_exact(&mut [0]).unwrap();
+    }
+    assert!(text(&child.wait_with_output().unwrap()).starts_with("alice: { password: \"$argon2id$"));
+    // Nothing came back but what the test sends now, with the echo on again.
+    terminal.send(b"end");
+    assert_eq!(terminal.receive(3), b"end");
+}
+
+#[test]
+fn a_generated_password_is_shown_once_and_differs_each_time() {
+    let made = [0, 1].map(|_| text(&wsbridge(&["passwd", "alice", "--generate"])));
+    let first: Vec<_> = made.iter().filter_map(|text| text.lines().next()).collect();
+    assert!(first[0].len() >= 32 && first[0] != first[1]);
+    assert_eq!(made[0].matches(first[0]).count(), 1);
+}
+
+#[test]
+fn an_empty_password_is_refused() {
+    let output = wsbridge(&["passwd", "alice"]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--generate"));
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    text(&wsbridge(&["man", folder.path().to_str().unwrap()]));
+    let script = text(&wsbridge(&["completions", "bash"]));
+    for command in ["serve", "check", "ports", "passwd", "token", "demo", "completions", "man"] {
+        assert!(script.contains(command), "{command}");
+        assert!(folder.path().join(format!("wsbridge-{command}.1")).is_file(), "{command}");
+    }
+    assert!(text(&wsbridge(&["man"])).contains(".TH"));
+}

@@ -1,0 +1,112 @@
+//! What the documentation says of itself is true: its links lead somewhere, its list of dependencies is the one in use.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pages at the top and in `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let entries = ["", "docs"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let paths = entries.into_iter().flatten().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "md")).collect()
+}
+
+/// The targets of `[text](target)`.
+fn links(page: &str) -> Vec<String> {
+    let ends = page.split("](").skip(1);
+    ends.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
+}
+
+/// A page's headings as a link names them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    let anchor = |heading: &str| -> String {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        words.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_relative_link_of_the_documentation_leads_somewhere() {
+    let mut dead = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        for link in links(&text(&page)).into_iter().filter(|link| !link.contains("://")) {
+            seen += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let there = target.exists()
+                && (anchor.is_empty() || anchors(&text(&target)).contains(&anchor.to_owned()));
+            if !there {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+    assert!(seen > 10, "only {seen} links found: the pages are read wrongly");
+}
+
+/// The YAML of a page, as it stands at the margin.
+fn yaml(page: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(margin) = line.strip_suffix("```yaml") else {
+            continue;
+        };
+        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        blocks
+            .push(block.map(|line| line.strip_prefix(margin).unwrap_or(line)).collect::<Vec<_>>().join("\n"));
+    }
+    blocks
+}
+
+#[test]
+fn what_readme_and_guide_say_to_paste_loads() {
+    const HASH: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
+    let blocks = ["README.md", "docs/guide.md"].map(|page| yaml(&text(&root().join(page))));
+    let mut seen = 0;
+    for block in blocks.into_iter().flatten().filter(|block| !block.starts_with("# prometheus")) {
+        let filled =
+            block.replace("$argon2id$...", HASH).replace("\"...\"", &format!("\"{}\"", "0f".repeat(32)));
+        // A part of a file is good once somebody can sign in.
+        let whole = if filled.contains("users:") { filled } else { format!("auth: none\n{filled}") };
+        let loaded = wsbridge::config::parse(&whole, "block", &|source| Err(format!("{source:?}")));
+        assert!(loaded.is_ok(), "{block}\n{}", loaded.unwrap_err());
+        seen += 1;
+    }
+    assert!(seen >= 6, "{seen}");
+}
+
+/// The names at the beginning of a section's lines, up to the next `[`.
+fn dependencies() -> BTreeSet<String> {
+    let manifest = text(&root().join("Cargo.toml"));
+    let section = manifest.split_once("\n[dependencies]\n").unwrap().1;
+    let section = section.split("\n[").next().unwrap();
+    section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn every_dependency_has_its_reason_and_no_reason_outlives_its_dependency() {
+    let page = text(&root().join("docs/ARCHITECTURE.md"));
+    let table = page.split_once("\n## Dependencies\n").unwrap().1;
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    // The first two rows are the table's head; a package behind another name stands in brackets.
+    let listed = rows.skip(1).flat_map(|(names, _)| names.split(", "));
+    let named: BTreeSet<String> =
+        listed.map(|name| name.split(" (").next().unwrap().to_owned()).filter(|name| name != "---").collect();
+    assert_eq!(named, dependencies());
+}
