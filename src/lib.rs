@@ -8,7 +8,8 @@
 //! * Between them, [`stream`]: one byte stream, whatever carries it.
 //! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`]. One outside thing each.
 //! * Floor 2, the [`line`](mod@line): a live target, its tape, its lease, its seats.
-//! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended.
+//! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended. Beside it its other end, the
+//!   [`client`] of `wsbridge.v1`, which knows nothing of the gateway but [`wire`].
 //! * Floor 4, [`http`]: routes, upgrade, tickets, API, metrics, health.
 //! * Floor 5, [`listen`]: bind, accept, TLS handshake, peer address.
 //! * Floor 6, [`daemon`] owns everything: start, reload, shutdown; [`cli`] has one file a sub-command.
@@ -29,6 +30,7 @@ pub mod tls;
 
 pub mod line;
 
+pub mod client;
 pub mod session;
 
 pub mod http;

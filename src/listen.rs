@@ -34,6 +34,10 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 const RESERVE_TIME: Duration = Duration::from_secs(3);
 /// Connections told at once that the gateway is full; further ones are closed without a word.
 const FAREWELLS: usize = 32;
+/// Bytes the kernel holds for a client beyond what is on its way: what is behind them, a pong or a Close, does not wait
+/// for megabytes, and a client's pace is seen as it is.
+const UNSENT: u32 = 128 * 1024;
+
 /// A client that acknowledges nothing for so long is gone (`TCP_USER_TIMEOUT`), probes included.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
@@ -282,6 +286,7 @@ fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
 /// The errors of accept(2) that belong to one client who has already left.

@@ -32,6 +32,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Time one character takes on the line: start, data, parity and stop bits.
+    pub fn character(&self) -> Duration {
+        let parity = if self.parity == Parity::None { 0.0 } else { 1.0 };
+        let bits = 1.0 + f64::from(u8::from(self.data)) + parity + f64::from(self.stop);
+        Duration::from_secs_f64(bits / f64::from(self.baud.max(1)))
+    }
+}
+
 impl fmt::Display for Settings {
     /// `115200 8N1 rtscts`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,8 +118,8 @@ impl Parity {
 }
 
 /// Stop bits of a frame; a number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "f64", try_from = "f64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
 pub enum StopBits {
     /// 1
     One,
@@ -126,6 +135,17 @@ impl StopBits {
             Self::One => "1",
             Self::OneAndHalf => "1.5",
             Self::Two => "2",
+        }
+    }
+}
+
+impl Serialize for StopBits {
+    /// Whole numbers as such: `1`, not `1.0`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One => serializer.serialize_u8(1),
+            Self::OneAndHalf => serializer.serialize_f64(1.5),
+            Self::Two => serializer.serialize_u8(2),
         }
     }
 }
@@ -218,11 +238,13 @@ impl FromStr for Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Levels {
     /// Data Terminal Ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dtr: Option<bool>,
     /// Request To Send.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rts: Option<bool>,
     /// Break condition (TIOCSBRK, TIOCCBRK).
-    #[serde(rename = "break")]
+    #[serde(rename = "break", skip_serializing_if = "Option::is_none")]
     pub brk: Option<bool>,
 }
 
@@ -286,6 +308,20 @@ impl ErrorCounts {
             buffer_overrun: self.buffer_overrun.wrapping_sub(earlier.buffer_overrun),
         }
     }
+}
+
+/// What happened on a line beside data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineEvent {
+    /// A break condition; no byte belongs to it.
+    Break,
+    /// A frame with wrong parity.
+    Parity,
+    /// A frame without a stop bit.
+    Framing,
+    /// Bytes were lost by hardware or kernel.
+    Overrun,
 }
 
 /// USB vendor and product number.

@@ -3,7 +3,29 @@
 pub mod differential;
 
 use tungstenite;
-use wsbridge::wire::{close::Refusal, frame, head, subprotocol};
+use wsbridge::{
+    target::rfc2217::{comport::Command, telnet},
+    wire::{close::Refusal, control, frame, head, subprotocol},
+};
+
+/// Any text is a client's message or none, and what is understood is printed and read as the same; of steps, whose
+/// clock is any number, only that it is read. So is a gateway's message.
+pub fn check_control(bytes: &[u8]) {
+    if let Ok(control::Request { id, ask: Ok(ask) }) = control::parse(bytes) {
+        let text = ask.text(id);
+        let Ok(control::Request { id: again, ask: Ok(once) }) = control::parse(text.as_bytes()) else {
+            panic!("{text} is not read again");
+        };
+        assert_eq!(again, id);
+        assert!(once == ask || matches!(ask, control::Ask::Signals(_)), "{ask:?} became {once:?}");
+    }
+    let Some(tell) = str::from_utf8(bytes).ok().and_then(|text| control::Tell::parse(text).ok()) else { return };
+    let text = tell.text();
+    match control::Tell::parse(&text) {
+        Ok(again) => assert_eq!(again, tell),
+        Err(error) => panic!("{text} is not read again: {error}"),
+    }
+}
 
 /// The frame decoder reads what tungstenite reads, in reads of any size: the first byte says which.
 pub fn check_frame(bytes: &[u8]) {
@@ -30,6 +52,47 @@ pub fn check_head(bytes: &[u8]) {
     let length = length.map_or(0, |field| str::from_utf8(field.value).unwrap().parse().unwrap());
     assert_eq!(head.body, length);
     assert!(!head.upgrade || head.body == 0);
+}
+
+/// A telnet stream gives the same in reads of any size (the first byte says which), its data come back when escaped, and
+/// a command that is understood says the same when we say it.
+pub fn check_telnet(bytes: &[u8]) {
+    let Some((chunk, stream)) = bytes.split_first() else { return };
+    let whole = telnet_stream(stream.chunks(stream.len().max(1)));
+    assert_eq!(whole, telnet_stream(stream.chunks(usize::from(*chunk).max(1))));
+    let mut wire = Vec::new();
+    telnet::escape(&whole.0, &mut wire);
+    let (data, events) = telnet_stream([wire.as_slice()].into_iter());
+    assert!(data == whole.0 && events.is_empty());
+}
+
+/// Data, and the events between them as text.
+fn telnet_stream<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<(usize, String)>) {
+    let (mut decoder, mut options) = (telnet::Decoder::default(), telnet::Options::ask(&mut Vec::new()));
+    let (mut data, mut events) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let (mut piece, before) = (piece.to_vec(), data.len());
+        let kept = decoder.decode(&mut piece, |at, event| {
+            events.push((before + at, format!("{event:?}")));
+            match event {
+                telnet::Event::Said(verb, option) => drop(options.hear(verb, option)),
+                telnet::Event::Sub(_, content) => said_again(content),
+            }
+        });
+        data.extend(&piece[..kept]);
+    }
+    (data, events)
+}
+
+fn said_again(content: &[u8]) {
+    let Some(command) = Command::decode(content) else { return };
+    let mut wire = Vec::new();
+    command.encode(&mut wire);
+    let kept = telnet::Decoder::default().decode(&mut wire, |_, event| {
+        let telnet::Event::Sub(44, content) = event else { panic!("{event:?}") };
+        assert_eq!(Command::decode(content).as_ref(), Some(&command));
+    });
+    assert_eq!(kept, 0);
 }
 
 /// Offers are answered with one of them or not at all, and no credential shows. The first byte says what is spoken, a

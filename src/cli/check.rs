@@ -3,12 +3,13 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    time::Duration,
 };
 
 use super::load::load;
 use crate::config::{
-    Access, Address, Config, Endpoint, Given, Listen, ListenTls, OpenWhen, PortIdentity, Rights, RightsTable,
-    Share, SimDevice, Target, TcpAddress, duration_text, schema, size_text,
+    Access, Address, Config, Endpoint, Given, Listen, ListenTls, OpenWhen, Pacing, Packing, PortControl,
+    PortIdentity, Rights, RightsTable, Share, SimDevice, Target, duration_text, schema, size_text,
 };
 
 /// What `wsbridge check` is asked.
@@ -66,13 +67,17 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     table(&listeners, out)?;
     writeln!(out)?;
 
-    let mut endpoints = vec![["ENDPOINT", "TARGET", "SHARE", "HISTORY", "LIMITS", "TITLE"].map(String::from)];
+    let mut endpoints = vec![
+        ["ENDPOINT", "TARGET", "SHARE", "PACKING", "PACING", "HISTORY", "LIMITS", "TITLE"].map(String::from),
+    ];
     endpoints.extend(config.endpoints.values().map(|endpoint| {
         let title = endpoint.title.as_deref().unwrap_or_default();
         [
             endpoint.name.clone(),
             target(&endpoint.target),
             share(endpoint),
+            packing(endpoint.packing),
+            pacing(&endpoint.pacing),
             // A connection of its own keeps nothing.
             endpoint.share.map_or_else(|| "-".into(), |_| size_text(endpoint.history as u64)),
             limits(endpoint),
@@ -182,11 +187,14 @@ fn target(target: &Target) -> String {
     match target {
         Target::Tcp(tcp) => {
             let tls = if tcp.tls.is_some() { " tls" } else { "" };
-            match &tcp.address {
-                TcpAddress::Host(host, port) if host.contains(':') => format!("tcp [{host}]:{port}{tls}"),
-                TcpAddress::Host(host, port) => format!("tcp {host}:{port}{tls}"),
-                TcpAddress::Unix(path) => format!("tcp unix:{}{tls}", path.display()),
-            }
+            format!("tcp {}{tls}", tcp.address)
+        }
+        Target::Rfc2217(remote) => {
+            let plain = match remote.control {
+                PortControl::Required => "",
+                PortControl::Optional => " or plain telnet",
+            };
+            format!("rfc2217 {}, {}{plain}", remote.tcp.address, remote.settings)
         }
         Target::Serial(serial) => {
             let port = match &serial.port {
@@ -230,11 +238,35 @@ fn share(endpoint: &Endpoint) -> String {
     }
 }
 
+fn packing(packing: Packing) -> String {
+    match packing {
+        Packing::None => "none".into(),
+        Packing::Idle(idle) => format!("idle {}", duration_text(idle)),
+        Packing::Delimiter { bytes, keep } => {
+            let cut = if keep { "" } else { ", cut off" };
+            format!("ends with \"{}\"{cut}", bytes.as_slice().escape_ascii())
+        }
+        Packing::Length(length) => format!("{length} bytes"),
+        Packing::ModbusRtu { .. } => "modbus-rtu".into(),
+    }
+}
+
+fn pacing(pacing: &Pacing) -> String {
+    let delay =
+        |word: &str, time: Duration| (!time.is_zero()).then(|| format!("{word} {}", duration_text(time)));
+    let prompt = pacing.prompt.as_ref().map(|prompt| format!("prompt \"{}\"", prompt.text.escape_ascii()));
+    let all = [delay("byte", pacing.byte_delay), delay("line", pacing.line_delay), prompt];
+    let words = all.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if words.is_empty() { "none".into() } else { words }
+}
+
 fn limits(endpoint: &Endpoint) -> String {
     let limits = endpoint.limits;
     let mut all = vec![format!("{} sessions", limits.sessions)];
     all.extend(limits.idle.map(|idle| format!("idle {}", duration_text(idle))));
     all.extend(limits.rate.map(|rate| format!("{}/s", size_text(rate))));
+    let lease = endpoint.lease_idle.filter(|_| endpoint.share.is_some());
+    all.extend(lease.map(|idle| format!("lease {}", duration_text(idle))));
     all.join(", ")
 }
 
@@ -268,6 +300,9 @@ endpoints:
   modem1:
     title: Dial-out
     serial: { port: { usb: 0403:6001, serial: A5 }, baud: 115200, flow: rtscts }
+    packing: { delimiter: "\\r\\n" }
+    pacing: { byte_delay: 1ms, prompt: "> " }
+    lease_idle: 5m
   plc1: { tcp: { address: "192.0.2.20:502" }, limits: { sessions: 4, idle: 30m, rate: 1MiB/s } }
 "#;
     const HASH: &str =
@@ -289,8 +324,9 @@ endpoints:
         let squeezed = out.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in [
             "127.0.0.1:8443 self-signed",
-            "modem1 serial usb 0403:6001 A5, 115200 8N1 rtscts exclusive 256KiB 16 sessions Dial-out",
-            "plc1 tcp 192.0.2.20:502 dedicated - 4 sessions, idle 30m, 1MiB/s",
+            "modem1 serial usb 0403:6001 A5, 115200 8N1 rtscts one-writer ends with \"\\r\\n\" byte 1ms, prompt \"> \" 256KiB 16 \
+             sessions, lease 5m Dial-out",
+            "plc1 tcp 192.0.2.20:502 dedicated none none - 4 sessions, idle 30m, 1MiB/s",
             "users.alice modem1 read write signals",
             "users.alice plc1 read write",
             "tokens.alice plc1 read",

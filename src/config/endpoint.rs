@@ -4,18 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     Endpoint, EndpointLimits, OpenWhen, PortIdentity, Rs485, SerialTarget, Share, SimDevice, SimTarget,
-    Target, TargetTls, TcpAddress, TcpTarget,
+    Target, TargetTls, TcpAddress, TcpTarget, packing,
+    port::{Frame, all_macros, settings, signals},
     raw::{self, At, Leaf, Named, OneOf, Placed},
     resolve::Report,
+    rfc2217,
     units::{Size, duration_text, size_text},
-    words::{PortPath, Stay},
+    words::PortPath,
 };
-use crate::settings::{DataBits, Flow, Format, Levels, Parity, Settings, Step, StopBits};
-
-/// Most steps of a macro.
-const MACRO_STEPS: usize = 32;
-/// Longest macro.
-const MACRO_TIME: Duration = Duration::from_secs(10);
+use crate::settings::{Flow, Step};
 
 /// Resolves all endpoints.
 pub(super) fn resolve(
@@ -41,7 +38,7 @@ pub(super) fn resolve(
 }
 
 /// `[a-z0-9][a-z0-9._-]{0,63}`
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (1..=64).contains(&text.len())
         && text.bytes().next().is_some_and(plain)
@@ -49,26 +46,16 @@ fn is_name(text: &str) -> bool {
 }
 
 fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut Report) -> Option<Endpoint> {
-    let kinds = [raw.serial.is_some(), raw.tcp.is_some(), raw.sim.is_some()];
+    let kinds = [raw.serial.is_some(), raw.rfc2217.is_some(), raw.tcp.is_some(), raw.sim.is_some()];
     if kinds.iter().filter(|there| **there).count() != 1 {
         report.wrong(
             name.at,
             path,
-            "has no target or several; write exactly one of `serial:`, `tcp:` and `sim:`",
+            "has no target or several; write exactly one of `serial:`, `rfc2217:`, `tcp:` and `sim:`",
         );
         return None;
     }
-    let mut macros = BTreeMap::new();
-    let target = if let Some(serial) = &raw.serial {
-        let path = format!("{path}.serial");
-        macros = all_macros(&serial.value.macros, &path, report);
-        serial_target(&serial.value, &path, report).map(Target::Serial)
-    } else if let Some(tcp) = &raw.tcp {
-        tcp_target(tcp, &format!("{path}.tcp"), report).map(Target::Tcp)
-    } else {
-        let device = raw.sim.as_ref().and_then(|sim| report.read(&format!("{path}.sim"), sim));
-        device.map(|device| Target::Sim(SimTarget { device }))
-    };
+    let (target, macros) = reached(raw, path, report);
     let title = raw.title.as_ref().and_then(|title| report.read(&format!("{path}.title"), title));
     let least = Size(4096);
     let bounds = (least, Size(256 << 10), Size(64 << 20));
@@ -77,24 +64,74 @@ fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut R
     let base64 = report.or(&format!("{path}.base64"), raw.base64.as_ref(), false);
     let limits = limits(&raw.limits, &format!("{path}.limits"), report);
     let written = raw.share.as_ref().and_then(|leaf| report.read(&format!("{path}.share"), leaf));
-    let open = report.or(&format!("{path}.open"), raw.open.as_ref(), OpenWhen::Always);
+    // A device that takes one connection should not be held for ever; a tty that is opened again moves DTR.
+    let held = written.is_none() || target.as_ref().is_none_or(is_line);
+    let usually = if held { OpenWhen::Always } else { OpenWhen::OnDemand };
+    let open = report.or(&format!("{path}.open"), raw.open.as_ref(), usually);
     let target = target?;
-    let share = is_line(&target).then(|| written.unwrap_or(Share::Exclusive));
-    if let (None, Some(leaf), Some(_)) = (share, &raw.share, written) {
-        let what = "sharing a TCP connection is not available yet in this version; remove `share`";
-        report.wrong(leaf.at, &format!("{path}.share"), what);
-    }
+    let share = written.or(is_line(&target).then_some(Share::OneWriter));
+    let packing =
+        packing::packing(raw.packing.as_ref(), target.settings(), &format!("{path}.packing"), report);
+    let slow = packing::pacing(raw.pacing.as_ref(), share, &format!("{path}.pacing"), report);
+    let lease_idle = raw.lease_idle.as_ref().map(|leaf| {
+        let bounds = (Duration::from_secs(1), Duration::from_secs(600), Duration::from_secs(30 * 86_400));
+        report.within(&format!("{path}.lease_idle"), Some(leaf), bounds, duration_text)
+    });
     if let (None, Some(leaf)) = (share, &raw.open) {
         report.odd(leaf.at, &format!("{path}.open"), "has no effect: each session has its own connection");
     }
+    if let (None | Some(Share::Everyone), Some(leaf)) = (share, &raw.lease_idle) {
+        report.odd(
+            leaf.at,
+            &format!("{path}.lease_idle"),
+            "has no effect: nobody needs a lease to write here",
+        );
+    }
     let history = usize::try_from(history.0).unwrap_or(usize::MAX);
-    Some(Endpoint { name: name.text.clone(), title, target, share, history, open, base64, limits, macros })
+    Some(Endpoint {
+        name: name.text.clone(),
+        title,
+        target,
+        share,
+        history,
+        open,
+        lease_idle,
+        packing,
+        pacing: slow,
+        base64,
+        limits,
+        macros,
+    })
+}
+
+/// The target of an endpoint, and the macros of its port.
+fn reached(
+    raw: &raw::Endpoint,
+    path: &str,
+    report: &mut Report,
+) -> (Option<Target>, BTreeMap<String, Vec<Step>>) {
+    let mut macros = BTreeMap::new();
+    let target = if let Some(serial) = &raw.serial {
+        let path = format!("{path}.serial");
+        macros = all_macros(&serial.value.macros, &path, report);
+        serial_target(&serial.value, &path, report).map(Target::Serial)
+    } else if let Some(remote) = &raw.rfc2217 {
+        let path = format!("{path}.rfc2217");
+        macros = all_macros(&remote.macros, &path, report);
+        rfc2217::resolve(remote, &path, report).map(Target::Rfc2217)
+    } else if let Some(tcp) = &raw.tcp {
+        tcp_target(tcp, &format!("{path}.tcp"), report).map(Target::Tcp)
+    } else {
+        let device = raw.sim.as_ref().and_then(|sim| report.read(&format!("{path}.sim"), sim));
+        device.map(|device| Target::Sim(SimTarget { device }))
+    };
+    (target, macros)
 }
 
 /// Whether there is one device for all sessions, not a connection for each.
 fn is_line(target: &Target) -> bool {
     match target {
-        Target::Serial(_) => true,
+        Target::Serial(_) | Target::Rfc2217(_) => true,
         Target::Tcp(_) => false,
         Target::Sim(sim) => match sim.device {
             SimDevice::Modem | SimDevice::ModbusRtu | SimDevice::Console | SimDevice::Echo => true,
@@ -122,26 +159,16 @@ fn limits(raw: &raw::EndpointLimits, path: &str, report: &mut Report) -> Endpoin
 fn serial_target(raw: &raw::Serial, path: &str, report: &mut Report) -> Option<SerialTarget> {
     let port = port(&raw.port, &format!("{path}.port"), report);
     let rs485 = raw.rs485.as_ref().map(|raw| rs485(&raw.value, &format!("{path}.rs485"), report));
-    let settings = settings(raw, path, report);
+    let written = Frame { baud: &raw.baud, format: &raw.format, flow: &raw.flow };
+    let settings = settings(written, path, report);
     if let (Some(written), Flow::Hardware) = (&raw.rs485, settings.flow) {
         let what = "RTS cannot switch the direction and control the flow; use `flow: none`";
         report.wrong(written.at, &format!("{path}.rs485"), what);
     }
-    let on_open = levels(raw.signals.on_open.as_ref(), &format!("{path}.signals.on_open"), report);
-    let release = raw.signals.on_last_close.as_ref();
-    let on_release = levels(release, &format!("{path}.signals.on_last_close"), report);
+    let (on_open, on_release) = signals(&raw.signals, path, report);
     let low_latency = report.or(&format!("{path}.low_latency"), raw.low_latency.as_ref(), true);
     let allow_console = report.or(&format!("{path}.allow_console"), raw.allow_console.as_ref(), false);
     Some(SerialTarget { port: port?, settings, rs485, on_open, on_release, low_latency, allow_console })
-}
-
-fn settings(raw: &raw::Serial, path: &str, report: &mut Report) -> Settings {
-    let eight = Format { data: DataBits::Eight, parity: Parity::None, stop: StopBits::One };
-    let format = report.or(&format!("{path}.format"), raw.format.as_ref(), eight);
-    let show = |baud: u32| baud.to_string();
-    let baud = report.within(&format!("{path}.baud"), raw.baud.as_ref(), (1, 9600, u32::MAX), show);
-    let flow = report.or(&format!("{path}.flow"), raw.flow.as_ref(), Flow::None);
-    Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow }
 }
 
 fn port(raw: &Placed<OneOf<PortPath, raw::Port>>, path: &str, report: &mut Report) -> Option<PortIdentity> {
@@ -190,63 +217,7 @@ fn rs485(raw: &raw::Rs485, path: &str, report: &mut Report) -> Rs485 {
     Rs485 { rts_on_send, rts_after_send, rx_during_tx, terminate, delay_before, delay_after }
 }
 
-fn levels(raw: Option<&Placed<OneOf<Stay, raw::Lines>>>, path: &str, report: &mut Report) -> Levels {
-    match raw {
-        None => Levels::default(),
-        Some(Placed { value: OneOf::Word(text, _), at }) => {
-            report.read_text::<Stay>(path, text, *at);
-            Levels::default()
-        }
-        Some(Placed { value: OneOf::Map(lines), .. }) => {
-            let mut level = |key, leaf: Option<&Leaf<bool>>| {
-                leaf.and_then(|leaf| report.read(&format!("{path}.{key}"), leaf))
-            };
-            Levels { dtr: level("dtr", lines.dtr.as_ref()), rts: level("rts", lines.rts.as_ref()), brk: None }
-        }
-    }
-}
-
-fn all_macros(
-    raw: &Named<Vec<raw::MacroStep>>,
-    path: &str,
-    report: &mut Report,
-) -> BTreeMap<String, Vec<Step>> {
-    let mut all = BTreeMap::new();
-    for (name, steps) in &raw.0 {
-        let path = format!("{path}.macros.{}", name.text);
-        if !is_name(&name.text) {
-            report.wrong(name.at, &path, "no name for a macro; use 1 to 64 of a-z 0-9 . _ -");
-        }
-        let steps: Vec<_> =
-            steps.iter().enumerate().map(|(i, raw)| step(raw, &format!("{path}[{i}]"), report)).collect();
-        let time: Duration = steps.iter().map(|step| step.hold).sum();
-        if steps.is_empty() || steps.len() > MACRO_STEPS || time > MACRO_TIME {
-            let what = format!(
-                "{} steps in {}; a macro has 1 to {MACRO_STEPS} steps and takes at most {}",
-                steps.len(),
-                duration_text(time),
-                duration_text(MACRO_TIME)
-            );
-            report.wrong(name.at, &path, &what);
-        }
-        all.insert(name.text.clone(), steps);
-    }
-    all
-}
-
-fn step(raw: &raw::MacroStep, path: &str, report: &mut Report) -> Step {
-    let mut level =
-        |key, leaf: Option<&Leaf<bool>>| leaf.and_then(|leaf| report.read(&format!("{path}.{key}"), leaf));
-    let change = Levels {
-        dtr: level("dtr", raw.dtr.as_ref()),
-        rts: level("rts", raw.rts.as_ref()),
-        brk: level("break", raw.brk.as_ref()),
-    };
-    let wait = report.or(&format!("{path}.wait_ms"), raw.wait_ms.as_ref(), 0);
-    Step { change, hold: Duration::from_millis(wait.into()), at: None }
-}
-
-fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Option<TcpTarget> {
+pub(super) fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Option<TcpTarget> {
     let address = report.read(&format!("{path}.address"), &raw.address);
     let second = Duration::from_secs(1);
     let mut time = |key, leaf: Option<&Leaf<Duration>>, bounds| {
@@ -288,7 +259,10 @@ fn target_tls(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::parse, settings::UsbId};
+    use crate::{
+        config::parse,
+        settings::{Levels, Settings, UsbId},
+    };
 
     fn read(endpoint: &str) -> Result<Arc<Endpoint>, String> {
         let text = format!("auth: none\nendpoints:\n  e: {endpoint}\n");
@@ -309,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             (endpoint.share, endpoint.history, endpoint.base64),
-            (Some(Share::Exclusive), 256 << 10, false)
+            (Some(Share::OneWriter), 256 << 10, false)
         );
         assert_eq!(endpoint.limits.idle, None);
         let endpoint = read("{ tcp: { address: 'plc:502', keepalive: 0s } }").unwrap();
@@ -318,8 +292,10 @@ mod tests {
             (endpoint.share, tcp.keepalive, tcp.connect_timeout),
             (None, None, Duration::from_secs(5))
         );
-        assert_eq!(read("{ sim: modem }").unwrap().share, Some(Share::Exclusive));
+        assert_eq!(read("{ sim: modem }").unwrap().share, Some(Share::OneWriter));
         assert_eq!(read("{ sim: echo-tcp }").unwrap().share, None);
+        let shared = read("{ tcp: { address: 'plc:502' }, share: everyone }").unwrap();
+        assert_eq!((shared.open, endpoint.lease_idle), (OpenWhen::OnDemand, None));
     }
 
     #[test]
@@ -358,12 +334,7 @@ mod tests {
             ("{ serial: { port: /dev/ttyS1, flow: rtscts, rs485: {} } }", "flow: none"),
             ("{ serial: { port: { serial: A1 } } }", "wsbridge ports"),
             ("{ serial: { port: /dev/ttyS1, signals: { on_open: up } } }", "`keep`"),
-            (
-                "{ serial: { port: /dev/ttyS1 }, share: one-writer }",
-                "not available yet in this version; use `exclusive`",
-            ),
-            ("{ sim: echo, share: everyone }", "not available yet"),
-            ("{ tcp: { address: 'h:1' }, share: exclusive }", "remove `share`"),
+            ("{ sim: echo, share: one-wirter }", "did you mean `one-writer`?"),
             ("{ tcp: { address: 'h:1', tls: { key: /k } } }", "go together"),
             ("{ tcp: { address: 'unix:/s', tls: {} } }", "server_name"),
             ("{ sim: echo, history: 1KiB }", "not from 4KiB to 64MiB"),

@@ -5,11 +5,15 @@
 mod access;
 mod endpoint;
 mod listen;
+mod packing;
 mod plan;
+mod port;
 mod raw;
 mod resolve;
+mod rfc2217;
 mod rights;
 mod schema;
+mod sim;
 mod units;
 mod words;
 
@@ -21,10 +25,13 @@ use std::{
     time::Duration,
 };
 
+pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
 pub use plan::Plan;
 pub use resolve::{ConfigError, MAX_FILE, SecretReader, SecretSource, Warning, parse};
+pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
 pub use schema::schema;
+pub use sim::{SimDevice, SimTarget};
 pub(crate) use units::{duration_text, size_text};
 
 use crate::settings::{Levels, Settings, Step, UsbId};
@@ -210,6 +217,12 @@ pub struct Endpoint {
     pub history: usize,
     /// When a line's device is open.
     pub open: OpenWhen,
+    /// Time without a byte after which the holder of the lease loses it.
+    pub lease_idle: Option<Duration>,
+    /// Which bytes of the device make one message.
+    pub packing: Packing,
+    /// How slowly the device is sent to.
+    pub pacing: Pacing,
     /// Whether `base64` may be negotiated.
     pub base64: bool,
     /// Limits of its sessions.
@@ -258,8 +271,21 @@ pub enum Target {
     Tcp(TcpTarget),
     /// A serial port of this machine.
     Serial(SerialTarget),
+    /// A serial port on another box.
+    Rfc2217(Rfc2217Target),
     /// A simulated device.
     Sim(SimTarget),
+}
+
+impl Target {
+    /// Settings of the port it reaches; a stream has none.
+    pub fn settings(&self) -> Option<Settings> {
+        match self {
+            Self::Serial(serial) => Some(serial.settings),
+            Self::Rfc2217(remote) => Some(remote.settings),
+            Self::Tcp(_) | Self::Sim(_) => None,
+        }
+    }
 }
 
 /// A TCP or unix socket.
@@ -284,6 +310,16 @@ pub enum TcpAddress {
     Host(String, u16),
     /// Path of a unix stream socket.
     Unix(PathBuf),
+}
+
+impl std::fmt::Display for TcpAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// TLS to a target.
@@ -348,30 +384,4 @@ pub struct Rs485 {
     pub delay_before: Duration,
     /// Pause between the last bit and RTS.
     pub delay_after: Duration,
-}
-
-/// A simulated device, behind a real pty or a real TCP port.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimTarget {
-    /// Which.
-    pub device: SimDevice,
-}
-
-/// The simulated devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SimDevice {
-    /// Answers AT commands (pty).
-    Modem,
-    /// Modbus RTU slave (pty).
-    ModbusRtu,
-    /// Modbus TCP server (TCP).
-    ModbusTcp,
-    /// Router console: boot log, then a prompt (pty).
-    Console,
-    /// Sends back what it gets (pty).
-    Echo,
-    /// Sends back what it gets (TCP).
-    EchoTcp,
-    /// An endless numbered stream (TCP).
-    Source,
 }

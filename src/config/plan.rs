@@ -74,8 +74,11 @@ fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
         // Time-outs hold for the connections to come.
         (Target::Tcp(old), Target::Tcp(new)) => old.address == new.address && old.tls == new.tls,
         (Target::Serial(old), Target::Serial(new)) => same_port(old, new),
+        (Target::Rfc2217(old), Target::Rfc2217(new)) => {
+            old.tcp.address == new.tcp.address && old.control == new.control
+        }
         (Target::Sim(old), Target::Sim(new)) => old == new,
-        (Target::Tcp(_) | Target::Serial(_) | Target::Sim(_), _) => false,
+        (Target::Tcp(_) | Target::Serial(_) | Target::Rfc2217(_) | Target::Sim(_), _) => false,
     };
     target && old.share == new.share && old.open == new.open && old.history == new.history
 }
@@ -141,6 +144,12 @@ mod tests {
                 "a: { limits: { idle: 5m }, serial: { port: /dev/ttyS1, macros: { m: [ { dtr: true } ] } } }",
                 true,
             ),
+            (
+                "a: { packing: { idle_ms: 4 }, pacing: { byte_delay: 1ms }, serial: { port: /dev/ttyS1 } }",
+                true,
+            ),
+            ("a: { lease_idle: 5m, serial: { port: /dev/ttyS1 } }", true),
+            ("a: { share: everyone, serial: { port: /dev/ttyS1 } }", false),
             ("a: { serial: { port: /dev/ttyS1, signals: { on_open: { dtr: false } } } }", true),
             ("a: { serial: { port: /dev/ttyS1, rs485: {} } }", false),
             ("a: { serial: { port: /dev/ttyS2 } }", false),

@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 pub(super) use self::yaml::{At, Leaf, Named, OneOf, Placed, read};
 use super::{
-    Address, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice, TcpAddress,
+    Address, ListenTls, OpenWhen, Origin, PortControl, Rights, Share, SimDevice, TcpAddress,
     units::{Rate, Size},
-    words::{Accepted, Expiry, Network, NoAuth, PortPath, Sha256, Stay},
+    words::{Accepted, Bytes, Expiry, Network, NoAuth, NoPacking, PortPath, Sha256, Stay},
 };
 use crate::settings::{Flow, Format, UsbId};
 
@@ -140,7 +140,7 @@ pub(super) struct Limits {
     pub handshake: Option<Leaf<Duration>>,
 }
 
-/// What is published: exactly one of `serial`, `tcp` and `sim`, and the rules for it.
+/// What is published: exactly one of `serial`, `rfc2217`, `tcp` and `sim`, and the rules for it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Endpoint {
@@ -148,16 +148,24 @@ pub(super) struct Endpoint {
     pub title: Option<Leaf<String>>,
     /// A serial port of this machine.
     pub serial: Option<Placed<Serial>>,
+    /// A serial port on another box, by RFC 2217.
+    pub rfc2217: Option<Rfc2217>,
     /// A TCP or unix socket.
     pub tcp: Option<Tcp>,
     /// A simulated device.
     pub sim: Option<Leaf<SimDevice>>,
-    /// How a serial line is shared. Default: exclusive.
+    /// How one line is shared. Default: one-writer for serial; TCP has a connection for each session unless this is set.
     pub share: Option<Leaf<Share>>,
-    /// When a line's device is open. Default: always.
+    /// When a line's device is open. Default: always; on-demand for a shared TCP target.
     pub open: Option<Leaf<OpenWhen>>,
     /// Output kept for scrollback and resume, 4KiB to 64MiB. Default: 256KiB.
     pub history: Option<Leaf<Size>>,
+    /// Time without a byte after which the holder of the lease loses it. Default: never.
+    pub lease_idle: Option<Leaf<Duration>>,
+    /// Which bytes of the device make one message. Default: none, whatever one read gave.
+    pub packing: Option<Placed<OneOf<NoPacking, Packing>>>,
+    /// How slowly the device is sent to; lines only. Default: as fast as it takes.
+    pub pacing: Option<Placed<Pacing>>,
     /// Whether the `base64` subprotocol may be negotiated. Default: false.
     pub base64: Option<Leaf<bool>>,
     /// Limits of its sessions.
@@ -176,6 +184,37 @@ pub(super) struct EndpointLimits {
     pub rate: Option<Leaf<Rate>>,
     /// How long a target may go on sending after the client's Close, and a line may go on draining. Default: 5s.
     pub linger: Option<Leaf<Duration>>,
+}
+
+/// Which bytes of the device make one message: exactly one of `idle_ms`, `delimiter`, `length` and `modbus-rtu`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Packing {
+    /// Milliseconds of silence that end a message, 1 to 60000.
+    pub idle_ms: Option<Leaf<u32>>,
+    /// 1 to 4 bytes that end a message: text with \r \n \t \e \0 \xHH, or all in hex like 0x0d0a.
+    pub delimiter: Option<Leaf<Bytes>>,
+    /// Whether the delimiter is part of the message; always so in control mode. Default: true.
+    pub keep: Option<Leaf<bool>>,
+    /// Bytes of a message, 1 to 32764.
+    pub length: Option<Leaf<u32>>,
+    /// Frames of Modbus RTU, requests and responses, by function code and checksum.
+    #[serde(rename = "modbus-rtu")]
+    pub modbus_rtu: Option<Leaf<bool>>,
+}
+
+/// How slowly a device is sent to.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Pacing {
+    /// Pause after each byte, 1ms to 1s. Default: none.
+    pub byte_delay: Option<Leaf<Duration>>,
+    /// Pause after each line end (CR, LF or both), 1ms to 60s. Default: none.
+    pub line_delay: Option<Leaf<Duration>>,
+    /// Text of the device, 1 to 64 bytes written like a delimiter, that is waited for after each line. Default: none.
+    pub prompt: Option<Leaf<Bytes>>,
+    /// How long the prompt is waited for, 1ms to 60s. Default: 2s.
+    pub timeout: Option<Leaf<Duration>>,
 }
 
 /// A serial port of this machine.
@@ -199,6 +238,35 @@ pub(super) struct Serial {
     pub low_latency: Option<Leaf<bool>>,
     /// Open even a tty that is the kernel's console or has a getty. Default: false.
     pub allow_console: Option<Leaf<bool>>,
+    /// Named signal sequences: at most 32 steps and 10 s each.
+    #[serde(default)]
+    pub macros: Named<Vec<MacroStep>>,
+}
+
+/// A serial port on another box: ser2net, Moxa, Digi and their like.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rfc2217 {
+    /// `HOST:PORT` (resolved at each connect), `[IPv6]:PORT`, or `unix:/path`.
+    pub address: Leaf<TcpAddress>,
+    /// Bits per second. Default: 9600.
+    pub baud: Option<Leaf<u32>>,
+    /// Data bits, parity letter (N E O M S), stop bits. Default: 8N1.
+    pub format: Option<Leaf<Format>>,
+    /// Flow control. Default: none.
+    pub flow: Option<Leaf<Flow>>,
+    /// Whether a peer without control of its port will do: `required`, or `optional` for plain telnet. Default:
+    /// required.
+    pub control: Option<Leaf<PortControl>>,
+    /// What DTR and RTS do.
+    #[serde(default)]
+    pub signals: Signals,
+    /// Time for all connect attempts together, and again for the negotiation. Default: 5s.
+    pub connect_timeout: Option<Leaf<Duration>>,
+    /// Idle time before keepalive probes; 0s sends none. Default: 30s.
+    pub keepalive: Option<Leaf<Duration>>,
+    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`). Default: 30s.
+    pub user_timeout: Option<Leaf<Duration>>,
     /// Named signal sequences: at most 32 steps and 10 s each.
     #[serde(default)]
     pub macros: Named<Vec<MacroStep>>,

@@ -38,30 +38,25 @@ pub(super) struct Accepted;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stay;
 
+/// `packing: none`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoPacking;
+
+/// Bytes written as text with escapes, or as hex behind `0x`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bytes(pub Vec<u8>);
+
+choices!(NoPacking, "none" => Self);
 choices!(NoAuth, "none" => Self);
 choices!(Accepted, "accepted" => Self);
 choices!(Stay, "keep" => Self);
 choices!(Flow, "none" => Self::None, "rtscts" => Self::Hardware, "xonxoff" => Self::Software);
+choices!(Share, "exclusive" => Self::Exclusive, "one-writer" => Self::OneWriter, "everyone" => Self::Everyone);
 choices!(OpenWhen, "always" => Self::Always, "on-demand" => Self::OnDemand);
 choices!(Rights, "read" => Self::READ, "write" => Self::WRITE, "signals" => Self::SIGNALS,
     "settings" => Self::SETTINGS, "takeover" => Self::TAKEOVER);
 choices!(SimDevice, "modem" => Self::Modem, "modbus-rtu" => Self::ModbusRtu, "modbus-tcp" => Self::ModbusTcp,
     "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source);
-
-impl Word for Share {
-    fn read(text: &str) -> Result<Self, String> {
-        match text {
-            "one-writer" | "everyone" => {
-                Err(format!("`{text}` is not available yet in this version; use `exclusive`"))
-            }
-            _ => choose(text, &[("exclusive", Self::Exclusive)]),
-        }
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "string", "enum": ["exclusive"] })
-    }
-}
 
 impl Word for ListenTls {
     fn read(text: &str) -> Result<Self, String> {

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Again, Daemon};
 use crate::{
-    config::{Access, Config, Plan},
+    auth::{Kind, find, unix_now},
+    config::{Access, Config, Plan, Rights},
     systemd,
     wire::close::Ended,
 };
@@ -54,6 +55,15 @@ impl Daemon {
             } else {
                 plan.changed.contains(&entry.endpoint).then_some(Ended::Restarting)
             }
+        });
+        let now = unix_now();
+        self.bridge.parking.revoke(|user, endpoint| {
+            if plan.removed.iter().chain(&plan.changed).any(|gone| gone == endpoint) {
+                return Rights::NONE;
+            }
+            let kinds = [Kind::User, Kind::Token, Kind::Certificate, Kind::Open];
+            let rights = kinds.iter().filter_map(|kind| find(&new.access, *kind, user, now));
+            rights.fold(Rights::NONE, |sum, principal| sum.with(principal.rights.on(endpoint)))
         });
         self.bridge.lines.apply(&real);
         self.bridge.metrics.retain(|name| real.endpoints.contains_key(name));

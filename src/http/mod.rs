@@ -20,7 +20,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::connection::serve;
 use self::refusal::Refusals;
 pub(crate) use self::refusal::farewell;
-use crate::{auth::Auth, config::Config, line::Lines, metrics::Metrics, session::Sessions};
+use crate::{
+    auth::Auth,
+    config::Config,
+    line::Lines,
+    metrics::Metrics,
+    session::{Parking, Sessions},
+};
 
 /// What every connection needs. One for the daemon's life; `config` brings the reloads.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub struct Bridge {
     pub lines: Arc<Lines>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
+    /// `wsbridge.v1` sessions between two sockets.
+    pub parking: Arc<Parking>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Owner of connection and session tasks: they end with the client, or after `stop`.
@@ -52,7 +60,8 @@ impl Bridge {
         (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Arc<Self> {
         let (auth, refusals) = (Auth::default(), Refusals::default());
-        Arc::new(Self { config, auth, lines, sessions, metrics, tasks, stop, refusals })
+        let parking = Parking::new(tasks.clone(), stop.clone());
+        Arc::new(Self { config, auth, lines, sessions, parking, metrics, tasks, stop, refusals })
     }
 
     /// The configuration as it is now.
@@ -63,6 +72,7 @@ impl Bridge {
 
 fn routes(bridge: Arc<Bridge>) -> Router {
     Router::new()
+        .route("/ws/", get(upgrade::bus))
         .route("/ws/{endpoint}", get(upgrade::by_path))
         .route("/websockify", get(upgrade::by_token))
         .route("/healthz", get(pages::healthz))

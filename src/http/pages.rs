@@ -65,6 +65,7 @@ pub(super) async fn metrics(
     for name in config.endpoints.keys() {
         let counted = bridge.metrics.endpoint(name);
         counted.queue.set(bridge.lines.depth(name) as u64);
+        bridge.lines.count_errors(name).await;
         if let Some(state) = bridge.lines.state(name) {
             counted.target(target_state(&state));
         }
@@ -122,6 +123,7 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
     let kind = match endpoint.target {
         Target::Tcp(_) => "tcp",
         Target::Serial(_) => "serial",
+        Target::Rfc2217(_) => "rfc2217",
         Target::Sim(_) => "sim",
     };
     // A dedicated endpoint has no line, so nothing is known of its target before somebody connects.

@@ -9,16 +9,17 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{Bridge, connection::Connection, gate::Gate, upgrade::NEEDED};
 use crate::{
     auth::{Principal, find, unix_now},
-    config::{Endpoint, Rights},
-    line::Seat,
+    config::{Endpoint, Rights, RightsTable},
+    line::{Board, Seat, Who},
     metrics::EndpointMetrics,
-    session::{Entry, Payload, Report, Session, Socket, Terms, plain},
+    session::{Bus, Entry, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
     wire::{
         close::Ended,
@@ -40,6 +41,10 @@ pub(super) enum Reached {
     Own(Stream),
     /// A seat on a line.
     Seat(Seat),
+    /// Control mode, which reaches its line itself.
+    Line,
+    /// The bus.
+    Bus,
 }
 
 /// A session about to run.
@@ -48,7 +53,8 @@ pub(super) struct Run {
     pub(super) bridge: Arc<Bridge>,
     /// Its slot is held until the session ends.
     pub(super) connection: Arc<Connection>,
-    pub(super) endpoint: Arc<Endpoint>,
+    /// `None` on the bus.
+    pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) principal: Principal,
     pub(super) payload: Payload,
 }
@@ -62,11 +68,11 @@ impl Run {
             return;
         };
         let began = Instant::now();
-        let counted = self.bridge.metrics.endpoint(&self.endpoint.name);
+        let counted = self.bridge.metrics.endpoint(self.name());
         counted.sessions.inc();
         let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
-        let (endpoint, principal) = (self.endpoint.name.as_str(), self.principal.name.as_str());
+        let (endpoint, principal) = (self.name(), self.principal.name.as_str());
         tracing::info!(endpoint, principal, peer = %entry.peer, "session opened");
         // What a seat leaves in its queue is counted by the line.
         let own = matches!(far, Ok(Reached::Own(_)));
@@ -105,17 +111,43 @@ impl Run {
         );
     }
 
+    /// The endpoint's name; the bus has none.
+    fn name(&self) -> &str {
+        self.endpoint.as_ref().map_or("", |endpoint| &endpoint.name)
+    }
+
     async fn pump(&self, socket: Socket<Stream>, reached: Reached, session: &mut Session) -> Report {
-        let limits = self.endpoint.limits;
+        let config = self.bridge.config();
+        let Some(endpoint) = &self.endpoint else {
+            let shown = Shown { bridge: Arc::clone(&self.bridge), principal: self.principal.clone() };
+            return bus(socket, &shown, config.dead_after, session).await;
+        };
+        let limits = endpoint.limits;
         let terms = Terms {
-            dead_after: self.bridge.config().dead_after,
+            dead_after: config.dead_after,
             idle: limits.idle,
             linger: limits.linger,
             rate: limits.rate,
+            packing: endpoint.packing,
         };
         match reached {
             Reached::Own(stream) => plain(socket, stream, terms, session).await,
             Reached::Seat(seat) => plain(socket, seat, terms, session).await,
+            Reached::Line | Reached::Bus => {
+                let who = Who {
+                    user: self.principal.name.clone(),
+                    rights: self.principal.rights.on(&endpoint.name),
+                };
+                let setup = Setup {
+                    lines: Arc::clone(&self.bridge.lines),
+                    parking: Arc::clone(&self.bridge.parking),
+                    endpoint: Arc::clone(endpoint),
+                    who,
+                    dead_after: config.dead_after,
+                    resume: config.resume,
+                };
+                control(socket, setup, session).await
+            }
         }
     }
 
@@ -145,16 +177,50 @@ impl Run {
             return Some(Ended::Stopping);
         }
         let config = self.bridge.config();
-        let name = &self.endpoint.name;
+        let name = self.name();
         let Some(now) = find(&config.access, self.principal.kind, &self.principal.name, unix_now()) else {
             return Some(Ended::NotAuthenticated);
         };
+        self.endpoint.as_ref()?;
         let rights: Rights = now.rights.on(name);
         match config.endpoints.contains_key(name) {
             false => Some(Ended::Removed),
-            true if !rights.allows(NEEDED) => Some(Ended::Withdrawn),
+            // Whoever began with a right that is gone begins anew with what is left.
+            true if !rights.allows(self.principal.rights.on(name).with(NEEDED)) => Some(Ended::Withdrawn),
             true => None,
         }
+    }
+}
+
+/// What of the gateway a principal's bus shows.
+#[derive(Debug)]
+struct Shown {
+    bridge: Arc<Bridge>,
+    principal: Principal,
+}
+
+impl Bus for Shown {
+    fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
+        let config = self.bridge.config();
+        let rights = find(&config.access, self.principal.kind, &self.principal.name, unix_now())
+            .map_or_else(RightsTable::default, |now| now.rights);
+        let seen = config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
+        seen.map(|endpoint| {
+            let name = &endpoint.name;
+            (Arc::clone(endpoint), rights.on(name), self.bridge.lines.board(name))
+        })
+        .collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.bridge.lines.applied()
+    }
+}
+
+/// Tells a client that was let in only to be told why it is not.
+pub(super) async fn turn_away(upgraded: OnUpgrade, ended: &Ended) {
+    if let Some((stream, _)) = upgraded.await.ok().and_then(take_back) {
+        close(stream, ended).await;
     }
 }
 

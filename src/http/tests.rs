@@ -21,8 +21,8 @@ use super::*;
 use crate::{
     auth::{Peer, hash_password},
     config::{
-        Access, Endpoint, EndpointLimits, Limits, OpenWhen, Rights, RightsTable, Secret, Target, TcpAddress,
-        TcpTarget, Token, User,
+        Access, Endpoint, EndpointLimits, Limits, OpenWhen, Pacing, Packing, Rights, RightsTable, Secret,
+        Target, TcpAddress, TcpTarget, Token, User,
     },
     stream::Stream,
 };
@@ -85,6 +85,9 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         share: None,
         history: 0,
         open: OpenWhen::OnDemand,
+        lease_idle: None,
+        packing: Packing::None,
+        pacing: Pacing::default(),
         base64: false,
         limits: EndpointLimits { sessions: 4, idle: None, rate: None, linger: Duration::from_secs(2) },
         macros: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! The way to a WebSocket: every check in its order, the dial, then 101.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -9,19 +9,21 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Bridge, ask,
     connection::{Connection, authorise, refuse},
     pages::find_endpoint,
-    run::{Reached, Run},
+    run::{Reached, Run, turn_away},
 };
 use crate::{
     auth::{Principal, Purpose},
     config::{Endpoint, Rights, Target},
-    line::NoSeat,
+    line::{self, NoSeat, Part, Replay, Who},
     metrics::TargetState,
     session::{Payload, Session},
     target::tcp,
@@ -31,8 +33,11 @@ use crate::{
     },
 };
 
-/// What a plain session needs: it reads and writes.
-pub(super) const NEEDED: Rights = Rights::READ.with(Rights::WRITE);
+/// What every session needs.
+pub(super) const NEEDED: Rights = Rights::READ;
+
+/// How long a client waits for a device that is just being opened.
+const OPENING: Duration = Duration::from_secs(5);
 
 /// Seconds a client is told to wait when an endpoint has all the sessions it may have.
 const FULL: u32 = 10;
@@ -46,6 +51,32 @@ struct Said {
     token: Option<String>,
     /// `text`: line bytes in text frames.
     frames: Option<String>,
+    /// `observer`: reads, and leaves the lease alone.
+    role: Option<String>,
+    /// Bytes of scrollback.
+    replay: Option<u64>,
+}
+
+impl Said {
+    /// How line bytes travel.
+    fn payload(&self) -> Result<Payload, Refusal> {
+        match self.frames.as_deref() {
+            None => Ok(Payload::Binary),
+            Some("text") => Ok(Payload::Text),
+            Some(_) => Err(Refusal::BadRequest("`frames` is `text` or left out")),
+        }
+    }
+
+    /// What seat a plain session wants.
+    fn ask(&self) -> Result<line::Ask, Refusal> {
+        let part = match self.role.as_deref() {
+            None | Some("auto") => Part::Auto,
+            Some("observer") => Part::Observer,
+            Some("writer") => Part::Writer,
+            Some(_) => return Err(Refusal::BadRequest("`role` is `observer`, `writer` or `auto`")),
+        };
+        Ok(line::Ask { part, replay: self.replay.map(Replay::Last), ..line::Ask::default() })
+    }
 }
 
 /// `GET /ws/NAME`
@@ -67,6 +98,15 @@ pub(super) async fn by_token(
     upgrade(bridge, connection, None, request).await
 }
 
+/// `GET /ws/`: the bus.
+pub(super) async fn bus(
+    State(bridge): State<Arc<Bridge>>,
+    Extension(connection): Extension<Arc<Connection>>,
+    request: Request,
+) -> Response<Body> {
+    upgrade(bridge, connection, Some(String::new()), request).await
+}
+
 async fn upgrade(
     bridge: Arc<Bridge>,
     connection: Arc<Connection>,
@@ -74,34 +114,39 @@ async fn upgrade(
     mut request: Request,
 ) -> Response<Body> {
     let said = Query::<Said>::try_from_uri(request.uri()).map(|Query(said)| said);
-    let (said, broken) = said.map_or((Said::default(), true), |said| (said, false));
-    let name = name.or(said.token).unwrap_or_default();
+    let (mut said, broken) = said.map_or((Said::default(), true), |said| (said, false));
+    // No endpoint has that name; the bus, which has none, is not reached this way.
+    let name = name.or(said.token.take()).unwrap_or_else(|| "-".to_owned());
     let upgraded = hyper::upgrade::on(&mut request);
     let request = ask::bare(request);
-    let frames = match said.frames.as_deref() {
-        _ if broken => Err(Refusal::BadRequest("the query cannot be read")),
-        None => Ok(Payload::Binary),
-        Some("text") => Ok(Payload::Text),
-        Some(_) => Err(Refusal::BadRequest("`frames` is `text` or left out")),
+    let wanted = if broken {
+        Err(Refusal::BadRequest("the query cannot be read"))
+    } else {
+        said.payload().and_then(|payload| Ok((payload, said.ask()?)))
     };
     let checked = match check(&bridge, &connection, &name, said.ticket, &request).await {
         Ok(checked) => checked,
-        Err(refusal) => return refuse(refusal),
+        Err(refusal) => return unanswered(&bridge, &connection, upgraded, &request, refusal),
     };
-    let (offer, frames) = match (checked.offer, frames) {
-        (Ok(offer), Ok(frames)) => (offer, frames),
+    let (offer, (frames, ask)) = match (checked.offer, wanted) {
+        (Ok(offer), Ok(wanted)) => (offer, wanted),
         (Err(refusal), _) | (_, Err(refusal)) => return refuse(refusal),
     };
-    let reached = dial(&bridge, &checked.endpoint, &checked.principal).await;
+    let payload = match offer.answer {
+        Some(Protocol::Base64) => Payload::Base64,
+        Some(Protocol::Binary | Protocol::V1) | None => frames,
+    };
+    let reached = match (&checked.endpoint, offer.answer) {
+        (None, Some(Protocol::V1)) => Ok(Reached::Bus),
+        (None, _) => return refuse(Refusal::BadRequest("the bus speaks `wsbridge.v1`")),
+        (Some(_), Some(Protocol::V1)) => Ok(Reached::Line),
+        (Some(endpoint), _) => dial(&bridge, endpoint, &checked.principal, &ask).await,
+    };
     let far = match reached {
         Ok(reached) => Ok(reached),
         // A page cannot see the status of a refused handshake, but it sees a close code.
         Err(refusal) if request.headers().contains_key(header::ORIGIN) => Err(told(refusal)),
         Err(refusal) => return refuse(refusal),
-    };
-    let payload = match offer.answer {
-        Some(Protocol::Base64) => Payload::Base64,
-        Some(Protocol::Binary | Protocol::V1) | None => frames,
     };
     let run = Run {
         bridge: Arc::clone(&bridge),
@@ -114,9 +159,37 @@ async fn upgrade(
     switch(&checked.accept, offer.answer)
 }
 
+/// A handshake that did not pass. A page cannot see why: one that speaks `wsbridge.v1`, and whose Origin has passed, is
+/// let in to be told 4401 at once (docs/protocol.md section 1).
+fn unanswered(
+    bridge: &Arc<Bridge>,
+    connection: &Arc<Connection>,
+    upgraded: OnUpgrade,
+    request: &Request<()>,
+    refusal: Refusal,
+) -> Response<Body> {
+    let headers = request.headers();
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), true, false);
+    let v1 = offer.is_ok_and(|offer| offer.answer == Some(Protocol::V1));
+    let told = refusal == Refusal::Unauthorized && v1 && headers.contains_key(header::ORIGIN);
+    match handshake(request.method(), headers) {
+        Ok(accept) if told => {
+            let held = Arc::clone(connection);
+            bridge.tasks.spawn(async move {
+                turn_away(upgraded, &Ended::NotAuthenticated).await;
+                drop(held);
+            });
+            switch(&accept, Some(Protocol::V1))
+        }
+        _ => refuse(refusal),
+    }
+}
+
 /// A handshake that passed.
 struct Checked {
-    endpoint: Arc<Endpoint>,
+    /// `None` is the bus.
+    endpoint: Option<Arc<Endpoint>>,
     principal: Principal,
     session: Session,
     accept: String,
@@ -134,7 +207,7 @@ async fn check(
     let config = bridge.config();
     let base64 = config.endpoints.get(name).is_some_and(|endpoint| endpoint.base64);
     let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), false, base64);
+    let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), true, base64);
     let offered = offer.as_ref().ok().and_then(|offer| offer.credential.as_ref());
     let ask = ask::read(request, Purpose::Upgrade);
     bridge.auth.check_page(&config, &connection.peer, &ask)?;
@@ -145,14 +218,18 @@ async fn check(
         (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => return Err(unread.clone()),
         (authorised, _) => authorised?,
     };
-    let rights = principal.rights.on(name);
-    if !rights.allows(NEEDED) {
-        return Err(Refusal::Forbidden);
-    }
-    let endpoint = find_endpoint(&config, rights, name)?;
+    let endpoint = if name.is_empty() {
+        None
+    } else {
+        let rights = principal.rights.on(name);
+        if !rights.allows(NEEDED) {
+            return Err(Refusal::Forbidden);
+        }
+        Some(find_endpoint(&config, rights, name)?)
+    };
     let accept = handshake(request.method(), request.headers())?;
     let session = bridge.sessions.enter(name, &principal.name, &connection.peer.to_string());
-    if bridge.sessions.count(name) > endpoint.limits.sessions {
+    if endpoint.as_ref().is_some_and(|endpoint| bridge.sessions.count(name) > endpoint.limits.sessions) {
         return Err(Refusal::TooMany(FULL));
     }
     Ok(Checked { endpoint, principal, session, accept, offer })
@@ -181,22 +258,32 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
 }
 
 /// Reaches the target: a connection of the session's own, or a seat on the line. Dropped when the client leaves.
-async fn dial(bridge: &Bridge, endpoint: &Endpoint, principal: &Principal) -> Result<Reached, Refusal> {
-    match (&endpoint.target, endpoint.share) {
-        (Target::Tcp(target), None) => {
-            let reached = tcp::connect(target).await;
-            let state = if reached.is_ok() { TargetState::Up } else { TargetState::Down };
-            bridge.metrics.endpoint(&endpoint.name).target(state);
-            reached.map(Reached::Own).map_err(|error| Refusal::from(&error))
+async fn dial(
+    bridge: &Bridge,
+    endpoint: &Arc<Endpoint>,
+    principal: &Principal,
+    ask: &line::Ask,
+) -> Result<Reached, Refusal> {
+    let who = Who { user: principal.name.clone(), rights: principal.rights.on(&endpoint.name) };
+    if let (Target::Tcp(target), None) = (&endpoint.target, endpoint.share) {
+        if !who.rights.allows(Rights::WRITE) {
+            return Err(Refusal::Forbidden);
         }
-        (Target::Tcp(_) | Target::Serial(_) | Target::Sim(_), _) => {
-            bridge.lines.join(&endpoint.name, &principal.name).await.map(Reached::Seat).map_err(|no| match no
-            {
-                NoSeat::Busy(holder) => Refusal::Busy(holder),
-                NoSeat::Down(why) => Refusal::from(&why),
-                NoSeat::Unknown => Refusal::NotFound,
-            })
-        }
+        let reached = tcp::connect(target).await;
+        let state = if reached.is_ok() { TargetState::Up } else { TargetState::Down };
+        bridge.metrics.endpoint(&endpoint.name).target(state);
+        return reached.map(Reached::Own).map_err(|error| Refusal::from(&error));
+    }
+    let ask = line::Ask { pauses: endpoint.packing.pause().is_some(), ..ask.clone() };
+    let taken = bridge.lines.join(endpoint, who, &ask).map_err(|no| match no {
+        NoSeat::Busy(holder) => Refusal::Busy(holder),
+        NoSeat::Down(why) => Refusal::from(&why),
+        NoSeat::Unknown => Refusal::NotFound,
+    })?;
+    match timeout(OPENING, taken.seat.ready()).await {
+        Ok(Ok(())) => Ok(Reached::Seat(taken.seat)),
+        Ok(Err(why)) => Err(Refusal::from(&why)),
+        Err(_) => Err(Refusal::TargetTimeout(format!("still being opened after {} s", OPENING.as_secs()))),
     }
 }
 

@@ -8,22 +8,15 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::{io::AsyncWrite, sync::oneshot};
+use tokio::io::AsyncWrite;
 
-use super::output::SeatId;
-use crate::settings::Settings;
+use super::{output::SeatId, uplink::Task};
 
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
-pub(super) const WINDOW: usize = 64 * 1024;
+pub const WINDOW: usize = 64 * 1024;
 
-/// What waits in the queue beside data.
-#[derive(Debug)]
-pub(super) enum Task {
-    /// Answer when the transmitter is empty.
-    Drain(oneshot::Sender<()>),
-    /// Set the port anew: the configuration changed.
-    Retune(Settings),
-}
+/// Tasks a seat may have in the queue.
+const TASKS: usize = 64;
 
 #[derive(Debug)]
 enum Item {
@@ -45,9 +38,39 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Account {
-    /// Bytes in the queue.
-    queued: usize,
+    /// Bytes taken from the seat.
+    taken: u64,
+    /// Of these, how many have left the queue: to the driver, or discarded.
+    done: u64,
+    /// Of these, how many were discarded because the device went.
+    lost: u64,
+    /// Tasks in the queue.
+    tasks: usize,
     waker: Option<Waker>,
+}
+
+impl Account {
+    fn queued(&self) -> usize {
+        // The queue is bounded by the window.
+        usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// How far a seat's bytes have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes taken from the seat.
+    pub taken: u64,
+    /// Of these, how many have left the queue: to the driver, or discarded.
+    pub done: u64,
+    /// Of these, how many were discarded because the device went.
+    pub lost: u64,
 }
 
 /// What the uplink does next.
@@ -72,7 +95,7 @@ impl Input {
     pub(super) fn leave(&self, seat: SeatId) -> usize {
         let mut inner = self.lock();
         inner.queue.retain(|(owner, _)| *owner != Some(seat));
-        inner.seats.remove(&seat).map_or(0, |account| account.queued)
+        inner.seats.remove(&seat).map_or(0, |account| account.queued())
     }
 
     /// Takes bytes of a seat, as many as fit its window; pending when none do.
@@ -81,12 +104,12 @@ impl Input {
         let Some(account) = inner.seats.get_mut(&seat) else {
             return Poll::Ready(0);
         };
-        let n = bytes.len().min(WINDOW - account.queued);
+        let n = bytes.len().min(WINDOW - account.queued());
         if n == 0 {
             account.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        account.queued += n;
+        account.taken += n as u64;
         let bytes = bytes.get(..n).unwrap_or_default();
         match inner.queue.back_mut() {
             // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand allocations.
@@ -99,26 +122,77 @@ impl Input {
         Poll::Ready(n)
     }
 
-    /// Puts a task behind everything queued.
-    pub(super) fn push_task(&self, seat: Option<SeatId>, task: Task) {
-        let mut inner = self.lock();
+    /// Puts a task behind everything queued; returns whether there was room for it.
+    pub(super) fn push_task(&self, seat: Option<SeatId>, task: Task) -> bool {
+        let inner = &mut *self.lock();
+        if let Some(account) = seat.and_then(|seat| inner.seats.get_mut(&seat)) {
+            if account.tasks >= TASKS {
+                return false;
+            }
+            account.tasks += 1;
+        }
         inner.queue.push_back((seat, Item::Task(task)));
         inner.wake_worker();
+        true
     }
 
-    /// Bytes of a seat still in the queue.
-    pub(super) fn queued(&self, seat: SeatId) -> usize {
-        self.lock().seats.get(&seat).map_or(0, |account| account.queued)
+    /// Counts bytes of a seat that go nowhere.
+    pub(super) fn ignore(&self, seat: SeatId, bytes: usize) {
+        if let Some(account) = self.lock().seats.get_mut(&seat) {
+            account.taken += bytes as u64;
+            account.done += bytes as u64;
+            account.wake();
+        }
+    }
+
+    /// Discards a seat's bytes that have not gone to the driver; tasks stay.
+    pub(super) fn flush(&self, seat: SeatId) -> usize {
+        let inner = &mut *self.lock();
+        inner.queue.retain(|(owner, item)| *owner != Some(seat) || matches!(item, Item::Task(_)));
+        let Some(account) = inner.seats.get_mut(&seat) else { return 0 };
+        let discarded = account.queued();
+        account.done = account.taken;
+        account.wake();
+        discarded
+    }
+
+    /// How far a seat's bytes have come.
+    pub(super) fn progress(&self, seat: SeatId) -> Progress {
+        let inner = self.lock();
+        let account = inner.seats.get(&seat);
+        account.map_or(Progress::default(), |account| Progress {
+            taken: account.taken,
+            done: account.done,
+            lost: account.lost,
+        })
+    }
+
+    /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a quarter window, or all.
+    pub(super) fn poll_done(&self, seat: SeatId, cx: &mut Context<'_>, seen: u64) -> Poll<u64> {
+        let inner = &mut *self.lock();
+        let Some(account) = inner.seats.get_mut(&seat) else { return Poll::Pending };
+        let new = account.done - seen;
+        if new > 0 && (account.done == account.taken || new >= WINDOW as u64 / 4) {
+            return Poll::Ready(account.done);
+        }
+        account.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Bytes of all seats still in the queue.
     pub(super) fn depth(&self) -> usize {
-        self.lock().seats.values().map(|account| account.queued).sum()
+        self.lock().seats.values().map(Account::queued).sum()
     }
 
     /// Does the next thing: writes to the device, or hands out a task. Pending while there is nothing to do or the
-    /// device takes nothing; in both cases something new in the queue wakes the caller.
-    pub(super) fn poll_work<W>(&self, cx: &mut Context<'_>, device: &mut W) -> Poll<io::Result<Work>>
+    /// device takes nothing; in both cases something new in the queue wakes the caller. `pace` says how many of the
+    /// next bytes may go in one write, and is told how many of those went.
+    pub(super) fn poll_work<W>(
+        &self,
+        cx: &mut Context<'_>,
+        device: &mut W,
+        pace: &mut impl FnMut(&[u8], Option<usize>) -> usize,
+    ) -> Poll<io::Result<Work>>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
@@ -126,17 +200,21 @@ impl Input {
         inner.worker = Some(cx.waker().clone());
         match inner.queue.front_mut() {
             None => Poll::Pending,
-            Some((_, Item::Task(_))) => match inner.queue.pop_front() {
-                Some((_, Item::Task(task))) => Poll::Ready(Ok(Work::Task(task))),
-                _ => Poll::Pending,
-            },
+            Some((_, Item::Task(_))) => {
+                inner.take_task().map_or(Poll::Pending, |task| Poll::Ready(Ok(Work::Task(task))))
+            }
             Some((owner, Item::Data { bytes, sent })) => {
                 let rest = bytes.get(*sent..).unwrap_or_default();
+                let rest = rest.get(..pace(rest, None)).unwrap_or_default();
+                if rest.is_empty() {
+                    return Poll::Pending;
+                }
                 match Pin::new(device).poll_write(cx, rest) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                     Poll::Ready(Ok(n)) => {
+                        pace(rest, Some(n));
                         *sent += n;
                         let (owner, done) = (*owner, *sent == bytes.len());
                         inner.written(owner, n, done);
@@ -153,25 +231,36 @@ impl Input {
         inner.queue.clear();
         let mut discarded = 0;
         for account in inner.seats.values_mut() {
-            discarded += std::mem::take(&mut account.queued);
-            if let Some(waker) = account.waker.take() {
-                waker.wake();
-            }
+            let queued = account.queued();
+            account.done = account.taken;
+            account.lost += queued as u64;
+            account.tasks = 0;
+            account.wake();
+            discarded += queued;
         }
         discarded
     }
 }
 
 impl Inner {
+    fn take_task(&mut self) -> Option<Task> {
+        let (owner, item) = self.queue.pop_front()?;
+        if let Some(account) = owner.and_then(|seat| self.seats.get_mut(&seat)) {
+            account.tasks = account.tasks.saturating_sub(1);
+        }
+        match item {
+            Item::Task(task) => Some(task),
+            Item::Data { .. } => None,
+        }
+    }
+
     fn written(&mut self, owner: Option<SeatId>, n: usize, done: bool) {
         if done {
             self.queue.pop_front();
         }
         if let Some(account) = owner.and_then(|seat| self.seats.get_mut(&seat)) {
-            account.queued -= n;
-            if let Some(waker) = account.waker.take() {
-                waker.wake();
-            }
+            account.done += n as u64;
+            account.wake();
         }
     }
 
@@ -186,7 +275,10 @@ impl Inner {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::{
+        io::{AsyncReadExt, duplex},
+        sync::oneshot,
+    };
 
     use super::*;
 
@@ -199,10 +291,10 @@ mod tests {
         assert_eq!(first, WINDOW);
         assert!(poll_fn(|cx| Poll::Ready(input.poll_push(1, cx, &[1]).is_pending())).await);
         assert_eq!(poll_fn(|cx| input.poll_push(2, cx, &[2])).await, 1);
-        assert_eq!((input.queued(1), input.queued(2), input.depth()), (WINDOW, 1, WINDOW + 1));
+        assert_eq!(input.depth(), WINDOW + 1);
         assert_eq!(input.leave(1), WINDOW);
         let (mut near, mut far) = duplex(16);
-        let work = poll_fn(|cx| input.poll_work(cx, &mut near)).await;
+        let work = poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await;
         assert!(matches!(work, Ok(Work::Wrote)));
         assert_eq!(far.read_u8().await.unwrap(), 2);
     }
@@ -218,10 +310,14 @@ mod tests {
         poll_fn(|cx| input.poll_push(1, cx, b"after")).await;
         let mut seen = Vec::new();
         for _ in 0..3 {
-            let work = poll_fn(|cx| input.poll_work(cx, &mut near)).await.unwrap();
-            seen.push((matches!(work, Work::Task(_)), input.queued(1)));
+            seen.push(
+                match poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap() {
+                    Work::Wrote => "data",
+                    Work::Task(_) => "task",
+                },
+            );
         }
-        assert_eq!(seen, [(false, 5), (true, 5), (false, 0)]);
+        assert_eq!(seen, ["data", "task", "data"]);
         assert!(drained.try_recv().is_err());
     }
 }

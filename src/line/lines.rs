@@ -12,24 +12,102 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{Life, Line, NoSeat, Seat, Shared, State, input::Task, keeper};
+use super::{Board, Life, Line, NoLease, Seat, Shared, State, keeper, uplink::Task};
 use crate::{
-    config::{Config, Endpoint, Target},
+    config::{Config, Endpoint, Rights, SerialTarget, Share, Target},
     metrics::Metrics,
     target::OpenError,
 };
 
-/// How long a new client waits for a device that is just being opened.
-const OPENING: Duration = Duration::from_secs(5);
-
 /// How long the successor of a line waits until the old one has let go of the device.
 const HANDOVER: Duration = Duration::from_secs(6);
+
+/// Who wants a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// Principal's name.
+    pub user: String,
+    /// What the principal may do on this endpoint.
+    pub rights: Rights,
+}
+
+/// What is wanted of a seat.
+#[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// The lease: not at all, if it is free, or the seat only with it.
+    pub part: Part,
+    /// Take the lease from its holder.
+    pub take: bool,
+    /// Where to begin on the tape; `None` is its end.
+    pub replay: Option<Replay>,
+    /// Say what is done with ([`Seat::done_reading`]); a private line holds its target back until then.
+    pub acks: bool,
+    /// Hear line events and modem lines.
+    pub events: bool,
+    /// Hear the time of bytes.
+    pub times: bool,
+    /// Hear pauses in the device's output.
+    pub pauses: bool,
+    /// Stay when the device goes, and go on when it is back.
+    pub patient: bool,
+}
+
+/// The part a seat plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Writes, or no seat.
+    Writer,
+    /// Reads.
+    Observer,
+    /// Writes if that is free.
+    #[default]
+    Auto,
+}
+
+/// Where on the tape to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// So many bytes before its end.
+    Last(u64),
+    /// At an offset of an epoch.
+    From {
+        /// The offset.
+        offset: u64,
+        /// The epoch.
+        epoch: String,
+    },
+}
+
+/// Why a seat was not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSeat {
+    /// In use; who holds it, since when.
+    Busy(String),
+    /// The device is not there.
+    Down(OpenError),
+    /// There is no such line.
+    Unknown,
+}
+
+/// A seat just taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// The seat.
+    pub seat: Seat,
+    /// Offset of the first byte it will hear.
+    pub at: u64,
+    /// Offset where replay ends.
+    pub live: u64,
+}
 
 /// The lines of a gateway. A line runs as a task of the tracker, from the configuration that names it until that is
 /// gone and its last seat is left.
 #[derive(Debug)]
 pub struct Lines {
-    entries: Mutex<BTreeMap<String, Entry>>,
+    named: Mutex<BTreeMap<String, Entry>>,
+    /// Counts the configurations applied.
+    applied: watch::Sender<u64>,
     tasks: TaskTracker,
     metrics: Arc<Metrics>,
     next: AtomicUsize,
@@ -46,11 +124,12 @@ struct Entry {
 impl Lines {
     /// No lines yet; they will run on `tasks`.
     pub fn new(tasks: TaskTracker, metrics: Arc<Metrics>) -> Self {
-        Self { entries: Mutex::default(), tasks, metrics, next: AtomicUsize::new(1) }
+        let (applied, next) = (watch::Sender::new(0), AtomicUsize::new(1));
+        Self { named: Mutex::default(), applied, tasks, metrics, next }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts the lines of a configuration, retunes changed ones, lets go of removed ones. Never fails: a device that
@@ -69,13 +148,22 @@ impl Lines {
             };
             lines.insert(name.clone(), entry);
         }
+        drop(lines);
+        self.applied.send_modify(|count| *count += 1);
+    }
+
+    /// Changes whenever a configuration was applied.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
     }
 
     fn start(&self, endpoint: &Arc<Endpoint>, before: Option<watch::Receiver<()>>) -> Entry {
-        let shared =
-            Arc::new(Shared::new(&endpoint.name, endpoint.history, self.metrics.endpoint(&endpoint.name)));
+        let metrics = self.metrics.endpoint(&endpoint.name);
         let (end, life) = watch::channel(());
+        let pause = endpoint.packing.pause();
         let (endpoint, current) = watch::channel(Arc::clone(endpoint));
+        let shared = Arc::new(Shared::new(current.clone(), metrics));
+        shared.output.set_pause(pause);
         let (ending, done) = watch::channel(());
         let kept = Arc::clone(&shared);
         self.tasks.spawn(async move {
@@ -89,16 +177,14 @@ impl Lines {
         Entry { line: Line { shared, life: Arc::new(Life { _end: end }) }, endpoint, done }
     }
 
-    /// A line's state; `None` for an endpoint without a line.
-    pub fn state(&self, endpoint: &str) -> Option<State> {
-        Some(self.lock().get(endpoint)?.line.shared.state.borrow().clone())
+    /// A line's notice board; `None` for an endpoint without a line.
+    pub fn board(&self, endpoint: &str) -> Option<watch::Receiver<Board>> {
+        Some(self.lock().get(endpoint)?.line.shared.board.subscribe())
     }
 
-    /// Who holds a line.
-    pub fn holder(&self, endpoint: &str) -> Option<String> {
-        let line = self.lock().get(endpoint)?.line.clone();
-        let holder = line.shared.holder.lock().unwrap_or_else(PoisonError::into_inner);
-        holder.as_ref().map(|(_, principal)| principal.clone())
+    /// A line's state; `None` for an endpoint without a line.
+    pub fn state(&self, endpoint: &str) -> Option<State> {
+        Some(self.lock().get(endpoint)?.line.shared.board.borrow().state.clone())
     }
 
     /// Bytes waiting for the device, in the queue and with the driver.
@@ -118,25 +204,59 @@ impl Lines {
         }
     }
 
-    /// A seat for `principal`, who holds the line then; waits for a device that is being opened.
-    pub async fn join(&self, endpoint: &str, principal: &str) -> Result<Seat, NoSeat> {
-        let line = self.lock().get(endpoint).ok_or(NoSeat::Unknown)?.line.clone();
+    /// A seat on an endpoint's line. One without a line gets a line of its own, that nobody else can join, whose only
+    /// seat is lossless, and which ends with its target.
+    pub fn join(&self, endpoint: &Arc<Endpoint>, who: Who, ask: &Ask) -> Result<Taken, NoSeat> {
+        let (line, private) = match endpoint.share {
+            Some(_) => (self.lock().get(&endpoint.name).ok_or(NoSeat::Unknown)?.line.clone(), false),
+            None => (self.start(endpoint, None).line, true),
+        };
         let id = self.next.fetch_add(1, Ordering::Relaxed) as u64;
-        line.shared.hold(id, principal).map_err(NoSeat::Busy)?;
-        let mut states = line.shared.state.subscribe();
-        let seat = Seat::new(Arc::clone(&line.shared), line.life, id);
-        let settled = states.wait_for(|state| matches!(state, State::Up | State::Down(_)));
-        match timeout(OPENING, settled).await {
-            Ok(Ok(state)) => match &*state {
-                State::Down(why) => Err(NoSeat::Down(why.clone())),
-                State::Up | State::Opening | State::Closed => Ok(seat),
-            },
-            Ok(Err(_)) => Err(NoSeat::Unknown),
-            Err(_) => Err(NoSeat::Down(OpenError::Timeout(format!(
-                "still being opened after {} s",
-                OPENING.as_secs()
-            )))),
+        let share = line.shared.board.borrow().share;
+        if share == Share::Exclusive && !private {
+            busy(&line.shared.board.borrow())?;
         }
+        let may_write = who.rights.allows(Rights::WRITE);
+        let (seat, at, replayed) = Seat::new(line, id, who, ask, private);
+        let leased = match ask.part {
+            Part::Observer => Ok(()),
+            _ if !may_write => Ok(()),
+            _ if ask.take && seat.who().rights.allows(Rights::TAKEOVER) => {
+                seat.take();
+                Ok(())
+            }
+            // Everyone writes: there is nothing to hold.
+            _ if share == Share::Everyone => Ok(()),
+            Part::Writer => seat.claim(),
+            Part::Auto => {
+                // Somebody else writes: that is what an observer is for.
+                seat.claim().ok();
+                Ok(())
+            }
+        };
+        match leased {
+            Ok(()) => Ok(Taken { seat, at, live: replayed }),
+            Err(no) => Err(NoSeat::Busy(held(&no))),
+        }
+    }
+}
+
+/// An exclusive line with a seat taken has no other.
+fn busy(board: &Board) -> Result<(), NoSeat> {
+    match board.lease.holder() {
+        Some(holder) => Err(NoSeat::Busy(held(&NoLease::Held(holder.clone())))),
+        None if board.seats > 0 => Err(NoSeat::Busy("somebody".into())),
+        None => Ok(()),
+    }
+}
+
+/// Who has the lease, as people are told it.
+pub fn held(no: &NoLease) -> String {
+    match no {
+        NoLease::Held(holder) => format!("{} since {}", holder.user, super::rfc3339(holder.since)),
+        NoLease::Asked(user) => format!("{user} asks for it already"),
+        NoLease::NotHolder => "only its holder can do that".into(),
+        NoLease::NotAsked => "nobody asks for it".into(),
     }
 }
 
@@ -144,13 +264,17 @@ impl Lines {
 fn same_device(old: &Endpoint, new: &Endpoint) -> bool {
     let same = match (&old.target, &new.target) {
         (Target::Serial(old), Target::Serial(new)) => {
-            let tuned = crate::config::SerialTarget {
+            let tuned = SerialTarget {
                 settings: new.settings,
                 on_open: new.on_open,
                 on_release: new.on_release,
                 ..old.clone()
             };
             tuned == *new
+        }
+        (Target::Rfc2217(old), Target::Rfc2217(new)) => {
+            // Time-outs hold for the connections to come.
+            old.tcp.address == new.tcp.address && old.control == new.control
         }
         (old, new) => old == new,
     };
@@ -159,9 +283,8 @@ fn same_device(old: &Endpoint, new: &Endpoint) -> bool {
 
 fn retune(entry: &Entry, new: &Arc<Endpoint>) {
     let old = entry.endpoint.send_replace(Arc::clone(new));
-    if let (Target::Serial(old), Target::Serial(new)) = (&old.target, &new.target)
-        && old.settings != new.settings
-    {
-        entry.line.shared.input.push_task(None, Task::Retune(new.settings));
+    entry.line.shared.output.set_pause(new.packing.pause());
+    if let Some(wanted) = new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings()) {
+        entry.line.shared.input.push_task(None, Task::Retune(wanted));
     }
 }

@@ -1,83 +1,66 @@
 //! The live target: one task pair owns the device's I/O; everyone else holds a seat.
 //!
 //! ```text
-//! device -> downlink -> output (tape, readers) -> seats
-//! device <- uplink   <- input  (one queue)     <- seats
+//! device -> downlink -> output (tape, marks, readers) -> seats
+//! device <- uplink   <- input  (one queue)            <- seats
+//!           keeper   -> board  (state, lease, settings, signals) -> seats, lists, metrics
 //! ```
 //!
 //! A line's keeper opens the device, runs both directions until the device fails, and opens it again. It ends when
 //! nobody holds the line any more: neither the gateway's list nor a seat.
 
+mod board;
 mod input;
 mod keeper;
+mod lease;
 mod lines;
+mod marks;
 mod output;
+mod pacing;
 mod seat;
 mod tape;
+mod uplink;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use tokio::sync::watch;
 
-pub use lines::Lines;
+pub use board::{Board, State, rfc3339};
+pub use input::{Progress, WINDOW};
+pub use lease::{Asker, Holder, Lease, NoLease, Reason};
+pub use lines::{Ask, Lines, NoSeat, Part, Replay, Taken, Who, held};
+pub use marks::{Kind, Mark};
 pub use output::Heard;
 pub use seat::Seat;
 pub use tape::Gap;
+pub use uplink::{Task, Undone};
 
-use self::{input::Input, output::Output, output::SeatId};
+use self::{input::Input, output::Output};
 use crate::{
+    config::{Endpoint, Share},
     metrics::EndpointMetrics,
     settings::ErrorCounts,
-    target::{OpenError, Port},
+    target::Port,
+    wire::control::WINDOW_MAX,
 };
 
-/// A line's state, for lists, metrics and whoever wants a seat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Nobody needs it (`open: on-demand`).
-    Closed,
-    /// Being opened.
-    Opening,
-    /// Open.
-    Up,
-    /// Not there; why. It is tried again.
-    Down(OpenError),
-}
-
-impl State {
-    /// The word of this state in lists and metrics.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Opening => "opening",
-            Self::Up => "up",
-            Self::Down(_) => "down",
-        }
-    }
-}
-
-/// Why a seat was not given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoSeat {
-    /// In use; who holds it.
-    Busy(String),
-    /// The device is not there.
-    Down(OpenError),
-    /// There is no such line.
-    Unknown,
-}
+/// A quarter of the largest window of `wsbridge.v1`.
+const QUARTER: usize = WINDOW_MAX as usize / 4;
 
 /// What keeper and seats of a line share.
 #[derive(Debug)]
 struct Shared {
     name: String,
+    /// The rules as they are now.
+    endpoint: watch::Receiver<Arc<Endpoint>>,
+    /// Names the tape's axis: offsets of another epoch mean nothing.
+    epoch: String,
     output: Output,
     input: Input,
-    state: watch::Sender<State>,
-    /// How many seats are taken.
-    seats: watch::Sender<usize>,
-    /// The seat that holds the line, and its principal.
-    holder: Mutex<Option<(SeatId, String)>>,
+    board: watch::Sender<Board>,
     /// The open device's controls, and what its driver had counted when last asked.
     port: Mutex<Option<(Port, Option<ErrorCounts>)>>,
     metrics: Arc<EndpointMetrics>,
@@ -90,14 +73,24 @@ struct Life {
 }
 
 impl Shared {
-    fn new(name: &str, history: usize, metrics: Arc<EndpointMetrics>) -> Self {
+    fn new(endpoint: watch::Receiver<Arc<Endpoint>>, metrics: Arc<EndpointMetrics>) -> Self {
+        let now = Arc::clone(&endpoint.borrow());
+        let share = now.share.unwrap_or(Share::Exclusive);
+        // A private line waits for its only seat, and that says at each quarter window what it has read.
+        let history = now.history.max(if now.share.is_some() { 0 } else { QUARTER });
+        let mut epoch = [0; 8];
+        // Without randomness the tape's birthday must do: it only has to differ from the one before.
+        if getrandom::fill(&mut epoch).is_err() {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            epoch = since.as_micros().to_le_bytes().first_chunk().copied().unwrap_or_default();
+        }
         Self {
-            name: name.to_owned(),
+            name: now.name.clone(),
+            endpoint,
+            epoch: format!("{:016x}", u64::from_le_bytes(epoch)),
             output: Output::new(history),
             input: Input::default(),
-            state: watch::Sender::new(State::Closed),
-            seats: watch::Sender::new(0),
-            holder: Mutex::new(None),
+            board: watch::Sender::new(Board::new(share)),
             port: Mutex::new(None),
             metrics,
         }
@@ -127,21 +120,28 @@ impl Shared {
         self.port().map_or(0, |port| port.unsent())
     }
 
-    /// Takes the line for one seat, or says who holds it.
-    fn hold(&self, seat: SeatId, principal: &str) -> Result<(), String> {
-        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, principal)) = &*holder {
-            return Err(principal.clone());
-        }
-        *holder = Some((seat, principal.to_owned()));
-        Ok(())
+    /// Says how the device is, and from which byte on.
+    fn set_state(&self, state: State) {
+        let (_, at) = self.output.bounds();
+        self.board.send_if_modified(|board| {
+            let changed = board.state != state;
+            if changed {
+                board.was_up |= state == State::Up;
+                (board.state, board.at) = (state, at);
+            }
+            changed
+        });
     }
 
-    /// A seat was left.
-    fn left(&self, seat: SeatId) {
-        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
-        holder.take_if(|(id, _)| *id == seat);
-        self.seats.send_modify(|seats| *seats = seats.saturating_sub(1));
+    /// Changes the lease; everyone is told if that changed anything.
+    fn lease<T>(&self, change: impl FnOnce(&mut Lease) -> T) -> Option<T> {
+        let mut result = None;
+        self.board.send_if_modified(|board| {
+            let before = board.lease.clone();
+            result = Some(change(&mut board.lease));
+            board.lease != before
+        });
+        result
     }
 }
 

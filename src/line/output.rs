@@ -1,25 +1,72 @@
-//! Device to seats: the tape and who has read how far.
+//! Device to seats: the tape, its marks, and who has read how far.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
 };
 
-use super::tape::{Gap, Tape};
+use tokio::time::Instant;
+
+use super::{
+    marks::{Kind, Mark, Marks},
+    tape::{Gap, Tape},
+};
+use crate::settings::LineEvent;
+
+/// A pause after which the time of the next byte is noted.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A seat's number on its line.
 pub(super) type SeatId = u64;
+
+/// The line's own reader, that waits for prompts; seats count from 1.
+pub(super) const EAR: SeatId = 0;
 
 /// What a seat hears next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
     /// So many bytes were copied.
     Bytes(usize),
+    /// Something happened before the next byte.
+    Mark(Mark),
     /// These bytes were overwritten before the seat read them; it goes on behind them.
     Gap(Gap),
     /// The device is gone, and why; everything it sent was heard before.
     Ended(String),
+}
+
+/// What a seat wants to hear, and from where.
+#[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hearing {
+    /// Offset to begin at; `None` is the end of the tape.
+    pub(super) from: Option<u64>,
+    /// When it holds the device back rather than miss a byte.
+    pub(super) lossless: Lossless,
+    /// It says what it is done with, for it may come back and want bytes again.
+    pub(super) acks: bool,
+    /// It hears of line events.
+    pub(super) events: bool,
+    /// It hears the time of bytes.
+    pub(super) times: bool,
+    /// It hears of pauses in the device's output.
+    pub(super) pauses: bool,
+    /// It goes on when the device is gone and comes back, and is not told here.
+    pub(super) patient: bool,
+}
+
+/// When a reader holds the device back rather than miss a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lossless {
+    /// The line is its own.
+    Always,
+    /// While nobody else reads: the kernel's buffer and flow control then hold what it has not read, as behind any
+    /// relay, and nobody is kept waiting.
+    Alone,
+    /// It is told what it missed.
+    Never,
 }
 
 /// The tape and its readers. The lock is held for the copy of one read and never across an await.
@@ -29,6 +76,11 @@ pub(super) struct Output(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     tape: Tape,
+    marks: Marks,
+    /// When the last byte came.
+    last: Instant,
+    /// Shortest pause that is noted.
+    pause: Option<Duration>,
     readers: BTreeMap<SeatId, Reader>,
     /// The downlink, when it waits for a lossless reader.
     writer: Option<Waker>,
@@ -38,8 +90,13 @@ struct Inner {
 
 #[derive(Debug)]
 struct Reader {
+    hearing: Hearing,
+    /// Offset of the next byte to hear.
     at: u64,
-    lossless: bool,
+    /// Number of the next mark to hear.
+    mark: u64,
+    /// Bytes below this are not needed again, not even for a resume.
+    done: u64,
     waker: Option<Waker>,
 }
 
@@ -47,6 +104,9 @@ impl Output {
     pub(super) fn new(history: usize) -> Self {
         Self(Mutex::new(Inner {
             tape: Tape::new(history),
+            marks: Marks::default(),
+            last: Instant::now(),
+            pause: None,
             readers: BTreeMap::new(),
             writer: None,
             down: None,
@@ -57,27 +117,63 @@ impl Output {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new reader begins at the end of the tape. A lossless one holds the device back rather than miss a byte.
-    pub(super) fn enter(&self, seat: SeatId, lossless: bool) {
+    /// A new reader; returns the offset it begins at and that of the tape's end.
+    pub(super) fn enter(&self, seat: SeatId, hearing: Hearing) -> (u64, u64) {
         let mut inner = self.lock();
-        let at = inner.tape.end();
-        inner.readers.insert(seat, Reader { at, lossless, waker: None });
+        let end = inner.tape.end();
+        let at = hearing.from.map_or(end, |from| from.min(end));
+        let mark = inner.marks.number_at(at);
+        inner.readers.insert(seat, Reader { hearing, at, mark, done: at, waker: None });
+        // Whoever was alone is so no more.
+        inner.wake_writer();
+        (at, end)
     }
 
     /// A reader leaves.
     pub(super) fn leave(&self, seat: SeatId) {
         let mut inner = self.lock();
         inner.readers.remove(&seat);
-        if let Some(writer) = inner.writer.take() {
-            writer.wake();
+        inner.wake_writer();
+    }
+
+    /// Offset of the oldest byte and of the next to come.
+    pub(super) fn bounds(&self) -> (u64, u64) {
+        let inner = self.lock();
+        (inner.tape.start(), inner.tape.end())
+    }
+
+    /// A reader goes on at another offset; returns the one it got.
+    pub(super) fn seek(&self, seat: SeatId, to: u64) -> u64 {
+        let inner = &mut *self.lock();
+        let to = to.min(inner.tape.end());
+        let mark = inner.marks.number_at(to);
+        if let Some(reader) = inner.readers.get_mut(&seat) {
+            (reader.at, reader.mark) = (to, mark);
+            reader.done = reader.done.max(to);
         }
+        inner.wake_writer();
+        to
+    }
+
+    /// A reader will never need bytes below `offset` again.
+    pub(super) fn done(&self, seat: SeatId, offset: u64) {
+        let inner = &mut *self.lock();
+        if let Some(reader) = inner.readers.get_mut(&seat) {
+            reader.done = reader.done.max(offset.min(reader.at));
+        }
+        inner.wake_writer();
     }
 
     /// How many bytes the device may send now without a lossless reader missing one; pending at 0.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut inner = self.lock();
-        let slowest = inner.readers.values().filter(|reader| reader.lossless).map(|reader| reader.at).min();
-        let Some(slowest) = slowest else {
+        let alone = inner.readers.keys().filter(|seat| **seat != EAR).count() == 1;
+        let lossless = inner.readers.values().filter(|reader| match reader.hearing.lossless {
+            Lossless::Always => true,
+            Lossless::Alone => alone,
+            Lossless::Never => false,
+        });
+        let Some(slowest) = lossless.map(|reader| reader.done).min() else {
             return Poll::Ready(usize::MAX);
         };
         let behind = usize::try_from(inner.tape.end() - slowest).unwrap_or(usize::MAX);
@@ -90,11 +186,29 @@ impl Output {
         }
     }
 
-    /// The device sent bytes.
-    pub(super) fn push(&self, bytes: &[u8]) {
-        let mut inner = self.lock();
+    /// The device sent bytes; `marks` lie before so many of them.
+    pub(super) fn push(&self, bytes: &[u8], marks: &[(usize, LineEvent)]) {
+        let inner = &mut *self.lock();
+        let (start, gather) = (inner.tape.end(), inner.marks.end());
+        let now = Instant::now();
+        let since = now.duration_since(inner.last);
+        if inner.pause.is_some_and(|pause| since >= pause) && !bytes.is_empty() {
+            inner.marks.push(start, Kind::Pause(since), gather);
+        }
+        if since >= PAUSE && !bytes.is_empty() {
+            inner.marks.push(start, Kind::Time(unix_ms()), gather);
+        }
+        inner.last = now;
+        for (before, event) in marks {
+            inner.marks.push(start + *before as u64, Kind::Event(*event), gather);
+        }
         inner.tape.push(bytes);
         inner.wake_readers();
+    }
+
+    /// Notes pauses of at least so long from now on.
+    pub(super) fn set_pause(&self, pause: Option<Duration>) {
+        self.lock().pause = pause;
     }
 
     /// The device came (`None`) or is gone, and why.
@@ -110,27 +224,54 @@ impl Output {
         let Some(reader) = inner.readers.get_mut(&seat) else {
             return Poll::Ready(Heard::Ended("the seat was left".into()));
         };
-        match inner.tape.read(reader.at, buf) {
-            Ok(0) => {
-                if let Some(why) = &inner.down {
-                    return Poll::Ready(Heard::Ended(why.clone()));
-                }
-                reader.waker = Some(cx.waker().clone());
-                Poll::Pending
+        let mut most = buf.len();
+        if let Some(mark) = reader.next_mark(&inner.marks) {
+            if mark.at <= reader.at {
+                reader.mark += 1;
+                return Poll::Ready(Heard::Mark(mark));
             }
+            most = most.min(usize::try_from(mark.at - reader.at).unwrap_or(most));
+        }
+        match inner.tape.read(reader.at, buf.get_mut(..most).unwrap_or_default()) {
+            Ok(0) => match &inner.down {
+                Some(why) if !reader.hearing.patient => Poll::Ready(Heard::Ended(why.clone())),
+                _ => {
+                    reader.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            },
             Ok(n) => {
                 reader.at += n as u64;
-                if reader.lossless
-                    && let Some(writer) = inner.writer.take()
-                {
-                    writer.wake();
+                if !reader.hearing.acks {
+                    reader.done = reader.at;
+                    inner.wake_writer();
                 }
                 Poll::Ready(Heard::Bytes(n))
             }
             Err(gap) => {
                 reader.at = gap.to;
+                reader.mark = inner.marks.number_at(gap.to);
                 Poll::Ready(Heard::Gap(gap))
             }
+        }
+    }
+}
+
+impl Reader {
+    /// The next mark this reader wants; those it does not want are passed over.
+    fn next_mark(&mut self, marks: &Marks) -> Option<Mark> {
+        loop {
+            let (number, mark) = marks.next(self.mark)?;
+            self.mark = number;
+            let wanted = match mark.kind {
+                Kind::Event(_) => self.hearing.events,
+                Kind::Time(_) => self.hearing.times,
+                Kind::Pause(_) => self.hearing.pauses,
+            };
+            if wanted {
+                return Some(mark);
+            }
+            self.mark += 1;
         }
     }
 }
@@ -143,6 +284,18 @@ impl Inner {
             }
         }
     }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+/// The wall clock, in milliseconds since 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -151,14 +304,24 @@ mod tests {
 
     use super::*;
 
+    const PLAIN: Hearing = Hearing {
+        from: None,
+        lossless: Lossless::Never,
+        acks: false,
+        events: false,
+        times: false,
+        pauses: false,
+        patient: false,
+    };
+
     #[tokio::test]
     async fn a_slow_viewer_costs_nobody_a_byte_and_is_told_what_it_missed() {
         let output = Output::new(4096);
-        output.enter(1, false);
-        output.enter(2, false);
+        output.enter(1, PLAIN);
+        output.enter(2, PLAIN);
         let mut quick = 0;
         for round in 0..10 {
-            output.push(&[round; 1000]);
+            output.push(&[round; 1000], &[]);
             let mut buf = [0; 4096];
             let heard = poll_fn(|cx| output.poll_read(1, cx, &mut buf)).await;
             assert_eq!(heard, Heard::Bytes(1000));
@@ -172,10 +335,12 @@ mod tests {
     #[tokio::test]
     async fn a_lossless_reader_holds_the_device_back_until_it_leaves() {
         let output = Output::new(4096);
-        output.enter(1, true);
-        output.push(&[0; 4096]);
+        output.enter(1, Hearing { lossless: Lossless::Always, acks: true, ..PLAIN });
+        output.push(&[0; 4096], &[]);
         assert!(poll_fn(|cx| Poll::Ready(output.poll_room(cx).is_pending())).await);
         assert_eq!(poll_fn(|cx| output.poll_read(1, cx, &mut [0; 96])).await, Heard::Bytes(96));
+        assert!(poll_fn(|cx| Poll::Ready(output.poll_room(cx).is_pending())).await);
+        output.done(1, 96);
         assert_eq!(poll_fn(|cx| output.poll_room(cx)).await, 96);
         output.leave(1);
         assert_eq!(poll_fn(|cx| output.poll_room(cx)).await, usize::MAX);
@@ -184,11 +349,50 @@ mod tests {
     #[tokio::test]
     async fn everything_a_device_sent_is_heard_before_its_end() {
         let output = Output::new(4096);
-        output.enter(1, false);
-        output.push(b"last words");
+        output.enter(1, PLAIN);
+        output.push(b"last words", &[]);
         output.set_down(Some("unplugged".into()));
         assert_eq!(poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await, Heard::Bytes(10));
         let end = poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await;
         assert_eq!(end, Heard::Ended("unplugged".into()));
+    }
+
+    #[tokio::test]
+    async fn an_event_is_heard_after_all_bytes_before_it_and_before_all_after_it() {
+        let output = Output::new(4096);
+        output.enter(1, Hearing { events: true, ..PLAIN });
+        output.enter(2, PLAIN);
+        output.push(b"abcd", &[(2, LineEvent::Parity), (3, LineEvent::Parity), (4, LineEvent::Break)]);
+        output.push(b"e", &[]);
+        let mut heard = Vec::new();
+        for _ in 0..5 {
+            heard.push(poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await);
+        }
+        let mark = |at, kind, count| Heard::Mark(Mark { at, kind: Kind::Event(kind), count });
+        let (parity, brk) = (mark(2, LineEvent::Parity, 2), mark(4, LineEvent::Break, 1));
+        assert_eq!(heard, [Heard::Bytes(2), parity, Heard::Bytes(2), brk, Heard::Bytes(1)]);
+        assert_eq!(poll_fn(|cx| output.poll_read(2, cx, &mut [0; 64])).await, Heard::Bytes(5));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_comes_back_hears_again_from_where_it_says() {
+        let output = Output::new(4096);
+        output.enter(1, PLAIN);
+        output.push(b"abcdef", &[]);
+        assert_eq!(poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await, Heard::Bytes(6));
+        assert_eq!(output.seek(1, 2), 2);
+        let mut buf = [0; 4];
+        assert_eq!(poll_fn(|cx| output.poll_read(1, cx, &mut buf)).await, Heard::Bytes(4));
+        assert_eq!(&buf, b"cdef");
+    }
+
+    #[tokio::test]
+    async fn a_reader_alone_misses_nothing_and_holds_nobody_back_who_joins() {
+        let output = Output::new(4096);
+        output.enter(1, Hearing { lossless: Lossless::Alone, ..PLAIN });
+        output.push(&[0; 4096], &[]);
+        assert!(poll_fn(|cx| Poll::Ready(output.poll_room(cx).is_pending())).await);
+        output.enter(2, Hearing { lossless: Lossless::Alone, ..PLAIN });
+        assert_eq!(poll_fn(|cx| output.poll_room(cx)).await, usize::MAX);
     }
 }

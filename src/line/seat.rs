@@ -6,39 +6,146 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{
-    Life, Shared,
-    input::Task,
-    output::{Heard, SeatId},
+    Ask, Board, Heard, Life, Line, NoLease, Progress, Reason, Shared, State, Task, Undone, Who,
+    output::{Hearing, Lossless, SeatId},
+    uplink,
+};
+use crate::{
+    config::{Endpoint, Rights, Share},
+    settings::{ErrorCounts, Inputs, Levels, Settings, Step},
+    target::{OpenError, PortError},
+    wire::control::SettingsChange,
 };
 
-/// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the line back.
+/// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the lease back.
 #[derive(Debug)]
 pub struct Seat {
     shared: Arc<Shared>,
     id: SeatId,
-    drained: Option<oneshot::Receiver<()>>,
+    who: Who,
+    listens: bool,
+    drained: Option<oneshot::Receiver<Result<(), Undone>>>,
     finished: bool,
+    /// Bytes of a seat that may not write, thrown away.
+    ignored: usize,
+    left: bool,
     /// Keeps the line alive.
     _life: Arc<Life>,
 }
 
 impl Seat {
-    pub(super) fn new(shared: Arc<Shared>, life: Arc<Life>, id: SeatId) -> Self {
-        // Whoever holds a line alone misses nothing: a slow one holds the device back, and flow control does the rest.
-        shared.output.enter(id, true);
+    /// Takes a seat; returns it with the offsets it begins at and live data begin at.
+    pub(super) fn new(line: Line, id: SeatId, who: Who, ask: &Ask, private: bool) -> (Self, u64, u64) {
+        let Line { shared, life } = line;
+        let (start, end) = shared.output.bounds();
+        let from = match &ask.replay {
+            None => None,
+            Some(super::lines::Replay::Last(bytes)) => Some(end.saturating_sub(*bytes).max(start)),
+            Some(super::lines::Replay::From { offset, epoch }) if *epoch == shared.epoch => Some(*offset),
+            // Offsets of another epoch mean nothing: everything there is.
+            Some(super::lines::Replay::From { .. }) => Some(start),
+        };
+        let lossless = match (private, ask.patient) {
+            (true, _) => Lossless::Always,
+            (false, true) => Lossless::Never,
+            (false, false) => Lossless::Alone,
+        };
+        let Ask { acks, events, times, pauses, patient, .. } = *ask;
+        let hearing = Hearing { from, lossless, acks, events, times, pauses, patient };
+        let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
-        shared.seats.send_modify(|seats| *seats += 1);
-        Self { shared, id, drained: None, finished: false, _life: life }
+        shared.board.send_modify(|board| {
+            board.seats += 1;
+            board.listeners += usize::from(ask.events);
+        });
+        let listens = ask.events;
+        (
+            Self {
+                shared,
+                id,
+                who,
+                listens,
+                drained: None,
+                finished: false,
+                ignored: 0,
+                left: false,
+                _life: life,
+            },
+            at,
+            end,
+        )
+    }
+
+    /// Who sits here.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// The endpoint's rules as they are now.
+    pub fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.shared.endpoint.borrow())
+    }
+
+    /// The rights changed.
+    pub fn set_rights(&mut self, rights: Rights) {
+        self.who.rights = rights;
+    }
+
+    /// The name of the tape's axis.
+    pub fn epoch(&self) -> &str {
+        &self.shared.epoch
+    }
+
+    /// The line's notice board.
+    pub fn board(&self) -> watch::Receiver<Board> {
+        self.shared.board.subscribe()
+    }
+
+    /// Ready when the device can be used, or with why it cannot.
+    pub async fn ready(&self) -> Result<(), OpenError> {
+        let mut board = self.board();
+        // The sender is in `shared`, so this cannot fail.
+        let board = board.wait_for(|board| board.state.settled().is_some()).await;
+        if self.endpoint().share.is_none() && board.as_ref().is_ok_and(|board| board.was_up) {
+            // A connection that has ended already: what it sent, and its end, are still to be heard.
+            return Ok(());
+        }
+        board.ok().and_then(|board| board.state.settled()).unwrap_or(Ok(()))
     }
 
     /// What the line says next.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
         self.shared.output.poll_read(self.id, cx, buf)
+    }
+
+    /// Goes on reading at another offset; returns the one it got.
+    pub fn seek(&mut self, to: u64) -> u64 {
+        self.shared.output.seek(self.id, to)
+    }
+
+    /// Bytes below `offset` will not be wanted again.
+    pub fn done_reading(&self, offset: u64) {
+        self.shared.output.done(self.id, offset);
+    }
+
+    /// Offset of the next byte the device will send.
+    pub fn end(&self) -> u64 {
+        self.shared.output.bounds().1
+    }
+
+    /// Whether this seat may write now.
+    pub fn is_writer(&self) -> bool {
+        let board = self.shared.board.borrow();
+        match board.share {
+            Share::Everyone => self.who.rights.allows(Rights::WRITE),
+            Share::Exclusive | Share::OneWriter => board.lease.is_holder(self.id),
+        }
     }
 
     /// Takes bytes for the device; pending while the seat's window of the queue is full.
@@ -49,18 +156,35 @@ impl Seat {
         })
     }
 
+    /// Throws away bytes of a seat that may not write; they are counted as taken, done with and undelivered.
+    pub fn ignore(&mut self, bytes: usize) {
+        self.ignored += bytes;
+        self.shared.input.ignore(self.id, bytes);
+        self.shared.metrics.undelivered.add(bytes as u64);
+    }
+
+    /// How far this seat's bytes have come.
+    pub fn progress(&self) -> Progress {
+        self.shared.input.progress(self.id)
+    }
+
+    /// Ready when it is worth telling how many bytes have left the queue: more than `seen`.
+    pub fn poll_done(&self, cx: &mut Context<'_>, seen: u64) -> Poll<u64> {
+        self.shared.input.poll_done(self.id, cx, seen)
+    }
+
     /// Ready when everything this seat sent has left the transmitter (TIOCOUTQ), or the device is gone.
     pub fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.finished {
             return Poll::Ready(());
         }
-        let drained = self.drained.get_or_insert_with(|| {
-            let (sender, receiver) = oneshot::channel();
-            self.shared.input.push_task(Some(self.id), Task::Drain(sender));
-            receiver
-        });
-        // An error means that the device went and the queue was discarded.
-        ready!(Pin::new(drained).poll(cx)).ok();
+        if self.drained.is_none() {
+            self.drained = Some(self.submit(Task::Drain));
+        }
+        if let Some(drained) = &mut self.drained {
+            // An error means that the device went and the queue was discarded.
+            ready!(Pin::new(drained).poll(cx)).ok();
+        }
         self.finished = true;
         Poll::Ready(())
     }
@@ -72,15 +196,167 @@ impl Seat {
 
     /// Bytes this seat sent that have not left the transmitter.
     pub fn undelivered(&self) -> usize {
-        if self.finished { 0 } else { self.shared.input.queued(self.id) + self.shared.unsent() }
+        let progress = self.progress();
+        let queued = usize::try_from(progress.taken - progress.done).unwrap_or(usize::MAX);
+        self.ignored + if self.finished { 0 } else { queued + self.shared.unsent() }
+    }
+
+    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A full queue or a line that is
+    /// down drops it at once.
+    pub fn submit(&self, task: impl FnOnce(uplink::Reply) -> Task) -> oneshot::Receiver<Result<(), Undone>> {
+        let (reply, outcome) = oneshot::channel();
+        if self.shared.board.borrow().state == State::Up {
+            self.shared.input.push_task(Some(self.id), task(reply));
+        }
+        outcome
+    }
+
+    /// The task that changes settings.
+    pub fn configure(
+        &self,
+        change: SettingsChange,
+        drain: bool,
+    ) -> impl FnOnce(uplink::Reply) -> Task + use<> {
+        let by = self.who.user.clone();
+        move |reply| Task::Configure { change, drain, by, reply }
+    }
+
+    /// The task that moves signals.
+    pub fn signals(&self, steps: Vec<Step>) -> impl FnOnce(uplink::Reply) -> Task + use<> {
+        let seat = self.id;
+        move |reply| Task::Signals { steps, seat, reply }
+    }
+
+    /// Does a task at once, past the queue: for a line that is stuck.
+    pub fn do_now<F>(&self, task: F) -> impl Future<Output = Result<(), Undone>> + Send + use<F>
+    where
+        F: FnOnce(uplink::Reply) -> Task,
+    {
+        let (reply, outcome) = oneshot::channel();
+        let (shared, task) = (Arc::clone(&self.shared), task(reply));
+        async move {
+            let port = shared.port().ok_or(Undone::Gone)?;
+            uplink::perform_now(&shared, task, &port).await;
+            outcome.await.unwrap_or(Err(Undone::Gone))
+        }
+    }
+
+    /// Discards what this seat has sent and the driver has not put on the wire; returns how much was still queued.
+    pub fn flush_output(&self) -> impl Future<Output = Result<usize, PortError>> + Send + use<> {
+        let discarded = self.shared.input.flush(self.id);
+        let shared = Arc::clone(&self.shared);
+        async move {
+            if let Some(port) = shared.port() {
+                port.flush(false, true).await?;
+            }
+            Ok(discarded)
+        }
+    }
+
+    /// Discards what the driver has received and not given us.
+    pub fn flush_input(&self) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            match shared.port() {
+                Some(port) => port.flush(true, false).await,
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// Settings, modem lines and counters as the driver has them now; `None` where it has none.
+    pub fn look(
+        &self,
+    ) -> impl Future<Output = (Option<Settings>, Option<Inputs>, Option<ErrorCounts>)> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let Some(port) = shared.port() else { return (None, None, None) };
+            let settings = port.settings().await.ok();
+            (settings, port.inputs().await.ok(), port.errors().await.ok())
+        }
+    }
+
+    /// DTR, RTS and break as a client last drove them.
+    pub fn outputs(&self) -> Levels {
+        self.shared.board.borrow().outputs
+    }
+
+    /// Ends a break that was left behind.
+    pub fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            if shared.board.borrow().outputs.brk != Some(true) {
+                return;
+            }
+            let end = Levels { brk: Some(false), ..Levels::default() };
+            if let Some(port) = shared.port() {
+                uplink::drive(&shared, &port, end).await;
+                shared.board.send_modify(|board| board.drove(end));
+            }
+        }
+    }
+
+    /// Takes the lease if it is free.
+    pub fn claim(&self) -> Result<(), NoLease> {
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.claim(self.id, &self.who.user, now)).unwrap_or(Ok(()))
+    }
+
+    /// Takes the lease, from its holder if need be.
+    pub fn take(&self) {
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.take(self.id, &self.who.user, now));
+    }
+
+    /// Takes the lease if it is free, else asks its holder.
+    pub fn request(&self) -> Result<(), NoLease> {
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.ask(self.id, &self.who.user, now)).unwrap_or(Ok(()))
+    }
+
+    /// Withdraws the request.
+    pub fn withdraw(&self) {
+        self.shared.lease(|lease| lease.withdraw(self.id));
+    }
+
+    /// Whether this seat asks for the lease.
+    pub fn is_asking(&self) -> bool {
+        let board = self.shared.board.borrow();
+        board.lease.request().is_some_and(|asker| asker.seat == self.id)
+    }
+
+    /// Answers who asks for the lease.
+    pub fn answer(&self, grant: bool) -> Result<(), NoLease> {
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.answer(self.id, grant, now)).unwrap_or(Ok(()))
+    }
+
+    /// Gives the lease back. Returns whether this seat held it.
+    pub fn release(&self, reason: Reason) -> bool {
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.release(self.id, reason, now)).unwrap_or(false)
+    }
+
+    /// Tells everyone that the holder's socket is lost, or back.
+    pub fn set_away(&self, away: bool) {
+        self.shared.lease(|lease| lease.set_away(self.id, away));
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
+impl Seat {
+    /// Leaves the line before the seat itself goes: what it still had queued is discarded, the lease is free.
+    pub fn leave(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
         let discarded = self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
-        self.shared.left(self.id);
+        let now = SystemTime::now();
+        self.shared.board.send_modify(|board| {
+            board.lease.leave(self.id, now);
+            board.seats = board.seats.saturating_sub(1);
+            board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
+        });
         if discarded > 0 {
             self.shared.metrics.undelivered.add(discarded as u64);
             tracing::info!(
@@ -89,5 +365,11 @@ impl Drop for Seat {
                 "discarded what a session left unsent"
             );
         }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

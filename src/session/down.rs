@@ -10,21 +10,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     Far, Input, Payload, Socket,
     encoding::{TextOut, base64_out},
+    packing::Packets,
     rate::Rate,
 };
+use crate::config::{PACKET_MOST, Packing};
 use crate::wire::{
     close::Ended,
     frame::{HEADER_MAX, Opcode},
 };
 
 /// Bytes of one read: with its 4-byte header the frame fills two TLS records of 16 KiB.
-const READ: usize = 32 * 1024 - 4;
+const READ: usize = PACKET_MOST;
 
 /// The target's direction of a plain session.
 #[derive(Debug)]
 pub(super) struct Down {
     phase: Phase,
     rate: Option<Rate>,
+    packets: Option<Packets>,
     text: TextOut,
     count: u64,
     lost: usize,
@@ -40,9 +43,9 @@ enum Phase {
 }
 
 impl Down {
-    pub(super) fn new(rate: Option<u64>) -> Self {
+    pub(super) fn new(rate: Option<u64>, packing: Packing) -> Self {
         let (text, rate) = (TextOut::default(), rate.map(Rate::new));
-        Self { phase: Phase::Open, rate, text, count: 0, lost: 0 }
+        Self { phase: Phase::Open, rate, packets: Packets::new(packing, READ), text, count: 0, lost: 0 }
     }
 
     /// Moves one piece. Call it only when nothing waits in the socket.
@@ -61,19 +64,59 @@ impl Down {
             Some(rate) => ready!(rate.poll(cx)).min(READ),
             None => READ,
         };
+        let most = self.packets.as_ref().map_or(most, |packets| packets.room().min(most));
         let space = buf.get_mut(HEADER_MAX..HEADER_MAX + most).unwrap_or_default();
-        let input = ready!(far.poll_read(cx, space));
+        let input = match (far.poll_read(cx, space), &mut self.packets) {
+            (Poll::Ready(input), _) => input,
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Pending, Some(packets)) => {
+                let packet = ready!(packets.poll_due(cx));
+                self.send_packet(&packet, socket);
+                return Poll::Ready(Ok(Input::Bytes(0)));
+            }
+        };
         match &input {
             Input::Bytes(n) => self.send(cx, buf, *n, socket)?,
-            Input::End(_) if socket.payload == Payload::Text => {
-                let rest = self.text.rest();
-                if !rest.is_empty() {
-                    socket.queue(Opcode::Text, rest.as_bytes());
+            Input::Pause(pause) => {
+                let packet = self.packets.as_mut().and_then(|packets| packets.pause(*pause));
+                if let Some(packet) = packet {
+                    self.send_packet(&packet, socket);
                 }
             }
-            Input::End(_) => {}
+            Input::End(_) => self.send_rest(socket),
         }
         Poll::Ready(Ok(input))
+    }
+
+    /// What is held back, when nothing more can belong to it.
+    fn send_rest<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>) {
+        if let Some(packet) = self.packets.as_mut().and_then(Packets::rest) {
+            self.send_packet(&packet, socket);
+        }
+        if socket.payload == Payload::Text {
+            let rest = self.text.rest();
+            if !rest.is_empty() {
+                socket.queue(Opcode::Text, rest.as_bytes());
+            }
+        }
+    }
+
+    /// One packet is one message.
+    fn send_packet<S>(&mut self, packet: &[u8], socket: &mut Socket<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match socket.payload {
+            Payload::Binary => socket.queue(Opcode::Binary, packet),
+            Payload::Base64 => socket.queue(Opcode::Text, base64_out(packet).as_bytes()),
+            Payload::Text => {
+                let text = self.text.encode(packet);
+                // Half a character belongs to the next message; an empty packet is one all the same.
+                if !text.is_empty() || packet.is_empty() {
+                    socket.queue(Opcode::Text, text.as_bytes());
+                }
+            }
+        }
     }
 
     fn send<S>(
@@ -91,21 +134,21 @@ impl Down {
             rate.take(length);
         }
         let bytes = buf.get(HEADER_MAX..HEADER_MAX + length).unwrap_or_default();
+        if let Some(mut packets) = self.packets.take() {
+            packets.push(bytes, |packet| self.send_packet(packet, socket));
+            self.packets = Some(packets);
+            return Ok(());
+        }
         match socket.payload {
-            Payload::Binary => return socket.send_in_place(cx, buf, length),
-            Payload::Base64 => socket.queue(Opcode::Text, base64_out(bytes).as_bytes()),
-            Payload::Text => {
-                let text = self.text.encode(bytes);
-                if !text.is_empty() {
-                    socket.queue(Opcode::Text, text.as_bytes());
-                }
-            }
+            Payload::Binary => socket.send_in_place(cx, buf, length)?,
+            Payload::Base64 | Payload::Text => self.send_packet(bytes, socket),
         }
         Ok(())
     }
 
     /// Puts the Close frame behind what waits.
     pub(super) fn close<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &mut Socket<S>, ended: &Ended) {
+        self.send_rest(socket);
         socket.queue_close(ended);
         self.phase = Phase::Closing;
     }
@@ -118,7 +161,7 @@ impl Down {
     /// There is nobody to write to any more.
     pub(super) fn give_up<S: AsyncRead + AsyncWrite + Unpin>(&mut self, socket: &Socket<S>) {
         if self.phase != Phase::Done {
-            self.lost = socket.waiting();
+            self.lost = socket.waiting() + self.packets.as_ref().map_or(0, Packets::held);
             self.phase = Phase::Done;
         }
     }

@@ -4,12 +4,13 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    line::{Heard, Seat},
+    line::{Heard, Kind, Mark, Seat},
     stream::Stream,
     wire::close::Ended,
 };
@@ -19,6 +20,8 @@ use crate::{
 pub enum Input {
     /// So many bytes were put into the buffer.
     Bytes(usize),
+    /// It paused for so long before its next byte.
+    Pause(Duration),
     /// It has ended, and why; everything it sent was given before.
     End(Ended),
 }
@@ -34,6 +37,9 @@ pub trait Far {
 
     /// The client will send no more: hand on the half-close, drain what was taken.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// It has ended, and only the client's farewell is awaited: lets go of what others may want.
+    fn release(&mut self);
 
     /// Bytes taken that are not yet with the device; what is abandoned when a session must end now.
     fn undelivered(&self) -> usize;
@@ -57,12 +63,13 @@ impl Far for Stream {
         Pin::new(self).poll_shutdown(cx)
     }
 
+    fn release(&mut self) {}
+
     fn undelivered(&self) -> usize {
         0
     }
 }
 
-// Where both have a name, `Self::name` is the seat's own.
 impl Far for Seat {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Input> {
         // A line has no end of its own after a half-close: the end is that everything was sent.
@@ -71,17 +78,29 @@ impl Far for Seat {
         }
         Self::poll_read(self, cx, buf).map(|heard| match heard {
             Heard::Bytes(n) => Input::Bytes(n),
+            Heard::Mark(Mark { kind: Kind::Pause(pause), .. }) => Input::Pause(pause),
+            // Plain mode asks for no other marks.
+            Heard::Mark(_) => Input::Bytes(0),
             Heard::Gap(gap) => Input::End(Ended::TooSlow(gap.to - gap.from)),
             Heard::Ended(why) => Input::End(Ended::TargetFailed(why)),
         })
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Plain mode has no words for a lease: what an observer sends is dropped, and counted.
+        if !self.is_writer() {
+            self.ignore(bytes.len());
+            return Poll::Ready(Ok(bytes.len()));
+        }
         Self::poll_write(self, cx, bytes)
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_drained(cx).map(Ok)
+    }
+
+    fn release(&mut self) {
+        self.leave();
     }
 
     fn undelivered(&self) -> usize {

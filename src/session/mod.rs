@@ -1,16 +1,23 @@
 //! One WebSocket on one seat: bytes both ways, pings, limits; it says why it ended.
 
+mod bus;
 mod clock;
+mod control;
 mod down;
 mod encoding;
 mod far;
+mod packing;
+mod parking;
 mod plain;
 mod rate;
 mod sessions;
 mod socket;
 mod up;
 
+pub use bus::{Bus, bus};
+pub use control::{Setup, control};
 pub use far::{Far, Input};
+pub use parking::Parking;
 pub use plain::{Report, Terms, plain};
 pub use sessions::{Entry, Session, Sessions};
 pub use socket::{Payload, Socket};

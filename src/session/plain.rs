@@ -16,7 +16,7 @@ use super::{
     down::Down,
     up::{Taken, Up},
 };
-use crate::{stream::with_scratch, wire::close::Ended, wire::frame::Opcode};
+use crate::{config::Packing, stream::with_scratch, wire::close::Ended, wire::frame::Opcode};
 
 /// How long a client gets for the answer to our Close when the daemon stops.
 const STOP_WAIT: Duration = Duration::from_secs(4);
@@ -38,6 +38,8 @@ pub struct Terms {
     pub linger: Duration,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
+    /// Which bytes of the target make one message.
+    pub packing: Packing,
 }
 
 /// How a session ended, and what it could not deliver.
@@ -100,7 +102,7 @@ struct Pump<S, F> {
 impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
     fn new(socket: Socket<S>, far: F, terms: Terms) -> Self {
         let up = Up::new(terms.rate, socket.payload == Payload::Base64);
-        let down = Down::new(terms.rate);
+        let down = Down::new(terms.rate, terms.packing);
         let clock = Clock::new(terms.dead_after, terms.idle);
         Self { socket, far, terms, up, down, clock, ended: None, pressed: false, forced: false }
     }
@@ -194,6 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
         }
         match ready!(self.down.poll(cx, buf, &mut self.socket, &mut self.far)) {
             Ok(Input::Bytes(_)) => self.clock.moved(),
+            Ok(Input::Pause(_)) => {}
             Ok(Input::End(ended)) => {
                 let ended = self.up.client_close().unwrap_or(ended);
                 self.ended.get_or_insert(ended);
@@ -212,6 +215,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
                 self.clock.extend(FAULT_WAIT);
             }
             Some(Ended::Stopping | Ended::Restarting) => {}
+            // Nothing goes to a device that is gone: its line is free for others.
+            Some(Ended::TargetFailed(_)) => {
+                self.far.release();
+                self.clock.extend(self.terms.dead_after);
+            }
             // What we sent may take a slow client as long to read as it likes, as long as it lives.
             _ => self.clock.extend(self.terms.dead_after),
         }

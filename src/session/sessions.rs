@@ -32,6 +32,13 @@ pub struct Entry {
     order: watch::Sender<Option<Ended>>,
 }
 
+impl Entry {
+    /// Orders the session to end. The first order stands: a session that is closing is not told twice.
+    pub fn end(&self, ended: Ended) {
+        self.order.send_if_modified(|order| order.is_none() && order.replace(ended).is_none());
+    }
+}
+
 /// All running sessions.
 #[derive(Debug, Default)]
 pub struct Sessions {
@@ -82,8 +89,7 @@ impl Sessions {
     pub fn end(&self, which: impl Fn(&Entry) -> Option<Ended>) {
         for entry in self.list() {
             if let Some(ended) = which(&entry) {
-                // The first order stands: a session that is closing is not told twice.
-                entry.order.send_if_modified(|order| order.is_none() && order.replace(ended).is_none());
+                entry.end(ended);
             }
         }
     }

@@ -59,6 +59,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Poll::Ready(Ok(buf.filled().len()))
     }
 
+    /// Puts back bytes that were read too early.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        self.early.splice(..0, bytes.iter().copied());
+    }
+
     /// Writes what waits; ready when nothing does. Returns whether anything moved.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut moved = false;

@@ -1,29 +1,82 @@
 //! What an endpoint reaches, opened: a stream for a dedicated session, or a device for a line.
 
+pub mod rfc2217;
 pub mod serial;
 pub mod sim;
 pub mod tcp;
 mod tls;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::sleep,
+};
 
 use crate::{
     config::Target,
-    settings::{ErrorCounts, Inputs, Levels, Settings},
+    settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings, UsbId},
     wire::close::Refusal,
 };
 
+/// What a device sends: clean bytes, and what happened on the line between them.
+pub trait Source: Send {
+    /// Reads into `buf`; what happened is added to `marks`, each at the number of bytes of this read it lies before.
+    /// Nothing read and nothing marked means the device is gone.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        marks: &mut Vec<(usize, LineEvent)>,
+    ) -> Poll<io::Result<()>>;
+}
+
+/// A stream on which nothing happens but bytes.
+struct Clean<R>(R);
+
+impl<R: AsyncRead + Send + Unpin> Source for Clean<R> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        _marks: &mut Vec<(usize, LineEvent)>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+/// A source's bytes alone, for tests.
+#[cfg(test)]
+struct Bytes(Box<dyn Source>);
+
+#[cfg(test)]
+impl AsyncRead for Bytes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.poll_read(cx, buf, &mut Vec::new())
+    }
+}
+
 /// A device opened for a line: two halves that never wait for each other, and its controls.
 pub struct Device {
-    /// Device to line. End of file means the device is gone.
-    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// Device to line.
+    pub reader: Box<dyn Source>,
     /// Line to device.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Settings, signals, counters.
     pub port: Port,
+    /// USB numbers of the adapter, where there is one.
+    pub usb: Option<UsbId>,
     /// What the driver did not take as configured, a sentence each.
     pub notes: Vec<String>,
 }
@@ -39,12 +92,30 @@ pub async fn open(target: &Target) -> Result<Device, OpenError> {
     match target {
         Target::Tcp(tcp) => {
             let (reader, writer) = tokio::io::split(tcp::connect(tcp).await?);
-            let (reader, writer) = (Box::new(reader), Box::new(writer));
-            Ok(Device { reader, writer, port: Port::None, notes: Vec::new() })
+            let (reader, writer) = (Box::new(Clean(reader)), Box::new(writer));
+            Ok(Device { reader, writer, port: Port::None, usb: None, notes: Vec::new() })
         }
         Target::Serial(serial) => serial::open(serial).await,
+        Target::Rfc2217(remote) => rfc2217::open(remote).await,
         // The daemon puts a simulated device's real address in place of it before anything is opened.
         Target::Sim(_) => Err(OpenError::Absent("the simulated device was not started".into())),
+    }
+}
+
+/// Pause between attempts to reach a target that is not there, where nothing tells that it came: below the second
+/// within which a plugged device is to be noticed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Pause between attempts to reach a host that refuses or is silent.
+const DIAL_AGAIN: Duration = Duration::from_secs(1);
+
+/// Ready when it is worth trying again to open a target that was not there: a serial device within milliseconds of
+/// its coming, anything else after a pause. Can be dropped at any time.
+pub async fn appeared(target: &Target) {
+    match target {
+        Target::Serial(serial) => serial::appeared(serial, RETRY).await,
+        Target::Tcp(_) | Target::Rfc2217(_) => sleep(DIAL_AGAIN).await,
+        Target::Sim(_) => sleep(RETRY).await,
     }
 }
 
@@ -123,6 +194,8 @@ pub enum Port {
     None,
     /// A tty.
     Serial(Arc<serial::Port>),
+    /// A serial port on another box.
+    Rfc2217(Arc<rfc2217::Port>),
 }
 
 impl Port {
@@ -131,6 +204,7 @@ impl Port {
         match self {
             Self::None => Caps::default(),
             Self::Serial(port) => port.caps(),
+            Self::Rfc2217(port) => port.caps(),
         }
     }
 
@@ -139,6 +213,7 @@ impl Port {
         match self {
             Self::None => Err(PortError::Unsupported),
             Self::Serial(port) => port.settings().await,
+            Self::Rfc2217(port) => port.settings(),
         }
     }
 
@@ -147,14 +222,16 @@ impl Port {
         match self {
             Self::None => Err(PortError::Unsupported),
             Self::Serial(port) => port.configure(settings).await,
+            Self::Rfc2217(port) => port.configure(settings).await,
         }
     }
 
-    /// Moves DTR and RTS together (one TIOCMSET) and starts or ends a break.
+    /// Moves DTR and RTS together (one TIOCMSET, one write) and starts or ends a break.
     pub async fn set(&self, levels: Levels) -> Result<(), PortError> {
         match self {
             Self::None => Err(PortError::Unsupported),
             Self::Serial(port) => port.set(levels).await,
+            Self::Rfc2217(port) => port.set(levels).await,
         }
     }
 
@@ -163,6 +240,17 @@ impl Port {
         match self {
             Self::None => Err(PortError::Unsupported),
             Self::Serial(port) => port.inputs().await,
+            Self::Rfc2217(port) => port.inputs(),
+        }
+    }
+
+    /// Ready when CTS, DSR, DCD or RI differ from `last`, with what they are now; of a short pulse, both edges are
+    /// given one after the other where the driver counts them. Can be dropped at any time.
+    pub async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
+        match self {
+            Self::None => Err(PortError::Unsupported),
+            Self::Serial(port) => port.inputs_changed(last).await,
+            Self::Rfc2217(port) => port.inputs_changed(last).await,
         }
     }
 
@@ -171,6 +259,7 @@ impl Port {
         match self {
             Self::None => Err(PortError::Unsupported),
             Self::Serial(port) => port.errors().await,
+            Self::Rfc2217(port) => port.errors(),
         }
     }
 
@@ -179,6 +268,7 @@ impl Port {
         match self {
             Self::None => 0,
             Self::Serial(port) => port.unsent(),
+            Self::Rfc2217(port) => port.unsent(),
         }
     }
 
@@ -187,6 +277,7 @@ impl Port {
         match self {
             Self::None => Ok(()),
             Self::Serial(port) => port.flush(input, output).await,
+            Self::Rfc2217(port) => port.flush(input, output).await,
         }
     }
 }

@@ -13,7 +13,8 @@ const FLOORS: [&[&str]; 10] = [
     &["stream"],
     &["auth", "logging", "systemd", "target", "tls"],
     &["line"],
-    &["session"],
+    // The client is the other end of a session: neither knows the other.
+    &["client", "session"],
     &["http"],
     &["listen"],
     &["daemon"],

@@ -5,19 +5,26 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
     reason = "tests"
 )]
 
 mod certificates;
 mod commands;
 mod docs;
+mod docs_protocol;
 mod endurance;
 mod floors;
 mod frames;
 mod harness;
+mod lease;
 mod life;
+mod packing;
 mod peers;
 mod pump;
+mod resume;
+mod rfc2217;
 mod serial;
 mod targets;
+mod v1;
 mod walls;

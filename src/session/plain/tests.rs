@@ -16,8 +16,13 @@ use tokio_tungstenite::{
 use super::*;
 use crate::{session::Sessions, stream::Stream};
 
-const TERMS: Terms =
-    Terms { dead_after: Duration::from_secs(30), idle: None, linger: Duration::from_secs(5), rate: None };
+const TERMS: Terms = Terms {
+    dead_after: Duration::from_secs(30),
+    idle: None,
+    linger: Duration::from_secs(5),
+    rate: None,
+    packing: Packing::None,
+};
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

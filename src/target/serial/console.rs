@@ -84,7 +84,7 @@ fn is_getty(pid: u32, name: &str, roots: &Roots) -> bool {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use super::{super::identity::tree::Tree, *};
+    use super::{super::tree::Tree, *};
 
     #[test]
     fn the_kernels_console_is_refused_and_the_text_says_what_to_do() {

@@ -4,11 +4,12 @@ use rustix::termios::{ControlModes, InputModes, LocalModes, OutputModes, Special
 
 use crate::settings::{DataBits, Flow, Format, Parity, Settings, StopBits};
 
-/// Puts settings into a termios: raw for all 256 values, no modem control, no hang-up on close.
+/// Puts settings into a termios: raw for all 256 values, no modem control, no hang-up on close. With `marks`, received
+/// errors are marked in the stream (PARMRK), for [`super::unmark`] to take out.
 ///
 /// # Errors
 /// A frame no UART has.
-pub(super) fn apply(termios: &mut Termios, settings: Settings) -> Result<(), String> {
+pub(super) fn apply(termios: &mut Termios, settings: Settings, marks: bool) -> Result<(), String> {
     if settings.stop == StopBits::OneAndHalf && settings.data != DataBits::Five {
         return Err("1.5 stop bits exist only with 5 data bits".into());
     }
@@ -16,6 +17,9 @@ pub(super) fn apply(termios: &mut Termios, settings: Settings) -> Result<(), Str
         return Err("0 baud would hang up".into());
     }
     raw(termios);
+    if marks {
+        termios.input_modes.insert(InputModes::PARMRK | InputModes::INPCK);
+    }
     let modes = &mut termios.control_modes;
     modes.remove(
         ControlModes::CSIZE
@@ -49,8 +53,8 @@ pub(super) fn apply(termios: &mut Termios, settings: Settings) -> Result<(), Str
     termios.set_speed(settings.baud).map_err(|error| format!("{} baud: {error}", settings.baud))
 }
 
-/// Everything that would change, swallow or add a byte goes. A break is read as a zero byte and a byte with an error
-/// as it came: neither IGNBRK, IGNPAR nor INPCK, for no byte is lost silently.
+/// Everything that would change, swallow or add a byte goes. Without marks, a break is read as a zero byte and a byte
+/// with an error as it came: neither IGNBRK, IGNPAR nor INPCK, for no byte is lost silently.
 fn raw(termios: &mut Termios) {
     termios.input_modes = InputModes::empty();
     termios.output_modes = OutputModes::empty();
@@ -160,6 +164,7 @@ mod tests {
             parity in select(vec![Parity::None, Parity::Even, Parity::Odd, Parity::Mark, Parity::Space]),
             long in any::<bool>(),
             flow in select(vec![Flow::None, Flow::Hardware, Flow::Software]),
+            marks in any::<bool>(),
         ) {
             let stop = match (long, data) {
                 (false, _) => StopBits::One,
@@ -168,8 +173,10 @@ mod tests {
             };
             let asked = Settings { baud, data, parity, stop, flow };
             let mut termios = termios();
-            apply(&mut termios, asked).unwrap();
+            apply(&mut termios, asked, marks).unwrap();
             prop_assert_eq!(read(&termios), asked);
+            prop_assert_eq!(termios.input_modes.contains(InputModes::PARMRK | InputModes::INPCK), marks);
+            prop_assert!(!termios.input_modes.intersects(InputModes::IGNBRK | InputModes::BRKINT));
             prop_assert!(!termios.control_modes.contains(ControlModes::HUPCL));
         }
     }
@@ -177,8 +184,11 @@ mod tests {
     #[test]
     fn frames_no_uart_has_are_refused() {
         let odd = Settings { stop: StopBits::OneAndHalf, ..Settings::default() };
-        assert_eq!(apply(&mut termios(), odd).unwrap_err(), "1.5 stop bits exist only with 5 data bits");
-        assert!(apply(&mut termios(), Settings { baud: 0, ..Settings::default() }).is_err());
+        assert_eq!(
+            apply(&mut termios(), odd, false).unwrap_err(),
+            "1.5 stop bits exist only with 5 data bits"
+        );
+        assert!(apply(&mut termios(), Settings { baud: 0, ..Settings::default() }, false).is_err());
     }
 
     #[test]

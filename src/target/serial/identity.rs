@@ -176,6 +176,12 @@ pub fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf, OpenEr
     }
 }
 
+/// USB numbers of the adapter a device file belongs to.
+pub(super) fn usb_id(device: &Path, roots: &Roots) -> Option<UsbId> {
+    let place = roots.sys.join("class/tty").join(device.file_name()?).join("device");
+    usb(&place.canonicalize().ok()?).map(|usb| usb.id)
+}
+
 /// The port that is meant, for people.
 pub(super) fn wanted(identity: &PortIdentity) -> String {
     match identity {
@@ -207,7 +213,7 @@ fn described(port: &FoundPort) -> String {
 }
 
 /// The link in `folder` that leads to `device`; the first by name where there are several.
-fn link_to(folder: &Path, device: &Path) -> Option<PathBuf> {
+pub(super) fn link_to(folder: &Path, device: &Path) -> Option<PathBuf> {
     let device = device.canonicalize().ok()?;
     names(folder)
         .map(|name| folder.join(name))
@@ -230,74 +236,9 @@ fn text(path: &Path) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A made-up machine, for the tests of this folder and of the list of ports.
-#[cfg(test)]
-pub(crate) mod tree {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    /// A sysfs and a /dev of our own.
-    pub(crate) struct Tree {
-        folder: tempfile::TempDir,
-        /// Where they are.
-        pub(crate) roots: Roots,
-    }
-
-    impl Tree {
-        pub(crate) fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let at = |name: &str| folder.path().join(name);
-            let roots =
-                Roots { sys: at("sys"), dev: at("dev"), proc: at("proc"), run: at("run"), locks: at("lock") };
-            for path in ["sys/class/tty", "dev/serial/by-id", "dev/serial/by-path", "proc", "run", "lock"] {
-                fs::create_dir_all(at(path)).unwrap();
-            }
-            Self { folder, roots }
-        }
-
-        pub(crate) fn write(&self, path: &str, text: &str) {
-            let path = self.folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-
-        /// Plugs in a USB adapter with one port on this interface.
-        pub(crate) fn usb(&self, name: &str, bus: &str, (id, serial, interface): (&str, &str, u8)) {
-            let (vid, pid) = id.split_once(':').unwrap();
-            let adapter = format!("sys/devices/usb1/{bus}");
-            self.write(&format!("{adapter}/idVendor"), &format!("{vid}\n"));
-            self.write(&format!("{adapter}/idProduct"), &format!("{pid}\n"));
-            self.write(&format!("{adapter}/serial"), &format!("{serial}\n"));
-            self.write(&format!("{adapter}/product"), "USB-RS232 Cable\n");
-            let port = format!("{adapter}/{bus}:1.{interface}");
-            self.write(&format!("{port}/bInterfaceNumber"), &format!("{interface:02x}\n"));
-            self.tty(name, &format!("{port}/{name}"), "ftdi_sio", 1);
-            let dev = &self.roots.dev;
-            let by_id = dev.join(format!("serial/by-id/usb-{serial}-if{interface:02}-port0"));
-            // Of two equal names udev keeps one.
-            let _ = symlink(format!("../../{name}"), by_id);
-            let by_path = dev.join(format!("serial/by-path/pci-usb-{bus}:1.{interface}-port0"));
-            symlink(format!("../../{name}"), by_path).unwrap();
-        }
-
-        /// A tty with this folder of `sys/devices` behind it.
-        pub(crate) fn tty(&self, name: &str, place: &str, driver: &str, kind: u8) {
-            let at = |path: &str| self.folder.path().join(path);
-            let class = format!("{place}/tty/{name}");
-            self.write(&format!("{class}/type"), &format!("{kind}\n"));
-            self.write(&format!("sys/bus/drivers/{driver}/bind"), "");
-            self.write(&format!("dev/{name}"), "");
-            symlink(at(place), at(&class).join("device")).unwrap();
-            symlink(at(&format!("sys/bus/drivers/{driver}")), at(place).join("driver")).unwrap();
-            symlink(at(&class), at("sys/class/tty").join(name)).unwrap();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{tree::Tree, *};
+    use super::{super::tree::Tree, *};
 
     const FTDI: UsbId = UsbId { vid: 0x0403, pid: 0x6001 };
 
@@ -365,5 +306,31 @@ mod tests {
         assert!(text.contains("ttyUSB0 (0403:6001, serial number A1, interface 0)"), "{text}");
         assert!(text.contains("ttyUSB1"), "{text}");
         assert_eq!(resolve(&usb(Some("A1"), Some(1)), &tree.roots), Ok(tree.roots.dev.join("ttyUSB1")));
+    }
+
+    #[test]
+    fn two_adapters_whose_names_the_kernel_swapped_are_each_found_again() {
+        let tree = Tree::new();
+        tree.usb("ttyUSB0", "1-1", ("0403:6001", "A1", 0));
+        tree.usb("ttyUSB1", "1-2", ("0403:6001", "B2", 0));
+        let link = PortIdentity::Path(tree.roots.dev.join("serial/by-id/usb-B2-if00-port0"));
+        let name = |port: &PortIdentity| resolve(port, &tree.roots).unwrap().file_name().unwrap().to_owned();
+        assert_eq!((name(&usb(Some("A1"), None)), name(&link)), ("ttyUSB0".into(), "ttyUSB1".into()));
+        tree.unplug("ttyUSB0");
+        tree.unplug("ttyUSB1");
+        assert!(matches!(resolve(&link, &tree.roots), Err(OpenError::Absent(_))));
+        tree.usb("ttyUSB0", "1-2", ("0403:6001", "B2", 0));
+        tree.usb("ttyUSB1", "1-1", ("0403:6001", "A1", 0));
+        assert_eq!((name(&usb(Some("A1"), None)), name(&link)), ("ttyUSB1".into(), "ttyUSB0".into()));
+    }
+
+    #[test]
+    fn the_usb_numbers_of_a_device_file_are_known_however_it_was_named() {
+        let tree = Tree::new();
+        tree.usb("ttyUSB0", "1-1", ("0403:6001", "A1", 0));
+        tree.tty("ttyS0", "sys/devices/serial0", "serial8250", 4);
+        assert_eq!(usb_id(&tree.roots.dev.join("ttyUSB0"), &tree.roots), Some(FTDI));
+        assert_eq!(usb_id(&tree.roots.dev.join("ttyS0"), &tree.roots), None);
+        assert_eq!(usb_id(Path::new("/dev/pts/0"), &tree.roots), None);
     }
 }

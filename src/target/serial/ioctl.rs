@@ -95,9 +95,29 @@ struct Counters {
 }
 
 /// TIOCGICOUNT: what the driver counted since it was loaded. The counters wrap.
-pub(super) fn error_counts(fd: impl AsFd) -> io::Result<ErrorCounts> {
+fn counters(fd: impl AsFd) -> io::Result<Counters> {
     // SAFETY: TIOCGICOUNT writes one serial_icounter_struct; every bit pattern of it is valid.
-    let counters = unsafe { ioctl(fd, Getter::<{ libc::TIOCGICOUNT as Opcode }, Counters>::new()) }?;
+    Ok(unsafe { ioctl(fd, Getter::<{ libc::TIOCGICOUNT as Opcode }, Counters>::new()) }?)
+}
+
+/// How often the lines changed that others drive; RI counts its falling edge alone with most drivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct InputCounts {
+    pub(super) cts: c_int,
+    pub(super) dsr: c_int,
+    pub(super) ri: c_int,
+    pub(super) dcd: c_int,
+}
+
+/// TIOCGICOUNT: how often the modem lines changed.
+pub(super) fn input_counts(fd: impl AsFd) -> io::Result<InputCounts> {
+    let [cts, dsr, ri, dcd] = counters(fd)?.inputs;
+    Ok(InputCounts { cts, dsr, ri, dcd })
+}
+
+/// TIOCGICOUNT: received errors.
+pub(super) fn error_counts(fd: impl AsFd) -> io::Result<ErrorCounts> {
+    let counters = counters(fd)?;
     Ok(ErrorCounts {
         brk: counters.brk.cast_unsigned(),
         parity: counters.parity.cast_unsigned(),

@@ -3,18 +3,23 @@
 mod console;
 mod frame;
 mod holders;
+mod hotplug;
 mod identity;
+mod inputs;
 mod ioctl;
 mod lock;
+mod marked;
 mod open;
 mod port;
 mod rs485;
+#[cfg(test)]
+pub(crate) mod tree;
 mod tty;
+mod unmark;
 
 pub use console::warning;
 pub use holders::{Process, holders};
-#[cfg(test)]
-pub(crate) use identity::tree;
+pub use hotplug::appeared;
 pub use identity::{FoundPort, Roots, Usb, find, resolve};
 pub use open::open;
 pub use port::Port;

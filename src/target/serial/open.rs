@@ -18,10 +18,12 @@ use rustix::{
 use tokio_serial::{ErrorKind, SerialPortBuilder, SerialStream};
 
 use super::{
-    super::{Device, OpenError, Port as AnyPort, PortError},
+    super::{Clean, Device, OpenError, Port as AnyPort, PortError, Source},
     Process, console, frame, holders, identity,
     identity::Roots,
-    ioctl, lock, port,
+    ioctl, lock,
+    marked::Marked,
+    port,
     port::Port,
     rs485,
     tty::{Tty, Wire},
@@ -70,19 +72,20 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
         SerialStream::open(&builder(&path, target.settings)?).map_err(|error| refused(&path, &error))?;
     let control = ioctl::duplicate(&stream).map_err(|error| OpenError::Absent(error.to_string()))?;
     let tty = Arc::new(Tty::new(control, lock));
+    let usb = identity::usb_id(&path, roots);
+    let port = Port::new(Arc::clone(&tty), usb);
+    // A pty has no line to err, and who holds its other end may change how it is set.
+    let marks = port.caps().inputs;
     let notes = tty
         .control()
         .map_err(PortError::from)
-        .and_then(|fd| set_up(fd, target))
+        .and_then(|fd| set_up(fd, target, marks))
         .map_err(|error| failed(&path, error))?;
-    let port = Port::new(Arc::clone(&tty));
-    let (reader, writer) = tokio::io::split(Wire::new(stream, tty));
-    Ok(Device {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-        port: AnyPort::Serial(Arc::new(port)),
-        notes,
-    })
+    let (reader, writer) = tokio::io::split(Wire::new(stream, Arc::clone(&tty)));
+    let reader: Box<dyn Source> =
+        if marks { Box::new(Marked::new(reader, tty)) } else { Box::new(Clean(reader)) };
+    let port = AnyPort::Serial(Arc::new(port));
+    Ok(Device { reader, writer: Box::new(writer), port, usb, notes })
 }
 
 /// Whether a file is a tty, as far as can be seen without opening it; ptys are not in sysfs.
@@ -134,8 +137,8 @@ fn builder(path: &Path, settings: Settings) -> Result<SerialPortBuilder, OpenErr
 }
 
 /// Sets everything and gives a note for what the driver did not take but can be lived with.
-fn set_up(fd: BorrowedFd<'_>, target: &SerialTarget) -> Result<Vec<String>, PortError> {
-    let mut notes = set_frame(fd, target.settings)?;
+fn set_up(fd: BorrowedFd<'_>, target: &SerialTarget, marks: bool) -> Result<Vec<String>, PortError> {
+    let mut notes = set_frame(fd, target.settings, marks)?;
     if let Some(wanted) = target.rs485 {
         notes.extend(rs485::set(fd, wanted)?);
     }
@@ -151,9 +154,9 @@ fn set_up(fd: BorrowedFd<'_>, target: &SerialTarget) -> Result<Vec<String>, Port
     Ok(notes)
 }
 
-fn set_frame(fd: BorrowedFd<'_>, settings: Settings) -> Result<Vec<String>, PortError> {
+fn set_frame(fd: BorrowedFd<'_>, settings: Settings, marks: bool) -> Result<Vec<String>, PortError> {
     let mut termios = tcgetattr(fd)?;
-    frame::apply(&mut termios, settings).map_err(PortError::BadSettings)?;
+    frame::apply(&mut termios, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &termios)?;
     let got = frame::read(&tcgetattr(fd)?);
     // Another frame is another language; a wrong speed may be what the other end has, too, and is told.
@@ -240,6 +243,11 @@ mod tests {
         tokio::task::spawn_blocking(read).await.unwrap()
     }
 
+    fn from(device: &mut Device) -> crate::target::Bytes {
+        let gone = Box::new(Clean(tokio::io::empty()));
+        crate::target::Bytes(std::mem::replace(&mut device.reader, gone))
+    }
+
     #[tokio::test]
     async fn all_256_values_pass_both_ways() {
         let (mut far, path) = pty();
@@ -253,7 +261,7 @@ mod tests {
         far = returned;
         far.write_all(&all).unwrap();
         let mut got = vec![0; all.len()];
-        device.reader.read_exact(&mut got).await.unwrap();
+        from(&mut device).read_exact(&mut got).await.unwrap();
         assert_eq!(got, all);
         assert_eq!(device.port.unsent(), 0);
     }
@@ -324,7 +332,7 @@ mod tests {
         let (far, path) = pty();
         let mut device = open(&target(&path)).await.unwrap();
         drop(far);
-        match device.reader.read(&mut [0; 16]).await {
+        match from(&mut device).read(&mut [0; 16]).await {
             Ok(count) => assert_eq!(count, 0),
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EIO)),
         }
@@ -364,13 +372,14 @@ mod tests {
     async fn flush_discards_what_was_received_and_closing_loses_nothing_that_was_sent() {
         let (mut far, path) = pty();
         let mut device = open(&target(&path)).await.unwrap();
+        let mut reader = from(&mut device);
         far.write_all(b"ab").unwrap();
-        assert_eq!(device.reader.read_u8().await.unwrap(), b'a');
+        assert_eq!(reader.read_u8().await.unwrap(), b'a');
         device.port.flush(true, false).await.unwrap();
         far.write_all(b"c").unwrap();
-        assert_eq!(device.reader.read_u8().await.unwrap(), b'c');
+        assert_eq!(reader.read_u8().await.unwrap(), b'c');
         device.writer.write_all(b"last words").await.unwrap();
-        drop(device);
+        drop((device, reader));
         assert_eq!(exactly(far, 10).await.1, b"last words");
     }
 

@@ -3,20 +3,29 @@
 use std::{
     io,
     os::fd::BorrowedFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
     io::Errno,
-    termios::{OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr},
+    termios::{InputModes, OptionalActions, QueueSelector, tcgetattr, tcsetattr},
 };
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Caps, PortError},
-    frame, ioctl,
+    frame,
+    inputs::{Watch, inputs},
+    ioctl,
     tty::Tty,
 };
-use crate::settings::{ErrorCounts, Inputs, Levels, Settings};
+use crate::settings::{ErrorCounts, Inputs, Levels, Settings, UsbId};
+
+/// USB vendor of the adapters `ftdi_sio` drives.
+const FTDI: u16 = 0x0403;
 
 /// The controls of an open tty. Calls that may wait for a USB adapter run on the blocking pool; once begun, they are
 /// done even if nobody waits for their end.
@@ -24,19 +33,25 @@ use crate::settings::{ErrorCounts, Inputs, Levels, Settings};
 pub struct Port {
     tty: Arc<Tty>,
     caps: Caps,
+    /// The driver has no break; it says so when it is asked for one.
+    breakless: AtomicBool,
+    /// Locked for a moment: not while the adapter is asked.
+    watch: Arc<Mutex<Watch>>,
     /// One read-modify-write of the modem lines or of the termios at a time.
     changing: Arc<Mutex<()>>,
 }
 
 impl Port {
     /// Takes an open tty and asks it what it can do.
-    pub(super) fn new(tty: Arc<Tty>) -> Self {
+    pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>) -> Self {
         let caps = tty.control().map(probe).unwrap_or_default();
-        Self { tty, caps, changing: Arc::default() }
+        // The driver of the one vendor whose lines cost a transfer to read and whose driver counts for certain.
+        let watch = Arc::new(Mutex::new(Watch::new(usb.is_some_and(|id| id.vid == FTDI))));
+        Self { tty, caps, breakless: AtomicBool::new(false), watch, changing: Arc::default() }
     }
 
     pub(in crate::target) fn caps(&self) -> Caps {
-        self.caps
+        Caps { brk: self.caps.brk && !self.breakless.load(Ordering::Relaxed), ..self.caps }
     }
 
     pub(in crate::target) async fn settings(&self) -> Result<Settings, PortError> {
@@ -49,14 +64,47 @@ impl Port {
 
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
         // A driver without modem lines takes a break for nothing and says it did it.
-        if levels.brk.is_some() && !self.caps.brk {
+        if levels.brk.is_some() && !self.caps().brk {
             return Err(PortError::Unsupported);
         }
-        self.call(move |fd| set(fd, levels)).await
+        let done = self.call(move |fd| set(fd, levels)).await;
+        // Break is tried first, so nothing else moved: another step without one shows whether the lines can.
+        if levels.brk.is_some() && done == Err(PortError::Unsupported) {
+            self.breakless.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     pub(in crate::target) async fn inputs(&self) -> Result<Inputs, PortError> {
         self.call(|fd| Ok(inputs(ioctl::modem_lines(fd)?))).await
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready when the lines differ from `last`, or did for a moment: then both edges are given, one with each call.
+    pub(in crate::target) async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
+        loop {
+            let next = self.watch().next();
+            if next > Instant::now() {
+                sleep_until(next).await;
+            }
+            if self.watch().rests(self.tty.control()?, last) {
+                continue;
+            }
+            let (tty, watch, mut seen) = (Arc::clone(&self.tty), Arc::clone(&self.watch), *self.watch());
+            // Not in turn with changes: a step of a signal sequence does not wait for it.
+            let look = move || {
+                let looked = seen.look(tty.control()?, last);
+                *watch.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+                looked
+            };
+            let looked = tokio::task::spawn_blocking(look).await;
+            if let Some(now) = looked.map_err(|error| PortError::Failed(error.to_string()))?? {
+                return Ok(now);
+            }
+        }
     }
 
     pub(in crate::target) async fn errors(&self) -> Result<ErrorCounts, PortError> {
@@ -74,7 +122,8 @@ impl Port {
             (false, true) => QueueSelector::OFlush,
             (true, true) => QueueSelector::IOFlush,
         };
-        self.call(move |fd| Ok(tcflush(fd, queue)?)).await
+        let tty = Arc::clone(&self.tty);
+        self.call(move |_| Ok(tty.flush(queue)?)).await
     }
 
     async fn call<T: Send + 'static>(
@@ -112,7 +161,8 @@ fn configure(fd: BorrowedFd<'_>, settings: Settings) -> Result<(), PortError> {
         return Ok(()); // some drivers send the whole set to the device again, needed or not
     }
     let mut new = old.clone();
-    frame::apply(&mut new, settings).map_err(PortError::BadSettings)?;
+    let marks = old.input_modes.contains(InputModes::PARMRK);
+    frame::apply(&mut new, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &new).map_err(|error| match error {
         Errno::INVAL | Errno::RANGE => PortError::BadSettings(format!("the driver refuses {settings}")),
         other => other.into(),
@@ -129,8 +179,11 @@ fn configure(fd: BorrowedFd<'_>, settings: Settings) -> Result<(), PortError> {
     Err(PortError::BadSettings(differences.join("; ")))
 }
 
-/// Moves the lines that are named, in one call, then the break.
+/// Begins or ends a break, then moves the lines that are named in one call. A driver that has no break moves nothing.
 pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
+    if let Some(on) = levels.brk {
+        ioctl::set_break(fd, on)?;
+    }
     match (levels.dtr, levels.rts) {
         (None, None) => {}
         (Some(dtr), None) => ioctl::move_modem_lines(fd, ioctl::DTR, dtr)?,
@@ -142,12 +195,7 @@ pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
             ioctl::set_modem_lines(fd, others | dtr | rts)?;
         }
     }
-    levels.brk.map_or(Ok(()), |on| Ok(ioctl::set_break(fd, on)?))
-}
-
-fn inputs(lines: i32) -> Inputs {
-    let up = |line| lines & line != 0;
-    Inputs { cts: up(ioctl::CTS), dsr: up(ioctl::DSR), dcd: up(ioctl::DCD), ri: up(ioctl::RI) }
+    Ok(())
 }
 
 impl From<io::Error> for PortError {

@@ -1,39 +1,72 @@
 //! An open tty: its descriptor for controls, its byte stream, its lock, and how it is closed.
 
 use std::{
+    future::Future,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use rustix::{
     fs::{FlockOperation, flock},
-    termios::{QueueSelector, ioctl_tiocnxcl, tcflush},
+    io::Errno,
+    termios::{ControlModes, QueueSelector, ioctl_tiocnxcl, tcflush, tcgetattr},
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 use tokio_serial::SerialStream;
 
 use super::{ioctl, lock::Lock};
+
+/// How often a device that takes nothing is asked again. Drivers wake a writer when there is room, but not all do so when
+/// their buffer is emptied by tcflush: a pty's does not.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// What the stream's two halves and the controls of a device share. The device is closed when all are dropped.
 #[derive(Debug)]
 pub(super) struct Tty {
     /// A second descriptor of the same open device; taken only by `drop`.
     control: Option<OwnedFd>,
+    /// Whether received bytes were discarded since the reader last asked.
+    flushed: AtomicBool,
     /// Let go after the kernel's locks.
     _lock: Lock,
 }
 
 impl Tty {
     pub(super) fn new(control: OwnedFd, lock: Lock) -> Self {
-        Self { control: Some(control), _lock: lock }
+        Self { control: Some(control), flushed: AtomicBool::new(false), _lock: lock }
     }
 
     /// The descriptor for ioctls.
     pub(super) fn control(&self) -> io::Result<BorrowedFd<'_>> {
         self.control.as_ref().map(AsFd::as_fd).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// tcflush, and tells the reader where it is for it.
+    pub(super) fn flush(&self, queue: QueueSelector) -> io::Result<()> {
+        tcflush(self.control()?, queue)?;
+        self.flushed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether received bytes were discarded since the last call.
+    pub(super) fn was_flushed(&self) -> bool {
+        self.flushed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether frames have a parity bit now.
+    pub(super) fn has_parity(&self) -> bool {
+        let modes = self.control().and_then(|fd| Ok(tcgetattr(fd)?.control_modes));
+        modes.is_ok_and(|modes| modes.contains(ControlModes::PARENB))
     }
 }
 
@@ -59,13 +92,15 @@ impl Drop for Tty {
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: SerialStream,
+    /// When a device that took nothing is asked again.
+    again: Option<Pin<Box<Sleep>>>,
     /// Dropped after the stream, so that the last close is the tty's own.
-    _tty: Arc<Tty>,
+    tty: Arc<Tty>,
 }
 
 impl Wire {
     pub(super) fn new(stream: SerialStream, tty: Arc<Tty>) -> Self {
-        Self { stream, _tty: tty }
+        Self { stream, again: None, tty }
     }
 }
 
@@ -81,7 +116,20 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let this = &mut *self;
+        if let Poll::Ready(wrote) = Pin::new(&mut this.stream).poll_write(cx, buf) {
+            this.again = None;
+            return Poll::Ready(wrote);
+        }
+        loop {
+            let again = this.again.get_or_insert_with(|| Box::pin(sleep(AGAIN)));
+            ready!(again.as_mut().poll(cx));
+            this.again = None;
+            match rustix::io::write(this.tty.control()?, buf) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                wrote => return Poll::Ready(wrote.map_err(io::Error::from)),
+            }
+        }
     }
 
     /// Nothing is held back here. The stream's own flush is tcdrain, which would block the whole thread until the

@@ -1,11 +1,14 @@
 //! What the tests stand on: the real daemon, clients, ptys and target servers. Nothing here sleeps to wait.
 #![expect(dead_code, reason = "a kit: not every piece has a user at every time")]
 
+pub(crate) mod access;
 pub(crate) mod client;
+pub(crate) mod cutter;
 pub(crate) mod daemon;
 pub(crate) mod pty;
 pub(crate) mod target;
 pub(crate) mod tls;
+pub(crate) mod wire;
 
 use std::{
     thread::sleep,
@@ -15,7 +18,7 @@ use std::{
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) use self::{client::Raw, daemon::Daemon, pty::Pty, target::Target};
+pub(crate) use self::{client::Raw, daemon::Daemon, pty::Pty, target::Target, wire::Wire};
 
 /// Waits until this gives something, asking again and again.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

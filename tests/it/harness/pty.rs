@@ -27,6 +27,7 @@ pub(crate) struct Pty {
 impl Pty {
     /// A new pair, raw from the start.
     pub(crate) fn new() -> Self {
+        // A daemon that inherits the device's end would keep it from being unplugged.
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();

@@ -62,24 +62,29 @@ fn pair(files: &(PathBuf, PathBuf)) -> (Vec<CertificateDer<'static>>, PrivateKey
     (vec![CertificateDer::from_pem_file(&files.0).unwrap()], PrivateKeyDer::from_pem_file(&files.1).unwrap())
 }
 
+/// A client's TLS that trusts `ca`, with a certificate of its own or without.
+pub(crate) fn trusting(ca: &Path, own: Option<&(PathBuf, PathBuf)>) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots(ca));
+    Arc::new(match own.map(pair) {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+    })
+}
+
 /// A TLS connection to `localhost` that trusts `ca`, with a certificate of its own or without.
 pub(crate) fn connect(
     address: SocketAddr,
     ca: &Path,
     own: Option<&(PathBuf, PathBuf)>,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots(ca));
-    let config = match own.map(pair) {
-        None => builder.with_no_client_auth(),
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
-    };
+    let config = trusting(ca, own);
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
 }
 
 /// What a TLS device needs that asks for client certificates of `ca`.

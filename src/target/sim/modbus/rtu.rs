@@ -8,6 +8,7 @@ use std::{
 use bytes::BytesMut;
 
 use super::{super::drive::Device, Model};
+use crate::wire::modbus::crc16;
 
 /// The unit that answers; address 0 is the broadcast that everybody obeys and nobody answers.
 const UNIT: u8 = 1;
@@ -91,13 +92,6 @@ fn length(frame: &[u8]) -> Option<usize> {
         43 => Some(7),
         _ => None,
     }
-}
-
-/// CRC-16 of section 6.2.2: polynomial 0xA001 reflected, from 0xFFFF; sent low byte first.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 })
-    })
 }
 
 #[cfg(test)]

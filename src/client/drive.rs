@@ -1,0 +1,180 @@
+//! A client's connection: frames in and out, liveness, and the next one when it is lost.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
+
+use super::{
+    Dial, Error,
+    dial::Ws,
+    state::{Frame, Shared},
+};
+use crate::wire::control::{Hello, Tell};
+
+/// How long `hello` may take, and the answer to our Close.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// How long the answer to a Close may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Silence beyond the gateway's heartbeat after which it is asked, and the time it then has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a connection ended.
+#[derive(Debug)]
+struct End {
+    code: Option<u16>,
+    reason: String,
+}
+
+impl End {
+    fn lost(reason: &impl ToString) -> Self {
+        Self { code: None, reason: reason.to_string() }
+    }
+
+    /// Whether coming back is of use (docs/protocol.md section 10).
+    fn is_final(&self) -> bool {
+        // No code, or one that stands for none: the connection broke.
+        !matches!(self.code, None | Some(1001 | 1005 | 1006 | 1011 | 1012 | 4408 | 4420))
+    }
+}
+
+/// A fresh connection, once the gateway has said hello.
+pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
+    let hello = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Text(text))) => match Tell::parse(&text) {
+                    Ok(Tell::Hello(hello)) => return Ok(hello),
+                    Ok(_) | Err(_) => return Err(Error::Foreign("the first message is no `hello`".into())),
+                },
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(frame))) => return Err(Error::Closed(closed(frame).reason)),
+                Some(Ok(_)) => return Err(Error::Foreign("data before `hello`".into())),
+                Some(Err(error)) => return Err(Error::Unreachable(error.to_string())),
+                None => return Err(Error::Unreachable("the connection ended before `hello`".into())),
+            }
+        }
+    };
+    let late = Error::Unreachable(format!("no `hello` in {} s", GREETING.as_secs()));
+    let hello = timeout(GREETING, hello).await.unwrap_or(Err(late))?;
+    Ok((socket, hello))
+}
+
+/// Runs connection after connection until one ends for good.
+pub(super) async fn drive(shared: Arc<Shared>, dial: Dial, mut socket: Ws) {
+    loop {
+        let end = run(&shared, socket).await;
+        if end.is_final() || dial.is_once() || shared.is_closing() {
+            return shared.end(end.code, end.reason);
+        }
+        shared.lost(&end.reason);
+        let hello;
+        (socket, hello) = match dial.again(greet).await {
+            Ok(greeted) => greeted,
+            Err(error) => return shared.end(None, error.to_string()),
+        };
+        shared.connected(hello, true);
+    }
+}
+
+/// Runs one connection to its end.
+async fn run(shared: &Shared, socket: Ws) -> End {
+    let (mut sink, mut stream) = socket.split();
+    let heard = watch::Sender::new(Instant::now());
+    let end = {
+        let read = read(shared, &mut stream, &heard);
+        let write = async {
+            match write(shared, &mut sink).await {
+                Ok(never) => match never {},
+                Err(error) => End::lost(&error),
+            }
+        };
+        tokio::select! {
+            end = read => end,
+            end = write => end,
+            () = silence(shared, &heard) => End::lost(&"no sign of life"),
+        }
+    };
+    if end.code.is_some() {
+        // The answer to the gateway's Close goes out with the next look at the socket.
+        timeout(FAREWELL, async { while let Some(Ok(_)) = stream.next().await {} }).await.ok();
+    }
+    end
+}
+
+async fn read<S>(shared: &Shared, stream: &mut S, heard: &watch::Sender<Instant>) -> End
+where
+    S: futures_util::Stream<Item = tungstenite::Result<Message>> + Unpin,
+{
+    loop {
+        shared.readable().await;
+        let message = stream.next().await;
+        heard.send_replace(Instant::now());
+        let result = match message {
+            None => return End::lost(&"the connection ended without Close"),
+            Some(Err(error)) => return End::lost(&error),
+            Some(Ok(Message::Close(frame))) => return closed(frame),
+            Some(Ok(Message::Binary(bytes))) => {
+                shared.data(bytes);
+                Ok(())
+            }
+            Some(Ok(Message::Text(text))) => shared.told(&text),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+        };
+        if let Err(broken) = result {
+            return End { code: Some(1002), reason: broken.0 };
+        }
+    }
+}
+
+async fn write<S>(shared: &Shared, sink: &mut S) -> tungstenite::Result<Infallible>
+where
+    S: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,
+{
+    loop {
+        let frame = if let Some(frame) = shared.try_out() {
+            frame
+        } else {
+            sink.flush().await?;
+            shared.out().await
+        };
+        match frame {
+            Frame::Data(bytes) => sink.feed(Message::Binary(bytes)).await?,
+            Frame::Text(text) => sink.feed(Message::Text(text.into())).await?,
+            Frame::Close => {
+                let frame = CloseFrame { code: 1000.into(), reason: "".into() };
+                sink.send(Message::Close(Some(frame))).await?;
+            }
+        }
+    }
+}
+
+/// Ready when the gateway gives no sign of life for its heartbeat and five seconds, and five more after a ping.
+async fn silence(shared: &Shared, heard: &watch::Sender<Instant>) {
+    let most = Duration::from_secs(shared.hello().heartbeat) + PATIENCE;
+    loop {
+        let last = *heard.borrow();
+        sleep_until(last + most).await;
+        if *heard.borrow() != last {
+            continue;
+        }
+        shared.ping();
+        sleep_until(Instant::now() + PATIENCE).await;
+        if *heard.borrow() == last {
+            return;
+        }
+    }
+}
+
+fn closed(frame: Option<CloseFrame>) -> End {
+    match frame {
+        None => End { code: Some(1000), reason: "closed without a reason".into() },
+        Some(frame) => End { code: Some(frame.code.into()), reason: frame.reason.to_string() },
+    }
+}

@@ -1,0 +1,164 @@
+//! Bytes sent and not acknowledged, kept for a resume; and bytes that wait for the window.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+/// Bytes a session may hold here on top of the gateway's window; a full buffer makes `write` wait.
+const AHEAD: u64 = 64 * 1024;
+
+/// The gateway acknowledged or resumed at an offset that was never sent, or was acknowledged long ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OutOfRange;
+
+/// A session's bytes from the first that is not acknowledged to the last that was written. Offsets count from the
+/// session's first byte.
+#[derive(Debug, Default)]
+pub(super) struct Resend {
+    kept: BytesMut,
+    /// Offset of the first byte kept.
+    base: u64,
+    /// Offset of the next byte to send.
+    next: u64,
+    /// What the gateway holds of us unacknowledged, at most.
+    window: u64,
+}
+
+impl Resend {
+    /// Nothing written yet, to a gateway that grants so many bytes.
+    pub(super) fn new(window: u32) -> Self {
+        Self { window: window.into(), ..Self::default() }
+    }
+
+    /// How many bytes can be written now.
+    pub(super) fn room(&self) -> usize {
+        let most = self.window + AHEAD;
+        usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(self.kept.len())
+    }
+
+    /// Takes bytes behind those written before.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+    }
+
+    /// Offset behind the last byte written.
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.kept.len() as u64
+    }
+
+    /// Offset of the next byte to send.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The next bytes to send: at most `most`, below `until`, and within the window.
+    pub(super) fn take(&mut self, most: usize, until: u64) -> Option<Bytes> {
+        let end =
+            self.end().min(until).min(self.base + self.window).min(self.next.saturating_add(most as u64));
+        let from = usize::try_from(self.next - self.base).ok()?;
+        let to = usize::try_from(end.checked_sub(self.base)?).ok()?;
+        let bytes = self.kept.get(from..to).filter(|bytes| !bytes.is_empty())?;
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.next = end;
+        Some(bytes)
+    }
+
+    /// The gateway has no more need of bytes below `tx`. A late acknowledgement changes nothing.
+    pub(super) fn ack(&mut self, tx: u64) -> Result<(), OutOfRange> {
+        if tx > self.next {
+            return Err(OutOfRange);
+        }
+        let done = usize::try_from(tx.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        if done > 0 {
+            self.kept.advance(done);
+            self.base = tx;
+        }
+        Ok(())
+    }
+
+    /// The session goes on: the gateway took what is below `tx`, and gets the rest again. It acknowledges later.
+    pub(super) fn resumed(&mut self, tx: u64) -> Result<(), OutOfRange> {
+        if tx < self.base || tx > self.next {
+            return Err(OutOfRange);
+        }
+        self.next = tx;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_beyond_the_window_or_past_a_request() {
+        let mut resend = Resend::new(4096);
+        resend.push(&[7; 5000]);
+        assert_eq!(resend.take(100, 10), Some(Bytes::from_static(&[7; 10])));
+        assert_eq!(resend.take(100, 10), None);
+        assert_eq!(resend.take(usize::MAX, u64::MAX).map(|bytes| bytes.len()), Some(4086));
+        assert_eq!(resend.take(1, u64::MAX), None);
+        resend.ack(4000).unwrap();
+        assert_eq!(resend.take(9999, u64::MAX).map(|bytes| bytes.len()), Some(904));
+        assert_eq!((resend.ack(5001), resend.resumed(3999)), (Err(OutOfRange), Err(OutOfRange)));
+        assert_eq!(resend.room(), 4096 + 64 * 1024 - 1000);
+    }
+
+    /// A gateway that takes bytes in order, acknowledges late, and whose connection is cut anywhere.
+    #[derive(Clone, Debug)]
+    enum Move {
+        Write(u16),
+        Send(u16),
+        /// So many of the bytes under way arrive.
+        Arrive(u16),
+        /// The gateway is done with so many, and the news comes through or not.
+        Done(u16, bool),
+        Cut,
+    }
+
+    fn moves() -> impl Strategy<Value = Vec<Move>> {
+        let one = prop_oneof![
+            3 => any::<u16>().prop_map(Move::Write),
+            4 => any::<u16>().prop_map(Move::Send),
+            4 => any::<u16>().prop_map(Move::Arrive),
+            4 => (any::<u16>(), any::<bool>()).prop_map(|(n, heard)| Move::Done(n, heard)),
+            1 => Just(Move::Cut),
+        ];
+        prop::collection::vec(one, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn each_byte_arrives_once_and_in_order_whatever_is_cut(moves in moves(), window in 4096_u32..20_000) {
+            let mut resend = Resend::new(window);
+            let (mut written, mut flying, mut taken, mut done) = (0_u64, Vec::new(), Vec::new(), 0_u64);
+            let byte = |at: u64| u8::try_from(at % 251).unwrap();
+            for step in moves {
+                match step {
+                    Move::Write(n) => {
+                        let n = usize::from(n).min(resend.room());
+                        let bytes: Vec<u8> = (0..n as u64).map(|i| byte(written + i)).collect();
+                        resend.push(&bytes);
+                        written += n as u64;
+                    }
+                    Move::Send(n) => flying.extend(resend.take(n.into(), u64::MAX).unwrap_or_default()),
+                    Move::Arrive(n) => taken.extend(flying.drain(..usize::from(n).min(flying.len()))),
+                    Move::Done(n, heard) => {
+                        done = (done + u64::from(n)).min(taken.len() as u64);
+                        if heard {
+                            resend.ack(done).unwrap();
+                        }
+                    }
+                    Move::Cut => {
+                        flying.clear();
+                        resend.resumed(taken.len() as u64).unwrap();
+                    }
+                }
+                prop_assert!(taken.len() as u64 + flying.len() as u64 - done <= u64::from(window));
+                prop_assert_eq!(resend.end(), written);
+                prop_assert_eq!(resend.next(), (taken.len() + flying.len()) as u64);
+            }
+            prop_assert!(taken.iter().zip(0..).all(|(got, at)| *got == byte(at)));
+        }
+    }
+}

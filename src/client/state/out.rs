@@ -1,0 +1,48 @@
+//! What goes out next.
+
+use super::{FRAME, Frame, State, Then};
+use crate::wire::control::{Ack, Ask};
+
+impl State {
+    fn sending(&mut self, id: u64) {
+        let Some(one) = self.pending.get_mut(&id) else { return };
+        one.sent = true;
+        if one.then == Then::Close {
+            self.forget("the session was closed");
+        }
+    }
+
+    /// The next frame, if there is one now: acknowledgements first, then requests that take effect on receipt, then
+    /// data and requests in the order they were made.
+    pub(super) fn out(&mut self) -> Option<Frame> {
+        if let Some(text) = self.first.take() {
+            return Some(Frame::Text(text));
+        }
+        if self.resuming.is_some() {
+            return None;
+        }
+        if self.place.is_some() && self.consumed.saturating_sub(self.told) >= (self.window / 4).max(1) {
+            self.told = self.consumed;
+            return Some(Frame::Text(Ask::Ack(Ack { rx: self.consumed }).text(None)));
+        }
+        if let Some((id, text)) = self.urgent.pop_front() {
+            self.sending(id);
+            return Some(Frame::Text(text));
+        }
+        let before = self.fifo.front().map_or(u64::MAX, |(at, ..)| *at);
+        if let Some(bytes) = self.resend.take(FRAME, before) {
+            return Some(Frame::Data(bytes));
+        }
+        if self.resend.next() >= before
+            && let Some((_, id, text)) = self.fifo.pop_front()
+        {
+            self.sending(id);
+            return Some(Frame::Text(text));
+        }
+        let last = self.closing && !self.close_sent && self.resend.next() == self.resend.end();
+        last.then(|| {
+            self.close_sent = true;
+            Frame::Close
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! A line's notice board: what everyone on it may know, as it is now.
+//!
+//! One watch channel carries it. A reader that is slow sees the latest state, not each step to it, so it needs no
+//! queue and nothing of it is ever lost.
+
+use std::time::SystemTime;
+
+use super::lease::Lease;
+use crate::{
+    config::Share,
+    settings::{Inputs, Levels, Settings, UsbId},
+    target::{Caps, OpenError},
+};
+
+/// A line's state, for lists, metrics and whoever wants a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody needs it (`open: on-demand`).
+    Closed,
+    /// Being opened.
+    Opening,
+    /// Open.
+    Up,
+    /// Not there; why. It is tried again.
+    Down(OpenError),
+}
+
+impl State {
+    /// The word of this state in lists and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Opening => "opening",
+            Self::Up => "up",
+            Self::Down(_) => "down",
+        }
+    }
+
+    /// Whether the device can be used, or why not; `None` while that is not known.
+    pub fn settled(&self) -> Option<Result<(), OpenError>> {
+        match self {
+            Self::Up => Some(Ok(())),
+            Self::Down(why) => Some(Err(why.clone())),
+            Self::Closed | Self::Opening => None,
+        }
+    }
+}
+
+/// What everyone on a line may know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Board {
+    /// How the device is.
+    pub state: State,
+    /// It has been open.
+    pub was_up: bool,
+    /// Offset of the tape's end when that last changed.
+    pub at: u64,
+    /// How the line is shared.
+    pub share: Share,
+    /// What the port can do.
+    pub caps: Caps,
+    /// USB numbers of the adapter.
+    pub usb: Option<UsbId>,
+    /// Settings as they are; `None` on a line without any.
+    pub settings: Option<Settings>,
+    /// Who changed them last; `None` when they are as configured.
+    pub settings_by: Option<String>,
+    /// DTR, RTS and break as a client last drove them.
+    pub outputs: Levels,
+    /// CTS, DSR, DCD and RI, while somebody wants to know.
+    pub inputs: Option<Inputs>,
+    /// The right to write.
+    pub lease: Lease,
+    /// Seats taken.
+    pub seats: usize,
+    /// Of these, how many want to hear of modem lines.
+    pub listeners: usize,
+}
+
+impl Board {
+    pub(super) fn new(share: Share) -> Self {
+        Self {
+            state: State::Closed,
+            was_up: false,
+            at: 0,
+            share,
+            caps: Caps::default(),
+            usb: None,
+            settings: None,
+            settings_by: None,
+            outputs: Levels::default(),
+            inputs: None,
+            lease: Lease::default(),
+            seats: 0,
+            listeners: 0,
+        }
+    }
+
+    /// Seats that do not hold the lease.
+    pub fn observers(&self) -> usize {
+        self.seats - usize::from(self.lease.holder().is_some()).min(self.seats)
+    }
+
+    /// Remembers what a client drove.
+    pub(super) fn drove(&mut self, change: Levels) {
+        self.outputs.dtr = change.dtr.or(self.outputs.dtr);
+        self.outputs.rts = change.rts.or(self.outputs.rts);
+        self.outputs.brk = change.brk.or(self.outputs.brk);
+    }
+}
+
+/// A time as `wsbridge.v1` writes it: RFC 3339 in UTC, to the second.
+pub fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = i64::try_from(seconds).unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}

@@ -1,0 +1,257 @@
+//! The right to write: one holder at a time; asked for, given, taken, given back.
+//!
+//! Pure: who may do what was decided before, and time is passed in.
+
+use std::time::SystemTime;
+
+use super::output::SeatId;
+
+/// Who has the right to write, and who asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease {
+    holder: Option<Holder>,
+    request: Option<Asker>,
+    /// Why the last change came.
+    reason: Option<Reason>,
+}
+
+/// The seat with the right to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub(super) seat: SeatId,
+    /// Principal's name.
+    pub user: String,
+    /// Since when.
+    pub since: SystemTime,
+    /// Its socket is lost; the session waits to be resumed.
+    pub away: bool,
+}
+
+/// The seat that asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    pub(super) seat: SeatId,
+    /// Principal's name.
+    pub user: String,
+}
+
+/// Why the lease changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Free, and wanted.
+    Opened,
+    /// Its holder gave it back or left.
+    Released,
+    /// Its holder gave it to who asked.
+    Granted,
+    /// Its holder keeps it.
+    Denied,
+    /// Taken from its holder.
+    Taken,
+    /// Its holder sent nothing for too long.
+    Expired,
+    /// Somebody asks for it.
+    Requested,
+}
+
+impl Reason {
+    /// The word of `wsbridge.v1`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Released => "released",
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Taken => "taken",
+            Self::Expired => "expired",
+            Self::Requested => "requested",
+        }
+    }
+}
+
+/// Why an operation was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoLease {
+    /// Held; by whom, since when.
+    Held(Holder),
+    /// Somebody else asks already.
+    Asked(String),
+    /// Only its holder can do that.
+    NotHolder,
+    /// Nobody asks.
+    NotAsked,
+}
+
+impl Lease {
+    /// Who holds it.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
+    /// Who asks for it.
+    pub fn request(&self) -> Option<&Asker> {
+        self.request.as_ref()
+    }
+
+    /// Why it last changed.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    pub(super) fn is_holder(&self, seat: SeatId) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.seat == seat)
+    }
+
+    fn give(&mut self, seat: SeatId, user: &str, since: SystemTime, reason: Reason) {
+        self.holder = Some(Holder { seat, user: user.to_owned(), since, away: false });
+        self.reason = Some(reason);
+        self.request.take_if(|asker| asker.seat == seat);
+    }
+
+    /// Takes it if it is free.
+    pub(super) fn claim(&mut self, seat: SeatId, user: &str, now: SystemTime) -> Result<(), NoLease> {
+        match &self.holder {
+            Some(holder) if holder.seat == seat => Ok(()),
+            Some(holder) => Err(NoLease::Held(holder.clone())),
+            None => {
+                self.give(seat, user, now, Reason::Opened);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes it, from its holder if need be.
+    pub(super) fn take(&mut self, seat: SeatId, user: &str, now: SystemTime) {
+        if !self.is_holder(seat) {
+            let reason = if self.holder.is_some() { Reason::Taken } else { Reason::Opened };
+            self.give(seat, user, now, reason);
+        }
+    }
+
+    /// Takes it if it is free, else asks its holder.
+    pub(super) fn ask(&mut self, seat: SeatId, user: &str, now: SystemTime) -> Result<(), NoLease> {
+        if self.claim(seat, user, now).is_ok() {
+            return Ok(());
+        }
+        match &self.request {
+            Some(asker) if asker.seat != seat => Err(NoLease::Asked(asker.user.clone())),
+            _ => {
+                self.request = Some(Asker { seat, user: user.to_owned() });
+                self.reason = Some(Reason::Requested);
+                Ok(())
+            }
+        }
+    }
+
+    /// Its holder answers who asks.
+    pub(super) fn answer(&mut self, seat: SeatId, grant: bool, now: SystemTime) -> Result<(), NoLease> {
+        if !self.is_holder(seat) {
+            return Err(NoLease::NotHolder);
+        }
+        let asker = self.request.take().ok_or(NoLease::NotAsked)?;
+        if grant {
+            self.give(asker.seat, &asker.user, now, Reason::Granted);
+        } else {
+            self.reason = Some(Reason::Denied);
+        }
+        Ok(())
+    }
+
+    /// A request was not answered in time: denied. Returns whether that changed anything.
+    pub(super) fn withdraw(&mut self, seat: SeatId) -> bool {
+        let asked = self.request.take_if(|asker| asker.seat == seat).is_some();
+        if asked {
+            self.reason = Some(Reason::Denied);
+        }
+        asked
+    }
+
+    /// Its holder gives it back (or has it expire): who asks gets it. Returns whether that changed anything.
+    pub(super) fn release(&mut self, seat: SeatId, reason: Reason, now: SystemTime) -> bool {
+        if self.holder.take_if(|holder| holder.seat == seat).is_none() {
+            return false;
+        }
+        self.reason = Some(reason);
+        if let Some(asker) = self.request.take() {
+            self.give(asker.seat, &asker.user, now, Reason::Granted);
+        }
+        true
+    }
+
+    /// A seat is left. Returns whether that changed anything.
+    pub(super) fn leave(&mut self, seat: SeatId, now: SystemTime) -> bool {
+        let asked = self.request.take_if(|asker| asker.seat == seat).is_some();
+        self.release(seat, Reason::Released, now) || asked
+    }
+
+    /// The holder's socket is lost, or back.
+    pub(super) fn set_away(&mut self, seat: SeatId, away: bool) -> bool {
+        match &mut self.holder {
+            Some(holder) if holder.seat == seat && holder.away != away => {
+                holder.away = away;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn a_request_is_granted_by_its_holder_or_by_its_leaving() {
+        let mut lease = Lease::default();
+        lease.claim(1, "anna", NOW).unwrap();
+        assert!(matches!(lease.claim(2, "bob", NOW), Err(NoLease::Held(holder)) if holder.user == "anna"));
+        lease.ask(2, "bob", NOW).unwrap();
+        assert_eq!(lease.ask(3, "carol", NOW), Err(NoLease::Asked("bob".into())));
+        assert_eq!(lease.answer(2, true, NOW), Err(NoLease::NotHolder));
+        lease.answer(1, false, NOW).unwrap();
+        assert!(lease.is_holder(1));
+        assert_eq!(lease.answer(1, true, NOW), Err(NoLease::NotAsked));
+        lease.ask(2, "bob", NOW).unwrap();
+        assert!(lease.leave(1, NOW));
+        assert!(lease.is_holder(2) && lease.request().is_none());
+    }
+
+    proptest! {
+        /// Whatever races: a seat that left holds and asks for nothing, and nobody asks for what it holds.
+        #[test]
+        fn nobody_who_left_holds_anything(ops in prop::collection::vec((0_u8..7, 1_u64..5), 0..60)) {
+            let mut lease = Lease::default();
+            let mut here = [false; 5];
+            for (op, seat) in ops {
+                let at = usize::try_from(seat).unwrap();
+                if op == 6 {
+                    lease.leave(seat, NOW);
+                    here[at] = false;
+                } else {
+                    here[at] = true;
+                    match op {
+                        0 => drop(lease.claim(seat, "u", NOW)),
+                        1 => lease.take(seat, "u", NOW),
+                        2 => drop(lease.ask(seat, "u", NOW)),
+                        3 => drop(lease.answer(seat, true, NOW)),
+                        4 => drop(lease.answer(seat, false, NOW)),
+                        _ => drop(lease.release(seat, Reason::Released, NOW)),
+                    }
+                }
+                if let Some(holder) = lease.holder() {
+                    prop_assert!(here[usize::try_from(holder.seat).unwrap()]);
+                    prop_assert!(lease.request().is_none_or(|asker| asker.seat != holder.seat));
+                } else {
+                    prop_assert!(lease.request().is_none());
+                }
+                if let Some(asker) = lease.request() {
+                    prop_assert!(here[usize::try_from(asker.seat).unwrap()]);
+                }
+            }
+        }
+    }
+}

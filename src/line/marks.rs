@@ -1,0 +1,75 @@
+//! What happened on a line beside data, each at its offset on the tape.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::settings::LineEvent;
+
+/// Most marks kept; the oldest go first. A line at a wrong speed makes one a byte, and none of them is data.
+const KEPT: usize = 4096;
+
+/// Something that happened at an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The byte it lies before; an error belongs to the byte at this offset.
+    pub at: u64,
+    /// What.
+    pub kind: Kind,
+    /// How many of it, on as many bytes from `at` on.
+    pub count: u64,
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An event of the line.
+    Event(LineEvent),
+    /// The time the byte came, in milliseconds since 1970, after a pause.
+    Time(u64),
+    /// The device paused for so long before the byte.
+    Pause(Duration),
+}
+
+/// The marks of a tape, in the order of their offsets, numbered from the first ever.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    marks: VecDeque<Mark>,
+    /// Number of the first mark kept.
+    first: u64,
+}
+
+impl Marks {
+    /// Number the next mark will get.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.marks.len() as u64
+    }
+
+    /// Adds a mark. `gather` is the number from which marks are of the same read: the like of the byte before is
+    /// counted there and makes no new mark.
+    pub(super) fn push(&mut self, at: u64, kind: Kind, gather: u64) {
+        if self.end() > gather
+            && let Some(last) = self.marks.back_mut()
+            && last.kind == kind
+            && last.at + last.count == at
+        {
+            last.count += 1;
+            return;
+        }
+        if self.marks.len() == KEPT {
+            self.marks.pop_front();
+            self.first += 1;
+        }
+        self.marks.push_back(Mark { at, kind, count: 1 });
+    }
+
+    /// The first mark numbered `from` or later, and its number.
+    pub(super) fn next(&self, from: u64) -> Option<(u64, Mark)> {
+        let number = from.max(self.first);
+        let index = usize::try_from(number - self.first).ok()?;
+        self.marks.get(index).map(|mark| (number, *mark))
+    }
+
+    /// Number of the first mark at or behind an offset.
+    pub(super) fn number_at(&self, offset: u64) -> u64 {
+        self.first + self.marks.partition_point(|mark| mark.at < offset) as u64
+    }
+}

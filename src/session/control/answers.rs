@@ -1,0 +1,68 @@
+//! Requests whose answer takes its time.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use crate::wire::control::{Answer, Code, Failure};
+
+/// Requests that may wait at once.
+const MOST: usize = 64;
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Done; the members of the `ok`.
+    Ok(Answer),
+    /// Done, and the line's input was discarded: the `ok` carries where the client goes on.
+    Flushed,
+    /// Not done.
+    Failed(Failure),
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// The requests that wait.
+#[derive(Default)]
+pub(super) struct Answers(Vec<(Option<u64>, Waiting)>);
+
+impl Answers {
+    /// Whether one more may wait; looked at before its work begins.
+    pub(super) fn room(&self) -> Result<(), Failure> {
+        if self.0.len() < MOST {
+            return Ok(());
+        }
+        Err(Failure::new(Code::Limit, format!("at most {MOST} requests may wait at once")))
+    }
+
+    /// Waits for what becomes of a request; at most 64 at once.
+    pub(super) fn wait(
+        &mut self,
+        id: Option<u64>,
+        work: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Result<(), Failure> {
+        self.room()?;
+        self.0.push((id, Box::pin(work)));
+        Ok(())
+    }
+
+    /// The first that is done, in the order asked.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Option<u64>, Outcome)> {
+        let done =
+            self.0.iter_mut().enumerate().find_map(|(index, (_, work))| match work.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Some((index, outcome)),
+                Poll::Pending => None,
+            });
+        match done {
+            Some((index, outcome)) => Poll::Ready((self.0.remove(index).0, outcome)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The session has ended: nobody waits any more.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

@@ -1,0 +1,322 @@
+//! What a client asks: each message to what it does.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+    time::Instant,
+};
+
+use super::super::{bus::describe, packing::Packets};
+use super::{
+    Busy, Control, Live, Setup,
+    answers::Outcome,
+    opening::{close, open, resume},
+    refused::Refused as _,
+};
+use crate::{
+    config::Rights,
+    line::{Reason, Task, Undone, WINDOW},
+    wire::{
+        close::Ended,
+        control::{self, Answer, Ask, Code, Failure, Hello, LeaseOp, Signals, Tell, When, parse},
+    },
+};
+
+/// How long the holder of a lease has to answer who asks for it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
+    pub(super) fn hello(&self) -> Tell {
+        let setup = &self.setup;
+        let board = setup.lines.board(&setup.endpoint.name);
+        let endpoint = describe(
+            &setup.endpoint,
+            setup.who.rights,
+            board.as_ref().map(|board| board.borrow().clone()).as_ref(),
+        );
+        Tell::Hello(Hello {
+            v: 1,
+            server: concat!("wsbridge/", env!("CARGO_PKG_VERSION")).to_owned(),
+            endpoint: Some(endpoint),
+            endpoints: None,
+            window: u32::try_from(WINDOW).unwrap_or(u32::MAX),
+            heartbeat: (setup.dead_after / 3).as_secs().max(1),
+            resume: setup.resume.as_secs(),
+        })
+    }
+
+    /// A request cannot be done.
+    pub(super) fn fail(&mut self, id: Option<u64>, failure: Failure) {
+        if let Some(re) = id {
+            let Failure { code, message } = failure;
+            self.tell(&Tell::Error { re: Some(re), code, message, bytes: None });
+        }
+    }
+
+    /// A request is done.
+    pub(super) fn answer(&mut self, id: Option<u64>, answer: Answer) {
+        if let Some(re) = id {
+            self.tell(&Tell::Ok { re, answer });
+        }
+    }
+
+    /// A text frame of the client.
+    pub(super) fn message(&mut self, text: &[u8]) {
+        let request = match parse(text) {
+            Ok(request) => request,
+            Err(why) => return self.end(Ended::BadMessage(why)),
+        };
+        let id = request.id;
+        let result = match request.ask {
+            Err(failure) => Err(failure),
+            Ok(Ask::Open(ask)) => {
+                self.begin(|setup| Box::pin(open(setup, id, ask)));
+                Ok(())
+            }
+            Ok(Ask::Resume(ask)) => {
+                self.begin(|setup| Box::pin(resume(setup, id, ask)));
+                Ok(())
+            }
+            Ok(Ask::Close(ask)) => {
+                let live = self.forget_live();
+                self.busy = Some(Box::pin(close(live, id, ask.drain)));
+                Ok(())
+            }
+            Ok(Ask::Ping) => {
+                self.tell(&Tell::Pong { re: id });
+                Ok(())
+            }
+            Ok(ask) => self.ask(id, ask),
+        };
+        if let Err(failure) = result {
+            self.fail(id, failure);
+        }
+    }
+
+    /// Ends the session before and begins one.
+    fn begin(&mut self, work: impl FnOnce(Arc<Setup>) -> Busy) {
+        drop(self.forget_live());
+        self.busy = Some(work(Arc::clone(&self.setup)));
+    }
+
+    fn forget_live(&mut self) -> Option<Live> {
+        self.answers.clear();
+        self.change = None;
+        self.packets = None;
+        let live = self.live.take()?;
+        self.setup.parking.end(live.secret());
+        Some(live)
+    }
+
+    /// What needs an open session.
+    fn ask(&mut self, id: Option<u64>, ask: Ask) -> Result<(), Failure> {
+        let Some(live) = &mut self.live else {
+            return Err(Failure::new(Code::NotOpen, "say `open` first"));
+        };
+        let rights = live.seat.who().rights;
+        if !matches!(ask, Ask::Ack(_) | Ask::Lease(_)) {
+            self.answers.room()?;
+        }
+        match ask {
+            Ask::Ack(ack) => {
+                live.acked = live.acked.max(ack.rx.min(live.at));
+                live.seat.done_reading(live.acked);
+                Ok(())
+            }
+            Ask::Config(ask) => {
+                writer(live, rights, Rights::SETTINGS)?;
+                let task = live.seat.configure(ask.change, ask.when == When::Drain && !ask.now);
+                self.do_task(id, ask.now, task)
+            }
+            Ask::Signals(ask) => self.signals(id, ask, rights),
+            Ask::Macro(ask) => {
+                let steps = live.seat.endpoint().macros.get(&ask.name).cloned().ok_or_else(|| {
+                    Failure::new(Code::Unsupported, format!("this endpoint has no macro `{}`", ask.name))
+                })?;
+                self.signals(id, Signals { steps, now: false }, rights)
+            }
+            Ask::Drain => {
+                let tx = live.seat.progress().taken;
+                let outcome = live.seat.submit(control_drain);
+                self.answers.wait(id, async move {
+                    done(outcome.await, Answer { tx: Some(tx), ..Answer::default() })
+                })
+            }
+            Ask::Flush(ask) => self.flush(id, ask),
+            Ask::Get => self.get(id),
+            Ask::Lease(ask) => self.lease(id, ask.op, rights),
+            Ask::Open(_) | Ask::Resume(_) | Ask::Close(_) | Ask::Ping => Ok(()),
+        }
+    }
+
+    fn signals(&mut self, id: Option<u64>, ask: Signals, rights: Rights) -> Result<(), Failure> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        writer(live, rights, Rights::SIGNALS)?;
+        let caps = live.board.borrow().caps;
+        let moves = |f: fn(&crate::settings::Levels) -> bool| ask.steps.iter().any(|step| f(&step.change));
+        if (moves(|change| change.dtr.is_some() || change.rts.is_some()) && !caps.signals)
+            || (moves(|change| change.brk.is_some()) && !caps.brk)
+        {
+            return Err(Failure::new(Code::Unsupported, "this port cannot move that"));
+        }
+        let task = live.seat.signals(ask.steps);
+        self.do_task(id, ask.now, task)
+    }
+
+    /// Puts a task into the queue, or past it.
+    fn do_task(
+        &mut self,
+        id: Option<u64>,
+        now: bool,
+        task: impl FnOnce(oneshot::Sender<Result<(), Undone>>) -> Task + 'static,
+    ) -> Result<(), Failure> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.used = Instant::now();
+        if now {
+            let work = live.seat.do_now(task);
+            return self.answers.wait(id, async move { done(Ok(work.await), Answer::default()) });
+        }
+        let outcome = live.seat.submit(task);
+        self.answers.wait(id, async move { done(outcome.await, Answer::default()) })
+    }
+
+    fn flush(&mut self, id: Option<u64>, ask: control::Flush) -> Result<(), Failure> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        if ask.tx {
+            writer(live, live.seat.who().rights, Rights::WRITE)?;
+        }
+        let output = ask.tx.then(|| live.seat.flush_output());
+        let input = ask.rx.then(|| live.seat.flush_input());
+        self.answers.wait(id, async move {
+            if let Some(output) = output
+                && let Err(error) = output.await
+            {
+                return Outcome::Failed(error.failure());
+            }
+            match input {
+                None => Outcome::Ok(Answer::default()),
+                Some(input) => match input.await {
+                    Ok(()) => Outcome::Flushed,
+                    Err(error) => Outcome::Failed(error.failure()),
+                },
+            }
+        })
+    }
+
+    fn get(&mut self, id: Option<u64>) -> Result<(), Failure> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let (look, outputs) = (live.seat.look(), live.seat.outputs());
+        let (rx, tx) = (Some(live.at), Some(live.seat.progress().taken));
+        self.answers.wait(id, async move {
+            let (config, signals, counters) = look.await;
+            Outcome::Ok(Answer { rx, tx, config, signals, outputs: Some(outputs), counters })
+        })
+    }
+
+    fn lease(&mut self, id: Option<u64>, op: LeaseOp, rights: Rights) -> Result<(), Failure> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let wants = matches!(op, LeaseOp::Request | LeaseOp::Take);
+        if wants && !rights.allows(Rights::WRITE) {
+            return Err(Failure::new(Code::Denied, "you may not write to this endpoint"));
+        }
+        let result = match op {
+            LeaseOp::Request => {
+                live.asked = Some(Instant::now());
+                live.seat.request()
+            }
+            LeaseOp::Take if !rights.allows(Rights::TAKEOVER) => {
+                return Err(Failure::new(Code::Denied, "you may not take the lease from its holder"));
+            }
+            LeaseOp::Take => {
+                live.seat.take();
+                Ok(())
+            }
+            LeaseOp::Release => {
+                live.seat.release(Reason::Released);
+                Ok(())
+            }
+            LeaseOp::Grant => live.seat.answer(true),
+            LeaseOp::Deny => live.seat.answer(false),
+        };
+        live.used = Instant::now();
+        result.map_err(|no| no.failure())?;
+        self.answer(id, Answer::default());
+        Ok(())
+    }
+
+    /// Answers that have come.
+    pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (id, outcome) = ready!(self.answers.poll(cx));
+        match outcome {
+            Outcome::Ok(answer) => self.answer(id, answer),
+            Outcome::Failed(failure) => self.fail(id, failure),
+            Outcome::Flushed => {
+                // What is held was received before, and is discarded with the rest.
+                self.packets.as_mut().and_then(Packets::rest);
+                let rx = self.live.as_mut().map(|live| {
+                    live.at = live.seat.seek(live.seat.end());
+                    live.acked = live.at;
+                    live.at
+                });
+                self.answer(id, Answer { rx, ..Answer::default() });
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// The times of a lease: a request not answered, a holder who sends nothing.
+    pub(super) fn poll_lease(&mut self, cx: &mut Context<'_>) {
+        let Some(live) = &mut self.live else { return };
+        let asked = live.asked.filter(|_| live.seat.is_asking()).map(|asked| asked + ANSWER_WITHIN);
+        let idle = live.seat.endpoint().lease_idle.filter(|_| live.holds()).map(|idle| live.used + idle);
+        let Some(due) = asked.into_iter().chain(idle).min() else {
+            self.timer = None;
+            return;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        if timer.as_mut().poll(cx).is_ready() {
+            if asked == Some(due) {
+                live.asked = None;
+                live.seat.withdraw();
+            } else {
+                live.seat.release(Reason::Expired);
+            }
+            self.timer = None;
+        }
+    }
+}
+
+fn control_drain(reply: oneshot::Sender<Result<(), Undone>>) -> Task {
+    Task::Drain(reply)
+}
+
+/// Only the writer with the right may.
+fn writer(live: &Live, has: Rights, needs: Rights) -> Result<(), Failure> {
+    if !live.seat.is_writer() {
+        return Err(Failure::new(Code::NotWriter, "you do not hold the lease"));
+    }
+    if !has.allows(needs) {
+        return Err(Failure::new(
+            Code::Denied,
+            format!("you have no right to: {}", needs.words().join(", ")),
+        ));
+    }
+    Ok(())
+}
+
+fn done(outcome: Result<Result<(), Undone>, oneshot::error::RecvError>, answer: Answer) -> Outcome {
+    match outcome.unwrap_or(Err(Undone::Gone)) {
+        Ok(()) => Outcome::Ok(answer),
+        Err(undone) => Outcome::Failed(undone.failure()),
+    }
+}

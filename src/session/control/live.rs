@@ -1,0 +1,178 @@
+//! A `wsbridge.v1` session: what outlives its socket.
+
+use std::{future::poll_fn, sync::Arc};
+
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    config::Endpoint,
+    line::{Board, Reason, Seat, rfc3339},
+    wire::control::{Asker, Holder, LeaseNews, Opened, Role, Status, Tell},
+};
+
+/// A session between `open` and `close`, on whichever socket.
+#[derive(Debug)]
+pub(in crate::session) struct Live {
+    /// What a client shows to resume.
+    pub(super) secret: String,
+    pub(super) seat: Seat,
+    pub(super) endpoint: Arc<Endpoint>,
+    /// Bytes the client takes unacknowledged.
+    pub(super) window: u64,
+    /// Offset of the next byte for the client.
+    pub(super) at: u64,
+    /// Offset below which the client has consumed everything.
+    pub(super) acked: u64,
+    /// How many of the client's bytes it was told have left the queue.
+    pub(super) told: u64,
+    /// How many bytes it was told were lost.
+    pub(super) told_lost: u64,
+    pub(super) board: watch::Receiver<Board>,
+    /// The board as the client knows it.
+    pub(super) seen: Seen,
+    /// When this session asked for the lease.
+    pub(super) asked: Option<Instant>,
+    /// When it last used the lease.
+    pub(super) used: Instant,
+}
+
+/// What of a board a client was told.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    board: Option<Board>,
+    writer: bool,
+}
+
+impl Live {
+    /// Whose session it is.
+    pub(in crate::session) fn user(&self) -> &str {
+        &self.seat.who().user
+    }
+
+    /// Its endpoint.
+    pub(in crate::session) fn endpoint(&self) -> &str {
+        &self.endpoint.name
+    }
+
+    /// What a client shows to resume.
+    pub(in crate::session) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// The seat.
+    pub(in crate::session) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// Bytes the client may still be sent.
+    pub(super) fn room(&self) -> usize {
+        let sent = self.at.saturating_sub(self.acked);
+        usize::try_from(self.window.saturating_sub(sent)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether this session holds the lease, and not merely writes where everyone may.
+    pub(super) fn holds(&self) -> bool {
+        self.seat.is_writer() && self.board.borrow().lease.holder().is_some()
+    }
+
+    /// Gives the lease back; ready when everything taken has left the transmitter.
+    pub(super) async fn leave(mut self) {
+        self.seat.release(Reason::Released);
+        poll_fn(|cx| self.seat.poll_drained(cx)).await;
+    }
+
+    pub(super) fn role(&self) -> Role {
+        if self.seat.is_writer() { Role::Writer } else { Role::Observer }
+    }
+
+    /// The members of `opened` and `resumed`.
+    pub(super) fn opened(&self, re: Option<u64>) -> Opened {
+        let board = self.board.borrow();
+        Opened {
+            re,
+            session: self.secret.clone(),
+            epoch: self.seat.epoch().to_owned(),
+            rx: self.at,
+            live: None,
+            tx: self.seat.progress().taken,
+            window: u32::try_from(crate::line::WINDOW).unwrap_or(u32::MAX),
+            role: self.role(),
+            config: board.settings,
+            signals: board.inputs,
+        }
+    }
+
+    /// What changed on the board since the client was told.
+    pub(super) fn news(&mut self) -> Vec<Tell> {
+        let board = self.board.borrow_and_update().clone();
+        let writer = self.seat.is_writer();
+        if writer && !self.seen.writer {
+            // Who was given the lease has not been idle with it.
+            self.used = Instant::now();
+        }
+        let mut news = Vec::new();
+        let old = self.seen.board.as_ref();
+        if old.is_some_and(|old| old.state != board.state) {
+            news.push(status(&board));
+        }
+        if old.is_none_or(|old| old.settings != board.settings)
+            && let Some(settings) = board.settings
+            && old.is_some()
+        {
+            news.push(Tell::Config { settings, by: board.settings_by.clone() });
+        }
+        if old.is_none_or(|old| old.inputs != board.inputs)
+            && let Some(inputs) = board.inputs
+        {
+            news.push(Tell::Signals(inputs));
+        }
+        let lease = old.is_none_or(|old| old.lease != board.lease);
+        if lease || writer != self.seen.writer || old.is_none_or(|old| old.seats != board.seats) {
+            news.push(Tell::Lease(self.lease_news(&board, lease)));
+        }
+        self.seen = Seen { board: Some(board), writer };
+        news
+    }
+
+    /// The client was just told everything in an `opened` or `resumed`, but for the lease.
+    pub(super) fn forget(&mut self) {
+        self.seen = Seen::default();
+    }
+
+    fn lease_news(&self, board: &Board, changed: bool) -> LeaseNews {
+        let you = self.role();
+        LeaseNews {
+            you,
+            reason: board.lease.reason().filter(|_| changed).map(|reason| reason.word().to_owned()),
+            holder: board.lease.holder().map(holder),
+            observers: board.observers(),
+            request: board
+                .lease
+                .request()
+                .filter(|_| you == Role::Writer)
+                .map(|asker| Asker { user: asker.user.clone() }),
+        }
+    }
+}
+
+fn holder(holder: &crate::line::Holder) -> Holder {
+    Holder { user: holder.user.clone(), since: rfc3339(holder.since), away: holder.away }
+}
+
+/// How a line is, as `status` of its own socket.
+fn status(board: &Board) -> Tell {
+    let error = board.state.settled().and_then(Result::err).map(|why| why.to_string());
+    Tell::Status(Status {
+        endpoint: None,
+        state: board.state.word().to_owned(),
+        at: Some(board.at),
+        error,
+        writer: None,
+        observers: None,
+    })
+}
+
+/// Who holds a line's lease, as a `hello` or the bus says it.
+pub(in crate::session) fn writer(board: &Board) -> Option<Holder> {
+    board.lease.holder().map(holder)
+}

@@ -1,0 +1,45 @@
+//! Decided once: why a line did not do as told -> `error` of `wsbridge.v1`.
+
+use crate::{
+    line::{NoLease, Undone, held},
+    target::PortError,
+    wire::control::{Code, Failure},
+};
+
+/// Something that becomes an `error`.
+pub(super) trait Refused {
+    /// The code and the sentence.
+    fn failure(&self) -> Failure;
+}
+
+impl Refused for PortError {
+    fn failure(&self) -> Failure {
+        let code = match self {
+            Self::Unsupported => Code::Unsupported,
+            Self::BadSettings(_) => Code::BadConfig,
+            Self::Failed(_) => Code::LineDown,
+        };
+        Failure::new(code, self.to_string())
+    }
+}
+
+impl Refused for Undone {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Port(error) => error.failure(),
+            Self::Timeout => Failure::new(Code::Timeout, "the transmitter was not empty in time"),
+            Self::Gone => Failure::new(Code::LineDown, "the device is not there"),
+        }
+    }
+}
+
+impl Refused for NoLease {
+    fn failure(&self) -> Failure {
+        let code = match self {
+            Self::Held(_) | Self::Asked(_) => Code::Busy,
+            Self::NotHolder => Code::NotWriter,
+            Self::NotAsked => Code::BadMessage,
+        };
+        Failure::new(code, held(self))
+    }
+}

@@ -1,0 +1,159 @@
+//! Sessions whose socket is lost, until their client comes back or the time is over.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Entry, control::Live};
+use crate::{config::Rights, wire::close::Ended};
+
+/// How long a break may outlive its client's socket.
+const BREAK: Duration = Duration::from_secs(1);
+
+/// How long the socket a session is taken from has to let go of it.
+const HANDOVER: Duration = Duration::from_secs(3);
+
+/// Every open `wsbridge.v1` session by its secret: on a socket, or parked.
+#[derive(Debug)]
+pub struct Parking {
+    slots: Mutex<HashMap<String, Slot>>,
+    /// Something was parked.
+    parked: Notify,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// On the socket of this entry.
+    Running(Arc<Entry>),
+    /// Waiting; the token ends its timer.
+    Parked(Box<Live>, CancellationToken),
+}
+
+impl Parking {
+    /// Nothing parked. Timers run on `tasks` and end with `stop`: a parked session does not hold up the daemon's end.
+    pub fn new(tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { slots: Mutex::default(), parked: Notify::new(), tasks, stop })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session runs on a socket.
+    pub(super) fn run(&self, live: &Live, entry: &Arc<Entry>) {
+        self.lock().insert(live.secret().to_owned(), Slot::Running(Arc::clone(entry)));
+    }
+
+    /// A session has ended.
+    pub(super) fn end(&self, secret: &str) {
+        self.lock().remove(secret);
+    }
+
+    /// A session's socket is lost: keeps it for `time`, its seat, queue and lease with it.
+    pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration) {
+        if time.is_zero() || self.stop.is_cancelled() {
+            self.end(live.secret());
+            return;
+        }
+        live.seat().set_away(true);
+        let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
+        let end_break = live.seat().end_break();
+        self.lock().insert(secret.clone(), Slot::Parked(Box::new(live), taken.clone()));
+        self.parked.notify_waiters();
+        let all = Arc::clone(self);
+        let timer = async move {
+            if time > BREAK {
+                sleep(BREAK).await;
+                end_break.await;
+            }
+            sleep(time.saturating_sub(BREAK)).await;
+        };
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = taken.cancelled() => return,
+                () = all.stop.cancelled() => {}
+                () = timer => {}
+            }
+            tracing::debug!("a session was not resumed in time");
+            all.drop_parked(&secret);
+        });
+    }
+
+    fn drop_parked(&self, secret: &str) {
+        let mut slots = self.lock();
+        let parked = match slots.get(secret) {
+            Some(Slot::Parked(..)) => slots.remove(secret),
+            Some(Slot::Running(_)) | None => None,
+        };
+        // The seat's leaving takes other locks.
+        drop(slots);
+        drop(parked);
+    }
+
+    /// Takes a session for `user` on `endpoint`: parked, or from the socket it still runs on, which is closed.
+    pub(super) async fn take(&self, secret: &str, user: &str, endpoint: &str) -> Option<Live> {
+        let wait = async {
+            loop {
+                // Registered before the look, so that nothing is parked unseen between the two.
+                let parked = self.parked.notified();
+                match self.try_take(secret, user, endpoint)? {
+                    Ok(live) => return Some(live),
+                    Err(entry) => entry.end(Ended::Superseded),
+                }
+                parked.await;
+            }
+        };
+        timeout(HANDOVER, wait).await.ok().flatten()
+    }
+
+    /// The session, or the entry of the socket it runs on; `None` when there is none for this user and endpoint.
+    fn try_take(&self, secret: &str, user: &str, endpoint: &str) -> Option<Result<Live, Arc<Entry>>> {
+        let mut slots = self.lock();
+        match slots.get(secret)? {
+            Slot::Running(entry) if entry.principal == user && entry.endpoint == endpoint => {
+                return Some(Err(Arc::clone(entry)));
+            }
+            Slot::Parked(live, _) if live.user() == user && live.endpoint() == endpoint => {}
+            Slot::Running(_) | Slot::Parked(..) => return None,
+        }
+        match slots.remove(secret)? {
+            Slot::Parked(live, taken) => {
+                taken.cancel();
+                live.seat().set_away(false);
+                Some(Ok(*live))
+            }
+            Slot::Running(entry) => Some(Err(entry)),
+        }
+    }
+
+    /// Drops every parked session whose user may not read its endpoint any more.
+    pub fn revoke(&self, rights: impl Fn(&str, &str) -> Rights) {
+        let mut slots = self.lock();
+        let gone: Vec<String> = slots
+            .iter()
+            .filter_map(|(secret, slot)| match slot {
+                Slot::Parked(live, _) if !rights(live.user(), live.endpoint()).allows(Rights::READ) => {
+                    Some(secret.clone())
+                }
+                Slot::Running(_) | Slot::Parked(..) => None,
+            })
+            .collect();
+        let gone: Vec<Slot> = gone.iter().filter_map(|secret| slots.remove(secret)).collect();
+        drop(slots);
+        for slot in gone {
+            if let Slot::Parked(_, taken) = slot {
+                taken.cancel();
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another box, what it tells.
+
+use super::telnet::{self, Known};
+use crate::settings::{DataBits, Flow, Inputs, Parity, Settings, StopBits};
+
+/// Codes of the server are those of the client and this.
+const SERVER: u8 = 100;
+
+/// What LINESTATE can tell that we want to hear: overrun, parity, framing, break.
+pub const LINE_MASK: u8 = OVERRUN | PARITY | FRAMING | BREAK;
+/// Bits of LINESTATE.
+pub const OVERRUN: u8 = 2;
+/// A frame with wrong parity.
+pub const PARITY: u8 = 4;
+/// A frame without a stop bit.
+pub const FRAMING: u8 = 8;
+/// A break condition.
+pub const BREAK: u8 = 16;
+/// All four modem lines and their changes.
+pub const MODEM_MASK: u8 = 0xff;
+
+/// A command, either way. Values that a server may send and we would not are kept as numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// 0: who one is; empty asks.
+    Signature(Vec<u8>),
+    /// 1: bits per second; 0 asks.
+    Baud(u32),
+    /// 2: data bits; 0 asks.
+    DataSize(u8),
+    /// 3: see [`parity_code`]; 0 asks.
+    Parity(u8),
+    /// 4: see [`stop_code`]; 0 asks.
+    StopSize(u8),
+    /// 5: flow control, break, DTR, RTS.
+    Control(Control),
+    /// 6: errors and transmitter, as in a UART's LSR.
+    LineState(u8),
+    /// 7: modem lines, as in a UART's MSR.
+    ModemState(u8),
+    /// 8: send no more data.
+    Suspend,
+    /// 9: send on.
+    Resume,
+    /// 10: which bits of LINESTATE to tell.
+    LineMask(u8),
+    /// 11: which bits of MODEMSTATE to tell.
+    ModemMask(u8),
+    /// 12: discard.
+    Purge(Purge),
+}
+
+/// Values of SET-CONTROL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// 0
+    AskFlow,
+    /// 1, 2, 3: both ways, or outbound where inbound is set apart.
+    Flow(Flow),
+    /// 4
+    AskBreak,
+    /// 5, 6
+    Break(bool),
+    /// 7
+    AskDtr,
+    /// 8, 9
+    Dtr(bool),
+    /// 10
+    AskRts,
+    /// 11, 12
+    Rts(bool),
+    /// 13
+    AskInbound,
+    /// 14, 15, 16
+    Inbound(Flow),
+    /// 17: outbound by DCD.
+    FlowDcd,
+    /// 18: inbound by DTR.
+    InboundDtr,
+    /// 19: outbound by DSR.
+    FlowDsr,
+}
+
+/// Every value of SET-CONTROL by its number.
+const CONTROLS: [Control; 20] = [
+    Control::AskFlow,
+    Control::Flow(Flow::None),
+    Control::Flow(Flow::Software),
+    Control::Flow(Flow::Hardware),
+    Control::AskBreak,
+    Control::Break(true),
+    Control::Break(false),
+    Control::AskDtr,
+    Control::Dtr(true),
+    Control::Dtr(false),
+    Control::AskRts,
+    Control::Rts(true),
+    Control::Rts(false),
+    Control::AskInbound,
+    Control::Inbound(Flow::None),
+    Control::Inbound(Flow::Software),
+    Control::Inbound(Flow::Hardware),
+    Control::FlowDcd,
+    Control::InboundDtr,
+    Control::FlowDsr,
+];
+
+impl Control {
+    fn code(self) -> u8 {
+        let index = CONTROLS.iter().position(|known| *known == self);
+        index.and_then(|index| u8::try_from(index).ok()).unwrap_or_default()
+    }
+
+    fn of(code: u8) -> Option<Self> {
+        CONTROLS.get(usize::from(code)).copied()
+    }
+}
+
+/// Values of PURGE-DATA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// 1: what was received.
+    Input,
+    /// 2: what was not sent yet.
+    Output,
+    /// 3
+    Both,
+}
+
+impl Command {
+    /// Appends it as a client sends it.
+    pub fn encode(&self, wire: &mut Vec<u8>) {
+        let byte = |code: u8, value: u8| vec![code, value];
+        let content = match self {
+            Self::Signature(text) => [&[0], text.as_slice()].concat(),
+            Self::Baud(baud) => [&[1], baud.to_be_bytes().as_slice()].concat(),
+            Self::DataSize(bits) => byte(2, *bits),
+            Self::Parity(code) => byte(3, *code),
+            Self::StopSize(code) => byte(4, *code),
+            Self::Control(control) => byte(5, control.code()),
+            Self::LineState(bits) => byte(6, *bits),
+            Self::ModemState(bits) => byte(7, *bits),
+            Self::Suspend => vec![8],
+            Self::Resume => vec![9],
+            Self::LineMask(mask) => byte(10, *mask),
+            Self::ModemMask(mask) => byte(11, *mask),
+            Self::Purge(Purge::Input) => byte(12, 1),
+            Self::Purge(Purge::Output) => byte(12, 2),
+            Self::Purge(Purge::Both) => byte(12, 3),
+        };
+        telnet::sub(Known::ComPort.code(), &content, wire);
+    }
+
+    /// Reads what a peer sent: the server's numbers, or the client's, which some servers answer with. A speed may have
+    /// 1 to 4 bytes, other values may have bytes behind them; what has no value or an unknown one is `None`.
+    pub fn decode(content: &[u8]) -> Option<Self> {
+        let (code, value) = content.split_first()?;
+        let first = value.first().copied();
+        Some(match code.checked_sub(SERVER).unwrap_or(*code) {
+            0 => Self::Signature(value.to_vec()),
+            1 if (1..=4).contains(&value.len()) => {
+                Self::Baud(value.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
+            }
+            2 => Self::DataSize(first?),
+            3 => Self::Parity(first?),
+            4 => Self::StopSize(first?),
+            5 => Self::Control(Control::of(first?)?),
+            6 => Self::LineState(first?),
+            7 => Self::ModemState(first?),
+            8 => Self::Suspend,
+            9 => Self::Resume,
+            10 => Self::LineMask(first?),
+            11 => Self::ModemMask(first?),
+            12 => Self::Purge(match first? {
+                1 => Purge::Input,
+                2 => Purge::Output,
+                3 => Purge::Both,
+                _ => return None,
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// Appends everything that sets a port.
+pub fn encode_settings(settings: Settings, wire: &mut Vec<u8>) {
+    for command in [
+        Command::Baud(settings.baud),
+        Command::DataSize(settings.data.into()),
+        Command::Parity(parity_code(settings.parity)),
+        Command::StopSize(stop_code(settings.stop)),
+        Command::Control(Control::Flow(settings.flow)),
+    ] {
+        command.encode(wire);
+    }
+}
+
+/// Parity as SET-PARITY numbers it.
+pub fn parity_code(parity: Parity) -> u8 {
+    match parity {
+        Parity::None => 1,
+        Parity::Odd => 2,
+        Parity::Even => 3,
+        Parity::Mark => 4,
+        Parity::Space => 5,
+    }
+}
+
+/// The parity of a number.
+pub fn parity(code: u8) -> Option<Parity> {
+    [Parity::None, Parity::Odd, Parity::Even, Parity::Mark, Parity::Space]
+        .into_iter()
+        .find(|parity| parity_code(*parity) == code)
+}
+
+/// Stop bits as SET-STOPSIZE numbers them.
+pub fn stop_code(stop: StopBits) -> u8 {
+    match stop {
+        StopBits::One => 1,
+        StopBits::Two => 2,
+        StopBits::OneAndHalf => 3,
+    }
+}
+
+/// The stop bits of a number.
+pub fn stop(code: u8) -> Option<StopBits> {
+    [StopBits::One, StopBits::Two, StopBits::OneAndHalf].into_iter().find(|stop| stop_code(*stop) == code)
+}
+
+/// The data bits of a number.
+pub fn data(bits: u8) -> Option<DataBits> {
+    DataBits::try_from(bits).ok()
+}
+
+/// The modem lines of a MODEMSTATE.
+pub fn inputs(bits: u8) -> Inputs {
+    let up = |bit: u8| bits & bit != 0;
+    Inputs { cts: up(0x10), dsr: up(0x20), ri: up(0x40), dcd: up(0x80) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all() -> Vec<Command> {
+        let purges = [Purge::Input, Purge::Output, Purge::Both].map(Command::Purge);
+        let mut all = vec![
+            Command::Signature(Vec::new()),
+            Command::Signature(b"a\xffb".to_vec()),
+            Command::Baud(0xff_ff00),
+            Command::Baud(u32::MAX),
+            Command::DataSize(8),
+            Command::Parity(5),
+            Command::StopSize(3),
+            Command::LineState(0xff),
+            Command::ModemState(0xff),
+            Command::Suspend,
+            Command::Resume,
+            Command::LineMask(0xff),
+            Command::ModemMask(0xff),
+        ];
+        all.extend(purges);
+        all.extend(CONTROLS.map(Command::Control));
+        all
+    }
+
+    /// The contents of the sub-negotiations of a stream.
+    fn contents(mut wire: Vec<u8>) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        let kept = telnet::Decoder::default().decode(&mut wire, |_, event| match event {
+            telnet::Event::Sub(44, content) => found.push(content.to_vec()),
+            telnet::Event::Said(..) | telnet::Event::Sub(..) => panic!("{event:?}"),
+        });
+        assert_eq!(kept, 0);
+        found
+    }
+
+    #[test]
+    fn every_command_comes_back_from_the_clients_number_and_the_servers() {
+        for command in all() {
+            let mut wire = Vec::new();
+            command.encode(&mut wire);
+            let [content] = contents(wire).try_into().unwrap();
+            assert_eq!(Command::decode(&content), Some(command.clone()));
+            let server: Vec<u8> = [&[content[0] + SERVER], &content[1..]].concat();
+            assert_eq!(Command::decode(&server), Some(command));
+        }
+    }
+
+    #[test]
+    fn a_port_is_set_by_five_commands_of_the_rfc() {
+        let mut wire = Vec::new();
+        let settings = Settings {
+            baud: 115_200,
+            data: DataBits::Seven,
+            parity: Parity::Even,
+            stop: StopBits::Two,
+            flow: Flow::Hardware,
+        };
+        encode_settings(settings, &mut wire);
+        let expected: [&[u8]; 5] = [&[1, 0, 1, 0xc2, 0], &[2, 7], &[3, 3], &[4, 2], &[5, 3]];
+        assert_eq!(contents(wire), expected);
+    }
+
+    #[test]
+    fn values_of_other_sizes_are_taken_as_far_as_they_mean_something() {
+        assert_eq!(Command::decode(&[101, 0x25, 0x80]), Some(Command::Baud(9600)));
+        assert_eq!(Command::decode(&[102, 7, 0, 0]), Some(Command::DataSize(7)));
+        for nothing in
+            [&[101][..], &[101, 0, 0, 0, 0, 1], &[102], &[105, 20], &[112, 9], &[113, 1], &[77], &[]]
+        {
+            assert_eq!(Command::decode(nothing), None, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn modem_lines_have_the_places_of_a_uart() {
+        let none = Inputs::default();
+        assert_eq!(inputs(0x0f), none);
+        assert_eq!(inputs(0x10), Inputs { cts: true, ..none });
+        assert_eq!(inputs(0x20), Inputs { dsr: true, ..none });
+        assert_eq!(inputs(0x40), Inputs { ri: true, ..none });
+        assert_eq!(inputs(0x80), Inputs { dcd: true, ..none });
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_peer_sends_is_too_strange(content: Vec<u8>) {
+            let _ = Command::decode(&content);
+        }
+    }
+}

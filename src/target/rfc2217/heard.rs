@@ -1,0 +1,80 @@
+//! What a peer said: its answers, its modem lines, its errors.
+
+use super::{
+    comport::{self, Command, Control, Purge},
+    telnet::Options,
+};
+use crate::settings::{ErrorCounts, Flow, Inputs, LineEvent};
+
+/// Answers a peer gave to one kind of command: the last value, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told<T> {
+    pub(super) value: T,
+    pub(super) times: u32,
+}
+
+impl<T> Told<T> {
+    fn tell(&mut self, value: T) {
+        *self = Self { value, times: self.times.wrapping_add(1) };
+    }
+}
+
+/// What the peer said so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard {
+    pub(super) options: Options,
+    pub(super) baud: Told<u32>,
+    pub(super) data: Told<u8>,
+    pub(super) parity: Told<u8>,
+    pub(super) stop: Told<u8>,
+    pub(super) flow: Told<Option<Flow>>,
+    pub(super) purge: Told<()>,
+    pub(super) inputs: Inputs,
+    pub(super) errors: ErrorCounts,
+    /// Why the connection is no more.
+    pub(super) gone: Option<String>,
+}
+
+/// Notes an answer or a notice.
+pub(super) fn hear(heard: &mut Heard, command: &Command) {
+    match command {
+        Command::Baud(baud) => heard.baud.tell(*baud),
+        Command::DataSize(bits) => heard.data.tell(*bits),
+        Command::Parity(code) => heard.parity.tell(*code),
+        Command::StopSize(code) => heard.stop.tell(*code),
+        Command::Control(Control::Flow(flow)) => heard.flow.tell(Some(*flow)),
+        Command::Control(Control::FlowDcd | Control::FlowDsr) => heard.flow.tell(None),
+        Command::ModemState(bits) => heard.inputs = comport::inputs(*bits),
+        Command::Purge(Purge::Input | Purge::Output | Purge::Both) => heard.purge.tell(()),
+        // Answers that say again what we said, and what only a client sends.
+        Command::Control(_)
+        | Command::Signature(_)
+        | Command::LineState(_)
+        | Command::LineMask(_)
+        | Command::ModemMask(_)
+        | Command::Suspend
+        | Command::Resume => {}
+    }
+}
+
+/// What a LINESTATE says has happened.
+pub(super) fn line_events(bits: u8) -> Vec<LineEvent> {
+    let known = [
+        (comport::OVERRUN, LineEvent::Overrun),
+        (comport::PARITY, LineEvent::Parity),
+        (comport::FRAMING, LineEvent::Framing),
+        (comport::BREAK, LineEvent::Break),
+    ];
+    known.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, event)| *event).collect()
+}
+
+/// Counts what happened.
+pub(super) fn count(errors: &mut ErrorCounts, event: LineEvent) {
+    let counter = match event {
+        LineEvent::Break => &mut errors.brk,
+        LineEvent::Parity => &mut errors.parity,
+        LineEvent::Framing => &mut errors.framing,
+        LineEvent::Overrun => &mut errors.overrun,
+    };
+    *counter = counter.wrapping_add(1);
+}

@@ -1,0 +1,243 @@
+//! A serial port on another box (RFC 2217): ser2net, Moxa, Digi, esptool's server. Connects, negotiates, sets.
+
+pub mod comport;
+mod heard;
+mod link;
+mod port;
+pub mod telnet;
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{io::ReadBuf, time::timeout};
+
+pub use self::port::Port;
+use self::{
+    comport::Command,
+    heard::Heard,
+    link::{Link, Reader},
+    telnet::Side,
+};
+use super::{Device, OpenError, Port as AnyPort, PortError, Source, tcp};
+use crate::{
+    config::{PortControl, Rfc2217Target},
+    settings::LineEvent,
+};
+
+/// How long the lesser options may still come once the port can be controlled.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a peer has to confirm settings, if `connect_timeout` is not shorter.
+const CONFIRM: Duration = Duration::from_secs(3);
+
+/// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened.
+const EARLY_MAX: usize = 64 * 1024;
+
+/// Marks kept with them.
+const EARLY_MARKS_MAX: usize = 1024;
+
+/// Connects, negotiates within `connect_timeout` again, sets the port and takes what the peer confirms.
+///
+/// # Errors
+/// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused where it is required; a frame the
+/// peer does not take.
+pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
+    let place = target.tcp.address.to_string();
+    let (mut reader, writer, link) = link::split(tcp::connect(&target.tcp).await?);
+    let mut early = Early::default();
+    let mut notes = Vec::new();
+    let agreed = agree(&link, target.tcp.connect_timeout);
+    let control = match beside(&mut reader, &mut early, &place, agreed).await? {
+        Ok(()) => true,
+        Err(error) if target.control == PortControl::Required => return Err(explain(&place, &error)),
+        Err(error) => {
+            notes.push(format!("no control of the port: {error}"));
+            false
+        }
+    };
+    notes.extend(shortcomings(&link.heard()));
+    let port =
+        Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(target.tcp.connect_timeout));
+    if control {
+        let set = beside(&mut reader, &mut early, &place, set_up(&port, target)).await?;
+        notes.extend(set.map_err(|error| failed(&place, error))?);
+    }
+    let reader = Box::new(Opened { early, reader });
+    let port = AnyPort::Rfc2217(Arc::new(port));
+    Ok(Device { reader, writer: Box::new(writer), port, usb: None, notes })
+}
+
+/// Why the port cannot be controlled.
+enum NoControl {
+    Refused,
+    /// These options were not answered.
+    Silent(Vec<&'static str>, Duration),
+}
+
+impl std::fmt::Display for NoControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused => f.write_str("the peer refuses COM-PORT-OPTION"),
+            Self::Silent(options, within) => {
+                write!(f, "no answer to {} within {} s", options.join(", "), within.as_secs_f32())
+            }
+        }
+    }
+}
+
+fn explain(place: &str, error: &NoControl) -> OpenError {
+    let advice = "is it an RFC 2217 server? For telnet without control of the port: `control: optional`";
+    let text = format!("{place}: {error}; {advice}");
+    match error {
+        NoControl::Refused => OpenError::Unfit(text),
+        NoControl::Silent(..) => OpenError::Timeout(text),
+    }
+}
+
+/// Waits until the port can be controlled and the rest is answered, or until it cannot be.
+async fn agree(link: &Link, within: Duration) -> Result<(), NoControl> {
+    let mut heard = link.subscribe();
+    let decided = |heard: &Heard| heard.options.control() || heard.options.com_port.us == Side::Refused;
+    let late = timeout(within, heard.wait_for(decided)).await.is_err();
+    if link.heard().options.control() {
+        let rest = |heard: &Heard| unanswered(heard).is_empty();
+        let _ = timeout(GRACE.min(within), heard.wait_for(rest)).await;
+        return Ok(());
+    }
+    if late { Err(NoControl::Silent(unanswered(&link.heard()), within)) } else { Err(NoControl::Refused) }
+}
+
+/// Names of what we asked for and heard nothing of, each once.
+fn unanswered(heard: &Heard) -> Vec<&'static str> {
+    named(heard, Side::Asked)
+}
+
+fn named(heard: &Heard, state: Side) -> Vec<&'static str> {
+    let asked = heard.options.asked();
+    let mut names: Vec<_> =
+        asked.iter().filter(|(_, side)| *side == state).map(|(option, _)| option.name()).collect();
+    names.dedup();
+    names
+}
+
+/// What a peer without BINARY or SGA may do to the bytes. Nothing is said of one that answers to no option.
+fn shortcomings(heard: &Heard) -> Vec<String> {
+    let binary = [heard.options.binary.us, heard.options.binary.them];
+    let answered = heard.options.asked().iter().any(|(_, side)| *side != Side::Asked);
+    let without = answered && binary.iter().any(|side| *side != Side::On);
+    let how = if binary.contains(&Side::Refused) { "refuses" } else { "did not answer" };
+    let note = format!("the peer {how} BINARY: it may change line ends and bytes over 127");
+    without.then_some(note).into_iter().collect()
+}
+
+/// Masks first, so that the modem lines are told before the settings are confirmed; then the settings, then the lines.
+async fn set_up(port: &Port, target: &Rfc2217Target) -> Result<Vec<String>, PortError> {
+    let mut wire = Vec::new();
+    Command::LineMask(comport::LINE_MASK).encode(&mut wire);
+    Command::ModemMask(comport::MODEM_MASK).encode(&mut wire);
+    port.send(&wire).await?;
+    let outcome = port.apply(target.settings).await?;
+    if let Some(frame) = outcome.frame {
+        return Err(PortError::BadSettings(frame));
+    }
+    if !target.on_open.is_empty() {
+        port.set(target.on_open).await?;
+    }
+    let silent = (!outcome.unconfirmed.is_empty())
+        .then(|| format!("the peer did not confirm {}", outcome.unconfirmed.join(", ")));
+    Ok(outcome.rate.into_iter().chain(silent).collect())
+}
+
+fn failed(place: &str, error: PortError) -> OpenError {
+    match error {
+        PortError::BadSettings(why) => OpenError::Unfit(format!("{place}: {why}")),
+        PortError::Unsupported => OpenError::Unfit(format!("{place}: the port does not take settings")),
+        PortError::Failed(why) => OpenError::Refused(format!("{place}: {why}")),
+    }
+}
+
+/// Runs `work` while somebody reads, which it needs.
+async fn beside<T>(
+    reader: &mut Reader,
+    early: &mut Early,
+    place: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, OpenError> {
+    tokio::select! {
+        biased;
+        why = early.fill(reader) => Err(OpenError::Refused(format!("{place}: {why} while it was being opened"))),
+        done = work => Ok(done),
+    }
+}
+
+/// What came before the device was handed over.
+#[derive(Debug, Default)]
+struct Early {
+    bytes: Vec<u8>,
+    marks: Vec<(usize, LineEvent)>,
+}
+
+impl Early {
+    /// Reads until the connection ends; says why. Nothing is lost when it is dropped.
+    async fn fill(&mut self, reader: &mut Reader) -> String {
+        let mut buf = vec![0; 4096];
+        let mut marks = Vec::new();
+        loop {
+            let mut read = ReadBuf::new(&mut buf);
+            let result = poll_fn(|cx| reader.poll_read(cx, &mut read, &mut marks)).await;
+            if let Err(error) = result {
+                return error.to_string();
+            }
+            if read.filled().is_empty() && marks.is_empty() {
+                return "the peer closed the connection".into();
+            }
+            let before = self.bytes.len();
+            self.bytes.extend(read.filled().iter().take(EARLY_MAX.saturating_sub(before)));
+            let (end, room) = (self.bytes.len(), EARLY_MARKS_MAX.saturating_sub(self.marks.len()));
+            self.marks.extend(marks.drain(..).take(room).map(|(at, event)| (end.min(before + at), event)));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.marks.is_empty()
+    }
+
+    /// Hands over as much as there is room for.
+    fn give(&mut self, buf: &mut ReadBuf<'_>, marks: &mut Vec<(usize, LineEvent)>) {
+        let count = self.bytes.len().min(buf.remaining());
+        buf.put_slice(self.bytes.get(..count).unwrap_or_default());
+        self.bytes.drain(..count);
+        let later = self.marks.split_off(self.marks.partition_point(|(at, _)| *at <= count));
+        marks.append(&mut self.marks);
+        self.marks = later.into_iter().map(|(at, event)| (at - count, event)).collect();
+    }
+}
+
+/// A reader, and what came before.
+struct Opened {
+    early: Early,
+    reader: Reader,
+}
+
+impl Source for Opened {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        marks: &mut Vec<(usize, LineEvent)>,
+    ) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return self.reader.poll_read(cx, buf, marks);
+        }
+        self.early.give(buf, marks);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
