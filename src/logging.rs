@@ -16,15 +16,17 @@ use tracing::{
 };
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer,
+    filter::Targets,
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-/// Starts logging; `filter`, in the syntax of [`EnvFilter`], says what is shown. An error says what is wrong with it.
+/// Starts logging; `filter` says what is shown: `level`, or `target=level` and more of them with commas ([`Targets`]).
+/// An error says what is wrong with it.
 pub fn start(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log filter `{filter}`: {error}"))?;
+    let filter: Targets = filter.parse().map_err(|error| format!("log filter `{filter}`: {error}"))?;
     // Only a test that starts twice fails in `try_init`, and then logging runs already.
     let _ = match journald() {
         Some(journal) => {

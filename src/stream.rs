@@ -1,5 +1,7 @@
 //! One byte stream, whatever carries it: TCP, unix socket, either under TLS.
 
+mod ahead;
+
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -12,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
+pub use self::ahead::Ahead;
+
 /// A connection to a client or to a target.
 #[derive(Debug)]
 pub enum Stream {
@@ -20,9 +24,9 @@ pub enum Stream {
     /// Unix stream socket.
     Unix(UnixStream),
     /// TLS over TCP; boxed, since its state is some kilobytes.
-    TlsTcp(Box<TlsStream<TcpStream>>),
+    TlsTcp(Box<TlsStream<Ahead<TcpStream>>>),
     /// TLS over a unix socket.
-    TlsUnix(Box<TlsStream<UnixStream>>),
+    TlsUnix(Box<TlsStream<Ahead<UnixStream>>>),
 }
 
 macro_rules! each {

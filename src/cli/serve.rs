@@ -1,6 +1,6 @@
 //! `wsbridge serve`: the gateway, from its configuration file to its exit code.
 
-use std::{io, path::PathBuf, thread, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -60,10 +60,10 @@ pub(super) fn gateway(
     outcome
 }
 
-/// Two workers move bytes as fast as a small gateway's network allows and leave the other cores alone.
+/// One worker moves the bytes: with more, each event wakes a second thread to watch for the next (docs/performance.md).
+/// This thread takes signals and reloads, and password hashes have threads of their own.
 fn runtime() -> io::Result<Runtime> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    Builder::new_multi_thread().worker_threads(cores.min(2)).thread_name("wsbridge").enable_all().build()
+    Builder::new_multi_thread().worker_threads(1).thread_name("wsbridge").enable_all().build()
 }
 
 /// Every session takes one or two descriptors: as many as we may have (`RLIMIT_NOFILE`, soft to hard).

@@ -8,7 +8,6 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::Body,
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
@@ -21,7 +20,7 @@ use tower_service::Service as _;
 use super::{
     Bridge, ask,
     gate::{Gate, Remains},
-    refusal, routes,
+    refusal,
 };
 use crate::{
     auth::{Ask, Peer, Principal, Purpose, Slot, Visit, parse_origin},
@@ -56,10 +55,9 @@ pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, 
     let remains = Arc::new(Remains::default());
     let patience = bridge.config().limits.handshake;
     let gate = Gate::new(stream, until, patience, Arc::clone(&remains));
-    let router = routes(Arc::clone(&bridge));
     let service = service_fn(|request: Request<Incoming>| {
-        let (bridge, connection, router) = (Arc::clone(&bridge), Arc::clone(&connection), router.clone());
-        async move { Ok::<_, Infallible>(answer(&bridge, connection, router, request).await) }
+        let (bridge, connection) = (Arc::clone(&bridge), Arc::clone(&connection));
+        async move { Ok::<_, Infallible>(answer(&bridge, connection, request).await) }
     });
     let http = http1::Builder::new()
         .half_close(false)
@@ -88,7 +86,6 @@ pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, 
 async fn answer(
     bridge: &Arc<Bridge>,
     connection: Arc<Connection>,
-    mut router: Router,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let asked = request.headers().clone();
@@ -99,7 +96,8 @@ async fn answer(
         refuse(refusal)
     } else {
         request.extensions_mut().insert(Arc::clone(&connection));
-        router.call(request).await.unwrap_or_else(|never| match never {})
+        request.extensions_mut().insert(Arc::clone(bridge));
+        bridge.router.clone().call(request).await.unwrap_or_else(|never| match never {})
     };
     // The gateway is full, and this was no administrator: that goes before whatever else there is to say.
     let full = connection.slot().is_reserve().then_some(Refusal::TooMany(10));

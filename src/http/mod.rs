@@ -7,11 +7,12 @@ mod pages;
 mod refusal;
 mod run;
 mod upgrade;
+mod warden;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     routing::{get, post},
 };
 use tokio::sync::watch;
@@ -48,6 +49,7 @@ pub struct Bridge {
     /// The end of the edge: no new request is heard, running sessions are told to close by whoever cancels it.
     pub stop: CancellationToken,
     refusals: Refusals,
+    router: Router,
 }
 
 impl Bridge {
@@ -61,7 +63,15 @@ impl Bridge {
     ) -> Arc<Self> {
         let (auth, refusals) = (Auth::default(), Refusals::default());
         let parking = Parking::new(tasks.clone(), stop.clone());
-        Arc::new(Self { config, auth, lines, sessions, parking, metrics, tasks, stop, refusals })
+        let router = routes();
+        let bridge =
+            Arc::new(Self { config, auth, lines, sessions, parking, metrics, tasks, stop, refusals, router });
+        bridge.tasks.spawn(warden::watch(
+            Arc::downgrade(&bridge),
+            bridge.config.clone(),
+            bridge.stop.clone(),
+        ));
+        bridge
     }
 
     /// The configuration as it is now.
@@ -70,7 +80,10 @@ impl Bridge {
     }
 }
 
-fn routes(bridge: Arc<Bridge>) -> Router {
+/// What a page or a handshake is told of the gateway, with each request: the routes are made once and hold none.
+type Bridged = Extension<Arc<Bridge>>;
+
+fn routes() -> Router {
     Router::new()
         .route("/ws/", get(upgrade::bus))
         .route("/ws/{endpoint}", get(upgrade::by_path))
@@ -82,7 +95,6 @@ fn routes(bridge: Arc<Bridge>) -> Router {
         .route("/", get(pages::home))
         .fallback(pages::nothing)
         .method_not_allowed_fallback(pages::wrong_method)
-        .with_state(bridge)
 }
 
 #[cfg(test)]

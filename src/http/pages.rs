@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, ask,
+    Bridge, Bridged, ask,
     connection::{Connection, authorise, refuse},
     gate::BODY_MAX,
 };
@@ -29,7 +29,6 @@ const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <code>/api/endpoints</code> lists those you may see.\n\
 <p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
 
-type Bridged = State<Arc<Bridge>>;
 type Connected = Extension<Arc<Connection>>;
 
 /// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices.
@@ -54,7 +53,7 @@ pub(super) async fn wrong_method() -> Response<Body> {
 
 /// `GET /metrics`: OpenMetrics, for programs on this machine and for those with `/metrics: [read]`.
 pub(super) async fn metrics(
-    State(bridge): Bridged,
+    Extension(bridge): Bridged,
     Extension(connection): Connected,
     request: Request,
 ) -> Response<Body> {
@@ -98,7 +97,7 @@ fn target_state(state: &line::State) -> TargetState {
 
 /// `GET /api/endpoints`: those the caller has a right on.
 pub(super) async fn endpoints(
-    State(bridge): Bridged,
+    Extension(bridge): Bridged,
     Extension(connection): Connected,
     request: Request,
 ) -> Response<Body> {
@@ -149,7 +148,7 @@ struct Wish {
 
 /// `POST /api/ticket`: a one-time ticket for one endpoint and one page.
 pub(super) async fn ticket(
-    State(bridge): Bridged,
+    Extension(bridge): Bridged,
     Extension(connection): Connected,
     request: Request,
 ) -> Response<Body> {
@@ -199,7 +198,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and no word on CORS.
 pub(super) async fn preflight(
-    State(bridge): Bridged,
+    Extension(bridge): Bridged,
     Extension(connection): Connected,
     request: Request,
 ) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! A session's life behind its handshake: the raw stream taken back, the pump, its log lines and counts.
 
 use std::{
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -10,16 +11,21 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, timeout},
 };
 
-use super::{Bridge, connection::Connection, gate::Gate, upgrade::NEEDED};
+use super::{
+    Bridge,
+    connection::Connection,
+    gate::Gate,
+    upgrade::NEEDED,
+    warden::{revoked, tally},
+};
 use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
     line::{Board, Seat, Who},
-    metrics::EndpointMetrics,
-    session::{Bus, Entry, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
+    session::{Bus, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
     wire::{
         close::Ended,
@@ -27,8 +33,6 @@ use crate::{
     },
 };
 
-/// How often a session's right to go on is looked at, beside each reload, and its bytes are added to the metrics.
-const LOOK: Duration = Duration::from_secs(10);
 /// How long the client of a session that never began has for its Close.
 const CLOSING: Duration = Duration::from_secs(2);
 /// Bytes of such a client that are read and thrown away.
@@ -82,16 +86,14 @@ impl Run {
                 Report { ended, lost_up: 0, lost_down: 0 }
             }
             Ok(reached) => {
-                let mut tally = Tally::default();
-                let work = self.pump(Socket::new(stream, early, self.payload), reached, &mut session);
-                let report = tokio::select! {
-                    report = work => report,
-                    never = self.watch(&entry, &counted, &mut tally) => match never {},
-                };
-                tally.add(&entry, &counted);
-                report
+                // What changed since the handshake was checked is not in the watch's next look.
+                if let Some(ended) = revoked(&self.bridge, &entry) {
+                    entry.end(ended);
+                }
+                self.pump(Socket::new(stream, early, self.payload), reached, &mut session).await
             }
         };
+        tally(&entry, &counted);
         drop(open);
         let lost_up = if own { report.lost_up } else { 0 };
         counted.undelivered.add((lost_up + report.lost_down) as u64);
@@ -116,11 +118,17 @@ impl Run {
         self.endpoint.as_ref().map_or("", |endpoint| &endpoint.name)
     }
 
-    async fn pump(&self, socket: Socket<Stream>, reached: Reached, session: &mut Session) -> Report {
+    /// The session's work, in a box of its own size: an idle session is a small one, whatever a large one needs.
+    fn pump<'a>(
+        &'a self,
+        socket: Socket<Stream>,
+        reached: Reached,
+        session: &'a mut Session,
+    ) -> Pin<Box<dyn Future<Output = Report> + Send + 'a>> {
         let config = self.bridge.config();
         let Some(endpoint) = &self.endpoint else {
             let shown = Shown { bridge: Arc::clone(&self.bridge), principal: self.principal.clone() };
-            return bus(socket, &shown, config.dead_after, session).await;
+            return Box::pin(async move { bus(socket, &shown, config.dead_after, session).await });
         };
         let limits = endpoint.limits;
         let terms = Terms {
@@ -131,8 +139,8 @@ impl Run {
             packing: endpoint.packing,
         };
         match reached {
-            Reached::Own(stream) => plain(socket, stream, terms, session).await,
-            Reached::Seat(seat) => plain(socket, seat, terms, session).await,
+            Reached::Own(stream) => Box::pin(plain(socket, stream, terms, session)),
+            Reached::Seat(seat) => Box::pin(plain(socket, seat, terms, session)),
             Reached::Line | Reached::Bus => {
                 let who = Who {
                     user: self.principal.name.clone(),
@@ -146,48 +154,8 @@ impl Run {
                     dead_after: config.dead_after,
                     resume: config.resume,
                 };
-                control(socket, setup, session).await
+                Box::pin(control(socket, setup, session))
             }
-        }
-    }
-
-    /// Orders the session to end when its principal, its right or its endpoint is gone. Never returns.
-    async fn watch(&self, entry: &Arc<Entry>, counted: &EndpointMetrics, tally: &mut Tally) -> Never {
-        let mut config = self.bridge.config.clone();
-        let mut tick = interval(LOOK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                changed = config.changed() => if changed.is_err() {
-                    std::future::pending::<()>().await;
-                },
-                _ = tick.tick() => tally.add(entry, counted),
-            }
-            if let Some(ended) = self.revoked() {
-                self.bridge
-                    .sessions
-                    .end(|other| std::ptr::eq(other, &raw const **entry).then(|| ended.clone()));
-            }
-        }
-    }
-
-    fn revoked(&self) -> Option<Ended> {
-        // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among them.
-        if self.bridge.stop.is_cancelled() {
-            return Some(Ended::Stopping);
-        }
-        let config = self.bridge.config();
-        let name = self.name();
-        let Some(now) = find(&config.access, self.principal.kind, &self.principal.name, unix_now()) else {
-            return Some(Ended::NotAuthenticated);
-        };
-        self.endpoint.as_ref()?;
-        let rights: Rights = now.rights.on(name);
-        match config.endpoints.contains_key(name) {
-            false => Some(Ended::Removed),
-            // Whoever began with a right that is gone begins anew with what is left.
-            true if !rights.allows(self.principal.rights.on(name).with(NEEDED)) => Some(Ended::Withdrawn),
-            true => None,
         }
     }
 }
@@ -221,25 +189,6 @@ impl Bus for Shown {
 pub(super) async fn turn_away(upgraded: OnUpgrade, ended: &Ended) {
     if let Some((stream, _)) = upgraded.await.ok().and_then(take_back) {
         close(stream, ended).await;
-    }
-}
-
-/// No value: a future of this type never ends.
-enum Never {}
-
-/// What of a session's bytes the metrics know already.
-#[derive(Debug, Default)]
-struct Tally {
-    to_client: u64,
-    to_target: u64,
-}
-
-impl Tally {
-    fn add(&mut self, entry: &Entry, counted: &EndpointMetrics) {
-        let (to_client, to_target) = (entry.to_client.load(Relaxed), entry.to_target.load(Relaxed));
-        counted.to_client.add(to_client.saturating_sub(self.to_client));
-        counted.to_target.add(to_target.saturating_sub(self.to_target));
-        *self = Self { to_client, to_target };
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, Query, Request, State},
+    extract::{Path, Query, Request},
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
-    Bridge, ask,
+    Bridge, Bridged, ask,
     connection::{Connection, authorise, refuse},
     pages::find_endpoint,
     run::{Reached, Run, turn_away},
@@ -81,7 +81,7 @@ impl Said {
 
 /// `GET /ws/NAME`
 pub(super) async fn by_path(
-    State(bridge): State<Arc<Bridge>>,
+    Extension(bridge): Bridged,
     Extension(connection): Extension<Arc<Connection>>,
     Path(name): Path<String>,
     request: Request,
@@ -91,7 +91,7 @@ pub(super) async fn by_path(
 
 /// `GET /websockify?token=NAME`
 pub(super) async fn by_token(
-    State(bridge): State<Arc<Bridge>>,
+    Extension(bridge): Bridged,
     Extension(connection): Extension<Arc<Connection>>,
     request: Request,
 ) -> Response<Body> {
@@ -100,7 +100,7 @@ pub(super) async fn by_token(
 
 /// `GET /ws/`: the bus.
 pub(super) async fn bus(
-    State(bridge): State<Arc<Bridge>>,
+    Extension(bridge): Bridged,
     Extension(connection): Extension<Arc<Connection>>,
     request: Request,
 ) -> Response<Body> {
@@ -228,7 +228,7 @@ async fn check(
         Some(find_endpoint(&config, rights, name)?)
     };
     let accept = handshake(request.method(), request.headers())?;
-    let session = bridge.sessions.enter(name, &principal.name, &connection.peer.to_string());
+    let session = bridge.sessions.enter(name, &principal, &connection.peer.to_string());
     if endpoint.as_ref().is_some_and(|endpoint| bridge.sessions.count(name) > endpoint.limits.sessions) {
         return Err(Refusal::TooMany(FULL));
     }

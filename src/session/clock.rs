@@ -22,11 +22,13 @@ pub(super) enum Due {
     Deadline,
 }
 
-/// One timer for everything that may become due; activity only writes a time stamp.
+/// One timer for everything that may become due; activity is only noted, and stamped when the timer is looked at: asking
+/// for the time is a system call on some machines.
 #[derive(Debug)]
 pub(super) struct Clock {
     dead_after: Duration,
     idle: Option<Duration>,
+    news: News,
     heard: Instant,
     /// Silence up to here proves nothing.
     excused: Instant,
@@ -36,22 +38,40 @@ pub(super) struct Clock {
     timer: Pin<Box<Sleep>>,
 }
 
+/// What happened since the timer was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    heard: bool,
+    moved: bool,
+}
+
 impl Clock {
     /// A clock that starts now. Pings go out at a third of `dead_after`.
     pub(super) fn new(dead_after: Duration, idle: Option<Duration>) -> Self {
         let now = Instant::now();
         let timer = Box::pin(sleep_until(now + dead_after / 3));
-        Self { dead_after, idle, heard: now, excused: now, pinged: now, moved: now, deadline: None, timer }
+        let news = News::default();
+        Self {
+            dead_after,
+            idle,
+            news,
+            heard: now,
+            excused: now,
+            pinged: now,
+            moved: now,
+            deadline: None,
+            timer,
+        }
     }
 
     /// The client gave a sign of life.
     pub(super) fn heard(&mut self) {
-        self.heard = Instant::now();
+        self.news.heard = true;
     }
 
     /// Data moved, either way. What was only handed to the kernel proves nothing of the client.
     pub(super) fn moved(&mut self) {
-        self.moved = Instant::now();
+        self.news.moved = true;
     }
 
     /// Sets the deadline of an ending; an earlier one stands.
@@ -70,6 +90,7 @@ impl Clock {
     /// What is due now. `deaf` says that we do not read the client at present, because the target does not take what
     /// it sent: then its silence proves nothing.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deaf: bool) -> Poll<Due> {
+        self.stamp();
         loop {
             if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
@@ -96,6 +117,19 @@ impl Clock {
             }
             let next = self.next();
             self.timer.as_mut().reset(next);
+        }
+    }
+
+    fn stamp(&mut self) {
+        let News { heard, moved } = std::mem::take(&mut self.news);
+        if heard || moved {
+            let now = Instant::now();
+            if heard {
+                self.heard = now;
+            }
+            if moved {
+                self.moved = now;
+            }
         }
     }
 

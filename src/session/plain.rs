@@ -11,7 +11,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Far, Input, Payload, Session, Socket,
+    Entry, Far, Input, Payload, Session, Socket,
     clock::{Clock, Due},
     down::Down,
     up::{Taken, Up},
@@ -58,30 +58,38 @@ pub struct Report {
 /// A client's Close is its half-close: the target gets the end of the stream (or the line is drained) and goes on for
 /// at most `linger`. A target's end becomes our Close, and what the client still sends before its own Close is
 /// delivered.
-pub async fn plain<S, F>(socket: Socket<S>, far: F, terms: Terms, session: &mut Session) -> Report
+pub fn plain<S, F>(
+    socket: Socket<S>,
+    far: F,
+    terms: Terms,
+    session: &mut Session,
+) -> impl Future<Output = Report> + use<'_, S, F>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Far,
 {
-    let mut orders = session.order.clone();
-    let order = async {
-        // The sender lives as long as the session's entry, so this never fails before an order came.
-        let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-        order.unwrap_or(Ended::Stopping)
-    };
-    let mut order = pin!(order);
-    let mut ordered = false;
+    // Made here, not inside: a future keeps a place for each argument beside what it becomes.
     let mut pump = Pump::new(socket, far, terms);
-    poll_fn(|cx| {
-        if !ordered && let Poll::Ready(ended) = order.as_mut().poll(cx) {
-            ordered = true;
-            pump.order(ended);
-        }
-        let done = with_scratch(|buf| pump.poll(cx, buf));
-        pump.count(session);
-        done
-    })
-    .await
+    async move {
+        let Session { entry, order, .. } = session;
+        let order = async {
+            // The sender lives as long as the session's entry, so this never fails before an order came.
+            let order = order.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
+            order.unwrap_or(Ended::Stopping)
+        };
+        let mut order = pin!(order);
+        let mut ordered = false;
+        poll_fn(|cx| {
+            if !ordered && let Poll::Ready(ended) = order.as_mut().poll(cx) {
+                ordered = true;
+                pump.order(ended);
+            }
+            let done = with_scratch(|buf| pump.poll(cx, buf));
+            pump.count(entry);
+            done
+        })
+        .await
+    }
 }
 
 /// Both directions of a session and what they share.
@@ -119,17 +127,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
         for _ in 0..ROUNDS {
             let up = self.poll_up(cx, buf);
             let down = self.poll_down(cx, buf);
-            let clock = self.poll_clock(cx);
             if self.up.is_done() && self.down.is_done() {
                 if !self.forced {
                     ready!(self.socket.poll_shutdown(cx)).ok();
                 }
                 return Poll::Ready(self.report());
             }
-            if up.is_pending() && down.is_pending() && clock.is_pending() {
+            // The clock is asked when all is at rest, and below by whoever never rests.
+            if up.is_pending() && down.is_pending() && self.poll_clock(cx).is_pending() {
                 return Poll::Pending;
             }
         }
+        let _ = self.poll_clock(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -271,13 +280,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
         self.clock.end_within(self.terms.linger);
     }
 
-    fn count(&mut self, session: &Session) {
+    fn count(&mut self, entry: &Entry) {
         let (up, down) = (self.up.take_count(), self.down.take_count());
         if up > 0 {
-            session.entry.to_target.fetch_add(up, Ordering::Relaxed);
+            entry.to_target.fetch_add(up, Ordering::Relaxed);
         }
         if down > 0 {
-            session.entry.to_client.fetch_add(down, Ordering::Relaxed);
+            entry.to_client.fetch_add(down, Ordering::Relaxed);
         }
     }
 

@@ -12,7 +12,11 @@ use std::{
 use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
-use crate::wire::close::Ended;
+use crate::{
+    auth::{Kind, Principal},
+    config::Rights,
+    wire::close::Ended,
+};
 
 /// What is known of a running session.
 #[derive(Debug)]
@@ -21,6 +25,10 @@ pub struct Entry {
     pub endpoint: String,
     /// Principal's name.
     pub principal: String,
+    /// What it proved itself as.
+    pub kind: Kind,
+    /// What it could do here when it began.
+    pub began: Rights,
     /// The client's address.
     pub peer: String,
     /// When it began.
@@ -29,10 +37,22 @@ pub struct Entry {
     pub to_client: AtomicU64,
     /// Bytes taken from the client.
     pub to_target: AtomicU64,
+    /// What of them the metrics have.
+    told: [AtomicU64; 2],
     order: watch::Sender<Option<Ended>>,
 }
 
 impl Entry {
+    /// Bytes to the client and to the target since the last call. Callers may overlap: each byte is given once.
+    pub fn news(&self) -> (u64, u64) {
+        let [client, target] = &self.told;
+        let new = |now: &AtomicU64, told: &AtomicU64| {
+            let now = now.load(Ordering::Relaxed);
+            now.saturating_sub(told.fetch_max(now, Ordering::Relaxed))
+        };
+        (new(&self.to_client, client), new(&self.to_target, target))
+    }
+
     /// Orders the session to end. The first order stands: a session that is closing is not told twice.
     pub fn end(&self, ended: Ended) {
         self.order.send_if_modified(|order| order.is_none() && order.replace(ended).is_none());
@@ -59,15 +79,18 @@ pub struct Session {
 
 impl Sessions {
     /// Adds a session.
-    pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &str, peer: &str) -> Session {
+    pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &Principal, peer: &str) -> Session {
         let (order, receiver) = watch::channel(None);
         let entry = Arc::new(Entry {
             endpoint: endpoint.to_owned(),
-            principal: principal.to_owned(),
+            principal: principal.name.clone(),
+            kind: principal.kind,
+            began: principal.rights.on(endpoint),
             peer: peer.to_owned(),
             since: SystemTime::now(),
             to_client: AtomicU64::new(0),
             to_target: AtomicU64::new(0),
+            told: Default::default(),
             order,
         });
         let number = self.next.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     task::{Context, Poll, ready},
 };
 
@@ -34,6 +35,17 @@ pub(super) struct Up {
     fault: bool,
     count: u64,
     lost: usize,
+}
+
+/// Moves a piece behind what is kept; the first stays where it is.
+fn gather(input: &mut [u8], piece: Range<usize>, kept: &mut Range<usize>) {
+    if Range::is_empty(kept) {
+        *kept = piece;
+    } else {
+        let end = kept.end;
+        kept.end += piece.len();
+        input.copy_within(piece, end);
+    }
 }
 
 /// The decoder of a base64 session, and what it has decoded of the read at hand.
@@ -130,7 +142,7 @@ impl Up {
         };
         let (kept, end) = self.decode(socket, space.get_mut(..n).unwrap_or_default());
         let decoded = self.base64.as_mut().map(|base64| std::mem::take(&mut base64.bytes));
-        let bytes = decoded.as_deref().unwrap_or(space.get(..kept).unwrap_or_default());
+        let bytes = decoded.as_deref().unwrap_or(space.get(kept).unwrap_or_default());
         let kept = bytes.len();
         if let Some(rate) = &mut self.rate {
             rate.take(kept);
@@ -143,11 +155,15 @@ impl Up {
         })
     }
 
-    /// Takes frames apart in place: payloads are moved together at the front; returns their length, and the end if
-    /// one came.
-    fn decode<S>(&mut self, socket: &mut Socket<S>, input: &mut [u8]) -> (usize, Option<Taken>) {
-        let (mut at, mut kept) = (0, 0);
-        while let Some(rest) = input.get_mut(at..).filter(|rest| !rest.is_empty()) {
+    /// Takes frames apart in place: payloads are moved together behind the first; returns where they are, and the end
+    /// if one came.
+    fn decode<S>(&mut self, socket: &mut Socket<S>, input: &mut [u8]) -> (Range<usize>, Option<Taken>) {
+        let (mut at, mut kept) = (0, 0..0);
+        loop {
+            if self.base64.is_none() {
+                at = socket.decoder.gather(input, at, &mut kept);
+            }
+            let Some(rest) = input.get_mut(at..).filter(|rest| !rest.is_empty()) else { break };
             let (used, item) = match socket.decoder.next(rest) {
                 Ok(next) => next,
                 Err(error) => return (kept, Some(self.fault(error.into()))),
@@ -155,9 +171,8 @@ impl Up {
             match item {
                 Item::Data { range, last, .. } => {
                     let Some(base64) = &mut self.base64 else {
-                        let (start, length) = (at + range.start, range.len());
-                        input.copy_within(start..start + length, kept);
-                        (kept, at) = (kept + length, at + used);
+                        gather(input, at + range.start..at + range.end, &mut kept);
+                        at += used;
                         continue;
                     };
                     let text = rest.get(range).unwrap_or_default();

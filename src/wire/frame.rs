@@ -3,11 +3,12 @@
 //! The decoder works in the caller's buffer and hands out the payload of a partly received frame at once, so a frame's
 //! size is no memory size. No extension is ever negotiated, so every reserved bit is an error.
 
+mod gather;
 mod short;
 
 use std::{fmt, ops::Range, str};
 
-use self::short::Short;
+use self::{gather::unmask, short::Short};
 use super::close::Ended;
 
 /// Longest header of a server's frame, in bytes: no mask.
@@ -378,19 +379,6 @@ fn check_first(byte: u8, fin: bool, inside: bool) -> Result<Opcode, &'static str
         | Opcode::Close
         | Opcode::Ping
         | Opcode::Pong => Ok(opcode),
-    }
-}
-
-/// Eight bytes at a time, which the compiler turns into vector instructions.
-fn unmask(payload: &mut [u8], mask: [u8; 4]) {
-    let (words, tail) = payload.as_chunks_mut();
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
-    }
-    for (byte, key) in tail.iter_mut().zip(mask.iter().cycle()) {
-        *byte ^= key;
     }
 }
 

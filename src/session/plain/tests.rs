@@ -14,7 +14,12 @@ use tokio_tungstenite::{
 };
 
 use super::*;
-use crate::{session::Sessions, stream::Stream};
+use crate::{
+    auth::{Kind, Principal},
+    config::RightsTable,
+    session::Sessions,
+    stream::Stream,
+};
 
 const TERMS: Terms = Terms {
     dead_after: Duration::from_secs(30),
@@ -23,6 +28,10 @@ const TERMS: Terms = Terms {
     rate: None,
     packing: Packing::None,
 };
+
+fn someone() -> Principal {
+    Principal { name: "p".to_owned(), kind: Kind::Open, rights: RightsTable::default() }
+}
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -42,7 +51,7 @@ impl Rig {
         let (client, near) = pair().await;
         let (far, target) = pair().await;
         let sessions = Arc::new(Sessions::default());
-        let mut entry = sessions.enter("e", "p", "a");
+        let mut entry = sessions.enter("e", &someone(), "a");
         let mut session = JoinSet::new();
         session.spawn(async move {
             let socket = Socket::new(near, Vec::new(), payload);
@@ -185,7 +194,7 @@ async fn an_unmasked_frame_closes_with_1002_behind_what_was_valid() {
     let (mut client, near) = pair().await;
     let (far, mut target) = pair().await;
     let sessions = Arc::new(Sessions::default());
-    let mut entry = sessions.enter("e", "p", "a");
+    let mut entry = sessions.enter("e", &someone(), "a");
     let mut session = JoinSet::new();
     session.spawn(async move {
         let socket = Socket::new(near, b"\x82\x82\0\0\0\0ok".to_vec(), Payload::Binary);

@@ -1,0 +1,79 @@
+//! The watch over all running sessions: who may go on, and what they have moved.
+//!
+//! One task for all of them: a timer in each would wake the processor as often as there are sessions.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch::Receiver,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Bridge, upgrade::NEEDED};
+use crate::{
+    auth::{find, unix_now},
+    config::Config,
+    metrics::EndpointMetrics,
+    session::Entry,
+    wire::close::Ended,
+};
+
+/// How often a session's right to go on is looked at, beside each reload, and its bytes are added to the metrics.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Looks after the sessions until the gateway stops.
+pub(super) async fn watch(bridge: Weak<Bridge>, mut config: Receiver<Arc<Config>>, stop: CancellationToken) {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            changed = config.changed() => if changed.is_err() {
+                return;
+            },
+            _ = ticks.tick() => {}
+        }
+        let Some(bridge) = bridge.upgrade() else { return };
+        for entry in bridge.sessions.list() {
+            match revoked(&bridge, &entry) {
+                Some(ended) => entry.end(ended),
+                None => tally(&entry, &bridge.metrics.endpoint(&entry.endpoint)),
+            }
+        }
+    }
+}
+
+/// Why a session may not go on: its principal, its right or its endpoint is gone, or the gateway stops.
+pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
+    // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among them.
+    if bridge.stop.is_cancelled() {
+        return Some(Ended::Stopping);
+    }
+    let config = bridge.config();
+    let Some(now) = find(&config.access, entry.kind, &entry.principal, unix_now()) else {
+        return Some(Ended::NotAuthenticated);
+    };
+    // The bus has no name, and shows each what it may see.
+    let name = &entry.endpoint;
+    if name.is_empty() {
+        return None;
+    }
+    match config.endpoints.contains_key(name) {
+        false => Some(Ended::Removed),
+        // Whoever began with a right that is gone begins anew with what is left.
+        true if !now.rights.on(name).allows(entry.began.with(NEEDED)) => Some(Ended::Withdrawn),
+        true => None,
+    }
+}
+
+/// Adds to the metrics what a session has moved since they were last told.
+pub(super) fn tally(entry: &Entry, counted: &EndpointMetrics) {
+    let (to_client, to_target) = entry.news();
+    counted.to_client.add(to_client);
+    counted.to_target.add(to_target);
+}
