@@ -23,7 +23,7 @@ use crate::{
     auth::{Peer, Slot, is_trusted},
     config::{Address, Listen},
     http::{self, Bridge, farewell},
-    stream::{Ahead, Stream},
+    stream::Stream,
     tls::{self, ServerTls},
     wire::close::Refusal,
 };
@@ -242,10 +242,10 @@ impl Door {
         let secured = async {
             Ok::<_, io::Error>(match raw {
                 Raw::Tcp(stream) => {
-                    Stream::TlsTcp(Box::new(TlsStream::Server(acceptor.accept(Ahead::new(stream)).await?)))
+                    Stream::TlsTcp(Box::new(TlsStream::Server(acceptor.accept(stream).await?)))
                 }
                 Raw::Unix(stream) => {
-                    Stream::TlsUnix(Box::new(TlsStream::Server(acceptor.accept(Ahead::new(stream)).await?)))
+                    Stream::TlsUnix(Box::new(TlsStream::Server(acceptor.accept(stream).await?)))
                 }
             })
         };

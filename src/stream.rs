@@ -1,7 +1,5 @@
 //! One byte stream, whatever carries it: TCP, unix socket, either under TLS.
 
-mod ahead;
-
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -14,8 +12,6 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-pub use self::ahead::Ahead;
-
 /// A connection to a client or to a target.
 #[derive(Debug)]
 pub enum Stream {
@@ -24,9 +20,9 @@ pub enum Stream {
     /// Unix stream socket.
     Unix(UnixStream),
     /// TLS over TCP; boxed, since its state is some kilobytes.
-    TlsTcp(Box<TlsStream<Ahead<TcpStream>>>),
+    TlsTcp(Box<TlsStream<TcpStream>>),
     /// TLS over a unix socket.
-    TlsUnix(Box<TlsStream<Ahead<UnixStream>>>),
+    TlsUnix(Box<TlsStream<UnixStream>>),
 }
 
 macro_rules! each {

@@ -13,9 +13,6 @@ use crate::wire::{
     frame::{self, Decoder, HEADER_MAX, Opcode},
 };
 
-/// Bytes of a read after which more is likely there.
-const LONG: usize = 8 * 1024;
-
 /// How line bytes travel to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
@@ -59,16 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         let mut buf = ReadBuf::new(buf);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
-        let (mut before, mut filled) = (0, buf.filled().len());
-        // TLS hands out a record at a time: the ones behind a long one are taken with it. What ends the stream here is
-        // met again by the next read.
-        while filled - before >= LONG && buf.remaining() > 0 {
-            if !matches!(Pin::new(&mut self.stream).poll_read(cx, &mut buf), Poll::Ready(Ok(()))) {
-                break;
-            }
-            (before, filled) = (filled, buf.filled().len());
-        }
-        Poll::Ready(Ok(filled))
+        Poll::Ready(Ok(buf.filled().len()))
     }
 
     /// Puts back bytes that were read too early.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::OpenError;
-use crate::{config::TargetTls, stream::Ahead};
+use crate::config::TargetTls;
 
 /// Does the handshake with the target at `place`. The name asked for and checked is the configured one, else `host`.
 /// Files are read at each connect, so that a renewed certificate counts at once.
@@ -23,7 +23,7 @@ pub(super) async fn handshake<S>(
     settings: &TargetTls,
     host: Option<&str>,
     place: &str,
-) -> Result<TlsStream<Ahead<S>>, OpenError>
+) -> Result<TlsStream<S>, OpenError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -37,7 +37,7 @@ where
         .unwrap_or_else(|error| Err(error.to_string()))
         .map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
     TlsConnector::from(Arc::new(config))
-        .connect(name, Ahead::new(stream))
+        .connect(name, stream)
         .await
         .map(TlsStream::from)
         .map_err(|error| OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error))))
