@@ -60,7 +60,7 @@ pub(super) fn gateway(
     outcome
 }
 
-/// One worker moves the bytes: with more, each event wakes a second thread to watch for the next (docs/performance.md).
+/// One worker moves the bytes; the runs so far do not agree on whether two would cost less (docs/performance.md).
 /// This thread takes signals and reloads, and password hashes have threads of their own.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("wsbridge").enable_all().build()
