@@ -88,6 +88,14 @@ export class Wire {
     }
   }
 
+  /** Waits `ms`, or until the transfer is ended. */
+  async pause(ms) {
+    let timer;
+    await Promise.race([new Promise((resolve) => { timer = setTimeout(resolve, ms); }), this.#over.promise]);
+    clearTimeout(timer);
+    if (this.#ended) throw this.#ended;
+  }
+
   async write(bytes) {
     if (this.#ended) throw this.#ended;
     const written = this.rawWrite(bytes);

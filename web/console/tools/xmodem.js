@@ -131,6 +131,7 @@ export async function firstBlock(wire, ask, mode) {
     await wire.write(Uint8Array.of(ask(round)));
     const got = await readBlock(wire, mode(round), ASK_MS);
     if (got.kind === "data" || got.kind === "end") return got;
+    if (got.kind === "bad" && mode(round) === "stream") return got;
     if (got.kind === "bad") await wire.silence(SILENCE_MS);
   }
   throw new TransferEnded("no file came: is the sender started on the other side?");

@@ -64,6 +64,7 @@ export async function receiveYmodem(wire, accept, { stream = false, onProgress }
       await wire.write(Uint8Array.of(ACK));
       head = await firstBlock(wire, () => want, () => mode);
     }
+    if (head.kind === "bad") throw new TransferEnded("the block with the file's name was damaged, and YMODEM-g cannot ask for it again");
     if (head.number !== 0) throw new TransferEnded("the sender gives no file name: it speaks XMODEM, not YMODEM");
     if (head.data[0] === 0) {
       await wire.write(Uint8Array.of(ACK));
