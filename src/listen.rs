@@ -19,6 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use self::bind::{SocketFile, bind_tcp, bind_unix, explain, take_over};
+pub use self::holder::{Socket, connected, listening};
 use crate::{
     auth::{Peer, Slot, is_trusted},
     config::{Address, Listen},
@@ -300,7 +301,8 @@ fn is_of_client(error: &io::Error) -> bool {
     )
 }
 
-fn address_text(address: &Address) -> String {
+/// An address as the configuration writes it.
+pub fn address_text(address: &Address) -> String {
     match address {
         Address::Tcp(address) => address.to_string(),
         Address::Unix(path) => format!("unix:{}", path.display()),

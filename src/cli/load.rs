@@ -1,6 +1,7 @@
 //! The configuration from its file: what `check` and the daemon both use.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -38,21 +39,27 @@ impl LoadError {
     }
 }
 
+/// The file of a systemd credential; `None` where there is none.
+pub(super) type CredentialFile<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
+
+/// A configuration and what there was to say of it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// As the daemon would run it.
+    pub(crate) config: Config,
+    /// What is legal but odd.
+    pub(crate) warnings: Vec<Warning>,
+    /// Files that secrets were read from.
+    pub(crate) secrets: Vec<PathBuf>,
+}
+
 /// Reads, parses and resolves a configuration file, with secrets from files and systemd credentials.
 ///
 /// # Errors
 /// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
 pub(crate) fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
-    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
-    let bytes = read_at_most(path, MAX_FILE).map_err(|why| unreadable(told(&why)))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
-        unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
-    })?;
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let secrets = |source: &SecretSource| secret(source, credentials.as_deref());
-    let (config, mut warnings) = parse(&text, &path.display().to_string(), &secrets)?;
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let Loaded { config, mut warnings, .. } = read(path, &|name| Some(folder.as_ref()?.join(name)))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     for (name, token) in &config.access.tokens {
         if token.expires.is_some_and(|end| u64::try_from(end).map_or(true, |end| end <= now)) {
@@ -62,17 +69,33 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
     Ok((config, warnings))
 }
 
+/// [`load`] without a look at the clock; `credential` says which file a systemd credential is.
+pub(super) fn read(path: &Path, credential: &CredentialFile<'_>) -> Result<Loaded, LoadError> {
+    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
+    let bytes = read_at_most(path, MAX_FILE).map_err(|why| unreadable(told(&why)))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
+        unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
+    })?;
+    let files = RefCell::new(Vec::new());
+    let secrets = |source: &SecretSource| {
+        if let SecretSource::File(path) = source {
+            files.borrow_mut().push(path.clone());
+        }
+        secret(source, credential)
+    };
+    let (config, warnings) = parse(&text, &path.display().to_string(), &secrets)?;
+    Ok(Loaded { config, warnings, secrets: files.take() })
+}
+
 /// The first line of a file or a credential.
-fn secret(source: &SecretSource, credentials: Option<&Path>) -> Result<String, String> {
+fn secret(source: &SecretSource, credential: &CredentialFile<'_>) -> Result<String, String> {
     let path = match source {
         SecretSource::File(path) => path.clone(),
-        SecretSource::Credential(name) => credentials
-            .ok_or_else(|| {
-                format!(
-                    "systemd handed over no credentials; add LoadCredential={name}:/path to the unit, or use `file:`"
-                )
-            })?
-            .join(name),
+        SecretSource::Credential(name) => credential(name).ok_or_else(|| {
+            format!("systemd handed over no credentials; add LoadCredential={name}:/path to the unit, or use `file:`")
+        })?,
     };
     let bytes =
         read_at_most(&path, MAX_SECRET).map_err(|why| format!("{}: {}", path.display(), told(&why)))?;
@@ -142,8 +165,8 @@ mod tests {
         let hash = "0f".repeat(32);
         std::fs::write(folder.path().join("token"), format!("{hash}\nnot this\n")).unwrap();
         let source = SecretSource::Credential("token".into());
-        assert_eq!(secret(&source, Some(folder.path())), Ok(hash.clone()));
-        assert!(secret(&source, None).unwrap_err().contains("LoadCredential=token"));
+        assert_eq!(secret(&source, &|name| Some(folder.path().join(name))), Ok(hash.clone()));
+        assert!(secret(&source, &|_| None).unwrap_err().contains("LoadCredential=token"));
         let path = folder.path().join("token");
         let text = format!(
             "tokens: {{ old: {{ sha256: {{ file: {} }}, expires: 2001-01-01, rights: {{ /metrics: [ read ] }} }} }}",

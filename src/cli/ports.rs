@@ -54,16 +54,16 @@ fn rows(roots: &Roots, all: bool, holders: &dyn Fn(&Path) -> Vec<String>) -> Vec
     shown
         .map(|port| Row {
             held_by: holders(&port.device),
-            warning: serial::warning(&port.device, roots),
+            warning: serial::warning(&port.device, roots).map(|found| found.to_string()),
             yaml: yaml(port, &ports),
             port: port.clone(),
         })
         .collect()
 }
 
-/// The endpoint to paste. An adapter is known by its serial number where that tells it from all others, else by the
+/// What goes behind `port:`. An adapter is known by its serial number where that tells it from all others, else by the
 /// socket it is plugged into; a port of the board by its device file.
-fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
+pub(super) fn identity(port: &FoundPort, all: &[FoundPort]) -> String {
     let unique = |serial: &str, usb: &Usb, interface: Option<u8>| {
         all.iter().filter(|other| other.fits(usb.id, Some(serial), interface)).count() == 1
     };
@@ -80,10 +80,15 @@ fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
             None
         }
     });
-    let identity = by_usb.unwrap_or_else(|| {
+    by_usb.unwrap_or_else(|| {
         let path = port.by_path.as_deref().unwrap_or(&port.device);
         format!("{{ path: \"{}\" }}", path.display())
-    });
+    })
+}
+
+/// The endpoint to paste.
+fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
+    let identity = identity(port, all);
     format!("  {}:\n    serial:\n      port: {identity}\n      baud: 115200\n      format: 8N1\n", port.name)
 }
 
