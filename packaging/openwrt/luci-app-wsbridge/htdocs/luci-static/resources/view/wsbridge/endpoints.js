@@ -16,6 +16,8 @@ const callServiceList = rpc.declare({
 
 const LINES = [ 'serial', 'rfc2217' ];
 const NETWORK = [ 'tcp', 'rfc2217' ];
+// The first choice is what an option that is not set shows.
+const LEVELS = [ [ '', _('as it is') ], [ '1', _('on') ], [ '0', _('off') ] ];
 
 // Tab, option, widget, title, what else. `of` are the types of endpoints that have the option.
 const FIELDS = [
@@ -31,8 +33,8 @@ const FIELDS = [
 	[ 'line', 'baud', form.Value, _('Baud rate'), { of: LINES, datatype: 'uinteger', placeholder: '9600', values: [ '9600', '19200', '38400', '57600', '115200' ] } ],
 	[ 'line', 'format', form.Value, _('Format'), { of: LINES, placeholder: '8N1', values: [ '8N1', '7E1', '8E1' ] } ],
 	[ 'line', 'flow', form.ListValue, _('Flow control'), { of: LINES, values: [ '', 'none', 'rtscts', 'xonxoff' ] } ],
-	[ 'line', 'open_dtr', form.ListValue, _('DTR when opened'), { of: LINES, values: { '': _('as it is'), 1: _('on'), 0: _('off') } } ],
-	[ 'line', 'open_rts', form.ListValue, _('RTS when opened'), { of: LINES, values: { '': _('as it is'), 1: _('on'), 0: _('off') } } ],
+	[ 'line', 'open_dtr', form.ListValue, _('DTR when opened'), { of: LINES, values: LEVELS } ],
+	[ 'line', 'open_rts', form.ListValue, _('RTS when opened'), { of: LINES, values: LEVELS } ],
 	[ 'line', 'rs485', form.Flag, _('RS-485'), { of: [ 'serial' ], hint: _('Direction control by the driver.') } ],
 	[ 'line', 'allow_console', form.Flag, _('Allow a console'), { of: [ 'serial' ], hint: _('Open even a port that is the kernel\'s console or has a login on it.') } ],
 	[ 'line', 'control', form.ListValue, _('Port control'), { of: [ 'rfc2217' ], values: [ '', 'required', 'optional' ] } ],
@@ -53,7 +55,7 @@ const FIELDS = [
 ];
 
 function values(option, list) {
-	const named = Array.isArray(list) ? list.map(value => [ value, value || _('default') ]) : Object.entries(list);
+	const named = Array.isArray(list) ? list.map(one => Array.isArray(one) ? one : [ one, one || _('default') ]) : Object.entries(list);
 	named.forEach(([ value, label ]) => option.value(value, label));
 }
 
