@@ -121,11 +121,14 @@ class Scripts(unittest.TestCase):
 
     def test_the_first_set_up_makes_an_administrator_once_and_tells_the_password_once(self):
         shipped = self.router.config.read_text()
-        recorded, code = self.router.first_set_up()
-        self.assertEqual(code, 0)
-        told = [re.search(r"first sign-in: user admin, password (\S{20,})$", line) for line in recorded]
-        password = next(match[1] for match in told if match)
+        self.assertEqual(self.router.first_set_up(), ([], 0))
+        first = self.router.root / "etc/wsbridge/first"
+        self.assertEqual((first.stat().st_mode & 0o777, first.parent.stat().st_mode & 0o777), (0o600, 0o700))
+        recorded, _ = self.router.init("start")
+        password = re.search(r"first sign-in: user admin, password (\S{20,});", recorded[0])[1]
         self.assertEqual(sum(line.count(password) for line in recorded), 1)
+        self.assertFalse([line for line in recorded if line.startswith("procd_")])
+        self.assertEqual(self.router.init("start"), ([], 0))
         text = self.router.config.read_text()
         self.assertTrue(text.startswith(shipped))
         self.assertIn("config user 'admin'\n\toption password '$argon2id$", text)
@@ -152,9 +155,10 @@ class Scripts(unittest.TestCase):
         own = f"option state_directory '{self.router.root}/etc/wsbridge'"
         mine = shipped.replace("option enabled '0'", f"option enabled '1'\n\t{own}").replace("[::]:8443", "127.0.0.1:0")
         self.router.config.write_text(mine + "\nconfig endpoint 'echo'\n\toption type 'sim'\n\toption device 'echo-tcp'\n")
-        recorded, _ = self.router.first_set_up()
-        password = next(match[1] for match in (re.search(r"user admin, password (\S+)", line) for line in recorded) if match)
+        self.router.first_set_up()
         recorded, _ = self.router.init("start")
+        password = re.search(r"user admin, password (\S+);", recorded[0])[1]
+        recorded = [line for line in recorded if line.startswith("procd_")]
         with Served(self.router.command(recorded)) as served:
             self.assertEqual(served.echo("admin", password, "echo", b"hello from a router"), b"hello from a router")
             self.assertIn(b" 401 ", served.upgrade("admin", "wrong", "echo")[1])

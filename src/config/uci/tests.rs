@@ -59,6 +59,33 @@ fn no_option_is_missing_in_the_file_with_every_option() {
 }
 
 #[test]
+fn the_page_for_routers_names_every_option_and_what_it_says_to_write_loads() {
+    let page = include_str!("../../../docs/openwrt.md");
+    for row in SORTS.iter().flat_map(|sort| sort.rows) {
+        assert!(page.contains(&format!("`{}`", row.option)), "{}", row.option);
+    }
+    let block = page.split("```uci\n").nth(1).unwrap().split("```").next().unwrap();
+    let (config, warnings) = good(&block.replace("$argon2id$...", "HASH"));
+    assert_eq!((config.endpoints.len(), config.access.users.len(), warnings.len()), (2, 1, 0), "{warnings:?}");
+}
+
+#[test]
+fn the_shipped_file_lacks_nothing_but_somebody_to_sign_in() {
+    let shipped = include_str!("../../../packaging/openwrt/files/wsbridge.config");
+    let error = parse_uci(shipped, "w", &secrets).unwrap_err().to_string();
+    assert!(error.starts_with("w: nobody could sign in;") && error.lines().count() == 1, "{error}");
+    let user = "config user admin\n\toption password HASH\n\tlist right '*=read'\n";
+    let (config, _) = good(&format!("{shipped}{user}"));
+    assert_eq!((config.limits.connections, config.listen.len()), (32, 1));
+    // Its comments are sections, too, once they are none.
+    let examples = shipped.split("\n#config ").skip(1).map(|rest| format!("config {rest}"));
+    let examples: String = examples.map(|it| it.replace("\n#", "\n")).collect();
+    let examples = examples.lines().filter(|line| line.starts_with(['c', '\t'])).collect::<Vec<_>>().join("\n");
+    let examples = examples.replace("$argon2id$...", "HASH");
+    assert_eq!(good(&format!("{shipped}{examples}\n")).0.endpoints.len(), 2);
+}
+
+#[test]
 fn what_it_prints_as_yaml_is_the_same_configuration() {
     let yaml = uci_as_yaml(&filled(FULL.0), "w").unwrap();
     let again = parse(&yaml, "y", &secrets).unwrap_or_else(|error| panic!("{error}\n{yaml}")).0;
