@@ -66,7 +66,11 @@ fn the_page_for_routers_names_every_option_and_what_it_says_to_write_loads() {
     }
     let block = page.split("```uci\n").nth(1).unwrap().split("```").next().unwrap();
     let (config, warnings) = good(&block.replace("$argon2id$...", "HASH"));
-    assert_eq!((config.endpoints.len(), config.access.users.len(), warnings.len()), (2, 1, 0), "{warnings:?}");
+    assert_eq!(
+        (config.endpoints.len(), config.access.users.len(), warnings.len()),
+        (2, 1, 0),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -80,7 +84,8 @@ fn the_shipped_file_lacks_nothing_but_somebody_to_sign_in() {
     // Its comments are sections, too, once they are none.
     let examples = shipped.split("\n#config ").skip(1).map(|rest| format!("config {rest}"));
     let examples: String = examples.map(|it| it.replace("\n#", "\n")).collect();
-    let examples = examples.lines().filter(|line| line.starts_with(['c', '\t'])).collect::<Vec<_>>().join("\n");
+    let examples =
+        examples.lines().filter(|line| line.starts_with(['c', '\t'])).collect::<Vec<_>>().join("\n");
     let examples = examples.replace("$argon2id$...", "HASH");
     assert_eq!(good(&format!("{shipped}{examples}\n")).0.endpoints.len(), 2);
 }
