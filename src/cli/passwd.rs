@@ -1,11 +1,14 @@
-//! `wsbridge passwd`: a password becomes a line of YAML.
+//! `wsbridge passwd`: a password becomes a line of YAML, or a section of UCI.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::{Code, Failure, Outcome, caption, print};
-use crate::auth;
+use crate::{
+    auth,
+    config::{Rights, uci},
+};
 
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
@@ -15,6 +18,7 @@ use crate::auth;
 Examples:
   wsbridge passwd alice --role operator
   wsbridge passwd alice --generate
+  wsbridge passwd alice --uci >> /etc/config/wsbridge
   pass show gateway/alice | wsbridge passwd alice"
 )]
 pub(crate) struct Args {
@@ -27,6 +31,9 @@ pub(crate) struct Args {
     /// Make a password of 128 random bits instead of asking for one.
     #[arg(long)]
     generate: bool,
+    /// Print a section of OpenWrt's UCI instead of YAML; without a role it has every right.
+    #[arg(long)]
+    uci: bool,
 }
 
 /// Asks for a password and prints its line.
@@ -34,6 +41,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let password = if args.generate { auth::new_token().0 } else { ask()? };
     let hash =
         auth::hash_password(&password).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+    if args.uci {
+        return print_uci(args, &password, &hash);
+    }
     let roles = if args.roles.is_empty() { "operator".to_owned() } else { args.roles.join(", ") };
     if args.generate {
         caption("The password; it is not shown again:");
@@ -41,6 +51,23 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     caption("Its line, under `users:` of the configuration:");
     print(&format!("{}: {{ password: \"{hash}\", roles: [ {roles} ] }}\n", args.name))
+}
+
+fn print_uci(args: &Args, password: &str, hash: &str) -> Outcome {
+    if args.generate {
+        caption("The password; it is not shown again:");
+        print(&format!("{password}\n"))?;
+    }
+    let mut section =
+        format!("{}\toption password {}\n", uci::section("user", &args.name), uci::quoted(hash));
+    for role in &args.roles {
+        section.extend(["\tlist role ", &uci::quoted(role), "\n"]);
+    }
+    if args.roles.is_empty() {
+        section.extend(["\tlist right '*=", &Rights::ALL.words().join(","), "'\n"]);
+    }
+    caption("Its section of /etc/config/wsbridge:");
+    print(&section)
 }
 
 /// A name that needs no quotes in YAML.

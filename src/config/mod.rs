@@ -1,6 +1,7 @@
 //! The resolved configuration: immutable, complete, nothing in it means "default".
 //!
-//! `raw` mirrors the YAML file, `resolve` makes it this, `plan` compares two of them for a reload.
+//! `raw` mirrors the YAML file, `resolve` makes it this, `plan` compares two of them for a reload. `uci` makes of
+//! OpenWrt's form what the YAML file would say.
 
 mod access;
 mod endpoint;
@@ -9,11 +10,13 @@ mod packing;
 mod plan;
 mod port;
 mod raw;
+mod report;
 mod resolve;
 mod rfc2217;
 mod rights;
 mod schema;
 mod sim;
+pub(crate) mod uci;
 mod units;
 mod words;
 
@@ -32,6 +35,7 @@ pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
 pub use schema::schema;
 pub use sim::{SimDevice, SimTarget};
+pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use units::{duration_text, size_text};
 
 use crate::settings::{Levels, Settings, Step, UsbId};

@@ -1,5 +1,6 @@
 //! The YAML file's shapes: every key there is, as it may be written. `docs/config.md` explains each.
 
+mod written;
 mod yaml;
 
 use std::{path::PathBuf, time::Duration};
@@ -7,7 +8,10 @@ use std::{path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use self::yaml::{At, Leaf, Named, OneOf, Placed, read};
+pub(super) use self::{
+    written::{Mark, Node, write},
+    yaml::{At, Leaf, Named, OneOf, Placed, read},
+};
 use super::{
     Address, ListenTls, OpenWhen, Origin, PortControl, Rights, Share, SimDevice, TcpAddress,
     units::{Rate, Size},

@@ -29,6 +29,33 @@ fn wrong_usage_is_64_and_a_missing_file_66() {
 }
 
 #[test]
+fn uci_is_read_in_place_of_yaml_and_mistakes_have_their_line_and_option() {
+    assert_eq!(wsbridge(&["serve", "--uci", "/nowhere/wsbridge"]).status.code(), Some(66));
+    assert_eq!(wsbridge(&["check", "--uci", "/nowhere/wsbridge"]).status.code(), Some(66));
+    assert_eq!(wsbridge(&["serve", "--uci", "/a", "--config", "/b"]).status.code(), Some(64));
+    assert_eq!(wsbridge(&["check", "--yaml"]).status.code(), Some(64));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wsbridge");
+    let path = file.to_str().unwrap();
+    let user =
+        text(&wsbridge(&["passwd", "a-b", "--generate", "--uci"])).split_once('\n').unwrap().1.to_owned();
+    let token =
+        text(&wsbridge(&["token", "new", "t", "--rights", "e=read", "--expires", "2999-01-31", "--uci"]));
+    let token = token.split_once('\n').unwrap().1;
+    let endpoint = "config endpoint 'e'\n\toption type 'sim'\n\toption device 'echo'\n";
+    fs::write(&file, format!("config wsbridge 'main'\n{user}{token}{endpoint}")).unwrap();
+    let said = text(&wsbridge(&["check", "--uci", path]));
+    assert!(said.contains("users.a-b") && said.contains("tokens.t") && said.contains("sim echo"), "{said}");
+    fs::write(folder.path().join("yaml"), text(&wsbridge(&["check", "--uci", path, "--yaml"]))).unwrap();
+    assert_eq!(text(&wsbridge(&["check", folder.path().join("yaml").to_str().unwrap()])), said);
+    fs::write(&file, format!("{endpoint}\toption buad '1'\n")).unwrap();
+    let wrong = wsbridge(&["check", "--uci", path]);
+    assert_eq!(wrong.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.contains(&format!("{path}:4: option 'buad' of endpoint 'e': ")), "{said}");
+}
+
+#[test]
 fn a_new_token_and_its_line_open_an_endpoint() {
     let made = text(&wsbridge(&[
         "token",

@@ -8,7 +8,7 @@ use super::{
     machine::Machine,
     unit::Unit,
 };
-use crate::cli::load::{Loaded, read};
+use crate::cli::load::{Loaded, Source, read};
 
 /// Loads it, and says what is wrong with it.
 pub(super) fn look(
@@ -24,7 +24,7 @@ pub(super) fn look(
         report.unseen(Id::Config, &place, "the configuration, and all that depends on it");
         return None;
     }
-    let loaded = match read(file, &|name| credential(machine, unit, name)) {
+    let loaded = match read(&Source::Yaml(file.to_owned()), &|name| credential(machine, unit, name)) {
         Ok(loaded) => loaded,
         Err(error) => {
             let text = error.to_string();

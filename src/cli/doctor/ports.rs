@@ -13,7 +13,7 @@ use super::{
     neighbours, usb,
 };
 use crate::{
-    cli::ports::identity,
+    cli::ports::yaml_identity,
     config::{PortIdentity, Target},
     target::{
         OpenError,
@@ -134,7 +134,12 @@ fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Re
     // Without a configuration the device file is our own word for it.
     if port.usb.is_some() && *path == port.device && wanted.place != path.display().to_string() {
         let what = format!("{} may be another adapter after the next plug-in or restart", path.display());
-        report.hint(Id::PortUnstable, &wanted.place, what, &[format!("port: {}", identity(port, found))]);
+        report.hint(
+            Id::PortUnstable,
+            &wanted.place,
+            what,
+            &[format!("port: {}", yaml_identity(port, found))],
+        );
     }
 }
 
