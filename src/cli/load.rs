@@ -50,7 +50,7 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
         let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
         unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
     })?;
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).or_else(the_services);
     let secrets = |source: &SecretSource| secret(source, credentials.as_deref());
     let (config, mut warnings) = parse(&text, &path.display().to_string(), &secrets)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -60,6 +60,12 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
         }
     }
     Ok((config, warnings))
+}
+
+/// The credentials of the running service: what `wsbridge check` sees where root types it.
+fn the_services() -> Option<PathBuf> {
+    let folder = PathBuf::from("/run/credentials/wsbridge.service");
+    folder.is_dir().then_some(folder)
 }
 
 /// The first line of a file or a credential.
