@@ -20,9 +20,16 @@ class Gone(AssertionError):
     """The connection ended while something was waited for."""
 
 
-def http(port, path, token=None, timeout=10):
+def _connect(port, timeout, tls):
+    """A connection; `tls` is an ssl.SSLContext, or nothing."""
+    s = socket.create_connection(("127.0.0.1", port), timeout)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return tls.wrap_socket(s, server_hostname="localhost") if tls else s
+
+
+def http(port, path, token=None, timeout=10, tls=None):
     """GET; returns status and body."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+    with _connect(port, timeout, tls) as s:
         s.settimeout(timeout)
         s.sendall(_request(port, path, token, "Connection: close\r\n"))
         data = b""
@@ -36,17 +43,18 @@ def http(port, path, token=None, timeout=10):
 
 def _request(port, path, token, more):
     bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+    if isinstance(token, tuple):          # user and password
+        bearer = f"Authorization: Basic {base64.b64encode(':'.join(token).encode()).decode()}\r\n"
     return f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{bearer}{more}\r\n".encode()
 
 
 class Socket:
     """A connection; `code` is the close code once the server has closed (1006: it just ended)."""
 
-    def __init__(self, port, path, token=None, protocols=(), timeout=20):
+    def __init__(self, port, path, token=None, protocols=(), timeout=20, tls=None):
         self.timeout, self.code, self.reason = timeout, None, ""
         self.news, self.sending = threading.Condition(), threading.Lock()
-        self.s = socket.create_connection(("127.0.0.1", port), timeout)
-        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.s = _connect(port, timeout, tls)
         key = base64.b64encode(os.urandom(16))
         offer = f"Sec-WebSocket-Protocol: {', '.join(protocols)}\r\n" if protocols else ""
         self.s.sendall(_request(port, path, token, f"Connection: Upgrade\r\nUpgrade: websocket\r\n{offer}"
