@@ -190,7 +190,7 @@ class Story:
         self.run(f"kill -STOP {pid}")
         self.until(lambda: self.show("NRestarts") == str(int(times) + 1), "systemd restarts it")
         self.answers()
-        assert "watchdog" in self.run("journalctl -u wsbridge | grep -i 'watchdog timeout'")
+        assert "Watchdog timeout" in self.run("journalctl -u wsbridge")
         self.run("rm /etc/systemd/system/wsbridge.service.d/watchdog.conf; systemctl daemon-reload")
 
     def socket(self):
