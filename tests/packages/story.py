@@ -125,9 +125,10 @@ class Story:
         self.round_trip(client)
         # Pulled and put back: the daemon hears of it, under the sandbox.
         self.adapter.unplug()
-        self.until(lambda: not self.up(), "line1 is down")
+        assert client.wait_closed() == 1011, client.code
         self.adapter.plug()
         self.until(self.up, "line1 is up again")
+        client = self.open()
         self.round_trip(client)
         client.leave()
         return port
