@@ -208,9 +208,9 @@ class Story:
         line = self.run("systemd-analyze security wsbridge --no-pager").splitlines()[-1]
         level = float(re.search(r"([0-9.]+) [A-Z]+", line).group(1))
         assert level <= EXPOSURE, line
-        memory, tasks = int(self.show("MemoryCurrent")), int(self.show("TasksCurrent"))
         assert int(self.show("MemoryMax")) == 256 << 20 and int(self.show("TasksMax")) == 128
-        return f"{level} with systemd {self.run('systemctl --version').split()[1]}; it uses {memory >> 10} KiB and {tasks} tasks"
+        resident = self.run(f"sed -n 's/^VmRSS: *//p' /proc/{self.show('MainPID')}/status")
+        return f"{level} with systemd {self.run('systemctl --version').split()[1]}; resident {resident}, {self.show('TasksCurrent')} tasks"
 
     def remove(self):
         self.run("apt-get remove -y wsbridge 2>&1")
