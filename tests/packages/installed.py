@@ -177,12 +177,13 @@ class Root:
             assert "wsbridge" not in self.read(f"/etc/{table}"), table
 
     def without_sysusers(self):
-        os.rename(self.path("/usr/bin/systemd-sysusers"), self.path("/root/systemd-sysusers"))
+        program = self.path(self.run("sh", "-c", "command -v systemd-sysusers").strip())
+        os.rename(program, program + ".away")
         self.install()
         self.secret()
         self.use()
         self.run("dpkg", "--purge", "wsbridge")
-        os.rename(self.path("/root/systemd-sysusers"), self.path("/usr/bin/systemd-sysusers"))
+        os.rename(program + ".away", program)
 
     def steps(self, steps):
         how = "" if self.arch == "amd64" else " through qemu-user"
