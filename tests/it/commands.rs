@@ -117,24 +117,24 @@ fn a_hash_goes_into_its_file_which_keeps_its_mode_and_is_a_users_password() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("admin");
     let make = || text(&wsbridge(&["passwd", "admin", "--generate", "--file", file.to_str().unwrap()]));
-    let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
-    let read = || std::fs::read_to_string(&file).unwrap();
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    let read = || fs::read_to_string(&file).unwrap();
     let shown = make();
     assert_eq!(shown.lines().count(), 1, "more than the password: {shown}");
     assert_eq!(mode(), 0o640);
     let first = read();
     assert!(first.starts_with("$argon2id$") && !first.contains(shown.trim()), "{first}");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     make();
     assert!(read() != first && mode() == 0o600);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something is left beside it");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something is left beside it");
 
     let config = folder.path().join("wsbridge.yaml");
     let yaml = format!(
         "users: {{ admin: {{ password: {{ file: {} }}, rights: {{ \"*\": [ read ] }} }} }}",
         file.display()
     );
-    std::fs::write(&config, yaml).unwrap();
+    fs::write(&config, yaml).unwrap();
     text(&wsbridge(&["check", config.to_str().unwrap()]));
     let nowhere = wsbridge(&["passwd", "admin", "--generate", "--file", "/nonexistent/admin"]);
     assert_eq!(nowhere.status.code(), Some(74));

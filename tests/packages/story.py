@@ -12,8 +12,8 @@ EXPOSURE = 2.0
 
 
 class Story:
-    def __init__(self, guest):
-        self.guest, self.password, self.tunnels = guest, None, {}
+    def __init__(self, guest, outside):
+        self.guest, self.outside, self.password, self.tunnels = guest, outside, None, {}
         self.ssh = ["ssh", "-q", "-oControlPath=" + guest.path("ctl")]       # the connection that gwvm keeps
         self.before = self.files()
         self.adapter = far.Adapter(guest, "line1", "ftdi", "GW1")
@@ -46,6 +46,13 @@ class Story:
         if path == "/metrics":                 # programs on that machine need no login, which costs a second there
             return ws.http(self.port(port), path, timeout=30, tls=ssl._create_unverified_context())
         return ws.http(self.port(port), path, who or ("admin", self.password), timeout=30, tls=ssl._create_unverified_context())
+
+    def from_outside(self):
+        """What another machine on the network is answered."""
+        try:
+            return ws.http(self.outside, "/healthz", tls=ssl._create_unverified_context())[0]
+        except OSError:
+            return None
 
     def open(self, endpoint="line1"):
         return ws.Plain(self.port(), endpoint, ("admin", self.password), timeout=60, tls=ssl._create_unverified_context())
@@ -101,7 +108,7 @@ class Story:
         assert status == 401, status
         sockets = [line.split() for line in self.run("cat /proc/net/tcp /proc/net/tcp6").splitlines()]
         listening = [place for _, place, _, state, *_ in sockets if state == "0A" and place.endswith(f":{HTTPS:04X}")]
-        assert listening == [f"0100007F:{HTTPS:04X}"], listening
+        assert listening == [f"0100007F:{HTTPS:04X}"] and self.from_outside() is None, listening
         rights = self.run(f"stat -c '%a %U %G' {CONFIG} /etc/wsbridge/secrets /etc/wsbridge/secrets/admin /var/lib/wsbridge")
         assert rights.splitlines() == ["640 root wsbridge", "2750 root wsbridge", "640 root wsbridge", "700 wsbridge wsbridge"]
         assert self.run("dpkg --verify wsbridge") == ""
@@ -115,11 +122,13 @@ class Story:
     def use(self):
         self.adapter.plug()
         self.until(lambda: "GW1" in self.run("wsbridge ports"), "the adapter is listed")
+        self.edit('address: "127.0.0.1:8443"', 'address: "[::]:8443"')
         (port,) = set(re.findall(r"port: (\{ usb: .*GW1.* \})", self.run("wsbridge ports")))
         self.edit("\nendpoints:\n", f"\nendpoints:\n  line1: {{ serial: {{ port: {port}, baud: 115200 }} }}\n")
         self.run("wsbridge check")
         self.run("systemctl reload wsbridge")
         self.until(lambda: '"line1"' in self.get()[1], "the file is in force")
+        assert self.from_outside() == 200, "it is not open to the network"
         self.until(self.up, "line1 is up")
         client = self.open()
         self.round_trip(client)
@@ -195,7 +204,7 @@ class Story:
         self.run("rm /etc/systemd/system/wsbridge.service.d/watchdog.conf; systemctl daemon-reload")
 
     def socket(self):
-        first = '  - address: "127.0.0.1:8443"\n'
+        first = '  - address: "[::]:8443"\n'
         self.edit(first, f'{first}    tls: self-signed\n  - address: "systemd:https"\n')
         self.run("systemctl stop wsbridge && systemctl start wsbridge.socket && ! systemctl -q is-active wsbridge")
         status, _ = self.get(port=443)           # the connection starts the service
@@ -231,13 +240,13 @@ def tell(steps, arch, suite, first, second, keep):
     guest = Guest(f"packages{os.getpid()}")
     story = None
     try:
-        info = json.loads(guest.gwvm("start", "--arch", arch, "--suite", suite))
+        info = json.loads(guest.gwvm("start", "--arch", arch, "--suite", suite, "--fwd", f"0:{HTTPS}"))
         guest.dir = info["run_dir"]
         print(f"guest: Debian {suite}, {arch}, {info['accel']}, started in {info['start_s']} s", flush=True)
-        story = Story(guest)
+        story = Story(guest, info["fwd"][str(HTTPS)])
         if steps.step("guest: apt installs it: it runs, is enabled, and its password, shown once, lets in", story.install, first):
             steps.step("guest: it is safe as installed: loopback, TLS, a password kept as a hash alone", story.safe)
-            steps.step("guest: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
+            steps.step("guest: opened to the network: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
             steps.step("guest: a reload keeps sessions, and a wrong file changes nothing", story.reload)
             steps.step("guest: an upgrade keeps the edited configuration, tells sessions 1001, restarts", story.upgrade, second)
             steps.step("guest: root's secrets come by LoadCredential, as the example does it", story.credentials)
