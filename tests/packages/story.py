@@ -240,7 +240,13 @@ def tell(steps, arch, suite, first, second, keep):
     guest = Guest(f"packages{os.getpid()}")
     story = None
     try:
-        info = json.loads(guest.gwvm("start", "--arch", arch, "--suite", suite, "--fwd", f"0:{HTTPS}"))
+        words = ["start", "--arch", arch, "--suite", suite, "--fwd", f"0:{HTTPS}"]
+        try:
+            info = guest.gwvm(*words)
+        except RuntimeError:                  # a boot that hung: once more
+            guest.stop()
+            info = guest.gwvm(*words, "--tcg")
+        info = json.loads(info)
         guest.dir = info["run_dir"]
         print(f"guest: Debian {suite}, {arch}, {info['accel']}, started in {info['start_s']} s", flush=True)
         story = Story(guest, info["fwd"][str(HTTPS)])
