@@ -178,6 +178,14 @@ class Story:
         self.round_trip(client)
         client.leave()
 
+    def refused(self):
+        pid = self.show("MainPID")
+        self.edit("\nendpoints:\n", "\nendpoint:\n")
+        shown = self.run("/var/lib/dpkg/info/wsbridge.postinst configure 0.1.0-1 2>&1")      # what an upgrade runs
+        self.edit("\nendpoint:\n", "\nendpoints:\n")
+        assert "did you mean `endpoints`" in shown and "not restarted" in shown, shown
+        assert self.show("MainPID") == pid and self.get()[0] == 200
+
     def credentials(self):
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         self.run("install -d -m 700 /etc/wsbridge/credentials && cat > /etc/wsbridge/credentials/billing", input=digest)
@@ -255,6 +263,7 @@ def tell(steps, arch, suite, first, second, keep):
             steps.step("guest: opened to the network: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
             steps.step("guest: a reload keeps sessions, and a wrong file changes nothing", story.reload)
             steps.step("guest: an upgrade keeps the edited configuration, tells sessions 1001, restarts", story.upgrade, second)
+            steps.step("guest: a version that does not take the configuration is not started in place of the old", story.refused)
             steps.step("guest: root's secrets come by LoadCredential, as the example does it", story.credentials)
             steps.step("guest: a daemon that hangs is restarted by the watchdog", story.watchdog)
             steps.step("guest: port 443 by socket activation", story.socket)
