@@ -29,7 +29,7 @@ def check(steps, arch, suite, deb):
     subprocess.run([os.path.join(VM, "binfmt-setup"), *([arch] if arch != "amd64" else [])], check=True)
     with tempfile.TemporaryDirectory() as root:
         subprocess.run(f"zstd -qdc '{cache}/root.tar.zst' | tar -C '{root}' -xf -", shell=True, check=True)
-        shutil.copy(deb, os.path.join(root, "root"))
+        shutil.copy(deb, os.path.join(root, "tmp"))
         child = subprocess.Popen(["unshare", "--net", "--mount", sys.executable, os.path.realpath(__file__), arch, root,
                                   os.path.basename(deb)], stdout=subprocess.PIPE, text=True)
         for line in child.stdout:
@@ -105,7 +105,7 @@ class Root:
 
     # -- the steps -------------------------------------------------------------
     def install(self):
-        shown = at_a_terminal(["chroot", self.root, "apt-get", "install", "-y", f"/root/{self.deb}"])
+        shown = at_a_terminal(["chroot", self.root, "apt-get", "install", "-y", f"/tmp/{self.deb}"])
         found = PASSWORD.findall(shown)
         assert len(found) == 1, shown
         self.password = found[0]

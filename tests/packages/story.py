@@ -92,9 +92,9 @@ class Story:
 
     # -- the steps -------------------------------------------------------------
     def install(self, deb):
-        self.guest.gwvm("push", deb, "/root")
+        self.guest.gwvm("push", deb, "/tmp")
         # At a terminal, as people do; -tt gives them one.
-        shown = subprocess.run([*self.ssh, "-tt", "root@127.0.0.1", f"apt-get install -y /root/{os.path.basename(deb)}"],
+        shown = subprocess.run([*self.ssh, "-tt", "root@127.0.0.1", f"apt-get install -y /tmp/{os.path.basename(deb)}"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
         found = PASSWORD.findall(shown)
         assert len(found) == 1, shown
@@ -166,8 +166,8 @@ class Story:
 
     def upgrade(self, deb):
         client, pid, config = self.open(), self.show("MainPID"), self.run(f"sha256sum {CONFIG}")
-        self.guest.gwvm("push", deb, "/root")
-        shown = self.run(f"DEBIAN_FRONTEND=noninteractive apt-get install -y /root/{os.path.basename(deb)} 2>&1")
+        self.guest.gwvm("push", deb, "/tmp")
+        shown = self.run(f"DEBIAN_FRONTEND=noninteractive apt-get install -y /tmp/{os.path.basename(deb)} 2>&1")
         assert client.wait_closed() == 1001, client.code
         assert not PASSWORD.search(shown) and "password" not in shown, shown
         assert self.show("MainPID") != pid and self.run(f"sha256sum {CONFIG}") == config
