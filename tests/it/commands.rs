@@ -139,6 +139,35 @@ fn a_generated_password_is_shown_once_and_differs_each_time() {
 }
 
 #[test]
+fn a_hash_goes_into_its_file_which_keeps_its_mode_and_is_a_users_password() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("admin");
+    let make = || text(&wsbridge(&["passwd", "admin", "--generate", "--file", file.to_str().unwrap()]));
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    let read = || fs::read_to_string(&file).unwrap();
+    let shown = make();
+    assert_eq!(shown.lines().count(), 1, "more than the password: {shown}");
+    assert_eq!(mode(), 0o640);
+    let first = read();
+    assert!(first.starts_with("$argon2id$") && !first.contains(shown.trim()), "{first}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    make();
+    assert!(read() != first && mode() == 0o600);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something is left beside it");
+
+    let config = folder.path().join("wsbridge.yaml");
+    let yaml = format!(
+        "users: {{ admin: {{ password: {{ file: {} }}, rights: {{ \"*\": [ read ] }} }} }}",
+        file.display()
+    );
+    fs::write(&config, yaml).unwrap();
+    text(&wsbridge(&["check", config.to_str().unwrap()]));
+    let nowhere = wsbridge(&["passwd", "admin", "--generate", "--file", "/nonexistent/admin"]);
+    assert_eq!(nowhere.status.code(), Some(74));
+}
+
+#[test]
 fn an_empty_password_is_refused() {
     let output = wsbridge(&["passwd", "alice"]);
     assert_eq!(output.status.code(), Some(65));
