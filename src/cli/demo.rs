@@ -100,7 +100,8 @@ endpoints:
 pub(crate) fn announcement(address: SocketAddr, colour: bool) -> String {
     let (bold, dim, plain) = if colour { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let mut text = format!(
-        "{bold}wsbridge demo on http://{address}/{plain} with simulated devices; no login, this machine only. Ctrl-C ends it.\n\n"
+        "wsbridge demo: simulated devices, no login, this machine only. Ctrl-C ends it.\n\n\
+         Open {bold}http://{address}/{plain} in a browser, or connect to\n\n"
     );
     for (name, _, title) in ENDPOINTS {
         let url = format!("ws://{address}/ws/{name}");
@@ -119,7 +120,7 @@ websocat --binary ws://{address}/ws/console
 python3 - <<'END'
 {python}END
 
-{bold}A browser{plain} {dim}(open http://{address}/, then paste into the developer tools' console; or into Node.js 22):{plain}
+{bold}JavaScript{plain} {dim}(paste into Node.js 22, or on that page into the developer tools' console):{plain}
 
 {javascript}
 ",

@@ -1,6 +1,7 @@
 //! Routes, and the way from a connection to a session.
 
 mod ask;
+mod assets;
 mod connection;
 mod gate;
 mod pages;
@@ -84,7 +85,14 @@ impl Bridge {
 type Bridged = Extension<Arc<Bridge>>;
 
 fn routes() -> Router {
-    Router::new()
+    let mut router = Router::new();
+    for asset in assets::ASSETS {
+        router = router.route(asset.path, get(pages::asset));
+    }
+    if assets::ASSETS.is_empty() {
+        router = router.route("/", get(pages::home));
+    }
+    router
         .route("/ws/", get(upgrade::bus))
         .route("/ws/{endpoint}", get(upgrade::by_path))
         .route("/websockify", get(upgrade::by_token))
@@ -92,7 +100,6 @@ fn routes() -> Router {
         .route("/metrics", get(pages::metrics))
         .route("/api/endpoints", get(pages::endpoints).options(pages::preflight))
         .route("/api/ticket", post(pages::ticket).options(pages::preflight))
-        .route("/", get(pages::home))
         .fallback(pages::nothing)
         .method_not_allowed_fallback(pages::wrong_method)
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, Bridged, ask,
+    Bridge, Bridged, ask, assets,
     connection::{Connection, authorise, refuse},
     gate::BODY_MAX,
 };
@@ -36,7 +36,22 @@ pub(super) async fn healthz() -> Response<Body> {
     page("text/plain; charset=utf-8", "ok\n".into())
 }
 
-/// `GET /`: what this is.
+/// A file of the page, for everybody: it holds nothing but what is in the package.
+pub(super) async fn asset(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    let ask = ask::read(&request, Purpose::Read);
+    let view = match bridge.auth.check_host(&bridge.config(), &connection.peer, &ask) {
+        Ok(view) => view,
+        Err(refusal) => return refuse(refusal),
+    };
+    assets::answer(request.uri().path(), &view.host, request.headers())
+        .unwrap_or_else(|| refuse(Refusal::NotFound))
+}
+
+/// `GET /` of a gateway built without its page: what this is.
 pub(super) async fn home() -> Response<Body> {
     page("text/html; charset=utf-8", HOME.into())
 }

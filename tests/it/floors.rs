@@ -75,7 +75,8 @@ fn check(name: &str, text: &str) -> Vec<String> {
         }
     }
     let code = without_comments(text);
-    if name != UNSAFE_FILE && words(&code).any(|word| word == "unsafe") {
+    // A word of content security policies is no keyword.
+    if name != UNSAFE_FILE && words(&code.replace("'unsafe-inline'", "")).any(|word| word == "unsafe") {
         wrong.push(format!("`unsafe` belongs in {UNSAFE_FILE} alone"));
     }
     if !name.starts_with(YAML_MODULE)
@@ -196,6 +197,7 @@ mod planted {
         assert!(found("http/a.rs", "unsafe { x() }").contains("`unsafe` belongs"));
         assert!(found("http/a.rs", "use serde_yaml::Value;").contains("YAML belongs"));
         assert_eq!(found("target/serial/ioctl.rs", "unsafe { x() }"), "");
+        assert_eq!(found("http/a.rs", "const POLICY: &str = \"style-src 'unsafe-inline'\";"), "");
         assert_eq!(found("http/a.rs", "// unsafe is not used, nor serde_yaml"), "");
     }
 }

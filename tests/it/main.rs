@@ -20,6 +20,7 @@ mod harness;
 mod lease;
 mod life;
 mod packing;
+mod page;
 mod peers;
 mod pump;
 mod resume;

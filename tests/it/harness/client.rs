@@ -133,6 +133,12 @@ impl Raw {
         String::from_utf8_lossy(&std::mem::take(&mut self.early)).into_owned()
     }
 
+    /// The same, as it came.
+    pub(crate) fn rest_bytes(&mut self) -> Vec<u8> {
+        while self.more() > 0 {}
+        std::mem::take(&mut self.early)
+    }
+
     /// The next frame; `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Option<Frame> {
         let head = self.exactly(2)?;

@@ -1,0 +1,74 @@
+// Assembles the page: node build.mjs OUT writes every file the gateway serves into OUT, and OUT/manifest.json.
+//
+// The manifest is a list of { path, file, gzip, length, etag, type, immutable, shared }: the path in the URL, the file in OUT and its
+// compressed twin, bytes of the first, a hash of them, its media type, whether the name changes with the content, and whether pages of
+// other origins may load it. `build.rs` embeds the compressed ones; nothing else of this folder reaches the gateway.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = process.argv[2];
+if (!out || out.startsWith("-")) {
+  console.error("usage: node build.mjs OUT\n\nWrites the assembled page and its manifest.json into the folder OUT.");
+  process.exit(64);
+}
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+const manifest = [];
+
+/** Writes one file, its compressed twin and its line in the manifest; `path` is where the gateway serves it. */
+function asset(path, type, content, { immutable = false, shared = false } = {}) {
+  const file = path.slice(1).replaceAll("/", "_") || "index.html";
+  const gzip = `${file}.gz`;
+  const bytes = Buffer.from(content);
+  writeFileSync(join(out, file), bytes);
+  writeFileSync(join(out, gzip), gzipSync(bytes, { level: 9 }));
+  manifest.push({ path, file, gzip, length: bytes.length, etag: digest(bytes), type, immutable, shared });
+}
+
+/** Names content: the first 48 bits of its SHA-256. */
+function digest(content) {
+  return createHash("sha256").update(content).digest("hex").slice(0, 12);
+}
+
+/** Bundles one entry point and gives the files that came of it, by extension. */
+async function bundle(entry, options) {
+  const result = await build({
+    entryPoints: [join(here, entry)],
+    bundle: true,
+    minify: true,
+    legalComments: "none",
+    target: ["es2022"],
+    write: false,
+    outdir: "out",
+    logLevel: "warning",
+    ...options,
+  });
+  return Object.fromEntries(result.outputFiles.map(({ path, contents }) => [path.replace(/.*\./, ""), contents]));
+}
+
+/** A name that changes with the content, so that browsers may keep the file for ever. */
+function hashed(stem, extension, content) {
+  return `/assets/${stem}.${digest(content)}.${extension}`;
+}
+
+const page = await bundle("console/main.js", { format: "esm" });
+const script = hashed("console", "js", page.js);
+const style = hashed("console", "css", page.css);
+asset(script, "text/javascript; charset=utf-8", page.js, { immutable: true });
+asset(style, "text/css; charset=utf-8", page.css, { immutable: true });
+const html = readFileSync(join(here, "console/index.html"), "utf8");
+asset("/", "text/html; charset=utf-8", html.replace("main.css", style).replace("main.js", script));
+
+const classic = await bundle("client/webserial.js", { format: "iife" });
+asset("/webserial.js", "text/javascript; charset=utf-8", classic.js, { shared: true });
+const module = await bundle("client/index.js", { format: "esm" });
+asset("/client.mjs", "text/javascript; charset=utf-8", module.js, { shared: true });
+
+writeFileSync(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);

@@ -1,0 +1,3 @@
+// The console: starts the page.
+import "./main.css";
+document.body.append("wsbridge");
