@@ -33,7 +33,7 @@ pub use plan::Plan;
 pub use resolve::{ConfigError, MAX_FILE, SecretReader, SecretSource, Warning, parse};
 pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
-pub use schema::schema;
+pub use schema::SCHEMA;
 pub use sim::{SimDevice, SimTarget};
 pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use units::{duration_text, size_text};

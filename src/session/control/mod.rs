@@ -143,7 +143,7 @@ enum Closing {
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
     fn new(socket: Socket<S>, setup: Setup, session: &'a Session) -> Self {
-        let mut clock = Clock::new(setup.dead_after, setup.endpoint.limits.idle);
+        let mut clock = Clock::new(setup.dead_after, setup.dead_after / 3, setup.endpoint.limits.idle);
         clock.end_within(OPEN_WITHIN);
         let mut control = Self {
             socket,
