@@ -6,6 +6,7 @@
 mod access;
 mod endpoint;
 mod listen;
+mod login;
 mod packing;
 mod plan;
 mod port;
@@ -28,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+pub use login::Login;
 pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
 pub use plan::Plan;
 pub use resolve::{ConfigError, MAX_FILE, SecretReader, SecretSource, Warning, parse};
@@ -53,6 +55,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Proxies whose `Forwarded`/`X-Forwarded-*` headers count, as (network, prefix length).
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// How long a browser stays signed in.
+    pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
     /// Endpoints by name.

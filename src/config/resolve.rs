@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Limits, Listen, ListenTls, access, endpoint, listen,
+    Config, Limits, Listen, ListenTls, access, endpoint, listen, login,
     raw::{self, At, Leaf},
     report::Report,
     units::duration_text,
@@ -98,6 +98,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
         origins,
         hosts,
         trusted_proxies,
+        login: login::resolve(&file.login, report),
         limits: limits(&file.limits, report),
         endpoints,
         state_directory: report.or(
