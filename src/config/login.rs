@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{raw, resolve::Report, units::duration_text};
+use super::{raw, report::Report, units::duration_text};
 
 /// How long a browser stays signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,7 +64,8 @@ pub(super) struct File {
 }
 
 /// How long a browser stays signed in.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Login {
     /// Time without a request or a byte typed after which a sign-in ends, 1s to 90d. Default: 12h.

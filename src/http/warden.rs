@@ -47,14 +47,13 @@ pub(super) async fn watch(bridge: Weak<Bridge>, mut config: Receiver<Arc<Config>
 pub(super) fn look(bridge: &Bridge) {
     let config = bridge.config();
     for entry in bridge.sessions.list() {
-        match revoked(bridge, &entry) {
-            Some(ended) => entry.end(ended),
-            None => {
-                let typed = tally(&entry, &bridge.metrics.endpoint(&entry.endpoint));
-                if let Some(login) = entry.login.filter(|_| typed > 0) {
-                    bridge.auth.touch(login);
-                }
-            }
+        if let Some(ended) = revoked(bridge, &entry) {
+            entry.end(ended);
+            continue;
+        }
+        let typed = tally(&entry, &bridge.metrics.endpoint(&entry.endpoint));
+        if let Some(login) = entry.login.filter(|_| typed > 0) {
+            bridge.auth.touch(login);
         }
     }
     bridge.parking.sign_out(|login| !bridge.auth.is_signed_in(&config, Some(login)));
