@@ -41,10 +41,15 @@ pub struct Reading {
 
 /// Reads `bytes` with our decoder, in reads of `chunk` bytes.
 pub fn ours(bytes: &[u8], chunk: usize) -> Reading {
+    in_reads(bytes.chunks(chunk.max(1)))
+}
+
+/// Reads what comes in these reads with our decoder.
+pub fn in_reads<'a>(reads: impl Iterator<Item = &'a [u8]>) -> Reading {
     let mut reading = Reading { events: Vec::new(), error: None };
     let mut decoder = Decoder::new();
     let mut message = Vec::new();
-    for piece in bytes.chunks(chunk.max(1)) {
+    for piece in reads {
         let mut piece = piece.to_vec();
         let mut input = &mut piece[..];
         loop {
@@ -150,10 +155,40 @@ fn class(error: &Error) -> Option<FrameError> {
     (!end).then_some(FrameError::Protocol("by tungstenite's reading"))
 }
 
-/// Panics when the two read `bytes` differently, or when reads of `chunk` bytes change what we read.
+/// The payload of all data frames, whole or not, in reads of `chunk` bytes, and the mistake or Close behind it; `short`
+/// says that small frames are taken the short way, as a session does.
+fn payload(bytes: &[u8], chunk: usize, short: bool) -> (Vec<u8>, Option<Result<Item, FrameError>>) {
+    let (mut decoder, mut all) = (Decoder::new(), Vec::new());
+    for piece in bytes.chunks(chunk.max(1)) {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        while at < input.len() {
+            let mut kept = 0..0;
+            if short {
+                at = decoder.gather(&mut input, at, &mut kept);
+                all.extend_from_slice(&input[kept]);
+            }
+            match decoder.next(&mut input[at..]) {
+                Ok((used, Item::Data { range, .. })) => {
+                    all.extend_from_slice(&input[at..][range]);
+                    at += used;
+                }
+                Ok((used, Item::More | Item::Ping | Item::Pong)) => at += used,
+                end => return (all, Some(end.map(|(_, item)| item))),
+            }
+        }
+    }
+    (all, None)
+}
+
+/// Panics when the two read `bytes` differently, or when reads of `chunk` bytes or the short way change what we read.
 pub fn agree(bytes: &[u8], chunk: usize) {
     let whole = ours(bytes, usize::MAX);
     assert_eq!(whole, ours(bytes, chunk), "reads of {chunk} bytes make a difference");
+    for chunk in [chunk, usize::MAX] {
+        let (strict, short) = (payload(bytes, chunk, false), payload(bytes, chunk, true));
+        assert_eq!(strict, short, "the short way in reads of {chunk} bytes");
+    }
     let reference = theirs(bytes);
     match (&whole.error, &reference.error) {
         // A control frame with a long form of length is over 125 bytes or not in its shortest form.

@@ -1,24 +1,35 @@
 //! The YAML file's shapes: every key there is, as it may be written. `docs/config.md` explains each.
 
+#[cfg(test)]
+mod described;
+mod shape;
+mod target;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod written;
 mod yaml;
 
 use std::{path::PathBuf, time::Duration};
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use self::yaml::{At, Leaf, Named, OneOf, Placed, read};
-use super::{
-    Address, ListenTls, OpenWhen, Origin, PortControl, Rights, Share, SimDevice, TcpAddress,
-    units::{Rate, Size},
-    words::{Accepted, Bytes, Expiry, Network, NoAuth, NoPacking, PortPath, Sha256, Stay},
+pub(super) use self::{
+    target::{Lines, MacroStep, Port, Rfc2217, Rs485, Serial, Signals, TargetTls, Tcp},
+    written::{Mark, Node, write},
+    yaml::{At, Leaf, Named, OneOf, Placed, read},
 };
-use crate::settings::{Flow, Format, UsbId};
+use super::{
+    Address, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice,
+    units::{Rate, Size},
+    words::{Accepted, Bytes, Expiry, Network, NoAuth, NoPacking, Sha256},
+};
 
 /// The whole file.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "wsbridge configuration")]
+#[cfg_attr(test, schemars(title = "wsbridge configuration"))]
 pub(super) struct File {
     /// Where to listen. Default: 127.0.0.1:8443 with a self-signed certificate.
     pub listen: Option<Vec<Placed<Listen>>>,
@@ -38,6 +49,8 @@ pub(super) struct File {
     pub certificates: Named<Certificate>,
     /// Sets of rights by name, to be given to users, tokens and certificates.
     pub roles: Named<Named<Vec<Leaf<Rights>>>>,
+    /// How long a browser stays signed in.
+    pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
     /// Time a client may be silent before it counts as dead, 5s to 10m. Default: 30s.
@@ -50,8 +63,20 @@ pub(super) struct File {
     pub endpoints: Named<Placed<Endpoint>>,
 }
 
+/// How long a browser stays signed in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Login {
+    /// Time without a request or a byte typed after which a sign-in ends, 1s to 90d. Default: 12h.
+    pub idle: Option<Leaf<Duration>>,
+    /// Time after which it ends in any case, 1s to 90d. Default: 7d.
+    pub lifetime: Option<Leaf<Duration>>,
+}
+
 /// One listening address.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listen {
     /// `IP:PORT`, `[IPv6]:PORT`, `unix:/path`, or `systemd:NAME` for a socket systemd hands over.
@@ -63,7 +88,8 @@ pub(super) struct Listen {
 }
 
 /// PEM files of a listener, read again when they change.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct TlsFiles {
     /// Certificate chain, PEM.
@@ -75,7 +101,8 @@ pub(super) struct TlsFiles {
 }
 
 /// A secret kept elsewhere.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Elsewhere {
     /// A file whose first line is the value.
@@ -85,7 +112,8 @@ pub(super) struct Elsewhere {
 }
 
 /// A person with a password.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct User {
     /// Argon2id hash that `wsbridge passwd` prints, or where to find it.
@@ -99,7 +127,8 @@ pub(super) struct User {
 }
 
 /// A program with a token.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Token {
     /// SHA-256 of the token's text in hex, as `wsbridge token new` prints it, or where to find it.
@@ -115,7 +144,8 @@ pub(super) struct Token {
 }
 
 /// A machine with a client certificate.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Certificate {
     /// Common name of the certificate's subject. Default: the name it has here.
@@ -127,7 +157,8 @@ pub(super) struct Certificate {
 }
 
 /// What strangers may take.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
     /// Connections in all. Default: 256.
@@ -141,7 +172,8 @@ pub(super) struct Limits {
 }
 
 /// What is published: exactly one of `serial`, `rfc2217`, `tcp` and `sim`, and the rules for it.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Endpoint {
     /// What people call it.
@@ -173,7 +205,8 @@ pub(super) struct Endpoint {
 }
 
 /// Limits of an endpoint's sessions.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct EndpointLimits {
     /// Sessions at once. Default: 16.
@@ -187,7 +220,8 @@ pub(super) struct EndpointLimits {
 }
 
 /// Which bytes of the device make one message: exactly one of `idle_ms`, `delimiter`, `length` and `modbus-rtu`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Packing {
     /// Milliseconds of silence that end a message, 1 to 60000.
@@ -204,7 +238,8 @@ pub(super) struct Packing {
 }
 
 /// How slowly a device is sent to.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Pacing {
     /// Pause after each byte, 1ms to 1s. Default: none.
@@ -215,156 +250,4 @@ pub(super) struct Pacing {
     pub prompt: Option<Leaf<Bytes>>,
     /// How long the prompt is waited for, 1ms to 60s. Default: 2s.
     pub timeout: Option<Leaf<Duration>>,
-}
-
-/// A serial port of this machine.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Serial {
-    /// Path of the device, or how it is known again; `wsbridge ports` prints what to paste.
-    pub port: Placed<OneOf<PortPath, Port>>,
-    /// Bits per second. Default: 9600.
-    pub baud: Option<Leaf<u32>>,
-    /// Data bits, parity letter (N E O M S), stop bits. Default: 8N1.
-    pub format: Option<Leaf<Format>>,
-    /// Flow control. Default: none.
-    pub flow: Option<Leaf<Flow>>,
-    /// RS-485 direction control by the driver. Default: null, off.
-    pub rs485: Option<Placed<Rs485>>,
-    /// What DTR and RTS do.
-    #[serde(default)]
-    pub signals: Signals,
-    /// Ask the driver for low latency where it knows it. Default: true.
-    pub low_latency: Option<Leaf<bool>>,
-    /// Open even a tty that is the kernel's console or has a getty. Default: false.
-    pub allow_console: Option<Leaf<bool>>,
-    /// Named signal sequences: at most 32 steps and 10 s each.
-    #[serde(default)]
-    pub macros: Named<Vec<MacroStep>>,
-}
-
-/// A serial port on another box: ser2net, Moxa, Digi and their like.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rfc2217 {
-    /// `HOST:PORT` (resolved at each connect), `[IPv6]:PORT`, or `unix:/path`.
-    pub address: Leaf<TcpAddress>,
-    /// Bits per second. Default: 9600.
-    pub baud: Option<Leaf<u32>>,
-    /// Data bits, parity letter (N E O M S), stop bits. Default: 8N1.
-    pub format: Option<Leaf<Format>>,
-    /// Flow control. Default: none.
-    pub flow: Option<Leaf<Flow>>,
-    /// Whether a peer without control of its port will do: `required`, or `optional` for plain telnet. Default:
-    /// required.
-    pub control: Option<Leaf<PortControl>>,
-    /// What DTR and RTS do.
-    #[serde(default)]
-    pub signals: Signals,
-    /// Time for all connect attempts together, and again for the negotiation. Default: 5s.
-    pub connect_timeout: Option<Leaf<Duration>>,
-    /// Idle time before keepalive probes; 0s sends none. Default: 30s.
-    pub keepalive: Option<Leaf<Duration>>,
-    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`). Default: 30s.
-    pub user_timeout: Option<Leaf<Duration>>,
-    /// Named signal sequences: at most 32 steps and 10 s each.
-    #[serde(default)]
-    pub macros: Named<Vec<MacroStep>>,
-}
-
-/// How a port is known again: `usb` (with `serial`, `interface`), or `path`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Port {
-    /// USB vendor and product number, like 0403:6001.
-    pub usb: Option<Leaf<UsbId>>,
-    /// USB serial number; without it, the only such adapter.
-    pub serial: Option<Leaf<String>>,
-    /// Interface number of an adapter with several ports.
-    pub interface: Option<Leaf<u32>>,
-    /// Path of the device, best one under /dev/serial.
-    pub path: Option<Leaf<PortPath>>,
-}
-
-/// RS-485 direction control by the driver.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Rs485 {
-    /// RTS level while sending. Default: true.
-    pub rts_on_send: Option<Leaf<bool>>,
-    /// RTS level otherwise. Default: false.
-    pub rts_after_send: Option<Leaf<bool>>,
-    /// Hear what we send. Default: false.
-    pub rx_during_tx: Option<Leaf<bool>>,
-    /// Switch the bus terminator on. Default: false.
-    pub terminate: Option<Leaf<bool>>,
-    /// Pause between RTS and the first bit, up to 100ms. Default: 0ms.
-    pub delay_before: Option<Leaf<Duration>>,
-    /// Pause between the last bit and RTS, up to 100ms. Default: 0ms.
-    pub delay_after: Option<Leaf<Duration>>,
-}
-
-/// What DTR and RTS do.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Signals {
-    /// When the device is opened. Default: keep, what the driver does.
-    pub on_open: Option<Placed<OneOf<Stay, Lines>>>,
-    /// When the last session has left. Default: keep.
-    pub on_last_close: Option<Placed<OneOf<Stay, Lines>>>,
-}
-
-/// Levels of DTR and RTS; a line left out stays as it is.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Lines {
-    /// Data Terminal Ready.
-    pub dtr: Option<Leaf<bool>>,
-    /// Request To Send.
-    pub rts: Option<Leaf<bool>>,
-}
-
-/// One step of a macro: what moves together, then a pause.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct MacroStep {
-    /// Data Terminal Ready.
-    pub dtr: Option<Leaf<bool>>,
-    /// Request To Send.
-    pub rts: Option<Leaf<bool>>,
-    /// Break condition.
-    #[serde(rename = "break")]
-    pub brk: Option<Leaf<bool>>,
-    /// Milliseconds to wait after the change. Default: 0.
-    pub wait_ms: Option<Leaf<u32>>,
-}
-
-/// A TCP or unix socket.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Tcp {
-    /// `HOST:PORT` (resolved at each connect), `[IPv6]:PORT`, or `unix:/path`.
-    pub address: Leaf<TcpAddress>,
-    /// Time for all connect attempts together. Default: 5s.
-    pub connect_timeout: Option<Leaf<Duration>>,
-    /// Idle time before keepalive probes; 0s sends none. Default: 30s.
-    pub keepalive: Option<Leaf<Duration>>,
-    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`). Default: 30s.
-    pub user_timeout: Option<Leaf<Duration>>,
-    /// TLS to the target. Default: null, none.
-    pub tls: Option<Placed<TargetTls>>,
-}
-
-/// TLS to a target; `{}` checks against the system's authorities.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct TargetTls {
-    /// Authority, PEM. Default: the system's.
-    pub ca: Option<Leaf<PathBuf>>,
-    /// Name asked for and checked. Default: the address's host.
-    pub server_name: Option<Leaf<String>>,
-    /// Our certificate chain, PEM.
-    pub certificate: Option<Leaf<PathBuf>>,
-    /// Our private key, PEM.
-    pub key: Option<Leaf<PathBuf>>,
 }

@@ -1,32 +1,29 @@
 //! The JSON Schema of the configuration file.
 
-use super::raw::File;
-
-/// The JSON Schema (2020-12) of the configuration file, pretty-printed, with a newline at its end.
-pub fn schema() -> String {
-    let schema = schemars::schema_for!(File);
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
-}
+/// The JSON Schema (2020-12) of the configuration file, pretty-printed, with a newline at its end. A test makes it of the
+/// types that parse the file, so that the daemon carries none of what it takes.
+pub const SCHEMA: &str = include_str!("../../configs/wsbridge.schema.json");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::raw::File;
 
+    /// `WSBRIDGE_WRITE` says that it is to be written.
     #[test]
     fn the_shipped_schema_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/wsbridge.schema.json");
-        let shipped = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            shipped == schema(),
-            "write it anew: cargo run -- check --schema > configs/wsbridge.schema.json"
-        );
+        let mut made = serde_json::to_string_pretty(&schemars::schema_for!(File)).unwrap();
+        made.push('\n');
+        if std::env::var_os("WSBRIDGE_WRITE").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/wsbridge.schema.json");
+            std::fs::write(path, &made).unwrap();
+        }
+        assert!(SCHEMA == made, "write it anew: WSBRIDGE_WRITE=1 cargo test schema, and again without");
     }
 
     #[test]
     fn every_key_of_the_schema_has_a_description() {
-        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
         let mut seen = 0;
         let shapes = schema["$defs"].as_object().unwrap().values().chain([&schema]);
         for shape in shapes {
@@ -81,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_reference_names_every_key() {
-        let schema: serde_json::Value = serde_json::from_str(&schema()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
         let text = include_str!("../../docs/config.md");
         for shape in schema["$defs"].as_object().unwrap().values().chain([&schema]) {
             for key in shape["properties"].as_object().unwrap().keys() {

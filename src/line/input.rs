@@ -15,6 +15,14 @@ use super::{output::SeatId, uplink::Task};
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
 pub const WINDOW: usize = 64 * 1024;
 
+/// Bytes gathered in one piece of the queue, which is freed when all of it has gone: a queue that never runs empty does not
+/// grow for it.
+const PIECE: usize = 16 * 1024;
+
+/// Bytes that leave the queue before a seat is woken: a wake-up for each write of a few bytes would cost more than the
+/// write.
+const WORTH: u64 = WINDOW as u64 / 4;
+
 /// Tasks a seat may have in the queue.
 const TASKS: usize = 64;
 
@@ -47,6 +55,8 @@ struct Account {
     /// Tasks in the queue.
     tasks: usize,
     waker: Option<Waker>,
+    /// How much is done when the seat is to be woken; sooner if that is all there is.
+    wake_at: u64,
 }
 
 impl Account {
@@ -55,9 +65,30 @@ impl Account {
         usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)
     }
 
+    /// The seat waits for so much to be done, or for what it waited for already.
+    fn wait(&mut self, cx: &mut Context<'_>, done: u64) {
+        self.wake_at = if self.waker.is_some() { self.wake_at.min(done) } else { done };
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
     fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
+        if (self.done >= self.wake_at || self.done == self.taken)
+            && let Some(waker) = self.waker.take()
+        {
             waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Item {
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Data { bytes, .. } => bytes.capacity(),
+            Self::Task(_) => 0,
         }
     }
 }
@@ -106,14 +137,16 @@ impl Input {
         };
         let n = bytes.len().min(WINDOW - account.queued());
         if n == 0 {
-            account.waker = Some(cx.waker().clone());
+            account.wait(cx, account.done + WORTH);
             return Poll::Pending;
         }
         account.taken += n as u64;
         let bytes = bytes.get(..n).unwrap_or_default();
         match inner.queue.back_mut() {
             // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand allocations.
-            Some((owner, Item::Data { bytes: last, .. })) if *owner == Some(seat) => {
+            Some((owner, Item::Data { bytes: last, .. }))
+                if *owner == Some(seat) && last.len() + n <= PIECE =>
+            {
                 last.extend_from_slice(bytes);
             }
             _ => inner.queue.push_back((Some(seat), Item::Data { bytes: bytes.to_vec(), sent: 0 })),
@@ -172,10 +205,10 @@ impl Input {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return Poll::Pending };
         let new = account.done - seen;
-        if new > 0 && (account.done == account.taken || new >= WINDOW as u64 / 4) {
+        if new > 0 && (account.done == account.taken || new >= WORTH) {
             return Poll::Ready(account.done);
         }
-        account.waker = Some(cx.waker().clone());
+        account.wait(cx, seen + WORTH);
         Poll::Pending
     }
 
@@ -197,7 +230,10 @@ impl Input {
         W: AsyncWrite + Unpin + ?Sized,
     {
         let inner = &mut *self.lock();
-        inner.worker = Some(cx.waker().clone());
+        match &mut inner.worker {
+            Some(worker) => worker.clone_from(cx.waker()),
+            None => inner.worker = Some(cx.waker().clone()),
+        }
         match inner.queue.front_mut() {
             None => Poll::Pending,
             Some((_, Item::Task(_))) => {
@@ -272,52 +308,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use tokio::{
-        io::{AsyncReadExt, duplex},
-        sync::oneshot,
-    };
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_full_window_holds_back_its_own_seat_alone() {
-        let input = Input::default();
-        input.enter(1);
-        input.enter(2);
-        let first = poll_fn(|cx| input.poll_push(1, cx, &vec![1; 2 * WINDOW])).await;
-        assert_eq!(first, WINDOW);
-        assert!(poll_fn(|cx| Poll::Ready(input.poll_push(1, cx, &[1]).is_pending())).await);
-        assert_eq!(poll_fn(|cx| input.poll_push(2, cx, &[2])).await, 1);
-        assert_eq!(input.depth(), WINDOW + 1);
-        assert_eq!(input.leave(1), WINDOW);
-        let (mut near, mut far) = duplex(16);
-        let work = poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await;
-        assert!(matches!(work, Ok(Work::Wrote)));
-        assert_eq!(far.read_u8().await.unwrap(), 2);
-    }
-
-    #[tokio::test]
-    async fn data_and_tasks_take_effect_in_the_order_sent() {
-        let input = Input::default();
-        input.enter(1);
-        let (mut near, _far) = duplex(16);
-        poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
-        let (sender, mut drained) = oneshot::channel();
-        input.push_task(Some(1), Task::Drain(sender));
-        poll_fn(|cx| input.poll_push(1, cx, b"after")).await;
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            seen.push(
-                match poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap() {
-                    Work::Wrote => "data",
-                    Work::Task(_) => "task",
-                },
-            );
-        }
-        assert_eq!(seen, ["data", "task", "data"]);
-        assert!(drained.try_recv().is_err());
-    }
-}
+mod tests;

@@ -3,11 +3,15 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::OnceLock,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// By how much a ping may be late, as a part of the time a client may be silent: 1 s of 30 s.
+const SLACK: u32 = 30;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub(super) struct Clock {
     dead_after: Duration,
+    /// Silence after which a ping is due.
+    ping_after: Duration,
     idle: Option<Duration>,
     news: News,
     heard: Instant,
@@ -46,13 +52,14 @@ struct News {
 }
 
 impl Clock {
-    /// A clock that starts now. Pings go out at a third of `dead_after`.
-    pub(super) fn new(dead_after: Duration, idle: Option<Duration>) -> Self {
+    /// A clock that starts now. A ping goes out after `ping_after` of silence, and then each time.
+    pub(super) fn new(dead_after: Duration, ping_after: Duration, idle: Option<Duration>) -> Self {
         let now = Instant::now();
-        let timer = Box::pin(sleep_until(now + dead_after / 3));
+        let timer = Box::pin(sleep_until(now + ping_after));
         let news = News::default();
         Self {
             dead_after,
+            ping_after,
             idle,
             news,
             heard: now,
@@ -133,8 +140,9 @@ impl Clock {
         }
     }
 
+    /// Pings of many sessions fall together, so that the processor wakes once for them.
     fn next_ping(&self) -> Instant {
-        self.heard.max(self.pinged) + self.dead_after / 3
+        beat(self.heard.max(self.pinged) + self.ping_after, self.dead_after / SLACK)
     }
 
     fn silent_at(&self) -> Instant {
@@ -150,6 +158,15 @@ impl Clock {
     }
 }
 
+/// The next of the beats, `apart` from each other, that all clocks share.
+fn beat(at: Instant, apart: Duration) -> Instant {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let since = at.saturating_duration_since(*FIRST.get_or_init(Instant::now)).as_nanos();
+    let late = since.checked_rem(apart.as_nanos()).filter(|late| *late > 0);
+    let wait = late.and_then(|late| u64::try_from(apart.as_nanos() - late).ok()).unwrap_or_default();
+    at + Duration::from_nanos(wait)
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -158,21 +175,51 @@ mod tests {
 
     const DEAD: Duration = Duration::from_secs(30);
 
+    /// What is due, one after the other, and after how many seconds.
+    async fn due<const N: usize>(mut clock: Clock) -> [(Due, u64); N] {
+        let start = Instant::now();
+        let mut seen = [(Due::Idle, 0); N];
+        for one in &mut seen {
+            let due = poll_fn(|cx| clock.poll(cx, false)).await;
+            *one = (due, start.elapsed().as_secs());
+        }
+        seen
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_silent_client_gets_two_pings_and_is_dead_at_the_third_interval() {
-        let mut clock = Clock::new(DEAD, None);
-        let start = Instant::now();
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            let due = poll_fn(|cx| clock.poll(cx, false)).await;
-            seen.push((due, start.elapsed().as_secs()));
+        let seen = due(Clock::new(DEAD, DEAD / 3, None)).await;
+        assert!(
+            matches!(seen, [(Due::Ping, 10 | 11), (Due::Ping, 20..=22), (Due::Silent, 30)]),
+            "a beat late at most: {seen:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_ping_is_enough_where_no_more_were_promised() {
+        let seen = due(Clock::new(DEAD, DEAD * 2 / 3, None)).await;
+        assert!(matches!(seen, [(Due::Ping, 20 | 21), (Due::Silent, 30)]), "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_of_sessions_that_began_apart_fall_together() {
+        let mut begun = Vec::new();
+        for _ in 0..100 {
+            begun.push((Instant::now(), Clock::new(DEAD, DEAD / 3, None)));
+            tokio::time::advance(Duration::from_millis(77)).await;
         }
-        assert_eq!(seen, [(Due::Ping, 10), (Due::Ping, 20), (Due::Silent, 30)]);
+        let mut times = std::collections::BTreeSet::new();
+        for (start, clock) in begun {
+            let due = clock.next_ping();
+            assert!((DEAD / 3..=DEAD / 3 + DEAD / SLACK).contains(&(due - start)));
+            times.insert(due);
+        }
+        assert!(times.len() <= 9, "{} beats in 7.7 s", times.len());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_we_do_not_read_is_never_silent() {
-        let mut clock = Clock::new(DEAD, None);
+        let mut clock = Clock::new(DEAD, DEAD / 3, None);
         for _ in 0..100 {
             assert_eq!(poll_fn(|cx| clock.poll(cx, true)).await, Due::Ping);
         }
@@ -180,7 +227,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn idle_is_counted_from_the_last_data_not_from_pongs() {
-        let mut clock = Clock::new(DEAD, Some(Duration::from_secs(25)));
+        let mut clock = Clock::new(DEAD, DEAD / 3, Some(Duration::from_secs(25)));
         let start = Instant::now();
         loop {
             match poll_fn(|cx| clock.poll(cx, false)).await {
@@ -195,7 +242,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_earlier_deadline_stands() {
-        let mut clock = Clock::new(DEAD, None);
+        let mut clock = Clock::new(DEAD, DEAD / 3, None);
         let start = Instant::now();
         clock.end_within(Duration::from_secs(2));
         clock.end_within(Duration::from_secs(5));

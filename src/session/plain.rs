@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
     fn new(socket: Socket<S>, far: F, terms: Terms) -> Self {
         let up = Up::new(terms.rate, socket.payload == Payload::Base64);
         let down = Down::new(terms.rate, terms.packing);
-        let clock = Clock::new(terms.dead_after, terms.idle);
+        let clock = Clock::new(terms.dead_after, terms.dead_after * 2 / 3, terms.idle);
         Self { socket, far, terms, up, down, clock, ended: None, pressed: false, forced: false }
     }
 

@@ -79,7 +79,9 @@ fn check(name: &str, text: &str) -> Vec<String> {
     if name != UNSAFE_FILE && words(&code.replace("'unsafe-inline'", "")).any(|word| word == "unsafe") {
         wrong.push(format!("`unsafe` belongs in {UNSAFE_FILE} alone"));
     }
-    if !name.starts_with(YAML_MODULE) && words(&code).any(|word| word == "serde_yaml") {
+    if !name.starts_with(YAML_MODULE)
+        && words(&code).any(|word| matches!(word, "serde_yaml" | "granit_parser"))
+    {
         wrong.push(format!("YAML belongs in {YAML_MODULE} alone"));
     }
     let module = name.split(['/', '.']).next().unwrap_or_default();

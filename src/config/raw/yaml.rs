@@ -1,15 +1,16 @@
-//! Scalars and mappings of the YAML file with their places; the only file that names the YAML crate.
+//! What the shapes of the file are made of: scalars, words and mappings with their places.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{fmt, fmt::Write as _, marker::PhantomData};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_yaml::{Error as YamlError, Spanned};
 
-use crate::config::units::{Word, suggest};
+use super::{
+    shape::{PLACED, Shape},
+    tree::{self, Kind, Mistake, Node},
+};
 
 /// Line and column, from 1; 0 where unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,26 +30,8 @@ pub(in crate::config) struct Leaf<T> {
 
 impl<'de, T> Deserialize<'de> for Leaf<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, referenced, .. } = Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self {
-            text: value,
-            at: At { line: referenced.line(), column: referenced.column() },
-            kind: PhantomData,
-        })
-    }
-}
-
-impl<T: Word> JsonSchema for Leaf<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "word".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        Schema::try_from(T::schema()).unwrap_or_default()
+        let Placed { value: text, at } = Placed::deserialize(deserializer)?;
+        Ok(Self { text, at, kind: PhantomData })
     }
 }
 
@@ -61,22 +44,23 @@ pub(in crate::config) struct Placed<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, referenced, .. } = Spanned::<T>::deserialize(deserializer)?;
-        Ok(Self { value, at: At { line: referenced.line(), column: referenced.column() } })
-    }
-}
+        struct Parts<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Parts<T> {
+            type Value = Placed<T>;
 
-impl<T: JsonSchema> JsonSchema for Placed<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(PLACED)
+            }
 
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+                let (line, column) = (parts.next_element()?, parts.next_element()?);
+                match (line, column, parts.next_element()?) {
+                    (Some(line), Some(column), Some(value)) => Ok(Placed { value, at: At { line, column } }),
+                    _ => Err(A::Error::custom(PLACED)),
+                }
+            }
+        }
+        deserializer.deserialize_tuple_struct(PLACED, 3, Parts(PhantomData))
     }
 }
 
@@ -110,21 +94,6 @@ impl<'de, T, M: Deserialize<'de>> Deserialize<'de> for OneOf<T, M> {
             }
         }
         deserializer.deserialize_any(Either(PhantomData))
-    }
-}
-
-impl<T: Word, M: JsonSchema> JsonSchema for OneOf<T, M> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "either".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let map = generator.subschema_for::<M>();
-        schemars::json_schema!({ "anyOf": [T::schema(), map] })
     }
 }
 
@@ -165,158 +134,46 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Named<V> {
     }
 }
 
-impl<V: JsonSchema> JsonSchema for Named<V> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "named".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        BTreeMap::<String, V>::json_schema(generator)
-    }
-}
-
 /// Reads a text into a shape; an empty text is an empty mapping.
 ///
-/// Duplicate and unknown keys are errors; the YAML crate's own budget ends alias bombs and deep nesting.
-pub(in crate::config) fn read<T: DeserializeOwned + Default>(text: &str) -> Result<T, (At, String)> {
-    let options = serde_yaml::options! {
-        budget: serde_yaml::budget! { max_nodes: 100_000, max_recorded_anchor_events: 100_000 },
-        strict_booleans: true,
-    };
-    serde_yaml::from_str_with_options::<Option<T>>(text, options)
-        .map(Option::unwrap_or_default)
-        .map_err(|error| explain(text, &error))
-}
-
-/// What the YAML crate found wrong, in our words: place, path, what to type.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the crate words its other seventy errors well")]
-fn explain(text: &str, error: &YamlError) -> (At, String) {
-    let error = error.without_snippet();
-    let at =
-        error.location().map_or_else(At::default, |place| At { line: place.line(), column: place.column() });
-    let what = match error {
-        YamlError::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown key `{field}`{}", suggest(field, expected))
+/// Duplicate and unknown keys are errors; a budget ends alias bombs and deep nesting.
+pub(in crate::config) fn read<T: DeserializeOwned + Default>(text: &str) -> Result<T, Mistake> {
+    let tree = tree::parse(text)?;
+    Option::<T>::deserialize(Shape(&tree)).map(Option::unwrap_or_default).map_err(|wrong| {
+        let (at, what) = wrong.into_mistake();
+        match path_of(&tree, at) {
+            path if path.is_empty() => (at, what),
+            path => (at, format!("{path}: {what}")),
         }
-        YamlError::SerdeMissingField { field, .. } => format!("the key `{field}` is missing here"),
-        YamlError::MultipleDocuments { .. } => "one file holds one document; remove the `---` line".into(),
-        YamlError::NullIntoString { .. } => {
-            "nothing is written here; write a value, or leave the key out".into()
-        }
-        YamlError::Unexpected { expected, .. } => match *expected {
-            "sequence start" => "write a list here, like [ a, b ]".into(),
-            "mapping start" => "write a mapping here: `key: value` lines, or { key: value }".into(),
-            "string scalar" => "write a single value here, not a list or a mapping".into(),
-            expected => format!("expected {expected}"),
-        },
-        YamlError::DuplicateMappingKey { .. } => {
-            let key = error.to_string();
-            let key =
-                key.split_once(": ").map_or("", |(_, key)| key).split(", set ").next().unwrap_or_default();
-            format!("the key `{key}` is here twice; keep one")
-        }
-        other => {
-            let full = other.to_string();
-            let cut = full.rsplit_once(" at line ").map_or(full.as_str(), |(message, _)| message);
-            cut.to_owned()
-        }
-    };
-    match path_of(text, at) {
-        Some(path) if !path.is_empty() => (at, format!("{path}: {what}")),
-        _ => (at, what),
-    }
-}
-
-/// Any node of a file with its place, to say the path of a place.
-#[derive(Debug)]
-enum Node {
-    Scalar,
-    Sequence(Vec<Placed<Self>>),
-    Mapping(Vec<(Leaf<String>, Placed<Self>)>),
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Node;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-
-            fn visit_unit<E>(self) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Node::Sequence(items))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                let mut rows = Vec::new();
-                while let Some(row) = map.next_entry()? {
-                    rows.push(row);
-                }
-                Ok(Node::Mapping(rows))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
+    })
 }
 
 /// The path of the mapping or value at a place: `endpoints.modem1.serial`.
-fn path_of(text: &str, at: At) -> Option<String> {
-    let mut node = serde_yaml::from_str::<Node>(text).ok()?;
-    let mut path = String::new();
+fn path_of(tree: &Node, at: At) -> String {
+    let (mut node, mut path) = (tree, String::new());
     loop {
         // The last child that begins at or before the place holds it. A key's own place belongs to the mapping.
-        let (step, child) = match node {
-            Node::Scalar => return Some(path),
-            Node::Sequence(items) => {
-                let within = items.into_iter().enumerate().take_while(|(_, item)| item.at <= at).last();
-                match within {
-                    Some((index, item)) => (format!("[{index}]"), item),
-                    None => return Some(path),
+        node = match &node.kind {
+            Kind::Nothing | Kind::Text(_) => return path,
+            Kind::List(items) => {
+                match items.iter().enumerate().take_while(|(_, item)| item.at <= at).last() {
+                    Some((index, item)) => {
+                        let _ = write!(path, "[{index}]");
+                        item
+                    }
+                    None => return path,
                 }
             }
-            Node::Mapping(rows) => match rows.into_iter().take_while(|(key, _)| key.at <= at).last() {
-                Some((key, value)) if key.at != at => {
-                    let dot = if path.is_empty() { "" } else { "." };
-                    (format!("{dot}{}", key.text), value)
+            Kind::Map(rows) => match rows.iter().take_while(|(key, _)| key.at <= at).last() {
+                Some((Node { at: place, kind: Kind::Text(name) }, value)) if *place != at => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path += name;
+                    value
                 }
-                _ => return Some(path),
+                _ => return path,
             },
         };
-        path += &step;
-        node = child.value;
     }
 }

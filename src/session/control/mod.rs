@@ -143,7 +143,7 @@ enum Closing {
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
     fn new(socket: Socket<S>, setup: Setup, session: &'a Session) -> Self {
-        let mut clock = Clock::new(setup.dead_after, setup.endpoint.limits.idle);
+        let mut clock = Clock::new(setup.dead_after, setup.dead_after / 3, setup.endpoint.limits.idle);
         clock.end_within(OPEN_WITHIN);
         let mut control = Self {
             socket,
@@ -178,7 +178,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
         if self.ended == Some(Ended::Superseded)
             && let Some(live) = self.live.take()
         {
-            self.setup.parking.park(live, self.setup.resume);
+            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
         }
     }
 
@@ -255,7 +255,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
         let live = self.live.take()?;
         // The last bytes of a target may have been lost with the socket.
         if outlives(ended) || *ended == Ended::TargetEnded && !self.answered {
-            self.setup.parking.park(live, self.setup.resume);
+            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
             return None;
         }
         self.setup.parking.end(live.secret());

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite;
 
-use self::differential::{Event, Reading, agree, ours};
+use self::differential::{Event, Reading, agree, in_reads, ours};
 use super::*;
 
 mod frame {
@@ -95,6 +95,57 @@ fn every_first_byte_mask_and_length_border_is_taken_or_refused_as_the_rfc_says()
     }
 }
 
+/// A frame with its length written in so many bytes: 0, 2 or 8 behind the second.
+fn wide(start: u8, key: [u8; 4], wide: usize, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u64).to_be_bytes();
+    let mut bytes = vec![start, 0x80 | [length[7], 126, 127][wide.div_ceil(4)]];
+    bytes.extend(&length[8 - wide..]);
+    bytes.extend(key);
+    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    bytes
+}
+
+/// What is made of two reads.
+fn in_two(bytes: &[u8], cut: usize) -> Reading {
+    let (first, second) = bytes.split_at(cut);
+    in_reads([first, second].into_iter())
+}
+
+#[test]
+fn a_frame_split_at_any_byte_is_the_frame_whatever_its_opcode_bits_mask_and_length() {
+    let keys = [[0; 4], [0xFF; 4], MASK];
+    let mut seen = 0;
+    for start in 0..=255_u8 {
+        for (wide_by, length) in
+            [(0, 0), (0, 1), (0, 124), (0, 125), (2, 126), (2, 127), (2, 125), (8, 126), (8, 65_535)]
+        {
+            // A Close says something, all else is text.
+            let mut payload = vec![b'a'; length];
+            if let Some(code) = payload.get_mut(..2).filter(|_| start & 0x0F == 8) {
+                code.copy_from_slice(&1000_u16.to_be_bytes());
+            }
+            let bytes = wide(start, keys[usize::from(start) % 3], wide_by, &payload);
+            let whole = ours(&bytes, usize::MAX);
+            // Of what is refused or longer, the cuts that can matter: in the header, and around the end.
+            let few = length > 127;
+            for cut in (1..bytes.len()).filter(|cut| !few || *cut < 16 || cut + 4 > bytes.len()) {
+                assert_eq!(in_two(&bytes, cut), whole, "{start:#x} {wide_by} {length}, cut at {cut}");
+            }
+            agree(&bytes, 1 + length / 2);
+            seen += 1;
+        }
+    }
+    for (wide_by, length) in [(2, 65_535), (8, 65_536)] {
+        let bytes = wide(0x82, MASK, wide_by, &vec![7; length]);
+        let whole = ours(&bytes, usize::MAX);
+        assert_eq!(whole.events, [Event::Data { text: false, bytes: vec![7; length] }]);
+        for cut in (1..16).chain((1..8).map(|part| part * 8192)).chain(bytes.len() - 4..bytes.len()) {
+            assert_eq!(in_two(&bytes, cut), whole, "{length}, cut at {cut}");
+        }
+    }
+    assert_eq!(seen, 256 * 9);
+}
+
 #[test]
 fn every_two_reads_of_a_conversation_give_the_same_items() {
     let bytes = [
@@ -118,6 +169,7 @@ fn every_two_reads_of_a_conversation_give_the_same_items() {
     ];
     for chunk in 1..=bytes.len() {
         assert_eq!(ours(&bytes, chunk), Reading { events: expected.to_vec(), error: None });
+        assert_eq!(in_two(&bytes, chunk), ours(&bytes, chunk));
     }
 }
 

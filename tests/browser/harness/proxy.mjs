@@ -30,13 +30,16 @@ export async function delayProxy(target, { delay = 0, jitter = 0 } = {}) {
       }
       if (queue.length > 0 && !state.frozen) timer = setTimeout(run, Math.max(0, queue[0].at - performance.now()));
     };
+    let dead = false;
     const pass = (bytes) => {
+      if (dead) return;
       const most = Math.min(bytes.length, limits[way]);
       limits[way] -= most;
       state.bytes[way] += most;
       if (most > 0 && !into.destroyed) into.write(bytes.subarray(0, most));
       if (limits[way] === 0) {
         limits[way] = Infinity;
+        dead = true;
         // What was written shall arrive before the end does.
         setImmediate(cut);
       }

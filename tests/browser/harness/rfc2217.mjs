@@ -16,6 +16,7 @@ export async function rfc2217Device() {
     lines: { dtr: false, rts: false, break: false },
     settings: { baud: 9600, data: 8, parity: 1, stop: 1, flow: 1 },
     history: [],
+    moved: new Set(),
     inputs: { cts: true, dsr: true, ri: false, dcd: true },
   });
   let current;
@@ -77,7 +78,6 @@ function speak(socket, port) {
     before = [];
     const data = [];
     const answers = [];
-    let changed = false;
     let i = 0;
     while (i < bytes.length) {
       if (bytes[i] !== IAC) {
@@ -93,8 +93,8 @@ function speak(socket, port) {
         if (end < 0) break;
         const body = halved(bytes.subarray(i + 2, end));
         // What was sent before a command is seen before it.
-        if (data.length > 0) port.emit("data", Buffer.from(data.splice(0)));
-        if (body[0] === COM_PORT) changed = com(port, body[1], body.slice(2), answers) || changed;
+        tellData(port, data);
+        if (body[0] === COM_PORT) com(port, body[1], body.slice(2), answers);
         i = end + 2;
       } else if (command >= WILL && command <= DONT) {
         if (i + 2 >= bytes.length) break;
@@ -114,14 +114,30 @@ function speak(socket, port) {
       }
     }
     before = [...bytes.subarray(i)];
-    // What stands in one write changed together, as on a real port.
-    if (changed) {
-      port.history.push({ at: performance.now(), ...port.lines });
-      port.emit("lines", { ...port.lines });
-    }
+    tellData(port, data);
+    tellLines(port);
     if (answers.length > 0) socket.write(Buffer.concat(answers));
-    if (data.length > 0) port.emit("data", Buffer.from(data));
   });
+}
+
+function tellData(port, data) {
+  if (data.length === 0) return;
+  tellLines(port);
+  port.emit("data", Buffer.from(data.splice(0)));
+}
+
+/** What stands in one write changed together, as on a real port. */
+function tellLines(port) {
+  if (port.moved.size === 0) return;
+  port.moved.clear();
+  port.history.push({ at: performance.now(), ...port.lines });
+  port.emit("lines", { ...port.lines });
+}
+
+function move(port, name, level) {
+  if (port.moved.has(name)) tellLines(port);
+  if (port.lines[name] !== level) port.moved.add(name);
+  port.lines[name] = level;
 }
 
 function endOf(bytes, from) {
@@ -133,61 +149,61 @@ function endOf(bytes, from) {
   return -1;
 }
 
-/** One command of COM-PORT-OPTION; whether a line moved. */
+/** One command of COM-PORT-OPTION. */
 function com(port, command, values, answers) {
   const answer = (...bytes) => answers.push(sub(command + 100, ...bytes));
   const set = (key, value) => {
     if (value !== 0) port.settings[key] = value;
+    tellLines(port);
     port.emit("settings", { ...port.settings });
     answer(port.settings[key]);
   };
   switch (command) {
-    case 0: {
+    case 0:
       answers.push(sub(100, ...Buffer.from("the suite's port")));
-      return false;
-    }
+      return;
     case 1: {
       const baud = Buffer.from(values).readUInt32BE(0);
       if (baud !== 0) port.settings.baud = baud;
+      tellLines(port);
       port.emit("settings", { ...port.settings });
       const now = Buffer.alloc(4);
       now.writeUInt32BE(port.settings.baud);
       answer(...now);
-      return false;
+      return;
     }
     case 2:
       set("data", values[0]);
-      return false;
+      return;
     case 3:
       set("parity", values[0]);
-      return false;
+      return;
     case 4:
       set("stop", values[0]);
-      return false;
+      return;
     case 5: {
       const [what] = values;
       const { lines } = port;
-      const was = JSON.stringify(lines);
       if (what >= 1 && what <= 3) port.settings.flow = what;
-      if (what === 5 || what === 6) lines.break = what === 5;
-      if (what === 8 || what === 9) lines.dtr = what === 8;
-      if (what === 11 || what === 12) lines.rts = what === 11;
+      if (what === 5 || what === 6) move(port, "break", what === 5);
+      if (what === 8 || what === 9) move(port, "dtr", what === 8);
+      if (what === 11 || what === 12) move(port, "rts", what === 11);
       const state = { 0: port.settings.flow, 4: lines.break ? 5 : 6, 7: lines.dtr ? 8 : 9, 10: lines.rts ? 11 : 12, 13: 14 }[what];
       answer(state ?? what);
-      return JSON.stringify(lines) !== was;
+      return;
     }
     case 10:
       answer(values[0]);
-      return false;
+      return;
     case 11:
       answer(values[0]);
       answers.push(sub(107, modemByte(port.inputs)));
-      return false;
+      return;
     case 12:
       port.emit("purge", values[0]);
       answer(values[0]);
-      return false;
+      return;
     default:
-      return false;
+      return;
   }
 }

@@ -1,0 +1,203 @@
+//! Tests of the reader: what it makes of a file, beside serde-saphyr as the judge, and that mistakes have their places.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use serde::Deserialize as _;
+
+use super::{
+    shape::Shape,
+    tree::{Kind, Node, parse},
+    yaml::{Leaf, Named, Placed, read},
+};
+
+/// A tree without its places.
+fn plain(node: &Node) -> serde_json::Value {
+    match &node.kind {
+        Kind::Nothing => serde_json::Value::Null,
+        Kind::Text(text) => text.as_str().into(),
+        Kind::List(items) => items.iter().map(plain).collect(),
+        Kind::Map(rows) => rows.iter().map(|(key, value)| (text(key), plain(value))).collect(),
+    }
+}
+
+fn text(node: &Node) -> String {
+    let Kind::Text(text) = &node.kind else { panic!("{node:?}") };
+    text.clone()
+}
+
+fn tree(text: &str) -> serde_json::Value {
+    plain(&parse(text).unwrap_or_else(|error| panic!("{text}\n{error:?}")))
+}
+
+/// The same as serde-saphyr reads it where every value is asked for as a text.
+#[derive(Debug, PartialEq, serde::Deserialize)]
+#[serde(untagged)]
+enum Judged {
+    Map(std::collections::BTreeMap<String, Self>),
+    List(Vec<Self>),
+    Text(String),
+    Number(serde_json::Number),
+    Truth(bool),
+    Nothing(()),
+}
+
+/// Whether both are the same: the judge has numbers and truth values where we have their text.
+fn same(ours: &serde_json::Value, judged: &Judged) -> bool {
+    match (ours, judged) {
+        (serde_json::Value::Object(ours), Judged::Map(map)) => {
+            ours.len() == map.len()
+                && ours.iter().all(|(key, value)| map.get(key).is_some_and(|other| same(value, other)))
+        }
+        (serde_json::Value::Array(ours), Judged::List(list)) => {
+            ours.len() == list.len() && ours.iter().zip(list).all(|(one, other)| same(one, other))
+        }
+        (serde_json::Value::String(text), Judged::Text(other)) => text == other,
+        (serde_json::Value::String(text), Judged::Truth(truth)) => text.to_lowercase() == truth.to_string(),
+        (serde_json::Value::String(_), Judged::Number(_))
+        | (serde_json::Value::Null, Judged::Nothing(())) => true,
+        _ => false,
+    }
+}
+
+#[test]
+fn every_notation_of_a_value_gives_its_text() {
+    let text = "plain: 0403:6001\nsingle: 'it''s'\ndouble: \"a\\tb\"\nhex: 0x10\nempty:\ntilde: ~\nword: null\nquoted: 'null'\n\
+                literal: |\n  a\n  b\nfolded: >-\n  a\n  b\nlist: [1, {a: b}, [], yes]\nblock:\n- x\n- y: z\n";
+    assert_eq!(
+        tree(text),
+        serde_json::json!({
+            "plain": "0403:6001", "single": "it's", "double": "a\tb", "hex": "0x10", "empty": null, "tilde": null,
+            "word": null, "quoted": "null", "literal": "a\nb\n", "folded": "a b", "list": ["1", {"a": "b"}, [], "yes"],
+            "block": ["x", {"y": "z"}],
+        })
+    );
+}
+
+#[test]
+fn aliases_and_merges_are_put_in_and_written_keys_win() {
+    let text = "base: &base { a: 1, b: 2 }\nmore: &more { b: 3, c: 4 }\nsame: *base\none: { <<: *base, b: 5 }\n\
+                both: { d: 6, <<: [ *base, *more ] }\n";
+    let tree = tree(text);
+    assert_eq!(tree["same"], serde_json::json!({ "a": "1", "b": "2" }));
+    assert_eq!(tree["one"], serde_json::json!({ "a": "1", "b": "5" }));
+    assert_eq!(tree["both"], serde_json::json!({ "a": "1", "b": "2", "c": "4", "d": "6" }));
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_at_its_place() {
+    for (text, place, part) in [
+        ("a: 1\nb: 2\na: 3\n", (3, 1), "the key `a` is here twice"),
+        ("a: { x: 1, x: 2 }\n", (1, 12), "the key `x` is here twice"),
+        ("[a, b]: c\n", (1, 1), "a key is a single value"),
+        ("~: c\n", (1, 1), "a key is a single value"),
+        ("a: !secret b\n", (1, 4), "tags"),
+        ("a: !!int b\n", (1, 4), "tags"),
+        ("a: *nobody\n", (1, 4), ""),
+        ("a: &a [ *a ]\n", (1, 9), "within what it stands for"),
+        ("a: b\n---\nc: d\n", (2, 1), "one document"),
+        ("<<: text\n", (1, 1), "takes a mapping"),
+        ("a: [ b\nc: d\n", (2, 1), ""),
+        ("a: 'b\n", (2, 1), ""),
+    ] {
+        let (at, what) = parse(text).map(|node| plain(&node)).unwrap_err();
+        assert!(what.contains(part) && !what.is_empty(), "{text}: {what}");
+        if !part.is_empty() {
+            assert_eq!((at.line, at.column), place, "{text}: {what}");
+        }
+    }
+    assert!(
+        tree("a: !!str ~\nb: !!map {}\nc: !!seq []\n") == serde_json::json!({ "a": "~", "b": {}, "c": [] })
+    );
+}
+
+#[test]
+fn neither_depth_nor_aliases_take_more_than_is_granted() {
+    let deep = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(parse(&deep(60)).is_ok());
+    assert!(parse(&deep(64)).unwrap_err().1.contains("nested too deep"));
+    // Each line is one level deeper by its alias, however flat it is written.
+    let mut ladder = "a0: &a0 x\n".to_owned();
+    for step in 1..70 {
+        let _ = writeln!(ladder, "a{step}: &a{step} [ *a{} ]", step - 1);
+    }
+    assert!(parse(&ladder).unwrap_err().1.contains("nested too deep"));
+    assert!(parse(&format!("a: [{}]", "x,".repeat(100_001))).unwrap_err().1.contains("too much"));
+}
+
+#[test]
+fn a_value_knows_where_it_is_and_an_alias_is_where_it_stands() {
+    let text = "first: &f\n  key: one\nsecond: *f\n";
+    let rows: Named<Placed<Named<Leaf<String>>>> = read(text).unwrap();
+    let places: Vec<_> =
+        rows.0.iter().map(|(key, value)| (key.at.line, value.at.line, value.at.column)).collect();
+    assert_eq!(places, [(1, 2, 3), (3, 3, 9)]);
+    let (key, value) = &rows.0[0].1.value.0[0];
+    assert_eq!(
+        (key.text.as_str(), value.text.as_str(), value.at.line, value.at.column),
+        ("key", "one", 2, 8)
+    );
+}
+
+#[test]
+fn the_wrong_kind_of_value_says_what_to_write() {
+    let wrong = |text: &str| read::<Named<Leaf<String>>>(text).unwrap_err().1;
+    assert_eq!(wrong("a: [ b ]"), "a: write a single value here, not a list or a mapping");
+    assert_eq!(wrong("a:"), "a: nothing is written here; write a value, or leave the key out");
+    assert!(wrong("[ a ]").contains("a mapping is wanted here, not a sequence"));
+    let listed = read::<Named<Vec<Leaf<String>>>>("a: b").unwrap_err().1;
+    assert_eq!(listed, "a: write a list here, like [ a, b ]");
+}
+
+/// A value as people write it, on one line.
+fn written() -> impl Strategy<Value = String> {
+    let scalar = prop_oneof![
+        "[a-z][a-z0-9:/._-]{0,8}[a-z0-9]",
+        "[0-9]{1,6}",
+        Just("~".to_owned()),
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        "'[ -&(-~]{0,8}'",
+        "\"[ !#-\\[\\]-~]{0,8}\"",
+    ];
+    scalar.prop_recursive(3, 20, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[ {} ]", items.join(", "))),
+            prop::collection::vec(("[a-e]{1,2}", inner), 0..4).prop_map(|rows| {
+                let rows: Vec<_> = rows.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                format!("{{ {} }}", rows.join(", "))
+            }),
+        ]
+    })
+}
+
+fn agree(text: &str) {
+    let judged = serde_yaml::from_str::<Judged>(text);
+    match (parse(text), judged) {
+        (Ok(node), Ok(judged)) => assert!(same(&plain(&node), &judged), "{text}\n{node:?}\n{judged:?}"),
+        (Err(_), Err(_)) => {}
+        (ours, theirs) => panic!("{text}\n{ours:?}\n{theirs:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_file_is_read_as_serde_saphyr_reads_it(
+        rows in prop::collection::vec(("[a-h]{1,2}", written(), any::<bool>()), 1..8), comment in "[ -~]{0,10}",
+    ) {
+        let mut text = format!("# {comment}\n");
+        for (key, value, below) in rows {
+            let (before, behind) = if below { ("\n ", "") } else { ("", " # x") };
+            let _ = writeln!(text, "{key}:{before} {value}{behind}");
+        }
+        agree(&text);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-c\\[\\]{}:&*#|>'\"~!%@` \n\t-]{0,60}") {
+        if let Ok(node) = parse(&text) {
+            let _ = Named::<Leaf<String>>::deserialize(Shape(&node));
+        }
+    }
+}
