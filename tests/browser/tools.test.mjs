@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "../../web/node_modules/esbuild/lib/main.js";
-import { eventually, forward, launch, missing, processDevice, servePages, startGateway, stopAll, tcpDevice } from "./harness.mjs";
+import { delayProxy, eventually, forward, launch, missing, processDevice, servePages, startGateway, stopAll, tcpDevice } from "./harness.mjs";
 import { folder, noise, sha } from "./lrzsz.mjs";
 
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -27,11 +27,11 @@ before(async () => {
 after(stopAll);
 
 /** A gateway with one line `x` to a device, and the page of the tools on it. */
-async function open(t, address, { line = `tcp: { address: "${address}" }` } = {}) {
+async function open(t, address, { line = `tcp: { address: "${address}" }`, network } = {}) {
   const gateway = await startGateway({ yaml: `endpoints:\n  x:\n    ${line}\n` });
   const html = `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>Tools</title>`
     + `<link rel="stylesheet" href="/page.css"><style>.place-view{position:relative;height:300px}.tool-hex-rows{min-height:150px}</style><script type="module" src="/page.js"></script><body></body></html>`;
-  const front = await servePages({ pages: { "/tools.html": html, ...bundle, "/page.css": () => bundle["/page.css"] }, otherwise: forward(gateway.direct) });
+  const front = await servePages({ pages: { "/tools.html": html, ...bundle, "/page.css": () => bundle["/page.css"] }, otherwise: forward((await network?.(gateway)) ?? gateway.direct) });
   const page = await browser.another({ shared: false });
   t.after(async () => {
     await page.close();
@@ -40,7 +40,7 @@ async function open(t, address, { line = `tcp: { address: "${address}" }` } = {}
   });
   await page.goto(`${front.origin}/tools.html?line=x`);
   const p = page.playwright;
-  await p.waitForFunction(() => globalThis.line?.state.phase === "up");
+  await p.waitForFunction(() => globalThis.state?.().phase === "up");
   const seen = (key) => p.evaluate((wanted) => globalThis.seen[wanted], key);
   const saved = (count) => eventually(async () => {
     const list = await seen("saved");
@@ -89,6 +89,26 @@ test("ZMODEM to the device: offered, several files, equal hashes", { skip, timeo
   for (const { name, bytes } of files) assert.equal(sha(readFileSync(join(cwd, name))), sha(bytes), name);
   await eventually(async () => (await terminal()).toString("latin1").endsWith("done# "), "the prompt");
   await noViolation(seen);
+});
+
+test("the connection breaks in the middle of ZMODEM, both ways: the transfer goes on, equal hashes", { skip, timeout: 120_000 }, async (t) => {
+  for (const direction of ["receive", "send"]) {
+    const cwd = folder(t);
+    const bytes = noise(4_000_000);
+    if (direction === "receive") writeFileSync(join(cwd, "f"), bytes);
+    const device = await processDevice(direction === "receive" ? "sz" : "rz", ["-b", "-q", ...(direction === "receive" ? ["f"] : [])], { cwd });
+    let proxy;
+    const { p, outcome, saved } = await open(t, device.address, { network: async (gateway) => {
+      proxy = await delayProxy(gateway.direct, { delay: 5 });
+      return proxy.url;
+    } });
+    proxy.cutAfter(direction === "receive" ? { down: 1_500_001 } : { up: 1_500_001 });
+    if (direction === "receive") await p.getByRole("button", { name: "Receive…" }).click();
+    else await choose(p, () => p.getByRole("button", { name: "Choose files…" }).click(), [{ name: "f", bytes }]);
+    await outcome(/^(Sent|Received): f, 4\.0 MB\.$/);
+    assert.equal(proxy.state.cuts, 1, "the connection was broken");
+    assert.equal(direction === "receive" ? (await saved(1))[0].sha : sha(readFileSync(join(cwd, "f"))), sha(bytes));
+  }
 });
 
 test("a file that is left out is skipped; a name that is a path is none here", { skip, timeout: 60_000 }, async (t) => {
@@ -262,8 +282,7 @@ test("an observer is told why it cannot send", { skip, timeout: 60_000 }, async 
   const device = await tcpDevice(() => {});
   const { p } = await open(t, device.address);
   await p.evaluate(() => {
-    globalThis.line.state = { ...globalThis.line.state, role: "observer" };
-    globalThis.line.tell(globalThis.line.state);
+    globalThis.change({ role: "observer" });
   });
   assert.match(await p.locator("#send .tool-status").textContent(), /Read only: somebody else writes/);
   assert.ok(await p.locator("#send").getByRole("button", { name: "Send", exact: true }).isDisabled());

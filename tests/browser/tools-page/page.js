@@ -2,15 +2,22 @@
 
 import { h } from "../../../web/console/dom.js";
 import { tools } from "../../../web/console/panels.js";
-import { RawLine } from "./rawline.js";
+import { Line } from "../../../web/client/index.js";
 
 const name = new URLSearchParams(location.search).get("line");
 const signal = () => {
   const listeners = new Set();
   return { on: (listener) => (listeners.add(listener), () => listeners.delete(listener)), emit: (value) => listeners.forEach((listener) => listener(value)) };
 };
-const [state, bytes, sent, gaps, settingsChanged] = Array.from({ length: 5 }, signal);
-const line = new RawLine(name, { state, bytes, gaps });
+const [changed, bytes, sent, gaps, settingsChanged] = Array.from({ length: 5 }, signal);
+const line = new Line({ url: new URL(`/ws/${name}`, location.href.replace(/^http/, "ws")).href, probe: "/healthz" });
+let state = { phase: "connecting", device: "up", role: null, config: null, signals: null, rights: [] };
+const change = (members) => {
+  state = { ...state, ...members };
+  changed.emit(state);
+};
+window.change = change;
+window.state = () => state;
 const seen = { terminal: [], printed: [], announced: [], notices: [], saved: [], asked: [] };
 window.seen = seen;
 window.line = line;
@@ -31,10 +38,10 @@ const settings = {
 const ctx = {
   name,
   endpoint: () => line.hello?.endpoint ?? null,
-  state: () => line.state,
+  state: () => state,
   onState(listener) {
-    listener(line.state);
-    return state.on(listener);
+    listener(state);
+    return changed.on(listener);
   },
   onBytes: bytes.on,
   onSent: sent.on,
@@ -52,7 +59,7 @@ const ctx = {
     await line.write(part);
     sent.emit({ bytes: part, ms: Date.now() });
   },
-  mayWrite: () => line.state.phase === "up" && line.state.role === "writer",
+  mayWrite: () => state.phase === "up" && state.role === "writer",
   line,
   encode: (text) => new TextEncoder().encode(text),
   decode: (part) => new TextDecoder().decode(part),
@@ -83,4 +90,16 @@ document.body.append(h("main", { class: "pane" }, h("h1", {}, name), h("div", { 
   made.shown?.(true);
   return h("section", { id: tool.id, class: `place-${tool.place}` }, h("h2", {}, tool.label), made.element);
 })));
-line.connect();
+
+let clock = null;
+line.addEventListener("data", ({ detail }) => bytes.emit({ ...detail, ms: clock ?? Date.now() }));
+line.addEventListener("time", ({ detail }) => (clock = detail.ms));
+line.addEventListener("gap", ({ detail }) => gaps.emit(detail));
+line.addEventListener("lost", () => change({ phase: "lost" }));
+line.addEventListener("resumed", () => change({ phase: "up" }));
+line.addEventListener("gone", () => change({ phase: "up" }));
+line.addEventListener("closed", () => change({ phase: "closed", role: null }));
+line.addEventListener("lease", ({ detail }) => change({ role: detail.you }));
+await line.connect();
+const opened = await line.open({ role: "writer", window: 262144, times: line.hello.endpoint.caps?.includes("times") });
+change({ phase: "up", role: opened.role, config: opened.config ?? null, rights: line.hello.endpoint.rights ?? [] });
