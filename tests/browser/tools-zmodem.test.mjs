@@ -162,6 +162,23 @@ test("sz with other block sizes, CRC-16, windows and escaped control characters"
   }
 });
 
+test("on a slow line little is on the way unconfirmed, so that progress is true and cancel is quick", async (t) => {
+  const { wire, exit, sent } = peer(t, ["rz", "-b", "-q"], { cwd: folder(t) });
+  wire.rate = 960;
+  let confirmed = 0;
+  let most = 0;
+  const { rawWrite } = wire;
+  wire.rawWrite = (part) => {
+    most = Math.max(most, sent.reduce((sum, one) => sum + one.length, 0) + part.length - confirmed);
+    return rawWrite(part);
+  };
+  await sendZmodem(wire, [memoryFile("f", new Uint8Array(60_000).fill(0x41))], { onProgress: (taken) => {
+    confirmed = taken;
+  } });
+  assert.equal(await exit, 0);
+  assert.ok(most < 10_000, `${most} bytes were on the way`);
+});
+
 test("the other side's cancel ends both ways", async (t) => {
   const cwd = folder(t);
   writeFileSync(join(cwd, "file"), noise(3_000_000));

@@ -5,40 +5,27 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { build } from "../../web/node_modules/esbuild/lib/main.js";
-import { delayProxy, eventually, forward, launch, missing, processDevice, servePages, startGateway, stopAll, tcpDevice } from "./harness.mjs";
+import { delayProxy, eventually, launch, missing, processDevice, stopAll, tcpDevice } from "./harness.mjs";
 import { folder, noise, sha } from "./lrzsz.mjs";
+import { serveTools } from "./tools-page/serve.mjs";
 
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; font-src 'self'; "
-  + "base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
 const skip = missing("chromium");
-let bundle;
 let browser;
 
 before(async () => {
-  if (skip) return;
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("tools-page/page.js", import.meta.url))], bundle: true, format: "esm", write: false, outdir: "out", nodePaths: [fileURLToPath(new URL("../../web/node_modules", import.meta.url))],
-  });
-  bundle = Object.fromEntries(outputFiles.map(({ path, text }) => [path.endsWith(".css") ? "/page.css" : "/page.js", text]));
-  browser = await launch("chromium");
+  if (!skip) browser = await launch("chromium");
 });
 after(stopAll);
 
 /** A gateway with one line `x` to a device, and the page of the tools on it. */
-async function open(t, address, { line = `tcp: { address: "${address}" }`, network } = {}) {
-  const gateway = await startGateway({ yaml: `endpoints:\n  x:\n    ${line}\n` });
-  const html = `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>Tools</title>`
-    + `<link rel="stylesheet" href="/page.css"><style>.place-view{position:relative;height:300px}.tool-hex-rows{min-height:150px}</style><script type="module" src="/page.js"></script><body></body></html>`;
-  const front = await servePages({ pages: { "/tools.html": html, ...bundle, "/page.css": () => bundle["/page.css"] }, otherwise: forward((await network?.(gateway)) ?? gateway.direct) });
+async function open(t, address, options) {
+  const served = await serveTools(address, options);
   const page = await browser.another({ shared: false });
   t.after(async () => {
     await page.close();
-    await front.stop();
-    await gateway.stop();
+    await served.stop();
   });
-  await page.goto(`${front.origin}/tools.html?line=x`);
+  await page.goto(served.url);
   const p = page.playwright;
   await p.waitForFunction(() => globalThis.state?.().phase === "up");
   const seen = (key) => p.evaluate((wanted) => globalThis.seen[wanted], key);
@@ -50,7 +37,7 @@ async function open(t, address, { line = `tcp: { address: "${address}" }`, netwo
     const text = await p.locator("#transfer .tool-status").first().textContent();
     return pattern.test(text) && text;
   }, `the outcome ${pattern}`, 60_000);
-  return { p, page, gateway, seen, saved, outcome, terminal: async () => Buffer.from(await seen("terminal")) };
+  return { p, seen, saved, outcome, terminal: async () => Buffer.from(await seen("terminal")) };
 }
 
 /** Gives files to the file chooser that `act` opens. */
@@ -125,13 +112,14 @@ test("a file that is left out is skipped; a name that is a path is none here", {
   await outcome(/^Nothing was received\. Left out: x\.$/);
 });
 
-test("cancel in the middle, both ways: the other side ends, nothing of it is on the terminal, the line works", { skip, timeout: 120_000 }, async (t) => {
+for (const share of ["dedicated", "one-writer"]) test(`cancel in the middle, both ways, ${share}: the other side ends, nothing of it is on the terminal, the line works`, { skip, timeout: 120_000 }, async (t) => {
   for (const direction of ["receive", "send"]) {
     const cwd = folder(t);
     if (direction === "receive") writeFileSync(join(cwd, "big"), noise(60_000_000));
     const program = direction === "receive" ? "sz -b -q big" : "rz -b -q";
     const device = await processDevice("sh", ["-c", `${program} 2>/dev/null; printf 'prompt# '; cat`], { cwd });
-    const { p, outcome, terminal, saved } = await open(t, device.address);
+    const line = `{ tcp: { address: "${device.address}" }${share === "dedicated" ? "" : `, share: ${share}`} }`;
+    const { p, outcome, terminal, saved } = await open(t, device.address, { line });
     if (direction === "receive") await p.getByRole("button", { name: "Receive…" }).click();
     else await choose(p, () => p.getByRole("button", { name: "Choose files…" }).click(), [{ name: "big", bytes: noise(30_000_000) }]);
     await p.waitForFunction(() => document.querySelector(".tool-progress progress")?.value > 0);
