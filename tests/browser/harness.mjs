@@ -13,4 +13,4 @@ export { launch, missing } from "./harness/engines.mjs";
 export { delayProxy } from "./harness/proxy.mjs";
 export { tcpDevice, echoDevice, processDevice } from "./harness/devices.mjs";
 export { rfc2217Device } from "./harness/rfc2217.mjs";
-export { stopAll, eventually } from "./harness/life.mjs";
+export { started, stopAll, eventually } from "./harness/life.mjs";

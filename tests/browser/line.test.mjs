@@ -5,7 +5,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { WebSocket } from "ws";
 import { Bus, Line } from "../../web/client/index.js";
-import { delayProxy, echoDevice, eventually, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
+import { delayProxy, echoDevice, eventually, rfc2217Device, startGateway, started, stopAll, tcpDevice } from "./harness.mjs";
 
 after(stopAll);
 
@@ -22,6 +22,8 @@ const options = (url, name, more = {}) => ({ url: ws(url, name), bearer: TOKEN, 
 
 async function connected(url, name, open = {}, more = {}) {
   const line = new Line(options(url, name, more));
+  // One that is forgotten would dial for ever, and keep this process alive.
+  started({ stop: async () => line.end() });
   await line.connect();
   if (open) await line.open(open);
   return line;

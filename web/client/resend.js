@@ -27,6 +27,8 @@ export class Resend {
 
   /** New bytes are about to be sent. @param {Uint8Array} bytes they are kept, so they must not change */
   sent(bytes) {
+    // Nothing new is no end of what goes out once more.
+    if (bytes.length === 0) return;
     this.#kept.push(bytes);
     this.#end += bytes.length;
     this.#next = this.#end;
