@@ -5,6 +5,7 @@ mod holder;
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
     time::Duration,
@@ -18,7 +19,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use self::bind::{SocketFile, bind_tcp, bind_unix, explain, take_over};
+use self::bind::{SocketFile, bind_beside, bind_tcp, bind_unix, explain, take_over};
+pub use self::holder::{Socket, connected, listening};
 use crate::{
     auth::{Peer, Slot, is_trusted},
     config::{Address, Listen},
@@ -51,6 +53,21 @@ pub struct ListenError {
     pub denied: bool,
 }
 
+impl ListenError {
+    fn new(address: &Address, error: &io::Error) -> Self {
+        Self {
+            address: address_text(address),
+            what: explain(error, address),
+            denied: error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+}
+
+/// A socket for an address whose port running listeners have that are about to leave; for [`Listener::bind`].
+pub fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedFd, ListenError> {
+    bind_beside(address, leaving).map_err(|error| ListenError::new(&Address::Tcp(address), &error))
+}
+
 /// A listening address, bound.
 #[derive(Debug)]
 pub struct Listener {
@@ -73,14 +90,7 @@ impl Listener {
         tls: Option<ServerTls>,
     ) -> Result<Self, ListenError> {
         let name = address_text(&listen.address);
-        let failed = |error: io::Error| {
-            let what = explain(&error, &listen.address);
-            ListenError {
-                address: name.clone(),
-                what,
-                denied: error.kind() == io::ErrorKind::PermissionDenied,
-            }
-        };
+        let failed = |error: io::Error| ListenError::new(&listen.address, &error);
         let socket = match (&listen.address, inherited) {
             (Address::Tcp(address), None) => bind_tcp(*address).map_err(failed)?,
             (Address::Unix(path), None) => bind_unix(path).map_err(failed)?,
@@ -300,7 +310,8 @@ fn is_of_client(error: &io::Error) -> bool {
     )
 }
 
-fn address_text(address: &Address) -> String {
+/// An address as the configuration writes it.
+pub fn address_text(address: &Address) -> String {
     match address {
         Address::Tcp(address) => address.to_string(),
         Address::Unix(path) => format!("unix:{}", path.display()),

@@ -1,5 +1,6 @@
 //! TLS of the listeners: certificates that reload, self-signed ones, client certificates.
 
+mod inspect;
 mod self_signed;
 
 use std::{
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use self::self_signed::Paths;
+pub use self::{inspect::Facts, self_signed::names as own_names};
 use crate::config::ListenTls;
 
 /// How often the files are looked at, at most, and only when somebody connects.
@@ -77,7 +79,7 @@ impl ServerTls {
         let files = match tls {
             ListenTls::Off => return Ok(None),
             ListenTls::SelfSigned => {
-                let Paths { certificate, key } = Paths::under(state_directory);
+                let (certificate, key) = own_files(state_directory);
                 Files { certificate, key, client_ca: None, self_signed: true }
             }
             ListenTls::Files { certificate, key, client_ca } => Files {
@@ -189,6 +191,12 @@ impl Files {
         }
         tracing::info!(file = %file, fingerprint = %fingerprint(first), "TLS certificate, SHA-256");
     }
+}
+
+/// Where a certificate of our own making and its key are kept.
+pub fn own_files(state_directory: &Path) -> (PathBuf, PathBuf) {
+    let Paths { certificate, key } = Paths::under(state_directory);
+    (certificate, key)
 }
 
 /// SHA-256 of a certificate, as browsers show it.

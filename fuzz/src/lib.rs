@@ -4,6 +4,7 @@ pub mod differential;
 
 use tungstenite;
 use wsbridge::{
+    config::{parse, parse_uci, uci_as_yaml},
     target::rfc2217::{comport::Command, telnet},
     wire::{close::Refusal, control, frame, head, subprotocol},
 };
@@ -19,7 +20,9 @@ pub fn check_control(bytes: &[u8]) {
         assert_eq!(again, id);
         assert!(once == ask || matches!(ask, control::Ask::Signals(_)), "{ask:?} became {once:?}");
     }
-    let Some(tell) = str::from_utf8(bytes).ok().and_then(|text| control::Tell::parse(text).ok()) else { return };
+    let Some(tell) = str::from_utf8(bytes).ok().and_then(|text| control::Tell::parse(text).ok()) else {
+        return;
+    };
     let text = tell.text();
     match control::Tell::parse(&text) {
         Ok(again) => assert_eq!(again, tell),
@@ -118,4 +121,13 @@ pub fn check_subprotocol(bytes: &[u8]) {
         Err(Refusal::BadRequest(_)) => {}
         Err(other) => panic!("a refusal of another kind: {other:?}"),
     }
+}
+
+/// Any text is a UCI file or none; one that is a configuration is the same when it is printed as YAML.
+pub fn check_uci(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok((config, _)) = parse_uci(text, "uci", &|_| Err(String::new())) else { return };
+    let yaml = uci_as_yaml(text, "uci").expect("what is resolved is printed");
+    let (again, _) = parse(&yaml, "yaml", &|_| Err(String::new())).expect("what is printed is read");
+    assert_eq!(again, config);
 }

@@ -56,14 +56,19 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
         }
     }
     let (name, token) = found.filter(|(_, token)| token.expires.is_none_or(|expires| now <= expires))?;
-    Some(Principal { name: name.clone(), kind: Kind::Token, rights: token.rights.clone() })
+    Some(Principal { name: name.clone(), kind: Kind::Token, rights: token.rights.clone(), login: None })
 }
 
 /// The principal of a certificate whose chain the TLS handshake has checked.
 pub(super) fn by_certificate(access: &Access, common_name: &str) -> Option<Principal> {
     let (name, certificate) =
         access.certificates.iter().find(|(_, certificate)| certificate.common_name == common_name)?;
-    Some(Principal { name: name.clone(), kind: Kind::Certificate, rights: certificate.rights.clone() })
+    Some(Principal {
+        name: name.clone(),
+        kind: Kind::Certificate,
+        rights: certificate.rights.clone(),
+        login: None,
+    })
 }
 
 /// A principal as the configuration has it now; `None` when it is no longer one.
@@ -78,14 +83,14 @@ pub fn find(access: &Access, kind: Kind, name: &str, now: i64) -> Option<Princip
         }
         Kind::Certificate => &access.certificates.get(name)?.rights,
     };
-    Some(Principal { name: name.to_owned(), kind, rights: rights.clone() })
+    Some(Principal { name: name.to_owned(), kind, rights: rights.clone(), login: None })
 }
 
 /// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
     let rights = RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
-    Principal { name: "anyone".into(), kind: Kind::Open, rights }
+    Principal { name: "anyone".into(), kind: Kind::Open, rights, login: None }
 }
 
 #[cfg(test)]

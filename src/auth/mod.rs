@@ -3,10 +3,12 @@
 mod admission;
 mod credentials;
 mod host;
+mod logins;
 mod origin;
 mod passwords;
 mod penalty;
 mod proxy;
+mod signing;
 mod tickets;
 
 use std::{
@@ -23,12 +25,15 @@ pub use self::{
     admission::{Admission, Slot, Source},
     credentials::{Shown, find},
     host::{Authority, is_ours, own_name},
+    logins::LoginId,
     origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
     passwords::{HashError, hash_password},
     proxy::{Forwarded, View, is_trusted},
+    signing::{SignedIn, cookie},
     tickets::{LIFE as TICKET_LIFE, Ticket},
 };
 use self::{
+    logins::Logins,
     origin::{Proof, absent_allowed},
     passwords::Passwords,
     penalty::Penalties,
@@ -95,6 +100,8 @@ pub struct Principal {
     pub kind: Kind,
     /// What it may do.
     pub rights: RightsTable,
+    /// The browser's sign-in it came by: everything begun with it ends with it.
+    pub login: Option<LoginId>,
 }
 
 impl Principal {
@@ -113,8 +120,8 @@ pub struct Ask<'a> {
     pub forwarded: Forwarded<'a>,
     /// What a browser says of the page.
     pub signs: Signs<'a>,
-    /// Whether a cookie came along.
-    pub cookie: bool,
+    /// Cookies that came along.
+    pub cookie: Option<&'a str>,
     /// What it wants.
     pub purpose: Purpose,
     /// The endpoint, for tickets.
@@ -140,6 +147,7 @@ pub struct Auth {
     penalties: Mutex<Penalties>,
     passwords: Passwords,
     tickets: Tickets,
+    logins: Logins,
     own_name: String,
 }
 
@@ -157,6 +165,7 @@ impl Auth {
             penalties: Mutex::default(),
             passwords: Passwords::new(),
             tickets: Tickets::default(),
+            logins: Logins::default(),
             own_name,
         }
     }
@@ -189,6 +198,9 @@ impl Auth {
         ask: &Ask<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
+        if let Some(principal) = self.by_cookie(config, ask, visit)? {
+            return Ok(principal);
+        }
         let source = visit.view.source;
         if let Some(left) = self.penalties().left(source, Instant::now()) {
             return Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX)));
@@ -200,7 +212,7 @@ impl Auth {
             (Shown::Nothing, Some(common_name)) => credentials::by_certificate(access, common_name),
             (Shown::Unreadable, _) => None,
             (Shown::Bearer(text), _) => credentials::by_token(access, text, unix_now()),
-            (Shown::Ticket(text), _) => self.by_ticket(access, text.reveal(), ask),
+            (Shown::Ticket(text), _) => self.by_ticket(config, text.reveal(), ask),
             (Shown::Basic(name, password), _) => self.by_password(access, name, password.reveal()).await,
         };
         let Some(principal) = found else {
@@ -222,15 +234,17 @@ impl Auth {
         let ticket = Ticket {
             name: principal.name.clone(),
             kind: principal.kind,
+            login: principal.login,
             endpoint: endpoint.to_owned(),
             origin: origin.map(str::to_owned),
         };
         self.tickets.give(ticket, Instant::now())
     }
 
-    fn by_ticket(&self, access: &Access, text: &str, ask: &Ask<'_>) -> Option<Principal> {
+    fn by_ticket(&self, config: &Config, text: &str, ask: &Ask<'_>) -> Option<Principal> {
         let ticket = self.tickets.redeem(text, ask.endpoint, ask.signs.origin, Instant::now())?;
-        find(access, ticket.kind, &ticket.name, unix_now())
+        let principal = find(&config.access, ticket.kind, &ticket.name, unix_now())?;
+        self.is_signed_in(config, ticket.login).then_some(Principal { login: ticket.login, ..principal })
     }
 
     async fn by_password(&self, access: &Access, name: &str, password: &str) -> Option<Principal> {
@@ -240,6 +254,7 @@ impl Auth {
             name: name.to_owned(),
             kind: Kind::User,
             rights: user.rights.clone(),
+            login: None,
         })
     }
 
@@ -268,7 +283,8 @@ fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
 /// Whether only a browser would send this. A handshake is told by its cookie alone: every browser sends Origin with one
 /// (RFC 6455 section 4.1), while WebSocket clients of Node.js send Sec-Fetch-Mode and no Origin.
 fn is_browser(ask: &Ask<'_>) -> bool {
-    ask.cookie || (ask.purpose != Purpose::Upgrade && (ask.signs.site.is_some() || ask.signs.mode.is_some()))
+    ask.cookie.is_some()
+        || (ask.purpose != Purpose::Upgrade && (ask.signs.site.is_some() || ask.signs.mode.is_some()))
 }
 
 /// Seconds since 1970.

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Kind, random_text};
+use super::{Kind, LoginId, random_text};
 
 /// How long a ticket is good.
 pub const LIFE: Duration = Duration::from_secs(15);
@@ -25,6 +25,8 @@ pub struct Ticket {
     pub name: String,
     /// Kind of that principal.
     pub kind: Kind,
+    /// The sign-in it was asked for with.
+    pub login: Option<LoginId>,
     /// The one endpoint it opens.
     pub endpoint: String,
     /// The page it may come from, as the browser will say it.
@@ -75,6 +77,7 @@ mod tests {
         Ticket {
             name: name.into(),
             kind: Kind::User,
+            login: None,
             endpoint: "plc1".into(),
             origin: Some("https://tools.example".into()),
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::load::load;
+use super::load::{Source, UCI_FILE, as_yaml, load};
 use crate::config::{
     Access, Address, Config, Endpoint, Given, Listen, ListenTls, OpenWhen, Pacing, Packing, PortControl,
     PortIdentity, Rights, RightsTable, SCHEMA, Share, SimDevice, Target, duration_text, size_text,
@@ -18,7 +18,9 @@ use crate::config::{
   wsbridge check
   wsbridge check ./wsbridge.yaml
   wsbridge check --explain alice@plc1
-  wsbridge check --schema > wsbridge.schema.json")]
+  wsbridge check --schema > wsbridge.schema.json
+  wsbridge check --uci
+  wsbridge check --uci --yaml > wsbridge.yaml")]
 pub(crate) struct Args {
     /// Configuration file
     #[arg(value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
@@ -29,6 +31,12 @@ pub(crate) struct Args {
     /// Print the JSON Schema of the file instead
     #[arg(long, conflicts_with = "explain")]
     pub(crate) schema: bool,
+    /// Check OpenWrt's UCI instead of YAML
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with_all = ["file", "schema"])]
+    pub(crate) uci: Option<PathBuf>,
+    /// Print what the UCI file says as YAML instead
+    #[arg(long, requires = "uci", conflicts_with = "explain")]
+    pub(crate) yaml: bool,
 }
 
 /// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing), 66 (no such
@@ -42,7 +50,13 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
         out.write_all(SCHEMA.as_bytes())?;
         return Ok(0);
     }
-    let (config, warnings) = match load(&args.file) {
+    if let (true, Some(uci)) = (args.yaml, &args.uci) {
+        return match as_yaml(uci) {
+            Ok(yaml) => out.write_all(yaml.as_bytes()).map(|()| 0),
+            Err(error) => writeln!(err, "{error}").map(|()| error.exit_code()),
+        };
+    }
+    let (config, warnings) = match load(&Source::named(args.uci.as_ref(), &args.file)) {
         Ok(loaded) => loaded,
         Err(error) => {
             writeln!(err, "{error}")?;
@@ -311,7 +325,13 @@ endpoints:
     fn check(text: &str, explain: Option<&str>) -> (u8, String, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text.replace("HASH", HASH)).unwrap();
-        let args = Args { file: file.path().into(), explain: explain.map(Into::into), schema: false };
+        let args = Args {
+            file: file.path().into(),
+            explain: explain.map(Into::into),
+            schema: false,
+            uci: None,
+            yaml: false,
+        };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = run(&args, &mut out, &mut err);
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
@@ -364,7 +384,7 @@ endpoints:
         assert_eq!(code, 0);
         assert!(err.contains("warning: ") && !out.contains("warning"), "{err}");
         assert_eq!(check("auth: sure", None).0, 78);
-        let args = Args { file: "/nonexistent".into(), explain: None, schema: false };
+        let args = Args { file: "/nonexistent".into(), explain: None, schema: false, uci: None, yaml: false };
         assert_eq!(run(&args, &mut Vec::new(), &mut Vec::new()), 66);
         let args = Args { schema: true, ..args };
         let mut out = Vec::new();

@@ -1,16 +1,41 @@
 //! The configuration from its file: what `check` and the daemon both use.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::{Config, ConfigError, MAX_FILE, SecretSource, Warning, parse};
+use crate::config::{Config, ConfigError, MAX_FILE, SecretSource, Warning, parse, parse_uci, uci_as_yaml};
 
 /// Largest file a secret is read from, in bytes.
 const MAX_SECRET: usize = 4096;
+
+/// Where OpenWrt keeps it.
+pub(crate) const UCI_FILE: &str = "/etc/config/wsbridge";
+
+/// A configuration file and what it is written in.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// YAML.
+    Yaml(PathBuf),
+    /// UCI, OpenWrt's form.
+    Uci(PathBuf),
+}
+
+impl Source {
+    /// What the command line names: `--uci` goes before the other.
+    pub(crate) fn named(uci: Option<&PathBuf>, yaml: &Path) -> Self {
+        uci.map_or_else(|| Self::Yaml(yaml.to_owned()), |file| Self::Uci(file.clone()))
+    }
+
+    fn path(&self) -> &Path {
+        let (Self::Yaml(path) | Self::Uci(path)) = self;
+        path
+    }
+}
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -38,41 +63,88 @@ impl LoadError {
     }
 }
 
+/// The file of a systemd credential; `None` where there is none.
+pub(super) type CredentialFile<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
+
+/// A configuration and what there was to say of it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// As the daemon would run it.
+    pub(crate) config: Config,
+    /// What is legal but odd.
+    pub(crate) warnings: Vec<Warning>,
+    /// Files that secrets were read from.
+    pub(crate) secrets: Vec<PathBuf>,
+}
+
 /// Reads, parses and resolves a configuration file, with secrets from files and systemd credentials.
 ///
 /// # Errors
 /// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
-pub(crate) fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
-    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
-    let bytes = read_at_most(path, MAX_FILE).map_err(|why| unreadable(told(&why)))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
-        unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
-    })?;
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let secrets = |source: &SecretSource| secret(source, credentials.as_deref());
-    let (config, mut warnings) = parse(&text, &path.display().to_string(), &secrets)?;
+pub(crate) fn load(source: &Source) -> Result<(Config, Vec<Warning>), LoadError> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).or_else(the_services);
+    let Loaded { config, mut warnings, .. } = read(source, &|name| Some(folder.as_ref()?.join(name)))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     for (name, token) in &config.access.tokens {
         if token.expires.is_some_and(|end| u64::try_from(end).map_or(true, |end| end <= now)) {
-            warnings.push(Warning(format!("{}: tokens.{name}: has expired; remove it", path.display())));
+            warnings
+                .push(Warning(format!("{}: token {name} has expired; remove it", source.path().display())));
         }
     }
     Ok((config, warnings))
 }
 
+/// The credentials of the running service: what `wsbridge check` sees where root types it.
+fn the_services() -> Option<PathBuf> {
+    let folder = PathBuf::from("/run/credentials/wsbridge.service");
+    folder.is_dir().then_some(folder)
+}
+
+/// [`load`] without a look at the clock; `credential` says which file a systemd credential is.
+pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<Loaded, LoadError> {
+    let path = source.path();
+    let text = text(path)?;
+    let files = RefCell::new(Vec::new());
+    let secrets = |source: &SecretSource| {
+        if let SecretSource::File(path) = source {
+            files.borrow_mut().push(path.clone());
+        }
+        secret(source, credential)
+    };
+    let name = path.display().to_string();
+    let (config, warnings) = match source {
+        Source::Yaml(_) => parse(&text, &name, &secrets)?,
+        Source::Uci(_) => parse_uci(&text, &name, &secrets)?,
+    };
+    Ok(Loaded { config, warnings, secrets: files.take() })
+}
+
+/// A UCI file as the YAML file would say it.
+///
+/// # Errors
+/// The file cannot be read, or is no UCI.
+pub(crate) fn as_yaml(path: &Path) -> Result<String, LoadError> {
+    Ok(uci_as_yaml(&text(path)?, &path.display().to_string())?)
+}
+
+/// A file's text.
+fn text(path: &Path) -> Result<String, LoadError> {
+    let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
+    let bytes = read_at_most(path, MAX_FILE).map_err(|why| unreadable(told(&why)))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
+        unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
+    })
+}
+
 /// The first line of a file or a credential.
-fn secret(source: &SecretSource, credentials: Option<&Path>) -> Result<String, String> {
+fn secret(source: &SecretSource, credential: &CredentialFile<'_>) -> Result<String, String> {
     let path = match source {
         SecretSource::File(path) => path.clone(),
-        SecretSource::Credential(name) => credentials
-            .ok_or_else(|| {
-                format!(
-                    "systemd handed over no credentials; add LoadCredential={name}:/path to the unit, or use `file:`"
-                )
-            })?
-            .join(name),
+        SecretSource::Credential(name) => credential(name).ok_or_else(|| {
+            format!("systemd handed over no credentials; add LoadCredential={name}:/path to the unit, or use `file:`")
+        })?,
     };
     let bytes =
         read_at_most(&path, MAX_SECRET).map_err(|why| format!("{}: {}", path.display(), told(&why)))?;
@@ -109,6 +181,10 @@ mod tests {
 
     use super::*;
 
+    fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
+        super::load(&Source::Yaml(path.to_owned()))
+    }
+
     fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
@@ -142,8 +218,8 @@ mod tests {
         let hash = "0f".repeat(32);
         std::fs::write(folder.path().join("token"), format!("{hash}\nnot this\n")).unwrap();
         let source = SecretSource::Credential("token".into());
-        assert_eq!(secret(&source, Some(folder.path())), Ok(hash.clone()));
-        assert!(secret(&source, None).unwrap_err().contains("LoadCredential=token"));
+        assert_eq!(secret(&source, &|name| Some(folder.path().join(name))), Ok(hash.clone()));
+        assert!(secret(&source, &|_| None).unwrap_err().contains("LoadCredential=token"));
         let path = folder.path().join("token");
         let text = format!(
             "tokens: {{ old: {{ sha256: {{ file: {} }}, expires: 2001-01-01, rights: {{ /metrics: [ read ] }} }} }}",

@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod load;
 mod man;
 mod passwd;
@@ -33,6 +34,7 @@ Examples:
   wsbridge demo                       A gateway with simulated devices, no configuration needed
   wsbridge ports                      The serial ports of this machine, and the YAML to paste
   wsbridge check /etc/wsbridge/wsbridge.yaml
+  wsbridge doctor                     What is wrong here, and what to type
   wsbridge serve";
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +45,8 @@ enum Command {
     Check(check::Args),
     /// List the serial ports of this machine.
     Ports(ports::Args),
+    /// Find what is wrong with this machine or the configuration, and say what to type.
+    Doctor(doctor::Args),
     /// Hash a password for `users:`.
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
@@ -123,6 +127,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => told(check::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock())),
         Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
+        Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
         Command::Passwd(args) => passwd::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -1,11 +1,19 @@
-//! `wsbridge passwd`: a password becomes a line of YAML.
+//! `wsbridge passwd`: a password becomes a line of YAML, a section of UCI, or a file with its hash.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, BufRead, IsTerminal, Write},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    path::{Path, PathBuf},
+};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::{Code, Failure, Outcome, caption, print};
-use crate::auth;
+use crate::{
+    auth,
+    config::{Rights, uci},
+};
 
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
@@ -15,6 +23,8 @@ use crate::auth;
 Examples:
   wsbridge passwd alice --role operator
   wsbridge passwd alice --generate
+  wsbridge passwd alice --uci >> /etc/config/wsbridge
+  wsbridge passwd admin --file /etc/wsbridge/secrets/admin
   pass show gateway/alice | wsbridge passwd alice"
 )]
 pub(crate) struct Args {
@@ -27,6 +37,13 @@ pub(crate) struct Args {
     /// Make a password of 128 random bits instead of asking for one.
     #[arg(long)]
     generate: bool,
+    /// Print a section of OpenWrt's UCI instead of YAML; without a role it has every right.
+    #[arg(long)]
+    uci: bool,
+    /// Write the hash into this file, for `password: { file: FILE }`, instead of printing the line. A new file is its
+    /// owner's to write and its group's to read; one that is there keeps its owner, group and mode.
+    #[arg(long, value_name = "FILE", conflicts_with = "uci")]
+    file: Option<PathBuf>,
 }
 
 /// Asks for a password and prints its line.
@@ -34,13 +51,67 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let password = if args.generate { auth::new_token().0 } else { ask()? };
     let hash =
         auth::hash_password(&password).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
-    let roles = if args.roles.is_empty() { "operator".to_owned() } else { args.roles.join(", ") };
+    if args.uci {
+        return print_uci(args, &password, &hash);
+    }
+    if let Some(file) = &args.file {
+        store(file, &hash).map_err(|error| Failure::new(Code::Io, format!("{}: {error}", file.display())))?;
+    }
     if args.generate {
         caption("The password; it is not shown again:");
         print(&format!("{password}\n"))?;
     }
+    if args.file.is_some() {
+        return Ok(());
+    }
+    let roles = if args.roles.is_empty() { "operator".to_owned() } else { args.roles.join(", ") };
     caption("Its line, under `users:` of the configuration:");
     print(&format!("{}: {{ password: \"{hash}\", roles: [ {roles} ] }}\n", args.name))
+}
+
+fn print_uci(args: &Args, password: &str, hash: &str) -> Outcome {
+    if args.generate {
+        caption("The password; it is not shown again:");
+        print(&format!("{password}\n"))?;
+    }
+    let mut section =
+        format!("{}\toption password {}\n", uci::section("user", &args.name), uci::quoted(hash));
+    for role in &args.roles {
+        section.extend(["\tlist role ", &uci::quoted(role), "\n"]);
+    }
+    if args.roles.is_empty() {
+        section.extend(["\tlist right '*=", &Rights::ALL.words().join(","), "'\n"]);
+    }
+    caption("Its section of /etc/config/wsbridge:");
+    print(&section)
+}
+
+/// Puts a hash into its file, whole or not at all: the daemon may be reading it.
+fn store(file: &Path, hash: &str) -> io::Result<()> {
+    let mut draft = file.as_os_str().to_owned();
+    draft.push(".new");
+    // What an interrupted one left.
+    let _ = fs::remove_file(&draft);
+    let stored = write(Path::new(&draft), file, hash).and_then(|()| fs::rename(&draft, file));
+    if stored.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    stored
+}
+
+fn write(draft: &Path, file: &Path, hash: &str) -> io::Result<()> {
+    let mut open = File::options().write(true).create_new(true).mode(0o600).open(draft)?;
+    let mut mode = 0o640;
+    if let Ok(old) = fs::metadata(file) {
+        let new = open.metadata()?;
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            fchown(&open, Some(old.uid()), Some(old.gid()))?;
+        }
+        mode = old.mode() & 0o777;
+    }
+    open.set_permissions(Permissions::from_mode(mode))?;
+    writeln!(open, "{hash}")?;
+    open.sync_all()
 }
 
 /// A name that needs no quotes in YAML.

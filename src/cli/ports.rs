@@ -1,4 +1,4 @@
-//! `wsbridge ports`: the serial ports of this machine, what is known of them, and the YAML to paste.
+//! `wsbridge ports`: the serial ports of this machine, what is known of them, and the YAML or UCI to paste.
 
 use std::{
     io::{self, Write},
@@ -7,7 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::target::serial::{self, FoundPort, Roots, Usb};
+use crate::{
+    config::uci,
+    target::serial::{self, FoundPort, Roots, Usb},
+};
 
 /// `EX_IOERR` of sysexits.h.
 const EX_IOERR: u8 = 74;
@@ -16,11 +19,15 @@ const EX_IOERR: u8 = 74;
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "Examples:
   wsbridge ports
-  wsbridge ports --json")]
+  wsbridge ports --json
+  wsbridge ports --uci >> /etc/config/wsbridge")]
 pub(crate) struct Args {
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the sections of OpenWrt's UCI alone
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) uci: bool,
     /// Show names without hardware behind them, too (most PCs have ttyS1 to ttyS3 for nothing)
     #[arg(long)]
     pub(crate) all: bool,
@@ -37,6 +44,8 @@ struct Row {
     warning: Option<String>,
     /// The endpoint to paste under `endpoints:`.
     yaml: String,
+    /// The section of OpenWrt's /etc/config/wsbridge.
+    uci: String,
 }
 
 /// Prints the list; the exit code of the process.
@@ -44,7 +53,11 @@ pub(crate) fn run(args: Args, out: &mut dyn Write) -> u8 {
     let roots = Roots::default();
     let rows =
         rows(&roots, args.all, &|device| serial::holders(device).iter().map(ToString::to_string).collect());
-    let printed = if args.json { print_json(&rows, out) } else { print(&rows, out) };
+    let printed = match (args.json, args.uci) {
+        (true, _) => print_json(&rows, out),
+        (_, true) => print_uci(&rows, out),
+        _ => print(&rows, out),
+    };
     printed.map_or(EX_IOERR, |()| 0)
 }
 
@@ -54,42 +67,86 @@ fn rows(roots: &Roots, all: bool, holders: &dyn Fn(&Path) -> Vec<String>) -> Vec
     shown
         .map(|port| Row {
             held_by: holders(&port.device),
-            warning: serial::warning(&port.device, roots),
+            warning: serial::warning(&port.device, roots).map(|found| found.to_string()),
             yaml: yaml(port, &ports),
+            uci: section(port, &ports),
             port: port.clone(),
         })
         .collect()
 }
 
-/// The endpoint to paste. An adapter is known by its serial number where that tells it from all others, else by the
-/// socket it is plugged into; a port of the board by its device file.
-fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
+/// How the configuration says which port it is. An adapter is known by its serial number where that tells it from all
+/// others, else by the socket it is plugged into; a port of the board by its device file.
+enum Identity {
+    Usb { id: String, serial: String, interface: Option<u8> },
+    Path(String),
+}
+
+fn identity(port: &FoundPort, all: &[FoundPort]) -> Identity {
     let unique = |serial: &str, usb: &Usb, interface: Option<u8>| {
         all.iter().filter(|other| other.fits(usb.id, Some(serial), interface)).count() == 1
     };
     let by_usb = port.usb.as_ref().and_then(|usb| {
-        let serial = usb.serial.as_deref()?;
-        // Quoted as JSON, which YAML reads: a serial number may look like a number, or hold anything.
-        let quoted = serde_json::to_string(serial).ok()?;
-        if unique(serial, usb, None) {
-            Some(format!("{{ usb: \"{}\", serial: {quoted} }}", usb.id))
-        } else if unique(serial, usb, usb.interface) {
-            let interface = usb.interface?;
-            Some(format!("{{ usb: \"{}\", serial: {quoted}, interface: {interface} }}", usb.id))
-        } else {
-            None
+        let serial = usb.serial.clone()?;
+        let interface = match (unique(&serial, usb, None), usb.interface) {
+            (true, _) => None,
+            (false, Some(interface)) if unique(&serial, usb, usb.interface) => Some(interface),
+            _ => return None,
+        };
+        Some(Identity::Usb { id: usb.id.to_string(), serial, interface })
+    });
+    let path = port.by_path.as_deref().unwrap_or(&port.device);
+    by_usb.unwrap_or_else(|| Identity::Path(path.display().to_string()))
+}
+
+/// The endpoint's name: that of the device, in the letters an endpoint may have.
+fn name(port: &FoundPort) -> String {
+    port.name.to_lowercase()
+}
+
+/// What goes behind `port:`.
+pub(super) fn yaml_identity(port: &FoundPort, all: &[FoundPort]) -> String {
+    // Quoted as JSON, which YAML reads: a serial number may look like a number, or hold anything.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match identity(port, all) {
+        Identity::Path(path) => format!("{{ path: {} }}", quoted(&path)),
+        Identity::Usb { id, serial, interface } => {
+            let interface = interface.map(|number| format!(", interface: {number}")).unwrap_or_default();
+            format!("{{ usb: \"{id}\", serial: {}{interface} }}", quoted(&serial))
         }
-    });
-    let identity = by_usb.unwrap_or_else(|| {
-        let path = port.by_path.as_deref().unwrap_or(&port.device);
-        format!("{{ path: \"{}\" }}", path.display())
-    });
-    format!("  {}:\n    serial:\n      port: {identity}\n      baud: 115200\n      format: 8N1\n", port.name)
+    }
+}
+
+/// The endpoint to paste under `endpoints:`.
+fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
+    let identity = yaml_identity(port, all);
+    format!("  {}:\n    serial:\n      port: {identity}\n      baud: 115200\n      format: 8N1\n", name(port))
+}
+
+/// The section to paste into OpenWrt's file.
+fn section(port: &FoundPort, all: &[FoundPort]) -> String {
+    let quoted = uci::quoted;
+    let identity = match identity(port, all) {
+        Identity::Path(path) => format!("\toption port {}\n", quoted(&path)),
+        Identity::Usb { id, serial, interface } => {
+            let interface = interface.map(|number| format!("\toption interface '{number}'\n"));
+            let interface = interface.unwrap_or_default();
+            format!("\toption usb '{id}'\n\toption serial {}\n{interface}", quoted(&serial))
+        }
+    };
+    let head = uci::section("endpoint", &name(port));
+    format!("\n{head}\toption type 'serial'\n{identity}\toption baud '115200'\n\toption format '8N1'\n")
 }
 
 fn print_json(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, rows)?;
     writeln!(out)
+}
+
+/// What can be used as it is: a port with a warning would be refused.
+fn print_uci(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+    let mut usable = rows.iter().filter(|row| row.port.hardware && row.warning.is_none());
+    usable.try_for_each(|row| out.write_all(row.uci.as_bytes()))
 }
 
 fn print(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
@@ -161,7 +218,7 @@ mod tests {
         let rows = rows(&tree.roots, false, &|_| vec!["picocom (pid 123)".into()]);
         let text = text(&rows);
         assert!(
-            text.contains("ttyUSB0:\n    serial:\n      port: { usb: \"0403:6001\", serial: \"A50285BI\" }"),
+            text.contains("ttyusb0:\n    serial:\n      port: { usb: \"0403:6001\", serial: \"A50285BI\" }"),
             "{text}"
         );
         assert!(text.contains("held by   picocom (pid 123)"), "{text}");
@@ -181,6 +238,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_pasted_is_a_configuration() {
+        let tree = Tree::new();
+        tree.usb("ttyUSB0", "1-1", ("0403:6010", "FT'1", 0));
+        tree.usb("ttyUSB1", "1-1", ("0403:6010", "FT'1", 1));
+        tree.tty("ttyS0", "sys/devices/serial0", "serial8250", 4);
+        let rows = rows(&tree.roots, false, &|_| Vec::new());
+        let yaml: String = rows.iter().map(|row| row.yaml.as_str()).collect();
+        let yaml =
+            crate::config::parse(&format!("auth: none\nendpoints:\n{yaml}"), "y", &|_| Err(String::new()));
+        let mut out = b"config wsbridge main\noption auth none\n".to_vec();
+        print_uci(&rows, &mut out).unwrap();
+        let uci = String::from_utf8(out).unwrap();
+        let uci = crate::config::parse_uci(&uci, "u", &|_| Err(String::new())).unwrap().0;
+        assert_eq!(uci.endpoints, yaml.unwrap().0.endpoints);
+        assert_eq!(uci.endpoints.len(), 3);
+    }
+
+    #[test]
     fn names_without_hardware_are_hidden_and_consoles_warned_of() {
         let tree = Tree::new();
         tree.tty("ttyS0", "sys/devices/serial0", "serial8250", 4);
@@ -191,8 +266,8 @@ mod tests {
         assert!(found[0].warning.as_ref().unwrap().contains("kernel's console"));
         let all = text(&rows(&tree.roots, true, &|_| Vec::new()));
         assert!(all.contains("hardware  none behind this name"), "{all}");
-        assert!(all.contains("  # refused as it is; see the warning above\n  ttyS0:"), "{all}");
-        assert!(!all.contains("  ttyS1:"), "{all}");
+        assert!(all.contains("  # refused as it is; see the warning above\n  ttys0:"), "{all}");
+        assert!(!all.contains("  ttys1:"), "{all}");
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{io, path::PathBuf, time::Duration};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Code, Failure, Outcome, load::load};
+use super::{
+    Code, Failure, Outcome,
+    load::{Source, UCI_FILE, load},
+};
 use crate::{
     config::Config,
     daemon::{self, Again, Bound, Fatal},
@@ -18,19 +21,23 @@ use crate::{
 
 Examples:
   wsbridge serve
-  wsbridge serve --config ./wsbridge.yaml --log-level debug"
+  wsbridge serve --config ./wsbridge.yaml --log-level debug
+  wsbridge serve --uci"
 )]
 pub(crate) struct Args {
     /// Configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
     config: PathBuf,
+    /// Read OpenWrt's UCI instead of YAML.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with = "config")]
+    uci: Option<PathBuf>,
 }
 
 /// Runs the gateway until it is told to stop.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let path = args.config.clone();
+    let source = Source::named(args.uci.as_ref(), &args.config);
     let read = move || {
-        let (config, warnings) = load(&path)?;
+        let (config, warnings) = load(&source)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }

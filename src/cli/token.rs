@@ -3,7 +3,10 @@
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{Outcome, caption, passwd, print};
-use crate::{auth, config::Rights};
+use crate::{
+    auth,
+    config::{Rights, uci},
+};
 
 /// Arguments of `wsbridge token`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +27,8 @@ enum Command {
 
 Examples:
   wsbridge token new billing-modem --rights modem1=read,write --expires 2027-01-31
-  wsbridge token new prometheus --rights /metrics=read"
+  wsbridge token new prometheus --rights /metrics=read
+  wsbridge token new prometheus --rights /metrics=read --uci"
 )]
 struct New {
     /// The token's name, for logs and for taking it back.
@@ -35,19 +39,50 @@ struct New {
     expires: Option<Date>,
     /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several times.
     #[arg(long, value_name = "ENDPOINT=RIGHT,..", value_parser = rights)]
-    rights: Vec<String>,
+    rights: Vec<Given>,
+    /// Print a section of OpenWrt's UCI instead of YAML.
+    #[arg(long)]
+    uci: bool,
 }
 
-/// Makes a token and prints it with its line of YAML.
+/// `plc*=read,write`, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Given {
+    endpoint: String,
+    words: String,
+}
+
+impl Given {
+    fn yaml(&self) -> String {
+        format!("\"{}\": [ {} ]", self.endpoint, self.words.replace(',', ", "))
+    }
+}
+
+/// Makes a token and prints it with its line of YAML or its section of UCI.
 pub(crate) fn run(args: &Args) -> Outcome {
     let Command::New(new) = &args.command;
     let (token, hash) = auth::new_token();
     let expires = new.expires.map(|day| format!("expires: {day}, ")).unwrap_or_default();
-    let rights = new.rights.join(", ");
+    let rights = new.rights.iter().map(Given::yaml).collect::<Vec<_>>().join(", ");
     caption("The token, for the client; it is not shown again:");
     print(&format!("{token}\n"))?;
+    if new.uci {
+        return print_uci(new, &hash);
+    }
     caption("Its line, under `tokens:` of the configuration:");
     print(&format!("{}: {{ sha256: \"{hash}\", {expires}rights: {{ {rights} }} }}\n", new.name))
+}
+
+fn print_uci(new: &New, hash: &str) -> Outcome {
+    let mut section = format!("{}\toption sha256 '{hash}'\n", uci::section("token", &new.name));
+    if let Some(day) = new.expires {
+        section.extend(["\toption expires '", &day.to_string(), "'\n"]);
+    }
+    for Given { endpoint, words } in &new.rights {
+        section.extend(["\tlist right '", endpoint, "=", words, "'\n"]);
+    }
+    caption("Its section of /etc/config/wsbridge:");
+    print(&section)
 }
 
 fn date(text: &str) -> Result<Date, String> {
@@ -56,8 +91,7 @@ fn date(text: &str) -> Result<Date, String> {
     if day < today { Err("that day is over".to_owned()) } else { Ok(day) }
 }
 
-/// `plc*=read,write` as YAML: `"plc*": [ read, write ]`.
-fn rights(text: &str) -> Result<String, String> {
+fn rights(text: &str) -> Result<Given, String> {
     let (endpoint, words) = text.split_once('=').ok_or("write ENDPOINT=read,write")?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '/');
     if endpoint.is_empty() || !endpoint.chars().all(fits) {
@@ -69,7 +103,7 @@ fn rights(text: &str) -> Result<String, String> {
             return Err(format!("`{word}` is no right; there are {}", known.join(", ")));
         }
     }
-    Ok(format!("\"{endpoint}\": [ {} ]", words.replace(',', ", ")))
+    Ok(Given { endpoint: endpoint.to_owned(), words: words.to_owned() })
 }
 
 #[cfg(test)]
@@ -78,7 +112,7 @@ mod tests {
 
     #[test]
     fn rights_become_yaml_and_wrong_ones_are_named() {
-        assert_eq!(rights("plc*=read,write").unwrap(), "\"plc*\": [ read, write ]");
+        assert_eq!(rights("plc*=read,write").unwrap().yaml(), "\"plc*\": [ read, write ]");
         assert!(rights("plc1=rite").unwrap_err().contains("`rite` is no right; there are read, write"));
         assert!(rights("plc1").is_err() && rights("a b=read").is_err());
     }

@@ -7,7 +7,8 @@ use argon2::password_hash::phc::PasswordHash;
 use super::{
     Access, Certificate, Endpoint, Given, Rights, RightsTable, Secret, Token, User,
     raw::{self, At, Leaf, Named, OneOf, Placed},
-    resolve::{Report, SecretReader, SecretSource},
+    report::Report,
+    resolve::{SecretReader, SecretSource},
     units::suggest,
     words::Sha256,
 };

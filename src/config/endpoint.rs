@@ -7,7 +7,7 @@ use super::{
     Target, TargetTls, TcpAddress, TcpTarget, packing,
     port::{Frame, all_macros, settings, signals},
     raw::{self, At, Leaf, Named, OneOf, Placed},
-    resolve::Report,
+    report::Report,
     rfc2217,
     units::{Size, duration_text, size_text},
     words::PortPath,

@@ -3,7 +3,7 @@
 use super::{
     Access, Address, Listen, ListenTls,
     raw::{self, At, OneOf, Placed},
-    resolve::Report,
+    report::Report,
 };
 
 /// Resolves the listeners; without any, loopback with a certificate of our own.

@@ -1,19 +1,23 @@
 //! The resolved configuration: immutable, complete, nothing in it means "default".
 //!
-//! `raw` mirrors the YAML file, `resolve` makes it this, `plan` compares two of them for a reload.
+//! `raw` mirrors the YAML file, `resolve` makes it this, `plan` compares two of them for a reload. `uci` makes of
+//! OpenWrt's form what the YAML file would say.
 
 mod access;
 mod endpoint;
 mod listen;
+mod login;
 mod packing;
 mod plan;
 mod port;
 mod raw;
+mod report;
 mod resolve;
 mod rfc2217;
 mod rights;
 mod schema;
 mod sim;
+pub(crate) mod uci;
 mod units;
 mod words;
 
@@ -25,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+pub use login::Login;
 pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
 pub use plan::Plan;
 pub use resolve::{ConfigError, MAX_FILE, SecretReader, SecretSource, Warning, parse};
@@ -32,6 +37,7 @@ pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
 pub use schema::SCHEMA;
 pub use sim::{SimDevice, SimTarget};
+pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use units::{duration_text, size_text};
 
 use crate::settings::{Levels, Settings, Step, UsbId};
@@ -49,6 +55,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Proxies whose `Forwarded`/`X-Forwarded-*` headers count, as (network, prefix length).
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// How long a browser stays signed in.
+    pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
     /// Endpoints by name.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Share,
     raw::{self, Leaf, OneOf, Placed},
-    resolve::Report,
+    report::Report,
     units::{Word, duration_text},
     words::{Bytes, NoPacking},
 };

@@ -35,7 +35,8 @@ impl Plan {
             walls: old.origins != new.origins
                 || old.hosts != new.hosts
                 || old.trusted_proxies != new.trusted_proxies
-                || old.limits != new.limits,
+                || old.limits != new.limits
+                || old.login != new.login,
             ..Self::default()
         };
         for (name, endpoint) in &new.endpoints {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     endpoint::is_name,
     raw::{self, Leaf, Named, OneOf, Placed},
-    resolve::Report,
+    report::Report,
     units::duration_text,
     words::Stay,
 };

@@ -7,6 +7,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod written;
 mod yaml;
 
 use std::{path::PathBuf, time::Duration};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub(super) use self::{
     target::{Lines, MacroStep, Port, Rfc2217, Rs485, Serial, Signals, TargetTls, Tcp},
+    written::{Mark, Node, write},
     yaml::{At, Leaf, Named, OneOf, Placed, read},
 };
 use super::{
@@ -47,6 +49,8 @@ pub(super) struct File {
     pub certificates: Named<Certificate>,
     /// Sets of rights by name, to be given to users, tokens and certificates.
     pub roles: Named<Named<Vec<Leaf<Rights>>>>,
+    /// How long a browser stays signed in.
+    pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
     /// Time a client may be silent before it counts as dead, 5s to 10m. Default: 30s.
@@ -57,6 +61,17 @@ pub(super) struct File {
     pub state_directory: Option<Leaf<PathBuf>>,
     /// What is published, by name: `plc1` becomes `wss://gateway/ws/plc1`.
     pub endpoints: Named<Placed<Endpoint>>,
+}
+
+/// How long a browser stays signed in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Login {
+    /// Time without a request or a byte typed after which a sign-in ends, 1s to 90d. Default: 12h.
+    pub idle: Option<Leaf<Duration>>,
+    /// Time after which it ends in any case, 1s to 90d. Default: 7d.
+    pub lifetime: Option<Leaf<Duration>>,
 }
 
 /// One listening address.

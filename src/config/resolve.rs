@@ -1,11 +1,12 @@
 //! Raw shapes into the resolved configuration, or every mistake of the file at once.
 
-use std::{fmt, fmt::Write as _, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Limits, Listen, ListenTls, access, endpoint, listen,
+    Config, Limits, Listen, ListenTls, access, endpoint, listen, login,
     raw::{self, At, Leaf},
-    units::{Word, duration_text},
+    report::Report,
+    units::duration_text,
     words::host_name,
 };
 
@@ -15,7 +16,7 @@ pub const MAX_FILE: usize = 1 << 20;
 /// What is wrong with a configuration: for each mistake its place, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigError(String);
+pub struct ConfigError(pub(super) String);
 
 /// Something legal but odd, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,112 +49,35 @@ pub fn parse(
     name: &str,
     secrets: &SecretReader<'_>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let (config, mut report) = read(text, secrets);
+    if text.len() > MAX_FILE {
+        return Err(ConfigError(TOO_BIG.replace("{}", name)));
+    }
+    if let (Some(config), true) = (config, report.problems.is_empty()) {
+        let warnings = report.warnings.iter().map(|found| Warning(found.told(name)));
+        return Ok((config, warnings.collect()));
+    }
+    report.problems.sort();
+    let told = report.problems.iter().map(|found| found.told(name) + &found.shown(text));
+    Err(ConfigError(told.collect::<Vec<_>>().join("\n")))
+}
+
+/// What a file over [`MAX_FILE`] is told; `{}` is its name.
+pub(super) const TOO_BIG: &str = "{}: the file is over 1 MiB; is it the right one?";
+
+/// A file's configuration, or none, and what is wrong or odd with it.
+pub(super) fn read(text: &str, secrets: &SecretReader<'_>) -> (Option<Config>, Report) {
     let mut report = Report::default();
     if text.len() > MAX_FILE {
-        return Err(ConfigError(format!("{name}: the file is over 1 MiB; is it the right one?")));
+        return (None, report);
     }
-    let file = match raw::read::<raw::File>(text) {
-        Ok(file) => file,
+    match raw::read::<raw::File>(text) {
+        Ok(file) => (Some(resolve(&file, secrets, &mut report)), report),
         Err((at, what)) => {
-            report.problems.push((at, what));
-            return Err(report.error(text, name));
+            report.wrong(at, "", &what);
+            (None, report)
         }
-    };
-    let config = resolve(&file, secrets, &mut report);
-    if report.problems.is_empty() {
-        let warnings =
-            report.warnings.iter().map(|(at, what)| Warning(format!("{}: {what}", place(name, *at))));
-        Ok((config, warnings.collect()))
-    } else {
-        Err(report.error(text, name))
     }
-}
-
-/// What was found wrong or odd so far.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    problems: Vec<(At, String)>,
-    warnings: Vec<(At, String)>,
-}
-
-impl Report {
-    /// Notes a mistake.
-    pub(super) fn wrong(&mut self, at: At, path: &str, what: &str) {
-        let colon = if path.is_empty() { "" } else { ": " };
-        self.problems.push((at, format!("{path}{colon}{what}")));
-    }
-
-    /// Notes an oddity.
-    pub(super) fn odd(&mut self, at: At, path: &str, what: &str) {
-        let colon = if path.is_empty() { "" } else { ": " };
-        self.warnings.push((at, format!("{path}{colon}{what}")));
-    }
-
-    /// Reads a word, or notes why it is none.
-    pub(super) fn read<T: Word>(&mut self, path: &str, leaf: &Leaf<T>) -> Option<T> {
-        self.read_text(path, &leaf.text, leaf.at)
-    }
-
-    /// The same for a word whose place is known otherwise.
-    pub(super) fn read_text<T: Word>(&mut self, path: &str, text: &str, at: At) -> Option<T> {
-        T::read(text).map_err(|what| self.wrong(at, path, &what)).ok()
-    }
-
-    /// Reads a word that need not be there.
-    pub(super) fn or<T: Word>(&mut self, path: &str, leaf: Option<&Leaf<T>>, default: T) -> T {
-        leaf.and_then(|leaf| self.read(path, leaf)).unwrap_or(default)
-    }
-
-    /// The same, within bounds; `show` prints a bound.
-    pub(super) fn within<T: Word + PartialOrd + Copy>(
-        &mut self,
-        path: &str,
-        leaf: Option<&Leaf<T>>,
-        (least, default, most): (T, T, T),
-        show: fn(T) -> String,
-    ) -> T {
-        let value = self.or(path, leaf, default);
-        if let Some(leaf) = leaf
-            && (value < least || value > most)
-        {
-            self.wrong(
-                leaf.at,
-                path,
-                &format!("`{}` is not from {} to {}", leaf.text, show(least), show(most)),
-            );
-        }
-        value
-    }
-
-    /// All mistakes in the order of the file, each with the line it is in.
-    fn error(mut self, text: &str, name: &str) -> ConfigError {
-        self.problems.sort();
-        let mut all = String::new();
-        for (at, what) in self.problems {
-            if !all.is_empty() {
-                all.push('\n');
-            }
-            let _ = write!(all, "{}: {what}", place(name, at));
-            let index = usize::try_from(at.line).ok().and_then(|line| line.checked_sub(1));
-            // Password hashes are shown to nobody, long lines to no terminal.
-            let line = index.and_then(|index| text.lines().nth(index)).filter(|line| fit_to_show(line));
-            if let (Some(line), Ok(column)) = (line, usize::try_from(at.column)) {
-                let number = at.line;
-                let _ = write!(all, "\n{number:>5} | {line}\n      | {:>column$}", "^");
-            }
-        }
-        ConfigError(all)
-    }
-}
-
-fn fit_to_show(line: &str) -> bool {
-    line.chars().count() <= 160
-        && !line.chars().any(char::is_control)
-        && !["password", "sha256", "$argon2"].iter().any(|word| line.contains(word))
-}
-
-fn place(name: &str, at: At) -> String {
-    if at.line == 0 { name.to_owned() } else { format!("{name}:{}:{}", at.line, at.column) }
 }
 
 fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
@@ -174,6 +98,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
         origins,
         hosts,
         trusted_proxies,
+        login: login::resolve(&file.login, report),
         limits: limits(&file.limits, report),
         endpoints,
         state_directory: report.or(
@@ -230,6 +155,8 @@ fn limits(raw: &raw::Limits, report: &mut Report) -> Limits {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -7,7 +7,7 @@ use super::{
     endpoint::tcp_target,
     port::{Frame, settings, signals},
     raw,
-    resolve::Report,
+    report::Report,
     units::{Word, choose},
 };
 use crate::settings::{Levels, Settings};

@@ -80,7 +80,7 @@ impl Listeners {
         let mut fresh = Vec::new();
         for listen in wanted.iter().filter(|listen| self.running.iter().all(|known| known.listen != **listen))
         {
-            for socket in self.sockets(&listen.address)? {
+            for socket in self.sockets(&listen.address, wanted)? {
                 let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
                 let listener = Listener::bind(listen, socket, tls)?;
                 let held = listener
@@ -92,8 +92,9 @@ impl Listeners {
         Ok(fresh)
     }
 
-    /// The sockets that are there already for an address: systemd's, or those of a listener whose TLS changes.
-    fn sockets(&self, address: &Address) -> Result<Vec<Option<OwnedFd>>, ListenError> {
+    /// The sockets that are there already for an address: systemd's, or those of a listener whose TLS changes; or one made
+    /// beside listeners of that port which leave.
+    fn sockets(&self, address: &Address, wanted: &[Listen]) -> Result<Vec<Option<OwnedFd>>, ListenError> {
         let failed = |error| ListenError::Socket(format!("{address:?}"), error);
         let known: Vec<OwnedFd> = match address {
             Address::Systemd(name) => self.inherited.named(name).map_err(failed)?,
@@ -106,7 +107,20 @@ impl Listeners {
                 same.map(|running| running.socket.try_clone()).collect::<Result<_, _>>().map_err(failed)?
             }
         };
+        if let (true, Address::Tcp(address)) = (known.is_empty(), address) {
+            let leaving = self.leaving(address.port(), wanted);
+            if !leaving.is_empty() {
+                return Ok(vec![Some(listen::beside(*address, &leaving)?)]);
+            }
+        }
         Ok(if known.is_empty() { vec![None] } else { known.into_iter().map(Some).collect() })
+    }
+
+    /// The sockets of running listeners of that port which a configuration does not have.
+    fn leaving(&self, port: u16, wanted: &[Listen]) -> Vec<&OwnedFd> {
+        let of_port = |running: &&Running| matches!(running.listen.address, Address::Tcp(address) if address.port() == port && port != 0);
+        let running = self.running.iter().filter(of_port);
+        running.filter(|running| !wanted.contains(&running.listen)).map(|running| &running.socket).collect()
     }
 
     /// Lets bound listeners accept. Each is a task of the bridge's tracker; it ends with the bridge's stop token or when

@@ -69,6 +69,8 @@ pub async fn run(
 struct Daemon {
     /// The configuration as written; what the bridge has names the real targets of simulated devices.
     written: Arc<Config>,
+    /// When it was read, for `doctor` and whoever asks systemd.
+    read: jiff::Timestamp,
     current: watch::Sender<Arc<Config>>,
     bridge: Arc<Bridge>,
     listeners: Listeners,
@@ -97,7 +99,7 @@ impl Daemon {
         let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);
         listeners.run(fresh, &bridge);
-        Ok(Self { written, current, bridge, listeners, sims, tasks, stop })
+        Ok(Self { written, read: jiff::Timestamp::now(), current, bridge, listeners, sims, tasks, stop })
     }
 
     /// One line for `systemctl status`.
@@ -105,7 +107,8 @@ impl Daemon {
         let addresses: Vec<_> = self.listeners.bound().iter().map(|bound| bound.address.clone()).collect();
         let count = self.written.endpoints.len();
         let s = if count == 1 { "" } else { "s" };
-        format!("{count} endpoint{s} on {}", addresses.join(", "))
+        let read = self.read.strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!("{count} endpoint{s} on {}; configuration read {read}", addresses.join(", "))
     }
 
     /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends the waiting.

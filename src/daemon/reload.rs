@@ -18,12 +18,14 @@ impl Daemon {
             return;
         };
         systemd::reloading();
+        let read = jiff::Timestamp::now();
         let outcome = match tokio::task::block_in_place(again) {
             Ok(config) => self.apply(Arc::new(config)).await,
             Err(error) => Err(error),
         };
         match outcome {
             Ok(said) => {
+                self.read = read;
                 self.bridge.metrics.reloads.inc();
                 tracing::info!("reloaded: {said}");
                 systemd::ready(&self.status());

@@ -42,7 +42,7 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
             site: text(headers, "sec-fetch-site"),
             mode: text(headers, "sec-fetch-mode"),
         },
-        cookie: headers.contains_key(header::COOKIE),
+        cookie: text(headers, header::COOKIE.as_str()),
         purpose,
         endpoint: "",
         shown: text(headers, "authorization").map_or(Shown::Nothing, Shown::authorization),

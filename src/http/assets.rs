@@ -9,7 +9,6 @@ use super::ask;
 
 /// A file of the page, compressed by gzip.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "console"), expect(dead_code, reason = "a gateway without its page has none"))]
 pub(super) struct Asset {
     /// Its place in the URL.
     pub(super) path: &'static str,

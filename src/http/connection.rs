@@ -42,6 +42,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Counts as a stranger's no longer; false when the gateway is full and this is no administrator.
+    pub(super) fn signed_in(&self, administrator: bool) -> bool {
+        self.slot().authenticate(administrator)
+    }
+
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,7 +174,7 @@ pub(super) async fn authorise(
     let config = bridge.config();
     let visit = bridge.auth.check_page(&config, &connection.peer, ask)?;
     let principal = bridge.auth.check_credentials(&config, &connection.peer, ask, &visit).await?;
-    if !connection.slot().authenticate(principal.is_administrator()) {
+    if !connection.signed_in(principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
     }
     Ok((principal, visit))

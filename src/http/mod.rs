@@ -7,6 +7,7 @@ mod gate;
 mod pages;
 mod refusal;
 mod run;
+mod signing;
 mod upgrade;
 mod warden;
 
@@ -99,6 +100,9 @@ fn routes() -> Router {
         .route("/healthz", get(pages::healthz))
         .route("/metrics", get(pages::metrics))
         .route("/api/endpoints", get(pages::endpoints).options(pages::preflight))
+        .route("/api/session", get(signing::session))
+        .route("/api/login", post(signing::login))
+        .route("/api/logout", post(signing::logout))
         .route("/api/ticket", post(pages::ticket).options(pages::preflight))
         .fallback(pages::nothing)
         .method_not_allowed_fallback(pages::wrong_method)

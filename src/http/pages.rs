@@ -29,7 +29,7 @@ const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <code>/api/endpoints</code> lists those you may see.\n\
 <p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
 
-type Connected = Extension<Arc<Connection>>;
+pub(super) type Connected = Extension<Arc<Connection>>;
 
 /// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices.
 pub(super) async fn healthz() -> Response<Body> {
@@ -181,14 +181,12 @@ async fn give_ticket(bridge: &Bridge, connection: &Connection, request: Request)
     let request = Request::from_parts(head, ());
     let ask = ask::read(&request, Purpose::Change);
     let (principal, _) = authorise(bridge, connection, &ask).await?;
-    if !is_json(request.headers()) {
-        return Err(Refusal::MediaType);
-    }
-    let limit = usize::try_from(BODY_MAX).unwrap_or(usize::MAX);
-    let body = to_bytes(body, limit).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
-    let wish: Wish = serde_json::from_slice(&body).map_err(|_| {
-        Refusal::BadRequest("send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it")
-    })?;
+    let wish: Wish = json_body(
+        request.headers(),
+        body,
+        "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it",
+    )
+    .await?;
     find_endpoint(&bridge.config(), principal.rights.on(&wish.endpoint), &wish.endpoint)?;
     let origin = wish.origin.as_deref().or(ask.signs.origin);
     bridge
@@ -204,6 +202,21 @@ pub(super) fn find_endpoint(config: &Config, rights: Rights, name: &str) -> Resu
         return Err(Refusal::Forbidden);
     }
     config.endpoints.get(name).cloned().ok_or(Refusal::NotFound)
+}
+
+/// A request's body, of that media type and shape; `usage` says what to send.
+pub(super) async fn json_body<T: serde::de::DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    usage: &'static str,
+) -> Result<T, Refusal> {
+    // No form of another site's page can send this type without our leave.
+    if !is_json(headers) {
+        return Err(Refusal::MediaType);
+    }
+    let limit = usize::try_from(BODY_MAX).unwrap_or(usize::MAX);
+    let body = to_bytes(body, limit).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
+    serde_json::from_slice(&body).map_err(|_| Refusal::BadRequest(usage))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -248,7 +261,7 @@ fn allow(headers: &mut HeaderMap, asked: &HeaderMap) {
     }
 }
 
-fn page(kind: &'static str, text: String) -> Response<Body> {
+pub(super) fn page(kind: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response

@@ -39,13 +39,24 @@ pub(super) async fn watch(bridge: Weak<Bridge>, mut config: Receiver<Arc<Config>
             _ = ticks.tick() => {}
         }
         let Some(bridge) = bridge.upgrade() else { return };
-        for entry in bridge.sessions.list() {
-            match revoked(&bridge, &entry) {
-                Some(ended) => entry.end(ended),
-                None => tally(&entry, &bridge.metrics.endpoint(&entry.endpoint)),
-            }
+        look(&bridge);
+    }
+}
+
+/// One look at all.
+pub(super) fn look(bridge: &Bridge) {
+    let config = bridge.config();
+    for entry in bridge.sessions.list() {
+        if let Some(ended) = revoked(bridge, &entry) {
+            entry.end(ended);
+            continue;
+        }
+        let typed = tally(&entry, &bridge.metrics.endpoint(&entry.endpoint));
+        if let Some(login) = entry.login.filter(|_| typed > 0) {
+            bridge.auth.touch(login);
         }
     }
+    bridge.parking.sign_out(|login| !bridge.auth.is_signed_in(&config, Some(login)));
 }
 
 /// Why a session may not go on: its principal, its right or its endpoint is gone, or the gateway stops.
@@ -58,6 +69,9 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     let Some(now) = find(&config.access, entry.kind, &entry.principal, unix_now()) else {
         return Some(Ended::NotAuthenticated);
     };
+    if !bridge.auth.is_signed_in(&config, entry.login) {
+        return Some(Ended::NotAuthenticated);
+    }
     // The bus has no name, and shows each what it may see.
     let name = &entry.endpoint;
     if name.is_empty() {
@@ -71,9 +85,10 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     }
 }
 
-/// Adds to the metrics what a session has moved since they were last told.
-pub(super) fn tally(entry: &Entry, counted: &EndpointMetrics) {
+/// Adds to the metrics what a session has moved since they were last told; what of it came from the client.
+pub(super) fn tally(entry: &Entry, counted: &EndpointMetrics) -> u64 {
     let (to_client, to_target) = entry.news();
     counted.to_client.add(to_client);
     counted.to_target.add(to_target);
+    to_target
 }

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{Bound, holder};
@@ -33,9 +33,26 @@ impl Drop for SocketFile {
 }
 
 pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
+    TcpListener::from_std(tcp(address, false)?.into()).map(Bound::Tcp)
+}
+
+/// A socket for an address that overlaps those of listeners about to leave (127.0.0.1 becomes `[::]`). While it is made
+/// they share the port (`SO_REUSEPORT`), and nobody else before or after.
+pub(super) fn bind_beside(address: SocketAddr, leaving: &[&OwnedFd]) -> io::Result<OwnedFd> {
+    let share = |on| leaving.iter().try_for_each(|socket| SockRef::from(*socket).set_reuse_port(on));
+    share(true)?;
+    let made = tcp(address, true);
+    share(false)?;
+    let made = made?;
+    made.set_reuse_port(false)?;
+    Ok(made.into())
+}
+
+fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     if let SocketAddr::V6(address) = address {
         // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; a single address only its own family.
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -43,7 +60,7 @@ pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into()).map(Bound::Tcp)
+    Ok(socket)
 }
 
 pub(super) fn bind_unix(path: &Path) -> io::Result<Bound> {

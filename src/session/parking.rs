@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Entry, control::Live};
-use crate::{config::Rights, wire::close::Ended};
+use crate::{auth::LoginId, config::Rights, wire::close::Ended};
 
 /// How long a break may outlive its client's socket.
 const BREAK: Duration = Duration::from_secs(1);
@@ -35,8 +35,8 @@ pub struct Parking {
 enum Slot {
     /// On the socket of this entry.
     Running(Arc<Entry>),
-    /// Waiting; the token ends its timer.
-    Parked(Box<Live>, CancellationToken),
+    /// Waiting; the token ends its timer. The sign-in is that of its last socket.
+    Parked(Box<Live>, CancellationToken, Option<LoginId>),
 }
 
 impl Parking {
@@ -60,7 +60,7 @@ impl Parking {
     }
 
     /// A session's socket is lost: keeps it for `time`, its seat, queue and lease with it.
-    pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration) {
+    pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration, login: Option<LoginId>) {
         if time.is_zero() || self.stop.is_cancelled() {
             self.end(live.secret());
             return;
@@ -68,7 +68,7 @@ impl Parking {
         live.seat().set_away(true);
         let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
         let end_break = live.seat().end_break();
-        self.lock().insert(secret.clone(), Slot::Parked(Box::new(live), taken.clone()));
+        self.lock().insert(secret.clone(), Slot::Parked(Box::new(live), taken.clone(), login));
         self.parked.notify_waiters();
         let all = Arc::clone(self);
         let timer = async move {
@@ -123,11 +123,11 @@ impl Parking {
             Slot::Running(entry) if entry.principal == user && entry.endpoint == endpoint => {
                 return Some(Err(Arc::clone(entry)));
             }
-            Slot::Parked(live, _) if live.user() == user && live.endpoint() == endpoint => {}
+            Slot::Parked(live, ..) if live.user() == user && live.endpoint() == endpoint => {}
             Slot::Running(_) | Slot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
-            Slot::Parked(live, taken) => {
+            Slot::Parked(live, taken, _) => {
                 taken.cancel();
                 live.seat().set_away(false);
                 Some(Ok(*live))
@@ -138,20 +138,27 @@ impl Parking {
 
     /// Drops every parked session whose user may not read its endpoint any more.
     pub fn revoke(&self, rights: impl Fn(&str, &str) -> Rights) {
+        self.remove(|live, _| !rights(live.user(), live.endpoint()).allows(Rights::READ));
+    }
+
+    /// Drops every parked session of a sign-in that is over.
+    pub fn sign_out(&self, over: impl Fn(LoginId) -> bool) {
+        self.remove(|_, login| login.is_some_and(&over));
+    }
+
+    fn remove(&self, which: impl Fn(&Live, Option<LoginId>) -> bool) {
         let mut slots = self.lock();
         let gone: Vec<String> = slots
             .iter()
             .filter_map(|(secret, slot)| match slot {
-                Slot::Parked(live, _) if !rights(live.user(), live.endpoint()).allows(Rights::READ) => {
-                    Some(secret.clone())
-                }
+                Slot::Parked(live, _, login) if which(live, *login) => Some(secret.clone()),
                 Slot::Running(_) | Slot::Parked(..) => None,
             })
             .collect();
         let gone: Vec<Slot> = gone.iter().filter_map(|secret| slots.remove(secret)).collect();
         drop(slots);
         for slot in gone {
-            if let Slot::Parked(_, taken) = slot {
+            if let Slot::Parked(_, taken, _) = slot {
                 taken.cancel();
             }
         }

@@ -13,7 +13,7 @@ use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Kind, Principal},
+    auth::{Kind, LoginId, Principal},
     config::Rights,
     wire::close::Ended,
 };
@@ -27,6 +27,8 @@ pub struct Entry {
     pub principal: String,
     /// What it proved itself as.
     pub kind: Kind,
+    /// The browser's sign-in it came by.
+    pub login: Option<LoginId>,
     /// What it could do here when it began.
     pub began: Rights,
     /// The client's address.
@@ -85,6 +87,7 @@ impl Sessions {
             endpoint: endpoint.to_owned(),
             principal: principal.name.clone(),
             kind: principal.kind,
+            login: principal.login,
             began: principal.rights.on(endpoint),
             peer: peer.to_owned(),
             since: SystemTime::now(),

@@ -83,7 +83,7 @@ fn params(own_name: &str) -> Result<CertificateParams, rcgen::Error> {
 }
 
 /// What clients may call us: the host's name, NAME.local, localhost, every address of every interface.
-fn names(own_name: &str) -> Vec<String> {
+pub fn names(own_name: &str) -> Vec<String> {
     let own = own_name.to_ascii_lowercase();
     let short = own.split('.').next().unwrap_or_default();
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];

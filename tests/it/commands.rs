@@ -29,6 +29,33 @@ fn wrong_usage_is_64_and_a_missing_file_66() {
 }
 
 #[test]
+fn uci_is_read_in_place_of_yaml_and_mistakes_have_their_line_and_option() {
+    assert_eq!(wsbridge(&["serve", "--uci", "/nowhere/wsbridge"]).status.code(), Some(66));
+    assert_eq!(wsbridge(&["check", "--uci", "/nowhere/wsbridge"]).status.code(), Some(66));
+    assert_eq!(wsbridge(&["serve", "--uci", "/a", "--config", "/b"]).status.code(), Some(64));
+    assert_eq!(wsbridge(&["check", "--yaml"]).status.code(), Some(64));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wsbridge");
+    let path = file.to_str().unwrap();
+    let user =
+        text(&wsbridge(&["passwd", "a-b", "--generate", "--uci"])).split_once('\n').unwrap().1.to_owned();
+    let token =
+        text(&wsbridge(&["token", "new", "t", "--rights", "e=read", "--expires", "2999-01-31", "--uci"]));
+    let token = token.split_once('\n').unwrap().1;
+    let endpoint = "config endpoint 'e'\n\toption type 'sim'\n\toption device 'echo'\n";
+    fs::write(&file, format!("config wsbridge 'main'\n{user}{token}{endpoint}")).unwrap();
+    let said = text(&wsbridge(&["check", "--uci", path]));
+    assert!(said.contains("users.a-b") && said.contains("tokens.t") && said.contains("sim echo"), "{said}");
+    fs::write(folder.path().join("yaml"), text(&wsbridge(&["check", "--uci", path, "--yaml"]))).unwrap();
+    assert_eq!(text(&wsbridge(&["check", folder.path().join("yaml").to_str().unwrap()])), said);
+    fs::write(&file, format!("{endpoint}\toption buad '1'\n")).unwrap();
+    let wrong = wsbridge(&["check", "--uci", path]);
+    assert_eq!(wrong.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.contains(&format!("{path}:4: option 'buad' of endpoint 'e': ")), "{said}");
+}
+
+#[test]
 fn a_new_token_and_its_line_open_an_endpoint() {
     let made = text(&wsbridge(&[
         "token",
@@ -112,6 +139,35 @@ fn a_generated_password_is_shown_once_and_differs_each_time() {
 }
 
 #[test]
+fn a_hash_goes_into_its_file_which_keeps_its_mode_and_is_a_users_password() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("admin");
+    let make = || text(&wsbridge(&["passwd", "admin", "--generate", "--file", file.to_str().unwrap()]));
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    let read = || fs::read_to_string(&file).unwrap();
+    let shown = make();
+    assert_eq!(shown.lines().count(), 1, "more than the password: {shown}");
+    assert_eq!(mode(), 0o640);
+    let first = read();
+    assert!(first.starts_with("$argon2id$") && !first.contains(shown.trim()), "{first}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    make();
+    assert!(read() != first && mode() == 0o600);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something is left beside it");
+
+    let config = folder.path().join("wsbridge.yaml");
+    let yaml = format!(
+        "users: {{ admin: {{ password: {{ file: {} }}, rights: {{ \"*\": [ read ] }} }} }}",
+        file.display()
+    );
+    fs::write(&config, yaml).unwrap();
+    text(&wsbridge(&["check", config.to_str().unwrap()]));
+    let nowhere = wsbridge(&["passwd", "admin", "--generate", "--file", "/nonexistent/admin"]);
+    assert_eq!(nowhere.status.code(), Some(74));
+}
+
+#[test]
 fn an_empty_password_is_refused() {
     let output = wsbridge(&["passwd", "alice"]);
     assert_eq!(output.status.code(), Some(65));
@@ -123,7 +179,7 @@ fn completions_and_manual_pages_name_every_command() {
     let folder = tempfile::tempdir().unwrap();
     text(&wsbridge(&["man", folder.path().to_str().unwrap()]));
     let script = text(&wsbridge(&["completions", "bash"]));
-    for command in ["serve", "check", "ports", "passwd", "token", "demo", "completions", "man"] {
+    for command in ["serve", "check", "ports", "doctor", "passwd", "token", "demo", "completions", "man"] {
         assert!(script.contains(command), "{command}");
         assert!(folder.path().join(format!("wsbridge-{command}.1")).is_file(), "{command}");
     }

@@ -1,7 +1,7 @@
 //! The daemon's life: start, reload, stop, and what it says when it cannot.
 
 use std::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::unix::net::UnixDatagram,
     process::{Command, Stdio},
     time::Instant,
@@ -103,6 +103,42 @@ fn a_reload_puts_tls_on_the_same_port_and_running_sessions_go_on() {
     assert_eq!(client.data(10), b"still here");
     let answer = Raw::ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_reload_opens_a_port_of_loopback_to_the_network_and_closes_it_again() {
+    let echo = Target::echo();
+    let daemon = Daemon::open(&echo.endpoint("echo"));
+    // A port that was free a moment ago: `:0` would be given another one.
+    let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    let at = |address: &str| {
+        let written = OPEN.replacen("127.0.0.1:0", &format!("{address}:{port}"), 1);
+        assert!(written.contains(&port.to_string()), "the harness's configuration is another one: {OPEN}");
+        let plain = if address == "[::]" {
+            let login = format!("tokens: {{ a: {{ sha256: {} }} }}", "0f".repeat(32));
+            written.replace("tls: none", "tls: none\n    plain: accepted").replace("auth: none", &login)
+        } else {
+            written
+        };
+        daemon.reload(&format!("{plain}{}", echo.endpoint("echo")))
+    };
+    let healthy = |address: &str| {
+        let address = format!("{address}:{port}").parse().unwrap();
+        Raw::ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 200")
+    };
+    for address in ["127.0.0.1", "[::]", "127.0.0.1"] {
+        let said = at(address);
+        assert!(!said.contains("not reloaded"), "{address}: {said}");
+        assert!(healthy("127.0.0.1"), "{address}");
+        // The socket goes a moment after the word.
+        let began = Instant::now();
+        while TcpStream::connect(("::1", port)).is_ok() != (address == "[::]") {
+            assert!(began.elapsed() < PATIENCE, "{address}");
+        }
+    }
+    // A second gateway does not get a share of the port.
+    assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
 }
 
 #[test]

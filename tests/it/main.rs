@@ -13,6 +13,7 @@ mod certificates;
 mod commands;
 mod docs;
 mod docs_protocol;
+mod doctor;
 mod endurance;
 mod floors;
 mod frames;

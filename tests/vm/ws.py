@@ -2,7 +2,7 @@
 
 Each connection has a thread that reads; what it read is stamped with the monotonic clock in milliseconds.
 """
-import base64, hashlib, json, os, socket, struct, threading, time
+import base64, hashlib, json, os, socket, ssl, struct, threading, time
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -20,9 +20,54 @@ class Gone(AssertionError):
     """The connection ended while something was waited for."""
 
 
-def http(port, path, token=None, timeout=10):
+class _Tls:
+    """TLS on a socket that one thread reads and others write: Python's own is for one thread at a time."""
+
+    def __init__(self, s, context):
+        self.s, self.lock, self.incoming, self.outgoing = s, threading.Lock(), ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+        self.settimeout, self.shutdown, self.close = s.settimeout, s.shutdown, s.close
+        self._until(self.tls.do_handshake)
+
+    def _until(self, step, *words):
+        while True:
+            with self.lock:
+                try:
+                    return step(*words)
+                except ssl.SSLWantReadError:
+                    pass
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    return b""
+                finally:
+                    if self.outgoing.pending:
+                        self.s.sendall(self.outgoing.read())
+            part = self.s.recv(65536)
+            with self.lock:
+                self.incoming.write(part) if part else self.incoming.write_eof()
+
+    def recv(self, count):
+        return self._until(self.tls.read, count)
+
+    def sendall(self, data):
+        self._until(self.tls.write, data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _connect(port, timeout, tls):
+    """A connection; `tls` is an ssl.SSLContext, or nothing."""
+    s = socket.create_connection(("127.0.0.1", port), timeout)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return _Tls(s, tls) if tls else s
+
+
+def http(port, path, token=None, timeout=10, tls=None):
     """GET; returns status and body."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as s:
+    with _connect(port, timeout, tls) as s:
         s.settimeout(timeout)
         s.sendall(_request(port, path, token, "Connection: close\r\n"))
         data = b""
@@ -36,17 +81,18 @@ def http(port, path, token=None, timeout=10):
 
 def _request(port, path, token, more):
     bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+    if isinstance(token, tuple):          # user and password
+        bearer = f"Authorization: Basic {base64.b64encode(':'.join(token).encode()).decode()}\r\n"
     return f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n{bearer}{more}\r\n".encode()
 
 
 class Socket:
     """A connection; `code` is the close code once the server has closed (1006: it just ended)."""
 
-    def __init__(self, port, path, token=None, protocols=(), timeout=20):
+    def __init__(self, port, path, token=None, protocols=(), timeout=20, tls=None):
         self.timeout, self.code, self.reason = timeout, None, ""
         self.news, self.sending = threading.Condition(), threading.Lock()
-        self.s = socket.create_connection(("127.0.0.1", port), timeout)
-        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.s = _connect(port, timeout, tls)
         key = base64.b64encode(os.urandom(16))
         offer = f"Sec-WebSocket-Protocol: {', '.join(protocols)}\r\n" if protocols else ""
         self.s.sendall(_request(port, path, token, f"Connection: Upgrade\r\nUpgrade: websocket\r\n{offer}"

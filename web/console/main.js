@@ -1,3 +1,82 @@
-// The console: starts the page.
-import "./main.css";
-document.body.append("wsbridge");
+// The console: starts the page, and shows the sign-in or the lines, as the session is.
+
+import "./css/base.css";
+import "./css/shell.css";
+import "./css/pane.css";
+import "./css/phone.css";
+
+import { installAnnouncer } from "./announce.js";
+import { startDirectory, stopDirectory } from "./directory.js";
+import { h, icon } from "./dom.js";
+import { refresh, session } from "./session.js";
+import { shell as makeShell } from "./shell.js";
+import { signInPage } from "./signin.js";
+import { installTheme } from "./theme.js";
+
+const place = h("div", { class: "place" });
+let shell = null; // kept, unseen, while a login that ended is renewed
+let owner; // whose shell it is
+
+function show(now) {
+  if (now.phase === "in") showLines(now);
+  else if (now.phase === "out") showSignIn(now);
+  else if (now.phase === "unreachable") showUnreachable(now);
+}
+
+function showLines({ user, kind }) {
+  const who = `${kind}:${user}`;
+  // What one user saw is not shown to the next.
+  if (shell && owner !== who) drop();
+  owner = who;
+  if (shell?.element.isConnected && !shell.element.hidden) return;
+  if (!shell) {
+    shell = makeShell();
+    place.replaceChildren(shell.element);
+  } else {
+    for (const other of [...place.children]) if (other !== shell.element) other.remove();
+    shell.element.hidden = false;
+    shell.reconnect();
+  }
+  startDirectory();
+  shell.focus();
+}
+
+function showSignIn({ ended }) {
+  stopDirectory();
+  if (shell && !ended) drop();
+  if (shell) shell.element.hidden = true;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  const page = signInPage();
+  place.append(page.element);
+  for (const other of [...place.children]) if (other !== page.element && other !== shell?.element) other.remove();
+  page.focus();
+}
+
+function drop() {
+  shell.dispose();
+  shell.element.remove();
+  shell = null;
+}
+
+function showUnreachable({ reason, status }) {
+  const again = h("button", { type: "button", class: "primary", onclick: refresh }, "Try again");
+  const text = status ? `The gateway refused this page: ${reason}` : "The gateway does not answer. Is it running, and is this address still right?";
+  place.replaceChildren(h("main", { class: "signin", id: "main" }, h("div", { class: "signin-card" }, icon("plug"), h("h1", {}, "No gateway"), h("p", {}, text), again)));
+  again.focus();
+}
+
+/** The height that the soft keyboard leaves, where the browser does not resize the page itself. */
+function followKeyboard() {
+  const { visualViewport: view } = window;
+  if (!view) return;
+  const apply = () => document.documentElement.style.setProperty("--visible", view.scale > 1.01 ? "100dvh" : `${view.height}px`);
+  view.addEventListener("resize", apply);
+  apply();
+}
+
+installTheme();
+installAnnouncer();
+followKeyboard();
+document.body.append(place);
+session.on(show);
+refresh();

@@ -178,7 +178,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
         if self.ended == Some(Ended::Superseded)
             && let Some(live) = self.live.take()
         {
-            self.setup.parking.park(live, self.setup.resume);
+            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
         }
     }
 
@@ -255,7 +255,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
         let live = self.live.take()?;
         // The last bytes of a target may have been lost with the socket.
         if outlives(ended) || *ended == Ended::TargetEnded && !self.answered {
-            self.setup.parking.park(live, self.setup.resume);
+            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
             return None;
         }
         self.setup.parking.end(live.secret());

@@ -30,7 +30,7 @@ const TERMS: Terms = Terms {
 };
 
 fn someone() -> Principal {
-    Principal { name: "p".to_owned(), kind: Kind::Open, rights: RightsTable::default() }
+    Principal { name: "p".to_owned(), kind: Kind::Open, rights: RightsTable::default(), login: None }
 }
 
 async fn pair() -> (TcpStream, TcpStream) {

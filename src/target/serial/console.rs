@@ -1,6 +1,6 @@
 //! A tty somebody logs in on, or the kernel writes to, is no port of ours: console and getty found, and what to do.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
 use rustix::fs::{major, minor};
 
@@ -17,25 +17,49 @@ pub(super) fn check(device: &Path, roots: &Roots) -> Result<(), OpenError> {
     })
 }
 
+/// What sits on a device, and how to end that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupied {
+    /// What: `/dev/ttyS0 has a login prompt`.
+    pub what: String,
+    /// The command to type, or what to do.
+    pub fix: String,
+}
+
+impl fmt::Display for Occupied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.fix)
+    }
+}
+
+/// Where both are switched off on a Raspberry Pi.
+const RASPI: &str = "(on a Raspberry Pi: raspi-config, Interface Options, Serial Port)";
+
 /// What is wrong with taking a device away from its console or login, and how to end that.
-pub fn warning(device: &Path, roots: &Roots) -> Option<String> {
+pub fn warning(device: &Path, roots: &Roots) -> Option<Occupied> {
     let name = device.strip_prefix(&roots.dev).unwrap_or(device).to_str()?;
     let device = device.display();
     if is_console(name, roots) {
-        return Some(format!(
-            "{device} is the kernel's console: take `console={name}` off the kernel's command line and restart \
-             (on a Raspberry Pi: raspi-config, Interface Options, Serial Port)"
-        ));
+        return Some(Occupied {
+            what: format!("{device} is the kernel's console"),
+            fix: format!("take `console={name}` off the kernel's command line and restart {RASPI}"),
+        });
     }
     if is_unit_active(name, roots) {
-        return Some(format!(
-            "{device} has a login prompt: systemctl disable --now serial-getty@{name} \
-             (on a Raspberry Pi: raspi-config, Interface Options, Serial Port)"
-        ));
+        return Some(Occupied {
+            what: format!("{device} has a login prompt"),
+            fix: format!("systemctl disable --now serial-getty@{} {RASPI}", escaped(name)),
+        });
     }
-    login(&roots.dev.join(name), name, roots).map(|process| {
-        format!("{device} is the terminal of {process}: end that login, and its getty in /etc/inittab if it has one")
+    login(&roots.dev.join(name), name, roots).map(|process| Occupied {
+        what: format!("{device} is the terminal of {process}"),
+        fix: "end that login, and its getty in /etc/inittab if it has one".into(),
     })
+}
+
+/// systemd-escape: a path's `/` becomes `-`.
+fn escaped(name: &str) -> String {
+    name.replace('/', "-")
 }
 
 /// The kernel's own list, and the one for people, since either may be hidden.
@@ -50,8 +74,7 @@ fn is_console(name: &str, roots: &Roots) -> bool {
 
 /// systemd keeps a link for each unit that runs; seen even where `ProtectProc=` hides the processes.
 fn is_unit_active(name: &str, roots: &Roots) -> bool {
-    // systemd-escape: a path's `/` becomes `-`.
-    let unit = format!("systemd/units/invocation:serial-getty@{}.service", name.replace('/', "-"));
+    let unit = format!("systemd/units/invocation:serial-getty@{}.service", escaped(name));
     roots.run.join(unit).symlink_metadata().is_ok()
 }
 

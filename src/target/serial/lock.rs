@@ -61,6 +61,14 @@ pub(super) fn take(device: &Path, folder: &Path) -> Result<Lock, OpenError> {
     Ok(lock)
 }
 
+/// Who holds the lock file of a device; nobody, where it is stale.
+pub fn locked_by(device: &Path, folder: &Path) -> Option<Process> {
+    match holder(&folder.join(name(device)), device) {
+        Err(Taken::By(process)) => Some(process),
+        Err(Taken::Unknown | Taken::Io(_)) | Ok(()) => None,
+    }
+}
+
 /// The sentence of a device in use.
 pub(super) fn in_use(device: &Path, process: &Process) -> OpenError {
     OpenError::InUse(format!("{} is in use by {process}", device.display()))

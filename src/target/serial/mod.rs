@@ -17,9 +17,10 @@ pub(crate) mod tree;
 mod tty;
 mod unmark;
 
-pub use console::warning;
+pub use console::{Occupied, warning};
 pub use holders::{Process, holders};
 pub use hotplug::appeared;
 pub use identity::{FoundPort, Roots, Usb, find, resolve};
-pub use open::open;
+pub use lock::locked_by;
+pub use open::{is_pty, open};
 pub use port::Port;

@@ -96,10 +96,14 @@ fn is_tty(path: &Path, roots: &Roots) -> bool {
     data.file_type().is_char_device() && class.map_or(true, |class| class.ends_with("tty"))
 }
 
-/// Somebody else who has the device open without a lock; we would take each other's bytes. Not asked of ptys, whose
-/// makers commonly hold both ends.
+/// Whether a device is the near end of a pty, whose maker commonly holds both.
+pub fn is_pty(path: &Path) -> bool {
+    path.starts_with("/dev/pts")
+}
+
+/// Somebody else who has the device open without a lock; we would take each other's bytes.
 fn stranger(path: &Path) -> Option<Process> {
-    if path.starts_with("/dev/pts") {
+    if is_pty(path) {
         return None;
     }
     holders(path).into_iter().find(|process| process.pid != std::process::id())

@@ -1,0 +1,153 @@
+// LuCI view of wsbridge: state of the daemon, its listeners, and the list of endpoints with everything to be edited.
+'use strict';
+'require form';
+'require fs';
+'require poll';
+'require rpc';
+'require uci';
+'require view';
+
+const callServiceList = rpc.declare({
+	object: 'service',
+	method: 'list',
+	params: [ 'name' ],
+	expect: { '': {} }
+});
+
+const LINES = [ 'serial', 'rfc2217' ];
+const NETWORK = [ 'tcp', 'rfc2217' ];
+// The first choice is what an option that is not set shows.
+const LEVELS = [ [ '', _('as it is') ], [ '1', _('on') ], [ '0', _('off') ] ];
+
+// Tab, option, widget, title, what else. `of` are the types of endpoints that have the option.
+const FIELDS = [
+	[ 'general', 'enabled', form.Flag, _('Enabled'), { def: '1', list: true } ],
+	[ 'general', 'title', form.Value, _('Title'), { list: true } ],
+	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true } ],
+	[ 'general', 'port', form.Value, _('Device'), { of: [ 'serial' ], hint: _('A device file; leave it empty to name a USB adapter below, which is found again in any socket.') } ],
+	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial' ], placeholder: '0403:6001' } ],
+	[ 'general', 'serial', form.Value, _('USB serial number'), { of: [ 'serial' ] } ],
+	[ 'general', 'interface', form.Value, _('USB interface'), { of: [ 'serial' ], datatype: 'range(0,255)' } ],
+	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, placeholder: '192.0.2.20:502' } ],
+	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source' ] } ],
+	[ 'line', 'baud', form.Value, _('Baud rate'), { of: LINES, datatype: 'uinteger', placeholder: '9600', values: [ '9600', '19200', '38400', '57600', '115200' ] } ],
+	[ 'line', 'format', form.Value, _('Format'), { of: LINES, placeholder: '8N1', values: [ '8N1', '7E1', '8E1' ] } ],
+	[ 'line', 'flow', form.ListValue, _('Flow control'), { of: LINES, values: [ '', 'none', 'rtscts', 'xonxoff' ] } ],
+	[ 'line', 'open_dtr', form.ListValue, _('DTR when opened'), { of: LINES, values: LEVELS } ],
+	[ 'line', 'open_rts', form.ListValue, _('RTS when opened'), { of: LINES, values: LEVELS } ],
+	[ 'line', 'rs485', form.Flag, _('RS-485'), { of: [ 'serial' ], hint: _('Direction control by the driver.') } ],
+	[ 'line', 'allow_console', form.Flag, _('Allow a console'), { of: [ 'serial' ], hint: _('Open even a port that is the kernel\'s console or has a login on it.') } ],
+	[ 'line', 'control', form.ListValue, _('Port control'), { of: [ 'rfc2217' ], values: [ '', 'required', 'optional' ] } ],
+	[ 'sharing', 'share', form.ListValue, _('Sharing'), { values: [ '', 'one-writer', 'exclusive', 'everyone' ] } ],
+	[ 'sharing', 'open', form.ListValue, _('Open'), { values: [ '', 'always', 'on-demand' ] } ],
+	[ 'sharing', 'history', form.Value, _('History'), { placeholder: '256KiB' } ],
+	[ 'sharing', 'lease_idle', form.Value, _('Lease ends after'), { placeholder: '10m' } ],
+	[ 'sharing', 'sessions', form.Value, _('Sessions'), { datatype: 'uinteger', placeholder: '16' } ],
+	[ 'sharing', 'idle', form.Value, _('Idle sessions end after'), { placeholder: '30m' } ],
+	[ 'sharing', 'rate', form.Value, _('Rate'), { placeholder: '1MiB/s' } ],
+	[ 'messages', 'packing_idle_ms', form.Value, _('Silence ends a message, ms'), { datatype: 'range(1,60000)' } ],
+	[ 'messages', 'packing_delimiter', form.Value, _('Bytes that end a message'), { placeholder: '\\r\\n' } ],
+	[ 'messages', 'packing_length', form.Value, _('Bytes of a message'), { datatype: 'range(1,32764)' } ],
+	[ 'messages', 'packing_modbus_rtu', form.Flag, _('Modbus RTU frames'), {} ],
+	[ 'messages', 'pacing_byte_delay', form.Value, _('Pause after a byte'), { placeholder: '1ms' } ],
+	[ 'messages', 'pacing_line_delay', form.Value, _('Pause after a line'), { placeholder: '50ms' } ],
+	[ 'messages', 'pacing_prompt', form.Value, _('Prompt to wait for'), {} ]
+];
+
+function values(option, list) {
+	const named = Array.isArray(list) ? list.map(one => Array.isArray(one) ? one : [ one, one || _('default') ]) : Object.entries(list);
+	named.forEach(([ value, label ]) => option.value(value, label));
+}
+
+// What the daemon itself says of the file in use, and whether procd runs it.
+async function state() {
+	const [ services, checked ] = await Promise.all([
+		L.resolveDefault(callServiceList('wsbridge'), {}),
+		L.resolveDefault(fs.exec('/usr/bin/wsbridge', [ 'check', '--uci' ]), null)
+	]);
+	const instances = Object.values(services.wsbridge?.instances ?? {});
+	return { running: instances.filter(instance => instance.running), checked };
+}
+
+function rendered({ running, checked }) {
+	const said = checked ? `${checked.stderr || ''}${checked.stdout || ''}`.trim() : _('The daemon cannot be asked; is the package wsbridge installed?');
+	const pids = running.map(instance => instance.pid).join(', ');
+	return E('div', { id: 'wsbridge-state' }, [
+		E('p', {}, running.length ? E('strong', { style: 'color: green' }, _('Running') + ` (PID ${pids})`) : E('strong', { style: 'color: red' }, _('Not running'))),
+		E('p', {}, checked?.code ? _('The saved configuration is wrong, so it is not applied:') : _('What the saved configuration means:')),
+		E('pre', { style: 'max-height: 20em; overflow: auto' }, said)
+	]);
+}
+
+return view.extend({
+	load() {
+		return Promise.all([
+			state(),
+			L.resolveDefault(fs.exec('/usr/bin/wsbridge', [ 'ports', '--json' ]), null),
+			uci.load('wsbridge')
+		]);
+	},
+
+	render([ now, ports ]) {
+		let found = [];
+		try { found = JSON.parse(ports?.stdout || '[]'); } catch (broken) { /* No list then; a path can be typed. */ }
+		const map = new form.Map('wsbridge', _('wsbridge'), _('Authenticated WebSocket endpoints for serial lines and TCP ports.'));
+
+		const status = map.section(form.NamedSection, 'main', 'wsbridge', _('State'));
+		status.anonymous = true;
+		status.render = () => E('div', { class: 'cbi-section' }, [ E('h3', {}, _('State')), rendered(now) ]);
+		poll.add(async () => {
+			const old = document.getElementById('wsbridge-state');
+			const fresh = rendered(await state());
+			if (old) old.replaceWith(fresh);
+		}, 5);
+
+		this.listeners(map);
+		this.endpoints(map, found);
+		return map.render();
+	},
+
+	listeners(map) {
+		const main = map.section(form.NamedSection, 'main', 'wsbridge', _('Gateway'));
+		const enabled = main.option(form.Flag, 'enabled', _('Enabled'));
+		enabled.rmempty = false;
+		const listen = main.option(form.DynamicList, 'listen', _('Listen on'), _('The firewall is left as it is.'));
+		listen.placeholder = '[::]:8443';
+		const tls = main.option(form.ListValue, 'tls', _('TLS'));
+		values(tls, { 'self-signed': _('self-signed'), files: _('certificate files'), none: _('none') });
+		for (const [ name, title ] of [ [ 'certificate', _('Certificate') ], [ 'key', _('Private key') ] ]) {
+			const file = main.option(form.Value, name, title, _('Path of a PEM file.'));
+			file.depends('tls', 'files');
+			file.rmempty = true;
+		}
+		const plain = main.option(form.Flag, 'plain', _('Accept plain connections'), _('Whoever is on the way can read passwords and data.'));
+		plain.enabled = 'accepted';
+		plain.disabled = '';
+		plain.depends('tls', 'none');
+		main.option(form.DynamicList, 'origin', _('Origins'), _('Web pages allowed beside the gateway\'s own, like https://tools.example.'));
+		main.option(form.DynamicList, 'host', _('Host names'), _('Names the gateway answers to beside its own.'));
+	},
+
+	endpoints(map, found) {
+		const grid = map.section(form.GridSection, 'endpoint', _('Endpoints'), _('Each is reached at wss://GATEWAY/ws/NAME.'));
+		grid.addremove = true;
+		grid.anonymous = false;
+		grid.nodescriptions = true;
+		grid.modaltitle = name => `${_('Endpoint')}: ${name}`;
+		for (const [ tab, title ] of [ [ 'general', _('Device') ], [ 'line', _('Line') ], [ 'sharing', _('Sharing') ], [ 'messages', _('Messages') ] ])
+			grid.tab(tab, title);
+		for (const [ tab, name, widget, title, more ] of FIELDS) {
+			const option = grid.taboption(tab, widget, name, title, more.hint);
+			option.modalonly = more.list ? null : true;
+			if (more.values) values(option, more.values);
+			if (more.placeholder) option.placeholder = more.placeholder;
+			if (more.datatype) option.datatype = more.datatype;
+			if (more.def) option.default = more.def;
+			for (const type of more.of ?? []) option.depends('type', type);
+			if (name === 'port') for (const port of found) option.value(port.device, `${port.device}${port.warning ? ' (!)' : ''}`);
+			if (name === 'serial') for (const port of found) if (port.usb?.serial) option.value(port.usb.serial, `${port.usb.serial} (${port.device})`);
+			if (name === 'usb') for (const port of found) if (port.usb) option.value(port.usb.id, `${port.usb.id} (${port.device})`);
+			if (widget === form.Value && more.of && name !== 'address') option.rmempty = true;
+		}
+	}
+});

@@ -1,0 +1,182 @@
+//! Browsers that are signed in: a random cookie each, kept hashed and in memory, with an idle and an absolute end.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::{hex, random};
+use crate::config::{Access, Login};
+
+/// Sign-ins of one user; when there are more, the one unused longest ends.
+const OF_ONE: usize = 64;
+
+/// A sign-in's number: no secret, never given twice.
+pub type LoginId = u64;
+
+/// The sign-ins there are. Only who has a user's password adds one, and then at most [`OF_ONE`] for that user.
+#[derive(Debug, Default)]
+pub(super) struct Logins {
+    all: Mutex<All>,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    /// By SHA-256 of the cookie, so that a look-up's time tells nothing of it.
+    open: HashMap<[u8; 32], Record>,
+    next: LoginId,
+}
+
+#[derive(Debug)]
+struct Record {
+    id: LoginId,
+    user: String,
+    /// Of the password's hash: another password is another user.
+    password: [u8; 32],
+    began: Instant,
+    used: Instant,
+}
+
+/// A sign-in, found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) id: LoginId,
+    pub(super) user: String,
+}
+
+impl Record {
+    /// Time it still has; `None`: it is over, or its user is no longer the same.
+    fn left(&self, access: &Access, terms: Login, now: Instant) -> Option<Duration> {
+        let user = access.users.get(&self.user)?;
+        let same = self.password == digest(user.password.reveal());
+        let idle = terms.idle.checked_sub(now.saturating_duration_since(self.used))?;
+        let life = terms.lifetime.checked_sub(now.saturating_duration_since(self.began))?;
+        Some(idle.min(life)).filter(|left| same && !left.is_zero())
+    }
+}
+
+impl Logins {
+    /// Signs a user of `access` in; the cookie's text, 256 bits, and its number.
+    pub(super) fn begin(&self, access: &Access, user: &str, now: Instant) -> Option<(String, LoginId)> {
+        let password = digest(access.users.get(user)?.password.reveal());
+        let text = hex(&random::<32>());
+        let mut all = self.lock();
+        while all.open.values().filter(|record| record.user == user).count() >= OF_ONE {
+            let of_user = all.open.iter().filter(|(_, record)| record.user == user);
+            let oldest = of_user.min_by_key(|(_, record)| record.used).map(|(mark, _)| *mark)?;
+            all.open.remove(&oldest);
+        }
+        let id = all.next;
+        all.next += 1;
+        let record = Record { id, user: user.to_owned(), password, began: now, used: now };
+        all.open.insert(digest(&text), record);
+        Some((text, id))
+    }
+
+    /// The sign-in of a cookie, which counts as used; one that is over is forgotten.
+    pub(super) fn find(&self, text: &str, access: &Access, terms: Login, now: Instant) -> Option<Found> {
+        let mark = digest(text);
+        let mut all = self.lock();
+        let record = all.open.get_mut(&mark)?;
+        if record.left(access, terms, now).is_none() {
+            all.open.remove(&mark);
+            return None;
+        }
+        record.used = now;
+        Some(Found { id: record.id, user: record.user.clone() })
+    }
+
+    /// Time a sign-in still has, unless it is used again; `None`: it is over.
+    pub(super) fn left(&self, id: LoginId, access: &Access, terms: Login, now: Instant) -> Option<Duration> {
+        self.lock().open.values().find(|record| record.id == id)?.left(access, terms, now)
+    }
+
+    /// A sign-in is being used.
+    pub(super) fn touch(&self, id: LoginId, now: Instant) {
+        if let Some(record) = self.lock().open.values_mut().find(|record| record.id == id) {
+            record.used = now;
+        }
+    }
+
+    /// Ends one.
+    pub(super) fn end(&self, id: LoginId) {
+        self.lock().open.retain(|_, record| record.id != id);
+    }
+
+    /// Forgets those that are over.
+    pub(super) fn sweep(&self, access: &Access, terms: Login, now: Instant) {
+        self.lock().open.retain(|_, record| record.left(access, terms, now).is_some());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{RightsTable, Secret, User};
+
+    const TERMS: Login = Login { idle: Duration::from_secs(100), lifetime: Duration::from_secs(250) };
+
+    fn access(password: &str) -> Access {
+        let user = User { password: Secret::new(password), rights: RightsTable::default() };
+        Access { users: [("alice".to_owned(), user)].into(), ..Access::default() }
+    }
+
+    fn seconds(number: u64) -> Duration {
+        Duration::from_secs(number)
+    }
+
+    #[test]
+    fn a_sign_in_ends_when_unused_and_in_any_case() {
+        let (logins, access, start) = (Logins::default(), access("a"), Instant::now());
+        let (text, id) = logins.begin(&access, "alice", start).unwrap();
+        let find = |after| logins.find(&text, &access, TERMS, start + seconds(after)).map(|found| found.id);
+        assert_eq!(find(99), Some(id));
+        assert_eq!(find(198), Some(id));
+        assert_eq!(logins.left(id, &access, TERMS, start + seconds(198)), Some(seconds(52)));
+        assert_eq!(find(249), Some(id));
+        assert_eq!(find(250), None);
+        assert_eq!(find(1), None, "and is forgotten");
+        let (text, id) = logins.begin(&access, "alice", start).unwrap();
+        assert_eq!(logins.left(id, &access, TERMS, start + seconds(100)), None);
+        logins.touch(id, start + seconds(60));
+        assert!(logins.find(&text, &access, TERMS, start + seconds(110)).is_some());
+    }
+
+    #[test]
+    fn another_password_or_no_such_user_is_no_sign_in() {
+        let (logins, now) = (Logins::default(), Instant::now());
+        for changed in [access("b"), Access::default()] {
+            let (text, id) = logins.begin(&access("a"), "alice", now).unwrap();
+            assert_eq!(logins.left(id, &changed, TERMS, now), None);
+            logins.sweep(&changed, TERMS, now);
+            assert!(logins.find(&text, &access("a"), TERMS, now).is_none());
+        }
+        assert!(logins.begin(&access("a"), "mallory", now).is_none());
+    }
+
+    #[test]
+    fn one_user_has_a_bounded_number_and_signing_out_ends_one() {
+        let (logins, access, now) = (Logins::default(), access("a"), Instant::now());
+        let texts: Vec<_> =
+            (0..=OF_ONE as u64).map(|n| logins.begin(&access, "alice", now + seconds(n)).unwrap()).collect();
+        assert_eq!(logins.lock().open.len(), OF_ONE);
+        assert!(logins.find(&texts[0].0, &access, TERMS, now).is_none());
+        let (text, id) = &texts[1];
+        assert!(text.len() == 64 && !format!("{logins:?}").contains(text.as_str()));
+        logins.end(*id);
+        assert!(logins.find(text, &access, TERMS, now).is_none());
+        assert!(logins.find(&texts[2].0, &access, TERMS, now).is_some());
+    }
+}

@@ -1,0 +1,149 @@
+//! Signing in and out from our own page: the cookie, and whose request it is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    Ask, Auth, Authority, Kind, LoginId, Page, Principal, Shown, View, Visit, default_port, find, unix_now,
+};
+use crate::{
+    auth::Purpose,
+    config::{Config, Secret},
+    wire::close::Refusal,
+};
+
+/// A browser that has just signed in.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who it is.
+    pub principal: Principal,
+    /// The cookie's value.
+    pub cookie: Secret,
+}
+
+/// The name of the cookie. `__Host-` makes browsers take it over TLS alone and keep it from other hosts. Cookies ignore
+/// ports, so that one is part of the name: two gateways behind one address do not sign each other's users out.
+fn name(view: &View) -> String {
+    let (prefix, scheme) = if view.tls { ("__Host-", "https") } else { ("", "http") };
+    let port = Authority::parse(&view.host).and_then(|authority| authority.port);
+    match port.filter(|port| Some(*port) != default_port(scheme)) {
+        Some(port) => format!("{prefix}sid-{port}"),
+        None => format!("{prefix}sid"),
+    }
+}
+
+/// The `Set-Cookie` that keeps `value` until the browser is closed, or with `None` the one that forgets it. Over plain
+/// HTTP it cannot be `Secure`: browsers would not keep it.
+pub fn cookie(view: &View, value: Option<&str>) -> String {
+    let secure = if view.tls { "; Secure" } else { "" };
+    let forget = if value.is_none() { "; Max-Age=0" } else { "" };
+    let value = value.unwrap_or_default();
+    format!("{}={value}; Path=/{secure}; HttpOnly; SameSite=Strict{forget}", name(view))
+}
+
+/// The value of our cookie among those of a request (RFC 6265 section 4.2.1).
+fn value<'a>(cookies: &'a str, name: &str) -> Option<&'a str> {
+    cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+impl Auth {
+    /// Signs a browser in by name and password, from our own page alone.
+    pub async fn sign_in(
+        &self,
+        config: &Config,
+        visit: &Visit,
+        ask: &Ask<'_>,
+        peer: &super::Peer,
+    ) -> Result<SignedIn, Refusal> {
+        if visit.page != Page::Own {
+            return Err(Refusal::Origin);
+        }
+        let principal = self.check_credentials(config, peer, ask, visit).await?;
+        let now = Instant::now();
+        self.logins.sweep(&config.access, config.login, now);
+        let begun = self.logins.begin(&config.access, &principal.name, now);
+        let (text, id) = begun.filter(|_| principal.kind == Kind::User).ok_or(Refusal::Unauthorized)?;
+        Ok(SignedIn { principal: Principal { login: Some(id), ..principal }, cookie: Secret::new(text) })
+    }
+
+    /// Ends a sign-in: from now on nobody is let in by it, and [`Self::is_signed_in`] says so of what runs.
+    pub fn sign_out(&self, id: LoginId) {
+        self.logins.end(id);
+    }
+
+    /// Whether what began with this sign-in may go on; what began without one, always.
+    pub fn is_signed_in(&self, config: &Config, login: Option<LoginId>) -> bool {
+        login.is_none_or(|id| self.login_left(config, id).is_some())
+    }
+
+    /// Time a sign-in still has, unless it is used.
+    pub fn login_left(&self, config: &Config, id: LoginId) -> Option<Duration> {
+        self.logins.left(id, &config.access, config.login, Instant::now())
+    }
+
+    /// A sign-in is being used by a session of its own.
+    pub fn touch(&self, id: LoginId) {
+        self.logins.touch(id, Instant::now());
+    }
+
+    /// Who is signed in by the request's cookie; `None` when there is none that is good, or another credential was
+    /// shown. A browser sends it with whatever page asks, so it counts from our own page alone, which for all but
+    /// reading is told by Origin. Of a wrong one nothing can be guessed, so that it is no failure.
+    pub(super) fn by_cookie(
+        &self,
+        config: &Config,
+        ask: &Ask<'_>,
+        visit: &Visit,
+    ) -> Result<Option<Principal>, Refusal> {
+        let shown = ask.cookie.filter(|_| ask.shown.is_nothing() && visit.page != Page::Listed);
+        let Some(text) = shown.and_then(|cookies| value(cookies, &name(&visit.view))) else {
+            return Ok(None);
+        };
+        let found = self.logins.find(text, &config.access, config.login, Instant::now());
+        let Some(found) = found else { return Ok(None) };
+        if visit.page != Page::Own && ask.purpose != Purpose::Read {
+            return Err(Refusal::Origin);
+        }
+        let principal = find(&config.access, Kind::User, &found.user, unix_now());
+        Ok(principal.map(|principal| Principal { login: Some(found.id), ..principal }))
+    }
+}
+
+/// The credentials of a sign-in form.
+impl Shown {
+    /// A name and a password, as typed.
+    pub fn password(name: String, password: String) -> Self {
+        Self::Basic(name, Secret::new(password))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(host: &str, tls: bool) -> View {
+        View { host: host.to_owned(), tls, source: super::super::Source::Local, here: false }
+    }
+
+    #[test]
+    fn the_cookie_is_for_this_host_and_port_and_no_script() {
+        let strict = "HttpOnly; SameSite=Strict";
+        assert_eq!(
+            cookie(&view("gateway.example", true), Some("x")),
+            format!("__Host-sid=x; Path=/; Secure; {strict}")
+        );
+        assert_eq!(
+            cookie(&view("[2001:db8::1]:8443", true), None),
+            format!("__Host-sid-8443=; Path=/; Secure; {strict}; Max-Age=0")
+        );
+        assert_eq!(cookie(&view("localhost:80", false), Some("x")), format!("sid=x; Path=/; {strict}"));
+    }
+
+    #[test]
+    fn our_cookie_is_found_among_others() {
+        assert_eq!(value("a=b; sid=x; sid-80=y", "sid"), Some("x"));
+        assert_eq!(value("a=b;sid-80=y", "sid-80"), Some("y"));
+        assert_eq!(value("asid=x; sid2=y; sid", "sid"), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Who may do what, and from which pages: mistakes that are legal configuration.
+
+use super::{
+    Subject,
+    finding::{Id, Report},
+    machine::{Machine, text},
+};
+use crate::{
+    auth::{Authority, is_ours},
+    config::{Address, Config, ListenTls, Origin, Rights, RightsTable},
+};
+
+/// A token that ends within this is told of, in seconds.
+const SOON: i64 = 14 * DAY;
+const DAY: i64 = 24 * 3600;
+
+/// Programs people put before a gateway.
+const PROXIES: [&str; 7] = ["nginx", "caddy", "haproxy", "apache2", "httpd", "traefik", "lighttpd"];
+
+/// All of it.
+pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+    let Some(config) = subject.config else { return };
+    let mark = report.mark();
+    tokens(config, subject.machine.now, report);
+    rights(config, report);
+    origins(config, &subject.machine.host, report);
+    proxy(config, subject.machine, report);
+    let access = &config.access;
+    let what = if access.open {
+        "everybody on this machine (`auth: none`)".into()
+    } else {
+        let counts = [
+            ("users", access.users.len()),
+            ("tokens", access.tokens.len()),
+            ("certificates", access.certificates.len()),
+        ];
+        counts.map(|(word, count)| format!("{word}: {count}")).join(", ")
+    };
+    report.ok_since(mark, Id::Access, "access", what);
+}
+
+fn tokens(config: &Config, now: i64, report: &mut Report) {
+    for (name, token) in &config.access.tokens {
+        let Some(end) = token.expires else { continue };
+        let place = format!("tokens.{name}");
+        let fix = [format!(
+            "wsbridge token new {name} --rights ... --expires DATE    # and put its line in place of this"
+        )];
+        if end <= now {
+            report.wrong(Id::TokenExpired, &place, "has expired: whoever uses it gets 401", &fix);
+        } else if end - now < SOON {
+            report.hint(Id::TokenExpires, &place, format!("expires in {} days", (end - now) / DAY), &fix);
+        }
+    }
+}
+
+fn rights(config: &Config, report: &mut Report) {
+    let access = &config.access;
+    let users = access.users.iter().map(|(name, user)| ("users", name, &user.rights));
+    let tokens = access.tokens.iter().map(|(name, token)| ("tokens", name, &token.rights));
+    let certificates = access.certificates.iter().map(|(name, it)| ("certificates", name, &it.rights));
+    let all = users.chain(tokens).chain(certificates);
+    for (kind, name, _) in all.filter(|(.., table)| !has_any(config, table)) {
+        let fix = format!("{kind}: {{ {name}: {{ ..., rights: {{ \"*\": [ read, write ] }} }} }}");
+        let place = format!("{kind}.{name}");
+        report.hint(Id::NoRights, &place, "has no right on any endpoint there is", &[fix]);
+    }
+}
+
+fn has_any(config: &Config, table: &RightsTable) -> bool {
+    table.0.iter().any(|(pattern, _)| pattern.starts_with('/'))
+        || config.endpoints.keys().any(|name| table.on(name) != Rights::NONE)
+}
+
+fn origins(config: &Config, host: &str, report: &mut Report) {
+    let tcp = || config.listen.iter().filter(|listen| !matches!(listen.address, Address::Unix(_)));
+    let all_tls = tcp().all(|listen| !matches!(listen.tls, ListenTls::Off));
+    let no_tls = tcp().all(|listen| matches!(listen.tls, ListenTls::Off));
+    for origin in &config.origins {
+        let text = origin_text(origin);
+        let own =
+            Authority::parse(&origin.host).is_some_and(|asked| is_ours(&asked, None, &config.hosts, host));
+        if own && origin.scheme == "http" && all_tls {
+            let what = "is this gateway's own name with http, and only TLS is listened on: no page comes from there. \
+                        Pages of the gateway itself need no entry";
+            report.wrong(
+                Id::OriginOwn,
+                "origins",
+                format!("{text} {what}"),
+                &[format!("remove \"{text}\" from origins:")],
+            );
+        } else if origin.scheme == "http" && all_tls {
+            let what = "is a page without TLS: whoever is on its way can change it and use what its user may. Is it https?";
+            let fix = format!("origins: [ \"https://{}\" ]", origin.host);
+            report.hint(Id::OriginHttp, "origins", format!("{text} {what}"), &[fix]);
+        } else if origin.scheme == "https" && no_tls && config.trusted_proxies.is_empty() && !own {
+            let what = "is a page with TLS; browsers do not let it open ws:// to another machine, and there is no TLS here";
+            let fix = "listen: [ { address: \"[::]:8443\", tls: self-signed } ]".to_owned();
+            report.wrong(Id::OriginHttps, "origins", format!("{text} {what}"), &[fix]);
+        }
+    }
+}
+
+fn origin_text(origin: &Origin) -> String {
+    let usual = matches!((origin.scheme.as_str(), origin.port), ("http", 80) | ("https", 443) | (_, 0));
+    let port = if usual { String::new() } else { format!(":{}", origin.port) };
+    format!("{}://{}{port}", origin.scheme, origin.host)
+}
+
+/// A proxy on this machine is one peer to us, unless its headers count.
+fn proxy(config: &Config, machine: &Machine, report: &mut Report) {
+    let behind = config.listen.iter().any(|listen| match &listen.address {
+        Address::Tcp(socket) => socket.ip().is_loopback() && matches!(listen.tls, ListenTls::Off),
+        Address::Unix(_) | Address::Systemd(_) => false,
+    });
+    if !behind || config.access.open || !config.trusted_proxies.is_empty() {
+        return;
+    }
+    let program = machine
+        .processes()
+        .filter_map(|folder| text(&folder.join("comm")))
+        .find(|name| PROXIES.contains(&name.as_str()));
+    if program.is_none() && config.hosts.is_empty() {
+        return;
+    }
+    let who = program.unwrap_or_else(|| "a proxy".into());
+    let what = format!(
+        "plain HTTP on loopback looks like {who} in front, whose headers do not count: every client has the \
+         proxy's address, and all share one limit and one penalty; https pages are refused"
+    );
+    report.hint(
+        Id::ProxyUntrusted,
+        "trusted_proxies",
+        what,
+        &["trusted_proxies: [ \"127.0.0.1\", \"::1\" ]".into()],
+    );
+}

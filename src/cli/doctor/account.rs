@@ -1,0 +1,170 @@
+//! Whom the daemon runs as, and what that account may do with a file.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    machine::{Machine, text},
+    unit::Unit,
+};
+
+/// An account, or what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Its name, for people.
+    pub(super) name: String,
+    /// Its number; `None` where systemd makes one up at each start.
+    uid: Option<u32>,
+    gids: Vec<u32>,
+}
+
+/// What to do with a file, as in its mode.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Want {
+    Read = 4,
+    Write = 2,
+    Both = 6,
+    Enter = 1,
+}
+
+impl Account {
+    /// Of the daemon: as it runs, else as its unit or procd will start it, else the one who asks.
+    pub(super) fn of_daemon(machine: &Machine, running: Option<&Path>, unit: Option<&Unit>) -> Self {
+        let running = running.and_then(|folder| Self::of_process(machine, folder));
+        let at_start = || {
+            if let Some(unit) = unit {
+                return Self::of_unit(machine, unit);
+            }
+            if machine.at("etc/init.d/wsbridge").exists() { Self::root() } else { Self::asking(machine) }
+        };
+        running.unwrap_or_else(at_start)
+    }
+
+    fn of_process(machine: &Machine, folder: &Path) -> Option<Self> {
+        let status = text(&folder.join("status"))?;
+        let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
+        let numbers =
+            |key: &str| line(key).into_iter().flat_map(str::split_whitespace).filter_map(|n| n.parse().ok());
+        let uid = numbers("Uid:").nth(1)?;
+        let gids = numbers("Gid:").nth(1).into_iter().chain(numbers("Groups:")).collect();
+        Some(Self { name: name_of(machine, uid), uid: Some(uid), gids })
+    }
+
+    fn of_unit(machine: &Machine, unit: &Unit) -> Self {
+        let group = |name: &str| name.parse().ok().or_else(|| group(machine, name));
+        let own = unit.last("Group").and_then(group);
+        let more = unit.words("SupplementaryGroups").into_iter().filter_map(group);
+        let Some(name) = unit.last("User") else {
+            return if unit.is_on("DynamicUser") {
+                Self {
+                    name: "the service's user".into(),
+                    uid: None,
+                    gids: own.into_iter().chain(more).collect(),
+                }
+            } else {
+                Self::root()
+            };
+        };
+        let user = user(machine, name);
+        let uid = user.map(|(uid, _)| uid);
+        let gids = own.or(user.map(|(_, gid)| gid)).into_iter().chain(more).chain(groups_of(machine, name));
+        Self { name: name.to_owned(), uid, gids: gids.collect() }
+    }
+
+    fn asking(machine: &Machine) -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        let more = rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::fs::Gid::as_raw);
+        let gids = std::iter::once(rustix::process::getegid().as_raw()).chain(more).collect();
+        Self { name: name_of(machine, uid), uid: Some(uid), gids }
+    }
+
+    fn root() -> Self {
+        Self { name: "root".into(), uid: Some(0), gids: vec![0] }
+    }
+
+    /// Whether it is the account that may everything.
+    pub(super) fn is_root(&self) -> bool {
+        self.uid == Some(0)
+    }
+
+    /// Whether it may do that with a file, the folders above it included; an error where we may not look ourselves.
+    pub(super) fn may(&self, path: &Path, want: Want) -> io::Result<bool> {
+        let path = &std::path::absolute(path)?;
+        for folder in path.ancestors().skip(1) {
+            if !self.allowed(&fs::metadata(folder)?, Want::Enter) {
+                return Ok(false);
+            }
+        }
+        Ok(self.allowed(&fs::metadata(path)?, want))
+    }
+
+    /// By the mode alone; access lists are rare on device files.
+    fn allowed(&self, data: &fs::Metadata, want: Want) -> bool {
+        let shift = if self.uid == Some(data.uid()) {
+            6
+        } else if self.gids.contains(&data.gid()) {
+            3
+        } else {
+            0
+        };
+        let want = want as u32;
+        self.is_root() || (data.mode() >> shift) & want == want
+    }
+}
+
+/// Whether anybody at all may read a file, the folders above it included.
+pub(super) fn is_public(path: &Path) -> io::Result<bool> {
+    Account { name: String::new(), uid: None, gids: Vec::new() }.may(path, Want::Read)
+}
+
+/// What closes a file to strangers; the daemon's group keeps it where there is one.
+pub(super) fn closing(machine: &Machine, file: &str) -> String {
+    let group = group(machine, "wsbridge").map_or("", |_| "sudo chgrp wsbridge FILE && ");
+    format!("{group}sudo chmod o= FILE").replace("FILE", file)
+}
+
+/// The group of a file, by name where it has one.
+pub(super) fn group_of(machine: &Machine, path: &Path) -> Option<String> {
+    let gid = fs::metadata(path).ok()?.gid();
+    let found = rows(machine, "etc/group").into_iter().find(|row| number(row, 2) == Some(gid));
+    Some(found.and_then(|row| row.into_iter().next()).unwrap_or_else(|| gid.to_string()))
+}
+
+/// The lines of passwd(5) or group(5), taken apart.
+fn rows(machine: &Machine, file: &str) -> Vec<Vec<String>> {
+    let text = machine.text(file).unwrap_or_default();
+    text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
+}
+
+fn number(row: &[String], field: usize) -> Option<u32> {
+    row.get(field)?.parse().ok()
+}
+
+fn user(machine: &Machine, name: &str) -> Option<(u32, u32)> {
+    let rows = rows(machine, "etc/passwd");
+    let row = rows.iter().find(|row| row.first().is_some_and(|known| known == name))?;
+    Some((number(row, 2)?, number(row, 3)?))
+}
+
+fn name_of(machine: &Machine, uid: u32) -> String {
+    let found = rows(machine, "etc/passwd").into_iter().find(|row| number(row, 2) == Some(uid));
+    found.and_then(|row| row.into_iter().next()).unwrap_or_else(|| format!("user {uid}"))
+}
+
+fn group(machine: &Machine, name: &str) -> Option<u32> {
+    let rows = rows(machine, "etc/group");
+    rows.iter().find(|row| row.first().is_some_and(|known| known == name)).and_then(|row| number(row, 2))
+}
+
+fn groups_of(machine: &Machine, name: &str) -> Vec<u32> {
+    let has = |row: &Vec<String>| row.get(3).is_some_and(|all| all.split(',').any(|member| member == name));
+    rows(machine, "etc/group").iter().filter(|row| has(row)).filter_map(|row| number(row, 2)).collect()
+}
+
+/// The folder that would have to be made, or the path itself: the lowest that exists.
+pub(super) fn existing(path: &Path) -> PathBuf {
+    path.ancestors().find(|folder| folder.exists()).unwrap_or(path).to_owned()
+}

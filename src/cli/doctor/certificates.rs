@@ -1,0 +1,251 @@
+//! Certificates and keys: readable, belonging together, in their time, and for the names clients use.
+
+use std::{collections::BTreeSet, io, net::IpAddr, path::Path};
+
+use super::{
+    Subject,
+    account::{Want, is_public},
+    finding::{Id, Report},
+    machine::Machine,
+};
+use crate::{
+    auth::{Authority, is_ours},
+    config::{Address, Listen, ListenTls},
+    tls::{Facts, ServerTls, own_files, own_names},
+};
+
+/// A certificate that ends within this is told of, in seconds.
+const SOON: i64 = 30 * 24 * 3600;
+const DAY: i64 = 24 * 3600;
+
+/// Every certificate of the listeners, each once.
+pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+    let Some(config) = subject.config else { return };
+    let mut seen = Vec::new();
+    for listen in &config.listen {
+        if matches!(listen.tls, ListenTls::Off) || seen.contains(&&listen.tls) {
+            continue;
+        }
+        seen.push(&listen.tls);
+        let addresses = config.listen.iter().filter(|other| other.tls == listen.tls).filter_map(tcp);
+        one(subject, listen, &addresses.collect::<Vec<_>>(), report);
+    }
+}
+
+/// The address of a TCP listener that names one.
+fn tcp(listen: &Listen) -> Option<IpAddr> {
+    match listen.address {
+        Address::Tcp(socket) => Some(socket.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback()),
+        Address::Unix(_) | Address::Systemd(_) => None,
+    }
+}
+
+fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mut Report) {
+    let Some(config) = subject.config else { return };
+    let self_signed = matches!(listen.tls, ListenTls::SelfSigned);
+    let (certificate, key, client_ca) = match &listen.tls {
+        ListenTls::Off => return,
+        ListenTls::SelfSigned => {
+            let (certificate, key) = own_files(&config.state_directory);
+            (certificate, key, None)
+        }
+        ListenTls::Files { certificate, key, client_ca } => {
+            (certificate.clone(), key.clone(), client_ca.clone())
+        }
+    };
+    let place = certificate.display().to_string();
+    let mark = report.mark();
+    let facts = match Facts::of(&certificate) {
+        Ok(facts) => facts,
+        Err(_) if is_hidden(&certificate) => {
+            return report.unseen(Id::Certificate, &place, "certificate, its names and dates");
+        }
+        Err(_) if self_signed && !certificate.exists() => {
+            return report.ok(Id::Certificate, &place, "made at the first start");
+        }
+        Err(error) => {
+            let fix = [format!("openssl x509 -noout -text -in {place}")];
+            return report.wrong(Id::CertificateWrong, &place, bare(&place, &error.to_string()), &fix);
+        }
+    };
+    dates(subject.machine, &place, &facts, self_signed, report);
+    if self_signed {
+        made_before(subject.machine, (&certificate, &key), &facts, report);
+    } else {
+        pair(subject, listen, &key, report);
+        names(subject, &place, &facts, addresses, report);
+        readable(subject, &certificate, report);
+    }
+    readable(subject, &key, report);
+    secret(&key, report);
+    if let Some(ca) = client_ca {
+        authority(subject, &ca, report);
+    }
+    let days = (facts.until - subject.machine.now) / DAY;
+    report.ok_since(mark, Id::Certificate, &place, format!("good for {days} days"));
+}
+
+/// A text without the place it begins with.
+fn bare<'a>(place: &str, text: &'a str) -> &'a str {
+    text.strip_prefix(place).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(text)
+}
+
+fn is_hidden(file: &Path) -> bool {
+    std::fs::File::open(file).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+fn date(second: i64) -> String {
+    jiff::Timestamp::from_second(second).map(|time| time.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+}
+
+/// What makes a self-signed pair anew, or a new one of files.
+fn renewal(place: &str, self_signed: bool) -> Vec<String> {
+    if self_signed {
+        vec![format!("sudo rm {place} && sudo systemctl restart wsbridge")]
+    } else {
+        vec!["sudo certbot renew    # or whatever makes it; the daemon reads a changed file by itself".into()]
+    }
+}
+
+fn dates(machine: &Machine, place: &str, facts: &Facts, self_signed: bool, report: &mut Report) {
+    let (from, until) = (date(facts.from), date(facts.until));
+    if facts.from > machine.now {
+        let what =
+            format!("is good from {from} on, and it is {} here: is the clock right?", date(machine.now));
+        report.wrong(Id::CertificateEarly, place, what, &["timedatectl".into()]);
+    } else if facts.until < machine.now {
+        report.wrong(
+            Id::CertificateExpired,
+            place,
+            format!("expired on {until}; clients refuse it"),
+            &renewal(place, self_signed),
+        );
+    } else if facts.until - machine.now < SOON && !self_signed {
+        let days = (facts.until - machine.now) / DAY;
+        let what = format!("expires on {until}, in {days} days");
+        report.hint(Id::CertificateExpires, place, what, &renewal(place, self_signed));
+    }
+}
+
+/// Key and certificate by the daemon's own loader.
+fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut Report) {
+    let place = key.display().to_string();
+    if is_hidden(key) {
+        return report.unseen(Id::CertificateWrong, &place, "whether the key belongs to its certificate");
+    }
+    // Of these three the daemon's loader makes none; a self-signed pair it would.
+    if let Err(error) = ServerTls::open(&listen.tls, Path::new("/nonexistent"), &subject.machine.host) {
+        let text = error.to_string();
+        let (file, what) = text.split_once(": ").unwrap_or((&place, &text));
+        let fix = [
+            "openssl pkey -pubout -in KEY    # must print the same as:".to_owned(),
+            "openssl x509 -noout -pubkey -in CERTIFICATE".into(),
+        ];
+        report.wrong(Id::CertificateWrong, file, what, &fix);
+    }
+}
+
+/// A file the daemon has to read.
+fn readable(subject: &Subject<'_>, file: &Path, report: &mut Report) {
+    let (place, user) = (file.display().to_string(), &subject.account.name);
+    match subject.account.may(file, Want::Read) {
+        Ok(false) => {
+            let fix = format!(
+                "sudo chgrp wsbridge {place} && sudo chmod 640 {place}    # and the folders above it: o+x"
+            );
+            let what = format!("{user}, who runs the daemon, may not read it");
+            report.wrong(Id::CertificateUnread, &place, what, &[fix]);
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            report.unseen(Id::CertificateUnread, &place, format!("whether {user} may read it"));
+        }
+        Ok(true) | Err(_) => {}
+    }
+}
+
+/// A key is no key when everybody has it.
+fn secret(key: &Path, report: &mut Report) {
+    if is_public(key).unwrap_or(false) {
+        let place = key.display().to_string();
+        let what = "every user of this machine may read this private key";
+        report.wrong(Id::KeyReadable, &place, what, &[format!("sudo chmod o= {place}")]);
+    }
+}
+
+fn authority(subject: &Subject<'_>, ca: &Path, report: &mut Report) {
+    let place = ca.display().to_string();
+    readable(subject, ca, report);
+    // That it is no authority was told with the pair.
+    if let Ok(facts) = Facts::of(ca)
+        && facts.until < subject.machine.now
+    {
+        let what =
+            format!("this authority expired on {}; no client certificate of it passes", date(facts.until));
+        report.wrong(
+            Id::CertificateExpired,
+            &place,
+            what,
+            &["put the authority's present certificate there".into()],
+        );
+    }
+}
+
+/// Names that clients use, and what the daemon answers to.
+fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr], report: &mut Report) {
+    let Some(config) = subject.config else { return };
+    for host in config.hosts.iter().filter(|host| !facts.covers(host)) {
+        let what = format!(
+            "is not for `{host}` of `hosts:`, but for {}; clients that ask for it are warned",
+            listed(facts)
+        );
+        let fix = format!("a certificate with that name, like: sudo certbot certonly --expand -d {host}");
+        report.wrong(Id::CertificateName, place, what, &[fix]);
+    }
+    for address in addresses.iter().filter(|address| !facts.covers(&address.to_string())) {
+        let what = format!("is not for {address}, which is listened on: clients have to use a name of it");
+        report.hint(
+            Id::CertificateAddress,
+            place,
+            what,
+            &[format!("use https://{}/", facts.names.first().map_or("NAME", String::as_str))],
+        );
+    }
+    let unknown: Vec<&String> =
+        facts.names.iter().filter(|name| !name.starts_with('*') && !goes_by(subject, name)).collect();
+    if unknown.is_empty() {
+        return;
+    }
+    let all: BTreeSet<&str> =
+        unknown.iter().map(|name| name.as_str()).chain(config.hosts.iter().map(String::as_str)).collect();
+    let fix = [format!("hosts: [ {} ]", all.into_iter().collect::<Vec<_>>().join(", "))];
+    let told = unknown.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let what = format!("is for {told}, which `hosts:` does not have: whoever asks for that name gets 421");
+    if unknown.len() == facts.names.len() && facts.addresses.is_empty() {
+        report.wrong(Id::HostMissing, place, what, &fix);
+    } else {
+        report.hint(Id::HostMissing, place, what, &fix);
+    }
+}
+
+fn listed(facts: &Facts) -> String {
+    let all: Vec<String> =
+        facts.names.iter().cloned().chain(facts.addresses.iter().map(ToString::to_string)).collect();
+    if all.is_empty() { "no name at all".into() } else { all.join(", ") }
+}
+
+/// By the daemon's own rule.
+fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
+    let hosts = subject.config.map_or(&[][..], |config| &config.hosts);
+    Authority::parse(name).is_some_and(|asked| is_ours(&asked, None, hosts, &subject.machine.host))
+}
+
+/// Our own certificate is made once; the machine may have got another name or address since.
+fn made_before(machine: &Machine, (certificate, _key): (&Path, &Path), facts: &Facts, report: &mut Report) {
+    let lacking: Vec<String> =
+        own_names(&machine.host).into_iter().filter(|name| !facts.covers(name)).collect();
+    if !lacking.is_empty() {
+        let place = certificate.display().to_string();
+        let what = format!("was made before this machine went by {}", lacking.join(", "));
+        report.hint(Id::CertificateName, &place, what, &renewal(&place, true));
+    }
+}

@@ -1,0 +1,40 @@
+//! The clock: gateways often have no battery, and TLS, tokens and tickets need the time.
+
+use super::{
+    finding::{Id, Report},
+    machine::Machine,
+};
+
+/// No release is older than this: 2026-01-01. A gateway without a battery starts in 1970, or when its image was made.
+const BUILT: i64 = 1_767_225_600;
+
+/// Whether it is set, and kept right.
+pub(super) fn look(machine: &Machine, report: &mut Report) {
+    let set = [
+        "sudo timedatectl set-ntp true".to_owned(),
+        "timedatectl    # OpenWrt: service sysntpd restart".into(),
+    ];
+    let mark = report.mark();
+    let now = jiff::Timestamp::from_second(machine.now).map(|now| now.to_string()).unwrap_or_default();
+    if machine.now < BUILT {
+        let what =
+            format!("it is {now} here, before this program was made: no certificate or token is good then");
+        report.wrong(Id::ClockUnset, "clock", what, &set);
+    } else if is_synchronised(machine) == Some(false) {
+        let what = "the clock is not kept right by NTP; certificates and tokens go by it";
+        report.hint(Id::ClockUnsynchronised, "clock", what, &set);
+    }
+    report.ok_since(mark, Id::Clock, "clock", now);
+}
+
+/// timesyncd leaves a mark, systemd knows of every other one; without systemd nobody tells.
+fn is_synchronised(machine: &Machine) -> Option<bool> {
+    if machine.roots.run.join("systemd/timesync/synchronized").exists() {
+        return Some(true);
+    }
+    if !machine.has_systemd() {
+        return None;
+    }
+    let said = (machine.ask)(&["timedatectl", "show", "--property=NTPSynchronized", "--value"])?;
+    Some(said == "yes")
+}

@@ -1,0 +1,75 @@
+//! The configuration file: valid by the daemon's own loader, and not for everybody's eyes.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    account::{closing, is_public},
+    finding::{Id, Report},
+    machine::Machine,
+    unit::Unit,
+};
+use crate::cli::load::{Loaded, Source, read};
+
+/// Loads it, and says what is wrong with it.
+pub(super) fn look(
+    machine: &Machine,
+    file: &Path,
+    unit: Option<&Unit>,
+    report: &mut Report,
+) -> Option<Loaded> {
+    let place = file.display().to_string();
+    let hidden =
+        std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    if hidden && !machine.privileged {
+        report.unseen(Id::Config, &place, "the configuration, and all that depends on it");
+        return None;
+    }
+    let loaded = match read(&Source::Yaml(file.to_owned()), &|name| credential(machine, unit, name)) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let text = error.to_string();
+            let what = text.strip_prefix(&format!("{place}: ")).unwrap_or(&text);
+            let fix = if file.exists() {
+                [format!("sudoedit {place}"), format!("sudo wsbridge check {place}")]
+            } else {
+                ["sudo wsbridge ports    # the YAML to begin with".to_owned(), format!("sudoedit {place}")]
+            };
+            report.wrong(Id::Config, &place, what, &fix);
+            return None;
+        }
+    };
+    for warning in &loaded.warnings {
+        report.hint(Id::ConfigOdd, "configuration", warning.to_string(), &[]);
+    }
+    let access = &loaded.config.access;
+    if is_public(file).unwrap_or(false) && !(access.users.is_empty() && access.tokens.is_empty()) {
+        let what = "every user of this machine may read the hashes of passwords and tokens in it";
+        report.hint(Id::ConfigReadable, &place, what, &[closing(machine, &place)]);
+    }
+    for secret in &loaded.secrets {
+        if is_public(secret).unwrap_or(false) {
+            let place = secret.display().to_string();
+            report.wrong(
+                Id::SecretReadable,
+                &place,
+                "every user of this machine may read this secret",
+                &[closing(machine, &place)],
+            );
+        }
+    }
+    let count = loaded.config.endpoints.len();
+    let s = if count == 1 { "" } else { "s" };
+    report.ok(Id::Config, &place, format!("valid, {count} endpoint{s}"));
+    Some(loaded)
+}
+
+/// What `LoadCredential=` hands to the service: its source, or what the running service was given.
+fn credential(machine: &Machine, unit: Option<&Unit>, name: &str) -> Option<PathBuf> {
+    let lines = unit.map(|unit| unit.lines("LoadCredential")).unwrap_or_default();
+    let source = lines.into_iter().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);
+    let given = machine.roots.run.join("credentials/wsbridge.service").join(name);
+    source
+        .map(|(_, path)| machine.at(path))
+        .filter(|path| path.is_absolute())
+        .or_else(|| given.exists().then_some(given))
+}

@@ -1,0 +1,183 @@
+//! What `doctor` finds: each with a name that stays, how bad it is, where it is, and what to type.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    /// Something does not work, or is open to people it should not be open to.
+    Wrong,
+    /// It works, but probably not as meant.
+    Hint,
+    /// Could not be looked at, mostly for want of rights.
+    Unseen,
+    /// All well.
+    Ok,
+}
+
+/// One thing found, or found well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    /// The name of the check; docs/doctor.md has a line for each.
+    pub(super) id: &'static str,
+    /// How bad it is.
+    pub(super) level: Level,
+    /// Where: a key of the configuration, a file, a device.
+    pub(super) place: String,
+    /// What is so.
+    pub(super) what: String,
+    /// Commands to type, or lines to write, each a line.
+    pub(super) fix: Vec<String>,
+}
+
+/// Everything found, in the order of looking.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// What was found.
+    pub(super) findings: Vec<Finding>,
+    /// Each said once.
+    unseen: BTreeSet<String>,
+}
+
+impl Report {
+    /// Something is wrong.
+    pub(super) fn wrong(&mut self, id: Id, place: &str, what: impl Into<String>, fix: &[String]) {
+        self.add(id, Level::Wrong, (place, what.into()), fix);
+    }
+
+    /// Something may be wrong.
+    pub(super) fn hint(&mut self, id: Id, place: &str, what: impl Into<String>, fix: &[String]) {
+        self.add(id, Level::Hint, (place, what.into()), fix);
+    }
+
+    /// All well.
+    pub(super) fn ok(&mut self, id: Id, place: &str, what: impl Into<String>) {
+        self.add(id, Level::Ok, (place, what.into()), &[]);
+    }
+
+    /// Could not be looked at.
+    pub(super) fn unseen(&mut self, id: Id, place: &str, what: impl Into<String>) {
+        let what = what.into();
+        if self.unseen.insert(format!("{place} {what}")) {
+            self.add(id, Level::Unseen, (place, what), &["sudo wsbridge doctor".to_owned()]);
+        }
+    }
+
+    /// [`Self::ok`], unless something was said after `mark` was taken.
+    pub(super) fn ok_since(&mut self, mark: usize, id: Id, place: &str, what: impl Into<String>) {
+        if self.findings.len() == mark {
+            self.ok(id, place, what);
+        }
+    }
+
+    /// How much there is so far.
+    pub(super) fn mark(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// How many there are of a level.
+    pub(super) fn count(&self, level: Level) -> usize {
+        self.findings.iter().filter(|finding| finding.level == level).count()
+    }
+
+    fn add(&mut self, id: Id, level: Level, (place, what): (&str, String), fix: &[String]) {
+        self.findings.push(Finding {
+            id: id.text(),
+            level,
+            place: place.to_owned(),
+            what,
+            fix: fix.to_vec(),
+        });
+    }
+}
+
+/// Names that stay, in the order of docs/doctor.md.
+macro_rules! ids {
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        /// The name of a check.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Id { $($name),+ }
+
+        impl Id {
+            /// Every name there is.
+            #[cfg(test)]
+            pub(super) const ALL: &'static [&'static str] = &[$($text),+];
+
+            /// As it is printed.
+            pub(super) fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+ids! {
+    // The configuration.
+    Config = "config",
+    ConfigOdd = "config-odd",
+    ConfigReadable = "config-readable",
+    SecretReadable = "secret-readable",
+    // Who may do what.
+    Access = "access",
+    TokenExpired = "token-expired",
+    TokenExpires = "token-expires",
+    NoRights = "no-rights",
+    OriginHttp = "origin-http",
+    OriginHttps = "origin-https",
+    OriginOwn = "origin-own",
+    ProxyUntrusted = "proxy-untrusted",
+    // The service.
+    Service = "service",
+    ServiceOff = "service-off",
+    ServiceOld = "service-old",
+    NotReloaded = "not-reloaded",
+    ReloadFailed = "reload-failed",
+    StateDirectory = "state-directory",
+    Descriptors = "descriptors",
+    // Clock and certificates.
+    Clock = "clock",
+    ClockUnset = "clock-unset",
+    ClockUnsynchronised = "clock-unsynchronised",
+    Certificate = "certificate",
+    CertificateWrong = "certificate-wrong",
+    CertificateExpired = "certificate-expired",
+    CertificateExpires = "certificate-expires",
+    CertificateEarly = "certificate-early",
+    CertificateName = "certificate-name",
+    CertificateAddress = "certificate-address",
+    CertificateUnread = "certificate-unread",
+    KeyReadable = "key-readable",
+    HostMissing = "host-missing",
+    // Listening.
+    Listen = "listen",
+    ListenTaken = "listen-taken",
+    ListenNoAddress = "listen-no-address",
+    ListenLow = "listen-low",
+    ListenLoopback = "listen-loopback",
+    ListenPlain = "listen-plain",
+    SocketUnit = "socket-unit",
+    SocketConflict = "socket-conflict",
+    // Serial ports.
+    Port = "port",
+    PortMissing = "port-missing",
+    PortUnbound = "port-unbound",
+    PortAmbiguous = "port-ambiguous",
+    PortUnstable = "port-unstable",
+    PortRights = "port-rights",
+    PortDevicePolicy = "port-device-policy",
+    PortInUse = "port-in-use",
+    PortConsole = "port-console",
+    UsbNoSerial = "usb-no-serial",
+    UsbLatency = "usb-latency",
+    UsbAutosuspend = "usb-autosuspend",
+    ModemManager = "modemmanager",
+    Brltty = "brltty",
+    UdevRules = "udev-rules",
+    // Targets.
+    Target = "target",
+    TargetUnreachable = "target-unreachable",
+    TargetTelnet = "target-telnet",
+}

@@ -1,0 +1,111 @@
+//! `wsbridge doctor`: looks at this machine and the configuration, and says what is wrong and what to type.
+//!
+//! A family of checks has a file of its own and one function `look`. Checks read; the one thing they touch is a target
+//! on the network, which is connected to for a moment.
+
+mod access;
+mod account;
+mod certificates;
+mod clock;
+mod configuration;
+mod finding;
+mod listening;
+mod machine;
+mod neighbours;
+mod ports;
+mod print;
+mod service;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod unit;
+mod usb;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use self::{
+    account::Account,
+    finding::{Level, Report},
+    machine::Machine,
+    service::Running,
+    unit::Unit,
+};
+use crate::config::Config;
+
+/// What `wsbridge doctor` is asked.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing is wrong (there may be hints), 1 something is wrong, 64 wrong usage, 74 cannot print.
+As root it sees everything; as another user it says what it could not see. Every finding's name, like [port-in-use], has
+a line in doctor.md.
+
+Examples:
+  sudo wsbridge doctor
+  wsbridge doctor ./wsbridge.yaml --no-connect
+  sudo wsbridge doctor --json | jq '.findings[] | select(.level == \"wrong\")'"
+)]
+pub(crate) struct Args {
+    /// Configuration file
+    #[arg(value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
+    file: PathBuf,
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+    /// Do not connect to targets on the network
+    #[arg(long)]
+    no_connect: bool,
+}
+
+/// What is looked at.
+struct Subject<'a> {
+    machine: &'a Machine,
+    file: &'a Path,
+    /// `None` where it is wrong, not there, or not ours to read.
+    config: Option<&'a Config>,
+    running: Option<&'a Running>,
+    unit: Option<&'a Unit>,
+    /// Whom the daemon runs as.
+    account: &'a Account,
+}
+
+/// Looks, and prints what was found. Returns an exit code: 0, 1 (something is wrong) or 74 (cannot print).
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
+    let report = look(&Machine::this(), args);
+    let colour =
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|word| word.is_empty());
+    let printed = if args.json { print::json(&report, out) } else { print::text(&report, colour, out) };
+    match printed {
+        // A reader that has gone (`| head`) is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 74,
+        _ => u8::from(report.count(Level::Wrong) > 0),
+    }
+}
+
+fn look(machine: &Machine, args: &Args) -> Report {
+    let mut report = Report::default();
+    let unit = Unit::read(machine, service::UNIT);
+    let running = Running::find(machine, &args.file);
+    let account = service::account(machine, running.as_ref(), unit.as_ref());
+    let loaded = configuration::look(machine, &args.file, unit.as_ref(), &mut report);
+    let subject = Subject {
+        machine,
+        file: &args.file,
+        config: loaded.as_ref().map(|loaded| &loaded.config),
+        running: running.as_ref(),
+        unit: unit.as_ref(),
+        account: &account,
+    };
+    access::look(&subject, &mut report);
+    service::look(&subject, &mut report);
+    clock::look(machine, &mut report);
+    certificates::look(&subject, &mut report);
+    listening::look(&subject, &mut report);
+    ports::look(&subject, &mut report);
+    if !args.no_connect {
+        targets::look(&subject, &mut report);
+    }
+    report
+}

@@ -1,0 +1,234 @@
+//! Serial ports: there, ours to open, nobody else's, and no console.
+
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Subject,
+    account::{Want, group_of},
+    finding::{Id, Report},
+    machine::{Machine, text},
+    neighbours, usb,
+};
+use crate::{
+    cli::ports::yaml_identity,
+    config::{PortIdentity, Target},
+    target::{
+        OpenError,
+        serial::{self, FoundPort},
+    },
+};
+
+/// A port that is looked at.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Where it stands in the configuration, or its device file.
+    pub(super) place: String,
+    /// How it is named there; `None` for one that was found without a configuration.
+    pub(super) identity: Option<PortIdentity>,
+    /// Whether the driver is asked for low latency.
+    pub(super) low_latency: bool,
+    allow_console: bool,
+}
+
+/// Those of the configuration; without one, or without serial endpoints in it, all that were found.
+pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+    let found = serial::find(&subject.machine.roots);
+    let configured = subject.config.map_or_else(Vec::new, |config| {
+        let serial = config.endpoints.values().filter_map(|endpoint| match &endpoint.target {
+            Target::Serial(serial) => Some(Wanted {
+                place: format!("endpoints.{}", endpoint.name),
+                identity: Some(serial.port.clone()),
+                low_latency: serial.low_latency,
+                allow_console: serial.allow_console,
+            }),
+            Target::Tcp(_) | Target::Rfc2217(_) | Target::Sim(_) => None,
+        });
+        serial.collect()
+    });
+    let all = if subject.config.is_some() { configured } else { plugged(&found) };
+    let mut usb_ports = false;
+    for wanted in &all {
+        let mark = report.mark();
+        let Some(device) = device(subject, wanted, &found, report) else { continue };
+        let port = found.iter().find(|port| same(&port.device, &device));
+        rights(subject, wanted, &device, report);
+        policy(subject, wanted, &device, report);
+        occupied(subject, wanted, &device, report);
+        if let Some(port) = port {
+            usb_ports |= port.usb.is_some();
+            usb::look(subject, wanted, port, &found, report);
+            neighbours::look(subject.machine, wanted, port, report);
+        }
+        report.ok_since(mark, Id::Port, &wanted.place, device.display().to_string());
+    }
+    if usb_ports {
+        neighbours::rules(subject.machine, report);
+    }
+}
+
+fn plugged(found: &[FoundPort]) -> Vec<Wanted> {
+    let ports = found.iter().filter(|port| port.hardware);
+    ports
+        .map(|port| Wanted {
+            place: port.device.display().to_string(),
+            identity: Some(PortIdentity::Path(port.device.clone())),
+            low_latency: true,
+            allow_console: false,
+        })
+        .collect()
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| one == other)
+}
+
+/// The device file that is meant now.
+fn device(
+    subject: &Subject<'_>,
+    wanted: &Wanted,
+    found: &[FoundPort],
+    report: &mut Report,
+) -> Option<PathBuf> {
+    let identity = wanted.identity.as_ref()?;
+    match serial::resolve(identity, &subject.machine.roots) {
+        Ok(device) => {
+            unstable(wanted, &device, found, report);
+            return Some(device);
+        }
+        Err(OpenError::Unfit(what)) => {
+            let fix: Vec<String> = found
+                .iter()
+                .filter(|port| fits(identity, port))
+                .filter_map(|port| port.by_path.as_ref())
+                .map(|path| format!("port: {{ path: \"{}\" }}", path.display()))
+                .collect();
+            report.wrong(Id::PortAmbiguous, &wanted.place, what, &fix);
+        }
+        Err(error) => {
+            if !neighbours::unbound(subject.machine, identity, &wanted.place, report) {
+                let fix = [
+                    "sudo wsbridge ports    # what is plugged in, and the YAML for it".to_owned(),
+                    "sudo dmesg | tail -20    # what the kernel says of the last plug-in".into(),
+                ];
+                report.wrong(Id::PortMissing, &wanted.place, error.to_string(), &fix);
+            }
+        }
+    }
+    None
+}
+
+fn fits(identity: &PortIdentity, port: &FoundPort) -> bool {
+    match identity {
+        PortIdentity::Path(path) => same(&port.device, path),
+        PortIdentity::Usb { id, serial, interface } => port.fits(*id, serial.as_deref(), *interface),
+    }
+}
+
+/// `/dev/ttyUSB0` is whoever came first.
+fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Report) {
+    let Some(PortIdentity::Path(path)) = &wanted.identity else { return };
+    let Some(port) = found.iter().find(|port| same(&port.device, device)) else { return };
+    // Without a configuration the device file is our own word for it.
+    if port.usb.is_some() && *path == port.device && wanted.place != path.display().to_string() {
+        let what = format!("{} may be another adapter after the next plug-in or restart", path.display());
+        report.hint(
+            Id::PortUnstable,
+            &wanted.place,
+            what,
+            &[format!("port: {}", yaml_identity(port, found))],
+        );
+    }
+}
+
+/// The device file's mode, for whoever runs the daemon.
+fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
+    if subject.account.may(device, Want::Both).unwrap_or(true) {
+        return;
+    }
+    let (user, place) = (&subject.account.name, device.display());
+    let group = group_of(subject.machine, device).unwrap_or_default();
+    let mode = std::fs::metadata(device).map_or(0, |data| data.mode());
+    let fix = if mode & 0o060 == 0o060 && group != "root" {
+        let again = if subject.unit.is_some() { "sudo systemctl restart wsbridge" } else { "sign in again" };
+        match subject.unit {
+            Some(unit) if unit.is_on("DynamicUser") => vec![
+                "sudo systemctl edit wsbridge".into(),
+                "[Service]".into(),
+                format!("SupplementaryGroups={group}"),
+                again.into(),
+            ],
+            _ => vec![format!("sudo adduser {user} {group}"), again.into()],
+        }
+    } else {
+        let name = device.file_name().unwrap_or_default().to_string_lossy();
+        let kernel = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        vec![
+            format!("in /etc/udev/rules.d/61-{kernel}.rules:"),
+            format!("SUBSYSTEM==\"tty\", KERNEL==\"{kernel}*\", GROUP=\"dialout\", MODE=\"0660\""),
+            format!("sudo udevadm control --reload && sudo udevadm trigger --name-match={place}"),
+        ]
+    };
+    let what = format!("{user} may not open {place} (mode {:04o}, group {group})", mode & 0o7777);
+    report.wrong(Id::PortRights, &wanted.place, what, &fix);
+}
+
+/// The unit's own wall: classes of devices by `DeviceAllow=`.
+fn policy(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
+    let Some(unit) = subject.unit else { return };
+    let allowed: Vec<&str> =
+        unit.lines("DeviceAllow").iter().filter_map(|line| line.split_whitespace().next()).collect();
+    let open = matches!(unit.last("DevicePolicy"), None | Some("auto")) && allowed.is_empty();
+    let Some(class) = class(subject.machine, device) else { return };
+    let fits = |rule: &str| {
+        rule.strip_prefix("char-").is_some_and(|name| name == "*" || name == class)
+            || Path::new(rule).canonicalize().is_ok_and(|rule| rule == device)
+    };
+    if !open && !allowed.iter().any(|rule| fits(rule)) {
+        let fix = [
+            "sudo systemctl edit wsbridge".to_owned(),
+            "[Service]".into(),
+            format!("DeviceAllow=char-{class} rw"),
+        ];
+        let what =
+            format!("the service's sandbox has no `DeviceAllow=` for {} (char-{class})", device.display());
+        report.wrong(Id::PortDevicePolicy, &wanted.place, what, &fix);
+    }
+}
+
+/// The name of a device's class: its major number's in /proc/devices.
+fn class(machine: &Machine, device: &Path) -> Option<String> {
+    let number = std::fs::metadata(device).ok()?.rdev();
+    let major = rustix::fs::major(number);
+    let devices = text(&machine.roots.proc.join("devices"))?;
+    let lines = devices.lines().take_while(|line| !line.starts_with("Block"));
+    let mut pairs = lines.filter_map(|line| line.trim().split_once(' '));
+    pairs.find(|(number, _)| number.parse() == Ok(major)).map(|(_, name)| name.trim().to_owned())
+}
+
+/// Somebody sits on it: a console, a login, another program.
+fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
+    if !wanted.allow_console
+        && let Some(found) = serial::warning(device, &subject.machine.roots)
+    {
+        let fix = if found.fix.starts_with("systemctl") { format!("sudo {}", found.fix) } else { found.fix };
+        return report.wrong(Id::PortConsole, &wanted.place, found.what, &[fix]);
+    }
+    let ours = subject.running.map(|running| running.pid);
+    // A pty's maker has both ends open; whoever uses one leaves a lock file.
+    let mut others = if serial::is_pty(device) { Vec::new() } else { serial::holders(device) };
+    others.extend(serial::locked_by(device, &subject.machine.roots.locks));
+    others.retain(|process| Some(process.pid) != ours && process.pid != std::process::id());
+    others.sort_by_key(|process| process.pid);
+    others.dedup();
+    for process in &others {
+        let what = format!("{} is in use by {process}", device.display());
+        let fix = format!("sudo kill {}    # or end that program as it wants to be ended", process.pid);
+        report.wrong(Id::PortInUse, &wanted.place, what, &[fix]);
+    }
+    if others.is_empty() && !subject.machine.privileged {
+        report.unseen(Id::PortInUse, "ports", "whether programs of other users have them open");
+    }
+}

@@ -1,0 +1,139 @@
+//! Targets on the network: reached the way the daemon reaches them, and speaking what is expected of them.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use tokio::{io::AsyncReadExt as _, net::lookup_host, runtime, task::JoinSet, time::timeout};
+
+use super::{
+    Subject,
+    finding::{Id, Report},
+};
+use crate::{
+    config::{Endpoint, Rfc2217Target, Target, TcpAddress, TcpTarget},
+    listen::connected,
+    target::{OpenError, rfc2217, tcp},
+};
+
+/// Nobody waits longer for one, whatever `connect_timeout` says.
+const MOST: Duration = Duration::from_secs(5);
+/// How long a telnet server has for its first option.
+const GREETING: Duration = Duration::from_millis(500);
+/// IAC, the first byte of a telnet command, and the four commands that negotiate (RFC 854).
+const IAC: u8 = 255;
+const NEGOTIATES: std::ops::RangeInclusive<u8> = 251..=254;
+
+/// What became of one.
+enum Tried {
+    Reached,
+    /// The daemon, or somebody else here, has a connection; a second one might be refused or disturb it.
+    Busy,
+    Telnet,
+    NoControl(String),
+    Failed(String),
+}
+
+/// All of them at once.
+pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+    let Some(config) = subject.config else { return };
+    let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let proc = subject.machine.roots.proc.clone();
+    let mut tried = runtime.block_on(async {
+        let mut all = JoinSet::new();
+        for endpoint in config.endpoints.values().map(Arc::clone) {
+            let proc = proc.clone();
+            all.spawn(async move {
+                let outcome = attempt(&endpoint, &proc).await;
+                (endpoint, outcome)
+            });
+        }
+        all.join_all().await
+    });
+    // A name look-up cannot be cancelled; nobody waits for it.
+    runtime.shutdown_background();
+    tried.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    for (endpoint, outcome) in &tried {
+        if let Some((address, outcome)) = outcome {
+            tell(&format!("endpoints.{}", endpoint.name), address, outcome, report);
+        }
+    }
+}
+
+async fn attempt(endpoint: &Endpoint, proc: &Path) -> Option<(TcpAddress, Tried)> {
+    match &endpoint.target {
+        Target::Tcp(target) => Some((target.address.clone(), stream(target, proc).await)),
+        Target::Rfc2217(target) => Some((target.tcp.address.clone(), port(target, proc).await)),
+        Target::Serial(_) | Target::Sim(_) => None,
+    }
+}
+
+async fn stream(target: &TcpTarget, proc: &Path) -> Tried {
+    if is_connected(&target.address, proc).await {
+        return Tried::Busy;
+    }
+    let target = TcpTarget { connect_timeout: target.connect_timeout.min(MOST), ..target.clone() };
+    match tcp::connect(&target).await {
+        Err(error) => Tried::Failed(error.to_string()),
+        Ok(mut stream) => {
+            let mut first = [0; 2];
+            let read = timeout(GREETING, stream.read_exact(&mut first)).await;
+            let telnet = matches!(read, Ok(Ok(_))) && first[0] == IAC && NEGOTIATES.contains(&first[1]);
+            if telnet { Tried::Telnet } else { Tried::Reached }
+        }
+    }
+}
+
+async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
+    if is_connected(&target.tcp.address, proc).await {
+        return Tried::Busy;
+    }
+    let mut target = target.clone();
+    target.tcp.connect_timeout = target.tcp.connect_timeout.min(MOST);
+    match rfc2217::open(&target).await {
+        Ok(_) => Tried::Reached,
+        // The way is there, but what answers does not control a port.
+        Err(OpenError::Unfit(why) | OpenError::Timeout(why)) if why.contains("RFC 2217") => {
+            Tried::NoControl(why)
+        }
+        Err(error) => Tried::Failed(error.to_string()),
+    }
+}
+
+async fn is_connected(address: &TcpAddress, proc: &Path) -> bool {
+    let TcpAddress::Host(host, port) = address else { return false };
+    let found = timeout(MOST, lookup_host((host.as_str(), *port))).await;
+    let addresses: Vec<SocketAddr> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
+    addresses.into_iter().any(|address| !connected(proc, address).is_empty())
+}
+
+fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut Report) {
+    match outcome {
+        Tried::Reached => report.ok(Id::Target, place, format!("{address} answers")),
+        Tried::Busy => report.ok(Id::Target, place, format!("{address} is connected")),
+        Tried::Failed(why) => {
+            let fix = match address {
+                TcpAddress::Host(host, _) if why.contains("resolved") => vec![format!("getent hosts {host}")],
+                TcpAddress::Host(host, port) => {
+                    vec![format!("nc -vz {host} {port}    # cable, power, address, firewall, VLAN")]
+                }
+                TcpAddress::Unix(path) => vec![format!("ls -l {}", path.display())],
+            };
+            let named = why.contains(&address.to_string());
+            let what = if named { why.clone() } else { format!("{address}: {why}") };
+            report.wrong(Id::TargetUnreachable, place, what, &fix);
+        }
+        Tried::Telnet => {
+            let what =
+                format!("{address} speaks telnet, and `tcp:` passes its commands on as if they were data");
+            let fix =
+                format!("rfc2217: {{ address: \"{address}\", control: optional }}    # in place of tcp:");
+            report.hint(Id::TargetTelnet, place, what, &[fix]);
+        }
+        Tried::NoControl(why) => {
+            let fix = [
+                "control: optional    # telnet without control of the port".to_owned(),
+                format!("tcp: {{ address: \"{address}\" }}    # raw bytes"),
+            ];
+            report.wrong(Id::TargetTelnet, place, why.clone(), &fix);
+        }
+    }
+}

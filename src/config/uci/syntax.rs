@@ -1,0 +1,391 @@
+//! UCI's grammar, as libuci reads it: sections, options, lists, quotes and comments, each value with its line.
+
+use std::{collections::BTreeMap, iter::Peekable, str::Chars};
+
+use crate::config::units::suggest;
+
+/// One value and its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) text: String,
+    pub(super) line: u64,
+}
+
+/// An option or a list of a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) option: String,
+    /// Whether `list` said it; a list has at least one value, an option exactly one.
+    pub(super) list: bool,
+    pub(super) values: Vec<Value>,
+}
+
+/// A section: `config KIND 'NAME'` and what follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) kind: String,
+    pub(super) name: Option<String>,
+    pub(super) line: u64,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Section {
+    /// The last value of an option.
+    pub(super) fn value(&self, option: &str) -> Option<&Value> {
+        self.entries.iter().find(|entry| entry.option == option)?.values.last()
+    }
+}
+
+/// What is wrong in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) line: u64,
+    pub(super) what: String,
+}
+
+/// A file as it was understood, and what was not.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) sections: Vec<Section>,
+    pub(super) mistakes: Vec<Mistake>,
+    /// Legal, but surely not meant.
+    pub(super) odd: Vec<Mistake>,
+}
+
+/// Reads a file.
+pub(super) fn read(text: &str) -> Read {
+    let mut words = Words { rest: text.chars().peekable(), line: 1 };
+    let mut file = Builder::default();
+    loop {
+        match words.statement() {
+            Ok(None) => return file.read,
+            Ok(Some(statement)) => {
+                if let Err(mistake) = file.take(statement) {
+                    file.read.mistakes.push(mistake);
+                }
+            }
+            // Whatever comes behind an open quote is not what its writer thinks it is.
+            Err(mistake) => {
+                file.read.mistakes.push(mistake);
+                return file.read;
+            }
+        }
+    }
+}
+
+/// Words of a statement, and its line.
+type Statement = (u64, Vec<Value>);
+
+struct Words<'a> {
+    rest: Peekable<Chars<'a>>,
+    line: u64,
+}
+
+impl Words<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.next();
+        self.line += u64::from(c == Some('\n'));
+        c
+    }
+
+    /// The words up to the end of the line or a `;`; none at the end of the file.
+    fn statement(&mut self) -> Result<Option<Statement>, Mistake> {
+        let mut words = Vec::new();
+        let mut first = self.line;
+        while let Some(c) = self.rest.peek().copied() {
+            match c {
+                '\n' | ';' => {
+                    self.next();
+                    if !words.is_empty() {
+                        return Ok(Some((first, words)));
+                    }
+                }
+                '#' => while self.rest.next_if(|c| *c != '\n').is_some() {},
+                c if is_space(c) => drop(self.next()),
+                _ => {
+                    if words.is_empty() {
+                        first = self.line;
+                    }
+                    words.push(self.word()?);
+                }
+            }
+        }
+        Ok((!words.is_empty()).then_some((first, words)))
+    }
+
+    /// One word: pieces in either quotes or none, side by side.
+    fn word(&mut self) -> Result<Value, Mistake> {
+        let line = self.line;
+        let mut text = String::new();
+        while let Some(c) = self.rest.peek().copied() {
+            match c {
+                '\'' | '"' => self.quoted(c, &mut text)?,
+                '\\' => {
+                    self.next();
+                    text.extend(self.escaped());
+                }
+                '#' | ';' => break,
+                c if is_space(c) => break,
+                c => {
+                    self.next();
+                    text.push(c);
+                }
+            }
+        }
+        Ok(Value { text, line })
+    }
+
+    /// What is between quotes; in single ones a backslash is a letter like others.
+    fn quoted(&mut self, quote: char, text: &mut String) -> Result<(), Mistake> {
+        let line = self.line;
+        self.next();
+        while let Some(c) = self.next() {
+            match c {
+                c if c == quote => return Ok(()),
+                '\\' if quote == '"' => text.extend(self.escaped()),
+                c => text.push(c),
+            }
+        }
+        Err(Mistake { line, what: format!("the quote {quote} that opens here is never closed; close it") })
+    }
+
+    /// What a backslash stands for: the character behind it, or nothing before the end of a line, which goes on.
+    fn escaped(&mut self) -> Option<char> {
+        let c = self.next();
+        if c == Some('\r') && self.rest.next_if_eq(&'\n').is_some() {
+            self.line += 1;
+            return None;
+        }
+        c.filter(|c| *c != '\n')
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    read: Read,
+    /// Where named sections and the options of the last section are.
+    names: BTreeMap<String, usize>,
+    current: Option<usize>,
+    options: BTreeMap<(usize, String), usize>,
+}
+
+impl Builder {
+    fn take(&mut self, (line, words): Statement) -> Result<(), Mistake> {
+        let wrong = |what: String| Err(Mistake { line, what });
+        let mut words = words.into_iter();
+        let command = words.next().map(|word| word.text).unwrap_or_default();
+        let (first, second, third) = (words.next(), words.next(), words.next());
+        let most = match command.as_str() {
+            "package" | "p" => 1,
+            _ => 2,
+        };
+        match command.as_str() {
+            "package" | "p" | "config" | "c" | "option" | "o" | "list" | "l" => {}
+            _ => {
+                let known = suggest(&command, &["config", "option", "list"]);
+                return wrong(format!("`{command}` is no command{known}"));
+            }
+        }
+        let Some(first) = first else { return wrong(format!("`{command}` needs a name behind it")) };
+        // What it is is not told: it may be half a password.
+        if (if most == 1 { &second } else { &third }).is_some() {
+            return wrong("a word too many; put text with spaces in single quotes".into());
+        }
+        match command.as_str() {
+            "package" | "p" => Ok(()),
+            "config" | "c" => self.section(line, &first.text, second),
+            list => self.entry(line, matches!(list, "list" | "l"), first.text, second),
+        }
+    }
+
+    fn section(&mut self, line: u64, kind: &str, name: Option<Value>) -> Result<(), Mistake> {
+        let wrong = |what: String| Err(Mistake { line, what });
+        // Options behind a section that cannot be are not the one before's.
+        self.current = None;
+        if kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return wrong(format!("`{kind}` is no type of a section"));
+        }
+        let name = name.map(|name| name.text).filter(|name| !name.is_empty());
+        if let Some(name) = &name {
+            if !is_name(name) {
+                return wrong(format!(
+                    "`{name}` cannot name a section; UCI takes letters, digits and _ alone. Leave the name out here and \
+                     write `option name '{name}'` below"
+                ));
+            }
+            if let Some(index) = self.names.get(name) {
+                let before = self.read.sections.get(*index);
+                if before.is_some_and(|before| before.kind != kind) {
+                    return wrong(format!(
+                        "another section has the name `{name}`; names are unique in a file"
+                    ));
+                }
+                self.current = Some(*index);
+                return Ok(());
+            }
+            self.names.insert(name.clone(), self.read.sections.len());
+        }
+        self.current = Some(self.read.sections.len());
+        self.read.sections.push(Section { kind: kind.to_owned(), name, line, entries: Vec::new() });
+        Ok(())
+    }
+
+    fn entry(&mut self, line: u64, list: bool, option: String, value: Option<Value>) -> Result<(), Mistake> {
+        let wrong = |what: String| Err(Mistake { line, what });
+        if !is_name(&option) {
+            return wrong(format!(
+                "`{option}` is no name of an option; UCI takes letters, digits and _ alone"
+            ));
+        }
+        let Some(value) = value else {
+            return wrong(format!("option '{option}' has no value; write one, or remove the line"));
+        };
+        let Some(index) = self.current else {
+            if self.read.sections.is_empty() && self.read.mistakes.is_empty() {
+                return wrong(format!("option '{option}' stands before the first `config` line"));
+            }
+            return Ok(());
+        };
+        let Some(section) = self.read.sections.get_mut(index) else { return Ok(()) };
+        // To libuci an empty value is the option's absence.
+        if value.text.is_empty() {
+            return Ok(());
+        }
+        let at = self.options.get(&(index, option.clone())).copied();
+        let Some(entry) = at.and_then(|at| section.entries.get_mut(at)) else {
+            self.options.insert((index, option.clone()), section.entries.len());
+            section.entries.push(Entry { option, list, values: vec![value] });
+            return Ok(());
+        };
+        if list {
+            entry.list = true;
+            entry.values.push(value);
+            return Ok(());
+        }
+        self.read
+            .odd
+            .push(Mistake { line, what: format!("option '{option}' is here twice; this one counts") });
+        entry.list = false;
+        entry.values = vec![value];
+        Ok(())
+    }
+}
+
+/// C's `isspace`.
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
+}
+
+/// What UCI takes as the name of a section or an option.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Kind, name, options with their values.
+    type Seen = (String, Option<String>, Vec<(String, Vec<String>)>);
+
+    fn sections(text: &str) -> Vec<Seen> {
+        let read = read(text);
+        assert!(read.mistakes.is_empty(), "{text}\n{:?}", read.mistakes);
+        let entry = |entry: Entry| (entry.option, entry.values.into_iter().map(|value| value.text).collect());
+        let section = |it: Section| (it.kind, it.name, it.entries.into_iter().map(entry).collect());
+        read.sections.into_iter().map(section).collect()
+    }
+
+    /// The one value of `option a`.
+    fn value(written: &str) -> String {
+        sections(&format!("config t\n\toption a {written}\n"))[0].2[0].1[0].clone()
+    }
+
+    #[test]
+    fn every_way_of_quoting_is_read_as_libuci_reads_it() {
+        for (written, read) in [
+            ("plain", "plain"),
+            ("'a b'", "a b"),
+            ("\"a b\"", "a b"),
+            ("'a\\b'", "a\\b"),
+            ("\"a\\b\\\"c\"", "ab\"c"),
+            ("a\\ b", "a b"),
+            ("'it'\\''s'", "it's"),
+            ("a'b'\"c\"d", "abcd"),
+            ("'a#b;c'", "a#b;c"),
+            ("a#b", "a"),
+            ("'two\nlines'", "two\nlines"),
+            ("\"one \\\nline\"", "one line"),
+            ("on\\\r\ne", "one"),
+            ("'x' # comment", "x"),
+            ("'$argon2id$v=19'", "$argon2id$v=19"),
+        ] {
+            assert_eq!(value(written), read, "{written}");
+        }
+    }
+
+    #[test]
+    fn sections_options_and_lists_are_put_together() {
+        let text = "package wsbridge\n\n# comment\nconfig wsbridge 'main'\n\toption enabled '1'\r\n\tlist listen a\n\tlist \
+                    listen b\nconfig e\no x 1; o y 2\nconfig wsbridge main\n\toption late 3\n\toption none ''\n";
+        let pair = |option: &str, values: &[&str]| {
+            (option.to_owned(), values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+        };
+        let main = vec![pair("enabled", &["1"]), pair("listen", &["a", "b"]), pair("late", &["3"])];
+        let expected = vec![
+            ("wsbridge".into(), Some("main".into()), main),
+            ("e".into(), None, vec![pair("x", &["1"]), pair("y", &["2"])]),
+        ];
+        assert_eq!(sections(text), expected);
+    }
+
+    #[test]
+    fn an_option_that_is_here_twice_counts_once_and_a_list_takes_an_option_in() {
+        let read = read("config t\noption a 1\noption a 2\noption b 1\nlist b 2\n");
+        assert_eq!(read.odd, [Mistake { line: 3, what: "option 'a' is here twice; this one counts".into() }]);
+        assert_eq!(read.sections[0].value("a").unwrap().text, "2");
+        assert_eq!(read.sections[0].entries[1].values.len(), 2);
+    }
+
+    #[test]
+    fn each_mistake_has_its_line_and_what_to_do() {
+        for (text, line, part) in [
+            ("config t\n\toptoin a 1\n", 2, "did you mean `option`?"),
+            ("option a 1\n", 1, "before the first `config`"),
+            ("config t\noption a\n", 2, "has no value"),
+            ("config t\noption a b c\n", 2, "single quotes"),
+            ("config\n", 1, "needs a name"),
+            ("config t 'a-b'\n", 1, "option name 'a-b'"),
+            ("config t a\nconfig u a\n", 2, "another section"),
+            ("config t\noption a-b 1\n", 2, "no name of an option"),
+            ("config t\n\noption a 'b\n\n", 3, "never closed"),
+            ("config t\noption a \"b\n", 2, "never closed"),
+        ] {
+            let read = read(text);
+            assert_eq!(read.mistakes.len(), 1, "{text}");
+            assert!(read.mistakes[0].line == line && read.mistakes[0].what.contains(part), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn values_know_their_lines() {
+        let read = read("config t\n\n\tlist a 'x\ny'\n\tlist a z\n");
+        let lines: Vec<_> = read.sections[0].entries[0].values.iter().map(|value| value.line).collect();
+        assert_eq!(lines, [3, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_in_single_quotes_is_read_back(text in "\\PC{1,40}|[ '\"\\\\#;\n]{1,12}") {
+            let written = crate::config::uci::quoted(&text);
+            prop_assert_eq!(value(&written), text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,100}", lines in "((config|option|list|o) ['\"\\\\#; a-z]{0,12}\n){0,8}") {
+            let _ = (read(&text), read(&lines));
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Sections into the tree of keys that the YAML file would have, each node with the place it comes from.
+
+use super::{
+    options::{Kind, LISTENER, Row, SORTS, Sort, TYPES, target_one_of},
+    syntax::{Entry, Section, Value},
+};
+use crate::config::{
+    raw::{Mark, Node},
+    units::suggest,
+};
+
+/// Where something comes from; of the file as a whole without a section.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place<'a> {
+    pub(super) line: u64,
+    pub(super) section: Option<&'a Section>,
+    /// Option and value.
+    pub(super) entry: Option<(&'a str, &'a str)>,
+}
+
+/// What a file says, and what is wrong with how it says it.
+#[derive(Debug)]
+pub(super) struct Translated<'a> {
+    pub(super) root: Node,
+    /// By mark; the first is the file.
+    pub(super) places: Vec<Place<'a>>,
+    pub(super) problems: Vec<(Mark, String)>,
+}
+
+/// Translates all sections.
+pub(super) fn translate(sections: &[Section]) -> Translated<'_> {
+    let mut all = Translated { root: Node::map(), places: vec![Place::default()], problems: Vec::new() };
+    all.main(sections);
+    for section in sections.iter().filter(|section| section.kind != "wsbridge") {
+        if let Some(sort) = SORTS.iter().find(|sort| sort.kind == section.kind) {
+            all.take(section, sort);
+        } else {
+            let known = nearest(&section.kind, &SORTS.map(|sort| sort.kind));
+            all.wrong(section, None, format!("no such kind of section{known}"));
+        }
+    }
+    // A macro may stand before its endpoint.
+    for section in sections.iter().filter(|section| section.kind == "macro") {
+        all.signal_macro(section);
+    }
+    all
+}
+
+impl<'a> Translated<'a> {
+    fn mark(&mut self, section: &'a Section, entry: Option<(&'a Entry, &'a Value)>) -> Mark {
+        self.places.push(Place {
+            line: entry.map_or(section.line, |(_, value)| value.line),
+            section: Some(section),
+            entry: entry.map(|(entry, value)| (entry.option.as_str(), value.text.as_str())),
+        });
+        self.places.len() - 1
+    }
+
+    fn wrong(&mut self, section: &'a Section, option: Option<&str>, what: String) {
+        let entry = option.and_then(|option| section.entries.iter().find(|entry| entry.option == option));
+        let mark = self.mark(section, entry.and_then(|entry| Some((entry, entry.values.last()?))));
+        self.problems.push((mark, what));
+    }
+
+    /// `config wsbridge`: the daemon itself, and its listeners.
+    fn main(&mut self, sections: &'a [Section]) {
+        // One with `option config` is an instance that has a file of its own.
+        let mut own = sections.iter().filter(|it| it.kind == "wsbridge" && it.value("config").is_none());
+        let main = own.next();
+        for second in own {
+            let what = "a second `config wsbridge`; keep one, or give it a file of its own by `config: NAME`";
+            self.wrong(second, None, what.to_owned());
+        }
+        let mut listeners = Vec::new();
+        if let (Some(main), Some(sort)) = (main, SORTS.first()) {
+            let addresses = main.entries.iter().find(|entry| entry.option == "listen");
+            for (entry, address) in
+                addresses.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it)))
+            {
+                let mark = self.mark(main, Some((entry, address)));
+                listeners.push((mark, self.listener(main, mark, &address.text)));
+            }
+            if let (Some(idle), None) = (main.entries.iter().find(|it| is_tls(it)), addresses) {
+                let what = "has no effect without an address; add `list listen '[::]:8443'`";
+                self.wrong(main, Some(&idle.option), what.to_owned());
+            }
+            self.root = self.rows(main, sort, "");
+        }
+        for section in sections.iter().filter(|section| section.kind == "listener") {
+            if let Some((entry, address)) = find(section, "address") {
+                let mark = self.mark(section, Some((entry, address)));
+                listeners.push((mark, self.listener(section, mark, &address.text)));
+            }
+        }
+        if !listeners.is_empty() {
+            self.root.put(&["listen"], 0, Node::List(listeners));
+        }
+        // What a router has at /var is gone after a restart.
+        self.root.put(&["state_directory"], 0, Node::Text("/etc/wsbridge".into()));
+    }
+
+    fn listener(&mut self, section: &'a Section, mark: Mark, address: &str) -> Node {
+        let mut node = Node::map();
+        node.put(&["address"], mark, Node::Text(address.to_owned()));
+        let word = section.value("tls").map(|value| value.text.as_str());
+        let files = word.is_none_or(|word| word == "files");
+        for row in LISTENER.iter().filter(|row| row.option != "address") {
+            let Some((entry, value)) = find(section, row.option) else { continue };
+            let mark = self.mark(section, Some((entry, value)));
+            if row.kind == Kind::Tls && value.text == "files" {
+                let missing = ["certificate", "key"].iter().filter(|it| section.value(it).is_none());
+                for option in missing {
+                    self.problems.push((mark, format!("needs option `{option}`, the path of a PEM file")));
+                }
+            } else if row.path.starts_with("tls.") && !files {
+                self.problems.push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
+            } else {
+                node.put(&keys(row.path, ""), mark, Node::Text(value.text.clone()));
+            }
+        }
+        node
+    }
+
+    /// A section with a name, or one whose options alone are looked at here.
+    fn take(&mut self, section: &'a Section, sort: &'static Sort) {
+        let mut target = "";
+        if sort.kind == "endpoint" {
+            let written = section.value("type").map(|value| value.text.as_str());
+            let known = TYPES.iter().find(|known| Some(**known) == written);
+            match (known, written) {
+                (Some(known), _) => target = known,
+                (None, Some(text)) => {
+                    let near = nearest(text, &TYPES);
+                    self.wrong(section, Some("type"), format!("`{text}` is not known here{near}"));
+                    return;
+                }
+                (None, None) => {}
+            }
+            self.one_of(section, target_one_of(target), !target.is_empty());
+        }
+        self.one_of(section, sort.one_of, true);
+        let node = self.rows(section, sort, target);
+        if sort.path.is_empty() {
+            return;
+        }
+        let off = find(section, "enabled").and_then(|(_, value)| flag(&value.text)) == Some(false);
+        let Some(name) = self.name(section) else { return };
+        let mark = self.mark(section, None);
+        if !off && !self.root.put(&[sort.path, name], mark, node) {
+            self.problems.push((mark, format!("another {} has the name `{name}`", sort.kind)));
+        }
+    }
+
+    fn one_of(&mut self, section: &'a Section, options: &[&str], needed: bool) {
+        let there: Vec<_> = options.iter().filter(|option| section.value(option).is_some()).collect();
+        let all = options.iter().map(|option| format!("option `{option}`")).collect::<Vec<_>>().join(" or ");
+        match there.as_slice() {
+            [] if needed && !options.is_empty() => self.wrong(section, None, format!("has no {all}")),
+            [_, second, ..] => self.wrong(section, Some(second), format!("write either {all}")),
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, section: &'a Section) -> Option<&'a str> {
+        let name = section.value("name").map(|value| value.text.as_str()).or(section.name.as_deref());
+        if name.is_none() {
+            let what =
+                format!("has no name; write `config {} 'NAME'`, or `option name 'NAME'` below", section.kind);
+            self.wrong(section, None, what);
+        }
+        name
+    }
+
+    /// The options of a section by the rows of its kind.
+    fn rows(&mut self, section: &'a Section, sort: &Sort, target: &str) -> Node {
+        let mut node = Node::map();
+        for entry in &section.entries {
+            let fits = |row: &&Row| target.is_empty() || row.of.is_empty() || row.of.contains(&target);
+            let named: Vec<_> = sort.rows.iter().filter(|row| row.option == entry.option).collect();
+            if let Some(row) = named.iter().copied().find(|row| fits(row)) {
+                self.entry(section, (entry, row), target, &mut node);
+            } else if let Some(row) = named.first() {
+                let what = format!("belongs to type {}; this is type `{target}`", row.of.join(" or "));
+                self.wrong(section, Some(&entry.option), what);
+            } else {
+                let known: Vec<_> = sort.rows.iter().filter(fits).map(|row| row.option).collect();
+                let what = format!("no such option{}", nearest(&entry.option, &known));
+                self.wrong(section, Some(&entry.option), what);
+            }
+        }
+        for row in sort.rows.iter().filter(|row| row.kind == Kind::Switch) {
+            let on = section.value(row.option).and_then(|value| flag(&value.text)) == Some(true);
+            if !on && node.get(&keys(row.path, target)).is_some() {
+                let of = section.entries.iter().find(|it| it.option.starts_with(&format!("{}_", row.option)));
+                let what = format!("has no effect without `{}: 1`", row.option);
+                self.wrong(section, of.map(|entry| entry.option.as_str()), what);
+            }
+        }
+        node
+    }
+
+    fn entry(
+        &mut self,
+        section: &'a Section,
+        (entry, row): (&'a Entry, &Row),
+        target: &str,
+        node: &mut Node,
+    ) {
+        let path = keys(row.path, target);
+        let Some(value) = entry.values.last() else { return };
+        if entry.list
+            && !matches!(row.kind, Kind::List | Kind::Rights | Kind::Steps)
+            && row.option != "listen"
+        {
+            let what = format!("has one value alone; write `option {} '...'`", row.option);
+            return self.wrong(section, Some(row.option), what);
+        }
+        match row.kind {
+            Kind::Name | Kind::Script | Kind::Tls | Kind::Steps => {
+                if row.option == "enabled" && flag(&value.text).is_none() {
+                    self.wrong(section, Some(row.option), no_flag(&value.text));
+                }
+            }
+            Kind::Text => {
+                let mark = self.mark(section, Some((entry, value)));
+                node.put(&path, mark, Node::Text(value.text.clone()));
+            }
+            Kind::Flag | Kind::Switch => match flag(&value.text) {
+                Some(on) => {
+                    let mark = self.mark(section, Some((entry, value)));
+                    if row.kind == Kind::Flag {
+                        node.put(&path, mark, Node::Text(on.to_string()));
+                    } else if on {
+                        node.put(&path, mark, Node::map());
+                    }
+                }
+                None => self.wrong(section, Some(row.option), no_flag(&value.text)),
+            },
+            Kind::List => {
+                let mut item =
+                    |value| (self.mark(section, Some((entry, value))), Node::Text(value.text.clone()));
+                let items: Vec<_> = entry.values.iter().map(&mut item).collect();
+                let first = items.first().map_or(0, |(mark, _)| *mark);
+                node.put(&path, first, Node::List(items));
+            }
+            Kind::Rights => self.rights(section, entry, &path, node),
+        }
+    }
+
+    /// `plc*=read,write`; several of one pattern add up.
+    fn rights(&mut self, section: &'a Section, entry: &'a Entry, path: &[&str], node: &mut Node) {
+        let mut table: Vec<Granted<'_>> = Vec::new();
+        for value in &entry.values {
+            let mark = self.mark(section, Some((entry, value)));
+            let Some((pattern, words)) = value.text.split_once('=') else {
+                let what =
+                    "write an endpoint's name or pattern and what may be done there, like `*=read,write`";
+                self.problems.push((mark, what.to_owned()));
+                continue;
+            };
+            let words = words.split(',').map(|word| (mark, Node::Text(word.trim().to_owned())));
+            match table.iter_mut().find(|row| row.1 == pattern.trim()) {
+                Some(row) => row.2.extend(words),
+                None => table.push((mark, pattern.trim(), words.collect())),
+            }
+        }
+        for (mark, pattern, words) in table {
+            node.put(&[path, &[pattern]].concat(), mark, Node::List(words));
+        }
+    }
+
+    /// `config macro`: a signal sequence of an endpoint.
+    fn signal_macro(&mut self, section: &'a Section) {
+        let (Some(name), Some((_, of))) = (self.name(section), find(section, "endpoint")) else { return };
+        let target = self.root.get(&["endpoints", &of.text]).and_then(|endpoint| {
+            ["serial", "rfc2217"].into_iter().find(|target| endpoint.get(&[target]).is_some())
+        });
+        let Some(target) = target else {
+            let what = format!("`{}` is no endpoint of type serial or rfc2217 that is enabled", of.text);
+            return self.wrong(section, Some("endpoint"), what);
+        };
+        let mut steps = Vec::new();
+        let entry = section.entries.iter().find(|entry| entry.option == "step");
+        for (entry, value) in entry.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it))) {
+            let mark = self.mark(section, Some((entry, value)));
+            let mut step = Node::map();
+            for part in value.text.split_whitespace() {
+                if let Err(what) = step_part(part, mark, &mut step) {
+                    self.problems.push((mark, what));
+                }
+            }
+            steps.push((mark, step));
+        }
+        let mark = self.mark(section, None);
+        let path = ["endpoints", of.text.as_str(), target, "macros", name];
+        if !self.root.put(&path, mark, Node::List(steps)) {
+            self.problems.push((mark, format!("another macro of `{}` has the name `{name}`", of.text)));
+        }
+    }
+}
+
+/// A pattern, and the rights on it.
+type Granted<'a> = (Mark, &'a str, Vec<(Mark, Node)>);
+
+/// `dtr=1` of a macro's step.
+fn step_part(part: &str, mark: Mark, step: &mut Node) -> Result<(), String> {
+    let (key, text) = part.split_once('=').unwrap_or((part, ""));
+    let text = match key {
+        "dtr" | "rts" | "break" => flag(text).map(|on| on.to_string()).ok_or_else(|| no_flag(text))?,
+        "wait_ms" => text.to_owned(),
+        _ => {
+            let known = ["dtr", "rts", "break", "wait_ms"];
+            return Err(format!(
+                "`{part}` is no part of a step like `dtr=1 wait_ms=100`{}",
+                suggest(key, &known)
+            ));
+        }
+    };
+    if step.put(&[key], mark, Node::Text(text)) { Ok(()) } else { Err(format!("`{key}` is here twice")) }
+}
+
+/// UCI's words for yes and no.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "on" | "true" | "yes" | "enabled" => Some(true),
+        "0" | "off" | "false" | "no" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+fn no_flag(text: &str) -> String {
+    format!("`{text}` is neither 1 nor 0")
+}
+
+fn keys<'a>(path: &'a str, target: &'a str) -> Vec<&'a str> {
+    path.split('.').filter(|key| !key.is_empty()).map(|key| if key == "*" { target } else { key }).collect()
+}
+
+fn find<'a>(section: &'a Section, option: &str) -> Option<(&'a Entry, &'a Value)> {
+    let entry = section.entries.iter().find(|entry| entry.option == option)?;
+    Some((entry, entry.values.last()?))
+}
+
+fn is_tls(entry: &Entry) -> bool {
+    LISTENER.iter().any(|row| row.option == entry.option)
+}
+
+/// What was meant; all there is only when nothing is near.
+fn nearest(text: &str, known: &[&str]) -> String {
+    let all = suggest(text, known);
+    all.split_once("? known: ").map_or_else(|| all.clone(), |(near, _)| format!("{near}?"))
+}

@@ -1,0 +1,153 @@
+//! Signing in and out from the page, and what the page is told of itself.
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Response, StatusCode, header},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Bridge, Bridged, ask,
+    connection::{Connection, authorise, refuse},
+    pages::{Connected, json_body, page},
+    warden,
+};
+use crate::{
+    auth::{Ask, Kind, Page, Principal, Purpose, Shown, Visit, cookie, own_name, unix_now},
+    config::Config,
+    wire::close::Refusal,
+};
+
+/// What a sign-in form sends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    user: String,
+    password: String,
+}
+
+/// Nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+/// `GET /api/session`: who is asking, and where.
+pub(super) async fn session(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    let ask = ask::read(&request, Purpose::Read);
+    match authorise(&bridge, &connection, &ask).await {
+        Err(refusal) => refuse(refusal),
+        Ok((principal, visit)) => page("application/json", describe(&bridge, &principal, &visit)),
+    }
+}
+
+/// `POST /api/login`: a name and a password for a cookie.
+pub(super) async fn login(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    sign_in(&bridge, &connection, request).await.unwrap_or_else(refuse)
+}
+
+async fn sign_in(
+    bridge: &Bridge,
+    connection: &Connection,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let config = bridge.config();
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    let usage = "send {\"user\": \"NAME\", \"password\": \"...\"}";
+    let form: Form = json_body(request.headers(), body, usage).await?;
+    let ask = Ask { shown: Shown::password(form.user, form.password), ..ask };
+    let signed = bridge.auth.sign_in(&config, &visit, &ask, &connection.peer).await?;
+    if !connection.signed_in(signed.principal.is_administrator()) {
+        return Err(Refusal::TooMany(10));
+    }
+    tracing::info!(principal = signed.principal.name, peer = %connection.peer, "signed in");
+    let mut response = page("application/json", describe(bridge, &signed.principal, &visit));
+    set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
+    Ok(response)
+}
+
+/// `POST /api/logout`: the end of a sign-in and of everything begun with it.
+pub(super) async fn logout(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    sign_out(&bridge, &connection, request).await.unwrap_or_else(refuse)
+}
+
+async fn sign_out(
+    bridge: &Bridge,
+    connection: &Connection,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let config = bridge.config();
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    if visit.page != Page::Own {
+        return Err(Refusal::Origin);
+    }
+    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    // A browser whose sign-in is over already is as well served by its cookie's end.
+    if let Ok((principal, _)) = authorise(bridge, connection, &ask).await
+        && let Some(login) = principal.login
+    {
+        bridge.auth.sign_out(login);
+        warden::look(bridge);
+        tracing::info!(principal = principal.name, peer = %connection.peer, "signed out");
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    set(&mut response, &cookie(&visit.view, None));
+    Ok(response)
+}
+
+fn set(response: &mut Response<Body>, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+}
+
+fn describe(bridge: &Bridge, principal: &Principal, visit: &Visit) -> String {
+    let kind = match principal.kind {
+        Kind::User => "user",
+        Kind::Token => "token",
+        Kind::Certificate => "certificate",
+        Kind::Open => "open",
+    };
+    let own = own_name();
+    json!({
+        "user": principal.name,
+        "kind": kind,
+        "administrator": principal.is_administrator(),
+        "expires_in": expires_in(bridge, &bridge.config(), principal),
+        "tls": visit.view.tls,
+        "version": env!("CARGO_PKG_VERSION"),
+        "host": own.split('.').next().unwrap_or(&own),
+        "apps": [],
+    })
+    .to_string()
+}
+
+/// Seconds until the credential is worth nothing: of a sign-in unless it is used again, of a token in any case.
+fn expires_in(bridge: &Bridge, config: &Config, principal: &Principal) -> Option<u64> {
+    if let Some(login) = principal.login {
+        return Some(bridge.auth.login_left(config, login).unwrap_or_default().as_secs());
+    }
+    let token = config.access.tokens.get(&principal.name).filter(|_| principal.kind == Kind::Token)?;
+    token.expires.map(|end| u64::try_from(end - unix_now()).unwrap_or(0))
+}

@@ -1,0 +1,35 @@
+// The engines themselves: each one can be driven, and shows the page of a running gateway.
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { launch, missing, startGateway, stopAll } from "./harness.mjs";
+
+after(stopAll);
+
+for (const engine of ["chromium", "firefox", "webkit"]) {
+  test(`${engine} shows the gateway's page and talks to it`, { skip: missing(engine), timeout: 60000 }, async () => {
+    const gateway = await startGateway({ demo: true });
+    const page = await launch(engine);
+    await page.goto(gateway.url);
+    assert.equal(await page.evaluate(() => document.title), "wsbridge");
+    const heard = await page.evaluate(
+      (word) =>
+        new Promise((done, fail) => {
+          const socket = new WebSocket(new URL("ws/echo", location.href.replace("http", "ws")), ["binary"]);
+          socket.binaryType = "arraybuffer";
+          let all = "";
+          socket.onopen = () => socket.send(word);
+          socket.onclose = (event) => fail(new Error(`closed with ${event.code}`));
+          socket.onmessage = ({ data }) => {
+            all += new TextDecoder().decode(data);
+            if (all.length >= word.length) done(all);
+          };
+        }),
+      "hello",
+    );
+    assert.equal(heard, "hello");
+    await assert.rejects(page.evaluate(() => { throw new TypeError("so it is told"); }), /so it is told/);
+    await page.stop();
+    await gateway.stop();
+  });
+}

@@ -1,0 +1,54 @@
+// Debian's Chromium, driven by Playwright.
+
+import { chromium } from "playwright-core";
+import { started, stopped } from "./life.mjs";
+import { expression } from "./script.mjs";
+
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** `args` are further flags; `context` are Playwright's options of a context (viewport, colorScheme, hasTouch). */
+export async function launchChromium({ args = [], context: options = {} } = {}) {
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: [...flags, ...args] });
+  const open = async (context) => {
+    const page = await (context ?? (await browser.newContext(options))).newPage();
+    page.setDefaultTimeout(15000);
+    const said = [];
+    page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => said.push(`uncaught: ${error.stack ?? error}`));
+    const self = {
+      engine: "chromium",
+      playwright: page,
+      browser,
+      /** What the page wrote to its console, uncaught errors included. */
+      said,
+      goto: (url) => page.goto(url),
+      async evaluate(body, ...args) {
+        return JSON.parse(await page.evaluate(expression(body, args)));
+      },
+      click: (selector) => page.click(selector),
+      async keys(text) {
+        for (const part of text.split(/(\{[A-Z][A-Za-z]+\})/).filter(Boolean)) {
+          const name = /^\{(.+)\}$/.exec(part)?.[1];
+          await (name ? page.keyboard.press(name) : page.keyboard.type(part));
+        }
+      },
+      /** Another page: of the same profile, or of one that shares nothing with it. */
+      another: ({ shared = true } = {}) => open(shared ? page.context() : undefined),
+      close: () => page.close(),
+      async stop() {
+        stopped(self);
+        await browser.close();
+      },
+    };
+    return self;
+  };
+  return started(await open());
+}

@@ -1,0 +1,89 @@
+// WebKitGTK, the engine of Safari, driven by WebKitWebDriver on a screen of its own.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually, started, stopped } from "./life.mjs";
+import { expression, keyCodes } from "./script.mjs";
+
+const triple = { x64: "x86_64", arm64: "aarch64" }[process.arch] ?? process.arch;
+
+/** The small browser that comes with the engine. */
+export const miniBrowser = ["4.1", "4.0"].map((api) => `/usr/lib/${triple}-linux-gnu/webkit2gtk-${api}/MiniBrowser`).find((path) => existsSync(path));
+
+/** The name of an element in WebDriver's JSON. */
+const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
+
+export async function launchWebKit() {
+  const home = mkdtempSync(join(tmpdir(), "wsbridge-webkit-"));
+  const screen = spawn("/usr/bin/Xvfb", ["-displayfd", "3", "-screen", "0", "1280x900x24", "-nolisten", "tcp"], {
+    stdio: ["ignore", "ignore", "ignore", "pipe"],
+    detached: true,
+  });
+  const display = await new Promise((done, fail) => {
+    screen.stdio[3].once("data", (bytes) => done(String(bytes).trim()));
+    screen.once("exit", (code) => fail(new Error(`Xvfb ended with ${code}`)));
+  });
+  const port = await freePort();
+  const child = spawn("/usr/bin/WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], {
+    stdio: ["ignore", "ignore", "ignore"],
+    detached: true,
+    env: { ...process.env, DISPLAY: `:${display}`, HOME: home, XDG_RUNTIME_DIR: home, WEBKIT_DISABLE_COMPOSITING_MODE: "1", LIBGL_ALWAYS_SOFTWARE: "1", GDK_BACKEND: "x11", NO_AT_BRIDGE: "1" },
+  });
+  const ask = async (method, path, body) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
+    const { value } = await answer.json();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${value?.error}: ${value?.message}`);
+    return value;
+  };
+  await eventually(() => ask("GET", "/status").then((value) => value.ready), "WebKitWebDriver");
+  const options = { binary: miniBrowser, args: ["--automation", "--private"] };
+  const { sessionId } = await ask("POST", "/session", { capabilities: { alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": options } } });
+  const session = `/session/${sessionId}`;
+  await ask("POST", `${session}/timeouts`, { script: 120000, pageLoad: 30000 });
+  const kill = (process_) =>
+    new Promise((done) => {
+      if (process_.exitCode !== null || process_.signalCode !== null) return done();
+      process_.once("exit", done);
+      process.kill(-process_.pid, "SIGKILL");
+    });
+  const self = started({
+    engine: "webkit",
+    said: [],
+    goto: (url) => ask("POST", `${session}/url`, { url }),
+    async evaluate(body, ...args) {
+      const script = `const done = arguments[arguments.length - 1]; ${expression(body, args)}.then((result) => done({ result }), (error) => done({ error: String(error && error.stack ? error + "\\n" + error.stack : error) }));`;
+      const { result, error } = await ask("POST", `${session}/execute/async`, { script, args: [] });
+      if (error !== undefined) throw new Error(error);
+      return JSON.parse(result);
+    },
+    async click(selector) {
+      const element = await ask("POST", `${session}/element`, { using: "css selector", value: selector });
+      await ask("POST", `${session}/element/${element[ELEMENT]}/click`, {});
+    },
+    async keys(text) {
+      const actions = keyCodes(text).flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
+      await ask("POST", `${session}/actions`, { actions: [{ type: "key", id: "keys", actions }] });
+    },
+    close: () => ask("DELETE", `${session}/window`),
+    async stop() {
+      stopped(self);
+      await ask("DELETE", session).catch(() => {});
+      await kill(child);
+      await kill(screen);
+      rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  });
+  return self;
+}
+
+/** A port that is free now. WebKitWebDriver does not print the one it would choose. */
+async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}

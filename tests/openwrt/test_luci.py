@@ -1,0 +1,142 @@
+# LuCI's page: its JavaScript, menu and rights, and both views in a real Chromium over stubs of LuCI's modules.
+
+import fnmatch
+import html
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from router import binary
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "packaging/openwrt/luci-app-wsbridge"
+VIEWS = APP / "htdocs/luci-static/resources/view/wsbridge"
+HERE = Path(__file__).resolve().parent / "luci"
+CONFIG = {
+    "main": {".type": "wsbridge", ".name": "main", "enabled": "1", "listen": ["[::]:8443"], "tls": "self-signed"},
+    "modem1": {".type": "endpoint", ".name": "modem1", "type": "serial", "usb": "0403:6001", "serial": "A50285BI", "baud": "115200", "title": "Dial-out modem"},
+    "plc1": {".type": "endpoint", ".name": "plc1", "type": "tcp", "address": "192.0.2.20:502"},
+    "alice": {".type": "user", ".name": "alice", "password": "$argon2id$old", "right": ["*=read,write"]},
+    "billing": {".type": "token", ".name": "billing", "sha256": "00", "right": ["modem1=read"]},
+    "operator": {".type": "role", ".name": "operator", "right": ["*=read"]},
+}
+
+
+def uci():
+    """The same as a file."""
+    lines = []
+    for name, values in CONFIG.items():
+        lines.append(f"config {values['.type']} '{name}'")
+        for option, value in values.items():
+            if not option.startswith("."):
+                lines += [f"\tlist {option} '{one}'" for one in value] if isinstance(value, list) else [f"\toption {option} '{value}'"]
+    return "\n".join(lines) + "\n"
+
+
+class Luci(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = binary()
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+
+    def asked(self, *args):
+        done = subprocess.run([self.daemon, *args], capture_output=True, text=True)
+        return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+
+    def show(self, name, then=""):
+        """The page as Chromium makes it: its text, what it told of itself, and a screenshot."""
+        file = self.folder / "wsbridge"
+        file.write_text(uci())
+        program = "/usr/bin/wsbridge"
+        router = {
+            "uci": CONFIG,
+            "ubus": {"service list": {"wsbridge": {"instances": {"main": {"running": True, "pid": 4711}}}}},
+            "exec": {
+                f"{program} check --uci": self.asked("check", "--uci", file),
+                f"{program} ports --json": {"code": 0, "stdout": json.dumps([{"device": "/dev/ttyUSB0", "usb": {"id": "0403:6001", "serial": "A50285BI"}}]), "stderr": ""},
+                f"{program} passwd alice --generate --uci": self.asked("passwd", "alice", "--generate", "--uci"),
+                f"{program} token new billing --uci": self.asked("token", "new", "billing", "--uci"),
+            },
+        }
+        parts = {"ROUTER": json.dumps(router), "STUBS": (HERE / "stubs.js").read_text(), "VIEW": json.dumps((VIEWS / f"{name}.js").read_text()), "THEN": then}
+        page = (HERE / "page.html").read_text()
+        for key, value in parts.items():
+            page = page.replace(f"%{key}%", value.replace("</", "<\\/") if key != "THEN" else value)
+        (self.folder / "page.html").write_text(page)
+        kept = ROOT / "target/openwrt-luci"
+        kept.mkdir(parents=True, exist_ok=True)
+        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,2600", f"--user-data-dir={self.folder}/profile", "--virtual-time-budget=5000"]
+        url = (self.folder / "page.html").as_uri()
+        dom = subprocess.run([*command, "--dump-dom", url], capture_output=True, text=True, check=True, timeout=120).stdout
+        subprocess.run([*command, f"--screenshot={kept}/{name}.png", url], capture_output=True, check=True, timeout=120)
+        told = re.search(r'<script id="told"[^>]*>(.*?)</script>', dom, re.S)
+        told = told[1] if told else "{}"
+        dom = re.sub(r"<script.*?</script>", "", dom, flags=re.S)
+        assert "BROKEN" not in dom, dom[dom.index("BROKEN") :][:500]
+        return dom, json.loads(html.unescape(told)), router
+
+    @unittest.skipUnless(shutil.which("node"), "no node")
+    def test_the_views_are_javascript(self):
+        for path in VIEWS.glob("*.js"):
+            subprocess.run(["node", "--check", path], check=True, capture_output=True)
+
+    def test_menu_and_rights_name_what_there_is(self):
+        menu = json.loads((APP / "root/usr/share/luci/menu.d/luci-app-wsbridge.json").read_text())
+        shown = {entry["action"]["path"] for entry in menu.values() if entry["action"]["type"] == "view"}
+        self.assertEqual(shown, {f"wsbridge/{path.stem}" for path in VIEWS.glob("*.js")})
+        rights = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-wsbridge.json").read_text())
+        self.assertEqual(menu["admin/services/wsbridge"]["depends"]["acl"], list(rights))
+
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_the_page_of_endpoints_shows_them_and_what_the_daemon_says(self):
+        dom, told, _ = self.show("endpoints")
+        for part in ["Running", "PID 4711", 'data-section="modem1"', 'value="A50285BI"', 'value="192.0.2.20:502"', 'value="[::]:8443"']:
+            self.assertIn(part, dom)
+        # The daemon's own words: it refuses the hash of the example.
+        self.assertIn("The saved configuration is wrong", dom)
+        self.assertIn("option 'password' of user 'alice'", html.unescape(dom))
+        # Options of other types are hidden.
+        plc = dom.split('data-section="plc1"')[1].split("</details>")[0]
+        self.assertIn('data-option="address"', plc)
+        self.assertNotIn('data-option="baud"', plc)
+        # What is not set shows as such, so that saving the page sets nothing.
+        dtr = dom.split('data-option="open_dtr"')[1].split("</select>")[0]
+        self.assertLess(dtr.index('value=""'), dtr.index('value="1"'))
+        self.known(told)
+
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_the_page_of_access_makes_secrets_by_the_daemon_and_shows_them_once(self):
+        press = lambda section: f"document.querySelector('[data-section={section}] button').click(); setTimeout(() => document.body.append(E('output', {{}}, ROUTER.uci.{section}.%s)), 100)"
+        dom, told, router = self.show("access", press("alice") % "password")
+        answer = router["exec"]["/usr/bin/wsbridge passwd alice --generate --uci"]["stdout"]
+        self.assertEqual(dom.count(answer.split("\n")[0]), 1)
+        self.assertIn(re.search(r"option password '(.*)'", answer)[1], dom)
+        self.known(told)
+        dom, _, router = self.show("access", press("billing") % "sha256")
+        answer = router["exec"]["/usr/bin/wsbridge token new billing --uci"]["stdout"]
+        self.assertIn(answer.split("\n")[0], dom)
+        self.assertIn(re.search(r"option sha256 '(.*)'", answer)[1], dom)
+
+    def known(self, told):
+        """Every option of the page is one of the daemon's, and every call one that rpcd lets pass."""
+        text = (ROOT / "src/config/uci/full.uci").read_text()
+        sections = [section.split("\n") for section in text.split("\nconfig ")[1:]]
+        options = {(lines[0].split()[0], line.split()[1]) for lines in sections for line in lines[1:] if line.strip()}
+        for kind, option in told["options"]:
+            if not option.startswith("_"):
+                self.assertIn((kind, option), options)
+        self.assertGreater(len(told["options"]), 10)
+        rights = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-wsbridge.json").read_text())["luci-app-wsbridge"]
+        for call in told["calls"]:
+            way, rest = call.split(" ", 1)
+            if way == "ubus":
+                self.assertIn(rest.split()[1], rights["read"]["ubus"][rest.split()[0]])
+            elif way == "uci":
+                self.assertIn(rest, rights["read"]["uci"])
+            else:
+                patterns = [*rights["read"]["file"], *rights["write"]["file"]]
+                self.assertTrue(any(fnmatch.fnmatchcase(call, pattern) for pattern in patterns), call)

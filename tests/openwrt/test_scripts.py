@@ -1,0 +1,234 @@
+# The init script and the first set-up under busybox ash, with stubs that record, and the daemon they start.
+
+import base64
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import unittest
+
+from router import Router, binary
+
+GOOD = """config wsbridge 'main'
+	option enabled '1'
+	option auth 'none'
+	list listen '127.0.0.1:0'
+	option tls 'none'
+
+config endpoint 'echo'
+	option type 'sim'
+	option device 'echo-tcp'
+"""
+
+
+class Scripts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = binary()
+
+    def setUp(self):
+        self.router = Router(self.daemon)
+        self.addCleanup(self.router.close)
+
+    def test_start_gives_procd_one_instance_with_a_constant_command_line(self):
+        self.router.config.write_text(GOOD)
+        recorded, code = self.router.init("start")
+        self.assertEqual(code, 0)
+        config, root = self.router.config, self.router.root
+        self.assertEqual(recorded, [
+            "procd_open_instance main",
+            f"procd_set_param command {root}/usr/bin/wsbridge serve --uci {config}",
+            f"procd_set_param file {config}",
+            "procd_set_param reload_signal HUP",
+            "procd_set_param respawn 3600 5 0",
+            "procd_set_param stdout 1",
+            "procd_set_param stderr 1",
+            "procd_close_instance ",
+        ])
+        changed = GOOD.replace("echo-tcp", "source").replace("main'", "main'\n\toption dead_after '9s'")
+        self.router.config.write_text(changed)
+        self.assertEqual(self.router.init("reload"), (recorded, 0))
+
+    def test_as_shipped_it_is_disabled_and_nothing_starts(self):
+        self.assertIn("option enabled '0'", self.router.config.read_text())
+        self.assertEqual(self.router.init("start"), ([], 0))
+        self.assertEqual(self.router.init("reload"), ([], 0))
+
+    def test_a_wrong_option_starts_nothing_and_is_logged(self):
+        self.router.config.write_text(GOOD + "\toption buad '9600'\n")
+        recorded, code = self.router.init("start")
+        self.assertFalse([line for line in recorded if line.startswith("procd_")])
+        self.assertTrue(recorded[0].startswith("logger -t wsbridge -p daemon.err "), recorded)
+        self.assertIn(":10: option 'buad' of endpoint 'echo': ", recorded[0])
+
+    def test_a_wrong_file_at_a_reload_leaves_what_runs_alone(self):
+        self.router.config.write_text(GOOD.replace("echo-tcp", "ehco"))
+        recorded, code = self.router.init("reload")
+        self.assertEqual(code, 1)
+        self.assertFalse([line for line in recorded if line.startswith("procd_")], recorded)
+        self.assertIn("not reloaded, everything stays as it was", recorded[-1])
+
+    def test_what_procd_cannot_validate_is_logged(self):
+        self.router.config.write_text(GOOD.replace("option enabled '1'", "option enabled 'maybe'"))
+        recorded, _ = self.router.init("start")
+        self.assertEqual(len(recorded), 1)
+        self.assertIn("an option of wsbridge 'main' (enabled, user, group, config) is wrong", recorded[0])
+        recorded, code = self.router.init("reload")
+        self.assertEqual((code, len(recorded)), (1, 2))
+
+    def test_what_is_odd_is_logged_and_starts(self):
+        self.router.config.write_text(GOOD.split("config endpoint")[0])
+        recorded, _ = self.router.init("start")
+        self.assertIn("-p daemon.warn warning: ", recorded[0])
+        self.assertIn("procd_open_instance main", recorded)
+
+    def test_several_sections_are_several_instances_with_files_of_their_own(self):
+        lab = self.router.config.parent / "wsbridge-lab"
+        lab.write_text(GOOD)
+        self.router.config.write_text(GOOD + "\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n\nconfig wsbridge 'off'\n\toption config 'gone'\n")
+        recorded, _ = self.router.init("start")
+        opened = [line for line in recorded if "open_instance" in line or " command " in line]
+        program = f"procd_set_param command {self.router.root}/usr/bin/wsbridge serve --uci"
+        self.assertEqual(opened, ["procd_open_instance main", f"{program} {self.router.config}", "procd_open_instance lab", f"{program} {lab}"])
+        triggers, _ = self.router.init("triggers")
+        self.assertIn("procd_add_reload_trigger wsbridge wsbridge-lab gone", triggers)
+        lab.unlink()
+        recorded, _ = self.router.init("start")
+        self.assertIn("option 'config' of wsbridge 'lab': there is no", " ".join(recorded))
+        self.assertIn("procd_open_instance main", recorded)
+
+    def test_a_user_of_its_own_may_read_what_it_needs(self):
+        self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'dialout'\n\toption enabled"))
+        recorded, _ = self.router.init("start")
+        config, root = self.router.config, self.router.root
+        for line in [f"chown -R serial:dialout {root}/etc/wsbridge", f"chgrp dialout {config}", f"chmod 0640 {config}", "procd_set_param user serial", "procd_set_param group dialout"]:
+            self.assertIn(line, recorded)
+        self.router.config.write_text(GOOD.replace("option enabled", "option user 'nobody-here'\n\toption enabled"))
+        recorded, _ = self.router.init("start")
+        self.assertEqual(len(recorded), 1)
+        self.assertIn("no user 'nobody-here'", recorded[0])
+
+    def test_a_changed_file_reloads_and_options_are_validated(self):
+        recorded, _ = self.router.init("triggers")
+        self.assertEqual(recorded[0], "procd_add_reload_trigger wsbridge")
+        self.assertEqual(recorded[1::2], ["procd_add_validation validate_instance", "procd_add_validation validate_endpoint"])
+        self.assertIn("enabled:bool:0", recorded[2])
+        self.assertIn("baud:uinteger", recorded[4])
+
+    def test_the_first_set_up_makes_an_administrator_once_and_tells_the_password_once(self):
+        shipped = self.router.config.read_text()
+        self.assertEqual(self.router.first_set_up(), ([], 0))
+        first = self.router.root / "etc/wsbridge/first"
+        self.assertEqual((first.stat().st_mode & 0o777, first.parent.stat().st_mode & 0o777), (0o600, 0o700))
+        recorded, _ = self.router.init("start")
+        password = re.search(r"first sign-in: user admin, password (\S{20,});", recorded[0])[1]
+        self.assertEqual(sum(line.count(password) for line in recorded), 1)
+        self.assertFalse([line for line in recorded if line.startswith("procd_")])
+        self.assertEqual(self.router.init("start"), ([], 0))
+        text = self.router.config.read_text()
+        self.assertTrue(text.startswith(shipped))
+        self.assertIn("config user 'admin'\n\toption password '$argon2id$", text)
+        self.assertNotIn(password, text)
+        # Whatever ports this machine has are there, but off.
+        for section in text.split("\nconfig endpoint ")[1:]:
+            self.assertIn("\toption enabled '0'\n", section)
+        self.assertEqual(os.listdir(self.router.root / "etc/wsbridge"), [])
+        self.assertEqual(self.router.first_set_up(), ([], 0))
+        self.assertEqual(self.router.config.read_text(), text)
+        done = subprocess.run([self.daemon, "check", "--uci", self.router.config], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_file_that_is_wrong_already_is_not_touched_by_the_first_set_up(self):
+        self.router.config.write_text("config wsbridge 'main'\n\toption nonsense '1'\n")
+        recorded, code = self.router.first_set_up()
+        self.assertEqual((recorded[0].split(":")[0], code), ("logger -t wsbridge no first set-up", 1))
+        self.assertIn("option 'nonsense' of wsbridge 'main'", recorded[0])
+        self.assertIn("nonsense", self.router.config.read_text())
+        self.assertNotIn("admin", self.router.config.read_text())
+
+    def test_from_the_first_set_up_to_a_websocket_and_a_reload(self):
+        shipped = self.router.config.read_text()
+        own = f"option state_directory '{self.router.root}/etc/wsbridge'"
+        mine = shipped.replace("option enabled '0'", f"option enabled '1'\n\t{own}").replace("[::]:8443", "127.0.0.1:0")
+        self.router.config.write_text(mine + "\nconfig endpoint 'echo'\n\toption type 'sim'\n\toption device 'echo-tcp'\n")
+        self.router.first_set_up()
+        recorded, _ = self.router.init("start")
+        password = re.search(r"user admin, password (\S+);", recorded[0])[1]
+        recorded = [line for line in recorded if line.startswith("procd_")]
+        with Served(self.router.command(recorded)) as served:
+            self.assertEqual(served.echo("admin", password, "echo", b"hello from a router"), b"hello from a router")
+            self.assertIn(b" 401 ", served.upgrade("admin", "wrong", "echo")[1])
+            self.router.config.write_text(self.router.config.read_text().replace("endpoint 'echo'", "endpoint 'echo2'"))
+            self.assertEqual(self.router.init("reload"), (recorded, 0))
+            served.process.send_signal(signal.SIGHUP)
+            served.wait("reloaded: ")
+            self.assertEqual(served.echo("admin", password, "echo2", b"again"), b"again")
+            self.router.config.write_text(self.router.config.read_text() + "\toption buad '1'\n")
+            served.process.send_signal(signal.SIGHUP)
+            self.assertIn("option 'buad' of ", served.wait("not reloaded") + served.wait("option 'buad'"))
+            self.assertEqual(served.echo("admin", password, "echo2", b"still"), b"still")
+
+
+class Served:
+    """The daemon started by a command line, and clients of it."""
+
+    def __init__(self, command):
+        env = {key: value for key, value in os.environ.items() if key not in ("WSBRIDGE_LOG", "STATE_DIRECTORY", "NOTIFY_SOCKET")}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, env=env)
+        self.log = b""
+
+    def __enter__(self):
+        self.port = int(re.search(r"listening on 127.0.0.1:(\d+)", self.wait("listening on ") )[1])
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+    def wait(self, text):
+        """The line of the log with a text, when it comes."""
+        until = time.monotonic() + 60
+        while True:
+            lines = [line for line in self.log.decode().splitlines(keepends=True) if text in line and line.endswith("\n")]
+            if lines:
+                return lines[-1]
+            ready, _, _ = select.select([self.process.stderr], [], [], until - time.monotonic())
+            more = os.read(self.process.stderr.fileno(), 65536) if ready else b""
+            assert more, f"no {text!r} in:\n{self.log.decode()}"
+            self.log += more
+
+    def upgrade(self, user, password, endpoint):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        stream = context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), 60))
+        credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+        stream.sendall((
+            f"GET /ws/{endpoint} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Basic {credentials}\r\n\r\n"
+        ).encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = stream.recv(1)
+            assert more, head
+            head += more
+        return stream, head
+
+    def echo(self, user, password, endpoint, data):
+        """Sends one masked frame (RFC 6455, section 5.2), and gives back the bytes that came."""
+        stream, head = self.upgrade(user, password, endpoint)
+        with stream:
+            assert b" 101 " in head.split(b"\r\n")[0], head
+            # A mask of zeros is one, too.
+            stream.sendall(bytes([0x82, 0x80 | len(data)]) + bytes(4) + data)
+            got = b""
+            while len(got) < len(data):
+                head = stream.recv(2)
+                assert head[0] & 0x0F in (0, 2), head
+                size = head[1]
+                got += stream.recv(size)
+            return got

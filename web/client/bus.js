@@ -1,0 +1,63 @@
+// The bus: which endpoints there are, and how they are.
+
+import { Connection } from "./connection.js";
+
+/**
+ * The list and live state of a gateway's endpoints, over one WebSocket to `/ws/`. It is dialled until it is there; only an end that
+ * is final (a login that ended) ends it.
+ *
+ * Events: "change" { name } (without a name: the list as a whole), "rates" { rates: { NAME: { rx, tx } } } in bytes a second,
+ * "lost", "closed".
+ */
+export class Bus extends Connection {
+  /** What is known of each endpoint: `hello`'s members, and `error` while it is down. @type {Map<string, Record<string, any>>} */
+  endpoints = new Map();
+  #rates;
+
+  /** @param {import("./dial.js").DialOptions & { rates?: boolean }} options `rates`: whether the bytes a second are wanted */
+  constructor(options) {
+    super(options, { insist: true });
+    this.#rates = options.rates ?? false;
+  }
+
+  /** Whether the bytes a second are told. @param {boolean} rates */
+  async watch(rates) {
+    this.#rates = rates;
+    if (this.state === "up") await this.ask({ type: "watch", rates });
+  }
+
+  /** Ends it. */
+  close() {
+    this.end();
+  }
+
+  /** @override */
+  greeted() {
+    this.#list(/** @type {import("./connection.js").Message} */ (this.hello));
+    // A gateway that knows no rates says so; then there are none.
+    if (this.#rates) this.ask({ type: "watch", rates: true }).catch(() => {});
+  }
+
+  /** @override @param {import("./connection.js").Message} message */
+  told(message) {
+    if (message.type === "hello") {
+      this.hello = message;
+      this.#list(message);
+    } else if (message.type === "status") {
+      const { type, endpoint: name, ...news } = message;
+      const known = this.endpoints.get(name);
+      if (!known) return;
+      // What is absent of these is no more.
+      this.endpoints.set(name, { ...known, error: undefined, writer: null, ...news });
+      this.say("change", { name });
+    } else if (message.type === "rates") {
+      this.say("rates", { rates: message.rates });
+    }
+  }
+
+  /** @param {import("./connection.js").Message} hello */
+  #list(hello) {
+    this.endpoints = new Map((hello.endpoints ?? []).map((/** @type {{ name: string }} */ one) => [one.name, { ...one }]));
+    this.say("change");
+  }
+}

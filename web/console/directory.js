@@ -1,0 +1,88 @@
+// What endpoints there are and how they are, live: the list of the API for titles and rights, the bus for the rest.
+
+import { Bus } from "../client/index.js";
+import { ask, ended, session } from "./session.js";
+import { store } from "./store.js";
+
+/** Endpoints by name, in the order of their names: { name, title, kind, state, error, writer, observers, rights, share, caps, rx, tx }. */
+export const directory = store(new Map());
+
+/** How the bus is: "connecting", "up", "lost"; and why. */
+export const busState = store({ phase: "connecting" });
+
+/** Where a socket of this gateway is. */
+export function socketUrl(path) {
+  return `${location.protocol === "http:" ? "ws:" : "wss:"}//${location.host}${path}`;
+}
+
+let bus;
+let titles = new Map();
+let rates = {};
+let known;
+
+/** Follows the gateway until `stopDirectory`. */
+export function startDirectory() {
+  if (bus) return;
+  const mine = new Bus({ url: socketUrl("/ws/"), probe: "/healthz", rates: true });
+  bus = mine;
+  const on = (type, listener) => mine.addEventListener(type, (event) => mine === bus && listener(event.detail ?? {}));
+  on("change", () => {
+    busState.set({ phase: "up" });
+    // Other names than before: the configuration was changed, and titles may have been, too.
+    const names = [...mine.endpoints.keys()].join();
+    if (names !== known) load();
+    known = names;
+    show();
+  });
+  on("rates", (detail) => {
+    rates = { ...rates, ...(detail.rates ?? detail) };
+    show();
+  });
+  on("lost", (detail) => busState.set({ phase: "lost", ...detail }));
+  on("closed", (detail) => {
+    if (detail.code === 4401) ended();
+    else busState.set({ phase: "lost", final: true, ...detail });
+  });
+  busState.set({ phase: "connecting" });
+  mine.connect().then(
+    () => mine === bus && (busState.set({ phase: "up" }), show()),
+    (error) => mine === bus && busState.set({ phase: "lost", reason: error.message }),
+  );
+  load();
+}
+
+export function stopDirectory() {
+  const old = bus;
+  bus = undefined;
+  old?.close();
+  titles = new Map();
+  rates = {};
+  known = undefined;
+  directory.set(new Map());
+}
+
+async function load() {
+  try {
+    const { endpoints } = await ask("/api/endpoints");
+    titles = new Map(endpoints.map((endpoint) => [endpoint.name, endpoint]));
+  } catch {
+    // session.js has noticed a login that ended; anything else shows on the bus, too.
+  }
+  show();
+}
+
+function show() {
+  const live = bus?.endpoints ?? new Map();
+  const names = [...new Set([...titles.keys(), ...live.keys()])].sort(new Intl.Collator("en", { numeric: true }).compare);
+  directory.set(
+    new Map(
+      // What the bus no longer has is gone, whatever the API said a while ago.
+      names
+        .filter((name) => live.size === 0 || live.has(name))
+        .map((name) => [name, { ...titles.get(name), ...live.get(name), name, ...(rates[name] ?? { rx: 0, tx: 0 }) }]),
+    ),
+  );
+}
+
+/** The apps of the session that work with `name`. */
+export const appsFor = (name) => (session.value.apps ?? []).filter((app) => app.endpoints?.includes(name));

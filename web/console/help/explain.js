@@ -1,0 +1,15 @@
+// Why this page cannot reach its gateway, in words: what the client library's diagnosis means for a user, and what helps.
+
+import * as client from "../../client/index.js";
+import { socketUrl } from "../directory.js";
+
+/** Asks the client library about endpoint `name`; { title, text, steps } or null when it knows nothing. */
+export async function explain(name) {
+  if (!client.diagnose) return null;
+  try {
+    const found = await client.diagnose(socketUrl(`/ws/${name}`));
+    return found && found.ok !== true ? { title: found.title, text: found.text ?? found.message, steps: found.steps ?? [] } : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,55 @@
+// The line at the foot of a pane: settings, lamps, counters, and how the connection is.
+
+import { h, say } from "../dom.js";
+import { lineSettings, size, span } from "../format.js";
+import { INPUTS, OUTPUTS, lamp } from "../panel/signals.js";
+
+/** `openSettings()` is called when the settings are pressed. */
+export function statusLine({ state, openSettings }) {
+  const settings = h("button", { type: "button", class: "status-settings mono", title: "Settings of the line", onclick: openSettings });
+  const lamps = [...OUTPUTS, ...INPUTS].map(([key, label, title]) => [key, lamp(label, title)]);
+  const lampBox = h("div", { class: "status-lamps", role: "group", "aria-label": "Modem lines" }, lamps.map(([, one]) => one.element));
+  const received = h("span", { title: "Received by this page" });
+  const sent = h("span", { title: "Sent by this page" });
+  const where = h("span", { class: "status-where", role: "status" });
+  const element = h("footer", { class: "status" }, settings, lampBox, h("span", { class: "status-count mono" }, received, sent), where);
+  let timer;
+
+  function tell(value) {
+    const { phase, device, lost, error } = value;
+    if (phase === "lost") {
+      const left = lost?.retryAt ? Math.max(0, lost.retryAt - Date.now()) : 0;
+      return ["warn", left > 500 ? `connection lost, again in ${span(left)}` : "connection lost, trying again"];
+    }
+    if (phase === "connecting") return ["", "connecting"];
+    if (phase === "closed") return ["bad", "closed"];
+    if (device === "down") return ["bad", `device down${error ? `: ${error}` : ""}`];
+    if (device === "opening") return ["warn", "device is being opened"];
+    return ["good", "connected"];
+  }
+
+  function show(value) {
+    const text = lineSettings(value.config);
+    settings.hidden = text === "";
+    say(settings, text);
+    settings.setAttribute("aria-label", `Settings: ${text}`);
+    const caps = value.endpoint?.caps ?? [];
+    for (const [key, one] of lamps) {
+      one.element.hidden = !caps.includes(key);
+      one.show(key === "dtr" || key === "rts" ? value.outputs[key] : value.signals?.[key]);
+    }
+    lampBox.hidden = !lamps.some(([key]) => caps.includes(key));
+    say(received, `↓ ${size(value.rx)}`);
+    say(sent, `↑ ${size(value.tx)}`);
+    const [kind, words] = tell(value);
+    where.className = `status-where ${kind}`;
+    say(where, words);
+    clearTimeout(timer);
+    // Seconds that run down are seen, not read out each time.
+    where.setAttribute("aria-live", value.phase === "lost" ? "off" : "polite");
+    if (value.phase === "lost" && value.lost?.retryAt > Date.now()) timer = setTimeout(() => show(state.value), 500);
+  }
+
+  const off = state.on(show);
+  return { element, dispose: () => (clearTimeout(timer), off()) };
+}

@@ -1,0 +1,74 @@
+// What happens to a line, told in the pane: as a notice, and in the terminal where bytes are concerned.
+
+import { tellLease } from "./lease.js";
+import { byteCount, lineSettings, span } from "../format.js";
+
+/** Listens to `link.events` and tells. Gives a function that ends it. */
+export function tells({ link, screen, notices, flow }) {
+  let lostAt = 0;
+  let lastError = 0;
+
+  const tell = {
+    opened({ opened }) {
+      const length = Math.max(0, (opened.live ?? opened.rx) - opened.rx);
+      flow.expectReplay(length);
+    },
+    gap({ from, to }) {
+      const text = `gap of ${byteCount(to - from)}`;
+      screen.print(text, "bad");
+      notices.show(`A ${text}: the device sent them faster than they could be passed on.`, { kind: "warn", key: "gap" });
+    },
+    lost() {
+      lostAt = Date.now();
+      notices.dismiss("resumed");
+      notices.show("The connection to the gateway is lost; trying again.", { kind: "warn", key: "lost" });
+    },
+    resumed({ gap, downFor }) {
+      notices.dismiss("lost");
+      const away = span(downFor ?? Date.now() - lostAt);
+      const lost = typeof gap === "number" ? gap : gap ? gap.to - gap.from : 0;
+      if (lost > 0) {
+        notices.show(`Connected again after ${away}: resumed with a gap of ${byteCount(lost)}.`, { kind: "warn", key: "resumed" });
+      } else {
+        notices.show(`Connected again after ${away}: resumed, 0 bytes lost.`, { kind: "good", key: "resumed", for: 15 });
+      }
+    },
+    gone() {
+      notices.dismiss("lost");
+      screen.print("new session: what came in between is not known", "bad");
+      notices.show("The session was gone (the gateway was restarted, or too much time passed). A new one is open; what was on its way may be lost.", {
+        kind: "warn",
+        key: "resumed",
+      });
+    },
+    device({ device, error, before }) {
+      if (device === "down") {
+        const why = error ? `: ${error}` : "";
+        screen.print(`device gone${why}`, "bad");
+        notices.show(`The device is gone${why}. The gateway tries again by itself.`, { kind: "bad", key: "device" });
+      } else if (device === "up") {
+        notices.dismiss("device");
+        if (before === "down") {
+          screen.print("device is back", "good");
+          notices.show("The device is back.", { kind: "good", key: "device", for: 8 });
+        }
+      }
+    },
+    config({ by }) {
+      const text = lineSettings(link.state.value.config);
+      notices.show(by ? `${by} set the line to ${text}.` : `The line is at ${text} again, as configured.`, { key: "config", for: 12 });
+    },
+    line({ event, count }) {
+      if (event === "break") notices.show("The device sent a break.", { key: "break", for: 6 });
+      else if (Date.now() - lastError > 5000) {
+        lastError = Date.now();
+        const what = { parity: "parity error", framing: "framing error", overrun: "overrun" }[event] ?? event;
+        notices.show(`${count > 1 ? `${count} times ` : ""}${what} on the line: do speed and frame fit?`, { kind: "warn", key: "errors", for: 10 });
+      }
+    },
+    lease: (event) => tellLease({ link, notices, event }),
+    closed: () => notices.dismiss("lost"),
+  };
+
+  return link.events.on((event) => tell[event.type]?.(event));
+}

@@ -1,0 +1,105 @@
+// The modem lines: lamps for what the device drives, switches for what we drive, break, and the endpoint's macros.
+
+import { h, icon, say } from "../dom.js";
+
+export const INPUTS = [
+  ["cts", "CTS", "Clear To Send"],
+  ["dsr", "DSR", "Data Set Ready"],
+  ["dcd", "DCD", "Data Carrier Detect"],
+  ["ri", "RI", "Ring Indicator"],
+];
+
+export const OUTPUTS = [
+  ["dtr", "DTR", "Data Terminal Ready"],
+  ["rts", "RTS", "Request To Send"],
+];
+
+const BREAKS = [100, 250, 500, 1000, 3000];
+
+/** A lamp: on and off differ by form and word, not by colour alone. */
+export function lamp(label, title) {
+  const text = h("span", { class: "unseen" }, "unknown");
+  const element = h("span", { class: "lamp", title }, h("i", { "aria-hidden": "true" }), label, text);
+  return {
+    element,
+    show(on) {
+      element.classList.toggle("on", on === true);
+      element.classList.toggle("unknown", on === undefined || on === null);
+      say(text, on === undefined || on === null ? " unknown" : on ? " on" : " off");
+      element.title = `${title}: ${on === undefined || on === null ? "not known" : on ? "on" : "off"}`;
+    },
+  };
+}
+
+/** The section "Signals". */
+export function signalsSection({ state, link, mayWrite, sendBreak, notice, breakMs }) {
+  const lamps = INPUTS.map(([key, label, title]) => [key, lamp(label, title)]);
+  const switches = OUTPUTS.map(([key, label, title]) => [key, outputSwitch(label, title, (on) => drive(key, on))]);
+  const length = h("select", { "aria-label": "Length of the break" }, BREAKS.map((ms) => h("option", { value: ms }, `${ms} ms`)));
+  length.value = String(breakMs.get());
+  length.addEventListener("change", () => breakMs.set(Number(length.value)));
+  const breakButton = h("button", { type: "button", onclick: sendBreak }, icon("bolt"), "Send break");
+  const breakRow = h("div", { class: "row" }, breakButton, length);
+  const macros = h("div", { class: "row wrap" });
+  const macroBox = h("div", { class: "macros", hidden: true }, h("h4", {}, "Sequences of the gateway"), macros);
+  const outputs = h("div", { class: "switches" }, switches.map(([, one]) => one.element));
+  const inputs = h("div", { class: "lamps", role: "group", "aria-label": "Lines from the device" }, lamps.map(([, one]) => one.element));
+  const fieldset = h("fieldset", { class: "plain" }, h("legend", { class: "unseen" }, "Lines to the device"), outputs, breakRow, macroBox);
+  const element = h("section", { class: "section", "aria-label": "Signals" }, h("h3", {}, "Signals"), inputs, fieldset);
+  let names = "";
+
+  async function drive(key, on) {
+    try {
+      await link.signals({ [key]: on });
+    } catch (error) {
+      notice(`${key.toUpperCase()} was not moved: ${error.message}`, { kind: "warn", for: 10 });
+    }
+  }
+
+  async function run(name) {
+    try {
+      await link.macro(name);
+      notice(`Sequence ${name} was run.`, { for: 5, kind: "good" });
+    } catch (error) {
+      notice(`Sequence ${name} failed: ${error.message}`, { kind: "warn", for: 10 });
+    }
+  }
+
+  const off = state.on(({ signals, outputs: driven, endpoint, rights }) => {
+    const caps = endpoint?.caps ?? [];
+    for (const [key, one] of lamps) {
+      one.element.hidden = !caps.includes(key);
+      one.show(signals?.[key]);
+    }
+    for (const [key, one] of switches) {
+      one.element.hidden = !caps.includes(key);
+      one.show(driven[key]);
+    }
+    inputs.hidden = !INPUTS.some(([key]) => caps.includes(key));
+    outputs.hidden = !OUTPUTS.some(([key]) => caps.includes(key));
+    breakRow.hidden = !caps.includes("break");
+    const list = endpoint?.macros ?? [];
+    macroBox.hidden = list.length === 0;
+    if (list.join() !== names) {
+      names = list.join();
+      macros.replaceChildren(...list.map((name) => h("button", { type: "button", onclick: () => run(name) }, icon("play"), name)));
+    }
+    element.hidden = inputs.hidden && outputs.hidden && breakRow.hidden && macroBox.hidden;
+    fieldset.disabled = !mayWrite() || !rights.includes("signals");
+  });
+  return { element, dispose: off };
+}
+
+/** On and off as two buttons, because a line that nobody has driven yet is neither. */
+function outputSwitch(label, title, drive) {
+  const on = h("button", { type: "button", "aria-pressed": "false", "aria-label": `${label} on`, onclick: () => drive(true) }, "on");
+  const off = h("button", { type: "button", "aria-pressed": "false", "aria-label": `${label} off`, onclick: () => drive(false) }, "off");
+  const element = h("div", { class: "switch", role: "group", "aria-label": title, title }, h("span", {}, label), h("div", { class: "segments" }, off, on));
+  return {
+    element,
+    show(value) {
+      on.setAttribute("aria-pressed", String(value === true));
+      off.setAttribute("aria-pressed", String(value === false));
+    },
+  };
+}

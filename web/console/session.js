@@ -1,0 +1,68 @@
+// Who is signed in: asks the gateway, signs in and out, and notices when the login has ended.
+
+import { store } from "./store.js";
+
+/**
+ * { phase: "asking" } at first; { phase: "in", user, kind, ... } as GET /api/session says; { phase: "out", ended } when a sign-in is
+ * needed (`ended`: it was there before); { phase: "unreachable", reason } when the gateway does not answer.
+ */
+export const session = store({ phase: "asking" });
+
+/** An answer of the gateway that is not what was asked for: its status, its words, and for 429 the seconds to wait. */
+export class Refused extends Error {
+  constructor(status, text, wait) {
+    super(text);
+    this.status = status;
+    this.wait = wait;
+  }
+}
+
+/** Asks the gateway. Gives the JSON of the answer, or null where there is none. A 401 ends the session on this page. */
+export async function ask(path, body) {
+  const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...(body === undefined ? {} : post) });
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const text = (await answer.text()).split("\n", 1)[0].slice(0, 300);
+  if (answer.status === 401 && path !== "/api/login") ended();
+  throw new Refused(answer.status, text || `the gateway answered ${answer.status}`, Number(answer.headers.get("Retry-After")) || 0);
+}
+
+/** The login is over: expired, signed out elsewhere, or never there. */
+export function ended() {
+  if (session.value.phase === "out") return;
+  session.set({ phase: "out", ended: session.value.phase === "in", before: session.value.user });
+  clearTimeout(expiry);
+}
+
+let expiry;
+
+function signedIn(who) {
+  session.set({ phase: "in", ...who });
+  clearTimeout(expiry);
+  // The gateway moves an idle expiry on with each request, so ask when it would be over, and believe the answer.
+  if (who.expires_in) expiry = setTimeout(refresh, Math.min(who.expires_in * 1000 + 500, 2 ** 31 - 1));
+}
+
+/** Asks who is signed in. Never throws: the store has the outcome. */
+export async function refresh() {
+  try {
+    signedIn(await ask("/api/session"));
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) ended();
+    else if (session.value.phase !== "in") session.set({ phase: "unreachable", reason: error.message, status: error.status });
+  }
+}
+
+/** Signs in. Throws Refused: 401 wrong, 429 with the seconds to wait. */
+export async function signIn(user, password) {
+  signedIn(await ask("/api/login", { user, password }));
+}
+
+/** Signs out, here and in every other tab with this login. */
+export async function signOut() {
+  try {
+    await ask("/api/logout", {});
+  } finally {
+    ended();
+  }
+}

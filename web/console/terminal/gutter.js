@@ -1,0 +1,134 @@
+// The column beside the terminal: when each line came, by the gateway's clock, and which lines are earlier output.
+//
+// The text of the device stays as it is: nothing is put into it, columns keep their numbers, copied text has no times in it. Lines are
+// numbered from the first one ever; `base` is the number of the oldest that the terminal still has.
+
+import { h } from "../dom.js";
+import { clock, fineClock } from "../format.js";
+
+export function gutter(terminal) {
+  const element = h("div", { class: "gutter", "aria-hidden": "true" });
+  const rule = h("div", { class: "live-rule", hidden: true });
+  // Per line of the normal buffer, index as in the buffer: { ms, replay }.
+  let lines = [];
+  let anchor;
+  let shown = false;
+  let frame = 0;
+  let live = null; // { marker, text }
+
+  const buffer = () => terminal.buffer.normal;
+  const cursor = () => buffer().baseY + buffer().cursorY;
+
+  /** Lines that were trimmed since the last call are dropped from our list, too. The anchor sits where the cursor was then. */
+  function align() {
+    if (!anchor) return;
+    const gone = anchor.was - anchor.marker.line;
+    if (anchor.marker.isDisposed || anchor.marker.line < 0) lines = [];
+    else if (gone > 0) lines.splice(0, gone);
+    anchor.was = anchor.marker.line;
+  }
+
+  function drop() {
+    anchor?.marker.dispose();
+    const marker = terminal.buffer.active.type === "normal" ? terminal.registerMarker(0) : undefined;
+    anchor = marker && { marker, was: marker.line };
+  }
+
+  /** A piece was written: the lines from where the cursor was to where it is came at `ms`. */
+  function wrote(ms, replay) {
+    if (terminal.buffer.active.type !== "normal") return draw();
+    align();
+    const from = anchor && !anchor.marker.isDisposed ? Math.max(0, anchor.marker.line) : 0;
+    for (let line = from; line <= cursor(); line += 1) {
+      // The line with the cursor has the time of its first byte.
+      if (line === from && lines[line] !== undefined) continue;
+      lines[line] = ms === undefined ? undefined : { ms, replay };
+    }
+    lines.length = Math.max(0, Math.min(lines.length, buffer().length));
+    drop();
+    draw();
+  }
+
+  /** Runs `resize`, which may wrap lines anew, and gives each line its time again, counted from the last one. */
+  function reflow(resize) {
+    align();
+    const before = firsts().map((line) => lines[line]);
+    resize();
+    const after = firsts();
+    lines = [];
+    for (let back = 1; back <= Math.min(before.length, after.length); back += 1) lines[after[after.length - back]] = before[before.length - back];
+    drop();
+    draw();
+  }
+
+  /** The buffer's lines that begin one, up to the cursor: those that go on from another are left out. */
+  function firsts() {
+    const list = [];
+    for (let line = 0; line <= cursor(); line += 1) if (!buffer().getLine(line)?.isWrapped) list.push(line);
+    return list;
+  }
+
+  function draw() {
+    if (!frame) frame = requestAnimationFrame(paint);
+  }
+
+  function paint() {
+    frame = 0;
+    const screen = terminal.element?.querySelector(".xterm-screen");
+    if (!screen) return;
+    const height = screen.clientHeight / terminal.rows;
+    const normal = terminal.buffer.active.type === "normal";
+    const top = buffer().viewportY;
+    if (shown) {
+      element.style.setProperty("--row", `${height}px`);
+      element.style.fontSize = `${Math.max(9, terminal.options.fontSize - 3)}px`;
+      while (element.children.length < terminal.rows) element.append(h("div", {}));
+      while (element.children.length > terminal.rows) element.lastElementChild.remove();
+      for (let row = 0; row < terminal.rows; row += 1) {
+        const entry = normal ? lines[top + row] : undefined;
+        const cell = element.children[row];
+        const text = entry && top + row <= cursor() ? fineClock(entry.ms) : "";
+        if (cell.textContent !== text) cell.textContent = text;
+        cell.classList.toggle("earlier", entry?.replay === true);
+      }
+    }
+    if (!rule.isConnected) screen.parentElement.append(rule);
+    const at = live && !live.marker.isDisposed && normal ? live.marker.line - top : -1;
+    rule.hidden = at < 0 || at >= terminal.rows;
+    if (!rule.hidden) rule.style.transform = `translateY(${Math.round((at + 1) * height) - 1}px)`;
+  }
+
+  const listening = [terminal.onRender(draw), terminal.onScroll(draw), terminal.onResize(draw)];
+
+  return {
+    element,
+    wrote,
+    reflow,
+    show(value) {
+      shown = value;
+      element.hidden = !value;
+      draw();
+    },
+    /** What is above the cursor's line is earlier output, what follows is live. */
+    markLive(ms) {
+      const marker = terminal.buffer.active.type === "normal" ? terminal.registerMarker(0) : undefined;
+      live?.marker.dispose();
+      live = marker && { marker };
+      rule.textContent = `earlier output above · live since ${clock(ms)}`;
+      draw();
+    },
+    cleared() {
+      const last = lines[lines.length - 1];
+      lines = [];
+      lines[cursor()] = last;
+      live?.marker.dispose();
+      live = null;
+      drop();
+      draw();
+    },
+    dispose() {
+      cancelAnimationFrame(frame);
+      for (const one of listening) one.dispose();
+    },
+  };
+}

@@ -1,0 +1,77 @@
+// The controls tools are made of: labelled, and remembered in the pane's settings where they have a key.
+
+import { h } from "../dom.js";
+
+/** A choice: options as [[value, label], ...]; `key` remembers it. */
+export function select(label, options, { settings, key, otherwise = options[0][0], onchange } = {}) {
+  const control = h("select", {}, options.map(([value, text]) => h("option", { value }, text)));
+  return remembered(label, control, { settings, key, otherwise, onchange, property: "value" });
+}
+
+/** A box for text or a number. */
+export function input(label, attributes, { settings, key, otherwise = "", onchange } = {}) {
+  return remembered(label, h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", ...attributes }), {
+    settings, key, otherwise, onchange, property: "value",
+  });
+}
+
+function remembered(label, control, { settings, key, otherwise, onchange, property }) {
+  control[property] = key ? settings.get(key, otherwise) : otherwise;
+  // A remembered choice that is no more.
+  if (control.tagName === "SELECT" && control.selectedIndex < 0) control.value = otherwise;
+  control.addEventListener("change", () => {
+    if (key) settings.set(key, control[property]);
+    onchange?.(control[property]);
+  });
+  return { element: h("label", { class: "field" }, label, control), control };
+}
+
+/** A switch. */
+export function check(label, { settings, key, otherwise = false, onchange } = {}) {
+  const control = h("input", { type: "checkbox", checked: key ? settings.get(key, otherwise) : otherwise });
+  control.addEventListener("change", () => {
+    if (key) settings.set(key, control.checked);
+    onchange?.(control.checked);
+  });
+  return { element: h("label", { class: "toggle" }, control, h("span", {}, label)), control };
+}
+
+export const button = (label, onclick, attributes) => h("button", { type: "button", onclick, ...attributes }, label);
+
+/** A line that tells what happened; screen readers hear it. `bad`: an error. */
+export function status() {
+  const element = h("p", { class: "tool-status", role: "status" });
+  return {
+    element,
+    say(text, bad = false) {
+      element.textContent = text;
+      element.classList.toggle("bad", bad);
+    },
+  };
+}
+
+/** Lets a person choose files. @returns {Promise<File[]>} none when they change their mind */
+export function chooseFiles({ multiple = false, accept } = {}) {
+  return new Promise((resolve) => {
+    const chooser = h("input", { type: "file", multiple, accept, hidden: true });
+    const done = () => {
+      chooser.remove();
+      resolve([...chooser.files]);
+    };
+    chooser.addEventListener("change", done);
+    chooser.addEventListener("cancel", done);
+    document.body.append(chooser);
+    chooser.click();
+  });
+}
+
+/** Why this page cannot write now, or "" when it can. */
+export function whyNot(ctx) {
+  if (ctx.mayWrite()) return "";
+  const { phase, device, role, rights } = ctx.state();
+  if (phase === "lost") return "The connection is lost; it comes back by itself.";
+  if (phase !== "up") return "Not connected.";
+  if (role === "observer") return rights?.includes("write") ? "Read only: somebody else writes. Ask for the line above." : "Read only: you may not write here.";
+  if (device !== "up") return "The device is not there.";
+  return "Nothing can be sent now.";
+}

@@ -1,0 +1,17 @@
+// The tools beside the terminal, in the order they are shown; ../panels.js says what one is.
+
+import "./tools.css";
+import { hexView } from "./hex.js";
+import { logPanel } from "./log.js";
+import { macroPanel } from "./macropanel.js";
+import { sendBox } from "./send.js";
+import { transferPanel } from "./transfer.js";
+
+export const tools = [
+  // Early: what passed before somebody looked is what they look for.
+  { id: "hex", label: "Hex", icon: "hex", place: "view", mount: hexView, early: true },
+  { id: "send", label: "Send box", icon: "send", place: "bar", mount: sendBox },
+  { id: "transfer", label: "Files", icon: "transfer", place: "panel", mount: transferPanel, early: true },
+  { id: "macros", label: "Macros", icon: "macro", place: "panel", mount: macroPanel, early: true },
+  { id: "log", label: "Log", icon: "file", place: "panel", mount: logPanel },
+];
