@@ -1,19 +1,18 @@
 //! What a connection costs: to set up, to keep, to stall.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::TcpStream,
-    thread::sleep,
+    thread::{self, sleep},
     time::{Duration, Instant},
 };
 
 use crate::{
     Outcome,
     client::{Client, Wire},
-    fail,
     pattern::{Check, PERIOD, pattern},
     relay::Relay,
-    transfer::{Device, float},
+    transfer::{Device, drain, float},
 };
 
 /// Time in which a process comes to rest.
@@ -111,33 +110,46 @@ fn stall_up(pairs: &mut Pairs, relay: &Relay) -> Outcome<f64> {
             client.wire.write_all(&head)?;
         }
     }
-    let wires = pairs.iter_mut().filter_map(|(client, _)| match &mut client.wire {
-        Wire::Plain(stream) => Some(stream),
-        Wire::Tls(_) => None,
-    });
-    let sent = flood(wires)?;
+    let sent = flood(pairs.iter_mut().map(|(client, _)| &mut client.wire))?;
     let memory = float(relay.memory());
-    let mut buf = vec![0; 256 * 1024];
-    for ((_, far), sent) in pairs.iter_mut().zip(sent) {
-        let mut check = Check::default();
-        while check.count < sent as u64 {
-            let n = far.read(&mut buf)?;
-            if n == 0 {
-                return fail(format!("the device got {} of {sent} bytes", check.count));
-            }
-            check.take(buf.get(..n).unwrap_or_default())?;
-        }
+    for ((client, far), sent) in pairs.iter_mut().zip(sent) {
+        thread::scope(|scope| -> Outcome<()> {
+            // What a client's own TLS still holds goes when there is room.
+            let rest = scope.spawn(|| client.wire.flush());
+            drain(far, sent as u64)?;
+            Ok(rest.join().map_err(|_| "a client panicked")??)
+        })?;
     }
     Ok(memory)
 }
 
+/// A stream that can be written until it takes no more.
+trait Floodable: Write {
+    fn nonblocking(&self, on: bool) -> io::Result<()>;
+}
+
+impl Floodable for TcpStream {
+    fn nonblocking(&self, on: bool) -> io::Result<()> {
+        self.set_nonblocking(on)
+    }
+}
+
+impl Floodable for Wire {
+    fn nonblocking(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_nonblocking(on),
+            Self::Tls(stream) => stream.sock.set_nonblocking(on),
+        }
+    }
+}
+
 /// Sends the pattern on each stream until nothing moves any more; returns how much each took.
-fn flood<'a>(streams: impl Iterator<Item = &'a mut TcpStream>) -> Outcome<Vec<usize>> {
+fn flood<'a, S: Floodable + 'a>(streams: impl Iterator<Item = &'a mut S>) -> Outcome<Vec<usize>> {
     let mut streams: Vec<_> = streams.map(|stream| (stream, 0)).collect();
     let mut moved = Instant::now();
     while moved.elapsed() < STALLED {
         for (stream, sent) in &mut streams {
-            stream.set_nonblocking(true)?;
+            stream.nonblocking(true)?;
             let at = *sent % PERIOD;
             let most = (FLOOD - *sent).min(64 * 1024);
             match stream.write(pattern().get(at..at + most).unwrap_or_default()) {
@@ -153,7 +165,7 @@ fn flood<'a>(streams: impl Iterator<Item = &'a mut TcpStream>) -> Outcome<Vec<us
         sleep(Duration::from_micros(200));
     }
     for (stream, _) in &streams {
-        stream.set_nonblocking(false)?;
+        stream.nonblocking(false)?;
     }
     Ok(streams.into_iter().map(|(_, sent)| sent).collect())
 }

@@ -199,10 +199,13 @@ impl<'a> Rounds<'a> {
                 let what = format!("its growth after traffic, {speech}");
                 self.table.add(&Row::new(&what, "KiB", None).goal(0.0, 2.0), name, growth);
             }
-            let bridge = self.fresh(name)?;
-            let (down, up) = connections::stall(&self.device, &bridge.ws, 8)?;
-            self.table.add(&stalled("browser stopped reading"), name, down);
-            self.table.add(&stalled("device stopped reading"), name, up);
+            for speech in ["ws", "wss"] {
+                let bridge = self.fresh(name)?;
+                let relay = if speech == "ws" { &bridge.ws } else { &bridge.wss };
+                let (down, up) = connections::stall(&self.device, relay, 8)?;
+                self.table.add(&stalled(&format!("{speech}, browser stopped reading")), name, down);
+                self.table.add(&stalled(&format!("{speech}, device stopped reading")), name, up);
+            }
         }
         let others: Vec<Relay> = self.others.iter().map(|(relay, _)| relay.clone()).collect();
         for relay in others {
@@ -283,6 +286,8 @@ impl<'a> Rounds<'a> {
         let names: Vec<_> = self.bridges.iter().map(|(name, _)| *name).collect();
         for name in names {
             let bridge = self.fresh(name)?;
+            // Each session is pinged once in 20 s; less would measure none or all.
+            let time = Duration::from_secs(if quick { 2 } else { 21 });
             self.table.add(&row, name, connections::idle(&self.device, &bridge.ws, 1000, time)?);
         }
         Ok(())
