@@ -221,6 +221,8 @@ test("the text log has lines with times and directions, and nothing in it acts",
   assert.equal(log.add("in", bytes("ot\r\n\x1b]0;title\x07\n"), at + 9), "2026-11-26 08:21:28.123 < login: root\n2026-11-26 08:21:28.132 < \\e]0;title\\x07\n");
   assert.equal(log.add("out", bytes("ls"), at), "");
   assert.equal(log.flush(), "2026-11-26 08:21:28.123 > ls\n");
+  assert.equal(log.add("out", bytes("a\rb\r\nc\r"), at), ["a", "b", "c"].map((line) => `2026-11-26 08:21:28.123 > ${line}\n`).join(""));
+  assert.equal(log.add("out", bytes("\nd\n"), at), "2026-11-26 08:21:28.123 > d\n", "CR and LF in two parts are one end");
   assert.equal(new LogText({ hex: true }).add("out", hex("01 ff"), at), "2026-11-26 08:21:28.123 > 01 FF\n");
   assert.equal(visible("a\u202eb\\"), "a\\x202Eb\\\\");
   const traffic = new Traffic({ byteLimit: 10 });

@@ -1,5 +1,6 @@
 // A page for the tools alone: each is mounted on a line of the real daemon, with the context of the contract in panels.js and no shell.
 
+import "../../../web/console/css/base.css";
 import { h } from "../../../web/console/dom.js";
 import { tools } from "../../../web/console/panels.js";
 import { Line } from "../../../web/client/index.js";

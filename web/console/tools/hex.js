@@ -201,7 +201,7 @@ export function hexView(ctx) {
     },
     h("span", { class: "tool-hex-time" }, time || ""),
     h("span", { class: "tool-hex-delta" }, head && run.delta !== null && !run.replay ? `+${run.delta}` : ""),
-    h("span", { class: "tool-hex-mark" }, h("span", { "aria-hidden": "true" }, MARKS[run.direction]), h("span", { class: "tool-unseen" }, SPOKEN[run.direction])),
+    h("span", { class: "tool-hex-mark" }, h("span", { "aria-hidden": "true" }, MARKS[run.direction]), h("span", { class: "unseen" }, SPOKEN[run.direction])),
     h("span", { class: "tool-hex-offset" }, (run.at + offset).toString(16).toUpperCase().padStart(8, "0")),
     lost ? h("span", { class: "tool-hex-lost" }, `${run.length} bytes were lost`) : [
       h("span", { class: "tool-hex-bytes" }, toHex(bytes)), h("span", { class: "tool-hex-ascii" }, toAscii(bytes)),

@@ -30,17 +30,19 @@ export class LineSplitter {
   #rest = [];
   #length = 0;
   #ms = 0;
+  #afterReturn = false;
 
-  /** Longer lines are cut. */
-  constructor(limit = 4096) {
+  /** @param {{ limit?: number, returns?: boolean }} [options] limit: longer lines are cut; returns: a CR ends a line too, as Enter does */
+  constructor({ limit = 4096, returns = false } = {}) {
     this.limit = limit;
+    this.returns = returns;
   }
 
-  /** @returns {{ ms: number, bytes: Uint8Array }[]} the lines that are complete, without their LF */
+  /** @returns {{ ms: number, bytes: Uint8Array }[]} the lines that are complete, without their end */
   push(bytes, ms) {
     const lines = [];
-    for (let from = 0; from < bytes.length;) {
-      const newline = bytes.indexOf(0x0a, from);
+    for (let from = this.#afterReturn && bytes[0] === 0x0a ? 1 : 0; from < bytes.length;) {
+      const newline = this.#end(bytes, from);
       const room = this.limit - this.#length;
       const end = Math.min(newline < 0 ? bytes.length : newline, from + room);
       if (this.#length === 0) this.#ms = ms;
@@ -48,9 +50,16 @@ export class LineSplitter {
       this.#length += end - from;
       const complete = end === newline;
       if (complete || this.#length >= this.limit) lines.push(...this.flush(complete));
-      from = complete ? end + 1 : end;
+      from = complete ? end + (this.returns && bytes[end] === 0x0d && bytes[end + 1] === 0x0a ? 2 : 1) : end;
     }
+    this.#afterReturn = this.returns && bytes.at(-1) === 0x0d;
     return lines;
+  }
+
+  #end(bytes, from) {
+    const newline = bytes.indexOf(0x0a, from);
+    const back = this.returns ? bytes.indexOf(0x0d, from) : -1;
+    return back >= 0 && (newline < 0 || back < newline) ? back : newline;
   }
 
   /** What has no end yet. */
@@ -67,7 +76,7 @@ const MARK = { in: "<", out: ">" };
 
 /** A log writer: fed with bytes of both directions, gives text lines. `hex`: bytes as digits instead of text. */
 export class LogText {
-  #splitters = { in: new LineSplitter(), out: new LineSplitter() };
+  #splitters = { in: new LineSplitter(), out: new LineSplitter({ returns: true }) };
   #decode;
 
   /** @param {{ hex?: boolean, decode?: (bytes: Uint8Array) => string }} [options] */
