@@ -1,5 +1,7 @@
 # Both kinds of packages, read back: members, owners, modes, conffiles, architecture, scripts, hashes, structure.
 
+import functools
+import gzip
 import hashlib
 import os
 import re
@@ -21,6 +23,8 @@ MODES = {
     "etc/uci-defaults/80-wsbridge": 0o755,
     "lib/upgrade/keep.d/wsbridge": 0o644,
     "usr/bin/wsbridge": 0o755,
+    "usr/share/wsbridge/THIRD-PARTY-NOTICES.gz": 0o644,
+    "usr/share/wsbridge/wsbridge.cdx.json.gz": 0o644,
 }
 ARCHES = {"aarch64_cortex-a53": (183, 2, 1), "arm_cortex-a7_neon-vfpv4": (40, 1, 1), "mipsel_24kc": (8, 1, 1), "mips_24kc": (8, 1, 2), "x86_64": (62, 2, 1)}
 
@@ -46,6 +50,20 @@ def build(*args, out, epoch=EPOCH, fails=False):
     return told.stderr
 
 
+@functools.cache
+def made(path, arch):
+    """What the packaging scripts say of an architecture, as the packages carry it; it has to name what is in the binary."""
+    sys.path.insert(0, str(PACKAGING))
+    from openwrt_pack.package import TARGETS
+
+    script, word = ("sbom", b'"CycloneDX"') if path.endswith(".json.gz") else ("notices", b"serialport")
+    with tempfile.NamedTemporaryFile() as out:
+        subprocess.run([ROOT / "packaging" / script, out.name, "--target", TARGETS[arch]], check=True, capture_output=True)
+        text = Path(out.name).read_bytes()
+    assert word in text, f"{path}: no {word}"
+    return gzip.compress(text, 9, mtime=0)
+
+
 class Packages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -59,6 +77,8 @@ class Packages(unittest.TestCase):
         cls.apks = {arch: reader.apk((out / f"wsbridge-{VERSION}-{arch}.apk").read_bytes()) for arch in ARCHES}
 
     def source(self, path, arch):
+        if path.startswith("usr/share/"):
+            return made(path, arch)
         names = {"etc/config/wsbridge": "config", "etc/init.d/wsbridge": "init", "etc/uci-defaults/80-wsbridge": "defaults", "lib/upgrade/keep.d/wsbridge": "keep"}
         file = self.folder / arch if path == "usr/bin/wsbridge" else PACKAGING / f"files/wsbridge.{names[path]}"
         return file.read_bytes()
@@ -68,7 +88,7 @@ class Packages(unittest.TestCase):
             self.assertEqual({path: file[:3] for path, file in ipk.files.items()}, {path: (mode, 0, 0) for path, mode in MODES.items()})
             for path, (*_, content) in ipk.files.items():
                 self.assertEqual(content, self.source(path, arch), path)
-            folders = {"", "etc", "etc/config", "etc/init.d", "etc/uci-defaults", "lib", "lib/upgrade", "lib/upgrade/keep.d", "usr", "usr/bin"}
+            folders = {"", "etc", "etc/config", "etc/init.d", "etc/uci-defaults", "lib", "lib/upgrade", "lib/upgrade/keep.d", "usr", "usr/bin", "usr/share", "usr/share/wsbridge"}
             self.assertEqual(ipk.folders, {path: (0o755, 0, 0) for path in folders})
             self.assertEqual(ipk.times, {EPOCH})
 

@@ -12,6 +12,7 @@ FILES = """
 ./usr/share/man/man1/wsbridge.1.gz ./usr/share/man/man1/wsbridge-serve.1.gz
 ./usr/share/doc/wsbridge/copyright ./usr/share/doc/wsbridge/changelog.gz ./usr/share/doc/wsbridge/changelog.Debian.gz
 ./usr/share/doc/wsbridge/guide.md ./usr/share/doc/wsbridge/examples/full.yaml
+./usr/share/doc/wsbridge/wsbridge.cdx.json.gz ./usr/share/doc/wsbridge/THIRD-PARTY-NOTICES.gz
 """.split()
 
 
