@@ -58,7 +58,8 @@ def made(path, arch):
 
     script, word = ("sbom", b'"CycloneDX"') if path.endswith(".json.gz") else ("notices", b"serialport")
     with tempfile.NamedTemporaryFile() as out:
-        subprocess.run([ROOT / "packaging" / script, out.name, "--target", TARGETS[arch]], check=True, capture_output=True)
+        env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
+        subprocess.run([ROOT / "packaging" / script, out.name, "--target", TARGETS[arch]], check=True, capture_output=True, env=env)
         text = Path(out.name).read_bytes()
     assert word in text, f"{path}: no {word}"
     return gzip.compress(text, 9, mtime=0)
