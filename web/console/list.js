@@ -38,6 +38,7 @@ export function endpointList({ chosen, failed }) {
     const title = h("span", { class: "row-title" });
     const who = h("span", { class: "row-who" });
     const rates = h("span", { class: "row-rates mono" });
+    const spoken = h("span", { class: "unseen" }); // the lamp, for those who do not see it
     const open = h(
       "a",
       {
@@ -51,12 +52,12 @@ export function endpointList({ chosen, failed }) {
           chosen();
         },
       },
-      h("span", { class: "row-top" }, lamp, label, rates),
+      h("span", { class: "row-top" }, lamp, label, spoken, rates),
       title,
       who,
     );
     const add = iconButton("add", `Open ${name} beside`, { class: "icon-button row-add", onclick: () => (route.value.names.includes(name) ? leave(name) : beside(name), chosen()) });
-    return { element: h("li", { class: "row" }, open, add), open, lamp, title, who, rates, add };
+    return { element: h("li", { class: "row" }, open, add), open, lamp, spoken, title, who, rates, add };
   }
 
   function fillRow(parts, endpoint) {
@@ -72,7 +73,7 @@ export function endpointList({ chosen, failed }) {
     parts.who.title = writer?.since ? `${texts.join(" · ")}, since ${moment(Date.parse(writer.since))}` : texts.join(" · ");
     parts.element.classList.toggle("down", word === "down");
     say(parts.rates, rx || tx ? [rx ? `↓${rate(rx)}` : "", tx ? `↑${rate(tx)}` : ""].filter(Boolean).join(" ") : "");
-    parts.open.setAttribute("aria-label", [name, title, STATES[word] ?? word, ...texts].filter(Boolean).join(", "));
+    say(parts.spoken, `, ${STATES[word] ?? word}, `);
   }
 
   function show() {

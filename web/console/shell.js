@@ -38,7 +38,7 @@ export function shell() {
     "header",
     { class: "bar" },
     toggle,
-    h("a", { class: "home", href: "#/", "aria-label": "wsbridge, close all lines" }, brand()),
+    h("a", { class: "home", href: "#/", title: "Close all lines" }, brand("h1")),
     host,
     h("span", { class: "bar-space" }),
     look,
