@@ -33,7 +33,7 @@ export function endpointList({ chosen, failed }) {
 
   /** One row. Its elements stay, their texts change: the focus is never lost to an update. */
   function row(name) {
-    const lamp = h("span", { class: "state-lamp" });
+    const lamp = h("span", { class: "state-lamp", "aria-hidden": "true" });
     const label = h("span", { class: "row-name" }, name);
     const title = h("span", { class: "row-title" });
     const who = h("span", { class: "row-who" });
