@@ -169,6 +169,7 @@ impl Shared {
             | Ask::Drain
             | Ask::Ack(_)
             | Ask::Lease(_)
+            | Ask::Watch(_)
             | Ask::Ping => Then::Nothing,
         };
         state.pending.insert(id, Pending { reply, then, sent: false });
@@ -183,6 +184,7 @@ impl Shared {
             | Ask::Flush(_)
             | Ask::Ack(_)
             | Ask::Lease(_)
+            | Ask::Watch(_)
             | Ask::Ping => false,
         };
         if in_line {

@@ -4,6 +4,7 @@ mod ask;
 mod assets;
 mod connection;
 mod gate;
+mod log;
 mod pages;
 mod refusal;
 mod run;
@@ -100,6 +101,7 @@ fn routes() -> Router {
         .route("/healthz", get(pages::healthz))
         .route("/metrics", get(pages::metrics))
         .route("/api/endpoints", get(pages::endpoints).options(pages::preflight))
+        .route("/api/endpoints/{endpoint}/log", get(log::log))
         .route("/api/session", get(signing::session))
         .route("/api/login", post(signing::login))
         .route("/api/logout", post(signing::logout))

@@ -15,10 +15,11 @@ use super::{
     Bridge, Bridged, ask, assets,
     connection::{Connection, authorise, refuse},
     gate::BODY_MAX,
+    warden::tally,
 };
 use crate::{
     auth::{Page, Purpose, TICKET_LIFE},
-    config::{Config, Endpoint, Rights, Target},
+    config::{Config, Endpoint, Rights, Share, Target},
     line, metrics,
     metrics::TargetState,
     wire::close::Refusal,
@@ -120,6 +121,9 @@ pub(super) async fn endpoints(
     match authorise(&bridge, &connection, &ask).await {
         Err(refusal) => refuse(refusal),
         Ok((principal, _)) => {
+            for entry in bridge.sessions.list() {
+                tally(&bridge, &entry);
+            }
             let config = bridge.config();
             let list: Vec<_> = config
                 .endpoints
@@ -140,14 +144,28 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
         Target::Rfc2217(_) => "rfc2217",
         Target::Sim(_) => "sim",
     };
+    let share = endpoint.share.map(|share| match share {
+        Share::Exclusive => "exclusive",
+        Share::OneWriter => "one-writer",
+        Share::Everyone => "everyone",
+    });
     // A dedicated endpoint has no line, so nothing is known of its target before somebody connects.
-    let state = bridge.lines.state(&endpoint.name).map(|state| state.word());
+    let board = bridge.lines.board(&endpoint.name).map(|board| board.borrow().clone());
+    let holder = board.as_ref().and_then(|board| board.lease.holder()).map(
+        |holder| json!({ "user": holder.user, "since": line::rfc3339(holder.since), "away": holder.away }),
+    );
+    let counted = bridge.metrics.endpoint(&endpoint.name);
     json!({
         "name": endpoint.name,
         "title": endpoint.title,
         "kind": kind,
-        "state": state,
+        "state": board.as_ref().map(|board| board.state.word()),
+        "share": share,
+        "holder": holder,
+        "observers": board.as_ref().map_or(0, line::Board::observers),
         "sessions": bridge.sessions.count(&endpoint.name),
+        "to_client": counted.to_client.get(),
+        "to_target": counted.to_target.get(),
         "rights": rights.words(),
     })
 }

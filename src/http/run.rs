@@ -1,6 +1,7 @@
 //! A session's life behind its handshake: the raw stream taken back, the pump, its log lines and counts.
 
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -93,7 +94,7 @@ impl Run {
                 self.pump(Socket::new(stream, early, self.payload), reached, &mut session).await
             }
         };
-        tally(&entry, &counted);
+        tally(&self.bridge, &entry);
         drop(open);
         let lost_up = if own { report.lost_up } else { 0 };
         counted.undelivered.add((lost_up + report.lost_down) as u64);
@@ -176,6 +177,21 @@ impl Bus for Shown {
         seen.map(|endpoint| {
             let name = &endpoint.name;
             (Arc::clone(endpoint), rights.on(name), self.bridge.lines.board(name))
+        })
+        .collect()
+    }
+
+    fn counts(&self) -> BTreeMap<String, [u64; 2]> {
+        for entry in self.bridge.sessions.list() {
+            tally(&self.bridge, &entry);
+        }
+        let seen = self.visible().into_iter();
+        seen.map(|(endpoint, ..)| {
+            let counted = self.bridge.metrics.endpoint(&endpoint.name);
+            // A line hears its device whether anybody listens or not.
+            let log = self.bridge.lines.log(&endpoint.name);
+            let rx = log.map_or_else(|| counted.to_client.get(), |log| log.bounds().1);
+            (endpoint.name.clone(), [rx, counted.to_target.get()])
         })
         .collect()
     }

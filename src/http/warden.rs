@@ -17,7 +17,6 @@ use super::{Bridge, upgrade::NEEDED};
 use crate::{
     auth::{find, unix_now},
     config::Config,
-    metrics::EndpointMetrics,
     session::Entry,
     wire::close::Ended,
 };
@@ -47,13 +46,9 @@ pub(super) async fn watch(bridge: Weak<Bridge>, mut config: Receiver<Arc<Config>
 pub(super) fn look(bridge: &Bridge) {
     let config = bridge.config();
     for entry in bridge.sessions.list() {
-        if let Some(ended) = revoked(bridge, &entry) {
-            entry.end(ended);
-            continue;
-        }
-        let typed = tally(&entry, &bridge.metrics.endpoint(&entry.endpoint));
-        if let Some(login) = entry.login.filter(|_| typed > 0) {
-            bridge.auth.touch(login);
+        match revoked(bridge, &entry) {
+            Some(ended) => entry.end(ended),
+            None => tally(bridge, &entry),
         }
     }
     bridge.parking.sign_out(|login| !bridge.auth.is_signed_in(&config, Some(login)));
@@ -85,10 +80,14 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     }
 }
 
-/// Adds to the metrics what a session has moved since they were last told; what of it came from the client.
-pub(super) fn tally(entry: &Entry, counted: &EndpointMetrics) -> u64 {
+/// Adds to the metrics what a session has moved since they were last told. What came from the client is use of its
+/// sign-in.
+pub(super) fn tally(bridge: &Bridge, entry: &Entry) {
     let (to_client, to_target) = entry.news();
+    let counted = bridge.metrics.endpoint(&entry.endpoint);
     counted.to_client.add(to_client);
     counted.to_target.add(to_target);
-    to_target
+    if let Some(login) = entry.login.filter(|_| to_target > 0) {
+        bridge.auth.touch(login);
+    }
 }

@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{Board, Life, Line, NoLease, Seat, Shared, State, keeper, uplink::Task};
+use super::{Board, Life, Line, Log, NoLease, Seat, Shared, State, keeper, uplink::Task};
 use crate::{
     config::{Config, Endpoint, Rights, SerialTarget, Share, Target},
     metrics::Metrics,
@@ -185,6 +185,11 @@ impl Lines {
     /// A line's state; `None` for an endpoint without a line.
     pub fn state(&self, endpoint: &str) -> Option<State> {
         Some(self.lock().get(endpoint)?.line.shared.board.borrow().state.clone())
+    }
+
+    /// A line's tape, to be read apart from all seats.
+    pub fn log(&self, endpoint: &str) -> Option<Log> {
+        self.lock().get(endpoint).map(|entry| Log(Arc::clone(&entry.line.shared)))
     }
 
     /// Bytes waiting for the device, in the queue and with the driver.

@@ -1,5 +1,7 @@
 //! Device to seats: the tape, its marks, and who has read how far.
 
+mod look;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -134,12 +136,6 @@ impl Output {
         let mut inner = self.lock();
         inner.readers.remove(&seat);
         inner.wake_writer();
-    }
-
-    /// Offset of the oldest byte and of the next to come.
-    pub(super) fn bounds(&self) -> (u64, u64) {
-        let inner = self.lock();
-        (inner.tape.start(), inner.tape.end())
     }
 
     /// A reader goes on at another offset; returns the one it got.

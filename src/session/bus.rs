@@ -9,7 +9,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Report, Session, Socket, control::writer};
+use super::{
+    Report, Session, Socket,
+    control::writer,
+    rates::{Rates, second},
+};
 use crate::{
     config::{Endpoint, Rights, Target},
     line::Board,
@@ -69,6 +73,9 @@ pub trait Bus: Send + Sync {
     /// The endpoints the client may see now, with their lines' boards.
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)>;
 
+    /// Bytes that have come from each such endpoint and gone to it, since the start.
+    fn counts(&self) -> BTreeMap<String, [u64; 2]>;
+
     /// Changes when `visible` may.
     fn changes(&self) -> watch::Receiver<u64>;
 }
@@ -83,6 +90,8 @@ enum Event {
     Listed,
     /// A ping is due.
     Tick,
+    /// A second is over, for who watches.
+    Second,
     /// The order to end.
     Order(Ended),
 }
@@ -113,11 +122,20 @@ struct State<S> {
     text: Vec<u8>,
     /// One task waits for each board; they end with the bus.
     watches: JoinSet<String>,
+    /// The rates, while the client wants them.
+    rates: Option<Rates>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
     fn new(socket: Socket<S>, dead_after: Duration) -> Self {
-        Self { socket, dead_after, heard: Instant::now(), text: Vec::new(), watches: JoinSet::new() }
+        Self {
+            socket,
+            dead_after,
+            heard: Instant::now(),
+            text: Vec::new(),
+            watches: JoinSet::new(),
+            rates: None,
+        }
     }
 
     async fn run(&mut self, shown: &dyn Bus, session: &mut Session) -> Result<Never, Ended> {
@@ -138,16 +156,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
                 Some(Ok(name)) = self.watches.join_next() => Event::Board(name),
                 _ = listed.changed() => Event::Listed,
                 _ = tick.tick() => Event::Tick,
+                () = second(&mut self.rates) => Event::Second,
             };
             match event {
                 Event::Order(ended) => return Err(ended),
                 Event::Read(Ok(0)) => return Err(Ended::ClientLost("end of stream without Close".into())),
-                Event::Read(Ok(n)) => self.read(buf.get_mut(..n).unwrap_or_default())?,
+                Event::Read(Ok(n)) => self.read(shown, buf.get_mut(..n).unwrap_or_default())?,
                 Event::Read(Err(error)) => return Err(Ended::ClientLost(error.to_string())),
                 Event::Board(name) => self.changed(&mut known, &name),
                 Event::Listed => known = self.hello(shown),
                 Event::Tick if self.heard.elapsed() >= self.dead_after => return Err(Ended::ClientSilent),
                 Event::Tick => self.socket.queue(Opcode::Ping, b""),
+                Event::Second => self.rates(shown),
             }
         }
     }
@@ -220,8 +240,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
         self.watch(name.to_owned(), again);
     }
 
-    /// The client's frames: pings, Close, and requests there are none of here.
-    fn read(&mut self, input: &mut [u8]) -> Result<(), Ended> {
+    /// Says the rates, when one of them is another than a second ago.
+    fn rates(&mut self, shown: &dyn Bus) {
+        let news = self.rates.as_mut().and_then(|rates| rates.news(shown.counts()));
+        if let Some(rates) = news {
+            self.tell(&Tell::Rates { rates });
+        }
+    }
+
+    /// The client's frames: pings, Close, and the few requests there are here.
+    fn read(&mut self, shown: &dyn Bus, input: &mut [u8]) -> Result<(), Ended> {
         self.heard = Instant::now();
         let mut at = 0;
         while let Some(rest) = input.get_mut(at..).filter(|rest| !rest.is_empty()) {
@@ -237,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
                     }
                     if last {
                         let text = std::mem::take(&mut self.text);
-                        self.message(&text)?;
+                        self.message(shown, &text)?;
                     }
                 }
                 Item::Ping if self.socket.waiting() < WAITING => {
@@ -255,10 +283,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
         Ok(())
     }
 
-    fn message(&mut self, text: &[u8]) -> Result<(), Ended> {
+    fn message(&mut self, shown: &dyn Bus, text: &[u8]) -> Result<(), Ended> {
         let request = control::parse(text).map_err(Ended::BadMessage)?;
         match (request.ask, request.id) {
             (Ok(Ask::Ping), re) => self.tell(&Tell::Pong { re }),
+            (Ok(Ask::Watch(watch)), re) => {
+                self.rates = watch.rates.then(|| Rates::new(shown.counts()));
+                if let Some(re) = re {
+                    self.tell(&Tell::Ok { re, answer: control::Answer::default() });
+                }
+            }
             (_, None) => {}
             (Ok(_), re) => {
                 let message = "the bus only tells; open `/ws/NAME`".to_owned();

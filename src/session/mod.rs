@@ -10,6 +10,7 @@ mod packing;
 mod parking;
 mod plain;
 mod rate;
+mod rates;
 mod sessions;
 mod socket;
 mod up;

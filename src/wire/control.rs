@@ -5,7 +5,7 @@ mod tell;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::tell::{Answer, Asker, Endpoint, Hello, Holder, LeaseNews, Opened, Status, Tell};
+pub use self::tell::{Answer, Asker, Endpoint, Hello, Holder, LeaseNews, Opened, Rate, Status, Tell};
 use crate::settings::{DataBits, Flow, Levels, Parity, Settings, Step, StopBits};
 
 /// Longest text frame a server takes, in bytes.
@@ -60,6 +60,8 @@ pub enum Ask {
     Ack(Ack),
     /// About the right to write.
     Lease(Lease),
+    /// Tell, or tell no longer, how many bytes a second pass (on the bus).
+    Watch(Watch),
     /// Say `pong`.
     Ping,
 }
@@ -242,6 +244,14 @@ pub struct Lease {
     pub op: LeaseOp,
 }
 
+/// `watch`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Watch {
+    /// Bytes a second of each endpoint.
+    pub rates: bool,
+}
+
 /// What to do about the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -323,6 +333,7 @@ fn parse_as(kind: &str, text: &[u8]) -> Result<Ask, Failure> {
         "drain" => Ask::Drain,
         "ack" => Ask::Ack(body(text)?),
         "lease" => Ask::Lease(body(text)?),
+        "watch" => Ask::Watch(body(text)?),
         "ping" => Ask::Ping,
         _ => return Err(Failure::new(Code::UnknownType, format!("`{kind}` is not known here"))),
     })

@@ -69,6 +69,8 @@ impl State {
             Tell::Time { at, ms } => self.say(Event::Time { at, ms }),
             Tell::Lease(lease) => self.say(Event::Lease(lease)),
             Tell::Status(status) => self.say(Event::Status(status)),
+            // Only the bus tells these.
+            Tell::Rates { .. } => {}
         }
         Ok(())
     }

@@ -152,6 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
             Ask::Flush(ask) => self.flush(id, ask),
             Ask::Get => self.get(id),
             Ask::Lease(ask) => self.lease(id, ask.op, rights),
+            Ask::Watch(_) => Err(Failure::new(Code::Unsupported, "the bus, `/ws/`, tells rates")),
             Ask::Open(_) | Ask::Resume(_) | Ask::Close(_) | Ask::Ping => Ok(()),
         }
     }

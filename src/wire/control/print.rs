@@ -20,6 +20,7 @@ impl Ask {
             Self::Drain => ("drain", Map::new()),
             Self::Ack(body) => ("ack", members(body)),
             Self::Lease(body) => ("lease", members(body)),
+            Self::Watch(body) => ("watch", members(body)),
             Self::Ping => ("ping", Map::new()),
         };
         members.insert("type".to_owned(), kind.into());
@@ -131,6 +132,7 @@ mod tests {
             op.prop_map(|op| Ask::Lease(Lease { op })),
             Just(Ask::Get),
             Just(Ask::Drain),
+            any::<bool>().prop_map(|rates| Ask::Watch(Watch { rates })),
             Just(Ask::Ping),
         ]
     }

@@ -1,5 +1,7 @@
 //! A server's messages of `wsbridge.v1`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Role};
@@ -53,6 +55,9 @@ pub enum Tell {
     },
     Lease(LeaseNews),
     Status(Status),
+    Rates {
+        rates: BTreeMap<String, Rate>,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         re: Option<u64>,
@@ -79,6 +84,14 @@ impl Tell {
         // Nothing in these shapes can fail to print.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// Bytes a second of an endpoint: from its device, and to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members of the specification, explained there")]
+pub struct Rate {
+    pub rx: u64,
+    pub tx: u64,
 }
 
 /// `hello`

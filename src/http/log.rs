@@ -1,0 +1,81 @@
+//! A line's output as a file.
+
+use std::{io, sync::Arc};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::{Path, Request},
+    http::{HeaderValue, Response, header},
+};
+use futures_util::stream;
+
+use super::{
+    Bridge, Bridged, ask,
+    connection::{Connection, authorise, refuse},
+    pages::{Connected, find_endpoint},
+};
+use crate::{
+    auth::{Purpose, unix_now},
+    line::Log,
+    wire::close::Refusal,
+};
+
+/// Bytes read from the tape at once.
+const PIECE: usize = 64 * 1024;
+
+/// `GET /api/endpoints/NAME/log`: the bytes on the tape, oldest first.
+pub(super) async fn log(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let found = find(&bridge, &connection, &name, &ask::bare(request)).await;
+    found.map_or_else(refuse, |log| attachment(&name, log))
+}
+
+async fn find(
+    bridge: &Arc<Bridge>,
+    connection: &Connection,
+    name: &str,
+    request: &Request<()>,
+) -> Result<Log, Refusal> {
+    let ask = ask::read(request, Purpose::Read);
+    let (principal, _) = authorise(bridge, connection, &ask).await?;
+    find_endpoint(&bridge.config(), principal.rights.on(name), name)?;
+    // Dedicated TCP keeps nothing: what it carries is each session's own.
+    bridge.lines.log(name).ok_or(Refusal::NotFound)
+}
+
+fn attachment(name: &str, log: Log) -> Response<Body> {
+    let (start, end) = log.bounds();
+    let pieces = stream::unfold((log, start), move |(log, at)| async move {
+        let left = usize::try_from(end.saturating_sub(at)).unwrap_or(PIECE);
+        let mut piece = vec![0; left.min(PIECE)];
+        match log.read(at, &mut piece) {
+            Ok(0) => None,
+            Ok(length) => {
+                piece.truncate(length);
+                Some((Ok(Bytes::from(piece)), (log, at + length as u64)))
+            }
+            // A file with a hole would pass for the whole: the download fails instead, visibly.
+            Err(_) => Some((Err(io::Error::other("overwritten before it was read")), (log, end))),
+        }
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+    let disposition = format!("attachment; filename=\"{name}-{}.log\"", stamp());
+    if let Ok(value) = HeaderValue::from_str(&disposition) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+/// The time, UTC, as a part of a file's name: `20261126T081500Z`.
+fn stamp() -> String {
+    let now = jiff::Timestamp::from_second(unix_now()).unwrap_or_default();
+    now.strftime("%Y%m%dT%H%M%SZ").to_string()
+}

@@ -1,0 +1,21 @@
+//! A line's tape as a whole, for who wants it as a file.
+
+use std::sync::Arc;
+
+use super::{Gap, Shared};
+
+/// The tape of a line. It holds no seat, so it keeps no device open and holds none back.
+#[derive(Clone, Debug)]
+pub struct Log(pub(super) Arc<Shared>);
+
+impl Log {
+    /// Offset of the oldest byte and of the next to come.
+    pub fn bounds(&self) -> (u64, u64) {
+        self.0.output.bounds()
+    }
+
+    /// Copies what lies at `from`; how much that was, or what has been overwritten meanwhile.
+    pub fn read(&self, from: u64, buf: &mut [u8]) -> Result<usize, Gap> {
+        self.0.output.peek(from, buf)
+    }
+}

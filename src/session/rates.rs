@@ -1,0 +1,93 @@
+//! Bytes a second of each endpoint, for a bus whose client watches them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::wire::control::Rate;
+
+/// How often they are told.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What a client that watches was told last.
+#[derive(Debug)]
+pub(super) struct Rates {
+    ticks: Interval,
+    counts: BTreeMap<String, [u64; 2]>,
+    since: Instant,
+    told: BTreeMap<String, Rate>,
+}
+
+/// The next second of who watches; never, when nobody does. Cancel-safe.
+pub(super) async fn second(rates: &mut Option<Rates>) {
+    match rates {
+        Some(rates) => drop(rates.ticks.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+impl Rates {
+    /// Begins at these counts.
+    pub(super) fn new(counts: BTreeMap<String, [u64; 2]>) -> Self {
+        let since = Instant::now();
+        let mut ticks = interval_at(since + SECOND, SECOND);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, counts, since, told: BTreeMap::new() }
+    }
+
+    /// All rates, when one is another than was told; an endpoint that is new has none yet.
+    pub(super) fn news(&mut self, counts: BTreeMap<String, [u64; 2]>) -> Option<BTreeMap<String, Rate>> {
+        let now = Instant::now();
+        let millis = u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX).max(1);
+        let per_second = |[rx, tx]: [u64; 2], [rx_before, tx_before]: [u64; 2]| {
+            let rate = |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000) / millis;
+            Rate { rx: rate(rx, rx_before), tx: rate(tx, tx_before) }
+        };
+        let rates: BTreeMap<_, _> = counts
+            .iter()
+            .map(|(name, now)| {
+                let before = self.counts.get(name).copied().unwrap_or(*now);
+                (name.clone(), per_second(*now, before))
+            })
+            .collect();
+        (self.counts, self.since) = (counts, now);
+        let calm = rates.iter().all(|(name, rate)| self.told.get(name).copied().unwrap_or_default() == *rate);
+        if calm {
+            return None;
+        }
+        self.told.clone_from(&rates);
+        Some(rates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(rx: u64, tx: u64) -> BTreeMap<String, [u64; 2]> {
+        [("calm".to_owned(), [5, 5]), ("modem".to_owned(), [rx, tx])].into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_are_told_when_one_changes() {
+        let mut rates = Rates::new(counts(100, 0));
+        let mut next = async |rx, tx| {
+            tokio::time::advance(SECOND).await;
+            rates.news(counts(rx, tx)).map(|rates| (rates["modem"].rx, rates["modem"].tx, rates.len()))
+        };
+        assert_eq!(next(100, 0).await, None);
+        assert_eq!(next(1100, 7).await, Some((1000, 7, 2)));
+        assert_eq!(next(2100, 14).await, None);
+        assert_eq!(next(2100, 14).await, Some((0, 0, 2)));
+        assert_eq!(next(2100, 14).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_comes_or_begins_anew_has_no_rate_yet() {
+        let mut rates = Rates::new(BTreeMap::new());
+        tokio::time::advance(SECOND).await;
+        assert_eq!(rates.news(counts(1 << 40, 0)), None);
+        tokio::time::advance(SECOND).await;
+        assert_eq!(rates.news(counts(3, 0)), None);
+    }
+}
