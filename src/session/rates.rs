@@ -40,7 +40,9 @@ impl Rates {
         let now = Instant::now();
         let millis = u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX).max(1);
         let per_second = |[rx, tx]: [u64; 2], [rx_before, tx_before]: [u64; 2]| {
-            let rate = |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000) / millis;
+            // Rounded up: a single byte is no rest.
+            let rate =
+                |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000).div_ceil(millis);
             Rate { rx: rate(rx, rx_before), tx: rate(tx, tx_before) }
         };
         let rates: BTreeMap<_, _> = counts
