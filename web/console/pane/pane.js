@@ -177,7 +177,7 @@ export function pane(name, { close }) {
     /** Called when the element is in the page. */
     start() {
       screen.open();
-      if (settings.get("side.open", element.clientWidth >= 900)) {
+      if (settings.get("side.open", innerWidth >= 1200 * (element.parentElement?.childElementCount ?? 1))) {
         inspector.show(true, settings.get("side.tab", "line"));
         bar.side.setAttribute("aria-expanded", "true");
       }
