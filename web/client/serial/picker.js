@@ -1,0 +1,151 @@
+// The port picker: a dialog of the page's own, in a shadow tree, that asks the user which line a program may use.
+
+import { diagnose } from "../diagnose.js";
+
+const STYLE = `
+:host { all: initial }
+dialog { box-sizing: border-box; width: min(34rem, calc(100vw - 2rem)); max-height: calc(100vh - 2rem); padding: 0; border: 1px solid #8886;
+  border-radius: 10px; font: 15px/1.45 system-ui, sans-serif; color: CanvasText; background: Canvas; box-shadow: 0 8px 40px #0006; color-scheme: light dark }
+dialog::backdrop { background: #0007 }
+form { display: flex; flex-direction: column; max-height: inherit; margin: 0; padding: 1.1rem 1.2rem; gap: .8rem; box-sizing: border-box }
+h2 { margin: 0; font-size: 1.1rem }
+p { margin: 0 }
+p.said { color: GrayText }
+fieldset { margin: 0; padding: 0; border: 0; overflow: auto; min-height: 4rem; max-height: 50vh }
+label.port { display: grid; grid-template-columns: auto 1fr auto; gap: .1rem .7rem; align-items: center; padding: .5rem .6rem; border-radius: 6px; cursor: pointer }
+label.port:hover { background: #8882 }
+label.port:has(:checked) { background: #2a6fdb2e }
+label.port:has(:focus-visible) { outline: 2px solid #2a6fdb; outline-offset: -2px }
+label.port small { grid-column: 2 / 4; color: color-mix(in srgb, CanvasText 75%, Canvas) }
+label.port .state { font-size: .85rem; color: color-mix(in srgb, CanvasText 75%, Canvas) }
+label.all { display: flex; gap: .5rem; align-items: center }
+footer { display: flex; justify-content: flex-end; gap: .6rem }
+button { font: inherit; padding: .45rem 1.1rem; min-height: 2.5rem; border-radius: 6px; border: 1px solid #8888; background: Canvas; color: CanvasText; cursor: pointer }
+button.go { background: #1f5fc4; border-color: #1f5fc4; color: #fff }
+button:disabled { opacity: .5; cursor: default }
+button:focus-visible, a:focus-visible { outline: 2px solid #2a6fdb; outline-offset: 2px }
+a { color: LinkText }
+ol { margin: 0; padding-left: 1.3rem }
+`;
+
+const STATES = { up: "ready", down: "device absent", opening: "opening", closed: "ready" };
+
+/** Ends the dialog that is open. @type {(() => void) | undefined} */
+let dismiss;
+
+/**
+ * Asks; gives the name of the endpoint, or undefined when none was chosen.
+ * @param {{ bus: import("../bus.js").Bus | undefined, gateway: string, passes?: (endpoint: any) => boolean, failure?: unknown,
+ *   entrance?: { href?: string, text?: string } }} what
+ * @returns {Promise<string | undefined>}
+ */
+export function choose({ bus, gateway, passes, failure, entrance }) {
+  if (typeof document === "undefined") return Promise.resolve(undefined);
+  dismiss?.();
+  const host = document.createElement("wsbridge-port-picker");
+  const root = host.attachShadow({ mode: "open" });
+  // A sheet made by script is no inline style: pages with a strict policy allow it.
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(STYLE);
+  root.adoptedStyleSheets = [sheet];
+  const list = el("fieldset", { "aria-labelledby": "title" });
+  const said = el("p", { class: "said", role: "status" });
+  const help = el("div", {});
+  const everything = /** @type {HTMLInputElement} */ (el("input", { type: "checkbox" }));
+  const all = el("label", { class: "all" }, everything, "Show all lines");
+  const go = /** @type {HTMLButtonElement} */ (el("button", { class: "go", value: "go" }, "Connect"));
+  const cancel = el("button", { value: "", type: "button" }, "Cancel");
+  const form = el(
+    "form",
+    { method: "dialog" },
+    el("h2", { id: "title" }, `${globalThis.location?.host ?? "This page"} wants to use a serial line`),
+    el("p", {}, "Lines of the gateway ", el("b", {}, new URL(gateway).host), "."),
+    list,
+    said,
+    help,
+    all,
+    el("footer", {}, cancel, go),
+  );
+  const dialog = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-labelledby": "title" }, form));
+  root.append(dialog);
+
+  let chosen = "";
+  const draw = () => {
+    const endpoints = [...(bus?.endpoints.values() ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const fitting = endpoints.filter((endpoint) => !passes || passes(endpoint));
+    all.hidden = fitting.length === endpoints.length;
+    const shown = everything.checked ? endpoints : fitting;
+    const focused = root.activeElement instanceof HTMLInputElement && root.activeElement.name === "port";
+    list.replaceChildren(...shown.map((endpoint) => row(endpoint, endpoint.name === chosen)));
+    if (!shown.some(({ name }) => name === chosen)) chosen = "";
+    go.disabled = chosen === "";
+    if (focused) /** @type {HTMLElement | null} */ (list.querySelector("input:checked"))?.focus();
+    said.textContent = shown.length > 0 || failure ? "" : endpoints.length > 0 ? "No line has the USB numbers this program asks for." : "There is no line you may use.";
+    said.hidden = said.textContent === "";
+  };
+  list.addEventListener("change", (event) => {
+    chosen = /** @type {HTMLInputElement} */ (event.target).value;
+    go.disabled = false;
+  });
+  list.addEventListener("dblclick", () => chosen && dialog.close(chosen));
+  // Enter in a list of radio buttons does not submit by itself in every engine.
+  list.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (chosen) dialog.close(chosen);
+  });
+  everything.addEventListener("change", draw);
+  cancel.addEventListener("click", () => dialog.close(""));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (chosen) dialog.close(chosen);
+  });
+  bus?.addEventListener("change", draw);
+  if (failure) void explain({ help, gateway, failure, entrance });
+
+  return new Promise((done) => {
+    dismiss = () => dialog.close("");
+    dialog.addEventListener("close", () => {
+      bus?.removeEventListener("change", draw);
+      host.remove();
+      dismiss = undefined;
+      done(dialog.returnValue || undefined);
+    });
+    (document.body ?? document.documentElement).append(host);
+    draw();
+    dialog.showModal();
+    const first = /** @type {HTMLInputElement | null} */ (list.querySelector("input"));
+    (first ?? /** @type {HTMLElement} */ (cancel)).focus();
+  });
+}
+
+/** One line of the list. @param {any} endpoint @param {boolean} checked */
+function row(endpoint, checked) {
+  const { name, title, kind, usb, state, writer } = endpoint;
+  const radio = /** @type {HTMLInputElement} */ (el("input", { type: "radio", name: "port", value: name }));
+  radio.checked = checked;
+  const numbers = usb && `USB ${hex(usb.vid)}:${hex(usb.pid)}`;
+  const facts = [title ? name : undefined, kind, numbers].filter(Boolean).join(" · ");
+  const word = writer ? `in use by ${writer.user}` : STATES[/** @type {keyof typeof STATES} */ (state)] ?? state ?? "";
+  return el("label", { class: "port" }, radio, el("span", {}, title ?? name), el("span", { class: "state" }, word), el("small", {}, facts));
+}
+
+/** Why there is no list, and what helps. @param {{ help: HTMLElement, gateway: string, failure: any, entrance?: { href?: string, text?: string } }} what */
+async function explain({ help, gateway, failure, entrance }) {
+  help.replaceChildren(el("p", { role: "status" }, "The gateway does not answer this page. Looking for the reason …"));
+  const found = await diagnose(new URL("/ws/", gateway));
+  const href = entrance?.href ?? (found.reason === "login" || found.reason === "refused" ? gateway : undefined);
+  const link = href ? [el("p", {}, el("a", { href, target: "_blank", rel: "noopener" }, entrance?.text ?? "Open the gateway's page"))] : [];
+  const text = found.ok ? String(failure?.message ?? failure) : found.text;
+  help.replaceChildren(el("p", { role: "alert" }, text), el("ol", {}, ...found.steps.map((step) => el("li", {}, step))), ...link);
+}
+
+const hex = (/** @type {number} */ number) => number.toString(16).padStart(4, "0");
+
+/** An element with attributes and children; text is text. @param {string} name @param {Record<string, string>} attributes @param {(Node | string)[]} children */
+function el(name, attributes, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
