@@ -74,7 +74,7 @@ export class Line extends Connection {
     this.#want = { ...options };
     this.#patient = false;
     this.#replace(new LineError("closed", "another session was opened"));
-    return /** @type {Opened} */ (await this.ask({ type: "open", role: "writer", ...defined(options) }));
+    return /** @type {Opened} */ (/** @type {unknown} */ (await this.ask({ type: "open", role: "writer", ...defined(options) })));
   }
 
   /** Sends bytes. Done when the last of them is on its way, within the gateway's window. @param {Uint8Array | string} data */
