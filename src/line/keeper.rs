@@ -110,24 +110,32 @@ async fn serve(
     let Device { mut reader, mut writer, port, usb, notes } = device;
     // A driver counts from when it was loaded; what was before us is not our line's.
     shared.set_port(Some((port.clone(), port.errors().await.ok())));
-    restore(shared, &port, current(endpoint).target.settings()).await;
-    shared.board.send_modify(|board| {
-        board.caps = port.caps();
-        board.usb = usb;
-    });
-    shared.output.set_down(None);
-    shared.set_state(State::Up);
-    quiet.opened(shared, &notes);
     let failed = {
-        let down = pin!(downlink(shared, &mut *reader));
-        let up = pin!(uplink(shared, &mut *writer, &port));
-        let vacant = pin!(vacant(shared, &port, endpoint));
-        let listen = pin!(listen(shared, &port));
-        tokio::select! {
-            why = down => Some(why),
-            error = up => Some(error.to_string()),
-            () = vacant => None,
-            () = listen => None,
+        let mut down = pin!(downlink(shared, &mut *reader));
+        // Beside a reader: a port on another box answers on the way that its data come.
+        let ended = tokio::select! {
+            why = &mut down => Some(why),
+            () = restore(shared, &port, current(endpoint).target.settings()) => None,
+        };
+        if ended.is_some() {
+            ended
+        } else {
+            shared.board.send_modify(|board| {
+                board.caps = port.caps();
+                board.usb = usb;
+            });
+            shared.output.set_down(None);
+            shared.set_state(State::Up);
+            quiet.opened(shared, &notes);
+            let up = pin!(uplink(shared, &mut *writer, &port));
+            let vacant = pin!(vacant(shared, &port, endpoint));
+            let listen = pin!(listen(shared, &port));
+            tokio::select! {
+                why = down => Some(why),
+                error = up => Some(error.to_string()),
+                () = vacant => None,
+                () = listen => None,
+            }
         }
     };
     shared.set_port(None);

@@ -282,6 +282,22 @@ test("settings, DTR, RTS, break and data reach the port in the order they were a
   line.end();
 });
 
+test("a box that is gone for a moment gets the session's settings again, at once", { timeout: 20000 }, async () => {
+  const port = await rfc2217Device();
+  const gateway = await gatewayWith(`endpoints:\n  far:\n    rfc2217: { address: "${port.address}", baud: 9600 }\n`);
+  const line = await connected(gateway.direct, "far", { config: { baud: 115200, parity: "even" } });
+  await eventually(() => port.settings.baud === 115200, "the speed");
+  const [down, up] = ["down", "up"].map((state) => new Promise((done) => line.addEventListener("status", ({ detail }) => detail.state === state && done())));
+  port.unplug();
+  await down;
+  // What the box has forgotten.
+  Object.assign(port.settings, { baud: 9600, parity: 1 });
+  await up;
+  assert.deepEqual([port.settings.baud, port.settings.parity], [115200, 3]);
+  assert.doesNotMatch(gateway.log(), /settings not set again/);
+  line.end();
+});
+
 test("flush drops what the line had received, and data go on behind it", { timeout: 20000 }, async () => {
   let device;
   const source = await tcpDevice((socket) => (device = socket));

@@ -128,14 +128,16 @@ export function outbox(line, bufferSize, { before, ended, closing }) {
         own.signal?.addEventListener("abort", () => (aborting ??= discard()));
       },
       async write(chunk) {
-        const bytes = viewOf(chunk);
         before();
+        let bytes;
         try {
+          bytes = viewOf(chunk);
           await line.write(bytes);
         } catch (error) {
           if (aborting) return;
+          // This stream is at its end, as streams are; the port has another one.
           ended();
-          throw portError("lost", error);
+          throw bytes ? portError("lost", error) : error;
         }
       },
       async close() {
