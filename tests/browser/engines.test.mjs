@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { launch, missing, startGateway, stopAll } from "./harness.mjs";
+import { eventually, launch, missing, servePages, startGateway, stopAll } from "./harness.mjs";
 
 after(stopAll);
 
@@ -31,5 +31,23 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
     await assert.rejects(page.evaluate(() => { throw new TypeError("so it is told"); }), /so it is told/);
     await page.stop();
     await gateway.stop();
+  });
+}
+
+for (const engine of ["chromium", "firefox", "webkit"]) {
+  test(`a page that is loaded again in ${engine} writes again: it left nobody behind who holds the line`, { skip: missing(engine), timeout: 60000 }, async () => {
+    const pages = await servePages();
+    const gateway = await startGateway({ yaml: "endpoints:\n  modem: { sim: modem }\n", origins: [pages.origin] });
+    const script = `import { Line } from "${gateway.direct}client.mjs";
+      const line = new Line({ url: "${gateway.direct.replace("http", "ws")}ws/modem" });
+      await line.connect();
+      document.title = (await line.open({ role: "auto" })).role;`;
+    pages.pages["/line.html"] = `<!doctype html><title>waits</title><script type="module">${script}</script>`;
+    const page = await launch(engine);
+    for (let i = 0; i < 3; i++) {
+      await page.goto(`${pages.url}line.html?${i}`);
+      assert.equal(await eventually(async () => (await page.evaluate(() => document.title)).replace("waits", ""), "the role"), "writer");
+    }
+    for (const one of [page, gateway, pages]) await one.stop();
   });
 }

@@ -272,9 +272,10 @@ fn outlives(ended: &Ended) -> bool {
         | Ended::Superseded
         | Ended::Limited(_)
         | Ended::TooBig => true,
-        // Browsers say 1001 when a page is left or reloaded.
-        Ended::ClientClosed(code) => *code == Some(1001),
-        Ended::BadFrame(_)
+        // Also 1001, which browsers say when a page is left or reloaded: the secret is gone with the page, and the next one
+        // would find the line held by nobody who could come back.
+        Ended::ClientClosed(_)
+        | Ended::BadFrame(_)
         | Ended::BadText
         | Ended::BadMessage(_)
         | Ended::TargetEnded
