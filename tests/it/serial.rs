@@ -147,7 +147,7 @@ fn a_device_that_is_missing_at_the_start_is_503_and_serves_when_it_comes() {
     let mut client = opened(&daemon, "tty");
     client.frame(2, b"hello");
     assert_eq!(pty.receive(5), b"hello");
-    assert!(daemon.log().contains("device is back"));
+    daemon.wait_for("device is back");
 }
 
 #[test]
