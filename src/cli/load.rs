@@ -31,7 +31,8 @@ impl Source {
         uci.map_or_else(|| Self::Yaml(yaml.to_owned()), |file| Self::Uci(file.clone()))
     }
 
-    fn path(&self) -> &Path {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
         let (Self::Yaml(path) | Self::Uci(path)) = self;
         path
     }

@@ -13,10 +13,11 @@ use crate::cli::load::{Loaded, Source, read};
 /// Loads it, and says what is wrong with it.
 pub(super) fn look(
     machine: &Machine,
-    file: &Path,
+    source: &Source,
     unit: Option<&Unit>,
     report: &mut Report,
 ) -> Option<Loaded> {
+    let file = source.path();
     let place = file.display().to_string();
     let hidden =
         std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
@@ -24,15 +25,24 @@ pub(super) fn look(
         report.unseen(Id::Config, &place, "the configuration, and all that depends on it");
         return None;
     }
-    let loaded = match read(&Source::Yaml(file.to_owned()), &|name| credential(machine, unit, name)) {
+    let loaded = match read(source, &|name| credential(machine, unit, name)) {
         Ok(loaded) => loaded,
         Err(error) => {
             let text = error.to_string();
             let what = text.strip_prefix(&format!("{place}: ")).unwrap_or(&text);
-            let fix = if file.exists() {
-                [format!("sudoedit {place}"), format!("sudo wsbridge check {place}")]
-            } else {
-                ["sudo wsbridge ports    # the YAML to begin with".to_owned(), format!("sudoedit {place}")]
+            let fix = match (source, file.exists()) {
+                (Source::Yaml(_), true) => {
+                    [format!("sudoedit {place}"), format!("sudo wsbridge check {place}")]
+                }
+                (Source::Yaml(_), false) => [
+                    "sudo wsbridge ports    # the YAML to begin with".to_owned(),
+                    format!("sudoedit {place}"),
+                ],
+                // A router has neither sudo nor its editor.
+                (Source::Uci(_), true) => [format!("vi {place}"), format!("wsbridge check --uci {place}")],
+                (Source::Uci(_), false) => {
+                    ["wsbridge ports --uci    # the sections to begin with".to_owned(), format!("vi {place}")]
+                }
             };
             report.wrong(Id::Config, &place, what, &fix);
             return None;

@@ -33,6 +33,7 @@ use self::{
     service::Running,
     unit::Unit,
 };
+use super::load::{Source, UCI_FILE};
 use crate::config::Config;
 
 /// What `wsbridge doctor` is asked.
@@ -45,12 +46,16 @@ a line in doctor.md.
 Examples:
   sudo wsbridge doctor
   wsbridge doctor ./wsbridge.yaml --no-connect
+  wsbridge doctor --uci               On OpenWrt
   sudo wsbridge doctor --json | jq '.findings[] | select(.level == \"wrong\")'"
 )]
 pub(crate) struct Args {
     /// Configuration file
     #[arg(value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
     file: PathBuf,
+    /// Look at OpenWrt's UCI instead of YAML
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with = "file")]
+    uci: Option<PathBuf>,
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
@@ -87,12 +92,13 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
 fn look(machine: &Machine, args: &Args) -> Report {
     let mut report = Report::default();
     let unit = Unit::read(machine, service::UNIT);
-    let running = Running::find(machine, &args.file);
+    let source = Source::named(args.uci.as_ref(), &args.file);
+    let running = Running::find(machine, source.path());
     let account = service::account(machine, running.as_ref(), unit.as_ref());
-    let loaded = configuration::look(machine, &args.file, unit.as_ref(), &mut report);
+    let loaded = configuration::look(machine, &source, unit.as_ref(), &mut report);
     let subject = Subject {
         machine,
-        file: &args.file,
+        file: source.path(),
         config: loaded.as_ref().map(|loaded| &loaded.config),
         running: running.as_ref(),
         unit: unit.as_ref(),

@@ -113,7 +113,7 @@ impl Place {
         let file = self.file();
         fs::write(&file, config).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        Found(look(&self.machine, &Args { file, json: false, no_connect }))
+        Found(look(&self.machine, &Args { file, uci: None, json: false, no_connect }))
     }
 }
 

@@ -15,7 +15,7 @@ fn a_wrong_file_is_told_in_the_loaders_words() {
     place.find(&sim("origins: [ 'https://a.example/x' ]")).wrong(Id::Config, &["no path", "origins"]);
     place.find(&format!("{PLAIN}endpoints: {{}}\n")).one(Id::Config, Level::Ok).unwrap();
     let file = place.path("none.yaml");
-    let found = Found(look(&place.machine, &Args { file, json: false, no_connect: true }));
+    let found = Found(look(&place.machine, &Args { file, uci: None, json: false, no_connect: true }));
     found.wrong(Id::Config, &["no such file", "wsbridge ports"]);
 }
 
@@ -41,7 +41,7 @@ fn files_everybody_may_read_are_closed() {
     place.find(&text).none(Id::SecretReadable);
     place.mode("wsbridge.yaml", 0o644);
     let file = place.file();
-    let found = Found(look(&place.machine, &Args { file, json: false, no_connect: true }));
+    let found = Found(look(&place.machine, &Args { file, uci: None, json: false, no_connect: true }));
     found.hint(Id::ConfigReadable, &["hashes", "chmod o="]);
 }
 
@@ -147,4 +147,13 @@ fn the_documentation_has_a_line_for_every_name_and_no_other() {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let told: Vec<&str> = rows.map(|(name, _)| name).collect();
     assert_eq!(told, Id::ALL);
+}
+
+#[test]
+fn openwrts_file_is_looked_at_in_its_own_words() {
+    let place = Place::new();
+    place.write("uci", "config wsbridge 'main'\n\toption buad '9600'\n");
+    let args = Args { file: PathBuf::new(), uci: Some(place.path("uci")), json: false, no_connect: true };
+    let found = Found(look(&place.machine, &args));
+    found.wrong(Id::Config, &["option 'buad'", "wsbridge check --uci", "vi "]);
 }
