@@ -74,6 +74,7 @@ pub struct Listener {
     socket: Bound,
     tls: Option<Arc<ServerTls>>,
     name: String,
+    app: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Listener {
                 return Err(ListenError { address: name, what: what.into(), denied: false });
             }
         };
-        Ok(Self { socket, tls: tls.map(Arc::new), name })
+        Ok(Self { socket, tls: tls.map(Arc::new), name, app: listen.app.as_deref().map(Arc::from) })
     }
 
     /// Where it listens, with the port the system chose.
@@ -149,7 +150,7 @@ impl Listener {
             match accepted {
                 Ok((raw, peer)) => {
                     exhausted = false;
-                    Arc::clone(&door).enter(raw, peer);
+                    Arc::clone(&door).enter(raw, Peer { app: self.app.clone(), ..peer });
                 }
                 Err(error) if is_of_client(&error) => {}
                 Err(error) => {

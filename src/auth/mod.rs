@@ -5,6 +5,7 @@ mod credentials;
 mod host;
 mod logins;
 mod origin;
+mod passes;
 mod passwords;
 mod penalty;
 mod proxy;
@@ -27,6 +28,7 @@ pub use self::{
     host::{Authority, is_ours, own_name},
     logins::LoginId,
     origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
+    passes::LIFE as PASS_LIFE,
     passwords::{HashError, hash_password},
     proxy::{Forwarded, View, is_trusted},
     signing::{SignedIn, cookie},
@@ -35,6 +37,7 @@ pub use self::{
 use self::{
     logins::Logins,
     origin::{Proof, absent_allowed},
+    passes::Passes,
     passwords::Passwords,
     penalty::Penalties,
     tickets::Tickets,
@@ -55,6 +58,8 @@ pub struct Peer {
     pub tls: bool,
     /// Common name of its certificate, checked by the TLS handshake.
     pub certificate: Option<String>,
+    /// The app whose listener it came by: it is served that app and nothing else.
+    pub app: Option<Arc<str>>,
 }
 
 impl Peer {
@@ -148,6 +153,7 @@ pub struct Auth {
     passwords: Passwords,
     tickets: Tickets,
     logins: Logins,
+    passes: Passes,
     own_name: String,
 }
 
@@ -166,6 +172,7 @@ impl Auth {
             passwords: Passwords::new(),
             tickets: Tickets::default(),
             logins: Logins::default(),
+            passes: Passes::default(),
             own_name,
         }
     }
@@ -198,7 +205,10 @@ impl Auth {
         ask: &Ask<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
-        if let Some(principal) = self.by_cookie(config, ask, visit)? {
+        // Cookies know no ports: at an app's origin they would speak for pages that are not ours.
+        if peer.app.is_none()
+            && let Some(principal) = self.by_cookie(config, ask, visit)?
+        {
             return Ok(principal);
         }
         let source = visit.view.source;
@@ -211,7 +221,9 @@ impl Auth {
             (Shown::Nothing, None) => return Err(Refusal::Unauthorized),
             (Shown::Nothing, Some(common_name)) => credentials::by_certificate(access, common_name),
             (Shown::Unreadable, _) => None,
-            (Shown::Bearer(text), _) => credentials::by_token(access, text, unix_now()),
+            (Shown::Bearer(text), _) => self
+                .by_pass(config, peer.app.as_deref(), text.reveal())
+                .or_else(|| credentials::by_token(access, text, unix_now())),
             (Shown::Ticket(text), _) => self.by_ticket(config, text.reveal(), ask),
             (Shown::Basic(name, password), _) => self.by_password(access, name, password.reveal()).await,
         };

@@ -1,54 +1,103 @@
 //! Listening addresses, and what protects those that other machines reach.
 
+use std::{net::SocketAddr, path::PathBuf};
+
 use super::{
-    Access, Address, Listen, ListenTls,
+    Access,
     raw::{self, At, OneOf, Placed},
     report::Report,
 };
 
-/// Resolves the listeners; without any, loopback with a certificate of our own.
-pub(super) fn resolve(
-    raw: Option<&[Placed<raw::Listen>]>,
-    access: &Access,
-    report: &mut Report,
-) -> Vec<Listen> {
-    let Some(raw) = raw else {
-        let address = Address::Tcp(([127, 0, 0, 1], 8443).into());
-        return vec![Listen { address, tls: ListenTls::SelfSigned }];
-    };
-    if raw.is_empty() {
-        report.wrong(
-            At::default(),
-            "listen",
-            "empty; name an address, or leave the key out for 127.0.0.1:8443",
-        );
-    }
+/// One listening address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub address: Address,
+    /// How it is protected.
+    pub tls: ListenTls,
+    /// The app it serves, and nothing else.
+    pub app: Option<String>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// `host:port`
+    Tcp(SocketAddr),
+    /// `unix:/path`
+    Unix(PathBuf),
+    /// `systemd:NAME`: a socket handed over by systemd under that FileDescriptorName.
+    Systemd(String),
+}
+
+/// Protection of a listening address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenTls {
+    /// Plain HTTP: loopback or unix sockets, or said twice with `plain: accepted`.
+    Off,
+    /// A key and certificate of our own making, kept in the state directory.
+    SelfSigned,
+    /// PEM files, read again when they change.
+    Files {
+        /// Certificate chain.
+        certificate: PathBuf,
+        /// Private key.
+        key: PathBuf,
+        /// Authority of client certificates; `None` asks for none.
+        client_ca: Option<PathBuf>,
+    },
+}
+
+/// Resolves the listeners, those of apps behind the others; without any of ours, loopback with a certificate of our own.
+pub(super) fn resolve(file: &raw::File, access: &Access, report: &mut Report) -> Vec<Listen> {
     let mut all: Vec<Listen> = Vec::new();
-    for (index, Placed { value, .. }) in raw.iter().enumerate() {
-        let path = format!("listen[{index}]");
-        let Some(listen) = listener(value, &path, report) else { continue };
-        let any_port = matches!(&listen.address, Address::Tcp(socket) if socket.port() == 0);
-        if !any_port && all.iter().any(|other| other.address == listen.address) {
-            report.wrong(value.address.at, &format!("{path}.address"), "listened on twice");
+    match file.listen.as_deref() {
+        None => {
+            let address = Address::Tcp(([127, 0, 0, 1], 8443).into());
+            all.push(Listen { address, tls: ListenTls::SelfSigned, app: None });
         }
-        let plain = matches!(listen.tls, ListenTls::Off);
-        if plain && !local(&listen.address) && value.plain.is_none() {
-            let what = "anyone on the network could read passwords and data; use `tls: self-signed`, or add \
-                        `plain: accepted` beside `tls: none`";
-            report.wrong(
-                value.tls.as_ref().map_or(value.address.at, |tls| tls.at),
-                &format!("{path}.tls"),
-                what,
-            );
+        Some([]) => {
+            let what = "empty; name an address, or leave the key out for 127.0.0.1:8443";
+            report.wrong(At::default(), "listen", what);
         }
-        if access.open && !local(&listen.address) {
-            let what = "with `auth: none` anyone on the network could use every device; listen on 127.0.0.1, \
-                        \"[::1]\" or unix:/path, or remove `auth: none` and add a user";
-            report.wrong(value.address.at, &format!("{path}.address"), what);
+        Some(raw) => {
+            for (index, Placed { value, .. }) in raw.iter().enumerate() {
+                add(&mut all, value, &format!("listen[{index}]"), access, report);
+            }
         }
-        all.push(listen);
+    }
+    for (name, Placed { value, .. }) in &file.apps.0 {
+        let path = format!("apps.{}.listen", name.text);
+        if add(&mut all, &value.listen.value, &path, access, report)
+            && let Some(listen) = all.last_mut()
+        {
+            listen.app = Some(name.text.clone());
+        }
     }
     all
+}
+
+/// Checks a listener and adds it; false when there is none to add.
+fn add(all: &mut Vec<Listen>, raw: &raw::Listen, path: &str, access: &Access, report: &mut Report) -> bool {
+    let Some(listen) = listener(raw, path, report) else { return false };
+    let any_port = matches!(&listen.address, Address::Tcp(socket) if socket.port() == 0);
+    if !any_port && all.iter().any(|other| other.address == listen.address) {
+        report.wrong(raw.address.at, &format!("{path}.address"), "listened on twice");
+    }
+    let plain = matches!(listen.tls, ListenTls::Off);
+    if plain && !local(&listen.address) && raw.plain.is_none() {
+        let what = "anyone on the network could read passwords and data; use `tls: self-signed`, or add \
+                    `plain: accepted` beside `tls: none`";
+        let at = raw.tls.as_ref().map_or(raw.address.at, |tls| tls.at);
+        report.wrong(at, &format!("{path}.tls"), what);
+    }
+    if access.open && !local(&listen.address) {
+        let what = "with `auth: none` anyone on the network could use every device; listen on 127.0.0.1, \
+                    \"[::1]\" or unix:/path, or remove `auth: none` and add a user";
+        report.wrong(raw.address.at, &format!("{path}.address"), what);
+    }
+    all.push(listen);
+    true
 }
 
 fn listener(raw: &raw::Listen, path: &str, report: &mut Report) -> Option<Listen> {
@@ -68,7 +117,7 @@ fn listener(raw: &raw::Listen, path: &str, report: &mut Report) -> Option<Listen
             ListenTls::Files { certificate: certificate?, key: key?, client_ca: client_ca.flatten() }
         }
     };
-    Some(Listen { address: address?, tls })
+    Some(Listen { address: address?, tls, app: None })
 }
 
 /// Whether only this machine reaches it. What systemd hands over may be anything.

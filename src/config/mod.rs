@@ -4,6 +4,7 @@
 //! OpenWrt's form what the YAML file would say.
 
 mod access;
+mod app;
 mod endpoint;
 mod listen;
 mod login;
@@ -21,14 +22,10 @@ pub(crate) mod uci;
 mod units;
 mod words;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub use app::App;
+pub use listen::{Address, Listen, ListenTls};
 pub use login::Login;
 pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
 pub use plan::Plan;
@@ -59,6 +56,8 @@ pub struct Config {
     pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
+    /// Web tools of others, by name.
+    pub apps: BTreeMap<String, Arc<App>>,
     /// Endpoints by name.
     pub endpoints: BTreeMap<String, Arc<Endpoint>>,
     /// Where generated keys are kept; systemd's StateDirectory or `/var/lib/wsbridge`.
@@ -67,44 +66,6 @@ pub struct Config {
     pub dead_after: Duration,
     /// How long a `wsbridge.v1` session outlives its socket.
     pub resume: Duration,
-}
-
-/// One listening address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// Where.
-    pub address: Address,
-    /// How it is protected.
-    pub tls: ListenTls,
-}
-
-/// An address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Address {
-    /// `host:port`
-    Tcp(SocketAddr),
-    /// `unix:/path`
-    Unix(PathBuf),
-    /// `systemd:NAME`: a socket handed over by systemd under that FileDescriptorName.
-    Systemd(String),
-}
-
-/// Protection of a listening address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ListenTls {
-    /// Plain HTTP: loopback or unix sockets, or said twice with `plain: accepted`.
-    Off,
-    /// A key and certificate of our own making, kept in the state directory.
-    SelfSigned,
-    /// PEM files, read again when they change.
-    Files {
-        /// Certificate chain.
-        certificate: PathBuf,
-        /// Private key.
-        key: PathBuf,
-        /// Authority of client certificates; `None` asks for none.
-        client_ca: Option<PathBuf>,
-    },
 }
 
 /// Who may do what.

@@ -36,7 +36,8 @@ impl Plan {
                 || old.hosts != new.hosts
                 || old.trusted_proxies != new.trusted_proxies
                 || old.limits != new.limits
-                || old.login != new.login,
+                || old.login != new.login
+                || old.apps != new.apps,
             ..Self::default()
         };
         for (name, endpoint) in &new.endpoints {

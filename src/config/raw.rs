@@ -59,6 +59,8 @@ pub(super) struct File {
     pub resume: Option<Leaf<Duration>>,
     /// Where generated keys are kept. Default: /var/lib/wsbridge.
     pub state_directory: Option<Leaf<PathBuf>>,
+    /// Web tools of others, by name, each served from an origin of its own.
+    pub apps: Named<Placed<App>>,
     /// What is published, by name: `plc1` becomes `wss://gateway/ws/plc1`.
     pub endpoints: Named<Placed<Endpoint>>,
 }
@@ -85,6 +87,23 @@ pub(super) struct Listen {
     pub tls: Option<Placed<OneOf<ListenTls, TlsFiles>>>,
     /// `accepted`: unencrypted connections from other machines are accepted with `tls: none`.
     pub plain: Option<Leaf<Accepted>>,
+}
+
+/// A web tool: a folder of static files, served with Web Serial over the network put first in its pages.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct App {
+    /// What people call it.
+    pub title: Option<Leaf<String>>,
+    /// The folder of its files.
+    pub directory: Leaf<PathBuf>,
+    /// A listener of its own: the tool's pages share no origin with the gateway's.
+    pub listen: Placed<Listen>,
+    /// Its origin as browsers see it, where a proxy stands before the listener.
+    pub url: Option<Leaf<Origin>>,
+    /// Endpoints it may use.
+    pub endpoints: Vec<Leaf<String>>,
 }
 
 /// PEM files of a listener, read again when they change.

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Limits, Listen, ListenTls, access, endpoint, listen, login,
+    Config, Limits, Listen, ListenTls, access, app, endpoint, listen, login,
     raw::{self, At, Leaf},
     report::Report,
     units::duration_text,
@@ -83,7 +83,8 @@ pub(super) fn read(text: &str, secrets: &SecretReader<'_>) -> (Option<Config>, R
 fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
     let endpoints = endpoint::resolve(&file.endpoints, report);
     let access = access::resolve(file, secrets, &endpoints, report);
-    let listen = listen::resolve(file.listen.as_deref(), &access, report);
+    let listen = listen::resolve(file, &access, report);
+    let apps = app::resolve(&file.apps, &listen, &endpoints, report);
     if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
         report.odd(At::default(), "certificates", "no listener has a `client_ca`, so nobody can show one");
     }
@@ -100,6 +101,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
         trusted_proxies,
         login: login::resolve(&file.login, report),
         limits: limits(&file.limits, report),
+        apps,
         endpoints,
         state_directory: report.or(
             "state_directory",
@@ -231,7 +233,11 @@ pub(super) mod tests {
         let (config, warnings) = good("auth: none");
         assert_eq!(
             config.listen,
-            [Listen { address: Address::Tcp(([127, 0, 0, 1], 8443).into()), tls: ListenTls::SelfSigned }]
+            [Listen {
+                address: Address::Tcp(([127, 0, 0, 1], 8443).into()),
+                tls: ListenTls::SelfSigned,
+                app: None
+            }]
         );
         assert_eq!(config.dead_after, Duration::from_secs(30));
         assert_eq!(

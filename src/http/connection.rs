@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     auth::{Ask, Peer, Principal, Purpose, Slot, Visit, parse_origin},
+    config::{Config, RightsTable},
     metrics::Held,
     stream::Stream,
     wire::close::Refusal,
@@ -102,7 +103,8 @@ async fn answer(
     } else {
         request.extensions_mut().insert(Arc::clone(&connection));
         request.extensions_mut().insert(Arc::clone(bridge));
-        bridge.router.clone().call(request).await.unwrap_or_else(|never| match never {})
+        let router = if connection.peer.app.is_some() { &bridge.apps } else { &bridge.router };
+        router.clone().call(request).await.unwrap_or_else(|never| match never {})
     };
     // The gateway is full, and this was no administrator: that goes before whatever else there is to say.
     let full = connection.slot().is_reserve().then_some(Refusal::TooMany(10));
@@ -165,6 +167,15 @@ fn finish(response: &mut Response<Body>, asked: &HeaderMap, path: &str, listed: 
     }
 }
 
+/// What of somebody's rights holds at an app's origin; everywhere else all of them. An app that a reload has taken away
+/// reaches nothing.
+pub(super) fn within(config: &Config, app: Option<&str>, rights: RightsTable) -> RightsTable {
+    match app {
+        None => rights,
+        Some(name) => config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights)),
+    }
+}
+
 /// Host, Origin, credentials; and the connection counts as a stranger's no longer.
 pub(super) async fn authorise(
     bridge: &Bridge,
@@ -174,6 +185,8 @@ pub(super) async fn authorise(
     let config = bridge.config();
     let visit = bridge.auth.check_page(&config, &connection.peer, ask)?;
     let principal = bridge.auth.check_credentials(&config, &connection.peer, ask, &visit).await?;
+    let rights = within(&config, connection.peer.app.as_deref(), principal.rights);
+    let principal = Principal { rights, ..principal };
     if !connection.signed_in(principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
     }

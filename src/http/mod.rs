@@ -1,10 +1,12 @@
 //! Routes, and the way from a connection to a session.
 
+mod app;
 mod ask;
 mod assets;
 mod connection;
 mod gate;
 mod log;
+mod media;
 mod pages;
 mod refusal;
 mod run;
@@ -53,6 +55,8 @@ pub struct Bridge {
     pub stop: CancellationToken,
     refusals: Refusals,
     router: Router,
+    /// What an app's listener has, beside the app's files.
+    apps: Router,
 }
 
 impl Bridge {
@@ -66,9 +70,20 @@ impl Bridge {
     ) -> Arc<Self> {
         let (auth, refusals) = (Auth::default(), Refusals::default());
         let parking = Parking::new(tasks.clone(), stop.clone());
-        let router = routes();
-        let bridge =
-            Arc::new(Self { config, auth, lines, sessions, parking, metrics, tasks, stop, refusals, router });
+        let (router, apps) = (routes(), app::routes());
+        let bridge = Arc::new(Self {
+            config,
+            auth,
+            lines,
+            sessions,
+            parking,
+            metrics,
+            tasks,
+            stop,
+            refusals,
+            router,
+            apps,
+        });
         bridge.tasks.spawn(warden::watch(
             Arc::downgrade(&bridge),
             bridge.config.clone(),

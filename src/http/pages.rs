@@ -18,8 +18,8 @@ use super::{
     warden::tally,
 };
 use crate::{
-    auth::{Page, Purpose, TICKET_LIFE},
-    config::{Config, Endpoint, Rights, Share, Target},
+    auth::{Page, Principal, Purpose, TICKET_LIFE},
+    config::{App, Config, Endpoint, Rights, Share, Target},
     line, metrics,
     metrics::TargetState,
     wire::close::Refusal,
@@ -174,7 +174,9 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
 #[serde(deny_unknown_fields)]
 struct Wish {
     /// The endpoint the ticket is for.
-    endpoint: String,
+    endpoint: Option<String>,
+    /// Or the app that is to be opened with it.
+    app: Option<String>,
     /// The page that will use it, if it is another than the one that asks.
     origin: Option<String>,
 }
@@ -199,18 +201,27 @@ async fn give_ticket(bridge: &Bridge, connection: &Connection, request: Request)
     let request = Request::from_parts(head, ());
     let ask = ask::read(&request, Purpose::Change);
     let (principal, _) = authorise(bridge, connection, &ask).await?;
-    let wish: Wish = json_body(
-        request.headers(),
-        body,
-        "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it",
-    )
-    .await?;
-    find_endpoint(&bridge.config(), principal.rights.on(&wish.endpoint), &wish.endpoint)?;
-    let origin = wish.origin.as_deref().or(ask.signs.origin);
-    bridge
-        .auth
-        .ticket(&principal, &wish.endpoint, origin)
-        .ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
+    let usage =
+        "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it, or {\"app\": \"NAME\"}";
+    let Wish { endpoint, app, origin } = json_body(request.headers(), body, usage).await?;
+    let config = bridge.config();
+    let ticket = match (endpoint, app) {
+        (Some(name), None) => {
+            find_endpoint(&config, principal.rights.on(&name), &name)?;
+            bridge.auth.ticket(&principal, &name, origin.as_deref().or(ask.signs.origin))
+        }
+        (None, Some(name)) if origin.is_none() => {
+            let app = config.apps.get(&name).filter(|app| may_open(app, &principal));
+            bridge.auth.launch(&principal, app.ok_or(Refusal::Forbidden)?)
+        }
+        _ => return Err(Refusal::BadRequest(usage)),
+    };
+    ticket.ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
+}
+
+/// Whether an app has anything for a principal.
+pub(super) fn may_open(app: &App, principal: &Principal) -> bool {
+    app.endpoints.iter().any(|name| principal.rights.on(name).allows(Rights::READ))
 }
 
 /// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown name from a forbidden

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Bridge,
-    connection::Connection,
+    connection::{Connection, within},
     gate::Gate,
     upgrade::NEEDED,
     warden::{revoked, tally},
@@ -128,7 +128,11 @@ impl Run {
     ) -> Pin<Box<dyn Future<Output = Report> + Send + 'a>> {
         let config = self.bridge.config();
         let Some(endpoint) = &self.endpoint else {
-            let shown = Shown { bridge: Arc::clone(&self.bridge), principal: self.principal.clone() };
+            let shown = Shown {
+                bridge: Arc::clone(&self.bridge),
+                principal: self.principal.clone(),
+                app: self.connection.peer.app.clone(),
+            };
             return Box::pin(async move { bus(socket, &shown, config.dead_after, session).await });
         };
         let limits = endpoint.limits;
@@ -166,13 +170,15 @@ impl Run {
 struct Shown {
     bridge: Arc<Bridge>,
     principal: Principal,
+    /// The app at whose origin it is shown.
+    app: Option<Arc<str>>,
 }
 
 impl Bus for Shown {
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
         let config = self.bridge.config();
         let rights = find(&config.access, self.principal.kind, &self.principal.name, unix_now())
-            .map_or_else(RightsTable::default, |now| now.rights);
+            .map_or_else(RightsTable::default, |now| within(&config, self.app.as_deref(), now.rights));
         let seen = config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {
             let name = &endpoint.name;

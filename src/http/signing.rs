@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, Bridged, ask,
+    Bridge, Bridged, app, ask,
     connection::{Connection, authorise, refuse},
-    pages::{Connected, json_body, page},
+    pages::{Connected, json_body, may_open, page},
     warden,
 };
 use crate::{
@@ -138,9 +138,19 @@ fn describe(bridge: &Bridge, principal: &Principal, visit: &Visit) -> String {
         "tls": visit.view.tls,
         "version": env!("CARGO_PKG_VERSION"),
         "host": own.split('.').next().unwrap_or(&own),
-        "apps": [],
+        "apps": apps(&bridge.config(), principal, visit),
     })
     .to_string()
+}
+
+/// The apps there are for a principal.
+fn apps(config: &Config, principal: &Principal, visit: &Visit) -> Vec<serde_json::Value> {
+    let open = config.apps.values().filter(|app| may_open(app, principal));
+    open.filter_map(|app| {
+        let url = app::url(app, &visit.view.host)?;
+        Some(json!({ "name": app.name, "title": app.title, "url": url, "endpoints": app.endpoints }))
+    })
+    .collect()
 }
 
 /// Seconds until the credential is worth nothing: of a sign-in unless it is used again, of a token in any case.

@@ -97,6 +97,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
 
 pub(crate) fn config(access: Access) -> Config {
     Config {
+        apps: BTreeMap::new(),
         listen: vec![],
         access,
         origins: vec![crate::auth::parse_origin("https://tools.example").unwrap()],

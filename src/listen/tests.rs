@@ -22,11 +22,11 @@ use crate::{
 };
 
 fn loopback(tls: ListenTls) -> Listen {
-    Listen { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), tls }
+    Listen { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), tls, app: None }
 }
 
 fn unix_at(path: &Path) -> Listen {
-    Listen { address: Address::Unix(path.to_owned()), tls: ListenTls::Off }
+    Listen { address: Address::Unix(path.to_owned()), tls: ListenTls::Off, app: None }
 }
 
 /// Serves on `listener` until the returned bridge's stop token is cancelled.
@@ -48,7 +48,11 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, headers: &str) -> 
 #[tokio::test]
 async fn a_port_in_use_is_named_with_its_process() {
     let first = Listener::bind(&loopback(ListenTls::Off), None, None).unwrap();
-    let taken = Listen { address: Address::Tcp(first.local_address().parse().unwrap()), tls: ListenTls::Off };
+    let taken = Listen {
+        address: Address::Tcp(first.local_address().parse().unwrap()),
+        tls: ListenTls::Off,
+        app: None,
+    };
     let told = Listener::bind(&taken, None, None).unwrap_err().to_string();
     assert!(
         told.starts_with(&format!("cannot listen on {}: the port is in use by ", first.local_address())),
@@ -59,7 +63,7 @@ async fn a_port_in_use_is_named_with_its_process() {
 
 #[tokio::test]
 async fn one_listener_on_the_unspecified_address_serves_both_families() {
-    let listen = Listen { address: Address::Tcp("[::]:0".parse().unwrap()), tls: ListenTls::Off };
+    let listen = Listen { address: Address::Tcp("[::]:0".parse().unwrap()), tls: ListenTls::Off, app: None };
     let listener = Listener::bind(&listen, None, None).unwrap();
     let port = listener.port().unwrap();
     let bridge = serve(listener, config(open()));
@@ -96,7 +100,7 @@ async fn a_stale_unix_socket_is_replaced_a_live_one_is_not_and_it_goes_with_the_
 async fn an_inherited_socket_is_taken_over() {
     let handed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = handed.local_addr().unwrap();
-    let listen = Listen { address: Address::Systemd("web".into()), tls: ListenTls::Off };
+    let listen = Listen { address: Address::Systemd("web".into()), tls: ListenTls::Off, app: None };
     let told = Listener::bind(&listen, None, None).unwrap_err().to_string();
     assert!(told.contains("systemd:web"), "{told}");
     let listener = Listener::bind(&listen, Some(OwnedFd::from(handed)), None).unwrap();

@@ -1,6 +1,6 @@
 //! The configuration file: valid by the daemon's own loader, and not for everybody's eyes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     account::{closing, is_public},

@@ -1,0 +1,124 @@
+//! Passes: what the page of an app is let in by, in place of a cookie that every port of the host would see.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::{Auth, Kind, LoginId, Principal, Ticket, find, hex, random, unix_now};
+use crate::config::{App, Config};
+
+/// How long a pass is good, unless the sign-in behind it ends before.
+pub const LIFE: Duration = Duration::from_secs(12 * 3600);
+/// Passes of one principal; when there are more, the oldest ends.
+const OF_ONE: usize = 64;
+
+/// What a pass stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pass {
+    name: String,
+    kind: Kind,
+    login: Option<LoginId>,
+    /// The one app that it lets in.
+    app: String,
+    until: Instant,
+}
+
+/// The passes given. Only who has a ticket gets one, and then at most [`OF_ONE`].
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    /// By SHA-256 of the text, so that a look-up's time tells nothing of it.
+    given: Mutex<HashMap<[u8; 32], Pass>>,
+}
+
+impl Passes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Pass>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pass's text, 256 bits.
+    fn give(&self, pass: Pass, now: Instant) -> String {
+        let text = hex(&random::<32>());
+        let mut given = self.lock();
+        given.retain(|_, pass| pass.until > now);
+        while given.values().filter(|other| other.name == pass.name).count() >= OF_ONE {
+            let of_one = given.iter().filter(|(_, other)| other.name == pass.name);
+            let Some(oldest) = of_one.min_by_key(|(_, other)| other.until).map(|(mark, _)| *mark) else {
+                break;
+            };
+            given.remove(&oldest);
+        }
+        given.insert(Sha256::digest(&text).into(), pass);
+        text
+    }
+
+    fn find(&self, text: &str, app: &str, now: Instant) -> Option<Pass> {
+        let mark: [u8; 32] = Sha256::digest(text).into();
+        self.lock().get(&mark).filter(|pass| pass.app == app && pass.until > now).cloned()
+    }
+}
+
+/// What a launch ticket names in place of an endpoint, which none is called.
+fn place(app: &str) -> String {
+    format!("/apps/{app}")
+}
+
+impl Auth {
+    /// A one-time ticket with which a browser opens an app; `None` when too many are outstanding.
+    pub fn launch(&self, principal: &Principal, app: &App) -> Option<String> {
+        self.ticket(principal, &place(&app.name), None)
+    }
+
+    /// Exchanges a launch ticket for a pass, which is good for [`LIFE`]. `None`: not a ticket of this app, used up, too
+    /// late, or of somebody who has signed out.
+    pub fn pass(&self, config: &Config, app: &App, ticket: &str) -> Option<String> {
+        let now = Instant::now();
+        let Ticket { name, kind, login, .. } = self.tickets.redeem(ticket, &place(&app.name), None, now)?;
+        self.is_signed_in(config, login).then_some(())?;
+        let pass = Pass { name, kind, login, app: app.name.clone(), until: now + LIFE };
+        Some(self.passes.give(pass, now))
+    }
+
+    /// Whom a pass lets in at its app's origin.
+    pub(super) fn by_pass(&self, config: &Config, app: Option<&str>, text: &str) -> Option<Principal> {
+        let pass = self.passes.find(text, app?, Instant::now())?;
+        let principal = find(&config.access, pass.kind, &pass.name, unix_now())?;
+        self.is_signed_in(config, pass.login).then_some(Principal { login: pass.login, ..principal })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pass(name: &str, until: Instant) -> Pass {
+        Pass { name: name.into(), kind: Kind::User, login: None, app: "tool".into(), until }
+    }
+
+    #[test]
+    fn a_pass_is_for_its_app_and_its_time() {
+        let (passes, now) = (Passes::default(), Instant::now());
+        let text = passes.give(pass("alice", now + LIFE), now);
+        assert_eq!(passes.find(&text, "tool", now).map(|pass| pass.name).as_deref(), Some("alice"));
+        assert_eq!(passes.find(&text, "other", now), None);
+        assert_eq!(passes.find(&text, "tool", now + LIFE), None);
+        assert_eq!(passes.find("", "tool", now), None);
+        assert!(!format!("{passes:?}").contains(&text));
+    }
+
+    #[test]
+    fn one_principal_has_a_bounded_number() {
+        let (passes, now) = (Passes::default(), Instant::now());
+        let first = passes.give(pass("alice", now + LIFE), now);
+        passes.give(pass("bob", now + LIFE), now);
+        for n in 1..=OF_ONE as u64 {
+            passes.give(pass("alice", now + LIFE + Duration::from_secs(n)), now);
+        }
+        assert_eq!(passes.lock().len(), OF_ONE + 1);
+        assert_eq!(passes.find(&first, "tool", now), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! Somebody's web tool at an origin of its own: its files, with the client's script put first in its pages.
+//!
+//! No cookie is read or set here. The tool's page comes with a launch ticket in its address, and exchanges it for a pass.
+
+use std::{
+    io::SeekFrom,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::UNIX_EPOCH,
+};
+
+use axum::{
+    Extension, Router,
+    body::{Body, Bytes},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    routing::{get, post},
+};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+};
+
+use super::{
+    Bridge, Bridged, ask,
+    connection::{Connection, refuse},
+    media, pages,
+    pages::{Connected, json_body, page},
+    upgrade,
+};
+use crate::{
+    auth::{Authority, PASS_LIFE, Page, Purpose},
+    config::{Address, App, Config, ListenTls},
+    wire::close::Refusal,
+};
+
+/// Largest page that is read whole, to put the script into it.
+const PAGE_MAX: u64 = 8 << 20;
+/// Bytes of a file read at once.
+const PIECE: usize = 64 * 1024;
+/// What the tool's pages may do is theirs to say, but for frames: nobody puts a device's page into another one.
+const POLICY: &str = "frame-ancestors 'none'";
+
+/// What every app's origin has beside the app's files.
+pub(super) fn routes() -> Router {
+    Router::new()
+        .route("/webserial.js", get(pages::asset))
+        .route("/client.mjs", get(pages::asset))
+        .route("/ws/", get(upgrade::bus))
+        .route("/ws/{endpoint}", get(upgrade::by_path))
+        .route("/healthz", get(pages::healthz))
+        .route("/api/endpoints", get(pages::endpoints))
+        .route("/api/pass", post(pass))
+        .fallback(file)
+        .method_not_allowed_fallback(pages::wrong_method)
+}
+
+/// Where a browser that calls the gateway `host` finds an app; `None` where only its operator can know.
+pub(super) fn url(app: &App, host: &str) -> Option<String> {
+    if let Some(origin) = &app.url {
+        return Some(format!("{}://{}:{}/", origin.scheme, origin.host, origin.port));
+    }
+    let Address::Tcp(address) = &app.listen.address else { return None };
+    let scheme = if app.listen.tls == ListenTls::Off { "http" } else { "https" };
+    Some(format!("{scheme}://{}:{}/", Authority::parse(host)?.host, address.port()))
+}
+
+/// The gateway's own page, as far as it can be told from the configuration.
+fn entrance(config: &Config, host: &str) -> Option<String> {
+    let own = config.listen.iter().filter(|listen| listen.app.is_none());
+    let mut found = own.filter_map(|listen| {
+        let Address::Tcp(address) = &listen.address else { return None };
+        let scheme = if listen.tls == ListenTls::Off { "http" } else { "https" };
+        Some(format!("{scheme}://{}:{}/", Authority::parse(host)?.host, address.port()))
+    });
+    found.next()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Launched {
+    ticket: String,
+}
+
+/// `POST /api/pass`: a launch ticket for a pass.
+async fn pass(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    give_pass(&bridge, &connection, request).await.unwrap_or_else(refuse)
+}
+
+async fn give_pass(
+    bridge: &Bridge,
+    connection: &Connection,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let config = bridge.config();
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    if visit.page != Page::Own {
+        return Err(Refusal::Origin);
+    }
+    let app = served(&config, connection)?;
+    let Launched { ticket } = json_body(request.headers(), body, "send {\"ticket\": \"...\"}").await?;
+    let pass = bridge.auth.pass(&config, &app, &ticket).ok_or(Refusal::Unauthorized)?;
+    let endpoints: Vec<_> = app.endpoints.iter().filter_map(|name| config.endpoints.get(name)).collect();
+    let endpoints: Vec<_> =
+        endpoints.iter().map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title })).collect();
+    let told = json!({ "pass": pass, "expires_in": PASS_LIFE.as_secs(), "endpoints": endpoints });
+    Ok(page("application/json", told.to_string()))
+}
+
+fn served(config: &Config, connection: &Connection) -> Result<Arc<App>, Refusal> {
+    let name = connection.peer.app.as_deref().ok_or(Refusal::NotFound)?;
+    config.apps.get(name).cloned().ok_or(Refusal::NotFound)
+}
+
+/// `GET` of anything else: a file of the app.
+async fn file(
+    Extension(bridge): Bridged,
+    Extension(connection): Connected,
+    request: Request,
+) -> Response<Body> {
+    let request = ask::bare(request);
+    let config = bridge.config();
+    let found = async {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Refusal::Method);
+        }
+        let app = served(&config, &connection)?;
+        let ask = ask::read(&request, Purpose::Read);
+        let view = bridge.auth.check_host(&config, &connection.peer, &ask)?;
+        let place = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
+        let script = script(&app, entrance(&config, &view.host).as_deref());
+        send(&place, &script, request.headers()).await.ok_or(Refusal::NotFound)
+    };
+    let mut response = found.await.unwrap_or_else(refuse);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
+
+/// The tag that goes first. A tool that has one line only needs no question which one.
+fn script(app: &App, entrance: Option<&str>) -> String {
+    let only = match app.endpoints.as_slice() {
+        [one] => format!(" data-endpoints=\"{one}\""),
+        _ => String::new(),
+    };
+    let entrance = entrance.map(|url| format!(" data-entrance=\"{url}\"")).unwrap_or_default();
+    format!("<script src=\"/webserial.js\"{only}{entrance}></script>")
+}
+
+/// The file at a path of the URL: inside the folder when all links are followed, and nothing that is hidden.
+async fn locate(directory: &Path, path: &str) -> Option<PathBuf> {
+    let mut place = directory.to_owned();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let part = decoded(part)?;
+        if part.starts_with('.') || part.contains(['/', '\\', '\0']) {
+            return None;
+        }
+        place.push(part);
+    }
+    let root = tokio::fs::canonicalize(directory).await.ok()?;
+    let mut place = tokio::fs::canonicalize(place).await.ok()?;
+    if tokio::fs::metadata(&place).await.ok()?.is_dir() {
+        // Without the slash its page would look for its files beside itself.
+        if !path.ends_with('/') {
+            return None;
+        }
+        place = tokio::fs::canonicalize(place.join("index.html")).await.ok()?;
+    }
+    place.starts_with(root).then_some(place)
+}
+
+/// Percent-decoding (RFC 3986 section 2.1); `None` for what is no UTF-8 then.
+fn decoded(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+async fn send(place: &Path, script: &str, asked: &HeaderMap) -> Option<Response<Body>> {
+    let mut file = File::open(place).await.ok()?;
+    let about = file.metadata().await.ok()?;
+    if !about.is_file() {
+        return None;
+    }
+    let kind = media::of(place);
+    let is_page = kind.starts_with("text/html") && about.len() <= PAGE_MAX;
+    let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    // A page also changes with the tag that is put into it.
+    let more = if is_page { script.len() } else { 0 };
+    let tag = format!("W/\"{changed:x}-{:x}-{more:x}\"", about.len());
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, HeaderValue::from_str(&tag).ok()?);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if ask::text(asked, "if-none-match").is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Some(response);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if is_page {
+        let mut page = Vec::new();
+        file.read_to_end(&mut page).await.ok()?;
+        *response.body_mut() = Body::from(media::with_script(&page, script));
+    } else {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(about.len()));
+        file.seek(SeekFrom::Start(0)).await.ok()?;
+        *response.body_mut() = Body::from_stream(pieces(file, about.len()));
+    }
+    Some(response)
+}
+
+/// A file piece by piece, and no more of it than was promised.
+fn pieces(file: File, length: u64) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
+    stream::unfold((file, length), |(mut file, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let mut piece = vec![0; usize::try_from(left).unwrap_or(PIECE).min(PIECE)];
+        match file.read(&mut piece).await {
+            // Shorter than it was: the client sees that it broke off.
+            Ok(0) => Some((Err(std::io::ErrorKind::UnexpectedEof.into()), (file, 0))),
+            Ok(n) => {
+                piece.truncate(n);
+                Some((Ok(Bytes::from(piece)), (file, left - n as u64)))
+            }
+            Err(error) => Some((Err(error), (file, 0))),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_strictly() {
+        assert_eq!(decoded("a%20b").as_deref(), Some("a b"));
+        assert_eq!(decoded("%2e%2E").as_deref(), Some(".."));
+        for wrong in ["%", "%2", "%zz", "%ff"] {
+            assert_eq!(decoded(wrong), None, "{wrong}");
+        }
+    }
+}
