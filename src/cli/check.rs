@@ -1,15 +1,18 @@
 //! `wsbridge check`: the configuration as the daemon would run it, and who may do what.
 
+mod listens;
+
 use std::{
     io::{self, Write},
     path::PathBuf,
     time::Duration,
 };
 
+use self::listens::{address, serves, tls};
 use super::load::{Source, UCI_FILE, as_yaml, load};
 use crate::config::{
-    Access, Address, Config, Endpoint, Given, Listen, ListenTls, OpenWhen, Pacing, Packing, PortControl,
-    PortIdentity, Rights, RightsTable, SCHEMA, Share, SimDevice, Target, duration_text, size_text,
+    Access, Config, Endpoint, Given, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights,
+    RightsTable, SCHEMA, Share, SimDevice, Target, duration_text, size_text,
 };
 
 /// What `wsbridge check` is asked.
@@ -76,8 +79,10 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
 }
 
 fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let mut listeners = vec![["LISTEN".into(), "TLS".into()]];
-    listeners.extend(config.listen.iter().map(|listen| [address(listen), tls(&listen.tls)]));
+    let mut listeners = vec![["LISTEN", "TLS", "SERVES"].map(String::from)];
+    listeners.extend(
+        config.listen.iter().map(|listen| [address(listen), tls(&listen.tls), serves(config, listen)]),
+    );
     table(&listeners, out)?;
     writeln!(out)?;
 
@@ -176,25 +181,6 @@ fn reason(given: &Given) -> String {
 fn listed(names: impl Iterator<Item = String>) -> String {
     let names: Vec<_> = names.collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-fn address(listen: &Listen) -> String {
-    match &listen.address {
-        Address::Tcp(socket) => socket.to_string(),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-        Address::Systemd(name) => format!("systemd:{name}"),
-    }
-}
-
-fn tls(tls: &ListenTls) -> String {
-    match tls {
-        ListenTls::Off => "none".into(),
-        ListenTls::SelfSigned => "self-signed".into(),
-        ListenTls::Files { certificate, client_ca: None, .. } => certificate.display().to_string(),
-        ListenTls::Files { certificate, client_ca: Some(ca), .. } => {
-            format!("{}, clients by {}", certificate.display(), ca.display())
-        }
-    }
 }
 
 fn target(target: &Target) -> String {

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod apps;
 mod certificates;
 mod commands;
 mod docs;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::harness::{Daemon, Raw, client::status, daemon::OPEN};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Alice with every right and Bob, who may read `echo`; `more` of the file's keys.
 fn guarded(password: &str, more: &str) -> String {
@@ -17,7 +17,7 @@ fn guarded(password: &str, more: &str) -> String {
 }
 
 /// A request as the gateway's own page sends it.
-fn ask(address: SocketAddr, method: &str, path: &str, more: &str, body: &str) -> String {
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, more: &str, body: &str) -> String {
     Raw::ask(
         address,
         &format!(
@@ -27,7 +27,7 @@ fn ask(address: SocketAddr, method: &str, path: &str, more: &str, body: &str) ->
     )
 }
 
-fn own(address: SocketAddr) -> String {
+pub(crate) fn own(address: SocketAddr) -> String {
     format!("Origin: http://{address}\r\nContent-Type: application/json\r\nSec-Fetch-Site: same-origin\r\n")
 }
 
@@ -45,11 +45,11 @@ fn cookie(answer: &str) -> String {
     format!("Cookie: theme=dark; {}\r\n", line.split(';').next().unwrap())
 }
 
-fn signed_in(address: SocketAddr, user: &str) -> String {
+pub(crate) fn signed_in(address: SocketAddr, user: &str) -> String {
     cookie(&login(address, user, PASSWORD))
 }
 
-fn session(address: SocketAddr, more: &str) -> (u16, serde_json::Value) {
+pub(crate) fn session(address: SocketAddr, more: &str) -> (u16, serde_json::Value) {
     let answer = ask(address, "GET", "/api/session", more, "");
     let body = answer.split_once("\r\n\r\n").unwrap().1;
     (status(&answer), serde_json::from_str(body).unwrap_or_default())

@@ -66,7 +66,7 @@ pub(super) struct Sort {
 }
 
 /// Kinds of sections.
-pub(super) const SORTS: [Sort; 8] = [
+pub(super) const SORTS: [Sort; 9] = [
     Sort { kind: "wsbridge", path: "", rows: MAIN, one_of: &[] },
     Sort { kind: "listener", path: "", rows: LISTENER, one_of: &["address"] },
     Sort { kind: "user", path: "users", rows: USER, one_of: &["password", "password_file"] },
@@ -74,6 +74,7 @@ pub(super) const SORTS: [Sort; 8] = [
     Sort { kind: "certificate", path: "certificates", rows: CERTIFICATE, one_of: &[] },
     Sort { kind: "role", path: "roles", rows: ROLE, one_of: &["right"] },
     Sort { kind: "endpoint", path: "endpoints", rows: ENDPOINT, one_of: &["type"] },
+    Sort { kind: "app", path: "apps", rows: APP, one_of: &["directory"] },
     Sort { kind: "macro", path: "", rows: MACRO, one_of: &["endpoint"] },
 ];
 
@@ -118,6 +119,22 @@ const MAIN: &[Row] = &[
     row("per_address", "limits.per_address", Text),
     row("unauthenticated", "limits.unauthenticated", Text),
     row("handshake", "limits.handshake", Text),
+    row("login_idle", "login.idle", Text),
+    row("login_lifetime", "login.lifetime", Text),
+];
+
+const APP: &[Row] = &[
+    row("name", "", Name),
+    row("title", "title", Text),
+    row("directory", "directory", Text),
+    row("listen", "listen.address", Text),
+    row("tls", "listen.tls", Text),
+    row("certificate", "listen.tls.certificate", Text),
+    row("key", "listen.tls.key", Text),
+    row("client_ca", "listen.tls.client_ca", Text),
+    row("plain", "listen.plain", Text),
+    row("url", "url", Text),
+    row("endpoint", "endpoints", List),
 ];
 
 const USER: &[Row] = &[

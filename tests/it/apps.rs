@@ -1,0 +1,208 @@
+//! Somebody's web tool at an origin of its own: its files, how its page is let in, and what it does not reach.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::symlink,
+    path::Path,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    harness::{Daemon, Raw, client::status, daemon::OPEN},
+    signing::{PASSWORD, ask, own, session, signed_in},
+};
+
+/// A port that was free a moment ago: an app's address is in what browsers are told.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A tool's folder.
+fn tool() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("index.html", "<!doctype html><html><head><script src=\"tool.js\"></script></head></html>");
+    write("tool.js", "navigator.serial;");
+    write(".secret", "hidden");
+    write("firmware.bin", &"x".repeat(300_000));
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    write("sub/index.html", "<p>below");
+    folder
+}
+
+/// Alice may do everything and Bob nothing on `echo`; the app `tool` may use `echo`.
+fn config(folder: &Path, address: SocketAddr, access: &str) -> String {
+    let open = if access.is_empty() { OPEN.to_owned() } else { OPEN.replace("auth: none\n", access) };
+    open + &format!(
+        "  echo:\n    sim: echo\n  other:\n    sim: echo\napps:\n  tool:\n    title: A tool\n    directory: {}\n    \
+         listen: {{ address: \"{address}\", tls: none }}\n    endpoints: [ echo ]\n",
+        folder.display()
+    )
+}
+
+fn users() -> String {
+    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    format!(
+        "users:\n  alice: {{ password: \"{hash}\", rights: {{ \"*\": [ read, write, signals, settings, takeover ] }} }}\n\
+         \x20 bob: {{ password: \"{hash}\", rights: {{ other: [ read ] }} }}\n"
+    )
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").unwrap().1
+}
+
+fn json(answer: &str) -> Value {
+    serde_json::from_str(body(answer)).unwrap_or_else(|error| panic!("{error}\n{answer}"))
+}
+
+/// A launch ticket, as the console asks for one.
+fn launch(daemon: &Daemon, cookie: &str) -> String {
+    let main = daemon.address();
+    ask(main, "POST", "/api/ticket", &(own(main) + cookie), "{\"app\": \"tool\"}")
+}
+
+fn exchange(app: SocketAddr, ticket: &str) -> String {
+    ask(app, "POST", "/api/pass", &own(app), &format!("{{\"ticket\": \"{ticket}\"}}"))
+}
+
+/// The status of a handshake at an origin with a pass in the list of subprotocols.
+fn opens(app: SocketAddr, endpoint: &str, pass: &str) -> u16 {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let bearer = URL_SAFE_NO_PAD.encode(pass);
+    let more =
+        format!("Origin: http://{app}\r\nSec-WebSocket-Protocol: binary, wsbridge.bearer.{bearer}\r\n");
+    Raw::status(app, endpoint, &more)
+}
+
+#[test]
+fn files_are_served_with_the_script_put_first_and_nothing_that_is_hidden_or_elsewhere() {
+    let (folder, outside) = (tool(), tempfile::tempdir().unwrap());
+    fs::write(outside.path().join("passwd"), "secret").unwrap();
+    symlink(outside.path().join("passwd"), folder.path().join("leak")).unwrap();
+    symlink(folder.path().join("tool.js"), folder.path().join("alias.js")).unwrap();
+    let address = free();
+    let daemon = Daemon::start(&config(folder.path(), address, ""));
+    let get = |path: &str| ask(address, "GET", path, "", "");
+    let page = get("/");
+    let main = daemon.address();
+    let first = format!(
+        "<head><script src=\"/webserial.js\" data-endpoints=\"echo\" data-entrance=\"http://127.0.0.1:{}/\"></script><script",
+        wanted_port(&page)
+    );
+    assert!(body(&page).contains(&first), "{page}\n{main}");
+    assert!(page.contains("content-type: text/html; charset=utf-8"), "{page}");
+    assert!(page.contains("content-security-policy: frame-ancestors 'none'\r\n"), "{page}");
+    assert!(!page.to_ascii_lowercase().contains("set-cookie"), "{page}");
+    assert_eq!(body(&get("/tool.js")), "navigator.serial;");
+    assert_eq!(body(&get("/alias.js")), "navigator.serial;", "a link inside is followed");
+    assert_eq!(body(&get("/firmware.bin")).len(), 300_000);
+    assert!(body(&get("/sub/")).ends_with("<p>below"));
+    for path in [
+        "/.secret",
+        "/%2esecret",
+        "/leak",
+        "/../x",
+        "/%2e%2e/x",
+        "/sub%2f..%2f.secret",
+        "/a%00b",
+        "/sub",
+        "/none",
+        "/sub/none",
+        "/%ff",
+    ] {
+        assert_eq!(status(&get(path)), 404, "{path}");
+    }
+    assert_eq!(status(&ask(address, "POST", "/tool.js", "", "")), 405);
+    let tag = page.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    assert_eq!(status(&ask(address, "GET", "/", &format!("If-None-Match: {tag}\r\n"), "")), 304);
+    // The app's origin has the client, and nothing of the gateway's own page.
+    assert_eq!(status(&get("/webserial.js")), 200);
+    for path in ["/api/session", "/metrics", "/websockify"] {
+        assert_eq!(status(&get(path)), 404, "{path}");
+    }
+    assert_eq!(status(&ask(main, "GET", "/tool.js", "", "")), 404);
+}
+
+/// The port that a page names as the gateway's own: what the configuration says, which is 0 here.
+fn wanted_port(page: &str) -> String {
+    let rest = page.split("data-entrance=\"http://127.0.0.1:").nth(1).unwrap_or_default();
+    rest.split('/').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_signed_in_user_opens_it_with_a_ticket_and_its_page_is_let_in_with_a_pass_until_the_sign_out() {
+    let (folder, app) = (tool(), free());
+    let daemon = Daemon::start(&config(folder.path(), app, &users()));
+    let main = daemon.address();
+    let alice = signed_in(main, "alice");
+    let told = session(main, &alice).1;
+    assert_eq!(told["apps"][0]["name"], "tool");
+    assert_eq!(told["apps"][0]["url"], format!("http://{app}/"));
+    let ticket = json(&launch(&daemon, &alice))["ticket"].as_str().unwrap().to_owned();
+    let given = json(&exchange(app, &ticket));
+    assert_eq!(given["endpoints"][0]["name"], "echo");
+    let pass = given["pass"].as_str().unwrap();
+    assert_eq!(status(&exchange(app, &ticket)), 401, "a ticket is used up");
+
+    assert_eq!(opens(app, "echo", pass), 101);
+    assert_eq!(opens(app, "other", pass), 403, "alice may, the app may not");
+    assert_eq!(opens(main, "echo", pass), 401, "a pass is worth nothing at the gateway's own origin");
+    assert_eq!(opens(app, "echo", "wrong"), 401);
+    let origin = format!("Origin: http://{main}\r\nSec-WebSocket-Protocol: binary\r\n");
+    assert_eq!(Raw::status(app, "echo", &(origin + &alice)), 403, "another origin");
+    let cookie = format!("Origin: http://{app}\r\n{alice}");
+    assert_eq!(
+        Raw::status(app, "echo", &cookie),
+        401,
+        "the cookie that every port is sent counts for nothing"
+    );
+    let list = ask(app, "GET", "/api/endpoints", &format!("Authorization: Bearer {pass}\r\n"), "");
+    assert_eq!(json(&list)["endpoints"].as_array().unwrap().len(), 1, "{list}");
+
+    let out = ask(main, "POST", "/api/logout", &(own(main) + &alice), "{}");
+    assert_eq!(status(&out), 204);
+    assert_eq!(opens(app, "echo", pass), 401, "the pass ends with the sign-in");
+}
+
+#[test]
+fn who_may_nothing_of_what_an_app_uses_neither_sees_nor_opens_it() {
+    let (folder, app) = (tool(), free());
+    let daemon = Daemon::start(&config(folder.path(), app, &users()));
+    let bob = signed_in(daemon.address(), "bob");
+    assert_eq!(session(daemon.address(), &bob).1["apps"], Value::Array(Vec::new()));
+    assert_eq!(status(&launch(&daemon, &bob)), 403);
+    let unknown =
+        ask(daemon.address(), "POST", "/api/ticket", &(own(daemon.address()) + &bob), "{\"app\": \"none\"}");
+    assert_eq!(status(&unknown), 403, "an unknown app and a forbidden one look alike");
+    let elsewhere = exchange(app, "0000");
+    assert_eq!(status(&elsewhere), 401);
+    let stranger = "Origin: https://evil.example\r\nContent-Type: application/json\r\n";
+    assert_eq!(status(&ask(app, "POST", "/api/pass", stranger, "{\"ticket\": \"0\"}")), 403);
+}
+
+#[test]
+fn without_a_login_an_app_needs_no_pass_and_still_reaches_its_own_endpoints_alone() {
+    let (folder, app) = (tool(), free());
+    let _daemon = Daemon::start(&config(folder.path(), app, ""));
+    let origin = format!("Origin: http://{app}\r\n");
+    assert_eq!(Raw::status(app, "echo", &origin), 101);
+    assert_eq!(Raw::status(app, "other", &origin), 403);
+    assert_eq!(json(&ask(app, "GET", "/api/endpoints", "", ""))["endpoints"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_reload_brings_an_app_and_takes_it_away() {
+    let (folder, app) = (tool(), free());
+    let with = config(folder.path(), app, "");
+    let without = with.split("apps:").next().unwrap().to_owned();
+    let daemon = Daemon::start(&without);
+    daemon.reload(&with);
+    assert_eq!(status(&ask(app, "GET", "/", "", "")), 200);
+    daemon.reload(&without);
+    daemon.wait_for(&format!("no longer listening on {app}"));
+    assert!(std::net::TcpStream::connect(app).is_err());
+}
