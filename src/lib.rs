@@ -6,7 +6,7 @@
 //! * Ground, the nouns of a port: [`settings`].
 //! * Floor 0, words: [`config`], [`wire`], [`metrics`]. Pure: no socket, file, clock or task.
 //! * Between them, [`stream`]: one byte stream, whatever carries it.
-//! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`]. One outside thing each.
+//! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`], [`announce`]. One outside thing each.
 //! * Floor 2, the [`line`](mod@line): a live target, its tape, its lease, its seats.
 //! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended. Beside it its other end, the
 //!   [`client`] of `wsbridge.v1`, which knows nothing of the gateway but [`wire`].
@@ -22,6 +22,7 @@ pub mod wire;
 
 pub mod stream;
 
+pub mod announce;
 pub mod auth;
 pub mod logging;
 pub mod systemd;

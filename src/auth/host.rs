@@ -1,7 +1,8 @@
 //! The Host a client asks for: ours, or DNS rebinding.
 //!
 //! A page that has had its own name pointed at the gateway's address still sends its own name. So the host must be
-//! an address of this machine, `localhost`, the host's name, NAME.local, or one the configuration names.
+//! an address of this machine, `localhost`, the host's name, NAME.local or what else multicast DNS knows us by, or one
+//! the configuration names.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -70,7 +71,19 @@ pub fn is_ours(authority: &Authority, local: Option<SocketAddr>, names: &[String
     }
     let own = own.to_ascii_lowercase();
     let short = own.split('.').next().unwrap_or(&own);
-    !short.is_empty() && (authority.host == own || authority.host.strip_suffix(".local") == Some(short))
+    let local = authority.host.strip_suffix(".local").is_some_and(|name| is_announced(name, short));
+    !short.is_empty() && (authority.host == own || local)
+}
+
+/// Whether multicast DNS may know a machine called `short` by `name`: where another program answers for NAME.local we
+/// are wsbridge-NAME.local, and where another machine has the name a number follows it.
+fn is_announced(name: &str, short: &str) -> bool {
+    let number = |tail: &str| {
+        tail.strip_prefix('-')
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let is = |name: &str| name.strip_prefix(short).is_some_and(|tail| tail.is_empty() || number(tail));
+    is(name) || name.strip_prefix("wsbridge-").is_some_and(is)
 }
 
 /// This machine's name, from uname(2).
@@ -101,6 +114,9 @@ mod tests {
             "gateway.example",
             "Gateway.Example.:443",
             "box.local",
+            "box-2.local",
+            "wsbridge-box.local",
+            "wsbridge-box-12.local",
             "box.lan",
         ] {
             assert!(ours(host), "{host}");
@@ -122,6 +138,11 @@ mod tests {
             "evilgateway.example",
             "box.local.evil.example",
             "notbox.local",
+            "box-.local",
+            "box-2x.local",
+            "boxes.local",
+            "wsbridge-notbox.local",
+            "wsbridge-wsbridge-box.local",
             "box",
             "0x7f.1",
             "2130706433",

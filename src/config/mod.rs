@@ -52,6 +52,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Proxies whose `Forwarded`/`X-Forwarded-*` headers count, as (network, prefix length).
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// Whether listeners that other machines reach are announced by multicast DNS.
+    pub mdns: bool,
     /// How long a browser stays signed in.
     pub login: Login,
     /// What strangers may take.

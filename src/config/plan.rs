@@ -37,6 +37,7 @@ impl Plan {
                 || old.trusted_proxies != new.trusted_proxies
                 || old.limits != new.limits
                 || old.login != new.login
+                || old.mdns != new.mdns
                 || old.apps != new.apps,
             ..Self::default()
         };

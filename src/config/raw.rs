@@ -41,6 +41,8 @@ pub(super) struct File {
     pub hosts: Vec<Leaf<String>>,
     /// Addresses or networks of reverse proxies whose forwarding headers count.
     pub trusted_proxies: Vec<Leaf<Network>>,
+    /// Whether listeners that other machines reach are announced by multicast DNS. Default: true.
+    pub mdns: Option<Leaf<bool>>,
     /// People, by name.
     pub users: Named<User>,
     /// Programs, by name.

@@ -99,6 +99,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
         origins,
         hosts,
         trusted_proxies,
+        mdns: report.or("mdns", file.mdns.as_ref(), true),
         login: login::resolve(&file.login, report),
         limits: limits(&file.limits, report),
         apps,

@@ -42,6 +42,8 @@ pub struct Bound {
     pub address: String,
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// The app it serves, and nothing else.
+    pub app: Option<String>,
 }
 
 /// Listeners bound and not yet running.
@@ -127,7 +129,11 @@ impl Listeners {
     /// it is retired.
     pub(super) fn run(&mut self, fresh: Fresh, bridge: &Arc<Bridge>) {
         for (listen, listener, socket) in fresh {
-            let bound = Bound { address: listener.local_address(), tls: listen.tls != ListenTls::Off };
+            let bound = Bound {
+                address: listener.local_address(),
+                tls: listen.tls != ListenTls::Off,
+                app: listen.app.clone(),
+            };
             tracing::info!(tls = bound.tls, "listening on {}", bound.address);
             let stop = CancellationToken::new();
             let (retired, accepting) = (stop.clone(), listener.run(Arc::clone(bridge)));

@@ -19,7 +19,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{listeners::Listeners, sims::Sims};
-use crate::{config::Config, http::Bridge, line::Lines, metrics::Metrics, systemd, wire::close::Ended};
+use crate::{
+    announce::{Announcer, Service},
+    auth::own_name,
+    config::Config,
+    http::Bridge,
+    line::Lines,
+    metrics::Metrics,
+    systemd,
+    wire::close::Ended,
+};
 
 pub use listeners::{Bound, ListenError};
 
@@ -75,6 +84,7 @@ struct Daemon {
     bridge: Arc<Bridge>,
     listeners: Listeners,
     sims: Sims,
+    announcer: Announcer,
     /// Every task of the gateway runs on it.
     tasks: TaskTracker,
     /// Held by the edge alone: listeners, connections, sessions.
@@ -99,7 +109,21 @@ impl Daemon {
         let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);
         listeners.run(fresh, &bridge);
-        Ok(Self { written, read: jiff::Timestamp::now(), current, bridge, listeners, sims, tasks, stop })
+        let announcer = Announcer::default();
+        let read = jiff::Timestamp::now();
+        let mut daemon = Self { written, read, current, bridge, listeners, sims, announcer, tasks, stop };
+        daemon.announce();
+        Ok(daemon)
+    }
+
+    /// Lets the network know what listens now. Apps are found through the console, which lets people in.
+    fn announce(&mut self) {
+        let bound = self.listeners.bound();
+        let ours = bound.iter().filter(|bound| self.written.mdns && bound.app.is_none());
+        let services = ours
+            .filter_map(|bound| Some(Service { address: bound.address.parse().ok()?, tls: bound.tls }))
+            .collect();
+        tokio::task::block_in_place(|| self.announcer.announce(&own_name(), services));
     }
 
     /// One line for `systemctl status`.
@@ -114,12 +138,14 @@ impl Daemon {
     /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends the waiting.
     async fn stop(self, signals: &mut Signals) {
         systemd::stopping();
-        let sessions = Arc::clone(&self.bridge.sessions);
+        let Self { tasks, bridge, listeners, sims, announcer, stop, .. } = self;
+        let sessions = Arc::clone(&bridge.sessions);
         tracing::info!(sessions = sessions.list().len(), "stopping");
+        // Nobody new finds us.
+        tokio::task::block_in_place(|| drop(announcer));
         // Listeners and new connections first, then those that run; lines end when the last who holds them is gone.
-        self.stop.cancel();
+        stop.cancel();
         sessions.end(|_| Some(Ended::Stopping));
-        let Self { tasks, bridge, listeners, sims, .. } = self;
         bridge.lines.apply(&Config {
             endpoints: std::collections::BTreeMap::new(),
             ..(**bridge.config.borrow()).clone()

@@ -71,6 +71,7 @@ impl Daemon {
         self.bridge.metrics.retain(|name| real.endpoints.contains_key(name));
         self.listeners.retire(&new.listen);
         self.listeners.run(fresh, &self.bridge);
+        self.announce();
         Ok(told(&plan))
     }
 }
@@ -111,7 +112,7 @@ fn told(plan: &Plan) -> String {
         words.push("access changed".to_owned());
     }
     if plan.walls {
-        words.push("origins, hosts or limits changed".to_owned());
+        words.push("origins, hosts, limits, apps or mdns changed".to_owned());
     }
     words.join("; ")
 }

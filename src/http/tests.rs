@@ -103,6 +103,7 @@ pub(crate) fn config(access: Access) -> Config {
         origins: vec![crate::auth::parse_origin("https://tools.example").unwrap()],
         hosts: vec!["gateway.example".into()],
         trusted_proxies: vec![],
+        mdns: false,
         login: crate::config::Login::default(),
         limits: Limits {
             connections: 64,

@@ -90,7 +90,11 @@ pub fn names(own_name: &str) -> Vec<String> {
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
     };
-    names.extend([own.clone(), format!("{short}.local")].into_iter().filter(|name| is_name(name)));
+    names.extend(
+        [own.clone(), format!("{short}.local"), format!("wsbridge-{short}.local")]
+            .into_iter()
+            .filter(|name| is_name(name)),
+    );
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     names.extend(interfaces.iter().map(if_addrs::Interface::ip).filter(is_lasting).map(|ip| ip.to_string()));
     names.sort_unstable();

@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 10] = [
     &["settings"],
     &["config", "metrics", "wire"],
     &["stream"],
-    &["auth", "logging", "systemd", "target", "tls"],
+    &["announce", "auth", "logging", "systemd", "target", "tls"],
     &["line"],
     // The client is the other end of a session: neither knows the other.
     &["client", "session"],

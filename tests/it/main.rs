@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod announce;
 mod apps;
 mod certificates;
 mod commands;

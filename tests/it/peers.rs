@@ -48,7 +48,8 @@ impl Drop for Demo {
     }
 }
 
-fn works(program: &str, args: &[&str]) -> bool {
+/// Whether a program is there and does that.
+pub(crate) fn works(program: &str, args: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

@@ -112,6 +112,7 @@ const MAIN: &[Row] = &[
     row("origin", "origins", List),
     row("host", "hosts", List),
     row("trusted_proxy", "trusted_proxies", List),
+    row("mdns", "mdns", Flag),
     row("dead_after", "dead_after", Text),
     row("resume", "resume", Text),
     row("state_directory", "state_directory", Text),
