@@ -82,8 +82,10 @@ impl Drop for Announcer {
 fn start(own: &str, services: &[Service], avahi: bool) -> Result<(ServiceDaemon, String), mdns_sd::Error> {
     let host = host(own, avahi);
     let mut records = Vec::new();
-    for (index, service) in services.iter().enumerate() {
-        records.extend(describe(own, &host, service, &services[..index])?);
+    let mut before = Vec::new();
+    for service in services {
+        records.extend(describe(own, &host, service, &before)?);
+        before.push(*service);
     }
     let responder = ServiceDaemon::new()?;
     responder.set_ip_check_interval(LOOK_AGAIN)?;
@@ -101,16 +103,14 @@ fn start(own: &str, services: &[Service], avahi: bool) -> Result<(ServiceDaemon,
 
 /// What the responder tells, for the log.
 fn listen(told: &Receiver<DaemonEvent>) {
-    for event in told.iter() {
-        match event {
-            DaemonEvent::NameChange(change) => tracing::warn!(
+    for event in told {
+        if let DaemonEvent::NameChange(change) = event {
+            tracing::warn!(
                 interface = change.intf_name,
                 "another machine has the name {}; announced as {} there",
                 change.original,
                 change.new_name
-            ),
-            DaemonEvent::Error(error) => tracing::debug!(%error, "multicast DNS"),
-            _ => {}
+            );
         }
     }
 }
@@ -171,9 +171,9 @@ fn record(
 ) -> Result<ServiceInfo, mdns_sd::Error> {
     let mut info = ServiceInfo::new(kind, instance, host, "", address.port(), text)?.enable_addr_auto();
     let reached = match address {
-        SocketAddr::V4(address) if address.ip().is_unspecified() => IfKind::IPv4,
-        SocketAddr::V6(address) if address.ip().is_unspecified() => IfKind::All,
-        _ => IfKind::Addr(address.ip()),
+        SocketAddr::V4(all) if all.ip().is_unspecified() => IfKind::IPv4,
+        SocketAddr::V6(all) if all.ip().is_unspecified() => IfKind::All,
+        SocketAddr::V4(_) | SocketAddr::V6(_) => IfKind::Addr(address.ip()),
     };
     info.set_interfaces(vec![reached]);
     Ok(info)

@@ -109,9 +109,17 @@ impl Daemon {
         let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);
         listeners.run(fresh, &bridge);
-        let announcer = Announcer::default();
-        let read = jiff::Timestamp::now();
-        let mut daemon = Self { written, read, current, bridge, listeners, sims, announcer, tasks, stop };
+        let mut daemon = Self {
+            written,
+            read: jiff::Timestamp::now(),
+            current,
+            bridge,
+            listeners,
+            sims,
+            announcer: Announcer::default(),
+            tasks,
+            stop,
+        };
         daemon.announce();
         Ok(daemon)
     }
