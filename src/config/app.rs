@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    Endpoint, Listen, Origin, RightsTable,
+    Address, Endpoint, Listen, Origin, RightsTable,
     endpoint::is_name,
-    raw::{self, Leaf, Named, Placed},
+    raw::{self, At, Leaf, Named, Placed},
     report::Report,
 };
 
@@ -66,12 +66,30 @@ pub(super) fn resolve(
         if directory.components().any(|part| part == Component::ParentDir) {
             report.wrong(app.directory.at, &format!("{path}.directory"), "write the folder without `..`");
         }
+        if url.is_none() {
+            told_where(listen, app.listen.value.address.at, &path, report);
+        }
         let title = app.title.as_ref().map(|title| title.text.clone());
         let app =
             App { name: name.clone(), title, directory, listen: listen.clone(), url, endpoints: reached };
         apps.insert(name.clone(), Arc::new(app));
     }
     apps
+}
+
+/// Whether browsers can be told where an app is, by its address alone.
+fn told_where(listen: &Listen, at: At, path: &str, report: &mut Report) {
+    match &listen.address {
+        Address::Tcp(address) if address.port() == 0 => {
+            let what = "browsers are told the port, so it must be a fixed one";
+            report.wrong(at, &format!("{path}.listen.address"), what);
+        }
+        Address::Tcp(_) => {}
+        Address::Unix(_) | Address::Systemd(_) => {
+            let what = "nobody finds it: browsers cannot be told where it is; write its `url`";
+            report.odd(at, path, what);
+        }
+    }
 }
 
 fn reached(
@@ -130,9 +148,21 @@ mod tests {
             ),
             ("listen: { address: '[::]:2', tls: none }\n    endpoints: [ e ]".into(), "apps.tool.listen"),
             ("endpoints: [ e ]".into(), "`listen` is missing"),
+            (
+                "listen: { address: '127.0.0.1:0', tls: none }\n    endpoints: [ e ]".into(),
+                "w.yaml:7:24: apps.tool.listen.address: browsers are told the port",
+            ),
         ] {
             let error = with(&rest);
             assert!(error.contains(part), "{part}\n{error}");
         }
+        let unix = format!(
+            "{REST}apps:\n  tool:\n    directory: /srv/tool\n    listen: {{ address: 'unix:/run/t' }}\n    endpoints: [ e ]\n"
+        );
+        let (_, warnings) = good(&unix);
+        assert!(format!("{warnings:?}").contains("write its `url`"), "{warnings:?}");
+        let (_, warnings) =
+            good(&unix.replace("    directory", "    url: https://tool.example\n    directory"));
+        assert!(!format!("{warnings:?}").contains("url"), "{warnings:?}");
     }
 }

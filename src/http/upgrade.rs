@@ -228,7 +228,7 @@ async fn check(
         Some(find_endpoint(&config, rights, name)?)
     };
     let accept = handshake(request.method(), request.headers())?;
-    let session = bridge.sessions.enter(name, &principal, &connection.peer.to_string());
+    let session = bridge.sessions.enter(name, &principal, &connection.peer);
     if endpoint.as_ref().is_some_and(|endpoint| bridge.sessions.count(name) > endpoint.limits.sessions) {
         return Err(Refusal::TooMany(FULL));
     }

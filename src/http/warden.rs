@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Bridge, upgrade::NEEDED};
+use super::{Bridge, connection::within, upgrade::NEEDED};
 use crate::{
     auth::{find, unix_now},
     config::Config,
@@ -54,7 +54,7 @@ pub(super) fn look(bridge: &Bridge) {
     bridge.parking.sign_out(|login| !bridge.auth.is_signed_in(&config, Some(login)));
 }
 
-/// Why a session may not go on: its principal, its right or its endpoint is gone, or the gateway stops.
+/// Why a session may not go on: its principal, its right, its app or its endpoint is gone, or the gateway stops.
 pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among them.
     if bridge.stop.is_cancelled() {
@@ -75,7 +75,12 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     match config.endpoints.contains_key(name) {
         false => Some(Ended::Removed),
         // Whoever began with a right that is gone begins anew with what is left.
-        true if !now.rights.on(name).allows(entry.began.with(NEEDED)) => Some(Ended::Withdrawn),
+        true if !within(&config, entry.app.as_deref(), now.rights)
+            .on(name)
+            .allows(entry.began.with(NEEDED)) =>
+        {
+            Some(Ended::Withdrawn)
+        }
         true => None,
     }
 }

@@ -13,7 +13,7 @@ use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Kind, LoginId, Principal},
+    auth::{Kind, LoginId, Peer, Principal},
     config::Rights,
     wire::close::Ended,
 };
@@ -29,6 +29,8 @@ pub struct Entry {
     pub kind: Kind,
     /// The browser's sign-in it came by.
     pub login: Option<LoginId>,
+    /// The app at whose origin its page is; nothing but the app's endpoints are for it.
+    pub app: Option<Arc<str>>,
     /// What it could do here when it began.
     pub began: Rights,
     /// The client's address.
@@ -81,15 +83,16 @@ pub struct Session {
 
 impl Sessions {
     /// Adds a session.
-    pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &Principal, peer: &str) -> Session {
+    pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &Principal, peer: &Peer) -> Session {
         let (order, receiver) = watch::channel(None);
         let entry = Arc::new(Entry {
             endpoint: endpoint.to_owned(),
             principal: principal.name.clone(),
             kind: principal.kind,
             login: principal.login,
+            app: peer.app.clone(),
             began: principal.rights.on(endpoint),
-            peer: peer.to_owned(),
+            peer: peer.to_string(),
             since: SystemTime::now(),
             to_client: AtomicU64::new(0),
             to_target: AtomicU64::new(0),

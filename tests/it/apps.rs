@@ -202,7 +202,17 @@ fn a_reload_brings_an_app_and_takes_it_away() {
     let daemon = Daemon::start(&without);
     daemon.reload(&with);
     assert_eq!(status(&ask(app, "GET", "/", "", "")), 200);
+    // Who uses it is let go with it, and somebody who came by the gateway's own page is not.
+    let origin = format!("Origin: http://{app}\r\n");
+    let (mut through, head) = Raw::handshake(app, "echo", &origin);
+    assert_eq!(status(&head), 101);
+    let own_page = format!("Origin: http://{}\r\n", daemon.address());
+    let (mut beside, head) = Raw::handshake(daemon.address(), "other", &own_page);
+    assert_eq!(status(&head), 101);
     daemon.reload(&without);
     daemon.wait_for(&format!("no longer listening on {app}"));
     assert!(std::net::TcpStream::connect(app).is_err());
+    assert_eq!(through.closed().map(|(code, _)| code), Some(4403));
+    beside.frame(2, b"still here");
+    assert_eq!(beside.data(10), b"still here");
 }

@@ -15,7 +15,7 @@ use tokio_tungstenite::{
 
 use super::*;
 use crate::{
-    auth::{Kind, Principal},
+    auth::{Kind, Peer, Principal},
     config::RightsTable,
     session::Sessions,
     stream::Stream,
@@ -51,7 +51,7 @@ impl Rig {
         let (client, near) = pair().await;
         let (far, target) = pair().await;
         let sessions = Arc::new(Sessions::default());
-        let mut entry = sessions.enter("e", &someone(), "a");
+        let mut entry = sessions.enter("e", &someone(), &Peer::default());
         let mut session = JoinSet::new();
         session.spawn(async move {
             let socket = Socket::new(near, Vec::new(), payload);
@@ -194,7 +194,7 @@ async fn an_unmasked_frame_closes_with_1002_behind_what_was_valid() {
     let (mut client, near) = pair().await;
     let (far, mut target) = pair().await;
     let sessions = Arc::new(Sessions::default());
-    let mut entry = sessions.enter("e", &someone(), "a");
+    let mut entry = sessions.enter("e", &someone(), &Peer::default());
     let mut session = JoinSet::new();
     session.spawn(async move {
         let socket = Socket::new(near, b"\x82\x82\0\0\0\0ok".to_vec(), Payload::Binary);
