@@ -1,59 +1,29 @@
 // The console in Chromium, on the real daemon: sign-in, terminal, settings and signals, who writes, resume, a hostile device, a phone.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
-import { binary, delayProxy, echoDevice, eventually, launch, missing, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
+import { delayProxy, echoDevice, eventually, launch, missing, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
+import { connected, openPage, says, shows, signIn, users } from "./harness/console.mjs";
 
 const skip = missing("chromium");
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-const PASSWORD = "a long password of the suite";
 let browser;
-let hash;
 
 before(async () => {
   if (skip) return;
   mkdirSync(pictures, { recursive: true });
   browser = await launch("chromium");
-  hash = /"(\$argon2id[^"]+)"/.exec(execFileSync(binary, ["passwd", "alice"], { input: `${PASSWORD}\n`, encoding: "utf8" }))[1];
 });
 after(stopAll);
 
-/** `alice` may do everything, `bob` too: two people with one password. */
-const users = () =>
-  ["alice", "bob"].map((name) => `  ${name}: { password: "${hash}", roles: [ all ] }\n`).join("") +
-  'roles:\n  all: { "*": [ read, write, signals, settings, takeover ] }\n';
-
-/** A page on `url`, whose every complaint (console errors, violations of the policy) fails the test. */
-async function open(t, url, { viewport = { width: 1440, height: 900 }, ...context } = {}) {
-  const page = await (await browser.browser.newContext({ viewport, ...context })).newPage();
-  page.setDefaultTimeout(15_000);
-  const complaints = [];
-  page.on("pageerror", (error) => complaints.push(String(error.stack ?? error)));
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(`${message.text()} ${message.location().url}`));
-  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`)));
-  t.after(() => page.context().close());
-  await page.goto(url);
-  return Object.assign(page, { complaints });
-}
-
-const connected = (page) => page.waitForFunction(() => document.querySelector(".status-where")?.textContent === "connected");
-const screen = (page) => page.locator(".xterm-rows").first().innerText();
-const shows = (page, pattern) => eventually(async () => pattern.test((await screen(page)).replaceAll("\u00a0", " ")), `${pattern} on the terminal`);
-const says = (page, pattern) => page.getByText(pattern).first().waitFor();
-
-async function signIn(page, user, password = PASSWORD) {
-  await page.getByLabel("User").fill(user);
-  await page.getByLabel("Password", { exact: true }).fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-}
+const open = (t, url, options) => openPage(t, browser, url, options);
 
 test("who is not signed in sees the sign-in; a wrong password is told; signing out closes the lines", { skip, timeout: 60_000 }, async (t) => {
-  const gateway = await startGateway({ yaml: `users:\n${users()}endpoints:\n  echo: { sim: echo }\n` });
+  const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
   const page = await open(t, `${gateway.url}#/echo`);
   await page.getByLabel("User").waitFor();
   await page.screenshot({ path: `${pictures}sign-in.png` });
@@ -103,7 +73,7 @@ test("settings, DTR, RTS and break reach the port", { skip, timeout: 60_000 }, a
 });
 
 test("two people on one line: one writes, the other asks and is let, then the first takes over", { skip, timeout: 90_000 }, async (t) => {
-  const gateway = await startGateway({ yaml: `users:\n${users()}endpoints:\n  echo: { sim: echo }\n` });
+  const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
   const pages = {};
   for (const name of ["alice", "bob"]) {
     pages[name] = await open(t, `${gateway.url}#/echo`);
@@ -205,7 +175,7 @@ test("a phone has the list as a page, then the line with a row of keys", { skip,
 });
 
 test("no rule of axe-core is broken: sign-in, list, line, hex, phone; light and dark", { skip, timeout: 120_000 }, async (t) => {
-  const gateway = await startGateway({ yaml: `users:\n${users()}endpoints:\n  modem: { sim: modem, title: Modem }\n` });
+  const gateway = await startGateway({ yaml: `${users()}endpoints:\n  modem: { sim: modem, title: Modem }\n` });
   for (const colorScheme of ["light", "dark"]) {
     for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
       const context = await browser.browser.newContext({ viewport, colorScheme, bypassCSP: true, reducedMotion: "reduce" });

@@ -4,7 +4,7 @@ import { store } from "./store.js";
 
 /**
  * { phase: "asking" } at first; { phase: "in", user, kind, ... } as GET /api/session says; { phase: "out", ended } when a sign-in is
- * needed (`ended`: it was there before); { phase: "unreachable", reason } when the gateway does not answer.
+ * needed (`ended`: it was there before; `wait`: not before so many seconds); { phase: "unreachable", reason } when the gateway does not answer.
  */
 export const session = store({ phase: "asking" });
 
@@ -49,6 +49,8 @@ export async function refresh() {
     signedIn(await ask("/api/session"));
   } catch (error) {
     if (error instanceof Refused && error.status === 401) ended();
+    // After too many wrong passwords from here the gateway answers nothing but how long to wait.
+    else if (error instanceof Refused && error.status === 429 && session.value.phase !== "in") session.set({ phase: "out", wait: Math.max(1, error.wait) });
     else if (session.value.phase !== "in") session.set({ phase: "unreachable", reason: error.message, status: error.status });
   }
 }

@@ -10,7 +10,7 @@ export const SHORTCUTS = [
   ["V", "Paste", null],
   ["B", "Send a break", "break"],
   ["Y", "Who writes: ask, take over, give back", "lease"],
-  ["D", "Open or close settings and tools", "side"],
+  ["D", "Go to settings and tools; there: close them", "toSide"],
   ["ArrowRight", "Next line", "next"],
   ["ArrowLeft", "Line before", "previous"],
   ["E", "Go to the list of lines", "list"],

@@ -31,9 +31,10 @@ export function signInPage() {
   );
   let timer;
 
-  session.on(({ ended, before }) => {
+  session.on(({ ended, before, wait: seconds }) => {
     say(intro, ended ? `The login${before ? ` of ${before}` : ""} has ended. Sign in to go on where you were.` : `Sign in to ${location.host}`);
     if (before && !user.value) user.value = before;
+    if (seconds) wait(seconds);
   });
 
   function show() {
@@ -73,6 +74,8 @@ export function signInPage() {
 
   /** After too many wrong passwords the gateway wants a pause: it runs down here, and then the button works again. */
   function wait(seconds) {
+    clearTimeout(timer);
+    button.disabled = true;
     say(problem, `Too many wrong passwords from here. Try again in ${seconds} s.`);
     let left = seconds;
     const tick = () => {

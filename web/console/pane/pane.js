@@ -103,6 +103,8 @@ export function pane(name, { close }) {
     pause: () => paused.set(paused.value ? null : { waiting: 0 }),
     clear: () => (screen.clear(), stage.clear?.(), announce("Cleared")),
     side: () => side(),
+    // By a key: into the side, past the terminal, which keeps Tab; from there it closes.
+    toSide: () => (inspector.open && !inspector.element.contains(document.activeElement) ? inspector.focus() : side()),
     copy: () => copy(screen.terminal).then((done) => announce(done ? "Copied" : "Nothing is selected")),
     paste: () => pasteFromClipboard(),
     break: sendBreak,
