@@ -17,7 +17,6 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::{Instant, sleep, timeout_at},
 };
-use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use self::bind::{SocketFile, bind_beside, bind_tcp, bind_unix, explain, take_over};
 pub use self::holder::{Socket, connected, listening};
@@ -25,7 +24,7 @@ use crate::{
     auth::{Peer, Slot, is_trusted},
     config::{Address, Listen},
     http::{self, Bridge, farewell},
-    stream::Stream,
+    stream::{Stream, Tls},
     tls::{self, ServerTls},
     wire::close::Refusal,
 };
@@ -249,15 +248,11 @@ impl Door {
                 Raw::Unix(stream) => (Stream::Unix(stream), peer),
             });
         };
-        let acceptor = TlsAcceptor::from(tls.current());
+        let config = tls.current();
         let secured = async {
             Ok::<_, io::Error>(match raw {
-                Raw::Tcp(stream) => {
-                    Stream::TlsTcp(Box::new(TlsStream::Server(acceptor.accept(stream).await?)))
-                }
-                Raw::Unix(stream) => {
-                    Stream::TlsUnix(Box::new(TlsStream::Server(acceptor.accept(stream).await?)))
-                }
+                Raw::Tcp(stream) => Stream::TlsTcp(Box::new(Tls::accept(stream, config).await?)),
+                Raw::Unix(stream) => Stream::TlsUnix(Box::new(Tls::accept(stream, config).await?)),
             })
         };
         match timeout_at(until, secured).await {
@@ -280,9 +275,9 @@ impl Door {
 /// Common name of the client's certificate.
 fn client_name(stream: &Stream) -> Option<String> {
     let chain = match stream {
-        Stream::TlsTcp(stream) => stream.get_ref().1.peer_certificates(),
-        Stream::TlsUnix(stream) => stream.get_ref().1.peer_certificates(),
-        Stream::Tcp(_) | Stream::Unix(_) => None,
+        Stream::TlsTcp(stream) => stream.peer_certificates(),
+        Stream::TlsUnix(stream) => stream.peer_certificates(),
+        Stream::Tcp(_) | Stream::Unix(_) | Stream::TargetTlsTcp(_) | Stream::TargetTlsUnix(_) => None,
     };
     chain.and_then(|chain| chain.first()).and_then(tls::common_name)
 }

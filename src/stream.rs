@@ -1,5 +1,7 @@
 //! One byte stream, whatever carries it: TCP, unix socket, either under TLS.
 
+mod tls;
+
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -10,7 +12,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::TlsStream;
+use tokio_rustls::client::TlsStream;
+
+pub use self::tls::Tls;
 
 /// A connection to a client or to a target.
 #[derive(Debug)]
@@ -19,10 +23,14 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Unix stream socket.
     Unix(UnixStream),
-    /// TLS over TCP; boxed, since its state is some kilobytes.
-    TlsTcp(Box<TlsStream<TcpStream>>),
-    /// TLS over a unix socket.
-    TlsUnix(Box<TlsStream<UnixStream>>),
+    /// A client's TLS over TCP; boxed, since its state is some kilobytes.
+    TlsTcp(Box<Tls<TcpStream>>),
+    /// A client's TLS over a unix socket.
+    TlsUnix(Box<Tls<UnixStream>>),
+    /// TLS to a target over TCP.
+    TargetTlsTcp(Box<TlsStream<TcpStream>>),
+    /// TLS to a target over a unix socket.
+    TargetTlsUnix(Box<TlsStream<UnixStream>>),
 }
 
 macro_rules! each {
@@ -32,6 +40,8 @@ macro_rules! each {
             Stream::Unix($inner) => $call,
             Stream::TlsTcp($inner) => $call,
             Stream::TlsUnix($inner) => $call,
+            Stream::TargetTlsTcp($inner) => $call,
+            Stream::TargetTlsUnix($inner) => $call,
         }
     };
 }

@@ -27,7 +27,7 @@ pub async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
             let stream = timeout_at(deadline, unix(path)).await.map_err(|_| late(&place))??;
             let Some(settings) = &target.tls else { return Ok(Stream::Unix(stream)) };
             let secured = timeout_at(deadline, tls::handshake(stream, settings, None, &place)).await;
-            Ok(Stream::TlsUnix(Box::new(secured.map_err(|_| late(&format!("TLS with {place}")))??)))
+            Ok(Stream::TargetTlsUnix(Box::new(secured.map_err(|_| late(&format!("TLS with {place}")))??)))
         }
         TcpAddress::Host(host, port) => {
             let place =
@@ -38,7 +38,7 @@ pub async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
             tune(&stream, target);
             let Some(settings) = &target.tls else { return Ok(Stream::Tcp(stream)) };
             let secured = timeout_at(deadline, tls::handshake(stream, settings, Some(host), &place)).await;
-            Ok(Stream::TlsTcp(Box::new(secured.map_err(|_| late(&format!("TLS with {place}")))??)))
+            Ok(Stream::TargetTlsTcp(Box::new(secured.map_err(|_| late(&format!("TLS with {place}")))??)))
         }
     }
 }

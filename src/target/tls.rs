@@ -11,7 +11,7 @@ use rustls::{
     },
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::OpenError;
 use crate::config::TargetTls;
@@ -39,7 +39,6 @@ where
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map(TlsStream::from)
         .map_err(|error| OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error))))
 }
 

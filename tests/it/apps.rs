@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Daemon, Raw, client::status, daemon::OPEN},
+    harness::{Daemon, Raw, client::status, daemon::OPEN, until},
     signing::{PASSWORD, ask, own, session, signed_in},
 };
 
@@ -211,7 +211,7 @@ fn a_reload_brings_an_app_and_takes_it_away() {
     assert_eq!(status(&head), 101);
     daemon.reload(&without);
     daemon.wait_for(&format!("no longer listening on {app}"));
-    assert!(std::net::TcpStream::connect(app).is_err());
+    until("the app's listener is gone", || std::net::TcpStream::connect(app).err());
     assert_eq!(through.closed().map(|(code, _)| code), Some(4403));
     beside.frame(2, b"still here");
     assert_eq!(beside.data(10), b"still here");
