@@ -32,6 +32,8 @@ pub(crate) enum Speech {
     Ws(&'static str),
     /// The same under TLS.
     Wss(&'static str),
+    /// Under TLS by ChaCha20-Poly1305, as on processors without AES instructions.
+    WssChaCha(&'static str),
 }
 
 /// The stream below.
@@ -80,9 +82,9 @@ impl Client {
         let (mut wire, path) = match speech {
             Speech::Raw => return Ok(Self { wire: Wire::Plain(stream), reader: None }),
             Speech::Ws(path) => (Wire::Plain(stream), path),
-            Speech::Wss(path) => {
+            Speech::Wss(path) | Speech::WssChaCha(path) => {
                 let name = ServerName::try_from("localhost")?;
-                let tls = ClientConnection::new(trusting(), name)?;
+                let tls = ClientConnection::new(trusting(matches!(speech, Speech::WssChaCha(_))), name)?;
                 (Wire::Tls(Box::new(StreamOwned::new(tls, stream))), path)
             }
         };
@@ -164,11 +166,15 @@ pub(crate) fn tuned(stream: TcpStream) -> Outcome<TcpStream> {
     Ok(stream)
 }
 
-/// A TLS client that resumes nothing and takes any certificate.
-fn trusting() -> Arc<ClientConfig> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    let config = CONFIG.get_or_init(|| {
-        let provider = Arc::new(ring::default_provider());
+/// A TLS client that resumes nothing and takes any certificate; of ciphers it knows all, or ChaCha20-Poly1305 alone.
+fn trusting(chacha: bool) -> Arc<ClientConfig> {
+    static CONFIGS: [OnceLock<Arc<ClientConfig>>; 2] = [const { OnceLock::new() }; 2];
+    let [all, alone] = &CONFIGS;
+    let config = if chacha { alone } else { all }.get_or_init(|| {
+        let mut provider = ring::default_provider();
+        let wanted = ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256;
+        provider.cipher_suites.retain(|suite| !chacha || *suite == wanted);
+        let provider = Arc::new(provider);
         let verifier = Arc::new(Anyone(Arc::clone(&provider)));
         let versions =
             ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);

@@ -123,16 +123,21 @@ impl<'a> Rounds<'a> {
                 let row =
                     Row::new(format!("wss: {direction}, {size}"), "CPU s/GB", Some("ws")).goal(1.3, 1.6);
                 let load = Load { way, piece, total: self.scale(total) };
-                self.tls_over_plain(&row, load)?;
+                self.tls_over_plain(&row, load, Speech::Wss("/ws/device"))?;
             }
+            // What a processor without AES instructions speaks; no target: it is for docs/performance.md to tell.
+            let row = Row::new(format!("wss, ChaCha20: {direction}, 64 KiB"), "CPU s/GB", Some("ws"));
+            let load = Load { way, piece: 65_536, total: self.scale(128 << 20) };
+            self.tls_over_plain(&row, load, Speech::WssChaCha("/ws/device"))?;
         }
         Ok(())
     }
 
-    fn tls_over_plain(&mut self, row: &Row, load: Load) -> Outcome<()> {
+    fn tls_over_plain(&mut self, row: &Row, load: Load, speech: Speech) -> Outcome<()> {
         for (name, bridge) in &self.bridges {
             let plain = transfer(&self.device, &bridge.ws, load)?;
-            let tls = transfer(&self.device, &bridge.wss, load)?;
+            let secured = Relay { speech, ..bridge.wss.clone() };
+            let tls = transfer(&self.device, &secured, load)?;
             let base = if *name == "wsbridge" { "ws" } else { "other ws" };
             self.table.add(row, base, plain.cpu);
             self.table.add(row, name, tls.cpu);

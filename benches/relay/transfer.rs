@@ -148,7 +148,7 @@ impl Sending {
     pub(crate) fn new(piece: usize, speech: Speech, batch: usize) -> Self {
         let (bytes, size) = match speech {
             Speech::Raw => (pattern().get(..PERIOD).unwrap_or_default().to_vec(), piece),
-            Speech::Ws(_) | Speech::Wss(_) => frames::period(piece),
+            Speech::Ws(_) | Speech::Wss(_) | Speech::WssChaCha(_) => frames::period(piece),
         };
         Self { bytes, step: (batch / piece).max(1) * size, size, piece }
     }
