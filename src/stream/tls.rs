@@ -1,8 +1,8 @@
 //! TLS to a client over rustls' unbuffered interface: one read of the socket takes several records, an idle connection
 //! holds no buffer.
 //!
-//! rustls' own buffer takes 4 KiB from a socket at a time, grows and shrinks with each record, and stays at 4 KiB: with
-//! it, browser -> device cost up to 1.8 of what it costs without TLS (docs/performance.md).
+//! rustls' own buffer takes 4 KiB from a socket at a time, grows and shrinks with each record, and stays at 4 KiB for as
+//! long as a connection lives: a third of what an idle one cost (docs/performance.md).
 
 use std::{
     fmt,
@@ -290,10 +290,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
             if let Poll::Ready(Err(error)) = this.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
-            ready!(read)?;
+            // What came whole before a record that is wrong is delivered; the error stays for the next call.
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
+            ready!(read)?;
         }
     }
 }

@@ -207,7 +207,9 @@ async fn what_is_no_tls_is_refused_with_an_alert() {
 
 #[tokio::test]
 async fn a_record_that_was_changed_on_the_way_ends_the_connection_with_an_alert() {
-    let (mut near, far) = ends(&TLS13, 1 << 16).await;
+    let (mut near, mut far) = ends(&TLS13, 1 << 16).await;
+    far.write_all(b"good").await.unwrap();
+    far.flush().await.unwrap();
     let (mut pipe, _) = far.into_inner();
     let mut forged = b"\x17\x03\x03\x00\x40".to_vec();
     forged.extend_from_slice(&noise(0x40, 5));
@@ -216,7 +218,10 @@ async fn a_record_that_was_changed_on_the_way_ends_the_connection_with_an_alert(
     let tickets = pipe.read(&mut before).await.unwrap();
     assert!(tickets > 0);
     pipe.write_all(&forged).await.unwrap();
-    let error = near.read(&mut [0; 10]).await.unwrap_err();
+    // What came whole before it is delivered.
+    let mut got = [0; 10];
+    assert_eq!((near.read(&mut got).await.unwrap(), &got[..4]), (4, &b"good"[..]));
+    let error = near.read(&mut got).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     yield_now().await;
     let alert = pipe.read(&mut before).await.unwrap();
