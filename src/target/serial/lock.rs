@@ -15,6 +15,7 @@ use std::{
 use rustix::{
     io::Errno,
     process::{Pid, test_kill_process},
+    time::{ClockId, clock_gettime},
 };
 
 use super::{
@@ -150,8 +151,7 @@ fn holder(file: &Path, device: &Path) -> Result<(), Taken> {
 /// open. Both, for a clock that was set makes the first untrue, and a script locks for its children.
 fn reused(pid: u32, age: Duration, device: &Path) -> bool {
     let Some(started) = stat_field(pid, 22).and_then(|ticks| u64::try_from(ticks).ok()) else { return false };
-    // A long of the machine's width.
-    let Ok(up) = u64::try_from(rustix::system::sysinfo().uptime) else { return false };
+    let Ok(up) = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec) else { return false };
     let running = up.saturating_sub(started / TICKS);
     running + 2 < age.as_secs() && has_open(pid, device) == Some(false)
 }
