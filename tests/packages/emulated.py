@@ -13,7 +13,7 @@ import ws                      # noqa: E402 (it is in ../vm)
 from steps import Steps        # noqa: E402
 
 CONFIG = """
-listen: [ { address: "127.0.0.1:0", tls: self-signed } ]
+listen: [ { address: "127.0.0.1:0", tls: %(tls)s } ]
 state_directory: %(folder)s
 users: { admin: { password: { file: %(folder)s/admin }, rights: { "*": [ read, write ] } } }
 endpoints: { echo: { sim: echo-tcp } }
@@ -23,18 +23,29 @@ EMULATORS = {(183, False): ["aarch64"], (40, False): ["arm"], (8, True): ["mips"
 
 
 def emulator(binary):
+    """The command that runs it, and whether it is big-endian."""
     with open(binary, "rb") as file:
         head = file.read(20)
     big = head[5] == 2
     (name,) = EMULATORS[int.from_bytes(head[18:20], "big" if big else "little"), big]
     line = [f"qemu-{name}-static"]
-    if name == "arm" and "v6" in subprocess.run(["readelf", "-A", binary], stdout=subprocess.PIPE, text=True).stdout:
+    if name == "arm" and "Tag_CPU_arch: v6" in subprocess.run(["readelf", "-A", binary], stdout=subprocess.PIPE, text=True).stdout:
         line += ["-cpu", "arm1176"]            # a Raspberry Pi Zero
-    return line
+    return line, big
+
+
+def certificate(folder):
+    """A certificate and its key from files. A big-endian program under qemu-user cannot make its own: that asks for the
+    machine's addresses, and qemu does not turn the attributes of netlink's answers, so musl's getifaddrs reads a length
+    of 0 for ever."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=gateway", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True,
+                   stderr=subprocess.DEVNULL)
+    return f"{{ certificate: {folder}/cert.pem, key: {folder}/key.pem }}"
 
 
 def round_trip(binary):
-    qemu = emulator(binary)
+    qemu, big = emulator(binary)
 
     def run(*words):
         return subprocess.run([*qemu, binary, *words], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
@@ -42,7 +53,7 @@ def round_trip(binary):
     with tempfile.TemporaryDirectory() as folder:
         password = run("passwd", "admin", "--generate", "--file", f"{folder}/admin")
         with open(f"{folder}/wsbridge.yaml", "w") as file:
-            file.write(CONFIG % {"folder": folder})
+            file.write(CONFIG % {"folder": folder, "tls": certificate(folder) if big else "self-signed"})
         daemon = subprocess.Popen([*qemu, binary, "serve", "--config", f"{folder}/wsbridge.yaml"], stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True)
         try:
