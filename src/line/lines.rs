@@ -222,7 +222,7 @@ impl Lines {
             busy(&line.shared.board.borrow())?;
         }
         let may_write = who.rights.allows(Rights::WRITE);
-        let (seat, at, replayed) = Seat::new(line, id, who, ask, private);
+        let (mut seat, at, replayed) = Seat::new(line, id, who, ask, private);
         let leased = match ask.part {
             Part::Observer => Ok(()),
             _ if !may_write => Ok(()),
@@ -230,8 +230,6 @@ impl Lines {
                 seat.take();
                 Ok(())
             }
-            // Everyone writes: there is nothing to hold.
-            _ if share == Share::Everyone => Ok(()),
             Part::Writer => seat.claim(),
             Part::Auto => {
                 // Somebody else writes: that is what an observer is for.

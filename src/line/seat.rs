@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Ask, Board, Heard, Life, Line, NoLease, Progress, Reason, Shared, State, Task, Undone, Who,
+    Ask, Board, Heard, Life, Line, NoLease, Part, Progress, Reason, Shared, State, Task, Undone, Who,
     output::{Hearing, Lossless, SeatId},
     uplink,
 };
@@ -30,6 +30,8 @@ pub struct Seat {
     id: SeatId,
     who: Who,
     listens: bool,
+    /// Where everyone may write: this one came to look on.
+    observes: bool,
     drained: Option<oneshot::Receiver<Result<(), Undone>>>,
     finished: bool,
     /// Bytes of a seat that may not write, thrown away.
@@ -71,6 +73,7 @@ impl Seat {
                 id,
                 who,
                 listens,
+                observes: ask.part == Part::Observer,
                 drained: None,
                 finished: false,
                 ignored: 0,
@@ -92,9 +95,12 @@ impl Seat {
         Arc::clone(&self.shared.endpoint.borrow())
     }
 
-    /// The rights changed.
+    /// The rights changed. Who may not write any more gives the lease back.
     pub fn set_rights(&mut self, rights: Rights) {
         self.who.rights = rights;
+        if !rights.allows(Rights::WRITE) {
+            self.release(Reason::Released);
+        }
     }
 
     /// The name of the tape's axis.
@@ -142,10 +148,11 @@ impl Seat {
     /// Whether this seat may write now.
     pub fn is_writer(&self) -> bool {
         let board = self.shared.board.borrow();
-        match board.share {
-            Share::Everyone => self.who.rights.allows(Rights::WRITE),
+        let part = match board.share {
+            Share::Everyone => !self.observes,
             Share::Exclusive | Share::OneWriter => board.lease.is_holder(self.id),
-        }
+        };
+        part && self.who.rights.allows(Rights::WRITE)
     }
 
     /// Takes bytes for the device; pending while the seat's window of the queue is full.
@@ -296,20 +303,36 @@ impl Seat {
         }
     }
 
+    /// Whether everyone may write here: then there is no lease, only who wants to look on.
+    fn is_open_to_all(&self) -> bool {
+        self.shared.board.borrow().share == Share::Everyone
+    }
+
     /// Takes the lease if it is free.
-    pub fn claim(&self) -> Result<(), NoLease> {
+    pub fn claim(&mut self) -> Result<(), NoLease> {
+        if self.is_open_to_all() {
+            self.observes = false;
+            return Ok(());
+        }
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.claim(self.id, &self.who.user, now)).unwrap_or(Ok(()))
     }
 
     /// Takes the lease, from its holder if need be.
-    pub fn take(&self) {
+    pub fn take(&mut self) {
+        if self.is_open_to_all() {
+            self.observes = false;
+            return;
+        }
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.take(self.id, &self.who.user, now));
     }
 
     /// Takes the lease if it is free, else asks its holder.
-    pub fn request(&self) -> Result<(), NoLease> {
+    pub fn request(&mut self) -> Result<(), NoLease> {
+        if self.is_open_to_all() {
+            return self.claim();
+        }
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.ask(self.id, &self.who.user, now)).unwrap_or(Ok(()))
     }
@@ -332,7 +355,10 @@ impl Seat {
     }
 
     /// Gives the lease back. Returns whether this seat held it.
-    pub fn release(&self, reason: Reason) -> bool {
+    pub fn release(&mut self, reason: Reason) -> bool {
+        if self.is_open_to_all() {
+            return !std::mem::replace(&mut self.observes, true);
+        }
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.release(self.id, reason, now)).unwrap_or(false)
     }

@@ -136,9 +136,15 @@ impl Parking {
         }
     }
 
-    /// Drops every parked session whose user may not read its endpoint any more.
+    /// Drops every parked session whose user may not read its endpoint any more; one that may not write any more gives
+    /// the lease back.
     pub fn revoke(&self, rights: impl Fn(&str, &str) -> Rights) {
         self.remove(|live, _| !rights(live.user(), live.endpoint()).allows(Rights::READ));
+        for slot in self.lock().values_mut() {
+            if let Slot::Parked(live, ..) = slot {
+                live.set_rights(rights(live.user(), live.endpoint()));
+            }
+        }
     }
 
     /// Drops every parked session of a sign-in that is over.

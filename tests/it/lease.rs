@@ -130,6 +130,46 @@ async fn where_everyone_may_write_nobody_is_busy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn where_everyone_may_write_who_came_to_look_on_does_not_until_it_asks() {
+    let (daemon, mut pty) = on_pty("    share: everyone\n");
+    let mut anna = enter(&daemon, "anna", "writer").await;
+    let mut bob = enter(&daemon, "bob", "observer").await;
+    bob.send(b"no").await;
+    assert_eq!(bob.told("error").await["code"], "not_writer");
+    assert_eq!(lease(&mut bob, "request").await["type"], "ok");
+    assert_eq!(bob.told("lease").await["you"], "writer");
+    bob.send(b"yes").await;
+    assert_eq!(pty.receive(3), b"yes");
+    assert_eq!(lease(&mut bob, "release").await["type"], "ok");
+    assert_eq!(bob.until(|told| told["you"] == "observer").await["type"], "lease");
+    anna.send(b"anna").await;
+    assert_eq!(pty.receive(4), b"anna");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_session_that_is_resumed_with_fewer_rights_has_no_lease_left() {
+    let pty = Pty::new();
+    let config = |bob: &str| {
+        let access = tokens(&[("anna", ALL), ("bob", bob)]);
+        format!("{access}  e:\n    serial: {{ port: {} }}\n", pty.path().display())
+    };
+    let daemon = Daemon::start(&config(ALL));
+    daemon.wait_for("device open");
+    let (bob, opened) = Wire::open_as(&daemon, "e", "wsb_bob", json!({})).await;
+    let mut anna = enter(&daemon, "anna", "observer").await;
+    drop(bob);
+    anna.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
+    daemon.reload(&config("read"));
+    anna.until(|told| told["type"] == "lease" && told["holder"] == Value::Null).await;
+    let mut bob = Wire::try_connect(&daemon, "e", &[("authorization", "Bearer wsb_bob")]).await.unwrap();
+    let ask = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": 0});
+    let resumed = bob.ask("resume", ask).await;
+    assert_eq!((&resumed["type"], &resumed["role"]), (&json!("resumed"), &json!("observer")), "{resumed}");
+    bob.send(b"no").await;
+    assert_eq!(bob.told("error").await["code"], "not_writer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_exclusive_line_has_one_client_and_tells_the_others_who() {
     let (daemon, _pty) = on_pty("    share: exclusive\n");
     let _anna = enter(&daemon, "anna", "writer").await;

@@ -249,6 +249,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         live.used = Instant::now();
         result.map_err(|no| no.failure())?;
         self.answer(id, Answer::default());
+        // Where everyone may write, nothing changed on the board.
+        self.news();
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    config::Endpoint,
+    config::{Endpoint, Rights},
     line::{Board, Reason, Seat, rfc3339},
     wire::control::{Asker, Holder, LeaseNews, Opened, Role, Status, Tell},
 };
@@ -57,6 +57,11 @@ impl Live {
     /// What a client shows to resume.
     pub(in crate::session) fn secret(&self) -> &str {
         &self.secret
+    }
+
+    /// What its user may do is something else now.
+    pub(in crate::session) fn set_rights(&mut self, rights: Rights) {
+        self.seat.set_rights(rights);
     }
 
     /// The seat.

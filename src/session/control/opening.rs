@@ -148,7 +148,7 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
     };
     let taken = setup.parking.take(&ask.session, &setup.who.user, &setup.endpoint.name).await;
     let Some(mut live) = taken else { return gone() };
-    live.seat.set_rights(setup.who.rights);
+    live.set_rights(setup.who.rights);
     if live.seat.epoch() != ask.epoch || ask.rx > live.at {
         return gone();
     }
