@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use super::lease::Lease;
+use super::{lease::Lease, output::SeatId};
 use crate::{
     config::Share,
     settings::{Inputs, Levels, Settings, UsbId},
@@ -67,6 +67,8 @@ pub struct Board {
     pub settings_by: Option<String>,
     /// DTR, RTS and break as a client last drove them.
     pub outputs: Levels,
+    /// The seat that began the break, where there is one.
+    pub(super) breaker: Option<SeatId>,
     /// CTS, DSR, DCD and RI, while somebody wants to know.
     pub inputs: Option<Inputs>,
     /// The right to write.
@@ -89,6 +91,7 @@ impl Board {
             settings: None,
             settings_by: None,
             outputs: Levels::default(),
+            breaker: None,
             inputs: None,
             lease: Lease::default(),
             seats: 0,
@@ -101,8 +104,16 @@ impl Board {
         self.seats - usize::from(self.lease.holder().is_some()).min(self.seats)
     }
 
+    /// Whether a seat holds the line in a break.
+    pub(super) fn breaks(&self, seat: SeatId) -> bool {
+        self.outputs.brk == Some(true) && self.breaker == Some(seat)
+    }
+
     /// Remembers what a client drove.
-    pub(super) fn drove(&mut self, change: Levels) {
+    pub(super) fn drove(&mut self, change: Levels, by: SeatId) {
+        if change.brk.is_some() {
+            self.breaker = Some(by);
+        }
         self.outputs.dtr = change.dtr.or(self.outputs.dtr);
         self.outputs.rts = change.rts.or(self.outputs.rts);
         self.outputs.brk = change.brk.or(self.outputs.brk);

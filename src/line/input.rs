@@ -42,6 +42,8 @@ struct Inner {
     seats: BTreeMap<SeatId, Account>,
     /// The uplink, when it has nothing to do or the device takes nothing.
     worker: Option<Waker>,
+    /// Flushes under way: what was sent behind one may not reach the driver before it is done.
+    held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -155,18 +157,24 @@ impl Input {
         Poll::Ready(n)
     }
 
-    /// Puts a task behind everything queued; returns whether there was room for it.
-    pub(super) fn push_task(&self, seat: Option<SeatId>, task: Task) -> bool {
+    /// Whether a seat may put one more task into the queue.
+    pub(super) fn has_room(&self, seat: SeatId) -> bool {
+        self.lock().seats.get(&seat).is_none_or(|account| account.tasks < TASKS)
+    }
+
+    /// Whether a seat is still taken.
+    pub(super) fn has(&self, seat: SeatId) -> bool {
+        self.lock().seats.contains_key(&seat)
+    }
+
+    /// Puts a task behind everything queued.
+    pub(super) fn push_task(&self, seat: Option<SeatId>, task: Task) {
         let inner = &mut *self.lock();
         if let Some(account) = seat.and_then(|seat| inner.seats.get_mut(&seat)) {
-            if account.tasks >= TASKS {
-                return false;
-            }
             account.tasks += 1;
         }
         inner.queue.push_back((seat, Item::Task(task)));
         inner.wake_worker();
-        true
     }
 
     /// Counts bytes of a seat that go nowhere.
@@ -178,15 +186,23 @@ impl Input {
         }
     }
 
-    /// Discards a seat's bytes that have not gone to the driver; tasks stay.
-    pub(super) fn flush(&self, seat: SeatId) -> usize {
+    /// Discards a seat's bytes that have not gone to the driver; tasks stay. Nothing more goes to the driver until
+    /// [`flushed`](Self::flushed): it is to discard, too, and what follows.
+    pub(super) fn flush(&self, seat: SeatId) {
         let inner = &mut *self.lock();
+        inner.held += 1;
         inner.queue.retain(|(owner, item)| *owner != Some(seat) || matches!(item, Item::Task(_)));
-        let Some(account) = inner.seats.get_mut(&seat) else { return 0 };
-        let discarded = account.queued();
-        account.done = account.taken;
-        account.wake();
-        discarded
+        if let Some(account) = inner.seats.get_mut(&seat) {
+            account.done = account.taken;
+            account.wake();
+        }
+    }
+
+    /// The driver has discarded what it had.
+    pub(super) fn flushed(&self) {
+        let inner = &mut *self.lock();
+        inner.held = inner.held.saturating_sub(1);
+        inner.wake_worker();
     }
 
     /// How far a seat's bytes have come.
@@ -233,6 +249,9 @@ impl Input {
         match &mut inner.worker {
             Some(worker) => worker.clone_from(cx.waker()),
             None => inner.worker = Some(cx.waker().clone()),
+        }
+        if inner.held > 0 {
+            return Poll::Pending;
         }
         match inner.queue.front_mut() {
             None => Poll::Pending,

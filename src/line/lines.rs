@@ -162,7 +162,7 @@ impl Lines {
         let (end, life) = watch::channel(());
         let pause = endpoint.packing.pause();
         let (endpoint, current) = watch::channel(Arc::clone(endpoint));
-        let shared = Arc::new(Shared::new(current.clone(), metrics));
+        let shared = Arc::new(Shared::new(current.clone(), metrics, self.tasks.clone()));
         shared.output.set_pause(pause);
         let (ending, done) = watch::channel(());
         let kept = Arc::clone(&shared);

@@ -28,6 +28,7 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 pub use board::{Board, State, rfc3339};
 pub use input::{Progress, WINDOW};
@@ -66,6 +67,8 @@ struct Shared {
     /// The open device's controls, and what its driver had counted when last asked.
     port: Mutex<Option<(Port, Option<ErrorCounts>)>>,
     metrics: Arc<EndpointMetrics>,
+    /// Owns what goes on past the queue; each ends by itself, within the 10 s of a sequence or the port's own patience.
+    tasks: TaskTracker,
 }
 
 /// Lives as long as somebody holds the line; the keeper watches the other end.
@@ -75,7 +78,11 @@ struct Life {
 }
 
 impl Shared {
-    fn new(endpoint: watch::Receiver<Arc<Endpoint>>, metrics: Arc<EndpointMetrics>) -> Self {
+    fn new(
+        endpoint: watch::Receiver<Arc<Endpoint>>,
+        metrics: Arc<EndpointMetrics>,
+        tasks: TaskTracker,
+    ) -> Self {
         let now = Arc::clone(&endpoint.borrow());
         let share = now.share.unwrap_or(Share::Exclusive);
         // A private line waits for its only seat, and that says at each quarter window what it has read.
@@ -95,6 +102,7 @@ impl Shared {
             board: watch::Sender::new(Board::new(share)),
             port: Mutex::new(None),
             metrics,
+            tasks,
         }
     }
 

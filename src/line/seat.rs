@@ -1,5 +1,7 @@
 //! A seat: one participant's place on a line.
 
+mod leasing;
+
 use std::{
     future::Future,
     io,
@@ -12,7 +14,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Ask, Board, Heard, Life, Line, NoLease, Part, Progress, Reason, Shared, State, Task, Undone, Who,
+    Ask, Board, Heard, Life, Line, Part, Progress, Reason, Shared, State, Task, Undone, Who,
     output::{Hearing, Lossless, SeatId},
     uplink,
 };
@@ -23,6 +25,9 @@ use crate::{
     wire::control::SettingsChange,
 };
 
+/// Where the outcome of a task comes from; an error is [`Undone::Gone`].
+pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
+
 /// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the lease back.
 #[derive(Debug)]
 pub struct Seat {
@@ -32,7 +37,7 @@ pub struct Seat {
     listens: bool,
     /// Where everyone may write: this one came to look on.
     observes: bool,
-    drained: Option<oneshot::Receiver<Result<(), Undone>>>,
+    drained: Option<Outcome>,
     finished: bool,
     /// Bytes of a seat that may not write, thrown away.
     ignored: usize,
@@ -186,7 +191,12 @@ impl Seat {
             return Poll::Ready(());
         }
         if self.drained.is_none() {
-            self.drained = Some(self.submit(Task::Drain));
+            let (reply, outcome) = oneshot::channel();
+            if self.shared.board.borrow().state == State::Up {
+                // Of nobody: whoever leaves may have as many tasks in the queue as it may have.
+                self.shared.input.push_task(None, Task::Drain(reply));
+            }
+            self.drained = Some(outcome);
         }
         if let Some(drained) = &mut self.drained {
             // An error means that the device went and the queue was discarded.
@@ -208,12 +218,16 @@ impl Seat {
         self.ignored + if self.finished { 0 } else { queued + self.shared.unsent() }
     }
 
-    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A full queue or a line that is
-    /// down drops it at once.
-    pub fn submit(&self, task: impl FnOnce(uplink::Reply) -> Task) -> oneshot::Receiver<Result<(), Undone>> {
+    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at
+    /// once.
+    pub fn submit(&self, task: impl FnOnce(uplink::Reply) -> Task) -> Outcome {
         let (reply, outcome) = oneshot::channel();
         if self.shared.board.borrow().state == State::Up {
-            self.shared.input.push_task(Some(self.id), task(reply));
+            if self.shared.input.has_room(self.id) {
+                self.shared.input.push_task(Some(self.id), task(reply));
+            } else {
+                reply.send(Err(Undone::Full)).ok();
+            }
         }
         outcome
     }
@@ -234,30 +248,32 @@ impl Seat {
         move |reply| Task::Signals { steps, seat, reply }
     }
 
-    /// Does a task at once, past the queue: for a line that is stuck.
-    pub fn do_now<F>(&self, task: F) -> impl Future<Output = Result<(), Undone>> + Send + use<F>
-    where
-        F: FnOnce(uplink::Reply) -> Task,
-    {
+    /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end whether or not somebody
+    /// still waits: a board is not left in reset because a socket was lost.
+    pub fn do_now(&self, task: impl FnOnce(uplink::Reply) -> Task) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let (shared, task) = (Arc::clone(&self.shared), task(reply));
-        async move {
-            let port = shared.port().ok_or(Undone::Gone)?;
-            uplink::perform_now(&shared, task, &port).await;
-            outcome.await.unwrap_or(Err(Undone::Gone))
+        if let Some(port) = self.shared.port() {
+            let (shared, task) = (Arc::clone(&self.shared), task(reply));
+            self.shared.tasks.spawn(async move { uplink::perform_now(&shared, task, &port).await });
         }
+        outcome
     }
 
-    /// Discards what this seat has sent and the driver has not put on the wire; returns how much was still queued.
-    pub fn flush_output(&self) -> impl Future<Output = Result<usize, PortError>> + Send + use<> {
-        let discarded = self.shared.input.flush(self.id);
+    /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is
+    /// among it.
+    pub fn flush_output(&self) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        self.shared.input.flush(self.id);
         let shared = Arc::clone(&self.shared);
-        async move {
-            if let Some(port) = shared.port() {
-                port.flush(false, true).await?;
-            }
-            Ok(discarded)
-        }
+        self.shared.tasks.spawn(async move {
+            let flushed = match shared.port() {
+                Some(port) => port.flush(false, true).await,
+                None => Ok(()),
+            };
+            shared.input.flushed();
+            reply.send(flushed.map_err(Undone::Port)).ok();
+        });
+        outcome
     }
 
     /// Discards what the driver has received and not given us.
@@ -288,88 +304,12 @@ impl Seat {
         self.shared.board.borrow().outputs
     }
 
-    /// Ends a break that was left behind.
+    /// Ends a break that this seat has left behind, if it still stands when this is awaited.
     pub fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
-        let shared = Arc::clone(&self.shared);
-        async move {
-            if shared.board.borrow().outputs.brk != Some(true) {
-                return;
-            }
-            let end = Levels { brk: Some(false), ..Levels::default() };
-            if let Some(port) = shared.port() {
-                uplink::drive(&shared, &port, end).await;
-                shared.board.send_modify(|board| board.drove(end));
-            }
-        }
+        let (shared, seat) = (Arc::clone(&self.shared), self.id);
+        async move { uplink::end_break(&shared, seat).await }
     }
 
-    /// Whether everyone may write here: then there is no lease, only who wants to look on.
-    fn is_open_to_all(&self) -> bool {
-        self.shared.board.borrow().share == Share::Everyone
-    }
-
-    /// Takes the lease if it is free.
-    pub fn claim(&mut self) -> Result<(), NoLease> {
-        if self.is_open_to_all() {
-            self.observes = false;
-            return Ok(());
-        }
-        let now = SystemTime::now();
-        self.shared.lease(|lease| lease.claim(self.id, &self.who.user, now)).unwrap_or(Ok(()))
-    }
-
-    /// Takes the lease, from its holder if need be.
-    pub fn take(&mut self) {
-        if self.is_open_to_all() {
-            self.observes = false;
-            return;
-        }
-        let now = SystemTime::now();
-        self.shared.lease(|lease| lease.take(self.id, &self.who.user, now));
-    }
-
-    /// Takes the lease if it is free, else asks its holder.
-    pub fn request(&mut self) -> Result<(), NoLease> {
-        if self.is_open_to_all() {
-            return self.claim();
-        }
-        let now = SystemTime::now();
-        self.shared.lease(|lease| lease.ask(self.id, &self.who.user, now)).unwrap_or(Ok(()))
-    }
-
-    /// Withdraws the request.
-    pub fn withdraw(&self) {
-        self.shared.lease(|lease| lease.withdraw(self.id));
-    }
-
-    /// Whether this seat asks for the lease.
-    pub fn is_asking(&self) -> bool {
-        let board = self.shared.board.borrow();
-        board.lease.request().is_some_and(|asker| asker.seat == self.id)
-    }
-
-    /// Answers who asks for the lease.
-    pub fn answer(&self, grant: bool) -> Result<(), NoLease> {
-        let now = SystemTime::now();
-        self.shared.lease(|lease| lease.answer(self.id, grant, now)).unwrap_or(Ok(()))
-    }
-
-    /// Gives the lease back. Returns whether this seat held it.
-    pub fn release(&mut self, reason: Reason) -> bool {
-        if self.is_open_to_all() {
-            return !std::mem::replace(&mut self.observes, true);
-        }
-        let now = SystemTime::now();
-        self.shared.lease(|lease| lease.release(self.id, reason, now)).unwrap_or(false)
-    }
-
-    /// Tells everyone that the holder's socket is lost, or back.
-    pub fn set_away(&self, away: bool) {
-        self.shared.lease(|lease| lease.set_away(self.id, away));
-    }
-}
-
-impl Seat {
     /// Leaves the line before the seat itself goes: what it still had queued is discarded, the lease is free.
     pub fn leave(&mut self) {
         if std::mem::replace(&mut self.left, true) {
@@ -377,6 +317,11 @@ impl Seat {
         }
         let discarded = self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
+        // Noted at once: a line without seats forgets what was driven.
+        if uplink::forget_break(&self.shared, self.id) {
+            let shared = Arc::clone(&self.shared);
+            self.shared.tasks.spawn(async move { uplink::break_off(&shared).await });
+        }
         let now = SystemTime::now();
         self.shared.board.send_modify(|board| {
             board.lease.leave(self.id, now);

@@ -47,6 +47,8 @@ pub enum Undone {
     Timeout,
     /// The device went, or the seat was left.
     Gone,
+    /// The seat has as much in the queue as it may have.
+    Full,
 }
 
 impl From<PortError> for Undone {
@@ -283,13 +285,45 @@ async fn signals(
         pace.keep(seat, step.at).await;
         if !step.change.is_empty() {
             port.set(step.change).await?;
-            shared.board.send_modify(|board| board.drove(step.change));
+            shared.board.send_modify(|board| board.drove(step.change, seat));
         }
         if !step.hold.is_zero() {
             sleep(step.hold).await;
         }
     }
+    // Whoever began it has left meanwhile.
+    if !shared.input.has(seat) {
+        end_break(shared, seat).await;
+    }
     Ok(())
+}
+
+/// The end of a break.
+const BREAK_OFF: Levels = Levels { dtr: None, rts: None, brk: Some(false) };
+
+/// Ends a break that a seat has left behind, if one stands.
+pub(super) async fn end_break(shared: &Shared, seat: SeatId) {
+    if forget_break(shared, seat) {
+        break_off(shared).await;
+    }
+}
+
+/// Notes the end of a seat's break; returns whether there is one to end.
+pub(super) fn forget_break(shared: &Shared, seat: SeatId) -> bool {
+    shared.board.send_if_modified(|board| {
+        let breaks = board.breaks(seat);
+        if breaks {
+            board.drove(BREAK_OFF, seat);
+        }
+        breaks
+    })
+}
+
+/// Ends a break.
+pub(super) async fn break_off(shared: &Shared) {
+    if let Some(port) = shared.port() {
+        drive(shared, &port, BREAK_OFF).await;
+    }
 }
 
 /// Sets the port as configured, and forgets what clients had changed.

@@ -72,10 +72,8 @@ impl Parking {
         self.parked.notify_waiters();
         let all = Arc::clone(self);
         let timer = async move {
-            if time > BREAK {
-                sleep(BREAK).await;
-                end_break.await;
-            }
+            sleep(time.min(BREAK)).await;
+            end_break.await;
             sleep(time.saturating_sub(BREAK)).await;
         };
         self.tasks.spawn(async move {

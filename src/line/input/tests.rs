@@ -117,3 +117,29 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
     assert_eq!(seen, ["data", "task", "data"]);
     assert!(drained.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn what_is_sent_behind_a_flush_waits_until_the_driver_has_discarded_what_it_had() {
+    let input = Input::default();
+    input.enter(1);
+    input.enter(2);
+    let (mut near, mut far) = duplex(64);
+    poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
+    poll_fn(|cx| input.poll_push(2, cx, b"another's ")).await;
+    input.flush(1);
+    poll_fn(|cx| input.poll_push(1, cx, b"behind")).await;
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let is_woken = || woken.0.swap(false, Ordering::Relaxed);
+    let mut cx = Context::from_waker(&waker);
+    assert!(input.poll_work(&mut cx, &mut near, &mut |next, _| next.len()).is_pending());
+    assert!(!is_woken());
+    input.flushed();
+    assert!(is_woken());
+    for _ in 0..2 {
+        poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap();
+    }
+    let mut got = [0; 16];
+    far.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"another's behind");
+}

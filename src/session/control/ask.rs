@@ -180,11 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
     ) -> Result<(), Failure> {
         let Some(live) = &mut self.live else { return Ok(()) };
         live.used = Instant::now();
-        if now {
-            let work = live.seat.do_now(task);
-            return self.answers.wait(id, async move { done(Ok(work.await), Answer::default()) });
-        }
-        let outcome = live.seat.submit(task);
+        let outcome = if now { live.seat.do_now(task) } else { live.seat.submit(task) };
         self.answers.wait(id, async move { done(outcome.await, Answer::default()) })
     }
 
@@ -194,16 +190,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
             writer(live, live.seat.who().rights, Rights::WRITE)?;
         }
         let output = ask.tx.then(|| live.seat.flush_output());
-        let input = ask.rx.then(|| live.seat.flush_input());
+        // What the driver holds is everybody's: a seat that does not write skips what it has not read, no more.
+        let writes = live.seat.is_writer();
+        let input = ask.rx.then(|| writes.then(|| live.seat.flush_input()));
         self.answers.wait(id, async move {
             if let Some(output) = output
-                && let Err(error) = output.await
+                && let failed @ Outcome::Failed(_) = done(output.await, Answer::default())
             {
-                return Outcome::Failed(error.failure());
+                return failed;
             }
             match input {
                 None => Outcome::Ok(Answer::default()),
-                Some(input) => match input.await {
+                Some(None) => Outcome::Flushed,
+                Some(Some(input)) => match input.await {
                     Ok(()) => Outcome::Flushed,
                     Err(error) => Outcome::Failed(error.failure()),
                 },

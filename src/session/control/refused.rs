@@ -28,6 +28,7 @@ impl Refused for Undone {
         match self {
             Self::Port(error) => error.failure(),
             Self::Timeout => Failure::new(Code::Timeout, "the transmitter was not empty in time"),
+            Self::Full => Failure::new(Code::Limit, "too much waits in the queue already"),
             Self::Gone => Failure::new(Code::LineDown, "the device is not there"),
         }
     }

@@ -1,0 +1,76 @@
+//! What a seat does about the lease; where everyone may write, about who looks on.
+
+use std::time::SystemTime;
+
+use super::Seat;
+use crate::{
+    config::Share,
+    line::{NoLease, Reason},
+};
+
+impl Seat {
+    /// Whether everyone may write here: then there is no lease, only who wants to look on.
+    fn is_open_to_all(&self) -> bool {
+        self.shared.board.borrow().share == Share::Everyone
+    }
+
+    /// Takes the lease if it is free.
+    pub fn claim(&mut self) -> Result<(), NoLease> {
+        if self.is_open_to_all() {
+            self.observes = false;
+            return Ok(());
+        }
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.claim(self.id, &self.who.user, now)).unwrap_or(Ok(()))
+    }
+
+    /// Takes the lease, from its holder if need be.
+    pub fn take(&mut self) {
+        if self.is_open_to_all() {
+            self.observes = false;
+            return;
+        }
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.take(self.id, &self.who.user, now));
+    }
+
+    /// Takes the lease if it is free, else asks its holder.
+    pub fn request(&mut self) -> Result<(), NoLease> {
+        if self.is_open_to_all() {
+            return self.claim();
+        }
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.ask(self.id, &self.who.user, now)).unwrap_or(Ok(()))
+    }
+
+    /// Withdraws the request.
+    pub fn withdraw(&self) {
+        self.shared.lease(|lease| lease.withdraw(self.id));
+    }
+
+    /// Whether this seat asks for the lease.
+    pub fn is_asking(&self) -> bool {
+        let board = self.shared.board.borrow();
+        board.lease.request().is_some_and(|asker| asker.seat == self.id)
+    }
+
+    /// Answers who asks for the lease.
+    pub fn answer(&self, grant: bool) -> Result<(), NoLease> {
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.answer(self.id, grant, now)).unwrap_or(Ok(()))
+    }
+
+    /// Gives the lease back. Returns whether this seat held it.
+    pub fn release(&mut self, reason: Reason) -> bool {
+        if self.is_open_to_all() {
+            return !std::mem::replace(&mut self.observes, true);
+        }
+        let now = SystemTime::now();
+        self.shared.lease(|lease| lease.release(self.id, reason, now)).unwrap_or(false)
+    }
+
+    /// Tells everyone that the holder's socket is lost, or back.
+    pub fn set_away(&self, away: bool) {
+        self.shared.lease(|lease| lease.set_away(self.id, away));
+    }
+}
