@@ -69,14 +69,14 @@ fn carry(mut from: TcpStream, mut to: TcpStream, left: &AtomicUsize, cuts: &Atom
             Some(if left == usize::MAX { left } else { left.saturating_sub(read) })
         });
         let before = before.unwrap();
+        // Only the first of both directions to get here cuts; counted before the other one can end the connection.
+        if before > 0 && before <= read {
+            cuts.fetch_add(1, Ordering::Relaxed);
+        }
         if to.write_all(&buffer[..read.min(before)]).is_err() {
             break;
         }
         if before <= read {
-            // Only the first of both directions to get here cuts.
-            if before > 0 {
-                cuts.fetch_add(1, Ordering::Relaxed);
-            }
             // A reset, as a network that is gone gives it: what is under way is lost.
             SockRef::from(&from).set_linger(Some(Duration::ZERO)).ok();
             break;
