@@ -37,8 +37,6 @@ pub struct Who {
 pub struct Ask {
     /// The lease: not at all, if it is free, or the seat only with it.
     pub part: Part,
-    /// Take the lease from its holder.
-    pub take: bool,
     /// Where to begin on the tape; `None` is its end.
     pub replay: Option<Replay>,
     /// Say what is done with ([`Seat::done_reading`]); a private line holds its target back until then.
@@ -226,10 +224,6 @@ impl Lines {
         let leased = match ask.part {
             Part::Observer => Ok(()),
             _ if !may_write => Ok(()),
-            _ if ask.take && seat.who().rights.allows(Rights::TAKEOVER) => {
-                seat.take();
-                Ok(())
-            }
             Part::Writer => seat.claim(),
             Part::Auto => {
                 // Somebody else writes: that is what an observer is for.

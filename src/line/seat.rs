@@ -28,6 +28,14 @@ use crate::{
 /// Where the outcome of a task comes from; an error is [`Undone::Gone`].
 pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
 
+/// How far a leaving seat is with its last bytes.
+#[derive(Debug)]
+enum Drained {
+    NotAsked,
+    Asked(Outcome),
+    Done,
+}
+
 /// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the lease back.
 #[derive(Debug)]
 pub struct Seat {
@@ -37,8 +45,7 @@ pub struct Seat {
     listens: bool,
     /// Where everyone may write: this one came to look on.
     observes: bool,
-    drained: Option<Outcome>,
-    finished: bool,
+    drained: Drained,
     /// Bytes of a seat that may not write, thrown away.
     ignored: usize,
     left: bool,
@@ -79,8 +86,7 @@ impl Seat {
                 who,
                 listens,
                 observes: ask.part == Part::Observer,
-                drained: None,
-                finished: false,
+                drained: Drained::NotAsked,
                 ignored: 0,
                 left: false,
                 _life: life,
@@ -187,35 +193,36 @@ impl Seat {
 
     /// Ready when everything this seat sent has left the transmitter (TIOCOUTQ), or the device is gone.
     pub fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.finished {
-            return Poll::Ready(());
-        }
-        if self.drained.is_none() {
-            let (reply, outcome) = oneshot::channel();
-            if self.shared.board.borrow().state == State::Up {
-                // Of nobody: whoever leaves may have as many tasks in the queue as it may have.
-                self.shared.input.push_task(None, Task::Drain(reply));
+        loop {
+            match &mut self.drained {
+                Drained::NotAsked => {
+                    let (reply, outcome) = oneshot::channel();
+                    if self.shared.board.borrow().state == State::Up {
+                        // Of nobody: whoever leaves may have as many tasks in the queue as it may have.
+                        self.shared.input.push_task(None, Task::Drain(reply));
+                    }
+                    self.drained = Drained::Asked(outcome);
+                }
+                Drained::Asked(outcome) => {
+                    // An error means that the device went and the queue was discarded.
+                    ready!(Pin::new(outcome).poll(cx)).ok();
+                    self.drained = Drained::Done;
+                }
+                Drained::Done => return Poll::Ready(()),
             }
-            self.drained = Some(outcome);
         }
-        if let Some(drained) = &mut self.drained {
-            // An error means that the device went and the queue was discarded.
-            ready!(Pin::new(drained).poll(cx)).ok();
-        }
-        self.finished = true;
-        Poll::Ready(())
     }
 
     /// Whether [`poll_drained`](Self::poll_drained) has been ready.
     pub fn is_drained(&self) -> bool {
-        self.finished
+        matches!(self.drained, Drained::Done)
     }
 
     /// Bytes this seat sent that have not left the transmitter.
     pub fn undelivered(&self) -> usize {
         let progress = self.progress();
         let queued = usize::try_from(progress.taken - progress.done).unwrap_or(usize::MAX);
-        self.ignored + if self.finished { 0 } else { queued + self.shared.unsent() }
+        self.ignored + if self.is_drained() { 0 } else { queued + self.shared.unsent() }
     }
 
     /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at

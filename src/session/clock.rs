@@ -88,6 +88,11 @@ impl Clock {
         self.timer.as_mut().reset(Instant::now());
     }
 
+    /// Lifts the deadline: what it was for has happened.
+    pub(super) fn lift(&mut self) {
+        self.deadline = None;
+    }
+
     /// Sets a new deadline in place of the old.
     pub(super) fn extend(&mut self, time: Duration) {
         self.deadline = None;

@@ -66,6 +66,8 @@ impl Parking {
             return;
         }
         live.seat().set_away(true);
+        // Who is away could not use what it asks for, and the time to answer it is counted by its socket.
+        live.seat().withdraw();
         let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
         let end_break = live.seat().end_break();
         self.lock().insert(secret.clone(), Slot::Parked(Box::new(live), taken.clone(), login));

@@ -1,5 +1,6 @@
 //! `wsbridge.v1` on the wire: docs/protocol.md sections 3 to 6, 9 and 10, said and heard frame by frame.
 
+mod endings;
 mod flow;
 mod lines;
 

@@ -61,8 +61,8 @@ impl Answers {
         }
     }
 
-    /// The session has ended: nobody waits any more.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// The session has ended: what still waits will not be done. Returns whose requests these were.
+    pub(super) fn abandon(&mut self) -> Vec<Option<u64>> {
+        self.0.drain(..).map(|(id, _)| id).collect()
     }
 }

@@ -10,14 +10,14 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::super::{bus::describe, packing::Packets};
 use super::{
     Busy, Control, Live, Setup,
     answers::Outcome,
-    opening::{close, open, resume},
+    opening::{DRAIN_MOST, close, movable, open, resume},
     refused::Refused as _,
 };
 use crate::{
@@ -86,6 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
             }
             Ok(Ask::Close(ask)) => {
                 let live = self.forget_live();
+                if !ask.drain {
+                    self.fail_waiting();
+                }
                 self.busy = Some(Box::pin(close(live, id, ask.drain)));
                 Ok(())
             }
@@ -103,11 +106,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
     /// Ends the session before and begins one.
     fn begin(&mut self, work: impl FnOnce(Arc<Setup>) -> Busy) {
         drop(self.forget_live());
+        self.fail_waiting();
         self.busy = Some(work(Arc::clone(&self.setup)));
     }
 
+    /// Each request gets its answer: those that wait as their session ends get this.
+    pub(super) fn fail_waiting(&mut self) {
+        for id in self.answers.abandon() {
+            self.fail(id, Failure::new(Code::SessionGone, "the session was closed before this was done"));
+        }
+    }
+
     fn forget_live(&mut self) -> Option<Live> {
-        self.answers.clear();
         self.change = None;
         self.packets = None;
         let live = self.live.take()?;
@@ -146,7 +156,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
                 let tx = live.seat.progress().taken;
                 let outcome = live.seat.submit(control_drain);
                 self.answers.wait(id, async move {
-                    done(outcome.await, Answer { tx: Some(tx), ..Answer::default() })
+                    let outcome = timeout(DRAIN_MOST, outcome).await.unwrap_or(Ok(Err(Undone::Timeout)));
+                    done(outcome, Answer { tx: Some(tx), ..Answer::default() })
                 })
             }
             Ask::Flush(ask) => self.flush(id, ask),
@@ -161,12 +172,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         let Some(live) = &mut self.live else { return Ok(()) };
         writer(live, rights, Rights::SIGNALS)?;
         let caps = live.board.borrow().caps;
-        let moves = |f: fn(&crate::settings::Levels) -> bool| ask.steps.iter().any(|step| f(&step.change));
-        if (moves(|change| change.dtr.is_some() || change.rts.is_some()) && !caps.signals)
-            || (moves(|change| change.brk.is_some()) && !caps.brk)
-        {
-            return Err(Failure::new(Code::Unsupported, "this port cannot move that"));
-        }
+        let changes: Vec<_> = ask.steps.iter().map(|step| step.change).collect();
+        movable(caps, &changes)?;
         let task = live.seat.signals(ask.steps);
         self.do_task(id, ask.now, task)
     }

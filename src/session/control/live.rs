@@ -80,10 +80,12 @@ impl Live {
         self.seat.is_writer() && self.board.borrow().lease.holder().is_some()
     }
 
-    /// Gives the lease back; ready when everything taken has left the transmitter.
-    pub(super) async fn leave(mut self) {
+    /// Gives the lease back; ready when everything taken has left the transmitter, or with how many bytes were lost with
+    /// the device that the client was not told of.
+    pub(super) async fn leave(mut self) -> u64 {
         self.seat.release(Reason::Released);
         poll_fn(|cx| self.seat.poll_drained(cx)).await;
+        self.seat.progress().lost - self.told_lost
     }
 
     pub(super) fn role(&self) -> Role {

@@ -207,6 +207,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
         let Some(busy) = &mut self.busy else { return Poll::Pending };
         let done = ready!(busy.as_mut().poll(cx));
         self.busy = None;
+        // What was done before it is told before it.
+        while self.poll_answers(cx).is_ready() {}
         match done {
             Done::Began { live, opened, resumed, .. } => {
                 let message = if resumed { Tell::Resumed(opened) } else { Tell::Opened(opened) };
@@ -216,11 +218,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
                 self.live = Some(*live);
+                self.clock.lift();
                 self.change = None;
                 self.news();
             }
-            Done::Refused { id, failure } => self.fail(id, failure),
-            Done::Closed { id } => self.answer(id, control::Answer::default()),
+            Done::Refused { id, failure } => {
+                self.fail_waiting();
+                self.fail(id, failure);
+            }
+            Done::Closed { id } => {
+                self.fail_waiting();
+                self.answer(id, control::Answer::default());
+            }
         }
         Poll::Ready(())
     }
@@ -250,7 +259,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
         self.closing = Closing::Done;
     }
 
-    /// The socket is done with: its session waits for another, or ends with it. Returns one that its client closed.
+    /// The socket is done with: its session waits for another, or ends with it. Returns one whose bytes still go out.
     fn leave(&mut self, ended: &Ended) -> Option<Live> {
         let live = self.live.take()?;
         // The last bytes of a target may have been lost with the socket.
@@ -259,7 +268,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
             return None;
         }
         self.setup.parking.end(live.secret());
-        matches!(ended, Ended::ClientClosed(_)).then_some(live)
+        drains(ended).then_some(live)
     }
 }
 
@@ -292,4 +301,18 @@ fn outlives(ended: &Ended) -> bool {
         | Ended::TooSlow(_)
         | Ended::Idle => false,
     }
+}
+
+/// Whether what was taken from a client whose session ended so still goes out, as in plain mode. Not where its right is
+/// gone or the message was never to be sent.
+fn drains(ended: &Ended) -> bool {
+    matches!(
+        ended,
+        Ended::ClientClosed(_)
+            | Ended::Stopping
+            | Ended::Restarting
+            | Ended::Removed
+            | Ended::Disconnected
+            | Ended::Idle
+    )
 }

@@ -12,10 +12,14 @@ use super::{
 };
 use crate::{
     config::Rights,
-    line::{self, NoSeat, Part, Replay},
-    settings::Step,
+    line::{self, NoSeat, Part, Replay, Taken},
+    settings::{Levels, Step},
+    target::Caps,
     wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
 };
+
+/// Longest a drain waits, from when it is asked for: a line held by flow control never drains.
+pub(super) const DRAIN_MOST: Duration = Duration::from_secs(30);
 
 /// How long `open` waits for a device that is being opened.
 const OPENING: Duration = Duration::from_secs(5);
@@ -45,37 +49,58 @@ pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open)
     }
 }
 
-async fn try_open(setup: &Setup, ask: control::Open) -> Result<(Live, u64), Failure> {
+/// Whether the user may begin such a session.
+fn allowed(setup: &Setup, ask: &control::Open) -> Result<(), Failure> {
     let rights = setup.who.rights;
-    if ask.role == Role::Writer && !rights.allows(Rights::WRITE) {
-        return Err(Failure::new(Code::Denied, "you may not write to this endpoint"));
+    let no = |why: &str| Err(Failure::new(Code::Denied, why));
+    let writes = rights.allows(Rights::WRITE);
+    if setup.endpoint.share.is_none() && !writes {
+        // As in plain mode: to connect to a target of one's own is to use it.
+        return no("each session has a connection of its own here, and you may not write");
+    }
+    if ask.role == Role::Writer && !writes {
+        return no("you may not write to this endpoint");
     }
     if ask.take && !rights.allows(Rights::TAKEOVER) {
-        return Err(Failure::new(Code::Denied, "you may not take the lease from its holder"));
+        return no("you may not take the lease from its holder");
     }
+    Ok(())
+}
+
+/// Takes a seat on the endpoint's line.
+fn sit(setup: &Setup, part: Part, replay: Option<control::Replay>, times: bool) -> Result<Taken, Failure> {
     let want = line::Ask {
-        part: match ask.role {
-            Role::Writer => Part::Writer,
-            Role::Observer => Part::Observer,
-            Role::Auto => Part::Auto,
-        },
-        take: ask.take,
-        replay: ask.replay.map(|replay| match replay {
+        part,
+        replay: replay.map(|replay| match replay {
             control::Replay::Bytes { bytes } => Replay::Last(bytes),
             control::Replay::From { from, epoch } => Replay::From { offset: from, epoch },
         }),
         acks: true,
         events: true,
-        times: ask.times,
+        times,
         pauses: setup.endpoint.packing.pause().is_some(),
         patient: setup.endpoint.share.is_some(),
     };
-    let taken = setup.lines.join(&setup.endpoint, setup.who.clone(), &want).map_err(|no| match no {
+    setup.lines.join(&setup.endpoint, setup.who.clone(), &want).map_err(|no| match no {
         NoSeat::Busy(holder) => Failure::new(Code::Busy, format!("held by {holder}")),
         NoSeat::Down(why) => Failure::new(Code::LineDown, why.to_string()),
         NoSeat::Unknown => Failure::new(Code::LineDown, "the endpoint was removed"),
-    })?;
-    let seat = taken.seat;
+    })
+}
+
+async fn try_open(setup: &Setup, ask: control::Open) -> Result<(Live, u64), Failure> {
+    allowed(setup, &ask)?;
+    let rights = setup.who.rights;
+    let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
+    let part = match ask.role {
+        // Taken when nothing can fail any more: who holds it keeps it if this is refused.
+        _ if seizes => Part::Observer,
+        Role::Writer => Part::Writer,
+        Role::Observer => Part::Observer,
+        Role::Auto => Part::Auto,
+    };
+    let taken = sit(setup, part, ask.replay, ask.times)?;
+    let mut seat = taken.seat;
     let ready = timeout(OPENING, seat.ready()).await;
     if ask.role != Role::Observer {
         match ready {
@@ -84,8 +109,11 @@ async fn try_open(setup: &Setup, ask: control::Open) -> Result<(Live, u64), Fail
             Err(_) => return Err(Failure::new(Code::LineDown, "the device is still being opened")),
         }
     }
-    if seat.is_writer() {
+    if seizes || seat.is_writer() {
         set_up(&seat, rights, ask.config, ask.signals).await?;
+    }
+    if seizes {
+        seat.take();
     }
     let board = seat.board();
     let window = ask.window.unwrap_or(WINDOW_DEFAULT).clamp(WINDOW_MIN, WINDOW_MAX);
@@ -106,24 +134,39 @@ async fn try_open(setup: &Setup, ask: control::Open) -> Result<(Live, u64), Fail
     Ok((live, taken.live))
 }
 
-/// Settings and signals of an `open`.
+/// Whether a port can move all that.
+pub(super) fn movable(caps: Caps, changes: &[Levels]) -> Result<(), Failure> {
+    let moves = |f: fn(&Levels) -> bool| changes.iter().any(f);
+    if (moves(|change| change.dtr.is_some() || change.rts.is_some()) && !caps.signals)
+        || (moves(|change| change.brk.is_some()) && !caps.brk)
+    {
+        return Err(Failure::new(Code::Unsupported, "this port cannot move that"));
+    }
+    Ok(())
+}
+
+/// Settings and signals of an `open`: what can be known to fail is looked at before anything is changed.
 async fn set_up(
     seat: &line::Seat,
     rights: Rights,
     config: Option<control::SettingsChange>,
-    signals: Option<crate::settings::Levels>,
+    signals: Option<Levels>,
 ) -> Result<(), Failure> {
-    if let Some(change) = config {
-        if !rights.allows(Rights::SETTINGS) {
-            return Err(Failure::new(Code::Denied, "you may not change this endpoint's settings"));
-        }
-        let outcome = seat.submit(seat.configure(change, false)).await;
-        outcome.unwrap_or(Err(line::Undone::Gone)).map_err(|undone| undone.failure())?;
+    let signals = signals.filter(|levels| !levels.is_empty());
+    if config.is_some() && !rights.allows(Rights::SETTINGS) {
+        return Err(Failure::new(Code::Denied, "you may not change this endpoint's settings"));
     }
-    if let Some(change) = signals.filter(|levels| !levels.is_empty()) {
+    if let Some(change) = signals {
         if !rights.allows(Rights::SIGNALS) {
             return Err(Failure::new(Code::Denied, "you may not move this endpoint's signals"));
         }
+        movable(seat.board().borrow().caps, &[change])?;
+    }
+    if let Some(change) = config {
+        let outcome = seat.submit(seat.configure(change, false)).await;
+        outcome.unwrap_or(Err(line::Undone::Gone)).map_err(|undone| undone.failure())?;
+    }
+    if let Some(change) = signals {
         let step = Step { change, hold: Duration::ZERO, at: None };
         let outcome = seat.submit(seat.signals(vec![step])).await;
         outcome.unwrap_or(Err(line::Undone::Gone)).map_err(|undone| undone.failure())?;
@@ -161,12 +204,16 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
     Done::Began { live: Box::new(live), opened, resumed: true }
 }
 
-/// Ends a session; with `drain`, sends first what is queued.
+/// Ends a session; with `drain`, sends first what is queued, without the lease: it is before whatever the next one
+/// writes.
 pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: bool) -> Done {
-    if let Some(mut live) = live
-        && drain
-    {
-        std::future::poll_fn(|cx| live.seat.poll_drained(cx)).await;
-    }
-    Done::Closed { id }
+    let Some(live) = live.filter(|_| drain) else { return Done::Closed { id } };
+    let failure = match timeout(DRAIN_MOST, live.leave()).await {
+        Ok(0) => return Done::Closed { id },
+        Ok(lost) => Failure::new(Code::LineDown, format!("{lost} bytes were not sent: the device is gone")),
+        Err(_) => {
+            Failure::new(Code::Timeout, "the transmitter was not empty in time; the rest was discarded")
+        }
+    };
+    Done::Refused { id, failure }
 }

@@ -1,0 +1,97 @@
+//! How a session ends: what still goes out, which requests get what answer.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{code, on_pty};
+use crate::harness::{Daemon, Wire, wire::Came};
+
+/// Queues more than a pty holds: its device does not read yet.
+async fn fill(daemon: &Daemon) -> Wire {
+    let (mut wire, _) = Wire::opened(daemon, "e", json!({})).await;
+    wire.send(&vec![7; 60_000]).await;
+    wire.ask("ping", json!({})).await;
+    wire
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_taken_from_a_client_goes_out_when_the_gateway_stops() {
+    let (mut daemon, mut pty) = on_pty();
+    let mut wire = fill(&daemon).await;
+    daemon.signal(Signal::TERM);
+    assert_eq!(wire.closed().await.0, 1001);
+    assert_eq!(pty.receive(60_000), vec![7; 60_000]);
+    assert!(daemon.exit().success());
+    assert!(!daemon.log().contains("discarded"), "{}", daemon.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn each_request_has_one_answer_also_when_its_session_ends_before_it_is_done() {
+    let (daemon, mut pty) = on_pty();
+    let mut wire = fill(&daemon).await;
+    // As many as may wait.
+    for id in 0..64 {
+        wire.say(json!({"type": "drain", "id": id})).await;
+    }
+    assert_eq!(code(&wire.ask("drain", json!({})).await), "limit");
+    // A close that drains is not among them.
+    wire.say(json!({"type": "close", "id": 64, "drain": true})).await;
+    assert_eq!(pty.receive(60_000), vec![7; 60_000]);
+    let mut answers: Vec<(u64, Value)> = Vec::new();
+    while answers.len() < 65 {
+        if let Came::Json(told) = wire.next().await
+            && let Some(id) = told["re"].as_u64()
+        {
+            answers.push((id, told["type"].clone()));
+        }
+    }
+    assert!(answers.iter().map(|(id, _)| *id).eq(0..65), "{answers:?}");
+    assert!(answers.iter().all(|(_, kind)| kind == "ok"), "{answers:?}");
+
+    // Without it, what waits is not done.
+    wire.open(json!({})).await;
+    wire.send(&vec![8; 60_000]).await;
+    wire.say(json!({"type": "drain", "id": 70})).await;
+    wire.say(json!({"type": "close", "id": 71})).await;
+    assert_eq!(code(&wire.until(|told| told["re"] == 70).await), "session_gone");
+    assert_eq!(wire.until(|told| told["re"] == 71).await["type"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_line_that_takes_nothing_does_not_keep_a_drain_waiting_for_ever() {
+    let (daemon, _pty) = on_pty();
+    let mut wire = fill(&daemon).await;
+    let (mut next, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    wire.say(json!({"type": "drain", "id": 1})).await;
+    wire.say(json!({"type": "close", "id": 2, "drain": true})).await;
+    // Whoever closes does not write any more.
+    next.until(|told| told["type"] == "lease" && told["holder"] == Value::Null).await;
+    assert_eq!(next.ask("lease", json!({"op": "request"})).await["type"], "ok");
+    assert!(wire.silent(Duration::from_secs(31)).await);
+    for re in [1, 2] {
+        let answer = wire.passed.iter().find(|told| told["re"] == re);
+        assert_eq!(code(answer.expect("an answer")), "timeout", "{re}");
+    }
+    assert_eq!(wire.ask("ping", json!({})).await["type"], "pong");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_open_that_fails_changes_nothing() {
+    let (daemon, mut pty) = on_pty();
+    let (mut holder, _) = Wire::opened(&daemon, "e", json!({})).await;
+    // A pty drops the parity bit, and can do no break.
+    for (ask, why) in [
+        (json!({"take": true, "config": {"parity": "odd"}}), "bad_config"),
+        (json!({"take": true, "config": {"baud": 19_200}, "signals": {"break": true}}), "unsupported"),
+    ] {
+        let (_other, refused) = Wire::opened(&daemon, "e", ask).await;
+        assert_eq!(code(&refused), why);
+    }
+    holder.send(b"still here").await;
+    assert_eq!(pty.receive(10), b"still here");
+    let got = holder.ask("get", json!({})).await;
+    assert_eq!(got["config"]["baud"], 9600);
+    assert!(holder.passed.iter().all(|told| told["reason"] != "taken"), "{:?}", holder.passed);
+}
