@@ -166,6 +166,16 @@ impl Gate {
         Poll::Ready(Err(self.refuse(Refusal::Timeout)))
     }
 
+    /// An answer that is flushed now and then is not over: what hyper still writes shows that it is not.
+    fn goes_on(&mut self) {
+        let wait = match self.phase {
+            Phase::Idle => IDLE,
+            Phase::Head => self.patience,
+            Phase::Body(_) | Phase::Answering | Phase::Upgrading => return,
+        };
+        self.deadline.as_mut().reset(Instant::now() + wait);
+    }
+
     fn answered(&mut self) {
         if self.phase == Phase::Answering && self.wrote {
             self.phase = Phase::Idle;
@@ -231,6 +241,7 @@ impl AsyncWrite for Gate {
         this.wrote = true;
         if let Poll::Ready(wrote) = Pin::new(stream).poll_write(cx, buf) {
             this.stalled = None;
+            this.goes_on();
             return Poll::Ready(wrote);
         }
         let stalled = this.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + STALLED)));
@@ -250,5 +261,43 @@ impl AsyncWrite for Gate {
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().leave(None);
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::advance,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_is_not_idle_and_what_follows_it_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let until = Instant::now() + IDLE;
+        let mut gate = Gate::new(Stream::Tcp(stream), until, IDLE, Arc::default());
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut head = [0; 64];
+        gate.read(&mut head).await.unwrap();
+        let mut next = [0; 1];
+        for _ in 0..5 {
+            gate.write_all(b"a part").await.unwrap();
+            gate.flush().await.unwrap();
+            advance(IDLE * 2 / 3).await;
+            let idle = poll_fn(|cx| {
+                let mut buf = ReadBuf::new(&mut next);
+                Poll::Ready(Pin::new(&mut gate).poll_read(cx, &mut buf))
+            });
+            assert!(idle.await.is_pending());
+        }
+        advance(IDLE).await;
+        assert_eq!(gate.read(&mut next).await.unwrap(), 0);
     }
 }
