@@ -28,7 +28,7 @@ pub use app::App;
 pub use listen::{Address, Listen, ListenTls};
 pub use login::Login;
 pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
-pub use plan::Plan;
+pub use plan::{Plan, same_place};
 pub use resolve::{ConfigError, MAX_FILE, SecretReader, SecretSource, Warning, parse};
 pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};

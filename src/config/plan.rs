@@ -72,7 +72,7 @@ impl Plan {
 }
 
 /// Whether sessions of one can go on with the other: the same device, reached and shared the same way.
-fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
+pub fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
     let target = match (&old.target, &new.target) {
         // Time-outs hold for the connections to come.
         (Target::Tcp(old), Target::Tcp(new)) => old.address == new.address && old.tls == new.tls,

@@ -285,7 +285,7 @@ mod tests {
         let mut gate = Gate::new(Stream::Tcp(stream), until, IDLE, Arc::default());
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut head = [0; 64];
-        gate.read(&mut head).await.unwrap();
+        assert_eq!(gate.read(&mut head).await.unwrap(), 27);
         let mut next = [0; 1];
         for _ in 0..5 {
             gate.write_all(b"a part").await.unwrap();

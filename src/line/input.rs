@@ -280,6 +280,18 @@ impl Input {
         }
     }
 
+    /// Discards what is queued for a device that takes nothing more; pending while nothing is.
+    pub(super) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<usize> {
+        {
+            let inner = &mut *self.lock();
+            if inner.queue.is_empty() {
+                inner.worker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.discard())
+    }
+
     /// The device is gone: what is queued can go nowhere. Returns how many bytes were discarded.
     pub(super) fn discard(&self) -> usize {
         let inner = &mut *self.lock();

@@ -1,27 +1,29 @@
 //! A line's keeper: opens the device, runs both directions, opens it again.
 
 use std::{
-    future::poll_fn,
-    pin::pin,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
     sync::Arc,
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
-    io::ReadBuf,
+    io::{AsyncWriteExt, ReadBuf},
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{info, warn};
 
 use super::{
     Board, Shared, State,
-    uplink::{drive, retune, uplink},
+    output::Gone,
+    uplink::{drive, uplink},
 };
 use crate::{
-    config::{Endpoint, OpenWhen, Target},
-    settings::{Inputs, Levels, Settings},
+    config::{Endpoint, OpenWhen},
+    settings::{Inputs, Levels, LineEvent, Settings},
     stream::with_scratch,
     target::{self, Device, OpenError, Port, Source},
 };
@@ -29,6 +31,9 @@ use crate::{
 /// How long an on-demand device stays open after its last seat: a client that comes straight back does not close and
 /// open it, which would move DTR.
 const ON_DEMAND_LINGER: Duration = Duration::from_secs(2);
+
+/// How long the last words of a shared device that takes nothing any more are heard.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Pause before a device that failed as soon as it was opened is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -41,43 +46,86 @@ pub(super) async fn keep(
     endpoint: watch::Receiver<Arc<Endpoint>>,
 ) {
     // Nothing is ever sent over `life`: the end of its sender is the message.
-    tokio::select! {
-        biased;
-        _ = life.changed() => {}
-        () = run(&shared, &endpoint) => {}
-    }
-    shared.set_port(None);
-    if current(&endpoint).share.is_some() {
+    if current(&endpoint).share.is_none() {
+        once(&shared, &mut life, &endpoint).await;
+        shared.set_port(None);
+    } else {
+        tokio::select! {
+            biased;
+            _ = life.changed() => {}
+            () = run(&shared, &endpoint) => {}
+        }
+        shared.set_port(None);
         shared.set_state(State::Closed);
     }
-    shared.output.set_down(Some("the line was closed".into()));
+    shared.output.close();
 }
 
+/// A shared line: its device is opened again and again.
 async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
-    let private = current(endpoint).share.is_none();
     let mut quiet = Quiet::default();
     loop {
         wanted(shared, endpoint).await;
-        shared.set_state(State::Opening);
+        // A device that is not there stays so until it is open: to try is no news.
+        if !matches!(shared.board.borrow().state, State::Down(_)) {
+            shared.set_state(State::Opening);
+        }
         let target = current(endpoint);
         match target::open(&target.target).await {
-            Ok(device) => {
-                if let Some(why) = serve(shared, device, endpoint, &mut quiet).await {
-                    quiet.failed(shared, &why, private);
-                    sleep(if private { Duration::ZERO } else { PAUSE }).await;
+            Ok(mut device) => {
+                if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {
+                    drop(device);
+                    quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
+                    sleep(PAUSE).await;
                 }
             }
             Err(error) => {
-                quiet.failed(shared, &error, private);
-                if !private {
-                    target::appeared(&target.target).await;
-                }
+                quiet.failed(shared, &error, Gone::Failed(error.to_string()));
+                target::appeared(&target.target).await;
             }
         }
-        if private {
-            return;
-        }
     }
+}
+
+/// A private line: its device is opened once. When its only seat has left, what the device still says is read, so that
+/// no reset overtakes what it was sent.
+async fn once(shared: &Shared, life: &mut watch::Receiver<()>, endpoint: &watch::Receiver<Arc<Endpoint>>) {
+    shared.set_state(State::Opening);
+    let target = current(endpoint);
+    let opened = tokio::select! {
+        biased;
+        _ = life.changed() => return,
+        opened = target::open(&target.target) => opened,
+    };
+    let mut quiet = Quiet { private: true, last: None };
+    match opened {
+        Ok(mut device) => {
+            let gone = tokio::select! {
+                biased;
+                _ = life.changed() => None,
+                gone = serve(shared, &mut device, endpoint, &mut quiet) => gone,
+            };
+            match gone {
+                Some(gone) => quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone),
+                None => farewell(&mut device, target.limits.linger).await,
+            }
+        }
+        Err(error) => quiet.failed(shared, &error, Gone::Failed(error.to_string())),
+    }
+}
+
+/// Ends our side of a stream, and reads on until the other side has ended too, or the time is over.
+async fn farewell(device: &mut Device, linger: Duration) {
+    let Device { reader, writer, .. } = device;
+    let mut marks = Vec::new();
+    let both_ends = async {
+        writer.shutdown().await?;
+        let mut some = poll_fn(|cx| with_scratch(|buf| poll_some(&mut **reader, cx, buf, &mut marks)));
+        while (&mut some).await? {}
+        io::Result::Ok(())
+    };
+    // Late or broken, it is over.
+    let _ = timeout(linger, both_ends).await;
 }
 
 fn current(endpoint: &watch::Receiver<Arc<Endpoint>>) -> Arc<Endpoint> {
@@ -100,39 +148,53 @@ async fn wanted(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     }
 }
 
-/// Runs both directions until the device fails (why), or an on-demand device is not needed any more (`None`).
+/// Reads and forgets; whether there was something.
+fn poll_some(
+    reader: &mut dyn Source,
+    cx: &mut Context<'_>,
+    buf: &mut [u8],
+    marks: &mut Vec<(usize, LineEvent)>,
+) -> Poll<io::Result<bool>> {
+    let mut buf = ReadBuf::new(buf);
+    ready!(reader.poll_read(cx, &mut buf, marks))?;
+    marks.clear();
+    Poll::Ready(Ok(!buf.filled().is_empty()))
+}
+
+/// Runs both directions until the device has gone (how), or an on-demand device is not needed any more (`None`).
 async fn serve(
     shared: &Shared,
-    device: Device,
+    device: &mut Device,
     endpoint: &watch::Receiver<Arc<Endpoint>>,
     quiet: &mut Quiet,
-) -> Option<OpenError> {
-    let Device { mut reader, mut writer, port, usb, notes } = device;
+) -> Option<Gone> {
+    let Device { reader, writer, port, usb, notes } = device;
+    let port = &*port;
     // A driver counts from when it was loaded; what was before us is not our line's.
     shared.set_port(Some((port.clone(), port.errors().await.ok())));
-    let failed = {
-        let mut down = pin!(downlink(shared, &mut *reader));
+    let gone = {
+        let mut down = pin!(downlink(shared, &mut **reader));
         // Beside a reader: a port on another box answers on the way that its data come.
         let ended = tokio::select! {
-            why = &mut down => Some(why),
-            () = restore(shared, &port, current(endpoint).target.settings()) => None,
+            gone = &mut down => Some(gone),
+            () = restore(shared, port, current(endpoint).target.settings()) => None,
         };
         if ended.is_some() {
             ended
         } else {
             shared.board.send_modify(|board| {
                 board.caps = port.caps();
-                board.usb = usb;
+                board.usb = *usb;
             });
             shared.output.set_down(None);
             shared.set_state(State::Up);
-            quiet.opened(shared, &notes);
-            let up = pin!(uplink(shared, &mut *writer, &port));
-            let vacant = pin!(vacant(shared, &port, endpoint));
-            let listen = pin!(listen(shared, &port));
+            quiet.opened(shared, notes);
+            let up = pin!(uplink(shared, &mut **writer, port));
+            let both = pin!(both(shared, down, up, endpoint));
+            let vacant = pin!(vacant(shared, endpoint));
+            let listen = pin!(listen(shared, port));
             tokio::select! {
-                why = down => Some(why),
-                error = up => Some(error.to_string()),
+                gone = both => Some(gone),
                 () = vacant => None,
                 () = listen => None,
             }
@@ -140,19 +202,63 @@ async fn serve(
     };
     shared.set_port(None);
     shared.board.send_modify(|board| board.inputs = None);
-    let lost = shared.input.discard();
+    count_lost(shared, shared.input.discard());
+    gone
+}
+
+fn count_lost(shared: &Shared, lost: usize) {
     if lost > 0 {
         shared.metrics.undelivered.add(lost as u64);
         warn!(endpoint = shared.name, bytes = lost, "the device went before it took these");
     }
-    failed.map(OpenError::Absent)
+}
+
+/// Both directions, each also without the other: what a device says last counts although it takes nothing any more, and
+/// so does what it is still sent when it has ended its own side.
+async fn both(
+    shared: &Shared,
+    mut down: Pin<&mut impl Future<Output = Gone>>,
+    mut up: Pin<&mut impl Future<Output = io::Error>>,
+    endpoint: &watch::Receiver<Arc<Endpoint>>,
+) -> Gone {
+    let rules = current(endpoint);
+    let private = rules.share.is_none();
+    let error = tokio::select! {
+        gone = &mut down => {
+            if private && gone == Gone::Ended {
+                // Its seat hears it now, and leaves when it has sent the rest.
+                shared.output.set_down(Some(Gone::Ended));
+                let _ = timeout(rules.limits.linger, up).await;
+            }
+            return gone;
+        }
+        error = &mut up => error,
+    };
+    let deaf = async {
+        loop {
+            count_lost(shared, poll_fn(|cx| shared.input.poll_discard(cx)).await);
+        }
+    };
+    let bound = async {
+        // A shared line comes back, and its sessions wait for that.
+        if private { std::future::pending().await } else { sleep(LAST_WORDS).await }
+    };
+    tokio::select! {
+        gone = down => gone,
+        () = deaf => Gone::Failed(error.to_string()),
+        () = bound => Gone::Failed(error.to_string()),
+    }
 }
 
 /// Puts a device that is back where its clients had it; one that is new is as configured already.
 async fn restore(shared: &Shared, port: &Port, configured: Option<Settings>) {
     let (changed, outputs) = {
         let board = shared.board.borrow();
-        (board.settings.filter(|_| board.settings_by.is_some()), board.outputs)
+        match board.seats {
+            // Whoever had it so has left.
+            0 => (None, Levels::default()),
+            _ => (board.settings.filter(|_| board.settings_by.is_some()), board.outputs),
+        }
     };
     if let Some(settings) = changed
         && let Err(error) = port.configure(settings).await
@@ -162,13 +268,14 @@ async fn restore(shared: &Shared, port: &Port, configured: Option<Settings>) {
     drive(shared, port, Levels { brk: None, ..outputs }).await;
     let now = port.settings().await.ok();
     shared.board.send_modify(|board| {
-        board.outputs.brk = None;
+        board.outputs = Levels { brk: None, ..outputs };
         board.settings = now.or(configured);
+        board.settings_by.take_if(|_| changed.is_none());
     });
 }
 
-/// Device to tape, without a buffer of its own. Returns why the device ended.
-async fn downlink(shared: &Shared, device: &mut dyn Source) -> String {
+/// Device to tape, without a buffer of its own. Returns how the device went.
+async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
     let mut marks = Vec::new();
     poll_fn(|cx| {
         with_scratch(|buf| {
@@ -177,13 +284,13 @@ async fn downlink(shared: &Shared, device: &mut dyn Source) -> String {
                 let mut buf = ReadBuf::new(buf.get_mut(..room).unwrap_or_default());
                 match ready!(device.poll_read(cx, &mut buf, &mut marks)) {
                     Ok(()) if buf.filled().is_empty() && marks.is_empty() => {
-                        return Poll::Ready("the device ended".into());
+                        return Poll::Ready(Gone::Ended);
                     }
                     Ok(()) => {
                         shared.output.push(buf.filled(), &marks);
                         marks.clear();
                     }
-                    Err(error) => return Poll::Ready(format!("the device failed: {error}")),
+                    Err(error) => return Poll::Ready(Gone::Failed(format!("the device failed: {error}"))),
                 }
             }
         })
@@ -221,40 +328,26 @@ fn post(shared: &Shared, now: Inputs) {
     shared.board.send_if_modified(|board| board.inputs.replace(now) != Some(now));
 }
 
-/// Puts the port back as configured whenever the last seat leaves; ready when an on-demand device is not needed any
-/// more.
-async fn vacant(shared: &Shared, port: &Port, endpoint: &watch::Receiver<Arc<Endpoint>>) {
+/// Ready when an on-demand device is not needed any more.
+async fn vacant(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut board = shared.board.subscribe();
     loop {
-        let on_demand = current(endpoint).open == OpenWhen::OnDemand;
-        until(&mut board, |board| board.seats > 0 || on_demand).await;
         until(&mut board, |board| board.seats == 0).await;
-        release(shared, port, &current(endpoint)).await;
-        if on_demand {
+        if current(endpoint).open == OpenWhen::OnDemand {
             tokio::select! {
                 () = sleep(ON_DEMAND_LINGER) => return,
                 () = until(&mut board, |board| board.seats > 0) => {}
             }
         }
+        until(&mut board, |board| board.seats > 0).await;
     }
-}
-
-async fn release(shared: &Shared, port: &Port, endpoint: &Endpoint) {
-    let (levels, settings) = match &endpoint.target {
-        Target::Serial(serial) => (serial.on_release, serial.settings),
-        Target::Rfc2217(remote) => (remote.on_release, remote.settings),
-        Target::Tcp(_) | Target::Sim(_) => return,
-    };
-    drive(shared, port, levels).await;
-    if shared.board.borrow().settings_by.is_some() {
-        retune(shared, port, settings).await;
-    }
-    shared.board.send_modify(|board| board.outputs = Levels::default());
 }
 
 /// One log line for a device that goes, one when it is back: not one for each attempt between.
 #[derive(Debug, Default)]
 struct Quiet {
+    /// The end of a private line is its session's, and told there.
+    private: bool,
     last: Option<(String, Instant)>,
 }
 
@@ -270,13 +363,12 @@ impl Quiet {
         }
     }
 
-    fn failed(&mut self, shared: &Shared, why: &OpenError, private: bool) {
-        shared.output.set_down(Some(why.to_string()));
+    fn failed(&mut self, shared: &Shared, why: &OpenError, gone: Gone) {
+        shared.output.set_down(Some(gone));
         shared.set_state(State::Down(why.clone()));
         let text = why.to_string();
         match &mut self.last {
-            // A private line's end is its session's, and told there.
-            _ if private => {}
+            _ if self.private => {}
             Some((last, _)) if *last == text => {}
             Some((last, _)) => {
                 info!(endpoint = shared.name, reason = text, "device still not there");

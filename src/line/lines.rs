@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Board, Life, Line, Log, NoLease, Seat, Shared, State, keeper, uplink::Task};
 use crate::{
-    config::{Config, Endpoint, Rights, SerialTarget, Share, Target},
+    config::{Config, Endpoint, Rights, Share, same_place},
     metrics::Metrics,
     target::OpenError,
 };
@@ -137,7 +137,7 @@ impl Lines {
         let mut old = std::mem::take(&mut *lines);
         for (name, endpoint) in config.endpoints.iter().filter(|(_, endpoint)| endpoint.share.is_some()) {
             let entry = match old.remove(name) {
-                Some(entry) if same_device(&entry.endpoint.borrow(), endpoint) => {
+                Some(entry) if same_place(&entry.endpoint.borrow(), endpoint) => {
                     retune(&entry, endpoint);
                     entry
                 }
@@ -257,31 +257,10 @@ pub fn held(no: &NoLease) -> String {
     }
 }
 
-/// Whether two endpoints name the same device in the same way, so that a running line can serve both.
-fn same_device(old: &Endpoint, new: &Endpoint) -> bool {
-    let same = match (&old.target, &new.target) {
-        (Target::Serial(old), Target::Serial(new)) => {
-            let tuned = SerialTarget {
-                settings: new.settings,
-                on_open: new.on_open,
-                on_release: new.on_release,
-                ..old.clone()
-            };
-            tuned == *new
-        }
-        (Target::Rfc2217(old), Target::Rfc2217(new)) => {
-            // Time-outs hold for the connections to come.
-            old.tcp.address == new.tcp.address && old.control == new.control
-        }
-        (old, new) => old == new,
-    };
-    same && old.history == new.history && old.open == new.open && old.share == new.share
-}
-
 fn retune(entry: &Entry, new: &Arc<Endpoint>) {
     let old = entry.endpoint.send_replace(Arc::clone(new));
     entry.line.shared.output.set_pause(new.packing.pause());
     if let Some(wanted) = new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings()) {
-        entry.line.shared.input.push_task(None, Task::Retune(wanted));
+        entry.line.shared.input.push_task(None, Task::Retune { settings: wanted, reply: None });
     }
 }

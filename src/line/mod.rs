@@ -36,7 +36,7 @@ pub use lease::{Asker, Holder, Lease, NoLease, Reason};
 pub use lines::{Ask, Lines, NoSeat, Part, Replay, Taken, Who, held};
 pub use log::Log;
 pub use marks::{Kind, Mark};
-pub use output::Heard;
+pub use output::{Gone, Heard};
 pub use seat::Seat;
 pub use tape::Gap;
 pub use uplink::{Task, Undone};

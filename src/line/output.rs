@@ -4,6 +4,7 @@ mod look;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
@@ -35,8 +36,26 @@ pub enum Heard {
     Mark(Mark),
     /// These bytes were overwritten before the seat read them; it goes on behind them.
     Gap(Gap),
-    /// The device is gone, and why; everything it sent was heard before.
-    Ended(String),
+    /// The device is gone; everything it sent was heard before.
+    Ended(Gone),
+}
+
+/// How a device went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It ended its stream.
+    Ended,
+    /// It failed, or was not there; why.
+    Failed(String),
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("the device ended"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
 }
 
 /// What a seat wants to hear, and from where.
@@ -87,7 +106,7 @@ struct Inner {
     /// The downlink, when it waits for a lossless reader.
     writer: Option<Waker>,
     /// Why the device is gone, while it is.
-    down: Option<String>,
+    down: Option<Gone>,
 }
 
 #[derive(Debug)]
@@ -209,9 +228,16 @@ impl Output {
     }
 
     /// The device came (`None`) or is gone, and why.
-    pub(super) fn set_down(&self, down: Option<String>) {
+    pub(super) fn set_down(&self, down: Option<Gone>) {
         let mut inner = self.lock();
         inner.down = down;
+        inner.wake_readers();
+    }
+
+    /// Nothing more comes; how the device went, if it has gone already, stands.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.down.get_or_insert_with(|| Gone::Failed("the line was closed".into()));
         inner.wake_readers();
     }
 
@@ -219,7 +245,7 @@ impl Output {
     pub(super) fn poll_read(&self, seat: SeatId, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
         let inner = &mut *self.lock();
         let Some(reader) = inner.readers.get_mut(&seat) else {
-            return Poll::Ready(Heard::Ended("the seat was left".into()));
+            return Poll::Ready(Heard::Ended(Gone::Failed("the seat was left".into())));
         };
         let mut most = buf.len();
         if let Some(mark) = reader.next_mark(&inner.marks) {

@@ -249,6 +249,13 @@ impl Seat {
         move |reply| Task::Configure { change, drain, by, reply }
     }
 
+    /// Where somebody else left the settings: puts them back as configured, and says when that is done.
+    pub fn as_configured(&self) -> Option<Outcome> {
+        let changed = self.shared.board.borrow().settings_by.is_some();
+        let settings = self.endpoint().target.settings().filter(|_| changed)?;
+        Some(self.submit(|reply| Task::Retune { settings, reply: Some(reply) }))
+    }
+
     /// The task that moves signals.
     pub fn signals(&self, steps: Vec<Step>) -> impl FnOnce(uplink::Reply) -> Task + use<> {
         let seat = self.id;
@@ -335,6 +342,11 @@ impl Seat {
             board.seats = board.seats.saturating_sub(1);
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
         });
+        let vacant = { self.shared.board.borrow().seats == 0 };
+        if vacant && self.shared.board.borrow().state == State::Up {
+            // In the queue, so that it is before whatever the next one does.
+            self.shared.input.push_task(None, Task::Release);
+        }
         if discarded > 0 {
             self.shared.metrics.undelivered.add(discarded as u64);
             tracing::info!(

@@ -23,7 +23,7 @@ use super::{
     pacing::Pacer,
 };
 use crate::{
-    config::Endpoint,
+    config::{Endpoint, Target},
     settings::{Levels, Settings, Step},
     target::{Port, PortError},
     wire::control::SettingsChange,
@@ -86,7 +86,14 @@ pub enum Task {
         reply: Reply,
     },
     /// Set the port as configured.
-    Retune(Settings),
+    Retune {
+        /// As it is configured.
+        settings: Settings,
+        /// Where it is told that this is done.
+        reply: Option<Reply>,
+    },
+    /// The last seat has left: the port goes back to how it was configured.
+    Release,
 }
 
 /// The clock of the last step: the client's and ours.
@@ -242,7 +249,13 @@ async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut Pace) {
         Task::Signals { steps, seat, reply } => {
             reply.send(signals(shared, port, &steps, seat, pace).await).ok();
         }
-        Task::Retune(settings) => retune(shared, port, settings).await,
+        Task::Retune { settings, reply } => {
+            retune(shared, port, settings).await;
+            if let Some(reply) = reply {
+                reply.send(Ok(())).ok();
+            }
+        }
+        Task::Release => release(shared, port).await,
     }
 }
 
@@ -327,7 +340,7 @@ pub(super) async fn break_off(shared: &Shared) {
 }
 
 /// Sets the port as configured, and forgets what clients had changed.
-pub(super) async fn retune(shared: &Shared, port: &Port, settings: Settings) {
+async fn retune(shared: &Shared, port: &Port, settings: Settings) {
     match port.configure(settings).await {
         Ok(()) => info!(endpoint = shared.name, %settings, "settings as configured"),
         Err(PortError::Unsupported) => return,
@@ -337,6 +350,20 @@ pub(super) async fn retune(shared: &Shared, port: &Port, settings: Settings) {
         board.settings = Some(settings);
         board.settings_by = None;
     });
+}
+
+async fn release(shared: &Shared, port: &Port) {
+    let endpoint = Arc::clone(&shared.endpoint.borrow());
+    let (levels, settings) = match &endpoint.target {
+        Target::Serial(serial) => (serial.on_release, serial.settings),
+        Target::Rfc2217(remote) => (remote.on_release, remote.settings),
+        Target::Tcp(_) | Target::Sim(_) => return,
+    };
+    drive(shared, port, levels).await;
+    if shared.board.borrow().settings_by.is_some() {
+        retune(shared, port, settings).await;
+    }
+    shared.board.send_modify(|board| board.outputs = Levels::default());
 }
 
 /// Moves lines as configured, if anything is to move.

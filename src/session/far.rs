@@ -82,7 +82,7 @@ impl Far for Seat {
             // Plain mode asks for no other marks.
             Heard::Mark(_) => Input::Bytes(0),
             Heard::Gap(gap) => Input::End(Ended::TooSlow(gap.to - gap.from)),
-            Heard::Ended(why) => Input::End(Ended::TargetFailed(why)),
+            Heard::Ended(gone) => Input::End(Ended::TargetFailed(gone.to_string())),
         })
     }
 

@@ -3,6 +3,7 @@
 mod endings;
 mod flow;
 mod lines;
+mod targets;
 
 use std::time::{Duration, Instant};
 

@@ -64,10 +64,10 @@ async fn everything_a_device_sent_is_heard_before_its_end() {
     let output = Output::new(4096);
     output.enter(1, PLAIN);
     output.push(b"last words", &[]);
-    output.set_down(Some("unplugged".into()));
+    output.set_down(Some(Gone::Failed("unplugged".into())));
     assert_eq!(poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await, Heard::Bytes(10));
     let end = poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await;
-    assert_eq!(end, Heard::Ended("unplugged".into()));
+    assert_eq!(end, Heard::Ended(Gone::Failed("unplugged".into())));
 }
 
 #[tokio::test]

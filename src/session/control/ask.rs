@@ -105,7 +105,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
 
     /// Ends the session before and begins one.
     fn begin(&mut self, work: impl FnOnce(Arc<Setup>) -> Busy) {
-        drop(self.forget_live());
+        if let Some(live) = self.forget_live() {
+            live.discard();
+        }
         self.fail_waiting();
         self.busy = Some(work(Arc::clone(&self.setup)));
     }

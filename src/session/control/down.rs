@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Control, READ};
 use crate::{
-    line::{Heard, Kind},
+    line::{Gone, Heard, Kind},
     session::packing::Packets,
     wire::{
         close::Ended,
@@ -65,7 +65,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
                 }
                 self.tell(&Tell::Gap { from: gap.from, to: gap.to });
             }
-            Heard::Ended(_) => self.end(Ended::TargetEnded),
+            Heard::Ended(Gone::Ended) => self.end(Ended::TargetEnded),
+            Heard::Ended(Gone::Failed(why)) => self.end(Ended::TargetFailed(why)),
         }
         Poll::Ready(())
     }

@@ -88,6 +88,14 @@ impl Live {
         self.seat.progress().lost - self.told_lost
     }
 
+    /// Discards what was not sent, also the driver's part of it: while this session holds the lease, nobody else's bytes
+    /// are there.
+    pub(super) fn discard(self) {
+        if self.holds() && self.seat.undelivered() > 0 {
+            drop(self.seat.flush_output());
+        }
+    }
+
     pub(super) fn role(&self) -> Role {
         if self.seat.is_writer() { Role::Writer } else { Role::Observer }
     }

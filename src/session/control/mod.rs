@@ -263,7 +263,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
     fn leave(&mut self, ended: &Ended) -> Option<Live> {
         let live = self.live.take()?;
         // The last bytes of a target may have been lost with the socket.
-        if outlives(ended) || *ended == Ended::TargetEnded && !self.answered {
+        if outlives(ended) || matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_)) && !self.answered {
             self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
             return None;
         }
@@ -309,6 +309,7 @@ fn drains(ended: &Ended) -> bool {
     matches!(
         ended,
         Ended::ClientClosed(_)
+            | Ended::TargetEnded
             | Ended::Stopping
             | Ended::Restarting
             | Ended::Removed

@@ -110,6 +110,16 @@ async fn try_open(setup: &Setup, ask: control::Open) -> Result<(Live, u64), Fail
         }
     }
     if seizes || seat.is_writer() {
+        // Absent settings are those of the configuration. Who takes the line over wants it as it runs, and where
+        // everyone writes, it is as the others have it.
+        let alone = !seizes && seat.board().borrow().lease.holder().is_some();
+        if ask.config.is_none()
+            && alone
+            && let Some(done) = seat.as_configured()
+        {
+            // An error is a device that has just gone: it comes back as configured.
+            done.await.ok();
+        }
         set_up(&seat, rights, ask.config, ask.signals).await?;
     }
     if seizes {
@@ -207,7 +217,11 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
 /// Ends a session; with `drain`, sends first what is queued, without the lease: it is before whatever the next one
 /// writes.
 pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: bool) -> Done {
-    let Some(live) = live.filter(|_| drain) else { return Done::Closed { id } };
+    let Some(live) = live else { return Done::Closed { id } };
+    if !drain {
+        live.discard();
+        return Done::Closed { id };
+    }
     let failure = match timeout(DRAIN_MOST, live.leave()).await {
         Ok(0) => return Done::Closed { id },
         Ok(lost) => Failure::new(Code::LineDown, format!("{lost} bytes were not sent: the device is gone")),

@@ -1,0 +1,149 @@
+//! What becomes of a target's and a client's last bytes, and of a line's settings between its sessions.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    os::unix::fs::symlink,
+    sync::mpsc::channel,
+    thread,
+    time::Duration,
+};
+
+use rustix::termios::tcgetattr;
+use serde_json::json;
+use socket2::SockRef;
+
+use super::{code, on_pty};
+use crate::harness::{Daemon, Pty, Target, Wire, wire::Came};
+
+/// Everything that comes until the Close, acknowledged: how many bytes, and the Close's code.
+async fn to_the_end(wire: &mut Wire) -> (usize, u16) {
+    let mut bytes = wire.data.len();
+    loop {
+        match wire.next().await {
+            Came::Data(data) => {
+                bytes += data.len();
+                wire.say(json!({"type": "ack", "rx": bytes})).await;
+            }
+            Came::Json(told) => wire.passed.push(told),
+            Came::Close(code, _) => return (bytes, code),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_target_that_takes_nothing_any_more_is_heard_to_its_end() {
+    const ALL: usize = 300_000;
+    let (gone, hung_up) = channel();
+    let target = Target::serve(move |mut stream: TcpStream| {
+        SockRef::from(&stream).set_send_buffer_size(2 * ALL).unwrap();
+        stream.write_all(&vec![1; ALL]).unwrap();
+        drop(stream);
+        gone.send(()).unwrap();
+    });
+    let daemon = Daemon::open(&target.endpoint("e"));
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"window": 4096})).await;
+    hung_up.recv().unwrap();
+    // Its answer is a reset; the second write fails.
+    for _ in 0..5 {
+        wire.send(b"into nothing").await;
+        wire.ask("ping", json!({})).await;
+    }
+    wire.say(json!({"type": "ack", "rx": wire.data.len()})).await;
+    let (bytes, _) = to_the_end(&mut wire).await;
+    assert_eq!(bytes, ALL);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_target_that_resets_is_an_error_and_one_that_ends_is_none() {
+    let reset = Target::reset(4);
+    let source = Target::source(vec![1; 10]);
+    let daemon = Daemon::open(&format!("{}{}", reset.endpoint("reset"), source.endpoint("source")));
+    let (mut wire, _) = Wire::opened(&daemon, "reset", json!({})).await;
+    wire.send(b"four").await;
+    assert_eq!(to_the_end(&mut wire).await, (0, 1011));
+    let (mut wire, _) = Wire::opened(&daemon, "source", json!({})).await;
+    assert_eq!(to_the_end(&mut wire).await, (10, 1000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_drain_has_sent_is_not_overtaken_by_a_reset() {
+    let target = Target::serve(|mut stream: TcpStream| {
+        // It talks all the time, and its client is behind.
+        let mut talk = stream.try_clone().unwrap();
+        thread::spawn(move || while talk.write_all(&[1; 4096]).is_ok() {});
+        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+        let (mut bytes, mut piece) = (0, [0; 512]);
+        while let Ok(read @ 1..) = stream.read(&mut piece) {
+            bytes += read;
+            // A slow one is what this is about.
+            thread::sleep(Duration::from_millis(2));
+        }
+        stream.shutdown(Shutdown::Both).ok();
+        bytes
+    });
+    let daemon = Daemon::open(&target.endpoint("e"));
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"window": 4096})).await;
+    wire.send(&vec![7; 60_000]).await;
+    assert_eq!(wire.ask("close", json!({"drain": true})).await["type"], "ok");
+    assert_eq!(target.report(), 60_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_reload_that_changes_only_time_outs_leaves_one_line() {
+    let target = Target::echo();
+    let config = |keepalive: &str| {
+        let target = format!("{{ address: \"{}\", keepalive: {keepalive} }}", target.address());
+        format!(
+            "auth: none\nlisten: [ {{ address: \"127.0.0.1:0\", tls: none }} ]\nendpoints:\n  e: {{ tcp: {target}, share: one-writer }}\n"
+        )
+    };
+    let daemon = Daemon::start(&config("30s"));
+    let (mut wire, opened) = Wire::opened(&daemon, "e", json!({})).await;
+    let told = daemon.reload(&config("60s"));
+    assert!(told.contains("retuned e"), "{told}");
+    let (mut other, seen) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    assert_eq!(seen["epoch"], opened["epoch"]);
+    assert_eq!(code(&other.open(json!({"role": "writer"})).await), "busy");
+    wire.send(b"on").await;
+    assert_eq!(wire.receive(2).await, b"on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_open_without_settings_begins_with_the_configured_ones() {
+    let (daemon, pty) = on_pty();
+    let speed = || tcgetattr(pty.device()).unwrap().output_speed();
+    let fast = json!({"config": {"baud": 19_200}});
+    let (mut wire, _) = Wire::opened(&daemon, "e", fast.clone()).await;
+    assert_eq!(speed(), 19_200);
+    // On the same socket: nobody is there for no time at all.
+    let opened = wire.open(json!({})).await;
+    assert_eq!((&opened["config"]["baud"], speed()), (&json!(9600), 9600));
+    // While somebody looks on.
+    let (_other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    wire.open(fast).await;
+    wire.ask("close", json!({})).await;
+    let opened = wire.open(json!({"role": "writer"})).await;
+    assert_eq!((&opened["config"]["baud"], speed()), (&json!(9600), 9600));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_device_that_comes_back_to_nobody_is_as_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("tty");
+    let pty = Pty::new();
+    symlink(pty.path(), &link).unwrap();
+    let daemon = Daemon::open(&format!("  e:\n    serial: {{ port: {} }}\n", link.display()));
+    daemon.wait_for("device open");
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200}})).await;
+    std::fs::remove_file(&link).unwrap();
+    drop(pty);
+    wire.until(|told| told["type"] == "status" && told["state"] == "down").await;
+    wire.ask("close", json!({})).await;
+    let back = Pty::new();
+    symlink(back.path(), &link).unwrap();
+    daemon.wait_for("device is back");
+    assert_eq!(tcgetattr(back.device()).unwrap().output_speed(), 9600);
+    let (_, opened) = Wire::opened(&daemon, "e", json!({})).await;
+    assert_eq!(opened["config"]["baud"], 9600);
+}
