@@ -174,10 +174,18 @@ async fn serve(
     shared.set_port(Some((port.clone(), port.errors().await.ok())));
     let gone = {
         let mut down = pin!(downlink(shared, &mut **reader));
-        // Beside a reader: a port on another box answers on the way that its data come.
+        // A connection of one's own has nothing to be put back, and what it said at once, its end included, is to be
+        // heard. Beside a reader: a port on another box answers on the way that its data come.
+        let configured = current(endpoint);
+        let restored = async {
+            if configured.share.is_some() {
+                restore(shared, port, configured.target.settings()).await;
+            }
+        };
         let ended = tokio::select! {
+            biased;
+            () = restored => None,
             gone = &mut down => Some(gone),
-            () = restore(shared, port, current(endpoint).target.settings()) => None,
         };
         if ended.is_some() {
             ended

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -35,8 +35,18 @@ pub struct Parking {
 enum Slot {
     /// On the socket of this entry.
     Running(Arc<Entry>),
-    /// Waiting; the token ends its timer. The sign-in is that of its last socket.
-    Parked(Box<Live>, CancellationToken, Option<LoginId>),
+    /// Waiting for its client.
+    Parked(Parked),
+}
+
+#[derive(Debug)]
+struct Parked {
+    live: Box<Live>,
+    /// Ends its timer.
+    taken: CancellationToken,
+    /// The sign-in of its last socket.
+    login: Option<LoginId>,
+    since: Instant,
 }
 
 impl Parking {
@@ -70,7 +80,8 @@ impl Parking {
         live.seat().withdraw();
         let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
         let end_break = live.seat().end_break();
-        self.lock().insert(secret.clone(), Slot::Parked(Box::new(live), taken.clone(), login));
+        let parked = Parked { live: Box::new(live), taken: taken.clone(), login, since: Instant::now() };
+        self.lock().insert(secret.clone(), Slot::Parked(parked));
         self.parked.notify_waiters();
         let all = Arc::clone(self);
         let timer = async move {
@@ -123,11 +134,11 @@ impl Parking {
             Slot::Running(entry) if entry.principal == user && entry.endpoint == endpoint => {
                 return Some(Err(Arc::clone(entry)));
             }
-            Slot::Parked(live, ..) if live.user() == user && live.endpoint() == endpoint => {}
+            Slot::Parked(parked) if parked.live.user() == user && parked.live.endpoint() == endpoint => {}
             Slot::Running(_) | Slot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
-            Slot::Parked(live, taken, _) => {
+            Slot::Parked(Parked { live, taken, .. }) => {
                 taken.cancel();
                 live.seat().set_away(false);
                 Some(Ok(*live))
@@ -136,12 +147,37 @@ impl Parking {
         }
     }
 
+    /// Makes room for one more session of `user` on an endpoint: of its sockets and parked sessions together, at most
+    /// `most`. The user's own parked session that has waited longest is dropped for it; another's stays. Returns whether
+    /// there is room.
+    pub(super) fn make_room(&self, user: &str, endpoint: &str, sockets: usize, most: usize) -> bool {
+        loop {
+            let mut slots = self.lock();
+            let parked = slots.iter().filter_map(|(secret, slot)| match slot {
+                Slot::Parked(parked) if parked.live.endpoint() == endpoint => Some((secret, parked)),
+                Slot::Parked(_) | Slot::Running(_) => None,
+            });
+            let parked: Vec<_> = parked.collect();
+            if sockets + parked.len() <= most {
+                return true;
+            }
+            let own = parked.iter().filter(|(_, parked)| parked.live.user() == user);
+            let oldest = own.min_by_key(|(_, parked)| parked.since).map(|(secret, _)| (*secret).clone());
+            let dropped = oldest.and_then(|secret| slots.remove(&secret));
+            drop(slots);
+            match dropped {
+                Some(Slot::Parked(parked)) => parked.taken.cancel(),
+                Some(Slot::Running(_)) | None => return false,
+            }
+        }
+    }
+
     /// Drops every parked session whose user may not read its endpoint any more; one that may not write any more gives
     /// the lease back.
     pub fn revoke(&self, rights: impl Fn(&str, &str) -> Rights) {
         self.remove(|live, _| !rights(live.user(), live.endpoint()).allows(Rights::READ));
         for slot in self.lock().values_mut() {
-            if let Slot::Parked(live, ..) = slot {
+            if let Slot::Parked(Parked { live, .. }) = slot {
                 live.set_rights(rights(live.user(), live.endpoint()));
             }
         }
@@ -157,15 +193,15 @@ impl Parking {
         let gone: Vec<String> = slots
             .iter()
             .filter_map(|(secret, slot)| match slot {
-                Slot::Parked(live, _, login) if which(live, *login) => Some(secret.clone()),
+                Slot::Parked(parked) if which(&parked.live, parked.login) => Some(secret.clone()),
                 Slot::Running(_) | Slot::Parked(..) => None,
             })
             .collect();
         let gone: Vec<Slot> = gone.iter().filter_map(|secret| slots.remove(secret)).collect();
         drop(slots);
         for slot in gone {
-            if let Slot::Parked(_, taken, _) = slot {
-                taken.cancel();
+            if let Slot::Parked(parked) = slot {
+                parked.taken.cancel();
             }
         }
     }

@@ -128,6 +128,13 @@ impl Sessions {
     }
 }
 
+impl Session {
+    /// Sessions of this one's endpoint, itself included.
+    pub fn crowd(&self) -> usize {
+        self.all.count(&self.entry.endpoint)
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         self.all.lock().remove(&self.number);

@@ -77,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         let result = match request.ask {
             Err(failure) => Err(failure),
             Ok(Ask::Open(ask)) => {
-                self.begin(|setup| Box::pin(open(setup, id, ask)));
+                let crowd = self.session.crowd();
+                self.begin(|setup| Box::pin(open(setup, id, ask, crowd)));
                 Ok(())
             }
             Ok(Ask::Resume(ask)) => {

@@ -26,6 +26,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         if let Some(packets) = &self.packets {
             most = most.saturating_sub(packets.held()).min(packets.room());
         }
+        if let Some([_, down]) = self.rates.as_deref_mut()
+            && most > 0
+        {
+            most = most.min(ready!(down.poll(cx)));
+        }
         let space = buf.get_mut(HEADER_MAX..HEADER_MAX + most).unwrap_or_default();
         let heard = if most == 0 { Poll::Pending } else { live.seat.poll_read(cx, space) };
         let heard = match (heard, &mut self.packets) {
@@ -74,6 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
     /// Bytes of the line that lie in `buf` behind the room for a header.
     fn send_line(&mut self, cx: &mut Context<'_>, buf: &mut [u8], length: usize) {
         self.clock.moved();
+        if let Some([_, down]) = self.rates.as_deref_mut() {
+            down.take(length);
+        }
         if let Some(mut packets) = self.packets.take() {
             let bytes = buf.get(HEADER_MAX..HEADER_MAX + length).unwrap_or_default();
             packets.push(bytes, |packet| self.send_packet(packet));

@@ -32,6 +32,7 @@ use super::{
     clock::{Clock, Due},
     packing::Packets,
     parking::Parking,
+    rate::Rate,
 };
 use crate::{
     config::Endpoint,
@@ -117,6 +118,8 @@ struct Control<'a, S> {
     /// Packets of the line's bytes, for an endpoint that makes them. What is held was not sent: a session that goes
     /// on elsewhere hears it there.
     packets: Option<Packets>,
+    /// The endpoint's limit, up and down.
+    rates: Option<Box<[Rate; 2]>>,
     /// When a lease has to be looked at.
     timer: Option<Pin<Box<Sleep>>>,
     /// Resolves with the next change of the board.
@@ -145,8 +148,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
     fn new(socket: Socket<S>, setup: Setup, session: &'a Session) -> Self {
         let mut clock = Clock::new(setup.dead_after, setup.dead_after / 3, setup.endpoint.limits.idle);
         clock.end_within(OPEN_WITHIN);
+        let rate = setup.endpoint.limits.rate;
         let mut control = Self {
             socket,
+            rates: rate.map(|rate| Box::new([Rate::new(rate), Rate::new(rate)])),
             setup: Arc::new(setup),
             session,
             clock,

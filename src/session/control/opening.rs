@@ -38,9 +38,9 @@ pub(super) enum Done {
     Closed { id: Option<u64> },
 }
 
-/// Begins a session.
-pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open) -> Done {
-    match try_open(&setup, ask).await {
+/// Begins a session; `crowd` sockets are on the endpoint.
+pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open, crowd: usize) -> Done {
+    match try_open(&setup, ask, crowd).await {
         Ok((live, live_at)) => {
             let opened = Opened { live: Some(live_at), ..live.opened(id) };
             Done::Began { live: Box::new(live), opened, resumed: false }
@@ -88,8 +88,13 @@ fn sit(setup: &Setup, part: Part, replay: Option<control::Replay>, times: bool) 
     })
 }
 
-async fn try_open(setup: &Setup, ask: control::Open) -> Result<(Live, u64), Failure> {
+async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Live, u64), Failure> {
     allowed(setup, &ask)?;
+    let (name, most) = (&setup.endpoint.name, setup.endpoint.limits.sessions);
+    if !setup.parking.make_room(&setup.who.user, name, crowd, most) {
+        let why = "as many sessions as this endpoint takes are open or wait to be resumed";
+        return Err(Failure::new(Code::Limit, why));
+    }
     let rights = setup.who.rights;
     let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
     let part = match ask.role {
@@ -222,7 +227,8 @@ pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: bool) -> D
         live.discard();
         return Done::Closed { id };
     }
-    let failure = match timeout(DRAIN_MOST, live.leave()).await {
+    // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
+    let failure = match timeout(DRAIN_MOST + Duration::from_millis(100), live.leave()).await {
         Ok(0) => return Done::Closed { id },
         Ok(lost) => Failure::new(Code::LineDown, format!("{lost} bytes were not sent: the device is gone")),
         Err(_) => {

@@ -27,7 +27,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         if deaf || self.closing == Closing::Done {
             return Poll::Pending;
         }
-        let space = buf.get_mut(..READ).unwrap_or_default();
+        let most = match self.rates.as_deref_mut() {
+            Some([up, _]) if self.closing == Closing::Open => ready!(up.poll(cx)).clamp(64, READ),
+            Some(_) | None => READ,
+        };
+        let space = buf.get_mut(..most).unwrap_or_default();
         let n = match ready!(self.socket.poll_read(cx, space)) {
             Ok(n) if n > 0 => n,
             Ok(_) => {
@@ -116,6 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         };
         if bytes.is_empty() {
             return;
+        }
+        if let Some([up, _]) = self.rates.as_deref_mut() {
+            up.take(bytes.len());
         }
         if !live.seat.is_writer() {
             // Counted and done with: the client's count of its bytes and ours stay one.

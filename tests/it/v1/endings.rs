@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{code, on_pty};
-use crate::harness::{Daemon, Wire, wire::Came};
+use crate::harness::{Daemon, PATIENCE, Target, Wire, access::tokens, wire::Came};
 
 /// Queues more than a pty holds: its device does not read yet.
 async fn fill(daemon: &Daemon) -> Wire {
@@ -94,4 +94,59 @@ async fn an_open_that_fails_changes_nothing() {
     let got = holder.ask("get", json!({})).await;
     assert_eq!(got["config"]["baud"], 9600);
     assert!(holder.passed.iter().all(|told| told["reason"] != "taken"), "{:?}", holder.passed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn sessions_that_wait_to_be_resumed_count_and_make_room_for_their_own_user_alone() {
+    let (ended, ends) = std::sync::mpsc::channel();
+    let target = Target::serve(move |mut stream| {
+        std::io::copy(&mut stream, &mut std::io::sink()).ok();
+        ended.send(()).unwrap();
+    });
+    let access = tokens(&[("anna", "read, write"), ("bob", "read, write")]);
+    let daemon = Daemon::start(&format!("{access}{}    limits: {{ sessions: 2 }}\n", target.endpoint("e")));
+    // A socket that was lost counts until that is noticed.
+    let connect = async |user: &str| loop {
+        let bearer = format!("Bearer wsb_{user}");
+        if let Ok(wire) = Wire::try_connect(&daemon, "e", &[("authorization", &bearer)]).await {
+            return wire;
+        }
+    };
+    let open = async |user: &str| {
+        let mut wire = connect(user).await;
+        let opened = wire.open(json!({})).await;
+        (wire, opened)
+    };
+    let (lost, first) = open("anna").await;
+    drop(lost);
+    let (lost, second) = open("anna").await;
+    drop(lost);
+    // The first gives way to the third; its connection to the target ends.
+    let (_anna, third) = open("anna").await;
+    assert_eq!(third["type"], "opened", "{third}");
+    ends.recv_timeout(PATIENCE).unwrap();
+    let resume = async |opened: &Value| {
+        let ask = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": 0});
+        let mut wire = connect("anna").await;
+        let answer = wire.ask("resume", ask).await;
+        (wire, answer)
+    };
+    let (gone, answer) = resume(&first).await;
+    assert_eq!(code(&answer), "session_gone");
+    drop(gone);
+    // Another's stays.
+    assert_eq!(code(&open("bob").await.1), "limit");
+    let (_second, answer) = resume(&second).await;
+    assert_eq!(answer["type"], "resumed", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_endpoints_rate_holds_in_control_mode_too() {
+    let daemon = Daemon::open("  e:\n    sim: echo\n    limits: { rate: 64KiB/s }\n");
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
+    let began = std::time::Instant::now();
+    // A quarter of a second's worth is saved up, and each byte goes both ways at once.
+    wire.send(&vec![1; 48 * 1024]).await;
+    wire.receive(48 * 1024).await;
+    assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
 }

@@ -16,6 +16,16 @@ use socket2::SockRef;
 use super::{code, on_pty};
 use crate::harness::{Daemon, Pty, Target, Wire, wire::Came};
 
+/// Bytes that the other side's kernel has not taken: `tx_queue` of `proc_net_tcp(5)`.
+fn unacknowledged(stream: &TcpStream) -> u64 {
+    let hex = |port: u16| format!("0100007F:{port:04X}");
+    let ends = [stream.local_addr().unwrap().port(), stream.peer_addr().unwrap().port()].map(hex);
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = table.lines().find(|line| line.contains(&ends.join(" "))).expect("the connection");
+    let queues = line.split_whitespace().nth(4).unwrap();
+    u64::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap()
+}
+
 /// Everything that comes until the Close, acknowledged: how many bytes, and the Close's code.
 async fn to_the_end(wire: &mut Wire) -> (usize, u16) {
     let mut bytes = wire.data.len();
@@ -33,11 +43,15 @@ async fn to_the_end(wire: &mut Wire) -> (usize, u16) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_target_that_takes_nothing_any_more_is_heard_to_its_end() {
-    const ALL: usize = 300_000;
+    // More than a private line keeps.
+    const ALL: usize = 256 * 1024 + 16_000;
     let (gone, hung_up) = channel();
     let target = Target::serve(move |mut stream: TcpStream| {
-        SockRef::from(&stream).set_send_buffer_size(2 * ALL).unwrap();
         stream.write_all(&vec![1; ALL]).unwrap();
+        // What is still with the sender goes with a reset.
+        while unacknowledged(&stream) > 0 {
+            thread::yield_now();
+        }
         drop(stream);
         gone.send(()).unwrap();
     });
