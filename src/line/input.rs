@@ -216,6 +216,11 @@ impl Input {
         })
     }
 
+    /// How far a seat's bytes and all others have come: another value when something has moved.
+    pub(super) fn position(&self, seat: SeatId) -> (u64, usize) {
+        (self.progress(seat).done, self.depth())
+    }
+
     /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a quarter window, or all.
     pub(super) fn poll_done(&self, seat: SeatId, cx: &mut Context<'_>, seen: u64) -> Poll<u64> {
         let inner = &mut *self.lock();

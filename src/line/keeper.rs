@@ -33,7 +33,7 @@ use crate::{
 const ON_DEMAND_LINGER: Duration = Duration::from_secs(2);
 
 /// How long the last words of a shared device that takes nothing any more are heard.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Pause before a device that failed as soon as it was opened is opened again.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -39,7 +39,7 @@ pub use marks::{Kind, Mark};
 pub use output::{Gone, Heard};
 pub use seat::Seat;
 pub use tape::Gap;
-pub use uplink::{Task, Undone};
+pub use uplink::{DRAIN_MOST, Task, Undone};
 
 use self::{input::Input, output::Output};
 use crate::{

@@ -11,12 +11,15 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 
 use super::{
     Ask, Board, Heard, Life, Line, Part, Progress, Reason, Shared, State, Task, Undone, Who,
     output::{Hearing, Lossless, SeatId},
-    uplink,
+    uplink::{self, DRAIN_MOST},
 };
 use crate::{
     config::{Endpoint, Rights, Share},
@@ -237,6 +240,28 @@ impl Seat {
             }
         }
         outcome
+    }
+
+    /// Puts a drain into the queue, behind what was sent. `Timeout` when nothing of the queue has gone for 30 s: a slow line
+    /// may take minutes for a full window.
+    pub fn drain(&self) -> impl Future<Output = Result<(), Undone>> + Send + use<> {
+        let mut outcome = self.submit(Task::Drain);
+        let (shared, seat) = (Arc::clone(&self.shared), self.id);
+        async move {
+            loop {
+                let before = shared.input.position(seat);
+                match timeout(DRAIN_MOST, &mut outcome).await {
+                    Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
+                    Err(_) if shared.input.position(seat) != before => {}
+                    Err(_) => return Err(Undone::Timeout),
+                }
+            }
+        }
+    }
+
+    /// How far the queue has come, for who waits that it moves.
+    pub fn position(&self) -> (u64, usize) {
+        self.shared.input.position(self.id)
     }
 
     /// The task that changes settings.

@@ -32,8 +32,8 @@ use crate::{
 /// How often a driver is asked whether its transmitter is empty.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
-/// Longest a drain waits: a line held by flow control never drains.
-const DRAIN_MOST: Duration = Duration::from_secs(30);
+/// Longest a drain waits for something to move: a line held by flow control never drains.
+pub const DRAIN_MOST: Duration = Duration::from_secs(30);
 
 /// Longest distance of two steps' clocks that is kept; over it they are no sequence.
 const PACE_MOST: Duration = Duration::from_secs(1);

@@ -10,14 +10,14 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::oneshot,
-    time::{Instant, timeout},
+    time::Instant,
 };
 
 use super::super::{bus::describe, packing::Packets};
 use super::{
     Busy, Control, Live, Setup,
     answers::Outcome,
-    opening::{DRAIN_MOST, close, movable, open, resume},
+    opening::{close, movable, open, resume},
     refused::Refused as _,
 };
 use crate::{
@@ -157,10 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
             }
             Ask::Drain => {
                 let tx = live.seat.progress().taken;
-                let outcome = live.seat.submit(control_drain);
+                let drained = live.seat.drain();
                 self.answers.wait(id, async move {
-                    let outcome = timeout(DRAIN_MOST, outcome).await.unwrap_or(Ok(Err(Undone::Timeout)));
-                    done(outcome, Answer { tx: Some(tx), ..Answer::default() })
+                    done(Ok(drained.await), Answer { tx: Some(tx), ..Answer::default() })
                 })
             }
             Ask::Flush(ask) => self.flush(id, ask),
@@ -306,10 +305,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
             self.timer = None;
         }
     }
-}
-
-fn control_drain(reply: oneshot::Sender<Result<(), Undone>>) -> Task {
-    Task::Drain(reply)
 }
 
 /// Only the writer with the right may.

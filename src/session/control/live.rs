@@ -1,12 +1,15 @@
 //! A `wsbridge.v1` session: what outlives its socket.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use crate::{
     config::{Endpoint, Rights},
-    line::{Board, Reason, Seat, rfc3339},
+    line::{Board, DRAIN_MOST, Reason, Seat, Undone, rfc3339},
     wire::control::{Asker, Holder, LeaseNews, Opened, Role, Status, Tell},
 };
 
@@ -80,12 +83,20 @@ impl Live {
         self.seat.is_writer() && self.board.borrow().lease.holder().is_some()
     }
 
-    /// Gives the lease back; ready when everything taken has left the transmitter, or with how many bytes were lost with
-    /// the device that the client was not told of.
-    pub(super) async fn leave(mut self) -> u64 {
+    /// Gives the lease back; ready when everything taken has left the transmitter, with how many bytes were lost with the
+    /// device that the client was not told of, or when nothing has moved for too long.
+    pub(super) async fn leave(mut self) -> Result<u64, Undone> {
         self.seat.release(Reason::Released);
-        poll_fn(|cx| self.seat.poll_drained(cx)).await;
-        self.seat.progress().lost - self.told_lost
+        loop {
+            let before = self.seat.position();
+            // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
+            let most = DRAIN_MOST + Duration::from_millis(100);
+            match timeout(most, poll_fn(|cx| self.seat.poll_drained(cx))).await {
+                Ok(()) => return Ok(self.seat.progress().lost - self.told_lost),
+                Err(_) if self.seat.position() != before => {}
+                Err(_) => return Err(Undone::Timeout),
+            }
+        }
     }
 
     /// Discards what was not sent, also the driver's part of it: while this session holds the lease, nobody else's bytes

@@ -18,9 +18,6 @@ use crate::{
     wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
 };
 
-/// Longest a drain waits, from when it is asked for: a line held by flow control never drains.
-pub(super) const DRAIN_MOST: Duration = Duration::from_secs(30);
-
 /// How long `open` waits for a device that is being opened.
 const OPENING: Duration = Duration::from_secs(5);
 
@@ -227,13 +224,10 @@ pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: bool) -> D
         live.discard();
         return Done::Closed { id };
     }
-    // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
-    let failure = match timeout(DRAIN_MOST + Duration::from_millis(100), live.leave()).await {
+    let failure = match live.leave().await {
         Ok(0) => return Done::Closed { id },
         Ok(lost) => Failure::new(Code::LineDown, format!("{lost} bytes were not sent: the device is gone")),
-        Err(_) => {
-            Failure::new(Code::Timeout, "the transmitter was not empty in time; the rest was discarded")
-        }
+        Err(undone) => undone.failure(),
     };
     Done::Refused { id, failure }
 }
