@@ -37,7 +37,7 @@ pub use lines::{Ask, Lines, NoSeat, Part, Replay, Taken, Who, held};
 pub use log::Log;
 pub use marks::{Kind, Mark};
 pub use output::{Gone, Heard};
-pub use seat::Seat;
+pub use seat::{Patience, Seat};
 pub use tape::Gap;
 pub use uplink::{DRAIN_MOST, Task, Undone};
 

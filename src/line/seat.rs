@@ -1,6 +1,7 @@
 //! A seat: one participant's place on a line.
 
 mod leasing;
+mod patience;
 
 use std::{
     future::Future,
@@ -16,6 +17,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use self::patience::Patience;
 use super::{
     Ask, Board, Heard, Life, Line, Part, Progress, Reason, Shared, State, Task, Undone, Who,
     output::{Hearing, Lossless, SeatId},
@@ -248,12 +250,12 @@ impl Seat {
         let mut outcome = self.submit(Task::Drain);
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         async move {
+            let mut patience = Patience::new(DRAIN_MOST, shared.input.position(seat));
             loop {
-                let before = shared.input.position(seat);
-                match timeout(DRAIN_MOST, &mut outcome).await {
+                match timeout(Patience::LOOK, &mut outcome).await {
                     Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
-                    Err(_) if shared.input.position(seat) != before => {}
-                    Err(_) => return Err(Undone::Timeout),
+                    Err(_) if patience.is_over(shared.input.position(seat)) => return Err(Undone::Timeout),
+                    Err(_) => {}
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A `wsbridge.v1` session: what outlives its socket.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc};
 
 use tokio::{
     sync::watch,
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     config::{Endpoint, Rights},
-    line::{Board, DRAIN_MOST, Reason, Seat, Undone, rfc3339},
+    line::{Board, DRAIN_MOST, Patience, Reason, Seat, Undone, rfc3339},
     wire::control::{Asker, Holder, LeaseNews, Opened, Role, Status, Tell},
 };
 
@@ -87,14 +87,13 @@ impl Live {
     /// device that the client was not told of, or when nothing has moved for too long.
     pub(super) async fn leave(mut self) -> Result<u64, Undone> {
         self.seat.release(Reason::Released);
+        // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
+        let mut patience = Patience::new(DRAIN_MOST + 2 * Patience::LOOK, self.seat.position());
         loop {
-            let before = self.seat.position();
-            // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
-            let most = DRAIN_MOST + Duration::from_millis(100);
-            match timeout(most, poll_fn(|cx| self.seat.poll_drained(cx))).await {
+            match timeout(Patience::LOOK, poll_fn(|cx| self.seat.poll_drained(cx))).await {
                 Ok(()) => return Ok(self.seat.progress().lost - self.told_lost),
-                Err(_) if self.seat.position() != before => {}
-                Err(_) => return Err(Undone::Timeout),
+                Err(_) if patience.is_over(self.seat.position()) => return Err(Undone::Timeout),
+                Err(_) => {}
             }
         }
     }

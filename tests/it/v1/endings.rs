@@ -69,7 +69,7 @@ async fn a_line_that_takes_nothing_does_not_keep_a_drain_waiting_for_ever() {
     // Whoever closes does not write any more.
     next.until(|told| told["type"] == "lease" && told["holder"] == Value::Null).await;
     assert_eq!(next.ask("lease", json!({"op": "request"})).await["type"], "ok");
-    assert!(wire.silent(Duration::from_secs(31)).await);
+    assert!(wire.silent(Duration::from_secs(35)).await);
     for re in [1, 2] {
         let answer = wire.passed.iter().find(|told| told["re"] == re);
         assert_eq!(code(answer.expect("an answer")), "timeout", "{re}");

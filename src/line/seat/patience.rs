@@ -1,0 +1,50 @@
+//! How long to wait for a queue that may be stuck.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// With a queue, as long as something moves in it.
+#[derive(Debug)]
+pub struct Patience {
+    most: Duration,
+    seen: (u64, usize),
+    since: Instant,
+}
+
+impl Patience {
+    /// How often to look.
+    pub const LOOK: Duration = Duration::from_secs(1);
+
+    /// Over when nothing moves for `most`.
+    pub fn new(most: Duration, seen: (u64, usize)) -> Self {
+        Self { most, seen, since: Instant::now() }
+    }
+
+    /// Whether it is over, now that the queue is here.
+    pub fn is_over(&mut self, at: (u64, usize)) -> bool {
+        if at != self.seen {
+            (self.seen, self.since) = (at, Instant::now());
+        }
+        self.since.elapsed() >= self.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_lasts_as_long_as_something_moves() {
+        let most = Duration::from_secs(30);
+        let mut patience = Patience::new(most, (0, 100));
+        for left in (0..100).rev() {
+            advance(Duration::from_secs(29)).await;
+            assert!(!patience.is_over((0, left)));
+        }
+        advance(most).await;
+        assert!(patience.is_over((0, 0)));
+    }
+}
