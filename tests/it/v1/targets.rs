@@ -161,3 +161,14 @@ async fn a_device_that_comes_back_to_nobody_is_as_configured() {
     let (_, opened) = Wire::opened(&daemon, "e", json!({})).await;
     assert_eq!(opened["config"]["baud"], 9600);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_device_that_is_not_there_is_down_and_not_opening_at_each_try() {
+    let daemon = Daemon::open("  e:\n    serial: { port: /dev/wsbridge-has-no-such-port }\n");
+    daemon.wait_for("device not there");
+    let mut bus = Wire::connect(&daemon, "").await;
+    assert_eq!(bus.told("hello").await["endpoints"][0]["state"], "down");
+    // Several tries.
+    assert!(bus.silent(Duration::from_secs(3)).await);
+    assert!(bus.passed.iter().all(|told| told["type"] != "status"), "{:?}", bus.passed);
+}
