@@ -125,6 +125,11 @@ fn files_are_served_with_the_script_put_first_and_nothing_that_is_hidden_or_else
         assert_eq!(status(&get(path)), 404, "{path}");
     }
     assert_eq!(status(&ask(main, "GET", "/tool.js", "", "")), 404);
+    // Another endpoint, of a name as long, is another page.
+    let renamed =
+        config(folder.path(), address, "").replace("  echo:\n", "  tape:\n").replace("[ echo ]", "[ tape ]");
+    daemon.reload(&renamed);
+    assert_eq!(status(&ask(address, "GET", "/", &format!("If-None-Match: {tag}\r\n"), "")), 200);
 }
 
 /// The port that a page names as the gateway's own: what the configuration says, which is 0 here.
