@@ -1,5 +1,7 @@
 //! Serial ports on other boxes, played by the servers people use: pyserial's and ser2net.
 
+mod sessions;
+
 use std::{
     fs,
     future::poll_fn,
@@ -14,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -28,7 +29,7 @@ use wsbridge::{
     target::{self, Device, OpenError, PortError, Source},
 };
 
-use crate::harness::{Daemon, PATIENCE, Pty, Raw, Wire};
+use crate::harness::{Daemon, PATIENCE, Pty, Raw};
 
 /// Two of the three ends of the test: pyserial's server, and what it says.
 struct Peer {
@@ -345,54 +346,4 @@ async fn a_raw_ser2net_is_no_rfc2217_server_and_serves_as_telnet_where_that_will
     while !got.ends_with(b"bytes") {
         got.extend(far.pty.receive(1));
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
-    // The box, once it has told who its client was and how its port was set.
-    fn line(resume: &str) -> Option<(Peer, Daemon)> {
-        let peer = Peer::start()?;
-        let target = format!("{{ address: \"127.0.0.1:{}\" }}", peer.port);
-        let daemon = Daemon::open(&format!("  e:\n    rfc2217: {target}\nresume: {resume}\n"));
-        daemon.wait_for("device open");
-        Some((peer, daemon))
-    }
-    fn heard(peer: &Peer, what: &str) {
-        while peer.says.recv_timeout(PATIENCE).unwrap() != what {}
-    }
-    let on = json!({"break": true});
-    for how in ["close", "Close", "lost", "lost and parked"] {
-        let Some((peer, daemon)) = line(if how == "lost" { "0s" } else { "60s" }) else { return };
-        let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
-        let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
-        assert_eq!(wire.ask("signals", on.clone()).await["type"], "ok");
-        heard(&peer, "set break_condition 1");
-        // Another's end is not this one's.
-        other.ask("close", json!({})).await;
-        let still = wire.ask("get", json!({})).await;
-        assert_eq!(still["outputs"]["break"], true, "{how}");
-        match how {
-            "close" => drop(wire.ask("close", json!({})).await),
-            "Close" => wire.close(1000).await,
-            _ => drop(wire),
-        }
-        heard(&peer, "set break_condition 0");
-    }
-
-    // A board is not left in reset.
-    let Some((peer, daemon)) = line("60s") else { return };
-    let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
-    let reset = json!([{"dtr": false, "ms": 300}, {"dtr": true}]);
-    wire.say(json!({"type": "signals", "steps": reset, "now": true})).await;
-    heard(&peer, "set dtr 0");
-    drop(wire);
-    heard(&peer, "set dtr 1");
-
-    // What the driver holds is everybody's.
-    let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
-    assert_eq!(other.ask("flush", json!({"rx": true})).await["type"], "ok");
-    other.ask("close", json!({})).await;
-    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"take": true})).await;
-    assert_eq!(wire.ask("flush", json!({"tx": true})).await["type"], "ok");
-    assert_eq!(peer.says.recv_timeout(PATIENCE).unwrap(), "purge output");
 }

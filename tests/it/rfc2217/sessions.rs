@@ -1,0 +1,69 @@
+//! What sessions do to a port on another box, as that box hears it.
+
+use serde_json::json;
+
+use super::Peer;
+use crate::harness::{Daemon, PATIENCE, Wire};
+
+/// The box, and a daemon that has it as line `e`.
+fn line(resume: &str) -> Option<(Peer, Daemon)> {
+    let peer = Peer::start()?;
+    let target = format!("{{ address: \"127.0.0.1:{}\" }}", peer.port);
+    let daemon = Daemon::open(&format!("  e:\n    rfc2217: {target}\nresume: {resume}\n"));
+    daemon.wait_for("device open");
+    Some((peer, daemon))
+}
+
+fn heard(peer: &Peer, what: &str) {
+    while peer.says.recv_timeout(PATIENCE).unwrap() != what {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
+    let on = json!({"break": true});
+    for how in ["close", "Close", "lost", "lost and parked"] {
+        let Some((peer, daemon)) = line(if how == "lost" { "0s" } else { "60s" }) else { return };
+        let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
+        let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+        assert_eq!(wire.ask("signals", on.clone()).await["type"], "ok");
+        heard(&peer, "set break_condition 1");
+        // Another's end is not this one's.
+        other.ask("close", json!({})).await;
+        let still = wire.ask("get", json!({})).await;
+        assert_eq!(still["outputs"]["break"], true, "{how}");
+        match how {
+            "close" => drop(wire.ask("close", json!({})).await),
+            "Close" => wire.close(1000).await,
+            _ => drop(wire),
+        }
+        heard(&peer, "set break_condition 0");
+    }
+
+    // A board is not left in reset.
+    let Some((peer, daemon)) = line("60s") else { return };
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
+    let reset = json!([{"dtr": false, "ms": 300}, {"dtr": true}]);
+    wire.say(json!({"type": "signals", "steps": reset, "now": true})).await;
+    heard(&peer, "set dtr 0");
+    drop(wire);
+    heard(&peer, "set dtr 1");
+
+    // What the driver holds is everybody's.
+    let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    assert_eq!(other.ask("flush", json!({"rx": true})).await["type"], "ok");
+    other.ask("close", json!({})).await;
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"take": true})).await;
+    assert_eq!(wire.ask("flush", json!({"tx": true})).await["type"], "ok");
+    assert_eq!(peer.says.recv_timeout(PATIENCE).unwrap(), "purge output");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_close_without_drain_discards_what_the_driver_has_too() {
+    let Some((mut peer, daemon)) = line("60s") else { return };
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
+    // The box wants no more, as one whose port is held by CTS does.
+    peer.order("suspend");
+    wire.send(&vec![7; 1000]).await;
+    wire.ask("close", json!({})).await;
+    heard(&peer, "purge output");
+}
