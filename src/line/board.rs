@@ -73,6 +73,8 @@ pub struct Board {
     pub inputs: Option<Inputs>,
     /// The right to write.
     pub lease: Lease,
+    /// The last seat has left, and the device is still to be released.
+    pub(super) vacated: bool,
     /// Seats taken.
     pub seats: usize,
     /// Of these, how many want to hear of modem lines.
@@ -94,6 +96,7 @@ impl Board {
             breaker: None,
             inputs: None,
             lease: Lease::default(),
+            vacated: false,
             seats: 0,
             listeners: 0,
         }
@@ -102,6 +105,21 @@ impl Board {
     /// Seats that do not hold the lease.
     pub fn observers(&self) -> usize {
         self.seats - usize::from(self.lease.holder().is_some()).min(self.seats)
+    }
+
+    /// The last seat has left. Returns whether there is a device to be released now; else that is done when it is back.
+    pub(super) fn vacate(&mut self) -> bool {
+        self.vacated = true;
+        if self.state != State::Up {
+            self.forget();
+        }
+        self.state == State::Up
+    }
+
+    /// What clients had changed is over: who comes now had no part in it.
+    pub(super) fn forget(&mut self) {
+        self.settings_by = None;
+        self.outputs = Levels::default();
     }
 
     /// Whether a seat holds the line in a break.

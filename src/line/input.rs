@@ -1,5 +1,7 @@
 //! Seats to device: one queue in the order sent, bounded for each seat.
 
+mod driver;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
@@ -10,6 +12,7 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
+use self::driver::Driver;
 use super::{output::SeatId, uplink::Task};
 
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
@@ -44,6 +47,8 @@ struct Inner {
     worker: Option<Waker>,
     /// Flushes under way: what was sent behind one may not reach the driver before it is done.
     held: usize,
+    /// Whose bytes went to the device.
+    driver: Driver,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +116,8 @@ pub struct Progress {
 pub(super) enum Work {
     /// Bytes went to the device.
     Wrote,
+    /// Before more goes to it, [`Input::turn`] wants to know how much it holds.
+    Turn,
     /// A task is due.
     Task(Task),
 }
@@ -205,6 +212,19 @@ impl Input {
         inner.wake_worker();
     }
 
+    /// The driver holds so many bytes, and the next are somebody else's.
+    pub(super) fn turn(&self, unsent: usize) {
+        let inner = &mut *self.lock();
+        if let Some((owner, Item::Data { .. })) = inner.queue.front() {
+            inner.driver.holds(unsent, *owner);
+        }
+    }
+
+    /// Whether all that the driver holds, so many bytes, is this seat's.
+    pub(super) fn owns_driver(&self, seat: SeatId, unsent: usize) -> bool {
+        self.lock().driver.is_own(Some(seat), unsent)
+    }
+
     /// How far a seat's bytes have come.
     pub(super) fn progress(&self, seat: SeatId) -> Progress {
         let inner = self.lock();
@@ -263,6 +283,7 @@ impl Input {
             Some((_, Item::Task(_))) => {
                 inner.take_task().map_or(Poll::Pending, |task| Poll::Ready(Ok(Work::Task(task))))
             }
+            Some((owner, Item::Data { .. })) if inner.driver.is_due(*owner) => Poll::Ready(Ok(Work::Turn)),
             Some((owner, Item::Data { bytes, sent })) => {
                 let rest = bytes.get(*sent..).unwrap_or_default();
                 let rest = rest.get(..pace(rest, None)).unwrap_or_default();
@@ -301,6 +322,7 @@ impl Input {
     pub(super) fn discard(&self) -> usize {
         let inner = &mut *self.lock();
         inner.queue.clear();
+        inner.driver = Driver::default();
         let mut discarded = 0;
         for account in inner.seats.values_mut() {
             let queued = account.queued();
@@ -327,6 +349,7 @@ impl Inner {
     }
 
     fn written(&mut self, owner: Option<SeatId>, n: usize, done: bool) {
+        self.driver.took(owner, n);
         if done {
             self.queue.pop_front();
         }

@@ -260,25 +260,30 @@ async fn both(
 
 /// Puts a device that is back where its clients had it; one that is new is as configured already.
 async fn restore(shared: &Shared, port: &Port, configured: Option<Settings>) {
-    let (changed, outputs) = {
+    let (changed, by, outputs) = {
+        shared.board.send_if_modified(|board| {
+            // It went before it was released.
+            if board.vacated {
+                board.forget();
+            }
+            board.vacated
+        });
         let board = shared.board.borrow();
-        match board.seats {
-            // Whoever had it so has left.
-            0 => (None, Levels::default()),
-            _ => (board.settings.filter(|_| board.settings_by.is_some()), board.outputs),
-        }
+        let by = board.settings_by.clone();
+        (board.settings.filter(|_| by.is_some()), by, Levels { brk: None, ..board.outputs })
     };
     if let Some(settings) = changed
         && let Err(error) = port.configure(settings).await
     {
         warn!(endpoint = shared.name, %settings, %error, "settings not set again");
     }
-    drive(shared, port, Levels { brk: None, ..outputs }).await;
+    drive(shared, port, outputs).await;
     let now = port.settings().await.ok();
     shared.board.send_modify(|board| {
-        board.outputs = Levels { brk: None, ..outputs };
+        // Also where they have all left meanwhile: it is released as soon as it is up.
+        board.outputs = outputs;
         board.settings = now.or(configured);
-        board.settings_by.take_if(|_| changed.is_none());
+        board.settings_by = by;
     });
 }
 

@@ -136,8 +136,13 @@ impl Shared {
         self.board.send_if_modified(|board| {
             let changed = board.state != state;
             if changed {
-                board.was_up |= state == State::Up;
+                let up = state == State::Up;
+                board.was_up |= up;
                 (board.state, board.at) = (state, at);
+                if up && board.vacated {
+                    // Before anybody can do something with it.
+                    self.input.push_task(None, Task::Release);
+                }
             }
             changed
         });

@@ -28,6 +28,11 @@ impl Pacer {
         *self = Self { rules, after_cr: self.after_cr, ..Self::default() };
     }
 
+    /// Whether there are rules to keep.
+    pub(super) fn paces(&self) -> bool {
+        self.rules != Pacing::default()
+    }
+
     /// How many of the next bytes may go in one write; 0 until [`due`](Self::due).
     pub(super) fn piece(&self, next: &[u8]) -> usize {
         if self.due.is_some() {

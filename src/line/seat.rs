@@ -301,15 +301,15 @@ impl Seat {
     }
 
     /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is
-    /// among it.
+    /// among it, and nothing that others sent before: while the driver holds some of that, its part goes out.
     pub fn flush_output(&self) -> Outcome {
         let (reply, outcome) = oneshot::channel();
         self.shared.input.flush(self.id);
-        let shared = Arc::clone(&self.shared);
+        let (shared, seat) = (Arc::clone(&self.shared), self.id);
         self.shared.tasks.spawn(async move {
             let flushed = match shared.port() {
-                Some(port) => port.flush(false, true).await,
-                None => Ok(()),
+                Some(port) if shared.input.owns_driver(seat, port.unsent()) => port.flush(false, true).await,
+                Some(_) | None => Ok(()),
             };
             shared.input.flushed();
             reply.send(flushed.map_err(Undone::Port)).ok();
@@ -368,12 +368,11 @@ impl Seat {
             board.lease.leave(self.id, now);
             board.seats = board.seats.saturating_sub(1);
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
+            if board.seats == 0 && board.vacate() {
+                // Before the next one can come, so that it is in the queue before whatever that does.
+                self.shared.input.push_task(None, Task::Release);
+            }
         });
-        let vacant = { self.shared.board.borrow().seats == 0 };
-        if vacant && self.shared.board.borrow().state == State::Up {
-            // In the queue, so that it is before whatever the next one does.
-            self.shared.input.push_task(None, Task::Release);
-        }
         if discarded > 0 {
             self.shared.metrics.undelivered.add(discarded as u64);
             tracing::info!(

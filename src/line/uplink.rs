@@ -128,6 +128,7 @@ pub(super) async fn uplink(
     loop {
         match poll_fn(|cx| paced.poll_work(cx, device)).await {
             Ok(Work::Wrote) => {}
+            Ok(Work::Turn) => shared.input.turn(port.unsent()),
             Ok(Work::Task(task)) => {
                 // A stream that buffers (TLS, telnet) sends the rest first; a tty has nothing to flush.
                 poll_fn(|cx| Pin::new(&mut *device).poll_flush(cx)).await.ok();
@@ -167,6 +168,9 @@ impl<'a> Paced<'a> {
             self.pacer.set_rules(self.endpoint.borrow_and_update().pacing.clone());
             self.ear = self.pacer.listens().0.then(|| Ear::new(&self.shared.output));
         }
+        // Looked at before the queue is locked: who leaves has the board and then wants the queue.
+        let character = self.pacer.paces().then(|| self.shared.board.borrow().settings).flatten();
+        let character = character.map_or(Duration::ZERO, |settings| settings.character());
         loop {
             if let Some(ear) = &self.ear {
                 ear.listen(cx, &mut self.pacer);
@@ -174,8 +178,6 @@ impl<'a> Paced<'a> {
             let work = self.shared.input.poll_work(cx, device, &mut |next, went| match went {
                 None => self.pacer.piece(next),
                 Some(n) => {
-                    let settings = self.shared.board.borrow().settings;
-                    let character = settings.map_or(Duration::ZERO, |settings| settings.character());
                     self.pacer.wrote(next.get(..n).unwrap_or_default(), Instant::now(), character);
                     n
                 }
@@ -353,6 +355,7 @@ async fn retune(shared: &Shared, port: &Port, settings: Settings) {
 }
 
 async fn release(shared: &Shared, port: &Port) {
+    shared.board.send_if_modified(|board| std::mem::take(&mut board.vacated));
     let endpoint = Arc::clone(&shared.endpoint.borrow());
     let (levels, settings) = match &endpoint.target {
         Target::Serial(serial) => (serial.on_release, serial.settings),

@@ -111,6 +111,7 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
             match poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap() {
                 Work::Wrote => "data",
                 Work::Task(_) => "task",
+                Work::Turn => "turn",
             },
         );
     }
@@ -136,8 +137,12 @@ async fn what_is_sent_behind_a_flush_waits_until_the_driver_has_discarded_what_i
     assert!(!is_woken());
     input.flushed();
     assert!(is_woken());
-    for _ in 0..2 {
-        poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap();
+    for _ in 0..3 {
+        if let Work::Turn =
+            poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap()
+        {
+            input.turn(0);
+        }
     }
     let mut got = [0; 16];
     far.read_exact(&mut got).await.unwrap();

@@ -60,6 +60,34 @@ async fn each_request_has_one_answer_also_when_its_session_ends_before_it_is_don
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nobody_discards_what_another_session_is_still_sending() {
+    let (daemon, mut pty) = on_pty();
+    let mut wire = fill(&daemon).await;
+    let (mut next, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    wire.say(json!({"type": "close", "id": 1, "drain": true})).await;
+    next.until(|told| told["type"] == "lease" && told["holder"] == Value::Null).await;
+    assert_eq!(next.ask("lease", json!({"op": "request"})).await["type"], "ok");
+    next.send(b"never sent").await;
+    assert_eq!(next.ask("flush", json!({"tx": true})).await["type"], "ok");
+    next.send(b"nor this").await;
+    assert_eq!(next.ask("close", json!({})).await["type"], "ok");
+    assert_eq!(pty.receive(60_000), vec![7; 60_000]);
+    assert_eq!(wire.until(|told| told["re"] == 1).await["type"], "ok");
+    // Its own it does discard: the driver's part, too.
+    next.open(json!({})).await;
+    next.send(&vec![9; 60_000]).await;
+    next.ask("ping", json!({})).await;
+    assert_eq!(next.ask("flush", json!({"tx": true})).await["type"], "ok");
+    next.send(b"behind").await;
+    let mut got = Vec::new();
+    while !got.ends_with(b"behind") {
+        got.extend(pty.receive(1));
+    }
+    // A pty holds much more in its buffers; one of 4 KiB belongs to its reader already.
+    assert!(got.len() <= 4096 + 6, "{}", got.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_line_that_takes_nothing_does_not_keep_a_drain_waiting_for_ever() {
     let (daemon, _pty) = on_pty();
     let mut wire = fill(&daemon).await;
