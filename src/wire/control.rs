@@ -177,6 +177,19 @@ impl SettingsChange {
     }
 }
 
+impl From<Settings> for SettingsChange {
+    /// Everything is to be so.
+    fn from(all: Settings) -> Self {
+        Self {
+            baud: Some(all.baud),
+            data: Some(all.data),
+            parity: Some(all.parity),
+            stop: Some(all.stop),
+            flow: Some(all.flow),
+        }
+    }
+}
+
 /// `config`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -98,8 +98,7 @@ impl Live {
         }
     }
 
-    /// Discards what was not sent, also the driver's part of it: while this session holds the lease, nobody else's bytes
-    /// are there.
+    /// Discards what was not sent, also the driver's part of it.
     pub(super) fn discard(self) {
         if self.holds() && self.seat.undelivered() > 0 {
             drop(self.seat.flush_output());

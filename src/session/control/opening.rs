@@ -115,6 +115,7 @@ async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Li
         // Absent settings are those of the configuration. Who takes the line over wants it as it runs, and where
         // everyone writes, it is as the others have it.
         let alone = !seizes && seat.board().borrow().lease.holder().is_some();
+        let configured = seat.endpoint().target.settings().filter(|_| alone);
         if ask.config.is_none()
             && alone
             && let Some(done) = seat.as_configured()
@@ -122,7 +123,8 @@ async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Li
             // An error is a device that has just gone: it comes back as configured.
             done.await.ok();
         }
-        set_up(&seat, rights, ask.config, ask.signals).await?;
+        let config = ask.config.map(|change| configured.map_or(change, |base| change.apply(base).into()));
+        set_up(&seat, rights, config, ask.signals).await?;
     }
     if seizes {
         seat.take();

@@ -10,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Closing, Control, READ};
+use super::{CLOSE_WAIT, Closing, Control, READ};
 use crate::wire::{
     close::Ended,
     control::{Code, TEXT_MAX, Tell},
@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         if self.closing == Closing::Open {
             self.decode(cx, space.get_mut(..n).unwrap_or_default());
         } else {
-            self.await_close(space.get_mut(..n).unwrap_or_default());
+            self.await_close(cx, space.get_mut(..n).unwrap_or_default());
         }
         Poll::Ready(())
     }
@@ -97,8 +97,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         }
     }
 
-    /// Behind our Close, only the client's is of interest.
-    fn await_close(&mut self, input: &mut [u8]) {
+    /// Behind our Close, only the client's is of interest, and what it sent to a target that has ended its own side alone.
+    fn await_close(&mut self, cx: &mut Context<'_>, input: &mut [u8]) {
+        let half_closed = self.ended == Some(Ended::TargetEnded);
         let mut at = 0;
         while let Some(rest) = input.get_mut(at..).filter(|rest| !rest.is_empty()) {
             match self.socket.decoder.next(rest) {
@@ -106,10 +107,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
                     self.answered = true;
                     return self.closing = Closing::Done;
                 }
-                Ok((used, _)) => at += used,
+                Ok((used, item)) => {
+                    if let Item::Data { range, text: false, .. } = item
+                        && half_closed
+                    {
+                        self.take_late(cx, rest.get(range).unwrap_or_default());
+                    }
+                    at += used;
+                }
                 // It broke the protocol before: it is read on only so that our Close is not lost to a reset.
                 Err(_) => return,
             }
+        }
+    }
+
+    /// Line bytes that were under way when the target ended its side.
+    fn take_late(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        let Some(live) = self.live.as_mut().filter(|live| live.seat.is_writer() && !bytes.is_empty()) else {
+            return;
+        };
+        self.session.entry.to_target.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        match live.seat.poll_write(cx, bytes) {
+            // No more can come than the window that is not acknowledged any more.
+            Poll::Ready(Ok(n)) if n == bytes.len() => self.clock.extend(CLOSE_WAIT),
+            Poll::Ready(_) | Poll::Pending => self.closing = Closing::Done,
         }
     }
 

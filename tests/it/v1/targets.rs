@@ -14,7 +14,7 @@ use serde_json::json;
 use socket2::SockRef;
 
 use super::{code, on_pty};
-use crate::harness::{Daemon, Pty, Target, Wire, wire::Came};
+use crate::harness::{Daemon, Pty, Raw, Target, Wire, client::masked, wire::Came};
 
 /// Bytes that the other side's kernel has not taken: `tx_queue` of `proc_net_tcp(5)`.
 fn unacknowledged(stream: &TcpStream) -> u64 {
@@ -160,6 +160,67 @@ async fn a_device_that_comes_back_to_nobody_is_as_configured() {
     assert_eq!(tcgetattr(back.device()).unwrap().output_speed(), 9600);
     let (_, opened) = Wire::opened(&daemon, "e", json!({})).await;
     assert_eq!(opened["config"]["baud"], 9600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_device_that_comes_back_to_others_than_had_it_is_as_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("tty");
+    let pty = Pty::new();
+    symlink(pty.path(), &link).unwrap();
+    let daemon = Daemon::open(&format!("  e:\n    serial: {{ port: {} }}\n", link.display()));
+    daemon.wait_for("device open");
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200}})).await;
+    std::fs::remove_file(&link).unwrap();
+    drop(pty);
+    wire.until(|told| told["type"] == "status" && told["state"] == "down").await;
+    wire.ask("close", json!({})).await;
+    let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    let back = Pty::new();
+    symlink(back.path(), &link).unwrap();
+    other.until(|told| told["type"] == "status" && told["state"] == "up").await;
+    assert_eq!(tcgetattr(back.device()).unwrap().output_speed(), 9600);
+    assert_eq!(other.ask("get", json!({})).await["config"]["baud"], 9600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_an_open_does_not_name_is_as_configured() {
+    let (daemon, _pty) = on_pty();
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200, "stop": 2}})).await;
+    // Somebody looks on, so that nothing is undone between.
+    let (_other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    let opened = wire.open(json!({"config": {"baud": 300}})).await;
+    assert_eq!((&opened["config"]["baud"], &opened["config"]["stop"]), (&json!(300), &json!(1)));
+    // A change does name all that changes; and who takes the line over has it as it runs, but for what is named.
+    wire.ask("config", json!({"stop": 2})).await;
+    let (_third, opened) = Wire::opened(&daemon, "e", json!({"take": true, "config": {"baud": 1200}})).await;
+    assert_eq!((&opened["config"]["baud"], &opened["config"]["stop"]), (&json!(1200), &json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_under_way_to_a_target_that_ended_its_own_side_alone_arrives() {
+    let target = Target::serve(|mut stream: TcpStream| {
+        let mut all = vec![0];
+        stream.read_exact(&mut all).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.read_to_end(&mut all).unwrap();
+        all
+    });
+    let daemon = Daemon::open(&target.endpoint("e"));
+    let v1 = "Sec-WebSocket-Protocol: wsbridge.v1\r\n";
+    let (mut raw, head) = Raw::handshake(daemon.address(), "e", v1);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    raw.frame(1, br#"{"type":"open"}"#);
+    raw.frame(2, b"x");
+    // Half a frame before its Close, half behind.
+    let late = masked(0x82, &vec![7; 30_000]);
+    raw.send(&late[..10_000]);
+    assert_eq!(raw.closed().map(|(code, _)| code), Some(1000));
+    raw.send(&late[10_000..]);
+    raw.frame(2, b"last");
+    raw.frame(8, &1000_u16.to_be_bytes());
+    let all = target.report();
+    assert_eq!((all.len(), all.ends_with(b"\x07last")), (30_005, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
