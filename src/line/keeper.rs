@@ -1,5 +1,7 @@
 //! A line's keeper: opens the device, runs both directions, opens it again.
 
+mod quiet;
+
 use std::{
     future::{Future, poll_fn},
     io,
@@ -12,17 +14,18 @@ use std::{
 use tokio::{
     io::{AsyncWriteExt, ReadBuf},
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
+use self::quiet::Quiet;
 use super::{
     Board, Shared, State,
     output::Gone,
     uplink::{drive, uplink},
 };
 use crate::{
-    config::{Endpoint, OpenWhen},
+    config::{Endpoint, OpenWhen, Target},
     settings::{Inputs, Levels, LineEvent, Settings},
     stream::with_scratch,
     target::{self, Device, OpenError, Port, Source},
@@ -77,6 +80,10 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                     drop(device);
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
                     sleep(PAUSE).await;
+                } else if matches!(target.target, Target::Tcp(_)) {
+                    // Who wants the line now waits for a connection that has begun anew.
+                    shared.set_state(State::Closed);
+                    farewell(&mut device, target.limits.linger).await;
                 }
             }
             Err(error) => {
@@ -253,9 +260,13 @@ async fn both(
     };
     tokio::select! {
         gone = down => gone,
-        () = deaf => Gone::Failed(error.to_string()),
-        () = bound => Gone::Failed(error.to_string()),
+        () = deaf => failed(&error),
+        () = bound => failed(&error),
     }
+}
+
+fn failed(error: &io::Error) -> Gone {
+    Gone::Failed(format!("the device failed: {error}"))
 }
 
 /// Puts a device that is back where its clients had it; one that is new is as configured already.
@@ -303,7 +314,7 @@ async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
                         shared.output.push(buf.filled(), &marks);
                         marks.clear();
                     }
-                    Err(error) => return Poll::Ready(Gone::Failed(format!("the device failed: {error}"))),
+                    Err(error) => return Poll::Ready(failed(&error)),
                 }
             }
         })
@@ -353,44 +364,5 @@ async fn vacant(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
             }
         }
         until(&mut board, |board| board.seats > 0).await;
-    }
-}
-
-/// One log line for a device that goes, one when it is back: not one for each attempt between.
-#[derive(Debug, Default)]
-struct Quiet {
-    /// The end of a private line is its session's, and told there.
-    private: bool,
-    last: Option<(String, Instant)>,
-}
-
-impl Quiet {
-    fn opened(&mut self, shared: &Shared, notes: &[String]) {
-        if let Some((_, since)) = self.last.take() {
-            info!(endpoint = shared.name, after = ?since.elapsed(), "device is back");
-        } else {
-            info!(endpoint = shared.name, "device open");
-        }
-        for note in notes {
-            warn!(endpoint = shared.name, "{note}");
-        }
-    }
-
-    fn failed(&mut self, shared: &Shared, why: &OpenError, gone: Gone) {
-        shared.output.set_down(Some(gone));
-        shared.set_state(State::Down(why.clone()));
-        let text = why.to_string();
-        match &mut self.last {
-            _ if self.private => {}
-            Some((last, _)) if *last == text => {}
-            Some((last, _)) => {
-                info!(endpoint = shared.name, reason = text, "device still not there");
-                *last = text;
-            }
-            None => {
-                warn!(endpoint = shared.name, reason = text, "device not there; trying again until it is");
-                self.last = Some((text, Instant::now()));
-            }
-        }
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::{Endpoint, Rights, Target},
-    line::Board,
+    line::{self, Board},
     target::Caps,
     wire::{
         close::Ended,
@@ -51,6 +51,18 @@ pub(super) fn describe(endpoint: &Endpoint, rights: Rights, board: Option<&Board
         rights: rights.words().into_iter().map(str::to_owned).collect(),
         writer: board.and_then(writer),
         observers: board.map_or(0, Board::observers),
+    }
+}
+
+/// How a line is, as every client is told it. What it can do is known when it is up, and may be another adapter's then.
+pub(super) fn status(board: &Board) -> control::Status {
+    let is_up = board.state == line::State::Up;
+    control::Status {
+        state: board.state.word().to_owned(),
+        error: board.state.settled().and_then(Result::err).map(|why| why.to_string()),
+        caps: is_up.then(|| caps(board.caps)),
+        usb: board.usb.filter(|_| is_up),
+        ..control::Status::default()
     }
 }
 
@@ -231,11 +243,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> State<S> {
         let again = board.clone();
         self.tell(&Tell::Status(control::Status {
             endpoint: Some(name.to_owned()),
-            state: now.state.word().to_owned(),
-            at: None,
-            error: now.state.settled().and_then(Result::err).map(|why| why.to_string()),
             writer: writer(&now),
             observers: Some(now.observers()),
+            ..status(&now)
         }));
         self.watch(name.to_owned(), again);
     }

@@ -51,7 +51,7 @@ impl Far for Stream {
         Pin::new(self).poll_read(cx, &mut buf).map(|read| match read {
             Ok(()) if buf.filled().is_empty() => Input::End(Ended::TargetEnded),
             Ok(()) => Input::Bytes(buf.filled().len()),
-            Err(error) => Input::End(Ended::TargetFailed(error.to_string())),
+            Err(error) => Input::End(Ended::TargetFailed(format!("the device failed: {error}"))),
         })
     }
 

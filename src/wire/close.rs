@@ -126,7 +126,7 @@ impl fmt::Display for Ended {
             Self::TooBig => f.write_str("message too big"),
             Self::BadMessage(why) => write!(f, "bad message: {why}"),
             Self::TargetEnded => f.write_str("the device closed the connection"),
-            Self::TargetFailed(why) => write!(f, "the device failed: {why}"),
+            Self::TargetFailed(why) => f.write_str(why),
             Self::TargetUnreachable(why) => write!(f, "the device cannot be reached: {why}"),
             Self::Stopping => f.write_str("the gateway is stopping"),
             Self::Restarting => f.write_str("the gateway is restarting"),

@@ -40,8 +40,11 @@ impl Driver {
         self.asked = false;
     }
 
-    /// Whether all it holds, so many bytes, is this seat's.
+    /// Whether all it holds, so many bytes, is this seat's, or nobody's.
     pub(super) fn is_own(&self, seat: Option<SeatId>, unsent: usize) -> bool {
+        if self.last.is_none() {
+            return true;
+        }
         self.last == seat && (!self.mixed || unsent == 0 || self.wrote >= unsent.saturating_add(FIFO))
     }
 }
@@ -56,7 +59,7 @@ mod tests {
     #[test]
     fn a_driver_is_a_seats_own_when_it_has_sent_what_others_wrote_before() {
         let mut driver = Driver::default();
-        assert!(!driver.is_due(A));
+        assert!(!driver.is_due(A) && driver.is_own(A, 0));
         driver.took(A, 4000);
         assert!(driver.is_own(A, 4000) && !driver.is_own(B, 4000));
         // Another comes while it still holds some.

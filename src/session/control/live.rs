@@ -9,7 +9,8 @@ use tokio::{
 
 use crate::{
     config::{Endpoint, Rights},
-    line::{Board, DRAIN_MOST, Patience, Reason, Seat, Undone, rfc3339},
+    line::{Board, DRAIN_MOST, Patience, Reason, Seat, State, Undone, rfc3339},
+    session::bus::status,
     wire::control::{Asker, Holder, LeaseNews, Opened, Role, Status, Tell},
 };
 
@@ -136,8 +137,8 @@ impl Live {
         }
         let mut news = Vec::new();
         let old = self.seen.board.as_ref();
-        if old.is_some_and(|old| old.state != board.state) {
-            news.push(status(&board));
+        if old.is_none_or(|old| !same_device(old, &board)) {
+            news.push(Tell::Status(Status { at: Some(board.at), ..status(&board) }));
         }
         if old.is_none_or(|old| old.settings != board.settings)
             && let Some(settings) = board.settings
@@ -158,7 +159,7 @@ impl Live {
         news
     }
 
-    /// The client was just told everything in an `opened` or `resumed`, but for the lease.
+    /// The client was just told everything in an `opened` or `resumed`, but for the device and the lease.
     pub(super) fn forget(&mut self) {
         self.seen = Seen::default();
     }
@@ -179,21 +180,14 @@ impl Live {
     }
 }
 
-fn holder(holder: &crate::line::Holder) -> Holder {
-    Holder { user: holder.user.clone(), since: rfc3339(holder.since), away: holder.away }
+/// Whether nothing is to be told of the device. What it can do is known before it is up, and told then.
+fn same_device(old: &Board, new: &Board) -> bool {
+    let able = |board: &Board| (board.state == State::Up).then_some((board.caps, board.usb));
+    old.state == new.state && able(old) == able(new)
 }
 
-/// How a line is, as `status` of its own socket.
-fn status(board: &Board) -> Tell {
-    let error = board.state.settled().and_then(Result::err).map(|why| why.to_string());
-    Tell::Status(Status {
-        endpoint: None,
-        state: board.state.word().to_owned(),
-        at: Some(board.at),
-        error,
-        writer: None,
-        observers: None,
-    })
+fn holder(holder: &crate::line::Holder) -> Holder {
+    Holder { user: holder.user.clone(), since: rfc3339(holder.since), away: holder.away }
 }
 
 /// Who holds a line's lease, as a `hello` or the bus says it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Code, Role};
-use crate::settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings};
+use crate::settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings, UsbId};
 
 /// A server's message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,10 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub caps: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usb: Option<UsbId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub writer: Option<Holder>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observers: Option<usize>,
@@ -138,7 +142,7 @@ pub struct Endpoint {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usb: Option<crate::settings::UsbId>,
+    pub usb: Option<UsbId>,
     pub caps: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub macros: Vec<String>,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::termios::{ControlModes, tcgetattr};
 use serde_json::{Value, json};
 
-use super::{code, on_pty};
+use super::{code, on_pty, serial};
 use crate::harness::{Daemon, Pty, Wire};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -119,4 +119,28 @@ async fn a_device_that_is_not_there_is_line_down_for_writers_and_awaited_by_obse
     wire.until(|told| told["type"] == "status" && told["state"] == "up").await;
     pty.send(b"hello");
     assert_eq!(wire.receive(5).await, b"hello");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_device_can_do_is_told_when_it_is_open_and_how_it_is_with_each_session() {
+    let pty = Pty::new();
+    let daemon = Daemon::open(&serial(&pty, "    open: on-demand\n"));
+    let mut bus = Wire::connect(&daemon, "").await;
+    let mut wire = Wire::connect(&daemon, "e").await;
+    for hello in [&bus.told("hello").await["endpoints"][0], &wire.told("hello").await["endpoint"]] {
+        assert_eq!((&hello["state"], &hello["caps"]), (&json!("closed"), &json!(["times", "take"])));
+    }
+    let opened = wire.open(json!({})).await;
+    assert_eq!(opened["type"], "opened", "{opened}");
+    let status = wire.told("status").await;
+    assert_eq!((&status["state"], &status["caps"]), (&json!("up"), &json!(["config", "times", "take"])));
+    let status = bus.until(|told| told["type"] == "status" && told["state"] == "up").await;
+    assert_eq!(status["caps"], json!(["config", "times", "take"]));
+
+    // What a client knew of the device may be old when it resumes.
+    let ask = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": opened["rx"]});
+    drop(wire);
+    let mut again = Wire::connect(&daemon, "e").await;
+    assert_eq!(again.ask("resume", ask).await["type"], "resumed");
+    assert_eq!(again.told("status").await["state"], "up");
 }

@@ -80,10 +80,10 @@ async fn a_target_that_resets_is_an_error_and_one_that_ends_is_none() {
     assert_eq!(to_the_end(&mut wire).await, (10, 1000));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_a_drain_has_sent_is_not_overtaken_by_a_reset() {
-    let target = Target::serve(|mut stream: TcpStream| {
-        // It talks all the time, and its client is behind.
+/// A target that talks all the time and reads slowly; it reports how much it got.
+fn slow_talker(pause: Duration) -> Target<usize> {
+    Target::serve(move |mut stream: TcpStream| {
+        // Its client is behind.
         let mut talk = stream.try_clone().unwrap();
         thread::spawn(move || while talk.write_all(&[1; 4096]).is_ok() {});
         SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
@@ -91,16 +91,24 @@ async fn what_a_drain_has_sent_is_not_overtaken_by_a_reset() {
         while let Ok(read @ 1..) = stream.read(&mut piece) {
             bytes += read;
             // A slow one is what this is about.
-            thread::sleep(Duration::from_millis(2));
+            thread::sleep(pause);
         }
         stream.shutdown(Shutdown::Both).ok();
         bytes
-    });
-    let daemon = Daemon::open(&target.endpoint("e"));
-    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"window": 4096})).await;
-    wire.send(&vec![7; 60_000]).await;
-    assert_eq!(wire.ask("close", json!({"drain": true})).await["type"], "ok");
-    assert_eq!(target.report(), 60_000);
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_drain_has_sent_is_not_overtaken_by_a_reset() {
+    // A shared line is kept open for 2 s behind its last session.
+    for (more, pause) in [("", 2), ("    share: one-writer\n    open: on-demand\n", 25)] {
+        let target = slow_talker(Duration::from_millis(pause));
+        let daemon = Daemon::open(&format!("{}{more}", target.endpoint("e")));
+        let (mut wire, _) = Wire::opened(&daemon, "e", json!({"window": 4096})).await;
+        wire.send(&vec![7; 60_000]).await;
+        assert_eq!(wire.ask("close", json!({"drain": true})).await["type"], "ok");
+        assert_eq!(target.report(), 60_000, "{more}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
