@@ -150,6 +150,9 @@ async fn wanted(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     if current(endpoint).open == OpenWhen::OnDemand {
         if shared.board.borrow().seats == 0 {
             shared.set_state(State::Closed);
+            // Who chooses a port by its adapter must be able to before anybody has opened it.
+            let usb = target::usb(&current(endpoint).target).await;
+            shared.board.send_if_modified(|board| std::mem::replace(&mut board.usb, usb) != usb);
         }
         until(&mut shared.board.subscribe(), |board| board.seats > 0).await;
     }

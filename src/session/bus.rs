@@ -61,7 +61,7 @@ pub(super) fn status(board: &Board) -> control::Status {
         state: board.state.word().to_owned(),
         error: board.state.settled().and_then(Result::err).map(|why| why.to_string()),
         caps: is_up.then(|| caps(board.caps)),
-        usb: board.usb.filter(|_| is_up),
+        usb: board.usb,
         ..control::Status::default()
     }
 }

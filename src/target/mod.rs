@@ -102,6 +102,14 @@ pub async fn open(target: &Target) -> Result<Device, OpenError> {
     }
 }
 
+/// The USB numbers of a target's adapter, as far as they can be known without opening it.
+pub async fn usb(target: &Target) -> Option<UsbId> {
+    match target {
+        Target::Serial(serial) => serial::usb_of(&serial.port).await,
+        Target::Tcp(_) | Target::Rfc2217(_) | Target::Sim(_) => None,
+    }
+}
+
 /// Pause between attempts to reach a target that is not there, where nothing tells that it came: below the second
 /// within which a plugged device is to be noticed.
 const RETRY: Duration = Duration::from_millis(500);

@@ -180,7 +180,7 @@ impl Live {
     }
 }
 
-/// Whether nothing is to be told of the device. What it can do is known before it is up, and told then.
+/// Whether nothing is to be told of the device. What it can do is known a moment before it is up, and told then.
 fn same_device(old: &Board, new: &Board) -> bool {
     let able = |board: &Board| (board.state == State::Up).then_some((board.caps, board.usb));
     old.state == new.state && able(old) == able(new)

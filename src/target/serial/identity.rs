@@ -176,6 +176,16 @@ pub fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf, OpenEr
     }
 }
 
+/// The USB numbers of the adapter that an identity means, without opening it; `None` for one that is not there.
+pub async fn usb_of(identity: &PortIdentity) -> Option<UsbId> {
+    let wanted = identity.clone();
+    let look = move || {
+        let roots = Roots::default();
+        resolve(&wanted, &roots).ok().and_then(|device| usb_id(&device, &roots))
+    };
+    tokio::task::spawn_blocking(look).await.ok().flatten()
+}
+
 /// USB numbers of the adapter a device file belongs to.
 pub(super) fn usb_id(device: &Path, roots: &Roots) -> Option<UsbId> {
     let place = roots.sys.join("class/tty").join(device.file_name()?).join("device");

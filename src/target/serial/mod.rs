@@ -20,7 +20,7 @@ mod unmark;
 pub use console::{Occupied, warning};
 pub use holders::{Process, holders};
 pub use hotplug::appeared;
-pub use identity::{FoundPort, Roots, Usb, find, resolve};
+pub use identity::{FoundPort, Roots, Usb, find, resolve, usb_of};
 pub use lock::locked_by;
 pub use open::{is_pty, open};
 pub use port::Port;
