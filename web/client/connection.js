@@ -6,6 +6,9 @@ import { LineError } from "./error.js";
 /** Silence beyond the gateway's heartbeat after which it is asked, and the time it then has, in ms. */
 const PATIENCE = 5000;
 
+/** How long a connection stands that the gateway ends before the next is dialled at once again, in ms: a target may reset each. */
+const STANDS = 10_000;
+
 /** Requests that may wait for their answer; the gateway has the same limit. */
 const REQUESTS = 64;
 
@@ -37,6 +40,11 @@ export class Connection extends EventTarget {
   /** Ends a pause between two attempts. @type {(() => void) | undefined} */
   #hurry;
   #lostAt = 0;
+  /** How often it was dialled since one stood, and since when this one does. */
+  #tries = 0;
+  #since = 0;
+  /** A WebSocket that has not answered yet. @type {WebSocket | undefined} */
+  #dialling;
   /** Whether the first attempt is repeated, too. */
   #insist;
 
@@ -58,7 +66,7 @@ export class Connection extends EventTarget {
       return await this.#attempt();
     } catch (error) {
       const failure = asLineError(error);
-      if (/** @type {State} */ (this.state) === "closed") throw failure;
+      if (/** @type {State} */ (this.state) === "closed") throw new LineError("closed", "ended by this side");
       if (this.#insist && !endsFor(failure)) this.#lost(undefined, failure.message);
       else this.finish(Number(failure.code) || undefined, failure.message);
       throw failure;
@@ -178,6 +186,7 @@ export class Connection extends EventTarget {
     globalThis.removeEventListener?.("pagehide", this.#leave);
     globalThis.removeEventListener?.("online", this.#online);
     this.#hurry?.();
+    this.#dialling?.close();
     const error = new LineError(asked ? "closed" : code ?? "unreachable", reason);
     this.#urgent = [];
     for (const { fail } of this.#waiting.values()) fail(error);
@@ -190,13 +199,16 @@ export class Connection extends EventTarget {
 
   async #attempt() {
     const socket = await dial(this.options);
-    this.socket = socket;
+    if (/** @type {State} */ (this.state) === "closed") socket.close();
+    this.#dialling = socket;
     let first;
     try {
       first = JSON.parse(await greeting(socket));
     } catch (error) {
       if (error instanceof SyntaxError) socket.close();
       throw error instanceof SyntaxError ? new LineError("foreign", "what answers there does not speak wsbridge.v1") : error;
+    } finally {
+      this.#dialling = undefined;
     }
     if (/** @type {State} */ (this.state) === "closed") {
       socket.close(1000);
@@ -207,12 +219,13 @@ export class Connection extends EventTarget {
       throw new LineError("foreign", "what answers there does not speak wsbridge.v1");
     }
     const again = this.state === "lost";
+    this.socket = socket;
     this.hello = first;
     this.state = "up";
     socket.onmessage = (event) => this.#message(event.data);
     socket.onclose = (event) => this.#closed(event.code, event.reason);
     socket.onerror = () => {};
-    this.#heard = performance.now();
+    this.#heard = this.#since = performance.now();
     this.#listen();
     this.greeted(again);
     this.flushRequests();
@@ -278,6 +291,8 @@ export class Connection extends EventTarget {
     this.#detach();
     this.state = "lost";
     this.#lostAt = performance.now();
+    const told = code !== undefined && code !== 1005 && code !== 1006;
+    if (told ? this.#since > 0 && this.#lostAt - this.#since >= STANDS : this.#heard > this.#since) this.#tries = 0;
     for (const [id, { sent }] of this.#waiting) if (sent) this.fail(id, new LineError("lost", "the connection was lost before the answer"));
     this.disconnected();
     void this.#redial(code, reason);
@@ -288,9 +303,10 @@ export class Connection extends EventTarget {
 
   /** @param {number | undefined} code @param {string} reason */
   async #redial(code, reason) {
-    for (let attempt = 0; this.state === "lost"; attempt++) {
-      const asked = code === 4429 ? Number(/\d+/.exec(reason)?.[0] ?? 0) * 1000 : 0;
-      const retryIn = Math.round(Math.max(pause(attempt), attempt === 0 ? asked : 0));
+    let asked = secondsAsked(code, reason);
+    while (this.state === "lost") {
+      const retryIn = Math.round(Math.max(pause(this.#tries++), asked * 1000));
+      asked = 0;
       this.say("lost", { code, reason, retryIn });
       if (/** @type {State} */ (this.state) !== "lost") return;
       await this.#wait(retryIn);
@@ -301,6 +317,7 @@ export class Connection extends EventTarget {
         const failure = asLineError(error);
         if (endsFor(failure)) return this.finish(Number(failure.code) || undefined, failure.message);
         [code, reason] = [Number(failure.code) || undefined, failure.message];
+        asked = secondsAsked(code, reason);
       }
     }
   }
@@ -349,6 +366,11 @@ export class Connection extends EventTarget {
 /** Whether dialling again cannot help. @param {LineError} error */
 function endsFor(error) {
   return error.code === "foreign" || (typeof error.code === "number" && isFinal(error.code));
+}
+
+/** The pause the gateway asks for. @param {number | undefined} code @param {string} reason */
+function secondsAsked(code, reason) {
+  return code === 4429 ? Number(/\d+/.exec(reason)?.[0] ?? 0) : 0;
 }
 
 /** @param {unknown} error */

@@ -22,6 +22,7 @@ const FRAME = 16 * 1024;
  * @property {boolean} [times] whether "time" events are wanted
  */
 /** @typedef {{ session: string, epoch: string, rx: number, tx: number, live?: number, window: number, role: string, config?: Config, signals?: Inputs }} Opened */
+/** @typedef {{ reason: string, unsent: number, epoch: string, from: number, want: OpenOptions }} Gone */
 /** @typedef {{ bytes: Uint8Array, done: () => void, fail: (error: LineError) => void, message?: undefined } | { message: Message }} Item */
 
 /**
@@ -29,7 +30,8 @@ const FRAME = 16 * 1024;
  * the gateway has it, and reading goes on at the byte where it stopped. What could not be kept is told ("gap").
  *
  * Events (`event.detail`): "data" { bytes, at, replay }, "gap" { from, to }, "signals" (inputs), "config" (settings, by), "line"
- * { event, at, count }, "time" { at, ms }, "lease" { you, holder, observers, request, reason }, "status" { state, error, at },
+ * { event, at, count }, "time" { at, ms }, "lease" { you, holder, observers, request, reason }, "status" { state, error, at,
+ * caps, usb } (with each session, and when it changes; `hello.endpoint` has it, too),
  * "error" { code, message, bytes } (data that went nowhere), "lost" { code, reason, retryIn }, "resumed" { gap, downFor },
  * "gone" { reason, unsent, opened } (the session had expired; a new one is open), "closed" { code, reason, final }.
  */
@@ -58,6 +60,8 @@ export class Line extends Connection {
   #replacing = false;
   /** Wants to write as soon as the device is there. */
   #patient = false;
+  /** A session that is gone, whose successor waits for a connection. @type {Gone | undefined} */
+  #successor;
 
   /**
    * @param {import("./dial.js").DialOptions & { autoAck?: boolean, reopen?: boolean }} options `autoAck: false`: call consumed() when
@@ -73,6 +77,7 @@ export class Line extends Connection {
   async open(options = {}) {
     this.#want = { ...options };
     this.#patient = false;
+    this.#successor = undefined;
     this.#replace(new LineError("closed", "another session was opened"));
     return /** @type {Opened} */ (/** @type {unknown} */ (await this.ask({ type: "open", role: "writer", ...defined(options) })));
   }
@@ -149,6 +154,7 @@ export class Line extends Connection {
 
   /** Ends the session and keeps the connection. `drain` sends first what is queued. @param {{ drain?: boolean }} [how] */
   async close({ drain = false } = {}) {
+    this.#successor = undefined;
     if (!this.opened || this.state === "closed") return;
     const over = new LineError("closed", "the session was closed");
     if (!drain) {
@@ -302,6 +308,8 @@ export class Line extends Connection {
         if (message.you === "writer") this.#patient = false;
         break;
       case "status":
+        // What it can do and which adapter it is are known once it is open.
+        if (this.hello?.endpoint) Object.assign(this.hello.endpoint, { error: undefined }, detail);
         if (this.#patient && message.state === "up") {
           this.#patient = false;
           this.lease("request").catch(() => {});
@@ -351,6 +359,7 @@ export class Line extends Connection {
 
   /** @override @param {boolean} again */
   greeted(again) {
+    if (again && this.#successor) void this.#succeed(this.#successor);
     if (!again || !this.opened) return;
     const { session, epoch } = this.opened;
     this.#resuming = this.sendNumbered({ type: "resume", session, epoch, rx: this.#received });
@@ -395,16 +404,20 @@ export class Line extends Connection {
 
   /** The session has expired, or the gateway was restarted. @param {string} reason */
   async #gone(reason) {
-    const unsent = this.unacknowledged;
     const { epoch } = /** @type {Opened} */ (this.opened);
-    const from = this.#received;
-    const want = this.#want;
+    const gone = { reason, unsent: this.unacknowledged, epoch, from: this.#received, want: this.#want };
     this.#forget(new LineError("session_gone", reason));
     if (this.#replacing) {
       this.#replacing = false;
       return this.flushRequests();
     }
-    if (!this.#reopen) return this.say("gone", { reason, unsent });
+    if (!this.#reopen) return this.say("gone", { reason, unsent: gone.unsent });
+    await this.#succeed(gone);
+  }
+
+  /** Opens the successor of a session that is gone. @param {Gone} gone */
+  async #succeed(gone) {
+    const { reason, unsent, epoch, from, want } = gone;
     // The output since is replayed, as far as the gateway has it; settings and lines are as the application left them or not at all.
     const again = { ...want, take: undefined, signals: undefined, replay: { from, epoch } };
     try {
@@ -421,7 +434,12 @@ export class Line extends Connection {
       this.say("gone", { reason, unsent, opened: this.opened });
     } catch (error) {
       const failure = /** @type {LineError} */ (error);
-      // A connection that was lost meanwhile comes back without a session.
+      if (failure.code === "lost" && this.state !== "closed") {
+        // With the next connection.
+        this.#want = want;
+        this.#successor = gone;
+        return;
+      }
       this.say("gone", { reason, unsent, error: failure });
       if (this.state !== "closed") this.finish(undefined, `the session is gone (${reason}), and no new one could be opened: ${failure.message}`);
     }

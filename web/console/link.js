@@ -97,7 +97,10 @@ export function link(name) {
     const code = error.code ?? error.detail?.code;
     if (code === 4401) ended();
     state.patch({ phase: "closed", role: null, trouble: { code, reason: error.message, error } });
-    line?.close?.({}).catch?.(() => {});
+    // What cannot be opened is not dialled again unasked, and what becomes of its connection is no news.
+    const bad = line;
+    line = null;
+    bad?.end();
   }
 
   const handlers = {
@@ -135,16 +138,20 @@ export function link(name) {
       });
       events.emit({ type: "lease", before, ...detail });
     },
-    status({ state: device, error, endpoint }) {
-      if (endpoint || !device) return;
+    status({ state: device, error, endpoint: other, caps, usb }) {
+      if (other || !device) return;
       const before = state.value.device;
-      state.patch({ device, error: error ?? null });
+      const endpoint = caps || usb ? { ...state.value.endpoint, ...defined({ caps, usb }) } : state.value.endpoint;
+      state.patch({ device, error: error ?? null, endpoint });
       if (before !== device) events.emit({ type: "device", device, error, before });
       if (device === "up" && waiting) {
         waiting = false;
         lease("request").catch(() => {});
       }
-      if (device === "up") refresh();
+      if (device === "up" && before !== "up") refresh();
+    },
+    error({ code, message, bytes: count }) {
+      events.emit({ type: "undelivered", code, message, bytes: count ?? 0 });
     },
     lost({ code, reason, retryIn }) {
       clock = null;
@@ -158,6 +165,8 @@ export function link(name) {
       refresh();
     },
     gone(detail) {
+      // Without a successor it is the end, which is told by itself.
+      if (detail.error) return events.emit({ type: "gone", ...detail });
       const { role, config, signals } = line.opened ?? {};
       state.patch({ phase: "up", lost: null, ...defined({ role, config, signals }) });
       events.emit({ type: "gone", ...detail });

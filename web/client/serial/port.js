@@ -2,12 +2,16 @@
 
 import { Line } from "../line.js";
 import { portError } from "./errors.js";
+import { Handlers } from "./handlers.js";
 import { openOptions, signalStep } from "./options.js";
 import { Steps } from "./steps.js";
 import { Inbox, outbox } from "./streams.js";
 
 /** How long the connection stays after close(), in ms. Programs close and open again to change the speed. */
 const KEPT = 2000;
+
+/** How long open() waits for a connection that is lost to come back, in ms. */
+const BACK = 15_000;
 
 /** How long close() waits for the gateway to have made the last change of DTR and RTS, in ms. */
 const SETTLE = 1500;
@@ -49,16 +53,15 @@ export class SerialPort extends EventTarget {
   #steps;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #later;
-  /** @type {Record<"connect" | "disconnect", ((event: Event) => void) | null>} */
-  #handlers = { connect: null, disconnect: null };
+  #handlers = new Handlers(this);
 
-  /** @param {string} name the endpoint's @param {Owner} owner */
-  constructor(name, owner) {
+  /** @param {string} name the endpoint's @param {Owner} owner @param {boolean} [there] whether the device is */
+  constructor(name, owner, there = true) {
     super();
     this.#name = name;
     this.#owner = owner;
     this.#endpoint = owner.endpoint(name);
-    this.#connected = this.#endpoint?.state !== "down";
+    this.#connected = there && this.#endpoint?.state !== "down";
     inner.set(this, { news: (state) => this.#news(state), end: () => this.#end() });
   }
 
@@ -73,19 +76,19 @@ export class SerialPort extends EventTarget {
   }
 
   get onconnect() {
-    return this.#handlers.connect;
+    return this.#handlers.get("connect");
   }
 
   set onconnect(handler) {
-    this.#handle("connect", handler);
+    this.#handlers.set("connect", handler);
   }
 
   get ondisconnect() {
-    return this.#handlers.disconnect;
+    return this.#handlers.get("disconnect");
   }
 
   set ondisconnect(handler) {
-    this.#handle("disconnect", handler);
+    this.#handlers.set("disconnect", handler);
   }
 
   get readable() {
@@ -109,23 +112,23 @@ export class SerialPort extends EventTarget {
   }
 
   getInfo() {
-    const { usb } = this.#owner.endpoint(this.#name) ?? this.#endpoint ?? {};
+    const usb = this.#owner.endpoint(this.#name)?.usb ?? this.#endpoint?.usb;
     return usb ? { usbVendorId: usb.vid, usbProductId: usb.pid } : {};
   }
 
   /** @param {any} options */
   async open(options) {
-    const { bufferSize, config } = openOptions(options);
     if (this.#state === "forgotten") throw portError("forgotten");
     if (this.#state === "opening") throw portError("opening");
     if (this.#state === "open" || this.#state === "closing") throw portError("alreadyOpen");
+    const { bufferSize, config } = openOptions(options);
     this.#state = "opening";
     clearTimeout(this.#later);
     try {
       const line = await this.#dialled();
       if (/** @type {string} */ (this.#state) !== "opening") throw portError("forgotten");
       this.#fresh(line);
-      await line.open({ role: "writer", config: /** @type {import("../line.js").Config} */ (config) });
+      await this.#begin(line, /** @type {import("../line.js").Config} */ (config));
       if (/** @type {string} */ (this.#state) !== "opening") throw portError("forgotten");
       this.#bufferSize = bufferSize;
       this.#state = "open";
@@ -154,11 +157,13 @@ export class SerialPort extends EventTarget {
     try {
       // Closing discards what waits in the gateway; a chip must not be left in reset.
       if (this.#line?.state === "up") await this.#steps?.settled(SETTLE);
-      await Promise.all([readable?.cancel().catch(() => {}), writable?.stream.abort().catch(() => {})]);
+      // A write that waits for the line ends with the session, and the abort behind it.
+      const streams = Promise.all([readable?.cancel().catch(() => {}), writable?.stream.abort().catch(() => {})]);
       const line = this.#line;
       // A connection that is lost tells the gateway when it is back; nobody need wait for that.
       if (line?.state === "up") await line.close().catch(() => {});
       else void line?.close().catch(() => {});
+      await streams;
     } finally {
       this.#reset();
       if (/** @type {string} */ (this.#state) === "closing") this.#state = "closed";
@@ -168,8 +173,8 @@ export class SerialPort extends EventTarget {
 
   /** @param {any} signals */
   async setSignals(signals) {
-    const step = signalStep(signals);
     if (this.#state !== "open") throw portError("closed");
+    const step = signalStep(signals);
     try {
       this.#steps?.note(step);
     } catch (error) {
@@ -192,9 +197,9 @@ export class SerialPort extends EventTarget {
 
   /** Changes the speed of an open port; no line moves. Not of the standard; esptool-js uses it. @param {number} baudRate */
   async setBaudRate(baudRate) {
-    const { config } = openOptions({ baudRate });
     const line = this.#line;
     if (this.#state !== "open" || !line) throw portError("closed");
+    const { config } = openOptions({ baudRate });
     this.#steps?.send();
     try {
       await line.config({ baud: config.baud });
@@ -224,9 +229,13 @@ export class SerialPort extends EventTarget {
     const mine = (/** @type {(detail: any) => void} */ act) => (/** @type {Event} */ event) => {
       if (this.#line === line && this.#state === "open") act(/** @type {CustomEvent} */ (event).detail);
     };
-    line.addEventListener("data", mine(({ bytes }) => this.#inbox?.data(bytes)));
-    line.addEventListener("line", mine(({ event }) => this.#inbox?.error(event)));
-    line.addEventListener("gap", mine(() => this.#inbox?.error("overrun")));
+    // What the line says may come before its open() is told to have worked: Node gives several messages in one task.
+    const heard = (/** @type {(detail: any) => void} */ act) => (/** @type {Event} */ event) => {
+      if (this.#line === line && (this.#state === "open" || this.#state === "opening")) act(/** @type {CustomEvent} */ (event).detail);
+    };
+    line.addEventListener("data", heard(({ bytes }) => this.#inbox?.data(bytes)));
+    line.addEventListener("line", heard(({ event }) => this.#inbox?.error(event)));
+    line.addEventListener("gap", heard(() => this.#inbox?.error("overrun")));
     line.addEventListener("status", mine(({ state }) => state === "down" && this.#lost("down")));
     line.addEventListener("lease", mine(({ you }) => you !== "writer" && this.#lost("lease")));
     line.addEventListener("gone", mine(() => this.#lost("gone")));
@@ -236,17 +245,49 @@ export class SerialPort extends EventTarget {
     return line;
   }
 
+  /** Begins the session. @param {Line} line @param {import("../line.js").Config} config */
+  async #begin(line, config) {
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const late = new Promise((_, fail) => {
+      if (line.state !== "up") timer = setTimeout(() => fail(new Error("the gateway does not answer")), BACK);
+    });
+    // A device without settings, as on a TCP port, is opened without.
+    const opened = line.open({ role: "writer", config }).catch((error) => {
+      if (error.code !== "unsupported") throw error;
+      return line.open({ role: "writer" });
+    });
+    try {
+      await Promise.race([opened, late]);
+    } catch (error) {
+      // What is late must not take the line when it comes.
+      if (line.state !== "up") this.#drop(line);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      opened.catch(() => {});
+      late.catch(() => {});
+    }
+  }
+
+  /** @param {Line | undefined} line */
+  #drop(line) {
+    if (this.#line === line) this.#line = undefined;
+    line?.end();
+  }
+
   /** Nothing is left of the time before. @param {Line} line */
   #fresh(line) {
     this.#reset();
     this.#steps = new Steps(line);
-    this.#inbox = new Inbox(
+    const inbox = new Inbox(
       line,
-      () => (this.#readable = null),
+      () => (this.#inbox === inbox ? (this.#readable = null) : undefined),
       async () => {
-        if (this.#state === "open") await line.flush({ rx: true }).catch(() => {});
+        if (this.#state === "open" && this.#inbox === inbox) await line.flush({ rx: true }).catch(() => {});
       },
     );
+    this.#inbox = inbox;
   }
 
   #reset() {
@@ -260,8 +301,7 @@ export class SerialPort extends EventTarget {
     const line = this.#line;
     this.#later = setTimeout(() => {
       if (this.#state !== "closed" && this.#state !== "lost") return;
-      if (this.#line === line) this.#line = undefined;
-      line?.end();
+      this.#drop(line);
     }, KEPT);
     /** @type {any} */ (this.#later).unref?.();
   }
@@ -311,16 +351,6 @@ export class SerialPort extends EventTarget {
     this.#reset();
     clearTimeout(this.#later);
     this.#state = "closed";
-    const line = this.#line;
-    this.#line = undefined;
-    line?.end();
-  }
-
-  /** @param {"connect" | "disconnect"} type @param {any} handler */
-  #handle(type, handler) {
-    const old = this.#handlers[type];
-    if (old) this.removeEventListener(type, old);
-    this.#handlers[type] = typeof handler === "function" ? handler : null;
-    if (typeof handler === "function") this.addEventListener(type, handler);
+    this.#drop(this.#line);
   }
 }

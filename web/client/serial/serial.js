@@ -5,6 +5,7 @@ import { httpUrl, socketUrl } from "../dial.js";
 import { Line } from "../line.js";
 import { portError } from "./errors.js";
 import { Grants } from "./grants.js";
+import { Handlers } from "./handlers.js";
 import { portFilter } from "./options.js";
 import { choose } from "./picker.js";
 import { SerialPort, ofPort } from "./port.js";
@@ -39,8 +40,7 @@ export class Serial extends EventTarget {
   /** What was learnt of endpoints without a bus. @type {Map<string, any>} */
   #known = new Map();
   #disposed = false;
-  /** @type {Record<"connect" | "disconnect", ((event: Event) => void) | null>} */
-  #handlers = { connect: null, disconnect: null };
+  #handlers = new Handlers(this);
 
   /** @param {SerialOptions} [options] use createSerial() */
   constructor(options = {}) {
@@ -54,19 +54,28 @@ export class Serial extends EventTarget {
   }
 
   get onconnect() {
-    return this.#handlers.connect;
+    return this.#handlers.get("connect");
   }
 
   set onconnect(handler) {
-    this.#handle("connect", handler);
+    this.#handlers.set("connect", handler);
   }
 
   get ondisconnect() {
-    return this.#handlers.disconnect;
+    return this.#handlers.get("disconnect");
   }
 
   set ondisconnect(handler) {
-    this.#handle("disconnect", handler);
+    this.#handlers.set("disconnect", handler);
+  }
+
+  /**
+   * Who listens for ports that come and go is told of the granted ones, also without having asked for the list.
+   * @override @type {EventTarget["addEventListener"]}
+   */
+  addEventListener(type, ...rest) {
+    super.addEventListener(type, ...rest);
+    if ((type === "connect" || type === "disconnect") && this.#grants.names.length > 0) void this.getPorts();
   }
 
   /** The granted ports that are there. */
@@ -74,7 +83,8 @@ export class Serial extends EventTarget {
     const names = this.#grants.names;
     if (names.length === 0 || this.#disposed) return [];
     await this.#list().catch(() => {});
-    return names.filter((name) => this.#there(name)).map((name) => this.#port(name));
+    // Of all there is an object, so that those that are not there are told when they come.
+    return names.map((name) => this.#port(name)).filter((port) => this.#there(port.endpoint));
   }
 
   /** @param {{ filters?: Iterable<any> }} [options] */
@@ -170,19 +180,20 @@ export class Serial extends EventTarget {
 
   /** @param {string} name */
   #port(name) {
-    let port = this.#ports.get(name);
-    if (!port) {
-      port = new SerialPort(name, {
-        dial: (one) => this.#dial(one),
-        endpoint: (one) => this.#endpoint(one),
-        forget: async () => {
-          this.#ports.delete(name);
-          this.#grants.remove(name);
-        },
-        bubble: (from, type) => this.#bubble(from, type),
-      });
-      this.#ports.set(name, port);
-    }
+    const known = this.#ports.get(name);
+    if (known) return known;
+    const owner = {
+      dial: (/** @type {string} */ one) => this.#dial(one),
+      endpoint: (/** @type {string} */ one) => this.#endpoint(one),
+      forget: async () => {
+        this.#ports.delete(name);
+        this.#grants.remove(name);
+      },
+      bubble: (/** @type {SerialPort} */ from, /** @type {string} */ type) => this.#bubble(from, type),
+    };
+    // Without a list nothing says that it is not there.
+    const port = new SerialPort(name, owner, !this.#bus?.endpoints.size || this.#there(name));
+    this.#ports.set(name, port);
     return port;
   }
 
@@ -191,14 +202,6 @@ export class Serial extends EventTarget {
     const event = new Event(type, { bubbles: true });
     Object.defineProperty(event, "target", { value: port, configurable: true });
     this.dispatchEvent(event);
-  }
-
-  /** @param {"connect" | "disconnect"} type @param {any} handler */
-  #handle(type, handler) {
-    const old = this.#handlers[type];
-    if (old) this.removeEventListener(type, old);
-    this.#handlers[type] = typeof handler === "function" ? handler : null;
-    if (typeof handler === "function") this.addEventListener(type, handler);
   }
 }
 

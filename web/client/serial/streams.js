@@ -3,7 +3,7 @@
 import { lineError, portError } from "./errors.js";
 
 /** @typedef {import("../line.js").Line} Line */
-/** @typedef {{ bytes: Uint8Array } | { event: string }} Arrived */
+/** @typedef {{ bytes: Uint8Array } | { event: string } | { lost: DOMException }} Arrived */
 
 /** Whether the engine has byte streams, and with them BYOB readers. WebKit has none. */
 const BYTE_STREAMS = (() => {
@@ -29,6 +29,8 @@ export class Inbox {
   #line;
   #ended;
   #flush;
+  /** Its session is over: nothing of it is acknowledged any more. */
+  #over = false;
 
   /**
    * @param {Line} line @param {() => void} ended the stream is of no more use: the next one begins where it stopped
@@ -54,12 +56,10 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** No stream can be read any more. @param {DOMException} reason */
+  /** Nothing more comes: whoever reads gets what has come, and then this. @param {DOMException} reason */
   fail(reason) {
-    this.#drop();
-    const controller = this.#controller;
-    this.#controller = undefined;
-    controller?.error(reason);
+    this.#over = true;
+    this.#arrived.push({ lost: reason });
     this.#wake?.();
   }
 
@@ -92,18 +92,18 @@ export class Inbox {
       const { length } = first.bytes;
       // A byte stream takes the buffer away, so it is counted before.
       controller.enqueue(first.bytes);
-      this.#line.consumed(length);
+      if (!this.#over) this.#line.consumed(length);
       return;
     }
     this.#controller = undefined;
     this.#ended();
-    controller.error(lineError(first.event));
+    controller.error("lost" in first ? first.lost : lineError(first.event));
   }
 
   #drop() {
     const bytes = this.#arrived.reduce((sum, one) => sum + ("bytes" in one ? one.bytes.length : 0), 0);
     this.#arrived = [];
-    if (bytes > 0) this.#line.consumed(bytes);
+    if (bytes > 0 && !this.#over) this.#line.consumed(bytes);
   }
 }
 

@@ -6,7 +6,9 @@ import { byteCount, lineSettings, span } from "../format.js";
 /** Listens to `link.events` and tells. Gives a function that ends it. */
 export function tells({ link, screen, notices, flow }) {
   let lostAt = 0;
+  let away = false;
   let lastError = 0;
+  let missed = { bytes: 0, at: 0 };
 
   const tell = {
     opened({ opened }) {
@@ -19,22 +21,28 @@ export function tells({ link, screen, notices, flow }) {
       notices.show(`A ${text}: the device sent them faster than they could be passed on.`, { kind: "warn", key: "gap" });
     },
     lost() {
+      // Told before each attempt; news is the first.
+      if (away) return;
+      away = true;
       lostAt = Date.now();
       notices.dismiss("resumed");
       notices.show("The connection to the gateway is lost; trying again.", { kind: "warn", key: "lost" });
     },
     resumed({ gap, downFor }) {
+      away = false;
       notices.dismiss("lost");
-      const away = span(downFor ?? Date.now() - lostAt);
+      const time = span(downFor ?? Date.now() - lostAt);
       const lost = typeof gap === "number" ? gap : gap ? gap.to - gap.from : 0;
       if (lost > 0) {
-        notices.show(`Connected again after ${away}: resumed with a gap of ${byteCount(lost)}.`, { kind: "warn", key: "resumed" });
+        notices.show(`Connected again after ${time}: resumed with a gap of ${byteCount(lost)}.`, { kind: "warn", key: "resumed" });
       } else {
-        notices.show(`Connected again after ${away}: resumed, 0 bytes lost.`, { kind: "good", key: "resumed", for: 15 });
+        notices.show(`Connected again after ${time}: resumed, 0 bytes lost.`, { kind: "good", key: "resumed", for: 15 });
       }
     },
-    gone() {
+    gone({ error }) {
+      away = false;
       notices.dismiss("lost");
+      if (error) return;
       screen.print("new session: what came in between is not known", "bad");
       notices.show("The session was gone (the gateway was restarted, or too much time passed). A new one is open; what was on its way may be lost.", {
         kind: "warn",
@@ -67,7 +75,18 @@ export function tells({ link, screen, notices, flow }) {
       }
     },
     lease: (event) => tellLease({ link, notices, event }),
-    closed: () => notices.dismiss("lost"),
+    undelivered({ code, message, bytes }) {
+      const down = code === "line_down";
+      if (down) screen.print(message, "bad");
+      const now = Date.now();
+      missed = { bytes: bytes + (now - missed.at < 10_000 ? missed.bytes : 0), at: now };
+      const why = { line_down: "the device is gone", not_writer: "somebody else writes" }[code];
+      notices.show(why && missed.bytes > 0 ? `${byteCount(missed.bytes)} not sent: ${why}.` : message, { kind: down ? "bad" : "warn", key: "undelivered", for: 30 });
+    },
+    closed() {
+      away = false;
+      notices.dismiss("lost");
+    },
   };
 
   return link.events.on((event) => tell[event.type]?.(event));

@@ -29,9 +29,13 @@ export function transfer(ctx, work, { raw = false } = {}) {
   const release = raw ? ctx.onBytes(take) : ctx.claim(take);
   const session = () => ctx.line?.opened?.session;
   const mine = session();
-  const off = ctx.onState(({ phase, role }) => {
+  const line = ctx.line;
+  const undelivered = ({ detail }) => wire.end(new TransferEnded(detail.message, "line"));
+  line?.addEventListener?.("error", undelivered);
+  const off = ctx.onState(({ phase, device, role }) => {
     wire.stopClock(phase !== "up");
     if (phase === "closed") wire.end(new TransferEnded("the connection was closed", "line"));
+    else if (phase === "up" && device === "down") wire.end(new TransferEnded("the device is gone", "line"));
     else if (phase === "up" && role === "observer") wire.end(new TransferEnded("somebody else took over the line", "line"));
     else if (phase === "up" && mine !== undefined && session() !== undefined && session() !== mine) {
       wire.end(new TransferEnded("the connection was lost for so long that the gateway gave up this session: bytes may be missing", "line"));
@@ -42,6 +46,8 @@ export function transfer(ctx, work, { raw = false } = {}) {
   async function run() {
     try {
       await work(wire);
+      // Nobody on the other side says that it has come, so this is not over before it is on the wire.
+      if (raw) await wire.sent(line?.drain?.());
       over = true;
       give(raw ? null : afterHeader(wire.takeAll()));
     } catch (error) {
@@ -70,6 +76,7 @@ export function transfer(ctx, work, { raw = false } = {}) {
 
   function give(unread) {
     off();
+    line?.removeEventListener?.("error", undelivered);
     release(unread ?? undefined);
   }
 }

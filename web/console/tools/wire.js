@@ -98,10 +98,14 @@ export class Wire {
 
   async write(bytes) {
     if (this.#ended) throw this.#ended;
-    const written = this.rawWrite(bytes);
-    if (!written) return;
+    await this.sent(this.rawWrite(bytes));
+  }
+
+  /** Waits for what is on its way, or until the transfer is ended. @param {Promise<unknown>|void} way */
+  async sent(way) {
+    if (!way) return;
     // A line that takes nothing must not keep a cancelled transfer waiting.
-    await Promise.race([written, this.#over.promise]);
+    await Promise.race([way, this.#over.promise]);
     if (this.#ended) throw this.#ended;
   }
 
