@@ -4,8 +4,8 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { started, stopped } from "./life.mjs";
 
-/** Listens on loopback; `connected(socket)` is called for each connection. `address` goes into the YAML. */
-export async function tcpDevice(connected) {
+/** Listens on loopback; `connected(socket)` is called for each connection. `address` goes into the YAML. On a free port, or one that was. */
+export async function tcpDevice(connected, number = 0) {
   const sockets = new Set();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -13,7 +13,7 @@ export async function tcpDevice(connected) {
     socket.on("error", () => socket.destroy());
     connected(socket);
   });
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  await new Promise((done) => server.listen(number, "127.0.0.1", done));
   const { port } = server.address();
   const self = started({
     port,

@@ -11,7 +11,7 @@ const [BINARY, SUPPRESS, COM_PORT] = [0, 3, 44];
  * stop, flow }) and, with the time of each, in `history`. Events: "data" (Buffer), "lines", "settings", "purge". write(bytes)
  * sends from the device, modem({ cts, dsr, ri, dcd }) and error("break" | "parity" | "framing" | "overrun") tell as a UART would.
  */
-export async function rfc2217Device() {
+export async function rfc2217Device(number = 0) {
   const port = Object.assign(new EventEmitter(), {
     lines: { dtr: false, rts: false, break: false },
     settings: { baud: 9600, data: 8, parity: 1, stop: 1, flow: 1 },
@@ -25,7 +25,7 @@ export async function rfc2217Device() {
     current = socket;
     socket.once("close", () => (current === socket ? (current = undefined) : undefined));
     speak(socket, port);
-  });
+  }, number);
   const send = (bytes) => current?.write(bytes);
   const listeners = {
     write: (bytes) => send(doubled(Buffer.from(bytes))),
