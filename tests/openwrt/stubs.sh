@@ -9,10 +9,12 @@ chown() { record "chown $*"; }
 chgrp() { record "chgrp $*"; }
 chmod() { record "chmod $*"; }
 
-for call in open_instance close_instance set_param append_param add_reload_trigger add_raw_trigger; do
+for call in open_instance close_instance set_param append_param add_reload_trigger add_raw_trigger close_validate; do
 	eval "procd_$call() { record \"procd_$call \$*\"; }"
 done
-procd_add_validation() { record "procd_add_validation $1"; VALIDATION=1 "$@"; }
+# A list of rules; the one that is begun last is the one that counts.
+procd_open_validate() { record procd_open_validate; VALIDATION=1; }
+procd_add_validation() { procd_open_validate; "$@"; procd_close_validate; }
 
 # A UCI file is nearly a shell script.
 config_load() {

@@ -54,12 +54,12 @@ def build(*args, out, epoch=EPOCH, fails=False):
 def made(path, arch):
     """What the packaging scripts say of an architecture, as the packages carry it; it has to name what is in the binary."""
     sys.path.insert(0, str(PACKAGING))
-    from openwrt_pack.package import TARGETS
+    from openwrt_pack.package import target_of
 
     script, word = ("sbom", b'"CycloneDX"') if path.endswith(".json.gz") else ("notices", b"serialport")
     with tempfile.NamedTemporaryFile() as out:
         env = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}
-        subprocess.run([ROOT / "packaging" / script, out.name, "--target", TARGETS[arch]], check=True, capture_output=True, env=env)
+        subprocess.run([ROOT / "packaging" / script, out.name, "--target", target_of(arch)], check=True, capture_output=True, env=env)
         text = Path(out.name).read_bytes()
     assert word in text, f"{path}: no {word}"
     return gzip.compress(text, 9, mtime=0)
@@ -141,7 +141,9 @@ class Packages(unittest.TestCase):
     def test_an_apks_scripts_are_those_of_openwrts_build_system(self):
         scripts = self.apks["x86_64"].scripts
         self.assertEqual(set(scripts), {"post-install", "pre-deinstall", "post-upgrade"})
-        for name, call in [("post-install", "default_postinst\n"), ("pre-deinstall", "default_prerm\n"), ("post-upgrade", "default_postinst\n")]:
+        # What ran before an upgrade would run on.
+        again = "default_postinst\n[ -n \"${IPKG_INSTROOT}\" ] || {\n/etc/init.d/wsbridge restart\n}\n"
+        for name, call in [("post-install", "default_postinst\n"), ("pre-deinstall", "default_prerm\n"), ("post-upgrade", again)]:
             self.assertTrue(scripts[name].startswith("#!/bin/sh\n") and scripts[name].endswith(call), scripts[name])
             self.assertIn('export pkgname="wsbridge"\n', scripts[name])
         self.assertIn("export PKG_UPGRADE=1\n", scripts["post-upgrade"])
@@ -188,11 +190,26 @@ class Packages(unittest.TestCase):
             (elf(8, 1, 1), "mips_24kc", "another machine"),
             (elf(62, 2, 1, kind=3), "x86_64", "not static"),
             (b"#!/bin/sh\n", "x86_64", "no ELF"),
-            (elf(62, 2, 1), "sparc", "no such architecture"),
+            (elf(62, 2, 1), "sparc", "no binary of ours runs on sparc"),
+            # No floating-point unit, or none that the binary's instructions are for; MIPS32 before its release 2.
+            (elf(40, 1, 1), "arm_cortex-a9", "no binary of ours"),
+            (elf(40, 1, 1), "arm_xscale", "no binary of ours"),
+            (elf(8, 1, 1), "mipsel_mips32", "no binary of ours"),
+            (elf(8, 1, 2), "mips_4kec", "no binary of ours"),
         ]:
             wrong.write_bytes(data)
             self.assertIn(part, build("--arch", arch, "--binary", wrong, out=self.folder / "none", fails=True))
         self.assertFalse((self.folder / "none").exists())
+
+    def test_every_processor_of_a_family_has_its_package(self):
+        for arch, about in [
+            ("aarch64_cortex-a72", (183, 2, 1)), ("aarch64_generic", (183, 2, 1)), ("arm_cortex-a9_vfpv3-d16", (40, 1, 1)),
+            ("arm_arm1176jzf-s_vfp", (40, 1, 1)), ("mipsel_24kc_24kf", (8, 1, 1)), ("mipsel_74kc", (8, 1, 1)),
+        ]:
+            (self.folder / "some").write_bytes(elf(*about))
+            build("--arch", arch, "--binary", self.folder / "some", out=self.folder / "family")
+            facts = reader.ipk((self.folder / "family" / f"wsbridge_{VERSION}_{arch}.ipk").read_bytes()).facts
+            self.assertEqual(facts["Architecture"], arch)
 
     def test_versions_are_those_that_apk_takes(self):
         sys.path.insert(0, str(PACKAGING))

@@ -44,6 +44,7 @@ class Scripts(unittest.TestCase):
             f"procd_set_param command {root}/usr/bin/wsbridge serve --uci {config}",
             f"procd_set_param file {config}",
             "procd_set_param reload_signal HUP",
+            "procd_set_param term_timeout 10",
             "procd_set_param respawn 3600 5 0",
             "procd_set_param stdout 1",
             "procd_set_param stderr 1",
@@ -107,6 +108,13 @@ class Scripts(unittest.TestCase):
         config, root = self.router.config, self.router.root
         for line in [f"chown -R serial:dialout {root}/etc/wsbridge", f"chgrp dialout {config}", f"chmod 0640 {config}", "procd_set_param user serial", "procd_set_param group dialout"]:
             self.assertIn(line, recorded)
+        # Another instance's is another folder: theirs are not each other's.
+        lab = self.router.config.parent / "wsbridge-lab"
+        lab.write_text(GOOD)
+        self.router.config.write_text(GOOD + "\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n\toption user 'serial'\n\toption group 'dialout'\n")
+        recorded, _ = self.router.init("start")
+        self.assertEqual([line for line in recorded if line.startswith("chown")], [f"chown -R serial:dialout {root}/etc/wsbridge-lab"])
+        self.assertTrue((self.router.root / "etc/wsbridge-lab").is_dir())
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'nobody-here'\n\toption enabled"))
         recorded, _ = self.router.init("start")
         self.assertEqual(len(recorded), 1)
@@ -115,9 +123,20 @@ class Scripts(unittest.TestCase):
     def test_a_changed_file_reloads_and_options_are_validated(self):
         recorded, _ = self.router.init("triggers")
         self.assertEqual(recorded[0], "procd_add_reload_trigger wsbridge")
-        self.assertEqual(recorded[1::2], ["procd_add_validation validate_instance", "procd_add_validation validate_endpoint"])
+        # In one list: procd keeps the last one alone.
+        self.assertEqual((recorded[1], recorded[4].strip(), len(recorded)), ("procd_open_validate", "procd_close_validate", 5))
         self.assertIn("enabled:bool:0", recorded[2])
-        self.assertIn("baud:uinteger", recorded[4])
+        self.assertIn("baud:uinteger", recorded[3])
+
+    def test_a_hash_in_a_file_that_changes_alone_is_a_change(self):
+        users = "\nconfig user 'bob'\n\toption password_file '/etc/wsbridge/bob'\n\nconfig token t\n\toption \"sha256_file\" /etc/wsbridge/sum\n"
+        checked = self.router.root / "usr/bin/wsbridge"
+        checked.unlink()
+        checked.write_text("#!/bin/sh\n")
+        checked.chmod(0o755)
+        self.router.config.write_text(GOOD + users)
+        recorded, _ = self.router.init("start")
+        self.assertIn(f"procd_set_param file {self.router.config} /etc/wsbridge/bob /etc/wsbridge/sum", recorded)
 
     def test_the_first_set_up_makes_an_administrator_once_and_tells_the_password_once(self):
         shipped = self.router.config.read_text()
@@ -137,10 +156,33 @@ class Scripts(unittest.TestCase):
         for section in text.split("\nconfig endpoint ")[1:]:
             self.assertIn("\toption enabled '0'\n", section)
         self.assertEqual(os.listdir(self.router.root / "etc/wsbridge"), [])
+        # Packages source it with each upgrade.
         self.assertEqual(self.router.first_set_up(), ([], 0))
         self.assertEqual(self.router.config.read_text(), text)
         done = subprocess.run([self.daemon, "check", "--uci", self.router.config], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_who_is_set_up_in_another_way_stays_so_with_an_upgrade(self):
+        shipped = self.router.config.read_text()
+        for own in [
+            "config token 'billing'\n\toption sha256 'aa'\n",
+            # Also one that is wrong: it is its writer's to mend.
+            "config 'user'\n\toption nmae 'x'\n",
+            "\tconfig  certificate\n\toption common_name 'x'\n",
+        ]:
+            text = f"{shipped}\n{own}"
+            self.router.config.write_text(text)
+            self.assertEqual(self.router.first_set_up(), ([], 0), own)
+            self.assertEqual(self.router.config.read_text(), text)
+        # Endpoints that are there already get no others beside them, and somebody who may use them.
+        self.router.config.write_text(f"{shipped}\nconfig endpoint 'modem1'\n\toption type 'sim'\n\toption device 'echo'\n")
+        self.assertEqual(self.router.first_set_up(), ([], 0))
+        text = self.router.config.read_text()
+        self.assertEqual((text.count("\nconfig endpoint"), text.count("config user 'admin'")), (1, 1))
+        text = shipped.replace("option enabled '0'", "option enabled '1'\n\toption auth 'none'")
+        self.router.config.write_text(text)
+        self.assertEqual(self.router.first_set_up(), ([], 0))
+        self.assertEqual(self.router.config.read_text(), text)
 
     def test_a_file_that_is_wrong_already_is_not_touched_by_the_first_set_up(self):
         self.router.config.write_text("config wsbridge 'main'\n\toption nonsense '1'\n")

@@ -21,12 +21,12 @@ POSTINST = """[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0
 
 def scripts(package):
     functions = FUNCTIONS.format(name=package.name)
-    after = f'[ -n "${{IPKG_INSTROOT}}" ] || {{\n{package.after_install}}}\n' if package.after_install else ""
-    installed = f"{POSTINST}{functions}add_group_and_user\ndefault_postinst\n{after}"
+    on_device = lambda shell: f'[ -n "${{IPKG_INSTROOT}}" ] || {{\n{shell}}}\n' if shell else ""
+    installed = f"{POSTINST}{functions}add_group_and_user\ndefault_postinst\n{on_device(package.after_install)}"
     return {
         3: f"#!/bin/sh\n{installed}",
         4: f"#!/bin/sh\n{functions}default_prerm\n",
-        7: f"#!/bin/sh\nexport PKG_UPGRADE=1\n{installed}",
+        7: f"#!/bin/sh\nexport PKG_UPGRADE=1\n{installed}{on_device(package.after_upgrade)}",
     }
 
 

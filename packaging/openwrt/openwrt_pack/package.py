@@ -10,22 +10,38 @@ MACHINES = {
     "arm_": (40, 1),
     "mips_": (8, 2),
     "mipsel_": (8, 1),
-    "riscv64_": (243, 1),
     "x86_64": (62, 1),
 }
 
-# What we build and name; a static binary of a machine serves every other architecture of it, too.
-TARGETS = {
-    "aarch64_cortex-a53": "aarch64-unknown-linux-musl",
-    "arm_cortex-a7_neon-vfpv4": "armv7-unknown-linux-musleabihf",
-    "mipsel_24kc": "mipsel-unknown-linux-musl",
-    "mips_24kc": "mips-unknown-linux-musl",
-    "x86_64": "x86_64-unknown-linux-musl",
-}
+# What is packed when nobody asks for another.
+USUAL = ["aarch64_cortex-a53", "arm_cortex-a7_neon-vfpv4", "mipsel_24kc", "mips_24kc", "x86_64"]
+
+# Architectures whose processors run a target's static binary.
+FAMILIES = [
+    (r"aarch64_.+", "aarch64-unknown-linux-musl"),
+    # ARMv7 with a floating-point unit: the binary has its instructions.
+    (r"arm_cortex-a\d+_(neon|vfp).*", "armv7-unknown-linux-musleabihf"),
+    (r"arm_arm1176jzf-s_vfp", "arm-unknown-linux-musleabihf"),
+    # MIPS32 release 2.
+    (r"mipsel_(24kc|74kc).*", "mipsel-unknown-linux-musl"),
+    (r"mips_(24kc|74kc).*", "mips-unknown-linux-musl"),
+    (r"x86_64", "x86_64-unknown-linux-musl"),
+]
 
 
 class Wrong(Exception):
     """What cannot be packed, and why."""
+
+
+def target_of(arch):
+    """The Rust target whose binary runs on an architecture of OpenWrt."""
+    for pattern, target in FAMILIES:
+        if re.fullmatch(pattern, arch):
+            return target
+    raise Wrong(
+        f"no binary of ours runs on {arch}: there are those for aarch64, ARMv7 with vfp or neon (arm_cortex-a7_neon-vfpv4), "
+        "arm_arm1176jzf-s_vfp, MIPS 24kc and 74kc of both byte orders, and x86_64"
+    )
 
 
 @dataclass
@@ -50,6 +66,7 @@ class Package:
     depends: list = field(default_factory=list)
     conffiles: list = field(default_factory=list)  # with the leading slash
     after_install: str = ""  # shell, on the device alone
+    after_upgrade: str = ""  # likewise, where a package manager does not stop services before an upgrade
     license: str = "MIT OR Apache-2.0"
     maintainer: str = "wsbridge"
     url: str = ""
@@ -93,9 +110,8 @@ def version_of(crate, release):
 
 def check_binary(data, arch):
     """The binary is for that architecture, and asks for no loader or library."""
-    wanted = next((fits for prefix, fits in MACHINES.items() if arch.startswith(prefix)), None)
-    if wanted is None:
-        raise Wrong(f"no such architecture: {arch}; it begins with one of {', '.join(MACHINES)}")
+    target_of(arch)
+    wanted = next(fits for prefix, fits in MACHINES.items() if arch.startswith(prefix))
     if data[:4] != b"\x7fELF":
         raise Wrong("the binary is no ELF file")
     order = "little" if data[5] == 1 else "big"

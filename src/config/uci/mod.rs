@@ -6,6 +6,8 @@ mod syntax;
 mod told;
 mod translate;
 
+use std::{ffi::OsStr, path::Path};
+
 use self::{
     syntax::{Mistake, Read},
     translate::{Place, Translated, translate},
@@ -17,6 +19,9 @@ use super::{
     resolve::{TOO_BIG, read},
 };
 
+/// Name of the program, and of its file and folder.
+const MAIN: &str = "wsbridge";
+
 /// Parses and resolves a UCI file's text; the counterpart of [`super::parse`].
 ///
 /// # Errors
@@ -27,7 +32,7 @@ pub fn parse_uci(
     secrets: &SecretReader<'_>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
     let file = understood(text, name)?;
-    let all = translate(&file.sections);
+    let all = translate(&file.sections, &state_directory(name));
     let (yaml, marks) = write(&all.root);
     let (config, report) = read(&yaml, secrets);
     let place = |found: &Found| {
@@ -56,12 +61,23 @@ pub fn parse_uci(
 /// Mistakes of the file that are UCI's own; values are not looked at.
 pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
     let file = understood(text, name)?;
-    let Translated { root, places, problems } = translate(&file.sections);
+    let Translated { root, places, problems } = translate(&file.sections, &state_directory(name));
     if problems.is_empty() {
         return Ok(write(&root).0);
     }
     let problems = problems.into_iter().filter_map(|(at, what)| Some((*places.get(at)?, what)));
     Err(ConfigError(listed(text, name, problems.collect())))
+}
+
+/// Where an instance keeps what outlives a restart: a router's `/var` is gone by then. Each has a folder of its own, for it may run as
+/// a user of its own; the init script makes it, by the same rule.
+fn state_directory(file: &str) -> String {
+    let name = Path::new(file).file_name().and_then(OsStr::to_str).unwrap_or(MAIN);
+    match name.strip_prefix(MAIN) {
+        Some("") => format!("/etc/{MAIN}"),
+        Some(rest) if rest.starts_with(['-', '_']) => format!("/etc/{MAIN}-{}", &rest[1..]),
+        _ => format!("/etc/{MAIN}-{name}"),
+    }
 }
 
 /// The file's sections, or its mistakes of grammar.

@@ -235,11 +235,36 @@ fn an_endpoint_that_is_off_is_not_there_and_odd_things_are_warned_of() {
     let (config, warnings) = good(text);
     assert_eq!(config.endpoints.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(warnings[0].0, "w:10: option 'device' is here twice; this one counts");
-    assert_eq!(config.state_directory.to_str(), Some("/etc/wsbridge"));
     let (_, warnings) = good("config wsbridge main\noption auth none\n");
     assert!(warnings[0].0.contains("nothing is published"), "{warnings:?}");
     let huge = "#".repeat(crate::config::MAX_FILE + 1);
     assert!(parse_uci(&huge, "w", &secrets).unwrap_err().to_string().contains("w: the file is over 1 MiB"));
+}
+
+#[test]
+fn each_file_has_a_folder_of_its_own_for_what_outlives_a_restart() {
+    for (file, folder) in [
+        ("/etc/config/wsbridge", "/etc/wsbridge"),
+        ("/etc/config/wsbridge-lab", "/etc/wsbridge-lab"),
+        ("/etc/config/wsbridge_lab", "/etc/wsbridge-lab"),
+        ("lab", "/etc/wsbridge-lab"),
+        ("wsbridges", "/etc/wsbridge-wsbridges"),
+    ] {
+        let text = "config wsbridge main\noption auth none\n";
+        let (config, _) = parse_uci(text, file, &secrets).unwrap();
+        assert_eq!(config.state_directory.to_str(), Some(folder), "{file}");
+    }
+}
+
+#[test]
+fn an_empty_value_takes_away_what_the_option_had() {
+    let text = "config wsbridge main\noption auth none\nconfig endpoint a\noption type sim\noption device echo\n\
+                option title 'Old'\noption title ''\nlist packing_none x\n";
+    assert!(mistakes(text).contains("packing_none"));
+    let (config, warnings) = good(text.split("list").next().unwrap());
+    assert_eq!((&config.endpoints["a"].title, warnings.len()), (&None, 0));
+    let (config, warnings) = good(&format!("{}option title New\n", text.split("list").next().unwrap()));
+    assert_eq!((config.endpoints["a"].title.as_deref(), warnings.len()), (Some("New"), 0));
 }
 
 #[test]

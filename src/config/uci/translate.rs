@@ -28,9 +28,10 @@ pub(super) struct Translated<'a> {
 }
 
 /// Translates all sections.
-pub(super) fn translate(sections: &[Section]) -> Translated<'_> {
+pub(super) fn translate<'a>(sections: &'a [Section], state_directory: &str) -> Translated<'a> {
     let mut all = Translated { root: Node::map(), places: vec![Place::default()], problems: Vec::new() };
     all.main(sections);
+    all.root.put(&["state_directory"], 0, Node::Text(state_directory.to_owned()));
     for section in sections.iter().filter(|section| section.kind != "wsbridge") {
         if let Some(sort) = SORTS.iter().find(|sort| sort.kind == section.kind) {
             all.take(section, sort);
@@ -95,8 +96,6 @@ impl<'a> Translated<'a> {
         if !listeners.is_empty() {
             self.root.put(&["listen"], 0, Node::List(listeners));
         }
-        // What a router has at /var is gone after a restart.
-        self.root.put(&["state_directory"], 0, Node::Text("/etc/wsbridge".into()));
     }
 
     fn listener(&mut self, section: &'a Section, mark: Mark, address: &str) -> Node {
