@@ -47,13 +47,13 @@ class Luci(unittest.TestCase):
         done = subprocess.run([self.daemon, *args], capture_output=True, text=True)
         return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
-    def show(self, name, then=""):
+    def show(self, name, then="", config=CONFIG):
         """The page as Chromium makes it: its text, what it told of itself, and a screenshot."""
         file = self.folder / "wsbridge"
         file.write_text(uci())
         program = "/usr/bin/wsbridge"
         router = {
-            "uci": CONFIG,
+            "uci": config,
             "ubus": {"service list": {"wsbridge": {"instances": {"main": {"running": True, "pid": 4711}}}}},
             "exec": {
                 f"{program} check --uci": self.asked("check", "--uci", file),
@@ -109,12 +109,22 @@ class Luci(unittest.TestCase):
         self.known(told)
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_a_certificate_without_a_word_about_tls_is_shown_as_what_it_is(self):
+        files = {key: value for key, value in CONFIG["main"].items() if key != "tls"} | {"certificate": "/etc/ssl/c.pem", "key": "/etc/ssl/k.pem"}
+        for main, shown in [(files, "files"), ({**CONFIG["main"], "tls": "none"}, "none"), ({".type": "wsbridge", ".name": "main"}, "self-signed")]:
+            dom, _, _ = self.show("endpoints", config={**CONFIG, "main": main})
+            tls = dom.split('data-option="tls"')[1].split("</select>")[0]
+            self.assertEqual(re.findall(r'value="([a-z-]+)" selected', tls), [shown])
+
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_the_page_of_access_makes_secrets_by_the_daemon_and_shows_them_once(self):
         press = lambda section: f"document.querySelector('[data-section={section}] button').click(); setTimeout(() => document.body.append(E('output', {{}}, ROUTER.uci.{section}.%s)), 100)"
         dom, told, router = self.show("access", press("alice") % "password")
         answer = router["exec"]["/usr/bin/wsbridge passwd alice --generate --uci"]["stdout"]
         self.assertEqual(dom.count(answer.split("\n")[0]), 1)
         self.assertIn(re.search(r"option password '(.*)'", answer)[1], dom)
+        # In the dialog that asked for it, which has yet to be saved.
+        self.assertIn('data-section="alice"', dom)
         self.known(told)
         dom, _, router = self.show("access", press("billing") % "sha256")
         answer = router["exec"]["/usr/bin/wsbridge token new billing --uci"]["stdout"]

@@ -20,11 +20,15 @@ class Option {
 	constructor(kind, name, title, description) { Object.assign(this, { kind, name, title, description, choices: [], needs: [] }); }
 	value(value, label) { this.choices.push([ String(value), label ?? value ]); }
 	depends(option, value) { this.needs.push([ option, value ]); }
-	getUIElement(id) { return { setValue: text => { (ROUTER.uci[id] ??= {})[this.name] = text; } }; }
+	// A widget there is only where the option was shown: one of a dialog is none of the page's.
+	getUIElement(id) { return this.widgets?.[id] ?? null; }
+	cfgvalue(values) { return this.load ? this.load(values['.name']) : values[this.name]; }
 	shown(values) { return !this.needs.length || this.needs.some(([ option, value ]) => values[option] === value); }
 	widget(values) {
-		const value = values[this.name] ?? this.default;
-		if (this.kind === 'Button') return E('button', { class: 'btn', click: event => this.onclick(event, values['.name']) }, this.inputtitle);
+		const value = this.cfgvalue(values) ?? this.default;
+		const id = values['.name'];
+		(this.widgets ??= {})[id] = { getValue: () => values[this.name], setValue: text => { (ROUTER.uci[id] ??= {})[this.name] = text; } };
+		if (this.kind === 'Button') return E('div', {}, E('button', { class: 'btn', click: event => this.onclick(event, id) }, this.inputtitle));
 		if (this.kind === 'Flag') return E('input', { type: 'checkbox', ...(value === (this.enabled ?? '1') ? { checked: '' } : {}) });
 		if (this.kind === 'ListValue') return E('select', {}, this.choices.map(([ own, label ]) => E('option', { value: own, ...(own === value ? { selected: '' } : {}) }, label)));
 		return [ value ?? '' ].flat().map(one => E('input', { value: one, placeholder: this.placeholder ?? '' }));
@@ -34,12 +38,20 @@ class Option {
 class Section {
 	constructor(kind, name, type, title, description) { Object.assign(this, { kind, name, type, title, description, options: [], tabs: [] }); }
 	option(kind, name, title, description) {
-		this.options.push(new Option(kind, name, title, description));
+		this.options.push(Object.assign(new Option(kind, name, title, description), { section: this }));
 		return this.options.at(-1);
+	}
+	getUIElement(id, name) { return this.options.find(option => option.name === name)?.getUIElement(id) ?? null; }
+	// What LuCI's "Edit" shows: a section of its own, with copies of the options.
+	dialog(id) {
+		const copy = new Section('NamedSection', id, this.type, this.title, this.description);
+		copy.tabs = this.tabs;
+		copy.options = this.options.map(option => Object.assign(new Option(), { ...option, widgets: undefined, section: copy }));
+		return copy;
 	}
 	tab(name, title) { this.tabs.push([ name, title ]); }
 	taboption(tab, ...rest) { return Object.assign(this.option(...rest), { tab }); }
-	formvalue() { return undefined; }
+	formvalue(id, name) { return this.getUIElement(id, name)?.getValue() ?? null; }
 	cells(values, modal) {
 		return this.options.filter(option => (modal || !option.modalonly) && option.shown(values)).map(option => [ option, option.widget(values) ]);
 	}
@@ -51,10 +63,13 @@ class Section {
 		const sections = Object.values(ROUTER.uci).filter(values => values['.type'] === this.type);
 		const body = this.kind === 'NamedSection'
 			? this.rows(ROUTER.uci[this.name], true)
-			: sections.map(values => E('details', { open: '', 'data-section': values['.name'] }, [ E('summary', {}, values['.name']),
-				(this.tabs.length ? this.tabs : [ [ undefined, '' ] ]).map(([ name, title ]) => [ E('h4', {}, title),
-					this.cells(values, true).filter(([ option ]) => option.tab === name).map(([ option, widget ]) =>
-						E('div', { class: 'row', 'data-option': option.name }, [ E('label', {}, option.title), E('span', {}, [ widget, E('small', {}, option.description) ]) ])) ]) ]));
+			: sections.map(values => {
+				const dialog = this.dialog(values['.name']);
+				return E('details', { open: '', 'data-section': values['.name'] }, [ E('summary', {}, values['.name']),
+					(this.tabs.length ? this.tabs : [ [ undefined, '' ] ]).map(([ name, title ]) => [ E('h4', {}, title),
+						dialog.cells(values, true).filter(([ option ]) => option.tab === name).map(([ option, widget ]) =>
+							E('div', { class: 'row', 'data-option': option.name }, [ E('label', {}, option.title), E('span', {}, [ widget, E('small', {}, option.description) ]) ])) ]) ]);
+			});
 		return E('div', { class: 'cbi-section' }, [ E('h3', {}, this.title), E('p', {}, this.description), body ]);
 	}
 }
@@ -83,9 +98,13 @@ const fs = {
 };
 const poll = { add: (step, seconds) => polls.push([ step, seconds ]) };
 const rpc = { declare: ({ object, method }) => async () => { calls.push(`ubus ${object} ${method}`); return ROUTER.ubus[`${object} ${method}`]; } };
-const uci = { load: async config => calls.push(`uci ${config}`) };
+const uci = { load: async config => calls.push(`uci ${config}`), get: (config, id, option) => ROUTER.uci[id]?.[option] ?? null };
 const ui = {
-	showModal: (title, content) => document.body.append(E('div', { id: 'modal' }, [ E('h3', {}, title), content ])),
+	// There is one dialog: another takes its place, and "Edit" is one.
+	showModal: (title, content) => {
+		document.querySelectorAll('details, #modal').forEach(one => one.remove());
+		document.body.append(E('div', { id: 'modal' }, [ E('h3', {}, title), content ]));
+	},
 	hideModal: () => document.getElementById('modal').remove(),
 	addNotification: (title, content) => document.body.append(E('div', { id: 'notification' }, content))
 };

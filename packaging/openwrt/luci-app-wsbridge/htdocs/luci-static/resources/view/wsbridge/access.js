@@ -16,28 +16,25 @@ async function made(args, option) {
 	return { secret: stdout.split('\n')[0], hash };
 }
 
-function shown(title, secret) {
-	ui.showModal(title, [
-		E('p', {}, _('It is shown this once. It holds after Save & Apply.')),
-		E('pre', { id: 'wsbridge-secret' }, secret),
-		E('div', { class: 'right' }, E('button', { class: 'btn cbi-button', click: ui.hideModal }, _('Close')))
-	]);
-}
-
-// A button that makes the section's secret anew.
-function maker(section, { option, label, title, args }) {
-	const hash = section.option(form.Value, option, title, _('Its hash; the button makes a new one.'));
+// A button that makes the section's secret anew, and shows it beside itself: there is one dialog, and that is the section's.
+function maker(section, { option, label, args }) {
+	const hash = section.option(form.Value, option, _('Hash'), _('Of the secret; the button makes a new one. Empty where a file has it.'));
 	hash.modalonly = true;
-	hash.rmempty = false;
 	const button = section.option(form.Button, `_${option}`, label);
 	button.modalonly = true;
 	button.inputtitle = label;
-	button.onclick = async (event, id) => {
+	// A dialog has copies of the options, so `this` is asked, and not what is known here.
+	button.onclick = async function(event, id) {
+		const cell = event.currentTarget.parentNode;
+		const own = this.section;
 		try {
-			const name = section.formvalue(id, 'name') || id;
-			const { secret, hash: text } = await made(args(name), option);
-			hash.getUIElement(id).setValue(text);
-			shown(`${title}: ${name}`, secret);
+			const { secret, hash: text } = await made(args(own.formvalue(id, 'name') || id), option);
+			own.getUIElement(id, option).setValue(text);
+			cell.querySelectorAll('.wsbridge-secret').forEach(old => old.remove());
+			cell.append(E('div', { class: 'wsbridge-secret' }, [
+				E('pre', {}, secret),
+				E('em', {}, _('It is shown this once, and holds after Save and Save & Apply.'))
+			]));
 		} catch (error) {
 			ui.addNotification(null, E('p', {}, error.message), 'error');
 		}
@@ -59,12 +56,12 @@ return view.extend({
 		const map = new form.Map('wsbridge', _('wsbridge: access'), _('What everybody may do on which endpoint.'));
 
 		const users = grid(map, 'user', _('People'));
-		maker(users, { option: 'password', label: _('New password'), title: _('Password'), args: name => [ 'passwd', name, '--generate', '--uci' ] });
+		maker(users, { option: 'password', label: _('New password'), args: name => [ 'passwd', name, '--generate', '--uci' ] });
 		users.option(form.DynamicList, 'role', _('Roles'));
 		users.option(form.DynamicList, 'right', _('Rights'), RIGHTS);
 
 		const tokens = grid(map, 'token', _('Programs'));
-		maker(tokens, { option: 'sha256', label: _('New token'), title: _('Token'), args: name => [ 'token', 'new', name, '--uci' ] });
+		maker(tokens, { option: 'sha256', label: _('New token'), args: name => [ 'token', 'new', name, '--uci' ] });
 		const expires = tokens.option(form.Value, 'expires', _('Expires'));
 		expires.placeholder = '2037-01-31';
 		tokens.option(form.DynamicList, 'role', _('Roles'));

@@ -114,6 +114,8 @@ return view.extend({
 		const listen = main.option(form.DynamicList, 'listen', _('Listen on'), _('The firewall is left as it is.'));
 		listen.placeholder = '[::]:8443';
 		const tls = main.option(form.ListValue, 'tls', _('TLS'));
+		// A certificate without a word is `files`, to the daemon as here: what is shown is what a Save would write.
+		tls.load = id => uci.get('wsbridge', id, 'tls') ?? (uci.get('wsbridge', id, 'certificate') ? 'files' : 'self-signed');
 		values(tls, { 'self-signed': _('self-signed'), files: _('certificate files'), none: _('none') });
 		for (const [ name, title ] of [ [ 'certificate', _('Certificate') ], [ 'key', _('Private key') ] ]) {
 			const file = main.option(form.Value, name, title, _('Path of a PEM file.'));
