@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { TransferEnded } from "../../web/console/tools/wire.js";
+import { concat } from "../../web/console/tools/escapes.js";
+import { TransferEnded, Wire } from "../../web/console/tools/wire.js";
+import { Frame, ZCRCE, ZCRCW, header, subpacket } from "../../web/console/tools/zheader.js";
 import { receiveZmodem } from "../../web/console/tools/zreceive.js";
 import { sendZmodem } from "../../web/console/tools/zsend.js";
 import { folder, memoryFile, noise, peer, sha } from "./lrzsz.mjs";
@@ -192,6 +194,17 @@ test("the other side's cancel ends both ways", async (t) => {
   const up = peer(t, ["rz", "-b", "-q"], { cwd });
   await assert.rejects(sendZmodem(up.wire, [memoryFile("up", noise(3_000_000))], { onProgress: () => up.wire.push(cancel) }),
     (error) => error instanceof TransferEnded && error.by === "remote");
+});
+
+test("a sender that ends in the middle of a file has not sent it", async () => {
+  const wire = new Wire(() => {});
+  const file = new TextEncoder().encode("cut.bin\x00100 0 0 0 1 100\0");
+  const how = { wide: true };
+  wire.push(concat([header(Frame.ZFILE, 0, how), subpacket(file, ZCRCW, how), header(Frame.ZDATA, 0, how), subpacket(new Uint8Array(10), ZCRCE, how), header(Frame.ZFIN)]));
+  const closed = [];
+  const got = receiveZmodem(wire, async () => ({ write: async () => {}, close: async () => void closed.push(1) }));
+  await assert.rejects(got, (error) => error instanceof TransferEnded && /in the middle of a file/.test(error.message));
+  assert.deepEqual(closed, []);
 });
 
 test("a command the other side asks for is refused", async (t) => {

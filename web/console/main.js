@@ -16,6 +16,7 @@ import { installTheme } from "./theme.js";
 const place = h("div", { class: "place" });
 let shell = null; // kept, unseen, while a login that ended is renewed
 let owner; // whose shell it is
+let signIn; // the page of that name, while it is shown
 
 function show(now) {
   if (now.phase === "in") showLines(now);
@@ -28,6 +29,8 @@ function showLines({ user, kind }) {
   // What one user saw is not shown to the next.
   if (shell && owner !== who) drop();
   owner = who;
+  signIn?.dispose();
+  signIn = null;
   if (shell?.element.isConnected && !shell.element.hidden) return;
   if (!shell) {
     shell = makeShell();
@@ -46,7 +49,9 @@ function showSignIn({ ended }) {
   if (shell && !ended) drop();
   if (shell) shell.element.hidden = true;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  signIn?.dispose();
   const page = signInPage();
+  signIn = page;
   place.append(page.element);
   for (const other of [...place.children]) if (other !== page.element && other !== shell?.element) other.remove();
   page.focus();
@@ -65,12 +70,17 @@ function showUnreachable({ reason, status }) {
   again.focus();
 }
 
-/** The height that the soft keyboard leaves, where the browser does not resize the page itself. */
+/** What a soft keyboard leaves of the page, where the browser does not resize the page itself but moves it under the keyboard. */
 function followKeyboard() {
   const { visualViewport: view } = window;
   if (!view) return;
-  const apply = () => document.documentElement.style.setProperty("--visible", view.scale > 1.01 ? "100dvh" : `${view.height}px`);
-  view.addEventListener("resize", apply);
+  const apply = () => {
+    const zoomed = view.scale > 1.01;
+    const { style } = document.documentElement;
+    style.setProperty("--visible", zoomed ? "100dvh" : `${view.height}px`);
+    style.setProperty("--top", zoomed ? "0" : `${view.offsetTop}px`);
+  };
+  for (const type of ["resize", "scroll"]) view.addEventListener(type, apply);
   apply();
 }
 

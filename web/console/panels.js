@@ -43,6 +43,7 @@
 //   notice(text, options)    a line above the terminal until dismissed; options { kind: "info"|"good"|"warn"|"bad", action:
 //                            { label, run }, for: seconds }                                           -> a function that removes it
 //   confirm(options)         { title, text | body: Element, ok, cancel, danger } -> Promise<boolean>, a modal question
+//   reveal(id)               opens the side at a panel, as for work that began elsewhere and is to be seen
 //   settings                 get(key, otherwise), set(key, value), on(key, listener): kept per endpoint in localStorage; prefix keys
 //                            with the tool's id ("macros.list"). JSON values only.
 //   terminal                 { print(text, kind = "note"): a line of our own in the terminal, marked as such; focus(); text(): what

@@ -20,12 +20,19 @@ export const SHORTCUTS = [
 /** How a key is called on a keyboard. */
 export const keyName = (key) => ({ ArrowRight: "→", ArrowLeft: "←" })[key] ?? key;
 
+/** The key's letter; where the keyboard writes other letters than ours, the one that stands there on a Latin one. */
+function named({ key, code }) {
+  const letter = key.toUpperCase();
+  if (/^[A-Z]$/.test(letter) || key.startsWith("Arrow")) return key.startsWith("Arrow") ? key : letter;
+  return /^Key[A-Z]$/.test(code) ? code.slice(3) : key;
+}
+
 /** Listens for the page. `run(action)` gives whether there was something to do. */
 export function installShortcuts(run) {
   const listener = (event) => {
     if (!event.ctrlKey || !event.shiftKey || event.altKey || event.metaKey) return;
     if (document.querySelector("dialog[open]")) return;
-    const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
+    const key = named(event);
     const found = SHORTCUTS.find(([one, , action]) => one === key && action);
     if (!found) return;
     // In a text field these keys select words and copy text, as everywhere.

@@ -6,7 +6,7 @@ import { Refused, session, signIn } from "./session.js";
 /** Whether this page came over a way that others can read. */
 export const plain = () => location.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
-/** The form: { element, focus() }. The store of the session tells of success. */
+/** The form: { element, focus(), dispose() }. The store of the session tells of success. */
 export function signInPage() {
   const user = h("input", { name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true });
   const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
@@ -31,7 +31,7 @@ export function signInPage() {
   );
   let timer;
 
-  session.on(({ ended, before, wait: seconds }) => {
+  const off = session.on(({ ended, before, wait: seconds }) => {
     say(intro, ended ? `The login${before ? ` of ${before}` : ""} has ended. Sign in to go on where you were.` : `Sign in to ${location.host}`);
     if (before && !user.value) user.value = before;
     if (seconds) wait(seconds);
@@ -92,7 +92,14 @@ export function signInPage() {
     tick();
   }
 
-  return { element, focus: () => (user.value ? password : user).focus() };
+  return {
+    element,
+    focus: () => (user.value ? password : user).focus(),
+    dispose() {
+      clearTimeout(timer);
+      off();
+    },
+  };
 }
 
 /** The name of the program, as a heading or a plain mark. */

@@ -17,7 +17,7 @@ export function save(name, content) {
 }
 
 /** The context of the pane of `link`. */
-export function context({ link, screen, settings, notices, flow }) {
+export function context({ link, screen, settings, notices, flow, reveal }) {
   const encoding = () => screen.get("encoding");
   const shape = ({ phase, device, role, config, signals, rights }) => ({ phase, device, role, config, signals, rights });
   return {
@@ -40,6 +40,7 @@ export function context({ link, screen, settings, notices, flow }) {
     announce,
     notice: (text, options) => notices.show(text, options),
     confirm,
+    reveal,
     settings,
     terminal: {
       print: screen.print,

@@ -37,7 +37,7 @@ export function pane(name, { close }) {
   const paused = store(null); // or { waiting }: scrolling is paused
   const screen = makeScreen({ settings, label: `Terminal of ${name}`, answering: () => link.mayWrite() });
   const flow = makeFlow({ link, screen, paused, onPauseEnd: (text) => (paused.set(null), notices.show(text, { key: "paused", for: 8 })) });
-  const ctx = context({ link, screen, settings, notices, flow });
+  const ctx = context({ link, screen, settings, notices, flow, reveal: (id) => side(true, id) });
   const find = findBar({ search: screen.search, terminal: screen.terminal });
   const chip = leaseChip(link.state, (op) => actOnLease(link, op, notices));
 
@@ -123,7 +123,8 @@ export function pane(name, { close }) {
 
   function pasted(text) {
     if (!link.mayWrite() || flow.claimed) return readOnly();
-    paste({ text, terminal: screen.terminal, settings, type: typing.type, notice: notices.show, mayWrite: () => link.mayWrite() });
+    const instead = { label: "Send a file", run: () => side(true, "transfer") };
+    paste({ text, terminal: screen.terminal, settings, type: typing.type, notice: notices.show, mayWrite: () => link.mayWrite(), instead });
   }
 
   const bar = head({ name, link, chip, actions, stage, paused });

@@ -5,6 +5,9 @@ import { ENCODINGS } from "../terminal/encoding.js";
 import { ENDINGS, INPUT_DEFAULTS } from "../terminal/input.js";
 import { DEFAULTS, FONT_SIZES, SCROLLBACKS } from "../terminal/screen.js";
 
+/** Only there Option types characters, and something has to be chosen. */
+const MAC = /^(Mac|iP)/.test(navigator.platform);
+
 const BACKSPACES = [["\x7f", "DEL (7F)"], ["\b", "BS (08)"]];
 
 /** The panel "Terminal". */
@@ -37,6 +40,7 @@ export function displayPanel({ settings }) {
       field("Enter sends", select("enter", INPUT_DEFAULTS.enter, ENDINGS.map(([value, label, use]) => [value, `${label} (${use})`]))),
       field("Backspace sends", select("backspace", INPUT_DEFAULTS.backspace, BACKSPACES)),
       check("echo", INPUT_DEFAULTS.echo, "Local echo", "Show what you type, for devices that do not"),
+      MAC && check("optionMeta", DEFAULTS.optionMeta, "Option is Meta", "For editors and shells; off, Option types characters such as @ and |"),
     ),
     h(
       "section",

@@ -8,7 +8,8 @@ import { clock, fineClock } from "../format.js";
 
 export function gutter(terminal) {
   const element = h("div", { class: "gutter", "aria-hidden": "true" });
-  const rule = h("div", { class: "live-rule", hidden: true });
+  const since = h("span", {});
+  const rule = h("div", { class: "live-rule", hidden: true }, since);
   // Per line of the normal buffer, index as in the buffer: { ms, replay }.
   let lines = [];
   let anchor;
@@ -114,7 +115,7 @@ export function gutter(terminal) {
       const marker = terminal.buffer.active.type === "normal" ? terminal.registerMarker(0) : undefined;
       live?.marker.dispose();
       live = marker && { marker };
-      rule.textContent = `earlier output above · live since ${clock(ms)}`;
+      since.textContent = `earlier output above · live since ${clock(ms)}`;
       draw();
     },
     cleared() {

@@ -4,7 +4,7 @@ import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
 import { byteCount } from "../format.js";
 
-/** Longest text that is pasted; more belongs into a file that is sent. */
+/** Longest text that is pasted, in characters; more belongs into a file that is sent. */
 const MOST = 1 << 20;
 
 /** Lines of the text that are shown in the question. */
@@ -14,10 +14,14 @@ const PAUSES = [0, 20, 50, 100, 250, 500, 1000];
 
 /**
  * Pastes `text` by `type(text)`, line after line. Control characters other than tab and line ends are taken out. Nothing is sent when
- * the user declines. `running(progress)` gets { sent, of, cancel } for long ones with pauses.
+ * the user declines, or it is too long: `instead` is the action that is offered then.
  */
-export async function paste({ text, terminal, settings, type, notice, mayWrite }) {
-  const clean = text.slice(0, MOST).replace(/\r\n?/g, "\n").replace(/[^\P{Cc}\n\t]/gu, "");
+export async function paste({ text, terminal, settings, type, notice, mayWrite, instead }) {
+  if (text.length > MOST) {
+    notice(`Not pasted: ${text.length.toLocaleString("en")} characters are too many. Send them as a file.`, { kind: "warn", key: "paste", action: instead });
+    return;
+  }
+  const clean = text.replace(/\r\n?/g, "\n").replace(/[^\P{Cc}\n\t]/gu, "");
   if (clean === "") return;
   if (!clean.includes("\n")) {
     type(bracketed(terminal, clean));

@@ -33,6 +33,7 @@ export const DEFAULTS = {
   screenReader: false,
   addCr: false,
   answers: false,
+  optionMeta: false,
 };
 
 /**
@@ -50,7 +51,7 @@ export function screen({ settings, label, answering }) {
     fontSize: get("fontSize"),
     linkHandler: { activate: (_, address) => askLink(address), allowNonHttpProtocols: false },
     logLevel: "off",
-    macOptionIsMeta: true,
+    macOptionIsMeta: get("optionMeta"),
     minimumContrastRatio: 4.5,
     screenReaderMode: get("screenReader"),
     scrollback: get("scrollback"),
@@ -136,6 +137,7 @@ export function screen({ settings, label, answering }) {
     addCr: (value) => (terminal.options.convertEol = value),
     encoding: (value) => (decode = forScreen(value)),
     fontSize: (value) => ((terminal.options.fontSize = value), refit()),
+    optionMeta: (value) => (terminal.options.macOptionIsMeta = value),
     screenReader: (value) => (terminal.options.screenReaderMode = value),
     scrollback: (value) => (terminal.options.scrollback = value),
     times: (value) => (lines.show(value), refit()),

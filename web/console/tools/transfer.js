@@ -132,8 +132,8 @@ export function transferPanel(ctx) {
 
   const offer = watchForZmodem(ctx, {
     busy: () => running !== null,
-    receive: () => receive("zmodem"),
-    send: () => pickAndSend("zmodem"),
+    receive: () => (ctx.reveal?.("transfer"), receive("zmodem")),
+    send: () => (ctx.reveal?.("transfer"), pickAndSend("zmodem")),
   });
   const off = ctx.onState(() => {
     const reason = whyNot(ctx);

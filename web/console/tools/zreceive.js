@@ -128,6 +128,7 @@ class Receiving {
 
   /** Answers the end, and takes the sender's "OO" off the line. */
   async #finish() {
+    if (this.#sink) throw new TransferEnded("the other side ended in the middle of a file", "remote");
     await this.wire.write(header(Frame.ZFIN));
     for (let over = 0; over < 2;) {
       const byte = await this.wire.byte(1_000);
