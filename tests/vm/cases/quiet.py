@@ -57,6 +57,10 @@ def no_modem_line_moves_when_the_daemon_stops_and_starts_again(gw, name):
 def no_modem_line_moves_when_a_device_that_is_opened_on_demand_is_closed_and_opened_again(gw, name):
     adapter = gw.adapters[name]
     with gw.changed(name, open="on-demand"):
+        # Which adapter it is shows before anybody opens it: a page chooses by that.
+        gw.until(lambda: gw.control(name).hello["endpoint"].get("usb"), f"{name} has its USB numbers")
+        gw.tidy()
+        assert gw.state(name) == "closed", gw.state(name)
         echo(adapter, gw.plain(name), b"open")
         since = adapter.mark()
         gw.tidy()
@@ -88,6 +92,17 @@ def on_open_and_on_last_close_move_the_lines_as_configured_and_only_then(gw):
         client = gw.plain("other")
         echo(adapter, client, b"again")
         assert len(adapter.seen("lines", since)) == 1, "a session that comes moves nothing"
+        # Whoever leaves while the device is away leaves it so as well.
+        client = gw.control("other")
+        client.open(role="observer")
+        adapter.pull()
+        client.wait("status", lambda told: told["state"] == "down")
+        gw.tidy()
+        gw.until_free("other")
+        since = adapter.mark()
+        adapter.plug()
+        gw.until_up("other")
+        adapter.wait(lambda event: event.get("lines") == {"dtr": False, "rts": True}, since)
     adapter.again()
     gw.until_up("other")
 
