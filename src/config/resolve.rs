@@ -43,7 +43,7 @@ pub type SecretReader<'a> = dyn Fn(&SecretSource) -> Result<String, String> + 'a
 /// Parses and resolves a file's text. `name` is what mistakes are told to be in: the file's path.
 ///
 /// # Errors
-/// All mistakes of the file; of mistakes in its structure (unknown keys, broken YAML) the first.
+/// All mistakes of the file; where its structure is broken so that it cannot be read on, those up to there.
 pub fn parse(
     text: &str,
     name: &str,
@@ -71,13 +71,23 @@ pub(super) fn read(text: &str, secrets: &SecretReader<'_>) -> (Option<Config>, R
     if text.len() > MAX_FILE {
         return (None, report);
     }
-    match raw::read::<raw::File>(text) {
-        Ok(file) => (Some(resolve(&file, secrets, &mut report)), report),
-        Err((at, what)) => {
-            report.wrong(at, "", &what);
-            (None, report)
-        }
+    let (file, flaws) = raw::read::<raw::File>(text);
+    let config = file.map(|file| resolve(&file, secrets, &mut report));
+    if !flaws.is_empty() {
+        // What an unknown key was meant to be is missing now: in its own part, or in the file as a whole.
+        let parts: Vec<_> = flaws.iter().map(|(_, path, _)| part(path)).collect();
+        report.problems.retain(|found| found.at.line > 0 && !parts.contains(&part(&found.path)));
     }
+    for (at, path, what) in &flaws {
+        report.wrong(*at, path, what);
+    }
+    (config, report)
+}
+
+/// The part of a file that a path leads into: `endpoints.modem1` of `endpoints.modem1.serial.baud`.
+fn part(path: &str) -> &str {
+    let end = path.match_indices('.').nth(1).map_or(path.len(), |(at, _)| at);
+    path.get(..end).unwrap_or(path)
 }
 
 fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
@@ -188,6 +198,27 @@ pub(super) mod tests {
         }
         let error = mistakes("auth: none\nendpoint: {}\n");
         assert!(error.contains("w.yaml:2:1: unknown key `endpoint`; did you mean `endpoints`?"), "{error}");
+    }
+
+    #[test]
+    fn all_unknown_keys_are_told_at_once_and_what_else_is_wrong_elsewhere() {
+        let text = "auth: none\ndead_aftre: 9s\nendpoints:\n  a:\n    serial:\n      port: /dev/ttyS1\n      buad: fast\n      format: 9N1\n  \
+                    b:\n    smi: echo\n  c:\n    serial:\n      port: ttyS1\n";
+        let error = mistakes(text);
+        let told: Vec<_> = error.lines().filter(|line| line.starts_with("w.yaml")).collect();
+        let wanted = [
+            "w.yaml:2:1: unknown key `dead_aftre`; did you mean `dead_after`?",
+            "w.yaml:7:7: endpoints.a.serial: unknown key `buad`; did you mean `baud`?",
+            "w.yaml:10:5: endpoints.b: unknown key `smi`; did you mean `sim`?",
+            "w.yaml:13:13: endpoints.c.serial.port: `ttyS1` is no path",
+        ];
+        assert_eq!(told.len(), wanted.len(), "{error}");
+        for (told, wanted) in told.iter().zip(wanted) {
+            assert!(told.starts_with(wanted), "{told}\n{wanted}");
+        }
+        // One that stands for another by an alias is told where it stands.
+        let text = "auth: none\nendpoints:\n  a: { sim: echo, limits: &l { sesions: 1 } }\n  b: { sim: echo, limits: *l }\n";
+        assert_eq!(mistakes(text).matches("unknown key `sesions`").count(), 2);
     }
 
     #[test]

@@ -21,28 +21,50 @@ const NOTHING: &str = "nothing is written here; write a value, or leave the key 
 
 /// A mistake, and its place once that is known.
 #[derive(Debug)]
-pub(super) struct Wrong(Box<(Option<At>, String)>);
+pub(super) struct Wrong(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    at: Option<At>,
+    what: String,
+    key: Key,
+}
+
+/// What is wrong with a key, if that is it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// There is none of that name.
+    Unknown(String),
+    /// It is not there.
+    Missing,
+    /// Something else is wrong.
+    Other,
+}
 
 impl Wrong {
     fn new(what: impl Into<String>) -> Self {
-        Self(Box::new((None, what.into())))
+        Self::key(Key::Other, what.into())
+    }
+
+    fn key(key: Key, what: String) -> Self {
+        Self(Box::new(Inner { at: None, what, key }))
     }
 
     /// It is here, unless it is known to be deeper inside.
     fn at(mut self, at: At) -> Self {
-        self.0.0.get_or_insert(at);
+        self.0.at.get_or_insert(at);
         self
     }
 
-    pub(super) fn into_mistake(self) -> Mistake {
-        let (at, what) = *self.0;
-        (at.unwrap_or_default(), what)
+    pub(super) fn into_mistake(self) -> (Key, Mistake) {
+        let Inner { at, what, key } = *self.0;
+        (key, (at.unwrap_or_default(), what))
     }
 }
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.1)
+        f.write_str(&self.0.what)
     }
 }
 
@@ -58,11 +80,12 @@ impl de::Error for Wrong {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown key `{field}`{}", suggest(field, expected)))
+        let what = format!("unknown key `{field}`{}", suggest(field, expected));
+        Self::key(Key::Unknown(field.to_owned()), what)
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("the key `{field}` is missing here"))
+        Self::key(Key::Missing, format!("the key `{field}` is missing here"))
     }
 }
 

@@ -128,7 +128,7 @@ fn neither_depth_nor_aliases_take_more_than_is_granted() {
 #[test]
 fn a_value_knows_where_it_is_and_an_alias_is_where_it_stands() {
     let text = "first: &f\n  key: one\nsecond: *f\n";
-    let rows: Named<Placed<Named<Leaf<String>>>> = read(text).unwrap();
+    let rows: Named<Placed<Named<Leaf<String>>>> = read(text).0.unwrap();
     let places: Vec<_> =
         rows.0.iter().map(|(key, value)| (key.at.line, value.at.line, value.at.column)).collect();
     assert_eq!(places, [(1, 2, 3), (3, 3, 9)]);
@@ -141,12 +141,17 @@ fn a_value_knows_where_it_is_and_an_alias_is_where_it_stands() {
 
 #[test]
 fn the_wrong_kind_of_value_says_what_to_write() {
-    let wrong = |text: &str| read::<Named<Leaf<String>>>(text).unwrap_err().1;
+    let wrong = |text: &str| {
+        let (file, mut flaws) = read::<Named<Leaf<String>>>(text);
+        assert!(file.is_none() && flaws.len() == 1, "{flaws:?}");
+        let (_, path, what) = flaws.remove(0);
+        format!("{path}: {what}")
+    };
     assert_eq!(wrong("a: [ b ]"), "a: write a single value here, not a list or a mapping");
     assert_eq!(wrong("a:"), "a: nothing is written here; write a value, or leave the key out");
     assert!(wrong("[ a ]").contains("a mapping is wanted here, not a sequence"));
-    let listed = read::<Named<Vec<Leaf<String>>>>("a: b").unwrap_err().1;
-    assert_eq!(listed, "a: write a list here, like [ a, b ]");
+    let (_, listed) = read::<Named<Vec<Leaf<String>>>>("a: b");
+    assert_eq!(listed[0].2, "write a list here, like [ a, b ]");
 }
 
 /// A value as people write it, on one line.

@@ -48,6 +48,22 @@ impl Node {
         }
     }
 
+    /// Takes out a key of this name and place, with its value; whether it was there.
+    pub(super) fn remove(&mut self, name: &str, at: At) -> bool {
+        match &mut self.kind {
+            Kind::Nothing | Kind::Text(_) => false,
+            Kind::List(items) => items.iter_mut().any(|item| item.remove(name, at)),
+            Kind::Map(rows) => {
+                let is_it = |(key, _): &(Self, Self)| {
+                    key.at == at && matches!(&key.kind, Kind::Text(text) if text == name)
+                };
+                let found = rows.iter().position(is_it);
+                found.map(|index| rows.remove(index)).is_some()
+                    || rows.iter_mut().any(|(_, value)| value.remove(name, at))
+            }
+        }
+    }
+
     /// How many values it is, and how deep.
     fn size(&self) -> (usize, usize) {
         let both = |sizes: &mut dyn Iterator<Item = (usize, usize)>| {

@@ -144,7 +144,8 @@ mod tests {
             let mut root = Node::map();
             root.put(&[&key], 0, Node::Text(value.clone()));
             let (text, _) = write(&root);
-            let rows = read::<Named<Leaf<String>>>(&text).unwrap_or_else(|(_, why)| panic!("{why}\n{text}")).0;
+            let (rows, why) = read::<Named<Leaf<String>>>(&text);
+            let rows = rows.unwrap_or_else(|| panic!("{why:?}\n{text}")).0;
             prop_assert_eq!((rows[0].0.text.clone(), rows[0].1.text.clone()), (key, value));
         }
     }

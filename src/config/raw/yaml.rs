@@ -8,8 +8,8 @@ use serde::{
 };
 
 use super::{
-    shape::{PLACED, Shape},
-    tree::{self, Kind, Mistake, Node},
+    shape::{Key, PLACED, Shape},
+    tree::{self, Kind, Node},
 };
 
 /// Line and column, from 1; 0 where unknown.
@@ -134,18 +134,38 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Named<V> {
     }
 }
 
-/// Reads a text into a shape; an empty text is an empty mapping.
+/// Most unknown keys that are told at once.
+const UNKNOWN: usize = 20;
+
+/// Something wrong with a file's structure: where, in what, and what.
+pub(in crate::config) type Flaw = (At, String, String);
+
+/// Reads a text into a shape; an empty text is an empty mapping. Beside it, what is wrong: all unknown keys, which are left out of
+/// what is read, or whatever let nothing be read.
 ///
-/// Duplicate and unknown keys are errors; a budget ends alias bombs and deep nesting.
-pub(in crate::config) fn read<T: DeserializeOwned + Default>(text: &str) -> Result<T, Mistake> {
-    let tree = tree::parse(text)?;
-    Option::<T>::deserialize(Shape(&tree)).map(Option::unwrap_or_default).map_err(|wrong| {
-        let (at, what) = wrong.into_mistake();
-        match path_of(&tree, at) {
-            path if path.is_empty() => (at, what),
-            path => (at, format!("{path}: {what}")),
+/// Duplicate keys are errors; a budget ends alias bombs and deep nesting.
+pub(in crate::config) fn read<T: DeserializeOwned + Default>(text: &str) -> (Option<T>, Vec<Flaw>) {
+    let mut tree = match tree::parse(text) {
+        Ok(tree) => tree,
+        Err((at, what)) => return (None, vec![(at, String::new(), what)]),
+    };
+    let mut flaws = Vec::new();
+    loop {
+        let wrong = match Option::<T>::deserialize(Shape(&tree)) {
+            Ok(file) => return (Some(file.unwrap_or_default()), flaws),
+            Err(wrong) => wrong,
+        };
+        let (key, (at, what)) = wrong.into_mistake();
+        // What is missing may be what was written in other letters.
+        if key == Key::Missing && !flaws.is_empty() {
+            return (None, flaws);
         }
-    })
+        flaws.push((at, path_of(&tree, at), what));
+        match key {
+            Key::Unknown(name) if flaws.len() < UNKNOWN && tree.remove(&name, at) => {}
+            Key::Unknown(_) | Key::Missing | Key::Other => return (None, flaws),
+        }
+    }
 }
 
 /// The path of the mapping or value at a place: `endpoints.modem1.serial`.
