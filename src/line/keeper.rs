@@ -81,9 +81,13 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
                     sleep(PAUSE).await;
                 } else if matches!(target.target, Target::Tcp(_)) {
-                    // Who wants the line now waits for a connection that has begun anew.
                     shared.set_state(State::Closed);
-                    farewell(&mut device, target.limits.linger).await;
+                    let mut board = shared.board.subscribe();
+                    tokio::select! {
+                        () = farewell(&mut device, target.limits.linger) => {}
+                        // Who wants the line now does not wait for it.
+                        () = until(&mut board, |board| board.seats > 0) => {}
+                    }
                 }
             }
             Err(error) => {
