@@ -179,10 +179,28 @@ class Scripts(unittest.TestCase):
         self.assertEqual(self.router.first_set_up(), ([], 0))
         text = self.router.config.read_text()
         self.assertEqual((text.count("\nconfig endpoint"), text.count("config user 'admin'")), (1, 1))
-        text = shipped.replace("option enabled '0'", "option enabled '1'\n\toption auth 'none'")
-        self.router.config.write_text(text)
+        # Nobody has to sign in; or this file only names another instance's, where whoever may is.
+        for text in [
+            shipped.replace("option enabled '0'", "option enabled '1'\n\toption auth 'none'"),
+            f"{shipped}\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n",
+        ]:
+            self.router.config.write_text(text)
+            self.assertEqual(self.router.first_set_up(), ([], 0))
+            self.assertEqual(self.router.config.read_text(), text)
+
+    def test_a_full_flash_leaves_the_configuration_as_it_was(self):
+        shipped = self.router.config.read_text()
+        folder = self.router.root / "etc/wsbridge"
+        folder.mkdir()
+        for full in ["new", "first"]:
+            (folder / full).symlink_to("/dev/full")
+            recorded, code = self.router.first_set_up()
+            self.assertEqual((code, self.router.config.read_text(), os.listdir(folder)), (1, shipped, []))
+            self.assertEqual(len(recorded), 1)
+            self.assertIn("is the flash full?", recorded[0])
+        # Next time, with room, all is made.
         self.assertEqual(self.router.first_set_up(), ([], 0))
-        self.assertEqual(self.router.config.read_text(), text)
+        self.assertIn("config user 'admin'", self.router.config.read_text())
 
     def test_a_file_that_is_wrong_already_is_not_touched_by_the_first_set_up(self):
         self.router.config.write_text("config wsbridge 'main'\n\toption nonsense '1'\n")
