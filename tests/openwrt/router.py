@@ -27,6 +27,7 @@ class Router:
         for folder in ("etc/config", "etc/init.d", "etc/uci-defaults", "usr/bin", "tmp", "bin"):
             (self.root / folder).mkdir(parents=True)
         (self.root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/ash\nserial:x:1000:1000::/:/bin/false\n")
+        (self.root / "etc/group").write_text("root:x:0:\ndialout:x:20:serial\n")
         (self.root / "usr/bin/wsbridge").symlink_to(daemon)
         # busybox's own sed, grep, cat: what a router has.
         subprocess.run(["busybox", "--install", "-s", self.root / "bin"], check=True)

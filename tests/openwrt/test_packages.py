@@ -101,7 +101,7 @@ class Packages(unittest.TestCase):
             self.assertIn("serial", ipk.facts["Description"])
             self.assertEqual(ipk.conffiles, ["/etc/config/wsbridge"])
             self.assertEqual(set(ipk.scripts), {"postinst", "prerm"})
-            self.assertTrue(ipk.scripts["postinst"].endswith("default_postinst $0 $@\n"))
+            self.assertIn("\ndefault_postinst $0 $@\n", ipk.scripts["postinst"])
             self.assertTrue(ipk.scripts["prerm"].endswith("default_prerm $0 $@\n"))
 
     def test_an_apk_holds_every_file_with_its_mode_owner_and_hash(self):
@@ -141,10 +141,9 @@ class Packages(unittest.TestCase):
     def test_an_apks_scripts_are_those_of_openwrts_build_system(self):
         scripts = self.apks["x86_64"].scripts
         self.assertEqual(set(scripts), {"post-install", "pre-deinstall", "post-upgrade"})
-        # What ran before an upgrade would run on.
-        again = "default_postinst\n[ -n \"${IPKG_INSTROOT}\" ] || {\n/etc/init.d/wsbridge restart\n}\n"
-        for name, call in [("post-install", "default_postinst\n"), ("pre-deinstall", "default_prerm\n"), ("post-upgrade", again)]:
-            self.assertTrue(scripts[name].startswith("#!/bin/sh\n") and scripts[name].endswith(call), scripts[name])
+        for name, call in [("post-install", "default_postinst\n"), ("pre-deinstall", "default_prerm\n"), ("post-upgrade", "default_postinst\n")]:
+            self.assertTrue(scripts[name].startswith("#!/bin/sh\n"), scripts[name])
+            self.assertIn(f"\n{call}", scripts[name])
             self.assertIn('export pkgname="wsbridge"\n', scripts[name])
         self.assertIn("export PKG_UPGRADE=1\n", scripts["post-upgrade"])
 
@@ -160,6 +159,36 @@ class Packages(unittest.TestCase):
             for name, text in shell.items():
                 said = subprocess.run(["busybox", "ash", "-c", text], env=env, capture_output=True, check=True, text=True).stdout
                 self.assertIn("default_prerm" if name in ("prerm", "pre-deinstall") else "default_postinst", said)
+
+    def test_an_upgrade_restarts_what_is_enabled_and_starts_nothing_that_is_not(self):
+        ipk, apk = self.ipks["x86_64"].scripts, self.apks["x86_64"].scripts
+        feed = (PACKAGING / "feed/wsbridge/Makefile").read_text().split("define Package/wsbridge/postinst\n")[1].split("endef")[0].replace("$$", "$")
+        install = "PKG_UPGRADE=0\n"
+        with tempfile.TemporaryDirectory() as root:
+            init = Path(root) / "etc/init.d/wsbridge"
+            init.parent.mkdir(parents=True)
+            (Path(root) / "lib").mkdir()
+            # As OpenWrt's: it starts whatever init script there is.
+            (Path(root) / "lib/functions.sh").write_text(f"default_postinst() {{ {init} start; }}\nadd_group_and_user() {{ :; }}\n")
+            for text, enabled, calls in [
+                (install + ipk["postinst"], True, ["start"]),
+                (apk["post-install"], True, ["start"]),
+                # opkg's prerm has stopped it, so this start is one of the new program; apk has stopped nothing.
+                ("PKG_UPGRADE=1\n" + ipk["postinst"], True, ["start"]),
+                (apk["post-upgrade"], True, ["start", "restart"]),
+                ("PKG_UPGRADE=1\n" + ipk["postinst"], False, ["start", "stop"]),
+                (apk["post-upgrade"], False, ["start", "stop"]),
+                # The SDK puts it behind default_postinst.
+                (install + feed, True, []),
+                ("PKG_UPGRADE=1\n" + feed, True, ["restart"]),
+                ("PKG_UPGRADE=1\n" + feed, False, ["stop"]),
+            ]:
+                answer = "true" if enabled else "false"
+                init.write_text(f"#!/bin/sh\n[ $1 = enabled ] && exec {answer}\necho $1\n")
+                init.chmod(0o755)
+                there = text.replace("${IPKG_INSTROOT}/lib/", f"{root}/lib/").replace("/etc/init.d/wsbridge", str(init))
+                said = subprocess.run(["busybox", "ash", "-c", there], capture_output=True, check=True, text=True)
+                self.assertEqual((said.stdout.split(), said.stderr), (calls, ""), text)
 
     def test_luci_is_for_every_architecture_and_needs_the_daemon(self):
         out = self.folder / "out"

@@ -119,6 +119,10 @@ class Scripts(unittest.TestCase):
         recorded, _ = self.router.init("start")
         self.assertEqual(len(recorded), 1)
         self.assertIn("no user 'nobody-here'", recorded[0])
+        self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'uucp'\n\toption enabled"))
+        recorded, _ = self.router.init("start")
+        self.assertEqual(len(recorded), 1)
+        self.assertIn("no group 'uucp'", recorded[0])
 
     def test_a_changed_file_reloads_and_options_are_validated(self):
         recorded, _ = self.router.init("triggers")

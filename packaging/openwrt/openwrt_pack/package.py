@@ -66,7 +66,7 @@ class Package:
     depends: list = field(default_factory=list)
     conffiles: list = field(default_factory=list)  # with the leading slash
     after_install: str = ""  # shell, on the device alone
-    after_upgrade: str = ""  # likewise, where a package manager does not stop services before an upgrade
+    service: str = ""  # name of its init script
     license: str = "MIT OR Apache-2.0"
     maintainer: str = "wsbridge"
     url: str = ""
