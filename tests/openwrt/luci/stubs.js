@@ -3,7 +3,7 @@
 
 const _ = text => text;
 
-function E(tag, attributes, content) {
+function build(tag, attributes, content) {
 	const node = document.createElement(tag);
 	for (const [ key, value ] of Object.entries(attributes ?? {}))
 		typeof value === 'function' ? node.addEventListener(key, value) : node.setAttribute(key, value);
@@ -11,6 +11,18 @@ function E(tag, attributes, content) {
 		if (child !== undefined && child !== null) node.append(child);
 	return node;
 }
+
+// LuCI's own: children stand in an array, each a node or text; what stands by itself is a node or HTML.
+function E(tag, attributes, content) {
+	const node = build(tag, attributes);
+	if (Array.isArray(content)) content.forEach(child => node.append(child instanceof Node ? child : String(child)));
+	else if (content instanceof Node) node.append(content);
+	else if (content !== undefined && content !== null) node.innerHTML = String(content);
+	return node;
+}
+
+// Likewise: text is split at its spaces.
+const toArray = value => Array.isArray(value) ? value : String(value ?? '').trim().split(/\s+/);
 
 const L = { resolveDefault: (promise, fallback) => Promise.resolve(promise).catch(() => fallback) };
 const polls = [];
@@ -23,15 +35,17 @@ class Option {
 	// A widget there is only where the option was shown: one of a dialog is none of the page's.
 	getUIElement(id) { return this.widgets?.[id] ?? null; }
 	cfgvalue(values) { return this.load ? this.load(values['.name']) : values[this.name]; }
-	shown(values) { return !this.needs.length || this.needs.some(([ option, value ]) => values[option] === value); }
+	// What its widget would show: a list has something selected.
+	current(values) { return this.cfgvalue(values) ?? this.default ?? (this.kind === 'ListValue' ? this.choices[0]?.[0] : undefined); }
+	shown(values) { return !this.needs.length || this.needs.some(([ name, value ]) => this.section.options.find(one => one.name === name)?.current(values) === value); }
 	widget(values) {
 		const value = this.cfgvalue(values) ?? this.default;
 		const id = values['.name'];
 		(this.widgets ??= {})[id] = { getValue: () => values[this.name], setValue: text => { (ROUTER.uci[id] ??= {})[this.name] = text; } };
-		if (this.kind === 'Button') return E('div', {}, E('button', { class: 'btn', click: event => this.onclick(event, id) }, this.inputtitle));
-		if (this.kind === 'Flag') return E('input', { type: 'checkbox', ...(value === (this.enabled ?? '1') ? { checked: '' } : {}) });
-		if (this.kind === 'ListValue') return E('select', {}, this.choices.map(([ own, label ]) => E('option', { value: own, ...(own === value ? { selected: '' } : {}) }, label)));
-		return [ value ?? '' ].flat().map(one => E('input', { value: one, placeholder: this.placeholder ?? '' }));
+		if (this.kind === 'Button') return build('div', {}, build('button', { class: 'btn', click: event => this.onclick(event, id) }, this.inputtitle));
+		if (this.kind === 'Flag') return build('input', { type: 'checkbox', ...(value === (this.enabled ?? '1') ? { checked: '' } : {}) });
+		if (this.kind === 'ListValue') return build('select', {}, this.choices.map(([ own, label ]) => build('option', { value: own, ...(own === value ? { selected: '' } : {}) }, label)));
+		return (this.kind === 'DynamicList' ? toArray(value) : [ value ?? '' ].flat()).map(one => build('input', { value: one, placeholder: this.placeholder ?? '' }));
 	}
 }
 
@@ -56,8 +70,8 @@ class Section {
 		return this.options.filter(option => (modal || !option.modalonly) && option.shown(values)).map(option => [ option, option.widget(values) ]);
 	}
 	rows(values, modal) {
-		return this.cells(values, modal).map(([ option, widget ]) => E('div', { class: 'row', 'data-option': option.name }, [
-			E('label', {}, option.title), E('span', {}, [ widget, E('small', {}, option.description) ]) ]));
+		return this.cells(values, modal).map(([ option, widget ]) => build('div', { class: 'row', 'data-option': option.name }, [
+			build('label', {}, option.title), build('span', {}, [ widget, build('small', {}, option.description) ]) ]));
 	}
 	render() {
 		const sections = Object.values(ROUTER.uci).filter(values => values['.type'] === this.type);
@@ -65,12 +79,12 @@ class Section {
 			? this.rows(ROUTER.uci[this.name], true)
 			: sections.map(values => {
 				const dialog = this.dialog(values['.name']);
-				return E('details', { open: '', 'data-section': values['.name'] }, [ E('summary', {}, values['.name']),
-					(this.tabs.length ? this.tabs : [ [ undefined, '' ] ]).map(([ name, title ]) => [ E('h4', {}, title),
+				return build('details', { open: '', 'data-section': values['.name'] }, [ build('summary', {}, values['.name']),
+					(this.tabs.length ? this.tabs : [ [ undefined, '' ] ]).map(([ name, title ]) => [ build('h4', {}, title),
 						dialog.cells(values, true).filter(([ option ]) => option.tab === name).map(([ option, widget ]) =>
-							E('div', { class: 'row', 'data-option': option.name }, [ E('label', {}, option.title), E('span', {}, [ widget, E('small', {}, option.description) ]) ])) ]) ]);
+							build('div', { class: 'row', 'data-option': option.name }, [ build('label', {}, option.title), build('span', {}, [ widget, build('small', {}, option.description) ]) ])) ]) ]);
 			});
-		return E('div', { class: 'cbi-section' }, [ E('h3', {}, this.title), E('p', {}, this.description), body ]);
+		return build('div', { class: 'cbi-section' }, [ build('h3', {}, this.title), build('p', {}, this.description), body ]);
 	}
 }
 
@@ -83,7 +97,7 @@ form.Map = class {
 	}
 	async render() {
 		window.map = this;
-		return E('div', { class: 'cbi-map' }, [ E('h2', {}, this.title), E('p', {}, this.description), this.sections.map(section => section.render()) ]);
+		return build('div', { class: 'cbi-map' }, [ build('h2', {}, this.title), build('p', {}, this.description), this.sections.map(section => section.render()) ]);
 	}
 };
 
@@ -103,10 +117,10 @@ const ui = {
 	// There is one dialog: another takes its place, and "Edit" is one.
 	showModal: (title, content) => {
 		document.querySelectorAll('details, #modal').forEach(one => one.remove());
-		document.body.append(E('div', { id: 'modal' }, [ E('h3', {}, title), content ]));
+		document.body.append(build('div', { id: 'modal' }, [ build('h3', {}, title), content ]));
 	},
 	hideModal: () => document.getElementById('modal').remove(),
-	addNotification: (title, content) => document.body.append(E('div', { id: 'notification' }, content))
+	addNotification: (title, content) => document.body.append(build('div', { id: 'notification' }, content))
 };
 const view = { extend: methods => methods };
 
@@ -118,5 +132,5 @@ async function show(source) {
 	document.body.append(await made.render(await made.load?.()));
 	for (const [ step ] of polls) await step();
 	const options = window.map.sections.flatMap(section => section.options.map(option => [ section.type, option.name ]));
-	document.body.append(E('script', { id: 'told', type: 'application/json' }, JSON.stringify({ options, calls })));
+	document.body.append(build('script', { id: 'told', type: 'application/json' }, JSON.stringify({ options, calls })));
 }

@@ -2,6 +2,7 @@
 'use strict';
 'require form';
 'require fs';
+'require uci';
 'require ui';
 'require view';
 
@@ -17,6 +18,7 @@ async function made(args, option) {
 }
 
 // A button that makes the section's secret anew, and shows it beside itself: there is one dialog, and that is the section's.
+// What the daemon is asked has one form, so rpcd lets pass that one; the name in the answer is not used.
 function maker(section, { option, label, args }) {
 	const hash = section.option(form.Value, option, _('Hash'), _('Of the secret; the button makes a new one. Empty where a file has it.'));
 	hash.modalonly = true;
@@ -28,16 +30,25 @@ function maker(section, { option, label, args }) {
 		const cell = event.currentTarget.parentNode;
 		const own = this.section;
 		try {
-			const { secret, hash: text } = await made(args(own.formvalue(id, 'name') || id), option);
+			const { secret, hash: text } = await made(args, option);
 			own.getUIElement(id, option).setValue(text);
 			cell.querySelectorAll('.wsbridge-secret').forEach(old => old.remove());
 			cell.append(E('div', { class: 'wsbridge-secret' }, [
-				E('pre', {}, secret),
-				E('em', {}, _('It is shown this once, and holds after Save and Save & Apply.'))
+				E('pre', {}, [ secret ]),
+				E('em', {}, [ _('It is shown this once, and holds after Save and Save & Apply.') ])
 			]));
 		} catch (error) {
-			ui.addNotification(null, E('p', {}, error.message), 'error');
+			ui.addNotification(null, E('p', {}, [ error.message ]), 'error');
 		}
+	};
+}
+
+// A list; what `option` says in its place is one item, which LuCI by itself would split at each space.
+function list(section, name, title, description) {
+	const option = section.option(form.DynamicList, name, title, description);
+	option.load = id => {
+		const said = uci.get('wsbridge', id, name);
+		return typeof said === 'string' ? [ said ] : said;
 	};
 }
 
@@ -56,19 +67,19 @@ return view.extend({
 		const map = new form.Map('wsbridge', _('wsbridge: access'), _('What everybody may do on which endpoint.'));
 
 		const users = grid(map, 'user', _('People'));
-		maker(users, { option: 'password', label: _('New password'), args: name => [ 'passwd', name, '--generate', '--uci' ] });
-		users.option(form.DynamicList, 'role', _('Roles'));
-		users.option(form.DynamicList, 'right', _('Rights'), RIGHTS);
+		maker(users, { option: 'password', label: _('New password'), args: [ 'passwd', 'user', '--generate', '--uci' ] });
+		list(users, 'role', _('Roles'));
+		list(users, 'right', _('Rights'), RIGHTS);
 
 		const tokens = grid(map, 'token', _('Programs'));
-		maker(tokens, { option: 'sha256', label: _('New token'), args: name => [ 'token', 'new', name, '--uci' ] });
+		maker(tokens, { option: 'sha256', label: _('New token'), args: [ 'token', 'new', 'token', '--uci' ] });
 		const expires = tokens.option(form.Value, 'expires', _('Expires'));
 		expires.placeholder = '2037-01-31';
-		tokens.option(form.DynamicList, 'role', _('Roles'));
-		tokens.option(form.DynamicList, 'right', _('Rights'), RIGHTS);
+		list(tokens, 'role', _('Roles'));
+		list(tokens, 'right', _('Rights'), RIGHTS);
 
 		const roles = grid(map, 'role', _('Roles'), _('Rights to be given to several.'));
-		roles.option(form.DynamicList, 'right', _('Rights'), RIGHTS);
+		list(roles, 'right', _('Rights'), RIGHTS);
 		return map.render();
 	}
 });

@@ -54,6 +54,16 @@ const FIELDS = [
 	[ 'messages', 'pacing_prompt', form.Value, _('Prompt to wait for'), {} ]
 ];
 
+// UCI has more words for 1 and 0 than a widget knows, and what is shown is what a Save writes.
+const WORDS = { on: '1', true: '1', yes: '1', enabled: '1', off: '0', false: '0', no: '0', disabled: '0' };
+
+function flag(option, name) {
+	option.load = id => {
+		const said = uci.get('wsbridge', id, name);
+		return WORDS[said] ?? said;
+	};
+}
+
 function values(option, list) {
 	const named = Array.isArray(list) ? list.map(one => Array.isArray(one) ? one : [ one, one || _('default') ]) : Object.entries(list);
 	named.forEach(([ value, label ]) => option.value(value, label));
@@ -69,13 +79,14 @@ async function state() {
 	return { running: instances.filter(instance => instance.running), checked };
 }
 
+// Children of E stand in arrays: LuCI takes text that does not for HTML, and the daemon's words have names from the file in them.
 function rendered({ running, checked }) {
 	const said = checked ? `${checked.stderr || ''}${checked.stdout || ''}`.trim() : _('The daemon cannot be asked; is the package wsbridge installed?');
 	const pids = running.map(instance => instance.pid).join(', ');
 	return E('div', { id: 'wsbridge-state' }, [
-		E('p', {}, running.length ? E('strong', { style: 'color: green' }, _('Running') + ` (PID ${pids})`) : E('strong', { style: 'color: red' }, _('Not running'))),
-		E('p', {}, checked?.code ? _('The saved configuration is wrong, so it is not applied:') : _('What the saved configuration means:')),
-		E('pre', { style: 'max-height: 20em; overflow: auto' }, said)
+		E('p', {}, [ running.length ? E('strong', { style: 'color: green' }, [ `${_('Running')} (PID ${pids})` ]) : E('strong', { style: 'color: red' }, [ _('Not running') ]) ]),
+		E('p', {}, [ checked?.code ? _('The saved configuration is wrong, so it is not applied:') : _('What the saved configuration means:') ]),
+		E('pre', { style: 'max-height: 20em; overflow: auto' }, [ said ])
 	]);
 }
 
@@ -95,7 +106,7 @@ return view.extend({
 
 		const status = map.section(form.NamedSection, 'main', 'wsbridge', _('State'));
 		status.anonymous = true;
-		status.render = () => E('div', { class: 'cbi-section' }, [ E('h3', {}, _('State')), rendered(now) ]);
+		status.render = () => E('div', { class: 'cbi-section' }, [ E('h3', {}, [ _('State') ]), rendered(now) ]);
 		poll.add(async () => {
 			const old = document.getElementById('wsbridge-state');
 			const fresh = rendered(await state());
@@ -111,6 +122,7 @@ return view.extend({
 		const main = map.section(form.NamedSection, 'main', 'wsbridge', _('Gateway'));
 		const enabled = main.option(form.Flag, 'enabled', _('Enabled'));
 		enabled.rmempty = false;
+		flag(enabled, 'enabled');
 		const listen = main.option(form.DynamicList, 'listen', _('Listen on'), _('The firewall is left as it is.'));
 		listen.placeholder = '[::]:8443';
 		const tls = main.option(form.ListValue, 'tls', _('TLS'));
@@ -142,6 +154,7 @@ return view.extend({
 			const option = grid.taboption(tab, widget, name, title, more.hint);
 			option.modalonly = more.list ? null : true;
 			if (more.values) values(option, more.values);
+			if (widget === form.Flag || more.values === LEVELS) flag(option, name);
 			if (more.placeholder) option.placeholder = more.placeholder;
 			if (more.datatype) option.datatype = more.datatype;
 			if (more.def) option.default = more.def;
