@@ -160,6 +160,7 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
             "config endpoint e\noption type seriel",
             "w:4: option 'type' of endpoint 'e': 'seriel' is not known here",
         ),
+        ("config endpoint e\noption type modem", "known: 'serial', 'tcp', 'rfc2217', 'sim'"),
         ("config endpoint e", "w:3: endpoint 'e': has no option 'type'"),
         (
             "config endpoint\noption type sim\noption device echo",

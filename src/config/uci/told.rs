@@ -44,7 +44,11 @@ fn words(what: &str, place: &Place<'_>) -> String {
         text = text.replace(from, to);
     }
     let sort = place.section.and_then(|section| SORTS.iter().find(|sort| sort.kind == section.kind));
-    let rows = sort.map_or(&[][..], |sort| sort.rows);
+    // Values of `type` are words of their own, though `sim` is a key, too.
+    let rows = match place.entry {
+        Some(("type", _)) => &[][..],
+        _ => sort.map_or(&[][..], |sort| sort.rows),
+    };
     let value = place.entry.map(|(_, value)| value);
     let pieces = text.split('`').enumerate().map(|(index, piece)| match index % 2 {
         1 if Some(piece) == value => format!("'{piece}'"),
