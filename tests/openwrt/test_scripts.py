@@ -106,15 +106,21 @@ class Scripts(unittest.TestCase):
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'dialout'\n\toption enabled"))
         recorded, _ = self.router.init("start")
         config, root = self.router.config, self.router.root
-        for line in [f"chown -R serial:dialout {root}/etc/wsbridge", f"chgrp dialout {config}", f"chmod 0640 {config}", "procd_set_param user serial", "procd_set_param group dialout"]:
+        for line in [f"chown -Rh serial:dialout {root}/etc/wsbridge", f"chgrp dialout {config}", f"chmod 0640 {config}", "procd_set_param user serial", "procd_set_param group dialout"]:
             self.assertIn(line, recorded)
         # Another instance's is another folder: theirs are not each other's.
         lab = self.router.config.parent / "wsbridge-lab"
         lab.write_text(GOOD)
         self.router.config.write_text(GOOD + "\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n\toption user 'serial'\n\toption group 'dialout'\n")
         recorded, _ = self.router.init("start")
-        self.assertEqual([line for line in recorded if line.startswith("chown")], [f"chown -R serial:dialout {root}/etc/wsbridge-lab"])
+        self.assertEqual([line for line in recorded if line.startswith("chown")], [f"chown -Rh serial:dialout {root}/etc/wsbridge-lab"])
         self.assertTrue((self.router.root / "etc/wsbridge-lab").is_dir())
+        # The folder is that user's, so what it links to is not root's to give away, nor to tell the log.
+        shadow = self.router.root / "etc/shadow"
+        shadow.write_text("root:secret")
+        (self.router.root / "etc/wsbridge/first").symlink_to(shadow)
+        recorded, _ = self.router.init("start")
+        self.assertNotIn("secret", " ".join(recorded))
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'nobody-here'\n\toption enabled"))
         recorded, _ = self.router.init("start")
         self.assertEqual(len(recorded), 1)
