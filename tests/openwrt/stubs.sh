@@ -27,6 +27,8 @@ config_load() {
 	}
 	option() { eval "OPTION_${SECTION}_$1=\$2"; }
 	list() { eval "OPTION_${SECTION}_$1=\"\${OPTION_${SECTION}_$1:+\$OPTION_${SECTION}_$1 }\$2\""; }
+	# What cannot be read has no sections, as with uci.
+	ash -n "$UCI/$1" 2> /dev/null || return 1
 	. "$UCI/$1"
 }
 config_get() { eval "$1=\"\${OPTION_$2_$3:-$4}\""; }

@@ -73,6 +73,16 @@ class Scripts(unittest.TestCase):
         self.assertFalse([line for line in recorded if line.startswith("procd_")], recorded)
         self.assertIn("not reloaded, everything stays as it was", recorded[-1])
 
+    def test_a_file_that_uci_cannot_read_leaves_what_runs_alone(self):
+        self.router.config.write_text(GOOD + "\toption title 'Modem\n")
+        for action in ["reload", "start"]:
+            recorded, code = self.router.init(action)
+            self.assertEqual(code, 1)
+            self.assertFalse([line for line in recorded if line.startswith("procd_")], recorded)
+            self.assertIn(":10: the quote ' that opens here is never closed", recorded[0])
+        recorded, _ = self.router.init("reload")
+        self.assertIn("not reloaded, everything stays as it was", recorded[-1])
+
     def test_what_procd_cannot_validate_is_logged(self):
         self.router.config.write_text(GOOD.replace("option enabled '1'", "option enabled 'maybe'"))
         recorded, _ = self.router.init("start")
