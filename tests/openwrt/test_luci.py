@@ -134,6 +134,17 @@ class Luci(unittest.TestCase):
         self.assertIn('value="plc1=read, write"', dom)
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_a_section_is_shown_by_the_name_it_is_about(self):
+        anonymous = {**CONFIG["plc1"], ".name": "cfg0a1b2c", "name": "plc-1"}
+        dom, _, _ = self.show("endpoints", config={**CONFIG, "cfg0a1b2c": anonymous})
+        self.assertEqual(re.findall("<summary>(.*?)</summary>", dom), ["modem1", "plc1", "plc-1"])
+        self.assertEqual(dom.count('value="plc-1"'), 1)
+        bob = {**CONFIG["alice"], ".name": "cfg0a1b2d", "name": "bob@example<b>&amp;"}
+        dom, _, _ = self.show("access", config={"alice": CONFIG["alice"], "cfg0a1b2d": bob})
+        # LuCI takes a title for HTML.
+        self.assertEqual(re.findall("<summary>(.*?)</summary>", dom), ["alice", "bob@examplebamp;"])
+
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_what_the_daemon_says_is_shown_as_text_whatever_is_in_it(self):
         dom, _, _ = self.show("endpoints", config={**CONFIG, "plc1": {**CONFIG["plc1"], "type": "<b id=planted>tcp</b>"}})
         self.assertIn("<b id=planted>", html.unescape(dom.split('id="wsbridge-state"')[1].split("</pre>")[0]))

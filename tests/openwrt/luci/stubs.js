@@ -79,7 +79,7 @@ class Section {
 			? this.rows(ROUTER.uci[this.name], true)
 			: sections.map(values => {
 				const dialog = this.dialog(values['.name']);
-				return build('details', { open: '', 'data-section': values['.name'] }, [ build('summary', {}, values['.name']),
+				return build('details', { open: '', 'data-section': values['.name'] }, [ build('summary', {}, this.sectiontitle?.(values['.name']) ?? values['.name']),
 					(this.tabs.length ? this.tabs : [ [ undefined, '' ] ]).map(([ name, title ]) => [ build('h4', {}, title),
 						dialog.cells(values, true).filter(([ option ]) => option.tab === name).map(([ option, widget ]) =>
 							build('div', { class: 'row', 'data-option': option.name }, [ build('label', {}, option.title), build('span', {}, [ widget, build('small', {}, option.description) ]) ])) ]) ]);

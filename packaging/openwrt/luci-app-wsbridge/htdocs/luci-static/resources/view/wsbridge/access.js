@@ -52,11 +52,15 @@ function list(section, name, title, description) {
 	};
 }
 
+// A section's own name is not always what it is about: UCI has no `-` in it. LuCI takes a title for HTML.
+const named = id => (uci.get('wsbridge', id, 'name') || id).replace(/[<>&]/g, '');
+
 function grid(map, kind, title, description) {
 	const section = map.section(form.GridSection, kind, title, description);
 	section.addremove = true;
 	section.anonymous = false;
 	section.nodescriptions = true;
+	section.sectiontitle = named;
 	const name = section.option(form.Value, 'name', _('Name'), _('Where it has other letters than a-z, A-Z, 0-9 and _.'));
 	name.modalonly = true;
 	return section;

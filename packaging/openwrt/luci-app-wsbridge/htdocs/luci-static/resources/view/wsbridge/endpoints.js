@@ -22,6 +22,7 @@ const LEVELS = [ [ '', _('as it is') ], [ '1', _('on') ], [ '0', _('off') ] ];
 // Tab, option, widget, title, what else. `of` are the types of endpoints that have the option.
 const FIELDS = [
 	[ 'general', 'enabled', form.Flag, _('Enabled'), { def: '1', list: true } ],
+	[ 'general', 'name', form.Value, _('Name'), { hint: _('Where it has other letters than a-z, A-Z, 0-9 and _.') } ],
 	[ 'general', 'title', form.Value, _('Title'), { list: true } ],
 	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true } ],
 	[ 'general', 'port', form.Value, _('Device'), { of: [ 'serial' ], hint: _('A device file; leave it empty to name a USB adapter below, which is found again in any socket.') } ],
@@ -63,6 +64,9 @@ function flag(option, name) {
 		return WORDS[said] ?? said;
 	};
 }
+
+// A section's own name is not always what it is about: UCI has no `-` in it. LuCI takes a title for HTML.
+const named = id => (uci.get('wsbridge', id, 'name') || id).replace(/[<>&]/g, '');
 
 function values(option, list) {
 	const named = Array.isArray(list) ? list.map(one => Array.isArray(one) ? one : [ one, one || _('default') ]) : Object.entries(list);
@@ -147,7 +151,8 @@ return view.extend({
 		grid.addremove = true;
 		grid.anonymous = false;
 		grid.nodescriptions = true;
-		grid.modaltitle = name => `${_('Endpoint')}: ${name}`;
+		grid.sectiontitle = named;
+		grid.modaltitle = id => `${_('Endpoint')}: ${named(id)}`;
 		for (const [ tab, title ] of [ [ 'general', _('Device') ], [ 'line', _('Line') ], [ 'sharing', _('Sharing') ], [ 'messages', _('Messages') ] ])
 			grid.tab(tab, title);
 		for (const [ tab, name, widget, title, more ] of FIELDS) {
