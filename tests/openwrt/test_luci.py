@@ -103,6 +103,10 @@ class Luci(unittest.TestCase):
         plc = dom.split('data-section="plc1"')[1].split("</details>")[0]
         self.assertIn('data-option="address"', plc)
         self.assertNotIn('data-option="baud"', plc)
+        # In an empty field stands what holds without it, and no example: those are below.
+        empty = dict(re.findall(r'data-option="(\w+)"><label>[^<]*</label><span><input value="" placeholder="([^"]+)"', dom))
+        defaults = {"format": "8N1", "history": "256KiB", "sessions": "16", "lease_idle": "never", "idle": "never", "rate": "no limit", "pacing_byte_delay": "none", "pacing_line_delay": "none"}
+        self.assertEqual(empty, defaults)
         # What is not set shows as such, so that saving the page sets nothing.
         dtr = dom.split('data-option="open_dtr"')[1].split("</select>")[0]
         self.assertLess(dtr.index('value=""'), dtr.index('value="1"'))

@@ -77,8 +77,8 @@ return view.extend({
 
 		const tokens = grid(map, 'token', _('Programs'));
 		maker(tokens, { option: 'sha256', label: _('New token'), args: [ 'token', 'new', 'token', '--uci' ] });
-		const expires = tokens.option(form.Value, 'expires', _('Expires'));
-		expires.placeholder = '2037-01-31';
+		const expires = tokens.option(form.Value, 'expires', _('Expires'), _('At the end of a day (UTC), like 2037-01-31.'));
+		expires.placeholder = _('never');
 		list(tokens, 'role', _('Roles'));
 		list(tokens, 'right', _('Rights'), RIGHTS);
 

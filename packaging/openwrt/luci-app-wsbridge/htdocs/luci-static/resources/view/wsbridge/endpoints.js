@@ -19,17 +19,17 @@ const NETWORK = [ 'tcp', 'rfc2217' ];
 // The first choice is what an option that is not set shows.
 const LEVELS = [ [ '', _('as it is') ], [ '1', _('on') ], [ '0', _('off') ] ];
 
-// Tab, option, widget, title, what else. `of` are the types of endpoints that have the option.
+// Tab, option, widget, title, what else. `of` are the types of endpoints that have the option; a placeholder is what holds without it.
 const FIELDS = [
 	[ 'general', 'enabled', form.Flag, _('Enabled'), { def: '1', list: true } ],
 	[ 'general', 'name', form.Value, _('Name'), { hint: _('Where it has other letters than a-z, A-Z, 0-9 and _.') } ],
 	[ 'general', 'title', form.Value, _('Title'), { list: true } ],
 	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true } ],
 	[ 'general', 'port', form.Value, _('Device'), { of: [ 'serial' ], hint: _('A device file; leave it empty to name a USB adapter below, which is found again in any socket.') } ],
-	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial' ], placeholder: '0403:6001' } ],
+	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial' ], hint: _('Like 0403:6001.') } ],
 	[ 'general', 'serial', form.Value, _('USB serial number'), { of: [ 'serial' ] } ],
 	[ 'general', 'interface', form.Value, _('USB interface'), { of: [ 'serial' ], datatype: 'range(0,255)' } ],
-	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, placeholder: '192.0.2.20:502' } ],
+	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, hint: _('Like 192.0.2.20:502.') } ],
 	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source' ] } ],
 	[ 'line', 'baud', form.Value, _('Baud rate'), { of: LINES, datatype: 'uinteger', placeholder: '9600', values: [ '9600', '19200', '38400', '57600', '115200' ] } ],
 	[ 'line', 'format', form.Value, _('Format'), { of: LINES, placeholder: '8N1', values: [ '8N1', '7E1', '8E1' ] } ],
@@ -42,16 +42,16 @@ const FIELDS = [
 	[ 'sharing', 'share', form.ListValue, _('Sharing'), { values: [ '', 'one-writer', 'exclusive', 'everyone' ] } ],
 	[ 'sharing', 'open', form.ListValue, _('Open'), { values: [ '', 'always', 'on-demand' ] } ],
 	[ 'sharing', 'history', form.Value, _('History'), { placeholder: '256KiB' } ],
-	[ 'sharing', 'lease_idle', form.Value, _('Lease ends after'), { placeholder: '10m' } ],
+	[ 'sharing', 'lease_idle', form.Value, _('Lease ends after'), { placeholder: _('never'), hint: _('Like 10m.') } ],
 	[ 'sharing', 'sessions', form.Value, _('Sessions'), { datatype: 'uinteger', placeholder: '16' } ],
-	[ 'sharing', 'idle', form.Value, _('Idle sessions end after'), { placeholder: '30m' } ],
-	[ 'sharing', 'rate', form.Value, _('Rate'), { placeholder: '1MiB/s' } ],
+	[ 'sharing', 'idle', form.Value, _('Idle sessions end after'), { placeholder: _('never'), hint: _('Like 30m.') } ],
+	[ 'sharing', 'rate', form.Value, _('Rate'), { placeholder: _('no limit'), hint: _('Like 1MiB/s.') } ],
 	[ 'messages', 'packing_idle_ms', form.Value, _('Silence ends a message, ms'), { datatype: 'range(1,60000)' } ],
-	[ 'messages', 'packing_delimiter', form.Value, _('Bytes that end a message'), { placeholder: '\\r\\n' } ],
+	[ 'messages', 'packing_delimiter', form.Value, _('Bytes that end a message'), { hint: _('Like \\r\\n.') } ],
 	[ 'messages', 'packing_length', form.Value, _('Bytes of a message'), { datatype: 'range(1,32764)' } ],
 	[ 'messages', 'packing_modbus_rtu', form.Flag, _('Modbus RTU frames'), {} ],
-	[ 'messages', 'pacing_byte_delay', form.Value, _('Pause after a byte'), { placeholder: '1ms' } ],
-	[ 'messages', 'pacing_line_delay', form.Value, _('Pause after a line'), { placeholder: '50ms' } ],
+	[ 'messages', 'pacing_byte_delay', form.Value, _('Pause after a byte'), { placeholder: _('none'), hint: _('Like 1ms.') } ],
+	[ 'messages', 'pacing_line_delay', form.Value, _('Pause after a line'), { placeholder: _('none'), hint: _('Like 50ms.') } ],
 	[ 'messages', 'pacing_prompt', form.Value, _('Prompt to wait for'), {} ]
 ];
 
