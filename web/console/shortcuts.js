@@ -22,8 +22,7 @@ export const keyName = (key) => ({ ArrowRight: "→", ArrowLeft: "←" })[key] ?
 
 /** The key's letter; where the keyboard writes other letters than ours, the one that stands there on a Latin one. */
 function named({ key, code }) {
-  const letter = key.toUpperCase();
-  if (/^[A-Z]$/.test(letter) || key.startsWith("Arrow")) return key.startsWith("Arrow") ? key : letter;
+  if (/^[A-Za-z]$/.test(key)) return key.toUpperCase();
   return /^Key[A-Z]$/.test(code) ? code.slice(3) : key;
 }
 

@@ -4,6 +4,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},
     os::unix::fs::symlink,
+    path::PathBuf,
     sync::mpsc::channel,
     thread,
     time::Duration,
@@ -149,8 +150,8 @@ async fn an_open_without_settings_begins_with_the_configured_ones() {
     assert_eq!((&opened["config"]["baud"], speed()), (&json!(9600), 9600));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_device_that_comes_back_to_nobody_is_as_configured() {
+/// A daemon whose device is away, and the session that had set it otherwise has left; where the device is awaited.
+async fn left_while_away() -> (tempfile::TempDir, PathBuf, Daemon) {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("tty");
     let pty = Pty::new();
@@ -162,6 +163,12 @@ async fn a_device_that_comes_back_to_nobody_is_as_configured() {
     drop(pty);
     wire.until(|told| told["type"] == "status" && told["state"] == "down").await;
     wire.ask("close", json!({})).await;
+    (folder, link, daemon)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_device_that_comes_back_to_nobody_is_as_configured() {
+    let (_folder, link, daemon) = left_while_away().await;
     let back = Pty::new();
     symlink(back.path(), &link).unwrap();
     daemon.wait_for("device is back");
@@ -172,17 +179,7 @@ async fn a_device_that_comes_back_to_nobody_is_as_configured() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_device_that_comes_back_to_others_than_had_it_is_as_configured() {
-    let folder = tempfile::tempdir().unwrap();
-    let link = folder.path().join("tty");
-    let pty = Pty::new();
-    symlink(pty.path(), &link).unwrap();
-    let daemon = Daemon::open(&format!("  e:\n    serial: {{ port: {} }}\n", link.display()));
-    daemon.wait_for("device open");
-    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200}})).await;
-    std::fs::remove_file(&link).unwrap();
-    drop(pty);
-    wire.until(|told| told["type"] == "status" && told["state"] == "down").await;
-    wire.ask("close", json!({})).await;
+    let (_folder, link, daemon) = left_while_away().await;
     let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     let back = Pty::new();
     symlink(back.path(), &link).unwrap();
