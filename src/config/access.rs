@@ -8,7 +8,7 @@ use super::{
     Access, Certificate, Endpoint, Given, Rights, RightsTable, Secret, Token, User,
     raw::{self, At, Leaf, Named, OneOf, Placed},
     report::Report,
-    resolve::{SecretReader, SecretSource},
+    secret::{SecretReader, SecretSource},
     units::suggest,
     words::Sha256,
 };

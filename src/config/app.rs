@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     Address, Endpoint, Listen, Origin, RightsTable,
-    endpoint::is_name,
     raw::{self, At, Leaf, Named, Placed},
     report::Report,
+    words::is_name,
 };
 
 /// A tool and what it may reach.

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     Endpoint, EndpointLimits, OpenWhen, PortIdentity, Rs485, SerialTarget, Share, SimDevice, SimTarget,
-    Target, TargetTls, TcpAddress, TcpTarget, packing,
+    Target, packing,
     port::{Frame, all_macros, settings, signals},
     raw::{self, At, Leaf, Named, OneOf, Placed},
     report::Report,
-    rfc2217,
+    rfc2217, tcp,
     units::{Size, duration_text, size_text},
-    words::PortPath,
+    words::{PortPath, is_name},
 };
 use crate::settings::{Flow, Step};
 
@@ -35,14 +35,6 @@ pub(super) fn resolve(
         }
     }
     all
-}
-
-/// `[a-z0-9][a-z0-9._-]{0,63}`
-pub(super) fn is_name(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    (1..=64).contains(&text.len())
-        && text.bytes().next().is_some_and(plain)
-        && text.bytes().all(|b| plain(b) || b"._-".contains(&b))
 }
 
 fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut Report) -> Option<Endpoint> {
@@ -120,7 +112,7 @@ fn reached(
         macros = all_macros(&remote.macros, &path, report);
         rfc2217::resolve(remote, &path, report).map(Target::Rfc2217)
     } else if let Some(tcp) = &raw.tcp {
-        tcp_target(tcp, &format!("{path}.tcp"), report).map(Target::Tcp)
+        tcp::tcp_target(tcp, &format!("{path}.tcp"), report).map(Target::Tcp)
     } else {
         let device = raw.sim.as_ref().and_then(|sim| report.read(&format!("{path}.sim"), sim));
         device.map(|device| Target::Sim(SimTarget { device }))
@@ -215,45 +207,6 @@ fn rs485(raw: &raw::Rs485, path: &str, report: &mut Report) -> Rs485 {
     let delay_before = delay("delay_before", raw.delay_before.as_ref());
     let delay_after = delay("delay_after", raw.delay_after.as_ref());
     Rs485 { rts_on_send, rts_after_send, rx_during_tx, terminate, delay_before, delay_after }
-}
-
-pub(super) fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Option<TcpTarget> {
-    let address = report.read(&format!("{path}.address"), &raw.address);
-    let second = Duration::from_secs(1);
-    let mut time = |key, leaf: Option<&Leaf<Duration>>, bounds| {
-        report.within(&format!("{path}.{key}"), leaf, bounds, duration_text)
-    };
-    let tenth = Duration::from_millis(100);
-    let connect_timeout =
-        time("connect_timeout", raw.connect_timeout.as_ref(), (tenth, 5 * second, 300 * second));
-    let keepalive = time("keepalive", raw.keepalive.as_ref(), (Duration::ZERO, 30 * second, 7200 * second));
-    let user_timeout = time("user_timeout", raw.user_timeout.as_ref(), (second, 30 * second, 3600 * second));
-    let tls = raw.tls.as_ref().map(|tls| target_tls(tls, &format!("{path}.tls"), report));
-    if let (Some(TcpAddress::Unix(_)), Some(written)) = (&address, &raw.tls)
-        && written.value.server_name.is_none()
-    {
-        let what = "a unix socket has no host to check; add `server_name`";
-        report.wrong(written.at, &format!("{path}.tls"), what);
-    }
-    let keepalive = (keepalive > Duration::ZERO).then_some(keepalive);
-    Some(TcpTarget { address: address?, connect_timeout, keepalive, user_timeout, tls })
-}
-
-fn target_tls(
-    Placed { value: raw, at }: &Placed<raw::TargetTls>,
-    path: &str,
-    report: &mut Report,
-) -> TargetTls {
-    let ca = raw.ca.as_ref().and_then(|leaf| report.read(&format!("{path}.ca"), leaf));
-    let server_name =
-        raw.server_name.as_ref().and_then(|leaf| report.read(&format!("{path}.server_name"), leaf));
-    let certificate =
-        raw.certificate.as_ref().and_then(|leaf| report.read(&format!("{path}.certificate"), leaf));
-    let key = raw.key.as_ref().and_then(|leaf| report.read(&format!("{path}.key"), leaf));
-    if raw.certificate.is_some() != raw.key.is_some() {
-        report.wrong(*at, path, "`certificate` and `key` go together; write both or neither");
-    }
-    TargetTls { ca, server_name, client: certificate.zip(key) }
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    endpoint::is_name,
     raw::{self, Leaf, Named, OneOf, Placed},
     report::Report,
     units::duration_text,
-    words::Stay,
+    words::{Stay, is_name},
 };
 use crate::settings::{DataBits, Flow, Format, Levels, Parity, Settings, Step, StopBits};
 

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod described;
+mod read;
 mod shape;
 mod target;
 #[cfg(test)]
@@ -15,9 +16,11 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 pub(super) use self::{
+    read::read,
     target::{Lines, MacroStep, Port, Rfc2217, Rs485, Serial, Signals, TargetTls, Tcp},
+    tree::At,
     written::{Mark, Node, write},
-    yaml::{At, Leaf, Named, OneOf, Placed, read},
+    yaml::{Leaf, Named, OneOf, Placed},
 };
 use super::{
     Address, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice,

@@ -6,6 +6,7 @@ use super::{
     Config, Limits, Listen, ListenTls, access, app, endpoint, listen, login,
     raw::{self, At, Leaf},
     report::Report,
+    secret::SecretReader,
     units::duration_text,
     words::host_name,
 };
@@ -27,18 +28,6 @@ impl fmt::Display for Warning {
         f.write_str(&self.0)
     }
 }
-
-/// Where a secret is kept when it is not in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// A file.
-    File(PathBuf),
-    /// A systemd credential of that name.
-    Credential(String),
-}
-
-/// Reads a secret kept elsewhere; the error says why not. The configuration itself opens no file.
-pub type SecretReader<'a> = dyn Fn(&SecretSource) -> Result<String, String> + 'a;
 
 /// Parses and resolves a file's text. `name` is what mistakes are told to be in: the file's path.
 ///

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     TcpTarget,
-    endpoint::tcp_target,
     port::{Frame, settings, signals},
     raw,
     report::Report,
+    tcp::tcp_target,
     units::{Word, choose},
 };
 use crate::settings::{Levels, Settings};

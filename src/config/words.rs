@@ -168,6 +168,14 @@ impl Word for TcpAddress {
     }
 }
 
+/// `[a-z0-9][a-z0-9._-]{0,63}`
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (1..=64).contains(&text.len())
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(|b| plain(b) || b"._-".contains(&b))
+}
+
 /// A host name or an IPv4 address, in ASCII.
 pub(super) fn host_name(text: &str) -> bool {
     let label = |label: &str| {

@@ -20,11 +20,11 @@ use tower_service::Service as _;
 use super::{
     Bridge, ask,
     gate::{Gate, Remains},
+    grant::within,
     refusal,
 };
 use crate::{
     auth::{Ask, Peer, Principal, Purpose, Slot, Visit, parse_origin},
-    config::{Config, RightsTable},
     metrics::Held,
     stream::Stream,
     wire::close::Refusal,
@@ -164,15 +164,6 @@ fn finish(response: &mut Response<Body>, asked: &HeaderMap, path: &str, listed: 
         if let Some(origin) = asked.get(header::ORIGIN).filter(|_| listed) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         }
-    }
-}
-
-/// What of somebody's rights holds at an app's origin; everywhere else all of them. An app that a reload has taken away
-/// reaches nothing.
-pub(super) fn within(config: &Config, app: Option<&str>, rights: RightsTable) -> RightsTable {
-    match app {
-        None => rights,
-        Some(name) => config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights)),
     }
 }
 

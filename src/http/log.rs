@@ -13,7 +13,8 @@ use futures_util::stream;
 use super::{
     Bridge, Bridged, ask,
     connection::{Connection, authorise, refuse},
-    pages::{Connected, find_endpoint},
+    grant::find_endpoint,
+    pages::Connected,
 };
 use crate::{
     auth::{Purpose, unix_now},

@@ -5,6 +5,7 @@ mod ask;
 mod assets;
 mod connection;
 mod gate;
+mod grant;
 mod log;
 mod media;
 mod pages;

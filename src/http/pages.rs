@@ -15,11 +15,12 @@ use super::{
     Bridge, Bridged, ask, assets,
     connection::{Connection, authorise, refuse},
     gate::BODY_MAX,
+    grant::{find_endpoint, may_open},
     warden::tally,
 };
 use crate::{
-    auth::{Page, Principal, Purpose, TICKET_LIFE},
-    config::{App, Config, Endpoint, Rights, Share, Target},
+    auth::{Page, Purpose, TICKET_LIFE},
+    config::{Endpoint, Rights, Share, Target},
     line, metrics,
     metrics::TargetState,
     wire::close::Refusal,
@@ -217,20 +218,6 @@ async fn give_ticket(bridge: &Bridge, connection: &Connection, request: Request)
         _ => return Err(Refusal::BadRequest(usage)),
     };
     ticket.ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
-}
-
-/// Whether an app has anything for a principal.
-pub(super) fn may_open(app: &App, principal: &Principal) -> bool {
-    app.endpoints.iter().any(|name| principal.rights.on(name).allows(Rights::READ))
-}
-
-/// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown name from a forbidden
-/// one.
-pub(super) fn find_endpoint(config: &Config, rights: Rights, name: &str) -> Result<Arc<Endpoint>, Refusal> {
-    if !rights.allows(Rights::READ) {
-        return Err(Refusal::Forbidden);
-    }
-    config.endpoints.get(name).cloned().ok_or(Refusal::NotFound)
 }
 
 /// A request's body, of that media type and shape; `usage` says what to send.

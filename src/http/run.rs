@@ -17,15 +17,15 @@ use tokio::{
 
 use super::{
     Bridge,
-    connection::{Connection, within},
+    connection::Connection,
     gate::Gate,
-    upgrade::NEEDED,
+    grant::{NEEDED, within},
     warden::{revoked, tally},
 };
 use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
-    line::{Board, Seat, Who},
+    line::{Board, Participant, Seat},
     session::{Bus, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
     wire::{
@@ -147,7 +147,7 @@ impl Run {
             Reached::Own(stream) => Box::pin(plain(socket, stream, terms, session)),
             Reached::Seat(seat) => Box::pin(plain(socket, seat, terms, session)),
             Reached::Line | Reached::Bus => {
-                let who = Who {
+                let who = Participant {
                     user: self.principal.name.clone(),
                     rights: self.principal.rights.on(&endpoint.name),
                 };

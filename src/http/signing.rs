@@ -12,7 +12,8 @@ use serde_json::json;
 use super::{
     Bridge, Bridged, app, ask,
     connection::{Connection, authorise, refuse},
-    pages::{Connected, json_body, may_open, page},
+    grant::may_open,
+    pages::{Connected, json_body, page},
     warden,
 };
 use crate::{

@@ -17,13 +17,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::{
     Bridge, Bridged, ask,
     connection::{Connection, authorise, refuse},
-    pages::find_endpoint,
+    grant::{NEEDED, find_endpoint},
     run::{Reached, Run, turn_away},
 };
 use crate::{
     auth::{Principal, Purpose},
     config::{Endpoint, Rights, Target},
-    line::{self, NoSeat, Part, Replay, Who},
+    line::{NoSeat, Participant, Replay, SeatRequest, WriteIntent},
     metrics::TargetState,
     session::{Payload, Session},
     target::tcp,
@@ -32,9 +32,6 @@ use crate::{
         subprotocol::{Offer, Protocol, negotiate},
     },
 };
-
-/// What every session needs.
-pub(super) const NEEDED: Rights = Rights::READ;
 
 /// How long a client waits for a device that is just being opened.
 const OPENING: Duration = Duration::from_secs(5);
@@ -68,14 +65,14 @@ impl Said {
     }
 
     /// What seat a plain session wants.
-    fn ask(&self) -> Result<line::Ask, Refusal> {
-        let part = match self.role.as_deref() {
-            None | Some("auto") => Part::Auto,
-            Some("observer") => Part::Observer,
-            Some("writer") => Part::Writer,
+    fn ask(&self) -> Result<SeatRequest, Refusal> {
+        let intent = match self.role.as_deref() {
+            None | Some("auto") => WriteIntent::Auto,
+            Some("observer") => WriteIntent::Observer,
+            Some("writer") => WriteIntent::Writer,
             Some(_) => return Err(Refusal::BadRequest("`role` is `observer`, `writer` or `auto`")),
         };
-        Ok(line::Ask { part, replay: self.replay.map(Replay::Last), ..line::Ask::default() })
+        Ok(SeatRequest { intent, replay: self.replay.map(Replay::Last), ..SeatRequest::default() })
     }
 }
 
@@ -262,9 +259,9 @@ async fn dial(
     bridge: &Bridge,
     endpoint: &Arc<Endpoint>,
     principal: &Principal,
-    ask: &line::Ask,
+    ask: &SeatRequest,
 ) -> Result<Reached, Refusal> {
-    let who = Who { user: principal.name.clone(), rights: principal.rights.on(&endpoint.name) };
+    let who = Participant { user: principal.name.clone(), rights: principal.rights.on(&endpoint.name) };
     if let (Target::Tcp(target), None) = (&endpoint.target, endpoint.share) {
         if !who.rights.allows(Rights::WRITE) {
             return Err(Refusal::Forbidden);
@@ -274,7 +271,7 @@ async fn dial(
         bridge.metrics.endpoint(&endpoint.name).target(state);
         return reached.map(Reached::Own).map_err(|error| Refusal::from(&error));
     }
-    let ask = line::Ask { pauses: endpoint.packing.pause().is_some(), ..ask.clone() };
+    let ask = SeatRequest { pauses: endpoint.packing.pause().is_some(), ..ask.clone() };
     let taken = bridge.lines.join(endpoint, who, &ask).map_err(|no| match no {
         NoSeat::Busy(holder) => Refusal::Busy(holder),
         NoSeat::Down(why) => Refusal::from(&why),

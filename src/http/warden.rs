@@ -13,7 +13,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Bridge, connection::within, upgrade::NEEDED};
+use super::{
+    Bridge,
+    grant::{NEEDED, within},
+};
 use crate::{
     auth::{find, unix_now},
     config::Config,

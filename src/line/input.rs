@@ -13,7 +13,7 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use self::driver::Driver;
-use super::{output::SeatId, uplink::Task};
+use super::{output::SeatId, task::Task};
 
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
 pub const WINDOW: usize = 64 * 1024;

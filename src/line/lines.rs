@@ -12,81 +12,17 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{Board, Life, Line, Log, NoLease, Seat, Shared, State, keeper, uplink::Task};
+use super::{
+    Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State, WriteIntent,
+    held, keeper, task::Task,
+};
 use crate::{
     config::{Config, Endpoint, Rights, Share, same_place},
     metrics::Metrics,
-    target::OpenError,
 };
 
 /// How long the successor of a line waits until the old one has let go of the device.
 const HANDOVER: Duration = Duration::from_secs(6);
-
-/// Who wants a seat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Who {
-    /// Principal's name.
-    pub user: String,
-    /// What the principal may do on this endpoint.
-    pub rights: Rights,
-}
-
-/// What is wanted of a seat.
-#[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
-#[derive(Clone, Debug, Default)]
-pub struct Ask {
-    /// The lease: not at all, if it is free, or the seat only with it.
-    pub part: Part,
-    /// Where to begin on the tape; `None` is its end.
-    pub replay: Option<Replay>,
-    /// Say what is done with ([`Seat::done_reading`]); a private line holds its target back until then.
-    pub acks: bool,
-    /// Hear line events and modem lines.
-    pub events: bool,
-    /// Hear the time of bytes.
-    pub times: bool,
-    /// Hear pauses in the device's output.
-    pub pauses: bool,
-    /// Stay when the device goes, and go on when it is back.
-    pub patient: bool,
-}
-
-/// The part a seat plays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Part {
-    /// Writes, or no seat.
-    Writer,
-    /// Reads.
-    Observer,
-    /// Writes if that is free.
-    #[default]
-    Auto,
-}
-
-/// Where on the tape to begin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replay {
-    /// So many bytes before its end.
-    Last(u64),
-    /// At an offset of an epoch.
-    From {
-        /// The offset.
-        offset: u64,
-        /// The epoch.
-        epoch: String,
-    },
-}
-
-/// Why a seat was not given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoSeat {
-    /// In use; who holds it, since when.
-    Busy(String),
-    /// The device is not there.
-    Down(OpenError),
-    /// There is no such line.
-    Unknown,
-}
 
 /// A seat just taken.
 #[derive(Debug)]
@@ -209,7 +145,12 @@ impl Lines {
 
     /// A seat on an endpoint's line. One without a line gets a line of its own, that nobody else can join, whose only
     /// seat is lossless, and which ends with its target.
-    pub fn join(&self, endpoint: &Arc<Endpoint>, who: Who, ask: &Ask) -> Result<Taken, NoSeat> {
+    pub fn join(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        who: Participant,
+        ask: &SeatRequest,
+    ) -> Result<Taken, NoSeat> {
         let (line, private) = match endpoint.share {
             Some(_) => (self.lock().get(&endpoint.name).ok_or(NoSeat::Unknown)?.line.clone(), false),
             None => (self.start(endpoint, None).line, true),
@@ -221,11 +162,11 @@ impl Lines {
         }
         let may_write = who.rights.allows(Rights::WRITE);
         let (mut seat, at, replayed) = Seat::new(line, id, who, ask, private);
-        let leased = match ask.part {
-            Part::Observer => Ok(()),
+        let leased = match ask.intent {
+            WriteIntent::Observer => Ok(()),
             _ if !may_write => Ok(()),
-            Part::Writer => seat.claim(),
-            Part::Auto => {
+            WriteIntent::Writer => seat.claim(),
+            WriteIntent::Auto => {
                 // Somebody else writes: that is what an observer is for.
                 seat.claim().ok();
                 Ok(())
@@ -244,16 +185,6 @@ fn busy(board: &Board) -> Result<(), NoSeat> {
         Some(holder) => Err(NoSeat::Busy(held(&NoLease::Held(holder.clone())))),
         None if board.seats > 0 => Err(NoSeat::Busy("somebody".into())),
         None => Ok(()),
-    }
-}
-
-/// Who has the lease, as people are told it.
-pub fn held(no: &NoLease) -> String {
-    match no {
-        NoLease::Held(holder) => format!("{} since {}", holder.user, super::rfc3339(holder.since)),
-        NoLease::Asked(user) => format!("{user} asks for it already"),
-        NoLease::NotHolder => "only its holder can do that".into(),
-        NoLease::NotAsked => "nobody asks for it".into(),
     }
 }
 

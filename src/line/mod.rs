@@ -18,8 +18,10 @@ mod log;
 mod marks;
 mod output;
 mod pacing;
+mod request;
 mod seat;
 mod tape;
+mod task;
 mod uplink;
 
 use std::{
@@ -33,13 +35,15 @@ use tokio_util::task::TaskTracker;
 pub use board::{Board, State, rfc3339};
 pub use input::{Progress, WINDOW};
 pub use lease::{Asker, Holder, Lease, NoLease, Reason};
-pub use lines::{Ask, Lines, NoSeat, Part, Replay, Taken, Who, held};
+pub use lines::{Lines, Taken};
 pub use log::Log;
 pub use marks::{Kind, Mark};
 pub use output::{Gone, Heard};
+pub use request::{NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
 pub use seat::{Patience, Seat};
 pub use tape::Gap;
-pub use uplink::{DRAIN_MOST, Task, Undone};
+pub use task::{Task, Undone};
+pub use uplink::DRAIN_MOST;
 
 use self::{input::Input, output::Output};
 use crate::{

@@ -19,8 +19,10 @@ use tokio::{
 
 pub use self::patience::Patience;
 use super::{
-    Ask, Board, Heard, Life, Line, Part, Progress, Reason, Shared, State, Task, Undone, Who,
+    Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, Task, Undone,
+    WriteIntent,
     output::{Hearing, Lossless, SeatId},
+    task,
     uplink::{self, DRAIN_MOST},
 };
 use crate::{
@@ -46,7 +48,7 @@ enum Drained {
 pub struct Seat {
     shared: Arc<Shared>,
     id: SeatId,
-    who: Who,
+    who: Participant,
     listens: bool,
     /// Where everyone may write: this one came to look on.
     observes: bool,
@@ -60,22 +62,28 @@ pub struct Seat {
 
 impl Seat {
     /// Takes a seat; returns it with the offsets it begins at and live data begin at.
-    pub(super) fn new(line: Line, id: SeatId, who: Who, ask: &Ask, private: bool) -> (Self, u64, u64) {
+    pub(super) fn new(
+        line: Line,
+        id: SeatId,
+        who: Participant,
+        ask: &SeatRequest,
+        private: bool,
+    ) -> (Self, u64, u64) {
         let Line { shared, life } = line;
         let (start, end) = shared.output.bounds();
         let from = match &ask.replay {
             None => None,
-            Some(super::lines::Replay::Last(bytes)) => Some(end.saturating_sub(*bytes).max(start)),
-            Some(super::lines::Replay::From { offset, epoch }) if *epoch == shared.epoch => Some(*offset),
+            Some(super::request::Replay::Last(bytes)) => Some(end.saturating_sub(*bytes).max(start)),
+            Some(super::request::Replay::From { offset, epoch }) if *epoch == shared.epoch => Some(*offset),
             // Offsets of another epoch mean nothing: everything there is.
-            Some(super::lines::Replay::From { .. }) => Some(start),
+            Some(super::request::Replay::From { .. }) => Some(start),
         };
         let lossless = match (private, ask.patient) {
             (true, _) => Lossless::Always,
             (false, true) => Lossless::Never,
             (false, false) => Lossless::Alone,
         };
-        let Ask { acks, events, times, pauses, patient, .. } = *ask;
+        let SeatRequest { acks, events, times, pauses, patient, .. } = *ask;
         let hearing = Hearing { from, lossless, acks, events, times, pauses, patient };
         let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
@@ -90,7 +98,7 @@ impl Seat {
                 id,
                 who,
                 listens,
-                observes: ask.part == Part::Observer,
+                observes: ask.intent == WriteIntent::Observer,
                 drained: Drained::NotAsked,
                 ignored: 0,
                 left: false,
@@ -102,7 +110,7 @@ impl Seat {
     }
 
     /// Who sits here.
-    pub fn who(&self) -> &Who {
+    pub fn who(&self) -> &Participant {
         &self.who
     }
 
@@ -232,7 +240,7 @@ impl Seat {
 
     /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at
     /// once.
-    pub fn submit(&self, task: impl FnOnce(uplink::Reply) -> Task) -> Outcome {
+    pub fn submit(&self, task: impl FnOnce(task::Reply) -> Task) -> Outcome {
         let (reply, outcome) = oneshot::channel();
         if self.shared.board.borrow().state == State::Up {
             if self.shared.input.has_room(self.id) {
@@ -267,11 +275,7 @@ impl Seat {
     }
 
     /// The task that changes settings.
-    pub fn configure(
-        &self,
-        change: SettingsChange,
-        drain: bool,
-    ) -> impl FnOnce(uplink::Reply) -> Task + use<> {
+    pub fn configure(&self, change: SettingsChange, drain: bool) -> impl FnOnce(task::Reply) -> Task + use<> {
         let by = self.who.user.clone();
         move |reply| Task::Configure { change, drain, by, reply }
     }
@@ -284,14 +288,14 @@ impl Seat {
     }
 
     /// The task that moves signals.
-    pub fn signals(&self, steps: Vec<Step>) -> impl FnOnce(uplink::Reply) -> Task + use<> {
+    pub fn signals(&self, steps: Vec<Step>) -> impl FnOnce(task::Reply) -> Task + use<> {
         let seat = self.id;
         move |reply| Task::Signals { steps, seat, reply }
     }
 
     /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end whether or not somebody
     /// still waits: a board is not left in reset because a socket was lost.
-    pub fn do_now(&self, task: impl FnOnce(uplink::Reply) -> Task) -> Outcome {
+    pub fn do_now(&self, task: impl FnOnce(task::Reply) -> Task) -> Outcome {
         let (reply, outcome) = oneshot::channel();
         if let Some(port) = self.shared.port() {
             let (shared, task) = (Arc::clone(&self.shared), task(reply));

@@ -3,9 +3,11 @@
 mod bus;
 mod clock;
 mod control;
+mod describe;
 mod down;
 mod encoding;
 mod far;
+mod live;
 mod packing;
 mod parking;
 mod plain;

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Entry, control::Live};
+use super::{Entry, live::Live};
 use crate::{auth::LoginId, config::Rights, wire::close::Ended};
 
 /// How long a break may outlive its client's socket.

@@ -12,6 +12,7 @@
 mod announce;
 mod apps;
 mod certificates;
+mod circles;
 mod commands;
 mod docs;
 mod docs_protocol;

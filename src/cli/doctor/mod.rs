@@ -20,6 +20,7 @@ mod targets;
 mod tests;
 mod unit;
 mod usb;
+mod wanted;
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 use super::{
     finding::{Id, Report},
     machine::{Machine, text},
-    ports::Wanted,
     usb::adapter,
+    wanted::Wanted,
 };
 use crate::{config::PortIdentity, target::serial::FoundPort};
 

@@ -11,6 +11,7 @@ use super::{
     finding::{Id, Report},
     machine::{Machine, text},
     neighbours, usb,
+    wanted::Wanted,
 };
 use crate::{
     cli::ports::yaml_identity,
@@ -20,18 +21,6 @@ use crate::{
         serial::{self, FoundPort},
     },
 };
-
-/// A port that is looked at.
-#[derive(Debug)]
-pub(super) struct Wanted {
-    /// Where it stands in the configuration, or its device file.
-    pub(super) place: String,
-    /// How it is named there; `None` for one that was found without a configuration.
-    pub(super) identity: Option<PortIdentity>,
-    /// Whether the driver is asked for low latency.
-    pub(super) low_latency: bool,
-    allow_console: bool,
-}
 
 /// Those of the configuration; without one, or without serial endpoints in it, all that were found.
 pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {

@@ -6,7 +6,7 @@ use super::{
     Subject,
     finding::{Id, Report},
     machine::text,
-    ports::Wanted,
+    wanted::Wanted,
 };
 use crate::{config::PortIdentity, target::serial::FoundPort};
 

@@ -8,10 +8,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{
-    tree::{Kind, Mistake, Node},
-    yaml::At,
-};
+use super::tree::{At, Kind, Mistake, Node};
 use crate::config::units::suggest;
 
 /// The tuple that asks for a value's place: line, column, the value.

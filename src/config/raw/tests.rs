@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use serde::Deserialize as _;
 
 use super::{
+    read::read,
     shape::Shape,
     tree::{Kind, Node, parse},
-    yaml::{Leaf, Named, Placed, read},
+    yaml::{Leaf, Named, Placed},
 };
 
 /// A tree without its places.

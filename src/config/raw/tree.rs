@@ -4,7 +4,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use super::yaml::At;
+/// Line and column, from 1; 0 where unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::config) struct At {
+    pub(in crate::config) line: u64,
+    pub(in crate::config) column: u64,
+}
 
 /// Most values in a file, those an alias stands for included.
 const NODES: usize = 100_000;

@@ -1,23 +1,13 @@
 //! What the shapes of the file are made of: scalars, words and mappings with their places.
 
-use std::{fmt, fmt::Write as _, marker::PhantomData};
+use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{
-    shape::{Key, PLACED, Shape},
-    tree::{self, Kind, Node},
-};
-
-/// Line and column, from 1; 0 where unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::config) struct At {
-    pub(in crate::config) line: u64,
-    pub(in crate::config) column: u64,
-}
+use super::{shape::PLACED, tree::At};
 
 /// One scalar: its text as written and its place. `resolve` makes a `T` of it, so that all mistakes of a file are
 /// told at once, each with its path.
@@ -131,69 +121,5 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Named<V> {
         }
         // Not `deserialize_map`: that refuses a key without a value.
         deserializer.deserialize_any(Rows(PhantomData))
-    }
-}
-
-/// Most unknown keys that are told at once.
-const UNKNOWN: usize = 20;
-
-/// Something wrong with a file's structure: where, in what, and what.
-pub(in crate::config) type Flaw = (At, String, String);
-
-/// Reads a text into a shape; an empty text is an empty mapping. Beside it, what is wrong: all unknown keys, which are left out of
-/// what is read, or whatever let nothing be read.
-///
-/// Duplicate keys are errors; a budget ends alias bombs and deep nesting.
-pub(in crate::config) fn read<T: DeserializeOwned + Default>(text: &str) -> (Option<T>, Vec<Flaw>) {
-    let mut tree = match tree::parse(text) {
-        Ok(tree) => tree,
-        Err((at, what)) => return (None, vec![(at, String::new(), what)]),
-    };
-    let mut flaws = Vec::new();
-    loop {
-        let wrong = match Option::<T>::deserialize(Shape(&tree)) {
-            Ok(file) => return (Some(file.unwrap_or_default()), flaws),
-            Err(wrong) => wrong,
-        };
-        let (key, (at, what)) = wrong.into_mistake();
-        // What is missing may be what was written in other letters.
-        if key == Key::Missing && !flaws.is_empty() {
-            return (None, flaws);
-        }
-        flaws.push((at, path_of(&tree, at), what));
-        match key {
-            Key::Unknown(name) if flaws.len() < UNKNOWN && tree.remove(&name, at) => {}
-            Key::Unknown(_) | Key::Missing | Key::Other => return (None, flaws),
-        }
-    }
-}
-
-/// The path of the mapping or value at a place: `endpoints.modem1.serial`.
-fn path_of(tree: &Node, at: At) -> String {
-    let (mut node, mut path) = (tree, String::new());
-    loop {
-        // The last child that begins at or before the place holds it. A key's own place belongs to the mapping.
-        node = match &node.kind {
-            Kind::Nothing | Kind::Text(_) => return path,
-            Kind::List(items) => {
-                match items.iter().enumerate().take_while(|(_, item)| item.at <= at).last() {
-                    Some((index, item)) => {
-                        let _ = write!(path, "[{index}]");
-                        item
-                    }
-                    None => return path,
-                }
-            }
-            Kind::Map(rows) => match rows.iter().take_while(|(key, _)| key.at <= at).last() {
-                Some((Node { at: place, kind: Kind::Text(name) }, value)) if *place != at => {
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path += name;
-                    value
-                }
-                _ => return path,
-            },
-        };
     }
 }

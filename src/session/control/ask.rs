@@ -13,9 +13,9 @@ use tokio::{
     time::Instant,
 };
 
-use super::super::{bus::describe, packing::Packets};
+use super::super::{describe::describe, live::Live, packing::Packets};
 use super::{
-    Busy, Control, Live, Setup,
+    Busy, Control, Setup,
     answers::Outcome,
     opening::{close, movable, open, resume},
     refused::Refused as _,

@@ -3,7 +3,6 @@
 mod answers;
 mod ask;
 mod down;
-mod live;
 mod opening;
 mod receive;
 mod refused;
@@ -22,7 +21,6 @@ use tokio::{
     time::{Sleep, timeout},
 };
 
-pub(in crate::session) use self::live::{Live, writer};
 use self::{
     answers::Answers,
     opening::{Busy, Done},
@@ -30,13 +28,14 @@ use self::{
 use super::{
     Report, Session, Socket,
     clock::{Clock, Due},
+    live::Live,
     packing::Packets,
     parking::Parking,
     rate::Rate,
 };
 use crate::{
     config::Endpoint,
-    line::{Lines, Who},
+    line::{Lines, Participant},
     stream::with_scratch,
     wire::{
         close::Ended,
@@ -67,7 +66,7 @@ pub struct Setup {
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
     /// Who asks.
-    pub who: Who,
+    pub who: Participant,
     /// Silence after which the client counts as dead.
     pub dead_after: Duration,
     /// How long a session outlives its socket.

@@ -6,13 +6,13 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::time::{Instant, timeout};
 
 use super::{
+    super::live::{Live, Seen},
     Setup,
-    live::{Live, Seen},
     refused::Refused as _,
 };
 use crate::{
     config::Rights,
-    line::{self, NoSeat, Part, Replay, Taken},
+    line::{self, NoSeat, Replay, SeatRequest, Taken, WriteIntent},
     settings::{Levels, Step},
     target::Caps,
     wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
@@ -65,9 +65,14 @@ fn allowed(setup: &Setup, ask: &control::Open) -> Result<(), Failure> {
 }
 
 /// Takes a seat on the endpoint's line.
-fn sit(setup: &Setup, part: Part, replay: Option<control::Replay>, times: bool) -> Result<Taken, Failure> {
-    let want = line::Ask {
-        part,
+fn sit(
+    setup: &Setup,
+    intent: WriteIntent,
+    replay: Option<control::Replay>,
+    times: bool,
+) -> Result<Taken, Failure> {
+    let want = SeatRequest {
+        intent,
         replay: replay.map(|replay| match replay {
             control::Replay::Bytes { bytes } => Replay::Last(bytes),
             control::Replay::From { from, epoch } => Replay::From { offset: from, epoch },
@@ -94,14 +99,14 @@ async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Li
     }
     let rights = setup.who.rights;
     let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
-    let part = match ask.role {
+    let intent = match ask.role {
         // Taken when nothing can fail any more: who holds it keeps it if this is refused.
-        _ if seizes => Part::Observer,
-        Role::Writer => Part::Writer,
-        Role::Observer => Part::Observer,
-        Role::Auto => Part::Auto,
+        _ if seizes => WriteIntent::Observer,
+        Role::Writer => WriteIntent::Writer,
+        Role::Observer => WriteIntent::Observer,
+        Role::Auto => WriteIntent::Auto,
     };
-    let taken = sit(setup, part, ask.replay, ask.times)?;
+    let taken = sit(setup, intent, ask.replay, ask.times)?;
     let mut seat = taken.seat;
     let ready = timeout(OPENING, seat.ready()).await;
     if ask.role != Role::Observer {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Closing, Control, Live};
+use super::{super::live::Live, Closing, Control};
 use crate::wire::{
     close::Ended,
     control::{Code, Tell},

@@ -9,9 +9,9 @@ use tokio::{
 
 use crate::{
     config::{Endpoint, Rights},
-    line::{Board, DRAIN_MOST, Patience, Reason, Seat, State, Undone, rfc3339},
-    session::bus::status,
-    wire::control::{Asker, Holder, LeaseNews, Opened, Role, Status, Tell},
+    line::{Board, DRAIN_MOST, Patience, Reason, Seat, State, Undone},
+    session::describe::{holder, status},
+    wire::control::{Asker, LeaseNews, Opened, Role, Status, Tell},
 };
 
 /// A session between `open` and `close`, on whichever socket.
@@ -184,13 +184,4 @@ impl Live {
 fn same_device(old: &Board, new: &Board) -> bool {
     let able = |board: &Board| (board.state == State::Up).then_some((board.caps, board.usb));
     old.state == new.state && able(old) == able(new)
-}
-
-fn holder(holder: &crate::line::Holder) -> Holder {
-    Holder { user: holder.user.clone(), since: rfc3339(holder.since), away: holder.away }
-}
-
-/// Who holds a line's lease, as a `hello` or the bus says it.
-pub(in crate::session) fn writer(board: &Board) -> Option<Holder> {
-    board.lease.holder().map(holder)
 }

@@ -1,0 +1,35 @@
+//! What of a principal's rights counts here: at an app's origin, for an endpoint, for an app.
+
+use std::sync::Arc;
+
+use crate::{
+    auth::Principal,
+    config::{App, Config, Endpoint, Rights, RightsTable},
+    wire::close::Refusal,
+};
+
+/// What every session needs.
+pub(super) const NEEDED: Rights = Rights::READ;
+
+/// What of somebody's rights holds at an app's origin; everywhere else all of them. An app that a reload has taken away
+/// reaches nothing.
+pub(super) fn within(config: &Config, app: Option<&str>, rights: RightsTable) -> RightsTable {
+    match app {
+        None => rights,
+        Some(name) => config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights)),
+    }
+}
+
+/// Whether an app has anything for a principal.
+pub(super) fn may_open(app: &App, principal: &Principal) -> bool {
+    app.endpoints.iter().any(|name| principal.rights.on(name).allows(Rights::READ))
+}
+
+/// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown name from a forbidden
+/// one.
+pub(super) fn find_endpoint(config: &Config, rights: Rights, name: &str) -> Result<Arc<Endpoint>, Refusal> {
+    if !rights.allows(Rights::READ) {
+        return Err(Refusal::Forbidden);
+    }
+    config.endpoints.get(name).cloned().ok_or(Refusal::NotFound)
+}

@@ -1,0 +1,80 @@
+//! What is asked of a line for a seat, by whom, and why it may not be had.
+
+use super::{board::rfc3339, lease::NoLease};
+use crate::{config::Rights, target::OpenError};
+
+/// Who wants a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    /// Principal's name.
+    pub user: String,
+    /// What the principal may do on this endpoint.
+    pub rights: Rights,
+}
+
+/// What is wanted of a seat.
+#[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
+#[derive(Clone, Debug, Default)]
+pub struct SeatRequest {
+    /// Whether it wants the lease: not at all, if it is free, or the seat only with it.
+    pub intent: WriteIntent,
+    /// Where to begin on the tape; `None` is its end.
+    pub replay: Option<Replay>,
+    /// Say what is done with ([`Seat::done_reading`]); a private line holds its target back until then.
+    pub acks: bool,
+    /// Hear line events and modem lines.
+    pub events: bool,
+    /// Hear the time of bytes.
+    pub times: bool,
+    /// Hear pauses in the device's output.
+    pub pauses: bool,
+    /// Stay when the device goes, and go on when it is back.
+    pub patient: bool,
+}
+
+/// Whether a seat wants the lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteIntent {
+    /// Writes, or no seat.
+    Writer,
+    /// Reads.
+    Observer,
+    /// Writes if that is free.
+    #[default]
+    Auto,
+}
+
+/// Where on the tape to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// So many bytes before its end.
+    Last(u64),
+    /// At an offset of an epoch.
+    From {
+        /// The offset.
+        offset: u64,
+        /// The epoch.
+        epoch: String,
+    },
+}
+
+/// Why a seat was not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSeat {
+    /// In use; who holds it, since when.
+    Busy(String),
+    /// The device is not there.
+    Down(OpenError),
+    /// There is no such line.
+    Unknown,
+}
+
+/// Who has the lease, as people are told it.
+pub fn held(no: &NoLease) -> String {
+    match no {
+        NoLease::Held(holder) => format!("{} since {}", holder.user, rfc3339(holder.since)),
+        NoLease::Asked(user) => format!("{user} asks for it already"),
+        NoLease::NotHolder => "only its holder can do that".into(),
+        NoLease::NotAsked => "nobody asks for it".into(),
+    }
+}

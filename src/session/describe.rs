@@ -1,0 +1,66 @@
+//! An endpoint and its line in the words of `wsbridge.v1`, for `hello`, the bus and `status`.
+
+use crate::{
+    config::{Endpoint, Rights, Target},
+    line::{self, Board, rfc3339},
+    target::Caps,
+    wire::control::{self, Holder},
+};
+
+/// An endpoint as a client is told of it.
+pub(super) fn describe(endpoint: &Endpoint, rights: Rights, board: Option<&Board>) -> control::Endpoint {
+    let kind = match &endpoint.target {
+        Target::Tcp(_) => "tcp",
+        Target::Serial(_) => "serial",
+        Target::Rfc2217(_) => "rfc2217",
+        Target::Sim(_) => "sim",
+    };
+    control::Endpoint {
+        name: endpoint.name.clone(),
+        kind: kind.to_owned(),
+        // An endpoint without a line is reached when somebody opens it.
+        state: board.map_or("closed", |board| board.state.word()).to_owned(),
+        title: endpoint.title.clone(),
+        usb: board.and_then(|board| board.usb),
+        caps: caps(board.map_or_else(Caps::default, |board| board.caps)),
+        macros: endpoint.macros.keys().cloned().collect(),
+        rights: rights.words().into_iter().map(str::to_owned).collect(),
+        writer: board.and_then(writer),
+        observers: board.map_or(0, Board::observers),
+    }
+}
+
+/// How a line is, as every client is told it. What it can do is known when it is up, and may be another adapter's then.
+pub(super) fn status(board: &Board) -> control::Status {
+    let is_up = board.state == line::State::Up;
+    control::Status {
+        state: board.state.word().to_owned(),
+        error: board.state.settled().and_then(Result::err).map(|why| why.to_string()),
+        caps: is_up.then(|| caps(board.caps)),
+        usb: board.usb,
+        ..control::Status::default()
+    }
+}
+
+/// Capabilities in the words of the specification.
+fn caps(caps: Caps) -> Vec<String> {
+    let words: [(bool, &[&str]); 6] = [
+        (caps.settings, &["config"]),
+        (caps.signals, &["dtr", "rts"]),
+        (caps.brk, &["break"]),
+        (caps.inputs, &["cts", "dsr", "dcd", "ri"]),
+        (caps.errors, &["errors"]),
+        (caps.drain, &["drain"]),
+    ];
+    let given = words.iter().filter(|(has, _)| *has).flat_map(|(_, words)| words.iter());
+    given.chain(&["times", "take"]).map(|word| (*word).to_owned()).collect()
+}
+
+pub(super) fn holder(holder: &line::Holder) -> Holder {
+    Holder { user: holder.user.clone(), since: rfc3339(holder.since), away: holder.away }
+}
+
+/// Who holds a line's lease, as a `hello` or the bus says it.
+pub(super) fn writer(board: &Board) -> Option<Holder> {
+    board.lease.holder().map(holder)
+}
