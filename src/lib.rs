@@ -3,7 +3,7 @@
 //! The modules stand on floors and import only downward; `tests/it/floors.rs` holds them to it. Read them in this
 //! order: `lib -> daemon -> listen -> http/upgrade -> session -> line -> target`.
 //!
-//! * Ground, the nouns of a port: [`settings`].
+//! * Ground, the nouns of a port: [`settings`]; above it `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: [`config`], [`wire`], [`metrics`]. Pure: no socket, file, clock or task.
 //! * Between them, [`stream`]: one byte stream, whatever carries it.
 //! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`], [`announce`]. One outside thing each.
@@ -15,6 +15,7 @@
 //! * Floor 6, [`daemon`] owns everything: start, reload, shutdown; [`cli`] has one file a sub-command.
 
 pub mod settings;
+mod sys;
 
 pub mod config;
 pub mod metrics;

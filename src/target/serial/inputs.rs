@@ -11,11 +11,11 @@ use std::{os::fd::BorrowedFd, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    super::PortError,
-    ioctl::{self, InputCounts},
+use super::super::PortError;
+use crate::{
+    settings::Inputs,
+    sys::ioctl::{self, InputCounts},
 };
-use crate::settings::Inputs;
 
 /// How often is asked.
 pub(super) const POLL: Duration = Duration::from_millis(20);

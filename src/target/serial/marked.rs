@@ -15,11 +15,13 @@ use tokio::{
 
 use super::{
     super::Source,
-    ioctl,
     tty::Tty,
     unmark::{Ledger, Unmark},
 };
-use crate::settings::{ErrorCounts, LineEvent};
+use crate::{
+    settings::{ErrorCounts, LineEvent},
+    sys::ioctl,
+};
 
 /// How often the counters are asked while no escape is seen.
 const ASK: Duration = Duration::from_secs(1);
@@ -118,7 +120,8 @@ mod tests {
             termios::{OptionalActions, tcgetattr, tcsetattr},
         };
 
-        use super::super::{frame, lock};
+        use super::super::lock;
+        use crate::sys::termios;
 
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -127,7 +130,7 @@ mod tests {
         let stream = tokio_serial::SerialStream::open(&tokio_serial::new(&path, 9600)).unwrap();
         let control = ioctl::duplicate(&stream).unwrap();
         let mut termios = tcgetattr(&control).unwrap();
-        frame::apply(&mut termios, crate::settings::Settings::default(), true).unwrap();
+        termios::apply(&mut termios, crate::settings::Settings::default(), true).unwrap();
         tcsetattr(&control, OptionalActions::Now, &termios).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let lock = lock::take(path.as_ref(), folder.path()).unwrap();

@@ -1,12 +1,10 @@
 //! Serial ports of this machine, through tokio-serial.
 
 mod console;
-mod frame;
 mod holders;
 mod hotplug;
 mod identity;
 mod inputs;
-mod ioctl;
 mod lock;
 mod marked;
 mod open;

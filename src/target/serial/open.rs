@@ -19,9 +19,9 @@ use tokio_serial::{ErrorKind, SerialPortBuilder, SerialStream};
 
 use super::{
     super::{Clean, Device, OpenError, Port as AnyPort, PortError, Source},
-    Process, console, frame, holders, identity,
+    Process, console, holders, identity,
     identity::Roots,
-    ioctl, lock,
+    lock,
     marked::Marked,
     port,
     port::Port,
@@ -31,6 +31,7 @@ use super::{
 use crate::{
     config::SerialTarget,
     settings::{DataBits, Flow, Parity, Settings, StopBits},
+    sys::{ioctl, termios},
 };
 
 /// A driver that does not come back in this time is stuck; `open()` of a healthy tty takes milliseconds.
@@ -160,12 +161,12 @@ fn set_up(fd: BorrowedFd<'_>, target: &SerialTarget, marks: bool) -> Result<Vec<
 
 fn set_frame(fd: BorrowedFd<'_>, settings: Settings, marks: bool) -> Result<Vec<String>, PortError> {
     let mut termios = tcgetattr(fd)?;
-    frame::apply(&mut termios, settings, marks).map_err(PortError::BadSettings)?;
+    termios::apply(&mut termios, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &termios)?;
-    let got = frame::read(&tcgetattr(fd)?);
+    let got = termios::read(&tcgetattr(fd)?);
     // Another frame is another language; a wrong speed may be what the other end has, too, and is told.
-    frame::frame_difference(settings, got).map_or_else(
-        || Ok(frame::rate_differences(settings, got)),
+    termios::frame_difference(settings, got).map_or_else(
+        || Ok(termios::rate_differences(settings, got)),
         |difference| Err(PortError::BadSettings(difference)),
     )
 }

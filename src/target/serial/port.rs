@@ -17,12 +17,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Caps, PortError},
-    frame,
     inputs::{Watch, inputs},
-    ioctl,
     tty::Tty,
 };
-use crate::settings::{ErrorCounts, Inputs, Levels, Settings, UsbId};
+use crate::{
+    settings::{ErrorCounts, Inputs, Levels, Settings, UsbId},
+    sys::{ioctl, termios},
+};
 
 /// USB vendor of the adapters `ftdi_sio` drives.
 const FTDI: u16 = 0x0403;
@@ -55,7 +56,7 @@ impl Port {
     }
 
     pub(in crate::target) async fn settings(&self) -> Result<Settings, PortError> {
-        self.call(|fd| Ok(frame::read(&tcgetattr(fd)?))).await
+        self.call(|fd| Ok(termios::read(&tcgetattr(fd)?))).await
     }
 
     pub(in crate::target) async fn configure(&self, settings: Settings) -> Result<(), PortError> {
@@ -157,20 +158,20 @@ fn probe(fd: BorrowedFd<'_>) -> Caps {
 /// Sets, reads back, and where the driver took something else restores what was.
 fn configure(fd: BorrowedFd<'_>, settings: Settings) -> Result<(), PortError> {
     let old = tcgetattr(fd)?;
-    if frame::read(&old) == settings {
+    if termios::read(&old) == settings {
         return Ok(()); // some drivers send the whole set to the device again, needed or not
     }
     let mut new = old.clone();
     let marks = old.input_modes.contains(InputModes::PARMRK);
-    frame::apply(&mut new, settings, marks).map_err(PortError::BadSettings)?;
+    termios::apply(&mut new, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &new).map_err(|error| match error {
         Errno::INVAL | Errno::RANGE => PortError::BadSettings(format!("the driver refuses {settings}")),
         other => other.into(),
     })?;
-    let got = frame::read(&tcgetattr(fd)?);
-    let differences: Vec<String> = frame::frame_difference(settings, got)
+    let got = termios::read(&tcgetattr(fd)?);
+    let differences: Vec<String> = termios::frame_difference(settings, got)
         .into_iter()
-        .chain(frame::rate_differences(settings, got))
+        .chain(termios::rate_differences(settings, got))
         .collect();
     if differences.is_empty() {
         return Ok(());

@@ -2,11 +2,11 @@
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
-use super::{
-    super::PortError,
-    ioctl::{self, Rs485Bits},
+use super::super::PortError;
+use crate::{
+    config::Rs485,
+    sys::ioctl::{self, Rs485Bits},
 };
-use crate::config::Rs485;
 
 /// Switches direction control on; gives a note where the driver took it differently.
 ///

@@ -24,7 +24,8 @@ use tokio::{
 };
 use tokio_serial::SerialStream;
 
-use super::{ioctl, lock::Lock};
+use super::lock::Lock;
+use crate::sys::ioctl;
 
 /// How often a device that takes nothing is asked again. Drivers wake a writer when there is room, but not all do so when
 /// their buffer is emptied by tcflush: a pty's does not.

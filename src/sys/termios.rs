@@ -5,11 +5,11 @@ use rustix::termios::{ControlModes, InputModes, LocalModes, OutputModes, Special
 use crate::settings::{DataBits, Flow, Format, Parity, Settings, StopBits};
 
 /// Puts settings into a termios: raw for all 256 values, no modem control, no hang-up on close. With `marks`, received
-/// errors are marked in the stream (PARMRK), for [`super::unmark`] to take out.
+/// errors are marked in the stream (PARMRK), for `target::serial::unmark` to take out.
 ///
 /// # Errors
 /// A frame no UART has.
-pub(super) fn apply(termios: &mut Termios, settings: Settings, marks: bool) -> Result<(), String> {
+pub(crate) fn apply(termios: &mut Termios, settings: Settings, marks: bool) -> Result<(), String> {
     if settings.stop == StopBits::OneAndHalf && settings.data != DataBits::Five {
         return Err("1.5 stop bits exist only with 5 data bits".into());
     }
@@ -69,7 +69,7 @@ fn raw(termios: &mut Termios) {
 }
 
 /// The settings in a termios.
-pub(super) fn read(termios: &Termios) -> Settings {
+pub(crate) fn read(termios: &Termios) -> Settings {
     let modes = termios.control_modes;
     let size = modes & ControlModes::CSIZE;
     let data = if size == ControlModes::CS8 {
@@ -106,7 +106,7 @@ pub(super) fn read(termios: &Termios) -> Settings {
 }
 
 /// What of the asked frame the driver did not take; nothing where it is as asked.
-pub(super) fn frame_difference(asked: Settings, got: Settings) -> Option<String> {
+pub(crate) fn frame_difference(asked: Settings, got: Settings) -> Option<String> {
     let short = |settings: Settings| {
         let Settings { data, parity, stop, .. } = settings;
         Format { data, parity, stop }
@@ -117,7 +117,7 @@ pub(super) fn frame_difference(asked: Settings, got: Settings) -> Option<String>
 
 /// What of baud and flow control the driver did not take, a sentence each. Within 5 %, speeds are as asked: UARTs
 /// divide a clock, and a frame of ten bits stands that much.
-pub(super) fn rate_differences(asked: Settings, got: Settings) -> Vec<String> {
+pub(crate) fn rate_differences(asked: Settings, got: Settings) -> Vec<String> {
     let mut differences = Vec::new();
     if u64::from(asked.baud.abs_diff(got.baud)) * 20 > u64::from(asked.baud) {
         differences.push(format!("asked for {} baud, the driver set {}", asked.baud, got.baud));

@@ -1,4 +1,4 @@
-//! The terminal ioctls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
+//! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
 //!
 //! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined with in
 //! `include/uapi/asm-generic/ioctls.h` and `include/uapi/linux/serial.h`; the descriptor is borrowed for the call.
@@ -20,38 +20,38 @@ use rustix::ioctl::{Getter, NoArg, Opcode, Setter, Updater, ioctl};
 use crate::settings::ErrorCounts;
 
 /// Data Terminal Ready, as a bit of [`modem_lines`].
-pub(super) const DTR: c_int = libc::TIOCM_DTR;
+pub(crate) const DTR: c_int = libc::TIOCM_DTR;
 /// Request To Send.
-pub(super) const RTS: c_int = libc::TIOCM_RTS;
+pub(crate) const RTS: c_int = libc::TIOCM_RTS;
 /// Clear To Send.
-pub(super) const CTS: c_int = libc::TIOCM_CTS;
+pub(crate) const CTS: c_int = libc::TIOCM_CTS;
 /// Data Set Ready.
-pub(super) const DSR: c_int = libc::TIOCM_DSR;
+pub(crate) const DSR: c_int = libc::TIOCM_DSR;
 /// Data Carrier Detect.
-pub(super) const DCD: c_int = libc::TIOCM_CD;
+pub(crate) const DCD: c_int = libc::TIOCM_CD;
 /// Ring Indicator.
-pub(super) const RI: c_int = libc::TIOCM_RI;
+pub(crate) const RI: c_int = libc::TIOCM_RI;
 
 /// A second descriptor of an open stream, close-on-exec.
-pub(super) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
+pub(crate) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
     // SAFETY: the stream is borrowed for the whole call, so its descriptor stays open.
     unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }.try_clone_to_owned()
 }
 
 /// TIOCMGET: the modem lines as bits.
-pub(super) fn modem_lines(fd: impl AsFd) -> io::Result<c_int> {
+pub(crate) fn modem_lines(fd: impl AsFd) -> io::Result<c_int> {
     // SAFETY: TIOCMGET writes one int.
     Ok(unsafe { ioctl(fd, Getter::<{ libc::TIOCMGET as Opcode }, c_int>::new()) }?)
 }
 
 /// TIOCMSET: sets DTR and RTS (and what else `lines` has) in one call.
-pub(super) fn set_modem_lines(fd: impl AsFd, lines: c_int) -> io::Result<()> {
+pub(crate) fn set_modem_lines(fd: impl AsFd, lines: c_int) -> io::Result<()> {
     // SAFETY: TIOCMSET reads one int.
     Ok(unsafe { ioctl(fd, Setter::<{ libc::TIOCMSET as Opcode }, c_int>::new(lines)) }?)
 }
 
 /// TIOCMBIS, TIOCMBIC: raises or lowers these lines and touches no other.
-pub(super) fn move_modem_lines(fd: impl AsFd, lines: c_int, up: bool) -> io::Result<()> {
+pub(crate) fn move_modem_lines(fd: impl AsFd, lines: c_int, up: bool) -> io::Result<()> {
     // SAFETY: both read one int.
     Ok(unsafe {
         if up {
@@ -63,7 +63,7 @@ pub(super) fn move_modem_lines(fd: impl AsFd, lines: c_int, up: bool) -> io::Res
 }
 
 /// TIOCSBRK, TIOCCBRK: begins or ends a break.
-pub(super) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
+pub(crate) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
     // SAFETY: neither takes an argument.
     Ok(unsafe {
         if on {
@@ -75,7 +75,7 @@ pub(super) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
 }
 
 /// TIOCOUTQ: bytes in the driver's output queue.
-pub(super) fn unsent(fd: impl AsFd) -> io::Result<usize> {
+pub(crate) fn unsent(fd: impl AsFd) -> io::Result<usize> {
     // SAFETY: TIOCOUTQ writes one int.
     let count = unsafe { ioctl(fd, Getter::<{ libc::TIOCOUTQ as Opcode }, c_int>::new()) }?;
     Ok(usize::try_from(count).unwrap_or(0))
@@ -102,21 +102,21 @@ fn counters(fd: impl AsFd) -> io::Result<Counters> {
 
 /// How often the lines changed that others drive; RI counts its falling edge alone with most drivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct InputCounts {
-    pub(super) cts: c_int,
-    pub(super) dsr: c_int,
-    pub(super) ri: c_int,
-    pub(super) dcd: c_int,
+pub(crate) struct InputCounts {
+    pub(crate) cts: c_int,
+    pub(crate) dsr: c_int,
+    pub(crate) ri: c_int,
+    pub(crate) dcd: c_int,
 }
 
 /// TIOCGICOUNT: how often the modem lines changed.
-pub(super) fn input_counts(fd: impl AsFd) -> io::Result<InputCounts> {
+pub(crate) fn input_counts(fd: impl AsFd) -> io::Result<InputCounts> {
     let [cts, dsr, ri, dcd] = counters(fd)?.inputs;
     Ok(InputCounts { cts, dsr, ri, dcd })
 }
 
 /// TIOCGICOUNT: received errors.
-pub(super) fn error_counts(fd: impl AsFd) -> io::Result<ErrorCounts> {
+pub(crate) fn error_counts(fd: impl AsFd) -> io::Result<ErrorCounts> {
     let counters = counters(fd)?;
     Ok(ErrorCounts {
         brk: counters.brk.cast_unsigned(),
@@ -154,7 +154,7 @@ struct SerialInfo {
 const LOW_LATENCY: c_int = 1 << 13;
 
 /// TIOCGSERIAL, TIOCSSERIAL: asks for low latency; everything else stays as it was.
-pub(super) fn set_low_latency(fd: impl AsFd) -> io::Result<()> {
+pub(crate) fn set_low_latency(fd: impl AsFd) -> io::Result<()> {
     let fd = fd.as_fd();
     // SAFETY: TIOCGSERIAL fills one serial_struct; the pointer in it is the kernel's and never followed here.
     let mut info = unsafe { ioctl(fd, Getter::<{ libc::TIOCGSERIAL as Opcode }, SerialInfo>::new()) }?;
@@ -170,30 +170,30 @@ pub(super) fn set_low_latency(fd: impl AsFd) -> io::Result<()> {
 /// `struct serial_rs485`: flags and delays of RS-485 direction control.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub(super) struct Rs485Bits {
+pub(crate) struct Rs485Bits {
     /// `SER_RS485_*` bits.
-    pub(super) flags: u32,
+    pub(crate) flags: u32,
     /// Milliseconds.
-    pub(super) delay_before: u32,
+    pub(crate) delay_before: u32,
     /// Milliseconds.
-    pub(super) delay_after: u32,
+    pub(crate) delay_after: u32,
     padding: [u32; 5],
 }
 
 impl Rs485Bits {
     /// `SER_RS485_ENABLED`
-    pub(super) const ENABLED: u32 = 1;
+    pub(crate) const ENABLED: u32 = 1;
     /// `SER_RS485_RTS_ON_SEND`
-    pub(super) const RTS_ON_SEND: u32 = 1 << 1;
+    pub(crate) const RTS_ON_SEND: u32 = 1 << 1;
     /// `SER_RS485_RTS_AFTER_SEND`
-    pub(super) const RTS_AFTER_SEND: u32 = 1 << 2;
+    pub(crate) const RTS_AFTER_SEND: u32 = 1 << 2;
     /// `SER_RS485_RX_DURING_TX`
-    pub(super) const RX_DURING_TX: u32 = 1 << 4;
+    pub(crate) const RX_DURING_TX: u32 = 1 << 4;
     /// `SER_RS485_TERMINATE_BUS`
-    pub(super) const TERMINATE_BUS: u32 = 1 << 5;
+    pub(crate) const TERMINATE_BUS: u32 = 1 << 5;
 
     /// These flags and delays.
-    pub(super) fn new(flags: u32, delay_before: u32, delay_after: u32) -> Self {
+    pub(crate) fn new(flags: u32, delay_before: u32, delay_after: u32) -> Self {
         Self { flags, delay_before, delay_after, padding: [0; 5] }
     }
 }
@@ -206,7 +206,7 @@ impl fmt::Display for Rs485Bits {
 }
 
 /// TIOCSRS485: sets the direction control; gives what the driver took.
-pub(super) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485Bits> {
+pub(crate) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485Bits> {
     // SAFETY: TIOCSRS485 reads one serial_rs485 and writes it back; every bit pattern of it is valid.
     unsafe { ioctl(fd, Updater::<{ libc::TIOCSRS485 as Opcode }, Rs485Bits>::new(&mut bits)) }?;
     Ok(bits)
