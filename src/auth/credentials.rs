@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Kind, Principal};
+use super::{Principal, PrincipalId, PrincipalKind};
 use crate::config::{Access, Rights, RightsTable, Secret};
 
 /// What a request shows.
@@ -56,7 +56,11 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
         }
     }
     let (name, token) = found.filter(|(_, token)| token.expires.is_none_or(|expires| now <= expires))?;
-    Some(Principal { name: name.clone(), kind: Kind::Token, rights: token.rights.clone(), login: None })
+    Some(Principal {
+        id: PrincipalId::new(PrincipalKind::Token, name),
+        rights: token.rights.clone(),
+        login: None,
+    })
 }
 
 /// The principal of a certificate whose chain the TLS handshake has checked.
@@ -64,33 +68,33 @@ pub(super) fn by_certificate(access: &Access, common_name: &str) -> Option<Princ
     let (name, certificate) =
         access.certificates.iter().find(|(_, certificate)| certificate.common_name == common_name)?;
     Some(Principal {
-        name: name.clone(),
-        kind: Kind::Certificate,
+        id: PrincipalId::new(PrincipalKind::Certificate, name),
         rights: certificate.rights.clone(),
         login: None,
     })
 }
 
 /// A principal as the configuration has it now; `None` when it is no longer one.
-pub fn find(access: &Access, kind: Kind, name: &str, now: i64) -> Option<Principal> {
-    let rights = match kind {
-        Kind::Open if access.open => return Some(open()),
-        Kind::Open => return None,
-        Kind::User => &access.users.get(name)?.rights,
-        Kind::Token => {
+pub fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
+    let name = &id.name;
+    let rights = match id.kind {
+        PrincipalKind::Open if access.open => return Some(open()),
+        PrincipalKind::Open => return None,
+        PrincipalKind::User => &access.users.get(name)?.rights,
+        PrincipalKind::Token => {
             let token = access.tokens.get(name)?;
             token.expires.is_none_or(|expires| now <= expires).then_some(&token.rights)?
         }
-        Kind::Certificate => &access.certificates.get(name)?.rights,
+        PrincipalKind::Certificate => &access.certificates.get(name)?.rights,
     };
-    Some(Principal { name: name.to_owned(), kind, rights: rights.clone(), login: None })
+    Some(Principal { id: id.clone(), rights: rights.clone(), login: None })
 }
 
 /// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
     let rights = RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
-    Principal { name: "anyone".into(), kind: Kind::Open, rights, login: None }
+    Principal { id: PrincipalId::new(PrincipalKind::Open, "anyone"), rights, login: None }
 }
 
 #[cfg(test)]
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_token_names_its_principal_until_it_expires() {
-        let named = |text, now| by_token(&access(), &Secret::new(text), now).map(|found| found.name);
+        let named = |text, now| by_token(&access(), &Secret::new(text), now).map(|found| found.id.name);
         assert_eq!(named("wsb_a", 1_000_000).as_deref(), Some("a"));
         assert_eq!(named("wsb_b", 100).as_deref(), Some("b"));
         assert_eq!(named("wsb_b", 101), None);

@@ -8,6 +8,7 @@ mod origin;
 mod passes;
 mod passwords;
 mod penalty;
+mod principal;
 mod proxy;
 mod signing;
 mod tickets;
@@ -30,6 +31,7 @@ pub use self::{
     origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
     passes::LIFE as PASS_LIFE,
     passwords::{HashError, hash_password},
+    principal::{Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted},
     signing::{SignedIn, cookie},
     tickets::{LIFE as TICKET_LIFE, Ticket},
@@ -43,7 +45,7 @@ use self::{
     tickets::Tickets,
 };
 use crate::{
-    config::{Access, Config, Origin, Rights, RightsTable},
+    config::{Access, Config, Origin},
     wire::close::Refusal,
 };
 
@@ -80,39 +82,6 @@ impl fmt::Display for Peer {
             Some(client) => SocketAddr::new(client.ip().to_canonical(), client.port()).fmt(f),
             None => f.write_str("unix"),
         }
-    }
-}
-
-/// What kind of principal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A person with a password.
-    User,
-    /// A program with a token.
-    Token,
-    /// A machine with a certificate.
-    Certificate,
-    /// Anyone, under `auth: none`.
-    Open,
-}
-
-/// Who is asking, proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// Name in the configuration.
-    pub name: String,
-    /// Kind.
-    pub kind: Kind,
-    /// What it may do.
-    pub rights: RightsTable,
-    /// The browser's sign-in it came by: everything begun with it ends with it.
-    pub login: Option<LoginId>,
-}
-
-impl Principal {
-    /// Whether it may take over every endpoint: the one the reserved place is kept for.
-    pub fn is_administrator(&self) -> bool {
-        self.rights.0.iter().any(|(pattern, rights)| pattern == "*" && rights.allows(Rights::TAKEOVER))
     }
 }
 
@@ -244,8 +213,7 @@ impl Auth {
     /// A ticket's text for `principal`; `None` when too many are outstanding.
     pub fn ticket(&self, principal: &Principal, endpoint: &str, origin: Option<&str>) -> Option<String> {
         let ticket = Ticket {
-            name: principal.name.clone(),
-            kind: principal.kind,
+            id: principal.id.clone(),
             login: principal.login,
             endpoint: endpoint.to_owned(),
             origin: origin.map(str::to_owned),
@@ -255,7 +223,7 @@ impl Auth {
 
     fn by_ticket(&self, config: &Config, text: &str, ask: &Ask<'_>) -> Option<Principal> {
         let ticket = self.tickets.redeem(text, ask.endpoint, ask.signs.origin, Instant::now())?;
-        let principal = find(&config.access, ticket.kind, &ticket.name, unix_now())?;
+        let principal = find(&config.access, &ticket.id, unix_now())?;
         self.is_signed_in(config, ticket.login).then_some(Principal { login: ticket.login, ..principal })
     }
 
@@ -263,8 +231,7 @@ impl Auth {
         let user = access.users.get(name);
         let right = self.passwords.verify(name, password, user, access.users.values().next()).await;
         user.filter(|_| right).map(|user| Principal {
-            name: name.to_owned(),
-            kind: Kind::User,
+            id: PrincipalId::new(PrincipalKind::User, name),
             rights: user.rights.clone(),
             login: None,
         })
@@ -284,11 +251,11 @@ fn own_origin(view: &View) -> Option<Origin> {
 }
 
 fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
-    match (&ask.shown, principal.kind) {
+    match (&ask.shown, principal.id.kind) {
         (Shown::Bearer(_) | Shown::Ticket(_), _) => Proof::Deliberate,
-        (_, Kind::User | Kind::Token | Kind::Certificate) => Proof::Automatic,
-        (_, Kind::Open) if visit.view.here => Proof::OpenHere,
-        (_, Kind::Open) => Proof::OpenElsewhere,
+        (_, PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate) => Proof::Automatic,
+        (_, PrincipalKind::Open) if visit.view.here => Proof::OpenHere,
+        (_, PrincipalKind::Open) => Proof::OpenElsewhere,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Auth, Kind, LoginId, Principal, Ticket, find, hex, random, unix_now};
+use super::{Auth, LoginId, Principal, PrincipalId, Ticket, find, hex, random, unix_now};
 use crate::config::{App, Config};
 
 /// How long a pass is good, unless the sign-in behind it ends before.
@@ -20,8 +20,7 @@ const OF_ONE: usize = 64;
 /// What a pass stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pass {
-    name: String,
-    kind: Kind,
+    id: PrincipalId,
     login: Option<LoginId>,
     /// The one app that it lets in.
     app: String,
@@ -45,8 +44,8 @@ impl Passes {
         let text = hex(&random::<32>());
         let mut given = self.lock();
         given.retain(|_, pass| pass.until > now);
-        while given.values().filter(|other| other.name == pass.name).count() >= OF_ONE {
-            let of_one = given.iter().filter(|(_, other)| other.name == pass.name);
+        while given.values().filter(|other| other.id == pass.id).count() >= OF_ONE {
+            let of_one = given.iter().filter(|(_, other)| other.id == pass.id);
             let Some(oldest) = of_one.min_by_key(|(_, other)| other.until).map(|(mark, _)| *mark) else {
                 break;
             };
@@ -77,33 +76,34 @@ impl Auth {
     /// late, or of somebody who has signed out.
     pub fn pass(&self, config: &Config, app: &App, ticket: &str) -> Option<String> {
         let now = Instant::now();
-        let Ticket { name, kind, login, .. } = self.tickets.redeem(ticket, &place(&app.name), None, now)?;
+        let Ticket { id, login, .. } = self.tickets.redeem(ticket, &place(&app.name), None, now)?;
         self.is_signed_in(config, login).then_some(())?;
-        let pass = Pass { name, kind, login, app: app.name.clone(), until: now + LIFE };
+        let pass = Pass { id, login, app: app.name.clone(), until: now + LIFE };
         Some(self.passes.give(pass, now))
     }
 
     /// Whom a pass lets in at its app's origin.
     pub(super) fn by_pass(&self, config: &Config, app: Option<&str>, text: &str) -> Option<Principal> {
         let pass = self.passes.find(text, app?, Instant::now())?;
-        let principal = find(&config.access, pass.kind, &pass.name, unix_now())?;
+        let principal = find(&config.access, &pass.id, unix_now())?;
         self.is_signed_in(config, pass.login).then_some(Principal { login: pass.login, ..principal })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::PrincipalKind;
     use super::*;
 
     fn pass(name: &str, until: Instant) -> Pass {
-        Pass { name: name.into(), kind: Kind::User, login: None, app: "tool".into(), until }
+        Pass { id: PrincipalId::new(PrincipalKind::User, name), login: None, app: "tool".into(), until }
     }
 
     #[test]
     fn a_pass_is_for_its_app_and_its_time() {
         let (passes, now) = (Passes::default(), Instant::now());
         let text = passes.give(pass("alice", now + LIFE), now);
-        assert_eq!(passes.find(&text, "tool", now).map(|pass| pass.name).as_deref(), Some("alice"));
+        assert_eq!(passes.find(&text, "tool", now).map(|pass| pass.id.name).as_deref(), Some("alice"));
         assert_eq!(passes.find(&text, "other", now), None);
         assert_eq!(passes.find(&text, "tool", now + LIFE), None);
         assert_eq!(passes.find("", "tool", now), None);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, Authority, Kind, LoginId, Page, Principal, Shown, View, Visit, default_port, find, unix_now,
+    Ask, Auth, Authority, LoginId, Page, Principal, PrincipalId, PrincipalKind, Shown, View, Visit,
+    default_port, find, unix_now,
 };
 use crate::{
     auth::Purpose,
@@ -62,8 +63,9 @@ impl Auth {
         let principal = self.check_credentials(config, peer, ask, visit).await?;
         let now = Instant::now();
         self.logins.sweep(&config.access, config.login, now);
-        let begun = self.logins.begin(&config.access, &principal.name, now);
-        let (text, id) = begun.filter(|_| principal.kind == Kind::User).ok_or(Refusal::Unauthorized)?;
+        let begun = self.logins.begin(&config.access, &principal.id.name, now);
+        let (text, id) =
+            begun.filter(|_| principal.id.kind == PrincipalKind::User).ok_or(Refusal::Unauthorized)?;
         Ok(SignedIn { principal: Principal { login: Some(id), ..principal }, cookie: Secret::new(text) })
     }
 
@@ -105,7 +107,7 @@ impl Auth {
         if visit.page != Page::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin);
         }
-        let principal = find(&config.access, Kind::User, &found.user, unix_now());
+        let principal = find(&config.access, &PrincipalId::new(PrincipalKind::User, found.user), unix_now());
         Ok(principal.map(|principal| Principal { login: Some(found.id), ..principal }))
     }
 }

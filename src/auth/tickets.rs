@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Kind, LoginId, random_text};
+use super::{LoginId, PrincipalId, random_text};
 
 /// How long a ticket is good.
 pub const LIFE: Duration = Duration::from_secs(15);
@@ -21,10 +21,8 @@ const OF_ONE: usize = 64;
 /// What a ticket stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Name of the principal it was given to.
-    pub name: String,
-    /// Kind of that principal.
-    pub kind: Kind,
+    /// The principal it was given to.
+    pub id: PrincipalId,
     /// The sign-in it was asked for with.
     pub login: Option<LoginId>,
     /// The one endpoint it opens.
@@ -46,7 +44,7 @@ impl Tickets {
         let text = random_text();
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.retain(|_, (_, until)| *until > now);
-        let of_one = given.values().filter(|(other, _)| other.name == ticket.name).count();
+        let of_one = given.values().filter(|(other, _)| other.id == ticket.id).count();
         if given.len() >= OUTSTANDING || of_one >= OF_ONE {
             return None;
         }
@@ -71,12 +69,12 @@ impl Tickets {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PrincipalKind;
     use super::*;
 
     fn ticket(name: &str) -> Ticket {
         Ticket {
-            name: name.into(),
-            kind: Kind::User,
+            id: PrincipalId::new(PrincipalKind::User, name),
             login: None,
             endpoint: "plc1".into(),
             origin: Some("https://tools.example".into()),

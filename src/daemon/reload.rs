@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Again, Daemon};
 use crate::{
-    auth::{Kind, find, unix_now},
+    auth::{PrincipalId, PrincipalKind, find, unix_now},
     config::{Access, Config, Plan, Rights},
     systemd,
     wire::close::Ended,
@@ -59,13 +59,10 @@ impl Daemon {
             }
         });
         let now = unix_now();
-        self.bridge.parking.revoke(|user, endpoint| {
-            if plan.removed.iter().chain(&plan.changed).any(|gone| gone == endpoint) {
-                return Rights::NONE;
-            }
-            let kinds = [Kind::User, Kind::Token, Kind::Certificate, Kind::Open];
-            let rights = kinds.iter().filter_map(|kind| find(&new.access, *kind, user, now));
-            rights.fold(Rights::NONE, |sum, principal| sum.with(principal.rights.on(endpoint)))
+        self.bridge.parking.revoke(|who, endpoint| {
+            let ended = plan.removed.iter().chain(&plan.changed).any(|gone| gone == endpoint);
+            let still = find(&new.access, who, now).filter(|_| !ended && !rotated.contains(who));
+            still.map_or(Rights::NONE, |principal| principal.rights.on(endpoint))
         });
         self.bridge.lines.apply(&real);
         self.bridge.metrics.retain(|name| real.endpoints.contains_key(name));
@@ -76,8 +73,8 @@ impl Daemon {
     }
 }
 
-/// Names whose password or token is another one now: whoever signed in with the old one is signed out.
-fn rotated(old: &Access, new: &Access) -> BTreeSet<String> {
+/// Those whose password or token is another one now: whoever signed in with the old one is signed out.
+fn rotated(old: &Access, new: &Access) -> BTreeSet<PrincipalId> {
     let users = new
         .users
         .iter()
@@ -86,7 +83,8 @@ fn rotated(old: &Access, new: &Access) -> BTreeSet<String> {
         .tokens
         .iter()
         .filter(|(name, token)| old.tokens.get(*name).is_some_and(|before| before.sha256 != token.sha256));
-    users.map(|(name, _)| name).chain(tokens.map(|(name, _)| name)).cloned().collect()
+    let users = users.map(|(name, _)| PrincipalId::new(PrincipalKind::User, name));
+    users.chain(tokens.map(|(name, _)| PrincipalId::new(PrincipalKind::Token, name))).collect()
 }
 
 /// What a reload did, in a few words.

@@ -153,7 +153,7 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
     // A dedicated endpoint has no line, so nothing is known of its target before somebody connects.
     let board = bridge.lines.board(&endpoint.name).map(|board| board.borrow().clone());
     let holder = board.as_ref().and_then(|board| board.lease.holder()).map(
-        |holder| json!({ "user": holder.user, "since": line::rfc3339(holder.since), "away": holder.away }),
+        |holder| json!({ "user": holder.principal.name, "since": line::rfc3339(holder.since), "away": holder.away }),
     );
     let counted = bridge.metrics.endpoint(&endpoint.name);
     json!({

@@ -77,7 +77,7 @@ impl Run {
         counted.sessions.inc();
         let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
-        let (endpoint, principal) = (self.name(), self.principal.name.as_str());
+        let (endpoint, principal) = (self.name(), self.principal.id.name.as_str());
         tracing::info!(endpoint, principal, peer = %entry.peer, "session opened");
         // What a seat leaves in its queue is counted by the line.
         let own = matches!(far, Ok(Reached::Own(_)));
@@ -148,7 +148,7 @@ impl Run {
             Reached::Seat(seat) => Box::pin(plain(socket, seat, terms, session)),
             Reached::Line | Reached::Bus => {
                 let who = Participant {
-                    user: self.principal.name.clone(),
+                    principal: self.principal.id.clone(),
                     rights: self.principal.rights.on(&endpoint.name),
                 };
                 let setup = Setup {
@@ -177,7 +177,7 @@ struct Shown {
 impl Bus for Shown {
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
         let config = self.bridge.config();
-        let rights = find(&config.access, self.principal.kind, &self.principal.name, unix_now())
+        let rights = find(&config.access, &self.principal.id, unix_now())
             .map_or_else(RightsTable::default, |now| within(&config, self.app.as_deref(), now.rights));
         let seen = config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {

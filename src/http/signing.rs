@@ -17,7 +17,7 @@ use super::{
     warden,
 };
 use crate::{
-    auth::{Ask, Kind, Page, Principal, Purpose, Shown, Visit, cookie, own_name, unix_now},
+    auth::{Ask, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie, own_name, unix_now},
     config::Config,
     wire::close::Refusal,
 };
@@ -74,7 +74,7 @@ async fn sign_in(
     if !connection.signed_in(signed.principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
     }
-    tracing::info!(principal = signed.principal.name, peer = %connection.peer, "signed in");
+    tracing::info!(principal = signed.principal.id.name, peer = %connection.peer, "signed in");
     let mut response = page("application/json", describe(bridge, &signed.principal, &visit));
     set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
     Ok(response)
@@ -109,7 +109,7 @@ async fn sign_out(
     {
         bridge.auth.sign_out(login);
         warden::look(bridge);
-        tracing::info!(principal = principal.name, peer = %connection.peer, "signed out");
+        tracing::info!(principal = principal.id.name, peer = %connection.peer, "signed out");
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -124,15 +124,10 @@ fn set(response: &mut Response<Body>, cookie: &str) {
 }
 
 fn describe(bridge: &Bridge, principal: &Principal, visit: &Visit) -> String {
-    let kind = match principal.kind {
-        Kind::User => "user",
-        Kind::Token => "token",
-        Kind::Certificate => "certificate",
-        Kind::Open => "open",
-    };
+    let kind = principal.id.kind.word();
     let own = own_name();
     json!({
-        "user": principal.name,
+        "user": principal.id.name,
         "kind": kind,
         "administrator": principal.is_administrator(),
         "expires_in": expires_in(bridge, &bridge.config(), principal),
@@ -159,6 +154,7 @@ fn expires_in(bridge: &Bridge, config: &Config, principal: &Principal) -> Option
     if let Some(login) = principal.login {
         return Some(bridge.auth.login_left(config, login).unwrap_or_default().as_secs());
     }
-    let token = config.access.tokens.get(&principal.name).filter(|_| principal.kind == Kind::Token)?;
+    let token =
+        config.access.tokens.get(&principal.id.name).filter(|_| principal.id.kind == PrincipalKind::Token)?;
     token.expires.map(|end| u64::try_from(end - unix_now()).unwrap_or(0))
 }

@@ -261,7 +261,7 @@ async fn dial(
     principal: &Principal,
     ask: &SeatRequest,
 ) -> Result<Reached, Refusal> {
-    let who = Participant { user: principal.name.clone(), rights: principal.rights.on(&endpoint.name) };
+    let who = Participant { principal: principal.id.clone(), rights: principal.rights.on(&endpoint.name) };
     if let (Target::Tcp(target), None) = (&endpoint.target, endpoint.share) {
         if !who.rights.allows(Rights::WRITE) {
             return Err(Refusal::Forbidden);

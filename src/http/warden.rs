@@ -64,7 +64,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
         return Some(Ended::Stopping);
     }
     let config = bridge.config();
-    let Some(now) = find(&config.access, entry.kind, &entry.principal, unix_now()) else {
+    let Some(now) = find(&config.access, &entry.principal, unix_now()) else {
         return Some(Ended::NotAuthenticated);
     };
     if !bridge.auth.is_signed_in(&config, entry.login) {

@@ -5,6 +5,7 @@
 use std::time::SystemTime;
 
 use super::output::SeatId;
+use crate::auth::PrincipalId;
 
 /// Who has the right to write, and who asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     pub(super) seat: SeatId,
-    /// Principal's name.
-    pub user: String,
+    /// Who it is.
+    pub principal: PrincipalId,
     /// Since when.
     pub since: SystemTime,
     /// Its socket is lost; the session waits to be resumed.
@@ -31,8 +32,8 @@ pub struct Holder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
     pub(super) seat: SeatId,
-    /// Principal's name.
-    pub user: String,
+    /// Who it is.
+    pub principal: PrincipalId,
 }
 
 /// Why the lease changed.
@@ -102,41 +103,41 @@ impl Lease {
         self.holder.as_ref().is_some_and(|holder| holder.seat == seat)
     }
 
-    fn give(&mut self, seat: SeatId, user: &str, since: SystemTime, reason: Reason) {
-        self.holder = Some(Holder { seat, user: user.to_owned(), since, away: false });
+    fn give(&mut self, seat: SeatId, who: &PrincipalId, since: SystemTime, reason: Reason) {
+        self.holder = Some(Holder { seat, principal: who.clone(), since, away: false });
         self.reason = Some(reason);
         self.request.take_if(|asker| asker.seat == seat);
     }
 
     /// Takes it if it is free.
-    pub(super) fn claim(&mut self, seat: SeatId, user: &str, now: SystemTime) -> Result<(), NoLease> {
+    pub(super) fn claim(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Result<(), NoLease> {
         match &self.holder {
             Some(holder) if holder.seat == seat => Ok(()),
             Some(holder) => Err(NoLease::Held(holder.clone())),
             None => {
-                self.give(seat, user, now, Reason::Opened);
+                self.give(seat, who, now, Reason::Opened);
                 Ok(())
             }
         }
     }
 
     /// Takes it, from its holder if need be.
-    pub(super) fn take(&mut self, seat: SeatId, user: &str, now: SystemTime) {
+    pub(super) fn take(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) {
         if !self.is_holder(seat) {
             let reason = if self.holder.is_some() { Reason::Taken } else { Reason::Opened };
-            self.give(seat, user, now, reason);
+            self.give(seat, who, now, reason);
         }
     }
 
     /// Takes it if it is free, else asks its holder.
-    pub(super) fn ask(&mut self, seat: SeatId, user: &str, now: SystemTime) -> Result<(), NoLease> {
-        if self.claim(seat, user, now).is_ok() {
+    pub(super) fn ask(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Result<(), NoLease> {
+        if self.claim(seat, who, now).is_ok() {
             return Ok(());
         }
         match &self.request {
-            Some(asker) if asker.seat != seat => Err(NoLease::Asked(asker.user.clone())),
+            Some(asker) if asker.seat != seat => Err(NoLease::Asked(asker.principal.name.clone())),
             _ => {
-                self.request = Some(Asker { seat, user: user.to_owned() });
+                self.request = Some(Asker { seat, principal: who.clone() });
                 self.reason = Some(Reason::Requested);
                 Ok(())
             }
@@ -150,7 +151,7 @@ impl Lease {
         }
         let asker = self.request.take().ok_or(NoLease::NotAsked)?;
         if grant {
-            self.give(asker.seat, &asker.user, now, Reason::Granted);
+            self.give(asker.seat, &asker.principal, now, Reason::Granted);
         } else {
             self.reason = Some(Reason::Denied);
         }
@@ -173,7 +174,7 @@ impl Lease {
         }
         self.reason = Some(reason);
         if let Some(asker) = self.request.take() {
-            self.give(asker.seat, &asker.user, now, Reason::Granted);
+            self.give(asker.seat, &asker.principal, now, Reason::Granted);
         }
         true
     }
@@ -201,21 +202,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::auth::PrincipalKind;
+
+    fn who(name: &str) -> PrincipalId {
+        PrincipalId::new(PrincipalKind::User, name)
+    }
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     #[test]
     fn a_request_is_granted_by_its_holder_or_by_its_leaving() {
         let mut lease = Lease::default();
-        lease.claim(1, "anna", NOW).unwrap();
-        assert!(matches!(lease.claim(2, "bob", NOW), Err(NoLease::Held(holder)) if holder.user == "anna"));
-        lease.ask(2, "bob", NOW).unwrap();
-        assert_eq!(lease.ask(3, "carol", NOW), Err(NoLease::Asked("bob".into())));
+        lease.claim(1, &who("anna"), NOW).unwrap();
+        assert!(
+            matches!(lease.claim(2, &who("bob"), NOW), Err(NoLease::Held(holder)) if holder.principal.name == "anna")
+        );
+        lease.ask(2, &who("bob"), NOW).unwrap();
+        assert_eq!(lease.ask(3, &who("carol"), NOW), Err(NoLease::Asked("bob".into())));
         assert_eq!(lease.answer(2, true, NOW), Err(NoLease::NotHolder));
         lease.answer(1, false, NOW).unwrap();
         assert!(lease.is_holder(1));
         assert_eq!(lease.answer(1, true, NOW), Err(NoLease::NotAsked));
-        lease.ask(2, "bob", NOW).unwrap();
+        lease.ask(2, &who("bob"), NOW).unwrap();
         assert!(lease.leave(1, NOW));
         assert!(lease.is_holder(2) && lease.request().is_none());
     }
@@ -234,9 +242,9 @@ mod tests {
                 } else {
                     here[at] = true;
                     match op {
-                        0 => drop(lease.claim(seat, "u", NOW)),
-                        1 => lease.take(seat, "u", NOW),
-                        2 => drop(lease.ask(seat, "u", NOW)),
+                        0 => drop(lease.claim(seat, &who("u"), NOW)),
+                        1 => lease.take(seat, &who("u"), NOW),
+                        2 => drop(lease.ask(seat, &who("u"), NOW)),
                         3 => drop(lease.answer(seat, true, NOW)),
                         4 => drop(lease.answer(seat, false, NOW)),
                         _ => drop(lease.release(seat, Reason::Released, NOW)),

@@ -1,13 +1,13 @@
 //! What is asked of a line for a seat, by whom, and why it may not be had.
 
 use super::{board::rfc3339, lease::NoLease};
-use crate::{config::Rights, target::OpenError};
+use crate::{auth::PrincipalId, config::Rights, target::OpenError};
 
 /// Who wants a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
-    /// Principal's name.
-    pub user: String,
+    /// Who it is.
+    pub principal: PrincipalId,
     /// What the principal may do on this endpoint.
     pub rights: Rights,
 }
@@ -72,7 +72,7 @@ pub enum NoSeat {
 /// Who has the lease, as people are told it.
 pub fn held(no: &NoLease) -> String {
     match no {
-        NoLease::Held(holder) => format!("{} since {}", holder.user, rfc3339(holder.since)),
+        NoLease::Held(holder) => format!("{} since {}", holder.principal, rfc3339(holder.since)),
         NoLease::Asked(user) => format!("{user} asks for it already"),
         NoLease::NotHolder => "only its holder can do that".into(),
         NoLease::NotAsked => "nobody asks for it".into(),

@@ -276,7 +276,7 @@ impl Seat {
 
     /// The task that changes settings.
     pub fn configure(&self, change: SettingsChange, drain: bool) -> impl FnOnce(task::Reply) -> Task + use<> {
-        let by = self.who.user.clone();
+        let by = self.who.principal.name.clone();
         move |reply| Task::Configure { change, drain, by, reply }
     }
 

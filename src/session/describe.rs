@@ -57,7 +57,7 @@ fn caps(caps: Caps) -> Vec<String> {
 }
 
 pub(super) fn holder(holder: &line::Holder) -> Holder {
-    Holder { user: holder.user.clone(), since: rfc3339(holder.since), away: holder.away }
+    Holder { user: holder.principal.name.clone(), since: rfc3339(holder.since), away: holder.away }
 }
 
 /// Who holds a line's lease, as a `hello` or the bus says it.

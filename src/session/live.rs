@@ -8,6 +8,7 @@ use tokio::{
 };
 
 use crate::{
+    auth::PrincipalId,
     config::{Endpoint, Rights},
     line::{Board, DRAIN_MOST, Patience, Reason, Seat, State, Undone},
     session::describe::{holder, status},
@@ -49,8 +50,8 @@ pub(super) struct Seen {
 
 impl Live {
     /// Whose session it is.
-    pub(in crate::session) fn user(&self) -> &str {
-        &self.seat.who().user
+    pub(in crate::session) fn principal(&self) -> &PrincipalId {
+        &self.seat.who().principal
     }
 
     /// Its endpoint.
@@ -175,7 +176,7 @@ impl Live {
                 .lease
                 .request()
                 .filter(|_| you == Role::Writer)
-                .map(|asker| Asker { user: asker.user.clone() }),
+                .map(|asker| Asker { user: asker.principal.name.clone() }),
         }
     }
 }

@@ -13,7 +13,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Entry, live::Live};
-use crate::{auth::LoginId, config::Rights, wire::close::Ended};
+use crate::{
+    auth::{LoginId, PrincipalId},
+    config::Rights,
+    wire::close::Ended,
+};
 
 /// How long a break may outlive its client's socket.
 const BREAK: Duration = Duration::from_secs(1);
@@ -111,13 +115,13 @@ impl Parking {
         drop(parked);
     }
 
-    /// Takes a session for `user` on `endpoint`: parked, or from the socket it still runs on, which is closed.
-    pub(super) async fn take(&self, secret: &str, user: &str, endpoint: &str) -> Option<Live> {
+    /// Takes a session for `who` on `endpoint`: parked, or from the socket it still runs on, which is closed.
+    pub(super) async fn take(&self, secret: &str, who: &PrincipalId, endpoint: &str) -> Option<Live> {
         let wait = async {
             loop {
                 // Registered before the look, so that nothing is parked unseen between the two.
                 let parked = self.parked.notified();
-                match self.try_take(secret, user, endpoint)? {
+                match self.try_take(secret, who, endpoint)? {
                     Ok(live) => return Some(live),
                     Err(entry) => entry.end(Ended::Superseded),
                 }
@@ -128,13 +132,13 @@ impl Parking {
     }
 
     /// The session, or the entry of the socket it runs on; `None` when there is none for this user and endpoint.
-    fn try_take(&self, secret: &str, user: &str, endpoint: &str) -> Option<Result<Live, Arc<Entry>>> {
+    fn try_take(&self, secret: &str, who: &PrincipalId, endpoint: &str) -> Option<Result<Live, Arc<Entry>>> {
         let mut slots = self.lock();
         match slots.get(secret)? {
-            Slot::Running(entry) if entry.principal == user && entry.endpoint == endpoint => {
+            Slot::Running(entry) if entry.principal == *who && entry.endpoint == endpoint => {
                 return Some(Err(Arc::clone(entry)));
             }
-            Slot::Parked(parked) if parked.live.user() == user && parked.live.endpoint() == endpoint => {}
+            Slot::Parked(parked) if parked.live.principal() == who && parked.live.endpoint() == endpoint => {}
             Slot::Running(_) | Slot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
@@ -147,10 +151,10 @@ impl Parking {
         }
     }
 
-    /// Makes room for one more session of `user` on an endpoint: of its sockets and parked sessions together, at most
+    /// Makes room for one more session of `who` on an endpoint: of its sockets and parked sessions together, at most
     /// `most`. The user's own parked session that has waited longest is dropped for it; another's stays. Returns whether
     /// there is room.
-    pub(super) fn make_room(&self, user: &str, endpoint: &str, sockets: usize, most: usize) -> bool {
+    pub(super) fn make_room(&self, who: &PrincipalId, endpoint: &str, sockets: usize, most: usize) -> bool {
         loop {
             let mut slots = self.lock();
             let parked = slots.iter().filter_map(|(secret, slot)| match slot {
@@ -161,7 +165,7 @@ impl Parking {
             if sockets + parked.len() <= most {
                 return true;
             }
-            let own = parked.iter().filter(|(_, parked)| parked.live.user() == user);
+            let own = parked.iter().filter(|(_, parked)| parked.live.principal() == who);
             let oldest = own.min_by_key(|(_, parked)| parked.since).map(|(secret, _)| (*secret).clone());
             let dropped = oldest.and_then(|secret| slots.remove(&secret));
             drop(slots);
@@ -174,11 +178,11 @@ impl Parking {
 
     /// Drops every parked session whose user may not read its endpoint any more; one that may not write any more gives
     /// the lease back.
-    pub fn revoke(&self, rights: impl Fn(&str, &str) -> Rights) {
-        self.remove(|live, _| !rights(live.user(), live.endpoint()).allows(Rights::READ));
+    pub fn revoke(&self, rights: impl Fn(&PrincipalId, &str) -> Rights) {
+        self.remove(|live, _| !rights(live.principal(), live.endpoint()).allows(Rights::READ));
         for slot in self.lock().values_mut() {
             if let Slot::Parked(Parked { live, .. }) = slot {
-                live.set_rights(rights(live.user(), live.endpoint()));
+                live.set_rights(rights(live.principal(), live.endpoint()));
             }
         }
     }

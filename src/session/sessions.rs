@@ -13,7 +13,7 @@ use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Kind, LoginId, Peer, Principal},
+    auth::{LoginId, Peer, Principal, PrincipalId},
     config::Rights,
     wire::close::Ended,
 };
@@ -23,10 +23,8 @@ use crate::{
 pub struct Entry {
     /// Endpoint's name.
     pub endpoint: String,
-    /// Principal's name.
-    pub principal: String,
-    /// What it proved itself as.
-    pub kind: Kind,
+    /// Who runs it.
+    pub principal: PrincipalId,
     /// The browser's sign-in it came by.
     pub login: Option<LoginId>,
     /// The app at whose origin its page is; nothing but the app's endpoints are for it.
@@ -87,8 +85,7 @@ impl Sessions {
         let (order, receiver) = watch::channel(None);
         let entry = Arc::new(Entry {
             endpoint: endpoint.to_owned(),
-            principal: principal.name.clone(),
-            kind: principal.kind,
+            principal: principal.id.clone(),
             login: principal.login,
             app: peer.app.clone(),
             began: principal.rights.on(endpoint),

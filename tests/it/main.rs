@@ -21,6 +21,7 @@ mod endurance;
 mod floors;
 mod frames;
 mod harness;
+mod identity;
 mod lease;
 mod life;
 mod overview;

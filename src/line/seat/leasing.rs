@@ -21,7 +21,7 @@ impl Seat {
             return Ok(());
         }
         let now = SystemTime::now();
-        self.shared.lease(|lease| lease.claim(self.id, &self.who.user, now)).unwrap_or(Ok(()))
+        self.shared.lease(|lease| lease.claim(self.id, &self.who.principal, now)).unwrap_or(Ok(()))
     }
 
     /// Takes the lease, from its holder if need be.
@@ -31,7 +31,7 @@ impl Seat {
             return;
         }
         let now = SystemTime::now();
-        self.shared.lease(|lease| lease.take(self.id, &self.who.user, now));
+        self.shared.lease(|lease| lease.take(self.id, &self.who.principal, now));
     }
 
     /// Takes the lease if it is free, else asks its holder.
@@ -40,7 +40,7 @@ impl Seat {
             return self.claim();
         }
         let now = SystemTime::now();
-        self.shared.lease(|lease| lease.ask(self.id, &self.who.user, now)).unwrap_or(Ok(()))
+        self.shared.lease(|lease| lease.ask(self.id, &self.who.principal, now)).unwrap_or(Ok(()))
     }
 
     /// Withdraws the request.

@@ -93,7 +93,7 @@ fn sit(
 async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Live, u64), Failure> {
     allowed(setup, &ask)?;
     let (name, most) = (&setup.endpoint.name, setup.endpoint.limits.sessions);
-    if !setup.parking.make_room(&setup.who.user, name, crowd, most) {
+    if !setup.parking.make_room(&setup.who.principal, name, crowd, most) {
         let why = "as many sessions as this endpoint takes are open or wait to be resumed";
         return Err(Failure::new(Code::Limit, why));
     }
@@ -208,7 +208,7 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
         let failure = Failure::new(Code::SessionGone, "this session is over; open a new one");
         Done::Refused { id, failure }
     };
-    let taken = setup.parking.take(&ask.session, &setup.who.user, &setup.endpoint.name).await;
+    let taken = setup.parking.take(&ask.session, &setup.who.principal, &setup.endpoint.name).await;
     let Some(mut live) = taken else { return gone() };
     live.set_rights(setup.who.rights);
     if live.seat.epoch() != ask.epoch || ask.rx > live.at {

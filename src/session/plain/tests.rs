@@ -15,7 +15,7 @@ use tokio_tungstenite::{
 
 use super::*;
 use crate::{
-    auth::{Kind, Peer, Principal},
+    auth::{Peer, Principal, PrincipalId, PrincipalKind},
     config::RightsTable,
     session::Sessions,
     stream::Stream,
@@ -30,7 +30,7 @@ const TERMS: Terms = Terms {
 };
 
 fn someone() -> Principal {
-    Principal { name: "p".to_owned(), kind: Kind::Open, rights: RightsTable::default(), login: None }
+    Principal { id: PrincipalId::new(PrincipalKind::Open, "p"), rights: RightsTable::default(), login: None }
 }
 
 async fn pair() -> (TcpStream, TcpStream) {

@@ -1,0 +1,71 @@
+//! Who is asking, proved: a name is one principal's only together with its kind.
+
+use std::fmt;
+
+use super::logins::LoginId;
+use crate::config::{Rights, RightsTable};
+
+/// What kind of principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PrincipalKind {
+    /// A person with a password.
+    User,
+    /// A program with a token.
+    Token,
+    /// A machine with a certificate.
+    Certificate,
+    /// Anyone, under `auth: none`.
+    Open,
+}
+
+impl PrincipalKind {
+    /// The word of this kind in the API and in logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Token => "token",
+            Self::Certificate => "certificate",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A principal's identity: a user `ci` and a token `ci` are two. People are shown the name alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrincipalId {
+    /// Kind.
+    pub kind: PrincipalKind,
+    /// Name in the configuration.
+    pub name: String,
+}
+
+impl PrincipalId {
+    /// The principal of this kind and name.
+    pub fn new(kind: PrincipalKind, name: impl Into<String>) -> Self {
+        Self { kind, name: name.into() }
+    }
+}
+
+impl fmt::Display for PrincipalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Who is asking, proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Who it is.
+    pub id: PrincipalId,
+    /// What it may do.
+    pub rights: RightsTable,
+    /// The browser's sign-in it came by: everything begun with it ends with it.
+    pub login: Option<LoginId>,
+}
+
+impl Principal {
+    /// Whether it may take over every endpoint: the one the reserved place is kept for.
+    pub fn is_administrator(&self) -> bool {
+        self.rights.0.iter().any(|(pattern, rights)| pattern == "*" && rights.allows(Rights::TAKEOVER))
+    }
+}
