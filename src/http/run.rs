@@ -26,7 +26,7 @@ use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
     line::{Board, Participant, Seat},
-    session::{Bus, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
+    session::{Bus, Counts, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
     wire::{
         close::Ended,
@@ -187,7 +187,7 @@ impl Bus for Shown {
         .collect()
     }
 
-    fn counts(&self) -> BTreeMap<String, [u64; 2]> {
+    fn counts(&self) -> BTreeMap<String, Counts> {
         for entry in self.bridge.sessions.list() {
             tally(&self.bridge, &entry);
         }
@@ -196,8 +196,9 @@ impl Bus for Shown {
             let counted = self.bridge.metrics.endpoint(&endpoint.name);
             // A line hears its device whether anybody listens or not.
             let log = self.bridge.lines.log(&endpoint.name);
-            let rx = log.map_or_else(|| counted.to_client.get(), |log| log.bounds().1);
-            (endpoint.name.clone(), [rx, counted.to_target.get()])
+            let rx = log.as_ref().map_or_else(|| counted.to_client.get(), |log| log.bounds().1);
+            let errors = log.map_or(0, |log| log.errors());
+            (endpoint.name.clone(), Counts { rx, tx: counted.to_target.get(), errors })
         })
         .collect()
     }

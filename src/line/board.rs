@@ -51,6 +51,8 @@ impl State {
 pub struct Board {
     /// How the device is.
     pub state: State,
+    /// Since when it is so.
+    pub since: SystemTime,
     /// It has been open.
     pub was_up: bool,
     /// Offset of the tape's end when that last changed.
@@ -85,6 +87,7 @@ impl Board {
     pub(super) fn new(share: Share) -> Self {
         Self {
             state: State::Closed,
+            since: SystemTime::now(),
             was_up: false,
             at: 0,
             share,

@@ -14,6 +14,11 @@ impl Log {
         self.0.output.bounds()
     }
 
+    /// Errors of the line (parity, framing, overrun) since the gateway began it.
+    pub fn errors(&self) -> u64 {
+        self.0.output.errors()
+    }
+
     /// Copies what lies at `from`; how much that was, or what has been overwritten meanwhile.
     pub fn read(&self, from: u64, buf: &mut [u8]) -> Result<usize, Gap> {
         self.0.output.peek(from, buf)

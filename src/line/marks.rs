@@ -32,44 +32,54 @@ pub enum Kind {
 /// The marks of a tape, in the order of their offsets, numbered from the first ever.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    marks: VecDeque<Mark>,
+    kept: VecDeque<Mark>,
     /// Number of the first mark kept.
     first: u64,
+    /// Errors there were, those of marks no longer kept included. A break is none.
+    errors: u64,
 }
 
 impl Marks {
+    /// Errors of the line since the gateway began it.
+    pub(super) fn errors(&self) -> u64 {
+        self.errors
+    }
+
     /// Number the next mark will get.
     pub(super) fn end(&self) -> u64 {
-        self.first + self.marks.len() as u64
+        self.first + self.kept.len() as u64
     }
 
     /// Adds a mark. `gather` is the number from which marks are of the same read: the like of the byte before is
     /// counted there and makes no new mark.
     pub(super) fn push(&mut self, at: u64, kind: Kind, gather: u64) {
+        if let Kind::Event(LineEvent::Parity | LineEvent::Framing | LineEvent::Overrun) = kind {
+            self.errors += 1;
+        }
         if self.end() > gather
-            && let Some(last) = self.marks.back_mut()
+            && let Some(last) = self.kept.back_mut()
             && last.kind == kind
             && last.at + last.count == at
         {
             last.count += 1;
             return;
         }
-        if self.marks.len() == KEPT {
-            self.marks.pop_front();
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
             self.first += 1;
         }
-        self.marks.push_back(Mark { at, kind, count: 1 });
+        self.kept.push_back(Mark { at, kind, count: 1 });
     }
 
     /// The first mark numbered `from` or later, and its number.
     pub(super) fn next(&self, from: u64) -> Option<(u64, Mark)> {
         let number = from.max(self.first);
         let index = usize::try_from(number - self.first).ok()?;
-        self.marks.get(index).map(|mark| (number, *mark))
+        self.kept.get(index).map(|mark| (number, *mark))
     }
 
     /// Number of the first mark at or behind an offset.
     pub(super) fn number_at(&self, offset: u64) -> u64 {
-        self.first + self.marks.partition_point(|mark| mark.at < offset) as u64
+        self.first + self.kept.partition_point(|mark| mark.at < offset) as u64
     }
 }

@@ -141,6 +141,10 @@ impl Shared {
             let changed = board.state != state;
             if changed {
                 let up = state == State::Up;
+                // Another reason for the same state is no new beginning.
+                if board.state.word() != state.word() {
+                    board.since = SystemTime::now();
+                }
                 board.was_up |= up;
                 (board.state, board.at) = (state, at);
                 if up && board.vacated {

@@ -222,6 +222,11 @@ impl Output {
         inner.wake_readers();
     }
 
+    /// Errors of the line (parity, framing, overrun) since the gateway began it.
+    pub(super) fn errors(&self) -> u64 {
+        self.lock().marks.errors()
+    }
+
     /// Notes pauses of at least so long from now on.
     pub(super) fn set_pause(&self, pause: Option<Duration>) {
         self.lock().pause = pause;

@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     Report, Session, Socket,
     describe::{describe, status, writer},
-    rates::{Rates, second},
+    rates::{Counts, Rates, second},
 };
 use crate::{
     config::{Endpoint, Rights},
@@ -35,8 +35,8 @@ pub trait Bus: Send + Sync {
     /// The endpoints the client may see now, with their lines' boards.
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)>;
 
-    /// Bytes that have come from each such endpoint and gone to it, since the start.
-    fn counts(&self) -> BTreeMap<String, [u64; 2]>;
+    /// What was counted of each such endpoint since the start.
+    fn counts(&self) -> BTreeMap<String, Counts>;
 
     /// Changes when `visible` may.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -20,6 +20,8 @@ pub(super) fn describe(endpoint: &Endpoint, rights: Rights, board: Option<&Board
         kind: kind.to_owned(),
         // An endpoint without a line is reached when somebody opens it.
         state: board.map_or("closed", |board| board.state.word()).to_owned(),
+        error: board.and_then(error),
+        since: board.and_then(down_since),
         title: endpoint.title.clone(),
         usb: board.and_then(|board| board.usb),
         caps: caps(board.map_or_else(Caps::default, |board| board.caps)),
@@ -35,11 +37,22 @@ pub(super) fn status(board: &Board) -> control::Status {
     let is_up = board.state == line::State::Up;
     control::Status {
         state: board.state.word().to_owned(),
-        error: board.state.settled().and_then(Result::err).map(|why| why.to_string()),
+        error: error(board),
+        since: down_since(board),
         caps: is_up.then(|| caps(board.caps)),
         usb: board.usb,
         ..control::Status::default()
     }
+}
+
+/// Why a device is not there.
+fn error(board: &Board) -> Option<String> {
+    board.state.settled().and_then(Result::err).map(|why| why.to_string())
+}
+
+/// Since when it is not.
+fn down_since(board: &Board) -> Option<String> {
+    matches!(board.state, line::State::Down(_)).then(|| rfc3339(board.since))
 }
 
 /// Capabilities in the words of the specification.

@@ -22,5 +22,6 @@ pub use control::{Setup, control};
 pub use far::{Far, Input};
 pub use parking::Parking;
 pub use plain::{Report, Terms, plain};
+pub use rates::Counts;
 pub use sessions::{Entry, Session, Sessions};
 pub use socket::{Payload, Socket};

@@ -9,11 +9,22 @@ use crate::wire::control::Rate;
 /// How often they are told.
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What was counted of an endpoint since the gateway began it: bytes from its device and to it, errors of the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes from the device.
+    pub rx: u64,
+    /// Bytes to it.
+    pub tx: u64,
+    /// Errors of the line: parity, framing, overrun.
+    pub errors: u64,
+}
+
 /// What a client that watches was told last.
 #[derive(Debug)]
 pub(super) struct Rates {
     ticks: Interval,
-    counts: BTreeMap<String, [u64; 2]>,
+    counts: BTreeMap<String, Counts>,
     since: Instant,
     told: BTreeMap<String, Rate>,
 }
@@ -28,7 +39,7 @@ pub(super) async fn second(rates: &mut Option<Rates>) {
 
 impl Rates {
     /// Begins at these counts.
-    pub(super) fn new(counts: BTreeMap<String, [u64; 2]>) -> Self {
+    pub(super) fn new(counts: BTreeMap<String, Counts>) -> Self {
         let since = Instant::now();
         let mut ticks = interval_at(since + SECOND, SECOND);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -36,14 +47,14 @@ impl Rates {
     }
 
     /// All rates, when one is another than was told; an endpoint that is new has none yet.
-    pub(super) fn news(&mut self, counts: BTreeMap<String, [u64; 2]>) -> Option<BTreeMap<String, Rate>> {
+    pub(super) fn news(&mut self, counts: BTreeMap<String, Counts>) -> Option<BTreeMap<String, Rate>> {
         let now = Instant::now();
         let millis = u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX).max(1);
-        let per_second = |[rx, tx]: [u64; 2], [rx_before, tx_before]: [u64; 2]| {
+        let per_second = |now: Counts, before: Counts| {
             // Rounded up: a single byte is no rest.
             let rate =
                 |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000).div_ceil(millis);
-            Rate { rx: rate(rx, rx_before), tx: rate(tx, tx_before) }
+            Rate { rx: rate(now.rx, before.rx), tx: rate(now.tx, before.tx), errors: now.errors }
         };
         let rates: BTreeMap<_, _> = counts
             .iter()
@@ -66,8 +77,9 @@ impl Rates {
 mod tests {
     use super::*;
 
-    fn counts(rx: u64, tx: u64) -> BTreeMap<String, [u64; 2]> {
-        [("calm".to_owned(), [5, 5]), ("modem".to_owned(), [rx, tx])].into()
+    fn counts(rx: u64, tx: u64) -> BTreeMap<String, Counts> {
+        let calm = Counts { rx: 5, tx: 5, errors: 0 };
+        [("calm".to_owned(), calm), ("modem".to_owned(), Counts { rx, tx, errors: 0 })].into()
     }
 
     #[tokio::test(start_paused = true)]
@@ -82,6 +94,14 @@ mod tests {
         assert_eq!(next(2100, 14).await, None);
         assert_eq!(next(2100, 14).await, Some((0, 0, 2)));
         assert_eq!(next(2100, 14).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_are_told_as_their_number_so_far() {
+        let counts = |errors| BTreeMap::from([("far".to_owned(), Counts { errors, ..Counts::default() })]);
+        let mut rates = Rates::new(counts(0));
+        let mut next = |errors| rates.news(counts(errors)).map(|rates| rates["far"].errors);
+        assert_eq!([next(0), next(2), next(2), next(3)], [None, Some(2), None, Some(3)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -120,3 +120,25 @@ fn the_log_is_for_those_who_may_read_the_line() {
     assert_eq!(code(&bearer("admin"), "/api/endpoints/echo/log"), 200);
     assert_eq!(code(&bearer("admin"), "/api/endpoints/unknown/log"), 404);
 }
+
+#[tokio::test]
+async fn a_list_says_of_a_device_that_is_not_there_why_and_since_when() {
+    let daemon = Daemon::open("  gone:\n    serial: { port: /dev/ttyUSB77 }\n");
+    let mut bus = Wire::connect(&daemon, "").await;
+    let hello = bus.told("hello").await;
+    let mut gone = hello["endpoints"][0].clone();
+    if gone["state"] != "down" {
+        gone = bus.until(|told| told["type"] == "status" && told["state"] == "down").await;
+    }
+    assert_eq!(gone["error"], json!("/dev/ttyUSB77 is not there"), "{gone}");
+    let since = gone["since"].as_str().unwrap().to_owned();
+    assert!(since.ends_with('Z'), "{since}");
+    // Who comes later hears the same, on the bus and on the line itself.
+    let hello = Wire::connect(&daemon, "").await.told("hello").await;
+    assert_eq!(
+        (&hello["endpoints"][0]["error"], &hello["endpoints"][0]["since"]),
+        (&gone["error"], &gone["since"])
+    );
+    let hello = Wire::connect(&daemon, "gone").await.told("hello").await;
+    assert_eq!((&hello["endpoint"]["error"], &hello["endpoint"]["since"]), (&gone["error"], &gone["since"]));
+}

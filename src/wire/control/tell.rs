@@ -69,6 +69,11 @@ fn is_one(count: &u64) -> bool {
     *count == 1
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 fn one() -> u64 {
     1
 }
@@ -86,12 +91,14 @@ impl Tell {
     }
 }
 
-/// Bytes a second of an endpoint: from its device, and to it.
+/// Bytes a second of an endpoint: from its device, and to it; and the line's errors so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members of the specification, explained there")]
 pub struct Rate {
     pub rx: u64,
     pub tx: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub errors: u64,
 }
 
 /// `hello`
@@ -122,6 +129,8 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub caps: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usb: Option<UsbId>,
@@ -139,6 +148,10 @@ pub struct Endpoint {
     pub name: String,
     pub kind: String,
     pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
