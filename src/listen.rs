@@ -21,7 +21,7 @@ use tokio::{
 use self::bind::{SocketFile, bind_beside, bind_tcp, bind_unix, explain, take_over};
 pub use self::holder::{Socket, connected, listening};
 use crate::{
-    auth::{Peer, Slot, is_trusted},
+    auth::{ClientAddress, Peer, Slot, is_trusted},
     config::{Address, Listen},
     http::{self, Bridge, farewell},
     stream::{Stream, Tls},
@@ -170,7 +170,11 @@ impl Bound {
         match self {
             Self::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                let peer = Peer { client: Some(client), local: stream.local_addr().ok(), ..Peer::default() };
+                let peer = Peer {
+                    client: ClientAddress::Direct(client),
+                    local: stream.local_addr().ok(),
+                    ..Peer::default()
+                };
                 Ok((Raw::Tcp(stream), peer))
             }
             Self::Unix(listener, _) => {
@@ -201,7 +205,7 @@ impl Door {
         bridge.metrics.connections.inc();
         let config = bridge.config();
         let proxied = is_trusted(&peer, &config.trusted_proxies);
-        let Some(slot) = bridge.auth.admission.enter(peer.source(), proxied, &config.limits) else {
+        let Some(slot) = bridge.auth.admission.enter(peer.client.source(), proxied, &config.limits) else {
             bridge.metrics.refused(Refusal::TooMany(0).label());
             return self.turn_away(raw);
         };
@@ -261,11 +265,11 @@ impl Door {
                 Some((stream, Peer { tls: true, certificate, ..peer }))
             }
             Ok(Err(error)) => {
-                tracing::debug!(peer = %peer, "TLS handshake failed: {error}");
+                tracing::debug!(peer = %peer.client, "TLS handshake failed: {error}");
                 None
             }
             Err(_) => {
-                tracing::debug!(peer = %peer, "TLS handshake took too long");
+                tracing::debug!(peer = %peer.client, "TLS handshake took too long");
                 None
             }
         }

@@ -1,6 +1,7 @@
 //! Who is asking, and may they: limits, Host, Origin, credentials, rights.
 
 mod admission;
+mod client;
 mod credentials;
 mod host;
 mod logins;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 pub use self::{
     admission::{Admission, Slot, Source},
+    client::ClientAddress,
     credentials::{Shown, find},
     host::{Authority, is_ours, own_name},
     logins::LoginId,
@@ -52,8 +54,8 @@ use crate::{
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
-    /// Its address; `None` for a unix socket.
-    pub client: Option<SocketAddr>,
+    /// Its address: on a connection that of its other end, on a request that of the client a trusted proxy speaks for.
+    pub client: ClientAddress,
     /// Our address it connected to; `None` for a unix socket.
     pub local: Option<SocketAddr>,
     /// Whether the connection is TLS.
@@ -62,27 +64,6 @@ pub struct Peer {
     pub certificate: Option<String>,
     /// The app whose listener it came by: it is served that app and nothing else.
     pub app: Option<Arc<str>>,
-}
-
-impl Peer {
-    /// Whom its connections and failures count to.
-    pub fn source(&self) -> Source {
-        self.client.map_or(Source::Local, |client| client.ip().into())
-    }
-
-    /// Whether it is on this machine.
-    pub fn is_loopback(&self) -> bool {
-        self.client.is_none_or(|client| client.ip().to_canonical().is_loopback())
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.client {
-            Some(client) => SocketAddr::new(client.ip().to_canonical(), client.port()).fmt(f),
-            None => f.write_str("unix"),
-        }
-    }
 }
 
 /// A request, as far as authentication needs it.
@@ -146,6 +127,11 @@ impl Auth {
         }
     }
 
+    /// Who asks, as logs and counts know it.
+    pub fn client(&self, config: &Config, peer: &Peer, forwarded: Forwarded<'_>) -> ClientAddress {
+        proxy::view(peer, "", forwarded, &config.trusted_proxies).client
+    }
+
     /// Host alone: for pages without secrets.
     pub fn check_host(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
         let view = proxy::view(peer, ask.host, ask.forwarded, &config.trusted_proxies);
@@ -180,7 +166,7 @@ impl Auth {
         {
             return Ok(principal);
         }
-        let source = visit.view.source;
+        let source = visit.view.client.source();
         if let Some(left) = self.penalties().left(source, Instant::now()) {
             return Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX)));
         }
@@ -198,7 +184,7 @@ impl Auth {
         };
         let Some(principal) = found else {
             if self.penalties().failed(source, Instant::now()) {
-                tracing::warn!(peer = %peer, "too many wrong credentials from this source: refused for a while");
+                tracing::warn!(peer = %visit.view.client, "too many wrong credentials from this source: refused for a while");
             }
             return Err(Refusal::Unauthorized);
         };

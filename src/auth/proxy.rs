@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Peer, Source};
+use super::{ClientAddress, Peer};
 
 /// The forwarding headers of a request, as they came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,18 +24,22 @@ pub struct View {
     pub host: String,
     /// Whether the client speaks TLS.
     pub tls: bool,
-    /// Whose failures count together.
-    pub source: Source,
+    /// Who it is.
+    pub client: ClientAddress,
     /// Whether the client is on this machine, with no proxy between.
     pub here: bool,
 }
 
 /// Whether the peer is a proxy whose word counts. Behind a unix socket there is nobody else: browsers cannot reach it.
 pub fn is_trusted(peer: &Peer, trusted: &[(IpAddr, u8)]) -> bool {
-    peer.client.is_none_or(|client| {
-        let address = client.ip().to_canonical();
-        trusted.iter().any(|(network, length)| contains(network.to_canonical(), *length, address))
-    })
+    match peer.client {
+        ClientAddress::Local => true,
+        ClientAddress::Direct(address) => {
+            let address = address.ip().to_canonical();
+            trusted.iter().any(|(network, length)| contains(network.to_canonical(), *length, address))
+        }
+        ClientAddress::Forwarded(_) => false,
+    }
 }
 
 fn contains(network: IpAddr, length: u8, address: IpAddr) -> bool {
@@ -66,13 +70,13 @@ pub(super) fn view(peer: &Peer, host: &str, forwarded: Forwarded<'_>, trusted: &
     let mut view = View {
         host: host.to_owned(),
         tls: peer.tls,
-        source: peer.source(),
-        here: peer.is_loopback() && forwarded.is_empty(),
+        client: peer.client,
+        here: peer.client.is_loopback() && forwarded.is_empty(),
     };
     if !is_trusted(peer, trusted) {
         return view;
     }
-    view.here &= peer.client.is_none();
+    view.here &= peer.client == ClientAddress::Local;
     let (mut seen_for, mut seen_host, mut seen_proto) =
         (last(forwarded.addresses), last(forwarded.host), last(forwarded.proto));
     for pair in last(forwarded.standard).unwrap_or_default().split(';') {
@@ -92,7 +96,7 @@ pub(super) fn view(peer: &Peer, host: &str, forwarded: Forwarded<'_>, trusted: &
         view.tls = matches!(proto.to_ascii_lowercase().as_str(), "https" | "wss");
     }
     if let Some(address) = seen_for.and_then(node) {
-        view.source = address.into();
+        view.client = ClientAddress::Forwarded(address);
     }
     view
 }
@@ -113,7 +117,7 @@ mod tests {
     use super::*;
 
     fn peer(address: &str) -> Peer {
-        Peer { client: Some(address.parse().unwrap()), ..Peer::default() }
+        Peer { client: ClientAddress::Direct(address.parse().unwrap()), ..Peer::default() }
     }
 
     const TRUSTED: [(IpAddr, u8); 1] = [(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 0)), 24)];
@@ -128,10 +132,10 @@ mod tests {
         };
         let through = view(&peer("192.0.2.9:1"), "127.0.0.1:80", forwarded, &TRUSTED);
         assert_eq!((through.host.as_str(), through.tls), ("gateway.example", true));
-        assert_eq!(through.source, "198.51.100.4".parse::<IpAddr>().unwrap().into());
+        assert_eq!(through.client, ClientAddress::Forwarded("198.51.100.4".parse().unwrap()));
         let straight = view(&peer("192.0.3.9:1"), "127.0.0.1:80", forwarded, &TRUSTED);
         assert_eq!((straight.host.as_str(), straight.tls), ("127.0.0.1:80", false));
-        assert_eq!(straight.source, "192.0.3.9".parse::<IpAddr>().unwrap().into());
+        assert_eq!(straight.client, ClientAddress::Direct("192.0.3.9:1".parse().unwrap()));
     }
 
     #[test]
@@ -139,7 +143,7 @@ mod tests {
         let standard = Some(r#"for=203.0.113.1, for="[2001:db8::7]:99";host="gw.example:444";proto=https"#);
         let seen = view(&peer("192.0.2.9:1"), "x", Forwarded { standard, ..Forwarded::default() }, &TRUSTED);
         assert_eq!((seen.host.as_str(), seen.tls), ("gw.example:444", true));
-        assert_eq!(seen.source, "2001:db8::1".parse::<IpAddr>().unwrap().into());
+        assert_eq!(seen.client, ClientAddress::Forwarded("2001:db8::7".parse().unwrap()));
     }
 
     #[test]

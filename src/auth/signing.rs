@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn view(host: &str, tls: bool) -> View {
-        View { host: host.to_owned(), tls, source: super::super::Source::Local, here: false }
+        View { host: host.to_owned(), tls, client: super::super::ClientAddress::Local, here: false }
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, 
     }
     if let Some((stream, told)) = remains.take() {
         if let Some(told) = &told {
-            bridge.refusals.note(&bridge.metrics, told, &connection.peer.to_string(), "");
+            bridge.refusals.note(&bridge.metrics, told, connection.peer.client, "");
         }
         refusal::farewell(stream, told.as_ref()).await;
     }
@@ -98,6 +98,7 @@ async fn answer(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let config = bridge.config();
     let heard = ask::read(&request, Purpose::Read);
+    let client = bridge.auth.client(&config, &connection.peer, heard.forwarded);
     let mut response = if let Err(refusal) = bridge.auth.check_host(&config, &connection.peer, &heard) {
         refuse(refusal)
     } else {
@@ -111,7 +112,7 @@ async fn answer(
     let closing = full.is_some();
     if let Some(refusal) = full.or_else(|| response.extensions().get().cloned()) {
         let what = format!("{method} {path}");
-        bridge.refusals.note(&bridge.metrics, &refusal, &connection.peer.to_string(), &what);
+        bridge.refusals.note(&bridge.metrics, &refusal, client, &what);
         response = refusal::response(&refusal, &asked);
     }
     if closing {

@@ -14,7 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{auth::unix_now, metrics::Metrics, wire::close::Refusal};
+use crate::{
+    auth::{ClientAddress, unix_now},
+    metrics::Metrics,
+    wire::close::Refusal,
+};
 
 /// How long a closed connection is still read, so that the client gets our last words and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -29,15 +33,15 @@ pub(super) struct Refusals {
 
 impl Refusals {
     /// Notes one.
-    pub(super) fn note(&self, metrics: &Metrics, refusal: &Refusal, peer: &str, what: &str) {
+    pub(super) fn note(&self, metrics: &Metrics, refusal: &Refusal, client: ClientAddress, what: &str) {
         metrics.refused(refusal.label());
         // The low bits of the clock are enough to tell one second from another.
         let now = u32::try_from(unix_now() & 0xffff_ffff).unwrap_or(0);
         let (status, reason) = (refusal.status(), refusal.label());
         if self.second.swap(now, Ordering::Relaxed) == now {
-            tracing::debug!(peer, request = what, status, reason, "refused");
+            tracing::debug!(peer = %client, request = what, status, reason, "refused");
         } else {
-            tracing::info!(peer, request = what, status, reason, "refused");
+            tracing::info!(peer = %client, request = what, status, reason, "refused");
         }
     }
 }

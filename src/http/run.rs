@@ -69,7 +69,7 @@ impl Run {
     /// when the client has left.
     pub(super) async fn go(self, upgraded: OnUpgrade, far: Result<Reached, Ended>, mut session: Session) {
         let Some((stream, early)) = upgraded.await.ok().and_then(take_back) else {
-            tracing::debug!(peer = %self.connection.peer, "the client left during the handshake");
+            tracing::debug!(peer = %session.entry.client, "the client left during the handshake");
             return;
         };
         let began = Instant::now();
@@ -78,7 +78,7 @@ impl Run {
         let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
         let (endpoint, principal) = (self.name(), self.principal.id.name.as_str());
-        tracing::info!(endpoint, principal, peer = %entry.peer, "session opened");
+        tracing::info!(endpoint, principal, peer = %entry.client, "session opened");
         // What a seat leaves in its queue is counted by the line.
         let own = matches!(far, Ok(Reached::Own(_)));
         let report = match far {
@@ -102,7 +102,7 @@ impl Run {
         tracing::info!(
             endpoint,
             principal,
-            peer = %entry.peer,
+            peer = %entry.client,
             to_client = entry.to_client.load(Relaxed),
             to_target = entry.to_target.load(Relaxed),
             lost_to_client = report.lost_down,

@@ -74,7 +74,7 @@ async fn sign_in(
     if !connection.signed_in(signed.principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
     }
-    tracing::info!(principal = signed.principal.id.name, peer = %connection.peer, "signed in");
+    tracing::info!(principal = signed.principal.id.name, peer = %visit.view.client, "signed in");
     let mut response = page("application/json", describe(bridge, &signed.principal, &visit));
     set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
     Ok(response)
@@ -109,7 +109,7 @@ async fn sign_out(
     {
         bridge.auth.sign_out(login);
         warden::look(bridge);
-        tracing::info!(principal = principal.id.name, peer = %connection.peer, "signed out");
+        tracing::info!(principal = principal.id.name, peer = %visit.view.client, "signed out");
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

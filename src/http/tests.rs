@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 
 use super::*;
 use crate::{
-    auth::{Peer, hash_password},
+    auth::{ClientAddress, Peer, hash_password},
     config::{
         Access, Endpoint, EndpointLimits, Limits, OpenWhen, Pacing, Packing, Rights, RightsTable, Secret,
         Target, TcpAddress, TcpTarget, Token, User,
@@ -141,9 +141,13 @@ async fn start(mut config: Config) -> Gateway {
 /// What the listener does, without TLS.
 async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
     while let Some(Ok((stream, client))) = bridge.stop.run_until_cancelled(listener.accept()).await {
-        let peer = Peer { client: Some(client), local: stream.local_addr().ok(), ..Peer::default() };
+        let peer = Peer {
+            client: ClientAddress::Direct(client),
+            local: stream.local_addr().ok(),
+            ..Peer::default()
+        };
         let limits = bridge.config().limits;
-        let Some(slot) = bridge.auth.admission.enter(peer.source(), false, &limits) else { continue };
+        let Some(slot) = bridge.auth.admission.enter(peer.client.source(), false, &limits) else { continue };
         let until = Instant::now() + limits.handshake;
         bridge.tasks.spawn(serve(Arc::clone(&bridge), Stream::Tcp(stream), peer, slot, until));
     }

@@ -21,7 +21,7 @@ use super::{
     run::{Reached, Run, turn_away},
 };
 use crate::{
-    auth::{Principal, Purpose},
+    auth::{Peer, Principal, Purpose},
     config::{Endpoint, Rights, Target},
     line::{NoSeat, Participant, Replay, SeatRequest, WriteIntent},
     metrics::TargetState,
@@ -210,7 +210,7 @@ async fn check(
     bridge.auth.check_page(&config, &connection.peer, &ask)?;
     let ask = ask::with_credential(ask, name, offered, ticket)
         .ok_or(Refusal::BadRequest("more than one credential: send one"))?;
-    let (principal, _) = match (authorise(bridge, connection, &ask).await, &offer) {
+    let (principal, visit) = match (authorise(bridge, connection, &ask).await, &offer) {
         // The credential may stand in the list that could not be read: the list is what to mend.
         (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => return Err(unread.clone()),
         (authorised, _) => authorised?,
@@ -225,7 +225,8 @@ async fn check(
         Some(find_endpoint(&config, rights, name)?)
     };
     let accept = handshake(request.method(), request.headers())?;
-    let session = bridge.sessions.enter(name, &principal, &connection.peer);
+    let peer = Peer { client: visit.view.client, ..connection.peer.clone() };
+    let session = bridge.sessions.enter(name, &principal, &peer);
     if endpoint.as_ref().is_some_and(|endpoint| bridge.sessions.count(name) > endpoint.limits.sessions) {
         return Err(Refusal::TooMany(FULL));
     }

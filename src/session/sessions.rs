@@ -13,7 +13,7 @@ use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{LoginId, Peer, Principal, PrincipalId},
+    auth::{ClientAddress, LoginId, Peer, Principal, PrincipalId},
     config::Rights,
     wire::close::Ended,
 };
@@ -32,7 +32,7 @@ pub struct Entry {
     /// What it could do here when it began.
     pub began: Rights,
     /// The client's address.
-    pub peer: String,
+    pub client: ClientAddress,
     /// When it began.
     pub since: SystemTime,
     /// Bytes given to the client.
@@ -89,7 +89,7 @@ impl Sessions {
             login: principal.login,
             app: peer.app.clone(),
             began: principal.rights.on(endpoint),
-            peer: peer.to_string(),
+            client: peer.client,
             since: SystemTime::now(),
             to_client: AtomicU64::new(0),
             to_target: AtomicU64::new(0),

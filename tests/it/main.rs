@@ -28,6 +28,7 @@ mod overview;
 mod packing;
 mod page;
 mod peers;
+mod places;
 mod pump;
 mod resume;
 mod rfc2217;
