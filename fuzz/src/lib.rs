@@ -5,8 +5,11 @@ pub mod differential;
 use tungstenite;
 use wsbridge::{
     config::{parse, parse_uci, uci_as_yaml},
-    target::rfc2217::{comport::Command, telnet},
-    wire::{close::Refusal, control, frame, head, subprotocol},
+    wire::{
+        close::Refusal,
+        control, frame, head, subprotocol,
+        telnet::{self, comport::Command},
+    },
 };
 
 /// Any text is a client's message or none, and what is understood is printed and read as the same; of steps, whose

@@ -1,4 +1,4 @@
-//! The words on the wire: request heads, subprotocols, frames, close codes.
+//! The words on the wire: request heads, subprotocols, frames, close codes, telnet, Modbus.
 
 pub mod close;
 pub mod control;
@@ -6,3 +6,4 @@ pub mod frame;
 pub mod head;
 pub mod modbus;
 pub mod subprotocol;
+pub mod telnet;

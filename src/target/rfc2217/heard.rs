@@ -1,10 +1,12 @@
 //! What a peer said: its answers, its modem lines, its errors.
 
-use super::{
-    comport::{self, Command, Control, Purge},
-    telnet::Options,
+use crate::{
+    settings::{ErrorCounts, Flow, Inputs, LineEvent},
+    wire::telnet::{
+        Options,
+        comport::{self, Command, Control, Purge},
+    },
 };
-use crate::settings::{ErrorCounts, Flow, Inputs, LineEvent};
 
 /// Answers a peer gave to one kind of command: the last value, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

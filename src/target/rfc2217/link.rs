@@ -12,12 +12,13 @@ use tokio::{
     sync::watch,
 };
 
-use super::{
-    comport::Command,
-    heard::{Heard, count, hear, line_events},
-    telnet::{self, Decoder, Event, Known, Options},
+use super::heard::{Heard, count, hear, line_events};
+use crate::{
+    settings::LineEvent,
+    stream::Stream,
+    target::Source,
+    wire::telnet::{self, Decoder, Event, Known, Options, comport::Command},
 };
-use crate::{settings::LineEvent, stream::Stream, target::Source};
 
 /// Commands waiting for the socket. Full: the peer asks without end and reads nothing; the connection is given up.
 const QUEUE_MAX: usize = 16 * 1024;

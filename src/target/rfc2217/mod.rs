@@ -1,10 +1,8 @@
 //! A serial port on another box (RFC 2217): ser2net, Moxa, Digi, esptool's server. Connects, negotiates, sets.
 
-pub mod comport;
 mod heard;
 mod link;
 mod port;
-pub mod telnet;
 
 use std::{
     future::{Future, poll_fn},
@@ -18,15 +16,17 @@ use tokio::{io::ReadBuf, time::timeout};
 
 pub use self::port::Port;
 use self::{
-    comport::Command,
     heard::Heard,
     link::{Link, Reader},
-    telnet::Side,
 };
 use super::{Device, OpenError, Port as AnyPort, PortError, Source, tcp};
 use crate::{
     config::{PortControl, Rfc2217Target},
     settings::LineEvent,
+    wire::telnet::{
+        Side,
+        comport::{self, Command},
+    },
 };
 
 /// How long the lesser options may still come once the port can be controlled.

@@ -9,14 +9,11 @@ use std::{
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{
-    comport::{self, Command, Control, Purge},
-    heard::Heard,
-    link::Link,
-};
+use super::{heard::Heard, link::Link};
 use crate::{
     settings::{ErrorCounts, Format, Inputs, Levels, Settings},
     target::{Caps, PortError},
+    wire::telnet::comport::{self, Command, Control, Purge},
 };
 
 /// The controls of a port on another box. Cheap to share; every call is safe beside reads and writes, and needs

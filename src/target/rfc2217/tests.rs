@@ -5,11 +5,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{telnet::IAC, *};
+use super::*;
 use crate::{
     config::{TcpAddress, TcpTarget},
     settings::{Inputs, Levels, Settings},
     target::Bytes,
+    wire::telnet::{self, IAC},
 };
 
 const DO_COM_PORT: [u8; 3] = [IAC, 253, 44];

@@ -1,7 +1,10 @@
 //! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another box, what it tells.
 
-use super::telnet::{self, Known};
-use crate::settings::{DataBits, Flow, Inputs, Parity, Settings, StopBits};
+use super::Known;
+use crate::{
+    settings::{DataBits, Flow, Inputs, Parity, Settings, StopBits},
+    wire::telnet,
+};
 
 /// Codes of the server are those of the client and this.
 const SERVER: u8 = 100;

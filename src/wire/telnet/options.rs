@@ -149,7 +149,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::rfc2217::telnet::{DO, DONT, WILL, WONT};
+    use crate::wire::telnet::{DO, DONT, WILL, WONT};
 
     #[test]
     fn two_that_negotiate_come_to_rest_whether_one_asks_or_both() {

@@ -1,5 +1,6 @@
 //! The telnet codec: commands taken out of a stream as they come, data escaped (RFC 854).
 
+pub mod comport;
 mod options;
 
 pub use options::{Known, Options, Side, Sides};
