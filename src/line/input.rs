@@ -4,13 +4,9 @@ mod driver;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
-    pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
-
-use tokio::io::AsyncWrite;
 
 use self::driver::Driver;
 use super::{output::SeatId, task::Task};
@@ -35,7 +31,7 @@ enum Item {
     Task(Task),
 }
 
-/// The queue. Its lock is held for one non-blocking write and never across an await.
+/// The queue. Its lock is held for one write that does not wait ([`Front`]) and never across an await.
 #[derive(Debug, Default)]
 pub(super) struct Input(Mutex<Inner>);
 
@@ -111,15 +107,36 @@ pub struct Progress {
     pub lost: u64,
 }
 
-/// What the uplink does next.
+/// What is next in the queue.
 #[derive(Debug)]
-pub(super) enum Work {
-    /// Bytes went to the device.
-    Wrote,
-    /// Before more goes to it, [`Input::turn`] wants to know how much it holds.
+pub(super) enum Next<'a> {
+    /// Bytes for the device.
+    Data(Front<'a>),
+    /// Before more goes to the device, [`Input::turn`] wants to know how much it holds.
     Turn,
-    /// A task is due.
+    /// A task, taken from the queue.
     Task(Task),
+}
+
+/// The bytes at the front of the queue. It stays locked meanwhile: long enough for one write that does not wait.
+#[derive(Debug)]
+pub(super) struct Front<'a>(MutexGuard<'a, Inner>);
+
+impl Front<'_> {
+    /// What comes next, at least one byte; there may be more behind it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self.0.queue.front() {
+            Some((_, Item::Data { bytes, sent })) => bytes.split_at(*sent).1,
+            Some((_, Item::Task(_))) | None => unreachable!("made with data at the front, and locked since"),
+        }
+    }
+
+    /// So many of the bytes went to the device.
+    pub(super) fn consumed(mut self, n: usize) {
+        let left = self.bytes().len();
+        assert!(n <= left, "{n} of {left} bytes consumed");
+        self.0.written(n);
+    }
 }
 
 impl Input {
@@ -150,7 +167,7 @@ impl Input {
             return Poll::Pending;
         }
         account.taken += n as u64;
-        let bytes = bytes.get(..n).unwrap_or_default();
+        let (bytes, _) = bytes.split_at(n);
         match inner.queue.back_mut() {
             // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand allocations.
             Some((owner, Item::Data { bytes: last, .. }))
@@ -258,19 +275,10 @@ impl Input {
         self.lock().seats.values().map(Account::queued).sum()
     }
 
-    /// Does the next thing: writes to the device, or hands out a task. Pending while there is nothing to do or the
-    /// device takes nothing; in both cases something new in the queue wakes the caller. `pace` says how many of the
-    /// next bytes may go in one write, and is told how many of those went.
-    pub(super) fn poll_work<W>(
-        &self,
-        cx: &mut Context<'_>,
-        device: &mut W,
-        pace: &mut impl FnMut(&[u8], Option<usize>) -> usize,
-    ) -> Poll<io::Result<Work>>
-    where
-        W: AsyncWrite + Unpin + ?Sized,
-    {
-        let inner = &mut *self.lock();
+    /// What is to be done next: bytes to write, or a task. Pending while there is nothing; something new in the queue
+    /// then wakes the caller, also where it could not write what it was given.
+    pub(super) fn poll_front(&self, cx: &mut Context<'_>) -> Poll<Next<'_>> {
+        let mut inner = self.lock();
         match &mut inner.worker {
             Some(worker) => worker.clone_from(cx.waker()),
             None => inner.worker = Some(cx.waker().clone()),
@@ -278,31 +286,14 @@ impl Input {
         if inner.held > 0 {
             return Poll::Pending;
         }
-        match inner.queue.front_mut() {
+        match inner.queue.front() {
             None => Poll::Pending,
-            Some((_, Item::Task(_))) => {
-                inner.take_task().map_or(Poll::Pending, |task| Poll::Ready(Ok(Work::Task(task))))
-            }
-            Some((owner, Item::Data { .. })) if inner.driver.is_due(*owner) => Poll::Ready(Ok(Work::Turn)),
-            Some((owner, Item::Data { bytes, sent })) => {
-                let rest = bytes.get(*sent..).unwrap_or_default();
-                let rest = rest.get(..pace(rest, None)).unwrap_or_default();
-                if rest.is_empty() {
-                    return Poll::Pending;
-                }
-                match Pin::new(device).poll_write(cx, rest) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(n)) => {
-                        pace(rest, Some(n));
-                        *sent += n;
-                        let (owner, done) = (*owner, *sent == bytes.len());
-                        inner.written(owner, n, done);
-                        Poll::Ready(Ok(Work::Wrote))
-                    }
-                }
-            }
+            Some((_, Item::Task(_))) => match inner.take_task() {
+                Some(task) => Poll::Ready(Next::Task(task)),
+                None => unreachable!("a task was at the front, and the queue is locked"),
+            },
+            Some((owner, Item::Data { .. })) if inner.driver.is_due(*owner) => Poll::Ready(Next::Turn),
+            Some((_, Item::Data { .. })) => Poll::Ready(Next::Data(Front(inner))),
         }
     }
 
@@ -348,7 +339,11 @@ impl Inner {
         }
     }
 
-    fn written(&mut self, owner: Option<SeatId>, n: usize, done: bool) {
+    /// So many bytes of the data at the front went to the device.
+    fn written(&mut self, n: usize) {
+        let Some((owner, Item::Data { bytes, sent })) = self.queue.front_mut() else { return };
+        *sent += n;
+        let (owner, done) = (*owner, *sent == bytes.len());
         self.driver.took(owner, n);
         if done {
             self.queue.pop_front();

@@ -19,11 +19,7 @@ use tokio::{
 use tracing::warn;
 
 use self::quiet::Quiet;
-use super::{
-    Board, Shared, State,
-    output::Gone,
-    uplink::{drive, uplink},
-};
+use super::{Board, Shared, State, controls::drive, output::Gone, uplink::uplink};
 use crate::{
     config::{Endpoint, OpenWhen, Target},
     settings::{Inputs, Levels, LineEvent, Settings},
@@ -312,7 +308,7 @@ async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
         with_scratch(|buf| {
             loop {
                 let room = ready!(shared.output.poll_room(cx)).min(buf.len());
-                let mut buf = ReadBuf::new(buf.get_mut(..room).unwrap_or_default());
+                let mut buf = ReadBuf::new(buf.split_at_mut(room).0);
                 match ready!(device.poll_read(cx, &mut buf, &mut marks)) {
                     Ok(()) if buf.filled().is_empty() && marks.is_empty() => {
                         return Poll::Ready(Gone::Ended);

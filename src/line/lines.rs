@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State, WriteIntent,
-    held, keeper, task::Task,
+    held, keeper,
+    task::{Action, Task},
 };
 use crate::{
     config::{Config, Endpoint, Rights, Share, same_place},
@@ -192,6 +193,6 @@ fn retune(entry: &Entry, new: &Arc<Endpoint>) {
     let old = entry.endpoint.send_replace(Arc::clone(new));
     entry.line.shared.output.set_pause(new.packing.pause());
     if let Some(wanted) = new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings()) {
-        entry.line.shared.input.push_task(None, Task::Retune { settings: wanted, reply: None });
+        entry.line.shared.input.push_task(None, Task::unasked(Action::Retune(wanted)));
     }
 }

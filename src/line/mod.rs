@@ -10,6 +10,7 @@
 //! nobody holds the line any more: neither the gateway's list nor a seat.
 
 mod board;
+mod controls;
 mod input;
 mod keeper;
 mod lease;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, State, rfc3339};
+pub use controls::DRAIN_MOST;
 pub use input::{Progress, WINDOW};
 pub use lease::{Asker, Holder, Lease, NoLease, Reason};
 pub use lines::{Lines, Taken};
@@ -42,10 +44,9 @@ pub use output::{Gone, Heard};
 pub use request::{NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
 pub use seat::{Patience, Seat};
 pub use tape::Gap;
-pub use task::{Task, Undone};
-pub use uplink::DRAIN_MOST;
+pub use task::{Action, Undone};
 
-use self::{input::Input, output::Output};
+use self::{input::Input, output::Output, task::Task};
 use crate::{
     config::{Endpoint, Share},
     metrics::EndpointMetrics,
@@ -149,7 +150,7 @@ impl Shared {
                 (board.state, board.at) = (state, at);
                 if up && board.vacated {
                     // Before anybody can do something with it.
-                    self.input.push_task(None, Task::Release);
+                    self.input.push_task(None, Task::unasked(Action::Release));
                 }
             }
             changed

@@ -260,7 +260,7 @@ impl Output {
             }
             most = most.min(usize::try_from(mark.at - reader.at).unwrap_or(most));
         }
-        match inner.tape.read(reader.at, buf.get_mut(..most).unwrap_or_default()) {
+        match inner.tape.read(reader.at, buf.split_at_mut(most).0) {
             Ok(0) => match &inner.down {
                 Some(why) if !reader.hearing.patient => Poll::Ready(Heard::Ended(why.clone())),
                 _ => {

@@ -2,6 +2,7 @@
 
 mod leasing;
 mod patience;
+mod port;
 
 use std::{
     future::Future,
@@ -12,28 +13,19 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::{
-    sync::{oneshot, watch},
-    time::timeout,
-};
+use tokio::sync::watch;
 
 pub use self::patience::Patience;
 use super::{
-    Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, Task, Undone,
-    WriteIntent,
+    Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, WriteIntent,
+    controls,
     output::{Hearing, Lossless, SeatId},
-    task,
-    uplink::{self, DRAIN_MOST},
+    task::{Outcome, Task},
 };
 use crate::{
     config::{Endpoint, Rights, Share},
-    settings::{ErrorCounts, Inputs, Levels, Settings, Step},
-    target::{OpenError, PortError},
-    wire::control::SettingsChange,
+    target::OpenError,
 };
-
-/// Where the outcome of a task comes from; an error is [`Undone::Gone`].
-pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
 
 /// How far a leaving seat is with its last bytes.
 #[derive(Debug)]
@@ -209,10 +201,10 @@ impl Seat {
         loop {
             match &mut self.drained {
                 Drained::NotAsked => {
-                    let (reply, outcome) = oneshot::channel();
+                    let (task, outcome) = Task::new(Action::Drain);
                     if self.shared.board.borrow().state == State::Up {
                         // Of nobody: whoever leaves may have as many tasks in the queue as it may have.
-                        self.shared.input.push_task(None, Task::Drain(reply));
+                        self.shared.input.push_task(None, task);
                     }
                     self.drained = Drained::Asked(outcome);
                 }
@@ -238,123 +230,6 @@ impl Seat {
         self.ignored + if self.is_drained() { 0 } else { queued + self.shared.unsent() }
     }
 
-    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at
-    /// once.
-    pub fn submit(&self, task: impl FnOnce(task::Reply) -> Task) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        if self.shared.board.borrow().state == State::Up {
-            if self.shared.input.has_room(self.id) {
-                self.shared.input.push_task(Some(self.id), task(reply));
-            } else {
-                reply.send(Err(Undone::Full)).ok();
-            }
-        }
-        outcome
-    }
-
-    /// Puts a drain into the queue, behind what was sent. `Timeout` when nothing of the queue has gone for 30 s: a slow line
-    /// may take minutes for a full window.
-    pub fn drain(&self) -> impl Future<Output = Result<(), Undone>> + Send + use<> {
-        let mut outcome = self.submit(Task::Drain);
-        let (shared, seat) = (Arc::clone(&self.shared), self.id);
-        async move {
-            let mut patience = Patience::new(DRAIN_MOST, shared.input.position(seat));
-            loop {
-                match timeout(Patience::LOOK, &mut outcome).await {
-                    Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
-                    Err(_) if patience.is_over(shared.input.position(seat)) => return Err(Undone::Timeout),
-                    Err(_) => {}
-                }
-            }
-        }
-    }
-
-    /// How far the queue has come, for who waits that it moves.
-    pub fn position(&self) -> (u64, usize) {
-        self.shared.input.position(self.id)
-    }
-
-    /// The task that changes settings.
-    pub fn configure(&self, change: SettingsChange, drain: bool) -> impl FnOnce(task::Reply) -> Task + use<> {
-        let by = self.who.principal.name.clone();
-        move |reply| Task::Configure { change, drain, by, reply }
-    }
-
-    /// Where somebody else left the settings: puts them back as configured, and says when that is done.
-    pub fn as_configured(&self) -> Option<Outcome> {
-        let changed = self.shared.board.borrow().settings_by.is_some();
-        let settings = self.endpoint().target.settings().filter(|_| changed)?;
-        Some(self.submit(|reply| Task::Retune { settings, reply: Some(reply) }))
-    }
-
-    /// The task that moves signals.
-    pub fn signals(&self, steps: Vec<Step>) -> impl FnOnce(task::Reply) -> Task + use<> {
-        let seat = self.id;
-        move |reply| Task::Signals { steps, seat, reply }
-    }
-
-    /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end whether or not somebody
-    /// still waits: a board is not left in reset because a socket was lost.
-    pub fn do_now(&self, task: impl FnOnce(task::Reply) -> Task) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        if let Some(port) = self.shared.port() {
-            let (shared, task) = (Arc::clone(&self.shared), task(reply));
-            self.shared.tasks.spawn(async move { uplink::perform_now(&shared, task, &port).await });
-        }
-        outcome
-    }
-
-    /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is
-    /// among it, and nothing that others sent before: while the driver holds some of that, its part goes out.
-    pub fn flush_output(&self) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        self.shared.input.flush(self.id);
-        let (shared, seat) = (Arc::clone(&self.shared), self.id);
-        self.shared.tasks.spawn(async move {
-            let flushed = match shared.port() {
-                Some(port) if shared.input.owns_driver(seat, port.unsent()) => port.flush(false, true).await,
-                Some(_) | None => Ok(()),
-            };
-            shared.input.flushed();
-            reply.send(flushed.map_err(Undone::Port)).ok();
-        });
-        outcome
-    }
-
-    /// Discards what the driver has received and not given us.
-    pub fn flush_input(&self) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
-        let shared = Arc::clone(&self.shared);
-        async move {
-            match shared.port() {
-                Some(port) => port.flush(true, false).await,
-                None => Ok(()),
-            }
-        }
-    }
-
-    /// Settings, modem lines and counters as the driver has them now; `None` where it has none.
-    pub fn look(
-        &self,
-    ) -> impl Future<Output = (Option<Settings>, Option<Inputs>, Option<ErrorCounts>)> + Send + use<> {
-        let shared = Arc::clone(&self.shared);
-        async move {
-            let Some(port) = shared.port() else { return (None, None, None) };
-            let settings = port.settings().await.ok();
-            (settings, port.inputs().await.ok(), port.errors().await.ok())
-        }
-    }
-
-    /// DTR, RTS and break as a client last drove them.
-    pub fn outputs(&self) -> Levels {
-        self.shared.board.borrow().outputs
-    }
-
-    /// Ends a break that this seat has left behind, if it still stands when this is awaited.
-    pub fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (shared, seat) = (Arc::clone(&self.shared), self.id);
-        async move { uplink::end_break(&shared, seat).await }
-    }
-
     /// Leaves the line before the seat itself goes: what it still had queued is discarded, the lease is free.
     pub fn leave(&mut self) {
         if std::mem::replace(&mut self.left, true) {
@@ -363,9 +238,9 @@ impl Seat {
         let discarded = self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
         // Noted at once: a line without seats forgets what was driven.
-        if uplink::forget_break(&self.shared, self.id) {
+        if controls::forget_break(&self.shared, self.id) {
             let shared = Arc::clone(&self.shared);
-            self.shared.tasks.spawn(async move { uplink::break_off(&shared).await });
+            self.shared.tasks.spawn(async move { controls::break_off(&shared).await });
         }
         let now = SystemTime::now();
         self.shared.board.send_modify(|board| {
@@ -374,7 +249,7 @@ impl Seat {
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
             if board.seats == 0 && board.vacate() {
                 // Before the next one can come, so that it is in the queue before whatever that does.
-                self.shared.input.push_task(None, Task::Release);
+                self.shared.input.push_task(None, Task::unasked(Action::Release));
             }
         });
         if discarded > 0 {

@@ -44,15 +44,13 @@ impl Tape {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let skip = bytes.len().saturating_sub(self.ring.len());
         self.end += skip as u64;
-        let mut rest = bytes.get(skip..).unwrap_or_default();
+        let (_, mut rest) = bytes.split_at(skip);
         while !rest.is_empty() {
             let at = self.place(self.end);
-            let space = self.ring.get_mut(at..).unwrap_or_default();
+            let (_, space) = self.ring.split_at_mut(at);
             let n = space.len().min(rest.len());
             let (now, later) = rest.split_at(n);
-            if let Some(space) = space.get_mut(..n) {
-                space.copy_from_slice(now);
-            }
+            space.split_at_mut(n).0.copy_from_slice(now);
             self.end += n as u64;
             rest = later;
         }
@@ -65,20 +63,18 @@ impl Tape {
             return Err(Gap { from, to: self.start() });
         }
         let mut copied = 0;
-        while let Some(space) = buf.get_mut(copied..).filter(|space| !space.is_empty()) {
+        loop {
+            let (_, space) = buf.split_at_mut(copied);
             let offset = from + copied as u64;
             let ahead = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-            let piece = self.ring.get(self.place(offset)..).unwrap_or_default();
+            let (_, piece) = self.ring.split_at(self.place(offset));
             let n = space.len().min(ahead).min(piece.len());
             if n == 0 {
-                break;
+                return Ok(copied);
             }
-            if let (Some(space), Some(piece)) = (space.get_mut(..n), piece.get(..n)) {
-                space.copy_from_slice(piece);
-            }
+            space.split_at_mut(n).0.copy_from_slice(piece.split_at(n).0);
             copied += n;
         }
-        Ok(copied)
     }
 
     /// Where in the ring an offset lies.

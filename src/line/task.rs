@@ -33,9 +33,41 @@ pub(super) type Reply = oneshot::Sender<Result<(), Undone>>;
 
 /// What waits in the queue beside data.
 #[derive(Debug)]
-pub enum Task {
-    /// Answer when the transmitter is empty.
-    Drain(Reply),
+pub(super) struct Task {
+    /// What is to be done.
+    pub(super) what: Action,
+    /// Where the outcome goes, where somebody wants to know it.
+    pub(super) reply: Option<Reply>,
+}
+
+impl Task {
+    /// A task whose outcome nobody waits for.
+    pub(super) fn unasked(what: Action) -> Self {
+        Self { what, reply: None }
+    }
+
+    /// A task, and where its outcome comes from; an error there is [`Undone::Gone`].
+    pub(super) fn new(what: Action) -> (Self, Outcome) {
+        let (reply, outcome) = oneshot::channel();
+        (Self { what, reply: Some(reply) }, outcome)
+    }
+
+    /// Says what came of it, to who waits for it.
+    pub(super) fn answer(self, outcome: Result<(), Undone>) {
+        if let Some(reply) = self.reply {
+            reply.send(outcome).ok();
+        }
+    }
+}
+
+/// Where the outcome of a task comes from.
+pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
+
+/// What is done to a port.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Wait until the transmitter is empty.
+    Drain,
     /// Change settings, behind what is still being sent or at once.
     Configure {
         /// What changes.
@@ -44,8 +76,6 @@ pub enum Task {
         drain: bool,
         /// Who asks.
         by: String,
-        /// The outcome.
-        reply: Reply,
     },
     /// Move DTR, RTS and break, step by step.
     Signals {
@@ -53,16 +83,9 @@ pub enum Task {
         steps: Vec<Step>,
         /// Whose: pacing holds over the steps of one seat.
         seat: SeatId,
-        /// The outcome.
-        reply: Reply,
     },
     /// Set the port as configured.
-    Retune {
-        /// As it is configured.
-        settings: Settings,
-        /// Where it is told that this is done.
-        reply: Option<Reply>,
-    },
+    Retune(Settings),
     /// The last seat has left: the port goes back to how it was configured.
     Release,
 }

@@ -9,12 +9,24 @@ use std::{
     task::Wake,
 };
 
-use tokio::{
-    io::{AsyncReadExt, duplex},
-    sync::oneshot,
-};
+use super::{super::task::Action, *};
 
-use super::*;
+/// What is next, of which at most `most` bytes go to the device.
+fn next(input: &Input, most: usize) -> Option<Vec<u8>> {
+    match input.poll_front(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Next::Data(front)) => {
+            let bytes = front.bytes().split_at(most.min(front.bytes().len())).0.to_vec();
+            front.consumed(bytes.len());
+            Some(bytes)
+        }
+        Poll::Ready(Next::Turn) => {
+            input.turn(0);
+            next(input, most)
+        }
+        Poll::Ready(Next::Task(task)) => Some(format!("{:?}", task.what).into_bytes()),
+        Poll::Pending => None,
+    }
+}
 
 #[tokio::test]
 async fn a_full_window_holds_back_its_own_seat_alone() {
@@ -27,22 +39,17 @@ async fn a_full_window_holds_back_its_own_seat_alone() {
     assert_eq!(poll_fn(|cx| input.poll_push(2, cx, &[2])).await, 1);
     assert_eq!(input.depth(), WINDOW + 1);
     assert_eq!(input.leave(1), WINDOW);
-    let (mut near, mut far) = duplex(16);
-    let work = poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await;
-    assert!(matches!(work, Ok(Work::Wrote)));
-    assert_eq!(far.read_u8().await.unwrap(), 2);
+    assert_eq!(next(&input, 10), Some(vec![2]));
+    assert_eq!(next(&input, 10), None);
 }
 
 #[tokio::test]
 async fn a_queue_that_never_runs_empty_keeps_no_more_than_its_window() {
     let input = Input::default();
     input.enter(1);
-    let (mut near, mut far) = duplex(1000);
-    let mut got = vec![0; 1000];
     poll_fn(|cx| input.poll_push(1, cx, &vec![1; WINDOW])).await;
     for _ in 0..2000 {
-        poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap();
-        let n = far.read(&mut got).await.unwrap();
+        let n = next(&input, 1000).unwrap().len();
         poll_fn(|cx| input.poll_push(1, cx, &vec![1; n])).await;
         assert!(input.depth() > 0);
     }
@@ -68,22 +75,18 @@ async fn a_seat_is_woken_when_a_quarter_of_its_window_is_free_or_all_is_done() {
     let waker = Waker::from(Arc::clone(&woken));
     let mut cx = Context::from_waker(&waker);
     let is_woken = || woken.0.swap(false, Ordering::Relaxed);
-    let (mut near, mut far) = duplex(4096);
-    let mut got = vec![0; 4096];
     poll_fn(|cx| input.poll_push(1, cx, &vec![1; WINDOW])).await;
     assert!(input.poll_push(1, &mut cx, b"more").is_pending());
     for _ in 0..4 {
         assert!(!is_woken());
-        poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap();
-        far.read_exact(&mut got).await.unwrap();
+        assert_eq!(next(&input, 4096).unwrap().len(), 4096);
     }
     assert!(is_woken());
     // Who waits to be told is told at each quarter.
     assert!(input.poll_done(1, &mut cx, WORTH).is_pending());
     let mut told = Vec::new();
     while input.depth() > 0 {
-        poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap();
-        far.read_exact(&mut got).await.unwrap();
+        assert_eq!(next(&input, 4096).unwrap().len(), 4096);
         if is_woken() {
             told.push(input.progress(1).done);
             assert!(input.poll_done(1, &mut cx, input.progress(1).done).is_pending());
@@ -92,7 +95,7 @@ async fn a_seat_is_woken_when_a_quarter_of_its_window_is_free_or_all_is_done() {
     assert_eq!(told, [2 * WORTH, 3 * WORTH, 4 * WORTH]);
     poll_fn(|cx| input.poll_push(1, cx, b"x")).await;
     assert!(input.poll_done(1, &mut cx, 4 * WORTH).is_pending() && !is_woken());
-    poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap();
+    next(&input, 1).unwrap();
     assert!(is_woken(), "all there was is done");
 }
 
@@ -100,23 +103,36 @@ async fn a_seat_is_woken_when_a_quarter_of_its_window_is_free_or_all_is_done() {
 async fn data_and_tasks_take_effect_in_the_order_sent() {
     let input = Input::default();
     input.enter(1);
-    let (mut near, _far) = duplex(16);
     poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
-    let (sender, mut drained) = oneshot::channel();
-    input.push_task(Some(1), Task::Drain(sender));
+    let (task, mut drained) = Task::new(Action::Drain);
+    input.push_task(Some(1), task);
     poll_fn(|cx| input.poll_push(1, cx, b"after")).await;
-    let mut seen = Vec::new();
-    for _ in 0..3 {
-        seen.push(
-            match poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap() {
-                Work::Wrote => "data",
-                Work::Task(_) => "task",
-                Work::Turn => "turn",
-            },
-        );
-    }
-    assert_eq!(seen, ["data", "task", "data"]);
+    let seen: Vec<_> = (0..3).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
+    assert_eq!(seen, ["before", "Drain", "after"]);
     assert!(drained.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn what_the_device_did_not_take_stays_at_the_front_of_the_queue() {
+    let input = Input::default();
+    input.enter(1);
+    poll_fn(|cx| input.poll_push(1, cx, b"abcdef")).await;
+    assert_eq!(next(&input, 0), Some(vec![]));
+    assert_eq!(next(&input, 4), Some(b"abcd".to_vec()));
+    let progress = Progress { taken: 6, done: 4, lost: 0 };
+    assert_eq!((input.progress(1), input.depth()), (progress, 2));
+    assert_eq!(next(&input, 9), Some(b"ef".to_vec()));
+}
+
+#[tokio::test]
+#[should_panic(expected = "7 of 6 bytes consumed")]
+async fn more_bytes_than_there_are_cannot_be_consumed() {
+    let input = Input::default();
+    input.enter(1);
+    poll_fn(|cx| input.poll_push(1, cx, b"abcdef")).await;
+    if let Poll::Ready(Next::Data(front)) = input.poll_front(&mut Context::from_waker(Waker::noop())) {
+        front.consumed(7);
+    }
 }
 
 #[tokio::test]
@@ -124,7 +140,6 @@ async fn what_is_sent_behind_a_flush_waits_until_the_driver_has_discarded_what_i
     let input = Input::default();
     input.enter(1);
     input.enter(2);
-    let (mut near, mut far) = duplex(64);
     poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
     poll_fn(|cx| input.poll_push(2, cx, b"another's ")).await;
     input.flush(1);
@@ -133,18 +148,10 @@ async fn what_is_sent_behind_a_flush_waits_until_the_driver_has_discarded_what_i
     let waker = Waker::from(Arc::clone(&woken));
     let is_woken = || woken.0.swap(false, Ordering::Relaxed);
     let mut cx = Context::from_waker(&waker);
-    assert!(input.poll_work(&mut cx, &mut near, &mut |next, _| next.len()).is_pending());
+    assert!(input.poll_front(&mut cx).is_pending());
     assert!(!is_woken());
     input.flushed();
     assert!(is_woken());
-    for _ in 0..3 {
-        if let Work::Turn =
-            poll_fn(|cx| input.poll_work(cx, &mut near, &mut |next, _| next.len())).await.unwrap()
-        {
-            input.turn(0);
-        }
-    }
-    let mut got = [0; 16];
-    far.read_exact(&mut got).await.unwrap();
-    assert_eq!(&got, b"another's behind");
+    assert_eq!(next(&input, 100), Some(b"another's ".to_vec()));
+    assert_eq!(next(&input, 100), Some(b"behind".to_vec()));
 }

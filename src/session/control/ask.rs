@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::Rights,
-    line::{Reason, Task, Undone, WINDOW},
+    line::{Action, Reason, Undone, WINDOW},
     wire::{
         close::Ended,
         control::{self, Answer, Ask, Code, Failure, Hello, LeaseOp, Signals, Tell, When, parse},
@@ -181,15 +181,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
     }
 
     /// Puts a task into the queue, or past it.
-    fn do_task(
-        &mut self,
-        id: Option<u64>,
-        now: bool,
-        task: impl FnOnce(oneshot::Sender<Result<(), Undone>>) -> Task + 'static,
-    ) -> Result<(), Failure> {
+    fn do_task(&mut self, id: Option<u64>, now: bool, what: Action) -> Result<(), Failure> {
         let Some(live) = &mut self.live else { return Ok(()) };
         live.used = Instant::now();
-        let outcome = if now { live.seat.do_now(task) } else { live.seat.submit(task) };
+        let outcome = if now { live.seat.do_now(what) } else { live.seat.submit(what) };
         self.answers.wait(id, async move { done(outcome.await, Answer::default()) })
     }
 

@@ -130,7 +130,7 @@ async fn hint(watcher: Option<&pipe::Receiver>, counts: impl Fn(&[u8]) -> bool) 
         // All there is, so that one plug-in is one look.
         loop {
             match watcher.try_read(&mut buf) {
-                Ok(length) => told |= counts(buf.get(..length).unwrap_or_default()),
+                Ok(length) => told |= counts(buf.split_at(length).0),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // More was told than the socket could hold.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => told = true,

@@ -92,7 +92,7 @@ impl<R: AsyncRead + Send + Unpin> Source for Marked<R> {
         loop {
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
             let drained = buf.remaining() > 0;
-            let bytes = buf.filled_mut().get_mut(start..).unwrap_or_default();
+            let (_, bytes) = buf.filled_mut().split_at_mut(start);
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }

@@ -1,0 +1,133 @@
+//! What a seat has done to the line's port: tasks behind what was sent, past the queue, or beside it.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{Patience, Seat};
+use crate::{
+    line::{
+        Action, DRAIN_MOST, State, Undone, controls,
+        task::{Outcome, Task},
+    },
+    settings::{ErrorCounts, Inputs, Levels, Settings, Step},
+    target::PortError,
+    wire::control::SettingsChange,
+};
+
+impl Seat {
+    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at
+    /// once.
+    pub fn submit(&self, what: Action) -> Outcome {
+        let (task, outcome) = Task::new(what);
+        if self.shared.board.borrow().state == State::Up {
+            if self.shared.input.has_room(self.id) {
+                self.shared.input.push_task(Some(self.id), task);
+            } else {
+                task.answer(Err(Undone::Full));
+            }
+        }
+        outcome
+    }
+
+    /// Puts a drain into the queue, behind what was sent. `Timeout` when nothing of the queue has gone for 30 s: a slow line
+    /// may take minutes for a full window.
+    pub fn drain(&self) -> impl Future<Output = Result<(), Undone>> + Send + use<> {
+        let mut outcome = self.submit(Action::Drain);
+        let (shared, seat) = (Arc::clone(&self.shared), self.id);
+        async move {
+            let mut patience = Patience::new(DRAIN_MOST, shared.input.position(seat));
+            loop {
+                match timeout(Patience::LOOK, &mut outcome).await {
+                    Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
+                    Err(_) if patience.is_over(shared.input.position(seat)) => return Err(Undone::Timeout),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// How far the queue has come, for who waits that it moves.
+    pub fn position(&self) -> (u64, usize) {
+        self.shared.input.position(self.id)
+    }
+
+    /// What changes settings.
+    pub fn configure(&self, change: SettingsChange, drain: bool) -> Action {
+        Action::Configure { change, drain, by: self.who.principal.name.clone() }
+    }
+
+    /// Where somebody else left the settings: puts them back as configured, and says when that is done.
+    pub fn as_configured(&self) -> Option<Outcome> {
+        let changed = self.shared.board.borrow().settings_by.is_some();
+        let settings = self.endpoint().target.settings().filter(|_| changed)?;
+        Some(self.submit(Action::Retune(settings)))
+    }
+
+    /// What moves signals.
+    pub fn signals(&self, steps: Vec<Step>) -> Action {
+        Action::Signals { steps, seat: self.id }
+    }
+
+    /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end whether or not somebody
+    /// still waits: a board is not left in reset because a socket was lost.
+    pub fn do_now(&self, what: Action) -> Outcome {
+        let (task, outcome) = Task::new(what);
+        if let Some(port) = self.shared.port() {
+            let shared = Arc::clone(&self.shared);
+            self.shared.tasks.spawn(async move { controls::perform_now(&shared, task, &port).await });
+        }
+        outcome
+    }
+
+    /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is
+    /// among it, and nothing that others sent before: while the driver holds some of that, its part goes out.
+    pub fn flush_output(&self) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        self.shared.input.flush(self.id);
+        let (shared, seat) = (Arc::clone(&self.shared), self.id);
+        self.shared.tasks.spawn(async move {
+            let flushed = match shared.port() {
+                Some(port) if shared.input.owns_driver(seat, port.unsent()) => port.flush(false, true).await,
+                Some(_) | None => Ok(()),
+            };
+            shared.input.flushed();
+            reply.send(flushed.map_err(Undone::Port)).ok();
+        });
+        outcome
+    }
+
+    /// Discards what the driver has received and not given us.
+    pub fn flush_input(&self) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            match shared.port() {
+                Some(port) => port.flush(true, false).await,
+                None => Ok(()),
+            }
+        }
+    }
+
+    /// Settings, modem lines and counters as the driver has them now; `None` where it has none.
+    pub fn look(
+        &self,
+    ) -> impl Future<Output = (Option<Settings>, Option<Inputs>, Option<ErrorCounts>)> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let Some(port) = shared.port() else { return (None, None, None) };
+            let settings = port.settings().await.ok();
+            (settings, port.inputs().await.ok(), port.errors().await.ok())
+        }
+    }
+
+    /// DTR, RTS and break as a client last drove them.
+    pub fn outputs(&self) -> Levels {
+        self.shared.board.borrow().outputs
+    }
+
+    /// Ends a break that this seat has left behind, if it still stands when this is awaited.
+    pub fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, seat) = (Arc::clone(&self.shared), self.id);
+        async move { controls::end_break(&shared, seat).await }
+    }
+}
