@@ -21,6 +21,7 @@ pub mod config;
 pub mod metrics;
 pub mod wire;
 
+mod regular_file;
 pub mod stream;
 
 pub mod announce;

@@ -4,8 +4,7 @@ mod inspect;
 mod self_signed;
 
 use std::{
-    fmt,
-    fs::{self, File},
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -24,10 +23,13 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use self::self_signed::Paths;
 pub use self::{inspect::Facts, self_signed::names as own_names};
-use crate::config::ListenTls;
+use crate::{config::ListenTls, regular_file};
 
 /// How often the files are looked at, at most, and only when somebody connects.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Largest PEM file in bytes; a system's whole list of authorities has a twentieth of it.
+const MAX_PEM: usize = 4 << 20;
 
 /// What is wrong with a key, a certificate or an authority, and in which file.
 #[derive(Debug, Error)]
@@ -286,10 +288,10 @@ fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn open(file: &Path) -> Result<std::io::BufReader<File>, TlsError> {
-    let handle =
-        File::open(file).map_err(|error| TlsError::file(file, format!("cannot be read: {error}")))?;
-    Ok(std::io::BufReader::new(handle))
+fn open(file: &Path) -> Result<io::Cursor<Vec<u8>>, TlsError> {
+    let bytes = regular_file::read(file, MAX_PEM)
+        .map_err(|error| TlsError::file(file, format!("cannot be read: {error}")))?;
+    Ok(io::Cursor::new(bytes))
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use std::{
     cell::RefCell,
     fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::{Config, ConfigError, MAX_FILE, SecretSource, Warning, parse, parse_uci, uci_as_yaml};
+use crate::{
+    config::{Config, ConfigError, MAX_FILE, SecretSource, Warning, parse, parse_uci, uci_as_yaml},
+    regular_file,
+};
 
 /// Largest file a secret is read from, in bytes.
 const MAX_SECRET: usize = 4096;
@@ -131,12 +134,22 @@ pub(crate) fn as_yaml(path: &Path) -> Result<String, LoadError> {
 /// A file's text.
 fn text(path: &Path) -> Result<String, LoadError> {
     let unreadable = |why: String| LoadError::Unreadable { path: path.to_owned(), why };
-    let bytes = read_at_most(path, MAX_FILE).map_err(|why| unreadable(told(&why)))?;
+    let bytes = bytes(path).map_err(|why| unreadable(told(&why)))?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
         unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
     })
+}
+
+/// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, is read whatever it is.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let handed = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
+    if path.to_str().is_some_and(|path| handed.iter().any(|name| path.starts_with(name))) {
+        regular_file::read_at_most(File::open(path)?, MAX_FILE)
+    } else {
+        regular_file::read(path, MAX_FILE)
+    }
 }
 
 /// The first line of a file or a credential.
@@ -148,19 +161,9 @@ fn secret(source: &SecretSource, credential: &CredentialFile<'_>) -> Result<Stri
         })?,
     };
     let bytes =
-        read_at_most(&path, MAX_SECRET).map_err(|why| format!("{}: {}", path.display(), told(&why)))?;
+        regular_file::read(&path, MAX_SECRET).map_err(|why| format!("{}: {}", path.display(), told(&why)))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", path.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let mut bytes = Vec::new();
-    file.take(u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest speaks for itself")]
@@ -208,9 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_file_is_read_no_further_than_a_mebibyte() {
-        let error = load(Path::new("/dev/zero")).unwrap_err();
+    fn a_file_is_read_no_further_than_a_mebibyte_and_a_device_not_at_all() {
+        let error = load(file(&vec![b'#'; MAX_FILE + 1]).path()).unwrap_err();
         assert!(error.to_string().contains("too big"), "{error}");
+        let error = load(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.to_string().contains("is a device, not a regular file"), "{error}");
     }
 
     #[test]

@@ -59,6 +59,14 @@ enum Command {
     Man(man::Args),
 }
 
+/// The configuration that a command line of the daemon names; `None` for any other command.
+fn served(words: &[&str]) -> Option<load::Source> {
+    match Cli::try_parse_from(words).ok()?.command {
+        Command::Serve(args) => Some(args.source()),
+        _ => None,
+    }
+}
+
 /// How a command went.
 pub(crate) type Outcome = Result<(), Failure>;
 

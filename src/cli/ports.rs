@@ -123,17 +123,22 @@ fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
     format!("  {}:\n    serial:\n      port: {identity}\n      baud: 115200\n      format: 8N1\n", name(port))
 }
 
+/// The options of OpenWrt's UCI that say which port it is.
+pub(super) fn uci_identity(port: &FoundPort, all: &[FoundPort]) -> Vec<String> {
+    let quoted = uci::quoted;
+    match identity(port, all) {
+        Identity::Path(path) => vec![format!("option port {}", quoted(&path))],
+        Identity::Usb { id, serial, interface } => {
+            let interface = interface.map(|number| format!("option interface '{number}'"));
+            let usb = [format!("option usb '{id}'"), format!("option serial {}", quoted(&serial))];
+            usb.into_iter().chain(interface).collect()
+        }
+    }
+}
+
 /// The section to paste into OpenWrt's file.
 fn section(port: &FoundPort, all: &[FoundPort]) -> String {
-    let quoted = uci::quoted;
-    let identity = match identity(port, all) {
-        Identity::Path(path) => format!("\toption port {}\n", quoted(&path)),
-        Identity::Usb { id, serial, interface } => {
-            let interface = interface.map(|number| format!("\toption interface '{number}'\n"));
-            let interface = interface.unwrap_or_default();
-            format!("\toption usb '{id}'\n\toption serial {}\n{interface}", quoted(&serial))
-        }
-    };
+    let identity: String = uci_identity(port, all).iter().map(|line| format!("\t{line}\n")).collect();
     let head = uci::section("endpoint", &name(port));
     format!("\n{head}\toption type 'serial'\n{identity}\toption baud '115200'\n\toption format '8N1'\n")
 }

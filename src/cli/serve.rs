@@ -33,9 +33,16 @@ pub(crate) struct Args {
     uci: Option<PathBuf>,
 }
 
+impl Args {
+    /// The configuration that is named.
+    pub(super) fn source(&self) -> Source {
+        Source::named(self.uci.as_ref(), &self.config)
+    }
+}
+
 /// Runs the gateway until it is told to stop.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let source = Source::named(args.uci.as_ref(), &args.config);
+    let source = args.source();
     let read = move || {
         let (config, warnings) = load(&source)?;
         for warning in warnings {

@@ -37,7 +37,7 @@ pub use rights::{Rights, RightsTable};
 pub use schema::SCHEMA;
 pub use secret::{SecretReader, SecretSource};
 pub use sim::{SimDevice, SimTarget};
-pub use uci::{parse_uci, uci_as_yaml};
+pub use uci::{UciInstance, parse_uci, uci_as_yaml, uci_instance};
 pub(crate) use units::{duration_text, size_text};
 
 use crate::settings::{Levels, Settings, Step, UsbId};

@@ -68,11 +68,73 @@ fn what_another_gateway_has_is_told_with_its_number_and_the_exit_code_is_1() {
         assert!(what.contains(&format!("wsbridge (pid {})", daemon.id())), "{what}");
     }
     let text = String::from_utf8(doctor(&other, &[]).stdout).unwrap();
+    let both = text.contains("[listen-taken]") && text.contains("[port-in-use]");
+    // Nobody is told to kill a gateway.
+    assert!(both && !text.contains("kill") && !text.contains('\x1b'), "{text}");
+    assert!(text.contains(&daemon.config().display().to_string()), "{text}");
+    assert!(text.ends_with('\n') && text.contains("2 wrong"), "{text}");
+}
+
+/// As procd starts it; the address is this test's alone.
+#[test]
+fn on_openwrt_the_running_gateway_is_known_and_nothing_is_said_in_yaml() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wsbridge");
+    let line = Pty::new();
+    let address = format!("127.7.{}.1:8443", std::process::id() % 250);
+    let text = format!(
+        "config wsbridge 'main'\n\toption enabled '1'\n\toption user 'root'\n\toption auth 'none'\n\
+         \tlist listen '{address}'\n\toption tls 'none'\n\toption state_directory '{}'\n\n\
+         config endpoint 'line'\n\toption type 'serial'\n\toption port '{}'\n",
+        folder.path().display(),
+        line.path().display()
+    );
+    fs::write(&file, text).unwrap();
+    let binary = env!("CARGO_BIN_EXE_wsbridge");
+    let mut gateway = Command::new(binary);
+    gateway.args(["serve", "--uci"]).arg(&file).stderr(Stdio::piped());
+    let mut gateway = gateway.spawn().unwrap();
+    let mut log = BufReader::new(gateway.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains(" ready: ")));
+    let run = |more: &[&str]| {
+        Command::new(binary).args(["doctor", "--uci"]).arg(&file).args(more).output().unwrap()
+    };
+    let (output, text) = (run(&["--json"]), run(&[]));
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
+    let document = json(&output);
+    assert_eq!((output.status.code(), &document["wrong"]), (Some(0), &0.into()), "{document:#}");
+    let service = found(&document, "service", "ok");
+    assert!(service[0]["place"].as_str().unwrap().contains(&format!("pid {}", gateway.id())), "{document:#}");
+    let text = String::from_utf8(text.stdout).unwrap();
     assert!(
-        text.contains("[listen-taken]") && text.contains("sudo kill ") && !text.contains('\x1b'),
+        text.contains("endpoint 'line'") && !text.contains("endpoints.") && !text.contains("sudo"),
         "{text}"
     );
-    assert!(text.ends_with('\n') && text.contains("2 wrong"), "{text}");
+}
+
+#[test]
+fn a_pipe_or_a_device_in_place_of_a_file_is_told_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let line = Pty::new();
+    for strange in [&pipe, &line.path().to_owned()] {
+        let named = strange.display();
+        let tls = format!("tls: {{ certificate: {named}, key: {named} }}");
+        let secret =
+            format!("tokens: {{ t: {{ sha256: {{ file: {named} }}, rights: {{ line: [ read ] }} }} }}\n");
+        for text in [
+            OPEN.replace("tls: none", &tls).replace("auth: none\n", &secret),
+            OPEN.replace("tls: none", &tls),
+        ] {
+            let output = doctor(&file(folder.path(), &text), &["--no-connect"]);
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.contains("not a regular file"), "{text}");
+        }
+        let output = doctor(strange, &["--no-connect"]);
+        assert!(String::from_utf8(output.stdout).unwrap().contains("not a regular file"));
+    }
 }
 
 #[test]

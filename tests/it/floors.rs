@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 11] = [
     &["settings"],
     &["sys"],
     &["config", "metrics", "wire"],
-    &["stream"],
+    &["regular_file", "stream"],
     &["announce", "auth", "logging", "systemd", "target", "tls"],
     &["line"],
     // The client is the other end of a session: neither knows the other.

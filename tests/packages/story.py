@@ -145,6 +145,24 @@ class Story:
     def up(self):
         return re.search(r'wsbridge_target_state\{[^}]*endpoint="line1"[^}]*="up"\} 1', self.get("/metrics")[1]) is not None
 
+    def examined(self):
+        """A correct installation: an adapter and a UART in use by the packaged unit."""
+        ports = json.loads(self.run("wsbridge ports --json"))
+        (uart, *_) = [port["device"] for port in ports if port["name"].startswith("ttyS") and not port["warning"]]
+        self.edit("\nendpoints:\n", f"\nendpoints:\n  uart: {{ serial: {{ port: {{ path: {uart} }} }} }}\n")
+        self.run("systemctl reload wsbridge")
+        self.until(lambda: '"uart"' in self.get()[1], "the file is in force")
+        shown = self.run("wsbridge doctor --json; echo code $?")
+        text, code = shown.rsplit("code ", 1)
+        found = json.loads(text)
+        wrong = [finding for finding in found["findings"] if finding["level"] == "wrong"]
+        assert (code, wrong) == ("0", []), wrong
+        well = {finding["place"] for finding in found["findings"] if (finding["id"], finding["level"]) == ("port", "ok")}
+        assert {"endpoints.line1", "endpoints.uart"} <= well, found
+        # Without rights it says what it cannot see, and calls nothing wrong.
+        self.run("setpriv --reuid=nobody --regid=nogroup --clear-groups wsbridge doctor --no-connect > /dev/null")
+        return f"{uart} and line1; {len(found['findings'])} findings, {found['hints']} hints"
+
     def reload(self):
         client, pid = self.open(), self.show("MainPID")
         self.edit("A simulated modem, to try things out; remove it", "Changed while a session goes on")
@@ -261,6 +279,7 @@ def tell(steps, arch, suite, first, second, keep):
         if steps.step("guest: apt installs it: it runs, is enabled, and its password, shown once, lets in", story.install, first):
             steps.step("guest: it is safe as installed: loopback, TLS, a password kept as a hash alone", story.safe)
             steps.step("guest: opened to the network: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
+            steps.step("guest: doctor finds nothing wrong with an adapter and a UART under the packaged unit", story.examined)
             steps.step("guest: a reload keeps sessions, and a wrong file changes nothing", story.reload)
             steps.step("guest: an upgrade keeps the edited configuration, tells sessions 1001, restarts", story.upgrade, second)
             steps.step("guest: a version that does not take the configuration is not started in place of the old", story.refused)

@@ -42,9 +42,10 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
 fn tokens(config: &Config, now: i64, report: &mut Report) {
     for (name, token) in &config.access.tokens {
         let Some(end) = token.expires else { continue };
-        let place = format!("tokens.{name}");
+        let place = report.system.place("token", name);
+        let (uci, line) = report.system.pick(("", "line"), (" --uci", "section"));
         let fix = [format!(
-            "wsbridge token new {name} --rights ... --expires DATE    # and put its line in place of this"
+            "wsbridge token new {name} --rights ... --expires DATE{uci}    # and put its {line} in place of this"
         )];
         if end <= now {
             report.wrong(Id::TokenExpired, &place, "has expired: whoever uses it gets 401", &fix);
@@ -56,13 +57,16 @@ fn tokens(config: &Config, now: i64, report: &mut Report) {
 
 fn rights(config: &Config, report: &mut Report) {
     let access = &config.access;
-    let users = access.users.iter().map(|(name, user)| ("users", name, &user.rights));
-    let tokens = access.tokens.iter().map(|(name, token)| ("tokens", name, &token.rights));
-    let certificates = access.certificates.iter().map(|(name, it)| ("certificates", name, &it.rights));
+    let users = access.users.iter().map(|(name, user)| ("user", name, &user.rights));
+    let tokens = access.tokens.iter().map(|(name, token)| ("token", name, &token.rights));
+    let certificates = access.certificates.iter().map(|(name, it)| ("certificate", name, &it.rights));
     let all = users.chain(tokens).chain(certificates);
     for (kind, name, _) in all.filter(|(.., table)| !has_any(config, table)) {
-        let fix = format!("{kind}: {{ {name}: {{ ..., rights: {{ \"*\": [ read, write ] }} }} }}");
-        let place = format!("{kind}.{name}");
+        let fix = report.system.pick(
+            format!("{kind}s: {{ {name}: {{ ..., rights: {{ \"*\": [ read, write ] }} }} }}"),
+            format!("list right '*=read,write'    # in `config {kind} '{name}'`"),
+        );
+        let place = report.system.place(kind, name);
         report.hint(Id::NoRights, &place, "has no right on any endpoint there is", &[fix]);
     }
 }
@@ -76,6 +80,7 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
     let tcp = || config.listen.iter().filter(|listen| !matches!(listen.address, Address::Unix(_)));
     let all_tls = tcp().all(|listen| !matches!(listen.tls, ListenTls::Off));
     let no_tls = tcp().all(|listen| matches!(listen.tls, ListenTls::Off));
+    let place = report.system.pick("origins", "list origin");
     for origin in &config.origins {
         let text = origin_text(origin);
         let own =
@@ -85,18 +90,24 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
                         Pages of the gateway itself need no entry";
             report.wrong(
                 Id::OriginOwn,
-                "origins",
+                place,
                 format!("{text} {what}"),
-                &[format!("remove \"{text}\" from origins:")],
+                &[report.system.pick(
+                    format!("remove \"{text}\" from origins:"),
+                    format!("uci del_list wsbridge.main.origin='{text}'"),
+                )],
             );
         } else if origin.scheme == "http" && all_tls {
             let what = "is a page without TLS: whoever is on its way can change it and use what its user may. Is it https?";
-            let fix = format!("origins: [ \"https://{}\" ]", origin.host);
-            report.hint(Id::OriginHttp, "origins", format!("{text} {what}"), &[fix]);
+            let host = &origin.host;
+            let fix = report
+                .system
+                .pick(format!("origins: [ \"https://{host}\" ]"), format!("list origin 'https://{host}'"));
+            report.hint(Id::OriginHttp, place, format!("{text} {what}"), &[fix]);
         } else if origin.scheme == "https" && no_tls && config.trusted_proxies.is_empty() && !own {
             let what = "is a page with TLS; browsers do not let it open ws:// to another machine, and there is no TLS here";
-            let fix = "listen: [ { address: \"[::]:8443\", tls: self-signed } ]".to_owned();
-            report.wrong(Id::OriginHttps, "origins", format!("{text} {what}"), &[fix]);
+            let fix = report.system.listen("[::]:8443");
+            report.wrong(Id::OriginHttps, place, format!("{text} {what}"), &[fix]);
         }
     }
 }
@@ -130,8 +141,11 @@ fn proxy(config: &Config, machine: &Machine, report: &mut Report) {
     );
     report.hint(
         Id::ProxyUntrusted,
-        "trusted_proxies",
+        report.system.pick("trusted_proxies", "list trusted_proxy"),
         what,
-        &["trusted_proxies: [ \"127.0.0.1\", \"::1\" ]".into()],
+        &report.system.lines(
+            &["trusted_proxies: [ \"127.0.0.1\", \"::1\" ]"],
+            &["list trusted_proxy '127.0.0.1'", "list trusted_proxy '::1'"],
+        ),
     );
 }

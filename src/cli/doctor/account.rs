@@ -8,8 +8,10 @@ use std::{
 
 use super::{
     machine::{Machine, text},
+    system::System,
     unit::Unit,
 };
+use crate::config::UciInstance;
 
 /// An account, or what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,19 +33,8 @@ pub(super) enum Want {
 }
 
 impl Account {
-    /// Of the daemon: as it runs, else as its unit or procd will start it, else the one who asks.
-    pub(super) fn of_daemon(machine: &Machine, running: Option<&Path>, unit: Option<&Unit>) -> Self {
-        let running = running.and_then(|folder| Self::of_process(machine, folder));
-        let at_start = || {
-            if let Some(unit) = unit {
-                return Self::of_unit(machine, unit);
-            }
-            if machine.at("etc/init.d/wsbridge").exists() { Self::root() } else { Self::asking(machine) }
-        };
-        running.unwrap_or_else(at_start)
-    }
-
-    fn of_process(machine: &Machine, folder: &Path) -> Option<Self> {
+    /// Of a process, by its folder of /proc.
+    pub(super) fn of_process(machine: &Machine, folder: &Path) -> Option<Self> {
         let status = text(&folder.join("status"))?;
         let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
         let numbers =
@@ -53,7 +44,8 @@ impl Account {
         Some(Self { name: name_of(machine, uid), uid: Some(uid), gids })
     }
 
-    fn of_unit(machine: &Machine, unit: &Unit) -> Self {
+    /// As a unit starts its service.
+    pub(super) fn of_unit(machine: &Machine, unit: &Unit) -> Self {
         let group = |name: &str| name.parse().ok().or_else(|| group(machine, name));
         let own = unit.last("Group").and_then(group);
         let more = unit.words("SupplementaryGroups").into_iter().filter_map(group);
@@ -68,13 +60,28 @@ impl Account {
                 Self::root()
             };
         };
-        let user = user(machine, name);
-        let uid = user.map(|(uid, _)| uid);
-        let gids = own.or(user.map(|(_, gid)| gid)).into_iter().chain(more).chain(groups_of(machine, name));
-        Self { name: name.to_owned(), uid, gids: gids.collect() }
+        let mut account = Self::named(machine, name, unit.last("Group"));
+        account.gids.extend(more);
+        account
     }
 
-    fn asking(machine: &Machine) -> Self {
+    /// As the init script has procd start it: the package's own user where no other is named, root where there is none.
+    pub(super) fn of_instance(machine: &Machine, instance: &UciInstance) -> Self {
+        let own = || user(machine, "wsbridge").map(|_| "wsbridge");
+        let name = instance.user.as_deref().or_else(own).unwrap_or("root");
+        if name == "root" { Self::root() } else { Self::named(machine, name, instance.group.as_deref()) }
+    }
+
+    /// A user of this machine, with a group in place of its own where one is named.
+    pub(super) fn named(machine: &Machine, name: &str, own: Option<&str>) -> Self {
+        let user = user(machine, name);
+        let own = own.and_then(|name| name.parse().ok().or_else(|| group(machine, name)));
+        let gids = own.or(user.map(|(_, gid)| gid)).into_iter().chain(groups_of(machine, name));
+        Self { name: name.to_owned(), uid: user.map(|(uid, _)| uid), gids: gids.collect() }
+    }
+
+    /// Whoever runs this program.
+    pub(super) fn asking(machine: &Machine) -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let more = rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::fs::Gid::as_raw);
         let gids = std::iter::once(rustix::process::getegid().as_raw()).chain(more).collect();
@@ -121,9 +128,12 @@ pub(super) fn is_public(path: &Path) -> io::Result<bool> {
 }
 
 /// What closes a file to strangers; the daemon's group keeps it where there is one.
-pub(super) fn closing(machine: &Machine, file: &str) -> String {
-    let group = group(machine, "wsbridge").map_or("", |_| "sudo chgrp wsbridge FILE && ");
-    format!("{group}sudo chmod o= FILE").replace("FILE", file)
+pub(super) fn closing(machine: &Machine, system: System, file: &str) -> String {
+    let close = system.root(&format!("chmod o= {file}"));
+    match group(machine, "wsbridge") {
+        Some(_) => format!("{} && {close}", system.root(&format!("chgrp wsbridge {file}"))),
+        None => close,
+    }
 }
 
 /// The group of a file, by name where it has one.

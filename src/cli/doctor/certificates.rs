@@ -7,10 +7,12 @@ use super::{
     account::{Want, is_public},
     finding::{Id, Report},
     machine::Machine,
+    system::System,
 };
 use crate::{
     auth::{Authority, is_ours},
     config::{Address, Listen, ListenTls},
+    regular_file,
     tls::{Facts, ServerTls, own_files, own_names},
 };
 
@@ -91,7 +93,7 @@ fn bare<'a>(place: &str, text: &'a str) -> &'a str {
 }
 
 fn is_hidden(file: &Path) -> bool {
-    std::fs::File::open(file).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    regular_file::open(file).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn date(second: i64) -> String {
@@ -99,11 +101,12 @@ fn date(second: i64) -> String {
 }
 
 /// What makes a self-signed pair anew, or a new one of files.
-fn renewal(place: &str, self_signed: bool) -> Vec<String> {
+fn renewal(system: System, place: &str, self_signed: bool) -> Vec<String> {
     if self_signed {
-        vec![format!("sudo rm {place} && sudo systemctl restart wsbridge")]
+        vec![format!("{} && {}", system.root(&format!("rm {place}")), system.restart())]
     } else {
-        vec!["sudo certbot renew    # or whatever makes it; the daemon reads a changed file by itself".into()]
+        let command = system.pick("sudo certbot renew", "/etc/init.d/acme renew");
+        vec![format!("{command}    # or whatever makes it; the daemon reads a changed file by itself")]
     }
 }
 
@@ -112,18 +115,15 @@ fn dates(machine: &Machine, place: &str, facts: &Facts, self_signed: bool, repor
     if facts.from > machine.now {
         let what =
             format!("is good from {from} on, and it is {} here: is the clock right?", date(machine.now));
-        report.wrong(Id::CertificateEarly, place, what, &["timedatectl".into()]);
+        report.wrong(Id::CertificateEarly, place, what, &report.system.lines(&["timedatectl"], &["date"]));
     } else if facts.until < machine.now {
-        report.wrong(
-            Id::CertificateExpired,
-            place,
-            format!("expired on {until}; clients refuse it"),
-            &renewal(place, self_signed),
-        );
+        let fix = renewal(report.system, place, self_signed);
+        report.wrong(Id::CertificateExpired, place, format!("expired on {until}; clients refuse it"), &fix);
     } else if facts.until - machine.now < SOON && !self_signed {
         let days = (facts.until - machine.now) / DAY;
         let what = format!("expires on {until}, in {days} days");
-        report.hint(Id::CertificateExpires, place, what, &renewal(place, self_signed));
+        let fix = renewal(report.system, place, self_signed);
+        report.hint(Id::CertificateExpires, place, what, &fix);
     }
 }
 
@@ -150,9 +150,9 @@ fn readable(subject: &Subject<'_>, file: &Path, report: &mut Report) {
     let (place, user) = (file.display().to_string(), &subject.account.name);
     match subject.account.may(file, Want::Read) {
         Ok(false) => {
-            let fix = format!(
-                "sudo chgrp wsbridge {place} && sudo chmod 640 {place}    # and the folders above it: o+x"
-            );
+            let [group, mode] = [format!("chgrp wsbridge {place}"), format!("chmod 640 {place}")];
+            let (group, mode) = (report.system.root(&group), report.system.root(&mode));
+            let fix = format!("{group} && {mode}    # and the folders above it: o+x");
             let what = format!("{user}, who runs the daemon, may not read it");
             report.wrong(Id::CertificateUnread, &place, what, &[fix]);
         }
@@ -168,7 +168,8 @@ fn secret(key: &Path, report: &mut Report) {
     if is_public(key).unwrap_or(false) {
         let place = key.display().to_string();
         let what = "every user of this machine may read this private key";
-        report.wrong(Id::KeyReadable, &place, what, &[format!("sudo chmod o= {place}")]);
+        let fix = [report.system.root(&format!("chmod o= {place}"))];
+        report.wrong(Id::KeyReadable, &place, what, &fix);
     }
 }
 
@@ -194,11 +195,15 @@ fn authority(subject: &Subject<'_>, ca: &Path, report: &mut Report) {
 fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr], report: &mut Report) {
     let Some(config) = subject.config else { return };
     for host in config.hosts.iter().filter(|host| !facts.covers(host)) {
+        let key = report.system.pick("hosts:", "list host");
         let what = format!(
-            "is not for `{host}` of `hosts:`, but for {}; clients that ask for it are warned",
+            "is not for `{host}` of `{key}`, but for {}; clients that ask for it are warned",
             listed(facts)
         );
-        let fix = format!("a certificate with that name, like: sudo certbot certonly --expand -d {host}");
+        let fix = report.system.pick(
+            format!("a certificate with that name, like: sudo certbot certonly --expand -d {host}"),
+            format!("a certificate with that name: `list domains '{host}'` in /etc/config/acme"),
+        );
         report.wrong(Id::CertificateName, place, what, &[fix]);
     }
     for address in addresses.iter().filter(|address| !facts.covers(&address.to_string())) {
@@ -217,9 +222,13 @@ fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr]
     }
     let all: BTreeSet<&str> =
         unknown.iter().map(|name| name.as_str()).chain(config.hosts.iter().map(String::as_str)).collect();
-    let fix = [format!("hosts: [ {} ]", all.into_iter().collect::<Vec<_>>().join(", "))];
+    let fix = match report.system {
+        System::Linux => vec![format!("hosts: [ {} ]", all.into_iter().collect::<Vec<_>>().join(", "))],
+        System::OpenWrt => all.into_iter().map(|name| format!("list host '{name}'")).collect(),
+    };
+    let key = report.system.pick("hosts:", "list host");
     let told = unknown.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    let what = format!("is for {told}, which `hosts:` does not have: whoever asks for that name gets 421");
+    let what = format!("is for {told}, which `{key}` does not have: whoever asks for that name gets 421");
     if unknown.len() == facts.names.len() && facts.addresses.is_empty() {
         report.wrong(Id::HostMissing, place, what, &fix);
     } else {
@@ -246,6 +255,7 @@ fn made_before(machine: &Machine, (certificate, _key): (&Path, &Path), facts: &F
     if !lacking.is_empty() {
         let place = certificate.display().to_string();
         let what = format!("was made before this machine went by {}", lacking.join(", "));
-        report.hint(Id::CertificateName, &place, what, &renewal(&place, true));
+        let fix = renewal(report.system, &place, true);
+        report.hint(Id::CertificateName, &place, what, &fix);
     }
 }

@@ -10,10 +10,10 @@ const BUILT: i64 = 1_767_225_600;
 
 /// Whether it is set, and kept right.
 pub(super) fn look(machine: &Machine, report: &mut Report) {
-    let set = [
-        "sudo timedatectl set-ntp true".to_owned(),
-        "timedatectl    # OpenWrt: service sysntpd restart".into(),
-    ];
+    let set = report.system.lines(
+        &["sudo timedatectl set-ntp true", "timedatectl"],
+        &["/etc/init.d/sysntpd enable; /etc/init.d/sysntpd restart", "date"],
+    );
     let mark = report.mark();
     let now = jiff::Timestamp::from_second(machine.now).map(|now| now.to_string()).unwrap_or_default();
     if machine.now < BUILT {

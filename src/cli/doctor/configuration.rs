@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use super::{
     account::{closing, is_public},
     finding::{Id, Report},
-    machine::Machine,
+    machine::{Machine, text},
     unit::Unit,
 };
-use crate::cli::load::{Loaded, Source, read};
+use crate::{
+    cli::load::{Loaded, Source, UCI_FILE, read},
+    config::{UciInstance, uci_instance},
+    regular_file,
+};
 
 /// Loads it, and says what is wrong with it.
 pub(super) fn look(
@@ -19,8 +23,8 @@ pub(super) fn look(
 ) -> Option<Loaded> {
     let file = source.path();
     let place = file.display().to_string();
-    let hidden =
-        std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    let opened = regular_file::open(file);
+    let hidden = opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
     if hidden && !machine.privileged {
         report.unseen(Id::Config, &place, "the configuration, and all that depends on it");
         return None;
@@ -51,10 +55,11 @@ pub(super) fn look(
     for warning in &loaded.warnings {
         report.hint(Id::ConfigOdd, "configuration", warning.to_string(), &[]);
     }
+    let system = report.system;
     let access = &loaded.config.access;
     if is_public(file).unwrap_or(false) && !(access.users.is_empty() && access.tokens.is_empty()) {
         let what = "every user of this machine may read the hashes of passwords and tokens in it";
-        report.hint(Id::ConfigReadable, &place, what, &[closing(machine, &place)]);
+        report.hint(Id::ConfigReadable, &place, what, &[closing(machine, system, &place)]);
     }
     for secret in &loaded.secrets {
         if is_public(secret).unwrap_or(false) {
@@ -63,7 +68,7 @@ pub(super) fn look(
                 Id::SecretReadable,
                 &place,
                 "every user of this machine may read this secret",
-                &[closing(machine, &place)],
+                &[closing(machine, system, &place)],
             );
         }
     }
@@ -71,6 +76,14 @@ pub(super) fn look(
     let s = if count == 1 { "" } else { "s" };
     report.ok(Id::Config, &place, format!("valid, {count} endpoint{s}"));
     Some(loaded)
+}
+
+/// How procd is to run the daemon with that file.
+pub(super) fn instance(machine: &Machine, source: &Source) -> Option<UciInstance> {
+    let Source::Uci(file) = source else { return None };
+    // A file with sections of its own, as people try one out, speaks for itself.
+    let main = file.parent().map(|folder| folder.join("wsbridge")).and_then(|main| text(&main));
+    main.and_then(|main| uci_instance(&main, file)).or_else(|| uci_instance(&machine.text(UCI_FILE)?, file))
 }
 
 /// What `LoadCredential=` hands to the service: its source, or what the running service was given.

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::system::System;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,11 +33,16 @@ pub(super) struct Finding {
     pub(super) what: String,
     /// Commands to type, or lines to write, each a line.
     pub(super) fix: Vec<String>,
+    /// Why, in a word or two that several findings of a kind can share; empty where nothing is to be told apart.
+    #[serde(skip)]
+    pub(super) reason: &'static str,
 }
 
 /// Everything found, in the order of looking.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    /// In whose words remedies are told.
+    pub(super) system: System,
     /// What was found.
     pub(super) findings: Vec<Finding>,
     /// Each said once.
@@ -43,6 +50,11 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Nothing yet.
+    pub(super) fn new(system: System) -> Self {
+        Self { system, ..Self::default() }
+    }
+
     /// Something is wrong.
     pub(super) fn wrong(&mut self, id: Id, place: &str, what: impl Into<String>, fix: &[String]) {
         self.add(id, Level::Wrong, (place, what.into()), fix);
@@ -51,6 +63,13 @@ impl Report {
     /// Something may be wrong.
     pub(super) fn hint(&mut self, id: Id, place: &str, what: impl Into<String>, fix: &[String]) {
         self.add(id, Level::Hint, (place, what.into()), fix);
+    }
+
+    /// Why the last finding is so, for the summary of many.
+    pub(super) fn because(&mut self, reason: &'static str) {
+        if let Some(last) = self.findings.last_mut() {
+            last.reason = reason;
+        }
     }
 
     /// All well.
@@ -62,7 +81,8 @@ impl Report {
     pub(super) fn unseen(&mut self, id: Id, place: &str, what: impl Into<String>) {
         let what = what.into();
         if self.unseen.insert(format!("{place} {what}")) {
-            self.add(id, Level::Unseen, (place, what), &["sudo wsbridge doctor".to_owned()]);
+            let again = [self.system.doctor()];
+            self.add(id, Level::Unseen, (place, what), &again);
         }
     }
 
@@ -90,6 +110,7 @@ impl Report {
             place: place.to_owned(),
             what,
             fix: fix.to_vec(),
+            reason: "",
         });
     }
 }

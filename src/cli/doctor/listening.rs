@@ -6,6 +6,8 @@ use super::{
     Subject,
     finding::{Id, Report},
     machine::Machine,
+    service::daemon_of,
+    system::System,
     unit::Unit,
 };
 use crate::{
@@ -52,11 +54,24 @@ fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut R
     match other.owner(proc) {
         Some(process) if Some(process.pid) == ours => {}
         Some(process) => {
-            let fix = [
-                format!("sudo kill {}    # if that program is not needed", process.pid),
-                format!("listen: [ {{ address: \"{}\" }} ]    # or another port", moved(address)),
-            ];
-            report.wrong(Id::ListenTaken, place, format!("the port is in use by {process}"), &fix);
+            let (system, moved) = (report.system, moved(address));
+            let another = system.pick(
+                format!("listen: [ {{ address: \"{moved}\" }} ]    # or another port"),
+                format!("list listen '{moved}'    # or another port"),
+            );
+            let other = daemon_of(&proc.join(process.pid.to_string()));
+            let (who, end) = match other {
+                Some(other) => (
+                    format!("{process}, the gateway that runs with {}", other.path().display()),
+                    "end that gateway before this one starts".into(),
+                ),
+                None => {
+                    let end = format!("kill {}    # if that program is not needed", process.pid);
+                    (process.to_string(), system.root(&end))
+                }
+            };
+            let fix = [end, another];
+            report.wrong(Id::ListenTaken, place, format!("the port is in use by {who}"), &fix);
         }
         None if ours.is_some() => {}
         None => {
@@ -83,7 +98,11 @@ fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &m
     if !ip.is_unspecified() && !ip.is_loopback() && known.iter().all(|known| known.ip() != ip) {
         let has: Vec<_> = known.iter().map(|known| known.ip().to_string()).collect();
         let what = format!("this machine has no such address; it has {}", has.join(", "));
-        let fix = format!("listen: [ {{ address: \"[::]:{}\" }} ]    # every address", address.port());
+        let port = address.port();
+        let fix = report.system.pick(
+            format!("listen: [ {{ address: \"[::]:{port}\" }} ]    # every address"),
+            format!("list listen '[::]:{port}'    # every address"),
+        );
         report.wrong(Id::ListenNoAddress, place, what, &[fix]);
     }
     let first = subject.machine.text("proc/sys/net/ipv4/ip_unprivileged_port_start");
@@ -94,10 +113,16 @@ fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &m
     let may = address.port() >= first || capable || subject.account.is_root() || subject.running.is_some();
     if !may && address.port() != 0 {
         let what = format!("{} may not listen on ports under {first}", subject.account.name);
-        let fix = [
-            format!("sudo systemctl enable --now {SOCKET}    # ListenStream={} in it", address.port()),
-            "listen: [ { address: \"systemd:https\", tls: self-signed } ]".into(),
-        ];
+        let fix = match report.system {
+            System::Linux => vec![
+                format!("sudo systemctl enable --now {SOCKET}    # ListenStream={} in it", address.port()),
+                report.system.listen("systemd:https"),
+            ],
+            System::OpenWrt => vec![
+                format!("list listen '{}'    # a port that everybody may have", moved(address)),
+                "option user 'root'    # or this".into(),
+            ],
+        };
         report.wrong(Id::ListenLow, place, what, &fix);
     }
 }
@@ -110,7 +135,11 @@ fn plain(listen: &Listen, place: &str, report: &mut Report) {
     };
     if lan && matches!(listen.tls, ListenTls::Off) {
         let what = "plain HTTP for the network: passwords, tokens and data can be read on the way";
-        report.hint(Id::ListenPlain, place, what, &["tls: self-signed    # in place of `tls: none`".into()]);
+        let fix = report.system.lines(
+            &["tls: self-signed    # in place of `tls: none`"],
+            &["option tls 'self-signed'    # in place of 'none'"],
+        );
+        report.hint(Id::ListenPlain, place, what, &fix);
     }
 }
 
@@ -126,9 +155,10 @@ fn reach(config: &Config, report: &mut Report) {
     }
     let Some(first) = tcp.first() else { return };
     if !config.access.open && config.trusted_proxies.is_empty() {
-        let fix = format!("listen: [ {{ address: \"[::]:{}\", tls: self-signed }} ]", first.port());
+        let fix = report.system.listen(&format!("[::]:{}", first.port()));
         let what = "only this machine reaches the gateway; other machines get no answer";
-        report.hint(Id::ListenLoopback, "listen", what, &[fix]);
+        let place = report.system.pick("listen", "list listen");
+        report.hint(Id::ListenLoopback, place, what, &[fix]);
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{auth::own_name, target::serial::Roots};
+use crate::{auth::own_name, regular_file, target::serial::Roots};
+
+/// Largest file of the system that is read, in bytes.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Where to look, and as whom.
 #[derive(Clone, Debug)]
@@ -79,7 +82,7 @@ pub(super) fn pid(folder: &Path) -> Option<u32> {
 
 /// A short text file, trimmed; nothing where it is missing or empty.
 pub(super) fn text(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = String::from_utf8(regular_file::read(path, MAX_TEXT).ok()?).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }

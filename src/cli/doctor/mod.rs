@@ -14,7 +14,9 @@ mod machine;
 mod neighbours;
 mod ports;
 mod print;
+mod sandbox;
 mod service;
+mod system;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,7 @@ mod wanted;
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use self::{
@@ -32,10 +34,11 @@ use self::{
     finding::{Level, Report},
     machine::Machine,
     service::Running,
+    system::System,
     unit::Unit,
 };
 use super::load::{Source, UCI_FILE};
-use crate::config::Config;
+use crate::config::{Config, UciInstance};
 
 /// What `wsbridge doctor` is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -68,11 +71,13 @@ pub(crate) struct Args {
 /// What is looked at.
 struct Subject<'a> {
     machine: &'a Machine,
-    file: &'a Path,
+    source: &'a Source,
     /// `None` where it is wrong, not there, or not ours to read.
     config: Option<&'a Config>,
     running: Option<&'a Running>,
     unit: Option<&'a Unit>,
+    /// How procd is to run it, where the configuration is UCI's.
+    instance: Option<&'a UciInstance>,
     /// Whom the daemon runs as.
     account: &'a Account,
 }
@@ -91,18 +96,20 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
 }
 
 fn look(machine: &Machine, args: &Args) -> Report {
-    let mut report = Report::default();
-    let unit = Unit::read(machine, service::UNIT);
     let source = Source::named(args.uci.as_ref(), &args.file);
-    let running = Running::find(machine, source.path());
-    let account = service::account(machine, running.as_ref(), unit.as_ref());
+    let mut report = Report::new(System::of(&source));
+    let unit = Unit::read(machine, service::UNIT).filter(|_| report.system == System::Linux);
+    let instance = configuration::instance(machine, &source);
+    let running = Running::find(machine, &source);
+    let account = service::account(machine, running.as_ref(), unit.as_ref(), instance.as_ref());
     let loaded = configuration::look(machine, &source, unit.as_ref(), &mut report);
     let subject = Subject {
         machine,
-        file: source.path(),
+        source: &source,
         config: loaded.as_ref().map(|loaded| &loaded.config),
         running: running.as_ref(),
         unit: unit.as_ref(),
+        instance: instance.as_ref(),
         account: &account,
     };
     access::look(&subject, &mut report);

@@ -40,8 +40,11 @@ pub(super) fn look(machine: &Machine, wanted: &Wanted, port: &FoundPort, report:
             "ModemManager runs and is not kept away: it sends AT commands to {}",
             port.device.display()
         );
-        let mut fix = install();
-        fix.push("sudo systemctl disable --now ModemManager    # if there is no cellular modem".into());
+        let mut fix = report.system.pick(install(), Vec::new());
+        fix.push(report.system.pick(
+            "sudo systemctl disable --now ModemManager    # if there is no cellular modem".into(),
+            "/etc/init.d/modemmanager disable; /etc/init.d/modemmanager stop    # if there is no cellular modem".into(),
+        ));
         report.wrong(Id::ModemManager, &wanted.place, what, &fix);
     }
     if let Some(adapter) = adapter(&folder.join("device").canonicalize().unwrap_or_default())
@@ -68,7 +71,7 @@ fn claimed(machine: &Machine, adapter: &Path) -> bool {
 fn udev(machine: &Machine, folder: &Path) -> String {
     let record =
         text(&folder.join("dev")).map(|number| machine.roots.run.join(format!("udev/data/c{number}")));
-    record.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default()
+    record.and_then(|file| text(&file)).unwrap_or_default()
 }
 
 /// An adapter that is plugged in and has no port: brltty took it, or no driver wants it. True when it was told.
@@ -87,9 +90,13 @@ pub(super) fn unbound(machine: &Machine, identity: &PortIdentity, place: &str, r
         let what = format!("the adapter {id} is plugged in, but brltty took it from its driver");
         report.wrong(Id::Brltty, place, what, &braille());
     } else {
+        let kernel = "dmesg | tail -20    # what the kernel says";
         let fix = [
-            "sudo dmesg | tail -20    # what the kernel says".to_owned(),
-            "sudo modprobe -a usbserial ftdi_sio cp210x ch341 pl2303 cdc_acm".into(),
+            report.system.root(kernel),
+            report.system.pick(
+                "sudo modprobe -a usbserial ftdi_sio cp210x ch341 pl2303 cdc_acm".into(),
+                format!("opkg update; opkg install {0}    # 25.12: apk update; apk add {0}", module(id.vid)),
+            ),
         ];
         report.wrong(
             Id::PortUnbound,
@@ -99,6 +106,17 @@ pub(super) fn unbound(machine: &Machine, identity: &PortIdentity, place: &str, r
         );
     }
     true
+}
+
+/// OpenWrt's package with the driver of a vendor's adapters.
+fn module(vendor: u16) -> &'static str {
+    match vendor {
+        0x0403 => "kmod-usb-serial-ftdi",
+        0x10c4 => "kmod-usb-serial-cp210x",
+        0x1a86 => "kmod-usb-serial-ch341",
+        0x067b => "kmod-usb-serial-pl2303",
+        _ => "kmod-usb-acm",
+    }
 }
 
 /// Whether a tty is below a USB device: in one of its interfaces.

@@ -9,12 +9,14 @@ use super::{
     Subject,
     account::{Want, group_of},
     finding::{Id, Report},
-    machine::{Machine, text},
-    neighbours, usb,
+    neighbours, sandbox,
+    service::daemon_of,
+    system::System,
+    usb,
     wanted::Wanted,
 };
 use crate::{
-    cli::ports::yaml_identity,
+    cli::ports::{uci_identity, yaml_identity},
     config::{PortIdentity, Target},
     target::{
         OpenError,
@@ -28,7 +30,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     let configured = subject.config.map_or_else(Vec::new, |config| {
         let serial = config.endpoints.values().filter_map(|endpoint| match &endpoint.target {
             Target::Serial(serial) => Some(Wanted {
-                place: format!("endpoints.{}", endpoint.name),
+                place: report.system.place("endpoint", &endpoint.name),
                 identity: Some(serial.port.clone()),
                 low_latency: serial.low_latency,
                 allow_console: serial.allow_console,
@@ -44,7 +46,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
         let Some(device) = device(subject, wanted, &found, report) else { continue };
         let port = found.iter().find(|port| same(&port.device, &device));
         rights(subject, wanted, &device, report);
-        policy(subject, wanted, &device, report);
+        sandbox::look(subject, wanted, &device, report);
         occupied(subject, wanted, &device, report);
         if let Some(port) = port {
             usb_ports |= port.usb.is_some();
@@ -92,16 +94,22 @@ fn device(
                 .iter()
                 .filter(|port| fits(identity, port))
                 .filter_map(|port| port.by_path.as_ref())
-                .map(|path| format!("port: {{ path: \"{}\" }}", path.display()))
+                .map(|path| report.system.port_by_path(path))
                 .collect();
             report.wrong(Id::PortAmbiguous, &wanted.place, what, &fix);
         }
         Err(error) => {
             if !neighbours::unbound(subject.machine, identity, &wanted.place, report) {
-                let fix = [
-                    "sudo wsbridge ports    # what is plugged in, and the YAML for it".to_owned(),
-                    "sudo dmesg | tail -20    # what the kernel says of the last plug-in".into(),
-                ];
+                let fix = report.system.lines(
+                    &[
+                        "sudo wsbridge ports    # what is plugged in, and the YAML for it",
+                        "sudo dmesg | tail -20    # what the kernel says of the last plug-in",
+                    ],
+                    &[
+                        "wsbridge ports --uci    # what is plugged in, and the options for it",
+                        "dmesg | tail -20    # what the kernel says of the last plug-in",
+                    ],
+                );
                 report.wrong(Id::PortMissing, &wanted.place, error.to_string(), &fix);
             }
         }
@@ -123,12 +131,11 @@ fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Re
     // Without a configuration the device file is our own word for it.
     if port.usb.is_some() && *path == port.device && wanted.place != path.display().to_string() {
         let what = format!("{} may be another adapter after the next plug-in or restart", path.display());
-        report.hint(
-            Id::PortUnstable,
-            &wanted.place,
-            what,
-            &[format!("port: {}", yaml_identity(port, found))],
-        );
+        let fix = match report.system {
+            System::Linux => vec![format!("port: {}", yaml_identity(port, found))],
+            System::OpenWrt => uci_identity(port, found),
+        };
+        report.hint(Id::PortUnstable, &wanted.place, what, &fix);
     }
 }
 
@@ -140,61 +147,36 @@ fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Re
     let (user, place) = (&subject.account.name, device.display());
     let group = group_of(subject.machine, device).unwrap_or_default();
     let mode = std::fs::metadata(device).map_or(0, |data| data.mode());
-    let fix = if mode & 0o060 == 0o060 && group != "root" {
-        let again = if subject.unit.is_some() { "sudo systemctl restart wsbridge" } else { "sign in again" };
-        match subject.unit {
-            Some(unit) if unit.is_on("DynamicUser") => vec![
-                "sudo systemctl edit wsbridge".into(),
-                "[Service]".into(),
-                format!("SupplementaryGroups={group}"),
-                again.into(),
-            ],
-            _ => vec![format!("sudo adduser {user} {group}"), again.into()],
+    let name = device.file_name().unwrap_or_default().to_string_lossy();
+    let kernel = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let for_group = mode & 0o060 == 0o060 && group != "root";
+    let fix = match (for_group, report.system, subject.unit) {
+        (true, System::OpenWrt, _) => vec![
+            format!("option group '{group}'    # in `config wsbridge`, beside `option user`"),
+            report.system.restart(),
+        ],
+        (false, System::OpenWrt, _) => vec![
+            format!("chgrp dialout {place} && chmod 660 {place}"),
+            "for good, the same in /etc/hotplug.d/tty/50-wsbridge".into(),
+        ],
+        (true, _, Some(unit)) if unit.is_on("DynamicUser") => vec![
+            "sudo systemctl edit wsbridge".into(),
+            "[Service]".into(),
+            format!("SupplementaryGroups={group}"),
+            report.system.restart(),
+        ],
+        (true, _, unit) => {
+            let again = unit.map_or_else(|| "sign in again".into(), |_| report.system.restart());
+            vec![format!("sudo adduser {user} {group}"), again]
         }
-    } else {
-        let name = device.file_name().unwrap_or_default().to_string_lossy();
-        let kernel = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        vec![
+        (false, ..) => vec![
             format!("in /etc/udev/rules.d/61-{kernel}.rules:"),
             format!("SUBSYSTEM==\"tty\", KERNEL==\"{kernel}*\", GROUP=\"dialout\", MODE=\"0660\""),
             format!("sudo udevadm control --reload && sudo udevadm trigger --name-match={place}"),
-        ]
+        ],
     };
     let what = format!("{user} may not open {place} (mode {:04o}, group {group})", mode & 0o7777);
     report.wrong(Id::PortRights, &wanted.place, what, &fix);
-}
-
-/// The unit's own wall: classes of devices by `DeviceAllow=`.
-fn policy(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
-    let Some(unit) = subject.unit else { return };
-    let allowed: Vec<&str> =
-        unit.lines("DeviceAllow").iter().filter_map(|line| line.split_whitespace().next()).collect();
-    let open = matches!(unit.last("DevicePolicy"), None | Some("auto")) && allowed.is_empty();
-    let Some(class) = class(subject.machine, device) else { return };
-    let fits = |rule: &str| {
-        rule.strip_prefix("char-").is_some_and(|name| name == "*" || name == class)
-            || Path::new(rule).canonicalize().is_ok_and(|rule| rule == device)
-    };
-    if !open && !allowed.iter().any(|rule| fits(rule)) {
-        let fix = [
-            "sudo systemctl edit wsbridge".to_owned(),
-            "[Service]".into(),
-            format!("DeviceAllow=char-{class} rw"),
-        ];
-        let what =
-            format!("the service's sandbox has no `DeviceAllow=` for {} (char-{class})", device.display());
-        report.wrong(Id::PortDevicePolicy, &wanted.place, what, &fix);
-    }
-}
-
-/// The name of a device's class: its major number's in /proc/devices.
-fn class(machine: &Machine, device: &Path) -> Option<String> {
-    let number = std::fs::metadata(device).ok()?.rdev();
-    let major = rustix::fs::major(number);
-    let devices = text(&machine.roots.proc.join("devices"))?;
-    let lines = devices.lines().take_while(|line| !line.starts_with("Block"));
-    let mut pairs = lines.filter_map(|line| line.trim().split_once(' '));
-    pairs.find(|(number, _)| number.parse() == Ok(major)).map(|(_, name)| name.trim().to_owned())
 }
 
 /// Somebody sits on it: a console, a login, another program.
@@ -202,8 +184,16 @@ fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut 
     if !wanted.allow_console
         && let Some(found) = serial::warning(device, &subject.machine.roots)
     {
-        let fix = if found.fix.starts_with("systemctl") { format!("sudo {}", found.fix) } else { found.fix };
-        return report.wrong(Id::PortConsole, &wanted.place, found.what, &[fix]);
+        let name = device.file_name().unwrap_or_default().to_string_lossy();
+        let fix = match report.system {
+            System::Linux if found.fix.starts_with("systemctl") => vec![format!("sudo {}", found.fix)],
+            System::Linux => vec![found.fix],
+            System::OpenWrt => vec![
+                format!("take the line of {name} out of /etc/inittab, then reboot"),
+                "option allow_console '1'    # or this, to use it all the same".into(),
+            ],
+        };
+        return report.wrong(Id::PortConsole, &wanted.place, found.what, &fix);
     }
     let ours = subject.running.map(|running| running.pid);
     // A pty's maker has both ends open; whoever uses one leaves a lock file.
@@ -213,8 +203,14 @@ fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut 
     others.sort_by_key(|process| process.pid);
     others.dedup();
     for process in &others {
-        let what = format!("{} is in use by {process}", device.display());
-        let fix = format!("sudo kill {}    # or end that program as it wants to be ended", process.pid);
+        let mut what = format!("{} is in use by {process}", device.display());
+        let mut fix = report
+            .system
+            .root(&format!("kill {}    # or end that program as it wants to be ended", process.pid));
+        if let Some(other) = daemon_of(&subject.machine.roots.proc.join(process.pid.to_string())) {
+            what.push_str(&format!(", the gateway that runs with {}", other.path().display()));
+            fix = "a port belongs to one gateway: take it out of one of the two configurations".into();
+        }
         report.wrong(Id::PortInUse, &wanted.place, what, &[fix]);
     }
     if others.is_empty() && !subject.machine.privileged {

@@ -1,10 +1,18 @@
 //! What was found, for people and for programs.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 
 use super::finding::{Finding, Level, Report};
+
+/// More findings of one kind than this are summed up for people.
+const MANY: usize = 8;
+/// So many of them are shown whole.
+const FEW: usize = 3;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -31,15 +39,21 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 /// Lines for people: the worst last, where the eye is when the prompt is back.
 pub(super) fn text(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
     for level in [Level::Ok, Level::Unseen, Level::Hint, Level::Wrong] {
-        for finding in report.findings.iter().filter(|finding| finding.level == level) {
-            one(finding, colour, out)?;
+        for kind in kinds(report, level) {
+            let shown = if kind.len() > MANY { FEW } else { kind.len() };
+            for finding in kind.iter().take(shown) {
+                one(finding, colour, out)?;
+            }
+            if let Some(rest) = kind.get(shown..).filter(|rest| !rest.is_empty()) {
+                more(rest, report, colour, out)?;
+            }
         }
     }
     let (wrong, hints) = (report.count(Level::Wrong), report.count(Level::Hint));
     let unseen = report.count(Level::Unseen);
     let mut words = Vec::new();
     if wrong > 0 {
-        words.push(format!("{wrong} wrong"));
+        words.push(format!("{wrong} wrong{}", by_kind(report, Level::Wrong)));
     }
     if hints > 0 {
         words.push(format!("{hints} to think about"));
@@ -48,21 +62,70 @@ pub(super) fn text(report: &Report, colour: bool, out: &mut dyn Write) -> io::Re
         words.insert(0, "nothing wrong".into());
     }
     if unseen > 0 {
-        words.push(format!("{unseen} not seen as this user: sudo wsbridge doctor"));
+        words.push(format!("{unseen} not seen as this user: {}", report.system.doctor()));
     }
     writeln!(out, "\n{}", words.join(", "))
 }
 
-fn one(finding: &Finding, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    let (word, paint) = match finding.level {
+/// The findings of a level by their kind, the kinds in the order in which they were first met.
+fn kinds(report: &Report, level: Level) -> Vec<Vec<&Finding>> {
+    let mut kinds: Vec<Vec<&Finding>> = Vec::new();
+    for finding in report.findings.iter().filter(|finding| finding.level == level) {
+        match kinds.iter_mut().find(|kind| kind.first().is_some_and(|first| first.id == finding.id)) {
+            Some(kind) => kind.push(finding),
+            None => kinds.push(vec![finding]),
+        }
+    }
+    kinds
+}
+
+/// How many there are of each kind, where they are too many to be counted by eye.
+fn by_kind(report: &Report, level: Level) -> String {
+    let kinds = kinds(report, level);
+    if report.count(level) <= MANY {
+        return String::new();
+    }
+    let counts = kinds.iter().filter_map(|kind| Some(format!("{} {}", kind.len(), kind.first()?.id)));
+    format!(" ({})", counts.collect::<Vec<_>>().join(", "))
+}
+
+/// The others of a kind in one paragraph: how many, why, and where.
+fn more(rest: &[&Finding], report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let Some(first) = rest.first() else { return Ok(()) };
+    let (word, before, after) = word(first.level, colour);
+    write!(out, "{before}{word}{after}  and {} more", rest.len())?;
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for finding in rest.iter().filter(|finding| !finding.reason.is_empty()) {
+        *reasons.entry(finding.reason).or_default() += 1;
+    }
+    if !reasons.is_empty() {
+        let told = reasons.iter().map(|(why, count)| format!("{why} {count}"));
+        write!(out, " ({})", told.collect::<Vec<_>>().join(", "))?;
+    }
+    let places: Vec<String> = rest.iter().take(MANY).map(|finding| clean(&finding.place)).collect();
+    let dots = if rest.len() > MANY { ", ..." } else { "" };
+    let all = report.system.pick("sudo wsbridge doctor --json", "wsbridge doctor --uci --json");
+    writeln!(out, ": {}{dots}  [{}]\n        {all}    # has them all", places.join(", "), first.id)
+}
+
+/// What an adapter or a file says is not ours: no control byte reaches the terminal.
+fn clean(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "?")
+}
+
+/// A level's word, and what switches its colour on and off.
+fn word(level: Level, colour: bool) -> (&'static str, &'static str, &'static str) {
+    let (word, paint) = match level {
         Level::Wrong => ("wrong ", "\x1b[1;31m"),
         Level::Hint => ("hint  ", "\x1b[1;33m"),
         Level::Unseen => ("unseen", "\x1b[36m"),
         Level::Ok => ("ok    ", "\x1b[32m"),
     };
-    let (before, after) = if colour { (paint, "\x1b[0m") } else { ("", "") };
-    // What an adapter or a file says is not ours: no control byte reaches the terminal.
-    let clean = |text: &str| text.replace(|c: char| c.is_control() && c != '\n', "?");
+    if colour { (word, paint, "\x1b[0m") } else { (word, "", "") }
+}
+
+fn one(finding: &Finding, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let (word, before, after) = word(finding.level, colour);
     let name = if matches!(finding.level, Level::Wrong | Level::Hint) {
         format!("  [{}]", finding.id)
     } else {

@@ -7,7 +7,12 @@ use super::{
     account::{Account, Want, existing},
     finding::{Id, Report},
     machine::{Machine, pid, text},
+    system::System,
     unit::Unit,
+};
+use crate::{
+    cli::{load::Source, served},
+    config::UciInstance,
 };
 
 /// The unit the packages install.
@@ -28,29 +33,43 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Finds it: `wsbridge serve`, whose `--config` is that file.
-    pub(super) fn find(machine: &Machine, file: &Path) -> Option<Self> {
-        machine.processes().find(|folder| is_ours(folder, file)).and_then(|folder| {
-            let pid = pid(&folder)?;
-            Some(Self { pid, folder })
-        })
+    /// Finds it: a daemon of ours with that configuration.
+    pub(super) fn find(machine: &Machine, source: &Source) -> Option<Self> {
+        machine.processes().find(|folder| daemon_of(folder).is_some_and(|its| same(&its, source))).and_then(
+            |folder| {
+                let pid = pid(&folder)?;
+                Some(Self { pid, folder })
+            },
+        )
     }
 }
 
-fn is_ours(folder: &Path, file: &Path) -> bool {
-    let line = std::fs::read(folder.join("cmdline")).unwrap_or_default();
-    let words: Vec<&str> =
-        line.split(|byte| *byte == 0).filter_map(|word| str::from_utf8(word).ok()).collect();
-    let is_daemon = words.first().is_some_and(|path| path.rsplit('/').next() == Some("wsbridge"))
-        && words.iter().skip(1).any(|word| *word == "serve");
-    let named = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--config") {
-        Some("") => words.get(index + 1).copied(),
-        Some(rest) => rest.strip_prefix('='),
-        None => None,
-    });
-    let named = Path::new(named.unwrap_or("/etc/wsbridge/wsbridge.yaml"));
-    let same = || Some(named.canonicalize().ok()? == file.canonicalize().ok()?);
-    is_daemon && (named == file || same().unwrap_or(false))
+/// The configuration of a daemon of ours, by its folder of /proc.
+pub(super) fn daemon_of(folder: &Path) -> Option<Source> {
+    let line = text(&folder.join("cmdline"))?;
+    let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
+    let program = words.first()?.rsplit('/').next()?;
+    let source = (program == "wsbridge").then(|| served(&words)).flatten()?;
+    // As that process would find it.
+    let at = |file: &Path| std::fs::read_link(folder.join("cwd")).unwrap_or_default().join(file);
+    Some(match source {
+        Source::Yaml(file) => Source::Yaml(at(&file)),
+        Source::Uci(file) => Source::Uci(at(&file)),
+    })
+}
+
+/// Whether both are one file in one form.
+fn same(one: &Source, other: &Source) -> bool {
+    let canonical = |source: &Source| source.path().canonicalize().ok();
+    let files =
+        one.path() == other.path() || canonical(one).is_some_and(|path| canonical(other) == Some(path));
+    System::of(one) == System::of(other) && files
+}
+
+/// The configuration that a unit starts the daemon with.
+fn started(unit: &Unit) -> Option<Source> {
+    let line = unit.last("ExecStart")?.trim_start_matches(['-', '@', ':', '+', '!', '|']);
+    served(&line.split_whitespace().collect::<Vec<_>>())
 }
 
 /// All of it.
@@ -61,15 +80,13 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     match subject.running {
         Some(running) => {
             age(machine, running, &place, report);
-            reloaded(machine, subject.file, &place, report);
+            reloaded(machine, subject.source.path(), &place, report);
         }
-        None if is_enabled(machine) => report.wrong(
-            Id::ServiceOff,
-            &place,
-            "it is enabled and does not run",
-            &["journalctl -u wsbridge -n 20    # why".into(), "sudo systemctl restart wsbridge".into()],
-        ),
-        None => {}
+        None if is_meant_to_run(subject) => {
+            let fix = [report.system.log(), report.system.restart()];
+            report.wrong(Id::ServiceOff, &place, "it is enabled and does not run", &fix);
+        }
+        None => delivered_off(subject, report),
     }
     state_directory(subject, report);
     descriptors(subject, &place, report);
@@ -80,6 +97,30 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     };
     let user = &subject.account.name;
     report.ok_since(mark, Id::Service, &place, format!("{how}; rights are looked at for {user}"));
+}
+
+/// Enabled, and for the configuration that is looked at.
+fn is_meant_to_run(subject: &Subject<'_>) -> bool {
+    match subject.source {
+        Source::Uci(_) => {
+            let at_boot = std::fs::read_dir(subject.machine.at("etc/rc.d")).into_iter().flatten().flatten();
+            let mut links = at_boot.filter_map(|entry| entry.file_name().into_string().ok());
+            let on = subject.instance.is_some_and(|instance| instance.enabled);
+            on && links.any(|name| name.starts_with('S') && name.ends_with("wsbridge"))
+        }
+        Source::Yaml(_) => {
+            let started = subject.unit.and_then(started);
+            started.is_some_and(|started| same(&started, subject.source)) && is_enabled(subject.machine)
+        }
+    }
+}
+
+/// OpenWrt's package comes with the daemon switched off.
+fn delivered_off(subject: &Subject<'_>, report: &mut Report) {
+    if subject.instance.is_some_and(|instance| !instance.enabled) {
+        let fix = ["uci set wsbridge.main.enabled=1; uci commit wsbridge".to_owned(), report.system.reload()];
+        report.hint(Id::ServiceOff, "service", "`option enabled` is 0: procd does not start it", &fix);
+    }
 }
 
 /// A link in a target's folder (`systemctl enable`).
@@ -97,7 +138,7 @@ fn age(machine: &Machine, running: &Running, place: &str, report: &mut Report) {
             Id::ServiceOld,
             place,
             "the binary was replaced after this daemon started; the old one still runs",
-            &["sudo systemctl restart wsbridge".into()],
+            &[report.system.restart()],
         ),
         Err(_) if !machine.privileged => {
             report.unseen(Id::ServiceOld, place, "whether it is the binary installed");
@@ -147,8 +188,13 @@ fn state_directory(subject: &Subject<'_>, report: &mut Report) {
         Ok(true) => {}
         Ok(false) => {
             let user = &account.name;
-            let fix = format!("sudo install -d -m 700 -o {user} {place}");
-            let what = format!("{user} may not write there; `tls: self-signed` keeps its key there");
+            // busybox has `install` only in some builds.
+            let fix = report.system.pick(
+                format!("sudo install -d -m 700 -o {user} {place}"),
+                format!("mkdir -p {place}; chmod 700 {place}; chown {user} {place}"),
+            );
+            let key = report.system.option(("tls", "self-signed"), ("tls", "self-signed"));
+            let what = format!("{user} may not write there; `{key}` keeps its key there");
             report.wrong(Id::StateDirectory, &place, what, &[fix]);
         }
         Err(error) => report.unseen(Id::StateDirectory, &place, format!("rights of the folder: {error}")),
@@ -170,17 +216,37 @@ fn descriptors(subject: &Subject<'_>, place: &str, report: &mut Report) {
     );
     if limit.is_some_and(|limit: usize| limit < needed) {
         let limit = limit.unwrap_or_default();
+        let key = report.system.pick("limits.connections", "option connections");
         let what = format!(
-            "limits.connections is {}, which takes about {needed} open files; the service may have {limit}",
+            "{key} is {}, which takes about {needed} open files; the service may have {limit}",
             config.limits.connections
         );
-        let fix =
-            ["sudo systemctl edit wsbridge".to_owned(), "[Service]".into(), format!("LimitNOFILE={needed}")];
+        let fix = match report.system {
+            System::Linux => vec![
+                "sudo systemctl edit wsbridge".to_owned(),
+                "[Service]".into(),
+                format!("LimitNOFILE={needed}"),
+            ],
+            System::OpenWrt => {
+                let fewer = limit.saturating_sub(config.endpoints.len() * 3 + 64) / 2;
+                vec![format!("option connections '{}'    # in `config wsbridge`", fewer.max(1))]
+            }
+        };
         report.wrong(Id::Descriptors, place, what, &fix);
     }
 }
 
-/// Whom it runs as.
-pub(super) fn account(machine: &Machine, running: Option<&Running>, unit: Option<&Unit>) -> Account {
-    Account::of_daemon(machine, running.map(|running| running.folder.as_path()), unit)
+/// Whom it runs as: as it runs, else as its unit or procd will start it, else the one who asks.
+pub(super) fn account(
+    machine: &Machine,
+    running: Option<&Running>,
+    unit: Option<&Unit>,
+    instance: Option<&UciInstance>,
+) -> Account {
+    let running = running.and_then(|running| Account::of_process(machine, &running.folder));
+    running.unwrap_or_else(|| match (instance, unit) {
+        (Some(instance), _) => Account::of_instance(machine, instance),
+        (None, Some(unit)) => Account::of_unit(machine, unit),
+        (None, None) => Account::asking(machine),
+    })
 }

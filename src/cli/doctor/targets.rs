@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use tokio::{io::AsyncReadExt as _, net::lookup_host, runtime, task::JoinSet, time::timeout};
+use tokio::{
+    io::AsyncReadExt as _, net::lookup_host, runtime, sync::Semaphore, task::JoinSet, time::timeout,
+};
 
 use super::{
     Subject,
     finding::{Id, Report},
+    system::System,
 };
 use crate::{
     config::{Endpoint, Rfc2217Target, Target, TcpAddress, TcpTarget},
@@ -16,6 +19,8 @@ use crate::{
 
 /// Nobody waits longer for one, whatever `connect_timeout` says.
 const MOST: Duration = Duration::from_secs(5);
+/// So many are tried at once: each takes a descriptor, of which a shell has 1024.
+const AT_ONCE: usize = 256;
 /// How long a telnet server has for its first option.
 const GREETING: Duration = Duration::from_millis(500);
 /// IAC, the first byte of a telnet command, and the four commands that negotiate (RFC 854).
@@ -29,19 +34,21 @@ enum Tried {
     Busy,
     Telnet,
     NoControl(String),
-    Failed(String),
+    Failed(OpenError),
 }
 
-/// All of them at once.
+/// All of them, many at once.
 pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     let Some(config) = subject.config else { return };
     let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else { return };
     let proc = subject.machine.roots.proc.clone();
     let mut tried = runtime.block_on(async {
         let mut all = JoinSet::new();
+        let free = Arc::new(Semaphore::new(AT_ONCE));
         for endpoint in config.endpoints.values().map(Arc::clone) {
-            let proc = proc.clone();
+            let (proc, free) = (proc.clone(), Arc::clone(&free));
             all.spawn(async move {
+                let _turn = free.acquire_owned().await;
                 let outcome = attempt(&endpoint, &proc).await;
                 (endpoint, outcome)
             });
@@ -53,7 +60,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     tried.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     for (endpoint, outcome) in &tried {
         if let Some((address, outcome)) = outcome {
-            tell(&format!("endpoints.{}", endpoint.name), address, outcome, report);
+            tell(&report.system.place("endpoint", &endpoint.name), address, outcome, report);
         }
     }
 }
@@ -72,7 +79,7 @@ async fn stream(target: &TcpTarget, proc: &Path) -> Tried {
     }
     let target = TcpTarget { connect_timeout: target.connect_timeout.min(MOST), ..target.clone() };
     match tcp::connect(&target).await {
-        Err(error) => Tried::Failed(error.to_string()),
+        Err(error) => Tried::Failed(error),
         Ok(mut stream) => {
             let mut first = [0; 2];
             let read = timeout(GREETING, stream.read_exact(&mut first)).await;
@@ -94,7 +101,7 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
         Err(OpenError::Unfit(why) | OpenError::Timeout(why)) if why.contains("RFC 2217") => {
             Tried::NoControl(why)
         }
-        Err(error) => Tried::Failed(error.to_string()),
+        Err(error) => Tried::Failed(error),
     }
 }
 
@@ -109,31 +116,57 @@ fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut Report)
     match outcome {
         Tried::Reached => report.ok(Id::Target, place, format!("{address} answers")),
         Tried::Busy => report.ok(Id::Target, place, format!("{address} is connected")),
-        Tried::Failed(why) => {
+        Tried::Failed(error) => {
+            let why = error.to_string();
             let fix = match address {
-                TcpAddress::Host(host, _) if why.contains("resolved") => vec![format!("getent hosts {host}")],
+                TcpAddress::Host(host, _) if why.contains("resolved") => {
+                    vec![format!("{} {host}", report.system.pick("getent hosts", "nslookup"))]
+                }
                 TcpAddress::Host(host, port) => {
-                    vec![format!("nc -vz {host} {port}    # cable, power, address, firewall, VLAN")]
+                    let nc = report.system.pick("nc -vz", "nc");
+                    vec![format!("{nc} {host} {port}    # cable, power, address, firewall, VLAN")]
                 }
                 TcpAddress::Unix(path) => vec![format!("ls -l {}", path.display())],
             };
             let named = why.contains(&address.to_string());
             let what = if named { why.clone() } else { format!("{address}: {why}") };
             report.wrong(Id::TargetUnreachable, place, what, &fix);
+            report.because(reason(error));
         }
         Tried::Telnet => {
+            let tcp = report.system.pick("tcp:", "option type 'tcp'");
             let what =
-                format!("{address} speaks telnet, and `tcp:` passes its commands on as if they were data");
-            let fix =
-                format!("rfc2217: {{ address: \"{address}\", control: optional }}    # in place of tcp:");
-            report.hint(Id::TargetTelnet, place, what, &[fix]);
+                format!("{address} speaks telnet, and `{tcp}` passes its commands on as if they were data");
+            let fix = match report.system {
+                System::Linux => vec![format!(
+                    "rfc2217: {{ address: \"{address}\", control: optional }}    # in place of tcp:"
+                )],
+                System::OpenWrt => vec!["option type 'rfc2217'".into(), "option control 'optional'".into()],
+            };
+            report.hint(Id::TargetTelnet, place, what, &fix);
         }
         Tried::NoControl(why) => {
-            let fix = [
-                "control: optional    # telnet without control of the port".to_owned(),
-                format!("tcp: {{ address: \"{address}\" }}    # raw bytes"),
-            ];
+            let fix = report.system.pick(
+                [
+                    "control: optional    # telnet without control of the port".to_owned(),
+                    format!("tcp: {{ address: \"{address}\" }}    # raw bytes"),
+                ],
+                [
+                    "option control 'optional'    # telnet without control of the port".to_owned(),
+                    "option type 'tcp'    # raw bytes".into(),
+                ],
+            );
             report.wrong(Id::TargetTelnet, place, why.clone(), &fix);
         }
+    }
+}
+
+/// Why a target cannot be reached, in the fewest words.
+fn reason(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Absent(_) => "no such name",
+        OpenError::Refused(_) => "refused or unreachable",
+        OpenError::Timeout(_) => "no answer",
+        OpenError::Denied(_) | OpenError::InUse(_) | OpenError::Unfit(_) => "other",
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::machine::Machine;
+use super::machine::{Machine, text};
 
 /// Where unit files are, the one that wins first (`systemd.unit(5)`).
 const FOLDERS: [&str; 5] = [
@@ -45,7 +45,7 @@ impl Unit {
     }
 
     fn take(&mut self, file: &Path) {
-        let text = fs::read_to_string(file).unwrap_or_default();
+        let text = text(file).unwrap_or_default();
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';', '[']));
         let pairs = lines.filter_map(|line| line.split_once('='));
         self.0.extend(pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())));

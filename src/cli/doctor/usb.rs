@@ -6,6 +6,7 @@ use super::{
     Subject,
     finding::{Id, Report},
     machine::text,
+    system::System,
     wanted::Wanted,
 };
 use crate::{config::PortIdentity, target::serial::FoundPort};
@@ -41,8 +42,7 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
             && other.usb.as_ref().map(|its| its.interface) == Some(usb.interface)
     };
     let twins: Vec<_> = found.iter().filter(twin).map(|other| other.device.display().to_string()).collect();
-    let path = port.by_path.as_ref().unwrap_or(&port.device).display();
-    let fix = [format!("port: {{ path: \"{path}\" }}")];
+    let fix = [report.system.port_by_path(port.by_path.as_ref().unwrap_or(&port.device))];
     if !twins.is_empty() {
         let what = format!("{} and {} say the same of themselves", port.device.display(), twins.join(", "));
         report.wrong(Id::PortAmbiguous, &wanted.place, what, &fix);
@@ -59,11 +59,14 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
 fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Report) {
     let timer = text(&folder.join("latency_timer")).and_then(|text| text.parse::<u32>().ok());
     let Some(timer) = timer.filter(|timer| *timer > SLOW && !wanted.low_latency) else { return };
-    let fix = [
-        "low_latency: true    # beside `port:`".to_owned(),
-        "or in /etc/udev/rules.d/61-latency.rules:".into(),
-        "SUBSYSTEM==\"usb-serial\", DRIVER==\"ftdi_sio\", ATTR{latency_timer}=\"1\"".into(),
-    ];
+    let fix = report.system.lines(
+        &[
+            "low_latency: true    # beside `port:`",
+            "or in /etc/udev/rules.d/61-latency.rules:",
+            "SUBSYSTEM==\"usb-serial\", DRIVER==\"ftdi_sio\", ATTR{latency_timer}=\"1\"",
+        ],
+        &["option low_latency '1'"],
+    );
     let what = format!("the driver of {} holds bytes back for up to {timer} ms", port.device.display());
     report.hint(Id::UsbLatency, &wanted.place, what, &fix);
 }
@@ -74,14 +77,19 @@ fn autosuspend(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Re
     let Some(usb) = &port.usb else { return };
     if text(&adapter.join("power/control")).as_deref() == Some("auto") {
         let (vid, pid) = (usb.id.vid, usb.id.pid);
-        let fix = [
-            format!("echo on | sudo tee {}", adapter.join("power/control").display()),
-            "for good, in /etc/udev/rules.d/61-power.rules:".into(),
-            format!(
-                "SUBSYSTEM==\"usb\", ATTR{{idVendor}}==\"{vid:04x}\", ATTR{{idProduct}}==\"{pid:04x}\", \
-                 ATTR{{power/control}}=\"on\""
-            ),
-        ];
+        let switch = adapter.join("power/control").display().to_string();
+        let rule = format!(
+            "SUBSYSTEM==\"usb\", ATTR{{idVendor}}==\"{vid:04x}\", ATTR{{idProduct}}==\"{pid:04x}\", \
+             ATTR{{power/control}}=\"on\""
+        );
+        let fix = match report.system {
+            System::Linux => vec![
+                format!("echo on | sudo tee {switch}"),
+                "for good, in /etc/udev/rules.d/61-power.rules:".into(),
+                rule,
+            ],
+            System::OpenWrt => vec![format!("echo on > {switch}    # for good, in /etc/rc.local")],
+        };
         let what = format!("USB autosuspend may put the adapter of {} to sleep", port.device.display());
         report.hint(Id::UsbAutosuspend, &wanted.place, what, &fix);
     }

@@ -1,6 +1,7 @@
 //! The configuration as OpenWrt keeps it, in UCI. It becomes the keys of the YAML file and goes through the same
 //! resolver, so that there is one set of rules; what is wrong is told in UCI's words.
 
+mod instance;
 mod options;
 mod syntax;
 mod told;
@@ -8,6 +9,7 @@ mod translate;
 
 use std::{ffi::OsStr, path::Path};
 
+pub use self::instance::{UciInstance, uci_instance};
 use self::{
     syntax::{Mistake, Read},
     translate::{Place, Translated, translate},

@@ -27,6 +27,10 @@ const DAY: i64 = 24 * 3600;
 /// Somebody who may everything on a port of two simulated devices, without TLS, on loopback.
 const PLAIN: &str = "listen: [ { address: '127.0.0.1:0', tls: none } ]\nauth: none\n";
 
+/// Of some password.
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
+
 /// A user with rights on everything, for configurations that are to be reached from the network.
 const ALICE: &str = "users: { alice: { password: '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg', rights: { '*': [ read ] } } }\n";
 
@@ -114,6 +118,16 @@ impl Place {
         fs::write(&file, config).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         Found(look(&self.machine, &Args { file, uci: None, json: false, no_connect }))
+    }
+}
+
+impl Place {
+    /// [`Self::find`] of a router's configuration.
+    fn find_uci(&self, config: &str) -> Found {
+        self.write("etc/config/wsbridge", config);
+        self.mode("etc/config/wsbridge", 0o600);
+        let uci = Some(self.path("etc/config/wsbridge"));
+        Found(look(&self.machine, &Args { file: PathBuf::new(), uci, json: false, no_connect: true }))
     }
 }
 

@@ -75,20 +75,62 @@ fn rights_are_those_of_the_services_user_and_the_fix_names_the_group() {
     place.find(&serial(BY_USB)).wrong(Id::PortRights, &["restart"]);
 }
 
+/// As a machine with ttyUSB loaded says it: several names for one number, and some of them paths.
+const DEVICES: &str = "Character devices:\n  4 /dev/vc/0\n  4 tty\n  4 ttyS\n  5 /dev/tty\n136 pts\n188 ttyUSB\n204 ttyAMA\n\nBlock devices:\n  8 sd\n";
+
+#[test]
+fn the_packages_own_sandbox_lets_usb_adapters_and_uarts_through() {
+    let place = plugged();
+    place.write("proc/devices", DEVICES);
+    place.write(NODE, "188:0\n");
+    place.find(&serial(BY_USB)).well();
+    // Before the module is loaded its number has no name.
+    place.write("proc/devices", "Character devices:\n  4 /dev/vc/0\n  4 tty\n  4 ttyS\n");
+    place.find(&serial(BY_USB)).well();
+    for (name, number) in [("ttyS1", "4:65"), ("ttyAMA0", "204:64")] {
+        place.write("proc/devices", DEVICES);
+        place.tree.tty(name, &format!("sys/devices/{name}"), "serial8250", 4);
+        place.write(&format!("sys/devices/{name}/tty/{name}/dev"), number);
+        place.mode(&format!("dev/{name}"), 0o660);
+        let path = place.path(&format!("dev/{name}"));
+        place.find(&serial(&format!("{{ path: {} }}", path.display()))).well();
+    }
+}
+
 #[test]
 fn the_sandbox_must_know_the_class_of_the_device() {
+    let place = plugged();
+    place.write("proc/devices", DEVICES);
+    place.write(NODE, "188:0\n");
+    let config = serial(BY_USB);
+    for allowed in ["char-ttyUSB rw", "char-188", "char-tty* rw", "char-tty??? rwm", "char-* rw"] {
+        place.unit(&format!("DeviceAllow=\nDeviceAllow={allowed}"));
+        place.find(&config).none(Id::PortDevicePolicy);
+    }
+    for allowed in ["char-ttyS rw", "char-188 r", "char-18 rw", "block-188 rw", "/dev/null rw"] {
+        place.unit(&format!("DeviceAllow=\nDeviceAllow={allowed}"));
+        let found = place.find(&config);
+        found.wrong(Id::PortDevicePolicy, &["ttyUSB", "DeviceAllow=char-188 rw", "systemctl edit wsbridge"]);
+    }
+    place.unit("DevicePolicy=auto\nDeviceAllow=");
+    place.find(&config).none(Id::PortDevicePolicy);
+    place.unit("PrivateDevices=yes");
+    place.find(&config).wrong(Id::PortDevicePolicy, &["PrivateDevices=no"]);
+}
+
+#[test]
+fn ptys_are_open_in_a_closed_sandbox_and_not_in_a_strict_one() {
     let place = Place::new();
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let path = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    place.write("proc/devices", "Character devices:\n136 pts\n188 ttyUSB\n\nBlock devices:\n");
+    place.write("proc/devices", DEVICES);
     let config = serial(&format!("{{ path: {path} }}"));
-    place.find(&config).none(Id::PortDevicePolicy);
     place.unit("DeviceAllow=\nDeviceAllow=char-ttyUSB rw");
-    place.find(&config).wrong(Id::PortDevicePolicy, &["DeviceAllow=char-pts rw", "systemctl edit wsbridge"]);
-    place.unit("DevicePolicy=auto\nDeviceAllow=");
     place.find(&config).none(Id::PortDevicePolicy);
+    place.unit("DevicePolicy=strict\nDeviceAllow=\nDeviceAllow=char-ttyUSB rw");
+    place.find(&config).wrong(Id::PortDevicePolicy, &["pts", "DeviceAllow=char-136 rw"]);
 }
 
 #[test]

@@ -20,6 +20,10 @@ fn a_service_that_is_installed_and_off_is_a_hint_once_it_was_enabled_it_is_none(
     let place = Place::new();
     place.find(SIM).none(Id::ServiceOff);
     place.write("etc/systemd/system/multi-user.target.wants/wsbridge.service", "");
+    // It runs with another file than the one that is looked at, which is no mistake.
+    place.find(SIM).none(Id::ServiceOff);
+    let start = format!("ExecStart=/usr/bin/wsbridge serve --config {}", place.file().display());
+    place.unit(&format!("ExecStart=\n{start}"));
     let found = place.find(SIM);
     found.wrong(Id::ServiceOff, &["enabled", "journalctl -u wsbridge"]);
     place.runs("");

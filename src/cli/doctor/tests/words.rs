@@ -149,11 +149,115 @@ fn the_documentation_has_a_line_for_every_name_and_no_other() {
     assert_eq!(told, Id::ALL);
 }
 
+/// A router: procd and UCI, no systemd, no sudo.
+fn router() -> Place {
+    let place = Place::new();
+    for gone in ["run/systemd", "run/udev", "usr/lib/systemd"] {
+        fs::remove_dir_all(place.path(gone)).unwrap();
+    }
+    place
+}
+
+const MAIN: &str =
+    "config wsbridge 'main'\n\toption enabled '1'\n\tlist listen '[::]:0'\n\toption tls 'self-signed'\n";
+
 #[test]
 fn openwrts_file_is_looked_at_in_its_own_words() {
-    let place = Place::new();
-    place.write("uci", "config wsbridge 'main'\n\toption buad '9600'\n");
-    let args = Args { file: PathBuf::new(), uci: Some(place.path("uci")), json: false, no_connect: true };
-    let found = Found(look(&place.machine, &args));
+    let found = router().find_uci("config wsbridge 'main'\n\toption buad '9600'\n");
     found.wrong(Id::Config, &["option 'buad'", "wsbridge check --uci", "vi "]);
+}
+
+#[test]
+fn what_is_told_on_openwrt_can_be_typed_there() {
+    let place = router();
+    place.tree.usb("ttyUSB0", "1-1", ("0403:6001", "A1", 0));
+    place.write("sys/devices/usb1/1-1/power/control", "auto\n");
+    place.write("etc/rc.d/S95wsbridge", "");
+    place.mode("dev/ttyUSB0", 0o600);
+    place.write("sys/bus/usb/devices/1-2/idVendor", "10c4\n");
+    place.write("sys/bus/usb/devices/1-2/idProduct", "ea60\n");
+    let path = place.path("dev/ttyUSB0").display().to_string();
+    let rest = format!(
+        "\tlist origin 'http://box.local'\n\tlist origin 'http://tools.example'\n\toption user 'wsbridge'\n\
+         \toption connections '60000'\n\toption per_address '60000'\n\toption unauthenticated '60000'\n\
+         \toption state_directory '/proc/nowhere'\n\
+         config user 'alice'\n\toption password '{HASH}'\n\tlist right 'nothing=read'\n\
+         config token 'old'\n\toption sha256 '{:064x}'\n\toption expires '2026-05-31'\n\tlist right '*=read'\n\
+         config listener\n\toption address '203.0.113.9:443'\n\toption tls 'self-signed'\n\
+         config endpoint 'a'\n\toption type 'serial'\n\toption port '{path}'\n\toption low_latency '0'\n\
+         config endpoint 'b'\n\toption type 'serial'\n\toption usb '10c4:ea60'\n\
+         config endpoint 'c'\n\toption type 'serial'\n\toption usb '1a86:7523'\n",
+        7
+    );
+    let found = place.find_uci(&format!("{MAIN}{rest}"));
+    for (id, part) in [
+        (Id::OriginOwn, "uci del_list wsbridge.main.origin='http://box.local'"),
+        (Id::TokenExpired, "token 'old'"),
+        (Id::TokenExpired, "--uci"),
+        (Id::PortRights, "/etc/hotplug.d/tty/"),
+        (Id::PortUnbound, "kmod-usb-serial-cp210x"),
+        (Id::PortMissing, "wsbridge ports --uci"),
+        (Id::ListenNoAddress, "list listen '[::]:443'"),
+        (Id::ListenLow, "option user 'root'"),
+        (Id::ServiceOff, "logread -e wsbridge"),
+    ] {
+        found.wrong(id, &[part]);
+    }
+    found.hint(Id::PortUnstable, &["option usb '0403:6001'", "option serial 'A1'"]);
+    found.hint(Id::NoRights, &["user 'alice'", "list right '*=read,write'"]);
+    found.hint(Id::UsbAutosuspend, &["echo on > "]);
+    for finding in &found.0.findings {
+        let text = format!("{} {} {}", finding.place, finding.what, finding.fix.join(" "));
+        for foreign in
+            ["sudo", "systemctl", "journalctl", "udev", "adduser", "endpoints.", "tls:", ": {", "[ {"]
+        {
+            assert!(!text.contains(foreign), "{foreign} in {text}");
+        }
+    }
+}
+
+#[test]
+fn the_service_of_a_router_is_procds() {
+    let place = router();
+    place.write("etc/rc.d/S95wsbridge", "");
+    let sim = "config endpoint 'e'\n\toption type 'sim'\n\toption device 'echo'\n";
+    let main = format!("{}\toption auth 'none'\n{sim}", MAIN.replace("[::]:0", "127.0.0.1:0"));
+    place.find_uci(&main).wrong(Id::ServiceOff, &["enabled", "logread", "/etc/init.d/wsbridge restart"]);
+    place.find_uci(&main.replace("'1'", "'0'")).hint(Id::ServiceOff, &["wsbridge.main.enabled=1"]);
+    let line = format!("/usr/bin/wsbridge\0serve\0--uci\0{}\0", place.path("etc/config/wsbridge").display());
+    place.runs("");
+    place.write("proc/77/cmdline", &line);
+    place.find_uci(&main).none(Id::ServiceOff);
+    fs::remove_file(place.path("proc/77/exe")).unwrap();
+    symlink("/usr/bin/wsbridge (deleted)", place.path("proc/77/exe")).unwrap();
+    place.find_uci(&main).wrong(Id::ServiceOld, &["pid 77", "/etc/init.d/wsbridge restart"]);
+}
+
+#[test]
+fn many_findings_of_one_kind_are_summed_up_and_json_has_them_all() {
+    let mut report = Report::default();
+    for number in 0..500 {
+        let place = format!("endpoints.plc{number}");
+        report.wrong(Id::TargetUnreachable, &place, format!("192.0.2.1:{number} refused"), &["nc".into()]);
+        report.because(if number % 5 == 0 { "no answer" } else { "refused" });
+        report.ok(Id::Port, &place, "x");
+    }
+    report.wrong(Id::Port, "endpoints.other", "the needle", &[]);
+    let mut out = Vec::new();
+    print::text(&report, false, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.lines().count() < 30, "{text}");
+    for part in [
+        "and 497 more (no answer 99, refused 398): endpoints.plc3, endpoints.plc4, ",
+        "endpoints.plc10, ...  [target-unreachable]",
+        "sudo wsbridge doctor --json",
+        "the needle",
+        "501 wrong (500 target-unreachable, 1 port)",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let mut out = Vec::new();
+    print::json(&report, &mut out).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(document["findings"].as_array().unwrap().len(), 1001);
 }
