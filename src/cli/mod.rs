@@ -61,10 +61,8 @@ enum Command {
 
 /// The configuration that a command line of the daemon names; `None` for any other command.
 fn served(words: &[&str]) -> Option<load::Source> {
-    match Cli::try_parse_from(words).ok()?.command {
-        Command::Serve(args) => Some(args.source()),
-        _ => None,
-    }
+    let Command::Serve(args) = Cli::try_parse_from(words).ok()?.command else { return None };
+    Some(args.source())
 }
 
 /// How a command went.

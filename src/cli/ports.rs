@@ -138,7 +138,7 @@ pub(super) fn uci_identity(port: &FoundPort, all: &[FoundPort]) -> Vec<String> {
 
 /// The section to paste into OpenWrt's file.
 fn section(port: &FoundPort, all: &[FoundPort]) -> String {
-    let identity: String = uci_identity(port, all).iter().map(|line| format!("\t{line}\n")).collect();
+    let identity = format!("\t{}\n", uci_identity(port, all).join("\n\t"));
     let head = uci::section("endpoint", &name(port));
     format!("\n{head}\toption type 'serial'\n{identity}\toption baud '115200'\n\toption format '8N1'\n")
 }

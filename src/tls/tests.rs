@@ -17,7 +17,7 @@ use super::*;
 async fn handshake(
     server: &ServerTls,
     client: ClientConfig,
-) -> std::io::Result<(ProtocolVersion, Option<String>)> {
+) -> io::Result<(ProtocolVersion, Option<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let acceptor = TlsAcceptor::from(server.current());
@@ -26,7 +26,7 @@ async fn handshake(
         let name = stream.get_ref().1.peer_certificates().and_then(|chain| common_name(chain.first()?));
         stream.write_all(b"x").await?;
         stream.shutdown().await?;
-        Ok::<_, std::io::Error>(name)
+        Ok::<_, io::Error>(name)
     };
     let call = async {
         let name = ServerName::try_from("localhost").unwrap();
@@ -34,7 +34,7 @@ async fn handshake(
         let mut stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
         assert_eq!(stream.read_u8().await?, b'x');
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-        Ok::<_, std::io::Error>(stream.get_ref().1.protocol_version().unwrap())
+        Ok::<_, io::Error>(stream.get_ref().1.protocol_version().unwrap())
     };
     let (name, version) = tokio::join!(serve, call);
     Ok((version?, name?))

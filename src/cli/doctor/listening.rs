@@ -60,16 +60,12 @@ fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut R
                 format!("list listen '{moved}'    # or another port"),
             );
             let other = daemon_of(&proc.join(process.pid.to_string()));
-            let (who, end) = match other {
-                Some(other) => (
-                    format!("{process}, the gateway that runs with {}", other.path().display()),
-                    "end that gateway before this one starts".into(),
-                ),
-                None => {
-                    let end = format!("kill {}    # if that program is not needed", process.pid);
-                    (process.to_string(), system.root(&end))
-                }
-            };
+            let kill = format!("kill {}    # if that program is not needed", process.pid);
+            let (mut who, mut end) = (process.to_string(), system.root(&kill));
+            if let Some(other) = other {
+                who = format!("{process}, the gateway that runs with {}", other.path().display());
+                end = "end that gateway before this one starts".into();
+            }
             let fix = [end, another];
             report.wrong(Id::ListenTaken, place, format!("the port is in use by {who}"), &fix);
         }

@@ -208,7 +208,7 @@ fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut 
             .system
             .root(&format!("kill {}    # or end that program as it wants to be ended", process.pid));
         if let Some(other) = daemon_of(&subject.machine.roots.proc.join(process.pid.to_string())) {
-            what.push_str(&format!(", the gateway that runs with {}", other.path().display()));
+            what = format!("{what}, the gateway that runs with {}", other.path().display());
             fix = "a port belongs to one gateway: take it out of one of the two configurations".into();
         }
         report.wrong(Id::PortInUse, &wanted.place, what, &[fix]);

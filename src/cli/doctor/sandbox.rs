@@ -1,4 +1,4 @@
-//! The service's wall before devices, by systemd's own rules (`systemd.resource-control(5)`, "DeviceAllow=").
+//! The service's wall before devices, by the rules of `systemd.resource-control(5)` for `DeviceAllow=`.
 
 use std::{
     fs,
