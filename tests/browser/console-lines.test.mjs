@@ -42,7 +42,7 @@ test("what cannot be opened says why, and is not dialled again", { skip, timeout
       prepared.on("websocket", (socket) => socket.url().endsWith("/ws/far") && socket.on("close", () => closed.push(socket.url()))),
   });
   await page.goto(`${gateway.url}#/far`);
-  await says(page, /^In use$/);
+  await says(page, /^In use by anyone on this machine$/);
   await says(page, /held by .* since/);
   // Left open it would be closed by the gateway, and dialled again for ever.
   await eventually(() => closed.length === 1, "the end of the connection");
@@ -94,7 +94,7 @@ test("a lost connection is told once, however often it is dialled; behind it the
   await box.stop();
   await eventually(() => dialled.length >= 2, "two more attempts");
   proxy.heal();
-  await says(page, /The device is gone/);
+  await page.locator(".trouble").filter({ hasText: "Not reachable" }).waitFor();
   const lost = await page.evaluate(() => globalThis.told.filter((text) => /connection to the gateway is lost/.test(text)).length);
   assert.equal(lost, 1);
 });

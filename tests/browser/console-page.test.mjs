@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { echoDevice, eventually, launch, missing, processDevice, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { connected, openPage, says, shows } from "./harness/console.mjs";
+import { connected, openPage, says, screen as screenText, shows } from "./harness/console.mjs";
 import { folder, noise } from "./lrzsz.mjs";
 
 const skip = missing("chromium");
@@ -34,7 +34,7 @@ async function listener(greeting = "") {
   return { gateway: await gatewayAt(device), got: () => Buffer.concat(got).toString("latin1") };
 }
 
-test("the times stand beside their lines; the border of earlier output lies over the terminal", { skip, timeout: 60_000 }, async (t) => {
+test("the times stand beside their lines; where earlier output ends is a line of its own", { skip, timeout: 60_000 }, async (t) => {
   const { gateway } = await listener(Array.from({ length: 30 }, (_, at) => `line ${at}`).join("\r\n"));
   const first = await open(t, `${gateway.url}#/far`);
   await connected(first);
@@ -54,10 +54,13 @@ test("the times stand beside their lines; the border of earlier output lies over
     assert.ok(Math.abs(y - wanted) < 1, `row ${row} at ${y} in place of ${wanted}`);
   }
   await page.screenshot({ path: `${pictures}times.png` });
-  const rule = await box(page, ".live-rule");
-  assert.ok(rule.y > screen.y && rule.y < screen.y + screen.height && rule.height < 20, JSON.stringify(rule));
-  const style = await page.locator(".live-rule").evaluate((one) => ({ ...["position", "pointerEvents"].map((name) => getComputedStyle(one)[name]) }));
-  assert.deepEqual(Object.values(style), ["absolute", "none"]);
+  // Above the device's unfinished line, which is whole.
+  const lines = (await screenText(page)).split("\n").map((line) => line.trim()).filter(Boolean);
+  assert.match(lines.at(-2), /^── earlier output above · live since \d\d:\d\d:\d\d ──$/);
+  assert.deepEqual([lines.at(-3), lines.at(-1)], ["line 28", "line 29"]);
+  const times = await page.locator(".gutter > div").allInnerTexts();
+  const row = times.findIndex((text, at) => at > 0 && text.trim() === "" && times[at + 1]?.trim());
+  assert.ok(row > 0, `the mark has no time, the lines around it have: ${times.join("|")}`);
 });
 
 test("the page's keys work with a keyboard that has other letters", { skip, timeout: 60_000 }, async (t) => {
@@ -78,7 +81,8 @@ test("the search bar lies within its line, however narrow", { skip, timeout: 60_
   await connected(page);
   for (const index of [0, 2]) {
     const pane = page.locator(".pane").nth(index);
-    await pane.getByRole("button", { name: /^Search/ }).click();
+    await pane.getByRole("button", { name: /^More tools/ }).click();
+    await page.getByRole("menuitem", { name: "Search" }).click();
     const bar = await pane.locator(".find").boundingBox();
     const main = await pane.locator(".pane-main").boundingBox();
     assert.ok(bar.x >= main.x && bar.x + bar.width <= main.x + main.width, `${JSON.stringify(bar)} in ${JSON.stringify(main)}`);
@@ -145,7 +149,10 @@ test("no panel is wider than the side, and none is scrolled sideways", { skip, t
   for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {
     const page = await open(t, `${gateway.url}#/far`, { viewport });
     await connected(page);
-    if (!(await page.getByRole("tab", { name: "Terminal" }).isVisible())) await page.getByRole("button", { name: /^Settings and tools/ }).click();
+    if (!(await page.getByRole("tab", { name: "Terminal" }).isVisible())) {
+      await page.getByRole("button", { name: /^More tools/ }).click();
+      await page.getByRole("menuitem", { name: "Settings and tools" }).click();
+    }
     for (const name of ["Line", "Terminal", "Files", "Macros", "Log"]) {
       await page.getByRole("tab", { name }).click();
       await page.screenshot({ path: `${pictures}panel-${name.toLowerCase()}-${viewport.width}.png` });

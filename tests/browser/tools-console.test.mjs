@@ -92,7 +92,17 @@ test("files are sent, the hex view and the send box work, a macro runs by its ke
   }, "both directions, seen before the view was opened");
 
   await p.getByRole("button", { name: "Send box" }).click();
+  // It opens in the kind of the view, and shows the bytes before they go.
+  const kind = p.getByRole("combobox", { name: "as", exact: true });
+  assert.equal(await kind.inputValue(), "hex");
+  await p.locator(".tool-send-text").fill("70 69 6e 67");
+  assert.equal(await p.locator(".tool-send-preview").innerText(), "70 69 6E 67 · ping · 4 bytes");
+  await kind.selectOption("text");
   await p.locator(".tool-send-text").fill("ping");
+  assert.equal(await p.locator(".tool-send-preview").innerText(), "70 69 6E 67 0D · 5 bytes");
+  await p.getByRole("combobox", { name: "line ending" }).selectOption("crlf");
+  assert.equal(await p.locator(".tool-send-preview").innerText(), "70 69 6E 67 0D 0A · 6 bytes");
+  await p.getByRole("combobox", { name: "line ending" }).selectOption("pane");
   await p.locator(".tool-send-text").press("Enter");
   await eventually(() => Buffer.from(got).toString().endsWith("ping\r"), "the text");
 

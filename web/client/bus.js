@@ -48,7 +48,7 @@ export class Bus extends Connection {
       const known = this.endpoints.get(name);
       if (!known) return;
       // What is absent of these is no more.
-      this.endpoints.set(name, { ...known, error: undefined, writer: null, ...news });
+      this.endpoints.set(name, { ...known, error: undefined, since: undefined, writer: null, ...news });
       this.say("change", { name });
     } else if (message.type === "rates") {
       this.say("rates", { rates: message.rates });

@@ -309,7 +309,7 @@ export class Line extends Connection {
         break;
       case "status":
         // What it can do and which adapter it is are known once it is open.
-        if (this.hello?.endpoint) Object.assign(this.hello.endpoint, { error: undefined }, detail);
+        if (this.hello?.endpoint) Object.assign(this.hello.endpoint, { error: undefined, since: undefined }, detail);
         if (this.#patient && message.state === "up") {
           this.#patient = false;
           this.lease("request").catch(() => {});

@@ -1,6 +1,6 @@
 // Modal questions, in the browser's own <dialog>: it keeps the focus inside and gives it back.
 
-import { h, iconButton } from "./dom.js";
+import { h, icon, iconButton } from "./dom.js";
 
 let count = 0;
 
@@ -65,7 +65,7 @@ export function openMenu(anchor, label, items) {
       {
         type: "button",
         role: item.checked === undefined ? "menuitem" : "menuitemradio",
-        "aria-checked": item.checked,
+        "aria-checked": item.checked === undefined ? undefined : String(item.checked),
         disabled: item.disabled ?? false,
         tabindex: -1,
         onclick: () => {
@@ -74,7 +74,8 @@ export function openMenu(anchor, label, items) {
           item.run();
         },
       },
-      item.label,
+      h("span", { class: "menu-label" }, item.label),
+      item.checked && icon("check"),
     ),
   );
   const menu = h("div", { class: "menu", role: "menu", "aria-label": label }, buttons);

@@ -1,10 +1,11 @@
 // What endpoints there are and how they are, live: the list of the API for titles and rights, the bus for the rest.
 
 import { Bus } from "../client/index.js";
+import { minutes } from "./rates.js";
 import { ask, ended, session } from "./session.js";
 import { store } from "./store.js";
 
-/** Endpoints by name, in the order of their names: { name, title, kind, state, error, writer, observers, rights, share, caps, rx, tx }. */
+/** Endpoints by name, in the order of their names: { name, title, kind, state, error, since, writer, observers, rights, share, caps, rx, tx, errors }. */
 export const directory = store(new Map());
 
 /** How the bus is: "connecting", "up", "lost"; and why. */
@@ -15,8 +16,11 @@ export function socketUrl(path) {
   return `${location.protocol === "http:" ? "ws:" : "wss:"}//${location.host}${path}`;
 }
 
+const NO_RATE = { rx: 0, tx: 0, errors: 0 };
+const order = new Intl.Collator("en", { numeric: true }).compare;
+
 let bus;
-let titles = new Map();
+let titles; // of the API; undefined before it has answered
 let rates = {};
 let known;
 
@@ -48,6 +52,7 @@ export function startDirectory() {
     () => mine === bus && (busState.set({ phase: "up" }), show()),
     (error) => mine === bus && busState.set({ phase: "lost", reason: error.message }),
   );
+  minutes.start(() => (busState.value.phase === "up" ? rates : {}));
   load();
 }
 
@@ -55,11 +60,15 @@ export function stopDirectory() {
   const old = bus;
   bus = undefined;
   old?.close();
-  titles = new Map();
+  minutes.stop();
+  titles = undefined;
   rates = {};
   known = undefined;
   directory.set(new Map());
 }
+
+/** Whether the list is one: before, an endpoint that is not in it may well exist. */
+export const directoryKnown = () => titles !== undefined && busState.value.phase === "up";
 
 async function load() {
   try {
@@ -73,13 +82,13 @@ async function load() {
 
 function show() {
   const live = bus?.endpoints ?? new Map();
-  const names = [...new Set([...titles.keys(), ...live.keys()])].sort(new Intl.Collator("en", { numeric: true }).compare);
+  const names = [...new Set([...(titles?.keys() ?? []), ...live.keys()])].sort(order);
   directory.set(
     new Map(
       // What the bus no longer has is gone, whatever the API said a while ago.
       names
         .filter((name) => live.size === 0 || live.has(name))
-        .map((name) => [name, { ...titles.get(name), ...live.get(name), name, ...(rates[name] ?? { rx: 0, tx: 0 }) }]),
+        .map((name) => [name, { ...titles?.get(name), ...live.get(name), name, ...NO_RATE, ...rates[name] }]),
     ),
   );
 }

@@ -1,4 +1,6 @@
-// How numbers, times and settings are written for people.
+// How numbers, times, people and settings are written for people.
+
+import { session } from "./session.js";
 
 const number = new Intl.NumberFormat("en");
 
@@ -51,6 +53,9 @@ export function moment(ms, now = Date.now()) {
   if (date.toDateString() === new Date(now).toDateString()) return time;
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
 }
+
+/** Who that is: a gateway without logins knows nobody by name, only that they are on its own machine. */
+export const person = (user) => (user === "anyone" && session.value.kind === "open" ? "anyone on this machine" : user);
 
 const PARITY = { none: "N", even: "E", odd: "O", mark: "M", space: "S" };
 const FLOW = { none: "", hardware: " RTS/CTS", software: " XON/XOFF" };

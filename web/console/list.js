@@ -1,162 +1,181 @@
-// The list of endpoints, live, with a filter; and the apps that work with them.
+// The list of lines, live: in groups where there are many, with a filter; and the apps that work with them.
 
 import { announce } from "./announce.js";
-import { openApp } from "./apps.js";
-import { busState, directory } from "./directory.js";
-import { h, icon, iconButton, say } from "./dom.js";
-import { kindName, moment, rate } from "./format.js";
-import { beside, go, leave, route } from "./route.js";
+import { busState, directory, directoryKnown } from "./directory.js";
+import { h, icon, say } from "./dom.js";
+import { kindName } from "./format.js";
+import { appList } from "./list/apps.js";
+import { fits, groups } from "./list/groups.js";
+import { row } from "./list/row.js";
+import { page } from "./prefs.js";
+import { minutes } from "./rates.js";
+import { beside, go, route } from "./route.js";
 import { session } from "./session.js";
 import { undoing } from "./store.js";
 
-const STATES = { up: "up", down: "down", opening: "being opened", closed: "at rest" };
+/** From so many lines on a row is one line of text. */
+const COMPACT = 21;
 
 /** The list: { element, focus(), dispose() }. `chosen()` is called when the user opens something; `failed(text)` tells what went wrong. */
 export function endpointList({ chosen, failed }) {
   const undo = undoing();
-  const rows = new Map();
   const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the lines", autocomplete: "off", spellcheck: "false" });
-  const items = h("ul", { class: "endpoints", "aria-label": "Lines" });
-  const none = h("p", { class: "note", hidden: true });
-  const apps = h("ul", { class: "apps", "aria-label": "Apps" });
-  const appBox = h("div", { class: "app-box", hidden: true }, h("h2", { class: "side-title" }, "Apps"), apps);
+  const count = h("span", { class: "note" });
+  const places = h("div", { class: "groups" });
+  const none = h("div", { class: "note no-lines", hidden: true });
   const bus = h("p", { class: "bus", role: "status", hidden: true });
-  const element = h(
-    "nav",
-    { class: "list", "aria-label": "Lines and apps", id: "list" },
-    h("div", { class: "list-head" }, h("h2", { class: "side-title" }, "Lines"), filter),
-    bus,
-    items,
-    none,
-    appBox,
-  );
-
-  /** One row. Its elements stay, their texts change: the focus is never lost to an update. */
-  function row(name) {
-    const lamp = h("span", { class: "state-lamp", "aria-hidden": "true" });
-    const label = h("span", { class: "row-name" }, name);
-    const title = h("span", { class: "row-title" });
-    const who = h("span", { class: "row-who" });
-    const rates = h("span", { class: "row-rates mono" });
-    const spoken = h("span", { class: "unseen" }); // the lamp, for those who do not see it
-    const open = h(
-      "a",
-      {
-        class: "row-open",
-        href: `#/${name}`,
-        onclick: (event) => {
-          if (event.shiftKey || event.altKey) return;
-          event.preventDefault();
-          if (event.ctrlKey || event.metaKey) beside(name);
-          else go([name]);
-          chosen();
-        },
-      },
-      h("span", { class: "row-top" }, lamp, label, spoken, rates),
-      title,
-      who,
-    );
-    const add = iconButton("add", `Open ${name} beside`, { class: "icon-button row-add", onclick: () => (route.value.names.includes(name) ? leave(name) : beside(name), chosen()) });
-    return { element: h("li", { class: "row" }, open, add), open, lamp, spoken, title, who, rates, add };
-  }
-
-  function fillRow(parts, endpoint) {
-    const { state, error, title, kind, writer, observers, rx, tx, name } = endpoint;
-    const word = state ?? "closed";
-    parts.lamp.className = `state-lamp ${word}`;
-    parts.lamp.title = STATES[word] ?? word;
-    say(parts.title, title || kindName(kind));
-    const watching = observers > 0 ? `${observers} ${observers === 1 ? "observer" : "observers"}` : "";
-    const holder = writer ? `${writer.user} writes${writer.away ? " (away)" : ""}` : "";
-    const texts = [word === "down" ? error || "down" : "", title ? kindName(kind) : "", holder, watching].filter(Boolean);
-    say(parts.who, texts.join(" · "));
-    parts.who.title = writer?.since ? `${texts.join(" · ")}, since ${moment(Date.parse(writer.since))}` : texts.join(" · ");
-    parts.element.classList.toggle("down", word === "down");
-    say(parts.rates, rx || tx ? [rx ? `↓${rate(rx)}` : "", tx ? `↑${rate(tx)}` : ""].filter(Boolean).join(" ") : "");
-    say(parts.spoken, `, ${STATES[word] ?? word}, `);
-  }
+  const apps = appList(failed);
+  const head = h("div", { class: "list-head" }, h("h2", { class: "side-title" }, "Lines ", count), filter);
+  const element = h("nav", { class: "list", "aria-label": "Lines and apps", id: "list" }, head, bus, places, none, apps.element);
+  const rows = rowKeeper(places, chosen);
 
   function show() {
+    const all = [...directory.value.values()];
     const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = [...directory.value.values()].filter((endpoint) => {
-      const text = [endpoint.name, endpoint.title, kindName(endpoint.kind), endpoint.state, endpoint.writer?.user].join(" ").toLowerCase();
-      return words.every((word) => text.includes(word));
-    });
-    for (const [name, parts] of rows) {
-      if (wanted.some((endpoint) => endpoint.name === name)) continue;
-      parts.element.remove();
-      rows.delete(name);
-    }
-    wanted.forEach((endpoint, index) => {
-      const parts = rows.get(endpoint.name) ?? row(endpoint.name);
-      rows.set(endpoint.name, parts);
-      fillRow(parts, endpoint);
-      if (items.children[index] !== parts.element) items.insertBefore(parts.element, items.children[index] ?? null);
-    });
+    const wanted = words.length > 0 ? all.filter((endpoint) => fits(endpoint, words, kindName(endpoint.kind))) : all;
+    element.classList.toggle("compact", all.length >= COMPACT);
+    rows.show(groups(wanted), words.length > 0);
+    say(count, all.length >= COMPACT ? (words.length > 0 ? `${wanted.length} of ${all.length}` : String(all.length)) : "");
     none.hidden = wanted.length > 0;
-    say(none, directory.value.size === 0 ? "There is no line you may see." : "No line fits the filter.");
-    mark();
-  }
-
-  function mark() {
-    const { names } = route.value;
-    for (const [name, parts] of rows) {
-      const open = names.includes(name);
-      parts.element.classList.toggle("open", open);
-      if (open) parts.open.setAttribute("aria-current", "true");
-      else parts.open.removeAttribute("aria-current");
-      const label = open ? `Close ${name}` : `Open ${name} beside`;
-      if (parts.add.getAttribute("aria-label") !== label) {
-        parts.add.setAttribute("aria-label", label);
-        parts.add.title = label;
-        parts.add.replaceChildren(icon(open ? "close" : "add"));
-      }
-    }
-  }
-
-  function showApps({ apps: list = [] }) {
-    appBox.hidden = list.length === 0;
-    apps.replaceChildren(
-      ...list.map((app) =>
-        h(
-          "li",
-          {},
-          h(
-            "button",
-            { type: "button", class: "app", onclick: () => openApp(app).catch((error) => failed(`${app.title ?? app.name}: ${error.message}`)) },
-            icon("apps"),
-            h("span", {}, app.title ?? app.name, h("small", {}, (app.endpoints ?? []).join(", "))),
-            icon("external"),
-          ),
-        ),
-      ),
-    );
+    if (all.length === 0 && directoryKnown()) none.replaceChildren(...noLines(session.value));
+    else say(none, all.length === 0 ? "Asking the gateway…" : "No line fits the filter.");
   }
 
   filter.addEventListener("input", () => {
     show();
-    announce(`${rows.size} of ${directory.value.size} lines`);
+    announce(`${rows.count} of ${directory.value.size} lines`);
   });
-  // Up and down go through the rows, from the filter on.
-  element.addEventListener("keydown", (event) => {
-    const links = [...items.querySelectorAll(".row-open")];
-    const at = links.indexOf(document.activeElement);
-    if (document.activeElement !== filter && at < 0) return;
-    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: at < 0 ? NaN : 0, End: at < 0 ? NaN : links.length - 1 }[event.key];
-    if (next === undefined || Number.isNaN(next)) return;
-    event.preventDefault();
-    if (next < 0) filter.focus();
-    else links[Math.min(next, links.length - 1)]?.focus();
-  });
-
+  undo.listen(element, "keydown", (event) => keys(event, { filter, links: rows.links(), chosen }));
   undo.add(
     directory.on(show),
-    route.on(mark),
-    session.on(showApps),
+    route.on(() => rows.mark()),
+    session.on((value) => apps.show(value)),
+    minutes.onTick(() => document.visibilityState === "visible" && rows.tick()),
     busState.on(({ phase, reason }) => {
-      bus.hidden = phase !== "lost";
-      say(bus, phase === "lost" ? `No connection to the gateway${reason ? `: ${reason}` : ""}. What is shown may be old.` : "");
+      const lost = phase === "lost";
+      element.classList.toggle("stale", lost);
+      bus.hidden = !lost;
+      say(bus, lost ? `No connection to the gateway${reason ? `: ${reason}` : ""}. How the lines are is not known now.` : "");
+      if (phase === "up") show();
     }),
   );
   return { element, focus: () => filter.focus(), dispose: () => undo.undo() };
+}
+
+/** What somebody reads who is let in and has no line. */
+function noLines({ kind, administrator }) {
+  if (kind !== "open" && !administrator) return [h("p", {}, "There is no line you may see."), h("p", {}, "Whoever runs the gateway gives rights to lines by roles.")];
+  return [
+    h("p", {}, "This gateway has no line yet."),
+    h("p", {}, "On its own machine ", h("code", {}, "wsbridge ports"), " shows the serial ports there are. Name one, or a TCP address, under ", h("code", {}, "endpoints:"), " in the configuration, and reload it: it appears here by itself."),
+  ];
+}
+
+/** Keeps a row for each line and a section for each group, in the order wanted. */
+function rowKeeper(places, chosen) {
+  const rows = new Map();
+  const sections = new Map();
+  let unfolded = false; // while something is searched for, no group is folded
+
+  function section(id) {
+    if (!sections.has(id)) sections.set(id, groupSection(id));
+    return sections.get(id);
+  }
+
+  function put(parent, element, index) {
+    if (parent.children[index] === element) return;
+    // What has the focus keeps it when it moves to another group.
+    const focused = element.contains(document.activeElement) ? document.activeElement : null;
+    parent.insertBefore(element, parent.children[index] ?? null);
+    focused?.focus({ preventScroll: true });
+  }
+
+  function mark() {
+    const { names } = route.value;
+    for (const [name, one] of rows) one.mark(names.includes(name));
+  }
+
+  return {
+    get count() {
+      return rows.size;
+    },
+    show(list, all) {
+      unfolded = all;
+      const seen = new Set(list.flatMap(({ members }) => members.map(({ name }) => name)));
+      for (const [name, one] of rows) if (!seen.has(name)) one.element.remove(), rows.delete(name);
+      list.forEach(({ id, title, members }, at) => {
+        const group = section(id);
+        group.say(title, members.length, unfolded);
+        put(places, group.element, at);
+        members.forEach((endpoint, index) => {
+          const one = rows.get(endpoint.name) ?? row(endpoint.name, chosen);
+          rows.set(endpoint.name, one);
+          one.fill(endpoint);
+          put(group.items, one.element, index);
+        });
+      });
+      for (const [id, group] of sections) if (!list.some((one) => one.id === id)) group.element.remove(), sections.delete(id);
+      mark();
+    },
+    mark,
+    tick: () => rows.forEach((one) => one.tick()),
+    links: () => [...places.querySelectorAll(".row-open")].filter((link) => link.offsetParent),
+  };
+}
+
+/** A group: a heading that folds it, and its rows. The group without a title is the list as a whole. */
+function groupSection(id) {
+  const items = h("ul", { class: "endpoints" });
+  const words = h("span", {});
+  const number = h("span", { class: "note" });
+  const key = `fold:${id}`;
+  let open = !page.get(key, false);
+  let forced = false;
+  const heading = h("button", { type: "button", class: "group-title", onclick: () => ((open = !open), page.set(key, !open), draw()) }, icon("down"), words, number);
+  const top = h("h3", {}, heading);
+  const element = h("section", { class: `group ${id === "down" ? "down" : ""}` }, top, items);
+
+  function draw() {
+    const shown = open || forced || top.hidden;
+    heading.setAttribute("aria-expanded", String(shown));
+    items.hidden = !shown;
+  }
+
+  return {
+    element,
+    items,
+    say(title, count, all) {
+      forced = all;
+      top.hidden = title === "";
+      say(words, title);
+      say(number, String(count));
+      items.setAttribute("aria-label", title || "Lines");
+      draw();
+    },
+  };
+}
+
+/** Up and down go through the rows, from the filter on; Enter in the filter opens the first; what is typed on a row goes on in the filter. */
+function keys(event, { filter, links, chosen }) {
+  const at = links.indexOf(document.activeElement);
+  const inFilter = document.activeElement === filter;
+  if (!inFilter && at < 0) return;
+  const open = (link) => {
+    const name = link.getAttribute("href").slice(2);
+    (event.ctrlKey || event.metaKey ? beside : (one) => go([one]))(name);
+    chosen();
+  };
+  if (inFilter && event.key === "Enter" && links.length > 0) open(links[0]);
+  else if (inFilter && event.key === "Escape" && filter.value !== "") (filter.value = ""), filter.dispatchEvent(new Event("input"));
+  else if (at >= 0 && event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.altKey && !event.metaKey) {
+    filter.focus();
+    filter.value += event.key;
+    filter.dispatchEvent(new Event("input"));
+  } else {
+    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: at < 0 ? NaN : 0, End: at < 0 ? NaN : links.length - 1 }[event.key];
+    if (next === undefined || Number.isNaN(next)) return;
+    if (next < 0) filter.focus();
+    else links[Math.min(next, links.length - 1)]?.focus();
+  }
+  event.preventDefault();
 }

@@ -32,7 +32,7 @@ export function shell() {
   const workspace = makeWorkspace({ empty });
   const host = h("span", { class: "bar-host" });
   const user = h("button", { type: "button", class: "bar-button", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => userMenu() }, icon("user"), h("span", { class: "bar-label" }));
-  const look = iconButton("system", "Colours", { "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => lookMenu() });
+  const look = iconButton("system", "Colours", { class: "icon-button bar-wide", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => lookMenu() });
   const toggle = iconButton("list", "List of lines", { class: "icon-button list-toggle", "aria-controls": "list", "aria-expanded": "true", onclick: () => toggleList() });
   const bar = h(
     "header",
@@ -40,9 +40,10 @@ export function shell() {
     toggle,
     h("a", { class: "home", href: "#/", title: "Close all lines" }, brand("h1")),
     host,
+    workspace.tabs,
     h("span", { class: "bar-space" }),
     look,
-    iconButton("help", "Help (Ctrl Shift H)", { onclick: openHelp }),
+    iconButton("help", "Help (Ctrl Shift H)", { class: "icon-button bar-wide", onclick: openHelp }),
     user,
   );
   const element = h(
@@ -86,13 +87,17 @@ export function shell() {
     toggle.setAttribute("aria-expanded", String(open));
   }
 
+  const themes = () => THEMES.map(([value, label]) => ({ label, checked: choice.value === value, run: () => (choice.set(value), announce(`Colours: ${label}`)) }));
+
   function lookMenu() {
-    openMenu(look, "Colours", THEMES.map(([value, label]) => ({ label, checked: choice.value === value, run: () => (choice.set(value), announce(`Colours: ${label}`)) })));
+    openMenu(look, "Colours", themes());
   }
 
   function userMenu() {
     const { user: name, kind, version, tls } = session.value;
     const items = [{ label: "About this login", run: () => about({ name, kind, version, tls }) }];
+    // A phone's bar is for the lines that are open.
+    if (narrow.matches) items.push({ label: "Help", run: openHelp }, ...themes().map((item) => ({ ...item, label: `Colours: ${item.label.toLowerCase()}` })));
     if (kind !== "open" && kind !== "certificate") items.push({ label: "Sign out", run: () => signOut().catch((error) => notices.show(`Not signed out: ${error.message}`, { kind: "bad" })) });
     openMenu(user, "Login", items);
   }

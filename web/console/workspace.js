@@ -9,14 +9,14 @@ import { undoing } from "./store.js";
 /** Narrower than this, panes are tabs. */
 const NARROW = matchMedia("(max-width: 759px)");
 
-/** Gives { element, current(), step(by), reconnect(), dispose() }. `empty` is shown while nothing is open. */
+/** Gives { element, tabs (for the bar of a narrow page), current(), step(by), reconnect(), dispose() }. `empty` is shown while nothing is open. */
 export function workspace({ empty }) {
   const undo = undoing();
   const panes = new Map();
   let current = null;
   const tabs = h("div", { class: "pane-tabs", role: "tablist", "aria-label": "Open lines" });
   const grid = h("div", { class: "panes" });
-  const element = h("main", { class: "workspace", id: "main", tabindex: -1, "aria-label": "Lines" }, tabs, empty, grid);
+  const element = h("main", { class: "workspace", id: "main", tabindex: -1, "aria-label": "Lines" }, empty, grid);
 
   function show(names) {
     for (const [name, one] of panes) {
@@ -62,6 +62,7 @@ export function workspace({ empty }) {
       one.classList.toggle("current", other === name && several);
       one.classList.toggle("away", NARROW.matches && other !== name);
     }
+    tabs.querySelector('[aria-selected="true"]')?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     panes.get(name)?.refit();
   }
 
@@ -92,6 +93,7 @@ export function workspace({ empty }) {
 
   return {
     element,
+    tabs,
     current: () => panes.get(current),
     step,
     /** After a new login: the lines that were closed by its end are opened again. */

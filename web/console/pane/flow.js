@@ -1,6 +1,7 @@
 // The way of the device's bytes to the screen: held while the user reads, given to a tool that claims them, marked as earlier output.
 
 import { byteCount } from "../format.js";
+import { isOpen } from "../terminal/mark.js";
 
 /** Bytes held while scrolling is paused; then it goes on by itself, so that nothing is lost and no device is stopped. */
 const HELD = 1 << 20;
@@ -11,11 +12,15 @@ export function flow({ link, screen, paused, onPauseEnd }) {
   let waiting = 0;
   let claimed = null;
   let earlier = 0; // bytes of the scrollback that are still to come
+  let parting = false; // the mark behind them is still to be set
 
   function show({ bytes, ms, replay }) {
-    const ends = earlier > 0 && bytes.length >= earlier;
+    parting ||= earlier > 0 && bytes.length >= earlier;
     earlier = Math.max(0, earlier - bytes.length);
-    screen.write(bytes, { ms, replay }, ends ? () => screen.markLive(Date.now()) : undefined);
+    screen.write(bytes, { ms, replay });
+    if (!parting || isOpen(bytes)) return;
+    parting = false;
+    screen.markLive(Date.now());
   }
 
   function take(chunk) {

@@ -2,25 +2,26 @@
 
 import { h, icon, say } from "../dom.js";
 import { confirm, openMenu } from "../dialog.js";
-import { moment } from "../format.js";
+import { moment, person } from "../format.js";
 
 /** A request is answered with no after so long, by the gateway itself (protocol section 7). */
 const ANSWER_WITHIN = 30;
 
 /** What the lease is for this page: a word for the style, the text, and what may be done. */
-export function standing({ phase, role, holder, rights, endpoint, trouble }) {
+export function standing({ phase, role, holder, rights, endpoint, trouble, lost }) {
   if (phase === "closed" && !trouble) return { kind: "none", text: "Not connected", can: [] };
+  if (lost?.byTarget) return { kind: "none", text: "Nobody writes", can: [] };
   if (phase !== "up" || role === null) return { kind: "none", text: phase === "lost" ? "Connection lost" : phase === "closed" ? "Closed" : "Connecting", can: [] };
   if (endpoint?.share === "everyone" && role === "writer") return { kind: "mine", text: "Everyone writes", can: [] };
   if (role === "writer") return { kind: "mine", text: "You write", can: ["release"] };
-  if (!rights.includes("write")) return { kind: "never", text: holder ? `Read only · ${holder.user} writes` : "Read only", can: [] };
+  if (!rights.includes("write")) return { kind: "never", text: holder ? `Read only · ${person(holder.user)} writes` : "Read only", can: [] };
   if (!holder) return { kind: "free", text: "Nobody writes", can: ["request"] };
-  return { kind: "other", text: `${holder.user} writes`, can: ["request", ...(rights.includes("takeover") ? ["take"] : [])] };
+  return { kind: "other", text: `${person(holder.user)} writes`, can: ["request", ...(rights.includes("takeover") ? ["take"] : [])] };
 }
 
 const ACTIONS = {
-  request: (state) => (state.holder ? `Ask ${state.holder.user} to let you write` : "Write"),
-  take: (state) => `Take over from ${state.holder?.user ?? "the holder"}`,
+  request: (state) => (state.holder ? `Ask ${person(state.holder.user)} to let you write` : "Write"),
+  take: (state) => `Take over from ${state.holder ? person(state.holder.user) : "the holder"}`,
   release: () => "Give back: let others write",
 };
 
@@ -65,8 +66,8 @@ export async function actOnLease(link, op, notices) {
   if (op === "take" && holder) {
     const since = Date.parse(holder.since);
     const sure = await confirm({
-      title: `Take over from ${holder.user}?`,
-      text: `${holder.user} has been writing${Number.isNaN(since) ? "" : ` since ${moment(since)}`}${holder.away ? " and is away" : ""}. They keep reading and are told that you took it.`,
+      title: `Take over from ${person(holder.user)}?`,
+      text: `${person(holder.user)} has been writing${Number.isNaN(since) ? "" : ` since ${moment(since)}`}${holder.away ? " and is away" : ""}. They keep reading and are told that you took it.`,
       ok: "Take over",
       danger: true,
     });
@@ -74,7 +75,7 @@ export async function actOnLease(link, op, notices) {
   }
   try {
     if (op === "request" && holder) {
-      notices.show(`${holder.user} was asked to let you write; the answer comes within ${ANSWER_WITHIN} s.`, { key: "asked", for: ANSWER_WITHIN });
+      notices.show(`${person(holder.user)} was asked to let you write; the answer comes within ${ANSWER_WITHIN} s.`, { key: "asked", for: ANSWER_WITHIN });
     }
     await link.lease(op);
   } catch (error) {
@@ -86,16 +87,17 @@ export async function actOnLease(link, op, notices) {
 /** Tells of a change of the lease, and puts the question of somebody who asks. */
 export function tellLease({ link, notices, event }) {
   const { you, before, reason, holder, request } = event;
-  const who = holder?.user ?? "nobody";
+  const who = holder ? person(holder.user) : "nobody";
   if (request) {
     const answer = (op) => link.lease(op).catch((error) => notices.show(error.message, { kind: "warn", for: 10 }));
-    notices.show(`${request.user} asks to write.`, {
+    const asker = person(request.user);
+    notices.show(`${asker} asks to write.`, {
       key: "request",
       kind: "warn",
       urgent: true,
       for: ANSWER_WITHIN,
       actions: [
-        { label: `Let ${request.user} write`, run: () => answer("grant") },
+        { label: `Let ${asker} write`, run: () => answer("grant") },
         { label: "No", run: () => answer("deny") },
       ],
     });
@@ -110,12 +112,11 @@ export function tellLease({ link, notices, event }) {
   }
   if (you === "writer" && before !== "writer") {
     notices.dismiss("asked");
-    notices.dismiss("readonly");
     notices.show("You write now.", { kind: "good", for: 5 });
   } else if (you === "observer" && before === "writer") {
     const why = { taken: `${who} took over.`, granted: `${who} writes now.`, expired: "You sent nothing for so long that the right to write was given back.", released: "You gave back the right to write." }[reason];
     notices.show(why ?? `${who} writes now.`, { kind: reason === "taken" ? "warn" : "info", urgent: reason === "taken", for: reason === "taken" ? undefined : 8 });
-  } else if (you === "observer" && !holder) {
+  } else if (you === "observer" && !holder && link.state.value.device !== "down") {
     notices.show("Nobody writes now.", { key: "free", for: 15, action: { label: "Write", run: () => link.lease("request").catch(() => {}) } });
   }
 }

@@ -16,14 +16,15 @@ export function statusLine({ state, openSettings }) {
   let timer;
 
   function tell(value) {
-    const { phase, device, lost, error } = value;
+    const { phase, device, lost } = value;
     if (phase === "lost") {
+      if (lost?.byTarget) return ["bad", "not reachable"];
       const left = lost?.retryAt ? Math.max(0, lost.retryAt - Date.now()) : 0;
       return ["warn", left > 500 ? `connection lost, again in ${span(left)}` : "connection lost, trying again"];
     }
     if (phase === "connecting") return ["", "connecting"];
     if (phase === "closed") return ["bad", "closed"];
-    if (device === "down") return ["bad", `device down${error ? `: ${error}` : ""}`];
+    if (device === "down") return ["bad", "the device is not there"];
     if (device === "opening") return ["warn", "device is being opened"];
     return ["good", "connected"];
   }
@@ -42,6 +43,7 @@ export function statusLine({ state, openSettings }) {
     say(received, `↓ ${size(value.rx)}`);
     say(sent, `↑ ${size(value.tx)}`);
     const [kind, words] = tell(value);
+    where.title = words;
     where.className = `status-where ${kind}`;
     say(where, words);
     clearTimeout(timer);

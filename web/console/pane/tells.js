@@ -1,7 +1,7 @@
 // What happens to a line, told in the pane: as a notice, and in the terminal where bytes are concerned.
 
 import { tellLease } from "./lease.js";
-import { byteCount, lineSettings, span } from "../format.js";
+import { byteCount, lineSettings, person, span } from "../format.js";
 
 /** Listens to `link.events` and tells. Gives a function that ends it. */
 export function tells({ link, screen, notices, flow }) {
@@ -50,12 +50,9 @@ export function tells({ link, screen, notices, flow }) {
       });
     },
     device({ device, error, before }) {
-      if (device === "down") {
-        const why = error ? `: ${error}` : "";
-        screen.print(`device gone${why}`, "bad");
-        notices.show(`The device is gone${why}. The gateway tries again by itself.`, { kind: "bad", key: "device" });
-      } else if (device === "up") {
-        notices.dismiss("device");
+      // Why it is not there stands in the middle of the pane; what it had said before it went ends here.
+      if (device === "down" && before === "up") screen.print(`device gone${error ? `: ${error}` : ""}`, "bad");
+      else if (device === "up") {
         if (before === "down") {
           screen.print("device is back", "good");
           notices.show("The device is back.", { kind: "good", key: "device", for: 8 });
@@ -64,7 +61,7 @@ export function tells({ link, screen, notices, flow }) {
     },
     config({ by }) {
       const text = lineSettings(link.state.value.config);
-      notices.show(by ? `${by} set the line to ${text}.` : `The line is at ${text} again, as configured.`, { key: "config", for: 12 });
+      notices.show(by ? `${person(by)} set the line to ${text}.` : `The line is at ${text} again, as configured.`, { key: "config", for: 12 });
     },
     line({ event, count }) {
       if (event === "break") notices.show("The device sent a break.", { key: "break", for: 6 });

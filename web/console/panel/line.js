@@ -1,6 +1,7 @@
 // The panel "Line": settings, signals and counters of the endpoint, and why they cannot be changed when they cannot.
 
 import { h, say } from "../dom.js";
+import { person } from "../format.js";
 import { countersSection } from "./counters.js";
 import { settingsSection } from "./settings.js";
 import { signalsSection } from "./signals.js";
@@ -18,9 +19,10 @@ export function linePanel({ link, notices, settings, sendBreak, announce }) {
     const controls = ["config", "dtr", "rts", "break"].some((cap) => endpoint?.caps?.includes(cap));
     const reason =
       phase !== "up" || !endpoint ? "" :
-      !controls ? "This endpoint is a TCP connection: it has no settings and no modem lines." :
-      device === "down" ? "The device is not there." :
-      role === "observer" && holder ? `${holder.user} writes: settings and signals are theirs.` :
+      device === "down" ? "The device is not there: its settings and modem lines come with it." :
+      !controls && endpoint.kind === "tcp" ? "This endpoint is a TCP connection: it has no settings and no modem lines." :
+      !controls ? "The port has no settings and no modem lines, or is not open yet." :
+      role === "observer" && holder ? `${person(holder.user)} writes: settings and signals are theirs.` :
       role === "observer" ? "Take the right to write to change settings and signals." :
       !rights.includes("settings") && !rights.includes("signals") ? "You have no right to change settings or signals." : "";
     why.hidden = reason === "";

@@ -1,7 +1,7 @@
 // Speed and frame of the line, changed in place: each choice takes effect at once, what the line cannot do is told and nothing changes.
 
 import { h, say } from "../dom.js";
-import { clock, lineSettings } from "../format.js";
+import { clock, lineSettings, person } from "../format.js";
 
 const BAUDS = [300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1000000, 2000000, 3000000];
 
@@ -94,7 +94,7 @@ export function settingsSection({ state, config, mayWrite, announce }) {
     show();
     if (value.configBy !== by && value.configBy) {
       status.className = "note";
-      say(status, `${value.configBy.user} set ${lineSettings(value.config)} at ${clock(value.configBy.ms)}`);
+      say(status, `${person(value.configBy.user)} set ${lineSettings(value.config)} at ${clock(value.configBy.ms)}`);
     }
     by = value.configBy;
   });

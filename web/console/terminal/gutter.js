@@ -4,18 +4,15 @@
 // numbered from the first one ever; `base` is the number of the oldest that the terminal still has.
 
 import { h } from "../dom.js";
-import { clock, fineClock } from "../format.js";
+import { fineClock } from "../format.js";
 
 export function gutter(terminal) {
   const element = h("div", { class: "gutter", "aria-hidden": "true" });
-  const since = h("span", {});
-  const rule = h("div", { class: "live-rule", hidden: true }, since);
   // Per line of the normal buffer, index as in the buffer: { ms, replay }.
   let lines = [];
   let anchor;
   let shown = false;
   let frame = 0;
-  let live = null; // { marker, text }
 
   const buffer = () => terminal.buffer.normal;
   const cursor = () => buffer().baseY + buffer().cursorY;
@@ -93,10 +90,6 @@ export function gutter(terminal) {
         cell.classList.toggle("earlier", entry?.replay === true);
       }
     }
-    if (!rule.isConnected) screen.parentElement.append(rule);
-    const at = live && !live.marker.isDisposed && normal ? live.marker.line - top : -1;
-    rule.hidden = at < 0 || at >= terminal.rows;
-    if (!rule.hidden) rule.style.transform = `translateY(${Math.round((at + 1) * height) - 1}px)`;
   }
 
   const listening = [terminal.onRender(draw), terminal.onScroll(draw), terminal.onResize(draw)];
@@ -110,20 +103,17 @@ export function gutter(terminal) {
       element.hidden = !value;
       draw();
     },
-    /** What is above the cursor's line is earlier output, what follows is live. */
-    markLive(ms) {
-      const marker = terminal.buffer.active.type === "normal" ? terminal.registerMarker(0) : undefined;
-      live?.marker.dispose();
-      live = marker && { marker };
-      since.textContent = `earlier output above · live since ${clock(ms)}`;
+    align,
+    /** A line of our own was put above the line of the cursor, which has so many rows. */
+    inserted(rows) {
+      lines.splice(Math.max(0, cursor() - rows), 0, undefined);
+      drop();
       draw();
     },
     cleared() {
       const last = lines[lines.length - 1];
       lines = [];
       lines[cursor()] = last;
-      live?.marker.dispose();
-      live = null;
       drop();
       draw();
     },

@@ -7,6 +7,7 @@ import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
 
 import { h } from "../dom.js";
+import { clock } from "../format.js";
 import { theme } from "../theme.js";
 import { undoing } from "../store.js";
 import { forScreen } from "./encoding.js";
@@ -14,6 +15,7 @@ import { gutter } from "./gutter.js";
 import { guard } from "./guard.js";
 import { askLink } from "./links.js";
 import { FONT, colours } from "./look.js";
+import { ROOM, markSequence } from "./mark.js";
 
 /** Colours (SGR) of the console's own lines. */
 const COLOURS = { note: 90, warn: 33, bad: 31, good: 32 };
@@ -133,6 +135,31 @@ export function screen({ settings, label, answering }) {
     });
   }
 
+  /** Parts what came before from what comes now, unless a program has the whole screen: then its picture is all there is. */
+  function markLive(ms) {
+    inOrder(() => {
+      barrier = true;
+      const go = () => {
+        barrier = false;
+        while (!barrier && waiting.length) waiting.shift()();
+      };
+      terminal.write("", () => {
+        const { active } = terminal.buffer;
+        const { cursorX: column, cursorY, baseY } = active;
+        if (active.type !== "normal" || column >= terminal.cols) return go();
+        let rows = 1;
+        while (rows <= cursorY && active.getLine(baseY + cursorY - rows + 1)?.isWrapped) rows += 1;
+        const sequence = markSequence({ clock: clock(ms), column, rows, columns: terminal.cols });
+        const above = column > 0 || rows > 1;
+        terminal.write(above ? ROOM : "", () => {
+          if (above) lines.align();
+          terminal.write(sequence, () => (above ? lines.inserted(rows) : lines.wrote(undefined, false)));
+          go();
+        });
+      });
+    });
+  }
+
   const applied = {
     addCr: (value) => (terminal.options.convertEol = value),
     encoding: (value) => (decode = forScreen(value)),
@@ -158,7 +185,7 @@ export function screen({ settings, label, answering }) {
     echo,
     get,
     set: (key, value) => settings.set(`terminal.${key}`, value),
-    markLive: (ms) => lines.markLive(ms),
+    markLive,
     /** Empties the screen and what was scrolled away; the line with the cursor stays. */
     clear() {
       terminal.clear();

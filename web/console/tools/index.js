@@ -10,7 +10,7 @@ import { transferPanel } from "./transfer.js";
 export const tools = [
   // Early: what passed before somebody looked is what they look for.
   { id: "hex", label: "Hex", icon: "hex", place: "view", mount: hexView, early: true },
-  { id: "send", label: "Send box", icon: "send", place: "bar", mount: sendBox },
+  { id: "send", label: "Send box", short: "Send", icon: "send", place: "bar", mount: sendBox },
   { id: "transfer", label: "Files", icon: "transfer", place: "panel", mount: transferPanel, early: true },
   { id: "macros", label: "Macros", icon: "macro", place: "panel", mount: macroPanel, early: true },
   { id: "log", label: "Log", icon: "file", place: "panel", mount: logPanel },

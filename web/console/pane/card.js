@@ -1,0 +1,110 @@
+// The card in the middle of a pane: why the line cannot be used, in front of whatever view of it is shown.
+
+import { announce } from "../announce.js";
+import { directory, directoryKnown } from "../directory.js";
+import { h, icon, say } from "../dom.js";
+import { moment, span } from "../format.js";
+import { explain } from "../help/explain.js";
+import { undoing } from "../store.js";
+import { condition } from "./condition.js";
+
+/** How often the times in it are told anew. */
+const EVERY = 1000;
+
+/** The card of `link`'s pane: { element, typed(), dispose() }. `act(op)` asks for the right to write, or takes it. */
+export function card(link, act) {
+  const undo = undoing();
+  const parts = cardParts();
+  const { element } = parts;
+  let now = null; // the condition shown
+  let hidden = ""; // what the user has put away
+  let typed = false; // somebody who may not write has tried to
+  let explained; // the trouble that was looked into
+  let timer;
+
+  parts.retry.addEventListener("click", () => link.start());
+  parts.hide.addEventListener("click", () => {
+    if (now?.kind === "held") typed = false;
+    else hidden = identity(now);
+    show();
+  });
+  for (const op of ["request", "take"]) parts[op].addEventListener("click", () => act(op));
+  parts.retry.setAttribute("aria-label", `Try ${link.name} again`);
+
+  function show() {
+    const known = directoryKnown();
+    now = condition(link.state.value, { listed: !known || directory.value.has(link.name), typed });
+    if (!now) hidden = "";
+    if (now?.kind !== "held") typed = false;
+    const seen = now !== null && identity(now) !== hidden;
+    const fresh = seen && element.hidden;
+    element.hidden = !seen;
+    clearTimeout(timer);
+    if (!seen) return;
+    fillCard(parts, now);
+    // The title alone is read out: figures that count would never end.
+    if (fresh) announce([now.title, now.reason].filter(Boolean).join(": "), true);
+    if (now.since || now.retryAt) timer = setTimeout(show, EVERY);
+    lookInto(link.state.value.trouble);
+  }
+
+  /** Why a page cannot reach its gateway takes a question or two to find out. */
+  async function lookInto(trouble) {
+    if (now.kind !== "closed" || trouble === explained || typeof trouble.code === "number" || trouble.help) return;
+    if (trouble.code !== undefined && trouble.code !== "unreachable") return;
+    explained = trouble;
+    const help = await explain(link.name);
+    if (help && link.state.value.trouble === trouble) link.state.patch({ trouble: { ...trouble, help } });
+  }
+
+  undo.add(link.state.on(show), directory.on(show), () => clearTimeout(timer));
+  return {
+    element,
+    /** Somebody types who may not write: that is told where they look. */
+    typed() {
+      typed = true;
+      show();
+    },
+    dispose: () => undo.undo(),
+  };
+}
+
+/** What a user who puts a card away does not want to see again: this kind of it, not the next. */
+const identity = ({ kind, title }) => `${kind} ${title}`;
+
+function cardParts() {
+  const title = h("h3", {});
+  const text = h("p", {});
+  const steps = h("ol", {});
+  const reason = h("p", { class: "mono reason" });
+  const when = h("p", { class: "note when" });
+  const retry = h("button", { type: "button", class: "primary" }, "Try again now");
+  const request = h("button", { type: "button", class: "primary" });
+  const take = h("button", { type: "button" }, "Take over");
+  const hide = h("button", { type: "button" });
+  const actions = h("div", { class: "trouble-actions" }, retry, request, take, hide);
+  const picture = h("span", { class: "trouble-icon" }, icon("plug"));
+  const box = h("div", { class: "trouble" }, h("div", { class: "trouble-title" }, picture, title), reason, text, steps, when, actions);
+  return { element: h("div", { class: "trouble-place", hidden: true }, box), box, picture, title, text, steps, reason, when, retry, request, take, hide };
+}
+
+function fillCard(parts, { kind, title, text, steps = [], reason, since, retryAt, can }) {
+  const held = kind === "held";
+  if (parts.box.classList.toggle("held", held) !== (parts.picture.dataset.icon === "pen")) {
+    parts.picture.dataset.icon = held ? "pen" : "plug";
+    parts.picture.replaceChildren(icon(parts.picture.dataset.icon));
+  }
+  say(parts.title, title);
+  say(parts.text, text);
+  say(parts.reason, reason);
+  parts.reason.hidden = !reason;
+  parts.steps.hidden = steps.length === 0;
+  if (steps.join() !== [...parts.steps.children].map((one) => one.textContent).join()) parts.steps.replaceChildren(...steps.map((step) => h("li", {}, step)));
+  const left = retryAt ? Math.max(0, retryAt - Date.now()) : 0;
+  const times = [since && `since ${moment(since)} (${span(Math.max(0, Date.now() - since))})`, retryAt && (left > 0 ? `next try in ${span(left)}` : "trying now")];
+  say(parts.when, times.filter(Boolean).join(" · "));
+  parts.when.hidden = parts.when.textContent === "";
+  for (const action of ["retry", "request", "take", "hide"]) parts[action].hidden = !can.includes(action);
+  say(parts.hide, held ? "Go on reading" : "Show what came before");
+  say(parts.request, since ? "Ask to write" : "Write");
+}

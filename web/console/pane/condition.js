@@ -1,0 +1,89 @@
+// Why a line cannot be used now, in words: what is the matter, since when, and what may be done. Pure, so that a test can ask it anything.
+
+import { kindName, person } from "../format.js";
+
+/** Ends of a session, by Close code or error code: a title, and what it means. */
+const ENDS = {
+  busy: ["In use", "This line serves one session at a time, and somebody has it."],
+  denied: ["Not allowed", "You have no right to open this line. Whoever runs the gateway can give it."],
+  4400: ["Protocol error", "Page and gateway did not understand each other. Reload the page: it may be older than the gateway."],
+  4401: ["Signed out", "The login has ended. Sign in again to go on."],
+  4403: ["Not allowed", "You have no right to this line, or it was taken away."],
+  4404: ["Unknown line", "There is no such line, or it was removed from the configuration."],
+  4409: ["In use", "This line serves one session at a time, and somebody has it."],
+  4410: ["Continued elsewhere", "This session was resumed on another connection."],
+  4412: ["Ended by an administrator", "Somebody who runs the gateway ended this session."],
+  4429: ["Too many connections", "The gateway or this line has as many sessions as it may. Close one, or wait a while."],
+  4440: ["Idle", "Nothing came or went for as long as the line allows, so the session ended."],
+  4450: ["Device not reachable", "The gateway could not open the device."],
+  1000: ["Ended", "The device's side ended the connection."],
+  1011: ["Broken", "The device's side or the gateway had an error."],
+};
+
+/** What the gateway does about a device that is not there, by the kind of its endpoint. */
+const WAITS = {
+  serial: "The gateway waits for the port and opens it as soon as it is there.",
+  rfc2217: "The gateway dials again by itself.",
+  tcp: "The gateway dials again by itself.",
+};
+
+/**
+ * The condition of a line as the link's state has it, or null while it can be used. `listed` is false when the list of lines is known
+ * and this one is not in it; `typed` says that somebody who may not write has tried to. Gives { kind, title, text, steps, reason, since,
+ * retryAt, can }: `can` are the actions that help, of "retry", "request", "take" and "hide".
+ */
+export function condition(state, { listed = true, typed = false } = {}) {
+  if (state.phase === "closed" && state.trouble) return ended(state, listed);
+  if (state.device !== "down") return state.phase === "up" && state.role === "observer" && typed ? held(state) : null;
+  if (state.phase === "up" || (state.phase === "lost" && state.lost?.byTarget)) return away(state);
+  return null;
+}
+
+function ended({ trouble, endpoint, holder }, listed) {
+  const { code, reason = "", help } = trouble;
+  // A page is not told why a line is refused before it opens: an unknown name and a missing right look the same.
+  if (code === "unreachable" || code === undefined) {
+    if (!listed && !endpoint) return { kind: "unknown", title: "Unknown line", text: "This gateway has no line of that name, or you have no right to it.", reason: "", can: ["retry"] };
+    const [title, text] = help ? [help.title, help.text] : ["No connection", "The line could not be opened."];
+    return { kind: "closed", title, text, steps: help?.steps, reason: help ? "" : reason, can: ["retry"] };
+  }
+  const [title, text] = ENDS[code] ?? ["No connection", "The line could not be opened."];
+  const inUse = (code === "busy" || code === 4409) && holder;
+  return {
+    kind: "closed",
+    title: inUse ? `In use by ${person(holder.user)}` : title,
+    text,
+    reason: text.startsWith(reason) ? "" : reason,
+    since: inUse ? Date.parse(holder.since) || null : null,
+    can: ["retry"],
+  };
+}
+
+function away({ endpoint, error, since, lost, rx }) {
+  const kind = endpoint?.kind;
+  const far = kind === "tcp" || kind === "rfc2217";
+  return {
+    kind: "away",
+    title: far ? "Not reachable" : "The device is not there",
+    text: WAITS[kind] ?? `The gateway tries again by itself${kind ? ` (${kindName(kind)})` : ""}.`,
+    reason: error ?? "",
+    since,
+    retryAt: lost?.byTarget ? lost.retryAt : null,
+    can: [...(lost?.byTarget ? ["retry"] : []), ...(rx > 0 ? ["hide"] : [])],
+  };
+}
+
+/** Somebody else writes, or nobody, or this user may not at all. */
+function held({ holder, rights, endpoint }) {
+  const may = rights.includes("write");
+  const text = `You read along: what you typed was not sent.${may ? "" : " You have no right to write here."}`;
+  const take = may && holder && rights.includes("takeover") && endpoint?.share !== "everyone";
+  return {
+    kind: "held",
+    title: holder ? `${person(holder.user)} writes${holder.away ? ", but is away" : ""}` : may ? "Nobody writes" : "Read only",
+    text,
+    reason: "",
+    since: holder ? Date.parse(holder.since) || null : null,
+    can: [...(may ? ["request"] : []), ...(take ? ["take"] : []), "hide"],
+  };
+}
