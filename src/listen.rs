@@ -24,7 +24,7 @@ use crate::{
     auth::{ClientAddress, Peer, Slot, is_trusted},
     config::{Address, Listen},
     http::{self, Bridge, farewell},
-    stream::{Stream, Tls},
+    stream::Stream,
     tls::{self, ServerTls},
     wire::close::Refusal,
 };
@@ -246,20 +246,12 @@ impl Door {
         if let Raw::Tcp(stream) = &raw {
             tune(stream);
         }
-        let Some(tls) = &self.tls else {
-            return Some(match raw {
-                Raw::Tcp(stream) => (Stream::Tcp(stream), peer),
-                Raw::Unix(stream) => (Stream::Unix(stream), peer),
-            });
+        let stream = match raw {
+            Raw::Tcp(stream) => Stream::from(stream),
+            Raw::Unix(stream) => Stream::from(stream),
         };
-        let config = tls.current();
-        let secured = async {
-            Ok::<_, io::Error>(match raw {
-                Raw::Tcp(stream) => Stream::TlsTcp(Box::new(Tls::accept(stream, config).await?)),
-                Raw::Unix(stream) => Stream::TlsUnix(Box::new(Tls::accept(stream, config).await?)),
-            })
-        };
-        match timeout_at(until, secured).await {
+        let Some(tls) = &self.tls else { return Some((stream, peer)) };
+        match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {
                 let certificate = client_name(&stream);
                 Some((stream, Peer { tls: true, certificate, ..peer }))
@@ -278,12 +270,7 @@ impl Door {
 
 /// Common name of the client's certificate.
 fn client_name(stream: &Stream) -> Option<String> {
-    let chain = match stream {
-        Stream::TlsTcp(stream) => stream.peer_certificates(),
-        Stream::TlsUnix(stream) => stream.peer_certificates(),
-        Stream::Tcp(_) | Stream::Unix(_) | Stream::TargetTlsTcp(_) | Stream::TargetTlsUnix(_) => None,
-    };
-    chain.and_then(|chain| chain.first()).and_then(tls::common_name)
+    stream.peer_certificates().and_then(|chain| chain.first()).and_then(tls::common_name)
 }
 
 /// Bytes go out at once; a client that is gone is noticed. A failure costs only that, so it is no reason to refuse.

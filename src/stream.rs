@@ -1,60 +1,185 @@
 //! One byte stream, whatever carries it: TCP, unix socket, either under TLS.
 
+mod ledger;
+mod life;
+mod metered;
+mod recorded;
+mod sample;
+mod split;
 mod tls;
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, ServerName},
+};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub use self::tls::Tls;
+pub use self::{
+    ledger::Ledger,
+    life::{Life, Liveness},
+    sample::{NextHop, Outstanding, Sample},
+    split::{Gauge, ReadHalf, WriteHalf, split},
+};
+use self::{
+    metered::Metered,
+    recorded::{Recorded, Secure as _},
+    tls::Tls,
+};
 
-/// A connection to a client or to a target.
+/// A connection to a client or to a target. What is written to it is counted until the next hop has it.
 #[derive(Debug)]
-pub enum Stream {
+pub struct Stream(Kind);
+
+#[derive(Debug)]
+enum Kind {
     /// Plain TCP.
-    Tcp(TcpStream),
+    Tcp(Metered<TcpStream>),
     /// Unix stream socket.
-    Unix(UnixStream),
+    Unix(Metered<UnixStream>),
     /// A client's TLS over TCP; boxed, since its state is some kilobytes.
-    TlsTcp(Box<Tls<TcpStream>>),
+    TlsTcp(Box<Recorded<Tls<Metered<TcpStream>>>>),
     /// A client's TLS over a unix socket.
-    TlsUnix(Box<Tls<UnixStream>>),
+    TlsUnix(Box<Recorded<Tls<Metered<UnixStream>>>>),
     /// TLS to a target over TCP.
-    TargetTlsTcp(Box<TlsStream<TcpStream>>),
+    TargetTlsTcp(Box<Recorded<TlsStream<Metered<TcpStream>>>>),
     /// TLS to a target over a unix socket.
-    TargetTlsUnix(Box<TlsStream<UnixStream>>),
+    TargetTlsUnix(Box<Recorded<TlsStream<Metered<UnixStream>>>>),
 }
 
 macro_rules! each {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream {
-            Stream::Tcp($inner) => $call,
-            Stream::Unix($inner) => $call,
-            Stream::TlsTcp($inner) => $call,
-            Stream::TlsUnix($inner) => $call,
-            Stream::TargetTlsTcp($inner) => $call,
-            Stream::TargetTlsUnix($inner) => $call,
+            Kind::Tcp($inner) => $call,
+            Kind::Unix($inner) => $call,
+            Kind::TlsTcp($inner) => $call,
+            Kind::TlsUnix($inner) => $call,
+            Kind::TargetTlsTcp($inner) => $call,
+            Kind::TargetTlsUnix($inner) => $call,
         }
     };
 }
 
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Self(Kind::Tcp(Metered::new(socket)))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Self(Kind::Unix(Metered::new(socket)))
+    }
+}
+
+impl Stream {
+    /// Shakes hands with a client that speaks TLS. Fails with `InvalidData` for what TLS does not allow, after the alert
+    /// that says so.
+    pub async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        Ok(Self(match self.0 {
+            Kind::Tcp(socket) => Kind::TlsTcp(Box::new(Recorded::new(Tls::accept(socket, config).await?))),
+            Kind::Unix(socket) => Kind::TlsUnix(Box::new(Recorded::new(Tls::accept(socket, config).await?))),
+            Kind::TlsTcp(_) | Kind::TlsUnix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => {
+                return Err(twice());
+            }
+        }))
+    }
+
+    /// Shakes hands with a target that speaks TLS.
+    pub async fn connect_tls(self, connector: &TlsConnector, name: ServerName<'static>) -> io::Result<Self> {
+        Ok(Self(match self.0 {
+            Kind::Tcp(socket) => {
+                Kind::TargetTlsTcp(Box::new(Recorded::new(connector.connect(name, socket).await?)))
+            }
+            Kind::Unix(socket) => {
+                Kind::TargetTlsUnix(Box::new(Recorded::new(connector.connect(name, socket).await?)))
+            }
+            Kind::TlsTcp(_) | Kind::TlsUnix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => {
+                return Err(twice());
+            }
+        }))
+    }
+
+    /// A client's certificates, its own first; `None` when it showed none.
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match &self.0 {
+            Kind::TlsTcp(stream) => stream.tls().peer_certificates(),
+            Kind::TlsUnix(stream) => stream.tls().peer_certificates(),
+            Kind::Tcp(_) | Kind::Unix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => None,
+        }
+    }
+
+    /// Payload written that the next hop's kernel has not acknowledged, or (unix sockets) the peer may not have read.
+    /// Under TLS a record counts until all of it is acknowledged. Costs a system call.
+    pub fn outstanding(&self) -> Outstanding {
+        match &self.0 {
+            Kind::Tcp(socket) => socket.outstanding(),
+            Kind::Unix(socket) => socket.outstanding(),
+            Kind::TlsTcp(stream) => stream.outstanding(),
+            Kind::TlsUnix(stream) => stream.outstanding(),
+            Kind::TargetTlsTcp(stream) => stream.outstanding(),
+            Kind::TargetTlsUnix(stream) => stream.outstanding(),
+        }
+    }
+
+    /// Bounds what may wait unread here, overhead of the kernel's included, and ends autotuning. `TCP_WINDOW_CLAMP` does
+    /// not: it bounds what is offered at a time, and the window opens again while the buffer has room. What was offered
+    /// before and does not fit is sent again later. A unix socket is bounded by its peer.
+    pub fn clamp_window(&self, bytes: usize) -> io::Result<()> {
+        // The kernel doubles what it is given.
+        self.tcp().map_or(Ok(()), |socket| SockRef::from(socket).set_recv_buffer_size(bytes / 2))
+    }
+
+    /// The TCP socket below, for its options; `None` over a unix socket.
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        Some(match &self.0 {
+            Kind::Tcp(socket) => socket.socket(),
+            Kind::TlsTcp(stream) => stream.tls().socket().socket(),
+            Kind::TargetTlsTcp(stream) => stream.tls().socket().socket(),
+            Kind::Unix(_) | Kind::TlsUnix(_) | Kind::TargetTlsUnix(_) => return None,
+        })
+    }
+}
+
+impl NextHop for Stream {
+    fn sample(&self) -> Option<Sample> {
+        match &self.0 {
+            Kind::Tcp(socket) => socket.sample(),
+            Kind::TlsTcp(stream) => stream.tls().socket().sample(),
+            Kind::TargetTlsTcp(stream) => stream.tls().socket().sample(),
+            Kind::Unix(_) | Kind::TlsUnix(_) | Kind::TargetTlsUnix(_) => None,
+        }
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        Self::outstanding(self)
+    }
+}
+
+fn twice() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "TLS within TLS")
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), inner => Pin::new(inner).poll_read(cx, buf))
+        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), inner => Pin::new(inner).poll_write(cx, buf))
+        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -62,19 +187,19 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), inner => Pin::new(inner).poll_write_vectored(cx, bufs))
+        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        each!(self, inner => inner.is_write_vectored())
+        each!(&self.0, inner => inner.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), inner => Pin::new(inner).poll_flush(cx))
+        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), inner => Pin::new(inner).poll_shutdown(cx))
+        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_shutdown(cx))
     }
 }
 
@@ -92,3 +217,6 @@ pub fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     BUFFER.set(Some(buffer));
     result
 }
+
+#[cfg(test)]
+mod tests;

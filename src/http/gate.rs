@@ -282,7 +282,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let until = Instant::now() + IDLE;
-        let mut gate = Gate::new(Stream::Tcp(stream), until, IDLE, Arc::default());
+        let mut gate = Gate::new(Stream::from(stream), until, IDLE, Arc::default());
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut head = [0; 64];
         assert_eq!(gate.read(&mut head).await.unwrap(), 27);

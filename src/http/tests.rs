@@ -89,7 +89,13 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         packing: Packing::None,
         pacing: Pacing::default(),
         base64: false,
-        limits: EndpointLimits { sessions: 4, idle: None, rate: None, linger: Duration::from_secs(2) },
+        limits: EndpointLimits {
+            sessions: 4,
+            idle: None,
+            rate: None,
+            linger: Duration::from_secs(2),
+            linger_max: Duration::from_secs(600),
+        },
         macros: BTreeMap::new(),
     };
     (name.into(), Arc::new(endpoint))
@@ -149,7 +155,7 @@ async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
         let limits = bridge.config().limits;
         let Some(slot) = bridge.auth.admission.enter(peer.client.source(), false, &limits) else { continue };
         let until = Instant::now() + limits.handshake;
-        bridge.tasks.spawn(serve(Arc::clone(&bridge), Stream::Tcp(stream), peer, slot, until));
+        bridge.tasks.spawn(serve(Arc::clone(&bridge), Stream::from(stream), peer, slot, until));
     }
 }
 

@@ -35,7 +35,7 @@ const WRITE: usize = 64 * 1024;
 const RECORDS: usize = 0x1_0000 + READ;
 
 /// A server's end of TLS, its handshake done or not.
-pub struct Tls<S> {
+pub(super) struct Tls<S> {
     io: S,
     connection: UnbufferedServerConnection,
     /// Bytes of records that have not all come.
@@ -78,7 +78,7 @@ enum Step {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     /// Shakes hands. Fails with `InvalidData` for what TLS does not allow, after the alert that says so.
-    pub async fn accept(io: S, config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub(super) async fn accept(io: S, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
         let mut tls = Self {
             io,
@@ -96,8 +96,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     }
 
     /// The client's certificates, its own first; `None` when it showed none.
-    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+    pub(super) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.connection.peer_certificates()
+    }
+
+    /// The stream below.
+    pub(super) fn io(&self) -> &S {
+        &self.io
+    }
+
+    /// Whether the stream below has every record that was made.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.outgoing.is_empty()
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

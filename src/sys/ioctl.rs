@@ -1,8 +1,9 @@
 //! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
 //!
 //! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined with in
-//! `include/uapi/asm-generic/ioctls.h` and `include/uapi/linux/serial.h`; the descriptor is borrowed for the call.
-#![expect(unsafe_code, reason = "ioctl takes an untyped pointer")]
+//! `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` and `include/uapi/linux/tcp.h`; the descriptor is
+//! borrowed for the call.
+#![expect(unsafe_code, reason = "ioctl and getsockopt take an untyped pointer")]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "libc gives requests in the width of its ioctl(), which differs by libc; every request has 32 bits"
@@ -74,7 +75,8 @@ pub(crate) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
     }?)
 }
 
-/// TIOCOUTQ: bytes in the driver's output queue.
+/// TIOCOUTQ: bytes in the driver's output queue. SIOCOUTQ has the same number and asks a socket: of TCP, what the peer's
+/// kernel has not acknowledged, our FIN included; of a unix socket, the memory of what the peer has not read.
 pub(crate) fn unsent(fd: impl AsFd) -> io::Result<usize> {
     // SAFETY: TIOCOUTQ writes one int.
     let count = unsafe { ioctl(fd, Getter::<{ libc::TIOCOUTQ as Opcode }, c_int>::new()) }?;
@@ -210,4 +212,73 @@ pub(crate) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485B
     // SAFETY: TIOCSRS485 reads one serial_rs485 and writes it back; every bit pattern of it is valid.
     unsafe { ioctl(fd, Updater::<{ libc::TIOCSRS485 as Opcode }, Rs485Bits>::new(&mut bits)) }?;
     Ok(bits)
+}
+
+/// The front of `struct tcp_info`, which has grown at its end alone.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct TcpInfo {
+    /// [`TcpInfo::CLOSE`] and its like.
+    pub(crate) state: u8,
+    ca_state: u8,
+    retransmits: u8,
+    /// Window or keepalive probes sent since the peer acknowledged anything.
+    pub(crate) probes: u8,
+    backoff: u8,
+    options: u8,
+    window_scales: u8,
+    flags: u8,
+    /// Microseconds until what is in flight is sent again, backed off.
+    pub(crate) rto: u32,
+    ato: u32,
+    snd_mss: u32,
+    rcv_mss: u32,
+    /// Segments in flight.
+    pub(crate) unacked: u32,
+    sacked: u32,
+    lost: u32,
+    retrans: u32,
+    fackets: u32,
+    /// Milliseconds since data were sent, for the first time or again.
+    pub(crate) last_data_sent: u32,
+    last_ack_sent: u32,
+    last_data_recv: u32,
+    /// Milliseconds since an acknowledgement came.
+    pub(crate) last_ack_recv: u32,
+    pmtu: u32,
+    rcv_ssthresh: u32,
+    /// Smoothed round trip in microseconds.
+    pub(crate) rtt: u32,
+}
+
+impl TcpInfo {
+    /// `TCP_ESTABLISHED`
+    pub(crate) const ESTABLISHED: u8 = 1;
+    /// `TCP_CLOSE`
+    pub(crate) const CLOSE: u8 = 7;
+    /// `TCP_CLOSE_WAIT`: the peer has ended its side, we have not ended ours.
+    pub(crate) const CLOSE_WAIT: u8 = 8;
+}
+
+/// `TCP_INFO`: how a connection stands.
+pub(crate) fn tcp_info(fd: impl AsFd) -> io::Result<TcpInfo> {
+    let mut info = TcpInfo::default();
+    let mut length = size_of::<TcpInfo>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, and how many into `length`; every bit pattern is valid.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast::<c_void>(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if (length as usize) < size_of::<TcpInfo>() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(info)
 }

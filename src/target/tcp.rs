@@ -24,10 +24,10 @@ pub async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
     match &target.address {
         TcpAddress::Unix(path) => {
             let place = path.display().to_string();
-            let stream = timeout_at(deadline, unix(path)).await.map_err(|_| late(&place))??;
-            let Some(settings) = &target.tls else { return Ok(Stream::Unix(stream)) };
+            let stream = timeout_at(deadline, unix(path)).await.map_err(|_| late(&place))??.into();
+            let Some(settings) = &target.tls else { return Ok(stream) };
             let secured = timeout_at(deadline, tls::handshake(stream, settings, None, &place)).await;
-            Ok(Stream::TargetTlsUnix(Box::new(secured.map_err(|_| late(&format!("TLS with {place}")))??)))
+            secured.map_err(|_| late(&format!("TLS with {place}")))?
         }
         TcpAddress::Host(host, port) => {
             let place =
@@ -36,9 +36,9 @@ pub async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
             let addresses = addresses.map_err(|_| late(&format!("name servers about {host}")))??;
             let stream = race(addresses, deadline, target.connect_timeout).await?;
             tune(&stream, target);
-            let Some(settings) = &target.tls else { return Ok(Stream::Tcp(stream)) };
-            let secured = timeout_at(deadline, tls::handshake(stream, settings, Some(host), &place)).await;
-            Ok(Stream::TargetTlsTcp(Box::new(secured.map_err(|_| late(&format!("TLS with {place}")))??)))
+            let Some(settings) = &target.tls else { return Ok(stream.into()) };
+            let secured = tls::handshake(stream.into(), settings, Some(host), &place);
+            timeout_at(deadline, secured).await.map_err(|_| late(&format!("TLS with {place}")))?
         }
     }
 }
@@ -196,9 +196,8 @@ mod tests {
     async fn a_connection_is_tuned() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = connect(&target("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
-        let Stream::Tcp(stream) = stream else { panic!("{stream:?}") };
-        let socket = SockRef::from(&stream);
-        assert!(stream.nodelay().unwrap() && socket.keepalive().unwrap());
+        let socket = SockRef::from(stream.tcp().unwrap());
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(20)));
     }
@@ -275,7 +274,7 @@ mod tests {
         let missing = connect(&target).await.unwrap_err();
         assert_eq!(missing, OpenError::Absent(format!("{}: no such socket", path.display())));
         let listener = UnixListener::bind(&path).unwrap();
-        assert!(matches!(connect(&target).await.unwrap(), Stream::Unix(_)));
+        assert!(connect(&target).await.unwrap().tcp().is_none());
         drop(listener);
         assert!(matches!(connect(&target).await.unwrap_err(), OpenError::Refused(_)));
     }

@@ -10,23 +10,19 @@ use rustls::{
         pem::{self, PemObject},
     },
 };
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 use super::OpenError;
-use crate::config::TargetTls;
+use crate::{config::TargetTls, stream::Stream};
 
 /// Does the handshake with the target at `place`. The name asked for and checked is the configured one, else `host`.
 /// Files are read at each connect, so that a renewed certificate counts at once.
-pub(super) async fn handshake<S>(
-    stream: S,
+pub(super) async fn handshake(
+    stream: Stream,
     settings: &TargetTls,
     host: Option<&str>,
     place: &str,
-) -> Result<TlsStream<S>, OpenError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<Stream, OpenError> {
     let name = settings.server_name.as_deref().or(host).ok_or_else(|| {
         OpenError::Unfit(format!("TLS with {place}: a unix socket has no name; set `server_name`"))
     })?;
@@ -36,8 +32,8 @@ where
         .await
         .unwrap_or_else(|error| Err(error.to_string()))
         .map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
+    stream
+        .connect_tls(&TlsConnector::from(Arc::new(config)), name)
         .await
         .map_err(|error| OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error))))
 }

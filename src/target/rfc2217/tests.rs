@@ -129,7 +129,7 @@ async fn pair(small: bool) -> (TcpStream, Reader, link::Writer, Arc<Link>) {
         socket2::SockRef::from(&near).set_send_buffer_size(4096).unwrap();
         socket2::SockRef::from(&far).set_recv_buffer_size(4096).unwrap();
     }
-    let (reader, writer, link) = link::split(crate::stream::Stream::Tcp(near));
+    let (reader, writer, link) = link::split(crate::stream::Stream::from(near));
     (far, reader, writer, link)
 }
 

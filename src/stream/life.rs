@@ -1,0 +1,113 @@
+//! Whether the next hop of a connection is dead: a rule over what the kernel says of it.
+//!
+//! The kernel has two rules of its own. Keepalive sends no probe while data are outstanding, so it finds no peer that dies
+//! under them. `TCP_USER_TIMEOUT` finds it, and also cuts a printer that is out of paper: it counts the time behind a
+//! closed window, answered probes or not, and partial progress does not start it anew.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::sample::{NextHop, Outstanding, Sample};
+
+/// What is added to two round trips before a segment counts as unanswered: a peer may acknowledge late (RFC 1122
+/// section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
+const ANSWER: Duration = Duration::from_millis(250);
+
+/// Probes of a closed window that must have gone unanswered: one may be on its way, one may be lost.
+const PROBES: u8 = 2;
+
+/// How often a connection behind a closed window is looked at when its time is over and the kernel's probes are rare.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Everything has arrived. Look again when something was written, or a second later.
+    Idle,
+    /// Something is on its way. Look again then, whatever happens.
+    Waiting(Instant),
+    /// Nobody is there any more. So much had not arrived.
+    Dead(Outstanding),
+}
+
+/// Looks for the death of a next hop. It keeps no timer: who holds it looks when it is told to.
+#[derive(Debug)]
+pub struct Liveness {
+    dead_after: Duration,
+    looked: Option<Instant>,
+    /// Since when something is outstanding.
+    since: Option<Instant>,
+}
+
+impl Liveness {
+    /// A peer that acknowledges nothing for so long is dead.
+    pub fn new(dead_after: Duration) -> Self {
+        Self { dead_after, looked: None, since: None }
+    }
+
+    /// Looks at a connection.
+    pub fn look(&mut self, hop: &impl NextHop, now: Instant) -> Life {
+        match hop.sample().map(|sample| self.judge(&sample, now)) {
+            None | Some(Verdict::Idle) => Life::Idle,
+            Some(Verdict::Alive(again)) => Life::Waiting(again),
+            Some(Verdict::Dead) => Life::Dead(hop.outstanding()),
+        }
+    }
+
+    /// The rule. Time runs from the later of the last acknowledgement and the moment something became outstanding: after
+    /// an idle hour the last acknowledgement is an hour old.
+    fn judge(&mut self, sample: &Sample, now: Instant) -> Verdict {
+        let looked = self.looked.replace(now);
+        if sample.unacknowledged == 0 {
+            self.since = None;
+            return Verdict::Idle;
+        }
+        let since = *self.since.get_or_insert_with(|| begun(sample, looked, now));
+        let quiet_since = back(now, sample.last_ack).map_or(since, |ack| since.max(ack));
+        let over = quiet_since + self.dead_after;
+        if now < over {
+            return Verdict::Alive(over);
+        }
+        let step = (self.dead_after / 4).min(PATIENCE);
+        if !sample.in_flight {
+            return if sample.probes >= PROBES { Verdict::Dead } else { Verdict::Alive(now + step) };
+        }
+        if sample.rto < self.dead_after {
+            return Verdict::Dead;
+        }
+        // Segments that the peer answers and does not take are sent again ever more rarely, up to every two minutes: it
+        // is dead when one sent since its last answer had time for one.
+        let answered = sample.last_sent >= sample.last_ack;
+        let answer = 2 * sample.rtt + ANSWER;
+        if answered {
+            Verdict::Alive(now + step)
+        } else if sample.last_sent < answer {
+            Verdict::Alive(now + answer.saturating_sub(sample.last_sent))
+        } else {
+            Verdict::Dead
+        }
+    }
+}
+
+/// What the rule comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Idle,
+    Alive(Instant),
+    Dead,
+}
+
+/// When what is outstanding became so, seen for the first time now: not after its last sending, nor before the last look.
+fn begun(sample: &Sample, looked: Option<Instant>, now: Instant) -> Instant {
+    let sent = if sample.in_flight { back(now, sample.last_sent) } else { None };
+    sent.unwrap_or(now).max(looked.unwrap_or(now))
+}
+
+/// So long before `now`, if the clock goes back that far.
+fn back(now: Instant, ago: Duration) -> Option<Instant> {
+    now.checked_sub(ago)
+}
+
+#[cfg(test)]
+mod tests;

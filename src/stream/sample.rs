@@ -1,0 +1,42 @@
+//! How a connection stands with its next hop at one moment, in numbers.
+
+use std::time::Duration;
+
+/// What was written and is not known to have arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// How many bytes; never fewer than there are.
+    pub bytes: u64,
+    /// Whether it is that many; else it is at most that many.
+    pub exact: bool,
+}
+
+/// A TCP connection at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Bytes written and acknowledged, all in all.
+    pub acknowledged: u64,
+    /// Bytes written and not acknowledged.
+    pub unacknowledged: u64,
+    /// Some of these are on the network; else the peer's window is closed.
+    pub in_flight: bool,
+    /// Time since the peer acknowledged anything, a probe included.
+    pub last_ack: Duration,
+    /// Time since data went out, for the first time or again.
+    pub last_sent: Duration,
+    /// Probes of a closed window since the last acknowledgement.
+    pub probes: u8,
+    /// After how long the kernel sends again what is in flight.
+    pub rto: Duration,
+    /// Round trip.
+    pub rtt: Duration,
+}
+
+/// What can be asked how it stands with the next hop.
+pub trait NextHop {
+    /// The connection as the kernel sees it; `None` where no peer is lost without a word (unix sockets).
+    fn sample(&self) -> Option<Sample>;
+
+    /// Payload that has not arrived.
+    fn outstanding(&self) -> Outstanding;
+}
