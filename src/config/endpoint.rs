@@ -54,13 +54,14 @@ fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut R
     let history =
         report.within(&format!("{path}.history"), raw.history.as_ref(), bounds, |size| size_text(size.0));
     let base64 = report.or(&format!("{path}.base64"), raw.base64.as_ref(), false);
-    let limits = limits(&raw.limits, &format!("{path}.limits"), report);
+
     let written = raw.share.as_ref().and_then(|leaf| report.read(&format!("{path}.share"), leaf));
     // A device that takes one connection should not be held for ever; a tty that is opened again moves DTR.
     let held = written.is_none() || target.as_ref().is_none_or(is_line);
     let usually = if held { OpenWhen::Always } else { OpenWhen::OnDemand };
     let open = report.or(&format!("{path}.open"), raw.open.as_ref(), usually);
     let target = target?;
+    let limits = limits(&raw.limits, &target, &format!("{path}.limits"), report);
     let share = written.or(is_line(&target).then_some(Share::OneWriter));
     let packing =
         packing::packing(raw.packing.as_ref(), target.settings(), &format!("{path}.packing"), report);
@@ -132,7 +133,7 @@ fn is_line(target: &Target) -> bool {
     }
 }
 
-fn limits(raw: &raw::EndpointLimits, path: &str, report: &mut Report) -> EndpointLimits {
+fn limits(raw: &raw::EndpointLimits, target: &Target, path: &str, report: &mut Report) -> EndpointLimits {
     let sessions = (1, 16, 10_000);
     let sessions =
         report.within(&format!("{path}.sessions"), raw.sessions.as_ref(), sessions, |n| n.to_string());
@@ -141,11 +142,16 @@ fn limits(raw: &raw::EndpointLimits, path: &str, report: &mut Report) -> Endpoin
     let idle = raw.idle.as_ref().map(|leaf| {
         report.within(&format!("{path}.idle"), Some(leaf), (second, day, 365 * day), duration_text)
     });
-    let linger = (Duration::ZERO, 5 * second, 60 * second);
+    // A serial line may stand still for as long as its device holds it (flow control) and be well.
+    let usually = if is_line(target) { 30 * second } else { 5 * second };
+    let linger = (Duration::ZERO, usually, 3600 * second);
     let linger = report.within(&format!("{path}.linger"), raw.linger.as_ref(), linger, duration_text);
+    let linger_max = (Duration::ZERO, 600 * second, 3600 * second);
+    let linger_max =
+        report.within(&format!("{path}.linger_max"), raw.linger_max.as_ref(), linger_max, duration_text);
     let rate = raw.rate.as_ref().and_then(|leaf| report.read(&format!("{path}.rate"), leaf));
     let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
-    EndpointLimits { sessions, idle, rate: rate.map(|rate| rate.0), linger }
+    EndpointLimits { sessions, idle, rate: rate.map(|rate| rate.0), linger, linger_max }
 }
 
 fn serial_target(raw: &raw::Serial, path: &str, report: &mut Report) -> Option<SerialTarget> {

@@ -234,8 +234,11 @@ pub struct EndpointLimits {
     pub idle: Option<Duration>,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
-    /// How long a target may go on sending after the client's Close, and a line may go on draining.
+    /// How long the last bytes of a session may stand still on their way to the target, and how long a target may go
+    /// on sending after the client's Close.
     pub linger: Duration,
+    /// How long they may be unacknowledged while the target says that it lives and takes nothing.
+    pub linger_max: Duration,
 }
 
 /// What an endpoint reaches.

@@ -239,8 +239,11 @@ pub(super) struct EndpointLimits {
     pub idle: Option<Leaf<Duration>>,
     /// Bytes per second and direction. Default: no limit.
     pub rate: Option<Leaf<Rate>>,
-    /// How long a target may go on sending after the client's Close, and a line may go on draining. Default: 5s.
+    /// How long the last bytes of a session may stand still on their way to the target, and how long a target may go on
+    /// sending after the client's Close. Default: 5s, of a serial line 30s.
     pub linger: Option<Leaf<Duration>>,
+    /// How long they may be unacknowledged while the target says that it lives and takes nothing. Default: 10m.
+    pub linger_max: Option<Leaf<Duration>>,
 }
 
 /// Which bytes of the device make one message: exactly one of `idle_ms`, `delimiter`, `length` and `modbus-rtu`.

@@ -26,7 +26,7 @@ use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
     line::{Board, Participant, Seat},
-    session::{Bus, Counts, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
+    session::{Bus, Counts, Linger, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
     wire::{
         close::Ended,
@@ -84,7 +84,7 @@ impl Run {
         let report = match far {
             Err(ended) => {
                 close(stream, &ended).await;
-                Report { ended, lost_up: 0, lost_down: 0 }
+                Report::of(ended)
             }
             Ok(reached) => {
                 // What changed since the handshake was checked is not in the watch's next look.
@@ -122,7 +122,7 @@ impl Run {
     /// The session's work, in a box of its own size: an idle session is a small one, whatever a large one needs.
     fn pump<'a>(
         &'a self,
-        socket: Socket<Stream>,
+        socket: Socket,
         reached: Reached,
         session: &'a mut Session,
     ) -> Pin<Box<dyn Future<Output = Report> + Send + 'a>> {
@@ -139,7 +139,7 @@ impl Run {
         let terms = Terms {
             dead_after: config.dead_after,
             idle: limits.idle,
-            linger: limits.linger,
+            linger: Linger::of(&limits),
             rate: limits.rate,
             packing: endpoint.packing,
         };

@@ -263,13 +263,9 @@ async fn both(
     };
     tokio::select! {
         gone = down => gone,
-        () = deaf => failed(&error),
-        () = bound => failed(&error),
+        () = deaf => Gone::by(&error),
+        () = bound => Gone::by(&error),
     }
-}
-
-fn failed(error: &io::Error) -> Gone {
-    Gone::Failed(format!("the device failed: {error}"))
 }
 
 /// Puts a device that is back where its clients had it; one that is new is as configured already.
@@ -317,7 +313,7 @@ async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
                         shared.output.push(buf.filled(), &marks);
                         marks.clear();
                     }
-                    Err(error) => return Poll::Ready(failed(&error)),
+                    Err(error) => return Poll::Ready(Gone::by(&error)),
                 }
             }
         })

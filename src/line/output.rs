@@ -4,7 +4,7 @@ mod look;
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
@@ -47,13 +47,28 @@ pub enum Gone {
     Ended,
     /// It failed, or was not there; why.
     Failed(String),
+    /// Its connection was reset: what it had acknowledged it may not have read.
+    Reset(String),
+}
+
+impl Gone {
+    /// By an error of a read or a write.
+    pub fn by(error: &io::Error) -> Self {
+        let why = format!("the device failed: {error}");
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+                Self::Reset(why)
+            }
+            _ => Self::Failed(why),
+        }
+    }
 }
 
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => f.write_str("the device ended"),
-            Self::Failed(why) => f.write_str(why),
+            Self::Failed(why) | Self::Reset(why) => f.write_str(why),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A seat: one participant's place on a line.
 
 mod leasing;
+mod leaving;
 mod patience;
 mod port;
 
@@ -10,7 +11,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
 };
 
 use tokio::sync::watch;
@@ -18,7 +18,6 @@ use tokio::sync::watch;
 pub use self::patience::Patience;
 use super::{
     Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, WriteIntent,
-    controls,
     output::{Hearing, Lossless, SeatId},
     task::{Outcome, Task},
 };
@@ -46,7 +45,9 @@ pub struct Seat {
     observes: bool,
     drained: Drained,
     /// Bytes of a seat that may not write, thrown away.
-    ignored: usize,
+    ignored: u64,
+    /// Bytes that went with the device before this seat was left.
+    gone: u64,
     left: bool,
     /// Keeps the line alive.
     _life: Arc<Life>,
@@ -93,6 +94,7 @@ impl Seat {
                 observes: ask.intent == WriteIntent::Observer,
                 drained: Drained::NotAsked,
                 ignored: 0,
+                gone: 0,
                 left: false,
                 _life: life,
             },
@@ -181,7 +183,7 @@ impl Seat {
 
     /// Throws away bytes of a seat that may not write; they are counted as taken, done with and undelivered.
     pub fn ignore(&mut self, bytes: usize) {
-        self.ignored += bytes;
+        self.ignored += bytes as u64;
         self.shared.input.ignore(self.id, bytes);
         self.shared.metrics.undelivered.add(bytes as u64);
     }
@@ -221,45 +223,6 @@ impl Seat {
     /// Whether [`poll_drained`](Self::poll_drained) has been ready.
     pub fn is_drained(&self) -> bool {
         matches!(self.drained, Drained::Done)
-    }
-
-    /// Bytes this seat sent that have not left the transmitter.
-    pub fn undelivered(&self) -> usize {
-        let progress = self.progress();
-        let queued = usize::try_from(progress.taken - progress.done).unwrap_or(usize::MAX);
-        self.ignored + if self.is_drained() { 0 } else { queued + self.shared.unsent() }
-    }
-
-    /// Leaves the line before the seat itself goes: what it still had queued is discarded, the lease is free.
-    pub fn leave(&mut self) {
-        if std::mem::replace(&mut self.left, true) {
-            return;
-        }
-        let discarded = self.shared.input.leave(self.id);
-        self.shared.output.leave(self.id);
-        // Noted at once: a line without seats forgets what was driven.
-        if controls::forget_break(&self.shared, self.id) {
-            let shared = Arc::clone(&self.shared);
-            self.shared.tasks.spawn(async move { controls::break_off(&shared).await });
-        }
-        let now = SystemTime::now();
-        self.shared.board.send_modify(|board| {
-            board.lease.leave(self.id, now);
-            board.seats = board.seats.saturating_sub(1);
-            board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
-            if board.seats == 0 && board.vacate() {
-                // Before the next one can come, so that it is in the queue before whatever that does.
-                self.shared.input.push_task(None, Task::unasked(Action::Release));
-            }
-        });
-        if discarded > 0 {
-            self.shared.metrics.undelivered.add(discarded as u64);
-            tracing::info!(
-                endpoint = self.shared.name,
-                bytes = discarded,
-                "discarded what a session left unsent"
-            );
-        }
     }
 }
 

@@ -1,16 +1,143 @@
-//! The encodings of plain mode that are not plain bytes: text with replacement, and base64.
+//! How line bytes travel in plain mode: as they are, as text with replacement, as base64; and which of them make one
+//! message.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+use super::{Payload, Socket, packing::Packets};
+use crate::{
+    config::Packing,
+    wire::frame::{HEADER_MAX, Opcode},
+};
+
+/// The client's messages to line bytes.
+#[derive(Debug)]
+pub(super) struct Incoming(Option<Base64In>);
+
+impl Incoming {
+    pub(super) fn new(payload: Payload) -> Self {
+        Self((payload == Payload::Base64).then(Base64In::default))
+    }
+
+    /// Whether payloads are line bytes as they are.
+    pub(super) fn is_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Line bytes of a piece of a message; `last` says that the message is complete.
+    pub(super) fn decode(&mut self, piece: &[u8], last: bool) -> Result<Vec<u8>, &'static str> {
+        let mut bytes = Vec::new();
+        match &mut self.0 {
+            Some(base64) => base64.decode(piece, last, &mut bytes)?,
+            None => bytes.extend_from_slice(piece),
+        }
+        Ok(bytes)
+    }
+}
+
+/// Line bytes to the client's messages.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    payload: Payload,
+    packets: Option<Packets>,
+    text: TextOut,
+}
+
+impl Outgoing {
+    /// `most` is the longest message, in bytes.
+    pub(super) fn new(payload: Payload, packing: Packing, most: usize) -> Self {
+        Self { payload, packets: Packets::new(packing, most), text: TextOut::default() }
+    }
+
+    /// How many of `most` bytes may be read now.
+    pub(super) fn room(&self, most: usize) -> usize {
+        self.packets.as_ref().map_or(most, |packets| packets.room().min(most))
+    }
+
+    /// Bytes held back.
+    pub(super) fn held(&self) -> usize {
+        self.packets.as_ref().map_or(0, Packets::held)
+    }
+
+    /// Sends the bytes at `buf[HEADER_MAX..][..length]`, or holds them until a message is complete.
+    #[expect(clippy::indexing_slicing, reason = "what was just read into the buffer")]
+    pub(super) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+        length: usize,
+        socket: &mut Socket,
+    ) -> io::Result<()> {
+        if self.packets.is_none() && self.payload == Payload::Binary {
+            return socket.send_in_place(cx, buf, length);
+        }
+        let bytes = &buf[HEADER_MAX..HEADER_MAX + length];
+        match self.packets.take() {
+            Some(mut packets) => {
+                packets.push(bytes, |packet| self.message(packet, socket));
+                self.packets = Some(packets);
+            }
+            None => self.message(bytes, socket),
+        }
+        Ok(())
+    }
+
+    /// What silence completes. Poll it only when there is nothing to read.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<()> {
+        let Some(packets) = &mut self.packets else { return Poll::Pending };
+        let packet = ready!(packets.poll_due(cx));
+        self.message(&packet, socket);
+        Poll::Ready(())
+    }
+
+    /// The device paused before its next byte.
+    pub(super) fn pause(&mut self, pause: Duration, socket: &mut Socket) {
+        if let Some(packet) = self.packets.as_mut().and_then(|packets| packets.pause(pause)) {
+            self.message(&packet, socket);
+        }
+    }
+
+    /// What is held back, when nothing more can belong to it.
+    pub(super) fn finish(&mut self, socket: &mut Socket) {
+        if let Some(packet) = self.packets.as_mut().and_then(Packets::rest) {
+            self.message(&packet, socket);
+        }
+        let rest = self.text.rest();
+        if !rest.is_empty() {
+            socket.queue(Opcode::Text, rest.as_bytes());
+        }
+    }
+
+    /// One packet is one message.
+    fn message(&mut self, packet: &[u8], socket: &mut Socket) {
+        match self.payload {
+            Payload::Binary => socket.queue(Opcode::Binary, packet),
+            Payload::Base64 => socket.queue(Opcode::Text, base64_out(packet).as_bytes()),
+            Payload::Text => {
+                let text = self.text.encode(packet);
+                // Half a character belongs to the next message; an empty packet is one all the same.
+                if !text.is_empty() || packet.is_empty() {
+                    socket.queue(Opcode::Text, text.as_bytes());
+                }
+            }
+        }
+    }
+}
+
 /// Line bytes to text frames, invalid UTF-8 replaced; a character cut by a read is held back for the next.
 #[derive(Debug, Default)]
-pub(super) struct TextOut {
+struct TextOut {
     cut: Vec<u8>,
 }
 
 impl TextOut {
     /// The text of `bytes` behind what was held back.
-    pub(super) fn encode(&mut self, bytes: &[u8]) -> String {
+    fn encode(&mut self, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.cut);
         all.extend_from_slice(bytes);
         let whole = all.len() - cut_at_end(&all);
@@ -19,7 +146,7 @@ impl TextOut {
     }
 
     /// What is still held back when the line has ended.
-    pub(super) fn rest(&mut self) -> String {
+    fn rest(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.cut)).into_owned()
     }
 }
@@ -38,24 +165,19 @@ fn cut_at_end(bytes: &[u8]) -> usize {
 }
 
 /// Line bytes as base64 text.
-pub(super) fn base64_out(bytes: &[u8]) -> String {
+fn base64_out(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// Base64 text frames to line bytes, over any cut of frames and reads.
 #[derive(Debug, Default)]
-pub(super) struct Base64In {
+struct Base64In {
     group: Vec<u8>,
 }
 
 impl Base64In {
     /// Appends the bytes of `text` to `bytes`. `last` says the message is complete, so that no group may be open.
-    pub(super) fn decode(
-        &mut self,
-        text: &[u8],
-        last: bool,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), &'static str> {
+    fn decode(&mut self, text: &[u8], last: bool, bytes: &mut Vec<u8>) -> Result<(), &'static str> {
         const WRONG: &str = "not base64";
         let mut all = std::mem::take(&mut self.group);
         all.extend_from_slice(text);

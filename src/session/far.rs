@@ -1,4 +1,4 @@
-//! The far side of a session: a dedicated connection or a seat on a line, one shape for the pump.
+//! The far side of a session: a dedicated connection or a seat on a line, one shape for plain mode.
 
 use std::{
     io,
@@ -7,51 +7,50 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::drain::Left;
 use crate::{
-    line::{Heard, Kind, Mark, Seat},
-    stream::Stream,
-    wire::close::Ended,
+    line::{Gone, Heard, Seat},
+    stream::{NextHop as _, Sample, Stream},
 };
-
-/// What a far side gave.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Input {
-    /// So many bytes were put into the buffer.
-    Bytes(usize),
-    /// It paused for so long before its next byte.
-    Pause(Duration),
-    /// It has ended, and why; everything it sent was given before.
-    End(Ended),
-}
 
 /// The far side of a session. Both directions are polled by one task and never wait for each other.
 pub trait Far {
+    /// Whether it is a connection, which has an end of its own and answers a half-close; a line has neither.
+    const IS_CONNECTION: bool;
+
     /// Reads into `buf`, at most its length.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Input>;
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard>;
 
     /// Takes bytes; pending is back-pressure. An error ends this direction only: the last words of the far side are
     /// still to be read.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// The client will send no more: hand on the half-close, drain what was taken.
+    /// The client will send no more: hands on the half-close, drains what was taken.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// It has ended, and only the client's farewell is awaited: lets go of what others may want.
-    fn release(&mut self);
+    /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them, or they are not on
+    /// the wire.
+    fn left(&self) -> Left;
 
-    /// Bytes taken that are not yet with the device; what is abandoned when a session must end now.
-    fn undelivered(&self) -> usize;
+    /// Bytes taken that will not get there: dropped, or gone with the device.
+    fn lost(&self) -> u64;
+
+    /// Discards what is not with the device, and lets go of it.
+    fn cut(&mut self);
 }
 
 impl Far for Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Input> {
+    const IS_CONNECTION: bool = true;
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
         let mut buf = ReadBuf::new(buf);
         Pin::new(self).poll_read(cx, &mut buf).map(|read| match read {
-            Ok(()) if buf.filled().is_empty() => Input::End(Ended::TargetEnded),
-            Ok(()) => Input::Bytes(buf.filled().len()),
-            Err(error) => Input::End(Ended::TargetFailed(format!("the device failed: {error}"))),
+            Ok(()) if buf.filled().is_empty() => Heard::Ended(Gone::Ended),
+            Ok(()) => Heard::Bytes(buf.filled().len()),
+            Err(error) => Heard::Ended(Gone::by(&error)),
         })
     }
 
@@ -63,27 +62,29 @@ impl Far for Stream {
         Pin::new(self).poll_shutdown(cx)
     }
 
-    fn release(&mut self) {}
+    fn left(&self) -> Left {
+        // Behind a closed window the kernel probes; what answers is alive.
+        let answers = |sample: &Sample| !sample.in_flight && sample.probes < 2;
+        Left { bytes: self.outstanding().bytes, answers: self.sample().is_some_and(|now| answers(&now)) }
+    }
 
-    fn undelivered(&self) -> usize {
+    fn lost(&self) -> u64 {
         0
+    }
+
+    fn cut(&mut self) {
+        // Closed so, the kernel discards what it holds, too (socket(7), SO_LINGER).
+        if let Some(socket) = self.tcp() {
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
 impl Far for Seat {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Input> {
-        // A line has no end of its own after a half-close: the end is that everything was sent.
-        if self.is_drained() {
-            return Poll::Ready(Input::End(Ended::TargetEnded));
-        }
-        Self::poll_read(self, cx, buf).map(|heard| match heard {
-            Heard::Bytes(n) => Input::Bytes(n),
-            Heard::Mark(Mark { kind: Kind::Pause(pause), .. }) => Input::Pause(pause),
-            // Plain mode asks for no other marks.
-            Heard::Mark(_) => Input::Bytes(0),
-            Heard::Gap(gap) => Input::End(Ended::TooSlow(gap.to - gap.from)),
-            Heard::Ended(gone) => Input::End(Ended::TargetFailed(gone.to_string())),
-        })
+    const IS_CONNECTION: bool = false;
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
+        Self::poll_read(self, cx, buf)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -99,11 +100,15 @@ impl Far for Seat {
         self.poll_drained(cx).map(Ok)
     }
 
-    fn release(&mut self) {
-        self.leave();
+    fn left(&self) -> Left {
+        Left { bytes: self.pending(), answers: false }
     }
 
-    fn undelivered(&self) -> usize {
-        Self::undelivered(self)
+    fn lost(&self) -> u64 {
+        Self::lost(self)
+    }
+
+    fn cut(&mut self) {
+        self.leave();
     }
 }

@@ -1,16 +1,20 @@
 //! A `wsbridge.v1` session: what outlives its socket.
 
-use std::{future::poll_fn, sync::Arc};
-
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    drain::{Drain, Left, Linger},
+    endings::Rest,
+};
 use crate::{
     auth::PrincipalId,
     config::{Endpoint, Rights},
-    line::{Board, DRAIN_MOST, Patience, Reason, Seat, State, Undone},
+    line::{Board, Reason, Seat, State},
     session::describe::{holder, status},
     wire::control::{Asker, LeaseNews, Opened, Role, Status, Tell},
 };
@@ -85,24 +89,9 @@ impl Live {
         self.seat.is_writer() && self.board.borrow().lease.holder().is_some()
     }
 
-    /// Gives the lease back; ready when everything taken has left the transmitter, with how many bytes were lost with the
-    /// device that the client was not told of, or when nothing has moved for too long.
-    pub(super) async fn leave(mut self) -> Result<u64, Undone> {
-        self.seat.release(Reason::Released);
-        // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
-        let mut patience = Patience::new(DRAIN_MOST + 2 * Patience::LOOK, self.seat.position());
-        loop {
-            match timeout(Patience::LOOK, poll_fn(|cx| self.seat.poll_drained(cx))).await {
-                Ok(()) => return Ok(self.seat.progress().lost - self.told_lost),
-                Err(_) if patience.is_over(self.seat.position()) => return Err(Undone::Timeout),
-                Err(_) => {}
-            }
-        }
-    }
-
     /// Discards what was not sent, also the driver's part of it.
     pub(super) fn discard(self) {
-        if self.holds() && self.seat.undelivered() > 0 {
+        if self.holds() && self.seat.pending() > 0 {
             drop(self.seat.flush_output());
         }
     }
@@ -177,6 +166,51 @@ impl Live {
                 .request()
                 .filter(|_| you == Role::Writer)
                 .map(|asker| Asker { user: asker.principal.name.clone() }),
+        }
+    }
+}
+
+/// A session that is over, and whose last bytes still go to the line, without the lease: they are before whatever the
+/// next one writes.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    live: Live,
+    drain: Drain,
+    gave_up: bool,
+}
+
+impl Leaving {
+    pub(super) fn new(mut live: Live, linger: Linger, rest: Rest) -> Self {
+        live.seat.release(Reason::Released);
+        let drain = Drain::new(linger, rest, live.seat.pending());
+        Self { live, drain, gave_up: false }
+    }
+
+    /// A stricter rule from now on.
+    pub(super) fn hurry(&mut self, rest: Rest) {
+        self.drain.hurry(rest);
+    }
+
+    /// Whether bytes were discarded because they did not move.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// Ready when everything is on the wire, or is lost: how many bytes that the client was not told of.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<u64> {
+        let told = self.live.told_lost;
+        let (seat, drain) = (&mut self.live.seat, &mut self.drain);
+        let gone = |seat: &Seat| seat.progress().lost - told;
+        loop {
+            if seat.poll_drained(cx).is_ready() && seat.pending() == 0 {
+                return Poll::Ready(gone(seat));
+            }
+            if ready!(drain.poll(cx, || Left { bytes: seat.pending(), answers: false })) {
+                let lost = gone(seat) + seat.pending();
+                self.gave_up = true;
+                seat.cut();
+                return Poll::Ready(lost);
+            }
         }
     }
 }

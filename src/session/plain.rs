@@ -1,31 +1,35 @@
-//! Plain mode: frames are bytes, nothing else. Both directions in one task, neither waits for the other.
+//! Plain mode: frames are bytes, nothing else.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::atomic::Ordering,
+    future::Future as _,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Sleep, sleep};
 
 use super::{
-    Entry, Far, Input, Payload, Session, Socket,
-    clock::{Clock, Due},
-    down::Down,
-    up::{Taken, Up},
+    Entry, Far, Report, Session, Socket,
+    drain::{Drain, Left, Linger},
+    encoding::{Incoming, Outgoing},
+    endings::Rest,
+    engine::{Piece, Speech, run},
+    link::{Link, Rules},
 };
-use crate::{config::Packing, stream::with_scratch, wire::close::Ended, wire::frame::Opcode};
+use crate::{
+    config::{PACKET_MOST, Packing},
+    line::{Gone, Heard, Kind, Mark},
+    wire::{close::Ended, frame::HEADER_MAX},
+};
 
-/// How long a client gets for the answer to our Close when the daemon stops.
-const STOP_WAIT: Duration = Duration::from_secs(4);
+/// Line bytes of one read: with its 4-byte header the frame fills two TLS records of 16 KiB.
+const TARGET_READ_MAX: usize = PACKET_MOST;
 
-/// How long the socket of a client that broke the protocol is drained, so that our Close is not lost to a reset.
-const FAULT_WAIT: Duration = Duration::from_secs(1);
-
-/// Rounds of one poll before other tasks get their turn.
-const ROUNDS: usize = 16;
+/// Bytes of the client that are held for a line that takes nothing, so that its Close behind them is seen. A
+/// connection of one's own is not read ahead for: its client feels the back-pressure.
+const AHEAD_MAX: usize = 128 * 1024;
 
 /// The rules a plain session runs under.
 #[derive(Clone, Copy, Debug)]
@@ -34,267 +38,353 @@ pub struct Terms {
     pub dead_after: Duration,
     /// Silence of both sides after which the session ends.
     pub idle: Option<Duration>,
-    /// How long the target may go on after the client's Close.
-    pub linger: Duration,
+    /// How long bytes for the target may stand still once the session ends, and how long a target may go on sending
+    /// after the client's Close.
+    pub linger: Linger,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
     /// Which bytes of the target make one message.
     pub packing: Packing,
 }
 
-/// How a session ended, and what it could not deliver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Why.
-    pub ended: Ended,
-    /// Bytes taken from the client that the target did not get.
-    pub lost_up: usize,
-    /// Bytes taken from the target that the client did not get, as far as we know.
-    pub lost_down: usize,
-}
-
-/// Runs a plain session to its end: everything read is delivered, the Close frame is sent, the socket is shut.
+/// Runs a plain session to its end: everything read is delivered as long as it moves, the Close frame is sent, the
+/// socket is shut.
 ///
 /// A client's Close is its half-close: the target gets the end of the stream (or the line is drained) and goes on for
-/// at most `linger`. A target's end becomes our Close, and what the client still sends before its own Close is
-/// delivered.
-pub fn plain<S, F>(
-    socket: Socket<S>,
+/// at most `linger`; the answer says what arrived. A target's end becomes our Close, and what the client still sends
+/// before its own Close is delivered.
+pub async fn plain<F: Far>(socket: Socket, far: F, terms: Terms, session: &Session) -> Report {
+    let rules = Rules {
+        dead_after: terms.dead_after,
+        ping_after: terms.dead_after * 2 / 3,
+        idle: terms.idle,
+        rate: terms.rate,
+    };
+    let mut plain = Plain::new(far, &socket, &terms, Arc::clone(&session.entry));
+    let mut link = Link::new(socket, rules);
+    run(&mut link, &mut plain, session.order.clone()).await;
+    let to_client = session.entry.to_client.load(Ordering::Relaxed);
+    Report {
+        ended: link.ended().cloned().unwrap_or(Ended::ClientClosed(None)),
+        taken: plain.taken,
+        lost_up: plain.lost(),
+        lost_down: link.lost().min(to_client) + plain.outgoing.held() as u64,
+    }
+}
+
+/// What the client's direction is at.
+#[derive(Debug)]
+enum Upstream {
+    /// The client may send more.
+    Open,
+    /// It will not: what is held goes to the target, then the half-close.
+    Finishing,
+    /// That is out, and not yet acknowledged.
+    Settling,
+    /// It is, and the target may still answer, or end.
+    Answering(Pin<Box<Sleep>>),
+    Done,
+}
+
+/// A plain session beside its socket.
+struct Plain<F> {
     far: F,
-    terms: Terms,
-    session: &mut Session,
-) -> impl Future<Output = Report> + use<'_, S, F>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    F: Far,
-{
-    // Made here, not inside: a future keeps a place for each argument beside what it becomes.
-    let mut pump = Pump::new(socket, far, terms);
-    async move {
-        let Session { entry, order, .. } = session;
-        let order = async {
-            // The sender lives as long as the session's entry, so this never fails before an order came.
-            let order = order.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-            order.unwrap_or(Ended::Stopping)
+    linger: Linger,
+    upstream: Upstream,
+    /// Payload the target has not taken yet, from `sent` on.
+    held: Vec<u8>,
+    sent: usize,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    drain: Option<Drain>,
+    /// Bytes of the client.
+    taken: u64,
+    /// Of these, those that were given up here.
+    lost: u64,
+    /// How many had been taken when the target ended its side.
+    mark: u64,
+    /// Why the target takes no more.
+    refused: Option<Gone>,
+    /// The target has said its last.
+    ended: bool,
+    entry: Arc<Entry>,
+}
+
+impl<F: Far> Plain<F> {
+    fn new(far: F, socket: &Socket, terms: &Terms, entry: Arc<Entry>) -> Self {
+        Self {
+            far,
+            linger: terms.linger,
+            upstream: Upstream::Open,
+            held: Vec::new(),
+            sent: 0,
+            incoming: Incoming::new(socket.payload),
+            outgoing: Outgoing::new(socket.payload, terms.packing, TARGET_READ_MAX),
+            drain: None,
+            taken: 0,
+            lost: 0,
+            mark: 0,
+            refused: None,
+            ended: false,
+            entry,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.upstream, Upstream::Done)
+    }
+
+    /// Bytes held here.
+    fn waiting(&self) -> usize {
+        self.held.len() - self.sent
+    }
+
+    /// Bytes on their way to the target.
+    fn left(&self) -> Left {
+        let left = self.far.left();
+        Left { bytes: left.bytes + self.waiting() as u64, ..left }
+    }
+
+    /// Bytes that the target does not get, as far as that is decided.
+    fn lost(&self) -> u64 {
+        (self.lost + self.far.lost()).min(self.taken)
+    }
+
+    /// Writes to the target and holds what it did not take.
+    fn hand_on(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        self.taken += bytes.len() as u64;
+        self.entry.to_target.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if self.refused.is_some() || self.is_done() {
+            self.lost += bytes.len() as u64;
+            return;
+        }
+        if self.waiting() > 0 {
+            return self.held.extend_from_slice(bytes);
+        }
+        let taken = match self.far.poll_write(cx, bytes) {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => {
+                self.held.extend_from_slice(bytes);
+                return self.refuse(Gone::by(&error));
+            }
+            Poll::Pending => 0,
         };
-        let mut order = pin!(order);
-        let mut ordered = false;
-        poll_fn(|cx| {
-            if !ordered && let Poll::Ready(ended) = order.as_mut().poll(cx) {
-                ordered = true;
-                pump.order(ended);
-            }
-            let done = with_scratch(|buf| pump.poll(cx, buf));
-            pump.count(entry);
-            done
-        })
-        .await
-    }
-}
-
-/// Both directions of a session and what they share.
-struct Pump<S, F> {
-    socket: Socket<S>,
-    far: F,
-    terms: Terms,
-    up: Up,
-    down: Down,
-    clock: Clock,
-    ended: Option<Ended>,
-    /// The kernel took no more for the client.
-    pressed: bool,
-    /// The time of the ending is over: nothing is waited for any more.
-    forced: bool,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin, F: Far> Pump<S, F> {
-    fn new(socket: Socket<S>, far: F, terms: Terms) -> Self {
-        let up = Up::new(terms.rate, socket.payload == Payload::Base64);
-        let down = Down::new(terms.rate, terms.packing);
-        let clock = Clock::new(terms.dead_after, terms.dead_after * 2 / 3, terms.idle);
-        Self { socket, far, terms, up, down, clock, ended: None, pressed: false, forced: false }
+        let (_, rest) = bytes.split_at(taken);
+        self.held.extend_from_slice(rest);
     }
 
-    /// The order to end came from outside.
-    fn order(&mut self, ended: Ended) {
-        if self.ended.is_none() {
-            self.ended = Some(ended);
-            self.clock.end_within(STOP_WAIT);
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Report> {
-        for _ in 0..ROUNDS {
-            let up = self.poll_up(cx, buf);
-            let down = self.poll_down(cx, buf);
-            if self.up.is_done() && self.down.is_done() {
-                if !self.forced {
-                    ready!(self.socket.poll_shutdown(cx)).ok();
-                }
-                return Poll::Ready(self.report());
-            }
-            // The clock is asked when all is at rest, and below by whoever never rests.
-            if up.is_pending() && down.is_pending() && self.poll_clock(cx).is_pending() {
-                return Poll::Pending;
-            }
-        }
-        let _ = self.poll_clock(cx);
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Client to target. Ready when something moved.
-    fn poll_up(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
-        match ready!(self.up.poll(cx, buf, &mut self.socket, &mut self.far)) {
-            Taken::Moved => {
-                self.clock.heard();
-                self.clock.moved();
-            }
-            Taken::Control => self.clock.heard(),
-            Taken::Closed => self.clock.end_within(self.terms.linger),
-            Taken::Lost(why) => {
-                self.ended.get_or_insert(Ended::ClientLost(why));
-                self.down.give_up(&self.socket);
-                self.clock.end_within(self.terms.linger);
-            }
-            Taken::Fault(ended) => {
-                self.ended.get_or_insert(ended);
-                self.clock.end_within(self.terms.linger);
-            }
-            Taken::Finished => {}
-        }
-        Poll::Ready(())
-    }
-
-    /// Target to client. Ready when something moved.
-    fn poll_down(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
-        if self.down.is_done() {
+    /// Goes on writing what is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (_, rest) = self.held.split_at(self.sent);
+        if rest.is_empty() {
             return Poll::Pending;
         }
-        match self.socket.poll_flush(cx) {
-            Poll::Ready(Ok(false)) => {}
-            Poll::Ready(Ok(true)) => {
-                // A client that makes room is alive, and its pong may wait behind the bytes. Where there was room all
-                // along, the kernel alone took them: that proves nothing, and a ping of ours moves no data.
-                if std::mem::take(&mut self.pressed) {
-                    self.clock.heard();
+        match ready!(self.far.poll_write(cx, rest)) {
+            Ok(n) if n < rest.len() => self.sent += n,
+            // An idle connection keeps no buffer.
+            Ok(_) => (self.held, self.sent) = (Vec::new(), 0),
+            Err(error) => self.refuse(Gone::by(&error)),
+        }
+        Poll::Ready(())
+    }
+
+    /// The target takes no more: that is the reason of the ending. Its last words are still to be read.
+    fn refuse(&mut self, why: Gone) {
+        if self.refused.is_none() {
+            self.lost += self.left().bytes;
+            self.refused = Some(why);
+        }
+        (self.held, self.sent) = (Vec::new(), 0);
+        self.upstream = Upstream::Done;
+    }
+
+    /// Nothing is waited for any more: what is not there is lost.
+    fn give_up(&mut self) {
+        if !self.is_done() {
+            self.lost += self.left().bytes;
+            (self.held, self.sent) = (Vec::new(), 0);
+            self.upstream = Upstream::Done;
+            self.far.cut();
+        }
+    }
+
+    /// The target has said its last. Returns why the session ends, if it has not ended before.
+    fn target_ended(&mut self, gone: Gone) -> Ended {
+        self.ended = true;
+        if gone != Gone::Ended {
+            self.refuse(gone.clone());
+        }
+        match self.refused.clone().unwrap_or(gone) {
+            // A line has no end of its own.
+            gone @ Gone::Ended if !F::IS_CONNECTION => Ended::TargetFailed(gone.to_string()),
+            Gone::Ended => Ended::TargetEnded,
+            Gone::Failed(why) => Ended::TargetFailed(why),
+            Gone::Reset(why) => Ended::TargetReset(why),
+        }
+    }
+
+    /// One step of what the client's direction is at.
+    fn poll_upstream(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_held(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let held = self.waiting() > 0;
+        match &mut self.upstream {
+            Upstream::Open if !link.is_read() => self.upstream = Upstream::Finishing,
+            Upstream::Finishing if !held => match ready!(self.far.poll_finish(cx)) {
+                Ok(()) => self.upstream = Upstream::Settling,
+                Err(error) => self.refuse(Gone::by(&error)),
+            },
+            Upstream::Settling if self.far.left().bytes == 0 => {
+                self.upstream = if F::IS_CONNECTION && !self.ended {
+                    Upstream::Answering(Box::pin(sleep(self.linger.still)))
+                } else {
+                    Upstream::Done
+                };
+            }
+            Upstream::Answering(timer) => {
+                if !self.ended {
+                    ready!(timer.as_mut().poll(cx));
                 }
-                return Poll::Ready(());
+                self.upstream = Upstream::Done;
             }
-            Poll::Ready(Err(error)) => {
-                self.lost(&error.to_string());
-                return Poll::Ready(());
-            }
-            Poll::Pending => {
-                self.pressed = true;
+            Upstream::Open | Upstream::Finishing | Upstream::Settling | Upstream::Done => {
                 return Poll::Pending;
             }
         }
-        if self.down.is_closing() {
-            self.down.closed();
-            self.close_sent();
-            return Poll::Ready(());
-        }
-        if let Some(pong) = self.up.take_ping() {
-            self.socket.queue(Opcode::Pong, &pong);
-            return Poll::Ready(());
-        }
-        if let Some(ended) = &self.ended {
-            self.down.close(&mut self.socket, ended);
-            return Poll::Ready(());
-        }
-        match ready!(self.down.poll(cx, buf, &mut self.socket, &mut self.far)) {
-            Ok(Input::Bytes(_)) => self.clock.moved(),
-            Ok(Input::Pause(_)) => {}
-            Ok(Input::End(ended)) => {
-                let ended = self.up.client_close().unwrap_or(ended);
-                self.ended.get_or_insert(ended);
-            }
-            Err(error) => self.lost(&error.to_string()),
+        Poll::Ready(())
+    }
+
+    /// Reads on for nobody: a connection closed with bytes unread is reset, and the reset may overtake what was sent.
+    fn poll_forget(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+        match ready!(self.far.poll_read(cx, buf)) {
+            Heard::Ended(gone) => drop(self.target_ended(gone)),
+            Heard::Bytes(_) | Heard::Mark(_) | Heard::Gap(_) => {}
         }
         Poll::Ready(())
     }
 
-    /// Our Close is out: how long the client's may take.
-    fn close_sent(&mut self) {
-        match &self.ended {
-            // Both Close frames are there: nothing more will come.
-            Some(Ended::ClientClosed(_)) => self.up.abandon(),
-            Some(Ended::BadFrame(_) | Ended::BadText | Ended::TooBig | Ended::BadMessage(_)) => {
-                self.clock.extend(FAULT_WAIT);
+    /// What the client is told of its bytes beside the reason.
+    fn account(&self) -> Option<String> {
+        let (lost, taken) = (self.lost(), self.taken);
+        (lost > 0).then(|| format!("at least {lost} of {taken} bytes not delivered"))
+    }
+}
+
+impl<F: Far> Speech for Plain<F> {
+    fn is_stream(&self, _text: bool) -> bool {
+        self.incoming.is_stream()
+    }
+
+    fn data(&mut self, link: &mut Link, cx: &mut Context<'_>, bytes: &[u8]) {
+        link.clock.moved();
+        self.hand_on(cx, bytes);
+    }
+
+    fn piece(&mut self, link: &mut Link, cx: &mut Context<'_>, piece: Piece<'_>) {
+        match self.incoming.decode(piece.bytes, piece.last) {
+            Ok(bytes) if bytes.is_empty() => {}
+            Ok(bytes) => {
+                link.took(bytes.len());
+                self.data(link, cx, &bytes);
             }
-            Some(Ended::Stopping | Ended::Restarting) => {}
-            // Nothing goes to a device that is gone: its line is free for others.
-            Some(Ended::TargetFailed(_)) => {
-                self.far.release();
-                self.clock.extend(self.terms.dead_after);
-            }
-            // What we sent may take a slow client as long to read as it likes, as long as it lives.
-            _ => self.clock.extend(self.terms.dead_after),
+            Err(why) => link.end(Ended::BadFrame(why)),
         }
     }
 
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.clock.poll(cx, self.up.is_blocked())) {
-            Due::Ping if self.socket.waiting() == 0 && self.ended.is_none() => {
-                self.socket.queue(Opcode::Ping, b"");
-            }
-            Due::Silent if self.ended.is_none() => {
-                self.ended = Some(Ended::ClientSilent);
-                self.up.lost();
-                self.clock.end_within(FAULT_WAIT);
-            }
-            Due::Silent => self.force_end(),
-            Due::Idle if self.ended.is_none() => {
-                self.ended = Some(Ended::Idle);
-                self.clock.end_within(self.terms.linger);
-            }
-            Due::Deadline => self.deadline(),
-            // A ping behind waiting data would prove nothing that the data does not; what ends is not idle.
-            Due::Ping | Due::Idle => {}
+    fn listens(&self) -> bool {
+        self.waiting() == 0 || !F::IS_CONNECTION && self.waiting() < AHEAD_MAX
+    }
+
+    fn idles(&self) -> bool {
+        true
+    }
+
+    fn poll_target(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+        if self.poll_upstream(link, cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if link.is_mute() && !self.ended && !self.is_done() && self.poll_forget(cx, buf).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.is_done() {
+            return Poll::Pending;
+        }
+        let (held, far) = (self.waiting() as u64, &self.far);
+        let Some(drain) = &mut self.drain else { return Poll::Pending };
+        let left = || Left { bytes: far.left().bytes + held, ..far.left() };
+        if ready!(drain.poll(cx, left)) {
+            self.give_up();
         }
         Poll::Ready(())
     }
 
-    /// The time of an ending is over: say Close if that was not said yet, else end.
-    fn deadline(&mut self) {
-        match self.up.client_close() {
-            Some(closed) if self.ended.is_none() => {
-                self.ended = Some(closed);
-                self.clock.end_within(FAULT_WAIT);
+    fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+        if self.ended {
+            return Poll::Pending;
+        }
+        let most = ready!(link.poll_rate(cx, self.outgoing.room(TARGET_READ_MAX)));
+        let (_, space) = buf.split_at_mut(HEADER_MAX);
+        let (space, _) = space.split_at_mut(most);
+        let Poll::Ready(heard) = self.far.poll_read(cx, space) else {
+            return self.outgoing.poll_due(cx, &mut link.socket);
+        };
+        match heard {
+            Heard::Bytes(n) => {
+                link.sent(n);
+                self.entry.to_client.fetch_add(n as u64, Ordering::Relaxed);
+                let wrote = self.outgoing.send(cx, buf, n, &mut link.socket);
+                link.wrote(wrote);
             }
-            _ => self.force_end(),
+            Heard::Mark(Mark { kind: Kind::Pause(pause), .. }) => {
+                self.outgoing.pause(pause, &mut link.socket);
+            }
+            // Plain mode asks for no other marks.
+            Heard::Mark(_) => {}
+            Heard::Gap(gap) => link.end(Ended::TooSlow(gap.to - gap.from)),
+            Heard::Ended(gone) => {
+                let ended = self.target_ended(gone);
+                // A reset is the better reason.
+                if link.ended().is_some() && ended != Ended::TargetEnded {
+                    link.amend(ended);
+                } else {
+                    link.end(ended);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn wind_up(&mut self, _link: &mut Link, rest: Rest) {
+        self.mark = self.taken;
+        match &mut self.drain {
+            _ if rest == Rest::Discard => self.give_up(),
+            Some(drain) => drain.hurry(rest),
+            None => self.drain = Some(Drain::new(self.linger, rest, self.left().bytes)),
         }
     }
 
-    fn force_end(&mut self) {
-        self.forced = true;
-        self.up.abandon();
-        self.down.give_up(&self.socket);
+    fn is_settled(&self) -> bool {
+        self.is_done() || self.taken - self.left().bytes >= self.mark
     }
 
-    fn lost(&mut self, why: &str) {
-        self.ended.get_or_insert_with(|| Ended::ClientLost(why.to_owned()));
-        // What the client sent before may still be read; the end of it shows there.
-        self.down.give_up(&self.socket);
-        self.clock.end_within(self.terms.linger);
+    fn is_done(&self) -> bool {
+        self.is_done()
     }
 
-    fn count(&mut self, entry: &Entry) {
-        let (up, down) = (self.up.take_count(), self.down.take_count());
-        if up > 0 {
-            entry.to_target.fetch_add(up, Ordering::Relaxed);
-        }
-        if down > 0 {
-            entry.to_client.fetch_add(down, Ordering::Relaxed);
-        }
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            ended: self.ended.clone().unwrap_or(Ended::ClientClosed(None)),
-            lost_up: self.up.lost_bytes() + self.far.undelivered(),
-            lost_down: self.down.lost_bytes(),
+    fn last_words(&mut self, link: &mut Link) {
+        self.outgoing.finish(&mut link.socket);
+        let (lost, taken) = (self.lost(), self.taken);
+        match link.ended() {
+            Some(Ended::ClientClosed(_)) if lost > 0 => {
+                link.amend(Ended::Undelivered { delivered: taken - lost, of: taken });
+            }
+            Some(Ended::TargetEnded) if lost > 0 => {
+                link.amend(Ended::TargetReset("the device closed the connection".into()));
+                link.note(self.account());
+            }
+            Some(Ended::Undelivered { .. }) | None => {}
+            Some(_) => link.note(self.account()),
         }
     }
 }

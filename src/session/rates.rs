@@ -1,6 +1,10 @@
 //! Bytes a second of each endpoint, for a bus whose client watches them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -29,14 +33,6 @@ pub(super) struct Rates {
     told: BTreeMap<String, Rate>,
 }
 
-/// The next second of who watches; never, when nobody does. Cancel-safe.
-pub(super) async fn second(rates: &mut Option<Rates>) {
-    match rates {
-        Some(rates) => drop(rates.ticks.tick().await),
-        None => std::future::pending().await,
-    }
-}
-
 impl Rates {
     /// Begins at these counts.
     pub(super) fn new(counts: BTreeMap<String, Counts>) -> Self {
@@ -44,6 +40,11 @@ impl Rates {
         let mut ticks = interval_at(since + SECOND, SECOND);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { ticks, counts, since, told: BTreeMap::new() }
+    }
+
+    /// Ready when the next second is over.
+    pub(super) fn poll_second(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ticks.poll_tick(cx).map(drop)
     }
 
     /// All rates, when one is another than was told; an endpoint that is new has none yet.

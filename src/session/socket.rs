@@ -8,9 +8,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::wire::{
-    close::Ended,
-    frame::{self, Decoder, HEADER_MAX, Opcode},
+use crate::{
+    stream::Stream,
+    wire::frame::{self, Decoder, HEADER_MAX, Opcode},
 };
 
 /// How line bytes travel to the client.
@@ -29,8 +29,8 @@ pub enum Payload {
 /// It holds no buffer while idle: frames are built and taken apart in the caller's, and only what the kernel did not
 /// take waits in `out`, at most one data frame and a few control frames.
 #[derive(Debug)]
-pub struct Socket<S> {
-    stream: S,
+pub struct Socket {
+    stream: Stream,
     early: Vec<u8>,
     out: Vec<u8>,
     sent: usize,
@@ -38,9 +38,9 @@ pub struct Socket<S> {
     pub(super) payload: Payload,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl Socket {
     /// Takes a stream whose handshake is done; `early` is what the client sent behind it.
-    pub fn new(stream: S, early: Vec<u8>, payload: Payload) -> Self {
+    pub fn new(stream: Stream, early: Vec<u8>, payload: Payload) -> Self {
         Self { stream, early, out: Vec::new(), sent: 0, decoder: Decoder::new(), payload }
     }
 
@@ -93,6 +93,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Sends a data frame whose payload lies at `buf[HEADER_MAX..][..length]`, header and payload in one write; what
     /// the kernel does not take waits. Call it only when nothing waits.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a header has at most HEADER_MAX bytes, a write takes what it is given"
+    )]
     pub(super) fn send_in_place(
         &mut self,
         cx: &mut Context<'_>,
@@ -102,37 +106,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let mut header = [0; HEADER_MAX];
         let size = frame::header(&mut header, true, Opcode::Binary, length as u64);
         let start = HEADER_MAX - size;
-        if let (Some(space), Some(header)) = (buf.get_mut(start..HEADER_MAX), header.get(start..)) {
-            space.copy_from_slice(header);
-        }
-        let whole = buf.get(start..HEADER_MAX + length).unwrap_or_default();
+        buf[start..HEADER_MAX].copy_from_slice(&header[start..]);
+        let whole = &buf[start..HEADER_MAX + length];
         let taken = match Pin::new(&mut self.stream).poll_write(cx, whole) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(Ok(n)) => n,
             Poll::Ready(Err(error)) => return Err(error),
             Poll::Pending => 0,
         };
-        self.out.extend_from_slice(whole.get(taken..).unwrap_or_default());
+        self.out.extend_from_slice(&whole[taken..]);
         Ok(())
     }
 
     /// Puts a whole frame behind what waits.
+    #[expect(clippy::indexing_slicing, reason = "a header has at most HEADER_MAX bytes")]
     pub(super) fn queue(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut header = [0; HEADER_MAX];
         let size = frame::header(&mut header, true, opcode, payload.len() as u64);
-        self.out.extend_from_slice(header.get(HEADER_MAX - size..).unwrap_or_default());
+        self.out.extend_from_slice(&header[HEADER_MAX - size..]);
         self.out.extend_from_slice(payload);
     }
 
-    /// Puts the Close frame of an ending behind what waits.
-    pub(super) fn queue_close(&mut self, ended: &Ended) {
-        if let Some(code) = ended.code() {
-            // RFC 6455 section 7.4.1: 1005 stands for no code and is never sent.
-            let echo_empty = matches!(ended, Ended::ClientClosed(None));
-            let payload =
-                if echo_empty { Vec::new() } else { frame::close_payload(code, &ended.to_string()) };
-            self.queue(Opcode::Close, &payload);
-        }
+    /// Puts a Close frame behind what waits: a code with its reason, or nothing (RFC 6455 section 5.5.1).
+    pub(super) fn queue_close(&mut self, close: Option<(u16, &str)>) {
+        let payload = close.map_or_else(Vec::new, |(code, reason)| frame::close_payload(code, reason));
+        self.queue(Opcode::Close, &payload);
+    }
+
+    /// The connection itself.
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Ends our side of the stream.

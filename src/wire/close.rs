@@ -9,6 +9,13 @@ use std::fmt;
 pub enum Ended {
     /// The client sent Close; the code it gave, if any.
     ClientClosed(Option<u16>),
+    /// The client sent Close, and not everything that it had sent before reached the target (4451).
+    Undelivered {
+        /// Bytes that did, at least.
+        delivered: u64,
+        /// Bytes the client sent.
+        of: u64,
+    },
     /// The client's connection broke without a Close.
     ClientLost(String),
     /// The client answered no ping in time.
@@ -23,8 +30,10 @@ pub enum Ended {
     BadMessage(String),
     /// The target ended its side and everything was delivered.
     TargetEnded,
-    /// The target broke: reset, I/O error.
+    /// The target broke: an I/O error, or the device went.
     TargetFailed(String),
+    /// The target's connection was reset or a write to it failed: what it had acknowledged it may not have read.
+    TargetReset(String),
     /// The target could not be opened.
     TargetUnreachable(String),
     /// The daemon stops.
@@ -67,7 +76,7 @@ impl Ended {
             Self::BadFrame(_) => Some(1002),
             Self::BadText => Some(1007),
             Self::TooBig => Some(1009),
-            Self::TargetFailed(_) | Self::Internal(_) => Some(1011),
+            Self::TargetFailed(_) | Self::TargetReset(_) | Self::Internal(_) => Some(1011),
             Self::BadMessage(_) => Some(4400),
             Self::NotAuthenticated => Some(4401),
             Self::Withdrawn => Some(4403),
@@ -81,6 +90,7 @@ impl Ended {
             Self::Limited(_) => Some(4429),
             Self::Idle => Some(4440),
             Self::TargetUnreachable(_) => Some(4450),
+            Self::Undelivered { .. } => Some(4451),
         }
     }
 
@@ -88,6 +98,7 @@ impl Ended {
     pub fn label(&self) -> &'static str {
         match self {
             Self::ClientClosed(_) => "client_closed",
+            Self::Undelivered { .. } => "undelivered",
             Self::ClientLost(_) => "client_lost",
             Self::ClientSilent => "client_silent",
             Self::BadFrame(_) => "bad_frame",
@@ -96,6 +107,7 @@ impl Ended {
             Self::BadMessage(_) => "bad_message",
             Self::TargetEnded => "target_ended",
             Self::TargetFailed(_) => "target_failed",
+            Self::TargetReset(_) => "reset",
             Self::TargetUnreachable(_) => "target_unreachable",
             Self::Stopping => "stopping",
             Self::Restarting => "restarting",
@@ -119,6 +131,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClientClosed(_) => f.write_str("closed by the client"),
+            Self::Undelivered { delivered, of } => write!(f, "{delivered} of {of} bytes delivered"),
             Self::ClientLost(why) => write!(f, "connection to the client lost: {why}"),
             Self::ClientSilent => f.write_str("no answer to pings"),
             Self::BadFrame(why) => write!(f, "protocol error: {why}"),
@@ -126,7 +139,7 @@ impl fmt::Display for Ended {
             Self::TooBig => f.write_str("message too big"),
             Self::BadMessage(why) => write!(f, "bad message: {why}"),
             Self::TargetEnded => f.write_str("the device closed the connection"),
-            Self::TargetFailed(why) => f.write_str(why),
+            Self::TargetFailed(why) | Self::TargetReset(why) => f.write_str(why),
             Self::TargetUnreachable(why) => write!(f, "the device cannot be reached: {why}"),
             Self::Stopping => f.write_str("the gateway is stopping"),
             Self::Restarting => f.write_str("the gateway is restarting"),

@@ -2,7 +2,11 @@
 
 use std::{io::Write, thread};
 
-use crate::harness::{Daemon, Raw, Target, client::masked, target::Received, until};
+use crate::harness::{
+    Daemon, Raw, Target,
+    client::{Frame, masked},
+    target::Received,
+};
 
 /// What the daemon may need beyond what it had before.
 const BOUND: usize = 1 << 20;
@@ -69,10 +73,8 @@ fn flood(first: u8, payload: &[u8], count: usize) -> usize {
         thread::yield_now();
     }
     sending.join().unwrap();
-    until("the end", || {
-        let frame = client.next().unwrap();
-        (frame.opcode <= 2 && frame.payload.ends_with(b"end")).then_some(())
-    });
+    let ends = |frame: &Frame| frame.opcode <= 2 && frame.payload.ends_with(b"end");
+    while !ends(&client.next().unwrap()) {}
     most.max(daemon.memory()).saturating_sub(before)
 }
 

@@ -122,11 +122,12 @@ fn what_cannot_be_drained_in_time_is_counted_and_logged() {
     // Nobody reads the device's end: the driver takes a few KiB, and the rest stays here.
     let bytes = noise(60_000);
     client.send(&[masked(0x82, &bytes), masked(0x88, &1000_u16.to_be_bytes())].concat());
-    assert_eq!(client.closed().map(|(code, _)| code), Some(1000));
+    let (code, reason) = client.closed().unwrap();
     let said = daemon.wait_for("session closed");
     let lost =
         said.split_once("lost_to_target=").unwrap().1.split(' ').next().unwrap().parse::<u64>().unwrap();
     assert!((1..=60_000).contains(&lost), "{said}");
+    assert_eq!((code, reason), (4451, format!("{} of 60000 bytes delivered", 60_000 - lost)), "{said}");
     let counted = until("the count", || {
         Some(metric(&daemon, "wsbridge_undelivered_bytes_total{endpoint=\"tty\"}")).filter(|count| *count > 0)
     });

@@ -220,4 +220,5 @@ const ENDPOINT: &[Row] = &[
     row("idle", "limits.idle", Text),
     row("rate", "limits.rate", Text),
     row("linger", "limits.linger", Text),
+    row("linger_max", "limits.linger_max", Text),
 ];

@@ -7,18 +7,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::oneshot,
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use super::super::{describe::describe, live::Live, packing::Packets};
+use super::super::{describe::describe, drain::Linger, link::Link, live::Live, packing::Packets};
 use super::{
     Busy, Control, Setup,
     answers::Outcome,
     opening::{close, movable, open, resume},
     refused::Refused as _,
+    tell,
 };
 use crate::{
     config::Rights,
@@ -29,10 +26,13 @@ use crate::{
     },
 };
 
+/// How late a drain may be answered.
+const DRAIN_LATE: Duration = Duration::from_secs(2);
+
 /// How long the holder of a lease has to answer who asks for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
+impl Control<'_> {
     pub(super) fn hello(&self) -> Tell {
         let setup = &self.setup;
         let board = setup.lines.board(&setup.endpoint.name);
@@ -53,70 +53,89 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
     }
 
     /// A request cannot be done.
-    pub(super) fn fail(&mut self, id: Option<u64>, failure: Failure) {
+    pub(super) fn fail(&mut self, link: &mut Link, id: Option<u64>, failure: Failure) {
+        self.fail_bytes(link, id, failure, None);
+    }
+
+    /// A request cannot be done, and so many bytes were not sent for it.
+    pub(super) fn fail_bytes(
+        &mut self,
+        link: &mut Link,
+        id: Option<u64>,
+        failure: Failure,
+        bytes: Option<u64>,
+    ) {
         if let Some(re) = id {
             let Failure { code, message } = failure;
-            self.tell(&Tell::Error { re: Some(re), code, message, bytes: None });
+            tell(link, &Tell::Error { re: Some(re), code, message, bytes });
         }
     }
 
     /// A request is done.
-    pub(super) fn answer(&mut self, id: Option<u64>, answer: Answer) {
+    pub(super) fn answer(&mut self, link: &mut Link, id: Option<u64>, answer: Answer) {
         if let Some(re) = id {
-            self.tell(&Tell::Ok { re, answer });
+            tell(link, &Tell::Ok { re, answer });
         }
     }
 
     /// A text frame of the client.
-    pub(super) fn message(&mut self, text: &[u8]) {
+    pub(super) fn message(&mut self, link: &mut Link, text: &[u8]) {
         let request = match parse(text) {
             Ok(request) => request,
-            Err(why) => return self.end(Ended::BadMessage(why)),
+            Err(why) => return link.end(Ended::BadMessage(why)),
         };
         let id = request.id;
         let result = match request.ask {
             Err(failure) => Err(failure),
             Ok(Ask::Open(ask)) => {
                 let crowd = self.session.crowd();
-                self.begin(|setup| Box::pin(open(setup, id, ask, crowd)));
+                self.begin(link, |setup| Box::pin(open(setup, id, ask, crowd)));
                 Ok(())
             }
             Ok(Ask::Resume(ask)) => {
-                self.begin(|setup| Box::pin(resume(setup, id, ask)));
+                self.begin(link, |setup| Box::pin(resume(setup, id, ask)));
                 Ok(())
             }
             Ok(Ask::Close(ask)) => {
                 let live = self.forget_live();
                 if !ask.drain {
-                    self.fail_waiting();
+                    self.fail_waiting(link);
                 }
-                self.busy = Some(Box::pin(close(live, id, ask.drain)));
+                // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
+                let linger = self.linger();
+                let linger = Linger { still: linger.still + DRAIN_LATE, ..linger };
+                self.busy = Some(Box::pin(close(live, id, ask.drain.then_some(linger))));
                 Ok(())
             }
             Ok(Ask::Ping) => {
-                self.tell(&Tell::Pong { re: id });
+                tell(link, &Tell::Pong { re: id });
                 Ok(())
             }
-            Ok(ask) => self.ask(id, ask),
+            Ok(ask) => self.ask(link, id, ask),
         };
         if let Err(failure) = result {
-            self.fail(id, failure);
+            self.fail(link, id, failure);
         }
     }
 
     /// Ends the session before and begins one.
-    fn begin(&mut self, work: impl FnOnce(Arc<Setup>) -> Busy) {
+    fn begin(&mut self, link: &mut Link, work: impl FnOnce(Arc<Setup>) -> Busy) {
         if let Some(live) = self.forget_live() {
             live.discard();
         }
-        self.fail_waiting();
+        self.fail_waiting(link);
+        link.clock.lift();
         self.busy = Some(work(Arc::clone(&self.setup)));
     }
 
     /// Each request gets its answer: those that wait as their session ends get this.
-    pub(super) fn fail_waiting(&mut self) {
+    pub(super) fn fail_waiting(&mut self, link: &mut Link) {
         for id in self.answers.abandon() {
-            self.fail(id, Failure::new(Code::SessionGone, "the session was closed before this was done"));
+            self.fail(
+                link,
+                id,
+                Failure::new(Code::SessionGone, "the session was closed before this was done"),
+            );
         }
     }
 
@@ -129,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
     }
 
     /// What needs an open session.
-    fn ask(&mut self, id: Option<u64>, ask: Ask) -> Result<(), Failure> {
+    fn ask(&mut self, link: &mut Link, id: Option<u64>, ask: Ask) -> Result<(), Failure> {
         let Some(live) = &mut self.live else {
             return Err(Failure::new(Code::NotOpen, "say `open` first"));
         };
@@ -164,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
             }
             Ask::Flush(ask) => self.flush(id, ask),
             Ask::Get => self.get(id),
-            Ask::Lease(ask) => self.lease(id, ask.op, rights),
+            Ask::Lease(ask) => self.lease(link, id, ask.op, rights),
             Ask::Watch(_) => Err(Failure::new(Code::Unsupported, "the bus, `/ws/`, tells rates")),
             Ask::Open(_) | Ask::Resume(_) | Ask::Close(_) | Ask::Ping => Ok(()),
         }
@@ -224,7 +243,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         })
     }
 
-    fn lease(&mut self, id: Option<u64>, op: LeaseOp, rights: Rights) -> Result<(), Failure> {
+    fn lease(
+        &mut self,
+        link: &mut Link,
+        id: Option<u64>,
+        op: LeaseOp,
+        rights: Rights,
+    ) -> Result<(), Failure> {
         let Some(live) = &mut self.live else { return Ok(()) };
         let wants = matches!(op, LeaseOp::Request | LeaseOp::Take);
         if wants && !rights.allows(Rights::WRITE) {
@@ -251,18 +276,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
         };
         live.used = Instant::now();
         result.map_err(|no| no.failure())?;
-        self.answer(id, Answer::default());
+        self.answer(link, id, Answer::default());
         // Where everyone may write, nothing changed on the board.
-        self.news();
+        self.news(link);
         Ok(())
     }
 
     /// Answers that have come.
-    pub(super) fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_answers(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let (id, outcome) = ready!(self.answers.poll(cx));
         match outcome {
-            Outcome::Ok(answer) => self.answer(id, answer),
-            Outcome::Failed(failure) => self.fail(id, failure),
+            Outcome::Ok(answer) => self.answer(link, id, answer),
+            Outcome::Failed(failure) => self.fail(link, id, failure),
             Outcome::Flushed => {
                 // What is held was received before, and is discarded with the rest.
                 self.packets.as_mut().and_then(Packets::rest);
@@ -271,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
                     live.acked = live.at;
                     live.at
                 });
-                self.answer(id, Answer { rx, ..Answer::default() });
+                self.answer(link, id, Answer { rx, ..Answer::default() });
             }
         }
         Poll::Ready(())

@@ -5,107 +5,138 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
-use super::{Control, READ};
+use super::{Control, LINE_READ_MAX, tell};
 use crate::{
     line::{Gone, Heard, Kind},
-    session::packing::Packets,
+    session::{link::Link, live::Live, packing::Packets},
     wire::{
         close::Ended,
-        control::Tell,
+        control::{Code, Tell},
         frame::{HEADER_MAX, Opcode},
     },
 };
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Control<'_, S> {
-    /// Line to client, within the client's window.
-    pub(super) fn poll_down(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+impl Control<'_> {
+    /// Says how many of the client's bytes have left the queue, and how many of them were lost.
+    pub(super) fn poll_acks(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
-        let mut most = live.room().min(READ);
+        live.told = ready!(live.seat.poll_done(cx, live.told));
+        let lost = live.seat.progress().lost;
+        let (ack, new) = (Tell::Ack { tx: live.told }, lost - live.told_lost);
+        live.told_lost = lost;
+        tell(link, &ack);
+        if new > 0 {
+            let message = format!("{new} bytes were not sent: the device is gone");
+            tell(link, &Tell::Error { re: None, code: Code::LineDown, message, bytes: Some(new) });
+        }
+        Poll::Ready(())
+    }
+
+    /// Says what changed on the board.
+    pub(super) fn poll_news(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(live) = &mut self.live else { return Poll::Pending };
+        let change = self.change.get_or_insert_with(|| {
+            let mut board = live.board.clone();
+            // The sender lives as long as the seat.
+            Box::pin(async move { board.changed().await.unwrap_or(()) })
+        });
+        ready!(change.as_mut().poll(cx));
+        self.change = None;
+        self.news(link);
+        Poll::Ready(())
+    }
+
+    pub(super) fn news(&mut self, link: &mut Link) {
+        let news = self.live.as_mut().map(Live::news).unwrap_or_default();
+        for message in news {
+            tell(link, &message);
+        }
+    }
+
+    /// Line to client, within the client's window.
+    pub(super) fn poll_down(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+        let Some(live) = &mut self.live else { return Poll::Pending };
+        let mut most = live.room().min(LINE_READ_MAX);
         if let Some(packets) = &self.packets {
             most = most.saturating_sub(packets.held()).min(packets.room());
         }
-        if let Some([_, down]) = self.rates.as_deref_mut()
-            && most > 0
-        {
-            most = most.min(ready!(down.poll(cx)));
-        }
-        let space = buf.get_mut(HEADER_MAX..HEADER_MAX + most).unwrap_or_default();
+        most = ready!(link.poll_rate(cx, most));
+        let (_, space) = buf.split_at_mut(HEADER_MAX);
+        let (space, _) = space.split_at_mut(most);
         let heard = if most == 0 { Poll::Pending } else { live.seat.poll_read(cx, space) };
         let heard = match (heard, &mut self.packets) {
             (Poll::Ready(heard), _) => heard,
             // What is held may be the end of a packet only if the line really has no more.
             (Poll::Pending, Some(packets)) if most > 0 => {
                 let packet = ready!(packets.poll_due(cx));
-                self.send_packet(&packet);
+                self.send_packet(link, &packet);
                 return Poll::Ready(());
             }
             (Poll::Pending, _) => return Poll::Pending,
         };
         match heard {
-            Heard::Bytes(n) => self.send_line(cx, buf, n),
+            Heard::Bytes(n) => self.send_line(link, cx, buf, n),
             Heard::Mark(mark) => match mark.kind {
                 Kind::Event(event) => {
-                    self.send_rest();
-                    self.tell(&Tell::Line { event, at: mark.at, count: mark.count });
+                    self.send_rest(link);
+                    tell(link, &Tell::Line { event, at: mark.at, count: mark.count });
                 }
                 Kind::Time(ms) => {
-                    self.send_rest();
-                    self.tell(&Tell::Time { at: mark.at, ms });
+                    self.send_rest(link);
+                    tell(link, &Tell::Time { at: mark.at, ms });
                 }
                 Kind::Pause(pause) => {
                     let packet = self.packets.as_mut().and_then(|packets| packets.pause(pause));
                     if let Some(packet) = packet {
-                        self.send_packet(&packet);
+                        self.send_packet(link, &packet);
                     }
                 }
             },
             Heard::Gap(gap) => {
-                self.send_rest();
+                self.send_rest(link);
                 if let Some(live) = &mut self.live {
                     live.at = gap.to;
                     // What was missed takes no room in the window.
                     live.acked += gap.to - gap.from;
                 }
-                self.tell(&Tell::Gap { from: gap.from, to: gap.to });
+                tell(link, &Tell::Gap { from: gap.from, to: gap.to });
             }
-            Heard::Ended(Gone::Ended) => self.end(Ended::TargetEnded),
-            Heard::Ended(Gone::Failed(why)) => self.end(Ended::TargetFailed(why)),
+            Heard::Ended(gone) => link.end(match gone {
+                Gone::Ended => Ended::TargetEnded,
+                Gone::Failed(why) => Ended::TargetFailed(why),
+                Gone::Reset(why) => Ended::TargetReset(why),
+            }),
         }
         Poll::Ready(())
     }
 
+    #[expect(clippy::indexing_slicing, reason = "what was just read into the buffer")]
     /// Bytes of the line that lie in `buf` behind the room for a header.
-    fn send_line(&mut self, cx: &mut Context<'_>, buf: &mut [u8], length: usize) {
-        self.clock.moved();
-        if let Some([_, down]) = self.rates.as_deref_mut() {
-            down.take(length);
-        }
+    fn send_line(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8], length: usize) {
+        link.sent(length);
         if let Some(mut packets) = self.packets.take() {
-            let bytes = buf.get(HEADER_MAX..HEADER_MAX + length).unwrap_or_default();
-            packets.push(bytes, |packet| self.send_packet(packet));
+            let bytes = &buf[HEADER_MAX..HEADER_MAX + length];
+            packets.push(bytes, |packet| self.send_packet(link, packet));
             self.packets = Some(packets);
             return;
         }
         self.sent(length);
-        if let Err(error) = self.socket.send_in_place(cx, buf, length) {
-            self.lost(&error.to_string());
-        }
+        let wrote = link.socket.send_in_place(cx, buf, length);
+        link.wrote(wrote);
     }
 
     /// One packet is one message.
-    fn send_packet(&mut self, packet: &[u8]) {
+    fn send_packet(&mut self, link: &mut Link, packet: &[u8]) {
         self.sent(packet.len());
-        self.socket.queue(Opcode::Binary, packet);
+        link.socket.queue(Opcode::Binary, packet);
     }
 
     /// What is held back, when nothing more can belong to it.
-    pub(super) fn send_rest(&mut self) {
+    pub(super) fn send_rest(&mut self, link: &mut Link) {
         // Without a session nobody counts these bytes any more; whoever took it over hears them itself.
         let rest = self.packets.as_mut().and_then(Packets::rest);
         if let Some(rest) = rest.filter(|_| self.live.is_some()) {
-            self.send_packet(&rest);
+            self.send_packet(link, &rest);
         }
     }
 

@@ -4,22 +4,16 @@ mod answers;
 mod ask;
 mod down;
 mod opening;
-mod receive;
 mod refused;
-mod send;
 
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Sleep, timeout},
-};
+use tokio::time::{Instant, Sleep};
 
 use self::{
     answers::Answers,
@@ -27,19 +21,20 @@ use self::{
 };
 use super::{
     Report, Session, Socket,
-    clock::{Clock, Due},
-    live::Live,
+    drain::Linger,
+    endings::Rest,
+    engine::{Piece, Speech, run},
+    link::{Link, Rules},
+    live::{Leaving, Live},
     packing::Packets,
     parking::Parking,
-    rate::Rate,
 };
 use crate::{
     config::Endpoint,
     line::{Lines, Participant},
-    stream::with_scratch,
     wire::{
         close::Ended,
-        control::{self, Tell},
+        control::{self, Code, TEXT_MAX, Tell},
         frame::Opcode,
     },
 };
@@ -47,14 +42,8 @@ use crate::{
 /// How long a client has to say `open` or `resume`.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long the client's Close may take behind ours.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
-
-/// Bytes of one read, either way.
-const READ: usize = 32 * 1024;
-
-/// Rounds of one poll before other tasks get their turn.
-const ROUNDS: usize = 16;
+/// Line bytes of one read.
+const LINE_READ_MAX: usize = 32 * 1024;
 
 /// What a control session runs on.
 #[derive(Debug)]
@@ -74,41 +63,41 @@ pub struct Setup {
 }
 
 /// Runs a control session's socket to its end. A session that is open when the socket is lost is parked.
-pub async fn control<S>(socket: Socket<S>, setup: Setup, session: &mut Session) -> Report
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut orders = session.order.clone();
-    let order = async {
-        let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-        order.unwrap_or(Ended::Stopping)
+pub async fn control(socket: Socket, setup: Setup, session: &Session) -> Report {
+    let rules = Rules {
+        dead_after: setup.dead_after,
+        ping_after: setup.dead_after / 3,
+        idle: setup.endpoint.limits.idle,
+        rate: setup.endpoint.limits.rate,
     };
-    let mut order = pin!(order);
-    let mut ordered = false;
-    let mut control = Control::new(socket, setup, session);
-    let ended = poll_fn(|cx| {
-        if !ordered && let Poll::Ready(ended) = order.as_mut().poll(cx) {
-            ordered = true;
-            control.end(ended);
-        }
-        with_scratch(|buf| control.poll(cx, buf))
-    })
-    .await;
-    if let Some(live) = control.leave(&ended) {
-        // What was taken goes out within the linger, without the lease: it is before whatever the next one writes.
-        tokio::select! {
-            _ = timeout(control.setup.endpoint.limits.linger, live.leave()) => {}
-            _ = order, if !ordered => {}
-        }
-    }
-    Report { ended, lost_up: 0, lost_down: 0 }
+    let mut link = Link::new(socket, rules);
+    link.clock.end_within(OPEN_WITHIN);
+    let mut control = Control::new(setup, session);
+    tell(&mut link, &control.hello());
+    run(&mut link, &mut control, session.order.clone()).await;
+    control.finish(&link)
 }
 
-struct Control<'a, S> {
-    socket: Socket<S>,
+/// Puts a message behind what waits for the client.
+fn tell(link: &mut Link, message: &Tell) {
+    link.socket.queue(Opcode::Text, message.text().as_bytes());
+}
+
+/// What becomes of the open session as its socket ends.
+#[derive(Debug)]
+enum Parting {
+    /// Nothing yet.
+    Open,
+    /// What was taken from the client still goes to the line, without the lease: it is before whatever the next one
+    /// writes.
+    Leaving(Box<Leaving>),
+    /// That is over, or the session waits for another socket.
+    Done,
+}
+
+struct Control<'a> {
     setup: Arc<Setup>,
     session: &'a Session,
-    clock: Clock,
     live: Option<Live>,
     /// The client's message, as far as it has come.
     text: Vec<u8>,
@@ -117,43 +106,22 @@ struct Control<'a, S> {
     /// Packets of the line's bytes, for an endpoint that makes them. What is held was not sent: a session that goes
     /// on elsewhere hears it there.
     packets: Option<Packets>,
-    /// The endpoint's limit, up and down.
-    rates: Option<Box<[Rate; 2]>>,
     /// When a lease has to be looked at.
     timer: Option<Pin<Box<Sleep>>>,
     /// Resolves with the next change of the board.
     change: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    ended: Option<Ended>,
-    closing: Closing,
-    /// The kernel took no more for the client.
-    pressed: bool,
-    /// The client's Close came behind ours.
-    answered: bool,
+    parting: Parting,
+    /// Bytes of the client that the target does not get.
+    lost: u64,
+    /// How many bytes of the client had been taken when the target ended its side.
+    mark: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    /// Not yet.
-    Open,
-    /// Our Close waits to be written.
-    Queued,
-    /// It is written; the client's is awaited.
-    Sent,
-    /// Nothing more will come or go.
-    Done,
-}
-
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
-    fn new(socket: Socket<S>, setup: Setup, session: &'a Session) -> Self {
-        let mut clock = Clock::new(setup.dead_after, setup.dead_after / 3, setup.endpoint.limits.idle);
-        clock.end_within(OPEN_WITHIN);
-        let rate = setup.endpoint.limits.rate;
-        let mut control = Self {
-            socket,
-            rates: rate.map(|rate| Box::new([Rate::new(rate), Rate::new(rate)])),
+impl<'a> Control<'a> {
+    fn new(setup: Setup, session: &'a Session) -> Self {
+        Self {
             setup: Arc::new(setup),
             session,
-            clock,
             live: None,
             text: Vec::new(),
             busy: None,
@@ -161,163 +129,240 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Control<'a, S> {
             packets: None,
             timer: None,
             change: None,
-            ended: None,
-            closing: Closing::Open,
-            pressed: false,
-            answered: false,
-        };
-        let hello = control.hello();
-        control.tell(&hello);
-        control
-    }
-
-    /// Ends the socket; the first reason stands.
-    fn end(&mut self, ended: Ended) {
-        if self.ended.is_none() {
-            self.ended = Some(ended);
-            self.busy = None;
-            self.clock.extend(CLOSE_WAIT);
-        }
-        // Whoever resumes the session does not wait for this socket's farewell.
-        if self.ended == Some(Ended::Superseded)
-            && let Some(live) = self.live.take()
-        {
-            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
+            parting: Parting::Open,
+            lost: 0,
+            mark: 0,
         }
     }
 
-    fn tell(&mut self, message: &Tell) {
-        self.socket.queue(Opcode::Text, message.text().as_bytes());
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Ended> {
-        for _ in 0..ROUNDS {
-            let moved =
-                [self.poll_busy(cx), self.poll_up(cx, buf), self.poll_out(cx, buf), self.poll_clock(cx)];
-            if self.closing == Closing::Done {
-                let ended = self.ended.clone().unwrap_or(Ended::ClientClosed(None));
-                return Poll::Ready(ended);
-            }
-            if moved.iter().all(Poll::is_pending) {
-                return Poll::Pending;
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    fn linger(&self) -> Linger {
+        Linger::of(&self.setup.endpoint.limits)
     }
 
     /// What the socket waits for: a session that begins, goes on or closes.
-    fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_busy(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(busy) = &mut self.busy else { return Poll::Pending };
         let done = ready!(busy.as_mut().poll(cx));
         self.busy = None;
         // What was done before it is told before it.
-        while self.poll_answers(cx).is_ready() {}
+        while self.poll_answers(link, cx).is_ready() {}
         match done {
             Done::Began { live, opened, resumed, .. } => {
                 let message = if resumed { Tell::Resumed(opened) } else { Tell::Opened(opened) };
-                self.tell(&message);
+                tell(link, &message);
                 // A client acknowledges at each quarter of its window, so that half of it gets free in any case.
-                let most = usize::try_from(live.window / 2).unwrap_or(READ);
+                let most = usize::try_from(live.window / 2).unwrap_or(LINE_READ_MAX);
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
                 self.live = Some(*live);
-                self.clock.lift();
                 self.change = None;
-                self.news();
+                self.news(link);
             }
-            Done::Refused { id, failure } => {
-                self.fail_waiting();
-                self.fail(id, failure);
+            Done::Refused { id, failure, bytes } => {
+                self.fail_waiting(link);
+                self.fail_bytes(link, id, failure, bytes);
+                link.clock.end_within(OPEN_WITHIN);
             }
             Done::Closed { id } => {
-                self.fail_waiting();
-                self.answer(id, control::Answer::default());
+                self.fail_waiting(link);
+                self.answer(link, id, control::Answer::default());
             }
         }
         Poll::Ready(())
     }
 
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_lease(cx);
-        match ready!(self.clock.poll(cx, self.busy.is_some())) {
-            Due::Ping if self.socket.waiting() == 0 && self.ended.is_none() => {
-                self.socket.queue(Opcode::Ping, b"");
+    /// Bytes of the client that are on their way, of an open session.
+    fn left(&self) -> u64 {
+        self.live.as_ref().map_or(0, |live| live.seat.pending())
+    }
+
+    /// One step of what becomes of the open session.
+    fn poll_parting(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
+        match (&mut self.parting, link.ended()) {
+            (Parting::Leaving(leaving), _) => {
+                self.lost += ready!(leaving.poll(cx));
+                self.parting = Parting::Done;
             }
-            Due::Silent if self.ended.is_none() => self.end(Ended::ClientSilent),
-            Due::Idle if self.live.is_some() => self.end(Ended::Idle),
-            Due::Ping | Due::Idle => {}
-            Due::Deadline if self.ended.is_none() => {
-                if self.live.is_none() && self.busy.is_none() {
-                    self.end(Ended::NotOpened);
+            // What the client sent before it answered still goes to a target that has ended its own side alone. The last
+            // bytes of that target may be lost with the socket: then it may be asked for them again.
+            (Parting::Open, Some(Ended::TargetEnded)) if !link.is_read() => {
+                let over = if link.is_answered() { self.take_live() } else { None };
+                match over {
+                    Some(live) => self.leave(live, Rest::Drain),
+                    None => self.parting = Parting::Done,
                 }
             }
-            Due::Silent | Due::Deadline => self.closing = Closing::Done,
+            (Parting::Open | Parting::Done, _) => return Poll::Pending,
         }
         Poll::Ready(())
     }
 
-    /// The socket is gone without a Close.
-    fn lost(&mut self, why: &str) {
-        self.ended.get_or_insert_with(|| Ended::ClientLost(why.to_owned()));
-        self.closing = Closing::Done;
+    fn leave(&mut self, live: Live, rest: Rest) {
+        let leaving = Leaving::new(live, self.linger(), rest);
+        self.parting = Parting::Leaving(Box::new(leaving));
     }
 
-    /// The socket is done with: its session waits for another, or ends with it. Returns one whose bytes still go out.
-    fn leave(&mut self, ended: &Ended) -> Option<Live> {
+    /// The open session, which is over with this socket.
+    fn take_live(&mut self) -> Option<Live> {
         let live = self.live.take()?;
-        // The last bytes of a target may have been lost with the socket.
-        if outlives(ended) || matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_)) && !self.answered {
-            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
-            return None;
-        }
         self.setup.parking.end(live.secret());
-        drains(ended).then_some(live)
+        Some(live)
+    }
+
+    /// Keeps the open session for its client to come back.
+    fn park(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
+        }
+    }
+
+    /// The socket is done with: its session waits for another, or has ended with it.
+    fn finish(mut self, link: &Link) -> Report {
+        let ended = link.ended().cloned().unwrap_or(Ended::ClientClosed(None));
+        let broke = matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_) | Ended::TargetReset(_));
+        if link.ending().is_some_and(|ending| ending.parks) || broke && !link.is_answered() {
+            self.park();
+        }
+        drop(self.take_live());
+        let taken = self.session.entry.to_target.load(Ordering::Relaxed);
+        Report { ended, taken, lost_up: self.lost, lost_down: 0 }
+    }
+
+    /// Line bytes that were under way when the target ended its side.
+    fn take_late(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        let Some(live) = self.live.as_mut().filter(|live| live.seat.is_writer()) else { return };
+        self.session.entry.to_target.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let taken = match live.seat.poll_write(cx, bytes) {
+            Poll::Ready(Ok(taken)) => taken,
+            // No more can come than the window that is not acknowledged any more.
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        self.lost += (bytes.len() - taken) as u64;
     }
 }
 
-/// Whether a session outlives a socket that ended so: what an end was not meant, or may be mended by coming back.
-fn outlives(ended: &Ended) -> bool {
-    match ended {
-        Ended::ClientLost(_)
-        | Ended::ClientSilent
-        | Ended::Internal(_)
-        | Ended::Superseded
-        | Ended::Limited(_)
-        | Ended::TooBig => true,
-        // Also 1001, which browsers say when a page is left or reloaded: the secret is gone with the page, and the next one
-        // would find the line held by nobody who could come back.
-        Ended::ClientClosed(_)
-        | Ended::BadFrame(_)
-        | Ended::BadText
-        | Ended::BadMessage(_)
-        | Ended::TargetEnded
-        | Ended::TargetFailed(_)
-        | Ended::TargetUnreachable(_)
-        | Ended::Stopping
-        | Ended::Restarting
-        | Ended::NotAuthenticated
-        | Ended::Withdrawn
-        | Ended::Removed
-        | Ended::NotOpened
-        | Ended::Busy(_)
-        | Ended::Disconnected
-        | Ended::TooSlow(_)
-        | Ended::Idle => false,
+impl Speech for Control<'_> {
+    fn is_stream(&self, text: bool) -> bool {
+        !text
     }
-}
 
-/// Whether what was taken from a client whose session ended so still goes out, as in plain mode. Not where its right is
-/// gone or the message was never to be sent.
-fn drains(ended: &Ended) -> bool {
-    matches!(
-        ended,
-        Ended::ClientClosed(_)
-            | Ended::TargetEnded
-            | Ended::Stopping
-            | Ended::Restarting
-            | Ended::Removed
-            | Ended::Disconnected
-            | Ended::Idle
-    )
+    fn data(&mut self, link: &mut Link, cx: &mut Context<'_>, bytes: &[u8]) {
+        match link.ended() {
+            None => {}
+            Some(Ended::TargetEnded) => return self.take_late(cx, bytes),
+            // It is not acknowledged, so its client knows.
+            Some(_) => return,
+        }
+        let Some(live) = &mut self.live else {
+            link.end(Ended::BadMessage("data before `opened`".into()));
+            return;
+        };
+        link.clock.moved();
+        if !live.seat.is_writer() {
+            // Counted and done with: the client's count of its bytes and ours stay one.
+            live.seat.ignore(bytes.len());
+            let message = format!("{} bytes were not sent: you do not hold the lease", bytes.len());
+            let bytes = Some(bytes.len() as u64);
+            return tell(link, &Tell::Error { re: None, code: Code::NotWriter, message, bytes });
+        }
+        live.used = Instant::now();
+        self.session.entry.to_target.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        match live.seat.poll_write(cx, bytes) {
+            Poll::Ready(Ok(n)) if n == bytes.len() => {}
+            Poll::Ready(_) | Poll::Pending => {
+                link.end(Ended::BadMessage("more data than the window".into()));
+            }
+        }
+    }
+
+    fn piece(&mut self, link: &mut Link, _cx: &mut Context<'_>, piece: Piece<'_>) {
+        if link.ended().is_some() {
+            return;
+        }
+        self.text.extend_from_slice(piece.bytes);
+        if self.text.len() > TEXT_MAX {
+            link.end(Ended::TooBig);
+        } else if piece.last {
+            let text = std::mem::take(&mut self.text);
+            self.message(link, &text);
+        }
+    }
+
+    fn listens(&self) -> bool {
+        self.busy.is_none()
+    }
+
+    fn idles(&self) -> bool {
+        self.live.is_some()
+    }
+
+    fn poll_target(&mut self, link: &mut Link, cx: &mut Context<'_>, _buf: &mut [u8]) -> Poll<()> {
+        self.poll_lease(cx);
+        let moved = [self.poll_busy(link, cx), self.poll_parting(link, cx)];
+        if moved.iter().any(Poll::is_ready) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+        if link.ended().is_none() {
+            let moved = [self.poll_answers(link, cx), self.poll_acks(link, cx), self.poll_news(link, cx)];
+            if moved.iter().any(Poll::is_ready) {
+                return Poll::Ready(());
+            }
+        }
+        self.poll_down(link, cx, buf)
+    }
+
+    fn wind_up(&mut self, link: &mut Link, rest: Rest) {
+        self.busy = None;
+        // Behind its session nobody would count what is held back.
+        if !link.is_mute() {
+            self.send_rest(link);
+        }
+        self.mark = self.session.entry.to_target.load(Ordering::Relaxed);
+        if let Parting::Leaving(leaving) = &mut self.parting {
+            return leaving.hurry(rest);
+        }
+        self.parting = match link.ended() {
+            // While its client may still answer.
+            Some(Ended::TargetEnded) => Parting::Open,
+            Some(Ended::TargetFailed(_) | Ended::TargetReset(_)) => Parting::Done,
+            _ if link.ending().is_some_and(|ending| ending.parks) => Parting::Done,
+            _ => match self.take_live() {
+                Some(live) => return self.leave(live, rest),
+                None => Parting::Done,
+            },
+        };
+    }
+
+    fn is_settled(&self) -> bool {
+        let taken = self.session.entry.to_target.load(Ordering::Relaxed);
+        self.is_done() || taken.saturating_sub(self.left()) >= self.mark
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.parting, Parting::Done)
+    }
+
+    fn last_words(&mut self, link: &mut Link) {
+        self.send_rest(link);
+        if self.lost == 0 {
+            return;
+        }
+        if link.ending().is_some_and(|ending| ending.rest == Rest::Discard) {
+            let message = format!("{} bytes were not sent: you may not write any more", self.lost);
+            tell(link, &Tell::Error { re: None, code: Code::Denied, message, bytes: Some(self.lost) });
+        }
+        let of = self.session.entry.to_target.load(Ordering::Relaxed).max(self.lost);
+        match link.ended() {
+            Some(Ended::ClientClosed(_)) => {
+                link.amend(Ended::Undelivered { delivered: of - self.lost, of });
+            }
+            Some(_) | None => link.note(Some(format!("at least {} of {of} bytes not delivered", self.lost))),
+        }
+    }
+
+    fn superseded(&mut self, _link: &mut Link) {
+        // Whoever resumes the session does not wait for this socket's farewell.
+        self.park();
+    }
 }

@@ -1,12 +1,16 @@
 //! `open`, `resume` and `close`: what takes its time and changes which session a socket has.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    super::live::{Live, Seen},
+    super::{
+        drain::Linger,
+        endings::Rest,
+        live::{Leaving, Live, Seen},
+    },
     Setup,
     refused::Refused as _,
 };
@@ -30,7 +34,7 @@ pub(super) enum Done {
     /// A session began or goes on.
     Began { live: Box<Live>, opened: Opened, resumed: bool },
     /// It did not.
-    Refused { id: Option<u64>, failure: Failure },
+    Refused { id: Option<u64>, failure: Failure, bytes: Option<u64> },
     /// The session before was closed.
     Closed { id: Option<u64> },
 }
@@ -42,7 +46,7 @@ pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open,
             let opened = Opened { live: Some(live_at), ..live.opened(id) };
             Done::Began { live: Box::new(live), opened, resumed: false }
         }
-        Err(failure) => Done::Refused { id, failure },
+        Err(failure) => Done::Refused { id, failure, bytes: None },
     }
 }
 
@@ -206,7 +210,7 @@ fn secret() -> Result<String, Failure> {
 pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Resume) -> Done {
     let gone = || {
         let failure = Failure::new(Code::SessionGone, "this session is over; open a new one");
-        Done::Refused { id, failure }
+        Done::Refused { id, failure, bytes: None }
     };
     let taken = setup.parking.take(&ask.session, &setup.who.principal, &setup.endpoint.name).await;
     let Some(mut live) = taken else { return gone() };
@@ -225,16 +229,25 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
 
 /// Ends a session; with `drain`, sends first what is queued, without the lease: it is before whatever the next one
 /// writes.
-pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: bool) -> Done {
+pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: Option<Linger>) -> Done {
     let Some(live) = live else { return Done::Closed { id } };
-    if !drain {
+    let Some(linger) = drain else {
         live.discard();
         return Done::Closed { id };
-    }
-    let failure = match live.leave().await {
-        Ok(0) => return Done::Closed { id },
-        Ok(lost) => Failure::new(Code::LineDown, format!("{lost} bytes were not sent: the device is gone")),
-        Err(undone) => undone.failure(),
     };
-    Done::Refused { id, failure }
+    let mut leaving = Leaving::new(live, linger, Rest::Drain);
+    let lost = poll_fn(|cx| leaving.poll(cx)).await;
+    if lost == 0 {
+        return Done::Closed { id };
+    }
+    let (code, why) = if leaving.gave_up() {
+        (Code::Timeout, "nothing moved any more")
+    } else {
+        (Code::LineDown, "the device is gone")
+    };
+    Done::Refused {
+        id,
+        failure: Failure::new(code, format!("{lost} bytes were not sent: {why}")),
+        bytes: Some(lost),
+    }
 }

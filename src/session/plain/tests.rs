@@ -17,14 +17,14 @@ use super::*;
 use crate::{
     auth::{Peer, Principal, PrincipalId, PrincipalKind},
     config::RightsTable,
-    session::Sessions,
+    session::{Payload, Sessions},
     stream::Stream,
 };
 
 const TERMS: Terms = Terms {
     dead_after: Duration::from_secs(30),
     idle: None,
-    linger: Duration::from_secs(5),
+    linger: Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) },
     rate: None,
     packing: Packing::None,
 };
@@ -51,11 +51,11 @@ impl Rig {
         let (client, near) = pair().await;
         let (far, target) = pair().await;
         let sessions = Arc::new(Sessions::default());
-        let mut entry = sessions.enter("e", &someone(), &Peer::default());
+        let entry = sessions.enter("e", &someone(), &Peer::default());
         let mut session = JoinSet::new();
         session.spawn(async move {
-            let socket = Socket::new(near, Vec::new(), payload);
-            plain(socket, Stream::Tcp(far), terms, &mut entry).await
+            let socket = Socket::new(Stream::from(near), Vec::new(), payload);
+            plain(socket, Stream::from(far), terms, &entry).await
         });
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         Self { client, target, sessions, session }
@@ -105,7 +105,7 @@ async fn a_target_that_ends_with_10_mb_in_flight_loses_nothing() {
     // tungstenite sends its Close with the next call.
     rig.client.next().await;
     let report = rig.session.join_next().await.unwrap().unwrap();
-    assert_eq!(report, Report { ended: Ended::TargetEnded, lost_up: 0, lost_down: 0 });
+    assert_eq!(report, Report::of(Ended::TargetEnded));
     writer.join_next().await.unwrap().unwrap();
 }
 
@@ -129,7 +129,7 @@ async fn a_client_that_closes_behind_10_mb_loses_nothing_and_hears_the_answer_to
     assert_eq!(answer, b"answer after your end");
     assert!(peer.join_next().await.unwrap().unwrap() == sent);
     let report = rig.session.join_next().await.unwrap().unwrap();
-    assert_eq!(report, Report { ended: Ended::ClientClosed(None), lost_up: 0, lost_down: 0 });
+    assert_eq!(report, Report { taken: 10 << 20, ..Report::of(Ended::ClientClosed(None)) });
 }
 
 #[tokio::test]
@@ -194,11 +194,11 @@ async fn an_unmasked_frame_closes_with_1002_behind_what_was_valid() {
     let (mut client, near) = pair().await;
     let (far, mut target) = pair().await;
     let sessions = Arc::new(Sessions::default());
-    let mut entry = sessions.enter("e", &someone(), &Peer::default());
+    let entry = sessions.enter("e", &someone(), &Peer::default());
     let mut session = JoinSet::new();
     session.spawn(async move {
-        let socket = Socket::new(near, b"\x82\x82\0\0\0\0ok".to_vec(), Payload::Binary);
-        plain(socket, Stream::Tcp(far), TERMS, &mut entry).await
+        let socket = Socket::new(Stream::from(near), b"\x82\x82\0\0\0\0ok".to_vec(), Payload::Binary);
+        plain(socket, Stream::from(far), TERMS, &entry).await
     });
     client.write_all(b"\x82\x02no").await.unwrap();
     let mut got = Vec::new();

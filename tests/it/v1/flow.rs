@@ -191,8 +191,8 @@ async fn a_clean_close_sends_what_was_taken() {
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     wire.send(&vec![3; 50_000]).await;
     wire.close(1000).await;
-    assert!(matches!(wire.closed().await, (1000, _)));
     assert_eq!(pty.receive(50_000), vec![3; 50_000]);
+    assert!(matches!(wire.closed().await, (1000, _)));
     let (mut next, opened) = Wire::opened(&daemon, "e", json!({"role": "writer"})).await;
     assert_eq!(opened["role"], "writer", "{opened}");
     assert_eq!(code(&next.ask("lease", json!({"op": "grant"})).await), "bad_message");

@@ -1,0 +1,150 @@
+//! How long an ending waits for bytes on their way to the target: as long as they move.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::endings::Rest;
+use crate::config::EndpointLimits;
+
+/// How soon the next hop is asked again how much it has acknowledged, at first and at most: nothing tells that.
+const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+
+/// How long a drain may stand still.
+#[derive(Clone, Copy, Debug)]
+pub struct Linger {
+    /// Without progress.
+    pub still: Duration,
+    /// Without an acknowledged byte, while the other side says that it lives and takes nothing (a closed window).
+    pub alive: Duration,
+}
+
+impl Linger {
+    /// As an endpoint has it.
+    pub fn of(limits: &EndpointLimits) -> Self {
+        Self { still: limits.linger, alive: limits.linger_max }
+    }
+}
+
+/// What a drain sees of the bytes on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Bytes that are not where they shall be.
+    pub bytes: u64,
+    /// Whether the other side answers that it lives, though it takes nothing.
+    pub answers: bool,
+}
+
+/// A drain under way.
+#[derive(Debug)]
+pub(super) struct Drain {
+    linger: Linger,
+    /// When it is over whatever moves.
+    until: Option<Instant>,
+    seen: u64,
+    /// When that last became less.
+    moved: Instant,
+    /// When there last was a sign of life or progress.
+    alive: Instant,
+    pause: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Drain {
+    /// Begins; `left` is what is still on its way.
+    pub(super) fn new(linger: Linger, rest: Rest, left: u64) -> Self {
+        let now = Instant::now();
+        let mut drain = Self {
+            linger,
+            until: None,
+            seen: left,
+            moved: now,
+            alive: now,
+            pause: LOOK.0,
+            timer: Box::pin(sleep(LOOK.0)),
+        };
+        drain.hurry(rest);
+        drain
+    }
+
+    /// A stricter rule from now on.
+    pub(super) fn hurry(&mut self, rest: Rest) {
+        let within = match rest {
+            Rest::Drain => return,
+            Rest::Within(within) => within,
+            Rest::Discard => Duration::ZERO,
+        };
+        let until = Instant::now() + within;
+        self.until = Some(self.until.map_or(until, |set| set.min(until)));
+    }
+
+    /// Ready each time it is to be looked again what is left; with `true` when the patience is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, left: impl FnOnce() -> Left) -> Poll<bool> {
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            return Poll::Ready(true);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        let (now, Left { bytes, answers }) = (Instant::now(), left());
+        // Where nothing is left, nothing stands still: the client has not answered yet.
+        if bytes < self.seen || bytes == 0 {
+            (self.moved, self.alive, self.pause) = (now, now, LOOK.0);
+        } else {
+            self.pause = (self.pause * 2).min(LOOK.1);
+        }
+        if answers {
+            self.alive = now;
+        }
+        self.seen = bytes;
+        let next = now + self.pause;
+        self.timer.as_mut().reset(self.until.map_or(next, |until| next.min(until)));
+        let still = now - self.alive >= self.linger.still || now - self.moved >= self.linger.alive;
+        Poll::Ready(still || self.until.is_some_and(|until| until <= now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const LINGER: Linger = Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) };
+
+    /// How long a drain waits for bytes that leave as `left` says at each second.
+    async fn waits(rest: Rest, left: impl Fn(u64) -> Left) -> u64 {
+        let start = Instant::now();
+        let mut drain = Drain::new(LINGER, rest, left(0).bytes);
+        while !poll_fn(|cx| drain.poll(cx, || left(start.elapsed().as_secs()))).await {}
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moves_is_waited_for_and_what_stands_still_is_not() {
+        let moving = |second: u64| Left { bytes: 1000 - second.min(900), answers: false };
+        assert!(matches!(waits(Rest::Drain, moving).await, 905..=906));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_window_that_answers_is_waited_for_longer() {
+        let closed = |_| Left { bytes: 1000, answers: true };
+        assert!(matches!(waits(Rest::Drain, closed).await, 600..=601));
+        // Windows open in lumps.
+        let lumps = |second: u64| Left { bytes: 1000 - second / 500, answers: true };
+        let end = |second: u64| {
+            if second < 5000 { lumps(second) } else { Left { answers: false, ..lumps(second) } }
+        };
+        assert!(matches!(waits(Rest::Drain, end).await, 5004..=5006));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_six_seconds_whatever_moves() {
+        let moving = |second: u64| Left { bytes: 1000 - second, answers: true };
+        assert!(matches!(waits(Rest::Within(Duration::from_secs(6)), moving).await, 6..=7));
+        assert_eq!(waits(Rest::Discard, moving).await, 0);
+    }
+}

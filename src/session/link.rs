@@ -1,0 +1,394 @@
+//! A session's WebSocket: what is read and written, pings, limits, the parting of both sides.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Socket,
+    clock::{Clock, Due},
+    endings::{Ending, Farewell, Rest, ending},
+    rate::Rate,
+};
+use crate::wire::{
+    close::Ended,
+    frame::{Opcode, parse_close},
+};
+
+/// Bytes waiting for the client above which it is not read: its requests would only make more.
+const WAITING: usize = 64 * 1024;
+
+/// Pings of the client that wait for their pongs at once; a flood of more is not answered whole.
+const PONGS: usize = 64;
+
+/// The client's direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inbound {
+    /// Frames come.
+    Open,
+    /// What comes is thrown away.
+    Deaf,
+    /// Its Close has come, or its end.
+    Over,
+}
+
+/// Our direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outbound {
+    /// Frames go.
+    Open,
+    /// Our Close waits to be written.
+    Closing,
+    /// It is written, or there is nobody to write to.
+    Over,
+}
+
+/// The rules a session's socket runs under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Silence after which the client counts as dead.
+    pub(super) dead_after: Duration,
+    /// Silence after which it is pinged.
+    pub(super) ping_after: Duration,
+    /// Time without data either way after which the session ends.
+    pub(super) idle: Option<Duration>,
+    /// Bytes a second and direction.
+    pub(super) rate: Option<u64>,
+}
+
+/// A WebSocket between its handshake and its end.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) socket: Socket,
+    pub(super) clock: Clock,
+    dead_after: Duration,
+    /// The endpoint's limit, up and down.
+    rates: Option<Box<[Rate; 2]>>,
+    ended: Option<Ended>,
+    inbound: Inbound,
+    outbound: Outbound,
+    /// Pongs not yet written.
+    pongs: usize,
+    /// The kernel took no more for the client.
+    pressed: bool,
+    /// The client's Close came.
+    answered: bool,
+    /// Our side of the stream is to be shut.
+    shut: bool,
+    /// The socket was given up before both sides had parted.
+    broken: bool,
+    /// The time of the parting runs.
+    parting: bool,
+    /// When the session is over, whatever still moves.
+    until: Option<Instant>,
+    /// What the reason of our Close says beside the ending.
+    note: Option<String>,
+    /// Bytes of the line that were sent and the client's kernel had not acknowledged when it was given up.
+    lost: u64,
+}
+
+impl Link {
+    pub(super) fn new(socket: Socket, rules: Rules) -> Self {
+        Self {
+            socket,
+            clock: Clock::new(rules.dead_after, rules.ping_after, rules.idle),
+            dead_after: rules.dead_after,
+            rates: rules.rate.map(|rate| Box::new([Rate::new(rate), Rate::new(rate)])),
+            ended: None,
+            inbound: Inbound::Open,
+            outbound: Outbound::Open,
+            pongs: 0,
+            pressed: false,
+            answered: false,
+            shut: false,
+            broken: false,
+            parting: false,
+            until: None,
+            note: None,
+            lost: 0,
+        }
+    }
+
+    /// Why the session ends, once it does.
+    pub(super) fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// What follows from that.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.ended.as_ref().map(ending)
+    }
+
+    /// The session ends; the first reason stands.
+    pub(super) fn end(&mut self, ended: Ended) {
+        if self.ended.is_some() {
+            return;
+        }
+        let Ending { farewell, rest, .. } = ending(&ended);
+        self.hurry(rest);
+        match farewell {
+            Farewell::None => self.give_up(),
+            Farewell::Shut(_) => self.inbound = Inbound::Deaf,
+            Farewell::Answer | Farewell::Close | Farewell::CloseBehind => {}
+        }
+        self.ended = Some(ended);
+    }
+
+    /// The session has so long in all from now on.
+    pub(super) fn hurry(&mut self, rest: Rest) {
+        if let Rest::Within(within) = rest {
+            let until = Instant::now() + within;
+            self.until = Some(self.until.map_or(until, |set| set.min(until)));
+            self.clock.end_within(within);
+        }
+    }
+
+    /// Waits for the client's Close, for at most so long.
+    fn await_close(&mut self, wait: Duration) {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        self.clock.extend(left.map_or(wait, |left| left.min(wait)));
+    }
+
+    /// Something that the reason of our Close is to say, too.
+    pub(super) fn note(&mut self, note: Option<String>) {
+        self.note = note;
+    }
+
+    /// Another reason in place of the first: it is known better now.
+    pub(super) fn amend(&mut self, ended: Ended) {
+        self.ended = Some(ended);
+    }
+
+    /// The socket is of no use any more.
+    pub(super) fn give_up(&mut self) {
+        if self.outbound != Outbound::Over || self.inbound != Inbound::Over {
+            self.lost = self.unacknowledged();
+            self.broken = true;
+        }
+        (self.inbound, self.outbound) = (Inbound::Over, Outbound::Over);
+    }
+
+    /// The connection broke.
+    pub(super) fn break_off(&mut self, why: &str) {
+        self.end(Ended::ClientLost(why.to_owned()));
+        self.give_up();
+    }
+
+    /// Whether both directions are over.
+    pub(super) fn is_over(&self) -> bool {
+        self.inbound == Inbound::Over && self.outbound == Outbound::Over
+    }
+
+    /// Whether the client may still send what counts.
+    pub(super) fn is_read(&self) -> bool {
+        self.inbound == Inbound::Open
+    }
+
+    /// Whether nothing goes to the client any more.
+    pub(super) fn is_mute(&self) -> bool {
+        self.outbound != Outbound::Open
+    }
+
+    /// Whether the client has said Close.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Bytes sent, frames and all, that the client's kernel has not acknowledged, as far as we know.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        (self.socket.waiting() as u64).saturating_add(self.socket.stream().outstanding().bytes)
+    }
+
+    /// What of that was given up.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Reads from the client: how many raw bytes; pending too while it is not to be read.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<usize> {
+        let wanted = match self.inbound {
+            Inbound::Open => self.socket.waiting() <= WAITING,
+            Inbound::Deaf => true,
+            Inbound::Over => false,
+        };
+        if !wanted {
+            return Poll::Pending;
+        }
+        let most = match self.rates.as_deref_mut() {
+            Some([up, _]) if self.ended.is_none() => ready!(up.poll(cx)).clamp(64, buf.len()),
+            Some(_) | None => buf.len(),
+        };
+        let (space, _) = buf.split_at_mut(most);
+        match ready!(self.socket.poll_read(cx, space)) {
+            Ok(n @ 1..) => {
+                self.clock.heard();
+                return Poll::Ready(if self.inbound == Inbound::Deaf { 0 } else { n });
+            }
+            Ok(_) => self.end_of_stream("end of stream without Close"),
+            Err(error) => self.end_of_stream(&error.to_string()),
+        }
+        Poll::Ready(0)
+    }
+
+    /// The client's side has ended without a Close, or behind one of ours.
+    fn end_of_stream(&mut self, why: &str) {
+        self.inbound = Inbound::Over;
+        if self.ended.is_none() {
+            self.break_off(why);
+        } else if self.outbound == Outbound::Open {
+            // Whoever sends nothing any more may still hear why.
+            self.await_close(self.dead_after);
+        }
+    }
+
+    /// A ping of the client, answered in order (RFC 6455 section 5.5.3 asks for the latest alone).
+    pub(super) fn ping(&mut self) {
+        if self.pongs < PONGS && self.outbound == Outbound::Open {
+            let pong = self.socket.decoder.control().to_vec();
+            self.socket.queue(Opcode::Pong, &pong);
+            self.pongs += 1;
+        }
+    }
+
+    /// The client's Close, which the decoder has checked.
+    pub(super) fn closed(&mut self) {
+        let code = parse_close(self.socket.decoder.control()).ok().flatten().map(|(code, _)| code);
+        self.inbound = Inbound::Over;
+        self.answered = true;
+        self.clock.lift();
+        self.end(Ended::ClientClosed(code));
+    }
+
+    /// Counts line bytes against the endpoint's rate.
+    pub(super) fn took(&mut self, bytes: usize) {
+        if let Some([up, _]) = self.rates.as_deref_mut() {
+            up.take(bytes);
+        }
+    }
+
+    /// The same for those to the client.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.clock.moved();
+        if let Some([_, down]) = self.rates.as_deref_mut() {
+            down.take(bytes);
+        }
+    }
+
+    /// How many line bytes the rate lets go to the client now, of `most`.
+    pub(super) fn poll_rate(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<usize> {
+        match self.rates.as_deref_mut() {
+            Some([_, down]) if most > 0 => down.poll(cx).map(|room| room.min(most)),
+            Some(_) | None => Poll::Ready(most),
+        }
+    }
+
+    /// Writes what waits for the client. Ready when something moved, or with `true` when there is room for the next
+    /// frame.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.outbound == Outbound::Over {
+            if self.shut && self.socket.poll_shutdown(cx).is_ready() {
+                self.shut = false;
+                return Poll::Ready(false);
+            }
+            return Poll::Pending;
+        }
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(Ok(moved)) => {
+                // A client that makes room is alive, and its pong may wait behind the bytes. Where there was room all
+                // along, the kernel alone took them: that proves nothing, and a ping of ours moves no data.
+                if moved && std::mem::take(&mut self.pressed) {
+                    self.clock.heard();
+                }
+                if self.socket.waiting() == 0 {
+                    self.pongs = 0;
+                    if self.outbound == Outbound::Closing {
+                        self.close_is_out();
+                        return Poll::Ready(false);
+                    }
+                }
+                Poll::Ready(!moved)
+            }
+            Poll::Ready(Err(error)) => {
+                self.break_off(&error.to_string());
+                Poll::Ready(false)
+            }
+            Poll::Pending => {
+                self.pressed = true;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What could not be written.
+    pub(super) fn wrote(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.break_off(&error.to_string());
+        }
+    }
+
+    /// Nothing is waited for any more but the client: it has its time from now on, if it has not begun.
+    pub(super) fn part(&mut self) {
+        if !std::mem::replace(&mut self.parting, true) {
+            self.await_close(self.dead_after);
+        }
+    }
+
+    /// Puts our Close behind what waits.
+    pub(super) fn close(&mut self) {
+        self.parting = true;
+        self.await_close(self.dead_after);
+        let Some(ended) = self.ended.as_ref() else { return };
+        match ended.code() {
+            // RFC 6455 section 7.4.1: 1005 stands for no code and is never sent.
+            Some(_) if matches!(ended, Ended::ClientClosed(None)) => self.socket.queue_close(None),
+            Some(code) => {
+                let note = self.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
+                self.socket.queue_close(Some((code, &format!("{ended}{note}"))));
+            }
+            None => return self.give_up(),
+        }
+        self.outbound = Outbound::Closing;
+    }
+
+    /// Our Close is out: how long the client's may take.
+    fn close_is_out(&mut self) {
+        self.outbound = Outbound::Over;
+        match self.ending().map(|ending| ending.farewell) {
+            Some(Farewell::Shut(wait)) => {
+                self.shut = true;
+                self.await_close(wait);
+            }
+            // What was sent before it may take a slow client as long to read as it lives.
+            _ if self.inbound != Inbound::Over => self.await_close(self.dead_after),
+            _ => {}
+        }
+    }
+
+    /// What the clock says. `deaf` is a client we do not read at present, `idles` a session whose rest counts.
+    pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, deaf: bool, idles: bool) -> Poll<()> {
+        match ready!(self.clock.poll(cx, deaf || self.answered)) {
+            // A ping behind waiting data would prove nothing that the data does not.
+            Due::Ping if self.socket.waiting() == 0 && self.ended.is_none() => {
+                self.socket.queue(Opcode::Ping, b"");
+            }
+            Due::Silent if self.ended.is_none() => self.end(Ended::ClientSilent),
+            Due::Idle if idles => self.end(Ended::Idle),
+            Due::Deadline if self.ended.is_none() => self.end(Ended::NotOpened),
+            Due::Ping | Due::Idle => {}
+            Due::Silent | Due::Deadline => self.give_up(),
+        }
+        Poll::Ready(())
+    }
+
+    /// Ends our side of the stream, for whoever reads it to its end.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.broken {
+            return Poll::Ready(());
+        }
+        self.socket.poll_shutdown(cx).map(drop)
+    }
+}
