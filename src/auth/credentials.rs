@@ -106,6 +106,7 @@ mod tests {
         let token = |text: &str, expires| Token {
             sha256: Sha256::digest(text).into(),
             expires,
+            shared: false,
             rights: RightsTable::default(),
         };
         Access {

@@ -56,7 +56,8 @@ pub(super) fn resolve(
             report.wrong(token.sha256.at, &format!("{path}.sha256"), "another token has the same hash");
         }
         let expires = token.expires.as_ref().and_then(|leaf| report.read(&format!("{path}.expires"), leaf));
-        let token = Token { sha256, expires: expires.map(|end| end.0), rights };
+        let shared = report.or(&format!("{path}.shared"), token.shared.as_ref(), false);
+        let token = Token { sha256, expires: expires.map(|end| end.0), shared, rights };
         access.tokens.insert(name.text.clone(), token);
     }
     for (name, certificate) in &file.certificates.0 {

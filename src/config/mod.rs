@@ -117,6 +117,8 @@ pub struct Token {
     pub sha256: [u8; 32],
     /// Seconds since 1970 after which it is worth nothing.
     pub expires: Option<i64>,
+    /// Several programs have it.
+    pub shared: bool,
     /// What it may do.
     pub rights: RightsTable,
 }

@@ -159,6 +159,8 @@ pub(super) struct Token {
     pub sha256: Placed<OneOf<Sha256, Elsewhere>>,
     /// Last day (UTC) it is good, or an exact time like 2027-01-31T12:00:00Z. Default: never ends.
     pub expires: Option<Leaf<Expiry>>,
+    /// Whether several programs have it: none of their sessions gives the lease to another. Default: no.
+    pub shared: Option<Leaf<bool>>,
     /// Names of roles.
     #[serde(default)]
     pub roles: Vec<Leaf<String>>,

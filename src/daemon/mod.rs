@@ -32,8 +32,8 @@ use crate::{
 
 pub use listeners::{Bound, ListenError};
 
-/// How long sessions may drain when the daemon stops; with it the daemon exits within 6 s.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long is waited for what has to end when the daemon stops: sessions take at most 6 s.
+const GRACE: Duration = Duration::from_secs(7);
 
 /// Reads the configuration again, for a reload; an error is one line for the log.
 pub type Again = Box<dyn Fn() -> Result<Config, String> + Send>;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::Principal,
+    auth::{Principal, PrincipalId, PrincipalKind},
     config::{App, Config, Endpoint, Rights, RightsTable},
+    line::{Ghosts, Participant},
     wire::close::Refusal,
 };
 
@@ -23,6 +24,18 @@ pub(super) fn within(config: &Config, app: Option<&str>, rights: RightsTable) ->
 /// Whether an app has anything for a principal.
 pub(super) fn may_open(app: &App, principal: &Principal) -> bool {
     app.endpoints.iter().any(|name| principal.rights.on(name).allows(Rights::READ))
+}
+
+/// A principal as one of those on an endpoint's line.
+pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str) -> Participant {
+    let PrincipalId { kind, name } = &principal.id;
+    let is_shared = || config.access.tokens.get(name).is_some_and(|token| token.shared);
+    let ghosts = match kind {
+        PrincipalKind::Token if is_shared() => Ghosts::Never,
+        PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate => Ghosts::Silent,
+        PrincipalKind::Open => Ghosts::Away,
+    };
+    Participant { principal: principal.id.clone(), rights: principal.rights.on(endpoint), ghosts }
 }
 
 /// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown name from a forbidden

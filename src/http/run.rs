@@ -19,13 +19,13 @@ use super::{
     Bridge,
     connection::Connection,
     gate::Gate,
-    grant::{NEEDED, within},
+    grant::{NEEDED, participant, within},
     warden::{revoked, tally},
 };
 use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
-    line::{Board, Participant, Seat},
+    line::{Board, Seat},
     session::{Bus, Counts, Linger, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
     wire::{
@@ -147,10 +147,7 @@ impl Run {
             Reached::Own(stream) => Box::pin(plain(socket, stream, terms, session)),
             Reached::Seat(seat) => Box::pin(plain(socket, seat, terms, session)),
             Reached::Line | Reached::Bus => {
-                let who = Participant {
-                    principal: self.principal.id.clone(),
-                    rights: self.principal.rights.on(&endpoint.name),
-                };
+                let who = participant(&config, &self.principal, &endpoint.name);
                 let setup = Setup {
                     lines: Arc::clone(&self.bridge.lines),
                     parking: Arc::clone(&self.bridge.parking),

@@ -47,7 +47,7 @@ fn rights(pattern: &str, rights: Rights) -> RightsTable {
 }
 
 fn token(text: &str, table: RightsTable) -> Token {
-    Token { sha256: Sha256::digest(text).into(), expires: None, rights: table }
+    Token { sha256: Sha256::digest(text).into(), expires: None, shared: false, rights: table }
 }
 
 /// `alice` with password `s3cret` (hashed cheaply), tokens `admin`, `plc` (plc* only) and `scraper`.

@@ -17,13 +17,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::{
     Bridge, Bridged, ask,
     connection::{Connection, authorise, refuse},
-    grant::{NEEDED, find_endpoint},
+    grant::{NEEDED, find_endpoint, participant},
     run::{Reached, Run, turn_away},
 };
 use crate::{
     auth::{Peer, Principal, Purpose},
     config::{Endpoint, Rights, Target},
-    line::{NoSeat, Participant, Replay, SeatRequest, WriteIntent},
+    line::{NoSeat, Replay, SeatRequest, WriteIntent},
     metrics::TargetState,
     session::{Payload, Session},
     target::tcp,
@@ -262,7 +262,7 @@ async fn dial(
     principal: &Principal,
     ask: &SeatRequest,
 ) -> Result<Reached, Refusal> {
-    let who = Participant { principal: principal.id.clone(), rights: principal.rights.on(&endpoint.name) };
+    let who = participant(&bridge.config(), principal, &endpoint.name);
     if let (Target::Tcp(target), None) = (&endpoint.target, endpoint.share) {
         if !who.rights.allows(Rights::WRITE) {
             return Err(Refusal::Forbidden);
@@ -273,7 +273,7 @@ async fn dial(
         return reached.map(Reached::Own).map_err(|error| Refusal::from(&error));
     }
     let ask = SeatRequest { pauses: endpoint.packing.pause().is_some(), ..ask.clone() };
-    let taken = bridge.lines.join(endpoint, who, &ask).map_err(|no| match no {
+    let taken = bridge.lines.sit(endpoint, who, &ask).await.map_err(|no| match no {
         NoSeat::Busy(holder) => Refusal::Busy(holder),
         NoSeat::Down(why) => Refusal::from(&why),
         NoSeat::Unknown => Refusal::NotFound,

@@ -3,7 +3,7 @@
 //! One watch channel carries it. A reader that is slow sees the latest state, not each step to it, so it needs no
 //! queue and nothing of it is ever lost.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{lease::Lease, output::SeatId};
 use crate::{
@@ -77,6 +77,8 @@ pub struct Board {
     pub lease: Lease,
     /// The last seat has left, and the device is still to be released.
     pub(super) vacated: bool,
+    /// Seats whose client is gone and whose principal goes on at another.
+    pub(super) ghosts: BTreeSet<SeatId>,
     /// Seats taken.
     pub seats: usize,
     /// Of these, how many want to hear of modem lines.
@@ -100,6 +102,7 @@ impl Board {
             inputs: None,
             lease: Lease::default(),
             vacated: false,
+            ghosts: BTreeSet::new(),
             seats: 0,
             listeners: 0,
         }

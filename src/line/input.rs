@@ -155,13 +155,27 @@ impl Input {
         inner.seats.remove(&seat).map_or(0, |account| account.queued())
     }
 
+    /// Discards what a seat has in the queue; it is told how many bytes that were, as lost.
+    pub(super) fn cut(&self, seat: SeatId) -> usize {
+        let inner = &mut *self.lock();
+        inner.queue.retain(|(owner, _)| *owner != Some(seat));
+        inner.seats.get_mut(&seat).map_or(0, |account| {
+            let queued = account.queued();
+            account.done = account.taken;
+            account.lost += queued as u64;
+            account.tasks = 0;
+            account.wake();
+            queued
+        })
+    }
+
     /// Takes bytes of a seat, as many as fit its window; pending when none do.
     pub(super) fn poll_push(&self, seat: SeatId, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else {
             return Poll::Ready(0);
         };
-        let n = bytes.len().min(WINDOW - account.queued());
+        let n = bytes.len().min(WINDOW.saturating_sub(account.queued()));
         if n == 0 {
             account.wait(cx, account.done + WORTH);
             return Poll::Pending;
@@ -179,6 +193,15 @@ impl Input {
         }
         inner.wake_worker();
         Poll::Ready(n)
+    }
+
+    /// Takes the last bytes of a seat that sends no more, beyond its window: they are bounded by what was read ahead.
+    pub(super) fn push_rest(&self, seat: SeatId, bytes: &[u8]) {
+        let inner = &mut *self.lock();
+        let Some(account) = inner.seats.get_mut(&seat).filter(|_| !bytes.is_empty()) else { return };
+        account.taken += bytes.len() as u64;
+        inner.queue.push_back((Some(seat), Item::Data { bytes: bytes.to_vec(), sent: 0 }));
+        inner.wake_worker();
     }
 
     /// Whether a seat may put one more task into the queue.

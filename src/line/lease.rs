@@ -129,6 +129,15 @@ impl Lease {
         }
     }
 
+    /// Takes it from a seat whose client is gone. Returns whether that changed anything.
+    pub(super) fn take_from(&mut self, seat: SeatId) -> bool {
+        let held = self.holder.take_if(|holder| holder.seat == seat).is_some();
+        if held {
+            self.reason = Some(Reason::Taken);
+        }
+        held
+    }
+
     /// Takes it if it is free, else asks its holder.
     pub(super) fn ask(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Result<(), NoLease> {
         if self.claim(seat, who, now).is_ok() {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State, WriteIntent,
     held, keeper,
+    seat::ghosts::{exorcise, replaceable},
     task::{Action, Task},
 };
 use crate::{
@@ -159,7 +160,7 @@ impl Lines {
         let id = self.next.fetch_add(1, Ordering::Relaxed) as u64;
         let share = line.shared.board.borrow().share;
         if share == Share::Exclusive && !private {
-            busy(&line.shared.board.borrow())?;
+            busy(&line.shared.board.borrow(), &who)?;
         }
         let may_write = who.rights.allows(Rights::WRITE);
         let (mut seat, at, replayed) = Seat::new(line, id, who, ask, private);
@@ -175,16 +176,38 @@ impl Lines {
         };
         match leased {
             Ok(()) => Ok(Taken { seat, at, live: replayed }),
-            Err(no) => Err(NoSeat::Busy(held(&no))),
+            Err(no) => Err(NoSeat::Busy(held(&no, seat.who()))),
         }
+    }
+
+    /// Whether a line's lease is held by a session of this participant's own principal.
+    pub fn is_held_by_own(&self, endpoint: &str, who: &Participant) -> bool {
+        let board = self.board(endpoint);
+        board.is_some_and(|board| replaceable(&board.borrow(), who).is_some())
+    }
+
+    /// The same for whoever asks for a seat that writes: a session of the same principal whose client is gone gives way.
+    pub async fn sit(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        who: Participant,
+        ask: &SeatRequest,
+    ) -> Result<Taken, NoSeat> {
+        let first = self.join(endpoint, who.clone(), ask);
+        if ask.intent != WriteIntent::Writer || !matches!(first, Err(NoSeat::Busy(_))) {
+            return first;
+        }
+        let shared = self.lock().get(&endpoint.name).map(|entry| Arc::clone(&entry.line.shared));
+        let Some(shared) = shared else { return first };
+        if exorcise(shared, who.clone()).await { self.join(endpoint, who, ask) } else { first }
     }
 }
 
 /// An exclusive line with a seat taken has no other.
-fn busy(board: &Board) -> Result<(), NoSeat> {
+fn busy(board: &Board, who: &Participant) -> Result<(), NoSeat> {
     match board.lease.holder() {
-        Some(holder) => Err(NoSeat::Busy(held(&NoLease::Held(holder.clone())))),
-        None if board.seats > 0 => Err(NoSeat::Busy("somebody".into())),
+        Some(holder) => Err(NoSeat::Busy(held(&NoLease::Held(holder.clone()), who))),
+        None if board.seats > board.ghosts.len() => Err(NoSeat::Busy("somebody".into())),
         None => Ok(()),
     }
 }

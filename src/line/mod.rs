@@ -19,6 +19,7 @@ mod log;
 mod marks;
 mod output;
 mod pacing;
+mod probe;
 mod request;
 mod seat;
 mod tape;
@@ -41,12 +42,13 @@ pub use lines::{Lines, Taken};
 pub use log::Log;
 pub use marks::{Kind, Mark};
 pub use output::{Gone, Heard};
-pub use request::{NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
+pub use probe::Probe;
+pub use request::{Ghosts, NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
 pub use seat::{Patience, Seat};
 pub use tape::Gap;
 pub use task::{Action, Undone};
 
-use self::{input::Input, output::Output, task::Task};
+use self::{input::Input, output::Output, probe::Probes, task::Task};
 use crate::{
     config::{Endpoint, Share},
     metrics::EndpointMetrics,
@@ -68,6 +70,7 @@ struct Shared {
     epoch: String,
     output: Output,
     input: Input,
+    probes: Probes,
     board: watch::Sender<Board>,
     /// The open device's controls, and what its driver had counted when last asked.
     port: Mutex<Option<(Port, Option<ErrorCounts>)>>,
@@ -104,6 +107,7 @@ impl Shared {
             epoch: format!("{:016x}", u64::from_le_bytes(epoch)),
             output: Output::new(history),
             input: Input::default(),
+            probes: Probes::default(),
             board: watch::Sender::new(Board::new(share)),
             port: Mutex::new(None),
             metrics,

@@ -55,12 +55,9 @@ impl Gone {
     /// By an error of a read or a write.
     pub fn by(error: &io::Error) -> Self {
         let why = format!("the device failed: {error}");
-        match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-                Self::Reset(why)
-            }
-            _ => Self::Failed(why),
-        }
+        let resets =
+            [io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionAborted, io::ErrorKind::BrokenPipe];
+        if resets.contains(&error.kind()) { Self::Reset(why) } else { Self::Failed(why) }
     }
 }
 

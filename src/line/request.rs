@@ -10,6 +10,20 @@ pub struct Participant {
     pub principal: PrincipalId,
     /// What the principal may do on this endpoint.
     pub rights: Rights,
+    /// Which sessions of the same principal give way to it.
+    pub ghosts: Ghosts,
+}
+
+/// Which sessions of a principal that hold the lease give way to a new one of the same, that wants to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ghosts {
+    /// None: several programs share a token.
+    Never,
+    /// Those whose socket is gone: under `auth: none` everybody is the same principal.
+    Away,
+    /// These, and those whose client is silent and does not answer.
+    #[default]
+    Silent,
 }
 
 /// What is wanted of a seat.
@@ -70,8 +84,11 @@ pub enum NoSeat {
 }
 
 /// Who has the lease, as people are told it.
-pub fn held(no: &NoLease) -> String {
+pub fn held(no: &NoLease, to: &Participant) -> String {
     match no {
+        NoLease::Held(holder) if holder.principal == to.principal && to.ghosts == Ghosts::Silent => {
+            format!("you in another window since {}", rfc3339(holder.since))
+        }
         NoLease::Held(holder) => format!("{} since {}", holder.principal, rfc3339(holder.since)),
         NoLease::Asked(user) => format!("{user} asks for it already"),
         NoLease::NotHolder => "only its holder can do that".into(),

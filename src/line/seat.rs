@@ -1,5 +1,6 @@
 //! A seat: one participant's place on a line.
 
+pub(super) mod ghosts;
 mod leasing;
 mod leaving;
 mod patience;
@@ -13,11 +14,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
+use self::ghosts::Claiming;
 pub use self::patience::Patience;
 use super::{
-    Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, WriteIntent,
+    Action, Board, Heard, Life, Line, Participant, Probe, Progress, Reason, SeatRequest, Shared, State,
+    WriteIntent,
     output::{Hearing, Lossless, SeatId},
     task::{Outcome, Task},
 };
@@ -49,6 +55,12 @@ pub struct Seat {
     /// Bytes that went with the device before this seat was left.
     gone: u64,
     left: bool,
+    /// Questions whether the client is there.
+    probes: mpsc::Receiver<Probe>,
+    /// The lease is being taken from a session of the same principal that may be gone.
+    claiming: Option<Claiming>,
+    /// When that session was found to be there.
+    denied: Option<Instant>,
     /// Keeps the line alive.
     _life: Arc<Life>,
 }
@@ -80,6 +92,7 @@ impl Seat {
         let hearing = Hearing { from, lossless, acks, events, times, pauses, patient };
         let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
+        let probes = shared.probes.enter(id);
         shared.board.send_modify(|board| {
             board.seats += 1;
             board.listeners += usize::from(ask.events);
@@ -96,6 +109,9 @@ impl Seat {
                 ignored: 0,
                 gone: 0,
                 left: false,
+                probes,
+                claiming: None,
+                denied: None,
                 _life: life,
             },
             at,
@@ -179,6 +195,11 @@ impl Seat {
             0 if !bytes.is_empty() => Err(io::ErrorKind::NotConnected.into()),
             n => Ok(n),
         })
+    }
+
+    /// Takes the last bytes of a seat that sends no more, whether or not they fit.
+    pub fn push_rest(&self, bytes: &[u8]) {
+        self.shared.input.push_rest(self.id, bytes);
     }
 
     /// Throws away bytes of a seat that may not write; they are counted as taken, done with and undelivered.

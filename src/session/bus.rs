@@ -12,10 +12,11 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Report, Session, Socket,
+    clock::Rules,
     describe::{describe, status, writer},
     endings::Rest,
     engine::{Piece, Speech, run},
-    link::{Link, Rules},
+    link::Link,
     rates::{Counts, Rates},
 };
 use crate::{

@@ -13,6 +13,19 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// By how much a ping may be late, as a part of the time a client may be silent: 1 s of 30 s.
 const SLACK: u32 = 30;
 
+/// The rules a session's socket runs under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Silence after which the client counts as dead.
+    pub(super) dead_after: Duration,
+    /// Silence after which it is pinged.
+    pub(super) ping_after: Duration,
+    /// Time without data either way after which the session ends.
+    pub(super) idle: Option<Duration>,
+    /// Bytes a second and direction.
+    pub(super) rate: Option<u64>,
+}
+
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -79,6 +92,11 @@ impl Clock {
     /// Data moved, either way. What was only handed to the kernel proves nothing of the client.
     pub(super) fn moved(&mut self) {
         self.news.moved = true;
+    }
+
+    /// For how long nothing was heard of the client.
+    pub(super) fn silence(&self) -> Duration {
+        if self.news.heard { Duration::ZERO } else { self.heard.elapsed() }
     }
 
     /// Sets the deadline of an ending; an earlier one stands.

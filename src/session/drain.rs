@@ -36,6 +36,8 @@ impl Linger {
 pub struct Left {
     /// Bytes that are not where they shall be.
     pub bytes: u64,
+    /// Whether it is that many; else it is at most that many, and when the other side has left nobody knows.
+    pub exact: bool,
     /// Whether the other side answers that it lives, though it takes nothing.
     pub answers: bool,
 }
@@ -89,7 +91,7 @@ impl Drain {
             return Poll::Ready(true);
         }
         ready!(self.timer.as_mut().poll(cx));
-        let (now, Left { bytes, answers }) = (Instant::now(), left());
+        let (now, Left { bytes, answers, .. }) = (Instant::now(), left());
         // Where nothing is left, nothing stands still: the client has not answered yet.
         if bytes < self.seen || bytes == 0 {
             (self.moved, self.alive, self.pause) = (now, now, LOOK.0);
@@ -125,16 +127,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_moves_is_waited_for_and_what_stands_still_is_not() {
-        let moving = |second: u64| Left { bytes: 1000 - second.min(900), answers: false };
+        let moving = |second: u64| Left { bytes: 1000 - second.min(900), exact: true, answers: false };
         assert!(matches!(waits(Rest::Drain, moving).await, 905..=906));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_window_that_answers_is_waited_for_longer() {
-        let closed = |_| Left { bytes: 1000, answers: true };
+        let closed = |_| Left { bytes: 1000, exact: true, answers: true };
         assert!(matches!(waits(Rest::Drain, closed).await, 600..=601));
         // Windows open in lumps.
-        let lumps = |second: u64| Left { bytes: 1000 - second / 500, answers: true };
+        let lumps = |second: u64| Left { bytes: 1000 - second / 500, exact: true, answers: true };
         let end = |second: u64| {
             if second < 5000 { lumps(second) } else { Left { answers: false, ..lumps(second) } }
         };
@@ -143,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_waits_for_six_seconds_whatever_moves() {
-        let moving = |second: u64| Left { bytes: 1000 - second, answers: true };
+        let moving = |second: u64| Left { bytes: 1000 - second, exact: true, answers: true };
         assert!(matches!(waits(Rest::Within(Duration::from_secs(6)), moving).await, 6..=7));
         assert_eq!(waits(Rest::Discard, moving).await, 0);
     }

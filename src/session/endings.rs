@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::wire::close::Ended;
 
-/// How long a session may take in all when the gateway stops or its endpoint goes, whatever still moves.
-pub(super) const STOP_WITHIN: Duration = Duration::from_secs(6);
+/// How long a session may take in all when the gateway stops or its endpoint goes, whatever still moves: with it the
+/// daemon is gone within 6 s.
+const STOP_WITHIN: Duration = Duration::from_millis(5_500);
 
 /// How long a client that broke the protocol is read on, so that our Close is not lost to a reset.
 const FAULT_WAIT: Duration = Duration::from_secs(1);
@@ -58,14 +59,15 @@ pub(super) fn ending(ended: &Ended) -> Ending {
             (Rest::Drain, Farewell::Shut(FAULT_WAIT), false)
         }
         Ended::TargetEnded => (Rest::Drain, Farewell::CloseBehind, false),
-        Ended::TargetFailed(_) | Ended::TargetReset(_) | Ended::TargetUnreachable(_) => {
-            (Rest::Discard, Farewell::Close, false)
-        }
+        // Nothing can go there any more, or nothing may.
+        Ended::TargetFailed(_)
+        | Ended::TargetReset(_)
+        | Ended::TargetUnreachable(_)
+        | Ended::NotAuthenticated
+        | Ended::Withdrawn
+        | Ended::Disconnected => (Rest::Discard, Farewell::Close, false),
         Ended::Stopping | Ended::Restarting | Ended::Removed => {
             (Rest::Within(STOP_WITHIN), Farewell::Close, false)
-        }
-        Ended::NotAuthenticated | Ended::Withdrawn | Ended::Disconnected => {
-            (Rest::Discard, Farewell::Close, false)
         }
         Ended::Internal(_) | Ended::Limited(_) | Ended::Superseded => (Rest::Drain, Farewell::Close, true),
         Ended::TooSlow(_) | Ended::Idle | Ended::NotOpened | Ended::Busy(_) => {

@@ -15,6 +15,7 @@ use super::{
     link::Link,
 };
 use crate::{
+    line::Probe,
     stream::with_scratch,
     wire::{close::Ended, frame::Item},
 };
@@ -65,6 +66,11 @@ pub(super) trait Speech {
 
     /// The last words for the client before our Close; the ending may be amended by what is known now.
     fn last_words(&mut self, link: &mut Link);
+
+    /// Somebody asks whether the client is still there.
+    fn poll_probe(&mut self, _cx: &mut Context<'_>) -> Poll<Probe> {
+        Poll::Pending
+    }
 
     /// The session goes on elsewhere.
     fn superseded(&mut self, _link: &mut Link) {}
@@ -139,6 +145,7 @@ impl<T: Speech> Engine<'_, T> {
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_probes(cx);
         self.link.poll_clock(cx, !self.speech.listens(), self.speech.idles())
     }
 
@@ -148,6 +155,9 @@ impl<T: Speech> Engine<'_, T> {
         {
             self.wound_up = true;
             self.speech.wind_up(self.link, ending.rest);
+        }
+        while let Poll::Ready(probe) = self.speech.poll_probe(cx) {
+            self.link.probe(probe);
         }
         let moved = self.speech.poll_target(self.link, cx, buf);
         if self.wound_up && self.speech.is_done() {
@@ -195,7 +205,8 @@ impl<T: Speech> Engine<'_, T> {
                     self.speech.piece(self.link, cx, piece);
                 }
                 Item::Ping => self.link.ping(),
-                Item::More | Item::Pong => {}
+                Item::Pong => self.link.pong(),
+                Item::More => {}
                 Item::Close => {
                     self.hand_over(cx, input, &mut kept);
                     return self.link.closed();
@@ -217,7 +228,7 @@ impl<T: Speech> Engine<'_, T> {
     fn hand_over(&mut self, cx: &mut Context<'_>, input: &[u8], kept: &mut Range<usize>) {
         let bytes = slice(input, std::mem::take(kept));
         if !bytes.is_empty() {
-            self.link.took(bytes.len());
+            self.link.rates.took(bytes.len());
             self.speech.data(self.link, cx, bytes);
         }
     }

@@ -3,17 +3,20 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 use super::drain::Left;
 use crate::{
-    line::{Gone, Heard, Seat},
-    stream::{NextHop as _, Sample, Stream},
+    line::{Gone, Heard, Probe, Reason, Seat},
+    stream::{Life, Liveness, NextHop as _, Outstanding, Sample, Stream},
 };
 
 /// The far side of a session. Both directions are polled by one task and never wait for each other.
@@ -31,12 +34,28 @@ pub trait Far {
     /// The client will send no more: hands on the half-close, drains what was taken.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// The client will send no more: takes the rest of what is held, whatever its bounds, and gives back what others
+    /// wait for. Returns whether it did.
+    fn take_rest(&mut self, _rest: &[u8]) -> bool {
+        false
+    }
+
     /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them, or they are not on
     /// the wire.
     fn left(&self) -> Left;
 
     /// Bytes taken that will not get there: dropped, or gone with the device.
     fn lost(&self) -> u64;
+
+    /// How it stands with the next hop; [`Life::Idle`] where a device that is gone shows otherwise.
+    fn life(&self, _liveness: &mut Liveness, _now: Instant) -> Life {
+        Life::Idle
+    }
+
+    /// Somebody asks whether this session's client is still there.
+    fn poll_probe(&mut self, _cx: &mut Context<'_>) -> Poll<Probe> {
+        Poll::Pending
+    }
 
     /// Discards what is not with the device, and lets go of it.
     fn cut(&mut self);
@@ -65,11 +84,16 @@ impl Far for Stream {
     fn left(&self) -> Left {
         // Behind a closed window the kernel probes; what answers is alive.
         let answers = |sample: &Sample| !sample.in_flight && sample.probes < 2;
-        Left { bytes: self.outstanding().bytes, answers: self.sample().is_some_and(|now| answers(&now)) }
+        let Outstanding { bytes, exact } = self.outstanding();
+        Left { bytes, exact, answers: self.sample().is_some_and(|now| answers(&now)) }
     }
 
     fn lost(&self) -> u64 {
         0
+    }
+
+    fn life(&self, liveness: &mut Liveness, now: Instant) -> Life {
+        liveness.look(self, now)
     }
 
     fn cut(&mut self) {
@@ -88,8 +112,9 @@ impl Far for Seat {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // Plain mode has no words for a lease: what an observer sends is dropped, and counted.
-        if !self.is_writer() {
+        // Plain mode has no words for a lease: to write is to ask for it. What an observer sends all the same is dropped,
+        // and counted.
+        if !self.is_writer() && !ready!(self.poll_claim(cx)) {
             self.ignore(bytes.len());
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -100,12 +125,26 @@ impl Far for Seat {
         self.poll_drained(cx).map(Ok)
     }
 
+    fn take_rest(&mut self, rest: &[u8]) -> bool {
+        if self.is_writer() {
+            self.push_rest(rest);
+            self.release(Reason::Released);
+        } else {
+            self.ignore(rest.len());
+        }
+        true
+    }
+
     fn left(&self) -> Left {
-        Left { bytes: self.pending(), answers: false }
+        Left { bytes: self.pending(), exact: true, answers: false }
     }
 
     fn lost(&self) -> u64 {
         Self::lost(self)
+    }
+
+    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
+        Self::poll_probe(self, cx)
     }
 
     fn cut(&mut self) {

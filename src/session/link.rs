@@ -6,17 +6,22 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::{
     Socket,
-    clock::{Clock, Due},
+    clock::{Clock, Due, Rules},
     endings::{Ending, Farewell, Rest, ending},
-    rate::Rate,
+    pulse::Pulse,
+    rate::BothRates,
 };
-use crate::wire::{
-    close::Ended,
-    frame::{Opcode, parse_close},
+use crate::{
+    line::Probe,
+    wire::{
+        close::Ended,
+        frame::{Opcode, parse_close},
+    },
 };
 
 /// Bytes waiting for the client above which it is not read: its requests would only make more.
@@ -43,21 +48,12 @@ enum Outbound {
     Open,
     /// Our Close waits to be written.
     Closing,
-    /// It is written, or there is nobody to write to.
+    /// It is written, and our side of the stream is to be shut.
+    Shutting,
+    /// It is written, or there is nothing to be said.
     Over,
-}
-
-/// The rules a session's socket runs under.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    /// Silence after which the client counts as dead.
-    pub(super) dead_after: Duration,
-    /// Silence after which it is pinged.
-    pub(super) ping_after: Duration,
-    /// Time without data either way after which the session ends.
-    pub(super) idle: Option<Duration>,
-    /// Bytes a second and direction.
-    pub(super) rate: Option<u64>,
+    /// There is nobody to write to.
+    Broken,
 }
 
 /// A WebSocket between its handshake and its end.
@@ -66,8 +62,8 @@ pub(super) struct Link {
     pub(super) socket: Socket,
     pub(super) clock: Clock,
     dead_after: Duration,
-    /// The endpoint's limit, up and down.
-    rates: Option<Box<[Rate; 2]>>,
+    pulse: Pulse,
+    pub(super) rates: BothRates,
     ended: Option<Ended>,
     inbound: Inbound,
     outbound: Outbound,
@@ -77,10 +73,6 @@ pub(super) struct Link {
     pressed: bool,
     /// The client's Close came.
     answered: bool,
-    /// Our side of the stream is to be shut.
-    shut: bool,
-    /// The socket was given up before both sides had parted.
-    broken: bool,
     /// The time of the parting runs.
     parting: bool,
     /// When the session is over, whatever still moves.
@@ -93,19 +85,23 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(socket: Socket, rules: Rules) -> Self {
+        // From here on a client is slow as long as it takes bytes, and dead when it does not answer: the kernel's rule
+        // knows no difference behind a closed window.
+        if let Some(socket) = socket.stream().tcp() {
+            let _ = SockRef::from(socket).set_tcp_user_timeout(None);
+        }
         Self {
             socket,
             clock: Clock::new(rules.dead_after, rules.ping_after, rules.idle),
             dead_after: rules.dead_after,
-            rates: rules.rate.map(|rate| Box::new([Rate::new(rate), Rate::new(rate)])),
+            pulse: Pulse::default(),
+            rates: BothRates::new(rules.rate),
             ended: None,
             inbound: Inbound::Open,
             outbound: Outbound::Open,
             pongs: 0,
             pressed: false,
             answered: false,
-            shut: false,
-            broken: false,
             parting: false,
             until: None,
             note: None,
@@ -165,11 +161,11 @@ impl Link {
 
     /// The socket is of no use any more.
     pub(super) fn give_up(&mut self) {
-        if self.outbound != Outbound::Over || self.inbound != Inbound::Over {
-            self.lost = self.unacknowledged();
-            self.broken = true;
+        if self.is_over() {
+            return;
         }
-        (self.inbound, self.outbound) = (Inbound::Over, Outbound::Over);
+        self.lost = self.unacknowledged();
+        (self.inbound, self.outbound) = (Inbound::Over, Outbound::Broken);
     }
 
     /// The connection broke.
@@ -180,7 +176,7 @@ impl Link {
 
     /// Whether both directions are over.
     pub(super) fn is_over(&self) -> bool {
-        self.inbound == Inbound::Over && self.outbound == Outbound::Over
+        self.inbound == Inbound::Over && matches!(self.outbound, Outbound::Over | Outbound::Broken)
     }
 
     /// Whether the client may still send what counts.
@@ -218,10 +214,7 @@ impl Link {
         if !wanted {
             return Poll::Pending;
         }
-        let most = match self.rates.as_deref_mut() {
-            Some([up, _]) if self.ended.is_none() => ready!(up.poll(cx)).clamp(64, buf.len()),
-            Some(_) | None => buf.len(),
-        };
+        let most = if self.ended.is_some() { buf.len() } else { ready!(self.rates.poll_up(cx, buf.len())) };
         let (space, _) = buf.split_at_mut(most);
         match ready!(self.socket.poll_read(cx, space)) {
             Ok(n @ 1..) => {
@@ -245,6 +238,31 @@ impl Link {
         }
     }
 
+    /// A pong of the client.
+    pub(super) fn pong(&mut self) {
+        self.pulse.ponged();
+    }
+
+    /// Somebody asks whether the client is there.
+    pub(super) fn probe(&mut self, probe: Probe) {
+        if self.ended.is_some() {
+            return probe.answer(false);
+        }
+        if self.pulse.ask(probe, &self.clock, self.dead_after / 3) {
+            self.send_ping();
+        }
+    }
+
+    /// Answers whoever asks, when it is known.
+    pub(super) fn poll_probes(&mut self, cx: &mut Context<'_>) {
+        self.pulse.poll(cx, &self.clock);
+    }
+
+    fn send_ping(&mut self) {
+        self.pulse.pinged();
+        self.socket.queue(Opcode::Ping, b"");
+    }
+
     /// A ping of the client, answered in order (RFC 6455 section 5.5.3 asks for the latest alone).
     pub(super) fn ping(&mut self) {
         if self.pongs < PONGS && self.outbound == Outbound::Open {
@@ -263,38 +281,18 @@ impl Link {
         self.end(Ended::ClientClosed(code));
     }
 
-    /// Counts line bytes against the endpoint's rate.
-    pub(super) fn took(&mut self, bytes: usize) {
-        if let Some([up, _]) = self.rates.as_deref_mut() {
-            up.take(bytes);
-        }
-    }
-
-    /// The same for those to the client.
-    pub(super) fn sent(&mut self, bytes: usize) {
-        self.clock.moved();
-        if let Some([_, down]) = self.rates.as_deref_mut() {
-            down.take(bytes);
-        }
-    }
-
-    /// How many line bytes the rate lets go to the client now, of `most`.
-    pub(super) fn poll_rate(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<usize> {
-        match self.rates.as_deref_mut() {
-            Some([_, down]) if most > 0 => down.poll(cx).map(|room| room.min(most)),
-            Some(_) | None => Poll::Ready(most),
-        }
-    }
-
     /// Writes what waits for the client. Ready when something moved, or with `true` when there is room for the next
     /// frame.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.outbound == Outbound::Over {
-            if self.shut && self.socket.poll_shutdown(cx).is_ready() {
-                self.shut = false;
+        match self.outbound {
+            Outbound::Open | Outbound::Closing => {}
+            Outbound::Shutting => {
+                // What goes wrong here shows as the end of the client's side.
+                let _ = ready!(self.socket.poll_shutdown(cx));
+                self.outbound = Outbound::Over;
                 return Poll::Ready(false);
             }
-            return Poll::Pending;
+            Outbound::Over | Outbound::Broken => return Poll::Pending,
         }
         match self.socket.poll_flush(cx) {
             Poll::Ready(Ok(moved)) => {
@@ -359,7 +357,7 @@ impl Link {
         self.outbound = Outbound::Over;
         match self.ending().map(|ending| ending.farewell) {
             Some(Farewell::Shut(wait)) => {
-                self.shut = true;
+                self.outbound = Outbound::Shutting;
                 self.await_close(wait);
             }
             // What was sent before it may take a slow client as long to read as it lives.
@@ -370,11 +368,15 @@ impl Link {
 
     /// What the clock says. `deaf` is a client we do not read at present, `idles` a session whose rest counts.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, deaf: bool, idles: bool) -> Poll<()> {
-        match ready!(self.clock.poll(cx, deaf || self.answered)) {
+        let due = ready!(self.clock.poll(cx, deaf || self.answered));
+        let takes = matches!(due, Due::Ping | Due::Silent) && self.pulse.takes(&self.socket);
+        if due == Due::Silent && takes {
+            self.clock.heard();
+            return Poll::Ready(());
+        }
+        match due {
             // A ping behind waiting data would prove nothing that the data does not.
-            Due::Ping if self.socket.waiting() == 0 && self.ended.is_none() => {
-                self.socket.queue(Opcode::Ping, b"");
-            }
+            Due::Ping if self.socket.waiting() == 0 && self.ended.is_none() => self.send_ping(),
             Due::Silent if self.ended.is_none() => self.end(Ended::ClientSilent),
             Due::Idle if idles => self.end(Ended::Idle),
             Due::Deadline if self.ended.is_none() => self.end(Ended::NotOpened),
@@ -386,7 +388,7 @@ impl Link {
 
     /// Ends our side of the stream, for whoever reads it to its end.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.broken {
+        if self.outbound == Outbound::Broken {
             return Poll::Ready(());
         }
         self.socket.poll_shutdown(cx).map(drop)

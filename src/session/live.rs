@@ -205,7 +205,7 @@ impl Leaving {
             if seat.poll_drained(cx).is_ready() && seat.pending() == 0 {
                 return Poll::Ready(gone(seat));
             }
-            if ready!(drain.poll(cx, || Left { bytes: seat.pending(), answers: false })) {
+            if ready!(drain.poll(cx, || Left { bytes: seat.pending(), exact: true, answers: false })) {
                 let lost = gone(seat) + seat.pending();
                 self.gave_up = true;
                 seat.cut();

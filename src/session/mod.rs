@@ -14,11 +14,14 @@ mod live;
 mod packing;
 mod parking;
 mod plain;
+mod pulse;
 mod rate;
 mod rates;
 mod report;
 mod sessions;
 mod socket;
+mod upstream;
+mod watch;
 
 pub use bus::{Bus, bus};
 pub use control::{Setup, control};

@@ -64,6 +64,47 @@ impl Rate {
     }
 }
 
+/// An endpoint's limit on one session, for each direction; most have none.
+#[derive(Debug)]
+pub(super) struct BothRates(Option<Box<[Rate; 2]>>);
+
+impl BothRates {
+    pub(super) fn new(per_second: Option<u64>) -> Self {
+        Self(per_second.map(|rate| Box::new([Rate::new(rate), Rate::new(rate)])))
+    }
+
+    /// How many bytes may come from the client now, of `most`.
+    pub(super) fn poll_up(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<usize> {
+        match self.0.as_deref_mut() {
+            // Frames without payload pass, and cost a little.
+            Some([up, _]) => up.poll(cx).map(|room| room.clamp(64, most)),
+            None => Poll::Ready(most),
+        }
+    }
+
+    /// How many may go to it, of `most`.
+    pub(super) fn poll_down(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<usize> {
+        match self.0.as_deref_mut() {
+            Some([_, down]) if most > 0 => down.poll(cx).map(|room| room.min(most)),
+            Some(_) | None => Poll::Ready(most),
+        }
+    }
+
+    /// So many came.
+    pub(super) fn took(&mut self, bytes: usize) {
+        if let Some([up, _]) = self.0.as_deref_mut() {
+            up.take(bytes);
+        }
+    }
+
+    /// So many went.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        if let Some([_, down]) = self.0.as_deref_mut() {
+            down.take(bytes);
+        }
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a rate in bytes a second needs no more than 53 bits")]
 fn to_f64(bytes: u64) -> f64 {
     bytes as f64

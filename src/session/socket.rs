@@ -24,6 +24,9 @@ pub enum Payload {
     Base64,
 }
 
+/// Bytes of a line's client that wait unread in the kernel, its overhead included.
+const UNREAD_MAX: usize = 128 * 1024;
+
 /// A server's WebSocket after the handshake.
 ///
 /// It holds no buffer while idle: frames are built and taken apart in the caller's, and only what the kernel did not
@@ -131,6 +134,13 @@ impl Socket {
     pub(super) fn queue_close(&mut self, close: Option<(u16, &str)>) {
         let payload = close.map_or_else(Vec::new, |(code, reason)| frame::close_payload(code, reason));
         self.queue(Opcode::Close, &payload);
+    }
+
+    /// Bounds what the client may have sent and we have not read: a line takes it at its own speed, and a Close behind
+    /// it is to be seen.
+    pub(super) fn bound_unread(&self) {
+        // Where it cannot be set, autotuning goes on.
+        let _ = self.stream.clamp_window(UNREAD_MAX);
     }
 
     /// The connection itself.

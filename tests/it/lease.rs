@@ -101,8 +101,8 @@ async fn the_lease_is_taken_given_back_and_free_when_its_holder_leaves() {
 async fn a_holder_that_sends_nothing_loses_the_lease_and_who_was_just_given_it_does_not() {
     let (daemon, _pty) = on_pty("    lease_idle: 2s\n");
     let mut bob = enter(&daemon, "bob", "observer").await;
-    let mut anna = enter(&daemon, "anna", "writer").await;
     let began = Instant::now();
+    let mut anna = enter(&daemon, "anna", "writer").await;
     anna.until(|told| told["type"] == "lease" && told["reason"] == "expired").await;
     assert!(began.elapsed() >= Duration::from_secs(2));
     assert_eq!(heard(&mut bob, "expired").await["holder"], Value::Null);

@@ -175,17 +175,19 @@ async fn what_is_not_this_users_session_here_and_now_is_gone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_lease_stays_with_a_session_that_is_away_and_its_queue_still_drains() {
     let mut pty = Pty::new();
-    let daemon = Daemon::open(&serial(&pty));
+    let access = tokens(&[("anna", "read, write"), ("bob", "read, write")]);
+    let daemon = Daemon::start(&format!("{access}{}", serial(&pty)));
     daemon.wait_for("device open");
-    let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
-    let (mut away, opened) = Wire::opened(&daemon, "e", json!({})).await;
+    let (mut other, _) = Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
+    let (mut away, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
     away.send(&vec![5; 40_000]).await;
     away.ask("ping", json!({})).await;
     drop(away);
     other.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
     assert_eq!(other.open(json!({"role": "writer"})).await["code"], "busy");
     assert_eq!(pty.receive(40_000), vec![5; 40_000]);
-    let mut back = Wire::connect(&daemon, "e").await;
+    let anna = [("authorization", "Bearer wsb_anna")];
+    let mut back = Wire::try_connect(&daemon, "e", &anna).await.unwrap();
     let resumed = back.ask("resume", resume(&opened, 0)).await;
     assert_eq!((&resumed["tx"], &resumed["role"]), (&json!(40_000), &json!("writer")));
     assert_eq!(back.told("ack").await["tx"], 40_000);

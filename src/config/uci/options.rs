@@ -151,6 +151,7 @@ const TOKEN: &[Row] = &[
     row("sha256", "sha256", Text),
     row("sha256_file", "sha256.file", Text),
     row("expires", "expires", Text),
+    row("shared", "shared", Flag),
     row("role", "roles", List),
     row("right", "rights", Rights),
 ];

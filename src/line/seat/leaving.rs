@@ -39,6 +39,7 @@ impl Seat {
         self.gone = self.progress().lost;
         let discarded = self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
+        self.shared.probes.leave(self.id);
         // Noted at once: a line without seats forgets what was driven.
         if controls::forget_break(&self.shared, self.id) {
             let shared = Arc::clone(&self.shared);
@@ -47,6 +48,7 @@ impl Seat {
         let now = SystemTime::now();
         self.shared.board.send_modify(|board| {
             board.lease.leave(self.id, now);
+            board.ghosts.remove(&self.id);
             board.seats = board.seats.saturating_sub(1);
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
             if board.seats == 0 && board.vacate() {

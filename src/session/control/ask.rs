@@ -14,7 +14,7 @@ use super::{
     Busy, Control, Setup,
     answers::Outcome,
     opening::{close, movable, open, resume},
-    refused::Refused as _,
+    refused::{Refused as _, no_lease},
     tell,
 };
 use crate::{
@@ -50,32 +50,6 @@ impl Control<'_> {
             heartbeat: (setup.dead_after / 3).as_secs().max(1),
             resume: setup.resume.as_secs(),
         })
-    }
-
-    /// A request cannot be done.
-    pub(super) fn fail(&mut self, link: &mut Link, id: Option<u64>, failure: Failure) {
-        self.fail_bytes(link, id, failure, None);
-    }
-
-    /// A request cannot be done, and so many bytes were not sent for it.
-    pub(super) fn fail_bytes(
-        &mut self,
-        link: &mut Link,
-        id: Option<u64>,
-        failure: Failure,
-        bytes: Option<u64>,
-    ) {
-        if let Some(re) = id {
-            let Failure { code, message } = failure;
-            tell(link, &Tell::Error { re: Some(re), code, message, bytes });
-        }
-    }
-
-    /// A request is done.
-    pub(super) fn answer(&mut self, link: &mut Link, id: Option<u64>, answer: Answer) {
-        if let Some(re) = id {
-            tell(link, &Tell::Ok { re, answer });
-        }
     }
 
     /// A text frame of the client.
@@ -114,7 +88,7 @@ impl Control<'_> {
             Ok(ask) => self.ask(link, id, ask),
         };
         if let Err(failure) = result {
-            self.fail(link, id, failure);
+            fail(link, id, failure);
         }
     }
 
@@ -131,11 +105,7 @@ impl Control<'_> {
     /// Each request gets its answer: those that wait as their session ends get this.
     pub(super) fn fail_waiting(&mut self, link: &mut Link) {
         for id in self.answers.abandon() {
-            self.fail(
-                link,
-                id,
-                Failure::new(Code::SessionGone, "the session was closed before this was done"),
-            );
+            fail(link, id, Failure::new(Code::SessionGone, "the session was closed before this was done"));
         }
     }
 
@@ -260,7 +230,7 @@ impl Control<'_> {
                 live.asked = Some(Instant::now());
                 live.seat.request()
             }
-            LeaseOp::Take if !rights.allows(Rights::TAKEOVER) => {
+            LeaseOp::Take if !rights.allows(Rights::TAKEOVER) && !live.seat.is_held_by_own() => {
                 return Err(Failure::new(Code::Denied, "you may not take the lease from its holder"));
             }
             LeaseOp::Take => {
@@ -275,8 +245,8 @@ impl Control<'_> {
             LeaseOp::Deny => live.seat.answer(false),
         };
         live.used = Instant::now();
-        result.map_err(|no| no.failure())?;
-        self.answer(link, id, Answer::default());
+        result.map_err(|no| no_lease(&no, live.seat.who()))?;
+        answer(link, id, Answer::default());
         // Where everyone may write, nothing changed on the board.
         self.news(link);
         Ok(())
@@ -286,8 +256,8 @@ impl Control<'_> {
     pub(super) fn poll_answers(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let (id, outcome) = ready!(self.answers.poll(cx));
         match outcome {
-            Outcome::Ok(answer) => self.answer(link, id, answer),
-            Outcome::Failed(failure) => self.fail(link, id, failure),
+            Outcome::Ok(done) => answer(link, id, done),
+            Outcome::Failed(failure) => fail(link, id, failure),
             Outcome::Flushed => {
                 // What is held was received before, and is discarded with the rest.
                 self.packets.as_mut().and_then(Packets::rest);
@@ -296,7 +266,7 @@ impl Control<'_> {
                     live.acked = live.at;
                     live.at
                 });
-                self.answer(link, id, Answer { rx, ..Answer::default() });
+                answer(link, id, Answer { rx, ..Answer::default() });
             }
         }
         Poll::Ready(())
@@ -324,6 +294,26 @@ impl Control<'_> {
             }
             self.timer = None;
         }
+    }
+}
+
+/// A request cannot be done.
+pub(super) fn fail(link: &mut Link, id: Option<u64>, failure: Failure) {
+    fail_bytes(link, id, failure, None);
+}
+
+/// A request cannot be done, and so many bytes were not sent for it.
+pub(super) fn fail_bytes(link: &mut Link, id: Option<u64>, failure: Failure, bytes: Option<u64>) {
+    if let Some(re) = id {
+        let Failure { code, message } = failure;
+        tell(link, &Tell::Error { re: Some(re), code, message, bytes });
+    }
+}
+
+/// A request is done.
+pub(super) fn answer(link: &mut Link, id: Option<u64>, answer: Answer) {
+    if let Some(re) = id {
+        tell(link, &Tell::Ok { re, answer });
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Control, LINE_READ_MAX, tell};
 use crate::{
-    line::{Gone, Heard, Kind},
+    line::{Gone, Heard, Kind, State},
     session::{link::Link, live::Live, packing::Packets},
     wire::{
         close::Ended,
@@ -26,8 +26,14 @@ impl Control<'_> {
         live.told_lost = lost;
         tell(link, &ack);
         if new > 0 {
-            let message = format!("{new} bytes were not sent: the device is gone");
-            tell(link, &Tell::Error { re: None, code: Code::LineDown, message, bytes: Some(new) });
+            let is_up = live.board.borrow().state == State::Up;
+            let (code, why) = if is_up && !live.seat.is_writer() {
+                (Code::NotWriter, "another session of yours writes now")
+            } else {
+                (Code::LineDown, "the device is gone")
+            };
+            let message = format!("{new} bytes were not sent: {why}");
+            tell(link, &Tell::Error { re: None, code, message, bytes: Some(new) });
         }
         Poll::Ready(())
     }
@@ -60,7 +66,7 @@ impl Control<'_> {
         if let Some(packets) = &self.packets {
             most = most.saturating_sub(packets.held()).min(packets.room());
         }
-        most = ready!(link.poll_rate(cx, most));
+        most = ready!(link.rates.poll_down(cx, most));
         let (_, space) = buf.split_at_mut(HEADER_MAX);
         let (space, _) = space.split_at_mut(most);
         let heard = if most == 0 { Poll::Pending } else { live.seat.poll_read(cx, space) };
@@ -113,7 +119,8 @@ impl Control<'_> {
     #[expect(clippy::indexing_slicing, reason = "what was just read into the buffer")]
     /// Bytes of the line that lie in `buf` behind the room for a header.
     fn send_line(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8], length: usize) {
-        link.sent(length);
+        link.clock.moved();
+        link.rates.sent(length);
         if let Some(mut packets) = self.packets.take() {
             let bytes = &buf[HEADER_MAX..HEADER_MAX + length];
             packets.push(bytes, |packet| self.send_packet(link, packet));

@@ -17,21 +17,23 @@ use tokio::time::{Instant, Sleep};
 
 use self::{
     answers::Answers,
+    ask::{answer, fail_bytes},
     opening::{Busy, Done},
 };
 use super::{
     Report, Session, Socket,
+    clock::Rules,
     drain::Linger,
     endings::Rest,
     engine::{Piece, Speech, run},
-    link::{Link, Rules},
+    link::Link,
     live::{Leaving, Live},
     packing::Packets,
     parking::Parking,
 };
 use crate::{
     config::Endpoint,
-    line::{Lines, Participant},
+    line::{Lines, Participant, Probe},
     wire::{
         close::Ended,
         control::{self, Code, TEXT_MAX, Tell},
@@ -70,6 +72,9 @@ pub async fn control(socket: Socket, setup: Setup, session: &Session) -> Report 
         idle: setup.endpoint.limits.idle,
         rate: setup.endpoint.limits.rate,
     };
+    if setup.endpoint.share.is_some() {
+        socket.bound_unread();
+    }
     let mut link = Link::new(socket, rules);
     link.clock.end_within(OPEN_WITHIN);
     let mut control = Control::new(setup, session);
@@ -160,12 +165,12 @@ impl<'a> Control<'a> {
             }
             Done::Refused { id, failure, bytes } => {
                 self.fail_waiting(link);
-                self.fail_bytes(link, id, failure, bytes);
+                fail_bytes(link, id, failure, bytes);
                 link.clock.end_within(OPEN_WITHIN);
             }
             Done::Closed { id } => {
                 self.fail_waiting(link);
-                self.answer(link, id, control::Answer::default());
+                answer(link, id, control::Answer::default());
             }
         }
         Poll::Ready(())
@@ -300,6 +305,10 @@ impl Speech for Control<'_> {
         self.poll_lease(cx);
         let moved = [self.poll_busy(link, cx), self.poll_parting(link, cx)];
         if moved.iter().any(Poll::is_ready) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
+        self.live.as_mut().map_or(Poll::Pending, |live| live.seat.poll_probe(cx))
     }
 
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {

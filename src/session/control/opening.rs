@@ -62,14 +62,15 @@ fn allowed(setup: &Setup, ask: &control::Open) -> Result<(), Failure> {
     if ask.role == Role::Writer && !writes {
         return no("you may not write to this endpoint");
     }
-    if ask.take && !rights.allows(Rights::TAKEOVER) {
+    let own = || setup.lines.is_held_by_own(&setup.endpoint.name, &setup.who);
+    if ask.take && !rights.allows(Rights::TAKEOVER) && !own() {
         return no("you may not take the lease from its holder");
     }
     Ok(())
 }
 
 /// Takes a seat on the endpoint's line.
-fn sit(
+async fn sit(
     setup: &Setup,
     intent: WriteIntent,
     replay: Option<control::Replay>,
@@ -87,7 +88,7 @@ fn sit(
         pauses: setup.endpoint.packing.pause().is_some(),
         patient: setup.endpoint.share.is_some(),
     };
-    setup.lines.join(&setup.endpoint, setup.who.clone(), &want).map_err(|no| match no {
+    setup.lines.sit(&setup.endpoint, setup.who.clone(), &want).await.map_err(|no| match no {
         NoSeat::Busy(holder) => Failure::new(Code::Busy, format!("held by {holder}")),
         NoSeat::Down(why) => Failure::new(Code::LineDown, why.to_string()),
         NoSeat::Unknown => Failure::new(Code::LineDown, "the endpoint was removed"),
@@ -103,6 +104,7 @@ async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Li
     }
     let rights = setup.who.rights;
     let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
+
     let intent = match ask.role {
         // Taken when nothing can fail any more: who holds it keeps it if this is refused.
         _ if seizes => WriteIntent::Observer,
@@ -110,7 +112,7 @@ async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Li
         Role::Observer => WriteIntent::Observer,
         Role::Auto => WriteIntent::Auto,
     };
-    let taken = sit(setup, intent, ask.replay, ask.times)?;
+    let taken = sit(setup, intent, ask.replay, ask.times).await?;
     let mut seat = taken.seat;
     let ready = timeout(OPENING, seat.ready()).await;
     if ask.role != Role::Observer {

@@ -1,7 +1,7 @@
 //! Decided once: why a line did not do as told -> `error` of `wsbridge.v1`.
 
 use crate::{
-    line::{NoLease, Undone, held},
+    line::{NoLease, Participant, Undone, held},
     target::PortError,
     wire::control::{Code, Failure},
 };
@@ -34,13 +34,12 @@ impl Refused for Undone {
     }
 }
 
-impl Refused for NoLease {
-    fn failure(&self) -> Failure {
-        let code = match self {
-            Self::Held(_) | Self::Asked(_) => Code::Busy,
-            Self::NotHolder => Code::NotWriter,
-            Self::NotAsked => Code::BadMessage,
-        };
-        Failure::new(code, held(self))
-    }
+/// Why the lease was not had, as the participant that asked is told it.
+pub(super) fn no_lease(no: &NoLease, to: &Participant) -> Failure {
+    let code = match no {
+        NoLease::Held(_) | NoLease::Asked(_) => Code::Busy,
+        NoLease::NotHolder => Code::NotWriter,
+        NoLease::NotAsked => Code::BadMessage,
+    };
+    Failure::new(code, held(no, to))
 }

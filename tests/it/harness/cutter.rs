@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -19,6 +19,7 @@ pub(crate) struct Cutter {
     address: SocketAddr,
     cuts: Arc<AtomicUsize>,
     last: Arc<Mutex<Option<TcpStream>>>,
+    swallows: Arc<AtomicBool>,
 }
 
 impl Cutter {
@@ -29,6 +30,8 @@ impl Cutter {
         let address = listener.local_addr().unwrap();
         let (cuts, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
         let (counted, kept) = (Arc::clone(&cuts), Arc::clone(&last));
+        let swallows = Arc::new(AtomicBool::new(false));
+        let hole = Arc::clone(&swallows);
         thread::spawn(move || {
             let mut limits = limits.into_iter();
             for near in listener.incoming().map_while(Result::ok) {
@@ -37,17 +40,27 @@ impl Cutter {
                 let left = Arc::new(AtomicUsize::new(limits.next().unwrap_or(usize::MAX)));
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let (left, cuts) = (Arc::clone(&left), Arc::clone(&counted));
-                    thread::spawn(move || carry(from, to, &left, &cuts));
+                    let (left, cuts, hole) = (Arc::clone(&left), Arc::clone(&counted), Arc::clone(&hole));
+                    thread::spawn(move || carry(from, to, (&left, &cuts, &hole)));
                 }
             }
         });
-        Self { address, cuts, last }
+        Self { address, cuts, last, swallows }
     }
 
     /// Where clients connect.
     pub(crate) fn url(&self, endpoint: &str) -> String {
         format!("ws://{}/ws/{endpoint}", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Carries nothing any more, and says nothing: a network that is gone without a word.
+    pub(crate) fn swallow(&self) {
+        self.swallows.store(true, Ordering::Relaxed);
     }
 
     /// How many connections were cut.
@@ -62,9 +75,16 @@ impl Cutter {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, left: &AtomicUsize, cuts: &AtomicUsize) {
+fn carry(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    (left, cuts, hole): (&AtomicUsize, &AtomicUsize, &AtomicBool),
+) {
     let mut buffer = vec![0; 48 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if hole.load(Ordering::Relaxed) {
+            continue;
+        }
         let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             Some(if left == usize::MAX { left } else { left.saturating_sub(read) })
         });

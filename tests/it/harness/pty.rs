@@ -63,6 +63,12 @@ impl Pty {
         bytes
     }
 
+    /// Whether something has come that was not received.
+    pub(crate) fn has_input(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.device, PollFlags::IN)], Some(&now)).unwrap() > 0
+    }
+
     /// The device's end, for a thread of its own.
     pub(crate) fn device(&self) -> File {
         self.device.try_clone().unwrap()

@@ -79,6 +79,7 @@ return view.extend({
 		maker(tokens, { option: 'sha256', label: _('New token'), args: [ 'token', 'new', 'token', '--uci' ] });
 		const expires = tokens.option(form.Value, 'expires', _('Expires'), _('At the end of a day (UTC), like 2037-01-31.'));
 		expires.placeholder = _('never');
+		tokens.option(form.Flag, 'shared', _('Shared'), _('Several programs have it: none takes the right to write from another.'));
 		list(tokens, 'role', _('Roles'));
 		list(tokens, 'right', _('Rights'), RIGHTS);
 

@@ -1,0 +1,104 @@
+//! A principal's own session that is not there any more gives the lease to its next one.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::Seat;
+use crate::line::{Board, Ghosts, Holder, Participant, Probe, Shared, output::SeatId};
+
+/// How long the answer that the holder is there is believed.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// The lease is being taken from a session that may be gone.
+pub(super) struct Claiming(Pin<Box<dyn Future<Output = bool> + Send + Sync>>);
+
+impl fmt::Debug for Claiming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claiming")
+    }
+}
+
+/// The holder of a lease that this participant may replace, if it is not there: one of its own.
+pub(in crate::line) fn replaceable<'a>(board: &'a Board, who: &Participant) -> Option<&'a Holder> {
+    let holder = board.lease.holder()?;
+    let may = match who.ghosts {
+        Ghosts::Never => false,
+        Ghosts::Away => holder.away,
+        Ghosts::Silent => true,
+    };
+    (may && holder.principal == who.principal).then_some(holder)
+}
+
+/// Takes the lease from its holder, if that is a session of this participant whose client is gone: away, or silent and
+/// without an answer. What it had queued is discarded. Returns whether the lease is free now.
+pub(in crate::line) async fn exorcise(shared: Arc<Shared>, who: Participant) -> bool {
+    let (seat, away) = match replaceable(&shared.board.borrow(), &who) {
+        Some(holder) => (holder.seat, holder.away),
+        None => return false,
+    };
+    if !away && shared.probes.is_alive(seat).await {
+        return false;
+    }
+    let gave = shared.lease(|lease| lease.take_from(seat)).unwrap_or(false);
+    if gave {
+        discard(&shared, seat);
+    }
+    gave
+}
+
+/// A stale command never leaves with the next session's bytes.
+fn discard(shared: &Shared, seat: SeatId) {
+    shared.board.send_modify(|board| {
+        board.ghosts.insert(seat);
+    });
+    let bytes = shared.input.cut(seat);
+    if bytes > 0 {
+        shared.metrics.undelivered.add(bytes as u64);
+        tracing::info!(endpoint = shared.name, bytes, "discarded what a session that is gone had queued");
+    }
+}
+
+impl Seat {
+    /// Takes the lease for what is to be written: if it is free, or held by a session of the same principal that is
+    /// gone. Ready with whether this seat may write now.
+    pub fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.observes || self.claim().is_ok() {
+            self.claiming = None;
+            return Poll::Ready(self.is_writer());
+        }
+        if self.denied.is_some_and(|at| at.elapsed() < BELIEVED) {
+            return Poll::Ready(false);
+        }
+        let free = self
+            .claiming
+            .get_or_insert_with(|| Claiming(Box::pin(exorcise(Arc::clone(&self.shared), self.who.clone()))));
+        let free = ready!(free.0.as_mut().poll(cx));
+        self.claiming = None;
+        if free && self.claim().is_ok() {
+            return Poll::Ready(self.is_writer());
+        }
+        self.denied = Some(Instant::now());
+        Poll::Ready(false)
+    }
+
+    /// Somebody asks whether the client of this seat is there.
+    pub fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
+        match ready!(self.probes.poll_recv(cx)) {
+            Some(probe) => Poll::Ready(probe),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Whether the lease is held by another session of the same principal.
+    pub fn is_held_by_own(&self) -> bool {
+        let board = self.shared.board.borrow();
+        replaceable(&board, &self.who).is_some_and(|holder| holder.seat != self.id)
+    }
+}

@@ -1,0 +1,295 @@
+//! The client's direction of a plain session: what the target has not taken yet, and what becomes of it at the end.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    Far,
+    drain::{Drain, Left, Linger},
+    endings::Rest,
+    watch::Watch,
+};
+use crate::{
+    line::{Gone, Heard},
+    wire::close::Ended,
+};
+
+/// Bytes of the client that are held for a line that takes nothing, so that its Close behind them is seen. A
+/// connection of one's own is not read ahead for: its client feels the back-pressure.
+const AHEAD_MAX: usize = 128 * 1024;
+
+/// What it is at.
+#[derive(Debug)]
+enum Phase {
+    /// The client may send more.
+    Open,
+    /// It will not: what is held goes to the target, then the half-close.
+    Finishing,
+    /// That is out, and not yet acknowledged.
+    Settling,
+    /// It is, and the target may still answer, or end.
+    Answering(Pin<Box<Sleep>>),
+    Done,
+}
+
+/// What became of the client's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count {
+    /// Bytes of the client.
+    pub(super) taken: u64,
+    /// Of these, those that the target did not get.
+    pub(super) lost: u64,
+    /// Of these, those that it may not have read: a unix socket does not tell once its peer has left.
+    pub(super) unsure: u64,
+}
+
+/// The client's direction.
+#[derive(Debug)]
+pub(super) struct Upstream<F> {
+    pub(super) far: F,
+    linger: Linger,
+    phase: Phase,
+    /// Payload the target has not taken yet, from `sent` on.
+    held: Vec<u8>,
+    sent: usize,
+    drain: Option<Drain>,
+    watch: Watch,
+    count: Count,
+    /// How many bytes had been taken when the session began to end.
+    mark: u64,
+    /// Why the target takes no more.
+    refused: Option<Gone>,
+    /// The target has said its last.
+    ended: bool,
+}
+
+impl<F: Far> Upstream<F> {
+    pub(super) fn new(far: F, linger: Linger, dead_after: Duration) -> Self {
+        Self {
+            far,
+            linger,
+            phase: Phase::Open,
+            held: Vec::new(),
+            sent: 0,
+            drain: None,
+            watch: Watch::new(dead_after),
+            count: Count { taken: 0, lost: 0, unsure: 0 },
+            mark: 0,
+            refused: None,
+            ended: false,
+        }
+    }
+
+    /// Bytes held here.
+    fn waiting(&self) -> usize {
+        self.held.len() - self.sent
+    }
+
+    /// Whether more may come from the client.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting() == 0 || !F::IS_CONNECTION && self.waiting() < AHEAD_MAX
+    }
+
+    /// Whether the target has said its last.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Done)
+    }
+
+    /// Bytes on their way to the target.
+    fn left(&self) -> Left {
+        let left = self.far.left();
+        Left { bytes: left.bytes + self.waiting() as u64, ..left }
+    }
+
+    /// Whether it is over what the target has read, and nobody will know any more.
+    fn is_unsure(&self) -> bool {
+        self.ended && self.waiting() == 0 && !self.far.left().exact
+    }
+
+    /// Whether what had been taken when the session began to end has arrived, or is lost.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_done() || self.is_unsure() || self.count.taken - self.left().bytes >= self.mark
+    }
+
+    /// What became of the client's bytes, as far as that is decided.
+    pub(super) fn count(&self) -> Count {
+        let lost = (self.count.lost + self.far.lost()).min(self.count.taken);
+        let unsure = if self.is_unsure() { self.far.left().bytes } else { self.count.unsure };
+        Count { lost, unsure: unsure.min(self.count.taken - lost), ..self.count }
+    }
+
+    /// Writes to the target and holds what it did not take.
+    pub(super) fn hand_on(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        self.count.taken += bytes.len() as u64;
+        if self.refused.is_some() || self.is_done() {
+            self.count.lost += bytes.len() as u64;
+            return;
+        }
+        if self.waiting() > 0 {
+            return self.held.extend_from_slice(bytes);
+        }
+        self.watch.sent();
+        let taken = match self.far.poll_write(cx, bytes) {
+            Poll::Ready(Ok(n)) => n,
+            Poll::Ready(Err(error)) => {
+                self.held.extend_from_slice(bytes);
+                return self.refuse(Gone::by(&error));
+            }
+            Poll::Pending => 0,
+        };
+        let (_, rest) = bytes.split_at(taken);
+        self.held.extend_from_slice(rest);
+    }
+
+    /// Goes on writing what is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (_, rest) = self.held.split_at(self.sent);
+        if rest.is_empty() {
+            return Poll::Pending;
+        }
+        self.watch.sent();
+        match ready!(self.far.poll_write(cx, rest)) {
+            Ok(n) if n < rest.len() => self.sent += n,
+            // An idle connection keeps no buffer.
+            Ok(_) => (self.held, self.sent) = (Vec::new(), 0),
+            Err(error) => self.refuse(Gone::by(&error)),
+        }
+        Poll::Ready(())
+    }
+
+    /// The target takes no more: that is the reason of the ending. Its last words are still to be read.
+    fn refuse(&mut self, why: Gone) {
+        if self.refused.is_none() {
+            self.refused = Some(why);
+            self.abandon();
+        }
+    }
+
+    /// Nothing is waited for any more: what is not there is lost.
+    fn abandon(&mut self) {
+        if !self.is_done() {
+            self.count.lost += self.left().bytes;
+            (self.held, self.sent) = (Vec::new(), 0);
+            self.phase = Phase::Done;
+        }
+    }
+
+    /// The same, and lets go of the target.
+    fn give_up(&mut self) {
+        if !self.is_done() {
+            self.abandon();
+            self.far.cut();
+        }
+    }
+
+    /// The target has said its last; why the session ends, if it has not ended before.
+    pub(super) fn target_ended(&mut self, gone: Gone) -> Ended {
+        self.ended = true;
+        if gone != Gone::Ended {
+            self.refuse(gone.clone());
+        }
+        match self.refused.clone().unwrap_or(gone) {
+            // A line has no end of its own.
+            gone @ Gone::Ended if !F::IS_CONNECTION => Ended::TargetFailed(gone.to_string()),
+            Gone::Ended => Ended::TargetEnded,
+            Gone::Failed(why) => Ended::TargetFailed(why),
+            Gone::Reset(why) => Ended::TargetReset(why),
+        }
+    }
+
+    /// The session ends: what is on its way goes on for as long as `rest` says.
+    pub(super) fn wind_up(&mut self, rest: Rest) {
+        self.mark = self.count.taken;
+        match &mut self.drain {
+            _ if rest == Rest::Discard => self.give_up(),
+            Some(drain) => drain.hurry(rest),
+            None => self.drain = Some(Drain::new(self.linger, rest, self.left().bytes)),
+        }
+    }
+
+    /// Moves on. `is_read` says that the client may send more; with `forget` nobody hears the target any more, and what
+    /// it says goes there. Ready when something moved, with why the session ends if that is it.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_read: bool,
+        forget: Option<&mut [u8]>,
+    ) -> Poll<Option<Ended>> {
+        if self.poll_held(cx).is_ready() || self.poll_phase(cx, is_read).is_ready() {
+            return Poll::Ready(None);
+        }
+        if self.is_done() {
+            return Poll::Pending;
+        }
+        // A connection closed with bytes unread is reset, and the reset may overtake what was sent.
+        if let Some(buf) = forget
+            && !self.ended
+            && let Poll::Ready(heard) = self.far.poll_read(cx, buf)
+        {
+            if let Heard::Ended(gone) = heard {
+                self.target_ended(gone);
+            }
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(why) = self.watch.poll(cx, &self.far) {
+            let ended = self.target_ended(Gone::Failed(why));
+            self.far.cut();
+            return Poll::Ready(Some(ended));
+        }
+        let (held, far) = (self.waiting() as u64, &self.far);
+        let Some(drain) = &mut self.drain else { return Poll::Pending };
+        let left = || Left { bytes: far.left().bytes + held, ..far.left() };
+        if ready!(drain.poll(cx, left)) {
+            self.give_up();
+        }
+        Poll::Ready(None)
+    }
+
+    /// One step of what it is at.
+    fn poll_phase(&mut self, cx: &mut Context<'_>, is_read: bool) -> Poll<()> {
+        let (holds, unsure) = (self.waiting() > 0, self.is_unsure());
+        match &mut self.phase {
+            Phase::Open if !is_read => {
+                self.phase = Phase::Finishing;
+                // A line that takes nothing is free for others all the same: what they send comes behind this.
+                let (_, rest) = self.held.split_at(self.sent);
+                if self.far.take_rest(rest) {
+                    (self.held, self.sent) = (Vec::new(), 0);
+                }
+            }
+            Phase::Finishing if !holds => match ready!(self.far.poll_finish(cx)) {
+                Ok(()) => self.phase = Phase::Settling,
+                Err(error) => self.refuse(Gone::by(&error)),
+            },
+            Phase::Settling if unsure => {
+                self.count.unsure = self.far.left().bytes;
+                self.phase = Phase::Done;
+            }
+            Phase::Settling if self.far.left().bytes == 0 => {
+                self.phase = if F::IS_CONNECTION && !self.ended {
+                    Phase::Answering(Box::pin(sleep(self.linger.still)))
+                } else {
+                    Phase::Done
+                };
+            }
+            Phase::Answering(timer) => {
+                if !self.ended {
+                    ready!(timer.as_mut().poll(cx));
+                }
+                self.phase = Phase::Done;
+            }
+            Phase::Open | Phase::Finishing | Phase::Settling | Phase::Done => return Poll::Pending,
+        }
+        Poll::Ready(())
+    }
+}
