@@ -1,6 +1,7 @@
 //! Measures wsbridge side by side with raw relays and other bridges, interleaved, every byte verified.
 //!
-//! `cargo bench --bench relay -- [--quick] [--rounds N] [--only WORD] [--instructions] [--bridge FILE] [--against FILE]`
+//! `cargo bench --bench relay -- [--quick] [--rounds N] [--only WORD] [--pinned] [--instructions] [--bridge FILE]
+//! [--against FILE]`
 //! prints a Markdown table; docs/performance.md says how to read it. A relay that is not installed is left out.
 
 mod client;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     /// Only measurements whose name has this in it.
     pub(crate) only: Option<String>,
     pub(crate) instructions: bool,
+    /// Relays on one processor, the load on another.
+    pub(crate) pinned: bool,
     /// The program under test.
     pub(crate) bridge: PathBuf,
     /// Another build of it, for the column "other".
@@ -57,6 +60,7 @@ impl Options {
             rounds: 0,
             only: None,
             instructions: false,
+            pinned: false,
             bridge: env!("CARGO_BIN_EXE_wsbridge").into(),
             against: None,
         };
@@ -67,6 +71,7 @@ impl Options {
                 "--bench" => {}
                 "--quick" => options.quick = true,
                 "--instructions" => options.instructions = true,
+                "--pinned" => options.pinned = true,
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--only" => options.only = Some(value()?),
                 "--bridge" => options.bridge = value()?.into(),
@@ -100,6 +105,9 @@ fn main() -> ExitCode {
 fn run() -> Outcome<()> {
     let options = Options::read(std::env::args().skip(1))?;
     raise_descriptor_limit()?;
+    if options.pinned {
+        process::pin()?;
+    }
     let mut table = Table::default();
     let mut text = format!("{}\n", machine::describe());
     if options.instructions {

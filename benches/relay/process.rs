@@ -1,6 +1,42 @@
 //! What the kernel says of a process and its descendants: CPU time, memory.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::Outcome;
+
+/// Where relays run, and where the load does.
+const PROCESSORS: [usize; 2] = [0, 1];
+
+static PINNED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the load has a processor of its own, and so have the relays.
+pub(crate) fn pin() -> Outcome<()> {
+    PINNED.store(true, Ordering::Relaxed);
+    Ok(stay_on(PROCESSORS[1])?)
+}
+
+/// Does something whose children inherit the relays' processor.
+pub(crate) fn among_relays<T>(work: impl FnOnce() -> T) -> Outcome<T> {
+    if !PINNED.load(Ordering::Relaxed) {
+        return Ok(work());
+    }
+    stay_on(PROCESSORS[0])?;
+    let result = work();
+    stay_on(PROCESSORS[1])?;
+    Ok(result)
+}
+
+fn stay_on(processor: usize) -> rustix::io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(None, &set)
+}
 
 /// A process to be measured, its living descendants included.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Outcome, client::Speech, fail, process::Process};
+use crate::{
+    Outcome,
+    client::Speech,
+    fail,
+    process::{Process, among_relays},
+};
 
 /// Time a relay has to listen; under an emulator of the processor it takes long.
 const START: Duration = Duration::from_secs(60);
@@ -63,7 +68,7 @@ impl Drop for Started {
 impl Started {
     fn start(&mut self, command: &mut Command) -> Outcome<Process> {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = quiet.spawn()?;
+        let child = among_relays(|| quiet.spawn())??;
         let process = Process(child.id());
         self.children.push(child);
         Ok(process)

@@ -86,7 +86,12 @@ impl<'a> Rounds<'a> {
             (Way::Up, "browser → device", "frames"),
             (Way::Both, "both ways at once", "pieces and frames"),
         ];
-        let sizes = [(64, "64-byte", 16 << 20), (1024, "1 KiB", 128 << 20), (65_536, "64 KiB", 512 << 20)];
+        let sizes = [
+            (64, "64-byte", 16 << 20),
+            (1024, "1 KiB", 128 << 20),
+            (16_384, "16 KiB", 512 << 20),
+            (65_536, "64 KiB", 512 << 20),
+        ];
         for (way, direction, pieces) in ways {
             for (piece, size, total) in sizes {
                 let what = format!("{direction}, {size} {pieces}");
