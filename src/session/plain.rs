@@ -195,4 +195,6 @@ impl<F: Far> Speech for Plain<F> {
 }
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;
