@@ -1,13 +1,18 @@
-//! Where log lines go: journald with fields when systemd runs us, readable text on stderr otherwise.
+//! Where log lines go: journald with fields when systemd runs us, syslog where that is asked for, readable text on
+//! standard error otherwise.
 //!
 //! One event, one line, whatever is in it: control characters are escaped, so that no peer can forge a line or drive the
 //! terminal of whoever reads it.
 
+mod syslog;
+
 use std::{
     fmt::{self, Debug, Display, Write},
     io::{self, IsTerminal},
+    path::Path,
 };
 
+use self::syslog::Syslog;
 use systemd::logging::connected_to_journal;
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -24,17 +29,26 @@ use tracing_subscriber::{
 };
 
 /// Starts logging; `filter` says what is shown: `level`, or `target=level` and more of them with commas ([`Targets`]).
-/// An error says what is wrong with it.
-pub fn start(filter: &str) -> Result<(), String> {
+/// An error says what is wrong with it. With the path of syslog's socket, lines go there as long as somebody reads it.
+pub fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
     let filter: Targets = filter.parse().map_err(|error| format!("log filter `{filter}`: {error}"))?;
+    let registry = tracing_subscriber::registry();
     // Only a test that starts twice fails in `try_init`, and then logging runs already.
-    let _ = match journald() {
-        Some(journal) => {
-            tracing_subscriber::registry().with(Escaping(journal).with_filter(filter)).try_init()
-        }
-        None => tracing_subscriber::registry().with(Text::stderr().with_filter(filter)).try_init(),
+    let _ = match (journald(), syslog) {
+        (Some(journal), _) => registry.with(Escaping(journal).with_filter(filter)).try_init(),
+        (None, Some(socket)) => registry.with(Syslog::to(socket).with_filter(filter)).try_init(),
+        (None, None) => registry.with(Text::stderr().with_filter(filter)).try_init(),
     };
     Ok(())
+}
+
+impl<S: Subscriber> Layer<S> for Syslog {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let (line, metadata) = (Line::of(event), event.metadata());
+        if !self.send(*metadata.level(), &line.text(metadata, false)) {
+            let _ = io::Write::write_all(&mut io::stderr().lock(), line.dated(metadata, false).as_bytes());
+        }
+    }
 }
 
 /// journald, when it is what reads our standard error.
@@ -307,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_named() {
-        assert!(start("info,=x=").unwrap_err().contains("`info,=x=`"));
+        assert!(start("info,=x=", None).unwrap_err().contains("`info,=x=`"));
     }
 
     proptest! {

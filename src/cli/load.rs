@@ -2,14 +2,18 @@
 
 use std::{
     cell::RefCell,
-    fs::File,
-    io,
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs::{self, File},
+    io, iter,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
-    config::{Config, ConfigError, MAX_FILE, SecretSource, Warning, parse, parse_uci, uci_as_yaml},
+    config::{
+        Config, ConfigError, MAX_FILE, SecretSource, Text, Warning, parse_files, parse_uci, uci_as_yaml,
+    },
     regular_file,
 };
 
@@ -106,6 +110,15 @@ fn the_services() -> Option<PathBuf> {
 
 /// [`load`] without a look at the clock; `credential` says which file a systemd credential is.
 pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<Loaded, LoadError> {
+    read_with(source, None, credential)
+}
+
+/// [`read`] as if there were one more file of endpoints; it takes the place of one of its name.
+pub(super) fn read_with(
+    source: &Source,
+    more: Option<(PathBuf, String)>,
+    credential: &CredentialFile<'_>,
+) -> Result<Loaded, LoadError> {
     let path = source.path();
     let text = text(path)?;
     let files = RefCell::new(Vec::new());
@@ -117,7 +130,15 @@ pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<L
     };
     let name = path.display().to_string();
     let (config, warnings) = match source {
-        Source::Yaml(_) => parse(&text, &name, &secrets)?,
+        Source::Yaml(_) => {
+            let mut all = beside(path)?;
+            if let Some((path, text)) = more {
+                all.insert(path.display().to_string(), text);
+            }
+            let rest = all.iter().map(|(name, text)| Text { name, text });
+            let files: Vec<_> = iter::once(Text { name: &name, text: &text }).chain(rest).collect();
+            parse_files(&files, &secrets)?
+        }
         Source::Uci(_) => parse_uci(&text, &name, &secrets)?,
     };
     Ok(Loaded { config, warnings, secrets: files.take() })
@@ -140,6 +161,38 @@ fn text(path: &Path) -> Result<String, LoadError> {
         let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
         unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
     })
+}
+
+/// The folder of more endpoints beside a configuration file.
+pub(super) fn folder_of_endpoints(file: &Path) -> PathBuf {
+    file.with_file_name("endpoints.d")
+}
+
+/// The files of that folder by their paths, where there is one. Drafts and what editors leave have other names.
+fn beside(file: &Path) -> Result<BTreeMap<String, String>, LoadError> {
+    let mut all = BTreeMap::new();
+    let folder = folder_of_endpoints(file);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(all);
+        }
+        Err(error) => return Err(LoadError::Unreadable { path: folder, why: told(&error) }),
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.file_name().and_then(OsStr::to_str).is_some_and(is_of_endpoints) {
+            let text = text(&path)?;
+            all.insert(path.display().to_string(), text);
+        }
+    }
+    Ok(all)
+}
+
+fn is_of_endpoints(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.starts_with('.')
+        && name.chars().all(fits)
+        && name.strip_suffix(".yaml").is_some_and(|stem| !stem.is_empty())
 }
 
 /// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, is read whatever it is.
@@ -205,6 +258,30 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_beside_the_file_are_read_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let main = at("wsbridge.yaml");
+        fs::write(&main, "auth: none\nendpoints: { a: { sim: echo } }\n").unwrap();
+        let names = || load(&main).map(|(config, _)| config.endpoints.into_keys().collect::<Vec<_>>());
+        assert_eq!(names().unwrap(), ["a"]);
+        fs::create_dir(at("endpoints.d")).unwrap();
+        fs::write(at("endpoints.d/b.yaml"), "b: { sim: echo }\n").unwrap();
+        for other in [".c.yaml", "c.yaml~", "c.yml", "c d.yaml", ".yaml", "README"] {
+            fs::write(at("endpoints.d").join(other), "c: { sim: echo }\n").unwrap();
+        }
+        assert_eq!(names().unwrap(), ["a", "b"]);
+        fs::write(at("endpoints.d/c.yaml"), "a: { sim: echo }\n").unwrap();
+        let error = names().unwrap_err().to_string();
+        let (second, first) = (at("endpoints.d/c.yaml"), main.display());
+        assert!(error.contains(&format!("{}:1:1: ", second.display())), "{error}");
+        assert!(error.contains(&format!("`a` is in {first}:2, too")), "{error}");
+        fs::remove_file(&second).unwrap();
+        fs::create_dir(&second).unwrap();
+        assert!(names().unwrap_err().to_string().contains("c.yaml: is a directory"));
+    }
+
+    #[test]
     fn a_file_that_is_no_text_is_refused_with_its_line() {
         let error = load(file(b"auth: none\ntitle: \xff").path()).unwrap_err();
         assert!(error.to_string().contains("line 2 is not UTF-8"), "{error}");
@@ -222,7 +299,7 @@ mod tests {
     fn secrets_come_from_files_and_credentials() {
         let folder = tempfile::tempdir().unwrap();
         let hash = "0f".repeat(32);
-        std::fs::write(folder.path().join("token"), format!("{hash}\nnot this\n")).unwrap();
+        fs::write(folder.path().join("token"), format!("{hash}\nnot this\n")).unwrap();
         let source = SecretSource::Credential("token".into());
         assert_eq!(secret(&source, &|name| Some(folder.path().join(name))), Ok(hash.clone()));
         assert!(secret(&source, &|_| None).unwrap_err().contains("LoadCredential=token"));

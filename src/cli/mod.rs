@@ -126,8 +126,9 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Outcome {
+    let syslog = if let Command::Serve(args) = &cli.command { args.syslog.as_deref() } else { None };
     if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
-        crate::logging::start(&cli.log_level).map_err(|error| Failure::new(Code::Usage, error))?;
+        crate::logging::start(&cli.log_level, syslog).map_err(|error| Failure::new(Code::Usage, error))?;
     }
     match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -174,6 +175,14 @@ pub(crate) fn caption(text: &str) {
         // The lines say enough without.
         let _ = writeln!(io::stderr(), "{text}");
     }
+}
+
+/// Shows a secret beside standard output, where lines to append to a configuration are printed; a line of its own.
+fn secret(told: &str, text: &str) -> Outcome {
+    let mut err = io::stderr().lock();
+    // A program takes the line; a person is told what it is.
+    let told = if err.is_terminal() { format!("{told}\n") } else { String::new() };
+    writeln!(err, "{told}{text}").map_err(|error| Failure::new(Code::Io, format!("standard error: {error}")))
 }
 
 #[cfg(test)]

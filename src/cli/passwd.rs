@@ -9,7 +9,7 @@ use std::{
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::{Code, Failure, Outcome, caption, print};
+use super::{Code, Failure, Outcome, caption, print, secret};
 use crate::{
     auth,
     config::{Rights, uci},
@@ -18,7 +18,8 @@ use crate::{
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The line printed goes under `users:`. With --generate the first line is the password, shown once.
+    after_help = "The line printed goes under `users:`. With --generate the first line is the password, shown once; with --uci it goes to
+standard error, so that standard output is what is to be appended.
 
 Examples:
   wsbridge passwd alice --role operator
@@ -71,8 +72,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 fn print_uci(args: &Args, password: &str, hash: &str) -> Outcome {
     if args.generate {
-        caption("The password; it is not shown again:");
-        print(&format!("{password}\n"))?;
+        secret("The password; it is not shown again:", password)?;
     }
     let mut section =
         format!("{}\toption password {}\n", uci::section("user", &args.name), uci::quoted(hash));

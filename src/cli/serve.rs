@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Read OpenWrt's UCI instead of YAML.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with = "config")]
     uci: Option<PathBuf>,
+    /// Log to this socket of syslog's, each line with its level, instead of standard error.
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true, default_missing_value = "/dev/log")]
+    pub(super) syslog: Option<PathBuf>,
 }
 
 impl Args {

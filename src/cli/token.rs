@@ -2,7 +2,7 @@
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Outcome, caption, passwd, print};
+use super::{Outcome, caption, passwd, print, secret};
 use crate::{
     auth,
     config::{Rights, uci},
@@ -23,12 +23,13 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The first line printed is the token, for the client; the second goes under `tokens:`.
+    after_help = "The first line printed is the token, for the client; the second goes under `tokens:`. With --uci the token goes to standard
+error, so that standard output is what is to be appended.
 
 Examples:
   wsbridge token new billing-modem --rights modem1=read,write --expires 2027-01-31
   wsbridge token new prometheus --rights /metrics=read
-  wsbridge token new prometheus --rights /metrics=read --uci"
+  wsbridge token new prometheus --rights /metrics=read --uci >> /etc/config/wsbridge"
 )]
 struct New {
     /// The token's name, for logs and for taking it back.
@@ -64,11 +65,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let (token, hash) = auth::new_token();
     let expires = new.expires.map(|day| format!("expires: {day}, ")).unwrap_or_default();
     let rights = new.rights.iter().map(Given::yaml).collect::<Vec<_>>().join(", ");
-    caption("The token, for the client; it is not shown again:");
-    print(&format!("{token}\n"))?;
+    let told = "The token, for the client; it is not shown again:";
     if new.uci {
+        secret(told, &token)?;
         return print_uci(new, &hash);
     }
+    caption(told);
+    print(&format!("{token}\n"))?;
     caption("Its line, under `tokens:` of the configuration:");
     print(&format!("{}: {{ sha256: \"{hash}\", {expires}rights: {{ {rights} }} }}\n", new.name))
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod described;
+mod joined;
 mod read;
 mod shape;
 mod target;

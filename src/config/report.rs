@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     raw::{At, Leaf},
+    text::Text,
     units::Word,
 };
 
@@ -17,8 +18,15 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The file it is in.
+    fn file<'a>(&self, files: &[Text<'a>]) -> Text<'a> {
+        let index = usize::try_from(self.at.file).unwrap_or_default();
+        files.get(index).copied().unwrap_or(Text { name: "", text: "" })
+    }
+
     /// As a reader of the YAML file is told: `FILE:LINE:COLUMN: PATH: WHAT`.
-    pub(super) fn told(&self, name: &str) -> String {
+    pub(super) fn told(&self, files: &[Text<'_>]) -> String {
+        let name = self.file(files).name;
         let colon = if self.path.is_empty() { "" } else { ": " };
         let what = format!("{}{colon}{}", self.path, self.what);
         if self.at.line == 0 {
@@ -28,7 +36,8 @@ impl Found {
     }
 
     /// The line it is in with a mark under the place, or nothing.
-    pub(super) fn shown(&self, text: &str) -> String {
+    pub(super) fn shown(&self, files: &[Text<'_>]) -> String {
+        let text = self.file(files).text;
         let mut all = String::new();
         if let (Some(line), Ok(column)) = (line(text, self.at.line), usize::try_from(self.at.column)) {
             let number = self.at.line;

@@ -7,6 +7,7 @@ use super::{
     raw::{self, At, Leaf},
     report::Report,
     secret::SecretReader,
+    text::Text,
     units::duration_text,
     words::host_name,
 };
@@ -38,16 +39,29 @@ pub fn parse(
     name: &str,
     secrets: &SecretReader<'_>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
-    let (config, mut report) = read(text, secrets);
-    if text.len() > MAX_FILE {
-        return Err(ConfigError(TOO_BIG.replace("{}", name)));
+    parse_files(&[Text { name, text }], secrets)
+}
+
+/// [`parse`] of a file and of those beside it that hold endpoints, each a mapping as below `endpoints:`.
+///
+/// # Errors
+/// All mistakes of all files.
+pub fn parse_files(
+    files: &[Text<'_>],
+    secrets: &SecretReader<'_>,
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let mut left = MAX_FILE;
+    for file in files {
+        left =
+            left.checked_sub(file.text.len()).ok_or_else(|| ConfigError(TOO_BIG.replace("{}", file.name)))?;
     }
+    let (config, mut report) = read(files, secrets);
     if let (Some(config), true) = (config, report.problems.is_empty()) {
-        let warnings = report.warnings.iter().map(|found| Warning(found.told(name)));
+        let warnings = report.warnings.iter().map(|found| Warning(found.told(files)));
         return Ok((config, warnings.collect()));
     }
     report.problems.sort();
-    let told = report.problems.iter().map(|found| found.told(name) + &found.shown(text));
+    let told = report.problems.iter().map(|found| found.told(files) + &found.shown(files));
     Err(ConfigError(told.collect::<Vec<_>>().join("\n")))
 }
 
@@ -55,12 +69,9 @@ pub fn parse(
 pub(super) const TOO_BIG: &str = "{}: the file is over 1 MiB; is it the right one?";
 
 /// A file's configuration, or none, and what is wrong or odd with it.
-pub(super) fn read(text: &str, secrets: &SecretReader<'_>) -> (Option<Config>, Report) {
+pub(super) fn read(files: &[Text<'_>], secrets: &SecretReader<'_>) -> (Option<Config>, Report) {
     let mut report = Report::default();
-    if text.len() > MAX_FILE {
-        return (None, report);
-    }
-    let (file, flaws) = raw::read::<raw::File>(text);
+    let (file, flaws) = raw::read::<raw::File>(files);
     let config = file.map(|file| resolve(&file, secrets, &mut report));
     if !flaws.is_empty() {
         // What an unknown key was meant to be is missing now: in its own part, or in the file as a whole.

@@ -46,14 +46,14 @@ class Luci(unittest.TestCase):
         done = subprocess.run([self.daemon, *args], capture_output=True, text=True)
         return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
 
-    def show(self, name, then="", config=CONFIG, answers={}):
+    def show(self, name, then="", config=CONFIG, answers={}, running=True):
         """The page as Chromium makes it: its text, what it told of itself, and a screenshot."""
         file = self.folder / "wsbridge"
         file.write_text(uci(config))
         program = "/usr/bin/wsbridge"
         router = {
             "uci": config,
-            "ubus": {"service list": {"wsbridge": {"instances": {"main": {"running": True, "pid": 4711}}}}},
+            "ubus": {"service list": {"wsbridge": {"instances": {"main": {"running": True, "pid": 4711}} if running else {}}}},
             "exec": {
                 f"{program} check --uci": self.asked("check", "--uci", file),
                 f"{program} ports --json": {"code": 0, "stdout": json.dumps([{"device": "/dev/ttyUSB0", "usb": {"id": "0403:6001", "serial": "A50285BI"}}]), "stderr": ""},
@@ -90,6 +90,11 @@ class Luci(unittest.TestCase):
         self.assertEqual(shown, {f"wsbridge/{path.stem}" for path in VIEWS.glob("*.js")})
         rights = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-wsbridge.json").read_text())
         self.assertEqual(menu["admin/services/wsbridge"]["depends"]["acl"], list(rights))
+        # rpcd asks a login that is not root's for the object's method as well as for the command.
+        for way, commands in [("read", ["check --uci", "ports --json"]), ("write", ["passwd user --generate --uci", "token new token --uci"])]:
+            own = rights["luci-app-wsbridge"][way]
+            self.assertEqual(own["file"], {f"/usr/bin/wsbridge {command}": ["exec"] for command in commands})
+            self.assertEqual(own["ubus"]["file"], ["exec"])
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_the_page_of_endpoints_shows_them_and_what_the_daemon_says(self):
@@ -103,6 +108,10 @@ class Luci(unittest.TestCase):
         plc = dom.split('data-section="plc1"')[1].split("</details>")[0]
         self.assertIn('data-option="address"', plc)
         self.assertNotIn('data-option="baud"', plc)
+        # The table has labels, and no words of the file.
+        self.assertEqual(re.findall('data-column="type">([^<]*)<', dom), ["Serial port", "TCP"])
+        # The gateway, to click; by the address that this page came from where it listens on all of them.
+        self.assertEqual(re.findall('<a href="([^"]*)"', dom), ["https://:8443/"])
         # In an empty field stands what holds without it, and no example: those are below.
         empty = dict(re.findall(r'data-option="(\w+)"><label>[^<]*</label><span><input value="" placeholder="([^"]+)"', dom))
         defaults = {"format": "8N1", "history": "256KiB", "sessions": "16", "lease_idle": "never", "idle": "never", "rate": "no limit", "pacing_byte_delay": "none", "pacing_line_delay": "none"}
@@ -111,6 +120,22 @@ class Luci(unittest.TestCase):
         dtr = dom.split('data-option="open_dtr"')[1].split("</select>")[0]
         self.assertLess(dtr.index('value=""'), dtr.index('value="1"'))
         self.known(told)
+
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_what_an_endpoint_needs_is_asked_for_before_it_is_saved(self):
+        bare = {name: {".type": "endpoint", ".name": name, "type": kind} for name, kind in [("a", "tcp"), ("b", "serial"), ("c", "rfc2217"), ("d", "sim")]}
+        bare["e"] = {**bare["b"], ".name": "e", "usb": "0403:6001"}
+        bare["f"] = {**bare["b"], ".name": "f", "port": "/dev/ttyS1"}
+        dom, _, _ = self.show("endpoints", config={**CONFIG, **bare})
+        refused = dict(re.findall('data-section="(.)" data-refused="([^"]*)"', dom))
+        self.assertEqual(refused, {"a": "address", "b": "port", "c": "address", "d": "", "e": "", "f": ""})
+        # An address of its own, another port, no TLS, and one that only the router itself reaches.
+        main = {**CONFIG["main"], "tls": "none", "listen": ["192.0.2.1:80", "127.0.0.1:9000", "0.0.0.0:8080"]}
+        dom, _, _ = self.show("endpoints", config={**CONFIG, "main": main})
+        self.assertEqual(re.findall('<a href="([^"]*)"', dom), ["http://192.0.2.1:80/", "http://:8080/"])
+        dom, _, _ = self.show("endpoints", config={**CONFIG, "main": {**main, "enabled": "0"}}, running=False)
+        self.assertIn("Switched off", dom)
+        self.assertNotIn("<a href", dom)
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_a_certificate_without_a_word_about_tls_is_shown_as_what_it_is(self):
@@ -162,16 +187,21 @@ class Luci(unittest.TestCase):
     def test_the_page_of_access_makes_secrets_by_the_daemon_and_shows_them_once(self):
         press = lambda section: f"document.querySelector('[data-section={section}] button').click(); setTimeout(() => document.body.append(E('output', {{}}, ROUTER.uci.{section}.%s)), 100)"
         dom, told, router = self.show("access", press("alice") % "password")
-        answer = router["exec"]["/usr/bin/wsbridge passwd user --generate --uci"]["stdout"]
-        self.assertEqual(dom.count(answer.split("\n")[0]), 1)
-        self.assertIn(re.search(r"option password '(.*)'", answer)[1], dom)
+        answer = router["exec"]["/usr/bin/wsbridge passwd user --generate --uci"]
+        secret = answer["stderr"].strip()
+        self.assertRegex(secret, r"^wsb_\S{20,}$")
+        # What may be appended to the file has no secret in it.
+        self.assertNotIn("wsb_", answer["stdout"])
+        self.assertEqual(dom.count(secret), 1)
+        self.assertIn(re.search(r"option password '(.*)'", answer["stdout"])[1], dom)
         # In the dialog that asked for it, which has yet to be saved.
         self.assertIn('data-section="alice"', dom)
         self.known(told)
         dom, _, router = self.show("access", press("billing") % "sha256")
-        answer = router["exec"]["/usr/bin/wsbridge token new token --uci"]["stdout"]
-        self.assertIn(answer.split("\n")[0], dom)
-        self.assertIn(re.search(r"option sha256 '(.*)'", answer)[1], dom)
+        answer = router["exec"]["/usr/bin/wsbridge token new token --uci"]
+        self.assertNotIn("wsb_", answer["stdout"])
+        self.assertIn(answer["stderr"].strip(), dom)
+        self.assertIn(re.search(r"option sha256 '(.*)'", answer["stdout"])[1], dom)
 
     def known(self, told):
         """Every option of the page is one of the daemon's, and every call one that rpcd lets pass."""

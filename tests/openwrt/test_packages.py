@@ -21,6 +21,7 @@ MODES = {
     "etc/config/wsbridge": 0o600,
     "etc/init.d/wsbridge": 0o755,
     "etc/uci-defaults/80-wsbridge": 0o755,
+    "etc/hotplug.d/tty/50-wsbridge": 0o644,
     "lib/upgrade/keep.d/wsbridge": 0o644,
     "usr/bin/wsbridge": 0o755,
     "usr/share/wsbridge/THIRD-PARTY-NOTICES.gz": 0o644,
@@ -80,7 +81,7 @@ class Packages(unittest.TestCase):
     def source(self, path, arch):
         if path.startswith("usr/share/"):
             return made(path, arch)
-        names = {"etc/config/wsbridge": "config", "etc/init.d/wsbridge": "init", "etc/uci-defaults/80-wsbridge": "defaults", "lib/upgrade/keep.d/wsbridge": "keep"}
+        names = {"etc/config/wsbridge": "config", "etc/init.d/wsbridge": "init", "etc/uci-defaults/80-wsbridge": "defaults", "lib/upgrade/keep.d/wsbridge": "keep", "etc/hotplug.d/tty/50-wsbridge": "hotplug"}
         file = self.folder / arch if path == "usr/bin/wsbridge" else PACKAGING / f"files/wsbridge.{names[path]}"
         return file.read_bytes()
 
@@ -89,7 +90,7 @@ class Packages(unittest.TestCase):
             self.assertEqual({path: file[:3] for path, file in ipk.files.items()}, {path: (mode, 0, 0) for path, mode in MODES.items()})
             for path, (*_, content) in ipk.files.items():
                 self.assertEqual(content, self.source(path, arch), path)
-            folders = {"", "etc", "etc/config", "etc/init.d", "etc/uci-defaults", "lib", "lib/upgrade", "lib/upgrade/keep.d", "usr", "usr/bin", "usr/share", "usr/share/wsbridge"}
+            folders = {"", "etc", "etc/config", "etc/hotplug.d", "etc/hotplug.d/tty", "etc/init.d", "etc/uci-defaults", "lib", "lib/upgrade", "lib/upgrade/keep.d", "usr", "usr/bin", "usr/share", "usr/share/wsbridge"}
             self.assertEqual(ipk.folders, {path: (0o755, 0, 0) for path in folders})
             self.assertEqual(ipk.times, {EPOCH})
 
@@ -173,18 +174,18 @@ class Packages(unittest.TestCase):
             for text, enabled, calls in [
                 (install + ipk["postinst"], True, ["start"]),
                 (apk["post-install"], True, ["start"]),
-                # opkg's prerm has stopped it, so this start is one of the new program; apk has stopped nothing.
-                ("PKG_UPGRADE=1\n" + ipk["postinst"], True, ["start"]),
+                # The start is default_postinst's, and the init script knows that it is an upgrade's.
+                ("PKG_UPGRADE=1\n" + ipk["postinst"], True, ["start", "restart"]),
                 (apk["post-upgrade"], True, ["start", "restart"]),
-                ("PKG_UPGRADE=1\n" + ipk["postinst"], False, ["start", "stop"]),
-                (apk["post-upgrade"], False, ["start", "stop"]),
+                ("PKG_UPGRADE=1\n" + ipk["postinst"], False, ["start"]),
+                (apk["post-upgrade"], False, ["start"]),
                 # The SDK puts it behind default_postinst.
                 (install + feed, True, []),
                 ("PKG_UPGRADE=1\n" + feed, True, ["restart"]),
-                ("PKG_UPGRADE=1\n" + feed, False, ["stop"]),
+                ("PKG_UPGRADE=1\n" + feed, False, []),
             ]:
                 answer = "true" if enabled else "false"
-                init.write_text(f"#!/bin/sh\n[ $1 = enabled ] && exec {answer}\necho $1\n")
+                init.write_text(f"#!/bin/sh\ncase $1 in enabled | running) exec {answer} ;; esac\necho $1\n")
                 init.chmod(0o755)
                 there = text.replace("${IPKG_INSTROOT}/lib/", f"{root}/lib/").replace("/etc/init.d/wsbridge", str(init))
                 said = subprocess.run(["busybox", "ash", "-c", there], capture_output=True, check=True, text=True)

@@ -25,6 +25,10 @@ config endpoint 'echo'
 """
 
 
+# A service without an instance.
+NOTHING = ["procd_open_service", "procd_close_service set"]
+
+
 class Scripts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -39,63 +43,129 @@ class Scripts(unittest.TestCase):
         recorded, code = self.router.init("start")
         self.assertEqual(code, 0)
         config, root = self.router.config, self.router.root
-        self.assertEqual(recorded, [
+        self.assertEqual(self.sent(recorded), [
             "procd_open_instance main",
-            f"procd_set_param command {root}/usr/bin/wsbridge serve --uci {config}",
+            f"procd_set_param command {root}/usr/bin/wsbridge serve --syslog --uci {config}",
             f"procd_set_param file {config}",
             "procd_set_param reload_signal HUP",
             "procd_set_param term_timeout 10",
             "procd_set_param respawn 3600 5 0",
             "procd_set_param stdout 1",
             "procd_set_param stderr 1",
+            "procd_set_param no_new_privs 1",
+            "procd_set_param user wsbridge",
             "procd_close_instance ",
         ])
         changed = GOOD.replace("echo-tcp", "source").replace("main'", "main'\n\toption dead_after '9s'")
         self.router.config.write_text(changed)
         self.assertEqual(self.router.init("reload"), (recorded, 0))
 
+    def sent(self, recorded):
+        """What procd got of instances."""
+        return [line for line in recorded if line.startswith("procd_") and not line.startswith(("procd_open_service", "procd_close_service", "procd_kill"))]
+
     def test_as_shipped_it_is_disabled_and_nothing_starts(self):
         self.assertIn("option enabled '0'", self.router.config.read_text())
-        self.assertEqual(self.router.init("start"), ([], 0))
-        self.assertEqual(self.router.init("reload"), ([], 0))
+        for action in ["start", "reload"]:
+            recorded, code = self.router.init(action)
+            self.assertEqual((recorded, code), (NOTHING, 0))
 
     def test_a_wrong_option_starts_nothing_and_is_logged(self):
         self.router.config.write_text(GOOD + "\toption buad '9600'\n")
         recorded, code = self.router.init("start")
-        self.assertFalse([line for line in recorded if line.startswith("procd_")])
-        self.assertTrue(recorded[0].startswith("logger -t wsbridge -p daemon.err "), recorded)
-        self.assertIn(":10: option 'buad' of endpoint 'echo': ", recorded[0])
+        self.assertEqual((self.sent(recorded), code), ([], 1))
+        self.assertTrue(recorded[1].startswith("logger -t wsbridge -p daemon.err "), recorded)
+        self.assertIn(":10: option 'buad' of endpoint 'echo': ", recorded[1])
+        # Each line once.
+        self.assertEqual(len(recorded), len(set(recorded)))
 
-    def test_a_wrong_file_at_a_reload_leaves_what_runs_alone(self):
-        self.router.config.write_text(GOOD.replace("echo-tcp", "ehco"))
+    def test_whatever_is_wrong_with_the_file_what_runs_goes_on_and_the_code_says_so(self):
+        broken = [
+            (GOOD.replace("echo-tcp", "ehco"), "option 'device' of endpoint 'echo'"),
+            # What uci itself cannot read; config_load takes all that stands before it.
+            (GOOD + "\toption title 'Modem\n", ":10: the quote ' that opens here is never closed"),
+            (GOOD + "opton title 'Modem'\n", ":10: "),
+            ("", "no section 'config wsbridge'"),
+            ("\n", "no section 'config wsbridge'"),
+            (GOOD.split("\n\n")[1], "no section 'config wsbridge'"),
+            (GOOD.replace("option enabled '1'", "option enabled 'maybe'"), "an option of wsbridge 'main' (enabled, "),
+            (GOOD.replace("option enabled", "option user 'nobody-here'\n\toption enabled"), "no user 'nobody-here'"),
+        ]
+        for text, part in broken:
+            self.router.config.write_text(text)
+            for action, last in [("start", "not applied"), ("reload", "not applied"), ("boot", "not applied"), ("restart", "not restarted")]:
+                self.router.runs("main")
+                recorded, code = self.router.init(action)
+                self.assertEqual(code, 1, (action, text))
+                # Nothing was sent: neither an answer without instances, nor an end.
+                self.assertEqual([line for line in recorded if "close_service" in line or "kill" in line or "instance" in line], [], (action, text))
+                self.assertIn(part, recorded[0] if recorded[0].startswith("logger") else recorded[1])
+                self.assertIn(f"{last}, everything stays as it was", recorded[-1])
+                said = [line for line in recorded if line.startswith("logger")]
+                self.assertEqual(len(said), len(set(said)), said)
+                self.assertTrue(all("-p daemon.err " in line for line in said), said)
+                # At a start of the machine nothing runs yet, and procd is told what to watch.
+                self.router.runs()
+                recorded, code = self.router.init(action)
+                self.assertEqual((self.sent(recorded), code, recorded[-1]), ([], 1, "procd_close_service set"), (action, text))
+        self.router.config.unlink()
+        self.router.runs("main")
         recorded, code = self.router.init("reload")
-        self.assertEqual(code, 1)
-        self.assertFalse([line for line in recorded if line.startswith("procd_")], recorded)
-        self.assertIn("not reloaded, everything stays as it was", recorded[-1])
+        self.assertEqual((code, [line for line in recorded if "close_service" in line]), (1, []))
 
-    def test_a_file_that_uci_cannot_read_leaves_what_runs_alone(self):
-        self.router.config.write_text(GOOD + "\toption title 'Modem\n")
-        for action in ["reload", "start"]:
-            recorded, code = self.router.init(action)
-            self.assertEqual(code, 1)
-            self.assertFalse([line for line in recorded if line.startswith("procd_")], recorded)
-            self.assertIn(":10: the quote ' that opens here is never closed", recorded[0])
-        recorded, _ = self.router.init("reload")
-        self.assertIn("not reloaded, everything stays as it was", recorded[-1])
+    def test_a_restart_ends_what_runs_once_the_file_is_right(self):
+        self.router.config.write_text(GOOD)
+        self.router.runs("main")
+        recorded, code = self.router.init("restart")
+        self.assertEqual((code, recorded[0], recorded[1]), (0, "procd_kill", "procd_open_service"))
+        self.assertEqual(self.sent(recorded)[0], "procd_open_instance main")
 
-    def test_what_procd_cannot_validate_is_logged(self):
-        self.router.config.write_text(GOOD.replace("option enabled '1'", "option enabled 'maybe'"))
+    def test_an_upgrade_ends_nothing_before_the_new_program_has_looked_and_starts_nothing_that_is_off(self):
+        self.router.config.write_text(GOOD)
+        for runs in [(), ("main",)]:
+            self.router.runs(*runs)
+            # opkg's prerm.
+            self.assertEqual(self.router.init("stop", PKG_UPGRADE="1"), ([], 0))
+        # The postinst of the package: over a right file and a wrong one.
+        self.router.runs("main")
+        recorded, code = self.router.init("restart", PKG_UPGRADE="1")
+        self.assertEqual((code, recorded[0], self.sent(recorded)[0]), (0, "procd_kill", "procd_open_instance main"))
+        self.router.config.write_text(GOOD + "\toption buad '1'\n")
+        recorded, code = self.router.init("restart", PKG_UPGRADE="1")
+        self.assertEqual((code, [line for line in recorded if line.startswith("procd_")]), (1, []))
+        # default_postinst starts whatever init script there is.
+        self.router.config.write_text(GOOD)
+        self.router.enabled = ""
+        self.router.runs()
+        self.assertEqual(self.router.init("start", PKG_UPGRADE="1"), (["procd_open_service"], 0))
         recorded, _ = self.router.init("start")
-        self.assertEqual(len(recorded), 1)
-        self.assertIn("an option of wsbridge 'main' (enabled, user, group, config) is wrong", recorded[0])
-        recorded, code = self.router.init("reload")
-        self.assertEqual((code, len(recorded)), (1, 2))
+        self.assertEqual(self.sent(recorded)[0], "procd_open_instance main")
+        # A removal does end it.
+        self.assertEqual(self.router.init("stop"), (["procd_kill"], 0))
 
-    def test_what_is_odd_is_logged_and_starts(self):
+    def test_what_is_odd_starts_and_is_told_by_the_daemon_alone(self):
         self.router.config.write_text(GOOD.split("config endpoint")[0])
-        recorded, _ = self.router.init("start")
-        self.assertIn("-p daemon.warn warning: ", recorded[0])
+        recorded, code = self.router.init("start")
+        self.assertEqual((code, [line for line in recorded if line.startswith("logger")]), (0, []))
         self.assertIn("procd_open_instance main", recorded)
+
+    def test_a_jail_is_made_where_it_is_asked_for_and_there(self):
+        self.router.config.write_text(GOOD.replace("option enabled", "option jail '1'\n\toption enabled"))
+        recorded, _ = self.router.init("start")
+        self.assertFalse([line for line in recorded if "jail" in line])
+        (self.router.root / "sbin/ujail").write_text("#!/bin/sh\n")
+        (self.router.root / "sbin/ujail").chmod(0o755)
+        recorded, _ = self.router.init("start")
+        self.assertIn("procd_add_jail wsbridge-main log procfs sysfs", recorded)
+        (writable,) = [line for line in recorded if line.startswith("procd_add_jail_mount_rw ")]
+        self.assertIn(f" {self.router.root}/etc/wsbridge /dev ", writable)
+
+    def test_a_port_that_is_plugged_in_is_for_the_group_of_those_who_may_use_it(self):
+        for event, ours in [("add:ttyUSB0", True), ("add:ttyACM1", True), ("remove:ttyUSB0", False), ("add:tty1", False), ("add:sda", False)]:
+            action, name = event.split(":")
+            recorded, _ = self.router.sh(self.router.hotplug, "none", ACTION=action, DEVNAME=name)
+            wanted = [f"chgrp dialout {self.router.root}/dev/{name}", f"chmod 0660 {self.router.root}/dev/{name}"]
+            self.assertEqual(recorded, wanted if ours else [], event)
 
     def test_several_sections_are_several_instances_with_files_of_their_own(self):
         lab = self.router.config.parent / "wsbridge-lab"
@@ -103,16 +173,34 @@ class Scripts(unittest.TestCase):
         self.router.config.write_text(GOOD + "\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n\nconfig wsbridge 'off'\n\toption config 'gone'\n")
         recorded, _ = self.router.init("start")
         opened = [line for line in recorded if "open_instance" in line or " command " in line]
-        program = f"procd_set_param command {self.router.root}/usr/bin/wsbridge serve --uci"
+        program = f"procd_set_param command {self.router.root}/usr/bin/wsbridge serve --syslog --uci"
         self.assertEqual(opened, ["procd_open_instance main", f"{program} {self.router.config}", "procd_open_instance lab", f"{program} {lab}"])
         triggers, _ = self.router.init("triggers")
         self.assertIn("procd_add_reload_trigger wsbridge wsbridge-lab gone", triggers)
         lab.unlink()
-        recorded, _ = self.router.init("start")
+        recorded, code = self.router.init("start")
         self.assertIn("option 'config' of wsbridge 'lab': there is no", " ".join(recorded))
         self.assertIn("procd_open_instance main", recorded)
+        self.assertEqual(code, 1)
 
-    def test_a_user_of_its_own_may_read_what_it_needs(self):
+    def test_it_runs_as_the_packages_user_and_as_root_where_that_is_asked_for_or_there_is_none(self):
+        self.router.config.write_text(GOOD)
+        recorded, _ = self.router.init("start")
+        config, root = self.router.config, self.router.root
+        # The group is the user's own, by its number.
+        for line in [f"chown -Rh wsbridge:32768 {root}/etc/wsbridge", f"chgrp 32768 {config}", "procd_set_param user wsbridge"]:
+            self.assertIn(line, recorded)
+        # procd gives it its further groups itself (initgroups), dialout among them.
+        self.assertFalse([line for line in recorded if line.startswith("procd_set_param group")])
+        users = (root / "etc/passwd").read_text()
+        for text, passwd in [(GOOD.replace("option enabled", "option user 'root'\n\toption enabled"), users), (GOOD, users.split("wsbridge:")[0])]:
+            self.router.config.write_text(text)
+            (root / "etc/passwd").write_text(passwd)
+            recorded, _ = self.router.init("start")
+            self.assertFalse([line for line in recorded if "set_param user" in line or line.startswith("chown")], recorded)
+            self.assertIn("procd_open_instance main", recorded)
+
+    def test_a_user_that_is_named_may_read_what_it_needs(self):
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'dialout'\n\toption enabled"))
         recorded, _ = self.router.init("start")
         config, root = self.router.config, self.router.root
@@ -123,7 +211,8 @@ class Scripts(unittest.TestCase):
         lab.write_text(GOOD)
         self.router.config.write_text(GOOD + "\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n\toption user 'serial'\n\toption group 'dialout'\n")
         recorded, _ = self.router.init("start")
-        self.assertEqual([line for line in recorded if line.startswith("chown")], [f"chown -Rh serial:dialout {root}/etc/wsbridge-lab"])
+        self.assertIn(f"chown -Rh serial:dialout {root}/etc/wsbridge-lab", recorded)
+        self.assertNotIn(f"chown -Rh serial:dialout {root}/etc/wsbridge", recorded)
         self.assertTrue((self.router.root / "etc/wsbridge-lab").is_dir())
         # The folder is that user's, so what it links to is not root's to give away, nor to tell the log.
         shadow = self.router.root / "etc/shadow"
@@ -131,14 +220,10 @@ class Scripts(unittest.TestCase):
         (self.router.root / "etc/wsbridge/first").symlink_to(shadow)
         recorded, _ = self.router.init("start")
         self.assertNotIn("secret", " ".join(recorded))
-        self.router.config.write_text(GOOD.replace("option enabled", "option user 'nobody-here'\n\toption enabled"))
-        recorded, _ = self.router.init("start")
-        self.assertEqual(len(recorded), 1)
-        self.assertIn("no user 'nobody-here'", recorded[0])
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'uucp'\n\toption enabled"))
         recorded, _ = self.router.init("start")
-        self.assertEqual(len(recorded), 1)
-        self.assertIn("no group 'uucp'", recorded[0])
+        self.assertEqual(self.sent(recorded), [])
+        self.assertIn("no group 'uucp'", recorded[1])
 
     def test_a_changed_file_reloads_and_options_are_validated(self):
         recorded, _ = self.router.init("triggers")
@@ -164,12 +249,13 @@ class Scripts(unittest.TestCase):
         first = self.router.root / "etc/wsbridge/first"
         self.assertEqual((first.stat().st_mode & 0o777, first.parent.stat().st_mode & 0o777), (0o600, 0o700))
         recorded, _ = self.router.init("start")
-        password = re.search(r"first sign-in: user admin, password (\S{20,});", recorded[0])[1]
+        password = re.search(r"first sign-in: user admin, password (\S{20,});", recorded[1])[1]
         self.assertEqual(sum(line.count(password) for line in recorded), 1)
-        self.assertFalse([line for line in recorded if line.startswith("procd_")])
-        self.assertEqual(self.router.init("start"), ([], 0))
+        self.assertEqual(self.sent(recorded), [])
+        self.assertEqual(self.router.init("start"), (NOTHING, 0))
         text = self.router.config.read_text()
-        self.assertTrue(text.startswith(shipped))
+        # The router's own name is one that the gateway answers to.
+        self.assertTrue(text.startswith(shipped.replace("config wsbridge 'main'\n", "config wsbridge 'main'\n\tlist host 'attic-router.lan'\n")), text)
         self.assertIn("config user 'admin'\n\toption password '$argon2id$", text)
         self.assertNotIn(password, text)
         # Whatever ports this machine has are there, but off.
@@ -237,13 +323,13 @@ class Scripts(unittest.TestCase):
         self.router.config.write_text(mine + "\nconfig endpoint 'echo'\n\toption type 'sim'\n\toption device 'echo-tcp'\n")
         self.router.first_set_up()
         recorded, _ = self.router.init("start")
-        password = re.search(r"user admin, password (\S+);", recorded[0])[1]
-        recorded = [line for line in recorded if line.startswith("procd_")]
+        password = re.search(r"user admin, password (\S+);", recorded[1])[1]
         with Served(self.router.command(recorded)) as served:
             self.assertEqual(served.echo("admin", password, "echo", b"hello from a router"), b"hello from a router")
             self.assertIn(b" 401 ", served.upgrade("admin", "wrong", "echo")[1])
             self.router.config.write_text(self.router.config.read_text().replace("endpoint 'echo'", "endpoint 'echo2'"))
-            self.assertEqual(self.router.init("reload"), (recorded, 0))
+            self.router.runs("main")
+            self.assertEqual(self.sent(self.router.init("reload")[0]), self.sent(recorded))
             served.process.send_signal(signal.SIGHUP)
             served.wait("reloaded: ")
             self.assertEqual(served.echo("admin", password, "echo2", b"again"), b"again")

@@ -187,6 +187,30 @@ class Root:
         self.run("dpkg", "--purge", "wsbridge")
         os.rename(program + ".away", program)
 
+    def into_a_file(self):
+        """What apt has written into a file stays, and no password is put where its next words would be."""
+        words = "LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get install -y"
+        self.run("sh", "-c", f"echo before > /tmp/log; {words} /tmp/{self.deb} > /tmp/log 2>&1")
+        shown = self.read("/tmp/log")
+        assert shown.startswith("Reading package lists...") and "Setting up wsbridge" in shown, shown
+        assert not PASSWORD.search(shown) and "wsbridge passwd admin --generate --file" in shown, shown
+        assert "sudo wsbridge ports" in shown and "[::]:8443" in shown, shown
+        self.run("dpkg", "--purge", "wsbridge")
+        # A file that is appended to has it, once, after what was there.
+        self.run("sh", "-c", f"echo before > /tmp/log; {words} /tmp/{self.deb} >> /tmp/log 2>&1")
+        shown = self.read("/tmp/log")
+        assert shown.startswith("before\nReading package lists...") and len(PASSWORD.findall(shown)) == 1, shown
+        self.run("dpkg", "--purge", "wsbridge")
+
+    def preset(self):
+        """A password that was put there before is the administrator's."""
+        self.run("sh", "-c", "install -d -m 750 /etc/wsbridge/secrets; umask 077; echo '$argon2id$preset' > /etc/wsbridge/secrets/admin")
+        shown = at_a_terminal(["chroot", self.root, "apt-get", "install", "-y", f"/tmp/{self.deb}"])
+        assert not PASSWORD.search(shown) and "the one in /etc/wsbridge/secrets/admin" in shown, shown
+        assert self.read("/etc/wsbridge/secrets/admin") == "$argon2id$preset\n"
+        assert self.run("stat", "-c", "%a %U %G", "/etc/wsbridge/secrets/admin").split() == ["640", "root", "wsbridge"]
+        self.run("dpkg", "--purge", "wsbridge")
+
     def steps(self, steps):
         how = "" if self.arch == "amd64" else " through qemu-user"
         if not steps.step(f"{self.arch}: it installs{how} and shows a password once", self.install):
@@ -197,6 +221,8 @@ class Root:
         steps.step(f"{self.arch}: its units are right (systemd-analyze verify)", self.unit)
         steps.step(f"{self.arch}: purge leaves nothing", self.purge)
         if self.arch == "amd64":
+            steps.step("amd64: installed into a file, the file is whole; appended to, it has the password", self.into_a_file)
+            steps.step("amd64: a password that was put there before the installation is kept", self.preset)
             steps.step("amd64: all the same where there is no systemd-sysusers", self.without_sysusers)
 
 

@@ -21,16 +21,12 @@ POSTINST = """[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0
 
 def scripts(package):
     functions = FUNCTIONS.format(name=package.name)
-    # apk stops nothing before an upgrade, and procd sees the same command line as before: the old program would run on. And
-    # default_postinst starts what somebody has switched off, too.
-    init = f"/etc/init.d/{package.service}"
-    upgraded = f"if {init} enabled; then {init} restart; else {init} stop; fi\n" if package.service else ""
     on_device = lambda shell: f'[ -n "${{IPKG_INSTROOT}}" ] || {{\n{shell}}}\n' if shell else ""
     installed = f"{POSTINST}{functions}add_group_and_user\ndefault_postinst\n{on_device(package.after_install)}"
     return {
         3: f"#!/bin/sh\n{installed}",
         4: f"#!/bin/sh\n{functions}default_prerm\n",
-        7: f"#!/bin/sh\nexport PKG_UPGRADE=1\n{installed}{on_device(upgraded)}",
+        7: f"#!/bin/sh\nexport PKG_UPGRADE=1\n{installed}{on_device(package.after_upgrade)}",
     }
 
 
@@ -40,6 +36,8 @@ def with_lists(package):
     own = {file.path: file for file in package.files}
     files = list(package.files)
     files.append(File(f"{kept}.list", "".join(f"/{path}\n" for path in sorted(own)).encode()))
+    if package.user:
+        files.append(File(f"{kept}.rusers", f"{package.user}\n".encode()))
     if package.conffiles:
         files.append(File(f"{kept}.conffiles", "".join(f"{path}\n" for path in package.conffiles).encode()))
         sums = "".join(f"{path} {own[path[1:]].sha256}\n" for path in package.conffiles)

@@ -45,6 +45,7 @@ def control(package):
         "Section": package.section,
         "Maintainer": package.maintainer,
         "Architecture": package.arch,
+        "Require-User": package.user,
         "Installed-Size": str(package.size),
         "Description": package.description,
     }
@@ -52,9 +53,7 @@ def control(package):
     members = [("./", None, 0o755), ("./control", text.encode(), 0o644)]
     if package.conffiles:
         members.append(("./conffiles", "".join(f"{path}\n" for path in package.conffiles).encode(), 0o644))
-    # opkg has stopped it before, and default_postinst starts what somebody has switched off, too.
-    init = f"/etc/init.d/{package.service}"
-    upgraded = f'[ -n "${{IPKG_INSTROOT}}" ] || [ "${{PKG_UPGRADE}}" != 1 ] || {init} enabled || {init} stop\n' if package.service else ""
+    upgraded = f'[ -n "${{IPKG_INSTROOT}}" ] || [ "${{PKG_UPGRADE}}" != 1 ] || {{\n{package.after_upgrade}}}\n' if package.service else ""
     after = f'[ -n "${{IPKG_INSTROOT}}" ] || {{\n{package.after_install}}}\n' if package.after_install else ""
     members.append(("./postinst", (POSTINST + upgraded + after).encode(), 0o755))
     members.append(("./prerm", PRERM.encode(), 0o755))

@@ -67,6 +67,7 @@ class Package:
     conffiles: list = field(default_factory=list)  # with the leading slash
     after_install: str = ""  # shell, on the device alone
     service: str = ""  # name of its init script
+    user: str = ""  # made at the installation: NAME:GROUP:FURTHER GROUPS, as add_group_and_user of /lib/functions.sh reads it
     license: str = "MIT OR Apache-2.0"
     maintainer: str = "wsbridge"
     url: str = ""
@@ -80,6 +81,13 @@ class Package:
         missing = [path for path in self.conffiles if path[1:] not in {file.path for file in self.files}]
         if missing:
             raise Wrong(f"conffiles that are not in the package: {missing}")
+
+    @property
+    def after_upgrade(self):
+        """Shell. procd sees the same command line as before, so that the old program would run on. The init script looks at the
+        configuration first, and one that is switched off and does not run is not started."""
+        init = f"/etc/init.d/{self.service}"
+        return f"if {init} enabled || {init} running; then {init} restart; fi\n" if self.service else ""
 
     @property
     def size(self):

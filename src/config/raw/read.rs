@@ -5,26 +5,23 @@ use std::fmt::Write as _;
 use serde::{Deserialize as _, de::DeserializeOwned};
 
 use super::{
+    joined::joined,
     shape::{Key, Shape},
-    tree::{self, At, Kind, Node},
+    tree::{At, Flaw, Kind, Node},
 };
+use crate::config::Text;
 
 /// Most unknown keys that are told at once.
 const UNKNOWN: usize = 20;
-
-/// Something wrong with a file's structure: where, in what, and what.
-pub(in crate::config) type Flaw = (At, String, String);
 
 /// Reads a text into a shape; an empty text is an empty mapping. Beside it, what is wrong: all unknown keys, which are left out of
 /// what is read, or whatever let nothing be read.
 ///
 /// Duplicate keys are errors; a budget ends alias bombs and deep nesting.
-pub(in crate::config) fn read<T: DeserializeOwned + Default>(text: &str) -> (Option<T>, Vec<Flaw>) {
-    let mut tree = match tree::parse(text) {
-        Ok(tree) => tree,
-        Err((at, what)) => return (None, vec![(at, String::new(), what)]),
-    };
+/// Of several files, the first is that mapping, and the others are put in below its `endpoints`.
+pub(in crate::config) fn read<T: DeserializeOwned + Default>(files: &[Text<'_>]) -> (Option<T>, Vec<Flaw>) {
     let mut flaws = Vec::new();
+    let Some(mut tree) = joined(files, &mut flaws) else { return (None, flaws) };
     loop {
         let wrong = match Option::<T>::deserialize(Shape(&tree)) {
             Ok(file) => return (Some(file.unwrap_or_default()), flaws),

@@ -11,7 +11,7 @@ use serde::{
 use super::tree::{At, Kind, Mistake, Node};
 use crate::config::units::suggest;
 
-/// The tuple that asks for a value's place: line, column, the value.
+/// The tuple that asks for a value's place: file, line, column, the value.
 pub(super) const PLACED: &str = "a value and its place";
 
 const NOTHING: &str = "nothing is written here; write a value, or leave the key out";
@@ -216,10 +216,11 @@ impl<'de> SeqAccess<'de> for Place<'de> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
         let Self(shape, step) = self;
         *step += 1;
-        let At { line, column } = shape.0.at;
+        let At { file, line, column } = shape.0.at;
         match *step {
-            1 => seed.deserialize(line.into_deserializer()).map(Some),
-            2 => seed.deserialize(column.into_deserializer()).map(Some),
+            1 => seed.deserialize(file.into_deserializer()).map(Some),
+            2 => seed.deserialize(line.into_deserializer()).map(Some),
+            3 => seed.deserialize(column.into_deserializer()).map(Some),
             _ => seed.deserialize(*shape).map(Some),
         }
     }

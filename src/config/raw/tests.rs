@@ -11,6 +11,12 @@ use super::{
     tree::{Kind, Node, parse},
     yaml::{Leaf, Named, Placed},
 };
+use crate::config::{MAX_FILE, SecretSource, Text, parse_files};
+
+/// One file by itself.
+fn alone(text: &str) -> [Text<'_>; 1] {
+    [Text { name: "x", text }]
+}
 
 /// A tree without its places.
 fn plain(node: &Node) -> serde_json::Value {
@@ -28,7 +34,7 @@ fn text(node: &Node) -> String {
 }
 
 fn tree(text: &str) -> serde_json::Value {
-    plain(&parse(text).unwrap_or_else(|error| panic!("{text}\n{error:?}")))
+    plain(&parse(text, 0).unwrap_or_else(|error| panic!("{text}\n{error:?}")))
 }
 
 /// The same as serde-saphyr reads it where every value is asked for as a text.
@@ -101,7 +107,7 @@ fn what_cannot_be_meant_is_refused_at_its_place() {
         ("a: [ b\nc: d\n", (2, 1), ""),
         ("a: 'b\n", (2, 1), ""),
     ] {
-        let (at, what) = parse(text).map(|node| plain(&node)).unwrap_err();
+        let (at, what) = parse(text, 0).map(|node| plain(&node)).unwrap_err();
         assert!(what.contains(part) && !what.is_empty(), "{text}: {what}");
         if !part.is_empty() {
             assert_eq!((at.line, at.column), place, "{text}: {what}");
@@ -115,21 +121,21 @@ fn what_cannot_be_meant_is_refused_at_its_place() {
 #[test]
 fn neither_depth_nor_aliases_take_more_than_is_granted() {
     let deep = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
-    assert!(parse(&deep(60)).is_ok());
-    assert!(parse(&deep(64)).unwrap_err().1.contains("nested too deep"));
+    assert!(parse(&deep(60), 0).is_ok());
+    assert!(parse(&deep(64), 0).unwrap_err().1.contains("nested too deep"));
     // Each line is one level deeper by its alias, however flat it is written.
     let mut ladder = "a0: &a0 x\n".to_owned();
     for step in 1..70 {
         let _ = writeln!(ladder, "a{step}: &a{step} [ *a{} ]", step - 1);
     }
-    assert!(parse(&ladder).unwrap_err().1.contains("nested too deep"));
-    assert!(parse(&format!("a: [{}]", "x,".repeat(100_001))).unwrap_err().1.contains("too much"));
+    assert!(parse(&ladder, 0).unwrap_err().1.contains("nested too deep"));
+    assert!(parse(&format!("a: [{}]", "x,".repeat(100_001)), 0).unwrap_err().1.contains("too much"));
 }
 
 #[test]
 fn a_value_knows_where_it_is_and_an_alias_is_where_it_stands() {
     let text = "first: &f\n  key: one\nsecond: *f\n";
-    let rows: Named<Placed<Named<Leaf<String>>>> = read(text).0.unwrap();
+    let rows: Named<Placed<Named<Leaf<String>>>> = read(&alone(text)).0.unwrap();
     let places: Vec<_> =
         rows.0.iter().map(|(key, value)| (key.at.line, value.at.line, value.at.column)).collect();
     assert_eq!(places, [(1, 2, 3), (3, 3, 9)]);
@@ -143,7 +149,7 @@ fn a_value_knows_where_it_is_and_an_alias_is_where_it_stands() {
 #[test]
 fn the_wrong_kind_of_value_says_what_to_write() {
     let wrong = |text: &str| {
-        let (file, mut flaws) = read::<Named<Leaf<String>>>(text);
+        let (file, mut flaws) = read::<Named<Leaf<String>>>(&alone(text));
         assert!(file.is_none() && flaws.len() == 1, "{flaws:?}");
         let (_, path, what) = flaws.remove(0);
         format!("{path}: {what}")
@@ -151,7 +157,7 @@ fn the_wrong_kind_of_value_says_what_to_write() {
     assert_eq!(wrong("a: [ b ]"), "a: write a single value here, not a list or a mapping");
     assert_eq!(wrong("a:"), "a: nothing is written here; write a value, or leave the key out");
     assert!(wrong("[ a ]").contains("a mapping is wanted here, not a sequence"));
-    let (_, listed) = read::<Named<Vec<Leaf<String>>>>("a: b");
+    let (_, listed) = read::<Named<Vec<Leaf<String>>>>(&alone("a: b"));
     assert_eq!(listed[0].2, "write a list here, like [ a, b ]");
 }
 
@@ -183,7 +189,7 @@ fn written() -> impl Strategy<Value = String> {
 
 fn agree(text: &str) {
     let judged = serde_yaml::from_str::<Judged>(text);
-    match (parse(text), judged) {
+    match (parse(text, 0), judged) {
         (Ok(node), Ok(judged)) => assert!(same(&plain(&node), &judged), "{text}\n{node:?}\n{judged:?}"),
         (Err(_), Err(_)) => {}
         (ours, theirs) => panic!("{text}\n{ours:?}\n{theirs:?}"),
@@ -205,8 +211,49 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in "[a-c\\[\\]{}:&*#|>'\"~!%@` \n\t-]{0,60}") {
-        if let Ok(node) = parse(&text) {
+        if let Ok(node) = parse(&text, 0) {
             let _ = Named::<Leaf<String>>::deserialize(Shape(&node));
         }
     }
+}
+
+#[test]
+fn endpoints_of_other_files_join_those_of_the_first_and_mistakes_keep_their_file() {
+    let file = |name, text| Text { name, text };
+    let main = "endpoints: { a: { sim: echo } }\nauth: none\n";
+    let secrets = |_: &SecretSource| Err("none".to_owned());
+    let (config, _) = parse_files(
+        &[
+            file("w", main),
+            file("b", "b: { sim: echo }\n"),
+            file("empty", "# later\n"),
+            file("c", "c: { sim: modem }"),
+        ],
+        &secrets,
+    )
+    .unwrap();
+    assert_eq!(config.endpoints.keys().map(String::as_str).collect::<Vec<_>>(), ["a", "b", "c"]);
+    for main in ["auth: none\n", "auth: none\nendpoints:\n"] {
+        let all = [file("w", main), file("b", "b: { sim: echo }\n")];
+        assert_eq!(parse_files(&all, &secrets).unwrap().0.endpoints.len(), 1, "{main}");
+    }
+    for (second, expected) in [
+        ("a: { sim: echo }\n", "b:1:1: endpoints: `a` is in w:1, too; keep one"),
+        ("\nb: { sim: echo, baud: 9 }", "b:2:18: endpoints.b: unknown key `baud`"),
+        ("b: { sim: eko }", "b:1:11: endpoints.b.sim: "),
+        ("b: { serial: { port: /dev/x, baud: fast } }", "b:1:36: endpoints.b.serial.baud: "),
+        ("- b", "b:1:1: an endpoint's name"),
+        ("b: [", "b:1:"),
+        ("endpoints: { b: { sim: echo } }", "b:1:14: endpoints.endpoints: unknown key `b`"),
+    ] {
+        let error = parse_files(&[file("w", main), file("b", second)], &secrets).unwrap_err().to_string();
+        assert!(error.contains(expected), "{second}\n{error}");
+    }
+    // Those of all files at once.
+    let all = [file("w", "auth: nobody\nendpoints: {}\n"), file("b", "b: { sim: eko }")];
+    let error = parse_files(&all, &secrets).unwrap_err().to_string();
+    assert!(error.contains("w:1:7: auth") && error.contains("b:1:11: "), "{error}");
+    let big = format!("#{}", "x".repeat(MAX_FILE / 2));
+    let error = parse_files(&[file("w", &big), file("b", &big)], &secrets).unwrap_err();
+    assert!(error.to_string().contains("b: the file is over 1 MiB"), "{error}");
 }

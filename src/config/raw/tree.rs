@@ -7,6 +7,8 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 /// Line and column, from 1; 0 where unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::config) struct At {
+    /// Which of the files that are read together: 0 is the one that is named.
+    pub(in crate::config) file: u64,
     pub(in crate::config) line: u64,
     pub(in crate::config) column: u64,
 }
@@ -19,6 +21,9 @@ const DEPTH: usize = 64;
 
 /// Where a mistake is, and what it is.
 pub(super) type Mistake = (At, String);
+
+/// Something wrong with a file's structure: where, in what, and what.
+pub(in crate::config) type Flaw = (At, String, String);
 
 /// A value and where it begins; for what an alias stands for, the alias.
 #[derive(Clone, Debug)]
@@ -92,6 +97,7 @@ struct Open {
 
 #[derive(Default)]
 struct Builder {
+    file: u64,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Node>,
     root: Option<Node>,
@@ -101,23 +107,25 @@ struct Builder {
 
 /// Reads a file of one document. Keys are single values, each once in its mapping; aliases are put in, and the
 /// mappings that `<<` names.
-pub(super) fn parse(text: &str) -> Result<Node, Mistake> {
-    let mut builder = Builder::default();
+pub(super) fn parse(text: &str, file: u64) -> Result<Node, Mistake> {
+    let mut builder = Builder { file, ..Builder::default() };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| (at(error.marker()), error.info()))?;
+        let (event, span) = event.map_err(|error| (builder.at(error.marker()), error.info()))?;
         builder.take(event, span)?;
     }
-    Ok(builder.root.unwrap_or(Node { at: At::default(), kind: Kind::Nothing }))
-}
-
-fn at(marker: &granit_parser::Marker) -> At {
-    At { line: marker.line() as u64, column: marker.col() as u64 + 1 }
+    let nothing = Node { at: At { file, ..At::default() }, kind: Kind::Nothing };
+    Ok(builder.root.unwrap_or(nothing))
 }
 
 impl Builder {
+    fn at(&self, marker: &granit_parser::Marker) -> At {
+        At { file: self.file, line: marker.line() as u64, column: marker.col() as u64 + 1 }
+    }
+
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Mistake> {
-        let (at, tagged) = (at(&span.start), at(span.tag_start.as_ref().unwrap_or(&span.start)));
+        let at = self.at(&span.start);
+        let tagged = self.at(span.tag_start.as_ref().unwrap_or(&span.start));
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;

@@ -121,7 +121,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::raw::{Leaf, Named, read};
+    use crate::config::{
+        Text,
+        raw::{Leaf, Named, read},
+    };
 
     #[test]
     fn lines_keep_what_they_come_from_and_keys_are_put_once() {
@@ -144,7 +147,7 @@ mod tests {
             let mut root = Node::map();
             root.put(&[&key], 0, Node::Text(value.clone()));
             let (text, _) = write(&root);
-            let (rows, why) = read::<Named<Leaf<String>>>(&text);
+            let (rows, why) = read::<Named<Leaf<String>>>(&[Text { name: "x", text: &text }]);
             let rows = rows.unwrap_or_else(|| panic!("{why:?}\n{text}")).0;
             prop_assert_eq!((rows[0].0.text.clone(), rows[0].1.text.clone()), (key, value));
         }

@@ -43,14 +43,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-                let (line, column) = (parts.next_element()?, parts.next_element()?);
-                match (line, column, parts.next_element()?) {
-                    (Some(line), Some(column), Some(value)) => Ok(Placed { value, at: At { line, column } }),
+                let (file, line) = (parts.next_element()?, parts.next_element()?);
+                match (file, line, parts.next_element()?, parts.next_element()?) {
+                    (Some(file), Some(line), Some(column), Some(value)) => {
+                        Ok(Placed { value, at: At { file, line, column } })
+                    }
                     _ => Err(A::Error::custom(PLACED)),
                 }
             }
         }
-        deserializer.deserialize_tuple_struct(PLACED, 3, Parts(PhantomData))
+        deserializer.deserialize_tuple_struct(PLACED, 4, Parts(PhantomData))
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     raw::write,
     report::{Found, line},
     resolve::{TOO_BIG, read},
+    text::Text,
 };
 
 /// Name of the program, and of its file and folder.
@@ -36,7 +37,7 @@ pub fn parse_uci(
     let file = understood(text, name)?;
     let all = translate(&file.sections, &state_directory(name));
     let (yaml, marks) = write(&all.root);
-    let (config, report) = read(&yaml, secrets);
+    let (config, report) = read(&[Text { name, text: &yaml }], secrets);
     let place = |found: &Found| {
         let index = usize::try_from(found.at.line).ok().and_then(|line| line.checked_sub(1));
         let mark = index.and_then(|index| marks.get(index));

@@ -102,6 +102,7 @@ const MAIN: &[Row] = &[
     row("user", "", Script),
     row("group", "", Script),
     row("config", "", Script),
+    row("jail", "", Script),
     row("listen", "", Name),
     row("tls", "", Name),
     row("certificate", "", Name),

@@ -32,6 +32,8 @@ pub(super) fn translate<'a>(sections: &'a [Section], state_directory: &str) -> T
     let mut all = Translated { root: Node::map(), places: vec![Place::default()], problems: Vec::new() };
     all.main(sections);
     all.root.put(&["state_directory"], 0, Node::Text(state_directory.to_owned()));
+    // A router is not the network's to find, and umdns would answer beside us. What the file says has been put there before.
+    all.root.put(&["mdns"], 0, Node::Text("false".to_owned()));
     for section in sections.iter().filter(|section| section.kind != "wsbridge") {
         if let Some(sort) = SORTS.iter().find(|sort| sort.kind == section.kind) {
             all.take(section, sort);

@@ -69,6 +69,21 @@ class Section {
 	cells(values, modal) {
 		return this.options.filter(option => (modal || !option.modalonly) && option.shown(values)).map(option => [ option, option.widget(values) ]);
 	}
+	// What LuCI's table shows of an option: its textvalue, by default what is stored (a flag's is a word).
+	cellOf(option, values) {
+		if (option.textvalue) return option.textvalue(values['.name']);
+		const value = option.cfgvalue(values) ?? option.default ?? '';
+		return option.kind === 'Flag' ? (value === (option.enabled ?? '1') ? 'Yes' : 'No') : String(value);
+	}
+	// And what it asks for before a Save: what is shown, not empty where it may not be, and as `validate` has it.
+	refused(values) {
+		return this.options.filter(option => option.shown(values)).flatMap(option => {
+			const value = String(option.cfgvalue(values) ?? option.default ?? '');
+			if (option.rmempty === false && value === '' && option.kind === 'Value') return [ option.name ];
+			const said = option.validate?.(values['.name'], value) ?? true;
+			return said === true ? [] : [ option.name ];
+		});
+	}
 	rows(values, modal) {
 		return this.cells(values, modal).map(([ option, widget ]) => build('div', { class: 'row', 'data-option': option.name }, [
 			build('label', {}, option.title), build('span', {}, [ widget, build('small', {}, option.description) ]) ]));
@@ -79,10 +94,14 @@ class Section {
 			? this.rows(ROUTER.uci[this.name], true)
 			: sections.map(values => {
 				const dialog = this.dialog(values['.name']);
-				return build('details', { open: '', 'data-section': values['.name'] }, [ build('summary', {}, this.sectiontitle?.(values['.name']) ?? values['.name']),
+				const row = this.options.filter(option => !option.modalonly).map(option => build('td', { 'data-column': option.name }, this.cellOf(option, values)));
+				const details = build('details', { open: '', 'data-section': values['.name'] }, [ build('summary', {}, this.sectiontitle?.(values['.name']) ?? values['.name']),
+					build('table', {}, build('tr', {}, row)),
 					(this.tabs.length ? this.tabs : [ [ undefined, '' ] ]).map(([ name, title ]) => [ build('h4', {}, title),
 						dialog.cells(values, true).filter(([ option ]) => option.tab === name).map(([ option, widget ]) =>
 							build('div', { class: 'row', 'data-option': option.name }, [ build('label', {}, option.title), build('span', {}, [ widget, build('small', {}, option.description) ]) ])) ]) ]);
+				details.dataset.refused = dialog.refused(values).join(' ');
+				return details;
 			});
 		return build('div', { class: 'cbi-section' }, [ build('h3', {}, this.title), build('p', {}, this.description), body ]);
 	}

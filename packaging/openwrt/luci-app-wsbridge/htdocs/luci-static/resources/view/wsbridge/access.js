@@ -8,13 +8,14 @@
 
 const RIGHTS = _('Like *=read,write or modem1=read,write,signals,settings,takeover; * stands for any run of letters.');
 
-// The daemon's first line is the secret, the section below has its hash.
+// The daemon prints the section with the hash, and the secret beside it, on standard error.
 async function made(args, option) {
 	const { code, stdout, stderr } = await fs.exec('/usr/bin/wsbridge', args);
 	const hash = stdout?.match(new RegExp(`option ${option} '([^']+)'`))?.[1];
-	if (code !== 0 || !hash)
+	const secret = stderr?.match(/^wsb_\S+$/m)?.[0];
+	if (code !== 0 || !hash || !secret)
 		throw new Error(stderr || _('The daemon gave no answer.'));
-	return { secret: stdout.split('\n')[0], hash };
+	return { secret, hash };
 }
 
 // A button that makes the section's secret anew, and shows it beside itself: there is one dialog, and that is the section's.

@@ -24,13 +24,13 @@ const FIELDS = [
 	[ 'general', 'enabled', form.Flag, _('Enabled'), { def: '1', list: true } ],
 	[ 'general', 'name', form.Value, _('Name'), { hint: _('Where it has other letters than a-z, A-Z, 0-9 and _.') } ],
 	[ 'general', 'title', form.Value, _('Title'), { list: true } ],
-	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true } ],
+	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true, required: true } ],
 	[ 'general', 'port', form.Value, _('Device'), { of: [ 'serial' ], hint: _('A device file; leave it empty to name a USB adapter below, which is found again in any socket.') } ],
 	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial' ], hint: _('Like 0403:6001.') } ],
 	[ 'general', 'serial', form.Value, _('USB serial number'), { of: [ 'serial' ] } ],
 	[ 'general', 'interface', form.Value, _('USB interface'), { of: [ 'serial' ], datatype: 'range(0,255)' } ],
-	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, hint: _('Like 192.0.2.20:502.') } ],
-	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source' ] } ],
+	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, required: true, hint: _('Like 192.0.2.20:502.') } ],
+	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], required: true, values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source' ] } ],
 	[ 'line', 'baud', form.Value, _('Baud rate'), { of: LINES, datatype: 'uinteger', placeholder: '9600', values: [ '9600', '19200', '38400', '57600', '115200' ] } ],
 	[ 'line', 'format', form.Value, _('Format'), { of: LINES, placeholder: '8N1', values: [ '8N1', '7E1', '8E1' ] } ],
 	[ 'line', 'flow', form.ListValue, _('Flow control'), { of: LINES, values: [ '', 'none', 'rtscts', 'xonxoff' ] } ],
@@ -73,6 +73,14 @@ function values(option, list) {
 	named.forEach(([ value, label ]) => option.value(value, label));
 }
 
+// Where a browser that sees this page finds the gateway: this router, by the ports it listens on for others.
+function addresses() {
+	const scheme = uci.get('wsbridge', 'main', 'tls') === 'none' ? 'http' : 'https';
+	const found = [ uci.get('wsbridge', 'main', 'listen') ?? [] ].flat().map(address => address.match(/^(.*):(\d+)$/)).filter(Boolean);
+	return found.filter(([ , host ]) => !/^127\.|^\[::1\]$/.test(host)).map(([ , host, port ]) =>
+		`${scheme}://${/^(0\.0\.0\.0|\[::\])$/.test(host) ? window.location.hostname : host}:${port}/`);
+}
+
 // What the daemon itself says of the file in use, and whether procd runs it.
 async function state() {
 	const [ services, checked ] = await Promise.all([
@@ -85,10 +93,12 @@ async function state() {
 
 // Children of E stand in arrays: LuCI takes text that does not for HTML, and the daemon's words have names from the file in them.
 function rendered({ running, checked }) {
+	const off = WORDS[uci.get('wsbridge', 'main', 'enabled')] ?? uci.get('wsbridge', 'main', 'enabled') ?? '0';
 	const said = checked ? `${checked.stderr || ''}${checked.stdout || ''}`.trim() : _('The daemon cannot be asked; is the package wsbridge installed?');
 	const pids = running.map(instance => instance.pid).join(', ');
 	return E('div', { id: 'wsbridge-state' }, [
-		E('p', {}, [ running.length ? E('strong', { style: 'color: green' }, [ `${_('Running')} (PID ${pids})` ]) : E('strong', { style: 'color: red' }, [ _('Not running') ]) ]),
+		E('p', {}, [ running.length ? E('strong', { style: 'color: green' }, [ `${_('Running')} (PID ${pids})` ]) : E('strong', { style: 'color: red' }, [ off === '0' ? _('Switched off: it is not enabled below') : _('Not running') ]) ]),
+		E('p', {}, running.length ? addresses().map(address => E('a', { href: address, target: '_blank', rel: 'noreferrer', style: 'margin-right: 1em' }, [ address ])) : []),
 		E('p', {}, [ checked?.code ? _('The saved configuration is wrong, so it is not applied:') : _('What the saved configuration means:') ]),
 		E('pre', { style: 'max-height: 20em; overflow: auto' }, [ said ])
 	]);
@@ -136,7 +146,7 @@ return view.extend({
 		for (const [ name, title ] of [ [ 'certificate', _('Certificate') ], [ 'key', _('Private key') ] ]) {
 			const file = main.option(form.Value, name, title, _('Path of a PEM file.'));
 			file.depends('tls', 'files');
-			file.rmempty = true;
+			file.rmempty = false;
 		}
 		const plain = main.option(form.Flag, 'plain', _('Accept plain connections'), _('Whoever is on the way can read passwords and data.'));
 		plain.enabled = 'accepted';
@@ -159,6 +169,10 @@ return view.extend({
 			const option = grid.taboption(tab, widget, name, title, more.hint);
 			option.modalonly = more.list ? null : true;
 			if (more.values) values(option, more.values);
+			// LuCI's table shows what is stored, and not the label.
+			if (more.list && more.values) option.textvalue = id => more.values[uci.get('wsbridge', id, name)] ?? '?';
+			// LuCI asks for what is shown alone: an option of another type is none.
+			if (more.required) option.rmempty = false;
 			if (widget === form.Flag || more.values === LEVELS) flag(option, name);
 			if (more.placeholder) option.placeholder = more.placeholder;
 			if (more.datatype) option.datatype = more.datatype;
@@ -167,7 +181,10 @@ return view.extend({
 			if (name === 'port') for (const port of found) option.value(port.device, `${port.device}${port.warning ? ' (!)' : ''}`);
 			if (name === 'serial') for (const port of found) if (port.usb?.serial) option.value(port.usb.serial, `${port.usb.serial} (${port.device})`);
 			if (name === 'usb') for (const port of found) if (port.usb) option.value(port.usb.id, `${port.usb.id} (${port.device})`);
-			if (widget === form.Value && more.of && name !== 'address') option.rmempty = true;
+			// A dialog has copies of the options, so `this` is asked.
+			if (name === 'port') option.validate = function(id, value) {
+				return value || this.section.formvalue(id, 'usb') ? true : _('Choose a device, or name a USB adapter below.');
+			};
 		}
 	}
 });

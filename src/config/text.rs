@@ -1,0 +1,10 @@
+//! A configuration's text, and the name of its file.
+
+/// A file's name, for mistakes in it, and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// What mistakes are told to be in.
+    pub name: &'a str,
+    /// What it says.
+    pub text: &'a str,
+}
