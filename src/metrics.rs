@@ -107,7 +107,7 @@ pub struct EndpointMetrics {
     pub undelivered: Counter,
     /// Bytes waiting for the target.
     pub queue: Gauge,
-    errors: [Counter; 5],
+    errors: [Counter; 6],
     /// A `TargetState` and one, or 0 while nothing is known.
     state: AtomicU8,
 }
@@ -131,12 +131,12 @@ const STATES: [(TargetState, &str); 4] = [
     (TargetState::Up, "up"),
     (TargetState::Down, "down"),
 ];
-const ERROR_KINDS: [&str; 5] = ["break", "parity", "framing", "overrun", "buffer_overrun"];
+const ERROR_KINDS: [&str; 6] = ["break", "parity", "framing", "overrun", "buffer_overrun", "telnet"];
 
 impl EndpointMetrics {
     /// Counts errors of the line: what came on top of the last call.
     pub fn line_errors(&self, new: ErrorCounts) {
-        let new = [new.brk, new.parity, new.framing, new.overrun, new.buffer_overrun];
+        let new = [new.brk, new.parity, new.framing, new.overrun, new.buffer_overrun, new.telnet];
         for (counter, count) in self.errors.iter().zip(new) {
             counter.add(u64::from(count));
         }

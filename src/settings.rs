@@ -294,6 +294,14 @@ pub struct ErrorCounts {
     pub overrun: u32,
     /// Bytes the kernel's buffer lost.
     pub buffer_overrun: u32,
+    /// Commands of a port on another box that break telnet.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub telnet: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl ErrorCounts {
@@ -306,6 +314,7 @@ impl ErrorCounts {
             framing: self.framing.wrapping_sub(earlier.framing),
             overrun: self.overrun.wrapping_sub(earlier.overrun),
             buffer_overrun: self.buffer_overrun.wrapping_sub(earlier.buffer_overrun),
+            telnet: self.telnet.wrapping_sub(earlier.telnet),
         }
     }
 }

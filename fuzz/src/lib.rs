@@ -60,30 +60,40 @@ pub fn check_head(bytes: &[u8]) {
     assert!(!head.upgrade || head.body == 0);
 }
 
-/// A telnet stream gives the same in reads of any size (the first byte says which), its data come back when escaped, and
-/// a command that is understood says the same when we say it.
+/// A telnet stream gives the same in reads of any size (the first byte says which, and which end we are), its data come
+/// back when encoded, and a command that is understood says the same when we say it.
 pub fn check_telnet(bytes: &[u8]) {
     let Some((chunk, stream)) = bytes.split_first() else { return };
-    let whole = telnet_stream(stream.chunks(stream.len().max(1)));
-    assert_eq!(whole, telnet_stream(stream.chunks(usize::from(*chunk).max(1))));
-    let mut wire = Vec::new();
-    telnet::escape(&whole.0, &mut wire);
-    let (data, events) = telnet_stream([wire.as_slice()].into_iter());
-    assert!(data == whole.0 && events.is_empty());
+    let role = if *chunk < 128 { telnet::Role::Client } else { telnet::Role::Server };
+    let whole = telnet_stream(role, stream.chunks(stream.len().max(1)));
+    assert_eq!(whole, telnet_stream(role, stream.chunks(usize::from(*chunk % 128).max(1))));
+    for binary in [false, true] {
+        let mut wire = Vec::new();
+        telnet::Encoder::default().encode(&whole.0, binary, &mut wire);
+        let kept = telnet::Decoder::default().decode(&mut wire, binary, |_, event| panic!("{event:?}"));
+        assert_eq!(wire[..kept], whole.0);
+    }
 }
 
 /// Data, and the events between them as text.
-fn telnet_stream<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<(usize, String)>) {
-    let (mut decoder, mut options) = (telnet::Decoder::default(), telnet::Options::ask(&mut Vec::new()));
+fn telnet_stream<'a>(
+    role: telnet::Role,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<u8>, Vec<(usize, String)>) {
+    let mut decoder = telnet::Decoder::default();
+    let mut options = telnet::Options::open(role, &mut Vec::new());
     let (mut data, mut events) = (Vec::new(), Vec::new());
     for piece in pieces {
         let (mut piece, before) = (piece.to_vec(), data.len());
-        let kept = decoder.decode(&mut piece, |at, event| {
+        let binary = options.binary.them.is_on();
+        let kept = decoder.decode(&mut piece, binary, |at, event| {
             events.push((before + at, format!("{event:?}")));
             match event {
                 telnet::Event::Said(verb, option) => drop(options.hear(verb, option)),
                 telnet::Event::Sub(_, content) => said_again(content),
+                telnet::Event::AreYouThere | telnet::Event::Break | telnet::Event::Fault(_) => {}
             }
+            options.binary.them.is_on()
         });
         data.extend(&piece[..kept]);
     }
@@ -92,13 +102,16 @@ fn telnet_stream<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<(u
 
 fn said_again(content: &[u8]) {
     let Some(command) = Command::decode(content) else { return };
-    let mut wire = Vec::new();
-    command.encode(&mut wire);
-    let kept = telnet::Decoder::default().decode(&mut wire, |_, event| {
-        let telnet::Event::Sub(44, content) = event else { panic!("{event:?}") };
-        assert_eq!(Command::decode(content).as_ref(), Some(&command));
-    });
-    assert_eq!(kept, 0);
+    for role in [telnet::Role::Client, telnet::Role::Server] {
+        let mut wire = Vec::new();
+        command.encode(role, &mut wire);
+        let kept = telnet::Decoder::default().decode(&mut wire, true, |_, event| {
+            let telnet::Event::Sub(44, content) = event else { panic!("{event:?}") };
+            assert_eq!(Command::decode(content).as_ref(), Some(&command));
+            true
+        });
+        assert_eq!(kept, 0);
+    }
 }
 
 /// Offers are answered with one of them or not at all, and no credential shows. The first byte says what is spoken, a

@@ -218,6 +218,10 @@ async fn serve(
             }
         }
     };
+    // What it counted since the metrics were last read would go with it.
+    if let Ok(errors) = port.errors().await {
+        shared.count_errors(errors);
+    }
     shared.set_port(None);
     shared.board.send_modify(|board| board.inputs = None);
     count_lost(shared, shared.input.discard());

@@ -126,6 +126,7 @@ pub(crate) fn error_counts(fd: impl AsFd) -> io::Result<ErrorCounts> {
         framing: counters.frame.cast_unsigned(),
         overrun: counters.overrun.cast_unsigned(),
         buffer_overrun: counters.buf_overrun.cast_unsigned(),
+        telnet: 0,
     })
 }
 

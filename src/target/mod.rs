@@ -267,7 +267,7 @@ impl Port {
         match self {
             Self::None => Err(PortError::Unsupported),
             Self::Serial(port) => port.errors().await,
-            Self::Rfc2217(port) => port.errors(),
+            Self::Rfc2217(port) => Ok(port.errors()),
         }
     }
 

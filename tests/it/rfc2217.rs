@@ -1,5 +1,6 @@
 //! Serial ports on other boxes, played by the servers people use: pyserial's and ser2net.
 
+mod hostile;
 mod sessions;
 
 use std::{

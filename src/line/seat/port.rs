@@ -116,7 +116,8 @@ impl Seat {
         async move {
             let Some(port) = shared.port() else { return (None, None, None) };
             let settings = port.settings().await.ok();
-            (settings, port.inputs().await.ok(), port.errors().await.ok())
+            let errors = port.errors().await.ok().filter(|_| port.caps().errors);
+            (settings, port.inputs().await.ok(), errors)
         }
     }
 

@@ -8,6 +8,39 @@ use crate::{
     },
 };
 
+/// What a peer is asked that it should answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Baud,
+    Data,
+    Parity,
+    Stop,
+    Flow,
+    Purge,
+}
+
+impl Asked {
+    /// What sets a port.
+    pub(super) const SETTINGS: [Self; 5] = [Self::Baud, Self::Data, Self::Parity, Self::Stop, Self::Flow];
+
+    /// Its name for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Baud => "baud",
+            Self::Data => "data bits",
+            Self::Parity => "parity",
+            Self::Stop => "stop bits",
+            Self::Flow => "flow control",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+/// Names of these, for people.
+pub(super) fn names(all: &[Asked]) -> String {
+    all.iter().map(|asked| asked.name()).collect::<Vec<_>>().join(", ")
+}
+
 /// Answers a peer gave to one kind of command: the last value, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told<T> {
@@ -35,6 +68,25 @@ pub(super) struct Heard {
     pub(super) errors: ErrorCounts,
     /// Why the connection is no more.
     pub(super) gone: Option<String>,
+}
+
+impl Heard {
+    /// How often this was answered.
+    pub(super) fn answers(&self, asked: Asked) -> u32 {
+        match asked {
+            Asked::Baud => self.baud.times,
+            Asked::Data => self.data.times,
+            Asked::Parity => self.parity.times,
+            Asked::Stop => self.stop.times,
+            Asked::Flow => self.flow.times,
+            Asked::Purge => self.purge.times,
+        }
+    }
+
+    /// Those of `asked` that were not answered since `before`.
+    pub(super) fn unanswered(&self, before: &Self, asked: &[Asked]) -> Vec<Asked> {
+        asked.iter().copied().filter(|asked| self.answers(*asked) == before.answers(*asked)).collect()
+    }
 }
 
 /// Notes an answer or a notice.

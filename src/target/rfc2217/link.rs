@@ -8,27 +8,32 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf},
+    io::{AsyncWrite, WriteHalf},
     sync::watch,
 };
+use tracing::{debug, warn};
 
 use super::heard::{Heard, count, hear, line_events};
 use crate::{
     settings::LineEvent,
     stream::Stream,
-    target::Source,
-    wire::telnet::{self, Decoder, Event, Known, Options, comport::Command},
+    wire::telnet::{Encoder, Fault, Options, Role, Verb, comport::Command},
 };
 
 /// Commands waiting for the socket. Full: the peer asks without end and reads nothing; the connection is given up.
 const QUEUE_MAX: usize = 16 * 1024;
 
-/// Data escaped at a time.
+/// Data encoded at a time.
 const CHUNK: usize = 16 * 1024;
+
+/// What most likely is wrong with a peer whose commands make no sense.
+pub(super) const UNESCAPED: &str = "it may not double a byte 255 in its data, as telnet wants it";
 
 /// What the halves and the controls of a connection share. Locks are held for a system call at most.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// The peer's address, for the log.
+    place: String,
     out: Mutex<Out>,
     wakers: Arc<Wakers>,
     heard: watch::Sender<Heard>,
@@ -42,6 +47,9 @@ struct Out {
     queue: Vec<u8>,
     /// The peer wants no data now (FLOWCONTROL-SUSPEND).
     suspended: bool,
+    /// Our data are BINARY.
+    binary: bool,
+    encoder: Encoder,
 }
 
 /// Everybody who waits for the way out. The socket knows one waker alone: this one, which wakes them all.
@@ -72,6 +80,19 @@ impl Wake for Wakers {
 }
 
 impl Link {
+    /// The way out of a new connection. The options are asked for at once.
+    pub(super) fn new(place: &str, half: WriteHalf<Stream>) -> Self {
+        let mut queue = Vec::new();
+        let options = Options::open(Role::Client, &mut queue);
+        let (suspended, binary, encoder) = (false, false, Encoder::default());
+        Self {
+            place: place.to_owned(),
+            out: Mutex::new(Out { half: Some(half), queue, suspended, binary, encoder }),
+            wakers: Arc::default(),
+            heard: watch::Sender::new(Heard { options, ..Heard::default() }),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Out> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,6 +116,11 @@ impl Link {
         }
         out.queue.extend_from_slice(wire);
         Ok(())
+    }
+
+    /// The peer's address.
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
     /// How much is queued.
@@ -130,10 +156,45 @@ impl Link {
         self.wakers.wake_by_ref();
     }
 
+    /// Takes a word about an option, and answers it.
+    pub(super) fn negotiate(&self, verb: Verb, option: u8) -> io::Result<()> {
+        let (mut answer, mut binary) = (None, false);
+        self.heard.send_modify(|heard| {
+            answer = heard.options.hear(verb, option);
+            binary = heard.options.binary.us.is_on();
+        });
+        self.lock().binary = binary;
+        answer.map_or(Ok(()), |answer| self.command(&answer))
+    }
+
+    /// Whether what the peer sends from here on is BINARY.
+    pub(super) fn hears_binary(&self) -> bool {
+        self.heard.borrow().options.binary.them.is_on()
+    }
+
+    /// Counts what breaks the protocol, and says so once.
+    pub(super) fn fault(&self, fault: Fault) {
+        let mut first = false;
+        self.heard.send_modify(|heard| {
+            first = heard.errors.telnet == 0;
+            heard.errors.telnet = heard.errors.telnet.wrapping_add(1);
+        });
+        if first {
+            let what = match fault {
+                Fault::Overlong | Fault::Unended(_) => "a sub-negotiation without an end".to_owned(),
+                Fault::NoCommand(byte) => format!("a command {byte}, which does not exist"),
+            };
+            warn!(
+                peer = self.place,
+                "the peer sent {what}; {UNESCAPED}; what follows of this is counted only"
+            );
+        }
+    }
+
     /// Takes a sub-negotiation of COM-PORT-OPTION; what happened on the line goes to `mark`.
-    fn take(&self, content: &[u8], mark: impl FnMut(LineEvent)) -> io::Result<()> {
+    pub(super) fn take(&self, content: &[u8], mark: impl FnMut(LineEvent)) -> io::Result<()> {
         let Some(command) = Command::decode(content) else {
-            tracing::debug!(?content, "the peer sent a command that is none");
+            debug!(peer = self.place, ?content, "the peer sent an unknown command");
             return Ok(());
         };
         match &command {
@@ -142,7 +203,7 @@ impl Link {
             Command::Signature(text) if text.is_empty() => {
                 let mut wire = Vec::new();
                 let name = concat!("wsbridge ", env!("CARGO_PKG_VERSION"));
-                Command::Signature(name.into()).encode(&mut wire);
+                Command::Signature(name.into()).encode(Role::Client, &mut wire);
                 return self.command(&wire);
             }
             Command::LineState(bits) => {
@@ -170,7 +231,7 @@ impl Link {
     }
 
     /// Nothing comes or goes any more.
-    fn close(&self, why: &str) {
+    pub(super) fn close(&self, why: &str) {
         let half = {
             let mut out = self.lock();
             out.queue.clear();
@@ -200,7 +261,7 @@ impl Out {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes data behind all commands. Nothing of it stays here but the second half of an IAC pair.
+    /// Writes data behind all commands. Nothing of it stays here but the second half of a pair.
     fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
@@ -212,15 +273,15 @@ impl Out {
             return Poll::Pending;
         }
         let half = self.half.as_mut().ok_or_else(closed)?;
-        let data = data.get(..CHUNK).unwrap_or(data);
-        if !data.contains(&telnet::IAC) {
+        let data = data.split_at_checked(CHUNK).map_or(data, |(chunk, _)| chunk);
+        if self.encoder.passes(data, self.binary) {
             return Pin::new(half).poll_write(cx, data);
         }
         scratch.clear();
-        telnet::escape(data, scratch);
+        self.encoder.encode(data, self.binary, scratch);
         let written = ready!(Pin::new(half).poll_write(cx, scratch))?;
-        let (count, owed) = telnet::taken(data, written);
-        self.queue.extend(owed.then_some(telnet::IAC));
+        let (count, owed) = self.encoder.went(data, self.binary, written);
+        self.queue.extend(owed);
         Poll::Ready(Ok(count))
     }
 }
@@ -230,6 +291,12 @@ impl Out {
 pub(super) struct Writer {
     link: Arc<Link>,
     scratch: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link, scratch: Vec::new() }
+    }
 }
 
 impl AsyncWrite for Writer {
@@ -247,106 +314,5 @@ impl AsyncWrite for Writer {
             ready!(out.poll_queue(cx))?;
             out.half.as_mut().map_or(Poll::Ready(Ok(())), |half| Pin::new(half).poll_shutdown(cx))
         })
-    }
-}
-
-/// Device to line: takes the commands out and answers them. Dropped, it closes the connection for all.
-#[derive(Debug)]
-pub(super) struct Reader {
-    half: ReadHalf<Stream>,
-    decoder: Decoder,
-    link: Arc<Link>,
-}
-
-/// Takes a connection apart and asks for the options.
-pub(super) fn split(stream: Stream) -> (Reader, Writer, Arc<Link>) {
-    let (read, write) = tokio::io::split(stream);
-    let mut queue = Vec::new();
-    let options = Options::ask(&mut queue);
-    let link = Arc::new(Link {
-        out: Mutex::new(Out { half: Some(write), queue, suspended: false }),
-        wakers: Arc::default(),
-        heard: watch::Sender::new(Heard { options, ..Heard::default() }),
-    });
-    let reader = Reader { half: read, decoder: Decoder::default(), link: Arc::clone(&link) };
-    (reader, Writer { link: Arc::clone(&link), scratch: Vec::new() }, link)
-}
-
-impl Reader {
-    /// Decodes what was read; the number of data bytes at its front.
-    fn decode(&mut self, bytes: &mut [u8], marks: &mut Vec<(usize, LineEvent)>) -> io::Result<usize> {
-        let (link, mut failed) = (&self.link, Ok(()));
-        let kept = self.decoder.decode(bytes, |at, event| {
-            let took = match event {
-                Event::Said(verb, option) => {
-                    let mut answer = None;
-                    link.heard.send_modify(|heard| answer = heard.options.hear(verb, option));
-                    answer.map_or(Ok(()), |answer| link.command(&answer))
-                }
-                Event::Sub(option, content) if option == Known::ComPort.code() => {
-                    link.take(content, |event| marks.push((at, event)))
-                }
-                Event::Sub(..) => Ok(()),
-            };
-            if failed.is_ok() {
-                failed = took;
-            }
-        });
-        failed.map(|()| kept)
-    }
-
-    /// Ready with data, marks, or the end (neither).
-    fn poll_some(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        marks: &mut Vec<(usize, LineEvent)>,
-    ) -> Poll<io::Result<()>> {
-        loop {
-            // Answers go out as far as they can; no reading waits for them.
-            if let Poll::Ready(Err(error)) = self.link.poll_sent(cx) {
-                return Poll::Ready(Err(error));
-            }
-            let mut raw = ReadBuf::new(buf.initialize_unfilled());
-            ready!(Pin::new(&mut self.half).poll_read(cx, &mut raw))?;
-            if raw.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let kept = self.decode(raw.filled_mut(), marks)?;
-            buf.advance(kept);
-            if kept > 0 || !marks.is_empty() {
-                // What was answered goes out now, not with the next read.
-                return match self.link.poll_sent(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
-                };
-            }
-        }
-    }
-}
-
-impl Source for Reader {
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        marks: &mut Vec<(usize, LineEvent)>,
-    ) -> Poll<io::Result<()>> {
-        let (before, marked) = (buf.filled().len(), marks.len());
-        let result = ready!(self.poll_some(cx, buf, marks));
-        match &result {
-            Err(error) => self.link.close(&error.to_string()),
-            Ok(()) if buf.filled().len() == before && marks.len() == marked => {
-                self.link.close("the peer closed the connection");
-            }
-            Ok(()) => {}
-        }
-        Poll::Ready(result)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.link.close("the connection was closed");
     }
 }

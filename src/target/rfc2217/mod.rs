@@ -3,6 +3,8 @@
 mod heard;
 mod link;
 mod port;
+mod reader;
+mod sentence;
 
 use std::{
     future::{Future, poll_fn},
@@ -16,15 +18,16 @@ use tokio::{io::ReadBuf, time::timeout};
 
 pub use self::port::Port;
 use self::{
-    heard::Heard,
-    link::{Link, Reader},
+    heard::{Heard, names},
+    link::Link,
+    reader::Reader,
 };
 use super::{Device, OpenError, Port as AnyPort, PortError, Source, tcp};
 use crate::{
     config::{PortControl, Rfc2217Target},
     settings::LineEvent,
     wire::telnet::{
-        Side,
+        Role, Side,
         comport::{self, Command},
     },
 };
@@ -35,7 +38,10 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long a peer has to confirm settings, if `connect_timeout` is not shorter.
 const CONFIRM: Duration = Duration::from_secs(3);
 
-/// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened.
+/// How long a connection that fails while it is opened may still say why.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened, and counted.
 const EARLY_MAX: usize = 64 * 1024;
 
 /// Marks kept with them.
@@ -48,7 +54,7 @@ const EARLY_MARKS_MAX: usize = 1024;
 /// peer does not take.
 pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
     let place = target.tcp.address.to_string();
-    let (mut reader, writer, link) = link::split(tcp::connect(&target.tcp).await?);
+    let (mut reader, writer, link) = reader::split(&place, tcp::connect(&target.tcp).await?);
     let mut early = Early::default();
     let mut notes = Vec::new();
     let agreed = agree(&link, target.tcp.connect_timeout);
@@ -64,9 +70,20 @@ pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
     let port =
         Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(target.tcp.connect_timeout));
     if control {
-        let set = beside(&mut reader, &mut early, &place, set_up(&port, target)).await?;
-        notes.extend(set.map_err(|error| failed(&place, error))?);
+        match beside(&mut reader, &mut early, &place, set_up(&port, target)).await? {
+            Ok(set) => notes.extend(set),
+            // The peer takes nothing more; it may have said why.
+            Err(PortError::Failed(why)) => {
+                let why = timeout(LAST_WORDS, early.fill(&mut reader)).await.unwrap_or(why);
+                return Err(ended(&place, &why));
+            }
+            Err(error) => return Err(unfit(&place, &error)),
+        }
     }
+    notes.extend(
+        (early.dropped > 0)
+            .then(|| format!("{} bytes that came before the port was set were dropped", early.dropped)),
+    );
     let reader = Box::new(Opened { early, reader });
     let port = AnyPort::Rfc2217(Arc::new(port));
     Ok(Device { reader, writer: Box::new(writer), port, usb: None, notes })
@@ -102,7 +119,7 @@ fn explain(place: &str, error: &NoControl) -> OpenError {
 /// Waits until the port can be controlled and the rest is answered, or until it cannot be.
 async fn agree(link: &Link, within: Duration) -> Result<(), NoControl> {
     let mut heard = link.subscribe();
-    let decided = |heard: &Heard| heard.options.control() || heard.options.com_port.us == Side::Refused;
+    let decided = |heard: &Heard| heard.options.control() || heard.options.com_port.us.is_refused();
     let late = timeout(within, heard.wait_for(decided)).await.is_err();
     if link.heard().options.control() {
         let rest = |heard: &Heard| unanswered(heard).is_empty();
@@ -114,13 +131,9 @@ async fn agree(link: &Link, within: Duration) -> Result<(), NoControl> {
 
 /// Names of what we asked for and heard nothing of, each once.
 fn unanswered(heard: &Heard) -> Vec<&'static str> {
-    named(heard, Side::Asked)
-}
-
-fn named(heard: &Heard, state: Side) -> Vec<&'static str> {
     let asked = heard.options.asked();
     let mut names: Vec<_> =
-        asked.iter().filter(|(_, side)| *side == state).map(|(option, _)| option.name()).collect();
+        asked.iter().filter(|(_, side)| side.is_asked()).map(|(option, _)| option.name()).collect();
     names.dedup();
     names
 }
@@ -128,18 +141,18 @@ fn named(heard: &Heard, state: Side) -> Vec<&'static str> {
 /// What a peer without BINARY or SGA may do to the bytes. Nothing is said of one that answers to no option.
 fn shortcomings(heard: &Heard) -> Vec<String> {
     let binary = [heard.options.binary.us, heard.options.binary.them];
-    let answered = heard.options.asked().iter().any(|(_, side)| *side != Side::Asked);
-    let without = answered && binary.iter().any(|side| *side != Side::On);
-    let how = if binary.contains(&Side::Refused) { "refuses" } else { "did not answer" };
-    let note = format!("the peer {how} BINARY: it may change line ends and bytes over 127");
+    let answered = heard.options.asked().iter().any(|(_, side)| !side.is_asked());
+    let without = answered && !binary.into_iter().all(Side::is_on);
+    let how = if binary.into_iter().any(Side::is_refused) { "refuses" } else { "did not answer" };
+    let note = format!("the peer {how} BINARY: CR goes as CR NUL, and it may change bytes over 127");
     without.then_some(note).into_iter().collect()
 }
 
 /// Masks first, so that the modem lines are told before the settings are confirmed; then the settings, then the lines.
 async fn set_up(port: &Port, target: &Rfc2217Target) -> Result<Vec<String>, PortError> {
     let mut wire = Vec::new();
-    Command::LineMask(comport::LINE_MASK).encode(&mut wire);
-    Command::ModemMask(comport::MODEM_MASK).encode(&mut wire);
+    Command::LineMask(comport::LINE_MASK).encode(Role::Client, &mut wire);
+    Command::ModemMask(comport::MODEM_MASK).encode(Role::Client, &mut wire);
     port.send(&wire).await?;
     let outcome = port.apply(target.settings).await?;
     if let Some(frame) = outcome.frame {
@@ -149,16 +162,16 @@ async fn set_up(port: &Port, target: &Rfc2217Target) -> Result<Vec<String>, Port
         port.set(target.on_open).await?;
     }
     let silent = (!outcome.unconfirmed.is_empty())
-        .then(|| format!("the peer did not confirm {}", outcome.unconfirmed.join(", ")));
+        .then(|| format!("the peer did not confirm {}", names(&outcome.unconfirmed)));
     Ok(outcome.rate.into_iter().chain(silent).collect())
 }
 
-fn failed(place: &str, error: PortError) -> OpenError {
-    match error {
-        PortError::BadSettings(why) => OpenError::Unfit(format!("{place}: {why}")),
-        PortError::Unsupported => OpenError::Unfit(format!("{place}: the port does not take settings")),
-        PortError::Failed(why) => OpenError::Refused(format!("{place}: {why}")),
-    }
+fn ended(place: &str, why: &str) -> OpenError {
+    OpenError::Refused(format!("{place}: {why} while it was being opened"))
+}
+
+fn unfit(place: &str, error: &PortError) -> OpenError {
+    OpenError::Unfit(format!("{place}: {error}"))
 }
 
 /// Runs `work` while somebody reads, which it needs.
@@ -170,7 +183,7 @@ async fn beside<T>(
 ) -> Result<T, OpenError> {
     tokio::select! {
         biased;
-        why = early.fill(reader) => Err(OpenError::Refused(format!("{place}: {why} while it was being opened"))),
+        why = early.fill(reader) => Err(ended(place, &why)),
         done = work => Ok(done),
     }
 }
@@ -180,6 +193,8 @@ async fn beside<T>(
 struct Early {
     bytes: Vec<u8>,
     marks: Vec<(usize, LineEvent)>,
+    /// Bytes there was no room for.
+    dropped: usize,
 }
 
 impl Early {
@@ -197,7 +212,9 @@ impl Early {
                 return "the peer closed the connection".into();
             }
             let before = self.bytes.len();
-            self.bytes.extend(read.filled().iter().take(EARLY_MAX.saturating_sub(before)));
+            let (kept, dropped) = read.filled().split_at(read.filled().len().min(EARLY_MAX - before));
+            self.bytes.extend_from_slice(kept);
+            self.dropped += dropped.len();
             let (end, room) = (self.bytes.len(), EARLY_MARKS_MAX.saturating_sub(self.marks.len()));
             self.marks.extend(marks.drain(..).take(room).map(|(at, event)| (end.min(before + at), event)));
         }
@@ -210,8 +227,7 @@ impl Early {
     /// Hands over as much as there is room for.
     fn give(&mut self, buf: &mut ReadBuf<'_>, marks: &mut Vec<(usize, LineEvent)>) {
         let count = self.bytes.len().min(buf.remaining());
-        buf.put_slice(self.bytes.get(..count).unwrap_or_default());
-        self.bytes.drain(..count);
+        buf.put_slice(self.bytes.drain(..count).as_slice());
         let later = self.marks.split_off(self.marks.partition_point(|(at, _)| *at <= count));
         marks.append(&mut self.marks);
         self.marks = later.into_iter().map(|(at, event)| (at - count, event)).collect();

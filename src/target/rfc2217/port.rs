@@ -8,12 +8,19 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, time::timeout};
+use tracing::warn;
 
-use super::{heard::Heard, link::Link};
+use super::{
+    heard::{Asked, Heard, names},
+    link::Link,
+};
 use crate::{
     settings::{ErrorCounts, Format, Inputs, Levels, Settings},
     target::{Caps, PortError},
-    wire::telnet::comport::{self, Command, Control, Purge},
+    wire::telnet::{
+        Role,
+        comport::{self, Command, Control, Purge},
+    },
 };
 
 /// The controls of a port on another box. Cheap to share; every call is safe beside reads and writes, and needs
@@ -27,6 +34,9 @@ pub struct Port {
     set: Mutex<Settings>,
     /// How long a peer has to confirm. One that does not is taken to have done as told.
     patience: Duration,
+    /// What it did not confirm in time, and how often it had confirmed that before: until it does once more, nobody
+    /// waits for it.
+    silent: Mutex<Vec<(Asked, u32)>>,
     /// One change of settings, and one wait for a purge, at a time: answers do not say what they answer.
     asking: Semaphore,
 }
@@ -39,12 +49,21 @@ pub(super) struct Outcome {
     /// Speed or flow control is another.
     pub(super) rate: Vec<String>,
     /// What the peer said nothing of.
-    pub(super) unconfirmed: Vec<&'static str>,
+    pub(super) unconfirmed: Vec<Asked>,
+    /// Of these, what it was waited for in vain.
+    late: Vec<Asked>,
 }
 
 impl Port {
     pub(super) fn new(link: Arc<Link>, control: bool, settings: Settings, patience: Duration) -> Self {
-        Self { link, control, set: Mutex::new(settings), patience, asking: Semaphore::new(1) }
+        Self {
+            link,
+            control,
+            set: Mutex::new(settings),
+            patience,
+            silent: Mutex::default(),
+            asking: Semaphore::new(1),
+        }
     }
 
     pub(in crate::target) fn caps(&self) -> Caps {
@@ -56,7 +75,7 @@ impl Port {
     /// What the peer confirmed last; what was set where it confirms nothing.
     pub(in crate::target) fn settings(&self) -> Result<Settings, PortError> {
         self.controlled()?;
-        Ok(got(&self.link.heard(), *self.set.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(self.got(&self.link.heard(), *self.set.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     pub(in crate::target) async fn configure(&self, settings: Settings) -> Result<(), PortError> {
@@ -65,7 +84,10 @@ impl Port {
             return Ok(());
         }
         let outcome = self.apply(settings).await?;
-        let differences: Vec<_> = outcome.frame.into_iter().chain(outcome.rate).collect();
+        self.tell(&outcome.late);
+        // What was confirmed before this change says nothing of it.
+        let Outcome { frame, rate, .. } = differences(settings, self.settings()?);
+        let differences: Vec<_> = frame.into_iter().chain(rate).collect();
         if differences.is_empty() {
             return Ok(());
         }
@@ -77,20 +99,55 @@ impl Port {
     pub(super) async fn apply(&self, wanted: Settings) -> Result<Outcome, PortError> {
         let _one = self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
         let mut wire = Vec::new();
-        comport::encode_settings(wanted, &mut wire);
-        let mut heard = self.link.subscribe();
-        let before = heard.borrow_and_update().clone();
+        comport::encode_settings(wanted, Role::Client, &mut wire);
+        let before = self.link.heard();
         self.send(&wire).await?;
-        let confirmed = |now: &Heard| now.gone.is_some() || unconfirmed(&before, now).is_empty();
-        let _ = timeout(self.patience, heard.wait_for(confirmed)).await;
+        let (now, late) = self.answers(&before, &Asked::SETTINGS).await?;
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        let got = self.got(&now, wanted);
+        self.learn(&now, &late);
+        let unconfirmed = now.unanswered(&before, &Asked::SETTINGS);
+        Ok(Outcome { unconfirmed, late, ..differences(wanted, got) })
+    }
+
+    /// Waits for the answers to these, as far as the peer can be expected to answer. What was heard then, and what it
+    /// did not answer in time.
+    async fn answers(&self, before: &Heard, asked: &[Asked]) -> Result<(Heard, Vec<Asked>), PortError> {
+        let answerable: Vec<_> =
+            asked.iter().copied().filter(|asked| !self.is_silent(*asked, before)).collect();
+        let mut heard = self.link.subscribe();
+        let enough = |now: &Heard| now.gone.is_some() || now.unanswered(before, &answerable).is_empty();
+        let _ = timeout(self.patience, heard.wait_for(enough)).await;
         let now = self.link.heard();
         if let Some(why) = now.gone {
             return Err(PortError::Failed(why));
         }
-        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
-        let unconfirmed = unconfirmed(&before, &now);
-        let got = got(&now, wanted);
-        Ok(outcome(wanted, got, unconfirmed))
+        let late = now.unanswered(before, &answerable);
+        Ok((now, late))
+    }
+
+    /// Notes what the peer did not answer in time.
+    fn learn(&self, now: &Heard, late: &[Asked]) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.retain(|(asked, _)| !late.contains(asked));
+        silent.extend(late.iter().map(|asked| (*asked, now.answers(*asked))));
+    }
+
+    /// Whether the peer did not answer this when it was last waited for, and has not since.
+    fn is_silent(&self, asked: Asked, now: &Heard) -> bool {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.contains(&(asked, now.answers(asked)))
+    }
+
+    /// Says what the peer will not be waited for any more.
+    fn tell(&self, late: &[Asked]) {
+        if !late.is_empty() {
+            let (peer, what) = (self.link.place(), names(late));
+            warn!(
+                peer,
+                "the peer did not answer {what}: taken as done, and not waited for until it answers again"
+            );
+        }
     }
 
     /// DTR, RTS and break in one write. Not confirmed: a step of a sequence must not take a round trip.
@@ -99,7 +156,9 @@ impl Port {
         let Levels { dtr, rts, brk } = levels;
         let moves = [dtr.map(Control::Dtr), rts.map(Control::Rts), brk.map(Control::Break)];
         let mut wire = Vec::new();
-        moves.into_iter().flatten().for_each(|control| Command::Control(control).encode(&mut wire));
+        for control in moves.into_iter().flatten() {
+            Command::Control(control).encode(Role::Client, &mut wire);
+        }
         self.send(&wire).await
     }
 
@@ -117,10 +176,9 @@ impl Port {
         now.gone.as_ref().map_or(Ok(now.inputs), |why| Err(PortError::Failed(why.clone())))
     }
 
-    /// What the peer told since the connection was made.
-    pub(in crate::target) fn errors(&self) -> Result<ErrorCounts, PortError> {
-        self.controlled()?;
-        Ok(self.link.heard().errors)
+    /// What the peer told since the connection was made, and how often it broke telnet, with or without control.
+    pub(in crate::target) fn errors(&self) -> ErrorCounts {
+        self.link.heard().errors
     }
 
     /// Bytes that wait for the socket; those in the peer's buffers are not known.
@@ -141,12 +199,12 @@ impl Port {
         }
         let _one = self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
         let mut wire = Vec::new();
-        Command::Purge(purge).encode(&mut wire);
-        let mut heard = self.link.subscribe();
-        let before = heard.borrow_and_update().purge;
+        Command::Purge(purge).encode(Role::Client, &mut wire);
+        let before = self.link.heard();
         self.send(&wire).await?;
-        let done = |now: &Heard| now.gone.is_some() || now.purge != before;
-        let _ = timeout(self.patience, heard.wait_for(done)).await;
+        let (now, late) = self.answers(&before, &[Asked::Purge]).await?;
+        self.learn(&now, &late);
+        self.tell(&late);
         Ok(())
     }
 
@@ -160,39 +218,25 @@ impl Port {
     fn controlled(&self) -> Result<(), PortError> {
         self.control.then_some(()).ok_or(PortError::Unsupported)
     }
-}
 
-/// What the peer confirmed, over what was set.
-fn got(heard: &Heard, set: Settings) -> Settings {
-    fn or<T>(times: u32, told: Option<T>, set: T) -> T {
-        told.filter(|_| times > 0).unwrap_or(set)
+    /// What the peer confirmed, over what was set. What it said before it fell silent says nothing of now.
+    fn got(&self, heard: &Heard, set: Settings) -> Settings {
+        fn told<T>(told: Option<T>, set: T, confirmed: bool) -> T {
+            told.filter(|_| confirmed).unwrap_or(set)
+        }
+        let is = |asked: Asked| heard.answers(asked) > 0 && !self.is_silent(asked, heard);
+        Settings {
+            baud: told(Some(heard.baud.value), set.baud, is(Asked::Baud)),
+            data: told(comport::data(heard.data.value), set.data, is(Asked::Data)),
+            parity: told(comport::parity(heard.parity.value), set.parity, is(Asked::Parity)),
+            stop: told(comport::stop(heard.stop.value), set.stop, is(Asked::Stop)),
+            flow: told(heard.flow.value, set.flow, is(Asked::Flow)),
+        }
     }
-    Settings {
-        baud: or(heard.baud.times, Some(heard.baud.value), set.baud),
-        data: or(heard.data.times, comport::data(heard.data.value), set.data),
-        parity: or(heard.parity.times, comport::parity(heard.parity.value), set.parity),
-        stop: or(heard.stop.times, comport::stop(heard.stop.value), set.stop),
-        flow: or(heard.flow.times, heard.flow.value, set.flow),
-    }
-}
-
-/// What the peer has said nothing of since `before`.
-fn unconfirmed(before: &Heard, now: &Heard) -> Vec<&'static str> {
-    [
-        ("baud", before.baud.times == now.baud.times),
-        ("data bits", before.data.times == now.data.times),
-        ("parity", before.parity.times == now.parity.times),
-        ("stop bits", before.stop.times == now.stop.times),
-        ("flow control", before.flow.times == now.flow.times),
-    ]
-    .into_iter()
-    .filter(|(_, silent)| *silent)
-    .map(|(name, _)| name)
-    .collect()
 }
 
 /// What differs; a speed within 5 % is the divisor's nearest.
-fn outcome(wanted: Settings, got: Settings, unconfirmed: Vec<&'static str>) -> Outcome {
+fn differences(wanted: Settings, got: Settings) -> Outcome {
     let format = |Settings { data, parity, stop, .. }| Format { data, parity, stop };
     let frame = (format(wanted) != format(got)).then(|| {
         // The frame's text is the middle of the settings'.
@@ -208,5 +252,5 @@ fn outcome(wanted: Settings, got: Settings, unconfirmed: Vec<&'static str>) -> O
         let (asked, set) = (wanted.flow.text(), got.flow.text());
         rate.push(format!("asked for {asked} flow control, the peer set {set}"));
     }
-    Outcome { frame, rate, unconfirmed }
+    Outcome { frame, rate, ..Outcome::default() }
 }

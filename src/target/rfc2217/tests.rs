@@ -3,6 +3,7 @@
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 use super::*;
@@ -129,7 +130,7 @@ async fn pair(small: bool) -> (TcpStream, Reader, link::Writer, Arc<Link>) {
         socket2::SockRef::from(&near).set_send_buffer_size(4096).unwrap();
         socket2::SockRef::from(&far).set_recv_buffer_size(4096).unwrap();
     }
-    let (reader, writer, link) = link::split(crate::stream::Stream::from(near));
+    let (reader, writer, link) = reader::split("far", crate::stream::Stream::from(near));
     (far, reader, writer, link)
 }
 
@@ -208,8 +209,9 @@ async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between(
             if count == 0 {
                 return steps;
             }
-            let kept = decoder.decode(&mut buf[..count], |_, event| {
+            let kept = decoder.decode(&mut buf[..count], false, |_, event| {
                 steps += usize::from(matches!(event, telnet::Event::Sub(44, &[5, 8])));
+                false
             });
             clean.write_all(&buf[..kept]).await.unwrap();
         }
@@ -220,4 +222,155 @@ async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between(
     sink.read_to_end(&mut got).await.unwrap();
     assert!(got == data, "{} of {} bytes", got.len(), data.len());
     assert_eq!(steps, 20);
+}
+
+/// Controls of a port, somebody who reads, and the far end.
+async fn controlled() -> (TcpStream, Arc<Port>, watch::Receiver<Heard>, impl Future<Output = String>) {
+    let (far, mut reader, _writer, link) = pair(false).await;
+    let heard = link.subscribe();
+    let port = Arc::new(Port::new(link, true, Settings::default(), Duration::from_secs(3)));
+    (far, port, heard, async move { Early::default().fill(&mut reader).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_comes_is_waited_for_once_and_again_when_it_came_late() {
+    let (mut far, port, mut heard, read) = controlled().await;
+    let work = async {
+        let waited = async |work: &mut (dyn Future<Output = ()> + Unpin)| {
+            let begun = tokio::time::Instant::now();
+            work.await;
+            begun.elapsed()
+        };
+        let flush = || Box::pin(async { port.flush(true, true).await.unwrap() });
+        let set = |baud| {
+            let port = &port;
+            Box::pin(async move { port.configure(Settings { baud, ..Settings::default() }).await.unwrap() })
+        };
+        assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
+        assert_eq!(waited(&mut flush()).await, Duration::ZERO);
+        // What answers is no less waited for because something else does not.
+        assert_eq!(waited(&mut set(19_200)).await, Duration::from_secs(3));
+        assert_eq!(waited(&mut set(9600)).await, Duration::ZERO);
+        let mut wire = Vec::new();
+        telnet::sub(44, &[112, 3], &mut wire);
+        far.write_all(&wire).await.unwrap();
+        heard.wait_for(|heard| heard.answers(heard::Asked::Purge) == 1).await.unwrap();
+        assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
+    };
+    tokio::select! {
+        () = work => {}
+        why = read => panic!("{why}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_are_confirmed_in_part_are_waited_for_in_part() {
+    let (mut far, port, _, read) = controlled().await;
+    let work = async {
+        let mut other = Settings { baud: 4800, ..Settings::default() };
+        let begun = tokio::time::Instant::now();
+        // The speed is confirmed, and nothing else ever is.
+        for baud in [4800, 2400, 1200_u32] {
+            other.baud = baud;
+            let peer = async {
+                let mut wire = Vec::new();
+                telnet::sub(44, &[&[101][..], &baud.to_be_bytes()].concat(), &mut wire);
+                let mut asked = [0; 7];
+                far.read_exact(&mut asked).await.unwrap();
+                far.write_all(&wire).await.unwrap();
+            };
+            let (set, ()) = tokio::join!(port.configure(other), peer);
+            assert_eq!(set, Ok(()));
+            assert_eq!(port.settings(), Ok(other));
+        }
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    };
+    tokio::select! {
+        () = work => {}
+        why = read => panic!("{why}"),
+    }
+}
+
+/// Reads to the end; what came, and why it ended.
+async fn to_the_end(mut reader: Reader) -> (Vec<u8>, String) {
+    let mut early = Early::default();
+    let why = early.fill(&mut reader).await;
+    (early.bytes, why)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sub_negotiation_without_an_end_ends_the_connection() {
+    let (mut far, reader, _writer, link) = pair(false).await;
+    far.write_all(&[b'a', IAC, 250, 44, 101, 1]).await.unwrap();
+    let (bytes, why) = to_the_end(reader).await;
+    assert_eq!(bytes, b"a");
+    assert!(
+        why.starts_with("a telnet sub-negotiation of 2 bytes has no end after 5 s; it may not double"),
+        "{why}"
+    );
+    assert_eq!((link.heard().errors.telnet, link.heard().gone), (1, Some(why)));
+
+    let (mut far, reader, _writer, link) = pair(false).await;
+    far.write_all(&[&[b'b', IAC, 250][..], &[b'.'; 300]].concat()).await.unwrap();
+    let (bytes, why) = to_the_end(reader).await;
+    assert_eq!(bytes, b"b");
+    assert!(why.starts_with("a telnet sub-negotiation of more than 256 bytes; it may"), "{why}");
+    assert_eq!(link.heard().errors.telnet, 1);
+}
+
+#[tokio::test]
+async fn a_command_that_is_none_is_counted_and_the_stream_goes_on() {
+    let (mut far, reader, _writer, link) = pair(false).await;
+    far.write_all(&[b'a', IAC, b'b', b'c', IAC, 250, 44, IAC, 241, b'd', IAC, IAC]).await.unwrap();
+    far.shutdown().await.unwrap();
+    let (bytes, why) = to_the_end(reader).await;
+    assert_eq!((bytes, why.as_str()), (b"acd\xff".to_vec(), "the peer closed the connection"));
+    assert_eq!(link.heard().errors.telnet, 2);
+}
+
+#[tokio::test]
+async fn line_ends_are_telnets_where_the_peer_refuses_binary() {
+    let (mut far, mut reader, mut writer, link) = pair(false).await;
+    far.write_all(&[IAC, 252, 0, IAC, 254, 0]).await.unwrap();
+    far.write_all(b"a\r\0b\r\nc\r").await.unwrap();
+    far.write_all(b"\0d").await.unwrap();
+    let mut early = Early::default();
+    let mut heard = link.subscribe();
+    tokio::select! {
+        why = early.fill(&mut reader) => panic!("{why}"),
+        heard = heard.wait_for(|heard| heard.options.binary.us.is_refused()) => drop(heard),
+    }
+    writer.write_all(b"x\ry\r\n\xff\r").await.unwrap();
+    writer.shutdown().await.unwrap();
+    let mut wire = Vec::new();
+    far.read_to_end(&mut wire).await.unwrap();
+    assert_eq!(wire[15..], *b"x\r\0y\r\n\xff\xff\r\0");
+    far.shutdown().await.unwrap();
+    early.fill(&mut reader).await;
+    assert_eq!(early.bytes, b"a\rb\r\nc\rd");
+}
+
+#[tokio::test]
+async fn what_a_peer_says_before_it_closes_is_the_reason() {
+    let said = "the peer said \"Port already in use\" and closed the connection while it was being opened";
+    for sends in [&b"Port already in use\r\n"[..], &[&DO_COM_PORT[..], b"Port already in use\r\n"].concat()] {
+        let error = against(sends, true, PortControl::Required).await.unwrap_err();
+        assert!(error.to_string().ends_with(said), "{error}");
+    }
+    // With a reset, for it never reads what it was asked.
+    let (listener, target) = far().await;
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.readable().await.unwrap();
+        stream.write_all(b"Port already in use\r\n").await.unwrap();
+    };
+    let (error, ()) = tokio::join!(open(&target), peer);
+    let error = error.unwrap_err();
+    assert!(error.to_string().ends_with(said), "{error}");
+    // Of a port that was open for some time it is what it said last, and no reason.
+    let (mut far, reader, ..) = pair(false).await;
+    far.write_all(&[b'.'; 500]).await.unwrap();
+    far.write_all(b"bye\r\n").await.unwrap();
+    far.shutdown().await.unwrap();
+    assert_eq!(to_the_end(reader).await.1, "the peer closed the connection");
 }

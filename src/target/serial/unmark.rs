@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn counted(brk: u32, parity: u32, framing: u32, overrun: u32) -> ErrorCounts {
-        ErrorCounts { brk, parity, framing, overrun, buffer_overrun: 0 }
+        ErrorCounts { brk, parity, framing, overrun, ..ErrorCounts::default() }
     }
 
     fn ledger() -> Ledger {

@@ -1,12 +1,12 @@
 //! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another box, what it tells.
 
-use super::Known;
+use super::{Known, Role};
 use crate::{
     settings::{DataBits, Flow, Inputs, Parity, Settings, StopBits},
     wire::telnet,
 };
 
-/// Codes of the server are those of the client and this.
+/// A server's codes are a client's and this.
 const SERVER: u8 = 100;
 
 /// What LINESTATE can tell that we want to hear: overrun, parity, framing, break.
@@ -131,10 +131,10 @@ pub enum Purge {
 }
 
 impl Command {
-    /// Appends it as a client sends it.
-    pub fn encode(&self, wire: &mut Vec<u8>) {
+    /// Appends it as this end sends it.
+    pub fn encode(&self, role: Role, wire: &mut Vec<u8>) {
         let byte = |code: u8, value: u8| vec![code, value];
-        let content = match self {
+        let mut content = match self {
             Self::Signature(text) => [&[0], text.as_slice()].concat(),
             Self::Baud(baud) => [&[1], baud.to_be_bytes().as_slice()].concat(),
             Self::DataSize(bits) => byte(2, *bits),
@@ -151,17 +151,22 @@ impl Command {
             Self::Purge(Purge::Output) => byte(12, 2),
             Self::Purge(Purge::Both) => byte(12, 3),
         };
+        if let (Role::Server, Some(code)) = (role, content.first_mut()) {
+            *code += SERVER;
+        }
         telnet::sub(Known::ComPort.code(), &content, wire);
     }
 
     /// Reads what a peer sent: the server's numbers, or the client's, which some servers answer with. A speed may have
-    /// 1 to 4 bytes, other values may have bytes behind them; what has no value or an unknown one is `None`.
+    /// 1 to 4 bytes (one is Cisco's number for it), other values may have bytes behind them; what has no value or an
+    /// unknown one is `None`.
     pub fn decode(content: &[u8]) -> Option<Self> {
         let (code, value) = content.split_first()?;
         let first = value.first().copied();
         Some(match code.checked_sub(SERVER).unwrap_or(*code) {
             0 => Self::Signature(value.to_vec()),
-            1 if (1..=4).contains(&value.len()) => {
+            1 if value.len() == 1 => Self::Baud(cisco_baud(first?)),
+            1 if (2..=4).contains(&value.len()) => {
                 Self::Baud(value.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
             }
             2 => Self::DataSize(first?),
@@ -185,8 +190,26 @@ impl Command {
     }
 }
 
+/// The speed of a single byte, as Cisco's IOS numbers them; an unknown number is the speed itself.
+fn cisco_baud(code: u8) -> u32 {
+    match code {
+        3 => 300,
+        4 => 600,
+        5 => 1200,
+        6 => 2400,
+        7 => 4800,
+        8 => 9600,
+        10 => 19_200,
+        12 => 38_400,
+        13 => 57_600,
+        14 => 115_200,
+        15 => 230_400,
+        other => other.into(),
+    }
+}
+
 /// Appends everything that sets a port.
-pub fn encode_settings(settings: Settings, wire: &mut Vec<u8>) {
+pub fn encode_settings(settings: Settings, role: Role, wire: &mut Vec<u8>) {
     for command in [
         Command::Baud(settings.baud),
         Command::DataSize(settings.data.into()),
@@ -194,7 +217,7 @@ pub fn encode_settings(settings: Settings, wire: &mut Vec<u8>) {
         Command::StopSize(stop_code(settings.stop)),
         Command::Control(Control::Flow(settings.flow)),
     ] {
-        command.encode(wire);
+        command.encode(role, wire);
     }
 }
 
@@ -272,9 +295,10 @@ mod tests {
     /// The contents of the sub-negotiations of a stream.
     fn contents(mut wire: Vec<u8>) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
-        let kept = telnet::Decoder::default().decode(&mut wire, |_, event| match event {
-            telnet::Event::Sub(44, content) => found.push(content.to_vec()),
-            telnet::Event::Said(..) | telnet::Event::Sub(..) => panic!("{event:?}"),
+        let kept = telnet::Decoder::default().decode(&mut wire, true, |_, event| {
+            let telnet::Event::Sub(44, content) = event else { panic!("{event:?}") };
+            found.push(content.to_vec());
+            true
         });
         assert_eq!(kept, 0);
         found
@@ -283,12 +307,14 @@ mod tests {
     #[test]
     fn every_command_comes_back_from_the_clients_number_and_the_servers() {
         for command in all() {
-            let mut wire = Vec::new();
-            command.encode(&mut wire);
-            let [content] = contents(wire).try_into().unwrap();
-            assert_eq!(Command::decode(&content), Some(command.clone()));
-            let server: Vec<u8> = [&[content[0] + SERVER], &content[1..]].concat();
-            assert_eq!(Command::decode(&server), Some(command));
+            let codes = [Role::Client, Role::Server].map(|role| {
+                let mut wire = Vec::new();
+                command.encode(role, &mut wire);
+                let [content] = contents(wire).try_into().unwrap();
+                assert_eq!(Command::decode(&content), Some(command.clone()));
+                content[0]
+            });
+            assert_eq!(codes[1], codes[0] + SERVER);
         }
     }
 
@@ -302,7 +328,7 @@ mod tests {
             stop: StopBits::Two,
             flow: Flow::Hardware,
         };
-        encode_settings(settings, &mut wire);
+        encode_settings(settings, Role::Client, &mut wire);
         let expected: [&[u8]; 5] = [&[1, 0, 1, 0xc2, 0], &[2, 7], &[3, 3], &[4, 2], &[5, 3]];
         assert_eq!(contents(wire), expected);
     }
@@ -310,6 +336,8 @@ mod tests {
     #[test]
     fn values_of_other_sizes_are_taken_as_far_as_they_mean_something() {
         assert_eq!(Command::decode(&[101, 0x25, 0x80]), Some(Command::Baud(9600)));
+        assert_eq!(Command::decode(&[1, 8]), Some(Command::Baud(9600)));
+        assert_eq!(Command::decode(&[1, 110]), Some(Command::Baud(110)));
         assert_eq!(Command::decode(&[102, 7, 0, 0]), Some(Command::DataSize(7)));
         for nothing in
             [&[101][..], &[101, 0, 0, 0, 0, 1], &[102], &[105, 20], &[112, 9], &[113, 1], &[77], &[]]

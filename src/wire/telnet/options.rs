@@ -1,13 +1,13 @@
-//! Options agreed by the Q method (RFC 1143): what each side does.
+//! Telnet options by the Q method (RFC 1143): what each end does, what it was asked to do and has not answered yet.
 
 use super::{IAC, Verb};
 
-/// An option we know.
+/// An option that one of our ends knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Eight bits, nothing translated (RFC 856).
     Binary,
-    /// The other end echoes (RFC 857): let it, since we never do.
+    /// The server echoes (RFC 857).
     Echo,
     /// No Go-Ahead (RFC 858).
     Sga,
@@ -16,6 +16,8 @@ pub enum Known {
 }
 
 impl Known {
+    const ALL: [Self; 4] = [Self::Binary, Self::Echo, Self::Sga, Self::ComPort];
+
     /// Its number.
     pub fn code(self) -> u8 {
         match self {
@@ -35,23 +37,139 @@ impl Known {
             Self::ComPort => "COM-PORT-OPTION",
         }
     }
+
+    fn of(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.code() == code)
+    }
 }
 
-/// One side of an option: RFC 1143 without its WANTNO, since we never ask to end one.
+/// Which end of the connection we are. It decides what we agree to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Side {
-    /// Off, and nothing was said (NO).
+pub enum Role {
+    /// We use the serial port of the other end.
     #[default]
-    Off,
-    /// We asked and wait (WANTYES).
-    Asked,
-    /// On (YES).
-    On,
-    /// Off: the other end said so (NO).
-    Refused,
+    Client,
+    /// The other end uses ours.
+    Server,
 }
 
-/// Both sides of an option.
+impl Role {
+    /// Whether we agree to an option that we would do (`ours`), or that the other end would.
+    fn agrees(self, known: Known, ours: bool) -> bool {
+        match known {
+            // COM-PORT-OPTION is the client's to offer (RFC 2217 section 2), but some servers do, and some clients ask
+            // the server for it as well.
+            Known::Binary | Known::Sga | Known::ComPort => true,
+            // A terminal that is told so does not echo what it sends; it is the device that answers.
+            Known::Echo => ours == (self == Self::Server),
+        }
+    }
+
+    /// What is asked for as soon as the connection stands. Clients like pyserial never ask for BINARY themselves.
+    fn opening(self) -> &'static [(Verb, Known)] {
+        match self {
+            Self::Client => &[
+                (Verb::Will, Known::ComPort),
+                (Verb::Will, Known::Binary),
+                (Verb::Do, Known::Binary),
+                (Verb::Will, Known::Sga),
+                (Verb::Do, Known::Sga),
+            ],
+            Self::Server => &[
+                (Verb::Will, Known::Echo),
+                (Verb::Will, Known::Sga),
+                (Verb::Do, Known::Sga),
+                (Verb::Will, Known::Binary),
+                (Verb::Do, Known::Binary),
+                (Verb::Do, Known::ComPort),
+            ],
+        }
+    }
+}
+
+/// The states of RFC 1143 section 7, the queue bit beside the state it belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    No,
+    Yes,
+    /// We said no to what was on, and wait for the answer; `again`: then we ask for it once more.
+    WantNo {
+        again: bool,
+    },
+    /// We asked, and wait for the answer; `not_now`: then we say no to it.
+    WantYes {
+        not_now: bool,
+    },
+}
+
+/// One end's part in an option.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    state: State,
+    refused: bool,
+}
+
+impl Side {
+    /// It is in force.
+    pub fn is_on(self) -> bool {
+        self.state == State::Yes
+    }
+
+    /// It was asked for and not answered yet.
+    pub fn is_asked(self) -> bool {
+        matches!(self.state, State::WantYes { .. })
+    }
+
+    /// The other end said no.
+    pub fn is_refused(self) -> bool {
+        self.refused
+    }
+
+    /// The other end says yes; whether to answer, and what.
+    fn hears_yes(&mut self, agree: bool) -> Option<bool> {
+        self.refused = false;
+        let (state, answer) = match self.state {
+            State::No if agree => (State::Yes, Some(true)),
+            State::No => (State::No, Some(false)),
+            // A yes to our no breaks the RFC; what we last wanted holds.
+            State::WantNo { again: false } => (State::No, None),
+            State::Yes | State::WantNo { again: true } | State::WantYes { not_now: false } => {
+                (State::Yes, None)
+            }
+            State::WantYes { not_now: true } => (State::WantNo { again: false }, Some(false)),
+        };
+        self.state = state;
+        answer
+    }
+
+    /// The other end says no; whether to answer, and what.
+    fn hears_no(&mut self) -> Option<bool> {
+        self.refused = true;
+        let (state, answer) = match self.state {
+            State::No | State::WantNo { again: false } | State::WantYes { .. } => (State::No, None),
+            State::Yes => (State::No, Some(false)),
+            State::WantNo { again: true } => (State::WantYes { not_now: false }, Some(true)),
+        };
+        self.state = state;
+        answer
+    }
+
+    /// We want it on or off; whether to say so now.
+    fn want(&mut self, on: bool) -> bool {
+        let (state, says) = match (self.state, on) {
+            (State::No, true) => (State::WantYes { not_now: false }, true),
+            (State::Yes, false) => (State::WantNo { again: false }, true),
+            (State::WantNo { .. }, again) => (State::WantNo { again }, false),
+            (State::WantYes { .. }, on) => (State::WantYes { not_now: !on }, false),
+            (same, _) => (same, false),
+        };
+        self.state = state;
+        says
+    }
+}
+
+/// Both ends' parts in an option.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sides {
     /// We do it: WILL from us, DO from them.
@@ -60,9 +178,10 @@ pub struct Sides {
     pub them: Side,
 }
 
-/// What is agreed.
+/// What is agreed, and what is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    role: Role,
     /// BINARY.
     pub binary: Sides,
     /// ECHO.
@@ -74,68 +193,60 @@ pub struct Options {
 }
 
 impl Options {
-    /// Asks for everything a serial line needs; `wire` gets the words.
-    pub fn ask(wire: &mut Vec<u8>) -> Self {
-        for (verb, option) in [
-            (Verb::Will, Known::ComPort),
-            (Verb::Will, Known::Binary),
-            (Verb::Do, Known::Binary),
-            (Verb::Will, Known::Sga),
-            (Verb::Do, Known::Sga),
-        ] {
-            wire.extend([IAC, verb.code(), option.code()]);
+    /// Those of one end of a new connection, which asks for what it needs; `wire` gets the words.
+    pub fn open(role: Role, wire: &mut Vec<u8>) -> Self {
+        let mut options = Self { role, ..Self::default() };
+        for (verb, known) in role.opening() {
+            options.want(*known, matches!(verb, Verb::Will), true, wire);
         }
-        let both = Sides { us: Side::Asked, them: Side::Asked };
-        let com_port = Sides { us: Side::Asked, them: Side::Off };
-        Self { binary: both, sga: both, com_port, echo: Sides::default() }
+        options
+    }
+
+    /// We want our part in an option (`ours`), or the other end's, on or off; `wire` gets the words, if any.
+    pub fn want(&mut self, known: Known, ours: bool, on: bool, wire: &mut Vec<u8>) {
+        if self.side(known, ours).want(on) {
+            wire.extend([IAC, Verb::about(ours, on).code(), known.code()]);
+        }
     }
 
     /// Hears a word; the answer, where there is one. What is so already is never answered: answers make no loops.
     pub fn hear(&mut self, verb: Verb, option: u8) -> Option<[u8; 3]> {
-        let (enable, agree, refuse) = match verb {
-            Verb::Will => (true, Verb::Do, Verb::Dont),
-            Verb::Wont => (false, Verb::Do, Verb::Dont),
-            Verb::Do => (true, Verb::Will, Verb::Wont),
-            Verb::Dont => (false, Verb::Will, Verb::Wont),
+        let (ours, yes) = match verb {
+            Verb::Will => (false, true),
+            Verb::Wont => (false, false),
+            Verb::Do => (true, true),
+            Verb::Dont => (true, false),
         };
-        let answer = match (self.side(verb, option), enable) {
-            (None, true) => Some(refuse),
-            (None, false) => None,
-            (Some(side), true) => {
-                let answer = matches!(side, Side::Off | Side::Refused).then_some(agree);
-                *side = Side::On;
-                answer
+        let answer = match Known::of(option) {
+            None => yes.then_some(false),
+            Some(known) if yes => {
+                let agree = self.role.agrees(known, ours);
+                self.side(known, ours).hears_yes(agree)
             }
-            (Some(side), false) => {
-                let answer = (*side == Side::On).then_some(refuse);
-                *side = Side::Refused;
-                answer
-            }
+            Some(known) => self.side(known, ours).hears_no(),
         };
-        answer.map(|answer| [IAC, answer.code(), option])
+        answer.map(|on| [IAC, Verb::about(ours, on).code(), option])
     }
 
-    /// The side a word is about, where we would agree to it.
-    fn side(&mut self, verb: Verb, option: u8) -> Option<&mut Side> {
-        let ours = matches!(verb, Verb::Do | Verb::Dont);
-        let sides = match option {
-            0 => &mut self.binary,
-            1 if !ours => &mut self.echo,
-            3 => &mut self.sga,
-            44 => &mut self.com_port,
-            _ => return None,
+    fn side(&mut self, known: Known, ours: bool) -> &mut Side {
+        let sides = match known {
+            Known::Binary => &mut self.binary,
+            Known::Echo => &mut self.echo,
+            Known::Sga => &mut self.sga,
+            Known::ComPort => &mut self.com_port,
         };
-        Some(if ours { &mut sides.us } else { &mut sides.them })
+        if ours { &mut sides.us } else { &mut sides.them }
     }
 
-    /// Whether the serial port can be controlled. The client is the one to say WILL, but some servers say it.
+    /// Whether the serial port can be controlled, whoever offered it.
     pub fn control(&self) -> bool {
-        self.com_port.us == Side::On || self.com_port.them == Side::On
+        self.com_port.us.is_on() || self.com_port.them.is_on()
     }
 
-    /// What we asked for, and how each stands.
+    /// What a client asked for, and how each stands.
     pub fn asked(&self) -> [(Known, Side); 5] {
-        let com_port = if self.control() { Side::On } else { self.com_port.us };
+        let com_port =
+            if self.control() && !self.com_port.us.is_on() { self.com_port.them } else { self.com_port.us };
         [
             (Known::ComPort, com_port),
             (Known::Binary, self.binary.us),
@@ -148,47 +259,121 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::wire::telnet::{DO, DONT, WILL, WONT};
 
+    /// Two ends that talk until nobody has more to say; how many rounds that took.
+    fn talk(near: &mut Options, far: &mut Options, mut to_far: Vec<u8>, mut to_near: Vec<u8>) -> usize {
+        let hear = |end: &mut Options, words: &[u8]| -> Vec<u8> {
+            let words = words.as_chunks::<3>().0.iter();
+            words
+                .filter_map(|[_, verb, option]| end.hear(Verb::of(*verb).unwrap(), *option))
+                .flatten()
+                .collect()
+        };
+        let mut rounds = 0;
+        while !(to_far.is_empty() && to_near.is_empty()) {
+            (to_near, to_far) = (hear(far, &to_far), hear(near, &to_near));
+            rounds += 1;
+            assert!(rounds < 10, "{near:?} {far:?}");
+        }
+        rounds
+    }
+
     #[test]
-    fn two_that_negotiate_come_to_rest_whether_one_asks_or_both() {
-        for both in [false, true] {
+    fn a_client_and_a_server_agree_on_all_of_it_whether_one_asks_or_both() {
+        for (near, far) in [(true, false), (false, true), (true, true)] {
             let (mut to_far, mut to_near) = (Vec::new(), Vec::new());
-            let mut near = Options::ask(&mut to_far);
-            let mut far = if both { Options::ask(&mut to_near) } else { Options::default() };
-            let mut rounds = 0;
-            while !(to_far.is_empty() && to_near.is_empty()) {
-                let (mut from_near, mut from_far) = (Vec::new(), Vec::new());
-                for [_, verb, option] in to_far.as_chunks::<3>().0 {
-                    from_far.extend(far.hear(Verb::of(*verb).unwrap(), *option).into_iter().flatten());
+            let open = |role, asks: bool, wire: &mut Vec<u8>| {
+                let options = Options::open(role, wire);
+                if asks {
+                    options
+                } else {
+                    wire.clear();
+                    Options { role, ..Options::default() }
                 }
-                for [_, verb, option] in to_near.as_chunks::<3>().0 {
-                    from_near.extend(near.hear(Verb::of(*verb).unwrap(), *option).into_iter().flatten());
-                }
-                (to_far, to_near) = (from_near, from_far);
-                rounds += 1;
-                assert!(rounds < 4);
+            };
+            let mut client = open(Role::Client, near, &mut to_far);
+            let mut server = open(Role::Server, far, &mut to_near);
+            assert!(talk(&mut client, &mut server, to_far, to_near) < 4);
+            assert!(client.control() && server.control());
+            for end in [client, server] {
+                assert!(end.binary.us.is_on() && end.binary.them.is_on(), "{end:?}");
+                assert!(end.sga.us.is_on() && end.sga.them.is_on(), "{end:?}");
             }
-            assert!(near.asked().iter().all(|(_, side)| *side == Side::On), "{near:?}");
+            assert_eq!((client.echo.them.is_on(), server.echo.us.is_on()), (far, far));
         }
     }
 
     #[test]
     fn an_option_is_agreed_once_and_an_unknown_one_refused() {
         let mut wire = Vec::new();
-        let mut options = Options::ask(&mut wire);
+        let mut options = Options::open(Role::Client, &mut wire);
         assert_eq!(wire.len(), 15);
         assert_eq!(options.hear(Verb::Do, 44), None);
         assert!(options.control());
         assert_eq!(options.hear(Verb::Do, 44), None);
         assert_eq!(options.hear(Verb::Dont, 0), None);
-        assert_eq!(options.binary, Sides { us: Side::Refused, them: Side::Asked });
+        assert!(options.binary.us.is_refused() && options.binary.them.is_asked());
         assert_eq!(options.hear(Verb::Do, 0), Some([IAC, WILL, 0]));
         assert_eq!(options.hear(Verb::Dont, 0), Some([IAC, WONT, 0]));
         assert_eq!(options.hear(Verb::Will, 1), Some([IAC, DO, 1]));
         assert_eq!(options.hear(Verb::Do, 1), Some([IAC, WONT, 1]));
         assert_eq!(options.hear(Verb::Will, 24), Some([IAC, DONT, 24]));
         assert_eq!(options.hear(Verb::Wont, 24), None);
+    }
+
+    #[test]
+    fn a_server_echoes_and_lets_nobody_echo() {
+        let mut options = Options::open(Role::Server, &mut Vec::new());
+        assert_eq!(options.hear(Verb::Do, 1), None);
+        assert!(options.echo.us.is_on());
+        assert_eq!(options.hear(Verb::Will, 1), Some([IAC, DONT, 1]));
+    }
+
+    #[test]
+    fn a_wish_that_changes_before_the_answer_came_is_told_behind_it() {
+        let mut wire = Vec::new();
+        let mut options = Options::default();
+        options.want(Known::Binary, true, true, &mut wire);
+        options.want(Known::Binary, true, false, &mut wire);
+        assert_eq!(wire, [IAC, WILL, 0]);
+        assert_eq!(options.hear(Verb::Do, 0), Some([IAC, WONT, 0]));
+        options.want(Known::Binary, true, true, &mut wire);
+        assert_eq!(options.hear(Verb::Dont, 0), Some([IAC, WILL, 0]));
+        assert_eq!(options.hear(Verb::Do, 0), None);
+        assert!(options.binary.us.is_on() && wire.len() == 3);
+    }
+
+    proptest! {
+        /// Wishes of both ends that cross on the wire, in every order: the two always come to rest, and at the same.
+        #[test]
+        fn whatever_two_ends_want_they_come_to_rest_and_agree_on_what_is(
+            wishes in prop::collection::vec((any::<bool>(), 0_usize..4, any::<bool>(), any::<bool>()), 0..12),
+            early in any::<bool>(),
+        ) {
+            let (mut to_far, mut to_near) = (Vec::new(), Vec::new());
+            let mut near = Options::open(Role::Client, &mut to_far);
+            let mut far = Options::open(Role::Server, &mut to_near);
+            for (of_near, known, ours, on) in wishes {
+                let known = Known::ALL[known];
+                if of_near {
+                    near.want(known, ours, on, &mut to_far);
+                } else {
+                    far.want(known, ours, on, &mut to_near);
+                }
+                if early {
+                    talk(&mut near, &mut far, std::mem::take(&mut to_far), std::mem::take(&mut to_near));
+                }
+            }
+            talk(&mut near, &mut far, to_far, to_near);
+            for known in Known::ALL {
+                prop_assert_eq!(near.side(known, true).is_on(), far.side(known, false).is_on());
+                prop_assert_eq!(near.side(known, false).is_on(), far.side(known, true).is_on());
+                prop_assert!(!near.side(known, true).is_asked() && !far.side(known, true).is_asked());
+            }
+        }
     }
 }

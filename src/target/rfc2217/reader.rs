@@ -1,0 +1,200 @@
+//! Device to line: takes commands out of what the peer sends, answers them, and knows why the connection ended.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf, ReadHalf},
+    time::{Sleep, sleep},
+};
+
+use super::{
+    link::{Link, UNESCAPED, Writer},
+    sentence::Sentence,
+};
+use crate::{
+    settings::LineEvent,
+    stream::Stream,
+    target::Source,
+    wire::telnet::{Decoder, Event, Fault, Known, SUB_MAX},
+};
+
+/// How long a sub-negotiation may take from its beginning to its end.
+const SUB_TIME: Duration = Duration::from_secs(5);
+
+/// Takes the commands out and answers them. Dropped, it closes the connection for all.
+#[derive(Debug)]
+pub(super) struct Reader {
+    half: ReadHalf<Stream>,
+    decoder: Decoder,
+    /// Until when a sub-negotiation that has begun must have ended.
+    due: Option<Pin<Box<Sleep>>>,
+    /// What the peer said, if that is all it ever said.
+    sentence: Sentence,
+    /// The peer takes nothing more; what it still says tells why.
+    broken: Option<io::Error>,
+    /// Why we end the connection behind the data that were read.
+    fault: Option<io::Error>,
+    link: Arc<Link>,
+}
+
+/// Takes a connection apart and asks for the options.
+pub(super) fn split(place: &str, stream: Stream) -> (Reader, Writer, Arc<Link>) {
+    let (half, write) = tokio::io::split(stream);
+    let link = Arc::new(Link::new(place, write));
+    let (decoder, sentence) = (Decoder::default(), Sentence::default());
+    let reader =
+        Reader { half, decoder, due: None, sentence, broken: None, fault: None, link: Arc::clone(&link) };
+    (reader, Writer::new(Arc::clone(&link)), link)
+}
+
+/// How a connection ended.
+enum End {
+    /// By the peer, or by the network: with an error, or without.
+    Peer(Option<io::Error>),
+    /// By us.
+    Ours(io::Error),
+}
+
+impl Reader {
+    /// Decodes what was read; the number of data bytes at its front.
+    fn decode(&mut self, bytes: &mut [u8], marks: &mut Vec<(usize, LineEvent)>) -> usize {
+        let (link, mut failed, mut ended) = (&self.link, Ok(()), false);
+        let mut binary = link.hears_binary();
+        let kept = self.decoder.decode(bytes, binary, |at, event| {
+            let took = match event {
+                Event::Said(verb, option) => {
+                    let answered = link.negotiate(verb, option);
+                    binary = link.hears_binary();
+                    answered
+                }
+                Event::Sub(option, content) => {
+                    ended = true;
+                    let known = option == Known::ComPort.code();
+                    if known { link.take(content, |event| marks.push((at, event))) } else { Ok(()) }
+                }
+                Event::Fault(fault) => {
+                    link.fault(fault);
+                    ended |= matches!(fault, Fault::Unended(_));
+                    if fault == Fault::Overlong { Err(overlong()) } else { Ok(()) }
+                }
+                // A break that is none of the serial port's, and a question whose answer would be data for the port.
+                Event::Break | Event::AreYouThere => Ok(()),
+            };
+            if failed.is_ok() {
+                failed = took;
+            }
+            binary
+        });
+        if ended || self.decoder.unended().is_none() {
+            self.due = None;
+        }
+        self.fault = failed.err();
+        kept
+    }
+
+    /// Ready when a sub-negotiation has not ended in time.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(length) = self.decoder.unended() else { return Poll::Pending };
+        let due = self.due.get_or_insert_with(|| Box::pin(sleep(SUB_TIME)));
+        ready!(due.as_mut().poll(cx));
+        self.link.fault(Fault::Unended(length));
+        let seconds = SUB_TIME.as_secs();
+        Poll::Ready(invalid(format!(
+            "a telnet sub-negotiation of {length} bytes has no end after {seconds} s; {UNESCAPED}"
+        )))
+    }
+
+    /// Ready with data, marks, or the end.
+    fn poll_some(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        marks: &mut Vec<(usize, LineEvent)>,
+    ) -> Poll<Result<(), End>> {
+        loop {
+            if let Some(error) = self.fault.take() {
+                return Poll::Ready(Err(End::Ours(error)));
+            }
+            self.answer(cx);
+            let mut raw = ReadBuf::new(buf.initialize_unfilled());
+            match Pin::new(&mut self.half).poll_read(cx, &mut raw) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(End::Peer(Some(error)))),
+                Poll::Pending if self.broken.is_some() => {
+                    return Poll::Ready(Err(End::Peer(self.broken.take())));
+                }
+                Poll::Pending => return self.poll_late(cx).map(|error| Err(End::Ours(error))),
+            }
+            if raw.filled().is_empty() {
+                return Poll::Ready(Err(End::Peer(self.broken.take())));
+            }
+            let kept = self.decode(raw.filled_mut(), marks);
+            buf.advance(kept);
+            if kept > 0 || !marks.is_empty() {
+                // What was answered goes out now, not with the next read.
+                self.answer(cx);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Answers go out as far as they can; no reading waits for them.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.link.poll_sent(cx)
+        {
+            self.broken = Some(error);
+        }
+    }
+}
+
+fn overlong() -> io::Error {
+    invalid(format!("a telnet sub-negotiation of more than {SUB_MAX} bytes; {UNESCAPED}"))
+}
+
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+impl Source for Reader {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        marks: &mut Vec<(usize, LineEvent)>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = match ready!(self.poll_some(cx, buf, marks)) {
+            Ok(()) => {
+                let (_, new) = buf.filled().split_at(before);
+                self.sentence.add(new);
+                return Poll::Ready(Ok(()));
+            }
+            Err(End::Ours(error)) => Err(error),
+            Err(End::Peer(error)) => match self.sentence.said() {
+                Some(said) => {
+                    Err(io::Error::other(format!("the peer said \"{said}\" and closed the connection")))
+                }
+                None => error.map_or(Ok(()), Err),
+            },
+        };
+        let why = match &result {
+            Err(error) => error.to_string(),
+            Ok(()) => "the peer closed the connection".into(),
+        };
+        self.link.close(&why);
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.link.close("the connection was closed");
+    }
+}
