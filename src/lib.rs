@@ -7,6 +7,7 @@
 //! * Floor 0, words: [`config`], [`wire`], [`metrics`]. Pure: no socket, file, clock or task.
 //! * Between them, [`stream`]: one byte stream, whatever carries it.
 //! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`], [`announce`]. One outside thing each.
+//! * Between them, [`event`]: what happens, told once to the log and the counters.
 //! * Floor 2, the [`line`](mod@line): a live target, its tape, its lease, its seats.
 //! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended. Beside it its other end, the
 //!   [`client`] of `wsbridge.v1`, which knows nothing of the gateway but [`wire`].
@@ -30,6 +31,8 @@ pub mod logging;
 pub mod systemd;
 pub mod target;
 pub mod tls;
+
+pub mod event;
 
 pub mod line;
 

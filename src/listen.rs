@@ -33,6 +33,8 @@ use crate::{
 const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Time a connection of the reserve has for its request.
 const RESERVE_TIME: Duration = Duration::from_secs(3);
+/// Seconds a client is told to wait when the gateway is full.
+const FULL: u32 = 10;
 /// Connections told at once that the gateway is full; further ones are closed without a word.
 const FAREWELLS: usize = 32;
 /// Bytes the kernel holds for a client beyond what is on its way: what is behind them, a pong or a Close, does not wait
@@ -157,7 +159,7 @@ impl Listener {
                         tracing::error!(address = %self.name, "cannot accept connections: {error}; trying on");
                     }
                     exhausted = true;
-                    door.bridge.metrics.refused("exhausted");
+                    door.bridge.refused(ClientAddress::Local, "", &Refusal::Exhausted);
                     sleep(EXHAUSTED).await;
                 }
             }
@@ -191,6 +193,15 @@ enum Raw {
     Unix(UnixStream),
 }
 
+impl Raw {
+    fn plain(self) -> Stream {
+        match self {
+            Self::Tcp(stream) => Stream::from(stream),
+            Self::Unix(stream) => Stream::from(stream),
+        }
+    }
+}
+
 /// What the connections of one listener share.
 struct Door {
     bridge: Arc<Bridge>,
@@ -206,17 +217,18 @@ impl Door {
         let config = bridge.config();
         let proxied = is_trusted(&peer, &config.trusted_proxies);
         let Some(slot) = bridge.auth.admission.enter(peer.client.source(), proxied, &config.limits) else {
-            bridge.metrics.refused(Refusal::TooMany(0).label());
-            return self.turn_away(raw);
+            let refusal = Refusal::TooMany(FULL);
+            bridge.refused(peer.client, "", &refusal);
+            return self.turn_away(raw, refusal);
         };
         let handshake = config.limits.handshake;
         let allowed = if slot.is_reserve() { handshake.min(RESERVE_TIME) } else { handshake };
         let until = Instant::now() + allowed;
-        let tasks = bridge.tasks.clone();
+        let (tasks, client) = (bridge.tasks.clone(), peer.client);
         tasks.spawn(async move {
             match self.secure(raw, peer, until).await {
                 Some((stream, peer)) => self.serve(stream, peer, slot, until).await,
-                None => self.bridge.metrics.refused("tls"),
+                None => self.bridge.refused(client, "", &Refusal::Tls),
             }
         });
     }
@@ -226,18 +238,14 @@ impl Door {
     }
 
     /// Tells a plain client that the gateway is full. Under TLS a word would cost a handshake, so none is said.
-    fn turn_away(self: Arc<Self>, raw: Raw) {
+    fn turn_away(self: Arc<Self>, raw: Raw, refusal: Refusal) {
         let tasks = self.bridge.tasks.clone();
         if self.tls.is_some() || self.farewells.available_permits() == 0 {
             return;
         }
         tasks.spawn(async move {
             let Ok(_permit) = self.farewells.try_acquire() else { return };
-            let refusal = Refusal::TooMany(10);
-            match raw {
-                Raw::Tcp(stream) => farewell(stream, Some(&refusal)).await,
-                Raw::Unix(stream) => farewell(stream, Some(&refusal)).await,
-            }
+            farewell(raw.plain(), &refusal).await;
         });
     }
 
@@ -246,10 +254,7 @@ impl Door {
         if let Raw::Tcp(stream) = &raw {
             tune(stream);
         }
-        let stream = match raw {
-            Raw::Tcp(stream) => Stream::from(stream),
-            Raw::Unix(stream) => Stream::from(stream),
-        };
+        let stream = raw.plain();
         let Some(tls) = &self.tls else { return Some((stream, peer)) };
         match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {

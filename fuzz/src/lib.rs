@@ -40,7 +40,7 @@ pub fn check_frame(bytes: &[u8]) {
     }
 }
 
-/// A head gives the same however it is cut, and what is let through is read the same by hyper's parser.
+/// A head gives the same however it is cut, and what is let through is read the same by another parser.
 pub fn check_head(bytes: &[u8]) {
     let whole = head::scan(bytes);
     let first = (0..bytes.len()).map(|cut| head::scan(&bytes[..cut])).find(|early| *early != Ok(None));
@@ -51,6 +51,10 @@ pub fn check_head(bytes: &[u8]) {
     let mut request = httparse::Request::new(&mut fields);
     assert_eq!(request.parse(bytes), Ok(httparse::Status::Complete(head.len)));
     assert_eq!(request.version, Some(1));
+    assert_eq!(request.method.map(str::as_bytes), Some(head.method));
+    assert_eq!(request.path.map(str::as_bytes), Some(head.target));
+    let theirs = request.headers.iter().map(|field| (field.name.as_bytes(), field.value.trim_ascii()));
+    assert!(theirs.eq(head.fields.iter().copied()));
     let named =
         |name: &str| request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).count();
     assert_eq!((named("host"), named("transfer-encoding")), (1, 0));

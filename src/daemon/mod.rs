@@ -23,6 +23,7 @@ use crate::{
     announce::{Announcer, Service},
     auth::own_name,
     config::Config,
+    event::Events,
     http::Bridge,
     line::Lines,
     metrics::Metrics,
@@ -102,9 +103,10 @@ impl Daemon {
         let mut sims = Sims::default();
         let real = Arc::new(sims.realise(&written).await);
         let (current, config) = watch::channel(Arc::clone(&real));
-        let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&metrics)));
+        let events = Arc::new(Events::new(metrics));
+        let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
         let edge = (tasks.clone(), stop.clone());
-        let bridge = Bridge::new(config, lines, Arc::default(), metrics, edge);
+        let bridge = Bridge::new(config, lines, Arc::default(), events, edge);
         let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
         let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);

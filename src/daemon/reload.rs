@@ -6,6 +6,7 @@ use super::{Again, Daemon};
 use crate::{
     auth::{PrincipalId, PrincipalKind, find, unix_now},
     config::{Access, Config, Plan, Rights},
+    event::Event,
     systemd,
     wire::close::Ended,
 };
@@ -26,13 +27,11 @@ impl Daemon {
         match outcome {
             Ok(said) => {
                 self.read = read;
-                self.bridge.metrics.reloads.inc();
-                tracing::info!("reloaded: {said}");
+                self.bridge.events.tell(Event::Reload { outcome: Ok(&said) });
                 systemd::ready(&self.status());
             }
             Err(error) => {
-                self.bridge.metrics.reloads_failed.inc();
-                tracing::error!("not reloaded, everything stays as it was: {error}");
+                self.bridge.events.tell(Event::Reload { outcome: Err(&error) });
                 systemd::ready(&format!("{}; the last reload failed: {error}", self.status()));
             }
         }

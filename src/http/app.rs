@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::{
-    Extension, Router,
+    Router,
     body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
@@ -26,14 +26,13 @@ use tokio::{
 };
 
 use super::{
-    Bridge, Bridged, ask,
-    connection::{Connection, refuse},
-    media, pages,
-    pages::{Connected, json_body, page},
+    ask, media, pages,
+    pages::{content, json_body},
     upgrade,
+    visitor::{Page, Visitor},
 };
 use crate::{
-    auth::{Authority, PASS_LIFE, Page, Purpose},
+    auth::{self, Authority, PASS_LIFE, Purpose},
     config::{Address, App, Config, ListenTls},
     wire::close::Refusal,
 };
@@ -48,15 +47,15 @@ const POLICY: &str = "frame-ancestors 'none'";
 /// What every app's origin has beside the app's files.
 pub(super) fn routes() -> Router {
     Router::new()
-        .route("/webserial.js", get(pages::asset))
-        .route("/client.mjs", get(pages::asset))
-        .route("/ws/", get(upgrade::bus))
-        .route("/ws/{endpoint}", get(upgrade::by_path))
-        .route("/healthz", get(pages::healthz))
-        .route("/api/endpoints", get(pages::endpoints))
-        .route("/api/pass", post(pass))
-        .fallback(file)
-        .method_not_allowed_fallback(pages::wrong_method)
+        .route("/webserial.js", get(Page(pages::asset)))
+        .route("/client.mjs", get(Page(pages::asset)))
+        .route("/ws/", get(Page(upgrade::bus)))
+        .route("/ws/{endpoint}", get(Page(upgrade::by_path)))
+        .route("/healthz", get(Page(pages::healthz)))
+        .route("/api/endpoints", get(Page(pages::endpoints)))
+        .route("/api/pass", post(Page(pass)))
+        .fallback(Page(file))
+        .method_not_allowed_fallback(Page(pages::wrong_method))
 }
 
 /// Where a browser that calls the gateway `host` finds an app; `None` where only its operator can know.
@@ -87,64 +86,46 @@ struct Launched {
 }
 
 /// `POST /api/pass`: a launch ticket for a pass.
-async fn pass(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    give_pass(&bridge, &connection, request).await.unwrap_or_else(refuse)
-}
-
-async fn give_pass(
-    bridge: &Bridge,
-    connection: &Connection,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
+async fn pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let Visitor { bridge, connection, .. } = &visitor;
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, ());
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
-    if visit.page != Page::Own {
+    if visit.page != auth::Page::Own {
         return Err(Refusal::Origin);
     }
-    let app = served(&config, connection)?;
+    let app = served(&config, &visitor)?;
     let Launched { ticket } = json_body(request.headers(), body, "send {\"ticket\": \"...\"}").await?;
     let pass = bridge.auth.pass(&config, &app, &ticket).ok_or(Refusal::Unauthorized)?;
     let endpoints: Vec<_> = app.endpoints.iter().filter_map(|name| config.endpoints.get(name)).collect();
     let endpoints: Vec<_> =
         endpoints.iter().map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title })).collect();
     let told = json!({ "pass": pass, "expires_in": PASS_LIFE.as_secs(), "endpoints": endpoints });
-    Ok(page("application/json", told.to_string()))
+    Ok(content("application/json", told.to_string()))
 }
 
-fn served(config: &Config, connection: &Connection) -> Result<Arc<App>, Refusal> {
-    let name = connection.peer.app.as_deref().ok_or(Refusal::NotFound)?;
+fn served(config: &Config, visitor: &Visitor) -> Result<Arc<App>, Refusal> {
+    let name = visitor.connection.peer.app.as_deref().ok_or(Refusal::NotFound)?;
     config.apps.get(name).cloned().ok_or(Refusal::NotFound)
 }
 
 /// `GET` of anything else: a file of the app.
-async fn file(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
+async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
-    let config = bridge.config();
-    let found = async {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Refusal::Method);
-        }
-        let app = served(&config, &connection)?;
-        let ask = ask::read(&request, Purpose::Read);
-        let view = bridge.auth.check_host(&config, &connection.peer, &ask)?;
-        let place = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
-        let script = script(&app, entrance(&config, &view.host).as_deref());
-        send(&place, &script, request.headers()).await.ok_or(Refusal::NotFound)
-    };
-    let mut response = found.await.unwrap_or_else(refuse);
+    let config = visitor.bridge.config();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Refusal::Method);
+    }
+    let app = served(&config, &visitor)?;
+    let ask = ask::read(&request, Purpose::Read);
+    let view = visitor.bridge.auth.check_host(&config, &visitor.connection.peer, &ask)?;
+    let place = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
+    let script = script(&app, entrance(&config, &view.host).as_deref());
+    let mut response = send(&place, &script, request.headers()).await.ok_or(Refusal::NotFound)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    response
+    Ok(response)
 }
 
 /// The tag that goes first. A tool that has one line only needs no question which one.

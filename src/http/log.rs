@@ -1,21 +1,16 @@
 //! A line's output as a file.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use axum::{
-    Extension,
+    RequestExt as _,
     body::{Body, Bytes},
     extract::{Path, Request},
     http::{HeaderValue, Response, header},
 };
 use futures_util::stream;
 
-use super::{
-    Bridge, Bridged, ask,
-    connection::{Connection, authorise, refuse},
-    grant::find_endpoint,
-    pages::Connected,
-};
+use super::{ask, grant::find_endpoint, visitor::Visitor};
 use crate::{
     auth::{Purpose, unix_now},
     line::Log,
@@ -26,27 +21,15 @@ use crate::{
 const PIECE: usize = 64 * 1024;
 
 /// `GET /api/endpoints/NAME/log`: the bytes on the tape, oldest first.
-pub(super) async fn log(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response<Body> {
-    let found = find(&bridge, &connection, &name, &ask::bare(request)).await;
-    found.map_or_else(refuse, |log| attachment(&name, log))
-}
-
-async fn find(
-    bridge: &Arc<Bridge>,
-    connection: &Connection,
-    name: &str,
-    request: &Request<()>,
-) -> Result<Log, Refusal> {
-    let ask = ask::read(request, Purpose::Read);
-    let (principal, _) = authorise(bridge, connection, &ask).await?;
-    find_endpoint(&bridge.config(), principal.rights.on(name), name)?;
+pub(super) async fn log(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
+    let Path(name): Path<String> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
+    let request = ask::bare(request);
+    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
+    let bridge = &visitor.bridge;
+    find_endpoint(&bridge.config(), principal.rights.on(&name), &name)?;
     // Dedicated TCP keeps nothing: what it carries is each session's own.
-    bridge.lines.log(name).ok_or(Refusal::NotFound)
+    let log = bridge.lines.log(&name).ok_or(Refusal::NotFound)?;
+    Ok(attachment(&name, log))
 }
 
 fn attachment(name: &str, log: Log) -> Response<Body> {

@@ -4,7 +4,7 @@ mod app;
 mod ask;
 mod assets;
 mod connection;
-mod gate;
+mod exchange;
 mod grant;
 mod log;
 mod media;
@@ -13,26 +13,29 @@ mod refusal;
 mod run;
 mod signing;
 mod upgrade;
+mod visitor;
 mod warden;
 
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
+    Router,
     routing::{get, post},
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::connection::farewell;
 pub use self::connection::serve;
-use self::refusal::Refusals;
-pub(crate) use self::refusal::farewell;
+use self::visitor::Page;
 use crate::{
-    auth::Auth,
+    auth::{Auth, ClientAddress},
     config::Config,
+    event::{Event, Events},
     line::Lines,
     metrics::Metrics,
     session::{Parking, Sessions},
+    wire::close::Refusal,
 };
 
 /// What every connection needs. One for the daemon's life; `config` brings the reloads.
@@ -48,13 +51,14 @@ pub struct Bridge {
     pub sessions: Arc<Sessions>,
     /// `wsbridge.v1` sessions between two sockets.
     pub parking: Arc<Parking>,
+    /// Where what happens is told.
+    pub events: Arc<Events>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Owner of connection and session tasks: they end with the client, or after `stop`.
     pub tasks: TaskTracker,
     /// The end of the edge: no new request is heard, running sessions are told to close by whoever cancels it.
     pub stop: CancellationToken,
-    refusals: Refusals,
     router: Router,
     /// What an app's listener has, beside the app's files.
     apps: Router,
@@ -66,10 +70,10 @@ impl Bridge {
         config: watch::Receiver<Arc<Config>>,
         lines: Arc<Lines>,
         sessions: Arc<Sessions>,
-        metrics: Arc<Metrics>,
+        events: Arc<Events>,
         (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Arc<Self> {
-        let (auth, refusals) = (Auth::default(), Refusals::default());
+        let (auth, metrics) = (Auth::default(), Arc::clone(events.metrics()));
         let parking = Parking::new(tasks.clone(), stop.clone());
         let (router, apps) = (routes(), app::routes());
         let bridge = Arc::new(Self {
@@ -78,10 +82,10 @@ impl Bridge {
             lines,
             sessions,
             parking,
+            events,
             metrics,
             tasks,
             stop,
-            refusals,
             router,
             apps,
         });
@@ -97,33 +101,36 @@ impl Bridge {
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
     }
-}
 
-/// What a page or a handshake is told of the gateway, with each request: the routes are made once and hold none.
-type Bridged = Extension<Arc<Bridge>>;
+    /// The one way out of a refusal: it is counted, and told to whoever keeps a record. `request` is empty where none
+    /// was read.
+    pub(crate) fn refused(&self, client: ClientAddress, request: &str, refusal: &Refusal) {
+        self.events.tell(Event::Refusal { client, request, refusal });
+    }
+}
 
 fn routes() -> Router {
     let mut router = Router::new();
     for asset in assets::ASSETS {
-        router = router.route(asset.path, get(pages::asset));
+        router = router.route(asset.path, get(Page(pages::asset)));
     }
     if assets::ASSETS.is_empty() {
-        router = router.route("/", get(pages::home));
+        router = router.route("/", get(Page(pages::home)));
     }
     router
-        .route("/ws/", get(upgrade::bus))
-        .route("/ws/{endpoint}", get(upgrade::by_path))
-        .route("/websockify", get(upgrade::by_token))
-        .route("/healthz", get(pages::healthz))
-        .route("/metrics", get(pages::metrics))
-        .route("/api/endpoints", get(pages::endpoints).options(pages::preflight))
-        .route("/api/endpoints/{endpoint}/log", get(log::log))
-        .route("/api/session", get(signing::session))
-        .route("/api/login", post(signing::login))
-        .route("/api/logout", post(signing::logout))
-        .route("/api/ticket", post(pages::ticket).options(pages::preflight))
-        .fallback(pages::nothing)
-        .method_not_allowed_fallback(pages::wrong_method)
+        .route("/ws/", get(Page(upgrade::bus)))
+        .route("/ws/{endpoint}", get(Page(upgrade::by_path)))
+        .route("/websockify", get(Page(upgrade::by_token)))
+        .route("/healthz", get(Page(pages::healthz)))
+        .route("/metrics", get(Page(pages::metrics)))
+        .route("/api/endpoints", get(Page(pages::endpoints)).options(Page(pages::preflight)))
+        .route("/api/endpoints/{endpoint}/log", get(Page(log::log)))
+        .route("/api/session", get(Page(signing::session)))
+        .route("/api/login", post(Page(signing::login)))
+        .route("/api/logout", post(Page(signing::logout)))
+        .route("/api/ticket", post(Page(pages::ticket)).options(Page(pages::preflight)))
+        .fallback(Page(pages::nothing))
+        .method_not_allowed_fallback(Page(pages::wrong_method))
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! The pages beside the sockets: health, metrics, the list of endpoints, tickets.
 
-use std::sync::Arc;
-
 use axum::{
-    Extension,
     body::{Body, to_bytes},
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
@@ -12,10 +9,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, Bridged, ask, assets,
-    connection::{Connection, authorise, refuse},
-    gate::BODY_MAX,
+    Bridge, ask, assets,
     grant::{find_endpoint, may_open},
+    visitor::Visitor,
     warden::tally,
 };
 use crate::{
@@ -31,52 +27,39 @@ const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <code>/api/endpoints</code> lists those you may see.\n\
 <p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
 
-pub(super) type Connected = Extension<Arc<Connection>>;
-
 /// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices.
-pub(super) async fn healthz() -> Response<Body> {
-    page("text/plain; charset=utf-8", "ok\n".into())
+pub(super) async fn healthz(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
+    Ok(content("text/plain; charset=utf-8", "ok\n".into()))
 }
 
 /// A file of the page, for everybody: it holds nothing but what is in the package.
-pub(super) async fn asset(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
+pub(super) async fn asset(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let request = ask::bare(request);
+    let Visitor { bridge, connection, .. } = &visitor;
     let ask = ask::read(&request, Purpose::Read);
-    let view = match bridge.auth.check_host(&bridge.config(), &connection.peer, &ask) {
-        Ok(view) => view,
-        Err(refusal) => return refuse(refusal),
-    };
-    assets::answer(request.uri().path(), &view.host, request.headers())
-        .unwrap_or_else(|| refuse(Refusal::NotFound))
+    let view = bridge.auth.check_host(&bridge.config(), &connection.peer, &ask)?;
+    assets::answer(request.uri().path(), &view.host, request.headers()).ok_or(Refusal::NotFound)
 }
 
 /// `GET /` of a gateway built without its page: what this is.
-pub(super) async fn home() -> Response<Body> {
-    page("text/html; charset=utf-8", HOME.into())
+pub(super) async fn home(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
+    Ok(content("text/html; charset=utf-8", HOME.into()))
 }
 
 /// Everything else.
-pub(super) async fn nothing() -> Response<Body> {
-    refuse(Refusal::NotFound)
+pub(super) async fn nothing(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
+    Err(Refusal::NotFound)
 }
 
 /// A page asked by another method than its own.
-pub(super) async fn wrong_method() -> Response<Body> {
-    refuse(Refusal::Method)
+pub(super) async fn wrong_method(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
+    Err(Refusal::Method)
 }
 
 /// `GET /metrics`: OpenMetrics, for programs on this machine and for those with `/metrics: [read]`.
-pub(super) async fn metrics(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    if let Err(refusal) = may_read_metrics(&bridge, &connection, &ask::bare(request)).await {
-        return refuse(refusal);
-    }
+pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    may_read_metrics(&visitor, &ask::bare(request)).await?;
+    let bridge = &visitor.bridge;
     let config = bridge.config();
     for name in config.endpoints.keys() {
         let counted = bridge.metrics.endpoint(name);
@@ -86,20 +69,17 @@ pub(super) async fn metrics(
             counted.target(target_state(&state));
         }
     }
-    page(metrics::CONTENT_TYPE, bridge.metrics.render())
+    Ok(content(metrics::CONTENT_TYPE, bridge.metrics.render()))
 }
 
-async fn may_read_metrics(
-    bridge: &Bridge,
-    connection: &Connection,
-    request: &Request<()>,
-) -> Result<(), Refusal> {
+async fn may_read_metrics(visitor: &Visitor, request: &Request<()>) -> Result<(), Refusal> {
+    let Visitor { bridge, connection, .. } = visitor;
     let ask = ask::read(request, Purpose::Read);
     let visit = bridge.auth.check_page(&bridge.config(), &connection.peer, &ask)?;
     if ask.shown.is_nothing() && visit.view.here {
         return Ok(());
     }
-    let (principal, _) = authorise(bridge, connection, &ask).await?;
+    let (principal, _) = visitor.authorise(&ask).await?;
     if principal.rights.on("/metrics").allows(Rights::READ) { Ok(()) } else { Err(Refusal::Forbidden) }
 }
 
@@ -113,29 +93,22 @@ fn target_state(state: &line::State) -> TargetState {
 }
 
 /// `GET /api/endpoints`: those the caller has a right on.
-pub(super) async fn endpoints(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    let ask = ask::read(&request, Purpose::Read);
-    match authorise(&bridge, &connection, &ask).await {
-        Err(refusal) => refuse(refusal),
-        Ok((principal, _)) => {
-            for entry in bridge.sessions.list() {
-                tally(&bridge, &entry);
-            }
-            let config = bridge.config();
-            let list: Vec<_> = config
-                .endpoints
-                .values()
-                .map(|endpoint| (endpoint, principal.rights.on(&endpoint.name)))
-                .filter(|(_, rights)| *rights != Rights::NONE)
-                .map(|(endpoint, rights)| describe(&bridge, endpoint, rights))
-                .collect();
-            page("application/json", json!({ "endpoints": list }).to_string())
-        }
+pub(super) async fn endpoints(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let request = ask::bare(request);
+    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
+    let bridge = &visitor.bridge;
+    for entry in bridge.sessions.list() {
+        tally(bridge, &entry);
     }
+    let config = bridge.config();
+    let list: Vec<_> = config
+        .endpoints
+        .values()
+        .map(|endpoint| (endpoint, principal.rights.on(&endpoint.name)))
+        .filter(|(_, rights)| *rights != Rights::NONE)
+        .map(|(endpoint, rights)| describe(bridge, endpoint, rights))
+        .collect();
+    Ok(content("application/json", json!({ "endpoints": list }).to_string()))
 }
 
 fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json::Value {
@@ -183,25 +156,18 @@ struct Wish {
 }
 
 /// `POST /api/ticket`: a one-time ticket for one endpoint and one page.
-pub(super) async fn ticket(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    match give_ticket(&bridge, &connection, request).await {
-        Err(refusal) => refuse(refusal),
-        Ok(ticket) => {
-            let told = json!({ "ticket": ticket, "expires_in": TICKET_LIFE.as_secs() });
-            page("application/json", told.to_string())
-        }
-    }
+pub(super) async fn ticket(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let ticket = give_ticket(&visitor, request).await?;
+    let told = json!({ "ticket": ticket, "expires_in": TICKET_LIFE.as_secs() });
+    Ok(content("application/json", told.to_string()))
 }
 
-async fn give_ticket(bridge: &Bridge, connection: &Connection, request: Request) -> Result<String, Refusal> {
+async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refusal> {
+    let bridge = &visitor.bridge;
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, ());
     let ask = ask::read(&request, Purpose::Change);
-    let (principal, _) = authorise(bridge, connection, &ask).await?;
+    let (principal, _) = visitor.authorise(&ask).await?;
     let usage =
         "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it, or {\"app\": \"NAME\"}";
     let Wish { endpoint, app, origin } = json_body(request.headers(), body, usage).await?;
@@ -230,8 +196,8 @@ pub(super) async fn json_body<T: serde::de::DeserializeOwned>(
     if !is_json(headers) {
         return Err(Refusal::MediaType);
     }
-    let limit = usize::try_from(BODY_MAX).unwrap_or(usize::MAX);
-    let body = to_bytes(body, limit).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
+    // It has come already, and is no longer than the connection takes.
+    let body = to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
     serde_json::from_slice(&body).map_err(|_| Refusal::BadRequest(usage))
 }
 
@@ -241,25 +207,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and no word on CORS.
-pub(super) async fn preflight(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
+pub(super) async fn preflight(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let request = ask::bare(request);
+    let Visitor { bridge, connection, .. } = &visitor;
     let ask = ask::read(&request, Purpose::Change);
-    match bridge.auth.check_page(&bridge.config(), &connection.peer, &ask) {
-        Err(refusal) => refuse(refusal),
-        Ok(visit) => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            let headers = response.headers_mut();
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
-            if visit.page == Page::Listed {
-                allow(headers, request.headers());
-            }
-            response
-        }
+    let visit = bridge.auth.check_page(&bridge.config(), &connection.peer, &ask)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+    if visit.page == Page::Listed {
+        allow(headers, request.headers());
     }
+    Ok(response)
 }
 
 fn allow(headers: &mut HeaderMap, asked: &HeaderMap) {
@@ -277,7 +237,8 @@ fn allow(headers: &mut HeaderMap, asked: &HeaderMap) {
     }
 }
 
-pub(super) fn page(kind: &'static str, text: String) -> Response<Body> {
+/// A response with a text of that media type.
+pub(super) fn content(kind: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response

@@ -7,24 +7,22 @@ use std::{
     time::Duration,
 };
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    sync::watch,
+    sync::{oneshot, watch},
     time::{Instant, timeout},
 };
 
 use super::{
     Bridge,
-    connection::Connection,
-    gate::Gate,
     grant::{NEEDED, participant, within},
+    visitor::{Connection, Upgraded},
     warden::{revoked, tally},
 };
 use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
+    event::{self, Event, Traffic},
     line::{Board, Seat},
     session::{Bus, Counts, Linger, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
     stream::Stream,
@@ -67,8 +65,13 @@ pub(super) struct Run {
 impl Run {
     /// Waits for the handshake's answer to be out, then runs the session to its end. Ends with the session, or at once
     /// when the client has left.
-    pub(super) async fn go(self, upgraded: OnUpgrade, far: Result<Reached, Ended>, mut session: Session) {
-        let Some((stream, early)) = upgraded.await.ok().and_then(take_back) else {
+    pub(super) async fn go(
+        self,
+        upgraded: oneshot::Receiver<Upgraded>,
+        far: Result<Reached, Ended>,
+        mut session: Session,
+    ) {
+        let Ok((stream, early)) = upgraded.await else {
             tracing::debug!(peer = %session.entry.client, "the client left during the handshake");
             return;
         };
@@ -77,8 +80,9 @@ impl Run {
         counted.sessions.inc();
         let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
-        let (endpoint, principal) = (self.name(), self.principal.id.name.as_str());
-        tracing::info!(endpoint, principal, peer = %entry.client, "session opened");
+        let told =
+            event::Session { endpoint: self.name(), principal: &self.principal.id, client: entry.client };
+        self.bridge.events.tell(Event::Open(told));
         // What a seat leaves in its queue is counted by the line.
         let own = matches!(far, Ok(Reached::Own(_)));
         let report = match far {
@@ -91,27 +95,21 @@ impl Run {
                 if let Some(ended) = revoked(&self.bridge, &entry) {
                     entry.end(ended);
                 }
-                self.pump(Socket::new(stream, early, self.payload), reached, &mut session).await
+                self.pump(Socket::new(stream, early.to_vec(), self.payload), reached, &mut session).await
             }
         };
         tally(&self.bridge, &entry);
         drop(open);
         let lost_up = if own { report.lost_up } else { 0 };
         counted.undelivered.add((lost_up + report.lost_down) as u64);
-        self.bridge.metrics.ended(report.ended.label());
-        tracing::info!(
-            endpoint,
-            principal,
-            peer = %entry.client,
-            to_client = entry.to_client.load(Relaxed),
-            to_target = entry.to_target.load(Relaxed),
-            lost_to_client = report.lost_down,
-            lost_to_target = report.lost_up,
-            code = report.ended.code(),
-            reason = %report.ended,
-            seconds = %format_args!("{:.3}", began.elapsed().as_secs_f32()),
-            "session closed"
-        );
+        let traffic = Traffic {
+            to_client: entry.to_client.load(Relaxed),
+            to_target: entry.to_target.load(Relaxed),
+            lost_to_client: report.lost_down,
+            lost_to_target: report.lost_up,
+        };
+        let (ended, lasted) = (&report.ended, began.elapsed());
+        self.bridge.events.tell(Event::Close { session: told, traffic, ended, lasted });
     }
 
     /// The endpoint's name; the bus has none.
@@ -206,20 +204,10 @@ impl Bus for Shown {
 }
 
 /// Tells a client that was let in only to be told why it is not.
-pub(super) async fn turn_away(upgraded: OnUpgrade, ended: &Ended) {
-    if let Some((stream, _)) = upgraded.await.ok().and_then(take_back) {
+pub(super) async fn turn_away(upgraded: oneshot::Receiver<Upgraded>, ended: &Ended) {
+    if let Ok((stream, _)) = upgraded.await {
         close(stream, ended).await;
     }
-}
-
-/// The raw stream, and what the client sent behind its handshake.
-fn take_back(upgraded: Upgraded) -> Option<(Stream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<Gate>>().ok()?;
-    let (stream, held) = parts.io.into_inner().into_parts()?;
-    // The gate let nothing behind the head through, so hyper has read nothing; should it ever, order is kept.
-    let mut early = parts.read_buf.to_vec();
-    early.extend_from_slice(&held);
-    Some((stream, early))
 }
 
 /// Closes a WebSocket that has nothing to carry: our Close, then the client's or two seconds.

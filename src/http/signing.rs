@@ -1,7 +1,6 @@
 //! Signing in and out from the page, and what the page is told of itself.
 
 use axum::{
-    Extension,
     body::Body,
     extract::Request,
     http::{HeaderValue, Response, StatusCode, header},
@@ -10,15 +9,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, Bridged, app, ask,
-    connection::{Connection, authorise, refuse},
+    Bridge, app, ask,
     grant::may_open,
-    pages::{Connected, json_body, page},
+    pages::{content, json_body},
+    visitor::Visitor,
     warden,
 };
 use crate::{
     auth::{Ask, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie, own_name, unix_now},
     config::Config,
+    event::Event,
     wire::close::Refusal,
 };
 
@@ -36,32 +36,15 @@ struct Form {
 struct Empty {}
 
 /// `GET /api/session`: who is asking, and where.
-pub(super) async fn session(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    let ask = ask::read(&request, Purpose::Read);
-    match authorise(&bridge, &connection, &ask).await {
-        Err(refusal) => refuse(refusal),
-        Ok((principal, visit)) => page("application/json", describe(&bridge, &principal, &visit)),
-    }
+pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let request = ask::bare(request);
+    let (principal, visit) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
+    Ok(content("application/json", describe(&visitor.bridge, &principal, &visit)))
 }
 
 /// `POST /api/login`: a name and a password for a cookie.
-pub(super) async fn login(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    sign_in(&bridge, &connection, request).await.unwrap_or_else(refuse)
-}
-
-async fn sign_in(
-    bridge: &Bridge,
-    connection: &Connection,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
+pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let Visitor { bridge, connection, client, .. } = &visitor;
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, ());
     let config = bridge.config();
@@ -74,26 +57,15 @@ async fn sign_in(
     if !connection.signed_in(signed.principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
     }
-    tracing::info!(principal = signed.principal.id.name, peer = %visit.view.client, "signed in");
-    let mut response = page("application/json", describe(bridge, &signed.principal, &visit));
+    bridge.events.tell(Event::SignIn { principal: &signed.principal.id, client: *client });
+    let mut response = content("application/json", describe(bridge, &signed.principal, &visit));
     set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
     Ok(response)
 }
 
 /// `POST /api/logout`: the end of a sign-in and of everything begun with it.
-pub(super) async fn logout(
-    Extension(bridge): Bridged,
-    Extension(connection): Connected,
-    request: Request,
-) -> Response<Body> {
-    sign_out(&bridge, &connection, request).await.unwrap_or_else(refuse)
-}
-
-async fn sign_out(
-    bridge: &Bridge,
-    connection: &Connection,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
+pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let Visitor { bridge, connection, client, .. } = &visitor;
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, ());
     let config = bridge.config();
@@ -104,12 +76,12 @@ async fn sign_out(
     }
     let Empty {} = json_body(request.headers(), body, "send {}").await?;
     // A browser whose sign-in is over already is as well served by its cookie's end.
-    if let Ok((principal, _)) = authorise(bridge, connection, &ask).await
+    if let Ok((principal, _)) = visitor.authorise(&ask).await
         && let Some(login) = principal.login
     {
         bridge.auth.sign_out(login);
         warden::look(bridge);
-        tracing::info!(principal = principal.id.name, peer = %visit.view.client, "signed out");
+        bridge.events.tell(Event::SignOut { principal: &principal.id, client: *client });
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -162,9 +162,10 @@ async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
 /// A bridge without listeners.
 pub(crate) fn bridge(config: Config, tasks: TaskTracker) -> (Arc<Bridge>, watch::Sender<Arc<Config>>) {
     let (sender, receiver) = watch::channel(Arc::new(config));
-    let lines = Arc::new(Lines::new(tasks.clone(), Arc::default()));
+    let events = Arc::new(Events::new(Arc::default()));
+    let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
     let edge = (tasks, CancellationToken::new());
-    (Bridge::new(receiver, lines, Arc::default(), Arc::default(), edge), sender)
+    (Bridge::new(receiver, lines, Arc::default(), events, edge), sender)
 }
 
 /// An answer, read by hand.

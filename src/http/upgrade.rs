@@ -3,22 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Extension,
+    RequestExt as _,
     body::Body,
     extract::{Path, Query, Request},
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hyper::upgrade::OnUpgrade;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
-    Bridge, Bridged, ask,
-    connection::{Connection, authorise, refuse},
+    Bridge, ask,
     grant::{NEEDED, find_endpoint, participant},
     run::{Reached, Run, turn_away},
+    visitor::Visitor,
 };
 use crate::{
     auth::{Peer, Principal, Purpose},
@@ -77,65 +76,50 @@ impl Said {
 }
 
 /// `GET /ws/NAME`
-pub(super) async fn by_path(
-    Extension(bridge): Bridged,
-    Extension(connection): Extension<Arc<Connection>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response<Body> {
-    upgrade(bridge, connection, Some(name), request).await
+pub(super) async fn by_path(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
+    let unread = |_| Refusal::BadRequest("the endpoint's name is not UTF-8");
+    let Path(name): Path<String> = request.extract_parts().await.map_err(unread)?;
+    upgrade(visitor, Some(name), request).await
 }
 
 /// `GET /websockify?token=NAME`
-pub(super) async fn by_token(
-    Extension(bridge): Bridged,
-    Extension(connection): Extension<Arc<Connection>>,
-    request: Request,
-) -> Response<Body> {
-    upgrade(bridge, connection, None, request).await
+pub(super) async fn by_token(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    upgrade(visitor, None, request).await
 }
 
 /// `GET /ws/`: the bus.
-pub(super) async fn bus(
-    Extension(bridge): Bridged,
-    Extension(connection): Extension<Arc<Connection>>,
-    request: Request,
-) -> Response<Body> {
-    upgrade(bridge, connection, Some(String::new()), request).await
+pub(super) async fn bus(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    upgrade(visitor, Some(String::new()), request).await
 }
 
 async fn upgrade(
-    bridge: Arc<Bridge>,
-    connection: Arc<Connection>,
+    visitor: Visitor,
     name: Option<String>,
-    mut request: Request,
-) -> Response<Body> {
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let said = Query::<Said>::try_from_uri(request.uri()).map(|Query(said)| said);
     let (mut said, broken) = said.map_or((Said::default(), true), |said| (said, false));
     // No endpoint has that name; the bus, which has none, is not reached this way.
     let name = name.or(said.token.take()).unwrap_or_else(|| "-".to_owned());
-    let upgraded = hyper::upgrade::on(&mut request);
     let request = ask::bare(request);
     let wanted = if broken {
         Err(Refusal::BadRequest("the query cannot be read"))
     } else {
         said.payload().and_then(|payload| Ok((payload, said.ask()?)))
     };
-    let checked = match check(&bridge, &connection, &name, said.ticket, &request).await {
+    let checked = match check(&visitor, &name, said.ticket, &request).await {
         Ok(checked) => checked,
-        Err(refusal) => return unanswered(&bridge, &connection, upgraded, &request, refusal),
+        Err(refusal) => return unanswered(&visitor, &request, refusal),
     };
-    let (offer, (frames, ask)) = match (checked.offer, wanted) {
-        (Ok(offer), Ok(wanted)) => (offer, wanted),
-        (Err(refusal), _) | (_, Err(refusal)) => return refuse(refusal),
-    };
+    let (offer, (frames, ask)) = (checked.offer?, wanted?);
     let payload = match offer.answer {
         Some(Protocol::Base64) => Payload::Base64,
         Some(Protocol::Binary | Protocol::V1) | None => frames,
     };
+    let bridge = Arc::clone(&visitor.bridge);
     let reached = match (&checked.endpoint, offer.answer) {
         (None, Some(Protocol::V1)) => Ok(Reached::Bus),
-        (None, _) => return refuse(Refusal::BadRequest("the bus speaks `wsbridge.v1`")),
+        (None, _) => return Err(Refusal::BadRequest("the bus speaks `wsbridge.v1`")),
         (Some(_), Some(Protocol::V1)) => Ok(Reached::Line),
         (Some(endpoint), _) => dial(&bridge, endpoint, &checked.principal, &ask).await,
     };
@@ -143,44 +127,41 @@ async fn upgrade(
         Ok(reached) => Ok(reached),
         // A page cannot see the status of a refused handshake, but it sees a close code.
         Err(refusal) if request.headers().contains_key(header::ORIGIN) => Err(told(refusal)),
-        Err(refusal) => return refuse(refusal),
+        Err(refusal) => return Err(refusal),
     };
+    let upgraded = visitor.connection.take_stream().ok_or(Refusal::NotUpgrade)?;
     let run = Run {
         bridge: Arc::clone(&bridge),
-        connection,
+        connection: visitor.connection,
         endpoint: checked.endpoint,
         principal: checked.principal,
         payload,
     };
     bridge.tasks.spawn(run.go(upgraded, far, checked.session));
-    switch(&checked.accept, offer.answer)
+    Ok(switch(&checked.accept, offer.answer))
 }
 
 /// A handshake that did not pass. A page cannot see why: one that speaks `wsbridge.v1`, and whose Origin has passed, is
 /// let in to be told 4401 at once (docs/protocol.md section 1).
-fn unanswered(
-    bridge: &Arc<Bridge>,
-    connection: &Arc<Connection>,
-    upgraded: OnUpgrade,
-    request: &Request<()>,
-    refusal: Refusal,
-) -> Response<Body> {
+fn unanswered(visitor: &Visitor, request: &Request<()>, refusal: Refusal) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
     let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), true, false);
     let v1 = offer.is_ok_and(|offer| offer.answer == Some(Protocol::V1));
-    let told = refusal == Refusal::Unauthorized && v1 && headers.contains_key(header::ORIGIN);
-    match handshake(request.method(), headers) {
-        Ok(accept) if told => {
-            let held = Arc::clone(connection);
-            bridge.tasks.spawn(async move {
-                turn_away(upgraded, &Ended::NotAuthenticated).await;
-                drop(held);
-            });
-            switch(&accept, Some(Protocol::V1))
-        }
-        _ => refuse(refusal),
+    if refusal != Refusal::Unauthorized || !v1 || !headers.contains_key(header::ORIGIN) {
+        return Err(refusal);
     }
+    let (Ok(accept), Some(upgraded)) =
+        (handshake(request.method(), headers), visitor.connection.take_stream())
+    else {
+        return Err(refusal);
+    };
+    let held = Arc::clone(&visitor.connection);
+    visitor.bridge.tasks.spawn(async move {
+        turn_away(upgraded, &Ended::NotAuthenticated).await;
+        drop(held);
+    });
+    Ok(switch(&accept, Some(Protocol::V1)))
 }
 
 /// A handshake that passed.
@@ -195,12 +176,12 @@ struct Checked {
 
 /// Host, Origin, credentials, rights, endpoint, limit of sessions, in this order.
 async fn check(
-    bridge: &Bridge,
-    connection: &Connection,
+    visitor: &Visitor,
     name: &str,
     ticket: Option<String>,
     request: &Request<()>,
 ) -> Result<Checked, Refusal> {
+    let Visitor { bridge, connection, client, .. } = visitor;
     let config = bridge.config();
     let base64 = config.endpoints.get(name).is_some_and(|endpoint| endpoint.base64);
     let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
@@ -210,7 +191,7 @@ async fn check(
     bridge.auth.check_page(&config, &connection.peer, &ask)?;
     let ask = ask::with_credential(ask, name, offered, ticket)
         .ok_or(Refusal::BadRequest("more than one credential: send one"))?;
-    let (principal, visit) = match (authorise(bridge, connection, &ask).await, &offer) {
+    let (principal, _) = match (visitor.authorise(&ask).await, &offer) {
         // The credential may stand in the list that could not be read: the list is what to mend.
         (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => return Err(unread.clone()),
         (authorised, _) => authorised?,
@@ -225,7 +206,7 @@ async fn check(
         Some(find_endpoint(&config, rights, name)?)
     };
     let accept = handshake(request.method(), request.headers())?;
-    let peer = Peer { client: visit.view.client, ..connection.peer.clone() };
+    let peer = Peer { client: *client, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
     if endpoint.as_ref().is_some_and(|endpoint| bridge.sessions.count(name) > endpoint.limits.sessions) {
         return Err(Refusal::TooMany(FULL));
@@ -307,7 +288,9 @@ fn told(refusal: Refusal) -> Ended {
         | Refusal::Version
         | Refusal::NotUpgrade
         | Refusal::BodyTooLarge
-        | Refusal::MediaType => Ended::Internal(refusal.to_string()),
+        | Refusal::MediaType
+        | Refusal::Tls
+        | Refusal::Exhausted => Ended::Internal(refusal.to_string()),
     }
 }
 

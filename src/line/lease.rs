@@ -99,6 +99,13 @@ impl Lease {
         self.reason
     }
 
+    /// Who holds it now and why, when that is another than `before`.
+    pub(super) fn passed_on(&self, before: &Self) -> Option<(Option<PrincipalId>, &'static str)> {
+        let seat = |lease: &Self| lease.holder().map(|holder| holder.seat);
+        let holder = || self.holder().map(|holder| holder.principal.clone());
+        (seat(self) != seat(before)).then(|| (holder(), self.reason().map_or("", Reason::word)))
+    }
+
     pub(super) fn is_holder(&self, seat: SeatId) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.seat == seat)
     }

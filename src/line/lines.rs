@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::{Config, Endpoint, Rights, Share, same_place},
-    metrics::Metrics,
+    event::Events,
 };
 
 /// How long the successor of a line waits until the old one has let go of the device.
@@ -45,7 +45,7 @@ pub struct Lines {
     /// Counts the configurations applied.
     applied: watch::Sender<u64>,
     tasks: TaskTracker,
-    metrics: Arc<Metrics>,
+    events: Arc<Events>,
     next: AtomicUsize,
 }
 
@@ -59,9 +59,9 @@ struct Entry {
 
 impl Lines {
     /// No lines yet; they will run on `tasks`.
-    pub fn new(tasks: TaskTracker, metrics: Arc<Metrics>) -> Self {
+    pub fn new(tasks: TaskTracker, events: Arc<Events>) -> Self {
         let (applied, next) = (watch::Sender::new(0), AtomicUsize::new(1));
-        Self { named: Mutex::default(), applied, tasks, metrics, next }
+        Self { named: Mutex::default(), applied, tasks, events, next }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -94,11 +94,10 @@ impl Lines {
     }
 
     fn start(&self, endpoint: &Arc<Endpoint>, before: Option<watch::Receiver<()>>) -> Entry {
-        let metrics = self.metrics.endpoint(&endpoint.name);
         let (end, life) = watch::channel(());
         let pause = endpoint.packing.pause();
         let (endpoint, current) = watch::channel(Arc::clone(endpoint));
-        let shared = Arc::new(Shared::new(current.clone(), metrics, self.tasks.clone()));
+        let shared = Arc::new(Shared::new(current.clone(), Arc::clone(&self.events), self.tasks.clone()));
         shared.output.set_pause(pause);
         let (ending, done) = watch::channel(());
         let kept = Arc::clone(&shared);

@@ -50,7 +50,9 @@ pub use task::{Action, Undone};
 
 use self::{input::Input, output::Output, probe::Probes, task::Task};
 use crate::{
+    auth::PrincipalId,
     config::{Endpoint, Share},
+    event::{Event, Events},
     metrics::EndpointMetrics,
     settings::ErrorCounts,
     target::Port,
@@ -75,6 +77,7 @@ struct Shared {
     /// The open device's controls, and what its driver had counted when last asked.
     port: Mutex<Option<(Port, Option<ErrorCounts>)>>,
     metrics: Arc<EndpointMetrics>,
+    events: Arc<Events>,
     /// Owns what goes on past the queue; each ends by itself, within the 10 s of a sequence or the port's own patience.
     tasks: TaskTracker,
 }
@@ -86,12 +89,9 @@ struct Life {
 }
 
 impl Shared {
-    fn new(
-        endpoint: watch::Receiver<Arc<Endpoint>>,
-        metrics: Arc<EndpointMetrics>,
-        tasks: TaskTracker,
-    ) -> Self {
+    fn new(endpoint: watch::Receiver<Arc<Endpoint>>, events: Arc<Events>, tasks: TaskTracker) -> Self {
         let now = Arc::clone(&endpoint.borrow());
+        let metrics = events.metrics().endpoint(&now.name);
         let share = now.share.unwrap_or(Share::Exclusive);
         // A private line waits for its only seat, and that says at each quarter window what it has read.
         let history = now.history.max(if now.share.is_some() { 0 } else { QUARTER });
@@ -111,6 +111,7 @@ impl Shared {
             board: watch::Sender::new(Board::new(share)),
             port: Mutex::new(None),
             metrics,
+            events,
             tasks,
         }
     }
@@ -163,13 +164,22 @@ impl Shared {
 
     /// Changes the lease; everyone is told if that changed anything.
     fn lease<T>(&self, change: impl FnOnce(&mut Lease) -> T) -> Option<T> {
-        let mut result = None;
+        let (mut result, mut passed) = (None, None);
         self.board.send_if_modified(|board| {
             let before = board.lease.clone();
             result = Some(change(&mut board.lease));
+            passed = board.lease.passed_on(&before);
             board.lease != before
         });
+        self.tell(passed);
         result
+    }
+
+    /// Tells that the lease changed hands, if it did.
+    fn tell(&self, passed: Option<(Option<PrincipalId>, &'static str)>) {
+        if let Some((holder, reason)) = passed {
+            self.events.tell(Event::Lease { endpoint: &self.name, holder: holder.as_ref(), reason });
+        }
     }
 }
 

@@ -199,13 +199,17 @@ pub enum Refusal {
     TargetTimeout(String),
     /// The device is not there.
     TargetAbsent(String),
+    /// The TLS handshake failed or took too long: nothing can be said to the client.
+    Tls,
+    /// The system has no descriptor or memory for the connection: it waits with the kernel.
+    Exhausted,
 }
 
 impl Refusal {
     /// The HTTP status (RFC 9110; 421 for a wrong Host, 426 with `Sec-WebSocket-Version: 13`).
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) => 400,
+            Self::BadRequest(_) | Self::Tls => 400,
             Self::Unauthorized => 401,
             Self::Origin | Self::Forbidden => 403,
             Self::NotFound => 404,
@@ -220,7 +224,7 @@ impl Refusal {
             Self::TooMany(_) => 429,
             Self::HeadTooLarge => 431,
             Self::Unreachable(_) => 502,
-            Self::TargetAbsent(_) => 503,
+            Self::TargetAbsent(_) | Self::Exhausted => 503,
             Self::TargetTimeout(_) => 504,
         }
     }
@@ -247,6 +251,8 @@ impl Refusal {
             Self::Unreachable(_) => "unreachable",
             Self::TargetTimeout(_) => "target_timeout",
             Self::TargetAbsent(_) => "target_absent",
+            Self::Tls => "tls",
+            Self::Exhausted => "exhausted",
         }
     }
 }
@@ -274,6 +280,8 @@ impl fmt::Display for Refusal {
             Self::Unreachable(why) | Self::TargetTimeout(why) | Self::TargetAbsent(why) => {
                 write!(f, "the device cannot be reached: {why}")
             }
+            Self::Tls => f.write_str("the TLS handshake failed"),
+            Self::Exhausted => f.write_str("the gateway has no descriptor or memory for another connection"),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The strict check of an HTTP/1.1 request head, before a lenient parser sees it.
+//! The strict reader of an HTTP/1.1 request head: the only one there is.
 //!
-//! RFC 9112 leaves a server room to be lenient; every such room is one where two parsers may read one request
+//! RFC 9112 leaves a server room to be lenient; every such room is one where a proxy and we may read one request
 //! differently. Here there is none: lines end in CRLF, fields that steer us come once, and no body comes in chunks.
 
 use super::close::Refusal;
@@ -17,20 +17,30 @@ pub const FIELDS_MAX: usize = 64;
 /// Longest head that [`scan`] takes; a buffer of this size is never too small.
 pub const HEAD_MAX: usize = REQUEST_LINE_MAX + 2 + HEADERS_MAX;
 
-/// What the head of a good request says to whoever reads on behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+/// The head of a good request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
     /// Its bytes, the empty line included; what follows is the body, or early data of an upgraded connection.
     pub len: usize,
+    /// The method, a token.
+    pub method: &'a [u8],
+    /// Path and query, or `*`.
+    pub target: &'a [u8],
+    /// Names, each a token, and values without the white space around them.
+    pub fields: Vec<(&'a [u8], &'a [u8])>,
     /// It asks for a WebSocket (RFC 6455 section 4.2.1, points 3 and 4): `Upgrade: websocket`, `Connection: upgrade`.
     pub upgrade: bool,
+    /// The client sends nothing behind it: `Connection: close`.
+    pub last: bool,
+    /// The client waits for our word before it sends the body (RFC 9110 section 10.1.1).
+    pub expects: bool,
     /// Bytes of body that follow (Content-Length).
     pub body: u64,
 }
 
-/// Checks the head at the front of `buf`: `None` while it is not complete, refused as soon as nothing could mend it.
+/// Reads the head at the front of `buf`: `None` while it is not complete, refused as soon as nothing could mend it.
 /// However it comes in pieces, the result is the same.
-pub fn scan(buf: &[u8]) -> Result<Option<Head>, Refusal> {
+pub fn scan(buf: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
     match buf {
         [] | [0x16] => return Ok(None),
         // A TLS record (RFC 8446 section 5.1) that would hold a ClientHello.
@@ -42,7 +52,7 @@ pub fn scan(buf: &[u8]) -> Result<Option<Head>, Refusal> {
     let Some((request, mut rest)) = line(buf, REQUEST_LINE_MAX, Refusal::UriTooLong)? else {
         return Ok(None);
     };
-    check_request_line(request)?;
+    let (method, target) = request_line(request)?;
     let mut fields = Fields::default();
     let mut free = HEADERS_MAX;
     loop {
@@ -51,7 +61,7 @@ pub fn scan(buf: &[u8]) -> Result<Option<Head>, Refusal> {
         };
         rest = behind;
         if field.is_empty() {
-            return fields.head(buf.len() - rest.len()).map(Some);
+            return fields.head(method, target, buf.len() - rest.len()).map(Some);
         }
         free -= field.len() + 2;
         if free < 2 {
@@ -84,8 +94,8 @@ fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<Line<'_>>,
     }
 }
 
-/// RFC 9112 section 3, without absolute-form (we are no proxy) and authority-form (no tunnel).
-fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
+/// Method and target: RFC 9112 section 3, without absolute-form (we are no proxy) and authority-form (no tunnel).
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -99,8 +109,8 @@ fn check_request_line(line: &[u8]) -> Result<(), Refusal> {
         return Err(bad("only HTTP/1.1 is spoken here"));
     }
     match target {
-        b"*" if method == b"OPTIONS" => Ok(()),
-        [b'/', ..] if is_target(target) => Ok(()),
+        b"*" if method == b"OPTIONS" => Ok((method, target)),
+        [b'/', ..] if is_target(target) => Ok((method, target)),
         [b'/', ..] => {
             Err(bad("the target has a byte that must be percent-encoded, or a broken percent-encoding"))
         }
@@ -151,20 +161,27 @@ const ONCE: [&str; 10] = [
 ];
 
 #[derive(Default)]
-struct Fields {
-    count: usize,
+struct Fields<'a> {
+    all: Vec<(&'a [u8], &'a [u8])>,
     /// A bit for each of [`ONCE`].
     seen: u16,
     host: bool,
     websocket: bool,
-    connection: bool,
+    connection: Connection,
+    expects: bool,
     body: u64,
 }
 
-impl Fields {
-    fn take(&mut self, field: &[u8]) -> Result<(), Refusal> {
-        self.count += 1;
-        if self.count > FIELDS_MAX {
+/// What `Connection` lists (RFC 9110 section 7.6.1), as far as it means something here.
+#[derive(Default)]
+struct Connection {
+    upgrade: bool,
+    close: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, field: &'a [u8]) -> Result<(), Refusal> {
+        if self.all.len() >= FIELDS_MAX {
             return Err(Refusal::HeadTooLarge);
         }
         if let [b' ' | b'\t', ..] = field {
@@ -181,6 +198,7 @@ impl Fields {
             return Err(bad("a header field's name is no token"));
         }
         let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
+        self.all.push((name, value));
         self.once(name)?;
         self.note(name, value)
     }
@@ -207,20 +225,25 @@ impl Fields {
         } else if is("upgrade") {
             self.websocket = lists(value, "websocket");
         } else if is("connection") {
-            self.connection |= lists(value, "upgrade");
+            self.connection.upgrade |= lists(value, "upgrade");
+            self.connection.close |= lists(value, "close");
+        } else if is("expect") {
+            self.expects = value.eq_ignore_ascii_case(b"100-continue");
         }
         Ok(())
     }
 
-    fn head(&self, len: usize) -> Result<Head, Refusal> {
+    fn head(self, method: &'a [u8], target: &'a [u8], len: usize) -> Result<Head<'a>, Refusal> {
         if !self.host {
             return Err(bad("no Host, or one that is no host"));
         }
-        let upgrade = self.websocket && self.connection;
+        let upgrade = self.websocket && self.connection.upgrade;
         if upgrade && self.body > 0 {
             return Err(bad("an upgrade has no body"));
         }
-        Ok(Head { len, upgrade, body: self.body })
+        let Self { all: fields, connection, expects, body, .. } = self;
+        let last = connection.close;
+        Ok(Head { len, method, target, fields, upgrade, last, expects, body })
     }
 }
 

@@ -136,7 +136,7 @@ async fn a_handshake_that_is_none_is_told_so() {
 }
 
 #[tokio::test]
-async fn hyper_never_sees_a_head_that_could_be_read_in_two_ways() {
+async fn a_head_that_could_be_read_in_two_ways_is_not_read() {
     let gateway = start(config(open())).await;
     let host = gateway.address;
     for head in [

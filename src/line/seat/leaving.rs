@@ -45,9 +45,11 @@ impl Seat {
             let shared = Arc::clone(&self.shared);
             self.shared.tasks.spawn(async move { controls::break_off(&shared).await });
         }
-        let now = SystemTime::now();
+        let (now, mut passed) = (SystemTime::now(), None);
         self.shared.board.send_modify(|board| {
+            let before = board.lease.clone();
             board.lease.leave(self.id, now);
+            passed = board.lease.passed_on(&before);
             board.ghosts.remove(&self.id);
             board.seats = board.seats.saturating_sub(1);
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
@@ -56,6 +58,7 @@ impl Seat {
                 self.shared.input.push_task(None, Task::unasked(Action::Release));
             }
         });
+        self.shared.tell(passed);
         if discarded > 0 {
             self.shared.metrics.undelivered.add(discarded as u64);
             tracing::info!(

@@ -22,7 +22,7 @@ fn with(fields: &str) -> String {
     format!("GET /ws/plc1 HTTP/1.1\r\n{HOST}{fields}\r\n")
 }
 
-fn taken(head: &str) -> Head {
+fn taken(head: &str) -> Head<'_> {
     let scanned = scan(head.as_bytes()).unwrap().unwrap_or_else(|| panic!("{head:?} is not complete"));
     assert_eq!(scanned.len, head.len());
     for cut in 0..head.len() {
@@ -38,7 +38,10 @@ fn a_browsers_upgrade_is_taken_and_what_follows_is_left() {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Sec-WebSocket-Protocol: wsbridge.ticket.x\r\nSec-WebSocket-Protocol:binary \r\nCookie: a=b\r\n",
     );
-    assert_eq!(taken(&head), Head { len: head.len(), upgrade: true, body: 0 });
+    let read = taken(&head);
+    assert_eq!((read.len, read.upgrade, read.last, read.body), (head.len(), true, false, 0));
+    assert_eq!((read.method, read.target, read.fields.len()), (&b"GET"[..], &b"/ws/plc1"[..], 9));
+    assert_eq!(read.fields[7], (&b"Sec-WebSocket-Protocol"[..], &b"binary"[..]));
     let longer = format!("{head}\u{1}frames");
     assert_eq!(scan(longer.as_bytes()).unwrap().unwrap().len, head.len());
 }

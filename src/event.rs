@@ -1,0 +1,184 @@
+//! What happens at the gateway, told once; the log and the counters read it here.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    auth::{ClientAddress, PrincipalId, unix_now},
+    metrics::Metrics,
+    wire::close::{Ended, Refusal},
+};
+
+/// Something that whoever keeps a record of the gateway wants to know.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A browser signed in.
+    SignIn {
+        /// Who.
+        principal: &'a PrincipalId,
+        /// From where.
+        client: ClientAddress,
+    },
+    /// A browser signed out.
+    SignOut {
+        /// Who.
+        principal: &'a PrincipalId,
+        /// From where.
+        client: ClientAddress,
+    },
+    /// A request, or a connection that never became one, was refused.
+    Refusal {
+        /// From where.
+        client: ClientAddress,
+        /// Method and path; empty where none was read.
+        request: &'a str,
+        /// Why.
+        refusal: &'a Refusal,
+    },
+    /// A session began.
+    Open(Session<'a>),
+    /// A session ended.
+    Close {
+        /// Which.
+        session: Session<'a>,
+        /// What it moved.
+        traffic: Traffic,
+        /// Why it ended.
+        ended: &'a Ended,
+        /// How long it ran.
+        lasted: Duration,
+    },
+    /// A line's lease changed hands.
+    Lease {
+        /// The line.
+        endpoint: &'a str,
+        /// Who writes now.
+        holder: Option<&'a PrincipalId>,
+        /// Why, in a word of `wsbridge.v1`.
+        reason: &'static str,
+    },
+    /// A configuration was read again.
+    Reload {
+        /// What changed, or what is wrong with it.
+        outcome: Result<&'a str, &'a str>,
+    },
+}
+
+/// A session, as events name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    /// The endpoint; empty on the bus.
+    pub endpoint: &'a str,
+    /// Who runs it.
+    pub principal: &'a PrincipalId,
+    /// From where.
+    pub client: ClientAddress,
+}
+
+/// The bytes of a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Given to the client.
+    pub to_client: u64,
+    /// Taken from the client.
+    pub to_target: u64,
+    /// Taken from the target and not delivered.
+    pub lost_to_client: u64,
+    /// Taken from the client and not delivered.
+    pub lost_to_target: u64,
+}
+
+/// Where events are told, and read.
+#[derive(Debug)]
+pub struct Events {
+    metrics: Arc<Metrics>,
+    /// The second of the last refusal that was logged for everybody to see.
+    refused: AtomicU32,
+}
+
+impl Events {
+    /// Counted in `metrics`.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, refused: AtomicU32::new(0) }
+    }
+
+    /// What is counted of them.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Tells every reader.
+    pub fn tell(&self, event: Event<'_>) {
+        self.count(event);
+        self.log(event);
+    }
+
+    fn count(&self, event: Event<'_>) {
+        match event {
+            Event::Refusal { refusal, .. } => self.metrics.refused(refusal.label()),
+            Event::Close { ended, .. } => self.metrics.ended(ended.label()),
+            Event::Reload { outcome: Ok(_) } => self.metrics.reloads.inc(),
+            Event::Reload { outcome: Err(_) } => self.metrics.reloads_failed.inc(),
+            Event::SignIn { .. } | Event::SignOut { .. } | Event::Open(_) | Event::Lease { .. } => {}
+        }
+    }
+
+    fn log(&self, event: Event<'_>) {
+        match event {
+            Event::SignIn { principal, client } => {
+                tracing::info!(principal = principal.name, peer = %client, "signed in");
+            }
+            Event::SignOut { principal, client } => {
+                tracing::info!(principal = principal.name, peer = %client, "signed out");
+            }
+            Event::Refusal { client, request, refusal } => self.log_refusal(client, request, refusal),
+            Event::Open(Session { endpoint, principal, client }) => {
+                tracing::info!(endpoint, principal = principal.name, peer = %client, "session opened");
+            }
+            Event::Close { session, traffic, ended, lasted } => log_close(session, traffic, ended, lasted),
+            Event::Lease { endpoint, holder, reason } => {
+                let principal = holder.map(|holder| holder.name.as_str());
+                tracing::debug!(endpoint, principal, reason, "lease");
+            }
+            Event::Reload { outcome: Ok(what) } => tracing::info!("reloaded: {what}"),
+            Event::Reload { outcome: Err(why) } => {
+                tracing::error!("not reloaded, everything stays as it was: {why}");
+            }
+        }
+    }
+
+    /// At most one a second, since strangers cause these.
+    fn log_refusal(&self, client: ClientAddress, request: &str, refusal: &Refusal) {
+        // The low bits of the clock are enough to tell one second from another.
+        let now = u32::try_from(unix_now() & 0xffff_ffff).unwrap_or(0);
+        let (status, reason) = (refusal.status(), refusal.label());
+        if self.refused.swap(now, Ordering::Relaxed) == now {
+            tracing::debug!(peer = %client, request, status, reason, "refused");
+        } else {
+            tracing::info!(peer = %client, request, status, reason, "refused");
+        }
+    }
+}
+
+fn log_close(session: Session<'_>, traffic: Traffic, ended: &Ended, lasted: Duration) {
+    let Session { endpoint, principal, client } = session;
+    let Traffic { to_client, to_target, lost_to_client, lost_to_target } = traffic;
+    tracing::info!(
+        endpoint,
+        principal = principal.name,
+        peer = %client,
+        to_client,
+        to_target,
+        lost_to_client,
+        lost_to_target,
+        code = ended.code(),
+        reason = %ended,
+        seconds = %format_args!("{:.3}", lasted.as_secs_f32()),
+        "session closed"
+    );
+}

@@ -1,0 +1,270 @@
+//! HTTP/1.1 on one connection: one request after another is read, and its response written.
+//!
+//! Heads are read by `wire::head` and by nothing else. A body comes whole before anybody sees its request. Behind a head
+//! that asks for a WebSocket nothing is read as HTTP any more.
+
+use std::{future::pending, io, time::Duration};
+
+use axum::{
+    body::{Body, HttpBody as _},
+    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, response::Parts},
+};
+use bytes::{Buf as _, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    auth::unix_now,
+    wire::{
+        close::Refusal,
+        head::{self, Head},
+    },
+};
+
+/// Longest body of a request.
+const BODY_MAX: usize = 16 * 1024;
+/// Bytes kept while a request is answered: pipelined requests, or what a client sends right behind its handshake.
+/// When full, nothing is read: TCP holds the client back.
+const EARLY_MAX: usize = 64 * 1024;
+/// Bytes read at once, at least.
+const PIECE: usize = 4096;
+/// How long a connection may wait between requests.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of a response.
+const STALLED: Duration = Duration::from_secs(20);
+/// Longest piece of a body that travels with the head.
+const TOGETHER: usize = 8 * 1024;
+/// How long a closed connection is still read, so that the client gets our last words and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes read and thrown away meanwhile.
+const LINGER_BYTES: u64 = 256 * 1024;
+
+/// A connection, as far as HTTP goes.
+#[derive(Debug)]
+pub(super) struct Exchange<S> {
+    stream: S,
+    /// Read, and not yet part of a request.
+    inbox: BytesMut,
+    phase: Phase,
+    /// When the client must have sent what is waited for.
+    deadline: Instant,
+    /// Time for a request, from its first byte.
+    patience: Duration,
+    /// The client has ended its side.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come yet.
+    First,
+    /// No byte of a further request yet.
+    Idle,
+    /// In a request.
+    Begun,
+}
+
+/// A request, and what its head says of the connection.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) request: Request<Body>,
+    /// It asks for a WebSocket.
+    pub(super) upgrade: bool,
+    /// The client sends nothing behind it.
+    pub(super) last: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
+    /// A new connection, whose first request must be here by `until`; `patience` bounds the later ones.
+    pub(super) fn new(stream: S, until: Instant, patience: Duration) -> Self {
+        let inbox = BytesMut::new();
+        Self { stream, inbox, phase: Phase::First, deadline: until, patience, ended: false }
+    }
+
+    /// The stream, and what the client sent behind its last request.
+    pub(super) fn into_parts(self) -> (S, BytesMut) {
+        (self.stream, self.inbox)
+    }
+
+    /// The next request. `None`: the client has left, or never began one.
+    pub(super) async fn request(&mut self) -> Result<Option<Incoming>, Refusal> {
+        let (mut incoming, expects, body) = loop {
+            if let Some(found) = self.head()? {
+                break found;
+            }
+            if !self.fill().await? {
+                return Ok(None);
+            }
+        };
+        let go_on = expects && self.inbox.len() < body;
+        if go_on && self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
+            return Ok(None);
+        }
+        while self.inbox.len() < body {
+            if !self.fill().await? {
+                return Ok(None);
+            }
+        }
+        *incoming.request.body_mut() = Body::from(self.inbox.split_to(body).freeze());
+        Ok(Some(incoming))
+    }
+
+    /// Takes a head out of the inbox, when it is complete; with it whether the client waits for leave to go on, and the
+    /// length of the body.
+    fn head(&mut self) -> Result<Option<(Incoming, bool, usize)>, Refusal> {
+        let Some(head) = head::scan(&self.inbox)? else { return Ok(None) };
+        let body = usize::try_from(head.body).ok().filter(|length| *length <= BODY_MAX);
+        let body = body.ok_or(Refusal::BodyTooLarge)?;
+        let incoming = Incoming { request: request(&head)?, upgrade: head.upgrade, last: head.last };
+        let (expects, length) = (head.expects, head.len);
+        self.inbox.advance(length);
+        self.phase = Phase::Begun;
+        Ok(Some((incoming, expects, body)))
+    }
+
+    /// Reads more. False: the client has left, or its time is over and it never began.
+    async fn fill(&mut self) -> Result<bool, Refusal> {
+        if self.ended {
+            return Ok(false);
+        }
+        self.inbox.reserve(PIECE);
+        match timeout_at(self.deadline, self.stream.read_buf(&mut self.inbox)).await {
+            Err(_) if self.phase == Phase::Begun => return Err(Refusal::Timeout),
+            Err(_) | Ok(Ok(0) | Err(_)) => return Ok(false),
+            Ok(Ok(_)) => {}
+        }
+        if self.phase == Phase::Idle {
+            self.deadline = Instant::now() + self.patience;
+        }
+        self.phase = Phase::Begun;
+        Ok(true)
+    }
+
+    /// Ready when the client is gone while its request is being answered. One that has ended only its own side still
+    /// waits for the response; one that asked for an upgrade could do nothing with it.
+    pub(super) async fn gone(&mut self, upgrade: bool) {
+        while !self.ended && self.inbox.len() < EARLY_MAX {
+            self.inbox.reserve(PIECE);
+            match self.stream.read_buf(&mut self.inbox).await {
+                Ok(0) => self.ended = true,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        if self.ended && upgrade {
+            return;
+        }
+        pending::<()>().await;
+    }
+
+    /// Writes a response; `head_only` is the answer to HEAD. Then the client may send its next request.
+    pub(super) async fn respond(&mut self, response: Response<Body>, head_only: bool) -> io::Result<()> {
+        let (parts, body) = response.into_parts();
+        let empty = head_only || has_no_body(parts.status);
+        let length = length(&parts).or(body.size_hint().exact());
+        let mut head = head_of(&parts, length);
+        if !empty {
+            let mut left = length.ok_or_else(|| io::Error::other("a response of unknown length"))?;
+            let mut pieces = body.into_data_stream();
+            while left > 0 {
+                let piece = pieces.next().await.ok_or(io::ErrorKind::UnexpectedEof)?;
+                let piece = piece.map_err(io::Error::other)?;
+                left = left.checked_sub(piece.len() as u64).ok_or(io::ErrorKind::InvalidData)?;
+                if piece.len() <= TOGETHER && !head.is_empty() {
+                    head.extend_from_slice(&piece);
+                    continue;
+                }
+                self.write(&std::mem::take(&mut head)).await?;
+                self.write(&piece).await?;
+            }
+        }
+        self.write(&head).await?;
+        timeout(STALLED, self.stream.flush()).await??;
+        self.phase = if self.inbox.is_empty() { Phase::Idle } else { Phase::Begun };
+        let wait = if self.phase == Phase::Idle { IDLE } else { self.patience };
+        self.deadline = Instant::now() + wait;
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let written = timeout(STALLED, self.stream.write(rest)).await??;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            rest.advance(written);
+        }
+        Ok(())
+    }
+
+    /// Closes the connection so that the client can read the last response. Ends after [`LINGER`].
+    pub(super) async fn close(mut self) {
+        let last = async {
+            self.stream.shutdown().await?;
+            tokio::io::copy(&mut (&mut self.stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
+        };
+        // What goes wrong here has nobody left to hear of it.
+        let _ = timeout(LINGER, last).await;
+    }
+}
+
+/// A head that was read, in the types the routes are written in.
+fn request(head: &Head<'_>) -> Result<Request<Body>, Refusal> {
+    let bad = |_| Refusal::BadRequest("the target cannot be read");
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() =
+        Method::from_bytes(head.method).map_err(|_| Refusal::BadRequest("the method cannot be read"))?;
+    *request.uri_mut() = Uri::try_from(head.target).map_err(bad)?;
+    for (name, value) in &head.fields {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+            return Err(Refusal::BadRequest("a header field cannot be read"));
+        };
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
+
+/// RFC 9110 section 6.4.1.
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// The length a handler gave.
+fn length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Status line and fields of a response.
+fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
+    let status = parts.status;
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    let mut field = |name: &str, value: &[u8]| {
+        head.extend_from_slice(name.as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    };
+    for (name, value) in &parts.headers {
+        field(name.as_str(), value.as_bytes());
+    }
+    if !status.is_informational() {
+        if let Some(length) = length
+            && !has_no_body(status)
+            && !parts.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            field("content-length", length.to_string().as_bytes());
+        }
+        let now = jiff::Timestamp::from_second(unix_now()).unwrap_or_default();
+        field("date", now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! What a handler knows of a request beside the request: the gateway, the connection, who asks. Its refusals leave here.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    handler::Handler,
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    response::IntoResponse as _,
+};
+use bytes::BytesMut;
+use tokio::sync::oneshot;
+
+use super::{Bridge, grant::within, refusal};
+use crate::{
+    auth::{Ask, ClientAddress, Peer, Principal, Slot, Visit},
+    metrics::Held,
+    stream::Stream,
+    wire::close::Refusal,
+};
+
+/// Seconds a client is told to wait when there is no place for it.
+const FULL: u32 = 10;
+
+/// The stream behind a 101, and what the client sent behind its handshake.
+pub(super) type Upgraded = (Stream, BytesMut);
+
+/// A connection, as far as its requests know it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The other end.
+    pub(super) peer: Peer,
+    slot: Mutex<Slot>,
+    /// Where the stream comes once the request that is being answered has got its 101.
+    upgraded: Mutex<Option<oneshot::Receiver<Upgraded>>>,
+    _open: Held,
+}
+
+impl Connection {
+    /// A connection that has this place.
+    pub(super) fn new(peer: Peer, slot: Slot, open: Held) -> Self {
+        Self { peer, slot: Mutex::new(slot), upgraded: Mutex::default(), _open: open }
+    }
+
+    /// Its request asks for an upgrade: who answers it may have the stream, which comes from the sender.
+    pub(super) fn offer_stream(&self) -> oneshot::Sender<Upgraded> {
+        let (sender, receiver) = oneshot::channel();
+        *lock(&self.upgraded) = Some(receiver);
+        sender
+    }
+
+    /// Where the stream comes when the 101 is out; `None` for a request that asked for no upgrade.
+    pub(super) fn take_stream(&self) -> Option<oneshot::Receiver<Upgraded>> {
+        lock(&self.upgraded).take()
+    }
+
+    /// Counts as a stranger's no longer; false when the gateway is full and this is no administrator.
+    pub(super) fn signed_in(&self, administrator: bool) -> bool {
+        lock(&self.slot).authenticate(administrator)
+    }
+
+    /// Whether the gateway was full when it came, and it has not shown that it is an administrator's.
+    fn is_reserve(&self) -> bool {
+        lock(&self.slot).is_reserve()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What of a request is needed when it has been answered.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+}
+
+impl Asked {
+    /// Of a request.
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let path = request.uri().path().to_owned();
+        Self { method: request.method().clone(), path, headers: request.headers().clone() }
+    }
+}
+
+/// See the file's head.
+#[derive(Clone, Debug)]
+pub(super) struct Visitor {
+    pub(super) bridge: Arc<Bridge>,
+    pub(super) connection: Arc<Connection>,
+    /// Who asks.
+    pub(super) client: ClientAddress,
+    pub(super) asked: Arc<Asked>,
+}
+
+impl Visitor {
+    /// The response to a request: what its handler made, or why there is none.
+    pub(super) fn conclude(&self, made: Result<Response<Body>, Refusal>) -> Response<Body> {
+        // The gateway is full, and this was no administrator: that goes before whatever else there is to say.
+        let full = self.connection.is_reserve();
+        let made = if full { Err(Refusal::TooMany(FULL)) } else { made };
+        let mut response = made.unwrap_or_else(|refusal| {
+            let Asked { method, path, headers } = &*self.asked;
+            self.bridge.refused(self.client, &format!("{method} {path}"), &refusal);
+            let browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-mode");
+            refusal::response(&refusal, browser)
+        });
+        if full {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Host, Origin, credentials; and the connection counts as a stranger's no longer.
+    pub(super) async fn authorise(&self, ask: &Ask<'_>) -> Result<(Principal, Visit), Refusal> {
+        let config = self.bridge.config();
+        let (auth, peer) = (&self.bridge.auth, &self.connection.peer);
+        let visit = auth.check_page(&config, peer, ask)?;
+        let principal = auth.check_credentials(&config, peer, ask, &visit).await?;
+        let rights = within(&config, peer.app.as_deref(), principal.rights);
+        let principal = Principal { rights, ..principal };
+        if !self.connection.signed_in(principal.is_administrator()) {
+            return Err(Refusal::TooMany(FULL));
+        }
+        Ok((principal, visit))
+    }
+}
+
+/// A page: a handler that answers or refuses.
+#[derive(Clone, Debug)]
+pub(super) struct Page<F>(pub(super) F);
+
+impl<F, A> Handler<(), ()> for Page<F>
+where
+    F: Fn(Visitor, Request) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<Response<Body>, Refusal>> + Send + 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+    fn call(self, mut request: Request, (): ()) -> Self::Future {
+        let Some(visitor) = request.extensions_mut().remove::<Visitor>() else {
+            // Every request is given one before it is routed.
+            let lost = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            return Box::pin(std::future::ready(lost));
+        };
+        Box::pin(async move {
+            let made = (self.0)(visitor.clone(), request).await;
+            visitor.conclude(made)
+        })
+    }
+}
