@@ -145,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn all_of_the_page_is_at_most_200_kb() {
+    fn all_of_the_page_is_at_most_210_kb() {
         let sum: usize = ASSETS.iter().map(|asset| asset.gzip.len()).sum();
-        assert!(sum <= 200_000, "{sum} bytes");
+        assert!(sum <= 210_000, "{sum} bytes");
     }
 
     #[test]
