@@ -239,7 +239,7 @@ fn endpoints_of_other_files_join_those_of_the_first_and_mistakes_keep_their_file
     }
     for (second, expected) in [
         ("a: { sim: echo }\n", "b:1:1: endpoints: `a` is in w:1, too; keep one"),
-        ("\nb: { sim: echo, baud: 9 }", "b:2:18: endpoints.b: unknown key `baud`"),
+        ("\nb: { sim: echo, baud: 9 }", "b:2:17: endpoints.b: unknown key `baud`"),
         ("b: { sim: eko }", "b:1:11: endpoints.b.sim: "),
         ("b: { serial: { port: /dev/x, baud: fast } }", "b:1:36: endpoints.b.serial.baud: "),
         ("- b", "b:1:1: an endpoint's name"),
