@@ -17,13 +17,16 @@ const ANSWER: Duration = Duration::from_millis(250);
 /// Probes of a closed window that must have gone unanswered: one may be on its way, one may be lost.
 const PROBES: u8 = 2;
 
-/// How often a connection behind a closed window is looked at when its time is over and the kernel's probes are rare.
+/// How often at least a connection is looked at within its time, while something is outstanding.
+const LOOKS: u32 = 8;
+
+/// The longest time between two such looks.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// Everything has arrived. Look again when something was written, or a second later.
+    /// Everything has arrived. Look again when something was written, or soon after.
     Idle,
     /// Something is on its way. Look again then, whatever happens.
     Waiting(Instant),
@@ -36,14 +39,21 @@ pub enum Life {
 pub struct Liveness {
     dead_after: Duration,
     looked: Option<Instant>,
-    /// Since when something is outstanding.
-    since: Option<Instant>,
+    pending: Option<Pending>,
+}
+
+/// Bytes that were outstanding at a look.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    since: Instant,
+    /// All bytes written until then.
+    written: u64,
 }
 
 impl Liveness {
     /// A peer that acknowledges nothing for so long is dead.
     pub fn new(dead_after: Duration) -> Self {
-        Self { dead_after, looked: None, since: None }
+        Self { dead_after, looked: None, pending: None }
     }
 
     /// Looks at a connection.
@@ -60,33 +70,47 @@ impl Liveness {
     fn judge(&mut self, sample: &Sample, now: Instant) -> Verdict {
         let looked = self.looked.replace(now);
         if sample.unacknowledged == 0 {
-            self.since = None;
+            self.pending = None;
             return Verdict::Idle;
         }
-        let since = *self.since.get_or_insert_with(|| begun(sample, looked, now));
+        let since = self.since(sample, looked, now);
         let quiet_since = back(now, sample.last_ack).map_or(since, |ack| since.max(ack));
         let over = quiet_since + self.dead_after;
+        let again = now + (self.dead_after / LOOKS).min(PATIENCE);
         if now < over {
-            return Verdict::Alive(over);
+            return Verdict::Alive(over.min(again));
         }
-        let step = (self.dead_after / 4).min(PATIENCE);
         if !sample.in_flight {
-            return if sample.probes >= PROBES { Verdict::Dead } else { Verdict::Alive(now + step) };
+            return if sample.probes >= PROBES { Verdict::Dead } else { Verdict::Alive(again) };
         }
         if sample.rto < self.dead_after {
             return Verdict::Dead;
         }
         // Segments that the peer answers and does not take are sent again ever more rarely, up to every two minutes: it
         // is dead when one sent since its last answer had time for one.
-        let answered = sample.last_sent >= sample.last_ack;
         let answer = 2 * sample.rtt + ANSWER;
-        if answered {
-            Verdict::Alive(now + step)
+        if sample.last_sent >= sample.last_ack {
+            Verdict::Alive(again)
         } else if sample.last_sent < answer {
             Verdict::Alive(now + answer.saturating_sub(sample.last_sent))
         } else {
             Verdict::Dead
         }
+    }
+
+    /// Since when something is outstanding without a break. Bytes that became so between two looks did after the first
+    /// look, and before they were sent.
+    fn since(&mut self, sample: &Sample, looked: Option<Instant>, now: Instant) -> Instant {
+        if let Some(Pending { since, written }) = self.pending
+            && sample.acknowledged < written
+        {
+            return since;
+        }
+        let sent = if sample.in_flight { back(now, sample.first_sent) } else { None };
+        let since = sent.unwrap_or(now).max(looked.unwrap_or(now));
+        let written = sample.acknowledged + sample.unacknowledged;
+        self.pending = Some(Pending { since, written });
+        since
     }
 }
 
@@ -96,12 +120,6 @@ enum Verdict {
     Idle,
     Alive(Instant),
     Dead,
-}
-
-/// When what is outstanding became so, seen for the first time now: not after its last sending, nor before the last look.
-fn begun(sample: &Sample, looked: Option<Instant>, now: Instant) -> Instant {
-    let sent = if sample.in_flight { back(now, sample.last_sent) } else { None };
-    sent.unwrap_or(now).max(looked.unwrap_or(now))
 }
 
 /// So long before `now`, if the clock goes back that far.

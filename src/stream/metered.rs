@@ -71,15 +71,19 @@ impl Kernel for TcpStream {
         let info = ioctl::tcp_info(self).ok()?;
         let millis = |millis: u32| Duration::from_millis(millis.into());
         let micros = |micros: u32| Duration::from_micros(micros.into());
+        let (last_sent, rto) = (millis(info.last_data_sent), micros(info.rto));
+        // It was sent again after the first time-out, after twice that, and so on: all but the last share of their sum.
+        let first = rto.checked_div(1 << info.backoff.min(31)).unwrap_or_default();
         let unacknowledged = self.unacknowledged(meter).bytes;
         Some(Sample {
             acknowledged: meter.written - unacknowledged,
             unacknowledged,
             in_flight: info.unacked > 0,
             last_ack: millis(info.last_ack_recv),
-            last_sent: millis(info.last_data_sent),
+            last_sent,
+            first_sent: last_sent + rto.saturating_sub(first),
             probes: info.probes,
-            rto: micros(info.rto),
+            rto,
             rtt: micros(info.rtt),
         })
     }

@@ -24,6 +24,8 @@ pub struct Sample {
     pub last_ack: Duration,
     /// Time since data went out, for the first time or again.
     pub last_sent: Duration,
+    /// Time since the first of what is in flight went out, as far as the kernel's way of sending again tells.
+    pub first_sent: Duration,
     /// Probes of a closed window since the last acknowledgement.
     pub probes: u8,
     /// After how long the kernel sends again what is in flight.

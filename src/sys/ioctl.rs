@@ -225,7 +225,8 @@ pub(crate) struct TcpInfo {
     retransmits: u8,
     /// Window or keepalive probes sent since the peer acknowledged anything.
     pub(crate) probes: u8,
-    backoff: u8,
+    /// How often `rto` was doubled since the peer acknowledged what it had not before.
+    pub(crate) backoff: u8,
     options: u8,
     window_scales: u8,
     flags: u8,
