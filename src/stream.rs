@@ -7,6 +7,7 @@ mod recorded;
 mod sample;
 mod split;
 mod tls;
+mod vigil;
 
 use std::{
     io::{self, IoSlice},

@@ -17,6 +17,7 @@ use crate::settings::{Flow, Step};
 /// Resolves all endpoints.
 pub(super) fn resolve(
     raw: &Named<Placed<raw::Endpoint>>,
+    dead_after: Duration,
     report: &mut Report,
 ) -> BTreeMap<String, Arc<Endpoint>> {
     if raw.0.is_empty() {
@@ -30,14 +31,20 @@ pub(super) fn resolve(
                 "no name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
             report.wrong(name.at, &path, what);
         }
-        if let Some(endpoint) = endpoint(name, value, &path, report) {
+        if let Some(endpoint) = endpoint(name, value, &path, dead_after, report) {
             all.insert(name.text.clone(), Arc::new(endpoint));
         }
     }
     all
 }
 
-fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut Report) -> Option<Endpoint> {
+fn endpoint(
+    name: &Leaf<String>,
+    raw: &raw::Endpoint,
+    path: &str,
+    dead_after: Duration,
+    report: &mut Report,
+) -> Option<Endpoint> {
     let kinds = [raw.serial.is_some(), raw.rfc2217.is_some(), raw.tcp.is_some(), raw.sim.is_some()];
     if kinds.iter().filter(|there| **there).count() != 1 {
         report.wrong(
@@ -47,7 +54,7 @@ fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut R
         );
         return None;
     }
-    let (target, macros) = reached(raw, path, report);
+    let (target, macros) = reached(raw, path, dead_after, report);
     let title = raw.title.as_ref().and_then(|title| report.read(&format!("{path}.title"), title));
     let least = Size(4096);
     let bounds = (least, Size(256 << 10), Size(64 << 20));
@@ -101,6 +108,7 @@ fn endpoint(name: &Leaf<String>, raw: &raw::Endpoint, path: &str, report: &mut R
 fn reached(
     raw: &raw::Endpoint,
     path: &str,
+    dead_after: Duration,
     report: &mut Report,
 ) -> (Option<Target>, BTreeMap<String, Vec<Step>>) {
     let mut macros = BTreeMap::new();
@@ -111,9 +119,9 @@ fn reached(
     } else if let Some(remote) = &raw.rfc2217 {
         let path = format!("{path}.rfc2217");
         macros = all_macros(&remote.macros, &path, report);
-        rfc2217::resolve(remote, &path, report).map(Target::Rfc2217)
+        rfc2217::resolve(remote, &path, dead_after, report).map(Target::Rfc2217)
     } else if let Some(tcp) = &raw.tcp {
-        tcp::tcp_target(tcp, &format!("{path}.tcp"), report).map(Target::Tcp)
+        tcp::tcp_target(tcp, &format!("{path}.tcp"), dead_after, report).map(Target::Tcp)
     } else {
         let device = raw.sim.as_ref().and_then(|sim| report.read(&format!("{path}.sim"), sim));
         device.map(|device| Target::Sim(SimTarget { device }))

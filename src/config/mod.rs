@@ -278,8 +278,10 @@ pub struct TcpTarget {
     pub connect_timeout: Duration,
     /// Idle time before keepalive probes; `None` sends none.
     pub keepalive: Option<Duration>,
-    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`).
-    pub user_timeout: Duration,
+    /// A peer that acknowledges nothing of what it was sent for so long is dead.
+    pub dead_after: Duration,
+    /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts a peer that is slow; `None` sets none.
+    pub user_timeout: Option<Duration>,
     /// TLS to the target.
     pub tls: Option<TargetTls>,
 }

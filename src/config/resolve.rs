@@ -91,7 +91,10 @@ fn part(path: &str) -> &str {
 }
 
 fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
-    let endpoints = endpoint::resolve(&file.endpoints, report);
+    let seconds = Duration::from_secs;
+    let bounds = (seconds(5), seconds(30), seconds(600));
+    let dead_after = report.within("dead_after", file.dead_after.as_ref(), bounds, duration_text);
+    let endpoints = endpoint::resolve(&file.endpoints, dead_after, report);
     let access = access::resolve(file, secrets, &endpoints, report);
     let listen = listen::resolve(file, &access, report);
     let apps = app::resolve(&file.apps, &listen, &endpoints, report);
@@ -102,7 +105,6 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
     let hosts = file.hosts.iter().filter_map(|leaf| host(leaf, report)).collect();
     let proxies = file.trusted_proxies.iter().filter_map(|leaf| report.read("trusted_proxies", leaf));
     let trusted_proxies = proxies.map(|network| (network.0, network.1)).collect();
-    let seconds = Duration::from_secs;
     Config {
         listen,
         access,
@@ -119,12 +121,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
             file.state_directory.as_ref(),
             PathBuf::from("/var/lib/wsbridge"),
         ),
-        dead_after: report.within(
-            "dead_after",
-            file.dead_after.as_ref(),
-            (seconds(5), seconds(30), seconds(600)),
-            duration_text,
-        ),
+        dead_after,
         resume: report.within(
             "resume",
             file.resume.as_ref(),

@@ -1,5 +1,7 @@
 //! A serial port on another box: its part of the configuration.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -46,7 +48,12 @@ impl Word for PortControl {
     }
 }
 
-pub(super) fn resolve(raw: &raw::Rfc2217, path: &str, report: &mut Report) -> Option<Rfc2217Target> {
+pub(super) fn resolve(
+    raw: &raw::Rfc2217,
+    path: &str,
+    dead_after: Duration,
+    report: &mut Report,
+) -> Option<Rfc2217Target> {
     let frame = Frame { baud: &raw.baud, format: &raw.format, flow: &raw.flow };
     let settings = settings(frame, path, report);
     let (on_open, on_release) = signals(&raw.signals, path, report);
@@ -58,7 +65,8 @@ pub(super) fn resolve(raw: &raw::Rfc2217, path: &str, report: &mut Report) -> Op
         user_timeout: raw.user_timeout.clone(),
         tls: None,
     };
-    Some(Rfc2217Target { tcp: tcp_target(&tcp, path, report)?, settings, on_open, on_release, control })
+    let tcp = tcp_target(&tcp, path, dead_after, report)?;
+    Some(Rfc2217Target { tcp, settings, on_open, on_release, control })
 }
 
 #[cfg(test)]

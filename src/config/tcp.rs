@@ -9,7 +9,12 @@ use super::{
     units::duration_text,
 };
 
-pub(super) fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Option<TcpTarget> {
+pub(super) fn tcp_target(
+    raw: &raw::Tcp,
+    path: &str,
+    dead_after: Duration,
+    report: &mut Report,
+) -> Option<TcpTarget> {
     let address = report.read(&format!("{path}.address"), &raw.address);
     let second = Duration::from_secs(1);
     let mut time = |key, leaf: Option<&Leaf<Duration>>, bounds| {
@@ -19,7 +24,8 @@ pub(super) fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Opt
     let connect_timeout =
         time("connect_timeout", raw.connect_timeout.as_ref(), (tenth, 5 * second, 300 * second));
     let keepalive = time("keepalive", raw.keepalive.as_ref(), (Duration::ZERO, 30 * second, 7200 * second));
-    let user_timeout = time("user_timeout", raw.user_timeout.as_ref(), (second, 30 * second, 3600 * second));
+    let user_timeout =
+        time("user_timeout", raw.user_timeout.as_ref(), (Duration::ZERO, Duration::ZERO, 3600 * second));
     let tls = raw.tls.as_ref().map(|tls| target_tls(tls, &format!("{path}.tls"), report));
     if let (Some(TcpAddress::Unix(_)), Some(written)) = (&address, &raw.tls)
         && written.value.server_name.is_none()
@@ -28,7 +34,8 @@ pub(super) fn tcp_target(raw: &raw::Tcp, path: &str, report: &mut Report) -> Opt
         report.wrong(written.at, &format!("{path}.tls"), what);
     }
     let keepalive = (keepalive > Duration::ZERO).then_some(keepalive);
-    Some(TcpTarget { address: address?, connect_timeout, keepalive, user_timeout, tls })
+    let user_timeout = (user_timeout > Duration::ZERO).then_some(user_timeout);
+    Some(TcpTarget { address: address?, connect_timeout, keepalive, dead_after, user_timeout, tls })
 }
 
 fn target_tls(

@@ -75,7 +75,8 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         address: TcpAddress::Host(address.ip().to_string(), address.port()),
         connect_timeout: Duration::from_secs(5),
         keepalive: None,
-        user_timeout: Duration::from_secs(30),
+        dead_after: Duration::from_secs(30),
+        user_timeout: None,
         tls: None,
     };
     let endpoint = Endpoint {

@@ -38,7 +38,7 @@ pub enum Life {
 #[derive(Debug)]
 pub struct Liveness {
     dead_after: Duration,
-    looked: Option<Instant>,
+    looked: Instant,
     pending: Option<Pending>,
 }
 
@@ -51,9 +51,9 @@ struct Pending {
 }
 
 impl Liveness {
-    /// A peer that acknowledges nothing for so long is dead.
+    /// A peer that acknowledges nothing for so long is dead. Nothing is outstanding yet.
     pub fn new(dead_after: Duration) -> Self {
-        Self { dead_after, looked: None, pending: None }
+        Self { dead_after, looked: Instant::now(), pending: None }
     }
 
     /// Looks at a connection.
@@ -68,7 +68,7 @@ impl Liveness {
     /// The rule. Time runs from the later of the last acknowledgement and the moment something became outstanding: after
     /// an idle hour the last acknowledgement is an hour old.
     fn judge(&mut self, sample: &Sample, now: Instant) -> Verdict {
-        let looked = self.looked.replace(now);
+        let looked = std::mem::replace(&mut self.looked, now);
         if sample.unacknowledged == 0 {
             self.pending = None;
             return Verdict::Idle;
@@ -100,14 +100,14 @@ impl Liveness {
 
     /// Since when something is outstanding without a break. Bytes that became so between two looks did after the first
     /// look, and before they were sent.
-    fn since(&mut self, sample: &Sample, looked: Option<Instant>, now: Instant) -> Instant {
+    fn since(&mut self, sample: &Sample, looked: Instant, now: Instant) -> Instant {
         if let Some(Pending { since, written }) = self.pending
             && sample.acknowledged < written
         {
             return since;
         }
         let sent = if sample.in_flight { back(now, sample.first_sent) } else { None };
-        let since = sent.unwrap_or(now).max(looked.unwrap_or(now));
+        let since = sent.unwrap_or(now).max(looked);
         let written = sample.acknowledged + sample.unacknowledged;
         self.pending = Some(Pending { since, written });
         since

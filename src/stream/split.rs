@@ -1,67 +1,96 @@
-//! A stream in two halves, and a gauge that tells how it stands with the next hop.
+//! A stream in two halves that notice a dead peer, and a gauge that tells how it stands.
 
 use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{NextHop, Outstanding, Sample, Stream};
+use super::{NextHop, Outstanding, Sample, Stream, vigil::Vigil};
 
-/// A stream that its halves share; the lock is held for a poll.
-#[derive(Clone, Debug)]
-struct Shared(Arc<Mutex<Stream>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Stream> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What the halves share; the lock is held for a poll.
+#[derive(Debug)]
+struct Inner {
+    stream: Stream,
+    /// Something was written since the reader looked.
+    wrote: bool,
+    /// The reader, while it wants to hear of a write.
+    reader: Option<Waker>,
 }
 
-/// Takes a stream apart.
-pub fn split(stream: Stream) -> (ReadHalf, WriteHalf, Gauge) {
-    let shared = Shared(Arc::new(Mutex::new(stream)));
-    (ReadHalf(shared.clone()), WriteHalf(shared.clone()), Gauge(Arc::downgrade(&shared.0)))
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a stream apart. A peer that acknowledges nothing for `dead_after` of what it was sent ends it: the half that
+/// reads says so.
+pub fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, Gauge) {
+    let inner = Arc::new(Mutex::new(Inner { stream, wrote: false, reader: None }));
+    let gauge = Gauge(Arc::downgrade(&inner));
+    (ReadHalf { inner: Arc::clone(&inner), vigil: Vigil::new(dead_after) }, WriteHalf(inner), gauge)
 }
 
 /// The half that reads.
 #[derive(Debug)]
-pub struct ReadHalf(Shared);
+pub struct ReadHalf {
+    inner: Arc<Mutex<Inner>>,
+    vigil: Vigil,
+}
 
 impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_read(cx, buf)
+        let Self { inner, vigil } = self.get_mut();
+        let inner = &mut *lock(inner);
+        let read = Pin::new(&mut inner.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            return read;
+        }
+        if std::mem::take(&mut inner.wrote) {
+            vigil.wrote();
+        }
+        if let Poll::Ready(Some(error)) = vigil.poll(cx, &inner.stream) {
+            return Poll::Ready(Err(error));
+        }
+        inner.reader = vigil.is_idle().then(|| cx.waker().clone());
+        Poll::Pending
     }
 }
 
 /// The half that writes.
 #[derive(Debug)]
-pub struct WriteHalf(Shared);
+pub struct WriteHalf(Arc<Mutex<Inner>>);
 
 impl AsyncWrite for WriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.lock()).poll_write(cx, buf)
+        let inner = &mut *lock(&self.0);
+        let written = Pin::new(&mut inner.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(1..)) = written {
+            inner.wrote = true;
+            inner.reader.take().into_iter().for_each(Waker::wake);
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_flush(cx)
+        Pin::new(&mut lock(&self.0).stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_shutdown(cx)
+        Pin::new(&mut lock(&self.0).stream).poll_shutdown(cx)
     }
 }
 
 /// Asks a stream whose halves are elsewhere; holds it open no longer than they do.
 #[derive(Clone, Debug)]
-pub struct Gauge(Weak<Mutex<Stream>>);
+pub struct Gauge(Weak<Mutex<Inner>>);
 
 impl Gauge {
     fn ask<T: Default>(&self, question: impl FnOnce(&Stream) -> T) -> T {
-        self.0.upgrade().map(|stream| question(&Shared(stream).lock())).unwrap_or_default()
+        self.0.upgrade().map(|inner| question(&lock(&inner).stream)).unwrap_or_default()
     }
 }
 

@@ -238,7 +238,7 @@ async fn a_clamped_window_bounds_what_waits_unread_and_loses_nothing() {
 #[tokio::test]
 async fn a_split_stream_is_asked_through_its_gauge_and_ends_with_its_halves() {
     let (near, mut far) = tcp_pair().await;
-    let (reader, mut writer, gauge) = split(Stream::from(near));
+    let (reader, mut writer, gauge) = split(Stream::from(near), Duration::from_secs(30));
     writer.write_all(b"hello").await.unwrap();
     far.read_exact(&mut [0; 5]).await.unwrap();
     assert_eq!(settled(|| gauge.outstanding().bytes).await, 0);

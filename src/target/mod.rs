@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     config::Target,
     settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings, UsbId},
+    stream,
     wire::close::Refusal,
 };
 
@@ -91,7 +92,7 @@ impl fmt::Debug for Device {
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
     match target {
         Target::Tcp(tcp) => {
-            let (reader, writer) = tokio::io::split(tcp::connect(tcp).await?);
+            let (reader, writer, _) = stream::split(tcp::connect(tcp).await?, tcp.dead_after);
             let (reader, writer) = (Box::new(Clean(reader)), Box::new(writer));
             Ok(Device { reader, writer, port: Port::None, usb: None, notes: Vec::new() })
         }

@@ -132,7 +132,7 @@ fn tune(stream: &TcpStream, target: &TcpTarget) {
     let tuned = stream
         .set_nodelay(true)
         .and_then(|()| keepalive.map_or(Ok(()), |keepalive| socket.set_tcp_keepalive(&keepalive)))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(target.user_timeout)));
+        .and_then(|()| target.user_timeout.map_or(Ok(()), |time| socket.set_tcp_user_timeout(Some(time))));
     if let Err(error) = tuned {
         tracing::debug!(%error, "socket options not taken");
     }
@@ -169,7 +169,8 @@ mod tests {
             address: TcpAddress::Host(host.into(), port),
             connect_timeout: Duration::from_secs(5),
             keepalive: Some(Duration::from_secs(30)),
-            user_timeout: Duration::from_secs(20),
+            dead_after: Duration::from_secs(30),
+            user_timeout: None,
             tls: None,
         }
     }
@@ -199,7 +200,7 @@ mod tests {
         let socket = SockRef::from(stream.tcp().unwrap());
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(20)));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
     }
 
     #[tokio::test]

@@ -104,10 +104,10 @@ fn what_a_device_does_not_take_is_told_in_the_close_the_log_and_the_metrics() {
     let endpoint = format!("{}    limits: {{ linger: 500ms, linger_max: 1s }}\n", stuck.endpoint("p"));
     // Its end stands behind what we do not read: a ping meets a socket that is closed.
     let daemon = Daemon::start(&format!("dead_after: 5s\n{OPEN}{endpoint}"));
+    let all = [masked(0x82, &noise(9_000_000)), close()].concat();
     let client = Raw::upgrade(daemon.address(), "p");
-    let bytes = noise(9_000_000);
     let mut to = client.stream().try_clone().unwrap();
-    thread::spawn(move || to.write_all(&[masked(0x82, &bytes), close()].concat()));
+    thread::spawn(move || to.write_all(&all));
     // So much cannot be on its way: the client feels it, and its Close is not seen. It gives up.
     thread::sleep(Duration::from_millis(300));
     client.stream().shutdown(std::net::Shutdown::Both).unwrap();

@@ -63,7 +63,8 @@ pub(in crate::config) struct Rfc2217 {
     pub connect_timeout: Option<Leaf<Duration>>,
     /// Idle time before keepalive probes; 0s sends none. Default: 30s.
     pub keepalive: Option<Leaf<Duration>>,
-    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`). Default: 30s.
+    /// `TCP_USER_TIMEOUT`: cuts a peer that leaves data unacknowledged for so long, also one that is only slow; 0s sets
+    /// none. Default: 0s.
     pub user_timeout: Option<Leaf<Duration>>,
     /// Named signal sequences: at most 32 steps and 10 s each.
     #[serde(default)]
@@ -153,7 +154,8 @@ pub(in crate::config) struct Tcp {
     pub connect_timeout: Option<Leaf<Duration>>,
     /// Idle time before keepalive probes; 0s sends none. Default: 30s.
     pub keepalive: Option<Leaf<Duration>>,
-    /// Unacknowledged data ends the connection after this (`TCP_USER_TIMEOUT`). Default: 30s.
+    /// `TCP_USER_TIMEOUT`: cuts a peer that leaves data unacknowledged for so long, also one that is only slow; 0s sets
+    /// none. Default: 0s.
     pub user_timeout: Option<Leaf<Duration>>,
     /// TLS to the target. Default: null, none.
     pub tls: Option<Placed<TargetTls>>,

@@ -24,7 +24,8 @@ async fn far() -> (TcpListener, Rfc2217Target) {
         address: TcpAddress::Host("127.0.0.1".into(), listener.local_addr().unwrap().port()),
         connect_timeout: Duration::from_millis(500),
         keepalive: None,
-        user_timeout: Duration::from_secs(20),
+        dead_after: Duration::from_secs(30),
+        user_timeout: None,
         tls: None,
     };
     let (settings, keep) = (Settings::default(), Levels::default());

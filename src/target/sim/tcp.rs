@@ -29,7 +29,8 @@ pub(super) async fn start<D: Device>(
         address: TcpAddress::Host(address.ip().to_string(), address.port()),
         connect_timeout: Duration::from_secs(5),
         keepalive: Some(Duration::from_secs(30)),
-        user_timeout: Duration::from_secs(30),
+        dead_after: Duration::from_secs(30),
+        user_timeout: None,
         tls: None,
     }))
 }
