@@ -52,6 +52,8 @@ pub struct ListenError {
     what: String,
     /// Whether it takes a right we do not have.
     pub denied: bool,
+    /// Whether the address is none of this machine's: it may come (DHCP, a VPN, a USB gadget).
+    pub absent: bool,
 }
 
 impl ListenError {
@@ -60,6 +62,7 @@ impl ListenError {
             address: address_text(address),
             what: explain(error, address),
             denied: error.kind() == io::ErrorKind::PermissionDenied,
+            absent: error.kind() == io::ErrorKind::AddrNotAvailable,
         }
     }
 }
@@ -100,7 +103,7 @@ impl Listener {
             (Address::Systemd(_), None) => {
                 let what =
                     "systemd handed over no socket of that name; the .socket unit needs FileDescriptorName=";
-                return Err(ListenError { address: name, what: what.into(), denied: false });
+                return Err(ListenError { address: name, what: what.into(), denied: false, absent: false });
             }
         };
         Ok(Self { socket, tls: tls.map(Arc::new), name, app: listen.app.as_deref().map(Arc::from) })

@@ -1,15 +1,16 @@
 //! The listeners that run, and how a reload changes them.
 
-use std::{io, os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use thiserror::Error;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::own_name,
-    config::{Address, Listen, ListenTls},
+    config::{Address, Config, Listen, ListenTls},
     http::Bridge,
-    listen::{self, Listener},
+    listen::{self, Listener, address_text},
     systemd::Sockets,
     tls::{ServerTls, TlsError},
 };
@@ -33,6 +34,11 @@ impl ListenError {
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Address(error) if error.denied)
     }
+
+    /// Whether the address is not there, and may come.
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Address(error) if error.absent)
+    }
 }
 
 /// Where a running listener listens.
@@ -46,14 +52,38 @@ pub struct Bound {
     pub app: Option<String>,
 }
 
-/// Listeners bound and not yet running.
-pub(super) type Fresh = Vec<(Listen, Listener, OwnedFd)>;
+/// Pause before an address that was not there is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Listeners of a configuration that do not run yet.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    bound: Vec<(Listen, Listener, OwnedFd)>,
+    /// Those whose address is not there.
+    absent: Vec<Absent>,
+}
+
+impl Fresh {
+    /// Why nobody would be served at all, if no other listener runs.
+    pub(super) fn nobody(&self) -> Option<&str> {
+        self.absent.first().filter(|_| self.bound.is_empty()).map(|absent| absent.why.as_str())
+    }
+}
+
+/// A listener whose address is not there yet.
+#[derive(Debug)]
+struct Absent {
+    listen: Listen,
+    /// What was told of it last.
+    why: String,
+}
 
 /// The running listeners.
 #[derive(Debug)]
 pub(super) struct Listeners {
     inherited: Sockets,
     running: Vec<Running>,
+    absent: Vec<Absent>,
 }
 
 #[derive(Debug)]
@@ -69,7 +99,7 @@ struct Running {
 impl Listeners {
     /// None yet.
     pub(super) fn new(inherited: Sockets) -> Self {
-        Self { inherited, running: Vec::new() }
+        Self { inherited, running: Vec::new(), absent: Vec::new() }
     }
 
     /// Where we listen.
@@ -77,21 +107,79 @@ impl Listeners {
         self.running.iter().map(|running| running.bound.clone()).collect()
     }
 
-    /// Binds every listener of a configuration that does not run yet; nothing else happens before [`Self::run`].
+    /// Addresses that are not there yet.
+    pub(super) fn absent(&self) -> Vec<String> {
+        self.absent.iter().map(|absent| address_text(&absent.listen.address)).collect()
+    }
+
+    /// Whether one of a configuration's listeners runs already.
+    pub(super) fn serves(&self, wanted: &[Listen]) -> bool {
+        self.running.iter().any(|running| wanted.contains(&running.listen))
+    }
+
+    /// Binds every listener of a configuration that does not run yet; nothing else happens before [`Self::run`]. An
+    /// address that is not there is no failure.
     pub(super) fn bind(&self, wanted: &[Listen], state_directory: &Path) -> Result<Fresh, ListenError> {
-        let mut fresh = Vec::new();
+        let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for listen in wanted.iter().filter(|listen| self.running.iter().all(|known| known.listen != **listen))
         {
-            for socket in self.sockets(&listen.address, wanted)? {
-                let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
-                let listener = Listener::bind(listen, socket, tls)?;
-                let held = listener
-                    .socket()
-                    .map_err(|error| ListenError::Socket(listener.local_address(), error))?;
-                fresh.push((listen.clone(), listener, held));
+            match self.bind_one(listen, wanted, state_directory) {
+                Ok(bound) => fresh.bound.extend(bound),
+                Err(error) if error.is_absent() => {
+                    fresh.absent.push(Absent { listen: listen.clone(), why: error.to_string() });
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(fresh)
+    }
+
+    /// Binds one listener; systemd may hold several sockets for it.
+    fn bind_one(
+        &self,
+        listen: &Listen,
+        wanted: &[Listen],
+        state_directory: &Path,
+    ) -> Result<Vec<(Listen, Listener, OwnedFd)>, ListenError> {
+        let mut bound = Vec::new();
+        for socket in self.sockets(&listen.address, wanted)? {
+            let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
+            let listener = Listener::bind(listen, socket, tls)?;
+            let held =
+                listener.socket().map_err(|error| ListenError::Socket(listener.local_address(), error))?;
+            bound.push((listen.clone(), listener, held));
+        }
+        Ok(bound)
+    }
+
+    /// Ready when it is worth trying again to bind what was absent; never while nothing is.
+    pub(super) async fn may_have_come(&self) {
+        if self.absent.is_empty() {
+            return std::future::pending().await;
+        }
+        sleep(AGAIN).await;
+    }
+
+    /// Binds what was absent and has come; whether something did. A gateway that serves does not stop for one that fails
+    /// now: each reason is told once.
+    pub(super) fn bind_absent(&mut self, config: &Config, bridge: &Arc<Bridge>) -> bool {
+        let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
+        for absent in &self.absent {
+            let Absent { listen, why: told } = absent;
+            match self.bind_one(listen, &config.listen, &config.state_directory) {
+                Ok(bound) => fresh.bound.extend(bound),
+                Err(error) => {
+                    let why = error.to_string();
+                    if why != *told {
+                        tracing::warn!("{why}; trying again");
+                    }
+                    fresh.absent.push(Absent { listen: listen.clone(), why });
+                }
+            }
+        }
+        let came = !fresh.bound.is_empty();
+        self.run(fresh, bridge);
+        came
     }
 
     /// The sockets that are there already for an address: systemd's, or those of a listener whose TLS changes; or one made
@@ -128,7 +216,7 @@ impl Listeners {
     /// Lets bound listeners accept. Each is a task of the bridge's tracker; it ends with the bridge's stop token or when
     /// it is retired.
     pub(super) fn run(&mut self, fresh: Fresh, bridge: &Arc<Bridge>) {
-        for (listen, listener, socket) in fresh {
+        for (listen, listener, socket) in fresh.bound {
             let bound = Bound {
                 address: listener.local_address(),
                 tls: listen.tls != ListenTls::Off,
@@ -140,6 +228,12 @@ impl Listeners {
             bridge.tasks.spawn(async move { retired.run_until_cancelled(accepting).await });
             self.running.push(Running { listen, bound, socket, stop });
         }
+        for absent in &fresh.absent {
+            if self.absent.iter().all(|known| known.listen != absent.listen) {
+                tracing::warn!("{}; trying again until it has", absent.why);
+            }
+        }
+        self.absent = fresh.absent;
     }
 
     /// Ends the listeners a configuration does not have; connections they accepted go on.

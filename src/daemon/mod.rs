@@ -65,10 +65,16 @@ pub async fn run(
     systemd::ready(&status);
     ready(&daemon.bridge.config.borrow(), &daemon.listeners.bound());
     loop {
-        match signals.next().await {
+        let event = tokio::select! {
+            biased;
+            event = signals.next() => event,
+            () = daemon.listeners.may_have_come() => Event::Listen,
+        };
+        match event {
             Event::Stop => break,
             Event::Reload => daemon.reload(again.as_ref()).await,
             Event::Watchdog => systemd::watchdog(),
+            Event::Listen => daemon.listen_again(),
         }
     }
     daemon.stop(&mut signals).await;
@@ -136,13 +142,25 @@ impl Daemon {
         tokio::task::block_in_place(|| self.announcer.announce(&own_name(), services));
     }
 
+    /// Listens where it could not at the start, if it can now.
+    fn listen_again(&mut self) {
+        let config = Arc::clone(&self.bridge.config.borrow());
+        if tokio::task::block_in_place(|| self.listeners.bind_absent(&config, &self.bridge)) {
+            self.announce();
+            systemd::ready(&self.status());
+        }
+    }
+
     /// One line for `systemctl status`.
     fn status(&self) -> String {
         let addresses: Vec<_> = self.listeners.bound().iter().map(|bound| bound.address.clone()).collect();
         let count = self.written.endpoints.len();
         let s = if count == 1 { "" } else { "s" };
         let read = self.read.strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!("{count} endpoint{s} on {}; configuration read {read}", addresses.join(", "))
+        let on = if addresses.is_empty() { "no address".into() } else { addresses.join(", ") };
+        let mut on = vec![format!("{count} endpoint{s} on {on}")];
+        on.extend(self.listeners.absent().iter().map(|absent| format!("{absent} is not there yet")));
+        format!("{}; configuration read {read}", on.join("; "))
     }
 
     /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends the waiting.
@@ -182,6 +200,8 @@ enum Event {
     Stop,
     Reload,
     Watchdog,
+    /// An address that was not there may have come.
+    Listen,
 }
 
 struct Signals {

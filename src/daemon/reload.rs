@@ -42,6 +42,9 @@ impl Daemon {
         // All that can fail comes first.
         let fresh = tokio::task::block_in_place(|| self.listeners.bind(&new.listen, &new.state_directory))
             .map_err(|error| error.to_string())?;
+        if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&new.listen)) {
+            return Err(format!("{why}, and nobody would be listened to"));
+        }
 
         let old = std::mem::replace(&mut self.written, Arc::clone(&new));
         let real = Arc::new(self.sims.realise(&new).await);

@@ -26,6 +26,7 @@ mod harness;
 mod identity;
 mod lease;
 mod life;
+mod network;
 mod overview;
 mod packing;
 mod page;
