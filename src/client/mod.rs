@@ -44,7 +44,9 @@ use self::{
 };
 use crate::{
     settings::{Levels, Step},
-    wire::control::{Answer, Ask, Close, Config, Flush, Hello, Lease, LeaseOp, Macro, Open, Opened, Signals},
+    wire::control::{
+        Answer, Ask, Close, Code, Config, Flush, Hello, Lease, LeaseOp, Macro, Open, Opened, Signals,
+    },
 };
 
 /// How long [`Client::end`] waits for the gateway's Close.
@@ -135,7 +137,8 @@ impl Client {
         self.ok(Ask::Flush(Flush { rx, tx })).await.map(drop)
     }
 
-    /// Ready when everything written before has left the transmitter.
+    /// Ready when the wire is idle behind everything written before; `unsupported` when all of it has left the gateway and
+    /// nobody can say whether it has left the device.
     pub async fn drain(&self) -> Result<(), Error> {
         self.ok(Ask::Drain).await.map(drop)
     }
@@ -152,7 +155,11 @@ impl Client {
 
     /// Ends the session and keeps the connection; with `drain`, sends first what was written.
     pub async fn close(&self, drain: bool) -> Result<(), Error> {
-        self.ok(Ask::Close(Close { drain })).await.map(drop)
+        match self.ok(Ask::Close(Close { drain })).await {
+            // All that can be known of was sent.
+            Err(Error::Failed { code: Code::Unsupported, .. }) if drain => Ok(()),
+            closed => closed.map(drop),
+        }
     }
 
     /// Sends what was written, then Close; ready when the gateway's has come, or in 5 s.

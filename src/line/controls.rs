@@ -13,23 +13,37 @@ use super::{
 use crate::{
     config::Target,
     settings::{Levels, Settings, Step},
-    target::{Port, PortError},
+    target::{Port, PortError, Wire},
     wire::control::SettingsChange,
 };
 
-/// How often a driver is asked whether its transmitter is empty.
+/// How often a port is asked whether its wire is idle.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 /// Longest a drain waits for something to move: a line held by flow control never drains.
 pub const DRAIN_MOST: Duration = Duration::from_secs(30);
 
+/// The same for what passes the queue of a line that may be stuck.
+const NOW_MOST: Duration = Duration::from_secs(1);
+
+/// How long what cannot be discarded has to leave by itself.
+const LEAVES: Duration = Duration::from_millis(500);
+
 /// Longest distance of two steps' clocks that is kept; over it they are no sequence.
 const PACE_MOST: Duration = Duration::from_secs(1);
 
 /// The clock of the last step: the client's and ours.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
     last: Option<(SeatId, Duration, Instant)>,
+    /// How long a step may wait for a line on which nothing moves.
+    most: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { last: None, most: DRAIN_MOST }
+    }
 }
 
 impl Pace {
@@ -47,21 +61,25 @@ impl Pace {
     }
 }
 
-/// Does one task now; from the queue, or past it.
+/// Does one task of the queue.
 pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut Pace) {
-    let Task { what, reply } = task;
-    let outcome = match what {
-        Action::Drain => drain(port, reply.as_ref()).await,
+    let outcome = match &task.what {
+        Action::Drain => match drain(port, task.reply(), DRAIN_MOST).await {
+            Ok(Wire::HandedOn) => Err(Undone::Port(PortError::Unsupported)),
+            drained => drained.map(drop),
+        },
         Action::Configure { change, drain: wait, by } => {
-            let drained = if wait { drain(port, reply.as_ref()).await } else { Ok(()) };
+            let drained = if *wait { drain(port, None, DRAIN_MOST).await.map(drop) } else { Ok(()) };
             match drained {
-                Ok(()) => configure(shared, port, change, &by).await,
+                Ok(()) => configure(shared, port, change, by).await,
                 Err(undone) => Err(undone),
             }
         }
-        Action::Signals { steps, seat } => signals(shared, port, &steps, seat, pace).await,
+        Action::Signals { steps, seat } => signals(shared, port, steps, *seat, pace).await,
         Action::Retune(settings) => {
-            retune(shared, port, settings).await;
+            // Nobody's bytes leave by settings that are not theirs. A line that takes nothing is set all the same.
+            drain(port, None, DRAIN_MOST).await.ok();
+            retune(shared, port, *settings).await;
             Ok(())
         }
         Action::Release => {
@@ -69,30 +87,85 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
             Ok(())
         }
     };
-    if let Some(reply) = reply {
-        // Nobody may wait for it any more: as good as told.
-        reply.send(outcome).ok();
+    task.answer(outcome);
+}
+
+/// Does a task at once, past the queue: for a line that is stuck. What waits for the wire all the same (a break) keeps
+/// the queue back meanwhile, and gives up soon.
+pub(super) async fn perform_now(shared: &Shared, task: Task, port: &Port) {
+    let breaks = matches!(&task.what, Action::Signals { steps, .. } if steps.iter().any(begins_break));
+    if breaks {
+        shared.input.hold();
+    }
+    perform(shared, task, port, &mut Pace { last: None, most: NOW_MOST }).await;
+    if breaks {
+        shared.input.go_on();
     }
 }
 
-/// Does a task at once, past the queue: for a line that is stuck.
-pub(super) async fn perform_now(shared: &Shared, task: Task, port: &Port) {
-    perform(shared, task, port, &mut Pace::default()).await;
+fn begins_break(step: &Step) -> bool {
+    step.change.brk == Some(true)
 }
 
-/// Waits for an empty transmitter, as long as somebody wants to know.
-async fn drain(port: &Port, reply: Option<&Reply>) -> Result<(), Undone> {
-    let until = Instant::now() + DRAIN_MOST;
-    while !reply.is_some_and(Reply::is_closed) && port.unsent() > 0 {
-        if Instant::now() >= until {
+/// Waits until the wire is idle, or as far as can be known, while `most` does not pass without anything moving, and
+/// where a reply is asked for, as long as somebody waits for that.
+async fn drain(port: &Port, reply: Option<&Reply>, most: Duration) -> Result<Wire, Undone> {
+    let mut last = (0, Instant::now());
+    loop {
+        let wire = port.wire().await?;
+        let Wire::Busy(unsent) = wire else { return Ok(wire) };
+        if reply.is_some_and(Reply::is_closed) {
+            return Err(Undone::Gone);
+        }
+        if unsent != last.0 {
+            last = (unsent, Instant::now());
+        }
+        if last.1.elapsed() >= most + port.adapter_time() {
             return Err(Undone::Timeout);
         }
         sleep(DRAIN_POLL).await;
     }
-    Ok(())
 }
 
-async fn configure(shared: &Shared, port: &Port, change: SettingsChange, by: &str) -> Result<(), Undone> {
+/// Discards what the driver has of a seat; the queue is held until that is done. What can neither be discarded nor
+/// leaves by itself goes with the device, which is closed and opened again: nothing of it may leave with what the next
+/// one sends.
+pub(super) async fn discard(shared: &Shared, seat: SeatId) {
+    if let Some((port, stuck)) = shared.open_port()
+        && let held = port.held().bytes
+        && held > 0
+        && shared.input.owns_driver(seat, held)
+    {
+        if let Err(error) = port.flush(false, true).await {
+            warn!(endpoint = shared.name, %error, "what was sent is not discarded");
+        }
+        if port.forgets_when_closed() && keeps(&port).await {
+            warn!(
+                endpoint = shared.name,
+                bytes = port.held().bytes,
+                "the line takes nothing; opening it anew"
+            );
+            stuck.cancel();
+        }
+    }
+    shared.input.go_on();
+}
+
+/// Whether a port keeps what it was to discard.
+async fn keeps(port: &Port) -> bool {
+    let began = Instant::now();
+    while let Ok(Wire::Busy(unsent)) = port.wire().await {
+        // What is with the adapter is on its way, as long as that takes.
+        let most = if unsent > 0 { LEAVES } else { LEAVES + port.adapter_time() };
+        if began.elapsed() >= most {
+            return true;
+        }
+        sleep(DRAIN_POLL).await;
+    }
+    false
+}
+
+async fn configure(shared: &Shared, port: &Port, change: &SettingsChange, by: &str) -> Result<(), Undone> {
     let settings = change.apply(port.settings().await?);
     port.configure(settings).await?;
     info!(endpoint = shared.name, principal = by, %settings, "settings changed");
@@ -112,8 +185,12 @@ async fn signals(
 ) -> Result<(), Undone> {
     for step in steps {
         pace.keep(seat, step.at).await;
+        if begins_break(step) {
+            // The kernel waits for that too, and without a limit.
+            drain(port, None, pace.most).await?;
+        }
         if !step.change.is_empty() {
-            port.set(step.change).await?;
+            set(shared, port, step.change).await?;
             shared.board.send_modify(|board| board.drove(step.change, seat));
         }
         if !step.hold.is_zero() {
@@ -168,7 +245,11 @@ async fn retune(shared: &Shared, port: &Port, settings: Settings) {
     });
 }
 
+/// Behind the last byte of who had the line.
 async fn release(shared: &Shared, port: &Port) {
+    if drain(port, None, DRAIN_MOST).await == Err(Undone::Timeout) {
+        warn!(endpoint = shared.name, "the line takes nothing; released all the same");
+    }
     shared.board.send_if_modified(|board| std::mem::take(&mut board.vacated));
     let endpoint = Arc::clone(&shared.endpoint.borrow());
     let (levels, settings) = match &endpoint.target {
@@ -186,8 +267,18 @@ async fn release(shared: &Shared, port: &Port) {
 /// Moves lines as configured, if anything is to move.
 pub(super) async fn drive(shared: &Shared, port: &Port, levels: Levels) {
     if !levels.is_empty()
-        && let Err(error) = port.set(levels).await
+        && let Err(error) = set(shared, port, levels).await
     {
         warn!(endpoint = shared.name, %error, "modem lines not moved");
     }
+}
+
+/// Moves lines. What the port turns out not to be able to do is told to everyone.
+async fn set(shared: &Shared, port: &Port, levels: Levels) -> Result<(), PortError> {
+    let done = port.set(levels).await;
+    if done == Err(PortError::Unsupported) {
+        let caps = port.caps();
+        shared.board.send_if_modified(|board| std::mem::replace(&mut board.caps, caps) != caps);
+    }
+    done
 }

@@ -1,5 +1,6 @@
 //! Seats to device: one queue in the order sent, bounded for each seat.
 
+mod account;
 mod driver;
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use self::driver::Driver;
+use self::{account::Account, driver::Driver};
 use super::{output::SeatId, task::Task};
 
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
@@ -41,49 +42,10 @@ struct Inner {
     seats: BTreeMap<SeatId, Account>,
     /// The uplink, when it has nothing to do or the device takes nothing.
     worker: Option<Waker>,
-    /// Flushes under way: what was sent behind one may not reach the driver before it is done.
+    /// Who keeps the queue back: what was sent behind a flush may not reach the driver before that is done.
     held: usize,
     /// Whose bytes went to the device.
     driver: Driver,
-}
-
-#[derive(Debug, Default)]
-struct Account {
-    /// Bytes taken from the seat.
-    taken: u64,
-    /// Of these, how many have left the queue: to the driver, or discarded.
-    done: u64,
-    /// Of these, how many were discarded because the device went.
-    lost: u64,
-    /// Tasks in the queue.
-    tasks: usize,
-    waker: Option<Waker>,
-    /// How much is done when the seat is to be woken; sooner if that is all there is.
-    wake_at: u64,
-}
-
-impl Account {
-    fn queued(&self) -> usize {
-        // The queue is bounded by the window.
-        usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)
-    }
-
-    /// The seat waits for so much to be done, or for what it waited for already.
-    fn wait(&mut self, cx: &mut Context<'_>, done: u64) {
-        self.wake_at = if self.waker.is_some() { self.wake_at.min(done) } else { done };
-        match &mut self.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => self.waker = Some(cx.waker().clone()),
-        }
-    }
-
-    fn wake(&mut self) {
-        if (self.done >= self.wake_at || self.done == self.taken)
-            && let Some(waker) = self.waker.take()
-        {
-            waker.wake();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -233,8 +195,13 @@ impl Input {
         }
     }
 
+    /// Keeps everything back until [`go_on`](Self::go_on).
+    pub(super) fn hold(&self) {
+        self.lock().held += 1;
+    }
+
     /// Discards a seat's bytes that have not gone to the driver; tasks stay. Nothing more goes to the driver until
-    /// [`flushed`](Self::flushed): it is to discard, too, and what follows.
+    /// [`go_on`](Self::go_on): it is to discard, too, and what follows.
     pub(super) fn flush(&self, seat: SeatId) {
         let inner = &mut *self.lock();
         inner.held += 1;
@@ -245,8 +212,8 @@ impl Input {
         }
     }
 
-    /// The driver has discarded what it had.
-    pub(super) fn flushed(&self) {
+    /// What the queue was kept back for is done.
+    pub(super) fn go_on(&self) {
         let inner = &mut *self.lock();
         inner.held = inner.held.saturating_sub(1);
         inner.wake_worker();
@@ -263,6 +230,16 @@ impl Input {
     /// Whether all that the driver holds, so many bytes, is this seat's.
     pub(super) fn owns_driver(&self, seat: SeatId, unsent: usize) -> bool {
         self.lock().driver.is_own(Some(seat), unsent)
+    }
+
+    /// Whether tasks of a seat wait.
+    pub(super) fn has_tasks(&self, seat: SeatId) -> bool {
+        self.lock().seats.get(&seat).is_some_and(|account| account.tasks > 0)
+    }
+
+    /// How many of the bytes that a driver holds are this seat's.
+    pub(super) fn driver_share(&self, seat: SeatId, held: usize) -> usize {
+        self.lock().driver.share(seat, held)
     }
 
     /// How far a seat's bytes have come.
@@ -330,6 +307,11 @@ impl Input {
             }
         }
         Poll::Ready(self.discard())
+    }
+
+    /// The driver has nothing any more.
+    pub(super) fn forget_driver(&self) {
+        self.lock().driver = Driver::default();
     }
 
     /// The device is gone: what is queued can go nowhere. Returns how many bytes were discarded.

@@ -14,11 +14,11 @@ use std::{
 use tokio::{
     io::{AsyncWriteExt, ReadBuf},
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::warn;
 
-use self::quiet::Quiet;
+use self::quiet::{Quiet, STEADY};
 use super::{Board, Shared, State, controls::drive, output::Gone, uplink::uplink};
 use crate::{
     config::{Endpoint, OpenWhen, Target},
@@ -34,8 +34,8 @@ const ON_DEMAND_LINGER: Duration = Duration::from_secs(2);
 /// How long the last words of a shared device that takes nothing any more are heard.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Pause before a device that failed as soon as it was opened is opened again.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Why a device is opened anew that keeps what it was to discard.
+const STUCK: &str = "the line takes nothing, and the device keeps what is to be discarded: it is opened anew";
 
 /// Keeps a line until nobody holds it: `life` ends with the last handle and seat. A private line (an endpoint that is
 /// not shared) ends with its device too.
@@ -47,14 +47,14 @@ pub(super) async fn keep(
     // Nothing is ever sent over `life`: the end of its sender is the message.
     if current(&endpoint).share.is_none() {
         once(&shared, &mut life, &endpoint).await;
-        shared.set_port(None);
+        shared.forget_port();
     } else {
         tokio::select! {
             biased;
             _ = life.changed() => {}
             () = run(&shared, &endpoint) => {}
         }
-        shared.set_port(None);
+        shared.forget_port();
         shared.set_state(State::Closed);
     }
     shared.output.close();
@@ -72,10 +72,14 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
         let target = current(endpoint);
         match target::open(&target.target).await {
             Ok(mut device) => {
+                let (closed, opened) = (device.port.closed(), Instant::now());
                 if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {
                     drop(device);
+                    let pause = if is_stuck(&gone) { Duration::ZERO } else { quiet.pause(opened.elapsed()) };
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
-                    sleep(PAUSE).await;
+                    // What it had is gone with it only then.
+                    closed.await;
+                    sleep(pause).await;
                 } else if matches!(target.target, Target::Tcp(_)) {
                     shared.set_state(State::Closed);
                     let mut board = shared.board.subscribe();
@@ -104,7 +108,7 @@ async fn once(shared: &Shared, life: &mut watch::Receiver<()>, endpoint: &watch:
         _ = life.changed() => return,
         opened = target::open(&target.target) => opened,
     };
-    let mut quiet = Quiet { private: true, last: None };
+    let mut quiet = Quiet::private();
     match opened {
         Ok(mut device) => {
             let gone = tokio::select! {
@@ -181,7 +185,7 @@ async fn serve(
     let Device { reader, writer, port, usb, notes } = device;
     let port = &*port;
     // A driver counts from when it was loaded; what was before us is not our line's.
-    shared.set_port(Some((port.clone(), port.errors().await.ok())));
+    let stuck = shared.set_port(port.clone(), port.errors().await.ok());
     let gone = {
         let mut down = pin!(downlink(shared, &mut **reader));
         // A connection of one's own has nothing to be put back, and what it said at once, its end included, is to be
@@ -211,10 +215,18 @@ async fn serve(
             let both = pin!(both(shared, down, up, endpoint));
             let vacant = pin!(vacant(shared, endpoint));
             let listen = pin!(listen(shared, port));
+            let steady = pin!(async {
+                sleep(STEADY).await;
+                quiet.steady(shared);
+                std::future::pending::<()>().await;
+            });
             tokio::select! {
+                biased;
+                () = stuck.cancelled() => Some(Gone::Failed(STUCK.into())),
                 gone = both => Some(gone),
                 () = vacant => None,
                 () = listen => None,
+                () = steady => None,
             }
         }
     };
@@ -222,9 +234,14 @@ async fn serve(
     if let Ok(errors) = port.errors().await {
         shared.count_errors(errors);
     }
-    shared.set_port(None);
+    shared.forget_port();
     shared.board.send_modify(|board| board.inputs = None);
-    count_lost(shared, shared.input.discard());
+    if stuck.is_cancelled() {
+        // What is queued is of those who come behind it, and the device is soon back.
+        shared.input.forget_driver();
+    } else {
+        count_lost(shared, shared.input.discard());
+    }
     gone
 }
 
@@ -270,6 +287,10 @@ async fn both(
         () = deaf => Gone::by(&error),
         () = bound => Gone::by(&error),
     }
+}
+
+fn is_stuck(gone: &Gone) -> bool {
+    matches!(gone, Gone::Failed(why) if why == STUCK)
 }
 
 /// Puts a device that is back where its clients had it; one that is new is as configured already.

@@ -27,12 +27,12 @@ mod task;
 mod uplink;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use board::{Board, State, rfc3339};
 pub use controls::DRAIN_MOST;
@@ -44,7 +44,7 @@ pub use marks::{Kind, Mark};
 pub use output::{Gone, Heard};
 pub use probe::Probe;
 pub use request::{Ghosts, NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
-pub use seat::{Patience, Seat};
+pub use seat::{Flushed, Patience, Pending, Seat};
 pub use tape::Gap;
 pub use task::{Action, Undone};
 
@@ -74,12 +74,21 @@ struct Shared {
     input: Input,
     probes: Probes,
     board: watch::Sender<Board>,
-    /// The open device's controls, and what its driver had counted when last asked.
-    port: Mutex<Option<(Port, Option<ErrorCounts>)>>,
+    port: Mutex<Option<OpenPort>>,
     metrics: Arc<EndpointMetrics>,
     events: Arc<Events>,
     /// Owns what goes on past the queue; each ends by itself, within the 10 s of a sequence or the port's own patience.
     tasks: TaskTracker,
+}
+
+/// An open device's controls.
+#[derive(Debug)]
+struct OpenPort {
+    port: Port,
+    /// What its driver had counted when last asked.
+    counted: Option<ErrorCounts>,
+    /// Cancelled when it keeps bytes that it can neither send nor discard.
+    stuck: CancellationToken,
 }
 
 /// Lives as long as somebody holds the line; the keeper watches the other end.
@@ -116,22 +125,36 @@ impl Shared {
         }
     }
 
-    fn port(&self) -> Option<Port> {
-        let port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
-        port.as_ref().map(|(port, _)| port.clone())
+    fn lock_port(&self) -> MutexGuard<'_, Option<OpenPort>> {
+        self.port.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A device came; its driver's counters begin at `counted`. Or it is gone.
-    fn set_port(&self, port: Option<(Port, Option<ErrorCounts>)>) {
-        *self.port.lock().unwrap_or_else(PoisonError::into_inner) = port;
+    fn port(&self) -> Option<Port> {
+        self.lock_port().as_ref().map(|open| open.port.clone())
+    }
+
+    /// The open device's controls, and where it is told that it is stuck.
+    fn open_port(&self) -> Option<(Port, CancellationToken)> {
+        self.lock_port().as_ref().map(|open| (open.port.clone(), open.stuck.clone()))
+    }
+
+    /// A device came; its driver's counters begin at `counted`. Returns where it is told that it is stuck.
+    fn set_port(&self, port: Port, counted: Option<ErrorCounts>) -> CancellationToken {
+        let stuck = CancellationToken::new();
+        *self.lock_port() = Some(OpenPort { port, counted, stuck: stuck.clone() });
+        stuck
+    }
+
+    /// The device is gone.
+    fn forget_port(&self) {
+        *self.lock_port() = None;
     }
 
     /// Adds to the metrics what the driver counted on top of the last time.
     fn count_errors(&self, now: ErrorCounts) {
-        let mut port = self.port.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, last)) = &mut *port {
-            self.metrics.line_errors(now.since(last.unwrap_or(now)));
-            *last = Some(now);
+        if let Some(open) = &mut *self.lock_port() {
+            self.metrics.line_errors(now.since(open.counted.unwrap_or(now)));
+            open.counted = Some(now);
         }
     }
 

@@ -20,10 +20,10 @@ use tokio::{
 };
 
 use self::ghosts::Claiming;
-pub use self::patience::Patience;
+pub use self::{leaving::Pending, patience::Patience, port::Flushed};
 use super::{
     Action, Board, Heard, Life, Line, Participant, Probe, Progress, Reason, SeatRequest, Shared, State,
-    WriteIntent,
+    Undone, WriteIntent,
     output::{Hearing, Lossless, SeatId},
     task::{Outcome, Task},
 };
@@ -219,10 +219,14 @@ impl Seat {
         self.shared.input.poll_done(self.id, cx, seen)
     }
 
-    /// Ready when everything this seat sent has left the transmitter (TIOCOUTQ), or the device is gone.
+    /// Ready when everything this seat sent has left the wire, as far as can be known, or the device is gone. A line that
+    /// takes nothing keeps it pending: how long that may be is for who waits to say ([`position`](Self::position)).
     pub fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let sent_nothing = self.progress().taken == self.ignored && !self.shared.input.has_tasks(self.id);
         loop {
             match &mut self.drained {
+                // Who has only looked on does not wait for others.
+                Drained::NotAsked if sent_nothing => self.drained = Drained::Done,
                 Drained::NotAsked => {
                     let (task, outcome) = Task::new(Action::Drain);
                     if self.shared.board.borrow().state == State::Up {
@@ -232,9 +236,11 @@ impl Seat {
                     self.drained = Drained::Asked(outcome);
                 }
                 Drained::Asked(outcome) => {
-                    // An error means that the device went and the queue was discarded.
-                    ready!(Pin::new(outcome).poll(cx)).ok();
-                    self.drained = Drained::Done;
+                    self.drained = match ready!(Pin::new(outcome).poll(cx)) {
+                        Ok(Err(Undone::Timeout)) => Drained::NotAsked,
+                        // An error means that the device went and the queue was discarded.
+                        Ok(_) | Err(_) => Drained::Done,
+                    };
                 }
                 Drained::Done => return Poll::Ready(()),
             }

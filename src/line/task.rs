@@ -14,7 +14,7 @@ use crate::{
 pub enum Undone {
     /// The port said no.
     Port(PortError),
-    /// The transmitter was not empty in time.
+    /// The wire was not idle in time.
     Timeout,
     /// The device went, or the seat was left.
     Gone,
@@ -24,7 +24,7 @@ pub enum Undone {
 
 impl From<PortError> for Undone {
     fn from(error: PortError) -> Self {
-        Self::Port(error)
+        if error == PortError::Stuck { Self::Timeout } else { Self::Port(error) }
     }
 }
 
@@ -36,8 +36,8 @@ pub(super) type Reply = oneshot::Sender<Result<(), Undone>>;
 pub(super) struct Task {
     /// What is to be done.
     pub(super) what: Action,
-    /// Where the outcome goes, where somebody wants to know it.
-    pub(super) reply: Option<Reply>,
+    /// Where the outcome goes.
+    reply: Option<Reply>,
 }
 
 impl Task {
@@ -50,6 +50,11 @@ impl Task {
     pub(super) fn new(what: Action) -> (Self, Outcome) {
         let (reply, outcome) = oneshot::channel();
         (Self { what, reply: Some(reply) }, outcome)
+    }
+
+    /// Where the outcome goes, where somebody wants to know it.
+    pub(super) fn reply(&self) -> Option<&Reply> {
+        self.reply.as_ref()
     }
 
     /// Says what came of it, to who waits for it.
@@ -66,13 +71,13 @@ pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
 /// What is done to a port.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Wait until the transmitter is empty.
+    /// Wait until the wire is idle.
     Drain,
     /// Change settings, behind what is still being sent or at once.
     Configure {
         /// What changes.
         change: SettingsChange,
-        /// Whether to wait for an empty transmitter.
+        /// Whether to wait until the wire is idle.
         drain: bool,
         /// Who asks.
         by: String,

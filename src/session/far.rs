@@ -15,7 +15,7 @@ use tokio::{
 
 use super::drain::Left;
 use crate::{
-    line::{Gone, Heard, Probe, Reason, Seat},
+    line::{Gone, Heard, Pending, Probe, Reason, Seat},
     stream::{Life, Liveness, NextHop as _, Outstanding, Sample, Stream},
 };
 
@@ -136,7 +136,8 @@ impl Far for Seat {
     }
 
     fn left(&self) -> Left {
-        Left { bytes: self.pending(), exact: true, answers: false }
+        let Pending { bytes, exact } = self.pending();
+        Left { bytes, exact, answers: false }
     }
 
     fn lost(&self) -> u64 {

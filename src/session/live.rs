@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::PrincipalId,
     config::{Endpoint, Rights},
-    line::{Board, Reason, Seat, State},
+    line::{Board, Pending, Reason, Seat, State},
     session::describe::{holder, status},
     wire::control::{Asker, LeaseNews, Opened, Role, Status, Tell},
 };
@@ -90,10 +90,8 @@ impl Live {
     }
 
     /// Discards what was not sent, also the driver's part of it.
-    pub(super) fn discard(self) {
-        if self.holds() && self.seat.pending() > 0 {
-            drop(self.seat.flush_output());
-        }
+    pub(super) fn discard(mut self) {
+        self.seat.leave();
     }
 
     pub(super) fn role(&self) -> Role {
@@ -182,7 +180,7 @@ pub(super) struct Leaving {
 impl Leaving {
     pub(super) fn new(mut live: Live, linger: Linger, rest: Rest) -> Self {
         live.seat.release(Reason::Released);
-        let drain = Drain::new(linger, rest, live.seat.pending());
+        let drain = Drain::new(linger, rest, live.seat.pending().bytes);
         Self { live, drain, gave_up: false }
     }
 
@@ -202,13 +200,17 @@ impl Leaving {
         let (seat, drain) = (&mut self.live.seat, &mut self.drain);
         let gone = |seat: &Seat| seat.progress().lost - told;
         loop {
-            if seat.poll_drained(cx).is_ready() && seat.pending() == 0 {
+            if seat.poll_drained(cx).is_ready() && seat.pending().bytes == 0 {
                 return Poll::Ready(gone(seat));
             }
-            if ready!(drain.poll(cx, || Left { bytes: seat.pending(), exact: true, answers: false })) {
-                let lost = gone(seat) + seat.pending();
+            let left = |seat: &Seat| {
+                let Pending { bytes, exact } = seat.pending();
+                Left { bytes, exact, answers: false }
+            };
+            if ready!(drain.poll(cx, || left(seat))) {
+                let lost = gone(seat) + seat.pending().bytes;
                 self.gave_up = true;
-                seat.cut();
+                seat.leave();
                 return Poll::Ready(lost);
             }
         }

@@ -1,4 +1,4 @@
-//! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
+//! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project. Nearly all are ioctls.
 //!
 //! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined with in
 //! `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` and `include/uapi/linux/tcp.h`; the descriptor is
@@ -12,8 +12,14 @@
 use std::{
     ffi::{c_int, c_ulong, c_void},
     fmt, io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::thread::JoinHandleExt,
+    },
     ptr,
+    sync::OnceLock,
+    thread::JoinHandle,
 };
 
 use rustix::ioctl::{Getter, NoArg, Opcode, Setter, Updater, ioctl};
@@ -81,6 +87,42 @@ pub(crate) fn unsent(fd: impl AsFd) -> io::Result<usize> {
     // SAFETY: TIOCOUTQ writes one int.
     let count = unsafe { ioctl(fd, Getter::<{ libc::TIOCOUTQ as Opcode }, c_int>::new()) }?;
     Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// `TIOCSER_TEMT` of `include/uapi/asm-generic/ioctls.h`.
+const TRANSMITTER_EMPTY: c_int = 1;
+
+/// TIOCSERGETLSR: whether the transmitter is empty, its shift register too.
+pub(crate) fn transmitter_empty(fd: impl AsFd) -> io::Result<bool> {
+    // SAFETY: TIOCSERGETLSR writes one int.
+    let status = unsafe { ioctl(fd, Getter::<{ libc::TIOCSERGETLSR as Opcode }, c_int>::new()) }?;
+    Ok(status & TRANSMITTER_EMPTY != 0)
+}
+
+/// The signal that ends a call that waits. Ignored by default, so that one from elsewhere does no harm.
+const WAKE: c_int = libc::SIGURG;
+
+/// Has [`interrupt`] end calls that wait: a signal without a handler ends none.
+pub(crate) fn make_interruptible() -> io::Result<()> {
+    extern "C" fn nothing(_: c_int) {}
+    static FAILED: OnceLock<Option<io::ErrorKind>> = OnceLock::new();
+    let failed = *FAILED.get_or_init(|| {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: all zeroes is a sigaction without flags (no SA_RESTART) and with an empty mask; a handler that does
+        // nothing is safe in every context.
+        let done = unsafe {
+            (*action.as_mut_ptr()).sa_sigaction = nothing as extern "C" fn(c_int) as usize;
+            libc::sigaction(WAKE, action.as_ptr(), ptr::null_mut())
+        };
+        (done != 0).then(|| io::Error::last_os_error().kind())
+    });
+    failed.map_or(Ok(()), |kind| Err(kind.into()))
+}
+
+/// Ends the call that a thread waits in, with EINTR; nothing if it waits in none.
+pub(crate) fn interrupt<T>(thread: &JoinHandle<T>) {
+    // SAFETY: the thread is neither joined nor detached while its handle is borrowed, so its id is its own.
+    unsafe { libc::pthread_kill(thread.as_pthread_t(), WAKE) };
 }
 
 /// `struct serial_icounter_struct`

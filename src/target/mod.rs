@@ -178,8 +178,28 @@ pub struct Caps {
     pub inputs: bool,
     /// Received errors are counted and placed.
     pub errors: bool,
-    /// It can say when the transmitter is empty.
+    /// It can say when the wire is idle.
     pub drain: bool,
+}
+
+/// How the wire of a port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Everything written has left it, or reached the far end where there is none.
+    Idle,
+    /// Not everything has: so much is with the driver, and less than a FIFO with an adapter.
+    Busy(usize),
+    /// Everything has left us; whether it has left the device cannot be known.
+    HandedOn,
+}
+
+/// Bytes that were written and are not known to be on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many.
+    pub bytes: usize,
+    /// It may be fewer.
+    pub at_most: bool,
 }
 
 /// Why a port did not do as told.
@@ -194,6 +214,12 @@ pub enum PortError {
     /// The device is gone or broken.
     #[error("{0}")]
     Failed(String),
+    /// The device did not do this one request (EPIPE, EIO), or is gone.
+    #[error("the device refused this request")]
+    Stalled,
+    /// The line takes nothing, and this was to wait until it does.
+    #[error("the line takes nothing")]
+    Stuck,
 }
 
 /// The controls of an opened device. Cheap to clone; every call is safe beside reads and writes.
@@ -278,6 +304,48 @@ impl Port {
             Self::None => 0,
             Self::Serial(port) => port.unsent(),
             Self::Rfc2217(port) => port.unsent(),
+        }
+    }
+
+    /// Bytes written that may not be on the wire: with the driver, or with an adapter.
+    pub fn held(&self) -> Held {
+        match self {
+            Self::None => Held::default(),
+            Self::Serial(port) => port.held(),
+            Self::Rfc2217(port) => Held { bytes: port.unsent(), at_most: false },
+        }
+    }
+
+    /// How the wire is. Asking a chip takes a moment; a port that is gone is idle.
+    pub async fn wire(&self) -> Result<Wire, PortError> {
+        match self {
+            Self::None => Ok(Wire::Idle),
+            Self::Serial(port) => port.wire().await,
+            Self::Rfc2217(port) => Ok(match port.unsent() {
+                0 => Wire::HandedOn,
+                unsent => Wire::Busy(unsent),
+            }),
+        }
+    }
+
+    /// How long what an adapter may hold takes on the wire.
+    pub fn adapter_time(&self) -> Duration {
+        match self {
+            Self::None | Self::Rfc2217(_) => Duration::ZERO,
+            Self::Serial(port) => port.adapter_time(),
+        }
+    }
+
+    /// Whether what was flushed and is still held goes with the device when that is closed.
+    pub fn forgets_when_closed(&self) -> bool {
+        matches!(self, Self::Serial(_))
+    }
+
+    /// Ready when the device is closed, which it is when all that shares it is gone: it can be opened again then.
+    pub fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        match self {
+            Self::None | Self::Rfc2217(_) => Box::pin(std::future::ready(())),
+            Self::Serial(port) => Box::pin(port.closed()),
         }
     }
 

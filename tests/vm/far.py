@@ -1,6 +1,8 @@
 """far.py: the far end of a line in the guest: a software USB adapter (usbser.py), or the socket of a 16550A."""
 import json, os, socket, subprocess, sys, threading, time
 
+# A machine that is busy with others is given so many times the time.
+PATIENCE = float(os.environ.get("VM_PATIENCE", "1"))
 HERE = os.path.dirname(os.path.realpath(__file__))
 
 
@@ -22,7 +24,7 @@ class Adapter:
                                          "--ctl", ctl, "--kind", kind, "--serial", serial])
         self.events, self.news, self.plugged = [], threading.Condition(), False
         self.ctl = socket.socket(socket.AF_UNIX)
-        deadline = now() + 10_000
+        deadline = now() + 10_000 * PATIENCE
         while True:
             try:
                 self.ctl.connect(ctl)
@@ -63,6 +65,7 @@ class Adapter:
         """Out and in, whatever was; as a chip is at first."""
         self.unplug()
         self.hold(False)
+        self.stall()
         self.set(cts=True, dsr=True, ri=False, dcd=True)
         self.plug()
 
@@ -84,7 +87,7 @@ class Adapter:
 
     def wait(self, fits, since=0, timeout=20):
         """The first event since a mark that fits."""
-        deadline, at = time.monotonic() + timeout, since
+        deadline, at = time.monotonic() + timeout * PATIENCE, since
         with self.news:
             while True:
                 for event in self.events[at:]:
@@ -104,9 +107,26 @@ class Adapter:
         """The bytes that came out of the wire since a mark."""
         return bytes.fromhex("".join(event["tx"] for event in self.seen("tx", since)))
 
+    def order(self, since, *keys):
+        """What happened since a mark: bytes, joined, and the values of these events; speeds to the hundred."""
+        with self.news:
+            events, seen = self.events[since:], []
+        for event in events:
+            if "tx" in event:
+                data = bytes.fromhex(event["tx"])
+                if seen and isinstance(seen[-1], bytes):
+                    seen[-1] += data
+                else:
+                    seen.append(data)
+            for key in keys:
+                value = round(event[key], -2) if key == "baud" and key in event else event.get(key)
+                if value is not None and not (key == "baud" and seen and seen[-1] == value):
+                    seen.append(value)
+        return seen
+
     def wait_received(self, count, since=0, timeout=20):
         """Waits for so many bytes since a mark, and gives what there is."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with self.news:
             while True:
                 got = bytes.fromhex("".join(event.get("tx", "") for event in self.events[since:]))
@@ -134,6 +154,10 @@ class Adapter:
     def hold(self, on):
         self._say(hold=on)
 
+    def stall(self, *requests):
+        """From now on, these requests of the guest are answered with a STALL."""
+        self._say(stall=requests)
+
 
 class Uart:
     """The far end of the guest's 16550A: bytes only."""
@@ -141,7 +165,7 @@ class Uart:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
-        self.socket.settimeout(20)
+        self.socket.settimeout(20 * PATIENCE)
 
     def send(self, data):
         self.socket.sendall(data)

@@ -84,9 +84,10 @@ class Gateway:
         self.guest.run(f"mkdir -p /etc/wsbridge && cat > /etc/wsbridge/wsbridge.yaml && {then}",
                        input=json.dumps(self.config()))
 
-    def start(self):
+    def start(self, *properties):
         self.first = self.first or json.dumps(self.endpoints)
-        self.configure("systemd-run --quiet --collect --unit=wsbridge /usr/local/bin/wsbridge serve")
+        more = "".join(f" -p {word}" for word in properties)
+        self.configure(f"systemd-run --quiet --collect --unit=wsbridge{more} /usr/local/bin/wsbridge serve")
         self.until(lambda: self.status() == 200, "the daemon answers")
 
     def status(self):
@@ -125,7 +126,7 @@ class Gateway:
 
     def until(self, fits, what, timeout=20):
         """Asks again until it is so; only for what nothing tells by itself."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * far.PATIENCE
         while not fits():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {timeout} s: {what}")

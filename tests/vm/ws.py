@@ -4,6 +4,8 @@ Each connection has a thread that reads; what it read is stamped with the monoto
 """
 import base64, hashlib, json, os, socket, ssl, struct, threading, time
 
+PATIENCE = float(os.environ.get("VM_PATIENCE", "1"))      # as in far.py
+
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -173,7 +175,7 @@ class Socket:
     def until(self, ready, what, timeout=None):
         """Waits under the lock until `ready` gives something true; returns it."""
         timeout = self.timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with self.news:
             while True:
                 if got := ready():
@@ -186,7 +188,7 @@ class Socket:
 
     def wait_closed(self, timeout=None):
         """Waits for the end; returns the close code."""
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout) * PATIENCE
         with self.news:
             while self.code is None:
                 if not self.news.wait(max(0, deadline - time.monotonic())) and time.monotonic() > deadline:

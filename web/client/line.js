@@ -142,7 +142,10 @@ export class Line extends Connection {
     }
   }
 
-  /** Done when all that was written has left the gateway's line. */
+  /**
+   * Done when the wire is idle behind all that was written. `unsupported` when all of it has left the gateway and nobody can say whether
+   * it has left the device (a CDC-ACM device, a port on another box).
+   */
   async drain() {
     await this.#inLine({ type: "drain" });
   }
@@ -162,7 +165,10 @@ export class Line extends Connection {
       await this.ask({ type: "close" });
       return;
     }
-    await this.#inLine({ type: "close", drain }).finally(() => this.#forget(over));
+    const closed = this.#inLine({ type: "close", drain }).finally(() => this.#forget(over));
+    await closed.catch((error) => {
+      if (error.code !== "unsupported") throw error; // all that can be known of was sent
+    });
   }
 
   /** So many bytes of "data" events are dealt with (for `autoAck: false`). @param {number} count */

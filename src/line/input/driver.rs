@@ -40,6 +40,12 @@ impl Driver {
         self.asked = false;
     }
 
+    /// How many of the bytes it holds are this seat's. Those of somebody before it are no longer in question: they go
+    /// out.
+    pub(super) fn share(&self, seat: SeatId, held: usize) -> usize {
+        if self.last == Some(seat) { held.min(self.wrote) } else { 0 }
+    }
+
     /// Whether all it holds, so many bytes, is this seat's, or nobody's.
     pub(super) fn is_own(&self, seat: Option<SeatId>, unsent: usize) -> bool {
         if self.last.is_none() {
@@ -62,12 +68,14 @@ mod tests {
         assert!(!driver.is_due(A) && driver.is_own(A, 0));
         driver.took(A, 4000);
         assert!(driver.is_own(A, 4000) && !driver.is_own(B, 4000));
+        assert_eq!((driver.share(1, 3000), driver.share(2, 3000)), (3000, 0));
         // Another comes while it still holds some.
         assert!(driver.is_due(B));
         driver.holds(3000, B);
         assert!(!driver.is_due(B));
         driver.took(B, 1000);
         assert!(!driver.is_own(B, 3500) && !driver.is_own(A, 3500));
+        assert_eq!((driver.share(1, 3500), driver.share(2, 3500)), (0, 1000));
         // All of theirs has gone: fewer are left than were written since, whatever the hardware holds.
         assert!(driver.is_due(B));
         driver.holds(3000, B);

@@ -150,7 +150,7 @@ async fn what_is_sent_behind_a_flush_waits_until_the_driver_has_discarded_what_i
     let mut cx = Context::from_waker(&waker);
     assert!(input.poll_front(&mut cx).is_pending());
     assert!(!is_woken());
-    input.flushed();
+    input.go_on();
     assert!(is_woken());
     assert_eq!(next(&input, 100), Some(b"another's ".to_vec()));
     assert_eq!(next(&input, 100), Some(b"behind".to_vec()));

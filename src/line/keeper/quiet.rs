@@ -1,4 +1,6 @@
-//! What the log is told of a device that comes and goes.
+//! What the log is told of a device that comes and goes, and how soon it is opened again.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -8,25 +10,62 @@ use crate::{
     target::OpenError,
 };
 
+/// A device that has been open for so long is there to stay.
+pub(super) const STEADY: Duration = Duration::from_secs(5);
+
+/// Pause before a device that failed is opened again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The same, of one that has ended again and again as soon as it was open.
+const PAUSE_MOST: Duration = Duration::from_secs(10);
+
 /// One log line for a device that goes, one when it is back: not one for each attempt between.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
     /// The end of a private line is its session's, and told there.
-    pub(super) private: bool,
-    pub(super) last: Option<(String, Instant)>,
+    private: bool,
+    last: Option<(String, Instant)>,
+    /// Times in a row that it ended as soon as it was open.
+    soon: u32,
 }
 
 impl Quiet {
+    /// Of a private line.
+    pub(super) fn private() -> Self {
+        Self { private: true, ..Self::default() }
+    }
+
     /// It is open.
     pub(super) fn opened(&mut self, shared: &Shared, notes: &[String]) {
+        if self.soon > 0 {
+            return; // told when it stays
+        }
+        self.back(shared);
+        for note in notes {
+            warn!(endpoint = shared.name, "{note}");
+        }
+    }
+
+    /// It has been open for a while.
+    pub(super) fn steady(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.soon) > 0 {
+            self.back(shared);
+        }
+    }
+
+    fn back(&mut self, shared: &Shared) {
         if let Some((_, since)) = self.last.take() {
             info!(endpoint = shared.name, after = ?since.elapsed(), "device is back");
         } else {
             info!(endpoint = shared.name, "device open");
         }
-        for note in notes {
-            warn!(endpoint = shared.name, "{note}");
-        }
+    }
+
+    /// It ended after so long; returns the pause before it is opened again.
+    pub(super) fn pause(&mut self, lived: Duration) -> Duration {
+        let soon = if lived < STEADY { self.soon } else { 0 };
+        self.soon = soon.saturating_add(u32::from(lived < STEADY));
+        PAUSE.saturating_mul(1 << soon.min(16)).min(PAUSE_MOST)
     }
 
     /// It went, or is not there.
@@ -46,5 +85,20 @@ impl Quiet {
                 self.last = Some((text, Instant::now()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_of_a_device_that_ends_as_soon_as_it_is_open_grow_until_it_stays() {
+        let mut quiet = Quiet::default();
+        let soon = Duration::from_millis(3);
+        let pauses: Vec<_> = (0..8).map(|_| quiet.pause(soon).as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(quiet.pause(STEADY), PAUSE);
+        assert_eq!(quiet.pause(soon), PAUSE);
     }
 }

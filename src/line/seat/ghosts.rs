@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::Seat;
-use crate::line::{Board, Ghosts, Holder, Participant, Probe, Shared, output::SeatId};
+use crate::line::{Board, Ghosts, Holder, Participant, Probe, Shared, controls, output::SeatId};
 
 /// How long the answer that the holder is there is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -54,11 +54,15 @@ pub(in crate::line) async fn exorcise(shared: Arc<Shared>, who: Participant) -> 
 }
 
 /// A stale command never leaves with the next session's bytes.
-fn discard(shared: &Shared, seat: SeatId) {
+fn discard(shared: &Arc<Shared>, seat: SeatId) {
     shared.board.send_modify(|board| {
         board.ghosts.insert(seat);
     });
-    let bytes = shared.input.cut(seat);
+    let held = shared.port().map_or(0, |port| port.held().bytes);
+    let bytes = shared.input.cut(seat) + shared.input.driver_share(seat, held);
+    shared.input.hold();
+    let line = Arc::clone(shared);
+    shared.tasks.spawn(async move { controls::discard(&line, seat).await });
     if bytes > 0 {
         shared.metrics.undelivered.add(bytes as u64);
         tracing::info!(endpoint = shared.name, bytes, "discarded what a session that is gone had queued");

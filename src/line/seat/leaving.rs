@@ -2,20 +2,34 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::Seat;
-use crate::line::{
-    controls,
-    task::{Action, Task},
+use super::{Drained, Seat};
+use crate::{
+    line::{
+        controls,
+        task::{Action, Task},
+    },
+    target::Held,
 };
 
+/// Bytes on their way to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// How many: in the queue, with the driver, and with an adapter.
+    pub bytes: u64,
+    /// Whether it is that many; else it is at most that many: nobody can say what an adapter has sent of what it took.
+    pub exact: bool,
+}
+
 impl Seat {
-    /// Bytes this seat sent that are on their way: in the queue, or with the driver.
-    pub fn pending(&self) -> u64 {
+    /// Bytes this seat sent that are on their way.
+    pub fn pending(&self) -> Pending {
         let progress = self.progress();
-        if self.is_drained() || progress.taken == self.ignored {
-            return 0;
+        if self.is_drained() || self.left || progress.taken == self.ignored {
+            return Pending { bytes: 0, exact: true };
         }
-        progress.taken - progress.done + self.shared.unsent() as u64
+        let held = self.shared.port().map_or(Held::default(), |port| port.held());
+        let own = self.shared.input.driver_share(self.id, held.bytes) as u64;
+        Pending { bytes: progress.taken - progress.done + own, exact: own == 0 || !held.at_most }
     }
 
     /// Bytes this seat sent that will not get to the device: it might not write, or the device went.
@@ -23,21 +37,17 @@ impl Seat {
         self.ignored + if self.left { self.gone } else { self.progress().lost }
     }
 
-    /// Discards what is not on the wire, and leaves.
-    pub fn cut(&mut self) {
-        if self.pending() > 0 {
-            drop(self.flush_output());
-        }
-        self.leave();
-    }
-
-    /// Leaves the line before the seat itself goes: what it still had queued is discarded, the lease is free.
+    /// Leaves the line before the seat itself goes: what is not on the wire is discarded and counted, the lease is free.
+    /// Nothing of it leaves with what others send from now on: a device that neither sends nor discards its part is
+    /// opened anew.
     pub fn leave(&mut self) {
-        if std::mem::replace(&mut self.left, true) {
+        if self.left {
             return;
         }
+        self.discard();
+        self.left = true;
         self.gone = self.progress().lost;
-        let discarded = self.shared.input.leave(self.id);
+        self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
         self.shared.probes.leave(self.id);
         // Noted at once: a line without seats forgets what was driven.
@@ -59,13 +69,17 @@ impl Seat {
             }
         });
         self.shared.tell(passed);
-        if discarded > 0 {
-            self.shared.metrics.undelivered.add(discarded as u64);
-            tracing::info!(
-                endpoint = self.shared.name,
-                bytes = discarded,
-                "discarded what a session left unsent"
-            );
+    }
+
+    fn discard(&mut self) {
+        let Pending { bytes, exact } = self.pending();
+        if bytes > 0 {
+            self.shared.metrics.undelivered.add(bytes);
+            tracing::info!(endpoint = self.shared.name, bytes, exact, "discarded what a session left unsent");
+            self.shared.input.flush(self.id);
+            let (shared, seat) = (Arc::clone(&self.shared), self.id);
+            self.shared.tasks.spawn(async move { controls::discard(&shared, seat).await });
         }
+        self.drained = Drained::Done;
     }
 }

@@ -7,13 +7,21 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Patience, Seat};
 use crate::{
     line::{
-        Action, DRAIN_MOST, State, Undone, controls,
+        Action, DRAIN_MOST, Shared, State, Undone, controls,
+        output::SeatId,
         task::{Outcome, Task},
     },
     settings::{ErrorCounts, Inputs, Levels, Settings, Step},
     target::PortError,
     wire::control::SettingsChange,
 };
+
+/// Output is discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flushed {
+    /// Bytes that the driver kept: a USB driver has no flush, and what others sent stays.
+    pub kept: usize,
+}
 
 impl Seat {
     /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at
@@ -36,20 +44,20 @@ impl Seat {
         let mut outcome = self.submit(Action::Drain);
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         async move {
-            let mut patience = Patience::new(DRAIN_MOST, shared.input.position(seat));
+            let mut patience = Patience::new(DRAIN_MOST, position(&shared, seat));
             loop {
                 match timeout(Patience::LOOK, &mut outcome).await {
                     Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
-                    Err(_) if patience.is_over(shared.input.position(seat)) => return Err(Undone::Timeout),
+                    Err(_) if patience.is_over(position(&shared, seat)) => return Err(Undone::Timeout),
                     Err(_) => {}
                 }
             }
         }
     }
 
-    /// How far the queue has come, for who waits that it moves.
+    /// How far the queue and the driver have come: another value when something has moved.
     pub fn position(&self) -> (u64, usize) {
-        self.shared.input.position(self.id)
+        position(&self.shared, self.id)
     }
 
     /// What changes settings.
@@ -82,19 +90,21 @@ impl Seat {
 
     /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is
     /// among it, and nothing that others sent before: while the driver holds some of that, its part goes out.
-    pub fn flush_output(&self) -> Outcome {
+    pub fn flush_output(&self) -> impl Future<Output = Result<Flushed, Undone>> + Send + use<> {
         let (reply, outcome) = oneshot::channel();
         self.shared.input.flush(self.id);
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         self.shared.tasks.spawn(async move {
-            let flushed = match shared.port() {
+            let port = shared.port();
+            let flushed = match &port {
                 Some(port) if shared.input.owns_driver(seat, port.unsent()) => port.flush(false, true).await,
                 Some(_) | None => Ok(()),
             };
-            shared.input.flushed();
-            reply.send(flushed.map_err(Undone::Port)).ok();
+            let kept = port.map_or(0, |port| shared.input.driver_share(seat, port.unsent()));
+            shared.input.go_on();
+            reply.send(flushed.map(|()| Flushed { kept }).map_err(Undone::from)).ok();
         });
-        outcome
+        async move { outcome.await.unwrap_or(Err(Undone::Gone)) }
     }
 
     /// Discards what the driver has received and not given us.
@@ -131,4 +141,9 @@ impl Seat {
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         async move { controls::end_break(&shared, seat).await }
     }
+}
+
+fn position(shared: &Shared, seat: SeatId) -> (u64, usize) {
+    let (done, queued) = shared.input.position(seat);
+    (done, queued + shared.unsent())
 }

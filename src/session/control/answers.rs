@@ -17,7 +17,7 @@ pub(super) enum Outcome {
     /// Done; the members of the `ok`.
     Ok(Answer),
     /// Done, and the line's input was discarded: the `ok` carries where the client goes on.
-    Flushed,
+    Flushed(Answer),
     /// Not done.
     Failed(Failure),
 }

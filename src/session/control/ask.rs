@@ -187,16 +187,19 @@ impl Control<'_> {
         let writes = live.seat.is_writer();
         let input = ask.rx.then(|| writes.then(|| live.seat.flush_input()));
         self.answers.wait(id, async move {
-            if let Some(output) = output
-                && let failed @ Outcome::Failed(_) = done(output.await, Answer::default())
-            {
-                return failed;
-            }
+            let kept = match output {
+                None => None,
+                Some(output) => match output.await {
+                    Ok(flushed) => Some(flushed.kept as u64).filter(|kept| *kept > 0),
+                    Err(undone) => return Outcome::Failed(undone.failure()),
+                },
+            };
+            let answer = Answer { bytes: kept, ..Answer::default() };
             match input {
-                None => Outcome::Ok(Answer::default()),
-                Some(None) => Outcome::Flushed,
+                None => Outcome::Ok(answer),
+                Some(None) => Outcome::Flushed(answer),
                 Some(Some(input)) => match input.await {
-                    Ok(()) => Outcome::Flushed,
+                    Ok(()) => Outcome::Flushed(answer),
                     Err(error) => Outcome::Failed(error.failure()),
                 },
             }
@@ -209,7 +212,7 @@ impl Control<'_> {
         let (rx, tx) = (Some(live.at), Some(live.seat.progress().taken));
         self.answers.wait(id, async move {
             let (config, signals, counters) = look.await;
-            Outcome::Ok(Answer { rx, tx, config, signals, outputs: Some(outputs), counters })
+            Outcome::Ok(Answer { rx, tx, config, signals, outputs: Some(outputs), counters, bytes: None })
         })
     }
 
@@ -258,7 +261,7 @@ impl Control<'_> {
         match outcome {
             Outcome::Ok(done) => answer(link, id, done),
             Outcome::Failed(failure) => fail(link, id, failure),
-            Outcome::Flushed => {
+            Outcome::Flushed(done) => {
                 // What is held was received before, and is discarded with the rest.
                 self.packets.as_mut().and_then(Packets::rest);
                 let rx = self.live.as_mut().map(|live| {
@@ -266,7 +269,7 @@ impl Control<'_> {
                     live.acked = live.at;
                     live.at
                 });
-                answer(link, id, Answer { rx, ..Answer::default() });
+                answer(link, id, Answer { rx, ..done });
             }
         }
         Poll::Ready(())

@@ -178,7 +178,7 @@ impl<'a> Control<'a> {
 
     /// Bytes of the client that are on their way, of an open session.
     fn left(&self) -> u64 {
-        self.live.as_ref().map_or(0, |live| live.seat.pending())
+        self.live.as_ref().map_or(0, |live| live.seat.pending().bytes)
     }
 
     /// One step of what becomes of the open session.

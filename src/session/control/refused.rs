@@ -15,7 +15,8 @@ pub(super) trait Refused {
 impl Refused for PortError {
     fn failure(&self) -> Failure {
         let code = match self {
-            Self::Unsupported => Code::Unsupported,
+            Self::Unsupported | Self::Stalled => Code::Unsupported,
+            Self::Stuck => Code::Timeout,
             Self::BadSettings(_) => Code::BadConfig,
             Self::Failed(_) => Code::LineDown,
         };

@@ -77,7 +77,7 @@ pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
                 let why = timeout(LAST_WORDS, early.fill(&mut reader)).await.unwrap_or(why);
                 return Err(ended(&place, &why));
             }
-            Err(error) => return Err(unfit(&place, &error)),
+            Err(error) => return Err(failed(&place, &error)),
         }
     }
     notes.extend(
@@ -170,8 +170,14 @@ fn ended(place: &str, why: &str) -> OpenError {
     OpenError::Refused(format!("{place}: {why} while it was being opened"))
 }
 
-fn unfit(place: &str, error: &PortError) -> OpenError {
-    OpenError::Unfit(format!("{place}: {error}"))
+fn failed(place: &str, error: &PortError) -> OpenError {
+    match error {
+        PortError::BadSettings(why) => OpenError::Unfit(format!("{place}: {why}")),
+        PortError::Unsupported => OpenError::Unfit(format!("{place}: the port does not take settings")),
+        PortError::Failed(_) | PortError::Stalled | PortError::Stuck => {
+            OpenError::Refused(format!("{place}: {error}"))
+        }
+    }
 }
 
 /// Runs `work` while somebody reads, which it needs.

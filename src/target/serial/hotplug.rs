@@ -34,10 +34,10 @@ use crate::config::{PortIdentity, SerialTarget};
 const GROUPS: u32 = 1 | 2;
 
 /// A device file that changed in this time may still get its rights from udev.
-const YOUNG: Duration = Duration::from_secs(2);
+pub(super) const YOUNG: Duration = Duration::from_secs(5);
 
 /// Pause before the next try on such a file.
-const SOON: Duration = Duration::from_millis(50);
+pub(super) const SOON: Duration = Duration::from_millis(50);
 
 /// Longer than any event; a longer one is cut and is a hint all the same (the kernel's limit is 2 KiB, udev's 8).
 const EVENT: usize = 8192;
@@ -73,6 +73,11 @@ async fn came(port: &PortIdentity, roots: &Roots) {
     }
 }
 
+/// Whether a port has just come: udev gives its rights a moment after the kernel has made its file.
+pub(super) async fn is_new(port: &PortIdentity) -> bool {
+    there(port, &Roots::default()).await.is_some_and(|device| is_young(&device))
+}
+
 /// The device file an identity means, or `/` where that cannot be said for another reason than that it is missing.
 async fn there(port: &PortIdentity, roots: &Roots) -> Option<PathBuf> {
     let (port, roots) = (port.clone(), roots.clone());
@@ -89,7 +94,8 @@ fn is_young(device: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(data) = fs::metadata(device) else { return false };
     let seconds = u64::try_from(data.ctime()).unwrap_or(0);
-    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let nanoseconds = u32::try_from(data.ctime_nsec()).unwrap_or(0);
+    let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
     changed.elapsed().map_or(true, |age| age < YOUNG)
 }
 

@@ -106,12 +106,7 @@ fn look_at(roots: &Roots, class: &Path, name: String) -> Option<FoundPort> {
     // A virtual terminal has no device behind it.
     let place = class.join(&name).join("device").canonicalize().ok()?;
     let device = roots.dev.join(&name);
-    let driver =
-        place.ancestors().filter_map(|folder| fs::read_link(folder.join("driver")).ok()).find_map(|driver| {
-            let driver = driver.file_name()?.to_str()?.to_owned();
-            // The serial core's own layers (since Linux 6.5) stand between the tty and its driver.
-            (driver != "port" && driver != "ctrl").then_some(driver)
-        });
+    let driver = driver(&place);
     Some(FoundPort {
         by_id: link_to(&roots.dev.join("serial/by-id"), &device),
         by_path: link_to(&roots.dev.join("serial/by-path"), &device),
@@ -121,6 +116,15 @@ fn look_at(roots: &Roots, class: &Path, name: String) -> Option<FoundPort> {
         driver,
         device,
         name,
+    })
+}
+
+/// The driver of a tty, of the folders above its own the first that has one.
+fn driver(place: &Path) -> Option<String> {
+    place.ancestors().filter_map(|folder| fs::read_link(folder.join("driver")).ok()).find_map(|driver| {
+        let driver = driver.file_name()?.to_str()?.to_owned();
+        // The serial core's own layers (since Linux 6.5) stand between the tty and its driver.
+        (driver != "port" && driver != "ctrl").then_some(driver)
     })
 }
 
@@ -188,8 +192,16 @@ pub async fn usb_of(identity: &PortIdentity) -> Option<UsbId> {
 
 /// USB numbers of the adapter a device file belongs to.
 pub(super) fn usb_id(device: &Path, roots: &Roots) -> Option<UsbId> {
-    let place = roots.sys.join("class/tty").join(device.file_name()?).join("device");
-    usb(&place.canonicalize().ok()?).map(|usb| usb.id)
+    usb(&place_of(device, roots)?).map(|usb| usb.id)
+}
+
+/// The driver of a device file.
+pub(super) fn driver_of(device: &Path, roots: &Roots) -> Option<String> {
+    driver(&place_of(device, roots)?)
+}
+
+fn place_of(device: &Path, roots: &Roots) -> Option<PathBuf> {
+    roots.sys.join("class/tty").join(device.file_name()?).join("device").canonicalize().ok()
 }
 
 /// The port that is meant, for people.

@@ -120,7 +120,10 @@ mod tests {
             termios::{OptionalActions, tcgetattr, tcsetattr},
         };
 
-        use super::super::lock;
+        use super::super::{
+            lock,
+            transmitter::{Answers, Transmitter},
+        };
         use crate::sys::termios;
 
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -134,7 +137,8 @@ mod tests {
         tcsetattr(&control, OptionalActions::Now, &termios).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let lock = lock::take(path.as_ref(), folder.path()).unwrap();
-        let mut source = Marked::new(stream, Arc::new(Tty::new(control, lock)));
+        let transmitter = Transmitter::new(Answers::NoWire, crate::settings::Settings::default());
+        let mut source = Marked::new(stream, Arc::new(Tty::new(control, lock, transmitter)));
         let all: Vec<u8> = (0..=255).chain([0xff, 0xff, 0, 0xff]).collect();
         std::fs::File::from(master.try_clone().unwrap()).write_all(&all).unwrap();
         let (mut got, mut marks) = (Vec::new(), Vec::new());

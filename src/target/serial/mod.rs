@@ -10,10 +10,12 @@ mod marked;
 mod open;
 mod port;
 mod rs485;
+mod transmitter;
 #[cfg(test)]
 pub(crate) mod tree;
 mod tty;
 mod unmark;
+mod waiting;
 
 pub use console::{Occupied, warning};
 pub use holders::{Process, holders};

@@ -1,41 +1,55 @@
 //! The controls of an open tty: settings, modem lines, break, counters, queues.
 
 use std::{
+    future::Future,
     io,
     os::fd::BorrowedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use rustix::{
     io::Errno,
-    termios::{InputModes, OptionalActions, QueueSelector, tcgetattr, tcsetattr},
+    termios::{InputModes, OptionalActions, QueueSelector, tcdrain, tcgetattr, tcsetattr},
 };
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::{Caps, PortError},
+    super::{Caps, Held, PortError, Wire},
     inputs::{Watch, inputs},
+    transmitter::{Answers, Known},
     tty::Tty,
+    waiting::Waiting,
 };
 use crate::{
     settings::{ErrorCounts, Inputs, Levels, Settings, UsbId},
     sys::{ioctl, termios},
 };
 
+/// How long one tcdrain asks a chip; after that, whoever drains looks whether it still wants to know.
+const ASK: Duration = Duration::from_millis(200);
+
+/// Longest that the kernel may wait before a break, with a wire that was idle a moment ago.
+const BREAK: Duration = Duration::from_secs(1);
+
 /// USB vendor of the adapters `ftdi_sio` drives.
 const FTDI: u16 = 0x0403;
 
 /// The controls of an open tty. Calls that may wait for a USB adapter run on the blocking pool; once begun, they are
-/// done even if nobody waits for their end.
+/// done even if nobody waits for their end. Calls that wait for the wire run where a signal ends them.
 #[derive(Debug)]
 pub struct Port {
     tty: Arc<Tty>,
     caps: Caps,
     /// The driver has no break; it says so when it is asked for one.
     breakless: AtomicBool,
+    /// The adapter moves no lines; it says so when it is asked to.
+    lineless: AtomicBool,
+    /// Of a pty, what was set: its driver forces eight bits without parity on what has no frames at all.
+    set: Option<Mutex<Settings>>,
     /// Locked for a moment: not while the adapter is asked.
     watch: Arc<Mutex<Watch>>,
     /// One read-modify-write of the modem lines or of the termios at a time.
@@ -43,35 +57,54 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes an open tty and asks it what it can do.
-    pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>) -> Self {
-        let caps = tty.control().map(probe).unwrap_or_default();
+    /// Takes an open tty and asks it what it can do; `pty` are the settings of one that is no line.
+    pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>, pty: Option<Settings>) -> Self {
+        let answers = tty.transmitter().answers();
+        let caps = tty.control().map(|fd| probe(fd, answers)).unwrap_or_default();
         // The driver of the one vendor whose lines cost a transfer to read and whose driver counts for certain.
         let watch = Arc::new(Mutex::new(Watch::new(usb.is_some_and(|id| id.vid == FTDI))));
-        Self { tty, caps, breakless: AtomicBool::new(false), watch, changing: Arc::default() }
+        let (breakless, lineless) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { tty, caps, breakless, lineless, set: pty.map(Mutex::new), watch, changing: Arc::default() }
     }
 
     pub(in crate::target) fn caps(&self) -> Caps {
-        Caps { brk: self.caps.brk && !self.breakless.load(Ordering::Relaxed), ..self.caps }
+        let lines = !self.lineless.load(Ordering::Relaxed);
+        let brk = !self.breakless.load(Ordering::Relaxed);
+        Caps { signals: self.caps.signals && lines, brk: self.caps.brk && brk, ..self.caps }
     }
 
     pub(in crate::target) async fn settings(&self) -> Result<Settings, PortError> {
-        self.call(|fd| Ok(termios::read(&tcgetattr(fd)?))).await
+        let got = self.call(|fd| Ok(termios::read(&tcgetattr(fd)?))).await?;
+        Ok(self.set.as_ref().map_or(got, |set| *set.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     pub(in crate::target) async fn configure(&self, settings: Settings) -> Result<(), PortError> {
-        self.call(move |fd| configure(fd, settings)).await
+        let pty = self.set.is_some();
+        self.call(move |fd| configure(fd, settings, pty)).await?;
+        self.tty.transmitter().set(settings);
+        if let Some(set) = &self.set {
+            *set.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        }
+        Ok(())
     }
 
+    /// Who begins a break waits for the wire to be idle first: the kernel does the same, without a limit.
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
         // A driver without modem lines takes a break for nothing and says it did it.
         if levels.brk.is_some() && !self.caps().brk {
             return Err(PortError::Unsupported);
         }
-        let done = self.call(move |fd| set(fd, levels)).await;
+        let done = if levels.brk == Some(true) {
+            let (tty, changing) = (Arc::clone(&self.tty), Arc::clone(&self.changing));
+            let set = Waiting::begin(move || in_turn(&tty, &changing, |fd| set(fd, levels)))?;
+            set.within(BREAK).await.unwrap_or(Err(PortError::Stuck))
+        } else {
+            self.call(move |fd| set(fd, levels)).await
+        };
         // Break is tried first, so nothing else moved: another step without one shows whether the lines can.
-        if levels.brk.is_some() && done == Err(PortError::Unsupported) {
-            self.breakless.store(true, Ordering::Relaxed);
+        if done == Err(PortError::Unsupported) {
+            let learnt = if levels.brk.is_some() { &self.breakless } else { &self.lineless };
+            learnt.store(true, Ordering::Relaxed);
         }
         done
     }
@@ -113,7 +146,48 @@ impl Port {
     }
 
     pub(in crate::target) fn unsent(&self) -> usize {
-        self.tty.control().and_then(ioctl::unsent).unwrap_or(0)
+        self.tty.unsent()
+    }
+
+    /// Bytes that were written and may not be on the wire.
+    pub(in crate::target) fn held(&self) -> Held {
+        let (driver, adapter) = self.tty.held();
+        let counted = self.tty.transmitter().answers() != Answers::NoWire;
+        Held { bytes: driver + adapter, at_most: adapter > 0 || driver > 0 && !counted }
+    }
+
+    /// How the wire is. Waits for a chip that has to be asked, a moment at most.
+    pub(in crate::target) async fn wire(&self) -> Result<Wire, PortError> {
+        match self.tty.look() {
+            Known::Idle => Ok(Wire::Idle),
+            Known::Busy => Ok(Wire::Busy(self.unsent())),
+            // A pty has no wire: what it was given is at its far end.
+            Known::HandedOn if self.set.is_some() => Ok(Wire::Idle),
+            Known::HandedOn => Ok(Wire::HandedOn),
+            Known::Ask => {
+                let tty = Arc::clone(&self.tty);
+                let asked = Waiting::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
+                match asked.within(ASK).await {
+                    // Nothing was written meanwhile: who asks has the turn of those who write.
+                    Some(Ok(())) => {
+                        self.tty.transmitter().idle();
+                        Ok(Wire::Idle)
+                    }
+                    Some(Err(error)) if error.kind() != io::ErrorKind::Interrupted => Err(error.into()),
+                    Some(Err(_)) | None => Ok(Wire::Busy(self.unsent())),
+                }
+            }
+        }
+    }
+
+    /// How long what may be with the adapter takes on the wire.
+    pub(in crate::target) fn adapter_time(&self) -> Duration {
+        self.tty.transmitter().fifo_time()
+    }
+
+    /// Ready when the device is closed, which it is when all that shares it is gone.
+    pub(in crate::target) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.tty.closed()
     }
 
     pub(in crate::target) async fn flush(&self, input: bool, output: bool) -> Result<(), PortError> {
@@ -124,7 +198,9 @@ impl Port {
             (true, true) => QueueSelector::IOFlush,
         };
         let tty = Arc::clone(&self.tty);
-        self.call(move |_| Ok(tty.flush(queue)?)).await
+        // Not in turn with changes: one that waits would keep it waiting.
+        let done = tokio::task::spawn_blocking(move || Ok(tty.flush(queue)?));
+        done.await.map_err(|error| PortError::Failed(error.to_string()))?
     }
 
     async fn call<T: Send + 'static>(
@@ -132,31 +208,50 @@ impl Port {
         work: impl FnOnce(BorrowedFd<'_>) -> Result<T, PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let (tty, changing) = (Arc::clone(&self.tty), Arc::clone(&self.changing));
-        let done = tokio::task::spawn_blocking(move || {
-            let _one = changing.lock().unwrap_or_else(PoisonError::into_inner);
-            work(tty.control()?)
-        });
+        let done = tokio::task::spawn_blocking(move || in_turn(&tty, &changing, work));
         done.await.map_err(|error| PortError::Failed(error.to_string()))?
     }
 }
 
+/// Does something that no other change may come between.
+fn in_turn<T>(
+    tty: &Tty,
+    changing: &Mutex<()>,
+    work: impl FnOnce(BorrowedFd<'_>) -> Result<T, PortError>,
+) -> Result<T, PortError> {
+    let _one = changing.lock().unwrap_or_else(PoisonError::into_inner);
+    let fd = tty.control()?;
+    work(fd).map_err(|error| judged(fd, error))
+}
+
+/// A request that a USB device stalls comes back as EPIPE, or as EIO as with a device that is gone: one that is not can
+/// do everything else.
+pub(super) fn judged(fd: BorrowedFd<'_>, error: PortError) -> PortError {
+    match error {
+        PortError::Stalled if tcgetattr(fd).is_ok() => PortError::Unsupported,
+        PortError::Stalled => PortError::Failed(Errno::IO.to_string()),
+        PortError::Unsupported | PortError::BadSettings(_) | PortError::Failed(_) | PortError::Stuck => error,
+    }
+}
+
 /// What the driver answers to.
-fn probe(fd: BorrowedFd<'_>) -> Caps {
-    let modem = ioctl::modem_lines(fd).is_ok();
+fn probe(fd: BorrowedFd<'_>, answers: Answers) -> Caps {
+    let lines = ioctl::modem_lines(fd).map_err(PortError::from);
+    // An adapter that stalls being asked may move them all the same.
+    let moves = matches!(lines, Ok(_) | Err(PortError::Stalled));
     Caps {
         settings: true,
-        signals: modem,
+        signals: moves,
         // A break cannot be tried without sending one; drivers without modem lines (ptys) only say that they did.
-        brk: modem,
-        inputs: modem,
+        brk: moves,
+        inputs: lines.is_ok(),
         errors: ioctl::error_counts(fd).is_ok(),
-        // A pty answers 0, always.
-        drain: modem && ioctl::unsent(fd).is_ok(),
+        drain: moves && answers != Answers::NoWire && ioctl::unsent(fd).is_ok(),
     }
 }
 
 /// Sets, reads back, and where the driver took something else restores what was.
-fn configure(fd: BorrowedFd<'_>, settings: Settings) -> Result<(), PortError> {
+pub(super) fn configure(fd: BorrowedFd<'_>, settings: Settings, pty: bool) -> Result<(), PortError> {
     let old = tcgetattr(fd)?;
     if termios::read(&old) == settings {
         return Ok(()); // some drivers send the whole set to the device again, needed or not
@@ -171,6 +266,7 @@ fn configure(fd: BorrowedFd<'_>, settings: Settings) -> Result<(), PortError> {
     let got = termios::read(&tcgetattr(fd)?);
     let differences: Vec<String> = termios::frame_difference(settings, got)
         .into_iter()
+        .filter(|_| !pty)
         .chain(termios::rate_differences(settings, got))
         .collect();
     if differences.is_empty() {
@@ -190,7 +286,12 @@ pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
         (Some(dtr), None) => ioctl::move_modem_lines(fd, ioctl::DTR, dtr)?,
         (None, Some(rts)) => ioctl::move_modem_lines(fd, ioctl::RTS, rts)?,
         (Some(dtr), Some(rts)) => {
-            let others = ioctl::modem_lines(fd)? & !(ioctl::DTR | ioctl::RTS);
+            let others = match ioctl::modem_lines(fd).map_err(PortError::from) {
+                Ok(lines) => lines & !(ioctl::DTR | ioctl::RTS),
+                // It cannot say, and has no others: those of a UART (OUT1, OUT2) can be read.
+                Err(PortError::Stalled) => 0,
+                Err(error) => return Err(error),
+            };
             let dtr = if dtr { ioctl::DTR } else { 0 };
             let rts = if rts { ioctl::RTS } else { 0 };
             ioctl::set_modem_lines(fd, others | dtr | rts)?;
@@ -200,10 +301,13 @@ pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
 }
 
 impl From<io::Error> for PortError {
-    /// ENOTTY, EINVAL and EOPNOTSUPP are how drivers say that they have no such call.
+    /// ENOTTY, EINVAL and EOPNOTSUPP are how drivers say that they have no such call, EPIPE and EIO that the adapter has
+    /// none or is gone; EINTR ends a wait of ours.
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             Some(Errno::NOTTY | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Self::Unsupported,
+            Some(Errno::PIPE | Errno::IO) => Self::Stalled,
+            Some(Errno::INTR) => Self::Stuck,
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -20,11 +20,16 @@ use rustix::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    sync::watch,
+    time::{Instant, Sleep, sleep},
 };
 use tokio_serial::SerialStream;
 
-use super::lock::Lock;
+use super::{
+    lock::Lock,
+    transmitter::{Known, Transmitter},
+    waiting::Waiting,
+};
 use crate::sys::ioctl;
 
 /// How often a device that takes nothing is asked again. Drivers wake a writer when there is room, but not all do so when
@@ -38,13 +43,58 @@ pub(super) struct Tty {
     control: Option<OwnedFd>,
     /// Whether received bytes were discarded since the reader last asked.
     flushed: AtomicBool,
+    /// What of that which was written may still be on its way.
+    transmitter: Mutex<Transmitter>,
     /// Let go after the kernel's locks.
-    _lock: Lock,
+    lock: Option<Lock>,
+    /// Dropped when the device is closed.
+    closed: Option<watch::Sender<()>>,
 }
 
 impl Tty {
-    pub(super) fn new(control: OwnedFd, lock: Lock) -> Self {
-        Self { control: Some(control), flushed: AtomicBool::new(false), _lock: lock }
+    pub(super) fn new(control: OwnedFd, lock: Lock, transmitter: Transmitter) -> Self {
+        Self {
+            control: Some(control),
+            flushed: AtomicBool::new(false),
+            transmitter: Mutex::new(transmitter),
+            lock: Some(lock),
+            closed: Some(watch::Sender::new(())),
+        }
+    }
+
+    /// Ready when the device is closed: all that shares it is gone, and the kernel has come back from `close()`.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closed = self.closed.as_ref().map(watch::Sender::subscribe);
+        async move {
+            if let Some(closed) = &mut closed {
+                // Nothing is ever sent: the end of the sender is the message.
+                closed.changed().await.ok();
+            }
+        }
+    }
+
+    pub(super) fn transmitter(&self) -> MutexGuard<'_, Transmitter> {
+        self.transmitter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// TIOCOUTQ; 0 of a device that is gone.
+    pub(super) fn unsent(&self) -> usize {
+        self.control().and_then(ioctl::unsent).unwrap_or(0)
+    }
+
+    /// How the wire is, as far as that is known without waiting.
+    pub(super) fn look(&self) -> Known {
+        let unsent = self.unsent();
+        let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
+        self.transmitter().look(Instant::now(), unsent, empty)
+    }
+
+    /// Bytes that were written and may not be on the wire: with the driver, and with the adapter at most.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let unsent = self.unsent();
+        let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
+        let mut transmitter = self.transmitter();
+        (transmitter.at_most(unsent), transmitter.with_adapter(Instant::now(), unsent, empty))
     }
 
     /// The descriptor for ioctls.
@@ -72,20 +122,37 @@ impl Tty {
 }
 
 impl Drop for Tty {
-    /// Abandons output the driver still holds: who wants it sent waits for `Port::unsent` to be 0 first. The last
-    /// close of a tty waits for the transmitter (`closing_wait`, 30 s by default), so a thread of its own does it; the
-    /// locks are gone before that, and the device can be opened again at once.
+    /// Abandons output the driver still holds: who wants it sent waits for the wire to be idle first. The last close of a
+    /// tty waits for the transmitter (`closing_wait`, 30 s by default), so a thread of its own does it. Where there is
+    /// nothing to wait for, the locks are gone before that, and the device can be opened again at once. Where something
+    /// is held that cannot be discarded (USB drivers and adapters have no flush), that wait is ended by a signal, and
+    /// until the close is over the device is still ours: nothing that was abandoned leaves with what comes next.
     fn drop(&mut self) {
-        let Some(control) = self.control.take() else { return };
+        let (Some(control), lock, closed) = (self.control.take(), self.lock.take(), self.closed.take())
+        else {
+            return;
+        };
         // Not without need: on a pty this would discard what the other side has not read yet.
         if ioctl::unsent(&control).is_ok_and(|bytes| bytes > 0) {
             let _ = tcflush(&control, QueueSelector::OFlush);
         }
+        let unsent = ioctl::unsent(&control).unwrap_or(0);
+        let empty = || ioctl::transmitter_empty(&control).ok();
+        let transmitter = self.transmitter.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let held = matches!(transmitter.look(Instant::now(), unsent, empty), Known::Busy | Known::Ask);
         let _ = ioctl_tiocnxcl(&control);
         let _ = flock(&control, FlockOperation::Unlock);
-        let close = std::thread::Builder::new().name("tty-close".into());
+        let lock = lock.filter(|_| held);
+        let close = move || {
+            if !held {
+                drop(control);
+            } else if let Ok(close) = Waiting::begin(move || drop(control)) {
+                close.end();
+            }
+            drop((lock, closed));
+        };
         // Without a thread to be had, the closure is dropped here, and the descriptor with it.
-        drop(close.spawn(move || drop(control)));
+        drop(std::thread::Builder::new().name("tty-close".into()).spawn(close));
     }
 }
 
@@ -102,6 +169,13 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(stream: SerialStream, tty: Arc<Tty>) -> Self {
         Self { stream, again: None, tty }
+    }
+
+    fn wrote(&self, wrote: io::Result<usize>) -> io::Result<usize> {
+        if let Ok(bytes) = wrote {
+            self.tty.transmitter().wrote(bytes, Instant::now());
+        }
+        wrote
     }
 }
 
@@ -120,7 +194,7 @@ impl AsyncWrite for Wire {
         let this = &mut *self;
         if let Poll::Ready(wrote) = Pin::new(&mut this.stream).poll_write(cx, buf) {
             this.again = None;
-            return Poll::Ready(wrote);
+            return Poll::Ready(this.wrote(wrote));
         }
         loop {
             let again = this.again.get_or_insert_with(|| Box::pin(sleep(AGAIN)));
@@ -128,7 +202,7 @@ impl AsyncWrite for Wire {
             this.again = None;
             match rustix::io::write(this.tty.control()?, buf) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                wrote => return Poll::Ready(wrote.map_err(io::Error::from)),
+                wrote => return Poll::Ready(this.wrote(wrote.map_err(io::Error::from))),
             }
         }
     }

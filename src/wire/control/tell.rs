@@ -201,6 +201,8 @@ pub struct Answer {
     pub outputs: Option<Levels>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counters: Option<ErrorCounts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// `lease`, as a server says it.

@@ -48,6 +48,14 @@ async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
     drop(wire);
     heard(&peer, "set dtr 1");
 
+    // Nobody can say whether the wire of another box is idle; what waits for that goes on when all is handed over.
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
+    wire.send(b"behind this").await;
+    let refused = wire.ask("drain", json!({})).await;
+    assert_eq!((&refused["type"], &refused["code"]), (&json!("error"), &json!("unsupported")), "{refused}");
+    assert_eq!(wire.ask("config", json!({"baud": 19_200, "when": "drain"})).await["type"], "ok");
+    assert_eq!(wire.ask("close", json!({"drain": true})).await["type"], "ok");
+
     // What the driver holds is everybody's.
     let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     assert_eq!(other.ask("flush", json!({"rx": true})).await["type"], "ok");

@@ -109,9 +109,9 @@ async fn a_line_that_takes_nothing_does_not_keep_a_drain_waiting_for_ever() {
 async fn an_open_that_fails_changes_nothing() {
     let (daemon, mut pty) = on_pty();
     let (mut holder, _) = Wire::opened(&daemon, "e", json!({})).await;
-    // A pty drops the parity bit, and can do no break.
+    // No UART has that frame, and a pty no break.
     for (ask, why) in [
-        (json!({"take": true, "config": {"parity": "odd"}}), "bad_config"),
+        (json!({"take": true, "config": {"stop": 1.5}}), "bad_config"),
         (json!({"take": true, "config": {"baud": 19_200}, "signals": {"break": true}}), "unsupported"),
     ] {
         let (_other, refused) = Wire::opened(&daemon, "e", ask).await;

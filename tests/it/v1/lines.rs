@@ -28,8 +28,6 @@ async fn settings_are_set_read_back_told_to_all_and_undone_when_the_last_has_lef
         got["config"],
         json!({"baud": 115_200, "data": 8, "parity": "none", "stop": 2, "flow": "hardware"})
     );
-    // A pty drops the parity bit and says nothing: what is read back tells.
-    assert_eq!(code(&wire.ask("config", json!({"parity": "odd"})).await), "bad_config");
     assert_eq!(code(&wire.ask("config", json!({"stop": 1.5})).await), "bad_config");
     assert_eq!(code(&wire.ask("config", json!({"baud": 0})).await), "bad_config");
     assert_eq!(wire.ask("get", json!({})).await["config"]["stop"], 2);
@@ -40,6 +38,21 @@ async fn settings_are_set_read_back_told_to_all_and_undone_when_the_last_has_lef
     assert_eq!(modes().output_speed(), 9600);
     let (_, opened) = Wire::opened(&daemon, "e", json!({})).await;
     assert_eq!(opened["config"]["baud"], 9600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_pty_takes_a_frame_that_its_driver_does_not_have_and_says_what_was_set() {
+    let mut pty = Pty::new();
+    let path = pty.path().display();
+    let daemon = Daemon::open(&format!("  e:\n    serial: {{ port: {path}, baud: 300, format: 7E1 }}\n"));
+    daemon.wait_for("device open");
+    let (mut wire, opened) = Wire::opened(&daemon, "e", json!({})).await;
+    let meter = json!({"baud": 300, "data": 7, "parity": "even", "stop": 1, "flow": "none"});
+    assert_eq!(opened["config"], meter);
+    assert_eq!(wire.ask("config", json!({"baud": 9600, "when": "drain"})).await["type"], "ok");
+    assert_eq!(wire.ask("get", json!({})).await["config"]["parity"], "even");
+    wire.send(b"/?!\r\n").await;
+    assert_eq!(pty.receive(5), b"/?!\r\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

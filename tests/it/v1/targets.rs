@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::mpsc::channel,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::termios::tcgetattr;
@@ -237,4 +237,19 @@ async fn a_device_that_is_not_there_is_down_and_not_opening_at_each_try() {
     // Several tries.
     assert!(bus.silent(Duration::from_secs(3)).await);
     assert!(bus.passed.iter().all(|told| told["type"] != "status"), "{:?}", bus.passed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_device_that_ends_as_soon_as_it_is_open_is_tried_at_growing_pauses_and_logged_once() {
+    let target = Target::serve(drop);
+    let daemon = Daemon::open(&format!("{}    share: one-writer\n", target.endpoint("e")));
+    let began = Instant::now();
+    // 200, 400, 800 and 1600 ms lie between them.
+    for _ in 0..5 {
+        target.report();
+    }
+    assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
+    let log = daemon.log();
+    let said = |text: &str| log.matches(text).count();
+    assert_eq!((said("device not there"), said("device open"), said("device is back")), (1, 1, 0), "{log}");
 }

@@ -12,10 +12,11 @@ ENDPOINTS = {
     "ftdi": {"serial": {"port": {"usb": "0403:6001", "serial": "A1"}, "baud": 115200,
                         "macros": {"to-loader": TO_LOADER}}},
     "other": {"serial": {"port": {"usb": "0403:6001", "serial": "B2"}, "baud": 115200}},
+    "ch341": {"serial": {"port": {"usb": "1a86:7523"}, "baud": 115200}},
     "acm": {"serial": {"port": {"usb": "2e8a:000a"}, "baud": 115200, "macros": {"to-loader": TO_LOADER}}},
 }
-ADAPTERS = {"ftdi": ("ftdi", "A1"), "other": ("ftdi", "B2"), "acm": ("acm", "C3")}
-USB = list(ADAPTERS)
+ADAPTERS = {"ftdi": ("ftdi", "A1"), "other": ("ftdi", "B2"), "acm": ("acm", "C3"), "ch341": ("ch341", "D4")}
+USB = ["ftdi", "other", "acm"]      # those that every case about USB adapters runs with
 
 
 def case(body):

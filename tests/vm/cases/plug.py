@@ -1,18 +1,18 @@
 """The daemon is there before its devices."""
 import far, ws
-from cases import USB, case, took
+from cases import ADAPTERS, case, took
 
 
 @case
 def a_daemon_started_before_its_devices_says_so_to_clients_and_opens_each_when_it_comes(gw):
-    for name in USB:
+    for name in ADAPTERS:
         try:
             gw.plain(name)
             raise AssertionError(f"{name} was opened, and is not there")
         except ws.Refused as refused:
             assert refused.status == 503 and "no port is USB" in refused.body, refused
     said = []
-    for name in USB:
+    for name in ADAPTERS:
         gw.adapters[name].plug()
         at = far.now()
         gw.until(lambda: gw.up(name), f"{name} is up")

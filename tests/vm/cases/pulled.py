@@ -121,3 +121,26 @@ def a_session_resumed_while_its_device_is_away_goes_on_when_it_is_back(gw):
     assert adapter.wait_received(5, plugged) == b"hello"
     adapter.send(b"answer")
     assert client.read(6, mark) == b"answer"
+
+
+@case
+def an_adapter_that_udev_has_not_given_its_rights_yet_is_waited_for(gw):
+    adapter, rules = gw.adapters["ftdi"], "/etc/udev/rules.d/10-slow.rules"
+    rule = 'SUBSYSTEM=="tty", KERNEL=="ttyUSB*", PROGRAM="/bin/sleep 1"'
+    gw.guest.run(f"echo '{rule}' > {rules} && udevadm control --reload")
+    gw.stop()
+    gw.start("User=nobody", "SupplementaryGroups=dialout")
+    try:
+        gw.until_up("ftdi")
+        adapter.pull()
+        gw.until(lambda: not gw.up("ftdi"), "it is down")
+        before = gw.log()
+        adapter.plug()
+        gw.until_up("ftdi")
+        said = gw.log()[len(before):]
+        assert "no right" not in said and "denied" not in said.lower(), said
+    finally:
+        gw.guest.run(f"rm {rules}; udevadm control --reload")
+        gw.stop()
+        gw.start()
+        gw.until_up(*gw.endpoints)

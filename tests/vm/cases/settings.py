@@ -83,8 +83,7 @@ def a_speed_asked_for_behind_data_is_set_when_they_are_sent(gw, name):
     adapter.hold(False)
     client.finish(number)
     adapter.wait_received(32, since)
-    seen = [bytes.fromhex(event["tx"]) if "tx" in event else round(event["baud"], -2)
-            for event in adapter.events[since:] if "tx" in event or "baud" in event]
+    seen = adapter.order(since, "baud")
     assert seen == [b"at the old speed", 9600, b"at the new speed"], seen
     client.ask("config", baud=115200)
 

@@ -123,8 +123,7 @@ def data_and_signals_take_effect_in_the_order_sent(gw, name):
         client.begin("signals", **levels)
     client.write(b"D")
     adapter.wait_received(4, since)
-    seen = [bytes.fromhex(event["tx"]) if "tx" in event else event["lines"]
-            for event in adapter.events[since:] if "tx" in event or "lines" in event]
+    seen = adapter.order(since, "lines")
     assert seen == [b"A", DOWN, b"B", UP, b"C", DTR, b"D"], seen
 
 

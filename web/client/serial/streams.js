@@ -145,7 +145,8 @@ export function outbox(line, bufferSize, { before, ended, closing }) {
         try {
           await line.drain();
         } catch (error) {
-          throw portError("lost", error);
+          // A line whose wire nobody can ask has done all that can be known of.
+          if (error.code !== "unsupported") throw portError("lost", error);
         } finally {
           ended();
         }

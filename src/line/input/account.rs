@@ -1,0 +1,42 @@
+//! How far the bytes of one seat have come, and who waits for that.
+
+use std::task::{Context, Waker};
+
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Bytes taken from the seat.
+    pub(super) taken: u64,
+    /// Of these, how many have left the queue: to the driver, or discarded.
+    pub(super) done: u64,
+    /// Of these, how many were discarded because the device went.
+    pub(super) lost: u64,
+    /// Tasks in the queue.
+    pub(super) tasks: usize,
+    pub(super) waker: Option<Waker>,
+    /// How much is done when the seat is to be woken; sooner if that is all there is.
+    pub(super) wake_at: u64,
+}
+
+impl Account {
+    pub(super) fn queued(&self) -> usize {
+        // The queue is bounded by the window.
+        usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)
+    }
+
+    /// The seat waits for so much to be done, or for what it waited for already.
+    pub(super) fn wait(&mut self, cx: &mut Context<'_>, done: u64) {
+        self.wake_at = if self.waker.is_some() { self.wake_at.min(done) } else { done };
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        if (self.done >= self.wake_at || self.done == self.taken)
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! When the wire is idle: what was written and may still be on its way, behind what the driver counts.
+//!
+//! TIOCOUTQ is what the driver holds; an adapter's FIFO and the shift register are behind it. Some drivers can be asked
+//! about those. Of the others it is known how long what they were given takes on the wire, counted from when the driver
+//! has nothing left; and of those that answer, too, that nothing is idle sooner than its characters take.
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    settings::{Flow, Settings},
+    sys::ioctl,
+};
+
+/// The FIFO of an adapter that is not known to have a smaller one.
+const FIFO: usize = 512;
+
+/// The FIFO of a UART of the serial core, where it is not asked: a 16C950's has 128 bytes.
+const UART_FIFO: usize = 256;
+
+/// Longest that bytes are under way between the driver and the beginning of the wire.
+const UNDER_WAY: Duration = Duration::from_millis(50);
+
+/// How it can be known that the wire is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// TIOCSERGETLSR reads the chip's register: the serial core.
+    Register,
+    /// TIOCSERGETLSR says what the chip reported last, at no cost; tcdrain asks it: `ftdi_sio`.
+    ReportThenDrain,
+    /// tcdrain asks the chip.
+    Drain,
+    /// Nothing asks it: characters are counted.
+    Nothing,
+    /// There is no wire that could be known of (CDC-ACM), or none at all (a pty).
+    NoWire,
+}
+
+impl Answers {
+    /// What the driver of this name does. Those of the third line have a `tx_empty` that asks the chip.
+    pub(super) fn of(driver: Option<&str>, usb: bool, fd: BorrowedFd<'_>) -> Self {
+        match driver {
+            Some("ftdi_sio") => Self::ReportThenDrain,
+            Some("cdc_acm") => Self::NoWire,
+            Some("cp210x" | "f81232" | "f81534" | "mxuport") => Self::Drain,
+            Some(driver) if driver.starts_with("ti_usb_3410_5052") => Self::Drain,
+            // Other USB drivers that answer TIOCSERGETLSR say what they hold themselves.
+            _ if usb => Self::Nothing,
+            _ if ioctl::transmitter_empty(fd).is_ok() => Self::Register,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// What was given to the driver.
+#[derive(Debug)]
+pub(super) struct Transmitter {
+    answers: Answers,
+    /// Bytes written since the wire was last known to be idle.
+    written: usize,
+    /// Before that, it cannot be idle: what was written takes so long.
+    earliest: Option<Instant>,
+    /// When the driver was first seen with nothing left of that.
+    handed_on: Option<Instant>,
+    settings: Settings,
+}
+
+/// What is known without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// The wire is idle.
+    Idle,
+    /// It is not.
+    Busy,
+    /// The chip is to be asked by tcdrain.
+    Ask,
+    /// The driver has nothing left, and of the rest nothing can be known.
+    HandedOn,
+}
+
+impl Transmitter {
+    pub(super) fn new(answers: Answers, settings: Settings) -> Self {
+        Self { answers, written: 0, earliest: None, handed_on: None, settings }
+    }
+
+    pub(super) fn answers(&self) -> Answers {
+        self.answers
+    }
+
+    /// The line runs by these settings from now on.
+    pub(super) fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// So many bytes went to the driver.
+    pub(super) fn wrote(&mut self, bytes: usize, now: Instant) {
+        self.written = self.written.saturating_add(bytes);
+        let begins = self.earliest.map_or(now, |earliest| earliest.max(now));
+        self.earliest = Some(begins + self.time_of(bytes));
+        self.handed_on = None;
+    }
+
+    /// How the wire is, now that the driver holds `unsent` bytes; `empty` is what TIOCSERGETLSR says.
+    pub(super) fn look(&mut self, now: Instant, unsent: usize, empty: impl Fn() -> Option<bool>) -> Known {
+        if unsent > 0 {
+            return Known::Busy;
+        }
+        if self.written == 0 {
+            return if self.answers == Answers::NoWire { Known::HandedOn } else { Known::Idle };
+        }
+        let handed_on = *self.handed_on.get_or_insert(now);
+        let early = self.earliest.is_some_and(|earliest| now < earliest);
+        match self.answers {
+            Answers::NoWire => {
+                self.idle();
+                Known::HandedOn
+            }
+            // Flow control may hold what an adapter has: only its whole time without any is known to be enough.
+            Answers::Nothing if now < self.floor(handed_on) => Known::Busy,
+            Answers::Nothing => self.idle(),
+            _ if early => Known::Busy,
+            Answers::Register if empty() == Some(true) => self.idle(),
+            Answers::Register => Known::Busy,
+            // A report may be older than what was written; that it is not empty is worth believing.
+            Answers::ReportThenDrain if empty() == Some(false) => Known::Busy,
+            Answers::ReportThenDrain | Answers::Drain => Known::Ask,
+        }
+    }
+
+    /// The chip says that its transmitter is empty, or the floor is over.
+    pub(super) fn idle(&mut self) -> Known {
+        (self.written, self.earliest, self.handed_on) = (0, None, None);
+        Known::Idle
+    }
+
+    /// Of what was written, what may still be with the adapter: at most so many bytes.
+    pub(super) fn with_adapter(
+        &mut self,
+        now: Instant,
+        unsent: usize,
+        empty: impl Fn() -> Option<bool>,
+    ) -> usize {
+        if self.look(now, unsent, empty) == Known::Idle {
+            return 0;
+        }
+        let fifo = match self.answers {
+            Answers::NoWire => 0,
+            Answers::Register => UART_FIFO,
+            Answers::ReportThenDrain | Answers::Drain | Answers::Nothing => FIFO,
+        };
+        self.written.saturating_sub(unsent).min(fifo)
+    }
+
+    /// At most so many of what the driver counts were written: CDC-ACM counts whole buffers.
+    pub(super) fn at_most(&self, unsent: usize) -> usize {
+        if self.answers == Answers::NoWire { unsent.min(self.written) } else { unsent }
+    }
+
+    /// When the wire is idle at the latest, unless flow control holds it.
+    fn floor(&self, handed_on: Instant) -> Instant {
+        let floor = handed_on + self.time_of(self.written.min(FIFO));
+        match self.earliest {
+            Some(earliest) if self.settings.flow == Flow::None => {
+                floor.min(earliest + UNDER_WAY).max(earliest)
+            }
+            Some(earliest) => floor.max(earliest),
+            None => floor,
+        }
+    }
+
+    /// Longest that a full FIFO takes.
+    pub(super) fn fifo_time(&self) -> Duration {
+        self.time_of(FIFO.min(self.written))
+    }
+
+    fn time_of(&self, characters: usize) -> Duration {
+        self.settings.character() * u32::try_from(characters).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{DataBits, Parity};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// 300 7E1: a character takes 33.3 ms.
+    fn meter(answers: Answers) -> Transmitter {
+        let settings =
+            Settings { baud: 300, data: DataBits::Seven, parity: Parity::Even, ..Settings::default() };
+        Transmitter::new(answers, settings)
+    }
+
+    fn silent() -> Option<bool> {
+        None
+    }
+
+    #[test]
+    fn what_nothing_asks_is_idle_when_its_characters_have_had_their_time() {
+        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        assert_eq!(line.look(start, 0, silent), Known::Idle);
+        line.wrote(6, start);
+        assert_eq!(line.look(start + 10 * MS, 6, silent), Known::Busy);
+        // Six characters take 200 ms, and may begin up to 50 ms late.
+        assert_eq!(line.look(start + 100 * MS, 0, silent), Known::Busy);
+        assert_eq!(line.with_adapter(start + 100 * MS, 0, silent), 6);
+        assert_eq!(line.look(start + 249 * MS, 0, silent), Known::Busy);
+        assert_eq!(line.look(start + 250 * MS, 0, silent), Known::Idle);
+        // A second drain does not sleep a FIFO again.
+        assert_eq!(line.look(start + 250 * MS, 0, silent), Known::Idle);
+        assert_eq!(line.with_adapter(start + 250 * MS, 0, silent), 0);
+    }
+
+    #[test]
+    fn what_flow_control_may_hold_has_its_time_from_when_the_driver_had_nothing_left() {
+        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        line.set(Settings { flow: Flow::Hardware, ..line.settings });
+        line.wrote(3, start);
+        assert_eq!(line.look(start + 5000 * MS, 0, silent), Known::Busy);
+        assert_eq!(line.look(start + 5099 * MS, 0, silent), Known::Busy);
+        assert_eq!(line.look(start + 5101 * MS, 0, silent), Known::Idle);
+    }
+
+    #[test]
+    fn no_more_than_a_fifo_is_waited_for() {
+        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        line.set(Settings { flow: Flow::Hardware, ..line.settings });
+        line.wrote(10_000, start);
+        let done = start + Duration::from_secs(334);
+        assert_eq!(line.look(done, 0, silent), Known::Busy);
+        assert_eq!(line.with_adapter(done, 0, silent), FIFO);
+        assert_eq!(line.look(done + Duration::from_secs(18), 0, silent), Known::Idle);
+    }
+
+    #[test]
+    fn a_register_is_believed_but_not_before_the_characters_can_have_left() {
+        let (mut line, start) = (meter(Answers::Register), Instant::now());
+        line.wrote(3, start);
+        assert_eq!(line.look(start + 50 * MS, 0, || Some(true)), Known::Busy);
+        assert_eq!(line.look(start + 101 * MS, 0, || Some(false)), Known::Busy);
+        assert_eq!(line.with_adapter(start + 101 * MS, 0, || Some(false)), 3);
+        assert_eq!(line.look(start + 120 * MS, 0, || Some(true)), Known::Idle);
+    }
+
+    #[test]
+    fn a_report_that_says_empty_has_the_chip_asked() {
+        let (mut line, start) = (meter(Answers::ReportThenDrain), Instant::now());
+        line.wrote(3, start);
+        let late = start + 200 * MS;
+        assert_eq!(line.look(late, 0, || Some(false)), Known::Busy);
+        assert_eq!(line.look(late, 0, || Some(true)), Known::Ask);
+        assert_eq!(line.with_adapter(late, 0, || Some(true)), 3);
+        assert_eq!((line.idle(), line.look(late, 0, silent)), (Known::Idle, Known::Idle));
+    }
+
+    #[test]
+    fn of_a_device_without_a_wire_nothing_is_known_but_what_the_driver_has() {
+        let (mut line, start) = (meter(Answers::NoWire), Instant::now());
+        line.wrote(10, start);
+        assert_eq!(line.look(start, 4096, silent), Known::Busy);
+        assert_eq!((line.at_most(4096), line.with_adapter(start, 4096, silent)), (10, 0));
+        assert_eq!(line.look(start, 0, silent), Known::HandedOn);
+        assert_eq!(line.look(start, 0, silent), Known::HandedOn);
+    }
+}
