@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -37,7 +37,7 @@ function digest(content) {
   return createHash("sha256").update(content).digest("hex").slice(0, 12);
 }
 
-/** Bundles one entry point and gives the files that came of it, by extension. */
+/** Bundles one entry point and gives the files that came of it, by extension; `parts` are those that are loaded later. */
 async function bundle(entry, options) {
   const result = await build({
     entryPoints: [join(here, entry)],
@@ -50,7 +50,11 @@ async function bundle(entry, options) {
     logLevel: "warning",
     ...options,
   });
-  return Object.fromEntries(result.outputFiles.map(({ path, contents }) => [path.replace(/.*\./, ""), contents]));
+  const own = basename(entry, ".js");
+  const isOwn = ({ path }) => basename(path).replace(/\.(js|css)$/, "") === own;
+  const files = Object.fromEntries(result.outputFiles.filter(isOwn).map(({ path, contents }) => [path.replace(/.*\./, ""), contents]));
+  const parts = result.outputFiles.filter((file) => !isOwn(file)).map(({ path, contents }) => ({ name: basename(path), contents }));
+  return { ...files, parts };
 }
 
 /** A name that changes with the content, so that browsers may keep the file for ever. */
@@ -58,7 +62,9 @@ function hashed(stem, extension, content) {
   return `/assets/${stem}.${digest(content)}.${extension}`;
 }
 
-const page = await bundle("console/main.js", { format: "esm" });
+// What a view needs that few open comes when it is opened: a file of its own, beside the script that asks for it.
+const { parts, ...page } = await bundle("console/main.js", { format: "esm", splitting: true, chunkNames: "[name].[hash]" });
+for (const { name, contents } of parts) asset(`/assets/${name}`, "text/javascript; charset=utf-8", contents, { immutable: true });
 const script = hashed("console", "js", page.js);
 const style = hashed("console", "css", page.css);
 asset(script, "text/javascript; charset=utf-8", page.js, { immutable: true });

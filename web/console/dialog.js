@@ -78,7 +78,8 @@ export function openMenu(anchor, label, items) {
       item.checked && icon("check"),
     ),
   );
-  const menu = h("div", { class: "menu", role: "menu", "aria-label": label }, buttons);
+  // In the part of the page that it belongs to, and above all of it.
+  const menu = h("div", { class: "menu", role: "menu", "aria-label": label, popover: "manual" }, buttons);
   menu.addEventListener("keydown", (event) => {
     const usable = buttons.filter((button) => !button.disabled);
     const at = usable.indexOf(document.activeElement);
@@ -90,7 +91,8 @@ export function openMenu(anchor, label, items) {
     event.stopPropagation();
   });
   const box = anchor.getBoundingClientRect();
-  document.body.append(menu);
+  (anchor.closest(".pane, header, nav, main") ?? document.body).append(menu);
+  menu.showPopover?.();
   const left = Math.min(box.left, innerWidth - menu.offsetWidth - 8);
   const below = box.bottom + menu.offsetHeight + 8 < innerHeight;
   menu.style.left = `${Math.max(8, left)}px`;

@@ -47,8 +47,8 @@ function elements(name, chosen) {
     else go([name]);
     chosen();
   };
-  const top = h("span", { class: "row-top" }, parts.lamp, h("span", { class: "row-name" }, name), parts.spoken, parts.errors, parts.spark, parts.rates);
-  parts.open = h("a", { class: "row-open", href: `#/${name}`, onclick }, top, parts.title, parts.who);
+  const top = h("span", { class: "row-top" }, parts.lamp, h("span", { class: "row-name" }, name), parts.spoken, parts.errors, parts.spark);
+  parts.open = h("a", { class: "row-open", href: `#/${name}`, onclick }, top, h("span", { class: "row-middle" }, parts.title, parts.rates), parts.who);
   parts.add = iconButton("add", `Open ${name} beside`, { class: "icon-button row-add", onclick: () => (route.value.names.includes(name) ? leave(name) : beside(name), chosen()) });
   parts.element = h("li", { class: "row" }, parts.open, parts.add);
   return parts;

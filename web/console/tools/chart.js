@@ -1,0 +1,70 @@
+// The picture of the curves, drawn by uPlot, which comes with the first plot and not with the page.
+
+const COLOURS = {
+  light: ["#0b5cad", "#b3261e", "#1d7a3e", "#8a5a00", "#7b3fa0", "#0b6b73", "#a33a6d", "#4d5966"],
+  dark: ["#6db3ff", "#ff8a80", "#5fd08a", "#f0b95a", "#d79bf2", "#5fd3d8", "#ff9ecb", "#a9b5c1"],
+};
+
+/** The colour of the curve at that place. */
+export const colour = (theme, at) => COLOURS[theme][at % COLOURS[theme].length];
+
+/** uPlot writes numbers in the browser's language when it is loaded; WebKit on a Linux without a locale names one that is none, "C". */
+async function load() {
+  try {
+    Intl.getCanonicalLocales(navigator.language);
+  } catch {
+    Object.defineProperty(navigator, "language", { value: "en" });
+  }
+  return (await import("uplot")).default;
+}
+
+const two = (value) => String(value).padStart(2, "0");
+
+/** 14:03:22, and tenths where the marks are that near. */
+function timeLabels(_, marks, axis, space, step) {
+  return marks.map((seconds) => {
+    const date = new Date(seconds * 1000);
+    const fine = step < 1 ? `.${Math.floor(date.getMilliseconds() / 100)}` : "";
+    return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${fine}`;
+  });
+}
+
+/**
+ * Draws in `host`: { show(columns, range), resize(), dispose() }. `names` are those of the curves, `hidden(name)` says which are not drawn,
+ * `zoomed(from, to)` is told what the user chose with the pointer, in seconds.
+ */
+export async function chart({ host, names, theme, hidden, zoomed }) {
+  const UPlot = await load();
+  const style = getComputedStyle(host);
+  const [ink, rule] = ["--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
+  const axis = { stroke: ink, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
+  let ours = false; // the range is set by us, not by the pointer
+  const size = () => ({ width: Math.max(80, host.clientWidth), height: Math.max(60, host.clientHeight) });
+  const plot = new UPlot(
+    {
+      ...size(),
+      legend: { show: false },
+      scales: { x: { time: false } },
+      axes: [{ ...axis, values: timeLabels, space: 80 }, { ...axis, size: 60 }],
+      series: [{}, ...names.map((name, at) => ({ label: name, stroke: colour(theme, at), width: 1.5, spanGaps: true, show: !hidden(name) }))],
+      cursor: { drag: { x: true, y: false } },
+      hooks: { setScale: [(self, key) => key === "x" && !ours && zoomed(self.scales.x.min, self.scales.x.max)] },
+    },
+    [[], ...names.map(() => [])],
+    host,
+  );
+  return {
+    /** `range` is [from, to] in seconds. */
+    show(columns, [min, max]) {
+      ours = true;
+      plot.batch(() => {
+        plot.setData(columns, false);
+        plot.setScale("x", { min, max });
+      });
+      // uPlot tells of a scale after it has drawn.
+      queueMicrotask(() => (ours = false));
+    },
+    resize: () => plot.setSize(size()),
+    dispose: () => plot.destroy(),
+  };
+}
