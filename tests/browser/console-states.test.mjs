@@ -157,6 +157,24 @@ test("who holds the line, and who may not write, is said when somebody types", {
   await card(bob).waitFor({ state: "hidden" });
 });
 
+test("who writes in another window is offered to write here, without the right to take over", { skip, timeout: 60_000 }, async (t) => {
+  const narrow = users().replace(", takeover", "");
+  const gateway = await startGateway({ yaml: `${narrow}endpoints:\n  echo: { sim: echo }\n` });
+  const first = await open(t, `${gateway.url}#/echo`);
+  await signIn(first, "alice");
+  await connected(first);
+  const second = await open(t, `${gateway.url}#/echo`);
+  await signIn(second, "alice");
+  await connected(second);
+  await eventually(async () => /You write in another window/.test(await second.locator(".chip").innerText()), "the chip");
+  await second.locator(".terminal-host").click();
+  await second.keyboard.type("x");
+  await card(second).filter({ hasText: "You write in another window" }).waitFor();
+  await second.getByRole("button", { name: "Write here" }).click();
+  await card(second).waitFor({ state: "hidden" });
+  await eventually(async () => /You write$/.test((await second.locator(".chip").innerText()).trim()), "the right to write");
+});
+
 test("without the gateway the list's lamps are grey, and it says that nothing is known", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ demo: true });
   const proxy = await delayProxy(gateway.direct);

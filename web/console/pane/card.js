@@ -106,5 +106,6 @@ function fillCard(parts, { kind, title, text, steps = [], reason, since, retryAt
   parts.when.hidden = parts.when.textContent === "";
   for (const action of ["retry", "request", "take", "hide"]) parts[action].hidden = !can.includes(action);
   say(parts.hide, held ? "Go on reading" : "Show what came before");
+  say(parts.take, can.includes("request") ? "Take over" : "Write here");
   say(parts.request, since ? "Ask to write" : "Write");
 }

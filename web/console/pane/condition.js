@@ -1,6 +1,6 @@
 // Why a line cannot be used now, in words: what is the matter, since when, and what may be done. Pure, so that a test can ask it anything.
 
-import { kindName, person } from "../format.js";
+import { isSelf, kindName, person } from "../format.js";
 
 /** Ends of a session, by Close code or error code: a title, and what it means. */
 const ENDS = {
@@ -16,6 +16,7 @@ const ENDS = {
   4429: ["Too many connections", "The gateway or this line has as many sessions as it may. Close one, or wait a while."],
   4440: ["Idle", "Nothing came or went for as long as the line allows, so the session ended."],
   4450: ["Device not reachable", "The gateway could not open the device."],
+  4451: ["Ended", "Not everything that was sent has arrived."],
   1000: ["Ended", "The device's side ended the connection."],
   1011: ["Broken", "The device's side or the gateway had an error."],
 };
@@ -77,13 +78,14 @@ function away({ endpoint, error, since, lost, rx }) {
 function held({ holder, rights, endpoint }) {
   const may = rights.includes("write");
   const text = `You read along: what you typed was not sent.${may ? "" : " You have no right to write here."}`;
-  const take = may && holder && rights.includes("takeover") && endpoint?.share !== "everyone";
+  const own = isSelf(holder?.user);
+  const take = may && holder && (own || rights.includes("takeover")) && endpoint?.share !== "everyone";
   return {
     kind: "held",
-    title: holder ? `${person(holder.user)} writes${holder.away ? ", but is away" : ""}` : may ? "Nobody writes" : "Read only",
+    title: own ? "You write in another window" : holder ? `${person(holder.user)} writes${holder.away ? ", but is away" : ""}` : may ? "Nobody writes" : "Read only",
     text,
     reason: "",
     since: holder ? Date.parse(holder.since) || null : null,
-    can: [...(may ? ["request"] : []), ...(take ? ["take"] : []), "hide"],
+    can: [...(may && !own ? ["request"] : []), ...(take ? ["take"] : []), "hide"],
   };
 }

@@ -2,7 +2,7 @@
 
 import { h, icon, say } from "../dom.js";
 import { confirm, openMenu } from "../dialog.js";
-import { moment, person } from "../format.js";
+import { isSelf, moment, person } from "../format.js";
 
 /** A request is answered with no after so long, by the gateway itself (protocol section 7). */
 const ANSWER_WITHIN = 30;
@@ -16,12 +16,14 @@ export function standing({ phase, role, holder, rights, endpoint, trouble, lost 
   if (role === "writer") return { kind: "mine", text: "You write", can: ["release"] };
   if (!rights.includes("write")) return { kind: "never", text: holder ? `Read only · ${person(holder.user)} writes` : "Read only", can: [] };
   if (!holder) return { kind: "free", text: "Nobody writes", can: ["request"] };
+  // One's own other window gives way without the right to take over.
+  if (isSelf(holder.user)) return { kind: "other", text: "You write in another window", can: ["take"] };
   return { kind: "other", text: `${person(holder.user)} writes`, can: ["request", ...(rights.includes("takeover") ? ["take"] : [])] };
 }
 
 const ACTIONS = {
   request: (state) => (state.holder ? `Ask ${person(state.holder.user)} to let you write` : "Write"),
-  take: (state) => `Take over from ${state.holder ? person(state.holder.user) : "the holder"}`,
+  take: (state) => isSelf(state.holder?.user) ? "Write here" : `Take over from ${state.holder ? person(state.holder.user) : "the holder"}`,
   release: () => "Give back: let others write",
 };
 
@@ -63,7 +65,7 @@ export function leaseChip(state, act) {
 /** Does what was chosen, after a question where it takes something from somebody. */
 export async function actOnLease(link, op, notices) {
   const { holder } = link.state.value;
-  if (op === "take" && holder) {
+  if (op === "take" && holder && !isSelf(holder.user)) {
     const since = Date.parse(holder.since);
     const sure = await confirm({
       title: `Take over from ${person(holder.user)}?`,

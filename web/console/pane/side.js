@@ -16,7 +16,7 @@ export function side({ label, panels, settings, pane, shown, leave }) {
     changed: (id) => settings.set("side.tab", id),
     closed: () => toggle(false),
   });
-  let beside = null; // whether there is room beside the terminal
+  let decided = null; // what the room decided last
   const watch = new ResizeObserver(() => fit());
 
   function show(open, id = settings.get("side.tab", "line")) {
@@ -32,12 +32,15 @@ export function side({ label, panels, settings, pane, shown, leave }) {
     else leave();
   }
 
+  /** Where there is no room it closes, where there is it is as the user left it; unasked it is open in a roomy pane that is alone. */
   function fit() {
     const width = pane().clientWidth;
-    if (width === 0 || beside === width >= BESIDE) return;
-    beside = width >= BESIDE;
+    if (width === 0) return;
     const alone = (pane().parentElement?.childElementCount ?? 1) === 1;
-    show(beside && settings.get("side.open", alone && width >= ROOMY));
+    const now = width >= BESIDE && settings.get("side.open", alone && width >= ROOMY);
+    if (now === decided) return;
+    decided = now;
+    show(now);
   }
 
   return {

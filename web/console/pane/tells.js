@@ -77,7 +77,7 @@ export function tells({ link, screen, notices, flow }) {
       if (down) screen.print(message, "bad");
       const now = Date.now();
       missed = { bytes: bytes + (now - missed.at < 10_000 ? missed.bytes : 0), at: now };
-      const why = { line_down: "the device is gone", not_writer: "somebody else writes" }[code];
+      const why = { line_down: "the device is gone", not_writer: "somebody else writes", denied: "the right to it was taken away" }[code];
       notices.show(why && missed.bytes > 0 ? `${byteCount(missed.bytes)} not sent: ${why}.` : message, { kind: down ? "bad" : "warn", key: "undelivered", for: 30 });
     },
     closed() {
