@@ -242,7 +242,7 @@ async fn a_device_that_is_not_there_is_down_and_not_opening_at_each_try() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_device_that_ends_as_soon_as_it_is_open_is_tried_at_growing_pauses_and_logged_once() {
     let target = Target::serve(drop);
-    let daemon = Daemon::open(&format!("{}    share: one-writer\n", target.endpoint("e")));
+    let daemon = Daemon::open(&format!("{}    share: one-writer\n    open: always\n", target.endpoint("e")));
     let began = Instant::now();
     // 200, 400, 800 and 1600 ms lie between them.
     for _ in 0..5 {
