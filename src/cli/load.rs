@@ -90,8 +90,14 @@ pub(crate) struct Loaded {
 /// # Errors
 /// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
 pub(crate) fn load(source: &Source) -> Result<(Config, Vec<Warning>), LoadError> {
+    load_with(source, None)
+}
+
+/// [`load`] as if there were more: another file of endpoints, or a section at the end of a UCI file.
+pub(super) fn load_with(source: &Source, more: More) -> Result<(Config, Vec<Warning>), LoadError> {
     let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).or_else(the_services);
-    let Loaded { config, mut warnings, .. } = read(source, &|name| Some(folder.as_ref()?.join(name)))?;
+    let credential = |name: &str| Some(folder.as_ref()?.join(name));
+    let Loaded { config, mut warnings, .. } = read_with(source, more, &credential)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     for (name, token) in &config.access.tokens {
         if token.expires.is_some_and(|end| u64::try_from(end).map_or(true, |end| end <= now)) {
@@ -113,12 +119,10 @@ pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<L
     read_with(source, None, credential)
 }
 
-/// [`read`] as if there were one more file of endpoints; it takes the place of one of its name.
-pub(super) fn read_with(
-    source: &Source,
-    more: Option<(PathBuf, String)>,
-    credential: &CredentialFile<'_>,
-) -> Result<Loaded, LoadError> {
+/// What is tried with a configuration before it is written: a file and its text.
+pub(super) type More = Option<(PathBuf, String)>;
+
+fn read_with(source: &Source, more: More, credential: &CredentialFile<'_>) -> Result<Loaded, LoadError> {
     let path = source.path();
     let text = text(path)?;
     let files = RefCell::new(Vec::new());
@@ -139,7 +143,10 @@ pub(super) fn read_with(
             let files: Vec<_> = iter::once(Text { name: &name, text: &text }).chain(rest).collect();
             parse_files(&files, &secrets)?
         }
-        Source::Uci(_) => parse_uci(&text, &name, &secrets)?,
+        Source::Uci(_) => {
+            let more = more.map(|(_, text)| text).unwrap_or_default();
+            parse_uci(&format!("{text}{more}"), &name, &secrets)?
+        }
     };
     Ok(Loaded { config, warnings, secrets: files.take() })
 }

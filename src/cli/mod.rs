@@ -1,5 +1,6 @@
 //! The command line: one file a sub-command, exit codes of sysexits(3).
 
+mod add;
 mod check;
 mod completions;
 mod demo;
@@ -33,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   wsbridge demo                       A gateway with simulated devices, no configuration needed
   wsbridge ports                      The serial ports of this machine, and the YAML to paste
+  wsbridge add                        Publish one of them, or a TCP port
   wsbridge check /etc/wsbridge/wsbridge.yaml
   wsbridge doctor                     What is wrong here, and what to type
   wsbridge serve";
@@ -45,6 +47,8 @@ enum Command {
     Check(check::Args),
     /// List the serial ports of this machine.
     Ports(ports::Args),
+    /// Add an endpoint, and put it in force.
+    Add(add::Args),
     /// Find what is wrong with this machine or the configuration, and say what to type.
     Doctor(doctor::Args),
     /// Hash a password for `users:`.
@@ -134,6 +138,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => told(check::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock())),
         Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
+        Command::Add(args) => add::run(&args),
         Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
         Command::Passwd(args) => passwd::run(&args),
         Command::Token(args) => token::run(&args),

@@ -99,9 +99,26 @@ fn identity(port: &FoundPort, all: &[FoundPort]) -> Identity {
     by_usb.unwrap_or_else(|| Identity::Path(path.display().to_string()))
 }
 
-/// The endpoint's name: that of the device, in the letters an endpoint may have.
-fn name(port: &FoundPort) -> String {
-    port.name.to_lowercase()
+/// A name for its endpoint: the adapter's product, else the device's name.
+pub(super) fn name_of(port: &FoundPort) -> String {
+    let product = port.usb.as_ref().and_then(|usb| usb.product.as_deref()).unwrap_or_default();
+    slug(product, &port.name)
+}
+
+/// A text in the letters that an endpoint's name may have; the other where nothing is left of it.
+pub(super) fn slug(text: &str, otherwise: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let slug: String = words.collect::<Vec<_>>().join("-").chars().take(40).collect();
+    if slug.is_empty() { otherwise.to_lowercase() } else { slug.trim_end_matches('-').to_owned() }
+}
+
+/// [`name_of`], with a number where several ports have one product.
+fn name(port: &FoundPort, all: &[FoundPort]) -> String {
+    let own = name_of(port);
+    let same = |other: &&FoundPort| other.hardware && name_of(other) == own;
+    let before = all.iter().filter(same).position(|other| other.device == port.device).unwrap_or(0);
+    if before == 0 { own } else { format!("{own}-{}", before + 1) }
 }
 
 /// What goes behind `port:`.
@@ -120,7 +137,10 @@ pub(super) fn yaml_identity(port: &FoundPort, all: &[FoundPort]) -> String {
 /// The endpoint to paste under `endpoints:`.
 fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
     let identity = yaml_identity(port, all);
-    format!("  {}:\n    serial:\n      port: {identity}\n      baud: 115200\n      format: 8N1\n", name(port))
+    format!(
+        "  {}:\n    serial:\n      port: {identity}\n      baud: 115200\n      format: 8N1\n",
+        name(port, all)
+    )
 }
 
 /// The options of OpenWrt's UCI that say which port it is.
@@ -139,7 +159,12 @@ pub(super) fn uci_identity(port: &FoundPort, all: &[FoundPort]) -> Vec<String> {
 /// The section to paste into OpenWrt's file.
 fn section(port: &FoundPort, all: &[FoundPort]) -> String {
     let identity = format!("\t{}\n", uci_identity(port, all).join("\n\t"));
-    let head = uci::section("endpoint", &name(port));
+    let name = name(port, all);
+    // UCI has no `-` in the name of a section, and a section without a name cannot be spoken of.
+    let mut head = uci::section("endpoint", &name.replace('-', "_"));
+    if name.contains('-') {
+        head.extend(["\toption name '", &name, "'\n"]);
+    }
     format!("\n{head}\toption type 'serial'\n{identity}\toption baud '115200'\n\toption format '8N1'\n")
 }
 
@@ -179,6 +204,7 @@ fn print(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
 fn print_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let usb = row.port.usb.as_ref();
+    let links: Vec<_> = row.port.links.iter().map(|link| link.display().to_string()).collect();
     let product = usb.map(|usb| {
         let words = [usb.manufacturer.as_deref(), usb.product.as_deref()];
         words.into_iter().flatten().collect::<Vec<_>>().join(" ")
@@ -187,6 +213,7 @@ fn print_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     let facts = [
         ("by-id", path(&row.port.by_id)),
         ("by-path", path(&row.port.by_path)),
+        ("links", (!row.port.links.is_empty()).then(|| links.join(" "))),
         ("driver", row.port.driver.clone()),
         ("usb", usb.map(|usb| usb.id.to_string())),
         ("serial", usb.and_then(|usb| usb.serial.clone())),
@@ -223,7 +250,9 @@ mod tests {
         let rows = rows(&tree.roots, false, &|_| vec!["picocom (pid 123)".into()]);
         let text = text(&rows);
         assert!(
-            text.contains("ttyusb0:\n    serial:\n      port: { usb: \"0403:6001\", serial: \"A50285BI\" }"),
+            text.contains(
+                "usb-rs232-cable:\n    serial:\n      port: { usb: \"0403:6001\", serial: \"A50285BI\" }"
+            ),
             "{text}"
         );
         assert!(text.contains("held by   picocom (pid 123)"), "{text}");
@@ -239,6 +268,12 @@ mod tests {
         tree.usb("ttyUSB3", "1-3", ("1a86:7523", "0001", 0));
         let rows = rows(&tree.roots, false, &|_| Vec::new());
         assert!(rows[1].yaml.contains("serial: \"FT1\", interface: 1 }"), "{}", rows[1].yaml);
+        let names: Vec<_> = rows.iter().map(|row| row.yaml.split(':').next().unwrap().trim()).collect();
+        let product = "usb-rs232-cable";
+        assert_eq!(
+            names,
+            [product, &format!("{product}-2"), &format!("{product}-3"), &format!("{product}-4")]
+        );
         assert!(rows[3].yaml.contains("serial/by-path/pci-usb-1-3:1.0-port0\" }"), "{}", rows[3].yaml);
     }
 
@@ -258,6 +293,21 @@ mod tests {
         let uci = crate::config::parse_uci(&uci, "u", &|_| Err(String::new())).unwrap().0;
         assert_eq!(uci.endpoints, yaml.unwrap().0.endpoints);
         assert_eq!(uci.endpoints.len(), 3);
+    }
+
+    #[test]
+    fn links_that_udev_made_by_a_rule_are_shown() {
+        let tree = Tree::new();
+        tree.usb("ttyUSB0", "1-1", ("0403:6001", "A1", 0));
+        tree.write("sys/devices/usb1/1-1/1-1:1.0/ttyUSB0/tty/ttyUSB0/dev", "188:0\n");
+        tree.write(
+            "run/udev/data/c188:0",
+            "S:serial/by-id/usb-A1-if00-port0\nS:modem1\nE:ID_BUS=usb\nS:serial/by-path/x\n",
+        );
+        let rows = rows(&tree.roots, false, &|_| Vec::new());
+        let modem = tree.roots.dev.join("modem1");
+        assert_eq!(rows[0].port.links.first(), Some(&modem));
+        assert!(text(&rows).contains(&format!("links     {}\n", modem.display())));
     }
 
     #[test]

@@ -179,7 +179,9 @@ fn completions_and_manual_pages_name_every_command() {
     let folder = tempfile::tempdir().unwrap();
     text(&wsbridge(&["man", folder.path().to_str().unwrap()]));
     let script = text(&wsbridge(&["completions", "bash"]));
-    for command in ["serve", "check", "ports", "doctor", "passwd", "token", "demo", "completions", "man"] {
+    for command in
+        ["serve", "check", "ports", "add", "doctor", "passwd", "token", "demo", "completions", "man"]
+    {
         assert!(script.contains(command), "{command}");
         assert!(folder.path().join(format!("wsbridge-{command}.1")).is_file(), "{command}");
     }

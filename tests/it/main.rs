@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod add;
 mod announce;
 mod apps;
 mod certificates;

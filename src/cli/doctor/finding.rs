@@ -191,6 +191,7 @@ ids! {
     PortDevicePolicy = "port-device-policy",
     PortInUse = "port-in-use",
     PortConsole = "port-console",
+    PortSpeed = "port-speed",
     UsbNoSerial = "usb-no-serial",
     UsbLatency = "usb-latency",
     UsbAutosuspend = "usb-autosuspend",

@@ -95,6 +95,12 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
     }
 }
 
+/// The gateway that runs with a configuration.
+pub(super) fn running(source: &Source) -> Option<rustix::process::Pid> {
+    let running = Running::find(&Machine::this(), source)?;
+    rustix::process::Pid::from_raw(i32::try_from(running.pid).ok()?)
+}
+
 fn look(machine: &Machine, args: &Args) -> Report {
     let source = Source::named(args.uci.as_ref(), &args.file);
     let mut report = Report::new(System::of(&source));

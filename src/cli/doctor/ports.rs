@@ -32,6 +32,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
             Target::Serial(serial) => Some(Wanted {
                 place: report.system.place("endpoint", &endpoint.name),
                 identity: Some(serial.port.clone()),
+                baud: Some(serial.settings.baud),
                 low_latency: serial.low_latency,
                 allow_console: serial.allow_console,
             }),
@@ -50,6 +51,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
         occupied(subject, wanted, &device, report);
         if let Some(port) = port {
             usb_ports |= port.usb.is_some();
+            speed(wanted, port, report);
             usb::look(subject, wanted, port, &found, report);
             neighbours::look(subject.machine, wanted, port, report);
         }
@@ -66,6 +68,7 @@ fn plugged(found: &[FoundPort]) -> Vec<Wanted> {
         .map(|port| Wanted {
             place: port.device.display().to_string(),
             identity: Some(PortIdentity::Path(port.device.clone())),
+            baud: None,
             low_latency: true,
             allow_console: false,
         })
@@ -136,6 +139,18 @@ fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Re
             System::OpenWrt => uci_identity(port, found),
         };
         report.hint(Id::PortUnstable, &wanted.place, what, &fix);
+    }
+}
+
+/// The driver takes a speed that its chip cannot do, and sets another.
+fn speed(wanted: &Wanted, port: &FoundPort, report: &mut Report) {
+    let (Some(baud), Some(slowest)) = (wanted.baud, port.slowest()) else { return };
+    if baud < slowest {
+        let (device, driver) = (port.device.display(), port.driver.as_deref().unwrap_or_default());
+        let what = format!("{device} ({driver}) cannot do {baud} baud; its slowest is {slowest}");
+        let least = slowest.to_string();
+        let fix = [report.system.option(("baud", &least), ("baud", &least)) + "    # or another adapter"];
+        report.wrong(Id::PortSpeed, &wanted.place, what, &fix);
     }
 }
 

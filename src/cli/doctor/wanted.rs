@@ -9,6 +9,8 @@ pub(super) struct Wanted {
     pub(super) place: String,
     /// How it is named there; `None` for one that was found without a configuration.
     pub(super) identity: Option<PortIdentity>,
+    /// Its speed, where one is configured.
+    pub(super) baud: Option<u32>,
     /// Whether the driver is asked for low latency.
     pub(super) low_latency: bool,
     pub(super) allow_console: bool,

@@ -50,6 +50,8 @@ pub struct FoundPort {
     pub by_id: Option<PathBuf>,
     /// Link that names the socket it is plugged into.
     pub by_path: Option<PathBuf>,
+    /// Other links that udev made by somebody's rule, like /dev/modem1 or a Raspberry Pi's /dev/serial0.
+    pub links: Vec<PathBuf>,
     /// Kernel driver.
     pub driver: Option<String>,
     /// What a USB adapter says of itself.
@@ -90,6 +92,18 @@ impl FoundPort {
     }
 }
 
+impl FoundPort {
+    /// The slowest speed its chip does, where that is known: what is below is set wrongly without a word. From the drivers
+    /// `ftdi_sio` (a divisor of 14 bits below 3 MHz) and `cp210x` (`min_speed`).
+    pub fn slowest(&self) -> Option<u32> {
+        match self.driver.as_deref() {
+            Some("ftdi_sio") => Some(183),
+            Some("cp210x") => Some(300),
+            _ => None,
+        }
+    }
+}
+
 /// Every serial port, in the order people count: ttyS2 before ttyS10.
 pub fn find(roots: &Roots) -> Vec<FoundPort> {
     let class = roots.sys.join("class/tty");
@@ -112,6 +126,7 @@ fn look_at(roots: &Roots, class: &Path, name: String) -> Option<FoundPort> {
         by_path: link_to(&roots.dev.join("serial/by-path"), &device),
         // PORT_UNKNOWN of include/uapi/linux/serial.h: the 8250 driver found no chip.
         hardware: text(&class.join(&name).join("type")).is_none_or(|kind| kind != "0"),
+        links: links(roots, &class.join(&name)),
         usb: usb(&place),
         driver,
         device,
@@ -126,6 +141,15 @@ fn driver(place: &Path) -> Option<String> {
         // The serial core's own layers (since Linux 6.5) stand between the tty and its driver.
         (driver != "port" && driver != "ctrl").then_some(driver)
     })
+}
+
+/// The links of udev's record of a device, but for those that every port has.
+fn links(roots: &Roots, folder: &Path) -> Vec<PathBuf> {
+    let record =
+        text(&folder.join("dev")).and_then(|number| text(&roots.run.join(format!("udev/data/c{number}"))));
+    let record = record.unwrap_or_default();
+    let links = record.lines().filter_map(|line| line.strip_prefix("S:"));
+    links.filter(|link| !link.starts_with("serial/by-")).map(|link| roots.dev.join(link)).collect()
 }
 
 /// What the USB device above a sysfs folder says of itself.

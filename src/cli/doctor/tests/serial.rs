@@ -187,6 +187,14 @@ fn an_adapter_without_a_serial_number_is_named_by_its_socket() {
 }
 
 #[test]
+fn a_speed_that_the_chip_cannot_do_is_told() {
+    let place = plugged();
+    let at = |baud: u32| serial(&format!("{BY_USB}, baud: {baud}"));
+    place.find(&at(110)).wrong(Id::PortSpeed, &["cannot do 110 baud", "183"]);
+    place.find(&at(300)).well();
+}
+
+#[test]
 fn a_name_the_kernel_counts_out_is_replaced_by_an_identity() {
     let place = plugged();
     let path = place.path("dev/ttyUSB0");

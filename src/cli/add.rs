@@ -1,0 +1,154 @@
+//! `wsbridge add`: one more endpoint, told by options or asked for; checked with all the rest, put in force, and its
+//! address printed.
+
+mod target;
+mod uci;
+mod yaml;
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use self::target::{Chosen, Flags};
+use super::{
+    Code, Failure, Outcome, doctor,
+    load::{self, Source, UCI_FILE},
+    print,
+};
+use crate::{
+    auth::own_name,
+    config::{Address, Config, ListenTls},
+    target::serial::{self, Roots},
+};
+
+/// Arguments of `wsbridge add`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without a target it asks which of the ports it finds, or which address. The whole configuration is checked before anything
+is written; where it is wrong, nothing is. The endpoint is written to endpoints.d/NAME.yaml beside the configuration, or on OpenWrt by
+`uci`, and a running gateway reads it at once.
+
+Examples:
+  sudo wsbridge add
+  sudo wsbridge add modem1 --port /dev/ttyUSB0 --baud 115200
+  sudo wsbridge add plc1 --tcp 192.0.2.20:502
+  wsbridge add plc1 --tcp 192.0.2.20:502 --uci"
+)]
+pub(crate) struct Args {
+    /// Its name: the last part of its address
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    target: Flags,
+    /// What people call it
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
+    config: PathBuf,
+    /// Add it to OpenWrt's UCI instead
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with = "config")]
+    uci: Option<PathBuf>,
+}
+
+/// An endpoint that is to be.
+struct Endpoint {
+    name: String,
+    title: Option<String>,
+    target: Chosen,
+}
+
+/// Adds it.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let source = Source::named(args.uci.as_ref(), &args.config);
+    let (config, _) = load::load(&source).map_err(|error| Failure::from(&error))?;
+    let roots = Roots::default();
+    let found = serial::find(&roots);
+    let target = args.target.choose(&found, &roots)?;
+    let taken: Vec<&str> = config.endpoints.keys().map(String::as_str).collect();
+    let proposed = free(&target.name(&found), &taken);
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None if io::stdin().is_terminal() => ask("Its name", &proposed)?,
+        None => proposed,
+    };
+    if taken.contains(&name.as_str()) {
+        let what = format!("there is an endpoint `{name}` already; choose another name, or edit that one");
+        return Err(Failure::new(Code::Data, what));
+    }
+    let endpoint = Endpoint { name, title: args.title.clone(), target };
+    match &source {
+        Source::Yaml(file) => yaml::add(&source, file, &endpoint)?,
+        Source::Uci(file) => uci::add(&source, file, &endpoint)?,
+    }
+    print(&format!("{}{}", in_force(&source), address(&config, &endpoint.name)))
+}
+
+/// The name, with a number where it is taken.
+fn free(name: &str, taken: &[&str]) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut all = std::iter::once(name.to_owned()).chain(numbered);
+    all.find(|name| !taken.contains(&name.as_str())).unwrap_or_default()
+}
+
+/// What became of a gateway that runs.
+fn in_force(source: &Source) -> String {
+    let reload = match source {
+        Source::Yaml(_) => "sudo systemctl reload wsbridge",
+        Source::Uci(_) => "/etc/init.d/wsbridge reload",
+    };
+    match doctor::running(source) {
+        None => "No gateway runs with this configuration; once one does, it is at\n".to_owned(),
+        // The init script has done it.
+        Some(_) if matches!(source, Source::Uci(_)) => String::new(),
+        Some(pid) => match rustix::process::kill_process(pid, rustix::process::Signal::HUP) {
+            Ok(()) => String::new(),
+            Err(error) => format!("The gateway could not be told ({error}): {reload}\nThen it is at\n"),
+        },
+    }
+}
+
+/// Where a client finds it, by the first listener that others reach.
+fn address(config: &Config, name: &str) -> String {
+    let tcp = |listen: &crate::config::Listen| match listen.address {
+        Address::Tcp(address) if listen.app.is_none() => {
+            Some((address, matches!(listen.tls, ListenTls::Off)))
+        }
+        Address::Tcp(_) | Address::Unix(_) | Address::Systemd(_) => None,
+    };
+    let mut all: Vec<_> = config.listen.iter().filter_map(tcp).collect();
+    all.sort_by_key(|(address, _)| address.ip().to_canonical().is_loopback());
+    let Some((address, plain)) = all.first() else {
+        return format!("/ws/{name} of the gateway\n");
+    };
+    let ip = address.ip().to_canonical();
+    let host = if ip.is_loopback() {
+        "localhost".to_owned()
+    } else if ip.is_unspecified() && config.mdns {
+        format!("{}.local", own_name().split('.').next().unwrap_or_default())
+    } else if ip.is_unspecified() {
+        own_name()
+    } else if ip.is_ipv6() {
+        format!("[{ip}]")
+    } else {
+        ip.to_string()
+    };
+    let (ws, http) = if *plain { ("ws", "http") } else { ("wss", "https") };
+    let port = address.port();
+    format!("{ws}://{host}:{port}/ws/{name}\n{http}://{host}:{port}/#/{name}\n")
+}
+
+/// Asks for a line; nothing typed is the proposal.
+fn ask(question: &str, proposed: &str) -> Result<String, Failure> {
+    let failed = |error: io::Error| Failure::new(Code::Io, format!("standard input: {error}"));
+    let hint = if proposed.is_empty() { String::new() } else { format!(" [{proposed}]") };
+    // A prompt that is not seen does no harm.
+    let _ = write!(io::stderr(), "{question}{hint}: ");
+    let mut line = String::new();
+    if io::stdin().lock().read_line(&mut line).map_err(failed)? == 0 {
+        return Err(Failure::new(Code::Data, "nothing was chosen; nothing was added"));
+    }
+    let line = line.trim();
+    Ok(if line.is_empty() { proposed.to_owned() } else { line.to_owned() })
+}
