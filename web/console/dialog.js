@@ -36,7 +36,10 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
   return { element, close, closed };
 }
 
-/** Asks yes or no. The safe answer has the focus where the other one cannot be undone. */
+/**
+ * Asks yes or no. The safe answer has the focus where the other one cannot be undone.
+ * @param {{ title: string, text?: string, body?: any, ok?: string, cancel?: string, danger?: boolean }} question
+ */
 export async function confirm({ title, text, body, ok = "OK", cancel = "Cancel", danger = false }) {
   const yes = h("button", { type: "button", class: danger ? "danger" : "primary", onclick: () => dialog.close(true) }, ok);
   const no = h("button", { type: "button", onclick: () => dialog.close(false) }, cancel);

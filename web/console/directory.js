@@ -29,7 +29,7 @@ export function startDirectory() {
   if (bus) return;
   const mine = new Bus({ url: socketUrl("/ws/"), probe: "/healthz", rates: true });
   bus = mine;
-  const on = (type, listener) => mine.addEventListener(type, (event) => mine === bus && listener(event.detail ?? {}));
+  const on = (type, listener) => mine.addEventListener(type, (/** @type {CustomEvent} */ event) => mine === bus && listener(event.detail ?? {}));
   on("change", () => {
     busState.set({ phase: "up" });
     // Other names than before: the configuration was changed, and titles may have been, too.

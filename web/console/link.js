@@ -53,7 +53,7 @@ async function start(parts) {
   memory.line = mine;
   state.patch({ phase: "connecting", trouble: null, lost: null });
   for (const [type, run] of Object.entries(handlers(parts))) {
-    mine.addEventListener(type, (event) => mine === memory.line && run(event.detail ?? {}));
+    mine.addEventListener(type, (/** @type {CustomEvent} */ event) => mine === memory.line && run(event.detail ?? {}));
   }
   try {
     const hello = await mine.connect();

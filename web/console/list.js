@@ -85,7 +85,7 @@ function rowKeeper(places, chosen) {
   function put(parent, element, index) {
     if (parent.children[index] === element) return;
     // What has the focus keeps it when it moves to another group.
-    const focused = element.contains(document.activeElement) ? document.activeElement : null;
+    const focused = element.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
     parent.insertBefore(element, parent.children[index] ?? null);
     focused?.focus({ preventScroll: true });
   }

@@ -48,7 +48,7 @@ function showSignIn({ ended }) {
   stopDirectory();
   if (shell && !ended) drop();
   if (shell) shell.element.hidden = true;
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   signIn?.dispose();
   const page = signInPage();
   signIn = page;

@@ -13,6 +13,10 @@ export function notices() {
   const element = h("div", { class: "notices" });
   const keyed = new Map();
 
+  /**
+   * @param {string} text
+   * @param {{ kind?: string, action?: any, actions?: any[], for?: number, key?: string, urgent?: boolean, body?: any }} [options]
+   */
   function show(text, { kind = "info", action, actions = action ? [action] : [], for: seconds, key, urgent = kind === "bad", body } = {}) {
     keyed.get(key)?.();
     const words = h("span", { class: "notice-text" }, text);

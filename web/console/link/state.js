@@ -23,7 +23,7 @@ export const START = {
   trouble: null, // why there is no line, and what helps: { code, reason, ... }
 };
 
-/** What `hello` says of the endpoint. */
+/** What `hello` says of the endpoint. @param {Record<string, any>} hello */
 export function greeted({ endpoint }) {
   return {
     endpoint,

@@ -31,6 +31,7 @@ export function row(name, chosen) {
 }
 
 function elements(name, chosen) {
+  /** @type {any} */
   const parts = {
     lamp: h("span", { class: "state-lamp", "aria-hidden": "true" }),
     title: h("span", { class: "row-title" }),
@@ -56,7 +57,7 @@ function elements(name, chosen) {
 
 function sparkElement() {
   const spark = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries({ class: "spark still", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" })) spark.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ class: "spark still", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" })) spark.setAttribute(key, String(value));
   const path = document.createElementNS(SVG, "path");
   spark.append(path);
   const title = document.createElementNS(SVG, "title");

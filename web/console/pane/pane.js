@@ -77,7 +77,7 @@ export function pane(name, { close }) {
   };
 }
 
-/** What is in a pane and knows nothing of its frame. */
+/** What is in a pane and knows nothing of its frame. @returns {any} */
 function innerParts(name) {
   const settings = ofEndpoint(name);
   const link = connect(name);
@@ -85,6 +85,7 @@ function innerParts(name) {
   const paused = store(null); // or { waiting }: scrolling is paused
   const screen = makeScreen({ settings, label: `Terminal of ${name}`, answering: () => link.mayWrite() });
   const flow = makeFlow({ link, screen, paused, onPauseEnd: (text) => (paused.set(null), notices.show(text, { key: "paused", for: 8 })) });
+  /** @type {any} */
   const parts = { name, settings, link, notices, paused, screen, flow };
   const act = (op) => actOnLease(link, op, notices);
   parts.chip = leaseChip(link.state, act);

@@ -7,6 +7,7 @@ import { INPUTS, OUTPUTS, lamp } from "../panel/signals.js";
 /** `openSettings()` is called when the settings are pressed. */
 export function statusLine({ state, openSettings }) {
   const settings = h("button", { type: "button", class: "status-settings mono", title: "Settings of the line", onclick: openSettings });
+  /** @type {[string, ReturnType<typeof lamp>][]} */
   const lamps = [...OUTPUTS, ...INPUTS].map(([key, label, title]) => [key, lamp(label, title)]);
   const lampBox = h("div", { class: "status-lamps", role: "group", "aria-label": "Modem lines" }, lamps.map(([, one]) => one.element));
   const received = h("span", { title: "Received by this page" });

@@ -22,6 +22,7 @@ export function displayPanel({ settings }) {
     return element;
   }
 
+  /** @param {(value: string) => string | number} [parse] what is kept of the choice */
   const select = (key, otherwise, options, parse = String) =>
     bind(key, otherwise, h("select", {}, options.map(([value, label]) => h("option", { value }, label))), "value", parse);
   const field = (label, control) => h("label", { class: "field" }, label, control);

@@ -5,6 +5,7 @@ import { clock, lineSettings, person } from "../format.js";
 
 const BAUDS = [300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1000000, 2000000, 3000000];
 
+/** @type {Record<string, [string, (string | number)[][]]>} */
 const FIELDS = {
   data: ["Data bits", [[8, "8"], [7, "7"], [6, "6"], [5, "5"]]],
   parity: ["Parity", [["none", "none"], ["even", "even"], ["odd", "odd"], ["mark", "mark"], ["space", "space"]]],

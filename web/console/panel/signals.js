@@ -33,7 +33,9 @@ export function lamp(label, title) {
 
 /** The section "Signals". */
 export function signalsSection({ state, link, mayWrite, sendBreak, notice, breakMs }) {
+  /** @type {[string, ReturnType<typeof lamp>][]} */
   const lamps = INPUTS.map(([key, label, title]) => [key, lamp(label, title)]);
+  /** @type {[string, ReturnType<typeof outputSwitch>][]} */
   const switches = OUTPUTS.map(([key, label, title]) => [key, outputSwitch(label, title, (on) => drive(key, on))]);
   const length = h("select", { "aria-label": "Length of the break" }, BREAKS.map((ms) => h("option", { value: ms }, `${ms} ms`)));
   length.value = String(breakMs.get());

@@ -16,6 +16,7 @@ export const INPUT_DEFAULTS = { enter: "\r", backspace: "\x7f", echo: false };
 export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
   const get = (key) => settings.get(`terminal.${key}`, INPUT_DEFAULTS[key]);
   let ctrl = false;
+  /** @type {(on: boolean) => void} */
   let heard = () => {};
 
   function setCtrl(value) {

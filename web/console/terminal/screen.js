@@ -96,7 +96,7 @@ export function screen({ settings, label, answering }) {
   const inOrder = (step) => (barrier ? waiting.push(step) : step());
 
   /** Shows the device's bytes; `done` is called when they are on the screen, which is what back-pressure counts by. */
-  function write(bytes, { ms, replay = false } = {}, done) {
+  function write(bytes, { ms, replay = false } = /** @type {{ ms?: number, replay?: boolean }} */ ({}), done = undefined) {
     inOrder(() => {
       if (bytes.length === 0) done?.();
       for (let from = 0; from < bytes.length; from += PIECE) {

@@ -2,13 +2,15 @@
 
 import { h } from "../dom.js";
 
-/** A choice: options as [[value, label], ...]; `key` remembers it. */
+/** @typedef {{ settings?: any, key?: string, otherwise?: any, onchange?: (value: any) => void }} Remembered `key`: under which it is kept */
+
+/** A choice: options as [[value, label], ...]. @param {string} label @param {any[]} options @param {Remembered} [how] */
 export function select(label, options, { settings, key, otherwise = options[0][0], onchange } = {}) {
   const control = h("select", {}, options.map(([value, text]) => h("option", { value }, text)));
   return remembered(label, control, { settings, key, otherwise, onchange, property: "value" });
 }
 
-/** A box for text or a number. */
+/** A box for text or a number. @param {string} label @param {object} attributes @param {Remembered} [how] */
 export function input(label, attributes, { settings, key, otherwise = "", onchange } = {}) {
   return remembered(label, h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", ...attributes }), {
     settings, key, otherwise, onchange, property: "value",
@@ -26,7 +28,7 @@ function remembered(label, control, { settings, key, otherwise, onchange, proper
   return { element: h("label", { class: "field" }, label, control), control };
 }
 
-/** A switch. */
+/** A switch. @param {string} label @param {Remembered} [how] */
 export function check(label, { settings, key, otherwise = false, onchange } = {}) {
   const control = h("input", { type: "checkbox", checked: key ? settings.get(key, otherwise) : otherwise });
   control.addEventListener("change", () => {
@@ -50,7 +52,7 @@ export function status() {
   };
 }
 
-/** Lets a person choose files. @returns {Promise<File[]>} none when they change their mind */
+/** Lets a person choose files. @param {{ multiple?: boolean, accept?: string }} [how] @returns {Promise<File[]>} none when they change their mind */
 export function chooseFiles({ multiple = false, accept } = {}) {
   return new Promise((resolve) => {
     const chooser = h("input", { type: "file", multiple, accept, hidden: true });

@@ -12,10 +12,10 @@ const SPOKEN = { in: "received", out: "sent", lost: "lost" };
 
 /** What there is room for, by the width in px: bytes a row, and the columns that tools.css shows. */
 const ROOM = [
-  [785, 16, "all"],
-  [690, 16, "no-offset"],
-  [530, 8, "all"],
-  [0, 8, "least"],
+  { from: 785, bytes: 16, columns: "all" },
+  { from: 690, bytes: 16, columns: "no-offset" },
+  { from: 530, bytes: 8, columns: "all" },
+  { from: 0, bytes: 8, columns: "least" },
 ];
 
 let lists = 0;
@@ -24,6 +24,12 @@ let lists = 0;
  * The rows over `traffic`. `note(run)` gives what is written behind a run, `followed(value)` is told whether the newest is shown.
  */
 export class HexList {
+  /** @type {import("./traffic.js").Traffic} */
+  traffic;
+  /** @type {(run: import("./traffic.js").Run) => any} */
+  note;
+  /** @type {(value: boolean) => void} */
+  followed;
   cursor = null; // absolute row numbers, so that what is dropped at the front moves nothing
   anchor = null;
   #follow = true;
@@ -114,7 +120,7 @@ export class HexList {
   }
 
   #fit(room) {
-    const [, width, columns] = ROOM.find(([from]) => room >= from);
+    const { bytes: width, columns } = ROOM.find(({ from }) => room >= from);
     this.element.dataset.columns = columns;
     if (this.rows.width === width) return;
     // Rows of another length have other numbers: what was chosen is so no more.

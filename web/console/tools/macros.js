@@ -46,7 +46,7 @@ export function parseMacros(json) {
   try {
     content = JSON.parse(json);
   } catch (error) {
-    throw new Error(`this is no JSON: ${error.message}`);
+    throw new Error(`this is no JSON: ${error.message}`, { cause: error });
   }
   const list = Array.isArray(content) ? content : content?.macros;
   if (!Array.isArray(list)) throw new Error('a list of macros is expected: {"macros": [{"name": "Version", "text": "show version"}]}');
@@ -85,7 +85,7 @@ export async function runMacro(macro, write, signal) {
   }
 }
 
-/** Waits `ms`, or until `signal` says to end. */
+/** Waits `ms`, or until `signal` says to end. @returns {Promise<void>} */
 export function pause(ms, signal) {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();

@@ -6,7 +6,7 @@ import { ZmodemDetector } from "./zdetect.js";
 /** A device that sends headers all day must not fill the page with questions. */
 const QUIET_MS = 15_000;
 
-/** @param {{ busy: () => boolean, receive: () => void, send: () => void }} act @returns {() => void} ends it */
+/** What the offer starts is the panel's. @returns {() => void} ends it */
 export function watchForZmodem(ctx, { busy, receive, send }) {
   const detector = new ZmodemDetector();
   let last = -QUIET_MS;

@@ -49,6 +49,7 @@ export async function sendPaced(wire, file, pace, { onProgress, pause = (ms) => 
   }
 }
 
+/** @param {import("./wire.js").Wire} wire @param {Pace} pace @param {(ms: number) => Promise<unknown>} pause */
 async function afterLine(wire, { line = 0, prompt, promptMs = 10_000 }, pause) {
   if (line > 0) await pause(line);
   if (!prompt?.length) return;

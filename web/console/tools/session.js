@@ -11,7 +11,7 @@ const TAIL = 512;
 
 /**
  * Runs `work(wire)` on the line.
- * @param {object} ctx the pane's context
+ * @param {any} ctx the pane's context
  * @param {(wire: Wire) => Promise<void>} work
  * @param {{ raw?: boolean }} [options] raw: no protocol, so the terminal shows what comes and nothing is cancelled on the other side
  * @returns {{ done: Promise<void>, cancel: () => void }} done rejects with TransferEnded

@@ -75,7 +75,7 @@ export async function sendBlock(wire, bytes, mode) {
 }
 
 /** The data of a file as blocks from number 1 on, then the end of the file. */
-export async function sendBody(wire, file, mode, { large = true, onProgress } = {}) {
+export async function sendBody(wire, file, mode, { large = true, onProgress = undefined } = {}) {
   let number = 1;
   for (let at = 0; at < file.size; number += 1) {
     const left = file.size - at;
@@ -105,7 +105,7 @@ export async function sendXmodem(wire, file, { large = false, onProgress, startM
   await sendBody(wire, file, mode === "stream" ? "crc" : mode, { large, onProgress });
 }
 
-/** What came of one attempt to read a block. @typedef {{ kind: "data", number: number, data: Uint8Array } | { kind: "end"|"bad"|"none" }} Block */
+/** What came of one attempt to read a block. @typedef {{ kind: "data"|"end"|"bad"|"none", number?: number, data?: Uint8Array }} Block */
 
 /** Reads one block. @returns {Promise<Block>} */
 export async function readBlock(wire, mode, ms) {
@@ -125,7 +125,7 @@ export async function readBlock(wire, mode, ms) {
   return good ? { kind: "data", number: body[0], data } : { kind: "bad" };
 }
 
-/** Asks for a block until one comes. @param {() => number} ask the byte of this round @param {() => string} mode how it is checked */
+/** Asks for a block until one comes. @param {(round: number) => number} ask the byte of this round @param {(round: number) => string} mode how it is checked */
 export async function firstBlock(wire, ask, mode) {
   for (let round = 0; round < ASKS; round += 1) {
     await wire.write(Uint8Array.of(ask(round)));

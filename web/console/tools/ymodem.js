@@ -6,7 +6,10 @@ import { ACK, WANT_CRC, WANT_STREAM, answer, awaitStart, block, firstBlock, rece
 
 const utf8 = new TextEncoder();
 
-/** Name, NUL, "size mtime", NUL: what YMODEM's block 0 and ZMODEM's ZFILE carry. */
+/**
+ * Name, NUL, "size mtime", NUL: what YMODEM's block 0 and ZMODEM's ZFILE carry.
+ * @param {{ name: string, size: number, modified?: number }} file
+ */
 export function describe({ name, size, modified }) {
   const seconds = modified ? ` ${Math.floor(modified / 1000).toString(8)}` : "";
   return concat([utf8.encode(name.replaceAll("\0", "")), Uint8Array.of(0), utf8.encode(`${size}${seconds}`), Uint8Array.of(0)]);

@@ -191,7 +191,7 @@ export function escapeBytes(bytes, control = false) {
   return escaped.subarray(0, length);
 }
 
-/** A data subpacket as sent. @param {{ wide: boolean, control?: boolean }} how wide: CRC-32 */
+/** A data subpacket as sent; `wide`: with CRC-32. */
 export function subpacket(data, end, { wide, control = false }) {
   const sum = check(concat([data, Uint8Array.of(end)]), wide);
   return concat([escapeBytes(data, control), Uint8Array.of(ZDLE, end), escapeBytes(sum, control)]);

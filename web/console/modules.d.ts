@@ -1,0 +1,3 @@
+// What the bundler takes that is no script.
+
+declare module "*.css";
