@@ -14,7 +14,9 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2];
 if (!out || out.startsWith("-")) {
-  console.error("usage: node build.mjs OUT\n\nWrites the assembled page and its manifest.json into the folder OUT.");
+  console.error(
+    "usage: node build.mjs OUT\n\nWrites the assembled page and its manifest.json into the folder OUT.",
+  );
   process.exit(64);
 }
 
@@ -29,7 +31,16 @@ function asset(path, type, content, { immutable = false, shared = false } = {}) 
   const bytes = Buffer.from(content);
   writeFileSync(join(out, file), bytes);
   writeFileSync(join(out, gzip), gzipSync(bytes, { level: 9 }));
-  manifest.push({ path, file, gzip, length: bytes.length, etag: digest(bytes), type, immutable, shared });
+  manifest.push({
+    path,
+    file,
+    gzip,
+    length: bytes.length,
+    etag: digest(bytes),
+    type,
+    immutable,
+    shared,
+  });
 }
 
 /** Names content: the first 48 bits of its SHA-256. */
@@ -52,8 +63,14 @@ async function bundle(entry, options) {
   });
   const own = basename(entry, ".js");
   const isOwn = ({ path }) => basename(path).replace(/\.(js|css)$/, "") === own;
-  const files = Object.fromEntries(result.outputFiles.filter(isOwn).map(({ path, contents }) => [path.replace(/.*\./, ""), contents]));
-  const parts = result.outputFiles.filter((file) => !isOwn(file)).map(({ path, contents }) => ({ name: basename(path), contents }));
+  const files = Object.fromEntries(
+    result.outputFiles
+      .filter(isOwn)
+      .map(({ path, contents }) => [path.replace(/.*\./, ""), contents]),
+  );
+  const parts = result.outputFiles
+    .filter((file) => !isOwn(file))
+    .map(({ path, contents }) => ({ name: basename(path), contents }));
   return { ...files, parts };
 }
 
@@ -63,8 +80,13 @@ function hashed(stem, extension, content) {
 }
 
 // What a view needs that few open comes when it is opened: a file of its own, beside the script that asks for it.
-const { parts, ...page } = await bundle("console/main.js", { format: "esm", splitting: true, chunkNames: "[name].[hash]" });
-for (const { name, contents } of parts) asset(`/assets/${name}`, "text/javascript; charset=utf-8", contents, { immutable: true });
+const { parts, ...page } = await bundle("console/main.js", {
+  format: "esm",
+  splitting: true,
+  chunkNames: "[name].[hash]",
+});
+for (const { name, contents } of parts)
+  asset(`/assets/${name}`, "text/javascript; charset=utf-8", contents, { immutable: true });
 const script = hashed("console", "js", page.js);
 const style = hashed("console", "css", page.css);
 asset(script, "text/javascript; charset=utf-8", page.js, { immutable: true });

@@ -48,7 +48,13 @@ export class Bus extends Connection {
       const known = this.endpoints.get(name);
       if (!known) return;
       // What is absent of these is no more.
-      this.endpoints.set(name, { ...known, error: undefined, since: undefined, writer: null, ...news });
+      this.endpoints.set(name, {
+        ...known,
+        error: undefined,
+        since: undefined,
+        writer: null,
+        ...news,
+      });
       this.say("change", { name });
     } else if (message.type === "rates") {
       this.say("rates", { rates: message.rates });
@@ -57,7 +63,9 @@ export class Bus extends Connection {
 
   /** @param {import("./connection.js").Message} hello */
   #list(hello) {
-    this.endpoints = new Map((hello.endpoints ?? []).map((/** @type {{ name: string }} */ one) => [one.name, { ...one }]));
+    this.endpoints = new Map(
+      (hello.endpoints ?? []).map((/** @type {{ name: string }} */ one) => [one.name, { ...one }]),
+    );
     this.say("change");
   }
 }

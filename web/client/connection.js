@@ -51,14 +51,16 @@ export class Connection extends EventTarget {
   /** @param {import("./dial.js").DialOptions} options @param {{ insist?: boolean }} [how] */
   constructor(options, { insist = false } = {}) {
     super();
-    if (!options?.url) throw new TypeError("`url` is missing: new Line({ url: \"wss://gateway/ws/NAME\" })");
+    if (!options?.url)
+      throw new TypeError('`url` is missing: new Line({ url: "wss://gateway/ws/NAME" })');
     this.options = options;
     this.#insist = insist;
   }
 
   /** Connects; gives the gateway's `hello`. Fails with a LineError; a connection that is lost later comes back by itself. */
   async connect() {
-    if (this.state !== "idle" && this.state !== "closed") throw new LineError("closed", "connect() was called before");
+    if (this.state !== "idle" && this.state !== "closed")
+      throw new LineError("closed", "connect() was called before");
     this.state = "connecting";
     globalThis.addEventListener?.("pagehide", this.#leave);
     globalThis.addEventListener?.("online", this.#online);
@@ -66,7 +68,8 @@ export class Connection extends EventTarget {
       return await this.#attempt();
     } catch (error) {
       const failure = asLineError(error);
-      if (/** @type {State} */ (this.state) === "closed") throw new LineError("closed", "ended by this side");
+      if (/** @type {State} */ (this.state) === "closed")
+        throw new LineError("closed", "ended by this side");
       if (this.#insist && !endsFor(failure)) this.#lost(undefined, failure.message);
       else this.finish(Number(failure.code) || undefined, failure.message);
       throw failure;
@@ -126,7 +129,14 @@ export class Connection extends EventTarget {
   ask(message, queue) {
     return new Promise((done, fail) => {
       if (this.state === "closed" || this.state === "idle") {
-        fail(new LineError("closed", this.state === "idle" ? "not connected: call connect() first" : "the connection has ended"));
+        fail(
+          new LineError(
+            "closed",
+            this.state === "idle"
+              ? "not connected: call connect() first"
+              : "the connection has ended",
+          ),
+        );
         return;
       }
       if (this.#waiting.size >= REQUESTS) {
@@ -187,7 +197,7 @@ export class Connection extends EventTarget {
     globalThis.removeEventListener?.("online", this.#online);
     this.#hurry?.();
     this.#dialling?.close();
-    const error = new LineError(asked ? "closed" : code ?? "unreachable", reason);
+    const error = new LineError(asked ? "closed" : (code ?? "unreachable"), reason);
     this.#urgent = [];
     for (const { fail } of this.#waiting.values()) fail(error);
     this.#waiting.clear();
@@ -206,7 +216,9 @@ export class Connection extends EventTarget {
       first = JSON.parse(await greeting(socket));
     } catch (error) {
       if (error instanceof SyntaxError) socket.close();
-      throw error instanceof SyntaxError ? new LineError("foreign", "what answers there does not speak wsbridge.v1") : error;
+      throw error instanceof SyntaxError
+        ? new LineError("foreign", "what answers there does not speak wsbridge.v1")
+        : error;
     } finally {
       this.#dialling = undefined;
     }
@@ -292,8 +304,10 @@ export class Connection extends EventTarget {
     this.state = "lost";
     this.#lostAt = performance.now();
     const told = code !== undefined && code !== 1005 && code !== 1006;
-    if (told ? this.#since > 0 && this.#lostAt - this.#since >= STANDS : this.#heard > this.#since) this.#tries = 0;
-    for (const [id, { sent }] of this.#waiting) if (sent) this.fail(id, new LineError("lost", "the connection was lost before the answer"));
+    if (told ? this.#since > 0 && this.#lostAt - this.#since >= STANDS : this.#heard > this.#since)
+      this.#tries = 0;
+    for (const [id, { sent }] of this.#waiting)
+      if (sent) this.fail(id, new LineError("lost", "the connection was lost before the answer"));
     this.disconnected();
     void this.#redial(code, reason);
   }
@@ -310,12 +324,18 @@ export class Connection extends EventTarget {
       this.say("lost", { code, reason, retryIn });
       if (/** @type {State} */ (this.state) !== "lost") return;
       await this.#wait(retryIn);
-      if (this.state !== "lost" || !(await answers(this.options)) || /** @type {State} */ (this.state) !== "lost") continue;
+      if (
+        this.state !== "lost" ||
+        !(await answers(this.options)) ||
+        /** @type {State} */ (this.state) !== "lost"
+      )
+        continue;
       try {
         await this.#attempt();
       } catch (error) {
         const failure = asLineError(error);
-        if (endsFor(failure)) return this.finish(Number(failure.code) || undefined, failure.message);
+        if (endsFor(failure))
+          return this.finish(Number(failure.code) || undefined, failure.message);
         [code, reason] = [Number(failure.code) || undefined, failure.message];
         asked = secondsAsked(code, reason);
       }
@@ -377,5 +397,8 @@ function secondsAsked(code, reason) {
 function asLineError(error) {
   if (error instanceof LineError) return error;
   const code = /** @type {{ code?: unknown }} */ (error)?.code;
-  return new LineError(typeof code === "number" ? code : "unreachable", error instanceof Error ? error.message : String(error));
+  return new LineError(
+    typeof code === "number" ? code : "unreachable",
+    error instanceof Error ? error.message : String(error),
+  );
 }

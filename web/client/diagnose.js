@@ -24,7 +24,9 @@ export async function diagnose(url, options = {}) {
     target = socketUrl(url);
     if (!/^wss?:$/.test(target.protocol)) throw new Error(target.protocol);
   } catch {
-    return say("address", "This is no address", `\`${url}\` is not the address of a gateway.`, ["Write it like wss://gateway.local:8443/ws/NAME."]);
+    return say("address", "This is no address", `\`${url}\` is not the address of a gateway.`, [
+      "Write it like wss://gateway.local:8443/ws/NAME.",
+    ]);
   }
   const page = globalThis.location;
   const foreign = page !== undefined && page.host !== target.host;
@@ -38,7 +40,8 @@ export async function diagnose(url, options = {}) {
     const text = await greeting(socket);
     socket.close(1000);
     const hello = JSON.parse(text);
-    if (hello.type === "hello") return say("ok", "The gateway answers", "It is there and lets this page in.", []);
+    if (hello.type === "hello")
+      return say("ok", "The gateway answers", "It is there and lets this page in.", []);
     failure = new LineError("foreign", "the first message is no hello");
   } catch (error) {
     failure = error instanceof LineError ? error : new LineError("foreign", String(error));
@@ -49,7 +52,12 @@ export async function diagnose(url, options = {}) {
 /** @param {string} url @param {DialFetch} fetch @typedef {(input: string, init?: RequestInit) => Promise<Response>} DialFetch */
 async function reachable(url, fetch) {
   try {
-    await fetch(url, { mode: "no-cors", cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(8000) });
+    await fetch(url, {
+      mode: "no-cors",
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(8000),
+    });
     return true;
   } catch {
     return false;
@@ -62,29 +70,52 @@ async function reachable(url, fetch) {
 async function notReached({ target, page, foreign, http }) {
   const permission = foreign ? await localNetwork() : undefined;
   if (permission === "denied") {
-    return say("local-network", "The browser keeps this page off the local network", `${page?.host} may not reach devices of your own network, and ${target.hostname} is one.`, [
-      "Click the icon left of the address, allow \"Local network access\" for this page, and reload it.",
-      `Or open the gateway's own page: ${http}`,
-    ]);
+    return say(
+      "local-network",
+      "The browser keeps this page off the local network",
+      `${page?.host} may not reach devices of your own network, and ${target.hostname} is one.`,
+      [
+        'Click the icon left of the address, allow "Local network access" for this page, and reload it.',
+        `Or open the gateway's own page: ${http}`,
+      ],
+    );
   }
-  if (page?.protocol === "https:" && target.protocol === "ws:" && !/^(localhost|127\.|\[::1\])/.test(target.hostname)) {
-    return say("mixed-content", "An https page cannot use an unencrypted gateway", `This page came over https, and ${target.host} is addressed without TLS.`, [
-      `Use wss://${target.host} with a certificate the browser trusts (\`tls:\` in the gateway's configuration).`,
-      `Or open the gateway's own page: ${http}`,
-    ]);
+  if (
+    page?.protocol === "https:" &&
+    target.protocol === "ws:" &&
+    !/^(localhost|127\.|\[::1\])/.test(target.hostname)
+  ) {
+    return say(
+      "mixed-content",
+      "An https page cannot use an unencrypted gateway",
+      `This page came over https, and ${target.host} is addressed without TLS.`,
+      [
+        `Use wss://${target.host} with a certificate the browser trusts (\`tls:\` in the gateway's configuration).`,
+        `Or open the gateway's own page: ${http}`,
+      ],
+    );
   }
   if (target.protocol === "wss:" && foreign) {
-    return say("certificate", "No answer, perhaps because of its certificate", `${target.host} does not answer this page. A certificate the browser does not know (a self-signed one) looks the same to a page as a gateway that is switched off.`, [
-      `Open ${http} in a new tab. If the browser warns of the certificate, compare its fingerprint with the one in the gateway's log, and go on; then come back and try again.`,
-      "If that page does not open either, the gateway is not running, or this is not its address.",
-      "For good: give the gateway a certificate that browsers trust (guide, section TLS).",
-      ...(permission === "prompt" ? ["When the browser asks whether this page may reach your local network, say yes."] : []),
-    ]);
+    return say(
+      "certificate",
+      "No answer, perhaps because of its certificate",
+      `${target.host} does not answer this page. A certificate the browser does not know (a self-signed one) looks the same to a page as a gateway that is switched off.`,
+      [
+        `Open ${http} in a new tab. If the browser warns of the certificate, compare its fingerprint with the one in the gateway's log, and go on; then come back and try again.`,
+        "If that page does not open either, the gateway is not running, or this is not its address.",
+        "For good: give the gateway a certificate that browsers trust (guide, section TLS).",
+        ...(permission === "prompt"
+          ? ["When the browser asks whether this page may reach your local network, say yes."]
+          : []),
+      ],
+    );
   }
   return say("unreachable", "The gateway does not answer", `Nothing answers at ${target.host}.`, [
     "Check that the gateway is running and that this device is on its network.",
     `Open ${http} in a new tab: what the browser says there is more than a page may know.`,
-    ...(permission === "prompt" ? ["When the browser asks whether this page may reach your local network, say yes."] : []),
+    ...(permission === "prompt"
+      ? ["When the browser asks whether this page may reach your local network, say yes."]
+      : []),
   ]);
 }
 
@@ -92,31 +123,55 @@ async function notReached({ target, page, foreign, http }) {
 function notLetIn(failure, { page, foreign, http, target }) {
   if (failure.code === 4401 || /\b401\b/.test(failure.message)) {
     return say("login", "Not signed in", "The gateway is there, and wants to know who you are.", [
-      foreign ? "Give this page a token or a one-time ticket; one that was used or has expired is a wrong one." : `Sign in at ${http}.`,
+      foreign
+        ? "Give this page a token or a one-time ticket; one that was used or has expired is a wrong one."
+        : `Sign in at ${http}.`,
     ]);
   }
   if (typeof failure.code === "number") {
-    return say("refused", "The gateway refuses", `It is there and closed the connection with ${failure.code}: ${failure.message}.`, []);
+    return say(
+      "refused",
+      "The gateway refuses",
+      `It is there and closed the connection with ${failure.code}: ${failure.message}.`,
+      [],
+    );
   }
   if (failure.code === "foreign") {
-    return say("foreign", "This is no gateway", `Something answers at ${target.host}, but it does not speak wsbridge.v1.`, ["Check address and port. Is there a reverse proxy that does not pass WebSockets on?"]);
+    return say(
+      "foreign",
+      "This is no gateway",
+      `Something answers at ${target.host}, but it does not speak wsbridge.v1.`,
+      ["Check address and port. Is there a reverse proxy that does not pass WebSockets on?"],
+    );
   }
   if (foreign) {
-    return say("origin", "The gateway does not let this page in", `It answers, but refuses WebSockets of ${page?.origin}: pages of other origins have to be named in its configuration.`, [
-      `Add it to the gateway's configuration and reload it:  origins: [ "${page?.origin}" ]`,
-      "If it is there: is the endpoint's name right, and does this login have a right to it?",
-    ]);
+    return say(
+      "origin",
+      "The gateway does not let this page in",
+      `It answers, but refuses WebSockets of ${page?.origin}: pages of other origins have to be named in its configuration.`,
+      [
+        `Add it to the gateway's configuration and reload it:  origins: [ "${page?.origin}" ]`,
+        "If it is there: is the endpoint's name right, and does this login have a right to it?",
+      ],
+    );
   }
-  return say("refused", "The gateway does not open this line", `It answers, but not at ${target.pathname}.`, [
-    "Is the endpoint's name right, and does this login have a right to it?",
-    "If a reverse proxy is in front of the gateway: does it pass WebSockets on (guide, section Behind a reverse proxy)?",
-  ]);
+  return say(
+    "refused",
+    "The gateway does not open this line",
+    `It answers, but not at ${target.pathname}.`,
+    [
+      "Is the endpoint's name right, and does this login have a right to it?",
+      "If a reverse proxy is in front of the gateway: does it pass WebSockets on (guide, section Behind a reverse proxy)?",
+    ],
+  );
 }
 
 /** The state of Chromium's permission for the local network; undefined where there is none. */
 async function localNetwork() {
   try {
-    const { state } = await navigator.permissions.query({ name: /** @type {PermissionName} */ ("local-network-access") });
+    const { state } = await navigator.permissions.query({
+      name: /** @type {PermissionName} */ ("local-network-access"),
+    });
     return state;
   } catch {
     return undefined;

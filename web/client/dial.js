@@ -54,7 +54,12 @@ export function pause(/** @type {number} */ attempt) {
 export async function answers({ url, probe, fetch = globalThis.fetch }) {
   if (probe === false) return true;
   try {
-    await fetch(httpUrl(url, probe ?? "/healthz"), { mode: "no-cors", cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(PROBE) });
+    await fetch(httpUrl(url, probe ?? "/healthz"), {
+      mode: "no-cors",
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(PROBE),
+    });
     return true;
   } catch {
     return false;
@@ -70,14 +75,24 @@ export async function dial({ url, protocols, bearer, ticket, WebSocket = globalT
   const offer = protocols ?? ["wsbridge.v1"];
   const credential = [];
   if (ticket) credential.push(`wsbridge.ticket.${await ticket()}`);
-  else if (bearer) credential.push(`wsbridge.bearer.${base64url(typeof bearer === "function" ? await bearer() : bearer)}`);
-  if (!WebSocket) throw new LineError("unreachable", "this JavaScript has no WebSocket: pass one, as in `new Line({ url, WebSocket })`");
+  else if (bearer)
+    credential.push(
+      `wsbridge.bearer.${base64url(typeof bearer === "function" ? await bearer() : bearer)}`,
+    );
+  if (!WebSocket)
+    throw new LineError(
+      "unreachable",
+      "this JavaScript has no WebSocket: pass one, as in `new Line({ url, WebSocket })`",
+    );
   let socket;
   try {
     socket = new WebSocket(socketUrl(url), [...offer, ...credential]);
   } catch (error) {
     // http pages may dial anything; from an https page `ws://` to a name that is not the machine's own network is a SecurityError.
-    throw new LineError("unreachable", `the browser will not dial ${socketUrl(url)}: ${/** @type {Error} */ (error).message}`);
+    throw new LineError(
+      "unreachable",
+      `the browser will not dial ${socketUrl(url)}: ${/** @type {Error} */ (error).message}`,
+    );
   }
   socket.binaryType = "arraybuffer";
   return socket;
@@ -103,8 +118,17 @@ export function greeting(socket) {
         // A browser does not tell why a handshake failed; Node's WebSockets do.
         const status = /\b(4\d\d|5\d\d)\b/.exec(reason)?.[1];
         const refused = status && `the gateway answered ${status}`;
-        if (code !== 1006 && code !== 1005) fail(new LineError(code, event.reason || `closed with ${code}`));
-        else fail(new LineError("unreachable", refused || reason || "no connection: the gateway is not there, or does not let this page in"));
+        if (code !== 1006 && code !== 1005)
+          fail(new LineError(code, event.reason || `closed with ${code}`));
+        else
+          fail(
+            new LineError(
+              "unreachable",
+              refused ||
+                reason ||
+                "no connection: the gateway is not there, or does not let this page in",
+            ),
+          );
       });
     socket.onmessage = (event) =>
       end(() => {

@@ -79,7 +79,9 @@ export class Line extends Connection {
     this.#patient = false;
     this.#successor = undefined;
     this.#replace(new LineError("closed", "another session was opened"));
-    return /** @type {Opened} */ (/** @type {unknown} */ (await this.ask({ type: "open", role: "writer", ...defined(options) })));
+    return /** @type {Opened} */ (
+      /** @type {unknown} */ (await this.ask({ type: "open", role: "writer", ...defined(options) }))
+    );
   }
 
   /** Sends bytes. Done when the last of them is on its way, within the gateway's window. @param {Uint8Array | string} data */
@@ -87,7 +89,8 @@ export class Line extends Connection {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
     return /** @type {Promise<void>} */ (
       new Promise((done, fail) => {
-        if (!this.opened || this.state === "closed") return fail(new LineError("not_open", "no session is open: call open() first"));
+        if (!this.opened || this.state === "closed")
+          return fail(new LineError("not_open", "no session is open: call open() first"));
         if (bytes.length === 0) return done();
         this.#queue.push({ bytes, done, fail });
         this.#pump();
@@ -97,12 +100,18 @@ export class Line extends Connection {
 
   /** Bytes that write() took and the gateway has not acknowledged. */
   get unacknowledged() {
-    return this.#resend.unacknowledged + this.#queue.reduce((sum, item) => sum + ("bytes" in item ? item.bytes.length : 0), 0);
+    return (
+      this.#resend.unacknowledged +
+      this.#queue.reduce((sum, item) => sum + ("bytes" in item ? item.bytes.length : 0), 0)
+    );
   }
 
   /** Changes settings, behind the data before it. @param {Config} change @param {{ when?: "drain" | "now", now?: boolean }} [how] */
   async config(change, { when, now } = {}) {
-    await this.#inLine({ type: "config", ...defined({ ...change, when, now: now || undefined }) }, now);
+    await this.#inLine(
+      { type: "config", ...defined({ ...change, when, now: now || undefined }) },
+      now,
+    );
     if (this.opened) this.opened.config = { ...this.opened.config, ...defined(change) };
   }
 
@@ -111,7 +120,10 @@ export class Line extends Connection {
     const list = (Array.isArray(steps) ? steps : [steps]).map(defined);
     // The gateway keeps the distance between steps of two calls, whatever the network does to them.
     if (list[0] && list[0].at === undefined) list[0].at = performance.now();
-    await this.#inLine({ type: "signals", steps: list, ...defined({ now: now || undefined }) }, now);
+    await this.#inLine(
+      { type: "signals", steps: list, ...defined({ now: now || undefined }) },
+      now,
+    );
   }
 
   /** Sends a break. @param {number} [ms] */
@@ -127,7 +139,9 @@ export class Line extends Connection {
   /** Asks for settings, inputs, outputs, counters. */
   async get() {
     const { type, re, ...state } = await this.ask({ type: "get" });
-    return /** @type {{ rx: number, tx: number, config?: Config, signals?: Inputs, outputs?: { dtr?: boolean, rts?: boolean }, counters?: Record<string, number> }} */ (state);
+    return /** @type {{ rx: number, tx: number, config?: Config, signals?: Inputs, outputs?: { dtr?: boolean, rts?: boolean }, counters?: Record<string, number> }} */ (
+      state
+    );
   }
 
   /** Discards what the line has received and this side not seen, or what it has not sent. @param {{ rx?: boolean, tx?: boolean }} what */
@@ -193,13 +207,19 @@ export class Line extends Connection {
     super.send(message);
     if (message.type === "open" || (message.type === "close" && !message.drain)) {
       this.#replacing = false;
-      this.#forget(new LineError("closed", message.type === "open" ? "another session was opened" : "the session was closed"));
+      this.#forget(
+        new LineError(
+          "closed",
+          message.type === "open" ? "another session was opened" : "the session was closed",
+        ),
+      );
     }
   }
 
   /** @param {Message} message @param {boolean} [now] @returns {Promise<Message>} */
   #inLine(message, now = false) {
-    if (!this.opened) return Promise.reject(new LineError("not_open", "no session is open: call open() first"));
+    if (!this.opened)
+      return Promise.reject(new LineError("not_open", "no session is open: call open() first"));
     if (now) return this.ask(message);
     return this.ask(message, (numbered) => {
       this.#queue.push({ message: numbered });
@@ -267,8 +287,18 @@ export class Line extends Connection {
     if (this.#autoAck || dropped) this.#consumed += bytes.length;
     if (!dropped) {
       const early = Math.min(bytes.length, Math.max(0, (this.opened.live ?? 0) - at));
-      if (early > 0) this.say("data", { bytes: early < bytes.length ? bytes.slice(0, early) : bytes, at, replay: true });
-      if (early < bytes.length) this.say("data", { bytes: early > 0 ? bytes.slice(early) : bytes, at: at + early, replay: false });
+      if (early > 0)
+        this.say("data", {
+          bytes: early < bytes.length ? bytes.slice(0, early) : bytes,
+          at,
+          replay: true,
+        });
+      if (early < bytes.length)
+        this.say("data", {
+          bytes: early > 0 ? bytes.slice(early) : bytes,
+          at: at + early,
+          replay: false,
+        });
     }
     this.#acknowledge();
   }
@@ -315,7 +345,8 @@ export class Line extends Connection {
         break;
       case "status":
         // What it can do and which adapter it is are known once it is open.
-        if (this.hello?.endpoint) Object.assign(this.hello.endpoint, { error: undefined, since: undefined }, detail);
+        if (this.hello?.endpoint)
+          Object.assign(this.hello.endpoint, { error: undefined, since: undefined }, detail);
         if (this.#patient && message.state === "up") {
           this.#patient = false;
           this.lease("request").catch(() => {});
@@ -386,7 +417,11 @@ export class Line extends Connection {
     }
     const opened = /** @type {Opened} */ (this.opened);
     try {
-      if (message.rx !== this.#received) throw new LineError("foreign", `resumed at byte ${message.rx} in place of ${this.#received}`);
+      if (message.rx !== this.#received)
+        throw new LineError(
+          "foreign",
+          `resumed at byte ${message.rx} in place of ${this.#received}`,
+        );
       this.#resend.resumed(message.tx);
     } catch (error) {
       return this.broken(/** @type {Error} */ (error).message);
@@ -411,7 +446,13 @@ export class Line extends Connection {
   /** The session has expired, or the gateway was restarted. @param {string} reason */
   async #gone(reason) {
     const { epoch } = /** @type {Opened} */ (this.opened);
-    const gone = { reason, unsent: this.unacknowledged, epoch, from: this.#received, want: this.#want };
+    const gone = {
+      reason,
+      unsent: this.unacknowledged,
+      epoch,
+      from: this.#received,
+      want: this.#want,
+    };
     this.#forget(new LineError("session_gone", reason));
     if (this.#replacing) {
       this.#replacing = false;
@@ -429,7 +470,11 @@ export class Line extends Connection {
     try {
       let waits = false;
       await this.open(again)
-        .catch((error) => (error.code === "busy" ? this.open({ ...again, role: "auto", config: undefined }) : Promise.reject(error)))
+        .catch((error) =>
+          error.code === "busy"
+            ? this.open({ ...again, role: "auto", config: undefined })
+            : Promise.reject(error),
+        )
         .catch((error) => {
           waits = error.code === "line_down";
           if (waits) return this.open({ ...again, role: "observer", config: undefined });
@@ -447,7 +492,11 @@ export class Line extends Connection {
         return;
       }
       this.say("gone", { reason, unsent, error: failure });
-      if (this.state !== "closed") this.finish(undefined, `the session is gone (${reason}), and no new one could be opened: ${failure.message}`);
+      if (this.state !== "closed")
+        this.finish(
+          undefined,
+          `the session is gone (${reason}), and no new one could be opened: ${failure.message}`,
+        );
     }
   }
 
@@ -459,5 +508,7 @@ export class Line extends Connection {
 
 /** Without the members that are undefined. @template {object} T @param {T} members @returns {T} */
 function defined(members) {
-  return /** @type {T} */ (Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)));
+  return /** @type {T} */ (
+    Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined))
+  );
 }

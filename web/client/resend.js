@@ -52,7 +52,8 @@ export class Resend {
 
   /** The gateway has no more need of bytes below `tx`. A late acknowledgement changes nothing. @param {number} tx */
   ack(tx) {
-    if (!Number.isSafeInteger(tx) || tx > this.#next) throw new LineError("foreign", `${tx} bytes acknowledged that were not sent`);
+    if (!Number.isSafeInteger(tx) || tx > this.#next)
+      throw new LineError("foreign", `${tx} bytes acknowledged that were not sent`);
     while (this.#kept.length > 0 && this.#base < tx) {
       const [first] = this.#kept;
       const done = Math.min(first.length, tx - this.#base);
@@ -64,7 +65,8 @@ export class Resend {
 
   /** The session goes on: the gateway took what is below `tx`, and gets the rest again. It acknowledges later. @param {number} tx */
   resumed(tx) {
-    if (!Number.isSafeInteger(tx) || tx < this.#base || tx > this.#end) throw new LineError("foreign", `resumed at byte ${tx}, which was not sent`);
+    if (!Number.isSafeInteger(tx) || tx < this.#base || tx > this.#end)
+      throw new LineError("foreign", `resumed at byte ${tx}, which was not sent`);
     this.#next = tx;
   }
 }

@@ -23,4 +23,7 @@ const serial = client.createSerial({
 client.install(serial);
 
 /** For pages that want more than Web Serial. */
-Object.defineProperty(globalThis, "wsbridge", { value: Object.freeze({ ...client, serial }), configurable: true });
+Object.defineProperty(globalThis, "wsbridge", {
+  value: Object.freeze({ ...client, serial }),
+  configurable: true,
+});

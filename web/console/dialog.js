@@ -11,7 +11,12 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
   const element = h(
     "dialog",
     { class: `dialog ${wide ? "wide" : ""} ${extra}`, "aria-labelledby": id },
-    h("header", { class: "dialog-head" }, h("h2", { id }, title), iconButton("close", "Close", { onclick: () => close() })),
+    h(
+      "header",
+      { class: "dialog-head" },
+      h("h2", { id }, title),
+      iconButton("close", "Close", { onclick: () => close() }),
+    ),
     h("div", { class: "dialog-body" }, body),
   );
   const close = (result) => {
@@ -28,7 +33,11 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
   element.addEventListener("pointerdown", (event) => {
     if (event.target !== element) return;
     const box = element.getBoundingClientRect();
-    const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    const inside =
+      event.clientX >= box.left &&
+      event.clientX <= box.right &&
+      event.clientY >= box.top &&
+      event.clientY <= box.bottom;
     if (!inside) close();
   });
   document.body.append(element);
@@ -41,7 +50,11 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
  * @param {{ title: string, text?: string, body?: any, ok?: string, cancel?: string, danger?: boolean }} question
  */
 export async function confirm({ title, text, body, ok = "OK", cancel = "Cancel", danger = false }) {
-  const yes = h("button", { type: "button", class: danger ? "danger" : "primary", onclick: () => dialog.close(true) }, ok);
+  const yes = h(
+    "button",
+    { type: "button", class: danger ? "danger" : "primary", onclick: () => dialog.close(true) },
+    ok,
+  );
   const no = h("button", { type: "button", onclick: () => dialog.close(false) }, cancel);
   const dialog = openDialog({
     title,
@@ -82,13 +95,17 @@ export function openMenu(anchor, label, items) {
     ),
   );
   // In the part of the page that it belongs to, and above all of it.
-  const menu = h("div", { class: "menu", role: "menu", "aria-label": label, popover: "manual" }, buttons);
+  const menu = h(
+    "div",
+    { class: "menu", role: "menu", "aria-label": label, popover: "manual" },
+    buttons,
+  );
   menu.addEventListener("keydown", (event) => {
     const usable = buttons.filter((button) => !button.disabled);
     const at = usable.indexOf(document.activeElement);
     const step = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: usable.length - 1 }[event.key];
     if (step !== undefined) usable[(step + usable.length) % usable.length]?.focus();
-    else if (event.key === "Escape" || event.key === "Tab") close(), anchor.focus();
+    else if (event.key === "Escape" || event.key === "Tab") (close(), anchor.focus());
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -103,5 +120,8 @@ export function openMenu(anchor, label, items) {
   anchor.setAttribute("aria-expanded", "true");
   addEventListener("pointerdown", outside, true);
   addEventListener("resize", close);
-  (buttons.find((button) => button.getAttribute("aria-checked") === "true") ?? buttons.find((button) => !button.disabled))?.focus();
+  (
+    buttons.find((button) => button.getAttribute("aria-checked") === "true") ??
+    buttons.find((button) => !button.disabled)
+  )?.focus();
 }

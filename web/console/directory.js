@@ -29,7 +29,11 @@ export function startDirectory() {
   if (bus) return;
   const mine = new Bus({ url: socketUrl("/ws/"), probe: "/healthz", rates: true });
   bus = mine;
-  const on = (type, listener) => mine.addEventListener(type, (/** @type {CustomEvent} */ event) => mine === bus && listener(event.detail ?? {}));
+  const on = (type, listener) =>
+    mine.addEventListener(
+      type,
+      (/** @type {CustomEvent} */ event) => mine === bus && listener(event.detail ?? {}),
+    );
   on("change", () => {
     busState.set({ phase: "up" });
     // Other names than before: the configuration was changed, and titles may have been, too.
@@ -88,10 +92,14 @@ function show() {
       // What the bus no longer has is gone, whatever the API said a while ago.
       names
         .filter((name) => live.size === 0 || live.has(name))
-        .map((name) => [name, { ...titles?.get(name), ...live.get(name), name, ...NO_RATE, ...rates[name] }]),
+        .map((name) => [
+          name,
+          { ...titles?.get(name), ...live.get(name), name, ...NO_RATE, ...rates[name] },
+        ]),
     ),
   );
 }
 
 /** The apps of the session that work with `name`. */
-export const appsFor = (name) => (session.value.apps ?? []).filter((app) => app.endpoints?.includes(name));
+export const appsFor = (name) =>
+  (session.value.apps ?? []).filter((app) => app.endpoints?.includes(name));

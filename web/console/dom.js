@@ -12,9 +12,17 @@ export function h(tag, attributes, ...children) {
 
 function attribute(element, name, value) {
   if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-  else if (name === "value" || name === "checked" || name === "disabled" || name === "hidden" || name === "indeterminate") element[name] = value;
+  else if (
+    name === "value" ||
+    name === "checked" ||
+    name === "disabled" ||
+    name === "hidden" ||
+    name === "indeterminate"
+  )
+    element[name] = value;
   else if (value === true) element.setAttribute(name, "");
-  else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
+  else if (value !== false && value !== null && value !== undefined)
+    element.setAttribute(name, String(value));
 }
 
 /** Puts `children` (nodes, texts, arrays of them; null and false are nothing) at the end of `element`. */
@@ -44,7 +52,11 @@ export function icon(name) {
 
 /** A button that is an icon; `label` is its name and its tooltip. */
 export function iconButton(name, label, attributes) {
-  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, ...attributes }, icon(name));
+  return h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, ...attributes },
+    icon(name),
+  );
 }
 
 // Strokes on a 16 by 16 grid.
@@ -79,7 +91,8 @@ const ICONS = {
   plug: "M6 1.500v4M10 1.500v4M4 5.500h8v2a4 4 0 01-8 0zM8 11.500v3",
   search: "M7 2.500a4.500 4.500 0 100 9 4.500 4.500 0 000-9zM10.300 10.300L14 14",
   send: "M14 2L7 9M14 2L9.500 14 7 9 2 6.500z",
-  settings: "M2.500 4.500h6M12 4.500h1.500M2.500 11.500H4M7.500 11.500h6M8.500 3v3h3.500V3zM4 10v3h3.500v-3z",
+  settings:
+    "M2.500 4.500h6M12 4.500h1.500M2.500 11.500H4M7.500 11.500h6M8.500 3v3h3.500V3zM4 10v3h3.500v-3z",
   side: "M2.500 3h11v10h-11zM10 3v10",
   signout: "M9.500 2.500h-6v11h6M7 8h7M11.500 5.500L14 8l-2.500 2.500",
   sun: "M8 5.200a2.800 2.800 0 100 5.600 2.800 2.800 0 000-5.600zM8 1.500v1.200M8 13.300v1.200M1.500 8h1.200M13.300 8h1.200M3.400 3.400l.8.8M11.800 11.800l.8.8M12.600 3.400l-.8.8M4.200 11.800l-.8.8",

@@ -29,7 +29,8 @@ export function span(ms) {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return seconds % 60 < 1 ? `${minutes} min` : `${minutes} min ${Math.floor(seconds % 60)} s`;
+  if (minutes < 60)
+    return seconds % 60 < 1 ? `${minutes} min` : `${minutes} min ${Math.floor(seconds % 60)} s`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} min`;
   return `${Math.floor(hours / 24)} days`;
@@ -44,7 +45,8 @@ export function clock(ms) {
 }
 
 /** 14:03:22.123, local time. */
-export const fineClock = (ms) => `${clock(ms)}.${String(new Date(ms).getMilliseconds()).padStart(3, "0")}`;
+export const fineClock = (ms) =>
+  `${clock(ms)}.${String(new Date(ms).getMilliseconds()).padStart(3, "0")}`;
 
 /** 14:03 today, else with the day. */
 export function moment(ms, now = Date.now()) {
@@ -55,10 +57,12 @@ export function moment(ms, now = Date.now()) {
 }
 
 /** Who that is: a gateway without logins knows nobody by name, only that they are on its own machine. */
-export const person = (user) => (user === "anyone" && session.value.kind === "open" ? "anyone on this machine" : user);
+export const person = (user) =>
+  user === "anyone" && session.value.kind === "open" ? "anyone on this machine" : user;
 
 /** Whether that is the user of this page: the same login in another window. Who is not signed in is nobody in particular. */
-export const isSelf = (user) => session.value.kind !== "open" && user !== undefined && user === session.value.user;
+export const isSelf = (user) =>
+  session.value.kind !== "open" && user !== undefined && user === session.value.user;
 
 const PARITY = { none: "N", even: "E", odd: "O", mark: "M", space: "S" };
 const FLOW = { none: "", hardware: " RTS/CTS", software: " XON/XOFF" };

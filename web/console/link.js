@@ -37,7 +37,8 @@ export function link(name) {
     ...commands(parts),
     start: () => start(parts),
     stop: () => stop(parts),
-    mayWrite: () => state.value.phase === "up" && state.value.role === "writer" && state.value.device !== "down",
+    mayWrite: () =>
+      state.value.phase === "up" && state.value.role === "writer" && state.value.device !== "down",
     consumed: (count) => memory.line?.consumed(count),
     get line() {
       return memory.line;
@@ -53,7 +54,10 @@ async function start(parts) {
   memory.line = mine;
   state.patch({ phase: "connecting", trouble: null, lost: null });
   for (const [type, run] of Object.entries(handlers(parts))) {
-    mine.addEventListener(type, (/** @type {CustomEvent} */ event) => mine === memory.line && run(event.detail ?? {}));
+    mine.addEventListener(
+      type,
+      (/** @type {CustomEvent} */ event) => mine === memory.line && run(event.detail ?? {}),
+    );
   }
   try {
     const hello = await mine.connect();

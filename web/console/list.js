@@ -19,23 +19,52 @@ const COMPACT = 21;
 /** The list: { element, focus(), dispose() }. `chosen()` is called when the user opens something; `failed(text)` tells what went wrong. */
 export function endpointList({ chosen, failed }) {
   const undo = undoing();
-  const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the lines", autocomplete: "off", spellcheck: "false" });
+  const filter = h("input", {
+    type: "search",
+    placeholder: "Filter",
+    "aria-label": "Filter the lines",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const count = h("span", { class: "note" });
   const places = h("div", { class: "groups" });
   const none = h("div", { class: "note no-lines", hidden: true });
   const bus = h("p", { class: "bus", role: "status", hidden: true });
   const apps = appList(failed);
-  const head = h("div", { class: "list-head" }, h("h2", { class: "side-title" }, "Lines ", count), filter);
-  const element = h("nav", { class: "list", "aria-label": "Lines and apps", id: "list" }, head, bus, places, none, apps.element);
+  const head = h(
+    "div",
+    { class: "list-head" },
+    h("h2", { class: "side-title" }, "Lines ", count),
+    filter,
+  );
+  const element = h(
+    "nav",
+    { class: "list", "aria-label": "Lines and apps", id: "list" },
+    head,
+    bus,
+    places,
+    none,
+    apps.element,
+  );
   const rows = rowKeeper(places, chosen);
 
   function show() {
     const all = [...directory.value.values()];
     const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = words.length > 0 ? all.filter((endpoint) => fits(endpoint, words, kindName(endpoint.kind))) : all;
+    const wanted =
+      words.length > 0
+        ? all.filter((endpoint) => fits(endpoint, words, kindName(endpoint.kind)))
+        : all;
     element.classList.toggle("compact", all.length >= COMPACT);
     rows.show(groups(wanted), words.length > 0);
-    say(count, all.length >= COMPACT ? (words.length > 0 ? `${wanted.length} of ${all.length}` : String(all.length)) : "");
+    say(
+      count,
+      all.length >= COMPACT
+        ? words.length > 0
+          ? `${wanted.length} of ${all.length}`
+          : String(all.length)
+        : "",
+    );
     none.hidden = wanted.length > 0;
     if (all.length === 0 && directoryKnown()) none.replaceChildren(...noLines(session.value));
     else say(none, all.length === 0 ? "Asking the gateway…" : "No line fits the filter.");
@@ -55,7 +84,12 @@ export function endpointList({ chosen, failed }) {
       const lost = phase === "lost";
       element.classList.toggle("stale", lost);
       bus.hidden = !lost;
-      say(bus, lost ? `No connection to the gateway${reason ? `: ${reason}` : ""}. How the lines are is not known now.` : "");
+      say(
+        bus,
+        lost
+          ? `No connection to the gateway${reason ? `: ${reason}` : ""}. How the lines are is not known now.`
+          : "",
+      );
       if (phase === "up") show();
     }),
   );
@@ -64,10 +98,22 @@ export function endpointList({ chosen, failed }) {
 
 /** What somebody reads who is let in and has no line. */
 function noLines({ kind, administrator }) {
-  if (kind !== "open" && !administrator) return [h("p", {}, "There is no line you may see."), h("p", {}, "Whoever runs the gateway gives rights to lines by roles.")];
+  if (kind !== "open" && !administrator)
+    return [
+      h("p", {}, "There is no line you may see."),
+      h("p", {}, "Whoever runs the gateway gives rights to lines by roles."),
+    ];
   return [
     h("p", {}, "This gateway has no line yet."),
-    h("p", {}, "On its own machine ", h("code", {}, "wsbridge ports"), " shows the serial ports there are. Name one, or a TCP address, under ", h("code", {}, "endpoints:"), " in the configuration, and reload it: it appears here by itself."),
+    h(
+      "p",
+      {},
+      "On its own machine ",
+      h("code", {}, "wsbridge ports"),
+      " shows the serial ports there are. Name one, or a TCP address, under ",
+      h("code", {}, "endpoints:"),
+      " in the configuration, and reload it: it appears here by itself.",
+    ),
   ];
 }
 
@@ -85,7 +131,9 @@ function rowKeeper(places, chosen) {
   function put(parent, element, index) {
     if (parent.children[index] === element) return;
     // What has the focus keeps it when it moves to another group.
-    const focused = element.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
+    const focused = element.contains(document.activeElement)
+      ? /** @type {HTMLElement} */ (document.activeElement)
+      : null;
     parent.insertBefore(element, parent.children[index] ?? null);
     focused?.focus({ preventScroll: true });
   }
@@ -102,7 +150,8 @@ function rowKeeper(places, chosen) {
     show(list, all) {
       unfolded = all;
       const seen = new Set(list.flatMap(({ members }) => members.map(({ name }) => name)));
-      for (const [name, one] of rows) if (!seen.has(name)) one.element.remove(), rows.delete(name);
+      for (const [name, one] of rows)
+        if (!seen.has(name)) (one.element.remove(), rows.delete(name));
       list.forEach(({ id, title, members }, at) => {
         const group = section(id);
         group.say(title, members.length, unfolded);
@@ -114,7 +163,8 @@ function rowKeeper(places, chosen) {
           put(group.items, one.element, index);
         });
       });
-      for (const [id, group] of sections) if (!list.some((one) => one.id === id)) group.element.remove(), sections.delete(id);
+      for (const [id, group] of sections)
+        if (!list.some((one) => one.id === id)) (group.element.remove(), sections.delete(id));
       mark();
     },
     mark,
@@ -131,7 +181,17 @@ function groupSection(id) {
   const key = `fold:${id}`;
   let open = !page.get(key, false);
   let forced = false;
-  const heading = h("button", { type: "button", class: "group-title", onclick: () => ((open = !open), page.set(key, !open), draw()) }, icon("down"), words, number);
+  const heading = h(
+    "button",
+    {
+      type: "button",
+      class: "group-title",
+      onclick: () => ((open = !open), page.set(key, !open), draw()),
+    },
+    icon("down"),
+    words,
+    number,
+  );
   const top = h("h3", {}, heading);
   const element = h("section", { class: `group ${id === "down" ? "down" : ""}` }, top, items);
 
@@ -166,13 +226,26 @@ function keys(event, { filter, links, chosen }) {
     chosen();
   };
   if (inFilter && event.key === "Enter" && links.length > 0) open(links[0]);
-  else if (inFilter && event.key === "Escape" && filter.value !== "") (filter.value = ""), filter.dispatchEvent(new Event("input"));
-  else if (at >= 0 && event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.altKey && !event.metaKey) {
+  else if (inFilter && event.key === "Escape" && filter.value !== "")
+    ((filter.value = ""), filter.dispatchEvent(new Event("input")));
+  else if (
+    at >= 0 &&
+    event.key.length === 1 &&
+    event.key !== " " &&
+    !event.ctrlKey &&
+    !event.altKey &&
+    !event.metaKey
+  ) {
     filter.focus();
     filter.value += event.key;
     filter.dispatchEvent(new Event("input"));
   } else {
-    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: at < 0 ? NaN : 0, End: at < 0 ? NaN : links.length - 1 }[event.key];
+    const next = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      Home: at < 0 ? NaN : 0,
+      End: at < 0 ? NaN : links.length - 1,
+    }[event.key];
     if (next === undefined || Number.isNaN(next)) return;
     if (next < 0) filter.focus();
     else links[Math.min(next, links.length - 1)]?.focus();

@@ -53,7 +53,8 @@ function showSignIn({ ended }) {
   const page = signInPage();
   signIn = page;
   place.append(page.element);
-  for (const other of [...place.children]) if (other !== page.element && other !== shell?.element) other.remove();
+  for (const other of [...place.children])
+    if (other !== page.element && other !== shell?.element) other.remove();
   page.focus();
 }
 
@@ -65,8 +66,23 @@ function drop() {
 
 function showUnreachable({ reason, status }) {
   const again = h("button", { type: "button", class: "primary", onclick: refresh }, "Try again");
-  const text = status ? `The gateway refused this page: ${reason}` : "The gateway does not answer. Is it running, and is this address still right?";
-  place.replaceChildren(h("main", { class: "signin", id: "main" }, h("div", { class: "signin-card" }, icon("plug"), h("h1", {}, "No gateway"), h("p", {}, text), again)));
+  const text = status
+    ? `The gateway refused this page: ${reason}`
+    : "The gateway does not answer. Is it running, and is this address still right?";
+  place.replaceChildren(
+    h(
+      "main",
+      { class: "signin", id: "main" },
+      h(
+        "div",
+        { class: "signin-card" },
+        icon("plug"),
+        h("h1", {}, "No gateway"),
+        h("p", {}, text),
+        again,
+      ),
+    ),
+  );
   again.focus();
 }
 

@@ -17,7 +17,18 @@ export function notices() {
    * @param {string} text
    * @param {{ kind?: string, action?: any, actions?: any[], for?: number, key?: string, urgent?: boolean, body?: any }} [options]
    */
-  function show(text, { kind = "info", action, actions = action ? [action] : [], for: seconds, key, urgent = kind === "bad", body } = {}) {
+  function show(
+    text,
+    {
+      kind = "info",
+      action,
+      actions = action ? [action] : [],
+      for: seconds,
+      key,
+      urgent = kind === "bad",
+      body,
+    } = {},
+  ) {
     keyed.get(key)?.();
     const words = h("span", { class: "notice-text" }, text);
     const remove = () => {
@@ -31,7 +42,11 @@ export function notices() {
       icon(ICONS[kind] ?? "info"),
       h("div", { class: "notice-body" }, words, body),
       actions.map(({ label, run, stay }) =>
-        h("button", { type: "button", class: "small", onclick: () => (stay || remove(), run()) }, label),
+        h(
+          "button",
+          { type: "button", class: "small", onclick: () => (stay || remove(), run()) },
+          label,
+        ),
       ),
       iconButton("close", "Dismiss", { onclick: remove }),
     );

@@ -39,7 +39,10 @@ export function settings(name) {
       notify(key, value);
     },
     on(key, listener) {
-      const entry = { key, listener: (value) => ((members = { ...members, [key]: value }), listener(value)) };
+      const entry = {
+        key,
+        listener: (value) => ((members = { ...members, [key]: value }), listener(value)),
+      };
       listeners.add(entry);
       return () => listeners.delete(entry);
     },
@@ -58,7 +61,8 @@ addEventListener("storage", ({ key, newValue, oldValue }) => {
   try {
     const [now, before] = [JSON.parse(newValue), JSON.parse(oldValue ?? "{}") ?? {}];
     for (const entry of [...(listeners ?? [])]) {
-      if (JSON.stringify(now[entry.key]) !== JSON.stringify(before[entry.key])) entry.listener(now[entry.key]);
+      if (JSON.stringify(now[entry.key]) !== JSON.stringify(before[entry.key]))
+        entry.listener(now[entry.key]);
     }
   } catch {
     // Not ours.

@@ -46,5 +46,7 @@ export function sparkline(values, width, height) {
   const step = width / (values.length - 1);
   // By its root: little is seen beside much.
   const y = (value) => (height - 1 - Math.sqrt(value / most) * (height - 2)).toFixed(1);
-  return values.map((value, at) => `${at === 0 ? "M" : "L"}${(at * step).toFixed(1)} ${y(value)}`).join("");
+  return values
+    .map((value, at) => `${at === 0 ? "M" : "L"}${(at * step).toFixed(1)} ${y(value)}`)
+    .join("");
 }

@@ -8,8 +8,14 @@ export const MOST = 9;
 /** What "#/plc1+modem1?bare" means. Names that no endpoint can have are left out. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
-  const names = path.split("+").map(decode).filter((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/.test(name));
-  return { names: [...new Set(names)].slice(0, MOST), bare: new URLSearchParams(query).has("bare") };
+  const names = path
+    .split("+")
+    .map(decode)
+    .filter((name) => /^[a-z0-9][a-z0-9._-]{0,63}$/.test(name));
+  return {
+    names: [...new Set(names)].slice(0, MOST),
+    bare: new URLSearchParams(query).has("bare"),
+  };
 }
 
 function decode(text) {

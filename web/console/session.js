@@ -19,12 +19,24 @@ export class Refused extends Error {
 
 /** Asks the gateway. Gives the JSON of the answer, or null where there is none. A 401 ends the session on this page. */
 export async function ask(path, body) {
-  const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...(body === undefined ? {} : post) });
+  const post = {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  const answer = await fetch(path, {
+    credentials: "same-origin",
+    cache: "no-store",
+    ...(body === undefined ? {} : post),
+  });
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const text = (await answer.text()).split("\n", 1)[0].slice(0, 300);
   if (answer.status === 401 && path !== "/api/login") ended();
-  throw new Refused(answer.status, text || `the gateway answered ${answer.status}`, Number(answer.headers.get("Retry-After")) || 0);
+  throw new Refused(
+    answer.status,
+    text || `the gateway answered ${answer.status}`,
+    Number(answer.headers.get("Retry-After")) || 0,
+  );
 }
 
 /** The login is over: expired, signed out elsewhere, or never there. */
@@ -40,7 +52,8 @@ function signedIn(who) {
   session.set({ phase: "in", ...who });
   clearTimeout(expiry);
   // The gateway moves an idle expiry on with each request, so ask when it would be over, and believe the answer.
-  if (who.expires_in) expiry = setTimeout(refresh, Math.min(who.expires_in * 1000 + 500, 2 ** 31 - 1));
+  if (who.expires_in)
+    expiry = setTimeout(refresh, Math.min(who.expires_in * 1000 + 500, 2 ** 31 - 1));
 }
 
 /** Asks who is signed in. Never throws: the store has the outcome. */
@@ -50,8 +63,10 @@ export async function refresh() {
   } catch (error) {
     if (error instanceof Refused && error.status === 401) ended();
     // After too many wrong passwords from here the gateway answers nothing but how long to wait.
-    else if (error instanceof Refused && error.status === 429 && session.value.phase !== "in") session.set({ phase: "out", wait: Math.max(1, error.wait) });
-    else if (session.value.phase !== "in") session.set({ phase: "unreachable", reason: error.message, status: error.status });
+    else if (error instanceof Refused && error.status === 429 && session.value.phase !== "in")
+      session.set({ phase: "out", wait: Math.max(1, error.wait) });
+    else if (session.value.phase !== "in")
+      session.set({ phase: "unreachable", reason: error.message, status: error.status });
   }
 }
 

@@ -15,25 +15,57 @@ import { undoing } from "./store.js";
 import { choice } from "./theme.js";
 import { workspace as makeWorkspace } from "./workspace.js";
 
-const THEMES = [["system", "As the system"], ["light", "Light"], ["dark", "Dark"]];
+const THEMES = [
+  ["system", "As the system"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+];
 
 /** The page of somebody who is signed in: { element, focus(), reconnect(), dispose() }. */
 export function shell() {
   const undo = undoing();
   const notices = noticePlace();
-  const list = endpointList({ chosen: () => openDrawer(false), failed: (text) => notices.show(text, { kind: "bad" }) });
+  const list = endpointList({
+    chosen: () => openDrawer(false),
+    failed: (text) => notices.show(text, { kind: "bad" }),
+  });
   const empty = h(
     "div",
     { class: "empty" },
     icon("plug"),
     h("p", {}, "Choose a line to open its terminal."),
-    h("p", { class: "note" }, "The + beside a line opens it next to the others. Ctrl Shift H shows all keys."),
+    h(
+      "p",
+      { class: "note" },
+      "The + beside a line opens it next to the others. Ctrl Shift H shows all keys.",
+    ),
   );
   const workspace = makeWorkspace({ empty });
   const host = h("span", { class: "bar-host" });
-  const user = h("button", { type: "button", class: "bar-button", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => userMenu() }, icon("user"), h("span", { class: "bar-label" }));
-  const look = iconButton("system", "Colours", { class: "icon-button bar-wide", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => lookMenu() });
-  const toggle = iconButton("list", "List of lines", { class: "icon-button list-toggle", "aria-controls": "list", "aria-expanded": "true", onclick: () => toggleList() });
+  const user = h(
+    "button",
+    {
+      type: "button",
+      class: "bar-button",
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+      onclick: () => userMenu(),
+    },
+    icon("user"),
+    h("span", { class: "bar-label" }),
+  );
+  const look = iconButton("system", "Colours", {
+    class: "icon-button bar-wide",
+    "aria-haspopup": "menu",
+    "aria-expanded": "false",
+    onclick: () => lookMenu(),
+  });
+  const toggle = iconButton("list", "List of lines", {
+    class: "icon-button list-toggle",
+    "aria-controls": "list",
+    "aria-expanded": "true",
+    onclick: () => toggleList(),
+  });
   const bar = h(
     "header",
     { class: "bar" },
@@ -83,11 +115,18 @@ export function shell() {
   }
 
   function showToggle() {
-    const open = narrow.matches ? element.classList.contains("drawer") || route.value.names.length === 0 : page.get("list", true);
+    const open = narrow.matches
+      ? element.classList.contains("drawer") || route.value.names.length === 0
+      : page.get("list", true);
     toggle.setAttribute("aria-expanded", String(open));
   }
 
-  const themes = () => THEMES.map(([value, label]) => ({ label, checked: choice.value === value, run: () => (choice.set(value), announce(`Colours: ${label}`)) }));
+  const themes = () =>
+    THEMES.map(([value, label]) => ({
+      label,
+      checked: choice.value === value,
+      run: () => (choice.set(value), announce(`Colours: ${label}`)),
+    }));
 
   function lookMenu() {
     openMenu(look, "Colours", themes());
@@ -97,8 +136,19 @@ export function shell() {
     const { user: name, kind, version, tls } = session.value;
     const items = [{ label: "About this login", run: () => about({ name, kind, version, tls }) }];
     // A phone's bar is for the lines that are open.
-    if (narrow.matches) items.push({ label: "Help", run: openHelp }, ...themes().map((item) => ({ ...item, label: `Colours: ${item.label.toLowerCase()}` })));
-    if (kind !== "open" && kind !== "certificate") items.push({ label: "Sign out", run: () => signOut().catch((error) => notices.show(`Not signed out: ${error.message}`, { kind: "bad" })) });
+    if (narrow.matches)
+      items.push(
+        { label: "Help", run: openHelp },
+        ...themes().map((item) => ({ ...item, label: `Colours: ${item.label.toLowerCase()}` })),
+      );
+    if (kind !== "open" && kind !== "certificate")
+      items.push({
+        label: "Sign out",
+        run: () =>
+          signOut().catch((error) =>
+            notices.show(`Not signed out: ${error.message}`, { kind: "bad" }),
+          ),
+      });
     openMenu(user, "Login", items);
   }
 
@@ -111,7 +161,10 @@ export function shell() {
         "dl",
         { class: "facts" },
         row("User", kind === "open" ? "nobody: this gateway asks for no login" : name),
-        row("Signed in by", { user: "password", token: "token", certificate: "client certificate" }[kind]),
+        row(
+          "Signed in by",
+          { user: "password", token: "token", certificate: "client certificate" }[kind],
+        ),
         row("Administrator", administrator ? "yes" : ""),
         row("Ends", left ? `${Math.round(left / 60)} min after the last use` : ""),
         row("Gateway", [machine, version && `wsbridge ${version}`].filter(Boolean).join(", ")),
@@ -138,10 +191,15 @@ export function shell() {
     }),
     session.on(({ user: name, kind, host: machine }) => {
       say(user.querySelector(".bar-label"), kind === "open" ? "no login" : (name ?? ""));
-      user.setAttribute("aria-label", kind === "open" ? "No login needed" : `Signed in as ${name ?? ""}`);
+      user.setAttribute(
+        "aria-label",
+        kind === "open" ? "No login needed" : `Signed in as ${name ?? ""}`,
+      );
       say(host, machine ?? location.host);
     }),
-    choice.on((value) => look.replaceChildren(icon({ system: "system", light: "sun", dark: "moon" }[value]))),
+    choice.on((value) =>
+      look.replaceChildren(icon({ system: "system", light: "sun", dark: "moon" }[value])),
+    ),
     route.on(({ names, bare }) => {
       element.classList.toggle("bare", bare);
       element.classList.toggle("none-open", names.length === 0);
@@ -151,7 +209,11 @@ export function shell() {
   );
   undo.listen(narrow, "change", () => (openDrawer(false), applyList()));
   applyList();
-  if (plain()) notices.show("This page came over plain HTTP: whoever is on the way can read and change what passes.", { kind: "warn", key: "plain" });
+  if (plain())
+    notices.show(
+      "This page came over plain HTTP: whoever is on the way can read and change what passes.",
+      { kind: "warn", key: "plain" },
+    );
 
   return {
     element,

@@ -4,14 +4,37 @@ import { h, icon, say } from "./dom.js";
 import { Refused, session, signIn } from "./session.js";
 
 /** Whether this page came over a way that others can read. */
-export const plain = () => location.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+export const plain = () =>
+  location.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
 /** The form: { element, focus(), dispose() }. The store of the session tells of success. */
 export function signInPage() {
-  const user = h("input", { name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true });
-  const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
+  const user = h("input", {
+    name: "username",
+    autocomplete: "username",
+    autocapitalize: "none",
+    spellcheck: "false",
+    required: true,
+  });
+  const password = h("input", {
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
   const problem = h("p", { class: "problem", role: "alert" });
-  const reveal = h("button", { type: "button", class: "icon-button reveal", "aria-label": "Show the password", title: "Show the password", "aria-pressed": "false", onclick: show }, icon("eye"));
+  const reveal = h(
+    "button",
+    {
+      type: "button",
+      class: "icon-button reveal",
+      "aria-label": "Show the password",
+      title: "Show the password",
+      "aria-pressed": "false",
+      onclick: show,
+    },
+    icon("eye"),
+  );
   const button = h("button", { type: "submit", class: "primary" }, "Sign in");
   const intro = h("p", { class: "note" });
   const element = h(
@@ -22,9 +45,24 @@ export function signInPage() {
       { class: "signin-card", method: "post", action: "/api/login", onsubmit: submit },
       brand("h1"),
       intro,
-      plain() && h("p", { class: "notice warn" }, icon("warn"), h("span", {}, "This page came over plain HTTP: whoever is on the way can read the password. Use https:// if the gateway has it.")),
+      plain() &&
+        h(
+          "p",
+          { class: "notice warn" },
+          icon("warn"),
+          h(
+            "span",
+            {},
+            "This page came over plain HTTP: whoever is on the way can read the password. Use https:// if the gateway has it.",
+          ),
+        ),
       h("label", { class: "field" }, "User", user),
-      h("label", { class: "field" }, "Password", h("span", { class: "with-button" }, password, reveal)),
+      h(
+        "label",
+        { class: "field" },
+        "Password",
+        h("span", { class: "with-button" }, password, reveal),
+      ),
       problem,
       button,
     ),
@@ -32,7 +70,12 @@ export function signInPage() {
   let timer;
 
   const off = session.on(({ ended, before, wait: seconds }) => {
-    say(intro, ended ? `The login${before ? ` of ${before}` : ""} has ended. Sign in to go on where you were.` : `Sign in to ${location.host}`);
+    say(
+      intro,
+      ended
+        ? `The login${before ? ` of ${before}` : ""} has ended. Sign in to go on where you were.`
+        : `Sign in to ${location.host}`,
+    );
     if (before && !user.value) user.value = before;
     if (seconds) wait(seconds);
   });
@@ -69,7 +112,11 @@ export function signInPage() {
       say(problem, "User or password is wrong.");
       password.select();
     } else if (error instanceof Refused) say(problem, `The gateway refused: ${error.message}`);
-    else say(problem, "The gateway does not answer. Is it running, and is this page's address still right?");
+    else
+      say(
+        problem,
+        "The gateway does not answer. Is it running, and is this page's address still right?",
+      );
   }
 
   /** After too many wrong passwords the gateway wants a pause: it runs down here, and then the button works again. */

@@ -15,7 +15,8 @@ export function store(value) {
     },
     /** Changes some members of a value that is an object; nobody hears of it if none is another than before. */
     patch(members) {
-      if (Object.entries(members).some(([name, member]) => !Object.is(value[name], member))) this.set({ ...value, ...members });
+      if (Object.entries(members).some(([name, member]) => !Object.is(value[name], member)))
+        this.set({ ...value, ...members });
     },
     on(listener) {
       listeners.add(listener);

@@ -18,7 +18,9 @@ function resolve() {
 function apply() {
   theme.set(resolve());
   document.documentElement.dataset.theme = theme.value;
-  document.querySelector('meta[name="theme-color"]')?.setAttribute("content", theme.value === "dark" ? "#10151b" : "#f4f6f8");
+  document
+    .querySelector('meta[name="theme-color"]')
+    ?.setAttribute("content", theme.value === "dark" ? "#10151b" : "#f4f6f8");
 }
 
 /** Follows the choice and the system from now on. */

@@ -16,7 +16,12 @@ export function workspace({ empty }) {
   let current = null;
   const tabs = h("div", { class: "pane-tabs", role: "tablist", "aria-label": "Open lines" });
   const grid = h("div", { class: "panes" });
-  const element = h("main", { class: "workspace", id: "main", tabindex: -1, "aria-label": "Lines" }, empty, grid);
+  const element = h(
+    "main",
+    { class: "workspace", id: "main", tabindex: -1, "aria-label": "Lines" },
+    empty,
+    grid,
+  );
 
   function show(names) {
     for (const [name, one] of panes) {
@@ -36,7 +41,8 @@ export function workspace({ empty }) {
       const { element: wanted } = panes.get(name);
       if (grid.children[index] !== wanted) grid.insertBefore(wanted, grid.children[index] ?? null);
     });
-    const chosen = fresh[fresh.length - 1] ?? (panes.has(current) ? current : names[names.length - 1]) ?? null;
+    const chosen =
+      fresh[fresh.length - 1] ?? (panes.has(current) ? current : names[names.length - 1]) ?? null;
     empty.hidden = names.length > 0;
     grid.hidden = names.length === 0;
     grid.dataset.count = String(Math.min(names.length, 9));
@@ -55,14 +61,27 @@ export function workspace({ empty }) {
     tabs.hidden = !several || !NARROW.matches;
     tabs.replaceChildren(
       ...[...panes.keys()].map((other) =>
-        h("button", { type: "button", role: "tab", id: `tab-${other}`, "aria-selected": String(other === name), tabindex: other === name ? 0 : -1, onclick: () => activate(other) }, other),
+        h(
+          "button",
+          {
+            type: "button",
+            role: "tab",
+            id: `tab-${other}`,
+            "aria-selected": String(other === name),
+            tabindex: other === name ? 0 : -1,
+            onclick: () => activate(other),
+          },
+          other,
+        ),
       ),
     );
     for (const [other, { element: one }] of panes) {
       one.classList.toggle("current", other === name && several);
       one.classList.toggle("away", NARROW.matches && other !== name);
     }
-    tabs.querySelector('[aria-selected="true"]')?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    tabs
+      .querySelector('[aria-selected="true"]')
+      ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     panes.get(name)?.refit();
   }
 

@@ -22,11 +22,14 @@ const TEXTS = {
 export function portError(kind, cause) {
   const [name, text] = TEXTS[kind];
   const error = new DOMException(text, name);
-  if (cause !== undefined) Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
+  if (cause !== undefined)
+    Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
   return error;
 }
 
 /** The error that stands for an event of the line. @param {string} event `break`, `parity`, `framing` or `overrun` */
 export function lineError(event) {
-  return portError(event === "break" || event === "parity" || event === "framing" ? event : "overrun");
+  return portError(
+    event === "break" || event === "parity" || event === "framing" ? event : "overrun",
+  );
 }

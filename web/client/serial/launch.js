@@ -11,7 +11,11 @@ export function takeTicket() {
   const ticket = parts.find((part) => part.startsWith(MARK))?.slice(MARK.length);
   if (!ticket) return undefined;
   const rest = parts.filter((part) => !part.startsWith(MARK)).join("&");
-  history.replaceState(history.state, "", `${location.pathname}${location.search}${rest ? `#${rest}` : ""}`);
+  history.replaceState(
+    history.state,
+    "",
+    `${location.pathname}${location.search}${rest ? `#${rest}` : ""}`,
+  );
   return decodeURIComponent(ticket);
 }
 
@@ -31,7 +35,10 @@ export function pass(origin) {
   if (!exchanged && !stored()) return undefined;
   return async () => {
     const kept = exchanged ? await exchanged : stored();
-    if (!kept) throw new Error("The pass of this tab has ended. Open the tool from the gateway's page again.");
+    if (!kept)
+      throw new Error(
+        "The pass of this tab has ended. Open the tool from the gateway's page again.",
+      );
     return kept.pass;
   };
 }
@@ -46,10 +53,16 @@ async function exchange(origin, ticket) {
   });
   if (!answer.ok) {
     const why = (await answer.text()).trim();
-    throw new Error(`The gateway did not take this page's ticket (${why || answer.status}). Open the tool from the gateway's page again.`);
+    throw new Error(
+      `The gateway did not take this page's ticket (${why || answer.status}). Open the tool from the gateway's page again.`,
+    );
   }
   const { pass, expires_in: seconds, endpoints = [] } = await answer.json();
-  const kept = { pass, until: typeof seconds === "number" ? Date.now() + seconds * 1000 : Number.MAX_SAFE_INTEGER, endpoints };
+  const kept = {
+    pass,
+    until: typeof seconds === "number" ? Date.now() + seconds * 1000 : Number.MAX_SAFE_INTEGER,
+    endpoints,
+  };
   try {
     sessionStorage.setItem(KEY, JSON.stringify(kept));
   } catch {

@@ -53,12 +53,18 @@ export function choose({ bus, gateway, passes, failure, entrance }) {
   const help = el("div", {});
   const everything = /** @type {HTMLInputElement} */ (el("input", { type: "checkbox" }));
   const all = el("label", { class: "all" }, everything, "Show all lines");
-  const go = /** @type {HTMLButtonElement} */ (el("button", { class: "go", value: "go" }, "Connect"));
+  const go = /** @type {HTMLButtonElement} */ (
+    el("button", { class: "go", value: "go" }, "Connect")
+  );
   const cancel = el("button", { value: "", type: "button" }, "Cancel");
   const form = el(
     "form",
     { method: "dialog" },
-    el("h2", { id: "title" }, `${globalThis.location?.host ?? "This page"} wants to use a serial line`),
+    el(
+      "h2",
+      { id: "title" },
+      `${globalThis.location?.host ?? "This page"} wants to use a serial line`,
+    ),
     el("p", {}, "Lines of the gateway ", el("b", {}, new URL(gateway).host), "."),
     list,
     said,
@@ -66,21 +72,31 @@ export function choose({ bus, gateway, passes, failure, entrance }) {
     all,
     el("footer", {}, cancel, go),
   );
-  const dialog = /** @type {HTMLDialogElement} */ (el("dialog", { "aria-labelledby": "title" }, form));
+  const dialog = /** @type {HTMLDialogElement} */ (
+    el("dialog", { "aria-labelledby": "title" }, form)
+  );
   root.append(dialog);
 
   let chosen = "";
   const draw = () => {
-    const endpoints = [...(bus?.endpoints.values() ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const endpoints = [...(bus?.endpoints.values() ?? [])].sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    );
     const fitting = endpoints.filter((endpoint) => !passes || passes(endpoint));
     all.hidden = fitting.length === endpoints.length;
     const shown = everything.checked ? endpoints : fitting;
-    const focused = root.activeElement instanceof HTMLInputElement && root.activeElement.name === "port";
+    const focused =
+      root.activeElement instanceof HTMLInputElement && root.activeElement.name === "port";
     list.replaceChildren(...shown.map((endpoint) => row(endpoint, endpoint.name === chosen)));
     if (!shown.some(({ name }) => name === chosen)) chosen = "";
     go.disabled = chosen === "";
     if (focused) /** @type {HTMLElement | null} */ (list.querySelector("input:checked"))?.focus();
-    said.textContent = shown.length > 0 || failure ? "" : endpoints.length > 0 ? "No line has the USB numbers this program asks for." : "There is no line you may use.";
+    said.textContent =
+      shown.length > 0 || failure
+        ? ""
+        : endpoints.length > 0
+          ? "No line has the USB numbers this program asks for."
+          : "There is no line you may use.";
     said.hidden = said.textContent === "";
   };
   list.addEventListener("change", (event) => {
@@ -122,22 +138,53 @@ export function choose({ bus, gateway, passes, failure, entrance }) {
 /** One line of the list. @param {any} endpoint @param {boolean} checked */
 function row(endpoint, checked) {
   const { name, title, kind, usb, state, writer } = endpoint;
-  const radio = /** @type {HTMLInputElement} */ (el("input", { type: "radio", name: "port", value: name }));
+  const radio = /** @type {HTMLInputElement} */ (
+    el("input", { type: "radio", name: "port", value: name })
+  );
   radio.checked = checked;
   const numbers = usb && `USB ${hex(usb.vid)}:${hex(usb.pid)}`;
   const facts = [title ? name : undefined, kind, numbers].filter(Boolean).join(" · ");
-  const word = writer ? `in use by ${writer.user}` : STATES[/** @type {keyof typeof STATES} */ (state)] ?? state ?? "";
-  return el("label", { class: "port" }, radio, el("span", {}, title ?? name), el("span", { class: "state" }, word), el("small", {}, facts));
+  const word = writer
+    ? `in use by ${writer.user}`
+    : (STATES[/** @type {keyof typeof STATES} */ (state)] ?? state ?? "");
+  return el(
+    "label",
+    { class: "port" },
+    radio,
+    el("span", {}, title ?? name),
+    el("span", { class: "state" }, word),
+    el("small", {}, facts),
+  );
 }
 
 /** Why there is no list, and what helps. @param {{ help: HTMLElement, gateway: string, failure: any, entrance?: { href?: string, text?: string } }} what */
 async function explain({ help, gateway, failure, entrance }) {
-  help.replaceChildren(el("p", { role: "status" }, "The gateway does not answer this page. Looking for the reason …"));
+  help.replaceChildren(
+    el("p", { role: "status" }, "The gateway does not answer this page. Looking for the reason …"),
+  );
   const found = await diagnose(new URL("/ws/", gateway));
-  const href = entrance?.href ?? (found.reason === "login" || found.reason === "refused" ? gateway : undefined);
-  const link = href ? [el("p", {}, el("a", { href, target: "_blank", rel: "noopener" }, entrance?.text ?? "Open the gateway's page"))] : [];
+  const href =
+    entrance?.href ??
+    (found.reason === "login" || found.reason === "refused" ? gateway : undefined);
+  const link = href
+    ? [
+        el(
+          "p",
+          {},
+          el(
+            "a",
+            { href, target: "_blank", rel: "noopener" },
+            entrance?.text ?? "Open the gateway's page",
+          ),
+        ),
+      ]
+    : [];
   const text = found.ok ? String(failure?.message ?? failure) : found.text;
-  help.replaceChildren(el("p", { role: "alert" }, text), el("ol", {}, ...found.steps.map((step) => el("li", {}, step))), ...link);
+  help.replaceChildren(
+    el("p", { role: "alert" }, text),
+    el("ol", {}, ...found.steps.map((step) => el("li", {}, step))),
+    ...link,
+  );
 }
 
 const hex = (/** @type {number} */ number) => number.toString(16).padStart(4, "0");

@@ -30,7 +30,8 @@ const SETTLE = 1500;
 const inner = new WeakMap();
 
 /** For the Serial object: its port hears what becomes of the endpoint. @param {SerialPort} port */
-export const ofPort = (port) => /** @type {{ news: (state: string) => void, end: () => void }} */ (inner.get(port));
+export const ofPort = (port) =>
+  /** @type {{ news: (state: string) => void, end: () => void }} */ (inner.get(port));
 
 export class SerialPort extends EventTarget {
   /** @type {"closed" | "opening" | "open" | "lost" | "closing" | "forgotten"} */
@@ -158,7 +159,10 @@ export class SerialPort extends EventTarget {
       // Closing discards what waits in the gateway; a chip must not be left in reset.
       if (this.#line?.state === "up") await this.#steps?.settled(SETTLE);
       // A write that waits for the line ends with the session, and the abort behind it.
-      const streams = Promise.all([readable?.cancel().catch(() => {}), writable?.stream.abort().catch(() => {})]);
+      const streams = Promise.all([
+        readable?.cancel().catch(() => {}),
+        writable?.stream.abort().catch(() => {}),
+      ]);
       const line = this.#line;
       // A connection that is lost tells the gateway when it is back; nobody need wait for that.
       if (line?.state === "up") await line.close().catch(() => {});
@@ -223,23 +227,47 @@ export class SerialPort extends EventTarget {
 
   /** A line that is connected: the one of a while ago, or a new one. */
   async #dialled() {
-    if (this.#line && this.#line.state !== "closed" && this.#line.state !== "idle") return this.#line;
+    if (this.#line && this.#line.state !== "closed" && this.#line.state !== "idle")
+      return this.#line;
     const line = new Line({ ...this.#owner.dial(this.#name), autoAck: false, reopen: false });
     this.#line = line;
     const mine = (/** @type {(detail: any) => void} */ act) => (/** @type {Event} */ event) => {
-      if (this.#line === line && this.#state === "open") act(/** @type {CustomEvent} */ (event).detail);
+      if (this.#line === line && this.#state === "open")
+        act(/** @type {CustomEvent} */ (event).detail);
     };
     // What the line says may come before its open() is told to have worked: Node gives several messages in one task.
     const heard = (/** @type {(detail: any) => void} */ act) => (/** @type {Event} */ event) => {
-      if (this.#line === line && (this.#state === "open" || this.#state === "opening")) act(/** @type {CustomEvent} */ (event).detail);
+      if (this.#line === line && (this.#state === "open" || this.#state === "opening"))
+        act(/** @type {CustomEvent} */ (event).detail);
     };
-    line.addEventListener("data", heard(({ bytes }) => this.#inbox?.data(bytes)));
-    line.addEventListener("line", heard(({ event }) => this.#inbox?.error(event)));
-    line.addEventListener("gap", heard(() => this.#inbox?.error("overrun")));
-    line.addEventListener("status", mine(({ state }) => state === "down" && this.#lost("down")));
-    line.addEventListener("lease", mine(({ you }) => you !== "writer" && this.#lost("lease")));
-    line.addEventListener("gone", mine(() => this.#lost("gone")));
-    line.addEventListener("closed", mine(() => this.#lost("closed")));
+    line.addEventListener(
+      "data",
+      heard(({ bytes }) => this.#inbox?.data(bytes)),
+    );
+    line.addEventListener(
+      "line",
+      heard(({ event }) => this.#inbox?.error(event)),
+    );
+    line.addEventListener(
+      "gap",
+      heard(() => this.#inbox?.error("overrun")),
+    );
+    line.addEventListener(
+      "status",
+      mine(({ state }) => state === "down" && this.#lost("down")),
+    );
+    line.addEventListener(
+      "lease",
+      mine(({ you }) => you !== "writer" && this.#lost("lease")),
+    );
+    line.addEventListener(
+      "gone",
+      mine(() => this.#lost("gone")),
+    );
+    line.addEventListener(
+      "closed",
+      mine(() => this.#lost("closed")),
+    );
     const hello = await line.connect();
     this.#endpoint = hello.endpoint;
     return line;
@@ -250,7 +278,8 @@ export class SerialPort extends EventTarget {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     const late = new Promise((_, fail) => {
-      if (line.state !== "up") timer = setTimeout(() => fail(new Error("the gateway does not answer")), BACK);
+      if (line.state !== "up")
+        timer = setTimeout(() => fail(new Error("the gateway does not answer")), BACK);
     });
     // A device without settings, as on a TCP port, is opened without.
     const opened = line.open({ role: "writer", config }).catch((error) => {
@@ -284,7 +313,8 @@ export class SerialPort extends EventTarget {
       line,
       () => (this.#inbox === inbox ? (this.#readable = null) : undefined),
       async () => {
-        if (this.#state === "open" && this.#inbox === inbox) await line.flush({ rx: true }).catch(() => {});
+        if (this.#state === "open" && this.#inbox === inbox)
+          await line.flush({ rx: true }).catch(() => {});
       },
     );
     this.#inbox = inbox;

@@ -75,7 +75,8 @@ export class Serial extends EventTarget {
    */
   addEventListener(type, ...rest) {
     super.addEventListener(type, ...rest);
-    if ((type === "connect" || type === "disconnect") && this.#grants.names.length > 0) void this.getPorts();
+    if ((type === "connect" || type === "disconnect") && this.#grants.names.length > 0)
+      void this.getPorts();
   }
 
   /** The granted ports that are there. */
@@ -101,7 +102,13 @@ export class Serial extends EventTarget {
       for (const one of fits) if (passes && !this.#endpoint(one)?.usb) await this.#learn(one);
       name = fits.find((one) => !passes || passes(infoOf(this.#endpoint(one))));
     } else {
-      name = await choose({ bus: this.#bus, gateway: httpUrl(this.#base, "/"), passes: passes && ((endpoint) => passes(infoOf(endpoint))), failure, entrance: this.#options.entrance });
+      name = await choose({
+        bus: this.#bus,
+        gateway: httpUrl(this.#base, "/"),
+        passes: passes && ((endpoint) => passes(infoOf(endpoint))),
+        failure,
+        entrance: this.#options.entrance,
+      });
     }
     if (name === undefined || this.#disposed) throw portError("noPort", failure);
     if (!this.#endpoint(name)) await this.#learn(name);
@@ -139,7 +146,13 @@ export class Serial extends EventTarget {
   /** @param {string} name @returns {import("../dial.js").DialOptions} */
   #dial(name) {
     const { protocols, bearer, ticket, WebSocket } = this.#options;
-    return { url: new URL(encodeURIComponent(name), this.#base), protocols, bearer, ticket: ticket && (() => ticket(name)), WebSocket };
+    return {
+      url: new URL(encodeURIComponent(name), this.#base),
+      protocols,
+      bearer,
+      ticket: ticket && (() => ticket(name)),
+      WebSocket,
+    };
   }
 
   /** The list of endpoints, once it is there; it stays up to date. */
@@ -149,19 +162,26 @@ export class Serial extends EventTarget {
       const { protocols, bearer, WebSocket } = this.#options;
       const bus = new Bus({ url: this.#base, protocols, bearer, WebSocket });
       this.#bus = bus;
-      bus.addEventListener("change", (event) => this.#changed(/** @type {CustomEvent} */ (event).detail.name));
+      bus.addEventListener("change", (event) =>
+        this.#changed(/** @type {CustomEvent} */ (event).detail.name),
+      );
       this.#listed = bus.connect();
     }
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
-    const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error("the gateway does not answer")), LIST)));
-    await Promise.race([this.#bus.state === "up" ? undefined : this.#listed, late]).finally(() => clearTimeout(timer));
+    const late = new Promise(
+      (_, fail) => (timer = setTimeout(() => fail(new Error("the gateway does not answer")), LIST)),
+    );
+    await Promise.race([this.#bus.state === "up" ? undefined : this.#listed, late]).finally(() =>
+      clearTimeout(timer),
+    );
   }
 
   /** @param {string | undefined} name */
   #changed(name) {
     for (const [one, port] of this.#ports) {
-      if (name === undefined || name === one) ofPort(port).news(this.#bus?.endpoints.get(one)?.state ?? "gone");
+      if (name === undefined || name === one)
+        ofPort(port).news(this.#bus?.endpoints.get(one)?.state ?? "gone");
     }
   }
 
@@ -189,7 +209,8 @@ export class Serial extends EventTarget {
         this.#ports.delete(name);
         this.#grants.remove(name);
       },
-      bubble: (/** @type {SerialPort} */ from, /** @type {string} */ type) => this.#bubble(from, type),
+      bubble: (/** @type {SerialPort} */ from, /** @type {string} */ type) =>
+        this.#bubble(from, type),
     };
     // Without a list nothing says that it is not there.
     const port = new SerialPort(name, owner, !this.#bus?.endpoints.size || this.#there(name));
@@ -228,8 +249,14 @@ export function install(serial) {
   ]);
   const back = places.map(([where, name, value]) => {
     const old = Object.getOwnPropertyDescriptor(where, name);
-    Object.defineProperty(where, name, { value, configurable: true, enumerable: name === "serial", writable: false });
-    return () => (old ? Object.defineProperty(where, name, old) : Reflect.deleteProperty(where, name));
+    Object.defineProperty(where, name, {
+      value,
+      configurable: true,
+      enumerable: name === "serial",
+      writable: false,
+    });
+    return () =>
+      old ? Object.defineProperty(where, name, old) : Reflect.deleteProperty(where, name);
   });
   installed.set(serial, () => back.forEach((undo) => undo()));
   return serial;

@@ -101,7 +101,10 @@ export class Inbox {
   }
 
   #drop() {
-    const bytes = this.#arrived.reduce((sum, one) => sum + ("bytes" in one ? one.bytes.length : 0), 0);
+    const bytes = this.#arrived.reduce(
+      (sum, one) => sum + ("bytes" in one ? one.bytes.length : 0),
+      0,
+    );
     this.#arrived = [];
     if (bytes > 0 && !this.#over) this.#line.consumed(bytes);
   }
@@ -163,7 +166,14 @@ export function outbox(line, bufferSize, { before, ended, closing }) {
 
 /** The bytes of a BufferSource. @param {unknown} chunk */
 function viewOf(chunk) {
-  if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  if (chunk instanceof ArrayBuffer || Object.prototype.toString.call(chunk) === "[object ArrayBuffer]") return new Uint8Array(/** @type {ArrayBuffer} */ (chunk));
-  throw new TypeError("Failed to execute 'write' on 'UnderlyingSinkBase': parameter 1 is not of type 'ArrayBuffer' or 'ArrayBufferView'.");
+  if (ArrayBuffer.isView(chunk))
+    return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  if (
+    chunk instanceof ArrayBuffer ||
+    Object.prototype.toString.call(chunk) === "[object ArrayBuffer]"
+  )
+    return new Uint8Array(/** @type {ArrayBuffer} */ (chunk));
+  throw new TypeError(
+    "Failed to execute 'write' on 'UnderlyingSinkBase': parameter 1 is not of type 'ArrayBuffer' or 'ArrayBufferView'.",
+  );
 }

@@ -8,7 +8,9 @@ export async function explain(name) {
   if (!client.diagnose) return null;
   try {
     const found = await client.diagnose(socketUrl(`/ws/${name}`));
-    return found && found.ok !== true ? { title: found.title, text: found.text, steps: found.steps ?? [] } : null;
+    return found && found.ok !== true
+      ? { title: found.title, text: found.text, steps: found.steps ?? [] }
+      : null;
   } catch {
     return null;
   }

@@ -42,12 +42,18 @@ function dataHandlers({ state, memory, bytes, gaps, events }) {
 /** How the line is: settings, signals, the lease, the device. */
 function lineHandlers({ state, memory, events, refresh }) {
   return {
-    signals: ({ cts, dsr, dcd, ri }) => state.patch({ signals: { ...state.value.signals, ...defined({ cts, dsr, dcd, ri }) } }),
+    signals: ({ cts, dsr, dcd, ri }) =>
+      state.patch({ signals: { ...state.value.signals, ...defined({ cts, dsr, dcd, ri }) } }),
     config(config) {
       const { by, type, ...settings } = config;
-      const mine = memory.asked && Object.entries(memory.asked).every(([key, value]) => settings[key] === value);
+      const mine =
+        memory.asked &&
+        Object.entries(memory.asked).every(([key, value]) => settings[key] === value);
       memory.asked = null;
-      state.patch({ config: { ...state.value.config, ...settings }, configBy: by ? { user: by, ms: Date.now() } : null });
+      state.patch({
+        config: { ...state.value.config, ...settings },
+        configBy: by ? { user: by, ms: Date.now() } : null,
+      });
       if (!mine) events.emit({ type: "config", by });
     },
     lease(detail) {
@@ -63,9 +69,11 @@ function lineHandlers({ state, memory, events, refresh }) {
     status({ state: device, error, since, endpoint: other, caps, usb }) {
       if (other || !device) return;
       const before = state.value.device;
-      const endpoint = caps || usb ? { ...state.value.endpoint, ...defined({ caps, usb }) } : state.value.endpoint;
+      const endpoint =
+        caps || usb ? { ...state.value.endpoint, ...defined({ caps, usb }) } : state.value.endpoint;
       // A target that cannot be reached has been so since it was first tried, however often that was.
-      const from = device === "down" ? (memory.byTarget?.since ?? moment(since) ?? Date.now()) : null;
+      const from =
+        device === "down" ? (memory.byTarget?.since ?? moment(since) ?? Date.now()) : null;
       state.patch({ device, error: error ?? null, since: from, endpoint });
       if (before !== device) events.emit({ type: "device", device, error, before });
       if (device !== "up") return;
@@ -89,8 +97,13 @@ function lifeHandlers({ state, memory, events, refresh }) {
     lost({ code, reason, retryIn }) {
       memory.clock = null;
       const retryAt = Date.now() + (retryIn ?? 0);
-      if (BY_TARGET.has(code)) return targetLost({ state, memory, events }, { code, reason, retryAt });
-      state.patch({ phase: "lost", request: null, lost: { code, reason, retryAt, byTarget: false } });
+      if (BY_TARGET.has(code))
+        return targetLost({ state, memory, events }, { code, reason, retryAt });
+      state.patch({
+        phase: "lost",
+        request: null,
+        lost: { code, reason, retryAt, byTarget: false },
+      });
       events.emit({ type: "lost", code, reason });
     },
     resumed(detail) {
@@ -120,6 +133,13 @@ function targetLost({ state, memory, events }, { code, reason, retryAt }) {
   memory.byTarget ??= { since: state.value.since ?? Date.now() };
   memory.waiting = state.value.rights.includes("write");
   const { since } = memory.byTarget;
-  state.patch({ phase: "lost", device: "down", error: reason, since, request: null, lost: { code, reason, retryAt, byTarget: true } });
+  state.patch({
+    phase: "lost",
+    device: "down",
+    error: reason,
+    since,
+    request: null,
+    lost: { code, reason, retryAt, byTarget: true },
+  });
   if (before !== "down") events.emit({ type: "device", device: "down", error: reason, before });
 }

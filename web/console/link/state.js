@@ -41,5 +41,7 @@ export const moment = (text) => (text ? Date.parse(text) || null : null);
 
 /** The members that are there. */
 export function defined(members) {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined && value !== null));
+  return Object.fromEntries(
+    Object.entries(members).filter(([, value]) => value !== undefined && value !== null),
+  );
 }

@@ -17,20 +17,39 @@ export function groups(endpoints) {
   const down = endpoints.filter(({ state }) => state === "down");
   const rest = endpoints.filter(({ state }) => state !== "down");
   const list = down.length > 0 ? [{ id: "down", title: "Not there", members: down }] : [];
-  if (endpoints.length < MANY) return [...list, ...(rest.length > 0 ? [{ id: "all", title: down.length > 0 ? "There" : "", members: rest }] : [])];
+  if (endpoints.length < MANY)
+    return [
+      ...list,
+      ...(rest.length > 0
+        ? [{ id: "all", title: down.length > 0 ? "There" : "", members: rest }]
+        : []),
+    ];
   const by = new Map();
   for (const endpoint of rest) {
     const key = prefix(endpoint.name);
     by.set(key, [...(by.get(key) ?? []), endpoint]);
   }
-  const single = [...by].filter(([, members]) => members.length === 1).flatMap(([, members]) => members);
-  for (const [key, members] of by) if (members.length > 1) list.push({ id: `prefix:${key}`, title: key, members });
-  if (single.length > 0) list.push({ id: "other", title: list.length > 0 ? "Others" : "", members: single });
+  const single = [...by]
+    .filter(([, members]) => members.length === 1)
+    .flatMap(([, members]) => members);
+  for (const [key, members] of by)
+    if (members.length > 1) list.push({ id: `prefix:${key}`, title: key, members });
+  if (single.length > 0)
+    list.push({ id: "other", title: list.length > 0 ? "Others" : "", members: single });
   return list;
 }
 
 /** Whether `endpoint` fits all of `words` (lower case). */
 export function fits(endpoint, words, kind) {
-  const text = [endpoint.name, endpoint.title, kind, endpoint.state, endpoint.error, endpoint.writer?.user].join(" ").toLowerCase();
+  const text = [
+    endpoint.name,
+    endpoint.title,
+    kind,
+    endpoint.state,
+    endpoint.error,
+    endpoint.writer?.user,
+  ]
+    .join(" ")
+    .toLowerCase();
   return words.every((word) => text.includes(word));
 }

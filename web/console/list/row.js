@@ -48,16 +48,40 @@ function elements(name, chosen) {
     else go([name]);
     chosen();
   };
-  const top = h("span", { class: "row-top" }, parts.lamp, h("span", { class: "row-name" }, name), parts.spoken, parts.errors, parts.spark);
-  parts.open = h("a", { class: "row-open", href: `#/${name}`, onclick }, top, h("span", { class: "row-middle" }, parts.title, parts.rates), parts.who);
-  parts.add = iconButton("add", `Open ${name} beside`, { class: "icon-button row-add", onclick: () => (route.value.names.includes(name) ? leave(name) : beside(name), chosen()) });
+  const top = h(
+    "span",
+    { class: "row-top" },
+    parts.lamp,
+    h("span", { class: "row-name" }, name),
+    parts.spoken,
+    parts.errors,
+    parts.spark,
+  );
+  parts.open = h(
+    "a",
+    { class: "row-open", href: `#/${name}`, onclick },
+    top,
+    h("span", { class: "row-middle" }, parts.title, parts.rates),
+    parts.who,
+  );
+  parts.add = iconButton("add", `Open ${name} beside`, {
+    class: "icon-button row-add",
+    onclick: () => (route.value.names.includes(name) ? leave(name) : beside(name), chosen()),
+  });
   parts.element = h("li", { class: "row" }, parts.open, parts.add);
   return parts;
 }
 
 function sparkElement() {
   const spark = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries({ class: "spark still", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" })) spark.setAttribute(key, String(value));
+  for (const [key, value] of Object.entries({
+    class: "spark still",
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    width: WIDTH,
+    height: HEIGHT,
+    "aria-hidden": "true",
+  }))
+    spark.setAttribute(key, String(value));
   const path = document.createElementNS(SVG, "path");
   spark.append(path);
   const title = document.createElementNS(SVG, "title");
@@ -68,27 +92,51 @@ function sparkElement() {
 
 /** Whether a row has to be written anew: five hundred of them are asked each second. */
 function differs(before, now) {
-  return ["state", "error", "since", "title", "kind", "observers", "rx", "tx", "errors"].some((key) => before[key] !== now[key]) ||
-    before.writer?.user !== now.writer?.user || before.writer?.away !== now.writer?.away || before.writer?.since !== now.writer?.since;
+  return (
+    ["state", "error", "since", "title", "kind", "observers", "rx", "tx", "errors"].some(
+      (key) => before[key] !== now[key],
+    ) ||
+    before.writer?.user !== now.writer?.user ||
+    before.writer?.away !== now.writer?.away ||
+    before.writer?.since !== now.writer?.since
+  );
 }
 
-function fill(parts, { state = "closed", error, since, title, kind, writer, observers, rx, tx, errors }) {
+function fill(
+  parts,
+  { state = "closed", error, since, title, kind, writer, observers, rx, tx, errors },
+) {
   const word = state ?? "closed";
   const down = word === "down";
   parts.lamp.className = `state-lamp ${word}`;
   parts.lamp.title = STATES[word] ?? word;
   say(parts.title, title || kindName(kind));
-  const watching = observers > 0 ? `${observers} ${observers === 1 ? "observer" : "observers"}` : "";
+  const watching =
+    observers > 0 ? `${observers} ${observers === 1 ? "observer" : "observers"}` : "";
   const holder = writer ? `${person(writer.user)} writes${writer.away ? " (away)" : ""}` : "";
-  const why = down ? [error || "not there", since && `since ${moment(Date.parse(since))}`].filter(Boolean).join(", ") : "";
+  const why = down
+    ? [error || "not there", since && `since ${moment(Date.parse(since))}`]
+        .filter(Boolean)
+        .join(", ")
+    : "";
   const texts = [why, title && !down ? kindName(kind) : "", holder, watching].filter(Boolean);
   say(parts.who, texts.join(" · "));
-  const details = [title, ...texts, writer?.since && `writes since ${moment(Date.parse(writer.since))}`];
+  const details = [
+    title,
+    ...texts,
+    writer?.since && `writes since ${moment(Date.parse(writer.since))}`,
+  ];
   parts.open.title = details.filter(Boolean).join("\n");
   parts.element.classList.toggle("down", down);
-  say(parts.rates, rx || tx ? [rx ? `↓${rate(rx)}` : "", tx ? `↑${rate(tx)}` : ""].filter(Boolean).join(" ") : "");
+  say(
+    parts.rates,
+    rx || tx ? [rx ? `↓${rate(rx)}` : "", tx ? `↑${rate(tx)}` : ""].filter(Boolean).join(" ") : "",
+  );
   parts.errors.hidden = !errors;
-  say(parts.errors, errors ? `${errors > 999 ? "999+" : errors} ${errors === 1 ? "error" : "errors"}` : "");
+  say(
+    parts.errors,
+    errors ? `${errors > 999 ? "999+" : errors} ${errors === 1 ? "error" : "errors"}` : "",
+  );
   parts.errors.title = "Parity and framing errors and overruns since the gateway began the line";
   say(parts.spoken, `, ${STATES[word] ?? word}, `);
 }

@@ -50,11 +50,18 @@ export function card(link, act) {
 
   /** Why a page cannot reach its gateway takes a question or two to find out. */
   async function lookInto(trouble) {
-    if (now.kind !== "closed" || trouble === explained || typeof trouble.code === "number" || trouble.help) return;
+    if (
+      now.kind !== "closed" ||
+      trouble === explained ||
+      typeof trouble.code === "number" ||
+      trouble.help
+    )
+      return;
     if (trouble.code !== undefined && trouble.code !== "unreachable") return;
     explained = trouble;
     const help = await explain(link.name);
-    if (help && link.state.value.trouble === trouble) link.state.patch({ trouble: { ...trouble, help } });
+    if (help && link.state.value.trouble === trouble)
+      link.state.patch({ trouble: { ...trouble, help } });
   }
 
   undo.add(link.state.on(show), directory.on(show), () => clearTimeout(timer));
@@ -84,8 +91,30 @@ function cardParts() {
   const hide = h("button", { type: "button" });
   const actions = h("div", { class: "trouble-actions" }, retry, request, take, hide);
   const picture = h("span", { class: "trouble-icon" }, icon("plug"));
-  const box = h("div", { class: "trouble" }, h("div", { class: "trouble-title" }, picture, title), reason, text, steps, when, actions);
-  return { element: h("div", { class: "trouble-place", hidden: true }, box), box, picture, title, text, steps, reason, when, retry, request, take, hide };
+  const box = h(
+    "div",
+    { class: "trouble" },
+    h("div", { class: "trouble-title" }, picture, title),
+    reason,
+    text,
+    steps,
+    when,
+    actions,
+  );
+  return {
+    element: h("div", { class: "trouble-place", hidden: true }, box),
+    box,
+    picture,
+    title,
+    text,
+    steps,
+    reason,
+    when,
+    retry,
+    request,
+    take,
+    hide,
+  };
 }
 
 function fillCard(parts, { kind, title, text, steps = [], reason, since, retryAt, can }) {
@@ -99,12 +128,17 @@ function fillCard(parts, { kind, title, text, steps = [], reason, since, retryAt
   say(parts.reason, reason);
   parts.reason.hidden = !reason;
   parts.steps.hidden = steps.length === 0;
-  if (steps.join() !== [...parts.steps.children].map((one) => one.textContent).join()) parts.steps.replaceChildren(...steps.map((step) => h("li", {}, step)));
+  if (steps.join() !== [...parts.steps.children].map((one) => one.textContent).join())
+    parts.steps.replaceChildren(...steps.map((step) => h("li", {}, step)));
   const left = retryAt ? Math.max(0, retryAt - Date.now()) : 0;
-  const times = [since && `since ${moment(since)} (${span(Math.max(0, Date.now() - since))})`, retryAt && (left > 0 ? `next try in ${span(left)}` : "trying now")];
+  const times = [
+    since && `since ${moment(since)} (${span(Math.max(0, Date.now() - since))})`,
+    retryAt && (left > 0 ? `next try in ${span(left)}` : "trying now"),
+  ];
   say(parts.when, times.filter(Boolean).join(" · "));
   parts.when.hidden = parts.when.textContent === "";
-  for (const action of ["retry", "request", "take", "hide"]) parts[action].hidden = !can.includes(action);
+  for (const action of ["retry", "request", "take", "hide"])
+    parts[action].hidden = !can.includes(action);
   say(parts.hide, held ? "Go on reading" : "Show what came before");
   say(parts.take, can.includes("request") ? "Take over" : "Write here");
   say(parts.request, since ? "Ask to write" : "Write");

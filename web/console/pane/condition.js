@@ -5,15 +5,24 @@ import { isSelf, kindName, person } from "../format.js";
 /** Ends of a session, by Close code or error code: a title, and what it means. */
 const ENDS = {
   busy: ["In use", "This line serves one session at a time, and somebody has it."],
-  denied: ["Not allowed", "You have no right to open this line. Whoever runs the gateway can give it."],
-  4400: ["Protocol error", "Page and gateway did not understand each other. Reload the page: it may be older than the gateway."],
+  denied: [
+    "Not allowed",
+    "You have no right to open this line. Whoever runs the gateway can give it.",
+  ],
+  4400: [
+    "Protocol error",
+    "Page and gateway did not understand each other. Reload the page: it may be older than the gateway.",
+  ],
   4401: ["Signed out", "The login has ended. Sign in again to go on."],
   4403: ["Not allowed", "You have no right to this line, or it was taken away."],
   4404: ["Unknown line", "There is no such line, or it was removed from the configuration."],
   4409: ["In use", "This line serves one session at a time, and somebody has it."],
   4410: ["Continued elsewhere", "This session was resumed on another connection."],
   4412: ["Ended by an administrator", "Somebody who runs the gateway ended this session."],
-  4429: ["Too many connections", "The gateway or this line has as many sessions as it may. Close one, or wait a while."],
+  4429: [
+    "Too many connections",
+    "The gateway or this line has as many sessions as it may. Close one, or wait a while.",
+  ],
   4440: ["Idle", "Nothing came or went for as long as the line allows, so the session ended."],
   4450: ["Device not reachable", "The gateway could not open the device."],
   4451: ["Ended", "Not everything that was sent has arrived."],
@@ -35,7 +44,8 @@ const WAITS = {
  */
 export function condition(state, { listed = true, typed = false } = {}) {
   if (state.phase === "closed" && state.trouble) return ended(state, listed);
-  if (state.device !== "down") return state.phase === "up" && state.role === "observer" && typed ? held(state) : null;
+  if (state.device !== "down")
+    return state.phase === "up" && state.role === "observer" && typed ? held(state) : null;
   if (state.phase === "up" || (state.phase === "lost" && state.lost?.byTarget)) return away(state);
   return null;
 }
@@ -44,9 +54,25 @@ function ended({ trouble, endpoint, holder }, listed) {
   const { code, reason = "", help } = trouble;
   // A page is not told why a line is refused before it opens: an unknown name and a missing right look the same.
   if (code === "unreachable" || code === undefined) {
-    if (!listed && !endpoint) return { kind: "unknown", title: "Unknown line", text: "This gateway has no line of that name, or you have no right to it.", reason: "", can: ["retry"] };
-    const [title, text] = help ? [help.title, help.text] : ["No connection", "The line could not be opened."];
-    return { kind: "closed", title, text, steps: help?.steps, reason: help ? "" : reason, can: ["retry"] };
+    if (!listed && !endpoint)
+      return {
+        kind: "unknown",
+        title: "Unknown line",
+        text: "This gateway has no line of that name, or you have no right to it.",
+        reason: "",
+        can: ["retry"],
+      };
+    const [title, text] = help
+      ? [help.title, help.text]
+      : ["No connection", "The line could not be opened."];
+    return {
+      kind: "closed",
+      title,
+      text,
+      steps: help?.steps,
+      reason: help ? "" : reason,
+      can: ["retry"],
+    };
   }
   const [title, text] = ENDS[code] ?? ["No connection", "The line could not be opened."];
   const inUse = (code === "busy" || code === 4409) && holder;
@@ -79,10 +105,17 @@ function held({ holder, rights, endpoint }) {
   const may = rights.includes("write");
   const text = `You read along: what you typed was not sent.${may ? "" : " You have no right to write here."}`;
   const own = isSelf(holder?.user);
-  const take = may && holder && (own || rights.includes("takeover")) && endpoint?.share !== "everyone";
+  const take =
+    may && holder && (own || rights.includes("takeover")) && endpoint?.share !== "everyone";
   return {
     kind: "held",
-    title: own ? "You write in another window" : holder ? `${person(holder.user)} writes${holder.away ? ", but is away" : ""}` : may ? "Nobody writes" : "Read only",
+    title: own
+      ? "You write in another window"
+      : holder
+        ? `${person(holder.user)} writes${holder.away ? ", but is away" : ""}`
+        : may
+          ? "Nobody writes"
+          : "Read only",
     text,
     reason: "",
     since: holder ? Date.parse(holder.since) || null : null,

@@ -7,7 +7,8 @@ import { INPUT_DEFAULTS } from "../terminal/input.js";
 
 /** Offers `content` as a download named `name`. Nothing of it is ever shown as a page. */
 export function save(name, content) {
-  const blob = content instanceof Blob ? content : new Blob([content], { type: "application/octet-stream" });
+  const blob =
+    content instanceof Blob ? content : new Blob([content], { type: "application/octet-stream" });
   const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;
@@ -19,7 +20,14 @@ export function save(name, content) {
 /** The context of the pane of `link`. */
 export function context({ link, screen, settings, notices, flow, reveal }) {
   const encoding = () => screen.get("encoding");
-  const shape = ({ phase, device, role, config, signals, rights }) => ({ phase, device, role, config, signals, rights });
+  const shape = ({ phase, device, role, config, signals, rights }) => ({
+    phase,
+    device,
+    role,
+    config,
+    signals,
+    rights,
+  });
   return {
     name: link.name,
     endpoint: () => link.state.value.endpoint,

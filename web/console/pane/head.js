@@ -4,7 +4,13 @@ import { openMenu } from "../dialog.js";
 import { h, iconButton, say } from "../dom.js";
 
 const PHASES = { up: "up", opening: "opening", connecting: "opening", lost: "opening" };
-const WORDS = { up: "connected, device up", opening: "device is being opened", connecting: "connecting", lost: "connection lost", closed: "closed" };
+const WORDS = {
+  up: "connected, device up",
+  opening: "device is being opened",
+  connecting: "connecting",
+  lost: "connection lost",
+  closed: "closed",
+};
 
 /** Gives { element, side (the button), first (where the focus goes from the terminal), describe(title, kind), dispose }. */
 export function head({ name, link, chip, actions, stage, paused }) {
@@ -17,7 +23,13 @@ export function head({ name, link, chip, actions, stage, paused }) {
     { class: "pane-head" },
     h("div", { class: "pane-name" }, lamp, h("h2", {}, name), title),
     chip.element,
-    h("div", { class: "toolbar", role: "group", "aria-label": `Tools of ${name}` }, stage.switcher, waiting, buttons.all),
+    h(
+      "div",
+      { class: "toolbar", role: "group", "aria-label": `Tools of ${name}` },
+      stage.switcher,
+      waiting,
+      buttons.all,
+    ),
   );
   const offs = [
     paused.on((value) => {
@@ -48,10 +60,24 @@ export function head({ name, link, chip, actions, stage, paused }) {
 
 /** The buttons behind the views. Of class `fold` are those that a narrow pane keeps in the menu, of `fold-late` those of a very narrow one. */
 function toolButtons({ name, actions, stage }) {
-  const find = iconButton("search", "Search (Ctrl Shift F)", { class: "icon-button fold of-terminal", onclick: actions.find });
-  const pause = iconButton("pause", "Pause scrolling (Ctrl Shift S)", { class: "icon-button fold of-terminal", onclick: actions.pause, "aria-pressed": "false" });
-  const clear = iconButton("clear", "Clear (Ctrl Shift L)", { class: "icon-button fold", onclick: actions.clear });
-  const side = iconButton("side", "Settings and tools (Ctrl Shift D)", { class: "icon-button fold-late", onclick: actions.side, "aria-expanded": "false" });
+  const find = iconButton("search", "Search (Ctrl Shift F)", {
+    class: "icon-button fold of-terminal",
+    onclick: actions.find,
+  });
+  const pause = iconButton("pause", "Pause scrolling (Ctrl Shift S)", {
+    class: "icon-button fold of-terminal",
+    onclick: actions.pause,
+    "aria-pressed": "false",
+  });
+  const clear = iconButton("clear", "Clear (Ctrl Shift L)", {
+    class: "icon-button fold",
+    onclick: actions.clear,
+  });
+  const side = iconButton("side", "Settings and tools (Ctrl Shift D)", {
+    class: "icon-button fold-late",
+    onclick: actions.side,
+    "aria-expanded": "false",
+  });
   const folding = [
     [find, "Search"],
     [pause, "Pause scrolling"],
@@ -59,7 +85,12 @@ function toolButtons({ name, actions, stage }) {
     ...stage.toggles.map(({ button, label }) => [button, label]),
     [side, "Settings and tools"],
   ];
-  const more = iconButton("more", `More tools of ${name}`, { class: "icon-button pane-more", "aria-haspopup": "menu", "aria-expanded": "false", onclick: openMore });
+  const more = iconButton("more", `More tools of ${name}`, {
+    class: "icon-button pane-more",
+    "aria-haspopup": "menu",
+    "aria-expanded": "false",
+    onclick: openMore,
+  });
 
   function openMore() {
     const folded = folding.filter(([button]) => getComputedStyle(button).display === "none");
@@ -70,6 +101,14 @@ function toolButtons({ name, actions, stage }) {
     openMenu(more, `More tools of ${name}`, folded.map(item));
   }
 
-  const close = iconButton("close", `Close ${name}`, { class: "icon-button pane-close", onclick: actions.close });
-  return { find, pause, side, all: [find, pause, clear, stage.toggles.map(({ button }) => button), side, more, close] };
+  const close = iconButton("close", `Close ${name}`, {
+    class: "icon-button pane-close",
+    onclick: actions.close,
+  });
+  return {
+    find,
+    pause,
+    side,
+    all: [find, pause, clear, stage.toggles.map(({ button }) => button), side, more, close],
+  };
 }

@@ -16,23 +16,43 @@ export function inspector({ label, panels, changed, closed }) {
   const tabs = panels.map((panel) =>
     h(
       "button",
-      { type: "button", role: "tab", id: `${base}-${panel.id}`, "aria-selected": "false", "aria-controls": `${base}-body`, tabindex: -1, onclick: () => choose(panel.id) },
+      {
+        type: "button",
+        role: "tab",
+        id: `${base}-${panel.id}`,
+        "aria-selected": "false",
+        "aria-controls": `${base}-body`,
+        tabindex: -1,
+        onclick: () => choose(panel.id),
+      },
       icon(panel.icon),
       h("span", {}, panel.label),
     ),
   );
   const tablist = h("div", { class: "tabs", role: "tablist", "aria-label": "Panels" }, tabs);
-  const body = h("div", { class: "inspector-body", role: "tabpanel", id: `${base}-body`, tabindex: 0 });
+  const body = h("div", {
+    class: "inspector-body",
+    role: "tabpanel",
+    id: `${base}-body`,
+    tabindex: 0,
+  });
   const element = h(
     "aside",
     { class: "inspector", "aria-label": label, hidden: true },
-    h("div", { class: "inspector-head" }, tablist, iconButton("close", "Close the side (Ctrl Shift D)", { onclick: () => closed() })),
+    h(
+      "div",
+      { class: "inspector-head" },
+      tablist,
+      iconButton("close", "Close the side (Ctrl Shift D)", { onclick: () => closed() }),
+    ),
     body,
   );
 
   tablist.addEventListener("keydown", (event) => {
     const at = panels.findIndex(({ id }) => id === current);
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: panels.length - 1 }[event.key];
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: panels.length - 1 }[
+      event.key
+    ];
     if (next === undefined) return;
     event.preventDefault();
     const index = (next + panels.length) % panels.length;

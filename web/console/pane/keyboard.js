@@ -7,11 +7,22 @@ import { paste } from "../terminal/paste.js";
 /** Gives { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused()` is told of typing without the right to it. */
 export function keyboard({ link, screen, settings, notices, flow, refused, sendFile }) {
   const mayType = () => link.mayWrite() && !flow.claimed;
-  const typing = typed({ terminal: screen.terminal, settings, mayWrite: mayType, send, refused: readOnly, echo: screen.echo });
+  const typing = typed({
+    terminal: screen.terminal,
+    settings,
+    mayWrite: mayType,
+    send,
+    refused: readOnly,
+    echo: screen.echo,
+  });
 
   function send(data) {
     const bytes = typeof data === "string" ? encode(data, screen.get("encoding")) : data;
-    link.write(bytes).catch((error) => notices.show(`Not sent: ${error.message}`, { kind: "warn", key: "write", for: 8 }));
+    link
+      .write(bytes)
+      .catch((error) =>
+        notices.show(`Not sent: ${error.message}`, { kind: "warn", key: "write", for: 8 }),
+      );
   }
 
   function readOnly() {
@@ -27,7 +38,15 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
   function pasted(text) {
     if (!mayType()) return readOnly();
     const instead = { label: "Send a file", run: sendFile };
-    paste({ text, terminal: screen.terminal, settings, type: typing.type, notice: notices.show, mayWrite: () => link.mayWrite(), instead });
+    paste({
+      text,
+      terminal: screen.terminal,
+      settings,
+      type: typing.type,
+      notice: notices.show,
+      mayWrite: () => link.mayWrite(),
+      instead,
+    });
   }
 
   return {
@@ -37,7 +56,10 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
       try {
         pasted(await navigator.clipboard.readText());
       } catch {
-        notices.show("This browser does not give the clipboard to the page: press Ctrl Shift V in the terminal.", { for: 8 });
+        notices.show(
+          "This browser does not give the clipboard to the page: press Ctrl Shift V in the terminal.",
+          { for: 8 },
+        );
       }
     },
     async sendBreak() {
@@ -47,7 +69,11 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
         await link.sendBreak(ms);
         notices.show(`Break of ${ms} ms sent.`, { key: "break-sent", kind: "good", for: 4 });
       } catch (error) {
-        notices.show(`No break was sent: ${error.message}`, { key: "break-sent", kind: "warn", for: 8 });
+        notices.show(`No break was sent: ${error.message}`, {
+          key: "break-sent",
+          kind: "warn",
+          for: 8,
+        });
       }
     },
     dispose: () => typing.dispose(),

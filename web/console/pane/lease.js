@@ -11,19 +11,39 @@ const ANSWER_WITHIN = 30;
 export function standing({ phase, role, holder, rights, endpoint, trouble, lost }) {
   if (phase === "closed" && !trouble) return { kind: "none", text: "Not connected", can: [] };
   if (lost?.byTarget) return { kind: "none", text: "Nobody writes", can: [] };
-  if (phase !== "up" || role === null) return { kind: "none", text: phase === "lost" ? "Connection lost" : phase === "closed" ? "Closed" : "Connecting", can: [] };
-  if (endpoint?.share === "everyone" && role === "writer") return { kind: "mine", text: "Everyone writes", can: [] };
+  if (phase !== "up" || role === null)
+    return {
+      kind: "none",
+      text: phase === "lost" ? "Connection lost" : phase === "closed" ? "Closed" : "Connecting",
+      can: [],
+    };
+  if (endpoint?.share === "everyone" && role === "writer")
+    return { kind: "mine", text: "Everyone writes", can: [] };
   if (role === "writer") return { kind: "mine", text: "You write", can: ["release"] };
-  if (!rights.includes("write")) return { kind: "never", text: holder ? `Read only · ${person(holder.user)} writes` : "Read only", can: [] };
+  if (!rights.includes("write"))
+    return {
+      kind: "never",
+      text: holder ? `Read only · ${person(holder.user)} writes` : "Read only",
+      can: [],
+    };
   if (!holder) return { kind: "free", text: "Nobody writes", can: ["request"] };
   // One's own other window gives way without the right to take over.
-  if (isSelf(holder.user)) return { kind: "other", text: "You write in another window", can: ["take"] };
-  return { kind: "other", text: `${person(holder.user)} writes`, can: ["request", ...(rights.includes("takeover") ? ["take"] : [])] };
+  if (isSelf(holder.user))
+    return { kind: "other", text: "You write in another window", can: ["take"] };
+  return {
+    kind: "other",
+    text: `${person(holder.user)} writes`,
+    can: ["request", ...(rights.includes("takeover") ? ["take"] : [])],
+  };
 }
 
 const ACTIONS = {
-  request: (state) => (state.holder ? `Ask ${person(state.holder.user)} to let you write` : "Write"),
-  take: (state) => isSelf(state.holder?.user) ? "Write here" : `Take over from ${state.holder ? person(state.holder.user) : "the holder"}`,
+  request: (state) =>
+    state.holder ? `Ask ${person(state.holder.user)} to let you write` : "Write",
+  take: (state) =>
+    isSelf(state.holder?.user)
+      ? "Write here"
+      : `Take over from ${state.holder ? person(state.holder.user) : "the holder"}`,
   release: () => "Give back: let others write",
 };
 
@@ -32,7 +52,13 @@ export function leaseChip(state, act) {
   const text = h("span", {});
   const chip = h(
     "button",
-    { type: "button", class: "chip", "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => choose() },
+    {
+      type: "button",
+      class: "chip",
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+      onclick: () => choose(),
+    },
     icon("pen"),
     text,
     icon("down"),
@@ -41,7 +67,12 @@ export function leaseChip(state, act) {
   function choose() {
     const now = standing(state.value);
     if (now.can.length === 1 && now.kind === "free") act("request");
-    else if (now.can.length) openMenu(chip, "Who writes", now.can.map((op) => ({ label: ACTIONS[op](state.value), run: () => act(op) })));
+    else if (now.can.length)
+      openMenu(
+        chip,
+        "Who writes",
+        now.can.map((op) => ({ label: ACTIONS[op](state.value), run: () => act(op) })),
+      );
   }
 
   const off = state.on((value) => {
@@ -77,7 +108,10 @@ export async function actOnLease(link, op, notices) {
   }
   try {
     if (op === "request" && holder) {
-      notices.show(`${person(holder.user)} was asked to let you write; the answer comes within ${ANSWER_WITHIN} s.`, { key: "asked", for: ANSWER_WITHIN });
+      notices.show(
+        `${person(holder.user)} was asked to let you write; the answer comes within ${ANSWER_WITHIN} s.`,
+        { key: "asked", for: ANSWER_WITHIN },
+      );
     }
     await link.lease(op);
   } catch (error) {
@@ -91,7 +125,8 @@ export function tellLease({ link, notices, event }) {
   const { you, before, reason, holder, request } = event;
   const who = holder ? person(holder.user) : "nobody";
   if (request) {
-    const answer = (op) => link.lease(op).catch((error) => notices.show(error.message, { kind: "warn", for: 10 }));
+    const answer = (op) =>
+      link.lease(op).catch((error) => notices.show(error.message, { kind: "warn", for: 10 }));
     const asker = person(request.user);
     notices.show(`${asker} asks to write.`, {
       key: "request",
@@ -116,9 +151,22 @@ export function tellLease({ link, notices, event }) {
     notices.dismiss("asked");
     notices.show("You write now.", { kind: "good", for: 5 });
   } else if (you === "observer" && before === "writer") {
-    const why = { taken: `${who} took over.`, granted: `${who} writes now.`, expired: "You sent nothing for so long that the right to write was given back.", released: "You gave back the right to write." }[reason];
-    notices.show(why ?? `${who} writes now.`, { kind: reason === "taken" ? "warn" : "info", urgent: reason === "taken", for: reason === "taken" ? undefined : 8 });
+    const why = {
+      taken: `${who} took over.`,
+      granted: `${who} writes now.`,
+      expired: "You sent nothing for so long that the right to write was given back.",
+      released: "You gave back the right to write.",
+    }[reason];
+    notices.show(why ?? `${who} writes now.`, {
+      kind: reason === "taken" ? "warn" : "info",
+      urgent: reason === "taken",
+      for: reason === "taken" ? undefined : 8,
+    });
   } else if (you === "observer" && !holder && link.state.value.device !== "down") {
-    notices.show("Nobody writes now.", { key: "free", for: 15, action: { label: "Write", run: () => link.lease("request").catch(() => {}) } });
+    notices.show("Nobody writes now.", {
+      key: "free",
+      for: 15,
+      action: { label: "Write", run: () => link.lease("request").catch(() => {}) },
+    });
   }
 }

@@ -30,7 +30,10 @@ import { tells } from "./tells.js";
 export function pane(name, { close }) {
   const parts = innerParts(name);
   const { link, screen, keys, notices, settings, stage } = parts;
-  const side = paneSide(parts, { pane: () => element, shown: (open) => bar.side.setAttribute("aria-expanded", String(open)) });
+  const side = paneSide(parts, {
+    pane: () => element,
+    shown: (open) => bar.side.setAttribute("aria-expanded", String(open)),
+  });
   parts.reveal = (id) => side.toggle(true, id);
   const actions = paneActions(parts, { side, close, leave: () => bar.first.focus() });
   const bar = head({ name, link, chip: parts.chip, actions, stage, paused: parts.paused });
@@ -42,7 +45,16 @@ export function pane(name, { close }) {
     h(
       "div",
       { class: "pane-body" },
-      h("div", { class: "pane-main" }, notices.element, parts.find.element, stage.element, stage.bars, keyRow({ terminal: screen.terminal, typing: keys.typing }).element, status.element),
+      h(
+        "div",
+        { class: "pane-main" },
+        notices.element,
+        parts.find.element,
+        stage.element,
+        stage.bars,
+        keyRow({ terminal: screen.terminal, typing: keys.typing }).element,
+        status.element,
+      ),
       side.element,
     ),
   );
@@ -72,7 +84,19 @@ export function pane(name, { close }) {
     dispose() {
       undo.undo();
       link.stop();
-      for (const part of [keys, parts.find, parts.chip, parts.trouble, bar, status, stage, side, parts.flow, screen]) part.dispose();
+      for (const part of [
+        keys,
+        parts.find,
+        parts.chip,
+        parts.trouble,
+        bar,
+        status,
+        stage,
+        side,
+        parts.flow,
+        screen,
+      ])
+        part.dispose();
     },
   };
 }
@@ -83,8 +107,17 @@ function innerParts(name) {
   const link = connect(name);
   const notices = noticePlace();
   const paused = store(null); // or { waiting }: scrolling is paused
-  const screen = makeScreen({ settings, label: `Terminal of ${name}`, answering: () => link.mayWrite() });
-  const flow = makeFlow({ link, screen, paused, onPauseEnd: (text) => (paused.set(null), notices.show(text, { key: "paused", for: 8 })) });
+  const screen = makeScreen({
+    settings,
+    label: `Terminal of ${name}`,
+    answering: () => link.mayWrite(),
+  });
+  const flow = makeFlow({
+    link,
+    screen,
+    paused,
+    onPauseEnd: (text) => (paused.set(null), notices.show(text, { key: "paused", for: 8 })),
+  });
   /** @type {any} */
   const parts = { name, settings, link, notices, paused, screen, flow };
   const act = (op) => actOnLease(link, op, notices);
@@ -92,7 +125,15 @@ function innerParts(name) {
   parts.trouble = card(link, act);
   parts.find = findBar({ search: screen.search, terminal: screen.terminal });
   parts.ctx = context({ link, screen, settings, notices, flow, reveal: (id) => parts.reveal(id) });
-  parts.keys = keyboard({ link, screen, settings, notices, flow, refused: parts.trouble.typed, sendFile: () => parts.reveal("transfer") });
+  parts.keys = keyboard({
+    link,
+    screen,
+    settings,
+    notices,
+    flow,
+    refused: parts.trouble.typed,
+    sendFile: () => parts.reveal("transfer"),
+  });
   parts.stage = makeStage({ name, screen, ctx: parts.ctx, tools, settings });
   parts.stage.element.append(parts.trouble.element);
   return parts;
@@ -104,8 +145,15 @@ function paneSide({ name, link, notices, settings, keys, ctx, screen }, { pane: 
     label: `Settings and tools of ${name}`,
     panels: [
       { id: "line", label: "Line", icon: "settings", mount: line },
-      { id: "terminal", label: "Terminal", icon: "terminal", mount: () => displayPanel({ settings }) },
-      ...tools.filter(({ place }) => place === "panel").map((tool) => ({ ...tool, mount: () => tool.mount(ctx) })),
+      {
+        id: "terminal",
+        label: "Terminal",
+        icon: "terminal",
+        mount: () => displayPanel({ settings }),
+      },
+      ...tools
+        .filter(({ place }) => place === "panel")
+        .map((tool) => ({ ...tool, mount: () => tool.mount(ctx) })),
     ],
     settings,
     pane: element,
@@ -118,12 +166,15 @@ function paneSide({ name, link, notices, settings, keys, ctx, screen }, { pane: 
 function paneActions({ screen, stage, find, paused, keys, chip }, { side, close, leave }) {
   return {
     find: () => (stage.shown()?.find ?? find.open)(),
-    pause: () => (stage.shown()?.pause ?? (() => paused.set(paused.value ? null : { waiting: 0 })))(),
+    pause: () =>
+      (stage.shown()?.pause ?? (() => paused.set(paused.value ? null : { waiting: 0 })))(),
     clear: () => (screen.clear(), stage.clear(), announce("Cleared")),
     side: () => side.toggle(),
     // By a key: into the side, past the terminal, which keeps Tab; from there it closes.
-    toSide: () => (side.isOpen && !side.element.contains(document.activeElement) ? side.focus() : side.toggle()),
-    copy: () => copy(screen.terminal).then((done) => announce(done ? "Copied" : "Nothing is selected")),
+    toSide: () =>
+      side.isOpen && !side.element.contains(document.activeElement) ? side.focus() : side.toggle(),
+    copy: () =>
+      copy(screen.terminal).then((done) => announce(done ? "Copied" : "Nothing is selected")),
     paste: () => keys.pasteFromClipboard(),
     break: keys.sendBreak,
     lease: () => chip.choose(),
@@ -146,6 +197,7 @@ function followDirectory({ name, link, bar }) {
     const entry = endpoints.get(name);
     bar.describe(entry?.title, kindName(entry?.kind));
     const { endpoint } = link.state.value;
-    if (entry?.share && endpoint && endpoint.share !== entry.share) link.state.patch({ endpoint: { ...endpoint, share: entry.share } });
+    if (entry?.share && endpoint && endpoint.share !== entry.share)
+      link.state.patch({ endpoint: { ...endpoint, share: entry.share } });
   });
 }

@@ -10,8 +10,17 @@ export function stage({ name, screen, ctx, tools, settings }) {
     return mounted.get(tool.id);
   };
   const bars = h("div", { class: "bars" });
-  const views = viewSwitch({ name, screen, views: tools.filter(({ place }) => place === "view"), mounted, mount, settings });
-  const toggles = tools.filter(({ place }) => place === "bar").map((tool) => barToggle({ tool, bars, mounted, mount, settings }));
+  const views = viewSwitch({
+    name,
+    screen,
+    views: tools.filter(({ place }) => place === "view"),
+    mounted,
+    mount,
+    settings,
+  });
+  const toggles = tools
+    .filter(({ place }) => place === "bar")
+    .map((tool) => barToggle({ tool, bars, mounted, mount, settings }));
 
   // What must see the bytes from the start is made now, and what was open last time is opened.
   for (const tool of tools) if (tool.early && tool.place !== "panel") mount(tool);
@@ -40,7 +49,17 @@ function viewSwitch({ name, screen, views, mounted, mount, settings }) {
   const element = h("div", { class: "stage" }, screen.element);
   const choices = [{ id: "terminal", label: "Text", icon: "text" }, ...views];
   const buttons = choices.map(({ id, label, icon: picture }) =>
-    h("button", { type: "button", "aria-pressed": "false", title: `Show as ${label.toLowerCase()}`, onclick: () => choose(id) }, icon(picture), h("span", {}, label)),
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": "false",
+        title: `Show as ${label.toLowerCase()}`,
+        onclick: () => choose(id),
+      },
+      icon(picture),
+      h("span", {}, label),
+    ),
   );
   let view = "terminal";
 
@@ -53,21 +72,32 @@ function viewSwitch({ name, screen, views, mounted, mount, settings }) {
     mounted.get(view)?.shown?.(false);
     view = tool ? id : "terminal";
     screen.element.hidden = view !== "terminal";
-    for (const one of views) if (mounted.has(one.id)) mounted.get(one.id).element.hidden = one.id !== view;
-    for (const [index, one] of choices.entries()) buttons[index].setAttribute("aria-pressed", String(one.id === view));
+    for (const one of views)
+      if (mounted.has(one.id)) mounted.get(one.id).element.hidden = one.id !== view;
+    for (const [index, one] of choices.entries())
+      buttons[index].setAttribute("aria-pressed", String(one.id === view));
     mounted.get(view)?.shown?.(true);
     settings.set("view", view);
     if (view === "terminal") screen.refit();
   }
 
-  const switcher = views.length > 0 && h("div", { class: "segments views", role: "group", "aria-label": `View of ${name}` }, buttons);
+  const switcher =
+    views.length > 0 &&
+    h("div", { class: "segments views", role: "group", "aria-label": `View of ${name}` }, buttons);
   return { element, switcher, choose, current: () => view };
 }
 
 /** The button that shows and hides a bar. */
 function barToggle({ tool, bars, mounted, mount, settings }) {
   const label = tool.short ?? tool.label;
-  const attributes = { type: "button", class: "fold-late", title: tool.label, "aria-label": tool.label, "aria-pressed": "false", onclick: () => toggle(!settings.get(`bar.${tool.id}`, false)) };
+  const attributes = {
+    type: "button",
+    class: "fold-late",
+    title: tool.label,
+    "aria-label": tool.label,
+    "aria-pressed": "false",
+    onclick: () => toggle(!settings.get(`bar.${tool.id}`, false)),
+  };
   const button = h("button", attributes, icon(tool.icon ?? "send"), h("span", {}, label));
   function toggle(value) {
     if (value && !mounted.has(tool.id)) bars.append(mount(tool).element);

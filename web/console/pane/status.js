@@ -6,14 +6,30 @@ import { INPUTS, OUTPUTS, lamp } from "../panel/signals.js";
 
 /** `openSettings()` is called when the settings are pressed. */
 export function statusLine({ state, openSettings }) {
-  const settings = h("button", { type: "button", class: "status-settings mono", title: "Settings of the line", onclick: openSettings });
+  const settings = h("button", {
+    type: "button",
+    class: "status-settings mono",
+    title: "Settings of the line",
+    onclick: openSettings,
+  });
   /** @type {[string, ReturnType<typeof lamp>][]} */
   const lamps = [...OUTPUTS, ...INPUTS].map(([key, label, title]) => [key, lamp(label, title)]);
-  const lampBox = h("div", { class: "status-lamps", role: "group", "aria-label": "Modem lines" }, lamps.map(([, one]) => one.element));
+  const lampBox = h(
+    "div",
+    { class: "status-lamps", role: "group", "aria-label": "Modem lines" },
+    lamps.map(([, one]) => one.element),
+  );
   const received = h("span", { title: "Received by this page" });
   const sent = h("span", { title: "Sent by this page" });
   const where = h("span", { class: "status-where", role: "status" });
-  const element = h("footer", { class: "status" }, settings, lampBox, h("span", { class: "status-count mono" }, received, sent), where);
+  const element = h(
+    "footer",
+    { class: "status" },
+    settings,
+    lampBox,
+    h("span", { class: "status-count mono" }, received, sent),
+    where,
+  );
   let timer;
 
   function tell(value) {
@@ -21,7 +37,10 @@ export function statusLine({ state, openSettings }) {
     if (phase === "lost") {
       if (lost?.byTarget) return ["bad", "not reachable"];
       const left = lost?.retryAt ? Math.max(0, lost.retryAt - Date.now()) : 0;
-      return ["warn", left > 500 ? `connection lost, again in ${span(left)}` : "connection lost, trying again"];
+      return [
+        "warn",
+        left > 500 ? `connection lost, again in ${span(left)}` : "connection lost, trying again",
+      ];
     }
     if (phase === "connecting") return ["", "connecting"];
     if (phase === "closed") return ["bad", "closed"];
@@ -50,7 +69,8 @@ export function statusLine({ state, openSettings }) {
     clearTimeout(timer);
     // Seconds that run down are seen, not read out each time.
     where.setAttribute("aria-live", value.phase === "lost" ? "off" : "polite");
-    if (value.phase === "lost" && value.lost?.retryAt > Date.now()) timer = setTimeout(() => show(state.value), 500);
+    if (value.phase === "lost" && value.lost?.retryAt > Date.now())
+      timer = setTimeout(() => show(state.value), 500);
   }
 
   const off = state.on(show);

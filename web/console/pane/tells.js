@@ -18,7 +18,10 @@ export function tells({ link, screen, notices, flow }) {
     gap({ from, to }) {
       const text = `gap of ${byteCount(to - from)}`;
       screen.print(text, "bad");
-      notices.show(`A ${text}: the device sent them faster than they could be passed on.`, { kind: "warn", key: "gap" });
+      notices.show(`A ${text}: the device sent them faster than they could be passed on.`, {
+        kind: "warn",
+        key: "gap",
+      });
     },
     lost() {
       // Told before each attempt; news is the first.
@@ -26,7 +29,10 @@ export function tells({ link, screen, notices, flow }) {
       away = true;
       lostAt = Date.now();
       notices.dismiss("resumed");
-      notices.show("The connection to the gateway is lost; trying again.", { kind: "warn", key: "lost" });
+      notices.show("The connection to the gateway is lost; trying again.", {
+        kind: "warn",
+        key: "lost",
+      });
     },
     resumed({ gap, downFor }) {
       away = false;
@@ -34,9 +40,16 @@ export function tells({ link, screen, notices, flow }) {
       const time = span(downFor ?? Date.now() - lostAt);
       const lost = typeof gap === "number" ? gap : gap ? gap.to - gap.from : 0;
       if (lost > 0) {
-        notices.show(`Connected again after ${time}: resumed with a gap of ${byteCount(lost)}.`, { kind: "warn", key: "resumed" });
+        notices.show(`Connected again after ${time}: resumed with a gap of ${byteCount(lost)}.`, {
+          kind: "warn",
+          key: "resumed",
+        });
       } else {
-        notices.show(`Connected again after ${time}: resumed, 0 bytes lost.`, { kind: "good", key: "resumed", for: 15 });
+        notices.show(`Connected again after ${time}: resumed, 0 bytes lost.`, {
+          kind: "good",
+          key: "resumed",
+          for: 15,
+        });
       }
     },
     gone({ error }) {
@@ -44,14 +57,18 @@ export function tells({ link, screen, notices, flow }) {
       notices.dismiss("lost");
       if (error) return;
       screen.print("new session: what came in between is not known", "bad");
-      notices.show("The session was gone (the gateway was restarted, or too much time passed). A new one is open; what was on its way may be lost.", {
-        kind: "warn",
-        key: "resumed",
-      });
+      notices.show(
+        "The session was gone (the gateway was restarted, or too much time passed). A new one is open; what was on its way may be lost.",
+        {
+          kind: "warn",
+          key: "resumed",
+        },
+      );
     },
     device({ device, error, before }) {
       // Why it is not there stands in the middle of the pane; what it had said before it went ends here.
-      if (device === "down" && before === "up") screen.print(`device gone${error ? `: ${error}` : ""}`, "bad");
+      if (device === "down" && before === "up")
+        screen.print(`device gone${error ? `: ${error}` : ""}`, "bad");
       else if (device === "up") {
         if (before === "down") {
           screen.print("device is back", "good");
@@ -61,14 +78,23 @@ export function tells({ link, screen, notices, flow }) {
     },
     config({ by }) {
       const text = lineSettings(link.state.value.config);
-      notices.show(by ? `${person(by)} set the line to ${text}.` : `The line is at ${text} again, as configured.`, { key: "config", for: 12 });
+      notices.show(
+        by
+          ? `${person(by)} set the line to ${text}.`
+          : `The line is at ${text} again, as configured.`,
+        { key: "config", for: 12 },
+      );
     },
     line({ event, count }) {
       if (event === "break") notices.show("The device sent a break.", { key: "break", for: 6 });
       else if (Date.now() - lastError > 5000) {
         lastError = Date.now();
-        const what = { parity: "parity error", framing: "framing error", overrun: "overrun" }[event] ?? event;
-        notices.show(`${count > 1 ? `${count} times ` : ""}${what} on the line: do speed and frame fit?`, { kind: "warn", key: "errors", for: 10 });
+        const what =
+          { parity: "parity error", framing: "framing error", overrun: "overrun" }[event] ?? event;
+        notices.show(
+          `${count > 1 ? `${count} times ` : ""}${what} on the line: do speed and frame fit?`,
+          { kind: "warn", key: "errors", for: 10 },
+        );
       }
     },
     lease: (event) => tellLease({ link, notices, event }),
@@ -77,8 +103,15 @@ export function tells({ link, screen, notices, flow }) {
       if (down) screen.print(message, "bad");
       const now = Date.now();
       missed = { bytes: bytes + (now - missed.at < 10_000 ? missed.bytes : 0), at: now };
-      const why = { line_down: "the device is gone", not_writer: "somebody else writes", denied: "the right to it was taken away" }[code];
-      notices.show(why && missed.bytes > 0 ? `${byteCount(missed.bytes)} not sent: ${why}.` : message, { kind: down ? "bad" : "warn", key: "undelivered", for: 30 });
+      const why = {
+        line_down: "the device is gone",
+        not_writer: "somebody else writes",
+        denied: "the right to it was taken away",
+      }[code];
+      notices.show(
+        why && missed.bytes > 0 ? `${byteCount(missed.bytes)} not sent: ${why}.` : message,
+        { kind: down ? "bad" : "warn", key: "undelivered", for: 30 },
+      );
     },
     closed() {
       away = false;

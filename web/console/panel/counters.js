@@ -46,7 +46,8 @@ export function countersSection({ state, link }) {
     element,
     shown(visible) {
       clearInterval(timer);
-      if (visible) timer = setInterval(() => document.visibilityState === "visible" && link.refresh(), EVERY);
+      if (visible)
+        timer = setInterval(() => document.visibilityState === "visible" && link.refresh(), EVERY);
     },
     dispose() {
       clearInterval(timer);

@@ -3,24 +3,78 @@
 import { h, say } from "../dom.js";
 import { clock, lineSettings, person } from "../format.js";
 
-const BAUDS = [300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1000000, 2000000, 3000000];
+const BAUDS = [
+  300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1000000,
+  2000000, 3000000,
+];
 
 /** @type {Record<string, [string, (string | number)[][]]>} */
 const FIELDS = {
-  data: ["Data bits", [[8, "8"], [7, "7"], [6, "6"], [5, "5"]]],
-  parity: ["Parity", [["none", "none"], ["even", "even"], ["odd", "odd"], ["mark", "mark"], ["space", "space"]]],
-  stop: ["Stop bits", [[1, "1"], [1.5, "1.5"], [2, "2"]]],
-  flow: ["Flow control", [["none", "none"], ["hardware", "RTS/CTS"], ["software", "XON/XOFF"]]],
+  data: [
+    "Data bits",
+    [
+      [8, "8"],
+      [7, "7"],
+      [6, "6"],
+      [5, "5"],
+    ],
+  ],
+  parity: [
+    "Parity",
+    [
+      ["none", "none"],
+      ["even", "even"],
+      ["odd", "odd"],
+      ["mark", "mark"],
+      ["space", "space"],
+    ],
+  ],
+  stop: [
+    "Stop bits",
+    [
+      [1, "1"],
+      [1.5, "1.5"],
+      [2, "2"],
+    ],
+  ],
+  flow: [
+    "Flow control",
+    [
+      ["none", "none"],
+      ["hardware", "RTS/CTS"],
+      ["software", "XON/XOFF"],
+    ],
+  ],
 };
 
 /** The section "Settings". `state` is the link's store, `config(change)` asks the gateway. */
 export function settingsSection({ state, config, mayWrite, announce }) {
   const status = h("p", { class: "note", role: "status" });
   const baud = h("select", { name: "baud" });
-  const custom = h("input", { type: "number", name: "custom", min: 1, max: 4294967295, inputmode: "numeric", "aria-label": "Other speed in baud", placeholder: "baud" });
-  const customRow = h("div", { class: "row", hidden: true }, custom, h("button", { type: "button", onclick: () => useCustom() }, "Set"));
+  const custom = h("input", {
+    type: "number",
+    name: "custom",
+    min: 1,
+    max: 4294967295,
+    inputmode: "numeric",
+    "aria-label": "Other speed in baud",
+    placeholder: "baud",
+  });
+  const customRow = h(
+    "div",
+    { class: "row", hidden: true },
+    custom,
+    h("button", { type: "button", onclick: () => useCustom() }, "Set"),
+  );
   const selects = Object.fromEntries(
-    Object.entries(FIELDS).map(([name, [, options]]) => [name, h("select", { name }, options.map(([value, label]) => h("option", { value }, label)))]),
+    Object.entries(FIELDS).map(([name, [, options]]) => [
+      name,
+      h(
+        "select",
+        { name },
+        options.map(([value, label]) => h("option", { value }, label)),
+      ),
+    ]),
   );
   const fieldset = h(
     "fieldset",
@@ -28,9 +82,21 @@ export function settingsSection({ state, config, mayWrite, announce }) {
     h("legend", { class: "unseen" }, "Settings of the line"),
     h("label", { class: "field" }, "Baud", baud),
     customRow,
-    h("div", { class: "pairs" }, Object.entries(FIELDS).map(([name, [label]]) => h("label", { class: "field" }, label, selects[name]))),
+    h(
+      "div",
+      { class: "pairs" },
+      Object.entries(FIELDS).map(([name, [label]]) =>
+        h("label", { class: "field" }, label, selects[name]),
+      ),
+    ),
   );
-  const element = h("section", { class: "section", "aria-label": "Settings" }, h("h3", {}, "Settings"), fieldset, status);
+  const element = h(
+    "section",
+    { class: "section", "aria-label": "Settings" },
+    h("h3", {}, "Settings"),
+    fieldset,
+    status,
+  );
   let shownBaud;
 
   async function change(members) {
@@ -66,13 +132,17 @@ export function settingsSection({ state, config, mayWrite, announce }) {
   });
   custom.addEventListener("keydown", (event) => {
     if (event.key === "Enter") useCustom();
-    else if (event.key === "Escape") (customRow.hidden = true), show(), baud.focus();
+    else if (event.key === "Escape") ((customRow.hidden = true), show(), baud.focus());
     else return;
     event.preventDefault();
     event.stopPropagation();
   });
   for (const [name, select] of Object.entries(selects)) {
-    select.addEventListener("change", () => change({ [name]: name === "parity" || name === "flow" ? select.value : Number(select.value) }));
+    select.addEventListener("change", () =>
+      change({
+        [name]: name === "parity" || name === "flow" ? select.value : Number(select.value),
+      }),
+    );
   }
 
   function show() {
@@ -83,11 +153,15 @@ export function settingsSection({ state, config, mayWrite, announce }) {
     if (!now) return;
     if (shownBaud !== now.baud || baud.value === "other") {
       const list = BAUDS.includes(now.baud) ? BAUDS : [...BAUDS, now.baud].sort((a, b) => a - b);
-      baud.replaceChildren(...list.map((value) => h("option", { value }, String(value))), h("option", { value: "other" }, "other…"));
+      baud.replaceChildren(
+        ...list.map((value) => h("option", { value }, String(value))),
+        h("option", { value: "other" }, "other…"),
+      );
       shownBaud = now.baud;
     }
     if (customRow.hidden) baud.value = String(now.baud);
-    for (const [name, select] of Object.entries(selects)) if (now[name] !== undefined) select.value = String(now[name]);
+    for (const [name, select] of Object.entries(selects))
+      if (now[name] !== undefined) select.value = String(now[name]);
   }
 
   let by = null;
@@ -95,7 +169,10 @@ export function settingsSection({ state, config, mayWrite, announce }) {
     show();
     if (value.configBy !== by && value.configBy) {
       status.className = "note";
-      say(status, `${person(value.configBy.user)} set ${lineSettings(value.config)} at ${clock(value.configBy.ms)}`);
+      say(
+        status,
+        `${person(value.configBy.user)} set ${lineSettings(value.config)} at ${clock(value.configBy.ms)}`,
+      );
     }
     by = value.configBy;
   });

@@ -19,7 +19,13 @@ const BREAKS = [100, 250, 500, 1000, 3000];
 /** A lamp: on and off differ by form and word, not by colour alone. */
 export function lamp(label, title) {
   const text = h("span", { class: "unseen" }, "unknown");
-  const element = h("span", { class: "lamp", title }, h("i", { "aria-hidden": "true" }), label, text);
+  const element = h(
+    "span",
+    { class: "lamp", title },
+    h("i", { "aria-hidden": "true" }),
+    label,
+    text,
+  );
   return {
     element,
     show(on) {
@@ -36,18 +42,56 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
   /** @type {[string, ReturnType<typeof lamp>][]} */
   const lamps = INPUTS.map(([key, label, title]) => [key, lamp(label, title)]);
   /** @type {[string, ReturnType<typeof outputSwitch>][]} */
-  const switches = OUTPUTS.map(([key, label, title]) => [key, outputSwitch(label, title, (on) => drive(key, on))]);
-  const length = h("select", { "aria-label": "Length of the break" }, BREAKS.map((ms) => h("option", { value: ms }, `${ms} ms`)));
+  const switches = OUTPUTS.map(([key, label, title]) => [
+    key,
+    outputSwitch(label, title, (on) => drive(key, on)),
+  ]);
+  const length = h(
+    "select",
+    { "aria-label": "Length of the break" },
+    BREAKS.map((ms) => h("option", { value: ms }, `${ms} ms`)),
+  );
   length.value = String(breakMs.get());
   length.addEventListener("change", () => breakMs.set(Number(length.value)));
-  const breakButton = h("button", { type: "button", onclick: sendBreak }, icon("bolt"), "Send break");
+  const breakButton = h(
+    "button",
+    { type: "button", onclick: sendBreak },
+    icon("bolt"),
+    "Send break",
+  );
   const breakRow = h("div", { class: "row" }, breakButton, length);
   const macros = h("div", { class: "row wrap" });
-  const macroBox = h("div", { class: "macros", hidden: true }, h("h4", {}, "Sequences of the gateway"), macros);
-  const outputs = h("div", { class: "switches" }, switches.map(([, one]) => one.element));
-  const inputs = h("div", { class: "lamps", role: "group", "aria-label": "Lines from the device" }, lamps.map(([, one]) => one.element));
-  const fieldset = h("fieldset", { class: "plain" }, h("legend", { class: "unseen" }, "Lines to the device"), outputs, breakRow, macroBox);
-  const element = h("section", { class: "section", "aria-label": "Signals" }, h("h3", {}, "Signals"), inputs, fieldset);
+  const macroBox = h(
+    "div",
+    { class: "macros", hidden: true },
+    h("h4", {}, "Sequences of the gateway"),
+    macros,
+  );
+  const outputs = h(
+    "div",
+    { class: "switches" },
+    switches.map(([, one]) => one.element),
+  );
+  const inputs = h(
+    "div",
+    { class: "lamps", role: "group", "aria-label": "Lines from the device" },
+    lamps.map(([, one]) => one.element),
+  );
+  const fieldset = h(
+    "fieldset",
+    { class: "plain" },
+    h("legend", { class: "unseen" }, "Lines to the device"),
+    outputs,
+    breakRow,
+    macroBox,
+  );
+  const element = h(
+    "section",
+    { class: "section", "aria-label": "Signals" },
+    h("h3", {}, "Signals"),
+    inputs,
+    fieldset,
+  );
   let names = "";
 
   async function drive(key, on) {
@@ -84,7 +128,11 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
     macroBox.hidden = list.length === 0;
     if (list.join() !== names) {
       names = list.join();
-      macros.replaceChildren(...list.map((name) => h("button", { type: "button", onclick: () => run(name) }, icon("play"), name)));
+      macros.replaceChildren(
+        ...list.map((name) =>
+          h("button", { type: "button", onclick: () => run(name) }, icon("play"), name),
+        ),
+      );
     }
     element.hidden = inputs.hidden && outputs.hidden && breakRow.hidden && macroBox.hidden;
     fieldset.disabled = !mayWrite() || !rights.includes("signals");
@@ -94,9 +142,32 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
 
 /** On and off as two buttons, because a line that nobody has driven yet is neither. */
 function outputSwitch(label, title, drive) {
-  const on = h("button", { type: "button", "aria-pressed": "false", "aria-label": `${label} on`, onclick: () => drive(true) }, "on");
-  const off = h("button", { type: "button", "aria-pressed": "false", "aria-label": `${label} off`, onclick: () => drive(false) }, "off");
-  const element = h("div", { class: "switch", role: "group", "aria-label": title, title }, h("span", {}, label), h("div", { class: "segments" }, off, on));
+  const on = h(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": "false",
+      "aria-label": `${label} on`,
+      onclick: () => drive(true),
+    },
+    "on",
+  );
+  const off = h(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": "false",
+      "aria-label": `${label} off`,
+      onclick: () => drive(false),
+    },
+    "off",
+  );
+  const element = h(
+    "div",
+    { class: "switch", role: "group", "aria-label": title, title },
+    h("span", {}, label),
+    h("div", { class: "segments" }, off, on),
+  );
   return {
     element,
     show(value) {

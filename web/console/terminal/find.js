@@ -6,19 +6,36 @@ import { findMarks } from "./look.js";
 
 /** A bar that searches what the terminal shows and what was scrolled away: { element, open(), close(), dispose() }. */
 export function findBar({ search, terminal }) {
-  const input = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the terminal", autocomplete: "off", spellcheck: "false" });
+  const input = h("input", {
+    type: "search",
+    placeholder: "Search",
+    "aria-label": "Search the terminal",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const found = h("span", { class: "found", role: "status" });
   const caseBox = h("input", { type: "checkbox" });
   const regexBox = h("input", { type: "checkbox" });
   const element = h(
     "form",
-    { class: "find", role: "search", hidden: true, onsubmit: (event) => (event.preventDefault(), find(false)) },
+    {
+      class: "find",
+      role: "search",
+      hidden: true,
+      onsubmit: (event) => (event.preventDefault(), find(false)),
+    },
     input,
     h("label", { class: "check" }, caseBox, "Aa"),
     h("label", { class: "check" }, regexBox, ".*"),
     found,
-    iconButton("back", "Previous match (Shift Enter)", { class: "icon-button turned", onclick: () => find(true) }),
-    iconButton("next", "Next match (Enter)", { class: "icon-button turned", onclick: () => find(false) }),
+    iconButton("back", "Previous match (Shift Enter)", {
+      class: "icon-button turned",
+      onclick: () => find(true),
+    }),
+    iconButton("next", "Next match (Enter)", {
+      class: "icon-button turned",
+      onclick: () => find(false),
+    }),
     iconButton("close", "Close the search (Escape)", { onclick: () => close() }),
   );
   caseBox.setAttribute("aria-label", "Match capital letters");
@@ -43,7 +60,12 @@ export function findBar({ search, terminal }) {
       say(found, text === "" ? "" : "not a regular expression");
       return;
     }
-    const options = { caseSensitive: caseBox.checked, regex: regexBox.checked, incremental, decorations: findMarks(theme.value) };
+    const options = {
+      caseSensitive: caseBox.checked,
+      regex: regexBox.checked,
+      incremental,
+      decorations: findMarks(theme.value),
+    };
     // The newest first: it is at the bottom.
     if (back) search.findPrevious(text, options);
     else search.findNext(text, options);
@@ -67,7 +89,8 @@ export function findBar({ search, terminal }) {
   const results = search.onDidChangeResults(({ resultIndex, resultCount }) => {
     if (element.hidden || input.value === "") say(found, "");
     else if (resultCount === 0) say(found, "nothing found");
-    else say(found, resultIndex < 0 ? `${resultCount} found` : `${resultIndex + 1} of ${resultCount}`);
+    else
+      say(found, resultIndex < 0 ? `${resultCount} found` : `${resultIndex + 1} of ${resultCount}`);
   });
 
   return {

@@ -6,10 +6,15 @@
 // switches `answers` on for this endpoint; then those of fixed form alone are given, and to a writer only. Answers that quote the device's own
 // bytes (DECRQSS, titles, colours) are never given.
 
-const SWALLOWED_OSC = [0, 1, 2, 4, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 50, 52, 104, 105, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 777, 1337];
+const SWALLOWED_OSC = [
+  0, 1, 2, 4, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 50, 52, 104, 105, 110, 111, 112,
+  113, 114, 115, 116, 117, 118, 119, 777, 1337,
+];
 
 /** Private modes that make the terminal send by itself: mouse, focus, colour-scheme and resize reports, Win32 input. */
-const REPORTING_MODES = new Set([9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2031, 2048, 9001]);
+const REPORTING_MODES = new Set([
+  9, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2031, 2048, 9001,
+]);
 
 /** Puts the guard before xterm's own handlers. `answers()` says whether the user allows answers of fixed form now. */
 export function guard(terminal, answers) {
@@ -23,7 +28,8 @@ export function guard(terminal, answers) {
   parser.registerCsiHandler({ prefix: "?", intermediates: "$", final: "p" }, never);
   parser.registerCsiHandler({ prefix: ">", final: "q" }, never); // XTVERSION
   parser.registerCsiHandler({ prefix: "=", final: "c" }, never); // DA3
-  for (const prefix of ["?", ">", "<", "="]) parser.registerCsiHandler({ prefix, final: "u" }, never); // kitty keyboard
+  for (const prefix of ["?", ">", "<", "="])
+    parser.registerCsiHandler({ prefix, final: "u" }, never); // kitty keyboard
   parser.registerCsiHandler({ prefix: ">", final: "m" }, never); // modifyOtherKeys
   parser.registerCsiHandler({ final: "x" }, never); // DECREQTPARM
 

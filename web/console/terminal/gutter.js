@@ -28,7 +28,8 @@ export function gutter(terminal) {
 
   function drop() {
     anchor?.marker.dispose();
-    const marker = terminal.buffer.active.type === "normal" ? terminal.registerMarker(0) : undefined;
+    const marker =
+      terminal.buffer.active.type === "normal" ? terminal.registerMarker(0) : undefined;
     anchor = marker && { marker, was: marker.line };
   }
 
@@ -54,7 +55,8 @@ export function gutter(terminal) {
     resize();
     const after = firsts();
     lines = [];
-    for (let back = 1; back <= Math.min(before.length, after.length); back += 1) lines[after[after.length - back]] = before[before.length - back];
+    for (let back = 1; back <= Math.min(before.length, after.length); back += 1)
+      lines[after[after.length - back]] = before[before.length - back];
     drop();
     draw();
   }
@@ -62,7 +64,8 @@ export function gutter(terminal) {
   /** The buffer's lines that begin one, up to the cursor: those that go on from another are left out. */
   function firsts() {
     const list = [];
-    for (let line = 0; line <= cursor(); line += 1) if (!buffer().getLine(line)?.isWrapped) list.push(line);
+    for (let line = 0; line <= cursor(); line += 1)
+      if (!buffer().getLine(line)?.isWrapped) list.push(line);
     return list;
   }
 

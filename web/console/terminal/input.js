@@ -44,7 +44,9 @@ export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
   const listening = [
     terminal.onData(type),
     // Mouse reports of old programs, when the user allows answers: bytes, not text.
-    terminal.onBinary((bytes) => mayWrite() && send(Uint8Array.from(bytes, (character) => character.charCodeAt(0)))),
+    terminal.onBinary(
+      (bytes) => mayWrite() && send(Uint8Array.from(bytes, (character) => character.charCodeAt(0))),
+    ),
   ];
 
   return {
@@ -69,5 +71,8 @@ export function controlled(text) {
 /** What a terminal shows of what was typed: text and line ends, no control sequences. */
 function echoed(text) {
   if (text.startsWith("\x1b")) return "";
-  return text.replace(/\r\n?|\n/g, "\r\n").replace(/\x7f|\x08/g, "\b \b").replace(/[^\P{Cc}\r\n\b\t]/gu, "");
+  return text
+    .replace(/\r\n?|\n/g, "\r\n")
+    .replace(/\x7f|\x08/g, "\b \b")
+    .replace(/[^\P{Cc}\r\n\b\t]/gu, "");
 }

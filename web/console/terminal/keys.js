@@ -29,9 +29,19 @@ export function keyRow({ terminal, typing }) {
   for (const [label, name, normal, application] of KEYS) {
     const press = () => {
       if (normal === null) typing.ctrl.toggle();
-      else typing.type(terminal.modes.applicationCursorKeysMode && application ? application : normal);
+      else
+        typing.type(terminal.modes.applicationCursorKeysMode && application ? application : normal);
     };
-    const key = h("button", { type: "button", class: "key", "aria-label": name, tabindex: element.children.length ? -1 : 0 }, label);
+    const key = h(
+      "button",
+      {
+        type: "button",
+        class: "key",
+        "aria-label": name,
+        tabindex: element.children.length ? -1 : 0,
+      },
+      label,
+    );
     // The focus stays where it is: a press is a pointer's, or a click without one (keyboard, screen reader).
     key.addEventListener("pointerdown", (event) => event.preventDefault());
     key.addEventListener("mousedown", (event) => event.preventDefault());
@@ -45,7 +55,9 @@ export function keyRow({ terminal, typing }) {
   element.addEventListener("keydown", (event) => {
     const keys = [...element.children];
     const at = keys.indexOf(document.activeElement);
-    const step = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: keys.length - 1 }[event.key];
+    const step = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: keys.length - 1 }[
+      event.key
+    ];
     if (at < 0 || step === undefined) return;
     const next = keys[(step + keys.length) % keys.length];
     for (const key of keys) key.tabIndex = key === next ? 0 : -1;

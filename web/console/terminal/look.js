@@ -60,4 +60,5 @@ export const findMarks = (theme) => ({
   activeMatchColorOverviewRuler: theme === "dark" ? "#ffffff" : "#1c2530",
 });
 
-export const FONT = 'ui-monospace, "Cascadia Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
+export const FONT =
+  'ui-monospace, "Cascadia Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';

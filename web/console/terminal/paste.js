@@ -18,7 +18,10 @@ const PAUSES = [0, 20, 50, 100, 250, 500, 1000];
  */
 export async function paste({ text, terminal, settings, type, notice, mayWrite, instead }) {
   if (text.length > MOST) {
-    notice(`Not pasted: ${text.length.toLocaleString("en")} characters are too many. Send them as a file.`, { kind: "warn", key: "paste", action: instead });
+    notice(
+      `Not pasted: ${text.length.toLocaleString("en")} characters are too many. Send them as a file.`,
+      { kind: "warn", key: "paste", action: instead },
+    );
     return;
   }
   const clean = text.replace(/\r\n?/g, "\n").replace(/[^\P{Cc}\n\t]/gu, "");
@@ -39,7 +42,12 @@ export async function paste({ text, terminal, settings, type, notice, mayWrite, 
     title: `Paste ${count} ${count === 1 ? "line" : "lines"}?`,
     text: `Each line goes to the device with its line end. ${byteCount(new TextEncoder().encode(clean).length)} in all.`,
     body: [
-      h("pre", { class: "preview", tabindex: 0, "aria-label": "The text" }, lines.slice(0, SHOWN).join("\n"), lines.length > SHOWN && `\n… ${lines.length - SHOWN} more`),
+      h(
+        "pre",
+        { class: "preview", tabindex: 0, "aria-label": "The text" },
+        lines.slice(0, SHOWN).join("\n"),
+        lines.length > SHOWN && `\n… ${lines.length - SHOWN} more`,
+      ),
       h("label", { class: "field row" }, "Pause after each line", pause),
     ],
     ok: "Paste",
@@ -57,7 +65,9 @@ export async function paste({ text, terminal, settings, type, notice, mayWrite, 
 
 async function byLines({ lines, ms, type, notice, mayWrite }) {
   let on = true;
-  const done = ms > 0 && notice("Pasting…", { action: { label: "Stop", run: () => (on = false) }, key: "paste" });
+  const done =
+    ms > 0 &&
+    notice("Pasting…", { action: { label: "Stop", run: () => (on = false) }, key: "paste" });
   for (const [index, line] of lines.entries()) {
     if (!on || !mayWrite()) break;
     if (line) type(line);

@@ -86,7 +86,12 @@ export function screen({ settings, label, answering }) {
   function refit() {
     if (!element.isConnected || element.clientWidth < 40 || element.clientHeight < 20) return;
     const size = fit.proposeDimensions();
-    if (!size || !Number.isFinite(size.cols) || (size.cols === terminal.cols && size.rows === terminal.rows)) return;
+    if (
+      !size ||
+      !Number.isFinite(size.cols) ||
+      (size.cols === terminal.cols && size.rows === terminal.rows)
+    )
+      return;
     lines.reflow(() => terminal.resize(Math.max(2, size.cols), Math.max(1, size.rows)));
   }
 
@@ -96,7 +101,11 @@ export function screen({ settings, label, answering }) {
   const inOrder = (step) => (barrier ? waiting.push(step) : step());
 
   /** Shows the device's bytes; `done` is called when they are on the screen, which is what back-pressure counts by. */
-  function write(bytes, { ms, replay = false } = /** @type {{ ms?: number, replay?: boolean }} */ ({}), done = undefined) {
+  function write(
+    bytes,
+    { ms, replay = false } = /** @type {{ ms?: number, replay?: boolean }} */ ({}),
+    done = undefined,
+  ) {
     inOrder(() => {
       if (bytes.length === 0) done?.();
       for (let from = 0; from < bytes.length; from += PIECE) {
@@ -153,7 +162,9 @@ export function screen({ settings, label, answering }) {
         const above = column > 0 || rows > 1;
         terminal.write(above ? ROOM : "", () => {
           if (above) lines.align();
-          terminal.write(sequence, () => (above ? lines.inserted(rows) : lines.wrote(undefined, false)));
+          terminal.write(sequence, () =>
+            above ? lines.inserted(rows) : lines.wrote(undefined, false),
+          );
           go();
         });
       });
@@ -169,7 +180,8 @@ export function screen({ settings, label, answering }) {
     scrollback: (value) => (terminal.options.scrollback = value),
     times: (value) => (lines.show(value), refit()),
   };
-  for (const [key, apply] of Object.entries(applied)) undo.add(settings.on(`terminal.${key}`, (value) => apply(value ?? DEFAULTS[key])));
+  for (const [key, apply] of Object.entries(applied))
+    undo.add(settings.on(`terminal.${key}`, (value) => apply(value ?? DEFAULTS[key])));
   undo.add(theme.on((value) => (terminal.options.theme = colours(value))));
   lines.show(get("times"));
 

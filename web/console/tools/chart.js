@@ -39,16 +39,35 @@ export async function chart({ host, names, theme, hidden, zoomed }) {
   const [ink, rule] = ["--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
   const axis = { stroke: ink, grid: { stroke: rule, width: 1 }, ticks: { stroke: rule, width: 1 } };
   let ours = false; // the range is set by us, not by the pointer
-  const size = () => ({ width: Math.max(80, host.clientWidth), height: Math.max(60, host.clientHeight) });
+  const size = () => ({
+    width: Math.max(80, host.clientWidth),
+    height: Math.max(60, host.clientHeight),
+  });
   const plot = new UPlot(
     {
       ...size(),
       legend: { show: false },
       scales: { x: { time: false } },
-      axes: [{ ...axis, values: timeLabels, space: 80 }, { ...axis, size: 60 }],
-      series: [{}, ...names.map((name, at) => ({ label: name, stroke: colour(theme, at), width: 1.5, spanGaps: true, show: !hidden(name) }))],
+      axes: [
+        { ...axis, values: timeLabels, space: 80 },
+        { ...axis, size: 60 },
+      ],
+      series: [
+        {},
+        ...names.map((name, at) => ({
+          label: name,
+          stroke: colour(theme, at),
+          width: 1.5,
+          spanGaps: true,
+          show: !hidden(name),
+        })),
+      ],
       cursor: { drag: { x: true, y: false } },
-      hooks: { setScale: [(self, key) => key === "x" && !ours && zoomed(self.scales.x.min, self.scales.x.max)] },
+      hooks: {
+        setScale: [
+          (self, key) => key === "x" && !ours && zoomed(self.scales.x.min, self.scales.x.max),
+        ],
+      },
     },
     [[], ...names.map(() => [])],
     host,

@@ -23,9 +23,14 @@ export function parseText(text) {
     if (long?.[1]) parts.push(Uint8Array.of(Number.parseInt(long[1], 16)));
     else if (long?.[2] && Number.parseInt(long[2], 16) <= 0x10ffff) {
       parts.push(utf8.encode(String.fromCodePoint(Number.parseInt(long[2], 16))));
-    } else if (letter !== undefined && Object.hasOwn(NAMED, letter)) parts.push(Uint8Array.of(NAMED[letter]));
+    } else if (letter !== undefined && Object.hasOwn(NAMED, letter))
+      parts.push(Uint8Array.of(NAMED[letter]));
     else if (letter === "x") throw new InputError("\\x wants two hex digits, as in \\x1B", at);
-    else throw new InputError("a backslash starts \\r \\n \\t \\e \\0 \\xNN; write \\\\ for a backslash itself", at);
+    else
+      throw new InputError(
+        "a backslash starts \\r \\n \\t \\e \\0 \\xNN; write \\\\ for a backslash itself",
+        at,
+      );
     from = at + (long ? long[0].length : 1) + 1;
   }
   if (from < text.length) parts.push(utf8.encode(text.slice(from)));
@@ -39,10 +44,13 @@ export function parseHex(text) {
     const digits = word.replace(/^0x/i, "");
     const prefix = word.length - digits.length;
     const wrong = digits.search(/[^0-9a-f]/i);
-    if (wrong >= 0) throw new InputError(`\`${digits[wrong]}\` is no hex digit`, index + prefix + wrong);
+    if (wrong >= 0)
+      throw new InputError(`\`${digits[wrong]}\` is no hex digit`, index + prefix + wrong);
     if (digits.length === 1) bytes.push(Number.parseInt(digits, 16));
     else if (digits.length % 2) throw new InputError("hex digits come in pairs", index);
-    else for (let at = 0; at < digits.length; at += 2) bytes.push(Number.parseInt(digits.slice(at, at + 2), 16));
+    else
+      for (let at = 0; at < digits.length; at += 2)
+        bytes.push(Number.parseInt(digits.slice(at, at + 2), 16));
   }
   return Uint8Array.from(bytes);
 }
@@ -54,14 +62,22 @@ export function toHex(bytes) {
 
 /** Printable ASCII, everything else as a dot: the right column of a hex dump. */
 export function toAscii(bytes) {
-  return Array.from(bytes, (byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
+  return Array.from(bytes, (byte) =>
+    byte > 31 && byte < 127 ? String.fromCharCode(byte) : ".",
+  ).join("");
 }
 
 /** Text that `parseText` turns into the same bytes. */
 export function toEscaped(bytes) {
   const short = { 13: "\\r", 10: "\\n", 9: "\\t", 27: "\\e", 92: "\\\\" };
-  return Array.from(bytes, (byte) => short[byte]
-    ?? (byte > 31 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).toUpperCase().padStart(2, "0")}`)).join("");
+  return Array.from(
+    bytes,
+    (byte) =>
+      short[byte] ??
+      (byte > 31 && byte < 127
+        ? String.fromCharCode(byte)
+        : `\\x${byte.toString(16).toUpperCase().padStart(2, "0")}`),
+  ).join("");
 }
 
 /** One array of many. @param {Uint8Array[]} parts */

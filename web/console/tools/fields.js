@@ -5,16 +5,38 @@ import { h } from "../dom.js";
 /** @typedef {{ settings?: any, key?: string, otherwise?: any, onchange?: (value: any) => void }} Remembered `key`: under which it is kept */
 
 /** A choice: options as [[value, label], ...]. @param {string} label @param {any[]} options @param {Remembered} [how] */
-export function select(label, options, { settings, key, otherwise = options[0][0], onchange } = {}) {
-  const control = h("select", {}, options.map(([value, text]) => h("option", { value }, text)));
+export function select(
+  label,
+  options,
+  { settings, key, otherwise = options[0][0], onchange } = {},
+) {
+  const control = h(
+    "select",
+    {},
+    options.map(([value, text]) => h("option", { value }, text)),
+  );
   return remembered(label, control, { settings, key, otherwise, onchange, property: "value" });
 }
 
 /** A box for text or a number. @param {string} label @param {object} attributes @param {Remembered} [how] */
 export function input(label, attributes, { settings, key, otherwise = "", onchange } = {}) {
-  return remembered(label, h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", ...attributes }), {
-    settings, key, otherwise, onchange, property: "value",
-  });
+  return remembered(
+    label,
+    h("input", {
+      type: "text",
+      autocomplete: "off",
+      autocapitalize: "off",
+      spellcheck: "false",
+      ...attributes,
+    }),
+    {
+      settings,
+      key,
+      otherwise,
+      onchange,
+      property: "value",
+    },
+  );
 }
 
 function remembered(label, control, { settings, key, otherwise, onchange, property }) {
@@ -30,7 +52,10 @@ function remembered(label, control, { settings, key, otherwise, onchange, proper
 
 /** A switch. @param {string} label @param {Remembered} [how] */
 export function check(label, { settings, key, otherwise = false, onchange } = {}) {
-  const control = h("input", { type: "checkbox", checked: key ? settings.get(key, otherwise) : otherwise });
+  const control = h("input", {
+    type: "checkbox",
+    checked: key ? settings.get(key, otherwise) : otherwise,
+  });
   control.addEventListener("change", () => {
     if (key) settings.set(key, control.checked);
     onchange?.(control.checked);
@@ -38,7 +63,8 @@ export function check(label, { settings, key, otherwise = false, onchange } = {}
   return { element: h("label", { class: "toggle" }, control, h("span", {}, label)), control };
 }
 
-export const button = (label, onclick, attributes) => h("button", { type: "button", onclick, ...attributes }, label);
+export const button = (label, onclick, attributes) =>
+  h("button", { type: "button", onclick, ...attributes }, label);
 
 /** A line that tells what happened; screen readers hear it. `bad`: an error. */
 export function status() {
@@ -73,7 +99,10 @@ export function whyNot(ctx) {
   const { phase, device, role, rights } = ctx.state();
   if (phase === "lost") return "The connection is lost; it comes back by itself.";
   if (phase !== "up") return "Not connected.";
-  if (role === "observer") return rights?.includes("write") ? "Read only: somebody else writes. Ask for the line above." : "Read only: you may not write here.";
+  if (role === "observer")
+    return rights?.includes("write")
+      ? "Read only: somebody else writes. Ask for the line above."
+      : "Read only: you may not write here.";
   if (device !== "up") return "The device is not there.";
   return "Nothing can be sent now.";
 }

@@ -1,7 +1,8 @@
 // Names of files as a device gives them: nothing of them may be a path, a control character or a trick of the text direction.
 
 // Control characters, and those that change the direction of the text or are not seen at all.
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const UNSEEN =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 // Names Windows keeps for devices, with any extension.
 const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 
@@ -23,7 +24,8 @@ export function freeName(name, taken) {
   const dot = name.lastIndexOf(".");
   const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
   let free = name;
-  for (let count = 2; taken.has(free.toLowerCase()); count += 1) free = `${stem} (${count})${extension}`;
+  for (let count = 2; taken.has(free.toLowerCase()); count += 1)
+    free = `${stem} (${count})${extension}`;
   taken.add(free.toLowerCase());
   return free;
 }

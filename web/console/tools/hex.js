@@ -14,8 +14,15 @@ export function hexView(ctx) {
   const { traffic, leave } = seen(ctx);
   const { settings } = ctx;
   const tell = status();
-  const modbus = check("Modbus RTU", { settings, key: "hex.modbus", onchange: () => list.redraw(true) });
-  const pause = iconButton("pause", "Pause scrolling", { "aria-pressed": "false", onclick: () => (list.follow = !list.follow) });
+  const modbus = check("Modbus RTU", {
+    settings,
+    key: "hex.modbus",
+    onchange: () => list.redraw(true),
+  });
+  const pause = iconButton("pause", "Pause scrolling", {
+    "aria-pressed": "false",
+    onclick: () => (list.follow = !list.follow),
+  });
   const list = new HexList({
     traffic,
     name: ctx.name,
@@ -24,17 +31,54 @@ export function hexView(ctx) {
   });
   const search = searchFields({ settings, list, tell });
   const copied = (kind) => () => copy({ list, tell, decode: ctx.decode, kind });
-  const gap = select("New line after", [[5, "5 ms"], [10, "10 ms"], [20, "20 ms"], [50, "50 ms"], [100, "100 ms"], [500, "0.5 s"]], {
-    otherwise: settings.get("hex.gap", 20), onchange: (value) => settings.set("hex.gap", Number(value)),
+  const gap = select(
+    "New line after",
+    [
+      [5, "5 ms"],
+      [10, "10 ms"],
+      [20, "20 ms"],
+      [50, "50 ms"],
+      [100, "100 ms"],
+      [500, "0.5 s"],
+    ],
+    {
+      otherwise: settings.get("hex.gap", 20),
+      onchange: (value) => settings.set("hex.gap", Number(value)),
+    },
+  );
+  const options = h(
+    "div",
+    { class: "tool-row tool-hex-options" },
+    gap.element,
+    modbus.element,
+    h("button", { type: "button", onclick: copied("hex") }, "Copy hex"),
+    h("button", { type: "button", onclick: copied("text") }, "Copy text"),
+  );
+  const more = iconButton("settings", "Options of the hex view", {
+    class: "icon-button tool-hex-more",
+    "aria-expanded": "false",
+    onclick: () => unfold(!element.classList.contains("unfolded")),
   });
-  const options = h("div", { class: "tool-row tool-hex-options" }, gap.element, modbus.element,
-    h("button", { type: "button", onclick: copied("hex") }, "Copy hex"), h("button", { type: "button", onclick: copied("text") }, "Copy text"));
-  const more = iconButton("settings", "Options of the hex view", { class: "icon-button tool-hex-more", "aria-expanded": "false", onclick: () => unfold(!element.classList.contains("unfolded")) });
-  const element = h("section", { class: "tool-hex", "aria-label": "Hex view" },
-    h("div", { class: "tool-hex-bar" },
-      h("div", { class: "tool-row tool-hex-search" }, search.elements, pause, iconButton("clear", "Clear", { onclick: clear }), more),
-      options, tell.element),
-    list.empty, list.element);
+  const element = h(
+    "section",
+    { class: "tool-hex", "aria-label": "Hex view" },
+    h(
+      "div",
+      { class: "tool-hex-bar" },
+      h(
+        "div",
+        { class: "tool-row tool-hex-search" },
+        search.elements,
+        pause,
+        iconButton("clear", "Clear", { onclick: clear }),
+        more,
+      ),
+      options,
+      tell.element,
+    ),
+    list.empty,
+    list.element,
+  );
 
   /** In a narrow pane what is seldom needed is a row that is asked for. */
   function unfold(value) {
@@ -50,7 +94,10 @@ export function hexView(ctx) {
 
   list.element.addEventListener("copy", (event) => {
     if (list.cursor === null || !getSelection().isCollapsed) return;
-    event.clipboardData.setData("text/plain", asText(list.chosen(COPY_LIMIT).list, "hex", ctx.decode));
+    event.clipboardData.setData(
+      "text/plain",
+      asText(list.chosen(COPY_LIMIT).list, "hex", ctx.decode),
+    );
     event.preventDefault();
   });
 
@@ -70,9 +117,27 @@ export function hexView(ctx) {
 
 /** What is searched for and in which form, and the two ways to go: { elements, focus() }. */
 function searchFields({ settings, list, tell }) {
-  const mode = select("Search for", [["hex", "hex"], ["text", "text"]], { settings, key: "hex.search" });
-  const wanted = input("", { type: "search", placeholder: "0D 0A", "aria-label": "Bytes to search for" });
-  const go = (backwards) => find({ list, tell, backwards, parse: mode.control.value === "hex" ? parseHex : parseText, text: wanted.control.value });
+  const mode = select(
+    "Search for",
+    [
+      ["hex", "hex"],
+      ["text", "text"],
+    ],
+    { settings, key: "hex.search" },
+  );
+  const wanted = input("", {
+    type: "search",
+    placeholder: "0D 0A",
+    "aria-label": "Bytes to search for",
+  });
+  const go = (backwards) =>
+    find({
+      list,
+      tell,
+      backwards,
+      parse: mode.control.value === "hex" ? parseHex : parseText,
+      text: wanted.control.value,
+    });
   wanted.control.addEventListener("keydown", (event) => {
     if (event.key === "Enter") go(event.shiftKey);
   });
@@ -81,7 +146,10 @@ function searchFields({ settings, list, tell }) {
       mode.element,
       wanted.element,
       iconButton("down", "Search forwards", { onclick: () => go(false) }),
-      iconButton("down", "Search backwards", { class: "icon-button upward", onclick: () => go(true) }),
+      iconButton("down", "Search backwards", {
+        class: "icon-button upward",
+        onclick: () => go(true),
+      }),
     ],
     focus: () => wanted.control.focus(),
   };
@@ -108,7 +176,10 @@ function find({ list, tell, backwards, parse, text }) {
   tell.say(`Found in row ${found + 1} of ${count}${around ? ", from the other end" : ""}.`);
 }
 
-const asText = (list, kind, decode) => list.map(({ bytes }) => (kind === "hex" ? toHex(bytes) : decode(bytes))).join(kind === "hex" ? "\n" : "");
+const asText = (list, kind, decode) =>
+  list
+    .map(({ bytes }) => (kind === "hex" ? toHex(bytes) : decode(bytes)))
+    .join(kind === "hex" ? "\n" : "");
 
 async function copy({ list, tell, decode, kind }) {
   const { list: chosen, count } = list.chosen(COPY_LIMIT);

@@ -44,12 +44,27 @@ export class HexList {
     this.rows = new HexRows(traffic);
     this.spacer = h("div", { class: "tool-hex-space" });
     this.page = h("div", { class: "tool-hex-page" });
-    this.element = h("div", {
-      class: "tool-hex-rows", role: "listbox", tabindex: 0, "aria-multiselectable": "true", "aria-label": `Bytes of ${name}, received and sent`,
-    }, this.spacer, this.page);
-    this.empty = h("p", { class: "note" }, "Nothing was received or sent since this pane was opened.");
+    this.element = h(
+      "div",
+      {
+        class: "tool-hex-rows",
+        role: "listbox",
+        tabindex: 0,
+        "aria-multiselectable": "true",
+        "aria-label": `Bytes of ${name}, received and sent`,
+      },
+      this.spacer,
+      this.page,
+    );
+    this.empty = h(
+      "p",
+      { class: "note" },
+      "Nothing was received or sent since this pane was opened.",
+    );
     this.#listen();
-    this.watch = new ResizeObserver(([{ contentRect }]) => contentRect.width > 0 && this.#fit(contentRect.width));
+    this.watch = new ResizeObserver(
+      ([{ contentRect }]) => contentRect.width > 0 && this.#fit(contentRect.width),
+    );
     this.watch.observe(this.element);
   }
 
@@ -91,14 +106,17 @@ export class HexList {
     const { element } = this;
     const y = (number - this.rows.top) * ROW_HEIGHT;
     if (y < element.scrollTop) element.scrollTop = y;
-    else if (y + ROW_HEIGHT > element.scrollTop + element.clientHeight) element.scrollTop = y + ROW_HEIGHT - element.clientHeight;
+    else if (y + ROW_HEIGHT > element.scrollTop + element.clientHeight)
+      element.scrollTop = y + ROW_HEIGHT - element.clientHeight;
     this.redraw(true);
   }
 
   /** The chosen rows, `most` of them, the first first; how many were chosen. */
   chosen(most) {
     if (this.cursor === null) return { list: [], count: 0 };
-    const [from, to] = [Math.min(this.cursor, this.anchor), Math.max(this.cursor, this.anchor)].map((number) => number - this.rows.top);
+    const [from, to] = [Math.min(this.cursor, this.anchor), Math.max(this.cursor, this.anchor)].map(
+      (number) => number - this.rows.top,
+    );
     const list = [];
     for (let index = Math.max(0, from); index <= to && list.length < most; index += 1) {
       const row = this.rows.row(index);
@@ -133,8 +151,10 @@ export class HexList {
   #listen() {
     const { element } = this;
     element.addEventListener("scroll", () => {
-      const bottom = element.scrollTop + element.clientHeight >= this.spacer.offsetHeight - ROW_HEIGHT;
-      if (!bottom && this.#follow && this.#visible && this.#drawn === this.traffic.version) this.follow = false;
+      const bottom =
+        element.scrollTop + element.clientHeight >= this.spacer.offsetHeight - ROW_HEIGHT;
+      if (!bottom && this.#follow && this.#visible && this.#drawn === this.traffic.version)
+        this.follow = false;
       this.redraw(true);
     });
     element.addEventListener("pointerdown", (event) => {
@@ -145,12 +165,21 @@ export class HexList {
   }
 
   #key(event) {
-    const by = { ArrowUp: -1, ArrowDown: 1, PageUp: -20, PageDown: 20, Home: -Infinity, End: Infinity }[event.key];
+    const by = {
+      ArrowUp: -1,
+      ArrowDown: 1,
+      PageUp: -20,
+      PageDown: 20,
+      Home: -Infinity,
+      End: Infinity,
+    }[event.key];
     if (by !== undefined) {
       event.preventDefault();
       const { top, count } = this.rows;
       const last = top + count - 1;
-      const from = this.cursor ?? (by < 0 ? last + 1 : Math.floor(this.element.scrollTop / ROW_HEIGHT) + top - 1);
+      const from =
+        this.cursor ??
+        (by < 0 ? last + 1 : Math.floor(this.element.scrollTop / ROW_HEIGHT) + top - 1);
       this.pick(Math.max(top, Math.min(last, from + by)), event.shiftKey);
       this.reveal(this.cursor);
     } else if (event.key === "Escape" && this.cursor !== null) this.unpick();
@@ -163,13 +192,18 @@ export class HexList {
     this.empty.hidden = count > 0;
     this.spacer.style.height = `${count * ROW_HEIGHT}px`;
     // What was dropped at the front must not move what is read.
-    if (!this.#follow && rows.top > this.#top) element.scrollTop -= (rows.top - this.#top) * ROW_HEIGHT;
+    if (!this.#follow && rows.top > this.#top)
+      element.scrollTop -= (rows.top - this.#top) * ROW_HEIGHT;
     this.#top = rows.top;
     if (this.#follow) element.scrollTop = count * ROW_HEIGHT;
     const first = Math.max(0, Math.floor(element.scrollTop / ROW_HEIGHT) - SPARE);
-    const last = Math.min(count, Math.ceil((element.scrollTop + element.clientHeight) / ROW_HEIGHT) + SPARE);
+    const last = Math.min(
+      count,
+      Math.ceil((element.scrollTop + element.clientHeight) / ROW_HEIGHT) + SPARE,
+    );
     const list = [];
-    for (let index = first; index < last; index += 1) list.push(this.#row(rows.row(index), index, count));
+    for (let index = first; index < last; index += 1)
+      list.push(this.#row(rows.row(index), index, count));
     page.style.transform = `translateY(${first * ROW_HEIGHT}px)`;
     page.replaceChildren(...list);
     const active = this.cursor !== null && page.querySelector(`[data-row="${this.cursor}"]`);
@@ -180,22 +214,47 @@ export class HexList {
   #row({ run, offset, bytes, head }, index, count) {
     const number = this.#top + index;
     const { cursor, anchor } = this;
-    const chosen = cursor !== null && number >= Math.min(cursor, anchor) && number <= Math.max(cursor, anchor);
+    const chosen =
+      cursor !== null && number >= Math.min(cursor, anchor) && number <= Math.max(cursor, anchor);
     const lost = run.direction === "lost";
     const note = head && !lost && this.note(run);
     const time = head && (run.replay ? "earlier" : clock(run.ms));
     const attributes = {
-      class: `tool-hex-row ${run.direction}${head ? " head" : ""}${number === cursor ? " cursor" : ""}`, role: "option", id: `${this.#base}-${number}`,
-      "data-row": number, "aria-selected": String(chosen), "aria-posinset": index + 1, "aria-setsize": count,
+      class: `tool-hex-row ${run.direction}${head ? " head" : ""}${number === cursor ? " cursor" : ""}`,
+      role: "option",
+      id: `${this.#base}-${number}`,
+      "data-row": number,
+      "aria-selected": String(chosen),
+      "aria-posinset": index + 1,
+      "aria-setsize": count,
     };
-    return h("div", attributes,
+    return h(
+      "div",
+      attributes,
       h("span", { class: "tool-hex-time" }, time || ""),
-      h("span", { class: "tool-hex-delta" }, head && run.delta !== null && !run.replay ? `+${run.delta}` : ""),
-      h("span", { class: "tool-hex-mark" }, h("span", { "aria-hidden": "true" }, MARKS[run.direction]), h("span", { class: "unseen" }, SPOKEN[run.direction])),
-      h("span", { class: "tool-hex-offset" }, (run.at + offset).toString(16).toUpperCase().padStart(8, "0")),
-      lost ? h("span", { class: "tool-hex-lost" }, `${run.length} bytes were lost`) : [
-        h("span", { class: "tool-hex-bytes" }, toHex(bytes)), h("span", { class: "tool-hex-ascii" }, toAscii(bytes)),
-      ],
-      note && h("span", { class: "tool-hex-note" }, note));
+      h(
+        "span",
+        { class: "tool-hex-delta" },
+        head && run.delta !== null && !run.replay ? `+${run.delta}` : "",
+      ),
+      h(
+        "span",
+        { class: "tool-hex-mark" },
+        h("span", { "aria-hidden": "true" }, MARKS[run.direction]),
+        h("span", { class: "unseen" }, SPOKEN[run.direction]),
+      ),
+      h(
+        "span",
+        { class: "tool-hex-offset" },
+        (run.at + offset).toString(16).toUpperCase().padStart(8, "0"),
+      ),
+      lost
+        ? h("span", { class: "tool-hex-lost" }, `${run.length} bytes were lost`)
+        : [
+            h("span", { class: "tool-hex-bytes" }, toHex(bytes)),
+            h("span", { class: "tool-hex-ascii" }, toAscii(bytes)),
+          ],
+      note && h("span", { class: "tool-hex-note" }, note),
+    );
   }
 }

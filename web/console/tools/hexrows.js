@@ -1,6 +1,7 @@
 // The rows of a hex dump over the runs of a Traffic: which row is which bytes, and where bytes are found.
 
-const rowsOf = (run, width) => (run.direction === "lost" ? 1 : Math.max(1, Math.ceil(run.length / width)));
+const rowsOf = (run, width) =>
+  run.direction === "lost" ? 1 : Math.max(1, Math.ceil(run.length / width));
 
 /** One row. @typedef {{ run: import("./traffic.js").Run, offset: number, bytes: Uint8Array, head: boolean, number: number }} Row */
 
@@ -22,13 +23,17 @@ export class HexRows {
     const gone = first - this.#first;
     if (gone > 0) {
       // Starts are absolute, so that dropping the oldest renumbers nothing.
-      this.#base = this.#starts[gone] ?? (this.#starts.length ? this.#end(this.#starts.length - 1) : this.#base);
+      this.#base =
+        this.#starts[gone] ??
+        (this.#starts.length ? this.#end(this.#starts.length - 1) : this.#base);
       this.#starts.splice(0, gone);
       this.#first = first;
     }
     while (this.#starts.length < runs.length) {
       const at = this.#starts.length;
-      this.#starts.push(at === 0 ? this.#base : this.#starts[at - 1] + rowsOf(runs[at - 1], this.width));
+      this.#starts.push(
+        at === 0 ? this.#base : this.#starts[at - 1] + rowsOf(runs[at - 1], this.width),
+      );
     }
     return runs.length === 0 ? 0 : this.#end(runs.length - 1) - this.#starts[0];
   }
@@ -69,7 +74,11 @@ export class HexRows {
     const hits = (index) => {
       const list = [];
       const bytes = joined(runs, index, pattern.length - 1);
-      for (let at = indexOf(bytes, pattern, 0); at >= 0 && at < runs[index].length; at = indexOf(bytes, pattern, at + 1)) {
+      for (
+        let at = indexOf(bytes, pattern, 0);
+        at >= 0 && at < runs[index].length;
+        at = indexOf(bytes, pattern, at + 1)
+      ) {
         list.push(this.#starts[index] - this.top + Math.floor(at / this.width));
       }
       return list;

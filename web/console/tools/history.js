@@ -9,7 +9,9 @@ export class History {
 
   /** @param {string[]} entries as kept @param {(entries: string[]) => void} keep */
   constructor(entries, keep) {
-    this.entries = Array.isArray(entries) ? entries.filter((entry) => typeof entry === "string").slice(-LIMIT) : [];
+    this.entries = Array.isArray(entries)
+      ? entries.filter((entry) => typeof entry === "string").slice(-LIMIT)
+      : [];
     this.keep = keep;
     this.#at = this.entries.length;
   }

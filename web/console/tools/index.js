@@ -13,7 +13,14 @@ export const tools = [
   { id: "hex", label: "Hex", icon: "hex", place: "view", mount: hexView, early: true },
   { id: "plot", label: "Plot", icon: "plot", place: "view", mount: plotView },
   { id: "send", label: "Send box", short: "Send", icon: "send", place: "bar", mount: sendBox },
-  { id: "transfer", label: "Files", icon: "transfer", place: "panel", mount: transferPanel, early: true },
+  {
+    id: "transfer",
+    label: "Files",
+    icon: "transfer",
+    place: "panel",
+    mount: transferPanel,
+    early: true,
+  },
   { id: "macros", label: "Macros", icon: "macro", place: "panel", mount: macroPanel, early: true },
   { id: "log", label: "Log", icon: "file", place: "panel", mount: logPanel },
 ];

@@ -22,7 +22,11 @@ export function keep(name, save) {
     name: safeName(name),
     async write(bytes) {
       total += bytes.length;
-      if (total > RECEIVE_LIMIT) throw new TransferEnded("the file is larger than 1 GiB, which is not received here", "user");
+      if (total > RECEIVE_LIMIT)
+        throw new TransferEnded(
+          "the file is larger than 1 GiB, which is not received here",
+          "user",
+        );
       small.push(bytes.slice());
       smallLength += bytes.length;
       // Large parts leave the page's memory; many small ones would cost more than they hold.
@@ -50,7 +54,10 @@ export function fileSource(file, ahead = 256 << 10) {
         try {
           buffer = new Uint8Array(await file.slice(at, at + Math.max(length, ahead)).arrayBuffer());
         } catch {
-          throw new TransferEnded(`${file.name} cannot be read any more: was it changed or removed?`, "user");
+          throw new TransferEnded(
+            `${file.name} cannot be read any more: was it changed or removed?`,
+            "user",
+          );
         }
       }
       return buffer.slice(at - from, at - from + length);

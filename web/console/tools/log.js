@@ -10,31 +10,80 @@ import { seen } from "./seen.js";
 export function logPanel(ctx) {
   const { traffic, onAdd, leave } = seen(ctx);
   const outcome = status();
-  const form = select("as", [["text", "text with times"], ["hex", "hex with times"]], { settings: ctx.settings, key: "log.form" });
-  const what = select("of", [["text", "text with times, both directions"], ["hex", "hex with times, both directions"], ["raw", "the received bytes as they are"]], {
-    settings: ctx.settings, key: "log.record",
+  const form = select(
+    "as",
+    [
+      ["text", "text with times"],
+      ["hex", "hex with times"],
+    ],
+    { settings: ctx.settings, key: "log.form" },
+  );
+  const what = select(
+    "of",
+    [
+      ["text", "text with times, both directions"],
+      ["hex", "hex with times, both directions"],
+      ["raw", "the received bytes as they are"],
+    ],
+    {
+      settings: ctx.settings,
+      key: "log.record",
+    },
+  );
+  const record = button("Start recording", () => (recording ? stop() : start()), {
+    "aria-pressed": "false",
   });
-  const record = button("Start recording", () => (recording ? stop() : start()), { "aria-pressed": "false" });
   const meter = h("p", { class: "tool-meter" });
   let recording = null;
   let timer = 0;
 
-  const element = h("div", { class: "panel tool-log" }, outcome.element,
-    h("section", { class: "section", "aria-label": "Log of the gateway" },
-      h("p", { class: "note" }, "What the gateway kept of what the device sent, byte for byte."), button("Download the raw log", rawLog)),
-    h("section", { class: "section", "aria-label": "Log of this page" },
-      h("p", { class: "note" }, "What this page has seen, received and sent, as far as it keeps it (4 MB)."), form.element,
-      button("Download", pageLog), button("Download what the terminal shows", screenLog)),
-    h("section", { class: "section", "aria-label": "Recording" },
-      h("p", { class: "note" }, "From now on, until it is stopped."), what.element, record, meter));
+  const element = h(
+    "div",
+    { class: "panel tool-log" },
+    outcome.element,
+    h(
+      "section",
+      { class: "section", "aria-label": "Log of the gateway" },
+      h("p", { class: "note" }, "What the gateway kept of what the device sent, byte for byte."),
+      button("Download the raw log", rawLog),
+    ),
+    h(
+      "section",
+      { class: "section", "aria-label": "Log of this page" },
+      h(
+        "p",
+        { class: "note" },
+        "What this page has seen, received and sent, as far as it keeps it (4 MB).",
+      ),
+      form.element,
+      button("Download", pageLog),
+      button("Download what the terminal shows", screenLog),
+    ),
+    h(
+      "section",
+      { class: "section", "aria-label": "Recording" },
+      h("p", { class: "note" }, "From now on, until it is stopped."),
+      what.element,
+      record,
+      meter,
+    ),
+  );
 
-  const fileName = (extension) => safeName(`${ctx.name}-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}Z.${extension}`);
+  const fileName = (extension) =>
+    safeName(
+      `${ctx.name}-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}Z.${extension}`,
+    );
 
   async function rawLog() {
     outcome.say("");
     try {
-      const answer = await fetch(`/api/endpoints/${encodeURIComponent(ctx.name)}/log`, { credentials: "same-origin" });
-      if (!answer.ok) throw new Error((await answer.text()).slice(0, 200).trim() || `the gateway answers ${answer.status}`);
+      const answer = await fetch(`/api/endpoints/${encodeURIComponent(ctx.name)}/log`, {
+        credentials: "same-origin",
+      });
+      if (!answer.ok)
+        throw new Error(
+          (await answer.text()).slice(0, 200).trim() || `the gateway answers ${answer.status}`,
+        );
       const blob = await answer.blob();
       ctx.save(fileName("raw"), new Blob([blob], { type: "application/octet-stream" }));
       outcome.say(`${readableSize(blob.size)} downloaded.`);
@@ -45,8 +94,15 @@ export function logPanel(ctx) {
 
   function pageLog() {
     const options = { hex: form.control.value === "hex", decode: (bytes) => ctx.decode(bytes) };
-    ctx.save(fileName("log"), new Blob(trafficText(traffic, ctx.name, options), { type: "text/plain" }));
-    outcome.say(traffic.dropped > 0 ? `Downloaded; ${readableSize(traffic.dropped)} before it were no longer there.` : "Downloaded.");
+    ctx.save(
+      fileName("log"),
+      new Blob(trafficText(traffic, ctx.name, options), { type: "text/plain" }),
+    );
+    outcome.say(
+      traffic.dropped > 0
+        ? `Downloaded; ${readableSize(traffic.dropped)} before it were no longer there.`
+        : "Downloaded.",
+    );
   }
 
   function screenLog() {
@@ -70,11 +126,14 @@ export function logPanel(ctx) {
     const offGap = ctx.onGap(({ from, to }) => {
       if (kind !== "raw") target.write(text.lost(to - from, Date.now()));
     });
-    recording = { target, end() {
-      off();
-      offGap();
-      if (kind !== "raw") target.write(text.flush());
-    } };
+    recording = {
+      target,
+      end() {
+        off();
+        offGap();
+        if (kind !== "raw") target.write(text.flush());
+      },
+    };
     record.textContent = "Stop recording";
     record.setAttribute("aria-pressed", "true");
     outcome.say("Recording.");
@@ -93,7 +152,10 @@ export function logPanel(ctx) {
     record.textContent = "Start recording";
     record.setAttribute("aria-pressed", "false");
     meter.textContent = "";
-    outcome.say(typeof reason === "string" ? reason : `${readableSize(ended.target.bytes)} recorded.`, typeof reason === "string");
+    outcome.say(
+      typeof reason === "string" ? reason : `${readableSize(ended.target.bytes)} recorded.`,
+      typeof reason === "string",
+    );
   }
 
   return {

@@ -17,12 +17,18 @@ export function clock(ms) {
 }
 
 // Control characters but tab, those that turn the direction of text, and bytes that are no text in UTF-8.
-const HIDDEN = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\\]/g;
+const HIDDEN =
+  /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\\]/g;
 const SHORT = { "\r": "\\r", "\n": "\\n", "\u001b": "\\e", "\\": "\\\\" };
 
 /** Text without anything that acts: escape sequences, line ends and the like are written out. */
 export function visible(text) {
-  return text.replace(HIDDEN, (character) => SHORT[character] ?? `\\x${character.codePointAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+  return text.replace(
+    HIDDEN,
+    (character) =>
+      SHORT[character] ??
+      `\\x${character.codePointAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
 }
 
 /** The lines of one direction: a run is cut after each LF, and a line may come in several runs. */
@@ -50,7 +56,9 @@ export class LineSplitter {
       this.#length += end - from;
       const complete = end === newline;
       if (complete || this.#length >= this.limit) lines.push(...this.flush(complete));
-      from = complete ? end + (this.returns && bytes[end] === 0x0d && bytes[end + 1] === 0x0a ? 2 : 1) : end;
+      from = complete
+        ? end + (this.returns && bytes[end] === 0x0d && bytes[end + 1] === 0x0a ? 2 : 1)
+        : end;
     }
     this.#afterReturn = this.returns && bytes.at(-1) === 0x0d;
     return lines;
@@ -97,22 +105,32 @@ export class LogText {
 
   /** The lines that have no end yet. */
   flush() {
-    return this.#print("out", this.#splitters.out.flush()) + this.#print("in", this.#splitters.in.flush());
+    return (
+      this.#print("out", this.#splitters.out.flush()) +
+      this.#print("in", this.#splitters.in.flush())
+    );
   }
 
   #print(direction, lines) {
-    return lines.map(({ ms, bytes }) => {
-      const text = bytes.at(-1) === 0x0d ? bytes.subarray(0, -1) : bytes;
-      return `${stamp(ms)} ${MARK[direction]} ${visible(this.#decode(text))}\n`;
-    }).join("");
+    return lines
+      .map(({ ms, bytes }) => {
+        const text = bytes.at(-1) === 0x0d ? bytes.subarray(0, -1) : bytes;
+        return `${stamp(ms)} ${MARK[direction]} ${visible(this.#decode(text))}\n`;
+      })
+      .join("");
   }
 }
 
 /** What a page has seen, as parts of a text file. @param {import("./traffic.js").Traffic} traffic @returns {string[]} */
 export function trafficText(traffic, name, options) {
   const log = new LogText(options);
-  const parts = [`# ${visible(name)}, what this page has seen until ${stamp(Date.now())}; < received, > sent\n`];
-  if (traffic.dropped > 0) parts.push(`# ${traffic.dropped} bytes before this were dropped: the page keeps a bounded part\n`);
+  const parts = [
+    `# ${visible(name)}, what this page has seen until ${stamp(Date.now())}; < received, > sent\n`,
+  ];
+  if (traffic.dropped > 0)
+    parts.push(
+      `# ${traffic.dropped} bytes before this were dropped: the page keeps a bounded part\n`,
+    );
   for (const run of traffic.runs) {
     if (run.direction === "lost") parts.push(log.lost(run.length, run.ms));
     else parts.push(log.add(run.direction, run.data.subarray(0, run.length), run.ms));

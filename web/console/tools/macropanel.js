@@ -13,9 +13,25 @@ export function macroPanel(ctx) {
   const outcome = status();
   const buttons = h("ul", { class: "tool-macros" });
   const place = h("div", {});
-  const cancel = button("Stop the macro", () => running?.abort(), { class: "danger", hidden: true });
-  const element = h("div", { class: "panel tool-macro-panel" }, buttons, cancel, outcome.element,
-    h("div", { class: "tool-row" }, button("Add…", () => edit(null)), button("Import…", importFile), button("Export", exportFile)), place);
+  const cancel = button("Stop the macro", () => running?.abort(), {
+    class: "danger",
+    hidden: true,
+  });
+  const element = h(
+    "div",
+    { class: "panel tool-macro-panel" },
+    buttons,
+    cancel,
+    outcome.element,
+    h(
+      "div",
+      { class: "tool-row" },
+      button("Add…", () => edit(null)),
+      button("Import…", importFile),
+      button("Export", exportFile),
+    ),
+    place,
+  );
 
   function load() {
     try {
@@ -32,19 +48,42 @@ export function macroPanel(ctx) {
   }
 
   function draw() {
-    buttons.replaceChildren(...list.map((macro, index) => h("li", {},
-      button(macro.name, () => run(macro), { class: "tool-macro", title: macro.key ? `Alt Shift ${macro.key}` : undefined, disabled: whyNot(ctx) !== "" }),
-      macro.key && h("kbd", {}, `Alt⇧${macro.key}`),
-      iconButton("pen", `Edit ${macro.name}`, { onclick: () => edit(index) }),
-      iconButton("down", `Move ${macro.name} down`, { onclick: () => move(index), disabled: index === list.length - 1 }))));
-    if (list.length === 0) buttons.append(h("li", { class: "note" }, "No macros yet. A macro sends text or hex bytes with one click."));
+    buttons.replaceChildren(
+      ...list.map((macro, index) =>
+        h(
+          "li",
+          {},
+          button(macro.name, () => run(macro), {
+            class: "tool-macro",
+            title: macro.key ? `Alt Shift ${macro.key}` : undefined,
+            disabled: whyNot(ctx) !== "",
+          }),
+          macro.key && h("kbd", {}, `Alt⇧${macro.key}`),
+          iconButton("pen", `Edit ${macro.name}`, { onclick: () => edit(index) }),
+          iconButton("down", `Move ${macro.name} down`, {
+            onclick: () => move(index),
+            disabled: index === list.length - 1,
+          }),
+        ),
+      ),
+    );
+    if (list.length === 0)
+      buttons.append(
+        h(
+          "li",
+          { class: "note" },
+          "No macros yet. A macro sends text or hex bytes with one click.",
+        ),
+      );
   }
 
   function move(index) {
     const next = [...list];
     next.splice(index + 1, 0, ...next.splice(index, 1));
     keep(next);
-    buttons.children[index + 1]?.querySelector(".icon-button:last-child:not(:disabled), .icon-button")?.focus();
+    buttons.children[index + 1]
+      ?.querySelector(".icon-button:last-child:not(:disabled), .icon-button")
+      ?.focus();
   }
 
   async function run(macro) {
@@ -68,32 +107,92 @@ export function macroPanel(ctx) {
   function edit(index) {
     const macro = index === null ? blank() : list[index];
     const name = input("Name", { maxlength: 40 }, { otherwise: macro.name });
-    const mode = select("Sends", [["text", "text with \\r \\n \\e \\xNN"], ["hex", "hex bytes"]], { otherwise: macro.mode });
+    const mode = select(
+      "Sends",
+      [
+        ["text", "text with \\r \\n \\e \\xNN"],
+        ["hex", "hex bytes"],
+      ],
+      { otherwise: macro.mode },
+    );
     const text = h("textarea", { rows: 4, spellcheck: "false", value: macro.text });
-    const ending = select("Each line ends with", [["cr", "CR"], ["lf", "LF"], ["crlf", "CR LF"], ["none", "nothing"]], { otherwise: macro.ending });
-    const delay = input("Pause between lines, ms", { type: "number", min: 0, max: 60000 }, { otherwise: String(macro.delay) });
-    const key = select("Key", [["", "none"], ...Array.from({ length: 9 }, (_, at) => [String(at + 1), `Alt Shift ${at + 1}`])], { otherwise: macro.key });
+    const ending = select(
+      "Each line ends with",
+      [
+        ["cr", "CR"],
+        ["lf", "LF"],
+        ["crlf", "CR LF"],
+        ["none", "nothing"],
+      ],
+      { otherwise: macro.ending },
+    );
+    const delay = input(
+      "Pause between lines, ms",
+      { type: "number", min: 0, max: 60000 },
+      { otherwise: String(macro.delay) },
+    );
+    const key = select(
+      "Key",
+      [
+        ["", "none"],
+        ...Array.from({ length: 9 }, (_, at) => [String(at + 1), `Alt Shift ${at + 1}`]),
+      ],
+      { otherwise: macro.key },
+    );
     const wrong = status();
     const done = () => place.replaceChildren();
-    const form = h("form", { class: "tool-macro-form", "aria-label": index === null ? "New macro" : `Edit ${macro.name}` },
-      name.element, mode.element, h("label", { class: "field" }, "Text, a line each", text), ending.element, delay.element, key.element, wrong.element,
-      h("div", { class: "tool-row" },
-        h("button", { type: "submit", class: "primary" }, "Keep"), button("Cancel", done),
-        index !== null && button("Delete", () => {
-          keep(list.filter((_, at) => at !== index));
-          done();
-        }, { class: "danger" })));
+    const form = h(
+      "form",
+      {
+        class: "tool-macro-form",
+        "aria-label": index === null ? "New macro" : `Edit ${macro.name}`,
+      },
+      name.element,
+      mode.element,
+      h("label", { class: "field" }, "Text, a line each", text),
+      ending.element,
+      delay.element,
+      key.element,
+      wrong.element,
+      h(
+        "div",
+        { class: "tool-row" },
+        h("button", { type: "submit", class: "primary" }, "Keep"),
+        button("Cancel", done),
+        index !== null &&
+          button(
+            "Delete",
+            () => {
+              keep(list.filter((_, at) => at !== index));
+              done();
+            },
+            { class: "danger" },
+          ),
+      ),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const next = {
-        name: name.control.value.trim(), text: text.value.replaceAll("\r", ""), mode: mode.control.value, ending: ending.control.value,
-        delay: Number(delay.control.value), key: key.control.value,
+        name: name.control.value.trim(),
+        text: text.value.replaceAll("\r", ""),
+        mode: mode.control.value,
+        ending: ending.control.value,
+        delay: Number(delay.control.value),
+        key: key.control.value,
       };
-      const problem = complaint(next) ?? (index === null && list.length >= MACRO_LIMIT ? `there are ${MACRO_LIMIT} macros, which is the most` : null);
+      const problem =
+        complaint(next) ??
+        (index === null && list.length >= MACRO_LIMIT
+          ? `there are ${MACRO_LIMIT} macros, which is the most`
+          : null);
       if (problem) return wrong.say(problem, true);
       // A key does one thing.
-      const others = list.map((one, at) => (at !== index && one.key === next.key ? { ...one, key: "" } : one));
-      keep(index === null ? [...others, next] : others.map((one, at) => (at === index ? next : one)));
+      const others = list.map((one, at) =>
+        at !== index && one.key === next.key ? { ...one, key: "" } : one,
+      );
+      keep(
+        index === null ? [...others, next] : others.map((one, at) => (at === index ? next : one)),
+      );
       done();
     });
     place.replaceChildren(form);
@@ -108,7 +207,10 @@ export function macroPanel(ctx) {
       const more = parseMacros(await file.text());
       const names = new Set(more.map(({ name }) => name));
       const next = [...list.filter(({ name }) => !names.has(name)), ...more];
-      if (next.length > MACRO_LIMIT) throw new Error(`with those there are, these are ${next.length} macros, and at most ${MACRO_LIMIT} are kept`);
+      if (next.length > MACRO_LIMIT)
+        throw new Error(
+          `with those there are, these are ${next.length} macros, and at most ${MACRO_LIMIT} are kept`,
+        );
       keep(next);
       outcome.say(`${more.length} ${more.length === 1 ? "macro" : "macros"} imported.`);
     } catch (error) {
@@ -117,7 +219,10 @@ export function macroPanel(ctx) {
   }
 
   function exportFile() {
-    ctx.save(`${ctx.name}-macros.json`, new Blob([printMacros(list)], { type: "application/json" }));
+    ctx.save(
+      `${ctx.name}-macros.json`,
+      new Blob([printMacros(list)], { type: "application/json" }),
+    );
   }
 
   // In the capturing phase, before the terminal takes the key for itself; only in the pane the macros belong to.
@@ -131,10 +236,13 @@ export function macroPanel(ctx) {
     run(macro);
   };
   document.addEventListener("keydown", onkey, true);
-  const offs = [ctx.onState(draw), ctx.settings.on("macros.list", () => {
-    list = load();
-    draw();
-  })];
+  const offs = [
+    ctx.onState(draw),
+    ctx.settings.on("macros.list", () => {
+      list = load();
+      draw();
+    }),
+  ];
   draw();
   return {
     element,

@@ -12,13 +12,15 @@ export const ENDINGS = { none: "", cr: "\r", lf: "\n", crlf: "\r\n" };
 
 /** What is wrong with one macro, for the person who typed it; null when nothing is. @param {Macro} macro */
 export function complaint(macro) {
-  if (typeof macro.name !== "string" || macro.name.trim() === "") return "name: give it a name, it is written on the button";
+  if (typeof macro.name !== "string" || macro.name.trim() === "")
+    return "name: give it a name, it is written on the button";
   if (macro.name.length > NAME_LIMIT) return `name: at most ${NAME_LIMIT} characters`;
   if (typeof macro.text !== "string" || macro.text === "") return "text: nothing to send";
   if (macro.text.length > TEXT_LIMIT) return `text: at most ${TEXT_LIMIT} characters`;
   if (macro.mode !== "text" && macro.mode !== "hex") return "mode: `text` or `hex`";
   if (!Object.hasOwn(ENDINGS, macro.ending)) return "ending: `none`, `cr`, `lf` or `crlf`";
-  if (!Number.isInteger(macro.delay) || macro.delay < 0 || macro.delay > DELAY_LIMIT) return `delay: milliseconds from 0 to ${DELAY_LIMIT}`;
+  if (!Number.isInteger(macro.delay) || macro.delay < 0 || macro.delay > DELAY_LIMIT)
+    return `delay: milliseconds from 0 to ${DELAY_LIMIT}`;
   if (!/^[1-9]?$/.test(macro.key)) return "key: a digit from 1 to 9, or nothing";
   for (const [index, line] of macro.text.split("\n").entries()) {
     try {
@@ -37,7 +39,10 @@ function bytesOf({ mode, ending }, line) {
 
 /** The parts a macro sends, one a line. @param {Macro} macro @returns {Uint8Array[]} */
 export function parts(macro) {
-  return macro.text.split("\n").map((line) => bytesOf(macro, line)).filter((bytes) => bytes.length > 0);
+  return macro.text
+    .split("\n")
+    .map((line) => bytesOf(macro, line))
+    .filter((bytes) => bytes.length > 0);
 }
 
 /** Macros of a file somebody chose. Throws an Error that says which entry is wrong and how. @returns {Macro[]} */
@@ -49,16 +54,27 @@ export function parseMacros(json) {
     throw new Error(`this is no JSON: ${error.message}`, { cause: error });
   }
   const list = Array.isArray(content) ? content : content?.macros;
-  if (!Array.isArray(list)) throw new Error('a list of macros is expected: {"macros": [{"name": "Version", "text": "show version"}]}');
-  if (list.length > MACRO_LIMIT) throw new Error(`${list.length} macros, and at most ${MACRO_LIMIT} are kept`);
+  if (!Array.isArray(list))
+    throw new Error(
+      'a list of macros is expected: {"macros": [{"name": "Version", "text": "show version"}]}',
+    );
+  if (list.length > MACRO_LIMIT)
+    throw new Error(`${list.length} macros, and at most ${MACRO_LIMIT} are kept`);
   return list.map((entry, index) => {
     const where = `macro ${index + 1}`;
-    if (entry === null || typeof entry !== "object" || Array.isArray(entry)) throw new Error(`${where}: {"name": .., "text": ..} is expected`);
+    if (entry === null || typeof entry !== "object" || Array.isArray(entry))
+      throw new Error(`${where}: {"name": .., "text": ..} is expected`);
     const unknown = Object.keys(entry).find((key) => !Object.hasOwn(blank(), key));
-    if (unknown) throw new Error(`${where}: unknown key \`${unknown.slice(0, 40)}\`; there are ${Object.keys(blank()).join(", ")}`);
+    if (unknown)
+      throw new Error(
+        `${where}: unknown key \`${unknown.slice(0, 40)}\`; there are ${Object.keys(blank()).join(", ")}`,
+      );
     const macro = { ...blank(), ...entry };
     const wrong = complaint(macro);
-    if (wrong) throw new Error(`${where}${typeof entry.name === "string" ? ` (${entry.name.slice(0, NAME_LIMIT)})` : ""}: ${wrong}`);
+    if (wrong)
+      throw new Error(
+        `${where}${typeof entry.name === "string" ? ` (${entry.name.slice(0, NAME_LIMIT)})` : ""}: ${wrong}`,
+      );
     return macro;
   });
 }

@@ -11,7 +11,12 @@ const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]
 const LINE_LIMIT = 4096;
 
 /** Ways to read a line, for a choice. */
-export const WAYS = [["auto", "automatic"], ["pairs", "name:number"], ["columns", "columns"], ["first", "first number"]];
+export const WAYS = [
+  ["auto", "automatic"],
+  ["pairs", "name:number"],
+  ["columns", "columns"],
+  ["first", "first number"],
+];
 
 /** Reads lines; it remembers the names of columns, and what kind of lines there were. */
 export class NumberReader {
@@ -32,7 +37,9 @@ export class NumberReader {
     const line = text.replace(ESCAPES, "").trim();
     if (line === "" || line.length > LINE_LIMIT) return [];
     const { way } = this;
-    const found = (way === "auto" || way === "pairs" ? pairs(line) : null) ?? (way === "auto" || way === "columns" ? this.#columns(line) : null);
+    const found =
+      (way === "auto" || way === "pairs" ? pairs(line) : null) ??
+      (way === "auto" || way === "columns" ? this.#columns(line) : null);
     if (found) {
       this.#structured = true;
       return found;
@@ -47,9 +54,14 @@ export class NumberReader {
 
   #columns(line) {
     const fields = line.split(/\s*[,;\t]\s*|\s+/);
-    if (fields.every((field) => WHOLE.test(field))) return fields.map((field, at) => [this.#names[at] ?? (fields.length === 1 ? "value" : `column ${at + 1}`), Number(field)]);
+    if (fields.every((field) => WHOLE.test(field)))
+      return fields.map((field, at) => [
+        this.#names[at] ?? (fields.length === 1 ? "value" : `column ${at + 1}`),
+        Number(field),
+      ]);
     const named = line.split(/\s*[,;\t]\s*/);
-    if (named.length > 1 && named.every((field) => /^[A-Za-z_][\w ./()%°-]{0,39}$/.test(field))) this.#names = named;
+    if (named.length > 1 && named.every((field) => /^[A-Za-z_][\w ./()%°-]{0,39}$/.test(field)))
+      this.#names = named;
     return null;
   }
 }

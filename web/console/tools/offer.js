@@ -14,7 +14,10 @@ export function watchForZmodem(ctx, { busy, receive, send }) {
 
   function offer(kind) {
     remove?.();
-    const wants = kind === "receive" ? "The device offers files (ZMODEM)." : "The device waits for files (ZMODEM).";
+    const wants =
+      kind === "receive"
+        ? "The device offers files (ZMODEM)."
+        : "The device waits for files (ZMODEM).";
     const started = (run) => () => {
       remove = null;
       run();
@@ -24,10 +27,16 @@ export function watchForZmodem(ctx, { busy, receive, send }) {
       key: "zmodem",
       for: 60,
       actions: [
-        { label: kind === "receive" ? "Receive…" : "Choose files…", run: started(kind === "receive" ? receive : send) },
-        { label: "Refuse", run: started(() => {
-          ctx.write(CANCEL).catch(() => {});
-        }) },
+        {
+          label: kind === "receive" ? "Receive…" : "Choose files…",
+          run: started(kind === "receive" ? receive : send),
+        },
+        {
+          label: "Refuse",
+          run: started(() => {
+            ctx.write(CANCEL).catch(() => {});
+          }),
+        },
       ],
     });
   }

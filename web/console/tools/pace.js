@@ -21,7 +21,12 @@ const TICKS = 20;
  * @param {Pace} pace
  * @param {{ onProgress?: (sent: number) => void, pause?: (ms: number) => Promise<unknown> }} [options] pause: for tests
  */
-export async function sendPaced(wire, file, pace, { onProgress, pause = (ms) => wire.pause(ms) } = {}) {
+export async function sendPaced(
+  wire,
+  file,
+  pace,
+  { onProgress, pause = (ms) => wire.pause(ms) } = {},
+) {
   const started = performance.now();
   const byLine = pace.line > 0 || pace.prompt?.length > 0;
   const size = pace.rate > 0 ? Math.max(1, Math.min(PIECE, Math.floor(pace.rate / TICKS))) : PIECE;
@@ -29,7 +34,8 @@ export async function sendPaced(wire, file, pace, { onProgress, pause = (ms) => 
   let lineDone = false;
   while (sent < file.size) {
     const slice = await file.read(sent, Math.min(SLICE, file.size - sent));
-    if (slice.length === 0) throw new TransferEnded("the file became shorter while it was read", "user");
+    if (slice.length === 0)
+      throw new TransferEnded("the file became shorter while it was read", "user");
     for (let at = 0; at < slice.length;) {
       if (lineDone) await afterLine(wire, pace, pause);
       let end = Math.min(slice.length, at + size);
@@ -56,9 +62,11 @@ async function afterLine(wire, { line = 0, prompt, promptMs = 10_000 }, pause) {
   const recent = [];
   for (;;) {
     const byte = await wire.byte(promptMs);
-    if (byte < 0) throw new TransferEnded(`the prompt did not come within ${promptMs / 1000} s`, "remote");
+    if (byte < 0)
+      throw new TransferEnded(`the prompt did not come within ${promptMs / 1000} s`, "remote");
     recent.push(byte);
     if (recent.length > prompt.length) recent.shift();
-    if (recent.length === prompt.length && recent.every((one, index) => one === prompt[index])) return;
+    if (recent.length === prompt.length && recent.every((one, index) => one === prompt[index]))
+      return;
   }
 }

@@ -9,7 +9,12 @@ import { NumberReader, WAYS } from "./numbers.js";
 import { CURVES, PlotData } from "./plotdata.js";
 import { seen } from "./seen.js";
 
-const SPANS = [["10", "10 s"], ["60", "1 min"], ["600", "10 min"], ["all", "all"]];
+const SPANS = [
+  ["10", "10 s"],
+  ["60", "1 min"],
+  ["600", "10 min"],
+  ["all", "all"],
+];
 
 /** Drawn at most so often, in ms: more is not seen, and costs. */
 const EVERY = 100;
@@ -19,23 +24,66 @@ export function plotView(ctx) {
   const reader = new NumberReader();
   const source = feed({ ctx, data, reader });
   const tell = status();
-  const way = select("Numbers", WAYS, { settings: ctx.settings, key: "plot.way", onchange: reread });
-  const span = select("Show", SPANS, { settings: ctx.settings, key: "plot.span", otherwise: "60", onchange: () => picture.follow() });
-  const pause = iconButton("pause", "Pause the plot", { "aria-pressed": "false", onclick: () => picture.pause() });
+  const way = select("Numbers", WAYS, {
+    settings: ctx.settings,
+    key: "plot.way",
+    onchange: reread,
+  });
+  const span = select("Show", SPANS, {
+    settings: ctx.settings,
+    key: "plot.span",
+    otherwise: "60",
+    onchange: () => picture.follow(),
+  });
+  const pause = iconButton("pause", "Pause the plot", {
+    "aria-pressed": "false",
+    onclick: () => picture.pause(),
+  });
   const whole = button("Follow", () => picture.follow(), { hidden: true });
   const host = h("div", { class: "tool-plot-host", role: "img" });
   const legend = h("ul", { class: "tool-plot-legend", "aria-label": "Curves" });
-  const empty = h("p", { class: "note" }, "No numbers yet. Lines such as temp:23.5 hum:40, or 1,2,3, become curves; drag over them to zoom.");
-  const picture = drawing({ ctx, data, host, legend, empty, span: () => span.control.value, changed: ({ paused, zoomed }) => {
-    pause.setAttribute("aria-pressed", String(paused));
-    whole.hidden = !paused && !zoomed;
-  }, told: () => data.refused.size > 0 && tell.say(`${CURVES} curves are shown; ${[...data.refused].slice(0, 3).join(", ")} and the like are not.`) });
+  const empty = h(
+    "p",
+    { class: "note" },
+    "No numbers yet. Lines such as temp:23.5 hum:40, or 1,2,3, become curves; drag over them to zoom.",
+  );
+  const picture = drawing({
+    ctx,
+    data,
+    host,
+    legend,
+    empty,
+    span: () => span.control.value,
+    changed: ({ paused, zoomed }) => {
+      pause.setAttribute("aria-pressed", String(paused));
+      whole.hidden = !paused && !zoomed;
+    },
+    told: () =>
+      data.refused.size > 0 &&
+      tell.say(
+        `${CURVES} curves are shown; ${[...data.refused].slice(0, 3).join(", ")} and the like are not.`,
+      ),
+  });
   reader.way = way.control.value;
 
-  const element = h("section", { class: "tool-plot", "aria-label": "Plot" },
-    h("div", { class: "tool-row tool-plot-bar" }, span.element, way.element, pause, whole,
-      iconButton("clear", "Clear the plot", { onclick: clear }), button("Download CSV", download), tell.element),
-    legend, empty, host);
+  const element = h(
+    "section",
+    { class: "tool-plot", "aria-label": "Plot" },
+    h(
+      "div",
+      { class: "tool-row tool-plot-bar" },
+      span.element,
+      way.element,
+      pause,
+      whole,
+      iconButton("clear", "Clear the plot", { onclick: clear }),
+      button("Download CSV", download),
+      tell.element,
+    ),
+    legend,
+    empty,
+    host,
+  );
 
   function clear() {
     data.clear();
@@ -78,7 +126,8 @@ function feed({ ctx, data, reader }) {
   const off = ctx.onBytes(({ bytes, ms, replay }) => replay || take(bytes, ms));
   return {
     past() {
-      for (const run of traffic.runs) if (run.direction === "in" && !run.replay) take(run.data.subarray(0, run.length), run.ms);
+      for (const run of traffic.runs)
+        if (run.direction === "in" && !run.replay) take(run.data.subarray(0, run.length), run.ms);
     },
     dispose() {
       off();
@@ -127,7 +176,13 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
     drawLegend(list);
     const wanted = madeOf;
     try {
-      const one = await chart({ host, names: list, theme: theme.value, hidden: (name) => hidden.has(name), zoomed: (from, to) => stand([from, to]) });
+      const one = await chart({
+        host,
+        names: list,
+        theme: theme.value,
+        hidden: (name) => hidden.has(name),
+        zoomed: (from, to) => stand([from, to]),
+      });
       // Another curve came meanwhile, or the view is gone.
       if (madeOf !== wanted) return one.dispose();
       made = one;
@@ -146,23 +201,35 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
   }
 
   function drawLegend(list) {
-    legend.replaceChildren(...list.map((name, at) => {
-      const box = h("input", { type: "checkbox", checked: !hidden.has(name) });
-      box.addEventListener("change", () => {
-        if (box.checked) hidden.delete(name);
-        else hidden.add(name);
-        remake();
-      });
-      const swatch = h("i", { "aria-hidden": "true" });
-      swatch.style.background = colour(theme.value, at);
-      return h("li", {}, h("label", { class: "toggle" }, box, h("span", {}, swatch, name, " ", h("span", { class: "mono", "data-value": name }))));
-    }));
+    legend.replaceChildren(
+      ...list.map((name, at) => {
+        const box = h("input", { type: "checkbox", checked: !hidden.has(name) });
+        box.addEventListener("change", () => {
+          if (box.checked) hidden.delete(name);
+          else hidden.add(name);
+          remake();
+        });
+        const swatch = h("i", { "aria-hidden": "true" });
+        swatch.style.background = colour(theme.value, at);
+        return h(
+          "li",
+          {},
+          h(
+            "label",
+            { class: "toggle" },
+            box,
+            h("span", {}, swatch, name, " ", h("span", { class: "mono", "data-value": name })),
+          ),
+        );
+      }),
+    );
   }
 
   function say(list) {
     const values = list.map((name) => `${name} ${data.last(name) ?? ""}`);
     host.setAttribute("aria-label", `Curves of ${ctx.name}: ${values.join(", ")}`);
-    for (const item of legend.querySelectorAll("[data-value]")) item.textContent = String(data.last(item.dataset.value) ?? "");
+    for (const item of legend.querySelectorAll("[data-value]"))
+      item.textContent = String(data.last(item.dataset.value) ?? "");
     told();
   }
 
@@ -175,7 +242,10 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
   function run() {
     clearInterval(timer);
     if (!visible) return;
-    timer = setInterval(() => drawn !== data.version && (paused === null || drawn === -1) && draw(), EVERY);
+    timer = setInterval(
+      () => drawn !== data.version && (paused === null || drawn === -1) && draw(),
+      EVERY,
+    );
     draw();
   }
 

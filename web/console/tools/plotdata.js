@@ -53,7 +53,12 @@ export class PlotData {
   csv() {
     const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
     const names = [...this.curves.keys()];
-    const rows = this.times.map((seconds, at) => [new Date(Math.round(seconds * 1000)).toISOString(), ...names.map((name) => this.curves.get(name)[at] ?? "")].join(","));
+    const rows = this.times.map((seconds, at) =>
+      [
+        new Date(Math.round(seconds * 1000)).toISOString(),
+        ...names.map((name) => this.curves.get(name)[at] ?? ""),
+      ].join(","),
+    );
     return `${["time", ...names].map(quoted).join(",")}\n${rows.map((row) => `${row}\n`).join("")}`;
   }
 

@@ -7,9 +7,12 @@ import { button } from "./fields.js";
 /** What a person wants to know. @param {{ done: number, total: number|null, ms: number }} state */
 export function figures({ done, total, ms }) {
   const rate = ms > 500 ? (done / ms) * 1000 : 0;
-  const words = [total === null ? readableSize(done) : `${readableSize(done)} of ${readableSize(total)}`];
+  const words = [
+    total === null ? readableSize(done) : `${readableSize(done)} of ${readableSize(total)}`,
+  ];
   if (rate > 0) words.push(`${readableSize(Math.round(rate))}/s`);
-  if (rate > 0 && total !== null && total > done) words.push(`${remaining((total - done) / rate)} left`);
+  if (rate > 0 && total !== null && total > done)
+    words.push(`${remaining((total - done) / rate)} left`);
   return words.join(", ");
 }
 

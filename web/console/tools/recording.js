@@ -33,10 +33,12 @@ function intoFile(stream, onError) {
       if (failed) return;
       const bytes = typeof part === "string" ? encoder.encode(part) : part.slice();
       this.bytes += bytes.length;
-      tail = tail.then(() => stream.write(bytes)).catch((error) => {
-        if (!failed) onError(error);
-        failed = true;
-      });
+      tail = tail
+        .then(() => stream.write(bytes))
+        .catch((error) => {
+          if (!failed) onError(error);
+          failed = true;
+        });
     },
     async stop() {
       await tail;

@@ -44,7 +44,9 @@ function record(ctx) {
       last = ms;
       add("in", bytes, ms, replay);
     }),
-    ctx.onSent(({ bytes, ms }) => add("out", bytes, Math.round(ms - (Number.isFinite(skew) ? skew : 0)), false)),
+    ctx.onSent(({ bytes, ms }) =>
+      add("out", bytes, Math.round(ms - (Number.isFinite(skew) ? skew : 0)), false),
+    ),
     ctx.onGap(({ from, to }) => traffic.lost(to - from, last ?? Date.now())),
     ctx.settings.on("hex.gap", (gap) => {
       traffic.gap = gap;

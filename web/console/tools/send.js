@@ -21,18 +21,46 @@ const ENDING_NAMES = { "\r": "CR", "\n": "LF", "\r\n": "CR LF" };
 
 export function sendBox(ctx) {
   const { settings } = ctx;
-  const history = new History(settings.get("send.history", []), (entries) => settings.set("send.history", entries));
+  const history = new History(settings.get("send.history", []), (entries) =>
+    settings.set("send.history", entries),
+  );
   const fields = sendFields(ctx, { adapt });
   const { text, mode, ending, crc, every } = fields;
   const tell = status();
-  const preview = h("output", { class: "tool-send-preview mono", "aria-label": "What will be sent" });
+  const preview = h("output", {
+    class: "tool-send-preview mono",
+    "aria-label": "What will be sent",
+  });
   const send = button("Send", () => once(), { class: "primary" });
-  const earlier = iconButton("clock", "Sent before", { "aria-haspopup": "menu", "aria-expanded": "false", onclick: showHistory });
-  const repeater = repeat({ ctx, tell, content: () => bytes(), every: () => Number(every.control.value), began: () => history.add(text.control.value) });
-  const element = h("form", { class: "tool-send", "aria-label": "Send box" },
+  const earlier = iconButton("clock", "Sent before", {
+    "aria-haspopup": "menu",
+    "aria-expanded": "false",
+    onclick: showHistory,
+  });
+  const repeater = repeat({
+    ctx,
+    tell,
+    content: () => bytes(),
+    every: () => Number(every.control.value),
+    began: () => history.add(text.control.value),
+  });
+  const element = h(
+    "form",
+    { class: "tool-send", "aria-label": "Send box" },
     h("div", { class: "tool-row" }, text.element, earlier, send),
     preview,
-    h("div", { class: "tool-row" }, mode.element, ending.element, crc.element, every.element, h("span", {}, "ms"), repeater.button, tell.element));
+    h(
+      "div",
+      { class: "tool-row" },
+      mode.element,
+      ending.element,
+      crc.element,
+      every.element,
+      h("span", {}, "ms"),
+      repeater.button,
+      tell.element,
+    ),
+  );
 
   element.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -60,7 +88,11 @@ export function sendBox(ctx) {
   function showHistory() {
     const entries = history.entries.slice(-LISTED).reverse();
     if (entries.length === 0) return tell.say("Nothing was sent from here yet.");
-    openMenu(earlier, "Sent before", entries.map((entry) => ({ label: entry, run: () => (put(entry), text.control.focus()) })));
+    openMenu(
+      earlier,
+      "Sent before",
+      entries.map((entry) => ({ label: entry, run: () => (put(entry), text.control.focus()) })),
+    );
   }
 
   function adapt() {
@@ -145,16 +177,38 @@ const kindOf = (view) => (view === "hex" ? "hex" : "text");
 
 function sendFields(ctx, { adapt }) {
   const { settings } = ctx;
-  const ending = select("line ending", [["pane", ""], ["none", "none"], ["cr", "CR"], ["lf", "LF"], ["crlf", "CR LF"]], { settings, key: "send.ending" });
-  const nameEnding = () => (ending.control.options[0].textContent = `as Enter (${ENDING_NAMES[ctx.newline()] ?? "CR"})`);
+  const ending = select(
+    "line ending",
+    [
+      ["pane", ""],
+      ["none", "none"],
+      ["cr", "CR"],
+      ["lf", "LF"],
+      ["crlf", "CR LF"],
+    ],
+    { settings, key: "send.ending" },
+  );
+  const nameEnding = () =>
+    (ending.control.options[0].textContent = `as Enter (${ENDING_NAMES[ctx.newline()] ?? "CR"})`);
   nameEnding();
   return {
     text: input("Send", { class: "tool-send-text", enterkeyhint: "send" }),
-    mode: select("as", [["text", "text"], ["hex", "hex"]], { otherwise: kindOf(settings.get("view", "terminal")), onchange: adapt }),
+    mode: select(
+      "as",
+      [
+        ["text", "text"],
+        ["hex", "hex"],
+      ],
+      { otherwise: kindOf(settings.get("view", "terminal")), onchange: adapt },
+    ),
     ending,
     nameEnding,
     crc: check("append CRC-16/Modbus", { settings, key: "send.crc" }),
-    every: input("every", { type: "number", min: SHORTEST, step: 10, class: "tool-number" }, { settings, key: "send.every", otherwise: "1000" }),
+    every: input(
+      "every",
+      { type: "number", min: SHORTEST, step: 10, class: "tool-number" },
+      { settings, key: "send.every", otherwise: "1000" },
+    ),
   };
 }
 
@@ -195,7 +249,11 @@ function repeat({ ctx, tell, content, every, began }) {
 
   async function run(bytes, ms, signal) {
     let count = 0;
-    for (let next = performance.now(); !signal.aborted; next = Math.max(next + ms, performance.now())) {
+    for (
+      let next = performance.now();
+      !signal.aborted;
+      next = Math.max(next + ms, performance.now())
+    ) {
       await pause(next - performance.now(), signal);
       if (signal.aborted) break;
       const reason = whyNot(ctx);

@@ -18,7 +18,10 @@ const TAIL = 512;
  */
 export function transfer(ctx, work, { raw = false } = {}) {
   const baud = ctx.state().config?.baud ?? 0;
-  const wire = new Wire((bytes) => ctx.write(bytes), { rate: baud / 10, discard: () => discard(ctx) });
+  const wire = new Wire((bytes) => ctx.write(bytes), {
+    rate: baud / 10,
+    discard: () => discard(ctx),
+  });
   const late = { bytes: [], length: 0, ms: 0 };
   let over = false;
   const take = ({ bytes, replay }) => {
@@ -35,10 +38,22 @@ export function transfer(ctx, work, { raw = false } = {}) {
   const off = ctx.onState(({ phase, device, role }) => {
     wire.stopClock(phase !== "up");
     if (phase === "closed") wire.end(new TransferEnded("the connection was closed", "line"));
-    else if (phase === "up" && device === "down") wire.end(new TransferEnded("the device is gone", "line"));
-    else if (phase === "up" && role === "observer") wire.end(new TransferEnded("somebody else took over the line", "line"));
-    else if (phase === "up" && mine !== undefined && session() !== undefined && session() !== mine) {
-      wire.end(new TransferEnded("the connection was lost for so long that the gateway gave up this session: bytes may be missing", "line"));
+    else if (phase === "up" && device === "down")
+      wire.end(new TransferEnded("the device is gone", "line"));
+    else if (phase === "up" && role === "observer")
+      wire.end(new TransferEnded("somebody else took over the line", "line"));
+    else if (
+      phase === "up" &&
+      mine !== undefined &&
+      session() !== undefined &&
+      session() !== mine
+    ) {
+      wire.end(
+        new TransferEnded(
+          "the connection was lost for so long that the gateway gave up this session: bytes may be missing",
+          "line",
+        ),
+      );
     }
   });
   return { done: run(), cancel: () => wire.end(new TransferEnded("cancelled", "user")) };
@@ -47,14 +62,20 @@ export function transfer(ctx, work, { raw = false } = {}) {
     try {
       await work(wire);
       // Nobody on the other side says that it has come, so this is not over before it is on the wire.
-      if (raw) await wire.sent(line?.drain?.().catch((error) => {
-        if (error.code !== "unsupported") throw error; // this line cannot say more than that it was handed on
-      }));
+      if (raw)
+        await wire.sent(
+          line?.drain?.().catch((error) => {
+            if (error.code !== "unsupported") throw error; // this line cannot say more than that it was handed on
+          }),
+        );
       over = true;
       give(raw ? null : afterHeader(wire.takeAll()));
     } catch (error) {
       over = true;
-      const ended = error instanceof TransferEnded ? error : new TransferEnded(error.message || String(error), "line");
+      const ended =
+        error instanceof TransferEnded
+          ? error
+          : new TransferEnded(error.message || String(error), "line");
       wire.end(ended);
       if (raw && ended.by === "user") await discard(ctx);
       else if (!raw) await clean(ended);
@@ -71,7 +92,11 @@ export function transfer(ctx, work, { raw = false } = {}) {
     }
     late.ms = performance.now();
     const until = late.ms + SWALLOW_MS;
-    for (let wait = SILENCE_MS; wait > 0 && performance.now() < until; wait = late.ms + SILENCE_MS - performance.now()) {
+    for (
+      let wait = SILENCE_MS;
+      wait > 0 && performance.now() < until;
+      wait = late.ms + SILENCE_MS - performance.now()
+    ) {
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
@@ -113,5 +138,12 @@ export function tail(bytes) {
 }
 
 function isText(byte) {
-  return (byte >= 0x20 && byte < 0x7f) || byte >= 0xa0 || byte === 0x0a || byte === 0x0d || byte === 0x1b || byte === 0x09;
+  return (
+    (byte >= 0x20 && byte < 0x7f) ||
+    byte >= 0xa0 ||
+    byte === 0x0a ||
+    byte === 0x0d ||
+    byte === 0x1b ||
+    byte === 0x09
+  );
 }

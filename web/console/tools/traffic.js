@@ -72,7 +72,11 @@ export class Traffic {
 
   #runFor(direction, ms, replay, continued) {
     const run = this.runs.at(-1);
-    const same = run && run.direction === direction && run.replay === replay && (continued || ms - this.#last < this.gap);
+    const same =
+      run &&
+      run.direction === direction &&
+      run.replay === replay &&
+      (continued || ms - this.#last < this.gap);
     if (same && run.length < RUN_SIZE) return run;
     return this.#push({ direction, ms, replay, continued: Boolean(same) });
   }
@@ -88,7 +92,12 @@ export class Traffic {
 
   #bound() {
     let drop = 0;
-    for (; drop < this.runs.length - 1 && (this.#kept > this.byteLimit || this.runs.length - drop > this.runLimit); drop += 1) {
+    for (
+      ;
+      drop < this.runs.length - 1 &&
+      (this.#kept > this.byteLimit || this.runs.length - drop > this.runLimit);
+      drop += 1
+    ) {
       const { direction, length } = this.runs[drop];
       if (direction === "lost") continue;
       this.#kept -= length;
@@ -96,7 +105,11 @@ export class Traffic {
     }
     // Runs go in groups: to move fifty thousand of them for each byte of a flood of single bytes would freeze the page.
     if (drop === 0) return;
-    for (const slack = Math.min(this.runs.length - 1, drop + (this.runs.length >> 4)); drop < slack; drop += 1) {
+    for (
+      const slack = Math.min(this.runs.length - 1, drop + (this.runs.length >> 4));
+      drop < slack;
+      drop += 1
+    ) {
       if (this.runs[drop].direction === "lost") continue;
       this.#kept -= this.runs[drop].length;
       this.dropped += this.runs[drop].length;
@@ -108,7 +121,9 @@ export class Traffic {
 
 function store(run, bytes) {
   if (run.length + bytes.length > run.data.length) {
-    const larger = new Uint8Array(Math.min(RUN_SIZE, Math.max(64, run.length + bytes.length, run.data.length * 2)));
+    const larger = new Uint8Array(
+      Math.min(RUN_SIZE, Math.max(64, run.length + bytes.length, run.data.length * 2)),
+    );
     larger.set(run.data.subarray(0, run.length));
     run.data = larger;
   }

@@ -18,25 +18,70 @@ export function transferPanel(ctx) {
 
   const outcome = status();
   const shown = progress(ctx.announce, () => running?.cancel());
-  const sending = select("Send", choices(SEND), { settings, key: "transfer.send", onchange: adapt });
-  const rate = input("bytes per second", { type: "number", min: 1, placeholder: "as fast as it goes", class: "tool-number" }, { settings, key: "transfer.rate" });
-  const line = input("pause after each line, ms", { type: "number", min: 0, class: "tool-number" }, { settings, key: "transfer.line" });
-  const prompt = input("wait after each line for", { placeholder: "its prompt, such as # " }, { settings, key: "transfer.prompt" });
+  const sending = select("Send", choices(SEND), {
+    settings,
+    key: "transfer.send",
+    onchange: adapt,
+  });
+  const rate = input(
+    "bytes per second",
+    { type: "number", min: 1, placeholder: "as fast as it goes", class: "tool-number" },
+    { settings, key: "transfer.rate" },
+  );
+  const line = input(
+    "pause after each line, ms",
+    { type: "number", min: 0, class: "tool-number" },
+    { settings, key: "transfer.line" },
+  );
+  const prompt = input(
+    "wait after each line for",
+    { placeholder: "its prompt, such as # " },
+    { settings, key: "transfer.prompt" },
+  );
   const pacing = h("div", { class: "tool-pacing" }, rate.element, line.element, prompt.element);
-  const sendButton = button("Choose files and send…", () => pickAndSend(sending.control.value), { class: "primary" });
-  const receiving = select("Receive", choices(RECEIVE), { settings, key: "transfer.receive", onchange: adapt });
+  const sendButton = button("Choose files and send…", () => pickAndSend(sending.control.value), {
+    class: "primary",
+  });
+  const receiving = select("Receive", choices(RECEIVE), {
+    settings,
+    key: "transfer.receive",
+    onchange: adapt,
+  });
   const trim = check("take the filling (0x1A) off the end", { settings, key: "transfer.trim" });
-  const receiveButton = button("Receive", () => receive(receiving.control.value), { class: "primary" });
-  const hint = h("p", { class: "note" }, "Start the other side's program first (sz, sb or sx gives a file; rz, rb or rx takes one). While a transfer runs the terminal waits.");
-  const form = h("div", { class: "tool-transfer-forms" },
-    h("section", { class: "section", "aria-label": "Send files" }, sending.element, pacing, sendButton),
-    h("section", { class: "section", "aria-label": "Receive files" }, receiving.element, trim.element, receiveButton),
-    hint);
+  const receiveButton = button("Receive", () => receive(receiving.control.value), {
+    class: "primary",
+  });
+  const hint = h(
+    "p",
+    { class: "note" },
+    "Start the other side's program first (sz, sb or sx gives a file; rz, rb or rx takes one). While a transfer runs the terminal waits.",
+  );
+  const form = h(
+    "div",
+    { class: "tool-transfer-forms" },
+    h(
+      "section",
+      { class: "section", "aria-label": "Send files" },
+      sending.element,
+      pacing,
+      sendButton,
+    ),
+    h(
+      "section",
+      { class: "section", "aria-label": "Receive files" },
+      receiving.element,
+      trim.element,
+      receiveButton,
+    ),
+    hint,
+  );
   const element = h("div", { class: "panel tool-transfer" }, shown.element, outcome.element, form);
 
   function adapt() {
     pacing.hidden = sending.control.value !== "raw";
-    sendButton.textContent = SEND[sending.control.value].many ? "Choose files and send…" : "Choose a file and send…";
+    sendButton.textContent = SEND[sending.control.value].many
+      ? "Choose files and send…"
+      : "Choose a file and send…";
     trim.element.hidden = !RECEIVE[receiving.control.value].unnamed;
   }
 
@@ -46,7 +91,11 @@ export function transferPanel(ctx) {
   }
 
   function pace() {
-    return { rate: Number(rate.control.value) || 0, line: Number(line.control.value) || 0, prompt: parseText(prompt.control.value) };
+    return {
+      rate: Number(rate.control.value) || 0,
+      line: Number(line.control.value) || 0,
+      prompt: parseText(prompt.control.value),
+    };
   }
 
   async function send(protocol, files) {
@@ -58,17 +107,31 @@ export function transferPanel(ctx) {
       return outcome.say(`Prompt: ${error.message}`, true);
     }
     const list = files.map((file) => fileSource(file));
-    await run(protocol === "raw", (wire) => SEND[protocol].run(wire, list, {
-      ...options,
-      onFile: (index) => shown.file(`${list[index].name}${list.length > 1 ? ` (${index + 1} of ${list.length})` : ""}`, list[index].size),
-      onSkip: (index) => skipped.push(list[index].name),
-      onProgress: (done) => shown.at(done),
-    }), () => {
-      const sent = list.filter(({ name }) => !skipped.includes(name));
-      const words = sent.length === 0 ? [] : [`Sent: ${sent.map(({ name, size }) => `${name}, ${readableSize(size)}`).join("; ")}.`];
-      if (skipped.length > 0) words.push(`Not wanted by the other side: ${skipped.join(", ")}.`);
-      return words.join(" ");
-    });
+    await run(
+      protocol === "raw",
+      (wire) =>
+        SEND[protocol].run(wire, list, {
+          ...options,
+          onFile: (index) =>
+            shown.file(
+              `${list[index].name}${list.length > 1 ? ` (${index + 1} of ${list.length})` : ""}`,
+              list[index].size,
+            ),
+          onSkip: (index) => skipped.push(list[index].name),
+          onProgress: (done) => shown.at(done),
+        }),
+      () => {
+        const sent = list.filter(({ name }) => !skipped.includes(name));
+        const words =
+          sent.length === 0
+            ? []
+            : [
+                `Sent: ${sent.map(({ name, size }) => `${name}, ${readableSize(size)}`).join("; ")}.`,
+              ];
+        if (skipped.length > 0) words.push(`Not wanted by the other side: ${skipped.join(", ")}.`);
+        return words.join(" ");
+      },
+    );
   }
 
   async function receive(protocol) {
@@ -92,11 +155,19 @@ export function transferPanel(ctx) {
         ctx.save(saved, blob);
       });
     };
-    await run(false, (wire) => RECEIVE[protocol].run(wire, accept, { trim: trim.control.checked, onProgress: (done) => shown.at(done) }), () => {
-      const words = [got.length > 0 ? `Received: ${got.join("; ")}.` : "Nothing was received."];
-      if (skipped.length > 0) words.push(`Left out: ${skipped.join(", ")}.`);
-      return words.join(" ");
-    });
+    await run(
+      false,
+      (wire) =>
+        RECEIVE[protocol].run(wire, accept, {
+          trim: trim.control.checked,
+          onProgress: (done) => shown.at(done),
+        }),
+      () => {
+        const words = [got.length > 0 ? `Received: ${got.join("; ")}.` : "Nothing was received."];
+        if (skipped.length > 0) words.push(`Left out: ${skipped.join(", ")}.`);
+        return words.join(" ");
+      },
+    );
   }
 
   /** Runs one transfer; the panel shows nothing else meanwhile. */
@@ -118,7 +189,12 @@ export function transferPanel(ctx) {
       await running.done;
       report(summary(), false);
     } catch (error) {
-      report(error.by === "user" && error.message === "cancelled" ? "The transfer was cancelled." : `The transfer ended: ${error.message}.`, error.message !== "cancelled");
+      report(
+        error.by === "user" && error.message === "cancelled"
+          ? "The transfer was cancelled."
+          : `The transfer ended: ${error.message}.`,
+        error.message !== "cancelled",
+      );
     }
     running = null;
     shown.end();
@@ -160,7 +236,13 @@ async function wanted(ctx, name, size, question) {
   const all = check("and all that follow in this transfer");
   const yes = await ctx.confirm({
     title: "Receive this file?",
-    body: h("div", {}, h("p", { class: "tool-file-name" }, name), h("p", {}, size === null ? "Its size is not told." : readableSize(size)), all.element),
+    body: h(
+      "div",
+      {},
+      h("p", { class: "tool-file-name" }, name),
+      h("p", {}, size === null ? "Its size is not told." : readableSize(size)),
+      all.element,
+    ),
     ok: "Save it",
     cancel: "Leave it out",
   });

@@ -45,7 +45,8 @@ export class Wire {
     if (this.#ended || bytes.length === 0) return;
     this.#chunks.push(bytes);
     this.#pending += bytes.length;
-    if (this.#pending > QUEUE_LIMIT) this.end(new TransferEnded("more data arrived than could be stored in time", "line"));
+    if (this.#pending > QUEUE_LIMIT)
+      this.end(new TransferEnded("more data arrived than could be stored in time", "line"));
     this.#wake();
   }
 
@@ -73,7 +74,10 @@ export class Wire {
 
   /** Everything that arrived; nothing is left. */
   takeAll() {
-    const all = concat([this.#chunks[0]?.subarray(this.#at) ?? new Uint8Array(0), ...this.#chunks.slice(1)]);
+    const all = concat([
+      this.#chunks[0]?.subarray(this.#at) ?? new Uint8Array(0),
+      ...this.#chunks.slice(1),
+    ]);
     this.#chunks = [];
     this.#at = 0;
     this.#pending = 0;
@@ -91,7 +95,12 @@ export class Wire {
   /** Waits `ms`, or until the transfer is ended. */
   async pause(ms) {
     let timer;
-    await Promise.race([new Promise((resolve) => { timer = setTimeout(resolve, ms); }), this.#over.promise]);
+    await Promise.race([
+      new Promise((resolve) => {
+        timer = setTimeout(resolve, ms);
+      }),
+      this.#over.promise,
+    ]);
     clearTimeout(timer);
     if (this.#ended) throw this.#ended;
   }

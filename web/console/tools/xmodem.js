@@ -31,7 +31,8 @@ const ASK_MS = 3_000;
 export async function answer(wire, ms) {
   const byte = await wire.byte(ms);
   if (byte !== CAN) return byte;
-  if ((await wire.byte(1_000)) === CAN) throw new TransferEnded("the other side cancelled", "remote");
+  if ((await wire.byte(1_000)) === CAN)
+    throw new TransferEnded("the other side cancelled", "remote");
   return -1;
 }
 
@@ -42,7 +43,10 @@ export async function awaitStart(wire, ms = START_MS) {
     if (byte === WANT_CRC) return "crc";
     if (byte === NAK) return "sum";
     if (byte === WANT_STREAM) return "stream";
-    if (byte < 0 && Date.now() >= until) throw new TransferEnded("nobody asked for the file: is the receiver started on the other side?");
+    if (byte < 0 && Date.now() >= until)
+      throw new TransferEnded(
+        "nobody asked for the file: is the receiver started on the other side?",
+      );
   }
 }
 
@@ -57,7 +61,13 @@ export function block(number, data, mode, pad = PAD) {
   const size = data.length > 128 ? 1024 : 128;
   const filled = new Uint8Array(size).fill(pad);
   filled.set(data);
-  return Uint8Array.of(size === 1024 ? STX : SOH, number & 0xff, ~number & 0xff, ...filled, ...check(filled, mode));
+  return Uint8Array.of(
+    size === 1024 ? STX : SOH,
+    number & 0xff,
+    ~number & 0xff,
+    ...filled,
+    ...check(filled, mode),
+  );
 }
 
 /** Sends one block until it is acknowledged; in `stream` mode (YMODEM-g) nobody acknowledges. */
@@ -68,7 +78,8 @@ export async function sendBlock(wire, bytes, mode) {
     await wire.write(bytes);
     if (mode === "stream") return;
     let got;
-    do got = await answer(wire, patience(wire)); while (got >= 0 && got !== ACK && got !== NAK);
+    do got = await answer(wire, patience(wire));
+    while (got >= 0 && got !== ACK && got !== NAK);
     if (got === ACK) return;
   }
   throw new TransferEnded(`the other side did not take a block in ${TRIES} tries`);
@@ -88,7 +99,8 @@ export async function sendBody(wire, file, mode, { large = true, onProgress = un
   for (let tries = 0; tries < TRIES; tries += 1) {
     await wire.write(Uint8Array.of(EOT));
     let got;
-    do got = await answer(wire, patience(wire)); while (got >= 0 && got !== ACK && got !== NAK);
+    do got = await answer(wire, patience(wire));
+    while (got >= 0 && got !== ACK && got !== NAK);
     if (got === ACK) return;
   }
   throw new TransferEnded("the other side did not confirm the end of the file");
@@ -110,7 +122,8 @@ export async function sendXmodem(wire, file, { large = false, onProgress, startM
 /** Reads one block. @returns {Promise<Block>} */
 export async function readBlock(wire, mode, ms) {
   let first;
-  do first = await answer(wire, ms); while (first >= 0 && first !== SOH && first !== STX && first !== EOT);
+  do first = await answer(wire, ms);
+  while (first >= 0 && first !== SOH && first !== STX && first !== EOT);
   if (first < 0) return { kind: "none" };
   if (first === EOT) return { kind: "end" };
   const size = first === STX ? 1024 : 128;
@@ -121,7 +134,9 @@ export async function readBlock(wire, mode, ms) {
     body[at] = byte;
   }
   const data = body.slice(2, 2 + size);
-  const good = (body[0] ^ body[1]) === 0xff && check(data, mode).every((byte, index) => byte === body[2 + size + index]);
+  const good =
+    (body[0] ^ body[1]) === 0xff &&
+    check(data, mode).every((byte, index) => byte === body[2 + size + index]);
   return good ? { kind: "data", number: body[0], data } : { kind: "bad" };
 }
 
@@ -154,7 +169,9 @@ export async function receiveBody(wire, got, mode, take) {
       failures += 1;
       await wire.write(Uint8Array.of(ACK));
     } else if (got.kind === "data") {
-      throw new TransferEnded(`block ${expected & 0xff} was expected and ${got.number} came: blocks are lost`);
+      throw new TransferEnded(
+        `block ${expected & 0xff} was expected and ${got.number} came: blocks are lost`,
+      );
     } else if (got.kind === "end") {
       // A single EOT may be a damaged byte: it is refused once, as Forsberg recommends.
       if (ended || mode === "stream") {
@@ -164,7 +181,8 @@ export async function receiveBody(wire, got, mode, take) {
       ended = true;
       await wire.write(Uint8Array.of(NAK));
     } else {
-      if (mode === "stream") throw new TransferEnded("a block was damaged, and YMODEM-g cannot ask for it again");
+      if (mode === "stream")
+        throw new TransferEnded("a block was damaged, and YMODEM-g cannot ask for it again");
       failures += 1;
       if (got.kind === "bad") await wire.silence(SILENCE_MS);
       await wire.write(Uint8Array.of(NAK));
@@ -187,7 +205,11 @@ export async function receiveXmodem(wire, sink, { mode = "crc", trim = false, on
     used = mode === "crc" && round < CRC_ASKS ? "crc" : "sum";
     return used;
   };
-  const first = await firstBlock(wire, (round) => (choose(round) === "crc" ? WANT_CRC : NAK), () => used);
+  const first = await firstBlock(
+    wire,
+    (round) => (choose(round) === "crc" ? WANT_CRC : NAK),
+    () => used,
+  );
   let last = null;
   let received = 0;
   await receiveBody(wire, first, used, async (data) => {

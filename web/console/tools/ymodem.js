@@ -2,7 +2,18 @@
 
 import { concat } from "./escapes.js";
 import { TransferEnded } from "./wire.js";
-import { ACK, WANT_CRC, WANT_STREAM, answer, awaitStart, block, firstBlock, receiveBody, sendBlock, sendBody } from "./xmodem.js";
+import {
+  ACK,
+  WANT_CRC,
+  WANT_STREAM,
+  answer,
+  awaitStart,
+  block,
+  firstBlock,
+  receiveBody,
+  sendBlock,
+  sendBody,
+} from "./xmodem.js";
 
 const utf8 = new TextEncoder();
 
@@ -12,7 +23,12 @@ const utf8 = new TextEncoder();
  */
 export function describe({ name, size, modified }) {
   const seconds = modified ? ` ${Math.floor(modified / 1000).toString(8)}` : "";
-  return concat([utf8.encode(name.replaceAll("\0", "")), Uint8Array.of(0), utf8.encode(`${size}${seconds}`), Uint8Array.of(0)]);
+  return concat([
+    utf8.encode(name.replaceAll("\0", "")),
+    Uint8Array.of(0),
+    utf8.encode(`${size}${seconds}`),
+    Uint8Array.of(0),
+  ]);
 }
 
 /** The other way: `size` is null where the sender does not tell. @returns {{ name: string, size: number|null, modified: number|null }} */
@@ -21,11 +37,17 @@ export function parseDescription(bytes) {
   const name = new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
   const rest = end < 0 ? bytes.subarray(0, 0) : bytes.subarray(end + 1);
   const stop = rest.indexOf(0);
-  const [size, modified] = new TextDecoder().decode(stop < 0 ? rest : rest.subarray(0, stop)).trim().split(/\s+/);
+  const [size, modified] = new TextDecoder()
+    .decode(stop < 0 ? rest : rest.subarray(0, stop))
+    .trim()
+    .split(/\s+/);
   return {
     name,
     size: /^\d{1,15}$/.test(size ?? "") ? Number(size) : null,
-    modified: /^[0-7]{1,13}$/.test(modified ?? "") && Number.parseInt(modified, 8) > 0 ? Number.parseInt(modified, 8) * 1000 : null,
+    modified:
+      /^[0-7]{1,13}$/.test(modified ?? "") && Number.parseInt(modified, 8) > 0
+        ? Number.parseInt(modified, 8) * 1000
+        : null,
   };
 }
 
@@ -39,7 +61,8 @@ export async function sendYmodem(wire, files, { onFile, onProgress, startMs } = 
   for (const [index, file] of files.entries()) {
     onFile?.(index);
     const header = describe(file);
-    if (header.length > 1024) throw new TransferEnded(`the name of ${file.name.slice(0, 40)}... is too long for YMODEM`);
+    if (header.length > 1024)
+      throw new TransferEnded(`the name of ${file.name.slice(0, 40)}... is too long for YMODEM`);
     const mode = await awaitStart(wire, startMs);
     await sendBlock(wire, block(0, header, mode, 0), mode);
     await sendBody(wire, file, await awaitStart(wire), { onProgress });
@@ -61,14 +84,26 @@ export async function receiveYmodem(wire, accept, { stream = false, onProgress }
   const mode = stream ? "stream" : "crc";
   const want = stream ? WANT_STREAM : WANT_CRC;
   for (;;) {
-    let head = await firstBlock(wire, () => want, () => mode);
+    let head = await firstBlock(
+      wire,
+      () => want,
+      () => mode,
+    );
     // The sender did not hear that its last file was taken: it says once more that the file is over.
     while (head.kind === "end") {
       await wire.write(Uint8Array.of(ACK));
-      head = await firstBlock(wire, () => want, () => mode);
+      head = await firstBlock(
+        wire,
+        () => want,
+        () => mode,
+      );
     }
-    if (head.kind === "bad") throw new TransferEnded("the block with the file's name was damaged, and YMODEM-g cannot ask for it again");
-    if (head.number !== 0) throw new TransferEnded("the sender gives no file name: it speaks XMODEM, not YMODEM");
+    if (head.kind === "bad")
+      throw new TransferEnded(
+        "the block with the file's name was damaged, and YMODEM-g cannot ask for it again",
+      );
+    if (head.number !== 0)
+      throw new TransferEnded("the sender gives no file name: it speaks XMODEM, not YMODEM");
     if (head.data[0] === 0) {
       await wire.write(Uint8Array.of(ACK));
       return;
@@ -79,7 +114,11 @@ export async function receiveYmodem(wire, accept, { stream = false, onProgress }
     if (!stream) await wire.write(Uint8Array.of(ACK));
     let left = file.size ?? Number.POSITIVE_INFINITY;
     let received = 0;
-    const first = await firstBlock(wire, () => want, () => mode);
+    const first = await firstBlock(
+      wire,
+      () => want,
+      () => mode,
+    );
     await receiveBody(wire, first, mode, async (data) => {
       const real = data.subarray(0, Math.min(data.length, left));
       left -= real.length;
@@ -87,7 +126,8 @@ export async function receiveYmodem(wire, accept, { stream = false, onProgress }
       if (real.length) await sink.write(real);
       onProgress?.(received);
     });
-    if (left > 0 && left !== Number.POSITIVE_INFINITY) throw new TransferEnded(`${left} bytes of the file are missing`);
+    if (left > 0 && left !== Number.POSITIVE_INFINITY)
+      throw new TransferEnded(`${left} bytes of the file are missing`);
     await sink.close();
   }
 }

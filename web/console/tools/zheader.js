@@ -29,11 +29,17 @@ const CANCELS = 5;
  */
 export function header(frame, value = 0, how) {
   const plain = new Header(Encoding.ZHEX, frame);
-  const full = typeof value === "number" ? plain.withCount(value) : new Header(Encoding.ZHEX, frame, Uint8Array.from(value));
+  const full =
+    typeof value === "number"
+      ? plain.withCount(value)
+      : new Header(Encoding.ZHEX, frame, Uint8Array.from(value));
   if (!how) return full.encode();
   const body = Uint8Array.of(frame, ...full.flags);
   const encoding = how.wide ? Encoding.ZBIN32 : Encoding.ZBIN;
-  return concat([Uint8Array.of(ZPAD, ZDLE, encoding), escapeBytes(concat([body, check(body, how.wide)]), how.control)]);
+  return concat([
+    Uint8Array.of(ZPAD, ZDLE, encoding),
+    escapeBytes(concat([body, check(body, how.wide)]), how.control),
+  ]);
 }
 
 function check(bytes, wide) {
@@ -65,7 +71,10 @@ export class HeaderScanner {
         this.#encoding = byte;
         this.#body = [];
         this.#escaped = false;
-        this.#step = byte === Encoding.ZBIN || byte === Encoding.ZHEX || byte === Encoding.ZBIN32 ? "body" : "pad";
+        this.#step =
+          byte === Encoding.ZBIN || byte === Encoding.ZHEX || byte === Encoding.ZBIN32
+            ? "body"
+            : "pad";
         break;
       default:
         return this.#collect(byte);
@@ -85,7 +94,10 @@ export class HeaderScanner {
     if (this.#body.length < Header.readSize(this.#encoding)) return;
     this.#step = "pad";
     try {
-      const { frame, count, flags, encoding } = decodeHeader(this.#encoding, Uint8Array.from(this.#body));
+      const { frame, count, flags, encoding } = decodeHeader(
+        this.#encoding,
+        Uint8Array.from(this.#body),
+      );
       return { frame, count, flags, encoding };
     } catch {
       // The next one will be good: both sides repeat themselves.
@@ -163,7 +175,10 @@ class SubpacketReader {
     if (byte < ZCRCE || byte > ZCRCW) return this.#plain(UNZDLE_TABLE[byte]);
     if (this.#check) return "bad";
     this.end = byte;
-    this.#check = check(concat([this.data.subarray(0, this.length), Uint8Array.of(byte)]), this.wide);
+    this.#check = check(
+      concat([this.data.subarray(0, this.length), Uint8Array.of(byte)]),
+      this.wide,
+    );
     return "more";
   }
 

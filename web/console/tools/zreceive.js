@@ -2,7 +2,17 @@
 
 import { parseDescription } from "./ymodem.js";
 import { TransferEnded } from "./wire.js";
-import { Frame, HeaderScanner, ZCRCE, ZCRCG, ZCRCQ, ZCRCW, header, readHeader, readSubpacket } from "./zheader.js";
+import {
+  Frame,
+  HeaderScanner,
+  ZCRCE,
+  ZCRCG,
+  ZCRCQ,
+  ZCRCW,
+  header,
+  readHeader,
+  readSubpacket,
+} from "./zheader.js";
 
 const TRIES = 12;
 const HEADER_MS = 10_000;
@@ -52,7 +62,8 @@ class Receiving {
         if (!this.#sink) await this.wire.write(header(Frame.ZRINIT, READY));
         break;
       case Frame.ZSINIT:
-        if (await readSubpacket(this.wire, encoding, DATA_MS)) await this.wire.write(header(Frame.ZACK, 1));
+        if (await readSubpacket(this.wire, encoding, DATA_MS))
+          await this.wire.write(header(Frame.ZACK, 1));
         else await this.wire.write(header(Frame.ZNAK));
         break;
       case Frame.ZFREECNT:
@@ -102,7 +113,8 @@ class Receiving {
       this.#at += packet.data.length;
       this.#failures = 0;
       this.onProgress?.(this.#at);
-      if (packet.end === ZCRCQ || packet.end === ZCRCW) await this.wire.write(header(Frame.ZACK, this.#at));
+      if (packet.end === ZCRCQ || packet.end === ZCRCW)
+        await this.wire.write(header(Frame.ZACK, this.#at));
       if (packet.end === ZCRCE || packet.end === ZCRCW) return;
       if (packet.end !== ZCRCG && packet.end !== ZCRCQ) return this.#again();
     }
@@ -128,7 +140,8 @@ class Receiving {
 
   /** Answers the end, and takes the sender's "OO" off the line. */
   async #finish() {
-    if (this.#sink) throw new TransferEnded("the other side ended in the middle of a file", "remote");
+    if (this.#sink)
+      throw new TransferEnded("the other side ended in the middle of a file", "remote");
     await this.wire.write(header(Frame.ZFIN));
     for (let over = 0; over < 2;) {
       const byte = await this.wire.byte(1_000);

@@ -3,7 +3,18 @@
 import { crc32 } from "./crc.js";
 import { TransferEnded } from "./wire.js";
 import { describe } from "./ymodem.js";
-import { Frame, HeaderScanner, ZCRCE, ZCRCG, ZCRCQ, ZCRCW, header, pollHeader, readHeader, subpacket } from "./zheader.js";
+import {
+  Frame,
+  HeaderScanner,
+  ZCRCE,
+  ZCRCG,
+  ZCRCQ,
+  ZCRCW,
+  header,
+  pollHeader,
+  readHeader,
+  subpacket,
+} from "./zheader.js";
 
 const TRIES = 12;
 const HEADER_MS = 10_000;
@@ -31,7 +42,8 @@ export async function sendZmodem(wire, files, { onFile, onSkip, onProgress } = {
   await sending.start();
   for (const [index, file] of files.entries()) {
     onFile?.(index);
-    if (file.size > ZMODEM_LIMIT) throw new TransferEnded(`${file.name} is larger than ZMODEM can send (4 GiB)`);
+    if (file.size > ZMODEM_LIMIT)
+      throw new TransferEnded(`${file.name} is larger than ZMODEM can send (4 GiB)`);
     if (!(await sending.file(file))) onSkip?.(index);
   }
   await sending.finish();
@@ -58,7 +70,9 @@ class Sending {
   async start() {
     await this.wire.write(header(Frame.ZRQINIT));
     for (;;) {
-      const got = await this.#next("nobody answers: is the receiver (rz) started on the other side?");
+      const got = await this.#next(
+        "nobody answers: is the receiver (rz) started on the other side?",
+      );
       if (got?.frame === Frame.ZRINIT) return this.#able(got.flags);
       if (got?.frame === Frame.ZCHALLENGE) await this.wire.write(header(Frame.ZACK, got.count));
       else if (!got) await this.wire.write(header(Frame.ZRQINIT));
@@ -76,7 +90,10 @@ class Sending {
   async file(file) {
     this.#failures = 0;
     this.#askedFor = 0;
-    const opening = [header(Frame.ZFILE, 0, this.#how), subpacket(describe(file), ZCRCW, this.#how)];
+    const opening = [
+      header(Frame.ZFILE, 0, this.#how),
+      subpacket(describe(file), ZCRCW, this.#how),
+    ];
     let heard = false;
     await this.#writeAll(opening);
     for (;;) {
@@ -129,7 +146,9 @@ class Sending {
       const last = at >= file.size;
       const full = this.#bufferSize > 0 && at + SUBPACKET - unanswered > this.#bufferSize;
       const ask = this.#duplex && at - asked >= this.askEvery;
-      await this.wire.write(subpacket(data, last ? ZCRCE : full ? ZCRCW : ask ? ZCRCQ : ZCRCG, this.#how));
+      await this.wire.write(
+        subpacket(data, last ? ZCRCE : full ? ZCRCW : ask ? ZCRCQ : ZCRCG, this.#how),
+      );
       if (last) return "sent";
       if (full || ask) asked = at;
       const turn = await this.#listen(full ? at : at - this.window, at, full || this.#duplex);
@@ -146,7 +165,9 @@ class Sending {
   async #listen(until, at, waits) {
     for (;;) {
       const wait = waits && this.#confirmed < until;
-      const got = wait ? await this.#next("the other side confirms nothing") : pollHeader(this.wire, this.#scanner);
+      const got = wait
+        ? await this.#next("the other side confirms nothing")
+        : pollHeader(this.wire, this.#scanner);
       if (got?.frame === Frame.ZACK && got.count <= at) {
         this.#confirmed = Math.max(this.#confirmed, got.count);
         this.#failures = 0;
@@ -192,7 +213,8 @@ class Sending {
   /** The last position of a row of them: a receiver repeats itself while it reads what was on the way. */
   async #settle(position) {
     let last = position;
-    for (let got; (got = await readHeader(this.wire, this.#scanner, SETTLE_MS));) if (got.frame === Frame.ZRPOS) last = got.count;
+    for (let got; (got = await readHeader(this.wire, this.#scanner, SETTLE_MS));)
+      if (got.frame === Frame.ZRPOS) last = got.count;
     if (last > this.#askedFor) this.#failures = 0;
     this.#askedFor = last;
     this.#fail("the other side asks for the same part again and again");
@@ -217,7 +239,12 @@ class Sending {
     const got = await readHeader(this.wire, this.#scanner, this.headerMs);
     if (!got) this.#fail(complaint);
     else if (got.frame === Frame.ZABORT || got.frame === Frame.ZFERR || got.frame === Frame.ZCAN) {
-      throw new TransferEnded(got.frame === Frame.ZFERR ? "the other side cannot store the file" : "the other side gave up", "remote");
+      throw new TransferEnded(
+        got.frame === Frame.ZFERR
+          ? "the other side cannot store the file"
+          : "the other side gave up",
+        "remote",
+      );
     }
     return got;
   }
