@@ -1,0 +1,353 @@
+//! The responder of multicast DNS (RFC 6762): one thread that probes, announces, answers, and says goodbye.
+//!
+//! It keeps nothing of what others say, so that nobody fills its memory, and reads so many packets a second and no more.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::unix::net::UnixStream,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use simple_dns::Packet;
+
+use super::{
+    Service,
+    claim::{Claim, Loss, Step},
+    link::{Link, PORT, Place, places},
+    names::Names,
+    records::Records,
+};
+
+/// How often it looks for addresses that came or went.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// The largest packet (RFC 6762 section 17).
+const LARGEST: usize = 9000;
+/// Packets heard within [`HEARING`]; what comes on top of them is lost, as on a network that is full.
+const HEARD: u32 = 50;
+const HEARING: Duration = Duration::from_millis(100);
+/// A record is not said again to everybody within this.
+const SAID: Duration = Duration::from_secs(1);
+/// Time a record has for who does not know multicast DNS (RFC 6762 section 6.7), in seconds.
+const LEGACY: u32 = 10;
+
+/// The name that is held now, as far as it is.
+pub(super) type Held = Arc<Mutex<Option<String>>>;
+
+/// The running thread; dropped, it says goodbye and ends.
+#[derive(Debug)]
+pub(super) struct Responder {
+    /// Closed, it wakes and ends the thread.
+    alive: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Responder {
+    /// Starts to announce services.
+    pub(super) fn start(names: Names, services: Vec<Service>, held: Held) -> io::Result<Self> {
+        let (alive, ended) = UnixStream::pair()?;
+        let now = Instant::now();
+        let mut voice = Voice {
+            names,
+            services,
+            held,
+            places: Vec::new(),
+            links: Vec::new(),
+            here: Vec::new(),
+            claim: Claim::new(now, jitter(0, 250)),
+            look: now + LOOK_AGAIN,
+            hearing: now,
+        };
+        voice.look(now);
+        let thread = thread::Builder::new().name("mdns".to_owned()).spawn(move || voice.run(&ended))?;
+        Ok(Self { alive: Some(alive), thread: Some(thread) })
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        drop(self.alive.take());
+        if let Some(thread) = self.thread.take() {
+            // It sends a few packets and ends.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Voice {
+    names: Names,
+    services: Vec<Service>,
+    held: Held,
+    /// The links there are, also those that cannot be spoken on.
+    places: Vec<Place>,
+    links: Vec<Spoken>,
+    /// Every address of this machine.
+    here: Vec<IpAddr>,
+    claim: Claim,
+    look: Instant,
+    /// Since when the packets of each link are counted.
+    hearing: Instant,
+}
+
+/// A link and what is said there.
+struct Spoken {
+    link: Link,
+    records: Records,
+    /// When each record was last said to everybody.
+    said: Vec<Option<Instant>>,
+    /// What is about to be said to everybody: records that others have, too, do not come all at once.
+    pending: Option<(Instant, BTreeSet<usize>)>,
+    /// Packets heard of late.
+    heard: u32,
+}
+
+impl Voice {
+    /// Speaks and listens until the other end of `ended` is closed.
+    fn run(mut self, ended: &UnixStream) {
+        let mut buffer = vec![0; LARGEST];
+        loop {
+            match self.wait(ended, Instant::now()) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!("multicast DNS has ended: {error}");
+                    break;
+                }
+            }
+            self.hear(&mut buffer);
+            self.speak(Instant::now());
+        }
+        if self.claim.holds() {
+            self.say_everything(|_| 0);
+        }
+        self.hold(None);
+    }
+
+    /// Waits for a packet or until something is due; true when it is over.
+    fn wait(&mut self, ended: &UnixStream, now: Instant) -> io::Result<bool> {
+        if now.saturating_duration_since(self.hearing) >= HEARING {
+            self.hearing = now;
+            self.links.iter_mut().for_each(|spoken| spoken.heard = 0);
+        }
+        let (open, full): (Vec<_>, Vec<_>) = self.links.iter().partition(|spoken| spoken.heard < HEARD);
+        let again = (!full.is_empty()).then_some(self.hearing + HEARING);
+        let pending = self.links.iter().filter_map(|spoken| spoken.pending.as_ref().map(|(due, _)| *due));
+        let due = pending.chain(self.claim.due()).chain(again).fold(self.look, Instant::min);
+        let left = Timespec::try_from(due.saturating_duration_since(now)).ok();
+        let mut fds = vec![PollFd::new(ended, PollFlags::IN)];
+        let sockets = open.iter().flat_map(|spoken| spoken.link.descriptors());
+        fds.extend(sockets.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
+        match poll(&mut fds, left.as_ref()) {
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(fds.first().is_some_and(|ended| !ended.revents().is_empty())),
+        }
+    }
+
+    fn hear(&mut self, buffer: &mut [u8]) {
+        for at in 0..self.links.len() {
+            while let Some(spoken) = self.links.get_mut(at).filter(|spoken| spoken.heard < HEARD) {
+                let Some((length, from)) = spoken.link.receive(buffer) else { break };
+                spoken.heard += 1;
+                let packet = buffer.get(..length).and_then(|bytes| Packet::parse(bytes).ok());
+                if let Some(packet) = packet {
+                    self.take(at, &packet, from);
+                }
+            }
+        }
+    }
+
+    /// One packet of a link.
+    fn take(&mut self, at: usize, packet: &Packet<'_>, from: SocketAddr) {
+        let now = Instant::now();
+        let Some(spoken) = self.links.get_mut(at).filter(|spoken| spoken.link.has(from.ip())) else { return };
+        if packet.has_flags(simple_dns::PacketFlag::RESPONSE) {
+            let mut said = packet.answers.iter().chain(&packet.additional_records);
+            let contradicted =
+                from.port() == PORT && said.any(|one| spoken.records.contradicts(one, &self.here));
+            if contradicted {
+                let loss = self.claim.conflict(now);
+                self.lose(loss, from.ip());
+            }
+        } else if self.claim.probes() {
+            let other = !self.here.contains(&from.ip()) && !packet.name_servers.is_empty();
+            if other && spoken.records.yields_to(packet) {
+                let loss = self.claim.defer(now);
+                self.lose(loss, from.ip());
+            }
+        } else if self.claim.holds() {
+            spoken.answer(packet, from, now);
+        }
+    }
+
+    /// What follows from a conflict.
+    fn lose(&mut self, loss: Loss, other: IpAddr) {
+        self.hold(None);
+        match loss {
+            Loss::None | Loss::Probed => {}
+            Loss::Renamed => {
+                let before = self.names.host_name();
+                self.say(Records::pointers, |_| 0);
+                self.names.change();
+                let name = self.names.host_name();
+                tracing::warn!(%other, "another machine has the name {before}; trying {name}");
+                self.write_down();
+            }
+            Loss::Silenced => tracing::error!(
+                %other,
+                "not announced by multicast DNS for an hour: another machine answers for every name that is tried"
+            ),
+        }
+    }
+
+    /// Whatever is due.
+    fn speak(&mut self, now: Instant) {
+        if self.look <= now {
+            self.look = now + LOOK_AGAIN;
+            self.look(now);
+        }
+        match self.claim.step(now) {
+            None => {}
+            Some(Step::Probe) => {
+                for spoken in &self.links {
+                    send(&spoken.link, &spoken.records.probe(), None);
+                }
+            }
+            Some(Step::Announce) => {
+                // Without a link there is nobody to hold it against.
+                self.hold((!self.links.is_empty()).then(|| self.names.host_name()));
+                self.say_everything(|life| life);
+            }
+        }
+        for spoken in &mut self.links {
+            if let Some((_, wanted)) = spoken.pending.take_if(|(due, _)| *due <= now) {
+                spoken.say(&wanted, now);
+            }
+        }
+    }
+
+    /// Says all records to everybody on every link.
+    fn say_everything(&self, life: impl Fn(u32) -> u32) {
+        self.say(Records::every, life);
+    }
+
+    fn say(&self, which: impl Fn(&Records) -> BTreeSet<usize>, life: impl Fn(u32) -> u32) {
+        for spoken in &self.links {
+            send(&spoken.link, &spoken.records.response(&which(&spoken.records), &life), None);
+        }
+    }
+
+    /// Which links there are; when they are others than before, the names are probed for anew.
+    fn look(&mut self, now: Instant) {
+        let (places, here) = match places(&self.services) {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!("multicast DNS: the interfaces cannot be listed: {error}"),
+        };
+        self.here = here;
+        if places == self.places {
+            return;
+        }
+        self.places.clone_from(&places);
+        let opened = places.into_iter().filter_map(|place| {
+            Link::open(place).inspect_err(|error| tracing::debug!("no multicast DNS: {error}")).ok()
+        });
+        self.links = opened.map(|link| self.spoken(link)).collect();
+        self.claim.again(now + jitter(0, 250));
+    }
+
+    /// Writes down what is said under the names as they are now.
+    fn write_down(&mut self) {
+        let links = std::mem::take(&mut self.links);
+        self.links = links.into_iter().map(|spoken| self.spoken(spoken.link)).collect();
+    }
+
+    fn spoken(&self, link: Link) -> Spoken {
+        let records = Records::new(&self.names, &self.services, &link.place.served);
+        let said = vec![None; records.every().len()];
+        Spoken { link, records, said, pending: None, heard: 0 }
+    }
+
+    fn hold(&self, name: Option<String>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(name), true) = (&name, *held != name) {
+            tracing::info!("announced as {name} by multicast DNS");
+        }
+        *held = name;
+    }
+}
+
+impl Spoken {
+    /// Answers a query (RFC 6762 section 6): at once, or soon where others may have something to say, too.
+    fn answer(&mut self, query: &Packet<'_>, from: SocketAddr, now: Instant) {
+        let wanted: BTreeSet<_> =
+            query.questions.iter().flat_map(|question| self.records.answers(question)).collect();
+        let wanted = self.records.unknown(wanted, &query.answers);
+        if wanted.is_empty() {
+            return;
+        }
+        if from.port() != PORT {
+            let mut response = self.records.response(&wanted, |life| life.min(LEGACY));
+            response.set_id(query.id());
+            response.questions.clone_from(&query.questions);
+            let said = response.answers.iter_mut().chain(&mut response.additional_records);
+            said.for_each(|record| record.cache_flush = false);
+            return send(&self.link, &response, Some(from));
+        }
+        if query.questions.iter().all(|question| question.unicast_response) {
+            return send(&self.link, &self.records.response(&wanted, |life| life), Some(from));
+        }
+        // Who probes for a name of ours is told at once.
+        let probed = !query.name_servers.is_empty();
+        if !probed && wanted.iter().any(|at| self.records.is_shared(*at)) {
+            let (due, mut all) = self.pending.take().unwrap_or((now + jitter(20, 120), BTreeSet::new()));
+            all.extend(wanted);
+            self.pending = Some((due, all));
+            return;
+        }
+        if probed {
+            self.said.fill(None);
+        }
+        self.say(&wanted, now);
+    }
+
+    /// Says to everybody what was not said to them just now.
+    fn say(&mut self, wanted: &BTreeSet<usize>, now: Instant) {
+        let fresh = |at: &usize| {
+            let last = self.said.get(*at).copied().flatten();
+            last.is_none_or(|last| now.saturating_duration_since(last) >= SAID)
+        };
+        let wanted: BTreeSet<_> = wanted.iter().copied().filter(fresh).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        send(&self.link, &self.records.response(&wanted, |life| life), None);
+        for at in wanted {
+            if let Some(said) = self.said.get_mut(at) {
+                *said = Some(now);
+            }
+        }
+    }
+}
+
+/// Sends a packet to everybody on a link, or to one.
+fn send(link: &Link, packet: &Packet<'_>, to: Option<SocketAddr>) {
+    match (packet.build_bytes_vec_compressed(), to) {
+        (Ok(bytes), None) => link.send(&bytes),
+        (Ok(bytes), Some(to)) => link.send_to(&bytes, to),
+        (Err(error), _) => tracing::debug!("multicast DNS: {error}"),
+    }
+}
+
+/// A random time of so many milliseconds.
+fn jitter(least: u64, most: u64) -> Duration {
+    let random = getrandom::u32().unwrap_or(0);
+    Duration::from_millis(least + u64::from(random) % (most - least))
+}
