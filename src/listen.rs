@@ -2,6 +2,7 @@
 
 mod bind;
 mod holder;
+mod unix;
 
 use std::{
     fmt, io,
@@ -18,14 +19,17 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use self::bind::{SocketFile, bind_beside, bind_tcp, bind_unix, explain, take_over};
 pub use self::holder::{Socket, connected, listening};
+use self::{
+    bind::{bind_beside, bind_tcp, bind_unix, explain, take_over},
+    unix::SocketFile,
+};
 use crate::{
-    auth::{ClientAddress, Peer, Slot, is_trusted},
+    auth::{ClientAddress, ClientCertificate, Peer, Revocation, Slot, is_trusted},
     config::{Address, Listen},
     http::{self, Bridge, farewell},
     stream::Stream,
-    tls::{self, ServerTls},
+    tls::{ClientFacts, ServerTls},
     wire::close::Refusal,
 };
 
@@ -219,7 +223,8 @@ impl Door {
         bridge.metrics.connections.inc();
         let config = bridge.config();
         let proxied = is_trusted(&peer, &config.trusted_proxies);
-        let Some(slot) = bridge.auth.admission.enter(peer.client.source(), proxied, &config.limits) else {
+        let source = bridge.auth.source(peer.client);
+        let Some(slot) = bridge.auth.admission.enter(source, proxied, &config.limits) else {
             let refusal = Refusal::TooMany(FULL);
             bridge.refused(peer.client, "", &refusal);
             return self.turn_away(raw, refusal);
@@ -261,7 +266,7 @@ impl Door {
         let Some(tls) = &self.tls else { return Some((stream, peer)) };
         match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {
-                let certificate = client_name(&stream);
+                let certificate = client_certificate(&stream, tls);
                 Some((stream, Peer { tls: true, certificate, ..peer }))
             }
             Ok(Err(error)) => {
@@ -276,9 +281,29 @@ impl Door {
     }
 }
 
-/// Common name of the client's certificate.
-fn client_name(stream: &Stream) -> Option<String> {
-    stream.peer_certificates().and_then(|chain| chain.first()).and_then(tls::common_name)
+/// The client's certificate.
+fn client_certificate(stream: &Stream, tls: &Arc<ServerTls>) -> Option<Arc<ClientCertificate>> {
+    let facts = ClientFacts::of(stream.peer_certificates()?.first()?)?;
+    Some(Arc::new(ClientCertificate {
+        common_name: facts.common_name.clone(),
+        names: facts.names.clone(),
+        sha256: facts.sha256,
+        until: facts.until,
+        revocation: Arc::new(Lists { tls: Arc::clone(tls), facts }),
+    }))
+}
+
+/// A certificate and the lists of the listener it came by.
+#[derive(Debug)]
+struct Lists {
+    tls: Arc<ServerTls>,
+    facts: ClientFacts,
+}
+
+impl Revocation for Lists {
+    fn is_revoked(&self) -> bool {
+        self.tls.is_revoked(&self.facts)
+    }
 }
 
 /// Bytes go out at once; a client that is gone is noticed. A failure costs only that, so it is no reason to refuse.

@@ -4,10 +4,16 @@ use std::{
     fs::{File, FileType, OpenOptions, metadata},
     io::{self, Read as _},
     os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use rustix::fs::OFlags;
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2},
+    io::Errno,
+};
+
+/// What a file inside a folder is opened with: a pipe without a writer is not waited for, no terminal becomes ours.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Opens a file for reading.
 ///
@@ -43,6 +49,46 @@ pub(crate) fn read_at_most(file: File, most: usize) -> io::Result<Vec<u8>> {
     if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
+/// Opens a file inside a folder. A link inside it is followed; one that leads out is an error, whoever changes it meanwhile.
+///
+/// # Errors
+/// As for [`open`]; it is not inside.
+pub(crate) fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
+    let file = open_beneath(folder, path)?;
+    fit(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+/// Reads a whole file inside a folder, of at most so many bytes.
+///
+/// # Errors
+/// As for [`open_inside`] and [`read`].
+pub(crate) fn read_inside(folder: &Path, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    read_at_most(open_inside(folder, path)?, most)
+}
+
+/// Opens whatever is inside `folder` by that name.
+fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
+    let root = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match openat2(&root, path, READ, Mode::empty(), inside) {
+        // An absolute link: it may lead back inside.
+        Err(Errno::XDEV) => Ok(openat2(&root, resolved(folder, path)?, READ, Mode::empty(), inside)?.into()),
+        // Before Linux 5.6, or under a filter of system calls that does not know it.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            Ok(openat(&root, resolved(folder, path)?, READ | OFlags::NOFOLLOW, Mode::empty())?.into())
+        }
+        other => Ok(other?.into()),
+    }
+}
+
+/// Where in `folder` a path leads, without a link.
+fn resolved(folder: &Path, path: &Path) -> io::Result<PathBuf> {
+    let found = folder.join(path).canonicalize()?;
+    let inside = found.strip_prefix(folder.canonicalize()?).map(Path::to_owned);
+    inside.map_err(|_| Errno::XDEV.into())
+}
+
 fn fit(kind: FileType) -> io::Result<()> {
     if kind.is_file() {
         return Ok(());
@@ -64,7 +110,7 @@ fn fit(kind: FileType) -> io::Result<()> {
 mod tests {
     use std::os::unix::net::UnixListener;
 
-    use rustix::fs::{CWD, FileType as Node, Mode, mknodat};
+    use rustix::fs::{FileType as Node, mknodat};
 
     use super::*;
 
@@ -89,5 +135,27 @@ mod tests {
         std::fs::write(&path, "0123456789").unwrap();
         assert_eq!(read(&path, 10).unwrap(), b"0123456789");
         assert_eq!(read(&path, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_link_inside_a_folder_is_followed_and_one_that_leaves_it_is_not() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("here"), "here").unwrap();
+        std::fs::write(outside.path().join("there"), "there").unwrap();
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        link(Path::new("../here"), "sub/inside");
+        link(&outside.path().join("there"), "absolute");
+        link(&Path::new("../..").join(outside.path().file_name().unwrap()).join("there"), "sub/relative");
+        link(outside.path(), "folder");
+        link(&folder.path().join("here"), "back");
+        let read = |name: &str| read_inside(folder.path(), Path::new(name), 100);
+        for name in ["sub/inside", "back", "sub/../here"] {
+            assert_eq!(read(name).unwrap(), b"here", "{name}");
+        }
+        for name in ["absolute", "sub/relative", "folder/there", "../there", "sub/../../there"] {
+            assert!(read(name).is_err(), "{name}");
+        }
+        assert_eq!(super::read(&folder.path().join("absolute"), 10).unwrap(), b"there");
     }
 }

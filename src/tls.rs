@@ -1,12 +1,13 @@
 //! TLS of the listeners: certificates that reload, self-signed ones, client certificates.
 
+mod client;
 mod inspect;
 mod self_signed;
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -14,15 +15,19 @@ use rustls::{
     CipherSuite, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::time::Instant;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use self::self_signed::Paths;
-pub use self::{inspect::Facts, self_signed::names as own_names};
+use self::{client::Revoked, self_signed::Paths};
+pub use self::{
+    client::{ClientFacts, lists_due},
+    inspect::Facts,
+    self_signed::names as own_names,
+};
 use crate::{config::ListenTls, regular_file};
 
 /// How often the files are looked at, at most, and only when somebody connects.
@@ -57,13 +62,22 @@ struct Files {
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
+    client_crl: Option<PathBuf>,
     self_signed: bool,
 }
 
-struct State {
+/// What the files say.
+struct Loaded {
     config: Arc<ServerConfig>,
+    revoked: Revoked,
+}
+
+struct State {
+    loaded: Loaded,
     stamps: Vec<Option<Stamp>>,
     looked: Instant,
+    /// Whether it has been told that the lists of revoked certificates are past their date.
+    told: bool,
 }
 
 /// What tells one version of a file from another.
@@ -82,23 +96,33 @@ impl ServerTls {
             ListenTls::Off => return Ok(None),
             ListenTls::SelfSigned => {
                 let (certificate, key) = own_files(state_directory);
-                Files { certificate, key, client_ca: None, self_signed: true }
+                Files { certificate, key, client_ca: None, client_crl: None, self_signed: true }
             }
-            ListenTls::Files { certificate, key, client_ca } => Files {
+            ListenTls::Files { certificate, key, client_ca, client_crl } => Files {
                 certificate: certificate.clone(),
                 key: key.clone(),
                 client_ca: client_ca.clone(),
+                client_crl: client_crl.clone(),
                 self_signed: false,
             },
         };
         let stamps = files.stamps();
-        let state = State { config: files.load(own_name)?, stamps, looked: Instant::now() };
+        let state = State { loaded: files.load(own_name)?, stamps, looked: Instant::now(), told: false };
         Ok(Some(Self { files, own_name: own_name.to_owned(), state: Mutex::new(state) }))
     }
 
     /// The settings for the next handshake. Changed files are read again, at most once a second; when the new ones are
     /// broken the old ones stay in use, and the log says why once.
     pub fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.fresh().loaded.config)
+    }
+
+    /// Whether a list of revoked certificates, as the file has it now, names this one.
+    pub fn is_revoked(&self, facts: &ClientFacts) -> bool {
+        self.fresh().loaded.revoked.names(facts)
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= LOOK {
             state.looked = Instant::now();
@@ -106,13 +130,26 @@ impl ServerTls {
             if stamps != state.stamps || self.files.is_stale() {
                 state.stamps = stamps;
                 match self.files.load(&self.own_name) {
-                    Ok(config) => state.config = config,
-                    Err(error) => tracing::error!("{error}; the certificate in use stays"),
+                    Ok(loaded) => (state.loaded, state.told) = (loaded, false),
+                    Err(error) => tracing::error!("{error}; what is in use stays"),
                 }
                 state.stamps = self.files.stamps();
             }
         }
-        Arc::clone(&state.config)
+        self.alarm(&mut state);
+        state
+    }
+
+    /// Says once that a list is past its date: what it names is refused on, but nobody knows what it does not name yet.
+    fn alarm(&self, state: &mut State) {
+        let due = state.loaded.revoked.due.filter(|due| *due < jiff::Timestamp::now().as_second());
+        if let (Some(file), Some(_), false) = (&self.files.client_crl, due, state.told) {
+            state.told = true;
+            let file = file.display();
+            tracing::error!(
+                "{file}: a list of revoked certificates is past its date; get the authority's new one"
+            );
+        }
     }
 }
 
@@ -122,7 +159,7 @@ impl Files {
             let data = fs::metadata(path).ok()?;
             Some((data.modified().ok()?, data.len()))
         };
-        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
+        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref(), self.client_crl.as_ref()]
             .into_iter()
             .flatten()
             .map(stamp)
@@ -134,7 +171,7 @@ impl Files {
         self.self_signed && !self_signed::is_good(&self.certificate)
     }
 
-    fn load(&self, own_name: &str) -> Result<Arc<ServerConfig>, TlsError> {
+    fn load(&self, own_name: &str) -> Result<Loaded, TlsError> {
         if self.self_signed {
             let paths = Paths { certificate: self.certificate.clone(), key: self.key.clone() };
             if self_signed::ensure(&paths, own_name)? {
@@ -147,17 +184,10 @@ impl Files {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::file(&self.certificate, error.to_string()))?;
+        let revoked = self.client_crl.as_deref().map_or_else(|| Ok(Revoked::default()), Revoked::read)?;
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
-            Some(file) => {
-                // A client without a certificate may still have a password or a token.
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(read_roots(file)?.into(), provider())
-                        .allow_unauthenticated()
-                        .build()
-                        .map_err(|error| TlsError::file(file, error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
-            }
+            Some(file) => builder.with_client_cert_verifier(verifier(file, &revoked)?),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| {
             if matches!(error, rustls::Error::InconsistentKeys(_)) {
@@ -173,7 +203,12 @@ impl Files {
         config.ignore_client_order = true;
         // One is enough to come back with; each costs a hash chain and a place in the store.
         config.send_tls13_tickets = 1;
-        Ok(Arc::new(config))
+        if self.client_ca.is_some() {
+            // A resumed session is not checked again: a certificate would be good for ever after its first handshake.
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
+        Ok(Loaded { config: Arc::new(config), revoked })
     }
 
     /// Says which certificate is in use, and whether its time has passed: clients will tell the user, so it is no
@@ -207,13 +242,25 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     pairs.join(":")
 }
 
-/// Common name of a certificate's subject.
-pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let mut names = certificate.subject().iter_common_name();
-    let name = names.next()?.as_str().ok()?.to_owned();
-    // Two names would let an authority's slip choose the principal.
-    names.next().is_none().then_some(name)
+/// Checks client certificates. A client without one may still have a password or a token.
+fn verifier(file: &Path, revoked: &Revoked) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let authorities = read_certificates(file)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in authorities.iter().cloned() {
+        roots
+            .add(certificate)
+            .map_err(|error| TlsError::file(file, format!("not fit as a certificate authority: {error}")))?;
+    }
+    let mut builder =
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).allow_unauthenticated();
+    if !revoked.lists.is_empty() {
+        builder = builder.with_crls(revoked.lists.iter().cloned());
+        if !revoked.cover(&authorities) {
+            // Who has no list of the authority's own authority would refuse every certificate.
+            builder = builder.only_check_end_entity_revocation();
+        }
+    }
+    builder.build().map_err(|error| TlsError::file(file, error.to_string()))
 }
 
 /// Ciphers in our order. AES-128 and SHA-256 are hardware where AES is; without it `ChaCha20` is several times as fast.
@@ -257,8 +304,8 @@ fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let handle = open(file)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(handle).collect();
+    let text = read(file)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let chain = chain.map_err(|error| TlsError::file(file, format!("is not PEM: {error}")))?;
     if chain.is_empty() {
         return Err(TlsError::file(
@@ -270,7 +317,7 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_reader(open(file)?).map_err(|error| {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
         TlsError::file(
             file,
             format!("no private key that can be read (unencrypted PKCS#8, PKCS#1 or SEC1 PEM): {error}"),
@@ -278,20 +325,9 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in read_certificates(file)? {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsError::file(file, format!("not fit as a certificate authority: {error}")))?;
-    }
-    Ok(roots)
-}
-
-fn open(file: &Path) -> Result<io::Cursor<Vec<u8>>, TlsError> {
-    let bytes = regular_file::read(file, MAX_PEM)
-        .map_err(|error| TlsError::file(file, format!("cannot be read: {error}")))?;
-    Ok(io::Cursor::new(bytes))
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    regular_file::read(file, MAX_PEM)
+        .map_err(|error| TlsError::file(file, format!("cannot be read: {error}")))
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::Source;
-
 /// A client's address: what limits, penalties, logs and the API know it by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientAddress {
@@ -20,15 +18,6 @@ pub enum ClientAddress {
 }
 
 impl ClientAddress {
-    /// Whose connections and failures count together.
-    pub fn source(self) -> Source {
-        match self {
-            Self::Local => Source::Local,
-            Self::Direct(address) => address.ip().into(),
-            Self::Forwarded(address) => address.into(),
-        }
-    }
-
     /// Whether it is on this machine.
     pub fn is_loopback(self) -> bool {
         match self {

@@ -1,10 +1,12 @@
 //! What a client shows of itself, and whom it proves it to be.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Principal, PrincipalId, PrincipalKind};
+use super::{ClientCertificate, Principal, PrincipalId, PrincipalKind};
 use crate::config::{Access, Rights, RightsTable, Secret};
 
 /// What a request shows.
@@ -60,17 +62,18 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
         id: PrincipalId::new(PrincipalKind::Token, name),
         rights: token.rights.clone(),
         login: None,
+        certificate: None,
     })
 }
 
-/// The principal of a certificate whose chain the TLS handshake has checked.
-pub(super) fn by_certificate(access: &Access, common_name: &str) -> Option<Principal> {
-    let (name, certificate) =
-        access.certificates.iter().find(|(_, certificate)| certificate.common_name == common_name)?;
+/// The principal of a certificate whose chain the TLS handshake has checked, while it is good.
+pub(super) fn by_certificate(access: &Access, shown: &Arc<ClientCertificate>) -> Option<Principal> {
+    let (name, entry) = shown.principal(access).filter(|_| shown.is_good())?;
     Some(Principal {
         id: PrincipalId::new(PrincipalKind::Certificate, name),
-        rights: certificate.rights.clone(),
+        rights: entry.rights.clone(),
         login: None,
+        certificate: Some(Arc::clone(shown)),
     })
 }
 
@@ -87,14 +90,14 @@ pub fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
         }
         PrincipalKind::Certificate => &access.certificates.get(name)?.rights,
     };
-    Some(Principal { id: id.clone(), rights: rights.clone(), login: None })
+    Some(Principal { id: id.clone(), rights: rights.clone(), login: None, certificate: None })
 }
 
 /// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
     let rights = RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
-    Principal { id: PrincipalId::new(PrincipalKind::Open, "anyone"), rights, login: None }
+    Principal { id: PrincipalId::new(PrincipalKind::Open, "anyone"), rights, login: None, certificate: None }
 }
 
 #[cfg(test)]

@@ -124,12 +124,13 @@ fn digest(text: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{RightsTable, Secret, User};
+    use crate::config::{Password, RightsTable, User};
 
     const TERMS: Login = Login { idle: Duration::from_secs(100), lifetime: Duration::from_secs(250) };
 
     fn access(password: &str) -> Access {
-        let user = User { password: Secret::new(password), rights: RightsTable::default() };
+        let hash = format!("$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg");
+        let user = User { password: Password::parse(&hash).unwrap(), rights: RightsTable::default() };
         Access { users: [("alice".to_owned(), user)].into(), ..Access::default() }
     }
 

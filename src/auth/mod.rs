@@ -1,10 +1,15 @@
 //! Who is asking, and may they: limits, Host, Origin, credentials, rights.
 
 mod admission;
+mod certificate;
 mod client;
 mod credentials;
+mod evidence;
+mod hashing;
 mod host;
+mod links;
 mod logins;
+mod memory;
 mod origin;
 mod passes;
 mod passwords;
@@ -13,6 +18,7 @@ mod principal;
 mod proxy;
 mod signing;
 mod tickets;
+mod turns;
 
 use std::{
     fmt,
@@ -26,19 +32,21 @@ use tokio::time::Instant;
 
 pub use self::{
     admission::{Admission, Slot, Source},
+    certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{Shown, find},
+    hashing::{HashError, hash_password},
     host::{Authority, is_ours, own_name},
     logins::LoginId,
     origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
     passes::LIFE as PASS_LIFE,
-    passwords::{HashError, hash_password},
     principal::{Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted},
     signing::{SignedIn, cookie},
     tickets::{LIFE as TICKET_LIFE, Ticket},
 };
 use self::{
+    links::Links,
     logins::Logins,
     origin::{Proof, absent_allowed},
     passes::Passes,
@@ -47,7 +55,7 @@ use self::{
     tickets::Tickets,
 };
 use crate::{
-    config::{Access, Config, Origin},
+    config::{Config, Origin},
     wire::close::Refusal,
 };
 
@@ -60,8 +68,8 @@ pub struct Peer {
     pub local: Option<SocketAddr>,
     /// Whether the connection is TLS.
     pub tls: bool,
-    /// Common name of its certificate, checked by the TLS handshake.
-    pub certificate: Option<String>,
+    /// Its certificate, checked by the TLS handshake.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The app whose listener it came by: it is served that app and nothing else.
     pub app: Option<Arc<str>>,
 }
@@ -99,6 +107,7 @@ pub struct Visit {
 pub struct Auth {
     /// Places for connections.
     pub admission: Arc<Admission>,
+    links: Links,
     penalties: Mutex<Penalties>,
     passwords: Passwords,
     tickets: Tickets,
@@ -118,6 +127,7 @@ impl Auth {
     pub fn new(own_name: String) -> Self {
         Self {
             admission: Arc::default(),
+            links: Links::default(),
             penalties: Mutex::default(),
             passwords: Passwords::new(),
             tickets: Tickets::default(),
@@ -161,33 +171,16 @@ impl Auth {
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
         // Cookies know no ports: at an app's origin they would speak for pages that are not ours.
-        if peer.app.is_none()
-            && let Some(principal) = self.by_cookie(config, ask, visit)?
-        {
+        let by_cookie = if peer.app.is_none() { self.by_cookie(config, ask, visit)? } else { None };
+        let source = self.source(visit.view.client);
+        if let Some(principal) = by_cookie {
+            self.penalties().signed_in(source, Instant::now());
             return Ok(principal);
         }
-        let source = visit.view.client.source();
-        if let Some(left) = self.penalties().left(source, Instant::now()) {
-            return Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX)));
+        let principal = self.by_evidence(config, peer, ask, (visit.view.client, source)).await?;
+        if principal.id.kind != PrincipalKind::Open {
+            self.penalties().signed_in(source, Instant::now());
         }
-        let access = &config.access;
-        let found = match (&ask.shown, &peer.certificate) {
-            (Shown::Nothing, _) if access.open => Some(credentials::open()),
-            (Shown::Nothing, None) => return Err(Refusal::Unauthorized),
-            (Shown::Nothing, Some(common_name)) => credentials::by_certificate(access, common_name),
-            (Shown::Unreadable, _) => None,
-            (Shown::Bearer(text), _) => self
-                .by_pass(config, peer.app.as_deref(), text.reveal())
-                .or_else(|| credentials::by_token(access, text, unix_now())),
-            (Shown::Ticket(text), _) => self.by_ticket(config, text.reveal(), ask),
-            (Shown::Basic(name, password), _) => self.by_password(access, name, password.reveal()).await,
-        };
-        let Some(principal) = found else {
-            if self.penalties().failed(source, Instant::now()) {
-                tracing::warn!(peer = %visit.view.client, "too many wrong credentials from this source: refused for a while");
-            }
-            return Err(Refusal::Unauthorized);
-        };
         if visit.page == Page::None
             && !absent_allowed(ask.purpose, proof(ask, visit, &principal), is_browser(ask))
         {
@@ -196,31 +189,21 @@ impl Auth {
         Ok(principal)
     }
 
+    /// Whose connections and failures count together.
+    pub fn source(&self, client: ClientAddress) -> Source {
+        self.links.source(client)
+    }
+
     /// A ticket's text for `principal`; `None` when too many are outstanding.
     pub fn ticket(&self, principal: &Principal, endpoint: &str, origin: Option<&str>) -> Option<String> {
         let ticket = Ticket {
             id: principal.id.clone(),
             login: principal.login,
+            certificate: principal.certificate.clone(),
             endpoint: endpoint.to_owned(),
             origin: origin.map(str::to_owned),
         };
         self.tickets.give(ticket, Instant::now())
-    }
-
-    fn by_ticket(&self, config: &Config, text: &str, ask: &Ask<'_>) -> Option<Principal> {
-        let ticket = self.tickets.redeem(text, ask.endpoint, ask.signs.origin, Instant::now())?;
-        let principal = find(&config.access, &ticket.id, unix_now())?;
-        self.is_signed_in(config, ticket.login).then_some(Principal { login: ticket.login, ..principal })
-    }
-
-    async fn by_password(&self, access: &Access, name: &str, password: &str) -> Option<Principal> {
-        let user = access.users.get(name);
-        let right = self.passwords.verify(name, password, user, access.users.values().next()).await;
-        user.filter(|_| right).map(|user| Principal {
-            id: PrincipalId::new(PrincipalKind::User, name),
-            rights: user.rights.clone(),
-            login: None,
-        })
     }
 
     fn penalties(&self) -> MutexGuard<'_, Penalties> {
@@ -258,9 +241,22 @@ pub fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// What the texts of our own making begin with: API tokens and passes.
+const OWN_PREFIX: &str = "wsb_";
+
+/// Whether a text looks like one of our own making: 128 random bits at least, which nobody guesses.
+fn is_own_form(text: &str) -> bool {
+    text.strip_prefix(OWN_PREFIX).is_some_and(is_random_text)
+}
+
+/// Whether a text looks like what [`random_text`] gives, or more of it.
+fn is_random_text(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and the SHA-256 in hex to keep.
 pub fn new_token() -> (String, String) {
-    let text = format!("wsb_{}", random_text());
+    let text = format!("{OWN_PREFIX}{}", random_text());
     let hash = hex(&Sha256::digest(&text));
     (text, hash)
 }

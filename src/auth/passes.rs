@@ -2,15 +2,21 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Auth, LoginId, Principal, PrincipalId, Ticket, find, hex, random, unix_now};
-use crate::config::{App, Config};
+use super::{
+    Auth, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Principal, PrincipalId, Ticket, find, hex,
+    random, unix_now,
+};
+use crate::{
+    config::{App, Config},
+    wire::close::Refusal,
+};
 
 /// How long a pass is good, unless the sign-in behind it ends before.
 pub const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -22,6 +28,7 @@ const OF_ONE: usize = 64;
 struct Pass {
     id: PrincipalId,
     login: Option<LoginId>,
+    certificate: Option<Arc<ClientCertificate>>,
     /// The one app that it lets in.
     app: String,
     until: Instant,
@@ -39,9 +46,9 @@ impl Passes {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pass's text, 256 bits.
+    /// A pass's text, 256 bits in the form of our tokens.
     fn give(&self, pass: Pass, now: Instant) -> String {
-        let text = hex(&random::<32>());
+        let text = format!("{OWN_PREFIX}{}", hex(&random::<32>()));
         let mut given = self.lock();
         given.retain(|_, pass| pass.until > now);
         while given.values().filter(|other| other.id == pass.id).count() >= OF_ONE {
@@ -72,21 +79,36 @@ impl Auth {
         self.ticket(principal, &place(&app.name), None)
     }
 
-    /// Exchanges a launch ticket for a pass, which is good for [`LIFE`]. `None`: not a ticket of this app, used up, too
-    /// late, or of somebody who has signed out.
-    pub fn pass(&self, config: &Config, app: &App, ticket: &str) -> Option<String> {
+    /// Exchanges a launch ticket for a pass, which is good for [`LIFE`]. Refused: its source is punished, or it is not a
+    /// ticket of this app, used up, too late, or of somebody who has signed out.
+    pub fn pass(
+        &self,
+        config: &Config,
+        app: &App,
+        ticket: &str,
+        client: ClientAddress,
+    ) -> Result<String, Refusal> {
+        self.check_penalty(self.source(client))?;
         let now = Instant::now();
-        let Ticket { id, login, .. } = self.tickets.redeem(ticket, &place(&app.name), None, now)?;
-        self.is_signed_in(config, login).then_some(())?;
-        let pass = Pass { id, login, app: app.name.clone(), until: now + LIFE };
-        Some(self.passes.give(pass, now))
+        let redeemed = self.tickets.redeem(ticket, &place(&app.name), None, now);
+        let goes_on = |ticket: &Ticket| self.goes_on(config, ticket.login, ticket.certificate.as_deref());
+        let Some(Ticket { id, login, certificate, .. }) = redeemed.filter(goes_on) else {
+            return Err(Refusal::Unauthorized);
+        };
+        let pass = Pass { id, login, certificate, app: app.name.clone(), until: now + LIFE };
+        Ok(self.passes.give(pass, now))
     }
 
     /// Whom a pass lets in at its app's origin.
     pub(super) fn by_pass(&self, config: &Config, app: Option<&str>, text: &str) -> Option<Principal> {
         let pass = self.passes.find(text, app?, Instant::now())?;
         let principal = find(&config.access, &pass.id, unix_now())?;
-        self.is_signed_in(config, pass.login).then_some(Principal { login: pass.login, ..principal })
+        let Pass { login, certificate, .. } = pass;
+        self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
+            login,
+            certificate,
+            ..principal
+        })
     }
 }
 
@@ -96,7 +118,13 @@ mod tests {
     use super::*;
 
     fn pass(name: &str, until: Instant) -> Pass {
-        Pass { id: PrincipalId::new(PrincipalKind::User, name), login: None, app: "tool".into(), until }
+        Pass {
+            id: PrincipalId::new(PrincipalKind::User, name),
+            login: None,
+            certificate: None,
+            app: "tool".into(),
+            until,
+        }
     }
 
     #[test]

@@ -1,46 +1,49 @@
 //! Passwords: argon2id off the event loop, a few at a time, and a short memory of what was right.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier},
-};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
+use tokio::{task::spawn_blocking, time::Instant};
 
-use super::random;
-use crate::config::User;
+use super::{Source, hashing::Areas, memory, random, turns::Turns};
+use crate::config::{Password, User};
 
-/// Hashes computed at once. Each takes the memory its parameters name (19 MiB by default); others wait, and the
-/// handshake's deadline and the limit of strangers bound how many.
+/// Hashes computed at once, where there is memory for so many.
 const AT_ONCE: usize = 2;
+/// Part of the memory that the hashes computed at once may take: a third.
+const SHARE: u64 = 3;
+/// Memory of a hash with the parameters that `wsbridge passwd` uses, in KiB.
+const USUAL: u32 = 19 * 1024;
 /// How long a right password need not be hashed again, so that a page with ten requests is not ten hashes slow.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Right passwords remembered; when full, all are forgotten and hashed again.
 const MEMORY: usize = 256;
 
-/// A password could not be hashed: no randomness, or no memory.
-#[derive(Debug, Error)]
-#[error("cannot hash the password: {0}")]
-pub struct HashError(String);
+/// Users by name.
+type Users = BTreeMap<String, User>;
 
-/// The PHC string (argon2id, current parameters of the library, random salt) for a configuration file.
-pub fn hash_password(password: &str) -> Result<String, HashError> {
-    let hash: argon2::PasswordHash =
-        Argon2::default().hash_password(password.as_bytes()).map_err(|error| HashError(error.to_string()))?;
-    Ok(hash.to_string())
+/// What became of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is that user's.
+    Right,
+    /// It is not, or there is no such user.
+    Wrong,
+    /// Too many wait to be looked at, or there is no memory: nothing is known of it.
+    Unheard,
 }
 
 /// The verifier of passwords.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    gate: Semaphore,
+    turns: Arc<Turns>,
+    areas: Arc<Areas>,
+    /// Memory this process may use, in bytes.
+    memory: u64,
     key: [u8; 32],
     right: Mutex<HashMap<[u8; 32], Instant>>,
     /// What an unknown name is checked against when there is no user at all.
@@ -52,40 +55,74 @@ impl Passwords {
     pub(super) fn new() -> Self {
         let [salt, tail] = [random::<16>(), random::<16>()].map(|bytes| base64_plain(&bytes));
         Self {
-            gate: Semaphore::new(AT_ONCE),
+            turns: Arc::default(),
+            areas: Arc::default(),
+            memory: memory::allowed(),
             key: random(),
             right: Mutex::default(),
-            decoy: format!("$argon2id$v=19$m=19456,t=2,p=1${salt}${tail}"),
+            decoy: format!("$argon2id$v=19$m={USUAL},t=2,p=1${salt}${tail}"),
         }
     }
 
-    /// Whether `password` is `user`'s. An unknown user takes as long as a wrong password: some hash is computed either
-    /// way, with the parameters `any` user has.
+    /// Whether a user of that name has this password. A name that is none's takes as long as a wrong password: a hash is
+    /// computed either way, with the parameters some user has.
     pub(super) async fn verify(
         &self,
-        name: &str,
-        password: &str,
-        user: Option<&User>,
-        any: Option<&User>,
-    ) -> bool {
-        let stored = user.or(any).map_or(self.decoy.as_str(), |user| user.password.reveal());
+        (name, password): (&str, &str),
+        users: &Users,
+        source: Source,
+    ) -> Verdict {
+        let user = users.get(name).filter(|user| !user.password.is_disabled());
+        let stored = user.map(|user| user.password.reveal()).or_else(|| self.stand_in(name, users));
+        let stored = stored.unwrap_or(&self.decoy);
         let mark = self.mark(name, password, stored);
         let now = Instant::now();
         if user.is_some() && self.remembers(&mark, now) {
-            return true;
+            return Verdict::Right;
         }
-        let Ok(_permit) = self.gate.acquire().await else { return false };
+        let largest = largest(users);
+        let Some(turn) = self.turns.wait(source, self.at_once(largest)).await else {
+            return Verdict::Unheard;
+        };
+        let (turns, areas) = (Arc::clone(&self.turns), Arc::clone(&self.areas));
         let (password, stored) = (password.to_owned(), stored.to_owned());
-        let right = spawn_blocking(move || {
-            Argon2::default().verify_password(password.as_bytes(), stored.as_str()).is_ok()
-        })
-        .await
-        .unwrap_or(false);
-        let right = right && user.is_some();
-        if right {
-            self.remember(mark, now);
+        let looked = spawn_blocking(move || {
+            let looked = areas.verify(&password, &stored, largest);
+            // The turn ends with the hash, and not with whoever asked for it and hung up.
+            drop(turn);
+            if turns.is_idle() {
+                areas.clear();
+            }
+            looked
+        });
+        match looked.await {
+            Ok(Ok(right)) if right && user.is_some() => {
+                self.remember(mark, now);
+                Verdict::Right
+            }
+            Ok(Ok(_)) => Verdict::Wrong,
+            Ok(Err(error)) => {
+                tracing::error!("no memory to check a password: {error}");
+                Verdict::Unheard
+            }
+            Err(_) => Verdict::Unheard,
         }
-        right
+    }
+
+    /// Hashes at once where each takes `largest` KiB.
+    fn at_once(&self, largest: u32) -> usize {
+        let together = AT_ONCE as u64 * u64::from(largest) * 1024;
+        if together > self.memory / SHARE { 1 } else { AT_ONCE }
+    }
+
+    /// What a name is checked against that lets nobody in: always the same user's hash, and each user's for some names,
+    /// so that neither the time nor its changes tell which names there are.
+    fn stand_in<'a>(&self, name: &str, users: &'a Users) -> Option<&'a str> {
+        let known: Vec<_> = heard(users).collect();
+        let mark = self.mark(name, "", "");
+        let number = mark.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+        let at = usize::try_from(number.checked_rem(known.len() as u64)?).unwrap_or(0);
+        known.get(at).map(|password| password.reveal())
     }
 
     /// Keyed, so that the memory of a stopped daemon tells nothing, and over the stored hash, so that a changed
@@ -115,6 +152,16 @@ impl Passwords {
     }
 }
 
+/// The passwords that are checked at all.
+fn heard(users: &Users) -> impl Iterator<Item = &Password> {
+    users.values().map(|user| &user.password).filter(|password| !password.is_disabled())
+}
+
+/// Memory that the costliest of them takes, in KiB.
+fn largest(users: &Users) -> u32 {
+    heard(users).map(Password::memory).max().unwrap_or(USUAL)
+}
+
 fn base64_plain(bytes: &[u8]) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
     STANDARD_NO_PAD.encode(bytes)
@@ -122,38 +169,83 @@ fn base64_plain(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::{RightsTable, Secret};
+    use super::{super::hash_password, *};
+    use crate::config::RightsTable;
+
+    const HERE: Source = Source::Local;
 
     fn user(password: &str) -> User {
-        User { password: Secret::new(hash_password(password).unwrap()), rights: RightsTable::default() }
+        user_of(&hash_password(password).unwrap())
+    }
+
+    fn user_of(hash: &str) -> User {
+        User { password: Password::parse(hash).unwrap(), rights: RightsTable::default() }
+    }
+
+    fn users(of: &[(&str, User)]) -> Users {
+        of.iter().map(|(name, user)| ((*name).to_owned(), user.clone())).collect()
     }
 
     #[tokio::test]
     async fn a_right_password_passes_and_a_wrong_one_or_a_stranger_does_not() {
-        let (passwords, alice) = (Passwords::new(), user("s3cret"));
-        assert!(passwords.verify("alice", "s3cret", Some(&alice), Some(&alice)).await);
-        assert!(!passwords.verify("alice", "wrong", Some(&alice), Some(&alice)).await);
-        assert!(!passwords.verify("mallory", "s3cret", None, Some(&alice)).await);
+        let passwords = Passwords::new();
+        let all = users(&[("alice", user("s3cret"))]);
+        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, Verdict::Right);
+        assert_eq!(passwords.verify(("alice", "wrong"), &all, HERE).await, Verdict::Wrong);
+        assert_eq!(passwords.verify(("mallory", "s3cret"), &all, HERE).await, Verdict::Wrong);
+        assert!(passwords.turns.is_idle());
     }
 
     #[tokio::test]
     async fn a_right_password_is_remembered_until_it_is_changed() {
-        let (passwords, alice) = (Passwords::new(), user("s3cret"));
-        assert!(passwords.verify("alice", "s3cret", Some(&alice), None).await);
-        let mark = passwords.mark("alice", "s3cret", alice.password.reveal());
+        let passwords = Passwords::new();
+        let all = users(&[("alice", user("s3cret"))]);
+        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, Verdict::Right);
+        let mark = passwords.mark("alice", "s3cret", all["alice"].password.reveal());
         assert!(passwords.remembers(&mark, Instant::now()));
         assert!(!passwords.remembers(&mark, Instant::now() + REMEMBERED));
-        assert!(!passwords.verify("alice", "s3cret", Some(&user("other")), None).await);
+        let changed = users(&[("alice", user("other"))]);
+        assert_eq!(passwords.verify(("alice", "s3cret"), &changed, HERE).await, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_disabled_user_is_nobody_and_costs_what_others_cost() {
+        let passwords = Passwords::new();
+        let costly = hash_password("s3cret").unwrap().replace("m=19456", "m=1048576");
+        let all = users(&[("alice", user_of(&costly)), ("bob", user("s3cret"))]);
+        assert_eq!(largest(&all), USUAL);
+        assert_eq!(passwords.stand_in("alice", &all), Some(all["bob"].password.reveal()));
+        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, Verdict::Wrong);
+    }
+
+    #[test]
+    fn an_unknown_name_is_checked_as_some_user_always_the_same() {
+        let passwords = Passwords::new();
+        let all = users(&[("alice", user("a")), ("bob", user("b"))]);
+        let stand_ins: Vec<_> =
+            (0..64).map(|n| passwords.stand_in(&format!("nobody{n}"), &all).unwrap()).collect();
+        assert_eq!(passwords.stand_in("nobody7", &all), Some(stand_ins[7]));
+        for user in all.values() {
+            assert!(stand_ins.contains(&user.password.reveal()));
+        }
     }
 
     #[test]
     fn an_unknown_name_without_any_user_still_costs_a_hash() {
-        let decoy = Passwords::new().decoy;
-        assert_eq!(
-            Argon2::default().verify_password(b"x", decoy.as_str()),
-            Err(argon2::password_hash::Error::PasswordInvalid),
-            "the decoy is a well-formed hash that was computed and did not match"
-        );
+        let passwords = Passwords::new();
+        assert_eq!(passwords.stand_in("nobody", &Users::new()), None);
+        let decoy = Password::parse(&passwords.decoy).unwrap();
+        assert_eq!((decoy.memory(), decoy.is_disabled()), (USUAL, false));
+        assert_eq!(passwords.areas.verify("x", decoy.reveal(), USUAL), Ok(false));
+        assert_eq!(passwords.areas.lengths(), [USUAL as usize], "it was computed");
+    }
+
+    #[test]
+    fn two_hashes_at_once_take_no_more_than_a_third_of_memory() {
+        let with = |memory| Passwords { memory, ..Passwords::new() };
+        assert_eq!(with(128 << 20).at_once(USUAL), 2);
+        assert_eq!(with(64 << 20).at_once(USUAL), 1);
+        assert_eq!(with(256 << 20).at_once(64 * 1024), 1);
+        assert_eq!(with(384 << 20).at_once(64 * 1024), 2);
     }
 }

@@ -2,15 +2,19 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::Source;
+use super::{ClientAddress, Source, links::network};
+use crate::wire::close::Refusal;
 
 /// Wrong credentials within [`WINDOW`] that bring a penalty.
 const TRIES: usize = 20;
+/// Wrong credentials of all neighbours on one link together that bring a penalty for those who never signed in.
+const OF_LINK: usize = 200;
 /// The time they are counted over.
 const WINDOW: Duration = Duration::from_secs(60);
 /// The first penalty; each further one is twice as long.
@@ -22,15 +26,68 @@ const FORGIVEN: Duration = Duration::from_secs(3600);
 /// Sources remembered; when full, the one that was calm longest is forgotten, those under penalty last.
 const SOURCES: usize = 4096;
 
+/// Neighbours remembered to have signed in; when full, the one that did so longest ago is forgotten.
+const KNOWN: usize = 1024;
+/// When a source may try again whose tries are all still being looked at, in seconds.
+const SOON: u32 = 2;
+
 /// Who sent wrong credentials, and when.
 #[derive(Debug, Default)]
 pub(super) struct Penalties {
     sources: HashMap<Source, Record>,
+    /// Neighbours that have signed in, and when last: what others on their link do is not held against them.
+    known: HashMap<Source, Instant>,
+}
+
+/// A try at a password whose outcome is not known yet. It is charged before it is looked at, so that nothing is gained by
+/// hanging up: unless it is refunded, it counts as wrong, and is logged, when it is dropped.
+#[derive(Debug)]
+pub(super) struct Charge<'a> {
+    penalties: &'a Mutex<Penalties>,
+    source: Source,
+    /// Whose sign-in it is, for the log.
+    user: &'a str,
+    client: ClientAddress,
+    refunded: bool,
+}
+
+impl<'a> Charge<'a> {
+    /// Charges a source, unless it is punished, or would be if all its tries that are being looked at were wrong.
+    pub(super) fn take(
+        penalties: &'a Mutex<Penalties>,
+        source: Source,
+        (user, client): (&'a str, ClientAddress),
+    ) -> Result<Self, Refusal> {
+        lock(penalties).charge(source, Instant::now())?;
+        Ok(Self { penalties, source, user, client, refunded: false })
+    }
+
+    /// The try was right, or was not looked at: it costs nothing.
+    pub(super) fn refund(mut self) {
+        self.refunded = true;
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        let mut penalties = lock(self.penalties);
+        penalties.settle(self.source);
+        if !self.refunded {
+            tracing::warn!(user = self.user, peer = %self.client, "failed sign-in");
+            penalties.failed(self.source, Instant::now());
+        }
+    }
+}
+
+fn lock(penalties: &Mutex<Penalties>) -> MutexGuard<'_, Penalties> {
+    penalties.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
 struct Record {
     tries: VecDeque<Instant>,
+    /// Tries that are being looked at.
+    open: usize,
     until: Option<Instant>,
     length: Duration,
     last: Instant,
@@ -39,15 +96,70 @@ struct Record {
 impl Penalties {
     /// How long `source` is still refused, if it is.
     pub(super) fn left(&self, source: Source, now: Instant) -> Option<Duration> {
-        let until = self.sources.get(&source)?.until?;
-        until.checked_duration_since(now).filter(|left| !left.is_zero())
+        let left = |(source, _)| {
+            let until = self.sources.get(&source)?.until?;
+            until.checked_duration_since(now).filter(|left| !left.is_zero())
+        };
+        self.counts(source).filter_map(left).max()
     }
 
-    /// Notes wrong credentials; true when this one brought a penalty.
-    pub(super) fn failed(&mut self, source: Source, now: Instant) -> bool {
+    /// Notes wrong credentials; the one too many brings a penalty, and a line of the log.
+    pub(super) fn failed(&mut self, source: Source, now: Instant) {
+        for (source, tries) in [Some((source, TRIES)), link(source)].into_iter().flatten() {
+            self.record(source, now).failed((source, tries), now);
+        }
+    }
+
+    /// A neighbour has signed in.
+    pub(super) fn signed_in(&mut self, source: Source, now: Instant) {
+        if link(source).is_none() {
+            return;
+        }
+        if self.known.len() >= KNOWN && !self.known.contains_key(&source) {
+            let oldest = self.known.iter().min_by_key(|(_, last)| **last).map(|(source, _)| *source);
+            oldest.map(|oldest| self.known.remove(&oldest));
+        }
+        self.known.insert(source, now);
+    }
+
+    fn charge(&mut self, source: Source, now: Instant) -> Result<(), Refusal> {
+        if let Some(left) = self.left(source, now) {
+            return Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX)));
+        }
+        let counts: Vec<_> = self.counts(source).collect();
+        for (source, tries) in &counts {
+            let record = self.record(*source, now);
+            if record.tries.len() + record.open >= *tries {
+                return Err(Refusal::TooMany(SOON));
+            }
+        }
+        for (source, _) in [Some((source, TRIES)), link(source)].into_iter().flatten() {
+            self.record(source, now).open += 1;
+        }
+        Ok(())
+    }
+
+    /// A charged try is no longer being looked at.
+    fn settle(&mut self, source: Source) {
+        for (source, _) in [Some((source, TRIES)), link(source)].into_iter().flatten() {
+            if let Some(record) = self.sources.get_mut(&source) {
+                record.open = record.open.saturating_sub(1);
+            }
+        }
+    }
+
+    /// What holds for a source, with the tries each has: its own count, and its link's where it never signed in.
+    fn counts(&self, source: Source) -> impl Iterator<Item = (Source, usize)> {
+        let stranger = !self.known.contains_key(&source);
+        [Some((source, TRIES)), link(source).filter(|_| stranger)].into_iter().flatten()
+    }
+
+    /// What is known of a source, as of now.
+    fn record(&mut self, source: Source, now: Instant) -> &mut Record {
         self.make_room(source, now);
         let record = self.sources.entry(source).or_insert_with(|| Record {
             tries: VecDeque::new(),
+            open: 0,
             until: None,
             length: Duration::ZERO,
             last: now,
@@ -59,14 +171,7 @@ impl Penalties {
         while record.tries.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
             record.tries.pop_front();
         }
-        record.tries.push_back(now);
-        if record.tries.len() < TRIES {
-            return false;
-        }
-        record.tries.clear();
-        record.length = (record.length * 2).clamp(FIRST, LONGEST);
-        record.until = Some(now + record.length);
-        true
+        record
     }
 
     fn make_room(&mut self, source: Source, now: Instant) {
@@ -84,9 +189,30 @@ impl Penalties {
     }
 }
 
+impl Record {
+    /// One more wrong one of this source, which has so many tries.
+    fn failed(&mut self, (source, tries): (Source, usize), now: Instant) {
+        self.tries.push_back(now);
+        if self.tries.len() < tries {
+            return;
+        }
+        self.tries.clear();
+        self.length = (self.length * 2).clamp(FIRST, LONGEST);
+        self.until = Some(now + self.length);
+        let seconds = self.length.as_secs();
+        tracing::warn!(%source, seconds, "too many wrong credentials from this source: refused for a while");
+    }
+}
+
+/// The link of a neighbour, which is counted beside it.
+fn link(source: Source) -> Option<(Source, usize)> {
+    let Source::Neighbour(address) = source else { return None };
+    Some((Source::V6(network(address)), OF_LINK))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
 
@@ -112,10 +238,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_try_is_charged_before_it_is_looked_at_and_refunded_when_right() {
+        let (penalties, told) = (Mutex::default(), ("alice", ClientAddress::Local));
+        let take = || Charge::take(&penalties, NOISY, told);
+        let open: Vec<_> = (0..TRIES).map(|_| take().unwrap()).collect();
+        assert_eq!(take().unwrap_err(), Refusal::TooMany(SOON), "no more than could be wrong");
+        assert!(Charge::take(&penalties, CALM, told).is_ok());
+        open.into_iter().for_each(Charge::refund);
+        let mut open: Vec<_> = (0..TRIES).map(|_| take().unwrap()).collect();
+        open.pop().unwrap().refund();
+        drop(open);
+        assert_eq!(penalties.lock().unwrap().left(NOISY, Instant::now()), None);
+        drop(take().unwrap());
+        assert_eq!(take().unwrap_err(), Refusal::TooMany(61), "whoever hangs up has tried");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn slow_mistakes_are_no_attack() {
         let mut penalties = Penalties::default();
         for _ in 0..100 {
-            assert!(!penalties.failed(NOISY, Instant::now()));
+            penalties.failed(NOISY, Instant::now());
+            assert_eq!(penalties.left(NOISY, Instant::now()), None);
             tokio::time::advance(Duration::from_secs(4)).await;
         }
     }
@@ -146,5 +289,41 @@ mod tests {
         }
         assert_eq!(penalties.sources.len(), SOURCES);
         assert!(penalties.left(NOISY, Instant::now()).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_our_own_link_a_neighbour_locks_out_itself_and_many_lock_out_who_never_signed_in() {
+        let neighbour = |n: u16| Source::Neighbour(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, n));
+        let mut penalties = Penalties::default();
+        let left = |penalties: &Penalties, n| penalties.left(neighbour(n), Instant::now());
+        penalties.signed_in(neighbour(1), Instant::now());
+        for _ in 0..TRIES {
+            penalties.failed(neighbour(2), Instant::now());
+        }
+        assert_eq!(left(&penalties, 2), Some(FIRST));
+        assert_eq!((left(&penalties, 1), left(&penalties, 3)), (None, None));
+        for n in 100..280 {
+            penalties.failed(neighbour(n), Instant::now());
+        }
+        assert_eq!((left(&penalties, 1), left(&penalties, 3)), (None, Some(FIRST)), "200 in all");
+        assert_eq!(penalties.left(CALM, Instant::now()), None);
+        assert_eq!(penalties.charge(neighbour(1), Instant::now()), Ok(()));
+        assert!(penalties.charge(neighbour(3), Instant::now()).is_err());
+        penalties.signed_in(neighbour(3), Instant::now());
+        assert_eq!(left(&penalties, 3), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neighbours_who_signed_in_are_remembered_in_bounds() {
+        let mut penalties = Penalties::default();
+        for n in 0..=u16::try_from(KNOWN).unwrap() {
+            let source = Source::Neighbour(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, n));
+            penalties.signed_in(source, Instant::now());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(penalties.known.len(), KNOWN);
+        assert!(
+            !penalties.known.contains_key(&Source::Neighbour(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)))
+        );
     }
 }

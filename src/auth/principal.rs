@@ -1,8 +1,8 @@
 //! Who is asking, proved: a name is one principal's only together with its kind.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use super::logins::LoginId;
+use super::{certificate::ClientCertificate, logins::LoginId};
 use crate::config::{Rights, RightsTable};
 
 /// What kind of principal.
@@ -61,6 +61,8 @@ pub struct Principal {
     pub rights: RightsTable,
     /// The browser's sign-in it came by: everything begun with it ends with it.
     pub login: Option<LoginId>,
+    /// The certificate it came by: the same holds for it.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Principal {

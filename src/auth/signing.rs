@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, Authority, LoginId, Page, Principal, PrincipalId, PrincipalKind, Shown, View, Visit,
-    default_port, find, unix_now,
+    Ask, Auth, Authority, ClientCertificate, LoginId, Page, Principal, PrincipalId, PrincipalKind, Shown,
+    View, Visit, default_port, find, unix_now,
 };
 use crate::{
     auth::Purpose,
@@ -77,6 +77,16 @@ impl Auth {
     /// Whether what began with this sign-in may go on; what began without one, always.
     pub fn is_signed_in(&self, config: &Config, login: Option<LoginId>) -> bool {
         login.is_none_or(|id| self.login_left(config, id).is_some())
+    }
+
+    /// Whether what began with this sign-in or certificate may go on: neither is over.
+    pub fn goes_on(
+        &self,
+        config: &Config,
+        login: Option<LoginId>,
+        certificate: Option<&ClientCertificate>,
+    ) -> bool {
+        certificate.is_none_or(ClientCertificate::is_good) && self.is_signed_in(config, login)
     }
 
     /// Time a sign-in still has, unless it is used.

@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{LoginId, PrincipalId, random_text};
+use super::{ClientCertificate, LoginId, PrincipalId, random_text};
 
 /// How long a ticket is good.
 pub const LIFE: Duration = Duration::from_secs(15);
@@ -25,6 +25,8 @@ pub struct Ticket {
     pub id: PrincipalId,
     /// The sign-in it was asked for with.
     pub login: Option<LoginId>,
+    /// The certificate it was asked for with.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The one endpoint it opens.
     pub endpoint: String,
     /// The page it may come from, as the browser will say it.
@@ -76,6 +78,7 @@ mod tests {
         Ticket {
             id: PrincipalId::new(PrincipalKind::User, name),
             login: None,
+            certificate: None,
             endpoint: "plc1".into(),
             origin: Some("https://tools.example".into()),
         }

@@ -15,6 +15,9 @@ use crate::{
     config::{Rights, uci},
 };
 
+/// Characters a password has at least.
+const SHORTEST: usize = 8;
+
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -138,8 +141,12 @@ fn ask() -> Result<String, Failure> {
     } else {
         line()?
     };
-    if password.is_empty() {
-        return Err(Failure::new(Code::Data, "the password is empty; give one, or use --generate"));
+    let length = password.chars().count();
+    if length < SHORTEST {
+        let what = format!(
+            "the password has {length} characters, at least {SHORTEST} are needed; type a longer one, or use --generate"
+        );
+        return Err(Failure::new(Code::Data, what));
     }
     Ok(password)
 }

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use argon2::password_hash::phc::PasswordHash;
-
 use super::{
-    Access, Certificate, Endpoint, Given, Rights, RightsTable, Secret, Token, User,
+    Access, Certificate, Endpoint, Given, Password, Rights, RightsTable, Token, User, certificate,
     raw::{self, At, Leaf, Named, OneOf, Placed},
     report::Report,
     secret::{SecretReader, SecretSource},
@@ -42,10 +40,10 @@ pub(super) fn resolve(
         let path = format!("users.{}", name.text);
         principal_name(name, &path, report);
         let rights = tables.sum(&path, name.at, (&user.roles, &user.rights), report);
-        let password = password(&user.password, &format!("{path}.password"), secrets, report);
-        access
-            .users
-            .insert(name.text.clone(), User { password: Secret::new(password.unwrap_or_default()), rights });
+        // Without one the file is wrong and nothing of it holds.
+        if let Some(password) = password(&user.password, &path, &name.text, secrets, report) {
+            access.users.insert(name.text.clone(), User { password, rights });
+        }
     }
     for (name, token) in &file.tokens.0 {
         let path = format!("tokens.{}", name.text);
@@ -60,25 +58,21 @@ pub(super) fn resolve(
         let token = Token { sha256, expires: expires.map(|end| end.0), shared, rights };
         access.tokens.insert(name.text.clone(), token);
     }
-    for (name, certificate) in &file.certificates.0 {
+    for (name, raw) in &file.certificates.0 {
         let path = format!("certificates.{}", name.text);
         principal_name(name, &path, report);
-        let rights = tables.sum(&path, name.at, (&certificate.roles, &certificate.rights), report);
-        let written = certificate.common_name.as_ref();
-        let common_name = report.or(&format!("{path}.common_name"), written, name.text.clone());
-        if access.certificates.values().any(|other| other.common_name == common_name) {
-            report.wrong(name.at, &path, &format!("another certificate has the common name `{common_name}`"));
-        }
-        access.certificates.insert(name.text.clone(), Certificate { common_name, rights });
+        let rights = tables.sum(&path, name.at, (&raw.roles, &raw.rights), report);
+        let by = certificate::known_by((name, raw), &access, &path, report);
+        access.certificates.insert(name.text.clone(), Certificate { by, rights });
     }
     access.given = tables.given;
-    someone_or_open(file, &access, report);
+    someone_or_open(file, report);
     access
 }
 
 /// Somebody can sign in, or the file says that nobody needs to; never both, never neither.
-fn someone_or_open(file: &raw::File, access: &Access, report: &mut Report) {
-    let nobody = access.users.is_empty() && access.tokens.is_empty() && access.certificates.is_empty();
+fn someone_or_open(file: &raw::File, report: &mut Report) {
+    let nobody = file.users.0.is_empty() && file.tokens.0.is_empty() && file.certificates.0.is_empty();
     match &file.auth {
         Some(auth) if !nobody => {
             report.wrong(auth.at, "auth", "there are users, tokens or certificates; remove them or `auth: none`");
@@ -216,24 +210,22 @@ fn secret<T>(
 fn password(
     written: &Placed<OneOf<String, raw::Elsewhere>>,
     path: &str,
+    user: &str,
     secrets: &SecretReader<'_>,
     report: &mut Report,
-) -> Option<String> {
-    let text = secret(written, path, secrets, report)?;
-    // The text is not repeated: it may be the password itself.
-    let good = PasswordHash::new(&text).is_ok_and(|hash| {
-        hash.algorithm.as_str() == "argon2id"
-            && hash.hash.is_some()
-            && argon2::Params::try_from(&hash).is_ok()
-    });
-    if !good {
-        report.wrong(
-            written.at,
-            path,
-            "not an argon2id hash; run `wsbridge passwd` and paste the line it prints",
-        );
+) -> Option<Password> {
+    let path = format!("{path}.password");
+    let text = secret(written, &path, secrets, report)?;
+    let Some(password) = Password::parse(&text) else {
+        // The text is not repeated: it may be the password itself.
+        let what = "not an argon2id hash; run `wsbridge passwd` and paste the line it prints";
+        report.wrong(written.at, &path, what);
+        return None;
+    };
+    if let Some(remark) = password.remark(user) {
+        report.odd(written.at, &path, &remark);
     }
-    good.then_some(text)
+    Some(password)
 }
 
 fn hash(
@@ -314,6 +306,20 @@ mod tests {
             assert!(error.contains("users.a.password") && error.contains("`wsbridge passwd`"), "{error}");
             assert!(!error.contains(password.trim_matches('\'')), "{error}");
         }
+    }
+
+    #[test]
+    fn a_hash_too_costly_to_check_disables_its_user_and_no_other() {
+        let costly = HASH.replace("m=19456", "m=1048576");
+        let (config, warnings) = read(&format!(
+            "users: {{ a: {{ password: '{costly}', rights: {{ /metrics: [ read ] }} }}, b: {{ password: HASH, rights: {{ /metrics: [ read ] }} }} }}"
+        ))
+        .unwrap();
+        assert!(config.access.users["a"].password.is_disabled());
+        assert!(!config.access.users["b"].password.is_disabled());
+        let told =
+            |name| warnings.iter().any(|warning| warning.0.contains(&format!("users.{name}.password")));
+        assert!(told("a") && !told("b"), "{warnings:?}");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum ListenTls {
         key: PathBuf,
         /// Authority of client certificates; `None` asks for none.
         client_ca: Option<PathBuf>,
+        /// Lists of revoked client certificates.
+        client_crl: Option<PathBuf>,
     },
 }
 
@@ -114,7 +116,22 @@ fn listener(raw: &raw::Listen, path: &str, report: &mut Report) -> Option<Listen
             let certificate = report.read(&format!("{path}.certificate"), &files.certificate);
             let key = report.read(&format!("{path}.key"), &files.key);
             let client_ca = files.client_ca.as_ref().map(|ca| report.read(&format!("{path}.client_ca"), ca));
-            ListenTls::Files { certificate: certificate?, key: key?, client_ca: client_ca.flatten() }
+            let client_crl = files.client_crl.as_ref().map(|crl| {
+                if files.client_ca.is_none() {
+                    report.wrong(
+                        crl.at,
+                        &format!("{path}.client_crl"),
+                        "goes with `client_ca`, whose list it is",
+                    );
+                }
+                report.read(&format!("{path}.client_crl"), crl)
+            });
+            ListenTls::Files {
+                certificate: certificate?,
+                key: key?,
+                client_ca: client_ca.flatten(),
+                client_crl: client_crl.flatten(),
+            }
         }
     };
     Some(Listen { address: address?, tls, app: None })
@@ -153,11 +170,14 @@ mod tests {
             "{ address: '[::1]:80', tls: none }",
             "{ address: 'unix:/run/w' }",
             "{ address: '0.0.0.0:443', tls: { certificate: /c, key: /k, client_ca: null } }",
+            "{ address: '0.0.0.0:443', tls: { certificate: /c, key: /k, client_ca: /a, client_crl: /r } }",
         ] {
             good(&with(fine));
         }
         assert!(mistakes(&with("{ address: 'systemd:w', tls: none }")).contains("plain: accepted"));
         assert_eq!(good(&with("{ address: 'unix:/run/w' }")).0.listen[0].tls, ListenTls::Off);
+        let alone = "{ address: '0.0.0.0:443', tls: { certificate: /c, key: /k, client_crl: /r } }";
+        assert!(mistakes(&with(alone)).contains("client_crl: goes with `client_ca`"));
         let twice = with("{ address: '[::]:1' }, { address: '[::]:1' }");
         assert!(mistakes(&twice).contains("listened on twice"));
     }

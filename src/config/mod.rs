@@ -5,10 +5,13 @@
 
 mod access;
 mod app;
+mod certificate;
 mod endpoint;
+mod fingerprint;
 mod listen;
 mod login;
 mod packing;
+mod password;
 mod plan;
 mod port;
 mod raw;
@@ -31,6 +34,7 @@ pub use app::App;
 pub use listen::{Address, Listen, ListenTls};
 pub use login::Login;
 pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
+pub use password::Password;
 pub use plan::{Plan, same_place};
 pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
@@ -106,8 +110,8 @@ pub struct Given {
 /// A person with a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// PHC string of argon2id.
-    pub password: Secret,
+    /// The password.
+    pub password: Password,
     /// What the user's roles add up to.
     pub rights: RightsTable,
 }
@@ -125,13 +129,24 @@ pub struct Token {
     pub rights: RightsTable,
 }
 
-/// A machine with a client certificate, known by its subject's common name.
+/// A machine with a client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Common name of the subject.
-    pub common_name: String,
+    /// What it is known by.
+    pub by: CertificateMatch,
     /// What it may do.
     pub rights: RightsTable,
+}
+
+/// What a client certificate is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateMatch {
+    /// The only common name of its subject.
+    CommonName(String),
+    /// One of its subject's alternative names.
+    San(String),
+    /// SHA-256 of all of it.
+    Fingerprint([u8; 32]),
 }
 
 /// A text that no log and no `Debug` shows.

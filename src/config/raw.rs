@@ -25,6 +25,7 @@ pub(super) use self::{
 };
 use super::{
     Address, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice,
+    fingerprint::Fingerprint,
     units::{Rate, Size},
     words::{Accepted, Bytes, Expiry, Network, NoAuth, NoPacking, Sha256},
 };
@@ -123,6 +124,8 @@ pub(super) struct TlsFiles {
     pub key: Leaf<PathBuf>,
     /// Authority of client certificates, PEM; without it none is asked for.
     pub client_ca: Option<Leaf<PathBuf>>,
+    /// Lists of revoked client certificates (CRL), PEM.
+    pub client_crl: Option<Leaf<PathBuf>>,
 }
 
 /// A secret kept elsewhere.
@@ -177,6 +180,10 @@ pub(super) struct Token {
 pub(super) struct Certificate {
     /// Common name of the certificate's subject. Default: the name it has here.
     pub common_name: Option<Leaf<String>>,
+    /// One of the subject's alternative names instead: a host name, an address, a mail address or a URI.
+    pub san: Option<Leaf<String>>,
+    /// SHA-256 of the very certificate instead, in hex.
+    pub fingerprint: Option<Leaf<Fingerprint>>,
     /// Names of roles.
     pub roles: Vec<Leaf<String>>,
     /// Rights by endpoint pattern.

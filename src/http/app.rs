@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::{
     fs::File,
     io::{AsyncReadExt as _, AsyncSeekExt as _},
+    task::spawn_blocking,
 };
 
 use super::{
@@ -34,6 +35,7 @@ use super::{
 use crate::{
     auth::{self, Authority, PASS_LIFE, Purpose},
     config::{Address, App, Config, ListenTls},
+    regular_file::open_inside,
     wire::close::Refusal,
 };
 
@@ -98,7 +100,7 @@ async fn pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     }
     let app = served(&config, &visitor)?;
     let Launched { ticket } = json_body(request.headers(), body, "send {\"ticket\": \"...\"}").await?;
-    let pass = bridge.auth.pass(&config, &app, &ticket).ok_or(Refusal::Unauthorized)?;
+    let pass = bridge.auth.pass(&config, &app, &ticket, visit.view.client)?;
     let endpoints: Vec<_> = app.endpoints.iter().filter_map(|name| config.endpoints.get(name)).collect();
     let endpoints: Vec<_> =
         endpoints.iter().map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title })).collect();
@@ -121,9 +123,9 @@ async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     let app = served(&config, &visitor)?;
     let ask = ask::read(&request, Purpose::Read);
     let view = visitor.bridge.auth.check_host(&config, &visitor.connection.peer, &ask)?;
-    let place = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
+    let found = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
     let script = script(&app, entrance(&config, &view.host).as_deref());
-    let mut response = send(&place, &script, request.headers()).await.ok_or(Refusal::NotFound)?;
+    let mut response = send(found, &script, request.headers()).await.ok_or(Refusal::NotFound)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Ok(response)
 }
@@ -138,9 +140,9 @@ fn script(app: &App, entrance: Option<&str>) -> String {
     format!("<script src=\"/webserial.js\"{only}{entrance}></script>")
 }
 
-/// The file at a path of the URL: inside the folder when all links are followed, and nothing that is hidden.
-async fn locate(directory: &Path, path: &str) -> Option<PathBuf> {
-    let mut place = directory.to_owned();
+/// The file at a path of the URL: inside the folder wherever links lead, and nothing that is hidden.
+async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
+    let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty()) {
         let part = decoded(part)?;
         if part.starts_with('.') || part.contains(['/', '\\', '\0']) {
@@ -148,16 +150,13 @@ async fn locate(directory: &Path, path: &str) -> Option<PathBuf> {
         }
         place.push(part);
     }
-    let root = tokio::fs::canonicalize(directory).await.ok()?;
-    let mut place = tokio::fs::canonicalize(place).await.ok()?;
-    if tokio::fs::metadata(&place).await.ok()?.is_dir() {
-        // Without the slash its page would look for its files beside itself.
-        if !path.ends_with('/') {
-            return None;
-        }
-        place = tokio::fs::canonicalize(place.join("index.html")).await.ok()?;
+    // Without the slash a folder's page would look for its files beside itself.
+    if path.ends_with('/') {
+        place.push("index.html");
     }
-    place.starts_with(root).then_some(place)
+    let (folder, wanted) = (directory.to_owned(), place.clone());
+    let opened = spawn_blocking(move || open_inside(&folder, &wanted)).await.ok()?;
+    Some((place, File::from_std(opened.ok()?)))
 }
 
 /// Percent-decoding (RFC 3986 section 2.1); `None` for what is no UTF-8 then.
@@ -181,13 +180,9 @@ fn digest(text: &str) -> u64 {
     Sha256::digest(text).first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-async fn send(place: &Path, script: &str, asked: &HeaderMap) -> Option<Response<Body>> {
-    let mut file = File::open(place).await.ok()?;
+async fn send((place, mut file): (PathBuf, File), script: &str, asked: &HeaderMap) -> Option<Response<Body>> {
     let about = file.metadata().await.ok()?;
-    if !about.is_file() {
-        return None;
-    }
-    let kind = media::of(place);
+    let kind = media::of(&place);
     let is_page = kind.starts_with("text/html") && about.len() <= PAGE_MAX;
     let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
     // A page also changes with the tag that is put into it.

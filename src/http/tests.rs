@@ -21,7 +21,7 @@ use super::*;
 use crate::{
     auth::{ClientAddress, Peer, hash_password},
     config::{
-        Access, Endpoint, EndpointLimits, Limits, OpenWhen, Pacing, Packing, Rights, RightsTable, Secret,
+        Access, Endpoint, EndpointLimits, Limits, OpenWhen, Pacing, Packing, Password, Rights, RightsTable,
         Target, TcpAddress, TcpTarget, Token, User,
     },
     stream::Stream,
@@ -52,8 +52,10 @@ fn token(text: &str, table: RightsTable) -> Token {
 
 /// `alice` with password `s3cret` (hashed cheaply), tokens `admin`, `plc` (plc* only) and `scraper`.
 fn access() -> Access {
-    let user =
-        User { password: Secret::new(hash_password("s3cret").unwrap()), rights: rights("*", Rights::ALL) };
+    let user = User {
+        password: Password::parse(&hash_password("s3cret").unwrap()).unwrap(),
+        rights: rights("*", Rights::ALL),
+    };
     Access {
         users: [("alice".into(), user)].into(),
         tokens: [
@@ -154,7 +156,9 @@ async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
             ..Peer::default()
         };
         let limits = bridge.config().limits;
-        let Some(slot) = bridge.auth.admission.enter(peer.client.source(), false, &limits) else { continue };
+        let Some(slot) = bridge.auth.admission.enter(bridge.auth.source(peer.client), false, &limits) else {
+            continue;
+        };
         let until = Instant::now() + limits.handshake;
         bridge.tasks.spawn(serve(Arc::clone(&bridge), Stream::from(stream), peer, slot, until));
     }

@@ -67,7 +67,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     let Some(now) = find(&config.access, &entry.principal, unix_now()) else {
         return Some(Ended::NotAuthenticated);
     };
-    if !bridge.auth.is_signed_in(&config, entry.login) {
+    if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {
         return Some(Ended::NotAuthenticated);
     }
     // The bus has no name, and shows each what it may see.

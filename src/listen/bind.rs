@@ -1,36 +1,20 @@
 //! Sockets to listen on: made, or taken over; and what to say when there is none.
 
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
-    os::{
-        fd::OwnedFd,
-        unix::{
-            fs::{FileTypeExt as _, PermissionsExt as _},
-            net as unix,
-        },
-    },
-    path::{Path, PathBuf},
+    os::{fd::OwnedFd, unix::net::UnixListener as StdUnixListener},
+    path::Path,
 };
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{Bound, holder};
+use super::{Bound, holder, unix};
 use crate::config::Address;
 
 /// Connections the kernel holds until we accept them; more than the default limit of connections.
 const BACKLOG: i32 = 512;
-
-/// The file of a unix socket we made; removed with the listener.
-#[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     TcpListener::from_std(tcp(address, false)?.into()).map(Bound::Tcp)
@@ -64,21 +48,8 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 pub(super) fn bind_unix(path: &Path) -> io::Result<Bound> {
-    match fs::symlink_metadata(path) {
-        // A socket file that nobody answers on is left from a crash.
-        Ok(found) if found.file_type().is_socket() => match unix::UnixStream::connect(path) {
-            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(_) => fs::remove_file(path)?,
-        },
-        Ok(_) => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no socket"));
-        }
-        Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    // Its group may connect; whoever may is trusted as a proxy is.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    Ok(Bound::Unix(listener, Some(SocketFile(path.to_owned()))))
+    let (socket, file) = unix::listen(path, BACKLOG)?;
+    Ok(Bound::Unix(UnixListener::from_std(socket.into())?, Some(file)))
 }
 
 pub(super) fn take_over(handed: OwnedFd) -> io::Result<Bound> {
@@ -93,7 +64,7 @@ pub(super) fn take_over(handed: OwnedFd) -> io::Result<Bound> {
     if socket.local_addr()?.as_socket().is_some() {
         TcpListener::from_std(socket.into()).map(Bound::Tcp)
     } else {
-        let listener: unix::UnixListener = OwnedFd::from(socket).into();
+        let listener: StdUnixListener = OwnedFd::from(socket).into();
         UnixListener::from_std(listener).map(|listener| Bound::Unix(listener, None))
     }
 }

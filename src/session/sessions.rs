@@ -13,7 +13,7 @@ use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{ClientAddress, LoginId, Peer, Principal, PrincipalId},
+    auth::{ClientAddress, ClientCertificate, LoginId, Peer, Principal, PrincipalId},
     config::Rights,
     wire::close::Ended,
 };
@@ -27,6 +27,8 @@ pub struct Entry {
     pub principal: PrincipalId,
     /// The browser's sign-in it came by.
     pub login: Option<LoginId>,
+    /// The certificate it came by.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The app at whose origin its page is; nothing but the app's endpoints are for it.
     pub app: Option<Arc<str>>,
     /// What it could do here when it began.
@@ -87,6 +89,7 @@ impl Sessions {
             endpoint: endpoint.to_owned(),
             principal: principal.id.clone(),
             login: principal.login,
+            certificate: principal.certificate.clone(),
             app: peer.app.clone(),
             began: principal.rights.on(endpoint),
             client: peer.client,

@@ -13,7 +13,10 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 
 use super::OpenError;
-use crate::{config::TargetTls, stream::Stream};
+use crate::{config::TargetTls, regular_file, stream::Stream};
+
+/// Largest file of certificates or a key that is read, in bytes.
+const LARGEST: usize = 4 << 20;
 
 /// Does the handshake with the target at `place`. The name asked for and checked is the configured one, else `host`.
 /// Files are read at each connect, so that a renewed certificate counts at once.
@@ -81,29 +84,26 @@ fn system_roots() -> Result<RootCertStore, String> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
+    let text = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
         Ok(found) if found.is_empty() => Err(format!("{} holds no PEM certificate", path.display())),
-        other => other.map_err(|error| unreadable(path, &error)),
+        other => other.map_err(|error| format!("{}: {error}", path.display())),
     }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| {
         if matches!(error, pem::Error::NoItemsFound) {
             format!("{} holds no PEM private key", path.display())
         } else {
-            unreadable(path, &error)
+            format!("{}: {error}", path.display())
         }
     })
 }
 
-fn unreadable(path: &Path, error: &pem::Error) -> String {
-    if let pem::Error::Io(error) = error {
-        format!("{}: {error}", path.display())
-    } else {
-        format!("{}: {error}", path.display())
-    }
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    regular_file::read(path, LARGEST).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// What to do about the commonest failures; the others speak for themselves.

@@ -14,19 +14,29 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 
+fn roots(file: &Path) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(read_certificates(file).unwrap());
+    roots
+}
+
 async fn handshake(
     server: &ServerTls,
     client: ClientConfig,
-) -> io::Result<(ProtocolVersion, Option<String>)> {
+) -> std::io::Result<(ProtocolVersion, Option<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let acceptor = TlsAcceptor::from(server.current());
     let serve = async {
         let mut stream = acceptor.accept(listener.accept().await?.0).await?;
-        let name = stream.get_ref().1.peer_certificates().and_then(|chain| common_name(chain.first()?));
+        let name = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(|chain| ClientFacts::of(chain.first()?)?.common_name);
         stream.write_all(b"x").await?;
         stream.shutdown().await?;
-        Ok::<_, io::Error>(name)
+        Ok::<_, std::io::Error>(name)
     };
     let call = async {
         let name = ServerName::try_from("localhost").unwrap();
@@ -34,7 +44,7 @@ async fn handshake(
         let mut stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
         assert_eq!(stream.read_u8().await?, b'x');
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-        Ok::<_, io::Error>(stream.get_ref().1.protocol_version().unwrap())
+        Ok::<_, std::io::Error>(stream.get_ref().1.protocol_version().unwrap())
     };
     let (name, version) = tokio::join!(serve, call);
     Ok((version?, name?))
@@ -44,7 +54,7 @@ fn client(trust: &Path, versions: &[&'static rustls::SupportedProtocolVersion]) 
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .unwrap()
-        .with_root_certificates(read_roots(trust).unwrap())
+        .with_root_certificates(roots(trust))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
@@ -60,7 +70,7 @@ fn write_pair(folder: &Path, name: &str) -> ListenTls {
     let params = CertificateParams::new(vec!["localhost".to_owned(), name.to_owned()]).unwrap();
     fs::write(&certificate, params.self_signed(&pair).unwrap().pem()).unwrap();
     fs::write(&key, pair.serialize_pem()).unwrap();
-    ListenTls::Files { certificate, key, client_ca: None }
+    ListenTls::Files { certificate, key, client_ca: None, client_crl: None }
 }
 
 #[tokio::test]
@@ -124,12 +134,17 @@ async fn a_client_certificate_names_its_principal_and_none_is_needed() {
     else {
         unreachable!()
     };
-    let tls = ListenTls::Files { certificate: cert_file.clone(), key: key_file, client_ca: Some(ca_file) };
+    let tls = ListenTls::Files {
+        certificate: cert_file.clone(),
+        key: key_file,
+        client_ca: Some(ca_file),
+        client_crl: None,
+    };
     let server = ServerTls::open(&tls, folder.path(), "box").unwrap().unwrap();
     let mut with = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(read_roots(&cert_file).unwrap())
+        .with_root_certificates(roots(&cert_file))
         .with_client_auth_cert(
             vec![certificate.der().clone()],
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),

@@ -175,6 +175,28 @@ fn an_empty_password_is_refused() {
 }
 
 #[test]
+fn a_password_has_eight_characters_whatever_their_bytes() {
+    let made = |password: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+            .args(["passwd", "alice"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    for short in ["1234567", "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}"] {
+        let output = made(short);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(65));
+        assert!(told.contains("has 7 characters, at least 8 are needed"), "{told}");
+    }
+    assert!(text(&made("\u{e4}234567\u{e4}")).contains("$argon2id$"));
+}
+
+#[test]
 fn completions_and_manual_pages_name_every_command() {
     let folder = tempfile::tempdir().unwrap();
     text(&wsbridge(&["man", folder.path().to_str().unwrap()]));

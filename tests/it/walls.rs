@@ -240,11 +240,12 @@ fn twenty_wrong_credentials_shut_one_source_out_and_no_other() {
     for _ in 0..20 {
         assert_eq!(Raw::status(address, "plc1", &bearer("wsb_guess")), 401);
     }
-    let (_, head) = Raw::handshake(address, "plc1", &bearer(TOKEN));
+    let password = basic("alice", PASSWORD);
+    let (_, head) = Raw::handshake(address, "plc1", &password);
     assert_eq!(status(&head), 429);
     assert!(head.to_ascii_lowercase().contains("retry-after: "), "{head}");
     let mut other = Raw::connect_from("127.0.0.2", address);
-    other.send(upgrade_head(address, "plc1", &bearer(TOKEN)).as_bytes());
+    other.send(upgrade_head(address, "plc1", &password).as_bytes());
     assert_eq!(status(&other.head()), 101);
 }
 

@@ -22,8 +22,9 @@ pub(super) fn tls(tls: &ListenTls) -> String {
         ListenTls::Off => "none".into(),
         ListenTls::SelfSigned => "self-signed".into(),
         ListenTls::Files { certificate, client_ca: None, .. } => certificate.display().to_string(),
-        ListenTls::Files { certificate, client_ca: Some(ca), .. } => {
-            format!("{}, clients by {}", certificate.display(), ca.display())
+        ListenTls::Files { certificate, client_ca: Some(ca), client_crl, .. } => {
+            let but = client_crl.as_ref().map(|list| format!(" but those of {}", list.display()));
+            format!("{}, clients by {}{}", certificate.display(), ca.display(), but.unwrap_or_default())
         }
     }
 }

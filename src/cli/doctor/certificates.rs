@@ -13,7 +13,7 @@ use crate::{
     auth::{Authority, is_ours},
     config::{Address, Listen, ListenTls},
     regular_file,
-    tls::{Facts, ServerTls, own_files, own_names},
+    tls::{Facts, ServerTls, lists_due, own_files, own_names},
 };
 
 /// A certificate that ends within this is told of, in seconds.
@@ -45,14 +45,14 @@ fn tcp(listen: &Listen) -> Option<IpAddr> {
 fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mut Report) {
     let Some(config) = subject.config else { return };
     let self_signed = matches!(listen.tls, ListenTls::SelfSigned);
-    let (certificate, key, client_ca) = match &listen.tls {
+    let (certificate, key, client_ca, client_crl) = match &listen.tls {
         ListenTls::Off => return,
         ListenTls::SelfSigned => {
             let (certificate, key) = own_files(&config.state_directory);
-            (certificate, key, None)
+            (certificate, key, None, None)
         }
-        ListenTls::Files { certificate, key, client_ca } => {
-            (certificate.clone(), key.clone(), client_ca.clone())
+        ListenTls::Files { certificate, key, client_ca, client_crl } => {
+            (certificate.clone(), key.clone(), client_ca.clone(), client_crl.clone())
         }
     };
     let place = certificate.display().to_string();
@@ -82,6 +82,9 @@ fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mu
     secret(&key, report);
     if let Some(ca) = client_ca {
         authority(subject, &ca, report);
+    }
+    if let Some(crl) = client_crl {
+        list(subject, &crl, report);
     }
     let days = (facts.until - subject.machine.now) / DAY;
     report.ok_since(mark, Id::Certificate, &place, format!("good for {days} days"));
@@ -188,6 +191,23 @@ fn authority(subject: &Subject<'_>, ca: &Path, report: &mut Report) {
             what,
             &["put the authority's present certificate there".into()],
         );
+    }
+}
+
+/// The list of an authority's revoked certificates.
+fn list(subject: &Subject<'_>, crl: &Path, report: &mut Report) {
+    let place = crl.display().to_string();
+    readable(subject, crl, report);
+    // What is no list was told with the pair.
+    if let Ok(Some(due)) = lists_due(crl)
+        && due < subject.machine.now
+    {
+        let what = format!(
+            "this list of revoked certificates was to be followed by a new one on {}; what it names is refused on, but \
+             nobody knows what was revoked since",
+            date(due)
+        );
+        report.wrong(Id::CertificateExpired, &place, what, &["put the authority's new list there".into()]);
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) const LISTENER: &[Row] = &[
     row("certificate", "tls.certificate", Text),
     row("key", "tls.key", Text),
     row("client_ca", "tls.client_ca", Text),
+    row("client_crl", "tls.client_crl", Text),
     row("plain", "plain", Text),
 ];
 
@@ -108,6 +109,7 @@ const MAIN: &[Row] = &[
     row("certificate", "", Name),
     row("key", "", Name),
     row("client_ca", "", Name),
+    row("client_crl", "", Name),
     row("plain", "", Name),
     row("auth", "auth", Text),
     row("origin", "origins", List),
@@ -134,6 +136,7 @@ const APP: &[Row] = &[
     row("certificate", "listen.tls.certificate", Text),
     row("key", "listen.tls.key", Text),
     row("client_ca", "listen.tls.client_ca", Text),
+    row("client_crl", "listen.tls.client_crl", Text),
     row("plain", "listen.plain", Text),
     row("url", "url", Text),
     row("endpoint", "endpoints", List),
@@ -160,6 +163,8 @@ const TOKEN: &[Row] = &[
 const CERTIFICATE: &[Row] = &[
     row("name", "", Name),
     row("common_name", "common_name", Text),
+    row("san", "san", Text),
+    row("fingerprint", "fingerprint", Text),
     row("role", "roles", List),
     row("right", "rights", Rights),
 ];

@@ -162,6 +162,7 @@ async fn play(script: Script) -> (Report, u64) {
         id: PrincipalId::new(PrincipalKind::Open, "p"),
         rights: RightsTable::default(),
         login: None,
+        certificate: None,
     };
     let entry = sessions.enter("e", &principal, &Peer::default());
     let socket = Socket::new(Stream::from(tokio_of(near)), Vec::new(), Payload::Binary);

@@ -30,7 +30,12 @@ const TERMS: Terms = Terms {
 };
 
 fn someone() -> Principal {
-    Principal { id: PrincipalId::new(PrincipalKind::Open, "p"), rights: RightsTable::default(), login: None }
+    Principal {
+        id: PrincipalId::new(PrincipalKind::Open, "p"),
+        rights: RightsTable::default(),
+        login: None,
+        certificate: None,
+    }
 }
 
 async fn pair() -> (TcpStream, TcpStream) {

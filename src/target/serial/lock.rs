@@ -22,6 +22,7 @@ use super::{
     super::OpenError,
     holders::{Process, has_open, stat_field},
 };
+use crate::regular_file::read_inside;
 
 /// Devices this process has, so that two endpoints never share one. It also tells our own lock file from the stale
 /// one of a predecessor with our process number, as in a container where that is always 1.
@@ -29,6 +30,9 @@ static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A lock file nobody can read a number from counts as being written for so long.
 const WRITING: Duration = Duration::from_secs(10);
+
+/// Largest lock file that is read, in bytes: a number, and what some programs add.
+const LARGEST: usize = 256;
 
 /// `USER_HZ`: the ticks of /proc/PID/stat on every architecture built for.
 const TICKS: u64 = 100;
@@ -129,12 +133,13 @@ fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), Taken> {
 
 /// Fails with who holds a lock file; passes where it is stale.
 fn holder(file: &Path, device: &Path) -> Result<(), Taken> {
-    let contents = match fs::read(file) {
+    let contents = match contents(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Nothing that a program writes there: a FIFO, a link out of the folder, far too large.
         other => other.unwrap_or_default(),
     };
     // A clock that was set back counts as old: the lock was written in another life of the machine.
-    let age = fs::metadata(file)?.modified()?.elapsed().unwrap_or(Duration::MAX);
+    let age = fs::symlink_metadata(file)?.modified()?.elapsed().unwrap_or(Duration::MAX);
     let Some(pid) = number(&contents) else {
         return if age < WRITING { Err(Taken::Unknown) } else { Ok(()) };
     };
@@ -145,6 +150,13 @@ fn holder(file: &Path, device: &Path) -> Result<(), Taken> {
         return Ok(());
     }
     Err(Taken::By(Process::of(pid)))
+}
+
+/// What a lock file says. Anybody may write into the folder, so that anything may be there.
+fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    let (folder, name) = (file.parent(), file.file_name());
+    let (folder, name) = folder.zip(name).ok_or(io::ErrorKind::InvalidInput)?;
+    read_inside(folder, Path::new(name), LARGEST)
 }
 
 /// Whether the number was given to another process since: it began after the lock was written and has the device not
@@ -173,7 +185,7 @@ fn ours() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some(file) = self.file.take()
-            && fs::read(&file)
+            && contents(&file)
                 .is_ok_and(|contents| number(&contents) == i32::try_from(std::process::id()).ok())
         {
             let _ = fs::remove_file(&file);
@@ -276,6 +288,27 @@ mod tests {
         assert!(matches!(take(&device("ttyEmpty"), folder.path()), Err(OpenError::InUse(_))));
         lock_file(folder.path(), "ttyEmpty", b"", Duration::from_secs(60));
         drop(take(&device("ttyEmpty"), folder.path()).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_lock_file_is_neither_waited_for_nor_followed_nor_read() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+        let lock = |name: &str| folder.path().join(format!("LCK..{name}"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, lock("ttyFifo"), rustix::fs::Mode::RWXU).unwrap();
+        let out = lock_file(outside.path(), "out", format!("{}\n", sleeper.id()).as_bytes(), Duration::ZERO);
+        std::os::unix::fs::symlink(out, lock("ttyLink")).unwrap();
+        fs::File::create(lock("ttySparse")).unwrap().set_len(1 << 40).unwrap();
+        for name in ["ttyFifo", "ttyLink", "ttySparse"] {
+            assert_eq!(locked_by(&device(name), folder.path()), None, "{name}");
+            let error = take(&device(name), folder.path()).unwrap_err();
+            assert!(
+                error.to_string().contains("is being taken"),
+                "new, so that it may become a lock: {error}"
+            );
+        }
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
     }
 
     #[test]

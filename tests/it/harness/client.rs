@@ -78,8 +78,8 @@ impl Raw {
 
     /// Connects from this address of the machine.
     pub(crate) fn connect_from(source: &str, address: SocketAddr) -> Self {
-        let socket = Socket2::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&format!("{source}:0").parse::<SocketAddr>().unwrap().into()).unwrap();
+        let socket = Socket2::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source.parse().unwrap(), 0).into()).unwrap();
         socket.connect(&address.into()).unwrap();
         Self::over(socket.into())
     }

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -149,8 +149,24 @@ impl Daemon {
 
     /// Resident memory in bytes, without the program text that a first use maps in.
     pub(crate) fn memory(&self) -> usize {
+        self.status("RssAnon:")
+    }
+
+    /// The most memory it has ever had resident, in bytes.
+    pub(crate) fn memory_peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// From here on it gets at most `more` bytes of address space beyond what it has.
+    pub(crate) fn limit_memory(&self, more: usize) {
+        let limit = Some((self.status("VmSize:") + more) as u64);
+        prlimit(Some(self.pid()), Resource::As, Rlimit { current: limit, maximum: limit }).unwrap();
+    }
+
+    /// A size of /proc/PID/status.
+    fn status(&self, field: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 

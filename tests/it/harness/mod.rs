@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub(crate) mod client;
 pub(crate) mod cutter;
 pub(crate) mod daemon;
+pub(crate) mod namespace;
 pub(crate) mod pty;
 pub(crate) mod target;
 pub(crate) mod tls;

@@ -5,9 +5,13 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod,
+    KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
     crypto::ring,
@@ -36,9 +40,22 @@ impl Authority {
 
     /// Certificate and key of `name`, as `NAME.pem` and `NAME-key.pem`; its common name is `name` too.
     pub(crate) fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
+        self.issue_with(name, |_| ())
+    }
+
+    /// The same, which ends so many seconds from now.
+    pub(crate) fn issue_for(&self, name: &str, seconds: u64) -> (PathBuf, PathBuf) {
+        self.issue_with(name, |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(unix_now() + seconds);
+        })
+    }
+
+    fn issue_with(&self, name: &str, adjust: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
         let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = Some(serial(name));
+        adjust(&mut params);
         let key = KeyPair::generate().unwrap();
         let files = (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}-key.pem")));
         fs::write(&files.0, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
@@ -46,10 +63,43 @@ impl Authority {
         files
     }
 
+    /// A list of revoked certificates, `crl.pem`, which names these and is to be followed at that second.
+    pub(crate) fn revoke(&self, names: &[&str], next: u64) -> PathBuf {
+        let epoch = date_time_ymd(1970, 1, 1);
+        let revoked = names.iter().map(|name| RevokedCertParams {
+            serial_number: serial(name),
+            revocation_time: epoch + Duration::from_secs(unix_now() - 60),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: epoch + Duration::from_secs(next.min(unix_now()) - 60),
+            next_update: epoch + Duration::from_secs(next),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        // Whole or not at all: the daemon reads it when it changes.
+        let (draft, file) = (self.folder.join("crl.new"), self.folder.join("crl.pem"));
+        fs::write(&draft, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        fs::rename(&draft, &file).unwrap();
+        file
+    }
+
     /// The certificate.
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.join("ca.pem")
     }
+}
+
+fn serial(name: &str) -> SerialNumber {
+    SerialNumber::from_slice(format!("\u{1}{name}").as_bytes())
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn roots(file: &Path) -> RootCertStore {
@@ -80,7 +130,14 @@ pub(crate) fn connect(
     ca: &Path,
     own: Option<&(PathBuf, PathBuf)>,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    let config = trusting(ca, own);
+    connect_by(address, trusting(ca, own))
+}
+
+/// The same by a client's settings, which may remember sessions.
+pub(crate) fn connect_by(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
