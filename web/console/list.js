@@ -7,6 +7,7 @@ import { kindName } from "./format.js";
 import { appList } from "./list/apps.js";
 import { fits, groups } from "./list/groups.js";
 import { row } from "./list/row.js";
+import { sessionsButton } from "./list/sessions.js";
 import { page } from "./prefs.js";
 import { minutes } from "./rates.js";
 import { beside, go, route } from "./route.js";
@@ -31,6 +32,7 @@ export function endpointList({ chosen, failed }) {
   const none = h("div", { class: "note no-lines", hidden: true });
   const bus = h("p", { class: "bus", role: "status", hidden: true });
   const apps = appList(failed);
+  const connected = sessionsButton(failed);
   const head = h(
     "div",
     { class: "list-head" },
@@ -45,6 +47,7 @@ export function endpointList({ chosen, failed }) {
     places,
     none,
     apps.element,
+    connected.element,
   );
   const rows = rowKeeper(places, chosen);
 
@@ -76,6 +79,7 @@ export function endpointList({ chosen, failed }) {
   });
   undo.listen(element, "keydown", (event) => keys(event, { filter, links: rows.links(), chosen }));
   undo.add(
+    connected.dispose,
     directory.on(show),
     route.on(() => rows.mark()),
     session.on((value) => apps.show(value)),
