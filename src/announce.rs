@@ -34,6 +34,11 @@ pub struct Announcer {
 }
 
 impl Announcer {
+    /// Nothing yet; which name is ours it will say in `held`.
+    pub fn new(held: Held) -> Self {
+        Self { services: Vec::new(), responder: None, held }
+    }
+
     /// Announces these and nothing else. What only this machine reaches is left out; that it cannot be done is logged.
     ///
     /// `own` is this machine's name. Blocks while what was announced says goodbye.

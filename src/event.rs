@@ -53,6 +53,13 @@ pub enum Event<'a> {
         /// How long it ran.
         lasted: Duration,
     },
+    /// An administrator ended a session.
+    Kick {
+        /// Who.
+        by: &'a PrincipalId,
+        /// Which.
+        session: Session<'a>,
+    },
     /// A line's lease changed hands.
     Lease {
         /// The line.
@@ -124,7 +131,11 @@ impl Events {
             Event::Close { ended, .. } => self.metrics.ended(ended.label()),
             Event::Reload { outcome: Ok(_) } => self.metrics.reloads.inc(),
             Event::Reload { outcome: Err(_) } => self.metrics.reloads_failed.inc(),
-            Event::SignIn { .. } | Event::SignOut { .. } | Event::Open(_) | Event::Lease { .. } => {}
+            Event::SignIn { .. }
+            | Event::SignOut { .. }
+            | Event::Open(_)
+            | Event::Kick { .. }
+            | Event::Lease { .. } => {}
         }
     }
 
@@ -141,6 +152,10 @@ impl Events {
                 tracing::info!(endpoint, principal = principal.name, peer = %client, "session opened");
             }
             Event::Close { session, traffic, ended, lasted } => log_close(session, traffic, ended, lasted),
+            Event::Kick { by, session: Session { endpoint, principal, client } } => {
+                let (by, principal) = (by.name.as_str(), principal.name.as_str());
+                tracing::info!(endpoint, principal, peer = %client, by, "session ended by an administrator");
+            }
             Event::Lease { endpoint, holder, reason } => {
                 let principal = holder.map(|holder| holder.name.as_str());
                 tracing::debug!(endpoint, principal, reason, "lease");

@@ -27,7 +27,7 @@ use self::{
 use crate::{
     auth::{ClientAddress, ClientCertificate, Peer, Revocation, Slot, is_trusted},
     config::{Address, Listen},
-    http::{self, Bridge, farewell},
+    http::{self, Bridge},
     stream::Stream,
     tls::{ClientFacts, ServerTls},
     wire::close::Refusal,
@@ -35,12 +35,6 @@ use crate::{
 
 /// Pause when the system has no descriptor or memory for a further connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-/// Time a connection of the reserve has for its request.
-const RESERVE_TIME: Duration = Duration::from_secs(3);
-/// Seconds a client is told to wait when the gateway is full.
-const FULL: u32 = 10;
-/// Connections told at once that the gateway is full; further ones are closed without a word.
-const FAREWELLS: usize = 32;
 /// Bytes the kernel holds for a client beyond what is on its way: what is behind them, a pong or a Close, does not wait
 /// for megabytes, and a client's pace is seen as it is.
 const UNSENT: u32 = 128 * 1024;
@@ -142,11 +136,7 @@ impl Listener {
     /// Accepts until the bridge's stop token is cancelled, or the future is dropped. Each connection is a task on the
     /// bridge's tracker.
     pub async fn run(self, bridge: Arc<Bridge>) {
-        let door = Arc::new(Door {
-            bridge,
-            tls: self.tls.clone(),
-            farewells: tokio::sync::Semaphore::new(FAREWELLS),
-        });
+        let door = Arc::new(Door { bridge, tls: self.tls.clone() });
         let stop = door.bridge.stop.clone();
         let mut exhausted = false;
         loop {
@@ -200,20 +190,10 @@ enum Raw {
     Unix(UnixStream),
 }
 
-impl Raw {
-    fn plain(self) -> Stream {
-        match self {
-            Self::Tcp(stream) => Stream::from(stream),
-            Self::Unix(stream) => Stream::from(stream),
-        }
-    }
-}
-
 /// What the connections of one listener share.
 struct Door {
     bridge: Arc<Bridge>,
     tls: Option<Arc<ServerTls>>,
-    farewells: tokio::sync::Semaphore,
 }
 
 impl Door {
@@ -224,19 +204,15 @@ impl Door {
         let config = bridge.config();
         let proxied = is_trusted(&peer, &config.trusted_proxies);
         let source = bridge.auth.source(peer.client);
-        let Some(slot) = bridge.auth.admission.enter(source, proxied, &config.limits) else {
-            let refusal = Refusal::TooMany(FULL);
-            bridge.refused(peer.client, "", &refusal);
-            return self.turn_away(raw, refusal);
-        };
-        let handshake = config.limits.handshake;
-        let allowed = if slot.is_reserve() { handshake.min(RESERVE_TIME) } else { handshake };
-        let until = Instant::now() + allowed;
+        let slot = bridge.auth.admission.enter(source, proxied, &config.limits);
+        let until = Instant::now() + config.limits.handshake;
         let (tasks, client) = (bridge.tasks.clone(), peer.client);
         tasks.spawn(async move {
-            match self.secure(raw, peer, until).await {
-                Some((stream, peer)) => self.serve(stream, peer, slot, until).await,
-                None => self.bridge.refused(client, "", &Refusal::Tls),
+            let evicted = slot.evicted();
+            match evicted.run_until_cancelled(self.secure(raw, peer, until)).await {
+                Some(Some((stream, peer))) => self.serve(stream, peer, slot, until).await,
+                Some(None) => self.bridge.refused(client, "", &Refusal::Tls),
+                None => self.bridge.refused(client, "", &Refusal::TooMany(0)),
             }
         });
     }
@@ -245,24 +221,15 @@ impl Door {
         http::serve(Arc::clone(&self.bridge), stream, peer, slot, until).await;
     }
 
-    /// Tells a plain client that the gateway is full. Under TLS a word would cost a handshake, so none is said.
-    fn turn_away(self: Arc<Self>, raw: Raw, refusal: Refusal) {
-        let tasks = self.bridge.tasks.clone();
-        if self.tls.is_some() || self.farewells.available_permits() == 0 {
-            return;
-        }
-        tasks.spawn(async move {
-            let Ok(_permit) = self.farewells.try_acquire() else { return };
-            farewell(raw.plain(), &refusal).await;
-        });
-    }
-
     /// TLS, if this listener speaks it; `None` when the client does not, or takes too long.
     async fn secure(&self, raw: Raw, peer: Peer, until: Instant) -> Option<(Stream, Peer)> {
         if let Raw::Tcp(stream) = &raw {
             tune(stream);
         }
-        let stream = raw.plain();
+        let stream = match raw {
+            Raw::Tcp(stream) => Stream::from(stream),
+            Raw::Unix(stream) => Stream::from(stream),
+        };
         let Some(tls) = &self.tls else { return Some((stream, peer)) };
         match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {

@@ -1,8 +1,8 @@
 //! The Host a client asks for: ours, or DNS rebinding.
 //!
 //! A page that has had its own name pointed at the gateway's address still sends its own name. So the host must be
-//! an address of this machine, `localhost`, the host's name, NAME.local or what else multicast DNS knows us by, or one
-//! the configuration names.
+//! an address of this machine, `localhost`, the host's name, NAME.local, the name our responder of multicast DNS holds
+//! just now, or one the configuration names. Any machine on the link may call itself by a name that we do not hold.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -60,10 +60,23 @@ fn name(text: &str) -> Option<String> {
     fits.then(|| text.to_ascii_lowercase())
 }
 
-/// Whether a request for `authority` is for us. `local` is the address the connection came in on; `own` the host's
-/// name. An address of ours is safe, since rebinding needs a name.
-pub fn is_ours(authority: &Authority, local: Option<SocketAddr>, names: &[String], own: &str) -> bool {
-    if authority.is_loopback() || names.contains(&authority.host) {
+/// What we go by.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The address the connection came in on.
+    pub local: Option<SocketAddr>,
+    /// Those of the configuration.
+    pub hosts: &'a [String],
+    /// The host's.
+    pub own: &'a str,
+    /// The one that our responder of multicast DNS holds now.
+    pub held: Option<&'a str>,
+}
+
+/// Whether a request for `authority` is for us. An address of ours is safe, since rebinding needs a name.
+pub fn is_ours(authority: &Authority, names: Names<'_>) -> bool {
+    let Names { local, hosts, own, held } = names;
+    if authority.is_loopback() || hosts.contains(&authority.host) || held == Some(authority.host.as_str()) {
         return true;
     }
     if let Some(address) = authority.address() {
@@ -71,19 +84,9 @@ pub fn is_ours(authority: &Authority, local: Option<SocketAddr>, names: &[String
     }
     let own = own.to_ascii_lowercase();
     let short = own.split('.').next().unwrap_or(&own);
-    let local = authority.host.strip_suffix(".local").is_some_and(|name| is_announced(name, short));
+    // Whichever program of this machine answers for it.
+    let local = authority.host.strip_suffix(".local") == Some(short);
     !short.is_empty() && (authority.host == own || local)
-}
-
-/// Whether multicast DNS may know a machine called `short` by `name`: where another program answers for NAME.local we
-/// are wsbridge-NAME.local, and where another machine has the name a number follows it.
-fn is_announced(name: &str, short: &str) -> bool {
-    let number = |tail: &str| {
-        tail.strip_prefix('-')
-            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    let is = |name: &str| name.strip_prefix(short).is_some_and(|tail| tail.is_empty() || number(tail));
-    is(name) || name.strip_prefix("wsbridge-").is_some_and(is)
 }
 
 /// This machine's name, from uname(2).
@@ -97,8 +100,9 @@ mod tests {
 
     fn ours(host: &str) -> bool {
         let local = Some("192.0.2.7:8443".parse().unwrap());
-        let names = ["gateway.example".to_owned()];
-        Authority::parse(host).is_some_and(|host| is_ours(&host, local, &names, "Box.lan"))
+        let hosts = ["gateway.example".to_owned()];
+        let names = Names { local, hosts: &hosts, own: "Box.lan", held: Some("wsbridge-box-3.local") };
+        Authority::parse(host).is_some_and(|host| is_ours(&host, names))
     }
 
     #[test]
@@ -114,9 +118,7 @@ mod tests {
             "gateway.example",
             "Gateway.Example.:443",
             "box.local",
-            "box-2.local",
-            "wsbridge-box.local",
-            "wsbridge-box-12.local",
+            "wsbridge-box-3.local",
             "box.lan",
         ] {
             assert!(ours(host), "{host}");
@@ -138,6 +140,9 @@ mod tests {
             "evilgateway.example",
             "box.local.evil.example",
             "notbox.local",
+            "box-2.local",
+            "box-77.local",
+            "wsbridge-box.local",
             "box-.local",
             "box-2x.local",
             "boxes.local",

@@ -34,6 +34,8 @@ struct All {
 #[derive(Debug)]
 struct Record {
     id: LoginId,
+    /// The first sign-in of its browser.
+    browser: LoginId,
     user: String,
     /// Of the password's hash: another password is another user.
     password: [u8; 32],
@@ -72,7 +74,7 @@ impl Logins {
         }
         let id = all.next;
         all.next += 1;
-        let record = Record { id, user: user.to_owned(), password, began: now, used: now };
+        let record = Record { id, browser: id, user: user.to_owned(), password, began: now, used: now };
         all.open.insert(digest(&text), record);
         Some((text, id))
     }
@@ -102,9 +104,20 @@ impl Logins {
         }
     }
 
-    /// Ends one.
+    /// A sign-in is of the same browser as an earlier one, whose cookie it showed.
+    pub(super) fn join(&self, id: LoginId, earlier: LoginId) {
+        let mut all = self.lock();
+        let browser =
+            |wanted| all.open.values().find(|record| record.id == wanted).map(|record| record.browser);
+        let (Some(new), Some(old)) = (browser(id), browser(earlier)) else { return };
+        all.open.values_mut().filter(|record| record.browser == old).for_each(|record| record.browser = new);
+    }
+
+    /// Ends one, and the others of its browser.
     pub(super) fn end(&self, id: LoginId) {
-        self.lock().open.retain(|_, record| record.id != id);
+        let mut all = self.lock();
+        let ended = all.open.values().find(|record| record.id == id).map(|record| record.browser);
+        all.open.retain(|_, record| Some(record.browser) != ended);
     }
 
     /// Forgets those that are over.

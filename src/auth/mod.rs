@@ -1,6 +1,5 @@
 //! Who is asking, and may they: limits, Host, Origin, credentials, rights.
 
-mod admission;
 mod certificate;
 mod client;
 mod credentials;
@@ -14,9 +13,12 @@ mod origin;
 mod passes;
 mod passwords;
 mod penalty;
+mod places;
 mod principal;
 mod proxy;
+mod rates;
 mod signing;
+mod source;
 mod tickets;
 mod turns;
 
@@ -31,18 +33,20 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use self::{
-    admission::{Admission, Slot, Source},
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{Shown, find},
     hashing::{HashError, hash_password},
-    host::{Authority, is_ours, own_name},
+    host::{Authority, Names, is_ours, own_name},
     logins::LoginId,
     origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
     passes::LIFE as PASS_LIFE,
+    places::{Admission, Slot},
     principal::{Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted},
+    rates::RequestRates,
     signing::{SignedIn, cookie},
+    source::Source,
     tickets::{LIFE as TICKET_LIFE, Ticket},
 };
 use self::{
@@ -114,6 +118,7 @@ pub struct Auth {
     logins: Logins,
     passes: Passes,
     own_name: String,
+    held_name: Arc<Mutex<Option<String>>>,
 }
 
 impl Default for Auth {
@@ -134,7 +139,13 @@ impl Auth {
             logins: Logins::default(),
             passes: Passes::default(),
             own_name,
+            held_name: Arc::default(),
         }
+    }
+
+    /// Where the responder of multicast DNS says which name it holds, `NAME.local`.
+    pub fn held_name(&self) -> Arc<Mutex<Option<String>>> {
+        Arc::clone(&self.held_name)
     }
 
     /// Who asks, as logs and counts know it.
@@ -146,7 +157,13 @@ impl Auth {
     pub fn check_host(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
         let view = proxy::view(peer, ask.host, ask.forwarded, &config.trusted_proxies);
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
-        if !is_ours(&authority, peer.local, &config.hosts, &self.own_name) {
+        if config.access.open && !authority.is_loopback() {
+            // Without a login a page that goes by another name could be anybody's.
+            return Err(Refusal::NotLoopback);
+        }
+        let held = self.held_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let (local, hosts, own) = (peer.local, config.hosts.as_slice(), self.own_name.as_str());
+        if !is_ours(&authority, Names { local, hosts, own, held: held.as_deref() }) {
             return Err(Refusal::Misdirected);
         }
         // `here` speaks for a program on this machine that asks this machine by a loopback name.

@@ -6,13 +6,16 @@ use tokio::time::Instant;
 
 use super::{
     Ask, Auth, Authority, ClientCertificate, LoginId, Page, Principal, PrincipalId, PrincipalKind, Shown,
-    View, Visit, default_port, find, unix_now,
+    View, Visit, default_port, find, logins::Found, unix_now,
 };
 use crate::{
     auth::Purpose,
     config::{Config, Secret},
     wire::close::Refusal,
 };
+
+/// Cookies of our name that are looked at.
+const COOKIES_MAX: usize = 8;
 
 /// A browser that has just signed in.
 #[derive(Debug)]
@@ -43,9 +46,10 @@ pub fn cookie(view: &View, value: Option<&str>) -> String {
     format!("{}={value}; Path=/{secure}; HttpOnly; SameSite=Strict{forget}", name(view))
 }
 
-/// The value of our cookie among those of a request (RFC 6265 section 4.2.1).
-fn value<'a>(cookies: &'a str, name: &str) -> Option<&'a str> {
-    cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+/// The values of our cookie among those of a request (RFC 6265 section 4.2.1): another page of this host, or an older
+/// version of us, may have set one of that name for another path or domain.
+fn values<'a>(cookies: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    cookies.split(';').filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 impl Auth {
@@ -66,10 +70,20 @@ impl Auth {
         let begun = self.logins.begin(&config.access, &principal.id.name, now);
         let (text, id) =
             begun.filter(|_| principal.id.kind == PrincipalKind::User).ok_or(Refusal::Unauthorized)?;
+        for earlier in self.cookies(config, ask.cookie, visit) {
+            self.logins.join(id, earlier.id);
+        }
         Ok(SignedIn { principal: Principal { login: Some(id), ..principal }, cookie: Secret::new(text) })
     }
 
-    /// Ends a sign-in: from now on nobody is let in by it, and [`Self::is_signed_in`] says so of what runs.
+    /// The sign-ins of a browser's cookies.
+    fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<Found> {
+        let (name, now) = (name(&visit.view), Instant::now());
+        let shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
+        shown.filter_map(|text| self.logins.find(text, &config.access, config.login, now)).collect()
+    }
+
+    /// Ends a sign-in and the earlier ones of its browser: from now on nobody is let in by them, and [`Self::is_signed_in`] says so of what runs.
     pub fn sign_out(&self, id: LoginId) {
         self.logins.end(id);
     }
@@ -109,11 +123,7 @@ impl Auth {
         visit: &Visit,
     ) -> Result<Option<Principal>, Refusal> {
         let shown = ask.cookie.filter(|_| ask.shown.is_nothing() && visit.page != Page::Listed);
-        let Some(text) = shown.and_then(|cookies| value(cookies, &name(&visit.view))) else {
-            return Ok(None);
-        };
-        let found = self.logins.find(text, &config.access, config.login, Instant::now());
-        let Some(found) = found else { return Ok(None) };
+        let Some(found) = self.cookies(config, shown, visit).into_iter().next() else { return Ok(None) };
         if visit.page != Page::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin);
         }
@@ -154,8 +164,9 @@ mod tests {
 
     #[test]
     fn our_cookie_is_found_among_others() {
-        assert_eq!(value("a=b; sid=x; sid-80=y", "sid"), Some("x"));
-        assert_eq!(value("a=b;sid-80=y", "sid-80"), Some("y"));
-        assert_eq!(value("asid=x; sid2=y; sid", "sid"), None);
+        let all = |cookies, name| values(cookies, name).collect::<Vec<_>>();
+        assert_eq!(all("a=b; sid=x; sid-80=y; sid=z", "sid"), ["x", "z"]);
+        assert_eq!(all("a=b;sid-80=y", "sid-80"), ["y"]);
+        assert!(all("asid=x; sid2=y; sid", "sid").is_empty());
     }
 }

@@ -117,6 +117,7 @@ impl Daemon {
         let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);
         listeners.run(fresh, &bridge);
+        let announcer = Announcer::new(bridge.auth.held_name());
         let mut daemon = Self {
             written,
             read: jiff::Timestamp::now(),
@@ -124,7 +125,7 @@ impl Daemon {
             bridge,
             listeners,
             sims,
-            announcer: Announcer::default(),
+            announcer,
             tasks,
             stop,
         };

@@ -3,9 +3,10 @@
 //! No cookie is read or set here. The tool's page comes with a launch ticket in its address, and exchanges it for a pass.
 
 use std::{
-    io::SeekFrom,
+    collections::HashMap,
+    io::{self, SeekFrom},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::UNIX_EPOCH,
 };
 
@@ -29,8 +30,9 @@ use tokio::{
 use super::{
     ask, media, pages,
     pages::{content, json_body},
+    script::Finder,
     upgrade,
-    visitor::{Page, Visitor},
+    visitor::{Visitor, page},
 };
 use crate::{
     auth::{self, Authority, PASS_LIFE, Purpose},
@@ -39,25 +41,27 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// Largest page that is read whole, to put the script into it.
-const PAGE_MAX: u64 = 8 << 20;
 /// Bytes of a file read at once.
 const PIECE: usize = 64 * 1024;
+/// Bytes of a page that are looked at first: the script's place is among them in all but odd ones.
+const FIRST_PIECE: usize = 4 * 1024;
+/// Pages whose place is remembered.
+const PLACES: usize = 256;
 /// What the tool's pages may do is theirs to say, but for frames: nobody puts a device's page into another one.
 const POLICY: &str = "frame-ancestors 'none'";
 
 /// What every app's origin has beside the app's files.
 pub(super) fn routes() -> Router {
     Router::new()
-        .route("/webserial.js", get(Page(pages::asset)))
-        .route("/client.mjs", get(Page(pages::asset)))
-        .route("/ws/", get(Page(upgrade::bus)))
-        .route("/ws/{endpoint}", get(Page(upgrade::by_path)))
-        .route("/healthz", get(Page(pages::healthz)))
-        .route("/api/endpoints", get(Page(pages::endpoints)))
-        .route("/api/pass", post(Page(pass)))
-        .fallback(Page(file))
-        .method_not_allowed_fallback(Page(pages::wrong_method))
+        .route("/webserial.js", get(page(pages::asset)))
+        .route("/client.mjs", get(page(pages::asset)))
+        .route("/ws/", get(page(upgrade::bus)))
+        .route("/ws/{endpoint}", get(page(upgrade::by_path)))
+        .route("/healthz", get(page(pages::healthz)))
+        .route("/api/endpoints", get(page(pages::endpoints)))
+        .route("/api/pass", post(page(pass)))
+        .fallback(page(file))
+        .method_not_allowed_fallback(page(pages::wrong_method))
 }
 
 /// Where a browser that calls the gateway `host` finds an app; `None` where only its operator can know.
@@ -125,7 +129,8 @@ async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     let view = visitor.bridge.auth.check_host(&config, &visitor.connection.peer, &ask)?;
     let found = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
     let script = script(&app, entrance(&config, &view.host).as_deref());
-    let mut response = send(found, &script, request.headers()).await.ok_or(Refusal::NotFound)?;
+    let mut response =
+        send(&visitor.bridge.places, found, &script, request.headers()).await.ok_or(Refusal::NotFound)?;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Ok(response)
 }
@@ -180,10 +185,59 @@ fn digest(text: &str) -> u64 {
     Sha256::digest(text).first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-async fn send((place, mut file): (PathBuf, File), script: &str, asked: &HeaderMap) -> Option<Response<Body>> {
+/// Where the script goes in pages, by path: found once for each state of a file.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<HashMap<PathBuf, (String, Option<u64>)>>);
+
+impl Places {
+    /// The place in a page whose state has this tag; `None` for one that is not to be touched.
+    async fn find(&self, path: &Path, tag: &str, file: &mut File) -> io::Result<Option<u64>> {
+        let known = self.lock().get(path).filter(|(known, _)| known == tag).map(|(_, place)| *place);
+        if let Some(place) = known {
+            return Ok(place);
+        }
+        let place = place_in(file).await?;
+        let mut known = self.lock();
+        if known.len() >= PLACES {
+            known.clear();
+        }
+        known.insert(path.to_owned(), (tag.to_owned(), place));
+        Ok(place)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, (String, Option<u64>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn place_in(file: &mut File) -> io::Result<Option<u64>> {
+    let (mut finder, mut piece, mut first) = (Finder::default(), vec![0; FIRST_PIECE], true);
+    loop {
+        let n = file.read(&mut piece).await?;
+        let read = piece.get(..n).unwrap_or_default();
+        // A tag of ours in bytes would not be one in UTF-16.
+        if std::mem::take(&mut first) && matches!(read, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+            return Ok(None);
+        }
+        if let Some(place) = finder.look(read) {
+            return Ok(Some(place));
+        }
+        if n == 0 {
+            return Ok(Some(finder.end()));
+        }
+        piece.resize(PIECE, 0);
+    }
+}
+
+async fn send(
+    places: &Places,
+    (path, mut file): (PathBuf, File),
+    script: &str,
+    asked: &HeaderMap,
+) -> Option<Response<Body>> {
     let about = file.metadata().await.ok()?;
-    let kind = media::of(&place);
-    let is_page = kind.starts_with("text/html") && about.len() <= PAGE_MAX;
+    let kind = media::of(&path);
+    let is_page = kind.starts_with("text/html");
     let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
     // A page also changes with the tag that is put into it.
     let more = if is_page { digest(script) } else { 0 };
@@ -197,35 +251,49 @@ async fn send((place, mut file): (PathBuf, File), script: &str, asked: &HeaderMa
         return Some(response);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if is_page {
-        let mut page = Vec::new();
-        file.read_to_end(&mut page).await.ok()?;
-        *response.body_mut() = Body::from(media::with_script(&page, script));
-    } else {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(about.len()));
-        file.seek(SeekFrom::Start(0)).await.ok()?;
-        *response.body_mut() = Body::from_stream(pieces(file, about.len()));
-    }
+    let place = if is_page { places.find(&path, &tag, &mut file).await.ok()? } else { None };
+    file.seek(SeekFrom::Start(0)).await.ok()?;
+    let script = place.map(|_| Bytes::copy_from_slice(script.as_bytes())).unwrap_or_default();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(about.len() + script.len() as u64));
+    let before = place.unwrap_or(about.len()).min(about.len());
+    let parts = Parts { file, before, script, behind: about.len() - before };
+    *response.body_mut() = Body::from_stream(stream::unfold(parts, Parts::next));
     Some(response)
 }
 
-/// A file piece by piece, and no more of it than was promised.
-fn pieces(file: File, length: u64) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
-    stream::unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
+/// What of a file is still to be sent, and of the script in its midst.
+struct Parts {
+    file: File,
+    before: u64,
+    script: Bytes,
+    behind: u64,
+}
+
+impl Parts {
+    /// The file piece by piece, and no more of it than was promised.
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        if self.before == 0 && !self.script.is_empty() {
+            let script = std::mem::take(&mut self.script);
+            return Some((Ok(script), self));
+        }
+        let left = if self.before > 0 { &mut self.before } else { &mut self.behind };
+        if *left == 0 {
             return None;
         }
-        let mut piece = vec![0; usize::try_from(left).unwrap_or(PIECE).min(PIECE)];
-        match file.read(&mut piece).await {
+        let mut piece = vec![0; usize::try_from(*left).unwrap_or(PIECE).min(PIECE)];
+        let read = self.file.read(&mut piece).await;
+        let piece = match read {
             // Shorter than it was: the client sees that it broke off.
-            Ok(0) => Some((Err(std::io::ErrorKind::UnexpectedEof.into()), (file, 0))),
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
                 piece.truncate(n);
-                Some((Ok(Bytes::from(piece)), (file, left - n as u64)))
+                *left -= n as u64;
+                Ok(Bytes::from(piece))
             }
-            Err(error) => Some((Err(error), (file, 0))),
-        }
-    })
+            Err(error) => Err(error),
+        };
+        Some((piece, self))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! The console and the browser's client, as the build embeds them: where each is, how long it may be kept, who may load it.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
 
@@ -67,9 +72,9 @@ pub(super) fn answer(path: &str, host: &str, asked: &HeaderMap) -> Option<Respon
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
     if takes_gzip(asked) {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        *response.body_mut() = Body::from(asset.gzip);
+        *response.body_mut() = Body::from(Bytes::from_static(asset.gzip));
     } else {
-        *response.body_mut() = Body::from(inflate(asset.gzip)?);
+        *response.body_mut() = Body::from(inflated(asset)?);
     }
     Some(response)
 }
@@ -98,6 +103,18 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
     weight("gzip").or_else(|| weight("*")).unwrap_or(false)
 }
 
+/// A file for clients that do not take gzip: inflated once, and shared by all of them.
+fn inflated(asset: &'static Asset) -> Option<Bytes> {
+    static ALL: Mutex<BTreeMap<&str, Bytes>> = Mutex::new(BTreeMap::new());
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = all.get(asset.path) {
+        return Some(known.clone());
+    }
+    let text = Bytes::from(inflate(asset.gzip)?);
+    all.insert(asset.path, text.clone());
+    Some(text)
+}
+
 /// Undoes gzip. The build wrote it, so the header is the shortest one there is (RFC 1952 section 2.3).
 #[cfg(feature = "console")]
 fn inflate(gzip: &[u8]) -> Option<Vec<u8>> {
@@ -116,6 +133,14 @@ mod tests {
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         [(header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn a_file_is_inflated_once_for_all_clients_without_gzip() {
+        for asset in ASSETS {
+            let [first, second] = [inflated(asset), inflated(asset)].map(Option::unwrap);
+            assert_eq!(first.as_ptr(), second.as_ptr(), "{}", asset.path);
+        }
     }
 
     #[test]

@@ -17,14 +17,16 @@ use super::{
     Bridge, ask,
     exchange::{Exchange, Incoming},
     refusal,
-    visitor::{Asked, Connection, Upgraded, Visitor},
+    visitor::{Asked, Connection, FULL, Upgraded, Visitor},
 };
 use crate::{
-    auth::{Peer, Purpose, Slot, parse_origin},
+    auth::{ClientAddress, Peer, Purpose, Slot, parse_origin},
     stream::Stream,
     wire::close::Refusal,
 };
 
+/// How long a stranger is waited for in all: until its requests are here, and between them.
+const STRANGER: Duration = Duration::from_secs(30);
 /// How long a running response may still take once the gateway stops.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 
@@ -45,15 +47,27 @@ enum After {
 /// The first request's head must be here by `until`.
 pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, until: Instant) {
     let connection = Arc::new(Connection::new(peer, slot, bridge.metrics.connections_open.hold()));
-    let mut exchange = Exchange::new(stream, until, bridge.config().limits.handshake);
+    let patience = bridge.config().limits.handshake;
+    let mut exchange = Exchange::new(stream, until, patience);
+    // The TLS handshake was waited for, too.
+    let mut waited = patience.saturating_sub(until.saturating_duration_since(Instant::now()));
+    let evicted = connection.evicted();
     loop {
+        let began = Instant::now();
+        let limit = connection.is_stranger().then(|| began + STRANGER.saturating_sub(waited));
         let incoming = tokio::select! {
             biased;
             () = bridge.stop.cancelled() => Ok(None),
-            incoming = exchange.request() => incoming,
+            () = evicted.cancelled() => Err(Refusal::TooMany(0)),
+            incoming = exchange.request(limit) => incoming,
         };
+        waited += began.elapsed();
         let after = match incoming {
             Ok(None) => After::Close,
+            Err(refusal @ Refusal::TooMany(_)) => {
+                bridge.refused(connection.peer.client, "", &refusal);
+                After::Gone
+            }
             Ok(Some(incoming)) => answer(&bridge, &connection, &mut exchange, incoming).await,
             Err(refusal) => {
                 bridge.refused(connection.peer.client, "", &refusal);
@@ -72,13 +86,6 @@ pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, 
             }
         }
     }
-    exchange.close().await;
-}
-
-/// Refuses a client before it has said anything, and closes.
-pub(crate) async fn farewell(stream: Stream, refusal: &Refusal) {
-    let mut exchange = Exchange::new(stream, Instant::now(), Duration::ZERO);
-    say(&mut exchange, refusal).await;
     exchange.close().await;
 }
 
@@ -101,9 +108,15 @@ async fn answer(
     let Incoming { request, upgrade, last } = incoming;
     let stream = upgrade.then(|| connection.offer_stream());
     let asked = Arc::new(Asked::of(&request));
+    let evicted = connection.evicted();
     let cut = async {
-        bridge.stop.cancelled().await;
-        sleep(LAST_ANSWER).await;
+        tokio::select! {
+            () = evicted.cancelled() => bridge.refused(connection.peer.client, "", &Refusal::TooMany(0)),
+            () = async {
+                bridge.stop.cancelled().await;
+                sleep(LAST_ANSWER).await;
+            } => {}
+        }
     };
     let answered = async {
         let mut response = tokio::select! {
@@ -111,6 +124,9 @@ async fn answer(
             response = route(bridge, connection, &asked, request) => response,
             () = exchange.gone(upgrade) => return After::Gone,
         };
+        if !upgrade {
+            connection.speaks_for(None, &bridge.config().limits);
+        }
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         // What follows an upgrade that is none was meant for another protocol: it is never read as HTTP.
         let last = last || asked.headers.contains_key(header::UPGRADE) || bridge.stop.is_cancelled();
@@ -146,8 +162,17 @@ async fn route(
         client: bridge.auth.client(&config, &connection.peer, heard.forwarded),
         asked: Arc::clone(asked),
     };
-    let mut response = if let Err(refusal) = bridge.auth.check_host(&config, &connection.peer, &heard) {
-        visitor.conclude(Err(refusal))
+    let source = bridge.auth.source(visitor.client);
+    let forwarded = matches!(visitor.client, ClientAddress::Forwarded(_));
+    let walls = if forwarded && !connection.speaks_for(Some(source), &config.limits) {
+        Err(Refusal::TooMany(FULL))
+    } else if !bridge.rates.take(source, Instant::now()) {
+        Err(Refusal::TooMany(1))
+    } else {
+        bridge.auth.check_host(&config, &connection.peer, &heard)
+    };
+    let mut response = if let Err(refusal) = walls {
+        visitor.conclude(Err(refusal), false)
     } else {
         request.extensions_mut().insert(visitor);
         let router = if connection.peer.app.is_some() { &bridge.apps } else { &bridge.router };

@@ -51,6 +51,8 @@ pub(super) struct Exchange<S> {
     phase: Phase,
     /// When the client must have sent what is waited for.
     deadline: Instant,
+    /// When the client is waited for no longer, whatever it sends.
+    limit: Option<Instant>,
     /// Time for a request, from its first byte.
     patience: Duration,
     /// The client has ended its side.
@@ -81,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// A new connection, whose first request must be here by `until`; `patience` bounds the later ones.
     pub(super) fn new(stream: S, until: Instant, patience: Duration) -> Self {
         let inbox = BytesMut::new();
-        Self { stream, inbox, phase: Phase::First, deadline: until, patience, ended: false }
+        Self { stream, inbox, phase: Phase::First, deadline: until, limit: None, patience, ended: false }
     }
 
     /// The stream, and what the client sent behind its last request.
@@ -90,7 +92,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     }
 
     /// The next request. `None`: the client has left, or never began one.
-    pub(super) async fn request(&mut self) -> Result<Option<Incoming>, Refusal> {
+    /// Nothing is waited for beyond `limit`.
+    pub(super) async fn request(&mut self, limit: Option<Instant>) -> Result<Option<Incoming>, Refusal> {
+        self.limit = limit;
         let (mut incoming, expects, body) = loop {
             if let Some(found) = self.head()? {
                 break found;
@@ -131,7 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             return Ok(false);
         }
         self.inbox.reserve(PIECE);
-        match timeout_at(self.deadline, self.stream.read_buf(&mut self.inbox)).await {
+        let deadline = self.limit.map_or(self.deadline, |limit| limit.min(self.deadline));
+        match timeout_at(deadline, self.stream.read_buf(&mut self.inbox)).await {
             Err(_) if self.phase == Phase::Begun => return Err(Refusal::Timeout),
             Err(_) | Ok(Ok(0) | Err(_)) => return Ok(false),
             Ok(Ok(_)) => {}

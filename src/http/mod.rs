@@ -6,11 +6,13 @@ mod assets;
 mod connection;
 mod exchange;
 mod grant;
+mod kick;
 mod log;
 mod media;
 mod pages;
 mod refusal;
 mod run;
+mod script;
 mod signing;
 mod upgrade;
 mod visitor;
@@ -25,11 +27,10 @@ use axum::{
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::connection::farewell;
 pub use self::connection::serve;
-use self::visitor::Page;
+use self::visitor::{entrance, page};
 use crate::{
-    auth::{Auth, ClientAddress},
+    auth::{Auth, ClientAddress, RequestRates},
     config::Config,
     event::{Event, Events},
     line::Lines,
@@ -62,6 +63,10 @@ pub struct Bridge {
     router: Router,
     /// What an app's listener has, beside the app's files.
     apps: Router,
+    /// Where our script goes in the pages of apps.
+    places: app::Places,
+    /// How often each client may ask.
+    rates: RequestRates,
 }
 
 impl Bridge {
@@ -88,6 +93,8 @@ impl Bridge {
             stop,
             router,
             apps,
+            places: app::Places::default(),
+            rates: RequestRates::default(),
         });
         bridge.tasks.spawn(warden::watch(
             Arc::downgrade(&bridge),
@@ -112,25 +119,27 @@ impl Bridge {
 fn routes() -> Router {
     let mut router = Router::new();
     for asset in assets::ASSETS {
-        router = router.route(asset.path, get(Page(pages::asset)));
+        router = router.route(asset.path, get(entrance(pages::asset)));
     }
     if assets::ASSETS.is_empty() {
-        router = router.route("/", get(Page(pages::home)));
+        router = router.route("/", get(entrance(pages::home)));
     }
     router
-        .route("/ws/", get(Page(upgrade::bus)))
-        .route("/ws/{endpoint}", get(Page(upgrade::by_path)))
-        .route("/websockify", get(Page(upgrade::by_token)))
-        .route("/healthz", get(Page(pages::healthz)))
-        .route("/metrics", get(Page(pages::metrics)))
-        .route("/api/endpoints", get(Page(pages::endpoints)).options(Page(pages::preflight)))
-        .route("/api/endpoints/{endpoint}/log", get(Page(log::log)))
-        .route("/api/session", get(Page(signing::session)))
-        .route("/api/login", post(Page(signing::login)))
-        .route("/api/logout", post(Page(signing::logout)))
-        .route("/api/ticket", post(Page(pages::ticket)).options(Page(pages::preflight)))
-        .fallback(Page(pages::nothing))
-        .method_not_allowed_fallback(Page(pages::wrong_method))
+        .route("/ws/", get(page(upgrade::bus)))
+        .route("/ws/{endpoint}", get(page(upgrade::by_path)))
+        .route("/websockify", get(page(upgrade::by_token)))
+        .route("/healthz", get(page(pages::healthz)))
+        .route("/metrics", get(page(pages::metrics)))
+        .route("/api/endpoints", get(page(pages::endpoints)).options(page(pages::preflight)))
+        .route("/api/endpoints/{endpoint}/log", get(page(log::log)))
+        .route("/api/sessions", get(page(kick::sessions)))
+        .route("/api/sessions/{id}/end", post(page(kick::end)))
+        .route("/api/session", get(entrance(signing::session)))
+        .route("/api/login", post(entrance(signing::login)))
+        .route("/api/logout", post(page(signing::logout)))
+        .route("/api/ticket", post(page(pages::ticket)).options(page(pages::preflight)))
+        .fallback(page(pages::nothing))
+        .method_not_allowed_fallback(page(pages::wrong_method))
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
         | Refusal::HeadTooLarge
         | Refusal::Timeout
         | Refusal::Misdirected
+        | Refusal::NotLoopback
         | Refusal::Origin
         | Refusal::Forbidden
         | Refusal::NotFound

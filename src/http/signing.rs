@@ -63,7 +63,7 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
     Ok(response)
 }
 
-/// `POST /api/logout`: the end of a sign-in and of everything begun with it.
+/// `POST /api/logout`: the end of a browser's sign-ins and of everything begun with them.
 pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, client, .. } = &visitor;
     let (head, body) = request.into_parts();
@@ -86,6 +86,8 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     set(&mut response, &cookie(&visit.view, None));
+    // Not "cookies": those of other ports of this host are not ours to take.
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(response)
 }
 

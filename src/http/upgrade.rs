@@ -183,9 +183,10 @@ async fn check(
 ) -> Result<Checked, Refusal> {
     let Visitor { bridge, connection, client, .. } = visitor;
     let config = bridge.config();
-    let base64 = config.endpoints.get(name).is_some_and(|endpoint| endpoint.base64);
     let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), true, base64);
+    let offers: Vec<_> = offers.map(|value| value.to_str().unwrap_or_default()).collect();
+    // What an endpoint speaks is nothing for strangers: until it is known who asks, all look alike.
+    let offer = negotiate(offers.iter().copied(), true, true);
     let offered = offer.as_ref().ok().and_then(|offer| offer.credential.as_ref());
     let ask = ask::read(request, Purpose::Upgrade);
     bridge.auth.check_page(&config, &connection.peer, &ask)?;
@@ -205,6 +206,8 @@ async fn check(
         }
         Some(find_endpoint(&config, rights, name)?)
     };
+    let base64 = endpoint.as_ref().is_some_and(|endpoint| endpoint.base64);
+    let offer = negotiate(offers.into_iter(), true, base64);
     let accept = handshake(request.method(), request.headers())?;
     let peer = Peer { client: *client, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
@@ -283,6 +286,7 @@ fn told(refusal: Refusal) -> Ended {
         | Refusal::HeadTooLarge
         | Refusal::Timeout
         | Refusal::Misdirected
+        | Refusal::NotLoopback
         | Refusal::Origin
         | Refusal::Method
         | Refusal::Version

@@ -14,17 +14,19 @@ use axum::{
 };
 use bytes::BytesMut;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::{Bridge, grant::within, refusal};
 use crate::{
-    auth::{Ask, ClientAddress, Peer, Principal, Slot, Visit},
+    auth::{Ask, ClientAddress, Peer, Principal, Slot, Source, Visit},
+    config::Limits,
     metrics::Held,
     stream::Stream,
     wire::close::Refusal,
 };
 
 /// Seconds a client is told to wait when there is no place for it.
-const FULL: u32 = 10;
+pub(super) const FULL: u32 = 10;
 
 /// The stream behind a 101, and what the client sent behind its handshake.
 pub(super) type Upgraded = (Stream, BytesMut);
@@ -34,7 +36,7 @@ pub(super) type Upgraded = (Stream, BytesMut);
 pub(super) struct Connection {
     /// The other end.
     pub(super) peer: Peer,
-    slot: Mutex<Slot>,
+    slot: Slot,
     /// Where the stream comes once the request that is being answered has got its 101.
     upgraded: Mutex<Option<oneshot::Receiver<Upgraded>>>,
     _open: Held,
@@ -43,7 +45,7 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that has this place.
     pub(super) fn new(peer: Peer, slot: Slot, open: Held) -> Self {
-        Self { peer, slot: Mutex::new(slot), upgraded: Mutex::default(), _open: open }
+        Self { peer, slot, upgraded: Mutex::default(), _open: open }
     }
 
     /// Its request asks for an upgrade: who answers it may have the stream, which comes from the sender.
@@ -60,12 +62,27 @@ impl Connection {
 
     /// Counts as a stranger's no longer; false when the gateway is full and this is no administrator.
     pub(super) fn signed_in(&self, administrator: bool) -> bool {
-        lock(&self.slot).authenticate(administrator)
+        self.slot.authenticate(administrator)
+    }
+
+    /// Cancelled when another connection has got its place.
+    pub(super) fn evicted(&self) -> CancellationToken {
+        self.slot.evicted()
+    }
+
+    /// Whether it has not signed in, and is waited for like a stranger.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.slot.is_stranger()
+    }
+
+    /// Of a trusted proxy: counts to that client, or to nobody. False: the client has all the connections it may have.
+    pub(super) fn speaks_for(&self, client: Option<Source>, limits: &Limits) -> bool {
+        self.slot.set_client(client, limits)
     }
 
     /// Whether the gateway was full when it came, and it has not shown that it is an administrator's.
     fn is_reserve(&self) -> bool {
-        lock(&self.slot).is_reserve()
+        self.slot.is_reserve()
     }
 }
 
@@ -101,9 +118,10 @@ pub(super) struct Visitor {
 
 impl Visitor {
     /// The response to a request: what its handler made, or why there is none.
-    pub(super) fn conclude(&self, made: Result<Response<Body>, Refusal>) -> Response<Body> {
+    /// An `entrance` is also for strangers whose connection came when the gateway was full.
+    pub(super) fn conclude(&self, made: Result<Response<Body>, Refusal>, entrance: bool) -> Response<Body> {
         // The gateway is full, and this was no administrator: that goes before whatever else there is to say.
-        let full = self.connection.is_reserve();
+        let full = !entrance && self.connection.is_reserve();
         let made = if full { Err(Refusal::TooMany(FULL)) } else { made };
         let mut response = made.unwrap_or_else(|refusal| {
             let Asked { method, path, headers } = &*self.asked;
@@ -134,7 +152,20 @@ impl Visitor {
 
 /// A page: a handler that answers or refuses.
 #[derive(Clone, Debug)]
-pub(super) struct Page<F>(pub(super) F);
+pub(super) struct Page<F> {
+    handler: F,
+    entrance: bool,
+}
+
+/// A page like any other.
+pub(super) fn page<F>(handler: F) -> Page<F> {
+    Page { handler, entrance: false }
+}
+
+/// What a browser needs until an administrator has signed in: served also when the gateway is full.
+pub(super) fn entrance<F>(handler: F) -> Page<F> {
+    Page { handler, entrance: true }
+}
 
 impl<F, A> Handler<(), ()> for Page<F>
 where
@@ -150,8 +181,8 @@ where
             return Box::pin(std::future::ready(lost));
         };
         Box::pin(async move {
-            let made = (self.0)(visitor.clone(), request).await;
-            visitor.conclude(made)
+            let made = (self.handler)(visitor.clone(), request).await;
+            visitor.conclude(made, self.entrance)
         })
     }
 }

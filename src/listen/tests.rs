@@ -161,17 +161,19 @@ async fn a_tls_handshake_that_dawdles_is_ended_and_others_are_served_meanwhile()
 }
 
 #[tokio::test]
-async fn beyond_the_reserve_a_plain_client_is_told_and_closed() {
+async fn the_oldest_stranger_of_a_source_is_closed_for_its_next() {
     let mut config = config(open());
     config.limits.per_address = 1;
     let listener = Listener::bind(&loopback(ListenTls::Off), None, None).unwrap();
     let address: SocketAddr = listener.local_address().parse().unwrap();
     let bridge = serve(listener, config);
-    let held = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
-    let mut third = TcpStream::connect(address).await.unwrap();
+    let mut first = TcpStream::connect(address).await.unwrap();
+    let mut second = TcpStream::connect(address).await.unwrap();
     let mut answer = String::new();
-    third.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("retry-after: 10"), "{answer}");
-    drop(held);
+    first.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "");
+    second.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    second.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     bridge.stop.cancel();
 }

@@ -46,6 +46,8 @@ enum Slot {
 #[derive(Debug)]
 struct Parked {
     live: Box<Live>,
+    /// Of the socket that was lost.
+    entry: Option<Arc<Entry>>,
     /// Ends its timer.
     taken: CancellationToken,
     /// The sign-in of its last socket.
@@ -84,8 +86,15 @@ impl Parking {
         live.seat().withdraw();
         let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
         let end_break = live.seat().end_break();
-        let parked = Parked { live: Box::new(live), taken: taken.clone(), login, since: Instant::now() };
-        self.lock().insert(secret.clone(), Slot::Parked(parked));
+        let mut slots = self.lock();
+        let entry = match slots.remove(&secret) {
+            Some(Slot::Running(entry)) => Some(entry),
+            Some(Slot::Parked(_)) | None => None,
+        };
+        let (live, since) = (Box::new(live), Instant::now());
+        slots
+            .insert(secret.clone(), Slot::Parked(Parked { live, entry, taken: taken.clone(), login, since }));
+        drop(slots);
         self.parked.notify_waiters();
         let all = Arc::clone(self);
         let timer = async move {
@@ -179,7 +188,9 @@ impl Parking {
     /// Drops every parked session whose user may not read its endpoint any more; one that may not write any more gives
     /// the lease back.
     pub fn revoke(&self, rights: impl Fn(&PrincipalId, &str) -> Rights) {
-        self.remove(|live, _| !rights(live.principal(), live.endpoint()).allows(Rights::READ));
+        self.drop_where(|Parked { live, .. }| {
+            !rights(live.principal(), live.endpoint()).allows(Rights::READ)
+        });
         for slot in self.lock().values_mut() {
             if let Slot::Parked(Parked { live, .. }) = slot {
                 live.set_rights(rights(live.principal(), live.endpoint()));
@@ -187,17 +198,32 @@ impl Parking {
         }
     }
 
-    /// Drops every parked session of a sign-in that is over.
-    pub fn sign_out(&self, over: impl Fn(LoginId) -> bool) {
-        self.remove(|_, login| login.is_some_and(&over));
+    /// The last sockets' entries of the sessions that wait for their client.
+    pub fn list(&self) -> Vec<Arc<Entry>> {
+        let slots = self.lock();
+        let parked = slots.values().filter_map(|slot| match slot {
+            Slot::Parked(parked) => parked.entry.clone(),
+            Slot::Running(_) => None,
+        });
+        parked.collect()
     }
 
-    fn remove(&self, which: impl Fn(&Live, Option<LoginId>) -> bool) {
+    /// Drops the parked session whose last socket had this number.
+    pub fn disconnect(&self, number: u64) {
+        self.drop_where(|parked| parked.entry.as_ref().is_some_and(|entry| entry.number == number));
+    }
+
+    /// Drops every parked session of a sign-in that is over.
+    pub fn sign_out(&self, over: impl Fn(LoginId) -> bool) {
+        self.drop_where(|parked| parked.login.is_some_and(&over));
+    }
+
+    fn drop_where(&self, which: impl Fn(&Parked) -> bool) {
         let mut slots = self.lock();
         let gone: Vec<String> = slots
             .iter()
             .filter_map(|(secret, slot)| match slot {
-                Slot::Parked(parked) if which(&parked.live, parked.login) => Some(secret.clone()),
+                Slot::Parked(parked) if which(parked) => Some(secret.clone()),
                 Slot::Running(_) | Slot::Parked(..) => None,
             })
             .collect();

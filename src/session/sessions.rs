@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::SystemTime,
 };
 
@@ -21,6 +18,8 @@ use crate::{
 /// What is known of a running session.
 #[derive(Debug)]
 pub struct Entry {
+    /// What administrators call it by: no secret, and never given twice.
+    pub number: u64,
     /// Endpoint's name.
     pub endpoint: String,
     /// Who runs it.
@@ -47,6 +46,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Bytes to the client and to the target in all.
+    pub fn moved(&self) -> (u64, u64) {
+        (self.to_client.load(Ordering::Relaxed), self.to_target.load(Ordering::Relaxed))
+    }
+
     /// Bytes to the client and to the target since the last call. Callers may overlap: each byte is given once.
     pub fn news(&self) -> (u64, u64) {
         let [client, target] = &self.told;
@@ -66,8 +70,8 @@ impl Entry {
 /// All running sessions.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    running: Mutex<BTreeMap<usize, Arc<Entry>>>,
-    next: AtomicUsize,
+    running: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    next: AtomicU64,
 }
 
 /// A session's own place among the running; it leaves when dropped.
@@ -77,7 +81,6 @@ pub struct Session {
     pub entry: Arc<Entry>,
     /// The order to end; never lowered again.
     pub order: watch::Receiver<Option<Ended>>,
-    number: usize,
     all: Arc<Sessions>,
 }
 
@@ -85,7 +88,9 @@ impl Sessions {
     /// Adds a session.
     pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &Principal, peer: &Peer) -> Session {
         let (order, receiver) = watch::channel(None);
+        let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Arc::new(Entry {
+            number,
             endpoint: endpoint.to_owned(),
             principal: principal.id.clone(),
             login: principal.login,
@@ -99,9 +104,8 @@ impl Sessions {
             told: Default::default(),
             order,
         });
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(number, Arc::clone(&entry));
-        Session { entry, order: receiver, number, all: Arc::clone(self) }
+        Session { entry, order: receiver, all: Arc::clone(self) }
     }
 
     /// Everyone now running.
@@ -123,7 +127,7 @@ impl Sessions {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Arc<Entry>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,6 +141,6 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.number);
+        self.all.lock().remove(&self.entry.number);
     }
 }

@@ -173,6 +173,8 @@ pub enum Refusal {
     TooMany(u32),
     /// Not our host.
     Misdirected,
+    /// Not a loopback name, where nobody has to sign in.
+    NotLoopback,
     /// Not an allowed Origin.
     Origin,
     /// No or wrong credentials.
@@ -219,7 +221,7 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
             Self::MediaType => 415,
-            Self::Misdirected => 421,
+            Self::Misdirected | Self::NotLoopback => 421,
             Self::Version | Self::NotUpgrade => 426,
             Self::TooMany(_) => 429,
             Self::HeadTooLarge => 431,
@@ -237,7 +239,7 @@ impl Refusal {
             Self::HeadTooLarge => "head_too_large",
             Self::Timeout => "timeout",
             Self::TooMany(_) => "too_many",
-            Self::Misdirected => "host",
+            Self::Misdirected | Self::NotLoopback => "host",
             Self::Origin => "origin",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
@@ -267,6 +269,9 @@ impl fmt::Display for Refusal {
             Self::Timeout => f.write_str("the request did not come in time"),
             Self::TooMany(seconds) => write!(f, "too many; try again in {seconds} s"),
             Self::Misdirected => f.write_str("this gateway does not go by that name; add it to `hosts:`"),
+            Self::NotLoopback => f.write_str(
+                "without sign-in (`auth: none`) this gateway goes by localhost and loopback addresses alone",
+            ),
             Self::Origin => f.write_str("this page's origin is not allowed; add it to `origins:`"),
             Self::Unauthorized => f.write_str("sign in, or send a valid token"),
             Self::Forbidden => f.write_str("not allowed"),

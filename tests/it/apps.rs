@@ -221,3 +221,33 @@ fn a_reload_brings_an_app_and_takes_it_away() {
     beside.frame(2, b"still here");
     assert_eq!(beside.data(10), b"still here");
 }
+
+#[test]
+fn sixty_four_clients_that_leave_a_large_page_unread_cost_nothing_of_its_size() {
+    let folder = tool();
+    // The script's place is far in, so that it has to be looked for.
+    let page = format!("<!-- {} --><head>{}", "c".repeat(2 << 20), "x".repeat(2 << 20));
+    fs::write(folder.path().join("index.html"), &page).unwrap();
+    let address = free();
+    let daemon = Daemon::start(&config(folder.path(), address, ""));
+    let whole = ask(address, "GET", "/", "", "");
+    let (before, behind) = body(&whole).split_once("--><head>").unwrap();
+    assert!(behind.starts_with("<script src=\"/webserial.js\""), "{:.100}", behind);
+    assert_eq!(
+        before.len() + "--><head>".len() + behind.find("</script>").unwrap() + 9,
+        body(&whole).len() - (2 << 20)
+    );
+    let memory = daemon.memory();
+    let mut held: Vec<_> =
+        (0..64).map(|n| Raw::connect_from(&format!("127.0.0.{}", 2 + n % 4), address)).collect();
+    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    for raw in &mut held {
+        raw.send(request.as_bytes());
+    }
+    for raw in &mut held {
+        assert_eq!(status(&raw.head()), 200);
+    }
+    let more = daemon.memory().saturating_sub(memory);
+    eprintln!("64 clients of a page of 4 MiB: {} KiB", more / 1024);
+    assert!(more < 64 << 20, "{more} bytes");
+}

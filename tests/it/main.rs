@@ -27,6 +27,7 @@ mod ghosts;
 mod guesses;
 mod harness;
 mod identity;
+mod kick;
 mod lease;
 mod life;
 mod local_files;

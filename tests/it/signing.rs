@@ -37,7 +37,7 @@ fn login(address: SocketAddr, user: &str, password: &str) -> String {
 }
 
 /// The cookie's line of an answer, without its attributes: to be sent back.
-fn cookie(answer: &str) -> String {
+pub(crate) fn cookie(answer: &str) -> String {
     let line = answer
         .lines()
         .find_map(|line| line.strip_prefix("set-cookie: "))
@@ -218,4 +218,40 @@ fn without_a_login_everybody_is_the_open_principal() {
     let (code, told) = session(daemon.address(), "");
     assert_eq!((code, told["kind"].as_str(), told["expires_in"].is_null()), (200, Some("open"), true));
     assert_eq!(status(&login(daemon.address(), "alice", PASSWORD)), 401);
+}
+
+#[test]
+fn of_several_cookies_of_our_name_each_is_tried() {
+    let daemon = Daemon::start(&guarded(PASSWORD, ""));
+    let address = daemon.address();
+    let good = signed_in(address, "alice");
+    let good = good.trim_end().rsplit(' ').next().unwrap();
+    let name = good.split('=').next().unwrap();
+    for cookies in
+        [format!("{name}=stale; {good}"), format!("{good}; {name}=stale"), format!("{name}=; {good}")]
+    {
+        assert_eq!(session(address, &format!("Cookie: {cookies}\r\n")).0, 200, "{cookies}");
+    }
+    assert_eq!(session(address, &format!("Cookie: {name}=stale; {name}=older\r\n")).0, 401);
+}
+
+#[test]
+fn signing_out_takes_our_cookie_alone_and_ends_the_browsers_older_sign_ins() {
+    let daemon = Daemon::start(&guarded(PASSWORD, ""));
+    let address = daemon.address();
+    let (first, elsewhere) = (signed_in(address, "alice"), signed_in(address, "alice"));
+    let (mut socket, head) = Raw::handshake(address, "echo", &(first.clone() + &own(address)));
+    assert_eq!(status(&head), 101);
+    // The same browser signs in again, as somebody else.
+    let body = format!("{{\"user\": \"bob\", \"password\": \"{PASSWORD}\"}}");
+    let second = cookie(&ask(address, "POST", "/api/login", &(first.clone() + &own(address)), &body));
+    assert_eq!((session(address, &first).0, session(address, &second).0), (200, 200));
+    let answer = ask(address, "POST", "/api/logout", &(second.clone() + &own(address)), "{}");
+    assert_eq!(status(&answer), 204);
+    assert!(answer.contains("clear-site-data: \"cache\"\r\n"), "{answer}");
+    let ours: Vec<_> = answer.lines().filter(|line| line.starts_with("set-cookie: ")).collect();
+    assert!(ours.len() == 1 && ours[0].contains("Max-Age=0"), "{answer}");
+    assert_eq!(socket.closed().map(|close| close.0), Some(4401));
+    assert_eq!((session(address, &first).0, session(address, &second).0), (401, 401));
+    assert_eq!(session(address, &elsewhere).0, 200, "another browser of hers");
 }

@@ -123,6 +123,48 @@ fn dns_rebinding_fails_with_and_without_an_upgrade() {
 }
 
 #[test]
+fn a_name_that_any_machine_of_the_link_may_take_is_not_ours() {
+    let echo = Target::echo();
+    let own = wsbridge::auth::own_name().split('.').next().unwrap().to_ascii_lowercase();
+    let rebound = |daemon: &Daemon, name: &str| {
+        let (address, host) = (daemon.address(), format!("{name}:{}", daemon.address().port()));
+        let mut raw = Raw::connect(address);
+        let head = upgrade_head(address, "plc1", &format!("{}Origin: http://{host}\r\n", bearer(TOKEN)));
+        raw.send(head.replace(&format!("Host: {address}"), &format!("Host: {host}")).as_bytes());
+        status(&raw.head())
+    };
+    let others =
+        [format!("{own}-77.local"), format!("wsbridge-{own}.local"), format!("wsbridge-{own}-2.local")];
+    // Without sign-in no name will do but a loopback one.
+    let open = Daemon::start(&format!("hosts: [ gw.example ]\n{OPEN}{}", echo.endpoint("plc1")));
+    for name in others.iter().map(String::as_str).chain([&*own, &*format!("{own}.local"), "gw.example"]) {
+        assert_eq!(rebound(&open, name), 421, "{name}");
+    }
+    let guarded = Daemon::start(&guarded(&echo, "hosts: [ gw.example ]\n"));
+    for name in &others {
+        assert_eq!(rebound(&guarded, name), 421, "{name}");
+    }
+    for name in [&*format!("{own}.local"), "gw.example", "localhost"] {
+        assert_eq!(rebound(&guarded, name), 101, "{name}");
+    }
+}
+
+#[test]
+fn strangers_learn_nothing_of_an_endpoint_by_the_subprotocols_it_speaks() {
+    let echo = Target::echo();
+    let config = guarded(&echo, "").replacen("  plc1:\n", "  plc1:\n    base64: true\n", 1);
+    let daemon = Daemon::start(&config);
+    let answer = |name: &str, more: &str| {
+        Raw::status(daemon.address(), name, &format!("Sec-WebSocket-Protocol: base64\r\n{more}"))
+    };
+    for name in ["plc1", "plc2", "no-such-thing"] {
+        assert_eq!(answer(name, ""), 401, "{name}");
+    }
+    assert_eq!(answer("plc1", &bearer(TOKEN)), 101);
+    assert_eq!(answer("plc2", &bearer(TOKEN)), 403);
+}
+
+#[test]
 fn requests_that_two_parsers_could_read_differently_are_refused() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("modem"));

@@ -6,7 +6,7 @@ use super::{
     machine::{Machine, text},
 };
 use crate::{
-    auth::{Authority, is_ours},
+    auth::{Authority, Names, is_ours},
     config::{Address, Config, ListenTls, Origin, Rights, RightsTable},
 };
 
@@ -83,8 +83,9 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
     let place = report.system.pick("origins", "list origin");
     for origin in &config.origins {
         let text = origin_text(origin);
-        let own =
-            Authority::parse(&origin.host).is_some_and(|asked| is_ours(&asked, None, &config.hosts, host));
+        let own = Authority::parse(&origin.host).is_some_and(|asked| {
+            is_ours(&asked, Names { local: None, hosts: &config.hosts, own: host, held: None })
+        });
         if own && origin.scheme == "http" && all_tls {
             let what = "is this gateway's own name with http, and only TLS is listened on: no page comes from there. \
                         Pages of the gateway itself need no entry";

@@ -10,7 +10,7 @@ use super::{
     system::System,
 };
 use crate::{
-    auth::{Authority, is_ours},
+    auth::{Authority, Names, is_ours},
     config::{Address, Listen, ListenTls},
     regular_file,
     tls::{Facts, ServerTls, lists_due, own_files, own_names},
@@ -265,7 +265,9 @@ fn listed(facts: &Facts) -> String {
 /// By the daemon's own rule.
 fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
     let hosts = subject.config.map_or(&[][..], |config| &config.hosts);
-    Authority::parse(name).is_some_and(|asked| is_ours(&asked, None, hosts, &subject.machine.host))
+    Authority::parse(name).is_some_and(|asked| {
+        is_ours(&asked, Names { local: None, hosts, own: &subject.machine.host, held: None })
+    })
 }
 
 /// Our own certificate is made once; the machine may have got another name or address since.

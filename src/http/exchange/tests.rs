@@ -16,7 +16,7 @@ fn pair() -> (DuplexStream, Exchange<DuplexStream>) {
 }
 
 async fn next(exchange: &mut Exchange<DuplexStream>) -> (String, String) {
-    let incoming = exchange.request().await.unwrap().unwrap();
+    let incoming = exchange.request(None).await.unwrap().unwrap();
     let line = format!("{} {}", incoming.request.method(), incoming.request.uri());
     let body = to_bytes(incoming.request.into_body(), BODY_MAX).await.unwrap();
     (line, String::from_utf8(body.to_vec()).unwrap())
@@ -42,7 +42,7 @@ async fn pipelined_requests_are_read_one_after_the_other_with_their_bodies() {
         assert!(answer.ends_with(" GMT\r\n\r\nok"), "{answer}");
     }
     drop(client);
-    assert!(exchange.request().await.unwrap().is_none());
+    assert!(exchange.request(None).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,14 +94,14 @@ async fn a_request_has_its_time_from_its_first_byte_and_a_connection_may_be_idle
     // However long a response takes, what follows it has its own time.
     advance(IDLE * 10).await;
     exchange.respond(Response::new(Body::empty()), false).await.unwrap();
-    let (refused, ()) = tokio::join!(exchange.request(), async {
+    let (refused, ()) = tokio::join!(exchange.request(None), async {
         advance(IDLE / 2).await;
         client.write_all(b"GET").await.unwrap();
     });
     assert_eq!(refused.map(drop), Err(Refusal::Timeout));
     let (_client, mut exchange) = pair();
     exchange.respond(Response::new(Body::empty()), false).await.unwrap();
-    assert!(exchange.request().await.unwrap().is_none());
+    assert!(exchange.request(None).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,287 @@
+//! Places for connections, taken before anything else happens: in all, of one source, of strangers, and a reserve.
+//!
+//! A stranger is a connection that has not signed in yet. A place is always found while there are strangers: the oldest of
+//! the source that has most gives way, so that nobody keeps the others out by waiting. Where all places are signed in,
+//! the reserve serves a browser as far as the sign-in, and administrators.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Source;
+use crate::config::Limits;
+
+/// Connections over the limits that are heard, in case an administrator is among them: a few browsers.
+const RESERVE: usize = 16;
+/// Of one source: what a browser opens to load a page, and some.
+const RESERVE_OF_SOURCE: usize = 8;
+/// Connections of administrators over the limits: the page's, and its sockets.
+const ADMINISTRATORS: usize = 16;
+
+/// The places, and the rule for one more.
+#[derive(Debug, Default)]
+pub struct Admission {
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// By number, so by age.
+    places: BTreeMap<u64, Place>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// Whom it counts to; of a proxy's connection the client it now speaks for.
+    source: Option<Source>,
+    kind: Kind,
+    /// Cancelled when it gives way to another.
+    evicted: CancellationToken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Stranger,
+    Known,
+    /// A trusted proxy's: it speaks for many, so only the sum of all bounds it, and it never gives way.
+    Proxy,
+    Reserve,
+    Administrator,
+}
+
+/// A connection's place; given back when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    admission: Arc<Admission>,
+    number: u64,
+    evicted: CancellationToken,
+}
+
+impl Taken {
+    fn count(&self, which: impl Fn(&Place) -> bool) -> usize {
+        self.places.values().filter(|place| which(place)).count()
+    }
+
+    /// Whether it counts to the limits.
+    fn limited(place: &Place) -> bool {
+        !matches!(place.kind, Kind::Reserve | Kind::Administrator)
+    }
+
+    /// The oldest place of this kind of the source that has most of them gives way, and is free.
+    fn evict_oldest(&mut self, kind: Kind, of: Option<Source>) -> bool {
+        let mut crowds: HashMap<Source, (usize, u64)> = HashMap::new();
+        for (number, place) in self.places.iter().filter(|(_, place)| place.kind == kind) {
+            if let Some(source) = place.source.filter(|source| of.is_none_or(|wanted| wanted == *source)) {
+                crowds.entry(source).or_insert((0, *number)).0 += 1;
+            }
+        }
+        let fullest = crowds.into_values().max_by_key(|(count, oldest)| (*count, u64::MAX - oldest));
+        let gone = fullest.and_then(|(_, oldest)| self.places.remove(&oldest));
+        if let Some(place) = &gone {
+            place.evicted.cancel();
+        }
+        gone.is_some()
+    }
+
+    /// What a connection from `source` becomes, once others have given way to it.
+    fn place_for(&mut self, source: Source, proxied: bool, limits: &Limits) -> Kind {
+        let of_source = self.count(|place| Self::limited(place) && place.source == Some(source));
+        if !proxied && of_source >= limits.per_address && !self.evict_oldest(Kind::Stranger, Some(source)) {
+            return Kind::Reserve;
+        }
+        let strangers = self.count(|place| place.kind == Kind::Stranger);
+        let full = self.count(Self::limited) >= limits.connections
+            || (!proxied && strangers >= limits.unauthenticated);
+        match (full && !self.evict_oldest(Kind::Stranger, None), proxied) {
+            (true, _) => Kind::Reserve,
+            (false, true) => Kind::Proxy,
+            (false, false) => Kind::Stranger,
+        }
+    }
+}
+
+impl Admission {
+    /// A place for a connection from `source`, or from a trusted proxy there.
+    pub fn enter(self: &Arc<Self>, source: Source, proxied: bool, limits: &Limits) -> Slot {
+        let mut taken = self.lock();
+        let kind = taken.place_for(source, proxied, limits);
+        let in_reserve = |place: &Place| place.kind == Kind::Reserve;
+        if kind == Kind::Reserve {
+            let of_source = |place: &Place| in_reserve(place) && place.source == Some(source);
+            if taken.count(of_source) >= RESERVE_OF_SOURCE {
+                taken.evict_oldest(Kind::Reserve, Some(source));
+            } else if taken.count(in_reserve) >= RESERVE {
+                taken.evict_oldest(Kind::Reserve, None);
+            }
+        }
+        let (number, evicted) = (taken.next, CancellationToken::new());
+        taken.next += 1;
+        let source = (kind != Kind::Proxy).then_some(source);
+        taken.places.insert(number, Place { source, kind, evicted: evicted.clone() });
+        drop(taken);
+        Slot { admission: Arc::clone(self), number, evicted }
+    }
+
+    /// Connections now held, those over the limits not counted.
+    pub fn total(&self) -> usize {
+        self.lock().count(Taken::limited)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Cancelled when the connection must end, because another has got its place.
+    pub fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
+    }
+
+    /// Whether it came over the limits and has not shown that it is an administrator's.
+    pub fn is_reserve(&self) -> bool {
+        self.kind() == Some(Kind::Reserve)
+    }
+
+    /// Whether it is waited for like a stranger's.
+    pub fn is_stranger(&self) -> bool {
+        matches!(self.kind(), Some(Kind::Stranger | Kind::Reserve) | None)
+    }
+
+    /// `None` once it has given way.
+    fn kind(&self) -> Option<Kind> {
+        self.admission.lock().places.get(&self.number).map(|place| place.kind)
+    }
+
+    /// The connection has signed in and is a stranger's no longer. False: it has given way, or came over the limits and is
+    /// no administrator's, or there are enough of those.
+    pub fn authenticate(&self, administrator: bool) -> bool {
+        let mut taken = self.admission.lock();
+        let administrators = taken.count(|place| place.kind == Kind::Administrator);
+        let Some(place) = taken.places.get_mut(&self.number) else { return false };
+        match place.kind {
+            Kind::Known | Kind::Administrator | Kind::Proxy => true,
+            Kind::Stranger => {
+                place.kind = Kind::Known;
+                true
+            }
+            Kind::Reserve if administrator && administrators < ADMINISTRATORS => {
+                place.kind = Kind::Administrator;
+                true
+            }
+            Kind::Reserve => false,
+        }
+    }
+
+    /// Counts a proxy's connection to the client it now speaks for, or to nobody. False: the client has all the connections
+    /// that one may have.
+    pub fn set_client(&self, client: Option<Source>, limits: &Limits) -> bool {
+        let mut taken = self.admission.lock();
+        let own = taken.places.get(&self.number).filter(|place| place.kind == Kind::Proxy);
+        let Some(before) = own.map(|place| place.source) else { return true };
+        let of_client = |place: &Place| Taken::limited(place) && place.source == client;
+        if client.is_some() && before != client && taken.count(of_client) >= limits.per_address {
+            return false;
+        }
+        if let Some(place) = taken.places.get_mut(&self.number) {
+            place.source = client;
+        }
+        true
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.admission.lock().places.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { connections: 5, per_address: 3, unauthenticated: 4, handshake: Duration::from_secs(10) };
+    const FULL: Limits = Limits { connections: 0, ..LIMITS };
+
+    fn source(n: u8) -> Source {
+        Source::V4(Ipv4Addr::new(192, 0, 2, n))
+    }
+
+    fn gone(slot: &Slot) -> bool {
+        slot.evicted.is_cancelled()
+    }
+
+    #[test]
+    fn one_source_cannot_take_the_places_of_the_others() {
+        let admission = Arc::new(Admission::default());
+        let held: Vec<_> = (0..10).map(|_| admission.enter(source(1), false, &LIMITS)).collect();
+        assert_eq!(admission.total(), 3);
+        assert!(held[..7].iter().all(gone) && !held[7..].iter().any(gone), "the oldest give way");
+        let calm = admission.enter(source(2), false, &LIMITS);
+        assert!(!calm.is_reserve() && !held[7..].iter().any(gone));
+        drop((held, calm));
+        assert!(admission.lock().places.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_stranger_of_the_fullest_source_gives_way() {
+        let admission = Arc::new(Admission::default());
+        let enter = |n| admission.enter(source(n), false, &LIMITS);
+        let held = [enter(1), enter(2), enter(2), enter(3)];
+        let fifth = enter(4);
+        assert_eq!(held.each_ref().map(gone), [false, true, false, false]);
+        // Among equals it is the oldest of all.
+        let sixth = enter(5);
+        assert_eq!(held.each_ref().map(gone), [true, true, false, false]);
+        assert!(!gone(&fifth) && !gone(&sixth));
+    }
+
+    #[test]
+    fn who_has_signed_in_never_gives_way_and_who_gave_way_cannot_sign_in() {
+        let admission = Arc::new(Admission::default());
+        let known: Vec<_> = (1..=4).map(|n| admission.enter(source(n), false, &LIMITS)).collect();
+        assert!(known.iter().all(|slot| slot.authenticate(false)));
+        let stranger = admission.enter(source(5), false, &LIMITS);
+        let next = admission.enter(source(6), false, &LIMITS);
+        assert!(gone(&stranger) && !stranger.authenticate(true) && !known.iter().any(gone));
+        assert!(next.authenticate(false));
+        assert!(admission.enter(source(7), false, &LIMITS).is_reserve());
+        drop(stranger);
+        assert_eq!(admission.total(), 5, "a place is given back once");
+    }
+
+    #[test]
+    fn the_reserve_holds_a_browser_and_its_newest_strangers() {
+        let admission = Arc::new(Admission::default());
+        let browser: Vec<_> = (0..6).map(|_| admission.enter(source(1), false, &FULL)).collect();
+        let crowd: Vec<_> = (0..50).map(|_| admission.enter(source(2), false, &FULL)).collect();
+        assert!(browser.iter().all(|slot| slot.is_reserve() && !gone(slot)));
+        assert_eq!(crowd.iter().filter(|slot| !gone(slot)).count(), RESERVE_OF_SOURCE);
+        assert!(!browser[0].authenticate(false));
+        assert!(browser.iter().all(|slot| slot.authenticate(true)));
+        let more: Vec<_> = (0..RESERVE_OF_SOURCE).map(|_| admission.enter(source(1), false, &FULL)).collect();
+        assert!(more.iter().all(|slot| slot.authenticate(true)));
+        let last: Vec<_> = (0..3).map(|_| admission.enter(source(3), false, &FULL)).collect();
+        assert_eq!(last.iter().filter(|slot| slot.authenticate(true)).count(), 2, "sixteen in all");
+    }
+
+    #[test]
+    fn a_proxy_speaks_for_many_and_each_counts() {
+        let admission = Arc::new(Admission::default());
+        let proxies: Vec<_> = (0..5).map(|_| admission.enter(source(1), true, &LIMITS)).collect();
+        assert!(proxies.iter().all(|slot| !slot.is_reserve() && !slot.is_stranger()));
+        let client = Some(source(9));
+        assert!(proxies[..3].iter().all(|slot| slot.set_client(client, &LIMITS)));
+        assert!(!proxies[3].set_client(client, &LIMITS));
+        assert!(proxies[0].set_client(client, &LIMITS) && proxies[0].set_client(None, &LIMITS));
+        assert!(proxies[3].set_client(client, &LIMITS));
+        assert!(admission.enter(source(2), false, &LIMITS).is_reserve() && !proxies.iter().any(gone));
+    }
+}

@@ -1,0 +1,256 @@
+//! Where a script goes in somebody's page that must run before all others: first in its head, as HTML parsers see it.
+//!
+//! Source: HTML Living Standard, sections 13.2.5 (tokenization) and 13.2.6.4 ("initial" to "before head"). A doctype,
+//! comments of every kind, white space, `<html>` and stray end tags may stand before the head and are passed over. The
+//! place is behind `<head>`, or before the first thing for which a parser begins a head by itself.
+
+const UTF8_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// Names longer than those that matter are not kept.
+const NAME_MAX: usize = 5;
+
+/// Finds the place in a page that comes in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    state: State,
+    /// Bytes seen.
+    at: u64,
+    /// Behind the last thing that stands before the head.
+    place: u64,
+    tag: Tag,
+}
+
+/// A tag that is being read.
+#[derive(Debug, Default)]
+struct Tag {
+    /// In lower case.
+    name: Vec<u8>,
+    closing: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// So many bytes of a byte order mark have come.
+    Mark(usize),
+    Between,
+    /// Behind `<`, `</`, `<!` and `<!-`.
+    Open,
+    Close,
+    Markup,
+    MarkupDash,
+    /// In what ends with the next `>`: a doctype, and what parsers take for a comment (`<?`, `<!x`, `</1`).
+    Bogus,
+    Comment(Comment),
+    /// In a tag's name, between attributes, in the name of one, behind that, behind its `=`, in its value.
+    Name,
+    Attributes,
+    Attribute,
+    AfterAttribute,
+    Equals,
+    Value(Option<u8>),
+}
+
+/// How near a comment is to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comment {
+    /// Right behind `<!--`, where `>` or `->` ends it.
+    Empty,
+    EmptyDash,
+    Text,
+    Dash,
+    Dashes,
+    /// Behind `--!`.
+    Bang,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Mark(0)
+    }
+}
+
+impl Finder {
+    /// Looks at the next piece: the place, once nothing that follows can change it.
+    pub(super) fn look(&mut self, piece: &[u8]) -> Option<u64> {
+        for byte in piece {
+            match self.step(*byte) {
+                Some(state) => self.state = state,
+                None => return Some(self.place),
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// The place in a page that ends here.
+    pub(super) fn end(&self) -> u64 {
+        self.place
+    }
+
+    /// `None`: the place is found.
+    fn step(&mut self, byte: u8) -> Option<State> {
+        let next = match (self.state, byte) {
+            (State::Mark(length), _) if UTF8_MARK.get(length) == Some(&byte) => {
+                return Some(if length + 1 < UTF8_MARK.len() {
+                    State::Mark(length + 1)
+                } else {
+                    self.pass()
+                });
+            }
+            (State::Mark(1..), _) => return None,
+            (State::Mark(_) | State::Between, b'<') => State::Open,
+            (State::Mark(_) | State::Between, byte) if is_blank(byte) => State::Between,
+            (State::Mark(_) | State::Between, _) => return None,
+            (State::Open, b'!') => State::Markup,
+            (State::Open, b'/') => State::Close,
+            (State::Open, b'?') => State::Bogus,
+            (State::Open | State::Close, byte) if byte.is_ascii_alphabetic() => {
+                let closing = self.state == State::Close;
+                self.tag = Tag { name: vec![byte.to_ascii_lowercase()], closing };
+                State::Name
+            }
+            (State::Open, _) => return None,
+            (State::Markup, b'-') => State::MarkupDash,
+            (State::MarkupDash, b'-') => State::Comment(Comment::Empty),
+            (State::Close | State::Markup | State::MarkupDash | State::Bogus, b'>') => self.pass(),
+            (State::Close | State::Markup | State::MarkupDash | State::Bogus, _) => State::Bogus,
+            (State::Comment(comment), byte) => comment.next(byte).map_or_else(|| self.pass(), State::Comment),
+            (State::Value(Some(quote)), byte) if byte == quote => State::Attributes,
+            (State::Value(Some(_)), _) => self.state,
+            (State::Equals, b'"' | b'\'') => State::Value(Some(byte)),
+            (_, b'>') => return self.tag_ends(),
+            (state, byte) => self.in_tag(state, byte),
+        };
+        Some(next)
+    }
+
+    /// Something that may stand before the head ends here.
+    fn pass(&mut self) -> State {
+        self.place = self.at + 1;
+        State::Between
+    }
+
+    fn in_tag(&mut self, state: State, byte: u8) -> State {
+        match (state, byte) {
+            (State::Equals, byte) if is_blank(byte) => State::Equals,
+            (State::Equals | State::Value(_), byte) if !is_blank(byte) => State::Value(None),
+            (State::Attribute | State::AfterAttribute, b'=') => State::Equals,
+            (State::Attribute | State::AfterAttribute, byte) if is_blank(byte) => State::AfterAttribute,
+            (_, byte) if is_blank(byte) || byte == b'/' => State::Attributes,
+            (State::Name, byte) => {
+                if self.tag.name.len() < NAME_MAX {
+                    self.tag.name.push(byte.to_ascii_lowercase());
+                }
+                State::Name
+            }
+            _ => State::Attribute,
+        }
+    }
+
+    /// `None`: a parser has begun the head, with this tag or because of it.
+    fn tag_ends(&mut self) -> Option<State> {
+        match (self.tag.closing, self.tag.name.as_slice()) {
+            (false, b"html") => Some(self.pass()),
+            (false, b"head") => {
+                self.pass();
+                None
+            }
+            (false, _) | (true, b"head" | b"body" | b"html" | b"br") => None,
+            // Ignored.
+            (true, _) => Some(self.pass()),
+        }
+    }
+}
+
+impl Comment {
+    /// `None`: it ends with this byte.
+    fn next(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Empty | Self::EmptyDash | Self::Dashes | Self::Bang, b'>') => None,
+            (Self::Empty, b'-') => Some(Self::EmptyDash),
+            (Self::EmptyDash | Self::Dash | Self::Dashes, b'-') => Some(Self::Dashes),
+            (Self::Text | Self::Bang, b'-') => Some(Self::Dash),
+            (Self::Dashes, b'!') => Some(Self::Bang),
+            _ => Some(Self::Text),
+        }
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page with a `*` at the place, however the page comes.
+    fn marked(page: &str) -> String {
+        let place = |size: usize| {
+            let mut finder = Finder::default();
+            let found = page.as_bytes().chunks(size).find_map(|piece| finder.look(piece));
+            usize::try_from(found.unwrap_or(finder.end())).unwrap()
+        };
+        assert_eq!(place(1), place(page.len().max(1)), "{page}");
+        let (before, behind) = page.split_at(place(1));
+        format!("{before}*{behind}")
+    }
+
+    #[test]
+    fn the_script_is_the_first_thing_in_the_head_however_the_page_is_written() {
+        for page in [
+            "<!DOCTYPE html><html lang=en><head>*<title>x</title>",
+            "<HTML>\n <HEAD data-a='>'>*\n<script>",
+            "<!-- <head> --><!doctype html>*\n<meta charset=utf-8>",
+            "<html>*<body>",
+            "*<header>",
+            "*text",
+            "*",
+            "*<head",
+            "*<!-- never closed",
+            "\u{feff}<head>*",
+            "\u{feff}*<script>",
+            "*\u{fffd}<head>",
+            "<head/>*",
+            "<html><html><head a=\"'>\" b>*x",
+        ] {
+            assert_eq!(marked(&page.replace('*', "")), page);
+        }
+    }
+
+    #[test]
+    fn comments_and_doctypes_end_where_parsers_end_them() {
+        for page in [
+            "<!--><head>*-->",
+            "<!---><head>*-->",
+            "<!----><head>*",
+            "<!-- a --!><head>*-->",
+            "<!--!><head>--><head>*",
+            "<!---!><head>--><head>*",
+            "<!-- a -- ><head>--><head>*",
+            "<!-- a ---><head>*",
+            "<!-- a --!-><head>--><head>*",
+            "<!-- <!--><head>*",
+            "<?xml version='>*'?><head>",
+            "<!><head>*",
+            "<!-><head>*",
+            "<!x -- ><head>*",
+            "<!DOCTYPE html PUBLIC '>*'><head>",
+            "</><head>*",
+            "</1 a='>*'><head>",
+            "</p class='>'><head>*",
+            "*</br><head>",
+            "*< head>",
+            "<html a'b='>'><head>*",
+            "<html a'b=>*'><head>",
+            "<html a=b'><head>*'",
+            "<html a = '>'><head>*",
+            "<html =a='>'><head>*",
+            "<html/><head>*",
+            "*<headx>",
+            "*<htm><head>",
+        ] {
+            assert_eq!(marked(&page.replace('*', "")), page);
+        }
+    }
+}
