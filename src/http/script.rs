@@ -100,7 +100,6 @@ impl Finder {
             (State::Mark(1..), _) => return None,
             (State::Mark(_) | State::Between, b'<') => State::Open,
             (State::Mark(_) | State::Between, byte) if is_blank(byte) => State::Between,
-            (State::Mark(_) | State::Between, _) => return None,
             (State::Open, b'!') => State::Markup,
             (State::Open, b'/') => State::Close,
             (State::Open, b'?') => State::Bogus,
@@ -109,7 +108,7 @@ impl Finder {
                 self.tag = Tag { name: vec![byte.to_ascii_lowercase()], closing };
                 State::Name
             }
-            (State::Open, _) => return None,
+            (State::Mark(_) | State::Between | State::Open, _) => return None,
             (State::Markup, b'-') => State::MarkupDash,
             (State::MarkupDash, b'-') => State::Comment(Comment::Empty),
             (State::Close | State::Markup | State::MarkupDash | State::Bogus, b'>') => self.pass(),

@@ -232,7 +232,7 @@ fn sixty_four_clients_that_leave_a_large_page_unread_cost_nothing_of_its_size() 
     let daemon = Daemon::start(&config(folder.path(), address, ""));
     let whole = ask(address, "GET", "/", "", "");
     let (before, behind) = body(&whole).split_once("--><head>").unwrap();
-    assert!(behind.starts_with("<script src=\"/webserial.js\""), "{:.100}", behind);
+    assert!(behind.starts_with("<script src=\"/webserial.js\""), "{behind:.100}");
     assert_eq!(
         before.len() + "--><head>".len() + behind.find("</script>").unwrap() + 9,
         body(&whole).len() - (2 << 20)
