@@ -112,12 +112,11 @@ function noLines({ kind, administrator }) {
     h(
       "p",
       {},
-      "On its own machine ",
-      h("code", {}, "wsbridge ports"),
-      " shows the serial ports there are. Name one, or a TCP address, under ",
-      h("code", {}, "endpoints:"),
-      " in the configuration, and reload it: it appears here by itself.",
+      "On its own machine, ",
+      h("code", {}, "sudo wsbridge add"),
+      " asks which serial port or TCP address it is, writes it down and reloads: the line appears here by itself.",
     ),
+    h("p", {}, h("code", {}, "wsbridge ports"), " shows the serial ports there are."),
   ];
 }
 

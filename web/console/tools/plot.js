@@ -3,10 +3,11 @@
 import "uplot/dist/uPlot.min.css";
 import { h, iconButton } from "../dom.js";
 import { theme } from "../theme.js";
-import { chart, colour } from "./chart.js";
+import { chart } from "./chart.js";
 import { button, select, status } from "./fields.js";
 import { NumberReader, WAYS } from "./numbers.js";
 import { CURVES, PlotData } from "./plotdata.js";
+import { plotLegend } from "./plotlegend.js";
 import { seen } from "./seen.js";
 
 const SPANS = [
@@ -41,7 +42,7 @@ export function plotView(ctx) {
   });
   const whole = button("Follow", () => picture.follow(), { hidden: true });
   const host = h("div", { class: "tool-plot-host", role: "img" });
-  const legend = h("ul", { class: "tool-plot-legend", "aria-label": "Curves" });
+  const legend = plotLegend(() => picture.remake());
   const empty = h(
     "p",
     { class: "note" },
@@ -80,7 +81,7 @@ export function plotView(ctx) {
       button("Download CSV", download),
       tell.element,
     ),
-    legend,
+    legend.element,
     empty,
     host,
   );
@@ -136,9 +137,8 @@ function feed({ ctx, data, reader }) {
   };
 }
 
-/** The picture, its legend, and what part of the time it shows. */
+/** The picture of the curves, and what part of the time it shows. */
 function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
-  const hidden = new Set();
   let made = null; // the chart, or the promise of one
   let madeOf = "";
   let paused = null; // the range that stands still: [from, to]
@@ -173,14 +173,14 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
   async function make(list) {
     remake();
     madeOf = list.join("\n");
-    drawLegend(list);
+    legend.draw(list, theme.value);
     const wanted = madeOf;
     try {
       const one = await chart({
         host,
         names: list,
         theme: theme.value,
-        hidden: (name) => hidden.has(name),
+        hidden: legend.isHidden,
         zoomed: (from, to) => stand([from, to]),
       });
       // Another curve came meanwhile, or the view is gone.
@@ -197,39 +197,13 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
     made = null;
     madeOf = "";
     drawn = -1;
-    legend.replaceChildren();
-  }
-
-  function drawLegend(list) {
-    legend.replaceChildren(
-      ...list.map((name, at) => {
-        const box = h("input", { type: "checkbox", checked: !hidden.has(name) });
-        box.addEventListener("change", () => {
-          if (box.checked) hidden.delete(name);
-          else hidden.add(name);
-          remake();
-        });
-        const swatch = h("i", { "aria-hidden": "true" });
-        swatch.style.background = colour(theme.value, at);
-        return h(
-          "li",
-          {},
-          h(
-            "label",
-            { class: "toggle" },
-            box,
-            h("span", {}, swatch, name, " ", h("span", { class: "mono", "data-value": name })),
-          ),
-        );
-      }),
-    );
+    legend.draw([], theme.value);
   }
 
   function say(list) {
     const values = list.map((name) => `${name} ${data.last(name) ?? ""}`);
     host.setAttribute("aria-label", `Curves of ${ctx.name}: ${values.join(", ")}`);
-    for (const item of legend.querySelectorAll("[data-value]"))
-      item.textContent = String(data.last(item.dataset.value) ?? "");
+    legend.say((name) => data.last(name));
     told();
   }
 
@@ -250,6 +224,7 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
   }
 
   return {
+    remake,
     show(value) {
       visible = value;
       if (visible) watch.observe(host);
