@@ -299,14 +299,12 @@ impl Input {
 
     /// Discards what is queued for a device that takes nothing more; pending while nothing is.
     pub(super) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<usize> {
-        {
-            let inner = &mut *self.lock();
-            if inner.queue.is_empty() {
-                inner.worker = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
+        let inner = &mut *self.lock();
+        if inner.queue.is_empty() {
+            inner.worker = Some(cx.waker().clone());
+            return Poll::Pending;
         }
-        Poll::Ready(self.discard())
+        Poll::Ready(inner.discard())
     }
 
     /// The driver has nothing any more.
@@ -314,13 +312,24 @@ impl Input {
         self.lock().driver = Driver::default();
     }
 
-    /// The device is gone: what is queued can go nowhere. Returns how many bytes were discarded.
-    pub(super) fn discard(&self) -> usize {
+    /// The device is gone: what is queued can go nowhere, and what it `held` of what was written is lost with it. Returns
+    /// how many bytes that is.
+    pub(super) fn discard(&self, held: usize) -> usize {
         let inner = &mut *self.lock();
-        inner.queue.clear();
-        inner.driver = Driver::default();
+        let driver = std::mem::take(&mut inner.driver);
+        for (seat, account) in &mut inner.seats {
+            account.lost += driver.share(*seat, held) as u64;
+        }
+        held + inner.discard()
+    }
+}
+
+impl Inner {
+    /// Empties the queue; how many bytes that were.
+    fn discard(&mut self) -> usize {
+        self.queue.clear();
         let mut discarded = 0;
-        for account in inner.seats.values_mut() {
+        for account in self.seats.values_mut() {
             let queued = account.queued();
             account.done = account.taken;
             account.lost += queued as u64;
@@ -330,9 +339,7 @@ impl Input {
         }
         discarded
     }
-}
 
-impl Inner {
     fn take_task(&mut self) -> Option<Task> {
         let (owner, item) = self.queue.pop_front()?;
         if let Some(account) = owner.and_then(|seat| self.seats.get_mut(&seat)) {

@@ -240,7 +240,9 @@ async fn serve(
         // What is queued is of those who come behind it, and the device is soon back.
         shared.input.forget_driver();
     } else {
-        count_lost(shared, shared.input.discard());
+        // A connection still knows what was not acknowledged; one that is not needed any more is ended in peace.
+        let held = if gone.is_some() { port.lost_with_it() } else { 0 };
+        count_lost(shared, shared.input.discard(held));
     }
     gone
 }

@@ -16,7 +16,7 @@ use tokio::{
 use super::drain::Left;
 use crate::{
     line::{Gone, Heard, Pending, Probe, Reason, Seat},
-    stream::{Life, Liveness, NextHop as _, Outstanding, Sample, Stream},
+    stream::{Life, Liveness, NextHop as _, Outstanding, Stream},
 };
 
 /// The far side of a session. Both directions are polled by one task and never wait for each other.
@@ -82,10 +82,8 @@ impl Far for Stream {
     }
 
     fn left(&self) -> Left {
-        // Behind a closed window the kernel probes; what answers is alive.
-        let answers = |sample: &Sample| !sample.in_flight && sample.probes < 2;
         let Outstanding { bytes, exact } = self.outstanding();
-        Left { bytes, exact, answers: self.sample().is_some_and(|now| answers(&now)) }
+        Left { bytes, exact, answers: self.sample().is_some_and(|now| now.answers()) }
     }
 
     fn lost(&self) -> u64 {
@@ -136,8 +134,8 @@ impl Far for Seat {
     }
 
     fn left(&self) -> Left {
-        let Pending { bytes, exact } = self.pending();
-        Left { bytes, exact, answers: false }
+        let Pending { bytes, exact, answers } = self.pending();
+        Left { bytes, exact, answers }
     }
 
     fn lost(&self) -> u64 {

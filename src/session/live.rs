@@ -204,8 +204,8 @@ impl Leaving {
                 return Poll::Ready(gone(seat));
             }
             let left = |seat: &Seat| {
-                let Pending { bytes, exact } = seat.pending();
-                Left { bytes, exact, answers: false }
+                let Pending { bytes, exact, answers } = seat.pending();
+                Left { bytes, exact, answers }
             };
             if ready!(drain.poll(cx, || left(seat))) {
                 let lost = gone(seat) + seat.pending().bytes;

@@ -8,14 +8,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sample::{NextHop, Outstanding, Sample};
+use super::sample::{NextHop, Outstanding, PROBES, Sample};
 
 /// What is added to two round trips before a segment counts as unanswered: a peer may acknowledge late (RFC 1122
 /// section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
 const ANSWER: Duration = Duration::from_millis(250);
-
-/// Probes of a closed window that must have gone unanswered: one may be on its way, one may be lost.
-const PROBES: u8 = 2;
 
 /// How often at least a connection is looked at within its time, while something is outstanding.
 const LOOKS: u32 = 8;

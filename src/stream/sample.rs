@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Probes of a closed window that must have gone unanswered before the peer counts as silent: one may be on its way, one may
+/// be lost.
+pub(super) const PROBES: u8 = 2;
+
 /// What was written and is not known to have arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
@@ -32,6 +36,13 @@ pub struct Sample {
     pub rto: Duration,
     /// Round trip.
     pub rtt: Duration,
+}
+
+impl Sample {
+    /// Whether the peer's window is closed, and it answers when it is asked whether it still is.
+    pub fn answers(&self) -> bool {
+        self.unacknowledged > 0 && !self.in_flight && self.probes < PROBES
+    }
 }
 
 /// What can be asked how it stands with the next hop.

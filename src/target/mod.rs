@@ -23,7 +23,7 @@ use tokio::{
 use crate::{
     config::Target,
     settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings, UsbId},
-    stream,
+    stream::{self, Gauge, NextHop as _, Outstanding},
     wire::close::Refusal,
 };
 
@@ -92,9 +92,9 @@ impl fmt::Debug for Device {
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
     match target {
         Target::Tcp(tcp) => {
-            let (reader, writer, _) = stream::split(tcp::connect(tcp).await?, tcp.dead_after);
+            let (reader, writer, gauge) = stream::split(tcp::connect(tcp).await?, tcp.dead_after);
             let (reader, writer) = (Box::new(Clean(reader)), Box::new(writer));
-            Ok(Device { reader, writer, port: Port::None, usb: None, notes: Vec::new() })
+            Ok(Device { reader, writer, port: Port::Stream(gauge), usb: None, notes: Vec::new() })
         }
         Target::Serial(serial) => serial::open(serial).await,
         Target::Rfc2217(remote) => rfc2217::open(remote).await,
@@ -193,13 +193,20 @@ pub enum Wire {
     HandedOn,
 }
 
-/// Bytes that were written and are not known to be on the wire.
+/// Bytes that were written and are not known to be on the wire, or with the next hop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// How many.
     pub bytes: usize,
     /// It may be fewer.
     pub at_most: bool,
+}
+
+impl Held {
+    fn of(outstanding: Outstanding) -> Self {
+        let bytes = usize::try_from(outstanding.bytes).unwrap_or(usize::MAX);
+        Self { bytes, at_most: !outstanding.exact }
+    }
 }
 
 /// Why a port did not do as told.
@@ -226,7 +233,7 @@ pub enum PortError {
 #[derive(Clone, Debug)]
 pub enum Port {
     /// A stream without controls.
-    None,
+    Stream(Gauge),
     /// A tty.
     Serial(Arc<serial::Port>),
     /// A serial port on another box.
@@ -237,7 +244,7 @@ impl Port {
     /// What it can do.
     pub fn caps(&self) -> Caps {
         match self {
-            Self::None => Caps::default(),
+            Self::Stream(_) => Caps::default(),
             Self::Serial(port) => port.caps(),
             Self::Rfc2217(port) => port.caps(),
         }
@@ -246,7 +253,7 @@ impl Port {
     /// The settings as the driver has them now.
     pub async fn settings(&self) -> Result<Settings, PortError> {
         match self {
-            Self::None => Err(PortError::Unsupported),
+            Self::Stream(_) => Err(PortError::Unsupported),
             Self::Serial(port) => port.settings().await,
             Self::Rfc2217(port) => port.settings(),
         }
@@ -255,7 +262,7 @@ impl Port {
     /// Sets the port and reads back; on an error the port is as before.
     pub async fn configure(&self, settings: Settings) -> Result<(), PortError> {
         match self {
-            Self::None => Err(PortError::Unsupported),
+            Self::Stream(_) => Err(PortError::Unsupported),
             Self::Serial(port) => port.configure(settings).await,
             Self::Rfc2217(port) => port.configure(settings).await,
         }
@@ -264,7 +271,7 @@ impl Port {
     /// Moves DTR and RTS together (one TIOCMSET, one write) and starts or ends a break.
     pub async fn set(&self, levels: Levels) -> Result<(), PortError> {
         match self {
-            Self::None => Err(PortError::Unsupported),
+            Self::Stream(_) => Err(PortError::Unsupported),
             Self::Serial(port) => port.set(levels).await,
             Self::Rfc2217(port) => port.set(levels).await,
         }
@@ -273,7 +280,7 @@ impl Port {
     /// CTS, DSR, DCD and RI as they are now.
     pub async fn inputs(&self) -> Result<Inputs, PortError> {
         match self {
-            Self::None => Err(PortError::Unsupported),
+            Self::Stream(_) => Err(PortError::Unsupported),
             Self::Serial(port) => port.inputs().await,
             Self::Rfc2217(port) => port.inputs(),
         }
@@ -283,7 +290,7 @@ impl Port {
     /// given one after the other where the driver counts them. Can be dropped at any time.
     pub async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
         match self {
-            Self::None => Err(PortError::Unsupported),
+            Self::Stream(_) => Err(PortError::Unsupported),
             Self::Serial(port) => port.inputs_changed(last).await,
             Self::Rfc2217(port) => port.inputs_changed(last).await,
         }
@@ -292,34 +299,47 @@ impl Port {
     /// The driver's error counters.
     pub async fn errors(&self) -> Result<ErrorCounts, PortError> {
         match self {
-            Self::None => Err(PortError::Unsupported),
+            Self::Stream(_) => Err(PortError::Unsupported),
             Self::Serial(port) => port.errors().await,
             Self::Rfc2217(port) => Ok(port.errors()),
         }
     }
 
-    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ); 0 where that cannot be known.
+    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ), or by the network and not acknowledged.
     pub fn unsent(&self) -> usize {
         match self {
-            Self::None => 0,
+            Self::Stream(gauge) => usize::try_from(gauge.outstanding().bytes).unwrap_or(usize::MAX),
             Self::Serial(port) => port.unsent(),
             Self::Rfc2217(port) => port.unsent(),
         }
     }
 
-    /// Bytes written that may not be on the wire: with the driver, or with an adapter.
+    /// Bytes written that may not be on the wire: with the driver, or with an adapter; or not with the next hop.
     pub fn held(&self) -> Held {
         match self {
-            Self::None => Held::default(),
+            Self::Stream(gauge) => Held::of(gauge.outstanding()),
             Self::Serial(port) => port.held(),
-            Self::Rfc2217(port) => Held { bytes: port.unsent(), at_most: false },
+            Self::Rfc2217(port) => Held::of(port.outstanding()),
         }
+    }
+
+    /// Whether the other side answers that it lives, and takes nothing; a tty has nobody to answer.
+    pub fn answers(&self) -> bool {
+        let sample = match self {
+            Self::Stream(gauge) => gauge.sample(),
+            Self::Rfc2217(port) => port.sample(),
+            Self::Serial(_) => None,
+        };
+        sample.is_some_and(|sample| sample.answers())
     }
 
     /// How the wire is. Asking a chip takes a moment; a port that is gone is idle.
     pub async fn wire(&self) -> Result<Wire, PortError> {
         match self {
-            Self::None => Ok(Wire::Idle),
+            Self::Stream(_) => Ok(match self.unsent() {
+                0 => Wire::Idle,
+                unsent => Wire::Busy(unsent),
+            }),
             Self::Serial(port) => port.wire().await,
             Self::Rfc2217(port) => Ok(match port.unsent() {
                 0 => Wire::HandedOn,
@@ -328,10 +348,19 @@ impl Port {
         }
     }
 
+    /// Bytes that are lost when the device is: what a connection's peer has not acknowledged. A serial driver that is gone
+    /// cannot be asked.
+    pub fn lost_with_it(&self) -> usize {
+        match self {
+            Self::Stream(_) | Self::Rfc2217(_) => self.held().bytes,
+            Self::Serial(_) => 0,
+        }
+    }
+
     /// How long what an adapter may hold takes on the wire.
     pub fn adapter_time(&self) -> Duration {
         match self {
-            Self::None | Self::Rfc2217(_) => Duration::ZERO,
+            Self::Stream(_) | Self::Rfc2217(_) => Duration::ZERO,
             Self::Serial(port) => port.adapter_time(),
         }
     }
@@ -344,7 +373,7 @@ impl Port {
     /// Ready when the device is closed, which it is when all that shares it is gone: it can be opened again then.
     pub fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
-            Self::None | Self::Rfc2217(_) => Box::pin(std::future::ready(())),
+            Self::Stream(_) | Self::Rfc2217(_) => Box::pin(std::future::ready(())),
             Self::Serial(port) => Box::pin(port.closed()),
         }
     }
@@ -352,7 +381,7 @@ impl Port {
     /// Discards what the driver has received (`input`) or not yet sent (`output`): tcflush.
     pub async fn flush(&self, input: bool, output: bool) -> Result<(), PortError> {
         match self {
-            Self::None => Ok(()),
+            Self::Stream(_) => Ok(()),
             Self::Serial(port) => port.flush(input, output).await,
             Self::Rfc2217(port) => port.flush(input, output).await,
         }

@@ -44,6 +44,7 @@ mod resume;
 mod rfc2217;
 mod serial;
 mod signing;
+mod slow_devices;
 mod targets;
 mod v1;
 mod walls;

@@ -257,16 +257,16 @@ async fn a_daemon_serves_a_port_on_another_box_as_a_line() {
 }
 
 /// ser2net in front of a pty.
-struct Ser2net {
+pub(crate) struct Ser2net {
     child: Child,
-    port: u16,
-    pty: Pty,
+    pub(crate) port: u16,
+    pub(crate) pty: Pty,
     _folder: TempDir,
 }
 
 impl Ser2net {
     /// `None` where it is not installed. `layer` is `telnet(rfc2217),` or nothing.
-    fn start(layer: &str) -> Option<Self> {
+    pub(crate) fn start(layer: &str) -> Option<Self> {
         if Command::new("ser2net").arg("-v").output().is_err() {
             eprintln!("skipped: ser2net is not here");
             return None;

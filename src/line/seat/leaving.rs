@@ -8,7 +8,7 @@ use crate::{
         controls,
         task::{Action, Task},
     },
-    target::Held,
+    target::{Held, Port},
 };
 
 /// Bytes on their way to the device.
@@ -18,6 +18,8 @@ pub struct Pending {
     pub bytes: u64,
     /// Whether it is that many; else it is at most that many: nobody can say what an adapter has sent of what it took.
     pub exact: bool,
+    /// Whether the other side of a connection answers that it lives, and takes nothing.
+    pub answers: bool,
 }
 
 impl Seat {
@@ -25,11 +27,13 @@ impl Seat {
     pub fn pending(&self) -> Pending {
         let progress = self.progress();
         if self.is_drained() || self.left || progress.taken == self.ignored {
-            return Pending { bytes: 0, exact: true };
+            return Pending { bytes: 0, exact: true, answers: false };
         }
-        let held = self.shared.port().map_or(Held::default(), |port| port.held());
+        let port = self.shared.port();
+        let held = port.as_ref().map_or(Held::default(), Port::held);
+        let answers = port.is_some_and(|port| port.answers());
         let own = self.shared.input.driver_share(self.id, held.bytes) as u64;
-        Pending { bytes: progress.taken - progress.done + own, exact: own == 0 || !held.at_most }
+        Pending { bytes: progress.taken - progress.done + own, exact: own == 0 || !held.at_most, answers }
     }
 
     /// Bytes this seat sent that will not get to the device: it might not write, or the device went.
@@ -72,7 +76,7 @@ impl Seat {
     }
 
     fn discard(&mut self) {
-        let Pending { bytes, exact } = self.pending();
+        let Pending { bytes, exact, .. } = self.pending();
         if bytes > 0 {
             self.shared.metrics.undelivered.add(bytes);
             tracing::info!(endpoint = self.shared.name, bytes, exact, "discarded what a session left unsent");

@@ -7,16 +7,13 @@ use std::{
     task::{Context, Poll, Wake, Waker, ready},
 };
 
-use tokio::{
-    io::{AsyncWrite, WriteHalf},
-    sync::watch,
-};
+use tokio::{io::AsyncWrite, sync::watch};
 use tracing::{debug, warn};
 
 use super::heard::{Heard, count, hear, line_events};
 use crate::{
     settings::LineEvent,
-    stream::Stream,
+    stream::{Gauge, Ledger, NextHop as _, Outstanding, Sample, WriteHalf},
     wire::telnet::{Encoder, Fault, Options, Role, Verb, comport::Command},
 };
 
@@ -37,12 +34,13 @@ pub(super) struct Link {
     out: Mutex<Out>,
     wakers: Arc<Wakers>,
     heard: watch::Sender<Heard>,
+    gauge: Gauge,
 }
 
 #[derive(Debug)]
 struct Out {
     /// `None` once the connection is closed, though somebody may still hold its controls.
-    half: Option<WriteHalf<Stream>>,
+    half: Option<WriteHalf>,
     /// Commands that go before the next data.
     queue: Vec<u8>,
     /// The peer wants no data now (FLOWCONTROL-SUSPEND).
@@ -50,6 +48,10 @@ struct Out {
     /// Our data are BINARY.
     binary: bool,
     encoder: Encoder,
+    /// Bytes the socket took.
+    wire: u64,
+    /// Which of them carry data.
+    ledger: Ledger,
 }
 
 /// Everybody who waits for the way out. The socket knows one waker alone: this one, which wakes them all.
@@ -81,15 +83,23 @@ impl Wake for Wakers {
 
 impl Link {
     /// The way out of a new connection. The options are asked for at once.
-    pub(super) fn new(place: &str, half: WriteHalf<Stream>) -> Self {
+    pub(super) fn new(place: &str, half: WriteHalf, gauge: Gauge) -> Self {
         let mut queue = Vec::new();
         let options = Options::open(Role::Client, &mut queue);
-        let (suspended, binary, encoder) = (false, false, Encoder::default());
         Self {
             place: place.to_owned(),
-            out: Mutex::new(Out { half: Some(half), queue, suspended, binary, encoder }),
+            out: Mutex::new(Out {
+                half: Some(half),
+                queue,
+                suspended: false,
+                binary: false,
+                encoder: Encoder::default(),
+                wire: 0,
+                ledger: Ledger::default(),
+            }),
             wakers: Arc::default(),
             heard: watch::Sender::new(Heard { options, ..Heard::default() }),
+            gauge,
         }
     }
 
@@ -126,6 +136,18 @@ impl Link {
     /// How much is queued.
     pub(super) fn queued(&self) -> usize {
         self.lock().queue.len()
+    }
+
+    /// Data the peer's kernel has not acknowledged.
+    pub(super) fn outstanding(&self) -> Outstanding {
+        let (out, below) = (self.lock(), self.gauge.outstanding());
+        let bytes = out.ledger.outstanding(out.wire - below.bytes);
+        Outstanding { bytes, exact: below.exact || bytes == 0 }
+    }
+
+    /// How the connection stands.
+    pub(super) fn sample(&self) -> Option<Sample> {
+        self.gauge.sample()
     }
 
     /// Ready when the socket has taken all commands.
@@ -255,7 +277,10 @@ impl Out {
         while !self.queue.is_empty() {
             match ready!(Pin::new(&mut *half).poll_write(cx, &self.queue))? {
                 0 => return Poll::Ready(Err(closed())),
-                written => drop(self.queue.drain(..written)),
+                written => {
+                    self.queue.drain(..written);
+                    self.wire += written as u64;
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -266,7 +291,7 @@ impl Out {
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
-        scratch: &mut Vec<u8>,
+        (scratch, gauge): (&mut Vec<u8>, &Gauge),
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_queue(cx))?;
         if self.suspended {
@@ -274,14 +299,22 @@ impl Out {
         }
         let half = self.half.as_mut().ok_or_else(closed)?;
         let data = data.split_at_checked(CHUNK).map_or(data, |(chunk, _)| chunk);
-        if self.encoder.passes(data, self.binary) {
-            return Pin::new(half).poll_write(cx, data);
-        }
-        scratch.clear();
-        self.encoder.encode(data, self.binary, scratch);
-        let written = ready!(Pin::new(half).poll_write(cx, scratch))?;
-        let (count, owed) = self.encoder.went(data, self.binary, written);
-        self.queue.extend(owed);
+        let (written, count) = if self.encoder.passes(data, self.binary) {
+            let written = ready!(Pin::new(half).poll_write(cx, data))?;
+            (written, written)
+        } else {
+            scratch.clear();
+            self.encoder.encode(data, self.binary, scratch);
+            let written = ready!(Pin::new(half).poll_write(cx, scratch))?;
+            let (count, owed) = self.encoder.went(data, self.binary, written);
+            self.queue.extend(owed);
+            (written, count)
+        };
+        self.wire += written as u64;
+        self.ledger.wrapped(count);
+        // What is owed ends the last byte of these.
+        let (wire, end) = (self.wire, self.wire + self.queue.len() as u64);
+        self.ledger.mark(end, || wire - gauge.outstanding().bytes);
         Poll::Ready(Ok(count))
     }
 }
@@ -302,7 +335,7 @@ impl Writer {
 impl AsyncWrite for Writer {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let Self { link, scratch } = self.get_mut();
-        link.poll_out(cx, |out, cx| out.poll_data(cx, data, scratch))
+        link.poll_out(cx, |out, cx| out.poll_data(cx, data, (&mut *scratch, &link.gauge)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -54,7 +54,8 @@ const EARLY_MARKS_MAX: usize = 1024;
 /// peer does not take.
 pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
     let place = target.tcp.address.to_string();
-    let (mut reader, writer, link) = reader::split(&place, tcp::connect(&target.tcp).await?);
+    let (mut reader, writer, link) =
+        reader::split(&place, tcp::connect(&target.tcp).await?, target.tcp.dead_after);
     let mut early = Early::default();
     let mut notes = Vec::new();
     let agreed = agree(&link, target.tcp.connect_timeout);

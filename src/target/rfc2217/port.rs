@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     settings::{ErrorCounts, Format, Inputs, Levels, Settings},
+    stream::{Outstanding, Sample},
     target::{Caps, PortError},
     wire::telnet::{
         Role,
@@ -181,9 +182,20 @@ impl Port {
         self.link.heard().errors
     }
 
-    /// Bytes that wait for the socket; those in the peer's buffers are not known.
+    /// Bytes that wait for the socket or for the peer's acknowledgement, commands included; those in the peer's buffers are
+    /// not known.
     pub(in crate::target) fn unsent(&self) -> usize {
-        self.link.queued()
+        self.link.queued().saturating_add(usize::try_from(self.outstanding().bytes).unwrap_or(usize::MAX))
+    }
+
+    /// Data the peer's kernel has not acknowledged.
+    pub(in crate::target) fn outstanding(&self) -> Outstanding {
+        self.link.outstanding()
+    }
+
+    /// How the connection stands.
+    pub(in crate::target) fn sample(&self) -> Option<Sample> {
+        self.link.sample()
     }
 
     /// PURGE-DATA, confirmed where the peer confirms.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, ReadBuf, ReadHalf},
+    io::{AsyncRead, ReadBuf},
     time::{Sleep, sleep},
 };
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     settings::LineEvent,
-    stream::Stream,
+    stream::{self, ReadHalf, Stream},
     target::Source,
     wire::telnet::{Decoder, Event, Fault, Known, SUB_MAX},
 };
@@ -30,7 +30,7 @@ const SUB_TIME: Duration = Duration::from_secs(5);
 /// Takes the commands out and answers them. Dropped, it closes the connection for all.
 #[derive(Debug)]
 pub(super) struct Reader {
-    half: ReadHalf<Stream>,
+    half: ReadHalf,
     decoder: Decoder,
     /// Until when a sub-negotiation that has begun must have ended.
     due: Option<Pin<Box<Sleep>>>,
@@ -43,10 +43,10 @@ pub(super) struct Reader {
     link: Arc<Link>,
 }
 
-/// Takes a connection apart and asks for the options.
-pub(super) fn split(place: &str, stream: Stream) -> (Reader, Writer, Arc<Link>) {
-    let (half, write) = tokio::io::split(stream);
-    let link = Arc::new(Link::new(place, write));
+/// Takes a connection apart and asks for the options. A peer that acknowledges nothing for `dead_after` is dead.
+pub(super) fn split(place: &str, stream: Stream, dead_after: Duration) -> (Reader, Writer, Arc<Link>) {
+    let (half, write, gauge) = stream::split(stream, dead_after);
+    let link = Arc::new(Link::new(place, write, gauge));
     let (decoder, sentence) = (Decoder::default(), Sentence::default());
     let reader =
         Reader { half, decoder, due: None, sentence, broken: None, fault: None, link: Arc::clone(&link) };

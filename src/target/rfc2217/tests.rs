@@ -131,7 +131,8 @@ async fn pair(small: bool) -> (TcpStream, Reader, link::Writer, Arc<Link>) {
         socket2::SockRef::from(&near).set_send_buffer_size(4096).unwrap();
         socket2::SockRef::from(&far).set_recv_buffer_size(4096).unwrap();
     }
-    let (reader, writer, link) = reader::split("far", crate::stream::Stream::from(near));
+    let (reader, writer, link) =
+        reader::split("far", crate::stream::Stream::from(near), Duration::from_secs(30));
     (far, reader, writer, link)
 }
 
