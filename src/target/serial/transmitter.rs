@@ -22,6 +22,9 @@ const UART_FIFO: usize = 256;
 /// Longest that bytes are under way between the driver and the beginning of the wire.
 const UNDER_WAY: Duration = Duration::from_millis(50);
 
+/// A chip reports how it is at least so often: FTDI's latency timer is 255 ms at most.
+const REPORT: Duration = Duration::from_millis(300);
+
 /// How it can be known that the wire is idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
@@ -122,9 +125,13 @@ impl Transmitter {
             _ if early => Known::Busy,
             Answers::Register if empty() == Some(true) => self.idle(),
             Answers::Register => Known::Busy,
-            // A report may be older than what was written; that it is not empty is worth believing.
-            Answers::ReportThenDrain if empty() == Some(false) => Known::Busy,
-            Answers::ReportThenDrain | Answers::Drain => Known::Ask,
+            // A report may be older than what was written, unless that is long ago.
+            Answers::ReportThenDrain => match empty() {
+                Some(false) => Known::Busy,
+                Some(true) if self.earliest.is_none_or(|earliest| now >= earliest + REPORT) => self.idle(),
+                Some(true) | None => Known::Ask,
+            },
+            Answers::Drain => Known::Ask,
         }
     }
 
@@ -141,7 +148,10 @@ impl Transmitter {
         unsent: usize,
         empty: impl Fn() -> Option<bool>,
     ) -> usize {
-        if self.look(now, unsent, empty) == Known::Idle {
+        let known = self.look(now, unsent, empty);
+        // Without flow control nothing stays with an adapter longer than its time.
+        let gone = known == Known::Ask && self.settings.flow == Flow::None && self.is_over(now);
+        if known == Known::Idle || gone {
             return 0;
         }
         let fifo = match self.answers {
@@ -167,6 +177,11 @@ impl Transmitter {
             Some(earliest) => floor.max(earliest),
             None => floor,
         }
+    }
+
+    /// Whether everything written has had its time on a wire that nothing holds.
+    fn is_over(&self, now: Instant) -> bool {
+        self.earliest.is_none_or(|earliest| now >= earliest + UNDER_WAY)
     }
 
     /// Longest that a full FIFO takes.
@@ -248,11 +263,32 @@ mod tests {
     fn a_report_that_says_empty_has_the_chip_asked() {
         let (mut line, start) = (meter(Answers::ReportThenDrain), Instant::now());
         line.wrote(3, start);
+        line.set(Settings { flow: Flow::Hardware, ..line.settings });
         let late = start + 200 * MS;
         assert_eq!(line.look(late, 0, || Some(false)), Known::Busy);
         assert_eq!(line.look(late, 0, || Some(true)), Known::Ask);
         assert_eq!(line.with_adapter(late, 0, || Some(true)), 3);
         assert_eq!((line.idle(), line.look(late, 0, silent)), (Known::Idle, Known::Idle));
+    }
+
+    #[test]
+    fn what_was_written_long_ago_is_not_told_as_held() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(3600);
+        for answers in [Answers::ReportThenDrain, Answers::Drain, Answers::Nothing] {
+            let mut line = meter(answers);
+            line.wrote(3, start);
+            assert_eq!(line.with_adapter(start + 120 * MS, 0, || Some(true)), 3, "{answers:?}");
+            assert_eq!(line.with_adapter(later, 0, || Some(true)), 0, "{answers:?}");
+        }
+        let mut line = meter(Answers::ReportThenDrain);
+        line.wrote(3, start);
+        assert_eq!(line.with_adapter(later, 0, || Some(false)), 3, "it stands still");
+        assert_eq!(
+            line.look(later, 0, || Some(true)),
+            Known::Idle,
+            "the report is newer than what was written"
+        );
     }
 
     #[test]
