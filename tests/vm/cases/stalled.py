@@ -16,6 +16,16 @@ def done(client, kind, **members):
         return failed.code
 
 
+def again(gw, name, *stalls):
+    """Out and in, with these requests stalled from the first on."""
+    adapter = gw.adapters[name]
+    adapter.pull()
+    gw.until(lambda: not gw.up(name), f"{name} is down")
+    adapter.stall(*stalls)
+    adapter.plug()
+    gw.until_up(name)
+
+
 @for_each("ftdi", "acm")
 def a_device_that_stalls_any_one_request_is_open_carries_data_and_says_what_it_cannot(gw, name):
     adapter, said = gw.adapters[name], []
@@ -23,10 +33,7 @@ def a_device_that_stalls_any_one_request_is_open_carries_data_and_says_what_it_c
     try:
         with gw.changed(name, serial={"signals": policy}):
             for request in REQUESTS[name]:
-                adapter.pull()
-                adapter.stall(request)
-                adapter.plug()
-                gw.until_up(name)
+                again(gw, name, request)
                 client = gw.control(name)
                 client.open(role="writer")
                 mark = client.mark()
@@ -48,29 +55,19 @@ def a_device_that_stalls_any_one_request_is_open_carries_data_and_says_what_it_c
                     said.append(f"{request}: {', '.join(cannot)}")
                 gw.tidy()
     finally:
-        adapter.stall()
-        adapter.pull()
-        adapter.plug()
-        gw.until_up(name)
+        again(gw, name)
     return "; ".join(said)
 
 
 @case
 def lines_that_stand_so_already_are_not_moved_when_a_device_is_opened(gw):
-    adapter = gw.adapters["acm"]
     policy = {"on_open": {"dtr": True, "rts": True}}
     try:
         with gw.changed("acm", serial={"signals": policy}):
-            adapter.pull()
-            adapter.stall(0x22)
-            adapter.plug()
-            gw.until_up("acm")
+            again(gw, "acm", 0x22)
             last = [line for line in gw.log().splitlines() if "no DTR and RTS to set" in line]
             assert not last, last
             # The kernel's own open has asked for them: nothing else is known of them.
             assert gw.control("acm").open(role="writer")["role"] == "writer"
     finally:
-        adapter.stall()
-        adapter.pull()
-        adapter.plug()
-        gw.until_up("acm")
+        again(gw, "acm")
