@@ -242,9 +242,10 @@ fn packing(packing: Packing) -> String {
     match packing {
         Packing::None => "none".into(),
         Packing::Idle(idle) => format!("idle {}", duration_text(idle)),
-        Packing::Delimiter { bytes, keep } => {
+        Packing::Delimiter { bytes, keep, plus } => {
             let cut = if keep { "" } else { ", cut off" };
-            format!("ends with \"{}\"{cut}", bytes.as_slice().escape_ascii())
+            let plus = if plus == 0 { String::new() } else { format!(" and {plus} bytes") };
+            format!("ends with \"{}\"{plus}{cut}", bytes.as_slice().escape_ascii())
         }
         Packing::Length(length) => format!("{length} bytes"),
         Packing::ModbusRtu { .. } => "modbus-rtu".into(),

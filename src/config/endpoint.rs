@@ -70,8 +70,7 @@ fn endpoint(
     let target = target?;
     let limits = limits(&raw.limits, &target, &format!("{path}.limits"), report);
     let share = written.or(is_line(&target).then_some(Share::OneWriter));
-    let packing =
-        packing::packing(raw.packing.as_ref(), target.settings(), &format!("{path}.packing"), report);
+    let packing = packing::packing(raw.packing.as_ref(), &target, &format!("{path}.packing"), report);
     let slow = packing::pacing(raw.pacing.as_ref(), share, &format!("{path}.pacing"), report);
     let lease_idle = raw.lease_idle.as_ref().map(|leaf| {
         let bounds = (Duration::from_secs(1), Duration::from_secs(600), Duration::from_secs(30 * 86_400));

@@ -33,7 +33,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 pub use app::App;
 pub use listen::{Address, Listen, ListenTls};
 pub use login::Login;
-pub use packing::{Delimiter, PACKET_MOST, Pacing, Packing, Prompt};
+pub use packing::{MODBUS_PAUSE_LEAST, PACKET_MOST, Pacing, Prompt, modbus_pause};
 pub use password::Password;
 pub use plan::{Plan, same_place};
 pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
@@ -45,6 +45,8 @@ pub use sim::{SimDevice, SimTarget};
 pub use text::Text;
 pub use uci::{UciInstance, parse_uci, uci_as_yaml, uci_instance};
 pub(crate) use units::{duration_text, size_text};
+
+pub use crate::wire::frames::{Delimiter, Packing};
 
 use crate::settings::{Levels, Settings, Step, UsbId};
 

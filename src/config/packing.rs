@@ -3,74 +3,25 @@
 use std::time::Duration;
 
 use super::{
-    Share,
+    PortIdentity, Share, Target,
     raw::{self, Leaf, OneOf, Placed},
     report::Report,
     units::{Word, duration_text},
     words::{Bytes, NoPacking},
 };
-use crate::settings::Settings;
+use crate::{
+    settings::Settings,
+    wire::frames::{Delimiter, Packing},
+};
 
 /// Longest packet: with its 4-byte header it fills two TLS records of 16 KiB.
 pub const PACKET_MOST: usize = 32 * 1024 - 4;
 
-/// Shortest silence that a timer of 1 ms can tell from the jitter of a loaded machine.
-const SILENCE_LEAST: Duration = Duration::from_millis(4);
+/// 3.5 characters at more than 19200 baud (MODBUS over Serial Line V1.02, section 2.5.1.1).
+pub const MODBUS_PAUSE_LEAST: Duration = Duration::from_micros(1750);
 
-/// Which bytes of a device make one WebSocket message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Packing {
-    /// Whatever one read gave.
-    #[default]
-    None,
-    /// What came without such a pause in it.
-    Idle(Duration),
-    /// What ends with these bytes.
-    Delimiter {
-        /// The delimiter.
-        bytes: Delimiter,
-        /// Whether it is part of the message.
-        keep: bool,
-    },
-    /// So many bytes.
-    Length(usize),
-    /// A frame of Modbus RTU, by its function code and checksum; else what such a silence ends.
-    ModbusRtu {
-        /// 3.5 characters.
-        silence: Duration,
-    },
-}
-
-impl Packing {
-    /// Shortest pause of the device that means something; `None` when none does.
-    pub fn pause(self) -> Option<Duration> {
-        match self {
-            Self::Idle(pause) | Self::ModbusRtu { silence: pause } => Some(pause),
-            Self::None | Self::Delimiter { .. } | Self::Length(_) => None,
-        }
-    }
-}
-
-/// 1 to 4 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delimiter {
-    bytes: [u8; 4],
-    length: usize,
-}
-
-impl Delimiter {
-    /// `None` when that are not 1 to 4 bytes.
-    pub fn new(from: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 4];
-        bytes.get_mut(..from.len()).filter(|space| !space.is_empty())?.copy_from_slice(from);
-        Some(Self { bytes, length: from.len() })
-    }
-
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
+/// Most bytes that may belong to a message behind its delimiter.
+const PLUS_MOST: u32 = 64;
 
 /// How slowly a device is sent to. Pauses count from when the byte before has left the line at its speed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,10 +43,10 @@ pub struct Prompt {
     pub timeout: Duration,
 }
 
-/// Resolves `packing:`; `settings` are those of a serial line.
+/// Resolves `packing:` of an endpoint with this target.
 pub(super) fn packing(
     raw: Option<&Placed<OneOf<NoPacking, raw::Packing>>>,
-    settings: Option<Settings>,
+    target: &Target,
     path: &str,
     report: &mut Report,
 ) -> Packing {
@@ -114,14 +65,16 @@ pub(super) fn packing(
                     `packing: none`";
         report.wrong(*at, path, what);
     }
-    if let (Some(keep), None) = (&raw.keep, &raw.delimiter) {
-        report.wrong(keep.at, &format!("{path}.keep"), "belongs to `delimiter`; leave it out");
+    for (key, at) in
+        [("keep", raw.keep.as_ref().map(|leaf| leaf.at)), ("plus", raw.plus.as_ref().map(|leaf| leaf.at))]
+    {
+        if let (Some(at), None) = (at, &raw.delimiter) {
+            report.wrong(at, &format!("{path}.{key}"), "belongs to `delimiter`; leave it out");
+        }
     }
     let show = |number: u32| number.to_string();
     if let Some(delimiter) = &raw.delimiter {
-        let keep = report.or(&format!("{path}.keep"), raw.keep.as_ref(), true);
-        let bytes = bytes(delimiter, (&format!("{path}.delimiter"), 4), report);
-        return Delimiter::new(&bytes).map_or(Packing::None, |bytes| Packing::Delimiter { bytes, keep });
+        return delimited(raw, delimiter, path, report);
     }
     if let Some(leaf) = &raw.length {
         let most = u32::try_from(PACKET_MOST).unwrap_or(u32::MAX);
@@ -132,12 +85,52 @@ pub(super) fn packing(
         let idle = report.within(&format!("{path}.idle_ms"), Some(leaf), (1, 1, 60_000), show);
         return Packing::Idle(Duration::from_millis(idle.into()));
     }
-    Packing::ModbusRtu { silence: silence(settings) }
+    let pause = target.settings().map_or(MODBUS_PAUSE_LEAST, modbus_pause);
+    Packing::ModbusRtu { silence: pause.max(latency(target)) }
 }
 
-/// 3.5 characters (MODBUS over Serial Line V1.02, section 2.5.1.1), and not less than can be told.
-fn silence(settings: Option<Settings>) -> Duration {
-    settings.map_or(SILENCE_LEAST, |settings| (settings.character() * 7 / 2).max(SILENCE_LEAST))
+fn delimited(raw: &raw::Packing, delimiter: &Leaf<Bytes>, path: &str, report: &mut Report) -> Packing {
+    let keep = report.or(&format!("{path}.keep"), raw.keep.as_ref(), true);
+    let plus = raw.plus.as_ref().map_or(0, |leaf| {
+        let path = format!("{path}.plus");
+        if !keep {
+            report.wrong(
+                leaf.at,
+                &path,
+                "cannot go with `keep: false`: they would stand behind nothing; drop one",
+            );
+        }
+        report.within(&path, Some(leaf), (1, 1, PLUS_MOST), |number| number.to_string())
+    });
+    let plus = usize::try_from(plus).unwrap_or_default();
+    let bytes = bytes(delimiter, (&format!("{path}.delimiter"), 4), report);
+    Delimiter::new(&bytes).map_or(Packing::None, |bytes| Packing::Delimiter { bytes, keep, plus })
+}
+
+/// The pause between two Modbus messages: 3.5 characters (MODBUS over Serial Line V1.02, section 2.5.1.1).
+pub fn modbus_pause(settings: Settings) -> Duration {
+    (settings.character() * 7 / 2).max(MODBUS_PAUSE_LEAST)
+}
+
+/// How far apart the way from a port can bring two bytes that left it together.
+fn latency(target: &Target) -> Duration {
+    let [uart, usb, network] = [4, 20, 50].map(Duration::from_millis);
+    match target {
+        Target::Serial(serial) if is_uart(&serial.port) => uart,
+        Target::Serial(_) => usb,
+        Target::Rfc2217(_) | Target::Tcp(_) => network,
+        // A pty or a connection of this machine.
+        Target::Sim(_) => uart,
+    }
+}
+
+/// Whether a port is a UART of this machine by its name. Any other may be a USB adapter.
+fn is_uart(port: &PortIdentity) -> bool {
+    let PortIdentity::Path(path) = port else { return false };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let tty = name.starts_with("tty") && !["ttyUSB", "ttyACM"].iter().any(|usb| name.starts_with(usb));
+    // /dev/serial0 is a Raspberry Pi's, and a pty has no adapter.
+    tty || matches!(&*name, "serial0" | "serial1") || path.starts_with("/dev/pts")
 }
 
 /// Resolves `pacing:` of an endpoint that is shared so.
@@ -260,7 +253,8 @@ mod tests {
 
     #[test]
     fn each_way_of_packing_is_read() {
-        let delimiter = |bytes, keep| Packing::Delimiter { bytes: Delimiter::new(bytes).unwrap(), keep };
+        let delimiter =
+            |bytes, keep| Packing::Delimiter { bytes: Delimiter::new(bytes).unwrap(), keep, plus: 0 };
         assert_eq!(read("{ sim: echo }").unwrap().packing, Packing::None);
         assert_eq!(packed("none"), Packing::None);
         assert_eq!(packed("{ idle_ms: 4 }"), Packing::Idle(Duration::from_millis(4)));
@@ -269,18 +263,34 @@ mod tests {
             assert_eq!(packed(&format!("{{ delimiter: {text}, keep: false }}")), delimiter(b"\r\n", false));
         }
         assert_eq!(packed("{ delimiter: ';' }"), delimiter(b";", true));
+        let bytes = Delimiter::new(b"!").unwrap();
+        assert_eq!(packed("{ delimiter: '!', plus: 4 }"), Packing::Delimiter { bytes, keep: true, plus: 4 });
     }
 
     #[test]
-    fn modbus_silence_is_three_and_a_half_characters_and_at_least_4_ms() {
-        let silence = |baud: u32| {
-            let text = format!(
-                "{{ serial: {{ port: /dev/ttyS1, baud: {baud}, format: 8E1 }}, packing: {{ modbus-rtu: true }} }}"
-            );
+    fn modbus_silence_is_three_and_a_half_characters_and_at_least_what_the_way_blurs() {
+        let silence = |target: &str| {
+            let text = format!("{{ {target}, packing: {{ modbus-rtu: true }} }}");
             read(&text).unwrap().packing.pause().unwrap().as_micros()
         };
-        assert_eq!((silence(1200), silence(115_200)), (32_083, 4000));
-        assert_eq!(packed("{ modbus-rtu: true }"), Packing::ModbusRtu { silence: SILENCE_LEAST });
+        let serial = |port: &str, baud: u32| {
+            silence(&format!("serial: {{ port: {port}, baud: {baud}, format: 8E1 }}"))
+        };
+        for uart in ["/dev/ttyS1", "/dev/ttyAMA0", "/dev/serial0", "/dev/pts/3"] {
+            assert_eq!((serial(uart, 1200), serial(uart, 115_200)), (32_083, 4000), "{uart}");
+        }
+        let by_numbers = "{ usb: \"0403:6001\", serial: A50285BI }";
+        for usb in ["/dev/ttyUSB0", "/dev/ttyACM1", "/dev/modem", "/dev/serial/by-id/usb-x-port0", by_numbers]
+        {
+            assert_eq!((serial(usb, 1200), serial(usb, 115_200)), (32_083, 20_000), "{usb}");
+        }
+        for network in ["rfc2217: { address: 'h:1', baud: 9600 }", "tcp: { address: 'h:1' }"] {
+            assert_eq!(silence(network), 50_000);
+        }
+        assert_eq!(silence("sim: echo"), 4000);
+        let fast = Settings { baud: 38_400, ..Settings::default() };
+        assert_eq!(modbus_pause(fast), MODBUS_PAUSE_LEAST);
+        assert_eq!(modbus_pause(Settings::default()).as_micros(), 3645);
     }
 
     #[test]
@@ -306,6 +316,9 @@ mod tests {
             ("packing: { modbus-rtu: false }", "exactly one of"),
             ("packing: idle", "`none`"),
             ("packing: { length: 3, keep: true }", "belongs to `delimiter`"),
+            ("packing: { length: 3, plus: 4 }", "belongs to `delimiter`"),
+            ("packing: { delimiter: ';', plus: 0 }", "not from 1 to 64"),
+            ("packing: { delimiter: ';', plus: 2, keep: false }", "cannot go with `keep: false`"),
             ("packing: { delimiter: '12345' }", "at most 4"),
             ("packing: { delimiter: '\\q' }", "no escape"),
             ("packing: { delimiter: '0xd' }", "pairs of digits"),

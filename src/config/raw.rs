@@ -267,6 +267,8 @@ pub(super) struct Packing {
     pub delimiter: Option<Leaf<Bytes>>,
     /// Whether the delimiter is part of the message; always so in control mode. Default: true.
     pub keep: Option<Leaf<bool>>,
+    /// Bytes behind the delimiter that belong to the message, a checksum: 1 to 64. Not with `keep: false`.
+    pub plus: Option<Leaf<u32>>,
     /// Bytes of a message, 1 to 32764.
     pub length: Option<Leaf<u32>>,
     /// Frames of Modbus RTU, requests and responses, by function code and checksum.

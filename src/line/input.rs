@@ -93,6 +93,11 @@ impl Front<'_> {
         }
     }
 
+    /// Whose they are.
+    pub(super) fn owner(&self) -> Option<SeatId> {
+        self.0.queue.front().and_then(|(owner, _)| *owner)
+    }
+
     /// So many of the bytes went to the device.
     pub(super) fn consumed(mut self, n: usize) {
         let left = self.bytes().len();

@@ -205,7 +205,7 @@ async fn serve(
             ended
         } else {
             shared.board.send_modify(|board| {
-                board.caps = port.caps();
+                board.caps = shared.caps(port);
                 board.usb = *usb;
             });
             shared.output.set_down(None);

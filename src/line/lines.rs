@@ -213,7 +213,12 @@ fn busy(board: &Board, who: &Participant) -> Result<(), NoSeat> {
 
 fn retune(entry: &Entry, new: &Arc<Endpoint>) {
     let old = entry.endpoint.send_replace(Arc::clone(new));
-    entry.line.shared.output.set_pause(new.packing.pause());
+    let shared = &entry.line.shared;
+    shared.output.set_pause(new.packing.pause());
+    if let Some(port) = shared.port() {
+        let caps = shared.caps(&port);
+        shared.board.send_if_modified(|board| std::mem::replace(&mut board.caps, caps) != caps);
+    }
     if let Some(wanted) = new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings()) {
         entry.line.shared.input.push_task(None, Task::unasked(Action::Retune(wanted)));
     }

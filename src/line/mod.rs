@@ -10,6 +10,7 @@
 //! nobody holds the line any more: neither the gateway's list nor a seat.
 
 mod board;
+mod bus;
 mod controls;
 mod input;
 mod keeper;
@@ -51,11 +52,11 @@ pub use task::{Action, Undone};
 use self::{input::Input, output::Output, probe::Probes, task::Task};
 use crate::{
     auth::PrincipalId,
-    config::{Endpoint, Share},
+    config::{Endpoint, Packing, Share},
     event::{Event, Events},
     metrics::EndpointMetrics,
     settings::ErrorCounts,
-    target::Port,
+    target::{Caps, Port},
     wire::control::WINDOW_MAX,
 };
 
@@ -131,6 +132,12 @@ impl Shared {
 
     fn port(&self) -> Option<Port> {
         self.lock_port().as_ref().map(|open| open.port.clone())
+    }
+
+    /// What a port can do on this line.
+    fn caps(&self, port: &Port) -> Caps {
+        let (caps, packing) = (port.caps(), self.endpoint.borrow().packing);
+        Caps { gap: caps.drain && matches!(packing, Packing::ModbusRtu { .. }), ..caps }
     }
 
     /// The open device's controls, and where it is told that it is stuck.

@@ -17,13 +17,18 @@ use tokio::{
 
 use super::{
     Shared,
+    bus::Bus,
     controls::{Pace, perform},
-    input::Next,
+    input::{Front, Next},
     output::{EAR, Heard, Hearing, Lossless, Output},
     pacing::Pacer,
     task::Task,
 };
-use crate::{config::Endpoint, target::Port};
+use crate::{
+    config::{Endpoint, Packing},
+    settings::Settings,
+    target::{Port, Wire},
+};
 
 /// Carries out the queue until the device takes no more; returns why.
 pub(super) async fn uplink(
@@ -37,6 +42,7 @@ pub(super) async fn uplink(
         match poll_fn(|cx| paced.poll_work(cx, device)).await {
             Ok(Work::Wrote) => {}
             Ok(Work::Turn) => shared.input.turn(port.unsent()),
+            Ok(Work::Ask) => paced.answered(!matches!(port.wire().await, Ok(Wire::Busy(_)))),
             Ok(Work::Task(task)) => {
                 // A stream that buffers (TLS, telnet) sends the rest first; a tty has nothing to flush.
                 poll_fn(|cx| Pin::new(&mut *device).poll_flush(cx)).await.ok();
@@ -53,6 +59,8 @@ enum Work {
     Wrote,
     /// Before more goes to it, [`Input::turn`](super::input::Input::turn) wants to know how much it holds.
     Turn,
+    /// A message has left by the clock; [`Paced::answered`] wants to know whether the wire is idle.
+    Ask,
     /// A task is due.
     Task(Task),
 }
@@ -64,6 +72,8 @@ struct Paced<'a> {
     /// The rules, as last applied.
     endpoint: watch::Receiver<Arc<Endpoint>>,
     pacer: Pacer,
+    /// The bus that the line is, where it is one.
+    bus: Option<Bus>,
     timer: Pin<Box<Sleep>>,
     /// A place among the readers, to hear prompts.
     ear: Option<Ear<'a>>,
@@ -74,7 +84,7 @@ impl<'a> Paced<'a> {
         let mut endpoint = shared.endpoint.clone();
         endpoint.mark_changed();
         let timer = Box::pin(sleep(Duration::ZERO));
-        Self { shared, endpoint, pacer: Pacer::default(), timer, ear: None }
+        Self { shared, endpoint, pacer: Pacer::default(), bus: None, timer, ear: None }
     }
 
     /// Does the next thing of the queue; pending while there is nothing to do, the device takes nothing, or a pause
@@ -85,12 +95,14 @@ impl<'a> Paced<'a> {
         device: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Poll<io::Result<Work>> {
         if self.endpoint.has_changed().unwrap_or(false) {
-            self.pacer.set_rules(self.endpoint.borrow_and_update().pacing.clone());
+            let endpoint = Arc::clone(&self.endpoint.borrow_and_update());
+            self.pacer.set_rules(endpoint.pacing.clone());
+            self.bus = matches!(endpoint.packing, Packing::ModbusRtu { .. }).then(Bus::default);
             self.ear = self.pacer.listens().0.then(|| Ear::new(&self.shared.output));
         }
         // Looked at before the queue is locked: who leaves has the board and then wants the queue.
-        let character = self.pacer.paces().then(|| self.shared.board.borrow().settings).flatten();
-        let character = character.map_or(Duration::ZERO, |settings| settings.character());
+        let paces = self.pacer.paces() || self.bus.is_some();
+        let settings = paces.then(|| self.shared.board.borrow().settings).flatten();
         loop {
             if let Some(ear) = &self.ear {
                 ear.listen(cx, &mut self.pacer);
@@ -99,23 +111,52 @@ impl<'a> Paced<'a> {
                 Poll::Ready(Next::Turn) => return Poll::Ready(Ok(Work::Turn)),
                 Poll::Ready(Next::Task(task)) => return Poll::Ready(Ok(Work::Task(task))),
                 Poll::Ready(Next::Data(front)) => {
-                    let (piece, _) = front.bytes().split_at(self.pacer.piece(front.bytes()));
+                    let (piece, _) = front.bytes().split_at(self.piece(&front));
                     if !piece.is_empty() {
                         let n = ready!(poll_write(cx, device, piece))?;
                         let (wrote, _) = piece.split_at(n);
-                        self.pacer.wrote(wrote, Instant::now(), character);
+                        self.wrote(wrote, settings);
                         front.consumed(n);
                         return Poll::Ready(Ok(Work::Wrote));
                     }
                 }
                 Poll::Pending => {}
             }
-            let Some(due) = self.pacer.due() else { return Poll::Pending };
+            let bus = self.bus.as_ref().and_then(Bus::due);
+            let Some(due) = self.pacer.due().or(bus) else { return Poll::Pending };
             if self.timer.deadline() != due {
                 self.timer.as_mut().reset(due);
             }
             ready!(self.timer.as_mut().poll(cx));
-            self.pacer.go_on();
+            if self.pacer.due().is_some() {
+                self.pacer.go_on();
+            } else if self.bus.as_mut().is_some_and(Bus::asks) {
+                return Poll::Ready(Ok(Work::Ask));
+            }
+        }
+    }
+
+    /// How many of the next bytes may go in one write.
+    fn piece(&mut self, front: &Front<'_>) -> usize {
+        let most = self.pacer.piece(front.bytes());
+        let (next, _) = front.bytes().split_at(most);
+        self.bus.as_mut().map_or(most, |bus| bus.piece(next, front.owner(), Instant::now()))
+    }
+
+    /// These bytes went, on a line with these settings.
+    fn wrote(&mut self, bytes: &[u8], settings: Option<Settings>) {
+        let (now, character) = (Instant::now(), settings.map_or(Duration::ZERO, |all| all.character()));
+        self.pacer.wrote(bytes, now, character);
+        if let Some(bus) = &mut self.bus {
+            bus.wrote(bytes, now, settings.unwrap_or_default());
+        }
+    }
+
+    /// Whether the wire is idle: as far as the port knows; on the way to another box that is only the clock.
+    fn answered(&mut self, is_idle: bool) {
+        let settings = self.shared.board.borrow().settings.unwrap_or_default();
+        if let Some(bus) = &mut self.bus {
+            bus.answered(is_idle, Instant::now(), settings);
         }
     }
 }

@@ -57,13 +57,14 @@ fn down_since(board: &Board) -> Option<String> {
 
 /// Capabilities in the words of the specification.
 fn caps(caps: Caps) -> Vec<String> {
-    let words: [(bool, &[&str]); 6] = [
+    let words: [(bool, &[&str]); 7] = [
         (caps.settings, &["config"]),
         (caps.signals, &["dtr", "rts"]),
         (caps.brk, &["break"]),
         (caps.inputs, &["cts", "dsr", "dcd", "ri"]),
         (caps.errors, &["errors"]),
         (caps.drain, &["drain"]),
+        (caps.gap, &["gap"]),
     ];
     let given = words.iter().filter(|(has, _)| *has).flat_map(|(_, words)| words.iter());
     given.chain(&["times", "take"]).map(|word| (*word).to_owned()).collect()

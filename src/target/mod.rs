@@ -180,6 +180,8 @@ pub struct Caps {
     pub errors: bool,
     /// It can say when the wire is idle.
     pub drain: bool,
+    /// Messages to a Modbus bus are kept apart by idle wire: a line's doing, where the port can say when it is idle.
+    pub gap: bool,
 }
 
 /// How the wire of a port is.

@@ -3,6 +3,7 @@
 pub mod close;
 pub mod control;
 pub mod frame;
+pub mod frames;
 pub mod head;
 pub mod modbus;
 pub mod subprotocol;

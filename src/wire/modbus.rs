@@ -1,22 +1,55 @@
-//! Modbus RTU frames: their length by function code, their checksum.
+//! Modbus RTU frames: their length by function code, their checksum, and where one begins behind garbage.
 
 /// Longest frame (MODBUS over Serial Line V1.02, section 2.5.1).
 pub const FRAME_MOST: usize = 256;
+
+/// Shortest frame: address, function, checksum.
+const FRAME_LEAST: usize = 4;
+
+/// Highest address of a device; what is above is reserved.
+const ADDRESS_MOST: u8 = 247;
 
 /// What the beginning of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// A whole frame of so many bytes.
     Frame(usize),
-    /// It may become a frame.
+    /// So many bytes that are no frame, and a whole one behind them.
+    Garbage(usize),
+    /// It may become a frame: its function says how many bytes are still to come.
     Open,
-    /// It is none: only silence ends it.
+    /// No function says how long it is: it goes on until a checksum fits, or until silence.
     Strange,
 }
 
 /// Looks for a frame at the beginning of `bytes`. Requests and responses differ in length for most functions; the
-/// shortest length that the function allows and the checksum confirms is the frame's.
-pub fn head(bytes: &[u8]) -> Head {
+/// shortest length that the function allows and the checksum confirms is the frame's. Where no length of the table
+/// fits, what comes to its end first is taken: a frame of another length, or a whole frame of the table behind garbage.
+/// The first `seen` bytes were [`Head::Strange`] before.
+pub fn head(bytes: &[u8], seen: usize) -> Head {
+    if seen == 0 {
+        let known = by_table(bytes);
+        if known != Head::Strange {
+            return known;
+        }
+    }
+    let own = by_checksum(bytes, seen);
+    let behind = behind(bytes, seen);
+    match (own, behind) {
+        (Some(length), Some((_, end))) if length <= end => Head::Frame(length),
+        (_, Some((start, _))) => Head::Garbage(start),
+        (Some(length), None) => Head::Frame(length),
+        (None, None) => Head::Strange,
+    }
+}
+
+/// How much of what silence has ended is garbage in front of a whole frame; `None` where there is no frame in it.
+pub fn garbage(bytes: &[u8]) -> Option<usize> {
+    behind(bytes, 0).map(|(start, _)| start)
+}
+
+/// The frame at the beginning, by the table.
+fn by_table(bytes: &[u8]) -> Head {
     let Some(function) = bytes.get(1) else { return Head::Open };
     let mut open = false;
     let mut lengths = lengths(*function, bytes);
@@ -25,7 +58,7 @@ pub fn head(bytes: &[u8]) -> Head {
         match length {
             Length::Is(length) if length > FRAME_MOST => {}
             Length::Is(length) => match bytes.get(..length) {
-                Some(frame) if intact(frame) => return Head::Frame(length),
+                Some(frame) if is_intact(frame) => return Head::Frame(length),
                 Some(_) => {}
                 None => open = true,
             },
@@ -34,6 +67,42 @@ pub fn head(bytes: &[u8]) -> Head {
         }
     }
     if open { Head::Open } else { Head::Strange }
+}
+
+/// The length at which a checksum fits, of a frame that is in no table.
+fn by_checksum(bytes: &[u8], seen: usize) -> Option<usize> {
+    let mut crc = Crc::default();
+    for (at, byte) in bytes.iter().take(FRAME_MOST).enumerate() {
+        crc.add(*byte);
+        let length = at + 1;
+        if length >= FRAME_LEAST && length > seen && crc.0 == 0 {
+            return Some(length);
+        }
+    }
+    None
+}
+
+/// The whole frame that ends first of those that begin behind the first byte: where it begins and ends. Those that
+/// ended within the first `seen` bytes were looked at before.
+fn behind(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
+    let first = seen.saturating_sub(FRAME_MOST).max(1);
+    let mut found: Option<(usize, usize)> = None;
+    for start in first..bytes.len() {
+        let (_, rest) = bytes.split_at(start);
+        let [address, function, ..] = rest else { break };
+        if *address > ADDRESS_MOST || !is_public(*function) {
+            continue;
+        }
+        for length in lengths(*function, rest) {
+            let Length::Is(length) = length else { continue };
+            let end = start + length;
+            let earlier = found.is_none_or(|(_, before)| end < before);
+            if end > seen && earlier && length <= FRAME_MOST && rest.get(..length).is_some_and(is_intact) {
+                found = Some((start, end));
+            }
+        }
+    }
+    found
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +115,10 @@ enum Length {
     Not,
 }
 
+/// Whether the table has a function, or the exception of one.
+fn is_public(function: u8) -> bool {
+    lengths(function & 0x7f, &[]) != [Length::Not; 2]
+}
 /// Lengths of request and response (MODBUS Application Protocol V1.1b3, section 6).
 fn lengths(function: u8, bytes: &[u8]) -> [Length; 2] {
     // A frame of `fixed` bytes and as many more as the byte at `at` says.
@@ -96,17 +169,57 @@ fn identification(bytes: &[u8]) -> Length {
     Length::Is(at + 2)
 }
 
-fn intact(frame: &[u8]) -> bool {
-    frame.split_last_chunk().is_some_and(|(body, sum)| crc16(body).to_le_bytes() == *sum)
+/// Over a frame with its own checksum the sum is 0.
+fn is_intact(frame: &[u8]) -> bool {
+    frame.len() >= FRAME_LEAST && crc16(frame) == 0
 }
 
 /// CRC-16 of MODBUS over Serial Line V1.02, section 6.2.2: polynomial 0xA001 reflected, from 0xFFFF; sent low byte
 /// first.
 pub fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 })
-    })
+    let mut crc = Crc::default();
+    for byte in bytes {
+        crc.add(*byte);
+    }
+    crc.0
 }
+
+/// A checksum under way.
+#[derive(Clone, Copy)]
+struct Crc(u16);
+
+impl Default for Crc {
+    fn default() -> Self {
+        Self(0xFFFF)
+    }
+}
+
+impl Crc {
+    fn add(&mut self, byte: u8) {
+        let [low, high] = self.0.to_le_bytes();
+        let index = usize::from(low ^ byte);
+        self.0 = TABLE.get(index).map_or(0, |of_byte| of_byte ^ u16::from(high));
+    }
+}
+
+/// What each byte does to the checksum.
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0_u16;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte, 0);
+        while bit < 8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 };
+            bit += 1;
+        }
+        #[expect(clippy::indexing_slicing, reason = "a constant: the compiler checks it")]
+        {
+            table[byte as usize] = crc;
+        }
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -118,47 +231,105 @@ mod tests {
         [body, &crc16(body).to_le_bytes()].concat()
     }
 
+    const BODIES: [&[u8]; 16] = [
+        &[1, 1, 0, 0, 0, 9],
+        &[1, 1, 2, 0xff, 1],
+        &[1, 3, 0, 2, 0, 1],
+        &[1, 3, 2, 0, 200],
+        &[1, 6, 0, 2, 0, 9],
+        &[1, 7],
+        &[1, 7, 0x6d],
+        &[1, 16, 0, 2, 0, 1, 2, 0, 7],
+        &[1, 16, 0, 2, 0, 1],
+        &[1, 17, 2, 0, 0xff],
+        &[1, 22, 0, 4, 0, 0xf2, 0, 0x25],
+        &[1, 23, 0, 3, 0, 6, 0, 14, 0, 1, 2, 0, 255],
+        &[1, 24, 0, 4, 0, 1, 1, 0xb8],
+        &[1, 43, 14, 1, 0],
+        &[1, 43, 14, 1, 1, 0, 0, 2, 0, 2, b'a', b'b', 1, 1, b'c'],
+        &[1, 0x83, 2],
+    ];
+
     #[test]
     fn requests_and_responses_of_every_function_are_known_by_their_last_byte() {
-        let bodies: [&[u8]; 16] = [
-            &[1, 1, 0, 0, 0, 9],
-            &[1, 1, 2, 0xff, 1],
-            &[1, 3, 0, 2, 0, 1],
-            &[1, 3, 2, 0, 200],
-            &[1, 6, 0, 2, 0, 9],
-            &[1, 7],
-            &[1, 7, 0x6d],
-            &[1, 16, 0, 2, 0, 1, 2, 0, 7],
-            &[1, 16, 0, 2, 0, 1],
-            &[1, 17, 2, 0, 0xff],
-            &[1, 22, 0, 4, 0, 0xf2, 0, 0x25],
-            &[1, 23, 0, 3, 0, 6, 0, 14, 0, 1, 2, 0, 255],
-            &[1, 24, 0, 4, 0, 1, 1, 0xb8],
-            &[1, 43, 14, 1, 0],
-            &[1, 43, 14, 1, 1, 0, 0, 2, 0, 2, b'a', b'b', 1, 1, b'c'],
-            &[1, 0x83, 2],
-        ];
-        for body in bodies {
+        for body in BODIES {
             let frame = framed(body);
             for short in 0..frame.len() {
-                assert_eq!(head(&frame[..short]), Head::Open, "{body:?} {short}");
+                assert_eq!(head(&frame[..short], 0), Head::Open, "{body:?} {short}");
             }
-            assert_eq!(head(&frame), Head::Frame(frame.len()));
-            assert_eq!(head(&[frame.as_slice(), &[1, 3]].concat()), Head::Frame(frame.len()));
+            assert_eq!(head(&frame, 0), Head::Frame(frame.len()));
+            assert_eq!(head(&[frame.as_slice(), &[1, 3]].concat(), 0), Head::Frame(frame.len()));
         }
     }
 
     #[test]
-    fn a_wrong_checksum_or_an_unknown_function_is_no_frame() {
-        assert_eq!(head(&[1, 6, 0, 2, 0, 9, 0, 0]), Head::Strange);
-        assert_eq!(head(&[1, 99]), Head::Strange);
+    fn the_checksum_is_that_of_the_standard() {
+        // MODBUS over Serial Line V1.02, appendix B, and a well-known request.
+        assert_eq!(crc16(&[2, 7]), 0x1241);
+        assert_eq!(crc16(&[1, 3, 0, 0, 0, 10]).to_le_bytes(), [0xc5, 0xcd]);
+    }
+
+    #[test]
+    fn a_wrong_checksum_and_an_unknown_function_go_on_until_one_fits() {
+        assert_eq!(head(&[1, 6, 0, 2, 0, 9, 0, 0], 0), Head::Strange);
+        assert_eq!(head(&[1, 99], 0), Head::Strange);
+        let vendor = framed(&[1, 100, 7, 8, 9, 10, 11]);
+        for short in 2..vendor.len() {
+            assert_eq!(head(&vendor[..short], 0), Head::Strange);
+        }
+        let seen = vendor.len() - 1;
+        assert_eq!((head(&vendor, 0), head(&vendor, seen)), (Head::Frame(9), Head::Frame(9)));
+        // Diagnostics with more data than the usual two bytes.
+        let long = framed(&[1, 8, 0, 0, 1, 2, 3, 4]);
+        assert_eq!(head(&long[..8], 0), Head::Strange);
+        assert_eq!(head(&long, 0), Head::Frame(long.len()));
+    }
+
+    #[test]
+    fn a_frame_behind_garbage_is_found_by_its_last_byte() {
+        for noise in [&[0xff][..], &[0], &[0xff, 0x55], &[1, 99, 7, 7, 7, 7, 7, 7, 7, 7]] {
+            for body in BODIES {
+                let frame = framed(body);
+                let all = [noise, &frame].concat();
+                let short = &all[..all.len() - 1];
+                if head(short, 0) == Head::Strange {
+                    assert_eq!(head(&all, short.len()), Head::Garbage(noise.len()), "{noise:?} {body:?}");
+                }
+                assert_eq!(garbage(&all), Some(noise.len()));
+                assert_eq!(garbage(&frame), None);
+            }
+        }
+        assert_eq!(head(&[&[0xff, 0x55][..], &framed(&[1, 3, 0, 2, 0, 1])].concat(), 0), Head::Garbage(2));
+    }
+
+    #[test]
+    fn the_frame_that_ends_first_is_the_first() {
+        let two = [&[0xff][..], &framed(&[1, 3, 0, 2, 0, 1]), &framed(&[1, 3, 2, 0, 200])].concat();
+        assert_eq!(head(&two, 0), Head::Garbage(1));
+        assert_eq!(head(&two[1..], 0), Head::Frame(8));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_a_frame_longer_than_there_may_be(bytes: Vec<u8>) {
-            if let Head::Frame(length) = head(&bytes) {
-                prop_assert!((4..=FRAME_MOST).contains(&length) && length <= bytes.len());
+        fn no_bytes_make_a_frame_longer_than_there_may_be(bytes in prop::collection::vec(0_u8..9, 0..600)) {
+            match head(&bytes, 0) {
+                Head::Frame(length) => prop_assert!((4..=FRAME_MOST).contains(&length) && length <= bytes.len()),
+                Head::Garbage(start) => prop_assert!(start > 0 && start + 4 <= bytes.len()),
+                Head::Open | Head::Strange => {}
+            }
+        }
+
+        /// Garbage that was seen already changes nothing, however the stream was cut.
+        #[test]
+        fn what_was_seen_before_is_not_looked_at_again_and_nothing_is_missed(
+            noise in prop::collection::vec(any::<u8>(), 2..40),
+            body in prop::sample::select(BODIES.to_vec()),
+            cut in 0_usize..60,
+        ) {
+            let all = [noise.as_slice(), &framed(body)].concat();
+            let cut = cut.min(all.len());
+            if head(&all[..cut], 0) == Head::Strange {
+                prop_assert_eq!(head(&all, cut), head(&all, 0));
             }
         }
     }

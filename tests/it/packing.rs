@@ -220,6 +220,69 @@ fn a_tap_on_a_modbus_line_sees_requests_and_answers_and_noise_apart() {
 }
 
 #[test]
+fn garbage_and_a_frame_in_one_read_are_two_messages() {
+    let mut pty = Pty::new();
+    let daemon = line(&pty, "packing: { modbus-rtu: true }");
+    let mut plain = Raw::upgrade(daemon.address(), "line");
+    let (mut counting, at) = control(&daemon, "line");
+    let (frame, vendor) = (modbus(&[7, 3, 4, 0, 1, 0, 2]), modbus(&[7, 100, 1, 2, 3, 4, 5]));
+    // Noise, an answer, a function of no table, and what looks like the beginning of a long answer before another.
+    let sent = [&[0xff, 0x55][..], &frame, &vendor, &[7, 3, 200], &frame];
+    pty.send(&sent.concat());
+    for client in [&mut plain, &mut counting] {
+        for wanted in sent {
+            assert_eq!(message(client), wanted);
+        }
+    }
+    tell(&mut counting, &json!({ "type": "get", "id": 2 }));
+    assert_eq!(told(&mut counting, "ok")["rx"], at + sent.concat().len() as u64);
+}
+
+#[test]
+fn a_checksum_behind_the_delimiter_belongs_to_the_message() {
+    let mut pty = Pty::new();
+    let daemon = line(&pty, "packing: { delimiter: \"!\", plus: 4 }");
+    let mut client = Raw::upgrade(daemon.address(), "line");
+    for piece in [b"/meter\r\n1.8.0(1)\r\n!A".as_slice(), b"1!2/next", b"!beef!"] {
+        pty.send(piece);
+    }
+    assert_eq!(message(&mut client), b"/meter\r\n1.8.0(1)\r\n!A1!2");
+    assert_eq!(message(&mut client), b"/next!beef");
+}
+
+/// When each of so many messages of `length` bytes had come whole at the far end of a bus, and what they were.
+fn heard(pty: &mut Pty, count: usize, length: usize) -> Vec<(Instant, Vec<u8>)> {
+    (0..count).map(|_| pty.receive(length)).map(|message| (Instant::now(), message)).collect()
+}
+
+#[test]
+fn requests_of_one_master_in_one_write_and_of_two_masters_are_apart_on_the_wire() {
+    let mut pty = Pty::new();
+    let path = pty.path().display().to_string();
+    // 110 8E1: a character takes 100 ms, a request of 8 bytes 800 ms, 3.5 characters 350 ms.
+    let daemon = Daemon::open(&format!(
+        "  line:\n    serial: {{ port: \"{path}\", baud: 110, format: 8E1 }}\n    share: everyone\n    packing: {{ modbus-rtu: true }}\n"
+    ));
+    daemon.wait_for("device open");
+    let (mut one, mut other) =
+        (Raw::upgrade(daemon.address(), "line"), Raw::upgrade(daemon.address(), "line"));
+    let [a, b, c] = [1, 2, 3].map(|unit| modbus(&[unit, 3, 0, 2, 0, 1]));
+    one.frame(2, &[a.as_slice(), &b].concat());
+    let first = heard(&mut pty, 1, 8);
+    // While the first is on the wire.
+    other.frame(2, &c);
+    let all = [first, heard(&mut pty, 2, 8)].concat();
+    let mut messages: Vec<_> = all.iter().map(|(_, message)| message.clone()).collect();
+    messages.sort();
+    assert_eq!(messages, [a, b, c]);
+    // A pty takes at once what a wire takes its time for: 1150 ms are between two beginnings. Who reads late sees less.
+    for pair in all.windows(2) {
+        let apart = pair[1].0.duration_since(pair[0].0);
+        assert!(apart >= Duration::from_millis(600), "{apart:?}");
+    }
+}
+
+#[test]
 fn a_session_that_comes_back_gets_what_was_held_back_once() {
     let mut pty = Pty::new();
     let daemon = line(&pty, "packing: { delimiter: \"\\n\" }");

@@ -217,6 +217,7 @@ const ENDPOINT: &[Row] = &[
     row("packing_idle_ms", "packing.idle_ms", Text),
     row("packing_delimiter", "packing.delimiter", Text),
     row("packing_keep", "packing.keep", Flag),
+    row("packing_plus", "packing.plus", Text),
     row("packing_length", "packing.length", Text),
     row("packing_modbus_rtu", "packing.modbus-rtu", Flag),
     row("pacing_byte_delay", "pacing.byte_delay", Text),

@@ -70,7 +70,7 @@ impl Port {
     pub(in crate::target) fn caps(&self) -> Caps {
         let can = self.control;
         // LINESTATE's "transmitter empty" comes unasked or not at all, so that no drain can rest on it.
-        Caps { settings: can, signals: can, brk: can, inputs: can, errors: can, drain: false }
+        Caps { settings: can, signals: can, brk: can, inputs: can, errors: can, drain: false, gap: false }
     }
 
     /// What the peer confirmed last; what was set where it confirms nothing.

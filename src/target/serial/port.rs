@@ -247,6 +247,7 @@ fn probe(fd: BorrowedFd<'_>, answers: Answers) -> Caps {
         inputs: lines.is_ok(),
         errors: ioctl::error_counts(fd).is_ok(),
         drain: moves && answers != Answers::NoWire && ioctl::unsent(fd).is_ok(),
+        gap: false,
     }
 }
 

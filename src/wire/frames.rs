@@ -1,0 +1,194 @@
+//! Messages in a stream of bytes, by a rule: bytes in, messages out. It has no clock: whoever has one says when silence
+//! has ended a message.
+
+use std::time::Duration;
+
+use super::modbus::{self, Head};
+
+/// Silence that ends a Modbus frame whose length says that more is to come: adapters and networks deliver one in
+/// pieces with pauses between.
+const TORN: Duration = Duration::from_millis(50);
+
+/// Which bytes of a device make one message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packing {
+    /// Whatever one read gave.
+    #[default]
+    None,
+    /// What came without such a pause in it.
+    Idle(Duration),
+    /// What ends with these bytes.
+    Delimiter {
+        /// The delimiter.
+        bytes: Delimiter,
+        /// Whether it is part of the message.
+        keep: bool,
+        /// Bytes behind it that belong to the message: a checksum.
+        plus: usize,
+    },
+    /// So many bytes.
+    Length(usize),
+    /// A frame of Modbus RTU, by its function code and checksum; else what such a silence ends.
+    ModbusRtu {
+        /// 3.5 characters, or what the way to the port blurs.
+        silence: Duration,
+    },
+}
+
+impl Packing {
+    /// Shortest pause of the device that means something; `None` when none does.
+    pub fn pause(self) -> Option<Duration> {
+        match self {
+            Self::Idle(pause) | Self::ModbusRtu { silence: pause } => Some(pause),
+            Self::None | Self::Delimiter { .. } | Self::Length(_) => None,
+        }
+    }
+}
+
+/// 1 to 4 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delimiter {
+    bytes: [u8; 4],
+    length: usize,
+}
+
+impl Delimiter {
+    /// `None` where `from` is not 1 to 4 bytes long.
+    pub fn new(from: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 4];
+        bytes.get_mut(..from.len()).filter(|space| !space.is_empty())?.copy_from_slice(from);
+        Some(Self { bytes, length: from.len() })
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        let (bytes, _) = self.bytes.split_at(self.length);
+        bytes
+    }
+}
+
+/// Cuts a stream into messages. It holds less than one message between two calls.
+#[derive(Debug)]
+pub struct Framer {
+    rule: Packing,
+    /// Bytes of a message after which it is cut as it is.
+    most: usize,
+    held: Vec<u8>,
+    /// Bytes at the beginning of `held` that were looked at: no delimiter begins in them, no frame ends in them.
+    searched: usize,
+}
+
+/// The first message: how many bytes it takes, and how many of them are shown; or how many bytes were looked at in vain.
+type Cut = Result<(usize, usize), usize>;
+
+impl Framer {
+    /// Cuts by this rule, and after `most` bytes (at least 1) whatever they are.
+    pub fn new(rule: Packing, most: usize) -> Self {
+        Self { rule, most: most.max(1), held: Vec::new(), searched: 0 }
+    }
+
+    /// Bytes held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Bytes to take before the longest message is full.
+    pub fn room(&self) -> usize {
+        self.most.saturating_sub(self.held.len())
+    }
+
+    /// Takes bytes and gives the messages they complete.
+    pub fn push(&mut self, bytes: &[u8], message: impl FnMut(&[u8])) {
+        self.held.extend_from_slice(bytes);
+        self.cut_all(message);
+    }
+
+    /// Silence that ends what is held; `None` where no silence does, or nothing is held.
+    pub fn silence(&self) -> Option<Duration> {
+        match self.rule {
+            _ if self.held.is_empty() => None,
+            Packing::Idle(idle) => Some(idle),
+            // What was looked at in vain is no frame of the table.
+            Packing::ModbusRtu { silence } if self.searched > 0 => Some(silence),
+            Packing::ModbusRtu { silence } => Some(silence.max(TORN)),
+            Packing::None | Packing::Length(_) | Packing::Delimiter { .. } => None,
+        }
+    }
+
+    /// Nothing more belongs to what is held: gives it, garbage and the frames behind it apart.
+    pub fn end(&mut self, mut message: impl FnMut(&[u8])) {
+        let mut held = std::mem::take(&mut self.held);
+        self.searched = 0;
+        if let Packing::ModbusRtu { .. } = self.rule {
+            while let Some(garbage) = modbus::garbage(&held) {
+                let (noise, frames) = held.split_at(garbage);
+                message(noise);
+                self.push(frames, &mut message);
+                held = std::mem::take(&mut self.held);
+                self.searched = 0;
+            }
+        }
+        if !held.is_empty() {
+            message(&held);
+        }
+    }
+
+    fn cut_all(&mut self, mut message: impl FnMut(&[u8])) {
+        let mut rest = self.held.as_slice();
+        while !rest.is_empty() {
+            match self.cut(rest) {
+                Ok((length, shown)) => {
+                    let (bytes, behind) = rest.split_at(length);
+                    message(bytes.split_at(shown).0);
+                    rest = behind;
+                    self.searched = 0;
+                }
+                Err(searched) => {
+                    self.searched = searched;
+                    break;
+                }
+            }
+        }
+        if rest.is_empty() {
+            // An idle connection keeps no buffer.
+            self.held = Vec::new();
+        } else {
+            let cut = self.held.len() - rest.len();
+            self.held.drain(..cut);
+        }
+    }
+
+    fn cut(&self, bytes: &[u8]) -> Cut {
+        let cut = match self.rule {
+            Packing::None => Ok((bytes.len(), bytes.len())),
+            Packing::Length(length) if bytes.len() >= length => Ok((length, length)),
+            Packing::Idle(_) | Packing::Length(_) => Err(0),
+            Packing::Delimiter { bytes: delimiter, keep, plus } => {
+                self.cut_delimited(bytes, delimiter.as_slice(), (keep, plus))
+            }
+            Packing::ModbusRtu { .. } => match modbus::head(bytes, self.searched) {
+                Head::Frame(length) | Head::Garbage(length) => Ok((length, length)),
+                Head::Open => Err(0),
+                Head::Strange => Err(bytes.len()),
+            },
+        };
+        match cut {
+            Ok((length, _)) if length <= self.most => cut,
+            _ if bytes.len() >= self.most => Ok((self.most, self.most)),
+            other => other,
+        }
+    }
+
+    fn cut_delimited(&self, bytes: &[u8], delimiter: &[u8], (keep, plus): (bool, usize)) -> Cut {
+        let (_, unseen) = bytes.split_at(self.searched);
+        let found = unseen.windows(delimiter.len()).position(|window| window == delimiter);
+        let Some(at) = found.map(|at| self.searched + at) else {
+            return Err((bytes.len() + 1).saturating_sub(delimiter.len()));
+        };
+        let end = at + delimiter.len() + plus;
+        if bytes.len() < end { Err(at) } else { Ok((end, if keep { end } else { at })) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
