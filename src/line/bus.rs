@@ -144,7 +144,9 @@ mod tests {
                 let asks = bus.asks();
                 asked += usize::from(asks);
                 let answer = asks.then_some(asked > busy);
-                answer.into_iter().for_each(|is_idle| bus.answered(is_idle, now, settings));
+                if let Some(is_idle) = answer {
+                    bus.answered(is_idle, now, settings);
+                }
             }
         }
         went

@@ -24,7 +24,7 @@ use crate::{
     config::{Endpoint, OpenWhen, Target},
     settings::{Inputs, Levels, LineEvent, Settings},
     stream::with_scratch,
-    target::{self, Device, OpenError, Port, Source},
+    target::{self, Device, Learnt, OpenError, Port, Source},
 };
 
 /// How long an on-demand device stays open after its last seat: a client that comes straight back does not close and
@@ -63,6 +63,7 @@ pub(super) async fn keep(
 /// A shared line: its device is opened again and again.
 async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut quiet = Quiet::default();
+    let mut learnt = Learnt::default();
     loop {
         wanted(shared, endpoint).await;
         // A device that is not there stays so until it is open: to try is no news.
@@ -70,7 +71,7 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
             shared.set_state(State::Opening);
         }
         let target = current(endpoint);
-        match target::open(&target.target).await {
+        match target::open_again(&target.target, &mut learnt).await {
             Ok(mut device) => {
                 let (closed, opened) = (device.port.closed(), Instant::now());
                 if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {

@@ -88,8 +88,17 @@ impl fmt::Debug for Device {
     }
 }
 
-/// Opens a target for a line.
+/// What was learnt of a target, and would cost its time again each time it is opened.
+#[derive(Debug, Default)]
+pub struct Learnt(rfc2217::Learnt);
+
+/// Opens a target for a line, for the first time.
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
+    open_again(target, &mut Learnt::default()).await
+}
+
+/// Opens a target for a line, with what was learnt when it was opened before.
+pub async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
     match target {
         Target::Tcp(tcp) => {
             let (reader, writer, gauge) = stream::split(tcp::connect(tcp).await?, tcp.dead_after);
@@ -97,7 +106,7 @@ pub async fn open(target: &Target) -> Result<Device, OpenError> {
             Ok(Device { reader, writer, port: Port::Stream(gauge), usb: None, notes: Vec::new() })
         }
         Target::Serial(serial) => serial::open(serial).await,
-        Target::Rfc2217(remote) => rfc2217::open(remote).await,
+        Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.0).await,
         // The daemon puts a simulated device's real address in place of it before anything is opened.
         Target::Sim(_) => Err(OpenError::Absent("the simulated device was not started".into())),
     }

@@ -167,7 +167,7 @@ mod planted {
             "use super::http;",
         ] {
             assert!(
-                found("line/mod.rs", body).contains("`line` (floor 6) imports `http` (floor 8)"),
+                found("line/mod.rs", body).contains("`line` (floor 7) imports `http` (floor 9)"),
                 "{body}"
             );
         }

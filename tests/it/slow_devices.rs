@@ -96,7 +96,8 @@ fn a_device_that_is_paused_or_trickles_for_longer_than_dead_after_gets_every_byt
         endpoints += &device.endpoint(name);
     }
     for (name, device) in ["line-paused", "line-trickling"].iter().zip(&shared) {
-        endpoints += &format!("{}    share: one-writer\n", device.endpoint(name));
+        endpoints.push_str(&device.endpoint(name));
+        endpoints.push_str("    share: one-writer\n");
     }
     let daemon = daemon(&endpoints);
     let bytes = noise(500_000);

@@ -95,7 +95,7 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
     }
     let mut target = target.clone();
     target.tcp.connect_timeout = target.tcp.connect_timeout.min(MOST);
-    match rfc2217::open(&target).await {
+    match rfc2217::open(&target, &mut rfc2217::Learnt::default()).await {
         Ok(_) => Tried::Reached,
         // The way is there, but what answers does not control a port.
         Err(OpenError::Unfit(why) | OpenError::Timeout(why)) if why.contains("RFC 2217") => {

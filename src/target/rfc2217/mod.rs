@@ -47,19 +47,31 @@ const EARLY_MAX: usize = 64 * 1024;
 /// Marks kept with them.
 const EARLY_MARKS_MAX: usize = 1024;
 
+/// What earlier connections of a line have shown of the peer, so that what it never answers is not waited for at each.
+#[derive(Debug, Default)]
+pub struct Learnt {
+    /// The port of the last connection, which may have heard a late answer since.
+    port: Option<Arc<Port>>,
+    /// It answered to no option that decides on the control of the port.
+    mute: bool,
+}
+
 /// Connects, negotiates within `connect_timeout` again, sets the port and takes what the peer confirms.
 ///
 /// # Errors
 /// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused where it is required; a frame the
 /// peer does not take.
-pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
+pub async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
     let place = target.tcp.address.to_string();
     let (mut reader, writer, link) =
         reader::split(&place, tcp::connect(&target.tcp).await?, target.tcp.dead_after);
     let mut early = Early::default();
     let mut notes = Vec::new();
-    let agreed = agree(&link, target.tcp.connect_timeout);
-    let control = match beside(&mut reader, &mut early, &place, agreed).await? {
+    let patience = target.tcp.connect_timeout;
+    let agreed = agree(&link, if learnt.mute { GRACE.min(patience) } else { patience });
+    let agreed = beside(&mut reader, &mut early, &place, agreed).await?;
+    learnt.mute = matches!(agreed, Err(NoControl::Silent(..)));
+    let control = match agreed {
         Ok(()) => true,
         Err(error) if target.control == PortControl::Required => return Err(explain(&place, &error)),
         Err(error) => {
@@ -68,8 +80,8 @@ pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
         }
     };
     notes.extend(shortcomings(&link.heard()));
-    let port =
-        Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(target.tcp.connect_timeout));
+    let silent = learnt.port.as_ref().map(|port| port.silent()).unwrap_or_default();
+    let port = Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(patience), &silent);
     if control {
         match beside(&mut reader, &mut early, &place, set_up(&port, target)).await? {
             Ok(set) => notes.extend(set),
@@ -86,7 +98,9 @@ pub async fn open(target: &Rfc2217Target) -> Result<Device, OpenError> {
             .then(|| format!("{} bytes that came before the port was set were dropped", early.dropped)),
     );
     let reader = Box::new(Opened { early, reader });
-    let port = AnyPort::Rfc2217(Arc::new(port));
+    let port = Arc::new(port);
+    learnt.port = Some(Arc::clone(&port));
+    let port = AnyPort::Rfc2217(port);
     Ok(Device { reader, writer: Box::new(writer), port, usb: None, notes })
 }
 

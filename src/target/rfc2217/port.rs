@@ -56,15 +56,27 @@ pub(super) struct Outcome {
 }
 
 impl Port {
-    pub(super) fn new(link: Arc<Link>, control: bool, settings: Settings, patience: Duration) -> Self {
-        Self {
-            link,
-            control,
-            set: Mutex::new(settings),
-            patience,
-            silent: Mutex::default(),
-            asking: Semaphore::new(1),
-        }
+    /// `silent` is what the peer did not answer on an earlier connection.
+    pub(super) fn new(
+        link: Arc<Link>,
+        control: bool,
+        settings: Settings,
+        patience: Duration,
+        silent: &[Asked],
+    ) -> Self {
+        let silent = Mutex::new(silent.iter().map(|asked| (*asked, 0)).collect());
+        Self { link, control, set: Mutex::new(settings), patience, silent, asking: Semaphore::new(1) }
+    }
+
+    /// What the peer is not waited for.
+    pub(super) fn silent(&self) -> Vec<Asked> {
+        let now = self.link.heard();
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent
+            .iter()
+            .filter(|(asked, times)| now.answers(*asked) == *times)
+            .map(|(asked, _)| *asked)
+            .collect()
     }
 
     pub(in crate::target) fn caps(&self) -> Caps {

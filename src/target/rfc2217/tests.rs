@@ -1,9 +1,10 @@
 //! Peers that do what they should not.
 
+mod silent;
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
     net::{TcpListener, TcpStream},
-    sync::watch,
 };
 
 use super::*;
@@ -46,8 +47,9 @@ async fn against(sends: &[u8], close: bool, control: PortControl) -> Result<Devi
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.ok();
     };
     let target = Rfc2217Target { control, ..target };
+    let mut learnt = Learnt::default();
     tokio::select! {
-        opened = open(&target) => opened,
+        opened = open(&target, &mut learnt) => opened,
         () = async { peer.await; std::future::pending().await } => unreachable!(),
     }
 }
@@ -163,7 +165,7 @@ async fn a_storm_of_commands_moves_no_byte_and_one_without_end_is_cut_off() {
 #[tokio::test]
 async fn signals_of_one_step_are_one_piece_before_data_that_wait() {
     let (mut far, _reader, mut writer, link) = pair(false).await;
-    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1));
+    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
     port.set(Levels { dtr: Some(false), rts: Some(true), brk: None }).await.unwrap();
     writer.write_all(&[1, IAC, 2]).await.unwrap();
     writer.flush().await.unwrap();
@@ -176,7 +178,7 @@ async fn signals_of_one_step_are_one_piece_before_data_that_wait() {
 #[tokio::test]
 async fn who_waits_hears_that_the_connection_is_gone() {
     let (far, reader, mut writer, link) = pair(false).await;
-    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1));
+    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
     drop(far);
     let wait = port.inputs_changed(Inputs::default());
     let end = async { Bytes(Box::new(reader)).read_u8().await };
@@ -192,7 +194,7 @@ async fn who_waits_hears_that_the_connection_is_gone() {
 #[tokio::test]
 async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between() {
     let (far, reader, mut writer, link) = pair(false).await;
-    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1));
+    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
     let data: Vec<u8> =
         (0..2_000_000_u32).map(|n| if n % 3 == 0 { IAC } else { n.to_be_bytes()[3] }).collect();
     let (mut clean, mut sink) = duplex(1 << 22);
@@ -224,73 +226,6 @@ async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between(
     sink.read_to_end(&mut got).await.unwrap();
     assert!(got == data, "{} of {} bytes", got.len(), data.len());
     assert_eq!(steps, 20);
-}
-
-/// Controls of a port, somebody who reads, and the far end.
-async fn controlled() -> (TcpStream, Arc<Port>, watch::Receiver<Heard>, impl Future<Output = String>) {
-    let (far, mut reader, _writer, link) = pair(false).await;
-    let heard = link.subscribe();
-    let port = Arc::new(Port::new(link, true, Settings::default(), Duration::from_secs(3)));
-    (far, port, heard, async move { Early::default().fill(&mut reader).await })
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_never_comes_is_waited_for_once_and_again_when_it_came_late() {
-    let (mut far, port, mut heard, read) = controlled().await;
-    let work = async {
-        let waited = async |work: &mut (dyn Future<Output = ()> + Unpin)| {
-            let begun = tokio::time::Instant::now();
-            work.await;
-            begun.elapsed()
-        };
-        let flush = || Box::pin(async { port.flush(true, true).await.unwrap() });
-        let set = |baud| {
-            let port = &port;
-            Box::pin(async move { port.configure(Settings { baud, ..Settings::default() }).await.unwrap() })
-        };
-        assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
-        assert_eq!(waited(&mut flush()).await, Duration::ZERO);
-        // What answers is no less waited for because something else does not.
-        assert_eq!(waited(&mut set(19_200)).await, Duration::from_secs(3));
-        assert_eq!(waited(&mut set(9600)).await, Duration::ZERO);
-        let mut wire = Vec::new();
-        telnet::sub(44, &[112, 3], &mut wire);
-        far.write_all(&wire).await.unwrap();
-        heard.wait_for(|heard| heard.answers(heard::Asked::Purge) == 1).await.unwrap();
-        assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
-    };
-    tokio::select! {
-        () = work => {}
-        why = read => panic!("{why}"),
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn settings_that_are_confirmed_in_part_are_waited_for_in_part() {
-    let (mut far, port, _, read) = controlled().await;
-    let work = async {
-        let mut other = Settings { baud: 4800, ..Settings::default() };
-        let begun = tokio::time::Instant::now();
-        // The speed is confirmed, and nothing else ever is.
-        for baud in [4800, 2400, 1200_u32] {
-            other.baud = baud;
-            let peer = async {
-                let mut wire = Vec::new();
-                telnet::sub(44, &[&[101][..], &baud.to_be_bytes()].concat(), &mut wire);
-                let mut asked = [0; 7];
-                far.read_exact(&mut asked).await.unwrap();
-                far.write_all(&wire).await.unwrap();
-            };
-            let (set, ()) = tokio::join!(port.configure(other), peer);
-            assert_eq!(set, Ok(()));
-            assert_eq!(port.settings(), Ok(other));
-        }
-        assert_eq!(begun.elapsed(), Duration::from_secs(3));
-    };
-    tokio::select! {
-        () = work => {}
-        why = read => panic!("{why}"),
-    }
 }
 
 /// Reads to the end; what came, and why it ended.
@@ -366,7 +301,8 @@ async fn what_a_peer_says_before_it_closes_is_the_reason() {
         stream.readable().await.unwrap();
         stream.write_all(b"Port already in use\r\n").await.unwrap();
     };
-    let (error, ()) = tokio::join!(open(&target), peer);
+    let mut learnt = Learnt::default();
+    let (error, ()) = tokio::join!(open(&target, &mut learnt), peer);
     let error = error.unwrap_err();
     assert!(error.to_string().ends_with(said), "{error}");
     // Of a port that was open for some time it is what it said last, and no reason.
