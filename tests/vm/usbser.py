@@ -152,9 +152,12 @@ class Ftdi(Device):
     eps = {0x81: (2, 0, 0, 64), 0x02: (2, 0, 0, 64)}           # type, interval, interface, size
     data_in, data_out, note_in = 0x81, 0x02, None
     depth, steered = 128, True                                 # the FT232R's transmit FIFO; it does XON/XOFF by itself
-    latency = 0.016                                            # status comes at least so often
     config = struct.pack("<9B", 9, 4, 0, 0, 2, 0xFF, 0xFF, 0xFF, 2) + \
         struct.pack("<BBBBHB", 7, 5, 0x81, 2, 64, 0) + struct.pack("<BBBBHB", 7, 5, 0x02, 2, 64, 0)
+
+    def power_up(self):
+        super().power_up()
+        self.latency = 0.016                                   # status comes at least so often
 
     def status(self):
         i = self.inputs
