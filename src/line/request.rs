@@ -34,7 +34,7 @@ pub struct SeatRequest {
     pub intent: WriteIntent,
     /// Where to begin on the tape; `None` is its end.
     pub replay: Option<Replay>,
-    /// Say what is done with ([`Seat::done_reading`]); a private line holds its target back until then.
+    /// Say what is done with (`Seat::done_reading`); a private line holds its target back until then.
     pub acks: bool,
     /// Hear line events and modem lines.
     pub events: bool,
