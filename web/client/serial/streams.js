@@ -149,7 +149,8 @@ export function outbox(line, bufferSize, { before, ended, closing }) {
           await line.drain();
         } catch (error) {
           // A line whose wire nobody can ask has done all that can be known of.
-          if (error.code !== "unsupported") throw portError("lost", error);
+          if (/** @type {{ code?: string }} */ (error)?.code !== "unsupported")
+            throw portError("lost", error);
         } finally {
           ended();
         }
