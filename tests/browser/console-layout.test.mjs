@@ -214,7 +214,7 @@ test("five hundred lines: groups, those that are down first, compact rows, found
   const yaml = `endpoints:\n${names.map((name, at) => `  ${name}: { ${at % 100 === 7 ? "serial: { port: /dev/ttyUSB77 }" : `share: one-writer, tcp: { address: "${device.address}" }`} }\n`).join("")}`;
   const gateway = await startGateway({ yaml });
   const page = await open(t, gateway.url, { viewport: { width: 1280, height: 800 } });
-  await eventually(async () => (await page.locator(".row").count()) === 500, "five hundred rows", 30_000);
+  await eventually(async () => (await page.locator(".endpoints .row").count()) === 500, "five hundred rows", 30_000);
   const groups = await page.locator(".group").evaluateAll((all) => all.map((one) => [one.querySelector(".group-title").innerText.replace(/\s+/g, " "), one.querySelectorAll(".row").length]));
   assert.deepEqual(groups[0], ["Not there 5", 5]);
   assert.deepEqual(groups[1], ["rack1 19", 19]);
@@ -227,17 +227,17 @@ test("five hundred lines: groups, those that are down first, compact rows, found
   // By keys: to the list, a word, Enter.
   await page.keyboard.press("Control+Shift+E");
   await page.keyboard.type("rack7-sw12");
-  await eventually(async () => (await page.locator(".row").count()) === 1, "one row");
+  await eventually(async () => (await page.locator(".endpoints .row").count()) === 1, "one row");
   await page.keyboard.press("Enter");
   await connectedLines(page, 1);
   assert.equal(new URL(page.url()).hash, "#/rack7-sw12");
   // What is typed on a row goes on in the filter.
   await page.keyboard.press("Control+Shift+E");
   await page.keyboard.press("Escape");
-  await eventually(async () => (await page.locator(".row").count()) === 500, "all rows again");
+  await eventually(async () => (await page.locator(".endpoints .row").count()) === 500, "all rows again");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.type("rack9-sw1");
-  await eventually(async () => (await page.locator(".row").count()) === 11, "rack9-sw1 and sw10 to sw19");
+  await eventually(async () => (await page.locator(".endpoints .row").count()) === 11, "rack9-sw1 and sw10 to sw19");
   await page.locator(".list input[type=search]").fill("");
 
   // A line that moves shows its last minute, and a row that is written anew each second keeps the focus.
@@ -286,7 +286,7 @@ test("no rule of axe-core is broken: four lines, a card, the plot, the menus, fi
     await page.locator(".tool-plot canvas").waitFor();
     await check("the plot and the send box");
     await page.goto(`${crowd.url}#/`);
-    await eventually(async () => (await page.locator(".row").count()) === 500, "five hundred rows", 30_000);
+    await eventually(async () => (await page.locator(".endpoints .row").count()) === 500, "five hundred rows", 30_000);
     await check("five hundred lines");
   }
 });

@@ -22,7 +22,9 @@ test("a page of a name like ours that any machine of the link may take writes no
   const own = hostname().split(".")[0].toLowerCase();
   const names = [`${own}-77.local`, `${own}.local`, `wsbridge-${own}.local`];
   const rules = names.map((name) => `MAP ${name} 127.0.0.1`).join(", ");
-  const browser = await launch("chromium", { args: [`--host-resolver-rules=${rules}`] });
+  // A newer Chromium would itself keep such a page from loopback; the others would not, so ours must.
+  const off = "LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets";
+  const browser = await launch("chromium", { args: [`--host-resolver-rules=${rules}`, `--disable-features=${off}`] });
   const { port } = new URL(gateway.direct);
   const visit = async (host) => {
     // What the name's owner served before it was led here.
