@@ -93,11 +93,12 @@ fn a_device_that_is_paused_or_trickles_for_longer_than_dead_after_gets_every_byt
     let shared = [Target::serve(|stream| paused(&stream)), Target::serve(|stream| trickling(&stream))];
     let mut endpoints = String::new();
     for (name, device) in ["paused", "trickling"].iter().zip(&devices) {
-        endpoints += &format!("{}    limits: {{ linger: 1m }}\n", device.endpoint(name));
+        endpoints.push_str(&device.endpoint(name));
+        endpoints.push_str("    limits: { linger: 1m }\n");
     }
     for (name, device) in ["line-paused", "line-trickling"].iter().zip(&shared) {
-        endpoints +=
-            &format!("{}    limits: {{ linger: 1m }}\n    share: one-writer\n", device.endpoint(name));
+        endpoints.push_str(&device.endpoint(name));
+        endpoints.push_str("    limits: { linger: 1m }\n    share: one-writer\n");
     }
     let daemon = daemon(&endpoints);
     let bytes = noise(500_000);

@@ -159,8 +159,9 @@ class Story:
         assert (code, wrong) == ("0", []), wrong
         well = {finding["place"] for finding in found["findings"] if (finding["id"], finding["level"]) == ("port", "ok")}
         assert {"endpoints.line1", "endpoints.uart"} <= well, found
-        # Without rights it says what it cannot see, and calls nothing wrong.
-        self.run("setpriv --reuid=nobody --regid=nogroup --clear-groups wsbridge doctor --no-connect > /dev/null")
+        # Without rights it says what it cannot see.
+        shown = self.run("setpriv --reuid=nobody --regid=nogroup --clear-groups wsbridge doctor --no-connect; true")
+        assert "not seen as this user" in shown and "/etc/wsbridge/wsbridge.yaml" in shown, shown
         return f"{uart} and line1; {len(found['findings'])} findings, {found['hints']} hints"
 
     def reload(self):

@@ -20,11 +20,11 @@ use crate::{
     config::{PortIdentity, Target},
     target::{
         OpenError,
-        serial::{self, FoundPort},
+        serial::{self, FoundPort, Roots},
     },
 };
 
-/// Those of the configuration; without one, or without serial endpoints in it, all that were found.
+/// Those of the configuration; without one, all that were found and are free.
 pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     let found = serial::find(&subject.machine.roots);
     let configured = subject.config.map_or_else(Vec::new, |config| {
@@ -40,7 +40,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
         });
         serial.collect()
     });
-    let all = if subject.config.is_some() { configured } else { plugged(&found) };
+    let all = if subject.config.is_some() { configured } else { plugged(&found, &subject.machine.roots) };
     let mut usb_ports = false;
     for wanted in &all {
         let mark = report.mark();
@@ -62,8 +62,10 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     }
 }
 
-fn plugged(found: &[FoundPort]) -> Vec<Wanted> {
-    let ports = found.iter().filter(|port| port.hardware);
+/// What somebody may mean to map: a console that no configuration names is as it should be.
+fn plugged(found: &[FoundPort], roots: &Roots) -> Vec<Wanted> {
+    let free = |port: &&FoundPort| port.hardware && serial::warning(&port.device, roots).is_none();
+    let ports = found.iter().filter(free);
     ports
         .map(|port| Wanted {
             place: port.device.display().to_string(),

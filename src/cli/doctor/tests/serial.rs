@@ -51,6 +51,8 @@ fn a_login_prompt_is_found_with_the_command_that_ends_it() {
     place.find(&config.replace("port:", "allow_console: true, port:")).none(Id::PortConsole);
     place.write("sys/class/tty/console/active", "ttyS1\n");
     place.find(&config).wrong(Id::PortConsole, &["console=ttyS1", "kernel's command line"]);
+    // Who cannot read the configuration does not know that anybody wants it.
+    place.find("endpoints: [").none(Id::PortConsole);
 }
 
 #[test]
