@@ -25,9 +25,9 @@ use crate::{
 /// Arguments of `wsbridge add`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without a target it asks which of the ports it finds, or which address. The whole configuration is checked before anything
-is written; where it is wrong, nothing is. The endpoint is written to endpoints.d/NAME.yaml beside the configuration, or on OpenWrt by
-`uci`, and a running gateway reads it at once.
+    after_help = "Without a target it asks which of the ports it finds, or which address. The whole configuration is checked before anything \
+             is written; where it is wrong, nothing is. The endpoint is written to endpoints.d/NAME.yaml beside the configuration, or on OpenWrt by \
+             `uci`, and a running gateway reads it at once.
 
 Examples:
   sudo wsbridge add

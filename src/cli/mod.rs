@@ -192,6 +192,8 @@ fn secret(told: &str, text: &str) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     #[test]
@@ -209,6 +211,19 @@ mod tests {
             for leaf in leaves {
                 let shown = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
                 assert!(shown.contains("wsbridge "), "{} has no example", leaf.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_paragraph_of_help_is_one_line_so_that_it_wraps_at_the_terminals_width() {
+        for command in Cli::command().get_subcommands() {
+            for leaf in iter::once(command).chain(command.get_subcommands()) {
+                let shown = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let prose = shown.split("Examples:").next().unwrap_or_default();
+                for paragraph in prose.split("\n\n") {
+                    assert!(!paragraph.trim_end().contains('\n'), "{}: {paragraph}", leaf.get_name());
+                }
             }
         }
     }

@@ -21,8 +21,8 @@ const SHORTEST: usize = 8;
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The line printed goes under `users:`. With --generate the first line is the password, shown once; with --uci it goes to
-standard error, so that standard output is what is to be appended.
+    after_help = "The line printed goes under `users:`. With --generate the first line is the password, shown once; with --uci it goes to \
+             standard error, so that standard output is what is to be appended.
 
 Examples:
   wsbridge passwd alice --role operator

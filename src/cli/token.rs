@@ -23,8 +23,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The first line printed is the token, for the client; the second goes under `tokens:`. With --uci the token goes to standard
-error, so that standard output is what is to be appended.
+    after_help = "The first line printed is the token, for the client; the second goes under `tokens:`. With --uci the token goes to standard \
+             error, so that standard output is what is to be appended.
 
 Examples:
   wsbridge token new billing-modem --rights modem1=read,write --expires 2027-01-31

@@ -43,9 +43,9 @@ use crate::config::{Config, UciInstance};
 /// What `wsbridge doctor` is asked.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing is wrong (there may be hints), 1 something is wrong, 64 wrong usage, 74 cannot print.
-As root it sees everything; as another user it says what it could not see. Every finding's name, like [port-in-use], has
-a line in doctor.md.
+    after_help = "Exit codes: 0 nothing is wrong (there may be hints), 1 something is wrong, 64 wrong usage, 74 cannot print. \
+             As root it sees everything; as another user it says what it could not see. Every finding's name, like [port-in-use], has \
+             a line in doctor.md.
 
 Examples:
   sudo wsbridge doctor
