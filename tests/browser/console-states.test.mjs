@@ -191,9 +191,36 @@ test("without the gateway the list's lamps are grey, and it says that nothing is
   await eventually(async () => (await colour()) !== "rgba(0, 0, 0, 0)", "the green lamp again");
 });
 
-test("a gateway without a line says what to do", { skip, timeout: 60_000 }, async (t) => {
+test("a gateway without a line says what to do, and a line that is added takes the words' place", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ yaml: "endpoints: {}\n" });
   const page = await open(t, gateway.url);
-  await page.getByText("This gateway has no line yet.").waitFor();
+  const advice = page.locator(".workspace .advice");
+  await advice.getByRole("heading", { name: "This gateway has no line yet" }).waitFor();
+  for (const command of ["sudo wsbridge add", "wsbridge ports", "wsbridge demo", "man wsbridge"]) await advice.getByText(command).first().waitFor();
+  assert.ok(await page.getByText("Choose a line to open").isHidden());
   await picture(page, "empty");
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.locator(".list .advice").getByText("sudo wsbridge add").waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  await picture(page, "empty-phone");
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await gateway.reload((text) => text.replace("endpoints: {}", "endpoints: { echo: { sim: echo } }"));
+  await page.getByRole("link", { name: /^echo/ }).waitFor();
+  await advice.waitFor({ state: "hidden" });
+  await page.getByText("Choose a line to open").waitFor();
+  assert.deepEqual(page.complaints, []);
+});
+
+test("who may see no line is told whom to ask, and no command that is not theirs to type", { skip, timeout: 60_000 }, async (t) => {
+  const none = users().replace(/(bob: \{ [^}]*roles: \[ )all/, "$1none").replace("roles:\n", "roles:\n  none: {}\n");
+  const gateway = await startGateway({ yaml: `${none}endpoints: { echo: { sim: echo } }\n` });
+  const page = await open(t, gateway.url);
+  await signIn(page, "bob");
+  const advice = page.locator(".workspace .advice");
+  await advice.getByRole("heading", { name: "There is no line for you" }).waitFor();
+  assert.match(await advice.innerText(), /signed in as bob[\s\S]*Ask whoever runs it/);
+  assert.doesNotMatch(await page.locator("body").innerText(), /wsbridge add/);
+  await picture(page, "no-rights");
+  // Refused before the sign-in, in the browser's own words.
+  assert.deepEqual(page.complaints.filter((text) => !/status of 401/.test(text)), []);
 });

@@ -1,7 +1,8 @@
 // The list of lines, live: in groups where there are many, with a filter; and the apps that work with them.
 
+import { advice, isEmpty } from "./advice.js";
 import { announce } from "./announce.js";
-import { busState, directory, directoryKnown } from "./directory.js";
+import { busState, directory } from "./directory.js";
 import { h, icon, say } from "./dom.js";
 import { kindName } from "./format.js";
 import { appList } from "./list/apps.js";
@@ -29,7 +30,8 @@ export function endpointList({ chosen, failed }) {
   });
   const count = h("span", { class: "note" });
   const places = h("div", { class: "groups" });
-  const none = h("div", { class: "note no-lines", hidden: true });
+  const none = h("p", { class: "note no-lines", hidden: true });
+  const empty = advice(); // on a phone, where the list is a page
   const bus = h("p", { class: "bus", role: "status", hidden: true });
   const apps = appList(failed);
   const connected = sessionsButton(failed);
@@ -46,6 +48,7 @@ export function endpointList({ chosen, failed }) {
     bus,
     places,
     none,
+    empty.element,
     apps.element,
     connected.element,
   );
@@ -69,8 +72,14 @@ export function endpointList({ chosen, failed }) {
         : "",
     );
     none.hidden = wanted.length > 0;
-    if (all.length === 0 && directoryKnown()) none.replaceChildren(...noLines(session.value));
-    else say(none, all.length === 0 ? "Asking the gateway…" : "No line fits the filter.");
+    say(
+      none,
+      isEmpty()
+        ? "No lines."
+        : all.length === 0
+          ? "Asking the gateway…"
+          : "No line fits the filter.",
+    );
   }
 
   filter.addEventListener("input", () => {
@@ -80,6 +89,7 @@ export function endpointList({ chosen, failed }) {
   undo.listen(element, "keydown", (event) => keys(event, { filter, links: rows.links(), chosen }));
   undo.add(
     connected.dispose,
+    empty.dispose,
     directory.on(show),
     route.on(() => rows.mark()),
     session.on((value) => apps.show(value)),
@@ -98,26 +108,6 @@ export function endpointList({ chosen, failed }) {
     }),
   );
   return { element, focus: () => filter.focus(), dispose: () => undo.undo() };
-}
-
-/** What somebody reads who is let in and has no line. */
-function noLines({ kind, administrator }) {
-  if (kind !== "open" && !administrator)
-    return [
-      h("p", {}, "There is no line you may see."),
-      h("p", {}, "Whoever runs the gateway gives rights to lines by roles."),
-    ];
-  return [
-    h("p", {}, "This gateway has no line yet."),
-    h(
-      "p",
-      {},
-      "On its own machine, ",
-      h("code", {}, "sudo wsbridge add"),
-      " asks which serial port or TCP address it is, writes it down and reloads: the line appears here by itself.",
-    ),
-    h("p", {}, h("code", {}, "wsbridge ports"), " shows the serial ports there are."),
-  ];
 }
 
 /** Keeps a row for each line and a section for each group, in the order wanted. */

@@ -1,7 +1,9 @@
 // The frame of the page: bar, list, workspace; and the page's own actions.
 
+import { advice, isEmpty } from "./advice.js";
 import { announce } from "./announce.js";
 import { openDialog, openMenu } from "./dialog.js";
+import { directory } from "./directory.js";
 import { h, icon, iconButton, say } from "./dom.js";
 import { openHelp } from "./help/help.js";
 import { endpointList } from "./list.js";
@@ -29,9 +31,10 @@ export function shell() {
     chosen: () => openDrawer(false),
     failed: (text) => notices.show(text, { kind: "bad" }),
   });
-  const empty = h(
+  const none = advice();
+  const choose = h(
     "div",
-    { class: "empty" },
+    { class: "choose" },
     icon("plug"),
     h("p", {}, "Choose a line to open its terminal."),
     h(
@@ -40,6 +43,7 @@ export function shell() {
       "The + beside a line opens it next to the others. Ctrl Shift H shows all keys.",
     ),
   );
+  const empty = h("div", { class: "empty" }, choose, none.element);
   const workspace = makeWorkspace({ empty });
   const host = h("span", { class: "bar-host" });
   const user = h(
@@ -197,6 +201,8 @@ export function shell() {
       );
       say(host, machine ?? location.host);
     }),
+    none.dispose,
+    directory.on(() => (choose.hidden = isEmpty())),
     choice.on((value) =>
       look.replaceChildren(icon({ system: "system", light: "sun", dark: "moon" }[value])),
     ),
