@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
 };
 
-use crate::wire::close::Refusal;
+use crate::wire::close::{NO_ROOM_WAIT, Refusal};
 
 /// The response. A browser gets no Basic challenge, since it would ask the user for a password in the middle of a page.
 pub(super) fn response(refusal: &Refusal, browser: bool) -> Response<Body> {
@@ -30,6 +30,7 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
             ("www-authenticate", "Bearer realm=\"wsbridge\"".into()),
         ],
         Refusal::TooMany(seconds) => vec![("retry-after", seconds.to_string())],
+        Refusal::NoRoom(_) => vec![("retry-after", NO_ROOM_WAIT.to_string())],
         Refusal::Version | Refusal::NotUpgrade => vec![
             ("sec-websocket-version", "13".into()),
             ("upgrade", "websocket".into()),

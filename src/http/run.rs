@@ -24,7 +24,9 @@ use crate::{
     config::{Endpoint, Rights, RightsTable},
     event::{self, Event, Traffic},
     line::{Board, Seat},
-    session::{Bus, Counts, Linger, Payload, Report, Session, Setup, Socket, Terms, bus, control, plain},
+    session::{
+        Bus, Counts, Linger, Payload, Report, Session, Setup, Socket, Standing, Terms, bus, control, plain,
+    },
     stream::Stream,
     wire::{
         close::Ended,
@@ -48,6 +50,17 @@ pub(super) enum Reached {
     Line,
     /// The bus.
     Bus,
+}
+
+impl Reached {
+    /// What a session has by it.
+    pub(super) fn standing(&self) -> Standing {
+        match self {
+            Self::Own(_) => Standing::Own,
+            Self::Seat(seat) => Standing::Seat(seat.id()),
+            Self::Line | Self::Bus => Standing::Idle,
+        }
+    }
 }
 
 /// A session about to run.
@@ -148,6 +161,7 @@ impl Run {
                 let who = participant(&config, &self.principal, &endpoint.name);
                 let setup = Setup {
                     lines: Arc::clone(&self.bridge.lines),
+                    sessions: Arc::clone(&self.bridge.sessions),
                     parking: Arc::clone(&self.bridge.parking),
                     endpoint: Arc::clone(endpoint),
                     who,

@@ -24,7 +24,7 @@ use crate::{
     config::{Endpoint, Rights, Target},
     line::{NoSeat, Replay, SeatRequest, WriteIntent},
     metrics::TargetState,
-    session::{Payload, Session},
+    session::{Crowd, Payload, Session},
     target::tcp,
     wire::{
         close::{Ended, Refusal},
@@ -34,9 +34,6 @@ use crate::{
 
 /// How long a client waits for a device that is just being opened.
 const OPENING: Duration = Duration::from_secs(5);
-
-/// Seconds a client is told to wait when an endpoint has all the sessions it may have.
-const FULL: u32 = 10;
 
 /// What the query may say.
 #[derive(Debug, Default, Deserialize)]
@@ -123,6 +120,9 @@ async fn upgrade(
         (Some(_), Some(Protocol::V1)) => Ok(Reached::Line),
         (Some(endpoint), _) => dial(&bridge, endpoint, &checked.principal, &ask).await,
     };
+    if let Ok(reached) = &reached {
+        checked.session.entry.stand(reached.standing());
+    }
     let far = match reached {
         Ok(reached) => Ok(reached),
         // A page cannot see the status of a refused handshake, but it sees a close code.
@@ -141,14 +141,18 @@ async fn upgrade(
     Ok(switch(&checked.accept, offer.answer))
 }
 
-/// A handshake that did not pass. A page cannot see why: one that speaks `wsbridge.v1`, and whose Origin has passed, is
-/// let in to be told 4401 at once (docs/protocol.md section 1).
+/// A handshake that did not pass. A page cannot see why: one whose Origin has passed is let in to be told at once that
+/// there is no room for it (4429) or, where it speaks `wsbridge.v1`, that nobody is signed in (4401; docs/protocol.md
+/// section 1).
 fn unanswered(visitor: &Visitor, request: &Request<()>, refusal: Refusal) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
     let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), true, false);
-    let v1 = offer.is_ok_and(|offer| offer.answer == Some(Protocol::V1));
-    if refusal != Refusal::Unauthorized || !v1 || !headers.contains_key(header::ORIGIN) {
+    let Some(offer) = offer.ok().filter(|_| headers.contains_key(header::ORIGIN)) else {
+        return Err(refusal);
+    };
+    let may_sign_in = refusal == Refusal::Unauthorized && offer.answer == Some(Protocol::V1);
+    if !may_sign_in && !matches!(refusal, Refusal::NoRoom(_)) {
         return Err(refusal);
     }
     let (Ok(accept), Some(upgraded)) =
@@ -158,10 +162,10 @@ fn unanswered(visitor: &Visitor, request: &Request<()>, refusal: Refusal) -> Res
     };
     let held = Arc::clone(&visitor.connection);
     visitor.bridge.tasks.spawn(async move {
-        turn_away(upgraded, &Ended::NotAuthenticated).await;
+        turn_away(upgraded, &told(refusal)).await;
         drop(held);
     });
-    Ok(switch(&accept, Some(Protocol::V1)))
+    Ok(switch(&accept, offer.answer))
 }
 
 /// A handshake that passed.
@@ -211,8 +215,11 @@ async fn check(
     let accept = handshake(request.method(), request.headers())?;
     let peer = Peer { client: *client, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
-    if endpoint.as_ref().is_some_and(|endpoint| bridge.sessions.count(name) > endpoint.limits.sessions) {
-        return Err(Refusal::TooMany(FULL));
+    if let Some(endpoint) = &endpoint {
+        let Bridge { sessions, parking, lines, .. } = &**bridge;
+        let who = participant(&config, &principal, name);
+        let room = Crowd { sessions, parking, lines }.admit(endpoint, &who, session.entry.number);
+        room.map_err(Refusal::NoRoom)?;
     }
     Ok(Checked { endpoint, principal, session, accept, offer })
 }
@@ -277,11 +284,12 @@ fn told(refusal: Refusal) -> Ended {
             Ended::TargetUnreachable(why)
         }
         Refusal::NotFound => Ended::Removed,
-        Refusal::TooMany(seconds) => Ended::Limited(seconds),
+        Refusal::NoRoom(no) => Ended::NoRoom(no),
         Refusal::Unauthorized => Ended::NotAuthenticated,
         Refusal::Forbidden => Ended::Withdrawn,
-        // The dial gives none of these.
+        // Nobody is told any of these in this way.
         Refusal::BadRequest(_)
+        | Refusal::TooMany(_)
         | Refusal::UriTooLong
         | Refusal::HeadTooLarge
         | Refusal::Timeout

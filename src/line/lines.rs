@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State, WriteIntent,
     held, keeper,
+    output::SeatId,
     seat::ghosts::{exorcise, replaceable},
     task::{Action, Task},
 };
@@ -158,10 +159,11 @@ impl Lines {
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed) as u64;
         let share = line.shared.board.borrow().share;
-        if share == Share::Exclusive && !private {
-            busy(&line.shared.board.borrow(), &who)?;
-        }
         let may_write = who.rights.allows(Rights::WRITE);
+        if share == Share::Exclusive && !private {
+            let writes = may_write && (ask.intent != WriteIntent::Observer || ask.takes);
+            make_way(&line.shared, &who, writes)?;
+        }
         let (mut seat, at, replayed) = Seat::new(line, id, who, ask, private);
         let leased = match ask.intent {
             WriteIntent::Observer => Ok(()),
@@ -177,6 +179,12 @@ impl Lines {
             Ok(()) => Ok(Taken { seat, at, live: replayed }),
             Err(no) => Err(NoSeat::Busy(held(&no, seat.who()))),
         }
+    }
+
+    /// Whether a seat writes now: on its line, or on one of its own.
+    pub fn writes(&self, endpoint: &str, seat: SeatId) -> bool {
+        let shared = self.lock().get(endpoint).map(|entry| Arc::clone(&entry.line.shared));
+        shared.is_none_or(|shared| shared.callers.writes(seat, &shared.board.borrow()))
     }
 
     /// Whether a line's lease is held by a session of this participant's own principal.
@@ -202,11 +210,18 @@ impl Lines {
     }
 }
 
-/// An exclusive line with a seat taken has no other.
-fn busy(board: &Board, who: &Participant) -> Result<(), NoSeat> {
+/// An exclusive line with a seat taken has no other; but whoever may not write gives way to the first that does.
+fn make_way(shared: &Shared, who: &Participant, writes: bool) -> Result<(), NoSeat> {
+    let board = shared.board.borrow().clone();
     match board.lease.holder() {
         Some(holder) => Err(NoSeat::Busy(held(&NoLease::Held(holder.clone()), who))),
-        None if board.seats > board.ghosts.len() => Err(NoSeat::Busy("somebody".into())),
+        None if board.seats > board.ghosts.len() => {
+            let to = who.principal.to_string();
+            let make_way = || shared.callers.make_way(|seat| board.ghosts.contains(&seat), &to);
+            let gave = writes.then(make_way).flatten().ok_or_else(|| NoSeat::Busy("somebody".into()))?;
+            shared.board.send_modify(|board| board.ghosts.extend(gave));
+            Ok(())
+        }
         None => Ok(()),
     }
 }

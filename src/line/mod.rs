@@ -11,6 +11,7 @@
 
 mod board;
 mod bus;
+mod callers;
 mod controls;
 mod input;
 mod keeper;
@@ -20,7 +21,6 @@ mod log;
 mod marks;
 mod output;
 mod pacing;
-mod probe;
 mod request;
 mod seat;
 mod tape;
@@ -36,20 +36,20 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use board::{Board, State, rfc3339};
+pub use callers::{Probe, Word};
 pub use controls::DRAIN_MOST;
 pub use input::{Progress, WINDOW};
 pub use lease::{Asker, Holder, Lease, NoLease, Reason};
 pub use lines::{Lines, Taken};
 pub use log::Log;
 pub use marks::{Kind, Mark};
-pub use output::{Gone, Heard};
-pub use probe::Probe;
+pub use output::{Gone, Heard, SeatId};
 pub use request::{Ghosts, NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
 pub use seat::{Flushed, Patience, Pending, Seat};
 pub use tape::Gap;
 pub use task::{Action, Undone};
 
-use self::{input::Input, output::Output, probe::Probes, task::Task};
+use self::{callers::Callers, input::Input, output::Output, task::Task};
 use crate::{
     auth::PrincipalId,
     config::{Endpoint, Packing, Share},
@@ -73,7 +73,7 @@ struct Shared {
     epoch: String,
     output: Output,
     input: Input,
-    probes: Probes,
+    callers: Callers,
     board: watch::Sender<Board>,
     port: Mutex<Option<OpenPort>>,
     metrics: Arc<EndpointMetrics>,
@@ -117,7 +117,7 @@ impl Shared {
             epoch: format!("{:016x}", u64::from_le_bytes(epoch)),
             output: Output::new(history),
             input: Input::default(),
-            probes: Probes::default(),
+            callers: Callers::default(),
             board: watch::Sender::new(Board::new(share)),
             port: Mutex::new(None),
             metrics,

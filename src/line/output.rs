@@ -22,7 +22,7 @@ use crate::settings::LineEvent;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A seat's number on its line.
-pub(super) type SeatId = u64;
+pub type SeatId = u64;
 
 /// The line's own reader, that waits for prompts; seats count from 1.
 pub(super) const EAR: SeatId = 0;

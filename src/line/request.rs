@@ -32,6 +32,8 @@ pub enum Ghosts {
 pub struct SeatRequest {
     /// Whether it wants the lease: not at all, if it is free, or the seat only with it.
     pub intent: WriteIntent,
+    /// It takes the lease as soon as it can.
+    pub takes: bool,
     /// Where to begin on the tape; `None` is its end.
     pub replay: Option<Replay>,
     /// Say what is done with (`Seat::done_reading`); a private line holds its target back until then.

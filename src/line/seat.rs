@@ -22,13 +22,13 @@ use tokio::{
 use self::ghosts::Claiming;
 pub use self::{leaving::Pending, patience::Patience, port::Flushed};
 use super::{
-    Action, Board, Heard, Life, Line, Participant, Probe, Progress, Reason, SeatRequest, Shared, State,
-    Undone, WriteIntent,
+    Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, Undone,
+    callers::{Stance, Word},
     output::{Hearing, Lossless, SeatId},
     task::{Outcome, Task},
 };
 use crate::{
-    config::{Endpoint, Rights, Share},
+    config::{Endpoint, Rights},
     target::OpenError,
 };
 
@@ -47,16 +47,16 @@ pub struct Seat {
     id: SeatId,
     who: Participant,
     listens: bool,
-    /// Where everyone may write: this one came to look on.
-    observes: bool,
+    /// What it may and wants, for others to see.
+    stance: Arc<Stance>,
     drained: Drained,
     /// Bytes of a seat that may not write, thrown away.
     ignored: u64,
     /// Bytes that went with the device before this seat was left.
     gone: u64,
     left: bool,
-    /// Questions whether the client is there.
-    probes: mpsc::Receiver<Probe>,
+    /// What the line says to its session.
+    words: mpsc::Receiver<Word>,
     /// The lease is being taken from a session of the same principal that may be gone.
     claiming: Option<Claiming>,
     /// When that session was found to be there.
@@ -92,7 +92,8 @@ impl Seat {
         let hearing = Hearing { from, lossless, acks, events, times, pauses, patient };
         let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
-        let probes = shared.probes.enter(id);
+        let stance = Arc::new(Stance::new(who.rights, ask.intent));
+        let words = shared.callers.enter(id, Arc::clone(&stance));
         shared.board.send_modify(|board| {
             board.seats += 1;
             board.listeners += usize::from(ask.events);
@@ -104,12 +105,12 @@ impl Seat {
                 id,
                 who,
                 listens,
-                observes: ask.intent == WriteIntent::Observer,
+                stance,
                 drained: Drained::NotAsked,
                 ignored: 0,
                 gone: 0,
                 left: false,
-                probes,
+                words,
                 claiming: None,
                 denied: None,
                 _life: life,
@@ -117,6 +118,11 @@ impl Seat {
             at,
             end,
         )
+    }
+
+    /// Its number: no other seat of the gateway has it.
+    pub fn id(&self) -> SeatId {
+        self.id
     }
 
     /// Who sits here.
@@ -132,6 +138,7 @@ impl Seat {
     /// The rights changed. Who may not write any more gives the lease back.
     pub fn set_rights(&mut self, rights: Rights) {
         self.who.rights = rights;
+        self.stance.set_rights(rights);
         if !rights.allows(Rights::WRITE) {
             self.release(Reason::Released);
         }
@@ -182,11 +189,7 @@ impl Seat {
     /// Whether this seat may write now.
     pub fn is_writer(&self) -> bool {
         let board = self.shared.board.borrow();
-        let part = match board.share {
-            Share::Everyone => !self.observes,
-            Share::Exclusive | Share::OneWriter => board.lease.is_holder(self.id),
-        };
-        part && self.who.rights.allows(Rights::WRITE)
+        self.stance.writes(self.id, &board)
     }
 
     /// Takes bytes for the device; pending while the seat's window of the queue is full.

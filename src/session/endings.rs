@@ -69,10 +69,14 @@ pub(super) fn ending(ended: &Ended) -> Ending {
         Ended::Stopping | Ended::Restarting | Ended::Removed => {
             (Rest::Within(STOP_WITHIN), Farewell::Close, false)
         }
-        Ended::Internal(_) | Ended::Limited(_) | Ended::Superseded => (Rest::Drain, Farewell::Close, true),
-        Ended::TooSlow(_) | Ended::Idle | Ended::NotOpened | Ended::Busy(_) => {
-            (Rest::Drain, Farewell::Close, false)
-        }
+        Ended::Internal(_) | Ended::Superseded => (Rest::Drain, Farewell::Close, true),
+        // Whoever gives way leaves its place: parked it would keep it.
+        Ended::TooSlow(_)
+        | Ended::Idle
+        | Ended::NotOpened
+        | Ended::Busy(_)
+        | Ended::NoRoom(_)
+        | Ended::GaveWay => (Rest::Drain, Farewell::Close, false),
     };
     Ending { rest, farewell, parks }
 }

@@ -15,7 +15,7 @@ use super::{
     link::Link,
 };
 use crate::{
-    line::Probe,
+    line::Word,
     stream::with_scratch,
     wire::{close::Ended, frame::Item},
 };
@@ -67,8 +67,8 @@ pub(super) trait Speech {
     /// The last words for the client before our Close; the ending may be amended by what is known now.
     fn last_words(&mut self, link: &mut Link);
 
-    /// Somebody asks whether the client is still there.
-    fn poll_probe(&mut self, _cx: &mut Context<'_>) -> Poll<Probe> {
+    /// What the line has to say.
+    fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<Word> {
         Poll::Pending
     }
 
@@ -156,8 +156,11 @@ impl<T: Speech> Engine<'_, T> {
             self.wound_up = true;
             self.speech.wind_up(self.link, ending.rest);
         }
-        while let Poll::Ready(probe) = self.speech.poll_probe(cx) {
-            self.link.probe(probe);
+        while let Poll::Ready(word) = self.speech.poll_word(cx) {
+            match word {
+                Word::Probe(probe) => self.link.probe(probe),
+                Word::GiveWay(to) => self.link.end(Ended::Busy(to)),
+            }
         }
         let moved = self.speech.poll_target(self.link, cx, buf);
         if self.wound_up && self.speech.is_done() {

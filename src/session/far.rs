@@ -15,7 +15,7 @@ use tokio::{
 
 use super::drain::Left;
 use crate::{
-    line::{Gone, Heard, Pending, Probe, Reason, Seat},
+    line::{Gone, Heard, Pending, Reason, Seat, Word},
     stream::{Life, Liveness, NextHop as _, Outstanding, Stream},
 };
 
@@ -52,8 +52,8 @@ pub trait Far {
         Life::Idle
     }
 
-    /// Somebody asks whether this session's client is still there.
-    fn poll_probe(&mut self, _cx: &mut Context<'_>) -> Poll<Probe> {
+    /// What the line has to say to this session.
+    fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<Word> {
         Poll::Pending
     }
 
@@ -142,8 +142,8 @@ impl Far for Seat {
         Self::lost(self)
     }
 
-    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
-        Self::poll_probe(self, cx)
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+        Self::poll_word(self, cx)
     }
 
     fn cut(&mut self) {

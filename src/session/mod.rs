@@ -3,6 +3,7 @@
 mod bus;
 mod clock;
 mod control;
+mod crowd;
 mod describe;
 mod drain;
 mod encoding;
@@ -25,11 +26,12 @@ mod watch;
 
 pub use bus::{Bus, bus};
 pub use control::{Setup, control};
+pub use crowd::Crowd;
 pub use drain::Linger;
 pub use far::Far;
 pub use parking::Parking;
 pub use plain::{Terms, plain};
 pub use rates::Counts;
 pub use report::Report;
-pub use sessions::{Entry, Session, Sessions};
+pub use sessions::{Entry, Session, Sessions, Standing};
 pub use socket::{Payload, Socket};

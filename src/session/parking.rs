@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -52,7 +52,17 @@ struct Parked {
     taken: CancellationToken,
     /// The sign-in of its last socket.
     login: Option<LoginId>,
-    since: Instant,
+}
+
+/// A session that waits for its client, as it takes up room.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) secret: String,
+    pub(super) principal: PrincipalId,
+    /// Of the socket that was lost.
+    pub(super) number: u64,
+    /// Whether it writes once its client is back.
+    pub(super) writes: bool,
 }
 
 impl Parking {
@@ -91,9 +101,8 @@ impl Parking {
             Some(Slot::Running(entry)) => Some(entry),
             Some(Slot::Parked(_)) | None => None,
         };
-        let (live, since) = (Box::new(live), Instant::now());
-        slots
-            .insert(secret.clone(), Slot::Parked(Parked { live, entry, taken: taken.clone(), login, since }));
+        let live = Box::new(live);
+        slots.insert(secret.clone(), Slot::Parked(Parked { live, entry, taken: taken.clone(), login }));
         drop(slots);
         self.parked.notify_waiters();
         let all = Arc::clone(self);
@@ -160,29 +169,26 @@ impl Parking {
         }
     }
 
-    /// Makes room for one more session of `who` on an endpoint: of its sockets and parked sessions together, at most
-    /// `most`. The user's own parked session that has waited longest is dropped for it; another's stays. Returns whether
-    /// there is room.
-    pub(super) fn make_room(&self, who: &PrincipalId, endpoint: &str, sockets: usize, most: usize) -> bool {
-        loop {
-            let mut slots = self.lock();
-            let parked = slots.iter().filter_map(|(secret, slot)| match slot {
-                Slot::Parked(parked) if parked.live.endpoint() == endpoint => Some((secret, parked)),
-                Slot::Parked(_) | Slot::Running(_) => None,
-            });
-            let parked: Vec<_> = parked.collect();
-            if sockets + parked.len() <= most {
-                return true;
-            }
-            let own = parked.iter().filter(|(_, parked)| parked.live.principal() == who);
-            let oldest = own.min_by_key(|(_, parked)| parked.since).map(|(secret, _)| (*secret).clone());
-            let dropped = oldest.and_then(|secret| slots.remove(&secret));
-            drop(slots);
-            match dropped {
-                Some(Slot::Parked(parked)) => parked.taken.cancel(),
-                Some(Slot::Running(_)) | None => return false,
-            }
-        }
+    /// The sessions of an endpoint that wait for their client.
+    pub(super) fn waiting(&self, endpoint: &str) -> Vec<Waiting> {
+        let slots = self.lock();
+        let parked = slots.iter().filter_map(|(secret, slot)| match slot {
+            Slot::Parked(parked) if parked.live.endpoint() == endpoint => Some((secret, parked)),
+            Slot::Parked(_) | Slot::Running(_) => None,
+        });
+        parked
+            .map(|(secret, Parked { live, entry, .. })| Waiting {
+                secret: secret.clone(),
+                principal: live.principal().clone(),
+                number: entry.as_ref().map_or(0, |entry| entry.number),
+                writes: live.seat().is_writer(),
+            })
+            .collect()
+    }
+
+    /// Drops a session that waits for its client.
+    pub(super) fn forget(&self, secret: &str) {
+        self.drop_where(|parked| parked.live.secret() == secret);
     }
 
     /// Drops every parked session whose user may not read its endpoint any more; one that may not write any more gives

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::{PACKET_MOST, Packing},
-    line::{Heard, Kind, Mark, Probe},
+    line::{Heard, Kind, Mark, Word},
     wire::{close::Ended, frame::HEADER_MAX},
 };
 
@@ -121,8 +121,8 @@ impl<F: Far> Speech for Plain<F> {
         Poll::Ready(())
     }
 
-    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
-        self.upstream.far.poll_probe(cx)
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+        self.upstream.far.poll_word(cx)
     }
 
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {

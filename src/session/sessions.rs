@@ -12,8 +12,23 @@ use tokio::sync::watch;
 use crate::{
     auth::{ClientAddress, ClientCertificate, LoginId, Peer, Principal, PrincipalId},
     config::Rights,
+    line::SeatId,
     wire::close::Ended,
 };
+
+/// What a session has of its endpoint, for whoever looks at it from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Not known yet: the target is being reached.
+    #[default]
+    Arriving,
+    /// Nothing: control mode before `open`.
+    Idle,
+    /// A connection of its own.
+    Own,
+    /// A seat on a line.
+    Seat(SeatId),
+}
 
 /// What is known of a running session.
 #[derive(Debug)]
@@ -42,6 +57,7 @@ pub struct Entry {
     pub to_target: AtomicU64,
     /// What of them the metrics have.
     told: [AtomicU64; 2],
+    standing: Mutex<Standing>,
     order: watch::Sender<Option<Ended>>,
 }
 
@@ -59,6 +75,21 @@ impl Entry {
             now.saturating_sub(told.fetch_max(now, Ordering::Relaxed))
         };
         (new(&self.to_client, client), new(&self.to_target, target))
+    }
+
+    /// What it has of its endpoint now.
+    pub fn standing(&self) -> Standing {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It has something else of it.
+    pub fn stand(&self, standing: Standing) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    /// Whether it was told to make room for another: its place is that one's already.
+    pub(super) fn gives_way(&self) -> bool {
+        matches!(*self.order.borrow(), Some(Ended::GaveWay))
     }
 
     /// Orders the session to end. The first order stands: a session that is closing is not told twice.
@@ -102,6 +133,7 @@ impl Sessions {
             to_client: AtomicU64::new(0),
             to_target: AtomicU64::new(0),
             told: Default::default(),
+            standing: Mutex::default(),
             order,
         });
         self.lock().insert(number, Arc::clone(&entry));
@@ -129,13 +161,6 @@ impl Sessions {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Session {
-    /// Sessions of this one's endpoint, itself included.
-    pub fn crowd(&self) -> usize {
-        self.all.count(&self.entry.endpoint)
     }
 }
 

@@ -4,6 +4,27 @@
 
 use std::fmt;
 
+/// Seconds a client is told to wait when an endpoint has no room for it.
+pub const NO_ROOM_WAIT: u32 = 10;
+
+/// Why an endpoint has no room for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// It has as many as it may.
+    Full,
+    /// The user has half of them.
+    Half,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "this endpoint has all the sessions it may have",
+            Self::Half => "you have half of this endpoint's sessions, as many as one may have",
+        })
+    }
+}
+
 /// Why a session ended. The one vocabulary of endings: close code, log line and metric label come from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -58,8 +79,10 @@ pub enum Ended {
     Disconnected,
     /// An observer fell out of the tape; bytes it missed.
     TooSlow(u64),
-    /// A limit of connections or rate; seconds to wait.
-    Limited(u32),
+    /// The endpoint has no room for it.
+    NoRoom(NoRoom),
+    /// It made room for somebody who may take over.
+    GaveWay,
     /// Nothing was sent either way for the endpoint's idle limit.
     Idle,
 }
@@ -87,7 +110,7 @@ impl Ended {
             Self::Disconnected => Some(4412),
             Self::TooSlow(_) => Some(4413),
             Self::Restarting => Some(4420),
-            Self::Limited(_) => Some(4429),
+            Self::NoRoom(_) | Self::GaveWay => Some(4429),
             Self::Idle => Some(4440),
             Self::TargetUnreachable(_) => Some(4450),
             Self::Undelivered { .. } => Some(4451),
@@ -120,7 +143,8 @@ impl Ended {
             Self::Superseded => "superseded",
             Self::Disconnected => "disconnected",
             Self::TooSlow(_) => "too_slow",
-            Self::Limited(_) => "limited",
+            Self::NoRoom(_) => "limited",
+            Self::GaveWay => "gave_way",
             Self::Idle => "idle",
         }
     }
@@ -152,7 +176,8 @@ impl fmt::Display for Ended {
             Self::Superseded => f.write_str("resumed on another connection"),
             Self::Disconnected => f.write_str("disconnected by an administrator"),
             Self::TooSlow(missed) => write!(f, "too slow: {missed} bytes missed"),
-            Self::Limited(seconds) => write!(f, "too many; try again in {seconds} s"),
+            Self::NoRoom(no) => write!(f, "{no}; try again in {NO_ROOM_WAIT} s"),
+            Self::GaveWay => write!(f, "an administrator needed the place; try again in {NO_ROOM_WAIT} s"),
             Self::Idle => f.write_str("idle for too long"),
         }
     }
@@ -171,6 +196,8 @@ pub enum Refusal {
     Timeout,
     /// Too many connections, or too many wrong credentials; seconds to wait.
     TooMany(u32),
+    /// The endpoint has no room for a session.
+    NoRoom(NoRoom),
     /// Not our host.
     Misdirected,
     /// Not a loopback name, where nobody has to sign in.
@@ -223,7 +250,7 @@ impl Refusal {
             Self::MediaType => 415,
             Self::Misdirected | Self::NotLoopback => 421,
             Self::Version | Self::NotUpgrade => 426,
-            Self::TooMany(_) => 429,
+            Self::TooMany(_) | Self::NoRoom(_) => 429,
             Self::HeadTooLarge => 431,
             Self::Unreachable(_) => 502,
             Self::TargetAbsent(_) | Self::Exhausted => 503,
@@ -238,7 +265,7 @@ impl Refusal {
             Self::UriTooLong => "uri_too_long",
             Self::HeadTooLarge => "head_too_large",
             Self::Timeout => "timeout",
-            Self::TooMany(_) => "too_many",
+            Self::TooMany(_) | Self::NoRoom(_) => "too_many",
             Self::Misdirected | Self::NotLoopback => "host",
             Self::Origin => "origin",
             Self::Unauthorized => "unauthorized",
@@ -268,6 +295,7 @@ impl fmt::Display for Refusal {
             Self::HeadTooLarge => f.write_str("headers over 8 KiB or 64 fields"),
             Self::Timeout => f.write_str("the request did not come in time"),
             Self::TooMany(seconds) => write!(f, "too many; try again in {seconds} s"),
+            Self::NoRoom(no) => write!(f, "{no}; try again in {NO_ROOM_WAIT} s"),
             Self::Misdirected => f.write_str("this gateway does not go by that name; add it to `hosts:`"),
             Self::NotLoopback => f.write_str(
                 "without sign-in (`auth: none`) this gateway goes by localhost and loopback addresses alone",

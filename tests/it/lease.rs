@@ -192,7 +192,7 @@ async fn an_exclusive_line_has_one_client_and_tells_the_others_who() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_ask_at_once_exactly_one_holds_the_lease() {
-    let (daemon, _pty) = on_pty("");
+    let (daemon, _pty) = on_pty("    limits: { sessions: 24 }\n");
     let mut tasks = JoinSet::new();
     for _ in 0..12 {
         let dial = Dial::new(daemon.url("e")).bearer("wsb_anna");

@@ -16,6 +16,7 @@ mod certificates;
 mod circles;
 mod client_certificates;
 mod commands;
+mod crowd;
 mod delivery;
 mod docs;
 mod docs_protocol;

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::Seat;
-use crate::line::{Board, Ghosts, Holder, Participant, Probe, Shared, controls, output::SeatId};
+use crate::line::{Board, Ghosts, Holder, Participant, Shared, callers::Word, controls, output::SeatId};
 
 /// How long the answer that the holder is there is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub(in crate::line) async fn exorcise(shared: Arc<Shared>, who: Participant) -> 
         Some(holder) => (holder.seat, holder.away),
         None => return false,
     };
-    if !away && shared.probes.is_alive(seat).await {
+    if !away && shared.callers.is_alive(seat).await {
         return false;
     }
     let gave = shared.lease(|lease| lease.take_from(seat)).unwrap_or(false);
@@ -73,7 +73,7 @@ impl Seat {
     /// Takes the lease for what is to be written: if it is free, or held by a session of the same principal that is
     /// gone. Ready with whether this seat may write now.
     pub fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.observes || self.claim().is_ok() {
+        if self.stance.observes() || self.claim().is_ok() {
             self.claiming = None;
             return Poll::Ready(self.is_writer());
         }
@@ -92,10 +92,10 @@ impl Seat {
         Poll::Ready(false)
     }
 
-    /// Somebody asks whether the client of this seat is there.
-    pub fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
-        match ready!(self.probes.poll_recv(cx)) {
-            Some(probe) => Poll::Ready(probe),
+    /// What the line says to the session of this seat.
+    pub fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+        match ready!(self.words.poll_recv(cx)) {
+            Some(word) => Poll::Ready(word),
             None => Poll::Pending,
         }
     }

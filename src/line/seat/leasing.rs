@@ -17,7 +17,7 @@ impl Seat {
     /// Takes the lease if it is free.
     pub fn claim(&mut self) -> Result<(), NoLease> {
         if self.is_open_to_all() {
-            self.observes = false;
+            self.stance.set_observes(false);
             return Ok(());
         }
         let now = SystemTime::now();
@@ -27,7 +27,7 @@ impl Seat {
     /// Takes the lease, from its holder if need be.
     pub fn take(&mut self) {
         if self.is_open_to_all() {
-            self.observes = false;
+            self.stance.set_observes(false);
             return;
         }
         let now = SystemTime::now();
@@ -63,7 +63,7 @@ impl Seat {
     /// Gives the lease back. Returns whether this seat held it.
     pub fn release(&mut self, reason: Reason) -> bool {
         if self.is_open_to_all() {
-            return !std::mem::replace(&mut self.observes, true);
+            return self.stance.set_observes(true);
         }
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.release(self.id, reason, now)).unwrap_or(false)

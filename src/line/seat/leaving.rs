@@ -53,7 +53,7 @@ impl Seat {
         self.gone = self.progress().lost;
         self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
-        self.shared.probes.leave(self.id);
+        self.shared.callers.leave(self.id);
         // Noted at once: a line without seats forgets what was driven.
         if controls::forget_break(&self.shared, self.id) {
             let shared = Arc::clone(&self.shared);

@@ -62,8 +62,8 @@ impl Control<'_> {
         let result = match request.ask {
             Err(failure) => Err(failure),
             Ok(Ask::Open(ask)) => {
-                let crowd = self.session.crowd();
-                self.begin(link, |setup| Box::pin(open(setup, id, ask, crowd)));
+                let socket = self.session.entry.number;
+                self.begin(link, |setup| Box::pin(open(setup, id, ask, socket)));
                 Ok(())
             }
             Ok(Ask::Resume(ask)) => {
@@ -112,9 +112,7 @@ impl Control<'_> {
     fn forget_live(&mut self) -> Option<Live> {
         self.change = None;
         self.packets = None;
-        let live = self.live.take()?;
-        self.setup.parking.end(live.secret());
-        Some(live)
+        self.take_live()
     }
 
     /// What needs an open session.

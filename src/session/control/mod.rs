@@ -30,10 +30,11 @@ use super::{
     live::{Leaving, Live},
     packing::Packets,
     parking::Parking,
+    sessions::{Sessions, Standing},
 };
 use crate::{
     config::Endpoint,
-    line::{Lines, Participant, Probe},
+    line::{Lines, Participant, Word},
     wire::{
         close::Ended,
         control::{self, Code, TEXT_MAX, Tell},
@@ -52,6 +53,8 @@ const LINE_READ_MAX: usize = 32 * 1024;
 pub struct Setup {
     /// The gateway's lines.
     pub lines: Arc<Lines>,
+    /// The gateway's running sessions.
+    pub sessions: Arc<Sessions>,
     /// The gateway's parked sessions.
     pub parking: Arc<Parking>,
     /// The endpoint.
@@ -159,6 +162,7 @@ impl<'a> Control<'a> {
                 let most = usize::try_from(live.window / 2).unwrap_or(LINE_READ_MAX);
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
+                self.session.entry.stand(Standing::Seat(live.seat.id()));
                 self.live = Some(*live);
                 self.change = None;
                 self.news(link);
@@ -207,9 +211,10 @@ impl<'a> Control<'a> {
         self.parting = Parting::Leaving(Box::new(leaving));
     }
 
-    /// The open session, which is over with this socket.
+    /// The open session, which is over.
     fn take_live(&mut self) -> Option<Live> {
         let live = self.live.take()?;
+        self.session.entry.stand(Standing::Idle);
         self.setup.parking.end(live.secret());
         Some(live)
     }
@@ -307,8 +312,8 @@ impl Speech for Control<'_> {
         if moved.iter().any(Poll::is_ready) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<Probe> {
-        self.live.as_mut().map_or(Poll::Pending, |live| live.seat.poll_probe(cx))
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+        self.live.as_mut().map_or(Poll::Pending, |live| live.seat.poll_word(cx))
     }
 
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {

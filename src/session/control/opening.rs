@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     super::{
+        crowd::Crowd,
         drain::Linger,
         endings::Rest,
         live::{Leaving, Live, Seen},
@@ -39,9 +40,9 @@ pub(super) enum Done {
     Closed { id: Option<u64> },
 }
 
-/// Begins a session; `crowd` sockets are on the endpoint.
-pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open, crowd: usize) -> Done {
-    match try_open(&setup, ask, crowd).await {
+/// Begins a session on the socket of this number.
+pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open, socket: u64) -> Done {
+    match try_open(&setup, ask, socket).await {
         Ok((live, live_at)) => {
             let opened = Opened { live: Some(live_at), ..live.opened(id) };
             Done::Began { live: Box::new(live), opened, resumed: false }
@@ -70,23 +71,17 @@ fn allowed(setup: &Setup, ask: &control::Open) -> Result<(), Failure> {
 }
 
 /// Takes a seat on the endpoint's line.
-async fn sit(
-    setup: &Setup,
-    intent: WriteIntent,
-    replay: Option<control::Replay>,
-    times: bool,
-) -> Result<Taken, Failure> {
+async fn sit(setup: &Setup, want: SeatRequest, replay: Option<control::Replay>) -> Result<Taken, Failure> {
     let want = SeatRequest {
-        intent,
         replay: replay.map(|replay| match replay {
             control::Replay::Bytes { bytes } => Replay::Last(bytes),
             control::Replay::From { from, epoch } => Replay::From { offset: from, epoch },
         }),
         acks: true,
         events: true,
-        times,
         pauses: setup.endpoint.packing.pause().is_some(),
         patient: setup.endpoint.share.is_some(),
+        ..want
     };
     setup.lines.sit(&setup.endpoint, setup.who.clone(), &want).await.map_err(|no| match no {
         NoSeat::Busy(holder) => Failure::new(Code::Busy, format!("held by {holder}")),
@@ -95,13 +90,11 @@ async fn sit(
     })
 }
 
-async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Live, u64), Failure> {
+async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Live, u64), Failure> {
     allowed(setup, &ask)?;
-    let (name, most) = (&setup.endpoint.name, setup.endpoint.limits.sessions);
-    if !setup.parking.make_room(&setup.who.principal, name, crowd, most) {
-        let why = "as many sessions as this endpoint takes are open or wait to be resumed";
-        return Err(Failure::new(Code::Limit, why));
-    }
+    let Setup { sessions, parking, lines, endpoint, who, .. } = setup;
+    let room = Crowd { sessions, parking, lines }.begin(endpoint, who, socket);
+    room.map_err(|no| Failure::new(Code::Limit, format!("{no}; those that wait to be resumed count")))?;
     let rights = setup.who.rights;
     let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
 
@@ -112,7 +105,8 @@ async fn try_open(setup: &Setup, ask: control::Open, crowd: usize) -> Result<(Li
         Role::Observer => WriteIntent::Observer,
         Role::Auto => WriteIntent::Auto,
     };
-    let taken = sit(setup, intent, ask.replay, ask.times).await?;
+    let want = SeatRequest { intent, takes: seizes, times: ask.times, ..SeatRequest::default() };
+    let taken = sit(setup, want, ask.replay).await?;
     let mut seat = taken.seat;
     let ready = timeout(OPENING, seat.ready()).await;
     if ask.role != Role::Observer {

@@ -114,7 +114,7 @@ async fn drive(
         End::BadFrame => drop(client.try_write(&[0x82, 0x01, 0x00])),
         End::Cut => SockRef::from(&client).shutdown(Shutdown::Both).unwrap(),
         End::Order(which) => {
-            let orders = [Ended::Withdrawn, Ended::Removed, Ended::Limited(1)];
+            let orders = [Ended::Withdrawn, Ended::Removed, Ended::GaveWay];
             sessions.end(|_| orders.get(usize::from(which)).cloned());
         }
         End::TargetCloses => {}

@@ -1,0 +1,144 @@
+//! The sessions on a line's seats, as the line calls on them: is your client there? give way.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{board::Board, output::SeatId, request::WriteIntent};
+use crate::config::{Rights, Share};
+
+/// How long a session has to take the question up; it answers within seconds, and one that does not has ended.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Words that may wait for one session.
+const WORDS: usize = 8;
+
+/// What a line says to a session.
+#[derive(Debug)]
+pub enum Word {
+    /// Has its client gone?
+    Probe(Probe),
+    /// Its place is somebody else's now; whose.
+    GiveWay(String),
+}
+
+/// A question to a session: has its client gone?
+#[derive(Debug)]
+pub struct Probe(oneshot::Sender<bool>);
+
+impl Probe {
+    /// Answers it.
+    pub fn answer(self, is_alive: bool) {
+        // Whoever asked may have left.
+        self.0.send(is_alive).ok();
+    }
+}
+
+/// What a seat may and wants to do.
+#[derive(Debug)]
+pub(super) struct Stance {
+    may_write: AtomicBool,
+    /// Where everyone may write: it came to look on.
+    observes: AtomicBool,
+}
+
+impl Stance {
+    pub(super) fn new(rights: Rights, intent: WriteIntent) -> Self {
+        Self {
+            may_write: rights.allows(Rights::WRITE).into(),
+            observes: (intent == WriteIntent::Observer).into(),
+        }
+    }
+
+    pub(super) fn set_rights(&self, rights: Rights) {
+        self.may_write.store(rights.allows(Rights::WRITE), Ordering::Relaxed);
+    }
+
+    pub(super) fn observes(&self) -> bool {
+        self.observes.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether that is a change.
+    pub(super) fn set_observes(&self, observes: bool) -> bool {
+        self.observes.swap(observes, Ordering::Relaxed) != observes
+    }
+
+    /// Whether this seat of the line may write now.
+    pub(super) fn writes(&self, seat: SeatId, board: &Board) -> bool {
+        let part = match board.share {
+            Share::Everyone => !self.observes(),
+            Share::Exclusive | Share::OneWriter => board.lease.is_holder(seat),
+        };
+        part && self.may_write.load(Ordering::Relaxed)
+    }
+}
+
+/// The sessions of a line that can be called on.
+#[derive(Debug, Default)]
+pub(super) struct Callers(Mutex<BTreeMap<SeatId, Caller>>);
+
+#[derive(Debug)]
+struct Caller {
+    words: mpsc::Sender<Word>,
+    stance: Arc<Stance>,
+}
+
+impl Callers {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SeatId, Caller>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seat is taken; its session finds the words here.
+    pub(super) fn enter(&self, seat: SeatId, stance: Arc<Stance>) -> mpsc::Receiver<Word> {
+        let (words, receiver) = mpsc::channel(WORDS);
+        self.lock().insert(seat, Caller { words, stance });
+        receiver
+    }
+
+    pub(super) fn leave(&self, seat: SeatId) {
+        self.lock().remove(&seat);
+    }
+
+    /// Whether the client of a seat is there.
+    pub(super) async fn is_alive(&self, seat: SeatId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.lock().get(&seat).map(|caller| caller.words.try_send(Word::Probe(Probe(reply))));
+        match asked {
+            None | Some(Err(mpsc::error::TrySendError::Closed(_))) => false,
+            // Whoever is asked so often is being asked now.
+            Some(Err(mpsc::error::TrySendError::Full(_))) => true,
+            Some(Ok(())) => timeout(ANSWER_WITHIN, answer).await.is_ok_and(|answer| answer.unwrap_or(false)),
+        }
+    }
+
+    /// Whether a seat writes now.
+    pub(super) fn writes(&self, seat: SeatId, board: &Board) -> bool {
+        self.lock().get(&seat).is_some_and(|caller| caller.stance.writes(seat, board))
+    }
+
+    /// Tells every session on the line, but for those on seats that are given up, to make way for somebody who may write,
+    /// if none of them may. Returns their seats.
+    pub(super) fn make_way(&self, given_up: impl Fn(SeatId) -> bool, to: &str) -> Option<Vec<SeatId>> {
+        let callers = self.lock();
+        let here: Vec<_> = callers.iter().filter(|(seat, _)| !given_up(**seat)).collect();
+        let may_write = |caller: &Caller| caller.stance.may_write.load(Ordering::Relaxed);
+        // One that does not take its words up is not told: it keeps its place.
+        if here.iter().any(|(_, caller)| may_write(caller) || caller.words.capacity() == 0) {
+            return None;
+        }
+        for (_, caller) in &here {
+            caller.words.try_send(Word::GiveWay(to.to_owned())).ok();
+        }
+        Some(here.into_iter().map(|(seat, _)| *seat).collect())
+    }
+}
