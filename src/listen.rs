@@ -2,6 +2,7 @@
 
 mod bind;
 mod holder;
+mod proxied;
 mod unix;
 
 use std::{
@@ -75,6 +76,8 @@ pub fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedFd, List
 pub struct Listener {
     socket: Bound,
     tls: Option<Arc<ServerTls>>,
+    /// It takes connections that trusted proxies announce, and no others.
+    proxied: bool,
     name: String,
     app: Option<Arc<str>>,
 }
@@ -104,7 +107,8 @@ impl Listener {
                 return Err(ListenError { address: name, what: what.into(), denied: false, absent: false });
             }
         };
-        Ok(Self { socket, tls: tls.map(Arc::new), name, app: listen.app.as_deref().map(Arc::from) })
+        let (proxied, app) = (listen.proxy_protocol, listen.app.as_deref().map(Arc::from));
+        Ok(Self { socket, tls: tls.map(Arc::new), proxied, name, app })
     }
 
     /// Where it listens, with the port the system chose.
@@ -136,7 +140,7 @@ impl Listener {
     /// Accepts until the bridge's stop token is cancelled, or the future is dropped. Each connection is a task on the
     /// bridge's tracker.
     pub async fn run(self, bridge: Arc<Bridge>) {
-        let door = Arc::new(Door { bridge, tls: self.tls.clone() });
+        let door = Arc::new(Door { bridge, tls: self.tls.clone(), proxied: self.proxied });
         let stop = door.bridge.stop.clone();
         let mut exhausted = false;
         loop {
@@ -190,10 +194,18 @@ enum Raw {
     Unix(UnixStream),
 }
 
+/// A connection that has a place.
+struct Arrival {
+    stream: Stream,
+    peer: Peer,
+    slot: Slot,
+}
+
 /// What the connections of one listener share.
 struct Door {
     bridge: Arc<Bridge>,
     tls: Option<Arc<ServerTls>>,
+    proxied: bool,
 }
 
 impl Door {
@@ -206,10 +218,19 @@ impl Door {
         let source = bridge.auth.source(peer.client);
         let slot = bridge.auth.admission.enter(source, proxied, &config.limits);
         let until = Instant::now() + config.limits.handshake;
-        let (tasks, client) = (bridge.tasks.clone(), peer.client);
+        let tasks = bridge.tasks.clone();
         tasks.spawn(async move {
-            let evicted = slot.evicted();
-            match evicted.run_until_cancelled(self.secure(raw, peer, until)).await {
+            let stream = match raw {
+                Raw::Tcp(stream) => {
+                    tune(&stream);
+                    Stream::from(stream)
+                }
+                Raw::Unix(stream) => Stream::from(stream),
+            };
+            let arrived = Arrival { stream, peer, slot };
+            let Some(Arrival { stream, peer, slot }) = self.announced(arrived, until).await else { return };
+            let (evicted, client) = (slot.evicted(), peer.client);
+            match evicted.run_until_cancelled(self.secure(stream, peer, until)).await {
                 Some(Some((stream, peer))) => self.serve(stream, peer, slot, until).await,
                 Some(None) => self.bridge.refused(client, "", &Refusal::Tls),
                 None => self.bridge.refused(client, "", &Refusal::TooMany(0)),
@@ -217,19 +238,42 @@ impl Door {
         });
     }
 
+    /// Where proxies announce their clients, the client and its place in the proxy's stead. `None`: it was refused.
+    async fn announced(&self, arrived: Arrival, until: Instant) -> Option<Arrival> {
+        if !self.proxied {
+            return Some(arrived);
+        }
+        let Arrival { mut stream, peer, slot } = arrived;
+        let (evicted, client, config) = (slot.evicted(), peer.client, self.bridge.config());
+        let trusted = &config.trusted_proxies;
+        let read = evicted.run_until_cancelled(proxied::read(&mut stream, &peer, trusted, until)).await;
+        match read.unwrap_or(Err(Refusal::TooMany(0))) {
+            Ok(None) => Some(Arrival { stream, peer, slot }),
+            Ok(Some(announced)) => {
+                let peer = Peer {
+                    client: ClientAddress::Announced(announced.source),
+                    local: Some(announced.destination),
+                    tls: announced.tls,
+                    ..peer
+                };
+                let auth = &self.bridge.auth;
+                let source = auth.source(peer.client);
+                let slot = auth.admission.enter(source, is_trusted(&peer, trusted), &config.limits);
+                Some(Arrival { stream, peer, slot })
+            }
+            Err(refusal) => {
+                self.bridge.refused(client, "", &refusal);
+                None
+            }
+        }
+    }
+
     async fn serve(&self, stream: Stream, peer: Peer, slot: Slot, until: Instant) {
         http::serve(Arc::clone(&self.bridge), stream, peer, slot, until).await;
     }
 
     /// TLS, if this listener speaks it; `None` when the client does not, or takes too long.
-    async fn secure(&self, raw: Raw, peer: Peer, until: Instant) -> Option<(Stream, Peer)> {
-        if let Raw::Tcp(stream) = &raw {
-            tune(stream);
-        }
-        let stream = match raw {
-            Raw::Tcp(stream) => Stream::from(stream),
-            Raw::Unix(stream) => Stream::from(stream),
-        };
+    async fn secure(&self, stream: Stream, peer: Peer, until: Instant) -> Option<(Stream, Peer)> {
         let Some(tls) = &self.tls else { return Some((stream, peer)) };
         match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {

@@ -7,7 +7,7 @@ use wsbridge::{
     config::{parse, parse_uci, uci_as_yaml},
     wire::{
         close::Refusal,
-        control, frame, head, subprotocol,
+        control, frame, head, proxy, subprotocol,
         telnet::{self, comport::Command},
     },
 };
@@ -62,6 +62,33 @@ pub fn check_head(bytes: &[u8]) {
     let length = length.map_or(0, |field| str::from_utf8(field.value).unwrap().parse().unwrap());
     assert_eq!(head.body, length);
     assert!(!head.upgrade || head.body == 0);
+}
+
+/// A header of the PROXY protocol is asked for in pieces that are part of it, however they come: cut, it gives the same, and
+/// not a byte behind it is asked for.
+pub fn check_proxy(bytes: &[u8]) {
+    let told = |step: usize| {
+        let (mut have, mut may) = (0, 0);
+        loop {
+            match proxy::scan(&bytes[..have]) {
+                Ok(proxy::Progress::More(more)) => {
+                    assert!(more > 0 && have + more <= proxy::HEADER_MAX);
+                    may = may.max(have + more);
+                    have += more.min(step);
+                    if have > bytes.len() {
+                        return None;
+                    }
+                }
+                Ok(proxy::Progress::Done(found)) => {
+                    assert!(have <= may);
+                    return Some(Ok((found, have)));
+                }
+                Err(_) => return Some(Err(())),
+            }
+        }
+    };
+    let whole = told(usize::MAX);
+    assert!(whole.is_none() || told(1) == whole, "a cut makes a difference");
 }
 
 /// A telnet stream gives the same in reads of any size (the first byte says which, and which end we are), its data come

@@ -13,8 +13,10 @@ pub enum ClientAddress {
     Local,
     /// It is connected to us.
     Direct(SocketAddr),
-    /// A trusted proxy is connected to us and names it.
+    /// A trusted proxy is connected to us and names it, request by request.
     Forwarded(IpAddr),
+    /// A trusted proxy is connected to us in its place (PROXY protocol).
+    Announced(SocketAddr),
 }
 
 impl ClientAddress {
@@ -23,7 +25,8 @@ impl ClientAddress {
         match self {
             Self::Local => true,
             Self::Direct(address) => address.ip().to_canonical().is_loopback(),
-            Self::Forwarded(address) => address.to_canonical().is_loopback(),
+            // Loopback is the proxy's there.
+            Self::Forwarded(_) | Self::Announced(_) => false,
         }
     }
 }
@@ -32,7 +35,9 @@ impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local => f.write_str("unix"),
-            Self::Direct(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
+            Self::Direct(address) | Self::Announced(address) => {
+                SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f)
+            }
             Self::Forwarded(address) => address.to_canonical().fmt(f),
         }
     }

@@ -25,7 +25,7 @@ impl Links {
     pub(super) fn source(&self, client: ClientAddress) -> Source {
         let address = match client {
             ClientAddress::Local => return Source::Local,
-            ClientAddress::Direct(address) => address.ip().to_canonical(),
+            ClientAddress::Direct(address) | ClientAddress::Announced(address) => address.ip().to_canonical(),
             ClientAddress::Forwarded(address) => address.to_canonical(),
         };
         match address {

@@ -5,6 +5,7 @@ mod client;
 mod credentials;
 mod evidence;
 mod hashing;
+mod hops;
 mod host;
 mod links;
 mod logins;
@@ -43,7 +44,7 @@ pub use self::{
     passes::LIFE as PASS_LIFE,
     places::{Admission, Slot},
     principal::{Principal, PrincipalId, PrincipalKind},
-    proxy::{Forwarded, View, is_trusted},
+    proxy::{Forwarded, View, is_trusted, prefix},
     rates::RequestRates,
     signing::{SignedIn, cookie},
     source::Source,
@@ -56,6 +57,7 @@ use self::{
     passes::Passes,
     passwords::Passwords,
     penalty::Penalties,
+    proxy::Unnamed,
     tickets::Tickets,
 };
 use crate::{
@@ -117,6 +119,7 @@ pub struct Auth {
     tickets: Tickets,
     logins: Logins,
     passes: Passes,
+    unnamed: Unnamed,
     own_name: String,
     held_name: Arc<Mutex<Option<String>>>,
 }
@@ -138,6 +141,7 @@ impl Auth {
             tickets: Tickets::default(),
             logins: Logins::default(),
             passes: Passes::default(),
+            unnamed: Unnamed::default(),
             own_name,
             held_name: Arc::default(),
         }
@@ -149,13 +153,14 @@ impl Auth {
     }
 
     /// Who asks, as logs and counts know it.
-    pub fn client(&self, config: &Config, peer: &Peer, forwarded: Forwarded<'_>) -> ClientAddress {
-        proxy::view(peer, "", forwarded, &config.trusted_proxies).client
+    pub fn client(&self, config: &Config, peer: &Peer, forwarded: &Forwarded<'_>) -> ClientAddress {
+        self.unnamed.look(peer, forwarded, &config.trusted_proxies);
+        proxy::sender(peer, forwarded, &config.trusted_proxies)
     }
 
     /// Host alone: for pages without secrets.
     pub fn check_host(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
-        let view = proxy::view(peer, ask.host, ask.forwarded, &config.trusted_proxies);
+        let view = proxy::view(peer, ask.host, &ask.forwarded, &config.trusted_proxies)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
         if config.access.open && !authority.is_loopback() {
             // Without a login a page that goes by another name could be anybody's.

@@ -1,20 +1,37 @@
-//! What the client sees of us, through a proxy the configuration trusts (RFC 7239, and the older X-Forwarded-*).
+//! What the client sees of us, through proxies the configuration trusts: `X-Forwarded-*` or `Forwarded` (RFC 7239).
+//!
+//! Each hop writes down who asked it. Read from our end, the word of a hop counts as long as the hop itself is trusted, so
+//! that the client is the last one that is not; what stands before it, that client may have written.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use super::{ClientAddress, Peer};
+use super::{Authority, ClientAddress, Peer, default_port, hops};
+use crate::{
+    config::{HeaderFamily, TrustedProxies},
+    wire::close::Refusal,
+};
 
-/// The forwarding headers of a request, as they came.
-#[derive(Clone, Copy, Debug, Default)]
+/// Longest prefix of a path, in bytes.
+const PREFIX_MAX: usize = 64;
+
+/// The forwarding headers of a request, each as its lines came.
+#[derive(Clone, Debug, Default)]
 pub struct Forwarded<'a> {
     /// `Forwarded`.
-    pub standard: Option<&'a str>,
+    pub standard: Vec<&'a str>,
     /// `X-Forwarded-For`.
-    pub addresses: Option<&'a str>,
-    /// `X-Forwarded-Host`.
-    pub host: Option<&'a str>,
+    pub addresses: Vec<&'a str>,
     /// `X-Forwarded-Proto`.
-    pub proto: Option<&'a str>,
+    pub proto: Vec<&'a str>,
+    /// `X-Forwarded-Port`.
+    pub port: Vec<&'a str>,
+    /// `X-Forwarded-Host`.
+    pub host: Vec<&'a str>,
+    /// `X-Forwarded-Prefix`.
+    pub prefix: Vec<&'a str>,
 }
 
 /// How the client sees the gateway, and who it is.
@@ -24,6 +41,8 @@ pub struct View {
     pub host: String,
     /// Whether the client speaks TLS.
     pub tls: bool,
+    /// The path below which it sees us: empty, or `/serial`.
+    pub prefix: String,
     /// Who it is.
     pub client: ClientAddress,
     /// Whether the client is on this machine, with no proxy between.
@@ -31,128 +50,176 @@ pub struct View {
 }
 
 /// Whether the peer is a proxy whose word counts. Behind a unix socket there is nobody else: browsers cannot reach it.
-pub fn is_trusted(peer: &Peer, trusted: &[(IpAddr, u8)]) -> bool {
+pub fn is_trusted(peer: &Peer, trusted: &TrustedProxies) -> bool {
     match peer.client {
         ClientAddress::Local => true,
-        ClientAddress::Direct(address) => {
-            let address = address.ip().to_canonical();
-            trusted.iter().any(|(network, length)| contains(network.to_canonical(), *length, address))
-        }
+        ClientAddress::Direct(address) | ClientAddress::Announced(address) => trusted.contains(address.ip()),
         ClientAddress::Forwarded(_) => false,
-    }
-}
-
-fn contains(network: IpAddr, length: u8, address: IpAddr) -> bool {
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            let shift = 32_u32.saturating_sub(length.into());
-            network.to_bits().checked_shr(shift).unwrap_or(0)
-                == address.to_bits().checked_shr(shift).unwrap_or(0)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            let shift = 128_u32.saturating_sub(length.into());
-            network.to_bits().checked_shr(shift).unwrap_or(0)
-                == address.to_bits().checked_shr(shift).unwrap_or(0)
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
 
 impl Forwarded<'_> {
     fn is_empty(&self) -> bool {
-        [self.standard, self.addresses, self.host, self.proto].iter().all(Option::is_none)
+        let Self { standard, addresses, proto, port, host, prefix } = self;
+        [standard, addresses, proto, port, host, prefix].iter().all(|lines| lines.is_empty())
     }
 }
 
-/// The client's view: from the connection, or from the last word of a trusted proxy (the last element is the one the
-/// proxy itself added; what stands before it came from the client).
-pub(super) fn view(peer: &Peer, host: &str, forwarded: Forwarded<'_>, trusted: &[(IpAddr, u8)]) -> View {
+/// What a trusted proxy says of its client.
+#[derive(Debug, Default)]
+struct Word<'a> {
+    client: Option<IpAddr>,
+    proto: Option<&'a str>,
+    port: Option<&'a str>,
+    host: Option<&'a str>,
+    prefix: Option<&'a str>,
+}
+
+impl<'a> Word<'a> {
+    fn read(forwarded: &Forwarded<'a>, trusted: &TrustedProxies) -> Self {
+        let prefix = items(&forwarded.prefix).last().filter(|_| trusted.prefix);
+        if trusted.headers == HeaderFamily::Forwarded {
+            let chain = hops::read(&forwarded.standard);
+            let (client, depth) = client(chain.iter().map(|hop| hop.address), trusted);
+            let hop = chain.get(depth.saturating_sub(1)).copied().unwrap_or_default();
+            return Self { client, proto: hop.proto, port: None, host: hop.host, prefix };
+        }
+        let chain: Vec<_> = items(&forwarded.addresses).collect();
+        let (client, depth) = client(chain.iter().rev().map(|text| hops::address(text)), trusted);
+        // Proxies that add to these add one a hop; those that overwrite them leave one.
+        let pick = |lines: &[&'a str]| {
+            let all: Vec<_> = items(lines).collect();
+            all.iter().rev().nth(depth.min(all.len()).saturating_sub(1)).copied()
+        };
+        let host = pick(&forwarded.host).filter(|_| trusted.host);
+        Self { client, proto: pick(&forwarded.proto), port: pick(&forwarded.port), host, prefix }
+    }
+}
+
+/// The items of a list that came in one line or several.
+fn items<'a>(lines: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    let all: Vec<_> = lines.iter().flat_map(|line| line.split(',')).collect();
+    all.into_iter().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The client, from hops read from our end, and how many hops it is away. A hop that hides who asked it, or says nothing
+/// that can be read, is as far as anybody can see.
+fn client(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> (Option<IpAddr>, usize) {
+    let (mut found, mut depth) = (None, 0);
+    for hop in hops {
+        let Some(address) = hop else { break };
+        (found, depth) = (Some(address), depth + 1);
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    (found, depth)
+}
+
+/// Who asks, from the connection or by the word of trusted proxies.
+pub(super) fn sender(peer: &Peer, forwarded: &Forwarded<'_>, trusted: &TrustedProxies) -> ClientAddress {
+    if !is_trusted(peer, trusted) {
+        return peer.client;
+    }
+    Word::read(forwarded, trusted).client.map_or(peer.client, ClientAddress::Forwarded)
+}
+
+/// The client's view: from the connection, or by the word of trusted proxies.
+pub(super) fn view(
+    peer: &Peer,
+    host: &str,
+    forwarded: &Forwarded<'_>,
+    trusted: &TrustedProxies,
+) -> Result<View, Refusal> {
     let mut view = View {
         host: host.to_owned(),
         tls: peer.tls,
+        prefix: String::new(),
         client: peer.client,
         here: peer.client.is_loopback() && forwarded.is_empty(),
     };
     if !is_trusted(peer, trusted) {
-        return view;
+        return Ok(view);
     }
     view.here &= peer.client == ClientAddress::Local;
-    let (mut seen_for, mut seen_host, mut seen_proto) =
-        (last(forwarded.addresses), last(forwarded.host), last(forwarded.proto));
-    for pair in last(forwarded.standard).unwrap_or_default().split(';') {
-        let Some((key, value)) = pair.split_once('=') else { continue };
-        let value = Some(value.trim().trim_matches('"'));
-        match key.trim().to_ascii_lowercase().as_str() {
-            "for" => seen_for = value,
-            "host" => seen_host = value,
-            "proto" => seen_proto = value,
-            _ => {}
-        }
-    }
-    if let Some(host) = seen_host {
+    let word = Word::read(forwarded, trusted);
+    if let Some(host) = word.host {
         host.clone_into(&mut view.host);
     }
-    if let Some(proto) = seen_proto {
+    if let Some(proto) = word.proto {
         view.tls = matches!(proto.to_ascii_lowercase().as_str(), "https" | "wss");
     }
-    if let Some(address) = seen_for.and_then(node) {
+    if let Some(host) = word.port.and_then(|port| with_port(&view, port)) {
+        view.host = host;
+    }
+    if let Some(prefix) = word.prefix {
+        view.prefix = self::prefix(prefix).ok_or(Refusal::BadRequest(
+            "X-Forwarded-Prefix is no prefix: 1 to 8 segments, 64 bytes at most",
+        ))?;
+    }
+    if let Some(address) = word.client {
         view.client = ClientAddress::Forwarded(address);
     }
-    view
+    Ok(view)
 }
 
-fn last(list: Option<&str>) -> Option<&str> {
-    list.and_then(|list| list.rsplit(',').next()).map(str::trim).filter(|text| !text.is_empty())
+/// The host with a port beside it, where it has none and the port is not the usual one.
+fn with_port(view: &View, port: &str) -> Option<String> {
+    let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+    let authority = Authority::parse(&view.host).filter(|authority| authority.port.is_none())?;
+    let usual = default_port(if view.tls { "https" } else { "http" });
+    (Some(port) != usual).then(|| format!("{}:{port}", authority.host))
 }
 
-/// The address of a node: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
-fn node(text: &str) -> Option<IpAddr> {
-    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split(']').next());
-    let address = bracketed.unwrap_or(text);
-    address.parse().ok().or_else(|| address.split(':').next()?.parse().ok())
+/// A prefix of our paths without a slash at its end: `/serial`. Nothing in it could mean something else to a browser, a
+/// cookie or another proxy.
+pub fn prefix(text: &str) -> Option<String> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_~-".contains(&byte);
+    let segment = |part: &str| {
+        part.bytes().next().is_some_and(plain) && part.bytes().all(|byte| plain(byte) || byte == b'.')
+    };
+    let parts: Vec<_> = text.strip_prefix('/')?.split('/').collect();
+    (text.len() <= PREFIX_MAX && parts.len() <= 8 && parts.iter().all(|part| segment(part)))
+        .then(|| text.to_owned())
+}
+
+/// Headers of trusted proxies that do not count and may be meant to: each is told once.
+#[derive(Debug, Default)]
+pub(super) struct Unnamed {
+    host: AtomicBool,
+    prefix: AtomicBool,
+    family: AtomicBool,
+}
+
+impl Unnamed {
+    pub(super) fn look(&self, peer: &Peer, forwarded: &Forwarded<'_>, trusted: &TrustedProxies) {
+        if !is_trusted(peer, trusted) {
+            return;
+        }
+        let x = trusted.headers == HeaderFamily::XForwarded;
+        let (own, other) = if x { ("x-forwarded", "Forwarded") } else { ("forwarded", "X-Forwarded-For") };
+        let of_other = if x { &forwarded.standard } else { &forwarded.addresses };
+        let of_own = if x { &forwarded.addresses } else { &forwarded.standard };
+        let proxy = peer.client;
+        if x && !trusted.host && !forwarded.host.is_empty() && !self.host.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%proxy, "X-Forwarded-Host of a trusted proxy does not count: it may be what a client \
+                sent. If the proxy writes it itself: `trusted_proxies: {{ addresses: [..], also: [ host ] }}`");
+        }
+        if !trusted.prefix && !forwarded.prefix.is_empty() && !self.prefix.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%proxy, "X-Forwarded-Prefix of a trusted proxy does not count: it may be what a client \
+                sent. If the proxy writes it itself: `trusted_proxies: {{ addresses: [..], also: [ prefix ] }}`");
+        }
+        let only_other = of_own.is_empty() && !of_other.is_empty();
+        if only_other && !self.family.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%proxy, "a trusted proxy sends {other}, and `headers: {own}` counts: its clients are \
+                not told apart. Have it write the other, or change `headers:` of `trusted_proxies:`");
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(address: &str) -> Peer {
-        Peer { client: ClientAddress::Direct(address.parse().unwrap()), ..Peer::default() }
-    }
-
-    const TRUSTED: [(IpAddr, u8); 1] = [(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 0)), 24)];
-
-    #[test]
-    fn only_a_trusted_proxys_last_word_counts() {
-        let forwarded = Forwarded {
-            addresses: Some("203.0.113.66, 198.51.100.4"),
-            host: Some("evil.example, gateway.example"),
-            proto: Some("https"),
-            standard: None,
-        };
-        let through = view(&peer("192.0.2.9:1"), "127.0.0.1:80", forwarded, &TRUSTED);
-        assert_eq!((through.host.as_str(), through.tls), ("gateway.example", true));
-        assert_eq!(through.client, ClientAddress::Forwarded("198.51.100.4".parse().unwrap()));
-        let straight = view(&peer("192.0.3.9:1"), "127.0.0.1:80", forwarded, &TRUSTED);
-        assert_eq!((straight.host.as_str(), straight.tls), ("127.0.0.1:80", false));
-        assert_eq!(straight.client, ClientAddress::Direct("192.0.3.9:1".parse().unwrap()));
-    }
-
-    #[test]
-    fn the_standard_header_is_read_with_quotes_and_brackets() {
-        let standard = Some(r#"for=203.0.113.1, for="[2001:db8::7]:99";host="gw.example:444";proto=https"#);
-        let seen = view(&peer("192.0.2.9:1"), "x", Forwarded { standard, ..Forwarded::default() }, &TRUSTED);
-        assert_eq!((seen.host.as_str(), seen.tls), ("gw.example:444", true));
-        assert_eq!(seen.client, ClientAddress::Forwarded("2001:db8::7".parse().unwrap()));
-    }
-
-    #[test]
-    fn a_client_behind_a_proxy_on_this_machine_is_not_here() {
-        let plain = Forwarded::default();
-        assert!(view(&peer("127.0.0.1:5"), "localhost", plain, &[]).here);
-        let told = Forwarded { addresses: Some("127.0.0.1"), ..plain };
-        assert!(!view(&peer("127.0.0.1:5"), "localhost", told, &[]).here);
-        assert!(!view(&peer("127.0.0.1:5"), "localhost", plain, &[(IpAddr::from([127, 0, 0, 0]), 8)]).here);
-        assert!(!view(&peer("192.0.2.9:5"), "localhost", plain, &[]).here);
-    }
-}
+mod tests;

@@ -145,7 +145,13 @@ mod tests {
     use super::*;
 
     fn view(host: &str, tls: bool) -> View {
-        View { host: host.to_owned(), tls, client: super::super::ClientAddress::Local, here: false }
+        View {
+            host: host.to_owned(),
+            tls,
+            prefix: String::new(),
+            client: super::super::ClientAddress::Local,
+            here: false,
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use self::listens::{address, serves, tls};
+use self::listens::{address, proxies, serves, tls};
 use super::load::{Source, UCI_FILE, as_yaml, load};
 use crate::config::{
     Access, Config, Endpoint, Given, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights,
@@ -85,6 +85,9 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     );
     table(&listeners, out)?;
     writeln!(out)?;
+    if let Some(counted) = proxies(config) {
+        writeln!(out, "{counted}\n")?;
+    }
 
     let mut endpoints = vec![
         ["ENDPOINT", "TARGET", "SHARE", "PACKING", "PACING", "HISTORY", "LIMITS", "TITLE"].map(String::from),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    Access,
+    Access, TrustedProxies,
     raw::{self, At, OneOf, Placed},
     report::Report,
 };
@@ -15,6 +15,8 @@ pub struct Listen {
     pub address: Address,
     /// How it is protected.
     pub tls: ListenTls,
+    /// Each connection begins with a header of the PROXY protocol, from a trusted proxy alone.
+    pub proxy_protocol: bool,
     /// The app it serves, and nothing else.
     pub app: Option<String>,
 }
@@ -51,12 +53,17 @@ pub enum ListenTls {
 }
 
 /// Resolves the listeners, those of apps behind the others; without any of ours, loopback with a certificate of our own.
-pub(super) fn resolve(file: &raw::File, access: &Access, report: &mut Report) -> Vec<Listen> {
+pub(super) fn resolve(
+    file: &raw::File,
+    access: &Access,
+    trusted: &TrustedProxies,
+    report: &mut Report,
+) -> Vec<Listen> {
     let mut all: Vec<Listen> = Vec::new();
     match file.listen.as_deref() {
         None => {
             let address = Address::Tcp(([127, 0, 0, 1], 8443).into());
-            all.push(Listen { address, tls: ListenTls::SelfSigned, app: None });
+            all.push(Listen { address, tls: ListenTls::SelfSigned, proxy_protocol: false, app: None });
         }
         Some([]) => {
             let what = "empty; name an address, or leave the key out for 127.0.0.1:8443";
@@ -76,7 +83,20 @@ pub(super) fn resolve(file: &raw::File, access: &Access, report: &mut Report) ->
             listen.app = Some(name.text.clone());
         }
     }
+    someone_connects(file, &all, trusted, report);
     all
+}
+
+/// Listeners that take proxies alone take somebody.
+fn someone_connects(file: &raw::File, listens: &[Listen], trusted: &TrustedProxies, report: &mut Report) {
+    let mut alone = listens.iter().filter(|listen| listen.proxy_protocol);
+    if trusted.addresses.is_empty() && alone.any(|listen| !matches!(listen.address, Address::Unix(_))) {
+        let raw = file.listen.iter().flatten().map(|listen| &listen.value);
+        let mut raw = raw.chain(file.apps.0.iter().map(|(_, app)| &app.value.listen.value));
+        let leaf = raw.find_map(|listen| listen.proxy_protocol.as_ref());
+        let what = "nobody could connect: it takes trusted proxies alone, and `trusted_proxies:` names none";
+        report.wrong(leaf.map_or(At::default(), |leaf| leaf.at), "listen", what);
+    }
 }
 
 /// Checks a listener and adds it; false when there is none to add.
@@ -106,6 +126,7 @@ fn listener(raw: &raw::Listen, path: &str, report: &mut Report) -> Option<Listen
     if let Some(plain) = &raw.plain {
         report.read(&format!("{path}.plain"), plain);
     }
+    let proxy_protocol = report.or(&format!("{path}.proxy_protocol"), raw.proxy_protocol.as_ref(), false);
     let address = report.read(&format!("{path}.address"), &raw.address);
     let path = format!("{path}.tls");
     let tls = match &raw.tls {
@@ -134,7 +155,7 @@ fn listener(raw: &raw::Listen, path: &str, report: &mut Report) -> Option<Listen
             }
         }
     };
-    Some(Listen { address: address?, tls, app: None })
+    Some(Listen { address: address?, tls, proxy_protocol, app: None })
 }
 
 /// Whether only this machine reaches it. What systemd hands over may be anything.
@@ -180,6 +201,16 @@ mod tests {
         assert!(mistakes(&with(alone)).contains("client_crl: goes with `client_ca`"));
         let twice = with("{ address: '[::]:1' }, { address: '[::]:1' }");
         assert!(mistakes(&twice).contains("listened on twice"));
+    }
+
+    #[test]
+    fn a_listener_for_proxies_needs_one() {
+        let with = |listen: &str, rest: &str| format!("auth: none\nlisten: [ {{ {listen} }} ]\n{rest}");
+        let tcp = "address: '127.0.0.1:1', tls: none, proxy_protocol: true";
+        let error = mistakes(&with(tcp, ""));
+        assert!(error.contains("w.yaml:2:") && error.contains("nobody could connect"), "{error}");
+        assert!(good(&with(tcp, "trusted_proxies: [ 127.0.0.1 ]")).0.listen[0].proxy_protocol);
+        assert!(good(&with("address: 'unix:/run/w', proxy_protocol: true", "")).0.listen[0].proxy_protocol);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod packing;
 mod password;
 mod plan;
 mod port;
+mod proxies;
 mod raw;
 mod report;
 mod resolve;
@@ -28,7 +29,7 @@ pub(crate) mod uci;
 mod units;
 mod words;
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub use app::App;
 pub use listen::{Address, Listen, ListenTls};
@@ -36,6 +37,7 @@ pub use login::Login;
 pub use packing::{MODBUS_PAUSE_LEAST, PACKET_MOST, Pacing, Prompt, modbus_pause};
 pub use password::Password;
 pub use plan::{Plan, same_place};
+pub use proxies::{HeaderFamily, TrustedProxies};
 pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
@@ -61,8 +63,8 @@ pub struct Config {
     pub origins: Vec<Origin>,
     /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name and NAME.local.
     pub hosts: Vec<String>,
-    /// Proxies whose `Forwarded`/`X-Forwarded-*` headers count, as (network, prefix length).
-    pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// Reverse proxies whose word counts.
+    pub trusted_proxies: TrustedProxies,
     /// Whether listeners that other machines reach are announced by multicast DNS.
     pub mdns: bool,
     /// How long a browser stays signed in.

@@ -21,13 +21,14 @@ pub(super) use self::{
     target::{Lines, MacroStep, Port, Rfc2217, Rs485, Serial, Signals, TargetTls, Tcp},
     tree::At,
     written::{Mark, Node, write},
-    yaml::{Leaf, Named, OneOf, Placed},
+    yaml::{Leaf, ListOr, Named, OneOf, Placed},
 };
 use super::{
-    Address, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice,
+    Address, HeaderFamily, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice,
     fingerprint::Fingerprint,
+    proxies::{Also, Network},
     units::{Rate, Size},
-    words::{Accepted, Bytes, Expiry, Network, NoAuth, NoPacking, Sha256},
+    words::{Accepted, Bytes, Expiry, NoAuth, NoPacking, Sha256},
 };
 
 /// The whole file.
@@ -44,8 +45,8 @@ pub(super) struct File {
     pub origins: Vec<Leaf<Origin>>,
     /// Names the gateway answers to beside its own addresses, `localhost`, its host name and NAME.local.
     pub hosts: Vec<Leaf<String>>,
-    /// Addresses or networks of reverse proxies whose forwarding headers count.
-    pub trusted_proxies: Vec<Leaf<Network>>,
+    /// Reverse proxies whose headers count: a list of addresses or networks, or which of their headers as well.
+    pub trusted_proxies: Option<Placed<ListOr<Network, Proxies>>>,
     /// Whether listeners that other machines reach are announced by multicast DNS. Default: true.
     pub mdns: Option<Leaf<bool>>,
     /// People, by name.
@@ -94,6 +95,9 @@ pub(super) struct Listen {
     pub tls: Option<Placed<OneOf<ListenTls, TlsFiles>>>,
     /// `accepted`: unencrypted connections from other machines are accepted with `tls: none`.
     pub plain: Option<Leaf<Accepted>>,
+    /// Whether each connection begins with a header of the PROXY protocol, version 1 or 2; trusted proxies alone connect
+    /// then. Default: false.
+    pub proxy_protocol: Option<Leaf<bool>>,
 }
 
 /// A web tool: a folder of static files, served with Web Serial over the network put first in its pages.
@@ -126,6 +130,19 @@ pub(super) struct TlsFiles {
     pub client_ca: Option<Leaf<PathBuf>>,
     /// Lists of revoked client certificates (CRL), PEM.
     pub client_crl: Option<Leaf<PathBuf>>,
+}
+
+/// Reverse proxies, and which of their headers count.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Proxies {
+    /// Their addresses or networks.
+    pub addresses: Vec<Leaf<Network>>,
+    /// The headers they write: `x-forwarded` or `forwarded`; those of the other family are ignored. Default: x-forwarded.
+    pub headers: Option<Leaf<HeaderFamily>>,
+    /// Of `host` and `prefix`, those whose X-Forwarded header they write themselves. Default: none.
+    pub also: Vec<Leaf<Also>>,
 }
 
 /// A secret kept elsewhere.

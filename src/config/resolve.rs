@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Limits, Listen, ListenTls, access, app, endpoint, listen, login,
+    Config, Limits, Listen, ListenTls, access, app, endpoint, listen, login, proxies,
     raw::{self, At, Leaf},
     report::Report,
     secret::SecretReader,
@@ -96,15 +96,14 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
     let dead_after = report.within("dead_after", file.dead_after.as_ref(), bounds, duration_text);
     let endpoints = endpoint::resolve(&file.endpoints, dead_after, report);
     let access = access::resolve(file, secrets, &endpoints, report);
-    let listen = listen::resolve(file, &access, report);
+    let trusted_proxies = proxies::resolve(file.trusted_proxies.as_ref(), report);
+    let listen = listen::resolve(file, &access, &trusted_proxies, report);
     let apps = app::resolve(&file.apps, &listen, &endpoints, report);
     if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
         report.odd(At::default(), "certificates", "no listener has a `client_ca`, so nobody can show one");
     }
     let origins = file.origins.iter().filter_map(|leaf| report.read("origins", leaf)).collect();
     let hosts = file.hosts.iter().filter_map(|leaf| host(leaf, report)).collect();
-    let proxies = file.trusted_proxies.iter().filter_map(|leaf| report.read("trusted_proxies", leaf));
-    let trusted_proxies = proxies.map(|network| (network.0, network.1)).collect();
     Config {
         listen,
         access,
@@ -265,6 +264,7 @@ pub(super) mod tests {
             [Listen {
                 address: Address::Tcp(([127, 0, 0, 1], 8443).into()),
                 tls: ListenTls::SelfSigned,
+                proxy_protocol: false,
                 app: None
             }]
         );
@@ -300,7 +300,7 @@ pub(super) mod tests {
             "auth: none\nhosts: [ Gateway.Example, 192.0.2.1, '[::1]' ]\ntrusted_proxies: [ 10.1.1.1/8 ]",
         );
         assert_eq!(config.hosts, ["gateway.example", "192.0.2.1", "[::1]"]);
-        assert_eq!(config.trusted_proxies, [("10.0.0.0".parse().unwrap(), 8)]);
+        assert_eq!(config.trusted_proxies.addresses, [("10.0.0.0".parse().unwrap(), 8)]);
         for host in ["https://gateway", "gateway:80", "'*.example'", "'a/b'"] {
             assert!(mistakes(&format!("auth: none\nhosts: [ {host} ]")).contains("no host name"), "{host}");
         }

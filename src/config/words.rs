@@ -1,7 +1,7 @@
 //! The words of the file: addresses, origins, rights, ports, each with its grammar and what to type instead.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -248,31 +248,6 @@ impl Word for Origin {
     }
 }
 
-/// A network: address and prefix length, host bits cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network(pub IpAddr, pub u8);
-
-impl Word for Network {
-    fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no network; write an address or ADDRESS/PREFIX, like 10.0.0.0/8");
-        let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
-        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
-        let bits: u8 = if ip.is_ipv4() { 32 } else { 128 };
-        let prefix =
-            prefix.map_or(Ok(bits), str::parse).ok().filter(|prefix| *prefix <= bits).ok_or_else(wrong)?;
-        let shift = u32::from(bits - prefix);
-        let ip = match ip {
-            IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & u32::MAX.checked_shl(shift).unwrap_or(0)).into()),
-            IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & u128::MAX.checked_shl(shift).unwrap_or(0)).into()),
-        };
-        Ok(Self(ip, prefix))
-    }
-
-    fn schema() -> Value {
-        json!({ "type": "string", "examples": ["127.0.0.1", "10.0.0.0/8", "fd00::/8"] })
-    }
-}
-
 /// SHA-256 in hex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sha256(pub [u8; 32]);
@@ -372,15 +347,6 @@ mod tests {
         for wrong in ["plc", "plc:0", "plc:99999", "::1:502", "http://plc:502", ":502"] {
             assert!(TcpAddress::read(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_network_loses_its_host_bits() {
-        assert_eq!(Network::read("10.1.2.3/8"), Ok(Network("10.0.0.0".parse().unwrap(), 8)));
-        assert_eq!(Network::read("0.0.0.0/0"), Ok(Network("0.0.0.0".parse().unwrap(), 0)));
-        assert_eq!(Network::read("fd00:1::1/16"), Ok(Network("fd00::".parse().unwrap(), 16)));
-        assert_eq!(Network::read("192.0.2.1"), Ok(Network("192.0.2.1".parse().unwrap(), 32)));
-        assert!(Network::read("10.0.0.0/33").is_err() && Network::read("example").is_err());
     }
 
     #[test]

@@ -16,9 +16,9 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
-/// The last of several: what the nearest proxy added.
-fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get_all(name).iter().next_back().map(|value| value.to_str().unwrap_or_default())
+/// The texts of all lines of a header; of one that is no text nothing is known.
+fn lines<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+    headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("unknown")).collect()
 }
 
 /// The request without its body, which no check needs.
@@ -32,10 +32,12 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
     Ask {
         host: text(headers, "host").unwrap_or_default(),
         forwarded: Forwarded {
-            standard: last(headers, "forwarded"),
-            addresses: last(headers, "x-forwarded-for"),
-            host: last(headers, "x-forwarded-host"),
-            proto: last(headers, "x-forwarded-proto"),
+            standard: lines(headers, "forwarded"),
+            addresses: lines(headers, "x-forwarded-for"),
+            proto: lines(headers, "x-forwarded-proto"),
+            port: lines(headers, "x-forwarded-port"),
+            host: lines(headers, "x-forwarded-host"),
+            prefix: lines(headers, "x-forwarded-prefix"),
         },
         signs: Signs {
             origin: text(headers, "origin"),

@@ -159,7 +159,7 @@ async fn route(
     let visitor = Visitor {
         bridge: Arc::clone(bridge),
         connection: Arc::clone(connection),
-        client: bridge.auth.client(&config, &connection.peer, heard.forwarded),
+        client: bridge.auth.client(&config, &connection.peer, &heard.forwarded),
         asked: Arc::clone(asked),
     };
     let source = bridge.auth.source(visitor.client);

@@ -52,6 +52,7 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
         | Refusal::Unreachable(_)
         | Refusal::TargetTimeout(_)
         | Refusal::TargetAbsent(_)
+        | Refusal::Proxy(_)
         | Refusal::Tls
         | Refusal::Exhausted => Vec::new(),
     }

@@ -111,7 +111,7 @@ pub(crate) fn config(access: Access) -> Config {
         access,
         origins: vec![crate::auth::parse_origin("https://tools.example").unwrap()],
         hosts: vec!["gateway.example".into()],
-        trusted_proxies: vec![],
+        trusted_proxies: crate::config::TrustedProxies::default(),
         mdns: false,
         login: crate::config::Login::default(),
         limits: Limits {

@@ -301,6 +301,7 @@ fn told(refusal: Refusal) -> Ended {
         | Refusal::NotUpgrade
         | Refusal::BodyTooLarge
         | Refusal::MediaType
+        | Refusal::Proxy(_)
         | Refusal::Tls
         | Refusal::Exhausted => Ended::Internal(refusal.to_string()),
     }

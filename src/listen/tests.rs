@@ -22,11 +22,11 @@ use crate::{
 };
 
 fn loopback(tls: ListenTls) -> Listen {
-    Listen { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), tls, app: None }
+    Listen { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), tls, proxy_protocol: false, app: None }
 }
 
 fn unix_at(path: &Path) -> Listen {
-    Listen { address: Address::Unix(path.to_owned()), tls: ListenTls::Off, app: None }
+    Listen { address: Address::Unix(path.to_owned()), tls: ListenTls::Off, proxy_protocol: false, app: None }
 }
 
 /// Serves on `listener` until the returned bridge's stop token is cancelled.
@@ -49,6 +49,7 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, headers: &str) -> 
 async fn a_port_in_use_is_named_with_its_process() {
     let first = Listener::bind(&loopback(ListenTls::Off), None, None).unwrap();
     let taken = Listen {
+        proxy_protocol: false,
         address: Address::Tcp(first.local_address().parse().unwrap()),
         tls: ListenTls::Off,
         app: None,
@@ -63,7 +64,12 @@ async fn a_port_in_use_is_named_with_its_process() {
 
 #[tokio::test]
 async fn one_listener_on_the_unspecified_address_serves_both_families() {
-    let listen = Listen { address: Address::Tcp("[::]:0".parse().unwrap()), tls: ListenTls::Off, app: None };
+    let listen = Listen {
+        address: Address::Tcp("[::]:0".parse().unwrap()),
+        tls: ListenTls::Off,
+        proxy_protocol: false,
+        app: None,
+    };
     let listener = Listener::bind(&listen, None, None).unwrap();
     let port = listener.port().unwrap();
     let bridge = serve(listener, config(open()));
@@ -100,7 +106,12 @@ async fn a_stale_unix_socket_is_replaced_a_live_one_is_not_and_it_goes_with_the_
 async fn an_inherited_socket_is_taken_over() {
     let handed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = handed.local_addr().unwrap();
-    let listen = Listen { address: Address::Systemd("web".into()), tls: ListenTls::Off, app: None };
+    let listen = Listen {
+        address: Address::Systemd("web".into()),
+        tls: ListenTls::Off,
+        proxy_protocol: false,
+        app: None,
+    };
     let told = Listener::bind(&listen, None, None).unwrap_err().to_string();
     assert!(told.contains("systemd:web"), "{told}");
     let listener = Listener::bind(&listen, Some(OwnedFd::from(handed)), None).unwrap();

@@ -228,6 +228,8 @@ pub enum Refusal {
     TargetTimeout(String),
     /// The device is not there.
     TargetAbsent(String),
+    /// Where proxies announce their clients: no header of the PROXY protocol, or not from a trusted proxy.
+    Proxy(&'static str),
     /// The TLS handshake failed or took too long: nothing can be said to the client.
     Tls,
     /// The system has no descriptor or memory for the connection: it waits with the kernel.
@@ -238,7 +240,7 @@ impl Refusal {
     /// The HTTP status (RFC 9110; 421 for a wrong Host, 426 with `Sec-WebSocket-Version: 13`).
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) | Self::Tls => 400,
+            Self::BadRequest(_) | Self::Tls | Self::Proxy(_) => 400,
             Self::Unauthorized => 401,
             Self::Origin | Self::Forbidden => 403,
             Self::NotFound => 404,
@@ -280,6 +282,7 @@ impl Refusal {
             Self::Unreachable(_) => "unreachable",
             Self::TargetTimeout(_) => "target_timeout",
             Self::TargetAbsent(_) => "target_absent",
+            Self::Proxy(_) => "proxy",
             Self::Tls => "tls",
             Self::Exhausted => "exhausted",
         }
@@ -313,6 +316,7 @@ impl fmt::Display for Refusal {
             Self::Unreachable(why) | Self::TargetTimeout(why) | Self::TargetAbsent(why) => {
                 write!(f, "the device cannot be reached: {why}")
             }
+            Self::Proxy(why) => f.write_str(why),
             Self::Tls => f.write_str("the TLS handshake failed"),
             Self::Exhausted => f.write_str("the gateway has no descriptor or memory for another connection"),
         }

@@ -6,5 +6,6 @@ pub mod frame;
 pub mod frames;
 pub mod head;
 pub mod modbus;
+pub mod proxy;
 pub mod subprotocol;
 pub mod telnet;

@@ -40,6 +40,7 @@ mod packing;
 mod page;
 mod peers;
 mod places;
+mod proxies;
 mod pump;
 mod resume;
 mod rfc2217;

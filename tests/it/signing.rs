@@ -202,7 +202,9 @@ fn an_expired_sign_in_ends_its_sockets() {
 
 #[test]
 fn behind_a_trusted_proxy_the_cookie_is_as_secure_as_the_client_sees_it() {
-    let daemon = Daemon::start(&guarded(PASSWORD, "trusted_proxies: [ 127.0.0.1 ]\nhosts: [ gw.example ]\n"));
+    let proxies =
+        "trusted_proxies: { addresses: [ 127.0.0.1 ], headers: forwarded }\nhosts: [ gw.example ]\n";
+    let daemon = Daemon::start(&guarded(PASSWORD, proxies));
     let address = daemon.address();
     let more = "Forwarded: for=192.0.2.9;host=gw.example;proto=https\r\nOrigin: https://gw.example\r\n\
                 Content-Type: application/json\r\n";

@@ -1,10 +1,11 @@
 //! The listeners, as `check` prints them.
 
-use crate::config::{Address, Config, Listen, ListenTls};
+use crate::config::{Address, Config, HeaderFamily, Listen, ListenTls};
 
 pub(super) fn serves(config: &Config, listen: &Listen) -> String {
     let app = listen.app.as_ref().and_then(|name| config.apps.get(name));
-    app.map_or("all".into(), |app| {
+    let who = if listen.proxy_protocol { "all, by trusted proxies alone" } else { "all" };
+    app.map_or(who.into(), |app| {
         format!("app {}: {}, for {}", app.name, app.directory.display(), app.endpoints.join(", "))
     })
 }
@@ -15,6 +16,27 @@ pub(super) fn address(listen: &Listen) -> String {
         Address::Unix(path) => format!("unix:{}", path.display()),
         Address::Systemd(name) => format!("systemd:{name}"),
     }
+}
+
+/// Whose word about clients counts, and what of it.
+pub(super) fn proxies(config: &Config) -> Option<String> {
+    let trusted = &config.trusted_proxies;
+    let all: Vec<_> = trusted.addresses.iter().map(|(ip, length)| format!("{ip}/{length}")).collect();
+    let mut counts = match trusted.headers {
+        HeaderFamily::XForwarded => vec!["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"],
+        HeaderFamily::Forwarded => vec!["Forwarded"],
+    };
+    let mut not = Vec::new();
+    for (name, named) in [("X-Forwarded-Host", trusted.host), ("X-Forwarded-Prefix", trusted.prefix)] {
+        if named { counts.push(name) } else { not.push(name) }
+    }
+    let but = if not.is_empty() {
+        String::new()
+    } else {
+        format!("; not {}, which `also: [ host, prefix ]` would add", not.join(", "))
+    };
+    (!all.is_empty())
+        .then(|| format!("of trusted proxies ({}) count: {}{but}", all.join(", "), counts.join(", ")))
 }
 
 pub(super) fn tls(tls: &ListenTls) -> String {

@@ -105,7 +105,7 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
                 .system
                 .pick(format!("origins: [ \"https://{host}\" ]"), format!("list origin 'https://{host}'"));
             report.hint(Id::OriginHttp, place, format!("{text} {what}"), &[fix]);
-        } else if origin.scheme == "https" && no_tls && config.trusted_proxies.is_empty() && !own {
+        } else if origin.scheme == "https" && no_tls && config.trusted_proxies.addresses.is_empty() && !own {
             let what = "is a page with TLS; browsers do not let it open ws:// to another machine, and there is no TLS here";
             let fix = report.system.listen("[::]:8443");
             report.wrong(Id::OriginHttps, place, format!("{text} {what}"), &[fix]);
@@ -125,7 +125,7 @@ fn proxy(config: &Config, machine: &Machine, report: &mut Report) {
         Address::Tcp(socket) => socket.ip().is_loopback() && matches!(listen.tls, ListenTls::Off),
         Address::Unix(_) | Address::Systemd(_) => false,
     });
-    if !behind || config.access.open || !config.trusted_proxies.is_empty() {
+    if !behind || config.access.open || !config.trusted_proxies.addresses.is_empty() {
         return;
     }
     let program = machine

@@ -150,7 +150,7 @@ fn reach(config: &Config, report: &mut Report) {
         tcp.push(address);
     }
     let Some(first) = tcp.first() else { return };
-    if !config.access.open && config.trusted_proxies.is_empty() {
+    if !config.access.open && config.trusted_proxies.addresses.is_empty() {
         let fix = report.system.listen(&format!("[::]:{}", first.port()));
         let what = "only this machine reaches the gateway; other machines get no answer";
         let place = report.system.pick("listen", "list listen");

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::yaml::{Leaf, Named, OneOf, Placed};
+use super::yaml::{Leaf, ListOr, Named, OneOf, Placed};
 use crate::config::units::Word;
 
 impl<T: Word> JsonSchema for Leaf<T> {
@@ -47,6 +47,21 @@ impl<T: Word, M: JsonSchema> JsonSchema for OneOf<T, M> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let map = generator.subschema_for::<M>();
         schemars::json_schema!({ "anyOf": [T::schema(), map] })
+    }
+}
+
+impl<T: Word, M: JsonSchema> JsonSchema for ListOr<T, M> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "list or more".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let map = generator.subschema_for::<M>();
+        schemars::json_schema!({ "anyOf": [{ "type": "array", "items": T::schema() }, map] })
     }
 }
 

@@ -89,6 +89,39 @@ impl<'de, T, M: Deserialize<'de>> Deserialize<'de> for OneOf<T, M> {
     }
 }
 
+/// A list of words, or a mapping that says more.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum ListOr<T, M> {
+    List(Vec<Leaf<T>>),
+    Map(M),
+}
+
+impl<'de, T, M: Deserialize<'de>> Deserialize<'de> for ListOr<T, M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T, M>(PhantomData<(T, M)>);
+        impl<'de, T, M: Deserialize<'de>> Visitor<'de> for Either<T, M> {
+            type Value = ListOr<T, M>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of addresses, like [ a, b ], or a mapping")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(ListOr::List(all))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                M::deserialize(MapAccessDeserializer::new(map)).map(ListOr::Map)
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
 /// A mapping with free keys, in the file's order, each key with its place.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Named<V>(pub(in crate::config) Vec<(Leaf<String>, V)>);

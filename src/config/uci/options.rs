@@ -96,6 +96,7 @@ pub(super) const LISTENER: &[Row] = &[
     row("client_ca", "tls.client_ca", Text),
     row("client_crl", "tls.client_crl", Text),
     row("plain", "plain", Text),
+    row("proxy_protocol", "proxy_protocol", Flag),
 ];
 
 const MAIN: &[Row] = &[
@@ -111,10 +112,13 @@ const MAIN: &[Row] = &[
     row("client_ca", "", Name),
     row("client_crl", "", Name),
     row("plain", "", Name),
+    row("proxy_protocol", "", Name),
     row("auth", "auth", Text),
     row("origin", "origins", List),
     row("host", "hosts", List),
-    row("trusted_proxy", "trusted_proxies", List),
+    row("trusted_proxy", "trusted_proxies.addresses", List),
+    row("proxy_headers", "trusted_proxies.headers", Text),
+    row("proxy_also", "trusted_proxies.also", List),
     row("mdns", "mdns", Flag),
     row("dead_after", "dead_after", Text),
     row("resume", "resume", Text),
@@ -138,6 +142,7 @@ const APP: &[Row] = &[
     row("client_ca", "listen.tls.client_ca", Text),
     row("client_crl", "listen.tls.client_crl", Text),
     row("plain", "listen.plain", Text),
+    row("proxy_protocol", "listen.proxy_protocol", Flag),
     row("url", "url", Text),
     row("endpoint", "endpoints", List),
 ];

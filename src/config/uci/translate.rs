@@ -115,6 +115,11 @@ impl<'a> Translated<'a> {
                 }
             } else if row.path.starts_with("tls.") && !files {
                 self.problems.push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
+            } else if row.kind == Kind::Flag {
+                match flag(&value.text) {
+                    Some(on) => drop(node.put(&keys(row.path, ""), mark, Node::Text(on.to_string()))),
+                    None => self.problems.push((mark, no_flag(&value.text))),
+                }
             } else {
                 node.put(&keys(row.path, ""), mark, Node::Text(value.text.clone()));
             }

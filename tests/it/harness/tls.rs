@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
@@ -142,6 +143,17 @@ pub(crate) fn connect_by(
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
+}
+
+/// Connects as a proxy that says this before the client's TLS.
+pub(crate) fn connect_behind(
+    address: SocketAddr,
+    header: &[u8],
+    ca: &Path,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut connection = connect(address, ca, None);
+    connection.sock.write_all(header).unwrap();
+    connection
 }
 
 /// What a TLS device needs that asks for client certificates of `ca`.

@@ -1,0 +1,188 @@
+//! Reverse proxies in front: whose word counts, and which of their headers.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::{
+    raw::{self, ListOr, Placed},
+    report::Report,
+    units::{Word, choose},
+};
+
+/// Proxies whose word about their clients counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies {
+    /// Where they are, as (network, prefix length).
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// The headers they write; those of the other family are a stranger's.
+    pub headers: HeaderFamily,
+    /// Their `X-Forwarded-Host` counts.
+    pub host: bool,
+    /// Their `X-Forwarded-Prefix` counts.
+    pub prefix: bool,
+}
+
+/// Headers by which a proxy tells of its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderFamily {
+    /// `X-Forwarded-For`, `-Proto`, `-Port`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// A header that counts only when it is named, since proxies pass on what a stranger wrote there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Also {
+    Host,
+    Prefix,
+}
+
+/// A network: address and prefix length, host bits cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Network(pub IpAddr, pub u8);
+
+impl Word for Network {
+    fn read(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no network; write an address or ADDRESS/PREFIX, like 10.0.0.0/8");
+        let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
+        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
+        let bits: u8 = if ip.is_ipv4() { 32 } else { 128 };
+        let prefix =
+            prefix.map_or(Ok(bits), str::parse).ok().filter(|prefix| *prefix <= bits).ok_or_else(wrong)?;
+        let shift = u32::from(bits - prefix);
+        let ip = match ip {
+            IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & u32::MAX.checked_shl(shift).unwrap_or(0)).into()),
+            IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & u128::MAX.checked_shl(shift).unwrap_or(0)).into()),
+        };
+        Ok(Self(ip, prefix))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "examples": ["127.0.0.1", "10.0.0.0/8", "fd00::/8"] })
+    }
+}
+
+impl Word for HeaderFamily {
+    fn read(text: &str) -> Result<Self, String> {
+        choose(text, &[("x-forwarded", Self::XForwarded), ("forwarded", Self::Forwarded)])
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": ["x-forwarded", "forwarded"] })
+    }
+}
+
+impl Word for Also {
+    fn read(text: &str) -> Result<Self, String> {
+        choose(text, &[("host", Self::Host), ("prefix", Self::Prefix)])
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": ["host", "prefix"] })
+    }
+}
+
+impl TrustedProxies {
+    /// Whether a machine of that address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.addresses.iter().any(|(network, length)| within(network.to_canonical(), *length, address))
+    }
+}
+
+fn within(network: IpAddr, length: u8, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            let shift = 32_u32.saturating_sub(length.into());
+            network.to_bits().checked_shr(shift).unwrap_or(0)
+                == address.to_bits().checked_shr(shift).unwrap_or(0)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            let shift = 128_u32.saturating_sub(length.into());
+            network.to_bits().checked_shr(shift).unwrap_or(0)
+                == address.to_bits().checked_shr(shift).unwrap_or(0)
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
+}
+
+/// Resolves `trusted_proxies`: a list of addresses, or a mapping that says more.
+pub(super) fn resolve(
+    raw: Option<&Placed<ListOr<Network, raw::Proxies>>>,
+    report: &mut Report,
+) -> TrustedProxies {
+    let Some(Placed { value, at }) = raw else { return TrustedProxies::default() };
+    let (path, leaves, more) = match value {
+        ListOr::List(leaves) => ("trusted_proxies", leaves, None),
+        ListOr::Map(map) => ("trusted_proxies.addresses", &map.addresses, Some(map)),
+    };
+    let networks = leaves.iter().filter_map(|leaf| report.read(path, leaf));
+    let addresses: Vec<_> = networks.map(|network| (network.0, network.1)).collect();
+    let Some(map) = more else { return TrustedProxies { addresses, ..TrustedProxies::default() } };
+    if map.addresses.is_empty() {
+        report.odd(*at, path, "names no proxy; only what comes by a unix socket is trusted");
+    }
+    let also: Vec<_> = map.also.iter().filter_map(|leaf| report.read("trusted_proxies.also", leaf)).collect();
+    TrustedProxies {
+        addresses,
+        headers: report.or("trusted_proxies.headers", map.headers.as_ref(), HeaderFamily::default()),
+        host: also.contains(&Also::Host),
+        prefix: also.contains(&Also::Prefix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resolve::tests::{good, mistakes};
+
+    fn proxies(text: &str) -> TrustedProxies {
+        good(&format!("auth: none\ntrusted_proxies: {text}")).0.trusted_proxies
+    }
+
+    #[test]
+    fn the_short_form_means_x_forwarded_and_nothing_more() {
+        let short = proxies("[ 192.0.2.1, 10.0.0.0/8 ]");
+        assert_eq!(short, proxies("{ addresses: [ 192.0.2.1, 10.0.0.0/8 ], headers: x-forwarded }"));
+        assert_eq!((short.headers, short.host, short.prefix), (HeaderFamily::XForwarded, false, false));
+        assert_eq!(proxies("null"), TrustedProxies::default());
+    }
+
+    #[test]
+    fn the_long_form_names_the_family_and_what_else_counts() {
+        let long = proxies("{ addresses: [ '::1' ], headers: forwarded, also: [ host, prefix ] }");
+        assert_eq!((long.headers, long.host, long.prefix), (HeaderFamily::Forwarded, true, true));
+        for (wrong, part) in [
+            ("{ addresses: [ x ] }", "trusted_proxies.addresses: `x` is no network"),
+            ("{ addresses: [ '::1' ], headers: both }", "trusted_proxies.headers: `both`"),
+            ("{ addresses: [ '::1' ], also: [ port ] }", "trusted_proxies.also: `port`"),
+            ("{ adresses: [ '::1' ] }", "did you mean `addresses`?"),
+            ("127.0.0.1", "a list of addresses"),
+        ] {
+            let error = mistakes(&format!("auth: none\ntrusted_proxies: {wrong}"));
+            assert!(error.contains(part), "{part}\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_network_loses_its_host_bits() {
+        assert_eq!(Network::read("10.1.2.3/8"), Ok(Network("10.0.0.0".parse().unwrap(), 8)));
+        assert_eq!(Network::read("0.0.0.0/0"), Ok(Network("0.0.0.0".parse().unwrap(), 0)));
+        assert_eq!(Network::read("fd00:1::1/16"), Ok(Network("fd00::".parse().unwrap(), 16)));
+        assert_eq!(Network::read("192.0.2.1"), Ok(Network("192.0.2.1".parse().unwrap(), 32)));
+        assert!(Network::read("10.0.0.0/33").is_err() && Network::read("example").is_err());
+    }
+
+    #[test]
+    fn a_network_has_its_own_addresses_however_they_are_written() {
+        let trusted = proxies("[ 192.0.2.0/24, '2001:db8::/32' ]");
+        for (address, is) in
+            [("192.0.2.7", true), ("::ffff:192.0.2.7", true), ("192.0.3.7", false), ("2001:db8:9::1", true)]
+        {
+            assert_eq!(trusted.contains(address.parse().unwrap()), is, "{address}");
+        }
+    }
+}
