@@ -6,7 +6,8 @@
 //! * Ground, the nouns of a port: [`settings`]; above it `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: [`config`], [`wire`], [`metrics`]. Pure: no socket, file, clock or task.
 //! * Between them, [`stream`]: one byte stream, whatever carries it.
-//! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`], [`announce`]. One outside thing each.
+//! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`], [`announce`],
+//!   [`process`]. One outside thing each.
 //! * Between them, [`event`]: what happens, told once to the log and the counters.
 //! * Floor 2, the [`line`](mod@line): a live target, its tape, its lease, its seats.
 //! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended. Beside it its other end, the
@@ -28,6 +29,7 @@ pub mod stream;
 pub mod announce;
 pub mod auth;
 pub mod logging;
+pub mod process;
 pub mod systemd;
 pub mod target;
 pub mod tls;

@@ -142,6 +142,8 @@ impl Listener {
     pub async fn run(self, bridge: Arc<Bridge>) {
         let door = Arc::new(Door { bridge, tls: self.tls.clone(), proxied: self.proxied });
         let stop = door.bridge.stop.clone();
+        let _shown =
+            self.tls.as_ref().map(|tls| door.bridge.certificates.show(self.local_address(), Arc::clone(tls)));
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {

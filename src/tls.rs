@@ -1,6 +1,7 @@
 //! TLS of the listeners: certificates that reload, self-signed ones, client certificates.
 
 mod client;
+mod in_use;
 mod inspect;
 mod self_signed;
 
@@ -25,6 +26,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 use self::{client::Revoked, self_signed::Paths};
 pub use self::{
     client::{ClientFacts, lists_due},
+    in_use::InUse,
     inspect::Facts,
     self_signed::names as own_names,
 };
@@ -69,6 +71,8 @@ struct Files {
 /// What the files say.
 struct Loaded {
     config: Arc<ServerConfig>,
+    /// The certificate's last second, since 1970.
+    until: Option<i64>,
     revoked: Revoked,
 }
 
@@ -115,6 +119,11 @@ impl ServerTls {
     /// broken the old ones stay in use, and the log says why once.
     pub fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.fresh().loaded.config)
+    }
+
+    /// The last second of the certificate in use, since 1970.
+    pub fn expires(&self) -> Option<i64> {
+        self.fresh().loaded.until
     }
 
     /// Whether a list of revoked certificates, as the file has it now, names this one.
@@ -180,6 +189,7 @@ impl Files {
         }
         let chain = read_certificates(&self.certificate)?;
         self.tell(&chain);
+        let until = chain.first().and_then(validity).map(|(_, until)| until);
         let key = read_key(&self.key)?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -208,7 +218,7 @@ impl Files {
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(Loaded { config: Arc::new(config), revoked })
+        Ok(Loaded { config: Arc::new(config), until, revoked })
     }
 
     /// Says which certificate is in use, and whether its time has passed: clients will tell the user, so it is no

@@ -36,6 +36,7 @@ use crate::{
     line::Lines,
     metrics::Metrics,
     session::{Parking, Sessions},
+    tls::InUse,
     wire::close::Refusal,
 };
 
@@ -56,6 +57,8 @@ pub struct Bridge {
     pub events: Arc<Events>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the listeners show.
+    pub certificates: InUse,
     /// Owner of connection and session tasks: they end with the client, or after `stop`.
     pub tasks: TaskTracker,
     /// The end of the edge: no new request is heard, running sessions are told to close by whoever cancels it.
@@ -89,6 +92,7 @@ impl Bridge {
             parking,
             events,
             metrics,
+            certificates: InUse::default(),
             tasks,
             stop,
             router,

@@ -17,8 +17,9 @@ use super::{
 use crate::{
     auth::{Page, Purpose, TICKET_LIFE},
     config::{Endpoint, Rights, Share, Target},
-    line, metrics,
-    metrics::TargetState,
+    line,
+    metrics::{self, Format, Observed, TargetState},
+    process,
     wire::close::Refusal,
 };
 
@@ -56,9 +57,10 @@ pub(super) async fn wrong_method(_: Visitor, _: Request) -> Result<Response<Body
     Err(Refusal::Method)
 }
 
-/// `GET /metrics`: OpenMetrics, for programs on this machine and for those with `/metrics: [read]`.
+/// `GET /metrics`: OpenMetrics, or Prometheus' older text for who asks for that; for programs on this machine and for those with `/metrics: [read]`.
 pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    may_read_metrics(&visitor, &ask::bare(request)).await?;
+    let request = ask::bare(request);
+    may_read_metrics(&visitor, &request).await?;
     let bridge = &visitor.bridge;
     let config = bridge.config();
     for name in config.endpoints.keys() {
@@ -69,7 +71,11 @@ pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Respon
             counted.target(target_state(&state));
         }
     }
-    Ok(content(metrics::CONTENT_TYPE, bridge.metrics.render()))
+    let format = Format::accepted(ask::text(request.headers(), "accept"));
+    let observed = Observed { process: process::observe(), certificates: bridge.certificates.expiries() };
+    let mut page = content(format.content_type(), metrics::render(&bridge.metrics, format, &observed));
+    page.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(page)
 }
 
 async fn may_read_metrics(visitor: &Visitor, request: &Request<()>) -> Result<(), Refusal> {

@@ -85,7 +85,9 @@ fn what_readme_and_guide_say_to_paste_loads_and_what_the_package_installs() {
         let filled =
             block.replace("$argon2id$...", HASH).replace("\"...\"", &format!("\"{}\"", "0f".repeat(32)));
         // A part of a file is good once somebody can sign in.
-        let whole = if filled.contains("users:") { filled } else { format!("auth: none\n{filled}") };
+        let somebody =
+            format!("users: {{ admin: {{ password: \"{HASH}\", rights: {{ \"*\": [ read ] }} }} }}\n");
+        let whole = if filled.contains("users:") { filled } else { somebody + &filled };
         let loaded = wsbridge::config::parse(&whole, "block", &|_| Ok(HASH.to_owned()));
         assert!(loaded.is_ok(), "{block}\n{}", loaded.unwrap_err());
         seen += 1;

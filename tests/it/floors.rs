@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 13] = [
     &["wire"],
     &["config", "metrics"],
     &["regular_file", "stream"],
-    &["announce", "auth", "logging", "systemd", "target", "tls"],
+    &["announce", "auth", "logging", "process", "systemd", "target", "tls"],
     &["event"],
     &["line"],
     // The client is the other end of a session: neither knows the other.

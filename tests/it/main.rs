@@ -26,6 +26,7 @@ mod floors;
 mod frames;
 mod ghosts;
 mod guesses;
+mod guide;
 mod harness;
 mod identity;
 mod kick;
