@@ -10,6 +10,7 @@ VM = os.path.join(os.path.dirname(HERE), "vm")
 sys.path[:0] = [HERE, VM]
 
 import ws                      # noqa: E402 (it is in ../vm)
+from recipes import recipe     # noqa: E402
 from steps import Steps        # noqa: E402
 
 CONFIG = "/etc/wsbridge/wsbridge.yaml"
@@ -204,12 +205,45 @@ class Root:
 
     def preset(self):
         """A password that was put there before is the administrator's."""
-        self.run("sh", "-c", "install -d -m 750 /etc/wsbridge/secrets; umask 077; echo '$argon2id$preset' > /etc/wsbridge/secrets/admin")
+        self.type("umask 077; echo '$argon2id$preset' > admin")
+        self.type(recipe("Install", "install -D").splitlines()[-1])
         shown = at_a_terminal(["chroot", self.root, "apt-get", "install", "-y", f"/tmp/{self.deb}"])
         assert not PASSWORD.search(shown) and "the one in /etc/wsbridge/secrets/admin" in shown, shown
         assert self.read("/etc/wsbridge/secrets/admin") == "$argon2id$preset\n"
         assert self.run("stat", "-c", "%a %U %G", "/etc/wsbridge/secrets/admin").split() == ["640", "root", "wsbridge"]
         self.run("dpkg", "--purge", "wsbridge")
+
+    def restored(self):
+        """The guide's backup, put back into a system that has nothing but the package, made anew."""
+        self.install()
+        self.run("install", "-d", "-o", "wsbridge", "-g", "wsbridge", "-m", "700", "/var/lib/wsbridge")      # systemd's task
+        self.use()
+        kept = ["/etc/wsbridge", "/var/lib/wsbridge"]
+        before = {name: self.told(name) for name in kept}
+        self.type(recipe("Back up, restore, move", "tar -czf"))
+        assert oct(os.stat(self.path("/root/wsbridge-backup.tgz")).st_mode & 0o777) == "0o600"
+        self.run("dpkg", "--purge", "wsbridge")
+        # Another machine: there the account has another number.
+        self.run("groupadd", "--system", "--gid", "777", "wsbridge")
+        self.run("useradd", "--system", "--uid", "777", "--gid", "wsbridge", "--no-create-home", "wsbridge")
+        password = self.password
+        self.install()
+        assert self.password != password and self.told("/etc/wsbridge") != before["/etc/wsbridge"]
+        self.type(recipe("Back up, restore, move", "tar -xzpf"))
+        assert {name: self.told(name) for name in kept} == before
+        self.password = password
+        self.use()
+        assert self.told("/var/lib/wsbridge") == before["/var/lib/wsbridge"], "the certificate was made anew"
+        self.run("dpkg", "--purge", "wsbridge")
+
+    def told(self, name):
+        """Owner, group, mode and content of all there is below a name."""
+        lines = f"find {name} -printf '%p %u %g %m\\n' | sort; find {name} -type f | sort | xargs sha256sum"
+        return self.run("sh", "-c", lines)
+
+    def type(self, lines):
+        """In root's home, as printed in the guide; but for systemd, which does not run here."""
+        return self.run("sh", "-e", "-c", f"systemctl() {{ :; }}\ncd /root\n{lines}")
 
     def steps(self, steps):
         how = "" if self.arch == "amd64" else " through qemu-user"
@@ -223,6 +257,7 @@ class Root:
         if self.arch == "amd64":
             steps.step("amd64: installed into a file, the file is whole; appended to, it has the password", self.into_a_file)
             steps.step("amd64: a password that was put there before the installation is kept", self.preset)
+            steps.step("amd64: the guide's backup, restored on another machine, is the gateway it was", self.restored)
             steps.step("amd64: all the same where there is no systemd-sysusers", self.without_sysusers)
 
 

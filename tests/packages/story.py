@@ -5,6 +5,7 @@ import hashlib, json, os, re, socket, ssl, subprocess, time
 import far, ws
 from gateway import Guest
 from installed import PASSWORD
+from recipes import recipe
 
 HTTPS, CONFIG = 8443, "/etc/wsbridge/wsbridge.yaml"
 TOKEN = "wsb_a-token-for-the-tests-of-credentials"
@@ -186,7 +187,9 @@ class Story:
     def upgrade(self, deb):
         client, pid, config = self.open(), self.show("MainPID"), self.run(f"sha256sum {CONFIG}")
         self.guest.gwvm("push", deb, "/tmp")
-        shown = self.run(f"DEBIAN_FRONTEND=noninteractive apt-get install -y /tmp/{os.path.basename(deb)} 2>&1")
+        name = os.path.basename(deb)
+        line = recipe("Install", "_NEW_", wsbridge_NEW_arm64=name.removesuffix(".deb"))
+        shown = self.run(f"cd /tmp && export DEBIAN_FRONTEND=noninteractive && {line} 2>&1")
         assert client.wait_closed() == 1001, client.code
         assert not PASSWORD.search(shown) and "password" not in shown, shown
         assert self.show("MainPID") != pid and self.run(f"sha256sum {CONFIG}") == config
@@ -231,9 +234,10 @@ class Story:
         self.run("rm /etc/systemd/system/wsbridge.service.d/watchdog.conf; systemctl daemon-reload")
 
     def socket(self):
-        first = '  - address: "[::]:8443"\n'
-        self.edit(first, f'{first}    tls: self-signed\n  - address: "systemd:https"\n')
-        self.run("systemctl stop wsbridge && systemctl start wsbridge.socket && ! systemctl -q is-active wsbridge")
+        listener = recipe("TLS", "systemd:https").partition("listen:\n")[2]
+        self.edit("\nlisten:\n", f"\nlisten:\n{listener}\n")
+        self.run(f"set -e\n{recipe('TLS', 'wsbridge.socket')}\n! systemctl -q is-active wsbridge")
+        assert self.run("systemctl is-enabled wsbridge.socket") == "enabled"
         status, _ = self.get(port=443)           # the connection starts the service
         assert status == 200 and self.run("systemctl is-active wsbridge") == "active"
         assert self.show("User") == "wsbridge"
