@@ -163,7 +163,7 @@ impl Prometheus {
 
     /// What it says to a query, once it listens.
     fn query(&self, query: &str) -> Option<serde_json::Value> {
-        let path: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let path = query.bytes().fold(String::new(), |path, byte| format!("{path}%{byte:02x}"));
         std::net::TcpStream::connect(self.1).ok()?;
         let head = "Host: localhost\r\nConnection: close\r\n\r\n";
         let said = Raw::ask(self.1, &format!("GET /api/v1/query?query={path} HTTP/1.0\r\n{head}"));
