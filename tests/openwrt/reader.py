@@ -152,6 +152,33 @@ def apk(data):
     return read
 
 
+@dataclass
+class Index:
+    description: str
+    packages: list
+    adb: bytes
+    signatures: list
+
+
+def packages_adb(data):
+    """apk's index of a folder: what it says of each package, and who vouches for it."""
+    assert data[:4] == b"ADBd"
+    inflate = zlib.decompressobj(-15)
+    plain = inflate.decompress(data[4:]) + inflate.flush()
+    assert inflate.eof and plain[:8] == b"ADB.indx"
+    first, *rest = blocks(plain[8:])
+    assert first[0] == 0 and all(kind == 1 for kind, _ in rest), "one ADB block, then signatures"
+    adb = Adb(first[1])
+    root = adb.object(adb.u32(4))
+    listed = []
+    for value in adb.array(root(2)):
+        info, read = adb.object(value), Read()
+        facts(adb, info, read)
+        listed.append({**read.facts, "hash": read.unique, "size": adb.number(info(0xD))})
+    assert listed == sorted(listed, key=lambda one: (one["name"], one["version"])), "sorted, as apk looks them up"
+    return Index(adb.text(root(1)), listed, first[1], [content for _, content in rest])
+
+
 def facts(adb, info, read):
     names = {1: "name", 2: "version", 4: "description", 5: "arch", 6: "license", 7: "origin", 8: "maintainer", 9: "url"}
     read.facts = {name: adb.text(info(number)) for number, name in names.items() if info(number)}

@@ -9,7 +9,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 VM = os.path.join(os.path.dirname(HERE), "vm")
 sys.path[:0] = [HERE, VM]
 
-import ws                      # noqa: E402 (it is in ../vm)
+import published, ws           # noqa: E402 (it is in ../vm)
 from recipes import recipe     # noqa: E402
 from steps import Steps        # noqa: E402
 
@@ -258,6 +258,7 @@ class Root:
             steps.step("amd64: installed into a file, the file is whole; appended to, it has the password", self.into_a_file)
             steps.step("amd64: a password that was put there before the installation is kept", self.preset)
             steps.step("amd64: the guide's backup, restored on another machine, is the gateway it was", self.restored)
+            steps.step("amd64: apt takes it from a repository by the repository's key, and by no other", published.check, self)
             steps.step("amd64: all the same where there is no systemd-sysusers", self.without_sysusers)
 
 

@@ -3,7 +3,7 @@
 from struct import pack
 
 INT, INT_32, BLOB_8, BLOB_16, BLOB_32, ARRAY, OBJECT = 0x1, 0x2, 0x8, 0x9, 0xA, 0xD, 0xE
-BLOCK_ADB, BLOCK_DATA = 0, 2
+BLOCK_ADB, BLOCK_SIGNATURE, BLOCK_DATA = 0, 1, 2
 
 
 class Tree:
