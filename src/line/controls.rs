@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     Shared,
     output::SeatId,
-    task::{Action, Reply, Task, Undone},
+    task::{Action, PACE_MOST, Reply, Task, Undone},
 };
 use crate::{
     config::Target,
@@ -29,9 +30,6 @@ const NOW_MOST: Duration = Duration::from_secs(1);
 /// How long what cannot be discarded has to leave by itself.
 const LEAVES: Duration = Duration::from_millis(500);
 
-/// Longest distance of two steps' clocks that is kept; over it they are no sequence.
-const PACE_MOST: Duration = Duration::from_secs(1);
-
 /// The clock of the last step: the client's and ours.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -48,42 +46,65 @@ impl Default for Pace {
 
 impl Pace {
     /// Waits until a step may run: not earlier after the last than the client's clock had them apart.
-    async fn keep(&mut self, seat: SeatId, at: Option<Duration>) {
-        let Some(at) = at else { return };
+    async fn keep(
+        &mut self,
+        seat: SeatId,
+        at: Option<Duration>,
+        turn: &CancellationToken,
+    ) -> Result<(), Undone> {
+        let Some(at) = at else { return Ok(()) };
         if let Some((last_seat, last_at, ran)) = self.last
             && last_seat == seat
             && let Some(apart) = at.checked_sub(last_at)
             && apart <= PACE_MOST
         {
-            sleep_until(ran + apart).await;
+            pause(turn, ran + apart).await?;
         }
         self.last = Some((seat, at, Instant::now()));
+        Ok(())
     }
+}
+
+/// Waits, unless the seat loses its turn.
+async fn pause(turn: &CancellationToken, until: Instant) -> Result<(), Undone> {
+    turn.run_until_cancelled(sleep_until(until)).await.ok_or(Undone::Taken)
 }
 
 /// Does one task of the queue.
 pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut Pace) {
     let outcome = match &task.what {
-        Action::Drain => match drain(port, task.reply(), DRAIN_MOST).await {
+        Action::Drain => match drain(port, task.reply(), DRAIN_MOST, &task.turn).await {
             Ok(Wire::HandedOn) => Err(Undone::Port(PortError::Unsupported)),
             drained => drained.map(drop),
         },
         Action::Configure { change, drain: wait, by } => {
-            let drained = if *wait { drain(port, None, DRAIN_MOST).await.map(drop) } else { Ok(()) };
+            let drained =
+                if *wait { drain(port, None, DRAIN_MOST, &task.turn).await.map(drop) } else { Ok(()) };
             match drained {
                 Ok(()) => configure(shared, port, change, by).await,
                 Err(undone) => Err(undone),
             }
         }
-        Action::Signals { steps, seat } => signals(shared, port, steps, *seat, pace).await,
+        Action::Signals { steps, seat } => {
+            let done = signals(shared, port, (steps, *seat), pace, &task.turn).await;
+            // Whoever began a break has left meanwhile, or lost its turn.
+            if done == Err(Undone::Taken) || done.is_ok() && !shared.input.has(*seat) {
+                end_break(shared, *seat).await;
+            }
+            done
+        }
+        Action::EndBreak(seat) => {
+            end_break(shared, *seat).await;
+            Ok(())
+        }
         Action::Retune(settings) => {
             // Nobody's bytes leave by settings that are not theirs. A line that takes nothing is set all the same.
-            drain(port, None, DRAIN_MOST).await.ok();
+            drain(port, None, DRAIN_MOST, &task.turn).await.ok();
             retune(shared, port, *settings).await;
             Ok(())
         }
         Action::Release => {
-            release(shared, port).await;
+            release(shared, port, &task.turn).await;
             Ok(())
         }
     };
@@ -109,7 +130,12 @@ fn begins_break(step: &Step) -> bool {
 
 /// Waits until the wire is idle, or as far as can be known, while `most` does not pass without anything moving, and
 /// where a reply is asked for, as long as somebody waits for that.
-async fn drain(port: &Port, reply: Option<&Reply>, most: Duration) -> Result<Wire, Undone> {
+async fn drain(
+    port: &Port,
+    reply: Option<&Reply>,
+    most: Duration,
+    turn: &CancellationToken,
+) -> Result<Wire, Undone> {
     let mut last = (0, Instant::now());
     loop {
         let wire = port.wire().await?;
@@ -123,7 +149,7 @@ async fn drain(port: &Port, reply: Option<&Reply>, most: Duration) -> Result<Wir
         if last.1.elapsed() >= most + port.adapter_time() {
             return Err(Undone::Timeout);
         }
-        sleep(DRAIN_POLL).await;
+        pause(turn, Instant::now() + DRAIN_POLL).await?;
     }
 }
 
@@ -178,27 +204,23 @@ async fn configure(shared: &Shared, port: &Port, change: &SettingsChange, by: &s
 async fn signals(
     shared: &Shared,
     port: &Port,
-    steps: &[Step],
-    seat: SeatId,
+    (steps, seat): (&[Step], SeatId),
     pace: &mut Pace,
+    turn: &CancellationToken,
 ) -> Result<(), Undone> {
     for step in steps {
-        pace.keep(seat, step.at).await;
+        pace.keep(seat, step.at, turn).await?;
         if begins_break(step) {
             // The kernel waits for that too, and without a limit.
-            drain(port, None, pace.most).await?;
+            drain(port, None, pace.most, turn).await?;
         }
         if !step.change.is_empty() {
             set(shared, port, step.change).await?;
             shared.board.send_modify(|board| board.drove(step.change, seat));
         }
         if !step.hold.is_zero() {
-            sleep(step.hold).await;
+            pause(turn, Instant::now() + step.hold).await?;
         }
-    }
-    // Whoever began it has left meanwhile.
-    if !shared.input.has(seat) {
-        end_break(shared, seat).await;
     }
     Ok(())
 }
@@ -245,8 +267,8 @@ async fn retune(shared: &Shared, port: &Port, settings: Settings) {
 }
 
 /// Behind the last byte of who had the line.
-async fn release(shared: &Shared, port: &Port) {
-    if drain(port, None, DRAIN_MOST).await == Err(Undone::Timeout) {
+async fn release(shared: &Shared, port: &Port, turn: &CancellationToken) {
+    if drain(port, None, DRAIN_MOST, turn).await == Err(Undone::Timeout) {
         warn!(endpoint = shared.name, "the line takes nothing; released all the same");
     }
     shared.board.send_if_modified(|board| std::mem::take(&mut board.vacated));

@@ -1,14 +1,19 @@
 //! Seats to device: one queue in the order sent, bounded for each seat.
 
 mod account;
+mod cut;
 mod driver;
+mod tasks;
+mod waits;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
+pub(super) use self::cut::Cut;
 use self::{account::Account, driver::Driver};
 use super::{output::SeatId, task::Task};
 
@@ -22,9 +27,6 @@ const PIECE: usize = 16 * 1024;
 /// Bytes that leave the queue before a seat is woken: a wake-up for each write of a few bytes would cost more than the
 /// write.
 const WORTH: u64 = WINDOW as u64 / 4;
-
-/// Tasks a seat may have in the queue.
-const TASKS: usize = 64;
 
 #[derive(Debug)]
 enum Item {
@@ -46,6 +48,8 @@ struct Inner {
     held: usize,
     /// Whose bytes went to the device.
     driver: Driver,
+    /// Whose task the uplink is at, and how long it waits.
+    running: Option<(SeatId, Duration)>,
 }
 
 #[cfg(test)]
@@ -122,20 +126,6 @@ impl Input {
         inner.seats.remove(&seat).map_or(0, |account| account.queued())
     }
 
-    /// Discards what a seat has in the queue; it is told how many bytes that were, as lost.
-    pub(super) fn cut(&self, seat: SeatId) -> usize {
-        let inner = &mut *self.lock();
-        inner.queue.retain(|(owner, _)| *owner != Some(seat));
-        inner.seats.get_mut(&seat).map_or(0, |account| {
-            let queued = account.queued();
-            account.done = account.taken;
-            account.lost += queued as u64;
-            account.tasks = 0;
-            account.wake();
-            queued
-        })
-    }
-
     /// Takes bytes of a seat, as many as fit its window; pending when none do.
     pub(super) fn poll_push(&self, seat: SeatId, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
         let inner = &mut *self.lock();
@@ -171,24 +161,9 @@ impl Input {
         inner.wake_worker();
     }
 
-    /// Whether a seat may put one more task into the queue.
-    pub(super) fn has_room(&self, seat: SeatId) -> bool {
-        self.lock().seats.get(&seat).is_none_or(|account| account.tasks < TASKS)
-    }
-
     /// Whether a seat is still taken.
     pub(super) fn has(&self, seat: SeatId) -> bool {
         self.lock().seats.contains_key(&seat)
-    }
-
-    /// Puts a task behind everything queued.
-    pub(super) fn push_task(&self, seat: Option<SeatId>, task: Task) {
-        let inner = &mut *self.lock();
-        if let Some(account) = seat.and_then(|seat| inner.seats.get_mut(&seat)) {
-            account.tasks += 1;
-        }
-        inner.queue.push_back((seat, Item::Task(task)));
-        inner.wake_worker();
     }
 
     /// Counts bytes of a seat that go nowhere.
@@ -237,11 +212,6 @@ impl Input {
         self.lock().driver.is_own(Some(seat), unsent)
     }
 
-    /// Whether tasks of a seat wait.
-    pub(super) fn has_tasks(&self, seat: SeatId) -> bool {
-        self.lock().seats.get(&seat).is_some_and(|account| account.tasks > 0)
-    }
-
     /// How many of the bytes that a driver holds are this seat's.
     pub(super) fn driver_share(&self, seat: SeatId, held: usize) -> usize {
         self.lock().driver.share(seat, held)
@@ -288,6 +258,8 @@ impl Input {
             Some(worker) => worker.clone_from(cx.waker()),
             None => inner.worker = Some(cx.waker().clone()),
         }
+        // Whoever asks is done with what it had before.
+        inner.finish_task();
         if inner.held > 0 {
             return Poll::Pending;
         }
@@ -333,12 +305,14 @@ impl Inner {
     /// Empties the queue; how many bytes that were.
     fn discard(&mut self) -> usize {
         self.queue.clear();
+        self.running = None;
         let mut discarded = 0;
         for account in self.seats.values_mut() {
             let queued = account.queued();
             account.done = account.taken;
             account.lost += queued as u64;
             account.tasks = 0;
+            account.waits.clear();
             account.wake();
             discarded += queued;
         }
@@ -351,8 +325,19 @@ impl Inner {
             account.tasks = account.tasks.saturating_sub(1);
         }
         match item {
-            Item::Task(task) => Some(task),
+            Item::Task(task) => {
+                self.running = owner.map(|seat| (seat, task.wait));
+                Some(task)
+            }
             Item::Data { .. } => None,
+        }
+    }
+
+    fn finish_task(&mut self) {
+        if let Some((seat, wait)) = self.running.take()
+            && let Some(account) = self.seats.get_mut(&seat)
+        {
+            account.waits.done(wait);
         }
     }
 

@@ -128,12 +128,14 @@ impl Lease {
         }
     }
 
-    /// Takes it, from its holder if need be.
-    pub(super) fn take(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) {
-        if !self.is_holder(seat) {
-            let reason = if self.holder.is_some() { Reason::Taken } else { Reason::Opened };
-            self.give(seat, who, now, reason);
+    /// Takes it, from its holder if need be. Returns whose it was.
+    pub(super) fn take(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Option<SeatId> {
+        if self.is_holder(seat) {
+            return None;
         }
+        let former = self.holder.as_ref().map(|holder| holder.seat);
+        self.give(seat, who, now, if former.is_some() { Reason::Taken } else { Reason::Opened });
+        former
     }
 
     /// Takes it from a seat whose client is gone. Returns whether that changed anything.
@@ -259,7 +261,7 @@ mod tests {
                     here[at] = true;
                     match op {
                         0 => drop(lease.claim(seat, &who("u"), NOW)),
-                        1 => lease.take(seat, &who("u"), NOW),
+                        1 => drop(lease.take(seat, &who("u"), NOW)),
                         2 => drop(lease.ask(seat, &who("u"), NOW)),
                         3 => drop(lease.answer(seat, true, NOW)),
                         4 => drop(lease.answer(seat, false, NOW)),

@@ -235,6 +235,6 @@ fn retune(entry: &Entry, new: &Arc<Endpoint>) {
         shared.board.send_if_modified(|board| std::mem::replace(&mut board.caps, caps) != caps);
     }
     if let Some(wanted) = new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings()) {
-        entry.line.shared.input.push_task(None, Task::unasked(Action::Retune(wanted)));
+        entry.line.shared.input.push_task(Task::unasked(Action::Retune(wanted)));
     }
 }

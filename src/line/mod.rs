@@ -49,7 +49,12 @@ pub use seat::{Flushed, Patience, Pending, Seat};
 pub use tape::Gap;
 pub use task::{Action, Undone};
 
-use self::{callers::Callers, input::Input, output::Output, task::Task};
+use self::{
+    callers::Callers,
+    input::{Cut, Input},
+    output::Output,
+    task::Task,
+};
 use crate::{
     auth::PrincipalId,
     config::{Endpoint, Packing, Share},
@@ -185,7 +190,7 @@ impl Shared {
                 (board.state, board.at) = (state, at);
                 if up && board.vacated {
                     // Before anybody can do something with it.
-                    self.input.push_task(None, Task::unasked(Action::Release));
+                    self.input.push_task(Task::unasked(Action::Release));
                 }
             }
             changed
@@ -203,6 +208,22 @@ impl Shared {
         });
         self.tell(passed);
         result
+    }
+
+    /// The lease was taken from a seat: its data go on, up to the first of its tasks. A break of its own ends behind them.
+    fn cut(&self, seat: SeatId) {
+        let bytes = self.input.cut(seat, Cut::Waiting);
+        if self.board.borrow().breaks(seat) {
+            self.input.push_task(Task::unasked(Action::EndBreak(seat)));
+        }
+        if bytes > 0 {
+            self.metrics.undelivered.add(bytes as u64);
+            tracing::info!(
+                endpoint = self.name,
+                bytes,
+                "discarded what stood behind a task as the lease was taken"
+            );
+        }
     }
 
     /// Tells that the lease changed hands, if it did.

@@ -234,7 +234,7 @@ impl Seat {
                     let (task, outcome) = Task::new(Action::Drain);
                     if self.shared.board.borrow().state == State::Up {
                         // Of nobody: whoever leaves may have as many tasks in the queue as it may have.
-                        self.shared.input.push_task(None, task);
+                        self.shared.input.push_task(task);
                     }
                     self.drained = Drained::Asked(outcome);
                 }

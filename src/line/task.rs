@@ -1,6 +1,9 @@
 //! What waits in a line's queue beside data, and what comes of it.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::output::SeatId;
 use crate::{
@@ -8,6 +11,9 @@ use crate::{
     target::PortError,
     wire::control::SettingsChange,
 };
+
+/// Longest distance of two steps' clocks that is kept; over it they are no sequence.
+pub(super) const PACE_MOST: Duration = Duration::from_secs(1);
 
 /// Why a task was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +26,10 @@ pub enum Undone {
     Gone,
     /// The seat has as much in the queue as it may have.
     Full,
+    /// What the seat has in the queue would wait for too long.
+    TooLong,
+    /// The lease was taken from the seat.
+    Taken,
 }
 
 impl From<PortError> for Undone {
@@ -36,6 +46,10 @@ pub(super) type Reply = oneshot::Sender<Result<(), Undone>>;
 pub(super) struct Task {
     /// What is to be done.
     pub(super) what: Action,
+    /// How long its steps wait in all.
+    pub(super) wait: Duration,
+    /// Cancelled when its seat loses its turn: nothing is waited for any more.
+    pub(super) turn: CancellationToken,
     /// Where the outcome goes.
     reply: Option<Reply>,
 }
@@ -43,13 +57,13 @@ pub(super) struct Task {
 impl Task {
     /// A task whose outcome nobody waits for.
     pub(super) fn unasked(what: Action) -> Self {
-        Self { what, reply: None }
+        Self { what, wait: Duration::ZERO, turn: CancellationToken::new(), reply: None }
     }
 
     /// A task, and where its outcome comes from; an error there is [`Undone::Gone`].
     pub(super) fn new(what: Action) -> (Self, Outcome) {
         let (reply, outcome) = oneshot::channel();
-        (Self { what, reply: Some(reply) }, outcome)
+        (Self { reply: Some(reply), ..Self::unasked(what) }, outcome)
     }
 
     /// Where the outcome goes, where somebody wants to know it.
@@ -89,6 +103,8 @@ pub enum Action {
         /// Whose: pacing holds over the steps of one seat.
         seat: SeatId,
     },
+    /// End the break of a seat that lost its turn, if one stands.
+    EndBreak(SeatId),
     /// Set the port as configured.
     Retune(Settings),
     /// The last seat has left: the port goes back to how it was configured.

@@ -48,6 +48,7 @@ mod rfc2217;
 mod serial;
 mod signing;
 mod slow_devices;
+mod takeover;
 mod targets;
 mod v1;
 mod walls;

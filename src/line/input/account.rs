@@ -2,6 +2,10 @@
 
 use std::task::{Context, Waker};
 
+use tokio_util::sync::CancellationToken;
+
+use super::waits::Waits;
+
 #[derive(Debug, Default)]
 pub(super) struct Account {
     /// Bytes taken from the seat.
@@ -12,6 +16,10 @@ pub(super) struct Account {
     pub(super) lost: u64,
     /// Tasks in the queue.
     pub(super) tasks: usize,
+    /// What they wait, and what of them runs.
+    pub(super) waits: Waits,
+    /// Cancelled when the seat loses its turn; made for its first task.
+    pub(super) turn: Option<CancellationToken>,
     pub(super) waker: Option<Waker>,
     /// How much is done when the seat is to be woken; sooner if that is all there is.
     pub(super) wake_at: u64,
@@ -21,6 +29,11 @@ impl Account {
     pub(super) fn queued(&self) -> usize {
         // The queue is bounded by the window.
         usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)
+    }
+
+    /// What is cancelled when the seat loses its turn.
+    pub(super) fn turn(&mut self) -> CancellationToken {
+        self.turn.get_or_insert_default().clone()
     }
 
     /// The seat waits for so much to be done, or for what it waited for already.

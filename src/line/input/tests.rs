@@ -9,7 +9,10 @@ use std::{
     task::Wake,
 };
 
-use super::{super::task::Action, *};
+use super::{
+    super::task::{Action, Undone},
+    *,
+};
 
 /// What is next, of which at most `most` bytes go to the device.
 fn next(input: &Input, most: usize) -> Option<Vec<u8>> {
@@ -105,11 +108,93 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
     input.enter(1);
     poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
     let (task, mut drained) = Task::new(Action::Drain);
-    input.push_task(Some(1), task);
+    input.offer(1, task);
     poll_fn(|cx| input.poll_push(1, cx, b"after")).await;
     let seen: Vec<_> = (0..3).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
     assert_eq!(seen, ["before", "Drain", "after"]);
     assert!(drained.try_recv().is_err());
+}
+
+/// A step that holds for so long.
+fn hold(seconds: u64) -> Action {
+    let hold = std::time::Duration::from_secs(seconds);
+    let step = crate::settings::Step { change: crate::settings::Levels::default(), hold, at: None };
+    Action::Signals { steps: vec![step], seat: 1 }
+}
+
+#[tokio::test]
+async fn what_is_cut_begins_with_the_first_task_and_data_before_it_and_others_stay() {
+    let input = Input::default();
+    input.enter(1);
+    input.enter(2);
+    poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
+    let (task, mut first) = Task::new(Action::Drain);
+    input.offer(1, task);
+    poll_fn(|cx| input.poll_push(1, cx, b"behind")).await;
+    poll_fn(|cx| input.poll_push(2, cx, b"another's")).await;
+    let (task, mut second) = Task::new(hold(9));
+    input.offer(1, task);
+    assert_eq!(next(&input, 2), Some(b"be".to_vec()));
+    assert_eq!(input.cut(1, Cut::Waiting), 6);
+    assert_eq!((first.try_recv(), second.try_recv()), (Ok(Err(Undone::Taken)), Ok(Err(Undone::Taken))));
+    assert_eq!(input.progress(1), Progress { taken: 12, done: 8, lost: 6 });
+    let seen: Vec<_> = (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
+    assert_eq!(seen, ["fore", "another's"]);
+    assert_eq!(input.progress(1), Progress { taken: 12, done: 12, lost: 6 });
+    // What it waited for is no burden any more.
+    let (task, mut third) = Task::new(hold(10));
+    input.offer(1, task);
+    assert!(third.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn where_a_task_runs_everything_is_behind_it_and_its_wait_ends() {
+    let input = Input::default();
+    input.enter(1);
+    input.enter(2);
+    input.offer(1, Task::new(hold(9)).0);
+    poll_fn(|cx| input.poll_push(1, cx, b"behind")).await;
+    let Poll::Ready(Next::Task(running)) = input.poll_front(&mut Context::from_waker(Waker::noop())) else {
+        panic!("no task");
+    };
+    // Whoever takes over does not wait for it.
+    let ahead = input.push_ahead(2, 1, Task::new(Action::Drain).0);
+    assert!(ahead.is_some() && !running.turn.is_cancelled());
+    assert_eq!(input.cut(1, Cut::Waiting), 6);
+    assert!(running.turn.is_cancelled());
+    assert_eq!(next(&input, 10), None);
+}
+
+#[tokio::test]
+async fn a_task_ahead_stands_behind_the_data_that_go_and_before_what_waits() {
+    let input = Input::default();
+    input.enter(1);
+    input.enter(2);
+    poll_fn(|cx| input.poll_push(1, cx, b"before")).await;
+    input.offer(1, Task::new(hold(9)).0);
+    poll_fn(|cx| input.poll_push(1, cx, b"behind")).await;
+    assert!(input.push_ahead(2, 1, Task::new(Action::Drain).0).is_none());
+    let seen: Vec<_> = (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
+    assert_eq!(seen, ["before", "Drain"]);
+    assert!(next(&input, 10).unwrap().starts_with(b"Signals"));
+}
+
+#[tokio::test]
+async fn what_a_seat_has_queued_waits_for_ten_seconds_at_most_until_it_is_done() {
+    let input = Input::default();
+    input.enter(1);
+    let offer = |seconds| {
+        let (task, mut outcome) = Task::new(hold(seconds));
+        input.offer(1, task);
+        outcome.try_recv().ok()
+    };
+    assert_eq!((offer(6), offer(4), offer(1)), (None, None, Some(Err(Undone::TooLong))));
+    // What runs waits still.
+    next(&input, 1).unwrap();
+    assert_eq!(offer(1), Some(Err(Undone::TooLong)));
+    next(&input, 1).unwrap();
+    assert_eq!((offer(6), offer(1)), (None, Some(Err(Undone::TooLong))));
+    poll_fn(|cx| input.poll_push(1, cx, b"data do not count")).await;
 }
 
 #[tokio::test]

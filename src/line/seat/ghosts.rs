@@ -11,7 +11,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::Seat;
-use crate::line::{Board, Ghosts, Holder, Participant, Shared, callers::Word, controls, output::SeatId};
+use crate::line::{
+    Board, Ghosts, Holder, Participant, Shared, callers::Word, controls, input::Cut, output::SeatId,
+};
 
 /// How long the answer that the holder is there is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -59,7 +61,7 @@ fn discard(shared: &Arc<Shared>, seat: SeatId) {
         board.ghosts.insert(seat);
     });
     let held = shared.port().map_or(0, |port| port.held().bytes);
-    let bytes = shared.input.cut(seat) + shared.input.driver_share(seat, held);
+    let bytes = shared.input.cut(seat, Cut::All) + shared.input.driver_share(seat, held);
     shared.input.hold();
     let line = Arc::clone(shared);
     shared.tasks.spawn(async move { controls::discard(&line, seat).await });

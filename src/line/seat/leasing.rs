@@ -24,14 +24,17 @@ impl Seat {
         self.shared.lease(|lease| lease.claim(self.id, &self.who.principal, now)).unwrap_or(Ok(()))
     }
 
-    /// Takes the lease, from its holder if need be.
+    /// Takes the lease, from its holder if need be: what that one had waiting is not done any more.
     pub fn take(&mut self) {
         if self.is_open_to_all() {
             self.stance.set_observes(false);
             return;
         }
         let now = SystemTime::now();
-        self.shared.lease(|lease| lease.take(self.id, &self.who.principal, now));
+        let former = self.shared.lease(|lease| lease.take(self.id, &self.who.principal, now)).flatten();
+        if let Some(former) = former {
+            self.shared.cut(former);
+        }
     }
 
     /// Takes the lease if it is free, else asks its holder.

@@ -69,7 +69,7 @@ impl Seat {
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
             if board.seats == 0 && board.vacate() {
                 // Before the next one can come, so that it is in the queue before whatever that does.
-                self.shared.input.push_task(None, Task::unasked(Action::Release));
+                self.shared.input.push_task(Task::unasked(Action::Release));
             }
         });
         self.shared.tell(passed);

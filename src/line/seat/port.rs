@@ -29,11 +29,24 @@ impl Seat {
     pub fn submit(&self, what: Action) -> Outcome {
         let (task, outcome) = Task::new(what);
         if self.shared.board.borrow().state == State::Up {
-            if self.shared.input.has_room(self.id) {
-                self.shared.input.push_task(Some(self.id), task);
-            } else {
-                task.answer(Err(Undone::Full));
-            }
+            self.shared.input.offer(self.id, task);
+        }
+        outcome
+    }
+
+    /// The same for a seat that is about to take the lease: where the queue of its holder is to be cut, behind the data that
+    /// go and ahead of what that one waits for.
+    pub fn submit_ahead(&self, what: Action) -> Outcome {
+        let (holder, state) = {
+            let board = self.shared.board.borrow();
+            (board.lease.holder().map(|holder| holder.seat), board.state.clone())
+        };
+        let Some(holder) = holder.filter(|holder| *holder != self.id) else { return self.submit(what) };
+        let (task, outcome) = Task::new(what);
+        if state == State::Up
+            && let Some(task) = self.shared.input.push_ahead(self.id, holder, task)
+        {
+            self.perform_now(task);
         }
         outcome
     }
@@ -78,14 +91,18 @@ impl Seat {
     }
 
     /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end whether or not somebody
-    /// still waits: a board is not left in reset because a socket was lost.
+    /// still waits, unless the lease is taken: a board is not left in reset because a socket was lost.
     pub fn do_now(&self, what: Action) -> Outcome {
         let (task, outcome) = Task::new(what);
-        if let Some(port) = self.shared.port() {
-            let shared = Arc::clone(&self.shared);
-            self.shared.tasks.spawn(async move { controls::perform_now(&shared, task, &port).await });
-        }
+        self.perform_now(task);
         outcome
+    }
+
+    fn perform_now(&self, mut task: Task) {
+        let Some(port) = self.shared.port() else { return };
+        task.turn = self.shared.input.turn_of(self.id).unwrap_or_default();
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(async move { controls::perform_now(&shared, task, &port).await });
     }
 
     /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is

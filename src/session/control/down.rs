@@ -28,7 +28,7 @@ impl Control<'_> {
         if new > 0 {
             let is_up = live.board.borrow().state == State::Up;
             let (code, why) = if is_up && !live.seat.is_writer() {
-                (Code::NotWriter, "another session of yours writes now")
+                (Code::NotWriter, "another session writes now")
             } else {
                 (Code::LineDown, "the device is gone")
             };

@@ -182,12 +182,12 @@ async fn set_up(
         movable(seat.board().borrow().caps, &[change])?;
     }
     if let Some(change) = config {
-        let outcome = seat.submit(seat.configure(change, false)).await;
+        let outcome = seat.submit_ahead(seat.configure(change, false)).await;
         outcome.unwrap_or(Err(line::Undone::Gone)).map_err(|undone| undone.failure())?;
     }
     if let Some(change) = signals {
         let step = Step { change, hold: Duration::ZERO, at: None };
-        let outcome = seat.submit(seat.signals(vec![step])).await;
+        let outcome = seat.submit_ahead(seat.signals(vec![step])).await;
         outcome.unwrap_or(Err(line::Undone::Gone)).map_err(|undone| undone.failure())?;
     }
     Ok(())

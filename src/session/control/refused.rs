@@ -30,6 +30,12 @@ impl Refused for Undone {
             Self::Port(error) => error.failure(),
             Self::Timeout => Failure::new(Code::Timeout, "the transmitter was not empty in time"),
             Self::Full => Failure::new(Code::Limit, "too much waits in the queue already"),
+            Self::TooLong => {
+                Failure::new(Code::Limit, "the steps that wait in the queue would take over 10 s")
+            }
+            Self::Taken => {
+                Failure::new(Code::NotWriter, "another session took the lease before this was done")
+            }
             Self::Gone => Failure::new(Code::LineDown, "the device is not there"),
         }
     }

@@ -74,3 +74,21 @@ async fn a_close_without_drain_discards_what_the_driver_has_too() {
     wire.ask("close", json!({})).await;
     heard(&peer, "purge output");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_takeover_ends_a_break_and_leaves_dtr_and_rts_where_they_are() {
+    for hold in [json!({"break": true, "ms": 9000}), json!({"break": true})] {
+        let Some((peer, daemon)) = line("60s", "") else { return };
+        let (mut anna, _) = Wire::opened(&daemon, "e", json!({})).await;
+        let (mut bob, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+        let began = std::time::Instant::now();
+        let steps = json!([{"dtr": false, "rts": false}, hold]);
+        anna.say(json!({"type": "signals", "steps": steps})).await;
+        heard(&peer, "set break_condition 1");
+        assert_eq!(bob.ask("lease", json!({"op": "take"})).await["type"], "ok");
+        heard(&peer, "set break_condition 0");
+        assert!(began.elapsed().as_secs() < 9);
+        let outputs = &bob.ask("get", json!({})).await["outputs"];
+        assert_eq!(outputs, &json!({"dtr": false, "rts": false, "break": false}));
+    }
+}

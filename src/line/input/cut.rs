@@ -1,0 +1,46 @@
+//! What a seat loses of the queue with the lease.
+
+use super::{Input, Item, SeatId};
+use crate::line::task::Undone;
+
+/// How much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::line) enum Cut {
+    /// All of it: its client is gone.
+    All,
+    /// What stands behind its first task, and that: whoever takes the lease waits for data alone.
+    Waiting,
+}
+
+impl Input {
+    /// Cuts the queue of a seat, and ends what one of its tasks waits for now. It is told how many bytes were discarded, as
+    /// lost, and of each task that it is not done.
+    pub(in crate::line) fn cut(&self, seat: SeatId, cut: Cut) -> usize {
+        let inner = &mut *self.lock();
+        let Some(account) = inner.seats.get_mut(&seat) else { return 0 };
+        if let Some(turn) = account.turn.take() {
+            turn.cancel();
+        }
+        let runs = inner.running.take_if(|(owner, _)| *owner == seat).is_some();
+        let (mut keeps, mut discarded, mut undone) = (cut == Cut::Waiting && !runs, 0, Vec::new());
+        for (owner, item) in std::mem::take(&mut inner.queue) {
+            match item {
+                item if owner != Some(seat) => inner.queue.push_back((owner, item)),
+                Item::Task(task) => {
+                    keeps = false;
+                    undone.push(task);
+                }
+                Item::Data { .. } if keeps => inner.queue.push_back((owner, item)),
+                Item::Data { bytes, sent } => discarded += bytes.len() - sent,
+            }
+        }
+        account.done += discarded as u64;
+        account.lost += discarded as u64;
+        account.tasks = 0;
+        account.waits.clear();
+        account.wake();
+        inner.wake_worker();
+        undone.into_iter().for_each(|task| task.answer(Err(Undone::Taken)));
+        discarded
+    }
+}
