@@ -218,7 +218,8 @@ impl Door {
         let config = bridge.config();
         let proxied = is_trusted(&peer, &config.trusted_proxies);
         let source = bridge.auth.source(peer.client);
-        let slot = bridge.auth.admission.enter(source, proxied, &config.limits);
+        let slot =
+            bridge.auth.admission.enter((source, bridge.auth.has_signed_in(source)), proxied, &config.limits);
         let until = Instant::now() + config.limits.handshake;
         let tasks = bridge.tasks.clone();
         tasks.spawn(async move {
@@ -260,7 +261,11 @@ impl Door {
                 };
                 let auth = &self.bridge.auth;
                 let source = auth.source(peer.client);
-                let slot = auth.admission.enter(source, is_trusted(&peer, trusted), &config.limits);
+                let slot = auth.admission.enter(
+                    (source, auth.has_signed_in(source)),
+                    is_trusted(&peer, trusted),
+                    &config.limits,
+                );
                 Some(Arrival { stream, peer, slot })
             }
             Err(refusal) => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2},
+    fs::{AtFlags, CWD, FileType as Node, Mode, OFlags, ResolveFlags, openat, openat2, statat},
     io::Errno,
 };
 
@@ -54,9 +54,23 @@ pub(crate) fn read_at_most(file: File, most: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As for [`open`]; it is not inside.
 pub(crate) fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
-    let file = open_beneath(folder, path)?;
-    fit(file.metadata()?.file_type())?;
-    Ok(file)
+    open_beneath(folder, &resolved(folder, path)?)
+}
+
+/// The same, of a folder that is shown to others: nothing hidden is in it, by whatever link.
+///
+/// # Errors
+/// As for [`open_inside`]; it, or a folder on the way to it, is hidden.
+pub(crate) fn open_shown(folder: &Path, path: &Path) -> io::Result<File> {
+    let found = resolved(folder, path)?;
+    if is_hidden(path) || is_hidden(&found) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    open_beneath(folder, &found)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
 }
 
 /// Reads a whole file inside a folder, of at most so many bytes.
@@ -67,26 +81,31 @@ pub(crate) fn read_inside(folder: &Path, path: &Path, most: usize) -> io::Result
     read_at_most(open_inside(folder, path)?, most)
 }
 
-/// Opens whatever is inside `folder` by that name.
-fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
-    let root = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match openat2(&root, path, READ, Mode::empty(), inside) {
-        // An absolute link: it may lead back inside.
-        Err(Errno::XDEV) => Ok(openat2(&root, resolved(folder, path)?, READ, Mode::empty(), inside)?.into()),
-        // Before Linux 5.6, or under a filter of system calls that does not know it.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            Ok(openat(&root, resolved(folder, path)?, READ | OFlags::NOFOLLOW, Mode::empty())?.into())
-        }
-        other => Ok(other?.into()),
-    }
-}
-
 /// Where in `folder` a path leads, without a link.
 fn resolved(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let found = folder.join(path).canonicalize()?;
     let inside = found.strip_prefix(folder.canonicalize()?).map(Path::to_owned);
     inside.map_err(|_| Errno::XDEV.into())
+}
+
+/// Opens the file in `folder` that has this path and no link on its way: one that has come meanwhile is an error.
+fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
+    let root = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // Looked at before it is opened, as in `open`.
+    let kind = Node::from_raw_mode(statat(&root, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+    if matches!(kind, Node::CharacterDevice | Node::BlockDevice) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is a device, not a regular file"));
+    }
+    let file: File =
+        match openat2(&root, path, READ, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
+            // Before Linux 5.6, or under a filter of system calls that does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                openat(&root, path, READ | OFlags::NOFOLLOW, Mode::empty())?.into()
+            }
+            other => other?.into(),
+        };
+    fit(file.metadata()?.file_type())?;
+    Ok(file)
 }
 
 fn fit(kind: FileType) -> io::Result<()> {
@@ -110,7 +129,7 @@ fn fit(kind: FileType) -> io::Result<()> {
 mod tests {
     use std::os::unix::net::UnixListener;
 
-    use rustix::fs::{FileType as Node, mknodat};
+    use rustix::fs::mknodat;
 
     use super::*;
 
@@ -126,6 +145,33 @@ mod tests {
         assert_eq!(text(Path::new("/dev/zero")), "is a device, not a regular file");
         assert_eq!(read(folder.path(), 10).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert_eq!(read(&at("gone"), 10).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_shown_by_whatever_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at(".git/objects")).unwrap();
+        std::fs::write(at(".git/config"), "secret").unwrap();
+        std::fs::write(at("page"), "page").unwrap();
+        std::fs::create_dir(at("sub")).unwrap();
+        for (to, name) in
+            [(".git/config", "config"), (".git", "folder"), ("../.git/config", "sub/up"), ("page", "fine")]
+        {
+            std::os::unix::fs::symlink(to, at(name)).unwrap();
+        }
+        let shown = |name: &str| read_at_most(open_shown(folder.path(), Path::new(name))?, 100);
+        for name in ["config", "folder/config", "sub/up", ".git/config", "sub/../.git/config"] {
+            assert_eq!(shown(name).unwrap_err().kind(), io::ErrorKind::NotFound, "{name}");
+        }
+        assert_eq!((shown("page").unwrap(), shown("fine").unwrap()), (b"page".to_vec(), b"page".to_vec()));
+        // A pipe is neither waited for nor a device opened.
+        mknodat(CWD, at("pipe"), Node::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(shown("pipe").unwrap_err().to_string(), "is a named pipe, not a regular file");
+        assert_eq!(
+            open_shown(Path::new("/dev"), Path::new("null")).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
     }
 
     #[test]

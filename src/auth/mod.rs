@@ -216,6 +216,11 @@ impl Auth {
         self.links.source(client)
     }
 
+    /// Whether somebody has signed in from this address of a link of ours.
+    pub fn has_signed_in(&self, neighbour: Source) -> bool {
+        self.penalties().knows(neighbour)
+    }
+
     /// A ticket's text for `principal`; `None` when too many are outstanding.
     pub fn ticket(&self, principal: &Principal, endpoint: &str, origin: Option<&str>) -> Option<String> {
         let ticket = Ticket {

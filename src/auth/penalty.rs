@@ -110,6 +110,11 @@ impl Penalties {
         }
     }
 
+    /// Whether this neighbour has signed in.
+    pub(super) fn knows(&self, source: Source) -> bool {
+        self.known.contains_key(&source)
+    }
+
     /// A neighbour has signed in.
     pub(super) fn signed_in(&mut self, source: Source, now: Instant) {
         if link(source).is_none() {

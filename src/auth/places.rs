@@ -11,7 +11,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::Source;
+use super::{Source, links::network};
 use crate::config::Limits;
 
 /// Connections over the limits that are heard, in case an administrator is among them: a few browsers.
@@ -38,6 +38,8 @@ struct Taken {
 struct Place {
     /// Whom it counts to; of a proxy's connection the client it now speaks for.
     source: Option<Source>,
+    /// The link of ours it is from, where nobody has ever signed in from its address.
+    link: Option<[u16; 4]>,
     kind: Kind,
     /// Cancelled when it gives way to another.
     evicted: CancellationToken,
@@ -71,11 +73,18 @@ impl Taken {
         !matches!(place.kind, Kind::Reserve | Kind::Administrator)
     }
 
-    /// The oldest place of this kind of the source that has most of them gives way, and is free.
-    fn evict_oldest(&mut self, kind: Kind, of: Option<Source>) -> bool {
+    /// The oldest of these places of the source that has most of them gives way, and is free. A link is one source where its
+    /// neighbours that nobody has signed in from have more together than one may have.
+    fn evict_oldest(&mut self, limits: &Limits, which: impl Fn(&Place) -> bool) -> bool {
+        let mut links: HashMap<[u16; 4], usize> = HashMap::new();
+        for link in self.places.values().filter(|place| which(place)).filter_map(|place| place.link) {
+            *links.entry(link).or_default() += 1;
+        }
+        let crowded = |link: &[u16; 4]| links.get(link).is_some_and(|count| *count > limits.per_address);
         let mut crowds: HashMap<Source, (usize, u64)> = HashMap::new();
-        for (number, place) in self.places.iter().filter(|(_, place)| place.kind == kind) {
-            if let Some(source) = place.source.filter(|source| of.is_none_or(|wanted| wanted == *source)) {
+        for (number, place) in self.places.iter().filter(|(_, place)| which(place)) {
+            let source = place.link.filter(crowded).map(Source::V6).or(place.source);
+            if let Some(source) = source {
                 crowds.entry(source).or_insert((0, *number)).0 += 1;
             }
         }
@@ -89,14 +98,16 @@ impl Taken {
 
     /// What a connection from `source` becomes, once others have given way to it.
     fn place_for(&mut self, source: Source, proxied: bool, limits: &Limits) -> Kind {
+        let is_stranger = |place: &Place| place.kind == Kind::Stranger;
         let of_source = self.count(|place| Self::limited(place) && place.source == Some(source));
-        if !proxied && of_source >= limits.per_address && !self.evict_oldest(Kind::Stranger, Some(source)) {
+        let own = |place: &Place| is_stranger(place) && place.source == Some(source);
+        if !proxied && of_source >= limits.per_address && !self.evict_oldest(limits, own) {
             return Kind::Reserve;
         }
-        let strangers = self.count(|place| place.kind == Kind::Stranger);
+        let strangers = self.count(is_stranger);
         let full = self.count(Self::limited) >= limits.connections
             || (!proxied && strangers >= limits.unauthenticated);
-        match (full && !self.evict_oldest(Kind::Stranger, None), proxied) {
+        match (full && !self.evict_oldest(limits, is_stranger), proxied) {
             (true, _) => Kind::Reserve,
             (false, true) => Kind::Proxy,
             (false, false) => Kind::Stranger,
@@ -105,23 +116,27 @@ impl Taken {
 }
 
 impl Admission {
-    /// A place for a connection from `source`, or from a trusted proxy there.
-    pub fn enter(self: &Arc<Self>, source: Source, proxied: bool, limits: &Limits) -> Slot {
+    /// A place for a connection from `source`, or from a trusted proxy there. `known`: somebody has signed in from there.
+    pub fn enter(self: &Arc<Self>, (source, known): (Source, bool), proxied: bool, limits: &Limits) -> Slot {
         let mut taken = self.lock();
+        let link = match source {
+            Source::Neighbour(address) if !known => Some(network(address)),
+            Source::Neighbour(_) | Source::V4(_) | Source::V6(_) | Source::Local => None,
+        };
         let kind = taken.place_for(source, proxied, limits);
         let in_reserve = |place: &Place| place.kind == Kind::Reserve;
         if kind == Kind::Reserve {
             let of_source = |place: &Place| in_reserve(place) && place.source == Some(source);
             if taken.count(of_source) >= RESERVE_OF_SOURCE {
-                taken.evict_oldest(Kind::Reserve, Some(source));
+                taken.evict_oldest(limits, of_source);
             } else if taken.count(in_reserve) >= RESERVE {
-                taken.evict_oldest(Kind::Reserve, None);
+                taken.evict_oldest(limits, in_reserve);
             }
         }
         let (number, evicted) = (taken.next, CancellationToken::new());
         taken.next += 1;
         let source = (kind != Kind::Proxy).then_some(source);
-        taken.places.insert(number, Place { source, kind, evicted: evicted.clone() });
+        taken.places.insert(number, Place { source, link, kind, evicted: evicted.clone() });
         drop(taken);
         Slot { admission: Arc::clone(self), number, evicted }
     }
@@ -202,7 +217,10 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::Ipv4Addr, time::Duration};
+    use std::{
+        net::{Ipv4Addr, Ipv6Addr},
+        time::Duration,
+    };
 
     use super::*;
 
@@ -221,10 +239,10 @@ mod tests {
     #[test]
     fn one_source_cannot_take_the_places_of_the_others() {
         let admission = Arc::new(Admission::default());
-        let held: Vec<_> = (0..10).map(|_| admission.enter(source(1), false, &LIMITS)).collect();
+        let held: Vec<_> = (0..10).map(|_| admission.enter((source(1), false), false, &LIMITS)).collect();
         assert_eq!(admission.total(), 3);
         assert!(held[..7].iter().all(gone) && !held[7..].iter().any(gone), "the oldest give way");
-        let calm = admission.enter(source(2), false, &LIMITS);
+        let calm = admission.enter((source(2), false), false, &LIMITS);
         assert!(!calm.is_reserve() && !held[7..].iter().any(gone));
         drop((held, calm));
         assert!(admission.lock().places.is_empty());
@@ -233,7 +251,7 @@ mod tests {
     #[test]
     fn the_oldest_stranger_of_the_fullest_source_gives_way() {
         let admission = Arc::new(Admission::default());
-        let enter = |n| admission.enter(source(n), false, &LIMITS);
+        let enter = |n| admission.enter((source(n), false), false, &LIMITS);
         let held = [enter(1), enter(2), enter(2), enter(3)];
         let fifth = enter(4);
         assert_eq!(held.each_ref().map(gone), [false, true, false, false]);
@@ -244,15 +262,30 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_of_many_addresses_take_no_place_of_who_has_signed_in_from_his() {
+        let limits = Limits { connections: 20, unauthenticated: 10, ..LIMITS };
+        let admission = Arc::new(Admission::default());
+        let neighbour = |n: u16| Source::Neighbour(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, n));
+        let known = admission.enter((neighbour(1), true), false, &limits);
+        let far = admission.enter((source(1), false), false, &limits);
+        let crowd: Vec<_> =
+            (10..60).map(|n| admission.enter((neighbour(n), false), false, &limits)).collect();
+        assert!(!gone(&known) && !gone(&far));
+        assert!(crowd[..42].iter().all(gone) && !crowd[42..].iter().any(gone), "its own oldest gave way");
+        let calm = admission.enter((source(2), false), false, &limits);
+        assert!(!calm.is_reserve() && !gone(&known) && !gone(&far) && gone(&crowd[42]));
+    }
+
+    #[test]
     fn who_has_signed_in_never_gives_way_and_who_gave_way_cannot_sign_in() {
         let admission = Arc::new(Admission::default());
-        let known: Vec<_> = (1..=4).map(|n| admission.enter(source(n), false, &LIMITS)).collect();
+        let known: Vec<_> = (1..=4).map(|n| admission.enter((source(n), false), false, &LIMITS)).collect();
         assert!(known.iter().all(|slot| slot.authenticate(false)));
-        let stranger = admission.enter(source(5), false, &LIMITS);
-        let next = admission.enter(source(6), false, &LIMITS);
+        let stranger = admission.enter((source(5), false), false, &LIMITS);
+        let next = admission.enter((source(6), false), false, &LIMITS);
         assert!(gone(&stranger) && !stranger.authenticate(true) && !known.iter().any(gone));
         assert!(next.authenticate(false));
-        assert!(admission.enter(source(7), false, &LIMITS).is_reserve());
+        assert!(admission.enter((source(7), false), false, &LIMITS).is_reserve());
         drop(stranger);
         assert_eq!(admission.total(), 5, "a place is given back once");
     }
@@ -260,28 +293,31 @@ mod tests {
     #[test]
     fn the_reserve_holds_a_browser_and_its_newest_strangers() {
         let admission = Arc::new(Admission::default());
-        let browser: Vec<_> = (0..6).map(|_| admission.enter(source(1), false, &FULL)).collect();
-        let crowd: Vec<_> = (0..50).map(|_| admission.enter(source(2), false, &FULL)).collect();
+        let browser: Vec<_> = (0..6).map(|_| admission.enter((source(1), false), false, &FULL)).collect();
+        let crowd: Vec<_> = (0..50).map(|_| admission.enter((source(2), false), false, &FULL)).collect();
         assert!(browser.iter().all(|slot| slot.is_reserve() && !gone(slot)));
         assert_eq!(crowd.iter().filter(|slot| !gone(slot)).count(), RESERVE_OF_SOURCE);
         assert!(!browser[0].authenticate(false));
         assert!(browser.iter().all(|slot| slot.authenticate(true)));
-        let more: Vec<_> = (0..RESERVE_OF_SOURCE).map(|_| admission.enter(source(1), false, &FULL)).collect();
+        let more: Vec<_> =
+            (0..RESERVE_OF_SOURCE).map(|_| admission.enter((source(1), false), false, &FULL)).collect();
         assert!(more.iter().all(|slot| slot.authenticate(true)));
-        let last: Vec<_> = (0..3).map(|_| admission.enter(source(3), false, &FULL)).collect();
+        let last: Vec<_> = (0..3).map(|_| admission.enter((source(3), false), false, &FULL)).collect();
         assert_eq!(last.iter().filter(|slot| slot.authenticate(true)).count(), 2, "sixteen in all");
     }
 
     #[test]
     fn a_proxy_speaks_for_many_and_each_counts() {
         let admission = Arc::new(Admission::default());
-        let proxies: Vec<_> = (0..5).map(|_| admission.enter(source(1), true, &LIMITS)).collect();
+        let proxies: Vec<_> = (0..5).map(|_| admission.enter((source(1), false), true, &LIMITS)).collect();
         assert!(proxies.iter().all(|slot| !slot.is_reserve() && !slot.is_stranger()));
         let client = Some(source(9));
         assert!(proxies[..3].iter().all(|slot| slot.set_client(client, &LIMITS)));
         assert!(!proxies[3].set_client(client, &LIMITS));
         assert!(proxies[0].set_client(client, &LIMITS) && proxies[0].set_client(None, &LIMITS));
         assert!(proxies[3].set_client(client, &LIMITS));
-        assert!(admission.enter(source(2), false, &LIMITS).is_reserve() && !proxies.iter().any(gone));
+        assert!(
+            admission.enter((source(2), false), false, &LIMITS).is_reserve() && !proxies.iter().any(gone)
+        );
     }
 }

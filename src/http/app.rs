@@ -37,7 +37,7 @@ use super::{
 use crate::{
     auth::{self, Authority, PASS_LIFE, Purpose},
     config::{Address, App, Config, ListenTls},
-    regular_file::open_inside,
+    regular_file::open_shown,
     wire::close::Refusal,
 };
 
@@ -145,7 +145,7 @@ fn script(app: &App, entrance: Option<&str>) -> String {
     format!("<script src=\"/webserial.js\"{only}{entrance}></script>")
 }
 
-/// The file at a path of the URL: inside the folder wherever links lead, and nothing that is hidden.
+/// The file at a path of the URL: inside the folder wherever links lead, and nothing that is hidden, nor what a link finds.
 async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
     let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -160,7 +160,7 @@ async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
         place.push("index.html");
     }
     let (folder, wanted) = (directory.to_owned(), place.clone());
-    let opened = spawn_blocking(move || open_inside(&folder, &wanted)).await.ok()?;
+    let opened = spawn_blocking(move || open_shown(&folder, &wanted)).await.ok()?;
     Some((place, File::from_std(opened.ok()?)))
 }
 

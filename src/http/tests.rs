@@ -156,7 +156,7 @@ async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
             ..Peer::default()
         };
         let limits = bridge.config().limits;
-        let slot = bridge.auth.admission.enter(bridge.auth.source(peer.client), false, &limits);
+        let slot = bridge.auth.admission.enter((bridge.auth.source(peer.client), false), false, &limits);
         let until = Instant::now() + limits.handshake;
         bridge.tasks.spawn(serve(Arc::clone(&bridge), Stream::from(stream), peer, slot, until));
     }

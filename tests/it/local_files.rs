@@ -64,6 +64,10 @@ fn an_apps_files_stay_in_their_folder() {
     symlink(place("tool.js"), place("absolute.js")).unwrap();
     symlink(outside.path().join("passwd"), place("passwd")).unwrap();
     symlink(outside.path(), place("folder")).unwrap();
+    fs::create_dir(place(".git")).unwrap();
+    fs::write(place(".git/config"), "secret").unwrap();
+    symlink(".git", place("git")).unwrap();
+    symlink(".hidden", place("shown")).unwrap();
     fifo(&place("fifo"));
     // Browsers are told an app's port, so that it must be a fixed one.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -87,9 +91,17 @@ fn an_apps_files_stay_in_their_folder() {
         let answer = get(path);
         assert!(status(&answer) == 200 && answer.contains(body), "{path}: {answer}");
     }
-    for path in
-        ["/passwd", "/folder/passwd", "/fifo", "/.hidden", "/sub", "/%2e%2e/passwd", "/sub/../.hidden"]
-    {
+    for path in [
+        "/passwd",
+        "/folder/passwd",
+        "/fifo",
+        "/.hidden",
+        "/shown",
+        "/git/config",
+        "/sub",
+        "/%2e%2e/passwd",
+        "/sub/../.hidden",
+    ] {
         let answer = get(path);
         assert!(status(&answer) == 404 && !answer.contains("secret"), "{path}: {answer}");
     }

@@ -32,10 +32,8 @@ async fn begin(wire: &mut Wire, id: u64, mut message: Value) {
     wire.say(message).await;
 }
 
-fn hold(more: Value) -> Value {
-    let mut message = json!({"type": "signals", "steps": [{"ms": HOLD.as_millis()}]});
-    message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    message
+fn hold(now: bool) -> Value {
+    json!({"type": "signals", "steps": [{"ms": HOLD.as_millis()}], "now": now})
 }
 
 async fn answer(wire: &mut Wire, id: u64) -> Value {
@@ -53,11 +51,11 @@ async fn a_takeover_ends_a_hold_and_discards_what_stands_behind_it_and_tells() {
     let mut bob = enter(&daemon, "bob", json!({"role": "observer"})).await;
     let began = Instant::now();
     anna.send(b"before ").await;
-    begin(&mut anna, 1, hold(json!({}))).await;
+    begin(&mut anna, 1, hold(false)).await;
     anna.send(b"behind").await;
     begin(&mut anna, 2, json!({"type": "drain"})).await;
     // One that passes the queue goes with the lease, too.
-    begin(&mut anna, 3, hold(json!({"now": true}))).await;
+    begin(&mut anna, 3, hold(true)).await;
     assert_eq!(pty.receive(7), b"before ");
     anna.ask("ping", json!({})).await;
     assert_eq!(bob.ask("lease", json!({"op": "take"})).await["type"], "ok");
@@ -81,7 +79,7 @@ async fn whoever_opens_to_take_over_sets_the_line_without_waiting_for_who_had_it
     let (daemon, mut pty) = line();
     let mut anna = enter(&daemon, "anna", json!({})).await;
     let began = Instant::now();
-    begin(&mut anna, 1, hold(json!({}))).await;
+    begin(&mut anna, 1, hold(false)).await;
     anna.send(b"behind").await;
     anna.ask("ping", json!({})).await;
     let take = json!({"take": true, "config": {"baud": 19_200}});
@@ -125,8 +123,8 @@ async fn a_lease_that_is_given_back_is_waited_for_as_before() {
 async fn what_a_session_has_queued_may_wait_for_ten_seconds_in_all() {
     let (daemon, mut pty) = line();
     let mut anna = enter(&daemon, "anna", json!({})).await;
-    begin(&mut anna, 1, hold(json!({}))).await;
-    begin(&mut anna, 2, hold(json!({}))).await;
+    begin(&mut anna, 1, hold(false)).await;
+    begin(&mut anna, 2, hold(false)).await;
     let refused = answer(&mut anna, 2).await;
     assert!(refused["code"] == "limit" && refused["message"].as_str().unwrap().contains("10 s"), "{refused}");
     // Data are no wait, and a step that holds for nothing is none.

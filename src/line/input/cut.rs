@@ -40,7 +40,9 @@ impl Input {
         account.waits.clear();
         account.wake();
         inner.wake_worker();
-        undone.into_iter().for_each(|task| task.answer(Err(Undone::Taken)));
+        for task in undone {
+            task.answer(Err(Undone::Taken));
+        }
         discarded
     }
 }

@@ -117,7 +117,7 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
 
 /// A step that holds for so long.
 fn hold(seconds: u64) -> Action {
-    let hold = std::time::Duration::from_secs(seconds);
+    let hold = Duration::from_secs(seconds);
     let step = crate::settings::Step { change: crate::settings::Levels::default(), hold, at: None };
     Action::Signals { steps: vec![step], seat: 1 }
 }
