@@ -16,21 +16,22 @@ const INIT: &str = "/etc/init.d/wsbridge";
 
 /// Checks the whole with it, commits it, and applies it.
 pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(), Failure> {
-    let options = options(endpoint);
-    let mut section = format!("\n{}", uci::section("endpoint", &endpoint.name));
-    for (option, value) in &options {
-        section.extend(["\toption ", option, " ", &uci::quoted(value), "\n"]);
-    }
-    load_with(source, Some((file.to_owned(), section))).map_err(|error| Failure::from(&error))?;
     let package = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let uci = Uci { folder: file.parent().unwrap_or(Path::new("/etc/config")), package: &package };
+    let section = uci.free(&endpoint.name)?;
+    let options = options(endpoint, &section);
+    let mut text = format!("\n{}", uci::section("endpoint", &section));
+    for (option, value) in &options {
+        text.extend(["\toption ", option, " ", &uci::quoted(value), "\n"]);
+    }
+    load_with(source, Some((file.to_owned(), text))).map_err(|error| Failure::from(&error))?;
     if !uci.run(&["changes", &package])?.is_empty() {
         let what = format!(
             "there are changes that are not committed: uci commit {package}, or uci revert {package}"
         );
         return Err(Failure::new(Code::Data, what));
     }
-    uci.set(&endpoint.name, &options).inspect_err(|_| {
+    uci.set(&section, &options).inspect_err(|_| {
         let _ = uci.run(&["revert", &package]);
     })?;
     if file.starts_with("/etc/config") && Path::new(INIT).exists() {
@@ -45,9 +46,16 @@ pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(
     Ok(())
 }
 
-fn options(endpoint: &Endpoint) -> Vec<(String, String)> {
+/// What its section says; its name where the section's cannot be it.
+fn options(endpoint: &Endpoint, section: &str) -> Vec<(String, String)> {
+    let own = (section != endpoint.name).then(|| ("name".to_owned(), endpoint.name.clone()));
     let title = endpoint.title.iter().map(|title| ("title".to_owned(), title.clone()));
-    title.chain(endpoint.target.uci()).collect()
+    own.into_iter().chain(title).chain(endpoint.target.uci()).collect()
+}
+
+/// The name in a line `config TYPE 'NAME'`.
+fn section_of(line: &str) -> Option<&str> {
+    line.strip_prefix("config ")?.split_once(" '")?.1.strip_suffix('\'')
 }
 
 struct Uci<'a> {
@@ -56,13 +64,21 @@ struct Uci<'a> {
 }
 
 impl Uci<'_> {
-    fn set(&self, name: &str, options: &[(String, String)]) -> Result<(), Failure> {
+    /// A section's name for it that no section has, of whatever type: `set` would make an endpoint of a user.
+    fn free(&self, name: &str) -> Result<String, Failure> {
+        let sections = self.run(&["-n", "export", self.package])?;
+        let taken: Vec<&str> = sections.lines().filter_map(section_of).collect();
         // UCI has no `-` and `.` in a section's name.
-        let section = name.replace(['-', '.'], "_");
+        let plain = name.replace(['-', '.'], "_");
+        let numbered = (2..).map(|number| format!("{plain}_{number}"));
+        let mut all = std::iter::once(plain.clone()).chain(numbered);
+        Ok(all.find(|name| !taken.contains(&name.as_str())).unwrap_or_default())
+    }
+
+    fn set(&self, section: &str, options: &[(String, String)]) -> Result<(), Failure> {
         let path = format!("{}.{section}", self.package);
         self.run(&["set", &format!("{path}=endpoint")])?;
-        let own = (section != name).then(|| ("name".to_owned(), name.to_owned()));
-        for (option, value) in own.iter().chain(options) {
+        for (option, value) in options {
             self.run(&["set", &format!("{path}.{option}={value}")])?;
         }
         self.run(&["commit", self.package]).map(drop)
