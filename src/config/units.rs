@@ -144,15 +144,20 @@ pub(super) fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Resu
 
 /// `; did you mean ..?` when a word is near, and the list of all.
 pub(super) fn suggest(text: &str, words: &[&str]) -> String {
-    let near = words
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(&text.to_lowercase(), word), *word))
-        .min()
-        .filter(|(distance, word)| *distance <= (word.chars().count().max(3) / 2).max(1));
-    let nearest = near.map(|(_, word)| format!("; did you mean `{word}`?")).unwrap_or_default();
+    let nearest =
+        nearest(text, words).map(|(_, word)| format!("; did you mean `{word}`?")).unwrap_or_default();
     let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     let end = if nearest.is_empty() { ";" } else { "" };
     format!("{nearest}{end} known: {all}")
+}
+
+/// The word that is nearest, and how far it is; `None` where none is near.
+pub(super) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a str)> {
+    words
+        .iter()
+        .map(|word| (strsim::damerau_levenshtein(&text.to_lowercase(), word), *word))
+        .min()
+        .filter(|(distance, word)| *distance <= (word.chars().count().max(3) / 2).max(1))
 }
 
 /// A duration as the file would say it.

@@ -9,12 +9,34 @@ use serde::{
 };
 
 use super::tree::{At, Kind, Mistake, Node};
-use crate::config::units::suggest;
+use crate::config::units::{nearest, suggest};
 
 /// The tuple that asks for a value's place: file, line, column, the value.
 pub(super) const PLACED: &str = "a value and its place";
 
 const NOTHING: &str = "nothing is written here; write a value, or leave the key out";
+
+/// Keys that are looked for one level too high: a key by which the level is known, the part they stand in, and they.
+pub(super) const INSIDE: [(&str, &str, &[&str]); 5] = [
+    ("share", "limits", &["sessions", "idle", "rate", "linger", "linger_max"]),
+    (
+        "share",
+        "serial",
+        &["port", "baud", "format", "flow", "rs485", "signals", "low_latency", "allow_console"],
+    ),
+    ("share", "tcp", &["address", "connect_timeout", "keepalive", "user_timeout"]),
+    ("endpoints", "limits", &["connections", "per_address", "unauthenticated", "handshake"]),
+    ("endpoints", "login", &["idle", "lifetime"]),
+];
+
+/// Where such a key stands, if it is nearer to what was written than any key of this level.
+fn inside(field: &str, expected: &[&str]) -> Option<String> {
+    let parts = INSIDE.iter().filter(|(level, part, _)| expected.contains(level) && expected.contains(part));
+    let near = parts.filter_map(|(_, part, keys)| nearest(field, keys).map(|(far, key)| (far, key, part)));
+    let (far, key, part) = near.min()?;
+    let here = nearest(field, expected).is_none_or(|(here, _)| far < here);
+    here.then(|| format!("; `{key}` stands under `{part}`: write {part}: {{ {key}: ... }}"))
+}
 
 /// A mistake, and its place once that is known.
 #[derive(Debug)]
@@ -77,7 +99,8 @@ impl de::Error for Wrong {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let what = format!("unknown key `{field}`{}", suggest(field, expected));
+        let hint = inside(field, expected).unwrap_or_else(|| suggest(field, expected));
+        let what = format!("unknown key `{field}`{hint}");
         Self::key(Key::Unknown(field.to_owned()), what)
     }
 

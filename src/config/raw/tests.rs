@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 
 use super::{
     read::read,
-    shape::Shape,
+    shape::{INSIDE, Shape},
     tree::{Kind, Node, parse},
     yaml::{Leaf, Named, Placed},
 };
@@ -64,6 +64,38 @@ fn same(ours: &serde_json::Value, judged: &Judged) -> bool {
         (serde_json::Value::String(_), Judged::Number(_))
         | (serde_json::Value::Null, Judged::Nothing(())) => true,
         _ => false,
+    }
+}
+
+#[test]
+fn a_key_of_the_part_below_is_told_with_its_part() {
+    let error =
+        |text: &str| crate::config::parse(text, "w", &|_| Err(String::new())).unwrap_err().to_string();
+    for (text, hint) in [
+        (
+            "endpoints: { a: { sim: echo, linger: 9s } }",
+            "unknown key `linger`; `linger` stands under `limits`: write limits: { linger: ... }",
+        ),
+        ("endpoints: { a: { sim: echo, lingr: 9s } }", "unknown key `lingr`; `linger` stands under `limits`"),
+        (
+            "endpoints: { a: { serial: { port: /dev/x }, baud: 9600 } }",
+            "`baud` stands under `serial`: write serial: { baud: ... }",
+        ),
+        ("conections: 9", "`connections` stands under `limits`"),
+        // What is nearer here is meant here.
+        ("endpoints: { a: { sim: echo, limit: {} } }", "did you mean `limits`?"),
+    ] {
+        assert!(error(text).contains(hint), "{}", error(text));
+    }
+    // The table is true of the shapes.
+    for (level, part, keys) in INSIDE {
+        for key in keys {
+            let text = match level {
+                "share" => format!("endpoints: {{ a: {{ {part}: {{ {key}: [ [] ] }} }} }}"),
+                _ => format!("{part}: {{ {key}: [ [] ] }}"),
+            };
+            assert!(!error(&text).contains("unknown key"), "{}", error(&text));
+        }
     }
 }
 
