@@ -114,7 +114,8 @@ class Luci(unittest.TestCase):
         self.assertEqual(re.findall('<a href="([^"]*)"', dom), ["https://:8443/"])
         # In an empty field stands what holds without it, and no example: those are below.
         empty = dict(re.findall(r'data-option="(\w+)"><label>[^<]*</label><span><input value="" placeholder="([^"]+)"', dom))
-        defaults = {"format": "8N1", "history": "256KiB", "sessions": "16", "lease_idle": "never", "idle": "never", "rate": "no limit", "pacing_byte_delay": "none", "pacing_line_delay": "none"}
+        defaults = {"format": "8N1", "history": "256KiB", "sessions": "16", "lease_idle": "never", "idle": "never", "rate": "no limit", "pacing_byte_delay": "none", "pacing_line_delay": "none",
+                    "packing_plus": "none", "pacing_timeout": "2s"}
         self.assertEqual(empty, defaults)
         # What is not set shows as such, so that saving the page sets nothing.
         dtr = dom.split('data-option="open_dtr"')[1].split("</select>")[0]

@@ -48,11 +48,13 @@ const FIELDS = [
 	[ 'sharing', 'rate', form.Value, _('Rate'), { placeholder: _('no limit'), hint: _('Like 1MiB/s.') } ],
 	[ 'messages', 'packing_idle_ms', form.Value, _('Silence ends a message, ms'), { datatype: 'range(1,60000)' } ],
 	[ 'messages', 'packing_delimiter', form.Value, _('Bytes that end a message'), { hint: _('Like \\r\\n.') } ],
+	[ 'messages', 'packing_plus', form.Value, _('Bytes behind those that belong to it'), { datatype: 'range(1,64)', placeholder: _('none'), hint: _('A checksum: 4 for electricity meters.') } ],
 	[ 'messages', 'packing_length', form.Value, _('Bytes of a message'), { datatype: 'range(1,32764)' } ],
 	[ 'messages', 'packing_modbus_rtu', form.Flag, _('Modbus RTU frames'), {} ],
 	[ 'messages', 'pacing_byte_delay', form.Value, _('Pause after a byte'), { placeholder: _('none'), hint: _('Like 1ms.') } ],
 	[ 'messages', 'pacing_line_delay', form.Value, _('Pause after a line'), { placeholder: _('none'), hint: _('Like 50ms.') } ],
-	[ 'messages', 'pacing_prompt', form.Value, _('Prompt to wait for'), {} ]
+	[ 'messages', 'pacing_prompt', form.Value, _('Prompt to wait for'), {} ],
+	[ 'messages', 'pacing_timeout', form.Value, _('Longest wait for the prompt'), { placeholder: '2s' } ]
 ];
 
 // UCI has more words for 1 and 0 than a widget knows, and what is shown is what a Save writes.
