@@ -172,10 +172,13 @@ impl Events {
         // The low bits of the clock are enough to tell one second from another.
         let now = u32::try_from(unix_now() & 0xffff_ffff).unwrap_or(0);
         let (status, reason) = (refusal.status(), refusal.label());
+        // Of these the label says next to nothing.
+        let why = matches!(status, 400 | 403).then(|| refusal.to_string());
+        let why = why.as_deref();
         if self.refused.swap(now, Ordering::Relaxed) == now {
-            tracing::debug!(peer = %client, request, status, reason, "refused");
+            tracing::debug!(peer = %client, request, status, reason, why, "refused");
         } else {
-            tracing::info!(peer = %client, request, status, reason, "refused");
+            tracing::info!(peer = %client, request, status, reason, why, "refused");
         }
     }
 }

@@ -22,6 +22,7 @@ mod signing;
 mod source;
 mod tickets;
 mod turns;
+mod user_header;
 
 use std::{
     fmt,
@@ -46,9 +47,10 @@ pub use self::{
     principal::{Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted, prefix},
     rates::RequestRates,
-    signing::{SignedIn, cookie},
+    signing::{OWN_PAGE_ALONE, SignedIn, cookie},
     source::Source,
     tickets::{LIFE as TICKET_LIFE, Ticket},
+    user_header::ProxyWord,
 };
 use self::{
     links::Links,
@@ -78,6 +80,8 @@ pub struct Peer {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The app whose listener it came by: it is served that app and nothing else.
     pub app: Option<Arc<str>>,
+    /// Our page asks from inside another page's frame, where nobody is taken over from.
+    pub framed: bool,
 }
 
 /// A request, as far as authentication needs it.
@@ -89,6 +93,8 @@ pub struct Ask<'a> {
     pub forwarded: Forwarded<'a>,
     /// What a browser says of the page.
     pub signs: Signs<'a>,
+    /// What a proxy says in headers that the configuration names.
+    pub proxy: ProxyWord<'a>,
     /// Cookies that came along.
     pub cookie: Option<&'a str>,
     /// What it wants.
@@ -192,6 +198,9 @@ impl Auth {
         ask: &Ask<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
+        if let Some(principal) = Self::by_proxy(config, peer, ask, visit)? {
+            return Ok(principal);
+        }
         // Cookies know no ports: at an app's origin they would speak for pages that are not ours.
         let by_cookie = if peer.app.is_none() { self.by_cookie(config, ask, visit)? } else { None };
         let source = self.source(visit.view.client);
@@ -203,10 +212,12 @@ impl Auth {
         if principal.id.kind != PrincipalKind::Open {
             self.penalties().signed_in(source, Instant::now());
         }
-        if visit.page == Page::None
-            && !absent_allowed(ask.purpose, proof(ask, visit, &principal), is_browser(ask))
-        {
-            return Err(Refusal::Origin);
+        let proof = proof(ask, visit, &principal);
+        if visit.page == Page::App && proof != Proof::Deliberate {
+            return Err(Refusal::Origin(origin::APP_NEEDS_TOKEN.to_owned()));
+        }
+        if visit.page == Page::None && !absent_allowed(ask.purpose, proof, is_browser(ask, &visit.view)) {
+            return Err(Refusal::Origin(origin::ABSENT.to_owned()));
         }
         Ok(principal)
     }
@@ -255,11 +266,13 @@ fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
     }
 }
 
-/// Whether only a browser would send this. A handshake is told by its cookie alone: every browser sends Origin with one
-/// (RFC 6455 section 4.1), while WebSocket clients of Node.js send Sec-Fetch-Mode and no Origin.
-fn is_browser(ask: &Ask<'_>) -> bool {
-    ask.cookie.is_some()
-        || (ask.purpose != Purpose::Upgrade && (ask.signs.site.is_some() || ask.signs.mode.is_some()))
+/// Whether only a browser would send this: a cookie of ours (other programs of this host have cookies, too, and scripts keep
+/// them), or Sec-Fetch-*. WebSocket clients of Node.js send Sec-Fetch-Mode with a handshake; browsers send Origin with
+/// each (RFC 6455 section 4.1).
+fn is_browser(ask: &Ask<'_>, view: &View) -> bool {
+    signing::has_cookie(ask.cookie, view)
+        || ask.signs.site.is_some()
+        || (ask.purpose != Purpose::Upgrade && ask.signs.mode.is_some())
 }
 
 /// Seconds since 1970.

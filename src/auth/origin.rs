@@ -22,6 +22,8 @@ pub enum Page {
     Own,
     /// A page of the list.
     Listed,
+    /// A file or an app's page of the list: any of that kind has its origin, so that it needs a credential of its own.
+    App,
     /// No page: a program, or a reading request of our own page.
     None,
 }
@@ -37,10 +39,21 @@ pub struct Signs<'a> {
     pub mode: Option<&'a str>,
 }
 
+/// Where the Origin is missing that a browser would send.
+pub(super) const ABSENT: &str = "without an Origin this takes a token (`Authorization: Bearer`), or a password with nothing that a \
+                                 browser adds";
+
+/// Where a file or an app's page brought no credential of its own.
+pub(super) const APP_NEEDS_TOKEN: &str =
+    "a file's or an app's page needs a token or a ticket: any other of that kind has the same origin";
+
 /// Reads an Origin as browsers serialise it (RFC 6454 section 6.2): `scheme://host[:port]` in lower case, nothing
 /// else. `None` for `null`, lists, paths, and everything a browser would not send.
 pub fn parse(text: &str) -> Option<Origin> {
     let (scheme, rest) = text.split_once("://")?;
+    if text == "file://" {
+        return Some(Origin { scheme: scheme.to_owned(), host: String::new(), port: 0 });
+    }
     let plain = !scheme.is_empty()
         && scheme
             .bytes()
@@ -74,16 +87,42 @@ pub(super) fn check(
         None => Page::None,
         Some(text) => match parse(text) {
             Some(origin) if origin == *own => Page::Own,
+            Some(origin) if listed.contains(&origin) && origin.is_of_app() => Page::App,
             Some(origin) if listed.contains(&origin) => Page::Listed,
-            _ => return Err(Refusal::Origin),
+            other => return Err(Refusal::Origin(foreign(text, other.as_ref(), own))),
         },
     };
     let foreign = matches!(signs.site, Some("cross-site" | "same-site"));
     let wrong_mode = purpose == Purpose::Upgrade && signs.mode.is_some_and(|mode| mode != "websocket");
-    if wrong_mode || (foreign && page != Page::Listed) {
-        return Err(Refusal::Origin);
+    if foreign && !matches!(page, Page::Listed | Page::App) {
+        let why = "the browser says that a page of another site or origin asks (Sec-Fetch-Site), and names none of the list";
+        return Err(Refusal::Origin(why.to_owned()));
+    }
+    if wrong_mode {
+        return Err(Refusal::Origin("the browser says that no WebSocket asks (Sec-Fetch-Mode)".to_owned()));
     }
     Ok(page)
+}
+
+/// What was compared, and what to set where something helps.
+fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
+    const MOST: usize = 200;
+    let shown: String = text.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let compared = format!("this page's origin is {shown}, and the gateway is {own} as seen here");
+    let help = match page {
+        None if text == "null" => {
+            "null is the origin of sandboxed pages, and of files in Firefox: it can never be allowed. Serve the page, or open it \
+             in a browser that calls a file file://"
+                .to_owned()
+        }
+        None => "it is no origin that a browser sends".to_owned(),
+        Some(page) if page.host == own.host => "if they are the same page, a proxy in front changes how the gateway is \
+             seen: it passes Host with its port and X-Forwarded-Proto on, and is named in `trusted_proxies:`. Another program of \
+             this host is added to `origins:`"
+            .to_owned(),
+        Some(page) => format!("if its pages may use the gateway: `origins: [ \"{page}\" ]`"),
+    };
+    format!("{compared}; {help}")
 }
 
 /// What came instead of an Origin.
@@ -137,7 +176,6 @@ mod tests {
             "null",
             "",
             "*",
-            "file://",
             "http://gateway.example:8443",
             "https://gateway.example",
             "https://gateway.example:443",
@@ -176,6 +214,37 @@ mod tests {
         ] {
             assert_eq!(judge(origin), None, "{origin}");
         }
+    }
+
+    #[test]
+    fn a_file_and_an_app_are_pages_of_their_own_kind_where_listed() {
+        let listed =
+            ["file://", "capacitor://localhost", "chrome-extension://abc"].map(|text| parse(text).unwrap());
+        let judge = |text| {
+            check(Signs { origin: Some(text), ..Signs::default() }, &own(), &listed, Purpose::Upgrade).ok()
+        };
+        assert_eq!(judge("file://"), Some(Page::App));
+        assert_eq!(judge("capacitor://localhost"), Some(Page::App));
+        assert_eq!(judge("chrome-extension://abc"), Some(Page::Listed));
+        for other in ["null", "ionic://localhost", "file:///x", "capacitor://localhost:1"] {
+            assert_eq!(judge(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_compared_and_what_helps() {
+        let said = |text| {
+            let refused =
+                check(Signs { origin: Some(text), ..Signs::default() }, &own(), &[], Purpose::Upgrade);
+            let Err(Refusal::Origin(why)) = refused else { panic!("{refused:?}") };
+            assert!(why.contains("the gateway is https://gateway.example:8443"), "{why}");
+            why
+        };
+        assert!(said("https://tools.example").contains("`origins: [ \"https://tools.example\" ]`"));
+        let proxy = said("https://gateway.example");
+        assert!(proxy.contains("trusted_proxies") && proxy.contains("X-Forwarded-Proto"), "{proxy}");
+        assert!(said("null").contains("never be allowed") && !said("null").contains("origins:"));
+        assert!(!said("https://a/b").contains("origins:"));
     }
 
     #[test]

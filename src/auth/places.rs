@@ -224,8 +224,13 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { connections: 5, per_address: 3, unauthenticated: 4, handshake: Duration::from_secs(10) };
+    const LIMITS: Limits = Limits {
+        connections: 5,
+        per_address: 3,
+        unauthenticated: 4,
+        handshake: Duration::from_secs(10),
+        head: 16384,
+    };
     const FULL: Limits = Limits { connections: 0, ..LIMITS };
 
     fn source(n: u8) -> Source {

@@ -52,6 +52,15 @@ fn values<'a>(cookies: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     cookies.split(';').filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
+/// Whether a request has a cookie of ours, whatever it is worth.
+pub(super) fn has_cookie(cookies: Option<&str>, view: &View) -> bool {
+    values(cookies.unwrap_or_default(), &name(view)).next().is_some()
+}
+
+/// Why another page cannot do what only ours may.
+pub const OWN_PAGE_ALONE: &str = "only the gateway's own page signs in and out, whatever `origins:` says; a page of another \
+                                  origin brings a token, or a ticket of POST /api/ticket";
+
 impl Auth {
     /// Signs a browser in by name and password, from our own page alone.
     pub async fn sign_in(
@@ -62,7 +71,7 @@ impl Auth {
         peer: &super::Peer,
     ) -> Result<SignedIn, Refusal> {
         if visit.page != Page::Own {
-            return Err(Refusal::Origin);
+            return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
         }
         let principal = self.check_credentials(config, peer, ask, visit).await?;
         let now = Instant::now();
@@ -122,10 +131,12 @@ impl Auth {
         ask: &Ask<'_>,
         visit: &Visit,
     ) -> Result<Option<Principal>, Refusal> {
-        let shown = ask.cookie.filter(|_| ask.shown.is_nothing() && visit.page != Page::Listed);
+        // A password beside it may be one that a proxy asked for.
+        let alone = matches!(ask.shown, Shown::Nothing | Shown::Basic(..));
+        let shown = ask.cookie.filter(|_| alone && matches!(visit.page, Page::Own | Page::None));
         let Some(found) = self.cookies(config, shown, visit).into_iter().next() else { return Ok(None) };
         if visit.page != Page::Own && ask.purpose != Purpose::Read {
-            return Err(Refusal::Origin);
+            return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
         let principal = find(&config.access, &PrincipalId::new(PrincipalKind::User, found.user), unix_now());
         Ok(principal.map(|principal| Principal { login: Some(found.id), ..principal }))

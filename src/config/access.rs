@@ -228,7 +228,7 @@ fn password(
     Some(password)
 }
 
-fn hash(
+pub(super) fn hash(
     written: &Placed<OneOf<Sha256, raw::Elsewhere>>,
     path: &str,
     secrets: &SecretReader<'_>,

@@ -61,6 +61,9 @@ fn endpoint(
     let history =
         report.within(&format!("{path}.history"), raw.history.as_ref(), bounds, |size| size_text(size.0));
     let base64 = report.or(&format!("{path}.base64"), raw.base64.as_ref(), false);
+    let named = raw.subprotocols.iter();
+    let named = named.filter_map(|leaf| report.read(&format!("{path}.subprotocols"), leaf));
+    let subprotocols = named.map(|name| name.0).collect();
 
     let written = raw.share.as_ref().and_then(|leaf| report.read(&format!("{path}.share"), leaf));
     // A device that takes one connection should not be held for ever; a tty that is opened again moves DTR.
@@ -98,6 +101,7 @@ fn endpoint(
         packing,
         pacing: slow,
         base64,
+        subprotocols,
         limits,
         macros,
     })

@@ -10,6 +10,7 @@ mod endpoint;
 mod fingerprint;
 mod listen;
 mod login;
+mod origin;
 mod packing;
 mod password;
 mod plan;
@@ -23,8 +24,10 @@ mod rights;
 mod schema;
 mod secret;
 mod sim;
+mod subprotocol;
 mod tcp;
 mod text;
+mod trust;
 pub(crate) mod uci;
 mod units;
 mod words;
@@ -34,10 +37,11 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 pub use app::App;
 pub use listen::{Address, Listen, ListenTls};
 pub use login::Login;
+pub use origin::Origin;
 pub use packing::{MODBUS_PAUSE_LEAST, PACKET_MOST, Pacing, Prompt, modbus_pause};
 pub use password::Password;
 pub use plan::{Plan, same_place};
-pub use proxies::{HeaderFamily, TrustedProxies};
+pub use proxies::{HeaderFamily, ProxySecret, TrustedProxies};
 pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
@@ -61,6 +65,8 @@ pub struct Config {
     pub access: Access,
     /// Origins allowed beside our own.
     pub origins: Vec<Origin>,
+    /// Pages that may show ours in a frame.
+    pub frame_ancestors: Vec<Origin>,
     /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name and NAME.local.
     pub hosts: Vec<String>,
     /// Reverse proxies whose word counts.
@@ -175,17 +181,6 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Scheme, host and port of a page, exactly; the default port is filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// `http` or `https`, or an extension's scheme.
-    pub scheme: String,
-    /// Host, lower case, IPv6 in brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
 /// What strangers may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -197,6 +192,8 @@ pub struct Limits {
     pub unauthenticated: usize,
     /// Absolute time for TLS and the request head.
     pub handshake: Duration,
+    /// Longest header section of a request, in bytes.
+    pub head: usize,
 }
 
 /// What is published, and the rules for it.
@@ -222,6 +219,8 @@ pub struct Endpoint {
     pub pacing: Pacing,
     /// Whether `base64` may be negotiated.
     pub base64: bool,
+    /// Subprotocols answered in plain mode, the best first.
+    pub subprotocols: Vec<String>,
     /// Limits of its sessions.
     pub limits: EndpointLimits,
     /// Named signal sequences.

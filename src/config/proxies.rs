@@ -4,11 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{
-    raw::{self, ListOr, Placed},
-    report::Report,
-    units::{Word, choose},
-};
+use super::units::{Word, choose};
+use crate::wire::head::is_token;
 
 /// Proxies whose word about their clients counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +18,41 @@ pub struct TrustedProxies {
     pub host: bool,
     /// Their `X-Forwarded-Prefix` counts.
     pub prefix: bool,
+    /// The header in which they name a user of ours, in lower case.
+    pub user_header: Option<String>,
+    /// What tells their requests from those of other programs on their machine.
+    pub secret: Option<ProxySecret>,
+}
+
+/// A header that a proxy alone can send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySecret {
+    /// The header, in lower case.
+    pub header: String,
+    /// SHA-256 of its value.
+    pub sha256: [u8; 32],
+}
+
+/// The name of a header that means nothing else, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeaderName(pub String);
+
+impl Word for HeaderName {
+    fn read(text: &str) -> Result<Self, String> {
+        let name = text.to_ascii_lowercase();
+        let own =
+            ["host", "origin", "authorization", "cookie", "connection", "upgrade", "forwarded", "expect"];
+        let taken = own.contains(&name.as_str())
+            || ["sec-", "content-", "x-forwarded-"].iter().any(|start| name.starts_with(start));
+        if taken || !is_token(name.as_bytes()) || name.len() > 64 {
+            return Err(format!("`{text}` is no header of a proxy's own; write one like Remote-User"));
+        }
+        Ok(Self(name))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "maxLength": 64, "examples": ["Remote-User", "X-Gateway-Secret"] })
+    }
 }
 
 /// Headers by which a proxy tells of its client.
@@ -109,63 +141,9 @@ fn within(network: IpAddr, length: u8, address: IpAddr) -> bool {
     }
 }
 
-/// Resolves `trusted_proxies`: a list of addresses, or a mapping that says more.
-pub(super) fn resolve(
-    raw: Option<&Placed<ListOr<Network, raw::Proxies>>>,
-    report: &mut Report,
-) -> TrustedProxies {
-    let Some(Placed { value, at }) = raw else { return TrustedProxies::default() };
-    let (path, leaves, more) = match value {
-        ListOr::List(leaves) => ("trusted_proxies", leaves, None),
-        ListOr::Map(map) => ("trusted_proxies.addresses", &map.addresses, Some(map)),
-    };
-    let networks = leaves.iter().filter_map(|leaf| report.read(path, leaf));
-    let addresses: Vec<_> = networks.map(|network| (network.0, network.1)).collect();
-    let Some(map) = more else { return TrustedProxies { addresses, ..TrustedProxies::default() } };
-    if map.addresses.is_empty() {
-        report.odd(*at, path, "names no proxy; only what comes by a unix socket is trusted");
-    }
-    let also: Vec<_> = map.also.iter().filter_map(|leaf| report.read("trusted_proxies.also", leaf)).collect();
-    TrustedProxies {
-        addresses,
-        headers: report.or("trusted_proxies.headers", map.headers.as_ref(), HeaderFamily::default()),
-        host: also.contains(&Also::Host),
-        prefix: also.contains(&Also::Prefix),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::resolve::tests::{good, mistakes};
-
-    fn proxies(text: &str) -> TrustedProxies {
-        good(&format!("auth: none\ntrusted_proxies: {text}")).0.trusted_proxies
-    }
-
-    #[test]
-    fn the_short_form_means_x_forwarded_and_nothing_more() {
-        let short = proxies("[ 192.0.2.1, 10.0.0.0/8 ]");
-        assert_eq!(short, proxies("{ addresses: [ 192.0.2.1, 10.0.0.0/8 ], headers: x-forwarded }"));
-        assert_eq!((short.headers, short.host, short.prefix), (HeaderFamily::XForwarded, false, false));
-        assert_eq!(proxies("null"), TrustedProxies::default());
-    }
-
-    #[test]
-    fn the_long_form_names_the_family_and_what_else_counts() {
-        let long = proxies("{ addresses: [ '::1' ], headers: forwarded, also: [ host, prefix ] }");
-        assert_eq!((long.headers, long.host, long.prefix), (HeaderFamily::Forwarded, true, true));
-        for (wrong, part) in [
-            ("{ addresses: [ x ] }", "trusted_proxies.addresses: `x` is no network"),
-            ("{ addresses: [ '::1' ], headers: both }", "trusted_proxies.headers: `both`"),
-            ("{ addresses: [ '::1' ], also: [ port ] }", "trusted_proxies.also: `port`"),
-            ("{ adresses: [ '::1' ] }", "did you mean `addresses`?"),
-            ("127.0.0.1", "a list of addresses"),
-        ] {
-            let error = mistakes(&format!("auth: none\ntrusted_proxies: {wrong}"));
-            assert!(error.contains(part), "{part}\n{error}");
-        }
-    }
 
     #[test]
     fn a_network_loses_its_host_bits() {
@@ -178,7 +156,9 @@ mod tests {
 
     #[test]
     fn a_network_has_its_own_addresses_however_they_are_written() {
-        let trusted = proxies("[ 192.0.2.0/24, '2001:db8::/32' ]");
+        let networks = ["192.0.2.0/24", "2001:db8::/32"].map(|text| Network::read(text).unwrap());
+        let addresses = networks.map(|network| (network.0, network.1)).to_vec();
+        let trusted = TrustedProxies { addresses, ..TrustedProxies::default() };
         for (address, is) in
             [("192.0.2.7", true), ("::ffff:192.0.2.7", true), ("192.0.3.7", false), ("2001:db8:9::1", true)]
         {

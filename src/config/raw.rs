@@ -26,7 +26,8 @@ pub(super) use self::{
 use super::{
     Address, HeaderFamily, ListenTls, OpenWhen, Origin, Rights, Share, SimDevice,
     fingerprint::Fingerprint,
-    proxies::{Also, Network},
+    proxies::{Also, HeaderName, Network},
+    subprotocol::Subprotocol,
     units::{Rate, Size},
     words::{Accepted, Bytes, Expiry, NoAuth, NoPacking, Sha256},
 };
@@ -43,6 +44,8 @@ pub(super) struct File {
     pub auth: Option<Leaf<NoAuth>>,
     /// Origins of web pages allowed beside the gateway's own: `scheme://host` or `scheme://host:port`.
     pub origins: Vec<Leaf<Origin>>,
+    /// Origins of pages that may show the gateway's in a frame. Default: none.
+    pub frame_ancestors: Vec<Leaf<Origin>>,
     /// Names the gateway answers to beside its own addresses, `localhost`, its host name and NAME.local.
     pub hosts: Vec<Leaf<String>>,
     /// Reverse proxies whose headers count: a list of addresses or networks, or which of their headers as well.
@@ -141,8 +144,23 @@ pub(super) struct Proxies {
     pub addresses: Vec<Leaf<Network>>,
     /// The headers they write: `x-forwarded` or `forwarded`; those of the other family are ignored. Default: x-forwarded.
     pub headers: Option<Leaf<HeaderFamily>>,
+    /// A header in which they name the user that has signed in with them. Default: none.
+    pub user_header: Option<Leaf<HeaderName>>,
+    /// What tells their requests from those of other programs on this machine. Default: none.
+    pub secret: Option<Placed<ProxySecret>>,
     /// Of `host` and `prefix`, those whose X-Forwarded header they write themselves. Default: none.
     pub also: Vec<Leaf<Also>>,
+}
+
+/// A header that a proxy alone can send.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxySecret {
+    /// The header.
+    pub header: Leaf<HeaderName>,
+    /// SHA-256 of its value in hex, as `wsbridge token new` prints it, or where to find it.
+    pub sha256: Placed<OneOf<Sha256, Elsewhere>>,
 }
 
 /// A secret kept elsewhere.
@@ -220,6 +238,8 @@ pub(super) struct Limits {
     pub unauthenticated: Option<Leaf<u32>>,
     /// Time for TLS and the whole request head, 1s to 5m. Default: 10s.
     pub handshake: Option<Leaf<Duration>>,
+    /// Longest header section of a request, 4KiB to 64KiB. Default: 16KiB.
+    pub head: Option<Leaf<Size>>,
 }
 
 /// What is published: exactly one of `serial`, `rfc2217`, `tcp` and `sim`, and the rules for it.
@@ -251,6 +271,8 @@ pub(super) struct Endpoint {
     pub pacing: Option<Placed<Pacing>>,
     /// Whether the `base64` subprotocol may be negotiated. Default: false.
     pub base64: Option<Leaf<bool>>,
+    /// Subprotocols that are answered in plain mode, the best first: `mqtt`. Default: none.
+    pub subprotocols: Vec<Leaf<Subprotocol>>,
     /// Limits of its sessions.
     pub limits: EndpointLimits,
 }

@@ -3,14 +3,16 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    Config, Limits, Listen, ListenTls, access, app, endpoint, listen, login, proxies,
+    Config, Limits, Listen, ListenTls, Origin, access, app, endpoint, listen, login,
     raw::{self, At, Leaf},
     report::Report,
     secret::SecretReader,
     text::Text,
-    units::duration_text,
+    trust,
+    units::{Size, duration_text, size_text},
     words::host_name,
 };
+use crate::wire::head::HEADERS_MAX;
 
 /// Largest file that is read, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
@@ -96,18 +98,21 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
     let dead_after = report.within("dead_after", file.dead_after.as_ref(), bounds, duration_text);
     let endpoints = endpoint::resolve(&file.endpoints, dead_after, report);
     let access = access::resolve(file, secrets, &endpoints, report);
-    let trusted_proxies = proxies::resolve(file.trusted_proxies.as_ref(), report);
+    let trusted_proxies = trust::resolve(file.trusted_proxies.as_ref(), secrets, report);
     let listen = listen::resolve(file, &access, &trusted_proxies, report);
     let apps = app::resolve(&file.apps, &listen, &endpoints, report);
     if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
         report.odd(At::default(), "certificates", "no listener has a `client_ca`, so nobody can show one");
     }
     let origins = file.origins.iter().filter_map(|leaf| report.read("origins", leaf)).collect();
+    let frame_ancestors = file.frame_ancestors.iter();
+    let frame_ancestors = frame_ancestors.filter_map(|leaf| ancestor(leaf, report)).collect();
     let hosts = file.hosts.iter().filter_map(|leaf| host(leaf, report)).collect();
     Config {
         listen,
         access,
         origins,
+        frame_ancestors,
         hosts,
         trusted_proxies,
         mdns: report.or("mdns", file.mdns.as_ref(), true),
@@ -132,6 +137,16 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
 
 fn asks_for_certificates(listen: &Listen) -> bool {
     matches!(&listen.tls, ListenTls::Files { client_ca: Some(_), .. })
+}
+
+/// A page that may show ours in a frame: a web site.
+fn ancestor(leaf: &Leaf<Origin>, report: &mut Report) -> Option<Origin> {
+    let origin = report.read("frame_ancestors", leaf)?;
+    if matches!(origin.scheme.as_str(), "http" | "https") {
+        return Some(origin);
+    }
+    report.wrong(leaf.at, "frame_ancestors", "a page in a browser is of http or https");
+    None
 }
 
 fn host(leaf: &Leaf<String>, report: &mut Report) -> Option<String> {
@@ -159,7 +174,10 @@ fn limits(raw: &raw::Limits, report: &mut Report) -> Limits {
     let seconds = Duration::from_secs;
     let bounds = (seconds(1), seconds(10), seconds(300));
     let handshake = report.within("limits.handshake", raw.handshake.as_ref(), bounds, duration_text);
-    Limits { connections, per_address, unauthenticated, handshake }
+    let bounds = (Size(4 << 10), Size(HEADERS_MAX as u64), Size(64 << 10));
+    let head = report.within("limits.head", raw.head.as_ref(), bounds, |size| size_text(size.0));
+    let head = usize::try_from(head.0).unwrap_or(HEADERS_MAX);
+    Limits { connections, per_address, unauthenticated, handshake, head }
 }
 
 #[cfg(test)]

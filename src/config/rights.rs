@@ -6,6 +6,12 @@
 pub struct RightsTable(pub Vec<(String, Rights)>);
 
 impl RightsTable {
+    /// All of it but these rights.
+    #[must_use]
+    pub fn without(self, less: Rights) -> Self {
+        Self(self.0.into_iter().map(|(pattern, rights)| (pattern, rights.without(less))).collect())
+    }
+
     /// The sum of what every matching pattern gives.
     pub fn on(&self, name: &str) -> Rights {
         self.0
@@ -63,6 +69,12 @@ impl Rights {
         ("settings", Self::SETTINGS),
         ("takeover", Self::TAKEOVER),
     ];
+
+    /// The first set without what is in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 
     /// Both sets.
     #[must_use]

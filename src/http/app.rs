@@ -57,7 +57,7 @@ pub(super) fn routes() -> Router {
         .route("/client.mjs", get(page(pages::asset)))
         .route("/ws/", get(page(upgrade::bus)))
         .route("/ws/{endpoint}", get(page(upgrade::by_path)))
-        .route("/healthz", get(page(pages::healthz)))
+        .route("/healthz", get(page(pages::healthz)).options(page(pages::options)))
         .route("/api/endpoints", get(page(pages::endpoints)))
         .route("/api/pass", post(page(pass)))
         .fallback(page(file))
@@ -100,7 +100,8 @@ async fn pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     let ask = ask::read(&request, Purpose::Change);
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
     if visit.page != auth::Page::Own {
-        return Err(Refusal::Origin);
+        let why = "only the app's own page gets a pass";
+        return Err(Refusal::Origin(why.to_owned()));
     }
     let app = served(&config, &visitor)?;
     let Launched { ticket } = json_body(request.headers(), body, "send {\"ticket\": \"...\"}").await?;

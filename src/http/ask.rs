@@ -6,8 +6,8 @@ use axum::{
 };
 
 use crate::{
-    auth::{Ask, Forwarded, Purpose, Shown, Signs},
-    config::Secret,
+    auth::{Ask, Forwarded, ProxyWord, Purpose, Shown, Signs},
+    config::{Secret, TrustedProxies},
     wire::subprotocol::Credential,
 };
 
@@ -19,6 +19,17 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// The texts of all lines of a header; of one that is no text nothing is known.
 fn lines<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("unknown")).collect()
+}
+
+/// What a proxy says in the headers that the configuration names.
+pub(super) fn proxy_word<'a>(headers: &'a HeaderMap, trusted: &TrustedProxies) -> ProxyWord<'a> {
+    let all = |name: Option<&str>| name.map(|name| texts(headers, name)).unwrap_or_default();
+    let secret = trusted.secret.as_ref().map(|secret| secret.header.as_str());
+    ProxyWord { user: all(trusted.user_header.as_deref()), secret: all(secret) }
+}
+
+fn texts<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+    headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
 }
 
 /// The request without its body, which no check needs.
@@ -44,6 +55,7 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
             site: text(headers, "sec-fetch-site"),
             mode: text(headers, "sec-fetch-mode"),
         },
+        proxy: ProxyWord::default(),
         cookie: text(headers, header::COOKIE.as_str()),
         purpose,
         endpoint: "",

@@ -11,6 +11,7 @@ use axum::{
 };
 
 use super::ask;
+use crate::config::Origin;
 
 /// A file of the page, compressed by gzip.
 #[derive(Debug)]
@@ -35,17 +36,23 @@ pub(super) const ASSETS: &[Asset] = &[];
 
 /// What the page may do. xterm.js draws by style elements, hence `'unsafe-inline'`; Safari before 15.4 does not take
 /// `'self'` for a WebSocket, hence the gateway's own name with both schemes (an IPv6 address is no source in CSP 3).
-fn policy(host: &str) -> String {
+fn policy(host: &str, ancestors: &[Origin]) -> String {
+    let ancestors: Vec<_> = ancestors.iter().map(Origin::to_string).collect();
+    let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
     let sockets = if host.starts_with('[') { String::new() } else { format!(" ws://{host} wss://{host}") };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'{sockets}; \
-         img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+         img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}; \
          require-trusted-types-for 'script'; trusted-types 'none'"
     )
 }
 
-/// Answers with the file at `path`; `host` is the gateway as the client calls it.
-pub(super) fn answer(path: &str, host: &str, asked: &HeaderMap) -> Option<Response<Body>> {
+/// Answers with the file at `path`; `host` is the gateway as the client calls it, `ancestors` may show the page in a frame.
+pub(super) fn answer(
+    path: &str,
+    (host, ancestors): (&str, &[Origin]),
+    asked: &HeaderMap,
+) -> Option<Response<Body>> {
     let asset = ASSETS.iter().find(|asset| asset.path == path)?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
@@ -62,7 +69,9 @@ pub(super) fn answer(path: &str, host: &str, asked: &HeaderMap) -> Option<Respon
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
-    if let (true, Ok(policy)) = (asset.kind.starts_with("text/html"), HeaderValue::from_str(&policy(host))) {
+    if let (true, Ok(policy)) =
+        (asset.kind.starts_with("text/html"), HeaderValue::from_str(&policy(host, ancestors)))
+    {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     if is_known(asked, asset.etag) {

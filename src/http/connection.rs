@@ -47,8 +47,9 @@ enum After {
 /// The first request's head must be here by `until`.
 pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, until: Instant) {
     let connection = Arc::new(Connection::new(peer, slot, bridge.metrics.connections_open.hold()));
-    let patience = bridge.config().limits.handshake;
-    let mut exchange = Exchange::new(stream, until, patience);
+    let limits = bridge.config().limits;
+    let patience = limits.handshake;
+    let mut exchange = Exchange::new(stream, until, &limits);
     // The TLS handshake was waited for, too.
     let mut waited = patience.saturating_sub(until.saturating_duration_since(Instant::now()));
     let evicted = connection.evicted();
@@ -168,8 +169,11 @@ async fn route(
         Err(Refusal::TooMany(FULL))
     } else if !bridge.rates.take(source, Instant::now()) {
         Err(Refusal::TooMany(1))
+    } else if asked.headers.contains_key(header::HOST) {
+        bridge.auth.check_host(&config, &connection.peer, &heard).map(drop)
     } else {
-        bridge.auth.check_host(&config, &connection.peer, &heard)
+        // A health check of HTTP/1.0: what it reaches is for everybody.
+        Ok(())
     };
     let mut response = if let Err(refusal) = walls {
         visitor.conclude(Err(refusal), false)

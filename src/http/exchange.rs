@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection: one request after another is read, and its response written.
+//! HTTP on one connection: one request after another is read, and its response written.
 //!
 //! Heads are read by `wire::head` and by nothing else. A body comes whole before anybody sees its request. Behind a head
 //! that asks for a WebSocket nothing is read as HTTP any more.
@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     auth::unix_now,
+    config::Limits,
     wire::{
         close::Refusal,
         head::{self, Head},
@@ -55,6 +56,8 @@ pub(super) struct Exchange<S> {
     limit: Option<Instant>,
     /// Time for a request, from its first byte.
     patience: Duration,
+    /// Longest header section.
+    headers_max: usize,
     /// The client has ended its side.
     ended: bool,
 }
@@ -80,10 +83,18 @@ pub(super) struct Incoming {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
-    /// A new connection, whose first request must be here by `until`; `patience` bounds the later ones.
-    pub(super) fn new(stream: S, until: Instant, patience: Duration) -> Self {
-        let inbox = BytesMut::new();
-        Self { stream, inbox, phase: Phase::First, deadline: until, limit: None, patience, ended: false }
+    /// A new connection, whose first request must be here by `until`; the limits bound the later ones.
+    pub(super) fn new(stream: S, until: Instant, limits: &Limits) -> Self {
+        Self {
+            stream,
+            inbox: BytesMut::new(),
+            phase: Phase::First,
+            deadline: until,
+            limit: None,
+            patience: limits.handshake,
+            headers_max: limits.head,
+            ended: false,
+        }
     }
 
     /// The stream, and what the client sent behind its last request.
@@ -119,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// Takes a head out of the inbox, when it is complete; with it whether the client waits for leave to go on, and the
     /// length of the body.
     fn head(&mut self) -> Result<Option<(Incoming, bool, usize)>, Refusal> {
-        let Some(head) = head::scan(&self.inbox)? else { return Ok(None) };
+        let Some(head) = head::scan(&self.inbox, self.headers_max)? else { return Ok(None) };
         let body = usize::try_from(head.body).ok().filter(|length| *length <= BODY_MAX);
         let body = body.ok_or(Refusal::BodyTooLarge)?;
         let incoming = Incoming { request: request(&head)?, upgrade: head.upgrade, last: head.last };
@@ -255,7 +266,8 @@ fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
         head.extend_from_slice(b"\r\n");
     };
     for (name, value) in &parts.headers {
-        field(name.as_str(), value.as_bytes());
+        let name = if status == StatusCode::SWITCHING_PROTOCOLS { spelt(name) } else { name.as_str() };
+        field(name, value.as_bytes());
     }
     if !status.is_informational() {
         if let Some(length) = length
@@ -269,6 +281,17 @@ fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
     }
     head.extend_from_slice(b"\r\n");
     head
+}
+
+/// A field's name as RFC 6455 spells it: clients of small devices compare letter by letter.
+fn spelt(name: &HeaderName) -> &str {
+    match name.as_str() {
+        "connection" => "Connection",
+        "upgrade" => "Upgrade",
+        "sec-websocket-accept" => "Sec-WebSocket-Accept",
+        "sec-websocket-protocol" => "Sec-WebSocket-Protocol",
+        other => other,
+    }
 }
 
 #[cfg(test)]

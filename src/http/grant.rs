@@ -12,10 +12,15 @@ use crate::{
 /// What every session needs.
 pub(super) const NEEDED: Rights = Rights::READ;
 
-/// What of somebody's rights holds at an app's origin; everywhere else all of them. An app that a reload has taken away
-/// reaches nothing.
-pub(super) fn within(config: &Config, app: Option<&str>, rights: RightsTable) -> RightsTable {
+/// What of somebody's rights holds at an app's origin, and in another page's frame; everywhere else all of them. An app that
+/// a reload has taken away reaches nothing. A click that the page around a frame has led astray takes nothing over.
+pub(super) fn within(
+    config: &Config,
+    (app, framed): (Option<&str>, bool),
+    rights: RightsTable,
+) -> RightsTable {
     match app {
+        None if framed => rights.without(Rights::TAKEOVER),
         None => rights,
         Some(name) => config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights)),
     }

@@ -123,16 +123,16 @@ impl Bridge {
 fn routes() -> Router {
     let mut router = Router::new();
     for asset in assets::ASSETS {
-        router = router.route(asset.path, get(entrance(pages::asset)));
+        router = router.route(asset.path, get(entrance(pages::asset)).options(page(pages::options)));
     }
     if assets::ASSETS.is_empty() {
-        router = router.route("/", get(entrance(pages::home)));
+        router = router.route("/", get(entrance(pages::home)).options(page(pages::options)));
     }
     router
         .route("/ws/", get(page(upgrade::bus)))
         .route("/ws/{endpoint}", get(page(upgrade::by_path)))
         .route("/websockify", get(page(upgrade::by_token)))
-        .route("/healthz", get(page(pages::healthz)))
+        .route("/healthz", get(page(pages::healthz)).options(page(pages::options)))
         .route("/metrics", get(page(pages::metrics)))
         .route("/api/endpoints", get(page(pages::endpoints)).options(page(pages::preflight)))
         .route("/api/endpoints/{endpoint}/log", get(page(log::log)))

@@ -28,9 +28,21 @@ const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <code>/api/endpoints</code> lists those you may see.\n\
 <p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
 
-/// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices.
+/// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices. Pages of any origin may know so much: the
+/// client asks before it dials again.
 pub(super) async fn healthz(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
-    Ok(content("text/plain; charset=utf-8", "ok\n".into()))
+    let mut response = content("text/plain; charset=utf-8", "ok\n".into());
+    let policy = HeaderValue::from_static("cross-origin");
+    response.headers_mut().insert("cross-origin-resource-policy", policy);
+    Ok(response)
+}
+
+/// `OPTIONS` of a page for everybody: what health checks of proxies ask.
+pub(super) async fn options(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    Ok(response)
 }
 
 /// A file of the page, for everybody: it holds nothing but what is in the package.
@@ -39,7 +51,9 @@ pub(super) async fn asset(visitor: Visitor, request: Request) -> Result<Response
     let Visitor { bridge, connection, .. } = &visitor;
     let ask = ask::read(&request, Purpose::Read);
     let view = bridge.auth.check_host(&bridge.config(), &connection.peer, &ask)?;
-    assets::answer(request.uri().path(), &view.host, request.headers()).ok_or(Refusal::NotFound)
+    let config = bridge.config();
+    assets::answer(request.uri().path(), (&view.host, &config.frame_ancestors), request.headers())
+        .ok_or(Refusal::NotFound)
 }
 
 /// `GET /` of a gateway built without its page: what this is.
@@ -222,7 +236,7 @@ pub(super) async fn preflight(visitor: Visitor, request: Request) -> Result<Resp
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
-    if visit.page == Page::Listed {
+    if matches!(visit.page, Page::Listed | Page::App) {
         allow(headers, request.headers());
     }
     Ok(response)

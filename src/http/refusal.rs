@@ -42,7 +42,8 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
         | Refusal::Timeout
         | Refusal::Misdirected
         | Refusal::NotLoopback
-        | Refusal::Origin
+        | Refusal::Origin(_)
+        | Refusal::Subprotocol(_)
         | Refusal::Forbidden
         | Refusal::NotFound
         | Refusal::Method

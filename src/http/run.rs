@@ -143,6 +143,7 @@ impl Run {
                 bridge: Arc::clone(&self.bridge),
                 principal: self.principal.clone(),
                 app: self.connection.peer.app.clone(),
+                framed: session.entry.framed,
             };
             return Box::pin(async move { bus(socket, &shown, config.dead_after, session).await });
         };
@@ -181,13 +182,17 @@ struct Shown {
     principal: Principal,
     /// The app at whose origin it is shown.
     app: Option<Arc<str>>,
+    /// It is shown in another page's frame.
+    framed: bool,
 }
 
 impl Bus for Shown {
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
         let config = self.bridge.config();
         let rights = find(&config.access, &self.principal.id, unix_now())
-            .map_or_else(RightsTable::default, |now| within(&config, self.app.as_deref(), now.rights));
+            .map_or_else(RightsTable::default, |now| {
+                within(&config, (self.app.as_deref(), self.framed), now.rights)
+            });
         let seen = config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {
             let name = &endpoint.name;

@@ -16,7 +16,10 @@ use super::{
     warden,
 };
 use crate::{
-    auth::{Ask, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie, own_name, unix_now},
+    auth::{
+        Ask, OWN_PAGE_ALONE, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie, own_name,
+        unix_now,
+    },
     config::Config,
     event::Event,
     wire::close::Refusal,
@@ -38,7 +41,12 @@ struct Empty {}
 /// `GET /api/session`: who is asking, and where.
 pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
-    let (principal, visit) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
+    let mut ask = ask::read(&request, Purpose::Read);
+    // Our page asks before it knows of a sign-in; the password that its browser adds is then one for a proxy.
+    if ask.signs.site.is_some() && matches!(ask.shown, Shown::Basic(..)) {
+        ask.shown = Shown::Nothing;
+    }
+    let (principal, visit) = visitor.authorise(&ask).await?;
     Ok(content("application/json", describe(&visitor.bridge, &principal, &visit)))
 }
 
@@ -72,7 +80,7 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     let ask = ask::read(&request, Purpose::Change);
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
     if visit.page != Page::Own {
-        return Err(Refusal::Origin);
+        return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
     }
     let Empty {} = json_body(request.headers(), body, "send {}").await?;
     // A browser whose sign-in is over already is as well served by its cookie's end.

@@ -92,6 +92,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         packing: Packing::None,
         pacing: Pacing::default(),
         base64: false,
+        subprotocols: vec![],
         limits: EndpointLimits {
             sessions: 4,
             idle: None,
@@ -109,6 +110,7 @@ pub(crate) fn config(access: Access) -> Config {
         apps: BTreeMap::new(),
         listen: vec![],
         access,
+        frame_ancestors: vec![],
         origins: vec![crate::auth::parse_origin("https://tools.example").unwrap()],
         hosts: vec!["gateway.example".into()],
         trusted_proxies: crate::config::TrustedProxies::default(),
@@ -119,6 +121,7 @@ pub(crate) fn config(access: Access) -> Config {
             per_address: 32,
             unauthenticated: 48,
             handshake: Duration::from_secs(10),
+            head: crate::wire::head::HEADERS_MAX,
         },
         endpoints: BTreeMap::new(),
         state_directory: "/nonexistent".into(),

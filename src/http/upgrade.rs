@@ -28,7 +28,7 @@ use crate::{
     target::tcp,
     wire::{
         close::{Ended, Refusal},
-        subprotocol::{Offer, Protocol, negotiate},
+        subprotocol::{Offer, Protocol, Spoken, negotiate},
     },
 };
 
@@ -111,10 +111,10 @@ async fn upgrade(
     let (offer, (frames, ask)) = (checked.offer?, wanted?);
     let payload = match offer.answer {
         Some(Protocol::Base64) => Payload::Base64,
-        Some(Protocol::Binary | Protocol::V1) | None => frames,
+        Some(Protocol::Named(_) | Protocol::Binary | Protocol::V1) | None => frames,
     };
     let bridge = Arc::clone(&visitor.bridge);
-    let reached = match (&checked.endpoint, offer.answer) {
+    let reached = match (&checked.endpoint, &offer.answer) {
         (None, Some(Protocol::V1)) => Ok(Reached::Bus),
         (None, _) => return Err(Refusal::BadRequest("the bus speaks `wsbridge.v1`")),
         (Some(_), Some(Protocol::V1)) => Ok(Reached::Line),
@@ -138,7 +138,7 @@ async fn upgrade(
         payload,
     };
     bridge.tasks.spawn(run.go(upgraded, far, checked.session));
-    Ok(switch(&checked.accept, offer.answer))
+    Ok(switch(&checked.accept, offer.answer.as_ref()))
 }
 
 /// A handshake that did not pass. A page cannot see why: one whose Origin has passed is let in to be told at once that
@@ -147,7 +147,7 @@ async fn upgrade(
 fn unanswered(visitor: &Visitor, request: &Request<()>, refusal: Refusal) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
     let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), true, false);
+    let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), Spoken::Any);
     let Some(offer) = offer.ok().filter(|_| headers.contains_key(header::ORIGIN)) else {
         return Err(refusal);
     };
@@ -165,7 +165,7 @@ fn unanswered(visitor: &Visitor, request: &Request<()>, refusal: Refusal) -> Res
         turn_away(upgraded, &told(refusal)).await;
         drop(held);
     });
-    Ok(switch(&accept, offer.answer))
+    Ok(switch(&accept, offer.answer.as_ref()))
 }
 
 /// A handshake that passed.
@@ -190,7 +190,7 @@ async fn check(
     let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offers: Vec<_> = offers.map(|value| value.to_str().unwrap_or_default()).collect();
     // What an endpoint speaks is nothing for strangers: until it is known who asks, all look alike.
-    let offer = negotiate(offers.iter().copied(), true, true);
+    let offer = negotiate(offers.iter().copied(), Spoken::Any);
     let offered = offer.as_ref().ok().and_then(|offer| offer.credential.as_ref());
     let ask = ask::read(request, Purpose::Upgrade);
     bridge.auth.check_page(&config, &connection.peer, &ask)?;
@@ -210,10 +210,13 @@ async fn check(
         }
         Some(find_endpoint(&config, rights, name)?)
     };
-    let base64 = endpoint.as_ref().is_some_and(|endpoint| endpoint.base64);
-    let offer = negotiate(offers.into_iter(), true, base64);
+    let spoken = endpoint.as_ref().map_or(Spoken::By { base64: false, named: &[] }, |endpoint| Spoken::By {
+        base64: endpoint.base64,
+        named: &endpoint.subprotocols,
+    });
+    let offer = negotiate(offers.into_iter(), spoken);
     let accept = handshake(request.method(), request.headers())?;
-    let peer = Peer { client: *client, ..connection.peer.clone() };
+    let peer = Peer { client: *client, framed: visitor.asked.framed, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
     if let Some(endpoint) = &endpoint {
         let Bridge { sessions, parking, lines, .. } = &**bridge;
@@ -295,7 +298,8 @@ fn told(refusal: Refusal) -> Ended {
         | Refusal::Timeout
         | Refusal::Misdirected
         | Refusal::NotLoopback
-        | Refusal::Origin
+        | Refusal::Origin(_)
+        | Refusal::Subprotocol(_)
         | Refusal::Method
         | Refusal::Version
         | Refusal::NotUpgrade
@@ -308,7 +312,7 @@ fn told(refusal: Refusal) -> Ended {
 }
 
 /// 101. No extension is ever negotiated.
-fn switch(accept: &str, answer: Option<Protocol>) -> Response<Body> {
+fn switch(accept: &str, answer: Option<&Protocol>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -317,8 +321,8 @@ fn switch(accept: &str, answer: Option<Protocol>) -> Response<Body> {
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if let Some(protocol) = answer {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol.name()));
+    if let Some(protocol) = answer.and_then(|answer| HeaderValue::from_str(answer.name()).ok()) {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
 }

@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bridge, grant::within, refusal};
+use super::{Bridge, ask, grant::within, refusal};
 use crate::{
     auth::{Ask, ClientAddress, Peer, Principal, Slot, Source, Visit},
     config::Limits,
@@ -96,13 +96,17 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
+    /// Our page says that it is in another page's frame.
+    pub(super) framed: bool,
 }
 
 impl Asked {
     /// Of a request.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let path = request.uri().path().to_owned();
-        Self { method: request.method().clone(), path, headers: request.headers().clone() }
+        let query = request.uri().query().unwrap_or_default();
+        let framed = query.split('&').any(|pair| matches!(pair, "framed" | "framed="));
+        Self { method: request.method().clone(), path, headers: request.headers().clone(), framed }
     }
 }
 
@@ -124,7 +128,7 @@ impl Visitor {
         let full = !entrance && self.connection.is_reserve();
         let made = if full { Err(Refusal::TooMany(FULL)) } else { made };
         let mut response = made.unwrap_or_else(|refusal| {
-            let Asked { method, path, headers } = &*self.asked;
+            let Asked { method, path, headers, .. } = &*self.asked;
             self.bridge.refused(self.client, &format!("{method} {path}"), &refusal);
             let browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-mode");
             refusal::response(&refusal, browser)
@@ -140,8 +144,10 @@ impl Visitor {
         let config = self.bridge.config();
         let (auth, peer) = (&self.bridge.auth, &self.connection.peer);
         let visit = auth.check_page(&config, peer, ask)?;
+        let proxy = ask::proxy_word(&self.asked.headers, &config.trusted_proxies);
+        let ask = &Ask { proxy, ..ask.clone() };
         let principal = auth.check_credentials(&config, peer, ask, &visit).await?;
-        let rights = within(&config, peer.app.as_deref(), principal.rights);
+        let rights = within(&config, (peer.app.as_deref(), self.asked.framed), principal.rights);
         let principal = Principal { rights, ..principal };
         if !self.connection.signed_in(principal.is_administrator()) {
             return Err(Refusal::TooMany(FULL));

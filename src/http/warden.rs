@@ -78,7 +78,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     match config.endpoints.contains_key(name) {
         false => Some(Ended::Removed),
         // Whoever began with a right that is gone begins anew with what is left.
-        true if !within(&config, entry.app.as_deref(), now.rights)
+        true if !within(&config, (entry.app.as_deref(), entry.framed), now.rights)
             .on(name)
             .allows(entry.began.with(NEEDED)) =>
         {

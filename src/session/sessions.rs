@@ -45,6 +45,8 @@ pub struct Entry {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The app at whose origin its page is; nothing but the app's endpoints are for it.
     pub app: Option<Arc<str>>,
+    /// Its page is in another page's frame.
+    pub framed: bool,
     /// What it could do here when it began.
     pub began: Rights,
     /// The client's address.
@@ -127,6 +129,7 @@ impl Sessions {
             login: principal.login,
             certificate: principal.certificate.clone(),
             app: peer.app.clone(),
+            framed: peer.framed,
             began: principal.rights.on(endpoint),
             client: peer.client,
             since: SystemTime::now(),

@@ -202,8 +202,8 @@ pub enum Refusal {
     Misdirected,
     /// Not a loopback name, where nobody has to sign in.
     NotLoopback,
-    /// Not an allowed Origin.
-    Origin,
+    /// Not an allowed Origin: what was compared, and what to do.
+    Origin(String),
     /// No or wrong credentials.
     Unauthorized,
     /// No right, or (to those without a right) no such endpoint.
@@ -216,6 +216,8 @@ pub enum Refusal {
     Version,
     /// A page for upgrades only.
     NotUpgrade,
+    /// None of the subprotocols is spoken that were offered: these.
+    Subprotocol(String),
     /// The body is over its limit.
     BodyTooLarge,
     /// The body is not JSON.
@@ -240,9 +242,9 @@ impl Refusal {
     /// The HTTP status (RFC 9110; 421 for a wrong Host, 426 with `Sec-WebSocket-Version: 13`).
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) | Self::Tls | Self::Proxy(_) => 400,
+            Self::BadRequest(_) | Self::Subprotocol(_) | Self::Tls | Self::Proxy(_) => 400,
             Self::Unauthorized => 401,
-            Self::Origin | Self::Forbidden => 403,
+            Self::Origin(_) | Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Method => 405,
             Self::Timeout => 408,
@@ -269,7 +271,7 @@ impl Refusal {
             Self::Timeout => "timeout",
             Self::TooMany(_) | Self::NoRoom(_) => "too_many",
             Self::Misdirected | Self::NotLoopback => "host",
-            Self::Origin => "origin",
+            Self::Origin(_) => "origin",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
@@ -282,6 +284,7 @@ impl Refusal {
             Self::Unreachable(_) => "unreachable",
             Self::TargetTimeout(_) => "target_timeout",
             Self::TargetAbsent(_) => "target_absent",
+            Self::Subprotocol(_) => "subprotocol",
             Self::Proxy(_) => "proxy",
             Self::Tls => "tls",
             Self::Exhausted => "exhausted",
@@ -295,7 +298,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::BadRequest(why) => write!(f, "bad request: {why}"),
             Self::UriTooLong => f.write_str("request line over 2 KiB"),
-            Self::HeadTooLarge => f.write_str("headers over 8 KiB or 64 fields"),
+            Self::HeadTooLarge => f.write_str("headers over the limit (`limits.head`, 16 KiB unless set) or 64 fields; cookies of this host count"),
             Self::Timeout => f.write_str("the request did not come in time"),
             Self::TooMany(seconds) => write!(f, "too many; try again in {seconds} s"),
             Self::NoRoom(no) => write!(f, "{no}; try again in {NO_ROOM_WAIT} s"),
@@ -303,7 +306,12 @@ impl fmt::Display for Refusal {
             Self::NotLoopback => f.write_str(
                 "without sign-in (`auth: none`) this gateway goes by localhost and loopback addresses alone",
             ),
-            Self::Origin => f.write_str("this page's origin is not allowed; add it to `origins:`"),
+            Self::Origin(why) => f.write_str(why),
+            Self::Subprotocol(offered) => write!(
+                f,
+                "none of the offered subprotocols ({offered}) is spoken here: offer `binary` or none, or name it in the \
+                 endpoint's `subprotocols:`"
+            ),
             Self::Unauthorized => f.write_str("sign in, or send a valid token"),
             Self::Forbidden => f.write_str("not allowed"),
             Self::NotFound => f.write_str("nothing here by that name"),

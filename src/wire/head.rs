@@ -1,4 +1,4 @@
-//! The strict reader of an HTTP/1.1 request head: the only one there is.
+//! The strict reader of a request head of HTTP/1.1, and of HTTP/1.0 as far as proxies ask in it: the only one there is.
 //!
 //! RFC 9112 leaves a server room to be lenient; every such room is one where a proxy and we may read one request
 //! differently. Here there is none: lines end in CRLF, fields that steer us come once, and no body comes in chunks.
@@ -8,13 +8,13 @@ use super::close::Refusal;
 /// Longest request line, in bytes without its CRLF.
 pub const REQUEST_LINE_MAX: usize = 2048;
 
-/// Longest header section, in bytes with all its CRLFs, the empty line's too.
-pub const HEADERS_MAX: usize = 8192;
+/// Longest header section unless the configuration says otherwise, in bytes with all its CRLFs, the empty line's too.
+pub const HEADERS_MAX: usize = 16 * 1024;
 
 /// Most fields.
 pub const FIELDS_MAX: usize = 64;
 
-/// Longest head that [`scan`] takes; a buffer of this size is never too small.
+/// Longest head that is taken with [`HEADERS_MAX`]; a buffer of this size is never too small.
 pub const HEAD_MAX: usize = REQUEST_LINE_MAX + 2 + HEADERS_MAX;
 
 /// The head of a good request.
@@ -30,7 +30,7 @@ pub struct Head<'a> {
     pub fields: Vec<(&'a [u8], &'a [u8])>,
     /// It asks for a WebSocket (RFC 6455 section 4.2.1, points 3 and 4): `Upgrade: websocket`, `Connection: upgrade`.
     pub upgrade: bool,
-    /// The client sends nothing behind it: `Connection: close`.
+    /// The client sends nothing behind it: `Connection: close`, or HTTP/1.0.
     pub last: bool,
     /// The client waits for our word before it sends the body (RFC 9110 section 10.1.1).
     pub expects: bool,
@@ -38,9 +38,9 @@ pub struct Head<'a> {
     pub body: u64,
 }
 
-/// Reads the head at the front of `buf`: `None` while it is not complete, refused as soon as nothing could mend it.
-/// However it comes in pieces, the result is the same.
-pub fn scan(buf: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
+/// Reads the head at the front of `buf`, whose header section has at most `headers_max` bytes: `None` while it is not
+/// complete, refused as soon as nothing could mend it. However it comes in pieces, the result is the same.
+pub fn scan(buf: &[u8], headers_max: usize) -> Result<Option<Head<'_>>, Refusal> {
     match buf {
         [] | [0x16] => return Ok(None),
         // A TLS record (RFC 8446 section 5.1) that would hold a ClientHello.
@@ -52,18 +52,18 @@ pub fn scan(buf: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
     let Some((request, mut rest)) = line(buf, REQUEST_LINE_MAX, Refusal::UriTooLong)? else {
         return Ok(None);
     };
-    let (method, target) = request_line(request)?;
+    let line = request_line(request)?;
     let mut fields = Fields::default();
-    let mut free = HEADERS_MAX;
+    let mut free = headers_max;
     loop {
-        let Some((field, behind)) = line(rest, free - 2, Refusal::HeadTooLarge)? else {
+        let Some((field, behind)) = self::line(rest, free.saturating_sub(2), Refusal::HeadTooLarge)? else {
             return Ok(None);
         };
         rest = behind;
         if field.is_empty() {
-            return fields.head(method, target, buf.len() - rest.len()).map(Some);
+            return fields.head(&line, buf.len() - rest.len()).map(Some);
         }
-        free -= field.len() + 2;
+        free = free.saturating_sub(field.len() + 2);
         if free < 2 {
             return Err(Refusal::HeadTooLarge);
         }
@@ -94,8 +94,24 @@ fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<Line<'_>>,
     }
 }
 
+/// The first line of a head.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    /// HTTP/1.0: what proxies and health checks speak unless they are told otherwise.
+    old: bool,
+}
+
+impl RequestLine<'_> {
+    /// Whether it is a health check, which may come without a Host (as a load balancer asks by default).
+    fn is_check(&self) -> bool {
+        let path = self.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        self.old && (path == b"/healthz" || (self.method == b"OPTIONS" && matches!(path, b"/" | b"*")))
+    }
+}
+
 /// Method and target: RFC 9112 section 3, without absolute-form (we are no proxy) and authority-form (no tunnel).
-fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -105,12 +121,17 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if !is_token(method) {
         return Err(bad("the method is no token"));
     }
-    if version != b"HTTP/1.1" {
-        return Err(bad("only HTTP/1.1 is spoken here"));
+    let old = match version {
+        b"HTTP/1.1" => false,
+        b"HTTP/1.0" => true,
+        _ => return Err(bad("only HTTP/1.1 is spoken here, and HTTP/1.0 where nothing is sent")),
+    };
+    if old && !matches!(method, b"GET" | b"HEAD" | b"OPTIONS") {
+        return Err(bad("HTTP/1.0 is for GET, HEAD and OPTIONS; in nginx: `proxy_http_version 1.1`"));
     }
     match target {
-        b"*" if method == b"OPTIONS" => Ok((method, target)),
-        [b'/', ..] if is_target(target) => Ok((method, target)),
+        b"*" if method == b"OPTIONS" => Ok(RequestLine { method, target, old }),
+        [b'/', ..] if is_target(target) => Ok(RequestLine { method, target, old }),
         [b'/', ..] => {
             Err(bad("the target has a byte that must be percent-encoded, or a broken percent-encoding"))
         }
@@ -119,7 +140,7 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
 }
 
 /// RFC 9110 section 5.6.2.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub fn is_token(bytes: &[u8]) -> bool {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !bytes.is_empty() && bytes.iter().all(legal)
 }
@@ -233,16 +254,24 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn head(self, method: &'a [u8], target: &'a [u8], len: usize) -> Result<Head<'a>, Refusal> {
-        if !self.host {
+    fn head(self, line: &RequestLine<'a>, len: usize) -> Result<Head<'a>, Refusal> {
+        let RequestLine { method, target, old } = *line;
+        let named = self.seen & 1 != 0;
+        if !self.host && (named || !line.is_check()) {
             return Err(bad("no Host, or one that is no host"));
         }
         let upgrade = self.websocket && self.connection.upgrade;
+        if old && upgrade {
+            return Err(bad("a WebSocket takes HTTP/1.1; in nginx: `proxy_http_version 1.1`"));
+        }
+        if old && self.body > 0 {
+            return Err(bad("HTTP/1.0 is for requests without a body; in nginx: `proxy_http_version 1.1`"));
+        }
         if upgrade && self.body > 0 {
             return Err(bad("an upgrade has no body"));
         }
         let Self { all: fields, connection, expects, body, .. } = self;
-        let last = connection.close;
+        let (last, expects) = (connection.close || old, expects && !old);
         Ok(Head { len, method, target, fields, upgrade, last, expects, body })
     }
 }

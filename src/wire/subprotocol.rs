@@ -19,10 +19,12 @@ const BEARER: &str = "wsbridge.bearer.";
 const TICKET: &str = "wsbridge.ticket.";
 
 /// A subprotocol we answer with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Control mode: binary frames are line bytes, text frames JSON messages.
     V1,
+    /// Plain mode, by a name that the endpoint has.
+    Named(String),
     /// Plain mode.
     Binary,
     /// Plain mode, base64 in text frames both ways (noVNC before 1.0).
@@ -31,13 +33,33 @@ pub enum Protocol {
 
 impl Protocol {
     /// Its name in `Sec-WebSocket-Protocol`; names are compared exactly.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::V1 => "wsbridge.v1",
+            Self::Named(name) => name,
             Self::Binary => "binary",
             Self::Base64 => "base64",
         }
     }
+}
+
+/// What of the protocols is spoken.
+#[derive(Clone, Copy, Debug)]
+pub enum Spoken<'a> {
+    /// Not known yet: any name that a client may offer.
+    Any,
+    /// By an endpoint: ours, `base64` where it is allowed, and names of its own, the best first.
+    By {
+        /// Whether `base64` is.
+        base64: bool,
+        /// Names of its own.
+        named: &'a [String],
+    },
+}
+
+/// Whether a name is one of ours, whatever it means.
+pub fn is_own(name: &str) -> bool {
+    matches!(name, "binary" | "base64") || name.starts_with("wsbridge.")
 }
 
 /// A text that `Debug` does not show. (The configuration's `Secret` is on this floor, too, and out of reach.)
@@ -75,13 +97,9 @@ pub struct Offer {
     pub credential: Option<Credential>,
 }
 
-/// Reads the values of all `Sec-WebSocket-Protocol` fields, in order. `v1` and `base64` tell whether those two are
-/// spoken; of those spoken, the answer is the first in the order of [`Protocol`], whatever the client's order.
-pub fn negotiate<'a>(
-    offers: impl Iterator<Item = &'a str>,
-    v1: bool,
-    base64: bool,
-) -> Result<Offer, Refusal> {
+/// Reads the values of all `Sec-WebSocket-Protocol` fields, in order. Of those spoken, the answer is the first in the
+/// order of [`Protocol`], whatever the client's order.
+pub fn negotiate<'a>(offers: impl Iterator<Item = &'a str>, spoken: Spoken<'_>) -> Result<Offer, Refusal> {
     let mut names: Vec<&str> = Vec::new();
     let mut credential = None;
     for entry in offers.flat_map(|value| value.split(',')) {
@@ -103,23 +121,37 @@ pub fn negotiate<'a>(
         }
         names.push(entry);
     }
-    let answer = [Protocol::V1, Protocol::Binary, Protocol::Base64].into_iter().find(|protocol| {
-        let spoken = match protocol {
-            Protocol::V1 => v1,
-            Protocol::Binary => true,
-            Protocol::Base64 => base64,
-        };
-        spoken && names.contains(&protocol.name())
-    });
+    let answer = answer(&names, spoken);
     match (&answer, &credential, names.is_empty()) {
-        (None, _, false) => Err(Refusal::BadRequest(
-            "none of the offered subprotocols is spoken here: offer `binary`, or none",
-        )),
+        (None, _, false) => Err(Refusal::Subprotocol(listed(&names))),
         (None, Some(_), true) => Err(Refusal::BadRequest(
             "only a credential is offered, and none is ever answered: offer `binary`, too",
         )),
         (None, None, true) | (Some(_), _, _) => Ok(Offer { answer, credential }),
     }
+}
+
+/// The best of the offered names.
+fn answer(offered: &[&str], spoken: Spoken<'_>) -> Option<Protocol> {
+    let (base64, named) = match spoken {
+        Spoken::Any => (true, offered.iter().map(|name| (*name).to_owned()).collect()),
+        Spoken::By { base64, named } => (base64, named.to_vec()),
+    };
+    let of_endpoint = named.into_iter().filter(|name| !is_own(name)).map(Protocol::Named);
+    let ours = [Some(Protocol::Binary), base64.then_some(Protocol::Base64)];
+    let mut all = std::iter::once(Protocol::V1).chain(of_endpoint).chain(ours.into_iter().flatten());
+    all.find(|protocol| offered.contains(&protocol.name()))
+}
+
+/// Offers as a refusal names them.
+fn listed(names: &[&str]) -> String {
+    const MOST: usize = 200;
+    let mut text = names.join(", ");
+    if text.len() > MOST {
+        text.truncate(MOST);
+        text.push_str("..");
+    }
+    text
 }
 
 fn read_credential(entry: &str) -> Result<Option<Credential>, Refusal> {
@@ -149,13 +181,16 @@ mod tests {
 
     use super::*;
 
-    fn answer(values: &[&str], v1: bool, base64: bool) -> Option<&'static str> {
-        let offer = negotiate(values.iter().copied(), v1, base64).unwrap();
-        offer.answer.map(Protocol::name)
+    const NONE: Spoken<'_> = Spoken::By { base64: false, named: &[] };
+    const BASE64: Spoken<'_> = Spoken::By { base64: true, named: &[] };
+
+    fn answer(values: &[&str], spoken: Spoken<'_>) -> Option<String> {
+        let offer = negotiate(values.iter().copied(), spoken).unwrap();
+        offer.answer.map(|protocol| protocol.name().to_owned())
     }
 
     fn refused(value: &str) -> &'static str {
-        match negotiate([value].into_iter(), true, true) {
+        match negotiate([value].into_iter(), BASE64) {
             Err(Refusal::BadRequest(why)) => why,
             other => panic!("{value:?} gives {other:?}"),
         }
@@ -171,23 +206,50 @@ mod tests {
 
     #[test]
     fn the_answer_is_the_best_that_is_spoken_and_offered() {
-        assert_eq!(answer(&[], true, true), None);
-        assert_eq!(answer(&["binary"], false, false), Some("binary"));
-        assert_eq!(answer(&["base64, binary"], true, true), Some("binary"));
-        assert_eq!(answer(&["base64"], false, true), Some("base64"));
-        assert_eq!(answer(&["base64,\tchat , binary"], false, false), Some("binary"));
-        assert_eq!(answer(&["binary", "wsbridge.v1"], true, true), Some("wsbridge.v1"));
-        assert_eq!(answer(&["binary", "wsbridge.v1"], false, true), Some("binary"));
+        assert_eq!(answer(&[], BASE64), None);
+        for (offered, wanted) in [
+            ("binary", "binary"),
+            ("base64,\tchat , binary", "binary"),
+            ("binary, wsbridge.v1", "wsbridge.v1"),
+        ] {
+            assert_eq!(answer(&[offered], NONE).as_deref(), Some(wanted), "{offered}");
+        }
+        assert_eq!(answer(&["base64, binary"], BASE64).as_deref(), Some("binary"));
+        assert_eq!(answer(&["base64"], BASE64).as_deref(), Some("base64"));
     }
 
     #[test]
-    fn what_is_not_spoken_is_an_unknown_name() {
-        let none = Err(Refusal::BadRequest(
-            "none of the offered subprotocols is spoken here: offer `binary`, or none",
-        ));
-        for value in ["base64", "wsbridge.v1", "Binary", "chat, superchat", "chat, wsbridge.ticket.x"] {
-            assert_eq!(negotiate([value].into_iter(), false, false).map(|_| ()), none);
+    fn names_of_an_endpoint_come_behind_ours_of_control_mode_and_before_plain_ones() {
+        let named = ["mqtt".to_owned(), "mqttv3.1".to_owned()];
+        let spoken = Spoken::By { base64: false, named: &named };
+        for (offered, wanted) in [
+            ("mqttv3.1, mqtt", "mqtt"),
+            ("mqttv3.1", "mqttv3.1"),
+            ("binary, mqtt", "mqtt"),
+            ("mqtt, wsbridge.v1", "wsbridge.v1"),
+            ("binary", "binary"),
+        ] {
+            assert_eq!(answer(&[offered], spoken).as_deref(), Some(wanted), "{offered}");
         }
+        assert_eq!(answer(&["whatever"], Spoken::Any).as_deref(), Some("whatever"));
+    }
+
+    #[test]
+    fn what_is_not_spoken_is_an_unknown_name_and_the_refusal_lists_it() {
+        for (value, listed) in [
+            ("base64", "base64"),
+            ("Binary", "Binary"),
+            ("chat,superchat", "chat, superchat"),
+            ("chat, wsbridge.ticket.x", "chat"),
+        ] {
+            let none = Err(Refusal::Subprotocol(listed.to_owned()));
+            assert_eq!(negotiate([value].into_iter(), NONE).map(|_| ()), none);
+        }
+        let many: Vec<_> = (0..30).map(|n| format!("a-rather-long-name-{n}")).collect();
+        let Err(Refusal::Subprotocol(text)) = negotiate([many.join(",").as_str()].into_iter(), NONE) else {
+            panic!()
+        };
+        assert!(text.len() == 202 && text.ends_with(".."), "{text}");
     }
 
     #[test]
@@ -197,18 +259,18 @@ mod tests {
             &["wsbridge.bearer.d3NiX3g_,binary"],
             &["wsbridge.bearer.d3NiX3g_", "binary"],
         ] {
-            let offer = negotiate(values.iter().copied(), true, false).unwrap();
+            let offer = negotiate(values.iter().copied(), NONE).unwrap();
             assert_eq!(offer.answer, Some(Protocol::Binary));
             assert_eq!(text(offer.credential), "bearer wsb_x?");
         }
-        let offer = negotiate(["wsbridge.ticket.a-b_C", "binary"].into_iter(), true, false).unwrap();
+        let offer = negotiate(["wsbridge.ticket.a-b_C", "binary"].into_iter(), NONE).unwrap();
         assert_eq!(text(offer.credential), "ticket a-b_C");
-        assert_eq!(text(negotiate(["binary"].into_iter(), true, false).unwrap().credential), "none");
+        assert_eq!(text(negotiate(["binary"].into_iter(), NONE).unwrap().credential), "none");
     }
 
     #[test]
     fn no_debug_shows_a_credential() {
-        let offer = negotiate(["binary, wsbridge.ticket.topsecret"].into_iter(), true, false).unwrap();
+        let offer = negotiate(["binary, wsbridge.ticket.topsecret"].into_iter(), NONE).unwrap();
         assert_eq!(format!("{offer:?}"), "Offer { answer: Some(Binary), credential: Some(Ticket(..)) }");
     }
 
@@ -237,7 +299,7 @@ mod tests {
             assert_eq!(refused(&format!("binary, wsbridge.bearer.{wrong}")), coding, "{wrong}");
         }
         let long = "A".repeat(CREDENTIAL_MAX);
-        assert!(negotiate([format!("binary,{BEARER}{long}").as_str()].into_iter(), true, true).is_ok());
+        assert!(negotiate([format!("binary,{BEARER}{long}").as_str()].into_iter(), BASE64).is_ok());
         let why = "the credential in Sec-WebSocket-Protocol is over 512 characters";
         assert_eq!(refused(&format!("binary, {BEARER}{long}A")), why);
         assert_eq!(refused(&format!("binary, {TICKET}{long}A")), why);
@@ -247,12 +309,12 @@ mod tests {
         #[test]
         fn nothing_is_answered_that_was_not_offered(
             entries in prop::collection::vec("binary|base64|wsbridge\\.v1|wsbridge\\.(bearer|ticket)\\.[A-Za-z]{0,8}|\\PC{0,6}", 0..5),
-            v1 in any::<bool>(), base64 in any::<bool>(),
+            base64 in any::<bool>(), known in any::<bool>(),
         ) {
-            if let Ok(Offer { answer: Some(answer), .. }) = negotiate(entries.iter().map(String::as_str), v1, base64) {
+            let spoken = if known { Spoken::By { base64, named: &[] } } else { Spoken::Any };
+            if let Ok(Offer { answer: Some(answer), .. }) = negotiate(entries.iter().map(String::as_str), spoken) {
                 prop_assert!(entries.iter().flat_map(|entry| entry.split(',')).any(|entry| entry.trim() == answer.name()));
-                prop_assert!(v1 || answer != Protocol::V1);
-                prop_assert!(base64 || answer != Protocol::Base64);
+                prop_assert!(base64 || !known || answer != Protocol::Base64);
             }
         }
     }

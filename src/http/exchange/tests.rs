@@ -10,9 +10,17 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const LIMITS: Limits = Limits {
+    connections: 1,
+    per_address: 1,
+    unauthenticated: 1,
+    handshake: PATIENCE,
+    head: head::HEADERS_MAX,
+};
+
 fn pair() -> (DuplexStream, Exchange<DuplexStream>) {
     let (client, ours) = duplex(64 * 1024);
-    (client, Exchange::new(ours, Instant::now() + PATIENCE, PATIENCE))
+    (client, Exchange::new(ours, Instant::now() + PATIENCE, &LIMITS))
 }
 
 async fn next(exchange: &mut Exchange<DuplexStream>) -> (String, String) {

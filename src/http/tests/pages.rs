@@ -17,7 +17,7 @@ async fn health_is_for_everybody_and_one_connection_serves_many_requests() {
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-store"),
-        ("cross-origin-resource-policy", "same-origin"),
+        ("cross-origin-resource-policy", "cross-origin"),
     ] {
         assert_eq!(answer.header(name), Some(value));
     }

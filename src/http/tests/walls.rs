@@ -39,7 +39,9 @@ async fn without_a_login_a_program_on_this_machine_needs_no_origin_and_a_browser
     for site in ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"] {
         assert_eq!(gateway.handshake("/ws/plc1", &["Sec-Fetch-Mode: websocket", site]).await.status, 403);
     }
-    assert_eq!(gateway.handshake("/ws/plc1", &["Cookie: a=b"]).await.status, 403);
+    assert_eq!(gateway.handshake("/ws/plc1", &["Cookie: a=b"]).await.status, 101);
+    let ours = format!("Cookie: a=b; sid-{}=x", gateway.address.port());
+    assert_eq!(gateway.handshake("/ws/plc1", &[&ours]).await.status, 403);
     assert_eq!(gateway.handshake("/ws/plc1", &["Host: gateway.example"]).await.status, 421);
     assert_eq!(gateway.handshake("/ws/plc1", &["X-Forwarded-For: 192.0.2.1"]).await.status, 403);
 }

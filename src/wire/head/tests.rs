@@ -4,6 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// With the default limit.
+fn scan(buf: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
+    super::scan(buf, HEADERS_MAX)
+}
+
 const HOST: &str = "Host: gateway.example\r\n";
 
 fn refused(head: &str) -> &'static str {
@@ -87,7 +92,8 @@ fn a_request_line_is_method_target_and_version() {
         "GET / HTTP/1.1 ",
         " GET / HTTP/1.1",
         "GET\t/ HTTP/1.1",
-        "GET / HTTP/1.0",
+        "POST / HTTP/1.0",
+        "GET / HTTP/0.9",
         "GET / HTTP/2.0",
         "GET / http/1.1",
         "GET / HTTP/1.1x",
@@ -174,6 +180,40 @@ fn limits_are_exact_and_bite_before_the_line_ends() {
 
     assert!(scan(with(&"X: y\r\n".repeat(FIELDS_MAX - 1)).as_bytes()).unwrap().is_some());
     assert_eq!(scan(with(&"X: y\r\n".repeat(FIELDS_MAX)).as_bytes()), Err(Refusal::HeadTooLarge));
+}
+
+#[test]
+fn the_limit_of_the_header_section_is_the_configurations() {
+    let head = with(&format!("X: {}\r\n", "a".repeat(5000)));
+    assert!(super::scan(head.as_bytes(), 8192).unwrap().is_some());
+    assert_eq!(super::scan(head.as_bytes(), 4096), Err(Refusal::HeadTooLarge));
+}
+
+#[test]
+fn http_1_0_is_taken_where_nothing_is_sent_and_is_the_last() {
+    for good in ["GET /healthz", "HEAD /", "OPTIONS /api/ticket", "OPTIONS *"] {
+        let head = format!("{good} HTTP/1.0\r\n{HOST}Content-Length: 0\r\nExpect: 100-continue\r\n\r\n");
+        let read = taken(&head);
+        assert!(read.last && !read.expects && !read.upgrade, "{good}");
+    }
+    let upgrade = format!("GET /ws/a HTTP/1.0\r\n{HOST}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert!(refused(&upgrade).contains("proxy_http_version 1.1"));
+    assert!(
+        refused(&format!("GET / HTTP/1.0\r\n{HOST}Content-Length: 1\r\n\r\n")).contains("without a body")
+    );
+    refused(&format!("POST / HTTP/1.0\r\n{HOST}\r\n"));
+}
+
+#[test]
+fn a_health_check_of_http_1_0_needs_no_host_and_nothing_else_does_without() {
+    for good in ["OPTIONS /", "OPTIONS *", "GET /healthz", "HEAD /healthz?a"] {
+        taken(&format!("{good} HTTP/1.0\r\n\r\n"));
+        assert_eq!(refused(&format!("{good} HTTP/1.1\r\n\r\n")), "no Host, or one that is no host");
+        assert_eq!(refused(&format!("{good} HTTP/1.0\r\nHost:\r\n\r\n")), "no Host, or one that is no host");
+    }
+    for wrong in ["GET /", "HEAD /", "GET /healthz/x", "GET /api/endpoints", "OPTIONS /api/ticket"] {
+        assert_eq!(refused(&format!("{wrong} HTTP/1.0\r\n\r\n")), "no Host, or one that is no host");
+    }
 }
 
 #[test]

@@ -1,0 +1,97 @@
+// The gateway behind nginx, HAProxy, Caddy and Apache of Debian, each with the block that docs/guide.md prints.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { eventually, launch, missing, startGateway, stopAll } from "../browser/harness.mjs";
+import { PASSWORD, connected, openPage, shows, signIn, users } from "../browser/harness/console.mjs";
+import { cookie, echoed, login, socket } from "./client.mjs";
+import { block } from "./guide.mjs";
+import { NAME, lacks, startProxy } from "./proxy.mjs";
+
+const HEADING = "Behind a reverse proxy";
+export const kinds = { nginx: "nginx", haproxy: "haproxy", caddy: "caddyfile", apache: "apache" };
+const lines = `${users()}endpoints:\n  echo: { sim: echo }\n`;
+let browser;
+
+before(async () => {
+  if (!missing("chromium")) browser = await launch("chromium", { args: [`--host-resolver-rules=MAP ${NAME} 127.0.0.1`] });
+});
+after(stopAll);
+
+/** The gateway as the guide configures it, on a free port, and the way to it. */
+async function behind(kind, text = block(HEADING, kinds[kind]), { yaml = block(HEADING, "yaml"), replace = [] } = {}) {
+  const gateway = await startGateway({ yaml: yaml.replaceAll("127.0.0.1:8080", "127.0.0.1:0") + lines });
+  const proxy = await startProxy(kind, text, [["127.0.0.1:8080", gateway.addresses[0]], ...replace]);
+  return { gateway, proxy };
+}
+
+for (const kind of Object.keys(kinds)) {
+  const skip = lacks(kind);
+
+  test(`behind ${kind} people sign in on another port than 443 and use a line in the console`, { skip: skip ?? missing("chromium"), timeout: 90_000 }, async (t) => {
+    const { gateway, proxy } = await behind(kind);
+    const page = await openPage(t, browser, `${proxy.url}#/echo`, { ignoreHTTPSErrors: true });
+    await signIn(page, "alice");
+    await connected(page);
+    await page.locator(".terminal-host").click();
+    await page.keyboard.type("through the proxy");
+    await shows(page, /through the proxy/);
+    const [set] = await page.context().cookies();
+    assert.deepEqual([set.name, set.secure, set.sameSite], [`__Host-sid-${proxy.port}`, true, "Strict"]);
+    assert.deepEqual(page.complaints.filter((text) => !/status of 401/.test(text)), []);
+    await Promise.all([proxy.stop(), gateway.stop()]);
+  });
+
+  test(`behind ${kind} the log has the client's address, and who guesses locks out itself alone`, { skip, timeout: 90_000 }, async () => {
+    const { gateway, proxy } = await behind(kind);
+    const signedIn = await login(proxy.url, PASSWORD, { from: "127.0.0.6" });
+    assert.equal(signedIn.status, 200, signedIn.text);
+    await eventually(() => /signed in.*peer=127\.0\.0\.6/.test(gateway.log()), "the address in the log");
+    const one = await socket(`${proxy.url}ws/echo`, { from: "127.0.0.6", headers: { origin: new URL(proxy.url).origin, cookie: cookie(signedIn) } });
+    assert.equal(await echoed(one, "hello"), "hello");
+    await eventually(() => /session opened.*peer=127\.0\.0\.6/.test(gateway.log()), "the session's address");
+    one.close();
+    // Whatever a client says it is: each try names somebody else.
+    const spoofed = (n) => ({
+      "x-forwarded-for": `203.0.113.${n}`,
+      "x-real-ip": `203.0.113.${n}`,
+      forwarded: `for=203.0.113.${n};host=evil.example;proto=https`,
+      "x-forwarded-host": "evil.example",
+      "x-forwarded-prefix": "/evil",
+    });
+    for (let n = 0; n < 20; n += 1) {
+      const { status } = await login(proxy.url, "a guess", { from: "127.0.0.5", headers: spoofed(n) });
+      assert.equal(status, 401, `try ${n}`);
+    }
+    assert.equal((await login(proxy.url, PASSWORD, { from: "127.0.0.5", headers: spoofed(99) })).status, 429);
+    assert.equal((await login(proxy.url, PASSWORD, { from: "127.0.0.6" })).status, 200, "another client");
+    assert.ok(!/peer=203\.0\.113/.test(gateway.log()), gateway.log());
+    await Promise.all([proxy.stop(), gateway.stop()]);
+  });
+}
+
+test("behind two proxies in a row each client counts for itself", { skip: lacks("haproxy") ?? lacks("nginx"), timeout: 90_000 }, async () => {
+  const { gateway, proxy: inner } = await behind("nginx", block("Two in a row", "nginx"), { yaml: block("Two in a row", "yaml") });
+  const outer = await startProxy("haproxy", block(HEADING, "haproxy"), [["127.0.0.1:8080", `127.0.0.1:${inner.port}`]]);
+  for (let n = 0; n < 20; n += 1) assert.equal((await login(outer.url, "a guess", { from: "127.0.0.5" })).status, 401);
+  assert.equal((await login(outer.url, PASSWORD, { from: "127.0.0.5" })).status, 429);
+  assert.equal((await login(outer.url, PASSWORD, { from: "127.0.0.6" })).status, 200);
+  await eventually(() => /signed in.*peer=127\.0\.0\.6/.test(gateway.log()), "the address in the log");
+  for (const one of [outer, inner, gateway]) await one.stop();
+});
+
+test("HAProxy passes connections on as they are, and says first whom for", { skip: lacks("haproxy"), timeout: 90_000 }, async () => {
+  const { haproxy: [text], yaml: [yaml] } = (await import("./guide.mjs")).blocks("TLS at the gateway (PROXY protocol)");
+  const gateway = await startGateway({ yaml: yaml.replaceAll("127.0.0.1:8443", "127.0.0.1:0") + lines });
+  const proxy = await startProxy("haproxy", text, [["127.0.0.1:8443", gateway.addresses[0]]]);
+  for (let n = 0; n < 20; n += 1) assert.equal((await login(proxy.url, "a guess", { from: "127.0.0.5" })).status, 401);
+  assert.equal((await login(proxy.url, PASSWORD, { from: "127.0.0.5" })).status, 429);
+  const signedIn = await login(proxy.url, PASSWORD, { from: "127.0.0.6" });
+  assert.equal(signedIn.status, 200);
+  await eventually(() => /signed in.*peer=127\.0\.0\.6:\d+/.test(gateway.log()), "the address in the log");
+  const one = await socket(`${proxy.url}ws/echo`, { from: "127.0.0.6", headers: { origin: new URL(proxy.url).origin, cookie: cookie(signedIn) } });
+  assert.equal(await echoed(one, "hello"), "hello");
+  one.close();
+  assert.ok(!/reason=proxy/.test(gateway.log()), "its health checks are answered");
+  await Promise.all([proxy.stop(), gateway.stop()]);
+});
