@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use self::listens::{address, proxies, serves, tls};
+use self::listens::{address, hsts, proxies, serves, tls};
 use super::load::{Source, UCI_FILE, as_yaml, load};
 use crate::config::{
     Access, Config, Endpoint, Given, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights,
@@ -87,6 +87,9 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     if let Some(counted) = proxies(config) {
         writeln!(out, "{counted}\n")?;
+    }
+    if let Some(promise) = hsts(config) {
+        writeln!(out, "{promise}\n")?;
     }
 
     let mut endpoints = vec![
@@ -344,6 +347,19 @@ endpoints:
             assert!(squeezed.contains(part), "{part}\n{out}");
         }
         assert!(!out.contains("argon2") && !out.contains("00000001"));
+    }
+
+    #[test]
+    fn what_browsers_are_told_of_https_is_said_with_what_it_binds() {
+        let endpoints = "auth: none\nendpoints: { e: { sim: echo } }\n";
+        let (_, out, _) = check(endpoints, None);
+        assert!(!out.contains("hsts"), "{out}");
+        let (code, out, _) = check(&format!("{endpoints}hsts: 365d"), None);
+        assert!(code == 0 && out.contains("for 365d browsers use HTTPS alone on every port"), "{out}");
+        assert_eq!(check(&format!("{endpoints}hsts: 800d"), None).0, 78);
+        let plain = "listen: [ { address: '127.0.0.1:80', tls: none } ]\n";
+        let (_, _, err) = check(&format!("{plain}{endpoints}hsts: 365d"), None);
+        assert!(err.contains("no listener has TLS"), "{err}");
     }
 
     #[test]

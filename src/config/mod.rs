@@ -71,6 +71,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Reverse proxies whose word counts.
     pub trusted_proxies: TrustedProxies,
+    /// How long browsers are told to use HTTPS alone (`Strict-Transport-Security`), if they are.
+    pub hsts: Option<Duration>,
     /// Whether listeners that other machines reach are announced by multicast DNS.
     pub mdns: bool,
     /// How long a browser stays signed in.

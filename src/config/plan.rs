@@ -39,6 +39,7 @@ impl Plan {
                 || old.limits != new.limits
                 || old.login != new.login
                 || old.mdns != new.mdns
+                || old.hsts != new.hsts
                 || old.apps != new.apps,
             ..Self::default()
         };

@@ -50,6 +50,9 @@ pub(super) struct File {
     pub hosts: Vec<Leaf<String>>,
     /// Reverse proxies whose headers count: a list of addresses or networks, or which of their headers as well.
     pub trusted_proxies: Option<Placed<ListOr<Network, Proxies>>>,
+    /// How long browsers use HTTPS alone, for every port of the names they know the gateway by (HSTS), up to 730d; 0s makes
+    /// them forget it. Default: nothing is said.
+    pub hsts: Option<Leaf<Duration>>,
     /// Whether listeners that other machines reach are announced by multicast DNS. Default: true.
     pub mdns: Option<Leaf<bool>>,
     /// People, by name.

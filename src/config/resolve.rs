@@ -14,6 +14,9 @@ use super::{
 };
 use crate::wire::head::HEADERS_MAX;
 
+/// Longest time that browsers are told to use HTTPS alone: what lists of such names ask for.
+const HSTS_MOST: Duration = Duration::from_secs(730 * 24 * 3600);
+
 /// Largest file that is read, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
 
@@ -92,6 +95,17 @@ fn part(path: &str) -> &str {
     path.get(..end).unwrap_or(path)
 }
 
+/// It is said over TLS alone, and a browser heeds it where it trusts the certificate (RFC 6797 section 8.1).
+fn https_alone(leaf: Option<&Leaf<Duration>>, listen: &[Listen], report: &mut Report) -> Option<Duration> {
+    let leaf = leaf?;
+    let bounds = (Duration::ZERO, Duration::ZERO, HSTS_MOST);
+    let hsts = report.within("hsts", Some(leaf), bounds, duration_text);
+    if listen.iter().all(|listen| listen.tls == ListenTls::Off) {
+        report.odd(leaf.at, "hsts", "no listener has TLS, so no browser hears it");
+    }
+    Some(hsts)
+}
+
 fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
     let seconds = Duration::from_secs;
     let bounds = (seconds(5), seconds(30), seconds(600));
@@ -104,6 +118,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
     if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
         report.odd(At::default(), "certificates", "no listener has a `client_ca`, so nobody can show one");
     }
+    let https_alone = https_alone(file.hsts.as_ref(), &listen, report);
     let origins = file.origins.iter().filter_map(|leaf| report.read("origins", leaf)).collect();
     let frame_ancestors = file.frame_ancestors.iter();
     let frame_ancestors = frame_ancestors.filter_map(|leaf| ancestor(leaf, report)).collect();
@@ -115,6 +130,7 @@ fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) ->
         frame_ancestors,
         hosts,
         trusted_proxies,
+        hsts: https_alone,
         mdns: report.or("mdns", file.mdns.as_ref(), true),
         login: login::resolve(&file.login, report),
         limits: limits(&file.limits, report),

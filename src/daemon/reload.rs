@@ -112,7 +112,7 @@ fn told(plan: &Plan) -> String {
         words.push("access changed".to_owned());
     }
     if plan.walls {
-        words.push("origins, hosts, limits, apps or mdns changed".to_owned());
+        words.push("origins, hosts, limits, apps, mdns or hsts changed".to_owned());
     }
     words.join("; ")
 }

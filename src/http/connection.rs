@@ -187,11 +187,21 @@ async fn route(
             .and_then(parse_origin)
             .is_some_and(|origin| config.origins.contains(&origin));
     finish(&mut response, asked, listed);
+    if let Some(hsts) = config.hsts.filter(|_| connection.peer.tls) {
+        promise_https(&mut response, hsts);
+    }
     response
 }
 
 fn end_with(response: &mut Response<Body>) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Browsers use HTTPS alone from now on (RFC 6797).
+fn promise_https(response: &mut Response<Body>, time: Duration) {
+    if let Ok(value) = HeaderValue::from_str(&format!("max-age={}", time.as_secs())) {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
 }
 
 /// Headers of every response; `listed` where a page of the list may read it.

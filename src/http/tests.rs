@@ -115,6 +115,7 @@ pub(crate) fn config(access: Access) -> Config {
         hosts: vec!["gateway.example".into()],
         trusted_proxies: crate::config::TrustedProxies::default(),
         mdns: false,
+        hsts: None,
         login: crate::config::Login::default(),
         limits: Limits {
             connections: 64,

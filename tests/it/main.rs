@@ -46,6 +46,7 @@ mod pump;
 mod resume;
 mod rfc2217;
 mod serial;
+mod siege;
 mod signing;
 mod slow_devices;
 mod takeover;

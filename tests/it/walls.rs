@@ -69,6 +69,39 @@ fn the_walls_stand_in_their_order() {
 }
 
 #[test]
+fn browsers_are_told_to_use_https_alone_where_that_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = tls::Authority::new(folder.path());
+    let (certificate, key) = authority.issue("gateway");
+    let listen = format!(
+        "- address: \"127.0.0.1:0\"\n    tls: {{ certificate: {}, key: {} }}\n  - address: \"127.0.0.1:0\"\n    tls: none\n",
+        certificate.display(),
+        key.display()
+    );
+    let config =
+        OPEN.replace("- address: \"127.0.0.1:0\"\n    tls: none\n", &listen) + "  e: { sim: echo }\n";
+    let daemon = Daemon::start(&config);
+    let heard = || {
+        let [secure, plain] = daemon.addresses()[..] else { panic!("two listeners") };
+        let mut stream = tls::connect(secure, &authority.file(), None);
+        let request = format!("GET / HTTP/1.1\r\nHost: {secure}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let told = |answer: &str| {
+            let mut lines = answer.lines().map(str::to_ascii_lowercase);
+            lines.find_map(|line| line.strip_prefix("strict-transport-security: ").map(str::to_owned))
+        };
+        (told(&String::from_utf8_lossy(&answer)), told(&page(plain, "/")))
+    };
+    assert_eq!(heard(), (None, None));
+    daemon.reload(&format!("hsts: 365d\n{config}"));
+    assert_eq!(heard(), (Some("max-age=31536000".into()), None));
+    daemon.reload(&format!("hsts: 0s\n{config}"));
+    assert_eq!(heard(), (Some("max-age=0".into()), None));
+}
+
+#[test]
 fn unknown_and_forbidden_endpoints_look_alike() {
     let echo = Target::echo();
     let daemon = Daemon::start(&guarded(&echo, ""));

@@ -1,6 +1,6 @@
 //! The listeners, as `check` prints them.
 
-use crate::config::{Address, Config, HeaderFamily, Listen, ListenTls};
+use crate::config::{Address, Config, HeaderFamily, Listen, ListenTls, duration_text};
 
 pub(super) fn serves(config: &Config, listen: &Listen) -> String {
     let app = listen.app.as_ref().and_then(|name| config.apps.get(name));
@@ -37,6 +37,18 @@ pub(super) fn proxies(config: &Config) -> Option<String> {
     };
     (!all.is_empty())
         .then(|| format!("of trusted proxies ({}) count: {}{but}", all.join(", "), counts.join(", ")))
+}
+
+/// What browsers are told of HTTPS, and what that means beside the gateway.
+pub(super) fn hsts(config: &Config) -> Option<String> {
+    let hsts = config.hsts?;
+    if hsts.is_zero() {
+        return Some("hsts: browsers forget that they use HTTPS alone".into());
+    }
+    let days = duration_text(hsts);
+    Some(format!(
+        "hsts: for {days} browsers use HTTPS alone on every port of the name they used, other services of this machine included"
+    ))
 }
 
 pub(super) fn tls(tls: &ListenTls) -> String {

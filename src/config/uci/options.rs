@@ -124,6 +124,7 @@ const MAIN: &[Row] = &[
     row("proxy_secret_header", "trusted_proxies.secret.header", Text),
     row("proxy_secret", "trusted_proxies.secret.sha256", Text),
     row("mdns", "mdns", Flag),
+    row("hsts", "hsts", Text),
     row("dead_after", "dead_after", Text),
     row("resume", "resume", Text),
     row("state_directory", "state_directory", Text),

@@ -1,7 +1,7 @@
 //! The real binary with a configuration of its own, its log, and an end when the test ends.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -65,7 +65,9 @@ impl Daemon {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("wsbridge.yaml");
         fs::write(&file, config.replace("{dir}", &folder.path().to_string_lossy())).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wsbridge"));
+        // Figures are those of a release.
+        let binary = env::var_os("WSBRIDGE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_wsbridge").into());
+        let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(&file);
         command.env("STATE_DIRECTORY", folder.path()).env_remove("NOTIFY_SOCKET").env_remove("WSBRIDGE_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

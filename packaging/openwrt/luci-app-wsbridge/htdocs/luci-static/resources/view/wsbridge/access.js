@@ -84,6 +84,14 @@ return view.extend({
 		list(tokens, 'role', _('Roles'));
 		list(tokens, 'right', _('Rights'), RIGHTS);
 
+		const machines = grid(map, 'certificate', _('Machines'), _('Known by a client certificate of the authority that the gateway names: by one of these three.'));
+		machines.option(form.Value, 'common_name', _('Common name'), _('Of its subject, the only one there.'));
+		machines.option(form.Value, 'san', _('Alternative name'), _('Like plc-7.example, 192.0.2.7 or a URI.'));
+		const fingerprint = machines.option(form.Value, 'fingerprint', _('Fingerprint'), _('SHA-256 of the certificate, in hexadecimal digits.'));
+		fingerprint.modalonly = true;
+		list(machines, 'role', _('Roles'));
+		list(machines, 'right', _('Rights'), RIGHTS);
+
 		const roles = grid(map, 'role', _('Roles'), _('Rights to be given to several.'));
 		list(roles, 'right', _('Rights'), RIGHTS);
 		return map.render();

@@ -150,6 +150,15 @@ return view.extend({
 			file.depends('tls', 'files');
 			file.rmempty = false;
 		}
+		for (const [ name, title, description ] of [
+			[ 'client_ca', _('Authority of client certificates'), _('Path of a PEM file. Machines with a certificate of it are let in, as far as the page Access says.') ],
+			[ 'client_crl', _('Revoked client certificates'), _('Path of the authority\'s list (CRL), PEM. It is read again when it changes.') ]
+		]) {
+			const file = main.option(form.Value, name, title, description);
+			file.depends('tls', 'files');
+		}
+		const hsts = main.option(form.Value, 'hsts', _('HTTPS alone for'), _('Browsers use HTTPS alone for so long, like 365d, on every port of this router\'s name: LuCI\'s page, too.'));
+		hsts.placeholder = _('not said');
 		const plain = main.option(form.Flag, 'plain', _('Accept plain connections'), _('Whoever is on the way can read passwords and data.'));
 		plain.enabled = 'accepted';
 		plain.disabled = '';
