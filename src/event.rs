@@ -31,6 +31,17 @@ pub enum Event<'a> {
         /// From where.
         client: ClientAddress,
     },
+    /// Somebody let a page of another origin in.
+    LetIn {
+        /// Who.
+        principal: &'a PrincipalId,
+        /// The page's.
+        origin: &'a str,
+        /// To these endpoints.
+        endpoints: &'a [String],
+        /// From where.
+        client: ClientAddress,
+    },
     /// A request, or a connection that never became one, was refused.
     Refusal {
         /// From where.
@@ -133,6 +144,7 @@ impl Events {
             Event::Reload { outcome: Err(_) } => self.metrics.reloads_failed.inc(),
             Event::SignIn { .. }
             | Event::SignOut { .. }
+            | Event::LetIn { .. }
             | Event::Open(_)
             | Event::Kick { .. }
             | Event::Lease { .. } => {}
@@ -146,6 +158,10 @@ impl Events {
             }
             Event::SignOut { principal, client } => {
                 tracing::info!(principal = principal.name, peer = %client, "signed out");
+            }
+            Event::LetIn { principal, origin, endpoints, client } => {
+                let endpoints = endpoints.join(" ");
+                tracing::info!(principal = principal.name, peer = %client, origin, endpoints, "page let in");
             }
             Event::Refusal { client, request, refusal } => self.log_refusal(client, request, refusal),
             Event::Open(Session { endpoint, principal, client }) => {

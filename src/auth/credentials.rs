@@ -63,6 +63,7 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
         rights: token.rights.clone(),
         login: None,
         certificate: None,
+        only: None,
     })
 }
 
@@ -74,6 +75,7 @@ pub(super) fn by_certificate(access: &Access, shown: &Arc<ClientCertificate>) ->
         rights: entry.rights.clone(),
         login: None,
         certificate: Some(Arc::clone(shown)),
+        only: None,
     })
 }
 
@@ -90,14 +92,15 @@ pub fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
         }
         PrincipalKind::Certificate => &access.certificates.get(name)?.rights,
     };
-    Some(Principal { id: id.clone(), rights: rights.clone(), login: None, certificate: None })
+    Some(Principal { id: id.clone(), rights: rights.clone(), login: None, certificate: None, only: None })
 }
 
 /// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
     let rights = RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
-    Principal { id: PrincipalId::new(PrincipalKind::Open, "anyone"), rights, login: None, certificate: None }
+    let id = PrincipalId::new(PrincipalKind::Open, "anyone");
+    Principal { id, rights, login: None, certificate: None, only: None }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, ClientAddress, Peer, Principal, PrincipalId, PrincipalKind, Shown, Source, Ticket,
+    Ask, Auth, ClientAddress, Opens, Peer, Principal, PrincipalId, PrincipalKind, Shown, Source, Ticket,
     credentials, find, is_own_form, is_random_text, passwords::Verdict, penalty::Charge, unix_now,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Auth {
             }
             (Shown::Bearer(text), _) if is_own_form(text.reveal()) => {
                 let found = self
-                    .by_pass(config, peer.app.as_deref(), text.reveal())
+                    .by_pass(config, peer.app.as_deref(), ask, text.reveal())
                     .or_else(|| credentials::by_token(access, text, unix_now()));
                 if found.is_none() && punished.is_err() {
                     return Err(Refusal::Unauthorized);
@@ -76,7 +76,8 @@ impl Auth {
     }
 
     fn by_ticket(&self, config: &Config, text: &str, ask: &Ask<'_>) -> Option<Principal> {
-        let ticket = self.tickets.redeem(text, ask.endpoint, ask.signs.origin, Instant::now())?;
+        let wanted = |opens: &Opens| matches!(opens, Opens::Endpoint(name) if name == ask.endpoint);
+        let ticket = self.tickets.redeem(text, wanted, ask.signs.origin, Instant::now())?;
         let principal = find(&config.access, &ticket.id, unix_now())?;
         let Ticket { login, certificate, .. } = ticket;
         self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
@@ -105,6 +106,7 @@ impl Auth {
                     rights,
                     login: None,
                     certificate: None,
+                    only: None,
                 })
             }
             (Verdict::Unheard, _) => {

@@ -1,5 +1,6 @@
 //! Who is asking, and may they: limits, Host, Origin, credentials, rights.
 
+mod app_cookie;
 mod certificate;
 mod client;
 mod credentials;
@@ -35,6 +36,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub use self::{
+    app_cookie::app_cookie,
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{Shown, find},
@@ -49,7 +51,7 @@ pub use self::{
     rates::RequestRates,
     signing::{OWN_PAGE_ALONE, SignedIn, cookie},
     source::Source,
-    tickets::{LIFE as TICKET_LIFE, Ticket},
+    tickets::{LIFE as TICKET_LIFE, Opens, Ticket},
     user_header::ProxyWord,
 };
 use self::{
@@ -201,8 +203,11 @@ impl Auth {
         if let Some(principal) = Self::by_proxy(config, peer, ask, visit)? {
             return Ok(principal);
         }
-        // Cookies know no ports: at an app's origin they would speak for pages that are not ours.
-        let by_cookie = if peer.app.is_none() { self.by_cookie(config, ask, visit)? } else { None };
+        // Cookies know no ports: at an app's origin the sign-in's would speak for pages that are not ours. An app has its own.
+        let by_cookie = match peer.app.as_deref() {
+            None => self.by_cookie(config, ask, visit)?,
+            Some(app) => self.by_app_cookie(config, app, ask, visit),
+        };
         let source = self.source(visit.view.client);
         if let Some(principal) = by_cookie {
             self.penalties().signed_in(source, Instant::now());
@@ -232,13 +237,13 @@ impl Auth {
         self.penalties().knows(neighbour)
     }
 
-    /// A ticket's text for `principal`; `None` when too many are outstanding.
-    pub fn ticket(&self, principal: &Principal, endpoint: &str, origin: Option<&str>) -> Option<String> {
+    /// A ticket's text for `principal`, with the page that may use it; `None` when too many are outstanding.
+    pub fn ticket(&self, principal: &Principal, opens: Opens, origin: Option<&str>) -> Option<String> {
         let ticket = Ticket {
             id: principal.id.clone(),
             login: principal.login,
             certificate: principal.certificate.clone(),
-            endpoint: endpoint.to_owned(),
+            opens,
             origin: origin.map(str::to_owned),
         };
         self.tickets.give(ticket, Instant::now())

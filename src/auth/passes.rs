@@ -1,4 +1,4 @@
-//! Passes: what the page of an app is let in by, in place of a cookie that every port of the host would see.
+//! Passes: what a page is let in by that is not the gateway's own, an app's or one of another origin.
 
 use std::{
     collections::HashMap,
@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    Auth, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Principal, PrincipalId, Ticket, find, hex,
-    random, unix_now,
+    Ask, Auth, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Opens, Principal, PrincipalId, Purpose,
+    TICKET_LIFE, Ticket, find, hex, random, unix_now,
 };
 use crate::{
     config::{App, Config},
@@ -23,14 +23,26 @@ pub const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Passes of one principal; when there are more, the oldest ends.
 const OF_ONE: usize = 64;
 
+/// The one place where a pass is good, and how it is carried there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At the origin of this app, shown by our script in its pages.
+    App(String),
+    /// At the origin of this app, as its cookie.
+    Cookie(String),
+    /// At the gateway, to pages of this origin.
+    Page(String),
+}
+
 /// What a pass stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Pass {
+pub(super) struct Pass {
     id: PrincipalId,
     login: Option<LoginId>,
     certificate: Option<Arc<ClientCertificate>>,
-    /// The one app that it lets in.
-    app: String,
+    place: Place,
+    /// The endpoints it names; `None`: those of its app.
+    only: Option<Arc<[String]>>,
     until: Instant,
 }
 
@@ -62,25 +74,15 @@ impl Passes {
         text
     }
 
-    fn find(&self, text: &str, app: &str, now: Instant) -> Option<Pass> {
+    /// What a text stands for at a place.
+    pub(super) fn find(&self, text: &str, place: &Place, now: Instant) -> Option<Pass> {
         let mark: [u8; 32] = Sha256::digest(text).into();
-        self.lock().get(&mark).filter(|pass| pass.app == app && pass.until > now).cloned()
+        self.lock().get(&mark).filter(|pass| pass.place == *place && pass.until > now).cloned()
     }
-}
-
-/// What a launch ticket names in place of an endpoint, which none is called.
-fn place(app: &str) -> String {
-    format!("/apps/{app}")
 }
 
 impl Auth {
-    /// A one-time ticket with which a browser opens an app; `None` when too many are outstanding.
-    pub fn launch(&self, principal: &Principal, app: &App) -> Option<String> {
-        self.ticket(principal, &place(&app.name), None)
-    }
-
-    /// Exchanges a launch ticket for a pass, which is good for [`LIFE`]. Refused: its source is punished, or it is not a
-    /// ticket of this app, used up, too late, or of somebody who has signed out.
+    /// Exchanges a launch ticket for a pass at the origin of its app, which is good for [`LIFE`].
     pub fn pass(
         &self,
         config: &Config,
@@ -88,28 +90,97 @@ impl Auth {
         ticket: &str,
         client: ClientAddress,
     ) -> Result<String, Refusal> {
-        self.check_penalty(self.source(client))?;
-        let now = Instant::now();
-        let redeemed = self.tickets.redeem(ticket, &place(&app.name), None, now);
-        let goes_on = |ticket: &Ticket| self.goes_on(config, ticket.login, ticket.certificate.as_deref());
-        let Some(Ticket { id, login, certificate, .. }) = redeemed.filter(goes_on) else {
-            return Err(Refusal::Unauthorized);
-        };
-        let pass = Pass { id, login, certificate, app: app.name.clone(), until: now + LIFE };
-        Ok(self.passes.give(pass, now))
+        let ticket = self.launched(config, ticket, |opens| is_of(opens, app), (None, client))?;
+        Ok(self.give(&ticket, Place::App(app.name.clone()), None))
     }
 
-    /// Whom a pass lets in at its app's origin.
-    pub(super) fn by_pass(&self, config: &Config, app: Option<&str>, text: &str) -> Option<Principal> {
-        let pass = self.passes.find(text, app?, Instant::now())?;
+    /// Exchanges a launch ticket for the value of its app's cookie, and another launch ticket for the app's page.
+    pub fn enter(
+        &self,
+        config: &Config,
+        app: &App,
+        ticket: &str,
+        client: ClientAddress,
+    ) -> Result<(String, String), Refusal> {
+        let ticket = self.launched(config, ticket, |opens| is_of(opens, app), (None, client))?;
+        let cookie = self.give(&ticket, Place::Cookie(app.name.clone()), None);
+        let next = self.tickets.give(ticket, Instant::now());
+        next.map(|next| (cookie, next)).ok_or(Refusal::TooMany(seconds(TICKET_LIFE)))
+    }
+
+    /// Exchanges a launch ticket for a pass of a page of another origin, and the endpoints it names.
+    pub fn page_pass(
+        &self,
+        config: &Config,
+        origin: &str,
+        ticket: &str,
+        client: ClientAddress,
+    ) -> Result<(String, Arc<[String]>), Refusal> {
+        let is_page = |opens: &Opens| matches!(opens, Opens::Page(_));
+        let ticket = self.launched(config, ticket, is_page, (Some(origin), client))?;
+        let Opens::Page(only) = &ticket.opens else { return Err(Refusal::Unauthorized) };
+        let only = Arc::clone(only);
+        let pass = self.give(&ticket, Place::Page(origin.to_owned()), Some(Arc::clone(&only)));
+        Ok((pass, only))
+    }
+
+    /// What a launch ticket stands for. Refused: its source is punished, or it is not one that is wanted here, used up, too
+    /// late, or of somebody who has signed out.
+    fn launched(
+        &self,
+        config: &Config,
+        ticket: &str,
+        wanted: impl FnOnce(&Opens) -> bool,
+        (origin, client): (Option<&str>, ClientAddress),
+    ) -> Result<Ticket, Refusal> {
+        self.check_penalty(self.source(client))?;
+        let redeemed = self.tickets.redeem(ticket, wanted, origin, Instant::now());
+        let goes_on = |ticket: &Ticket| self.goes_on(config, ticket.login, ticket.certificate.as_deref());
+        redeemed.filter(goes_on).ok_or(Refusal::Unauthorized)
+    }
+
+    fn give(&self, ticket: &Ticket, place: Place, only: Option<Arc<[String]>>) -> String {
+        let Ticket { id, login, certificate, .. } = ticket.clone();
+        let now = Instant::now();
+        self.passes.give(Pass { id, login, certificate, place, only, until: now + LIFE }, now)
+    }
+
+    /// Whom a pass lets in: at its app's origin, or from a page of its own for sessions alone.
+    pub(super) fn by_pass(
+        &self,
+        config: &Config,
+        app: Option<&str>,
+        ask: &Ask<'_>,
+        text: &str,
+    ) -> Option<Principal> {
+        let place = match (app, ask.signs.origin) {
+            (Some(app), _) => Place::App(app.to_owned()),
+            (None, Some(origin)) if ask.purpose == Purpose::Upgrade => Place::Page(origin.to_owned()),
+            (None, _) => return None,
+        };
+        let pass = self.passes.find(text, &place, Instant::now())?;
+        self.holder(config, pass)
+    }
+
+    /// Who holds a pass, as long as what it was given for goes on.
+    pub(super) fn holder(&self, config: &Config, pass: Pass) -> Option<Principal> {
         let principal = find(&config.access, &pass.id, unix_now())?;
-        let Pass { login, certificate, .. } = pass;
+        let Pass { login, certificate, only, .. } = pass;
         self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
             login,
             certificate,
+            only,
             ..principal
         })
     }
+}
+
+fn is_of(opens: &Opens, app: &App) -> bool {
+    matches!(opens, Opens::App(name) if *name == app.name)
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -122,19 +193,23 @@ mod tests {
             id: PrincipalId::new(PrincipalKind::User, name),
             login: None,
             certificate: None,
-            app: "tool".into(),
+            place: Place::App("tool".into()),
+            only: None,
             until,
         }
     }
 
     #[test]
-    fn a_pass_is_for_its_app_and_its_time() {
+    fn a_pass_is_for_its_place_and_its_time() {
         let (passes, now) = (Passes::default(), Instant::now());
         let text = passes.give(pass("alice", now + LIFE), now);
-        assert_eq!(passes.find(&text, "tool", now).map(|pass| pass.id.name).as_deref(), Some("alice"));
-        assert_eq!(passes.find(&text, "other", now), None);
-        assert_eq!(passes.find(&text, "tool", now + LIFE), None);
-        assert_eq!(passes.find("", "tool", now), None);
+        let tool = Place::App("tool".into());
+        assert_eq!(passes.find(&text, &tool, now).map(|pass| pass.id.name).as_deref(), Some("alice"));
+        for other in [Place::App("other".into()), Place::Cookie("tool".into()), Place::Page("tool".into())] {
+            assert_eq!(passes.find(&text, &other, now), None, "{other:?}");
+        }
+        assert_eq!(passes.find(&text, &tool, now + LIFE), None);
+        assert_eq!(passes.find("", &tool, now), None);
         assert!(!format!("{passes:?}").contains(&text));
     }
 
@@ -147,6 +222,6 @@ mod tests {
             passes.give(pass("alice", now + LIFE + Duration::from_secs(n)), now);
         }
         assert_eq!(passes.lock().len(), OF_ONE + 1);
-        assert_eq!(passes.find(&first, "tool", now), None);
+        assert_eq!(passes.find(&first, &Place::App("tool".into()), now), None);
     }
 }

@@ -63,6 +63,8 @@ pub struct Principal {
     pub login: Option<LoginId>,
     /// The certificate it came by: the same holds for it.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The endpoints that the pass it came by names: nothing else is for it. `None`: it came by something else.
+    pub only: Option<Arc<[String]>>,
 }
 
 impl Principal {

@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// Cookies of our name that are looked at.
-const COOKIES_MAX: usize = 8;
+pub(super) const COOKIES_MAX: usize = 8;
+/// The stem of the sign-in's cookie.
+const SIGN_IN: &str = "sid";
 
 /// A browser that has just signed in.
 #[derive(Debug)]
@@ -26,35 +28,41 @@ pub struct SignedIn {
     pub cookie: Secret,
 }
 
-/// The name of the cookie. `__Host-` makes browsers take it over TLS alone and keep it from other hosts. Cookies ignore
-/// ports, so that one is part of the name: two gateways behind one address do not sign each other's users out.
-fn name(view: &View) -> String {
+/// The name of a cookie: `sid` is the sign-in's. `__Host-` makes browsers take it over TLS alone and keep it from other
+/// hosts. Cookies ignore ports, so that one is part of the name: two gateways behind one address do not sign each other's
+/// users out.
+pub(super) fn name(view: &View, stem: &str) -> String {
     let (prefix, scheme) = if view.tls { ("__Host-", "https") } else { ("", "http") };
     let port = Authority::parse(&view.host).and_then(|authority| authority.port);
     match port.filter(|port| Some(*port) != default_port(scheme)) {
-        Some(port) => format!("{prefix}sid-{port}"),
-        None => format!("{prefix}sid"),
+        Some(port) => format!("{prefix}{stem}-{port}"),
+        None => format!("{prefix}{stem}"),
     }
 }
 
 /// The `Set-Cookie` that keeps `value` until the browser is closed, or with `None` the one that forgets it. Over plain
 /// HTTP it cannot be `Secure`: browsers would not keep it.
 pub fn cookie(view: &View, value: Option<&str>) -> String {
+    set(view, SIGN_IN, value)
+}
+
+/// [`cookie`], of the name that a stem makes.
+pub(super) fn set(view: &View, stem: &str, value: Option<&str>) -> String {
     let secure = if view.tls { "; Secure" } else { "" };
     let forget = if value.is_none() { "; Max-Age=0" } else { "" };
     let value = value.unwrap_or_default();
-    format!("{}={value}; Path=/{secure}; HttpOnly; SameSite=Strict{forget}", name(view))
+    format!("{}={value}; Path=/{secure}; HttpOnly; SameSite=Strict{forget}", name(view, stem))
 }
 
 /// The values of our cookie among those of a request (RFC 6265 section 4.2.1): another page of this host, or an older
 /// version of us, may have set one of that name for another path or domain.
-fn values<'a>(cookies: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn values<'a>(cookies: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     cookies.split(';').filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Whether a request has a cookie of ours, whatever it is worth.
 pub(super) fn has_cookie(cookies: Option<&str>, view: &View) -> bool {
-    values(cookies.unwrap_or_default(), &name(view)).next().is_some()
+    values(cookies.unwrap_or_default(), &name(view, SIGN_IN)).next().is_some()
 }
 
 /// Why another page cannot do what only ours may.
@@ -87,7 +95,7 @@ impl Auth {
 
     /// The sign-ins of a browser's cookies.
     fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<Found> {
-        let (name, now) = (name(&visit.view), Instant::now());
+        let (name, now) = (name(&visit.view, SIGN_IN), Instant::now());
         let shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
         shown.filter_map(|text| self.logins.find(text, &config.access, config.login, now)).collect()
     }

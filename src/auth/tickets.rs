@@ -18,6 +18,17 @@ const OUTSTANDING: usize = 1024;
 /// Tickets outstanding of one principal, so that one cannot take all.
 const OF_ONE: usize = 64;
 
+/// What a ticket opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// One session on an endpoint.
+    Endpoint(String),
+    /// An app.
+    App(String),
+    /// These endpoints, to a page of another origin that was let in.
+    Page(Arc<[String]>),
+}
+
 /// What a ticket stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -27,8 +38,8 @@ pub struct Ticket {
     pub login: Option<LoginId>,
     /// The certificate it was asked for with.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The one endpoint it opens.
-    pub endpoint: String,
+    /// What it opens.
+    pub opens: Opens,
     /// The page it may come from, as the browser will say it.
     pub origin: Option<String>,
 }
@@ -54,18 +65,18 @@ impl Tickets {
         Some(text)
     }
 
-    /// What `text` stands for; it is used up, also by the wrong page or for the wrong endpoint.
+    /// What `text` stands for; it is used up, also by the wrong page or where something else is `wanted`.
     pub(super) fn redeem(
         &self,
         text: &str,
-        endpoint: &str,
+        wanted: impl FnOnce(&Opens) -> bool,
         origin: Option<&str>,
         now: Instant,
     ) -> Option<Ticket> {
         let mark: [u8; 32] = Sha256::digest(text).into();
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let (ticket, until) = given.remove(&mark)?;
-        (until > now && ticket.endpoint == endpoint && ticket.origin.as_deref() == origin).then_some(ticket)
+        (until > now && wanted(&ticket.opens) && ticket.origin.as_deref() == origin).then_some(ticket)
     }
 }
 
@@ -79,16 +90,18 @@ mod tests {
             id: PrincipalId::new(PrincipalKind::User, name),
             login: None,
             certificate: None,
-            endpoint: "plc1".into(),
+            opens: Opens::Endpoint("plc1".into()),
             origin: Some("https://tools.example".into()),
         }
     }
 
-    fn redeem(endpoint: &str, origin: &str, age: Duration) -> Option<Ticket> {
+    fn redeem(endpoint: &'static str, origin: &str, age: Duration) -> Option<Ticket> {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let text = tickets.give(ticket("alice"), now).unwrap();
-        let first = tickets.redeem(&text, endpoint, Some(origin), now + age);
-        assert_eq!(tickets.redeem(&text, "plc1", Some("https://tools.example"), now), None, "used up");
+        let wanted = |name: &'static str| move |opens: &Opens| *opens == Opens::Endpoint(name.into());
+        let first = tickets.redeem(&text, wanted(endpoint), Some(origin), now + age);
+        let again = tickets.redeem(&text, wanted("plc1"), Some("https://tools.example"), now);
+        assert_eq!(again, None, "used up");
         first
     }
 

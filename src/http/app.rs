@@ -1,12 +1,12 @@
 //! Somebody's web tool at an origin of its own: its files, with the client's script put first in its pages.
 //!
-//! No cookie is read or set here. The tool's page comes with a launch ticket in its address, and exchanges it for a pass.
+//! The sign-in's cookie is neither read nor set here. Who opens the app comes with a launch ticket (`http/tickets`).
 
 use std::{
     collections::HashMap,
     io::{self, SeekFrom},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::UNIX_EPOCH,
 };
 
@@ -18,8 +18,6 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::stream;
-use serde::Deserialize;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::{
     fs::File,
@@ -29,13 +27,12 @@ use tokio::{
 
 use super::{
     ask, media, pages,
-    pages::{content, json_body},
     script::Finder,
-    upgrade,
+    tickets, upgrade,
     visitor::{Visitor, page},
 };
 use crate::{
-    auth::{self, Authority, PASS_LIFE, Purpose},
+    auth::{Authority, Purpose},
     config::{Address, App, Config, ListenTls},
     regular_file::open_shown,
     wire::close::Refusal,
@@ -59,7 +56,9 @@ pub(super) fn routes() -> Router {
         .route("/ws/{endpoint}", get(page(upgrade::by_path)))
         .route("/healthz", get(page(pages::healthz)).options(page(pages::options)))
         .route("/api/endpoints", get(page(pages::endpoints)))
-        .route("/api/pass", post(page(pass)))
+        .route("/websockify", get(page(upgrade::by_token)))
+        .route("/api/launch", get(page(tickets::launch)))
+        .route("/api/pass", post(page(tickets::app_pass)))
         .fallback(page(file))
         .method_not_allowed_fallback(page(pages::wrong_method))
 }
@@ -85,39 +84,6 @@ fn entrance(config: &Config, host: &str) -> Option<String> {
     found.next()
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Launched {
-    ticket: String,
-}
-
-/// `POST /api/pass`: a launch ticket for a pass.
-async fn pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let Visitor { bridge, connection, .. } = &visitor;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
-    let config = bridge.config();
-    let ask = ask::read(&request, Purpose::Change);
-    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
-    if visit.page != auth::Page::Own {
-        let why = "only the app's own page gets a pass";
-        return Err(Refusal::Origin(why.to_owned()));
-    }
-    let app = served(&config, &visitor)?;
-    let Launched { ticket } = json_body(request.headers(), body, "send {\"ticket\": \"...\"}").await?;
-    let pass = bridge.auth.pass(&config, &app, &ticket, visit.view.client)?;
-    let endpoints: Vec<_> = app.endpoints.iter().filter_map(|name| config.endpoints.get(name)).collect();
-    let endpoints: Vec<_> =
-        endpoints.iter().map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title })).collect();
-    let told = json!({ "pass": pass, "expires_in": PASS_LIFE.as_secs(), "endpoints": endpoints });
-    Ok(content("application/json", told.to_string()))
-}
-
-fn served(config: &Config, visitor: &Visitor) -> Result<Arc<App>, Refusal> {
-    let name = visitor.connection.peer.app.as_deref().ok_or(Refusal::NotFound)?;
-    config.apps.get(name).cloned().ok_or(Refusal::NotFound)
-}
-
 /// `GET` of anything else: a file of the app.
 async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
@@ -125,7 +91,7 @@ async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal::Method);
     }
-    let app = served(&config, &visitor)?;
+    let app = visitor.app(&config)?;
     let ask = ask::read(&request, Purpose::Read);
     let view = visitor.bridge.auth.check_host(&config, &visitor.connection.peer, &ask)?;
     let found = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;

@@ -1,4 +1,4 @@
-//! What of a principal's rights counts here: at an app's origin, for an endpoint, for an app.
+//! What of a principal's rights counts here: at an app's origin, with a pass, for an endpoint, for an app.
 
 use std::sync::Arc;
 
@@ -23,6 +23,14 @@ pub(super) fn within(
         None if framed => rights.without(Rights::TAKEOVER),
         None => rights,
         Some(name) => config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights)),
+    }
+}
+
+/// What of somebody's rights a pass leaves that names endpoints.
+pub(super) fn named(only: Option<&[String]>, rights: RightsTable) -> RightsTable {
+    match only {
+        None => rights,
+        Some(names) => RightsTable(names.iter().map(|name| (name.clone(), rights.on(name))).collect()),
     }
 }
 

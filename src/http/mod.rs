@@ -14,6 +14,7 @@ mod refusal;
 mod run;
 mod script;
 mod signing;
+mod tickets;
 mod upgrade;
 mod visitor;
 mod warden;
@@ -141,7 +142,8 @@ fn routes() -> Router {
         .route("/api/session", get(entrance(signing::session)))
         .route("/api/login", post(entrance(signing::login)))
         .route("/api/logout", post(page(signing::logout)))
-        .route("/api/ticket", post(page(pages::ticket)).options(page(pages::preflight)))
+        .route("/api/ticket", post(page(tickets::ticket)).options(page(pages::preflight)))
+        .route("/api/pass", post(page(tickets::page_pass)).options(page(pages::preflight)))
         .fallback(page(pages::nothing))
         .method_not_allowed_fallback(page(pages::wrong_method))
 }

@@ -1,21 +1,15 @@
-//! The pages beside the sockets: health, metrics, the list of endpoints, tickets.
+//! The pages beside the sockets: health, metrics, the list of endpoints.
 
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
 };
-use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    Bridge, ask, assets,
-    grant::{find_endpoint, may_open},
-    visitor::Visitor,
-    warden::tally,
-};
+use super::{Bridge, ask, assets, visitor::Visitor, warden::tally};
 use crate::{
-    auth::{Page, Purpose, TICKET_LIFE},
+    auth::{Page, Purpose},
     config::{Endpoint, Rights, Share, Target},
     line,
     metrics::{self, Format, Observed, TargetState},
@@ -162,48 +156,6 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
         "to_target": counted.to_target.get(),
         "rights": rights.words(),
     })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wish {
-    /// The endpoint the ticket is for.
-    endpoint: Option<String>,
-    /// Or the app that is to be opened with it.
-    app: Option<String>,
-    /// The page that will use it, if it is another than the one that asks.
-    origin: Option<String>,
-}
-
-/// `POST /api/ticket`: a one-time ticket for one endpoint and one page.
-pub(super) async fn ticket(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let ticket = give_ticket(&visitor, request).await?;
-    let told = json!({ "ticket": ticket, "expires_in": TICKET_LIFE.as_secs() });
-    Ok(content("application/json", told.to_string()))
-}
-
-async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refusal> {
-    let bridge = &visitor.bridge;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
-    let ask = ask::read(&request, Purpose::Change);
-    let (principal, _) = visitor.authorise(&ask).await?;
-    let usage =
-        "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it, or {\"app\": \"NAME\"}";
-    let Wish { endpoint, app, origin } = json_body(request.headers(), body, usage).await?;
-    let config = bridge.config();
-    let ticket = match (endpoint, app) {
-        (Some(name), None) => {
-            find_endpoint(&config, principal.rights.on(&name), &name)?;
-            bridge.auth.ticket(&principal, &name, origin.as_deref().or(ask.signs.origin))
-        }
-        (None, Some(name)) if origin.is_none() => {
-            let app = config.apps.get(&name).filter(|app| may_open(app, &principal));
-            bridge.auth.launch(&principal, app.ok_or(Refusal::Forbidden)?)
-        }
-        _ => return Err(Refusal::BadRequest(usage)),
-    };
-    ticket.ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
 }
 
 /// A request's body, of that media type and shape; `usage` says what to send.

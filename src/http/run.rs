@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     Bridge,
-    grant::{NEEDED, participant, within},
+    grant::{NEEDED, named, participant, within},
     visitor::{Connection, Upgraded},
     warden::{revoked, tally},
 };
@@ -193,6 +193,7 @@ impl Bus for Shown {
             .map_or_else(RightsTable::default, |now| {
                 within(&config, (self.app.as_deref(), self.framed), now.rights)
             });
+        let rights = named(self.principal.only.as_deref(), rights);
         let seen = config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {
             let name = &endpoint.name;

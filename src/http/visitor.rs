@@ -16,10 +16,14 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bridge, ask, grant::within, refusal};
+use super::{
+    Bridge, ask,
+    grant::{named, within},
+    refusal,
+};
 use crate::{
     auth::{Ask, ClientAddress, Peer, Principal, Slot, Source, Visit},
-    config::Limits,
+    config::{App, Config, Limits},
     metrics::Held,
     stream::Stream,
     wire::close::Refusal,
@@ -139,6 +143,12 @@ impl Visitor {
         response
     }
 
+    /// The app at whose listener somebody asks.
+    pub(super) fn app(&self, config: &Config) -> Result<Arc<App>, Refusal> {
+        let name = self.connection.peer.app.as_deref().ok_or(Refusal::NotFound)?;
+        config.apps.get(name).cloned().ok_or(Refusal::NotFound)
+    }
+
     /// Host, Origin, credentials; and the connection counts as a stranger's no longer.
     pub(super) async fn authorise(&self, ask: &Ask<'_>) -> Result<(Principal, Visit), Refusal> {
         let config = self.bridge.config();
@@ -148,6 +158,7 @@ impl Visitor {
         let ask = &Ask { proxy, ..ask.clone() };
         let principal = auth.check_credentials(&config, peer, ask, &visit).await?;
         let rights = within(&config, (peer.app.as_deref(), self.asked.framed), principal.rights);
+        let rights = named(principal.only.as_deref(), rights);
         let principal = Principal { rights, ..principal };
         if !self.connection.signed_in(principal.is_administrator()) {
             return Err(Refusal::TooMany(FULL));

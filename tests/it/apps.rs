@@ -11,8 +11,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Daemon, Raw, client::status, daemon::OPEN, until},
-    signing::{PASSWORD, ask, own, session, signed_in},
+    harness::{
+        Daemon, Raw,
+        client::{status, upgrade_head},
+        daemon::OPEN,
+        until,
+    },
+    signing::{PASSWORD, ask, cookie, own, session, signed_in},
 };
 
 /// A port that was free a moment ago: an app's address is in what browsers are told.
@@ -121,7 +126,7 @@ fn files_are_served_with_the_script_put_first_and_nothing_that_is_hidden_or_else
     assert_eq!(status(&ask(address, "GET", "/", &format!("If-None-Match: {tag}\r\n"), "")), 304);
     // The app's origin has the client, and nothing of the gateway's own page.
     assert_eq!(status(&get("/webserial.js")), 200);
-    for path in ["/api/session", "/metrics", "/websockify"] {
+    for path in ["/api/session", "/api/sessions", "/api/ticket", "/metrics"] {
         assert_eq!(status(&get(path)), 404, "{path}");
     }
     assert_eq!(status(&ask(main, "GET", "/tool.js", "", "")), 404);
@@ -171,6 +176,87 @@ fn a_signed_in_user_opens_it_with_a_ticket_and_its_page_is_let_in_with_a_pass_un
     let out = ask(main, "POST", "/api/logout", &(own(main) + &alice), "{}");
     assert_eq!(status(&out), 204);
     assert_eq!(opens(app, "echo", pass), 401, "the pass ends with the sign-in");
+}
+
+/// What somebody has who has opened the app: its cookie as a header, and the pass of its page.
+struct Entered {
+    cookie: String,
+    pass: String,
+}
+
+/// Opens the app as the console does.
+fn enter(daemon: &Daemon, app: SocketAddr, user: &str) -> Entered {
+    let ticket = json(&launch(daemon, user))["ticket"].as_str().unwrap().to_owned();
+    let entered = ask(app, "GET", &format!("/api/launch?ticket={ticket}"), "", "");
+    assert_eq!(status(&entered), 303, "{entered}");
+    let set = entered.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
+    assert!(set.starts_with(&format!("set-cookie: app-tool-{}=", app.port())), "{set}");
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
+    // The page still gets a pass by the ticket that it comes with.
+    let next = entered.lines().find_map(|line| line.strip_prefix("location: ../#wsbridge-ticket=")).unwrap();
+    let pass = json(&exchange(app, next))["pass"].as_str().unwrap().to_owned();
+    let again = ask(app, "GET", &format!("/api/launch?ticket={ticket}"), "", "");
+    assert!(status(&again) == 401 && !again.contains("set-cookie"), "a ticket is used up: {again}");
+    Entered { cookie: cookie(&entered), pass }
+}
+
+#[test]
+fn the_cookie_of_an_app_opens_sockets_of_its_endpoints_from_its_origin_until_the_sign_out() {
+    let (folder, app) = (tool(), free());
+    let daemon = Daemon::start(&config(folder.path(), app, &users()));
+    let main = daemon.address();
+    let alice = signed_in(main, "alice");
+    let Entered { cookie, .. } = enter(&daemon, app, &alice);
+    let shows = |origin: &str| format!("Origin: {origin}\r\n{cookie}");
+    let own_origin = shows(&format!("http://{app}"));
+    assert_eq!(Raw::status(app, "echo", &own_origin), 101);
+    assert_eq!(by_token(app, "echo", &own_origin), 101, "/websockify");
+    assert_eq!(Raw::status(app, "other", &own_origin), 403, "alice may, the app may not");
+    assert_eq!(by_token(app, "other", &own_origin), 403);
+    // The gateway's own page is another origin, too.
+    let main_page = shows(&format!("http://{main}"));
+    for other in [shows("https://evil.example"), shows("http://127.0.0.1:1"), main_page.clone()] {
+        assert_eq!(Raw::status(app, "echo", &other), 403, "{other}");
+    }
+    assert_eq!(Raw::status(app, "echo", &cookie), 401, "without an Origin");
+    assert_eq!(Raw::status(main, "echo", &main_page), 401, "at the gateway's own listener");
+
+    let (mut running, head) = Raw::handshake(app, "echo", &own_origin);
+    assert_eq!(status(&head), 101);
+    let out = ask(main, "POST", "/api/logout", &(own(main) + &alice), "{}");
+    assert_eq!(status(&out), 204);
+    assert_eq!(running.closed().map(|(code, _)| code), Some(4401), "what runs ends with the sign-in");
+    assert_eq!(Raw::status(app, "echo", &own_origin), 401, "and so does the cookie");
+}
+
+#[test]
+fn the_cookie_of_an_app_is_nothing_to_the_api_the_bus_or_as_a_token() {
+    let (folder, app) = (tool(), free());
+    let daemon = Daemon::start(&config(folder.path(), app, &users()));
+    let main = daemon.address();
+    let Entered { cookie, pass } = enter(&daemon, app, &signed_in(main, "alice"));
+    for path in ["/api/endpoints", "/api/session", "/api/sessions"] {
+        let answer = ask(app, "GET", path, &(own(app) + &cookie), "");
+        assert!([401, 404].contains(&status(&answer)), "{path}: {answer}");
+        assert_eq!(status(&ask(main, "GET", path, &cookie, "")), 401, "{path} of the gateway");
+    }
+    let exchanged = ask(app, "POST", "/api/pass", &(own(app) + &cookie), "{\"ticket\": \"0\"}");
+    assert_eq!(status(&exchanged), 401);
+    let v1 = format!("Sec-WebSocket-Protocol: wsbridge.v1\r\nOrigin: http://{app}\r\n{cookie}");
+    let (mut bus, head) = Raw::handshake(app, "", &v1);
+    assert_eq!((status(&head), bus.closed().map(|(code, _)| code)), (101, Some(4401)), "not the bus");
+    let value = cookie.trim_end().rsplit('=').next().unwrap();
+    assert_eq!(opens(app, "echo", value), 401, "the cookie is no pass");
+    let as_cookie = format!("Origin: http://{app}\r\nCookie: app-tool-{}={pass}\r\n", app.port());
+    assert_eq!(Raw::status(app, "echo", &as_cookie), 401, "and a pass no cookie");
+}
+
+/// The status of a websockify client's handshake.
+fn by_token(address: SocketAddr, endpoint: &str, more: &str) -> u16 {
+    let mut raw = Raw::connect(address);
+    let head = upgrade_head(address, endpoint, more);
+    raw.send(head.replace(&format!("/ws/{endpoint}"), &format!("/websockify?token={endpoint}")).as_bytes());
+    status(&raw.head())
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod harness;
 mod identity;
 mod kick;
 mod lease;
+mod let_in;
 mod life;
 mod local_files;
 mod multicast;

@@ -8,8 +8,8 @@ export async function openApp(app) {
   const opened = window.open("about:blank", "_blank");
   try {
     const { ticket } = await ask("/api/ticket", { app: app.name });
-    const url = new URL(app.url, location.href);
-    url.hash = `wsbridge-ticket=${ticket}`;
+    const url = new URL("api/launch", new URL(app.url, location.href));
+    url.searchParams.set("ticket", ticket);
     if (opened) {
       opened.opener = null;
       opened.location.replace(url.href);

@@ -163,6 +163,7 @@ async fn play(script: Script) -> (Report, u64) {
         rights: RightsTable::default(),
         login: None,
         certificate: None,
+        only: None,
     };
     let entry = sessions.enter("e", &principal, &Peer::default());
     let socket = Socket::new(Stream::from(tokio_of(near)), Vec::new(), Payload::Binary);

@@ -35,6 +35,7 @@ fn someone() -> Principal {
         rights: RightsTable::default(),
         login: None,
         certificate: None,
+        only: None,
     }
 }
 

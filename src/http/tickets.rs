@@ -1,0 +1,173 @@
+//! One-time tickets, and what launch tickets are exchanged for: the passes of pages that are not the gateway's own, and the
+//! cookies of apps.
+
+use axum::{
+    body::Body,
+    extract::{Query, Request},
+    http::{HeaderValue, Response, StatusCode, header},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    ask,
+    grant::{find_endpoint, may_open},
+    pages::{content, json_body},
+    visitor::Visitor,
+};
+use crate::{
+    auth::{Opens, PASS_LIFE, Page, Principal, Purpose, TICKET_LIFE, app_cookie, parse_origin},
+    config::Config,
+    event::Event,
+    wire::close::Refusal,
+};
+
+/// What a ticket is wanted for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    /// The endpoint the ticket is for.
+    endpoint: Option<String>,
+    /// Or the app that is to be opened with it.
+    app: Option<String>,
+    /// Or the endpoints that a page of another origin is to use.
+    endpoints: Option<Vec<String>>,
+    /// The page that will use it, if it is another than the one that asks.
+    origin: Option<String>,
+}
+
+const WISHES: &str = "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it, {\"app\": \"NAME\"}, or \
+                      {\"endpoints\": [\"NAME\"], \"origin\": \"https://...\"} to let a page in";
+
+/// `POST /api/ticket`: a one-time ticket for one page: for an endpoint, or to be exchanged for a pass.
+pub(super) async fn ticket(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let ticket = give_ticket(&visitor, request).await?;
+    let told = json!({ "ticket": ticket, "expires_in": TICKET_LIFE.as_secs() });
+    Ok(content("application/json", told.to_string()))
+}
+
+async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refusal> {
+    let bridge = &visitor.bridge;
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let ask = ask::read(&request, Purpose::Change);
+    let (principal, _) = visitor.authorise(&ask).await?;
+    let Wish { endpoint, app, endpoints, origin } = json_body(request.headers(), body, WISHES).await?;
+    let config = bridge.config();
+    let ticket = match (endpoint, app, endpoints) {
+        (Some(name), None, None) => {
+            find_endpoint(&config, principal.rights.on(&name), &name)?;
+            let origin = origin.as_deref().or(ask.signs.origin);
+            bridge.auth.ticket(&principal, Opens::Endpoint(name), origin)
+        }
+        (None, Some(name), None) if origin.is_none() => {
+            let app = config.apps.get(&name).filter(|app| may_open(app, &principal));
+            app.ok_or(Refusal::Forbidden)?;
+            bridge.auth.ticket(&principal, Opens::App(name), None)
+        }
+        (None, None, Some(names)) => {
+            let origin = origin.ok_or(Refusal::BadRequest(WISHES))?;
+            let_in(visitor, &config, &principal, (&origin, names))?
+        }
+        _ => return Err(Refusal::BadRequest(WISHES)),
+    };
+    ticket.ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
+}
+
+/// A ticket for a page of another origin, which whoever asks lets in to these endpoints.
+fn let_in(
+    visitor: &Visitor,
+    config: &Config,
+    principal: &Principal,
+    (origin, mut names): (&str, Vec<String>),
+) -> Result<Option<String>, Refusal> {
+    if !parse_origin(origin).is_some_and(|origin| config.origins.contains(&origin)) {
+        return Err(Refusal::BadRequest("that page is none of `origins:` in the gateway's configuration"));
+    }
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Err(Refusal::BadRequest(WISHES));
+    }
+    for name in &names {
+        find_endpoint(config, principal.rights.on(name), name)?;
+    }
+    let event = Event::LetIn { principal: &principal.id, origin, endpoints: &names, client: visitor.client };
+    visitor.bridge.events.tell(event);
+    Ok(visitor.bridge.auth.ticket(principal, Opens::Page(names.into()), Some(origin)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Launched {
+    ticket: String,
+}
+
+const LAUNCHED: &str = "send {\"ticket\": \"...\"}";
+
+/// `POST /api/pass` at an app's origin: a launch ticket for a pass.
+pub(super) async fn app_pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let config = visitor.bridge.config();
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
+    if visit.page != Page::Own {
+        return Err(Refusal::Origin("only the app's own page gets a pass".to_owned()));
+    }
+    let app = visitor.app(&config)?;
+    let Launched { ticket } = json_body(request.headers(), body, LAUNCHED).await?;
+    let pass = visitor.bridge.auth.pass(&config, &app, &ticket, visit.view.client)?;
+    Ok(passed(&config, &pass, &app.endpoints))
+}
+
+/// `POST /api/pass` at the gateway: a launch ticket for the pass of a page of another origin.
+pub(super) async fn page_pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let config = visitor.bridge.config();
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
+    let origin = ask.signs.origin.filter(|_| visit.page == Page::Listed).ok_or_else(|| {
+        let why = "only a page of `origins:` gets a pass; the gateway's own has its sign-in";
+        Refusal::Origin(why.to_owned())
+    })?;
+    let Launched { ticket } = json_body(request.headers(), body, LAUNCHED).await?;
+    let (pass, names) = visitor.bridge.auth.page_pass(&config, origin, &ticket, visit.view.client)?;
+    Ok(passed(&config, &pass, &names))
+}
+
+fn passed(config: &Config, pass: &str, names: &[String]) -> Response<Body> {
+    let endpoints = names.iter().filter_map(|name| config.endpoints.get(name));
+    let endpoints: Vec<_> =
+        endpoints.map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title })).collect();
+    let told = json!({ "pass": pass, "expires_in": PASS_LIFE.as_secs(), "endpoints": endpoints });
+    content("application/json", told.to_string())
+}
+
+/// `GET /api/launch?ticket=...` at an app's origin: its cookie, and the way on to its page with another ticket. The cookie is there
+/// before anything of the tool runs.
+pub(super) async fn launch(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let usage = Refusal::BadRequest("open the app from the gateway's page");
+    let Ok(Query(Launched { ticket })) = Query::<Launched>::try_from_uri(request.uri()) else {
+        return Err(usage);
+    };
+    let request = ask::bare(request);
+    let config = visitor.bridge.config();
+    let ask = ask::read(&request, Purpose::Read);
+    let view = visitor.bridge.auth.check_host(&config, &visitor.connection.peer, &ask)?;
+    let app = visitor.app(&config)?;
+    let (cookie, ticket) = visitor.bridge.auth.enter(&config, &app, &ticket, view.client)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let headers = response.headers_mut();
+    let set = [
+        (header::SET_COOKIE, app_cookie(&app, &view, &cookie)),
+        // Relative, so that it holds wherever a proxy has put the app.
+        (header::LOCATION, format!("../#wsbridge-ticket={ticket}")),
+    ];
+    for (name, value) in set {
+        headers.insert(name, HeaderValue::from_str(&value).map_err(|_| usage.clone())?);
+    }
+    Ok(response)
+}
