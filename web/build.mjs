@@ -94,6 +94,21 @@ asset(style, "text/css; charset=utf-8", page.css, { immutable: true });
 const html = readFileSync(join(here, "console/index.html"), "utf8");
 asset("/", "text/html; charset=utf-8", html.replace("main.css", style).replace("main.js", script));
 
+// The window that asks whether a page of another origin may use lines.
+const grant = await bundle("console/grant/grant.js", { format: "esm" });
+const [grantScript, grantStyle] = [
+  hashed("grant", "js", grant.js),
+  hashed("grant", "css", grant.css),
+];
+asset(grantScript, "text/javascript; charset=utf-8", grant.js, { immutable: true });
+asset(grantStyle, "text/css; charset=utf-8", grant.css, { immutable: true });
+const window = readFileSync(join(here, "console/grant/index.html"), "utf8");
+asset(
+  "/grant",
+  "text/html; charset=utf-8",
+  window.replace("grant.css", grantStyle).replace("grant.js", grantScript),
+);
+
 const classic = await bundle("client/webserial.js", { format: "iife" });
 asset("/webserial.js", "text/javascript; charset=utf-8", classic.js, { shared: true });
 const module = await bundle("client/index.js", { format: "esm" });

@@ -34,6 +34,9 @@ pub(super) const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.r
 #[cfg(not(feature = "console"))]
 pub(super) const ASSETS: &[Asset] = &[];
 
+/// The window in which somebody lets a page of another origin in: the only page that keeps a tie to the one that opened it.
+const LETS_IN: &str = "/grant";
+
 /// What the page may do. xterm.js draws by style elements, hence `'unsafe-inline'`; Safari before 15.4 does not take
 /// `'self'` for a WebSocket, hence the gateway's own name with both schemes (an IPv6 address is no source in CSP 3).
 fn policy(host: &str, ancestors: &[Origin]) -> String {
@@ -58,7 +61,7 @@ pub(super) fn answer(
     let headers = response.headers_mut();
     let keep = match (asset.immutable, asset.path) {
         (true, _) => "public, max-age=31536000, immutable",
-        (false, "/") => "no-store",
+        (false, "/" | LETS_IN) => "no-store",
         (false, _) => "no-cache",
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
@@ -68,6 +71,11 @@ pub(super) fn answer(
         // Nothing in it is anyone's: the same text for everybody, with no cookie looked at.
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    // Whoever frames the console, no page leads a click astray that lets it in.
+    let ancestors = if asset.path == LETS_IN { &[] } else { ancestors };
+    if asset.path == LETS_IN {
+        headers.insert("cross-origin-opener-policy", HeaderValue::from_static("unsafe-none"));
     }
     if let (true, Ok(policy)) =
         (asset.kind.starts_with("text/html"), HeaderValue::from_str(&policy(host, ancestors)))

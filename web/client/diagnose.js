@@ -2,6 +2,7 @@
 
 import { dial, greeting, httpUrl, socketUrl } from "./dial.js";
 import { LineError } from "./error.js";
+import { permission as permissionFor, question, towards } from "./network.js";
 
 /**
  * @typedef {object} Diagnosis
@@ -56,7 +57,9 @@ async function reachable(url, fetch) {
       mode: "no-cors",
       cache: "no-store",
       credentials: "omit",
+      // As long as a user may take to answer what the browser asks.
       signal: AbortSignal.timeout(8000),
+      ...towards(url),
     });
     return true;
   } catch {
@@ -68,14 +71,20 @@ async function reachable(url, fetch) {
 
 /** Not even HTTP is answered. @param {Facts} facts @returns {Promise<Diagnosis>} */
 async function notReached({ target, page, foreign, http }) {
-  const permission = foreign ? await localNetwork() : undefined;
+  const permission = foreign ? await permissionFor(target.hostname) : undefined;
+  const allow =
+    permission === "prompt"
+      ? [
+          `The browser may ask whether ${page?.host} may "${question(target.hostname)}": choose Allow, then try again.`,
+        ]
+      : [];
   if (permission === "denied") {
     return say(
       "local-network",
       "The browser keeps this page off the local network",
-      `${page?.host} may not reach devices of your own network, and ${target.hostname} is one.`,
+      `When the browser asked whether ${page?.host} may "${question(target.hostname)}", the answer was no, or it did not ask; and ${target.hostname} is one of these.`,
       [
-        'Click the icon left of the address, allow "Local network access" for this page, and reload it.',
+        'Click the icon left of the address, allow "Local network access" (or "Apps on device") for this page, and reload it.',
         `Or open the gateway's own page: ${http}`,
       ],
     );
@@ -104,18 +113,14 @@ async function notReached({ target, page, foreign, http }) {
         `Open ${http} in a new tab. If the browser warns of the certificate, compare its fingerprint with the one in the gateway's log, and go on; then come back and try again.`,
         "If that page does not open either, the gateway is not running, or this is not its address.",
         "For good: give the gateway a certificate that browsers trust (guide, section TLS).",
-        ...(permission === "prompt"
-          ? ["When the browser asks whether this page may reach your local network, say yes."]
-          : []),
+        ...allow,
       ],
     );
   }
   return say("unreachable", "The gateway does not answer", `Nothing answers at ${target.host}.`, [
     "Check that the gateway is running and that this device is on its network.",
     `Open ${http} in a new tab: what the browser says there is more than a page may know.`,
-    ...(permission === "prompt"
-      ? ["When the browser asks whether this page may reach your local network, say yes."]
-      : []),
+    ...allow,
   ]);
 }
 
@@ -124,7 +129,7 @@ function notLetIn(failure, { page, foreign, http, target }) {
   if (failure.code === 4401 || /\b401\b/.test(failure.message)) {
     return say("login", "Not signed in", "The gateway is there, and wants to know who you are.", [
       foreign
-        ? "Give this page a token or a one-time ticket; one that was used or has expired is a wrong one."
+        ? "Sign in at the gateway where this page offers it, or give the page a token or a one-time ticket; one that was used or has expired is a wrong one."
         : `Sign in at ${http}.`,
     ]);
   }
@@ -164,18 +169,6 @@ function notLetIn(failure, { page, foreign, http, target }) {
       "If a reverse proxy is in front of the gateway: does it pass WebSockets on (guide, section Behind a reverse proxy)?",
     ],
   );
-}
-
-/** The state of Chromium's permission for the local network; undefined where there is none. */
-async function localNetwork() {
-  try {
-    const { state } = await navigator.permissions.query({
-      name: /** @type {PermissionName} */ ("local-network-access"),
-    });
-    return state;
-  } catch {
-    return undefined;
-  }
 }
 
 /** @param {Diagnosis["reason"]} reason @param {string} title @param {string} text @param {string[]} steps @returns {Diagnosis} */

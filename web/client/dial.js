@@ -1,6 +1,7 @@
 // The way to a gateway: its addresses, credentials, one WebSocket, and when to try again.
 
 import { LineError } from "./error.js";
+import { towards } from "./network.js";
 
 /** How long a probe, a handshake and the first message may take, in ms. */
 const PROBE = 5000;
@@ -16,7 +17,7 @@ const AGAIN = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4408, 4409, 4413, 442
  * @typedef {object} DialOptions
  * @property {string | URL} url `wss://gateway/ws/NAME`; a relative one counts from the page
  * @property {string[]} [protocols] the subprotocols to offer, in place of `wsbridge.v1` and a credential
- * @property {string | (() => string | Promise<string>)} [bearer] an API token or a pass
+ * @property {string | (() => string | undefined | Promise<string | undefined>)} [bearer] an API token or a pass, if there is one
  * @property {() => string | Promise<string>} [ticket] gives a new one-time ticket for each attempt
  * @property {string | false} [probe] what is asked over HTTP before dialling again; `/healthz` of the gateway unless said otherwise
  * @property {typeof globalThis.WebSocket} [WebSocket] where the platform has none (Node 20: that of `ws`)
@@ -54,11 +55,13 @@ export function pause(/** @type {number} */ attempt) {
 export async function answers({ url, probe, fetch = globalThis.fetch }) {
   if (probe === false) return true;
   try {
-    await fetch(httpUrl(url, probe ?? "/healthz"), {
+    const address = httpUrl(url, probe ?? "/healthz");
+    await fetch(address, {
       mode: "no-cors",
       cache: "no-store",
       credentials: "omit",
       signal: AbortSignal.timeout(PROBE),
+      ...towards(address),
     });
     return true;
   } catch {
@@ -75,10 +78,10 @@ export async function dial({ url, protocols, bearer, ticket, WebSocket = globalT
   const offer = protocols ?? ["wsbridge.v1"];
   const credential = [];
   if (ticket) credential.push(`wsbridge.ticket.${await ticket()}`);
-  else if (bearer)
-    credential.push(
-      `wsbridge.bearer.${base64url(typeof bearer === "function" ? await bearer() : bearer)}`,
-    );
+  else if (bearer) {
+    const token = typeof bearer === "function" ? await bearer() : bearer;
+    if (token) credential.push(`wsbridge.bearer.${base64url(token)}`);
+  }
   if (!WebSocket)
     throw new LineError(
       "unreachable",

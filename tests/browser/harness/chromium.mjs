@@ -17,8 +17,8 @@ const flags = [
 /** `args` are further flags; `context` are Playwright's options of a context (viewport, colorScheme, hasTouch). */
 export async function launchChromium({ args = [], context: options = {} } = {}) {
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: [...flags, ...args] });
-  const open = async (context) => {
-    const page = await (context ?? (await browser.newContext(options))).newPage();
+  const open = async (context) => driven(await (context ?? (await browser.newContext(options))).newPage());
+  const driven = (page) => {
     page.setDefaultTimeout(15000);
     const said = [];
     page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
@@ -42,6 +42,12 @@ export async function launchChromium({ args = [], context: options = {} } = {}) 
       },
       /** Another page: of the same profile, or of one that shares nothing with it. */
       another: ({ shared = true } = {}) => open(shared ? page.context() : undefined),
+      /** The window that `act` opens. */
+      async popup(act) {
+        const opened = page.waitForEvent("popup");
+        await act();
+        return driven(await opened);
+      },
       close: () => page.close(),
       async stop() {
         stopped(self);

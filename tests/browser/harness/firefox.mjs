@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WebSocket } from "ws";
-import { started, stopped } from "./life.mjs";
+import { eventually, started, stopped } from "./life.mjs";
 import { expression, keyCodes } from "./script.mjs";
 
 /** Nothing but what the test asks for goes to the network, and nothing asks questions. */
@@ -80,7 +80,10 @@ export async function launchFirefox() {
       },
       async click(selector) {
         const place = await self.evaluate((wanted) => {
-          const box = document.querySelector(wanted).getBoundingClientRect();
+          // Into a shadow tree by `host >>> inside`.
+          const parts = wanted.split(" >>> ");
+          const root = parts.slice(0, -1).reduce((outer, part) => outer.querySelector(part).shadowRoot, document);
+          const box = root.querySelector(parts.at(-1)).getBoundingClientRect();
           return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) };
         }, selector);
         const actions = [{ type: "pointerMove", ...place }, { type: "pointerDown", button: 0 }, { type: "pointerUp", button: 0 }];
@@ -92,6 +95,13 @@ export async function launchFirefox() {
       },
       async another() {
         return open((await bidi.ask("browsingContext.create", { type: "tab" })).context);
+      },
+      /** The window that `act` opens. */
+      async popup(act) {
+        const all = async () => (await bidi.ask("browsingContext.getTree", {})).contexts.map((one) => one.context);
+        const before = await all();
+        await act();
+        return open(await eventually(async () => (await all()).find((one) => !before.includes(one)), "the window"));
       },
       close: () => bidi.ask("browsingContext.close", { context }),
       async stop() {

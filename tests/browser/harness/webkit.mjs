@@ -49,25 +49,44 @@ export async function launchWebKit() {
       process_.once("exit", done);
       process.kill(-process_.pid, "SIGKILL");
     });
+  let current = await ask("GET", `${session}/window`);
+  /** A command goes to one window at a time. */
+  const driven = (handle) => {
+    const on = async (method, path, body) => {
+      if (current !== handle) await ask("POST", `${session}/window`, { handle });
+      current = handle;
+      return ask(method, `${session}${path}`, body);
+    };
+    return {
+      engine: "webkit",
+      said: [],
+      goto: (url) => on("POST", "/url", { url }),
+      async evaluate(body, ...args) {
+        const script = `const done = arguments[arguments.length - 1]; ${expression(body, args)}.then((result) => done({ result }), (error) => done({ error: String(error && error.stack ? error + "\\n" + error.stack : error) }));`;
+        const { result, error } = await on("POST", "/execute/async", { script, args: [] });
+        if (error !== undefined) throw new Error(error);
+        return JSON.parse(result);
+      },
+      async click(selector) {
+        const element = await on("POST", "/element", { using: "css selector", value: selector });
+        await on("POST", `/element/${element[ELEMENT]}/click`, {});
+      },
+      async keys(text) {
+        const actions = keyCodes(text).flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
+        await on("POST", "/actions", { actions: [{ type: "key", id: "keys", actions }] });
+      },
+      /** The window that `act` opens. */
+      async popup(act) {
+        const all = () => on("GET", "/window/handles");
+        const before = await all();
+        await act();
+        return driven(await eventually(async () => (await all()).find((one) => !before.includes(one)), "the window"));
+      },
+      close: () => on("DELETE", "/window"),
+    };
+  };
   const self = started({
-    engine: "webkit",
-    said: [],
-    goto: (url) => ask("POST", `${session}/url`, { url }),
-    async evaluate(body, ...args) {
-      const script = `const done = arguments[arguments.length - 1]; ${expression(body, args)}.then((result) => done({ result }), (error) => done({ error: String(error && error.stack ? error + "\\n" + error.stack : error) }));`;
-      const { result, error } = await ask("POST", `${session}/execute/async`, { script, args: [] });
-      if (error !== undefined) throw new Error(error);
-      return JSON.parse(result);
-    },
-    async click(selector) {
-      const element = await ask("POST", `${session}/element`, { using: "css selector", value: selector });
-      await ask("POST", `${session}/element/${element[ELEMENT]}/click`, {});
-    },
-    async keys(text) {
-      const actions = keyCodes(text).flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
-      await ask("POST", `${session}/actions`, { actions: [{ type: "key", id: "keys", actions }] });
-    },
-    close: () => ask("DELETE", `${session}/window`),
+    ...driven(current),
     async stop() {
       stopped(self);
       await ask("DELETE", session).catch(() => {});

@@ -1,9 +1,12 @@
-// How a hosted tool gets in: the ticket that the gateway's page put into its address, exchanged for a pass.
+// How a page is let in without a token in it: by a launch ticket, which it exchanges for a pass. The ticket stands in the page's address,
+// or comes from the gateway's window, which asks the user.
+
+import { askAtGateway } from "./grant.js";
 
 const KEY = "wsbridge.pass";
 const MARK = "wsbridge-ticket=";
 
-/** @typedef {{ pass: string, until: number, endpoints: { name: string, title?: string, usb?: { vid: number, pid: number } }[] }} Pass */
+/** @typedef {{ pass: string, until: number, endpoints: { name: string, title?: string }[] }} Pass */
 
 /** Takes the ticket out of the page's address: it is good for one use, and nobody else shall see it. */
 export function takeTicket() {
@@ -19,33 +22,67 @@ export function takeTicket() {
   return decodeURIComponent(ticket);
 }
 
-/**
- * The pass of this tab: from the ticket, or of before a reload. Gives a function that gives it to each socket, or undefined where
- * there is neither: then the page stands on its own origin's login, or on none.
- * @param {string} origin the gateway's
- * @returns {(() => Promise<string>) | undefined}
- */
-export function pass(origin) {
-  const ticket = takeTicket();
+/** The pass of this tab at a gateway: from a ticket, of before a reload, or none. */
+export class Access {
+  #gateway;
+  #key;
   /** @type {Promise<Pass> | undefined} */
-  let exchanged;
-  if (ticket) exchanged = exchange(origin, ticket);
-  // Whoever needs it hears why there is none.
-  exchanged?.catch(() => {});
-  if (!exchanged && !stored()) return undefined;
-  return async () => {
-    const kept = exchanged ? await exchanged : stored();
-    if (!kept)
-      throw new Error(
-        "The pass of this tab has ended. Open the tool from the gateway's page again.",
-      );
-    return kept.pass;
+  #exchanged;
+
+  /** @param {string} gateway its address, where the script came from */
+  constructor(gateway) {
+    this.#gateway = gateway;
+    this.#key = new URL(gateway).origin === location.origin ? KEY : `${KEY} ${gateway}`;
+    const ticket = takeTicket();
+    if (ticket) this.#exchange(ticket);
+  }
+
+  /** For each socket; undefined where there is none: then the page stands on its own origin's login, or on none. */
+  bearer = async () => {
+    const kept = this.#exchanged ? await this.#exchanged : undefined;
+    return (kept && kept.until > Date.now() ? kept : this.#stored())?.pass;
   };
+
+  /**
+   * Has the gateway ask the user, in a window of its own; called in a click. Gives whether the page was let in.
+   * @param {string[]} [endpoints] the lines the page wants; without them the user chooses
+   */
+  ask = async (endpoints = []) => {
+    const ticket = await askAtGateway(this.#gateway, endpoints);
+    if (ticket) await this.#exchange(ticket);
+    return ticket !== undefined;
+  };
+
+  /** @param {string} ticket */
+  #exchange(ticket) {
+    const exchanged = exchange(this.#gateway, ticket).then((kept) => {
+      try {
+        sessionStorage.setItem(this.#key, JSON.stringify(kept));
+      } catch {
+        // Without storage a reload needs another ticket.
+      }
+      return kept;
+    });
+    this.#exchanged = exchanged;
+    // Whoever needs it hears why there is none.
+    exchanged.catch(() => {});
+    return exchanged;
+  }
+
+  /** @returns {Pass | undefined} */
+  #stored() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(this.#key) ?? "null");
+      return kept && kept.until > Date.now() ? kept : undefined;
+    } catch {
+      return undefined;
+    }
+  }
 }
 
-/** @param {string} origin @param {string} ticket @returns {Promise<Pass>} */
-async function exchange(origin, ticket) {
-  const answer = await fetch(new URL("/api/pass", origin), {
+/** @param {string} gateway @param {string} ticket @returns {Promise<Pass>} */
+async function exchange(gateway, ticket) {
+  const answer = await fetch(new URL("api/pass", gateway), {
     method: "POST",
     credentials: "omit",
     headers: { "content-type": "application/json" },
@@ -58,25 +95,6 @@ async function exchange(origin, ticket) {
     );
   }
   const { pass, expires_in: seconds, endpoints = [] } = await answer.json();
-  const kept = {
-    pass,
-    until: typeof seconds === "number" ? Date.now() + seconds * 1000 : Number.MAX_SAFE_INTEGER,
-    endpoints,
-  };
-  try {
-    sessionStorage.setItem(KEY, JSON.stringify(kept));
-  } catch {
-    // Without storage a reload needs another ticket.
-  }
-  return kept;
-}
-
-/** @returns {Pass | undefined} */
-function stored() {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-    return kept && kept.until > Date.now() ? kept : undefined;
-  } catch {
-    return undefined;
-  }
+  const until = typeof seconds === "number" ? Date.now() + seconds * 1000 : Number.MAX_SAFE_INTEGER;
+  return { pass, until, endpoints };
 }

@@ -19,6 +19,8 @@ label.port:has(:focus-visible) { outline: 2px solid #2a6fdb; outline-offset: -2p
 label.port small { grid-column: 2 / 4; color: color-mix(in srgb, CanvasText 75%, Canvas) }
 label.port .state { font-size: .85rem; color: color-mix(in srgb, CanvasText 75%, Canvas) }
 label.all { display: flex; gap: .5rem; align-items: center }
+.enter { display: grid; gap: .8rem; justify-items: start }
+[hidden] { display: none !important }
 footer { display: flex; justify-content: flex-end; gap: .6rem }
 button { font: inherit; padding: .45rem 1.1rem; min-height: 2.5rem; border-radius: 6px; border: 1px solid #8888; background: Canvas; color: CanvasText; cursor: pointer }
 button.go { background: #1f5fc4; border-color: #1f5fc4; color: #fff }
@@ -36,10 +38,11 @@ let dismiss;
 /**
  * Asks; gives the name of the endpoint, or undefined when none was chosen.
  * @param {{ bus: import("../bus.js").Bus | undefined, gateway: string, passes?: (endpoint: any) => boolean, failure?: unknown,
- *   entrance?: { href?: string, text?: string } }} what
+ *   entrance?: { href?: string, text?: string }, signIn?: () => Promise<import("../bus.js").Bus | undefined>, once?: boolean }} what
+ *   `signIn`: lets the user in, and gives the list then; `once`: that is all that is asked
  * @returns {Promise<string | undefined>}
  */
-export function choose({ bus, gateway, passes, failure, entrance }) {
+export function choose({ bus, gateway, passes, failure, entrance, signIn, once = false }) {
   if (typeof document === "undefined") return Promise.resolve(undefined);
   dismiss?.();
   const host = document.createElement("wsbridge-port-picker");
@@ -117,7 +120,26 @@ export function choose({ bus, gateway, passes, failure, entrance }) {
     if (chosen) dialog.close(chosen);
   });
   bus?.addEventListener("change", draw);
-  if (failure) void explain({ help, gateway, failure, entrance });
+  const enter =
+    signIn &&
+    signInBox(new URL(gateway).host, async () => {
+      const found = await signIn();
+      if (!found) return false;
+      if (once) dialog.close("");
+      bus?.removeEventListener("change", draw);
+      bus = found;
+      failure = undefined;
+      bus.addEventListener("change", draw);
+      list.hidden = go.hidden = false;
+      help.replaceChildren();
+      draw();
+      (list.querySelector("input") ?? cancel).focus();
+      return true;
+    });
+  if (enter) {
+    list.hidden = go.hidden = true;
+    help.append(enter.element);
+  } else if (failure) void explain({ help, gateway, failure, entrance });
 
   return new Promise((done) => {
     dismiss = () => dialog.close("");
@@ -131,8 +153,31 @@ export function choose({ bus, gateway, passes, failure, entrance }) {
     draw();
     dialog.showModal();
     const first = /** @type {HTMLInputElement | null} */ (list.querySelector("input"));
-    (first ?? /** @type {HTMLElement} */ (cancel)).focus();
+    (enter?.button ?? first ?? /** @type {HTMLElement} */ (cancel)).focus();
   });
+}
+
+/** The offer to sign in. @param {string} host the gateway's @param {() => Promise<boolean>} act in a click */
+function signInBox(host, act) {
+  const said = el("p", { role: "alert" });
+  const button = /** @type {HTMLButtonElement} */ (
+    el("button", { type: "button", class: "go" }, "Sign in at the gateway…")
+  );
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    said.textContent = "The gateway asks in a window of its own.";
+    try {
+      if (await act()) return;
+      said.textContent =
+        "The gateway did not let this page in: its window was closed, or the answer was no.";
+    } catch (error) {
+      said.textContent = /** @type {Error} */ (error).message;
+    }
+    button.disabled = false;
+    button.focus();
+  });
+  const text = `The gateway wants to know who you are. A window of ${host} opens and asks you; this page sees no password.`;
+  return { button, element: el("div", { class: "enter" }, el("p", {}, text), button, said) };
 }
 
 /** One line of the list. @param {any} endpoint @param {boolean} checked */

@@ -18,11 +18,13 @@ const LIST = 5000;
  * @property {string | URL} [url] the gateway, like `https://gateway.local:8443/` or `wss://gateway.local:8443/ws/`; the page's own origin
  *   unless said otherwise
  * @property {string[]} [protocols] subprotocols for every socket, in place of `wsbridge.v1` and a credential
- * @property {string | (() => string | Promise<string>)} [bearer] an API token, or a pass
+ * @property {string | (() => string | undefined | Promise<string | undefined>)} [bearer] an API token or a pass, if there is one
  * @property {(endpoint: string) => string | Promise<string>} [ticket] gives a new one-time ticket for an endpoint; then there is no list,
  *   and `endpoints` must name what there is
  * @property {string[]} [endpoints] only these; requestPort() takes the first that fits without asking
  * @property {string[]} [granted] what getPorts() gives at first, in place of what the browser remembers
+ * @property {(endpoints?: string[]) => Promise<boolean>} [signIn] lets the user let the page in, where the gateway wants to know who it is;
+ *   then `bearer` gives what came of it
  * @property {{ href?: string, text?: string }} [entrance] what the port picker says where the gateway does not let the page in
  * @property {typeof globalThis.WebSocket} [WebSocket]
  */
@@ -96,24 +98,42 @@ export class Serial extends EventTarget {
       (error) => error,
     );
     const { endpoints } = this.#options;
+    const again = this.#signIn(failure);
     let name;
+    if (endpoints && again) {
+      // Nobody knows what fits before the user has let the page in.
+      await choose({ ...this.#shown(failure), signIn: again, once: true });
+    }
     if (endpoints) {
       const fits = endpoints.filter((one) => this.#there(one));
       for (const one of fits) if (passes && !this.#endpoint(one)?.usb) await this.#learn(one);
       name = fits.find((one) => !passes || passes(infoOf(this.#endpoint(one))));
     } else {
-      name = await choose({
-        bus: this.#bus,
-        gateway: httpUrl(this.#base, "/"),
-        passes: passes && ((endpoint) => passes(infoOf(endpoint))),
-        failure,
-        entrance: this.#options.entrance,
-      });
+      const fits = passes && ((/** @type {any} */ endpoint) => passes(infoOf(endpoint)));
+      name = await choose({ ...this.#shown(failure), passes: fits, signIn: again });
     }
     if (name === undefined || this.#disposed) throw portError("noPort", failure);
     if (!this.#endpoint(name)) await this.#learn(name);
     this.#grants.add(name);
     return this.#port(name);
+  }
+
+  /** What the dialog shows. @param {unknown} failure */
+  #shown(failure) {
+    const { entrance } = this.#options;
+    return { bus: this.#bus, gateway: httpUrl(this.#base, "/"), failure, entrance };
+  }
+
+  /** Where a sign-in is what is missing: has the user asked, and gives the list as it is then. @param {any} failure */
+  #signIn(failure) {
+    const { signIn, endpoints } = this.#options;
+    if (!signIn || !failure || !(failure.code === 4401 || /\b401\b/.test(failure.message)))
+      return undefined;
+    return async () => {
+      if (!(await signIn(endpoints))) return undefined;
+      await this.#list();
+      return this.#bus;
+    };
   }
 
   /** Ends all connections and lets go of the page. Not of the standard. */

@@ -1,0 +1,36 @@
+// The gateway's own window, which asks the user whether this page may use lines. Passwords are typed there alone; this page gets a ticket
+// that is good once, for it, and for a few seconds.
+
+const LOOK = "popup,width=480,height=720";
+
+/** How often it is looked whether the window was closed, in ms. */
+const CLOSED = 300;
+
+/**
+ * Opens it; in a click, or the browser blocks it. Gives the ticket, or undefined when the user said no or closed the window.
+ * @param {string} gateway its address @param {string[]} endpoints @returns {Promise<string | undefined>}
+ */
+export function askAtGateway(gateway, endpoints) {
+  const { origin } = new URL(gateway);
+  const opened = window.open(new URL("grant", gateway), "wsbridge-grant", LOOK);
+  if (!opened)
+    throw new Error("The browser blocked the gateway's window: allow pop-ups for this page.");
+  return new Promise((done) => {
+    const end = (/** @type {string | undefined} */ ticket) => {
+      removeEventListener("message", heard);
+      clearInterval(watch);
+      done(ticket);
+    };
+    const heard = (/** @type {MessageEvent} */ event) => {
+      // Of that window, and while it shows the gateway.
+      if (event.source !== opened || event.origin !== origin) return;
+      const { type, ticket } = event.data ?? {};
+      if (type === "wsbridge.ready")
+        opened.postMessage({ type: "wsbridge.ask", endpoints }, origin);
+      else if (type === "wsbridge.granted") end(String(ticket));
+      else if (type === "wsbridge.denied") end(undefined);
+    };
+    addEventListener("message", heard);
+    const watch = setInterval(() => opened.closed && end(undefined), CLOSED);
+  });
+}
