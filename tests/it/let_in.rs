@@ -151,3 +151,19 @@ fn nobody_lets_in_a_page_that_is_not_listed_or_to_what_they_may_not_use_themselv
     let more = format!("Origin: {TOOL}\r\nContent-Type: application/json\r\n{alice}");
     assert_eq!(status(&ask(main, "POST", "/api/ticket", &more, &body)), 401);
 }
+
+#[test]
+fn the_window_that_lets_a_page_in_stands_in_no_frame_and_keeps_its_tie_to_who_opened_it() {
+    let framing = guarded().replace("users:", "frame_ancestors: [ \"https://tools.example\" ]\nusers:");
+    let daemon = Daemon::start(&framing);
+    let get = |path: &str| ask(daemon.address(), "GET", path, "", "");
+    let window = get("/grant");
+    if status(&window) == 404 {
+        return; // a gateway without its page
+    }
+    assert!(window.contains("frame-ancestors 'none'"), "{window:.1500}");
+    assert!(window.contains("cross-origin-opener-policy: unsafe-none\r\n"), "{window:.1500}");
+    let console = get("/");
+    assert!(console.contains("frame-ancestors https://tools.example;"), "{console:.1500}");
+    assert!(console.contains("cross-origin-opener-policy: same-origin\r\n"), "{console:.1500}");
+}

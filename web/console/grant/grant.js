@@ -59,7 +59,8 @@ function showSignIn() {
       "asks for lines of this gateway. It sees no password; you decide after the sign-in.",
     ),
   );
-  place.replaceChildren(who, page.element);
+  page.element.querySelector("h1").after(who);
+  place.replaceChildren(page.element);
   page.focus();
 }
 
