@@ -27,6 +27,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+pub(crate) use self::vigil::Vigil;
 pub use self::{
     ledger::Ledger,
     life::{Life, Liveness},

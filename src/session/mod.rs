@@ -22,7 +22,6 @@ mod report;
 mod sessions;
 mod socket;
 mod upstream;
-mod watch;
 
 pub use bus::{Bus, bus};
 pub use control::{Setup, control};

@@ -13,10 +13,10 @@ use super::{
     Far,
     drain::{Drain, Left, Linger},
     endings::Rest,
-    watch::Watch,
 };
 use crate::{
     line::{Gone, Heard},
+    stream::Vigil,
     wire::close::Ended,
 };
 
@@ -59,7 +59,7 @@ pub(super) struct Upstream<F> {
     held: Vec<u8>,
     sent: usize,
     drain: Option<Drain>,
-    watch: Watch,
+    vigil: Vigil,
     count: Count,
     /// How many bytes had been taken when the session began to end.
     mark: u64,
@@ -78,7 +78,7 @@ impl<F: Far> Upstream<F> {
             held: Vec::new(),
             sent: 0,
             drain: None,
-            watch: Watch::new(dead_after),
+            vigil: Vigil::new(dead_after),
             count: Count { taken: 0, lost: 0, unsure: 0 },
             mark: 0,
             refused: None,
@@ -138,7 +138,7 @@ impl<F: Far> Upstream<F> {
         if self.waiting() > 0 {
             return self.held.extend_from_slice(bytes);
         }
-        self.watch.sent();
+        self.vigil.wrote();
         let taken = match self.far.poll_write(cx, bytes) {
             Poll::Ready(Ok(n)) => n,
             Poll::Ready(Err(error)) => {
@@ -157,7 +157,7 @@ impl<F: Far> Upstream<F> {
         if rest.is_empty() {
             return Poll::Pending;
         }
-        self.watch.sent();
+        self.vigil.wrote();
         match ready!(self.far.poll_write(cx, rest)) {
             Ok(n) if n < rest.len() => self.sent += n,
             // An idle connection keeps no buffer.
@@ -241,8 +241,9 @@ impl<F: Far> Upstream<F> {
             }
             return Poll::Ready(None);
         }
-        if let Poll::Ready(why) = self.watch.poll(cx, &self.far) {
-            let ended = self.target_ended(Gone::Failed(why));
+        let far = &self.far;
+        if let Poll::Ready(Some(why)) = self.vigil.poll(cx, |liveness, now| far.life(liveness, now)) {
+            let ended = self.target_ended(Gone::Failed(format!("the device does not answer: {why}")));
             self.far.cut();
             return Poll::Ready(Some(ended));
         }

@@ -52,8 +52,9 @@ impl AsyncRead for ReadHalf {
         if std::mem::take(&mut inner.wrote) {
             vigil.wrote();
         }
-        if let Poll::Ready(Some(error)) = vigil.poll(cx, &inner.stream) {
-            return Poll::Ready(Err(error));
+        let stream = &inner.stream;
+        if let Poll::Ready(Some(why)) = vigil.poll(cx, |liveness, now| liveness.look(stream, now)) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
         }
         inner.reader = vigil.is_idle().then(|| cx.waker().clone());
         Poll::Pending

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Mutex};
 use tokio::time::timeout;
 
 use super::*;
-use crate::stream::{Outstanding, Sample};
+use crate::stream::{NextHop, Outstanding, Sample};
 
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 const RTO: Duration = Duration::from_millis(200);
@@ -77,12 +77,12 @@ impl NextHop for Peer {
 /// Watches for so long; when the peer was found dead, if it was.
 async fn watch(vigil: &mut Vigil, peer: &Peer, time: Duration) -> Option<Duration> {
     let begun = Instant::now();
-    let dead = poll_fn(|cx| match vigil.poll(cx, peer) {
-        Poll::Ready(Some(error)) => Poll::Ready(error),
+    let dead = poll_fn(|cx| match vigil.poll(cx, |liveness, now| liveness.look(peer, now)) {
+        Poll::Ready(Some(why)) => Poll::Ready(why),
         Poll::Ready(None) | Poll::Pending => Poll::Pending,
     });
-    let error = timeout(time, dead).await.ok()?;
-    assert_eq!(error.to_string(), "nothing acknowledged for 30 s");
+    let why = timeout(time, dead).await.ok()?;
+    assert_eq!(why, "nothing acknowledged for 30 s");
     Some(begun.elapsed())
 }
 
