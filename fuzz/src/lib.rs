@@ -2,12 +2,16 @@
 
 pub mod differential;
 
+use std::time::Duration;
+
 use tungstenite;
 use wsbridge::{
     config::{parse, parse_uci, uci_as_yaml},
     wire::{
         close::Refusal,
-        control, frame, head, proxy, subprotocol,
+        control, frame,
+        frames::{Delimiter, Framer, Packing},
+        head, proxy, subprotocol,
         telnet::{self, comport::Command},
     },
 };
@@ -38,6 +42,41 @@ pub fn check_frame(bytes: &[u8]) {
     if let [chunk, stream @ ..] = bytes {
         differential::agree(stream, usize::from(*chunk));
     }
+}
+
+/// Whatever the rule, a stream gives the same messages in reads of any size, and no byte of it is missing or twice. The
+/// first three bytes are the rule, the longest message and the size of a read.
+pub fn check_frames(bytes: &[u8]) {
+    let [rule, most, chunk, stream @ ..] = bytes else { return };
+    let plus = usize::from(rule >> 4);
+    let silence = Duration::from_millis(4);
+    let (rule, whole) = match rule % 5 {
+        0 => (Packing::Idle(silence), true),
+        1 => (Packing::Length(plus + 1), true),
+        2 => (Packing::ModbusRtu { silence }, true),
+        kind => {
+            let bytes = Delimiter::new(&b"\r\n\r\n"[..1 + plus % 4]).unwrap();
+            (Packing::Delimiter { bytes, keep: kind == 3, plus }, kind == 3)
+        }
+    };
+    let most = if *most == 0 { 4096 } else { usize::from(*most) };
+    let messages = framed(rule, most, stream.chunks(stream.len().max(1)));
+    assert_eq!(messages, framed(rule, most, stream.chunks(usize::from(*chunk).max(1))));
+    assert!(messages.iter().all(|message| message.len() <= most));
+    if whole {
+        assert_eq!(messages.concat(), stream);
+    }
+}
+
+/// The messages in these reads, the last of them ended by silence.
+fn framed<'a>(rule: Packing, most: usize, reads: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    let (mut framer, mut messages) = (Framer::new(rule, most), Vec::new());
+    for read in reads {
+        framer.push(read, |message| messages.push(message.to_vec()));
+    }
+    framer.end(|message| messages.push(message.to_vec()));
+    assert_eq!(framer.held(), 0);
+    messages
 }
 
 /// A head gives the same however it is cut, and what is let through is read the same by another parser.
