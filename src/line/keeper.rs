@@ -24,7 +24,7 @@ use crate::{
     config::{Endpoint, OpenWhen, Target},
     settings::{Inputs, Levels, LineEvent, Settings},
     stream::with_scratch,
-    target::{self, Device, Learnt, OpenError, Port, Source},
+    target::{self, Device, Held, Learnt, OpenError, Port, Source},
 };
 
 /// How long an on-demand device stays open after its last seat: a client that comes straight back does not close and
@@ -241,17 +241,18 @@ async fn serve(
         // What is queued is of those who come behind it, and the device is soon back.
         shared.input.forget_driver();
     } else {
-        // A connection still knows what was not acknowledged; one that is not needed any more is ended in peace.
-        let held = if gone.is_some() { port.lost_with_it() } else { 0 };
-        count_lost(shared, shared.input.discard(held));
+        // One that is not needed any more is ended in peace.
+        let held = if gone.is_some() { port.held() } else { Held::default() };
+        count_lost(shared, shared.input.discard(held.bytes), !held.at_most);
     }
     gone
 }
 
-fn count_lost(shared: &Shared, lost: usize) {
+/// Counts and tells bytes that went with the device: so many, or at most so many.
+fn count_lost(shared: &Shared, lost: usize, exact: bool) {
     if lost > 0 {
         shared.metrics.undelivered.add(lost as u64);
-        warn!(endpoint = shared.name, bytes = lost, "the device went before it took these");
+        warn!(endpoint = shared.name, bytes = lost, exact, "the device went before it took these");
     }
 }
 
@@ -278,7 +279,7 @@ async fn both(
     };
     let deaf = async {
         loop {
-            count_lost(shared, poll_fn(|cx| shared.input.poll_discard(cx)).await);
+            count_lost(shared, poll_fn(|cx| shared.input.poll_discard(cx)).await, true);
         }
     };
     let bound = async {

@@ -30,6 +30,9 @@ use crate::{
     target::{Port, Wire},
 };
 
+/// How often a driver is looked at while it sends.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Carries out the queue until the device takes no more; returns why.
 pub(super) async fn uplink(
     shared: &Shared,
@@ -38,9 +41,17 @@ pub(super) async fn uplink(
 ) -> io::Error {
     let mut pace = Pace::default();
     let mut paced = Paced::new(shared);
+    let mut looks = Looks::default();
     loop {
-        match poll_fn(|cx| paced.poll_work(cx, device)).await {
-            Ok(Work::Wrote) => {}
+        let work = poll_fn(|cx| {
+            let work = paced.poll_work(cx, device);
+            if work.is_pending() {
+                looks.poll(cx, port);
+            }
+            work
+        });
+        match work.await {
+            Ok(Work::Wrote) => looks.wrote(),
             Ok(Work::Turn) => shared.input.turn(port.unsent()),
             Ok(Work::Ask) => paced.answered(!matches!(port.wire().await, Ok(Wire::Busy(_)))),
             Ok(Work::Task(task)) => {
@@ -49,6 +60,30 @@ pub(super) async fn uplink(
                 perform(shared, task, port, &mut pace).await;
             }
             Err(error) => return error,
+        }
+    }
+}
+
+/// Looks how far a driver is while it sends: one that goes with its device cannot be asked what it still had.
+#[derive(Default)]
+struct Looks {
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Looks {
+    fn wrote(&mut self) {
+        self.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, port: &Port) {
+        while let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            if port.is_sending() {
+                timer.as_mut().reset(Instant::now() + LOOK);
+            } else {
+                self.timer = None;
+            }
         }
     }
 }

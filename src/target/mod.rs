@@ -325,7 +325,7 @@ impl Port {
         }
     }
 
-    /// Bytes written that may not be on the wire: with the driver, or with an adapter; or not with the next hop.
+    /// Bytes written that may not be on the wire or with the next hop; of a device that is gone, those lost with it.
     pub fn held(&self) -> Held {
         match self {
             Self::Stream(gauge) => Held::of(gauge.outstanding()),
@@ -359,12 +359,11 @@ impl Port {
         }
     }
 
-    /// Bytes that are lost when the device is: what a connection's peer has not acknowledged. A serial driver that is gone
-    /// cannot be asked.
-    pub fn lost_with_it(&self) -> usize {
+    /// Whether a driver is still sending. One that is gone cannot be asked: it is looked at meanwhile.
+    pub(crate) fn is_sending(&self) -> bool {
         match self {
-            Self::Stream(_) | Self::Rfc2217(_) => self.held().bytes,
-            Self::Serial(_) => 0,
+            Self::Stream(_) | Self::Rfc2217(_) => false,
+            Self::Serial(port) => port.is_sending(),
         }
     }
 

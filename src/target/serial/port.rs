@@ -156,9 +156,14 @@ impl Port {
         Held { bytes: driver + adapter, at_most: adapter > 0 || driver > 0 && !counted }
     }
 
+    /// Looks how far the driver is, so that it is known should the device go; whether it is still at it.
+    pub(in crate::target) fn is_sending(&self) -> bool {
+        matches!(self.tty.look(), Ok(Known::Busy))
+    }
+
     /// How the wire is. Waits for a chip that has to be asked, a moment at most.
     pub(in crate::target) async fn wire(&self) -> Result<Wire, PortError> {
-        match self.tty.look() {
+        match self.tty.look()? {
             Known::Idle => Ok(Wire::Idle),
             Known::Busy => Ok(Wire::Busy(self.unsent())),
             // A pty has no wire: what it was given is at its far end.

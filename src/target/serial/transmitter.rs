@@ -62,6 +62,9 @@ pub(super) struct Transmitter {
     answers: Answers,
     /// Bytes written since the wire was last known to be idle.
     written: usize,
+    /// Of these, how many were still on their way at most when it was last looked, and how many were written since.
+    seen: usize,
+    since: usize,
     /// Before that, it cannot be idle: what was written takes so long.
     earliest: Option<Instant>,
     /// When the driver was first seen with nothing left of that.
@@ -84,7 +87,7 @@ pub(super) enum Known {
 
 impl Transmitter {
     pub(super) fn new(answers: Answers, settings: Settings) -> Self {
-        Self { answers, written: 0, earliest: None, handed_on: None, settings }
+        Self { answers, written: 0, seen: 0, since: 0, earliest: None, handed_on: None, settings }
     }
 
     pub(super) fn answers(&self) -> Answers {
@@ -99,6 +102,7 @@ impl Transmitter {
     /// So many bytes went to the driver.
     pub(super) fn wrote(&mut self, bytes: usize, now: Instant) {
         self.written = self.written.saturating_add(bytes);
+        self.since = self.since.saturating_add(bytes);
         let begins = self.earliest.map_or(now, |earliest| earliest.max(now));
         self.earliest = Some(begins + self.time_of(bytes));
         self.handed_on = None;
@@ -106,6 +110,7 @@ impl Transmitter {
 
     /// How the wire is, now that the driver holds `unsent` bytes; `empty` is what TIOCSERGETLSR says.
     pub(super) fn look(&mut self, now: Instant, unsent: usize, empty: impl Fn() -> Option<bool>) -> Known {
+        (self.seen, self.since) = (unsent.saturating_add(self.fifo()).min(self.written), 0);
         if unsent > 0 {
             return Known::Busy;
         }
@@ -137,7 +142,8 @@ impl Transmitter {
 
     /// The chip says that its transmitter is empty, or the floor is over.
     pub(super) fn idle(&mut self) -> Known {
-        (self.written, self.earliest, self.handed_on) = (0, None, None);
+        (self.written, self.seen, self.since) = (0, 0, 0);
+        (self.earliest, self.handed_on) = (None, None);
         Known::Idle
     }
 
@@ -154,12 +160,30 @@ impl Transmitter {
         if known == Known::Idle || gone {
             return 0;
         }
-        let fifo = match self.answers {
+        self.written.saturating_sub(unsent).min(self.fifo())
+    }
+
+    /// Of what was written, what may not have got onto the wire when the device went, which cannot be asked any more: at
+    /// most so many bytes.
+    pub(super) fn lost_with_it(&self, now: Instant) -> usize {
+        let most = self.written.min(self.seen.saturating_add(self.since));
+        // What nothing holds back left at the line's speed.
+        let clocked = self.answers != Answers::NoWire && self.settings.flow == Flow::None;
+        match self.earliest.filter(|_| clocked) {
+            Some(earliest) => {
+                most.min(self.characters_in((earliest + UNDER_WAY).saturating_duration_since(now)))
+            }
+            None => most,
+        }
+    }
+
+    /// What an adapter holds at most behind what the driver counts.
+    fn fifo(&self) -> usize {
+        match self.answers {
             Answers::NoWire => 0,
             Answers::Register => UART_FIFO,
             Answers::ReportThenDrain | Answers::Drain | Answers::Nothing => FIFO,
-        };
-        self.written.saturating_sub(unsent).min(fifo)
+        }
     }
 
     /// At most so many of what the driver counts were written: CDC-ACM counts whole buffers.
@@ -187,6 +211,11 @@ impl Transmitter {
     /// Longest that a full FIFO takes.
     pub(super) fn fifo_time(&self) -> Duration {
         self.time_of(FIFO.min(self.written))
+    }
+
+    fn characters_in(&self, time: Duration) -> usize {
+        let each = self.settings.character().as_nanos().max(1);
+        usize::try_from(time.as_nanos().div_ceil(each)).unwrap_or(usize::MAX)
     }
 
     fn time_of(&self, characters: usize) -> Duration {
@@ -269,6 +298,32 @@ mod tests {
         assert_eq!(line.look(late, 0, || Some(true)), Known::Ask);
         assert_eq!(line.with_adapter(late, 0, || Some(true)), 3);
         assert_eq!((line.idle(), line.look(late, 0, silent)), (Known::Idle, Known::Idle));
+    }
+
+    #[test]
+    fn what_a_device_took_with_it_is_no_less_than_what_was_not_sent() {
+        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        assert_eq!(line.lost_with_it(start), 0);
+        line.wrote(60, start);
+        assert_eq!(line.lost_with_it(start), 60);
+        // Thirty have had their time; 50 ms more is what they may be late.
+        assert_eq!(line.lost_with_it(start + 1000 * MS), 32);
+        assert_eq!(line.lost_with_it(start + 3000 * MS), 0);
+        // Where flow control may hold it, only a look tells; what it shows and what was written since is the most.
+        let hold = Settings { flow: Flow::Hardware, ..line.settings };
+        line.set(hold);
+        assert_eq!(line.lost_with_it(start + 3000 * MS), 60);
+        line.wrote(4000, start + 3000 * MS);
+        line.look(start + 3100 * MS, 1000, silent);
+        assert_eq!(line.lost_with_it(start + 9000 * MS), 1000 + FIFO);
+        line.wrote(10, start + 9000 * MS);
+        assert_eq!(line.lost_with_it(start + 9000 * MS), 1010 + FIFO);
+        // Nobody knows what a CDC-ACM device did with what the driver has handed on.
+        let mut acm = meter(Answers::NoWire);
+        acm.wrote(100, start);
+        assert_eq!(acm.lost_with_it(start + 9000 * MS), 100);
+        acm.look(start, 0, silent);
+        assert_eq!(acm.lost_with_it(start), 0);
     }
 
     #[test]

@@ -77,21 +77,30 @@ impl Tty {
         self.transmitter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// TIOCOUTQ; 0 of a device that is gone.
+    /// TIOCOUTQ, 0 where a driver does not know it; an error when the device is gone.
+    fn asked(&self) -> io::Result<usize> {
+        match self.control().and_then(ioctl::unsent) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(0),
+            asked => asked,
+        }
+    }
+
+    /// Bytes the driver holds; of a device that is gone, those that it took with it at most.
     pub(super) fn unsent(&self) -> usize {
-        self.control().and_then(ioctl::unsent).unwrap_or(0)
+        self.asked().unwrap_or_else(|_| self.transmitter().lost_with_it(Instant::now()))
     }
 
     /// How the wire is, as far as that is known without waiting.
-    pub(super) fn look(&self) -> Known {
-        let unsent = self.unsent();
+    pub(super) fn look(&self) -> io::Result<Known> {
+        let unsent = self.asked()?;
         let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
-        self.transmitter().look(Instant::now(), unsent, empty)
+        Ok(self.transmitter().look(Instant::now(), unsent, empty))
     }
 
-    /// Bytes that were written and may not be on the wire: with the driver, and with the adapter at most.
+    /// Bytes that were written and may not be on the wire: with the driver, and with the adapter at most. Of a device that
+    /// is gone, those that it took with it at most.
     pub(super) fn held(&self) -> (usize, usize) {
-        let unsent = self.unsent();
+        let Ok(unsent) = self.asked() else { return (0, self.unsent()) };
         let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
         let mut transmitter = self.transmitter();
         (transmitter.at_most(unsent), transmitter.with_adapter(Instant::now(), unsent, empty))

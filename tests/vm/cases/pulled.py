@@ -24,6 +24,25 @@ def a_pulled_adapter_ends_its_plain_session_with_1011_within_a_second(gw, name):
     return f"{took('told after', told, 10_000)}, {said}"
 
 
+@for_each("ftdi", "ch341", "acm")
+def what_an_adapter_took_with_it_is_counted_as_lost(gw, name):
+    """The far end takes nothing, or at its line's speed; what it did not get is in the Close's reason, log and metrics."""
+    adapter, client = gw.adapters[name], gw.control(name)
+    client.open(role="writer", config={"baud": 9600})
+    lost = gw.metric("wsbridge_undelivered_bytes_total", endpoint=name)
+    sent, since = 4000, adapter.mark()
+    client.write(bytes(sent))
+    adapter.wait_received(200, since)
+    adapter.pull()
+    gw.until(lambda: gw.metric("wsbridge_undelivered_bytes_total", endpoint=name) > lost, "the loss is counted")
+    lost = gw.metric("wsbridge_undelivered_bytes_total", endpoint=name) - lost
+    got = len(adapter.received(since))
+    assert sent - got <= lost <= sent, f"{got} of {sent} arrived, {lost} told as lost"
+    adapter.plug()
+    gw.until_up(name)
+    return f"{got} of {sent} arrived, {lost} told as lost"
+
+
 @case
 def two_adapters_that_come_back_under_swapped_names_are_still_the_right_endpoints(gw):
     def names():
