@@ -233,12 +233,13 @@ impl Input {
         (self.progress(seat).done, self.depth())
     }
 
-    /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a quarter window, or all.
-    pub(super) fn poll_done(&self, seat: SeatId, cx: &mut Context<'_>, seen: u64) -> Poll<u64> {
+    /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a quarter window, or all; or when
+    /// more were lost than `lost`.
+    pub(super) fn poll_done(&self, seat: SeatId, cx: &mut Context<'_>, seen: u64, lost: u64) -> Poll<u64> {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return Poll::Pending };
         let new = account.done - seen;
-        if new > 0 && (account.done == account.taken || new >= WORTH) {
+        if account.lost > lost || new > 0 && (account.done == account.taken || new >= WORTH) {
             return Poll::Ready(account.done);
         }
         account.wait(cx, seen + WORTH);
@@ -295,7 +296,7 @@ impl Input {
         let inner = &mut *self.lock();
         let driver = std::mem::take(&mut inner.driver);
         for (seat, account) in &mut inner.seats {
-            account.lost += driver.share(*seat, held) as u64;
+            account.lose(driver.share(*seat, held));
         }
         held + inner.discard()
     }

@@ -217,9 +217,9 @@ impl Seat {
         self.shared.input.progress(self.id)
     }
 
-    /// Ready when it is worth telling how many bytes have left the queue: more than `seen`.
-    pub fn poll_done(&self, cx: &mut Context<'_>, seen: u64) -> Poll<u64> {
-        self.shared.input.poll_done(self.id, cx, seen)
+    /// Ready when it is worth telling how many bytes have left the queue: more than `seen`, or more than `lost` were lost.
+    pub fn poll_done(&self, cx: &mut Context<'_>, seen: u64, lost: u64) -> Poll<u64> {
+        self.shared.input.poll_done(self.id, cx, seen, lost)
     }
 
     /// Ready when everything this seat sent has left the wire, as far as can be known, or the device is gone. A line that

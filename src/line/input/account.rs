@@ -45,6 +45,16 @@ impl Account {
         }
     }
 
+    /// So many bytes are lost that had left the queue: whoever waits hears it now.
+    pub(super) fn lose(&mut self, bytes: usize) {
+        self.lost += bytes as u64;
+        if bytes > 0
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
+    }
+
     pub(super) fn wake(&mut self) {
         if (self.done >= self.wake_at || self.done == self.taken)
             && let Some(waker) = self.waker.take()

@@ -86,18 +86,18 @@ async fn a_seat_is_woken_when_a_quarter_of_its_window_is_free_or_all_is_done() {
     }
     assert!(is_woken());
     // Who waits to be told is told at each quarter.
-    assert!(input.poll_done(1, &mut cx, WORTH).is_pending());
+    assert!(input.poll_done(1, &mut cx, WORTH, 0).is_pending());
     let mut told = Vec::new();
     while input.depth() > 0 {
         assert_eq!(next(&input, 4096).unwrap().len(), 4096);
         if is_woken() {
             told.push(input.progress(1).done);
-            assert!(input.poll_done(1, &mut cx, input.progress(1).done).is_pending());
+            assert!(input.poll_done(1, &mut cx, input.progress(1).done, 0).is_pending());
         }
     }
     assert_eq!(told, [2 * WORTH, 3 * WORTH, 4 * WORTH]);
     poll_fn(|cx| input.poll_push(1, cx, b"x")).await;
-    assert!(input.poll_done(1, &mut cx, 4 * WORTH).is_pending() && !is_woken());
+    assert!(input.poll_done(1, &mut cx, 4 * WORTH, 0).is_pending() && !is_woken());
     next(&input, 1).unwrap();
     assert!(is_woken(), "all there was is done");
 }

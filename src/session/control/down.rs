@@ -20,11 +20,12 @@ impl Control<'_> {
     /// Says how many of the client's bytes have left the queue, and how many of them were lost.
     pub(super) fn poll_acks(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
-        live.told = ready!(live.seat.poll_done(cx, live.told));
+        live.told = ready!(live.seat.poll_done(cx, live.told, live.told_lost));
         let lost = live.seat.progress().lost;
         let (ack, new) = (Tell::Ack { tx: live.told }, lost - live.told_lost);
         live.told_lost = lost;
         tell(link, &ack);
+        self.told_lost += new;
         if new > 0 {
             let is_up = live.board.borrow().state == State::Up;
             let (code, why) = if is_up && !live.seat.is_writer() {

@@ -119,7 +119,8 @@ struct Control<'a> {
     /// Resolves with the next change of the board.
     change: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     parting: Parting,
-    /// Bytes of the client that the target does not get.
+    /// Bytes of the client that the target does not get: those it has been told of, and the others.
+    told_lost: u64,
     lost: u64,
     /// How many bytes of the client had been taken when the target ended its side.
     mark: u64,
@@ -138,6 +139,7 @@ impl<'a> Control<'a> {
             timer: None,
             change: None,
             parting: Parting::Open,
+            told_lost: 0,
             lost: 0,
             mark: 0,
         }
@@ -235,7 +237,7 @@ impl<'a> Control<'a> {
         }
         drop(self.take_live());
         let taken = self.session.entry.to_target.load(Ordering::Relaxed);
-        Report { ended, taken, lost_up: self.lost, lost_down: 0 }
+        Report { ended, taken, lost_up: self.told_lost + self.lost, lost_down: 0 }
     }
 
     /// Line bytes that were under way when the target ended its side.

@@ -87,7 +87,7 @@ impl Tty {
 
     /// Bytes the driver holds; of a device that is gone, those that it took with it at most.
     pub(super) fn unsent(&self) -> usize {
-        self.asked().unwrap_or_else(|_| self.transmitter().lost_with_it(Instant::now()))
+        self.asked().unwrap_or_else(|_| self.transmitter().lost_with_it())
     }
 
     /// How the wire is, as far as that is known without waiting.

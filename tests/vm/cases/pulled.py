@@ -26,7 +26,7 @@ def a_pulled_adapter_ends_its_plain_session_with_1011_within_a_second(gw, name):
 
 @for_each("ftdi", "ch341", "acm")
 def what_an_adapter_took_with_it_is_counted_as_lost(gw, name):
-    """The far end takes nothing, or at its line's speed; what it did not get is in the Close's reason, log and metrics."""
+    """What the far end did not get is told to the client, and is in the log and the metrics."""
     adapter, client = gw.adapters[name], gw.control(name)
     client.open(role="writer", config={"baud": 9600})
     lost = gw.metric("wsbridge_undelivered_bytes_total", endpoint=name)
@@ -37,10 +37,14 @@ def what_an_adapter_took_with_it_is_counted_as_lost(gw, name):
     gw.until(lambda: gw.metric("wsbridge_undelivered_bytes_total", endpoint=name) > lost, "the loss is counted")
     lost = gw.metric("wsbridge_undelivered_bytes_total", endpoint=name) - lost
     got = len(adapter.received(since))
-    assert sent - got <= lost <= sent, f"{got} of {sent} arrived, {lost} told as lost"
+    assert sent - got <= lost <= sent, f"{got} of {sent} arrived, {lost} counted as lost"
+    told = client.wait("error", lambda message: message["code"] == "line_down")
+    assert told["bytes"] == lost, (told, lost)
+    client.leave()
+    gw.until(lambda: f"lost_to_target={lost}" in gw.log(), "the log's last line of the session says it")
     adapter.plug()
     gw.until_up(name)
-    return f"{got} of {sent} arrived, {lost} told as lost"
+    return f"{got} of {sent} arrived, {lost} counted as lost"
 
 
 @case
