@@ -105,7 +105,7 @@ async fn a_close_without_drain_discards_what_the_driver_has_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_takeover_ends_a_break_and_leaves_dtr_and_rts_where_they_are() {
     for hold in [json!({"break": true, "ms": 9000}), json!({"break": true})] {
-        let Some((peer, daemon)) = line("60s", "") else { return };
+        let Some((peer, daemon)) = line("60s") else { return };
         let (mut anna, _) = Wire::opened(&daemon, "e", json!({})).await;
         let (mut bob, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
         let began = std::time::Instant::now();
