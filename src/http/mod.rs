@@ -25,7 +25,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::connection::serve;
@@ -71,6 +71,8 @@ pub struct Bridge {
     places: app::Places,
     /// How often each client may ask.
     rates: RequestRates,
+    /// A session has come whose end is known: the watch is to look when that is.
+    ending: Arc<Notify>,
 }
 
 impl Bridge {
@@ -100,11 +102,12 @@ impl Bridge {
             apps,
             places: app::Places::default(),
             rates: RequestRates::default(),
+            ending: Arc::default(),
         });
         bridge.tasks.spawn(warden::watch(
             Arc::downgrade(&bridge),
             bridge.config.clone(),
-            bridge.stop.clone(),
+            (Arc::clone(&bridge.ending), bridge.stop.clone()),
         ));
         bridge
     }

@@ -108,6 +108,9 @@ impl Run {
                 if let Some(ended) = revoked(&self.bridge, &entry) {
                     entry.end(ended);
                 }
+                if entry.certificate.is_some() {
+                    self.bridge.ending.notify_one();
+                }
                 self.pump(Socket::new(stream, early.to_vec(), self.payload), reached, &mut session).await
             }
         };

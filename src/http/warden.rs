@@ -8,8 +8,8 @@ use std::{
 };
 
 use tokio::{
-    sync::watch::Receiver,
-    time::{MissedTickBehavior, interval},
+    sync::{Notify, watch::Receiver},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +28,12 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Looks after the sessions until the gateway stops.
-pub(super) async fn watch(bridge: Weak<Bridge>, mut config: Receiver<Arc<Config>>, stop: CancellationToken) {
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub(super) async fn watch(
+    bridge: Weak<Bridge>,
+    mut config: Receiver<Arc<Config>>,
+    (ending, stop): (Arc<Notify>, CancellationToken),
+) {
+    let mut next = Duration::ZERO;
     loop {
         tokio::select! {
             biased;
@@ -38,11 +41,24 @@ pub(super) async fn watch(bridge: Weak<Bridge>, mut config: Receiver<Arc<Config>
             changed = config.changed() => if changed.is_err() {
                 return;
             },
-            _ = ticks.tick() => {}
+            () = ending.notified() => {}
+            () = sleep(next) => {}
         }
         let Some(bridge) = bridge.upgrade() else { return };
         look(&bridge);
+        next = next_look(&bridge);
     }
+}
+
+/// When to look again: soon, and where the certificate of a session ends before that, then.
+fn next_look(bridge: &Bridge) -> Duration {
+    let sessions = bridge.sessions.list();
+    let ends =
+        sessions.iter().filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
+    // It is good in all of its last second.
+    let left =
+        ends.map(|until| until.saturating_add(1).saturating_sub(unix_now())).filter(|left| *left > 0).min();
+    left.and_then(|left| u64::try_from(left).ok()).map_or(LOOK, |left| LOOK.min(Duration::from_secs(left)))
 }
 
 /// One look at all.
@@ -54,7 +70,11 @@ pub(super) fn look(bridge: &Bridge) {
             None => tally(bridge, &entry),
         }
     }
-    bridge.parking.sign_out(|login| !bridge.auth.is_signed_in(&config, Some(login)));
+    for entry in bridge.parking.list() {
+        if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {
+            bridge.parking.disconnect(entry.number);
+        }
+    }
 }
 
 /// Why a session may not go on: its principal, its right, its app or its endpoint is gone, or the gateway stops.

@@ -13,11 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Entry, live::Live};
-use crate::{
-    auth::{LoginId, PrincipalId},
-    config::Rights,
-    wire::close::Ended,
-};
+use crate::{auth::PrincipalId, config::Rights, wire::close::Ended};
 
 /// How long a break may outlive its client's socket.
 const BREAK: Duration = Duration::from_secs(1);
@@ -50,8 +46,6 @@ struct Parked {
     entry: Option<Arc<Entry>>,
     /// Ends its timer.
     taken: CancellationToken,
-    /// The sign-in of its last socket.
-    login: Option<LoginId>,
 }
 
 /// A session that waits for its client, as it takes up room.
@@ -86,7 +80,7 @@ impl Parking {
     }
 
     /// A session's socket is lost: keeps it for `time`, its seat, queue and lease with it.
-    pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration, login: Option<LoginId>) {
+    pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration) {
         if time.is_zero() || self.stop.is_cancelled() {
             self.end(live.secret());
             return;
@@ -102,7 +96,7 @@ impl Parking {
             Some(Slot::Parked(_)) | None => None,
         };
         let live = Box::new(live);
-        slots.insert(secret.clone(), Slot::Parked(Parked { live, entry, taken: taken.clone(), login }));
+        slots.insert(secret.clone(), Slot::Parked(Parked { live, entry, taken: taken.clone() }));
         drop(slots);
         self.parked.notify_waiters();
         let all = Arc::clone(self);
@@ -217,11 +211,6 @@ impl Parking {
     /// Drops the parked session whose last socket had this number.
     pub fn disconnect(&self, number: u64) {
         self.drop_where(|parked| parked.entry.as_ref().is_some_and(|entry| entry.number == number));
-    }
-
-    /// Drops every parked session of a sign-in that is over.
-    pub fn sign_out(&self, over: impl Fn(LoginId) -> bool) {
-        self.drop_where(|parked| parked.login.is_some_and(&over));
     }
 
     fn drop_where(&self, which: impl Fn(&Parked) -> bool) {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::harness::{
     Daemon,
-    client::{status, upgrade_head},
+    client::{masked, status, upgrade_head},
     daemon::OPEN,
     tls::{Authority, connect, connect_by, trusting, unix_now},
     until,
@@ -91,14 +91,50 @@ const READER: &str =
 #[test]
 fn a_session_ends_with_its_certificate_and_no_resumption_brings_it_back() {
     let place = Place::new(READER, None);
+    let issued = unix_now();
     let laptop = place.authority.issue_for("laptop7", 6);
     let client = trusting(&place.authority.file(), Some(&laptop));
     let first = ask(place.address(), connect_by(place.address(), Arc::clone(&client))).unwrap();
     let second = ask(place.address(), connect_by(place.address(), Arc::clone(&client))).unwrap();
     assert_eq!(second.conn.handshake_kind(), Some(HandshakeKind::Full), "not resumed");
     assert_eq!((closed(first), closed(second)), (4401, 4401));
+    let late = unix_now().saturating_sub(issued + 6);
+    assert!(late <= 3, "{late} s behind its end");
     let again = ask(place.address(), connect_by(place.address(), client));
     assert_eq!(again.err(), Some(0), "the handshake fails");
+}
+
+#[test]
+fn a_session_that_waits_for_its_client_ends_with_its_certificate_too() {
+    let place = Place::new(
+        "  laptop7: { rights: { m1: [ read, write ] } }\n  laptop8: { rights: { m1: [ read, write, takeover ] } }\n",
+        None,
+    );
+    let (seven, eight) = (place.authority.issue_for("laptop7", 6), place.authority.issue("laptop8"));
+    let mut stream = connect(place.address(), &place.authority.file(), Some(&seven));
+    let handshake = upgrade_head(place.address(), "m1", "Sec-WebSocket-Protocol: wsbridge.v1\r\n");
+    stream.write_all(handshake.as_bytes()).unwrap();
+    stream.write_all(&masked(0x81, br#"{"type":"open","id":1}"#)).unwrap();
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("\"opened\"") {
+        let mut piece = [0; 1024];
+        let n = stream.read(&mut piece).unwrap();
+        assert!(n > 0, "{}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&piece[..n]);
+    }
+    drop(stream);
+    let sessions = || {
+        let mut stream = connect(place.address(), &place.authority.file(), Some(&eight));
+        let host = place.address();
+        let request = format!("GET /api/sessions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    until("the parked session", || sessions().contains("\"parked\":true").then_some(()));
+    // Without its certificate it would wait for a minute.
+    until("its end", || sessions().contains("\"sessions\":[]").then_some(()));
 }
 
 #[test]

@@ -114,3 +114,52 @@ fn every_dependency_has_its_reason_and_no_reason_outlives_its_dependency() {
         listed.map(|name| name.split(" (").next().unwrap().to_owned()).filter(|name| name != "---").collect();
     assert_eq!(named, dependencies());
 }
+
+/// The tests that a page names: `file::test` of `tests/it`, `module::of::src::test`, and files of other suites.
+fn named_tests(page: &str) -> Vec<&str> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let of_rust = |text: &str| {
+        let mut parts = text.split("::");
+        let word =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        text.contains("::") && parts.all(word)
+    };
+    quoted.filter(|text| text.starts_with("tests/") && !text.contains(' ') || of_rust(text)).collect()
+}
+
+/// Whether there is a test that is named so.
+fn exists(named: &str) -> bool {
+    let Some((module, name)) = named.rsplit_once("::") else { return root().join(named).exists() };
+    let path = module.replace("::", "/");
+    let src = root().join("src");
+    let files = [
+        root().join("tests/it").join(format!("{path}.rs")),
+        src.join(format!("{path}.rs")),
+        src.join(&path).join("mod.rs"),
+        src.join(&path).join("tests.rs"),
+    ];
+    let defined = format!("fn {name}() {{");
+    files.iter().filter(|file| file.is_file()).any(|file| {
+        let text = text(file);
+        let at = text.find(&defined).unwrap_or(text.len());
+        // Its attribute stands right before it.
+        let before: Vec<_> = text[..at].lines().rev().take(4).collect();
+        at < text.len() && before.iter().any(|line| line.contains("test"))
+    })
+}
+
+#[test]
+fn every_promise_about_security_names_tests_that_there_are() {
+    let page = text(&root().join("docs/security.md"));
+    let named = named_tests(&page);
+    assert!(named.len() > 60, "{}: the page is read wrongly", named.len());
+    let gone: Vec<_> = named.into_iter().filter(|test| !exists(test)).collect();
+    assert!(gone.is_empty(), "{gone:#?}");
+    // And each row of the table has one.
+    let table = page.split_once("\n## Which test holds it\n").unwrap().1.split("\n## ").next().unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    let bare: Vec<_> =
+        rows.iter().filter(|row| !row.starts_with("| **") && named_tests(row).is_empty()).collect();
+    assert!(rows.len() > 40 && bare.is_empty(), "{bare:#?}");
+    assert!(!exists("walls::no_such_test") && !exists("tests/no/such/file"));
+}

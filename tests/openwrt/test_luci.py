@@ -21,6 +21,7 @@ CONFIG = {
     "plc1": {".type": "endpoint", ".name": "plc1", "type": "tcp", "address": "192.0.2.20:502"},
     "alice": {".type": "user", ".name": "alice", "password": "$argon2id$old", "right": ["*=read,write"]},
     "billing": {".type": "token", ".name": "billing", "sha256": "00", "right": ["modem1=read"]},
+    "laptop7": {".type": "certificate", ".name": "laptop7", "san": "laptop7.example", "right": ["*=read"]},
     "operator": {".type": "role", ".name": "operator", "right": ["*=read"]},
 }
 
@@ -114,7 +115,7 @@ class Luci(unittest.TestCase):
         self.assertEqual(re.findall('<a href="([^"]*)"', dom), ["https://:8443/"])
         # In an empty field stands what holds without it, and no example: those are below.
         empty = dict(re.findall(r'data-option="(\w+)"><label>[^<]*</label><span><input value="" placeholder="([^"]+)"', dom))
-        defaults = {"format": "8N1", "history": "256KiB", "sessions": "16", "lease_idle": "never", "idle": "never", "rate": "no limit", "pacing_byte_delay": "none", "pacing_line_delay": "none",
+        defaults = {"hsts": "not said", "format": "8N1", "history": "256KiB", "sessions": "16", "lease_idle": "never", "idle": "never", "rate": "no limit", "pacing_byte_delay": "none", "pacing_line_delay": "none",
                     "packing_plus": "none", "pacing_timeout": "2s"}
         self.assertEqual(empty, defaults)
         # What is not set shows as such, so that saving the page sets nothing.
@@ -140,13 +141,14 @@ class Luci(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_a_certificate_without_a_word_about_tls_is_shown_as_what_it_is(self):
-        files = {key: value for key, value in CONFIG["main"].items() if key != "tls"} | {"certificate": "/etc/ssl/c.pem", "key": "/etc/ssl/k.pem"}
+        files = {key: value for key, value in CONFIG["main"].items() if key != "tls"} | {"certificate": "/etc/ssl/c.pem", "key": "/etc/ssl/k.pem", "client_ca": "/etc/ssl/ca.pem", "client_crl": "/etc/ssl/crl.pem"}
         for main, shown in [(files, "files"), ({**CONFIG["main"], "tls": "none"}, "none"), ({".type": "wsbridge", ".name": "main"}, "self-signed")]:
             dom, _, _ = self.show("endpoints", config={**CONFIG, "main": main})
             tls = dom.split('data-option="tls"')[1].split("</select>")[0]
             self.assertEqual(re.findall(r'value="([a-z-]+)" selected', tls), [shown])
             # What is hidden, a Save takes away.
-            self.assertEqual('value="/etc/ssl/k.pem"' in dom, shown == "files")
+            for file in ["k.pem", "ca.pem", "crl.pem"]:
+                self.assertEqual(f'value="/etc/ssl/{file}"' in dom, shown == "files")
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_every_word_of_uci_is_shown_as_what_it_means_so_that_a_save_keeps_it(self):
@@ -195,6 +197,11 @@ class Luci(unittest.TestCase):
         self.assertNotIn("wsb_", answer["stdout"])
         self.assertEqual(dom.count(secret), 1)
         self.assertIn(re.search(r"option password '(.*)'", answer["stdout"])[1], dom)
+        # A machine, by what its certificate is known.
+        machine = dom.split('data-section="laptop7"')[1].split("</details>")[0]
+        for option in ["common_name", "san", "fingerprint", "role", "right"]:
+            self.assertIn(f'data-option="{option}"', machine)
+        self.assertIn('value="laptop7.example"', machine)
         # In the dialog that asked for it, which has yet to be saved.
         self.assertIn('data-section="alice"', dom)
         self.known(told)

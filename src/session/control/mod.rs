@@ -224,7 +224,7 @@ impl<'a> Control<'a> {
     /// Keeps the open session for its client to come back.
     fn park(&mut self) {
         if let Some(live) = self.live.take() {
-            self.setup.parking.park(live, self.setup.resume, self.session.entry.login);
+            self.setup.parking.park(live, self.setup.resume);
         }
     }
 
