@@ -12,7 +12,7 @@ use self::listens::{address, hsts, proxies, serves, tls};
 use super::load::{Source, UCI_FILE, as_yaml, load};
 use crate::config::{
     Access, Config, Endpoint, Given, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights,
-    RightsTable, SCHEMA, Share, SimDevice, Target, duration_text, size_text,
+    RightsTable, Share, SimDevice, Target, duration_text, schema, size_text,
 };
 
 /// What `wsbridge check` is asked.
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 
 fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     if args.schema {
-        out.write_all(SCHEMA.as_bytes())?;
+        out.write_all(schema().as_bytes())?;
         return Ok(0);
     }
     if let (true, Some(uci)) = (args.yaml, &args.uci) {
@@ -395,6 +395,6 @@ endpoints:
         let args = Args { schema: true, ..args };
         let mut out = Vec::new();
         assert_eq!(run(&args, &mut out, &mut Vec::new()), 0);
-        assert_eq!(out, SCHEMA.as_bytes());
+        assert_eq!(out, schema().as_bytes());
     }
 }

@@ -1,247 +1,254 @@
 //! Users, tokens, certificates and roles into who may do what.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Access, Certificate, Endpoint, Given, Password, Rights, RightsTable, Token, User, certificate,
-    raw::{self, At, Leaf, Named, OneOf, Placed},
-    report::Report,
-    secret::{SecretReader, SecretSource},
+    Access, Certificate, Given, Password, Rights, RightsTable, Token, User, certificate,
+    cursor::{Keys, Placed, Spot, Value},
+    node::{At, Key},
+    secret::{SecretReader, hash, secret},
     units::suggest,
-    words::Sha256,
+    words::{Expiry, NoAuth},
 };
 
-/// Tables of the roles, by name.
-type Roles = BTreeMap<String, RightsTable>;
+/// What the access part of a file is read with.
+struct Reader<'s> {
+    secrets: &'s SecretReader<'s>,
+    /// Names of endpoints.
+    names: &'s BTreeSet<String>,
+    /// Tables of the roles, by name.
+    roles: BTreeMap<String, Vec<(String, Rights)>>,
+    given: Vec<Given>,
+}
 
-/// What a principal is written to have: role names, and rights of its own.
-type Written<'a> = (&'a [Leaf<String>], &'a Named<Vec<Leaf<Rights>>>);
+/// Reads `auth`, `roles`, `users`, `tokens` and `certificates`, where endpoints have these names.
+pub(super) fn access(k: &mut Keys<'_>, secrets: &SecretReader<'_>, names: &BTreeSet<String>) -> Access {
+    let auth = k
+        .key(
+            "auth",
+            "no login: everyone who reaches a listener has every right. Only with loopback and unix listeners, and without \
+             users, tokens and certificates",
+        )
+        .without("a login is needed")
+        .uci("auth")
+        .maybe::<NoAuth>();
+    let mut reader = Reader { secrets, names, roles: BTreeMap::new(), given: Vec::new() };
+    let roles =
+        k.key("roles", "sets of rights, each a mapping of patterns to rights").without("none").value();
+    for (name, table) in roles.named(|name, value| (name.text.clone(), reader.role(name, value))) {
+        reader.roles.insert(name, table);
+    }
+    let users = k.key("users", "people: [below](#who-may-do-what)").without("none").value();
+    let users = users.named(|name, value| Some((name.text.clone(), reader.user(name, value)?)));
+    let tokens = k.key("tokens", "programs").without("none").value();
+    let tokens = tokens.named(|name, value| Some((name.text.clone(), reader.token(name, value)?)));
+    let certificates = k.key("certificates", "machines with a client certificate").without("none").value();
+    let certificates =
+        certificates.named(|name, value| Some((name.text.clone(), reader.certificate(name, value)?)));
+    someone_or_open(k);
+    Access {
+        open: auth.is_some(),
+        users: users.into_iter().flatten().collect(),
+        tokens: unlike(tokens.into_iter().flatten()),
+        certificates: known_once(certificates.into_iter().flatten()),
+        given: reader.given,
+    }
+}
 
-/// Resolves users, tokens and certificates.
-pub(super) fn resolve(
-    file: &raw::File,
-    secrets: &SecretReader<'_>,
-    endpoints: &BTreeMap<String, Arc<Endpoint>>,
-    report: &mut Report,
-) -> Access {
-    let mut tables =
-        Tables { roles: Roles::new(), names: endpoints.keys().cloned().collect(), given: Vec::new() };
-    for (name, rights) in &file.roles.0 {
-        let path = format!("roles.{}", name.text);
-        principal_name(name, &path, report);
-        let table = tables.table(rights, &path, report);
-        tables.roles.insert(name.text.clone(), RightsTable(table));
-    }
-    let mut access = Access { open: file.auth.is_some(), ..Access::default() };
-    if let Some(auth) = &file.auth {
-        report.read("auth", auth);
-    }
-    for (name, user) in &file.users.0 {
-        let path = format!("users.{}", name.text);
-        principal_name(name, &path, report);
-        let rights = tables.sum(&path, name.at, (&user.roles, &user.rights), report);
-        // Without one the file is wrong and nothing of it holds.
-        if let Some(password) = password(&user.password, &path, &name.text, secrets, report) {
-            access.users.insert(name.text.clone(), User { password, rights });
+/// A token, where its hash is written, and its spot.
+type WrittenToken<'a> = (Token, At, Spot<'a>);
+
+/// Tokens whose hashes no other has.
+fn unlike<'a>(all: impl Iterator<Item = (String, WrittenToken<'a>)>) -> BTreeMap<String, Token> {
+    let mut tokens: BTreeMap<String, Token> = BTreeMap::new();
+    for (name, (token, at, spot)) in all {
+        if token.sha256 != [0; 32] && tokens.values().any(|other| other.sha256 == token.sha256) {
+            spot.wrong_in("sha256", at, "another token has the same hash");
         }
+        tokens.insert(name, token);
     }
-    for (name, token) in &file.tokens.0 {
-        let path = format!("tokens.{}", name.text);
-        principal_name(name, &path, report);
-        let rights = tables.sum(&path, name.at, (&token.roles, &token.rights), report);
-        let sha256 = hash(&token.sha256, &format!("{path}.sha256"), secrets, report).unwrap_or_default();
-        if access.tokens.values().any(|other| other.sha256 == sha256) && sha256 != [0; 32] {
-            report.wrong(token.sha256.at, &format!("{path}.sha256"), "another token has the same hash");
+    tokens
+}
+
+/// Certificates that are each known by something else.
+fn known_once<'a>(
+    all: impl Iterator<Item = (String, (Certificate, At, Spot<'a>))>,
+) -> BTreeMap<String, Certificate> {
+    let mut certificates: BTreeMap<String, Certificate> = BTreeMap::new();
+    for (name, (certificate, at, spot)) in all {
+        if certificates.values().any(|other| other.by == certificate.by) {
+            spot.wrong(at, &certificate::same(&certificate.by));
         }
-        let expires = token.expires.as_ref().and_then(|leaf| report.read(&format!("{path}.expires"), leaf));
-        let shared = report.or(&format!("{path}.shared"), token.shared.as_ref(), false);
-        let token = Token { sha256, expires: expires.map(|end| end.0), shared, rights };
-        access.tokens.insert(name.text.clone(), token);
+        certificates.insert(name, certificate);
     }
-    for (name, raw) in &file.certificates.0 {
-        let path = format!("certificates.{}", name.text);
-        principal_name(name, &path, report);
-        let rights = tables.sum(&path, name.at, (&raw.roles, &raw.rights), report);
-        let by = certificate::known_by((name, raw), &access, &path, report);
-        access.certificates.insert(name.text.clone(), Certificate { by, rights });
-    }
-    access.given = tables.given;
-    someone_or_open(file, report);
-    access
+    certificates
 }
 
 /// Somebody can sign in, or the file says that nobody needs to; never both, never neither.
-fn someone_or_open(file: &raw::File, report: &mut Report) {
-    let nobody = file.users.0.is_empty() && file.tokens.0.is_empty() && file.certificates.0.is_empty();
-    match &file.auth {
-        Some(auth) if !nobody => {
-            report.wrong(auth.at, "auth", "there are users, tokens or certificates; remove them or `auth: none`");
+fn someone_or_open(k: &mut Keys<'_>) {
+    const PEOPLE: [&str; 3] = ["users", "tokens", "certificates"];
+    let somebody = PEOPLE.iter().any(|name| k.fills(name));
+    match k.place("auth") {
+        Some(at) if somebody => {
+            k.wrong_in("auth", at, "there are users, tokens or certificates; remove them or `auth: none`");
         }
-        None if nobody => report.wrong(
-            At::default(),
-            "",
-            "nobody could sign in; add a user (`wsbridge passwd` prints what to paste), or write `auth: none` to \
-             serve this machine alone without a login",
-        ),
+        None if !somebody => {
+            let what = "nobody could sign in; add a user (`wsbridge passwd` prints what to paste), or write `auth: none` to \
+                        serve this machine alone without a login";
+            k.lacks(&["users", "tokens", "certificates", "auth"], At::default(), what);
+        }
         Some(_) | None => {}
     }
 }
 
-fn principal_name(name: &Leaf<String>, path: &str, report: &mut Report) {
+fn check_name(name: &Key, spot: &Spot<'_>) {
     let text = &name.text;
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if !fits {
         let what = "a name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit";
-        report.wrong(name.at, path, what);
+        spot.wrong(name.at, what);
     }
 }
 
-/// Rights as they are put together.
-#[derive(Debug)]
-struct Tables {
-    roles: Roles,
-    names: Vec<String>,
-    given: Vec<Given>,
-}
-
-impl Tables {
-    /// One mapping of patterns to rights.
-    fn table(
-        &self,
-        rows: &Named<Vec<Leaf<Rights>>>,
-        path: &str,
-        report: &mut Report,
-    ) -> Vec<(String, Rights)> {
-        let mut table = Vec::new();
-        for (pattern, words) in &rows.0 {
-            let path = format!("{path}.{}", pattern.text);
-            let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-*/".contains(&b);
-            let one = RightsTable(vec![(pattern.text.clone(), Rights::READ)]);
-            if pattern.text.is_empty() || !pattern.text.bytes().all(known) {
-                report.wrong(
-                    pattern.at,
-                    &path,
-                    "no pattern; write an endpoint's name, `*` for any run of letters",
-                );
-            } else if !pattern.text.starts_with('/')
-                && !self.names.iter().any(|name| one.on(name) == Rights::READ)
-            {
-                let names: Vec<_> = self.names.iter().map(String::as_str).collect();
-                let near = if names.is_empty() { String::new() } else { suggest(&pattern.text, &names) };
-                report.odd(pattern.at, &path, &format!("no endpoint has a name like that{near}"));
-            }
-            let all = words.iter().filter_map(|word| report.read(&path, word));
-            table.push((pattern.text.clone(), all.fold(Rights::NONE, Rights::with)));
-        }
-        table
+impl Reader<'_> {
+    fn role(&self, name: &Key, value: Value<'_>) -> Vec<(String, Rights)> {
+        check_name(name, &value.spot());
+        self.table(value)
     }
 
-    /// What a principal's roles and own rights add up to; keeps where each comes from.
-    fn sum(&mut self, path: &str, at: At, (roles, rights): Written<'_>, report: &mut Report) -> RightsTable {
-        let mut rows = Vec::new();
-        for role in roles {
-            let Some(table) = self.roles.get(&role.text) else {
-                let names: Vec<_> = self.roles.keys().map(String::as_str).collect();
-                let near = if names.is_empty() {
-                    "; there is no `roles:`".into()
-                } else {
-                    suggest(&role.text, &names)
-                };
-                report.wrong(role.at, &format!("{path}.roles"), &format!("no role `{}`{near}", role.text));
-                continue;
+    fn user(&mut self, name: &Key, value: Value<'_>) -> Option<User> {
+        check_name(name, &value.spot());
+        let user = value.keys(|k| {
+            let password = k
+                .key(
+                    "password",
+                    "argon2id hash (PHC string) that `wsbridge passwd` prints; weaker than m = 8 MiB and t = 1 is a warning; \
+                     above m = 64 MiB or t = 10 that user cannot sign in, which `check` and the log say",
+                )
+                .uci("password")
+                .must(|value| secret(value, "password_file", self.secrets));
+            let rights = self.rights(k, name.at);
+            let Placed { value: text, at } = password?;
+            let Some(password) = Password::parse(&text) else {
+                // The text is not repeated: it may be the password itself.
+                let what = "not an argon2id hash; run `wsbridge passwd` and paste the line it prints";
+                k.wrong_in("password", at, what);
+                return None;
             };
-            rows.extend(table.0.iter().map(|row| (Some(role.text.clone()), row.clone())));
+            if let Some(remark) = password.remark(&name.text) {
+                k.odd_in("password", at, &remark);
+            }
+            Some(User { password, rights })
+        });
+        user?.value
+    }
+
+    fn token<'a>(&mut self, name: &Key, value: Value<'a>) -> Option<WrittenToken<'a>> {
+        let spot = value.spot();
+        check_name(name, &spot);
+        let token = value.keys(|k| {
+            let sha256 = k
+                .key(
+                    "sha256",
+                    "SHA-256 of the token, 64 hex digits; `wsbridge token new NAME` prints it. A text of your own works, too, \
+                     but is treated as a password: unheard while its address is punished for wrong ones",
+                )
+                .uci("sha256")
+                .must(|value| hash(value, "sha256_file", self.secrets));
+            let expires = k
+                .key("expires", "`2027-01-31`: good through that day, UTC; or `2027-01-31T12:00:00Z`")
+                .without("never")
+                .uci("expires")
+                .maybe::<Expiry>();
+            let shared = k
+                .key(
+                    "shared",
+                    "several programs have this token: a session of one never gives the lease to a session of another. \
+                     Otherwise a new session of the same token that wants to write replaces one whose client is gone \
+                     ([protocol](protocol.md), section 7)",
+                )
+                .uci("shared")
+                .or(false);
+            let rights = self.rights(k, name.at);
+            let at = sha256.as_ref().map(|it| it.at).unwrap_or_default();
+            let sha256 = sha256.map(|it| it.value).unwrap_or_default();
+            (Token { sha256, expires: expires.map(|end| end.value.0), shared, rights }, at)
+        });
+        let Placed { value: (token, at), .. } = token?;
+        Some((token, at, spot))
+    }
+
+    fn certificate<'a>(&mut self, name: &Key, value: Value<'a>) -> Option<(Certificate, At, Spot<'a>)> {
+        let spot = value.spot();
+        check_name(name, &spot);
+        let certificate = value.keys(|k| {
+            let by = certificate::known_by(k, &name.text);
+            Certificate { by, rights: self.rights(k, name.at) }
+        });
+        Some((certificate?.value, name.at, spot))
+    }
+
+    /// A mapping of patterns to rights.
+    fn table(&self, value: Value<'_>) -> Vec<(String, Rights)> {
+        value.named(|pattern, value| {
+            self.check_pattern(pattern, &value.spot());
+            let words = value.words::<Rights>().into_iter();
+            (pattern.text.clone(), words.fold(Rights::NONE, |all, right| all.with(right.value)))
+        })
+    }
+
+    fn check_pattern(&self, pattern: &Key, spot: &Spot<'_>) {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-*/".contains(&b);
+        let one = RightsTable(vec![(pattern.text.clone(), Rights::READ)]);
+        if pattern.text.is_empty() || !pattern.text.bytes().all(known) {
+            spot.wrong(pattern.at, "not a pattern; write an endpoint's name, `*` for any run of letters");
+        } else if !pattern.text.starts_with('/')
+            && !self.names.iter().any(|name| one.on(name) == Rights::READ)
+        {
+            let names: Vec<_> = self.names.iter().map(String::as_str).collect();
+            let near = if names.is_empty() { String::new() } else { suggest(&pattern.text, &names) };
+            spot.odd(pattern.at, &format!("no endpoint has a name like that{near}"));
         }
-        let own = self.table(rights, &format!("{path}.rights"), report);
+    }
+
+    /// What the principal at a place has: what its roles and its own rights add up to.
+    fn rights(&mut self, k: &mut Keys<'_>, at: At) -> RightsTable {
+        let roles = k.key("roles", "roles it has").without("none").uci("role").words::<String>();
+        let own = k
+            .key("rights", "rights of its own: a list of them for each pattern")
+            .without("none")
+            .uci("right")
+            .value();
+        let own = self.table(own);
+        let mut rows = Vec::new();
+        for Placed { value: role, at } in roles {
+            if let Some(table) = self.roles.get(&role) {
+                rows.extend(table.iter().map(|row| (Some(role.clone()), row.clone())));
+                continue;
+            }
+            let names: Vec<_> = self.roles.keys().map(String::as_str).collect();
+            let near =
+                if names.is_empty() { "; there is no `roles:`".into() } else { suggest(&role, &names) };
+            k.wrong_in("roles", at, &format!("no role `{role}`{near}"));
+        }
         rows.extend(own.into_iter().map(|row| (None, row)));
-        if rows.is_empty() {
-            report.odd(at, path, "has no rights; give it `roles:` or `rights:`");
+        if rows.is_empty() && !k.has("roles") {
+            k.odd(at, "has no rights; give it `roles:` or `rights:`");
         }
         let mut table = Vec::new();
         for (role, (pattern, rights)) in rows {
-            self.given.push(Given { principal: path.to_owned(), role, pattern: pattern.clone(), rights });
+            self.given.push(Given { principal: k.path.clone(), role, pattern: pattern.clone(), rights });
             table.push((pattern, rights));
         }
         RightsTable(table)
     }
 }
 
-/// A secret's text from wherever it is kept.
-fn secret<T>(
-    written: &Placed<OneOf<T, raw::Elsewhere>>,
-    path: &str,
-    secrets: &SecretReader<'_>,
-    report: &mut Report,
-) -> Option<String> {
-    let elsewhere = match &written.value {
-        OneOf::Word(text, _) => return Some(text.clone()),
-        OneOf::Map(elsewhere) => elsewhere,
-    };
-    let source = match (&elsewhere.file, &elsewhere.credential) {
-        (Some(file), None) => SecretSource::File(report.read(&format!("{path}.file"), file)?),
-        (None, Some(name)) => {
-            let fits = !name.text.is_empty() && !name.text.contains('/') && !name.text.starts_with('.');
-            if !fits {
-                report.wrong(
-                    name.at,
-                    &format!("{path}.credential"),
-                    "no credential's name; it has no / in it",
-                );
-                return None;
-            }
-            SecretSource::Credential(name.text.clone())
-        }
-        _ => {
-            report.wrong(written.at, path, "write either { file: /path } or { credential: NAME }");
-            return None;
-        }
-    };
-    match secrets(&source) {
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(why) => {
-            report.wrong(written.at, path, &why);
-            None
-        }
-    }
-}
-
-fn password(
-    written: &Placed<OneOf<String, raw::Elsewhere>>,
-    path: &str,
-    user: &str,
-    secrets: &SecretReader<'_>,
-    report: &mut Report,
-) -> Option<Password> {
-    let path = format!("{path}.password");
-    let text = secret(written, &path, secrets, report)?;
-    let Some(password) = Password::parse(&text) else {
-        // The text is not repeated: it may be the password itself.
-        let what = "not an argon2id hash; run `wsbridge passwd` and paste the line it prints";
-        report.wrong(written.at, &path, what);
-        return None;
-    };
-    if let Some(remark) = password.remark(user) {
-        report.odd(written.at, &path, &remark);
-    }
-    Some(password)
-}
-
-pub(super) fn hash(
-    written: &Placed<OneOf<Sha256, raw::Elsewhere>>,
-    path: &str,
-    secrets: &SecretReader<'_>,
-    report: &mut Report,
-) -> Option<[u8; 32]> {
-    let text = secret(written, path, secrets, report)?;
-    report.read_text::<Sha256>(path, &text, written.at).map(|sum| sum.0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::{Config, Warning, parse};
+    use crate::config::{Config, SecretSource, Warning, parse};
 
     const HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";

@@ -1,15 +1,15 @@
 //! Somebody's web tools, each served from an origin of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     path::{Component, PathBuf},
-    sync::Arc,
 };
 
 use super::{
-    Address, Endpoint, Listen, Origin, RightsTable,
-    raw::{self, At, Leaf, Named, Placed},
-    report::Report,
+    Address, Listen, Origin, RightsTable,
+    cursor::{Keys, Placed, Spot, Value},
+    listen::{Written, listener},
+    node::Key,
     words::is_name,
 };
 
@@ -37,76 +37,92 @@ impl App {
     }
 }
 
-/// Resolves the apps; their listeners are among `listens`, checked with all others.
-pub(super) fn resolve(
-    raw: &Named<Placed<raw::App>>,
-    listens: &[Listen],
-    endpoints: &BTreeMap<String, Arc<Endpoint>>,
-    report: &mut Report,
-) -> BTreeMap<String, Arc<App>> {
-    let mut apps = BTreeMap::new();
-    for (Leaf { text: name, at, .. }, Placed { value: app, .. }) in &raw.0 {
-        let (at, path) = (*at, format!("apps.{name}"));
-        if !is_name(name) {
-            report.wrong(
-                at,
-                &path,
-                "no name for an app; use 1 to 64 of a-z 0-9 . _ -, first a letter or digit",
-            );
-            continue;
-        }
-        let directory = report.read(&format!("{path}.directory"), &app.directory);
-        let url = app.url.as_ref().and_then(|leaf| report.read(&format!("{path}.url"), leaf));
-        let reached = reached(&app.endpoints, endpoints, &format!("{path}.endpoints"), report);
-        if app.endpoints.is_empty() {
-            report.wrong(at, &path, "`endpoints` names nothing the app may use; write [ NAME ]");
-        }
-        let listen = listens.iter().find(|listen| listen.app.as_ref() == Some(name));
-        let (Some(directory), Some(listen)) = (directory, listen) else { continue };
-        if directory.components().any(|part| part == Component::ParentDir) {
-            report.wrong(app.directory.at, &format!("{path}.directory"), "write the folder without `..`");
-        }
-        if url.is_none() {
-            told_where(listen, app.listen.value.address.at, &path, report);
-        }
-        let title = app.title.as_ref().map(|title| title.text.clone());
-        let app =
-            App { name: name.clone(), title, directory, listen: listen.clone(), url, endpoints: reached };
-        apps.insert(name.clone(), Arc::new(app));
+/// Reads `apps:`, which may use these endpoints; each with its listener as it is written.
+pub(super) fn apps<'a>(k: &mut Keys<'a>, endpoints: &BTreeSet<String>) -> Vec<(App, Written<'a>)> {
+    let apps =
+        k.key("apps", "web tools of others, served by the gateway: [below](#apps)").without("none").value();
+    apps.named(|name, value| named(name, value, endpoints)).into_iter().flatten().collect()
+}
+
+fn named<'a>(name: &Key, value: Value<'a>, endpoints: &BTreeSet<String>) -> Option<(App, Written<'a>)> {
+    let spot = value.spot();
+    let app = value.keys(|k| app(k, name, endpoints))?.value;
+    if !is_name(&name.text) {
+        spot.wrong(name.at, "not a name for an app; use 1 to 64 of a-z 0-9 . _ -, first a letter or digit");
+        return None;
     }
-    apps
+    app
+}
+
+fn app<'a>(k: &mut Keys<'a>, name: &Key, endpoints: &BTreeSet<String>) -> Option<(App, Written<'a>)> {
+    let title = k.key("title", "what people call it").without("none").uci("title").maybe();
+    let directory = k
+        .key(
+            "directory",
+            "the folder of its files; nothing whose name begins with a dot, and no link that leads out of it",
+        )
+        .uci("directory")
+        .needed::<PathBuf>();
+    let listen = k
+        .key(
+            "listen",
+            "a listener of its own: `address`, `tls`, `plain` as in [listen](#listen). It serves the app and nothing else",
+        )
+        .must(|value| value.keys(|k| listener(k, "listen")));
+    let url = k
+        .key("url", "its origin as browsers see it, where a proxy stands before the listener")
+        .without("from `listen` and the name the browser used")
+        .uci("url")
+        .maybe::<Origin>();
+    let named = k
+        .key("endpoints", "what it may use, with the rights of whoever opened it; no more than these")
+        .uci("endpoint")
+        .words::<String>();
+    if named.is_empty() {
+        k.lacks(&["endpoints"], name.at, "`endpoints` names nothing the app may use; write [ NAME ]");
+    }
+    let mut reached = Vec::new();
+    for Placed { value: endpoint, at } in named {
+        if endpoints.contains(&endpoint) {
+            reached.push(endpoint);
+        } else {
+            k.wrong_in("endpoints", at, &format!("there is no endpoint `{endpoint}`"));
+        }
+    }
+    if let Some(directory) = &directory
+        && directory.value.components().any(|part| part == Component::ParentDir)
+    {
+        k.wrong_in("directory", directory.at, "write the folder without `..`");
+    }
+    let mut written = listen?.value?;
+    written.listen.app = Some(name.text.clone());
+    if !k.has("url") {
+        findable(&written, &k.spot());
+    }
+    let app = App {
+        name: name.text.clone(),
+        title: title.map(|it| it.value),
+        directory: directory?.value,
+        listen: written.listen.clone(),
+        url: url.map(|it| it.value),
+        endpoints: reached,
+    };
+    Some((app, written))
 }
 
 /// Whether browsers can be told where an app is, by its address alone.
-fn told_where(listen: &Listen, at: At, path: &str, report: &mut Report) {
-    match &listen.address {
+fn findable(written: &Written<'_>, spot: &Spot<'_>) {
+    match &written.listen.address {
         Address::Tcp(address) if address.port() == 0 => {
             let what = "browsers are told the port, so it must be a fixed one";
-            report.wrong(at, &format!("{path}.listen.address"), what);
+            spot.wrong_in("listen.address", written.address, what);
         }
         Address::Tcp(_) => {}
         Address::Unix(_) | Address::Systemd(_) => {
             let what = "nobody finds it: browsers cannot be told where it is; write its `url`";
-            report.odd(at, path, what);
+            spot.odd(written.address, what);
         }
     }
-}
-
-fn reached(
-    leaves: &[Leaf<String>],
-    endpoints: &BTreeMap<String, Arc<Endpoint>>,
-    path: &str,
-    report: &mut Report,
-) -> Vec<String> {
-    let mut names = Vec::new();
-    for leaf in leaves {
-        if endpoints.contains_key(&leaf.text) {
-            names.push(leaf.text.clone());
-        } else {
-            report.wrong(leaf.at, path, &format!("there is no endpoint `{}`", leaf.text));
-        }
-    }
-    names
 }
 
 #[cfg(test)]

@@ -2,54 +2,49 @@
 
 use std::net::IpAddr;
 
-use super::{
-    Access, CertificateMatch,
-    raw::{self, Leaf},
-    report::Report,
-};
+use super::{CertificateMatch, cursor::Keys, fingerprint::Fingerprint};
 
-/// What a certificate is known by, which no other of `access` is.
-pub(super) fn known_by(
-    (name, raw): (&Leaf<String>, &raw::Certificate),
-    access: &Access,
-    path: &str,
-    report: &mut Report,
-) -> CertificateMatch {
-    let by = read((name, raw), path, report);
-    if access.certificates.values().any(|other| other.by == by) {
-        let what = match &by {
-            CertificateMatch::CommonName(name) => format!("another certificate has the common name `{name}`"),
-            CertificateMatch::San(name) => format!("another certificate has the alternative name `{name}`"),
-            CertificateMatch::Fingerprint(_) => "another certificate has the same fingerprint".to_owned(),
-        };
-        report.wrong(name.at, path, &what);
+/// Reads what a certificate is known by: one of three things, or else the name it has here.
+pub(super) fn known_by(k: &mut Keys<'_>, name: &str) -> CertificateMatch {
+    let common = k
+        .key("common_name", "common name of the certificate's subject")
+        .without("the name it has here")
+        .uci("common_name")
+        .maybe::<String>();
+    let san = k
+        .key(
+            "san",
+            "instead: one of its subject's alternative names, a host name, an address, a mail address or a URI",
+        )
+        .uci("san")
+        .maybe::<String>();
+    let fingerprint = k
+        .key(
+            "fingerprint",
+            "instead: SHA-256 of the very certificate, as `openssl x509 -noout -fingerprint -sha256` prints it",
+        )
+        .uci("fingerprint")
+        .maybe::<Fingerprint>();
+    let mut written = ["common_name", "san", "fingerprint"].into_iter().filter_map(|name| k.place(name));
+    if let Some(at) = written.nth(1) {
+        k.wrong(at, "write one of `common_name`, `san` and `fingerprint`");
     }
-    by
+    if k.has("fingerprint") {
+        return CertificateMatch::Fingerprint(fingerprint.map_or([0; 32], |sum| sum.value.0));
+    }
+    match san {
+        Some(san) => CertificateMatch::San(alternative_name(&san.value)),
+        None => CertificateMatch::CommonName(common.map_or_else(|| name.to_owned(), |it| it.value)),
+    }
 }
 
-/// One of three things, or else the name it has here.
-fn read(
-    (name, raw): (&Leaf<String>, &raw::Certificate),
-    path: &str,
-    report: &mut Report,
-) -> CertificateMatch {
-    let written = [
-        raw.common_name.as_ref().map(|leaf| leaf.at),
-        raw.san.as_ref().map(|leaf| leaf.at),
-        raw.fingerprint.as_ref().map(|leaf| leaf.at),
-    ];
-    if let Some(at) = written.into_iter().flatten().nth(1) {
-        report.wrong(at, path, "write one of `common_name`, `san` and `fingerprint`");
+/// That another certificate is known by the same.
+pub(super) fn same(by: &CertificateMatch) -> String {
+    match by {
+        CertificateMatch::CommonName(name) => format!("another certificate has the common name `{name}`"),
+        CertificateMatch::San(name) => format!("another certificate has the alternative name `{name}`"),
+        CertificateMatch::Fingerprint(_) => "another certificate has the same fingerprint".to_owned(),
     }
-    if let Some(leaf) = &raw.fingerprint {
-        let sum = report.read(&format!("{path}.fingerprint"), leaf);
-        return CertificateMatch::Fingerprint(sum.map_or([0; 32], |sum| sum.0));
-    }
-    if let Some(leaf) = &raw.san {
-        return CertificateMatch::San(alternative_name(&leaf.text));
-    }
-    let common = report.or(&format!("{path}.common_name"), raw.common_name.as_ref(), name.text.clone());
-    CertificateMatch::CommonName(common)
 }
 
 /// An alternative name as certificates have it: addresses in their one form, host names in lower case.

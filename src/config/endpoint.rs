@@ -1,135 +1,205 @@
 //! Endpoints: targets, the rules for them, and what may not go together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
-    Endpoint, EndpointLimits, OpenWhen, PortIdentity, Rs485, SerialTarget, Share, SimDevice, SimTarget,
-    Target, packing,
-    port::{Frame, all_macros, settings, signals},
-    raw::{self, At, Leaf, Named, OneOf, Placed},
-    report::Report,
-    rfc2217, tcp,
-    units::{Size, duration_text, size_text},
-    words::{PortPath, is_name},
+    Endpoint, EndpointLimits, OpenWhen, Share, SimDevice, SimTarget, Target,
+    cursor::{Keys, Placed, Value},
+    node::{At, Key},
+    packing,
+    port::Macros,
+    rfc2217::rfc2217,
+    serial::serial,
+    subprotocol::Subprotocol,
+    tcp::tcp,
+    units::{Rate, Size},
+    words::is_name,
 };
-use crate::settings::{Flow, Step};
 
-/// Resolves all endpoints.
-pub(super) fn resolve(
-    raw: &Named<Placed<raw::Endpoint>>,
-    dead_after: Duration,
-    report: &mut Report,
-) -> BTreeMap<String, Arc<Endpoint>> {
-    if raw.0.is_empty() {
-        report.odd(At::default(), "endpoints", "none; nothing is published");
-    }
-    let mut all = BTreeMap::new();
-    for (name, Placed { value, .. }) in &raw.0 {
-        let path = format!("endpoints.{}", name.text);
-        if !is_name(&name.text) {
-            let what =
-                "no name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
-            report.wrong(name.at, &path, what);
-        }
-        if let Some(endpoint) = endpoint(name, value, &path, dead_after, report) {
-            all.insert(name.text.clone(), Arc::new(endpoint));
-        }
-    }
-    all
+const KINDS: [&str; 4] = ["serial", "rfc2217", "tcp", "sim"];
+
+/// What is published.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    pub(super) all: BTreeMap<String, Arc<Endpoint>>,
+    /// Names of all that are written, those with mistakes among them.
+    pub(super) names: BTreeSet<String>,
 }
 
-fn endpoint(
-    name: &Leaf<String>,
-    raw: &raw::Endpoint,
-    path: &str,
-    dead_after: Duration,
-    report: &mut Report,
-) -> Option<Endpoint> {
-    let kinds = [raw.serial.is_some(), raw.rfc2217.is_some(), raw.tcp.is_some(), raw.sim.is_some()];
-    if kinds.iter().filter(|there| **there).count() != 1 {
-        report.wrong(
-            name.at,
-            path,
-            "has no target or several; write exactly one of `serial:`, `rfc2217:`, `tcp:` and `sim:`",
-        );
-        return None;
+/// Reads `endpoints:`.
+pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Endpoints {
+    let value =
+        k.key("endpoints", "what is published: [below](#endpoints)").without("none (a warning)").value();
+    let spot = value.spot();
+    let mut endpoints = Endpoints::default();
+    let mut devices: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, endpoint) in value.named(|name, value| (name, named(name, value, dead_after))) {
+        endpoints.names.insert(name.text.clone());
+        let Some(endpoint) = endpoint else { continue };
+        if let Some(device) = device(&endpoint) {
+            match devices.get(&device) {
+                Some(first) => k.odd_in(
+                    &format!("endpoints.{}", name.text),
+                    name.at,
+                    &format!("has the same device as `{first}`; only one of them can have it open"),
+                ),
+                None => drop(devices.insert(device, &name.text)),
+            }
+        }
+        endpoints.all.insert(name.text.clone(), Arc::new(endpoint));
     }
-    let (target, macros) = reached(raw, path, dead_after, report);
-    let title = raw.title.as_ref().and_then(|title| report.read(&format!("{path}.title"), title));
-    let least = Size(4096);
-    let bounds = (least, Size(256 << 10), Size(64 << 20));
-    let history =
-        report.within(&format!("{path}.history"), raw.history.as_ref(), bounds, |size| size_text(size.0));
-    let base64 = report.or(&format!("{path}.base64"), raw.base64.as_ref(), false);
-    let named = raw.subprotocols.iter();
-    let named = named.filter_map(|leaf| report.read(&format!("{path}.subprotocols"), leaf));
-    let subprotocols = named.map(|name| name.0).collect();
+    if endpoints.names.is_empty() {
+        spot.odd(At::default(), "none; nothing is published");
+    }
+    endpoints
+}
 
-    let written = raw.share.as_ref().and_then(|leaf| report.read(&format!("{path}.share"), leaf));
+/// What two endpoints cannot have at once: one device, named the same way.
+fn device(endpoint: &Endpoint) -> Option<String> {
+    match &endpoint.target {
+        Target::Serial(serial) => Some(format!("{:?}", serial.port)),
+        Target::Rfc2217(remote) => Some(format!("rfc2217 {}", remote.tcp.address)),
+        Target::Tcp(_) | Target::Sim(_) => None,
+    }
+}
+
+fn named(name: &Key, value: Value<'_>, dead_after: Duration) -> Option<Endpoint> {
+    let spot = value.spot();
+    if !is_name(&name.text) {
+        let what =
+            "not a name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
+        spot.wrong(name.at, what);
+    }
+    value.keys(|k| endpoint(k, name, dead_after))?.value
+}
+
+fn endpoint(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> Option<Endpoint> {
+    let title = k.key("title", "what people call it").without("none").uci("title").maybe();
+    let (target, macros) = target(k, name, dead_after);
+    let (written, open, lease_idle) = sharing(k);
+    let packing = packing::packing(k);
+    let delays = packing::pacing(k);
+    let history = k
+        .key("history", "output kept for scrollback and resume")
+        .uci("history")
+        .within(Size(4096)..=Size(64 << 20))
+        .or(Size(256 << 10));
+    let (base64, subprotocols) = subprotocols(k);
+    let line = target.as_ref().is_some_and(is_line);
+    let limits = k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
+
+    let share = written.map(|it| it.value).or(line.then_some(Share::OneWriter));
+    if let (None, Some(open)) = (share, &open) {
+        k.odd_in("open", open.at, "has no effect: each session has its own connection");
+    }
+    if let (None | Some(Share::Everyone), Some(lease)) = (share, &lease_idle) {
+        k.odd_in("lease_idle", lease.at, "has no effect: nobody needs a lease to write here");
+    }
     // A device that takes one connection should not be held for ever; a tty that is opened again moves DTR.
-    let held = written.is_none() || target.as_ref().is_none_or(is_line);
-    let usually = if held { OpenWhen::Always } else { OpenWhen::OnDemand };
-    let open = report.or(&format!("{path}.open"), raw.open.as_ref(), usually);
+    let usually = if written.is_none() || line { OpenWhen::Always } else { OpenWhen::OnDemand };
     let target = target?;
-    let limits = limits(&raw.limits, &target, &format!("{path}.limits"), report);
-    let share = written.or(is_line(&target).then_some(Share::OneWriter));
-    let packing = packing::packing(raw.packing.as_ref(), &target, &format!("{path}.packing"), report);
-    let slow = packing::pacing(raw.pacing.as_ref(), share, &format!("{path}.pacing"), report);
-    let lease_idle = raw.lease_idle.as_ref().map(|leaf| {
-        let bounds = (Duration::from_secs(1), Duration::from_secs(600), Duration::from_secs(30 * 86_400));
-        report.within(&format!("{path}.lease_idle"), Some(leaf), bounds, duration_text)
-    });
-    if let (None, Some(leaf)) = (share, &raw.open) {
-        report.odd(leaf.at, &format!("{path}.open"), "has no effect: each session has its own connection");
-    }
-    if let (None | Some(Share::Everyone), Some(leaf)) = (share, &raw.lease_idle) {
-        report.odd(
-            leaf.at,
-            &format!("{path}.lease_idle"),
-            "has no effect: nobody needs a lease to write here",
-        );
-    }
-    let history = usize::try_from(history.0).unwrap_or(usize::MAX);
     Some(Endpoint {
         name: name.text.clone(),
-        title,
-        target,
+        title: title.map(|it| it.value),
         share,
-        history,
-        open,
-        lease_idle,
-        packing,
-        pacing: slow,
+        history: usize::try_from(history.0).unwrap_or(usize::MAX),
+        open: open.map_or(usually, |it| it.value),
+        lease_idle: lease_idle.map(|it| it.value),
+        packing: packing::timed(packing, &target),
+        pacing: packing::of_line(delays, share, k),
         base64,
         subprotocols,
         limits,
         macros,
+        target,
     })
 }
 
+/// How a line is shared, when it is open, and how long its lease may be idle, as far as it is written.
+type Sharing = (Option<Placed<Share>>, Option<Placed<OpenWhen>>, Option<Placed<Duration>>);
+
+fn sharing(k: &mut Keys<'_>) -> Sharing {
+    let share = k
+        .key(
+            "share",
+            "how one line is shared: many read and the holder of the lease writes; one session at a time (one that may not \
+             write gives way to the first that may); everyone with the right writes. With it a `tcp` target is one line \
+             too: one connection for all sessions, for devices that accept no second",
+        )
+        .without("`one-writer` for `serial` and `rfc2217`; none for `tcp`")
+        .uci("share")
+        .maybe::<Share>();
+    let open = k
+        .key("open", "whether a line's device is open for the daemon's life or while there are sessions")
+        .without("`always`; `on-demand` for a shared `tcp`")
+        .uci("open")
+        .maybe::<OpenWhen>();
+    let second = Duration::from_secs(1);
+    let lease_idle = k
+        .key("lease_idle", "the holder of the lease who sends nothing for so long loses it")
+        .without("never")
+        .uci("lease_idle")
+        .within(second..=30 * 86_400 * second)
+        .maybe();
+    (share, open, lease_idle)
+}
+
+/// What is spoken in plain mode beside `binary`: whether `base64`, and which of others.
+fn subprotocols(k: &mut Keys<'_>) -> (bool, Vec<String>) {
+    let base64 =
+        k.key("base64", "whether the `base64` subprotocol may be negotiated").uci("base64").or(false);
+    let subprotocols = k
+        .key(
+            "subprotocols",
+            "subprotocols that clients insist on and that mean plain mode here, the best first: `mqtt` for MQTT.js and paho, \
+             `arduino`, `ocpp1.6`, `guacamole`, `telnet.mudstandards.org`. One is answered when it is offered; the log names \
+             what was offered and is spoken nowhere",
+        )
+        .without("none")
+        .uci("subprotocol")
+        .words::<Subprotocol>();
+    (base64, subprotocols.into_iter().map(|it| it.value.0).collect())
+}
+
 /// The target of an endpoint, and the macros of its port.
-fn reached(
-    raw: &raw::Endpoint,
-    path: &str,
-    dead_after: Duration,
-    report: &mut Report,
-) -> (Option<Target>, BTreeMap<String, Vec<Step>>) {
-    let mut macros = BTreeMap::new();
-    let target = if let Some(serial) = &raw.serial {
-        let path = format!("{path}.serial");
-        macros = all_macros(&serial.value.macros, &path, report);
-        serial_target(&serial.value, &path, report).map(Target::Serial)
-    } else if let Some(remote) = &raw.rfc2217 {
-        let path = format!("{path}.rfc2217");
-        macros = all_macros(&remote.macros, &path, report);
-        rfc2217::resolve(remote, &path, dead_after, report).map(Target::Rfc2217)
-    } else if let Some(tcp) = &raw.tcp {
-        tcp::tcp_target(tcp, &format!("{path}.tcp"), dead_after, report).map(Target::Tcp)
-    } else {
-        let device = raw.sim.as_ref().and_then(|sim| report.read(&format!("{path}.sim"), sim));
-        device.map(|device| Target::Sim(SimTarget { device }))
-    };
-    (target, macros)
+fn target(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> (Option<Target>, Macros) {
+    let serial = k.key("serial", "a serial port of this machine").map(serial);
+    let remote = k
+        .key("rfc2217", "a serial port on another box, shared like `serial`")
+        .map(|k| rfc2217(k, dead_after));
+    let tcp = k
+        .key("tcp", "a TCP or unix socket; each session has its own connection unless `share` is set")
+        .map(|k| tcp(k, dead_after));
+    let sim = k
+        .key(
+            "sim",
+            "a simulated device, behind a pty or (`modbus-tcp`, `echo-tcp`, `source`) behind a TCP port",
+        )
+        .uci("device")
+        .maybe::<SimDevice>();
+    let what = "write exactly one of `serial:`, `rfc2217:`, `tcp:` and `sim:`";
+    match KINDS.iter().filter(|kind| k.has(kind)).count() {
+        0 => k.lacks(&KINDS, name.at, &format!("has no target; {what}")),
+        1 => {}
+        _ => k.wrong(name.at, &format!("has several targets; {what}")),
+    }
+    match (serial, remote, tcp, sim) {
+        (Some(Placed { value: (serial, macros), .. }), None, None, None) => {
+            (serial.map(Target::Serial), macros)
+        }
+        (None, Some(Placed { value: (remote, macros), .. }), None, None) => {
+            (remote.map(Target::Rfc2217), macros)
+        }
+        (None, None, Some(tcp), None) => (tcp.value.map(Target::Tcp), Macros::new()),
+        (None, None, None, Some(device)) => {
+            (Some(Target::Sim(SimTarget { device: device.value })), Macros::new())
+        }
+        _ => (None, Macros::new()),
+    }
 }
 
 /// Whether there is one device for all sessions, not a connection for each.
@@ -144,93 +214,61 @@ fn is_line(target: &Target) -> bool {
     }
 }
 
-fn limits(raw: &raw::EndpointLimits, target: &Target, path: &str, report: &mut Report) -> EndpointLimits {
-    let sessions = (1, 16, 10_000);
-    let sessions =
-        report.within(&format!("{path}.sessions"), raw.sessions.as_ref(), sessions, |n| n.to_string());
-    let day = Duration::from_secs(86_400);
+fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
     let second = Duration::from_secs(1);
-    let idle = raw.idle.as_ref().map(|leaf| {
-        report.within(&format!("{path}.idle"), Some(leaf), (second, day, 365 * day), duration_text)
-    });
+    let sessions = k
+        .key(
+            "sessions",
+            "sessions at once; of one user, token or certificate at most half of them, rounded up (not under `auth: none`). \
+             Those that wait to be resumed count, and the one that has waited longest gives way to a new one of the same \
+             user. When all are taken, somebody with `takeover` gets in: the oldest observer of who has most is ended",
+        )
+        .uci("sessions")
+        .within::<u32>(1..=10_000)
+        .or(16);
+    let idle = k
+        .key("idle", "a session without a byte either way for so long ends (4440)")
+        .without("never")
+        .uci("idle")
+        .within(second..=365 * 86_400 * second)
+        .maybe();
+    let rate =
+        k.key("rate", "bytes per second and direction").without("no limit").uci("rate").maybe::<Rate>();
     // A serial line may stand still for as long as its device holds it (flow control) and be well.
-    let usually = if is_line(target) { 30 * second } else { 5 * second };
-    let linger = (Duration::ZERO, usually, 3600 * second);
-    let linger = report.within(&format!("{path}.linger"), raw.linger.as_ref(), linger, duration_text);
-    let linger_max = (Duration::ZERO, 600 * second, 3600 * second);
-    let linger_max =
-        report.within(&format!("{path}.linger_max"), raw.linger_max.as_ref(), linger_max, duration_text);
-    let rate = raw.rate.as_ref().and_then(|leaf| report.read(&format!("{path}.rate"), leaf));
-    let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
-    EndpointLimits { sessions, idle, rate: rate.map(|rate| rate.0), linger, linger_max }
-}
-
-fn serial_target(raw: &raw::Serial, path: &str, report: &mut Report) -> Option<SerialTarget> {
-    let port = port(&raw.port, &format!("{path}.port"), report);
-    let rs485 = raw.rs485.as_ref().map(|raw| rs485(&raw.value, &format!("{path}.rs485"), report));
-    let written = Frame { baud: &raw.baud, format: &raw.format, flow: &raw.flow };
-    let settings = settings(written, path, report);
-    if let (Some(written), Flow::Hardware) = (&raw.rs485, settings.flow) {
-        let what = "RTS cannot switch the direction and control the flow; use `flow: none`";
-        report.wrong(written.at, &format!("{path}.rs485"), what);
+    let usually = if line { 30 * second } else { 5 * second };
+    let linger = k
+        .key(
+            "linger",
+            "how long the last bytes of a session may stand still on their way to the target once the client has gone (as \
+             long as they move they are waited for), and how long a target may go on sending after the client's Close",
+        )
+        .without("`5s`; lines `30s`")
+        .uci("linger")
+        .within(Duration::ZERO..=3600 * second)
+        .maybe();
+    let linger_max = k
+        .key(
+            "linger_max",
+            "how long those bytes may be unacknowledged while a TCP target answers that it lives and takes nothing (a printer \
+             without paper)",
+        )
+        .uci("linger_max")
+        .within(Duration::ZERO..=3600 * second)
+        .or(600 * second);
+    EndpointLimits {
+        sessions: usize::try_from(sessions).unwrap_or(usize::MAX),
+        idle: idle.map(|it| it.value),
+        rate: rate.map(|it| it.value.0),
+        linger: linger.map_or(usually, |it| it.value),
+        linger_max,
     }
-    let (on_open, on_release) = signals(&raw.signals, path, report);
-    let low_latency = report.or(&format!("{path}.low_latency"), raw.low_latency.as_ref(), true);
-    let allow_console = report.or(&format!("{path}.allow_console"), raw.allow_console.as_ref(), false);
-    Some(SerialTarget { port: port?, settings, rs485, on_open, on_release, low_latency, allow_console })
-}
-
-fn port(raw: &Placed<OneOf<PortPath, raw::Port>>, path: &str, report: &mut Report) -> Option<PortIdentity> {
-    let map = match &raw.value {
-        OneOf::Word(text, _) => {
-            return report.read_text::<PortPath>(path, text, raw.at).map(|path| PortIdentity::Path(path.0));
-        }
-        OneOf::Map(map) => map,
-    };
-    match (&map.usb, &map.path) {
-        (Some(usb), None) => {
-            let id = report.read(&format!("{path}.usb"), usb);
-            let serial = map.serial.as_ref().and_then(|leaf| report.read(&format!("{path}.serial"), leaf));
-            let interface = map.interface.as_ref().map(|leaf| {
-                report.within(&format!("{path}.interface"), Some(leaf), (0, 0, 255), |n| n.to_string())
-            });
-            let interface = interface.and_then(|number| u8::try_from(number).ok());
-            Some(PortIdentity::Usb { id: id?, serial, interface })
-        }
-        (None, Some(device)) if map.serial.is_none() && map.interface.is_none() => {
-            report.read(&format!("{path}.path"), device).map(|path| PortIdentity::Path(path.0))
-        }
-        _ => {
-            let what = "write a path, or { usb: \"VID:PID\" } with `serial` and `interface` as needed; `wsbridge \
-                        ports` prints what to paste";
-            report.wrong(raw.at, path, what);
-            None
-        }
-    }
-}
-
-fn rs485(raw: &raw::Rs485, path: &str, report: &mut Report) -> Rs485 {
-    let mut flag =
-        |key, leaf: Option<&Leaf<bool>>, default| report.or(&format!("{path}.{key}"), leaf, default);
-    let rts_on_send = flag("rts_on_send", raw.rts_on_send.as_ref(), true);
-    let rts_after_send = flag("rts_after_send", raw.rts_after_send.as_ref(), false);
-    let rx_during_tx = flag("rx_during_tx", raw.rx_during_tx.as_ref(), false);
-    let terminate = flag("terminate", raw.terminate.as_ref(), false);
-    // The kernel cuts longer ones (RS485_MAX_RTS_DELAY).
-    let bounds = (Duration::ZERO, Duration::ZERO, Duration::from_millis(100));
-    let mut delay = |key, leaf: Option<&Leaf<Duration>>| {
-        report.within(&format!("{path}.{key}"), leaf, bounds, duration_text)
-    };
-    let delay_before = delay("delay_before", raw.delay_before.as_ref());
-    let delay_after = delay("delay_after", raw.delay_after.as_ref());
-    Rs485 { rts_on_send, rts_after_send, rx_during_tx, terminate, delay_before, delay_after }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        config::parse,
+        config::{PortIdentity, parse},
         settings::{Levels, Settings, UsbId},
     };
 
@@ -300,7 +338,7 @@ mod tests {
             ("{}", "exactly one of"),
             ("{ sim: echo, tcp: { address: 'h:1' } }", "exactly one of"),
             ("{ serial: { port: /dev/ttyS1, baud: 0 } }", "not from 1 to 4294967295"),
-            ("{ serial: { port: /dev/ttyS1, baud: 4294967296 } }", "no whole number"),
+            ("{ serial: { port: /dev/ttyS1, baud: 4294967296 } }", "not a whole number"),
             ("{ serial: { port: /dev/ttyS1, flow: rtscts, rs485: {} } }", "flow: none"),
             ("{ serial: { port: { serial: A1 } } }", "wsbridge ports"),
             ("{ serial: { port: /dev/ttyS1, signals: { on_open: up } } }", "`keep`"),

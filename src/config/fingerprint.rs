@@ -18,6 +18,10 @@ impl Word for Fingerprint {
         })
     }
 
+    fn kind() -> String {
+        "64 hex digits".into()
+    }
+
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^([0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$" })
     }

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    Access, TrustedProxies,
-    raw::{self, At, OneOf, Placed},
-    report::Report,
+    TrustedProxies,
+    cursor::{Either, Keys, Placed, Spot},
+    node::At,
+    words::Accepted,
 };
 
 /// One listening address.
@@ -52,110 +53,164 @@ pub enum ListenTls {
     },
 }
 
-/// Resolves the listeners, those of apps behind the others; without any of ours, loopback with a certificate of our own.
-pub(super) fn resolve(
-    file: &raw::File,
-    access: &Access,
-    trusted: &TrustedProxies,
-    report: &mut Report,
-) -> Vec<Listen> {
-    let mut all: Vec<Listen> = Vec::new();
-    match file.listen.as_deref() {
-        None => {
-            let address = Address::Tcp(([127, 0, 0, 1], 8443).into());
-            all.push(Listen { address, tls: ListenTls::SelfSigned, proxy_protocol: false, app: None });
-        }
-        Some([]) => {
+/// A listener as it is written, and where.
+#[derive(Debug)]
+pub(super) struct Written<'a> {
+    pub(super) listen: Listen,
+    spot: Spot<'a>,
+    pub(super) address: At,
+    tls: Option<At>,
+    /// `plain: accepted`.
+    plain: bool,
+    proxy_protocol: Option<At>,
+}
+
+/// Reads `listen:`; without any, loopback with a certificate of our own.
+pub(super) fn listen<'a>(k: &mut Keys<'a>) -> Vec<Written<'a>> {
+    let value =
+        k.key("listen", "where to listen: [below](#listen)").without("127.0.0.1:8443, self-signed").value();
+    let spot = value.spot();
+    let mut all: Vec<_> = match value.list(|value| value.keys(|k| listener(k, "address"))) {
+        None => Vec::new(),
+        Some(empty) if empty.is_empty() => {
             let what = "empty; name an address, or leave the key out for 127.0.0.1:8443";
-            report.wrong(At::default(), "listen", what);
+            spot.wrong(k.place("listen").unwrap_or_default(), what);
+            Vec::new()
         }
-        Some(raw) => {
-            for (index, Placed { value, .. }) in raw.iter().enumerate() {
-                add(&mut all, value, &format!("listen[{index}]"), access, report);
-            }
-        }
+        Some(all) => all.into_iter().flatten().filter_map(|it| it.value).collect(),
+    };
+    if !k.has("listen") {
+        let address = Address::Tcp(([127, 0, 0, 1], 8443).into());
+        let listen = Listen { address, tls: ListenTls::SelfSigned, proxy_protocol: false, app: None };
+        all.push(Written {
+            listen,
+            spot,
+            address: At::default(),
+            tls: None,
+            plain: false,
+            proxy_protocol: None,
+        });
     }
-    for (name, Placed { value, .. }) in &file.apps.0 {
-        let path = format!("apps.{}.listen", name.text);
-        if add(&mut all, &value.listen.value, &path, access, report)
-            && let Some(listen) = all.last_mut()
-        {
-            listen.app = Some(name.text.clone());
-        }
-    }
-    someone_connects(file, &all, trusted, report);
     all
 }
 
-/// Listeners that take proxies alone take somebody.
-fn someone_connects(file: &raw::File, listens: &[Listen], trusted: &TrustedProxies, report: &mut Report) {
-    let mut alone = listens.iter().filter(|listen| listen.proxy_protocol);
-    if trusted.addresses.is_empty() && alone.any(|listen| !matches!(listen.address, Address::Unix(_))) {
-        let raw = file.listen.iter().flatten().map(|listen| &listen.value);
-        let mut raw = raw.chain(file.apps.0.iter().map(|(_, app)| &app.value.listen.value));
-        let leaf = raw.find_map(|listen| listen.proxy_protocol.as_ref());
-        let what = "nobody could connect: it takes trusted proxies alone, and `trusted_proxies:` names none";
-        report.wrong(leaf.map_or(At::default(), |leaf| leaf.at), "listen", what);
-    }
-}
-
-/// Checks a listener and adds it; false when there is none to add.
-fn add(all: &mut Vec<Listen>, raw: &raw::Listen, path: &str, access: &Access, report: &mut Report) -> bool {
-    let Some(listen) = listener(raw, path, report) else { return false };
-    let any_port = matches!(&listen.address, Address::Tcp(socket) if socket.port() == 0);
-    if !any_port && all.iter().any(|other| other.address == listen.address) {
-        report.wrong(raw.address.at, &format!("{path}.address"), "listened on twice");
-    }
-    let plain = matches!(listen.tls, ListenTls::Off);
-    if plain && !local(&listen.address) && raw.plain.is_none() {
-        let what = "anyone on the network could read passwords and data; use `tls: self-signed`, or add \
-                    `plain: accepted` beside `tls: none`";
-        let at = raw.tls.as_ref().map_or(raw.address.at, |tls| tls.at);
-        report.wrong(at, &format!("{path}.tls"), what);
-    }
-    if access.open && !local(&listen.address) {
-        let what = "with `auth: none` anyone on the network could use every device; listen on 127.0.0.1, \
-                    \"[::1]\" or unix:/path, or remove `auth: none` and add a user";
-        report.wrong(raw.address.at, &format!("{path}.address"), what);
-    }
-    all.push(listen);
-    true
-}
-
-fn listener(raw: &raw::Listen, path: &str, report: &mut Report) -> Option<Listen> {
-    if let Some(plain) = &raw.plain {
-        report.read(&format!("{path}.plain"), plain);
-    }
-    let proxy_protocol = report.or(&format!("{path}.proxy_protocol"), raw.proxy_protocol.as_ref(), false);
-    let address = report.read(&format!("{path}.address"), &raw.address);
-    let path = format!("{path}.tls");
-    let tls = match &raw.tls {
-        None if matches!(address, Some(Address::Unix(_))) => ListenTls::Off,
-        None => ListenTls::SelfSigned,
-        Some(Placed { value: OneOf::Word(text, _), at }) => report.read_text(&path, text, *at)?,
-        Some(Placed { value: OneOf::Map(files), .. }) => {
-            let certificate = report.read(&format!("{path}.certificate"), &files.certificate);
-            let key = report.read(&format!("{path}.key"), &files.key);
-            let client_ca = files.client_ca.as_ref().map(|ca| report.read(&format!("{path}.client_ca"), ca));
-            let client_crl = files.client_crl.as_ref().map(|crl| {
-                if files.client_ca.is_none() {
-                    report.wrong(
-                        crl.at,
-                        &format!("{path}.client_crl"),
-                        "goes with `client_ca`, whose list it is",
-                    );
-                }
-                report.read(&format!("{path}.client_crl"), crl)
-            });
-            ListenTls::Files {
-                certificate: certificate?,
-                key: key?,
-                client_ca: client_ca.flatten(),
-                client_crl: client_crl.flatten(),
-            }
-        }
+/// Reads one listening address, for which UCI has this option.
+pub(super) fn listener<'a>(k: &mut Keys<'a>, option: &'static str) -> Option<Written<'a>> {
+    let address = k
+        .key(
+            "address",
+            "`IP:PORT` (`\"[::]:8443\"` is every address, `localhost:8443` is 127.0.0.1), `unix:/path`, or `systemd:NAME` \
+             for a socket handed over under that FileDescriptorName. An `IP` that this machine does not have yet (DHCP, a \
+             VPN, a USB gadget) is listened on when it comes",
+        )
+        .uci(option)
+        .needed::<Address>();
+    let files = k
+        .key(
+            "tls",
+            "`self-signed`: a key and certificate made at the first start and kept; `none`; or a mapping of files: \
+             [below](#listen)",
+        )
+        .without("`self-signed`; `none` for `unix:`")
+        .uci("tls")
+        .either::<ListenTls, _>(files);
+    let plain = k
+        .key(
+            "plain",
+            "must be said beside `tls: none` on any address other machines may reach (`systemd:` counts as one): whoever \
+             is on the way can read passwords and data",
+        )
+        .uci("plain")
+        .maybe::<Accepted>();
+    let proxy_protocol = k
+        .key(
+            "proxy_protocol",
+            "each connection begins with a header of the PROXY protocol, version 1 or 2, before TLS. Only \
+             `trusted_proxies` connect then; a `LOCAL` header is the proxy itself",
+        )
+        .uci("proxy_protocol")
+        .or(false);
+    let at = k.place("tls");
+    let tls = match (files, &address) {
+        (Some(Placed { value: Either::Word(word), .. }), _) => word,
+        (Some(Placed { value: Either::Map(files), .. }), _) => files?,
+        (None, _) if at.is_some() => return None,
+        (None, Some(Placed { value: Address::Unix(_), .. })) => ListenTls::Off,
+        (None, _) => ListenTls::SelfSigned,
     };
-    Some(Listen { address: address?, tls, proxy_protocol, app: None })
+    let Placed { value: address, at: place } = address?;
+    let listen = Listen { address, tls, proxy_protocol, app: None };
+    let proxy = k.place("proxy_protocol");
+    Some(Written {
+        listen,
+        spot: k.spot(),
+        address: place,
+        tls: at,
+        plain: plain.is_some(),
+        proxy_protocol: proxy,
+    })
+}
+
+fn files(k: &mut Keys<'_>) -> Option<ListenTls> {
+    let certificate = k
+        .key("certificate", "certificate chain, PEM; read again when it changes")
+        .uci("certificate")
+        .needed::<PathBuf>();
+    let key = k.key("key", "private key, PEM; read again when it changes").uci("key").needed::<PathBuf>();
+    let client_ca = k
+        .key("client_ca", "authority of client certificates, PEM; such a listener resumes no TLS session")
+        .without("none asked for")
+        .uci("client_ca")
+        .maybe::<PathBuf>();
+    let client_crl = k
+        .key(
+            "client_crl",
+            "the authority's lists of revoked certificates (CRL), PEM; read again when it changes, which ends the \
+             sessions of those it names. With a list of each authority in `client_ca` the whole chain is looked up, else \
+             the client's own certificate. A list past its date goes on refusing what it names; the log and `doctor` say so",
+        )
+        .without("none")
+        .uci("client_crl")
+        .maybe::<PathBuf>();
+    if let (Some(crl), false) = (&client_crl, k.has("client_ca")) {
+        k.wrong_in("client_crl", crl.at, "goes with `client_ca`, whose list it is");
+    }
+    Some(ListenTls::Files {
+        certificate: certificate?.value,
+        key: key?.value,
+        client_ca: client_ca.map(|it| it.value),
+        client_crl: client_crl.map(|it| it.value),
+    })
+}
+
+/// Checks all listeners, those of apps among them, where `open` says that there is no login, and these proxies are
+/// trusted.
+pub(super) fn check(all: &[Written<'_>], open: bool, trusted: &TrustedProxies) {
+    // Listeners that take proxies alone take somebody.
+    let alone =
+        |it: &&Written<'_>| it.listen.proxy_protocol && !matches!(it.listen.address, Address::Unix(_));
+    if let (true, Some(one)) = (trusted.addresses.is_empty(), all.iter().find(alone)) {
+        let what = "nobody could connect: it takes trusted proxies alone, and `trusted_proxies:` names none";
+        one.spot.wrong_in("proxy_protocol", one.proxy_protocol.unwrap_or_default(), what);
+    }
+    for (index, one) in all.iter().enumerate() {
+        let Written { listen: Listen { address, tls, .. }, spot, address: at, .. } = one;
+        let any_port = matches!(address, Address::Tcp(socket) if socket.port() == 0);
+        let before = all.get(..index).unwrap_or_default();
+        if !any_port && before.iter().any(|other| other.listen.address == *address) {
+            spot.wrong_in("address", *at, "listened on twice");
+        }
+        if matches!(tls, ListenTls::Off) && !local(address) && !one.plain {
+            let what = "anyone on the network could read passwords and data; use `tls: self-signed`, or add \
+                        `plain: accepted` beside `tls: none`";
+            spot.wrong_in("tls", one.tls.unwrap_or(*at), what);
+        }
+        if open && !local(address) {
+            let what = "with `auth: none` anyone on the network could use every device; listen on 127.0.0.1, \
+                        \"[::1]\" or unix:/path, or remove `auth: none` and add a user";
+            spot.wrong_in("address", *at, what);
+        }
+    }
 }
 
 /// Whether only this machine reaches it. What systemd hands over may be anything.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{raw, report::Report, units::duration_text};
+use super::cursor::Keys;
 
 /// How long a browser stays signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +23,19 @@ const fn hours(number: u64) -> Duration {
     Duration::from_secs(number * 3600)
 }
 
-/// Resolves it.
-pub(super) fn resolve(raw: &raw::Login, report: &mut Report) -> Login {
-    let (least, most, default) = (Duration::from_secs(1), hours(90 * 24), Login::default());
-    let mut time = |path, leaf, default| report.within(path, leaf, (least, default, most), duration_text);
-    let idle = time("login.idle", raw.idle.as_ref(), default.idle);
-    let lifetime = time("login.lifetime", raw.lifetime.as_ref(), default.lifetime);
+/// Reads it.
+pub(super) fn login(k: &mut Keys<'_>) -> Login {
+    let (bounds, default) = (Duration::from_secs(1)..=hours(90 * 24), Login::default());
+    let idle = k
+        .key("idle", "time without a request or a byte typed after which a sign-in ends")
+        .uci("login_idle")
+        .within(bounds.clone())
+        .or(default.idle);
+    let lifetime = k
+        .key("lifetime", "time after which it ends in any case. Who signs out, or whose time is over, loses open sockets with 4401")
+        .uci("login_lifetime")
+        .within(bounds)
+        .or(default.lifetime);
     Login { idle: idle.min(lifetime), lifetime }
 }
 

@@ -1,28 +1,36 @@
 //! The resolved configuration: immutable, complete, nothing in it means "default".
 //!
-//! `raw` mirrors the YAML file, `resolve` makes it this, `plan` compares two of them for a reload. `uci` makes of
-//! OpenWrt's form what the YAML file would say.
+//! `yaml` and `uci` make a tree of a file, `cursor` reads it: the sections' functions say each key once. `plan` compares
+//! two configurations for a reload.
 
 mod access;
+mod addresses;
 mod app;
 mod certificate;
+mod cursor;
+mod described;
 mod endpoint;
 mod fingerprint;
+mod gateway;
+mod joined;
 mod listen;
 mod login;
+#[cfg(test)]
+mod manual;
+mod node;
 mod origin;
 mod packing;
 mod password;
 mod plan;
 mod port;
 mod proxies;
-mod raw;
 mod report;
 mod resolve;
 mod rfc2217;
 mod rights;
 mod schema;
 mod secret;
+mod serial;
 mod sim;
 mod subprotocol;
 mod tcp;
@@ -31,6 +39,7 @@ mod trust;
 pub(crate) mod uci;
 mod units;
 mod words;
+mod yaml;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -45,7 +54,7 @@ pub use proxies::{HeaderFamily, ProxySecret, TrustedProxies};
 pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
-pub use schema::SCHEMA;
+pub(crate) use schema::schema;
 pub use secret::{SecretReader, SecretSource};
 pub use sim::{SimDevice, SimTarget};
 pub use text::Text;
@@ -67,12 +76,12 @@ pub struct Config {
     pub origins: Vec<Origin>,
     /// Pages that may show ours in a frame.
     pub frame_ancestors: Vec<Origin>,
+    /// How long browsers are told to use HTTPS alone (`Strict-Transport-Security`), if they are.
+    pub hsts: Option<Duration>,
     /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name and NAME.local.
     pub hosts: Vec<String>,
     /// Reverse proxies whose word counts.
     pub trusted_proxies: TrustedProxies,
-    /// How long browsers are told to use HTTPS alone (`Strict-Transport-Security`), if they are.
-    pub hsts: Option<Duration>,
     /// Whether listeners that other machines reach are announced by multicast DNS.
     pub mdns: bool,
     /// How long a browser stays signed in.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{units::Word, words::host_name};
+use super::{addresses::host_name, units::Word};
 
 /// Scheme, host and port of a page, exactly; the default port is filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl fmt::Display for Origin {
 impl Word for Origin {
     fn read(text: &str) -> Result<Self, String> {
         let say =
-            |why: &str| Err(format!("`{text}` is no origin: {why}; write it like https://tools.example"));
+            |why: &str| Err(format!("`{text}` is not an origin: {why}; write it like https://tools.example"));
         if text == "null" {
             return say("null stands for any sandboxed page, so it can never be allowed");
         }
@@ -74,10 +74,10 @@ impl Word for Origin {
         let host = match bracketed.map(str::parse::<std::net::Ipv6Addr>) {
             Some(Ok(ip)) => format!("[{ip}]"),
             None if host_name(host) => host.to_ascii_lowercase(),
-            _ => return say("the host is none (write international names in their xn-- form)"),
+            _ => return say("the host is not a name (write international names in their xn-- form)"),
         };
         let port = match port.map(str::parse) {
-            Some(Ok(0) | Err(_)) => return say("the port is none"),
+            Some(Ok(0) | Err(_)) => return say("the port is not a number from 1 to 65535"),
             Some(Ok(port)) => port,
             None => match scheme.as_str() {
                 "http" => 80,
@@ -86,6 +86,10 @@ impl Word for Origin {
             },
         };
         Ok(Self { scheme, host, port })
+    }
+
+    fn kind() -> String {
+        "origin".into()
     }
 
     fn schema() -> Value {

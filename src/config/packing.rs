@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::{
     PortIdentity, Share, Target,
-    raw::{self, Leaf, OneOf, Placed},
-    report::Report,
-    units::{Word, duration_text},
+    cursor::{Either, Keys, Placed},
+    units::Word,
     words::{Bytes, NoPacking},
 };
 use crate::{
@@ -43,68 +42,97 @@ pub struct Prompt {
     pub timeout: Duration,
 }
 
-/// Resolves `packing:` of an endpoint with this target.
-pub(super) fn packing(
-    raw: Option<&Placed<OneOf<NoPacking, raw::Packing>>>,
-    target: &Target,
-    path: &str,
-    report: &mut Report,
-) -> Packing {
-    let Some(Placed { value, at }) = raw else { return Packing::None };
-    let raw = match value {
-        OneOf::Word(text, _) => {
-            report.read_text::<NoPacking>(path, text, *at);
-            return Packing::None;
-        }
-        OneOf::Map(raw) => raw,
-    };
-    let modbus = report.or(&format!("{path}.modbus-rtu"), raw.modbus_rtu.as_ref(), false);
-    let rules = [raw.idle_ms.is_some(), raw.delimiter.is_some(), raw.length.is_some(), modbus];
+/// Reads `packing:` of an endpoint. The silence of Modbus is still to be [`timed`] by what the endpoint reaches.
+pub(super) fn packing(k: &mut Keys<'_>) -> Packing {
+    let written = k
+        .key("packing", "which bytes of the device make one message: [below](#packing)")
+        .without("`none`")
+        .either::<NoPacking, _>(rules);
+    match written.map(|it| it.value) {
+        Some(Either::Map(packing)) => packing,
+        Some(Either::Word(NoPacking)) | None => Packing::None,
+    }
+}
+
+fn rules(k: &mut Keys<'_>) -> Packing {
+    let idle = k
+        .key("idle_ms", "a silence of so many milliseconds ends a packet")
+        .uci("packing_idle_ms")
+        .within::<u32>(1..=60_000)
+        .maybe();
+    let (delimiter, keep, plus) = delimiter(k);
+    let most = u32::try_from(PACKET_MOST).unwrap_or(u32::MAX);
+    let length = k.key("length", "bytes of a packet").uci("packing_length").within::<u32>(1..=most).maybe();
+    let modbus = k
+        .key(
+            "modbus-rtu",
+            "frames of Modbus RTU, requests and responses, each ended by its length and checksum: see below",
+        )
+        .uci("packing_modbus_rtu")
+        .or(false);
+    let rules = [k.has("idle_ms"), k.has("delimiter"), k.has("length"), modbus];
     if rules.iter().filter(|there| **there).count() != 1 {
         let what = "write exactly one of `idle_ms: 4`, `delimiter: \"\\n\"`, `length: 64` and `modbus-rtu: true`, or \
                     `packing: none`";
-        report.wrong(*at, path, what);
+        k.lacks(&["idle_ms", "delimiter", "length", "modbus-rtu"], k.at, what);
     }
-    for (key, at) in
-        [("keep", raw.keep.as_ref().map(|leaf| leaf.at)), ("plus", raw.plus.as_ref().map(|leaf| leaf.at))]
-    {
-        if let (Some(at), None) = (at, &raw.delimiter) {
-            report.wrong(at, &format!("{path}.{key}"), "belongs to `delimiter`; leave it out");
+    let size = |number: Placed<u32>| usize::try_from(number.value).unwrap_or(PACKET_MOST);
+    match (delimiter, length, idle) {
+        (Some(delimiter), _, _) => {
+            let bytes = at_most(4, "delimiter", delimiter, k);
+            let plus = plus.map_or(0, size);
+            Delimiter::new(&bytes).map_or(Packing::None, |bytes| Packing::Delimiter { bytes, keep, plus })
         }
+        (None, Some(length), _) => Packing::Length(size(length)),
+        (None, None, Some(idle)) => Packing::Idle(Duration::from_millis(idle.value.into())),
+        (None, None, None) => Packing::ModbusRtu { silence: MODBUS_PAUSE_LEAST },
     }
-    let show = |number: u32| number.to_string();
-    if let Some(delimiter) = &raw.delimiter {
-        return delimited(raw, delimiter, path, report);
-    }
-    if let Some(leaf) = &raw.length {
-        let most = u32::try_from(PACKET_MOST).unwrap_or(u32::MAX);
-        let length = report.within(&format!("{path}.length"), Some(leaf), (1, 1, most), show);
-        return Packing::Length(usize::try_from(length).unwrap_or(PACKET_MOST));
-    }
-    if let Some(leaf) = &raw.idle_ms {
-        let idle = report.within(&format!("{path}.idle_ms"), Some(leaf), (1, 1, 60_000), show);
-        return Packing::Idle(Duration::from_millis(idle.into()));
-    }
-    let pause = target.settings().map_or(MODBUS_PAUSE_LEAST, modbus_pause);
-    Packing::ModbusRtu { silence: pause.max(latency(target)) }
 }
 
-fn delimited(raw: &raw::Packing, delimiter: &Leaf<Bytes>, path: &str, report: &mut Report) -> Packing {
-    let keep = report.or(&format!("{path}.keep"), raw.keep.as_ref(), true);
-    let plus = raw.plus.as_ref().map_or(0, |leaf| {
-        let path = format!("{path}.plus");
-        if !keep {
-            report.wrong(
-                leaf.at,
-                &path,
-                "cannot go with `keep: false`: they would stand behind nothing; drop one",
-            );
+/// `delimiter`, `keep` and `plus`.
+fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<Bytes>>, bool, Option<Placed<u32>>) {
+    let delimiter = k
+        .key(
+            "delimiter",
+            "1 to 4 bytes that end a packet: text with the escapes `\\r \\n \\t \\e \\0 \\\\ \\xHH`, or all in hex like \
+             `0x0d0a`",
+        )
+        .uci("packing_delimiter")
+        .maybe::<Bytes>();
+    let keep = k
+        .key(
+            "keep",
+            "whether the delimiter is part of the message. Control mode keeps it always, because its offsets count every \
+             byte",
+        )
+        .uci("packing_keep")
+        .or(true);
+    let plus = k
+        .key(
+            "plus",
+            "bytes behind the delimiter that belong to the packet: a checksum, as in `{ delimiter: \"!\", plus: 4 }`. \
+             Not with `keep: false`",
+        )
+        .without("none")
+        .uci("packing_plus")
+        .within(1..=PLUS_MOST)
+        .maybe();
+    for name in ["keep", "plus"] {
+        if let (Some(at), false) = (k.place(name), k.has("delimiter")) {
+            k.wrong_in(name, at, "belongs to `delimiter`; leave it out");
         }
-        report.within(&path, Some(leaf), (1, 1, PLUS_MOST), |number| number.to_string())
-    });
-    let plus = usize::try_from(plus).unwrap_or_default();
-    let bytes = bytes(delimiter, (&format!("{path}.delimiter"), 4), report);
-    Delimiter::new(&bytes).map_or(Packing::None, |bytes| Packing::Delimiter { bytes, keep, plus })
+    }
+    if let (Some(at), true, false) = (k.place("plus"), k.has("delimiter"), keep) {
+        k.wrong_in("plus", at, "cannot go with `keep: false`: they would stand behind nothing; drop one");
+    }
+    (delimiter, keep, plus)
+}
+
+/// The same with the silence that ends a Modbus frame on the way from this target.
+pub(super) fn timed(packing: Packing, target: &Target) -> Packing {
+    let Packing::ModbusRtu { .. } = packing else { return packing };
+    let pause = target.settings().map_or(MODBUS_PAUSE_LEAST, modbus_pause);
+    Packing::ModbusRtu { silence: pause.max(latency(target)) }
 }
 
 /// The pause between two Modbus messages: 3.5 characters (MODBUS over Serial Line V1.02, section 2.5.1.1).
@@ -133,50 +161,74 @@ fn is_uart(port: &PortIdentity) -> bool {
     tty || matches!(&*name, "serial0" | "serial1") || path.starts_with("/dev/pts")
 }
 
-/// Resolves `pacing:` of an endpoint that is shared so.
-pub(super) fn pacing(
-    raw: Option<&Placed<raw::Pacing>>,
-    share: Option<Share>,
-    path: &str,
-    report: &mut Report,
-) -> Pacing {
-    let Some(Placed { value: raw, at }) = raw else { return Pacing::default() };
+/// Reads `pacing:` of an endpoint.
+pub(super) fn pacing(k: &mut Keys<'_>) -> Option<Placed<Pacing>> {
+    k.key("pacing", "how slowly the device is sent to: [below](#pacing)")
+        .without("as fast as the device takes")
+        .map(delays)
+}
+
+/// Pacing where the endpoint is shared so: a line has it, a connection of one session has not.
+pub(super) fn of_line(pacing: Option<Placed<Pacing>>, share: Option<Share>, k: &Keys<'_>) -> Pacing {
+    let Some(Placed { value, at }) = pacing else { return Pacing::default() };
     if share.is_none() {
         let what =
             "works on lines alone, and here each session has its own connection; add `share: one-writer`";
-        report.wrong(*at, path, what);
+        k.wrong_in("pacing", at, what);
     }
-    let (least, second) = (Duration::from_millis(1), Duration::from_secs(1));
-    let mut delay = |key, leaf: Option<&Leaf<Duration>>, most| {
-        let path = format!("{path}.{key}");
-        let bounds = (least, Duration::ZERO, most);
-        report.within(&path, leaf, bounds, duration_text)
-    };
-    let byte_delay = delay("byte_delay", raw.byte_delay.as_ref(), second);
-    let line_delay = delay("line_delay", raw.line_delay.as_ref(), 60 * second);
-    let bounds = (least, 2 * second, 60 * second);
-    let timeout = report.within(&format!("{path}.timeout"), raw.timeout.as_ref(), bounds, duration_text);
-    if let (Some(leaf), None) = (&raw.timeout, &raw.prompt) {
-        report.wrong(
-            leaf.at,
-            &format!("{path}.timeout"),
-            "belongs to `prompt`; leave it out, or add `prompt`",
-        );
-    }
-    if let (Some(leaf), Some(_)) = (&raw.line_delay, &raw.prompt) {
-        let what = "cannot go with `prompt`, which says itself when the next line may go; keep one";
-        report.wrong(leaf.at, &format!("{path}.line_delay"), what);
-    }
-    let text = raw.prompt.as_ref().map(|leaf| bytes(leaf, (&format!("{path}.prompt"), 64), report));
-    let prompt = text.filter(|text| !text.is_empty()).map(|text| Prompt { text, timeout });
-    Pacing { byte_delay, line_delay, prompt }
+    value
 }
 
-/// Reads bytes, at most so many; none when they are wrong.
-fn bytes(leaf: &Leaf<Bytes>, (path, most): (&str, usize), report: &mut Report) -> Vec<u8> {
-    let Some(Bytes(bytes)) = report.read(path, leaf) else { return Vec::new() };
+fn delays(k: &mut Keys<'_>) -> Pacing {
+    let (least, second) = (Duration::from_millis(1), Duration::from_secs(1));
+    let byte_delay = k
+        .key("byte_delay", "pause after each byte")
+        .without("none")
+        .uci("pacing_byte_delay")
+        .within(least..=second)
+        .maybe();
+    let line_delay = k
+        .key("line_delay", "pause after each line end (CR, LF or both)")
+        .without("none")
+        .uci("pacing_line_delay")
+        .within(least..=60 * second)
+        .maybe();
+    let prompt = k
+        .key(
+            "prompt",
+            "1 to 64 bytes, written like a `delimiter`: after each line end, wait until the device says this. Not with \
+             `line_delay`",
+        )
+        .without("none")
+        .uci("pacing_prompt")
+        .maybe::<Bytes>();
+    let timeout = k
+        .key("timeout", "how long the prompt is waited for")
+        .uci("pacing_timeout")
+        .within(least..=60 * second)
+        .or(2 * second);
+    if let (Some(at), false) = (k.place("timeout"), k.has("prompt")) {
+        k.wrong_in("timeout", at, "belongs to `prompt`; leave it out, or add `prompt`");
+    }
+    if let (Some(at), true) = (k.place("line_delay"), k.has("prompt")) {
+        let what = "cannot go with `prompt`, which says itself when the next line may go; keep one";
+        k.wrong_in("line_delay", at, what);
+    }
+    let text = prompt.map(|bytes| at_most(64, "prompt", bytes, k));
+    let prompt = text.filter(|text| !text.is_empty()).map(|text| Prompt { text, timeout });
+    let pause = |written: Option<Placed<Duration>>| written.map_or(Duration::ZERO, |it| it.value);
+    Pacing { byte_delay: pause(byte_delay), line_delay: pause(line_delay), prompt }
+}
+
+/// A key's bytes; none, and a mistake, where they are more.
+fn at_most(
+    most: usize,
+    name: &str,
+    Placed { value: Bytes(bytes), at }: Placed<Bytes>,
+    k: &Keys<'_>,
+) -> Vec<u8> {
     if bytes.len() > most {
-        report.wrong(leaf.at, path, &format!("{} bytes; it has at most {most}", bytes.len()));
+        k.wrong_in(name, at, &format!("{} bytes; it has at most {most}", bytes.len()));
         return Vec::new();
     }
     bytes
@@ -186,7 +238,7 @@ impl Word for Bytes {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = |part: &str| {
             format!(
-                "`{part}` is no escape; there are \\r \\n \\t \\e \\0 \\\\ and \\xHH, or write it all as 0x0d0a"
+                "`{part}` is not an escape; there are \\r \\n \\t \\e \\0 \\\\ and \\xHH, or write it all as 0x0d0a"
             )
         };
         if text.is_empty() {
@@ -221,6 +273,10 @@ impl Word for Bytes {
             });
         }
         Ok(Self(bytes))
+    }
+
+    fn kind() -> String {
+        "bytes".into()
     }
 
     fn schema() -> serde_json::Value {
@@ -320,7 +376,7 @@ mod tests {
             ("packing: { delimiter: ';', plus: 0 }", "not from 1 to 64"),
             ("packing: { delimiter: ';', plus: 2, keep: false }", "cannot go with `keep: false`"),
             ("packing: { delimiter: '12345' }", "at most 4"),
-            ("packing: { delimiter: '\\q' }", "no escape"),
+            ("packing: { delimiter: '\\q' }", "not an escape"),
             ("packing: { delimiter: '0xd' }", "pairs of digits"),
             ("packing: { length: 32765 }", "not from 1 to 32764"),
             ("packing: { idle_ms: 0 }", "not from 1 to 60000"),

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    raw::{self, Leaf, Named, OneOf, Placed},
-    report::Report,
+    cursor::{Either, Keys, Value},
+    node::Key,
     units::duration_text,
     words::{Stay, is_name},
 };
@@ -15,84 +15,95 @@ const MACRO_STEPS: usize = 32;
 /// Longest macro.
 const MACRO_TIME: Duration = Duration::from_secs(10);
 
-/// The keys that say how a line is set, of whichever target.
-#[derive(Clone, Copy)]
-pub(super) struct Frame<'a> {
-    pub(super) baud: &'a Option<Leaf<u32>>,
-    pub(super) format: &'a Option<Leaf<Format>>,
-    pub(super) flow: &'a Option<Leaf<Flow>>,
+/// Named signal sequences.
+pub(super) type Macros = BTreeMap<String, Vec<Step>>;
+
+/// How a port is set and driven.
+pub(super) struct Port {
+    pub(super) settings: Settings,
+    /// DTR and RTS when the device is opened.
+    pub(super) on_open: Levels,
+    /// DTR and RTS when the last session has left.
+    pub(super) on_release: Levels,
+    pub(super) macros: Macros,
 }
 
-/// Resolves them.
-pub(super) fn settings(raw: Frame<'_>, path: &str, report: &mut Report) -> Settings {
+/// Reads the keys that ports have wherever they are.
+pub(super) fn port(k: &mut Keys<'_>) -> Port {
+    let baud = k.key("baud", "bits per second").uci("baud").within(1..=u32::MAX).or(9600);
     let eight = Format { data: DataBits::Eight, parity: Parity::None, stop: StopBits::One };
-    let format = report.or(&format!("{path}.format"), raw.format.as_ref(), eight);
-    let show = |baud: u32| baud.to_string();
-    let baud = report.within(&format!("{path}.baud"), raw.baud.as_ref(), (1, 9600, u32::MAX), show);
-    let flow = report.or(&format!("{path}.flow"), raw.flow.as_ref(), Flow::None);
-    Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow }
+    let format = k
+        .key("format", "data bits 5 to 8, parity N E O M S, stop bits 1, 1.5 or 2")
+        .without("`8N1`")
+        .uci("format")
+        .maybe()
+        .map_or(eight, |format| format.value);
+    let flow = k.key("flow", "flow control").uci("flow").or(Flow::None);
+    let settings = Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow };
+    let (on_open, on_release) = k.key("signals", "what DTR and RTS do").without("keep").part(signals);
+    let macros = k
+        .key(
+            "macros",
+            "signal sequences by name, 1 to 32 steps and 10 s at most; DTR and RTS of one step move together",
+        )
+        .without("none")
+        .value()
+        .named(signal_macro);
+    Port { settings, on_open, on_release, macros: macros.into_iter().collect() }
 }
 
 /// DTR and RTS when the device is opened, and when the last session has left.
-pub(super) fn signals(raw: &raw::Signals, path: &str, report: &mut Report) -> (Levels, Levels) {
-    let on_open = levels(raw.on_open.as_ref(), &format!("{path}.signals.on_open"), report);
-    let release = levels(raw.on_last_close.as_ref(), &format!("{path}.signals.on_last_close"), report);
-    (on_open, release)
-}
-
-fn levels(raw: Option<&Placed<OneOf<Stay, raw::Lines>>>, path: &str, report: &mut Report) -> Levels {
-    match raw {
-        None => Levels::default(),
-        Some(Placed { value: OneOf::Word(text, _), at }) => {
-            report.read_text::<Stay>(path, text, *at);
-            Levels::default()
+fn signals(k: &mut Keys<'_>) -> (Levels, Levels) {
+    let mut levels = |name, meaning, dtr, rts| {
+        let written = k.key(name, meaning).without("`keep`").either::<Stay, _>(|k| Levels {
+            dtr: k.key("dtr", "Data Terminal Ready").without("as it is").uci(dtr).maybe().map(|it| it.value),
+            rts: k.key("rts", "Request To Send").without("as it is").uci(rts).maybe().map(|it| it.value),
+            brk: None,
+        });
+        match written.map(|it| it.value) {
+            Some(Either::Map(levels)) => levels,
+            Some(Either::Word(Stay)) | None => Levels::default(),
         }
-        Some(Placed { value: OneOf::Map(lines), .. }) => {
-            let mut level = |key, leaf: Option<&Leaf<bool>>| {
-                leaf.and_then(|leaf| report.read(&format!("{path}.{key}"), leaf))
-            };
-            Levels { dtr: level("dtr", lines.dtr.as_ref()), rts: level("rts", lines.rts.as_ref()), brk: None }
-        }
-    }
-}
-
-/// The named signal sequences of a port.
-pub(super) fn all_macros(
-    raw: &Named<Vec<raw::MacroStep>>,
-    path: &str,
-    report: &mut Report,
-) -> BTreeMap<String, Vec<Step>> {
-    let mut all = BTreeMap::new();
-    for (name, steps) in &raw.0 {
-        let path = format!("{path}.macros.{}", name.text);
-        if !is_name(&name.text) {
-            report.wrong(name.at, &path, "no name for a macro; use 1 to 64 of a-z 0-9 . _ -");
-        }
-        let steps: Vec<_> =
-            steps.iter().enumerate().map(|(i, raw)| step(raw, &format!("{path}[{i}]"), report)).collect();
-        let time: Duration = steps.iter().map(|step| step.hold).sum();
-        if steps.is_empty() || steps.len() > MACRO_STEPS || time > MACRO_TIME {
-            let what = format!(
-                "{} steps in {}; a macro has 1 to {MACRO_STEPS} steps and takes at most {}",
-                steps.len(),
-                duration_text(time),
-                duration_text(MACRO_TIME)
-            );
-            report.wrong(name.at, &path, &what);
-        }
-        all.insert(name.text.clone(), steps);
-    }
-    all
-}
-
-fn step(raw: &raw::MacroStep, path: &str, report: &mut Report) -> Step {
-    let mut level =
-        |key, leaf: Option<&Leaf<bool>>| leaf.and_then(|leaf| report.read(&format!("{path}.{key}"), leaf));
-    let change = Levels {
-        dtr: level("dtr", raw.dtr.as_ref()),
-        rts: level("rts", raw.rts.as_ref()),
-        brk: level("break", raw.brk.as_ref()),
     };
-    let wait = report.or(&format!("{path}.wait_ms"), raw.wait_ms.as_ref(), 0);
+    let on_open = levels(
+        "on_open",
+        "when the device is opened; `keep` leaves it to the driver",
+        "open_dtr",
+        "open_rts",
+    );
+    let on_release = levels("on_last_close", "when the last session has left", "close_dtr", "close_rts");
+    (on_open, on_release)
+}
+
+/// A named signal sequence.
+fn signal_macro(name: &Key, value: Value<'_>) -> (String, Vec<Step>) {
+    let spot = value.spot();
+    if !is_name(&name.text) {
+        spot.wrong(name.at, "not a name for a macro; use 1 to 64 of a-z 0-9 . _ -");
+    }
+    let steps = value.list(|value| value.keys(step));
+    let written = steps.is_some();
+    let steps: Vec<_> = steps.into_iter().flatten().flatten().map(|step| step.value).collect();
+    let time: Duration = steps.iter().map(|step| step.hold).sum();
+    if written && (steps.is_empty() || steps.len() > MACRO_STEPS || time > MACRO_TIME) {
+        let what = format!(
+            "{} steps in {}; a macro has 1 to {MACRO_STEPS} steps and takes at most {}",
+            steps.len(),
+            duration_text(time),
+            duration_text(MACRO_TIME)
+        );
+        spot.wrong(name.at, &what);
+    }
+    (name.text.clone(), steps)
+}
+
+fn step(k: &mut Keys<'_>) -> Step {
+    let mut level = |name, meaning| k.key(name, meaning).without("as it is").maybe().map(|it| it.value);
+    let change = Levels {
+        dtr: level("dtr", "Data Terminal Ready"),
+        rts: level("rts", "Request To Send"),
+        brk: level("break", "break condition"),
+    };
+    let wait: u32 = k.key("wait_ms", "milliseconds to wait after the change").or(0);
     Step { change, hold: Duration::from_millis(wait.into()), at: None }
 }

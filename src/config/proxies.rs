@@ -45,9 +45,13 @@ impl Word for HeaderName {
         let taken = own.contains(&name.as_str())
             || ["sec-", "content-", "x-forwarded-"].iter().any(|start| name.starts_with(start));
         if taken || !is_token(name.as_bytes()) || name.len() > 64 {
-            return Err(format!("`{text}` is no header of a proxy's own; write one like Remote-User"));
+            return Err(format!("`{text}` is not a header of a proxy's own; write one like Remote-User"));
         }
         Ok(Self(name))
+    }
+
+    fn kind() -> String {
+        "header".into()
     }
 
     fn schema() -> Value {
@@ -78,7 +82,8 @@ pub(super) struct Network(pub IpAddr, pub u8);
 
 impl Word for Network {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no network; write an address or ADDRESS/PREFIX, like 10.0.0.0/8");
+        let wrong =
+            || format!("`{text}` is not a network; write an address or ADDRESS/PREFIX, like 10.0.0.0/8");
         let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
         let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
         let bits: u8 = if ip.is_ipv4() { 32 } else { 128 };
@@ -92,6 +97,10 @@ impl Word for Network {
         Ok(Self(ip, prefix))
     }
 
+    fn kind() -> String {
+        "address or network".into()
+    }
+
     fn schema() -> Value {
         json!({ "type": "string", "examples": ["127.0.0.1", "10.0.0.0/8", "fd00::/8"] })
     }
@@ -102,14 +111,29 @@ impl Word for HeaderFamily {
         choose(text, &[("x-forwarded", Self::XForwarded), ("forwarded", Self::Forwarded)])
     }
 
+    fn kind() -> String {
+        "`x-forwarded`, `forwarded`".into()
+    }
+
     fn schema() -> Value {
         json!({ "type": "string", "enum": ["x-forwarded", "forwarded"] })
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::XForwarded => "x-forwarded".into(),
+            Self::Forwarded => "forwarded".into(),
+        }
     }
 }
 
 impl Word for Also {
     fn read(text: &str) -> Result<Self, String> {
         choose(text, &[("host", Self::Host), ("prefix", Self::Prefix)])
+    }
+
+    fn kind() -> String {
+        "`host`, `prefix`".into()
     }
 
     fn schema() -> Value {

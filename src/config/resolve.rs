@@ -1,21 +1,23 @@
-//! Raw shapes into the resolved configuration, or every mistake of the file at once.
+//! A file's text into the resolved configuration, or every mistake of the file at once.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::fmt;
 
 use super::{
-    Config, Limits, Listen, ListenTls, Origin, access, app, endpoint, listen, login,
-    raw::{self, At, Leaf},
+    Config, Listen, ListenTls,
+    access::access,
+    app::apps,
+    cursor::{Keys, Run, describe},
+    described::Described,
+    endpoint::endpoints,
+    gateway::{hsts, limits, names, times},
+    joined::joined,
+    listen::{self, listen},
+    login::login,
+    node::{At, Node},
     report::Report,
     secret::SecretReader,
     text::Text,
-    trust,
-    units::{Size, duration_text, size_text},
-    words::host_name,
 };
-use crate::wire::head::HEADERS_MAX;
-
-/// Longest time that browsers are told to use HTTPS alone: what lists of such names ask for.
-const HSTS_MOST: Duration = Duration::from_secs(730 * 24 * 3600);
 
 /// Largest file that is read, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
@@ -35,7 +37,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Parses and resolves a file's text. `name` is what mistakes are told to be in: the file's path.
+/// Parses and resolves a file's text. `name` is what mistakes are said to be in: the file's path.
 ///
 /// # Errors
 /// All mistakes of the file; where its structure is broken so that it cannot be read on, those up to there.
@@ -57,97 +59,86 @@ pub fn parse_files(
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
     let mut left = MAX_FILE;
     for file in files {
-        left =
-            left.checked_sub(file.text.len()).ok_or_else(|| ConfigError(TOO_BIG.replace("{}", file.name)))?;
+        left = left.checked_sub(file.text.len()).ok_or_else(|| ConfigError(too_big(file.name)))?;
     }
-    let (config, mut report) = read(files, secrets);
+    let mut report = Report::default();
+    let root = joined(files, &mut report);
+    let (config, report) = match root {
+        Some(root) => read(&root, report, secrets),
+        None => (None, report),
+    };
     if let (Some(config), true) = (config, report.problems.is_empty()) {
         let warnings = report.warnings.iter().map(|found| Warning(found.told(files)));
         return Ok((config, warnings.collect()));
     }
-    report.problems.sort();
-    let told = report.problems.iter().map(|found| found.told(files) + &found.shown(files));
-    Err(ConfigError(told.collect::<Vec<_>>().join("\n")))
+    let told =
+        report.sorted().iter().map(|found| found.told(files) + &found.shown(files)).collect::<Vec<_>>();
+    Err(ConfigError(told.join("\n")))
 }
 
-/// What a file over [`MAX_FILE`] is told; `{}` is its name.
-pub(super) const TOO_BIG: &str = "{}: the file is over 1 MiB; is it the right one?";
+/// What is said of a file over [`MAX_FILE`].
+pub(super) fn too_big(name: &str) -> String {
+    format!("{name}: the file is over 1 MiB; is it the right one?")
+}
 
-/// A file's configuration, or none, and what is wrong or odd with it.
-pub(super) fn read(files: &[Text<'_>], secrets: &SecretReader<'_>) -> (Option<Config>, Report) {
-    let mut report = Report::default();
-    let (file, flaws) = raw::read::<raw::File>(files);
-    let config = file.map(|file| resolve(&file, secrets, &mut report));
-    if !flaws.is_empty() {
-        // What an unknown key was meant to be is missing now: in its own part, or in the file as a whole.
-        let parts: Vec<_> = flaws.iter().map(|(_, path, _)| part(path)).collect();
-        report.problems.retain(|found| found.at.line > 0 && !parts.contains(&part(&found.path)));
+/// A tree's configuration, or none, and what is wrong or odd with it.
+pub(super) fn read(root: &Node, report: Report, secrets: &SecretReader<'_>) -> (Option<Config>, Report) {
+    let run = Run::new(report, described);
+    let config = run.file(root, |k| config(k, secrets));
+    (config, run.into_report())
+}
+
+/// Every key of a file.
+pub(super) fn described() -> Vec<Described> {
+    describe(|k| {
+        config(k, &|_| Err(String::new()));
+    })
+}
+
+fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
+    let mut listeners = listen(k);
+    let names = names(k, secrets);
+    let hsts = hsts(k);
+    let (dead_after, resume) = times(k);
+    let login = k
+        .key("login", "how long a browser stays signed in: [below](#login)")
+        .without("see below")
+        .part(login);
+    let limits =
+        k.key("limits", "what strangers may take: [below](#limits)").without("see below").part(limits);
+    let state_directory = k
+        .key("state_directory", "where generated keys are kept")
+        .uci("state_directory")
+        .or("/var/lib/wsbridge".into());
+    let endpoints = endpoints(k, dead_after);
+    let access = access(k, secrets, &endpoints.names);
+    let (apps, app_listeners): (Vec<_>, Vec<_>) = apps(k, &endpoints.names).into_iter().unzip();
+    listeners.extend(app_listeners);
+    listen::check(&listeners, access.open, &names.trusted_proxies);
+    let listen: Vec<_> = listeners.into_iter().map(|it| it.listen).collect();
+    // A browser heeds it over TLS alone (RFC 6797 section 8.1).
+    if let (Some(hsts), true) = (&hsts, listen.iter().all(|listen| listen.tls == ListenTls::Off)) {
+        k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");
     }
-    for (at, path, what) in &flaws {
-        report.wrong(*at, path, what);
-    }
-    (config, report)
-}
-
-/// The part of a file that a path leads into: `endpoints.modem1` of `endpoints.modem1.serial.baud`.
-fn part(path: &str) -> &str {
-    let end = path.match_indices('.').nth(1).map_or(path.len(), |(at, _)| at);
-    path.get(..end).unwrap_or(path)
-}
-
-/// It is said over TLS alone, and a browser heeds it where it trusts the certificate (RFC 6797 section 8.1).
-fn https_alone(leaf: Option<&Leaf<Duration>>, listen: &[Listen], report: &mut Report) -> Option<Duration> {
-    let leaf = leaf?;
-    let bounds = (Duration::ZERO, Duration::ZERO, HSTS_MOST);
-    let hsts = report.within("hsts", Some(leaf), bounds, duration_text);
-    if listen.iter().all(|listen| listen.tls == ListenTls::Off) {
-        report.odd(leaf.at, "hsts", "no listener has TLS, so no browser hears it");
-    }
-    Some(hsts)
-}
-
-fn resolve(file: &raw::File, secrets: &SecretReader<'_>, report: &mut Report) -> Config {
-    let seconds = Duration::from_secs;
-    let bounds = (seconds(5), seconds(30), seconds(600));
-    let dead_after = report.within("dead_after", file.dead_after.as_ref(), bounds, duration_text);
-    let endpoints = endpoint::resolve(&file.endpoints, dead_after, report);
-    let access = access::resolve(file, secrets, &endpoints, report);
-    let trusted_proxies = trust::resolve(file.trusted_proxies.as_ref(), secrets, report);
-    let listen = listen::resolve(file, &access, &trusted_proxies, report);
-    let apps = app::resolve(&file.apps, &listen, &endpoints, report);
     if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
-        report.odd(At::default(), "certificates", "no listener has a `client_ca`, so nobody can show one");
+        k.odd_in("certificates", At::default(), "no listener has a `client_ca`, so nobody can show one");
     }
-    let https_alone = https_alone(file.hsts.as_ref(), &listen, report);
-    let origins = file.origins.iter().filter_map(|leaf| report.read("origins", leaf)).collect();
-    let frame_ancestors = file.frame_ancestors.iter();
-    let frame_ancestors = frame_ancestors.filter_map(|leaf| ancestor(leaf, report)).collect();
-    let hosts = file.hosts.iter().filter_map(|leaf| host(leaf, report)).collect();
     Config {
         listen,
         access,
-        origins,
-        frame_ancestors,
-        hosts,
-        trusted_proxies,
-        hsts: https_alone,
-        mdns: report.or("mdns", file.mdns.as_ref(), true),
-        login: login::resolve(&file.login, report),
-        limits: limits(&file.limits, report),
-        apps,
-        endpoints,
-        state_directory: report.or(
-            "state_directory",
-            file.state_directory.as_ref(),
-            PathBuf::from("/var/lib/wsbridge"),
-        ),
+        origins: names.origins,
+        frame_ancestors: names.ancestors,
+        hsts: hsts.map(|it| it.value),
+        hosts: names.hosts,
+        trusted_proxies: names.trusted_proxies,
+        mdns: names.mdns,
+        login,
+        limits,
+        apps: apps.into_iter().map(|app| (app.name.clone(), app.into())).collect(),
+        endpoints: endpoints.all,
+        state_directory,
         dead_after,
-        resume: report.within(
-            "resume",
-            file.resume.as_ref(),
-            (seconds(0), seconds(60), seconds(3600)),
-            duration_text,
-        ),
+        resume,
     }
 }
 
@@ -155,50 +146,9 @@ fn asks_for_certificates(listen: &Listen) -> bool {
     matches!(&listen.tls, ListenTls::Files { client_ca: Some(_), .. })
 }
 
-/// A page that may show ours in a frame: a web site.
-fn ancestor(leaf: &Leaf<Origin>, report: &mut Report) -> Option<Origin> {
-    let origin = report.read("frame_ancestors", leaf)?;
-    if matches!(origin.scheme.as_str(), "http" | "https") {
-        return Some(origin);
-    }
-    report.wrong(leaf.at, "frame_ancestors", "a page in a browser is of http or https");
-    None
-}
-
-fn host(leaf: &Leaf<String>, report: &mut Report) -> Option<String> {
-    let bare = leaf.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&leaf.text);
-    if host_name(&leaf.text) || bare.parse::<std::net::IpAddr>().is_ok() {
-        return Some(leaf.text.to_ascii_lowercase());
-    }
-    let what = format!(
-        "`{}` is no host name; write it without scheme, port, path or `*`, like gateway.example",
-        leaf.text
-    );
-    report.wrong(leaf.at, "hosts", &what);
-    None
-}
-
-fn limits(raw: &raw::Limits, report: &mut Report) -> Limits {
-    let show = |number: u32| number.to_string();
-    let mut count = |path, leaf: Option<&Leaf<u32>>, default| {
-        let number = report.within(path, leaf, (1, default, 1_000_000), show);
-        usize::try_from(number).unwrap_or(usize::MAX)
-    };
-    let connections = count("limits.connections", raw.connections.as_ref(), 256);
-    let per_address = count("limits.per_address", raw.per_address.as_ref(), 32);
-    let unauthenticated = count("limits.unauthenticated", raw.unauthenticated.as_ref(), 64);
-    let seconds = Duration::from_secs;
-    let bounds = (seconds(1), seconds(10), seconds(300));
-    let handshake = report.within("limits.handshake", raw.handshake.as_ref(), bounds, duration_text);
-    let bounds = (Size(4 << 10), Size(HEADERS_MAX as u64), Size(64 << 10));
-    let head = report.within("limits.head", raw.head.as_ref(), bounds, |size| size_text(size.0));
-    let head = usize::try_from(head.0).unwrap_or(HEADERS_MAX);
-    Limits { connections, per_address, unauthenticated, handshake, head }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
-    use std::fmt::Write as _;
+    use std::{fmt::Write as _, time::Duration};
 
     use proptest::prelude::*;
 
@@ -239,8 +189,9 @@ pub(super) mod tests {
         let wanted = [
             "w.yaml:2:1: unknown key `dead_aftre`; did you mean `dead_after`?",
             "w.yaml:7:7: endpoints.a.serial: unknown key `buad`; did you mean `baud`?",
+            "w.yaml:8:15: endpoints.a.serial.format: ",
             "w.yaml:10:5: endpoints.b: unknown key `smi`; did you mean `sim`?",
-            "w.yaml:13:13: endpoints.c.serial.port: `ttyS1` is no path",
+            "w.yaml:13:13: endpoints.c.serial.port: `ttyS1` is not the path",
         ];
         assert_eq!(told.len(), wanted.len(), "{error}");
         for (told, wanted) in told.iter().zip(wanted) {
@@ -258,12 +209,12 @@ pub(super) mod tests {
         let error = mistakes(text);
         let mut last = 0;
         for part in [
-            "w.yaml:2:13: dead_after: `soon` is no duration",
-            "w.yaml:6:13: endpoints.m.serial.port: `ttyS1` is no path",
-            "w.yaml:7:13: endpoints.m.serial.baud: `fast` is no whole number",
+            "w.yaml:2:13: dead_after: `soon` is not a duration; write e.g. 250ms, 10s, 5m",
+            "w.yaml:6:13: endpoints.m.serial.port: `ttyS1` is not the path",
+            "w.yaml:7:13: endpoints.m.serial.baud: `fast` is not a whole number",
             "w.yaml:8:15: endpoints.m.serial.format: data bits are 5 to 8",
             "w.yaml:9:11: endpoints.m.open: `maybe` is not known here",
-            "w.yaml:10:3: endpoints.M2: no name for an endpoint",
+            "w.yaml:10:3: endpoints.M2: not a name for an endpoint",
         ] {
             let at = error.find(part).unwrap_or_else(|| panic!("{part}\n{error}"));
             assert!(at >= last, "{part}\n{error}");
@@ -336,9 +287,12 @@ pub(super) mod tests {
         assert_eq!(config.hosts, ["gateway.example", "192.0.2.1", "[::1]"]);
         assert_eq!(config.trusted_proxies.addresses, [("10.0.0.0".parse().unwrap(), 8)]);
         for host in ["https://gateway", "gateway:80", "'*.example'", "'a/b'"] {
-            assert!(mistakes(&format!("auth: none\nhosts: [ {host} ]")).contains("no host name"), "{host}");
+            assert!(
+                mistakes(&format!("auth: none\nhosts: [ {host} ]")).contains("not a host name"),
+                "{host}"
+            );
         }
-        assert!(mistakes("auth: none\nresume: 2h").contains("not from 0ms to 1h"));
+        assert!(mistakes("auth: none\nresume: 2h").contains("not from 0s to 1h"));
     }
 
     proptest! {

@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     TcpTarget,
-    port::{Frame, settings, signals},
-    raw,
-    report::Report,
-    tcp::tcp_target,
+    cursor::Keys,
+    port::{Macros, Port, port},
+    tcp::connection,
     units::{Word, choose},
 };
 use crate::settings::{Levels, Settings};
@@ -43,30 +42,36 @@ impl Word for PortControl {
         choose(text, &[("required", Self::Required), ("optional", Self::Optional)])
     }
 
+    fn kind() -> String {
+        "`required`, `optional`".into()
+    }
+
     fn schema() -> Value {
         json!({ "type": "string", "enum": ["required", "optional"] })
     }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Required => "required".into(),
+            Self::Optional => "optional".into(),
+        }
+    }
 }
 
-pub(super) fn resolve(
-    raw: &raw::Rfc2217,
-    path: &str,
-    dead_after: Duration,
-    report: &mut Report,
-) -> Option<Rfc2217Target> {
-    let frame = Frame { baud: &raw.baud, format: &raw.format, flow: &raw.flow };
-    let settings = settings(frame, path, report);
-    let (on_open, on_release) = signals(&raw.signals, path, report);
-    let control = report.or(&format!("{path}.control"), raw.control.as_ref(), PortControl::Required);
-    let tcp = raw::Tcp {
-        address: raw.address.clone(),
-        connect_timeout: raw.connect_timeout.clone(),
-        keepalive: raw.keepalive.clone(),
-        user_timeout: raw.user_timeout.clone(),
-        tls: None,
-    };
-    let tcp = tcp_target(&tcp, path, dead_after, report)?;
-    Some(Rfc2217Target { tcp, settings, on_open, on_release, control })
+/// Reads `rfc2217:`; beside it the macros of its port.
+pub(super) fn rfc2217(k: &mut Keys<'_>, dead_after: Duration) -> (Option<Rfc2217Target>, Macros) {
+    let tcp = connection(k, dead_after);
+    let Port { settings, on_open, on_release, macros } = port(k);
+    let control = k
+        .key(
+            "control",
+            "whether a peer that does not agree to COM-PORT-OPTION will do: `optional` takes it as plain telnet, bytes \
+             alone (a byte 255 is still doubled, and a CR is followed by NUL unless the peer agrees to BINARY; for raw \
+             bytes use `tcp`)",
+        )
+        .uci("control")
+        .or(PortControl::Required);
+    (tcp.map(|tcp| Rfc2217Target { tcp, settings, on_open, on_release, control }), macros)
 }
 
 #[cfg(test)]

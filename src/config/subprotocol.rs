@@ -17,9 +17,14 @@ impl Word for Subprotocol {
             ));
         }
         let fits = is_token(text.as_bytes()) && text.len() <= 64;
-        let what =
-            || format!("`{text}` is no subprotocol; write a name as clients offer it, like mqtt or ocpp1.6");
+        let what = || {
+            format!("`{text}` is not a subprotocol; write a name as clients offer it, like mqtt or ocpp1.6")
+        };
         fits.then(|| Self(text.to_owned())).ok_or_else(what)
+    }
+
+    fn kind() -> String {
+        "name".into()
     }
 
     fn schema() -> Value {

@@ -4,53 +4,88 @@ use std::time::Duration;
 
 use super::{
     TargetTls, TcpAddress, TcpTarget,
-    raw::{self, Leaf, Placed},
-    report::Report,
-    units::duration_text,
+    cursor::{Keys, Placed},
 };
 
-pub(super) fn tcp_target(
-    raw: &raw::Tcp,
-    path: &str,
-    dead_after: Duration,
-    report: &mut Report,
-) -> Option<TcpTarget> {
-    let address = report.read(&format!("{path}.address"), &raw.address);
-    let second = Duration::from_secs(1);
-    let mut time = |key, leaf: Option<&Leaf<Duration>>, bounds| {
-        report.within(&format!("{path}.{key}"), leaf, bounds, duration_text)
-    };
-    let tenth = Duration::from_millis(100);
-    let connect_timeout =
-        time("connect_timeout", raw.connect_timeout.as_ref(), (tenth, 5 * second, 300 * second));
-    let keepalive = time("keepalive", raw.keepalive.as_ref(), (Duration::ZERO, 30 * second, 7200 * second));
-    let user_timeout =
-        time("user_timeout", raw.user_timeout.as_ref(), (Duration::ZERO, Duration::ZERO, 3600 * second));
-    let tls = raw.tls.as_ref().map(|tls| target_tls(tls, &format!("{path}.tls"), report));
-    if let (Some(TcpAddress::Unix(_)), Some(written)) = (&address, &raw.tls)
-        && written.value.server_name.is_none()
+/// Reads `tcp:`.
+pub(super) fn tcp(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTarget> {
+    let target = connection(k, dead_after);
+    let tls = k
+        .key("tls", "TLS to the target; `{}` checks against the system's authorities")
+        .without("none")
+        .uci("tls")
+        .map(target_tls);
+    let target = target?;
+    if let (TcpAddress::Unix(_), Some(Placed { value: TargetTls { server_name: None, .. }, at })) =
+        (&target.address, &tls)
     {
-        let what = "a unix socket has no host to check; add `server_name`";
-        report.wrong(written.at, &format!("{path}.tls"), what);
+        k.wrong_in("tls", *at, "a unix socket has no host to check; add `server_name`");
     }
-    let keepalive = (keepalive > Duration::ZERO).then_some(keepalive);
-    let user_timeout = (user_timeout > Duration::ZERO).then_some(user_timeout);
-    Some(TcpTarget { address: address?, connect_timeout, keepalive, dead_after, user_timeout, tls })
+    Some(TcpTarget { tls: tls.map(|tls| tls.value), ..target })
 }
 
-fn target_tls(
-    Placed { value: raw, at }: &Placed<raw::TargetTls>,
-    path: &str,
-    report: &mut Report,
-) -> TargetTls {
-    let ca = raw.ca.as_ref().and_then(|leaf| report.read(&format!("{path}.ca"), leaf));
-    let server_name =
-        raw.server_name.as_ref().and_then(|leaf| report.read(&format!("{path}.server_name"), leaf));
-    let certificate =
-        raw.certificate.as_ref().and_then(|leaf| report.read(&format!("{path}.certificate"), leaf));
-    let key = raw.key.as_ref().and_then(|leaf| report.read(&format!("{path}.key"), leaf));
-    if raw.certificate.is_some() != raw.key.is_some() {
-        report.wrong(*at, path, "`certificate` and `key` go together; write both or neither");
+/// Reads where a target is, and how the connection to it is kept; without TLS.
+pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTarget> {
+    let second = Duration::from_secs(1);
+    let address = k
+        .key(
+            "address",
+            "`HOST:PORT` (resolved at each connect, all addresses tried), `\"[IPv6]:PORT\"` or `unix:/path`",
+        )
+        .uci("address")
+        .needed::<TcpAddress>();
+    let connect_timeout = k
+        .key(
+            "connect_timeout",
+            "time for all attempts together; an `rfc2217` target has it once more for the negotiation",
+        )
+        .uci("connect_timeout")
+        .within(Duration::from_millis(100)..=300 * second)
+        .or(5 * second);
+    let keepalive = k
+        .key("keepalive", "idle time before keepalive probes; `0s` sends none")
+        .uci("keepalive")
+        .within(Duration::ZERO..=7200 * second)
+        .or(30 * second);
+    let user_timeout = k
+        .key(
+            "user_timeout",
+            "the kernel's own limit (TCP_USER_TIMEOUT): data unacknowledged for so long end the connection. It cuts \
+             devices that are slow or paused as well as dead ones; without it `dead_after` finds the dead ones alone. \
+             `0s` sets none",
+        )
+        .uci("user_timeout")
+        .within(Duration::ZERO..=3600 * second)
+        .or(Duration::ZERO);
+    let some = |time: Duration| (time > Duration::ZERO).then_some(time);
+    let (keepalive, user_timeout) = (some(keepalive), some(user_timeout));
+    Some(TcpTarget {
+        address: address?.value,
+        connect_timeout,
+        keepalive,
+        dead_after,
+        user_timeout,
+        tls: None,
+    })
+}
+
+fn target_tls(k: &mut Keys<'_>) -> TargetTls {
+    let ca = k.key("ca", "authority, PEM").without("the system's authorities").uci("tls_ca").maybe();
+    let server_name = k
+        .key("server_name", "name asked for and checked; a unix socket needs it")
+        .without("the address's host")
+        .uci("tls_server_name")
+        .maybe();
+    let certificate = k
+        .key("certificate", "our own certificate chain, PEM; with `key`")
+        .without("none")
+        .uci("tls_certificate")
+        .maybe();
+    let key =
+        k.key("key", "our own private key, PEM; with `certificate`").without("none").uci("tls_key").maybe();
+    if k.has("certificate") != k.has("key") {
+        k.wrong(k.at, "`certificate` and `key` go together; write both or neither");
     }
-    TargetTls { ca, server_name, client: certificate.zip(key) }
+    let client = certificate.zip(key).map(|(certificate, key)| (certificate.value, key.value));
+    TargetTls { ca: ca.map(|it| it.value), server_name: server_name.map(|it| it.value), client }
 }

@@ -8,23 +8,27 @@ use serde_json::{Value, json};
 pub(super) trait Word: Sized {
     /// Reads the text; the error says what is wrong and what to type.
     fn read(text: &str) -> Result<Self, String>;
+    /// What it is, in the manual's Markdown.
+    fn kind() -> String;
     /// Its JSON Schema.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the schema is made by a test, and shipped as a file"))]
     fn schema() -> Value;
+    /// The text that is read as this value, where it can be a default or a bound.
+    fn text(&self) -> String {
+        String::new()
+    }
 }
 
 /// Bytes: `4096`, `64KiB`, `1MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-pub(super) struct Size(pub u64);
+pub(super) struct Size(pub(super) u64);
 
 /// Bytes per second: `1MiB/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate(pub u64);
+pub(super) struct Rate(pub(super) u64);
 
 impl Word for Duration {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no duration; write a number and ms, s, m, h or d, like 250ms, 10s or 2h");
+        let wrong = || format!("`{text}` is not a duration; write e.g. 250ms, 10s, 5m, 12h or 7d");
         let (number, unit) = split(text).ok_or_else(wrong)?;
         let milliseconds = match unit {
             "ms" => 1,
@@ -42,33 +46,51 @@ impl Word for Duration {
             .ok_or_else(|| format!("`{text}` is too long"))
     }
 
+    fn kind() -> String {
+        "duration".into()
+    }
+
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["250ms", "10s", "2h"] })
+    }
+
+    fn text(&self) -> String {
+        duration_text(*self)
     }
 }
 
 impl Word for Size {
     fn read(text: &str) -> Result<Self, String> {
-        bytes(text).map(Self).ok_or_else(|| {
-            format!("`{text}` is no size; write bytes, or a number and KiB, MiB or GiB, like 64KiB")
-        })
+        bytes(text).map(Self).ok_or_else(|| format!("`{text}` is not a size; write e.g. 4096, 64KiB or 1MiB"))
+    }
+
+    fn kind() -> String {
+        "size".into()
     }
 
     fn schema() -> Value {
         json!({ "type": ["string", "integer"], "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$", "minimum": 0,
             "examples": [4096, "64KiB", "1MiB"] })
     }
+
+    fn text(&self) -> String {
+        size_text(self.0)
+    }
 }
 
 impl Word for Rate {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no rate; write a size per second, like 64KiB/s");
+        let wrong = || format!("`{text}` is not a rate; write a size per second, e.g. 64KiB/s");
         let rate = text.strip_suffix("/s").and_then(bytes).ok_or_else(wrong)?;
         if rate == 0 {
             Err("a rate of 0 would stop everything; leave the key out".into())
         } else {
             Ok(Self(rate))
         }
+    }
+
+    fn kind() -> String {
+        "rate".into()
     }
 
     fn schema() -> Value {
@@ -78,25 +100,41 @@ impl Word for Rate {
 
 impl Word for u32 {
     fn read(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("`{text}` is no whole number from 0 to {}", Self::MAX))
+        text.parse().map_err(|_| format!("`{text}` is not a whole number from 0 to {}", Self::MAX))
+    }
+
+    fn kind() -> String {
+        "number".into()
     }
 
     fn schema() -> Value {
         json!({ "type": "integer", "minimum": 0, "maximum": Self::MAX })
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
     }
 }
 
 impl Word for bool {
     fn read(text: &str) -> Result<Self, String> {
         match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
+            "true" | "True" | "TRUE" => Ok(true),
+            "false" | "False" | "FALSE" => Ok(false),
             _ => Err(format!("`{text}` is neither true nor false")),
         }
     }
 
+    fn kind() -> String {
+        "true or false".into()
+    }
+
     fn schema() -> Value {
         json!({ "type": "boolean" })
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -107,6 +145,10 @@ impl Word for String {
         } else {
             Ok(text.into())
         }
+    }
+
+    fn kind() -> String {
+        "text".into()
     }
 
     fn schema() -> Value {
@@ -152,7 +194,7 @@ pub(super) fn suggest(text: &str, words: &[&str]) -> String {
 }
 
 /// The word that is nearest, and how far it is; `None` where none is near.
-pub(super) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a str)> {
+pub(crate) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a str)> {
     words
         .iter()
         .map(|word| (strsim::damerau_levenshtein(&text.to_lowercase(), word), *word))
@@ -163,8 +205,11 @@ pub(super) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a s
 /// A duration as the file would say it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let total = duration.as_millis();
+    if total == 0 {
+        return "0s".into();
+    }
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let fits = units.iter().find(|(unit, _)| total > 0 && total.is_multiple_of(*unit));
+    let fits = units.iter().find(|(unit, _)| total.is_multiple_of(*unit));
     fits.map_or_else(|| format!("{total}ms"), |(unit, word)| format!("{}{word}", total / unit))
 }
 
@@ -197,10 +242,10 @@ mod tests {
     #[test]
     fn a_wrong_unit_is_told_what_to_type() {
         for wrong in ["10", "s", "10 seconds", "-1s", "1.5h", "", "99999999999999999999s"] {
-            assert!(Duration::read(wrong).unwrap_err().contains("like 250ms"), "{wrong}");
+            assert!(Duration::read(wrong).unwrap_err().contains("e.g. 250ms"), "{wrong}");
         }
         for wrong in ["1MB", "KiB", "1kib", "-5", "99999999999GiB"] {
-            assert!(Size::read(wrong).unwrap_err().contains("like 64KiB"), "{wrong}");
+            assert!(Size::read(wrong).unwrap_err().contains("64KiB"), "{wrong}");
         }
         assert!(Rate::read("1MiB").unwrap_err().contains("per second"));
         assert!(Rate::read("0/s").is_err());

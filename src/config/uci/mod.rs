@@ -1,5 +1,5 @@
-//! The configuration as OpenWrt keeps it, in UCI. It becomes the keys of the YAML file and goes through the same
-//! resolver, so that there is one set of rules; what is wrong is told in UCI's words.
+//! The configuration as OpenWrt keeps it, in UCI. It becomes the same tree as the YAML file and is read by the same
+//! functions, so that there is one set of rules; what is wrong is told in UCI's words.
 
 mod instance;
 mod options;
@@ -11,15 +11,15 @@ use std::{ffi::OsStr, path::Path};
 
 pub use self::instance::{UciInstance, uci_instance};
 use self::{
+    options::{Sort, sorts},
     syntax::{Mistake, Read},
     translate::{Place, Translated, translate},
 };
 use super::{
     Config, ConfigError, MAX_FILE, SecretReader, Warning,
-    raw::write,
-    report::{Found, line},
-    resolve::{TOO_BIG, read},
-    text::Text,
+    report::{Found, Report, line},
+    resolve::{described, read, too_big},
+    yaml::print,
 };
 
 /// Name of the program, and of its file and folder.
@@ -34,28 +34,25 @@ pub fn parse_uci(
     name: &str,
     secrets: &SecretReader<'_>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
-    let file = understood(text, name)?;
-    let all = translate(&file.sections, &state_directory(name));
-    let (yaml, marks) = write(&all.root);
-    let (config, report) = read(&[Text { name, text: &yaml }], secrets);
-    let place = |found: &Found| {
-        let index = usize::try_from(found.at.line).ok().and_then(|line| line.checked_sub(1));
-        let mark = index.and_then(|index| marks.get(index));
-        mark.and_then(|mark| all.places.get(*mark)).copied().unwrap_or_default()
-    };
+    let sorts = sorts(&described());
+    let file = understood(text, name, &sorts)?;
+    let all = translate(&file.sections, &sorts, &state_directory(name));
+    let (config, report) = read(&all.root, Report::default(), secrets);
+    let place = |at| all.places.get(at).copied().unwrap_or_default();
     let what = |found: &Found| match found.path.as_str() {
         // Of the file as a whole; its place says nothing.
         path if found.at.line == 0 && !path.is_empty() => format!("{path}: {}", found.what),
         _ => found.what.clone(),
     };
-    let mut problems: Vec<_> = report.problems.iter().map(|found| (place(found), what(found))).collect();
-    problems.extend(all.problems.iter().filter_map(|(at, what)| Some((*all.places.get(*at)?, what.clone()))));
+    let mut problems: Vec<_> = report.problems.iter().map(|found| (place(&found.at), what(found))).collect();
+    problems.extend(all.problems.iter().map(|(at, what)| (place(at), what.clone())));
     if let (Some(config), true) = (config, problems.is_empty()) {
-        let odd = file.odd.iter().map(|odd| said(name, odd));
-        let warnings = report.warnings.iter().map(|found| told::told(name, &place(found), &what(found)));
+        let odd = file.odd.iter().map(|odd| said(name, odd, &sorts));
+        let warnings = report.warnings.iter();
+        let warnings = warnings.map(|found| told::told(name, &place(&found.at), &what(found), &sorts));
         return Ok((config, odd.chain(warnings).map(Warning).collect()));
     }
-    Err(ConfigError(listed(text, name, problems)))
+    Err(ConfigError(listed(text, name, problems, &sorts)))
 }
 
 /// The same configuration as the YAML file would say it.
@@ -63,13 +60,15 @@ pub fn parse_uci(
 /// # Errors
 /// Mistakes of the file that are UCI's own; values are not looked at.
 pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
-    let file = understood(text, name)?;
-    let Translated { root, places, problems } = translate(&file.sections, &state_directory(name));
+    let sorts = sorts(&described());
+    let file = understood(text, name, &sorts)?;
+    let Translated { root, places, problems, .. } = translate(&file.sections, &sorts, &state_directory(name));
     if problems.is_empty() {
-        return Ok(write(&root).0);
+        return Ok(print(&root));
     }
-    let problems = problems.into_iter().filter_map(|(at, what)| Some((*places.get(at)?, what)));
-    Err(ConfigError(listed(text, name, problems.collect())))
+    let problems =
+        problems.into_iter().map(|(at, what)| (places.get(&at).copied().unwrap_or_default(), what));
+    Err(ConfigError(listed(text, name, problems.collect(), &sorts)))
 }
 
 /// Where an instance keeps what outlives a restart: a router's `/var` is gone by then. Each has a folder of its own, for it may run as
@@ -84,34 +83,34 @@ fn state_directory(file: &str) -> String {
 }
 
 /// The file's sections, or its mistakes of grammar.
-fn understood(text: &str, name: &str) -> Result<Read, ConfigError> {
+fn understood(text: &str, name: &str, sorts: &[Sort]) -> Result<Read, ConfigError> {
     if text.len() > MAX_FILE {
-        return Err(ConfigError(TOO_BIG.replace("{}", name)));
+        return Err(ConfigError(too_big(name)));
     }
     let file = syntax::read(text);
     if file.mistakes.is_empty() {
         return Ok(file);
     }
-    let told = file.mistakes.iter().map(|it| said(name, it) + &shown(text, it.line));
+    let told = file.mistakes.iter().map(|it| said(name, it, sorts) + &shown(text, it.line));
     Err(ConfigError(told.collect::<Vec<_>>().join("\n")))
 }
 
-fn said(name: &str, mistake: &Mistake) -> String {
-    told::told(name, &Place { line: mistake.line, ..Place::default() }, &mistake.what)
+fn said(name: &str, mistake: &Mistake, sorts: &[Sort]) -> String {
+    told::told(name, &Place { line: mistake.line, ..Place::default() }, &mistake.what, sorts)
 }
 
 /// Every mistake once, in the order of the file.
-fn listed(text: &str, name: &str, mut problems: Vec<(Place<'_>, String)>) -> String {
+fn listed(text: &str, name: &str, mut problems: Vec<(Place<'_>, String)>, sorts: &[Sort]) -> String {
     problems.sort_by_key(|(place, _)| place.line);
     let mut all: Vec<_> = problems
         .iter()
-        .map(|(place, what)| told::told(name, place, what) + &shown(text, place.line))
+        .map(|(place, what)| told::told(name, place, what, sorts) + &shown(text, place.line))
         .collect();
     all.dedup();
     all.join("\n")
 }
 
-fn shown(text: &str, number: u64) -> String {
+fn shown(text: &str, number: usize) -> String {
     line(text, number).map(|line| format!("\n{number:>5} | {}", line.trim_start())).unwrap_or_default()
 }
 
@@ -127,6 +126,19 @@ pub(crate) fn section(kind: &str, name: &str) -> String {
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
+
+/// An option with the key it stands for and the types of endpoints that have it, for the manual.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) name: &'static str,
+    pub(super) path: String,
+    pub(super) key: super::described::Described,
+    pub(super) of: Vec<&'static str>,
+}
+
+#[cfg(test)]
+pub(super) use self::tests::listed as tests_of_options;
 
 #[cfg(test)]
 mod tests;

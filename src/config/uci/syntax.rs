@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, iter::Peekable, str::Chars};
 
-use crate::config::units::suggest;
+use crate::config::{node::At, units::suggest};
 
-/// One value and its line.
+/// One value and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) text: String,
-    pub(super) line: u64,
+    pub(super) at: At,
 }
 
 /// An option or a list of a section.
@@ -25,7 +25,7 @@ pub(super) struct Entry {
 pub(super) struct Section {
     pub(super) kind: String,
     pub(super) name: Option<String>,
-    pub(super) line: u64,
+    pub(super) at: At,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -39,7 +39,7 @@ impl Section {
 /// What is wrong in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
-    pub(super) line: u64,
+    pub(super) line: usize,
     pub(super) what: String,
 }
 
@@ -54,7 +54,8 @@ pub(super) struct Read {
 
 /// Reads a file.
 pub(super) fn read(text: &str) -> Read {
-    let mut words = Words { rest: text.chars().peekable(), line: 1 };
+    let start = At { file: 0, line: 1, column: 1 };
+    let mut words = Words { rest: text.chars().peekable(), at: start };
     let mut file = Builder::default();
     loop {
         match words.statement() {
@@ -73,25 +74,28 @@ pub(super) fn read(text: &str) -> Read {
     }
 }
 
-/// Words of a statement, and its line.
-type Statement = (u64, Vec<Value>);
+/// Words of a statement, and where it begins.
+type Statement = (At, Vec<Value>);
 
 struct Words<'a> {
     rest: Peekable<Chars<'a>>,
-    line: u64,
+    at: At,
 }
 
 impl Words<'_> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.next();
-        self.line += u64::from(c == Some('\n'));
+        self.at.column += 1;
+        if c == Some('\n') {
+            self.at = At { line: self.at.line + 1, column: 1, ..self.at };
+        }
         c
     }
 
     /// The words up to the end of the line or a `;`; none at the end of the file.
     fn statement(&mut self) -> Result<Option<Statement>, Mistake> {
         let mut words = Vec::new();
-        let mut first = self.line;
+        let mut first = self.at;
         while let Some(c) = self.rest.peek().copied() {
             match c {
                 '\n' | ';' => {
@@ -104,7 +108,7 @@ impl Words<'_> {
                 c if is_space(c) => drop(self.next()),
                 _ => {
                     if words.is_empty() {
-                        first = self.line;
+                        first = self.at;
                     }
                     words.push(self.word()?);
                 }
@@ -115,7 +119,7 @@ impl Words<'_> {
 
     /// One word: pieces in either quotes or none, side by side.
     fn word(&mut self) -> Result<Value, Mistake> {
-        let line = self.line;
+        let at = self.at;
         let mut text = String::new();
         while let Some(c) = self.rest.peek().copied() {
             match c {
@@ -132,12 +136,12 @@ impl Words<'_> {
                 }
             }
         }
-        Ok(Value { text, line })
+        Ok(Value { text, at })
     }
 
     /// What is between quotes; in single ones a backslash is a letter like others.
     fn quoted(&mut self, quote: char, text: &mut String) -> Result<(), Mistake> {
-        let line = self.line;
+        let line = self.at.line;
         self.next();
         while let Some(c) = self.next() {
             match c {
@@ -152,8 +156,8 @@ impl Words<'_> {
     /// What a backslash stands for: the character behind it, or nothing before the end of a line, which goes on.
     fn escaped(&mut self) -> Option<char> {
         let c = self.next();
-        if c == Some('\r') && self.rest.next_if_eq(&'\n').is_some() {
-            self.line += 1;
+        if c == Some('\r') && self.rest.peek() == Some(&'\n') {
+            self.next();
             return None;
         }
         c.filter(|c| *c != '\n')
@@ -170,8 +174,8 @@ struct Builder {
 }
 
 impl Builder {
-    fn take(&mut self, (line, words): Statement) -> Result<(), Mistake> {
-        let wrong = |what: String| Err(Mistake { line, what });
+    fn take(&mut self, (at, words): Statement) -> Result<(), Mistake> {
+        let wrong = |what: String| Err(Mistake { line: at.line, what });
         let mut words = words.into_iter();
         let command = words.next().map(|word| word.text).unwrap_or_default();
         let (first, second, third) = (words.next(), words.next(), words.next());
@@ -183,7 +187,7 @@ impl Builder {
             "package" | "p" | "config" | "c" | "option" | "o" | "list" | "l" => {}
             _ => {
                 let known = suggest(&command, &["config", "option", "list"]);
-                return wrong(format!("`{command}` is no command{known}"));
+                return wrong(format!("`{command}` is not a command{known}"));
             }
         }
         let Some(first) = first else { return wrong(format!("`{command}` needs a name behind it")) };
@@ -193,17 +197,17 @@ impl Builder {
         }
         match command.as_str() {
             "package" | "p" => Ok(()),
-            "config" | "c" => self.section(line, &first.text, second),
-            list => self.entry(line, matches!(list, "list" | "l"), first.text, second),
+            "config" | "c" => self.section(at, &first.text, second),
+            list => self.entry(at.line, matches!(list, "list" | "l"), first.text, second),
         }
     }
 
-    fn section(&mut self, line: u64, kind: &str, name: Option<Value>) -> Result<(), Mistake> {
-        let wrong = |what: String| Err(Mistake { line, what });
+    fn section(&mut self, at: At, kind: &str, name: Option<Value>) -> Result<(), Mistake> {
+        let wrong = |what: String| Err(Mistake { line: at.line, what });
         // Options behind a section that cannot be are not the one before's.
         self.current = None;
         if kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return wrong(format!("`{kind}` is no type of a section"));
+            return wrong(format!("`{kind}` is not a type of section"));
         }
         let name = name.map(|name| name.text).filter(|name| !name.is_empty());
         if let Some(name) = &name {
@@ -226,7 +230,7 @@ impl Builder {
             self.names.insert(name.clone(), self.read.sections.len());
         }
         self.current = Some(self.read.sections.len());
-        self.read.sections.push(Section { kind: kind.to_owned(), name, line, entries: Vec::new() });
+        self.read.sections.push(Section { kind: kind.to_owned(), name, at, entries: Vec::new() });
         Ok(())
     }
 
@@ -237,11 +241,17 @@ impl Builder {
         self.read
     }
 
-    fn entry(&mut self, line: u64, list: bool, option: String, value: Option<Value>) -> Result<(), Mistake> {
+    fn entry(
+        &mut self,
+        line: usize,
+        list: bool,
+        option: String,
+        value: Option<Value>,
+    ) -> Result<(), Mistake> {
         let wrong = |what: String| Err(Mistake { line, what });
         if !is_name(&option) {
             return wrong(format!(
-                "`{option}` is no name of an option; UCI takes letters, digits and _ alone"
+                "`{option}` is not a name of an option; UCI takes letters, digits and _ alone"
             ));
         }
         let Some(value) = value else {

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{options::SORTS, parse_uci, uci_as_yaml};
-use crate::config::{Config, SecretSource, Warning, parse};
+use super::{Listed, options::sorts, parse_uci, uci_as_yaml};
+use crate::config::{Config, SecretSource, Warning, parse, resolve::described};
 
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
@@ -31,6 +31,40 @@ fn mistakes(lines: &str) -> String {
     parse_uci(&filled(&text), "w", &secrets).unwrap_err().to_string()
 }
 
+/// The options of a kind of section that stand for keys, each once.
+pub(in crate::config) fn listed(section: &str) -> Vec<Listed> {
+    let described = described();
+    let sorts = sorts(&described);
+    let sort = sorts.iter().find(|sort| sort.kind == section).unwrap_or_else(|| panic!("{section}"));
+    let below = match sort.kind {
+        "wsbridge" => "",
+        "listener" => "listen",
+        _ => sort.path,
+    };
+    let mut all: Vec<Listed> = Vec::new();
+    for row in sort.rows.iter().filter(|row| !row.path.is_empty()) {
+        let of = (!row.of.is_empty()).then_some(row.of);
+        if let Some(before) = all.iter_mut().find(|listed| listed.name == row.option) {
+            before.of.extend(of);
+            continue;
+        }
+        let mut keys = described.as_slice();
+        let mut found = None;
+        for name in (!below.is_empty()).then_some(&below).into_iter().chain(&row.path) {
+            found = keys.iter().find(|key| key.name == *name);
+            keys = found.unwrap().shape.keys();
+        }
+        let path = row.path.get(usize::from(!row.of.is_empty() && row.path.len() > 1)..).unwrap().join(".");
+        all.push(Listed {
+            name: row.option,
+            path,
+            key: found.unwrap().clone(),
+            of: of.into_iter().collect(),
+        });
+    }
+    all
+}
+
 /// Every option there is, in UCI and as the YAML that says the same.
 const FULL: (&str, &str) = (include_str!("full.uci"), include_str!("full.yaml"));
 
@@ -46,11 +80,11 @@ fn every_option_says_what_its_key_says() {
 
 #[test]
 fn no_option_is_missing_in_the_file_with_every_option() {
-    for sort in SORTS {
+    for sort in sorts(&described()) {
         let section = format!("\nconfig {}", sort.kind);
         let sections: Vec<_> = FULL.0.split("\nconfig ").map(|rest| format!("\nconfig {rest}")).collect();
         let own: Vec<_> = sections.iter().filter(|text| text.starts_with(&section)).collect();
-        for row in sort.rows {
+        for row in &sort.rows {
             let written = [format!("\toption {} ", row.option), format!("\tlist {} ", row.option)];
             let there = own.iter().any(|text| written.iter().any(|line| text.contains(line.as_str())));
             assert!(there, "{} {}", sort.kind, row.option);
@@ -61,7 +95,7 @@ fn no_option_is_missing_in_the_file_with_every_option() {
 #[test]
 fn the_page_for_routers_names_every_option_and_what_it_says_to_write_loads() {
     let page = include_str!("../../../docs/openwrt.md");
-    for row in SORTS.iter().flat_map(|sort| sort.rows) {
+    for row in sorts(&described()).iter().flat_map(|sort| &sort.rows) {
         assert!(page.contains(&format!("`{}`", row.option)), "{}", row.option);
     }
     let block = page.split("```uci\n").nth(1).unwrap().split("```").next().unwrap();
@@ -116,7 +150,7 @@ fn values_are_refused_by_the_resolver_in_the_words_of_uci() {
     for (lines, part) in [
         (
             format!("{serial}option baud fast"),
-            "w:6: option 'baud' of endpoint 'e': 'fast' is no whole number",
+            "w:6: option 'baud' of endpoint 'e': 'fast' is not a whole number",
         ),
         (format!("{serial}option flow rts"), "did you mean 'rtscts'?"),
         (format!("{serial}option rs485 1\noption flow rtscts"), "use \"option flow 'none'\""),
@@ -134,7 +168,10 @@ fn values_are_refused_by_the_resolver_in_the_words_of_uci() {
             "config user a\noption password HASH\nlist role x".into(),
             "no role 'x'; there is no \"config role\"",
         ),
-        ("config endpoint E\noption type sim\noption device echo".into(), "w:3: endpoint 'E': no name for"),
+        (
+            "config endpoint E\noption type sim\noption device echo".into(),
+            "w:3: endpoint 'E': not a name for",
+        ),
     ] {
         let error = mistakes(&lines);
         assert!(error.contains(part), "{part}\n{error}");
@@ -188,7 +225,7 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
         ),
         (
             &format!("{sim}config macro m\noption endpoint e"),
-            "w:7: option 'endpoint' of macro 'm': 'e' is no endpoint",
+            "w:7: option 'endpoint' of macro 'm': 'e' is not an endpoint",
         ),
         ("config macro m", "has no option 'endpoint'"),
         ("config user a\noption password HASH\noption password_file /a", "write either option 'password' or"),
@@ -205,7 +242,7 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
             "config wsbridge main\noption tls none",
             "has no effect without an address; add \"list listen '[::]:8443'\"",
         ),
-        (&format!("{sim}optoin a b"), "w:6: 'optoin' is no command; did you mean 'option'?"),
+        (&format!("{sim}optoin a b"), "w:6: 'optoin' is not a command; did you mean 'option'?"),
     ] {
         let error = mistakes(lines);
         assert!(error.contains(part), "{part}\n{error}");

@@ -1,14 +1,14 @@
 //! Mistakes in UCI's words: file, line, option and section, and what to type there.
 
 use super::{
-    options::{Row, SORTS},
+    options::{Row, Sort},
     syntax::Section,
     translate::Place,
 };
 
 /// `FILE:LINE: option 'baud' of endpoint 'modem1': WHAT`; what the resolver says of keys is said of options.
-pub(super) fn told(name: &str, place: &Place<'_>, what: &str) -> String {
-    let what = words(what, place);
+pub(super) fn told(name: &str, place: &Place<'_>, what: &str, sorts: &[Sort]) -> String {
+    let what = words(what, place, sorts);
     let section = place.section.map(label);
     let head = match (section, place.entry) {
         (Some(section), Some((option, _))) => format!("option '{option}' of {section}: "),
@@ -38,16 +38,16 @@ const PHRASES: [(&str, &str); 6] = [
 ];
 
 /// The resolver's sentence, its YAML said in UCI.
-fn words(what: &str, place: &Place<'_>) -> String {
+fn words(what: &str, place: &Place<'_>, sorts: &[Sort]) -> String {
     let mut text = what.to_owned();
     for (from, to) in PHRASES {
         text = text.replace(from, to);
     }
-    let sort = place.section.and_then(|section| SORTS.iter().find(|sort| sort.kind == section.kind));
+    let sort = place.section.and_then(|section| sorts.iter().find(|sort| sort.kind == section.kind));
     // Values of `type` are words of their own, though `sim` is a key, too.
     let rows = match place.entry {
         Some(("type", _)) => &[][..],
-        _ => sort.map_or(&[][..], |sort| sort.rows),
+        _ => sort.map_or(&[][..], |sort| &sort.rows),
     };
     let value = place.entry.map(|(_, value)| value);
     let pieces = text.split('`').enumerate().map(|(index, piece)| match index % 2 {
@@ -83,6 +83,6 @@ fn code(piece: &str, rows: &[Row]) -> String {
 /// The option that stands for a key here.
 fn option<'a>(key: &'a str, rows: &[Row]) -> &'a str {
     let same = rows.iter().any(|row| row.option == key);
-    let row = rows.iter().find(|row| row.path.rsplit('.').next() == Some(key));
+    let row = rows.iter().find(|row| row.path.last() == Some(&key));
     row.filter(|_| !same).map_or(key, |row| row.option)
 }

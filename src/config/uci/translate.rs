@@ -1,18 +1,20 @@
 //! Sections into the tree of keys that the YAML file would have, each node with the place it comes from.
 
+use std::collections::BTreeMap;
+
 use super::{
-    options::{Kind, LISTENER, Row, SORTS, Sort, TYPES, target_one_of},
+    options::{Kind, Row, Sort, TYPES, target_one_of},
     syntax::{Entry, Section, Value},
 };
 use crate::config::{
-    raw::{Mark, Node},
-    units::suggest,
+    node::{At, Node},
+    units::{nearest, suggest},
 };
 
 /// Where something comes from; of the file as a whole without a section.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place<'a> {
-    pub(super) line: u64,
+    pub(super) line: usize,
     pub(super) section: Option<&'a Section>,
     /// Option and value.
     pub(super) entry: Option<(&'a str, &'a str)>,
@@ -22,23 +24,31 @@ pub(super) struct Place<'a> {
 #[derive(Debug)]
 pub(super) struct Translated<'a> {
     pub(super) root: Node,
-    /// By mark; the first is the file.
-    pub(super) places: Vec<Place<'a>>,
-    pub(super) problems: Vec<(Mark, String)>,
+    /// What stands where.
+    pub(super) places: BTreeMap<At, Place<'a>>,
+    pub(super) problems: Vec<(At, String)>,
+    sorts: &'a [Sort],
 }
 
 /// Translates all sections.
-pub(super) fn translate<'a>(sections: &'a [Section], state_directory: &str) -> Translated<'a> {
-    let mut all = Translated { root: Node::map(), places: vec![Place::default()], problems: Vec::new() };
+pub(super) fn translate<'a>(
+    sections: &'a [Section],
+    sorts: &'a [Sort],
+    state_directory: &str,
+) -> Translated<'a> {
+    let nowhere = At::default();
+    let root = Node::map(nowhere);
+    let mut all = Translated { root, places: BTreeMap::new(), problems: Vec::new(), sorts };
     all.main(sections);
-    all.root.put(&["state_directory"], 0, Node::Text(state_directory.to_owned()));
+    all.root.put(&["state_directory"], Node::text(nowhere, state_directory));
     // A router is not the network's to find, and umdns would answer beside us. What the file says has been put there before.
-    all.root.put(&["mdns"], 0, Node::Text("false".to_owned()));
+    all.root.put(&["mdns"], Node::text(nowhere, "false"));
     for section in sections.iter().filter(|section| section.kind != "wsbridge") {
-        if let Some(sort) = SORTS.iter().find(|sort| sort.kind == section.kind) {
+        if let Some(sort) = sorts.iter().find(|sort| sort.kind == section.kind) {
             all.take(section, sort);
         } else {
-            let known = nearest(&section.kind, &SORTS.map(|sort| sort.kind));
+            let kinds: Vec<_> = sorts.iter().map(|sort| sort.kind).collect();
+            let known = meant(&section.kind, &kinds);
             all.wrong(section, None, format!("no such kind of section{known}"));
         }
     }
@@ -50,13 +60,12 @@ pub(super) fn translate<'a>(sections: &'a [Section], state_directory: &str) -> T
 }
 
 impl<'a> Translated<'a> {
-    fn mark(&mut self, section: &'a Section, entry: Option<(&'a Entry, &'a Value)>) -> Mark {
-        self.places.push(Place {
-            line: entry.map_or(section.line, |(_, value)| value.line),
-            section: Some(section),
-            entry: entry.map(|(entry, value)| (entry.option.as_str(), value.text.as_str())),
-        });
-        self.places.len() - 1
+    /// Where a section or a value of it is, kept for whoever finds a mistake in it.
+    fn mark(&mut self, section: &'a Section, entry: Option<(&'a Entry, &'a Value)>) -> At {
+        let at = entry.map_or(section.at, |(_, value)| value.at);
+        let entry = entry.map(|(entry, value)| (entry.option.as_str(), value.text.as_str()));
+        self.places.insert(at, Place { line: at.line, section: Some(section), entry });
+        at
     }
 
     fn wrong(&mut self, section: &'a Section, option: Option<&str>, what: String) {
@@ -75,15 +84,15 @@ impl<'a> Translated<'a> {
             self.wrong(second, None, what.to_owned());
         }
         let mut listeners = Vec::new();
-        if let (Some(main), Some(sort)) = (main, SORTS.first()) {
+        if let (Some(main), Some(sort)) = (main, self.sorts.first()) {
             let addresses = main.entries.iter().find(|entry| entry.option == "listen");
             for (entry, address) in
                 addresses.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it)))
             {
                 let mark = self.mark(main, Some((entry, address)));
-                listeners.push((mark, self.listener(main, mark, &address.text)));
+                listeners.push(self.listener(main, mark, &address.text));
             }
-            if let (Some(idle), None) = (main.entries.iter().find(|it| is_tls(it)), addresses) {
+            if let (Some(idle), None) = (main.entries.iter().find(|it| self.is_listeners(it)), addresses) {
                 let what = "has no effect without an address; add `list listen '[::]:8443'`";
                 self.wrong(main, Some(&idle.option), what.to_owned());
             }
@@ -92,43 +101,51 @@ impl<'a> Translated<'a> {
         for section in sections.iter().filter(|section| section.kind == "listener") {
             if let Some((entry, address)) = find(section, "address") {
                 let mark = self.mark(section, Some((entry, address)));
-                listeners.push((mark, self.listener(section, mark, &address.text)));
+                listeners.push(self.listener(section, mark, &address.text));
             }
         }
         if !listeners.is_empty() {
-            self.root.put(&["listen"], 0, Node::List(listeners));
+            self.root.put(&["listen"], Node::list(At::default(), listeners));
         }
     }
 
-    fn listener(&mut self, section: &'a Section, mark: Mark, address: &str) -> Node {
-        let mut node = Node::map();
-        node.put(&["address"], mark, Node::Text(address.to_owned()));
+    fn is_listeners(&self, entry: &Entry) -> bool {
+        self.listener_rows().iter().any(|row| row.option == entry.option)
+    }
+
+    fn listener_rows(&self) -> &'a [Row] {
+        self.sorts.iter().find(|sort| sort.kind == "listener").map_or(&[], |sort| &sort.rows)
+    }
+
+    fn listener(&mut self, section: &'a Section, mark: At, address: &str) -> Node {
+        let mut node = Node::map(mark);
+        node.put(&["address"], Node::text(mark, address));
         let word = section.value("tls").map(|value| value.text.as_str());
         let files = word.is_none_or(|word| word == "files");
-        for row in LISTENER.iter().filter(|row| row.option != "address") {
+        for row in self.listener_rows().iter().filter(|row| row.option != "address") {
             let Some((entry, value)) = find(section, row.option) else { continue };
             let mark = self.mark(section, Some((entry, value)));
-            if row.kind == Kind::Tls && value.text == "files" {
+            if row.option == "tls" && value.text == "files" {
                 let missing = ["certificate", "key"].iter().filter(|it| section.value(it).is_none());
                 for option in missing {
                     self.problems.push((mark, format!("needs option `{option}`, the path of a PEM file")));
                 }
-            } else if row.path.starts_with("tls.") && !files {
+            } else if row.path.first() == Some(&"tls") && row.option != "tls" && !files {
                 self.problems.push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
             } else if row.kind == Kind::Flag {
                 match flag(&value.text) {
-                    Some(on) => drop(node.put(&keys(row.path, ""), mark, Node::Text(on.to_string()))),
+                    Some(on) => drop(node.put(&row.path, Node::text(mark, on.to_string()))),
                     None => self.problems.push((mark, no_flag(&value.text))),
                 }
             } else {
-                node.put(&keys(row.path, ""), mark, Node::Text(value.text.clone()));
+                node.put(&row.path, Node::text(mark, &value.text));
             }
         }
         node
     }
 
     /// A section with a name, or one whose options alone are looked at here.
-    fn take(&mut self, section: &'a Section, sort: &'static Sort) {
+    fn take(&mut self, section: &'a Section, sort: &'a Sort) {
         let mut target = "";
         if sort.kind == "endpoint" {
             let written = section.value("type").map(|value| value.text.as_str());
@@ -136,7 +153,7 @@ impl<'a> Translated<'a> {
             match (known, written) {
                 (Some(known), _) => target = known,
                 (None, Some(text)) => {
-                    let near = nearest(text, &TYPES);
+                    let near = meant(text, &TYPES);
                     self.wrong(section, Some("type"), format!("`{text}` is not known here{near}"));
                     return;
                 }
@@ -145,14 +162,15 @@ impl<'a> Translated<'a> {
             self.one_of(section, target_one_of(target), !target.is_empty());
         }
         self.one_of(section, sort.one_of, true);
-        let node = self.rows(section, sort, target);
+        let mut node = self.rows(section, sort, target);
         if sort.path.is_empty() {
             return;
         }
         let off = find(section, "enabled").and_then(|(_, value)| flag(&value.text)) == Some(false);
         let Some(name) = self.name(section) else { return };
         let mark = self.mark(section, None);
-        if !off && !self.root.put(&[sort.path, name], mark, node) {
+        node.at = mark;
+        if !off && !self.root.put(&[sort.path, name], node) {
             self.problems.push((mark, format!("another {} has the name `{name}`", sort.kind)));
         }
     }
@@ -179,24 +197,25 @@ impl<'a> Translated<'a> {
 
     /// The options of a section by the rows of its kind.
     fn rows(&mut self, section: &'a Section, sort: &Sort, target: &str) -> Node {
-        let mut node = Node::map();
+        let mut node = Node::map(section.at);
         for entry in &section.entries {
-            let fits = |row: &&Row| target.is_empty() || row.of.is_empty() || row.of.contains(&target);
+            let fits = |row: &&Row| target.is_empty() || row.of.is_empty() || row.of == target;
             let named: Vec<_> = sort.rows.iter().filter(|row| row.option == entry.option).collect();
             if let Some(row) = named.iter().copied().find(|row| fits(row)) {
-                self.entry(section, (entry, row), target, &mut node);
-            } else if let Some(row) = named.first() {
-                let what = format!("belongs to type {}; this is type `{target}`", row.of.join(" or "));
+                self.entry(section, (entry, row), &mut node);
+            } else if named.is_empty() {
+                let known: Vec<_> = sort.rows.iter().filter(fits).map(|row| row.option).collect();
+                let what = format!("no such option{}", other_names(&entry.option, &known));
                 self.wrong(section, Some(&entry.option), what);
             } else {
-                let known: Vec<_> = sort.rows.iter().filter(fits).map(|row| row.option).collect();
-                let what = format!("no such option{}", nearest(&entry.option, &known));
+                let of: Vec<_> = named.iter().map(|row| row.of).collect();
+                let what = format!("belongs to type {}; this is type `{target}`", of.join(" or "));
                 self.wrong(section, Some(&entry.option), what);
             }
         }
         for row in sort.rows.iter().filter(|row| row.kind == Kind::Switch) {
             let on = section.value(row.option).and_then(|value| flag(&value.text)) == Some(true);
-            if !on && node.get(&keys(row.path, target)).is_some() {
+            if !on && node.get(&row.path).is_some() {
                 let of = section.entries.iter().find(|it| it.option.starts_with(&format!("{}_", row.option)));
                 let what = format!("has no effect without `{}: 1`", row.option);
                 self.wrong(section, of.map(|entry| entry.option.as_str()), what);
@@ -205,51 +224,43 @@ impl<'a> Translated<'a> {
         node
     }
 
-    fn entry(
-        &mut self,
-        section: &'a Section,
-        (entry, row): (&'a Entry, &Row),
-        target: &str,
-        node: &mut Node,
-    ) {
-        let path = keys(row.path, target);
+    fn entry(&mut self, section: &'a Section, (entry, row): (&'a Entry, &Row), node: &mut Node) {
         let Some(value) = entry.values.last() else { return };
-        if entry.list
-            && !matches!(row.kind, Kind::List | Kind::Rights | Kind::Steps)
-            && row.option != "listen"
-        {
+        let lists = matches!(row.kind, Kind::List | Kind::Rights) || ["listen", "step"].contains(&row.option);
+        if entry.list && !lists {
             let what = format!("has one value alone; write `option {} '...'`", row.option);
             return self.wrong(section, Some(row.option), what);
         }
         match row.kind {
-            Kind::Name | Kind::Script | Kind::Tls | Kind::Steps => {
+            Kind::Own => {
                 if row.option == "enabled" && flag(&value.text).is_none() {
                     self.wrong(section, Some(row.option), no_flag(&value.text));
                 }
             }
             Kind::Text => {
                 let mark = self.mark(section, Some((entry, value)));
-                node.put(&path, mark, Node::Text(value.text.clone()));
+                node.put(&row.path, Node::text(mark, &value.text));
             }
             Kind::Flag | Kind::Switch => match flag(&value.text) {
                 Some(on) => {
                     let mark = self.mark(section, Some((entry, value)));
                     if row.kind == Kind::Flag {
-                        node.put(&path, mark, Node::Text(on.to_string()));
+                        node.put(&row.path, Node::text(mark, on.to_string()));
                     } else if on {
-                        node.put(&path, mark, Node::map());
+                        node.put(&row.path, Node::map(mark));
                     }
                 }
                 None => self.wrong(section, Some(row.option), no_flag(&value.text)),
             },
             Kind::List => {
-                let mut item =
-                    |value| (self.mark(section, Some((entry, value))), Node::Text(value.text.clone()));
-                let items: Vec<_> = entry.values.iter().map(&mut item).collect();
-                let first = items.first().map_or(0, |(mark, _)| *mark);
-                node.put(&path, first, Node::List(items));
+                let items = entry.values.iter();
+                let items: Vec<_> = items
+                    .map(|value| Node::text(self.mark(section, Some((entry, value))), &value.text))
+                    .collect();
+                let first = items.first().map_or_else(At::default, |item| item.at);
+                node.put(&row.path, Node::list(first, items));
             }
-            Kind::Rights => self.rights(section, entry, &path, node),
+            Kind::Rights => self.rights(section, entry, &row.path, node),
         }
     }
 
@@ -264,14 +275,14 @@ impl<'a> Translated<'a> {
                 self.problems.push((mark, what.to_owned()));
                 continue;
             };
-            let words = words.split(',').map(|word| (mark, Node::Text(word.trim().to_owned())));
+            let words = words.split(',').map(|word| Node::text(mark, word.trim()));
             match table.iter_mut().find(|row| row.1 == pattern.trim()) {
                 Some(row) => row.2.extend(words),
                 None => table.push((mark, pattern.trim(), words.collect())),
             }
         }
         for (mark, pattern, words) in table {
-            node.put(&[path, &[pattern]].concat(), mark, Node::List(words));
+            node.put(&[path, &[pattern]].concat(), Node::list(mark, words));
         }
     }
 
@@ -282,34 +293,34 @@ impl<'a> Translated<'a> {
             ["serial", "rfc2217"].into_iter().find(|target| endpoint.get(&[target]).is_some())
         });
         let Some(target) = target else {
-            let what = format!("`{}` is no endpoint of type serial or rfc2217 that is enabled", of.text);
+            let what = format!("`{}` is not an endpoint of type serial or rfc2217 that is enabled", of.text);
             return self.wrong(section, Some("endpoint"), what);
         };
         let mut steps = Vec::new();
         let entry = section.entries.iter().find(|entry| entry.option == "step");
         for (entry, value) in entry.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it))) {
             let mark = self.mark(section, Some((entry, value)));
-            let mut step = Node::map();
+            let mut step = Node::map(mark);
             for part in value.text.split_whitespace() {
                 if let Err(what) = step_part(part, mark, &mut step) {
                     self.problems.push((mark, what));
                 }
             }
-            steps.push((mark, step));
+            steps.push(step);
         }
         let mark = self.mark(section, None);
         let path = ["endpoints", of.text.as_str(), target, "macros", name];
-        if !self.root.put(&path, mark, Node::List(steps)) {
+        if !self.root.put(&path, Node::list(mark, steps)) {
             self.problems.push((mark, format!("another macro of `{}` has the name `{name}`", of.text)));
         }
     }
 }
 
 /// A pattern, and the rights on it.
-type Granted<'a> = (Mark, &'a str, Vec<(Mark, Node)>);
+type Granted<'a> = (At, &'a str, Vec<Node>);
 
 /// `dtr=1` of a macro's step.
-fn step_part(part: &str, mark: Mark, step: &mut Node) -> Result<(), String> {
+fn step_part(part: &str, mark: At, step: &mut Node) -> Result<(), String> {
     let (key, text) = part.split_once('=').unwrap_or((part, ""));
     let text = match key {
         "dtr" | "rts" | "break" => flag(text).map(|on| on.to_string()).ok_or_else(|| no_flag(text))?,
@@ -317,12 +328,12 @@ fn step_part(part: &str, mark: Mark, step: &mut Node) -> Result<(), String> {
         _ => {
             let known = ["dtr", "rts", "break", "wait_ms"];
             return Err(format!(
-                "`{part}` is no part of a step like `dtr=1 wait_ms=100`{}",
+                "`{part}` is not a part of a step like `dtr=1 wait_ms=100`{}",
                 suggest(key, &known)
             ));
         }
     };
-    if step.put(&[key], mark, Node::Text(text)) { Ok(()) } else { Err(format!("`{key}` is here twice")) }
+    if step.put(&[key], Node::text(mark, text)) { Ok(()) } else { Err(format!("`{key}` is here twice")) }
 }
 
 /// UCI's words for yes and no.
@@ -338,21 +349,36 @@ fn no_flag(text: &str) -> String {
     format!("`{text}` is neither 1 nor 0")
 }
 
-fn keys<'a>(path: &'a str, target: &'a str) -> Vec<&'a str> {
-    path.split('.').filter(|key| !key.is_empty()).map(|key| if key == "*" { target } else { key }).collect()
-}
-
 fn find<'a>(section: &'a Section, option: &str) -> Option<(&'a Entry, &'a Value)> {
     let entry = section.entries.iter().find(|entry| entry.option == option)?;
     Some((entry, entry.values.last()?))
 }
 
-fn is_tls(entry: &Entry) -> bool {
-    LISTENER.iter().any(|row| row.option == entry.option)
+/// What was meant; all there is only when nothing is near.
+fn meant(text: &str, known: &[&str]) -> String {
+    nearest(text, known).map_or_else(|| suggest(text, known), |(_, word)| format!("; did you mean `{word}`?"))
 }
 
-/// What was meant; all there is only when nothing is near.
-fn nearest(text: &str, known: &[&str]) -> String {
-    let all = suggest(text, known);
-    all.split_once("? known: ").map_or_else(|| all.clone(), |(near, _)| format!("{near}?"))
+/// Names that other programs have for an option of ours.
+const ELSEWHERE: [(&str, &str); 12] = [
+    ("device", "port"),
+    ("devicename", "port"),
+    ("connector", "port"),
+    ("speed", "baud"),
+    ("bps", "baud"),
+    ("baudrate", "baud"),
+    ("accepter", "listen"),
+    ("port", "listen"),
+    ("rtscts", "flow"),
+    ("xonxoff", "flow"),
+    ("timeout", "idle"),
+    ("max_connections", "sessions"),
+];
+
+/// The option that was meant, by its name in ser2net and its like, too.
+fn other_names(text: &str, known: &[&str]) -> String {
+    let ours = ELSEWHERE
+        .iter()
+        .find(|(theirs, ours)| *theirs == text.to_lowercase().replace('-', "_") && known.contains(ours));
+    ours.map_or_else(|| meant(text, known), |(_, word)| format!("; did you mean `{word}`?"))
 }

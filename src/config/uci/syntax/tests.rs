@@ -76,7 +76,7 @@ fn each_mistake_has_its_line_and_what_to_do() {
         ("config\n", 1, "needs a name"),
         ("config t 'a-b'\n", 1, "option name 'a-b'"),
         ("config t a\nconfig u a\n", 2, "another section"),
-        ("config t\noption a-b 1\n", 2, "no name of an option"),
+        ("config t\noption a-b 1\n", 2, "not a name of an option"),
         ("config t\n\noption a 'b\n\n", 3, "never closed"),
         ("config t\noption a \"b\n", 2, "never closed"),
     ] {
@@ -89,7 +89,7 @@ fn each_mistake_has_its_line_and_what_to_do() {
 #[test]
 fn values_know_their_lines() {
     let read = read("config t\n\n\tlist a 'x\ny'\n\tlist a z\n");
-    let lines: Vec<_> = read.sections[0].entries[0].values.iter().map(|value| value.line).collect();
+    let lines: Vec<_> = read.sections[0].entries[0].values.iter().map(|value| value.at.line).collect();
     assert_eq!(lines, [3, 5]);
 }
 

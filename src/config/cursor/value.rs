@@ -1,0 +1,287 @@
+//! The value of a key: a word, a list, a mapping of known keys or of names.
+
+use std::{cell::RefCell, ops::RangeInclusive, rc::Rc};
+
+use super::{Keys, Placed, Run};
+use crate::config::{
+    described::{Shape, WordShape},
+    node::{self, At, Kind, Node},
+    units::Word,
+    yaml::unspaced,
+};
+
+const NOTHING: &str = "nothing is written here; write a value, or leave the key out";
+
+/// A word, or a mapping in its place.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum Either<T, R> {
+    Word(T),
+    Map(R),
+}
+
+/// Where a value's shape goes when keys are described.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sink(Rc<RefCell<Shape>>);
+
+impl Sink {
+    pub(super) fn take(&self) -> Shape {
+        self.0.take()
+    }
+}
+
+/// A value about to be read; nothing where the key is not there.
+#[derive(Debug)]
+pub(in crate::config) struct Value<'a> {
+    run: &'a Run,
+    node: Option<&'a Node>,
+    path: String,
+    pub(super) level: Vec<&'static str>,
+    pub(super) sink: Option<Sink>,
+}
+
+/// A path to note mistakes at.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct Spot<'a> {
+    pub(super) run: &'a Run,
+    pub(in crate::config) path: String,
+}
+
+impl Spot<'_> {
+    /// Notes a mistake.
+    pub(in crate::config) fn wrong(&self, at: At, what: &str) {
+        self.run.wrong(at, &self.path, what);
+    }
+
+    /// Notes an oddity.
+    pub(in crate::config) fn odd(&self, at: At, what: &str) {
+        self.run.odd(at, &self.path, what);
+    }
+
+    /// Notes a mistake in the value of a key below.
+    pub(in crate::config) fn wrong_in(&self, name: &str, at: At, what: &str) {
+        self.run.wrong(at, &format!("{}.{name}", self.path), what);
+    }
+}
+
+/// The name of what is described where there is none.
+static NO_NAME: node::Key = node::Key { at: At { file: 0, line: 0, column: 0 }, text: String::new() };
+
+impl<'a> Value<'a> {
+    pub(super) fn new(run: &'a Run, node: Option<&'a Node>, path: String) -> Self {
+        Self { run, node, path, level: Vec::new(), sink: None }
+    }
+
+    /// Where mistakes in it go once it has been read.
+    pub(in crate::config) fn spot(&self) -> Spot<'a> {
+        Spot { run: self.run, path: self.path.clone() }
+    }
+
+    fn describe(&self, shape: impl FnOnce() -> Shape) {
+        if let Some(sink) = &self.sink {
+            *sink.0.borrow_mut() = shape();
+        }
+    }
+
+    /// A value below this one that is described with it.
+    fn inner(&self, node: Option<&'a Node>, path: String) -> Self {
+        let sink = self.sink.as_ref().map(|_| Sink::default());
+        Self { run: self.run, node, path, level: self.level.clone(), sink }
+    }
+
+    fn wrong(&self, at: At, what: &str) {
+        self.run.wrong(at, &self.path, what);
+    }
+
+    /// Its text, or a mistake.
+    fn text(&self) -> Option<(&'a str, At)> {
+        let node = self.node?;
+        match &node.kind {
+            Kind::Text(text) => return Some((text, node.at)),
+            Kind::Nothing => self.wrong(node.at, NOTHING),
+            Kind::List(_) | Kind::Map(_) => {
+                self.wrong(node.at, "write a single value here, not a list or a mapping");
+            }
+        }
+        None
+    }
+
+    fn read<T: Word>(&self) -> Option<Placed<T>> {
+        let (text, at) = self.text()?;
+        match T::read(text) {
+            Ok(value) => Some(Placed { value, at }),
+            Err(what) => {
+                self.wrong(at, &what);
+                None
+            }
+        }
+    }
+
+    /// A word.
+    pub(in crate::config) fn word<T: Word>(self) -> Option<Placed<T>> {
+        self.describe(|| Shape::Word(WordShape::of::<T>()));
+        self.read()
+    }
+
+    /// A word within bounds.
+    pub(super) fn bounded<T: Word + PartialOrd>(self, bounds: &RangeInclusive<T>) -> Option<Placed<T>> {
+        let [least, most] = [bounds.start(), bounds.end()].map(Word::text);
+        self.describe(|| Shape::Word(WordShape::within::<T>(&least, &most)));
+        let read: Placed<T> = self.read()?;
+        if let (false, Some((text, at))) = (bounds.contains(&read.value), self.text()) {
+            self.wrong(at, &format!("`{text}` is not from {least} to {most}"));
+        }
+        Some(read)
+    }
+
+    /// Words in a list; none where there is no list.
+    pub(in crate::config) fn words<T: Word>(self) -> Vec<Placed<T>> {
+        self.describe(|| Shape::List(Box::new(Shape::Word(WordShape::of::<T>()))));
+        let items = self.items().unwrap_or_default().iter();
+        items.filter_map(|item| self.inner(Some(item), self.path.clone()).read()).collect()
+    }
+
+    /// A list of mappings.
+    pub(in crate::config) fn list<R>(self, mut read: impl FnMut(Self) -> R) -> Option<Vec<R>> {
+        if self.sink.is_some() {
+            let item = self.inner(None, format!("{}[]", self.path));
+            let sink = item.sink.clone().unwrap_or_default();
+            read(item);
+            self.describe(|| Shape::List(Box::new(sink.take())));
+        }
+        let items = self.items()?.iter().enumerate();
+        Some(
+            items
+                .map(|(index, item)| read(self.inner(Some(item), format!("{}[{index}]", self.path))))
+                .collect(),
+        )
+    }
+
+    fn items(&self) -> Option<&'a [Node]> {
+        let node = self.node?;
+        if let Kind::List(items) = &node.kind {
+            return Some(items);
+        }
+        self.wrong(node.at, "write a list here, like [ a, b ]");
+        None
+    }
+
+    /// A mapping with free keys.
+    pub(in crate::config) fn named<R>(self, mut read: impl FnMut(&'a node::Key, Self) -> R) -> Vec<R> {
+        if self.sink.is_some() {
+            let value = self.inner(None, format!("{}.*", self.path));
+            let sink = value.sink.clone().unwrap_or_default();
+            read(&NO_NAME, value);
+            self.describe(|| Shape::Named(Box::new(sink.take())));
+        }
+        let Some(rows) = self.node.and_then(|node| self.rows(node)) else { return Vec::new() };
+        let mut all = Vec::new();
+        for (key, node) in rows {
+            let path = format!("{}.{}", self.path, key.text);
+            if matches!(node.kind, Kind::Nothing) {
+                self.run.odd(key.at, &path, "nothing is written here, so it is left out");
+            } else {
+                all.push(read(key, self.inner(Some(node), path)));
+            }
+        }
+        all
+    }
+
+    fn rows(&self, node: &'a Node) -> Option<&'a [(node::Key, Node)]> {
+        match &node.kind {
+            Kind::Map(rows) => return Some(rows),
+            Kind::Nothing => self.wrong(node.at, NOTHING),
+            Kind::Text(text) => match unspaced(text) {
+                Some((key, value)) => {
+                    self.wrong(node.at, &format!("a colon needs a space behind it; write `{key}: {value}`"));
+                }
+                None => self.no_mapping(node.at),
+            },
+            Kind::List(_) => self.no_mapping(node.at),
+        }
+        None
+    }
+
+    fn no_mapping(&self, at: At) {
+        self.wrong(at, "write a mapping here: `key: value` lines, or { key: value }");
+    }
+
+    /// A mapping of known keys.
+    pub(in crate::config) fn keys<R>(self, read: impl FnOnce(&mut Keys<'a>) -> R) -> Option<Placed<R>> {
+        if self.sink.is_some() {
+            let mut keys = Keys::new(self.run, At::default(), self.path.clone(), &[]);
+            read(&mut keys);
+            self.describe(|| Shape::of(keys));
+            return None;
+        }
+        let node = self.node?;
+        let rows = self.rows(node)?;
+        let keys = Keys { level: self.level, ..Keys::new(self.run, node.at, self.path, rows) };
+        let value = keys.whole(read);
+        Some(Placed { value, at: node.at })
+    }
+
+    /// The same where all keys have a default.
+    pub(super) fn part<R>(self, read: impl FnOnce(&mut Keys<'a>) -> R) -> R {
+        let (at, rows) = self.node.and_then(|node| Some((node.at, self.rows(node)?))).unwrap_or_default();
+        let level = self.level.clone();
+        let mut keys = Keys { level, ..Keys::new(self.run, at, self.path.clone(), rows) };
+        let value = read(&mut keys);
+        keys.finish();
+        self.describe(|| Shape::of(keys));
+        value
+    }
+
+    /// A word or a mapping of known keys.
+    pub(in crate::config) fn either<T: Word, R>(
+        self,
+        read: impl FnOnce(&mut Keys<'a>) -> R,
+    ) -> Option<Placed<Either<T, R>>> {
+        if let Some(sink) = &self.sink {
+            let map = self.inner(None, self.path.clone());
+            let below = map.sink.clone().unwrap_or_default();
+            map.keys(read);
+            let Shape::Keys(keys) = below.take() else { return None };
+            *sink.0.borrow_mut() = Shape::Either(WordShape::of::<T>(), keys);
+            return None;
+        }
+        match &self.node?.kind {
+            Kind::Map(_) => {
+                let Placed { value, at } = self.keys(read)?;
+                Some(Placed { value: Either::Map(value), at })
+            }
+            Kind::Text(_) => {
+                let Placed { value, at } = self.read()?;
+                Some(Placed { value: Either::Word(value), at })
+            }
+            Kind::Nothing | Kind::List(_) => {
+                let at = self.node?.at;
+                self.wrong(at, "write a text or a mapping here, not a list");
+                None
+            }
+        }
+    }
+
+    /// A list of words, or a mapping that says more.
+    pub(in crate::config) fn list_or_map<T: Word, R>(
+        self,
+        read: impl FnOnce(&mut Keys<'a>) -> R,
+    ) -> Option<Either<Vec<Placed<T>>, R>> {
+        if let Some(sink) = &self.sink {
+            let map = self.inner(None, self.path.clone());
+            let below = map.sink.clone().unwrap_or_default();
+            map.keys(read);
+            let Shape::Keys(keys) = below.take() else { return None };
+            *sink.0.borrow_mut() = Shape::ListOr(WordShape::of::<T>(), keys);
+            return None;
+        }
+        let node = self.node?;
+        match &node.kind {
+            Kind::Map(_) => self.keys(read).map(|map| Either::Map(map.value)),
+            Kind::List(_) => Some(Either::Word(self.words())),
+            Kind::Nothing | Kind::Text(_) => {
+                self.wrong(node.at, "write a list here, like [ a, b ], or a mapping");
+                None
+            }
+        }
+    }
+}

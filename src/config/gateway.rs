@@ -1,0 +1,157 @@
+//! Top-level keys that are of no part: who the gateway is, whom it heeds, its times and limits.
+
+use std::time::Duration;
+
+use super::{
+    Limits, Origin, TrustedProxies,
+    addresses::Host,
+    cursor::{Keys, Placed},
+    secret::SecretReader,
+    trust::trusted_proxies,
+    units::Size,
+};
+use crate::wire::head::HEADERS_MAX;
+
+/// Longest time that browsers are told to use HTTPS alone: what lists of such names ask for.
+const HSTS_MOST: Duration = Duration::from_secs(730 * 24 * 3600);
+
+/// Who the gateway is, and whose pages and proxies it heeds.
+pub(super) struct Names {
+    pub(super) origins: Vec<Origin>,
+    pub(super) ancestors: Vec<Origin>,
+    pub(super) hosts: Vec<String>,
+    pub(super) trusted_proxies: TrustedProxies,
+    pub(super) mdns: bool,
+}
+
+/// Reads them.
+pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Names {
+    let origins = k
+        .key(
+            "origins",
+            "web pages allowed beside the gateway's own, exactly `scheme://host` or `scheme://host:port`. No wildcard, no \
+             path, never `null`, which Firefox sends for files. `file://` (Chromium, Electron) and apps like \
+             `capacitor://localhost` may be listed; any file or app of that kind has the same origin, so each of their \
+             requests needs a token or a ticket",
+        )
+        .without("none")
+        .uci("origin")
+        .words();
+    let ancestors = k
+        .key(
+            "frame_ancestors",
+            "pages that may show the gateway's page in a frame. They must be of the same site, since the sign-in's cookie \
+             stays SameSite=Strict; nobody takes over from within a frame",
+        )
+        .without("none")
+        .uci("frame_ancestor")
+        .words::<Origin>();
+    for Placed { value, at } in &ancestors {
+        if !matches!(value.scheme.as_str(), "http" | "https") {
+            k.wrong_in("frame_ancestors", *at, "a page in a browser is of http or https");
+        }
+    }
+    let hosts = k
+        .key(
+            "hosts",
+            "names the gateway answers to, beside its own addresses, `localhost`, its host name and NAME.local (this stops \
+             DNS rebinding)",
+        )
+        .without("none")
+        .uci("host")
+        .words::<Host>();
+    let trusted_proxies = trusted_proxies(k, secrets);
+    let mdns = k
+        .key(
+            "mdns",
+            "whether listeners that other machines reach are announced by multicast DNS: `https://NAME.local` finds the \
+             gateway, and so does whoever looks for `_https._tcp` or `_wsbridge._tcp`. Loopback is announced to nobody",
+        )
+        .uci("mdns")
+        .or(true);
+    Names {
+        origins: values(origins),
+        ancestors: values(ancestors),
+        hosts: hosts.into_iter().map(|host| host.value.0).collect(),
+        trusted_proxies,
+        mdns,
+    }
+}
+
+/// `dead_after` and `resume`.
+pub(super) fn times(k: &mut Keys<'_>) -> (Duration, Duration) {
+    let seconds = Duration::from_secs;
+    let dead_after = k
+        .key(
+            "dead_after",
+            "a client silent for so long is dead; it is pinged after two thirds of it, by `wsbridge.v1` at each third. So is \
+             a TCP or RFC 2217 target that acknowledges nothing of what it was sent for so long: [which is not one that is \
+             slow](guide.md#slow-devices-and-dead-ones)",
+        )
+        .uci("dead_after")
+        .within(seconds(5)..=seconds(600))
+        .or(seconds(30));
+    let resume = k
+        .key("resume", "how long a `wsbridge.v1` session outlives its lost connection")
+        .uci("resume")
+        .within(seconds(0)..=seconds(3600))
+        .or(seconds(60));
+    (dead_after, resume)
+}
+
+fn values<T>(placed: Vec<Placed<T>>) -> Vec<T> {
+    placed.into_iter().map(|it| it.value).collect()
+}
+
+/// `hsts`: it is for whoever knows the listeners to say whether a browser hears it.
+pub(super) fn hsts(k: &mut Keys<'_>) -> Option<Placed<Duration>> {
+    k.key(
+        "hsts",
+        "how long browsers that have been here use HTTPS alone (`Strict-Transport-Security`). **It binds every port of the \
+         name they used**: another service of this machine that speaks plain HTTP there is not reached by them any more, and a \
+         certificate they do not trust cannot be clicked away. Said over TLS alone, and heeded where the browser trusts the \
+         certificate; `0s` makes them forget it. Behind a proxy that is the proxy's to say",
+    )
+    .without("nothing is said")
+    .uci("hsts")
+    .within(Duration::ZERO..=HSTS_MOST)
+    .maybe()
+}
+
+/// Reads `limits:`.
+pub(super) fn limits(k: &mut Keys<'_>) -> Limits {
+    let mut count = |name, meaning, default| {
+        let number: u32 = k.key(name, meaning).uci(name).within(1..=1_000_000).or(default);
+        usize::try_from(number).unwrap_or(usize::MAX)
+    };
+    let connections = count(
+        "connections",
+        "connections in all; when all have signed in, an administrator still gets in",
+        256,
+    );
+    let per_address = count(
+        "per_address",
+        "connections of one address (IPv6: of one /64, unless it is on a network of the gateway's own)",
+        32,
+    );
+    let unauthenticated = count(
+        "unauthenticated",
+        "connections that have not authenticated; when there are so many, the oldest of the source that has most gives way",
+        64,
+    );
+    let handshake = k
+        .key("handshake", "time for TLS and the whole request head")
+        .uci("handshake")
+        .within(Duration::from_secs(1)..=Duration::from_secs(300))
+        .or(Duration::from_secs(10));
+    let head = k
+        .key(
+            "head",
+            "longest header section of a request; other programs of the same host name have their cookies in it, too",
+        )
+        .uci("head")
+        .within(Size(4 << 10)..=Size(64 << 10))
+        .or(Size(HEADERS_MAX as u64));
+    let head = usize::try_from(head.0).unwrap_or(HEADERS_MAX);
+    Limits { connections, per_address, unauthenticated, handshake, head }
+}

@@ -1,0 +1,106 @@
+//! A configuration as a tree: every value with the place it was written at, nothing interpreted.
+
+/// Where something is written: line and column from 1, and 0 where that is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct At {
+    /// Which of the files that are read together; 0 is the one the command line names.
+    pub(super) file: usize,
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// A value and where it begins. What an alias stands for is where the alias is.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: At,
+    pub(super) kind: Kind,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Empty, `~` or `null`.
+    Nothing,
+    /// A scalar's text: as written where it is plain, without its quotes otherwise.
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the file.
+    Map(Vec<(Key, Node)>),
+}
+
+/// The key of a mapping and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) at: At,
+    pub(super) text: String,
+}
+
+impl Node {
+    /// An empty mapping.
+    pub(super) fn map(at: At) -> Self {
+        Self { at, kind: Kind::Map(Vec::new()) }
+    }
+
+    /// A scalar.
+    pub(super) fn text(at: At, text: impl Into<String>) -> Self {
+        Self { at, kind: Kind::Text(text.into()) }
+    }
+
+    /// A list.
+    pub(super) fn list(at: At, items: Vec<Self>) -> Self {
+        Self { at, kind: Kind::List(items) }
+    }
+
+    /// The rows of a mapping; of anything else none.
+    pub(super) fn rows(&self) -> &[(Key, Self)] {
+        match &self.kind {
+            Kind::Map(rows) => rows,
+            Kind::Nothing | Kind::Text(_) | Kind::List(_) => &[],
+        }
+    }
+
+    /// The node at a path of keys.
+    pub(super) fn get(&self, path: &[&str]) -> Option<&Self> {
+        let [key, rest @ ..] = path else { return Some(self) };
+        self.rows().iter().find(|(name, _)| name.text == *key)?.1.get(rest)
+    }
+
+    /// Puts a node at a path of keys below this mapping, and makes the keys on the way that are missing. False, and
+    /// nothing done, where the path leads through something else or to what is there already.
+    pub(super) fn put(&mut self, path: &[&str], node: Self) -> bool {
+        let (Kind::Map(rows), [key, rest @ ..]) = (&mut self.kind, path) else { return false };
+        let found = rows.iter_mut().find(|(name, _)| name.text == *key);
+        let name = Key { at: node.at, text: (*key).to_owned() };
+        if rest.is_empty() {
+            let free = found.is_none();
+            if free {
+                rows.push((name, node));
+            }
+            return free;
+        }
+        if let Some((_, below)) = found {
+            return below.put(rest, node);
+        }
+        let mut below = Self::map(node.at);
+        let put = below.put(rest, node);
+        rows.push((name, below));
+        put
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_put_once_and_found_again() {
+        let at = |line| At { line, ..At::default() };
+        let mut root = Node::map(at(0));
+        assert!(root.put(&["a", "b"], Node::text(at(1), "x: y")));
+        assert!(root.put(&["a", "c"], Node::map(at(2))));
+        assert!(!root.put(&["a", "b"], Node::map(at(3))) && !root.put(&["a", "b", "c"], Node::map(at(3))));
+        assert_eq!(root.get(&["a"]).unwrap().at.line, 1);
+        assert_eq!(root.get(&["a", "c"]).unwrap().at.line, 2);
+        assert!(root.get(&["a", "x"]).is_none());
+    }
+}
