@@ -107,6 +107,26 @@ fn a_ticket_asked_for_with_curl_opens_its_line_once() {
 }
 
 #[test]
+fn a_person_with_a_password_gets_a_ticket_for_the_page_that_is_named() {
+    let made = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .args(["passwd", "alice", "--generate"])
+        .output()
+        .unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let (password, line) = made.trim().split_once('\n').unwrap();
+    let line = line.replace("roles: [ operator ]", "rights: { modem1: [ read, write ] }");
+    let daemon = gateway(&format!("users:\n  {line}\n"));
+    let Some(shell) = Shell::at(&daemon) else { return };
+    let curl = recipe("Users, tokens, rights", "'{\"endpoint\": \"modem1\"}'");
+    let who = "-H 'Authorization: Bearer TOKEN'";
+    let own = format!("https://{}", daemon.address());
+    // What is typed at curl's question stands in the line.
+    let ticket = shell.ticket(&curl, &[(who, &format!("-u 'alice:{password}' -H 'Origin: {own}'"))]);
+    let offer = format!("Sec-WebSocket-Protocol: binary, wsbridge.ticket.{ticket}\r\n");
+    assert_eq!(Raw::status(plain(&daemon), "modem1", &offer), 401, "it is for the page alone");
+}
+
+#[test]
 fn a_ticket_for_a_page_on_another_server_is_good_there_alone() {
     let yaml = recipe("Users, tokens, rights", "origins:");
     let origins = yaml.lines().next().unwrap();

@@ -128,6 +128,16 @@ class Root:
         assert "Nothing reads this file" in self.read("/etc/wsbridge/ports-found.yaml")
         assert os.readlink(self.path("/etc/systemd/system/multi-user.target.wants/wsbridge.service")).endswith("wsbridge.service")
 
+    def added(self):
+        """An endpoint of its own file, for the service to read; purge takes it with the rest."""
+        said = self.run("wsbridge", "add", "plc1", "--tcp", "192.0.2.20:502")
+        assert "wss://localhost:8443/ws/plc1\n" in said and "No gateway runs" in said, said
+        told = self.run("stat", "-c", "%a %U %G", "/etc/wsbridge/endpoints.d", "/etc/wsbridge/endpoints.d/plc1.yaml")
+        assert told.splitlines() == ["750 root wsbridge", "640 root wsbridge"], told
+        assert os.listdir(self.path("/etc/wsbridge/endpoints.d")) == ["plc1.yaml"]
+        failed = subprocess.run(["chroot", self.root, "wsbridge", "add", "plc2", "--tcp", "192.0.2.20"], stderr=subprocess.PIPE)
+        assert failed.returncode == 78 and os.listdir(self.path("/etc/wsbridge/endpoints.d")) == ["plc1.yaml"], failed.stderr
+
     def use(self):
         self.run("install", "-d", "-o", "wsbridge", "-g", "wsbridge", "-m", "700", "/var/lib/wsbridge")      # systemd's task
         endpoint, said, answer = "trainer", b"AT\r", b"OK"
@@ -251,6 +261,7 @@ class Root:
             return
         steps.step(f"{self.arch}: that password is nowhere but in a hash that root and the service may read", self.secret)
         steps.step(f"{self.arch}: its configuration is as shipped and right, its service enabled", self.pristine)
+        steps.step(f"{self.arch}: an endpoint is added as a file that the service may read, and a wrong one is not", self.added)
         steps.step(f"{self.arch}: the daemon serves: login by that password, WebSocket round trip, 1001 at its end", self.use)
         steps.step(f"{self.arch}: its units are right (systemd-analyze verify)", self.unit)
         steps.step(f"{self.arch}: purge leaves nothing", self.purge)
