@@ -17,7 +17,8 @@ use crate::{
 /// A listener with TLS and one without, token `wsb_tools` and the guide's endpoint. `more` goes first, `token` to the tokens.
 fn gateway_with(more: &str, token: &str) -> Daemon {
     let listen = "tls: self-signed\n  - address: \"127.0.0.1:0\"\n    tls: none\n";
-    let config = access::tokens(&[("tools", "read, write")]).replace("tls: none\n", listen);
+    let config = access::tokens(&[("tools", "read, write"), ("boss", "read, takeover")])
+        .replace("tls: none\n", listen);
     let config = config.replace("tokens:\n", &format!("tokens:\n  {token}\n"));
     Daemon::start(&format!("state_directory: {{dir}}\n{more}{config}  modem1: {{ sim: modem }}\n"))
 }
@@ -139,6 +140,22 @@ fn a_ticket_for_a_page_on_another_server_is_good_there_alone() {
             format!("Origin: {origin}\r\nSec-WebSocket-Protocol: binary, wsbridge.ticket.{ticket}\r\n");
         assert_eq!(Raw::status(plain(&daemon), "modem1", &head), status, "{origin}");
     }
+}
+
+#[test]
+fn a_session_is_found_and_ended_with_curl() {
+    let daemon = gateway("");
+    let Some(shell) = Shell::at(&daemon) else { return };
+    let (mut client, head) = Raw::handshake(plain(&daemon), "modem1", "Authorization: Bearer wsb_tools\r\n");
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let lines = recipe("Metrics and health", "/api/sessions");
+    let (list, end) = lines.split_once('\n').unwrap();
+    let said = shell.run(list, &[("TOKEN", "wsb_boss")]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+    let id = told["sessions"][0]["id"].to_string();
+    shell.run(end, &[("TOKEN", "wsb_boss"), ("sessions/17/", &format!("sessions/{id}/"))]);
+    let close = std::iter::from_fn(|| client.next()).find_map(|frame| frame.close());
+    assert_eq!(close.map(|(code, _)| code), Some(4412));
 }
 
 #[test]

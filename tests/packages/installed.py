@@ -181,6 +181,8 @@ class Root:
         assert not about, about
 
     def purge(self):
+        # As for port 443.
+        self.run("systemctl", "--root=/", "--quiet", "enable", "wsbridge.socket")
         self.run("dpkg", "--remove", "wsbridge")
         assert os.path.exists(self.path("/etc/wsbridge/secrets/admin")), "a removal keeps the configuration"
         self.run("dpkg", "--purge", "wsbridge")
