@@ -69,7 +69,7 @@ pub struct Progress {
     pub taken: u64,
     /// Of these, how many have left the queue: to the driver, or discarded.
     pub done: u64,
-    /// Of these, how many were discarded because the device went.
+    /// Of these, how many were discarded because the device went, or the lease was taken.
     pub lost: u64,
 }
 

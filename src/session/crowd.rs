@@ -98,11 +98,16 @@ impl Crowd<'_> {
 
     fn sockets(&self, endpoint: &str) -> Vec<Place> {
         let running = self.sessions.list().into_iter();
-        let here = running.filter(|entry| entry.endpoint == endpoint && !entry.gives_way());
-        here.map(|entry| Place {
+        let here = running.filter(|entry| entry.endpoint == endpoint);
+        // The place of one that was told to make room is another's already.
+        let here =
+            here.map(|entry| (entry.ordered(), entry)).filter(|(order, _)| *order != Some(Ended::GaveWay));
+        here.map(|(order, entry)| Place {
             principal: entry.principal.clone(),
             number: entry.number,
             observes: match entry.standing() {
+                // It ends for another reason, and cannot be told a second one.
+                _ if order.is_some() => false,
                 Standing::Idle => true,
                 Standing::Seat(seat) => !self.lines.writes(endpoint, seat),
                 Standing::Arriving | Standing::Own => false,

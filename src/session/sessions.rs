@@ -89,9 +89,9 @@ impl Entry {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    /// Whether it was told to make room for another: its place is that one's already.
-    pub(super) fn gives_way(&self) -> bool {
-        matches!(*self.order.borrow(), Some(Ended::GaveWay))
+    /// What it was ordered to end for.
+    pub(super) fn ordered(&self) -> Option<Ended> {
+        self.order.borrow().clone()
     }
 
     /// Orders the session to end. The first order stands: a session that is closing is not told twice.

@@ -60,8 +60,13 @@ impl Place {
 }
 
 /// The upgrade asked for on a connection.
-fn ask(address: SocketAddr, mut stream: Stream) -> Result<Stream, u16> {
-    let _ = stream.write_all(upgrade_head(address, "m1", "").as_bytes());
+fn ask(address: SocketAddr, stream: Stream) -> Result<Stream, u16> {
+    ask_with(address, stream, "")
+}
+
+/// The same with more header lines.
+fn ask_with(address: SocketAddr, mut stream: Stream, more: &str) -> Result<Stream, u16> {
+    let _ = stream.write_all(upgrade_head(address, "m1", more).as_bytes());
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
         head.push(byte[0]);
@@ -135,6 +140,21 @@ fn a_session_that_waits_for_its_client_ends_with_its_certificate_too() {
     until("the parked session", || sessions().contains("\"parked\":true").then_some(()));
     // Without its certificate it would wait for a minute.
     until("its end", || sessions().contains("\"sessions\":[]").then_some(()));
+}
+
+#[test]
+fn a_certificate_is_heard_while_its_address_is_punished() {
+    let place = Place::new(READER, None);
+    let laptop = place.authority.issue("laptop7");
+    let guess = || {
+        let stream = connect(place.address(), &place.authority.file(), None);
+        ask_with(place.address(), stream, "Authorization: Bearer guess\r\n").err().unwrap()
+    };
+    for _ in 0..20 {
+        assert_eq!(guess(), 401);
+    }
+    assert_eq!(guess(), 429);
+    assert!(place.open(&laptop).is_ok());
 }
 
 #[test]

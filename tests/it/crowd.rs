@@ -2,10 +2,14 @@
 
 use serde_json::json;
 
-use crate::harness::{
-    Daemon, Pty, Raw, Wire,
-    access::tokens,
-    client::{status, upgrade_head},
+use crate::{
+    harness::{
+        Daemon, Pty, Raw, Wire,
+        access::tokens,
+        client::{status, upgrade_head},
+        until,
+    },
+    signing::ask,
 };
 
 /// A daemon with one line `e`: anna, bob and carol write, `boss` may take over, `guest` reads.
@@ -95,6 +99,28 @@ async fn where_all_write_nobody_gives_way_to_an_administrator() {
     let _boss = enter(&daemon, "boss", "writer").await;
     assert_eq!(bob.closed().await.0, 4429);
     assert_eq!(anna.ask("ping", json!({})).await["type"], "pong");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_session_that_is_ending_for_another_reason_is_not_told_to_give_way() {
+    let (daemon, _pty) = line("    limits: { sessions: 2 }\n");
+    let _bob = enter(&daemon, "bob", "writer").await;
+    let mut anna = enter(&daemon, "anna", "observer").await;
+    let boss = "Authorization: Bearer wsb_boss\r\n";
+    let list = ask(daemon.address(), "GET", "/api/sessions", boss, "");
+    let list: serde_json::Value = serde_json::from_str(list.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let hers = list["sessions"].as_array().unwrap().iter().find(|session| session["user"] == "anna").unwrap();
+    let head = format!("{boss}Content-Type: application/json\r\n");
+    let ended = ask(daemon.address(), "POST", &format!("/api/sessions/{}/end", hers["id"]), &head, "{}");
+    assert_eq!(status(&ended), 204);
+    // She has yet to answer our Close: her place is still hers.
+    refused(&daemon, "boss");
+    assert_eq!(anna.closed().await.0, 4412);
+    drop(anna);
+    until("her place", || {
+        let raw = Raw::handshake(daemon.address(), "e", boss);
+        (status(&raw.1) == 101).then_some(())
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

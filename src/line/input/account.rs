@@ -12,7 +12,7 @@ pub(super) struct Account {
     pub(super) taken: u64,
     /// Of these, how many have left the queue: to the driver, or discarded.
     pub(super) done: u64,
-    /// Of these, how many were discarded because the device went.
+    /// Of these, how many were discarded because the device went, or the lease was taken.
     pub(super) lost: u64,
     /// Tasks in the queue.
     pub(super) tasks: usize,
