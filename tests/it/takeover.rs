@@ -123,8 +123,10 @@ async fn a_lease_that_is_given_back_is_waited_for_as_before() {
 async fn what_a_session_has_queued_may_wait_for_ten_seconds_in_all() {
     let (daemon, mut pty) = line();
     let mut anna = enter(&daemon, "anna", json!({})).await;
-    begin(&mut anna, 1, hold(false)).await;
-    begin(&mut anna, 2, hold(false)).await;
+    // Each alone is short enough.
+    for id in [1, 2] {
+        begin(&mut anna, id, json!({"type": "signals", "steps": [{"ms": 5100}]})).await;
+    }
     let refused = answer(&mut anna, 2).await;
     assert!(refused["code"] == "limit" && refused["message"].as_str().unwrap().contains("10 s"), "{refused}");
     // Data are no wait, and a step that holds for nothing is none.
