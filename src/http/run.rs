@@ -25,7 +25,8 @@ use crate::{
     event::{self, Event, Traffic},
     line::{Board, Seat},
     session::{
-        Bus, Counts, Linger, Payload, Report, Session, Setup, Socket, Standing, Terms, bus, control, plain,
+        Bus, Counts, Eol, Linger, Payload, Report, Session, Setup, Socket, Standing, Terms, bus, control,
+        plain,
     },
     stream::Stream,
     wire::{
@@ -73,6 +74,7 @@ pub(super) struct Run {
     pub(super) endpoint: Option<Arc<Endpoint>>,
     pub(super) principal: Principal,
     pub(super) payload: Payload,
+    pub(super) eol: Option<Eol>,
 }
 
 impl Run {
@@ -111,7 +113,8 @@ impl Run {
                 if entry.certificate.is_some() {
                     self.bridge.ending.notify_one();
                 }
-                self.pump(Socket::new(stream, early.to_vec(), self.payload), reached, &mut session).await
+                let socket = Socket::new(stream, early.to_vec(), self.payload).with_line_ends(self.eol);
+                self.pump(socket, reached, &mut session).await
             }
         };
         tally(&self.bridge, &entry);

@@ -24,7 +24,7 @@ use crate::{
     config::{Endpoint, Rights, Target},
     line::{NoSeat, Replay, SeatRequest, WriteIntent},
     metrics::TargetState,
-    session::{Crowd, Payload, Session},
+    session::{Crowd, Eol, Payload, Session},
     target::tcp,
     wire::{
         close::{Ended, Refusal},
@@ -44,6 +44,8 @@ struct Said {
     token: Option<String>,
     /// `text`: line bytes in text frames.
     frames: Option<String>,
+    /// `cr`, `lf` or `crlf`: what the client's line ends become.
+    eol: Option<String>,
     /// `observer`: reads, and leaves the lease alone.
     role: Option<String>,
     /// Bytes of scrollback.
@@ -57,6 +59,17 @@ impl Said {
             None => Ok(Payload::Binary),
             Some("text") => Ok(Payload::Text),
             Some(_) => Err(Refusal::BadRequest("`frames` is `text` or left out")),
+        }
+    }
+
+    /// What ends a line for the device, where it is not what the client sends.
+    fn eol(&self) -> Result<Option<Eol>, Refusal> {
+        match self.eol.as_deref() {
+            None => Ok(None),
+            Some("cr") => Ok(Some(Eol::Cr)),
+            Some("lf") => Ok(Some(Eol::Lf)),
+            Some("crlf") => Ok(Some(Eol::CrLf)),
+            Some(_) => Err(Refusal::BadRequest("`eol` is `cr`, `lf`, `crlf` or left out")),
         }
     }
 
@@ -102,13 +115,13 @@ async fn upgrade(
     let wanted = if broken {
         Err(Refusal::BadRequest("the query cannot be read"))
     } else {
-        said.payload().and_then(|payload| Ok((payload, said.ask()?)))
+        said.payload().and_then(|payload| Ok((payload, said.eol()?, said.ask()?)))
     };
     let checked = match check(&visitor, &name, said.ticket, &request).await {
         Ok(checked) => checked,
         Err(refusal) => return unanswered(&visitor, &request, refusal),
     };
-    let (offer, (frames, ask)) = (checked.offer?, wanted?);
+    let (offer, (frames, eol, ask)) = (checked.offer?, wanted?);
     let payload = match offer.answer {
         Some(Protocol::Base64) => Payload::Base64,
         Some(Protocol::Named(_) | Protocol::Binary | Protocol::V1) | None => frames,
@@ -136,6 +149,7 @@ async fn upgrade(
         endpoint: checked.endpoint,
         principal: checked.principal,
         payload,
+        eol,
     };
     bridge.tasks.spawn(run.go(upgraded, far, checked.session));
     Ok(switch(&checked.accept, offer.answer.as_ref()))

@@ -9,7 +9,11 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Payload, Socket, packing::Packets};
+use super::{
+    Payload, Socket,
+    eol::{Eol, LineEnds},
+    packing::Packets,
+};
 use crate::{
     config::Packing,
     wire::frame::{HEADER_MAX, Opcode},
@@ -17,24 +21,31 @@ use crate::{
 
 /// The client's messages to line bytes.
 #[derive(Debug)]
-pub(super) struct Incoming(Option<Base64In>);
+pub(super) struct Incoming {
+    base64: Option<Base64In>,
+    ends: Option<LineEnds>,
+}
 
 impl Incoming {
-    pub(super) fn new(payload: Payload) -> Self {
-        Self((payload == Payload::Base64).then(Base64In::default))
+    pub(super) fn new(payload: Payload, eol: Option<Eol>) -> Self {
+        let base64 = (payload == Payload::Base64).then(Base64In::default);
+        Self { base64, ends: eol.map(LineEnds::new) }
     }
 
     /// Whether payloads are line bytes as they are.
     pub(super) fn is_stream(&self) -> bool {
-        self.0.is_none()
+        self.base64.is_none() && self.ends.is_none()
     }
 
     /// Line bytes of a piece of a message; `last` says that the message is complete.
     pub(super) fn decode(&mut self, piece: &[u8], last: bool) -> Result<Vec<u8>, &'static str> {
         let mut bytes = Vec::new();
-        match &mut self.0 {
+        match &mut self.base64 {
             Some(base64) => base64.decode(piece, last, &mut bytes)?,
             None => bytes.extend_from_slice(piece),
+        }
+        if let Some(ends) = &mut self.ends {
+            bytes = ends.convert(&bytes);
         }
         Ok(bytes)
     }

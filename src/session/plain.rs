@@ -59,7 +59,7 @@ pub async fn plain<F: Far>(socket: Socket, far: F, terms: Terms, session: &Sessi
     }
     let mut plain = Plain {
         upstream: Upstream::new(far, terms.linger, terms.dead_after),
-        incoming: Incoming::new(socket.payload),
+        incoming: Incoming::new(socket.payload, socket.eol),
         outgoing: Outgoing::new(socket.payload, terms.packing, TARGET_READ_MAX),
         entry: Arc::clone(&session.entry),
     };

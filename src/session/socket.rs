@@ -8,6 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::eol::Eol;
 use crate::{
     stream::Stream,
     wire::frame::{self, Decoder, HEADER_MAX, Opcode},
@@ -39,12 +40,19 @@ pub struct Socket {
     sent: usize,
     pub(super) decoder: Decoder,
     pub(super) payload: Payload,
+    /// What ends a line for the device, if it is not what the client sends.
+    pub(super) eol: Option<Eol>,
 }
 
 impl Socket {
     /// Takes a stream whose handshake is done; `early` is what the client sent behind it.
     pub fn new(stream: Stream, early: Vec<u8>, payload: Payload) -> Self {
-        Self { stream, early, out: Vec::new(), sent: 0, decoder: Decoder::new(), payload }
+        Self { stream, early, out: Vec::new(), sent: 0, decoder: Decoder::new(), payload, eol: None }
+    }
+
+    /// Line ends of the client become this.
+    pub fn with_line_ends(self, eol: Option<Eol>) -> Self {
+        Self { eol, ..self }
     }
 
     /// Reads raw frames into `buf`; 0 is the end of the stream.

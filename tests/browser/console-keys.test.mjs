@@ -2,17 +2,11 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
-import { delayProxy, eventually, launch, missing, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { PASSWORD, connected, openPage, says, screen, shows, users } from "./harness/console.mjs";
+import { test } from "node:test";
+import { delayProxy, eventually, rfc2217Device, startGateway, tcpDevice } from "./harness.mjs";
+import { connected, consoleSuite, PASSWORD, says, screen, shows, users } from "./harness/console.mjs";
 
-const skip = missing("chromium");
-let browser;
-
-before(async () => {
-  if (!skip) browser = await launch("chromium");
-});
-after(stopAll);
+const { skip, open } = consoleSuite();
 
 /** What has the focus: its name for screen readers as far as this needs it, and whether one sees that it has it. */
 const focus = (page) =>
@@ -43,7 +37,7 @@ test("the keyboard alone is enough", { skip, timeout: 90_000 }, async (t) => {
   const gateway = await startGateway({
     yaml: `${users()}endpoints:\n  far:\n    rfc2217: { address: "${port.address}" }\n  modem: { sim: modem }\n`,
   });
-  const page = await openPage(t, browser, gateway.url);
+  const page = await open(t, gateway.url);
   await page.getByLabel("User").waitFor();
   await page.keyboard.type("alice");
   await page.keyboard.press("Tab");
@@ -105,7 +99,7 @@ test("what a lost connection cost is told in bytes", { skip, timeout: 60_000 }, 
   const device = await tcpDevice((one) => (socket = one));
   const gateway = await startGateway({ yaml: `endpoints:\n  far:\n    share: one-writer\n    history: 4KiB\n    tcp: { address: "${device.address}" }\n` });
   const proxy = await delayProxy(gateway.direct);
-  const page = await openPage(t, browser, `${proxy.url}#/far`);
+  const page = await open(t, `${proxy.url}#/far`);
   await connected(page);
   await eventually(() => socket, "the device's connection");
   socket.write("before\r\n");
@@ -128,7 +122,7 @@ test("the logs that are downloaded have every byte, and nothing in them acts", {
   const said = Buffer.concat([Buffer.from("\x1b[31mred\x1b[0m \x07 end\r\n"), Buffer.from(Array.from({ length: 256 }, (_, n) => n))]);
   const device = await tcpDevice((one) => one.on("data", () => one.write(said)));
   const gateway = await startGateway({ yaml: `endpoints:\n  far:\n    share: one-writer\n    tcp: { address: "${device.address}" }\n` });
-  const page = await openPage(t, browser, `${gateway.url}#/far`);
+  const page = await open(t, `${gateway.url}#/far`);
   await connected(page);
   await page.keyboard.type("x");
   await shows(page, /red/);

@@ -1,111 +1,18 @@
 // The page as it lies on the screen at the sizes people have: nothing outside its pane, no text under another, as many columns as a terminal
-// needs; light and dark; and five hundred lines in the list. In Chromium, on the real daemon; the first of it in Firefox and WebKit, too.
+// needs; light and dark; and five hundred lines in the list. In Chromium, on the real daemon; console-engines.test.mjs has the other two.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
-import { after, before, test } from "node:test";
-import { eventually, launch, missing, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { openPage, shows } from "./harness/console.mjs";
+import { test } from "node:test";
+import { eventually, startGateway, tcpDevice } from "./harness.mjs";
+import { broken, consoleSuite, pictures, shows } from "./harness/console.mjs";
+import { COLUMNS, columns, wrongs } from "./harness/layout.mjs";
 
-const skip = missing("chromium");
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-let browser;
-
-before(async () => {
-  if (skip) return;
-  mkdirSync(pictures, { recursive: true });
-  browser = await launch("chromium");
-});
-after(stopAll);
-
-const open = (t, url, options) => openPage(t, browser, url, options);
+const { skip, open, context } = consoleSuite();
 const LINES = ["console", "modem", "plc-rtu", "echo"];
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 const connectedLines = (page, count) => page.waitForFunction((wanted) => [...document.querySelectorAll(".status-where")].filter((one) => one.textContent === "connected").length === wanted, count);
 
-/** How many lines are connected, in any engine. */
-const up = () => [...document.querySelectorAll(".status-where")].filter((one) => one.textContent === "connected").length;
-
-/**
- * What of the page lies wrong, as sentences; runs in the page. Outside: an element of a pane that is seen beyond it. Under: two texts whose
- * boxes share more than a pixel or two. What lies over others on purpose (menus, cards, the side of a narrow pane) is not compared with
- * what it covers; what is scrolled is compared as far as it is seen.
- */
-function wrongs() {
-  const seen = (one) => one.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && !one.closest(".unseen, .xterm-accessibility, .xterm-helpers, .skip");
-  const name = (one) => `${one.tagName.toLowerCase()}.${one.className?.baseVal ?? one.className} "${one.textContent.trim().slice(0, 30)}"`;
-  /** The box of an element, cut by everything around it that hides what is beyond. */
-  const shown = (one, text) => {
-    let { left, top, right, bottom } = text ?? one.getBoundingClientRect();
-    for (let outer = text ? one : one.parentElement; outer; outer = outer.parentElement) {
-      if (!/hidden|auto|scroll|clip/.test(getComputedStyle(outer).overflow)) continue;
-      const cut = outer.getBoundingClientRect();
-      [left, top, right, bottom] = [Math.max(left, cut.left), Math.max(top, cut.top), Math.min(right, cut.right), Math.min(bottom, cut.bottom)];
-    }
-    return { left, top, right, bottom };
-  };
-  const found = [];
-  for (const pane of document.querySelectorAll(".pane")) {
-    if (!seen(pane)) continue;
-    const frame = pane.getBoundingClientRect();
-    for (const one of pane.querySelectorAll("*")) {
-      if (!seen(one) || one.closest(".xterm")) continue;
-      const { left, top, right, bottom } = shown(one);
-      if (right - left < 1 || bottom - top < 1) continue;
-      if (left < frame.left - 1 || top < frame.top - 1 || right > frame.right + 1 || bottom > frame.bottom + 1) found.push(`outside: ${name(one)}`);
-    }
-  }
-  const texts = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const parent = node.parentElement;
-    if (!node.data.trim() || !seen(parent) || parent.closest(".xterm, option, .trouble-place, .menu, .find, .live")) continue;
-    const range = document.createRange();
-    range.selectNodeContents(node);
-    for (const rect of range.getClientRects()) {
-      const box = shown(parent, rect);
-      if (box.right - box.left > 1 && box.bottom - box.top > 1) texts.push({ parent, ...box, over: parent.closest(".inspector") && getComputedStyle(parent.closest(".inspector")).position === "absolute" });
-    }
-  }
-  // A picture or a field is in the way of a text, too.
-  for (const one of document.querySelectorAll("button > .icon, input, select")) {
-    if (seen(one) && !one.closest(".xterm, .menu, .find, .trouble-place")) texts.push({ parent: one, ...shown(one), over: one.closest(".inspector") && getComputedStyle(one.closest(".inspector")).position === "absolute" });
-  }
-  for (const [at, one] of texts.entries()) {
-    for (const other of texts.slice(at + 1)) {
-      if (one.over !== other.over || one.parent === other.parent || one.parent.contains(other.parent) || other.parent.contains(one.parent)) continue;
-      const wide = Math.min(one.right, other.right) - Math.max(one.left, other.left);
-      const high = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
-      if (wide > 1.5 && high > 3) found.push(`under another: ${name(one.parent)} and ${name(other.parent)}`);
-    }
-  }
-  // A button's words are not cut off.
-  for (const one of document.querySelectorAll(".pane-head button, .inspector [role=tab], .segments button")) {
-    if (seen(one) && !one.classList.contains("chip") && one.scrollWidth > one.clientWidth + 1) found.push(`cut off: ${name(one)}`);
-  }
-  return found;
-}
-
-/** Columns of each terminal that is seen, as the device would be told: the width of a row over that of a letter. */
-function columns() {
-  return [...document.querySelectorAll(".terminal-host")].filter((one) => one.checkVisibility()).map((host) => {
-    const screen = host.querySelector(".xterm-screen");
-    const probe = document.createElement("span");
-    probe.textContent = "W".repeat(100);
-    probe.style.cssText = "position:absolute;visibility:hidden;white-space:pre";
-    host.querySelector(".xterm-rows").append(probe);
-    const letter = probe.getBoundingClientRect().width / 100;
-    probe.remove();
-    return Math.round(screen.getBoundingClientRect().width / letter);
-  });
-}
-
-/** Columns that a terminal has at least, at that size with so many lines. */
-const COLUMNS = { "1280x800": { 1: 80, 2: 80, 4: 58 }, "1920x1080": { 1: 80, 2: 80, 4: 80 }, "390x844": { 1: 42, 2: 42, 4: 42 } };
 const SIZES = { "1280x800": { viewport: { width: 1280, height: 800 } }, "1920x1080": { viewport: { width: 1920, height: 1080 } }, "390x844": PHONE };
 
 for (const [size, context] of Object.entries(SIZES)) {
@@ -253,7 +160,6 @@ test("five hundred lines: groups, those that are down first, compact rows, found
   // Folded, a group stays so.
   await page.getByRole("button", { name: /^rack2 / }).click();
   assert.equal(await page.getByRole("button", { name: /^rack2 / }).getAttribute("aria-expanded"), "false");
-  await page.addScriptTag({ path: axe }).catch(() => {});
   assert.deepEqual(page.complaints.filter((text) => !/CSP|Content Security|TrustedScript/.test(text)), []);
 });
 
@@ -262,13 +168,10 @@ test("no rule of axe-core is broken: four lines, a card, the plot, the menus, fi
   const gateway = await startGateway({ yaml: `endpoints:\n  console: { sim: console }\n  modem: { sim: modem }\n  echo: { sim: echo }\n  gone: { serial: { port: /dev/ttyUSB77 } }\n` });
   const crowd = await startGateway({ yaml: `endpoints:\n${many}` });
   for (const colorScheme of ["light", "dark"]) {
-    const context = await browser.browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme, bypassCSP: true, reducedMotion: "reduce" });
-    const page = await context.newPage();
-    t.after(() => context.close());
+    const tab = await context(t, { viewport: { width: 1280, height: 800 }, colorScheme, bypassCSP: true, reducedMotion: "reduce" });
+    const page = await tab.newPage();
     const check = async (what) => {
-      await page.addScriptTag({ path: axe });
-      const broken = await page.evaluate(async () => (await globalThis.axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`));
-      assert.deepEqual(broken, [], `${what}, ${colorScheme}`);
+      assert.deepEqual(await broken(page), [], `${what}, ${colorScheme}`);
     };
     await page.goto(`${gateway.url}#/console+modem+echo+gone`);
     await connectedLines(page, 3);
@@ -290,27 +193,3 @@ test("no rule of axe-core is broken: four lines, a card, the plot, the menus, fi
     await check("five hundred lines");
   }
 });
-
-for (const engine of ["firefox", "webkit"]) {
-  test(`${engine}: one, two and four lines lie right, cards and plot too`, { skip: missing(engine), timeout: 120_000 }, async () => {
-    const device = await tcpDevice((socket) => setInterval(() => socket.writable && socket.write("a:1 b:2\r\n"), 100).unref());
-    const demo = "  console: { sim: console }\n  modem: { sim: modem }\n  echo: { sim: echo }\n";
-    const gateway = await startGateway({ yaml: `endpoints:\n${demo}  gone: { serial: { port: /dev/ttyUSB77 } }\n  numbers: { share: one-writer, tcp: { address: "${device.address}" } }\n` });
-    const page = await launch(engine);
-    for (const names of [["console"], ["console", "modem"], ["console", "modem", "echo", "gone"]]) {
-      await page.goto(`${gateway.url}?${names.length}#/${names.join("+")}`);
-      const live = names.filter((name) => name !== "gone").length;
-      await eventually(async () => (await page.evaluate(up)) === live, `${names}`);
-      await eventually(async () => (await page.evaluate(columns)).length === names.length, "the terminals");
-      assert.deepEqual(await page.evaluate(wrongs), [], `${names}`);
-    }
-    await eventually(() => page.evaluate(() => /ttyUSB77 is not there/.test(document.querySelector(".trouble:not(.trouble-place[hidden] *)")?.textContent)), "the card");
-    await page.goto(`${gateway.url}?plot#/numbers`);
-    await eventually(async () => (await page.evaluate(up)) === 1, "numbers");
-    await page.evaluate(() => [...document.querySelectorAll(".views button")].find((one) => one.textContent === "Plot").click());
-    await eventually(() => page.evaluate(() => document.querySelector(".tool-plot canvas") !== null), "the plot");
-    assert.deepEqual(await page.evaluate(wrongs), [], "the plot");
-    await page.stop();
-    await gateway.stop();
-  });
-}

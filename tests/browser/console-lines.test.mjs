@@ -1,20 +1,12 @@
 // What the console tells of a line whose device comes, goes, or takes nothing: in Chromium, on the real daemon.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { WebSocket } from "ws";
-import { delayProxy, eventually, launch, missing, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { connected, openPage, says } from "./harness/console.mjs";
+import { delayProxy, eventually, rfc2217Device, startGateway } from "./harness.mjs";
+import { connected, consoleSuite, says } from "./harness/console.mjs";
 
-const skip = missing("chromium");
-let browser;
-
-before(async () => {
-  if (!skip) browser = await launch("chromium");
-});
-after(stopAll);
-
-const open = (t, url, options) => openPage(t, browser, url, options);
+const { skip, open } = consoleSuite();
 
 /** A gateway with line `far` on a box, with further lines. */
 async function far(more = "") {

@@ -1,26 +1,14 @@
 // The console's page as it lies on the screen, and its keys: in Chromium, on the real daemon.
 
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { after, before, test } from "node:test";
-import { echoDevice, eventually, launch, missing, processDevice, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { connected, openPage, says, screen as screenText, shows } from "./harness/console.mjs";
+import { test } from "node:test";
+import { echoDevice, eventually, processDevice, startGateway, tcpDevice } from "./harness.mjs";
+import { connected, consoleSuite, pictures, says, screen as screenText, shows } from "./harness/console.mjs";
 import { folder, noise } from "./lrzsz.mjs";
 
-const skip = missing("chromium");
-const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-let browser;
-
-before(async () => {
-  if (skip) return;
-  mkdirSync(pictures, { recursive: true });
-  browser = await launch("chromium");
-});
-after(stopAll);
-
-const open = (t, url, options) => openPage(t, browser, url, options);
+const { skip, open } = consoleSuite();
 const gatewayAt = ({ address }) => startGateway({ yaml: `endpoints:\n  far:\n    share: one-writer\n    tcp: { address: "${address}" }\n` });
 const box = (page, selector) => page.locator(selector).first().boundingBox();
 

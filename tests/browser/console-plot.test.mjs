@@ -1,24 +1,14 @@
 // The plot: which numbers are read out of which lines, and the curves in Chromium, on the real daemon.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { after, before, test } from "node:test";
-import { eventually, launch, missing, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { connected, openPage } from "./harness/console.mjs";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { eventually, startGateway, tcpDevice } from "./harness.mjs";
+import { connected, consoleSuite, pictures } from "./harness/console.mjs";
 import { NumberReader } from "../../web/console/tools/numbers.js";
 import { CURVES, PlotData } from "../../web/console/tools/plotdata.js";
 
-const skip = missing("chromium");
-const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-let browser;
-
-before(async () => {
-  if (skip) return;
-  mkdirSync(pictures, { recursive: true });
-  browser = await launch("chromium");
-});
-after(stopAll);
+const { skip, open } = consoleSuite();
 
 const read = (text, way = "auto") => {
   const reader = new NumberReader();
@@ -69,7 +59,7 @@ test("a device's numbers are curves: loaded on demand, paused, zoomed, downloade
   const device = await tcpDevice((one) => (socket = one));
   const gateway = await startGateway({ yaml: `endpoints:\n  sensor:\n    share: one-writer\n    tcp: { address: "${device.address}" }\n` });
   const asked = [];
-  const page = await openPage(t, browser, `${gateway.url}#/sensor`, { viewport: { width: 1280, height: 800 }, prepare: async (one) => one.on("request", (request) => asked.push(request.url())) });
+  const page = await open(t, `${gateway.url}#/sensor`, { viewport: { width: 1280, height: 800 }, prepare: async (one) => one.on("request", (request) => asked.push(request.url())) });
   await connected(page);
   await eventually(() => socket, "the device's connection");
   let n = 0;

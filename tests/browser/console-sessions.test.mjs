@@ -1,24 +1,18 @@
 // Who is connected, in the console: an administrator sees another's session and ends it.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { eventually, launch, missing, startGateway, stopAll } from "./harness.mjs";
-import { connected, openPage, says, signIn, users } from "./harness/console.mjs";
+import { test } from "node:test";
+import { eventually, startGateway } from "./harness.mjs";
+import { connected, consoleSuite, says, signIn, users } from "./harness/console.mjs";
 
-const skip = missing("chromium");
-let browser;
-
-before(async () => {
-  if (!skip) browser = await launch("chromium");
-});
-after(stopAll);
+const { skip, open } = consoleSuite();
 
 test("an administrator ends another's session, whose page says so", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
-  const bob = await openPage(t, browser, `${gateway.url}#/echo`);
+  const bob = await open(t, `${gateway.url}#/echo`);
   await signIn(bob, "bob");
   await connected(bob);
-  const alice = await openPage(t, browser, gateway.url);
+  const alice = await open(t, gateway.url);
   await signIn(alice, "alice");
   await alice.getByRole("button", { name: "Who is connected" }).click();
   const row = alice.locator(".sessions tbody tr");

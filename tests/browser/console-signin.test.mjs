@@ -1,22 +1,16 @@
 // The console's sign-in in Chromium: too many wrong passwords, and a login that ends while a line is open.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { eventually, launch, missing, startGateway, stopAll } from "./harness.mjs";
-import { connected, openPage, says, shows, signIn, users } from "./harness/console.mjs";
+import { test } from "node:test";
+import { eventually, startGateway } from "./harness.mjs";
+import { connected, consoleSuite, says, shows, signIn, users } from "./harness/console.mjs";
 
-const skip = missing("chromium");
-let browser;
-
-before(async () => {
-  if (!skip) browser = await launch("chromium");
-});
-after(stopAll);
+const { skip, open } = consoleSuite();
 
 test("after too many wrong passwords the page says how long to wait, counts down, and then takes a password again", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
   // The page's clock is the test's, so that nobody waits for the minute.
-  const page = await openPage(t, browser, gateway.url, { prepare: (one) => one.clock.install() });
+  const page = await open(t, gateway.url, { prepare: (one) => one.clock.install() });
   await page.getByLabel("User").waitFor();
   const headers = { "content-type": "application/json", origin: new URL(gateway.url).origin };
   const body = JSON.stringify({ user: "alice", password: "wrong" });
@@ -47,7 +41,7 @@ test("after too many wrong passwords the page says how long to wait, counts down
 
 test("a login that ends closes its lines and asks again; with the password the page goes on where it was", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ yaml: `login: { lifetime: 4s }\n${users()}endpoints:\n  echo: { sim: echo }\n` });
-  const page = await openPage(t, browser, `${gateway.url}#/echo`);
+  const page = await open(t, `${gateway.url}#/echo`);
   await signIn(page, "alice");
   await connected(page);
   await page.keyboard.type("once");

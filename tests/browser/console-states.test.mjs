@@ -1,24 +1,11 @@
 // A line that cannot be used says why in the middle of its pane, whatever view is shown; the list says it, too: in Chromium, on the real daemon.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { after, before, test } from "node:test";
-import { delayProxy, echoDevice, eventually, launch, missing, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { connected, openPage, screen, shows, signIn, users } from "./harness/console.mjs";
+import { test } from "node:test";
+import { delayProxy, echoDevice, eventually, rfc2217Device, startGateway, tcpDevice } from "./harness.mjs";
+import { connected, consoleSuite, pictures, screen, shows, signIn, users } from "./harness/console.mjs";
 
-const skip = missing("chromium");
-const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-let browser;
-
-before(async () => {
-  if (skip) return;
-  mkdirSync(pictures, { recursive: true });
-  browser = await launch("chromium");
-});
-after(stopAll);
-
-const open = (t, url, options) => openPage(t, browser, url, options);
+const { skip, open } = consoleSuite();
 const card = (page) => page.locator(".trouble");
 const picture = (page, name) => page.screenshot({ path: `${pictures}state-${name}.png` });
 

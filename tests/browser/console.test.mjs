@@ -1,26 +1,11 @@
 // The console in Chromium, on the real daemon: sign-in, terminal, settings and signals, who writes, resume, a hostile device, a phone.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
-import { after, before, test } from "node:test";
-import { delayProxy, echoDevice, eventually, launch, missing, rfc2217Device, startGateway, stopAll, tcpDevice } from "./harness.mjs";
-import { connected, openPage, says, shows, signIn, users } from "./harness/console.mjs";
+import { test } from "node:test";
+import { delayProxy, echoDevice, eventually, rfc2217Device, startGateway, tcpDevice } from "./harness.mjs";
+import { broken, connected, consoleSuite, pictures, says, shows, signIn, users } from "./harness/console.mjs";
 
-const skip = missing("chromium");
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-let browser;
-
-before(async () => {
-  if (skip) return;
-  mkdirSync(pictures, { recursive: true });
-  browser = await launch("chromium");
-});
-after(stopAll);
-
-const open = (t, url, options) => openPage(t, browser, url, options);
+const { skip, open, context } = consoleSuite();
 
 test("who is not signed in sees the sign-in; a wrong password is told; signing out closes the lines", { skip, timeout: 60_000 }, async (t) => {
   const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
@@ -178,13 +163,10 @@ test("no rule of axe-core is broken: sign-in, list, line, hex, phone; light and 
   const gateway = await startGateway({ yaml: `${users()}endpoints:\n  modem: { sim: modem, title: Modem }\n` });
   for (const colorScheme of ["light", "dark"]) {
     for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
-      const context = await browser.browser.newContext({ viewport, colorScheme, bypassCSP: true, reducedMotion: "reduce" });
-      const page = await context.newPage();
-      t.after(() => context.close());
+      const tab = await context(t, { viewport, colorScheme, bypassCSP: true, reducedMotion: "reduce" });
+      const page = await tab.newPage();
       const check = async (what) => {
-        await page.addScriptTag({ path: axe });
-        const broken = await page.evaluate(async () => (await globalThis.axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`));
-        assert.deepEqual(broken, [], `${what}, ${colorScheme}, ${viewport.width} wide`);
+        assert.deepEqual(await broken(page), [], `${what}, ${colorScheme}, ${viewport.width} wide`);
       };
       await page.goto(gateway.url);
       await page.getByLabel("User").waitFor();

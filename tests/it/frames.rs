@@ -170,6 +170,27 @@ fn the_subprotocols_of_plain_mode_are_answered_as_the_protocol_says() {
 }
 
 #[test]
+fn what_a_dumb_terminal_ends_its_lines_with_becomes_what_the_device_wants() {
+    let echo = Target::echo();
+    let daemon = Daemon::open(&echo.endpoint("echo"));
+    for (query, wanted) in [("cr", "ATI\rATZ\r"), ("lf", "ATI\nATZ\n"), ("crlf", "ATI\r\nATZ\r\n")] {
+        let (mut client, head) =
+            Raw::handshake(daemon.address(), &format!("/ws/echo?frames=text&eol={query}"), "");
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        // The second line's end is cut in two.
+        client.frame(1, b"ATI\n");
+        client.frame(1, b"ATZ\r");
+        client.frame(1, b"\n");
+        let got = client.data(wanted.len());
+        assert_eq!(String::from_utf8(got).unwrap(), wanted, "{query}");
+        // Nothing came of the second half: the answer to the Close counts what the device was sent.
+        client.frame(8, &1000_u16.to_be_bytes());
+        assert_eq!(client.closed(), Some((1000, "closed by the client".into())), "{query}");
+    }
+    assert_eq!(Raw::status(daemon.address(), "/ws/echo?eol=none", ""), 400);
+}
+
+#[test]
 fn dumb_terminals_get_text_frames_and_websockify_clients_their_token() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("echo"));

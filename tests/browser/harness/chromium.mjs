@@ -42,6 +42,8 @@ export async function launchChromium({ args = [], context: options = {} } = {}) 
       },
       /** Another page: of the same profile, or of one that shares nothing with it. */
       another: ({ shared = true } = {}) => open(shared ? page.context() : undefined),
+      resize: (width, height) => page.setViewportSize({ width, height }),
+      screenshot: (path) => page.screenshot({ path }),
       /** The window that `act` opens. */
       async popup(act) {
         const opened = page.waitForEvent("popup");

@@ -1,8 +1,46 @@
 // The console as a person uses it: a page that may complain of nothing, people with a password, what stands on the screen.
 
 import { execFileSync } from "node:child_process";
-import { eventually } from "./life.mjs";
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { after, before } from "node:test";
+import { launch, missing } from "./engines.mjs";
 import { binary } from "./gateway.mjs";
+import { eventually, stopAll } from "./life.mjs";
+
+/** Where pictures of the console go. */
+export const pictures = fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+/**
+ * What a file of tests of the console begins with: one Chromium for all of them, which is not there where `skip` says why.
+ * open(t, url, options) gives a page of it, context(t, options) a context without a watch over its console.
+ */
+export function consoleSuite() {
+  const skip = missing("chromium");
+  let browser;
+  before(async () => {
+    mkdirSync(pictures, { recursive: true });
+    if (!skip) browser = await launch("chromium");
+  });
+  after(stopAll);
+  return {
+    skip,
+    open: (t, url, options) => openPage(t, browser, url, options),
+    async context(t, options) {
+      const context = await browser.browser.newContext(options);
+      t.after(() => context.close());
+      return context;
+    },
+  };
+}
+
+/** The rules of axe-core that a page breaks, each with the elements. */
+export async function broken(page) {
+  await page.addScriptTag({ path: axe });
+  return page.evaluate(async () => (await globalThis.axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`));
+}
 
 export const PASSWORD = "a long password of the suite";
 let hash;

@@ -1,7 +1,7 @@
 // Three engines behind one small driver: Chromium by Playwright, Firefox by WebDriver BiDi, WebKit by WebDriver.
 //
 // A page has goto(url), evaluate(function, ...arguments) (awaits what it gives; arguments and result are JSON), click(selector),
-// keys(text) with {Enter}, {Tab} and the like, close(). Chromium's also has `playwright`, Playwright's own page.
+// keys(text) with {Enter}, {Tab} and the like, resize(width, height), screenshot(path), popup(act) (the window that it opens), close(). Chromium's also has `playwright`, Playwright's own page.
 
 import { existsSync } from "node:fs";
 import { launchChromium } from "./chromium.mjs";

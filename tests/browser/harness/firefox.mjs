@@ -96,6 +96,10 @@ export async function launchFirefox() {
       async another() {
         return open((await bidi.ask("browsingContext.create", { type: "tab" })).context);
       },
+      resize: (width, height) => bidi.ask("browsingContext.setViewport", { context, viewport: { width, height } }),
+      async screenshot(path) {
+        writeFileSync(path, Buffer.from((await bidi.ask("browsingContext.captureScreenshot", { context })).data, "base64"));
+      },
       /** The window that `act` opens. */
       async popup(act) {
         const all = async () => (await bidi.ask("browsingContext.getTree", {})).contexts.map((one) => one.context);

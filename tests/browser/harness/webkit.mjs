@@ -1,7 +1,7 @@
 // WebKitGTK, the engine of Safari, driven by WebKitWebDriver on a screen of its own.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
 export async function launchWebKit() {
   const home = mkdtempSync(join(tmpdir(), "wsbridge-webkit-"));
-  const screen = spawn("/usr/bin/Xvfb", ["-displayfd", "3", "-screen", "0", "1280x900x24", "-nolisten", "tcp"], {
+  const screen = spawn("/usr/bin/Xvfb", ["-displayfd", "3", "-screen", "0", "2048x1280x24", "-nolisten", "tcp"], {
     stdio: ["ignore", "ignore", "ignore", "pipe"],
     detached: true,
   });
@@ -59,6 +59,8 @@ export async function launchWebKit() {
     };
     return {
       engine: "webkit",
+      /** The bars of MiniBrowser let its window be no narrower. */
+      narrowest: 447,
       said: [],
       goto: (url) => on("POST", "/url", { url }),
       async evaluate(body, ...args) {
@@ -74,6 +76,16 @@ export async function launchWebKit() {
       async keys(text) {
         const actions = keyCodes(text).flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
         await on("POST", "/actions", { actions: [{ type: "key", id: "keys", actions }] });
+      },
+      /** The page's own part of the window, which has bars around it. */
+      async resize(width, height) {
+        const [wide, high] = await this.evaluate(() => [innerWidth, innerHeight]);
+        const window = await on("GET", "/window/rect");
+        await on("POST", "/window/rect", { x: 0, y: 0, width: window.width + width - wide, height: window.height + height - high });
+        await eventually(async () => String(await this.evaluate(() => [innerWidth, innerHeight])) === `${width},${height}`, `a page of ${width} by ${height}`);
+      },
+      async screenshot(path) {
+        writeFileSync(path, Buffer.from(await on("GET", "/screenshot"), "base64"));
       },
       /** The window that `act` opens. */
       async popup(act) {

@@ -1,0 +1,65 @@
+// The console as it lies on the screen in Firefox and WebKit, at the sizes people have, light and dark: one, two and four lines, a card, the plot.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, test } from "node:test";
+import { eventually, launch, missing, startGateway, stopAll, tcpDevice } from "./harness.mjs";
+import { pictures } from "./harness/console.mjs";
+import { COLUMNS, columns, up, wrongs } from "./harness/layout.mjs";
+
+mkdirSync(pictures, { recursive: true });
+after(stopAll);
+
+const PANES = [["console"], ["console", "modem"], ["console", "modem", "echo", "gone"]];
+
+/** Lines that live, one that is not there, and one of numbers. */
+async function lines() {
+  const device = await tcpDevice((socket) => setInterval(() => socket.writable && socket.write("a:1 b:2\r\n"), 100).unref());
+  const demo = "  console: { sim: console }\n  modem: { sim: modem }\n  echo: { sim: echo }\n";
+  return startGateway({ yaml: `endpoints:\n${demo}  gone: { serial: { port: /dev/ttyUSB77 } }\n  numbers: { share: one-writer, tcp: { address: "${device.address}" } }\n` });
+}
+
+for (const engine of ["firefox", "webkit"]) {
+  test(`${engine}: one, two and four lines lie right, at each size, light and dark; cards and plot, too`, { skip: missing(engine), timeout: 240_000 }, async (t) => {
+    const gateway = await lines();
+    const page = await launch(engine);
+    t.after(async () => {
+      await page.stop();
+      await gateway.stop();
+    });
+    await page.goto(gateway.url);
+    for (const size of Object.keys(COLUMNS)) {
+      const [wide, height] = size.split("x").map(Number);
+      const width = Math.max(wide, page.narrowest ?? 0);
+      await page.resize(width, height);
+      for (const theme of ["light", "dark"]) {
+        await page.evaluate((chosen) => localStorage.setItem("wsbridge:page", JSON.stringify({ theme: chosen })), theme);
+        for (const names of PANES) {
+          const what = `${engine}-${size}-${names.length}-${theme}`;
+          await page.goto(`${gateway.url}?${what}#/${names.join("+")}`);
+          const live = names.filter((name) => name !== "gone").length;
+          await eventually(async () => (await page.evaluate(up)) === live, what);
+          const seen = width < 760 ? 1 : names.length;
+          let found = [];
+          const fits = (number) => number >= COLUMNS[size][names.length];
+          const fitted = async () => (found = await page.evaluate(columns)).length === seen && found.every(fits);
+          await eventually(fitted, `${what}: the columns`).catch((error) => assert.fail(`${error.message}: ${found}`));
+          assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
+          assert.equal(await page.evaluate(() => innerWidth), width, what);
+          await page.screenshot(`${pictures}layout-${what}.png`);
+          assert.deepEqual(await page.evaluate(wrongs), [], what);
+        }
+      }
+    }
+    await page.resize(1280, 800);
+    await page.goto(`${gateway.url}?card#/gone`);
+    await eventually(() => page.evaluate(() => /ttyUSB77 is not there/.test(document.querySelector(".trouble-place:not([hidden]) .trouble")?.textContent)), "the card");
+    assert.deepEqual(await page.evaluate(wrongs), [], "the card");
+    await page.goto(`${gateway.url}?plot#/numbers`);
+    await eventually(async () => (await page.evaluate(up)) === 1, "numbers");
+    await page.evaluate(() => [...document.querySelectorAll(".views button")].find((one) => one.textContent === "Plot").click());
+    await eventually(() => page.evaluate(() => document.querySelector(".tool-plot canvas") !== null), "the plot");
+    await page.screenshot(`${pictures}plot-${engine}.png`);
+    assert.deepEqual(await page.evaluate(wrongs), [], "the plot");
+  });
+}
