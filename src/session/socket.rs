@@ -51,6 +51,7 @@ impl Socket {
     }
 
     /// Line ends of the client become this.
+    #[must_use]
     pub fn with_line_ends(self, eol: Option<Eol>) -> Self {
         Self { eol, ..self }
     }
