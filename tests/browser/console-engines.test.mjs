@@ -19,19 +19,25 @@ async function lines() {
   return startGateway({ yaml: `endpoints:\n${demo}  gone: { serial: { port: /dev/ttyUSB77 } }\n  numbers: { share: one-writer, tcp: { address: "${device.address}" } }\n` });
 }
 
+/** An engine with the page's part of its window so large, on a gateway with the lines. */
+async function setUp(t, engine, size) {
+  const gateway = await lines();
+  const page = await launch(engine);
+  t.after(async () => {
+    await page.stop();
+    await gateway.stop();
+  });
+  const [wide, height] = size.split("x").map(Number);
+  const width = Math.max(wide, page.narrowest ?? 0);
+  await page.goto(gateway.url);
+  await page.resize(width, height);
+  return { page, gateway, width };
+}
+
 for (const engine of ["firefox", "webkit"]) {
-  test(`${engine}: one, two and four lines lie right, at each size, light and dark; cards and plot, too`, { skip: missing(engine), timeout: 240_000 }, async (t) => {
-    const gateway = await lines();
-    const page = await launch(engine);
-    t.after(async () => {
-      await page.stop();
-      await gateway.stop();
-    });
-    await page.goto(gateway.url);
-    for (const size of Object.keys(COLUMNS)) {
-      const [wide, height] = size.split("x").map(Number);
-      const width = Math.max(wide, page.narrowest ?? 0);
-      await page.resize(width, height);
+  for (const size of Object.keys(COLUMNS)) {
+    test(`${engine}: one, two and four lines lie right at ${size}, light and dark`, { skip: missing(engine), timeout: 120_000 }, async (t) => {
+      const { page, gateway, width } = await setUp(t, engine, size);
       for (const theme of ["light", "dark"]) {
         await page.evaluate((chosen) => localStorage.setItem("wsbridge:page", JSON.stringify({ theme: chosen })), theme);
         for (const names of PANES) {
@@ -50,8 +56,11 @@ for (const engine of ["firefox", "webkit"]) {
           assert.deepEqual(await page.evaluate(wrongs), [], what);
         }
       }
-    }
-    await page.resize(1280, 800);
+    });
+  }
+
+  test(`${engine}: a card and the plot lie right`, { skip: missing(engine), timeout: 60_000 }, async (t) => {
+    const { page, gateway } = await setUp(t, engine, "1280x800");
     await page.goto(`${gateway.url}?card#/gone`);
     await eventually(() => page.evaluate(() => /ttyUSB77 is not there/.test(document.querySelector(".trouble-place:not([hidden]) .trouble")?.textContent)), "the card");
     assert.deepEqual(await page.evaluate(wrongs), [], "the card");

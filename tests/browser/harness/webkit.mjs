@@ -60,7 +60,7 @@ export async function launchWebKit() {
     return {
       engine: "webkit",
       /** The bars of MiniBrowser let its window be no narrower. */
-      narrowest: 447,
+      narrowest: 460,
       said: [],
       goto: (url) => on("POST", "/url", { url }),
       async evaluate(body, ...args) {
