@@ -19,6 +19,7 @@ mod commands;
 mod crowd;
 mod delivery;
 mod docs;
+mod docs_api;
 mod docs_protocol;
 mod doctor;
 mod endurance;
