@@ -1,28 +1,35 @@
 //! `wsbridge man`: the manual pages.
 
-use std::path::PathBuf;
+mod markdown;
+mod pages;
 
+use std::{fs, io, path::PathBuf};
+
+use self::pages::Page;
 use super::{Code, Failure, Outcome, print};
 
 /// Arguments of `wsbridge man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   wsbridge man | man -l -
-  wsbridge man /usr/local/share/man/man1")]
+  sudo wsbridge man /usr/local/share/man
+  man wsbridge.yaml")]
 pub(crate) struct Args {
-    /// Directory for the pages of all commands; without it the first page is printed.
+    /// Directory for all pages, which go into man1 and man5 below it; without it the first page is printed.
     directory: Option<PathBuf>,
 }
 
 /// Prints the first page or writes all.
 pub(crate) fn run(args: &Args, command: clap::Command) -> Outcome {
-    if let Some(directory) = &args.directory {
-        return clap_mangen::generate_to(command, directory)
-            .map_err(|error| Failure::new(Code::Io, format!("pages into {}: {error}", directory.display())));
+    let pages = pages::all(command).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+    let Some(directory) = &args.directory else {
+        return print(pages.first().map_or("", |page| &page.text));
+    };
+    for Page { name, section, text } in pages {
+        let folder = directory.join(format!("man{section}"));
+        let path = folder.join(format!("{name}.{section}"));
+        let written: io::Result<()> = fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
+        written.map_err(|error| Failure::new(Code::Io, format!("{}: {error}", path.display())))?;
     }
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command)
-        .render(&mut page)
-        .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
-    print(&String::from_utf8_lossy(&page))
+    Ok(())
 }

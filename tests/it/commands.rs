@@ -9,7 +9,10 @@ use std::{
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Daemon, Pty, Raw, Target, client::upgrade_head, daemon::OPEN};
+use crate::{
+    harness::{Daemon, Pty, Raw, Target, client::upgrade_head, daemon::OPEN},
+    peers::works,
+};
 
 fn wsbridge(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wsbridge")).args(args).stdin(Stdio::null()).output().unwrap()
@@ -205,7 +208,29 @@ fn completions_and_manual_pages_name_every_command() {
         ["serve", "check", "ports", "add", "doctor", "passwd", "token", "demo", "completions", "man"]
     {
         assert!(script.contains(command), "{command}");
-        assert!(folder.path().join(format!("wsbridge-{command}.1")).is_file(), "{command}");
+        assert!(folder.path().join(format!("man1/wsbridge-{command}.1")).is_file(), "{command}");
     }
+    assert!(folder.path().join("man5/wsbridge.yaml.5").is_file());
     assert!(text(&wsbridge(&["man"])).contains(".TH"));
+}
+
+#[test]
+fn man_has_nothing_to_warn_of_in_the_manual_pages() {
+    if !works("man", &["--version"]) || !works("groff", &["--version"]) {
+        eprintln!("skipped: sudo apt install man-db groff-base");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    text(&wsbridge(&["man", folder.path().to_str().unwrap()]));
+    let sections = ["man1", "man5"].map(|section| fs::read_dir(folder.path().join(section)).unwrap());
+    let pages: Vec<_> = sections.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 11, "{pages:?}");
+    for page in pages {
+        let mut man = Command::new("man");
+        man.args(["--warnings", "-E", "UTF-8", "-l"]).arg(&page);
+        let shown = man.env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8").output().unwrap();
+        assert!(shown.status.success());
+        assert_eq!(String::from_utf8_lossy(&shown.stderr), "", "{}", page.display());
+        assert!(String::from_utf8_lossy(&shown.stdout).contains("SEE ALSO"), "{}", page.display());
+    }
 }

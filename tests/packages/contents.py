@@ -9,7 +9,7 @@ FILES = """
 ./usr/lib/udev/rules.d/60-wsbridge.rules ./usr/lib/udev/rules.d/95-wsbridge-brltty.rules
 ./usr/share/bash-completion/completions/wsbridge ./usr/share/zsh/vendor-completions/_wsbridge
 ./usr/share/fish/vendor_completions.d/wsbridge.fish ./usr/share/wsbridge/wsbridge.schema.json
-./usr/share/man/man1/wsbridge.1.gz ./usr/share/man/man1/wsbridge-serve.1.gz
+./usr/share/man/man1/wsbridge.1.gz ./usr/share/man/man1/wsbridge-serve.1.gz ./usr/share/man/man5/wsbridge.yaml.5.gz
 ./usr/share/doc/wsbridge/copyright ./usr/share/doc/wsbridge/changelog.gz ./usr/share/doc/wsbridge/changelog.Debian.gz
 ./usr/share/doc/wsbridge/guide.md ./usr/share/doc/wsbridge/examples/full.yaml
 ./usr/share/doc/wsbridge/wsbridge.cdx.json.gz ./usr/share/doc/wsbridge/THIRD-PARTY-NOTICES.gz
