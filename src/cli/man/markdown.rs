@@ -131,7 +131,7 @@ fn inlines(text: &str) -> Vec<Inline> {
             behind
         } else {
             let mut characters = from.chars();
-            all.extend(characters.next().map(|itself| roman(itself)));
+            all.extend(characters.next().map(roman));
             characters.as_str()
         };
     }
