@@ -2,7 +2,8 @@
 
 import { readFileSync } from "node:fs";
 
-const page = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
+/** All of the guide. */
+export const page = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
 
 /** The code blocks between the guide's heading of that text and the next heading, by language: `{ yaml: [..], nginx: [..] }`. */
 export function blocks(heading) {

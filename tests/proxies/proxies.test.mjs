@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { eventually, launch, missing, startGateway, stopAll } from "../browser/harness.mjs";
 import { PASSWORD, connected, openPage, shows, signIn, users } from "../browser/harness/console.mjs";
 import { cookie, echoed, login, socket } from "./client.mjs";
-import { block } from "./guide.mjs";
+import { block, blocks, page } from "./guide.mjs";
 import { NAME, lacks, startProxy } from "./proxy.mjs";
 
 const HEADING = "Behind a reverse proxy";
@@ -72,7 +72,10 @@ for (const kind of Object.keys(kinds)) {
 
 test("behind two proxies in a row each client counts for itself", { skip: lacks("haproxy") ?? lacks("nginx"), timeout: 90_000 }, async () => {
   const { gateway, proxy: inner } = await behind("nginx", block("Two in a row", "nginx"), { yaml: block("Two in a row", "yaml") });
-  const outer = await startProxy("haproxy", block(HEADING, "haproxy"), [["127.0.0.1:8080", `127.0.0.1:${inner.port}`]]);
+  const outer = await startProxy("haproxy", block(HEADING, "haproxy"), [
+    ["127.0.0.1:8080", `127.0.0.1:${inner.port}`],
+    ["option httpchk", /http-check send .*/.exec(page)[0].replace(/^/, "option httpchk\n    ").replace(/`.*/, "")],
+  ]);
   for (let n = 0; n < 20; n += 1) assert.equal((await login(outer.url, "a guess", { from: "127.0.0.5" })).status, 401);
   assert.equal((await login(outer.url, PASSWORD, { from: "127.0.0.5" })).status, 429);
   assert.equal((await login(outer.url, PASSWORD, { from: "127.0.0.6" })).status, 200);
@@ -81,7 +84,7 @@ test("behind two proxies in a row each client counts for itself", { skip: lacks(
 });
 
 test("HAProxy passes connections on as they are, and says first whom for", { skip: lacks("haproxy"), timeout: 90_000 }, async () => {
-  const { haproxy: [text], yaml: [yaml] } = (await import("./guide.mjs")).blocks("TLS at the gateway (PROXY protocol)");
+  const { haproxy: [text], yaml: [yaml] } = blocks("TLS at the gateway (PROXY protocol)");
   const gateway = await startGateway({ yaml: yaml.replaceAll("127.0.0.1:8443", "127.0.0.1:0") + lines });
   const proxy = await startProxy("haproxy", text, [["127.0.0.1:8443", gateway.addresses[0]]]);
   for (let n = 0; n < 20; n += 1) assert.equal((await login(proxy.url, "a guess", { from: "127.0.0.5" })).status, 401);

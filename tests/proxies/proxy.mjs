@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { eventually, started, stopped } from "../browser/harness.mjs";
+import { eventually, started, stopped } from "../browser/harness/life.mjs";
 
 export const NAME = "gateway.example";
 
@@ -18,7 +18,7 @@ export async function freePort() {
   return port;
 }
 
-const modules = "mpm_event authn_core authn_file authz_core authz_user auth_basic unixd ssl socache_shmcb headers alias dir proxy proxy_http rewrite";
+const modules = "mpm_event authn_core authn_file authz_core authz_user auth_basic ssl socache_shmcb headers alias dir proxy proxy_http rewrite";
 
 const kinds = {
   nginx: {
