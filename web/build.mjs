@@ -92,7 +92,12 @@ const style = hashed("console", "css", page.css);
 asset(script, "text/javascript; charset=utf-8", page.js, { immutable: true });
 asset(style, "text/css; charset=utf-8", page.css, { immutable: true });
 const html = readFileSync(join(here, "console/index.html"), "utf8");
-asset("/", "text/html; charset=utf-8", html.replace("main.css", style).replace("main.js", script));
+// Relative addresses: the page may be below a path of a proxy.
+asset(
+  "/",
+  "text/html; charset=utf-8",
+  html.replace("main.css", style.slice(1)).replace("main.js", script.slice(1)),
+);
 
 // The window that asks whether a page of another origin may use lines.
 const grant = await bundle("console/grant/grant.js", { format: "esm" });

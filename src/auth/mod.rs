@@ -47,7 +47,7 @@ pub use self::{
     passes::LIFE as PASS_LIFE,
     places::{Admission, Slot},
     principal::{Principal, PrincipalId, PrincipalKind},
-    proxy::{Forwarded, View, is_trusted, prefix},
+    proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
     signing::{OWN_PAGE_ALONE, SignedIn, cookie},
     source::Source,
@@ -97,6 +97,8 @@ pub struct Ask<'a> {
     pub signs: Signs<'a>,
     /// What a proxy says in headers that the configuration names.
     pub proxy: ProxyWord<'a>,
+    /// Its path began with that of `public:`, which was cut off.
+    pub below: bool,
     /// Cookies that came along.
     pub cookie: Option<&'a str>,
     /// What it wants.
@@ -168,7 +170,7 @@ impl Auth {
 
     /// Host alone: for pages without secrets.
     pub fn check_host(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
-        let view = proxy::view(peer, ask.host, &ask.forwarded, &config.trusted_proxies)?;
+        let view = proxy::seen(config, peer, ask)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
         if config.access.open && !authority.is_loopback() {
             // Without a login a page that goes by another name could be anybody's.

@@ -8,14 +8,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::{Authority, ClientAddress, Peer, default_port, hops};
+use super::{Ask, Authority, ClientAddress, Peer, default_port, hops};
 use crate::{
-    config::{HeaderFamily, TrustedProxies},
+    config::{self, Config, HeaderFamily, Public, TrustedProxies},
     wire::close::Refusal,
 };
-
-/// Longest prefix of a path, in bytes.
-const PREFIX_MAX: usize = 64;
 
 /// The forwarding headers of a request, each as its lines came.
 #[derive(Clone, Debug, Default)]
@@ -124,8 +121,39 @@ pub(super) fn sender(peer: &Peer, forwarded: &Forwarded<'_>, trusted: &TrustedPr
     Word::read(forwarded, trusted).client.map_or(peer.client, ClientAddress::Forwarded)
 }
 
+/// What `public:` adds for a client of a trusted proxy: where a proxy passes the name on, or none but its own way to us, the
+/// client sees what people type.
+fn as_public(view: View, public: &Public) -> View {
+    let Some(authority) = Authority::parse(&view.host) else { return view };
+    let usual = default_port(&public.origin.scheme);
+    let same = authority.host == public.origin.host
+        && authority.port.is_none_or(|port| port == public.origin.port)
+        && (authority.port.is_some() || Some(public.origin.port) == usual);
+    if !same && !authority.is_loopback() {
+        return view;
+    }
+    let port =
+        if Some(public.origin.port) == usual { String::new() } else { format!(":{}", public.origin.port) };
+    let prefix = if view.prefix.is_empty() { public.prefix.clone() } else { view.prefix };
+    let host = format!("{}{port}", public.origin.host);
+    View { host, tls: public.origin.scheme == "https", prefix, ..view }
+}
+
+/// The client's view, with what `public:` adds. `below` is the path that was cut off a request.
+pub(super) fn seen(config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
+    let mut view = view(peer, ask.host, &ask.forwarded, &config.trusted_proxies)?;
+    if let Some(public) = config.public.as_ref().filter(|_| peer.app.is_none()) {
+        if is_trusted(peer, &config.trusted_proxies) {
+            view = as_public(view, public);
+        } else if ask.below {
+            view.prefix.clone_from(&public.prefix);
+        }
+    }
+    Ok(view)
+}
+
 /// The client's view: from the connection, or by the word of trusted proxies.
-pub(super) fn view(
+fn view(
     peer: &Peer,
     host: &str,
     forwarded: &Forwarded<'_>,
@@ -153,7 +181,7 @@ pub(super) fn view(
         view.host = host;
     }
     if let Some(prefix) = word.prefix {
-        view.prefix = self::prefix(prefix).ok_or(Refusal::BadRequest(
+        view.prefix = config::prefix(prefix).ok_or(Refusal::BadRequest(
             "X-Forwarded-Prefix is no prefix: 1 to 8 segments, 64 bytes at most",
         ))?;
     }
@@ -169,22 +197,6 @@ fn with_port(view: &View, port: &str) -> Option<String> {
     let authority = Authority::parse(&view.host).filter(|authority| authority.port.is_none())?;
     let usual = default_port(if view.tls { "https" } else { "http" });
     (Some(port) != usual).then(|| format!("{}:{port}", authority.host))
-}
-
-/// A prefix of our paths without a slash at its end: `/serial`. Nothing in it could mean something else to a browser, a
-/// cookie or another proxy.
-pub fn prefix(text: &str) -> Option<String> {
-    let text = text.strip_suffix('/').unwrap_or(text);
-    if text.is_empty() {
-        return Some(String::new());
-    }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_~-".contains(&byte);
-    let segment = |part: &str| {
-        part.bytes().next().is_some_and(plain) && part.bytes().all(|byte| plain(byte) || byte == b'.')
-    };
-    let parts: Vec<_> = text.strip_prefix('/')?.split('/').collect();
-    (text.len() <= PREFIX_MAX && parts.len() <= 8 && parts.iter().all(|part| segment(part)))
-        .then(|| text.to_owned())
 }
 
 /// Headers of trusted proxies that do not count and may be meant to: each is told once.

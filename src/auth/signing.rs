@@ -30,13 +30,15 @@ pub struct SignedIn {
 
 /// The name of a cookie: `sid` is the sign-in's. `__Host-` makes browsers take it over TLS alone and keep it from other
 /// hosts. Cookies ignore ports, so that one is part of the name: two gateways behind one address do not sign each other's
-/// users out.
+/// users out. `__Host-` is for the whole host, so that the path of a gateway below one is part of the name as well.
 pub(super) fn name(view: &View, stem: &str) -> String {
     let (prefix, scheme) = if view.tls { ("__Host-", "https") } else { ("", "http") };
     let port = Authority::parse(&view.host).and_then(|authority| authority.port);
+    // A cookie's name has no slash, and no part of a path an exclamation mark.
+    let path = view.prefix.replace('/', "!");
     match port.filter(|port| Some(*port) != default_port(scheme)) {
-        Some(port) => format!("{prefix}{stem}-{port}"),
-        None => format!("{prefix}{stem}"),
+        Some(port) => format!("{prefix}{stem}-{port}{path}"),
+        None => format!("{prefix}{stem}{path}"),
     }
 }
 
@@ -184,6 +186,8 @@ mod tests {
             cookie(&view("[2001:db8::1]:8443", true), None),
             format!("__Host-sid-8443=; Path=/; Secure; {strict}; Max-Age=0")
         );
+        let below = View { prefix: "/a/serial".to_owned(), ..view("gateway.example", true) };
+        assert_eq!(cookie(&below, Some("x")), format!("__Host-sid!a!serial=x; Path=/; Secure; {strict}"));
         assert_eq!(cookie(&view("localhost:80", false), Some("x")), format!("sid=x; Path=/; {strict}"));
     }
 

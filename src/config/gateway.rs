@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Limits, Origin, TrustedProxies,
+    Limits, Origin, Public, TrustedProxies,
     addresses::Host,
     cursor::{Keys, Placed},
     secret::SecretReader,
@@ -18,6 +18,7 @@ const HSTS_MOST: Duration = Duration::from_secs(730 * 24 * 3600);
 /// Who the gateway is, and whose pages and proxies it heeds.
 pub(super) struct Names {
     pub(super) origins: Vec<Origin>,
+    pub(super) public: Option<Public>,
     pub(super) ancestors: Vec<Origin>,
     pub(super) hosts: Vec<String>,
     pub(super) trusted_proxies: TrustedProxies,
@@ -37,6 +38,17 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Names {
         .without("none")
         .uci("origin")
         .words();
+    let public = k
+        .key(
+            "public",
+            "where browsers find the gateway through its proxy, when that is not at the top: \
+             `https://gateway.example/serial/`. The page, the API and all else are below that path, whether the proxy cuts it \
+             off or not; its name is one of `hosts`. [The guide](guide.md#below-a-path) shows it",
+        )
+        .without("none")
+        .uci("public")
+        .maybe::<Public>()
+        .map(|it| it.value);
     let ancestors = k
         .key(
             "frame_ancestors",
@@ -69,13 +81,9 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Names {
         )
         .uci("mdns")
         .or(true);
-    Names {
-        origins: values(origins),
-        ancestors: values(ancestors),
-        hosts: hosts.into_iter().map(|host| host.value.0).collect(),
-        trusted_proxies,
-        mdns,
-    }
+    let own = public.iter().map(|public| public.origin.host.clone());
+    let hosts = hosts.into_iter().map(|host| host.value.0).chain(own).collect();
+    Names { origins: values(origins), ancestors: values(ancestors), public, hosts, trusted_proxies, mdns }
 }
 
 /// `dead_after` and `resume`.

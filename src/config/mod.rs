@@ -24,6 +24,7 @@ mod password;
 mod plan;
 mod port;
 mod proxies;
+mod public;
 mod report;
 mod resolve;
 mod rfc2217;
@@ -51,6 +52,7 @@ pub use packing::{MODBUS_PAUSE_LEAST, PACKET_MOST, Pacing, Prompt, modbus_pause}
 pub use password::Password;
 pub use plan::{Plan, same_place};
 pub use proxies::{HeaderFamily, ProxySecret, TrustedProxies};
+pub use public::{Public, prefix};
 pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
 pub use rights::{Rights, RightsTable};
@@ -74,6 +76,8 @@ pub struct Config {
     pub access: Access,
     /// Origins allowed beside our own.
     pub origins: Vec<Origin>,
+    /// Where browsers find it through its proxy.
+    pub public: Option<Public>,
     /// Pages that may show ours in a frame.
     pub frame_ancestors: Vec<Origin>,
     /// How long browsers are told to use HTTPS alone (`Strict-Transport-Security`), if they are.

@@ -33,6 +33,7 @@ impl Plan {
         let mut plan = Self {
             access: old.access != new.access,
             walls: old.origins != new.origins
+                || old.public != new.public
                 || old.frame_ancestors != new.frame_ancestors
                 || old.hosts != new.hosts
                 || old.trusted_proxies != new.trusted_proxies

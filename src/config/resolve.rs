@@ -127,6 +127,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         listen,
         access,
         origins: names.origins,
+        public: names.public,
         frame_ancestors: names.ancestors,
         hsts: hsts.map(|it| it.value),
         hosts: names.hosts,

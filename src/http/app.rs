@@ -75,6 +75,9 @@ pub(super) fn url(app: &App, host: &str) -> Option<String> {
 
 /// The gateway's own page, as far as it can be told from the configuration.
 fn entrance(config: &Config, host: &str) -> Option<String> {
+    if let Some(public) = &config.public {
+        return Some(format!("{}{}/", public.origin, public.prefix));
+    }
     let own = config.listen.iter().filter(|listen| listen.app.is_none());
     let mut found = own.filter_map(|listen| {
         let Address::Tcp(address) = &listen.address else { return None };

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderMap, Request, header},
+    http::{HeaderMap, Request, Uri, header},
 };
 
 use crate::{
@@ -32,6 +32,23 @@ fn texts<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
 }
 
+/// A request whose path began with that of `public:`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Below;
+
+/// Cuts the path of `public:` off, where the proxy has left it. Some: it stands there alone, and the page is one slash further.
+pub(super) fn cut<B>(request: &mut Request<B>, prefix: &str) -> Option<String> {
+    let rest =
+        request.uri().path_and_query()?.as_str().strip_prefix(prefix).filter(|_| !prefix.is_empty())?;
+    if !rest.starts_with('/') {
+        let bare = rest.is_empty() || rest.starts_with('?');
+        return bare.then(|| format!("{prefix}/{rest}"));
+    }
+    *request.uri_mut() = Uri::try_from(rest).ok()?;
+    request.extensions_mut().insert(Below);
+    None
+}
+
 /// The request without its body, which no check needs.
 pub(super) fn bare(request: Request<Body>) -> Request<()> {
     Request::from_parts(request.into_parts().0, ())
@@ -55,6 +72,7 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
             site: text(headers, "sec-fetch-site"),
             mode: text(headers, "sec-fetch-mode"),
         },
+        below: request.extensions().get::<Below>().is_some(),
         proxy: ProxyWord::default(),
         cookie: text(headers, header::COOKIE.as_str()),
         purpose,

@@ -156,6 +156,8 @@ async fn route(
     mut request: Request<Body>,
 ) -> Response<Body> {
     let config = bridge.config();
+    let public = config.public.as_ref().filter(|_| connection.peer.app.is_none());
+    let further = public.and_then(|public| ask::cut(&mut request, &public.prefix));
     let heard = ask::read(&request, Purpose::Read);
     let visitor = Visitor {
         bridge: Arc::clone(bridge),
@@ -177,6 +179,8 @@ async fn route(
     };
     let mut response = if let Err(refusal) = walls {
         visitor.conclude(Err(refusal), false)
+    } else if let Some(further) = further {
+        redirect(&further)
     } else {
         request.extensions_mut().insert(visitor);
         let router = if connection.peer.app.is_some() { &bridge.apps } else { &bridge.router };
@@ -189,6 +193,16 @@ async fn route(
     finish(&mut response, asked, listed);
     if let Some(hsts) = config.hsts.filter(|_| connection.peer.tls) {
         promise_https(&mut response, hsts);
+    }
+    response
+}
+
+/// To the page itself, whose addresses are relative to its own.
+fn redirect(to: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(header::LOCATION, to);
     }
     response
 }

@@ -110,6 +110,7 @@ pub(crate) fn config(access: Access) -> Config {
         apps: BTreeMap::new(),
         listen: vec![],
         access,
+        public: None,
         frame_ancestors: vec![],
         origins: vec![crate::auth::parse_origin("https://tools.example").unwrap()],
         hosts: vec!["gateway.example".into()],

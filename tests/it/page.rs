@@ -24,9 +24,9 @@ fn ask(address: SocketAddr, request: &str, more: &str) -> Answer {
 }
 
 /// The paths the page's text names.
-fn linked(html: &str) -> Vec<&str> {
-    let all = html.split('"').filter(|text| text.starts_with("/assets/"));
-    all.collect()
+fn linked(html: &str) -> Vec<String> {
+    let all = html.split('"').filter(|text| text.starts_with("assets/"));
+    all.map(|path| format!("/{path}")).collect()
 }
 
 #[test]

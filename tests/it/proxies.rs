@@ -521,3 +521,52 @@ fn a_page_in_a_frame_takes_nothing_over() {
         assert!(page.contains("frame-ancestors https://portal.example;"), "{page}");
     }
 }
+
+#[test]
+fn below_a_path_everything_is_there_and_the_sign_in_is_its_own() {
+    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let access = format!(
+        "public: https://gw.example/a/serial/\ntrusted_proxies: [ 127.0.0.1 ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\n"
+    );
+    let daemon = Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"));
+    let address = daemon.address();
+    let body = format!("{{\"user\": \"alice\", \"password\": \"{PASSWORD}\"}}");
+    let mut cookies = Vec::new();
+    // The proxy leaves the path, or cuts it off.
+    for below in ["/a/serial", ""] {
+        assert_eq!(through(address, &format!("GET {below}/"), ""), 200);
+        assert_eq!(through(address, &format!("GET {below}/healthz"), ""), 200);
+        let answer = Raw::ask(
+            address,
+            &format!(
+                "POST {below}/api/login HTTP/1.1\r\n{PROXY}Origin: https://gw.example\r\nConnection: close\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+        assert!(answer.contains("set-cookie: __Host-sid!a!serial="), "{answer}");
+        assert!(answer.contains("; Path=/; Secure; HttpOnly; SameSite=Strict"), "{answer}");
+        let cookie = crate::signing::cookie(&answer);
+        let page = format!("{cookie}Origin: https://gw.example\r\n");
+        assert_eq!(through(address, &format!("GET {below}/api/session"), &page), 200);
+        let head = upgrade_head(
+            address,
+            &format!("{below}/ws/echo"),
+            &format!("{}{page}", PROXY.replace("Host: gw.example\r\n", "")),
+        );
+        let mut raw = Raw::connect(address);
+        raw.send(head.replace(&format!("Host: {address}"), "Host: gw.example").as_bytes());
+        assert_eq!(status(&raw.head()), 101, "{below}");
+        cookies.push(cookie);
+    }
+    // A gateway at `/` of the same host has a cookie of another name.
+    let theirs = cookies[0].replace("sid!a!serial", "sid");
+    assert_eq!(
+        through(address, "GET /a/serial/api/session", &format!("{theirs}Origin: https://gw.example\r\n")),
+        401
+    );
+    let answer = Raw::ask(address, &format!("GET /a/serial?x HTTP/1.1\r\n{PROXY}Connection: close\r\n\r\n"));
+    assert!(status(&answer) == 308 && answer.contains("location: /a/serial/?x\r\n"), "{answer}");
+    assert_eq!(through(address, "GET /a/serialx/", ""), 404);
+    assert_eq!(through(address, "GET /a/serial//evil.example/", ""), 404);
+}

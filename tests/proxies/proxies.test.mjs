@@ -1,12 +1,13 @@
 // The gateway behind nginx, HAProxy, Caddy and Apache of Debian, each with the block that docs/guide.md prints.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
-import { eventually, launch, missing, startGateway, stopAll } from "../browser/harness.mjs";
+import { eventually, launch, missing, servePages, startGateway, stopAll } from "../browser/harness.mjs";
 import { PASSWORD, connected, openPage, shows, signIn, users } from "../browser/harness/console.mjs";
-import { cookie, echoed, login, socket } from "./client.mjs";
+import { ask, cookie, echoed, login, socket } from "./client.mjs";
 import { block, blocks, page } from "./guide.mjs";
-import { NAME, lacks, startProxy } from "./proxy.mjs";
+import { NAME, freePort, htpasswd, lacks, startProxy } from "./proxy.mjs";
 
 const HEADING = "Behind a reverse proxy";
 export const kinds = { nginx: "nginx", haproxy: "haproxy", caddy: "caddyfile", apache: "apache" };
@@ -69,6 +70,87 @@ for (const kind of Object.keys(kinds)) {
     await Promise.all([proxy.stop(), gateway.stop()]);
   });
 }
+
+test("a gateway at / and one below /serial/ of the same host do not disturb each other's sign-in", { skip: lacks("nginx") ?? missing("chromium"), timeout: 90_000 }, async (t) => {
+  const heading = "Below a path";
+  const yaml = block(heading, "yaml");
+  const port = await freePort();
+  const top = await startGateway({ yaml: block(HEADING, "yaml").replaceAll("127.0.0.1:8080", "127.0.0.1:0") + lines });
+  const below = await startGateway({ yaml: yaml.replaceAll("127.0.0.1:8080", "127.0.0.1:0").replace(NAME, `${NAME}:${port}`) + lines });
+  const location = block(heading, "nginx").replaceAll("127.0.0.1:8080", below.addresses[0]);
+  const both = block(HEADING, "nginx").replace("    location / {", `${location}    location / {`);
+  const proxy = await startProxy("nginx", both, [["127.0.0.1:8080", top.addresses[0]]], port);
+  const page = await openPage(t, browser, `${proxy.url}serial/#/echo`, { ignoreHTTPSErrors: true });
+  await signIn(page, "alice");
+  await connected(page);
+  await page.locator(".terminal-host").click();
+  await page.keyboard.type("below a path");
+  await shows(page, /below a path/);
+  const other = await page.context().newPage();
+  await other.goto(`${proxy.url}#/echo`);
+  await signIn(other, "bob");
+  await connected(other);
+  for (const [one, user] of [[page, "alice"], [other, "bob"]]) {
+    await one.reload();
+    await connected(one);
+    assert.equal(await one.evaluate(async () => (await (await fetch("api/session")).json()).user), user);
+  }
+  const found = await page.evaluate(async () => {
+    const { diagnose, createSerial } = await import(new URL("client.mjs", location.href).href);
+    const { reason } = await diagnose(new URL("ws/echo", location.href));
+    const serial = createSerial({ url: location.href, endpoints: ["echo"], granted: ["echo"] });
+    const port = await serial.requestPort();
+    return { reason, endpoint: port.endpoint };
+  });
+  assert.deepEqual(found, { reason: "ok", endpoint: "echo" });
+  assert.deepEqual(page.complaints.filter((text) => !/status of 401/.test(text)), []);
+  for (const one of [proxy, below, top]) await one.stop();
+});
+
+test("a proxy's own password disturbs nobody: people sign in and use the console behind nginx's auth_basic", { skip: lacks("nginx") ?? missing("chromium"), timeout: 90_000 }, async (t) => {
+  const text = block(HEADING, "nginx").replace("    location / {", "    auth_basic proxy;\n    auth_basic_user_file HTPASSWD;\n    location / {");
+  const { gateway, proxy } = await behind("nginx", text, { replace: [["HTPASSWD", htpasswd()]] });
+  const page = await openPage(t, browser, `${proxy.url}#/echo`, { ignoreHTTPSErrors: true, httpCredentials: { username: "carol", password: "of the proxy" } });
+  for (let n = 0; n < 25; n += 1) await page.reload();
+  await signIn(page, "alice");
+  await connected(page);
+  assert.ok(!/too many wrong/.test(gateway.log()), gateway.log());
+  await Promise.all([proxy.stop(), gateway.stop()]);
+});
+
+test("who has signed in with the proxy is signed in, and no foreign page or program of the machine is", { skip: lacks("nginx") ?? missing("chromium"), timeout: 90_000 }, async (t) => {
+  const heading = "Sign-in by the proxy";
+  const yaml = block(heading, "yaml").replace('"..."', `"${createHash("sha256").update("wsb_THE_TOKEN").digest("hex")}"`);
+  const { gateway, proxy } = await behind("nginx", block(heading, "nginx"), { yaml, replace: [["/etc/nginx/gateway.htpasswd", htpasswd("alice")]] });
+  const page = await openPage(t, browser, `${proxy.url}#/echo`, { ignoreHTTPSErrors: true, httpCredentials: { username: "alice", password: "of the proxy" } });
+  await connected(page);
+  await page.locator(".terminal-host").click();
+  await page.keyboard.type("no second password");
+  await shows(page, /no second password/);
+  // A page of somebody else, in the same browser, which has the proxy's password.
+  const foreign = await servePages({ pages: { "/": "<!doctype html>" } });
+  const other = await page.context().newPage();
+  await other.goto(foreign.url);
+  const tried = await other.evaluate(
+    (url) =>
+      new Promise((done) => {
+        const one = new WebSocket(url);
+        one.onopen = () => done("open");
+        one.onclose = ({ code }) => done(code);
+      }),
+    `${proxy.url.replace("https", "wss")}ws/echo`,
+  );
+  assert.equal(tried, 1006);
+  const asked = { headers: { authorization: `Basic ${Buffer.from("alice:of the proxy").toString("base64")}`, origin: "https://evil.example" } };
+  await assert.rejects(socket(`${proxy.url}ws/echo`, asked), { status: 403 });
+  // `curl -H Remote-User: alice` on the gateway's machine, past the proxy.
+  const direct = await fetch(`${gateway.direct}api/session`, { headers: { "remote-user": "alice", "sec-fetch-site": "same-origin" } });
+  assert.equal(direct.status, 401);
+  // And through it, as somebody else: the proxy's word replaces the client's.
+  const carol = { authorization: `Basic ${Buffer.from("alice:of the proxy").toString("base64")}`, "remote-user": "bob", "sec-fetch-site": "same-origin" };
+  assert.equal(JSON.parse((await ask(new URL("api/session", proxy.url), { headers: carol })).text).user, "alice");
+  await Promise.all([proxy.stop(), gateway.stop(), foreign.stop()]);
+});
 
 test("behind two proxies in a row each client counts for itself", { skip: lacks("haproxy") ?? lacks("nginx"), timeout: 90_000 }, async () => {
   const { gateway, proxy: inner } = await behind("nginx", block("Two in a row", "nginx"), { yaml: block("Two in a row", "yaml") });

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { eventually, started, stopped } from "../browser/harness/life.mjs";
 
 export const NAME = "gateway.example";
@@ -69,16 +69,23 @@ export function identity() {
   return (certificate = { pem, key, both });
 }
 
+/** A file of one user whose password is `of the proxy`. */
+export function htpasswd(user = "carol") {
+  const file = join(dirname(identity().pem), `${user}.htpasswd`);
+  writeFileSync(file, `${user}:${execFileSync("openssl", ["passwd", "-apr1", "of the proxy"], { encoding: "utf8" })}`);
+  return file;
+}
+
 /**
  * Starts a proxy with a text of the guide. `replace` are pairs of what stands in the guide and what is meant here: ports, mostly.
  * The text's own port 443 becomes a free one; gives that port.
  */
-export async function startProxy(kind, text, replace = []) {
+export async function startProxy(kind, text, replace = [], wanted = undefined) {
   const folder = mkdtempSync(join(tmpdir(), `wsbridge-${kind}-`));
   chmodSync(folder, 0o755);
   mkdirSync(join(folder, "store"));
   const { pem, key, both } = identity();
-  const port = await freePort();
+  const port = wanted ?? (await freePort());
   // Of a listening port only: `443` may stand in a text as well.
   const fixed = [
     ["listen 443 ", `listen 127.0.0.1:${port} `],
@@ -99,7 +106,7 @@ export async function startProxy(kind, text, replace = []) {
   const { command, wrap, args } = kinds[kind];
   const file = join(folder, "config");
   writeFileSync(file, wrap(body, folder, port));
-  const child = spawn(command, args(file), { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, HOME: folder } });
+  const child = spawn(command, args(file), { stdio: ["ignore", "pipe", "pipe"], detached: true, env: { ...process.env, HOME: folder } });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (said += bytes));
   let over = false;
@@ -112,10 +119,9 @@ export async function startProxy(kind, text, replace = []) {
     said: () => said,
     async stop() {
       stopped(proxy);
-      child.kill(kind === "apache" ? "SIGTERM" : "SIGTERM");
-      const hurry = setTimeout(() => child.kill("SIGKILL"), 5000);
+      // With its workers, which would wait for their WebSockets.
+      if (!over) process.kill(-child.pid, "SIGKILL");
       await ended;
-      clearTimeout(hurry);
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -35,11 +35,16 @@ export function socketUrl(url) {
   return absolute;
 }
 
-/** An address of the same gateway over HTTP. @param {string | URL} url @param {string} path */
+/**
+ * An address of the same gateway over HTTP; the gateway may be below a path of a proxy.
+ * @param {string | URL} url @param {string} path
+ */
 export function httpUrl(url, path) {
   const base = socketUrl(url);
   base.protocol = base.protocol.replace(/^ws/, "http");
-  return new URL(path, base).href;
+  base.search = "";
+  base.pathname = base.pathname.replace(/\/(ws\/[^/]*|websockify)$/, "/");
+  return new URL(path.replace(/^\//, ""), new URL(".", base)).href;
 }
 
 /** How long to wait before the attempt of that number (0, 1, 2, ...), in ms: a quarter more or less, so that not all come back at once. */

@@ -2,7 +2,7 @@
 
 import { Bus } from "../client/index.js";
 import { minutes } from "./rates.js";
-import { ask, ended, session } from "./session.js";
+import { ask, ended, here, session } from "./session.js";
 import { store } from "./store.js";
 
 /** Endpoints by name, in the order of their names: { name, title, kind, state, error, since, writer, observers, rights, share, caps, rx, tx, errors }. */
@@ -13,7 +13,9 @@ export const busState = store({ phase: "connecting" });
 
 /** Where a socket of this gateway is. */
 export function socketUrl(path) {
-  return `${location.protocol === "http:" ? "ws:" : "wss:"}//${location.host}${path}`;
+  const url = here(path);
+  url.protocol = url.protocol.replace(/^http/, "ws");
+  return url.href;
 }
 
 const NO_RATE = { rx: 0, tx: 0, errors: 0 };

@@ -17,6 +17,16 @@ export class Refused extends Error {
   }
 }
 
+/** Whether another page shows this one in a frame: nobody is taken over from there. */
+const framed = globalThis.top !== globalThis.self;
+
+/** An address of the gateway, whose page may be below a path of a proxy: `/api/session`. */
+export function here(path) {
+  const url = new URL(path.replace(/^\//, ""), new URL(".", location.href));
+  if (framed) url.searchParams.set("framed", "");
+  return url;
+}
+
 /** Asks the gateway. Gives the JSON of the answer, or null where there is none. A 401 ends the session on this page. */
 export async function ask(path, body) {
   const post = {
@@ -24,7 +34,7 @@ export async function ask(path, body) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   };
-  const answer = await fetch(path, {
+  const answer = await fetch(here(path), {
     credentials: "same-origin",
     cache: "no-store",
     ...(body === undefined ? {} : post),

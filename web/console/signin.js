@@ -42,7 +42,7 @@ export function signInPage() {
     { class: "signin", id: "main" },
     h(
       "form",
-      { class: "signin-card", method: "post", action: "/api/login", onsubmit: submit },
+      { class: "signin-card", method: "post", action: "api/login", onsubmit: submit },
       brand("h1"),
       intro,
       plain() &&

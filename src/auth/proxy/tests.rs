@@ -128,27 +128,7 @@ fn a_port_is_read_where_the_host_has_none() {
 }
 
 #[test]
-fn a_prefix_is_plain_segments_and_nothing_else() {
-    let eight = "/a".repeat(8);
-    let long = format!("/{}", "a".repeat(63));
-    for (text, wanted) in [
-        ("/serial", "/serial"),
-        ("/serial/", "/serial"),
-        ("/a/b.c/~d_-", "/a/b.c/~d_-"),
-        ("/", ""),
-        ("", ""),
-        (&eight, &eight),
-        (&long, &long),
-    ] {
-        assert_eq!(prefix(text).as_deref(), Some(wanted), "{text}");
-    }
-    let (nine, longer) = (format!("{eight}/a"), format!("{long}a"));
-    for wrong in [
-        "serial", "//", "//a", "/a//b", "/.", "/..", "/a/../b", "/.a", "/a b", "/%2e", "/a;b", "/ä", &nine,
-        &longer,
-    ] {
-        assert_eq!(prefix(wrong), None, "{wrong}");
-    }
+fn a_prefix_that_is_none_is_refused() {
     let forwarded = Forwarded { prefix: vec!["/a/../b"], ..Forwarded::default() };
     let named = TrustedProxies { prefix: true, ..trusted() };
     assert!(matches!(
@@ -176,4 +156,34 @@ fn a_client_behind_a_proxy_on_this_machine_is_not_here() {
         TrustedProxies { addresses: vec![("127.0.0.0".parse().unwrap(), 8)], ..TrustedProxies::default() };
     assert!(!here("127.0.0.1:5", &plain, &loopback));
     assert!(!here("192.0.2.9:5", &plain, &nobody));
+}
+
+#[test]
+fn behind_a_proxy_the_public_address_is_what_the_client_sees() {
+    let public = |text: &str, prefix: &str| Public {
+        origin: crate::auth::parse_origin(text).unwrap(),
+        prefix: prefix.to_owned(),
+    };
+    let plain = |host: &str| View {
+        host: host.to_owned(),
+        tls: false,
+        prefix: String::new(),
+        client: ClientAddress::Local,
+        here: false,
+    };
+    let told = |host: &str, public: &Public| {
+        let view = as_public(plain(host), public);
+        (view.host, view.tls, view.prefix)
+    };
+    let usual = public("https://gw.example", "/serial");
+    let ours = ("gw.example".to_owned(), true, "/serial".to_owned());
+    assert_eq!(told("gw.example", &usual), ours);
+    assert_eq!(told("gw.example:443", &usual), ours);
+    assert_eq!(told("127.0.0.1:8080", &usual), ours, "a proxy that passes its own way on as Host");
+    let other = |host: &str| (host.to_owned(), false, String::new());
+    assert_eq!(told("gw.example:8443", &usual), other("gw.example:8443"));
+    assert_eq!(told("intranet.example", &usual), other("intranet.example"));
+    let odd = public("https://gw.example:8443", "/serial");
+    assert_eq!(told("gw.example:8443", &odd), ("gw.example:8443".to_owned(), true, "/serial".to_owned()));
+    assert_eq!(told("gw.example", &odd), other("gw.example"));
 }

@@ -207,7 +207,7 @@ async function explain({ help, gateway, failure, entrance }) {
   help.replaceChildren(
     el("p", { role: "status" }, "The gateway does not answer this page. Looking for the reason …"),
   );
-  const found = await diagnose(new URL("/ws/", gateway));
+  const found = await diagnose(new URL("ws/", gateway));
   const href =
     entrance?.href ??
     (found.reason === "login" || found.reason === "refused" ? gateway : undefined);

@@ -49,7 +49,7 @@ export class Serial extends EventTarget {
     super();
     this.#options = options;
     const base = socketUrl(options.url ?? globalThis.location?.origin);
-    if (!/\/ws\/$/.test(base.pathname)) base.pathname = "/ws/";
+    base.pathname = base.pathname.replace(/\/ws\/[^/]*$/, "/").replace(/\/?$/, "/ws/");
     base.search = "";
     this.#base = base;
     this.#grants = new Grants(new URL(httpUrl(base, "/")).origin, options.granted);

@@ -77,7 +77,7 @@ export function logPanel(ctx) {
   async function rawLog() {
     outcome.say("");
     try {
-      const answer = await fetch(`/api/endpoints/${encodeURIComponent(ctx.name)}/log`, {
+      const answer = await fetch(`api/endpoints/${encodeURIComponent(ctx.name)}/log`, {
         credentials: "same-origin",
       });
       if (!answer.ok)
