@@ -2,7 +2,13 @@
 //!
 //! Sources: `sd_notify(3)`, `sd_watchdog_enabled(3)`, `sd_listen_fds(3)`.
 
-use std::{collections::BTreeMap, io, os::fd::OwnedFd, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use systemd::daemon::{NotifyState, notify, watchdog_enabled};
 
@@ -65,4 +71,11 @@ impl Sockets {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+}
+
+/// The folder that lives as long as the machine runs (`RuntimeDirectory=`); of several, the first.
+pub fn runtime_directory() -> Option<PathBuf> {
+    let all = std::env::var_os("RUNTIME_DIRECTORY")?;
+    let first = all.to_str()?.split(':').next()?;
+    Path::new(first).is_absolute().then(|| PathBuf::from(first))
 }

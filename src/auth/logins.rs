@@ -1,4 +1,4 @@
-//! Browsers that are signed in: a random cookie each, kept hashed and in memory, with an idle and an absolute end.
+//! Browsers that are signed in: a random cookie each, kept hashed, with an idle and an absolute end.
 
 use std::{
     collections::HashMap,
@@ -31,16 +31,16 @@ struct All {
     next: LoginId,
 }
 
-#[derive(Debug)]
-struct Record {
-    id: LoginId,
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) id: LoginId,
     /// The first sign-in of its browser.
-    browser: LoginId,
-    user: String,
+    pub(super) browser: LoginId,
+    pub(super) user: String,
     /// Of the password's hash: another password is another user.
-    password: [u8; 32],
-    began: Instant,
-    used: Instant,
+    pub(super) password: [u8; 32],
+    pub(super) began: Instant,
+    pub(super) used: Instant,
 }
 
 /// A sign-in, found.
@@ -120,6 +120,20 @@ impl Logins {
         all.open.retain(|_, record| Some(record.browser) != ended);
     }
 
+    /// All there are, by the hashes of their cookies.
+    pub(super) fn rows(&self) -> Vec<([u8; 32], Record)> {
+        self.lock().open.iter().map(|(mark, record)| (*mark, record.clone())).collect()
+    }
+
+    /// One of an earlier run of the daemon, which had other numbers.
+    pub(super) fn restore(&self, mark: [u8; 32], record: Record) {
+        let mut all = self.lock();
+        let id = all.next;
+        // Numbers of browsers are those of sign-ins: none that is given from now on may be an old one.
+        all.next = all.next.max(record.browser) + 1;
+        all.open.insert(mark, Record { id, ..record });
+    }
+
     /// Forgets those that are over.
     pub(super) fn sweep(&self, access: &Access, terms: Login, now: Instant) {
         self.lock().open.retain(|_, record| record.left(access, terms, now).is_some());
@@ -139,7 +153,8 @@ mod tests {
     use super::*;
     use crate::config::{Password, RightsTable, User};
 
-    const TERMS: Login = Login { idle: Duration::from_secs(100), lifetime: Duration::from_secs(250) };
+    const TERMS: Login =
+        Login { idle: Duration::from_secs(100), lifetime: Duration::from_secs(250), keep: true };
 
     fn access(password: &str) -> Access {
         let hash = format!("$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg");

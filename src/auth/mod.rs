@@ -8,6 +8,7 @@ mod evidence;
 mod hashing;
 mod hops;
 mod host;
+mod kept;
 mod links;
 mod logins;
 mod memory;
@@ -55,6 +56,7 @@ pub use self::{
     user_header::ProxyWord,
 };
 use self::{
+    kept::Kept,
     links::Links,
     logins::Logins,
     origin::{Proof, absent_allowed},
@@ -128,6 +130,7 @@ pub struct Auth {
     passwords: Passwords,
     tickets: Tickets,
     logins: Logins,
+    kept: Kept,
     passes: Passes,
     unnamed: Unnamed,
     own_name: String,
@@ -150,6 +153,7 @@ impl Auth {
             passwords: Passwords::new(),
             tickets: Tickets::default(),
             logins: Logins::default(),
+            kept: Kept::default(),
             passes: Passes::default(),
             unnamed: Unnamed::default(),
             own_name,

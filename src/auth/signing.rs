@@ -92,6 +92,7 @@ impl Auth {
         for earlier in self.cookies(config, ask.cookie, visit) {
             self.logins.join(id, earlier.id);
         }
+        self.kept.write(config, &self.logins);
         Ok(SignedIn { principal: Principal { login: Some(id), ..principal }, cookie: Secret::new(text) })
     }
 
@@ -99,12 +100,24 @@ impl Auth {
     fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<Found> {
         let (name, now) = (name(&visit.view, SIGN_IN), Instant::now());
         let shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
-        shown.filter_map(|text| self.logins.find(text, &config.access, config.login, now)).collect()
+        let found: Vec<_> =
+            shown.filter_map(|text| self.logins.find(text, &config.access, config.login, now)).collect();
+        if !found.is_empty() {
+            self.kept.follow(config, &self.logins);
+        }
+        found
     }
 
     /// Ends a sign-in and the earlier ones of its browser: from now on nobody is let in by them, and [`Self::is_signed_in`] says so of what runs.
-    pub fn sign_out(&self, id: LoginId) {
+    /// That is written down before it returns.
+    pub fn sign_out(&self, config: &Config, id: LoginId) {
         self.logins.end(id);
+        self.kept.write(config, &self.logins);
+    }
+
+    /// Takes over the sign-ins that an earlier run of the daemon left in a folder, and keeps them there from now on.
+    pub fn keep_sign_ins(&self, folder: &std::path::Path, config: &Config) {
+        self.kept.open(folder, config, &self.logins);
     }
 
     /// Whether what began with this sign-in may go on; what began without one, always.

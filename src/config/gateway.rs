@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Limits, Origin, Public, TrustedProxies,
+    Origin, Public, TrustedProxies,
     addresses::Host,
     cursor::{Keys, Placed},
     secret::SecretReader,
@@ -14,6 +14,21 @@ use crate::wire::head::HEADERS_MAX;
 
 /// Longest time that browsers are told to use HTTPS alone: what lists of such names ask for.
 const HSTS_MOST: Duration = Duration::from_secs(730 * 24 * 3600);
+
+/// What strangers may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address (IPv6: of one /64).
+    pub per_address: usize,
+    /// Connections that have not authenticated.
+    pub unauthenticated: usize,
+    /// Absolute time for TLS and the request head.
+    pub handshake: Duration,
+    /// Longest header section of a request, in bytes.
+    pub head: usize,
+}
 
 /// Who the gateway is, and whose pages and proxies it heeds.
 pub(super) struct Names {

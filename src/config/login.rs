@@ -11,11 +11,13 @@ pub struct Login {
     pub idle: Duration,
     /// Time after which it ends in any case.
     pub lifetime: Duration,
+    /// Whether it outlives a restart of the daemon.
+    pub keep: bool,
 }
 
 impl Default for Login {
     fn default() -> Self {
-        Self { idle: hours(12), lifetime: hours(7 * 24) }
+        Self { idle: hours(12), lifetime: hours(7 * 24), keep: true }
     }
 }
 
@@ -36,7 +38,14 @@ pub(super) fn login(k: &mut Keys<'_>) -> Login {
         .uci("login_lifetime")
         .within(bounds)
         .or(default.lifetime);
-    Login { idle: idle.min(lifetime), lifetime }
+    let keep = k
+        .key(
+            "keep",
+            "whether it outlives a restart or an upgrade of the service; a reboot ends it in any case",
+        )
+        .uci("login_keep")
+        .or(default.keep);
+    Login { idle: idle.min(lifetime), lifetime, keep }
 }
 
 #[cfg(test)]
@@ -46,9 +55,9 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_no_longer_idle_than_it_lives() {
-        assert_eq!(good("auth: none").0.login, Login { idle: hours(12), lifetime: hours(168) });
+        assert_eq!(good("auth: none").0.login, Login { idle: hours(12), lifetime: hours(168), keep: true });
         let (config, _) = good("auth: none\nlogin: { lifetime: 2h }");
-        assert_eq!(config.login, Login { idle: hours(2), lifetime: hours(2) });
+        assert_eq!(config.login, Login { idle: hours(2), lifetime: hours(2), keep: true });
         assert!(mistakes("auth: none\nlogin: { idle: 0s }").contains("login.idle: `0s` is not from 1s to"));
     }
 }

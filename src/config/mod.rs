@@ -45,6 +45,7 @@ mod yaml;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub use app::App;
+pub use gateway::Limits;
 pub use listen::{Address, Listen, ListenTls};
 pub use login::Login;
 pub use origin::Origin;
@@ -194,21 +195,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
-}
-
-/// What strangers may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections in all.
-    pub connections: usize,
-    /// Connections of one address (IPv6: of one /64).
-    pub per_address: usize,
-    /// Connections that have not authenticated.
-    pub unauthenticated: usize,
-    /// Absolute time for TLS and the request head.
-    pub handshake: Duration,
-    /// Longest header section of a request, in bytes.
-    pub head: usize,
 }
 
 /// What is published, and the rules for it.

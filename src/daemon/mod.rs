@@ -113,6 +113,9 @@ impl Daemon {
         let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
         let edge = (tasks.clone(), stop.clone());
         let bridge = Bridge::new(config, lines, Arc::default(), events, edge);
+        if let Some(folder) = systemd::runtime_directory() {
+            bridge.auth.keep_sign_ins(&folder, &real);
+        }
         let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
         let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);

@@ -87,7 +87,7 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     if let Ok((principal, _)) = visitor.authorise(&ask).await
         && let Some(login) = principal.login
     {
-        bridge.auth.sign_out(login);
+        bridge.auth.sign_out(&config, login);
         warden::look(bridge);
         bridge.events.tell(Event::SignOut { principal: &principal.id, client: *client });
     }

@@ -257,3 +257,39 @@ fn signing_out_takes_our_cookie_alone_and_ends_the_browsers_older_sign_ins() {
     assert_eq!((session(address, &first).0, session(address, &second).0), (401, 401));
     assert_eq!(session(address, &elsewhere).0, 200, "another browser of hers");
 }
+
+#[test]
+fn a_sign_in_outlives_a_restart_and_ends_with_signing_out_or_another_password() {
+    let run = tempfile::tempdir().unwrap();
+    // The port is part of the cookie's name.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = guarded(PASSWORD, "").replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let start = |config: &str| {
+        Daemon::start_with(config, |command| {
+            command.env("RUNTIME_DIRECTORY", run.path());
+        })
+    };
+    let mut daemon = start(&config);
+    let address = daemon.address();
+    let (kept, over) = (signed_in(address, "alice"), signed_in(address, "alice"));
+    assert_eq!(status(&ask(address, "POST", "/api/logout", &format!("{}{over}", own(address)), "{}")), 204);
+    // As a crash ends it: what was answered is written down.
+    daemon.signal(rustix::process::Signal::KILL);
+    daemon.exit();
+    let mut daemon = start(&config);
+    assert_eq!((session(address, &kept).0, session(address, &over).0), (200, 401));
+    let file = std::fs::read_to_string(run.path().join("sign-ins")).unwrap();
+    let secret = kept.trim_end().rsplit('=').next().unwrap();
+    assert!(!file.contains(secret), "it holds hashes alone");
+    daemon.stop();
+    let changed = guarded("another", "").replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let mut daemon = start(&changed);
+    assert_eq!(session(address, &kept).0, 401, "a password changed while it was stopped");
+    daemon.stop();
+    let off =
+        guarded(PASSWORD, "login: { keep: false }\n").replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let mut daemon = start(&off);
+    signed_in(address, "alice");
+    assert!(!run.path().join("sign-ins").exists());
+    daemon.stop();
+}

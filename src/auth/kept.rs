@@ -1,0 +1,242 @@
+//! Sign-ins between two runs of the daemon: a file that a restart or an upgrade finds and a reboot does not.
+//!
+//! It holds what memory holds, hashes alone, and is bound to this boot of the machine by its number: a copy is worth nothing
+//! later or elsewhere.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::logins::{Logins, Record};
+use crate::{config::Config, regular_file};
+
+/// Longest file: every user's sign-ins, some hundred bytes each.
+const FILE_MAX: usize = 4 << 20;
+/// How far behind the file may be in when a sign-in was last used.
+const BEHIND: Duration = Duration::from_secs(30);
+
+/// Where sign-ins are kept, once that is known.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    place: Mutex<Option<Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    file: PathBuf,
+    written: Option<Instant>,
+    /// It could not be written, which was told.
+    failed: bool,
+}
+
+/// The file.
+#[derive(Debug, Deserialize, Serialize)]
+struct File {
+    /// The kernel's number of this boot.
+    boot: String,
+    logins: Vec<Row>,
+}
+
+/// A sign-in; times are milliseconds of this boot.
+#[derive(Debug, Deserialize, Serialize)]
+struct Row {
+    /// SHA-256 of the cookie.
+    mark: [u8; 32],
+    browser: u64,
+    user: String,
+    /// SHA-256 of the password's hash.
+    password: [u8; 32],
+    began: u64,
+    used: u64,
+}
+
+impl Kept {
+    /// Takes over what an earlier run left in this folder, and keeps sign-ins there from now on.
+    pub(super) fn open(&self, folder: &Path, config: &Config, logins: &Logins) {
+        let file = folder.join("sign-ins");
+        if config.login.keep {
+            match read(&file) {
+                Ok(rows) => rows.into_iter().for_each(|(mark, record)| logins.restore(mark, record)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(file = %file.display(), "sign-ins of before are lost: {error}"),
+            }
+            logins.sweep(&config.access, config.login, Instant::now());
+        }
+        *self.lock() = Some(Place { file, written: None, failed: false });
+        self.write(config, logins);
+    }
+
+    /// Writes down what there is: before a sign-in or its end is answered. With `keep: false` nothing is there.
+    pub(super) fn write(&self, config: &Config, logins: &Logins) {
+        let mut place = self.lock();
+        let Some(place) = place.as_mut() else { return };
+        let done = if config.login.keep {
+            write(&place.file, logins.rows())
+        } else {
+            absent(fs::remove_file(&place.file))
+        };
+        place.written = Some(Instant::now());
+        if let (Err(error), false) = (&done, place.failed) {
+            let file = place.file.display();
+            tracing::warn!(%file, "sign-ins cannot be kept over a restart: {error}");
+            // What it holds may be over: better none than one too many.
+            let _ = fs::remove_file(&place.file);
+        }
+        place.failed = done.is_err();
+    }
+
+    /// The same, if the file is far behind.
+    pub(super) fn follow(&self, config: &Config, logins: &Logins) {
+        let now = Instant::now();
+        let written = self.lock().as_ref().and_then(|place| place.written);
+        if written.is_some_and(|written| now.saturating_duration_since(written) >= BEHIND) {
+            self.write(config, logins);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// The kernel's number of this boot.
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// Time since the boot, sleep included.
+fn uptime() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::from_secs(time.tv_sec.unsigned_abs())
+}
+
+fn read(file: &Path) -> io::Result<Vec<([u8; 32], Record)>> {
+    let about = fs::symlink_metadata(file)?;
+    let ours = about.uid() == rustix::process::geteuid().as_raw();
+    if !ours || about.permissions().mode() & 0o077 != 0 {
+        return Err(io::Error::other("it is not ours alone"));
+    }
+    let read = regular_file::read(file, FILE_MAX)?;
+    let File { boot: then, logins } = serde_json::from_slice(&read)?;
+    if then != boot()? {
+        return Ok(Vec::new());
+    }
+    let (now, uptime) = (Instant::now(), uptime());
+    let moment = |then: u64| {
+        let ago = uptime.checked_sub(Duration::from_millis(then))?;
+        now.checked_sub(ago)
+    };
+    let record = |row: Row| {
+        let Row { mark, browser, user, password, began, used } = row;
+        Some((mark, Record { id: 0, browser, user, password, began: moment(began)?, used: moment(used)? }))
+    };
+    Ok(logins.into_iter().filter_map(record).collect())
+}
+
+fn write(file: &Path, rows: Vec<([u8; 32], Record)>) -> io::Result<()> {
+    let (now, uptime) = (Instant::now(), uptime());
+    let then = |moment: Instant| {
+        let then = uptime.saturating_sub(now.saturating_duration_since(moment));
+        u64::try_from(then.as_millis()).unwrap_or(u64::MAX)
+    };
+    let row = |(mark, record): ([u8; 32], Record)| Row {
+        mark,
+        browser: record.browser,
+        user: record.user,
+        password: record.password,
+        began: then(record.began),
+        used: then(record.used),
+    };
+    let text = serde_json::to_vec(&File { boot: boot()?, logins: rows.into_iter().map(row).collect() })?;
+    if let Some(folder) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let draft = file.with_extension("new");
+    absent(fs::remove_file(&draft))?;
+    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    new.set_permissions(Permissions::from_mode(0o600))?;
+    new.write_all(&text)?;
+    fs::rename(&draft, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Login, Password, RightsTable, User, parse};
+
+    fn config(password: char) -> Config {
+        let (mut config, _) = parse("auth: none", "w", &|_| Err(String::new())).unwrap();
+        let hash = format!("$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg");
+        let user = User { password: Password::parse(&hash).unwrap(), rights: RightsTable::default() };
+        config.access.users.insert("alice".into(), user);
+        config
+    }
+
+    fn again(folder: &Path, config: &Config, cookie: &str) -> bool {
+        let (kept, logins) = (Kept::default(), Logins::default());
+        kept.open(folder, config, &logins);
+        logins.find(cookie, &config.access, config.login, Instant::now()).is_some()
+    }
+
+    #[test]
+    fn a_sign_in_is_found_again_by_its_cookie_until_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, kept, logins) = (config('a'), Kept::default(), Logins::default());
+        kept.open(folder.path(), &config, &logins);
+        let (cookie, id) = logins.begin(&config.access, "alice", Instant::now()).unwrap();
+        kept.write(&config, &logins);
+        let file = folder.path().join("sign-ins");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!fs::read_to_string(&file).unwrap().contains(&cookie));
+        assert!(again(folder.path(), &config, &cookie));
+        assert!(!again(folder.path(), &self::config('b'), &cookie), "another password");
+        kept.write(&config, &logins);
+        logins.end(id);
+        kept.write(&config, &logins);
+        assert!(!again(folder.path(), &config, &cookie), "signed out");
+    }
+
+    #[test]
+    fn what_another_boot_left_or_somebody_else_wrote_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, kept, logins) = (config('a'), Kept::default(), Logins::default());
+        kept.open(folder.path(), &config, &logins);
+        let (cookie, _) = logins.begin(&config.access, "alice", Instant::now()).unwrap();
+        kept.write(&config, &logins);
+        let file = folder.path().join("sign-ins");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(&boot().unwrap(), "another")).unwrap();
+        assert!(!again(folder.path(), &config, &cookie));
+        fs::write(&file, &text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        assert!(!again(folder.path(), &config, &cookie), "readable for others");
+        fs::write(&file, "{").unwrap();
+        assert!(!again(folder.path(), &config, &cookie));
+    }
+
+    #[test]
+    fn with_keep_false_there_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut config, kept, logins) = (config('a'), Kept::default(), Logins::default());
+        kept.open(folder.path(), &config, &logins);
+        logins.begin(&config.access, "alice", Instant::now()).unwrap();
+        kept.write(&config, &logins);
+        assert!(folder.path().join("sign-ins").exists());
+        config.login = Login { keep: false, ..config.login };
+        kept.write(&config, &logins);
+        assert!(!folder.path().join("sign-ins").exists());
+    }
+}
