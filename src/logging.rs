@@ -31,7 +31,7 @@ use tracing_subscriber::{
 /// Starts logging; `filter` says what is shown: `level`, or `target=level` and more of them with commas ([`Targets`]).
 /// An error says what is wrong with it. With the path of syslog's socket, lines go there as long as somebody reads it.
 pub fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
-    let filter: Targets = filter.parse().map_err(|error| format!("log filter `{filter}`: {error}"))?;
+    let filter = parsed(filter)?;
     let registry = tracing_subscriber::registry();
     // Only a test that starts twice fails in `try_init`, and then logging runs already.
     let _ = match (journald(), syslog) {
@@ -40,6 +40,28 @@ pub fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
         (None, None) => registry.with(Text::stderr().with_filter(filter)).try_init(),
     };
     Ok(())
+}
+
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// A filter whose words are levels: to [`Targets`] a misspelt one is a target, and everything falls silent.
+fn parsed(filter: &str) -> Result<Targets, String> {
+    for part in filter.split(',') {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        // A module's path alone shows all of it.
+        let is_path = !part.contains('=') && part.contains("::");
+        if !is_path && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            let near = LEVELS.iter().map(|known| (strsim::damerau_levenshtein(level, known), known)).min();
+            let near =
+                near.filter(|(far, _)| *far <= 2).map(|(_, known)| format!("; did you mean `{known}`?"));
+            return Err(format!(
+                "log filter `{filter}`: `{level}` is not a level{}; write one of {}, or a list like `info,wsbridge::auth=debug`",
+                near.unwrap_or_default(),
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    filter.parse().map_err(|error| format!("log filter `{filter}`: {error}"))
 }
 
 impl<S: Subscriber> Layer<S> for Syslog {
@@ -225,6 +247,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_refused_with_the_nearest() {
+        let error = parsed("warm").unwrap_err();
+        assert!(error.contains("`warm` is not a level; did you mean `warn`?"), "{error}");
+        assert!(parsed("info,wsbridge::auth=debgu").unwrap_err().contains("`debug`"));
+        assert!(parsed("loud").unwrap_err().contains("error, warn, info"));
+        for fine in ["warn", "INFO", "off", "info,wsbridge::auth=debug", "wsbridge::auth"] {
+            assert!(parsed(fine).is_ok(), "{fine}");
+        }
+    }
 
     /// Keeps lines as they would be printed, and what reaches the layer behind [`Escaping`].
     #[derive(Clone, Default)]

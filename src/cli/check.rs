@@ -1,18 +1,25 @@
 //! `wsbridge check`: the configuration as the daemon would run it, and who may do what.
 
+mod explain;
+mod files;
 mod listens;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     time::Duration,
 };
 
-use self::listens::{address, hsts, proxies, serves, tls};
-use super::load::{Source, UCI_FILE, as_yaml, load};
+use self::{
+    explain::{explain, principals},
+    listens::{address, hsts, proxies, serves, tls},
+};
+use super::{
+    load::{as_yaml, load},
+    which::Which,
+};
 use crate::config::{
-    Access, Config, Endpoint, Given, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights,
-    RightsTable, Share, SimDevice, Target, duration_text, schema, size_text,
+    Config, Endpoint, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights, Share, SimDevice, Target,
+    duration_text, schema, size_text,
 };
 
 /// What `wsbridge check` is asked.
@@ -20,23 +27,20 @@ use crate::config::{
 #[command(after_help = "Examples:
   wsbridge check
   wsbridge check ./wsbridge.yaml
+  wsbridge check - < wsbridge.yaml
   wsbridge check --explain alice@plc1
   wsbridge check --schema > wsbridge.schema.json
   wsbridge check --uci
   wsbridge check --uci --yaml > wsbridge.yaml")]
 pub(crate) struct Args {
-    /// Configuration file
-    #[arg(value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Say what a user, token or certificate may do on an endpoint, and why
     #[arg(long, value_name = "USER@ENDPOINT")]
     pub(crate) explain: Option<String>,
     /// Print the JSON Schema of the file instead
-    #[arg(long, conflicts_with = "explain")]
+    #[arg(long, conflicts_with_all = ["explain", "uci"])]
     pub(crate) schema: bool,
-    /// Check OpenWrt's UCI instead of YAML
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with_all = ["file", "schema"])]
-    pub(crate) uci: Option<PathBuf>,
     /// Print what the UCI file says as YAML instead
     #[arg(long, requires = "uci", conflicts_with = "explain")]
     pub(crate) yaml: bool,
@@ -53,13 +57,14 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
         out.write_all(schema().as_bytes())?;
         return Ok(0);
     }
-    if let (true, Some(uci)) = (args.yaml, &args.uci) {
+    if let (true, Some(uci)) = (args.yaml, args.which.uci()) {
         return match as_yaml(uci) {
             Ok(yaml) => out.write_all(yaml.as_bytes()).map(|()| 0),
             Err(error) => writeln!(err, "{error}").map(|()| error.exit_code()),
         };
     }
-    let (config, warnings) = match load(&Source::named(args.uci.as_ref(), &args.file)) {
+    let source = args.which.source();
+    let (config, warnings) = match load(&source) {
         Ok(loaded) => loaded,
         Err(error) => {
             writeln!(err, "{error}")?;
@@ -70,7 +75,19 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
         writeln!(err, "warning: {warning}")?;
     }
     match &args.explain {
-        None => print(&config, out).map(|()| 0),
+        None => {
+            print(&config, out)?;
+            let name = source.name();
+            let unusable = files::unusable(&config);
+            for why in &unusable {
+                writeln!(err, "{name}: {why}")?;
+            }
+            if !unusable.is_empty() {
+                return Ok(78);
+            }
+            writeln!(out, "\n{name}: valid")?;
+            Ok(0)
+        }
         Some(question) => match explain(&config, question) {
             Ok(answer) => out.write_all(answer.as_bytes()).map(|()| 0),
             Err(why) => writeln!(err, "{why}").map(|()| 64),
@@ -130,63 +147,6 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     table(&rights, out)
-}
-
-/// Every user, token and certificate under its path in the file.
-fn principals(access: &Access) -> impl Iterator<Item = (String, &RightsTable)> {
-    let users = access.users.iter().map(|(name, user)| (format!("users.{name}"), &user.rights));
-    let tokens = access.tokens.iter().map(|(name, token)| (format!("tokens.{name}"), &token.rights));
-    let certificates =
-        access.certificates.iter().map(|(name, it)| (format!("certificates.{name}"), &it.rights));
-    users.chain(tokens).chain(certificates)
-}
-
-/// What somebody may do on an endpoint, and through which role and pattern.
-fn explain(config: &Config, question: &str) -> Result<String, String> {
-    // A user's name may hold an @, an endpoint's never.
-    let (who, name) = question
-        .rsplit_once('@')
-        .ok_or_else(|| format!("`{question}`: write USER@ENDPOINT, like alice@modem1"))?;
-    if !config.endpoints.contains_key(name) && !name.starts_with('/') {
-        return Err(format!("no endpoint `{name}`; there is {}", listed(config.endpoints.keys().cloned())));
-    }
-    if config.access.open {
-        let all = Rights::ALL.words().join(" ");
-        return Ok(format!("anyone on this machine may {all} on {name}: `auth: none`\n"));
-    }
-    let mut answer = String::new();
-    for (path, table) in principals(&config.access) {
-        if path != who && path.split_once('.').is_none_or(|(_, name)| name != who) {
-            continue;
-        }
-        let may = table.on(name);
-        let words = if may == Rights::NONE { "do nothing".into() } else { may.words().join(" ") };
-        answer.push_str(&[&path, " may ", &words, " on ", name, "\n"].concat());
-        for given in config.access.given.iter().filter(|given| given.principal == path) {
-            if RightsTable(vec![(given.pattern.clone(), given.rights)]).on(name) != Rights::NONE {
-                answer += &reason(given);
-            }
-        }
-    }
-    if answer.is_empty() {
-        let all = listed(principals(&config.access).map(|(path, _)| path));
-        return Err(format!("no user, token or certificate `{who}`; there is {all}"));
-    }
-    Ok(answer)
-}
-
-fn reason(given: &Given) -> String {
-    let words = given.rights.words().join(" ");
-    let through = match &given.role {
-        Some(role) => format!("role {role}"),
-        None => "its own rights".into(),
-    };
-    format!("  {words}: through {through}, pattern \"{}\"\n", given.pattern)
-}
-
-fn listed(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<_> = names.collect();
-    if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
 fn target(target: &Target) -> String {
@@ -319,10 +279,9 @@ endpoints:
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text.replace("HASH", HASH)).unwrap();
         let args = Args {
-            file: file.path().into(),
+            which: Which::of(file.path()),
             explain: explain.map(Into::into),
             schema: false,
-            uci: None,
             yaml: false,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -363,6 +322,24 @@ endpoints:
     }
 
     #[test]
+    fn the_last_line_says_that_it_is_valid_or_what_the_daemon_could_not_read() {
+        let (code, out, _) = check("auth: none\nendpoints: { e: { sim: echo } }", None);
+        assert!(code == 0 && out.ends_with(": valid\n"), "{out}");
+        let tls = "auth: none\nlisten: [ { address: '127.0.0.1:1', tls: { certificate: /nonexistent/c.pem, key: /k.pem } } ]\n\
+                   endpoints: { e: { tcp: { address: 'h:1', tls: { ca: /nonexistent/ca.pem } } } }";
+        let (code, out, err) = check(tls, None);
+        assert!(code == 78 && !out.contains("valid"), "{out}");
+        for part in [
+            ": listener 127.0.0.1:1: ",
+            "/nonexistent/c.pem",
+            ": endpoints.e.tcp.tls: ",
+            "/nonexistent/ca.pem",
+        ] {
+            assert!(err.contains(part), "{part}\n{err}");
+        }
+    }
+
+    #[test]
     fn explain_names_the_role_and_the_pattern_of_users_and_tokens() {
         let (code, out, _) = check(FILE, Some("alice@plc1"));
         assert_eq!(code, 0);
@@ -390,7 +367,7 @@ endpoints:
         assert_eq!(code, 0);
         assert!(err.contains("warning: ") && !out.contains("warning"), "{err}");
         assert_eq!(check("auth: sure", None).0, 78);
-        let args = Args { file: "/nonexistent".into(), explain: None, schema: false, uci: None, yaml: false };
+        let args = Args { which: Which::of("/nonexistent"), explain: None, schema: false, yaml: false };
         assert_eq!(run(&args, &mut Vec::new(), &mut Vec::new()), 66);
         let args = Args { schema: true, ..args };
         let mut out = Vec::new();

@@ -38,6 +38,16 @@ impl Source {
         uci.map_or_else(|| Self::Yaml(yaml.to_owned()), |file| Self::Uci(file.clone()))
     }
 
+    /// Whether it is standard input.
+    pub(crate) fn is_stdin(&self) -> bool {
+        self.path() == Path::new("-")
+    }
+
+    /// What mistakes are said to be in.
+    pub(crate) fn name(&self) -> String {
+        if self.is_stdin() { "standard input".into() } else { self.path().display().to_string() }
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         let (Self::Yaml(path) | Self::Uci(path)) = self;
@@ -132,10 +142,10 @@ fn read_with(source: &Source, more: More, credential: &CredentialFile<'_>) -> Re
         }
         secret(source, credential)
     };
-    let name = path.display().to_string();
+    let name = source.name();
     let (config, warnings) = match source {
         Source::Yaml(_) => {
-            let mut all = beside(path)?;
+            let mut all = if source.is_stdin() { BTreeMap::new() } else { beside(path)? };
             if let Some((path, text)) = more {
                 all.insert(path.display().to_string(), text);
             }
@@ -204,6 +214,7 @@ fn is_of_endpoints(name: &str) -> bool {
 
 /// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, is read whatever it is.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
     let handed = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
     if path.to_str().is_some_and(|path| handed.iter().any(|name| path.starts_with(name))) {
         regular_file::read_at_most(File::open(path)?, MAX_FILE)
@@ -220,10 +231,22 @@ fn secret(source: &SecretSource, credential: &CredentialFile<'_>) -> Result<Stri
             format!("systemd handed over no credentials; add LoadCredential={name}:/path to the unit, or use `file:`")
         })?,
     };
-    let bytes =
-        regular_file::read(&path, MAX_SECRET).map_err(|why| format!("{}: {}", path.display(), told(&why)))?;
+    let bytes = regular_file::read(&path, MAX_SECRET)
+        .map_err(|why| format!("{}: {}", path.display(), of_secret(&why)))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{}: is not UTF-8", path.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Why a file with a secret cannot be read.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is as of any file")]
+fn of_secret(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "no such file; its first line is to be the hash that `wsbridge passwd` or `wsbridge token new` prints".into()
+        }
+        io::ErrorKind::FileTooLarge => "the file is over 4 KiB; it holds one line, the hash".into(),
+        _ => told(error),
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest speaks for itself")]
@@ -233,7 +256,7 @@ fn told(error: &io::Error) -> String {
             "no such file; name another, or begin with an example (configs/minimal.yaml)".into()
         }
         io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
-        io::ErrorKind::FileTooLarge => "the file is too big; is it the right one?".into(),
+        io::ErrorKind::FileTooLarge => "the file is over 1 MiB, too big; is it the right one?".into(),
         io::ErrorKind::IsADirectory => "is a directory, not a file".into(),
         _ => error.to_string(),
     }

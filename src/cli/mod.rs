@@ -11,6 +11,7 @@ mod passwd;
 mod ports;
 mod serve;
 mod token;
+mod which;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -66,7 +67,7 @@ enum Command {
 /// The configuration that a command line of the daemon names; `None` for any other command.
 fn served(words: &[&str]) -> Option<load::Source> {
     let Command::Serve(args) = Cli::try_parse_from(words).ok()?.command else { return None };
-    Some(args.source())
+    Some(args.which.source())
 }
 
 /// How a command went.

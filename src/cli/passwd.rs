@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// The user's name.
     #[arg(value_parser = name)]
     name: String,
-    /// A role of the user; may be given several times.
+    /// A role of the user; may be given several times. Without one the user may do nothing yet.
     #[arg(long = "role", value_name = "ROLE", value_parser = name)]
     roles: Vec<String>,
     /// Make a password of 128 random bits instead of asking for one.
@@ -68,9 +68,22 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.file.is_some() {
         return Ok(());
     }
-    let roles = if args.roles.is_empty() { "operator".to_owned() } else { args.roles.join(", ") };
     caption("Its line, under `users:` of the configuration:");
-    print(&format!("{}: {{ password: \"{hash}\", roles: [ {roles} ] }}\n", args.name))
+    print(&yaml(&args.name, &hash, &args.roles))?;
+    if args.roles.is_empty() {
+        let what = format!(
+            "{} may do nothing yet: add `roles: [ .. ]` or `rights: {{ .. }}` to that line, or use --role",
+            args.name
+        );
+        // The line says enough without.
+        let _ = writeln!(io::stderr(), "wsbridge: {what}");
+    }
+    Ok(())
+}
+
+fn yaml(name: &str, hash: &str, roles: &[String]) -> String {
+    let roles = if roles.is_empty() { String::new() } else { format!(", roles: [ {} ]", roles.join(", ")) };
+    format!("{name}: {{ password: \"{hash}\"{roles} }}\n")
 }
 
 fn print_uci(args: &Args, password: &str, hash: &str) -> Outcome {

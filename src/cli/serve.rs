@@ -5,10 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{
-    Code, Failure, Outcome,
-    load::{Source, UCI_FILE, load},
-};
+use super::{Code, Failure, Outcome, load::load, which::Which};
 use crate::{
     config::Config,
     daemon::{self, Again, Bound, Fatal},
@@ -25,27 +22,20 @@ Examples:
   wsbridge serve --uci"
 )]
 pub(crate) struct Args {
-    /// Configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
-    config: PathBuf,
-    /// Read OpenWrt's UCI instead of YAML.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with = "config")]
-    uci: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) which: Which,
     /// Log to this socket of syslog's, each line with its level, instead of standard error.
     #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true, default_missing_value = "/dev/log")]
     pub(super) syslog: Option<PathBuf>,
 }
 
-impl Args {
-    /// The configuration that is named.
-    pub(super) fn source(&self) -> Source {
-        Source::named(self.uci.as_ref(), &self.config)
-    }
-}
-
 /// Runs the gateway until it is told to stop.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let source = args.source();
+    let source = args.which.source();
+    if source.is_stdin() {
+        let what = "the daemon reads its configuration again at a reload, so it cannot come from standard input; name a file";
+        return Err(Failure::new(Code::Usage, what));
+    }
     let read = move || {
         let (config, warnings) = load(&source)?;
         for warning in warnings {

@@ -17,7 +17,7 @@ use super::{
     described::{Described, Shape},
     node::{self, At, Node},
     report::Report,
-    units::{nearest, suggest},
+    units::{elsewhere, nearest, suggest},
 };
 
 /// A value and where it is written.
@@ -173,8 +173,12 @@ impl<'a> Keys<'a> {
             {
                 continue;
             }
-            meant.extend(nearest(&key.text, &self.asked).map(|(_, name)| name));
-            let hint = self.stands_below(&key.text).unwrap_or_else(|| suggest(&key.text, &self.asked));
+            let other = elsewhere(&key.text, &self.asked);
+            meant.extend(other.or_else(|| nearest(&key.text, &self.asked).map(|(_, name)| name)));
+            let hint = match other {
+                Some(name) => format!("; did you mean `{name}`?"),
+                None => self.stands_below(&key.text).unwrap_or_else(|| suggest(&key.text, &self.asked)),
+            };
             self.run.wrong(key.at, &self.path, &format!("unknown key `{}`{hint}", key.text));
         }
         for (names, at, what) in std::mem::take(&mut self.absent) {

@@ -2,6 +2,8 @@
 //!
 //! `WSBRIDGE_WRITE=1 cargo test manual` writes the tables anew.
 
+mod mistyped;
+
 use std::{fmt::Write as _, fs};
 
 use super::{

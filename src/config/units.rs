@@ -202,6 +202,28 @@ pub(crate) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a s
         .filter(|(distance, word)| *distance <= (word.chars().count().max(3) / 2).max(1))
 }
 
+/// Names that other programs (ser2net and its like) have for what we name otherwise.
+const ELSEWHERE: [(&str, &str); 11] = [
+    ("device", "port"),
+    ("devicename", "port"),
+    ("connector", "port"),
+    ("speed", "baud"),
+    ("bps", "baud"),
+    ("baudrate", "baud"),
+    ("accepter", "listen"),
+    ("rtscts", "flow"),
+    ("xonxoff", "flow"),
+    ("timeout", "idle"),
+    ("max_connections", "sessions"),
+];
+
+/// The word among these that another program's stands for.
+pub(super) fn elsewhere<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
+    let text = text.to_lowercase().replace('-', "_");
+    let (_, ours) = ELSEWHERE.iter().find(|(theirs, ours)| *theirs == text && words.contains(ours))?;
+    words.iter().find(|word| *word == ours).copied()
+}
+
 /// A duration as the file would say it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let total = duration.as_millis();

@@ -4,7 +4,7 @@ pub mod rfc2217;
 pub mod serial;
 pub mod sim;
 pub mod tcp;
-mod tls;
+pub(crate) mod tls;
 
 use std::{
     fmt, io,

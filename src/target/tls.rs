@@ -41,6 +41,14 @@ pub(super) async fn handshake(
         .map_err(|error| OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error))))
 }
 
+/// Whether certificates and key can be used, as at each connect. Reads files.
+///
+/// # Errors
+/// Which file cannot, and why.
+pub(crate) fn check(settings: &TargetTls) -> Result<(), String> {
+    config(settings).map(drop)
+}
+
 /// A host name, or an address without brackets and scope (RFC 6874: the scope is ours alone).
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     let bare = name.split_once('%').map_or(name, |(address, _)| address);

@@ -50,7 +50,15 @@ fn uci_is_read_in_place_of_yaml_and_mistakes_have_their_line_and_option() {
     let said = text(&wsbridge(&["check", "--uci", path]));
     assert!(said.contains("users.a-b") && said.contains("tokens.t") && said.contains("sim echo"), "{said}");
     fs::write(folder.path().join("yaml"), text(&wsbridge(&["check", "--uci", path, "--yaml"]))).unwrap();
-    assert_eq!(text(&wsbridge(&["check", folder.path().join("yaml").to_str().unwrap()])), said);
+    // The last line names the file.
+    let meaning = |said: &str| said.trim_end().rsplit_once('\n').unwrap().0.to_owned();
+    let yaml = folder.path().join("yaml");
+    let yaml = yaml.to_str().unwrap();
+    for form in [&["check", yaml][..], &["check", "-c", yaml], &["check", "--config", yaml]] {
+        let as_yaml = text(&wsbridge(form));
+        assert_eq!(meaning(&as_yaml), meaning(&said));
+        assert!(as_yaml.ends_with(&format!("\n{yaml}: valid\n")), "{as_yaml}");
+    }
     fs::write(&file, format!("{endpoint}\toption buad '1'\n")).unwrap();
     let wrong = wsbridge(&["check", "--uci", path]);
     assert_eq!(wrong.status.code(), Some(78));

@@ -24,10 +24,7 @@ mod unit;
 mod usb;
 mod wanted;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::io::{self, IsTerminal, Write};
 
 use self::{
     account::Account,
@@ -37,7 +34,7 @@ use self::{
     system::System,
     unit::Unit,
 };
-use super::load::{Source, UCI_FILE};
+use super::{load::Source, which::Which};
 use crate::config::{Config, UciInstance};
 
 /// What `wsbridge doctor` is asked.
@@ -54,12 +51,8 @@ Examples:
   sudo wsbridge doctor --json | jq '.findings[] | select(.level == \"wrong\")'"
 )]
 pub(crate) struct Args {
-    /// Configuration file
-    #[arg(value_name = "FILE", default_value = "/etc/wsbridge/wsbridge.yaml")]
-    file: PathBuf,
-    /// Look at OpenWrt's UCI instead of YAML
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with = "file")]
-    uci: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
@@ -102,7 +95,7 @@ pub(super) fn running(source: &Source) -> Option<rustix::process::Pid> {
 }
 
 fn look(machine: &Machine, args: &Args) -> Report {
-    let source = Source::named(args.uci.as_ref(), &args.file);
+    let source = args.which.source();
     let mut report = Report::new(System::of(&source));
     let unit = Unit::read(machine, service::UNIT).filter(|_| report.system == System::Linux);
     let instance = configuration::instance(machine, &source);

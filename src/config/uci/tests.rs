@@ -250,6 +250,18 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
 }
 
 #[test]
+fn an_option_by_its_name_in_ser2net_is_told_ours() {
+    let serial = "config endpoint e\n\toption type serial\n";
+    let error = mistakes(&format!("{serial}option device /dev/ttyS1"));
+    assert!(error.contains("belongs to type sim; this is type 'serial'; did you mean 'port'?"), "{error}");
+    let error = mistakes(&format!("{serial}option port /dev/a\noption speed 9600"));
+    assert!(
+        error.contains("w:6: option 'speed' of endpoint 'e': no such option; did you mean 'baud'?"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_macros_step_is_told_apart_to_its_parts() {
     let serial = "config endpoint e\n\toption type serial\n";
     let port = format!("{serial}option port /dev/a\nconfig macro m\noption endpoint e\nlist step");

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{
     node::{At, Node},
-    units::{nearest, suggest},
+    units::{elsewhere, nearest, suggest},
 };
 
 /// Where something comes from; of the file as a whole without a section.
@@ -209,7 +209,10 @@ impl<'a> Translated<'a> {
                 self.wrong(section, Some(&entry.option), what);
             } else {
                 let of: Vec<_> = named.iter().map(|row| row.of).collect();
-                let what = format!("belongs to type {}; this is type `{target}`", of.join(" or "));
+                let known: Vec<_> = sort.rows.iter().filter(fits).map(|row| row.option).collect();
+                let near = elsewhere(&entry.option, &known).map(|word| format!("; did you mean `{word}`?"));
+                let near = near.unwrap_or_default();
+                let what = format!("belongs to type {}; this is type `{target}`{near}", of.join(" or "));
                 self.wrong(section, Some(&entry.option), what);
             }
         }
@@ -359,26 +362,7 @@ fn meant(text: &str, known: &[&str]) -> String {
     nearest(text, known).map_or_else(|| suggest(text, known), |(_, word)| format!("; did you mean `{word}`?"))
 }
 
-/// Names that other programs have for an option of ours.
-const ELSEWHERE: [(&str, &str); 12] = [
-    ("device", "port"),
-    ("devicename", "port"),
-    ("connector", "port"),
-    ("speed", "baud"),
-    ("bps", "baud"),
-    ("baudrate", "baud"),
-    ("accepter", "listen"),
-    ("port", "listen"),
-    ("rtscts", "flow"),
-    ("xonxoff", "flow"),
-    ("timeout", "idle"),
-    ("max_connections", "sessions"),
-];
-
 /// The option that was meant, by its name in ser2net and its like, too.
 fn other_names(text: &str, known: &[&str]) -> String {
-    let ours = ELSEWHERE
-        .iter()
-        .find(|(theirs, ours)| *theirs == text.to_lowercase().replace('-', "_") && known.contains(ours));
-    ours.map_or_else(|| meant(text, known), |(_, word)| format!("; did you mean `{word}`?"))
+    elsewhere(text, known).map_or_else(|| meant(text, known), |word| format!("; did you mean `{word}`?"))
 }

@@ -10,7 +10,30 @@ pub(super) fn advice(source: &str, at: At, message: &str) -> Mistake {
             return (At { line: number, column, ..at }, what);
         }
     }
-    (at, message.to_owned())
+    (at, plainly(message))
+}
+
+/// The parser's messages in words for whoever writes a file, by a part of each.
+const PLAINLY: [(&str, &str); 8] = [
+    (
+        "mapping values are not allowed",
+        "a key cannot begin here; is a space missing behind a colon, or a quote, in the line before?",
+    ),
+    ("illegal placement of ':'", "a bracket before this line is not closed; add its ] or }"),
+    ("unclosed bracket", "this bracket is never closed; add its ] or }"),
+    ("unclosed quote", "this quote is never closed; add one at the end of the text"),
+    ("expected ':'", "a key has a colon and a space behind it; write `key: value`"),
+    (
+        "block mapping, did not find expected key",
+        "this line does not stand below the keys before it; indent it as they are",
+    ),
+    ("flow mapping, did not find expected", "a comma or a closing } is missing before this"),
+    ("flow sequence, did not find expected", "a comma or a closing ] is missing before this"),
+];
+
+fn plainly(message: &str) -> String {
+    let known = PLAINLY.iter().find(|(part, _)| message.contains(part));
+    known.map_or(message, |(_, words)| words).to_owned()
 }
 
 /// A document behind the first: the parser stops behind the line that begins it.
@@ -64,6 +87,9 @@ fn slip(line: &str) -> Option<(usize, String)> {
     if let Some(text) = needs_quotes(content) {
         return Some((before + 1, format!("a text that begins so needs quotes; write \"{text}\"")));
     }
+    if let Some(found) = address_in_brackets(line) {
+        return Some(found);
+    }
     unspaced(content).map(|(key, value)| {
         (before + key.chars().count() + 1, format!("a colon needs a space behind it; write `{key}: {value}`"))
     })
@@ -79,11 +105,26 @@ fn needs_quotes(text: &str) -> Option<&str> {
     word.starts_with('*').then(|| word.strip_suffix(':').unwrap_or(word))
 }
 
+/// `[::1]:8443` anywhere in a line.
+fn address_in_brackets(line: &str) -> Option<(usize, String)> {
+    let words = line.split([' ', ',', '{', '}']);
+    let word = words.into_iter().find(|word| {
+        let port = word.strip_prefix('[').and_then(|rest| rest.split_once("]:")).map(|(_, port)| port);
+        port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+    })?;
+    let before = line.split_once(word)?.0.chars().count();
+    Some((before + 1, format!("a text that begins so needs quotes; write \"{word}\"")))
+}
+
 /// `baud:115200`, told apart from `0403:6001` and `https://`.
 pub(in crate::config) fn unspaced(text: &str) -> Option<(&str, &str)> {
     let (key, value) = text.trim_end().split_once(':')?;
     let is_key = key.starts_with(|c: char| c.is_ascii_lowercase())
         && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
-    let is_value = !value.is_empty() && !value.starts_with([' ', '/', ':']) && !value.contains(": ");
+    let is_value = !value.is_empty()
+        && !value.starts_with([' ', ':'])
+        && !value.starts_with("//")
+        && !["unix", "systemd"].contains(&key)
+        && !value.contains(": ");
     (is_key && is_value).then_some((key, value))
 }

@@ -12,6 +12,8 @@ use std::{
     path::PathBuf,
 };
 
+use crate::cli::which::Which;
+
 use super::{
     Args,
     finding::{Finding, Id, Level, Report},
@@ -117,7 +119,7 @@ impl Place {
         let file = self.file();
         fs::write(&file, config).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        Found(look(&self.machine, &Args { file, uci: None, json: false, no_connect }))
+        Found(look(&self.machine, &Args { which: Which::of(file), json: false, no_connect }))
     }
 }
 
@@ -127,7 +129,7 @@ impl Place {
         self.write("etc/config/wsbridge", config);
         self.mode("etc/config/wsbridge", 0o600);
         let uci = Some(self.path("etc/config/wsbridge"));
-        Found(look(&self.machine, &Args { file: PathBuf::new(), uci, json: false, no_connect: true }))
+        Found(look(&self.machine, &Args { which: Which::of_uci(uci), json: false, no_connect: true }))
     }
 }
 

@@ -15,7 +15,7 @@ fn a_wrong_file_is_told_in_the_loaders_words() {
     place.find(&sim("origins: [ 'https://a.example/x' ]")).wrong(Id::Config, &["no path", "origins"]);
     place.find(&format!("{PLAIN}endpoints: {{}}\n")).one(Id::Config, Level::Ok).unwrap();
     let file = place.path("none.yaml");
-    let found = Found(look(&place.machine, &Args { file, uci: None, json: false, no_connect: true }));
+    let found = Found(look(&place.machine, &Args { which: Which::of(file), json: false, no_connect: true }));
     found.wrong(Id::Config, &["no such file", "wsbridge ports"]);
 }
 
@@ -41,7 +41,7 @@ fn files_everybody_may_read_are_closed() {
     place.find(&text).none(Id::SecretReadable);
     place.mode("wsbridge.yaml", 0o644);
     let file = place.file();
-    let found = Found(look(&place.machine, &Args { file, uci: None, json: false, no_connect: true }));
+    let found = Found(look(&place.machine, &Args { which: Which::of(file), json: false, no_connect: true }));
     found.hint(Id::ConfigReadable, &["hashes", "chmod o="]);
 }
 

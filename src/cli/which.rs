@@ -1,0 +1,47 @@
+//! Which configuration a command is about: one form for all commands.
+
+use std::path::{Path, PathBuf};
+
+use super::load::{Source, UCI_FILE};
+
+/// Where the configuration is, if nothing else is named.
+const USUAL: &str = "/etc/wsbridge/wsbridge.yaml";
+
+/// The configuration that is named.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Which {
+    /// Configuration file; the same as --config [default: /etc/wsbridge/wsbridge.yaml]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+    /// Read OpenWrt's UCI instead of YAML
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = UCI_FILE, conflicts_with_all = ["file", "config"])]
+    uci: Option<PathBuf>,
+}
+
+impl Which {
+    /// Where to read.
+    pub(crate) fn source(&self) -> Source {
+        let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(USUAL));
+        Source::named(self.uci.as_ref(), yaml)
+    }
+
+    /// The file, where it is UCI's.
+    pub(crate) fn uci(&self) -> Option<&Path> {
+        self.uci.as_deref()
+    }
+
+    /// This file.
+    #[cfg(test)]
+    pub(crate) fn of(file: impl Into<PathBuf>) -> Self {
+        Self { file: Some(file.into()), ..Self::default() }
+    }
+
+    /// This file of UCI's.
+    #[cfg(test)]
+    pub(crate) fn of_uci(uci: Option<PathBuf>) -> Self {
+        Self { uci, ..Self::default() }
+    }
+}
