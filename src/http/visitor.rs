@@ -134,7 +134,9 @@ impl Visitor {
         let mut response = made.unwrap_or_else(|refusal| {
             let Asked { method, path, headers, .. } = &*self.asked;
             self.bridge.refused(self.client, &format!("{method} {path}"), &refusal);
-            let browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-mode");
+            let browser = ["origin", "sec-fetch-mode", "x-requested-with"]
+                .iter()
+                .any(|name| headers.contains_key(*name));
             refusal::response(&refusal, browser)
         });
         if full {

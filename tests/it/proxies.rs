@@ -570,3 +570,17 @@ fn below_a_path_everything_is_there_and_the_sign_in_is_its_own() {
     assert_eq!(through(address, "GET /a/serialx/", ""), 404);
     assert_eq!(through(address, "GET /a/serial//evil.example/", ""), 404);
 }
+
+#[test]
+fn a_page_over_plain_http_is_not_asked_for_a_password_by_the_browser() {
+    let daemon = Daemon::start(&guarded("[ 127.0.0.1 ]"));
+    let ask = |more: &str| {
+        Raw::ask(
+            daemon.address(),
+            &format!("GET /api/session HTTP/1.1\r\nHost: gw.example\r\nConnection: close\r\n{more}\r\n"),
+        )
+    };
+    // A browser tells of itself to trustworthy origins alone; what our page adds says that it is one.
+    assert!(!ask("X-Requested-With: XMLHttpRequest\r\n").contains("Basic"));
+    assert!(ask("").contains("www-authenticate: Basic"), "programs are");
+}
