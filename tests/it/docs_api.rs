@@ -43,6 +43,25 @@ fn every_route_of_the_router_is_in_the_manual_of_the_api_and_no_other() {
     assert_eq!(listed, router);
 }
 
+#[test]
+fn every_word_of_a_handshakes_query_is_in_the_manual_of_the_api() {
+    let source = text("src/http/upgrade.rs");
+    let (_, fields) = source.split_once("\nstruct Said {\n").unwrap();
+    let fields =
+        fields.split("\n}").next().unwrap().lines().filter_map(|line| line.trim().split_once(": Option<"));
+    let manual = text("docs/api.md");
+    let sections = ["GET /ws/{endpoint}", "GET /websockify"];
+    let told = sections.map(|route| {
+        manual.split_once(&format!("\n### `{route}`\n")).unwrap().1.split("\n### ").next().unwrap()
+    });
+    let words: Vec<_> = fields.map(|(name, _)| name).collect();
+    assert!(words.len() > 4, "the query is read wrongly: {words:?}");
+    for word in words {
+        let shown = [format!("| `{word}"), format!("`?{word}=`")];
+        assert!(told.iter().any(|text| shown.iter().any(|shown| text.contains(shown))), "{word}");
+    }
+}
+
 /// The rows of the table below a heading whose first column has code in it: the codes, and the second column.
 fn rows(manual: &str, heading: &str) -> BTreeMap<String, String> {
     let (_, below) = manual.split_once(&format!("\n## {heading}\n")).expect(heading);
