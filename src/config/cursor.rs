@@ -177,7 +177,7 @@ impl<'a> Keys<'a> {
             meant.extend(other.or_else(|| nearest(&key.text, &self.asked).map(|(_, name)| name)));
             let hint = match other {
                 Some(name) => format!("; did you mean `{name}`?"),
-                None => self.stands_below(&key.text).unwrap_or_else(|| suggest(&key.text, &self.asked)),
+                None => self.stands_below(&key.text).unwrap_or_else(|| self.meant(&key.text)),
             };
             self.run.wrong(key.at, &self.path, &format!("unknown key `{}`{hint}", key.text));
         }
@@ -186,6 +186,12 @@ impl<'a> Keys<'a> {
                 self.wrong(at, &what);
             }
         }
+    }
+
+    /// The key that was meant; all there are only where none is near.
+    fn meant(&self, text: &str) -> String {
+        let near = nearest(text, &self.asked).map(|(_, name)| format!("; did you mean `{name}`?"));
+        near.unwrap_or_else(|| suggest(text, &self.asked))
     }
 
     /// Where a key stands that is looked for one level too high, if it is nearer to what was written than any key here.
