@@ -227,7 +227,10 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
         } else if line.contains("of: NETWORK") {
             vec!["rfc2217", "tcp"]
         } else if let Some((_, rest)) = line.split_once("of: [ '") {
-            vec![rest.split('\'').next().unwrap()]
+            let listed = rest.split(']').next().unwrap_or_default();
+            let mut listed: Vec<_> = listed.split(['\'', ',', ' ']).filter(|name| !name.is_empty()).collect();
+            listed.sort_unstable();
+            listed
         } else {
             Vec::new()
         };

@@ -303,6 +303,8 @@ pub struct TcpTarget {
     pub user_timeout: Option<Duration>,
     /// TLS to the target.
     pub tls: Option<TargetTls>,
+    /// USB numbers of what is behind it, as its operator states them: the connection tells none.
+    pub usb: Option<UsbId>,
 }
 
 /// Address of a stream socket.

@@ -3,9 +3,21 @@
 use std::time::Duration;
 
 use super::{
-    TargetTls, TcpAddress, TcpTarget,
+    Target, TargetTls, TcpAddress, TcpTarget,
     cursor::{Keys, Placed},
 };
+use crate::settings::UsbId;
+
+impl Target {
+    /// USB numbers that the configuration states.
+    pub fn stated_usb(&self) -> Option<UsbId> {
+        match self {
+            Self::Tcp(tcp) => tcp.usb,
+            Self::Rfc2217(remote) => remote.tcp.usb,
+            Self::Serial(_) | Self::Sim(_) => None,
+        }
+    }
+}
 
 /// Reads `tcp:`.
 pub(super) fn tcp(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTarget> {
@@ -57,6 +69,14 @@ pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTa
         .uci("user_timeout")
         .within(Duration::ZERO..=3600 * second)
         .or(Duration::ZERO);
+    let usb = k
+        .key(
+            "usb",
+            "USB numbers of the device behind it, for web tools that choose ports by them; the connection tells none",
+        )
+        .without("none")
+        .uci("usb")
+        .maybe::<UsbId>();
     let some = |time: Duration| (time > Duration::ZERO).then_some(time);
     let (keepalive, user_timeout) = (some(keepalive), some(user_timeout));
     Some(TcpTarget {
@@ -66,6 +86,7 @@ pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTa
         dead_after,
         user_timeout,
         tls: None,
+        usb: usb.map(|usb| usb.value),
     })
 }
 

@@ -80,6 +80,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         dead_after: Duration::from_secs(30),
         user_timeout: None,
         tls: None,
+        usb: None,
     };
     let endpoint = Endpoint {
         name: name.into(),

@@ -23,7 +23,7 @@ pub(super) fn describe(endpoint: &Endpoint, rights: Rights, board: Option<&Board
         error: board.and_then(error),
         since: board.and_then(down_since),
         title: endpoint.title.clone(),
-        usb: board.and_then(|board| board.usb),
+        usb: board.and_then(|board| board.usb).or_else(|| endpoint.target.stated_usb()),
         caps: caps(board.map_or_else(Caps::default, |board| board.caps)),
         macros: endpoint.macros.keys().cloned().collect(),
         rights: rights.words().into_iter().map(str::to_owned).collect(),

@@ -103,7 +103,7 @@ pub async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<Device, 
         Target::Tcp(tcp) => {
             let (reader, writer, gauge) = stream::split(tcp::connect(tcp).await?, tcp.dead_after);
             let (reader, writer) = (Box::new(Clean(reader)), Box::new(writer));
-            Ok(Device { reader, writer, port: Port::Stream(gauge), usb: None, notes: Vec::new() })
+            Ok(Device { reader, writer, port: Port::Stream(gauge), usb: tcp.usb, notes: Vec::new() })
         }
         Target::Serial(serial) => serial::open(serial).await,
         Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.0).await,
@@ -116,7 +116,7 @@ pub async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<Device, 
 pub async fn usb(target: &Target) -> Option<UsbId> {
     match target {
         Target::Serial(serial) => serial::usb_of(&serial.port).await,
-        Target::Tcp(_) | Target::Rfc2217(_) | Target::Sim(_) => None,
+        Target::Tcp(_) | Target::Rfc2217(_) | Target::Sim(_) => target.stated_usb(),
     }
 }
 

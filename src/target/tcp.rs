@@ -163,7 +163,6 @@ mod tests {
 
     use super::*;
     use crate::config::TargetTls;
-
     fn target(host: &str, port: u16) -> TcpTarget {
         TcpTarget {
             address: TcpAddress::Host(host.into(), port),
@@ -172,6 +171,7 @@ mod tests {
             dead_after: Duration::from_secs(30),
             user_timeout: None,
             tls: None,
+            usb: None,
         }
     }
 

@@ -39,6 +39,27 @@ test("a port on a TCP device is opened without settings", { timeout: 20_000 }, a
   await port.close();
 });
 
+test("a tool that filters by USB numbers finds what is behind another box, as the gateway's configuration states it", { timeout: 20_000 }, async () => {
+  const box = await rfc2217Device();
+  const device = await echoDevice();
+  const gateway = await gatewayWith(
+    `endpoints:\n  far:\n    rfc2217: { address: "${box.address}", usb: "10c4:ea60" }\n  raw:\n    tcp: { address: "${device.address}", usb: "303a:1001" }\n  plain:\n    tcp: { address: "${device.address}" }\n`,
+  );
+  const serial = serialAt(gateway.direct, { endpoints: ["plain", "far", "raw"] });
+  const found = async (usbVendorId) => {
+    const port = await serial.requestPort({ filters: [{ usbVendorId }] });
+    return [port.endpoint, port.getInfo()];
+  };
+  assert.deepEqual(await found(0x10c4), ["far", { usbVendorId: 0x10c4, usbProductId: 0xea60 }]);
+  assert.deepEqual(await found(0x303a), ["raw", { usbVendorId: 0x303a, usbProductId: 0x1001 }]);
+  await assert.rejects(found(0x0403), /No port selected/);
+  // Open, the numbers are the same.
+  const port = await serial.requestPort({ filters: [{ usbVendorId: 0x10c4 }] });
+  await port.open({ baudRate: 9600 });
+  assert.deepEqual(port.getInfo(), { usbVendorId: 0x10c4, usbProductId: 0xea60 });
+  await port.close();
+});
+
 test("close() ends a write that the device does not take", { timeout: 20_000 }, async () => {
   const deaf = await tcpDevice((socket) => socket.pause());
   const gateway = await gatewayWith(`endpoints:\n  far: { tcp: { address: "${deaf.address}" } }\n`);

@@ -96,6 +96,7 @@ fn remote(port: u16) -> Rfc2217Target {
             dead_after: Duration::from_secs(30),
             user_timeout: None,
             tls: None,
+            usb: None,
         },
         settings: Settings { baud: 115_200, ..Settings::default() },
         on_open: Levels::default(),

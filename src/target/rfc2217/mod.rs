@@ -101,7 +101,7 @@ pub async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device,
     let port = Arc::new(port);
     learnt.port = Some(Arc::clone(&port));
     let port = AnyPort::Rfc2217(port);
-    Ok(Device { reader, writer: Box::new(writer), port, usb: None, notes })
+    Ok(Device { reader, writer: Box::new(writer), port, usb: target.tcp.usb, notes })
 }
 
 /// Why the port cannot be controlled.

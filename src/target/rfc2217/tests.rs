@@ -28,6 +28,7 @@ async fn far() -> (TcpListener, Rfc2217Target) {
         dead_after: Duration::from_secs(30),
         user_timeout: None,
         tls: None,
+        usb: None,
     };
     let (settings, keep) = (Settings::default(), Levels::default());
     let control = PortControl::Required;

@@ -32,6 +32,7 @@ pub(super) async fn start<D: Device>(
         dead_after: Duration::from_secs(30),
         user_timeout: None,
         tls: None,
+        usb: None,
     }))
 }
 

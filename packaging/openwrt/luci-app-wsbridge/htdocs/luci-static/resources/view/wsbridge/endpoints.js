@@ -26,7 +26,7 @@ const FIELDS = [
 	[ 'general', 'title', form.Value, _('Title'), { list: true } ],
 	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true, required: true } ],
 	[ 'general', 'port', form.Value, _('Device'), { of: [ 'serial' ], hint: _('A device file; leave it empty to name a USB adapter below, which is found again in any socket.') } ],
-	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial' ], hint: _('Like 0403:6001.') } ],
+	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial', 'tcp', 'rfc2217' ], hint: _('Like 0403:6001. Of a serial type it chooses the adapter; else it says what is behind, for web tools that choose by it.') } ],
 	[ 'general', 'serial', form.Value, _('USB serial number'), { of: [ 'serial' ] } ],
 	[ 'general', 'interface', form.Value, _('USB interface'), { of: [ 'serial' ], datatype: 'range(0,255)' } ],
 	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, required: true, hint: _('Like 192.0.2.20:502.') } ],
