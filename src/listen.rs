@@ -2,6 +2,7 @@
 
 mod bind;
 mod holder;
+mod plaintext;
 mod proxied;
 mod unix;
 
@@ -233,9 +234,9 @@ impl Door {
             let arrived = Arrival { stream, peer, slot };
             let Some(Arrival { stream, peer, slot }) = self.announced(arrived, until).await else { return };
             let (evicted, client) = (slot.evicted(), peer.client);
-            match evicted.run_until_cancelled(self.secure(stream, peer, until)).await {
-                Some(Some((stream, peer))) => self.serve(stream, peer, slot, until).await,
-                Some(None) => self.bridge.refused(client, "", &Refusal::Tls),
+            match evicted.run_until_cancelled(self.greet(stream, peer, until)).await {
+                Some(Ok((stream, peer))) => self.serve(stream, peer, slot, until).await,
+                Some(Err(refusal)) => self.bridge.refused(client, "", &refusal),
                 None => self.bridge.refused(client, "", &Refusal::TooMany(0)),
             }
         });
@@ -277,6 +278,16 @@ impl Door {
 
     async fn serve(&self, stream: Stream, peer: Peer, slot: Slot, until: Instant) {
         http::serve(Arc::clone(&self.bridge), stream, peer, slot, until).await;
+    }
+
+    /// TLS, and a word to who speaks HTTP there.
+    async fn greet(&self, stream: Stream, peer: Peer, until: Instant) -> Result<(Stream, Peer), Refusal> {
+        let is_http = async { self.tls.is_some() && plaintext::is_http(&stream).await };
+        if timeout_at(until, is_http).await.unwrap_or(false) {
+            let _ = timeout_at(until, plaintext::answer(stream)).await;
+            return Err(Refusal::BadRequest(plaintext::WHY));
+        }
+        self.secure(stream, peer, until).await.ok_or(Refusal::Tls)
     }
 
     /// TLS, if this listener speaks it; `None` when the client does not, or takes too long.

@@ -584,3 +584,14 @@ fn a_page_over_plain_http_is_not_asked_for_a_password_by_the_browser() {
     assert!(!ask("X-Requested-With: XMLHttpRequest\r\n").contains("Basic"));
     assert!(ask("").contains("www-authenticate: Basic"), "programs are");
 }
+
+#[test]
+fn plain_http_on_a_tls_port_is_told_the_address_that_would_do() {
+    let daemon = Daemon::start(&(OPEN.replace("tls: none", "tls: self-signed") + "  echo: { sim: echo }\n"));
+    let address = daemon.address();
+    let answer = Raw::ask(address, &format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(answer.contains(&format!("https://{address}/")), "{answer}");
+    assert!(status(&Raw::ask(address, "GET nonsense\r\n\r\n")) == 400);
+    assert!(daemon.wait_for("refused").contains("plain HTTP on a port that speaks TLS"));
+}
