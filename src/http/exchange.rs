@@ -97,9 +97,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         }
     }
 
-    /// The stream, and what the client sent behind its last request.
-    pub(super) fn into_parts(self) -> (S, BytesMut) {
-        (self.stream, self.inbox)
+    /// The stream, and what the client sent behind its last request, mostly nothing: the inbox itself would outlive the
+    /// request by a session.
+    pub(super) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.inbox.to_vec())
     }
 
     /// The next request. `None`: the client has left, or never began one.

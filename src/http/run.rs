@@ -113,7 +113,7 @@ impl Run {
                 if entry.certificate.is_some() {
                     self.bridge.ending.notify_one();
                 }
-                let socket = Socket::new(stream, early.to_vec(), self.payload).with_line_ends(self.eol);
+                let socket = Socket::new(stream, early, self.payload).with_line_ends(self.eol);
                 self.pump(socket, reached, &mut session).await
             }
         };

@@ -12,7 +12,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse as _,
 };
-use bytes::BytesMut;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +32,7 @@ use crate::{
 pub(super) const FULL: u32 = 10;
 
 /// The stream behind a 101, and what the client sent behind its handshake.
-pub(super) type Upgraded = (Stream, BytesMut);
+pub(super) type Upgraded = (Stream, Vec<u8>);
 
 /// A connection, as far as its requests know it.
 #[derive(Debug)]

@@ -248,7 +248,7 @@ impl Link {
         if self.ended.is_some() {
             return probe.answer(false);
         }
-        if self.pulse.ask(probe, &self.clock, self.dead_after / 3) {
+        if self.pulse.ask(probe, &self.clock, self.dead_after / 3, &self.socket) {
             self.send_ping();
         }
     }

@@ -47,8 +47,10 @@ impl Pulse {
 
     /// Somebody asks. Returns whether a ping is to go out: the client was silent for longer than `heartbeat` and two of
     /// its round trips.
-    pub(super) fn ask(&mut self, probe: Probe, clock: &Clock, heartbeat: Duration) -> bool {
-        let trips = (2 * self.longest).max(LEAST);
+    pub(super) fn ask(&mut self, probe: Probe, clock: &Clock, heartbeat: Duration, socket: &Socket) -> bool {
+        // Before the first pong the handshake of TCP tells how far it is.
+        let hop = socket.stream().sample().map_or(Duration::ZERO, |now| now.rtt);
+        let trips = (2 * self.longest.max(hop)).max(LEAST);
         if clock.silence() < heartbeat + trips {
             probe.answer(true);
             return false;

@@ -4,6 +4,7 @@ Nothing outside the namespace is touched. What was measured is printed.
 """
 
 import fcntl
+import hashlib
 import heapq
 import os
 import pathlib
@@ -40,7 +41,7 @@ class Gateway:
         self.process = subprocess.Popen([binary, "serve", "--config", str(file)], env=environment,
                                         stderr=subprocess.PIPE, text=True)
         threading.Thread(target=self._follow, daemon=True).start()
-        self.port = int(self.wait("listening on 127.0.0.1:").rpartition("127.0.0.1:")[2].split()[0])
+        self.port = int(self.wait("listening on ").rpartition(":")[2].split()[0])
         self.wait(" ready: ")
 
     def _follow(self):
@@ -206,6 +207,38 @@ def address(binary, folder):
     taken = subprocess.run([binary, "serve", "--config", f"{folder}/wsbridge.yaml"], capture_output=True, text=True,
                            env={**os.environ, "STATE_DIRECTORY": folder}, timeout=PATIENCE)
     assert taken.returncode == 69 and "192.0.2.9:8443: the port is in use" in taken.stderr, taken
+    gateway.stop()
+
+
+def ghosts(binary, folder):
+    """A script far away is no ghost: neither before its first answer to a ping nor after it is its line given away."""
+    Slow(2)
+    port = echo()
+    text = config({"e": f"{{ tcp: {{ address: '127.0.0.1:{port}' }}, share: one-writer }}"},
+                  f"{{ address: '0.0.0.0:0', tls: none, plain: accepted }}")
+    token = f"tokens: {{ anna: {{ sha256: '{hashlib.sha256(b'anna').hexdigest()}', rights: {{ e: [ read, write ] }} }} }}"
+    gateway = Gateway(binary, folder, text.replace("auth: none", token).replace(f"dead_after: {DEAD_AFTER}s\n", ""))
+    near = ws._connect
+    ws._connect = lambda port, timeout, tls: socket.create_connection((THERE, port), timeout)
+    far = ws.Control(gateway.port, "e", "anna")
+    assert far.open(role="writer")["role"] == "writer"
+    opened, ws._connect, tries = time.monotonic(), near, 0
+    beat = far.hello["heartbeat"]
+    # Around each ping: before the first answer nothing was measured of it.
+    while (silent := time.monotonic() - opened) < 2 * beat + 6:
+        if (silent + 2) % beat < 6:
+            other = ws.Control(gateway.port, "e", "anna")
+            try:
+                other.open(role="writer")
+                raise AssertionError(f"its line was given away after {silent:.1f} s")
+            except ws.Failed as refused:
+                assert refused.code == "busy", refused
+            other.leave()
+            tries += 1
+        time.sleep(0.2)
+    far.write(b"still mine")
+    assert far.read(10) == b"still mine"
+    print(f"asked for {tries} times")
     gateway.stop()
 
 

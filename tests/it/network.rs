@@ -44,3 +44,8 @@ fn a_write_after_a_long_silence_through_half_a_second_of_delay_is_not_cut() {
 fn an_address_that_comes_later_is_listened_on_then_while_the_others_serve() {
     run("address", &["ip", "address", "add", "192.0.2.9/32", "dev", "lo"]);
 }
+
+#[test]
+fn a_script_two_seconds_away_loses_its_line_to_no_other_of_its_own() {
+    run("ghosts", &["ip", "tuntap", "add", "tun0", "mode", "tun"]);
+}

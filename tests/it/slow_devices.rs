@@ -193,9 +193,9 @@ fn paced(mut far: File, speed: usize, total: usize) -> Vec<u8> {
     all
 }
 
-/// What a pty may hold. It tells ser2net that its output queue is empty, always, and ser2net flushes it when the client has gone,
+/// What a pty may hold: 64 KiB of the kernel's tty buffers, and 4 KiB of the line discipline. It tells ser2net that its output queue is empty, always, and ser2net flushes it when the client has gone,
 /// which on a UART costs nothing.
-const PTY_HOLDS: usize = 16 * 1024;
+const PTY_HOLDS: usize = 80 * 1024;
 
 /// ser2net in front of a line of that speed, and a script that sends 300,000 bytes and closes.
 fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {

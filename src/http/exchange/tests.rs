@@ -113,6 +113,17 @@ async fn a_request_has_its_time_from_its_first_byte_and_a_connection_may_be_idle
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_goes_on_behind_an_upgrade_keeps_no_buffer_of_the_request() {
+    for behind in ["", "early"] {
+        let (mut client, mut exchange) = pair();
+        client.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n\r\n{behind}").as_bytes()).await.unwrap();
+        next(&mut exchange).await;
+        let (_, early) = exchange.into_parts();
+        assert_eq!((early.as_slice(), early.capacity()), (behind.as_bytes(), behind.len()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_of_a_response_is_left() {
     let (_client, mut exchange) = pair();
     let began = Instant::now();
