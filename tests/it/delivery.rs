@@ -11,8 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socket2::SockRef;
-
 use crate::harness::{
     Daemon, PATIENCE, Raw, Target,
     client::masked,
@@ -45,8 +43,7 @@ fn undelivered(daemon: &Daemon, endpoint: &str) -> u64 {
 
 /// A device with a small buffer that takes some kilobytes at a time and says something each time.
 fn printer(pause: Duration) -> Target<Received> {
-    Target::serve(move |mut stream| {
-        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    Target::narrow(move |mut stream| {
         let (mut all, mut piece) = (Vec::new(), [0; 4096]);
         while let Ok(read @ 1..) = stream.read(&mut piece) {
             all.extend_from_slice(&piece[..read]);
@@ -94,8 +91,7 @@ fn what_a_device_does_not_take_is_told_in_the_close_the_log_and_the_metrics() {
     let over = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&over);
     // Reads nothing, and counts at the end what its kernel had taken.
-    let stuck = Target::serve(move |stream: TcpStream| {
-        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    let stuck = Target::narrow(move |stream: TcpStream| {
         while !end.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
@@ -122,8 +118,7 @@ fn what_a_device_does_not_take_is_told_in_the_close_the_log_and_the_metrics() {
 
 #[test]
 fn a_close_that_a_stuck_device_does_not_let_be_true_is_4451_with_the_number() {
-    let stuck = Target::serve(|stream: TcpStream| {
-        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    let stuck = Target::narrow(|stream: TcpStream| {
         thread::sleep(Duration::from_secs(5));
         received(&stream).bytes
     });

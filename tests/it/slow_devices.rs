@@ -67,7 +67,6 @@ fn all_arrived(daemon: &Daemon, endpoint: &str, close: &(u16, String)) {
 
 /// Takes nothing for more than twice the time, then everything.
 fn paused(mut stream: &TcpStream) -> Received {
-    SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
     let mut first = [0];
     stream.read_exact(&mut first).unwrap();
     thread::sleep(DEAD_AFTER.mul_f32(2.2));
@@ -78,7 +77,6 @@ fn paused(mut stream: &TcpStream) -> Received {
 
 /// Takes 40 KB a second.
 fn trickling(mut stream: &TcpStream) -> Received {
-    SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
     let (mut all, mut piece) = (Vec::new(), [0; 2048]);
     while let Ok(read @ 1..) = stream.read(&mut piece) {
         all.extend_from_slice(&piece[..read]);
@@ -89,8 +87,8 @@ fn trickling(mut stream: &TcpStream) -> Received {
 
 #[test]
 fn a_device_that_is_paused_or_trickles_for_longer_than_dead_after_gets_every_byte() {
-    let devices = [Target::serve(|stream| paused(&stream)), Target::serve(|stream| trickling(&stream))];
-    let shared = [Target::serve(|stream| paused(&stream)), Target::serve(|stream| trickling(&stream))];
+    let devices = [Target::narrow(|stream| paused(&stream)), Target::narrow(|stream| trickling(&stream))];
+    let shared = [Target::narrow(|stream| paused(&stream)), Target::narrow(|stream| trickling(&stream))];
     let mut endpoints = String::new();
     for (name, device) in ["paused", "trickling"].iter().zip(&devices) {
         endpoints.push_str(&device.endpoint(name));
@@ -123,8 +121,7 @@ fn a_device_that_is_paused_or_trickles_for_longer_than_dead_after_gets_every_byt
 fn a_close_on_a_shared_tcp_line_is_answered_when_the_device_has_it_and_not_before() {
     let read = Arc::new(AtomicBool::new(false));
     let go = Arc::clone(&read);
-    let device = Target::serve(move |stream: TcpStream| {
-        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    let device = Target::narrow(move |stream: TcpStream| {
         while !go.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
@@ -148,8 +145,7 @@ fn a_close_on_a_shared_tcp_line_is_answered_when_the_device_has_it_and_not_befor
 
 #[test]
 fn what_a_shared_tcp_device_had_not_acknowledged_when_it_reset_is_counted() {
-    let device = Target::serve(|mut stream: TcpStream| {
-        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    let device = Target::narrow(|mut stream: TcpStream| {
         let mut some = vec![0; 10_000];
         stream.read_exact(&mut some).unwrap();
         thread::sleep(Duration::from_millis(500));
@@ -169,7 +165,7 @@ fn what_a_shared_tcp_device_had_not_acknowledged_when_it_reset_is_counted() {
 
 #[test]
 fn user_timeout_cuts_who_is_slow_too_and_that_is_told() {
-    let device = Target::serve(|stream| paused(&stream));
+    let device = Target::narrow(|stream| paused(&stream));
     let tcp = format!("  p:\n    tcp: {{ address: \"{}\", user_timeout: 1s }}\n", device.address());
     let daemon = daemon(&tcp);
     let mut client = Raw::upgrade(daemon.address(), "p");

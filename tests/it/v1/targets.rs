@@ -12,7 +12,6 @@ use std::{
 
 use rustix::termios::tcgetattr;
 use serde_json::json;
-use socket2::SockRef;
 
 use super::{code, on_pty};
 use crate::harness::{Daemon, Pty, Raw, Target, Wire, client::masked, wire::Came};
@@ -83,11 +82,10 @@ async fn a_target_that_resets_is_an_error_and_one_that_ends_is_none() {
 
 /// A target that talks all the time and reads slowly; it reports how much it got.
 fn slow_talker(pause: Duration) -> Target<usize> {
-    Target::serve(move |mut stream: TcpStream| {
+    Target::narrow(move |mut stream: TcpStream| {
         // Its client is behind.
         let mut talk = stream.try_clone().unwrap();
         thread::spawn(move || while talk.write_all(&[1; 4096]).is_ok() {});
-        SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
         let (mut bytes, mut piece) = (0, [0; 512]);
         while let Ok(read @ 1..) = stream.read(&mut piece) {
             bytes += read;
