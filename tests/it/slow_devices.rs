@@ -199,13 +199,13 @@ fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     // 9600 baud are 960 bytes a second: five minutes, by hand.
     let speed = env::var("WSBRIDGE_FAR_SPEED").map_or(25_000, |speed| speed.parse().unwrap());
     let Some(far) = Ser2net::start(layer) else { return };
-    until("ser2net", || TcpStream::connect(("127.0.0.1", far.port)).ok());
     let daemon = daemon(&endpoint(far.port));
     let device = far.pty.device();
     let line = thread::spawn(move || paced(device, speed, TOTAL - PTY_HOLDS));
     let bytes = noise(TOTAL);
     let close = until("a session", || {
-        // The connection that looked whether ser2net is there has to be gone.
+        // It is there when it takes a session: a connection that only looks would open its device, and a ser2net that is
+        // left so soon has been seen to read nothing of the next one.
         let close = deliver(&daemon, "far", &bytes);
         (close.0 != 4450).then_some(close)
     });
