@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use crate::{
@@ -177,10 +178,17 @@ fn user_timeout_cuts_who_is_slow_too_and_that_is_told() {
     assert!(daemon.wait_for("session closed").contains(&format!(" lost_to_target={lost} ")));
 }
 
+const A_SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// Reads the far end of a pty at so many bytes a second, until so many are there.
 fn paced(mut far: File, speed: usize, total: usize) -> Vec<u8> {
     let (mut all, mut piece, begun) = (Vec::new(), [0; 512], Instant::now());
     while all.len() < total {
+        // Who waits to write to a pty is not always woken when that has been emptied (seen with Linux 6.18): ser2net slept
+        // over an empty one. It looks again when the device says something.
+        while poll(&mut [PollFd::new(&far, PollFlags::IN)], Some(&A_SECOND)).unwrap() == 0 {
+            far.write_all(b".").unwrap();
+        }
         let read = far.read(&mut piece).unwrap();
         all.extend_from_slice(&piece[..read]);
         let due = Duration::from_millis((all.len() * 1000 / speed) as u64);
