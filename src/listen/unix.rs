@@ -149,7 +149,11 @@ mod tests {
     fn reached(folder: &Path) -> u32 {
         loop {
             for entry in fs::read_dir(folder).unwrap().flatten() {
-                if let (Ok(_), Ok(found)) = (net::UnixStream::connect(entry.path()), entry.metadata()) {
+                let Ok(before) = inode(&entry.path()) else { continue };
+                // The names of a draft and of a dead socket change places: what was connected to stands there before and after.
+                if let (Ok(_), Ok(found)) = (net::UnixStream::connect(entry.path()), entry.metadata())
+                    && (found.dev(), found.ino()) == before
+                {
                     return found.mode() & 0o777;
                 }
             }

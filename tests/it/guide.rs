@@ -110,7 +110,7 @@ fn a_ticket_asked_for_with_curl_opens_its_line_once() {
 #[test]
 fn a_person_with_a_password_gets_a_ticket_for_the_page_that_is_named() {
     let made = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
-        .args(["passwd", "alice", "--generate"])
+        .args(["passwd", "alice", "--generate", "--role", "operator"])
         .output()
         .unwrap();
     let made = String::from_utf8(made.stdout).unwrap();

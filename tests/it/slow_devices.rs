@@ -2,8 +2,7 @@
 
 use std::{
     env,
-    fs::File,
-    io::{Read, Write},
+    io::{Read as _, Write as _},
     net::TcpStream,
     sync::{
         Arc,
@@ -19,7 +18,7 @@ use socket2::SockRef;
 
 use crate::{
     harness::{
-        Daemon, PATIENCE, Raw, Target,
+        Daemon, PATIENCE, Pty, Raw, Target,
         client::masked,
         daemon::OPEN,
         noise, page,
@@ -180,14 +179,17 @@ fn user_timeout_cuts_who_is_slow_too_and_that_is_told() {
 
 const A_SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Reads the far end of a pty at so many bytes a second, until so many are there.
-fn paced(mut far: File, speed: usize, total: usize) -> Vec<u8> {
-    let (mut all, mut piece, begun) = (Vec::new(), [0; 512], Instant::now());
+/// Reads the far end of a pty at so many bytes a second: so many, or what is there when all is `over`.
+fn paced(line: &Pty, speed: usize, total: usize, over: &AtomicBool) -> Vec<u8> {
+    let (mut far, begun) = (line.device(), Instant::now());
+    let (mut all, mut piece) = (Vec::new(), [0; 512]);
     while all.len() < total {
-        // Who waits to write to a pty is not always woken when that has been emptied (seen with Linux 6.18): ser2net slept
-        // over an empty one. It looks again when the device says something.
-        while poll(&mut [PollFd::new(&far, PollFlags::IN)], Some(&A_SECOND)).unwrap() == 0 {
-            far.write_all(b".").unwrap();
+        let last = over.load(Ordering::Relaxed);
+        if poll(&mut [PollFd::new(&far, PollFlags::IN)], Some(&A_SECOND)).unwrap() == 0 {
+            if last {
+                break;
+            }
+            continue;
         }
         let read = far.read(&mut piece).unwrap();
         all.extend_from_slice(&piece[..read]);
@@ -197,8 +199,8 @@ fn paced(mut far: File, speed: usize, total: usize) -> Vec<u8> {
     all
 }
 
-/// What a pty may hold: 64 KiB of the kernel's tty buffers, and 4 KiB of the line discipline. It tells ser2net that its output queue is empty, always, and ser2net flushes it when the client has gone,
-/// which on a UART costs nothing.
+/// What a pty may hold: 64 KiB of the kernel's tty buffers, and 4 KiB of the line discipline. It tells ser2net that its output
+/// queue is empty, always, and ser2net flushes it when the client has gone, which on a UART costs nothing.
 const PTY_HOLDS: usize = 80 * 1024;
 
 /// ser2net in front of a line of that speed, and a script that sends 300,000 bytes and closes.
@@ -208,18 +210,21 @@ fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     let speed = env::var("WSBRIDGE_FAR_SPEED").map_or(25_000, |speed| speed.parse().unwrap());
     let Some(far) = Ser2net::start(layer) else { return };
     let daemon = daemon(&endpoint(far.port));
-    let device = far.pty.device();
-    let line = thread::spawn(move || paced(device, speed, TOTAL - PTY_HOLDS));
     let bytes = noise(TOTAL);
-    let close = until("a session", || {
-        // It is there when it takes a session: a connection that only looks would open its device, and a ser2net that is
-        // left so soon has been seen to read nothing of the next one.
-        let close = deliver(&daemon, "far", &bytes);
-        (close.0 != 4450).then_some(close)
+    let over = AtomicBool::new(false);
+    let (close, came) = thread::scope(|scope| {
+        let came = scope.spawn(|| paced(&far.pty, speed, TOTAL, &over));
+        let close = until("a session", || {
+            // It is there when it takes a session: a connection that only looks would open its device.
+            let close = deliver(&daemon, "far", &bytes);
+            (close.0 != 4450).then_some(close)
+        });
+        over.store(true, Ordering::Relaxed);
+        (close, came.join().unwrap())
     });
     all_arrived(&daemon, "far", &close);
-    let came = line.join().unwrap();
     assert!(bytes.starts_with(&came), "what came is not what was sent");
+    assert!(came.len() + PTY_HOLDS >= TOTAL, "only {} bytes came", came.len());
 }
 
 #[test]
