@@ -36,6 +36,8 @@ async function setUp(t, engine, size) {
 
 for (const engine of ["firefox", "webkit"]) {
   for (const size of Object.keys(COLUMNS)) {
+    // MiniBrowser's window can be no narrower than 460, which is no phone, and it has been seen to hang there.
+    if (engine === "webkit" && size === "390x844") continue;
     test(`${engine}: one, two and four lines lie right at ${size}, light and dark`, { skip: missing(engine), timeout: 120_000 }, async (t) => {
       const { page, gateway, width } = await setUp(t, engine, size);
       for (const theme of ["light", "dark"]) {

@@ -85,6 +85,8 @@ test("the side closes when its pane becomes narrow, comes back with the room, an
   await side.waitFor();
   await page.setViewportSize({ width: 900, height: 800 });
   await side.waitFor({ state: "hidden" });
+  // The terminal takes the room in its next frame.
+  await eventually(async () => (await page.evaluate(columns))[0] >= 80, "80 columns");
   const [before] = await page.evaluate(columns);
   await page.keyboard.press("Control+Shift+D");
   await side.waitFor();
