@@ -1,8 +1,9 @@
 //! Assembles the page and embeds it: a table of compressed files for `src/http/assets.rs`.
 //!
-//! `WSBRIDGE_PAGE=DIR` takes a page that `node web/build.mjs DIR` assembled elsewhere: for packagers and cross builds without
-//! Node.js. Else `web/build.mjs` is run here, with the packages of `web/package-lock.json`: those in `web/node_modules` when they
-//! are the right ones, else what `npm ci` puts beside a copy in the build's own folder. No source folder is ever written to.
+//! `WSBRIDGE_PAGE=DIR` takes a page that `node web/build.mjs DIR` assembled elsewhere: for
+//! packagers and cross builds without Node.js. Else `web/build.mjs` is run here, with the packages
+//! of `web/package-lock.json`: those in `web/node_modules` when they are the right ones, else what
+//! `npm ci` puts beside a copy in the build's own folder. No source folder is ever written to.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +17,8 @@ use std::{
 use serde_json::Value;
 
 /// What the page is made of, in `web/`.
-const SOURCES: [&str; 6] = [".npmrc", "build.mjs", "client", "console", "package-lock.json", "package.json"];
+const SOURCES: [&str; 6] =
+    [".npmrc", "build.mjs", "client", "console", "package-lock.json", "package.json"];
 
 /// What to do without Node.js.
 const NEEDED: &str = "Install Node.js and npm (18 or later; Debian: `sudo apt install npm`), or name a page assembled elsewhere \
@@ -59,7 +61,8 @@ fn page(out: &Path) -> Result<PathBuf, String> {
         println!("cargo::rerun-if-changed={}", given.display());
         return Ok(given);
     }
-    let web = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?).join("web");
+    let web = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?)
+        .join("web");
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", web.join(source).display());
     }
@@ -144,8 +147,9 @@ fn table(page: &Path) -> Result<String, String> {
     let manifest: Vec<Value> = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
     let mut table = String::from("&[\n");
     for asset in manifest {
-        let word =
-            |key: &str| asset.get(key).and_then(Value::as_str).ok_or_else(|| wrong(&format!("no `{key}`")));
+        let word = |key: &str| {
+            asset.get(key).and_then(Value::as_str).ok_or_else(|| wrong(&format!("no `{key}`")))
+        };
         let flag = |key: &str| asset.get(key).and_then(Value::as_bool).unwrap_or(false);
         let gzip = page.join(word("gzip")?);
         let gzip = gzip.canonicalize().map_err(|error| format!("{}: {error}", gzip.display()))?;

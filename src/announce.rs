@@ -1,4 +1,5 @@
-//! The gateway's services on the local network, announced by multicast DNS (RFC 6762) so that nobody needs an address.
+//! The gateway's services on the local network, announced by multicast DNS (RFC 6762) so that
+//! nobody needs an address.
 
 mod claim;
 mod link;
@@ -6,7 +7,7 @@ mod names;
 mod records;
 mod responder;
 
-use std::{net::SocketAddr, path::Path, sync::PoisonError};
+use std::{net::SocketAddr, path::Path};
 
 use self::{
     names::Names,
@@ -18,7 +19,7 @@ const AVAHI: &str = "/run/avahi-daemon/socket";
 
 /// A listener other machines reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
+pub(crate) struct Service {
     /// Where it listens.
     pub address: SocketAddr,
     /// Whether it speaks TLS.
@@ -27,7 +28,7 @@ pub struct Service {
 
 /// What is announced now; dropped, it is announced no longer.
 #[derive(Debug, Default)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     services: Vec<Service>,
     responder: Option<Responder>,
     held: Held,
@@ -35,14 +36,15 @@ pub struct Announcer {
 
 impl Announcer {
     /// Nothing yet; which name is ours it will say in `held`.
-    pub fn new(held: Held) -> Self {
+    pub(crate) fn new(held: Held) -> Self {
         Self { services: Vec::new(), responder: None, held }
     }
 
-    /// Announces these and nothing else. What only this machine reaches is left out; that it cannot be done is logged.
+    /// Announces these and nothing else. What only this machine reaches is left out; that it cannot
+    /// be done is logged.
     ///
     /// `own` is this machine's name. Blocks while what was announced says goodbye.
-    pub fn announce(&mut self, own: &str, services: Vec<Service>) {
+    pub(crate) fn announce(&mut self, own: &str, services: Vec<Service>) {
         let services: Vec<_> = services
             .into_iter()
             .filter(|service| !service.address.ip().to_canonical().is_loopback())
@@ -62,9 +64,11 @@ impl Announcer {
         }
     }
 
-    /// The name that is ours on the network now, `NAME.local`, while nobody else says that it is theirs.
-    pub fn name(&self) -> Option<String> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The name that is ours on the network now, `NAME.local`, while nobody else says that it is
+    /// theirs.
+    #[cfg(test)]
+    pub(crate) fn name(&self) -> Option<String> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
 
@@ -77,6 +81,10 @@ mod tests {
         let mut announcer = Announcer::default();
         let service = |address: &str| Service { address: address.parse().unwrap(), tls: true };
         announcer.announce("box", vec![service("127.0.0.1:1"), service("[::1]:1")]);
-        assert!(announcer.responder.is_none() && announcer.services.is_empty() && announcer.name().is_none());
+        assert!(
+            announcer.responder.is_none()
+                && announcer.services.is_empty()
+                && announcer.name().is_none()
+        );
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// Something that whoever keeps a record of the gateway wants to know.
 #[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A browser signed in.
     SignIn {
         /// Who.
@@ -89,7 +89,7 @@ pub enum Event<'a> {
 
 /// A session, as events name it.
 #[derive(Clone, Copy, Debug)]
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     /// The endpoint; empty on the bus.
     pub endpoint: &'a str,
     /// Who runs it.
@@ -100,7 +100,7 @@ pub struct Session<'a> {
 
 /// The bytes of a session.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     /// Given to the client.
     pub to_client: u64,
     /// Taken from the client.
@@ -113,7 +113,7 @@ pub struct Traffic {
 
 /// Where events are told, and read.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct Events {
     metrics: Arc<Metrics>,
     /// The second of the last refusal that was logged for everybody to see.
     refused: AtomicU32,
@@ -121,17 +121,17 @@ pub struct Events {
 
 impl Events {
     /// Counted in `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, refused: AtomicU32::new(0) }
     }
 
     /// What is counted of them.
-    pub fn metrics(&self) -> &Arc<Metrics> {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
     /// Tells every reader.
-    pub fn tell(&self, event: Event<'_>) {
+    pub(crate) fn tell(&self, event: Event<'_>) {
         self.count(event);
         self.log(event);
     }
@@ -163,11 +163,15 @@ impl Events {
                 let endpoints = endpoints.join(" ");
                 tracing::info!(principal = principal.name, peer = %client, origin, endpoints, "page let in");
             }
-            Event::Refusal { client, request, refusal } => self.log_refusal(client, request, refusal),
+            Event::Refusal { client, request, refusal } => {
+                self.log_refusal(client, request, refusal);
+            }
             Event::Open(Session { endpoint, principal, client }) => {
                 tracing::info!(endpoint, principal = principal.name, peer = %client, "session opened");
             }
-            Event::Close { session, traffic, ended, lasted } => log_close(session, traffic, ended, lasted),
+            Event::Close { session, traffic, ended, lasted } => {
+                log_close(session, traffic, ended, lasted);
+            }
             Event::Kick { by, session: Session { endpoint, principal, client } } => {
                 let (by, principal) = (by.name.as_str(), principal.name.as_str());
                 tracing::info!(endpoint, principal, peer = %client, by, "session ended by an administrator");

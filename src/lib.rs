@@ -1,49 +1,69 @@
 //! wsbridge: authenticated WebSocket endpoints for serial lines and raw TCP ports.
 //!
-//! The modules stand on floors and import only downward; `tests/it/floors.rs` holds them to it. Read them in this
-//! order: `lib -> daemon -> listen -> http/upgrade -> session -> line -> target`.
+//! The modules stand on floors and import only downward; `tests/it/floors.rs` holds them to it.
+//! Read them in this order: `lib -> daemon -> listen -> http/upgrade -> session -> line -> target`.
 //!
-//! * Ground, the nouns of a port: [`settings`]; above it `sys`, the calls of the kernel that no safe crate has.
+//! * Ground, the nouns of a port: [`settings`]; above it `sys`, the calls of the kernel that no
+//!   safe crate has.
 //! * Floor 0, words: [`config`], [`wire`], [`metrics`]. Pure: no socket, file, clock or task.
 //! * Between them, [`stream`]: one byte stream, whatever carries it.
 //! * Floor 1, the world: [`target`], [`auth`], [`tls`], [`systemd`], [`logging`], [`announce`],
 //!   [`process`]. One outside thing each.
 //! * Between them, [`event`]: what happens, told once to the log and the counters.
 //! * Floor 2, the [`line`](mod@line): a live target, its tape, its lease, its seats.
-//! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended. Beside it its other end, the
-//!   [`client`] of `wsbridge.v1`, which knows nothing of the gateway but [`wire`].
+//! * Floor 3, the [`session`]: one WebSocket on one seat; it says why it ended. Beside it its other
+//!   end, the [`client`] of `wsbridge.v1`, which knows nothing of the gateway but [`wire`].
 //! * Floor 4, [`http`]: routes, upgrade, tickets, API, metrics, health.
 //! * Floor 5, [`listen`]: bind, accept, TLS handshake, peer address.
-//! * Floor 6, [`daemon`] owns everything: start, reload, shutdown; [`cli`] has one file a sub-command.
+//! * Floor 6, [`daemon`] owns everything: start, reload, shutdown; [`cli`] has one file a
+//!   sub-command.
 
-pub mod settings;
+mod settings;
 mod sys;
 
-pub mod config;
-pub mod metrics;
-pub mod wire;
+mod config;
+mod metrics;
+mod wire;
 
 mod regular_file;
-pub mod stream;
+mod stream;
 
-pub mod announce;
-pub mod auth;
-pub mod logging;
-pub mod process;
-pub mod systemd;
-pub mod target;
-pub mod tls;
+mod announce;
+mod auth;
+mod logging;
+mod process;
+mod systemd;
+mod target;
+mod tls;
 
-pub mod event;
+mod event;
 
-pub mod line;
+mod line;
 
 pub mod client;
-pub mod session;
+mod session;
 
-pub mod http;
+mod http;
 
-pub mod listen;
+mod listen;
 
 pub mod cli;
-pub mod daemon;
+mod daemon;
+
+/// What the tests and the fuzz targets of this repository reach into; nobody else should.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::auth::{hash_password, own_name};
+    pub use crate::config::{parse, parse_uci, uci_as_yaml};
+
+    /// Targets, opened without a gateway.
+    pub mod target {
+        pub use crate::config::{PortControl, Rfc2217Target, Target, TcpAddress, TcpTarget};
+        pub use crate::target::{Device, OpenError, PortError, Source, appeared, open};
+    }
+
+    /// The words on the wire, and their readers.
+    pub mod wire {
+        pub use crate::wire::{close, control, frame, frames, head, proxy, subprotocol, telnet};
+    }
+}

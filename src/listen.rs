@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-pub use self::holder::{Socket, connected, listening};
+pub(crate) use self::holder::{connected, listening};
 use self::{
     bind::{bind_beside, bind_tcp, bind_unix, explain, take_over},
     unix::SocketFile,
@@ -37,8 +37,8 @@ use crate::{
 
 /// Pause when the system has no descriptor or memory for a further connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-/// Bytes the kernel holds for a client beyond what is on its way: what is behind them, a pong or a Close, does not wait
-/// for megabytes, and a client's pace is seen as it is.
+/// Bytes the kernel holds for a client beyond what is on its way: what is behind them, a pong or a
+/// Close, does not wait for megabytes, and a client's pace is seen as it is.
 const UNSENT: u32 = 128 * 1024;
 
 /// A client that acknowledges nothing for so long is gone (`TCP_USER_TIMEOUT`), probes included.
@@ -47,7 +47,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// An address could not be listened on.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}: {what}")]
-pub struct ListenError {
+pub(crate) struct ListenError {
     address: String,
     what: String,
     /// Whether it takes a right we do not have.
@@ -67,14 +67,15 @@ impl ListenError {
     }
 }
 
-/// A socket for an address whose port running listeners have that are about to leave; for [`Listener::bind`].
-pub fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedFd, ListenError> {
+/// A socket for an address whose port running listeners have that are about to leave; for
+/// [`Listener::bind`].
+pub(crate) fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedFd, ListenError> {
     bind_beside(address, leaving).map_err(|error| ListenError::new(&Address::Tcp(address), &error))
 }
 
 /// A listening address, bound.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: Bound,
     tls: Option<Arc<ServerTls>>,
     /// It takes connections that trusted proxies announce, and no others.
@@ -91,7 +92,7 @@ enum Bound {
 
 impl Listener {
     /// Binds, or takes over `inherited`, the socket systemd holds for `systemd:NAME`.
-    pub fn bind(
+    pub(crate) fn bind(
         listen: &Listen,
         inherited: Option<OwnedFd>,
         tls: Option<ServerTls>,
@@ -103,9 +104,13 @@ impl Listener {
             (Address::Unix(path), None) => bind_unix(path).map_err(failed)?,
             (_, Some(handed)) => take_over(handed).map_err(failed)?,
             (Address::Systemd(_), None) => {
-                let what =
-                    "systemd handed over no socket of that name; the .socket unit needs FileDescriptorName=";
-                return Err(ListenError { address: name, what: what.into(), denied: false, absent: false });
+                let what = "systemd handed over no socket of that name; the .socket unit needs FileDescriptorName=";
+                return Err(ListenError {
+                    address: name,
+                    what: what.into(),
+                    denied: false,
+                    absent: false,
+                });
             }
         };
         let (proxied, app) = (listen.proxy_protocol, listen.app.as_deref().map(Arc::from));
@@ -113,17 +118,17 @@ impl Listener {
     }
 
     /// Where it listens, with the port the system chose.
-    pub fn local_address(&self) -> String {
+    pub(crate) fn local_address(&self) -> String {
         match &self.socket {
-            Bound::Tcp(socket) => {
-                socket.local_addr().map_or_else(|_| self.name.clone(), |address| address.to_string())
-            }
+            Bound::Tcp(socket) => socket
+                .local_addr()
+                .map_or_else(|_| self.name.clone(), |address| address.to_string()),
             Bound::Unix(..) => self.name.clone(),
         }
     }
 
     /// A second hold on the socket, for a successor that takes it over.
-    pub fn socket(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn socket(&self) -> io::Result<OwnedFd> {
         match &self.socket {
             Bound::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
             Bound::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
@@ -131,20 +136,23 @@ impl Listener {
     }
 
     /// The port, of a TCP listener.
-    pub fn port(&self) -> Option<u16> {
+    #[cfg(test)]
+    pub(crate) fn port(&self) -> Option<u16> {
         match &self.socket {
             Bound::Tcp(socket) => socket.local_addr().ok().map(|address| address.port()),
             Bound::Unix(..) => None,
         }
     }
 
-    /// Accepts until the bridge's stop token is cancelled, or the future is dropped. Each connection is a task on the
-    /// bridge's tracker.
-    pub async fn run(self, bridge: Arc<Bridge>) {
+    /// Accepts until the bridge's stop token is cancelled, or the future is dropped. Each
+    /// connection is a task on the bridge's tracker.
+    pub(crate) async fn run(self, bridge: Arc<Bridge>) {
         let door = Arc::new(Door { bridge, tls: self.tls.clone(), proxied: self.proxied });
         let stop = door.bridge.stop.clone();
-        let _shown =
-            self.tls.as_ref().map(|tls| door.bridge.certificates.show(self.local_address(), Arc::clone(tls)));
+        let _shown = self
+            .tls
+            .as_ref()
+            .map(|tls| door.bridge.certificates.show(self.local_address(), Arc::clone(tls)));
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {
@@ -219,8 +227,11 @@ impl Door {
         let config = bridge.config();
         let proxied = is_trusted(&peer, &config.trusted_proxies);
         let source = bridge.auth.source(peer.client);
-        let slot =
-            bridge.auth.admission.enter((source, bridge.auth.has_signed_in(source)), proxied, &config.limits);
+        let slot = bridge.auth.admission.enter(
+            (source, bridge.auth.has_signed_in(source)),
+            proxied,
+            &config.limits,
+        );
         let until = Instant::now() + config.limits.handshake;
         let tasks = bridge.tasks.clone();
         tasks.spawn(async move {
@@ -232,7 +243,9 @@ impl Door {
                 Raw::Unix(stream) => Stream::from(stream),
             };
             let arrived = Arrival { stream, peer, slot };
-            let Some(Arrival { stream, peer, slot }) = self.announced(arrived, until).await else { return };
+            let Some(Arrival { stream, peer, slot }) = self.announced(arrived, until).await else {
+                return;
+            };
             let (evicted, client) = (slot.evicted(), peer.client);
             match evicted.run_until_cancelled(self.greet(stream, peer, until)).await {
                 Some(Ok((stream, peer))) => self.serve(stream, peer, slot, until).await,
@@ -242,7 +255,8 @@ impl Door {
         });
     }
 
-    /// Where proxies announce their clients, the client and its place in the proxy's stead. `None`: it was refused.
+    /// Where proxies announce their clients, the client and its place in the proxy's stead. `None`:
+    /// it was refused.
     async fn announced(&self, arrived: Arrival, until: Instant) -> Option<Arrival> {
         if !self.proxied {
             return Some(arrived);
@@ -250,7 +264,8 @@ impl Door {
         let Arrival { mut stream, peer, slot } = arrived;
         let (evicted, client, config) = (slot.evicted(), peer.client, self.bridge.config());
         let trusted = &config.trusted_proxies;
-        let read = evicted.run_until_cancelled(proxied::read(&mut stream, &peer, trusted, until)).await;
+        let read =
+            evicted.run_until_cancelled(proxied::read(&mut stream, &peer, trusted, until)).await;
         match read.unwrap_or(Err(Refusal::TooMany(0))) {
             Ok(None) => Some(Arrival { stream, peer, slot }),
             Ok(Some(announced)) => {
@@ -281,7 +296,12 @@ impl Door {
     }
 
     /// TLS, and a word to who speaks HTTP there.
-    async fn greet(&self, stream: Stream, peer: Peer, until: Instant) -> Result<(Stream, Peer), Refusal> {
+    async fn greet(
+        &self,
+        stream: Stream,
+        peer: Peer,
+        until: Instant,
+    ) -> Result<(Stream, Peer), Refusal> {
         let is_http = async { self.tls.is_some() && plaintext::is_http(&stream).await };
         if timeout_at(until, is_http).await.unwrap_or(false) {
             let _ = timeout_at(until, plaintext::answer(stream)).await;
@@ -335,7 +355,8 @@ impl Revocation for Lists {
     }
 }
 
-/// Bytes go out at once; a client that is gone is noticed. A failure costs only that, so it is no reason to refuse.
+/// Bytes go out at once; a client that is gone is noticed. A failure costs only that, so it is no
+/// reason to refuse.
 fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
@@ -360,7 +381,7 @@ fn is_of_client(error: &io::Error) -> bool {
 }
 
 /// An address as the configuration writes it.
-pub fn address_text(address: &Address) -> String {
+pub(crate) fn address_text(address: &Address) -> String {
     match address {
         Address::Tcp(address) => address.to_string(),
         Address::Unix(path) => format!("unix:{}", path.display()),

@@ -1,8 +1,8 @@
-//! Where log lines go: journald with fields when systemd runs us, syslog where that is asked for, readable text on
-//! standard error otherwise.
+//! Where log lines go: journald with fields when systemd runs us, syslog where that is asked for,
+//! readable text on standard error otherwise.
 //!
-//! One event, one line, whatever is in it: control characters are escaped, so that no peer can forge a line or drive the
-//! terminal of whoever reads it.
+//! One event, one line, whatever is in it: control characters are escaped, so that no peer can
+//! forge a line or drive the terminal of whoever reads it.
 
 mod syslog;
 
@@ -28,9 +28,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Starts logging; `filter` says what is shown: `level`, or `target=level` and more of them with commas ([`Targets`]).
-/// An error says what is wrong with it. With the path of syslog's socket, lines go there as long as somebody reads it.
-pub fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
+/// Starts logging; `filter` says what is shown: `level`, or `target=level` and more of them with
+/// commas ([`Targets`]). An error says what is wrong with it. With the path of syslog's socket,
+/// lines go there as long as somebody reads it.
+pub(crate) fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
     let filter = parsed(filter)?;
     let registry = tracing_subscriber::registry();
     // Only a test that starts twice fails in `try_init`, and then logging runs already.
@@ -44,16 +45,19 @@ pub fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// A filter whose words are levels: to [`Targets`] a misspelt one is a target, and everything falls silent.
+/// A filter whose words are levels: to [`Targets`] a misspelt one is a target, and everything falls
+/// silent.
 fn parsed(filter: &str) -> Result<Targets, String> {
     for part in filter.split(',') {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
         // A module's path alone shows all of it.
         let is_path = !part.contains('=') && part.contains("::");
         if !is_path && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
-            let near = LEVELS.iter().map(|known| (strsim::damerau_levenshtein(level, known), known)).min();
             let near =
-                near.filter(|(far, _)| *far <= 2).map(|(_, known)| format!("; did you mean `{known}`?"));
+                LEVELS.iter().map(|known| (strsim::damerau_levenshtein(level, known), known)).min();
+            let near = near
+                .filter(|(far, _)| *far <= 2)
+                .map(|(_, known)| format!("; did you mean `{known}`?"));
             return Err(format!(
                 "log filter `{filter}`: `{level}` is not a level{}; write one of {}, or a list like `info,wsbridge::auth=debug`",
                 near.unwrap_or_default(),
@@ -68,7 +72,10 @@ impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let (line, metadata) = (Line::of(event), event.metadata());
         if !self.send(*metadata.level(), &line.text(metadata, false)) {
-            let _ = io::Write::write_all(&mut io::stderr().lock(), line.dated(metadata, false).as_bytes());
+            let _ = io::Write::write_all(
+                &mut io::stderr().lock(),
+                line.dated(metadata, false).as_bytes(),
+            );
         }
     }
 }
@@ -76,8 +83,11 @@ impl<S: Subscriber> Layer<S> for Syslog {
 /// journald, when it is what reads our standard error.
 fn journald() -> Option<tracing_journald::Layer> {
     let journal = tracing_journald::layer().ok().filter(|_| connected_to_journal())?;
-    let priorities =
-        PriorityMappings { info: Priority::Informational, debug: Priority::Debug, ..PriorityMappings::new() };
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        ..PriorityMappings::new()
+    };
     Some(
         journal
             .with_syslog_identifier("wsbridge".to_owned())
@@ -89,8 +99,8 @@ fn journald() -> Option<tracing_journald::Layer> {
 /// What the macros of `tracing` take at most.
 const MOST_FIELDS: usize = 32;
 
-/// Hands events on with the whole line as message and every value escaped, for `journalctl` shows the message alone,
-/// and `journalctl WSBRIDGE_ENDPOINT=plc1` goes by the fields.
+/// Hands events on with the whole line as message and every value escaped, for `journalctl` shows
+/// the message alone, and `journalctl WSBRIDGE_ENDPOINT=plc1` goes by the fields.
 struct Escaping<L>(L);
 
 impl<S, L> Layer<S> for Escaping<L>
@@ -108,7 +118,8 @@ where
         };
         let mut values = [(&any, None); MOST_FIELDS];
         let fields = line.fields.iter().map(|(field, value)| (field, value));
-        for (place, (field, value)) in values.iter_mut().zip(message.iter().map(|m| (m, &text)).chain(fields))
+        for (place, (field, value)) in
+            values.iter_mut().zip(message.iter().map(|m| (m, &text)).chain(fields))
         {
             *place = (field, Some(value as &dyn Value));
         }
@@ -116,7 +127,12 @@ where
     }
 
     // We open no spans; the journal's layer wants to know those of others.
-    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+    fn on_new_span(
+        &self,
+        attributes: &span::Attributes<'_>,
+        id: &span::Id,
+        context: Context<'_, S>,
+    ) {
         self.0.on_new_span(attributes, id, context);
     }
 
@@ -233,7 +249,9 @@ impl Write for Escape<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|c| match c {
             // Unicode's bidirectional overrides and isolates reorder what is shown.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => write!(self.0, "{}", c.escape_default()),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                write!(self.0, "{}", c.escape_default())
+            }
             c if c.is_control() => write!(self.0, "{}", c.escape_default()),
             c => self.0.write_char(c),
         })
@@ -328,7 +346,8 @@ mod tests {
 
     #[test]
     fn a_line_shows_time_level_message_and_fields() {
-        let (line, _) = logged(|| tracing::info!(endpoint = "plc1", bytes = 7, code = 1000_u16, "closed"));
+        let (line, _) =
+            logged(|| tracing::info!(endpoint = "plc1", bytes = 7, code = 1000_u16, "closed"));
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
         assert_eq!(rest, "info  closed endpoint=plc1 bytes=7 code=1000\n");
@@ -336,7 +355,8 @@ mod tests {
 
     #[test]
     fn the_journal_gets_the_line_as_its_message_and_each_field_beside_it() {
-        let (_, values) = logged(|| tracing::info!(endpoint = "plc1", bytes = 7, code = 1000_u16, "closed"));
+        let (_, values) =
+            logged(|| tracing::info!(endpoint = "plc1", bytes = 7, code = 1000_u16, "closed"));
         let expected = [
             ("message", "closed endpoint=plc1 bytes=7 code=1000"),
             ("endpoint", "plc1"),

@@ -1,5 +1,5 @@
-//! What is counted. Nothing on the path of a byte looks anything up: whoever counts holds its endpoint's
-//! [`EndpointMetrics`].
+//! What is counted. Nothing on the path of a byte looks anything up: whoever counts holds its
+//! endpoint's [`EndpointMetrics`].
 
 mod page;
 
@@ -14,48 +14,48 @@ use std::{
 // 32-bit MIPS has no 64-bit atomics of its own.
 use portable_atomic::AtomicU64;
 
-pub use self::page::{Format, Observed, Process, render};
+pub(crate) use self::page::{Format, Observed, Process, render};
 use crate::settings::ErrorCounts;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds one.
-    pub fn inc(&self) {
+    pub(crate) fn inc(&self) {
         self.add(1);
     }
 
     /// Adds `count`.
-    pub fn add(&self, count: u64) {
+    pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Relaxed);
     }
 
     /// The sum so far.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
 /// A number that goes up and down.
 #[derive(Debug, Default)]
-pub struct Gauge(Arc<AtomicU64>);
+pub(crate) struct Gauge(Arc<AtomicU64>);
 
 impl Gauge {
     /// Sets it.
-    pub fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
 
     /// What it shows.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
     /// One more until the guard is dropped.
     #[must_use = "the gauge falls again when this is dropped"]
-    pub fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> Held {
         self.0.fetch_add(1, Relaxed);
         Held(Arc::clone(&self.0))
     }
@@ -63,7 +63,7 @@ impl Gauge {
 
 /// One unit of a gauge, given back when dropped.
 #[derive(Debug)]
-pub struct Held(Arc<AtomicU64>);
+pub(crate) struct Held(Arc<AtomicU64>);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -73,7 +73,7 @@ impl Drop for Held {
 
 /// The gateway's counters and gauges.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// When the daemon started, in seconds since 1970.
     pub started: Gauge,
     /// Connections accepted.
@@ -91,7 +91,7 @@ pub struct Metrics {
 
 /// What is counted for one endpoint.
 #[derive(Debug, Default)]
-pub struct EndpointMetrics {
+pub(crate) struct EndpointMetrics {
     /// Sessions begun.
     pub sessions: Counter,
     /// Sessions running now.
@@ -111,7 +111,7 @@ pub struct EndpointMetrics {
 
 /// How a target is, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetState {
+pub(crate) enum TargetState {
     /// Nobody needs it.
     Closed,
     /// Being opened.
@@ -128,11 +128,12 @@ const STATES: [(TargetState, &str); 4] = [
     (TargetState::Up, "up"),
     (TargetState::Down, "down"),
 ];
-const ERROR_KINDS: [&str; 6] = ["break", "parity", "framing", "overrun", "buffer_overrun", "telnet"];
+const ERROR_KINDS: [&str; 6] =
+    ["break", "parity", "framing", "overrun", "buffer_overrun", "telnet"];
 
 impl EndpointMetrics {
     /// Counts errors of the line: what came on top of the last call.
-    pub fn line_errors(&self, new: ErrorCounts) {
+    pub(crate) fn line_errors(&self, new: ErrorCounts) {
         let new = [new.brk, new.parity, new.framing, new.overrun, new.buffer_overrun, new.telnet];
         for (counter, count) in self.errors.iter().zip(new) {
             counter.add(u64::from(count));
@@ -140,14 +141,14 @@ impl EndpointMetrics {
     }
 
     /// Says how the target is.
-    pub fn target(&self, state: TargetState) {
+    pub(crate) fn target(&self, state: TargetState) {
         self.state.store(state as u8 + 1, Relaxed);
     }
 }
 
 impl Metrics {
     /// The counters of one endpoint; made when first asked for.
-    pub fn endpoint(&self, name: &str) -> Arc<EndpointMetrics> {
+    pub(crate) fn endpoint(&self, name: &str) -> Arc<EndpointMetrics> {
         let mut endpoints = lock(&self.endpoints);
         if let Some(known) = endpoints.get(name) {
             return Arc::clone(known);
@@ -156,17 +157,17 @@ impl Metrics {
     }
 
     /// Shows no endpoint any more that `keep` does not want.
-    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
+    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         lock(&self.endpoints).retain(|name, _| keep(name));
     }
 
     /// Counts a refusal, by `Refusal::label`.
-    pub fn refused(&self, label: &'static str) {
+    pub(crate) fn refused(&self, label: &'static str) {
         *lock(&self.refusals).entry(label).or_default() += 1;
     }
 
     /// Counts the end of a session, by `Ended::label`.
-    pub fn ended(&self, label: &'static str) {
+    pub(crate) fn ended(&self, label: &'static str) {
         *lock(&self.endings).entry(label).or_default() += 1;
     }
 }

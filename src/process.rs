@@ -10,7 +10,7 @@ use rustix::{
 use crate::metrics::Process;
 
 /// What it takes now; `None` where /proc is not there.
-pub fn observe() -> Option<Process> {
+pub(crate) fn observe() -> Option<Process> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     // One of them is the folder that is read.

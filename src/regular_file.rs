@@ -12,16 +12,18 @@ use rustix::{
     io::Errno,
 };
 
-/// What a file inside a folder is opened with: a pipe without a writer is not waited for, no terminal becomes ours.
-const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+/// What a file inside a folder is opened with: a pipe without a writer is not waited for, no
+/// terminal becomes ours.
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Opens a file for reading.
 ///
 /// # Errors
 /// It cannot be opened, or it is a directory, a device, a pipe or a socket.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened, since opening a device has effects; and again after that, since the name may lead
-    // elsewhere by then.
+    // Looked at before it is opened, since opening a device has effects; and again after that,
+    // since the name may lead elsewhere by then.
     fit(metadata(path)?.file_type())?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
@@ -49,7 +51,8 @@ pub(crate) fn read_at_most(file: File, most: usize) -> io::Result<Vec<u8>> {
     if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Opens a file inside a folder. A link inside it is followed; one that leads out is an error, whoever changes it meanwhile.
+/// Opens a file inside a folder. A link inside it is followed; one that leads out is an error,
+/// whoever changes it meanwhile.
 ///
 /// # Errors
 /// As for [`open`]; it is not inside.
@@ -88,22 +91,29 @@ fn resolved(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     inside.map_err(|_| Errno::XDEV.into())
 }
 
-/// Opens the file in `folder` that has this path and no link on its way: one that has come meanwhile is an error.
+/// Opens the file in `folder` that has this path and no link on its way: one that has come
+/// meanwhile is an error.
 fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
-    let root = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let root =
+        openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     // Looked at before it is opened, as in `open`.
     let kind = Node::from_raw_mode(statat(&root, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
     if matches!(kind, Node::CharacterDevice | Node::BlockDevice) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "is a device, not a regular file"));
     }
-    let file: File =
-        match openat2(&root, path, READ, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
-            // Before Linux 5.6, or under a filter of system calls that does not know it.
-            Err(Errno::NOSYS | Errno::PERM) => {
-                openat(&root, path, READ | OFlags::NOFOLLOW, Mode::empty())?.into()
-            }
-            other => other?.into(),
-        };
+    let file: File = match openat2(
+        &root,
+        path,
+        READ,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    ) {
+        // Before Linux 5.6, or under a filter of system calls that does not know it.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            openat(&root, path, READ | OFlags::NOFOLLOW, Mode::empty())?.into()
+        }
+        other => other?.into(),
+    };
     fit(file.metadata()?.file_type())?;
     Ok(file)
 }
@@ -155,16 +165,22 @@ mod tests {
         std::fs::write(at(".git/config"), "secret").unwrap();
         std::fs::write(at("page"), "page").unwrap();
         std::fs::create_dir(at("sub")).unwrap();
-        for (to, name) in
-            [(".git/config", "config"), (".git", "folder"), ("../.git/config", "sub/up"), ("page", "fine")]
-        {
+        for (to, name) in [
+            (".git/config", "config"),
+            (".git", "folder"),
+            ("../.git/config", "sub/up"),
+            ("page", "fine"),
+        ] {
             std::os::unix::fs::symlink(to, at(name)).unwrap();
         }
         let shown = |name: &str| read_at_most(open_shown(folder.path(), Path::new(name))?, 100);
         for name in ["config", "folder/config", "sub/up", ".git/config", "sub/../.git/config"] {
             assert_eq!(shown(name).unwrap_err().kind(), io::ErrorKind::NotFound, "{name}");
         }
-        assert_eq!((shown("page").unwrap(), shown("fine").unwrap()), (b"page".to_vec(), b"page".to_vec()));
+        assert_eq!(
+            (shown("page").unwrap(), shown("fine").unwrap()),
+            (b"page".to_vec(), b"page".to_vec())
+        );
         // A pipe is neither waited for nor a device opened.
         mknodat(CWD, at("pipe"), Node::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         assert_eq!(shown("pipe").unwrap_err().to_string(), "is a named pipe, not a regular file");
@@ -189,10 +205,15 @@ mod tests {
         std::fs::create_dir(folder.path().join("sub")).unwrap();
         std::fs::write(folder.path().join("here"), "here").unwrap();
         std::fs::write(outside.path().join("there"), "there").unwrap();
-        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        let link = |to: &Path, name: &str| {
+            std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        };
         link(Path::new("../here"), "sub/inside");
         link(&outside.path().join("there"), "absolute");
-        link(&Path::new("../..").join(outside.path().file_name().unwrap()).join("there"), "sub/relative");
+        link(
+            &Path::new("../..").join(outside.path().file_name().unwrap()).join("there"),
+            "sub/relative",
+        );
         link(outside.path(), "folder");
         link(&folder.path().join("here"), "back");
         let read = |name: &str| read_inside(folder.path(), Path::new(name), 100);

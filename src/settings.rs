@@ -171,7 +171,8 @@ impl TryFrom<f64> for StopBits {
     }
 }
 
-/// Flow control. `wsbridge.v1` says `hardware` and `software`, the configuration `rtscts` and `xonxoff`.
+/// Flow control. `wsbridge.v1` says `hardware` and `software`, the configuration `rtscts` and
+/// `xonxoff`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Flow {
@@ -196,7 +197,7 @@ impl Flow {
 
 /// The short form of a frame: `8N1`, `7E2`, `5N1.5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Format {
+pub(crate) struct Format {
     /// Data bits.
     pub data: DataBits,
     /// Parity.

@@ -28,7 +28,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(crate) use self::vigil::Vigil;
-pub use self::{
+pub(crate) use self::{
     ledger::Ledger,
     life::{Life, Liveness},
     sample::{NextHop, Outstanding, Sample},
@@ -40,9 +40,10 @@ use self::{
     tls::Tls,
 };
 
-/// A connection to a client or to a target. What is written to it is counted until the next hop has it.
+/// A connection to a client or to a target. What is written to it is counted until the next hop has
+/// it.
 #[derive(Debug)]
-pub struct Stream(Kind);
+pub(crate) struct Stream(Kind);
 
 #[derive(Debug)]
 enum Kind {
@@ -86,12 +87,16 @@ impl From<UnixStream> for Stream {
 }
 
 impl Stream {
-    /// Shakes hands with a client that speaks TLS. Fails with `InvalidData` for what TLS does not allow, after the alert
-    /// that says so.
-    pub async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+    /// Shakes hands with a client that speaks TLS. Fails with `InvalidData` for what TLS does not
+    /// allow, after the alert that says so.
+    pub(crate) async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
         Ok(Self(match self.0 {
-            Kind::Tcp(socket) => Kind::TlsTcp(Box::new(Recorded::new(Tls::accept(socket, config).await?))),
-            Kind::Unix(socket) => Kind::TlsUnix(Box::new(Recorded::new(Tls::accept(socket, config).await?))),
+            Kind::Tcp(socket) => {
+                Kind::TlsTcp(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
+            }
+            Kind::Unix(socket) => {
+                Kind::TlsUnix(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
+            }
             Kind::TlsTcp(_) | Kind::TlsUnix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => {
                 return Err(twice());
             }
@@ -99,7 +104,11 @@ impl Stream {
     }
 
     /// Shakes hands with a target that speaks TLS.
-    pub async fn connect_tls(self, connector: &TlsConnector, name: ServerName<'static>) -> io::Result<Self> {
+    pub(crate) async fn connect_tls(
+        self,
+        connector: &TlsConnector,
+        name: ServerName<'static>,
+    ) -> io::Result<Self> {
         Ok(Self(match self.0 {
             Kind::Tcp(socket) => {
                 Kind::TargetTlsTcp(Box::new(Recorded::new(connector.connect(name, socket).await?)))
@@ -114,7 +123,7 @@ impl Stream {
     }
 
     /// A client's certificates, its own first; `None` when it showed none.
-    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+    pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match &self.0 {
             Kind::TlsTcp(stream) => stream.tls().peer_certificates(),
             Kind::TlsUnix(stream) => stream.tls().peer_certificates(),
@@ -122,9 +131,10 @@ impl Stream {
         }
     }
 
-    /// Payload written that the next hop's kernel has not acknowledged, or (unix sockets) the peer may not have read.
-    /// Under TLS a record counts until all of it is acknowledged. Costs a system call.
-    pub fn outstanding(&self) -> Outstanding {
+    /// Payload written that the next hop's kernel has not acknowledged, or (unix sockets) the peer
+    /// may not have read. Under TLS a record counts until all of it is acknowledged. Costs a system
+    /// call.
+    pub(crate) fn outstanding(&self) -> Outstanding {
         match &self.0 {
             Kind::Tcp(socket) => socket.outstanding(),
             Kind::Unix(socket) => socket.outstanding(),
@@ -135,16 +145,17 @@ impl Stream {
         }
     }
 
-    /// Bounds what may wait unread here, overhead of the kernel's included, and ends autotuning. `TCP_WINDOW_CLAMP` does
-    /// not: it bounds what is offered at a time, and the window opens again while the buffer has room. What was offered
-    /// before and does not fit is sent again later. A unix socket is bounded by its peer.
-    pub fn clamp_window(&self, bytes: usize) -> io::Result<()> {
+    /// Bounds what may wait unread here, overhead of the kernel's included, and ends autotuning.
+    /// `TCP_WINDOW_CLAMP` does not: it bounds what is offered at a time, and the window opens again
+    /// while the buffer has room. What was offered before and does not fit is sent again later. A
+    /// unix socket is bounded by its peer.
+    pub(crate) fn clamp_window(&self, bytes: usize) -> io::Result<()> {
         // The kernel doubles what it is given.
         self.tcp().map_or(Ok(()), |socket| SockRef::from(socket).set_recv_buffer_size(bytes / 2))
     }
 
     /// The TCP socket below, for its options; `None` over a unix socket.
-    pub fn tcp(&self) -> Option<&TcpStream> {
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         Some(match &self.0 {
             Kind::Tcp(socket) => socket.socket(),
             Kind::TlsTcp(stream) => stream.tls().socket().socket(),
@@ -174,13 +185,21 @@ fn twice() -> io::Error {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_write(cx, buf))
     }
 
@@ -206,11 +225,11 @@ impl AsyncWrite for Stream {
 }
 
 /// Size of the scratch buffer: room for a read of 64 KiB behind the longest frame header.
-pub const SCRATCH: usize = 64 * 1024 + 16;
+pub(crate) const SCRATCH: usize = 64 * 1024 + 16;
 
-/// Lends the thread's scratch buffer for the length of one poll, so that an idle connection needs none of its own.
-/// A call inside a call (none exists) would get a fresh buffer.
-pub fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+/// Lends the thread's scratch buffer for the length of one poll, so that an idle connection needs
+/// none of its own. A call inside a call (none exists) would get a fresh buffer.
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static BUFFER: std::cell::Cell<Option<Box<[u8]>>> = const { std::cell::Cell::new(None) };
     }

@@ -1,4 +1,5 @@
-//! What systemd is told and what it hands over: readiness, reload, watchdog, sockets. Elsewhere all of it does nothing.
+//! What systemd is told and what it hands over: readiness, reload, watchdog, sockets. Elsewhere all
+//! of it does nothing.
 //!
 //! Sources: `sd_notify(3)`, `sd_watchdog_enabled(3)`, `sd_listen_fds(3)`.
 
@@ -13,29 +14,30 @@ use std::{
 use systemd::daemon::{NotifyState, notify, watchdog_enabled};
 
 /// The daemon is up, or up again after a reload; `status` is what `systemctl status` shows.
-pub fn ready(status: &str) {
+pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status.to_owned())]);
 }
 
-/// A reload begins; [`ready`] ends it. `Type=notify-reload` wants the monotonic clock in the same message.
-pub fn reloading() {
+/// A reload begins; [`ready`] ends it. `Type=notify-reload` wants the monotonic clock in the same
+/// message.
+pub(crate) fn reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let usec = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
     tell(&[NotifyState::Reloading, NotifyState::Other(format!("MONOTONIC_USEC={usec}"))]);
 }
 
 /// The daemon stops.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping".to_owned())]);
 }
 
 /// The daemon is alive.
-pub fn watchdog() {
+pub(crate) fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
 /// How often to call [`watchdog`]: half the time systemd waits; `None` without a watchdog.
-pub fn watchdog_interval() -> Option<Duration> {
+pub(crate) fn watchdog_interval() -> Option<Duration> {
     watchdog_enabled(false).map(|limit| limit / 2)
 }
 
@@ -45,14 +47,14 @@ fn tell(state: &[NotifyState]) {
     }
 }
 
-/// Listening sockets handed over by systemd, by their FileDescriptorName. They stay open for the daemon's life, so that
-/// a listener may go with one reload and come back with the next.
+/// Listening sockets handed over by systemd, by their FileDescriptorName. They stay open for the
+/// daemon's life, so that a listener may go with one reload and come back with the next.
 #[derive(Debug, Default)]
-pub struct Sockets(BTreeMap<String, Vec<OwnedFd>>);
+pub(crate) struct Sockets(BTreeMap<String, Vec<OwnedFd>>);
 
 impl Sockets {
     /// Takes over what systemd handed us. To be called once, at the start.
-    pub fn inherited() -> io::Result<Self> {
+    pub(crate) fn inherited() -> io::Result<Self> {
         let mut sockets: BTreeMap<String, Vec<OwnedFd>> = BTreeMap::new();
         for (name, socket) in sd_listen_fds::get().map_err(io::Error::other)? {
             let socket = socket.into_std();
@@ -63,18 +65,13 @@ impl Sockets {
     }
 
     /// Every socket of that name, duplicated; empty when systemd gave none.
-    pub fn named(&self, name: &str) -> io::Result<Vec<OwnedFd>> {
+    pub(crate) fn named(&self, name: &str) -> io::Result<Vec<OwnedFd>> {
         self.0.get(name).into_iter().flatten().map(OwnedFd::try_clone).collect()
-    }
-
-    /// The names systemd used.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 }
 
 /// The folder that lives as long as the machine runs (`RuntimeDirectory=`); of several, the first.
-pub fn runtime_directory() -> Option<PathBuf> {
+pub(crate) fn runtime_directory() -> Option<PathBuf> {
     let all = std::env::var_os("RUNTIME_DIRECTORY")?;
     let first = all.to_str()?.split(':').next()?;
     Path::new(first).is_absolute().then(|| PathBuf::from(first))

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use self::{client::Revoked, self_signed::Paths};
-pub use self::{
+pub(crate) use self::{
     client::{ClientFacts, lists_due},
     in_use::InUse,
     inspect::Facts,
@@ -41,7 +41,7 @@ const MAX_PEM: usize = 4 << 20;
 /// What is wrong with a key, a certificate or an authority, and in which file.
 #[derive(Debug, Error)]
 #[error("{}: {what}", file.display())]
-pub struct TlsError {
+pub(crate) struct TlsError {
     file: PathBuf,
     what: String,
 }
@@ -53,7 +53,7 @@ impl TlsError {
 }
 
 /// The server side of TLS on one listening address.
-pub struct ServerTls {
+pub(crate) struct ServerTls {
     files: Files,
     own_name: String,
     state: Mutex<State>,
@@ -94,8 +94,13 @@ impl fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Reads or makes key and certificate; `None` for a plain listener. Reads files: call it off the hot path.
-    pub fn open(tls: &ListenTls, state_directory: &Path, own_name: &str) -> Result<Option<Self>, TlsError> {
+    /// Reads or makes key and certificate; `None` for a plain listener. Reads files: call it off
+    /// the hot path.
+    pub(crate) fn open(
+        tls: &ListenTls,
+        state_directory: &Path,
+        own_name: &str,
+    ) -> Result<Option<Self>, TlsError> {
         let files = match tls {
             ListenTls::Off => return Ok(None),
             ListenTls::SelfSigned => {
@@ -111,23 +116,24 @@ impl ServerTls {
             },
         };
         let stamps = files.stamps();
-        let state = State { loaded: files.load(own_name)?, stamps, looked: Instant::now(), told: false };
+        let state =
+            State { loaded: files.load(own_name)?, stamps, looked: Instant::now(), told: false };
         Ok(Some(Self { files, own_name: own_name.to_owned(), state: Mutex::new(state) }))
     }
 
-    /// The settings for the next handshake. Changed files are read again, at most once a second; when the new ones are
-    /// broken the old ones stay in use, and the log says why once.
-    pub fn current(&self) -> Arc<ServerConfig> {
+    /// The settings for the next handshake. Changed files are read again, at most once a second;
+    /// when the new ones are broken the old ones stay in use, and the log says why once.
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.fresh().loaded.config)
     }
 
     /// The last second of the certificate in use, since 1970.
-    pub fn expires(&self) -> Option<i64> {
+    pub(crate) fn expires(&self) -> Option<i64> {
         self.fresh().loaded.until
     }
 
     /// Whether a list of revoked certificates, as the file has it now, names this one.
-    pub fn is_revoked(&self, facts: &ClientFacts) -> bool {
+    pub(crate) fn is_revoked(&self, facts: &ClientFacts) -> bool {
         self.fresh().loaded.revoked.names(facts)
     }
 
@@ -149,7 +155,8 @@ impl ServerTls {
         state
     }
 
-    /// Says once that a list is past its date: what it names is refused on, but nobody knows what it does not name yet.
+    /// Says once that a list is past its date: what it names is refused on, but nobody knows what
+    /// it does not name yet.
     fn alarm(&self, state: &mut State) {
         let due = state.loaded.revoked.due.filter(|due| *due < jiff::Timestamp::now().as_second());
         if let (Some(file), Some(_), false) = (&self.files.client_crl, due, state.told) {
@@ -168,11 +175,16 @@ impl Files {
             let data = fs::metadata(path).ok()?;
             Some((data.modified().ok()?, data.len()))
         };
-        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref(), self.client_crl.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(stamp)
-            .collect()
+        [
+            Some(&self.certificate),
+            Some(&self.key),
+            self.client_ca.as_ref(),
+            self.client_crl.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .map(stamp)
+        .collect()
     }
 
     /// Our own certificate is about to run out.
@@ -194,7 +206,8 @@ impl Files {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::file(&self.certificate, error.to_string()))?;
-        let revoked = self.client_crl.as_deref().map_or_else(|| Ok(Revoked::default()), Revoked::read)?;
+        let revoked =
+            self.client_crl.as_deref().map_or_else(|| Ok(Revoked::default()), Revoked::read)?;
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(file) => builder.with_client_cert_verifier(verifier(file, &revoked)?),
@@ -214,15 +227,16 @@ impl Files {
         // One is enough to come back with; each costs a hash chain and a place in the store.
         config.send_tls13_tickets = 1;
         if self.client_ca.is_some() {
-            // A resumed session is not checked again: a certificate would be good for ever after its first handshake.
+            // A resumed session is not checked again: a certificate would be good for ever after
+            // its first handshake.
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
         Ok(Loaded { config: Arc::new(config), until, revoked })
     }
 
-    /// Says which certificate is in use, and whether its time has passed: clients will tell the user, so it is no
-    /// reason to go dark.
+    /// Says which certificate is in use, and whether its time has passed: clients will tell the
+    /// user, so it is no reason to go dark.
     fn tell(&self, chain: &[CertificateDer<'_>]) {
         let Some(first) = chain.first() else { return };
         let now = jiff::Timestamp::now().as_second();
@@ -241,14 +255,15 @@ impl Files {
 }
 
 /// Where a certificate of our own making and its key are kept.
-pub fn own_files(state_directory: &Path) -> (PathBuf, PathBuf) {
+pub(crate) fn own_files(state_directory: &Path) -> (PathBuf, PathBuf) {
     let Paths { certificate, key } = Paths::under(state_directory);
     (certificate, key)
 }
 
 /// SHA-256 of a certificate, as browsers show it.
-pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let pairs: Vec<String> = Sha256::digest(certificate).iter().map(|byte| format!("{byte:02X}")).collect();
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let pairs: Vec<String> =
+        Sha256::digest(certificate).iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
 }
 
@@ -257,12 +272,12 @@ fn verifier(file: &Path, revoked: &Revoked) -> Result<Arc<dyn ClientCertVerifier
     let authorities = read_certificates(file)?;
     let mut roots = RootCertStore::empty();
     for certificate in authorities.iter().cloned() {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsError::file(file, format!("not fit as a certificate authority: {error}")))?;
+        roots.add(certificate).map_err(|error| {
+            TlsError::file(file, format!("not fit as a certificate authority: {error}"))
+        })?;
     }
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).allow_unauthenticated();
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots.into(), provider())
+        .allow_unauthenticated();
     if !revoked.lists.is_empty() {
         builder = builder.with_crls(revoked.lists.iter().cloned());
         if !revoked.cover(&authorities) {
@@ -273,7 +288,8 @@ fn verifier(file: &Path, revoked: &Revoked) -> Result<Arc<dyn ClientCertVerifier
     builder.build().map_err(|error| TlsError::file(file, error.to_string()))
 }
 
-/// Ciphers in our order. AES-128 and SHA-256 are hardware where AES is; without it `ChaCha20` is several times as fast.
+/// Ciphers in our order. AES-128 and SHA-256 are hardware where AES is; without it `ChaCha20` is
+/// several times as fast.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| rank(suite.suite(), has_aes()));
@@ -296,7 +312,8 @@ fn rank(suite: CipherSuite, aes: bool) -> u8 {
     }
 }
 
-/// Whether this processor has instructions for AES. 32-bit ones have none, or none that can be asked for.
+/// Whether this processor has instructions for AES. 32-bit ones have none, or none that can be
+/// asked for.
 fn has_aes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("aes");
@@ -330,7 +347,9 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
         TlsError::file(
             file,
-            format!("no private key that can be read (unencrypted PKCS#8, PKCS#1 or SEC1 PEM): {error}"),
+            format!(
+                "no private key that can be read (unencrypted PKCS#8, PKCS#1 or SEC1 PEM): {error}"
+            ),
         )
     })
 }

@@ -1,4 +1,5 @@
-//! The browser's end: a raw socket, a WebSocket, or one under TLS; blocking, so that it costs next to nothing itself.
+//! The browser's end: a raw socket, a WebSocket, or one under TLS; blocking, so that it costs next
+//! to nothing itself.
 
 use std::{
     io::{Read, Write},
@@ -84,7 +85,8 @@ impl Client {
             Speech::Ws(path) => (Wire::Plain(stream), path),
             Speech::Wss(path) | Speech::WssChaCha(path) => {
                 let name = ServerName::try_from("localhost")?;
-                let tls = ClientConnection::new(trusting(matches!(speech, Speech::WssChaCha(_))), name)?;
+                let tls =
+                    ClientConnection::new(trusting(matches!(speech, Speech::WssChaCha(_))), name)?;
                 (Wire::Tls(Box::new(StreamOwned::new(tls, stream))), path)
             }
         };
@@ -119,11 +121,15 @@ impl Client {
         let mut buf = vec![0; 256 * 1024];
         while check.count < until {
             let most = usize::try_from(until - check.count).unwrap_or(usize::MAX).min(buf.len());
-            // Of frames the headers come too, but never more than belongs to the data: nothing is sent behind it.
+            // Of frames the headers come too, but never more than belongs to the data: nothing is
+            // sent behind it.
             let most = if self.reader.is_some() { buf.len() } else { most };
             let n = self.wire.read(buf.get_mut(..most).unwrap_or_default())?;
             if n == 0 {
-                return fail(format!("the connection ended after {} of {until} bytes", check.count));
+                return fail(format!(
+                    "the connection ended after {} of {until} bytes",
+                    check.count
+                ));
             }
             let bytes = buf.get(..n).unwrap_or_default();
             match &mut self.reader {
@@ -166,7 +172,8 @@ pub(crate) fn tuned(stream: TcpStream) -> Outcome<TcpStream> {
     Ok(stream)
 }
 
-/// A TLS client that resumes nothing and takes any certificate; of ciphers it knows all, or ChaCha20-Poly1305 alone.
+/// A TLS client that resumes nothing and takes any certificate; of ciphers it knows all, or
+/// ChaCha20-Poly1305 alone.
 fn trusting(chacha: bool) -> Arc<ClientConfig> {
     static CONFIGS: [OnceLock<Arc<ClientConfig>>; 2] = [const { OnceLock::new() }; 2];
     let [all, alone] = &CONFIGS;
@@ -176,10 +183,11 @@ fn trusting(chacha: bool) -> Arc<ClientConfig> {
         provider.cipher_suites.retain(|suite| !chacha || *suite == wanted);
         let provider = Arc::new(provider);
         let verifier = Arc::new(Anyone(Arc::clone(&provider)));
-        let versions =
-            ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]);
+        let versions = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13]);
         let builder = versions.unwrap_or_else(|error| unreachable!("{error}"));
-        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let mut config =
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.resumption = rustls::client::Resumption::disabled();
         Arc::new(config)
     });

@@ -78,8 +78,8 @@ fn exchange(client: &mut Client, far: &mut TcpStream) -> Outcome<()> {
     client.receive(&mut Check::default(), TRAFFIC as u64)
 }
 
-/// KiB by which a relay grows for a connection whose reader has stopped, and the proof that nothing was lost: first
-/// when the browser does not read, then when the device does not.
+/// KiB by which a relay grows for a connection whose reader has stopped, and the proof that nothing
+/// was lost: first when the browser does not read, then when the device does not.
 pub(crate) fn stall(device: &Device, relay: &Relay, count: usize) -> Outcome<(f64, f64)> {
     let mut pairs = open(device, relay, count)?;
     for (client, far) in &mut pairs {
@@ -99,7 +99,8 @@ pub(crate) fn stall(device: &Device, relay: &Relay, count: usize) -> Outcome<(f6
     Ok((down.max(0.0) / each, up.max(0.0) / each))
 }
 
-/// Clients send until they cannot; the devices do not read. Returns the memory there was then; all bytes are read after.
+/// Clients send until they cannot; the devices do not read. Returns the memory there was then; all
+/// bytes are read after.
 fn stall_up(pairs: &mut Pairs, relay: &Relay) -> Outcome<f64> {
     // One endless frame a client: what has been sent of it when all is stalled ends at any byte.
     for (client, _) in pairs.iter_mut() {

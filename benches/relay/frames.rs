@@ -1,4 +1,5 @@
-//! The load generator's RFC 6455: frames masked beforehand, and a reader that hands payloads on where they lie.
+//! The load generator's RFC 6455: frames masked beforehand, and a reader that hands payloads on
+//! where they lie.
 
 use crate::{
     Outcome, fail,
@@ -74,7 +75,8 @@ impl Reader {
         for (at, byte) in bytes.iter().enumerate() {
             self.head.push(*byte);
             let [first, second, length @ ..] = self.head.as_slice() else { continue };
-            let wide = |length: &[u8]| length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            let wide =
+                |length: &[u8]| length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
             self.left = match (second, length.len()) {
                 (0..=125, _) => u64::from(*second),
                 (126, 2) | (127, 8) => wide(length),

@@ -1,5 +1,5 @@
-//! User-space instructions per message, per KiB, per connection, counted by callgrind: what a weak machine will feel,
-//! without its clock. The kernel's part, the larger one, is not in them.
+//! User-space instructions per message, per KiB, per connection, counted by callgrind: what a weak
+//! machine will feel, without its clock. The kernel's part, the larger one, is not in them.
 
 use std::{fs, path::Path, process::Command};
 
@@ -36,7 +36,9 @@ pub(crate) fn rows(program: &Path, table: &mut Table) -> Outcome<()> {
             what: "64-byte round trip",
             unit: "instructions/trip",
             times: (200, 1200),
-            work: &|device, bridge, n| round_trips(device, &bridge.ws, usize::try_from(n)?).map(drop),
+            work: &|device, bridge, n| {
+                round_trips(device, &bridge.ws, usize::try_from(n)?).map(drop)
+            },
         },
         Count {
             what: "browser → device, 64-byte frames",
@@ -71,7 +73,9 @@ pub(crate) fn rows(program: &Path, table: &mut Table) -> Outcome<()> {
     ];
     let device = Device::new()?;
     for count in counts {
-        let run = |times| counted(&valgrind, program, &device, |bridge| (count.work)(&device, bridge, times));
+        let run = |times| {
+            counted(&valgrind, program, &device, |bridge| (count.work)(&device, bridge, times))
+        };
         let (few, many) = (run(count.times.0)?, run(count.times.1)?);
         let row = Row::new(count.what, count.unit, None);
         let each = (float(many) - float(few)) / float(count.times.1 - count.times.0);

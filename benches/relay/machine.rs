@@ -9,7 +9,8 @@ pub(crate) fn describe() -> String {
         let line = cpu.lines().find(|line| names.iter().any(|name| line.starts_with(name)));
         line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned())
     };
-    let model = field(&["model name", "Model", "Hardware"]).unwrap_or_else(|| "unknown processor".into());
+    let model =
+        field(&["model name", "Model", "Hardware"]).unwrap_or_else(|| "unknown processor".into());
     let flags = field(&["flags", "Features"]).unwrap_or_default();
     let aes = if flags.split(' ').any(|flag| flag == "aes") { "with AES" } else { "without AES" };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

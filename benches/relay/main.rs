@@ -1,8 +1,9 @@
-//! Measures wsbridge side by side with raw relays and other bridges, interleaved, every byte verified.
+//! Measures wsbridge side by side with raw relays and other bridges, interleaved, every byte
+//! verified.
 //!
-//! `cargo bench --bench relay -- [--quick] [--rounds N] [--only WORD] [--pinned] [--instructions] [--bridge FILE]
-//! [--against FILE]`
-//! prints a Markdown table; docs/performance.md says how to read it. A relay that is not installed is left out.
+//! `cargo bench --bench relay -- [--quick] [--rounds N] [--only WORD] [--pinned] [--instructions]
+//! [--bridge FILE] [--against FILE]` prints a Markdown table; docs/performance.md says how to read
+//! it. A relay that is not installed is left out.
 
 mod client;
 mod connections;
@@ -76,7 +77,11 @@ impl Options {
                 "--only" => options.only = Some(value()?),
                 "--bridge" => options.bridge = value()?.into(),
                 "--against" => options.against = Some(value()?.into()),
-                _ => return fail(format!("unknown argument {word}; see the head of benches/relay/main.rs")),
+                _ => {
+                    return fail(format!(
+                        "unknown argument {word}; see the head of benches/relay/main.rs"
+                    ));
+                }
             }
         }
         if options.rounds == 0 {

@@ -1,4 +1,5 @@
-//! The bytes that are sent, and the check that exactly these come out: a block that repeats only after 1 MiB.
+//! The bytes that are sent, and the check that exactly these come out: a block that repeats only
+//! after 1 MiB.
 
 use std::sync::OnceLock;
 
@@ -40,7 +41,10 @@ impl Check {
             let want = pattern().get(self.at..self.at + piece.len()).unwrap_or_default();
             if piece != want {
                 let right = piece.iter().zip(want).take_while(|(got, want)| got == want).count();
-                return fail(format!("byte {} is not the one that was sent", self.count + right as u64));
+                return fail(format!(
+                    "byte {} is not the one that was sent",
+                    self.count + right as u64
+                ));
             }
             self.at = (self.at + piece.len()) % PERIOD;
             self.count += piece.len() as u64;

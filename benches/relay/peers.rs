@@ -38,7 +38,10 @@ impl Peers {
         match websockify {
             // It does not say its version; its package does.
             Some(_) => {
-                said.push(format!("websockify {}", version(Path::new("python3"), &["-c", WEBSOCKIFY])));
+                said.push(format!(
+                    "websockify {}",
+                    version(Path::new("python3"), &["-c", WEBSOCKIFY])
+                ));
             }
             None => missing.push("websockify"),
         }

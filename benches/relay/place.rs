@@ -1,5 +1,5 @@
-//! Which processor runs what: where the scheduler puts two processes that wake each other changes the cost of a wake-up
-//! fivefold, and differs from round to round.
+//! Which processor runs what: where the scheduler puts two processes that wake each other changes
+//! the cost of a wake-up fivefold, and differs from round to round.
 
 use std::fs;
 

@@ -43,8 +43,8 @@ fn stay_on(processor: usize) -> rustix::io::Result<()> {
 pub(crate) struct Process(pub(crate) u32);
 
 impl Process {
-    /// CPU time used so far in nanoseconds: threads that live to the nanosecond (`schedstat`), descendants that were
-    /// waited for in clock ticks.
+    /// CPU time used so far in nanoseconds: threads that live to the nanosecond (`schedstat`),
+    /// descendants that were waited for in clock ticks.
     pub(crate) fn cpu(self) -> u64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).into_iter().flatten().flatten();
         let own: u64 = tasks.map(|task| schedstat(&task.path())).sum();
@@ -57,13 +57,15 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
         // Behind the name, which may hold anything, `cutime` and `cstime` are the 14th and 15th.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let ticks: u64 =
+            fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         ticks * 10_000_000
     }
 
     /// Proportional set size in KiB (`smaps_rollup`): private pages, and each shared page's part.
     pub(crate) fn memory(self) -> u64 {
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0)).unwrap_or_default();
+        let rollup =
+            fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0)).unwrap_or_default();
         let own = field(&rollup, "Pss:");
         own + self.children().into_iter().map(Self::memory).sum::<u64>()
     }
@@ -77,14 +79,19 @@ impl Process {
 
     /// Memory that is no file's, in KiB: what the system cannot take back.
     pub(crate) fn anonymous(self) -> u64 {
-        field(&fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default(), "RssAnon:")
+        field(
+            &fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default(),
+            "RssAnon:",
+        )
     }
 
     pub(crate) fn children(self) -> Vec<Self> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).into_iter().flatten().flatten();
         let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
         lists
-            .flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+            .flat_map(|list| {
+                list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
+            })
             .map(Self)
             .collect()
     }

@@ -1,4 +1,5 @@
-//! The relays under test: each started with its own configuration on free ports of loopback, ended when dropped.
+//! The relays under test: each started with its own configuration on free ports of loopback, ended
+//! when dropped.
 
 use std::{
     fmt::Write as _,
@@ -148,8 +149,10 @@ impl Bridge {
         let process = started.start(command.arg("serve").arg("--config").arg(&file))?;
         await_listener(plain)?;
         await_listener(tls)?;
-        let relay = |port, speech| Relay { name: "wsbridge", port, speech, processes: vec![process] };
-        let (ws, wss) = (relay(plain, Speech::Ws("/ws/device")), relay(tls, Speech::Wss("/ws/device")));
+        let relay =
+            |port, speech| Relay { name: "wsbridge", port, speech, processes: vec![process] };
+        let (ws, wss) =
+            (relay(plain, Speech::Ws("/ws/device")), relay(tls, Speech::Wss("/ws/device")));
         Ok(Self { ws, wss, started })
     }
 
@@ -196,7 +199,8 @@ pub(crate) fn websockify(program: &Path, device: u16) -> Outcome<(Relay, Started
 /// `websocat` to a TCP port.
 pub(crate) fn websocat(program: &Path, device: u16) -> Outcome<(Relay, Started)> {
     listening("websocat", Speech::Ws("/"), |port| {
-        let (listen, target) = (format!("ws-l:127.0.0.1:{port}"), format!("tcp:127.0.0.1:{device}"));
+        let (listen, target) =
+            (format!("ws-l:127.0.0.1:{port}"), format!("tcp:127.0.0.1:{device}"));
         command(program, &["--binary", "--exit-on-eof", &listen, &target])
     })
 }
@@ -231,7 +235,8 @@ fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Waits until somebody listens on a port, without connecting: a relay would take that for a client.
+/// Waits until somebody listens on a port, without connecting: a relay would take that for a
+/// client.
 fn await_listener(port: u16) -> Outcome<()> {
     let entry = format!("0100007F:{port:04X} 00000000:0000 0A");
     let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! What is measured, in which rounds: in each round every measurement is taken once of every relay, one after the other.
+//! What is measured, in which rounds: in each round every measurement is taken once of every relay,
+//! one after the other.
 
 use std::time::Duration;
 
@@ -60,7 +61,12 @@ impl<'a> Rounds<'a> {
         ];
         for round in 1..=self.options.rounds {
             for (name, measure) in measures {
-                if self.options.only.as_deref().is_none_or(|only| only.split(',').any(|word| name == word)) {
+                if self
+                    .options
+                    .only
+                    .as_deref()
+                    .is_none_or(|only| only.split(',').any(|word| name == word))
+                {
                     say(&format!("round {round} of {}: {name}", self.options.rounds));
                     measure(self)?;
                 }
@@ -123,15 +129,18 @@ impl<'a> Rounds<'a> {
     }
 
     fn tls(&mut self) -> Outcome<()> {
-        for (way, direction) in [(Way::Down, "device → browser"), (Way::Up, "browser → device")] {
+        for (way, direction) in [(Way::Down, "device → browser"), (Way::Up, "browser → device")]
+        {
             for (piece, size, total) in [(1024, "1 KiB", 64 << 20), (65_536, "64 KiB", 256 << 20)] {
-                let row =
-                    Row::new(format!("wss: {direction}, {size}"), "CPU s/GB", Some("ws")).goal(1.3, 1.6);
+                let row = Row::new(format!("wss: {direction}, {size}"), "CPU s/GB", Some("ws"))
+                    .goal(1.3, 1.6);
                 let load = Load { way, piece, total: self.scale(total) };
                 self.tls_over_plain(&row, load, Speech::Wss("/ws/device"))?;
             }
-            // What a processor without AES instructions speaks; no target: it is for docs/performance.md to tell.
-            let row = Row::new(format!("wss, ChaCha20: {direction}, 64 KiB"), "CPU s/GB", Some("ws"));
+            // What a processor without AES instructions speaks; no target: it is for
+            // docs/performance.md to tell.
+            let row =
+                Row::new(format!("wss, ChaCha20: {direction}, 64 KiB"), "CPU s/GB", Some("ws"));
             let load = Load { way, piece: 65_536, total: self.scale(128 << 20) };
             self.tls_over_plain(&row, load, Speech::WssChaCha("/ws/device"))?;
         }
@@ -159,7 +168,11 @@ impl<'a> Rounds<'a> {
                 let row = Row::new(what, "CPU us", Some("socat")).goal(1.0, 1.15);
                 self.table.add(&row, relay.name, trip.cpu);
             }
-            self.table.add(&Row::new(what, "p50 us", Some("socat")).goal(1.0, 1.15), relay.name, trip.p50);
+            self.table.add(
+                &Row::new(what, "p50 us", Some("socat")).goal(1.0, 1.15),
+                relay.name,
+                trip.p50,
+            );
             self.table.add(&Row::new(what, "p99 us", Some("socat")), relay.name, trip.p99);
         }
         Ok(())
@@ -182,7 +195,11 @@ impl<'a> Rounds<'a> {
             if relay.name == "no bridge" || ours {
                 continue;
             }
-            self.table.add(&ws, relay.name, connections::set_up(&self.device, &relay, few(&relay, count))?);
+            self.table.add(
+                &ws,
+                relay.name,
+                connections::set_up(&self.device, &relay, few(&relay, count))?,
+            );
         }
         let names: Vec<_> = self.bridges.iter().map(|(name, _)| *name).collect();
         for name in names {
@@ -196,7 +213,8 @@ impl<'a> Rounds<'a> {
     fn memory(&mut self) -> Outcome<()> {
         let count = if self.options.quick { 100 } else { 500 };
         let stalled = |way: &str| {
-            Row::new(format!("memory growth of a stalled connection, {way}"), "KiB", None).goal(64.0, 256.0)
+            Row::new(format!("memory growth of a stalled connection, {way}"), "KiB", None)
+                .goal(64.0, 256.0)
         };
         let names: Vec<_> = self.bridges.iter().map(|(name, _)| *name).collect();
         for name in names {
@@ -234,13 +252,17 @@ impl<'a> Rounds<'a> {
             let line = Line::new()?;
             let program = if *name == "other" { self.options.against.as_ref() } else { None };
             let program = program.unwrap_or(&self.options.bridge);
-            let bridge =
-                Bridge::serve(program, self.device.port, (std::slice::from_ref(&line.path), "exclusive"))?;
+            let bridge = Bridge::serve(
+                program,
+                self.device.port,
+                (std::slice::from_ref(&line.path), "exclusive"),
+            )?;
             relays.push((line, bridge.relay(name, "/ws/line0"), bridge.started));
         }
         if let Some(program) = &self.peers.socat {
             let line = Line::new()?;
-            let (relay, started) = relay::socat(program, &format!("{},raw,echo=0", line.path.display()))?;
+            let (relay, started) =
+                relay::socat(program, &format!("{},raw,echo=0", line.path.display()))?;
             relays.push((line, relay, started));
         }
         if let Some(program) = &self.peers.ser2net {
@@ -249,19 +271,23 @@ impl<'a> Rounds<'a> {
             if let Some(program) = &self.peers.websockify {
                 let (mut front, behind) = relay::websockify(program, relay.port)?;
                 front.processes.extend(&relay.processes);
-                let chained = Relay { name: "websockify + ser2net", speech: Speech::Ws("/"), ..front };
+                let chained =
+                    Relay { name: "websockify + ser2net", speech: Speech::Ws("/"), ..front };
                 relays.push((line, chained, behind.with(started)));
             }
             let line = Line::new()?;
             let (relay, started) = relay::ser2net(program, &line.path)?;
             relays.push((line, relay, started));
         }
-        for (way, direction) in [(Way::Down, "device → browser"), (Way::Up, "browser → device")] {
+        for (way, direction) in [(Way::Down, "device → browser"), (Way::Up, "browser → device")]
+        {
             for (piece, size, total) in [(64, "64-byte", 2 << 20), (1024, "1 KiB", 16 << 20)] {
-                let row = Row::new(format!("serial: {direction}, {size}"), "CPU s/GB", Some("socat"))
-                    .goal(1.2, 2.0);
+                let row =
+                    Row::new(format!("serial: {direction}, {size}"), "CPU s/GB", Some("socat"))
+                        .goal(1.2, 2.0);
                 for (line, relay, _) in &relays {
-                    let load = Load { way, piece, total: self.scale(total) / slowness(relay, way, piece) };
+                    let load =
+                        Load { way, piece, total: self.scale(total) / slowness(relay, way, piece) };
                     self.table.add(&row, relay.name, serial::transfer(line, relay, load)?.cpu);
                 }
             }
@@ -282,7 +308,11 @@ impl<'a> Rounds<'a> {
         let row = |what: &str, unit| Row::new(format!("line at 3 Mbaud: {what}"), unit, None);
         self.table.add(&row("one viewer", "% of a core"), "wsbridge", alone);
         self.table.add(&row("50 viewers", "% of a core"), "wsbridge", many);
-        self.table.add(&row("each further viewer", "% of a core"), "wsbridge", (many - alone) / 49.0);
+        self.table.add(
+            &row("each further viewer", "% of a core"),
+            "wsbridge",
+            (many - alone) / 49.0,
+        );
         Ok(())
     }
 
@@ -292,7 +322,8 @@ impl<'a> Rounds<'a> {
         let (memory, cpu) = serial::idle_lines(&self.options.bridge, self.device.port, 200, time)?;
         self.table.add(&Row::new("an idle serial line, of 200", "KiB", None), "wsbridge", memory);
         self.table.add(&Row::new("200 idle serial lines", "% of a core", None), "wsbridge", cpu);
-        let row = Row::new("1000 idle WebSockets, pings included", "% of a core", None).goal(0.0, 0.1);
+        let row =
+            Row::new("1000 idle WebSockets, pings included", "% of a core", None).goal(0.0, 0.1);
         let names: Vec<_> = self.bridges.iter().map(|(name, _)| *name).collect();
         for name in names {
             let bridge = self.fresh(name)?;

@@ -81,8 +81,14 @@ pub(crate) fn transfer(line: &Line, relay: &Relay, load: Load) -> Outcome<Cost> 
     Ok(Cost { cpu: float(cpu) / float(load.total), rate: float(load.total) / seconds / 1e6 })
 }
 
-/// Percent of one core for a line at 3 Mbaud that so many watch; every byte of every viewer is checked.
-pub(crate) fn viewers(bridge: &Bridge, line: &Line, viewers: usize, time: Duration) -> Outcome<f64> {
+/// Percent of one core for a line at 3 Mbaud that so many watch; every byte of every viewer is
+/// checked.
+pub(crate) fn viewers(
+    bridge: &Bridge,
+    line: &Line,
+    viewers: usize,
+    time: Duration,
+) -> Outcome<f64> {
     let relay = bridge.relay("wsbridge", "/ws/line0?role=observer");
     let clients = (0..viewers).map(|_| Client::open(relay.port, relay.speech));
     let clients: Vec<Client> = clients.collect::<Outcome<_>>()?;
@@ -95,7 +101,8 @@ pub(crate) fn viewers(bridge: &Bridge, line: &Line, viewers: usize, time: Durati
     let (cpu, begun) = (relay.cpu(), Instant::now());
     thread::scope(|scope| -> Outcome<()> {
         let watch = |mut client: Client| client.receive(&mut Check::default(), total);
-        let watching: Vec<_> = clients.into_iter().map(|client| scope.spawn(move || watch(client))).collect();
+        let watching: Vec<_> =
+            clients.into_iter().map(|client| scope.spawn(move || watch(client))).collect();
         let mut at = 0;
         for number in 0..bursts {
             device.write_all(pattern().get(at..at + burst).unwrap_or_default())?;
@@ -103,9 +110,9 @@ pub(crate) fn viewers(bridge: &Bridge, line: &Line, viewers: usize, time: Durati
             let due = begun + Duration::from_millis(10) * u32::try_from(number + 1)?;
             sleep(due.saturating_duration_since(Instant::now()));
         }
-        watching
-            .into_iter()
-            .try_for_each(|viewer| viewer.join().unwrap_or_else(|_| fail("a viewer panicked".into())))
+        watching.into_iter().try_for_each(|viewer| {
+            viewer.join().unwrap_or_else(|_| fail("a viewer panicked".into()))
+        })
     })?;
     let percent = float(relay.cpu() - cpu) / 1e9 / begun.elapsed().as_secs_f64() * 100.0;
     sleep(Duration::from_millis(200));
@@ -113,17 +120,24 @@ pub(crate) fn viewers(bridge: &Bridge, line: &Line, viewers: usize, time: Durati
 }
 
 /// KiB for each open line that nobody watches, and percent of one core for all of them.
-pub(crate) fn idle_lines(program: &Path, device: u16, count: usize, time: Duration) -> Outcome<(f64, f64)> {
+pub(crate) fn idle_lines(
+    program: &Path,
+    device: u16,
+    count: usize,
+    time: Duration,
+) -> Outcome<(f64, f64)> {
     let none = Bridge::start(program, device)?;
     let lines: Vec<Line> = (0..count).map(|_| Line::new()).collect::<Outcome<_>>()?;
     let paths: Vec<PathBuf> = lines.iter().map(|line| line.path.clone()).collect();
     let all = Bridge::serve(program, device, (&paths, "one-writer"))?;
-    // The threads that opened the lines end after ten idle seconds, and take their CPU time with them.
+    // The threads that opened the lines end after ten idle seconds, and take their CPU time with
+    // them.
     sleep(Duration::from_secs(11));
     let memory = (float(all.ws.memory()) - float(none.ws.memory())) / float(count as u64);
     let (cpu, begun) = (all.ws.cpu(), Instant::now());
     sleep(time);
-    let percent = float(all.ws.cpu().saturating_sub(cpu)) / 1e9 / begun.elapsed().as_secs_f64() * 100.0;
+    let percent =
+        float(all.ws.cpu().saturating_sub(cpu)) / 1e9 / begun.elapsed().as_secs_f64() * 100.0;
     // A line that still answers was open.
     let relay = all.relay("wsbridge", "/ws/line0");
     let mut client = Client::open(relay.port, relay.speech)?;

@@ -5,15 +5,24 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::Outcome;
 
 /// The table's columns of figures, in their order.
-const COLUMNS: [&str; 8] =
-    ["no bridge", "socat", "wsbridge", "other", "websockify", "websocat", "ser2net", "websockify + ser2net"];
+const COLUMNS: [&str; 8] = [
+    "no bridge",
+    "socat",
+    "wsbridge",
+    "other",
+    "websockify",
+    "websocat",
+    "ser2net",
+    "websockify + ser2net",
+];
 
 /// A row: what is measured, and what it is held against.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) unit: &'static str,
-    /// The column our figure is divided by, and `ws` for our own without TLS; none when the figure itself counts.
+    /// The column our figure is divided by, and `ws` for our own without TLS; none when the figure
+    /// itself counts.
     pub(crate) base: Option<&'static str>,
     /// Target and limit: of the ratio, or of the figure.
     pub(crate) goal: Option<(f64, f64)>,
@@ -21,7 +30,11 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row held against `base`, without a goal.
-    pub(crate) fn new(what: impl Into<String>, unit: &'static str, base: Option<&'static str>) -> Self {
+    pub(crate) fn new(
+        what: impl Into<String>,
+        unit: &'static str,
+        base: Option<&'static str>,
+    ) -> Self {
         Self { what: what.into(), unit, base, goal: None }
     }
 
@@ -40,7 +53,10 @@ pub(crate) struct Table {
 impl Table {
     /// One figure of one round.
     pub(crate) fn add(&mut self, row: &Row, column: &'static str, figure: f64) {
-        let at = self.rows.iter().position(|(known, _)| known.what == row.what && known.unit == row.unit);
+        let at = self
+            .rows
+            .iter()
+            .position(|(known, _)| known.what == row.what && known.unit == row.unit);
         let at = at.unwrap_or_else(|| {
             self.rows.push((row.clone(), BTreeMap::new()));
             self.rows.len() - 1
@@ -79,7 +95,8 @@ fn verdict(row: &Row, cells: &BTreeMap<&'static str, Vec<f64>>) -> String {
     let ours = cells.get("wsbridge");
     let against = row.base.and_then(|base| cells.get(base));
     let ratio = ours.zip(against).map(|(ours, base)| {
-        // The figures of one round were taken side by side: their ratio is steadier than that of the medians.
+        // The figures of one round were taken side by side: their ratio is steadier than that of
+        // the medians.
         median(ours.iter().zip(base).map(|(ours, base)| ours / base).collect())
     });
     let mark = if row.base == Some("ws") { "x of ws" } else { "x" };

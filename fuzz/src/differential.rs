@@ -1,12 +1,15 @@
-//! The frame decoder beside tungstenite's, as the reference: both must read the same from the same bytes.
+//! The frame decoder beside tungstenite's, as the reference: both must read the same from the same
+//! bytes.
 //!
 //! Known and wanted differences:
 //! * A length not in its shortest form is an error here; tungstenite takes it.
-//! * An error is found here at the first byte that proves it; tungstenite waits for the end of the frame, so on a
-//!   stream that ends before it finds none.
-//! * An illegal close code is an error here; tungstenite gives a Close of its own making, 1002 "Protocol violation".
+//! * An error is found here at the first byte that proves it; tungstenite waits for the end of the
+//!   frame, so on a stream that ends before it finds none.
+//! * An illegal close code is an error here; tungstenite gives a Close of its own making, 1002
+//!   "Protocol violation".
 //! * 1014 is a legal close code here.
-//! * A frame's size has no limit here; tungstenite has one, and what it refuses for it counts as not yet complete.
+//! * A frame's size has no limit here; tungstenite has one, and what it refuses for it counts as
+//!   not yet complete.
 
 use std::io::{self, Cursor, Read, Write};
 
@@ -82,7 +85,9 @@ pub fn in_reads<'a>(reads: impl Iterator<Item = &'a [u8]>) -> Reading {
                 Item::Pong => Event::Pong(decoder.control().to_vec()),
                 Item::Close => {
                     let close = parse_close(decoder.control()).expect("checked by the decoder");
-                    reading.events.push(Event::Close(close.map(|(code, reason)| (code, reason.to_owned()))));
+                    reading
+                        .events
+                        .push(Event::Close(close.map(|(code, reason)| (code, reason.to_owned()))));
                     return reading;
                 }
             });
@@ -118,7 +123,8 @@ pub fn theirs(bytes: &[u8]) -> Reading {
     let mut config = WebSocketConfig::default();
     config.max_frame_size = Some(1 << 20);
     config.max_message_size = None;
-    let mut socket = WebSocket::from_raw_socket(Received(Cursor::new(bytes)), Role::Server, Some(config));
+    let mut socket =
+        WebSocket::from_raw_socket(Received(Cursor::new(bytes)), Role::Server, Some(config));
     let mut reading = Reading { events: Vec::new(), error: None };
     loop {
         reading.events.push(match socket.read() {
@@ -127,7 +133,8 @@ pub fn theirs(bytes: &[u8]) -> Reading {
             Ok(Message::Ping(bytes)) => Event::Ping(bytes.to_vec()),
             Ok(Message::Pong(bytes)) => Event::Pong(bytes.to_vec()),
             Ok(Message::Close(close)) => {
-                let close = close.map(|close| (u16::from(close.code), close.reason.as_str().to_owned()));
+                let close =
+                    close.map(|close| (u16::from(close.code), close.reason.as_str().to_owned()));
                 if close == Some((1002, "Protocol violation".to_owned())) {
                     reading.error = Some(FrameError::Protocol("illegal close code"));
                 } else {
@@ -149,14 +156,16 @@ fn class(error: &Error) -> Option<FrameError> {
     if matches!(error, Error::Utf8(_)) {
         return Some(FrameError::NotUtf8);
     }
-    let end =
-        matches!(error, Error::Capacity(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake));
+    let end = matches!(
+        error,
+        Error::Capacity(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+    );
     assert!(end || matches!(error, Error::Protocol(_)), "an error of no class: {error}");
     (!end).then_some(FrameError::Protocol("by tungstenite's reading"))
 }
 
-/// The payload of all data frames, whole or not, in reads of `chunk` bytes, and the mistake or Close behind it; `short`
-/// says that small frames are taken the short way, as a session does.
+/// The payload of all data frames, whole or not, in reads of `chunk` bytes, and the mistake or
+/// Close behind it; `short` says that small frames are taken the short way, as a session does.
 fn payload(bytes: &[u8], chunk: usize, short: bool) -> (Vec<u8>, Option<Result<Item, FrameError>>) {
     let (mut decoder, mut all) = (Decoder::new(), Vec::new());
     for piece in bytes.chunks(chunk.max(1)) {
@@ -181,7 +190,8 @@ fn payload(bytes: &[u8], chunk: usize, short: bool) -> (Vec<u8>, Option<Result<I
     (all, None)
 }
 
-/// Panics when the two read `bytes` differently, or when reads of `chunk` bytes or the short way change what we read.
+/// Panics when the two read `bytes` differently, or when reads of `chunk` bytes or the short way
+/// change what we read.
 pub fn agree(bytes: &[u8], chunk: usize) {
     let whole = ours(bytes, usize::MAX);
     assert_eq!(whole, ours(bytes, chunk), "reads of {chunk} bytes make a difference");
@@ -193,7 +203,9 @@ pub fn agree(bytes: &[u8], chunk: usize) {
     match (&whole.error, &reference.error) {
         // A control frame with a long form of length is over 125 bytes or not in its shortest form.
         (
-            Some(FrameError::Protocol("length not in its shortest form" | "control frame over 125 bytes")),
+            Some(FrameError::Protocol(
+                "length not in its shortest form" | "control frame over 125 bytes",
+            )),
             _,
         ) => {
             assert!(reference.events.starts_with(&whole.events), "{whole:?}\n{reference:?}");
@@ -201,10 +213,13 @@ pub fn agree(bytes: &[u8], chunk: usize) {
         (Some(FrameError::Protocol(_)), None | Some(FrameError::Protocol(_)))
         | (Some(FrameError::NotUtf8), None | Some(FrameError::NotUtf8))
         | (None, None) => assert_eq!(whole.events, reference.events),
-        // 1014 (bad gateway) is in IANA's registry; tungstenite does not know it. Or a peer's own Close 1002 with
-        // tungstenite's very words.
+        // 1014 (bad gateway) is in IANA's registry; tungstenite does not know it. Or a peer's own
+        // Close 1002 with tungstenite's very words.
         (None, Some(FrameError::Protocol("illegal close code"))) => {
-            assert!(matches!(whole.events.last(), Some(Event::Close(Some((1002 | 1014, _))))), "{whole:?}");
+            assert!(
+                matches!(whole.events.last(), Some(Event::Close(Some((1002 | 1014, _))))),
+                "{whole:?}"
+            );
         }
         _ => panic!("ours {whole:?}\ntheirs {reference:?}"),
     }

@@ -1,12 +1,13 @@
-//! What must hold for any bytes a stranger sends. Each function panics where it does not. `fuzz/run` runs the targets.
+//! What must hold for any bytes a stranger sends. Each function panics where it does not.
+//! `fuzz/run` runs the targets.
 
 pub mod differential;
 
 use std::time::Duration;
 
 use tungstenite;
-use wsbridge::{
-    config::{parse, parse_uci, uci_as_yaml},
+use wsbridge::testing::{
+    parse, parse_uci, uci_as_yaml,
     wire::{
         close::Refusal,
         control, frame,
@@ -16,18 +17,20 @@ use wsbridge::{
     },
 };
 
-/// Any text is a client's message or none, and what is understood is printed and read as the same; of steps, whose
-/// clock is any number, only that it is read. So is a gateway's message.
+/// Any text is a client's message or none, and what is understood is printed and read as the same;
+/// of steps, whose clock is any number, only that it is read. So is a gateway's message.
 pub fn check_control(bytes: &[u8]) {
     if let Ok(control::Request { id, ask: Ok(ask) }) = control::parse(bytes) {
         let text = ask.text(id);
-        let Ok(control::Request { id: again, ask: Ok(once) }) = control::parse(text.as_bytes()) else {
+        let Ok(control::Request { id: again, ask: Ok(once) }) = control::parse(text.as_bytes())
+        else {
             panic!("{text} is not read again");
         };
         assert_eq!(again, id);
         assert!(once == ask || matches!(ask, control::Ask::Signals(_)), "{ask:?} became {once:?}");
     }
-    let Some(tell) = str::from_utf8(bytes).ok().and_then(|text| control::Tell::parse(text).ok()) else {
+    let Some(tell) = str::from_utf8(bytes).ok().and_then(|text| control::Tell::parse(text).ok())
+    else {
         return;
     };
     let text = tell.text();
@@ -44,8 +47,9 @@ pub fn check_frame(bytes: &[u8]) {
     }
 }
 
-/// Whatever the rule, a stream gives the same messages in reads of any size, and no byte of it is missing or twice. The
-/// first three bytes are the rule, the longest message and the size of a read.
+/// Whatever the rule, a stream gives the same messages in reads of any size, and no byte of it is
+/// missing or twice. The first three bytes are the rule, the longest message and the size of a
+/// read.
 pub fn check_frames(bytes: &[u8]) {
     let [rule, most, chunk, stream @ ..] = bytes else { return };
     let plus = usize::from(rule >> 4);
@@ -79,10 +83,13 @@ fn framed<'a>(rule: Packing, most: usize, reads: impl Iterator<Item = &'a [u8]>)
     messages
 }
 
-/// A head gives the same however it is cut, and what is let through is read the same by another parser.
+/// A head gives the same however it is cut, and what is let through is read the same by another
+/// parser.
 pub fn check_head(bytes: &[u8]) {
     let whole = head::scan(bytes, head::HEADERS_MAX);
-    let first = (0..bytes.len()).map(|cut| head::scan(&bytes[..cut], head::HEADERS_MAX)).find(|early| *early != Ok(None));
+    let first = (0..bytes.len())
+        .map(|cut| head::scan(&bytes[..cut], head::HEADERS_MAX))
+        .find(|early| *early != Ok(None));
     assert_eq!(first.as_ref().unwrap_or(&whole), &whole, "a cut makes a difference");
     assert!(whole != Ok(None) || bytes.len() < head::HEAD_MAX, "a full buffer decides");
     let Ok(Some(head)) = whole else { return };
@@ -94,20 +101,23 @@ pub fn check_head(bytes: &[u8]) {
     assert!(!old || (head.last && !head.upgrade && head.body == 0));
     assert_eq!(request.method.map(str::as_bytes), Some(head.method));
     assert_eq!(request.path.map(str::as_bytes), Some(head.target));
-    let theirs = request.headers.iter().map(|field| (field.name.as_bytes(), field.value.trim_ascii()));
+    let theirs =
+        request.headers.iter().map(|field| (field.name.as_bytes(), field.value.trim_ascii()));
     assert!(theirs.eq(head.fields.iter().copied()));
-    let named =
-        |name: &str| request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).count();
+    let named = |name: &str| {
+        request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).count()
+    };
     assert!(named("host") == 1 || (old && named("host") == 0));
     assert_eq!(named("transfer-encoding"), 0);
-    let length = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length =
+        request.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
     let length = length.map_or(0, |field| str::from_utf8(field.value).unwrap().parse().unwrap());
     assert_eq!(head.body, length);
     assert!(!head.upgrade || head.body == 0);
 }
 
-/// A header of the PROXY protocol is asked for in pieces that are part of it, however they come: cut, it gives the same, and
-/// not a byte behind it is asked for.
+/// A header of the PROXY protocol is asked for in pieces that are part of it, however they come:
+/// cut, it gives the same, and not a byte behind it is asked for.
 pub fn check_proxy(bytes: &[u8]) {
     let told = |step: usize| {
         let (mut have, mut may) = (0, 0);
@@ -133,8 +143,9 @@ pub fn check_proxy(bytes: &[u8]) {
     assert!(whole.is_none() || told(1) == whole, "a cut makes a difference");
 }
 
-/// A telnet stream gives the same in reads of any size (the first byte says which, and which end we are), its data come
-/// back when encoded, and a command that is understood says the same when we say it.
+/// A telnet stream gives the same in reads of any size (the first byte says which, and which end we
+/// are), its data come back when encoded, and a command that is understood says the same when we
+/// say it.
 pub fn check_telnet(bytes: &[u8]) {
     let Some((chunk, stream)) = bytes.split_first() else { return };
     let role = if *chunk < 128 { telnet::Role::Client } else { telnet::Role::Server };
@@ -143,7 +154,8 @@ pub fn check_telnet(bytes: &[u8]) {
     for binary in [false, true] {
         let mut wire = Vec::new();
         telnet::Encoder::default().encode(&whole.0, binary, &mut wire);
-        let kept = telnet::Decoder::default().decode(&mut wire, binary, |_, event| panic!("{event:?}"));
+        let kept =
+            telnet::Decoder::default().decode(&mut wire, binary, |_, event| panic!("{event:?}"));
         assert_eq!(wire[..kept], whole.0);
     }
 }
@@ -187,8 +199,8 @@ fn said_again(content: &[u8]) {
     }
 }
 
-/// Offers are answered with one of them or not at all, and no credential shows. The first byte says what is spoken, a
-/// line is a field's value.
+/// Offers are answered with one of them or not at all, and no credential shows. The first byte says
+/// what is spoken, a line is a field's value.
 pub fn check_subprotocol(bytes: &[u8]) {
     let Some((allowed, offers)) = bytes.split_first() else { return };
     let Ok(offers) = str::from_utf8(offers) else { return };
@@ -197,13 +209,15 @@ pub fn check_subprotocol(bytes: &[u8]) {
     let spoken = subprotocol::Spoken::By { base64: allowed & 2 != 0, named };
     match subprotocol::negotiate(offers.lines(), spoken) {
         Ok(offer) => {
-            let names: Vec<&str> = offers.lines().flat_map(|value| value.split(',')).map(str::trim).collect();
+            let names: Vec<&str> =
+                offers.lines().flat_map(|value| value.split(',')).map(str::trim).collect();
             match offer.answer {
                 Some(answer) => assert!(names.contains(&answer.name())),
                 None => assert!(names.is_empty()),
             }
-            if let Some(subprotocol::Credential::Bearer(text) | subprotocol::Credential::Ticket(text)) =
-                &offer.credential
+            if let Some(
+                subprotocol::Credential::Bearer(text) | subprotocol::Credential::Ticket(text),
+            ) = &offer.credential
             {
                 assert!((1..=subprotocol::CREDENTIAL_MAX).contains(&text.reveal().len()));
             }
@@ -215,11 +229,13 @@ pub fn check_subprotocol(bytes: &[u8]) {
     }
 }
 
-/// Any text is a UCI file or none; one that is a configuration is the same when it is printed as YAML.
+/// Any text is a UCI file or none; one that is a configuration is the same when it is printed as
+/// YAML.
 pub fn check_uci(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let Ok((config, _)) = parse_uci(text, "uci", &|_| Err(String::new())) else { return };
     let yaml = uci_as_yaml(text, "uci").expect("what is resolved is printed");
-    let (again, _) = parse(&yaml, "yaml", &|_| Err(String::new())).expect("what is printed is read");
+    let (again, _) =
+        parse(&yaml, "yaml", &|_| Err(String::new())).expect("what is printed is read");
     assert_eq!(again, config);
 }

@@ -1,4 +1,5 @@
-//! Whose a name is: probed for, announced, held, and given up when others will not have it (RFC 6762 section 8).
+//! Whose a name is: probed for, announced, held, and given up when others will not have it (RFC
+//! 6762 section 8).
 //!
 //! No socket and no clock: whoever drives it says what time it is and sends what it asks for.
 
@@ -12,7 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const PROBES: u8 = 3;
 /// Announcements of a name that is ours.
 const ANNOUNCEMENTS: u8 = 2;
-/// Conflicts within [`CALM`] after which nothing is announced for as long: somebody answers for whatever is tried.
+/// Conflicts within [`CALM`] after which nothing is announced for as long: somebody answers for
+/// whatever is tried.
 const CONFLICTS: u32 = 10;
 /// The time they are counted over.
 const CALM: Duration = Duration::from_secs(3600);
@@ -57,7 +59,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Begins to probe after `delay`, a random one, so that machines that start together do not speak together.
+    /// Begins to probe after `delay`, a random one, so that machines that start together do not
+    /// speak together.
     pub(super) fn new(now: Instant, delay: Duration) -> Self {
         Self { phase: Phase::Probing(0), due: Some(now + delay), conflicts: 0, first: now }
     }
@@ -85,7 +88,9 @@ impl Claim {
                 (Phase::Probing(sent + 1), Some(PROBE), Some(Step::Probe))
             }
             Phase::Probing(_) => (Phase::Announcing(1), Some(SECOND), Some(Step::Announce)),
-            Phase::Announcing(sent) if sent < ANNOUNCEMENTS => (Phase::Held, None, Some(Step::Announce)),
+            Phase::Announcing(sent) if sent < ANNOUNCEMENTS => {
+                (Phase::Held, None, Some(Step::Announce))
+            }
             Phase::Announcing(_) | Phase::Held => (Phase::Held, None, None),
             Phase::Silent => {
                 (self.conflicts, self.first) = (0, now);
@@ -104,7 +109,8 @@ impl Claim {
         }
     }
 
-    /// Another machine probes for the names at this moment, and its records come behind ours in order: it goes first.
+    /// Another machine probes for the names at this moment, and its records come behind ours in
+    /// order: it goes first.
     pub(super) fn defer(&mut self, now: Instant) -> Loss {
         if self.counts(now) {
             return self.silence(now);
@@ -166,7 +172,13 @@ mod tests {
         let probe = Step::Probe;
         assert_eq!(
             steps,
-            [(100, probe), (250, probe), (250, probe), (250, Step::Announce), (1000, Step::Announce)]
+            [
+                (100, probe),
+                (250, probe),
+                (250, probe),
+                (250, Step::Announce),
+                (1000, Step::Announce)
+            ]
         );
         assert!(claim.holds() && !claim.probes());
     }

@@ -38,8 +38,8 @@ pub(super) struct Link {
     sockets: Vec<(UdpSocket, SocketAddr)>,
 }
 
-/// The interfaces by which one of the services is reached from other machines, in a fixed order, and every address of
-/// this machine.
+/// The interfaces by which one of the services is reached from other machines, in a fixed order,
+/// and every address of this machine.
 pub(super) fn places(services: &[Service]) -> io::Result<(Vec<Place>, Vec<IpAddr>)> {
     let all = get_if_addrs()?;
     let here = all.iter().map(Interface::ip).collect();
@@ -61,7 +61,8 @@ pub(super) fn places(services: &[Service]) -> io::Result<(Vec<Place>, Vec<IpAddr
             place.served.push(found.ip());
         }
     }
-    let mut places: Vec<_> = places.into_values().filter(|place| !place.served.is_empty()).collect();
+    let mut places: Vec<_> =
+        places.into_values().filter(|place| !place.served.is_empty()).collect();
     for place in &mut places {
         place.addresses.sort();
         place.served.sort();
@@ -86,7 +87,8 @@ impl Link {
             IpAddr::V6(_) => None,
         });
         let has_v6 = place.addresses.iter().any(|(address, _)| address.is_ipv6());
-        let opened = [v4.map(|own| socket_v4(place.index, own)), has_v6.then(|| socket_v6(place.index))];
+        let opened =
+            [v4.map(|own| socket_v4(place.index, own)), has_v6.then(|| socket_v6(place.index))];
         let (mut sockets, mut failed) = (Vec::new(), None);
         for socket in opened.into_iter().flatten() {
             match socket {
@@ -110,7 +112,8 @@ impl Link {
         self.sockets.iter().find_map(|(socket, _)| socket.recv_from(buffer).ok())
     }
 
-    /// Whether an address is of this link (RFC 6762 section 11): nobody else is answered or believed.
+    /// Whether an address is of this link (RFC 6762 section 11): nobody else is answered or
+    /// believed.
     pub(super) fn has(&self, from: IpAddr) -> bool {
         if let IpAddr::V6(address) = from
             && address.is_unicast_link_local()
@@ -155,8 +158,8 @@ fn same_network(own: IpAddr, other: IpAddr, length: u8) -> bool {
     }
 }
 
-/// A socket of the port that other responders may have, too. Bound to the group, so that only what is sent to everybody
-/// on a link comes in, and by membership on this one alone.
+/// A socket of the port that other responders may have, too. Bound to the group, so that only what
+/// is sent to everybody on a link comes in, and by membership on this one alone.
 fn socket_v4(index: u32, own: Ipv4Addr) -> io::Result<(UdpSocket, SocketAddr)> {
     let group = SocketAddr::from((GROUP_V4, PORT));
     let socket = shared(Domain::IPV4)?;

@@ -9,8 +9,8 @@ const LABEL: usize = 63;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
     own: String,
-    /// Whether avahi runs here: then NAME.local is its own, and two responders that differ about the addresses of one
-    /// name make the later one change its name.
+    /// Whether avahi runs here: then NAME.local is its own, and two responders that differ about
+    /// the addresses of one name make the later one change its name.
     avahi: bool,
     /// 1, or what a conflict has made of it.
     number: u32,
@@ -19,7 +19,11 @@ pub(super) struct Names {
 impl Names {
     /// Those of a machine; `own` is its name.
     pub(super) fn new(own: &str, avahi: bool) -> Self {
-        Self { own: own.split('.').next().unwrap_or_default().to_ascii_lowercase(), avahi, number: 1 }
+        Self {
+            own: own.split('.').next().unwrap_or_default().to_ascii_lowercase(),
+            avahi,
+            number: 1,
+        }
     }
 
     /// The next ones, behind a conflict.
@@ -39,7 +43,8 @@ impl Names {
         format!("{}.local", self.host())
     }
 
-    /// The label of a service's instance among `before` of its type (RFC 6763 section 4.1: each name once).
+    /// The label of a service's instance among `before` of its type (RFC 6763 section 4.1: each
+    /// name once).
     pub(super) fn instance(&self, service: &Service, before: usize) -> String {
         let place = if before > 0 { format!(" ({})", service.address) } else { String::new() };
         let tail = if self.number > 1 { format!(" {}{place}", self.number) } else { place };
@@ -62,14 +67,19 @@ mod tests {
 
     #[test]
     fn a_name_is_no_longer_than_a_label_of_dns() {
-        let service =
-            Service { address: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().unwrap(), tls: true };
+        let service = Service {
+            address: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().unwrap(),
+            tls: true,
+        };
         for avahi in [false, true] {
             let mut names = Names::new(&"n".repeat(LABEL), avahi);
             for _ in 0..3 {
                 assert!(names.host().len() <= LABEL);
                 let instance = names.instance(&service, 1);
-                assert!(instance.len() <= LABEL && instance.ends_with("6666]:65535)"), "{instance}");
+                assert!(
+                    instance.len() <= LABEL && instance.ends_with("6666]:65535)"),
+                    "{instance}"
+                );
                 names.change();
             }
             assert!(names.host().ends_with("-4"));

@@ -1,4 +1,5 @@
-//! What the responder says on one link: its records, which of them answer a question, and which of others contradict them.
+//! What the responder says on one link: its records, which of them answer a question, and which of
+//! others contradict them.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -42,15 +43,22 @@ impl Records {
                 let before = said.iter().filter(|other| **other == kind).count();
                 let instance = names.instance(service, before);
                 let full = local(&[&instance, kind, "_tcp"]);
-                let target =
-                    SRV { priority: 0, weight: 0, port: service.address.port(), target: host.clone() };
+                let target = SRV {
+                    priority: 0,
+                    weight: 0,
+                    port: service.address.port(),
+                    target: host.clone(),
+                };
                 let about = TXT::new().with_string(text).unwrap_or_default();
                 all.push(unique(&full, SHORT, RData::SRV(target)));
                 all.push(unique(&full, LONG, RData::TXT(about)));
                 all.push(shared(local(&[kind, "_tcp"]), full));
                 if before == 0 {
                     // Which types there are (RFC 6763 section 9).
-                    all.push(shared(local(&["_services", "_dns-sd", "_udp"]), local(&[kind, "_tcp"])));
+                    all.push(shared(
+                        local(&["_services", "_dns-sd", "_udp"]),
+                        local(&[kind, "_tcp"]),
+                    ));
                 }
                 said.push(kind);
             }
@@ -89,7 +97,9 @@ impl Records {
     ) -> BTreeSet<usize> {
         wanted.retain(|at| {
             let own = self.all.get(*at);
-            !own.is_some_and(|own| known.iter().any(|other| other == own && other.ttl >= own.ttl / 2))
+            !own.is_some_and(|own| {
+                known.iter().any(|other| other == own && other.ttl >= own.ttl / 2)
+            })
         });
         wanted
     }
@@ -100,19 +110,31 @@ impl Records {
         for record in self.all.iter().filter(|record| record.cache_flush) {
             if !packet.questions.iter().any(|question| question.qname == record.name) {
                 let name = record.name.clone();
-                packet.questions.push(Question::new(name, simple_dns::QTYPE::ANY, CLASS::IN.into(), false));
+                packet.questions.push(Question::new(
+                    name,
+                    simple_dns::QTYPE::ANY,
+                    CLASS::IN.into(),
+                    false,
+                ));
             }
             packet.name_servers.push(record.clone().with_cache_flush(false));
         }
         packet
     }
 
-    /// A response with these, and what whoever gets them asks for next. `life` makes of each record's time another.
-    pub(super) fn response(&self, wanted: &BTreeSet<usize>, life: impl Fn(u32) -> u32) -> Packet<'_> {
+    /// A response with these, and what whoever gets them asks for next. `life` makes of each
+    /// record's time another.
+    pub(super) fn response(
+        &self,
+        wanted: &BTreeSet<usize>,
+        life: impl Fn(u32) -> u32,
+    ) -> Packet<'_> {
         let mut packet = Packet::new_reply(0);
         packet.set_flags(simple_dns::PacketFlag::AUTHORITATIVE_ANSWER);
         let said = |at: usize| {
-            self.all.get(at).map(|record| ResourceRecord { ttl: life(record.ttl), ..record.clone() })
+            self.all
+                .get(at)
+                .map(|record| ResourceRecord { ttl: life(record.ttl), ..record.clone() })
         };
         packet.answers = wanted.iter().filter_map(|at| said(*at)).collect();
         packet.additional_records = self.more(wanted).into_iter().filter_map(said).collect();
@@ -127,33 +149,42 @@ impl Records {
         };
         let pointed = self.select(|record| points(&record.name) && record.cache_flush);
         let mut more = pointed.clone();
-        if !pointed.is_empty() || asked.iter().any(|record| record.name == self.host || is_srv(record)) {
+        if !pointed.is_empty()
+            || asked.iter().any(|record| record.name == self.host || is_srv(record))
+        {
             more.extend(self.select(|record| record.name == self.host));
         }
         more.difference(wanted).copied().collect()
     }
 
-    /// Whether a record of another machine says that a name of ours is its own. `here` are the addresses of this machine,
-    /// which it hears itself say on other links.
+    /// Whether a record of another machine says that a name of ours is its own. `here` are the
+    /// addresses of this machine, which it hears itself say on other links.
     pub(super) fn contradicts(&self, other: &ResourceRecord<'_>, here: &[IpAddr]) -> bool {
-        if other.ttl == 0 || other.class != CLASS::IN || address(other).is_some_and(|ip| here.contains(&ip)) {
+        if other.ttl == 0
+            || other.class != CLASS::IN
+            || address(other).is_some_and(|ip| here.contains(&ip))
+        {
             return false;
         }
-        let mut of_name = self.all.iter().filter(|own| own.cache_flush && own.name == other.name).peekable();
+        let mut of_name =
+            self.all.iter().filter(|own| own.cache_flush && own.name == other.name).peekable();
         // Addresses of both families are one thing to say of a name.
         let alike = |own: &ResourceRecord<'_>| {
             own.rdata.type_code() == other.rdata.type_code()
                 || (address(own).is_some() && address(other).is_some())
         };
-        of_name.peek().is_some() && of_name.clone().any(alike) && !of_name.any(|own| own.rdata == other.rdata)
+        of_name.peek().is_some()
+            && of_name.clone().any(alike)
+            && !of_name.any(|own| own.rdata == other.rdata)
     }
 
-    /// Whether somebody who probes for a name of ours at the same time goes first (RFC 6762 section 8.2): what it is going
-    /// to say of the name comes behind what we are.
+    /// Whether somebody who probes for a name of ours at the same time goes first (RFC 6762 section
+    /// 8.2): what it is going to say of the name comes behind what we are.
     pub(super) fn yields_to(&self, probe: &Packet<'_>) -> bool {
         let names = probe.questions.iter().map(|question| &question.qname);
         names.into_iter().any(|name| {
-            let ours = order(self.all.iter().filter(|record| record.cache_flush && record.name == *name));
+            let ours =
+                order(self.all.iter().filter(|record| record.cache_flush && record.name == *name));
             let theirs = order(probe.name_servers.iter().filter(|record| record.name == *name));
             !ours.is_empty() && theirs > ours
         })
@@ -166,7 +197,10 @@ impl Records {
 
 /// `LABELS.local`.
 fn local(labels: &[&str]) -> Name<'static> {
-    let labels = labels.iter().chain(&["local"]).map(|label| Label::new_unchecked(label.as_bytes().to_vec()));
+    let labels = labels
+        .iter()
+        .chain(&["local"])
+        .map(|label| Label::new_unchecked(label.as_bytes().to_vec()));
     Name::new_with_labels(&labels.collect::<Vec<_>>())
 }
 

@@ -1,6 +1,8 @@
-//! The responder of multicast DNS (RFC 6762): one thread that probes, announces, answers, and says goodbye.
+//! The responder of multicast DNS (RFC 6762): one thread that probes, announces, answers, and says
+//! goodbye.
 //!
-//! It keeps nothing of what others say, so that nobody fills its memory, and reads so many packets a second and no more.
+//! It keeps nothing of what others say, so that nobody fills its memory, and reads so many packets
+//! a second and no more.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +32,8 @@ use super::{
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The largest packet (RFC 6762 section 17).
 const LARGEST: usize = 9000;
-/// Packets heard within [`HEARING`]; what comes on top of them is lost, as on a network that is full.
+/// Packets heard within [`HEARING`]; what comes on top of them is lost, as on a network that is
+/// full.
 const HEARD: u32 = 50;
 const HEARING: Duration = Duration::from_millis(100);
 /// A record is not said again to everybody within this.
@@ -66,7 +69,8 @@ impl Responder {
             hearing: now,
         };
         voice.look(now);
-        let thread = thread::Builder::new().name("mdns".to_owned()).spawn(move || voice.run(&ended))?;
+        let thread =
+            thread::Builder::new().name("mdns".to_owned()).spawn(move || voice.run(&ended))?;
         Ok(Self { alive: Some(alive), thread: Some(thread) })
     }
 }
@@ -103,7 +107,8 @@ struct Spoken {
     records: Records,
     /// When each record was last said to everybody.
     said: Vec<Option<Instant>>,
-    /// What is about to be said to everybody: records that others have, too, do not come all at once.
+    /// What is about to be said to everybody: records that others have, too, do not come all at
+    /// once.
     pending: Option<(Instant, BTreeSet<usize>)>,
     /// Packets heard of late.
     heard: u32,
@@ -137,9 +142,11 @@ impl Voice {
             self.hearing = now;
             self.links.iter_mut().for_each(|spoken| spoken.heard = 0);
         }
-        let (open, full): (Vec<_>, Vec<_>) = self.links.iter().partition(|spoken| spoken.heard < HEARD);
+        let (open, full): (Vec<_>, Vec<_>) =
+            self.links.iter().partition(|spoken| spoken.heard < HEARD);
         let again = (!full.is_empty()).then_some(self.hearing + HEARING);
-        let pending = self.links.iter().filter_map(|spoken| spoken.pending.as_ref().map(|(due, _)| *due));
+        let pending =
+            self.links.iter().filter_map(|spoken| spoken.pending.as_ref().map(|(due, _)| *due));
         let due = pending.chain(self.claim.due()).chain(again).fold(self.look, Instant::min);
         let left = Timespec::try_from(due.saturating_duration_since(now)).ok();
         let mut fds = vec![PollFd::new(ended, PollFlags::IN)];
@@ -168,7 +175,10 @@ impl Voice {
     /// One packet of a link.
     fn take(&mut self, at: usize, packet: &Packet<'_>, from: SocketAddr) {
         let now = Instant::now();
-        let Some(spoken) = self.links.get_mut(at).filter(|spoken| spoken.link.has(from.ip())) else { return };
+        let Some(spoken) = self.links.get_mut(at).filter(|spoken| spoken.link.has(from.ip()))
+        else {
+            return;
+        };
         if packet.has_flags(simple_dns::PacketFlag::RESPONSE) {
             let mut said = packet.answers.iter().chain(&packet.additional_records);
             let contradicted =
@@ -249,7 +259,9 @@ impl Voice {
     fn look(&mut self, now: Instant) {
         let (places, here) = match places(&self.services) {
             Ok(found) => found,
-            Err(error) => return tracing::warn!("multicast DNS: the interfaces cannot be listed: {error}"),
+            Err(error) => {
+                return tracing::warn!("multicast DNS: the interfaces cannot be listed: {error}");
+            }
         };
         self.here = here;
         if places == self.places {
@@ -285,7 +297,8 @@ impl Voice {
 }
 
 impl Spoken {
-    /// Answers a query (RFC 6762 section 6): at once, or soon where others may have something to say, too.
+    /// Answers a query (RFC 6762 section 6): at once, or soon where others may have something to
+    /// say, too.
     fn answer(&mut self, query: &Packet<'_>, from: SocketAddr, now: Instant) {
         let wanted: BTreeSet<_> =
             query.questions.iter().flat_map(|question| self.records.answers(question)).collect();
@@ -307,7 +320,8 @@ impl Spoken {
         // Who probes for a name of ours is told at once.
         let probed = !query.name_servers.is_empty();
         if !probed && wanted.iter().any(|at| self.records.is_shared(*at)) {
-            let (due, mut all) = self.pending.take().unwrap_or((now + jitter(20, 120), BTreeSet::new()));
+            let (due, mut all) =
+                self.pending.take().unwrap_or((now + jitter(20, 120), BTreeSet::new()));
             all.extend(wanted);
             self.pending = Some((due, all));
             return;

@@ -1,7 +1,7 @@
 //! The cookie of an app: lets in a tool that opens a plain WebSocket and knows nothing of passes.
 //!
-//! Every port of the host is sent it, and only the app's own listener hears it: from exactly the app's origin, for a session on
-//! one of its endpoints, for nothing else.
+//! Every port of the host is sent it, and only the app's own listener hears it: from exactly the
+//! app's origin, for a session on one of its endpoints, for nothing else.
 
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ fn stem(app: &str) -> String {
 }
 
 /// The `Set-Cookie` that keeps `value` until the browser is closed.
-pub fn app_cookie(app: &App, view: &View, value: &str) -> String {
+pub(crate) fn app_cookie(app: &App, view: &View, value: &str) -> String {
     set(view, &stem(&app.name), Some(value))
 }
 

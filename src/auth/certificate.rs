@@ -6,14 +6,14 @@ use super::unix_now;
 use crate::config::{Access, Certificate, CertificateMatch};
 
 /// Asks the authority's lists, as they are now, whether a certificate is revoked.
-pub trait Revocation: fmt::Debug + Send + Sync {
+pub(crate) trait Revocation: fmt::Debug + Send + Sync {
     /// Whether a list names it.
     fn is_revoked(&self) -> bool;
 }
 
 /// A client's certificate. Its chain was good when the connection began.
 #[derive(Clone, Debug)]
-pub struct ClientCertificate {
+pub(crate) struct ClientCertificate {
     /// The only common name of its subject.
     pub common_name: Option<String>,
     /// Its alternative names: host names in lower case, addresses, mail addresses, URIs.
@@ -28,13 +28,16 @@ pub struct ClientCertificate {
 
 impl ClientCertificate {
     /// Whether it is good now: in its time, and on no list.
-    pub fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         unix_now() <= self.until && !self.revocation.is_revoked()
     }
 
-    /// The entry of the configuration it is. One that names the very certificate goes before one that names what
-    /// several may have.
-    pub(super) fn principal<'a>(&self, access: &'a Access) -> Option<(&'a String, &'a Certificate)> {
+    /// The entry of the configuration it is. One that names the very certificate goes before one
+    /// that names what several may have.
+    pub(super) fn principal<'a>(
+        &self,
+        access: &'a Access,
+    ) -> Option<(&'a String, &'a Certificate)> {
         let found = access.certificates.iter().filter(|(_, entry)| self.fits(&entry.by));
         found.min_by_key(|(_, entry)| match entry.by {
             CertificateMatch::Fingerprint(_) => 0,
@@ -96,7 +99,8 @@ mod tests {
     fn the_most_exact_entry_is_whose_it_is() {
         let entry = |by| Certificate { by, rights: RightsTable::default() };
         let mut access = Access::default();
-        let found = |access: &Access| certificate(0, false).principal(access).map(|(name, _)| name.clone());
+        let found =
+            |access: &Access| certificate(0, false).principal(access).map(|(name, _)| name.clone());
         assert_eq!(found(&access), None);
         for (name, by) in [
             ("other", CertificateMatch::CommonName("laptop8".into())),

@@ -7,7 +7,7 @@ use std::{
 
 /// A client's address: what limits, penalties, logs and the API know it by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAddress {
+pub(crate) enum ClientAddress {
     /// A unix socket, and no proxy names anybody else.
     #[default]
     Local,
@@ -21,7 +21,7 @@ pub enum ClientAddress {
 
 impl ClientAddress {
     /// Whether it is on this machine.
-    pub fn is_loopback(self) -> bool {
+    pub(crate) fn is_loopback(self) -> bool {
         match self {
             Self::Local => true,
             Self::Direct(address) => address.ip().to_canonical().is_loopback(),
@@ -52,7 +52,10 @@ mod tests {
         let direct = |text: &str| ClientAddress::Direct(text.parse().unwrap()).to_string();
         assert_eq!(direct("[::ffff:192.0.2.1]:80"), "192.0.2.1:80");
         assert_eq!(direct("[2001:db8::1]:80"), "[2001:db8::1]:80");
-        assert_eq!(ClientAddress::Forwarded("::ffff:192.0.2.1".parse().unwrap()).to_string(), "192.0.2.1");
+        assert_eq!(
+            ClientAddress::Forwarded("::ffff:192.0.2.1".parse().unwrap()).to_string(),
+            "192.0.2.1"
+        );
         assert_eq!(ClientAddress::Local.to_string(), "unix");
     }
 }

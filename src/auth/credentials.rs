@@ -11,7 +11,7 @@ use crate::config::{Access, Rights, RightsTable, Secret};
 
 /// What a request shows.
 #[derive(Clone, Debug)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// Nothing, or a client certificate alone.
     Nothing,
     /// A name and a password (RFC 7617).
@@ -26,7 +26,7 @@ pub enum Shown {
 
 impl Shown {
     /// Reads an `Authorization` header.
-    pub fn authorization(value: &str) -> Self {
+    pub(crate) fn authorization(value: &str) -> Self {
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
@@ -43,7 +43,7 @@ impl Shown {
     }
 
     /// Whether there is anything to evaluate.
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 }
@@ -57,7 +57,8 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
             found = Some((name, token));
         }
     }
-    let (name, token) = found.filter(|(_, token)| token.expires.is_none_or(|expires| now <= expires))?;
+    let (name, token) =
+        found.filter(|(_, token)| token.expires.is_none_or(|expires| now <= expires))?;
     Some(Principal {
         id: PrincipalId::new(PrincipalKind::Token, name),
         rights: token.rights.clone(),
@@ -80,7 +81,7 @@ pub(super) fn by_certificate(access: &Access, shown: &Arc<ClientCertificate>) ->
 }
 
 /// A principal as the configuration has it now; `None` when it is no longer one.
-pub fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
+pub(crate) fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
     let name = &id.name;
     let rights = match id.kind {
         PrincipalKind::Open if access.open => return Some(open()),
@@ -92,13 +93,20 @@ pub fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
         }
         PrincipalKind::Certificate => &access.certificates.get(name)?.rights,
     };
-    Some(Principal { id: id.clone(), rights: rights.clone(), login: None, certificate: None, only: None })
+    Some(Principal {
+        id: id.clone(),
+        rights: rights.clone(),
+        login: None,
+        certificate: None,
+        only: None,
+    })
 }
 
 /// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
-    let rights = RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
+    let rights =
+        RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
     let id = PrincipalId::new(PrincipalKind::Open, "anyone");
     Principal { id, rights, login: None, certificate: None, only: None }
 }
@@ -116,14 +124,16 @@ mod tests {
             rights: RightsTable::default(),
         };
         Access {
-            tokens: [("a".into(), token("wsb_a", None)), ("b".into(), token("wsb_b", Some(100)))].into(),
+            tokens: [("a".into(), token("wsb_a", None)), ("b".into(), token("wsb_b", Some(100)))]
+                .into(),
             ..Access::default()
         }
     }
 
     #[test]
     fn a_token_names_its_principal_until_it_expires() {
-        let named = |text, now| by_token(&access(), &Secret::new(text), now).map(|found| found.id.name);
+        let named =
+            |text, now| by_token(&access(), &Secret::new(text), now).map(|found| found.id.name);
         assert_eq!(named("wsb_a", 1_000_000).as_deref(), Some("a"));
         assert_eq!(named("wsb_b", 100).as_deref(), Some("b"));
         assert_eq!(named("wsb_b", 101), None);

@@ -1,22 +1,25 @@
-//! What a request shows of itself beside a cookie, weighed: who is heard while a source is punished, and what counts as wrong.
+//! What a request shows of itself beside a cookie, weighed: who is heard while a source is
+//! punished, and what counts as wrong.
 
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, ClientAddress, Opens, Peer, Principal, PrincipalId, PrincipalKind, Shown, Source, Ticket,
-    credentials, find, is_own_form, is_random_text, passwords::Verdict, penalty::Charge, unix_now,
+    Ask, Auth, ClientAddress, Opens, Peer, Principal, PrincipalId, PrincipalKind, Shown, Source,
+    Ticket, credentials, find, is_own_form, is_random_text, passwords::Verdict, penalty::Charge,
+    unix_now,
 };
 use crate::{
     config::{Access, Config},
     wire::close::Refusal,
 };
 
-/// When somebody may try again whose password was not looked at because too many were waiting, in seconds.
+/// When somebody may try again whose password was not looked at because too many were waiting, in
+/// seconds.
 const CROWDED: u32 = 5;
 
 impl Auth {
-    /// The principal of what a request shows beside a cookie. While its source is punished, only what cannot be guessed
-    /// is heard.
+    /// The principal of what a request shows beside a cookie. While its source is punished, only
+    /// what cannot be guessed is heard.
     pub(super) async fn by_evidence(
         &self,
         config: &Config,
@@ -30,7 +33,8 @@ impl Auth {
             (Shown::Nothing, _) if access.open => return Ok(credentials::open()),
             (Shown::Nothing, Some(certificate)) => {
                 // An authority has vouched for it: it is no guess.
-                return credentials::by_certificate(access, certificate).ok_or(Refusal::Unauthorized);
+                return credentials::by_certificate(access, certificate)
+                    .ok_or(Refusal::Unauthorized);
             }
             (Shown::Bearer(text), _) if is_own_form(text.reveal()) => {
                 let found = self
@@ -71,7 +75,9 @@ impl Auth {
     pub(super) fn check_penalty(&self, source: Source) -> Result<(), Refusal> {
         match self.penalties().left(source, Instant::now()) {
             None => Ok(()),
-            Some(left) => Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX))),
+            Some(left) => {
+                Err(Refusal::TooMany(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX)))
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! argon2id in memory that exists once: as much as few hashes need at a time, and none while nobody signs in.
+//! argon2id in memory that exists once: as much as few hashes need at a time, and none while nobody
+//! signs in.
 
 use std::{
     collections::TryReserveError,
@@ -12,8 +13,9 @@ use argon2::{
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// Blocks of 1 KiB that an area has room for at least. What is not used of it costs nothing; glibc gives what is larger
-/// than 32 MiB back to the system when it is freed, and keeps smaller things once it has seen them come and go.
+/// Blocks of 1 KiB that an area has room for at least. What is not used of it costs nothing; glibc
+/// gives what is larger than 32 MiB back to the system when it is freed, and keeps smaller things
+/// once it has seen them come and go.
 const ROOM: usize = if cfg!(target_pointer_width = "64") { 33 * 1024 } else { 0 };
 
 /// A password could not be hashed: no randomness, or no memory.
@@ -21,10 +23,12 @@ const ROOM: usize = if cfg!(target_pointer_width = "64") { 33 * 1024 } else { 0 
 #[error("cannot hash the password: {0}")]
 pub struct HashError(String);
 
-/// The PHC string (argon2id, current parameters of the library, random salt) for a configuration file.
+/// The PHC string (argon2id, current parameters of the library, random salt) for a configuration
+/// file.
 pub fn hash_password(password: &str) -> Result<String, HashError> {
-    let hash: PasswordHash =
-        Argon2::default().hash_password(password.as_bytes()).map_err(|error| HashError(error.to_string()))?;
+    let hash: PasswordHash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| HashError(error.to_string()))?;
     Ok(hash.to_string())
 }
 
@@ -41,14 +45,25 @@ impl std::fmt::Debug for Areas {
 }
 
 impl Areas {
-    /// Whether `password` is that of `stored`, a PHC string. Blocks for as long as the hash takes. `largest` is what the
-    /// costliest hash there is takes, in KiB: an area is good for each of them. An error: there is no memory.
-    pub(super) fn verify(&self, password: &str, stored: &str, largest: u32) -> Result<bool, TryReserveError> {
+    /// Whether `password` is that of `stored`, a PHC string. Blocks for as long as the hash takes.
+    /// `largest` is what the costliest hash there is takes, in KiB: an area is good for each of
+    /// them. An error: there is no memory.
+    pub(super) fn verify(
+        &self,
+        password: &str,
+        stored: &str,
+        largest: u32,
+    ) -> Result<bool, TryReserveError> {
         let Ok(hash) = PasswordHash::new(stored) else { return Ok(false) };
         let Some((argon2, salt, right)) = parts(&hash) else { return Ok(false) };
         let mut area = self.take(argon2.params().block_count().max(largest as usize))?;
         let mut computed = vec![0; right.len()];
-        let done = argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut computed, &mut area);
+        let done = argon2.hash_password_into_with_memory(
+            password.as_bytes(),
+            salt,
+            &mut computed,
+            &mut area,
+        );
         self.lock().push(area);
         Ok(done.is_ok() && bool::from(computed.ct_eq(right)))
     }
@@ -83,7 +98,8 @@ impl Areas {
 fn parts(hash: &PasswordHash) -> Option<(Argon2<'static>, &[u8], &[u8])> {
     let (salt, right) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
     let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
-    let version = hash.version.map_or(Ok(argon2::Version::default()), argon2::Version::try_from).ok()?;
+    let version =
+        hash.version.map_or(Ok(argon2::Version::default()), argon2::Version::try_from).ok()?;
     let argon2 = Argon2::new(algorithm, version, Params::try_from(hash).ok()?);
     Some((argon2, salt, right.as_bytes()))
 }
@@ -105,19 +121,24 @@ mod tests {
     fn what_the_library_verifies_is_verified_here_and_nothing_else() {
         let areas = Areas::default();
         for (memory, passes, lanes, length) in [(64, 1, 1, 32), (256, 3, 2, 16), (1024, 2, 4, 64)] {
-            let stored = hashed("s3cret", Params::new(memory, passes, lanes, Some(length)).unwrap());
+            let stored =
+                hashed("s3cret", Params::new(memory, passes, lanes, Some(length)).unwrap());
             Argon2::default().verify_password(b"s3cret", stored.as_str()).unwrap();
             assert_eq!(areas.verify("s3cret", &stored, 2048), Ok(true), "{stored}");
             assert_eq!(areas.verify("s3cret ", &stored, 2048), Ok(false));
             assert_eq!(areas.verify("s3cret", &stored.replace("$v=19", "$v=16"), 2048), Ok(false));
         }
         assert_eq!(areas.verify("s3cret", "s3cret", 2048), Ok(false));
-        assert_eq!(areas.verify("s3cret", "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ", 2048), Ok(false));
+        assert_eq!(
+            areas.verify("s3cret", "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ", 2048),
+            Ok(false)
+        );
     }
 
     #[test]
     fn an_area_is_used_again_and_given_back() {
-        let (areas, stored) = (Areas::default(), hashed("s3cret", Params::new(64, 1, 1, None).unwrap()));
+        let (areas, stored) =
+            (Areas::default(), hashed("s3cret", Params::new(64, 1, 1, None).unwrap()));
         for largest in [64, 64, 128, 128] {
             assert_eq!(areas.verify("s3cret", &stored, largest), Ok(true));
             assert_eq!(areas.lengths(), [largest as usize]);

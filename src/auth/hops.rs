@@ -13,7 +13,8 @@ pub(super) struct Hop<'a> {
     pub(super) proto: Option<&'a str>,
 }
 
-/// All elements, the nearest proxy's first. One that breaks the grammar says nothing, and nothing before it is believed.
+/// All elements, the nearest proxy's first. One that breaks the grammar says nothing, and nothing
+/// before it is believed.
 pub(super) fn read<'a>(lines: &[&'a str]) -> Vec<Hop<'a>> {
     let elements: Vec<_> = lines.iter().flat_map(|line| split(line, b',')).collect();
     let filled = elements.into_iter().rev().filter(|element| !element.trim().is_empty());
@@ -68,7 +69,8 @@ fn split(text: &str, separator: u8) -> Vec<&str> {
     parts
 }
 
-/// The address of a node: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`; none for `unknown` and names.
+/// The address of a node: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`; none for
+/// `unknown` and names.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once(']')?;
@@ -98,9 +100,14 @@ mod tests {
 
     #[test]
     fn elements_are_read_with_quotes_from_the_nearest_on() {
-        let all = read(&[r#"for=192.0.2.1;Proto=https;host="a,b;c", For="[2001:db8::7]:99""#, "for=unknown"]);
-        let told: Vec<_> =
-            all.iter().map(|hop| (hop.address.map(|ip| ip.to_string()), hop.host, hop.proto)).collect();
+        let all = read(&[
+            r#"for=192.0.2.1;Proto=https;host="a,b;c", For="[2001:db8::7]:99""#,
+            "for=unknown",
+        ]);
+        let told: Vec<_> = all
+            .iter()
+            .map(|hop| (hop.address.map(|ip| ip.to_string()), hop.host, hop.proto))
+            .collect();
         assert_eq!(
             told,
             [

@@ -1,14 +1,15 @@
 //! The Host a client asks for: ours, or DNS rebinding.
 //!
-//! A page that has had its own name pointed at the gateway's address still sends its own name. So the host must be
-//! an address of this machine, `localhost`, the host's name, NAME.local, the name our responder of multicast DNS holds
-//! just now, or one the configuration names. Any machine on the link may call itself by a name that we do not hold.
+//! A page that has had its own name pointed at the gateway's address still sends its own name. So
+//! the host must be an address of this machine, `localhost`, the host's name, NAME.local, the name
+//! our responder of multicast DNS holds just now, or one the configuration names. Any machine on
+//! the link may call itself by a name that we do not hold.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// A host and the port, when one is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub(crate) struct Authority {
     /// Lower case; IPv6 in brackets; without the dot of a fully qualified name.
     pub host: String,
     /// Port.
@@ -17,7 +18,7 @@ pub struct Authority {
 
 impl Authority {
     /// Reads `host[:port]` (RFC 9110 section 7.2); `None` for anything else.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (inner, tail) = rest.split_once(']')?;
@@ -32,14 +33,16 @@ impl Authority {
         let port = match port? {
             "" if text.ends_with(':') => return None,
             "" => None,
-            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(digits.parse().ok()?)
+            }
             _ => return None,
         };
         Some(Self { host, port })
     }
 
     /// The address, when the host is one.
-    pub fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         match self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(inner) => inner.parse().ok().map(IpAddr::V6),
             None => self.host.parse().ok().map(IpAddr::V4),
@@ -47,8 +50,9 @@ impl Authority {
     }
 
     /// Whether the host is `localhost` or a loopback address.
-    pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.address().is_some_and(|address| address.to_canonical().is_loopback())
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.address().is_some_and(|address| address.to_canonical().is_loopback())
     }
 }
 
@@ -56,13 +60,15 @@ fn name(text: &str) -> Option<String> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let fits = !text.is_empty()
         && text.len() <= 253
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
     fits.then(|| text.to_ascii_lowercase())
 }
 
 /// What we go by.
 #[derive(Clone, Copy, Debug)]
-pub struct Names<'a> {
+pub(crate) struct Names<'a> {
     /// The address the connection came in on.
     pub local: Option<SocketAddr>,
     /// Those of the configuration.
@@ -73,10 +79,14 @@ pub struct Names<'a> {
     pub held: Option<&'a str>,
 }
 
-/// Whether a request for `authority` is for us. An address of ours is safe, since rebinding needs a name.
-pub fn is_ours(authority: &Authority, names: Names<'_>) -> bool {
+/// Whether a request for `authority` is for us. An address of ours is safe, since rebinding needs a
+/// name.
+pub(crate) fn is_ours(authority: &Authority, names: Names<'_>) -> bool {
     let Names { local, hosts, own, held } = names;
-    if authority.is_loopback() || hosts.contains(&authority.host) || held == Some(authority.host.as_str()) {
+    if authority.is_loopback()
+        || hosts.contains(&authority.host)
+        || held == Some(authority.host.as_str())
+    {
         return true;
     }
     if let Some(address) = authority.address() {
@@ -101,7 +111,8 @@ mod tests {
     fn ours(host: &str) -> bool {
         let local = Some("192.0.2.7:8443".parse().unwrap());
         let hosts = ["gateway.example".to_owned()];
-        let names = Names { local, hosts: &hosts, own: "Box.lan", held: Some("wsbridge-box-3.local") };
+        let names =
+            Names { local, hosts: &hosts, own: "Box.lan", held: Some("wsbridge-box-3.local") };
         Authority::parse(host).is_some_and(|host| is_ours(&host, names))
     }
 

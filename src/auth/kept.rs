@@ -1,12 +1,15 @@
-//! Sign-ins between two runs of the daemon: a file that a restart or an upgrade finds and a reboot does not.
+//! Sign-ins between two runs of the daemon: a file that a restart or an upgrade finds and a reboot
+//! does not.
 //!
-//! It holds what memory holds, hashes alone, and is bound to this boot of the machine by its number: a copy is worth nothing
-//! later or elsewhere.
+//! It holds what memory holds, hashes alone, and is bound to this boot of the machine by its
+//! number: a copy is worth nothing later or elsewhere.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -65,9 +68,15 @@ impl Kept {
         let file = folder.join("sign-ins");
         if config.login.keep {
             match read(&file) {
-                Ok(rows) => rows.into_iter().for_each(|(mark, record)| logins.restore(mark, record)),
+                Ok(rows) => {
+                    for (mark, record) in rows {
+                        logins.restore(mark, record);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(file = %file.display(), "sign-ins of before are lost: {error}"),
+                Err(error) => {
+                    tracing::warn!(file = %file.display(), "sign-ins of before are lost: {error}");
+                }
             }
             logins.sweep(&config.access, config.login, Instant::now());
         }
@@ -75,7 +84,8 @@ impl Kept {
         self.write(config, logins);
     }
 
-    /// Writes down what there is: before a sign-in or its end is answered. With `keep: false` nothing is there.
+    /// Writes down what there is: before a sign-in or its end is answered. With `keep: false`
+    /// nothing is there.
     pub(super) fn write(&self, config: &Config, logins: &Logins) {
         let mut place = self.lock();
         let Some(place) = place.as_mut() else { return };
@@ -109,7 +119,8 @@ impl Kept {
 }
 
 fn absent(removed: io::Result<()>) -> io::Result<()> {
-    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    removed
+        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// The kernel's number of this boot.
@@ -141,7 +152,10 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], Record)>> {
     };
     let record = |row: Row| {
         let Row { mark, browser, user, password, began, used } = row;
-        Some((mark, Record { id: 0, browser, user, password, began: moment(began)?, used: moment(used)? }))
+        Some((
+            mark,
+            Record { id: 0, browser, user, password, began: moment(began)?, used: moment(used)? },
+        ))
     };
     Ok(logins.into_iter().filter_map(record).collect())
 }
@@ -160,7 +174,8 @@ fn write(file: &Path, rows: Vec<([u8; 32], Record)>) -> io::Result<()> {
         began: then(record.began),
         used: then(record.used),
     };
-    let text = serde_json::to_vec(&File { boot: boot()?, logins: rows.into_iter().map(row).collect() })?;
+    let text =
+        serde_json::to_vec(&File { boot: boot()?, logins: rows.into_iter().map(row).collect() })?;
     if let Some(folder) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -179,8 +194,11 @@ mod tests {
 
     fn config(password: char) -> Config {
         let (mut config, _) = parse("auth: none", "w", &|_| Err(String::new())).unwrap();
-        let hash = format!("$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg");
-        let user = User { password: Password::parse(&hash).unwrap(), rights: RightsTable::default() };
+        let hash = format!(
+            "$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg"
+        );
+        let user =
+            User { password: Password::parse(&hash).unwrap(), rights: RightsTable::default() };
         config.access.users.insert("alice".into(), user);
         config
     }

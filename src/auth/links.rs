@@ -1,4 +1,5 @@
-//! The IPv6 networks this machine itself is on: who is there has the network's addresses to choose from.
+//! The IPv6 networks this machine itself is on: who is there has the network's addresses to choose
+//! from.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -20,12 +21,14 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Whose connections and failures count together. A neighbour on a link of ours is one by itself: the /64 is
-    /// everybody's there.
+    /// Whose connections and failures count together. A neighbour on a link of ours is one by
+    /// itself: the /64 is everybody's there.
     pub(super) fn source(&self, client: ClientAddress) -> Source {
         let address = match client {
             ClientAddress::Local => return Source::Local,
-            ClientAddress::Direct(address) | ClientAddress::Announced(address) => address.ip().to_canonical(),
+            ClientAddress::Direct(address) | ClientAddress::Announced(address) => {
+                address.ip().to_canonical()
+            }
             ClientAddress::Forwarded(address) => address.to_canonical(),
         };
         match address {
@@ -76,7 +79,10 @@ mod tests {
         let own: Ipv6Addr = "2001:db8:1:2::1".parse().unwrap();
         *links.seen.lock().unwrap() = Some((Instant::now(), vec![network(own)]));
         let source = |text: &str| links.source(ClientAddress::Forwarded(text.parse().unwrap()));
-        assert_eq!(source("2001:db8:1:2::9"), Source::Neighbour("2001:db8:1:2::9".parse().unwrap()));
+        assert_eq!(
+            source("2001:db8:1:2::9"),
+            Source::Neighbour("2001:db8:1:2::9".parse().unwrap())
+        );
         assert_eq!(source("fe80::9"), Source::Neighbour("fe80::9".parse().unwrap()));
         assert_eq!(source("2001:db8:1:3::9"), source("2001:db8:1:3:ffff::1"));
         assert_ne!(source("2001:db8:1:3::9"), source("2001:db8:1:4::9"));

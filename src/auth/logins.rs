@@ -1,4 +1,5 @@
-//! Browsers that are signed in: a random cookie each, kept hashed, with an idle and an absolute end.
+//! Browsers that are signed in: a random cookie each, kept hashed, with an idle and an absolute
+//! end.
 
 use std::{
     collections::HashMap,
@@ -16,9 +17,10 @@ use crate::config::{Access, Login};
 const OF_ONE: usize = 64;
 
 /// A sign-in's number: no secret, never given twice.
-pub type LoginId = u64;
+pub(crate) type LoginId = u64;
 
-/// The sign-ins there are. Only who has a user's password adds one, and then at most [`OF_ONE`] for that user.
+/// The sign-ins there are. Only who has a user's password adds one, and then at most [`OF_ONE`] for
+/// that user.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     all: Mutex<All>,
@@ -63,7 +65,12 @@ impl Record {
 
 impl Logins {
     /// Signs a user of `access` in; the cookie's text, 256 bits, and its number.
-    pub(super) fn begin(&self, access: &Access, user: &str, now: Instant) -> Option<(String, LoginId)> {
+    pub(super) fn begin(
+        &self,
+        access: &Access,
+        user: &str,
+        now: Instant,
+    ) -> Option<(String, LoginId)> {
         let password = digest(access.users.get(user)?.password.reveal());
         let text = hex(&random::<32>());
         let mut all = self.lock();
@@ -74,13 +81,20 @@ impl Logins {
         }
         let id = all.next;
         all.next += 1;
-        let record = Record { id, browser: id, user: user.to_owned(), password, began: now, used: now };
+        let record =
+            Record { id, browser: id, user: user.to_owned(), password, began: now, used: now };
         all.open.insert(digest(&text), record);
         Some((text, id))
     }
 
     /// The sign-in of a cookie, which counts as used; one that is over is forgotten.
-    pub(super) fn find(&self, text: &str, access: &Access, terms: Login, now: Instant) -> Option<Found> {
+    pub(super) fn find(
+        &self,
+        text: &str,
+        access: &Access,
+        terms: Login,
+        now: Instant,
+    ) -> Option<Found> {
         let mark = digest(text);
         let mut all = self.lock();
         let record = all.open.get_mut(&mark)?;
@@ -93,7 +107,13 @@ impl Logins {
     }
 
     /// Time a sign-in still has, unless it is used again; `None`: it is over.
-    pub(super) fn left(&self, id: LoginId, access: &Access, terms: Login, now: Instant) -> Option<Duration> {
+    pub(super) fn left(
+        &self,
+        id: LoginId,
+        access: &Access,
+        terms: Login,
+        now: Instant,
+    ) -> Option<Duration> {
         self.lock().open.values().find(|record| record.id == id)?.left(access, terms, now)
     }
 
@@ -107,10 +127,14 @@ impl Logins {
     /// A sign-in is of the same browser as an earlier one, whose cookie it showed.
     pub(super) fn join(&self, id: LoginId, earlier: LoginId) {
         let mut all = self.lock();
-        let browser =
-            |wanted| all.open.values().find(|record| record.id == wanted).map(|record| record.browser);
+        let browser = |wanted| {
+            all.open.values().find(|record| record.id == wanted).map(|record| record.browser)
+        };
         let (Some(new), Some(old)) = (browser(id), browser(earlier)) else { return };
-        all.open.values_mut().filter(|record| record.browser == old).for_each(|record| record.browser = new);
+        all.open
+            .values_mut()
+            .filter(|record| record.browser == old)
+            .for_each(|record| record.browser = new);
     }
 
     /// Ends one, and the others of its browser.
@@ -129,7 +153,8 @@ impl Logins {
     pub(super) fn restore(&self, mark: [u8; 32], record: Record) {
         let mut all = self.lock();
         let id = all.next;
-        // Numbers of browsers are those of sign-ins: none that is given from now on may be an old one.
+        // Numbers of browsers are those of sign-ins: none that is given from now on may be an old
+        // one.
         all.next = all.next.max(record.browser) + 1;
         all.open.insert(mark, Record { id, ..record });
     }
@@ -157,8 +182,11 @@ mod tests {
         Login { idle: Duration::from_secs(100), lifetime: Duration::from_secs(250), keep: true };
 
     fn access(password: &str) -> Access {
-        let hash = format!("$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg");
-        let user = User { password: Password::parse(&hash).unwrap(), rights: RightsTable::default() };
+        let hash = format!(
+            "$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0${password}ZPpV5wLiZAT6CwD9rFlDg"
+        );
+        let user =
+            User { password: Password::parse(&hash).unwrap(), rights: RightsTable::default() };
         Access { users: [("alice".to_owned(), user)].into(), ..Access::default() }
     }
 
@@ -170,7 +198,9 @@ mod tests {
     fn a_sign_in_ends_when_unused_and_in_any_case() {
         let (logins, access, start) = (Logins::default(), access("a"), Instant::now());
         let (text, id) = logins.begin(&access, "alice", start).unwrap();
-        let find = |after| logins.find(&text, &access, TERMS, start + seconds(after)).map(|found| found.id);
+        let find = |after| {
+            logins.find(&text, &access, TERMS, start + seconds(after)).map(|found| found.id)
+        };
         assert_eq!(find(99), Some(id));
         assert_eq!(find(198), Some(id));
         assert_eq!(logins.left(id, &access, TERMS, start + seconds(198)), Some(seconds(52)));
@@ -198,8 +228,9 @@ mod tests {
     #[test]
     fn one_user_has_a_bounded_number_and_signing_out_ends_one() {
         let (logins, access, now) = (Logins::default(), access("a"), Instant::now());
-        let texts: Vec<_> =
-            (0..=OF_ONE as u64).map(|n| logins.begin(&access, "alice", now + seconds(n)).unwrap()).collect();
+        let texts: Vec<_> = (0..=OF_ONE as u64)
+            .map(|n| logins.begin(&access, "alice", now + seconds(n)).unwrap())
+            .collect();
         assert_eq!(logins.lock().open.len(), OF_ONE);
         assert!(logins.find(&texts[0].0, &access, TERMS, now).is_none());
         let (text, id) = &texts[1];

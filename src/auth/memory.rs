@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The smaller of the machine's memory and the limits of our control group and those above it, in bytes.
+/// The smaller of the machine's memory and the limits of our control group and those above it, in
+/// bytes.
 pub(super) fn allowed() -> u64 {
     let machine = rustix::system::sysinfo();
     // The fields' width differs between architectures.
@@ -15,8 +16,8 @@ pub(super) fn allowed() -> u64 {
         .map_or(machine, |limit| limit.min(machine))
 }
 
-/// The smallest limit on the way from our control group up, of version 2 or 1 of the kernel's interface; `None` where
-/// there is none.
+/// The smallest limit on the way from our control group up, of version 2 or 1 of the kernel's
+/// interface; `None` where there is none.
 fn group_limit(own: &Path, mounted: &Path) -> Option<u64> {
     let own = fs::read_to_string(own).ok()?;
     own.lines()
@@ -25,7 +26,8 @@ fn group_limit(own: &Path, mounted: &Path) -> Option<u64> {
         .min()
 }
 
-/// Root, folder and limit file of one line of /proc/self/cgroup: `0::/path` of version 2, `4:memory:/path` of version 1.
+/// Root, folder and limit file of one line of /proc/self/cgroup: `0::/path` of version 2,
+/// `4:memory:/path` of version 1.
 fn place(line: &str, mounted: &Path) -> Option<(PathBuf, PathBuf, &'static str)> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (controllers, path) = (fields.next()?, fields.next()?);
@@ -40,11 +42,14 @@ fn place(line: &str, mounted: &Path) -> Option<(PathBuf, PathBuf, &'static str)>
     Some((root, at, file))
 }
 
-/// The smallest limit in a folder and those above it. A container sees a path that is not there; then its root counts.
+/// The smallest limit in a folder and those above it. A container sees a path that is not there;
+/// then its root counts.
 fn lowest(root: &Path, at: &Path, file: &str) -> Option<u64> {
     let folders = at.ancestors().take_while(|folder| folder.starts_with(root));
     // `max`, version 2's word for no limit, is no number.
-    folders.filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()).min()
+    folders
+        .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
+        .min()
 }
 
 #[cfg(test)]

@@ -36,13 +36,12 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-pub use self::{
+pub(crate) use self::{
     app_cookie::app_cookie,
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{Shown, find},
-    hashing::{HashError, hash_password},
-    host::{Authority, Names, is_ours, own_name},
+    host::{Authority, Names, is_ours},
     logins::LoginId,
     origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
     passes::LIFE as PASS_LIFE,
@@ -50,11 +49,12 @@ pub use self::{
     principal::{Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
-    signing::{OWN_PAGE_ALONE, SignedIn, cookie},
+    signing::{OWN_PAGE_ALONE, cookie},
     source::Source,
     tickets::{LIFE as TICKET_LIFE, Opens, Ticket},
     user_header::ProxyWord,
 };
+pub use self::{hashing::hash_password, host::own_name};
 use self::{
     kept::Kept,
     links::Links,
@@ -73,8 +73,9 @@ use crate::{
 
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
-pub struct Peer {
-    /// Its address: on a connection that of its other end, on a request that of the client a trusted proxy speaks for.
+pub(crate) struct Peer {
+    /// Its address: on a connection that of its other end, on a request that of the client a
+    /// trusted proxy speaks for.
     pub client: ClientAddress,
     /// Our address it connected to; `None` for a unix socket.
     pub local: Option<SocketAddr>,
@@ -90,7 +91,7 @@ pub struct Peer {
 
 /// A request, as far as authentication needs it.
 #[derive(Clone, Debug)]
-pub struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     /// `Host`.
     pub host: &'a str,
     /// Forwarding headers.
@@ -113,7 +114,7 @@ pub struct Ask<'a> {
 
 /// The outcome of the first two walls.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub(crate) struct Visit {
     /// Where it comes from.
     pub page: Page,
     /// How the client sees us.
@@ -122,7 +123,7 @@ pub struct Visit {
 
 /// The walls and what they remember: places, failures, tickets, right passwords.
 #[derive(Debug)]
-pub struct Auth {
+pub(crate) struct Auth {
     /// Places for connections.
     pub admission: Arc<Admission>,
     links: Links,
@@ -145,7 +146,7 @@ impl Default for Auth {
 
 impl Auth {
     /// Nothing remembered; `own_name` is this machine's.
-    pub fn new(own_name: String) -> Self {
+    pub(crate) fn new(own_name: String) -> Self {
         Self {
             admission: Arc::default(),
             links: Links::default(),
@@ -162,18 +163,28 @@ impl Auth {
     }
 
     /// Where the responder of multicast DNS says which name it holds, `NAME.local`.
-    pub fn held_name(&self) -> Arc<Mutex<Option<String>>> {
+    pub(crate) fn held_name(&self) -> Arc<Mutex<Option<String>>> {
         Arc::clone(&self.held_name)
     }
 
     /// Who asks, as logs and counts know it.
-    pub fn client(&self, config: &Config, peer: &Peer, forwarded: &Forwarded<'_>) -> ClientAddress {
+    pub(crate) fn client(
+        &self,
+        config: &Config,
+        peer: &Peer,
+        forwarded: &Forwarded<'_>,
+    ) -> ClientAddress {
         self.unnamed.look(peer, forwarded, &config.trusted_proxies);
         proxy::sender(peer, forwarded, &config.trusted_proxies)
     }
 
     /// Host alone: for pages without secrets.
-    pub fn check_host(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
+    pub(crate) fn check_host(
+        &self,
+        config: &Config,
+        peer: &Peer,
+        ask: &Ask<'_>,
+    ) -> Result<View, Refusal> {
         let view = proxy::seen(config, peer, ask)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
         if config.access.open && !authority.is_loopback() {
@@ -191,7 +202,12 @@ impl Auth {
     }
 
     /// Host, Origin and fetch metadata.
-    pub fn check_page(&self, config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<Visit, Refusal> {
+    pub(crate) fn check_page(
+        &self,
+        config: &Config,
+        peer: &Peer,
+        ask: &Ask<'_>,
+    ) -> Result<Visit, Refusal> {
         let view = self.check_host(config, peer, ask)?;
         let own = own_origin(&view).ok_or(Refusal::Misdirected)?;
         let page = origin::check(ask.signs, &own, &config.origins, ask.purpose)?;
@@ -199,7 +215,7 @@ impl Auth {
     }
 
     /// Credentials, behind [`Self::check_page`].
-    pub async fn check_credentials(
+    pub(crate) async fn check_credentials(
         &self,
         config: &Config,
         peer: &Peer,
@@ -209,7 +225,8 @@ impl Auth {
         if let Some(principal) = Self::by_proxy(config, peer, ask, visit)? {
             return Ok(principal);
         }
-        // Cookies know no ports: at an app's origin the sign-in's would speak for pages that are not ours. An app has its own.
+        // Cookies know no ports: at an app's origin the sign-in's would speak for pages that are
+        // not ours. An app has its own.
         let by_cookie = match peer.app.as_deref() {
             None => self.by_cookie(config, ask, visit)?,
             Some(app) => self.by_app_cookie(config, app, ask, visit),
@@ -227,24 +244,32 @@ impl Auth {
         if visit.page == Page::App && proof != Proof::Deliberate {
             return Err(Refusal::Origin(origin::APP_NEEDS_TOKEN.to_owned()));
         }
-        if visit.page == Page::None && !absent_allowed(ask.purpose, proof, is_browser(ask, &visit.view)) {
+        if visit.page == Page::None
+            && !absent_allowed(ask.purpose, proof, is_browser(ask, &visit.view))
+        {
             return Err(Refusal::Origin(origin::ABSENT.to_owned()));
         }
         Ok(principal)
     }
 
     /// Whose connections and failures count together.
-    pub fn source(&self, client: ClientAddress) -> Source {
+    pub(crate) fn source(&self, client: ClientAddress) -> Source {
         self.links.source(client)
     }
 
     /// Whether somebody has signed in from this address of a link of ours.
-    pub fn has_signed_in(&self, neighbour: Source) -> bool {
+    pub(crate) fn has_signed_in(&self, neighbour: Source) -> bool {
         self.penalties().knows(neighbour)
     }
 
-    /// A ticket's text for `principal`, with the page that may use it; `None` when too many are outstanding.
-    pub fn ticket(&self, principal: &Principal, opens: Opens, origin: Option<&str>) -> Option<String> {
+    /// A ticket's text for `principal`, with the page that may use it; `None` when too many are
+    /// outstanding.
+    pub(crate) fn ticket(
+        &self,
+        principal: &Principal,
+        opens: Opens,
+        origin: Option<&str>,
+    ) -> Option<String> {
         let ticket = Ticket {
             id: principal.id.clone(),
             login: principal.login,
@@ -264,22 +289,24 @@ impl Auth {
 fn own_origin(view: &View) -> Option<Origin> {
     let authority = Authority::parse(&view.host)?;
     let scheme = if view.tls { "https" } else { "http" };
-    let port = authority.port.or_else(|| default_port(scheme))?;
+    let port = authority.port.unwrap_or_else(|| default_port(scheme));
     Some(Origin { scheme: scheme.to_owned(), host: authority.host, port })
 }
 
 fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
     match (&ask.shown, principal.id.kind) {
         (Shown::Bearer(_) | Shown::Ticket(_), _) => Proof::Deliberate,
-        (_, PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate) => Proof::Automatic,
+        (_, PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate) => {
+            Proof::Automatic
+        }
         (_, PrincipalKind::Open) if visit.view.here => Proof::OpenHere,
         (_, PrincipalKind::Open) => Proof::OpenElsewhere,
     }
 }
 
-/// Whether only a browser would send this: a cookie of ours (other programs of this host have cookies, too, and scripts keep
-/// them), or Sec-Fetch-*. WebSocket clients of Node.js send Sec-Fetch-Mode with a handshake; browsers send Origin with
-/// each (RFC 6455 section 4.1).
+/// Whether only a browser would send this: a cookie of ours (other programs of this host have
+/// cookies, too, and scripts keep them), or Sec-Fetch-*. WebSocket clients of Node.js send
+/// Sec-Fetch-Mode with a handshake; browsers send Origin with each (RFC 6455 section 4.1).
 fn is_browser(ask: &Ask<'_>, view: &View) -> bool {
     signing::has_cookie(ask.cookie, view)
         || ask.signs.site.is_some()
@@ -287,7 +314,7 @@ fn is_browser(ask: &Ask<'_>, view: &View) -> bool {
 }
 
 /// Seconds since 1970.
-pub fn unix_now() -> i64 {
+pub(crate) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
@@ -305,8 +332,9 @@ fn is_random_text(text: &str) -> bool {
     text.len() >= 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and the SHA-256 in hex to keep.
-pub fn new_token() -> (String, String) {
+/// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and the SHA-256 in
+/// hex to keep.
+pub(crate) fn new_token() -> (String, String) {
     let text = format!("{OWN_PREFIX}{}", random_text());
     let hash = hex(&Sha256::digest(&text));
     (text, hash)
@@ -325,7 +353,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes nobody can guess.
-#[expect(clippy::panic, reason = "getrandom(2) fails on no kernel we run on; without it no secret is one")]
+#[expect(
+    clippy::panic,
+    reason = "getrandom(2) fails on no kernel we run on; without it no secret is one"
+)]
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     match getrandom::fill(&mut bytes) {

@@ -1,28 +1,31 @@
-//! The page a request comes from: ours, a listed one, none, or an attack (cross-site WebSocket hijacking).
+//! The page a request comes from: ours, a listed one, none, or an attack (cross-site WebSocket
+//! hijacking).
 
 use super::host::Authority;
 use crate::{config::Origin, wire::close::Refusal};
 
 /// What kind of request it is; the strictness of an absent Origin depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// A WebSocket handshake. Every browser sends Origin with it (RFC 6455 section 4.1).
     Upgrade,
-    /// Reads without effect. Browsers leave Origin out of these when they stay on one site; another site's page may
-    /// send them but cannot read the answer.
+    /// Reads without effect. Browsers leave Origin out of these when they stay on one site; another
+    /// site's page may send them but cannot read the answer.
     Read,
-    /// Changes something. Browsers send Origin with every method but GET and HEAD (Fetch standard section 3.1).
+    /// Changes something. Browsers send Origin with every method but GET and HEAD (Fetch standard
+    /// section 3.1).
     Change,
 }
 
 /// Where a request comes from, once the rules let it pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
+pub(crate) enum Page {
     /// Our own page.
     Own,
     /// A page of the list.
     Listed,
-    /// A file or an app's page of the list: any of that kind has its origin, so that it needs a credential of its own.
+    /// A file or an app's page of the list: any of that kind has its origin, so that it needs a
+    /// credential of its own.
     App,
     /// No page: a program, or a reading request of our own page.
     None,
@@ -30,7 +33,7 @@ pub enum Page {
 
 /// What a browser says of a request's page.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Signs<'a> {
+pub(crate) struct Signs<'a> {
     /// `Origin`.
     pub origin: Option<&'a str>,
     /// `Sec-Fetch-Site`.
@@ -44,39 +47,38 @@ pub(super) const ABSENT: &str = "without an Origin this takes a token (`Authoriz
                                  browser adds";
 
 /// Where a file or an app's page brought no credential of its own.
-pub(super) const APP_NEEDS_TOKEN: &str =
-    "a file's or an app's page needs a token or a ticket: any other of that kind has the same origin";
+pub(super) const APP_NEEDS_TOKEN: &str = "a file's or an app's page needs a token or a ticket: any other of that kind has the same origin";
 
-/// Reads an Origin as browsers serialise it (RFC 6454 section 6.2): `scheme://host[:port]` in lower case, nothing
-/// else. `None` for `null`, lists, paths, and everything a browser would not send.
-pub fn parse(text: &str) -> Option<Origin> {
+/// Reads an Origin as browsers serialise it (RFC 6454 section 6.2): `scheme://host[:port]` in lower
+/// case, nothing else. `None` for `null`, lists, paths, and everything a browser would not send.
+pub(crate) fn parse(text: &str) -> Option<Origin> {
     let (scheme, rest) = text.split_once("://")?;
     if text == "file://" {
         return Some(Origin { scheme: scheme.to_owned(), host: String::new(), port: 0 });
     }
     let plain = !scheme.is_empty()
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte))
+        && scheme.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+        })
         && !text.bytes().any(|byte| byte.is_ascii_uppercase());
     let authority = Authority::parse(rest).filter(|_| plain)?;
     // `a.` and `a` are two origins to a browser; only the second can be ours.
     let dotted = rest.split(':').next().is_some_and(|host| host.ends_with('.'));
-    let port = authority.port.or_else(|| default_port(scheme))?;
+    let port = authority.port.unwrap_or_else(|| default_port(scheme));
     (!dotted).then(|| Origin { scheme: scheme.to_owned(), host: authority.host, port })
 }
 
 /// The port a scheme stands for; 0 for an extension's, which has none.
-pub fn default_port(scheme: &str) -> Option<u16> {
+pub(crate) fn default_port(scheme: &str) -> u16 {
     match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => Some(0),
+        "http" => 80,
+        "https" => 443,
+        _ => 0,
     }
 }
 
-/// Rules 2 and 3: Origin exactly ours or listed, and Sec-Fetch-* not against it. Whether an absent Origin will do
-/// depends on the credentials and is asked later ([`absent_allowed`]).
+/// Rules 2 and 3: Origin exactly ours or listed, and Sec-Fetch-* not against it. Whether an absent
+/// Origin will do depends on the credentials and is asked later ([`absent_allowed`]).
 pub(super) fn check(
     signs: Signs<'_>,
     own: &Origin,
@@ -93,13 +95,16 @@ pub(super) fn check(
         },
     };
     let foreign = matches!(signs.site, Some("cross-site" | "same-site"));
-    let wrong_mode = purpose == Purpose::Upgrade && signs.mode.is_some_and(|mode| mode != "websocket");
+    let wrong_mode =
+        purpose == Purpose::Upgrade && signs.mode.is_some_and(|mode| mode != "websocket");
     if foreign && !matches!(page, Page::Listed | Page::App) {
         let why = "the browser says that a page of another site or origin asks (Sec-Fetch-Site), and names none of the list";
         return Err(Refusal::Origin(why.to_owned()));
     }
     if wrong_mode {
-        return Err(Refusal::Origin("the browser says that no WebSocket asks (Sec-Fetch-Mode)".to_owned()));
+        return Err(Refusal::Origin(
+            "the browser says that no WebSocket asks (Sec-Fetch-Mode)".to_owned(),
+        ));
     }
     Ok(page)
 }
@@ -107,7 +112,8 @@ pub(super) fn check(
 /// What was compared, and what to set where something helps.
 fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
     const MOST: usize = 200;
-    let shown: String = text.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let shown: String =
+        text.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c }).collect();
     let compared = format!("this page's origin is {shown}, and the gateway is {own} as seen here");
     let help = match page {
         None if text == "null" => {
@@ -130,8 +136,8 @@ fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
 pub(super) enum Proof {
     /// A bearer token or a ticket: no browser adds these by itself.
     Deliberate,
-    /// A password or a client certificate: a browser may add these by itself, but then it sends Origin with a
-    /// handshake, or a cookie besides.
+    /// A password or a client certificate: a browser may add these by itself, but then it sends
+    /// Origin with a handshake, or a cookie besides.
     Automatic,
     /// `auth: none`, asked from this machine for this machine.
     OpenHere,
@@ -157,7 +163,8 @@ mod tests {
     }
 
     fn judge(text: &str) -> Option<Page> {
-        let listed = [parse("https://tools.example").unwrap(), parse("http://[2001:db8::1]:81").unwrap()];
+        let listed =
+            [parse("https://tools.example").unwrap(), parse("http://[2001:db8::1]:81").unwrap()];
         let signs = Signs { origin: Some(text), ..Signs::default() };
         check(signs, &own(), &listed, Purpose::Upgrade).ok()
     }
@@ -218,10 +225,16 @@ mod tests {
 
     #[test]
     fn a_file_and_an_app_are_pages_of_their_own_kind_where_listed() {
-        let listed =
-            ["file://", "capacitor://localhost", "chrome-extension://abc"].map(|text| parse(text).unwrap());
+        let listed = ["file://", "capacitor://localhost", "chrome-extension://abc"]
+            .map(|text| parse(text).unwrap());
         let judge = |text| {
-            check(Signs { origin: Some(text), ..Signs::default() }, &own(), &listed, Purpose::Upgrade).ok()
+            check(
+                Signs { origin: Some(text), ..Signs::default() },
+                &own(),
+                &listed,
+                Purpose::Upgrade,
+            )
+            .ok()
         };
         assert_eq!(judge("file://"), Some(Page::App));
         assert_eq!(judge("capacitor://localhost"), Some(Page::App));
@@ -234,15 +247,22 @@ mod tests {
     #[test]
     fn a_refusal_says_what_was_compared_and_what_helps() {
         let said = |text| {
-            let refused =
-                check(Signs { origin: Some(text), ..Signs::default() }, &own(), &[], Purpose::Upgrade);
+            let refused = check(
+                Signs { origin: Some(text), ..Signs::default() },
+                &own(),
+                &[],
+                Purpose::Upgrade,
+            );
             let Err(Refusal::Origin(why)) = refused else { panic!("{refused:?}") };
             assert!(why.contains("the gateway is https://gateway.example:8443"), "{why}");
             why
         };
         assert!(said("https://tools.example").contains("`origins: [ \"https://tools.example\" ]`"));
         let proxy = said("https://gateway.example");
-        assert!(proxy.contains("trusted_proxies") && proxy.contains("X-Forwarded-Proto"), "{proxy}");
+        assert!(
+            proxy.contains("trusted_proxies") && proxy.contains("X-Forwarded-Proto"),
+            "{proxy}"
+        );
         assert!(said("null").contains("never be allowed") && !said("null").contains("origins:"));
         assert!(!said("https://a/b").contains("origins:"));
     }
@@ -251,8 +271,13 @@ mod tests {
     fn fetch_metadata_against_the_origin_is_refused() {
         let listed = [parse("https://tools.example").unwrap()];
         let verdict = |origin, site, mode| {
-            check(Signs { origin, site: Some(site), mode: Some(mode) }, &own(), &listed, Purpose::Upgrade)
-                .is_ok()
+            check(
+                Signs { origin, site: Some(site), mode: Some(mode) },
+                &own(),
+                &listed,
+                Purpose::Upgrade,
+            )
+            .is_ok()
         };
         let (ours, theirs) = (Some("https://gateway.example:8443"), Some("https://tools.example"));
         assert!(verdict(ours, "same-origin", "websocket"));

@@ -1,4 +1,5 @@
-//! Passes: what a page is let in by that is not the gateway's own, an app's or one of another origin.
+//! Passes: what a page is let in by that is not the gateway's own, an app's or one of another
+//! origin.
 
 use std::{
     collections::HashMap,
@@ -10,8 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Opens, Principal, PrincipalId, Purpose,
-    TICKET_LIFE, Ticket, find, hex, random, unix_now,
+    Ask, Auth, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Opens, Principal,
+    PrincipalId, Purpose, TICKET_LIFE, Ticket, find, hex, random, unix_now,
 };
 use crate::{
     config::{App, Config},
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// How long a pass is good, unless the sign-in behind it ends before.
-pub const LIFE: Duration = Duration::from_secs(12 * 3600);
+pub(crate) const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Passes of one principal; when there are more, the oldest ends.
 const OF_ONE: usize = 64;
 
@@ -65,7 +66,8 @@ impl Passes {
         given.retain(|_, pass| pass.until > now);
         while given.values().filter(|other| other.id == pass.id).count() >= OF_ONE {
             let of_one = given.iter().filter(|(_, other)| other.id == pass.id);
-            let Some(oldest) = of_one.min_by_key(|(_, other)| other.until).map(|(mark, _)| *mark) else {
+            let Some(oldest) = of_one.min_by_key(|(_, other)| other.until).map(|(mark, _)| *mark)
+            else {
                 break;
             };
             given.remove(&oldest);
@@ -83,7 +85,7 @@ impl Passes {
 
 impl Auth {
     /// Exchanges a launch ticket for a pass at the origin of its app, which is good for [`LIFE`].
-    pub fn pass(
+    pub(crate) fn pass(
         &self,
         config: &Config,
         app: &App,
@@ -94,8 +96,9 @@ impl Auth {
         Ok(self.give(&ticket, Place::App(app.name.clone()), None))
     }
 
-    /// Exchanges a launch ticket for the value of its app's cookie, and another launch ticket for the app's page.
-    pub fn enter(
+    /// Exchanges a launch ticket for the value of its app's cookie, and another launch ticket for
+    /// the app's page.
+    pub(crate) fn enter(
         &self,
         config: &Config,
         app: &App,
@@ -108,8 +111,9 @@ impl Auth {
         next.map(|next| (cookie, next)).ok_or(Refusal::TooMany(seconds(TICKET_LIFE)))
     }
 
-    /// Exchanges a launch ticket for a pass of a page of another origin, and the endpoints it names.
-    pub fn page_pass(
+    /// Exchanges a launch ticket for a pass of a page of another origin, and the endpoints it
+    /// names.
+    pub(crate) fn page_pass(
         &self,
         config: &Config,
         origin: &str,
@@ -124,8 +128,8 @@ impl Auth {
         Ok((pass, only))
     }
 
-    /// What a launch ticket stands for. Refused: its source is punished, or it is not one that is wanted here, used up, too
-    /// late, or of somebody who has signed out.
+    /// What a launch ticket stands for. Refused: its source is punished, or it is not one that is
+    /// wanted here, used up, too late, or of somebody who has signed out.
     fn launched(
         &self,
         config: &Config,
@@ -135,7 +139,8 @@ impl Auth {
     ) -> Result<Ticket, Refusal> {
         self.check_penalty(self.source(client))?;
         let redeemed = self.tickets.redeem(ticket, wanted, origin, Instant::now());
-        let goes_on = |ticket: &Ticket| self.goes_on(config, ticket.login, ticket.certificate.as_deref());
+        let goes_on =
+            |ticket: &Ticket| self.goes_on(config, ticket.login, ticket.certificate.as_deref());
         redeemed.filter(goes_on).ok_or(Refusal::Unauthorized)
     }
 
@@ -155,7 +160,9 @@ impl Auth {
     ) -> Option<Principal> {
         let place = match (app, ask.signs.origin) {
             (Some(app), _) => Place::App(app.to_owned()),
-            (None, Some(origin)) if ask.purpose == Purpose::Upgrade => Place::Page(origin.to_owned()),
+            (None, Some(origin)) if ask.purpose == Purpose::Upgrade => {
+                Place::Page(origin.to_owned())
+            }
             (None, _) => return None,
         };
         let pass = self.passes.find(text, &place, Instant::now())?;
@@ -204,8 +211,13 @@ mod tests {
         let (passes, now) = (Passes::default(), Instant::now());
         let text = passes.give(pass("alice", now + LIFE), now);
         let tool = Place::App("tool".into());
-        assert_eq!(passes.find(&text, &tool, now).map(|pass| pass.id.name).as_deref(), Some("alice"));
-        for other in [Place::App("other".into()), Place::Cookie("tool".into()), Place::Page("tool".into())] {
+        assert_eq!(
+            passes.find(&text, &tool, now).map(|pass| pass.id.name).as_deref(),
+            Some("alice")
+        );
+        for other in
+            [Place::App("other".into()), Place::Cookie("tool".into()), Place::Page("tool".into())]
+        {
             assert_eq!(passes.find(&text, &other, now), None, "{other:?}");
         }
         assert_eq!(passes.find(&text, &tool, now + LIFE), None);

@@ -18,7 +18,8 @@ const AT_ONCE: usize = 2;
 const SHARE: u64 = 3;
 /// Memory of a hash with the parameters that `wsbridge passwd` uses, in KiB.
 const USUAL: u32 = 19 * 1024;
-/// How long a right password need not be hashed again, so that a page with ten requests is not ten hashes slow.
+/// How long a right password need not be hashed again, so that a page with ten requests is not ten
+/// hashes slow.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Right passwords remembered; when full, all are forgotten and hashed again.
 const MEMORY: usize = 256;
@@ -64,8 +65,8 @@ impl Passwords {
         }
     }
 
-    /// Whether a user of that name has this password. A name that is none's takes as long as a wrong password: a hash is
-    /// computed either way, with the parameters some user has.
+    /// Whether a user of that name has this password. A name that is none's takes as long as a
+    /// wrong password: a hash is computed either way, with the parameters some user has.
     pub(super) async fn verify(
         &self,
         (name, password): (&str, &str),
@@ -115,8 +116,8 @@ impl Passwords {
         if together > self.memory / SHARE { 1 } else { AT_ONCE }
     }
 
-    /// What a name is checked against that lets nobody in: always the same user's hash, and each user's for some names,
-    /// so that neither the time nor its changes tell which names there are.
+    /// What a name is checked against that lets nobody in: always the same user's hash, and each
+    /// user's for some names, so that neither the time nor its changes tell which names there are.
     fn stand_in<'a>(&self, name: &str, users: &'a Users) -> Option<&'a str> {
         let known: Vec<_> = heard(users).collect();
         let mark = self.mark(name, "", "");
@@ -125,8 +126,8 @@ impl Passwords {
         known.get(at).map(|password| password.reveal())
     }
 
-    /// Keyed, so that the memory of a stopped daemon tells nothing, and over the stored hash, so that a changed
-    /// password is not remembered.
+    /// Keyed, so that the memory of a stopped daemon tells nothing, and over the stored hash, so
+    /// that a changed password is not remembered.
     fn mark(&self, name: &str, password: &str, stored: &str) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(self.key);
         for part in [name, password, stored] {

@@ -1,4 +1,5 @@
-//! Sources that keep sending wrong credentials: refused for a while without evaluation, longer each time.
+//! Sources that keep sending wrong credentials: refused for a while without evaluation, longer each
+//! time.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,7 +14,8 @@ use crate::wire::close::Refusal;
 
 /// Wrong credentials within [`WINDOW`] that bring a penalty.
 const TRIES: usize = 20;
-/// Wrong credentials of all neighbours on one link together that bring a penalty for those who never signed in.
+/// Wrong credentials of all neighbours on one link together that bring a penalty for those who
+/// never signed in.
 const OF_LINK: usize = 200;
 /// The time they are counted over.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -23,10 +25,12 @@ const FIRST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(600);
 /// Calm after which the next penalty is a first one again.
 const FORGIVEN: Duration = Duration::from_secs(3600);
-/// Sources remembered; when full, the one that was calm longest is forgotten, those under penalty last.
+/// Sources remembered; when full, the one that was calm longest is forgotten, those under penalty
+/// last.
 const SOURCES: usize = 4096;
 
-/// Neighbours remembered to have signed in; when full, the one that did so longest ago is forgotten.
+/// Neighbours remembered to have signed in; when full, the one that did so longest ago is
+/// forgotten.
 const KNOWN: usize = 1024;
 /// When a source may try again whose tries are all still being looked at, in seconds.
 const SOON: u32 = 2;
@@ -35,12 +39,14 @@ const SOON: u32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Penalties {
     sources: HashMap<Source, Record>,
-    /// Neighbours that have signed in, and when last: what others on their link do is not held against them.
+    /// Neighbours that have signed in, and when last: what others on their link do is not held
+    /// against them.
     known: HashMap<Source, Instant>,
 }
 
-/// A try at a password whose outcome is not known yet. It is charged before it is looked at, so that nothing is gained by
-/// hanging up: unless it is refunded, it counts as wrong, and is logged, when it is dropped.
+/// A try at a password whose outcome is not known yet. It is charged before it is looked at, so
+/// that nothing is gained by hanging up: unless it is refunded, it counts as wrong, and is logged,
+/// when it is dropped.
 #[derive(Debug)]
 pub(super) struct Charge<'a> {
     penalties: &'a Mutex<Penalties>,
@@ -52,7 +58,8 @@ pub(super) struct Charge<'a> {
 }
 
 impl<'a> Charge<'a> {
-    /// Charges a source, unless it is punished, or would be if all its tries that are being looked at were wrong.
+    /// Charges a source, unless it is punished, or would be if all its tries that are being looked
+    /// at were wrong.
     pub(super) fn take(
         penalties: &'a Mutex<Penalties>,
         source: Source,
@@ -121,7 +128,8 @@ impl Penalties {
             return;
         }
         if self.known.len() >= KNOWN && !self.known.contains_key(&source) {
-            let oldest = self.known.iter().min_by_key(|(_, last)| **last).map(|(source, _)| *source);
+            let oldest =
+                self.known.iter().min_by_key(|(_, last)| **last).map(|(source, _)| *source);
             oldest.map(|oldest| self.known.remove(&oldest));
         }
         self.known.insert(source, now);
@@ -153,7 +161,8 @@ impl Penalties {
         }
     }
 
-    /// What holds for a source, with the tries each has: its own count, and its link's where it never signed in.
+    /// What holds for a source, with the tries each has: its own count, and its link's where it
+    /// never signed in.
     fn counts(&self, source: Source) -> impl Iterator<Item = (Source, usize)> {
         let stranger = !self.known.contains_key(&source);
         [Some((source, TRIES)), link(source).filter(|_| stranger)].into_iter().flatten()
@@ -328,7 +337,9 @@ mod tests {
         }
         assert_eq!(penalties.known.len(), KNOWN);
         assert!(
-            !penalties.known.contains_key(&Source::Neighbour(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)))
+            !penalties
+                .known
+                .contains_key(&Source::Neighbour(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)))
         );
     }
 }

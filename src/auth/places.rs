@@ -1,8 +1,10 @@
-//! Places for connections, taken before anything else happens: in all, of one source, of strangers, and a reserve.
+//! Places for connections, taken before anything else happens: in all, of one source, of strangers,
+//! and a reserve.
 //!
-//! A stranger is a connection that has not signed in yet. A place is always found while there are strangers: the oldest of
-//! the source that has most gives way, so that nobody keeps the others out by waiting. Where all places are signed in,
-//! the reserve serves a browser as far as the sign-in, and administrators.
+//! A stranger is a connection that has not signed in yet. A place is always found while there are
+//! strangers: the oldest of the source that has most gives way, so that nobody keeps the others out
+//! by waiting. Where all places are signed in, the reserve serves a browser as far as the sign-in,
+//! and administrators.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Source, links::network};
 use crate::config::Limits;
 
-/// Connections over the limits that are heard, in case an administrator is among them: a few browsers.
+/// Connections over the limits that are heard, in case an administrator is among them: a few
+/// browsers.
 const RESERVE: usize = 16;
 /// Of one source: what a browser opens to load a page, and some.
 const RESERVE_OF_SOURCE: usize = 8;
@@ -23,7 +26,7 @@ const ADMINISTRATORS: usize = 16;
 
 /// The places, and the rule for one more.
 #[derive(Debug, Default)]
-pub struct Admission {
+pub(crate) struct Admission {
     taken: Mutex<Taken>,
 }
 
@@ -49,7 +52,8 @@ struct Place {
 enum Kind {
     Stranger,
     Known,
-    /// A trusted proxy's: it speaks for many, so only the sum of all bounds it, and it never gives way.
+    /// A trusted proxy's: it speaks for many, so only the sum of all bounds it, and it never gives
+    /// way.
     Proxy,
     Reserve,
     Administrator,
@@ -57,7 +61,7 @@ enum Kind {
 
 /// A connection's place; given back when dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     admission: Arc<Admission>,
     number: u64,
     evicted: CancellationToken,
@@ -73,14 +77,17 @@ impl Taken {
         !matches!(place.kind, Kind::Reserve | Kind::Administrator)
     }
 
-    /// The oldest of these places of the source that has most of them gives way, and is free. A link is one source where its
-    /// neighbours that nobody has signed in from have more together than one may have.
+    /// The oldest of these places of the source that has most of them gives way, and is free. A
+    /// link is one source where its neighbours that nobody has signed in from have more together
+    /// than one may have.
     fn evict_oldest(&mut self, limits: &Limits, which: impl Fn(&Place) -> bool) -> bool {
         let mut links: HashMap<[u16; 4], usize> = HashMap::new();
-        for link in self.places.values().filter(|place| which(place)).filter_map(|place| place.link) {
+        for link in self.places.values().filter(|place| which(place)).filter_map(|place| place.link)
+        {
             *links.entry(link).or_default() += 1;
         }
-        let crowded = |link: &[u16; 4]| links.get(link).is_some_and(|count| *count > limits.per_address);
+        let crowded =
+            |link: &[u16; 4]| links.get(link).is_some_and(|count| *count > limits.per_address);
         let mut crowds: HashMap<Source, (usize, u64)> = HashMap::new();
         for (number, place) in self.places.iter().filter(|(_, place)| which(place)) {
             let source = place.link.filter(crowded).map(Source::V6).or(place.source);
@@ -88,7 +95,8 @@ impl Taken {
                 crowds.entry(source).or_insert((0, *number)).0 += 1;
             }
         }
-        let fullest = crowds.into_values().max_by_key(|(count, oldest)| (*count, u64::MAX - oldest));
+        let fullest =
+            crowds.into_values().max_by_key(|(count, oldest)| (*count, u64::MAX - oldest));
         let gone = fullest.and_then(|(_, oldest)| self.places.remove(&oldest));
         if let Some(place) = &gone {
             place.evicted.cancel();
@@ -116,8 +124,14 @@ impl Taken {
 }
 
 impl Admission {
-    /// A place for a connection from `source`, or from a trusted proxy there. `known`: somebody has signed in from there.
-    pub fn enter(self: &Arc<Self>, (source, known): (Source, bool), proxied: bool, limits: &Limits) -> Slot {
+    /// A place for a connection from `source`, or from a trusted proxy there. `known`: somebody has
+    /// signed in from there.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        (source, known): (Source, bool),
+        proxied: bool,
+        limits: &Limits,
+    ) -> Slot {
         let mut taken = self.lock();
         let link = match source {
             Source::Neighbour(address) if !known => Some(network(address)),
@@ -142,7 +156,8 @@ impl Admission {
     }
 
     /// Connections now held, those over the limits not counted.
-    pub fn total(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn total(&self) -> usize {
         self.lock().count(Taken::limited)
     }
 
@@ -153,17 +168,17 @@ impl Admission {
 
 impl Slot {
     /// Cancelled when the connection must end, because another has got its place.
-    pub fn evicted(&self) -> CancellationToken {
+    pub(crate) fn evicted(&self) -> CancellationToken {
         self.evicted.clone()
     }
 
     /// Whether it came over the limits and has not shown that it is an administrator's.
-    pub fn is_reserve(&self) -> bool {
+    pub(crate) fn is_reserve(&self) -> bool {
         self.kind() == Some(Kind::Reserve)
     }
 
     /// Whether it is waited for like a stranger's.
-    pub fn is_stranger(&self) -> bool {
+    pub(crate) fn is_stranger(&self) -> bool {
         matches!(self.kind(), Some(Kind::Stranger | Kind::Reserve) | None)
     }
 
@@ -172,9 +187,9 @@ impl Slot {
         self.admission.lock().places.get(&self.number).map(|place| place.kind)
     }
 
-    /// The connection has signed in and is a stranger's no longer. False: it has given way, or came over the limits and is
-    /// no administrator's, or there are enough of those.
-    pub fn authenticate(&self, administrator: bool) -> bool {
+    /// The connection has signed in and is a stranger's no longer. False: it has given way, or came
+    /// over the limits and is no administrator's, or there are enough of those.
+    pub(crate) fn authenticate(&self, administrator: bool) -> bool {
         let mut taken = self.admission.lock();
         let administrators = taken.count(|place| place.kind == Kind::Administrator);
         let Some(place) = taken.places.get_mut(&self.number) else { return false };
@@ -192,9 +207,9 @@ impl Slot {
         }
     }
 
-    /// Counts a proxy's connection to the client it now speaks for, or to nobody. False: the client has all the connections
-    /// that one may have.
-    pub fn set_client(&self, client: Option<Source>, limits: &Limits) -> bool {
+    /// Counts a proxy's connection to the client it now speaks for, or to nobody. False: the client
+    /// has all the connections that one may have.
+    pub(crate) fn set_client(&self, client: Option<Source>, limits: &Limits) -> bool {
         let mut taken = self.admission.lock();
         let own = taken.places.get(&self.number).filter(|place| place.kind == Kind::Proxy);
         let Some(before) = own.map(|place| place.source) else { return true };
@@ -244,7 +259,8 @@ mod tests {
     #[test]
     fn one_source_cannot_take_the_places_of_the_others() {
         let admission = Arc::new(Admission::default());
-        let held: Vec<_> = (0..10).map(|_| admission.enter((source(1), false), false, &LIMITS)).collect();
+        let held: Vec<_> =
+            (0..10).map(|_| admission.enter((source(1), false), false, &LIMITS)).collect();
         assert_eq!(admission.total(), 3);
         assert!(held[..7].iter().all(gone) && !held[7..].iter().any(gone), "the oldest give way");
         let calm = admission.enter((source(2), false), false, &LIMITS);
@@ -276,7 +292,10 @@ mod tests {
         let crowd: Vec<_> =
             (10..60).map(|n| admission.enter((neighbour(n), false), false, &limits)).collect();
         assert!(!gone(&known) && !gone(&far));
-        assert!(crowd[..42].iter().all(gone) && !crowd[42..].iter().any(gone), "its own oldest gave way");
+        assert!(
+            crowd[..42].iter().all(gone) && !crowd[42..].iter().any(gone),
+            "its own oldest gave way"
+        );
         let calm = admission.enter((source(2), false), false, &limits);
         assert!(!calm.is_reserve() && !gone(&known) && !gone(&far) && gone(&crowd[42]));
     }
@@ -284,7 +303,8 @@ mod tests {
     #[test]
     fn who_has_signed_in_never_gives_way_and_who_gave_way_cannot_sign_in() {
         let admission = Arc::new(Admission::default());
-        let known: Vec<_> = (1..=4).map(|n| admission.enter((source(n), false), false, &LIMITS)).collect();
+        let known: Vec<_> =
+            (1..=4).map(|n| admission.enter((source(n), false), false, &LIMITS)).collect();
         assert!(known.iter().all(|slot| slot.authenticate(false)));
         let stranger = admission.enter((source(5), false), false, &LIMITS);
         let next = admission.enter((source(6), false), false, &LIMITS);
@@ -298,23 +318,28 @@ mod tests {
     #[test]
     fn the_reserve_holds_a_browser_and_its_newest_strangers() {
         let admission = Arc::new(Admission::default());
-        let browser: Vec<_> = (0..6).map(|_| admission.enter((source(1), false), false, &FULL)).collect();
-        let crowd: Vec<_> = (0..50).map(|_| admission.enter((source(2), false), false, &FULL)).collect();
+        let browser: Vec<_> =
+            (0..6).map(|_| admission.enter((source(1), false), false, &FULL)).collect();
+        let crowd: Vec<_> =
+            (0..50).map(|_| admission.enter((source(2), false), false, &FULL)).collect();
         assert!(browser.iter().all(|slot| slot.is_reserve() && !gone(slot)));
         assert_eq!(crowd.iter().filter(|slot| !gone(slot)).count(), RESERVE_OF_SOURCE);
         assert!(!browser[0].authenticate(false));
         assert!(browser.iter().all(|slot| slot.authenticate(true)));
-        let more: Vec<_> =
-            (0..RESERVE_OF_SOURCE).map(|_| admission.enter((source(1), false), false, &FULL)).collect();
+        let more: Vec<_> = (0..RESERVE_OF_SOURCE)
+            .map(|_| admission.enter((source(1), false), false, &FULL))
+            .collect();
         assert!(more.iter().all(|slot| slot.authenticate(true)));
-        let last: Vec<_> = (0..3).map(|_| admission.enter((source(3), false), false, &FULL)).collect();
+        let last: Vec<_> =
+            (0..3).map(|_| admission.enter((source(3), false), false, &FULL)).collect();
         assert_eq!(last.iter().filter(|slot| slot.authenticate(true)).count(), 2, "sixteen in all");
     }
 
     #[test]
     fn a_proxy_speaks_for_many_and_each_counts() {
         let admission = Arc::new(Admission::default());
-        let proxies: Vec<_> = (0..5).map(|_| admission.enter((source(1), false), true, &LIMITS)).collect();
+        let proxies: Vec<_> =
+            (0..5).map(|_| admission.enter((source(1), false), true, &LIMITS)).collect();
         assert!(proxies.iter().all(|slot| !slot.is_reserve() && !slot.is_stranger()));
         let client = Some(source(9));
         assert!(proxies[..3].iter().all(|slot| slot.set_client(client, &LIMITS)));
@@ -322,7 +347,8 @@ mod tests {
         assert!(proxies[0].set_client(client, &LIMITS) && proxies[0].set_client(None, &LIMITS));
         assert!(proxies[3].set_client(client, &LIMITS));
         assert!(
-            admission.enter((source(2), false), false, &LIMITS).is_reserve() && !proxies.iter().any(gone)
+            admission.enter((source(2), false), false, &LIMITS).is_reserve()
+                && !proxies.iter().any(gone)
         );
     }
 }

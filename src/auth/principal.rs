@@ -7,7 +7,7 @@ use crate::config::{Rights, RightsTable};
 
 /// What kind of principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PrincipalKind {
+pub(crate) enum PrincipalKind {
     /// A person with a password.
     User,
     /// A program with a token.
@@ -20,7 +20,7 @@ pub enum PrincipalKind {
 
 impl PrincipalKind {
     /// The word of this kind in the API and in logs.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Token => "token",
@@ -32,7 +32,7 @@ impl PrincipalKind {
 
 /// A principal's identity: a user `ci` and a token `ci` are two. People are shown the name alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PrincipalId {
+pub(crate) struct PrincipalId {
     /// Kind.
     pub kind: PrincipalKind,
     /// Name in the configuration.
@@ -41,7 +41,7 @@ pub struct PrincipalId {
 
 impl PrincipalId {
     /// The principal of this kind and name.
-    pub fn new(kind: PrincipalKind, name: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: PrincipalKind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
 }
@@ -54,7 +54,7 @@ impl fmt::Display for PrincipalId {
 
 /// Who is asking, proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
+pub(crate) struct Principal {
     /// Who it is.
     pub id: PrincipalId,
     /// What it may do.
@@ -63,13 +63,17 @@ pub struct Principal {
     pub login: Option<LoginId>,
     /// The certificate it came by: the same holds for it.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The endpoints that the pass it came by names: nothing else is for it. `None`: it came by something else.
+    /// The endpoints that the pass it came by names: nothing else is for it. `None`: it came by
+    /// something else.
     pub only: Option<Arc<[String]>>,
 }
 
 impl Principal {
     /// Whether it may take over every endpoint: the one the reserved place is kept for.
-    pub fn is_administrator(&self) -> bool {
-        self.rights.0.iter().any(|(pattern, rights)| pattern == "*" && rights.allows(Rights::TAKEOVER))
+    pub(crate) fn is_administrator(&self) -> bool {
+        self.rights
+            .0
+            .iter()
+            .any(|(pattern, rights)| pattern == "*" && rights.allows(Rights::TAKEOVER))
     }
 }

@@ -1,7 +1,9 @@
-//! What the client sees of us, through proxies the configuration trusts: `X-Forwarded-*` or `Forwarded` (RFC 7239).
+//! What the client sees of us, through proxies the configuration trusts: `X-Forwarded-*` or
+//! `Forwarded` (RFC 7239).
 //!
-//! Each hop writes down who asked it. Read from our end, the word of a hop counts as long as the hop itself is trusted, so
-//! that the client is the last one that is not; what stands before it, that client may have written.
+//! Each hop writes down who asked it. Read from our end, the word of a hop counts as long as the
+//! hop itself is trusted, so that the client is the last one that is not; what stands before it,
+//! that client may have written.
 
 use std::{
     net::IpAddr,
@@ -16,7 +18,7 @@ use crate::{
 
 /// The forwarding headers of a request, each as its lines came.
 #[derive(Clone, Debug, Default)]
-pub struct Forwarded<'a> {
+pub(crate) struct Forwarded<'a> {
     /// `Forwarded`.
     pub standard: Vec<&'a str>,
     /// `X-Forwarded-For`.
@@ -33,7 +35,7 @@ pub struct Forwarded<'a> {
 
 /// How the client sees the gateway, and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub(crate) struct View {
     /// Host and port as the client wrote them.
     pub host: String,
     /// Whether the client speaks TLS.
@@ -46,11 +48,14 @@ pub struct View {
     pub here: bool,
 }
 
-/// Whether the peer is a proxy whose word counts. Behind a unix socket there is nobody else: browsers cannot reach it.
-pub fn is_trusted(peer: &Peer, trusted: &TrustedProxies) -> bool {
+/// Whether the peer is a proxy whose word counts. Behind a unix socket there is nobody else:
+/// browsers cannot reach it.
+pub(crate) fn is_trusted(peer: &Peer, trusted: &TrustedProxies) -> bool {
     match peer.client {
         ClientAddress::Local => true,
-        ClientAddress::Direct(address) | ClientAddress::Announced(address) => trusted.contains(address.ip()),
+        ClientAddress::Direct(address) | ClientAddress::Announced(address) => {
+            trusted.contains(address.ip())
+        }
         ClientAddress::Forwarded(_) => false,
     }
 }
@@ -99,9 +104,12 @@ fn items<'a>(lines: &[&'a str]) -> impl Iterator<Item = &'a str> {
     all.into_iter().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The client, from hops read from our end, and how many hops it is away. A hop that hides who asked it, or says nothing
-/// that can be read, is as far as anybody can see.
-fn client(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) -> (Option<IpAddr>, usize) {
+/// The client, from hops read from our end, and how many hops it is away. A hop that hides who
+/// asked it, or says nothing that can be read, is as far as anybody can see.
+fn client(
+    hops: impl Iterator<Item = Option<IpAddr>>,
+    trusted: &TrustedProxies,
+) -> (Option<IpAddr>, usize) {
     let (mut found, mut depth) = (None, 0);
     for hop in hops {
         let Some(address) = hop else { break };
@@ -114,26 +122,33 @@ fn client(hops: impl Iterator<Item = Option<IpAddr>>, trusted: &TrustedProxies) 
 }
 
 /// Who asks, from the connection or by the word of trusted proxies.
-pub(super) fn sender(peer: &Peer, forwarded: &Forwarded<'_>, trusted: &TrustedProxies) -> ClientAddress {
+pub(super) fn sender(
+    peer: &Peer,
+    forwarded: &Forwarded<'_>,
+    trusted: &TrustedProxies,
+) -> ClientAddress {
     if !is_trusted(peer, trusted) {
         return peer.client;
     }
     Word::read(forwarded, trusted).client.map_or(peer.client, ClientAddress::Forwarded)
 }
 
-/// What `public:` adds for a client of a trusted proxy: where a proxy passes the name on, or none but its own way to us, the
-/// client sees what people type.
+/// What `public:` adds for a client of a trusted proxy: where a proxy passes the name on, or none
+/// but its own way to us, the client sees what people type.
 fn as_public(view: View, public: &Public) -> View {
     let Some(authority) = Authority::parse(&view.host) else { return view };
     let usual = default_port(&public.origin.scheme);
     let same = authority.host == public.origin.host
         && authority.port.is_none_or(|port| port == public.origin.port)
-        && (authority.port.is_some() || Some(public.origin.port) == usual);
+        && (authority.port.is_some() || public.origin.port == usual);
     if !same && !authority.is_loopback() {
         return view;
     }
-    let port =
-        if Some(public.origin.port) == usual { String::new() } else { format!(":{}", public.origin.port) };
+    let port = if public.origin.port == usual {
+        String::new()
+    } else {
+        format!(":{}", public.origin.port)
+    };
     let prefix = if view.prefix.is_empty() { public.prefix.clone() } else { view.prefix };
     let host = format!("{}{port}", public.origin.host);
     View { host, tls: public.origin.scheme == "https", prefix, ..view }
@@ -196,7 +211,7 @@ fn with_port(view: &View, port: &str) -> Option<String> {
     let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
     let authority = Authority::parse(&view.host).filter(|authority| authority.port.is_none())?;
     let usual = default_port(if view.tls { "https" } else { "http" });
-    (Some(port) != usual).then(|| format!("{}:{port}", authority.host))
+    (port != usual).then(|| format!("{}:{port}", authority.host))
 }
 
 /// Headers of trusted proxies that do not count and may be meant to: each is told once.
@@ -213,15 +228,22 @@ impl Unnamed {
             return;
         }
         let x = trusted.headers == HeaderFamily::XForwarded;
-        let (own, other) = if x { ("x-forwarded", "Forwarded") } else { ("forwarded", "X-Forwarded-For") };
+        let (own, other) =
+            if x { ("x-forwarded", "Forwarded") } else { ("forwarded", "X-Forwarded-For") };
         let of_other = if x { &forwarded.standard } else { &forwarded.addresses };
         let of_own = if x { &forwarded.addresses } else { &forwarded.standard };
         let proxy = peer.client;
-        if x && !trusted.host && !forwarded.host.is_empty() && !self.host.swap(true, Ordering::Relaxed) {
+        if x && !trusted.host
+            && !forwarded.host.is_empty()
+            && !self.host.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(%proxy, "X-Forwarded-Host of a trusted proxy does not count: it may be what a client \
                 sent. If the proxy writes it itself: `trusted_proxies: {{ addresses: [..], also: [ host ] }}`");
         }
-        if !trusted.prefix && !forwarded.prefix.is_empty() && !self.prefix.swap(true, Ordering::Relaxed) {
+        if !trusted.prefix
+            && !forwarded.prefix.is_empty()
+            && !self.prefix.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(%proxy, "X-Forwarded-Prefix of a trusted proxy does not count: it may be what a client \
                 sent. If the proxy writes it itself: `trusted_proxies: {{ addresses: [..], also: [ prefix ] }}`");
         }

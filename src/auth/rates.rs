@@ -14,18 +14,19 @@ use super::Source;
 const BURST: u32 = 1000;
 /// Time for which it may make one more.
 const EACH: Duration = Duration::from_millis(5);
-/// Clients remembered. When there are more, those that have not asked for a while are forgotten; else all are.
+/// Clients remembered. When there are more, those that have not asked for a while are forgotten;
+/// else all are.
 const CLIENTS: usize = 4096;
 
 /// When each client will have its whole burst again.
 #[derive(Debug, Default)]
-pub struct RequestRates {
+pub(crate) struct RequestRates {
     full_at: Mutex<HashMap<Source, Instant>>,
 }
 
 impl RequestRates {
     /// Counts a request; false when there were too many.
-    pub fn take(&self, source: Source, now: Instant) -> bool {
+    pub(crate) fn take(&self, source: Source, now: Instant) -> bool {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         if full_at.len() >= CLIENTS && !full_at.contains_key(&source) {
             full_at.retain(|_, full_at| *full_at > now);
@@ -56,7 +57,8 @@ mod tests {
     #[test]
     fn a_client_has_a_burst_and_a_rate_and_takes_nothing_from_others() {
         let (rates, now) = (RequestRates::default(), Instant::now());
-        let count = |n: u32, now: Instant| (0..5000).take_while(|_| rates.take(source(n), now)).count();
+        let count =
+            |n: u32, now: Instant| (0..5000).take_while(|_| rates.take(source(n), now)).count();
         assert_eq!(count(1, now), 1000);
         assert_eq!(count(2, now), 1000);
         assert_eq!(count(1, now + Duration::from_secs(1)), 200);

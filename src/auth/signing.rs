@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, Authority, ClientCertificate, LoginId, Page, Principal, PrincipalId, PrincipalKind, Shown,
-    View, Visit, default_port, find, logins::Found, unix_now,
+    Ask, Auth, Authority, ClientCertificate, LoginId, Page, Principal, PrincipalId, PrincipalKind,
+    Shown, View, Visit, default_port, find, logins::Found, unix_now,
 };
 use crate::{
     auth::Purpose,
@@ -21,30 +21,31 @@ const SIGN_IN: &str = "sid";
 
 /// A browser that has just signed in.
 #[derive(Debug)]
-pub struct SignedIn {
+pub(crate) struct SignedIn {
     /// Who it is.
     pub principal: Principal,
     /// The cookie's value.
     pub cookie: Secret,
 }
 
-/// The name of a cookie: `sid` is the sign-in's. `__Host-` makes browsers take it over TLS alone and keep it from other
-/// hosts. Cookies ignore ports, so that one is part of the name: two gateways behind one address do not sign each other's
-/// users out. `__Host-` is for the whole host, so that the path of a gateway below one is part of the name as well.
+/// The name of a cookie: `sid` is the sign-in's. `__Host-` makes browsers take it over TLS alone
+/// and keep it from other hosts. Cookies ignore ports, so that one is part of the name: two
+/// gateways behind one address do not sign each other's users out. `__Host-` is for the whole host,
+/// so that the path of a gateway below one is part of the name as well.
 pub(super) fn name(view: &View, stem: &str) -> String {
     let (prefix, scheme) = if view.tls { ("__Host-", "https") } else { ("", "http") };
     let port = Authority::parse(&view.host).and_then(|authority| authority.port);
     // A cookie's name has no slash, and no part of a path an exclamation mark.
     let path = view.prefix.replace('/', "!");
-    match port.filter(|port| Some(*port) != default_port(scheme)) {
+    match port.filter(|port| *port != default_port(scheme)) {
         Some(port) => format!("{prefix}{stem}-{port}{path}"),
         None => format!("{prefix}{stem}{path}"),
     }
 }
 
-/// The `Set-Cookie` that keeps `value` until the browser is closed, or with `None` the one that forgets it. Over plain
-/// HTTP it cannot be `Secure`: browsers would not keep it.
-pub fn cookie(view: &View, value: Option<&str>) -> String {
+/// The `Set-Cookie` that keeps `value` until the browser is closed, or with `None` the one that
+/// forgets it. Over plain HTTP it cannot be `Secure`: browsers would not keep it.
+pub(crate) fn cookie(view: &View, value: Option<&str>) -> String {
     set(view, SIGN_IN, value)
 }
 
@@ -56,8 +57,8 @@ pub(super) fn set(view: &View, stem: &str, value: Option<&str>) -> String {
     format!("{}={value}; Path=/{secure}; HttpOnly; SameSite=Strict{forget}", name(view, stem))
 }
 
-/// The values of our cookie among those of a request (RFC 6265 section 4.2.1): another page of this host, or an older
-/// version of us, may have set one of that name for another path or domain.
+/// The values of our cookie among those of a request (RFC 6265 section 4.2.1): another page of this
+/// host, or an older version of us, may have set one of that name for another path or domain.
 pub(super) fn values<'a>(cookies: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     cookies.split(';').filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
@@ -68,12 +69,12 @@ pub(super) fn has_cookie(cookies: Option<&str>, view: &View) -> bool {
 }
 
 /// Why another page cannot do what only ours may.
-pub const OWN_PAGE_ALONE: &str = "only the gateway's own page signs in and out, whatever `origins:` says; a page of another \
+pub(crate) const OWN_PAGE_ALONE: &str = "only the gateway's own page signs in and out, whatever `origins:` says; a page of another \
                                   origin brings a token, or a ticket of POST /api/ticket";
 
 impl Auth {
     /// Signs a browser in by name and password, from our own page alone.
-    pub async fn sign_in(
+    pub(crate) async fn sign_in(
         &self,
         config: &Config,
         visit: &Visit,
@@ -87,46 +88,52 @@ impl Auth {
         let now = Instant::now();
         self.logins.sweep(&config.access, config.login, now);
         let begun = self.logins.begin(&config.access, &principal.id.name, now);
-        let (text, id) =
-            begun.filter(|_| principal.id.kind == PrincipalKind::User).ok_or(Refusal::Unauthorized)?;
+        let (text, id) = begun
+            .filter(|_| principal.id.kind == PrincipalKind::User)
+            .ok_or(Refusal::Unauthorized)?;
         for earlier in self.cookies(config, ask.cookie, visit) {
             self.logins.join(id, earlier.id);
         }
         self.kept.write(config, &self.logins);
-        Ok(SignedIn { principal: Principal { login: Some(id), ..principal }, cookie: Secret::new(text) })
+        Ok(SignedIn {
+            principal: Principal { login: Some(id), ..principal },
+            cookie: Secret::new(text),
+        })
     }
 
     /// The sign-ins of a browser's cookies.
     fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<Found> {
         let (name, now) = (name(&visit.view, SIGN_IN), Instant::now());
         let shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
-        let found: Vec<_> =
-            shown.filter_map(|text| self.logins.find(text, &config.access, config.login, now)).collect();
+        let found: Vec<_> = shown
+            .filter_map(|text| self.logins.find(text, &config.access, config.login, now))
+            .collect();
         if !found.is_empty() {
             self.kept.follow(config, &self.logins);
         }
         found
     }
 
-    /// Ends a sign-in and the earlier ones of its browser: from now on nobody is let in by them, and [`Self::is_signed_in`] says so of what runs.
-    /// That is written down before it returns.
-    pub fn sign_out(&self, config: &Config, id: LoginId) {
+    /// Ends a sign-in and the earlier ones of its browser: from now on nobody is let in by them,
+    /// and [`Self::is_signed_in`] says so of what runs. That is written down before it returns.
+    pub(crate) fn sign_out(&self, config: &Config, id: LoginId) {
         self.logins.end(id);
         self.kept.write(config, &self.logins);
     }
 
-    /// Takes over the sign-ins that an earlier run of the daemon left in a folder, and keeps them there from now on.
-    pub fn keep_sign_ins(&self, folder: &std::path::Path, config: &Config) {
+    /// Takes over the sign-ins that an earlier run of the daemon left in a folder, and keeps them
+    /// there from now on.
+    pub(crate) fn keep_sign_ins(&self, folder: &std::path::Path, config: &Config) {
         self.kept.open(folder, config, &self.logins);
     }
 
     /// Whether what began with this sign-in may go on; what began without one, always.
-    pub fn is_signed_in(&self, config: &Config, login: Option<LoginId>) -> bool {
+    pub(crate) fn is_signed_in(&self, config: &Config, login: Option<LoginId>) -> bool {
         login.is_none_or(|id| self.login_left(config, id).is_some())
     }
 
     /// Whether what began with this sign-in or certificate may go on: neither is over.
-    pub fn goes_on(
+    pub(crate) fn goes_on(
         &self,
         config: &Config,
         login: Option<LoginId>,
@@ -136,18 +143,19 @@ impl Auth {
     }
 
     /// Time a sign-in still has, unless it is used.
-    pub fn login_left(&self, config: &Config, id: LoginId) -> Option<Duration> {
+    pub(crate) fn login_left(&self, config: &Config, id: LoginId) -> Option<Duration> {
         self.logins.left(id, &config.access, config.login, Instant::now())
     }
 
     /// A sign-in is being used by a session of its own.
-    pub fn touch(&self, id: LoginId) {
+    pub(crate) fn touch(&self, id: LoginId) {
         self.logins.touch(id, Instant::now());
     }
 
-    /// Who is signed in by the request's cookie; `None` when there is none that is good, or another credential was
-    /// shown. A browser sends it with whatever page asks, so it counts from our own page alone, which for all but
-    /// reading is told by Origin. Of a wrong one nothing can be guessed, so that it is no failure.
+    /// Who is signed in by the request's cookie; `None` when there is none that is good, or another
+    /// credential was shown. A browser sends it with whatever page asks, so it counts from our own
+    /// page alone, which for all but reading is told by Origin. Of a wrong one nothing can be
+    /// guessed, so that it is no failure.
     pub(super) fn by_cookie(
         &self,
         config: &Config,
@@ -157,11 +165,14 @@ impl Auth {
         // A password beside it may be one that a proxy asked for.
         let alone = matches!(ask.shown, Shown::Nothing | Shown::Basic(..));
         let shown = ask.cookie.filter(|_| alone && matches!(visit.page, Page::Own | Page::None));
-        let Some(found) = self.cookies(config, shown, visit).into_iter().next() else { return Ok(None) };
+        let Some(found) = self.cookies(config, shown, visit).into_iter().next() else {
+            return Ok(None);
+        };
         if visit.page != Page::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
-        let principal = find(&config.access, &PrincipalId::new(PrincipalKind::User, found.user), unix_now());
+        let principal =
+            find(&config.access, &PrincipalId::new(PrincipalKind::User, found.user), unix_now());
         Ok(principal.map(|principal| Principal { login: Some(found.id), ..principal }))
     }
 }
@@ -169,7 +180,7 @@ impl Auth {
 /// The credentials of a sign-in form.
 impl Shown {
     /// A name and a password, as typed.
-    pub fn password(name: String, password: String) -> Self {
+    pub(crate) fn password(name: String, password: String) -> Self {
         Self::Basic(name, Secret::new(password))
     }
 }
@@ -200,8 +211,14 @@ mod tests {
             format!("__Host-sid-8443=; Path=/; Secure; {strict}; Max-Age=0")
         );
         let below = View { prefix: "/a/serial".to_owned(), ..view("gateway.example", true) };
-        assert_eq!(cookie(&below, Some("x")), format!("__Host-sid!a!serial=x; Path=/; Secure; {strict}"));
-        assert_eq!(cookie(&view("localhost:80", false), Some("x")), format!("sid=x; Path=/; {strict}"));
+        assert_eq!(
+            cookie(&below, Some("x")),
+            format!("__Host-sid!a!serial=x; Path=/; Secure; {strict}")
+        );
+        assert_eq!(
+            cookie(&view("localhost:80", false), Some("x")),
+            format!("sid=x; Path=/; {strict}")
+        );
     }
 
     #[test]

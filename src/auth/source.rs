@@ -5,10 +5,10 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// Who counts as one: an IPv4 address, an IPv6 /64 (what one customer gets, RFC 6177) that is not on a link of ours, or
-/// everything on this machine that comes by a unix socket.
+/// Who counts as one: an IPv4 address, an IPv6 /64 (what one customer gets, RFC 6177) that is not
+/// on a link of ours, or everything on this machine that comes by a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
+pub(crate) enum Source {
     /// An IPv4 address; IPv4-mapped IPv6 addresses are folded into it.
     V4(Ipv4Addr),
     /// The upper half of an IPv6 address.

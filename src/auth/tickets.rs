@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{ClientCertificate, LoginId, PrincipalId, random_text};
 
 /// How long a ticket is good.
-pub const LIFE: Duration = Duration::from_secs(15);
+pub(crate) const LIFE: Duration = Duration::from_secs(15);
 /// Tickets outstanding; when full, none is given until some run out.
 const OUTSTANDING: usize = 1024;
 /// Tickets outstanding of one principal, so that one cannot take all.
@@ -20,7 +20,7 @@ const OF_ONE: usize = 64;
 
 /// What a ticket opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Opens {
+pub(crate) enum Opens {
     /// One session on an endpoint.
     Endpoint(String),
     /// An app.
@@ -31,7 +31,7 @@ pub enum Opens {
 
 /// What a ticket stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// The principal it was given to.
     pub id: PrincipalId,
     /// The sign-in it was asked for with.
@@ -65,7 +65,8 @@ impl Tickets {
         Some(text)
     }
 
-    /// What `text` stands for; it is used up, also by the wrong page or where something else is `wanted`.
+    /// What `text` stands for; it is used up, also by the wrong page or where something else is
+    /// `wanted`.
     pub(super) fn redeem(
         &self,
         text: &str,
@@ -76,7 +77,8 @@ impl Tickets {
         let mark: [u8; 32] = Sha256::digest(text).into();
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let (ticket, until) = given.remove(&mark)?;
-        (until > now && wanted(&ticket.opens) && ticket.origin.as_deref() == origin).then_some(ticket)
+        (until > now && wanted(&ticket.opens) && ticket.origin.as_deref() == origin)
+            .then_some(ticket)
     }
 }
 
@@ -98,7 +100,8 @@ mod tests {
     fn redeem(endpoint: &'static str, origin: &str, age: Duration) -> Option<Ticket> {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let text = tickets.give(ticket("alice"), now).unwrap();
-        let wanted = |name: &'static str| move |opens: &Opens| *opens == Opens::Endpoint(name.into());
+        let wanted =
+            |name: &'static str| move |opens: &Opens| *opens == Opens::Endpoint(name.into());
         let first = tickets.redeem(&text, wanted(endpoint), Some(origin), now + age);
         let again = tickets.redeem(&text, wanted("plc1"), Some("https://tools.example"), now);
         assert_eq!(again, None, "used up");
@@ -107,7 +110,10 @@ mod tests {
 
     #[test]
     fn a_ticket_works_once_for_its_endpoint_and_page() {
-        assert_eq!(redeem("plc1", "https://tools.example", Duration::from_secs(14)), Some(ticket("alice")));
+        assert_eq!(
+            redeem("plc1", "https://tools.example", Duration::from_secs(14)),
+            Some(ticket("alice"))
+        );
         assert_eq!(redeem("plc2", "https://tools.example", Duration::ZERO), None);
         assert_eq!(redeem("plc1", "https://evil.example", Duration::ZERO), None);
         assert_eq!(redeem("plc1", "https://tools.example", LIFE), None);

@@ -1,4 +1,5 @@
-//! Whose password is hashed next: few at once, a bounded number waiting, and no source before the others.
+//! Whose password is hashed next: few at once, a bounded number waiting, and no source before the
+//! others.
 
 use std::{
     collections::VecDeque,
@@ -36,14 +37,16 @@ struct Waiter {
     go: oneshot::Sender<Turn>,
 }
 
-/// The right to hash now. It belongs to the hash, not to whoever asked for it: it ends when it is dropped.
+/// The right to hash now. It belongs to the hash, not to whoever asked for it: it ends when it is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     turns: Arc<Turns>,
 }
 
 impl Turns {
-    /// Waits for a turn of `source` among at most `at_once`. `None`: too many wait, or it took too long.
+    /// Waits for a turn of `source` among at most `at_once`. `None`: too many wait, or it took too
+    /// long.
     pub(super) async fn wait(self: &Arc<Self>, source: Source, at_once: usize) -> Option<Turn> {
         let (go, told) = oneshot::channel();
         self.lock().enqueue(Waiter { source, go }, at_once);
@@ -72,7 +75,8 @@ impl Turns {
 }
 
 impl State {
-    /// Adds a waiter; when there are too many, the newest of the fullest source is dropped, which refuses it.
+    /// Adds a waiter; when there are too many, the newest of the fullest source is dropped, which
+    /// refuses it.
     fn enqueue(&mut self, waiter: Waiter, at_once: usize) {
         self.at_once = at_once;
         self.waiting.retain(|waiter| !waiter.go.is_closed());
@@ -89,7 +93,8 @@ impl State {
         }
     }
 
-    /// Who goes next, counted as running: the oldest of another source than the last, or else the oldest.
+    /// Who goes next, counted as running: the oldest of another source than the last, or else the
+    /// oldest.
     fn next(&mut self) -> Option<Waiter> {
         self.waiting.retain(|waiter| !waiter.go.is_closed());
         if self.running >= self.at_once {

@@ -1,14 +1,16 @@
-//! Sign-in by the proxy: a header in which a trusted proxy names the user of ours that has signed in there.
+//! Sign-in by the proxy: a header in which a trusted proxy names the user of ours that has signed
+//! in there.
 //!
-//! A browser sends what it signed in with at the proxy whatever page asks, so the header is as ambient as a cookie: it counts
-//! from our own page alone, and where no Origin tells of one, for reading alone and only by a browser that says so.
+//! A browser sends what it signed in with at the proxy whatever page asks, so the header is as
+//! ambient as a cookie: it counts from our own page alone, and where no Origin tells of one, for
+//! reading alone and only by a browser that says so.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    Ask, Auth, ClientAddress, Page, Peer, Principal, PrincipalId, PrincipalKind, Purpose, Shown, Visit, find,
-    is_trusted, unix_now,
+    Ask, Auth, ClientAddress, Page, Peer, Principal, PrincipalId, PrincipalKind, Purpose, Shown,
+    Visit, find, is_trusted, unix_now,
 };
 use crate::{
     config::{Config, TrustedProxies},
@@ -17,15 +19,15 @@ use crate::{
 
 /// Values of the headers that the configuration names, as they came.
 #[derive(Clone, Debug, Default)]
-pub struct ProxyWord<'a> {
+pub(crate) struct ProxyWord<'a> {
     /// Of the user's header.
     pub user: Vec<&'a str>,
     /// Of the secret's header.
     pub secret: Vec<&'a str>,
 }
 
-/// Whether the proxy itself says it, and no other program that can reach us: by a unix socket, from another machine's
-/// address, or with the secret.
+/// Whether the proxy itself says it, and no other program that can reach us: by a unix socket, from
+/// another machine's address, or with the secret.
 fn is_vouched(peer: &Peer, word: &ProxyWord<'_>, trusted: &TrustedProxies) -> bool {
     if !is_trusted(peer, trusted) {
         return false;
@@ -52,7 +54,8 @@ impl Auth {
         visit: &Visit,
     ) -> Result<Option<Principal>, Refusal> {
         let (word, trusted) = (&ask.proxy, &config.trusted_proxies);
-        // Cookies know no ports, and neither does the proxy's sign-in: at an app's origin it would speak for pages not ours.
+        // Cookies know no ports, and neither does the proxy's sign-in: at an app's origin it would
+        // speak for pages not ours.
         let counts = peer.app.is_none() && matches!(visit.page, Page::Own | Page::None);
         if word.user.is_empty() || !counts || !is_vouched(peer, word, trusted) {
             return Ok(None);
@@ -92,8 +95,10 @@ mod tests {
         TrustedProxies {
             addresses: vec![("127.0.0.0".parse().unwrap(), 8), ("192.0.2.9".parse().unwrap(), 32)],
             user_header: Some("remote-user".into()),
-            secret: secret
-                .map(|text| ProxySecret { header: "x-secret".into(), sha256: Sha256::digest(text).into() }),
+            secret: secret.map(|text| ProxySecret {
+                header: "x-secret".into(),
+                sha256: Sha256::digest(text).into(),
+            }),
             ..TrustedProxies::default()
         }
     }

@@ -1,5 +1,5 @@
-//! `wsbridge add`: one more endpoint, told by options or asked for; checked with all the rest, put in force, and its
-//! address printed.
+//! `wsbridge add`: one more endpoint, told by options or asked for; checked with all the rest, put
+//! in force, and its address printed.
 
 mod target;
 mod uci;
@@ -74,7 +74,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         None => proposed,
     };
     if taken.contains(&name.as_str()) {
-        let what = format!("there is an endpoint `{name}` already; choose another name, or edit that one");
+        let what =
+            format!("there is an endpoint `{name}` already; choose another name, or edit that one");
         return Err(Failure::new(Code::Data, what));
     }
     let endpoint = Endpoint { name, title: args.title.clone(), target };
@@ -104,7 +105,9 @@ fn in_force(source: &Source) -> String {
         Some(_) if matches!(source, Source::Uci(_)) => String::new(),
         Some(pid) => match rustix::process::kill_process(pid, rustix::process::Signal::HUP) {
             Ok(()) => String::new(),
-            Err(error) => format!("The gateway could not be told ({error}): {reload}\nThen it is at\n"),
+            Err(error) => {
+                format!("The gateway could not be told ({error}): {reload}\nThen it is at\n")
+            }
         },
     }
 }

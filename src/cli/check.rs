@@ -18,8 +18,8 @@ use super::{
     which::Which,
 };
 use crate::config::{
-    Config, Endpoint, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights, Share, SimDevice, Target,
-    duration_text, schema, size_text,
+    Config, Endpoint, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights, Share,
+    SimDevice, Target, duration_text, schema, size_text,
 };
 
 /// What `wsbridge check` is asked.
@@ -46,8 +46,8 @@ pub(crate) struct Args {
     pub(crate) yaml: bool,
 }
 
-/// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing), 66 (no such
-/// file), 74 (cannot print) or 78 (the configuration is wrong).
+/// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing),
+/// 66 (no such file), 74 (cannot print) or 78 (the configuration is wrong).
 pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     told(args, out, err).unwrap_or(74)
 }
@@ -98,7 +98,10 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
 fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     let mut listeners = vec![["LISTEN", "TLS", "SERVES"].map(String::from)];
     listeners.extend(
-        config.listen.iter().map(|listen| [address(listen), tls(&listen.tls), serves(config, listen)]),
+        config
+            .listen
+            .iter()
+            .map(|listen| [address(listen), tls(&listen.tls), serves(config, listen)]),
     );
     table(&listeners, out)?;
     writeln!(out)?;
@@ -110,7 +113,8 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     }
 
     let mut endpoints = vec![
-        ["ENDPOINT", "TARGET", "SHARE", "PACKING", "PACING", "HISTORY", "LIMITS", "TITLE"].map(String::from),
+        ["ENDPOINT", "TARGET", "SHARE", "PACKING", "PACING", "HISTORY", "LIMITS", "TITLE"]
+            .map(String::from),
     ];
     endpoints.extend(config.endpoints.values().map(|endpoint| {
         let title = endpoint.title.as_deref().unwrap_or_default();
@@ -134,7 +138,8 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
         rights.push(["anyone on this machine".into(), "*".into(), Rights::ALL.words().join(" ")]);
     }
     for (who, table) in principals(&config.access) {
-        let pages = table.0.iter().map(|(pattern, _)| pattern).filter(|pattern| pattern.starts_with('/'));
+        let pages =
+            table.0.iter().map(|(pattern, _)| pattern).filter(|pattern| pattern.starts_with('/'));
         let before = rights.len();
         for name in config.endpoints.keys().chain(pages) {
             let may = table.on(name);
@@ -219,9 +224,11 @@ fn packing(packing: Packing) -> String {
 }
 
 fn pacing(pacing: &Pacing) -> String {
-    let delay =
-        |word: &str, time: Duration| (!time.is_zero()).then(|| format!("{word} {}", duration_text(time)));
-    let prompt = pacing.prompt.as_ref().map(|prompt| format!("prompt \"{}\"", prompt.text.escape_ascii()));
+    let delay = |word: &str, time: Duration| {
+        (!time.is_zero()).then(|| format!("{word} {}", duration_text(time)))
+    };
+    let prompt =
+        pacing.prompt.as_ref().map(|prompt| format!("prompt \"{}\"", prompt.text.escape_ascii()));
     let all = [delay("byte", pacing.byte_delay), delay("line", pacing.line_delay), prompt];
     let words = all.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if words.is_empty() { "none".into() } else { words }
@@ -246,7 +253,8 @@ fn table<const N: usize>(rows: &[[String; N]], out: &mut dyn Write) -> io::Resul
         }
     }
     for row in rows {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<_> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         writeln!(out, "{}", cells.join("  ").trim_end())?;
     }
     Ok(())
@@ -272,8 +280,7 @@ endpoints:
     lease_idle: 5m
   plc1: { tcp: { address: "192.0.2.20:502" }, limits: { sessions: 4, idle: 30m, rate: 1MiB/s } }
 "#;
-    const HASH: &str =
-        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
 
     fn check(text: &str, explain: Option<&str>) -> (u8, String, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -314,7 +321,10 @@ endpoints:
         let (_, out, _) = check(endpoints, None);
         assert!(!out.contains("hsts"), "{out}");
         let (code, out, _) = check(&format!("{endpoints}hsts: 365d"), None);
-        assert!(code == 0 && out.contains("for 365d browsers use HTTPS alone on every port"), "{out}");
+        assert!(
+            code == 0 && out.contains("for 365d browsers use HTTPS alone on every port"),
+            "{out}"
+        );
         assert_eq!(check(&format!("{endpoints}hsts: 800d"), None).0, 78);
         let plain = "listen: [ { address: '127.0.0.1:80', tls: none } ]\n";
         let (_, _, err) = check(&format!("{plain}{endpoints}hsts: 365d"), None);
@@ -346,8 +356,14 @@ endpoints:
         let expected = "users.alice may read write on plc1\n  read write: through role operator, pattern \"*\"\n\
                         tokens.alice may read on plc1\n  read: through its own rights, pattern \"plc*\"\n";
         assert_eq!(out, expected);
-        assert!(check(FILE, Some("tokens.alice@modem1")).1.contains("tokens.alice may do nothing on modem1"));
-        assert!(check("auth: none\nendpoints: { e: { sim: echo } }", Some("x@e")).1.contains("anyone"));
+        assert!(
+            check(FILE, Some("tokens.alice@modem1"))
+                .1
+                .contains("tokens.alice may do nothing on modem1")
+        );
+        assert!(
+            check("auth: none\nendpoints: { e: { sim: echo } }", Some("x@e")).1.contains("anyone")
+        );
     }
 
     #[test]
@@ -367,7 +383,8 @@ endpoints:
         assert_eq!(code, 0);
         assert!(err.contains("warning: ") && !out.contains("warning"), "{err}");
         assert_eq!(check("auth: sure", None).0, 78);
-        let args = Args { which: Which::of("/nonexistent"), explain: None, schema: false, yaml: false };
+        let args =
+            Args { which: Which::of("/nonexistent"), explain: None, schema: false, yaml: false };
         assert_eq!(run(&args, &mut Vec::new(), &mut Vec::new()), 66);
         let args = Args { schema: true, ..args };
         let mut out = Vec::new();

@@ -19,7 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, mut command: clap::Command) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "wsbridge", &mut script);
-    let script =
-        String::from_utf8(script).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+    let script = String::from_utf8(script)
+        .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
     print(&script)
 }

@@ -64,11 +64,14 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// The address asked for, or the first free port from 8080. The daemon binds it again a moment later.
+/// The address asked for, or the first free port from 8080. The daemon binds it again a moment
+/// later.
 fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
-    let bind = |address: SocketAddr| TcpListener::bind(address).and_then(|listener| listener.local_addr());
-    let taken =
-        |address, error| Failure::new(Code::Unavailable, format!("cannot listen on {address}: {error}"));
+    let bind =
+        |address: SocketAddr| TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    let taken = |address, error| {
+        Failure::new(Code::Unavailable, format!("cannot listen on {address}: {error}"))
+    };
     if let Some(address) = asked {
         return bind(address).map_err(|error| taken(address, error));
     }
@@ -137,10 +140,16 @@ mod tests {
     #[test]
     fn the_configuration_is_valid_and_has_every_simulated_device() {
         let (config, warnings) =
-            config::parse(&config_text(loopback(8099)), "demo", &|_| Err("no secrets".to_owned())).unwrap();
+            config::parse(&config_text(loopback(8099)), "demo", &|_| Err("no secrets".to_owned()))
+                .unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!(config.endpoints.len(), ENDPOINTS.len());
-        assert!(config.endpoints.values().all(|endpoint| matches!(endpoint.target, config::Target::Sim(_))));
+        assert!(
+            config
+                .endpoints
+                .values()
+                .all(|endpoint| matches!(endpoint.target, config::Target::Sim(_)))
+        );
         assert!(config.access.open);
     }
 

@@ -12,7 +12,8 @@ use std::{
 
 use crate::{
     config::{
-        Config, ConfigError, MAX_FILE, SecretSource, Text, Warning, parse_files, parse_uci, uci_as_yaml,
+        Config, ConfigError, MAX_FILE, SecretSource, Text, Warning, parse_files, parse_uci,
+        uci_as_yaml,
     },
     regular_file,
 };
@@ -72,7 +73,8 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// The exit code of sysexits(3): 66 where there is no input, 78 where the configuration is wrong.
+    /// The exit code of sysexits(3): 66 where there is no input, 78 where the configuration is
+    /// wrong.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unreadable { .. } => 66,
@@ -95,7 +97,8 @@ pub(crate) struct Loaded {
     pub(crate) secrets: Vec<PathBuf>,
 }
 
-/// Reads, parses and resolves a configuration file, with secrets from files and systemd credentials.
+/// Reads, parses and resolves a configuration file, with secrets from files and systemd
+/// credentials.
 ///
 /// # Errors
 /// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
@@ -103,7 +106,8 @@ pub(crate) fn load(source: &Source) -> Result<(Config, Vec<Warning>), LoadError>
     load_with(source, None)
 }
 
-/// [`load`] as if there were more: another file of endpoints, or a section at the end of a UCI file.
+/// [`load`] as if there were more: another file of endpoints, or a section at the end of a UCI
+/// file.
 pub(super) fn load_with(source: &Source, more: More) -> Result<(Config, Vec<Warning>), LoadError> {
     let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).or_else(the_services);
     let credential = |name: &str| Some(folder.as_ref()?.join(name));
@@ -111,8 +115,10 @@ pub(super) fn load_with(source: &Source, more: More) -> Result<(Config, Vec<Warn
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     for (name, token) in &config.access.tokens {
         if token.expires.is_some_and(|end| u64::try_from(end).map_or(true, |end| end <= now)) {
-            warnings
-                .push(Warning(format!("{}: token {name} has expired; remove it", source.path().display())));
+            warnings.push(Warning(format!(
+                "{}: token {name} has expired; remove it",
+                source.path().display()
+            )));
         }
     }
     Ok((config, warnings))
@@ -132,7 +138,11 @@ pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<L
 /// What is tried with a configuration before it is written: a file and its text.
 pub(super) type More = Option<(PathBuf, String)>;
 
-fn read_with(source: &Source, more: More, credential: &CredentialFile<'_>) -> Result<Loaded, LoadError> {
+fn read_with(
+    source: &Source,
+    more: More,
+    credential: &CredentialFile<'_>,
+) -> Result<Loaded, LoadError> {
     let path = source.path();
     let text = text(path)?;
     let files = RefCell::new(Vec::new());
@@ -175,7 +185,8 @@ fn text(path: &Path) -> Result<String, LoadError> {
     let bytes = bytes(path).map_err(|why| unreadable(told(&why)))?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
+        let line =
+            error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
         unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
     })
 }
@@ -185,13 +196,16 @@ pub(super) fn folder_of_endpoints(file: &Path) -> PathBuf {
     file.with_file_name("endpoints.d")
 }
 
-/// The files of that folder by their paths, where there is one. Drafts and what editors leave have other names.
+/// The files of that folder by their paths, where there is one. Drafts and what editors leave have
+/// other names.
 fn beside(file: &Path) -> Result<BTreeMap<String, String>, LoadError> {
     let mut all = BTreeMap::new();
     let folder = folder_of_endpoints(file);
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
             return Ok(all);
         }
         Err(error) => return Err(LoadError::Unreadable { path: folder, why: told(&error) }),
@@ -212,7 +226,8 @@ fn is_of_endpoints(name: &str) -> bool {
         && name.strip_suffix(".yaml").is_some_and(|stem| !stem.is_empty())
 }
 
-/// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, is read whatever it is.
+/// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, is read whatever it
+/// is.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
     let handed = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
@@ -256,7 +271,9 @@ fn told(error: &io::Error) -> String {
             "no such file; name another, or begin with an example (configs/minimal.yaml)".into()
         }
         io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
-        io::ErrorKind::FileTooLarge => "the file is over 1 MiB, too big; is it the right one?".into(),
+        io::ErrorKind::FileTooLarge => {
+            "the file is over 1 MiB, too big; is it the right one?".into()
+        }
         io::ErrorKind::IsADirectory => "is a directory, not a file".into(),
         _ => error.to_string(),
     }
@@ -293,7 +310,8 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let main = at("wsbridge.yaml");
         fs::write(&main, "auth: none\nendpoints: { a: { sim: echo } }\n").unwrap();
-        let names = || load(&main).map(|(config, _)| config.endpoints.into_keys().collect::<Vec<_>>());
+        let names =
+            || load(&main).map(|(config, _)| config.endpoints.into_keys().collect::<Vec<_>>());
         assert_eq!(names().unwrap(), ["a"]);
         fs::create_dir(at("endpoints.d")).unwrap();
         fs::write(at("endpoints.d/b.yaml"), "b: { sim: echo }\n").unwrap();
@@ -343,7 +361,8 @@ mod tests {
         assert!(warnings.iter().any(|warning| warning.0.contains("has expired")), "{warnings:?}");
         let error = load(file(text.replace("/token", "/gone").as_bytes()).path()).unwrap_err();
         assert!(
-            error.to_string().contains("tokens.old.sha256") && error.to_string().contains("no such file"),
+            error.to_string().contains("tokens.old.sha256")
+                && error.to_string().contains("no such file"),
             "{error}"
         );
     }

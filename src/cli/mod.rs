@@ -25,7 +25,13 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 #[command(name = "wsbridge", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     /// What is logged: error, warn, info, debug, trace, or a list like `info,wsbridge::auth=debug`.
-    #[arg(long, global = true, value_name = "FILTER", env = "WSBRIDGE_LOG", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "WSBRIDGE_LOG",
+        default_value = "info"
+    )]
     log_level: String,
     #[command(subcommand)]
     command: Command,
@@ -131,13 +137,17 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Outcome {
-    let syslog = if let Command::Serve(args) = &cli.command { args.syslog.as_deref() } else { None };
+    let syslog =
+        if let Command::Serve(args) = &cli.command { args.syslog.as_deref() } else { None };
     if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
-        crate::logging::start(&cli.log_level, syslog).map_err(|error| Failure::new(Code::Usage, error))?;
+        crate::logging::start(&cli.log_level, syslog)
+            .map_err(|error| Failure::new(Code::Usage, error))?;
     }
     match cli.command {
         Command::Serve(args) => serve::run(&args),
-        Command::Check(args) => told(check::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock())),
+        Command::Check(args) => {
+            told(check::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
+        }
         Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
         Command::Add(args) => add::run(&args),
         Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
@@ -183,12 +193,14 @@ pub(crate) fn caption(text: &str) {
     }
 }
 
-/// Shows a secret beside standard output, where lines to append to a configuration are printed; a line of its own.
+/// Shows a secret beside standard output, where lines to append to a configuration are printed; a
+/// line of its own.
 fn secret(told: &str, text: &str) -> Outcome {
     let mut err = io::stderr().lock();
     // A program takes the line; a person is told what it is.
     let told = if err.is_terminal() { format!("{told}\n") } else { String::new() };
-    writeln!(err, "{told}{text}").map_err(|error| Failure::new(Code::Io, format!("standard error: {error}")))
+    writeln!(err, "{told}{text}")
+        .map_err(|error| Failure::new(Code::Io, format!("standard error: {error}")))
 }
 
 #[cfg(test)]
@@ -223,7 +235,11 @@ mod tests {
                 let shown = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
                 let prose = shown.split("Examples:").next().unwrap_or_default();
                 for paragraph in prose.split("\n\n") {
-                    assert!(!paragraph.trim_end().contains('\n'), "{}: {paragraph}", leaf.get_name());
+                    assert!(
+                        !paragraph.trim_end().contains('\n'),
+                        "{}: {paragraph}",
+                        leaf.get_name()
+                    );
                 }
             }
         }

@@ -44,8 +44,9 @@ pub(crate) struct Args {
     /// Print a section of OpenWrt's UCI instead of YAML; without a role it has every right.
     #[arg(long)]
     uci: bool,
-    /// Write the hash into this file, for `password: { file: FILE }`, instead of printing the line. A new file is its
-    /// owner's to write and its group's to read; one that is there keeps its owner, group and mode.
+    /// Write the hash into this file, for `password: { file: FILE }`, instead of printing the line.
+    /// A new file is its owner's to write and its group's to read; one that is there keeps its
+    /// owner, group and mode.
     #[arg(long, value_name = "FILE", conflicts_with = "uci")]
     file: Option<PathBuf>,
 }
@@ -53,13 +54,14 @@ pub(crate) struct Args {
 /// Asks for a password and prints its line.
 pub(crate) fn run(args: &Args) -> Outcome {
     let password = if args.generate { auth::new_token().0 } else { ask()? };
-    let hash =
-        auth::hash_password(&password).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+    let hash = auth::hash_password(&password)
+        .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
     if args.uci {
         return print_uci(args, &password, &hash);
     }
     if let Some(file) = &args.file {
-        store(file, &hash).map_err(|error| Failure::new(Code::Io, format!("{}: {error}", file.display())))?;
+        store(file, &hash)
+            .map_err(|error| Failure::new(Code::Io, format!("{}: {error}", file.display())))?;
     }
     if args.generate {
         caption("The password; it is not shown again:");
@@ -82,7 +84,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 fn yaml(name: &str, hash: &str, roles: &[String]) -> String {
-    let roles = if roles.is_empty() { String::new() } else { format!(", roles: [ {} ]", roles.join(", ")) };
+    let roles =
+        if roles.is_empty() { String::new() } else { format!(", roles: [ {} ]", roles.join(", ")) };
     format!("{name}: {{ password: \"{hash}\"{roles} }}\n")
 }
 

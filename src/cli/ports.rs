@@ -1,4 +1,5 @@
-//! `wsbridge ports`: the serial ports of this machine, what is known of them, and the YAML or UCI to paste.
+//! `wsbridge ports`: the serial ports of this machine, what is known of them, and the YAML or UCI
+//! to paste.
 
 use std::{
     io::{self, Write},
@@ -51,8 +52,9 @@ struct Row {
 /// Prints the list; the exit code of the process.
 pub(crate) fn run(args: Args, out: &mut dyn Write) -> u8 {
     let roots = Roots::default();
-    let rows =
-        rows(&roots, args.all, &|device| serial::holders(device).iter().map(ToString::to_string).collect());
+    let rows = rows(&roots, args.all, &|device| {
+        serial::holders(device).iter().map(ToString::to_string).collect()
+    });
     let printed = match (args.json, args.uci) {
         (true, _) => print_json(&rows, out),
         (_, true) => print_uci(&rows, out),
@@ -75,8 +77,9 @@ fn rows(roots: &Roots, all: bool, holders: &dyn Fn(&Path) -> Vec<String>) -> Vec
         .collect()
 }
 
-/// How the configuration says which port it is. An adapter is known by its serial number where that tells it from all
-/// others, else by the socket it is plugged into; a port of the board by its device file.
+/// How the configuration says which port it is. An adapter is known by its serial number where that
+/// tells it from all others, else by the socket it is plugged into; a port of the board by its
+/// device file.
 enum Identity {
     Usb { id: String, serial: String, interface: Option<u8> },
     Path(String),
@@ -128,7 +131,8 @@ pub(super) fn yaml_identity(port: &FoundPort, all: &[FoundPort]) -> String {
     match identity(port, all) {
         Identity::Path(path) => format!("{{ path: {} }}", quoted(&path)),
         Identity::Usb { id, serial, interface } => {
-            let interface = interface.map(|number| format!(", interface: {number}")).unwrap_or_default();
+            let interface =
+                interface.map(|number| format!(", interface: {number}")).unwrap_or_default();
             format!("{{ usb: \"{id}\", serial: {}{interface} }}", quoted(&serial))
         }
     }
@@ -165,7 +169,9 @@ fn section(port: &FoundPort, all: &[FoundPort]) -> String {
     if name.contains('-') {
         head.extend(["\toption name '", &name, "'\n"]);
     }
-    format!("\n{head}\toption type 'serial'\n{identity}\toption baud '115200'\n\toption format '8N1'\n")
+    format!(
+        "\n{head}\toption type 'serial'\n{identity}\toption baud '115200'\n\toption format '8N1'\n"
+    )
 }
 
 fn print_json(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
@@ -202,7 +208,8 @@ fn print(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn print_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
-    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let usb = row.port.usb.as_ref();
     let links: Vec<_> = row.port.links.iter().map(|link| link.display().to_string()).collect();
     let product = usb.map(|usb| {
@@ -268,13 +275,18 @@ mod tests {
         tree.usb("ttyUSB3", "1-3", ("1a86:7523", "0001", 0));
         let rows = rows(&tree.roots, false, &|_| Vec::new());
         assert!(rows[1].yaml.contains("serial: \"FT1\", interface: 1 }"), "{}", rows[1].yaml);
-        let names: Vec<_> = rows.iter().map(|row| row.yaml.split(':').next().unwrap().trim()).collect();
+        let names: Vec<_> =
+            rows.iter().map(|row| row.yaml.split(':').next().unwrap().trim()).collect();
         let product = "usb-rs232-cable";
         assert_eq!(
             names,
             [product, &format!("{product}-2"), &format!("{product}-3"), &format!("{product}-4")]
         );
-        assert!(rows[3].yaml.contains("serial/by-path/pci-usb-1-3:1.0-port0\" }"), "{}", rows[3].yaml);
+        assert!(
+            rows[3].yaml.contains("serial/by-path/pci-usb-1-3:1.0-port0\" }"),
+            "{}",
+            rows[3].yaml
+        );
     }
 
     #[test]
@@ -285,8 +297,9 @@ mod tests {
         tree.tty("ttyS0", "sys/devices/serial0", "serial8250", 4);
         let rows = rows(&tree.roots, false, &|_| Vec::new());
         let yaml: String = rows.iter().map(|row| row.yaml.as_str()).collect();
-        let yaml =
-            crate::config::parse(&format!("auth: none\nendpoints:\n{yaml}"), "y", &|_| Err(String::new()));
+        let yaml = crate::config::parse(&format!("auth: none\nendpoints:\n{yaml}"), "y", &|_| {
+            Err(String::new())
+        });
         let mut out = b"config wsbridge main\noption auth none\n".to_vec();
         print_uci(&rows, &mut out).unwrap();
         let uci = String::from_utf8(out).unwrap();

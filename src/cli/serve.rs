@@ -55,25 +55,35 @@ pub(super) fn gateway(
     ready: impl FnOnce(&Config, &[Bound]),
 ) -> Outcome {
     raise_descriptor_limit();
-    let runtime = runtime()
-        .map_err(|error| Failure::new(Code::Unavailable, format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(daemon::run(config, again, ready)).map_err(|error| match &error {
-        Fatal::Listen(why) if why.is_denied() => Failure::new(Code::NoPermission, error.to_string()),
-        Fatal::Listen(daemon::ListenError::Tls(_)) => Failure::new(Code::Config, error.to_string()),
-        Fatal::Listen(_) | Fatal::System(_) => Failure::new(Code::Unavailable, error.to_string()),
-    });
+    let runtime = runtime().map_err(|error| {
+        Failure::new(Code::Unavailable, format!("cannot start threads: {error}"))
+    })?;
+    let outcome =
+        runtime.block_on(daemon::run(config, again, ready)).map_err(|error| match &error {
+            Fatal::Listen(why) if why.is_denied() => {
+                Failure::new(Code::NoPermission, error.to_string())
+            }
+            Fatal::Listen(daemon::ListenError::Tls(_)) => {
+                Failure::new(Code::Config, error.to_string())
+            }
+            Fatal::Listen(_) | Fatal::System(_) => {
+                Failure::new(Code::Unavailable, error.to_string())
+            }
+        });
     // A name look-up cannot be cancelled; nobody waits for it.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-/// One worker moves the bytes; the runs so far do not agree on whether two would cost less (docs/performance.md).
-/// This thread takes signals and reloads, and password hashes have threads of their own.
+/// One worker moves the bytes; the runs so far do not agree on whether two would cost less
+/// (docs/performance.md). This thread takes signals and reloads, and password hashes have threads
+/// of their own.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(1).thread_name("wsbridge").enable_all().build()
 }
 
-/// Every session takes one or two descriptors: as many as we may have (`RLIMIT_NOFILE`, soft to hard).
+/// Every session takes one or two descriptors: as many as we may have (`RLIMIT_NOFILE`, soft to
+/// hard).
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };

@@ -38,7 +38,8 @@ struct New {
     /// The last day it is worth something (UTC).
     #[arg(long, value_name = "DATE", value_parser = date)]
     expires: Option<Date>,
-    /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several times.
+    /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several
+    /// times.
     #[arg(long, value_name = "ENDPOINT=RIGHT,..", value_parser = rights)]
     rights: Vec<Given>,
     /// Print a section of OpenWrt's UCI instead of YAML.
@@ -116,7 +117,9 @@ mod tests {
     #[test]
     fn rights_become_yaml_and_wrong_ones_are_named() {
         assert_eq!(rights("plc*=read,write").unwrap().yaml(), "\"plc*\": [ read, write ]");
-        assert!(rights("plc1=rite").unwrap_err().contains("`rite` is no right; there are read, write"));
+        assert!(
+            rights("plc1=rite").unwrap_err().contains("`rite` is no right; there are read, write")
+        );
         assert!(rights("plc1").is_err() && rights("a b=read").is_err());
     }
 

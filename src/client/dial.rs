@@ -48,7 +48,10 @@ pub struct Dial {
 
 impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dial").field("url", &self.url).field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Dial")
+            .field("url", &self.url)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,9 +104,16 @@ impl Dial {
     }
 
     async fn try_connect(&self) -> Result<Ws, Error> {
-        let mut request = self.url.as_str().into_client_request().map_err(|error| broken(&error))?;
-        let offer = self.credential.iter().fold(Protocol::V1.name().to_owned(), |all, one| all + ", " + one);
-        let named = [(header::SEC_WEBSOCKET_PROTOCOL, Some(&offer)), (header::ORIGIN, self.origin.as_ref())];
+        let mut request =
+            self.url.as_str().into_client_request().map_err(|error| broken(&error))?;
+        let offer = self
+            .credential
+            .iter()
+            .fold(Protocol::V1.name().to_owned(), |all, one| all + ", " + one);
+        let named = [
+            (header::SEC_WEBSOCKET_PROTOCOL, Some(&offer)),
+            (header::ORIGIN, self.origin.as_ref()),
+        ];
         for (name, value) in named {
             if let Some(value) = value {
                 let value = HeaderValue::from_str(value).map_err(|error| broken(&error))?;
@@ -127,7 +137,8 @@ impl Dial {
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
         let secure = url.scheme_str() == Some("wss");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let unreachable = |error: std::io::Error| Error::Unreachable(format!("{host}:{port}: {error}"));
+        let unreachable =
+            |error: std::io::Error| Error::Unreachable(format!("{host}:{port}: {error}"));
         let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         if !secure {
@@ -146,8 +157,9 @@ impl Dial {
         Ok(Box::new(stream.map_err(unreachable)?))
     }
 
-    /// Connects again: at once, then after 1, 2, 4, 8 and every 15 s, each a quarter more or less so that a gateway's
-    /// clients do not come back all at once. Ends with a refusal that another attempt cannot mend.
+    /// Connects again: at once, then after 1, 2, 4, 8 and every 15 s, each a quarter more or less
+    /// so that a gateway's clients do not come back all at once. Ends with a refusal that another
+    /// attempt cannot mend.
     pub(super) async fn again<T, F>(&self, greet: impl Fn(Ws) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -230,7 +242,10 @@ mod tests {
         let refused = |status| is_final(&Error::Refused { status, body: String::new() });
         assert!(refused(401) && refused(403) && refused(404) && refused(400));
         assert!(
-            !refused(429) && !refused(503) && !refused(502) && !is_final(&Error::Unreachable(String::new()))
+            !refused(429)
+                && !refused(503)
+                && !refused(502)
+                && !is_final(&Error::Unreachable(String::new()))
         );
     }
 }

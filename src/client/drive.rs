@@ -51,13 +51,17 @@ pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => match Tell::parse(&text) {
                     Ok(Tell::Hello(hello)) => return Ok(hello),
-                    Ok(_) | Err(_) => return Err(Error::Foreign("the first message is no `hello`".into())),
+                    Ok(_) | Err(_) => {
+                        return Err(Error::Foreign("the first message is no `hello`".into()));
+                    }
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(frame))) => return Err(Error::Closed(closed(frame).reason)),
                 Some(Ok(_)) => return Err(Error::Foreign("data before `hello`".into())),
                 Some(Err(error)) => return Err(Error::Unreachable(error.to_string())),
-                None => return Err(Error::Unreachable("the connection ended before `hello`".into())),
+                None => {
+                    return Err(Error::Unreachable("the connection ended before `hello`".into()));
+                }
             }
         }
     };
@@ -155,7 +159,8 @@ where
     }
 }
 
-/// Ready when the gateway gives no sign of life for its heartbeat and five seconds, and five more after a ping.
+/// Ready when the gateway gives no sign of life for its heartbeat and five seconds, and five more
+/// after a ping.
 async fn silence(shared: &Shared, heard: &watch::Sender<Instant>) {
     let most = Duration::from_secs(shared.hello().heartbeat) + PATIENCE;
     loop {

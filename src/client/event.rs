@@ -51,7 +51,8 @@ pub enum Event {
     },
     /// The lease, its holder or the number of observers changed.
     Lease(LeaseNews),
-    /// How the device is: with each session, and when it goes or comes; on the bus, an endpoint that changed.
+    /// How the device is: with each session, and when it goes or comes; on the bus, an endpoint
+    /// that changed.
     Status(Status),
     /// Something about data went wrong.
     Error {

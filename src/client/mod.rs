@@ -1,8 +1,8 @@
 //! A client of `wsbridge.v1`: one session on one line, that outlives its connection.
 //!
-//! Bytes go both ways within the windows of docs/protocol.md section 5, and requests with them in one line. A connection
-//! that is lost is dialled again and the session resumed: each byte arrives once and in order, or [`Event::Gone`] says
-//! that the gateway has given the session up.
+//! Bytes go both ways within the windows of docs/protocol.md section 5, and requests with them in
+//! one line. A connection that is lost is dialled again and the session resumed: each byte arrives
+//! once and in order, or [`Event::Gone`] says that the gateway has given the session up.
 //!
 //! ```no_run
 //! use wsbridge::client::{Client, Dial, Event};
@@ -42,18 +42,22 @@ use self::{
     drive::{drive, greet},
     state::{Outcome, Reply, Shared},
 };
-use crate::{
-    settings::{Levels, Step},
+use crate::wire::control::Ask;
+pub use crate::{
+    settings::{
+        DataBits, ErrorCounts, Flow, Inputs, Levels, LineEvent, Parity, Settings, Step, StopBits,
+    },
     wire::control::{
-        Answer, Ask, Close, Code, Config, Flush, Hello, Lease, LeaseOp, Macro, Open, Opened, Signals,
+        Answer, Close, Code, Config, Flush, Hello, Lease, LeaseNews, LeaseOp, Macro, Open, Opened,
+        Role, Signals, Status,
     },
 };
 
 /// How long [`Client::end`] waits for the gateway's Close.
 const END: Duration = Duration::from_secs(5);
 
-/// The writing half of a client: data and requests. Dropped, it cuts the connection, and the gateway keeps the session
-/// for its resume time; [`end`](Self::end) closes in order.
+/// The writing half of a client: data and requests. Dropped, it cuts the connection, and the
+/// gateway keeps the session for its resume time; [`end`](Self::end) closes in order.
 #[derive(Debug)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -66,15 +70,16 @@ pub struct Client {
 pub struct Events(Arc<Shared>);
 
 impl Events {
-    /// What happens next; `None` behind [`Event::Closed`]. Taking data is what acknowledges them: the gateway sends no
-    /// more than the window ahead. Cancel-safe.
+    /// What happens next; `None` behind [`Event::Closed`]. Taking data is what acknowledges them:
+    /// the gateway sends no more than the window ahead. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
         self.0.next().await
     }
 }
 
 impl Client {
-    /// Connects and waits for `hello`. Errors are those of the first connection; later ones are events.
+    /// Connects and waits for `hello`. Errors are those of the first connection; later ones are
+    /// events.
     pub async fn connect(dial: Dial) -> Result<(Self, Events), Error> {
         let (socket, hello) = greet(dial.connect().await?).await?;
         let shared = state::start(hello);
@@ -96,8 +101,9 @@ impl Client {
         }
     }
 
-    /// Sends bytes to the line. Ready when all of them are taken here: the window and 64 KiB are kept ahead of the
-    /// gateway. Fails when no session is open. Dropped before, some of the bytes may have been taken.
+    /// Sends bytes to the line. Ready when all of them are taken here: the window and 64 KiB are
+    /// kept ahead of the gateway. Fails when no session is open. Dropped before, some of the bytes
+    /// may have been taken.
     pub async fn write(&self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
             let n = self.shared.write(bytes).await?;
@@ -137,8 +143,8 @@ impl Client {
         self.ok(Ask::Flush(Flush { rx, tx })).await.map(drop)
     }
 
-    /// Ready when the wire is idle behind everything written before; `unsupported` when all of it has left the gateway and
-    /// nobody can say whether it has left the device.
+    /// Ready when the wire is idle behind everything written before; `unsupported` when all of it
+    /// has left the gateway and nobody can say whether it has left the device.
     pub async fn drain(&self) -> Result<(), Error> {
         self.ok(Ask::Drain).await.map(drop)
     }
@@ -171,7 +177,9 @@ impl Client {
     async fn ok(&self, ask: Ask) -> Result<Answer, Error> {
         match answer(self.shared.ask(&ask)).await? {
             Reply::Ok(answer) => Ok(answer),
-            Reply::Opened(_) | Reply::Pong => Err(Error::Foreign("an answer of another kind".into())),
+            Reply::Opened(_) | Reply::Pong => {
+                Err(Error::Foreign("an answer of another kind".into()))
+            }
         }
     }
 }

@@ -5,12 +5,13 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// Bytes a session may hold here on top of the gateway's window; a full buffer makes `write` wait.
 const AHEAD: u64 = 64 * 1024;
 
-/// The gateway acknowledged or resumed at an offset that was never sent, or was acknowledged long ago.
+/// The gateway acknowledged or resumed at an offset that was never sent, or was acknowledged long
+/// ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfRange;
 
-/// A session's bytes from the first that is not acknowledged to the last that was written. Offsets count from the
-/// session's first byte.
+/// A session's bytes from the first that is not acknowledged to the last that was written. Offsets
+/// count from the session's first byte.
 #[derive(Debug, Default)]
 pub(super) struct Resend {
     kept: BytesMut,
@@ -51,8 +52,11 @@ impl Resend {
 
     /// The next bytes to send: at most `most`, below `until`, and within the window.
     pub(super) fn take(&mut self, most: usize, until: u64) -> Option<Bytes> {
-        let end =
-            self.end().min(until).min(self.base + self.window).min(self.next.saturating_add(most as u64));
+        let end = self
+            .end()
+            .min(until)
+            .min(self.base + self.window)
+            .min(self.next.saturating_add(most as u64));
         let from = usize::try_from(self.next - self.base).ok()?;
         let to = usize::try_from(end.checked_sub(self.base)?).ok()?;
         let bytes = self.kept.get(from..to).filter(|bytes| !bytes.is_empty())?;
@@ -74,7 +78,8 @@ impl Resend {
         Ok(())
     }
 
-    /// The session goes on: the gateway took what is below `tx`, and gets the rest again. It acknowledges later.
+    /// The session goes on: the gateway took what is below `tx`, and gets the rest again. It
+    /// acknowledges later.
     pub(super) fn resumed(&mut self, tx: u64) -> Result<(), OutOfRange> {
         if tx < self.base || tx > self.next {
             return Err(OutOfRange);
@@ -104,7 +109,8 @@ mod tests {
         assert_eq!(resend.room(), 4096 + 64 * 1024 - 1000);
     }
 
-    /// A gateway that takes bytes in order, acknowledges late, and whose connection is cut anywhere.
+    /// A gateway that takes bytes in order, acknowledges late, and whose connection is cut
+    /// anywhere.
     #[derive(Clone, Debug)]
     enum Move {
         Write(u16),

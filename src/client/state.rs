@@ -1,4 +1,5 @@
-//! What a client's handles and its connection share: both queues, the requests that wait, and the session's place.
+//! What a client's handles and its connection share: both queues, the requests that wait, and the
+//! session's place.
 
 mod heard;
 mod out;
@@ -86,7 +87,8 @@ struct State {
     events: VecDeque<Event>,
     /// Bytes among the events.
     held: usize,
-    /// Offset behind the last byte received, behind the last the application took, and what the gateway was told.
+    /// Offset behind the last byte received, behind the last the application took, and what the
+    /// gateway was told.
     received: u64,
     consumed: u64,
     told: u64,
@@ -205,7 +207,9 @@ impl Shared {
             if state.place.is_none() {
                 return Some(Err(Error::Closed("no session is open".into())));
             }
-            let part = bytes.get(..state.resend.room().min(bytes.len())).filter(|part| !part.is_empty())?;
+            let part = bytes
+                .get(..state.resend.room().min(bytes.len()))
+                .filter(|part| !part.is_empty())?;
             state.resend.push(part);
             Some(Ok(part.len()))
         };
@@ -269,7 +273,8 @@ impl Shared {
     pub(super) fn lost(&self, why: &str) {
         let state = &mut *self.lock();
         (state.resuming, state.first) = (None, None);
-        let sent: Vec<u64> = state.pending.iter().filter(|(_, one)| one.sent).map(|(id, _)| *id).collect();
+        let sent: Vec<u64> =
+            state.pending.iter().filter(|(_, one)| one.sent).map(|(id, _)| *id).collect();
         for id in sent {
             state.answer(id, Err(Error::Lost));
         }

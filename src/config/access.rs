@@ -22,7 +22,11 @@ struct Reader<'s> {
 }
 
 /// Reads `auth`, `roles`, `users`, `tokens` and `certificates`, where endpoints have these names.
-pub(super) fn access(k: &mut Keys<'_>, secrets: &SecretReader<'_>, names: &BTreeSet<String>) -> Access {
+pub(super) fn access(
+    k: &mut Keys<'_>,
+    secrets: &SecretReader<'_>,
+    names: &BTreeSet<String>,
+) -> Access {
     let auth = k
         .key(
             "auth",
@@ -33,8 +37,10 @@ pub(super) fn access(k: &mut Keys<'_>, secrets: &SecretReader<'_>, names: &BTree
         .uci("auth")
         .maybe::<NoAuth>();
     let mut reader = Reader { secrets, names, roles: BTreeMap::new(), given: Vec::new() };
-    let roles =
-        k.key("roles", "sets of rights, each a mapping of patterns to rights").without("none").value();
+    let roles = k
+        .key("roles", "sets of rights, each a mapping of patterns to rights")
+        .without("none")
+        .value();
     for (name, table) in roles.named(|name, value| (name.text.clone(), reader.role(name, value))) {
         reader.roles.insert(name, table);
     }
@@ -42,9 +48,10 @@ pub(super) fn access(k: &mut Keys<'_>, secrets: &SecretReader<'_>, names: &BTree
     let users = users.named(|name, value| Some((name.text.clone(), reader.user(name, value)?)));
     let tokens = k.key("tokens", "programs").without("none").value();
     let tokens = tokens.named(|name, value| Some((name.text.clone(), reader.token(name, value)?)));
-    let certificates = k.key("certificates", "machines with a client certificate").without("none").value();
     let certificates =
-        certificates.named(|name, value| Some((name.text.clone(), reader.certificate(name, value)?)));
+        k.key("certificates", "machines with a client certificate").without("none").value();
+    let certificates = certificates
+        .named(|name, value| Some((name.text.clone(), reader.certificate(name, value)?)));
     someone_or_open(k);
     Access {
         open: auth.is_some(),
@@ -90,7 +97,11 @@ fn someone_or_open(k: &mut Keys<'_>) {
     let somebody = PEOPLE.iter().any(|name| k.fills(name));
     match k.place("auth") {
         Some(at) if somebody => {
-            k.wrong_in("auth", at, "there are users, tokens or certificates; remove them or `auth: none`");
+            k.wrong_in(
+                "auth",
+                at,
+                "there are users, tokens or certificates; remove them or `auth: none`",
+            );
         }
         None if !somebody => {
             let what = "nobody could sign in; add a user (`wsbridge passwd` prints what to paste), or write `auth: none` to \
@@ -107,7 +118,8 @@ fn check_name(name: &Key, spot: &Spot<'_>) {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if !fits {
-        let what = "a name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit";
+        let what =
+            "a name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit";
         spot.wrong(name.at, what);
     }
 }
@@ -180,7 +192,11 @@ impl Reader<'_> {
         Some((token, at, spot))
     }
 
-    fn certificate<'a>(&mut self, name: &Key, value: Value<'a>) -> Option<(Certificate, At, Spot<'a>)> {
+    fn certificate<'a>(
+        &mut self,
+        name: &Key,
+        value: Value<'a>,
+    ) -> Option<(Certificate, At, Spot<'a>)> {
         let spot = value.spot();
         check_name(name, &spot);
         let certificate = value.keys(|k| {
@@ -203,12 +219,16 @@ impl Reader<'_> {
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-*/".contains(&b);
         let one = RightsTable(vec![(pattern.text.clone(), Rights::READ)]);
         if pattern.text.is_empty() || !pattern.text.bytes().all(known) {
-            spot.wrong(pattern.at, "not a pattern; write an endpoint's name, `*` for any run of letters");
+            spot.wrong(
+                pattern.at,
+                "not a pattern; write an endpoint's name, `*` for any run of letters",
+            );
         } else if !pattern.text.starts_with('/')
             && !self.names.iter().any(|name| one.on(name) == Rights::READ)
         {
             let names: Vec<_> = self.names.iter().map(String::as_str).collect();
-            let near = if names.is_empty() { String::new() } else { suggest(&pattern.text, &names) };
+            let near =
+                if names.is_empty() { String::new() } else { suggest(&pattern.text, &names) };
             spot.odd(pattern.at, &format!("no endpoint has a name like that{near}"));
         }
     }
@@ -229,8 +249,11 @@ impl Reader<'_> {
                 continue;
             }
             let names: Vec<_> = self.roles.keys().map(String::as_str).collect();
-            let near =
-                if names.is_empty() { "; there is no `roles:`".into() } else { suggest(&role, &names) };
+            let near = if names.is_empty() {
+                "; there is no `roles:`".into()
+            } else {
+                suggest(&role, &names)
+            };
             k.wrong_in("roles", at, &format!("no role `{role}`{near}"));
         }
         rows.extend(own.into_iter().map(|row| (None, row)));
@@ -239,7 +262,12 @@ impl Reader<'_> {
         }
         let mut table = Vec::new();
         for (role, (pattern, rights)) in rows {
-            self.given.push(Given { principal: k.path.clone(), role, pattern: pattern.clone(), rights });
+            self.given.push(Given {
+                principal: k.path.clone(),
+                role,
+                pattern: pattern.clone(),
+                rights,
+            });
             table.push((pattern, rights));
         }
         RightsTable(table)
@@ -250,8 +278,7 @@ impl Reader<'_> {
 mod tests {
     use crate::config::{Config, SecretSource, Warning, parse};
 
-    const HASH: &str =
-        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
 
     fn read(text: &str) -> Result<(Config, Vec<Warning>), String> {
         let secrets = |source: &SecretSource| match source {
@@ -296,7 +323,8 @@ mod tests {
                 .unwrap();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(
-            warnings[0].0.starts_with("w.yaml:1:") && warnings[0].0.contains("did you mean `modem1`?"),
+            warnings[0].0.starts_with("w.yaml:1:")
+                && warnings[0].0.contains("did you mean `modem1`?"),
             "{warnings:?}"
         );
     }
@@ -310,7 +338,10 @@ mod tests {
             "'$argon2i$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg'",
         ] {
             let error = read(&format!("users:\n  a: {{ password: {password} }}")).unwrap_err();
-            assert!(error.contains("users.a.password") && error.contains("`wsbridge passwd`"), "{error}");
+            assert!(
+                error.contains("users.a.password") && error.contains("`wsbridge passwd`"),
+                "{error}"
+            );
             assert!(!error.contains(password.trim_matches('\'')), "{error}");
         }
     }
@@ -324,8 +355,9 @@ mod tests {
         .unwrap();
         assert!(config.access.users["a"].password.is_disabled());
         assert!(!config.access.users["b"].password.is_disabled());
-        let told =
-            |name| warnings.iter().any(|warning| warning.0.contains(&format!("users.{name}.password")));
+        let told = |name| {
+            warnings.iter().any(|warning| warning.0.contains(&format!("users.{name}.password")))
+        };
         assert!(told("a") && !told("b"), "{warnings:?}");
     }
 
@@ -335,7 +367,9 @@ mod tests {
         assert_eq!(config.access.users["a"].password.reveal(), HASH);
         let error = read("users: { a: { password: { file: /gone } } }").unwrap_err();
         assert!(error.contains("users.a.password: no File(\"/gone\")"), "{error}");
-        for wrong in ["{ credential: ../alice }", "{}", "{ file: /a, credential: b }", "{ file: a }"] {
+        for wrong in
+            ["{ credential: ../alice }", "{}", "{ file: /a, credential: b }", "{ file: a }"]
+        {
             assert!(read(&format!("users: {{ a: {{ password: {wrong} }} }}")).is_err(), "{wrong}");
         }
     }
@@ -350,7 +384,8 @@ mod tests {
     fn names_and_hashes_are_unique_and_plain() {
         let hash = "1f".repeat(32);
         let error =
-            read(&format!("tokens: {{ a: {{ sha256: '{hash}' }}, b: {{ sha256: '{hash}' }} }}")).unwrap_err();
+            read(&format!("tokens: {{ a: {{ sha256: '{hash}' }}, b: {{ sha256: '{hash}' }} }}"))
+                .unwrap_err();
         assert!(error.contains("tokens.b.sha256: another token"), "{error}");
         assert!(read("users: { 'a:b': { password: HASH } }").unwrap_err().contains("a name has"));
         let error = read("certificates: { a: {}, b: { common_name: a } }").unwrap_err();

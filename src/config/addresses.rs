@@ -73,13 +73,17 @@ impl Word for TcpAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return PathBuf::read(path).map(Self::Unix);
         }
-        let wrong = || format!("`{text}` is not an address; write HOST:PORT, \"[IPv6]:PORT\" or unix:/path");
+        let wrong = || {
+            format!("`{text}` is not an address; write HOST:PORT, \"[IPv6]:PORT\" or unix:/path")
+        };
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let good = match bare {
             // A link-local address may name its interface: fe80::1%eth0.
-            Some(inner) => inner.split('%').next().is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
+            Some(inner) => {
+                inner.split('%').next().is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())
+            }
             None => host_name(host),
         };
         if good { Ok(Self::Host(bare.unwrap_or(host).to_owned(), port)) } else { Err(wrong()) }
@@ -134,7 +138,10 @@ mod tests {
     #[test]
     fn a_listening_address_is_a_socket_a_path_or_systemds() {
         assert_eq!(Address::read("[::]:8443"), Ok(Address::Tcp("[::]:8443".parse().unwrap())));
-        assert_eq!(Address::read("localhost:80"), Ok(Address::Tcp("127.0.0.1:80".parse().unwrap())));
+        assert_eq!(
+            Address::read("localhost:80"),
+            Ok(Address::Tcp("127.0.0.1:80".parse().unwrap()))
+        );
         assert_eq!(Address::read("unix:/run/w"), Ok(Address::Unix("/run/w".into())));
         assert_eq!(Address::read("systemd:http"), Ok(Address::Systemd("http".into())));
         for wrong in ["8443", "gateway:8443", "unix:run", "systemd:", "::1:80", ""] {
@@ -144,8 +151,14 @@ mod tests {
 
     #[test]
     fn a_target_address_is_host_and_port_or_a_path() {
-        assert_eq!(TcpAddress::read("plc.example:502"), Ok(TcpAddress::Host("plc.example".into(), 502)));
-        assert_eq!(TcpAddress::read("[fe80::1%eth0]:23"), Ok(TcpAddress::Host("fe80::1%eth0".into(), 23)));
+        assert_eq!(
+            TcpAddress::read("plc.example:502"),
+            Ok(TcpAddress::Host("plc.example".into(), 502))
+        );
+        assert_eq!(
+            TcpAddress::read("[fe80::1%eth0]:23"),
+            Ok(TcpAddress::Host("fe80::1%eth0".into(), 23))
+        );
         assert_eq!(TcpAddress::read("unix:/run/d"), Ok(TcpAddress::Unix("/run/d".into())));
         for wrong in ["plc", "plc:0", "plc:99999", "::1:502", "http://plc:502", ":502"] {
             assert!(TcpAddress::read(wrong).is_err(), "{wrong}");

@@ -39,22 +39,35 @@ impl App {
 
 /// Reads `apps:`, which may use these endpoints; each with its listener as it is written.
 pub(super) fn apps<'a>(k: &mut Keys<'a>, endpoints: &BTreeSet<String>) -> Vec<(App, Written<'a>)> {
-    let apps =
-        k.key("apps", "web tools of others, served by the gateway: [below](#apps)").without("none").value();
+    let apps = k
+        .key("apps", "web tools of others, served by the gateway: [below](#apps)")
+        .without("none")
+        .value();
     apps.named(|name, value| named(name, value, endpoints)).into_iter().flatten().collect()
 }
 
-fn named<'a>(name: &Key, value: Value<'a>, endpoints: &BTreeSet<String>) -> Option<(App, Written<'a>)> {
+fn named<'a>(
+    name: &Key,
+    value: Value<'a>,
+    endpoints: &BTreeSet<String>,
+) -> Option<(App, Written<'a>)> {
     let spot = value.spot();
     let app = value.keys(|k| app(k, name, endpoints))?.value;
     if !is_name(&name.text) {
-        spot.wrong(name.at, "not a name for an app; use 1 to 64 of a-z 0-9 . _ -, first a letter or digit");
+        spot.wrong(
+            name.at,
+            "not a name for an app; use 1 to 64 of a-z 0-9 . _ -, first a letter or digit",
+        );
         return None;
     }
     app
 }
 
-fn app<'a>(k: &mut Keys<'a>, name: &Key, endpoints: &BTreeSet<String>) -> Option<(App, Written<'a>)> {
+fn app<'a>(
+    k: &mut Keys<'a>,
+    name: &Key,
+    endpoints: &BTreeSet<String>,
+) -> Option<(App, Written<'a>)> {
     let title = k.key("title", "what people call it").without("none").uci("title").maybe();
     let directory = k
         .key(
@@ -75,11 +88,18 @@ fn app<'a>(k: &mut Keys<'a>, name: &Key, endpoints: &BTreeSet<String>) -> Option
         .uci("url")
         .maybe::<Origin>();
     let named = k
-        .key("endpoints", "what it may use, with the rights of whoever opened it; no more than these")
+        .key(
+            "endpoints",
+            "what it may use, with the rights of whoever opened it; no more than these",
+        )
         .uci("endpoint")
         .words::<String>();
     if named.is_empty() {
-        k.lacks(&["endpoints"], name.at, "`endpoints` names nothing the app may use; write [ NAME ]");
+        k.lacks(
+            &["endpoints"],
+            name.at,
+            "`endpoints` names nothing the app may use; write [ NAME ]",
+        );
     }
     let mut reached = Vec::new();
     for Placed { value: endpoint, at } in named {
@@ -129,8 +149,7 @@ fn findable(written: &Written<'_>, spot: &Spot<'_>) {
 mod tests {
     use crate::config::resolve::tests::{good, mistakes};
 
-    const REST: &str =
-        "auth: none\nlisten: [ { address: '127.0.0.1:1', tls: none } ]\nendpoints: { e: { sim: echo } }\n";
+    const REST: &str = "auth: none\nlisten: [ { address: '127.0.0.1:1', tls: none } ]\nendpoints: { e: { sim: echo } }\n";
 
     #[test]
     fn an_app_has_a_listener_of_its_own_and_names_what_it_reaches() {
@@ -149,8 +168,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_where_they_are() {
-        let with =
-            |rest: &str| mistakes(&format!("{REST}apps:\n  tool:\n    directory: /srv/tool\n    {rest}\n"));
+        let with = |rest: &str| {
+            mistakes(&format!("{REST}apps:\n  tool:\n    directory: /srv/tool\n    {rest}\n"))
+        };
         let listen = "listen: { address: '127.0.0.1:2', tls: none }";
         for (rest, part) in [
             (
@@ -162,7 +182,10 @@ mod tests {
                 "listen: { address: '127.0.0.1:1', tls: none }\n    endpoints: [ e ]".into(),
                 "listened on twice",
             ),
-            ("listen: { address: '[::]:2', tls: none }\n    endpoints: [ e ]".into(), "apps.tool.listen"),
+            (
+                "listen: { address: '[::]:2', tls: none }\n    endpoints: [ e ]".into(),
+                "apps.tool.listen",
+            ),
             ("endpoints: [ e ]".into(), "`listen` is missing"),
             (
                 "listen: { address: '127.0.0.1:0', tls: none }\n    endpoints: [ e ]".into(),

@@ -1,4 +1,5 @@
-//! What a client certificate is known by: the very one, a name it is for, or its subject's common name.
+//! What a client certificate is known by: the very one, a name it is for, or its subject's common
+//! name.
 
 use std::net::IpAddr;
 
@@ -25,7 +26,8 @@ pub(super) fn known_by(k: &mut Keys<'_>, name: &str) -> CertificateMatch {
         )
         .uci("fingerprint")
         .maybe::<Fingerprint>();
-    let mut written = ["common_name", "san", "fingerprint"].into_iter().filter_map(|name| k.place(name));
+    let mut written =
+        ["common_name", "san", "fingerprint"].into_iter().filter_map(|name| k.place(name));
     if let Some(at) = written.nth(1) {
         k.wrong(at, "write one of `common_name`, `san` and `fingerprint`");
     }
@@ -41,13 +43,20 @@ pub(super) fn known_by(k: &mut Keys<'_>, name: &str) -> CertificateMatch {
 /// That another certificate is known by the same.
 pub(super) fn same(by: &CertificateMatch) -> String {
     match by {
-        CertificateMatch::CommonName(name) => format!("another certificate has the common name `{name}`"),
-        CertificateMatch::San(name) => format!("another certificate has the alternative name `{name}`"),
-        CertificateMatch::Fingerprint(_) => "another certificate has the same fingerprint".to_owned(),
+        CertificateMatch::CommonName(name) => {
+            format!("another certificate has the common name `{name}`")
+        }
+        CertificateMatch::San(name) => {
+            format!("another certificate has the alternative name `{name}`")
+        }
+        CertificateMatch::Fingerprint(_) => {
+            "another certificate has the same fingerprint".to_owned()
+        }
     }
 }
 
-/// An alternative name as certificates have it: addresses in their one form, host names in lower case.
+/// An alternative name as certificates have it: addresses in their one form, host names in lower
+/// case.
 fn alternative_name(text: &str) -> String {
     match text.parse::<IpAddr>() {
         Ok(address) => address.to_string(),
@@ -64,9 +73,18 @@ mod tests {
     #[test]
     fn a_certificate_is_known_by_one_thing_that_no_other_has() {
         for (wrong, told) in [
-            ("{ a: { san: box.example }, b: { san: BOX.example } }", "the alternative name `box.example`"),
-            ("{ a: { san: a, common_name: b } }", "write one of `common_name`, `san` and `fingerprint`"),
-            ("{ a: { fingerprint: 1f } }", "certificates.a.fingerprint: `1f` is not a SHA-256 fingerprint"),
+            (
+                "{ a: { san: box.example }, b: { san: BOX.example } }",
+                "the alternative name `box.example`",
+            ),
+            (
+                "{ a: { san: a, common_name: b } }",
+                "write one of `common_name`, `san` and `fingerprint`",
+            ),
+            (
+                "{ a: { fingerprint: 1f } }",
+                "certificates.a.fingerprint: `1f` is not a SHA-256 fingerprint",
+            ),
         ] {
             let error = mistakes(&format!("certificates: {wrong}"));
             assert!(error.contains(told), "{error}");
@@ -77,7 +95,10 @@ mod tests {
         };
         assert_eq!(by(""), CertificateMatch::CommonName("a".into()));
         assert_eq!(by("san: '2001:DB8:0::7'"), CertificateMatch::San("2001:db8::7".into()));
-        assert_eq!(by("san: 'spiffe://plant/PLC'"), CertificateMatch::San("spiffe://plant/PLC".into()));
+        assert_eq!(
+            by("san: 'spiffe://plant/PLC'"),
+            CertificateMatch::San("spiffe://plant/PLC".into())
+        );
         let sum = "1f".repeat(32);
         assert_eq!(by(&format!("fingerprint: '{sum}'")), CertificateMatch::Fingerprint([0x1f; 32]));
     }

@@ -1,8 +1,9 @@
-//! The reader of a configuration: each key is said once, with its name, unit, bounds, default and meaning.
+//! The reader of a configuration: each key is said once, with its name, unit, bounds, default and
+//! meaning.
 //!
-//! A section's function asks its [`Keys`] for what there is. From the same lines come what is read, all mistakes at
-//! once, and (over an empty file, [`describe`]) the schema, the tables of the manual, and UCI's options. So a function
-//! asks for every key before it decides anything.
+//! A section's function asks its [`Keys`] for what there is. From the same lines come what is read,
+//! all mistakes at once, and (over an empty file, [`describe`]) the schema, the tables of the
+//! manual, and UCI's options. So a function asks for every key before it decides anything.
 
 mod key;
 mod value;
@@ -49,7 +50,11 @@ impl Run {
     }
 
     /// Reads a whole file by its top level.
-    pub(super) fn file<'a, R>(&'a self, root: &'a Node, read: impl FnOnce(&mut Keys<'a>) -> R) -> Option<R> {
+    pub(super) fn file<'a, R>(
+        &'a self,
+        root: &'a Node,
+        read: impl FnOnce(&mut Keys<'a>) -> R,
+    ) -> Option<R> {
         let empty = matches!(root.kind, node::Kind::Nothing);
         let value = Value::new(self, Some(root), String::new());
         if empty {
@@ -127,7 +132,9 @@ impl<'a> Keys<'a> {
     }
 
     fn row(&self, name: &str) -> Option<&'a (node::Key, Node)> {
-        self.rows.iter().find(|(key, node)| key.text == name && !matches!(node.kind, node::Kind::Nothing))
+        self.rows
+            .iter()
+            .find(|(key, node)| key.text == name && !matches!(node.kind, node::Kind::Nothing))
     }
 
     /// Notes a mistake in this mapping.
@@ -169,7 +176,8 @@ impl<'a> Keys<'a> {
         let mut meant = Vec::new();
         for (key, _) in self.rows {
             // Top-level keys with this prefix hold what anchors name.
-            if self.asked.contains(&key.text.as_str()) || (self.path.is_empty() && key.text.starts_with("x-"))
+            if self.asked.contains(&key.text.as_str())
+                || (self.path.is_empty() && key.text.starts_with("x-"))
             {
                 continue;
             }
@@ -194,7 +202,8 @@ impl<'a> Keys<'a> {
         near.unwrap_or_else(|| suggest(text, &self.asked))
     }
 
-    /// Where a key stands that is looked for one level too high, if it is nearer to what was written than any key here.
+    /// Where a key stands that is looked for one level too high, if it is nearer to what was
+    /// written than any key here.
     fn stands_below(&self, text: &str) -> Option<String> {
         let all = self.run.all?();
         let level = self.level.iter().try_fold(all.as_slice(), |keys, name| {
@@ -206,7 +215,8 @@ impl<'a> Keys<'a> {
         });
         let (far, _, key, part) = near.min()?;
         let nearer_here = nearest(text, &self.asked).is_some_and(|(here, _)| here <= far);
-        (!nearer_here).then(|| format!("; `{key}` stands under `{part}`: write {part}: {{ {key}: ... }}"))
+        (!nearer_here)
+            .then(|| format!("; `{key}` stands under `{part}`: write {part}: {{ {key}: ... }}"))
     }
 
     fn described(self) -> Vec<Described> {

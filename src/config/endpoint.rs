@@ -32,8 +32,10 @@ pub(super) struct Endpoints {
 
 /// Reads `endpoints:`.
 pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Endpoints {
-    let value =
-        k.key("endpoints", "what is published: [below](#endpoints)").without("none (a warning)").value();
+    let value = k
+        .key("endpoints", "what is published: [below](#endpoints)")
+        .without("none (a warning)")
+        .value();
     let spot = value.spot();
     let mut endpoints = Endpoints::default();
     let mut devices: BTreeMap<String, &str> = BTreeMap::new();
@@ -70,8 +72,7 @@ fn device(endpoint: &Endpoint) -> Option<String> {
 fn named(name: &Key, value: Value<'_>, dead_after: Duration) -> Option<Endpoint> {
     let spot = value.spot();
     if !is_name(&name.text) {
-        let what =
-            "not a name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
+        let what = "not a name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
         spot.wrong(name.at, what);
     }
     value.keys(|k| endpoint(k, name, dead_after))?.value
@@ -90,7 +91,8 @@ fn endpoint(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> Option<Endpoi
         .or(Size(256 << 10));
     let (base64, subprotocols) = subprotocols(k);
     let line = target.as_ref().is_some_and(is_line);
-    let limits = k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
+    let limits =
+        k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
 
     let share = written.map(|it| it.value).or(line.then_some(Share::OneWriter));
     if let (None, Some(open)) = (share, &open) {
@@ -99,7 +101,8 @@ fn endpoint(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> Option<Endpoi
     if let (None | Some(Share::Everyone), Some(lease)) = (share, &lease_idle) {
         k.odd_in("lease_idle", lease.at, "has no effect: nobody needs a lease to write here");
     }
-    // A device that takes one connection should not be held for ever; a tty that is opened again moves DTR.
+    // A device that takes one connection should not be held for ever; a tty that is opened again
+    // moves DTR.
     let usually = if written.is_none() || line { OpenWhen::Always } else { OpenWhen::OnDemand };
     let target = target?;
     Some(Endpoint {
@@ -119,7 +122,8 @@ fn endpoint(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> Option<Endpoi
     })
 }
 
-/// How a line is shared, when it is open, and how long its lease may be idle, as far as it is written.
+/// How a line is shared, when it is open, and how long its lease may be idle, as far as it is
+/// written.
 type Sharing = (Option<Placed<Share>>, Option<Placed<OpenWhen>>, Option<Placed<Duration>>);
 
 fn sharing(k: &mut Keys<'_>) -> Sharing {
@@ -134,7 +138,10 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
         .uci("share")
         .maybe::<Share>();
     let open = k
-        .key("open", "whether a line's device is open for the daemon's life or while there are sessions")
+        .key(
+            "open",
+            "whether a line's device is open for the daemon's life or while there are sessions",
+        )
         .without("`always`; `on-demand` for a shared `tcp`")
         .uci("open")
         .maybe::<OpenWhen>();
@@ -150,8 +157,10 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
 
 /// What is spoken in plain mode beside `binary`: whether `base64`, and which of others.
 fn subprotocols(k: &mut Keys<'_>) -> (bool, Vec<String>) {
-    let base64 =
-        k.key("base64", "whether the `base64` subprotocol may be negotiated").uci("base64").or(false);
+    let base64 = k
+        .key("base64", "whether the `base64` subprotocol may be negotiated")
+        .uci("base64")
+        .or(false);
     let subprotocols = k
         .key(
             "subprotocols",
@@ -172,7 +181,10 @@ fn target(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> (Option<Target>
         .key("rfc2217", "a serial port on another box, shared like `serial`")
         .map(|k| rfc2217(k, dead_after));
     let tcp = k
-        .key("tcp", "a TCP or unix socket; each session has its own connection unless `share` is set")
+        .key(
+            "tcp",
+            "a TCP or unix socket; each session has its own connection unless `share` is set",
+        )
         .map(|k| tcp(k, dead_after));
     let sim = k
         .key(
@@ -232,8 +244,11 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
         .uci("idle")
         .within(second..=365 * 86_400 * second)
         .maybe();
-    let rate =
-        k.key("rate", "bytes per second and direction").without("no limit").uci("rate").maybe::<Rate>();
+    let rate = k
+        .key("rate", "bytes per second and direction")
+        .without("no limit")
+        .uci("rate")
+        .maybe::<Rate>();
     // A serial line may stand still for as long as its device holds it (flow control) and be well.
     let usually = if line { 30 * second } else { 5 * second };
     let linger = k
@@ -274,7 +289,8 @@ mod tests {
 
     fn read(endpoint: &str) -> Result<Arc<Endpoint>, String> {
         let text = format!("auth: none\nendpoints:\n  e: {endpoint}\n");
-        let parsed = parse(&text, "w.yaml", &|_| Err(String::new())).map_err(|error| error.to_string());
+        let parsed =
+            parse(&text, "w.yaml", &|_| Err(String::new())).map_err(|error| error.to_string());
         parsed.map(|(config, _)| Arc::clone(&config.endpoints["e"]))
     }
 
@@ -312,7 +328,10 @@ mod tests {
             read("{ serial: { port: { usb: 0403:6001, serial: 00123, interface: 1 }, format: 7E2, baud: 4294967295 } }").unwrap();
         let Target::Serial(serial) = &endpoint.target else { panic!("{endpoint:?}") };
         let id = UsbId { vid: 0x0403, pid: 0x6001 };
-        assert_eq!(serial.port, PortIdentity::Usb { id, serial: Some("00123".into()), interface: Some(1) });
+        assert_eq!(
+            serial.port,
+            PortIdentity::Usb { id, serial: Some("00123".into()), interface: Some(1) }
+        );
         assert_eq!(serial.settings.to_string(), "4294967295 7E2 none");
     }
 

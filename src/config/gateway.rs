@@ -98,7 +98,14 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Names {
         .or(true);
     let own = public.iter().map(|public| public.origin.host.clone());
     let hosts = hosts.into_iter().map(|host| host.value.0).chain(own).collect();
-    Names { origins: values(origins), ancestors: values(ancestors), public, hosts, trusted_proxies, mdns }
+    Names {
+        origins: values(origins),
+        ancestors: values(ancestors),
+        public,
+        hosts,
+        trusted_proxies,
+        mdns,
+    }
 }
 
 /// `dead_after` and `resume`.

@@ -9,7 +9,8 @@ use super::{
 
 const ENDPOINTS: &str = "endpoints";
 
-/// The tree of the first file with the endpoints of the others in their order. Nothing where one of them cannot be read.
+/// The tree of the first file with the endpoints of the others in their order. Nothing where one of
+/// them cannot be read.
 pub(super) fn joined(files: &[Text<'_>], report: &mut Report) -> Option<Node> {
     let mut trees = Vec::new();
     for (file, text) in files.iter().enumerate() {
@@ -58,7 +59,8 @@ fn add(root: &mut Node, more: Vec<(Key, Node)>, files: &[Text<'_>], report: &mut
     for (key, value) in more {
         match all.iter().find(|(other, _)| other.text == key.text) {
             Some((other, _)) => {
-                let what = format!("`{}` is in {}, too; keep one", key.text, place(other.at, files));
+                let what =
+                    format!("`{}` is in {}, too; keep one", key.text, place(other.at, files));
                 report.wrong(key.at, ENDPOINTS, &what);
             }
             None => all.push((key, value)),

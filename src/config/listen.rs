@@ -67,8 +67,10 @@ pub(super) struct Written<'a> {
 
 /// Reads `listen:`; without any, loopback with a certificate of our own.
 pub(super) fn listen<'a>(k: &mut Keys<'a>) -> Vec<Written<'a>> {
-    let value =
-        k.key("listen", "where to listen: [below](#listen)").without("127.0.0.1:8443, self-signed").value();
+    let value = k
+        .key("listen", "where to listen: [below](#listen)")
+        .without("127.0.0.1:8443, self-signed")
+        .value();
     let spot = value.spot();
     let mut all: Vec<_> = match value.list(|value| value.keys(|k| listener(k, "address"))) {
         None => Vec::new(),
@@ -81,7 +83,8 @@ pub(super) fn listen<'a>(k: &mut Keys<'a>) -> Vec<Written<'a>> {
     };
     if !k.has("listen") {
         let address = Address::Tcp(([127, 0, 0, 1], 8443).into());
-        let listen = Listen { address, tls: ListenTls::SelfSigned, proxy_protocol: false, app: None };
+        let listen =
+            Listen { address, tls: ListenTls::SelfSigned, proxy_protocol: false, app: None };
         all.push(Written {
             listen,
             spot,
@@ -156,9 +159,13 @@ fn files(k: &mut Keys<'_>) -> Option<ListenTls> {
         .key("certificate", "certificate chain, PEM; read again when it changes")
         .uci("certificate")
         .needed::<PathBuf>();
-    let key = k.key("key", "private key, PEM; read again when it changes").uci("key").needed::<PathBuf>();
+    let key =
+        k.key("key", "private key, PEM; read again when it changes").uci("key").needed::<PathBuf>();
     let client_ca = k
-        .key("client_ca", "authority of client certificates, PEM; such a listener resumes no TLS session")
+        .key(
+            "client_ca",
+            "authority of client certificates, PEM; such a listener resumes no TLS session",
+        )
         .without("none asked for")
         .uci("client_ca")
         .maybe::<PathBuf>();
@@ -183,12 +190,13 @@ fn files(k: &mut Keys<'_>) -> Option<ListenTls> {
     })
 }
 
-/// Checks all listeners, those of apps among them, where `open` says that there is no login, and these proxies are
-/// trusted.
+/// Checks all listeners, those of apps among them, where `open` says that there is no login, and
+/// these proxies are trusted.
 pub(super) fn check(all: &[Written<'_>], open: bool, trusted: &TrustedProxies) {
     // Listeners that take proxies alone take somebody.
-    let alone =
-        |it: &&Written<'_>| it.listen.proxy_protocol && !matches!(it.listen.address, Address::Unix(_));
+    let alone = |it: &&Written<'_>| {
+        it.listen.proxy_protocol && !matches!(it.listen.address, Address::Unix(_))
+    };
     if let (true, Some(one)) = (trusted.addresses.is_empty(), all.iter().find(alone)) {
         let what = "nobody could connect: it takes trusted proxies alone, and `trusted_proxies:` names none";
         one.spot.wrong_in("proxy_protocol", one.proxy_protocol.unwrap_or_default(), what);
@@ -260,12 +268,16 @@ mod tests {
 
     #[test]
     fn a_listener_for_proxies_needs_one() {
-        let with = |listen: &str, rest: &str| format!("auth: none\nlisten: [ {{ {listen} }} ]\n{rest}");
+        let with =
+            |listen: &str, rest: &str| format!("auth: none\nlisten: [ {{ {listen} }} ]\n{rest}");
         let tcp = "address: '127.0.0.1:1', tls: none, proxy_protocol: true";
         let error = mistakes(&with(tcp, ""));
         assert!(error.contains("w.yaml:2:") && error.contains("nobody could connect"), "{error}");
         assert!(good(&with(tcp, "trusted_proxies: [ 127.0.0.1 ]")).0.listen[0].proxy_protocol);
-        assert!(good(&with("address: 'unix:/run/w', proxy_protocol: true", "")).0.listen[0].proxy_protocol);
+        assert!(
+            good(&with("address: 'unix:/run/w', proxy_protocol: true", "")).0.listen[0]
+                .proxy_protocol
+        );
     }
 
     #[test]
@@ -281,6 +293,8 @@ mod tests {
             let parsed = parse(&text, "w", &|_| Err(String::new()));
             assert_eq!(parsed.is_ok(), fine, "{address}");
         }
-        assert!(mistakes("listen: [ { address: '127.0.0.1:1' } ]").contains("nobody could sign in"));
+        assert!(
+            mistakes("listen: [ { address: '127.0.0.1:1' } ]").contains("nobody could sign in")
+        );
     }
 }

@@ -55,9 +55,15 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_no_longer_idle_than_it_lives() {
-        assert_eq!(good("auth: none").0.login, Login { idle: hours(12), lifetime: hours(168), keep: true });
+        assert_eq!(
+            good("auth: none").0.login,
+            Login { idle: hours(12), lifetime: hours(168), keep: true }
+        );
         let (config, _) = good("auth: none\nlogin: { lifetime: 2h }");
         assert_eq!(config.login, Login { idle: hours(2), lifetime: hours(2), keep: true });
-        assert!(mistakes("auth: none\nlogin: { idle: 0s }").contains("login.idle: `0s` is not from 1s to"));
+        assert!(
+            mistakes("auth: none\nlogin: { idle: 0s }")
+                .contains("login.idle: `0s` is not from 1s to")
+        );
     }
 }

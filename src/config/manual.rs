@@ -1,4 +1,5 @@
-//! Tests that hold the manual and `LuCI` to the reader's keys: whoever changes one side alone sees red.
+//! Tests that hold the manual and `LuCI` to the reader's keys: whoever changes one side alone sees
+//! red.
 //!
 //! `WSBRIDGE_WRITE=1 cargo test manual` writes the tables anew.
 
@@ -26,7 +27,11 @@ fn text(path: &str) -> String {
 /// The keys at a path like `endpoints.serial`, whatever stands between: lists, names.
 fn at<'a>(keys: &'a [Described], path: &str) -> &'a [Described] {
     path.split('.').filter(|name| !name.is_empty()).fold(keys, |keys, name| {
-        keys.iter().find(|key| key.name == name).unwrap_or_else(|| panic!("{path}: {name}")).shape.keys()
+        keys.iter()
+            .find(|key| key.name == name)
+            .unwrap_or_else(|| panic!("{path}: {name}"))
+            .shape
+            .keys()
     })
 }
 
@@ -35,13 +40,17 @@ fn kind(shape: &Shape) -> String {
         Shape::Word(word) => word.kind.clone(),
         Shape::List(item) => match &**item {
             Shape::Word(word) => format!("list: {}", word.kind),
-            Shape::List(_) | Shape::Keys(_) | Shape::Named(_) | Shape::Either(..) | Shape::ListOr(..) => {
-                "list of mappings".into()
-            }
+            Shape::List(_)
+            | Shape::Keys(_)
+            | Shape::Named(_)
+            | Shape::Either(..)
+            | Shape::ListOr(..) => "list of mappings".into(),
         },
         Shape::Keys(_) => "mapping".into(),
         Shape::Named(value) => match &**value {
-            Shape::List(item) if matches!(**item, Shape::Word(_)) => "pattern: list of rights".into(),
+            Shape::List(item) if matches!(**item, Shape::Word(_)) => {
+                "pattern: list of rights".into()
+            }
             Shape::List(_)
             | Shape::Word(_)
             | Shape::Keys(_)
@@ -75,17 +84,26 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 fn keys_table(path: &str) -> String {
     let described = described();
     let cells = |key: &Described| {
-        vec![format!("`{}`", key.name), kind(&key.shape), without(key).to_owned(), key.meaning.to_owned()]
+        vec![
+            format!("`{}`", key.name),
+            kind(&key.shape),
+            without(key).to_owned(),
+            key.meaning.to_owned(),
+        ]
     };
     let path = if path == "top" { "" } else { path };
-    table(&["key", "type", "default", "meaning"], &at(&described, path).iter().map(cells).collect::<Vec<_>>())
+    table(
+        &["key", "type", "default", "meaning"],
+        &at(&described, path).iter().map(cells).collect::<Vec<_>>(),
+    )
 }
 
 fn options_table(section: &str) -> String {
     let rows = options(section);
     let typed = rows.iter().any(|option| !option.of.is_empty());
     let cells = |option: &super::uci::Listed| {
-        let list = if matches!(option.key.shape, Shape::List(_) | Shape::Named(_)) { "list " } else { "" };
+        let list =
+            if matches!(option.key.shape, Shape::List(_) | Shape::Named(_)) { "list " } else { "" };
         let value = match &option.key.shape {
             Shape::Word(word) if word.is_boolean() => "`1` or `0`".to_owned(),
             Shape::Keys(_) => "`1`: it is there".into(),
@@ -110,7 +128,8 @@ fn options_table(section: &str) -> String {
     table(head, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
-/// Each table of a page that stands behind a mark: the mark's argument, the table that is there, and its place.
+/// Each table of a page that stands behind a mark: the mark's argument, the table that is there,
+/// and its place.
 fn hold(path: &str, mark: &str, made: impl Fn(&str) -> String) {
     let page = text(path);
     let mut out = String::new();
@@ -131,7 +150,10 @@ fn hold(path: &str, mark: &str, made: impl Fn(&str) -> String) {
         fs::write(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")), &out).unwrap();
     }
     let differs = page.lines().zip(out.lines()).find(|(old, new)| old != new);
-    assert!(page == out, "{path} differs from the code; WSBRIDGE_WRITE=1 cargo test manual\n{differs:#?}");
+    assert!(
+        page == out,
+        "{path} differs from the code; WSBRIDGE_WRITE=1 cargo test manual\n{differs:#?}"
+    );
 }
 
 #[test]
@@ -148,7 +170,8 @@ fn the_tables_of_the_page_for_routers_are_what_the_reader_says() {
 fn every_mapping_of_the_reader_has_a_table_in_the_reference() {
     fn paths(keys: &[Described], path: &str, out: &mut Vec<String>) {
         for key in keys.iter().filter(|key| !key.shape.keys().is_empty()) {
-            let below = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+            let below =
+                if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
             paths(key.shape.keys(), &below, out);
             out.push(below);
         }
@@ -174,8 +197,10 @@ fn every_mapping_of_the_reader_has_a_table_in_the_reference() {
 /// A field of `LuCI`'s dialog: its option and the rest of its line.
 fn fields() -> Vec<(String, String)> {
     let view = text(ENDPOINTS);
-    let lines =
-        view.lines().filter_map(|line| line.trim().strip_prefix("[ '")).filter(|line| line.contains("form."));
+    let lines = view
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("[ '"))
+        .filter(|line| line.contains("form."));
     lines
         .map(|line| {
             let mut words = line.split('\'');
@@ -228,7 +253,8 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
             vec!["rfc2217", "tcp"]
         } else if let Some((_, rest)) = line.split_once("of: [ '") {
             let listed = rest.split(']').next().unwrap_or_default();
-            let mut listed: Vec<_> = listed.split(['\'', ',', ' ']).filter(|name| !name.is_empty()).collect();
+            let mut listed: Vec<_> =
+                listed.split(['\'', ',', ' ']).filter(|name| !name.is_empty()).collect();
             listed.sort_unstable();
             listed
         } else {
@@ -244,14 +270,16 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
         for value in word.schema["enum"].as_array().into_iter().flatten() {
             assert!(line.contains(&format!("'{}'", value.as_str().unwrap())), "{value}: {line}");
         }
-        if let (Some((least, most)), Some((_, range))) = (&word.bounds, line.split_once("datatype: 'range("))
+        if let (Some((least, most)), Some((_, range))) =
+            (&word.bounds, line.split_once("datatype: 'range("))
         {
             assert!(range.starts_with(&format!("{least},{most})")), "{least} to {most}: {line}");
         }
         if let (Some((_, shown)), Presence::Optional(without)) =
             (line.split_once("placeholder: "), &option.key.presence)
         {
-            let shown = shown.trim_start_matches("_(").trim_start_matches('\'').split('\'').next().unwrap();
+            let shown =
+                shown.trim_start_matches("_(").trim_start_matches('\'').split('\'').next().unwrap();
             assert_eq!(shown, without.trim_matches('`'), "{line}");
         }
     }
@@ -264,7 +292,9 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
 #[test]
 fn lucis_page_of_people_has_every_option_of_theirs() {
     let view = text(ACCESS);
-    for option in ["user", "token", "certificate", "role"].iter().flat_map(|section| options(section)) {
+    for option in
+        ["user", "token", "certificate", "role"].iter().flat_map(|section| options(section))
+    {
         let shown = view.contains(&format!("'{}'", option.name));
         assert_eq!(
             shown,

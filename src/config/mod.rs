@@ -1,7 +1,7 @@
 //! The resolved configuration: immutable, complete, nothing in it means "default".
 //!
-//! `yaml` and `uci` make a tree of a file, `cursor` reads it: the sections' functions say each key once. `plan` compares
-//! two configurations for a reload.
+//! `yaml` and `uci` make a tree of a file, `cursor` reads it: the sections' functions say each key
+//! once. `plan` compares two configurations for a reload.
 
 mod access;
 mod addresses;
@@ -44,27 +44,33 @@ mod yaml;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-pub use app::App;
-pub use gateway::Limits;
-pub use listen::{Address, Listen, ListenTls};
-pub use login::Login;
-pub use origin::Origin;
-pub use packing::{MODBUS_PAUSE_LEAST, PACKET_MOST, Pacing, Prompt, modbus_pause};
-pub use password::Password;
-pub use plan::{Plan, same_place};
-pub use proxies::{HeaderFamily, ProxySecret, TrustedProxies};
-pub use public::{Public, prefix};
-pub use resolve::{ConfigError, MAX_FILE, Warning, parse, parse_files};
+pub(crate) use app::App;
+pub(crate) use gateway::Limits;
+pub(crate) use listen::{Address, Listen, ListenTls};
+pub(crate) use login::Login;
+pub(crate) use origin::Origin;
+#[cfg(test)]
+pub(crate) use packing::Prompt;
+pub(crate) use packing::{PACKET_MOST, Pacing, modbus_pause};
+pub(crate) use password::Password;
+pub(crate) use plan::{Plan, same_place};
+#[cfg(test)]
+pub(crate) use proxies::ProxySecret;
+pub(crate) use proxies::{HeaderFamily, TrustedProxies};
+pub(crate) use public::{Public, prefix};
+pub use resolve::parse;
+pub(crate) use resolve::{ConfigError, MAX_FILE, Warning, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
-pub use rights::{Rights, RightsTable};
+pub(crate) use rights::{Rights, RightsTable};
 pub(crate) use schema::schema;
-pub use secret::{SecretReader, SecretSource};
-pub use sim::{SimDevice, SimTarget};
-pub use text::Text;
-pub use uci::{UciInstance, parse_uci, uci_as_yaml, uci_instance};
+pub(crate) use secret::{SecretReader, SecretSource};
+pub(crate) use sim::{SimDevice, SimTarget};
+pub(crate) use text::Text;
+pub(crate) use uci::{UciInstance, uci_instance};
+pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use units::{duration_text, size_text};
 
-pub use crate::wire::frames::{Delimiter, Packing};
+pub(crate) use crate::wire::frames::Packing;
 
 use crate::settings::{Levels, Settings, Step, UsbId};
 
@@ -83,7 +89,8 @@ pub struct Config {
     pub frame_ancestors: Vec<Origin>,
     /// How long browsers are told to use HTTPS alone (`Strict-Transport-Security`), if they are.
     pub hsts: Option<Duration>,
-    /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name and NAME.local.
+    /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name
+    /// and NAME.local.
     pub hosts: Vec<String>,
     /// Reverse proxies whose word counts.
     pub trusted_proxies: TrustedProxies,
@@ -99,7 +106,8 @@ pub struct Config {
     pub endpoints: BTreeMap<String, Arc<Endpoint>>,
     /// Where generated keys are kept; systemd's StateDirectory or `/var/lib/wsbridge`.
     pub state_directory: PathBuf,
-    /// Time a client may be silent before it counts as dead, 5 s to 10 min; pings go out at a third of it.
+    /// Time a client may be silent before it counts as dead, 5 s to 10 min; pings go out at a third
+    /// of it.
     pub dead_after: Duration,
     /// How long a `wsbridge.v1` session outlives its socket.
     pub resume: Duration,
@@ -177,16 +185,16 @@ pub enum CertificateMatch {
 
 /// A text that no log and no `Debug` shows.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text, for the one place that needs it.
-    pub fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -257,8 +265,8 @@ pub struct EndpointLimits {
     pub idle: Option<Duration>,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
-    /// How long the last bytes of a session may stand still on their way to the target, and how long a target may go
-    /// on sending after the client's Close.
+    /// How long the last bytes of a session may stand still on their way to the target, and how
+    /// long a target may go on sending after the client's Close.
     pub linger: Duration,
     /// How long they may be unacknowledged while the target says that it lives and takes nothing.
     pub linger_max: Duration,
@@ -299,7 +307,8 @@ pub struct TcpTarget {
     pub keepalive: Option<Duration>,
     /// A peer that acknowledges nothing of what it was sent for so long is dead.
     pub dead_after: Duration,
-    /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts a peer that is slow; `None` sets none.
+    /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts a peer that is slow; `None`
+    /// sets none.
     pub user_timeout: Option<Duration>,
     /// TLS to the target.
     pub tls: Option<TargetTls>,

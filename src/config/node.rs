@@ -65,8 +65,9 @@ impl Node {
         self.rows().iter().find(|(name, _)| name.text == *key)?.1.get(rest)
     }
 
-    /// Puts a node at a path of keys below this mapping, and makes the keys on the way that are missing. False, and
-    /// nothing done, where the path leads through something else or to what is there already.
+    /// Puts a node at a path of keys below this mapping, and makes the keys on the way that are
+    /// missing. False, and nothing done, where the path leads through something else or to what is
+    /// there already.
     pub(super) fn put(&mut self, path: &[&str], node: Self) -> bool {
         let (Kind::Map(rows), [key, rest @ ..]) = (&mut self.kind, path) else { return false };
         let found = rows.iter_mut().find(|(name, _)| name.text == *key);
@@ -98,7 +99,10 @@ mod tests {
         let mut root = Node::map(at(0));
         assert!(root.put(&["a", "b"], Node::text(at(1), "x: y")));
         assert!(root.put(&["a", "c"], Node::map(at(2))));
-        assert!(!root.put(&["a", "b"], Node::map(at(3))) && !root.put(&["a", "b", "c"], Node::map(at(3))));
+        assert!(
+            !root.put(&["a", "b"], Node::map(at(3)))
+                && !root.put(&["a", "b", "c"], Node::map(at(3)))
+        );
         assert_eq!(root.get(&["a"]).unwrap().at.line, 1);
         assert_eq!(root.get(&["a", "c"]).unwrap().at.line, 2);
         assert!(root.get(&["a", "x"]).is_none());

@@ -18,7 +18,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whether it is no web site's: a file, or an app on a phone or a desktop. Any such file or app has it.
+    /// Whether it is no web site's: a file, or an app on a phone or a desktop. Any such file or app
+    /// has it.
     pub fn is_of_app(&self) -> bool {
         !matches!(self.scheme.as_str(), "http" | "https") && !self.scheme.ends_with("-extension")
     }
@@ -37,8 +38,9 @@ impl fmt::Display for Origin {
 
 impl Word for Origin {
     fn read(text: &str) -> Result<Self, String> {
-        let say =
-            |why: &str| Err(format!("`{text}` is not an origin: {why}; write it like https://tools.example"));
+        let say = |why: &str| {
+            Err(format!("`{text}` is not an origin: {why}; write it like https://tools.example"))
+        };
         if text == "null" {
             return say("null stands for any sandboxed page, so it can never be allowed");
         }
@@ -49,7 +51,9 @@ impl Word for Origin {
             return say("the scheme is missing");
         };
         let scheme = scheme.to_ascii_lowercase();
-        if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        if scheme.is_empty()
+            || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        {
             return say("the scheme has wrong letters");
         }
         if matches!(scheme.as_str(), "ws" | "wss") {
@@ -74,7 +78,11 @@ impl Word for Origin {
         let host = match bracketed.map(str::parse::<std::net::Ipv6Addr>) {
             Some(Ok(ip)) => format!("[{ip}]"),
             None if host_name(host) => host.to_ascii_lowercase(),
-            _ => return say("the host is not a name (write international names in their xn-- form)"),
+            _ => {
+                return say(
+                    "the host is not a name (write international names in their xn-- form)",
+                );
+            }
         };
         let port = match port.map(str::parse) {
             Some(Ok(0) | Err(_)) => return say("the port is not a number from 1 to 65535"),
@@ -103,12 +111,21 @@ mod tests {
 
     #[test]
     fn an_origin_is_scheme_host_and_port_and_nothing_else() {
-        let origin =
-            |scheme: &str, host: &str, port| Origin { scheme: scheme.into(), host: host.into(), port };
-        assert_eq!(Origin::read("https://Tools.Example"), Ok(origin("https", "tools.example", 443)));
+        let origin = |scheme: &str, host: &str, port| Origin {
+            scheme: scheme.into(),
+            host: host.into(),
+            port,
+        };
+        assert_eq!(
+            Origin::read("https://Tools.Example"),
+            Ok(origin("https", "tools.example", 443))
+        );
         assert_eq!(Origin::read("http://[::1]:8080"), Ok(origin("http", "[::1]", 8080)));
         assert_eq!(Origin::read("http://[::1]"), Ok(origin("http", "[::1]", 80)));
-        assert_eq!(Origin::read("chrome-extension://abcdef"), Ok(origin("chrome-extension", "abcdef", 0)));
+        assert_eq!(
+            Origin::read("chrome-extension://abcdef"),
+            Ok(origin("chrome-extension", "abcdef", 0))
+        );
         for (wrong, why) in [
             ("null", "sandboxed"),
             ("*", "wildcards"),
@@ -122,15 +139,21 @@ mod tests {
             ("https://bücher.example", "xn--"),
         ] {
             let error = Origin::read(wrong).unwrap_err();
-            assert!(error.contains(why) && error.contains("https://tools.example"), "{wrong}: {error}");
+            assert!(
+                error.contains(why) && error.contains("https://tools.example"),
+                "{wrong}: {error}"
+            );
         }
     }
 
     #[test]
     fn it_prints_as_browsers_write_it() {
-        for text in
-            ["https://tools.example", "https://tools.example:8443", "file://", "capacitor://localhost"]
-        {
+        for text in [
+            "https://tools.example",
+            "https://tools.example:8443",
+            "file://",
+            "capacitor://localhost",
+        ] {
             assert_eq!(Origin::read(text).unwrap().to_string(), text);
         }
         assert_eq!(Origin::read("https://a:443").unwrap().to_string(), "https://a");

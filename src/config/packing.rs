@@ -1,4 +1,4 @@
-//! Packing and pacing: which bytes of a device make one message, and how slowly a device is sent to.
+//! Packing and pacing: which bytes make one message, and how slowly a device is sent to.
 
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ use crate::{
 };
 
 /// Longest packet: with its 4-byte header it fills two TLS records of 16 KiB.
-pub const PACKET_MOST: usize = 32 * 1024 - 4;
+pub(crate) const PACKET_MOST: usize = 32 * 1024 - 4;
 
 /// 3.5 characters at more than 19200 baud (MODBUS over Serial Line V1.02, section 2.5.1.1).
-pub const MODBUS_PAUSE_LEAST: Duration = Duration::from_micros(1750);
+pub(crate) const MODBUS_PAUSE_LEAST: Duration = Duration::from_micros(1750);
 
 /// Most bytes that may belong to a message behind its delimiter.
 const PLUS_MOST: u32 = 64;
 
-/// How slowly a device is sent to. Pauses count from when the byte before has left the line at its speed.
+/// How slowly a device is sent to. Pauses count from when the byte before has left the line at its
+/// speed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pacing {
     /// Pause after each byte.
@@ -42,7 +43,8 @@ pub struct Prompt {
     pub timeout: Duration,
 }
 
-/// Reads `packing:` of an endpoint. The silence of Modbus is still to be [`timed`] by what the endpoint reaches.
+/// Reads `packing:` of an endpoint. The silence of Modbus is still to be [`timed`] by what the
+/// endpoint reaches.
 pub(super) fn packing(k: &mut Keys<'_>) -> Packing {
     let written = k
         .key("packing", "which bytes of the device make one message: [below](#packing)")
@@ -62,7 +64,8 @@ fn rules(k: &mut Keys<'_>) -> Packing {
         .maybe();
     let (delimiter, keep, plus) = delimiter(k);
     let most = u32::try_from(PACKET_MOST).unwrap_or(u32::MAX);
-    let length = k.key("length", "bytes of a packet").uci("packing_length").within::<u32>(1..=most).maybe();
+    let length =
+        k.key("length", "bytes of a packet").uci("packing_length").within::<u32>(1..=most).maybe();
     let modbus = k
         .key(
             "modbus-rtu",
@@ -81,7 +84,11 @@ fn rules(k: &mut Keys<'_>) -> Packing {
         (Some(delimiter), _, _) => {
             let bytes = at_most(4, "delimiter", delimiter, k);
             let plus = plus.map_or(0, size);
-            Delimiter::new(&bytes).map_or(Packing::None, |bytes| Packing::Delimiter { bytes, keep, plus })
+            Delimiter::new(&bytes).map_or(Packing::None, |bytes| Packing::Delimiter {
+                bytes,
+                keep,
+                plus,
+            })
         }
         (None, Some(length), _) => Packing::Length(size(length)),
         (None, None, Some(idle)) => Packing::Idle(Duration::from_millis(idle.value.into())),
@@ -123,7 +130,11 @@ fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<Bytes>>, bool, Option<Placed<u3
         }
     }
     if let (Some(at), true, false) = (k.place("plus"), k.has("delimiter"), keep) {
-        k.wrong_in("plus", at, "cannot go with `keep: false`: they would stand behind nothing; drop one");
+        k.wrong_in(
+            "plus",
+            at,
+            "cannot go with `keep: false`: they would stand behind nothing; drop one",
+        );
     }
     (delimiter, keep, plus)
 }
@@ -135,8 +146,9 @@ pub(super) fn timed(packing: Packing, target: &Target) -> Packing {
     Packing::ModbusRtu { silence: pause.max(latency(target)) }
 }
 
-/// The pause between two Modbus messages: 3.5 characters (MODBUS over Serial Line V1.02, section 2.5.1.1).
-pub fn modbus_pause(settings: Settings) -> Duration {
+/// The pause between two Modbus messages: 3.5 characters (MODBUS over Serial Line V1.02, section
+/// 2.5.1.1).
+pub(crate) fn modbus_pause(settings: Settings) -> Duration {
     (settings.character() * 7 / 2).max(MODBUS_PAUSE_LEAST)
 }
 
@@ -156,7 +168,8 @@ fn latency(target: &Target) -> Duration {
 fn is_uart(port: &PortIdentity) -> bool {
     let PortIdentity::Path(path) = port else { return false };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let tty = name.starts_with("tty") && !["ttyUSB", "ttyACM"].iter().any(|usb| name.starts_with(usb));
+    let tty =
+        name.starts_with("tty") && !["ttyUSB", "ttyACM"].iter().any(|usb| name.starts_with(usb));
     // /dev/serial0 is a Raspberry Pi's, and a pty has no adapter.
     tty || matches!(&*name, "serial0" | "serial1") || path.starts_with("/dev/pts")
 }
@@ -169,11 +182,14 @@ pub(super) fn pacing(k: &mut Keys<'_>) -> Option<Placed<Pacing>> {
 }
 
 /// Pacing where the endpoint is shared so: a line has it, a connection of one session has not.
-pub(super) fn of_line(pacing: Option<Placed<Pacing>>, share: Option<Share>, k: &Keys<'_>) -> Pacing {
+pub(super) fn of_line(
+    pacing: Option<Placed<Pacing>>,
+    share: Option<Share>,
+    k: &Keys<'_>,
+) -> Pacing {
     let Some(Placed { value, at }) = pacing else { return Pacing::default() };
     if share.is_none() {
-        let what =
-            "works on lines alone, and here each session has its own connection; add `share: one-writer`";
+        let what = "works on lines alone, and here each session has its own connection; add `share: one-writer`";
         k.wrong_in("pacing", at, what);
     }
     value
@@ -269,7 +285,10 @@ impl Word for Bytes {
                         .as_ref()
                         .ok_or_else(|| wrong(&digits))?
                 }
-                other => return Err(wrong(&format!("\\{}", other.map(String::from).unwrap_or_default()))),
+                other => {
+                    let other = other.map(String::from).unwrap_or_default();
+                    return Err(wrong(&format!("\\{other}")));
+                }
             });
         }
         Ok(Self(bytes))
@@ -285,11 +304,16 @@ impl Word for Bytes {
 }
 
 fn hex(digits: &str) -> Option<Vec<u8>> {
-    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit())
+    if digits.is_empty()
+        || !digits.len().is_multiple_of(2)
+        || !digits.bytes().all(|b| b.is_ascii_hexdigit())
     {
         return None;
     }
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -299,7 +323,8 @@ mod tests {
 
     fn read(endpoint: &str) -> Result<Endpoint, String> {
         let text = format!("auth: none\nendpoints:\n  e: {endpoint}\n");
-        let parsed = parse(&text, "w.yaml", &|_| Err(String::new())).map_err(|error| error.to_string());
+        let parsed =
+            parse(&text, "w.yaml", &|_| Err(String::new())).map_err(|error| error.to_string());
         parsed.map(|(config, _)| (*config.endpoints["e"]).clone())
     }
 
@@ -309,18 +334,27 @@ mod tests {
 
     #[test]
     fn each_way_of_packing_is_read() {
-        let delimiter =
-            |bytes, keep| Packing::Delimiter { bytes: Delimiter::new(bytes).unwrap(), keep, plus: 0 };
+        let delimiter = |bytes, keep| Packing::Delimiter {
+            bytes: Delimiter::new(bytes).unwrap(),
+            keep,
+            plus: 0,
+        };
         assert_eq!(read("{ sim: echo }").unwrap().packing, Packing::None);
         assert_eq!(packed("none"), Packing::None);
         assert_eq!(packed("{ idle_ms: 4 }"), Packing::Idle(Duration::from_millis(4)));
         assert_eq!(packed("{ length: 64 }"), Packing::Length(64));
         for text in ["\"\\r\\n\"", "'\\r\\n'", "'0x0D0a'", "'\\x0d\\n'"] {
-            assert_eq!(packed(&format!("{{ delimiter: {text}, keep: false }}")), delimiter(b"\r\n", false));
+            assert_eq!(
+                packed(&format!("{{ delimiter: {text}, keep: false }}")),
+                delimiter(b"\r\n", false)
+            );
         }
         assert_eq!(packed("{ delimiter: ';' }"), delimiter(b";", true));
         let bytes = Delimiter::new(b"!").unwrap();
-        assert_eq!(packed("{ delimiter: '!', plus: 4 }"), Packing::Delimiter { bytes, keep: true, plus: 4 });
+        assert_eq!(
+            packed("{ delimiter: '!', plus: 4 }"),
+            Packing::Delimiter { bytes, keep: true, plus: 4 }
+        );
     }
 
     #[test]
@@ -336,8 +370,13 @@ mod tests {
             assert_eq!((serial(uart, 1200), serial(uart, 115_200)), (32_083, 4000), "{uart}");
         }
         let by_numbers = "{ usb: \"0403:6001\", serial: A50285BI }";
-        for usb in ["/dev/ttyUSB0", "/dev/ttyACM1", "/dev/modem", "/dev/serial/by-id/usb-x-port0", by_numbers]
-        {
+        for usb in [
+            "/dev/ttyUSB0",
+            "/dev/ttyACM1",
+            "/dev/modem",
+            "/dev/serial/by-id/usb-x-port0",
+            by_numbers,
+        ] {
             assert_eq!((serial(usb, 1200), serial(usb, 115_200)), (32_083, 20_000), "{usb}");
         }
         for network in ["rfc2217: { address: 'h:1', baud: 9600 }", "tcp: { address: 'h:1' }"] {
@@ -351,7 +390,8 @@ mod tests {
 
     #[test]
     fn pacing_is_read_and_bytes_and_lines_combine() {
-        let pacing = read("{ sim: echo, pacing: { byte_delay: 1ms, line_delay: 50ms } }").unwrap().pacing;
+        let pacing =
+            read("{ sim: echo, pacing: { byte_delay: 1ms, line_delay: 50ms } }").unwrap().pacing;
         let wanted = Pacing {
             byte_delay: Duration::from_millis(1),
             line_delay: Duration::from_millis(50),
@@ -359,8 +399,13 @@ mod tests {
         };
         assert_eq!(pacing, wanted);
         let pacing =
-            read("{ tcp: { address: 'h:1' }, share: one-writer, pacing: { prompt: '> ' } }").unwrap().pacing;
-        assert_eq!(pacing.prompt, Some(Prompt { text: b"> ".to_vec(), timeout: Duration::from_secs(2) }));
+            read("{ tcp: { address: 'h:1' }, share: one-writer, pacing: { prompt: '> ' } }")
+                .unwrap()
+                .pacing;
+        assert_eq!(
+            pacing.prompt,
+            Some(Prompt { text: b"> ".to_vec(), timeout: Duration::from_secs(2) })
+        );
         assert_eq!(read("{ sim: echo }").unwrap().pacing, Pacing::default());
     }
 

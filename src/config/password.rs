@@ -36,7 +36,8 @@ impl Password {
         self.memory
     }
 
-    /// Whether checking it would take more than anybody may ask of the gateway: it is never checked, and lets nobody in.
+    /// Whether checking it would take more than anybody may ask of the gateway: it is never
+    /// checked, and lets nobody in.
     pub fn is_disabled(&self) -> bool {
         self.memory > COSTLY.0 || self.passes > COSTLY.1
     }
@@ -83,7 +84,11 @@ mod tests {
         for params in ["m=65537,t=1,p=1", "m=19456,t=11,p=1", "m=4294967295,t=4294967295,p=1"] {
             let (disabled, remark) = told(params);
             let remark = remark.unwrap();
-            assert!(disabled && remark.contains("alice cannot sign in") && remark.contains("passwd alice"));
+            assert!(
+                disabled
+                    && remark.contains("alice cannot sign in")
+                    && remark.contains("passwd alice")
+            );
         }
     }
 

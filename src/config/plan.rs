@@ -4,7 +4,7 @@ use super::{Config, Endpoint, Listen, SerialTarget, Target};
 
 /// What a reload changes. Every endpoint of both configurations is in exactly one list, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Endpoints only the new one has.
     pub added: Vec<String>,
     /// Endpoints only the old one has: their sessions end with 4404.
@@ -29,7 +29,7 @@ pub struct Plan {
 
 impl Plan {
     /// Compares two configurations.
-    pub fn between(old: &Config, new: &Config) -> Self {
+    pub(crate) fn between(old: &Config, new: &Config) -> Self {
         let mut plan = Self {
             access: old.access != new.access,
             walls: old.origins != new.origins
@@ -53,8 +53,12 @@ impl Plan {
             };
             list.push(name.clone());
         }
-        plan.removed =
-            old.endpoints.keys().filter(|name| !new.endpoints.contains_key(*name)).cloned().collect();
+        plan.removed = old
+            .endpoints
+            .keys()
+            .filter(|name| !new.endpoints.contains_key(*name))
+            .cloned()
+            .collect();
         for listen in &new.listen {
             let kept = old.listen.contains(listen);
             let list = if kept { &mut plan.listeners_kept } else { &mut plan.listeners_added };
@@ -66,16 +70,18 @@ impl Plan {
     }
 
     /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let Self { added, removed, changed, retuned, kept: _, .. } = self;
-        let endpoints = added.is_empty() && removed.is_empty() && changed.is_empty() && retuned.is_empty();
+        let endpoints =
+            added.is_empty() && removed.is_empty() && changed.is_empty() && retuned.is_empty();
         let listeners = self.listeners_added.is_empty() && self.listeners_removed.is_empty();
         endpoints && listeners && !self.access && !self.walls
     }
 }
 
-/// Whether sessions of one can go on with the other: the same device, reached and shared the same way.
-pub fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
+/// Whether sessions of one can go on with the other: the same device, reached and shared the same
+/// way.
+pub(crate) fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
     let target = match (&old.target, &new.target) {
         // Time-outs hold for the connections to come.
         (Target::Tcp(old), Target::Tcp(new)) => old.address == new.address && old.tls == new.tls,
@@ -91,8 +97,15 @@ pub fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
 
 /// Whether the device can stay open: line settings are set on it, the rest belongs to opening it.
 fn same_port(old: &SerialTarget, new: &SerialTarget) -> bool {
-    let SerialTarget { port, settings: _, rs485, on_open: _, on_release: _, low_latency, allow_console } =
-        old;
+    let SerialTarget {
+        port,
+        settings: _,
+        rs485,
+        on_open: _,
+        on_release: _,
+        low_latency,
+        allow_console,
+    } = old;
     *port == new.port
         && *rs485 == new.rs485
         && *low_latency == new.low_latency
@@ -173,9 +186,14 @@ mod tests {
 
     #[test]
     fn a_listener_with_other_protection_is_a_new_listener() {
-        let old = config("", "listen: [ { address: '127.0.0.1:1', tls: none }, { address: 'unix:/run/w' } ]");
-        let new =
-            config("", "listen: [ { address: '127.0.0.1:1' }, { address: 'unix:/run/w' } ]\nhosts: [ a ]");
+        let old = config(
+            "",
+            "listen: [ { address: '127.0.0.1:1', tls: none }, { address: 'unix:/run/w' } ]",
+        );
+        let new = config(
+            "",
+            "listen: [ { address: '127.0.0.1:1' }, { address: 'unix:/run/w' } ]\nhosts: [ a ]",
+        );
         let plan = Plan::between(&old, &new);
         assert_eq!(plan.listeners_added, new.listen[..1]);
         assert_eq!(plan.listeners_removed, old.listen[..1]);

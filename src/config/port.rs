@@ -1,4 +1,5 @@
-//! What every serial port's part of the configuration has, wherever the port is: frame, signals, macros.
+//! What every serial port's part of the configuration has, wherever the port is: frame, signals,
+//! macros.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -39,8 +40,10 @@ pub(super) fn port(k: &mut Keys<'_>) -> Port {
         .maybe()
         .map_or(eight, |format| format.value);
     let flow = k.key("flow", "flow control").uci("flow").or(Flow::None);
-    let settings = Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow };
-    let (on_open, on_release) = k.key("signals", "what DTR and RTS do").without("keep").part(signals);
+    let settings =
+        Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow };
+    let (on_open, on_release) =
+        k.key("signals", "what DTR and RTS do").without("keep").part(signals);
     let macros = k
         .key(
             "macros",
@@ -56,8 +59,18 @@ pub(super) fn port(k: &mut Keys<'_>) -> Port {
 fn signals(k: &mut Keys<'_>) -> (Levels, Levels) {
     let mut levels = |name, meaning, dtr, rts| {
         let written = k.key(name, meaning).without("`keep`").either::<Stay, _>(|k| Levels {
-            dtr: k.key("dtr", "Data Terminal Ready").without("as it is").uci(dtr).maybe().map(|it| it.value),
-            rts: k.key("rts", "Request To Send").without("as it is").uci(rts).maybe().map(|it| it.value),
+            dtr: k
+                .key("dtr", "Data Terminal Ready")
+                .without("as it is")
+                .uci(dtr)
+                .maybe()
+                .map(|it| it.value),
+            rts: k
+                .key("rts", "Request To Send")
+                .without("as it is")
+                .uci(rts)
+                .maybe()
+                .map(|it| it.value),
             brk: None,
         });
         match written.map(|it| it.value) {
@@ -71,7 +84,8 @@ fn signals(k: &mut Keys<'_>) -> (Levels, Levels) {
         "open_dtr",
         "open_rts",
     );
-    let on_release = levels("on_last_close", "when the last session has left", "close_dtr", "close_rts");
+    let on_release =
+        levels("on_last_close", "when the last session has left", "close_dtr", "close_rts");
     (on_open, on_release)
 }
 
@@ -98,7 +112,8 @@ fn signal_macro(name: &Key, value: Value<'_>) -> (String, Vec<Step>) {
 }
 
 fn step(k: &mut Keys<'_>) -> Step {
-    let mut level = |name, meaning| k.key(name, meaning).without("as it is").maybe().map(|it| it.value);
+    let mut level =
+        |name, meaning| k.key(name, meaning).without("as it is").maybe().map(|it| it.value);
     let change = Levels {
         dtr: level("dtr", "Data Terminal Ready"),
         rts: level("rts", "Request To Send"),

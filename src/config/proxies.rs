@@ -40,12 +40,22 @@ pub(super) struct HeaderName(pub String);
 impl Word for HeaderName {
     fn read(text: &str) -> Result<Self, String> {
         let name = text.to_ascii_lowercase();
-        let own =
-            ["host", "origin", "authorization", "cookie", "connection", "upgrade", "forwarded", "expect"];
+        let own = [
+            "host",
+            "origin",
+            "authorization",
+            "cookie",
+            "connection",
+            "upgrade",
+            "forwarded",
+            "expect",
+        ];
         let taken = own.contains(&name.as_str())
             || ["sec-", "content-", "x-forwarded-"].iter().any(|start| name.starts_with(start));
         if taken || !is_token(name.as_bytes()) || name.len() > 64 {
-            return Err(format!("`{text}` is not a header of a proxy's own; write one like Remote-User"));
+            return Err(format!(
+                "`{text}` is not a header of a proxy's own; write one like Remote-User"
+            ));
         }
         Ok(Self(name))
     }
@@ -82,17 +92,28 @@ pub(super) struct Network(pub IpAddr, pub u8);
 
 impl Word for Network {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not a network; write an address or ADDRESS/PREFIX, like 10.0.0.0/8");
-        let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
+        let wrong = || {
+            format!(
+                "`{text}` is not a network; write an address or ADDRESS/PREFIX, like 10.0.0.0/8"
+            )
+        };
+        let (ip, prefix) =
+            text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
         let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
         let bits: u8 = if ip.is_ipv4() { 32 } else { 128 };
-        let prefix =
-            prefix.map_or(Ok(bits), str::parse).ok().filter(|prefix| *prefix <= bits).ok_or_else(wrong)?;
+        let prefix = prefix
+            .map_or(Ok(bits), str::parse)
+            .ok()
+            .filter(|prefix| *prefix <= bits)
+            .ok_or_else(wrong)?;
         let shift = u32::from(bits - prefix);
         let ip = match ip {
-            IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & u32::MAX.checked_shl(shift).unwrap_or(0)).into()),
-            IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & u128::MAX.checked_shl(shift).unwrap_or(0)).into()),
+            IpAddr::V4(ip) => {
+                IpAddr::V4((ip.to_bits() & u32::MAX.checked_shl(shift).unwrap_or(0)).into())
+            }
+            IpAddr::V6(ip) => {
+                IpAddr::V6((ip.to_bits() & u128::MAX.checked_shl(shift).unwrap_or(0)).into())
+            }
         };
         Ok(Self(ip, prefix))
     }
@@ -145,7 +166,9 @@ impl TrustedProxies {
     /// Whether a machine of that address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.addresses.iter().any(|(network, length)| within(network.to_canonical(), *length, address))
+        self.addresses
+            .iter()
+            .any(|(network, length)| within(network.to_canonical(), *length, address))
     }
 }
 
@@ -183,9 +206,12 @@ mod tests {
         let networks = ["192.0.2.0/24", "2001:db8::/32"].map(|text| Network::read(text).unwrap());
         let addresses = networks.map(|network| (network.0, network.1)).to_vec();
         let trusted = TrustedProxies { addresses, ..TrustedProxies::default() };
-        for (address, is) in
-            [("192.0.2.7", true), ("::ffff:192.0.2.7", true), ("192.0.3.7", false), ("2001:db8:9::1", true)]
-        {
+        for (address, is) in [
+            ("192.0.2.7", true),
+            ("::ffff:192.0.2.7", true),
+            ("192.0.3.7", false),
+            ("2001:db8:9::1", true),
+        ] {
             assert_eq!(trusted.contains(address.parse().unwrap()), is, "{address}");
         }
     }

@@ -8,7 +8,8 @@ use super::{Origin, units::Word};
 const PREFIX_MAX: usize = 64;
 
 /// The first parts of the gateway's own paths: below one of these, nobody could say which is meant.
-const TAKEN: [&str; 7] = ["/api", "/ws", "/websockify", "/healthz", "/metrics", "/assets", "/ca.crt"];
+const TAKEN: [&str; 7] =
+    ["/api", "/ws", "/websockify", "/healthz", "/metrics", "/assets", "/ca.crt"];
 
 /// The address that people type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,9 @@ impl Word for Public {
         let prefix = prefix(path).ok_or_else(what)?;
         let first = prefix.split('/').nth(1).unwrap_or_default();
         if TAKEN.iter().any(|taken| taken.strip_prefix('/') == Some(first)) {
-            return Err(format!("`/{first}` is a page of the gateway's own; put it below another path"));
+            return Err(format!(
+                "`/{first}` is a page of the gateway's own; put it below another path"
+            ));
         }
         Ok(Self { origin, prefix })
     }
@@ -52,16 +55,17 @@ impl Word for Public {
     }
 }
 
-/// A prefix of our paths without a slash at its end: `/serial`. Nothing in it could mean something else to a browser, a
-/// cookie or another proxy.
-pub fn prefix(text: &str) -> Option<String> {
+/// A prefix of our paths without a slash at its end: `/serial`. Nothing in it could mean something
+/// else to a browser, a cookie or another proxy.
+pub(crate) fn prefix(text: &str) -> Option<String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if text.is_empty() {
         return Some(String::new());
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_~-".contains(&byte);
     let segment = |part: &str| {
-        part.bytes().next().is_some_and(plain) && part.bytes().all(|byte| plain(byte) || byte == b'.')
+        part.bytes().next().is_some_and(plain)
+            && part.bytes().all(|byte| plain(byte) || byte == b'.')
     };
     let parts: Vec<_> = text.strip_prefix('/')?.split('/').collect();
     (text.len() <= PREFIX_MAX && parts.len() <= 8 && parts.iter().all(|part| segment(part)))
@@ -74,7 +78,8 @@ mod tests {
 
     #[test]
     fn it_is_an_origin_and_a_path_of_plain_parts() {
-        let read = |text| Public::read(text).map(|public| (public.origin.to_string(), public.prefix));
+        let read =
+            |text| Public::read(text).map(|public| (public.origin.to_string(), public.prefix));
         let is = |origin: &str, prefix: &str| Ok((origin.to_owned(), prefix.to_owned()));
         assert_eq!(read("https://gw.example/serial/"), is("https://gw.example", "/serial"));
         assert_eq!(read("https://gw.example:8443/a/b"), is("https://gw.example:8443", "/a/b"));
@@ -111,8 +116,8 @@ mod tests {
         }
         let (nine, longer) = (format!("{eight}/a"), format!("{long}a"));
         for wrong in [
-            "serial", "//", "//a", "/a//b", "/.", "/..", "/a/../b", "/.a", "/a b", "/%2e", "/a;b", "/ä",
-            &nine, &longer,
+            "serial", "//", "//a", "/a//b", "/.", "/..", "/a/../b", "/.a", "/a b", "/%2e", "/a;b",
+            "/ä", &nine, &longer,
         ] {
             assert_eq!(prefix(wrong), None, "{wrong}");
         }

@@ -45,7 +45,8 @@ impl Found {
     }
 }
 
-/// A line of a file that may be shown. Password hashes are shown to nobody, long lines to no terminal.
+/// A line of a file that may be shown. Password hashes are shown to nobody, long lines to no
+/// terminal.
 pub(super) fn line(text: &str, number: usize) -> Option<&str> {
     let line = text.lines().nth(number.checked_sub(1)?)?.trim_end();
     let fits = line.chars().count() <= 160

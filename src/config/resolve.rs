@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Largest file that is read, in bytes.
-pub const MAX_FILE: usize = 1 << 20;
+pub(crate) const MAX_FILE: usize = 1 << 20;
 
 /// What is wrong with a configuration: for each mistake its place, what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,8 @@ impl fmt::Display for Warning {
 /// Parses and resolves a file's text. `name` is what mistakes are said to be in: the file's path.
 ///
 /// # Errors
-/// All mistakes of the file; where its structure is broken so that it cannot be read on, those up to there.
+/// All mistakes of the file; where its structure is broken so that it cannot be read on, those up
+/// to there.
 pub fn parse(
     text: &str,
     name: &str,
@@ -49,11 +50,12 @@ pub fn parse(
     parse_files(&[Text { name, text }], secrets)
 }
 
-/// [`parse`] of a file and of those beside it that hold endpoints, each a mapping as below `endpoints:`.
+/// [`parse`] of a file and of those beside it that hold endpoints, each a mapping as below
+/// `endpoints:`.
 ///
 /// # Errors
 /// All mistakes of all files.
-pub fn parse_files(
+pub(crate) fn parse_files(
     files: &[Text<'_>],
     secrets: &SecretReader<'_>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
@@ -71,8 +73,11 @@ pub fn parse_files(
         let warnings = report.warnings.iter().map(|found| Warning(found.told(files)));
         return Ok((config, warnings.collect()));
     }
-    let told =
-        report.sorted().iter().map(|found| found.told(files) + &found.shown(files)).collect::<Vec<_>>();
+    let told = report
+        .sorted()
+        .iter()
+        .map(|found| found.told(files) + &found.shown(files))
+        .collect::<Vec<_>>();
     Err(ConfigError(told.join("\n")))
 }
 
@@ -82,7 +87,11 @@ pub(super) fn too_big(name: &str) -> String {
 }
 
 /// A tree's configuration, or none, and what is wrong or odd with it.
-pub(super) fn read(root: &Node, report: Report, secrets: &SecretReader<'_>) -> (Option<Config>, Report) {
+pub(super) fn read(
+    root: &Node,
+    report: Report,
+    secrets: &SecretReader<'_>,
+) -> (Option<Config>, Report) {
     let run = Run::new(report, described);
     let config = run.file(root, |k| config(k, secrets));
     (config, run.into_report())
@@ -104,8 +113,10 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         .key("login", "how long a browser stays signed in: [below](#login)")
         .without("see below")
         .part(login);
-    let limits =
-        k.key("limits", "what strangers may take: [below](#limits)").without("see below").part(limits);
+    let limits = k
+        .key("limits", "what strangers may take: [below](#limits)")
+        .without("see below")
+        .part(limits);
     let state_directory = k
         .key("state_directory", "where generated keys are kept")
         .uci("state_directory")
@@ -121,7 +132,11 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");
     }
     if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
-        k.odd_in("certificates", At::default(), "no listener has a `client_ca`, so nobody can show one");
+        k.odd_in(
+            "certificates",
+            At::default(),
+            "no listener has a `client_ca`, so nobody can show one",
+        );
     }
     Config {
         listen,
@@ -157,7 +172,8 @@ pub(super) mod tests {
     use crate::config::Address;
 
     pub(in crate::config) fn good(text: &str) -> (Config, Vec<Warning>) {
-        parse(text, "w.yaml", &|_| Err("no secrets here".into())).unwrap_or_else(|error| panic!("{error}"))
+        parse(text, "w.yaml", &|_| Err("no secrets here".into()))
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(in crate::config) fn mistakes(text: &str) -> String {
@@ -166,8 +182,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_unknown_key_names_line_column_and_the_nearest_right_key() {
-        let text =
-            "auth: none\nendpoints:\n  modem1:\n    serial:\n      port: /dev/ttyS1\n      buad: 9600\n";
+        let text = "auth: none\nendpoints:\n  modem1:\n    serial:\n      port: /dev/ttyS1\n      buad: 9600\n";
         let error = mistakes(text);
         for part in [
             "w.yaml:6:7: ",
@@ -178,7 +193,10 @@ pub(super) mod tests {
             assert!(error.contains(part), "{part}\n{error}");
         }
         let error = mistakes("auth: none\nendpoint: {}\n");
-        assert!(error.contains("w.yaml:2:1: unknown key `endpoint`; did you mean `endpoints`?"), "{error}");
+        assert!(
+            error.contains("w.yaml:2:1: unknown key `endpoint`; did you mean `endpoints`?"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -226,7 +244,10 @@ pub(super) mod tests {
     #[test]
     fn wrong_types_name_place_and_path() {
         for (text, parts) in [
-            ("auth: none\nendpoints:\n  e:\n    sim: [ echo ]\n", ["w.yaml:4:10", "endpoints.e.sim"]),
+            (
+                "auth: none\nendpoints:\n  e:\n    sim: [ echo ]\n",
+                ["w.yaml:4:10", "endpoints.e.sim"],
+            ),
             ("auth: none\nendpoints:\n  e: echo\n", ["w.yaml:3:6", "endpoints.e"]),
             ("auth: none\nlisten: 8443\n", ["w.yaml:2:9", "listen: write a list"]),
             (
@@ -259,7 +280,10 @@ pub(super) mod tests {
             (config.limits.connections, config.limits.per_address, config.limits.unauthenticated),
             (256, 32, 64)
         );
-        assert!(warnings.iter().any(|warning| warning.0.contains("nothing is published")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|warning| warning.0.contains("nothing is published")),
+            "{warnings:?}"
+        );
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::settings::{Levels, Settings};
 /// A serial port on another box, by RFC 2217.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rfc2217Target {
-    /// Where, and how the connection is kept; without TLS. `connect_timeout` holds once more for the negotiation.
+    /// Where, and how the connection is kept; without TLS. `connect_timeout` holds once more for
+    /// the negotiation.
     pub tcp: TcpTarget,
     /// How it is set.
     pub settings: Settings,
@@ -112,7 +113,10 @@ mod tests {
         assert_eq!(target.on_open, Levels { dtr: Some(false), ..Levels::default() });
         assert_eq!(target.control, PortControl::Optional);
         let error = read("{ address: 'box:2217', control: maybe }").unwrap_err();
-        assert!(error.contains("endpoints.e.rfc2217.control") && error.contains("optional"), "{error}");
+        assert!(
+            error.contains("endpoints.e.rfc2217.control") && error.contains("optional"),
+            "{error}"
+        );
         assert!(read("{ baud: 9600 }").unwrap_err().contains("address"));
     }
 }

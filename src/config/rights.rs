@@ -1,7 +1,7 @@
 //! Rights, and the patterns of endpoints they hold on.
 
-/// Rights per endpoint pattern. A pattern is a name, or a name with `*` for any run of characters; one that begins
-/// with `/` names a page of the gateway (`/metrics`).
+/// Rights per endpoint pattern. A pattern is a name, or a name with `*` for any run of characters;
+/// one that begins with `/` names a page of the gateway (`/metrics`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RightsTable(pub Vec<(String, Rights)>);
 
@@ -21,7 +21,8 @@ impl RightsTable {
     }
 }
 
-/// Whether `name` fits `pattern`; `*` stands for any run of characters but never for the `/` of a gateway page.
+/// Whether `name` fits `pattern`; `*` stands for any run of characters but never for the `/` of a
+/// gateway page.
 fn matches(pattern: &str, name: &str) -> bool {
     if pattern.starts_with('/') != name.starts_with('/') {
         return false;

@@ -22,10 +22,12 @@ pub(crate) fn schema() -> String {
 }
 
 fn mapping(keys: &[Described]) -> Value {
-    let properties: Map<_, _> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let properties: Map<_, _> =
+        keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
     let needed: Vec<_> =
         keys.iter().filter(|key| key.presence == Presence::Needed).map(|key| key.name).collect();
-    let schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    let schema =
+        json!({ "type": "object", "additionalProperties": false, "properties": properties });
     if needed.is_empty() { schema } else { with(schema, "required", needed) }
 }
 
@@ -41,7 +43,9 @@ fn property(key: &Described) -> Value {
     let meaning = plain(key.meaning);
     match &key.presence {
         Presence::Needed => with(schema, "description", meaning),
-        Presence::Optional(without) if without.is_empty() => with(or_null(&schema), "description", meaning),
+        Presence::Optional(without) if without.is_empty() => {
+            with(or_null(&schema), "description", meaning)
+        }
         Presence::Optional(without) => {
             let default = plain(without).replace('`', "");
             with(or_null(&schema), "description", format!("{meaning}. Default: {default}"))
@@ -54,7 +58,9 @@ fn of(shape: &Shape) -> Value {
         Shape::Word(word) => scalar(word),
         Shape::List(item) => json!({ "type": "array", "items": of(item) }),
         Shape::Keys(keys) => mapping(keys),
-        Shape::Named(value) => json!({ "type": "object", "additionalProperties": or_null(&of(value)) }),
+        Shape::Named(value) => {
+            json!({ "type": "object", "additionalProperties": or_null(&of(value)) })
+        }
         Shape::Either(word, keys) => json!({ "anyOf": [scalar(word), mapping(keys)] }),
         Shape::ListOr(word, keys) => {
             json!({ "anyOf": [{ "type": "array", "items": scalar(word) }, mapping(keys)] })
@@ -84,7 +90,8 @@ fn plain(text: &str) -> String {
     let mut pieces = text.split('[');
     let mut out = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
-        let link = piece.split_once("](").and_then(|(name, rest)| Some((name, rest.split_once(')')?.1)));
+        let link =
+            piece.split_once("](").and_then(|(name, rest)| Some((name, rest.split_once(')')?.1)));
         match link {
             Some((name, after)) => out.extend([name, after]),
             None => out.extend(["[", piece]),
@@ -107,12 +114,17 @@ mod tests {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/wsbridge.schema.json");
             std::fs::write(path, &made).unwrap();
         }
-        assert!(SHIPPED == made, "write it anew: WSBRIDGE_WRITE=1 cargo test schema, and again without");
+        assert!(
+            SHIPPED == made,
+            "write it anew: WSBRIDGE_WRITE=1 cargo test schema, and again without"
+        );
     }
 
     /// All keys, those in mappings below others among them.
     fn every_key(keys: &[Described]) -> Vec<&Described> {
-        keys.iter().flat_map(|key| std::iter::once(key).chain(every_key(key.shape.keys()))).collect()
+        keys.iter()
+            .flat_map(|key| std::iter::once(key).chain(every_key(key.shape.keys())))
+            .collect()
     }
 
     #[test]
@@ -126,7 +138,8 @@ mod tests {
     }
 
     fn load(text: &str, name: &str) -> Result<Vec<crate::config::Warning>, String> {
-        let loaded = crate::config::parse(text, name, &|source| Err(format!("{source:?} is not here")));
+        let loaded =
+            crate::config::parse(text, name, &|source| Err(format!("{source:?} is not here")));
         loaded.map(|(_, warnings)| warnings).map_err(|error| error.to_string())
     }
 
@@ -158,7 +171,11 @@ mod tests {
                 // A part of a file: good once somebody can sign in.
                 " fragment" => {
                     let whole = format!("auth: none\n{yaml}\n");
-                    assert!(load(&whole, "fragment").is_ok(), "{yaml}\n{:?}", load(&whole, "fragment"));
+                    assert!(
+                        load(&whole, "fragment").is_ok(),
+                        "{yaml}\n{:?}",
+                        load(&whole, "fragment")
+                    );
                 }
                 other => panic!("{other}"),
             }

@@ -18,7 +18,7 @@ pub enum SecretSource {
 }
 
 /// Reads a secret kept elsewhere; the error says why not. The configuration itself opens no file.
-pub type SecretReader<'a> = dyn Fn(&SecretSource) -> Result<String, String> + 'a;
+pub(crate) type SecretReader<'a> = dyn Fn(&SecretSource) -> Result<String, String> + 'a;
 
 /// Reads a secret's text, wherever it is kept; UCI has this option for a file.
 pub(super) fn secret(
@@ -59,7 +59,10 @@ pub(super) fn hash(
 
 /// Where a secret is kept when it is not in the file.
 fn source(k: &mut Keys<'_>, option: &'static str) -> Option<SecretSource> {
-    let file = k.key("file", "a file the daemon may read; its first line is the value").uci(option).maybe();
+    let file = k
+        .key("file", "a file the daemon may read; its first line is the value")
+        .uci(option)
+        .maybe();
     let credential = k
         .key("credential", "a systemd credential (`LoadCredential=NAME:/path` in the unit)")
         .maybe::<String>();
@@ -74,7 +77,11 @@ fn source(k: &mut Keys<'_>, option: &'static str) -> Option<SecretSource> {
             Some(SecretSource::Credential(name))
         }
         _ => {
-            k.lacks(&["file", "credential"], k.at, "write either { file: /path } or { credential: NAME }");
+            k.lacks(
+                &["file", "credential"],
+                k.at,
+                "write either { file: /path } or { credential: NAME }",
+            );
             None
         }
     }

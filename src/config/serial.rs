@@ -13,7 +13,10 @@ use crate::settings::{Flow, UsbId};
 /// Reads `serial:`; beside it the macros of its port.
 pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
     let identity = k
-        .key("port", "`/dev/serial/by-id/...`, or an identity; `wsbridge ports` prints what to paste")
+        .key(
+            "port",
+            "`/dev/serial/by-id/...`, or an identity; `wsbridge ports` prints what to paste",
+        )
         .uci("port")
         .must(|value| value.either::<PortPath, _>(identity));
     let Port { settings, on_open, on_release, macros } = port(k);
@@ -22,8 +25,10 @@ pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
         .without("off")
         .uci("rs485")
         .map(rs485);
-    let low_latency =
-        k.key("low_latency", "ask the driver for low latency where it knows it").uci("low_latency").or(true);
+    let low_latency = k
+        .key("low_latency", "ask the driver for low latency where it knows it")
+        .uci("low_latency")
+        .or(true);
     let allow_console = k
         .key("allow_console", "open even a tty that is the kernel's console or has a getty")
         .uci("allow_console")
@@ -84,7 +89,8 @@ fn identity(k: &mut Keys<'_>) -> Option<PortIdentity> {
 fn rs485(k: &mut Keys<'_>) -> Rs485 {
     let mut flag = |name, meaning, option, default| k.key(name, meaning).uci(option).or(default);
     let rts_on_send = flag("rts_on_send", "RTS level while sending", "rs485_rts_on_send", true);
-    let rts_after_send = flag("rts_after_send", "RTS level otherwise", "rs485_rts_after_send", false);
+    let rts_after_send =
+        flag("rts_after_send", "RTS level otherwise", "rs485_rts_after_send", false);
     let rx_during_tx = flag("rx_during_tx", "hear what we send", "rs485_rx_during_tx", false);
     let terminate = flag("terminate", "switch the bus terminator on", "rs485_terminate", false);
     // The kernel cuts longer ones (RS485_MAX_RTS_DELAY).
@@ -92,7 +98,9 @@ fn rs485(k: &mut Keys<'_>) -> Rs485 {
         let most = Duration::from_millis(100);
         k.key(name, meaning).uci(option).within(Duration::ZERO..=most).or(Duration::ZERO)
     };
-    let delay_before = delay("delay_before", "pause between RTS and the first bit", "rs485_delay_before");
-    let delay_after = delay("delay_after", "pause between the last bit and RTS", "rs485_delay_after");
+    let delay_before =
+        delay("delay_before", "pause between RTS and the first bit", "rs485_delay_before");
+    let delay_after =
+        delay("delay_after", "pause between the last bit and RTS", "rs485_delay_after");
     Rs485 { rts_on_send, rts_after_send, rx_during_tx, terminate, delay_before, delay_after }
 }

@@ -18,7 +18,9 @@ impl Word for Subprotocol {
         }
         let fits = is_token(text.as_bytes()) && text.len() <= 64;
         let what = || {
-            format!("`{text}` is not a subprotocol; write a name as clients offer it, like mqtt or ocpp1.6")
+            format!(
+                "`{text}` is not a subprotocol; write a name as clients offer it, like mqtt or ocpp1.6"
+            )
         };
         fits.then(|| Self(text.to_owned())).ok_or_else(what)
     }
@@ -41,8 +43,16 @@ mod tests {
         for good in ["mqtt", "mqttv3.1", "ocpp1.6", "arduino", "Telnet"] {
             assert_eq!(Subprotocol::read(good), Ok(Subprotocol(good.into())));
         }
-        for wrong in ["", "a b", "a,b", "binary", "base64", "wsbridge.v1", "wsbridge.bearer.x", "wsbridge.v2"]
-        {
+        for wrong in [
+            "",
+            "a b",
+            "a,b",
+            "binary",
+            "base64",
+            "wsbridge.v1",
+            "wsbridge.bearer.x",
+            "wsbridge.v2",
+        ] {
             assert!(Subprotocol::read(wrong).is_err(), "{wrong}");
         }
     }

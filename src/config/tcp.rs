@@ -91,7 +91,8 @@ pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTa
 }
 
 fn target_tls(k: &mut Keys<'_>) -> TargetTls {
-    let ca = k.key("ca", "authority, PEM").without("the system's authorities").uci("tls_ca").maybe();
+    let ca =
+        k.key("ca", "authority, PEM").without("the system's authorities").uci("tls_ca").maybe();
     let server_name = k
         .key("server_name", "name asked for and checked; a unix socket needs it")
         .without("the address's host")
@@ -102,8 +103,11 @@ fn target_tls(k: &mut Keys<'_>) -> TargetTls {
         .without("none")
         .uci("tls_certificate")
         .maybe();
-    let key =
-        k.key("key", "our own private key, PEM; with `certificate`").without("none").uci("tls_key").maybe();
+    let key = k
+        .key("key", "our own private key, PEM; with `certificate`")
+        .without("none")
+        .uci("tls_key")
+        .maybe();
     if k.has("certificate") != k.has("key") {
         k.wrong(k.at, "`certificate` and `key` go together; write both or neither");
     }

@@ -2,7 +2,7 @@
 
 /// A file's name, for mistakes in it, and its text.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
+pub(crate) struct Text<'a> {
     /// What mistakes are told to be in.
     pub name: &'a str,
     /// What it says.

@@ -21,7 +21,9 @@ pub(super) fn trusted_proxies(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> T
     match written {
         None => TrustedProxies::default(),
         Some(Either::Map(proxies)) => proxies,
-        Some(Either::Word(list)) => TrustedProxies { addresses: networks(list), ..TrustedProxies::default() },
+        Some(Either::Word(list)) => {
+            TrustedProxies { addresses: networks(list), ..TrustedProxies::default() }
+        }
     }
 }
 
@@ -30,8 +32,9 @@ fn networks(list: Vec<Placed<Network>>) -> Vec<(IpAddr, u8)> {
 }
 
 fn proxies(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> TrustedProxies {
-    let addresses =
-        networks(k.key("addresses", "where the proxies are").without("none").uci("trusted_proxy").words());
+    let addresses = networks(
+        k.key("addresses", "where the proxies are").without("none").uci("trusted_proxy").words(),
+    );
     let headers = k
         .key(
             "headers",
@@ -110,8 +113,14 @@ mod tests {
     #[test]
     fn the_short_form_means_x_forwarded_and_nothing_more() {
         let short = proxies("[ 192.0.2.1, 10.0.0.0/8 ]");
-        assert_eq!(short, proxies("{ addresses: [ 192.0.2.1, 10.0.0.0/8 ], headers: x-forwarded }"));
-        assert_eq!((short.headers, short.host, short.prefix), (HeaderFamily::XForwarded, false, false));
+        assert_eq!(
+            short,
+            proxies("{ addresses: [ 192.0.2.1, 10.0.0.0/8 ], headers: x-forwarded }")
+        );
+        assert_eq!(
+            (short.headers, short.host, short.prefix),
+            (HeaderFamily::XForwarded, false, false)
+        );
         assert_eq!(proxies("null"), TrustedProxies::default());
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What one scalar of the file may say. Parsed from its text, so that `8N1` or `0403:6001` need no quotes.
+/// What one scalar of the file may say. Parsed from its text, so that `8N1` or `0403:6001` need no
+/// quotes.
 pub(super) trait Word: Sized {
     /// Reads the text; the error says what is wrong and what to type.
     fn read(text: &str) -> Result<Self, String>;
@@ -61,7 +62,9 @@ impl Word for Duration {
 
 impl Word for Size {
     fn read(text: &str) -> Result<Self, String> {
-        bytes(text).map(Self).ok_or_else(|| format!("`{text}` is not a size; write e.g. 4096, 64KiB or 1MiB"))
+        bytes(text)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a size; write e.g. 4096, 64KiB or 1MiB"))
     }
 
     fn kind() -> String {
@@ -186,8 +189,9 @@ pub(super) fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Resu
 
 /// `; did you mean ..?` when a word is near, and the list of all.
 pub(super) fn suggest(text: &str, words: &[&str]) -> String {
-    let nearest =
-        nearest(text, words).map(|(_, word)| format!("; did you mean `{word}`?")).unwrap_or_default();
+    let nearest = nearest(text, words)
+        .map(|(_, word)| format!("; did you mean `{word}`?"))
+        .unwrap_or_default();
     let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     let end = if nearest.is_empty() { ";" } else { "" };
     format!("{nearest}{end} known: {all}")
@@ -220,7 +224,8 @@ const ELSEWHERE: [(&str, &str); 11] = [
 /// The word among these that another program's stands for.
 pub(super) fn elsewhere<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     let text = text.to_lowercase().replace('-', "_");
-    let (_, ours) = ELSEWHERE.iter().find(|(theirs, ours)| *theirs == text && words.contains(ours))?;
+    let (_, ours) =
+        ELSEWHERE.iter().find(|(theirs, ours)| *theirs == text && words.contains(ours))?;
     words.iter().find(|word| *word == ours).copied()
 }
 
@@ -250,12 +255,18 @@ mod tests {
 
     #[test]
     fn durations_sizes_and_rates_are_read_as_people_write_them() {
-        for (text, milliseconds) in
-            [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("2h", 7_200_000), ("30d", 2_592_000_000)]
-        {
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("30d", 2_592_000_000),
+        ] {
             assert_eq!(Duration::read(text), Ok(Duration::from_millis(milliseconds)));
         }
-        for (text, bytes) in [("64KiB", 65_536), ("1MiB", 1 << 20), ("4096", 4096), ("1 GiB", 1 << 30)] {
+        for (text, bytes) in
+            [("64KiB", 65_536), ("1MiB", 1 << 20), ("4096", 4096), ("1 GiB", 1 << 30)]
+        {
             assert_eq!(Size::read(text), Ok(Size(bytes)));
         }
         assert_eq!(Rate::read("1MiB/s"), Ok(Rate(1 << 20)));
@@ -278,7 +289,10 @@ mod tests {
         let error = choose("rtsct", &[("none", 0), ("rtscts", 1)]).unwrap_err();
         assert!(error.contains("did you mean `rtscts`?"), "{error}");
         let error = choose("zebra", &[("none", 0), ("rtscts", 1)]).unwrap_err();
-        assert!(!error.contains("did you mean") && error.contains("known: `none`, `rtscts`"), "{error}");
+        assert!(
+            !error.contains("did you mean") && error.contains("known: `none`, `rtscts`"),
+            "{error}"
+        );
     }
 
     proptest! {

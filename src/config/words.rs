@@ -1,4 +1,5 @@
-//! The words of the file: rights, ports, paths, hashes, dates, each with its grammar and what to type instead.
+//! The words of the file: rights, ports, paths, hashes, dates, each with its grammar and what to
+//! type instead.
 
 use std::path::{Path, PathBuf};
 
@@ -130,7 +131,8 @@ pub(super) fn is_name(text: &str) -> bool {
 
 impl Word for UsbId {
     fn read(text: &str) -> Result<Self, String> {
-        let hex = |part: &str| (part.len() == 4).then(|| u16::from_str_radix(part, 16).ok()).flatten();
+        let hex =
+            |part: &str| (part.len() == 4).then(|| u16::from_str_radix(part, 16).ok()).flatten();
         text.split_once(':').and_then(|(vid, pid)| Some(Self { vid: hex(vid)?, pid: hex(pid)? })).ok_or_else(
             || {
                 format!(
@@ -156,7 +158,8 @@ pub(super) struct Sha256(pub [u8; 32]);
 impl Word for Sha256 {
     fn read(text: &str) -> Result<Self, String> {
         // What was written is not repeated: it may be the token itself.
-        let wrong = || "not 64 hex digits; `wsbridge token new NAME` prints the line to paste".to_owned();
+        let wrong =
+            || "not 64 hex digits; `wsbridge token new NAME` prints the line to paste".to_owned();
         let mut sum = [0; 32];
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());
@@ -192,10 +195,15 @@ impl Word for Expiry {
             return Ok(Self(time.as_second()));
         }
         // `Date` would also take the date of a local time, which nobody can place.
-        let day: jiff::civil::Date =
-            Some(text).filter(|text| text.len() == 10).ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
-        let next =
-            day.tomorrow().and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC)).map_err(|_| wrong())?;
+        let day: jiff::civil::Date = Some(text)
+            .filter(|text| text.len() == 10)
+            .ok_or_else(wrong)?
+            .parse()
+            .map_err(|_| wrong())?;
+        let next = day
+            .tomorrow()
+            .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC))
+            .map_err(|_| wrong())?;
         Ok(Self(next.timestamp().as_second()))
     }
 

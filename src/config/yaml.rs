@@ -169,9 +169,9 @@ impl Value {
             Raw::Nothing => Kind::Nothing,
             Raw::Text(text) => Kind::Text(text),
             Raw::Plain => Kind::Text(as_written(self.written, source)),
-            Raw::List(items) => {
-                Kind::List(items.into_iter().map(|item| item.into_node(source, file, wrong)).collect())
-            }
+            Raw::List(items) => Kind::List(
+                items.into_iter().map(|item| item.into_node(source, file, wrong)).collect(),
+            ),
             Raw::Map(rows) => {
                 let mut all: Vec<(Key, Node)> = Vec::new();
                 for (key, value) in rows {

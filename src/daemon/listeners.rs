@@ -17,7 +17,7 @@ use crate::{
 
 /// Why the daemon cannot listen as configured.
 #[derive(Debug, Error)]
-pub enum ListenError {
+pub(crate) enum ListenError {
     /// The address is taken, not ours, or not allowed.
     #[error(transparent)]
     Address(#[from] listen::ListenError),
@@ -31,7 +31,7 @@ pub enum ListenError {
 
 impl ListenError {
     /// Whether it takes a right we do not have: a port below 1024, a socket's folder.
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Address(error) if error.denied)
     }
 
@@ -43,7 +43,7 @@ impl ListenError {
 
 /// Where a running listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// `address:port` with the port the system chose, or `unix:/path`.
     pub address: String,
     /// Whether it speaks TLS.
@@ -117,11 +117,16 @@ impl Listeners {
         self.running.iter().any(|running| wanted.contains(&running.listen))
     }
 
-    /// Binds every listener of a configuration that does not run yet; nothing else happens before [`Self::run`]. An
-    /// address that is not there is no failure.
-    pub(super) fn bind(&self, wanted: &[Listen], state_directory: &Path) -> Result<Fresh, ListenError> {
+    /// Binds every listener of a configuration that does not run yet; nothing else happens before
+    /// [`Self::run`]. An address that is not there is no failure.
+    pub(super) fn bind(
+        &self,
+        wanted: &[Listen],
+        state_directory: &Path,
+    ) -> Result<Fresh, ListenError> {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
-        for listen in wanted.iter().filter(|listen| self.running.iter().all(|known| known.listen != **listen))
+        for listen in
+            wanted.iter().filter(|listen| self.running.iter().all(|known| known.listen != **listen))
         {
             match self.bind_one(listen, wanted, state_directory) {
                 Ok(bound) => fresh.bound.extend(bound),
@@ -145,8 +150,9 @@ impl Listeners {
         for socket in self.sockets(&listen.address, wanted)? {
             let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
             let listener = Listener::bind(listen, socket, tls)?;
-            let held =
-                listener.socket().map_err(|error| ListenError::Socket(listener.local_address(), error))?;
+            let held = listener
+                .socket()
+                .map_err(|error| ListenError::Socket(listener.local_address(), error))?;
             bound.push((listen.clone(), listener, held));
         }
         Ok(bound)
@@ -160,8 +166,8 @@ impl Listeners {
         sleep(AGAIN).await;
     }
 
-    /// Binds what was absent and has come; whether something did. A gateway that serves does not stop for one that fails
-    /// now: each reason is told once.
+    /// Binds what was absent and has come; whether something did. A gateway that serves does not
+    /// stop for one that fails now: each reason is told once.
     pub(super) fn bind_absent(&mut self, config: &Config, bridge: &Arc<Bridge>) -> bool {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for absent in &self.absent {
@@ -182,19 +188,29 @@ impl Listeners {
         came
     }
 
-    /// The sockets that are there already for an address: systemd's, or those of a listener whose TLS changes; or one made
-    /// beside listeners of that port which leave.
-    fn sockets(&self, address: &Address, wanted: &[Listen]) -> Result<Vec<Option<OwnedFd>>, ListenError> {
+    /// The sockets that are there already for an address: systemd's, or those of a listener whose
+    /// TLS changes; or one made beside listeners of that port which leave.
+    fn sockets(
+        &self,
+        address: &Address,
+        wanted: &[Listen],
+    ) -> Result<Vec<Option<OwnedFd>>, ListenError> {
         let failed = |error| ListenError::Socket(format!("{address:?}"), error);
         let known: Vec<OwnedFd> = match address {
             Address::Systemd(name) => self.inherited.named(name).map_err(failed)?,
             // The file of a unix socket goes with its listener.
-            Address::Unix(_) if self.running.iter().any(|running| running.listen.address == *address) => {
-                return Err(failed(io::Error::other("only a restart changes the TLS of a unix socket")));
+            Address::Unix(_)
+                if self.running.iter().any(|running| running.listen.address == *address) =>
+            {
+                return Err(failed(io::Error::other(
+                    "only a restart changes the TLS of a unix socket",
+                )));
             }
             Address::Tcp(_) | Address::Unix(_) => {
                 let same = self.running.iter().filter(|running| running.listen.address == *address);
-                same.map(|running| running.socket.try_clone()).collect::<Result<_, _>>().map_err(failed)?
+                same.map(|running| running.socket.try_clone())
+                    .collect::<Result<_, _>>()
+                    .map_err(failed)?
             }
         };
         if let (true, Address::Tcp(address)) = (known.is_empty(), address) {
@@ -210,11 +226,14 @@ impl Listeners {
     fn leaving(&self, port: u16, wanted: &[Listen]) -> Vec<&OwnedFd> {
         let of_port = |running: &&Running| matches!(running.listen.address, Address::Tcp(address) if address.port() == port && port != 0);
         let running = self.running.iter().filter(of_port);
-        running.filter(|running| !wanted.contains(&running.listen)).map(|running| &running.socket).collect()
+        running
+            .filter(|running| !wanted.contains(&running.listen))
+            .map(|running| &running.socket)
+            .collect()
     }
 
-    /// Lets bound listeners accept. Each is a task of the bridge's tracker; it ends with the bridge's stop token or when
-    /// it is retired.
+    /// Lets bound listeners accept. Each is a task of the bridge's tracker; it ends with the
+    /// bridge's stop token or when it is retired.
     pub(super) fn run(&mut self, fresh: Fresh, bridge: &Arc<Bridge>) {
         for (listen, listener, socket) in fresh.bound {
             let bound = Bound {

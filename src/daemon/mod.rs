@@ -31,17 +31,17 @@ use crate::{
     wire::close::Ended,
 };
 
-pub use listeners::{Bound, ListenError};
+pub(crate) use listeners::{Bound, ListenError};
 
 /// How long is waited for what has to end when the daemon stops: sessions take at most 6 s.
 const GRACE: Duration = Duration::from_secs(7);
 
 /// Reads the configuration again, for a reload; an error is one line for the log.
-pub type Again = Box<dyn Fn() -> Result<Config, String> + Send>;
+pub(crate) type Again = Box<dyn Fn() -> Result<Config, String> + Send>;
 
 /// Why the daemon did not start.
 #[derive(Debug, Error)]
-pub enum Fatal {
+pub(crate) enum Fatal {
     /// An address could not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -50,10 +50,10 @@ pub enum Fatal {
     System(#[from] io::Error),
 }
 
-/// Runs a gateway until SIGTERM or SIGINT; SIGHUP calls `again` and applies what it gives (`None`: there is no
-/// file to read again). `ready` is told where the
-/// gateway listens. Fails only before it is ready; neither a missing device nor an unreachable host is a failure.
-pub async fn run(
+/// Runs a gateway until SIGTERM or SIGINT; SIGHUP calls `again` and applies what it gives (`None`:
+/// there is no file to read again). `ready` is told where the gateway listens. Fails only before it
+/// is ready; neither a missing device nor an unreachable host is a failure.
+pub(crate) async fn run(
     config: Config,
     again: Option<Again>,
     ready: impl FnOnce(&Config, &[Bound]),
@@ -83,7 +83,8 @@ pub async fn run(
 
 /// A running gateway.
 struct Daemon {
-    /// The configuration as written; what the bridge has names the real targets of simulated devices.
+    /// The configuration as written; what the bridge has names the real targets of simulated
+    /// devices.
     written: Arc<Config>,
     /// When it was read, for `doctor` and whoever asks systemd.
     read: jiff::Timestamp,
@@ -117,7 +118,8 @@ impl Daemon {
             bridge.auth.keep_sign_ins(&folder, &real);
         }
         let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
-        let fresh = tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
+        let fresh =
+            tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
         bridge.lines.apply(&real);
         listeners.run(fresh, &bridge);
         let announcer = Announcer::new(bridge.auth.held_name());
@@ -136,12 +138,15 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Lets the network know what listens now. Apps are found through the console, which lets people in.
+    /// Lets the network know what listens now. Apps are found through the console, which lets
+    /// people in.
     fn announce(&mut self) {
         let bound = self.listeners.bound();
         let ours = bound.iter().filter(|bound| self.written.mdns && bound.app.is_none());
         let services = ours
-            .filter_map(|bound| Some(Service { address: bound.address.parse().ok()?, tls: bound.tls }))
+            .filter_map(|bound| {
+                Some(Service { address: bound.address.parse().ok()?, tls: bound.tls })
+            })
             .collect();
         tokio::task::block_in_place(|| self.announcer.announce(&own_name(), services));
     }
@@ -157,17 +162,21 @@ impl Daemon {
 
     /// One line for `systemctl status`.
     fn status(&self) -> String {
-        let addresses: Vec<_> = self.listeners.bound().iter().map(|bound| bound.address.clone()).collect();
+        let addresses: Vec<_> =
+            self.listeners.bound().iter().map(|bound| bound.address.clone()).collect();
         let count = self.written.endpoints.len();
         let s = if count == 1 { "" } else { "s" };
         let read = self.read.strftime("%Y-%m-%dT%H:%M:%SZ");
         let on = if addresses.is_empty() { "no address".into() } else { addresses.join(", ") };
         let mut on = vec![format!("{count} endpoint{s} on {on}")];
-        on.extend(self.listeners.absent().iter().map(|absent| format!("{absent} is not there yet")));
+        on.extend(
+            self.listeners.absent().iter().map(|absent| format!("{absent} is not there yet")),
+        );
         format!("{}; configuration read {read}", on.join("; "))
     }
 
-    /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends the waiting.
+    /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends
+    /// the waiting.
     async fn stop(self, signals: &mut Signals) {
         systemd::stopping();
         let Self { tasks, bridge, listeners, sims, announcer, stop, .. } = self;
@@ -175,7 +184,8 @@ impl Daemon {
         tracing::info!(sessions = sessions.list().len(), "stopping");
         // Nobody new finds us.
         tokio::task::block_in_place(|| drop(announcer));
-        // Listeners and new connections first, then those that run; lines end when the last who holds them is gone.
+        // Listeners and new connections first, then those that run; lines end when the last who
+        // holds them is gone.
         stop.cancel();
         sessions.end(|_| Some(Ended::Stopping));
         bridge.lines.apply(&Config {

@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Daemon {
-    /// Reads the configuration again and applies it; what is wrong with it leaves everything as it was.
+    /// Reads the configuration again and applies it; what is wrong with it leaves everything as it
+    /// was.
     pub(super) async fn reload(&mut self, again: Option<&Again>) {
         let Some(again) = again else {
             tracing::warn!("this gateway runs without a file; there is nothing to read again");
@@ -40,8 +41,9 @@ impl Daemon {
     async fn apply(&mut self, new: Arc<Config>) -> Result<String, String> {
         let plan = Plan::between(&self.written, &new);
         // All that can fail comes first.
-        let fresh = tokio::task::block_in_place(|| self.listeners.bind(&new.listen, &new.state_directory))
-            .map_err(|error| error.to_string())?;
+        let fresh =
+            tokio::task::block_in_place(|| self.listeners.bind(&new.listen, &new.state_directory))
+                .map_err(|error| error.to_string())?;
         if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&new.listen)) {
             return Err(format!("{why}, and nobody would be listened to"));
         }
@@ -50,7 +52,8 @@ impl Daemon {
         let real = Arc::new(self.sims.realise(&new).await);
         self.current.send_replace(Arc::clone(&real));
         let rotated = rotated(&old.access, &new.access);
-        // A session whose right or endpoint has gone ends by itself; these are the ends that are decided here.
+        // A session whose right or endpoint has gone ends by itself; these are the ends that are
+        // decided here.
         self.bridge.sessions.end(|entry| {
             if plan.removed.contains(&entry.endpoint) {
                 Some(Ended::Removed)
@@ -75,16 +78,15 @@ impl Daemon {
     }
 }
 
-/// Those whose password or token is another one now: whoever signed in with the old one is signed out.
+/// Those whose password or token is another one now: whoever signed in with the old one is signed
+/// out.
 fn rotated(old: &Access, new: &Access) -> BTreeSet<PrincipalId> {
-    let users = new
-        .users
-        .iter()
-        .filter(|(name, user)| old.users.get(*name).is_some_and(|before| before.password != user.password));
-    let tokens = new
-        .tokens
-        .iter()
-        .filter(|(name, token)| old.tokens.get(*name).is_some_and(|before| before.sha256 != token.sha256));
+    let users = new.users.iter().filter(|(name, user)| {
+        old.users.get(*name).is_some_and(|before| before.password != user.password)
+    });
+    let tokens = new.tokens.iter().filter(|(name, token)| {
+        old.tokens.get(*name).is_some_and(|before| before.sha256 != token.sha256)
+    });
     let users = users.map(|(name, _)| PrincipalId::new(PrincipalKind::User, name));
     users.chain(tokens.map(|(name, _)| PrincipalId::new(PrincipalKind::Token, name))).collect()
 }

@@ -12,8 +12,8 @@ use crate::{
 pub(super) struct Sims(BTreeMap<String, (SimTarget, Sim)>);
 
 impl Sims {
-    /// The configuration with the real address in place of every simulated device, which runs from now on. One that
-    /// cannot be started stays as it is: opening it says why nothing is there.
+    /// The configuration with the real address in place of every simulated device, which runs from
+    /// now on. One that cannot be started stays as it is: opening it says why nothing is there.
     pub(super) async fn realise(&mut self, written: &Config) -> Config {
         let mut before = std::mem::take(&mut self.0);
         let mut config = written.clone();

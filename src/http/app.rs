@@ -1,6 +1,8 @@
-//! Somebody's web tool at an origin of its own: its files, with the client's script put first in its pages.
+//! Somebody's web tool at an origin of its own: its files, with the client's script put first in
+//! its pages.
 //!
-//! The sign-in's cookie is neither read nor set here. Who opens the app comes with a launch ticket (`http/tickets`).
+//! The sign-in's cookie is neither read nor set here. Who opens the app comes with a launch ticket
+//! (`http/tickets`).
 
 use std::{
     collections::HashMap,
@@ -44,7 +46,8 @@ const PIECE: usize = 64 * 1024;
 const FIRST_PIECE: usize = 4 * 1024;
 /// Pages whose place is remembered.
 const PLACES: usize = 256;
-/// What the tool's pages may do is theirs to say, but for frames: nobody puts a device's page into another one.
+/// What the tool's pages may do is theirs to say, but for frames: nobody puts a device's page into
+/// another one.
 const POLICY: &str = "frame-ancestors 'none'";
 
 /// What every app's origin has beside the app's files.
@@ -63,7 +66,8 @@ pub(super) fn routes() -> Router {
         .method_not_allowed_fallback(page(pages::wrong_method))
 }
 
-/// Where a browser that calls the gateway `host` finds an app; `None` where only its operator can know.
+/// Where a browser that calls the gateway `host` finds an app; `None` where only its operator can
+/// know.
 pub(super) fn url(app: &App, host: &str) -> Option<String> {
     if let Some(origin) = &app.url {
         return Some(format!("{}://{}:{}/", origin.scheme, origin.host, origin.port));
@@ -99,9 +103,12 @@ async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     let view = visitor.bridge.auth.check_host(&config, &visitor.connection.peer, &ask)?;
     let found = locate(&app.directory, request.uri().path()).await.ok_or(Refusal::NotFound)?;
     let script = script(&app, entrance(&config, &view.host).as_deref());
-    let mut response =
-        send(&visitor.bridge.places, found, &script, request.headers()).await.ok_or(Refusal::NotFound)?;
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let mut response = send(&visitor.bridge.places, found, &script, request.headers())
+        .await
+        .ok_or(Refusal::NotFound)?;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Ok(response)
 }
 
@@ -115,7 +122,8 @@ fn script(app: &App, entrance: Option<&str>) -> String {
     format!("<script src=\"/webserial.js\"{only}{entrance}></script>")
 }
 
-/// The file at a path of the URL: inside the folder wherever links lead, and nothing that is hidden, nor what a link finds.
+/// The file at a path of the URL: inside the folder wherever links lead, and nothing that is
+/// hidden, nor what a link finds.
 async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
     let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -162,7 +170,8 @@ pub(super) struct Places(Mutex<HashMap<PathBuf, (String, Option<u64>)>>);
 impl Places {
     /// The place in a page whose state has this tag; `None` for one that is not to be touched.
     async fn find(&self, path: &Path, tag: &str, file: &mut File) -> io::Result<Option<u64>> {
-        let known = self.lock().get(path).filter(|(known, _)| known == tag).map(|(_, place)| *place);
+        let known =
+            self.lock().get(path).filter(|(known, _)| known == tag).map(|(_, place)| *place);
         if let Some(place) = known {
             return Ok(place);
         }
@@ -216,7 +225,9 @@ async fn send(
     let headers = response.headers_mut();
     headers.insert(header::ETAG, HeaderValue::from_str(&tag).ok()?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if ask::text(asked, "if-none-match").is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+    if ask::text(asked, "if-none-match")
+        .is_some_and(|known| known.split(',').any(|one| one.trim() == tag))
+    {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return Some(response);
     }

@@ -11,7 +11,8 @@ use crate::{
     wire::subprotocol::Credential,
 };
 
-/// A header's text. One that is no text is not absent: it becomes an empty one, which no rule accepts.
+/// A header's text. One that is no text is not absent: it becomes an empty one, which no rule
+/// accepts.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
@@ -36,10 +37,15 @@ fn texts<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Below;
 
-/// Cuts the path of `public:` off, where the proxy has left it. Some: it stands there alone, and the page is one slash further.
+/// Cuts the path of `public:` off, where the proxy has left it. Some: it stands there alone, and
+/// the page is one slash further.
 pub(super) fn cut<B>(request: &mut Request<B>, prefix: &str) -> Option<String> {
-    let rest =
-        request.uri().path_and_query()?.as_str().strip_prefix(prefix).filter(|_| !prefix.is_empty())?;
+    let rest = request
+        .uri()
+        .path_and_query()?
+        .as_str()
+        .strip_prefix(prefix)
+        .filter(|_| !prefix.is_empty())?;
     if !rest.starts_with('/') {
         let bare = rest.is_empty() || rest.starts_with('?');
         return bare.then(|| format!("{prefix}/{rest}"));
@@ -81,7 +87,8 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
     }
 }
 
-/// Adds the credential of the subprotocol list or the query. `None`: there is more than one credential.
+/// Adds the credential of the subprotocol list or the query. `None`: there is more than one
+/// credential.
 pub(super) fn with_credential<'a>(
     ask: Ask<'a>,
     endpoint: &'a str,

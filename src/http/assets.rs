@@ -1,4 +1,5 @@
-//! The console and the browser's client, as the build embeds them: where each is, how long it may be kept, who may load it.
+//! The console and the browser's client, as the build embeds them: where each is, how long it may
+//! be kept, who may load it.
 
 use std::{
     collections::BTreeMap,
@@ -34,15 +35,18 @@ pub(super) const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.r
 #[cfg(not(feature = "console"))]
 pub(super) const ASSETS: &[Asset] = &[];
 
-/// The window in which somebody lets a page of another origin in: the only page that keeps a tie to the one that opened it.
+/// The window in which somebody lets a page of another origin in: the only page that keeps a tie to
+/// the one that opened it.
 const LETS_IN: &str = "/grant";
 
-/// What the page may do. xterm.js draws by style elements, hence `'unsafe-inline'`; Safari before 15.4 does not take
-/// `'self'` for a WebSocket, hence the gateway's own name with both schemes (an IPv6 address is no source in CSP 3).
+/// What the page may do. xterm.js draws by style elements, hence `'unsafe-inline'`; Safari before
+/// 15.4 does not take `'self'` for a WebSocket, hence the gateway's own name with both schemes (an
+/// IPv6 address is no source in CSP 3).
 fn policy(host: &str, ancestors: &[Origin]) -> String {
     let ancestors: Vec<_> = ancestors.iter().map(Origin::to_string).collect();
     let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
-    let sockets = if host.starts_with('[') { String::new() } else { format!(" ws://{host} wss://{host}") };
+    let sockets =
+        if host.starts_with('[') { String::new() } else { format!(" ws://{host} wss://{host}") };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'{sockets}; \
          img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}; \
@@ -50,7 +54,8 @@ fn policy(host: &str, ancestors: &[Origin]) -> String {
     )
 }
 
-/// Answers with the file at `path`; `host` is the gateway as the client calls it, `ancestors` may show the page in a frame.
+/// Answers with the file at `path`; `host` is the gateway as the client calls it, `ancestors` may
+/// show the page in a frame.
 pub(super) fn answer(
     path: &str,
     (host, ancestors): (&str, &[Origin]),
@@ -100,7 +105,8 @@ pub(super) fn answer(
 pub(super) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let all = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+    all.flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
 }
 
 /// Whether the client takes gzip (RFC 9110 section 12.5.3).
@@ -132,7 +138,8 @@ fn inflated(asset: &'static Asset) -> Option<Bytes> {
     Some(text)
 }
 
-/// Undoes gzip. The build wrote it, so the header is the shortest one there is (RFC 1952 section 2.3).
+/// Undoes gzip. The build wrote it, so the header is the shortest one there is (RFC 1952 section
+/// 2.3).
 #[cfg(feature = "console")]
 fn inflate(gzip: &[u8]) -> Option<Vec<u8>> {
     let deflated = gzip.get(10..gzip.len().checked_sub(8)?)?;
@@ -149,7 +156,9 @@ mod tests {
     use super::*;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
-        [(header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())].into_iter().collect()
+        [(header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())]
+            .into_iter()
+            .collect()
     }
 
     #[test]
@@ -179,9 +188,13 @@ mod tests {
 
     #[test]
     fn a_known_file_is_known_by_its_tag() {
-        for (tags, known) in
-            [("W/\"a\"", true), ("\"a\"", true), ("\"b\", W/\"a\"", true), ("*", true), ("\"b\"", false)]
-        {
+        for (tags, known) in [
+            ("W/\"a\"", true),
+            ("\"a\"", true),
+            ("\"b\", W/\"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+        ] {
             assert_eq!(is_known(&headers("if-none-match", tags), "W/\"a\""), known, "{tags}");
         }
     }
@@ -189,13 +202,16 @@ mod tests {
     #[test]
     fn what_the_first_page_loads_is_at_most_200_kb_and_what_it_loads_later_is_not_in_it() {
         let page = ASSETS.iter().find(|asset| asset.path == "/");
-        let html =
-            page.map_or_else(String::new, |page| String::from_utf8(inflate(page.gzip).unwrap()).unwrap());
+        let html = page.map_or_else(String::new, |page| {
+            String::from_utf8(inflate(page.gzip).unwrap()).unwrap()
+        });
         let first = ASSETS.iter().filter(|asset| asset.path == "/" || html.contains(asset.path));
         let sum: usize = first.map(|asset| asset.gzip.len()).sum();
         assert!(sum <= 200_000, "{sum} bytes");
-        // Loaded when it is asked for: uPlot, for the plot. Nothing of it is in the page's own script.
-        let later = ASSETS.iter().filter(|asset| asset.immutable && !html.contains(asset.path)).count();
+        // Loaded when it is asked for: uPlot, for the plot. Nothing of it is in the page's own
+        // script.
+        let later =
+            ASSETS.iter().filter(|asset| asset.immutable && !html.contains(asset.path)).count();
         assert!(page.is_none() || later > 0);
     }
 

@@ -1,5 +1,5 @@
-//! One client connection: requests in their order, each answered behind the walls that every page has, with the headers
-//! that go with every response.
+//! One client connection: requests in their order, each answered behind the walls that every page
+//! has, with the headers that go with every response.
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,9 +43,15 @@ enum After {
     Upgrade(oneshot::Sender<Upgraded>),
 }
 
-/// Serves a connection until it ends or becomes a session, which then runs on the bridge's tracker and keeps the slot.
-/// The first request's head must be here by `until`.
-pub async fn serve(bridge: Arc<Bridge>, stream: Stream, peer: Peer, slot: Slot, until: Instant) {
+/// Serves a connection until it ends or becomes a session, which then runs on the bridge's tracker
+/// and keeps the slot. The first request's head must be here by `until`.
+pub(crate) async fn serve(
+    bridge: Arc<Bridge>,
+    stream: Stream,
+    peer: Peer,
+    slot: Slot,
+    until: Instant,
+) {
     let connection = Arc::new(Connection::new(peer, slot, bridge.metrics.connections_open.hold()));
     let limits = bridge.config().limits;
     let patience = limits.handshake;
@@ -129,12 +135,15 @@ async fn answer(
             connection.speaks_for(None, &bridge.config().limits);
         }
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        // What follows an upgrade that is none was meant for another protocol: it is never read as HTTP.
-        let last = last || asked.headers.contains_key(header::UPGRADE) || bridge.stop.is_cancelled();
+        // What follows an upgrade that is none was meant for another protocol: it is never read as
+        // HTTP.
+        let last =
+            last || asked.headers.contains_key(header::UPGRADE) || bridge.stop.is_cancelled();
         if last && !switched {
             end_with(&mut response);
         }
-        let closing = response.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        let closing =
+            response.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
         match (exchange.respond(response, asked.method == "HEAD").await, stream) {
             (Err(_), _) => After::Gone,
             (Ok(()), Some(stream)) if switched => After::Upgrade(stream),

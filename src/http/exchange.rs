@@ -1,13 +1,16 @@
 //! HTTP on one connection: one request after another is read, and its response written.
 //!
-//! Heads are read by `wire::head` and by nothing else. A body comes whole before anybody sees its request. Behind a head
-//! that asks for a WebSocket nothing is read as HTTP any more.
+//! Heads are read by `wire::head` and by nothing else. A body comes whole before anybody sees its
+//! request. Behind a head that asks for a WebSocket nothing is read as HTTP any more.
 
 use std::{future::pending, io, time::Duration};
 
 use axum::{
     body::{Body, HttpBody as _},
-    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, response::Parts},
+    http::{
+        HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+        response::Parts,
+    },
 };
 use bytes::{Buf as _, BytesMut};
 use futures_util::StreamExt as _;
@@ -27,8 +30,8 @@ use crate::{
 
 /// Longest body of a request.
 const BODY_MAX: usize = 16 * 1024;
-/// Bytes kept while a request is answered: pipelined requests, or what a client sends right behind its handshake.
-/// When full, nothing is read: TCP holds the client back.
+/// Bytes kept while a request is answered: pipelined requests, or what a client sends right behind
+/// its handshake. When full, nothing is read: TCP holds the client back.
 const EARLY_MAX: usize = 64 * 1024;
 /// Bytes read at once, at least.
 const PIECE: usize = 4096;
@@ -38,7 +41,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const STALLED: Duration = Duration::from_secs(20);
 /// Longest piece of a body that travels with the head.
 const TOGETHER: usize = 8 * 1024;
-/// How long a closed connection is still read, so that the client gets our last words and not a reset.
+/// How long a closed connection is still read, so that the client gets our last words and not a
+/// reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read and thrown away meanwhile.
 const LINGER_BYTES: u64 = 256 * 1024;
@@ -83,7 +87,8 @@ pub(super) struct Incoming {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
-    /// A new connection, whose first request must be here by `until`; the limits bound the later ones.
+    /// A new connection, whose first request must be here by `until`; the limits bound the later
+    /// ones.
     pub(super) fn new(stream: S, until: Instant, limits: &Limits) -> Self {
         Self {
             stream,
@@ -97,15 +102,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         }
     }
 
-    /// The stream, and what the client sent behind its last request, mostly nothing: the inbox itself would outlive the
-    /// request by a session.
+    /// The stream, and what the client sent behind its last request, mostly nothing: the inbox
+    /// itself would outlive the request by a session.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.inbox.to_vec())
     }
 
     /// The next request. `None`: the client has left, or never began one.
     /// Nothing is waited for beyond `limit`.
-    pub(super) async fn request(&mut self, limit: Option<Instant>) -> Result<Option<Incoming>, Refusal> {
+    pub(super) async fn request(
+        &mut self,
+        limit: Option<Instant>,
+    ) -> Result<Option<Incoming>, Refusal> {
         self.limit = limit;
         let (mut incoming, expects, body) = loop {
             if let Some(found) = self.head()? {
@@ -128,13 +136,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(Some(incoming))
     }
 
-    /// Takes a head out of the inbox, when it is complete; with it whether the client waits for leave to go on, and the
-    /// length of the body.
+    /// Takes a head out of the inbox, when it is complete; with it whether the client waits for
+    /// leave to go on, and the length of the body.
     fn head(&mut self) -> Result<Option<(Incoming, bool, usize)>, Refusal> {
         let Some(head) = head::scan(&self.inbox, self.headers_max)? else { return Ok(None) };
         let body = usize::try_from(head.body).ok().filter(|length| *length <= BODY_MAX);
         let body = body.ok_or(Refusal::BodyTooLarge)?;
-        let incoming = Incoming { request: request(&head)?, upgrade: head.upgrade, last: head.last };
+        let incoming =
+            Incoming { request: request(&head)?, upgrade: head.upgrade, last: head.last };
         let (expects, length) = (head.expects, head.len);
         self.inbox.advance(length);
         self.phase = Phase::Begun;
@@ -160,8 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(true)
     }
 
-    /// Ready when the client is gone while its request is being answered. One that has ended only its own side still
-    /// waits for the response; one that asked for an upgrade could do nothing with it.
+    /// Ready when the client is gone while its request is being answered. One that has ended only
+    /// its own side still waits for the response; one that asked for an upgrade could do nothing
+    /// with it.
     pub(super) async fn gone(&mut self, upgrade: bool) {
         while !self.ended && self.inbox.len() < EARLY_MAX {
             self.inbox.reserve(PIECE);
@@ -177,14 +187,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         pending::<()>().await;
     }
 
-    /// Writes a response; `head_only` is the answer to HEAD. Then the client may send its next request.
-    pub(super) async fn respond(&mut self, response: Response<Body>, head_only: bool) -> io::Result<()> {
+    /// Writes a response; `head_only` is the answer to HEAD. Then the client may send its next
+    /// request.
+    pub(super) async fn respond(
+        &mut self,
+        response: Response<Body>,
+        head_only: bool,
+    ) -> io::Result<()> {
         let (parts, body) = response.into_parts();
         let empty = head_only || has_no_body(parts.status);
         let length = length(&parts).or(body.size_hint().exact());
         let mut head = head_of(&parts, length);
         if !empty {
-            let mut left = length.ok_or_else(|| io::Error::other("a response of unknown length"))?;
+            let mut left =
+                length.ok_or_else(|| io::Error::other("a response of unknown length"))?;
             let mut pieces = body.into_data_stream();
             while left > 0 {
                 let piece = pieces.next().await.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -222,7 +238,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     pub(super) async fn close(mut self) {
         let last = async {
             self.stream.shutdown().await?;
-            tokio::io::copy(&mut (&mut self.stream).take(LINGER_BYTES), &mut tokio::io::sink()).await
+            tokio::io::copy(&mut (&mut self.stream).take(LINGER_BYTES), &mut tokio::io::sink())
+                .await
         };
         // What goes wrong here has nobody left to hear of it.
         let _ = timeout(LINGER, last).await;
@@ -233,11 +250,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
 fn request(head: &Head<'_>) -> Result<Request<Body>, Refusal> {
     let bad = |_| Refusal::BadRequest("the target cannot be read");
     let mut request = Request::new(Body::empty());
-    *request.method_mut() =
-        Method::from_bytes(head.method).map_err(|_| Refusal::BadRequest("the method cannot be read"))?;
+    *request.method_mut() = Method::from_bytes(head.method)
+        .map_err(|_| Refusal::BadRequest("the method cannot be read"))?;
     *request.uri_mut() = Uri::try_from(head.target).map_err(bad)?;
     for (name, value) in &head.fields {
-        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        else {
             return Err(Refusal::BadRequest("a header field cannot be read"));
         };
         request.headers_mut().append(name, value);
@@ -267,7 +285,8 @@ fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
         head.extend_from_slice(b"\r\n");
     };
     for (name, value) in &parts.headers {
-        let name = if status == StatusCode::SWITCHING_PROTOCOLS { spelt(name) } else { name.as_str() };
+        let name =
+            if status == StatusCode::SWITCHING_PROTOCOLS { spelt(name) } else { name.as_str() };
         field(name, value.as_bytes());
     }
     if !status.is_informational() {

@@ -1,4 +1,5 @@
-//! What of a principal's rights counts here: at an app's origin, with a pass, for an endpoint, for an app.
+//! What of a principal's rights counts here: at an app's origin, with a pass, for an endpoint, for
+//! an app.
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use crate::{
 /// What every session needs.
 pub(super) const NEEDED: Rights = Rights::READ;
 
-/// What of somebody's rights holds at an app's origin, and in another page's frame; everywhere else all of them. An app that
-/// a reload has taken away reaches nothing. A click that the page around a frame has led astray takes nothing over.
+/// What of somebody's rights holds at an app's origin, and in another page's frame; everywhere else
+/// all of them. An app that a reload has taken away reaches nothing. A click that the page around a
+/// frame has led astray takes nothing over.
 pub(super) fn within(
     config: &Config,
     (app, framed): (Option<&str>, bool),
@@ -22,7 +24,9 @@ pub(super) fn within(
     match app {
         None if framed => rights.without(Rights::TAKEOVER),
         None => rights,
-        Some(name) => config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights)),
+        Some(name) => {
+            config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights))
+        }
     }
 }
 
@@ -30,7 +34,9 @@ pub(super) fn within(
 pub(super) fn named(only: Option<&[String]>, rights: RightsTable) -> RightsTable {
     match only {
         None => rights,
-        Some(names) => RightsTable(names.iter().map(|name| (name.clone(), rights.on(name))).collect()),
+        Some(names) => {
+            RightsTable(names.iter().map(|name| (name.clone(), rights.on(name))).collect())
+        }
     }
 }
 
@@ -51,9 +57,13 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
     Participant { principal: principal.id.clone(), rights: principal.rights.on(endpoint), ghosts }
 }
 
-/// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown name from a forbidden
-/// one.
-pub(super) fn find_endpoint(config: &Config, rights: Rights, name: &str) -> Result<Arc<Endpoint>, Refusal> {
+/// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown
+/// name from a forbidden one.
+pub(super) fn find_endpoint(
+    config: &Config,
+    rights: Rights,
+    name: &str,
+) -> Result<Arc<Endpoint>, Refusal> {
     if !rights.allows(Rights::READ) {
         return Err(Refusal::Forbidden);
     }

@@ -28,8 +28,12 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
-/// `GET /api/sessions`: those on endpoints where the caller has `takeover`, the ones that wait for their client included.
-pub(super) async fn sessions(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+/// `GET /api/sessions`: those on endpoints where the caller has `takeover`, the ones that wait for
+/// their client included.
+pub(super) async fn sessions(
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
     let (running, parked) = (visitor.bridge.sessions.list(), visitor.bridge.parking.list());

@@ -32,7 +32,11 @@ const TYPES: [(&str, &str); 24] = [
 
 /// The media type of a file, by its ending.
 pub(super) fn of(path: &Path) -> &'static str {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let found = TYPES.iter().find(|(known, _)| *known == ending);
     found.map_or("application/octet-stream", |(_, kind)| kind)
 }

@@ -28,7 +28,7 @@ use axum::{
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::connection::serve;
+pub(crate) use self::connection::serve;
 use self::visitor::{entrance, page};
 use crate::{
     auth::{Auth, ClientAddress, RequestRates},
@@ -43,7 +43,7 @@ use crate::{
 
 /// What every connection needs. One for the daemon's life; `config` brings the reloads.
 #[derive(Debug)]
-pub struct Bridge {
+pub(crate) struct Bridge {
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
     /// The walls.
@@ -62,7 +62,8 @@ pub struct Bridge {
     pub certificates: InUse,
     /// Owner of connection and session tasks: they end with the client, or after `stop`.
     pub tasks: TaskTracker,
-    /// The end of the edge: no new request is heard, running sessions are told to close by whoever cancels it.
+    /// The end of the edge: no new request is heard, running sessions are told to close by whoever
+    /// cancels it.
     pub stop: CancellationToken,
     router: Router,
     /// What an app's listener has, beside the app's files.
@@ -77,7 +78,7 @@ pub struct Bridge {
 
 impl Bridge {
     /// Puts the parts together.
-    pub fn new(
+    pub(crate) fn new(
         config: watch::Receiver<Arc<Config>>,
         lines: Arc<Lines>,
         sessions: Arc<Sessions>,
@@ -113,12 +114,12 @@ impl Bridge {
     }
 
     /// The configuration as it is now.
-    pub fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.borrow())
     }
 
-    /// The one way out of a refusal: it is counted, and told to whoever keeps a record. `request` is empty where none
-    /// was read.
+    /// The one way out of a refusal: it is counted, and told to whoever keeps a record. `request`
+    /// is empty where none was read.
     pub(crate) fn refused(&self, client: ClientAddress, request: &str, refusal: &Refusal) {
         self.events.tell(Event::Refusal { client, request, refusal });
     }
@@ -127,7 +128,8 @@ impl Bridge {
 fn routes() -> Router {
     let mut router = Router::new();
     for asset in assets::ASSETS {
-        router = router.route(asset.path, get(entrance(pages::asset)).options(page(pages::options)));
+        router =
+            router.route(asset.path, get(entrance(pages::asset)).options(page(pages::options)));
     }
     if assets::ASSETS.is_empty() {
         router = router.route("/", get(entrance(pages::home)).options(page(pages::options)));

@@ -22,8 +22,8 @@ const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><ti
 <code>/api/endpoints</code> lists those you may see.\n\
 <p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
 
-/// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices. Pages of any origin may know so much: the
-/// client asks before it dials again.
+/// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices. Pages of any
+/// origin may know so much: the client asks before it dials again.
 pub(super) async fn healthz(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     let mut response = content("text/plain; charset=utf-8", "ok\n".into());
     let policy = HeaderValue::from_static("cross-origin");
@@ -65,7 +65,8 @@ pub(super) async fn wrong_method(_: Visitor, _: Request) -> Result<Response<Body
     Err(Refusal::Method)
 }
 
-/// `GET /metrics`: OpenMetrics, or Prometheus' older text for who asks for that; for programs on this machine and for those with `/metrics: [read]`.
+/// `GET /metrics`: OpenMetrics, or Prometheus' older text for who asks for that; for programs on
+/// this machine and for those with `/metrics: [read]`.
 pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     may_read_metrics(&visitor, &request).await?;
@@ -80,8 +81,10 @@ pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Respon
         }
     }
     let format = Format::accepted(ask::text(request.headers(), "accept"));
-    let observed = Observed { process: process::observe(), certificates: bridge.certificates.expiries() };
-    let mut page = content(format.content_type(), metrics::render(&bridge.metrics, format, &observed));
+    let observed =
+        Observed { process: process::observe(), certificates: bridge.certificates.expiries() };
+    let mut page =
+        content(format.content_type(), metrics::render(&bridge.metrics, format, &observed));
     page.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     Ok(page)
 }
@@ -94,7 +97,11 @@ async fn may_read_metrics(visitor: &Visitor, request: &Request<()>) -> Result<()
         return Ok(());
     }
     let (principal, _) = visitor.authorise(&ask).await?;
-    if principal.rights.on("/metrics").allows(Rights::READ) { Ok(()) } else { Err(Refusal::Forbidden) }
+    if principal.rights.on("/metrics").allows(Rights::READ) {
+        Ok(())
+    } else {
+        Err(Refusal::Forbidden)
+    }
 }
 
 fn target_state(state: &line::State) -> TargetState {
@@ -107,7 +114,10 @@ fn target_state(state: &line::State) -> TargetState {
 }
 
 /// `GET /api/endpoints`: those the caller has a right on.
-pub(super) async fn endpoints(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+pub(super) async fn endpoints(
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
     let bridge = &visitor.bridge;
@@ -169,7 +179,8 @@ pub(super) async fn json_body<T: serde::de::DeserializeOwned>(
         return Err(Refusal::MediaType);
     }
     // It has come already, and is no longer than the connection takes.
-    let body = to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
+    let body =
+        to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
     serde_json::from_slice(&body).map_err(|_| Refusal::BadRequest(usage))
 }
 
@@ -178,8 +189,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and no word on CORS.
-pub(super) async fn preflight(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+/// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and
+/// no word on CORS.
+pub(super) async fn preflight(
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let Visitor { bridge, connection, .. } = &visitor;
     let ask = ask::read(&request, Purpose::Change);

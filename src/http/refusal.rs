@@ -7,10 +7,12 @@ use axum::{
 
 use crate::wire::close::{NO_ROOM_WAIT, Refusal};
 
-/// The response. A browser gets no Basic challenge, since it would ask the user for a password in the middle of a page.
+/// The response. A browser gets no Basic challenge, since it would ask the user for a password in
+/// the middle of a page.
 pub(super) fn response(refusal: &Refusal, browser: bool) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{refusal}\n")));
-    *response.status_mut() = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     for (name, value) in fields(refusal, browser) {
@@ -24,7 +26,9 @@ pub(super) fn response(refusal: &Refusal, browser: bool) -> Response<Body> {
 /// What a refusal says beside its status.
 fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
     match refusal {
-        Refusal::Unauthorized if browser => vec![("www-authenticate", "Bearer realm=\"wsbridge\"".into())],
+        Refusal::Unauthorized if browser => {
+            vec![("www-authenticate", "Bearer realm=\"wsbridge\"".into())]
+        }
         Refusal::Unauthorized => vec![
             ("www-authenticate", "Basic realm=\"wsbridge\", charset=\"UTF-8\"".into()),
             ("www-authenticate", "Bearer realm=\"wsbridge\"".into()),

@@ -1,4 +1,5 @@
-//! A session's life behind its handshake: the raw stream taken back, the pump, its log lines and counts.
+//! A session's life behind its handshake: the raw stream taken back, the pump, its log lines and
+//! counts.
 
 use std::{
     collections::BTreeMap,
@@ -25,8 +26,8 @@ use crate::{
     event::{self, Event, Traffic},
     line::{Board, Seat},
     session::{
-        Bus, Counts, Eol, Linger, Payload, Report, Session, Setup, Socket, Standing, Terms, bus, control,
-        plain,
+        Bus, Counts, Eol, Linger, Payload, Report, Session, Setup, Socket, Standing, Terms, bus,
+        control, plain,
     },
     stream::Stream,
     wire::{
@@ -78,8 +79,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Waits for the handshake's answer to be out, then runs the session to its end. Ends with the session, or at once
-    /// when the client has left.
+    /// Waits for the handshake's answer to be out, then runs the session to its end. Ends with the
+    /// session, or at once when the client has left.
     pub(super) async fn go(
         self,
         upgraded: oneshot::Receiver<Upgraded>,
@@ -95,8 +96,11 @@ impl Run {
         counted.sessions.inc();
         let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
-        let told =
-            event::Session { endpoint: self.name(), principal: &self.principal.id, client: entry.client };
+        let told = event::Session {
+            endpoint: self.name(),
+            principal: &self.principal.id,
+            client: entry.client,
+        };
         self.bridge.events.tell(Event::Open(told));
         // What a seat leaves in its queue is counted by the line.
         let own = matches!(far, Ok(Reached::Own(_)));
@@ -136,7 +140,8 @@ impl Run {
         self.endpoint.as_ref().map_or("", |endpoint| &endpoint.name)
     }
 
-    /// The session's work, in a box of its own size: an idle session is a small one, whatever a large one needs.
+    /// The session's work, in a box of its own size: an idle session is a small one, whatever a
+    /// large one needs.
     fn pump<'a>(
         &'a self,
         socket: Socket,
@@ -200,7 +205,8 @@ impl Bus for Shown {
                 within(&config, (self.app.as_deref(), self.framed), now.rights)
             });
         let rights = named(self.principal.only.as_deref(), rights);
-        let seen = config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
+        let seen =
+            config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {
             let name = &endpoint.name;
             (Arc::clone(endpoint), rights.on(name), self.bridge.lines.board(name))

@@ -1,8 +1,10 @@
-//! Where a script goes in somebody's page that must run before all others: first in its head, as HTML parsers see it.
+//! Where a script goes in somebody's page that must run before all others: first in its head, as
+//! HTML parsers see it.
 //!
-//! Source: HTML Living Standard, sections 13.2.5 (tokenization) and 13.2.6.4 ("initial" to "before head"). A doctype,
-//! comments of every kind, white space, `<html>` and stray end tags may stand before the head and are passed over. The
-//! place is behind `<head>`, or before the first thing for which a parser begins a head by itself.
+//! Source: HTML Living Standard, sections 13.2.5 (tokenization) and 13.2.6.4 ("initial" to "before
+//! head"). A doctype, comments of every kind, white space, `<html>` and stray end tags may stand
+//! before the head and are passed over. The place is behind `<head>`, or before the first thing for
+//! which a parser begins a head by itself.
 
 const UTF8_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -38,10 +40,12 @@ enum State {
     Close,
     Markup,
     MarkupDash,
-    /// In what ends with the next `>`: a doctype, and what parsers take for a comment (`<?`, `<!x`, `</1`).
+    /// In what ends with the next `>`: a doctype, and what parsers take for a comment (`<?`, `<!x`,
+    /// `</1`).
     Bogus,
     Comment(Comment),
-    /// In a tag's name, between attributes, in the name of one, behind that, behind its `=`, in its value.
+    /// In a tag's name, between attributes, in the name of one, behind that, behind its `=`, in its
+    /// value.
     Name,
     Attributes,
     Attribute,
@@ -113,7 +117,9 @@ impl Finder {
             (State::MarkupDash, b'-') => State::Comment(Comment::Empty),
             (State::Close | State::Markup | State::MarkupDash | State::Bogus, b'>') => self.pass(),
             (State::Close | State::Markup | State::MarkupDash | State::Bogus, _) => State::Bogus,
-            (State::Comment(comment), byte) => comment.next(byte).map_or_else(|| self.pass(), State::Comment),
+            (State::Comment(comment), byte) => {
+                comment.next(byte).map_or_else(|| self.pass(), State::Comment)
+            }
             (State::Value(Some(quote)), byte) if byte == quote => State::Attributes,
             (State::Value(Some(_)), _) => self.state,
             (State::Equals, b'"' | b'\'') => State::Value(Some(byte)),
@@ -134,7 +140,9 @@ impl Finder {
             (State::Equals, byte) if is_blank(byte) => State::Equals,
             (State::Equals | State::Value(_), byte) if !is_blank(byte) => State::Value(None),
             (State::Attribute | State::AfterAttribute, b'=') => State::Equals,
-            (State::Attribute | State::AfterAttribute, byte) if is_blank(byte) => State::AfterAttribute,
+            (State::Attribute | State::AfterAttribute, byte) if is_blank(byte) => {
+                State::AfterAttribute
+            }
             (_, byte) if is_blank(byte) || byte == b'/' => State::Attributes,
             (State::Name, byte) => {
                 if self.tag.name.len() < NAME_MAX {

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     auth::{
-        Ask, OWN_PAGE_ALONE, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie, own_name,
-        unix_now,
+        Ask, OWN_PAGE_ALONE, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie,
+        own_name, unix_now,
     },
     config::Config,
     event::Event,
@@ -42,7 +42,8 @@ struct Empty {}
 pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let mut ask = ask::read(&request, Purpose::Read);
-    // Our page asks before it knows of a sign-in; the password that its browser adds is then one for a proxy.
+    // Our page asks before it knows of a sign-in; the password that its browser adds is then one
+    // for a proxy.
     if ask.signs.site.is_some() && matches!(ask.shown, Shown::Basic(..)) {
         ask.shown = Shown::Nothing;
     }
@@ -126,17 +127,23 @@ fn apps(config: &Config, principal: &Principal, visit: &Visit) -> Vec<serde_json
     let open = config.apps.values().filter(|app| may_open(app, principal));
     open.filter_map(|app| {
         let url = app::url(app, &visit.view.host)?;
-        Some(json!({ "name": app.name, "title": app.title, "url": url, "endpoints": app.endpoints }))
+        Some(
+            json!({ "name": app.name, "title": app.title, "url": url, "endpoints": app.endpoints }),
+        )
     })
     .collect()
 }
 
-/// Seconds until the credential is worth nothing: of a sign-in unless it is used again, of a token in any case.
+/// Seconds until the credential is worth nothing: of a sign-in unless it is used again, of a token
+/// in any case.
 fn expires_in(bridge: &Bridge, config: &Config, principal: &Principal) -> Option<u64> {
     if let Some(login) = principal.login {
         return Some(bridge.auth.login_left(config, login).unwrap_or_default().as_secs());
     }
-    let token =
-        config.access.tokens.get(&principal.id.name).filter(|_| principal.id.kind == PrincipalKind::Token)?;
+    let token = config
+        .access
+        .tokens
+        .get(&principal.id.name)
+        .filter(|_| principal.id.kind == PrincipalKind::Token)?;
     token.expires.map(|end| u64::try_from(end - unix_now()).unwrap_or(0))
 }

@@ -21,8 +21,8 @@ use super::*;
 use crate::{
     auth::{ClientAddress, Peer, hash_password},
     config::{
-        Access, Endpoint, EndpointLimits, Limits, OpenWhen, Pacing, Packing, Password, Rights, RightsTable,
-        Target, TcpAddress, TcpTarget, Token, User,
+        Access, Endpoint, EndpointLimits, Limits, OpenWhen, Pacing, Packing, Password, Rights,
+        RightsTable, Target, TcpAddress, TcpTarget, Token, User,
     },
     stream::Stream,
 };
@@ -50,7 +50,8 @@ fn token(text: &str, table: RightsTable) -> Token {
     Token { sha256: Sha256::digest(text).into(), expires: None, shared: false, rights: table }
 }
 
-/// `alice` with password `s3cret` (hashed cheaply), tokens `admin`, `plc` (plc* only) and `scraper`.
+/// `alice` with password `s3cret` (hashed cheaply), tokens `admin`, `plc` (plc* only) and
+/// `scraper`.
 fn access() -> Access {
     let user = User {
         password: Password::parse(&hash_password("s3cret").unwrap()).unwrap(),
@@ -133,7 +134,8 @@ pub(crate) fn config(access: Access) -> Config {
     }
 }
 
-/// Starts it; what is not in the configuration is an echo at `plc1` and a port where nobody listens at `gone`.
+/// Starts it; what is not in the configuration is an echo at `plc1` and a port where nobody listens
+/// at `gone`.
 async fn start(mut config: Config) -> Gateway {
     let tasks = TaskTracker::new();
     let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -155,21 +157,26 @@ async fn start(mut config: Config) -> Gateway {
 
 /// What the listener does, without TLS.
 async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
-    while let Some(Ok((stream, client))) = bridge.stop.run_until_cancelled(listener.accept()).await {
+    while let Some(Ok((stream, client))) = bridge.stop.run_until_cancelled(listener.accept()).await
+    {
         let peer = Peer {
             client: ClientAddress::Direct(client),
             local: stream.local_addr().ok(),
             ..Peer::default()
         };
         let limits = bridge.config().limits;
-        let slot = bridge.auth.admission.enter((bridge.auth.source(peer.client), false), false, &limits);
+        let slot =
+            bridge.auth.admission.enter((bridge.auth.source(peer.client), false), false, &limits);
         let until = Instant::now() + limits.handshake;
         bridge.tasks.spawn(serve(Arc::clone(&bridge), Stream::from(stream), peer, slot, until));
     }
 }
 
 /// A bridge without listeners.
-pub(crate) fn bridge(config: Config, tasks: TaskTracker) -> (Arc<Bridge>, watch::Sender<Arc<Config>>) {
+pub(crate) fn bridge(
+    config: Config,
+    tasks: TaskTracker,
+) -> (Arc<Bridge>, watch::Sender<Arc<Config>>) {
     let (sender, receiver) = watch::channel(Arc::new(config));
     let events = Arc::new(Events::new(Arc::default()));
     let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
@@ -204,7 +211,8 @@ impl Gateway {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// One request with `Connection: close`; `Host` is our address unless `headers` begins with one.
+    /// One request with `Connection: close`; `Host` is our address unless `headers` begins with
+    /// one.
     async fn ask(&self, line: &str, headers: &[&str], body: &str) -> Answer {
         let host = format!("Host: {}", self.address);
         let given = headers.iter().any(|header| header.starts_with("Host:"));

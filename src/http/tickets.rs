@@ -1,5 +1,5 @@
-//! One-time tickets, and what launch tickets are exchanged for: the passes of pages that are not the gateway's own, and the
-//! cookies of apps.
+//! One-time tickets, and what launch tickets are exchanged for: the passes of pages that are not
+//! the gateway's own, and the cookies of apps.
 
 use axum::{
     body::Body,
@@ -39,7 +39,8 @@ struct Wish {
 const WISHES: &str = "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it, {\"app\": \"NAME\"}, or \
                       {\"endpoints\": [\"NAME\"], \"origin\": \"https://...\"} to let a page in";
 
-/// `POST /api/ticket`: a one-time ticket for one page: for an endpoint, or to be exchanged for a pass.
+/// `POST /api/ticket`: a one-time ticket for one page: for an endpoint, or to be exchanged for a
+/// pass.
 pub(super) async fn ticket(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let ticket = give_ticket(&visitor, request).await?;
     let told = json!({ "ticket": ticket, "expires_in": TICKET_LIFE.as_secs() });
@@ -52,7 +53,8 @@ async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refu
     let request = Request::from_parts(head, ());
     let ask = ask::read(&request, Purpose::Change);
     let (principal, _) = visitor.authorise(&ask).await?;
-    let Wish { endpoint, app, endpoints, origin } = json_body(request.headers(), body, WISHES).await?;
+    let Wish { endpoint, app, endpoints, origin } =
+        json_body(request.headers(), body, WISHES).await?;
     let config = bridge.config();
     let ticket = match (endpoint, app, endpoints) {
         (Some(name), None, None) => {
@@ -82,7 +84,9 @@ fn let_in(
     (origin, mut names): (&str, Vec<String>),
 ) -> Result<Option<String>, Refusal> {
     if !parse_origin(origin).is_some_and(|origin| config.origins.contains(&origin)) {
-        return Err(Refusal::BadRequest("that page is none of `origins:` in the gateway's configuration"));
+        return Err(Refusal::BadRequest(
+            "that page is none of `origins:` in the gateway's configuration",
+        ));
     }
     names.sort_unstable();
     names.dedup();
@@ -92,7 +96,12 @@ fn let_in(
     for name in &names {
         find_endpoint(config, principal.rights.on(name), name)?;
     }
-    let event = Event::LetIn { principal: &principal.id, origin, endpoints: &names, client: visitor.client };
+    let event = Event::LetIn {
+        principal: &principal.id,
+        origin,
+        endpoints: &names,
+        client: visitor.client,
+    };
     visitor.bridge.events.tell(event);
     Ok(visitor.bridge.auth.ticket(principal, Opens::Page(names.into()), Some(origin)))
 }
@@ -106,7 +115,10 @@ struct Launched {
 const LAUNCHED: &str = "send {\"ticket\": \"...\"}";
 
 /// `POST /api/pass` at an app's origin: a launch ticket for a pass.
-pub(super) async fn app_pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+pub(super) async fn app_pass(
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, ());
     let config = visitor.bridge.config();
@@ -122,7 +134,10 @@ pub(super) async fn app_pass(visitor: Visitor, request: Request) -> Result<Respo
 }
 
 /// `POST /api/pass` at the gateway: a launch ticket for the pass of a page of another origin.
-pub(super) async fn page_pass(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+pub(super) async fn page_pass(
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, ());
     let config = visitor.bridge.config();
@@ -133,20 +148,22 @@ pub(super) async fn page_pass(visitor: Visitor, request: Request) -> Result<Resp
         Refusal::Origin(why.to_owned())
     })?;
     let Launched { ticket } = json_body(request.headers(), body, LAUNCHED).await?;
-    let (pass, names) = visitor.bridge.auth.page_pass(&config, origin, &ticket, visit.view.client)?;
+    let (pass, names) =
+        visitor.bridge.auth.page_pass(&config, origin, &ticket, visit.view.client)?;
     Ok(passed(&config, &pass, &names))
 }
 
 fn passed(config: &Config, pass: &str, names: &[String]) -> Response<Body> {
     let endpoints = names.iter().filter_map(|name| config.endpoints.get(name));
-    let endpoints: Vec<_> =
-        endpoints.map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title })).collect();
+    let endpoints: Vec<_> = endpoints
+        .map(|endpoint| json!({ "name": endpoint.name, "title": endpoint.title }))
+        .collect();
     let told = json!({ "pass": pass, "expires_in": PASS_LIFE.as_secs(), "endpoints": endpoints });
     content("application/json", told.to_string())
 }
 
-/// `GET /api/launch?ticket=...` at an app's origin: its cookie, and the way on to its page with another ticket. The cookie is there
-/// before anything of the tool runs.
+/// `GET /api/launch?ticket=...` at an app's origin: its cookie, and the way on to its page with
+/// another ticket. The cookie is there before anything of the tool runs.
 pub(super) async fn launch(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let usage = Refusal::BadRequest("open the app from the gateway's page");
     let Ok(Query(Launched { ticket })) = Query::<Launched>::try_from_uri(request.uri()) else {

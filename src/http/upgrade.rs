@@ -86,14 +86,20 @@ impl Said {
 }
 
 /// `GET /ws/NAME`
-pub(super) async fn by_path(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
+pub(super) async fn by_path(
+    visitor: Visitor,
+    mut request: Request,
+) -> Result<Response<Body>, Refusal> {
     let unread = |_| Refusal::BadRequest("the endpoint's name is not UTF-8");
     let Path(name): Path<String> = request.extract_parts().await.map_err(unread)?;
     upgrade(visitor, Some(name), request).await
 }
 
 /// `GET /websockify?token=NAME`
-pub(super) async fn by_token(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+pub(super) async fn by_token(
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response<Body>, Refusal> {
     upgrade(visitor, None, request).await
 }
 
@@ -155,10 +161,14 @@ async fn upgrade(
     Ok(switch(&checked.accept, offer.answer.as_ref()))
 }
 
-/// A handshake that did not pass. A page cannot see why: one whose Origin has passed is let in to be told at once that
-/// there is no room for it (4429) or, where it speaks `wsbridge.v1`, that nobody is signed in (4401; docs/protocol.md
-/// section 1).
-fn unanswered(visitor: &Visitor, request: &Request<()>, refusal: Refusal) -> Result<Response<Body>, Refusal> {
+/// A handshake that did not pass. A page cannot see why: one whose Origin has passed is let in to
+/// be told at once that there is no room for it (4429) or, where it speaks `wsbridge.v1`, that
+/// nobody is signed in (4401; docs/protocol.md section 1).
+fn unanswered(
+    visitor: &Visitor,
+    request: &Request<()>,
+    refusal: Refusal,
+) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
     let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offer = negotiate(offers.map(|value| value.to_str().unwrap_or_default()), Spoken::Any);
@@ -212,7 +222,9 @@ async fn check(
         .ok_or(Refusal::BadRequest("more than one credential: send one"))?;
     let (principal, _) = match (visitor.authorise(&ask).await, &offer) {
         // The credential may stand in the list that could not be read: the list is what to mend.
-        (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => return Err(unread.clone()),
+        (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => {
+            return Err(unread.clone());
+        }
         (authorised, _) => authorised?,
     };
     let endpoint = if name.is_empty() {
@@ -224,9 +236,8 @@ async fn check(
         }
         Some(find_endpoint(&config, rights, name)?)
     };
-    let spoken = endpoint.as_ref().map_or(Spoken::By { base64: false, named: &[] }, |endpoint| Spoken::By {
-        base64: endpoint.base64,
-        named: &endpoint.subprotocols,
+    let spoken = endpoint.as_ref().map_or(Spoken::By { base64: false, named: &[] }, |endpoint| {
+        Spoken::By { base64: endpoint.base64, named: &endpoint.subprotocols }
     });
     let offer = negotiate(offers.into_iter(), spoken);
     let accept = handshake(request.method(), request.headers())?;
@@ -248,7 +259,9 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
     }
     let lists = |name: &str, word: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|entry| entry.trim().eq_ignore_ascii_case(word))
+        values
+            .flat_map(|value| value.split(','))
+            .any(|entry| entry.trim().eq_ignore_ascii_case(word))
     };
     if !lists("upgrade", "websocket") || !lists("connection", "upgrade") {
         return Err(Refusal::NotUpgrade);
@@ -263,7 +276,8 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
     }
 }
 
-/// Reaches the target: a connection of the session's own, or a seat on the line. Dropped when the client leaves.
+/// Reaches the target: a connection of the session's own, or a seat on the line. Dropped when the
+/// client leaves.
 async fn dial(
     bridge: &Bridge,
     endpoint: &Arc<Endpoint>,
@@ -283,13 +297,14 @@ async fn dial(
     let ask = SeatRequest { pauses: endpoint.packing.pause().is_some(), ..ask.clone() };
     let taken = bridge.lines.sit(endpoint, who, &ask).await.map_err(|no| match no {
         NoSeat::Busy(holder) => Refusal::Busy(holder),
-        NoSeat::Down(why) => Refusal::from(&why),
         NoSeat::Unknown => Refusal::NotFound,
     })?;
     match timeout(OPENING, taken.seat.ready()).await {
         Ok(Ok(())) => Ok(Reached::Seat(taken.seat)),
         Ok(Err(why)) => Err(Refusal::from(&why)),
-        Err(_) => Err(Refusal::TargetTimeout(format!("still being opened after {} s", OPENING.as_secs()))),
+        Err(_) => {
+            Err(Refusal::TargetTimeout(format!("still being opened after {} s", OPENING.as_secs())))
+        }
     }
 }
 

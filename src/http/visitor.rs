@@ -1,4 +1,5 @@
-//! What a handler knows of a request beside the request: the gateway, the connection, who asks. Its refusals leave here.
+//! What a handler knows of a request beside the request: the gateway, the connection, who asks. Its
+//! refusals leave here.
 
 use std::{
     pin::Pin,
@@ -51,7 +52,8 @@ impl Connection {
         Self { peer, slot, upgraded: Mutex::default(), _open: open }
     }
 
-    /// Its request asks for an upgrade: who answers it may have the stream, which comes from the sender.
+    /// Its request asks for an upgrade: who answers it may have the stream, which comes from the
+    /// sender.
     pub(super) fn offer_stream(&self) -> oneshot::Sender<Upgraded> {
         let (sender, receiver) = oneshot::channel();
         *lock(&self.upgraded) = Some(receiver);
@@ -63,7 +65,8 @@ impl Connection {
         lock(&self.upgraded).take()
     }
 
-    /// Counts as a stranger's no longer; false when the gateway is full and this is no administrator.
+    /// Counts as a stranger's no longer; false when the gateway is full and this is no
+    /// administrator.
     pub(super) fn signed_in(&self, administrator: bool) -> bool {
         self.slot.authenticate(administrator)
     }
@@ -78,12 +81,14 @@ impl Connection {
         self.slot.is_stranger()
     }
 
-    /// Of a trusted proxy: counts to that client, or to nobody. False: the client has all the connections it may have.
+    /// Of a trusted proxy: counts to that client, or to nobody. False: the client has all the
+    /// connections it may have.
     pub(super) fn speaks_for(&self, client: Option<Source>, limits: &Limits) -> bool {
         self.slot.set_client(client, limits)
     }
 
-    /// Whether the gateway was full when it came, and it has not shown that it is an administrator's.
+    /// Whether the gateway was full when it came, and it has not shown that it is an
+    /// administrator's.
     fn is_reserve(&self) -> bool {
         self.slot.is_reserve()
     }
@@ -126,8 +131,13 @@ pub(super) struct Visitor {
 impl Visitor {
     /// The response to a request: what its handler made, or why there is none.
     /// An `entrance` is also for strangers whose connection came when the gateway was full.
-    pub(super) fn conclude(&self, made: Result<Response<Body>, Refusal>, entrance: bool) -> Response<Body> {
-        // The gateway is full, and this was no administrator: that goes before whatever else there is to say.
+    pub(super) fn conclude(
+        &self,
+        made: Result<Response<Body>, Refusal>,
+        entrance: bool,
+    ) -> Response<Body> {
+        // The gateway is full, and this was no administrator: that goes before whatever else there
+        // is to say.
         let full = !entrance && self.connection.is_reserve();
         let made = if full { Err(Refusal::TooMany(FULL)) } else { made };
         let mut response = made.unwrap_or_else(|refusal| {

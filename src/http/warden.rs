@@ -1,6 +1,7 @@
 //! The watch over all running sessions: who may go on, and what they have moved.
 //!
-//! One task for all of them: a timer in each would wake the processor as often as there are sessions.
+//! One task for all of them: a timer in each would wake the processor as often as there are
+//! sessions.
 
 use std::{
     sync::{Arc, Weak},
@@ -24,7 +25,8 @@ use crate::{
     wire::close::Ended,
 };
 
-/// How often a session's right to go on is looked at, beside each reload, and its bytes are added to the metrics.
+/// How often a session's right to go on is looked at, beside each reload, and its bytes are added
+/// to the metrics.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Looks after the sessions until the gateway stops.
@@ -53,12 +55,16 @@ pub(super) async fn watch(
 /// When to look again: soon, and where the certificate of a session ends before that, then.
 fn next_look(bridge: &Bridge) -> Duration {
     let sessions = bridge.sessions.list();
-    let ends =
-        sessions.iter().filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
+    let ends = sessions
+        .iter()
+        .filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
     // It is good in all of its last second.
-    let left =
-        ends.map(|until| until.saturating_add(1).saturating_sub(unix_now())).filter(|left| *left > 0).min();
-    left.and_then(|left| u64::try_from(left).ok()).map_or(LOOK, |left| LOOK.min(Duration::from_secs(left)))
+    let left = ends
+        .map(|until| until.saturating_add(1).saturating_sub(unix_now()))
+        .filter(|left| *left > 0)
+        .min();
+    left.and_then(|left| u64::try_from(left).ok())
+        .map_or(LOOK, |left| LOOK.min(Duration::from_secs(left)))
 }
 
 /// One look at all.
@@ -77,9 +83,11 @@ pub(super) fn look(bridge: &Bridge) {
     }
 }
 
-/// Why a session may not go on: its principal, its right, its app or its endpoint is gone, or the gateway stops.
+/// Why a session may not go on: its principal, its right, its app or its endpoint is gone, or the
+/// gateway stops.
 pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
-    // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among them.
+    // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among
+    // them.
     if bridge.stop.is_cancelled() {
         return Some(Ended::Stopping);
     }
@@ -108,8 +116,8 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
     }
 }
 
-/// Adds to the metrics what a session has moved since they were last told. What came from the client is use of its
-/// sign-in.
+/// Adds to the metrics what a session has moved since they were last told. What came from the
+/// client is use of its sign-in.
 pub(super) fn tally(bridge: &Bridge, entry: &Entry) {
     let (to_client, to_target) = entry.news();
     let counted = bridge.metrics.endpoint(&entry.endpoint);

@@ -1,7 +1,7 @@
 //! A line's notice board: what everyone on it may know, as it is now.
 //!
-//! One watch channel carries it. A reader that is slow sees the latest state, not each step to it, so it needs no
-//! queue and nothing of it is ever lost.
+//! One watch channel carries it. A reader that is slow sees the latest state, not each step to it,
+//! so it needs no queue and nothing of it is ever lost.
 
 use std::{collections::BTreeSet, time::SystemTime};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// A line's state, for lists, metrics and whoever wants a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Nobody needs it (`open: on-demand`).
     Closed,
     /// Being opened.
@@ -27,7 +27,7 @@ pub enum State {
 
 impl State {
     /// The word of this state in lists and metrics.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Opening => "opening",
@@ -37,7 +37,7 @@ impl State {
     }
 
     /// Whether the device can be used, or why not; `None` while that is not known.
-    pub fn settled(&self) -> Option<Result<(), OpenError>> {
+    pub(crate) fn settled(&self) -> Option<Result<(), OpenError>> {
         match self {
             Self::Up => Some(Ok(())),
             Self::Down(why) => Some(Err(why.clone())),
@@ -48,7 +48,7 @@ impl State {
 
 /// What everyone on a line may know.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Board {
+pub(crate) struct Board {
     /// How the device is.
     pub state: State,
     /// Since when it is so.
@@ -109,11 +109,12 @@ impl Board {
     }
 
     /// Seats that do not hold the lease.
-    pub fn observers(&self) -> usize {
+    pub(crate) fn observers(&self) -> usize {
         self.seats - usize::from(self.lease.holder().is_some()).min(self.seats)
     }
 
-    /// The last seat has left. Returns whether there is a device to be released now; else that is done when it is back.
+    /// The last seat has left. Returns whether there is a device to be released now; else that is
+    /// done when it is back.
     pub(super) fn vacate(&mut self) -> bool {
         self.vacated = true;
         if self.state != State::Up {
@@ -145,7 +146,7 @@ impl Board {
 }
 
 /// A time as `wsbridge.v1` writes it: RFC 3339 in UTC, to the second.
-pub fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let seconds = i64::try_from(seconds).unwrap_or_default();
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()

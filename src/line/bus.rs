@@ -1,5 +1,5 @@
-//! Messages on a Modbus RTU bus, kept apart by 3.5 characters of idle wire, whoever sends them. Bytes and time in, a
-//! pause out.
+//! Messages on a Modbus RTU bus, kept apart by 3.5 characters of idle wire, whoever sends them.
+//! Bytes and time in, a pause out.
 
 use std::time::Duration;
 
@@ -108,8 +108,11 @@ impl Bus {
 
     /// What the port said.
     pub(super) fn answered(&mut self, is_idle: bool, now: Instant, settings: Settings) {
-        self.state =
-            if is_idle { State::Rests(now + modbus_pause(settings)) } else { State::Leaves(now + ASK_AGAIN) };
+        self.state = if is_idle {
+            State::Rests(now + modbus_pause(settings))
+        } else {
+            State::Leaves(now + ASK_AGAIN)
+        };
     }
 }
 
@@ -125,8 +128,8 @@ mod tests {
         [body, &crc16(body).to_le_bytes()].concat()
     }
 
-    /// Sends what each writer has in turn, to a port that is idle after so many questions; each piece with the millisecond
-    /// it went at.
+    /// Sends what each writer has in turn, to a port that is idle after so many questions; each
+    /// piece with the millisecond it went at.
     fn send(all: &[(Option<SeatId>, &[u8])], busy: usize) -> Vec<(Vec<u8>, u128)> {
         let (mut bus, start, settings) = (Bus::default(), Instant::now(), Settings::default());
         let (mut now, mut went, mut asked) = (start, Vec::new(), 0);

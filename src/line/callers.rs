@@ -17,7 +17,8 @@ use tokio::{
 use super::{board::Board, output::SeatId, request::WriteIntent};
 use crate::config::{Rights, Share};
 
-/// How long a session has to take the question up; it answers within seconds, and one that does not has ended.
+/// How long a session has to take the question up; it answers within seconds, and one that does not
+/// has ended.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Words that may wait for one session.
@@ -25,7 +26,7 @@ const WORDS: usize = 8;
 
 /// What a line says to a session.
 #[derive(Debug)]
-pub enum Word {
+pub(crate) enum Word {
     /// Has its client gone?
     Probe(Probe),
     /// Its place is somebody else's now; whose.
@@ -34,11 +35,11 @@ pub enum Word {
 
 /// A question to a session: has its client gone?
 #[derive(Debug)]
-pub struct Probe(oneshot::Sender<bool>);
+pub(crate) struct Probe(oneshot::Sender<bool>);
 
 impl Probe {
     /// Answers it.
-    pub fn answer(self, is_alive: bool) {
+    pub(crate) fn answer(self, is_alive: bool) {
         // Whoever asked may have left.
         self.0.send(is_alive).ok();
     }
@@ -112,12 +113,15 @@ impl Callers {
     /// Whether the client of a seat is there.
     pub(super) async fn is_alive(&self, seat: SeatId) -> bool {
         let (reply, answer) = oneshot::channel();
-        let asked = self.lock().get(&seat).map(|caller| caller.words.try_send(Word::Probe(Probe(reply))));
+        let asked =
+            self.lock().get(&seat).map(|caller| caller.words.try_send(Word::Probe(Probe(reply))));
         match asked {
             None | Some(Err(mpsc::error::TrySendError::Closed(_))) => false,
             // Whoever is asked so often is being asked now.
             Some(Err(mpsc::error::TrySendError::Full(_))) => true,
-            Some(Ok(())) => timeout(ANSWER_WITHIN, answer).await.is_ok_and(|answer| answer.unwrap_or(false)),
+            Some(Ok(())) => {
+                timeout(ANSWER_WITHIN, answer).await.is_ok_and(|answer| answer.unwrap_or(false))
+            }
         }
     }
 
@@ -126,9 +130,13 @@ impl Callers {
         self.lock().get(&seat).is_some_and(|caller| caller.stance.writes(seat, board))
     }
 
-    /// Tells every session on the line, but for those on seats that are given up, to make way for somebody who may write,
-    /// if none of them may. Returns their seats.
-    pub(super) fn make_way(&self, given_up: impl Fn(SeatId) -> bool, to: &str) -> Option<Vec<SeatId>> {
+    /// Tells every session on the line, but for those on seats that are given up, to make way for
+    /// somebody who may write, if none of them may. Returns their seats.
+    pub(super) fn make_way(
+        &self,
+        given_up: impl Fn(SeatId) -> bool,
+        to: &str,
+    ) -> Option<Vec<SeatId>> {
         let callers = self.lock();
         let here: Vec<_> = callers.iter().filter(|(seat, _)| !given_up(**seat)).collect();
         let may_write = |caller: &Caller| caller.stance.may_write.load(Ordering::Relaxed);

@@ -22,7 +22,7 @@ use crate::{
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 /// Longest a drain waits for something to move: a line held by flow control never drains.
-pub const DRAIN_MOST: Duration = Duration::from_secs(30);
+pub(crate) const DRAIN_MOST: Duration = Duration::from_secs(30);
 
 /// The same for what passes the queue of a line that may be stuck.
 const NOW_MOST: Duration = Duration::from_secs(1);
@@ -45,7 +45,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Waits until a step may run: not earlier after the last than the client's clock had them apart.
+    /// Waits until a step may run: not earlier after the last than the client's clock had them
+    /// apart.
     async fn keep(
         &mut self,
         seat: SeatId,
@@ -78,8 +79,11 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
             drained => drained.map(drop),
         },
         Action::Configure { change, drain: wait, by } => {
-            let drained =
-                if *wait { drain(port, None, DRAIN_MOST, &task.turn).await.map(drop) } else { Ok(()) };
+            let drained = if *wait {
+                drain(port, None, DRAIN_MOST, &task.turn).await.map(drop)
+            } else {
+                Ok(())
+            };
             match drained {
                 Ok(()) => configure(shared, port, change, by).await,
                 Err(undone) => Err(undone),
@@ -98,7 +102,8 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
             Ok(())
         }
         Action::Retune(settings) => {
-            // Nobody's bytes leave by settings that are not theirs. A line that takes nothing is set all the same.
+            // Nobody's bytes leave by settings that are not theirs. A line that takes nothing is
+            // set all the same.
             drain(port, None, DRAIN_MOST, &task.turn).await.ok();
             retune(shared, port, *settings).await;
             Ok(())
@@ -111,10 +116,11 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
     task.answer(outcome);
 }
 
-/// Does a task at once, past the queue: for a line that is stuck. What waits for the wire all the same (a break) keeps
-/// the queue back meanwhile, and gives up soon.
+/// Does a task at once, past the queue: for a line that is stuck. What waits for the wire all the
+/// same (a break) keeps the queue back meanwhile, and gives up soon.
 pub(super) async fn perform_now(shared: &Shared, task: Task, port: &Port) {
-    let breaks = matches!(&task.what, Action::Signals { steps, .. } if steps.iter().any(begins_break));
+    let breaks =
+        matches!(&task.what, Action::Signals { steps, .. } if steps.iter().any(begins_break));
     if breaks {
         shared.input.hold();
     }
@@ -128,8 +134,8 @@ fn begins_break(step: &Step) -> bool {
     step.change.brk == Some(true)
 }
 
-/// Waits until the wire is idle, or as far as can be known, while `most` does not pass without anything moving, and
-/// where a reply is asked for, as long as somebody waits for that.
+/// Waits until the wire is idle, or as far as can be known, while `most` does not pass without
+/// anything moving, and where a reply is asked for, as long as somebody waits for that.
 async fn drain(
     port: &Port,
     reply: Option<&Reply>,
@@ -153,9 +159,9 @@ async fn drain(
     }
 }
 
-/// Discards what the driver has of a seat; the queue is held until that is done. What can neither be discarded nor
-/// leaves by itself goes with the device, which is closed and opened again: nothing of it may leave with what the next
-/// one sends.
+/// Discards what the driver has of a seat; the queue is held until that is done. What can neither
+/// be discarded nor leaves by itself goes with the device, which is closed and opened again:
+/// nothing of it may leave with what the next one sends.
 pub(super) async fn discard(shared: &Shared, seat: SeatId) {
     if let Some((port, stuck)) = shared.open_port()
         && let held = port.held().bytes
@@ -190,7 +196,12 @@ async fn keeps(port: &Port) -> bool {
     false
 }
 
-async fn configure(shared: &Shared, port: &Port, change: &SettingsChange, by: &str) -> Result<(), Undone> {
+async fn configure(
+    shared: &Shared,
+    port: &Port,
+    change: &SettingsChange,
+    by: &str,
+) -> Result<(), Undone> {
     let settings = change.apply(port.settings().await?);
     port.configure(settings).await?;
     info!(endpoint = shared.name, principal = by, %settings, "settings changed");
@@ -258,7 +269,9 @@ async fn retune(shared: &Shared, port: &Port, settings: Settings) {
     match port.configure(settings).await {
         Ok(()) => info!(endpoint = shared.name, %settings, "settings as configured"),
         Err(PortError::Unsupported) => return,
-        Err(error) => return warn!(endpoint = shared.name, %settings, %error, "settings not changed"),
+        Err(error) => {
+            return warn!(endpoint = shared.name, %settings, %error, "settings not changed");
+        }
     }
     shared.board.send_modify(|board| {
         board.settings = Some(settings);

@@ -18,14 +18,14 @@ use self::{account::Account, driver::Driver};
 use super::{output::SeatId, task::Task};
 
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
-pub const WINDOW: usize = 64 * 1024;
+pub(crate) const WINDOW: usize = 64 * 1024;
 
-/// Bytes gathered in one piece of the queue, which is freed when all of it has gone: a queue that never runs empty does not
-/// grow for it.
+/// Bytes gathered in one piece of the queue, which is freed when all of it has gone: a queue that
+/// never runs empty does not grow for it.
 const PIECE: usize = 16 * 1024;
 
-/// Bytes that leave the queue before a seat is woken: a wake-up for each write of a few bytes would cost more than the
-/// write.
+/// Bytes that leave the queue before a seat is woken: a wake-up for each write of a few bytes would
+/// cost more than the write.
 const WORTH: u64 = WINDOW as u64 / 4;
 
 #[derive(Debug)]
@@ -34,7 +34,8 @@ enum Item {
     Task(Task),
 }
 
-/// The queue. Its lock is held for one write that does not wait ([`Front`]) and never across an await.
+/// The queue. Its lock is held for one write that does not wait ([`Front`]) and never across an
+/// await.
 #[derive(Debug, Default)]
 pub(super) struct Input(Mutex<Inner>);
 
@@ -44,7 +45,8 @@ struct Inner {
     seats: BTreeMap<SeatId, Account>,
     /// The uplink, when it has nothing to do or the device takes nothing.
     worker: Option<Waker>,
-    /// Who keeps the queue back: what was sent behind a flush may not reach the driver before that is done.
+    /// Who keeps the queue back: what was sent behind a flush may not reach the driver before that
+    /// is done.
     held: usize,
     /// Whose bytes went to the device.
     driver: Driver,
@@ -64,7 +66,7 @@ impl Item {
 
 /// How far a seat's bytes have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Bytes taken from the seat.
     pub taken: u64,
     /// Of these, how many have left the queue: to the driver, or discarded.
@@ -84,7 +86,8 @@ pub(super) enum Next<'a> {
     Task(Task),
 }
 
-/// The bytes at the front of the queue. It stays locked meanwhile: long enough for one write that does not wait.
+/// The bytes at the front of the queue. It stays locked meanwhile: long enough for one write that
+/// does not wait.
 #[derive(Debug)]
 pub(super) struct Front<'a>(MutexGuard<'a, Inner>);
 
@@ -93,7 +96,9 @@ impl Front<'_> {
     pub(super) fn bytes(&self) -> &[u8] {
         match self.0.queue.front() {
             Some((_, Item::Data { bytes, sent })) => bytes.split_at(*sent).1,
-            Some((_, Item::Task(_))) | None => unreachable!("made with data at the front, and locked since"),
+            Some((_, Item::Task(_))) | None => {
+                unreachable!("made with data at the front, and locked since")
+            }
         }
     }
 
@@ -127,7 +132,12 @@ impl Input {
     }
 
     /// Takes bytes of a seat, as many as fit its window; pending when none do.
-    pub(super) fn poll_push(&self, seat: SeatId, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
+    pub(super) fn poll_push(
+        &self,
+        seat: SeatId,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<usize> {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else {
             return Poll::Ready(0);
@@ -140,7 +150,8 @@ impl Input {
         account.taken += n as u64;
         let (bytes, _) = bytes.split_at(n);
         match inner.queue.back_mut() {
-            // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand allocations.
+            // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand
+            // allocations.
             Some((owner, Item::Data { bytes: last, .. }))
                 if *owner == Some(seat) && last.len() + n <= PIECE =>
             {
@@ -152,10 +163,13 @@ impl Input {
         Poll::Ready(n)
     }
 
-    /// Takes the last bytes of a seat that sends no more, beyond its window: they are bounded by what was read ahead.
+    /// Takes the last bytes of a seat that sends no more, beyond its window: they are bounded by
+    /// what was read ahead.
     pub(super) fn push_rest(&self, seat: SeatId, bytes: &[u8]) {
         let inner = &mut *self.lock();
-        let Some(account) = inner.seats.get_mut(&seat).filter(|_| !bytes.is_empty()) else { return };
+        let Some(account) = inner.seats.get_mut(&seat).filter(|_| !bytes.is_empty()) else {
+            return;
+        };
         account.taken += bytes.len() as u64;
         inner.queue.push_back((Some(seat), Item::Data { bytes: bytes.to_vec(), sent: 0 }));
         inner.wake_worker();
@@ -180,8 +194,8 @@ impl Input {
         self.lock().held += 1;
     }
 
-    /// Discards a seat's bytes that have not gone to the driver; tasks stay. Nothing more goes to the driver until
-    /// [`go_on`](Self::go_on): it is to discard, too, and what follows.
+    /// Discards a seat's bytes that have not gone to the driver; tasks stay. Nothing more goes to
+    /// the driver until [`go_on`](Self::go_on): it is to discard, too, and what follows.
     pub(super) fn flush(&self, seat: SeatId) {
         let inner = &mut *self.lock();
         inner.held += 1;
@@ -233,9 +247,15 @@ impl Input {
         (self.progress(seat).done, self.depth())
     }
 
-    /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a quarter window, or all; or when
-    /// more were lost than `lost`.
-    pub(super) fn poll_done(&self, seat: SeatId, cx: &mut Context<'_>, seen: u64, lost: u64) -> Poll<u64> {
+    /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a
+    /// quarter window, or all; or when more were lost than `lost`.
+    pub(super) fn poll_done(
+        &self,
+        seat: SeatId,
+        cx: &mut Context<'_>,
+        seen: u64,
+        lost: u64,
+    ) -> Poll<u64> {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return Poll::Pending };
         let new = account.done - seen;
@@ -251,8 +271,9 @@ impl Input {
         self.lock().seats.values().map(Account::queued).sum()
     }
 
-    /// What is to be done next: bytes to write, or a task. Pending while there is nothing; something new in the queue
-    /// then wakes the caller, also where it could not write what it was given.
+    /// What is to be done next: bytes to write, or a task. Pending while there is nothing;
+    /// something new in the queue then wakes the caller, also where it could not write what it was
+    /// given.
     pub(super) fn poll_front(&self, cx: &mut Context<'_>) -> Poll<Next<'_>> {
         let mut inner = self.lock();
         match &mut inner.worker {
@@ -270,7 +291,9 @@ impl Input {
                 Some(task) => Poll::Ready(Next::Task(task)),
                 None => unreachable!("a task was at the front, and the queue is locked"),
             },
-            Some((owner, Item::Data { .. })) if inner.driver.is_due(*owner) => Poll::Ready(Next::Turn),
+            Some((owner, Item::Data { .. })) if inner.driver.is_due(*owner) => {
+                Poll::Ready(Next::Turn)
+            }
             Some((_, Item::Data { .. })) => Poll::Ready(Next::Data(Front(inner))),
         }
     }
@@ -290,8 +313,8 @@ impl Input {
         self.lock().driver = Driver::default();
     }
 
-    /// The device is gone: what is queued can go nowhere, and what it `held` of what was written is lost with it. Returns
-    /// how many bytes that is.
+    /// The device is gone: what is queued can go nowhere, and what it `held` of what was written is
+    /// lost with it. Returns how many bytes that is.
     pub(super) fn discard(&self, held: usize) -> usize {
         let inner = &mut *self.lock();
         let driver = std::mem::take(&mut inner.driver);

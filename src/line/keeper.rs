@@ -27,18 +27,19 @@ use crate::{
     target::{self, Device, Held, Learnt, OpenError, Port, Source},
 };
 
-/// How long an on-demand device stays open after its last seat: a client that comes straight back does not close and
-/// open it, which would move DTR.
+/// How long an on-demand device stays open after its last seat: a client that comes straight back
+/// does not close and open it, which would move DTR.
 const ON_DEMAND_LINGER: Duration = Duration::from_secs(2);
 
 /// How long the last words of a shared device that takes nothing any more are heard.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why a device is opened anew that keeps what it was to discard.
-const STUCK: &str = "the line takes nothing, and the device keeps what is to be discarded: it is opened anew";
+const STUCK: &str =
+    "the line takes nothing, and the device keeps what is to be discarded: it is opened anew";
 
-/// Keeps a line until nobody holds it: `life` ends with the last handle and seat. A private line (an endpoint that is
-/// not shared) ends with its device too.
+/// Keeps a line until nobody holds it: `life` ends with the last handle and seat. A private line
+/// (an endpoint that is not shared) ends with its device too.
 pub(super) async fn keep(
     shared: Arc<Shared>,
     mut life: watch::Receiver<()>,
@@ -76,7 +77,11 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                 let (closed, opened) = (device.port.closed(), Instant::now());
                 if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {
                     drop(device);
-                    let pause = if is_stuck(&gone) { Duration::ZERO } else { quiet.pause(opened.elapsed()) };
+                    let pause = if is_stuck(&gone) {
+                        Duration::ZERO
+                    } else {
+                        quiet.pause(opened.elapsed())
+                    };
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
                     // What it had is gone with it only then.
                     closed.await;
@@ -99,9 +104,13 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     }
 }
 
-/// A private line: its device is opened once. When its only seat has left, what the device still says is read, so that
-/// no reset overtakes what it was sent.
-async fn once(shared: &Shared, life: &mut watch::Receiver<()>, endpoint: &watch::Receiver<Arc<Endpoint>>) {
+/// A private line: its device is opened once. When its only seat has left, what the device still
+/// says is read, so that no reset overtakes what it was sent.
+async fn once(
+    shared: &Shared,
+    life: &mut watch::Receiver<()>,
+    endpoint: &watch::Receiver<Arc<Endpoint>>,
+) {
     shared.set_state(State::Opening);
     let target = current(endpoint);
     let opened = tokio::select! {
@@ -132,7 +141,8 @@ async fn farewell(device: &mut Device, linger: Duration) {
     let mut marks = Vec::new();
     let both_ends = async {
         writer.shutdown().await?;
-        let mut some = poll_fn(|cx| with_scratch(|buf| poll_some(&mut **reader, cx, buf, &mut marks)));
+        let mut some =
+            poll_fn(|cx| with_scratch(|buf| poll_some(&mut **reader, cx, buf, &mut marks)));
         while (&mut some).await? {}
         io::Result::Ok(())
     };
@@ -176,7 +186,8 @@ fn poll_some(
     Poll::Ready(Ok(!buf.filled().is_empty()))
 }
 
-/// Runs both directions until the device has gone (how), or an on-demand device is not needed any more (`None`).
+/// Runs both directions until the device has gone (how), or an on-demand device is not needed any
+/// more (`None`).
 async fn serve(
     shared: &Shared,
     device: &mut Device,
@@ -189,8 +200,9 @@ async fn serve(
     let stuck = shared.set_port(port.clone(), port.errors().await.ok());
     let gone = {
         let mut down = pin!(downlink(shared, &mut **reader));
-        // A connection of one's own has nothing to be put back, and what it said at once, its end included, is to be
-        // heard. Beside a reader: a port on another box answers on the way that its data come.
+        // A connection of one's own has nothing to be put back, and what it said at once, its end
+        // included, is to be heard. Beside a reader: a port on another box answers on the way that
+        // its data come.
         let configured = current(endpoint);
         let restored = async {
             if configured.share.is_some() {
@@ -256,8 +268,8 @@ fn count_lost(shared: &Shared, lost: usize, exact: bool) {
     }
 }
 
-/// Both directions, each also without the other: what a device says last counts although it takes nothing any more, and
-/// so does what it is still sent when it has ended its own side.
+/// Both directions, each also without the other: what a device says last counts although it takes
+/// nothing any more, and so does what it is still sent when it has ended its own side.
 async fn both(
     shared: &Shared,
     mut down: Pin<&mut impl Future<Output = Gone>>,

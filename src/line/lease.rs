@@ -9,7 +9,7 @@ use crate::auth::PrincipalId;
 
 /// Who has the right to write, and who asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lease {
+pub(crate) struct Lease {
     holder: Option<Holder>,
     request: Option<Asker>,
     /// Why the last change came.
@@ -18,7 +18,7 @@ pub struct Lease {
 
 /// The seat with the right to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub(crate) struct Holder {
     pub(super) seat: SeatId,
     /// Who it is.
     pub principal: PrincipalId,
@@ -30,7 +30,7 @@ pub struct Holder {
 
 /// The seat that asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asker {
+pub(crate) struct Asker {
     pub(super) seat: SeatId,
     /// Who it is.
     pub principal: PrincipalId,
@@ -38,7 +38,7 @@ pub struct Asker {
 
 /// Why the lease changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// Free, and wanted.
     Opened,
     /// Its holder gave it back or left.
@@ -57,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// The word of `wsbridge.v1`.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Released => "released",
@@ -72,7 +72,7 @@ impl Reason {
 
 /// Why an operation was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoLease {
+pub(crate) enum NoLease {
     /// Held; by whom, since when.
     Held(Holder),
     /// Somebody else asks already.
@@ -85,17 +85,17 @@ pub enum NoLease {
 
 impl Lease {
     /// Who holds it.
-    pub fn holder(&self) -> Option<&Holder> {
+    pub(crate) fn holder(&self) -> Option<&Holder> {
         self.holder.as_ref()
     }
 
     /// Who asks for it.
-    pub fn request(&self) -> Option<&Asker> {
+    pub(crate) fn request(&self) -> Option<&Asker> {
         self.request.as_ref()
     }
 
     /// Why it last changed.
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         self.reason
     }
 
@@ -117,7 +117,12 @@ impl Lease {
     }
 
     /// Takes it if it is free.
-    pub(super) fn claim(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Result<(), NoLease> {
+    pub(super) fn claim(
+        &mut self,
+        seat: SeatId,
+        who: &PrincipalId,
+        now: SystemTime,
+    ) -> Result<(), NoLease> {
         match &self.holder {
             Some(holder) if holder.seat == seat => Ok(()),
             Some(holder) => Err(NoLease::Held(holder.clone())),
@@ -129,7 +134,12 @@ impl Lease {
     }
 
     /// Takes it, from its holder if need be. Returns whose it was.
-    pub(super) fn take(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Option<SeatId> {
+    pub(super) fn take(
+        &mut self,
+        seat: SeatId,
+        who: &PrincipalId,
+        now: SystemTime,
+    ) -> Option<SeatId> {
         if self.is_holder(seat) {
             return None;
         }
@@ -148,7 +158,12 @@ impl Lease {
     }
 
     /// Takes it if it is free, else asks its holder.
-    pub(super) fn ask(&mut self, seat: SeatId, who: &PrincipalId, now: SystemTime) -> Result<(), NoLease> {
+    pub(super) fn ask(
+        &mut self,
+        seat: SeatId,
+        who: &PrincipalId,
+        now: SystemTime,
+    ) -> Result<(), NoLease> {
         if self.claim(seat, who, now).is_ok() {
             return Ok(());
         }
@@ -163,7 +178,12 @@ impl Lease {
     }
 
     /// Its holder answers who asks.
-    pub(super) fn answer(&mut self, seat: SeatId, grant: bool, now: SystemTime) -> Result<(), NoLease> {
+    pub(super) fn answer(
+        &mut self,
+        seat: SeatId,
+        grant: bool,
+        now: SystemTime,
+    ) -> Result<(), NoLease> {
         if !self.is_holder(seat) {
             return Err(NoLease::NotHolder);
         }
@@ -185,7 +205,8 @@ impl Lease {
         asked
     }
 
-    /// Its holder gives it back (or has it expire): who asks gets it. Returns whether that changed anything.
+    /// Its holder gives it back (or has it expire): who asks gets it. Returns whether that changed
+    /// anything.
     pub(super) fn release(&mut self, seat: SeatId, reason: Reason, now: SystemTime) -> bool {
         if self.holder.take_if(|holder| holder.seat == seat).is_none() {
             return false;
@@ -247,7 +268,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever races: a seat that left holds and asks for nothing, and nobody asks for what it holds.
+        /// Whatever races: a seat that left holds and asks for nothing, and nobody asks for what it
+        /// holds.
         #[test]
         fn nobody_who_left_holds_anything(ops in prop::collection::vec((0_u8..7, 1_u64..5), 0..60)) {
             let mut lease = Lease::default();

@@ -13,8 +13,8 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State, WriteIntent,
-    held, keeper,
+    Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State,
+    WriteIntent, held, keeper,
     output::SeatId,
     seat::ghosts::{exorcise, replaceable},
     task::{Action, Task},
@@ -29,7 +29,7 @@ const HANDOVER: Duration = Duration::from_secs(6);
 
 /// A seat just taken.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// The seat.
     pub seat: Seat,
     /// Offset of the first byte it will hear.
@@ -38,10 +38,10 @@ pub struct Taken {
     pub live: u64,
 }
 
-/// The lines of a gateway. A line runs as a task of the tracker, from the configuration that names it until that is
-/// gone and its last seat is left.
+/// The lines of a gateway. A line runs as a task of the tracker, from the configuration that names
+/// it until that is gone and its last seat is left.
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     named: Mutex<BTreeMap<String, Entry>>,
     /// Counts the configurations applied.
     applied: watch::Sender<u64>,
@@ -60,7 +60,7 @@ struct Entry {
 
 impl Lines {
     /// No lines yet; they will run on `tasks`.
-    pub fn new(tasks: TaskTracker, events: Arc<Events>) -> Self {
+    pub(crate) fn new(tasks: TaskTracker, events: Arc<Events>) -> Self {
         let (applied, next) = (watch::Sender::new(0), AtomicUsize::new(1));
         Self { named: Mutex::default(), applied, tasks, events, next }
     }
@@ -69,12 +69,14 @@ impl Lines {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the lines of a configuration, retunes changed ones, lets go of removed ones. Never fails: a device that
-    /// is not there is tried again until it is.
-    pub fn apply(&self, config: &Config) {
+    /// Starts the lines of a configuration, retunes changed ones, lets go of removed ones. Never
+    /// fails: a device that is not there is tried again until it is.
+    pub(crate) fn apply(&self, config: &Config) {
         let mut lines = self.lock();
         let mut old = std::mem::take(&mut *lines);
-        for (name, endpoint) in config.endpoints.iter().filter(|(_, endpoint)| endpoint.share.is_some()) {
+        for (name, endpoint) in
+            config.endpoints.iter().filter(|(_, endpoint)| endpoint.share.is_some())
+        {
             let entry = match old.remove(name) {
                 Some(entry) if same_place(&entry.endpoint.borrow(), endpoint) => {
                     retune(&entry, endpoint);
@@ -90,7 +92,7 @@ impl Lines {
     }
 
     /// Changes whenever a configuration was applied.
-    pub fn applied(&self) -> watch::Receiver<u64> {
+    pub(crate) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
     }
 
@@ -98,14 +100,16 @@ impl Lines {
         let (end, life) = watch::channel(());
         let pause = endpoint.packing.pause();
         let (endpoint, current) = watch::channel(Arc::clone(endpoint));
-        let shared = Arc::new(Shared::new(current.clone(), Arc::clone(&self.events), self.tasks.clone()));
+        let shared =
+            Arc::new(Shared::new(current.clone(), Arc::clone(&self.events), self.tasks.clone()));
         shared.output.set_pause(pause);
         let (ending, done) = watch::channel(());
         let kept = Arc::clone(&shared);
         self.tasks.spawn(async move {
             let _ending = ending;
             if let Some(mut before) = before {
-                // The old keeper's end closes this channel; a stuck device may not stop its successor for ever.
+                // The old keeper's end closes this channel; a stuck device may not stop its
+                // successor for ever.
                 timeout(HANDOVER, before.changed()).await.ok();
             }
             keeper::keep(kept, life, current).await;
@@ -114,28 +118,28 @@ impl Lines {
     }
 
     /// A line's notice board; `None` for an endpoint without a line.
-    pub fn board(&self, endpoint: &str) -> Option<watch::Receiver<Board>> {
+    pub(crate) fn board(&self, endpoint: &str) -> Option<watch::Receiver<Board>> {
         Some(self.lock().get(endpoint)?.line.shared.board.subscribe())
     }
 
     /// A line's state; `None` for an endpoint without a line.
-    pub fn state(&self, endpoint: &str) -> Option<State> {
+    pub(crate) fn state(&self, endpoint: &str) -> Option<State> {
         Some(self.lock().get(endpoint)?.line.shared.board.borrow().state.clone())
     }
 
     /// A line's tape, to be read apart from all seats.
-    pub fn log(&self, endpoint: &str) -> Option<Log> {
+    pub(crate) fn log(&self, endpoint: &str) -> Option<Log> {
         self.lock().get(endpoint).map(|entry| Log(Arc::clone(&entry.line.shared)))
     }
 
     /// Bytes waiting for the device, in the queue and with the driver.
-    pub fn depth(&self, endpoint: &str) -> usize {
+    pub(crate) fn depth(&self, endpoint: &str) -> usize {
         let line = self.lock().get(endpoint).map(|entry| entry.line.clone());
         line.map_or(0, |line| line.shared.input.depth() + line.shared.unsent())
     }
 
     /// Adds what a line's driver has counted since the last call to its metrics.
-    pub async fn count_errors(&self, endpoint: &str) {
+    pub(crate) async fn count_errors(&self, endpoint: &str) {
         let line = self.lock().get(endpoint).map(|entry| entry.line.clone());
         if let Some(line) = line
             && let Some(port) = line.shared.port()
@@ -145,16 +149,18 @@ impl Lines {
         }
     }
 
-    /// A seat on an endpoint's line. One without a line gets a line of its own, that nobody else can join, whose only
-    /// seat is lossless, and which ends with its target.
-    pub fn join(
+    /// A seat on an endpoint's line. One without a line gets a line of its own, that nobody else
+    /// can join, whose only seat is lossless, and which ends with its target.
+    pub(crate) fn join(
         &self,
         endpoint: &Arc<Endpoint>,
         who: Participant,
         ask: &SeatRequest,
     ) -> Result<Taken, NoSeat> {
         let (line, private) = match endpoint.share {
-            Some(_) => (self.lock().get(&endpoint.name).ok_or(NoSeat::Unknown)?.line.clone(), false),
+            Some(_) => {
+                (self.lock().get(&endpoint.name).ok_or(NoSeat::Unknown)?.line.clone(), false)
+            }
             None => (self.start(endpoint, None).line, true),
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed) as u64;
@@ -182,19 +188,20 @@ impl Lines {
     }
 
     /// Whether a seat writes now: on its line, or on one of its own.
-    pub fn writes(&self, endpoint: &str, seat: SeatId) -> bool {
+    pub(crate) fn writes(&self, endpoint: &str, seat: SeatId) -> bool {
         let shared = self.lock().get(endpoint).map(|entry| Arc::clone(&entry.line.shared));
         shared.is_none_or(|shared| shared.callers.writes(seat, &shared.board.borrow()))
     }
 
     /// Whether a line's lease is held by a session of this participant's own principal.
-    pub fn is_held_by_own(&self, endpoint: &str, who: &Participant) -> bool {
+    pub(crate) fn is_held_by_own(&self, endpoint: &str, who: &Participant) -> bool {
         let board = self.board(endpoint);
         board.is_some_and(|board| replaceable(&board.borrow(), who).is_some())
     }
 
-    /// The same for whoever asks for a seat that writes: a session of the same principal whose client is gone gives way.
-    pub async fn sit(
+    /// The same for whoever asks for a seat that writes: a session of the same principal whose
+    /// client is gone gives way.
+    pub(crate) async fn sit(
         &self,
         endpoint: &Arc<Endpoint>,
         who: Participant,
@@ -210,7 +217,8 @@ impl Lines {
     }
 }
 
-/// An exclusive line with a seat taken has no other; but whoever may not write gives way to the first that does.
+/// An exclusive line with a seat taken has no other; but whoever may not write gives way to the
+/// first that does.
 fn make_way(shared: &Shared, who: &Participant, writes: bool) -> Result<(), NoSeat> {
     let board = shared.board.borrow().clone();
     match board.lease.holder() {
@@ -218,7 +226,8 @@ fn make_way(shared: &Shared, who: &Participant, writes: bool) -> Result<(), NoSe
         None if board.seats > board.ghosts.len() => {
             let to = who.principal.to_string();
             let make_way = || shared.callers.make_way(|seat| board.ghosts.contains(&seat), &to);
-            let gave = writes.then(make_way).flatten().ok_or_else(|| NoSeat::Busy("somebody".into()))?;
+            let gave =
+                writes.then(make_way).flatten().ok_or_else(|| NoSeat::Busy("somebody".into()))?;
             shared.board.send_modify(|board| board.ghosts.extend(gave));
             Ok(())
         }
@@ -234,7 +243,9 @@ fn retune(entry: &Entry, new: &Arc<Endpoint>) {
         let caps = shared.caps(&port);
         shared.board.send_if_modified(|board| std::mem::replace(&mut board.caps, caps) != caps);
     }
-    if let Some(wanted) = new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings()) {
+    if let Some(wanted) =
+        new.target.settings().filter(|wanted| Some(*wanted) != old.target.settings())
+    {
         entry.line.shared.input.push_task(Task::unasked(Action::Retune(wanted)));
     }
 }

@@ -4,12 +4,13 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::settings::LineEvent;
 
-/// Most marks kept; the oldest go first. A line at a wrong speed makes one a byte, and none of them is data.
+/// Most marks kept; the oldest go first. A line at a wrong speed makes one a byte, and none of them
+/// is data.
 const KEPT: usize = 4096;
 
 /// Something that happened at an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// The byte it lies before; an error belongs to the byte at this offset.
     pub at: u64,
     /// What.
@@ -20,7 +21,7 @@ pub struct Mark {
 
 /// What a mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// An event of the line.
     Event(LineEvent),
     /// The time the byte came, in milliseconds since 1970, after a pause.
@@ -50,8 +51,8 @@ impl Marks {
         self.first + self.kept.len() as u64
     }
 
-    /// Adds a mark. `gather` is the number from which marks are of the same read: the like of the byte before is
-    /// counted there and makes no new mark.
+    /// Adds a mark. `gather` is the number from which marks are of the same read: the like of the
+    /// byte before is counted there and makes no new mark.
     pub(super) fn push(&mut self, at: u64, kind: Kind, gather: u64) {
         if let Kind::Event(LineEvent::Parity | LineEvent::Framing | LineEvent::Overrun) = kind {
             self.errors += 1;

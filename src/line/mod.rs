@@ -6,8 +6,8 @@
 //!           keeper   -> board  (state, lease, settings, signals) -> seats, lists, metrics
 //! ```
 //!
-//! A line's keeper opens the device, runs both directions until the device fails, and opens it again. It ends when
-//! nobody holds the line any more: neither the gateway's list nor a seat.
+//! A line's keeper opens the device, runs both directions until the device fails, and opens it
+//! again. It ends when nobody holds the line any more: neither the gateway's list nor a seat.
 
 mod board;
 mod bus;
@@ -35,19 +35,19 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use board::{Board, State, rfc3339};
-pub use callers::{Probe, Word};
-pub use controls::DRAIN_MOST;
-pub use input::{Progress, WINDOW};
-pub use lease::{Asker, Holder, Lease, NoLease, Reason};
-pub use lines::{Lines, Taken};
-pub use log::Log;
-pub use marks::{Kind, Mark};
-pub use output::{Gone, Heard, SeatId};
-pub use request::{Ghosts, NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
-pub use seat::{Flushed, Patience, Pending, Seat};
-pub use tape::Gap;
-pub use task::{Action, Undone};
+pub(crate) use board::{Board, State, rfc3339};
+pub(crate) use callers::{Probe, Word};
+pub(crate) use controls::DRAIN_MOST;
+pub(crate) use input::{Progress, WINDOW};
+pub(crate) use lease::{Holder, Lease, NoLease, Reason};
+pub(crate) use lines::{Lines, Taken};
+pub(crate) use log::Log;
+pub(crate) use marks::{Kind, Mark};
+pub(crate) use output::{Gone, Heard, SeatId};
+pub(crate) use request::{Ghosts, NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
+pub(crate) use seat::{Pending, Seat};
+pub(crate) use tape::Gap;
+pub(crate) use task::{Action, Undone};
 
 use self::{
     callers::Callers,
@@ -83,7 +83,8 @@ struct Shared {
     port: Mutex<Option<OpenPort>>,
     metrics: Arc<EndpointMetrics>,
     events: Arc<Events>,
-    /// Owns what goes on past the queue; each ends by itself, within the 10 s of a sequence or the port's own patience.
+    /// Owns what goes on past the queue; each ends by itself, within the 10 s of a sequence or the
+    /// port's own patience.
     tasks: TaskTracker,
 }
 
@@ -104,16 +105,23 @@ struct Life {
 }
 
 impl Shared {
-    fn new(endpoint: watch::Receiver<Arc<Endpoint>>, events: Arc<Events>, tasks: TaskTracker) -> Self {
+    fn new(
+        endpoint: watch::Receiver<Arc<Endpoint>>,
+        events: Arc<Events>,
+        tasks: TaskTracker,
+    ) -> Self {
         let now = Arc::clone(&endpoint.borrow());
         let metrics = events.metrics().endpoint(&now.name);
         let share = now.share.unwrap_or(Share::Exclusive);
-        // A private line waits for its only seat, and that says at each quarter window what it has read.
+        // A private line waits for its only seat, and that says at each quarter window what it has
+        // read.
         let history = now.history.max(if now.share.is_some() { 0 } else { QUARTER });
         let mut epoch = [0; 8];
-        // Without randomness the tape's birthday must do: it only has to differ from the one before.
+        // Without randomness the tape's birthday must do: it only has to differ from the one
+        // before.
         if getrandom::fill(&mut epoch).is_err() {
-            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let since =
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             epoch = since.as_micros().to_le_bytes().first_chunk().copied().unwrap_or_default();
         }
         Self {
@@ -150,7 +158,8 @@ impl Shared {
         self.lock_port().as_ref().map(|open| (open.port.clone(), open.stuck.clone()))
     }
 
-    /// A device came; its driver's counters begin at `counted`. Returns where it is told that it is stuck.
+    /// A device came; its driver's counters begin at `counted`. Returns where it is told that it is
+    /// stuck.
     fn set_port(&self, port: Port, counted: Option<ErrorCounts>) -> CancellationToken {
         let stuck = CancellationToken::new();
         *self.lock_port() = Some(OpenPort { port, counted, stuck: stuck.clone() });
@@ -210,7 +219,8 @@ impl Shared {
         result
     }
 
-    /// The lease was taken from a seat: its data go on, up to the first of its tasks. A break of its own ends behind them.
+    /// The lease was taken from a seat: its data go on, up to the first of its tasks. A break of
+    /// its own ends behind them.
     fn cut(&self, seat: SeatId) {
         let bytes = self.input.cut(seat, Cut::Waiting);
         if self.board.borrow().breaks(seat) {
@@ -229,7 +239,11 @@ impl Shared {
     /// Tells that the lease changed hands, if it did.
     fn tell(&self, passed: Option<(Option<PrincipalId>, &'static str)>) {
         if let Some((holder, reason)) = passed {
-            self.events.tell(Event::Lease { endpoint: &self.name, holder: holder.as_ref(), reason });
+            self.events.tell(Event::Lease {
+                endpoint: &self.name,
+                holder: holder.as_ref(),
+                reason,
+            });
         }
     }
 }

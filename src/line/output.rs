@@ -22,14 +22,14 @@ use crate::settings::LineEvent;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A seat's number on its line.
-pub type SeatId = u64;
+pub(crate) type SeatId = u64;
 
 /// The line's own reader, that waits for prompts; seats count from 1.
 pub(super) const EAR: SeatId = 0;
 
 /// What a seat hears next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// So many bytes were copied.
     Bytes(usize),
     /// Something happened before the next byte.
@@ -42,7 +42,7 @@ pub enum Heard {
 
 /// How a device went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gone {
+pub(crate) enum Gone {
     /// It ended its stream.
     Ended,
     /// It failed, or was not there; why.
@@ -53,10 +53,13 @@ pub enum Gone {
 
 impl Gone {
     /// By an error of a read or a write.
-    pub fn by(error: &io::Error) -> Self {
+    pub(crate) fn by(error: &io::Error) -> Self {
         let why = format!("the device failed: {error}");
-        let resets =
-            [io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionAborted, io::ErrorKind::BrokenPipe];
+        let resets = [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+        ];
         if resets.contains(&error.kind()) { Self::Reset(why) } else { Self::Failed(why) }
     }
 }
@@ -95,8 +98,8 @@ pub(super) struct Hearing {
 pub(super) enum Lossless {
     /// The line is its own.
     Always,
-    /// While nobody else reads: the kernel's buffer and flow control then hold what it has not read, as behind any
-    /// relay, and nobody is kept waiting.
+    /// While nobody else reads: the kernel's buffer and flow control then hold what it has not
+    /// read, as behind any relay, and nobody is kept waiting.
     Alone,
     /// It is told what it missed.
     Never,
@@ -259,7 +262,12 @@ impl Output {
     }
 
     /// What `seat` hears next.
-    pub(super) fn poll_read(&self, seat: SeatId, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
+    pub(super) fn poll_read(
+        &self,
+        seat: SeatId,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Heard> {
         let inner = &mut *self.lock();
         let Some(reader) = inner.readers.get_mut(&seat) else {
             return Poll::Ready(Heard::Ended(Gone::Failed("the seat was left".into())));

@@ -1,4 +1,5 @@
-//! When the next bytes may go to a device that loses what comes too fast. Bytes and time in, a pause out.
+//! When the next bytes may go to a device that loses what comes too fast. Bytes and time in, a
+//! pause out.
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ impl Pacer {
     pub(super) fn piece(&self, next: &[u8]) -> usize {
         if self.due.is_some() {
             // The other half of a line end is not held back with the next line.
-            let half = self.after_cr && next.first() == Some(&b'\n') && self.rules.byte_delay.is_zero();
+            let half =
+                self.after_cr && next.first() == Some(&b'\n') && self.rules.byte_delay.is_zero();
             return usize::from(half);
         }
         if !self.rules.byte_delay.is_zero() {
@@ -67,8 +69,11 @@ impl Pacer {
                 return;
             }
         }
-        let pause =
-            if line { self.rules.line_delay.max(self.rules.byte_delay) } else { self.rules.byte_delay };
+        let pause = if line {
+            self.rules.line_delay.max(self.rules.byte_delay)
+        } else {
+            self.rules.byte_delay
+        };
         if !pause.is_zero() {
             self.due = Some(sent + pause);
         }
@@ -125,7 +130,10 @@ mod tests {
     }
 
     fn prompt(text: &[u8]) -> Pacing {
-        Pacing { prompt: Some(Prompt { text: text.to_vec(), timeout: 100 * MS }), ..Pacing::default() }
+        Pacing {
+            prompt: Some(Prompt { text: text.to_vec(), timeout: 100 * MS }),
+            ..Pacing::default()
+        }
     }
 
     /// Sends everything; each piece with the time it went.
@@ -159,7 +167,8 @@ mod tests {
         let wanted = [(b"ab\r\n".to_vec(), 0), (b"\n".to_vec(), 54), (b"c".to_vec(), 105)];
         assert_eq!(send(&mut pacer(rules), b"ab\r\n\nc", MS), wanted);
         let rules = Pacing { byte_delay: 2 * MS, line_delay: 50 * MS, ..Pacing::default() };
-        let wanted = [(b"a".to_vec(), 0), (b"\n".to_vec(), 3), (b"b".to_vec(), 54), (b"c".to_vec(), 57)];
+        let wanted =
+            [(b"a".to_vec(), 0), (b"\n".to_vec(), 3), (b"b".to_vec(), 54), (b"c".to_vec(), 57)];
         assert_eq!(send(&mut pacer(rules), b"a\nbc", MS), wanted);
     }
 

@@ -1,11 +1,11 @@
 //! What is asked of a line for a seat, by whom, and why it may not be had.
 
 use super::{board::rfc3339, lease::NoLease};
-use crate::{auth::PrincipalId, config::Rights, target::OpenError};
+use crate::{auth::PrincipalId, config::Rights};
 
 /// Who wants a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Participant {
+pub(crate) struct Participant {
     /// Who it is.
     pub principal: PrincipalId,
     /// What the principal may do on this endpoint.
@@ -14,9 +14,10 @@ pub struct Participant {
     pub ghosts: Ghosts,
 }
 
-/// Which sessions of a principal that hold the lease give way to a new one of the same, that wants to write.
+/// Which sessions of a principal that hold the lease give way to a new one of the same, that wants
+/// to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ghosts {
+pub(crate) enum Ghosts {
     /// None: several programs share a token.
     Never,
     /// Those whose socket is gone: under `auth: none` everybody is the same principal.
@@ -29,14 +30,15 @@ pub enum Ghosts {
 /// What is wanted of a seat.
 #[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
 #[derive(Clone, Debug, Default)]
-pub struct SeatRequest {
+pub(crate) struct SeatRequest {
     /// Whether it wants the lease: not at all, if it is free, or the seat only with it.
     pub intent: WriteIntent,
     /// It takes the lease as soon as it can.
     pub takes: bool,
     /// Where to begin on the tape; `None` is its end.
     pub replay: Option<Replay>,
-    /// Say what is done with (`Seat::done_reading`); a private line holds its target back until then.
+    /// Say what is done with (`Seat::done_reading`); a private line holds its target back until
+    /// then.
     pub acks: bool,
     /// Hear line events and modem lines.
     pub events: bool,
@@ -50,7 +52,7 @@ pub struct SeatRequest {
 
 /// Whether a seat wants the lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WriteIntent {
+pub(crate) enum WriteIntent {
     /// Writes, or no seat.
     Writer,
     /// Reads.
@@ -62,7 +64,7 @@ pub enum WriteIntent {
 
 /// Where on the tape to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replay {
+pub(crate) enum Replay {
     /// So many bytes before its end.
     Last(u64),
     /// At an offset of an epoch.
@@ -76,19 +78,19 @@ pub enum Replay {
 
 /// Why a seat was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoSeat {
+pub(crate) enum NoSeat {
     /// In use; who holds it, since when.
     Busy(String),
-    /// The device is not there.
-    Down(OpenError),
     /// There is no such line.
     Unknown,
 }
 
 /// Who has the lease, as people are told it.
-pub fn held(no: &NoLease, to: &Participant) -> String {
+pub(crate) fn held(no: &NoLease, to: &Participant) -> String {
     match no {
-        NoLease::Held(holder) if holder.principal == to.principal && to.ghosts == Ghosts::Silent => {
+        NoLease::Held(holder)
+            if holder.principal == to.principal && to.ghosts == Ghosts::Silent =>
+        {
             format!("you in another window since {}", rfc3339(holder.since))
         }
         NoLease::Held(holder) => format!("{} since {}", holder.principal, rfc3339(holder.since)),

@@ -20,9 +20,10 @@ use tokio::{
 };
 
 use self::ghosts::Claiming;
-pub use self::{leaving::Pending, patience::Patience, port::Flushed};
+pub(crate) use self::{leaving::Pending, patience::Patience};
 use super::{
-    Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State, Undone,
+    Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State,
+    Undone,
     callers::{Stance, Word},
     output::{Hearing, Lossless, SeatId},
     task::{Outcome, Task},
@@ -40,9 +41,10 @@ enum Drained {
     Done,
 }
 
-/// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the lease back.
+/// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the
+/// lease back.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     shared: Arc<Shared>,
     id: SeatId,
     who: Participant,
@@ -78,8 +80,12 @@ impl Seat {
         let (start, end) = shared.output.bounds();
         let from = match &ask.replay {
             None => None,
-            Some(super::request::Replay::Last(bytes)) => Some(end.saturating_sub(*bytes).max(start)),
-            Some(super::request::Replay::From { offset, epoch }) if *epoch == shared.epoch => Some(*offset),
+            Some(super::request::Replay::Last(bytes)) => {
+                Some(end.saturating_sub(*bytes).max(start))
+            }
+            Some(super::request::Replay::From { offset, epoch }) if *epoch == shared.epoch => {
+                Some(*offset)
+            }
             // Offsets of another epoch mean nothing: everything there is.
             Some(super::request::Replay::From { .. }) => Some(start),
         };
@@ -121,22 +127,22 @@ impl Seat {
     }
 
     /// Its number: no other seat of the gateway has it.
-    pub fn id(&self) -> SeatId {
+    pub(crate) fn id(&self) -> SeatId {
         self.id
     }
 
     /// Who sits here.
-    pub fn who(&self) -> &Participant {
+    pub(crate) fn who(&self) -> &Participant {
         &self.who
     }
 
     /// The endpoint's rules as they are now.
-    pub fn endpoint(&self) -> Arc<Endpoint> {
+    pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
         Arc::clone(&self.shared.endpoint.borrow())
     }
 
     /// The rights changed. Who may not write any more gives the lease back.
-    pub fn set_rights(&mut self, rights: Rights) {
+    pub(crate) fn set_rights(&mut self, rights: Rights) {
         self.who.rights = rights;
         self.stance.set_rights(rights);
         if !rights.allows(Rights::WRITE) {
@@ -145,55 +151,60 @@ impl Seat {
     }
 
     /// The name of the tape's axis.
-    pub fn epoch(&self) -> &str {
+    pub(crate) fn epoch(&self) -> &str {
         &self.shared.epoch
     }
 
     /// The line's notice board.
-    pub fn board(&self) -> watch::Receiver<Board> {
+    pub(crate) fn board(&self) -> watch::Receiver<Board> {
         self.shared.board.subscribe()
     }
 
     /// Ready when the device can be used, or with why it cannot.
-    pub async fn ready(&self) -> Result<(), OpenError> {
+    pub(crate) async fn ready(&self) -> Result<(), OpenError> {
         let mut board = self.board();
         // The sender is in `shared`, so this cannot fail.
         let board = board.wait_for(|board| board.state.settled().is_some()).await;
         if self.endpoint().share.is_none() && board.as_ref().is_ok_and(|board| board.was_up) {
-            // A connection that has ended already: what it sent, and its end, are still to be heard.
+            // A connection that has ended already: what it sent, and its end, are still to be
+            // heard.
             return Ok(());
         }
         board.ok().and_then(|board| board.state.settled()).unwrap_or(Ok(()))
     }
 
     /// What the line says next.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
         self.shared.output.poll_read(self.id, cx, buf)
     }
 
     /// Goes on reading at another offset; returns the one it got.
-    pub fn seek(&mut self, to: u64) -> u64 {
+    pub(crate) fn seek(&mut self, to: u64) -> u64 {
         self.shared.output.seek(self.id, to)
     }
 
     /// Bytes below `offset` will not be wanted again.
-    pub fn done_reading(&self, offset: u64) {
+    pub(crate) fn done_reading(&self, offset: u64) {
         self.shared.output.done(self.id, offset);
     }
 
     /// Offset of the next byte the device will send.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.shared.output.bounds().1
     }
 
     /// Whether this seat may write now.
-    pub fn is_writer(&self) -> bool {
+    pub(crate) fn is_writer(&self) -> bool {
         let board = self.shared.board.borrow();
         self.stance.writes(self.id, &board)
     }
 
     /// Takes bytes for the device; pending while the seat's window of the queue is full.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.shared.input.poll_push(self.id, cx, bytes).map(|n| match n {
             0 if !bytes.is_empty() => Err(io::ErrorKind::NotConnected.into()),
             n => Ok(n),
@@ -201,31 +212,35 @@ impl Seat {
     }
 
     /// Takes the last bytes of a seat that sends no more, whether or not they fit.
-    pub fn push_rest(&self, bytes: &[u8]) {
+    pub(crate) fn push_rest(&self, bytes: &[u8]) {
         self.shared.input.push_rest(self.id, bytes);
     }
 
-    /// Throws away bytes of a seat that may not write; they are counted as taken, done with and undelivered.
-    pub fn ignore(&mut self, bytes: usize) {
+    /// Throws away bytes of a seat that may not write; they are counted as taken, done with and
+    /// undelivered.
+    pub(crate) fn ignore(&mut self, bytes: usize) {
         self.ignored += bytes as u64;
         self.shared.input.ignore(self.id, bytes);
         self.shared.metrics.undelivered.add(bytes as u64);
     }
 
     /// How far this seat's bytes have come.
-    pub fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> Progress {
         self.shared.input.progress(self.id)
     }
 
-    /// Ready when it is worth telling how many bytes have left the queue: more than `seen`, or more than `lost` were lost.
-    pub fn poll_done(&self, cx: &mut Context<'_>, seen: u64, lost: u64) -> Poll<u64> {
+    /// Ready when it is worth telling how many bytes have left the queue: more than `seen`, or more
+    /// than `lost` were lost.
+    pub(crate) fn poll_done(&self, cx: &mut Context<'_>, seen: u64, lost: u64) -> Poll<u64> {
         self.shared.input.poll_done(self.id, cx, seen, lost)
     }
 
-    /// Ready when everything this seat sent has left the wire, as far as can be known, or the device is gone. A line that
-    /// takes nothing keeps it pending: how long that may be is for who waits to say ([`position`](Self::position)).
-    pub fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let sent_nothing = self.progress().taken == self.ignored && !self.shared.input.has_tasks(self.id);
+    /// Ready when everything this seat sent has left the wire, as far as can be known, or the
+    /// device is gone. A line that takes nothing keeps it pending: how long that may be is for who
+    /// waits to say ([`position`](Self::position)).
+    pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let sent_nothing =
+            self.progress().taken == self.ignored && !self.shared.input.has_tasks(self.id);
         loop {
             match &mut self.drained {
                 // Who has only looked on does not wait for others.
@@ -233,7 +248,8 @@ impl Seat {
                 Drained::NotAsked => {
                     let (task, outcome) = Task::new(Action::Drain);
                     if self.shared.board.borrow().state == State::Up {
-                        // Of nobody: whoever leaves may have as many tasks in the queue as it may have.
+                        // Of nobody: whoever leaves may have as many tasks in the queue as it may
+                        // have.
                         self.shared.input.push_task(task);
                     }
                     self.drained = Drained::Asked(outcome);
@@ -251,7 +267,7 @@ impl Seat {
     }
 
     /// Whether [`poll_drained`](Self::poll_drained) has been ready.
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         matches!(self.drained, Drained::Done)
     }
 }

@@ -1,9 +1,12 @@
-//! The line's recent output, addressed by absolute byte offset: scrollback, resume and lag are one structure.
+//! The line's recent output, addressed by absolute byte offset: scrollback, resume and lag are one
+//! structure.
 
-/// A ring of the last bytes a device sent. Offsets count from the tape's first byte ever and never wrap.
+/// A ring of the last bytes a device sent. Offsets count from the tape's first byte ever and never
+/// wrap.
 ///
-/// Bytes, not chunks: a serial line delivers one to a few dozen at a time, so a list of reference-counted chunks would
-/// cost several times what it holds, while a reader has to copy behind a frame header anyway.
+/// Bytes, not chunks: a serial line delivers one to a few dozen at a time, so a list of
+/// reference-counted chunks would cost several times what it holds, while a reader has to copy
+/// behind a frame header anyway.
 #[derive(Debug)]
 pub(super) struct Tape {
     ring: Box<[u8]>,
@@ -12,7 +15,7 @@ pub(super) struct Tape {
 
 /// Bytes that were overwritten before they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// First byte missed.
     pub from: u64,
     /// First byte that can still be read.
@@ -56,8 +59,8 @@ impl Tape {
         }
     }
 
-    /// Copies what lies at `from` into `buf`; returns how much, 0 at the end of the tape, or the gap when `from` has
-    /// been overwritten.
+    /// Copies what lies at `from` into `buf`; returns how much, 0 at the end of the tape, or the
+    /// gap when `from` has been overwritten.
     pub(super) fn read(&self, from: u64, buf: &mut [u8]) -> Result<usize, Gap> {
         if from < self.start() {
             return Err(Gap { from, to: self.start() });

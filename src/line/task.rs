@@ -17,7 +17,7 @@ pub(super) const PACE_MOST: Duration = Duration::from_secs(1);
 
 /// Why a task was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undone {
+pub(crate) enum Undone {
     /// The port said no.
     Port(PortError),
     /// The wire was not idle in time.
@@ -84,7 +84,7 @@ pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
 
 /// What is done to a port.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Wait until the wire is idle.
     Drain,
     /// Change settings, behind what is still being sent or at once.

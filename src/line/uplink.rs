@@ -55,7 +55,8 @@ pub(super) async fn uplink(
             Ok(Work::Turn) => shared.input.turn(port.unsent()),
             Ok(Work::Ask) => paced.answered(!matches!(port.wire().await, Ok(Wire::Busy(_)))),
             Ok(Work::Task(task)) => {
-                // A stream that buffers (TLS, telnet) sends the rest first; a tty has nothing to flush.
+                // A stream that buffers (TLS, telnet) sends the rest first; a tty has nothing to
+                // flush.
                 poll_fn(|cx| Pin::new(&mut *device).poll_flush(cx)).await.ok();
                 perform(shared, task, port, &mut pace).await;
             }
@@ -64,7 +65,8 @@ pub(super) async fn uplink(
     }
 }
 
-/// Looks how far a driver is while it sends: one that goes with its device cannot be asked what it still had.
+/// Looks how far a driver is while it sends: one that goes with its device cannot be asked what it
+/// still had.
 #[derive(Default)]
 struct Looks {
     timer: Option<Pin<Box<Sleep>>>,
@@ -92,7 +94,8 @@ impl Looks {
 enum Work {
     /// Bytes went to the device.
     Wrote,
-    /// Before more goes to it, [`Input::turn`](super::input::Input::turn) wants to know how much it holds.
+    /// Before more goes to it, [`Input::turn`](super::input::Input::turn) wants to know how much it
+    /// holds.
     Turn,
     /// A message has left by the clock; [`Paced::answered`] wants to know whether the wire is idle.
     Ask,
@@ -100,8 +103,8 @@ enum Work {
     Task(Task),
 }
 
-/// The queue at the pace the device can bear. Bytes that wait stay in the queue: a flush or the end of a seat takes
-/// them from there at once.
+/// The queue at the pace the device can bear. Bytes that wait stay in the queue: a flush or the end
+/// of a seat takes them from there at once.
 struct Paced<'a> {
     shared: &'a Shared,
     /// The rules, as last applied.
@@ -122,8 +125,8 @@ impl<'a> Paced<'a> {
         Self { shared, endpoint, pacer: Pacer::default(), bus: None, timer, ear: None }
     }
 
-    /// Does the next thing of the queue; pending while there is nothing to do, the device takes nothing, or a pause
-    /// lasts.
+    /// Does the next thing of the queue; pending while there is nothing to do, the device takes
+    /// nothing, or a pause lasts.
     fn poll_work(
         &mut self,
         cx: &mut Context<'_>,
@@ -180,14 +183,16 @@ impl<'a> Paced<'a> {
 
     /// These bytes went, on a line with these settings.
     fn wrote(&mut self, bytes: &[u8], settings: Option<Settings>) {
-        let (now, character) = (Instant::now(), settings.map_or(Duration::ZERO, |all| all.character()));
+        let (now, character) =
+            (Instant::now(), settings.map_or(Duration::ZERO, |all| all.character()));
         self.pacer.wrote(bytes, now, character);
         if let Some(bus) = &mut self.bus {
             bus.wrote(bytes, now, settings.unwrap_or_default());
         }
     }
 
-    /// Whether the wire is idle: as far as the port knows; on the way to another box that is only the clock.
+    /// Whether the wire is idle: as far as the port knows; on the way to another box that is only
+    /// the clock.
     fn answered(&mut self, is_idle: bool) {
         let settings = self.shared.board.borrow().settings.unwrap_or_default();
         if let Some(bus) = &mut self.bus {

@@ -20,10 +20,11 @@ pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
     TcpListener::from_std(tcp(address, false)?.into()).map(Bound::Tcp)
 }
 
-/// A socket for an address that overlaps those of listeners about to leave (127.0.0.1 becomes `[::]`). While it is made
-/// they share the port (`SO_REUSEPORT`), and nobody else before or after.
+/// A socket for an address that overlaps those of listeners about to leave (127.0.0.1 becomes
+/// `[::]`). While it is made they share the port (`SO_REUSEPORT`), and nobody else before or after.
 pub(super) fn bind_beside(address: SocketAddr, leaving: &[&OwnedFd]) -> io::Result<OwnedFd> {
-    let share = |on| leaving.iter().try_for_each(|socket| SockRef::from(*socket).set_reuse_port(on));
+    let share =
+        |on| leaving.iter().try_for_each(|socket| SockRef::from(*socket).set_reuse_port(on));
     share(true)?;
     let made = tcp(address, true);
     share(false)?;
@@ -38,7 +39,8 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     if let SocketAddr::V6(address) = address {
-        // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; a single address only its own family.
+        // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; a single address only its
+        // own family.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_nonblocking(true)?;
@@ -71,10 +73,12 @@ pub(super) fn take_over(handed: OwnedFd) -> io::Result<Bound> {
 
 pub(super) fn explain(error: &io::Error, address: &Address) -> String {
     match (error.kind(), address) {
-        (io::ErrorKind::AddrInUse, Address::Tcp(address)) => match holder::of_port(address.port()) {
-            Some(process) => format!("the port is in use by {process}"),
-            None => "the port is in use".into(),
-        },
+        (io::ErrorKind::AddrInUse, Address::Tcp(address)) => {
+            match holder::of_port(address.port()) {
+                Some(process) => format!("the port is in use by {process}"),
+                None => "the port is in use".into(),
+            }
+        }
         (io::ErrorKind::AddrInUse, _) => "another process is listening there".into(),
         (io::ErrorKind::AddrNotAvailable, _) => "this machine has no such address".into(),
         (io::ErrorKind::PermissionDenied, Address::Tcp(address)) if address.port() < 1024 => {

@@ -1,4 +1,5 @@
-//! Which sockets listen on a port, and which process has one, from /proc: for an error message and for `doctor`.
+//! Which sockets listen on a port, and which process has one, from /proc: for an error message and
+//! for `doctor`.
 
 use std::{
     fs,
@@ -15,7 +16,7 @@ const ESTABLISHED: &str = "01";
 
 /// A socket of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Socket {
+pub(crate) struct Socket {
     /// Our end.
     pub local: SocketAddr,
     /// The other end; unspecified while it listens.
@@ -25,7 +26,7 @@ pub struct Socket {
 
 impl Socket {
     /// The process that has it open, if we may see that.
-    pub fn owner(&self, proc: &Path) -> Option<Process> {
+    pub(crate) fn owner(&self, proc: &Path) -> Option<Process> {
         let wanted = format!("socket:[{}]", self.inode);
         fs::read_dir(proc).ok()?.filter_map(Result::ok).find_map(|process| {
             let pid: u32 = process.file_name().to_str()?.parse().ok()?;
@@ -40,16 +41,19 @@ impl Socket {
 /// `name (pid 123)` of who listens on a port, when /proc shows it to us.
 pub(super) fn of_port(port: u16) -> Option<String> {
     let proc = Path::new("/proc");
-    listening(proc, port).iter().find_map(|socket| socket.owner(proc)).map(|process| process.to_string())
+    listening(proc, port)
+        .iter()
+        .find_map(|socket| socket.owner(proc))
+        .map(|process| process.to_string())
 }
 
 /// Every socket that listens on a port.
-pub fn listening(proc: &Path, port: u16) -> Vec<Socket> {
+pub(crate) fn listening(proc: &Path, port: u16) -> Vec<Socket> {
     sockets(proc, LISTEN, |socket| socket.local.port() == port)
 }
 
 /// Every connection to a host's port.
-pub fn connected(proc: &Path, to: SocketAddr) -> Vec<Socket> {
+pub(crate) fn connected(proc: &Path, to: SocketAddr) -> Vec<Socket> {
     let address = to.ip().to_canonical();
     sockets(proc, ESTABLISHED, |socket| {
         socket.remote.port() == to.port() && socket.remote.ip().to_canonical() == address
@@ -57,8 +61,8 @@ pub fn connected(proc: &Path, to: SocketAddr) -> Vec<Socket> {
 }
 
 fn sockets(proc: &Path, state: &str, fits: impl Fn(&Socket) -> bool) -> Vec<Socket> {
-    let tables =
-        ["net/tcp", "net/tcp6"].map(|table| fs::read_to_string(proc.join(table)).unwrap_or_default());
+    let tables = ["net/tcp", "net/tcp6"]
+        .map(|table| fs::read_to_string(proc.join(table)).unwrap_or_default());
     let lines = tables.iter().flat_map(|table| table.lines().skip(1));
     lines.filter_map(|line| socket(line, state)).filter(fits).collect()
 }
@@ -79,7 +83,9 @@ fn end(text: &str) -> Option<SocketAddr> {
     let words: Vec<[u8; 4]> = address
         .as_bytes()
         .chunks(8)
-        .map(|digits| u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok().map(u32::to_ne_bytes))
+        .map(|digits| {
+            u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok().map(u32::to_ne_bytes)
+        })
         .collect::<Option<_>>()?;
     let ip: IpAddr = match words.as_slice() {
         [four] => Ipv4Addr::from(*four).into(),
@@ -112,7 +118,10 @@ mod tests {
             assert_eq!(connected(proc, address), []);
             let client = TcpStream::connect(address).unwrap();
             let found = connected(proc, address);
-            assert!(found.iter().any(|socket| socket.local == client.local_addr().unwrap()), "{found:?}");
+            assert!(
+                found.iter().any(|socket| socket.local == client.local_addr().unwrap()),
+                "{found:?}"
+            );
         }
     }
 }

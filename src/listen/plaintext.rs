@@ -1,4 +1,5 @@
-//! HTTP that somebody typed where TLS is spoken: a browser shows what is answered, and nothing of a failed handshake.
+//! HTTP that somebody typed where TLS is spoken: a browser shows what is answered, and nothing of a
+//! failed handshake.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -35,7 +36,9 @@ pub(super) async fn answer(mut stream: Stream) {
     };
     let text = host.map_or_else(
         || "This port speaks TLS: write https:// (or wss://) before its address.\n".to_owned(),
-        |host| format!("This port speaks TLS: open https://{host}/ (programs: https:// or wss://).\n"),
+        |host| {
+            format!("This port speaks TLS: open https://{host}/ (programs: https:// or wss://).\n")
+        },
     );
     let response = format!(
         "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\

@@ -1,4 +1,5 @@
-//! A connection whose proxy says first whom it is for: the header of the PROXY protocol, read before anything else.
+//! A connection whose proxy says first whom it is for: the header of the PROXY protocol, read
+//! before anything else.
 
 use tokio::{
     io::AsyncReadExt as _,
@@ -15,7 +16,8 @@ use crate::{
     },
 };
 
-/// Reads the header of a trusted proxy, and not a byte of what follows. `None`: the connection is the proxy's own.
+/// Reads the header of a trusted proxy, and not a byte of what follows. `None`: the connection is
+/// the proxy's own.
 pub(super) async fn read(
     stream: &mut Stream,
     peer: &Peer,
@@ -23,8 +25,7 @@ pub(super) async fn read(
     until: Instant,
 ) -> Result<Option<Announced>, Refusal> {
     if !is_trusted(peer, trusted) {
-        let why =
-            "this listener takes connections of trusted proxies alone (`proxy_protocol`, `trusted_proxies`)";
+        let why = "this listener takes connections of trusted proxies alone (`proxy_protocol`, `trusted_proxies`)";
         return Err(Refusal::Proxy(why));
     }
     let mut header = Vec::new();

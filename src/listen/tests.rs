@@ -22,11 +22,21 @@ use crate::{
 };
 
 fn loopback(tls: ListenTls) -> Listen {
-    Listen { address: Address::Tcp("127.0.0.1:0".parse().unwrap()), tls, proxy_protocol: false, app: None }
+    Listen {
+        address: Address::Tcp("127.0.0.1:0".parse().unwrap()),
+        tls,
+        proxy_protocol: false,
+        app: None,
+    }
 }
 
 fn unix_at(path: &Path) -> Listen {
-    Listen { address: Address::Unix(path.to_owned()), tls: ListenTls::Off, proxy_protocol: false, app: None }
+    Listen {
+        address: Address::Unix(path.to_owned()),
+        tls: ListenTls::Off,
+        proxy_protocol: false,
+        app: None,
+    }
 }
 
 /// Serves on `listener` until the returned bridge's stop token is cancelled.
@@ -56,7 +66,10 @@ async fn a_port_in_use_is_named_with_its_process() {
     };
     let told = Listener::bind(&taken, None, None).unwrap_err().to_string();
     assert!(
-        told.starts_with(&format!("cannot listen on {}: the port is in use by ", first.local_address())),
+        told.starts_with(&format!(
+            "cannot listen on {}: the port is in use by ",
+            first.local_address()
+        )),
         "{told}"
     );
     assert!(told.contains(&format!("pid {}", std::process::id())), "{told}");
@@ -75,7 +88,10 @@ async fn one_listener_on_the_unspecified_address_serves_both_families() {
     let bridge = serve(listener, config(open()));
     for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
         let stream = TcpStream::connect(&address).await.unwrap();
-        assert!(ask(stream, &format!("Host: {address}")).await.starts_with("HTTP/1.1 200"), "{address}");
+        assert!(
+            ask(stream, &format!("Host: {address}")).await.starts_with("HTTP/1.1 200"),
+            "{address}"
+        );
     }
     bridge.stop.cancel();
 }
@@ -130,15 +146,17 @@ async fn over_tls_the_origin_is_https() {
     let bridge = serve(listener, config(open()));
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.path().join("tls/cert.pem")).unwrap()).unwrap();
-    let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let client =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     let connector = TlsConnector::from(Arc::new(client));
     for (scheme, status) in [("https", "HTTP/1.1 200"), ("http", "HTTP/1.1 403")] {
         let name = ServerName::try_from("localhost").unwrap();
-        let mut stream = connector.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
+        let mut stream =
+            connector.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
         let host = format!("localhost:{}", address.port());
         let head = format!(
             "GET /api/endpoints HTTP/1.1\r\nHost: {host}\r\nOrigin: {scheme}://{host}\r\nConnection: close\r\n\r\n"
@@ -183,7 +201,10 @@ async fn the_oldest_stranger_of_a_source_is_closed_for_its_next() {
     let mut answer = String::new();
     first.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "");
-    second.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    second
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     second.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     bridge.stop.cancel();

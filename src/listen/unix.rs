@@ -1,4 +1,5 @@
-//! A unix socket's place in the file system: never a live one's, and closed to strangers before anybody can reach it.
+//! A unix socket's place in the file system: never a live one's, and closed to strangers before
+//! anybody can reach it.
 
 use std::{
     fs, io,
@@ -19,7 +20,8 @@ const MODE: u32 = 0o660;
 /// Tells the drafts of one process from each other.
 static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
-/// The file of a unix socket we made; removed with the listener, unless another has taken its place.
+/// The file of a unix socket we made; removed with the listener, unless another has taken its
+/// place.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -34,8 +36,8 @@ impl Drop for SocketFile {
     }
 }
 
-/// A listening socket at `path`. It is made beside it, gets its mode, listens, and only then takes its place: of a
-/// socket without a listener (from a crash), and of nothing else.
+/// A listening socket at `path`. It is made beside it, gets its mode, listens, and only then takes
+/// its place: of a socket without a listener (from a crash), and of nothing else.
 pub(super) fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFile)> {
     free(path)?;
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +55,8 @@ pub(super) fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFil
     Ok((socket, file))
 }
 
-/// Moves a draft to its place, where there may be a dead socket. One that has come to life meanwhile gets its place back.
+/// Moves a draft to its place, where there may be a dead socket. One that has come to life
+/// meanwhile gets its place back.
 fn put(draft: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
         Err(Errno::EXIST) => {}
@@ -77,7 +80,10 @@ fn free(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is no socket"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the file exists and is no socket",
+            ));
         }
         Ok(_) => {}
     }
@@ -150,8 +156,10 @@ mod tests {
         loop {
             for entry in fs::read_dir(folder).unwrap().flatten() {
                 let Ok(before) = inode(&entry.path()) else { continue };
-                // The names of a draft and of a dead socket change places: what was connected to stands there before and after.
-                if let (Ok(_), Ok(found)) = (net::UnixStream::connect(entry.path()), entry.metadata())
+                // The names of a draft and of a dead socket change places: what was connected to
+                // stands there before and after.
+                if let (Ok(_), Ok(found)) =
+                    (net::UnixStream::connect(entry.path()), entry.metadata())
                     && (found.dev(), found.ino()) == before
                 {
                     return found.mode() & 0o777;

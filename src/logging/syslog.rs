@@ -65,9 +65,12 @@ mod tests {
         for _ in 0..2 {
             let reader = UnixDatagram::bind(&path).unwrap();
             let mut buffer = [0; 256];
-            for (level, priority) in
-                [(Level::ERROR, "<27>"), (Level::WARN, "<28>"), (Level::INFO, "<30>"), (Level::DEBUG, "<31>")]
-            {
+            for (level, priority) in [
+                (Level::ERROR, "<27>"),
+                (Level::WARN, "<28>"),
+                (Level::INFO, "<30>"),
+                (Level::DEBUG, "<31>"),
+            ] {
                 assert!(syslog.send(level, "reloaded: 3 endpoints"));
                 let length = reader.recv(&mut buffer).unwrap();
                 let line = str::from_utf8(&buffer[..length]).unwrap();

@@ -1,8 +1,8 @@
 //! The counters as text, in the two formats that scrapers read.
 //!
-//! Sources: OpenMetrics 1.0 (now <https://prometheus.io/docs/specs/om/open_metrics_spec/>), and Prometheus' text format
-//! 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>). They differ in the names of counters' families,
-//! in the types they know, and in the end.
+//! Sources: OpenMetrics 1.0 (now <https://prometheus.io/docs/specs/om/open_metrics_spec/>), and
+//! Prometheus' text format 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//! They differ in the names of counters' families, in the types they know, and in the end.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::{ERROR_KINDS, EndpointMetrics, Metrics, STATES, lock};
 
 /// A format of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus' text format 0.0.4.
@@ -23,12 +23,15 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a request that accepts this gets: OpenMetrics, unless it names `text/plain` and likes it better.
-    pub fn accepted(accept: Option<&str>) -> Self {
+    /// What a request that accepts this gets: OpenMetrics, unless it names `text/plain` and likes
+    /// it better.
+    pub(crate) fn accepted(accept: Option<&str>) -> Self {
         let ranges: Vec<_> = accept.unwrap_or_default().split(',').map(range).collect();
         let best = |names: &[&str]| {
-            let fits = |name: &&str| ranges.iter().filter(|(kind, _)| kind == name).map(|(_, q)| *q).max();
-            // The more specific range says it, however much a wider one would take (RFC 9110 section 12.5.1).
+            let fits =
+                |name: &&str| ranges.iter().filter(|(kind, _)| kind == name).map(|(_, q)| *q).max();
+            // The more specific range says it, however much a wider one would take (RFC 9110
+            // section 12.5.1).
             names.iter().find_map(fits)
         };
         let open = best(&["application/openmetrics-text", "application/*", "*/*"]).unwrap_or(0);
@@ -39,7 +42,7 @@ impl Format {
     }
 
     /// Its media type.
-    pub fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -59,12 +62,16 @@ fn range(text: &str) -> (String, u32) {
 fn thousandths(weight: &str) -> u32 {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
-    whole.parse::<u32>().ok().zip(digits.parse::<u32>().ok()).map_or(0, |(whole, rest)| whole * 1000 + rest)
+    whole
+        .parse::<u32>()
+        .ok()
+        .zip(digits.parse::<u32>().ok())
+        .map_or(0, |(whole, rest)| whole * 1000 + rest)
 }
 
 /// What is not counted but looked up for the page.
 #[derive(Clone, Debug, Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// What the daemon itself takes; nothing where the system does not tell.
     pub process: Option<Process>,
     /// Each listener with TLS, and the last second of its certificate since 1970.
@@ -73,7 +80,7 @@ pub struct Observed {
 
 /// What a process takes of the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Time on processors.
     pub cpu: Duration,
     /// Memory in use, in bytes.
@@ -89,7 +96,7 @@ pub struct Process {
 }
 
 /// Everything as text of that format.
-pub fn render(metrics: &Metrics, format: Format, observed: &Observed) -> String {
+pub(crate) fn render(metrics: &Metrics, format: Format, observed: &Observed) -> String {
     let mut page = Page { text: String::new(), family: "", format };
     of_process(&mut page, metrics, observed.process);
     of_gateway(&mut page, metrics);
@@ -108,7 +115,11 @@ pub fn render(metrics: &Metrics, format: Format, observed: &Observed) -> String 
 
 /// The names are those of Prometheus' client libraries.
 fn of_process(page: &mut Page, metrics: &Metrics, process: Option<Process>) {
-    page.family("process_start_time_seconds", Type::Gauge, "Start of the daemon, in seconds since 1970.");
+    page.family(
+        "process_start_time_seconds",
+        Type::Gauge,
+        "Start of the daemon, in seconds since 1970.",
+    );
     page.sample("", &[], metrics.started.get());
     let Some(process) = process else { return };
     page.family("process_cpu_seconds", Type::Counter, "Time on processors, in seconds.");
@@ -152,11 +163,17 @@ fn of_endpoints(page: &mut Page, all: &Endpoints) {
     page.each(all, "", |endpoint| endpoint.sessions_open.get());
     page.family("wsbridge_bytes", Type::Counter, "Bytes moved, by direction.");
     for (name, endpoint) in all {
-        for (direction, counter) in [("to_client", &endpoint.to_client), ("to_target", &endpoint.to_target)] {
+        for (direction, counter) in
+            [("to_client", &endpoint.to_client), ("to_target", &endpoint.to_target)]
+        {
             page.sample("_total", &[("endpoint", name), ("direction", direction)], counter.get());
         }
     }
-    page.family("wsbridge_undelivered_bytes", Type::Counter, "Bytes taken that could not be delivered.");
+    page.family(
+        "wsbridge_undelivered_bytes",
+        Type::Counter,
+        "Bytes taken that could not be delivered.",
+    );
     page.each(all, "_total", |endpoint| endpoint.undelivered.get());
     page.family("wsbridge_queue_bytes", Type::Gauge, "Bytes waiting for the target.");
     page.each(all, "", |endpoint| endpoint.queue.get());
@@ -264,8 +281,11 @@ mod tests {
     }
 
     fn observed() -> Observed {
-        let process =
-            Process { cpu: Duration::from_millis(1250), max_files: Some(1024), ..Process::default() };
+        let process = Process {
+            cpu: Duration::from_millis(1250),
+            max_files: Some(1024),
+            ..Process::default()
+        };
         let certificates = [("[::]:8443".to_owned(), 1_900_000_000)].into();
         Observed { process: Some(process), certificates }
     }
@@ -282,17 +302,15 @@ mod tests {
             text.contains(&format!("wsbridge_line_errors_total{{{name},kind=\"parity\"}} 3\n")),
             "{text}"
         );
-        assert!(
-            text.contains(&format!("wsbridge_target_state{{{name},wsbridge_target_state=\"down\"}} 1\n"))
-        );
+        assert!(text.contains(&format!(
+            "wsbridge_target_state{{{name},wsbridge_target_state=\"down\"}} 1\n"
+        )));
         assert!(!text.contains("wsbridge_target_state{endpoint=\"quiet\""));
         assert!(text.contains("wsbridge_refusals_total{reason=\"origin\"} 1\n"));
         assert!(text.contains("process_cpu_seconds_total 1.25\n"));
-        assert!(
-            text.contains(
-                "wsbridge_certificate_expiry_timestamp_seconds{listener=\"[::]:8443\"} 1900000000\n"
-            )
-        );
+        assert!(text.contains(
+            "wsbridge_certificate_expiry_timestamp_seconds{listener=\"[::]:8443\"} 1900000000\n"
+        ));
         assert!(text.ends_with("# EOF\n"));
     }
 
@@ -354,7 +372,10 @@ mod tests {
             );
             let python = |code: &str| {
                 let mut python = process::Command::new("python3");
-                python.args(["-c", code]).stdin(process::Stdio::piped()).stderr(process::Stdio::piped());
+                python
+                    .args(["-c", code])
+                    .stdin(process::Stdio::piped())
+                    .stderr(process::Stdio::piped());
                 python
             };
             if !python(&format!("import {module}")).status().is_ok_and(|status| status.success()) {

@@ -1,4 +1,5 @@
-//! The bus on `/ws/`: which endpoints there are and how they are, as it changes (docs/protocol.md section 9).
+//! The bus on `/ws/`: which endpoints there are and how they are, as it changes (docs/protocol.md
+//! section 9).
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Which endpoints a bus shows, and to whom.
-pub trait Bus: Send + Sync {
+pub(crate) trait Bus: Send + Sync {
     /// The endpoints the client may see now, with their lines' boards.
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)>;
 
@@ -42,7 +43,12 @@ pub trait Bus: Send + Sync {
 }
 
 /// Runs a bus socket to its end.
-pub async fn bus(socket: Socket, shown: &dyn Bus, dead_after: Duration, session: &Session) -> Report {
+pub(crate) async fn bus(
+    socket: Socket,
+    shown: &dyn Bus,
+    dead_after: Duration,
+    session: &Session,
+) -> Report {
     let rules = Rules { dead_after, ping_after: dead_after / 3, idle: None, rate: None };
     let mut link = Link::new(socket, rules);
     let mut overview = Overview::new(shown, dead_after);
@@ -209,7 +215,12 @@ impl Speech for Overview<'_> {
         false
     }
 
-    fn poll_target(&mut self, _link: &mut Link, _cx: &mut Context<'_>, _buf: &mut [u8]) -> Poll<()> {
+    fn poll_target(
+        &mut self,
+        _link: &mut Link,
+        _cx: &mut Context<'_>,
+        _buf: &mut [u8],
+    ) -> Poll<()> {
         Poll::Pending
     }
 

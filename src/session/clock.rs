@@ -39,8 +39,8 @@ pub(super) enum Due {
     Deadline,
 }
 
-/// One timer for everything that may become due; activity is only noted, and stamped when the timer is looked at: asking
-/// for the time is a system call on some machines.
+/// One timer for everything that may become due; activity is only noted, and stamped when the timer
+/// is looked at: asking for the time is a system call on some machines.
 #[derive(Debug)]
 pub(super) struct Clock {
     dead_after: Duration,
@@ -117,8 +117,8 @@ impl Clock {
         self.end_within(time);
     }
 
-    /// What is due now. `deaf` says that we do not read the client at present, because the target does not take what
-    /// it sent: then its silence proves nothing.
+    /// What is due now. `deaf` says that we do not read the client at present, because the target
+    /// does not take what it sent: then its silence proves nothing.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deaf: bool) -> Poll<Due> {
         self.stamp();
         loop {
@@ -186,7 +186,8 @@ fn beat(at: Instant, apart: Duration) -> Instant {
     static FIRST: OnceLock<Instant> = OnceLock::new();
     let since = at.saturating_duration_since(*FIRST.get_or_init(Instant::now)).as_nanos();
     let late = since.checked_rem(apart.as_nanos()).filter(|late| *late > 0);
-    let wait = late.and_then(|late| u64::try_from(apart.as_nanos() - late).ok()).unwrap_or_default();
+    let wait =
+        late.and_then(|late| u64::try_from(apart.as_nanos() - late).ok()).unwrap_or_default();
     at + Duration::from_nanos(wait)
 }
 

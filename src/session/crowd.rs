@@ -12,7 +12,7 @@ use crate::{
 
 /// The sessions of a gateway, as far as they take up room.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd<'a> {
+pub(crate) struct Crowd<'a> {
     /// Those with a socket.
     pub sessions: &'a Sessions,
     /// Those that wait for their client.
@@ -39,15 +39,25 @@ enum By {
 }
 
 impl Crowd<'_> {
-    /// Whether the socket `newcomer`, which is among the sessions already, may stay. Those that wait for their client are not
-    /// counted: it may be one of theirs that is back.
-    pub fn admit(&self, endpoint: &Endpoint, who: &Participant, newcomer: u64) -> Result<(), NoRoom> {
+    /// Whether the socket `newcomer`, which is among the sessions already, may stay. Those that
+    /// wait for their client are not counted: it may be one of theirs that is back.
+    pub(crate) fn admit(
+        &self,
+        endpoint: &Endpoint,
+        who: &Participant,
+        newcomer: u64,
+    ) -> Result<(), NoRoom> {
         self.make_room(endpoint, who, newcomer, || self.sockets(&endpoint.name))
     }
 
-    /// The same for a session that begins on it, those that wait for their client included: the user's own that has waited
-    /// longest gives way to it.
-    pub(super) fn begin(&self, endpoint: &Endpoint, who: &Participant, newcomer: u64) -> Result<(), NoRoom> {
+    /// The same for a session that begins on it, those that wait for their client included: the
+    /// user's own that has waited longest gives way to it.
+    pub(super) fn begin(
+        &self,
+        endpoint: &Endpoint,
+        who: &Participant,
+        newcomer: u64,
+    ) -> Result<(), NoRoom> {
         self.make_room(endpoint, who, newcomer, || {
             let mut places = self.sockets(&endpoint.name);
             places.extend(self.parking.waiting(&endpoint.name).into_iter().map(|waiting| Place {
@@ -100,8 +110,9 @@ impl Crowd<'_> {
         let running = self.sessions.list().into_iter();
         let here = running.filter(|entry| entry.endpoint == endpoint);
         // The place of one that was told to make room is another's already.
-        let here =
-            here.map(|entry| (entry.ordered(), entry)).filter(|(order, _)| *order != Some(Ended::GaveWay));
+        let here = here
+            .map(|entry| (entry.ordered(), entry))
+            .filter(|(order, _)| *order != Some(Ended::GaveWay));
         here.map(|(order, entry)| Place {
             principal: entry.principal.clone(),
             number: entry.number,
@@ -118,8 +129,8 @@ impl Crowd<'_> {
     }
 }
 
-/// The oldest observer of the principal with most sessions; of several with as many, rather of another than `who`. The
-/// newcomer does not count.
+/// The oldest observer of the principal with most sessions; of several with as many, rather of
+/// another than `who`. The newcomer does not count.
 fn observer<'a>(places: &'a [Place], who: &PrincipalId, newcomer: u64) -> Option<&'a Place> {
     let mut crowds: BTreeMap<&PrincipalId, Vec<&Place>> = BTreeMap::new();
     for place in places.iter().filter(|place| place.number != newcomer) {

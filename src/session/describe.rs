@@ -8,7 +8,11 @@ use crate::{
 };
 
 /// An endpoint as a client is told of it.
-pub(super) fn describe(endpoint: &Endpoint, rights: Rights, board: Option<&Board>) -> control::Endpoint {
+pub(super) fn describe(
+    endpoint: &Endpoint,
+    rights: Rights,
+    board: Option<&Board>,
+) -> control::Endpoint {
     let kind = match &endpoint.target {
         Target::Tcp(_) => "tcp",
         Target::Serial(_) => "serial",
@@ -32,7 +36,8 @@ pub(super) fn describe(endpoint: &Endpoint, rights: Rights, board: Option<&Board
     }
 }
 
-/// How a line is, as every client is told it. What it can do is known when it is up, and may be another adapter's then.
+/// How a line is, as every client is told it. What it can do is known when it is up, and may be
+/// another adapter's then.
 pub(super) fn status(board: &Board) -> control::Status {
     let is_up = board.state == line::State::Up;
     control::Status {

@@ -12,31 +12,34 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::endings::Rest;
 use crate::config::EndpointLimits;
 
-/// How soon the next hop is asked again how much it has acknowledged, at first and at most: nothing tells that.
+/// How soon the next hop is asked again how much it has acknowledged, at first and at most: nothing
+/// tells that.
 const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 
 /// How long a drain may stand still.
 #[derive(Clone, Copy, Debug)]
-pub struct Linger {
+pub(crate) struct Linger {
     /// Without progress.
     pub still: Duration,
-    /// Without an acknowledged byte, while the other side says that it lives and takes nothing (a closed window).
+    /// Without an acknowledged byte, while the other side says that it lives and takes nothing (a
+    /// closed window).
     pub alive: Duration,
 }
 
 impl Linger {
     /// As an endpoint has it.
-    pub fn of(limits: &EndpointLimits) -> Self {
+    pub(crate) fn of(limits: &EndpointLimits) -> Self {
         Self { still: limits.linger, alive: limits.linger_max }
     }
 }
 
 /// What a drain sees of the bytes on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub(crate) struct Left {
     /// Bytes that are not where they shall be.
     pub bytes: u64,
-    /// Whether it is that many; else it is at most that many, and when the other side has left nobody knows.
+    /// Whether it is that many; else it is at most that many, and when the other side has left
+    /// nobody knows.
     pub exact: bool,
     /// Whether the other side answers that it lives, though it takes nothing.
     pub answers: bool,
@@ -85,7 +88,8 @@ impl Drain {
         self.until = Some(self.until.map_or(until, |set| set.min(until)));
     }
 
-    /// Ready each time it is to be looked again what is left; with `true` when the patience is over.
+    /// Ready each time it is to be looked again what is left; with `true` when the patience is
+    /// over.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, left: impl FnOnce() -> Left) -> Poll<bool> {
         if self.until.is_some_and(|until| until <= Instant::now()) {
             return Poll::Ready(true);
@@ -115,7 +119,8 @@ mod tests {
 
     use super::*;
 
-    const LINGER: Linger = Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) };
+    const LINGER: Linger =
+        Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) };
 
     /// How long a drain waits for bytes that leave as `left` says at each second.
     async fn waits(rest: Rest, left: impl Fn(u64) -> Left) -> u64 {
@@ -127,7 +132,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_moves_is_waited_for_and_what_stands_still_is_not() {
-        let moving = |second: u64| Left { bytes: 1000 - second.min(900), exact: true, answers: false };
+        let moving =
+            |second: u64| Left { bytes: 1000 - second.min(900), exact: true, answers: false };
         assert!(matches!(waits(Rest::Drain, moving).await, 905..=906));
     }
 

@@ -1,5 +1,5 @@
-//! How line bytes travel in plain mode: as they are, as text with replacement, as base64; and which of them make one
-//! message.
+//! How line bytes travel in plain mode: as they are, as text with replacement, as base64; and which
+//! of them make one message.
 
 use std::{
     io,
@@ -131,7 +131,8 @@ impl Outgoing {
             Payload::Base64 => socket.queue(Opcode::Text, base64_out(packet).as_bytes()),
             Payload::Text => {
                 let text = self.text.encode(packet);
-                // Half a character belongs to the next message; an empty packet is one all the same.
+                // Half a character belongs to the next message; an empty packet is one all the
+                // same.
                 if !text.is_empty() || packet.is_empty() {
                     socket.queue(Opcode::Text, text.as_bytes());
                 }
@@ -140,7 +141,8 @@ impl Outgoing {
     }
 }
 
-/// Line bytes to text frames, invalid UTF-8 replaced; a character cut by a read is held back for the next.
+/// Line bytes to text frames, invalid UTF-8 replaced; a character cut by a read is held back for
+/// the next.
 #[derive(Debug, Default)]
 struct TextOut {
     cut: Vec<u8>,
@@ -165,10 +167,12 @@ impl TextOut {
 /// Length of a character at the end that may still be completed.
 fn cut_at_end(bytes: &[u8]) -> usize {
     match bytes.utf8_chunks().last() {
-        // A chunk's invalid part at the very end is a cut character unless it can never become valid.
+        // A chunk's invalid part at the very end is a cut character unless it can never become
+        // valid.
         Some(chunk) => {
             let tail = chunk.invalid();
-            let completable = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
+            let completable =
+                std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
             if completable { tail.len() } else { 0 }
         }
         None => 0,
@@ -187,7 +191,8 @@ struct Base64In {
 }
 
 impl Base64In {
-    /// Appends the bytes of `text` to `bytes`. `last` says the message is complete, so that no group may be open.
+    /// Appends the bytes of `text` to `bytes`. `last` says the message is complete, so that no
+    /// group may be open.
     fn decode(&mut self, text: &[u8], last: bool, bytes: &mut Vec<u8>) -> Result<(), &'static str> {
         const WRONG: &str = "not base64";
         let mut all = std::mem::take(&mut self.group);

@@ -1,11 +1,12 @@
-//! Decided once: how a session ended -> what becomes of its bytes, and how its client is parted from.
+//! Decided once: how a session ended -> what becomes of its bytes, and how its client is parted
+//! from.
 
 use std::time::Duration;
 
 use crate::wire::close::Ended;
 
-/// How long a session may take in all when the gateway stops or its endpoint goes, whatever still moves: with it the
-/// daemon is gone within 6 s.
+/// How long a session may take in all when the gateway stops or its endpoint goes, whatever still
+/// moves: with it the daemon is gone within 6 s.
 const STOP_WITHIN: Duration = Duration::from_millis(5_500);
 
 /// How long a client that broke the protocol is read on, so that our Close is not lost to a reset.
@@ -27,12 +28,13 @@ pub(super) enum Rest {
 pub(super) enum Farewell {
     /// It has said Close; ours is the answer, and says what became of its bytes: it waits for that.
     Answer,
-    /// It is told at once, and read on until it says Close in turn, for at most the time it may be silent.
+    /// It is told at once, and read on until it says Close in turn, for at most the time it may be
+    /// silent.
     Close,
     /// It is told when what it had sent before has arrived, and then the same.
     CloseBehind,
-    /// It is told at once and not believed any more: our side is shut, and for a moment what still comes is thrown
-    /// away.
+    /// It is told at once and not believed any more: our side is shut, and for a moment what still
+    /// comes is thrown away.
     Shut(Duration),
     /// There is nobody to tell.
     None,
@@ -43,16 +45,21 @@ pub(super) enum Farewell {
 pub(super) struct Ending {
     pub(super) rest: Rest,
     pub(super) farewell: Farewell,
-    /// Whether a `wsbridge.v1` session outlives its socket: the end was not meant, or may be mended by coming back.
+    /// Whether a `wsbridge.v1` session outlives its socket: the end was not meant, or may be mended
+    /// by coming back.
     pub(super) parks: bool,
 }
 
-/// The one table of endings, for plain mode, control mode and the bus alike (docs/protocol.md section 10).
+/// The one table of endings, for plain mode, control mode and the bus alike (docs/protocol.md
+/// section 10).
 pub(super) fn ending(ended: &Ended) -> Ending {
     let (rest, farewell, parks) = match ended {
-        // Also 1001, which browsers say when a page is left or reloaded: the secret of a session is gone with its page,
-        // and the next one would find the line held by nobody who could come back.
-        Ended::ClientClosed(_) | Ended::Undelivered { .. } => (Rest::Drain, Farewell::Answer, false),
+        // Also 1001, which browsers say when a page is left or reloaded: the secret of a session is
+        // gone with its page, and the next one would find the line held by nobody who could come
+        // back.
+        Ended::ClientClosed(_) | Ended::Undelivered { .. } => {
+            (Rest::Drain, Farewell::Answer, false)
+        }
         Ended::ClientLost(_) => (Rest::Drain, Farewell::None, true),
         Ended::ClientSilent | Ended::TooBig => (Rest::Drain, Farewell::Shut(FAULT_WAIT), true),
         Ended::BadFrame(_) | Ended::BadText | Ended::BadMessage(_) => {

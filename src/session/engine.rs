@@ -1,5 +1,5 @@
-//! The one loop of every session: client to target, target to client, pings, the order to end, and what an ending
-//! waits for.
+//! The one loop of every session: client to target, target to client, pings, the order to end, and
+//! what an ending waits for.
 
 use std::{
     future::{Future, poll_fn},
@@ -20,7 +20,8 @@ use crate::{
     wire::{close::Ended, frame::Item},
 };
 
-/// Raw bytes of one read from the client: over 32 KiB a read costs more than it saves (docs/performance.md).
+/// Raw bytes of one read from the client: over 32 KiB a read costs more than it saves
+/// (docs/performance.md).
 const CLIENT_READ_MAX: usize = 32 * 1024;
 
 /// Rounds of one poll before other tasks get their turn.
@@ -29,11 +30,11 @@ const ROUNDS: usize = 16;
 /// Brings the order to end; never lowered again.
 pub(super) type Orders = watch::Receiver<Option<Ended>>;
 
-/// What is spoken over a WebSocket: plain bytes, `wsbridge.v1`, the bus. It is polled by one task, both directions, and
-/// neither waits for the other.
+/// What is spoken over a WebSocket: plain bytes, `wsbridge.v1`, the bus. It is polled by one task,
+/// both directions, and neither waits for the other.
 pub(super) trait Speech {
-    /// Whether messages of this kind are one stream of bytes; then their payloads are handed over together, and else
-    /// piece by piece.
+    /// Whether messages of this kind are one stream of bytes; then their payloads are handed over
+    /// together, and else piece by piece.
     fn is_stream(&self, text: bool) -> bool;
 
     /// Bytes of such a stream, never empty.
@@ -51,11 +52,12 @@ pub(super) trait Speech {
     /// Goes on with what the target has not taken, drains, waits. Ready when something moved.
     fn poll_target(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()>;
 
-    /// The next thing for the client; called only when there is room for it. Ready when something moved.
+    /// The next thing for the client; called only when there is room for it. Ready when something
+    /// moved.
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()>;
 
-    /// The session ends: begins what becomes of the bytes that are not with the target. Called once, and again with
-    /// a stricter rule when another order comes.
+    /// The session ends: begins what becomes of the bytes that are not with the target. Called
+    /// once, and again with a stricter rule when another order comes.
     fn wind_up(&mut self, link: &mut Link, rest: Rest);
 
     /// Whether what was sent before is where it can be: with the target, or counted as lost.
@@ -64,7 +66,8 @@ pub(super) trait Speech {
     /// Whether nothing is left to be done for the target.
     fn is_done(&self) -> bool;
 
-    /// The last words for the client before our Close; the ending may be amended by what is known now.
+    /// The last words for the client before our Close; the ending may be amended by what is known
+    /// now.
     fn last_words(&mut self, link: &mut Link);
 
     /// What the line has to say.
@@ -88,7 +91,8 @@ pub(super) struct Piece<'a> {
 /// Runs a session to its end: both sides are parted from, or given up.
 pub(super) async fn run<T: Speech>(link: &mut Link, speech: &mut T, mut orders: Orders) {
     let order = async {
-        // The sender lives as long as the session's entry, so this never fails before an order came.
+        // The sender lives as long as the session's entry, so this never fails before an order
+        // came.
         let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
         order.unwrap_or(Ended::Stopping)
     };
@@ -113,7 +117,8 @@ struct Engine<'a, T> {
 }
 
 impl<T: Speech> Engine<'_, T> {
-    /// The order to end came from outside. One that comes while the session ends already may still hurry it.
+    /// The order to end came from outside. One that comes while the session ends already may still
+    /// hurry it.
     fn order(&mut self, ended: Ended) {
         let superseded = ended == Ended::Superseded;
         let rest = super::endings::ending(&ended).rest;
@@ -204,7 +209,8 @@ impl<T: Speech> Engine<'_, T> {
                 }
                 Item::Data { range, text, last, .. } => {
                     self.hand_over(cx, input, &mut kept);
-                    let piece = Piece { bytes: slice(input, at + range.start..at + range.end), text, last };
+                    let piece =
+                        Piece { bytes: slice(input, at + range.start..at + range.end), text, last };
                     self.speech.piece(self.link, cx, piece);
                 }
                 Item::Ping => self.link.ping(),

@@ -2,7 +2,7 @@
 
 /// What a client's line ends become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Eol {
+pub(crate) enum Eol {
     /// Carriage return: modems, most consoles.
     Cr,
     /// Line feed.
@@ -21,7 +21,8 @@ impl Eol {
     }
 }
 
-/// Makes of each line end of the client (CR, LF, or CR LF) one for the device, wherever messages are cut.
+/// Makes of each line end of the client (CR, LF, or CR LF) one for the device, wherever messages
+/// are cut.
 #[derive(Debug)]
 pub(super) struct LineEnds {
     to: Eol,
@@ -55,9 +56,11 @@ mod tests {
 
     #[test]
     fn each_line_end_becomes_one_wherever_it_is_cut() {
-        for (to, wanted) in
-            [(Eol::Cr, "a\rb\rc\r\rd"), (Eol::Lf, "a\nb\nc\n\nd"), (Eol::CrLf, "a\r\nb\r\nc\r\n\r\nd")]
-        {
+        for (to, wanted) in [
+            (Eol::Cr, "a\rb\rc\r\rd"),
+            (Eol::Lf, "a\nb\nc\n\nd"),
+            (Eol::CrLf, "a\r\nb\r\nc\r\n\r\nd"),
+        ] {
             let said = b"a\nb\r\nc\r\nd";
             let said = [&said[..6], b"\r\n\nd"].concat();
             for cut in 0..=said.len() {

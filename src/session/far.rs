@@ -20,28 +20,29 @@ use crate::{
 };
 
 /// The far side of a session. Both directions are polled by one task and never wait for each other.
-pub trait Far {
-    /// Whether it is a connection, which has an end of its own and answers a half-close; a line has neither.
+pub(crate) trait Far {
+    /// Whether it is a connection, which has an end of its own and answers a half-close; a line has
+    /// neither.
     const IS_CONNECTION: bool;
 
     /// Reads into `buf`, at most its length.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard>;
 
-    /// Takes bytes; pending is back-pressure. An error ends this direction only: the last words of the far side are
-    /// still to be read.
+    /// Takes bytes; pending is back-pressure. An error ends this direction only: the last words of
+    /// the far side are still to be read.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
     /// The client will send no more: hands on the half-close, drains what was taken.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// The client will send no more: takes the rest of what is held, whatever its bounds, and gives back what others
-    /// wait for. Returns whether it did.
+    /// The client will send no more: takes the rest of what is held, whatever its bounds, and gives
+    /// back what others wait for. Returns whether it did.
     fn take_rest(&mut self, _rest: &[u8]) -> bool {
         false
     }
 
-    /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them, or they are not on
-    /// the wire.
+    /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them,
+    /// or they are not on the wire.
     fn left(&self) -> Left;
 
     /// Bytes taken that will not get there: dropped, or gone with the device.
@@ -110,8 +111,8 @@ impl Far for Seat {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // Plain mode has no words for a lease: to write is to ask for it. What an observer sends all the same is dropped,
-        // and counted.
+        // Plain mode has no words for a lease: to write is to ask for it. What an observer sends
+        // all the same is dropped, and counted.
         if !self.is_writer() && !ready!(self.poll_claim(cx)) {
             self.ignore(bytes.len());
             return Poll::Ready(Ok(bytes.len()));

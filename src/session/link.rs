@@ -79,14 +79,15 @@ pub(super) struct Link {
     until: Option<Instant>,
     /// What the reason of our Close says beside the ending.
     note: Option<String>,
-    /// Bytes of the line that were sent and the client's kernel had not acknowledged when it was given up.
+    /// Bytes of the line that were sent and the client's kernel had not acknowledged when it was
+    /// given up.
     lost: u64,
 }
 
 impl Link {
     pub(super) fn new(socket: Socket, rules: Rules) -> Self {
-        // From here on a client is slow as long as it takes bytes, and dead when it does not answer: the kernel's rule
-        // knows no difference behind a closed window.
+        // From here on a client is slow as long as it takes bytes, and dead when it does not
+        // answer: the kernel's rule knows no difference behind a closed window.
         if let Some(socket) = socket.stream().tcp() {
             let _ = SockRef::from(socket).set_tcp_user_timeout(None);
         }
@@ -194,7 +195,8 @@ impl Link {
         self.answered
     }
 
-    /// Bytes sent, frames and all, that the client's kernel has not acknowledged, as far as we know.
+    /// Bytes sent, frames and all, that the client's kernel has not acknowledged, as far as we
+    /// know.
     pub(super) fn unacknowledged(&self) -> u64 {
         (self.socket.waiting() as u64).saturating_add(self.socket.stream().outstanding().bytes)
     }
@@ -214,7 +216,11 @@ impl Link {
         if !wanted {
             return Poll::Pending;
         }
-        let most = if self.ended.is_some() { buf.len() } else { ready!(self.rates.poll_up(cx, buf.len())) };
+        let most = if self.ended.is_some() {
+            buf.len()
+        } else {
+            ready!(self.rates.poll_up(cx, buf.len()))
+        };
         let (space, _) = buf.split_at_mut(most);
         match ready!(self.socket.poll_read(cx, space)) {
             Ok(n @ 1..) => {
@@ -281,8 +287,8 @@ impl Link {
         self.end(Ended::ClientClosed(code));
     }
 
-    /// Writes what waits for the client. Ready when something moved, or with `true` when there is room for the next
-    /// frame.
+    /// Writes what waits for the client. Ready when something moved, or with `true` when there is
+    /// room for the next frame.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match self.outbound {
             Outbound::Open | Outbound::Closing => {}
@@ -296,8 +302,9 @@ impl Link {
         }
         match self.socket.poll_flush(cx) {
             Poll::Ready(Ok(moved)) => {
-                // A client that makes room is alive, and its pong may wait behind the bytes. Where there was room all
-                // along, the kernel alone took them: that proves nothing, and a ping of ours moves no data.
+                // A client that makes room is alive, and its pong may wait behind the bytes. Where
+                // there was room all along, the kernel alone took them: that proves nothing, and a
+                // ping of ours moves no data.
                 if moved && std::mem::take(&mut self.pressed) {
                     self.clock.heard();
                 }
@@ -328,7 +335,8 @@ impl Link {
         }
     }
 
-    /// Nothing is waited for any more but the client: it has its time from now on, if it has not begun.
+    /// Nothing is waited for any more but the client: it has its time from now on, if it has not
+    /// begun.
     pub(super) fn part(&mut self) {
         if !std::mem::replace(&mut self.parting, true) {
             self.await_close(self.dead_after);
@@ -366,7 +374,8 @@ impl Link {
         }
     }
 
-    /// What the clock says. `deaf` is a client we do not read at present, `idles` a session whose rest counts.
+    /// What the clock says. `deaf` is a client we do not read at present, `idles` a session whose
+    /// rest counts.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, deaf: bool, idles: bool) -> Poll<()> {
         let due = ready!(self.clock.poll(cx, deaf || self.answered));
         let takes = matches!(due, Due::Ping | Due::Silent) && self.pulse.takes(&self.socket);

@@ -147,7 +147,8 @@ impl Live {
         news
     }
 
-    /// The client was just told everything in an `opened` or `resumed`, but for the device and the lease.
+    /// The client was just told everything in an `opened` or `resumed`, but for the device and the
+    /// lease.
     pub(super) fn forget(&mut self) {
         self.seen = Seen::default();
     }
@@ -168,8 +169,8 @@ impl Live {
     }
 }
 
-/// A session that is over, and whose last bytes still go to the line, without the lease: they are before whatever the
-/// next one writes.
+/// A session that is over, and whose last bytes still go to the line, without the lease: they are
+/// before whatever the next one writes.
 #[derive(Debug)]
 pub(super) struct Leaving {
     live: Live,
@@ -194,7 +195,8 @@ impl Leaving {
         self.gave_up
     }
 
-    /// Ready when everything is on the wire, or is lost: how many bytes that the client was not told of.
+    /// Ready when everything is on the wire, or is lost: how many bytes that the client was not
+    /// told of.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<u64> {
         let told = self.live.told_lost;
         let (seat, drain) = (&mut self.live.seat, &mut self.drain);
@@ -217,7 +219,8 @@ impl Leaving {
     }
 }
 
-/// Whether nothing is to be told of the device. What it can do is known a moment before it is up, and told then.
+/// Whether nothing is to be told of the device. What it can do is known a moment before it is up,
+/// and told then.
 fn same_device(old: &Board, new: &Board) -> bool {
     let able = |board: &Board| (board.state == State::Up).then_some((board.caps, board.usb));
     old.state == new.state && able(old) == able(new)

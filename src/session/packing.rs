@@ -64,7 +64,8 @@ impl Packets {
         self.framer.push(bytes, packet);
     }
 
-    /// The device paused before the next byte; the first packet that ends, the others come before what is pushed next.
+    /// The device paused before the next byte; the first packet that ends, the others come before
+    /// what is pushed next.
     pub(super) fn pause(&mut self, pause: Duration) -> Option<Vec<u8>> {
         if self.framer.silence().is_some_and(|silence| pause >= silence) {
             self.end();

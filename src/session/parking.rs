@@ -23,7 +23,7 @@ const HANDOVER: Duration = Duration::from_secs(3);
 
 /// Every open `wsbridge.v1` session by its secret: on a socket, or parked.
 #[derive(Debug)]
-pub struct Parking {
+pub(crate) struct Parking {
     slots: Mutex<HashMap<String, Slot>>,
     /// Something was parked.
     parked: Notify,
@@ -60,8 +60,9 @@ pub(super) struct Waiting {
 }
 
 impl Parking {
-    /// Nothing parked. Timers run on `tasks` and end with `stop`: a parked session does not hold up the daemon's end.
-    pub fn new(tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
+    /// Nothing parked. Timers run on `tasks` and end with `stop`: a parked session does not hold up
+    /// the daemon's end.
+    pub(crate) fn new(tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self { slots: Mutex::default(), parked: Notify::new(), tasks, stop })
     }
 
@@ -86,7 +87,8 @@ impl Parking {
             return;
         }
         live.seat().set_away(true);
-        // Who is away could not use what it asks for, and the time to answer it is counted by its socket.
+        // Who is away could not use what it asks for, and the time to answer it is counted by its
+        // socket.
         live.seat().withdraw();
         let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
         let end_break = live.seat().end_break();
@@ -127,8 +129,14 @@ impl Parking {
         drop(parked);
     }
 
-    /// Takes a session for `who` on `endpoint`: parked, or from the socket it still runs on, which is closed.
-    pub(super) async fn take(&self, secret: &str, who: &PrincipalId, endpoint: &str) -> Option<Live> {
+    /// Takes a session for `who` on `endpoint`: parked, or from the socket it still runs on, which
+    /// is closed.
+    pub(super) async fn take(
+        &self,
+        secret: &str,
+        who: &PrincipalId,
+        endpoint: &str,
+    ) -> Option<Live> {
         let wait = async {
             loop {
                 // Registered before the look, so that nothing is parked unseen between the two.
@@ -143,14 +151,21 @@ impl Parking {
         timeout(HANDOVER, wait).await.ok().flatten()
     }
 
-    /// The session, or the entry of the socket it runs on; `None` when there is none for this user and endpoint.
-    fn try_take(&self, secret: &str, who: &PrincipalId, endpoint: &str) -> Option<Result<Live, Arc<Entry>>> {
+    /// The session, or the entry of the socket it runs on; `None` when there is none for this user
+    /// and endpoint.
+    fn try_take(
+        &self,
+        secret: &str,
+        who: &PrincipalId,
+        endpoint: &str,
+    ) -> Option<Result<Live, Arc<Entry>>> {
         let mut slots = self.lock();
         match slots.get(secret)? {
             Slot::Running(entry) if entry.principal == *who && entry.endpoint == endpoint => {
                 return Some(Err(Arc::clone(entry)));
             }
-            Slot::Parked(parked) if parked.live.principal() == who && parked.live.endpoint() == endpoint => {}
+            Slot::Parked(parked)
+                if parked.live.principal() == who && parked.live.endpoint() == endpoint => {}
             Slot::Running(_) | Slot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
@@ -185,9 +200,9 @@ impl Parking {
         self.drop_where(|parked| parked.live.secret() == secret);
     }
 
-    /// Drops every parked session whose user may not read its endpoint any more; one that may not write any more gives
-    /// the lease back.
-    pub fn revoke(&self, rights: impl Fn(&PrincipalId, &str) -> Rights) {
+    /// Drops every parked session whose user may not read its endpoint any more; one that may not
+    /// write any more gives the lease back.
+    pub(crate) fn revoke(&self, rights: impl Fn(&PrincipalId, &str) -> Rights) {
         self.drop_where(|Parked { live, .. }| {
             !rights(live.principal(), live.endpoint()).allows(Rights::READ)
         });
@@ -199,7 +214,7 @@ impl Parking {
     }
 
     /// The last sockets' entries of the sessions that wait for their client.
-    pub fn list(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn list(&self) -> Vec<Arc<Entry>> {
         let slots = self.lock();
         let parked = slots.values().filter_map(|slot| match slot {
             Slot::Parked(parked) => parked.entry.clone(),
@@ -209,7 +224,7 @@ impl Parking {
     }
 
     /// Drops the parked session whose last socket had this number.
-    pub fn disconnect(&self, number: u64) {
+    pub(crate) fn disconnect(&self, number: u64) {
         self.drop_where(|parked| parked.entry.as_ref().is_some_and(|entry| entry.number == number));
     }
 

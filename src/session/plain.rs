@@ -27,13 +27,13 @@ const TARGET_READ_MAX: usize = PACKET_MOST;
 
 /// The rules a plain session runs under.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Silence after which the client counts as dead.
     pub dead_after: Duration,
     /// Silence of both sides after which the session ends.
     pub idle: Option<Duration>,
-    /// How long bytes for the target may stand still once the session ends, and how long a target may go on sending
-    /// after the client's Close.
+    /// How long bytes for the target may stand still once the session ends, and how long a target
+    /// may go on sending after the client's Close.
     pub linger: Linger,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
@@ -41,13 +41,18 @@ pub struct Terms {
     pub packing: Packing,
 }
 
-/// Runs a plain session to its end: everything read is delivered as long as it moves, the Close frame is sent, the
-/// socket is shut.
+/// Runs a plain session to its end: everything read is delivered as long as it moves, the Close
+/// frame is sent, the socket is shut.
 ///
-/// A client's Close is its half-close: the target gets the end of the stream (or the line is drained) and goes on for
-/// at most `linger`; the answer says what arrived. A target's end becomes our Close, and what the client still sends
-/// before its own Close is delivered.
-pub async fn plain<F: Far>(socket: Socket, far: F, terms: Terms, session: &Session) -> Report {
+/// A client's Close is its half-close: the target gets the end of the stream (or the line is
+/// drained) and goes on for at most `linger`; the answer says what arrived. A target's end becomes
+/// our Close, and what the client still sends before its own Close is delivered.
+pub(crate) async fn plain<F: Far>(
+    socket: Socket,
+    far: F,
+    terms: Terms,
+    session: &Session,
+) -> Report {
     let rules = Rules {
         dead_after: terms.dead_after,
         ping_after: terms.dead_after * 2 / 3,

@@ -1,4 +1,5 @@
-//! Whether a client lives: what it takes though it says nothing, and what others ask about one that was silent.
+//! Whether a client lives: what it takes though it says nothing, and what others ask about one that
+//! was silent.
 
 use std::{future::Future as _, pin::Pin, task::Context, time::Duration};
 
@@ -25,8 +26,8 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Whether its kernel has acknowledged bytes of a backlog since this was last asked. Where all was taken at once that
-    /// proves nothing: then a client that lives answers the ping.
+    /// Whether its kernel has acknowledged bytes of a backlog since this was last asked. Where all
+    /// was taken at once that proves nothing: then a client that lives answers the ping.
     pub(super) fn takes(&mut self, socket: &Socket) -> bool {
         let Some(now) = socket.stream().sample() else { return false };
         let before = std::mem::replace(&mut self.acknowledged, now.acknowledged);
@@ -45,9 +46,15 @@ impl Pulse {
         }
     }
 
-    /// Somebody asks. Returns whether a ping is to go out: the client was silent for longer than `heartbeat` and two of
-    /// its round trips.
-    pub(super) fn ask(&mut self, probe: Probe, clock: &Clock, heartbeat: Duration, socket: &Socket) -> bool {
+    /// Somebody asks. Returns whether a ping is to go out: the client was silent for longer than
+    /// `heartbeat` and two of its round trips.
+    pub(super) fn ask(
+        &mut self,
+        probe: Probe,
+        clock: &Clock,
+        heartbeat: Duration,
+        socket: &Socket,
+    ) -> bool {
         // Before the first pong the handshake of TCP tells how far it is.
         let hop = socket.stream().sample().map_or(Duration::ZERO, |now| now.rtt);
         let trips = (2 * self.longest.max(hop)).max(LEAST);

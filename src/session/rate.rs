@@ -21,7 +21,8 @@ impl Rate {
     /// A full bucket.
     pub(super) fn new(per_second: u64) -> Self {
         let timer = Box::pin(sleep(Duration::ZERO));
-        let mut rate = Self { per_second: per_second.max(1), saved: 0, filled: Instant::now(), timer };
+        let mut rate =
+            Self { per_second: per_second.max(1), saved: 0, filled: Instant::now(), timer };
         rate.saved = rate.capacity();
         rate
     }
@@ -33,7 +34,8 @@ impl Rate {
             if self.saved > 0 {
                 return Poll::Ready(usize::try_from(self.saved).unwrap_or(usize::MAX));
             }
-            // Wait for a tenth of the bucket, so that a slow rate moves pieces and not single bytes.
+            // Wait for a tenth of the bucket, so that a slow rate moves pieces and not single
+            // bytes.
             let piece = (self.capacity() / 10).max(1);
             let wait = Duration::from_secs_f64(to_f64(piece) / to_f64(self.per_second));
             self.timer.as_mut().reset(self.filled + wait);
@@ -105,7 +107,10 @@ impl BothRates {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate in bytes a second needs no more than 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate in bytes a second needs no more than 53 bits"
+)]
 fn to_f64(bytes: u64) -> f64 {
     bytes as f64
 }

@@ -13,9 +13,10 @@ use crate::wire::control::Rate;
 /// How often they are told.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was counted of an endpoint since the gateway began it: bytes from its device and to it, errors of the line.
+/// What was counted of an endpoint since the gateway began it: bytes from its device and to it,
+/// errors of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Bytes from the device.
     pub rx: u64,
     /// Bytes to it.
@@ -48,13 +49,17 @@ impl Rates {
     }
 
     /// All rates, when one is another than was told; an endpoint that is new has none yet.
-    pub(super) fn news(&mut self, counts: BTreeMap<String, Counts>) -> Option<BTreeMap<String, Rate>> {
+    pub(super) fn news(
+        &mut self,
+        counts: BTreeMap<String, Counts>,
+    ) -> Option<BTreeMap<String, Rate>> {
         let now = Instant::now();
         let millis = u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX).max(1);
         let per_second = |now: Counts, before: Counts| {
             // Rounded up: a single byte is no rest.
-            let rate =
-                |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000).div_ceil(millis);
+            let rate = |now: u64, before: u64| {
+                now.saturating_sub(before).saturating_mul(1000).div_ceil(millis)
+            };
             Rate { rx: rate(now.rx, before.rx), tx: rate(now.tx, before.tx), errors: now.errors }
         };
         let rates: BTreeMap<_, _> = counts
@@ -65,7 +70,9 @@ impl Rates {
             })
             .collect();
         (self.counts, self.since) = (counts, now);
-        let calm = rates.iter().all(|(name, rate)| self.told.get(name).copied().unwrap_or_default() == *rate);
+        let calm = rates
+            .iter()
+            .all(|(name, rate)| self.told.get(name).copied().unwrap_or_default() == *rate);
         if calm {
             return None;
         }
@@ -88,7 +95,9 @@ mod tests {
         let mut rates = Rates::new(counts(100, 0));
         let mut next = async |rx, tx| {
             tokio::time::advance(SECOND).await;
-            rates.news(counts(rx, tx)).map(|rates| (rates["modem"].rx, rates["modem"].tx, rates.len()))
+            rates
+                .news(counts(rx, tx))
+                .map(|rates| (rates["modem"].rx, rates["modem"].tx, rates.len()))
         };
         assert_eq!(next(100, 0).await, None);
         assert_eq!(next(1100, 7).await, Some((1000, 7, 2)));
@@ -99,7 +108,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn errors_are_told_as_their_number_so_far() {
-        let counts = |errors| BTreeMap::from([("far".to_owned(), Counts { errors, ..Counts::default() })]);
+        let counts =
+            |errors| BTreeMap::from([("far".to_owned(), Counts { errors, ..Counts::default() })]);
         let mut rates = Rates::new(counts(0));
         let mut next = |errors| rates.news(counts(errors)).map(|rates| rates["far"].errors);
         assert_eq!([next(0), next(2), next(2), next(3)], [None, Some(2), None, Some(3)]);

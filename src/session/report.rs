@@ -4,12 +4,13 @@ use crate::wire::close::Ended;
 
 /// How a session ended, and what it could not deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Why.
     pub ended: Ended,
     /// Bytes taken from the client.
     pub taken: u64,
-    /// Of these, those that the target did not get: its kernel has not acknowledged them, or they are not on the wire.
+    /// Of these, those that the target did not get: its kernel has not acknowledged them, or they
+    /// are not on the wire.
     pub lost_up: u64,
     /// Bytes taken from the target that the client's kernel has not acknowledged.
     pub lost_down: u64,
@@ -17,7 +18,7 @@ pub struct Report {
 
 impl Report {
     /// An ending that lost nothing.
-    pub fn of(ended: Ended) -> Self {
+    pub(crate) fn of(ended: Ended) -> Self {
         Self { ended, taken: 0, lost_up: 0, lost_down: 0 }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// What a session has of its endpoint, for whoever looks at it from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// Not known yet: the target is being reached.
     #[default]
     Arriving,
@@ -32,7 +32,7 @@ pub enum Standing {
 
 /// What is known of a running session.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What administrators call it by: no secret, and never given twice.
     pub number: u64,
     /// Endpoint's name.
@@ -65,12 +65,13 @@ pub struct Entry {
 
 impl Entry {
     /// Bytes to the client and to the target in all.
-    pub fn moved(&self) -> (u64, u64) {
+    pub(crate) fn moved(&self) -> (u64, u64) {
         (self.to_client.load(Ordering::Relaxed), self.to_target.load(Ordering::Relaxed))
     }
 
-    /// Bytes to the client and to the target since the last call. Callers may overlap: each byte is given once.
-    pub fn news(&self) -> (u64, u64) {
+    /// Bytes to the client and to the target since the last call. Callers may overlap: each byte is
+    /// given once.
+    pub(crate) fn news(&self) -> (u64, u64) {
         let [client, target] = &self.told;
         let new = |now: &AtomicU64, told: &AtomicU64| {
             let now = now.load(Ordering::Relaxed);
@@ -80,12 +81,12 @@ impl Entry {
     }
 
     /// What it has of its endpoint now.
-    pub fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> Standing {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It has something else of it.
-    pub fn stand(&self, standing: Standing) {
+    pub(crate) fn stand(&self, standing: Standing) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
@@ -94,22 +95,23 @@ impl Entry {
         self.order.borrow().clone()
     }
 
-    /// Orders the session to end. The first order stands: a session that is closing is not told twice.
-    pub fn end(&self, ended: Ended) {
+    /// Orders the session to end. The first order stands: a session that is closing is not told
+    /// twice.
+    pub(crate) fn end(&self, ended: Ended) {
         self.order.send_if_modified(|order| order.is_none() && order.replace(ended).is_none());
     }
 }
 
 /// All running sessions.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     running: Mutex<BTreeMap<u64, Arc<Entry>>>,
     next: AtomicU64,
 }
 
 /// A session's own place among the running; it leaves when dropped.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// What others see of it.
     pub entry: Arc<Entry>,
     /// The order to end; never lowered again.
@@ -119,7 +121,12 @@ pub struct Session {
 
 impl Sessions {
     /// Adds a session.
-    pub fn enter(self: &Arc<Self>, endpoint: &str, principal: &Principal, peer: &Peer) -> Session {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        endpoint: &str,
+        principal: &Principal,
+        peer: &Peer,
+    ) -> Session {
         let (order, receiver) = watch::channel(None);
         let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Arc::new(Entry {
@@ -144,17 +151,17 @@ impl Sessions {
     }
 
     /// Everyone now running.
-    pub fn list(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn list(&self) -> Vec<Arc<Entry>> {
         self.lock().values().cloned().collect()
     }
 
     /// Sessions of one endpoint.
-    pub fn count(&self, endpoint: &str) -> usize {
+    pub(crate) fn count(&self, endpoint: &str) -> usize {
         self.lock().values().filter(|entry| entry.endpoint == endpoint).count()
     }
 
     /// Ends every session that `which` picks, for the reason it gives.
-    pub fn end(&self, which: impl Fn(&Entry) -> Option<Ended>) {
+    pub(crate) fn end(&self, which: impl Fn(&Entry) -> Option<Ended>) {
         for entry in self.list() {
             if let Some(ended) = which(&entry) {
                 entry.end(ended);

@@ -1,4 +1,5 @@
-//! The WebSocket side of a session: RFC 6455 frames on a raw stream, read and written a buffer at a time.
+//! The WebSocket side of a session: RFC 6455 frames on a raw stream, read and written a buffer at a
+//! time.
 
 use std::{
     io,
@@ -16,7 +17,7 @@ use crate::{
 
 /// How line bytes travel to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payload {
+pub(crate) enum Payload {
     /// Binary frames.
     Binary,
     /// Text frames, invalid UTF-8 replaced (`?frames=text`).
@@ -30,10 +31,10 @@ const UNREAD_MAX: usize = 128 * 1024;
 
 /// A server's WebSocket after the handshake.
 ///
-/// It holds no buffer while idle: frames are built and taken apart in the caller's, and only what the kernel did not
-/// take waits in `out`, at most one data frame and a few control frames.
+/// It holds no buffer while idle: frames are built and taken apart in the caller's, and only what
+/// the kernel did not take waits in `out`, at most one data frame and a few control frames.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     stream: Stream,
     early: Vec<u8>,
     out: Vec<u8>,
@@ -46,18 +47,30 @@ pub struct Socket {
 
 impl Socket {
     /// Takes a stream whose handshake is done; `early` is what the client sent behind it.
-    pub fn new(stream: Stream, early: Vec<u8>, payload: Payload) -> Self {
-        Self { stream, early, out: Vec::new(), sent: 0, decoder: Decoder::new(), payload, eol: None }
+    pub(crate) fn new(stream: Stream, early: Vec<u8>, payload: Payload) -> Self {
+        Self {
+            stream,
+            early,
+            out: Vec::new(),
+            sent: 0,
+            decoder: Decoder::new(),
+            payload,
+            eol: None,
+        }
     }
 
     /// Line ends of the client become this.
     #[must_use]
-    pub fn with_line_ends(self, eol: Option<Eol>) -> Self {
+    pub(crate) fn with_line_ends(self, eol: Option<Eol>) -> Self {
         Self { eol, ..self }
     }
 
     /// Reads raw frames into `buf`; 0 is the end of the stream.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         if !self.early.is_empty() {
             let n = self.early.len().min(buf.len());
             for (to, from) in buf.iter_mut().zip(self.early.drain(..n)) {
@@ -103,8 +116,8 @@ impl Socket {
         self.out.len() - self.sent
     }
 
-    /// Sends a data frame whose payload lies at `buf[HEADER_MAX..][..length]`, header and payload in one write; what
-    /// the kernel does not take waits. Call it only when nothing waits.
+    /// Sends a data frame whose payload lies at `buf[HEADER_MAX..][..length]`, header and payload
+    /// in one write; what the kernel does not take waits. Call it only when nothing waits.
     #[expect(
         clippy::indexing_slicing,
         reason = "a header has at most HEADER_MAX bytes, a write takes what it is given"
@@ -139,14 +152,16 @@ impl Socket {
         self.out.extend_from_slice(payload);
     }
 
-    /// Puts a Close frame behind what waits: a code with its reason, or nothing (RFC 6455 section 5.5.1).
+    /// Puts a Close frame behind what waits: a code with its reason, or nothing (RFC 6455 section
+    /// 5.5.1).
     pub(super) fn queue_close(&mut self, close: Option<(u16, &str)>) {
-        let payload = close.map_or_else(Vec::new, |(code, reason)| frame::close_payload(code, reason));
+        let payload =
+            close.map_or_else(Vec::new, |(code, reason)| frame::close_payload(code, reason));
         self.queue(Opcode::Close, &payload);
     }
 
-    /// Bounds what the client may have sent and we have not read: a line takes it at its own speed, and a Close behind
-    /// it is to be seen.
+    /// Bounds what the client may have sent and we have not read: a line takes it at its own speed,
+    /// and a Close behind it is to be seen.
     pub(super) fn bound_unread(&self) {
         // Where it cannot be set, autotuning goes on.
         let _ = self.stream.clamp_window(UNREAD_MAX);

@@ -1,4 +1,5 @@
-//! The client's direction of a plain session: what the target has not taken yet, and what becomes of it at the end.
+//! The client's direction of a plain session: what the target has not taken yet, and what becomes
+//! of it at the end.
 
 use std::{
     future::Future as _,
@@ -20,8 +21,8 @@ use crate::{
     wire::close::Ended,
 };
 
-/// Bytes of the client that are held for a line that takes nothing, so that its Close behind them is seen. A
-/// connection of one's own is not read ahead for: its client feels the back-pressure.
+/// Bytes of the client that are held for a line that takes nothing, so that its Close behind them
+/// is seen. A connection of one's own is not read ahead for: its client feels the back-pressure.
 const AHEAD_MAX: usize = 128 * 1024;
 
 /// What it is at.
@@ -45,7 +46,8 @@ pub(super) struct Count {
     pub(super) taken: u64,
     /// Of these, those that the target did not get.
     pub(super) lost: u64,
-    /// Of these, those that it may not have read: a unix socket does not tell once its peer has left.
+    /// Of these, those that it may not have read: a unix socket does not tell once its peer has
+    /// left.
     pub(super) unsure: u64,
 }
 
@@ -167,7 +169,8 @@ impl<F: Far> Upstream<F> {
         Poll::Ready(())
     }
 
-    /// The target takes no more: that is the reason of the ending. Its last words are still to be read.
+    /// The target takes no more: that is the reason of the ending. Its last words are still to be
+    /// read.
     fn refuse(&mut self, why: Gone) {
         if self.refused.is_none() {
             self.refused = Some(why);
@@ -217,8 +220,9 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// Moves on. `is_read` says that the client may send more; with `forget` nobody hears the target any more, and what
-    /// it says goes there. Ready when something moved, with why the session ends if that is it.
+    /// Moves on. `is_read` says that the client may send more; with `forget` nobody hears the
+    /// target any more, and what it says goes there. Ready when something moved, with why the
+    /// session ends if that is it.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -242,8 +246,10 @@ impl<F: Far> Upstream<F> {
             return Poll::Ready(None);
         }
         let far = &self.far;
-        if let Poll::Ready(Some(why)) = self.vigil.poll(cx, |liveness, now| far.life(liveness, now)) {
-            let ended = self.target_ended(Gone::Failed(format!("the device does not answer: {why}")));
+        if let Poll::Ready(Some(why)) = self.vigil.poll(cx, |liveness, now| far.life(liveness, now))
+        {
+            let ended =
+                self.target_ended(Gone::Failed(format!("the device does not answer: {why}")));
             self.far.cut();
             return Poll::Ready(Some(ended));
         }
@@ -262,7 +268,8 @@ impl<F: Far> Upstream<F> {
         match &mut self.phase {
             Phase::Open if !is_read => {
                 self.phase = Phase::Finishing;
-                // A line that takes nothing is free for others all the same: what they send comes behind this.
+                // A line that takes nothing is free for others all the same: what they send comes
+                // behind this.
                 let (_, rest) = self.held.split_at(self.sent);
                 if self.far.take_rest(rest) {
                     (self.held, self.sent) = (Vec::new(), 0);

@@ -1,9 +1,10 @@
-//! Which bytes on the wire carry which payload: from what is acknowledged of the one to what has arrived of the other.
+//! Which bytes on the wire carry which payload: from what is acknowledged of the one to what has
+//! arrived of the other.
 
 use std::collections::VecDeque;
 
-/// So many marks are kept however close they are; with more, what the next hop has taken is forgotten and the older of
-/// the rest become rare.
+/// So many marks are kept however close they are; with more, what the next hop has taken is
+/// forgotten and the older of the rest become rare.
 const MARKS: usize = 32;
 
 /// Payload between two older marks: what a TLS record holds.
@@ -16,10 +17,11 @@ struct Mark {
     payload: u64,
 }
 
-/// Payload that was wrapped (in TLS records, in frames) and the places on the wire where it was all out. Between two
-/// places it counts from the second on: what is told as not arrived is never too little.
+/// Payload that was wrapped (in TLS records, in frames) and the places on the wire where it was all
+/// out. Between two places it counts from the second on: what is told as not arrived is never too
+/// little.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     payload: u64,
     marks: VecDeque<Mark>,
     /// Marks that may be there before the older become rare; 0 stands for the usual number.
@@ -30,13 +32,13 @@ pub struct Ledger {
 
 impl Ledger {
     /// So much payload was wrapped; a mark comes when it is known where it ends.
-    pub fn wrapped(&mut self, bytes: usize) {
+    pub(crate) fn wrapped(&mut self, bytes: usize) {
         self.payload += bytes as u64;
     }
 
-    /// All payload so far is within the first `wire` bytes. `acknowledged` is asked, when room runs out, how many of those
-    /// the next hop has.
-    pub fn mark(&mut self, wire: u64, acknowledged: impl FnOnce() -> u64) {
+    /// All payload so far is within the first `wire` bytes. `acknowledged` is asked, when room runs
+    /// out, how many of those the next hop has.
+    pub(crate) fn mark(&mut self, wire: u64, acknowledged: impl FnOnce() -> u64) {
         let mark = Mark { wire, payload: self.payload };
         if self.marks.back().unwrap_or(&self.settled).payload == mark.payload {
             return;
@@ -54,7 +56,8 @@ impl Ledger {
         self.settled = self.marks.drain(..taken).next_back().unwrap_or(self.settled);
     }
 
-    /// Makes room for as many marks as are left: the latest half stays, the older are a grain apart.
+    /// Makes room for as many marks as are left: the latest half stays, the older are a grain
+    /// apart.
     fn thin(&mut self) {
         let (mut last, mut old) = (self.settled, self.marks.len().saturating_sub(MARKS / 2));
         self.marks.retain(|mark| {
@@ -67,15 +70,12 @@ impl Ledger {
         self.marks.shrink_to(self.room.max(MARKS));
     }
 
-    /// All payload so far.
-    pub fn payload(&self) -> u64 {
-        self.payload
-    }
-
-    /// Payload that has not all arrived when the next hop has the first `acknowledged` bytes of the wire.
-    pub fn outstanding(&self, acknowledged: u64) -> u64 {
+    /// Payload that has not all arrived when the next hop has the first `acknowledged` bytes of the
+    /// wire.
+    pub(crate) fn outstanding(&self, acknowledged: u64) -> u64 {
         let taken = self.marks.partition_point(|mark| mark.wire <= acknowledged);
-        let last = taken.checked_sub(1).and_then(|last| self.marks.get(last)).unwrap_or(&self.settled);
+        let last =
+            taken.checked_sub(1).and_then(|last| self.marks.get(last)).unwrap_or(&self.settled);
         self.payload - last.payload
     }
 }

@@ -1,8 +1,9 @@
 //! Whether the next hop of a connection is dead: a rule over what the kernel says of it.
 //!
-//! The kernel has two rules of its own. Keepalive sends no probe while data are outstanding, so it finds no peer that dies
-//! under them. `TCP_USER_TIMEOUT` finds it, and also cuts a printer that is out of paper: it counts the time behind a
-//! closed window, answered probes or not, and partial progress does not start it anew.
+//! The kernel has two rules of its own. Keepalive sends no probe while data are outstanding, so it
+//! finds no peer that dies under them. `TCP_USER_TIMEOUT` finds it, and also cuts a printer that is
+//! out of paper: it counts the time behind a closed window, answered probes or not, and partial
+//! progress does not start it anew.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 
 use super::sample::{NextHop, Outstanding, PROBES, Sample};
 
-/// What is added to two round trips before a segment counts as unanswered: a peer may acknowledge late (RFC 1122
-/// section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
+/// What is added to two round trips before a segment counts as unanswered: a peer may acknowledge
+/// late (RFC 1122 section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
 const ANSWER: Duration = Duration::from_millis(250);
 
 /// How often at least a connection is looked at within its time, while something is outstanding.
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     /// Everything has arrived. Look again when something was written, or soon after.
     Idle,
     /// Something is on its way. Look again then, whatever happens.
@@ -33,7 +34,7 @@ pub enum Life {
 
 /// Looks for the death of a next hop. It keeps no timer: who holds it looks when it is told to.
 #[derive(Debug)]
-pub struct Liveness {
+pub(crate) struct Liveness {
     dead_after: Duration,
     looked: Instant,
     pending: Option<Pending>,
@@ -49,12 +50,12 @@ struct Pending {
 
 impl Liveness {
     /// A peer that acknowledges nothing for so long is dead. Nothing is outstanding yet.
-    pub fn new(dead_after: Duration) -> Self {
+    pub(crate) fn new(dead_after: Duration) -> Self {
         Self { dead_after, looked: Instant::now(), pending: None }
     }
 
     /// Looks at a connection.
-    pub fn look(&mut self, hop: &impl NextHop, now: Instant) -> Life {
+    pub(crate) fn look(&mut self, hop: &impl NextHop, now: Instant) -> Life {
         match hop.sample().map(|sample| self.judge(&sample, now)) {
             None | Some(Verdict::Idle) => Life::Idle,
             Some(Verdict::Alive(again)) => Life::Waiting(again),
@@ -62,8 +63,8 @@ impl Liveness {
         }
     }
 
-    /// The rule. Time runs from the later of the last acknowledgement and the moment something became outstanding: after
-    /// an idle hour the last acknowledgement is an hour old.
+    /// The rule. Time runs from the later of the last acknowledgement and the moment something
+    /// became outstanding: after an idle hour the last acknowledgement is an hour old.
     fn judge(&mut self, sample: &Sample, now: Instant) -> Verdict {
         let looked = std::mem::replace(&mut self.looked, now);
         if sample.unacknowledged == 0 {
@@ -83,8 +84,8 @@ impl Liveness {
         if sample.rto < self.dead_after {
             return Verdict::Dead;
         }
-        // Segments that the peer answers and does not take are sent again ever more rarely, up to every two minutes: it
-        // is dead when one sent since its last answer had time for one.
+        // Segments that the peer answers and does not take are sent again ever more rarely, up to
+        // every two minutes: it is dead when one sent since its last answer had time for one.
         let answer = 2 * sample.rtt + ANSWER;
         if sample.last_sent >= sample.last_ack {
             Verdict::Alive(again)
@@ -95,8 +96,8 @@ impl Liveness {
         }
     }
 
-    /// Since when something is outstanding without a break. Bytes that became so between two looks did after the first
-    /// look, and before they were sent.
+    /// Since when something is outstanding without a break. Bytes that became so between two looks
+    /// did after the first look, and before they were sent.
     fn since(&mut self, sample: &Sample, looked: Instant, now: Instant) -> Instant {
         if let Some(Pending { since, written }) = self.pending
             && sample.acknowledged < written

@@ -19,8 +19,8 @@ use tokio::{
 use super::sample::{Outstanding, Sample};
 use crate::sys::ioctl::{self, TcpInfo};
 
-/// A unix socket is asked again after so many bytes, though nobody wants to know: what its peer has read can be seen
-/// only while the peer is there.
+/// A unix socket is asked again after so many bytes, though nobody wants to know: what its peer has
+/// read can be seen only while the peer is there.
 const ASK_AFTER: u64 = 64 * 1024;
 
 /// What a socket's kernel knows of its next hop.
@@ -72,7 +72,8 @@ impl Kernel for TcpStream {
         let millis = |millis: u32| Duration::from_millis(millis.into());
         let micros = |micros: u32| Duration::from_micros(micros.into());
         let (last_sent, rto) = (millis(info.last_data_sent), micros(info.rto));
-        // It was sent again after the first time-out, after twice that, and so on: all but the last share of their sum.
+        // It was sent again after the first time-out, after twice that, and so on: all but the last
+        // share of their sum.
         let first = rto.checked_div(1 << info.backoff.min(31)).unwrap_or_default();
         let unacknowledged = self.unacknowledged(meter).bytes;
         Some(Sample {
@@ -92,8 +93,8 @@ impl Kernel for TcpStream {
 impl Kernel for UnixStream {
     const FORGETS: bool = true;
 
-    /// The kernel counts the memory of what waits, and nothing once the peer has left, whatever it left unread: only 0
-    /// before the peer's end means read.
+    /// The kernel counts the memory of what waits, and nothing once the peer has left, whatever it
+    /// left unread: only 0 before the peer's end means read.
     fn unacknowledged(&self, meter: &Meter) -> Outstanding {
         let memory = ioctl::unsent(self).map_or(u64::MAX, |bytes| bytes as u64);
         if memory == 0 && !has_left(self) {
@@ -172,7 +173,11 @@ impl<S: Kernel> Metered<S> {
 }
 
 impl<S: Kernel> AsyncRead for Metered<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = ready!(Pin::new(&mut this.socket).poll_read(cx, buf));
         this.heard();
@@ -181,7 +186,11 @@ impl<S: Kernel> AsyncRead for Metered<S> {
 }
 
 impl<S: Kernel> AsyncWrite for Metered<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?;
         this.wrote(written);

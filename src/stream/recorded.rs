@@ -91,14 +91,23 @@ impl<T: Secure> Recorded<T> {
 }
 
 impl<T: Secure> AsyncRead for Recorded<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tls).poll_read(cx, buf)
     }
 }
 
 impl<T: Secure> AsyncWrite for Recorded<T> {
-    /// Takes more once the records of all before are with the socket: else nobody would know where they end.
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    /// Takes more once the records of all before are with the socket: else nobody would know where
+    /// they end.
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if !this.tls.has_sent_all() {
             ready!(Pin::new(&mut this.tls).poll_flush(cx))?;

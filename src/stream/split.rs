@@ -26,9 +26,9 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes a stream apart. A peer that acknowledges nothing for `dead_after` of what it was sent ends it: the half that
-/// reads says so.
-pub fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, Gauge) {
+/// Takes a stream apart. A peer that acknowledges nothing for `dead_after` of what it was sent ends
+/// it: the half that reads says so.
+pub(crate) fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, Gauge) {
     let inner = Arc::new(Mutex::new(Inner { stream, wrote: false, reader: None }));
     let gauge = Gauge(Arc::downgrade(&inner));
     (ReadHalf { inner: Arc::clone(&inner), vigil: Vigil::new(dead_after) }, WriteHalf(inner), gauge)
@@ -36,13 +36,17 @@ pub fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, Gaug
 
 /// The half that reads.
 #[derive(Debug)]
-pub struct ReadHalf {
+pub(crate) struct ReadHalf {
     inner: Arc<Mutex<Inner>>,
     vigil: Vigil,
 }
 
 impl AsyncRead for ReadHalf {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let Self { inner, vigil } = self.get_mut();
         let inner = &mut *lock(inner);
         let read = Pin::new(&mut inner.stream).poll_read(cx, buf);
@@ -63,10 +67,14 @@ impl AsyncRead for ReadHalf {
 
 /// The half that writes.
 #[derive(Debug)]
-pub struct WriteHalf(Arc<Mutex<Inner>>);
+pub(crate) struct WriteHalf(Arc<Mutex<Inner>>);
 
 impl AsyncWrite for WriteHalf {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let inner = &mut *lock(&self.0);
         let written = Pin::new(&mut inner.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(1..)) = written {

@@ -1,9 +1,12 @@
-//! What is told as outstanding, against real kernels: what the peer's socket holds, and what a peer got before a reset.
+//! What is told as outstanding, against real kernels: what the peer's socket holds, and what a peer
+//! got before a reset.
 
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider, pki_types::PrivateKeyDer};
+use rustls::{
+    ClientConfig, RootCertStore, crypto::ring::default_provider, pki_types::PrivateKeyDer,
+};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -13,7 +16,8 @@ use tokio::{
 
 use super::*;
 
-/// Bytes acknowledged are in the peer's socket by the next look or the one after: until then, nothing is settled.
+/// Bytes acknowledged are in the peer's socket by the next look or the one after: until then,
+/// nothing is settled.
 async fn settled(what: impl Fn() -> u64) -> u64 {
     let mut last = what();
     loop {
@@ -120,7 +124,8 @@ async fn a_unix_peer_that_has_half_closed_still_reads() {
 
 /// TLS configurations of both ends.
 fn configs() -> (Arc<ServerConfig>, TlsConnector) {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["gateway".to_owned()]).unwrap();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["gateway".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let provider = Arc::new(default_provider());
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -176,8 +181,10 @@ async fn under_tls_nothing_is_outstanding_when_the_peer_has_all() {
     let (server, connector) = configs();
     let (near, far) = tcp_pair().await;
     let name = ServerName::try_from("gateway").unwrap();
-    let (near, far) =
-        tokio::join!(Stream::from(near).accept_tls(server), Stream::from(far).connect_tls(&connector, name));
+    let (near, far) = tokio::join!(
+        Stream::from(near).accept_tls(server),
+        Stream::from(far).connect_tls(&connector, name)
+    );
     let (mut near, mut far) = (near.unwrap(), far.unwrap());
     for _ in 0..100 {
         for turn in [false, true] {

@@ -1,8 +1,9 @@
-//! TLS to a client over rustls' unbuffered interface: one read of the socket takes several records, an idle connection
-//! holds no buffer.
+//! TLS to a client over rustls' unbuffered interface: one read of the socket takes several records,
+//! an idle connection holds no buffer.
 //!
-//! rustls' own buffer takes 4 KiB from a socket at a time, grows and shrinks with each record, and stays at 4 KiB for as
-//! long as a connection lives: a third of what an idle one cost (docs/performance.md).
+//! rustls' own buffer takes 4 KiB from a socket at a time, grows and shrinks with each record, and
+//! stays at 4 KiB for as long as a connection lives: a third of what an idle one cost
+//! (docs/performance.md).
 
 use std::{
     fmt,
@@ -17,7 +18,9 @@ use rustls::{
     ServerConfig,
     pki_types::CertificateDer,
     server::{ServerConnectionData, UnbufferedServerConnection},
-    unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic},
+    unbuffered::{
+        ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+    },
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -30,8 +33,9 @@ const LEAST: usize = 4096;
 /// Most plain bytes a write takes at a time.
 const WRITE: usize = 64 * 1024;
 
-/// The longest handshake message that rustls puts together from records (it refuses longer ones), and what more may come
-/// with it; a write's records, with what each adds to its 16 KiB (RFC 8446 section 5.2), are shorter.
+/// The longest handshake message that rustls puts together from records (it refuses longer ones),
+/// and what more may come with it; a write's records, with what each adds to its 16 KiB (RFC 8446
+/// section 5.2), are shorter.
 const RECORDS: usize = 0x1_0000 + READ;
 
 /// A server's end of TLS, its handshake done or not.
@@ -64,7 +68,10 @@ enum End {
 
 impl<S> fmt::Debug for Tls<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("end", &self.end).field("closing", &self.closing).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("end", &self.end)
+            .field("closing", &self.closing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,7 +84,8 @@ enum Step {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
-    /// Shakes hands. Fails with `InvalidData` for what TLS does not allow, after the alert that says so.
+    /// Shakes hands. Fails with `InvalidData` for what TLS does not allow, after the alert that
+    /// says so.
     pub(super) async fn accept(io: S, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
         let mut tls = Self {
@@ -123,9 +131,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         self.poll_send(cx)
     }
 
-    /// Reads the socket once and puts what its records say into `out`; what does not fit is kept. Ready without a byte in
-    /// `out` means: look at `end`, or ask again.
-    fn poll_records(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Reads the socket once and puts what its records say into `out`; what does not fit is kept.
+    /// Ready without a byte in `out` means: look at `end`, or ask again.
+    fn poll_records(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         with_records(|records| {
             let kept = self.incoming.len();
             // No more than what fits when it is plain, and enough for the rest of what has begun.
@@ -169,7 +181,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             let UnbufferedStatus { discard, state, .. } = self.connection.process_tls_records(rest);
             used += discard;
             let step = match state {
-                Ok(state) => Self::take(state, &mut self.plain, &mut self.outgoing, &mut self.end, out)?,
+                Ok(state) => {
+                    Self::take(state, &mut self.plain, &mut self.outgoing, &mut self.end, out)?
+                }
                 Err(error) => {
                     self.end = Some(End::Failed);
                     self.alert(records.get_mut(used..).unwrap_or_default());
@@ -195,7 +209,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                 while let Some(record) = traffic.next_record() {
                     let payload = record.map_err(invalid)?.payload;
                     // In order: behind what is kept already.
-                    let fits = if plain.is_empty() { payload.len().min(out.remaining()) } else { 0 };
+                    let fits =
+                        if plain.is_empty() { payload.len().min(out.remaining()) } else { 0 };
                     let (now, later) = payload.split_at(fits);
                     out.put_slice(now);
                     plain.extend_from_slice(later);
@@ -206,7 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                 encode(&mut data, outgoing)?;
                 Ok(Step::Data)
             }
-            // What was encoded waits in `outgoing`, and goes out before anything that is encoded later.
+            // What was encoded waits in `outgoing`, and goes out before anything that is encoded
+            // later.
             ConnectionState::TransmitTlsData(data) => {
                 data.done();
                 Ok(Step::Data)
@@ -224,8 +240,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         }
     }
 
-    /// Puts the alert of a connection that has failed behind what waits; `rest` is what was not worked through. rustls
-    /// must not look at that again, so it is asked for nothing but what it has to say.
+    /// Puts the alert of a connection that has failed behind what waits; `rest` is what was not
+    /// worked through. rustls must not look at that again, so it is asked for nothing but what it
+    /// has to say.
     fn alert(&mut self, rest: &mut [u8]) {
         while self.connection.wants_write() {
             let status = self.connection.process_tls_records(rest);
@@ -275,7 +292,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             if let Some(rest) = this.plain.get(this.taken..).filter(|rest| !rest.is_empty()) {
@@ -296,11 +317,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
             }
             let before = buf.filled().len();
             let read = this.poll_records(cx, buf);
-            // An answer to a change of keys, or an alert. What the socket does not take goes out with the next write.
+            // An answer to a change of keys, or an alert. What the socket does not take goes out
+            // with the next write.
             if let Poll::Ready(Err(error)) = this.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
-            // What came whole before a record that is wrong is delivered; the error stays for the next call.
+            // What came whole before a record that is wrong is delivered; the error stays for the
+            // next call.
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
@@ -310,8 +333,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
-    /// Takes up to 64 KiB once everything before has gone; what the socket does not take of the records waits.
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    /// Takes up to 64 KiB once everything before has gone; what the socket does not take of the
+    /// records waits.
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
         let plain = buf.get(..WRITE).unwrap_or(buf);

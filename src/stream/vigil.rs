@@ -11,8 +11,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::life::{Life, Liveness};
 
-/// After this share of its time a connection is first looked at when something was written to it: what an idle connection
-/// is asked, it has mostly acknowledged by then. The rule counts from the write, however late it is looked.
+/// After this share of its time a connection is first looked at when something was written to it:
+/// what an idle connection is asked, it has mostly acknowledged by then. The rule counts from the
+/// write, however late it is looked.
 const FIRST_LOOK: u32 = 8;
 
 /// Says when a peer is dead. An idle connection costs no timer.
@@ -40,8 +41,8 @@ impl Vigil {
         self.timer.get_or_insert_with(|| Box::pin(sleep(first)));
     }
 
-    /// Ready with why when the peer is dead; ready without while nothing is outstanding. `look` says how it stands with
-    /// the connection.
+    /// Ready with why when the peer is dead; ready without while nothing is outstanding. `look`
+    /// says how it stands with the connection.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -55,7 +56,8 @@ impl Vigil {
                 Life::Waiting(until) => timer.as_mut().reset(until),
                 Life::Dead(_) => {
                     self.timer = None;
-                    let why = format!("nothing acknowledged for {} s", self.dead_after.as_secs_f32());
+                    let why =
+                        format!("nothing acknowledged for {} s", self.dead_after.as_secs_f32());
                     return Poll::Ready(Some(why));
                 }
             }

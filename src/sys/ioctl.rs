@@ -1,8 +1,9 @@
-//! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project. Nearly all are ioctls.
+//! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
+//! Nearly all are ioctls.
 //!
-//! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined with in
-//! `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` and `include/uapi/linux/tcp.h`; the descriptor is
-//! borrowed for the call.
+//! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined
+//! with in `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` and
+//! `include/uapi/linux/tcp.h`; the descriptor is borrowed for the call.
 #![expect(unsafe_code, reason = "ioctl and getsockopt take an untyped pointer")]
 #![expect(
     clippy::cast_possible_truncation,
@@ -81,8 +82,9 @@ pub(crate) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
     }?)
 }
 
-/// TIOCOUTQ: bytes in the driver's output queue. SIOCOUTQ has the same number and asks a socket: of TCP, what the peer's
-/// kernel has not acknowledged, our FIN included; of a unix socket, the memory of what the peer has not read.
+/// TIOCOUTQ: bytes in the driver's output queue. SIOCOUTQ has the same number and asks a socket: of
+/// TCP, what the peer's kernel has not acknowledged, our FIN included; of a unix socket, the memory
+/// of what the peer has not read.
 pub(crate) fn unsent(fd: impl AsFd) -> io::Result<usize> {
     // SAFETY: TIOCOUTQ writes one int.
     let count = unsafe { ioctl(fd, Getter::<{ libc::TIOCOUTQ as Opcode }, c_int>::new()) }?;
@@ -99,7 +101,8 @@ pub(crate) fn transmitter_empty(fd: impl AsFd) -> io::Result<bool> {
     Ok(status & TRANSMITTER_EMPTY != 0)
 }
 
-/// The signal that ends a call that waits. Ignored by default, so that one from elsewhere does no harm.
+/// The signal that ends a call that waits. Ignored by default, so that one from elsewhere does no
+/// harm.
 const WAKE: c_int = libc::SIGURG;
 
 /// Has [`interrupt`] end calls that wait: a signal without a handler ends none.
@@ -108,8 +111,8 @@ pub(crate) fn make_interruptible() -> io::Result<()> {
     static FAILED: OnceLock<Option<io::ErrorKind>> = OnceLock::new();
     let failed = *FAILED.get_or_init(|| {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: all zeroes is a sigaction without flags (no SA_RESTART) and with an empty mask; a handler that does
-        // nothing is safe in every context.
+        // SAFETY: all zeroes is a sigaction without flags (no SA_RESTART) and with an empty mask; a
+        // handler that does nothing is safe in every context.
         let done = unsafe {
             (*action.as_mut_ptr()).sa_sigaction = nothing as extern "C" fn(c_int) as usize;
             libc::sigaction(WAKE, action.as_ptr(), ptr::null_mut())
@@ -121,7 +124,8 @@ pub(crate) fn make_interruptible() -> io::Result<()> {
 
 /// Ends the call that a thread waits in, with EINTR; nothing if it waits in none.
 pub(crate) fn interrupt<T>(thread: &JoinHandle<T>) {
-    // SAFETY: the thread is neither joined nor detached while its handle is borrowed, so its id is its own.
+    // SAFETY: the thread is neither joined nor detached while its handle is borrowed, so its id is
+    // its own.
     unsafe { libc::pthread_kill(thread.as_pthread_t(), WAKE) };
 }
 
@@ -144,7 +148,8 @@ fn counters(fd: impl AsFd) -> io::Result<Counters> {
     Ok(unsafe { ioctl(fd, Getter::<{ libc::TIOCGICOUNT as Opcode }, Counters>::new()) }?)
 }
 
-/// How often the lines changed that others drive; RI counts its falling edge alone with most drivers.
+/// How often the lines changed that others drive; RI counts its falling edge alone with most
+/// drivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InputCounts {
     pub(crate) cts: c_int,
@@ -201,8 +206,10 @@ const LOW_LATENCY: c_int = 1 << 13;
 /// TIOCGSERIAL, TIOCSSERIAL: asks for low latency; everything else stays as it was.
 pub(crate) fn set_low_latency(fd: impl AsFd) -> io::Result<()> {
     let fd = fd.as_fd();
-    // SAFETY: TIOCGSERIAL fills one serial_struct; the pointer in it is the kernel's and never followed here.
-    let mut info = unsafe { ioctl(fd, Getter::<{ libc::TIOCGSERIAL as Opcode }, SerialInfo>::new()) }?;
+    // SAFETY: TIOCGSERIAL fills one serial_struct; the pointer in it is the kernel's and never
+    // followed here.
+    let mut info =
+        unsafe { ioctl(fd, Getter::<{ libc::TIOCGSERIAL as Opcode }, SerialInfo>::new()) }?;
     if info.flags & LOW_LATENCY != 0 {
         return Ok(());
     }
@@ -246,13 +253,18 @@ impl Rs485Bits {
 impl fmt::Display for Rs485Bits {
     /// `flags 0x3, delays 1 and 0 ms`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "flags {:#x}, delays {} and {} ms", self.flags, self.delay_before, self.delay_after)
+        write!(
+            f,
+            "flags {:#x}, delays {} and {} ms",
+            self.flags, self.delay_before, self.delay_after
+        )
     }
 }
 
 /// TIOCSRS485: sets the direction control; gives what the driver took.
 pub(crate) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485Bits> {
-    // SAFETY: TIOCSRS485 reads one serial_rs485 and writes it back; every bit pattern of it is valid.
+    // SAFETY: TIOCSRS485 reads one serial_rs485 and writes it back; every bit pattern of it is
+    // valid.
     unsafe { ioctl(fd, Updater::<{ libc::TIOCSRS485 as Opcode }, Rs485Bits>::new(&mut bits)) }?;
     Ok(bits)
 }
@@ -308,7 +320,8 @@ impl TcpInfo {
 pub(crate) fn tcp_info(fd: impl AsFd) -> io::Result<TcpInfo> {
     let mut info = TcpInfo::default();
     let mut length = size_of::<TcpInfo>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes, and how many into `length`; every bit pattern is valid.
+    // SAFETY: the kernel writes at most `length` bytes, and how many into `length`; every bit
+    // pattern is valid.
     let result = unsafe {
         libc::getsockopt(
             fd.as_fd().as_raw_fd(),

@@ -1,11 +1,15 @@
-//! Settings as termios, and back: what a driver was asked for, what it made of it, where the two differ.
+//! Settings as termios, and back: what a driver was asked for, what it made of it, where the two
+//! differ.
 
-use rustix::termios::{ControlModes, InputModes, LocalModes, OutputModes, SpecialCodeIndex, Termios};
+use rustix::termios::{
+    ControlModes, InputModes, LocalModes, OutputModes, SpecialCodeIndex, Termios,
+};
 
 use crate::settings::{DataBits, Flow, Format, Parity, Settings, StopBits};
 
-/// Puts settings into a termios: raw for all 256 values, no modem control, no hang-up on close. With `marks`, received
-/// errors are marked in the stream (PARMRK), for `target::serial::unmark` to take out.
+/// Puts settings into a termios: raw for all 256 values, no modem control, no hang-up on close.
+/// With `marks`, received errors are marked in the stream (PARMRK), for `target::serial::unmark` to
+/// take out.
 ///
 /// # Errors
 /// A frame no UART has.
@@ -53,8 +57,9 @@ pub(crate) fn apply(termios: &mut Termios, settings: Settings, marks: bool) -> R
     termios.set_speed(settings.baud).map_err(|error| format!("{} baud: {error}", settings.baud))
 }
 
-/// Everything that would change, swallow or add a byte goes. Without marks, a break is read as a zero byte and a byte
-/// with an error as it came: neither IGNBRK, IGNPAR nor INPCK, for no byte is lost silently.
+/// Everything that would change, swallow or add a byte goes. Without marks, a break is read as a
+/// zero byte and a byte with an error as it came: neither IGNBRK, IGNPAR nor INPCK, for no byte is
+/// lost silently.
 fn raw(termios: &mut Termios) {
     termios.input_modes = InputModes::empty();
     termios.output_modes = OutputModes::empty();
@@ -82,13 +87,14 @@ pub(crate) fn read(termios: &Termios) -> Settings {
         DataBits::Five
     };
     let bit = |mode| modes.contains(mode);
-    let parity = match (bit(ControlModes::PARENB), bit(ControlModes::PARODD), bit(ControlModes::CMSPAR)) {
-        (false, _, _) => Parity::None,
-        (true, false, false) => Parity::Even,
-        (true, true, false) => Parity::Odd,
-        (true, true, true) => Parity::Mark,
-        (true, false, true) => Parity::Space,
-    };
+    let parity =
+        match (bit(ControlModes::PARENB), bit(ControlModes::PARODD), bit(ControlModes::CMSPAR)) {
+            (false, _, _) => Parity::None,
+            (true, false, false) => Parity::Even,
+            (true, true, false) => Parity::Odd,
+            (true, true, true) => Parity::Mark,
+            (true, false, true) => Parity::Space,
+        };
     let stop = match (bit(ControlModes::CSTOPB), data) {
         (false, _) => StopBits::One,
         // What UARTs of the 8250 family send (their line control register has one bit for both).
@@ -115,8 +121,8 @@ pub(crate) fn frame_difference(asked: Settings, got: Settings) -> Option<String>
         .then(|| format!("asked for {}, the driver set {}", text(short(asked)), text(short(got))))
 }
 
-/// What of baud and flow control the driver did not take, a sentence each. Within 5 %, speeds are as asked: UARTs
-/// divide a clock, and a frame of ten bits stands that much.
+/// What of baud and flow control the driver did not take, a sentence each. Within 5 %, speeds are
+/// as asked: UARTs divide a clock, and a frame of ten bits stands that much.
 pub(crate) fn rate_differences(asked: Settings, got: Settings) -> Vec<String> {
     let mut differences = Vec::new();
     if u64::from(asked.baud.abs_diff(got.baud)) * 20 > u64::from(asked.baud) {
@@ -194,7 +200,10 @@ mod tests {
     #[test]
     fn a_divided_speed_is_as_asked_and_another_speed_is_told() {
         let asked = Settings { baud: 115_200, ..Settings::default() };
-        assert_eq!(rate_differences(asked, Settings { baud: 115_385, ..asked }), Vec::<String>::new());
+        assert_eq!(
+            rate_differences(asked, Settings { baud: 115_385, ..asked }),
+            Vec::<String>::new()
+        );
         let asked = Settings { baud: 230_400, flow: Flow::Hardware, ..asked };
         assert_eq!(
             rate_differences(asked, Settings { baud: 9600, flow: Flow::None, ..asked }),

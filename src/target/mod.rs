@@ -1,9 +1,9 @@
 //! What an endpoint reaches, opened: a stream for a dedicated session, or a device for a line.
 
-pub mod rfc2217;
-pub mod serial;
-pub mod sim;
-pub mod tcp;
+pub(crate) mod rfc2217;
+pub(crate) mod serial;
+pub(crate) mod sim;
+pub(crate) mod tcp;
 pub(crate) mod tls;
 
 use std::{
@@ -29,8 +29,8 @@ use crate::{
 
 /// What a device sends: clean bytes, and what happened on the line between them.
 pub trait Source: Send {
-    /// Reads into `buf`; what happened is added to `marks`, each at the number of bytes of this read it lies before.
-    /// Nothing read and nothing marked means the device is gone.
+    /// Reads into `buf`; what happened is added to `marks`, each at the number of bytes of this
+    /// read it lies before. Nothing read and nothing marked means the device is gone.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,13 +84,16 @@ pub struct Device {
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Device").field("port", &self.port).field("notes", &self.notes).finish_non_exhaustive()
+        f.debug_struct("Device")
+            .field("port", &self.port)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
     }
 }
 
 /// What was learnt of a target, and would cost its time again each time it is opened.
 #[derive(Debug, Default)]
-pub struct Learnt(rfc2217::Learnt);
+pub(crate) struct Learnt(rfc2217::Learnt);
 
 /// Opens a target for a line, for the first time.
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
@@ -98,37 +101,44 @@ pub async fn open(target: &Target) -> Result<Device, OpenError> {
 }
 
 /// Opens a target for a line, with what was learnt when it was opened before.
-pub async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
+pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
     match target {
         Target::Tcp(tcp) => {
             let (reader, writer, gauge) = stream::split(tcp::connect(tcp).await?, tcp.dead_after);
             let (reader, writer) = (Box::new(Clean(reader)), Box::new(writer));
-            Ok(Device { reader, writer, port: Port::Stream(gauge), usb: tcp.usb, notes: Vec::new() })
+            Ok(Device {
+                reader,
+                writer,
+                port: Port::Stream(gauge),
+                usb: tcp.usb,
+                notes: Vec::new(),
+            })
         }
         Target::Serial(serial) => serial::open(serial).await,
         Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.0).await,
-        // The daemon puts a simulated device's real address in place of it before anything is opened.
+        // The daemon puts a simulated device's real address in place of it before anything is
+        // opened.
         Target::Sim(_) => Err(OpenError::Absent("the simulated device was not started".into())),
     }
 }
 
 /// The USB numbers of a target's adapter, as far as they can be known without opening it.
-pub async fn usb(target: &Target) -> Option<UsbId> {
+pub(crate) async fn usb(target: &Target) -> Option<UsbId> {
     match target {
         Target::Serial(serial) => serial::usb_of(&serial.port).await,
         Target::Tcp(_) | Target::Rfc2217(_) | Target::Sim(_) => target.stated_usb(),
     }
 }
 
-/// Pause between attempts to reach a target that is not there, where nothing tells that it came: below the second
-/// within which a plugged device is to be noticed.
+/// Pause between attempts to reach a target that is not there, where nothing tells that it came:
+/// below the second within which a plugged device is to be noticed.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Pause between attempts to reach a host that refuses or is silent.
 const DIAL_AGAIN: Duration = Duration::from_secs(1);
 
-/// Ready when it is worth trying again to open a target that was not there: a serial device within milliseconds of
-/// its coming, anything else after a pause. Can be dropped at any time.
+/// Ready when it is worth trying again to open a target that was not there: a serial device within
+/// milliseconds of its coming, anything else after a pause. Can be dropped at any time.
 pub async fn appeared(target: &Target) {
     match target {
         Target::Serial(serial) => serial::appeared(serial, RETRY).await,
@@ -165,9 +175,10 @@ impl From<&OpenError> for Refusal {
         let why = error.to_string();
         match error {
             OpenError::Absent(_) => Self::TargetAbsent(why),
-            OpenError::InUse(_) | OpenError::Denied(_) | OpenError::Refused(_) | OpenError::Unfit(_) => {
-                Self::Unreachable(why)
-            }
+            OpenError::InUse(_)
+            | OpenError::Denied(_)
+            | OpenError::Refused(_)
+            | OpenError::Unfit(_) => Self::Unreachable(why),
             OpenError::Timeout(_) => Self::TargetTimeout(why),
         }
     }
@@ -189,7 +200,8 @@ pub struct Caps {
     pub errors: bool,
     /// It can say when the wire is idle.
     pub drain: bool,
-    /// Messages to a Modbus bus are kept apart by idle wire: a line's doing, where the port can say when it is idle.
+    /// Messages to a Modbus bus are kept apart by idle wire: a line's doing, where the port can say
+    /// when it is idle.
     pub gap: bool,
 }
 
@@ -226,7 +238,8 @@ pub enum PortError {
     /// Not with this kind of port, or not with this driver.
     #[error("this port cannot do that")]
     Unsupported,
-    /// The driver did not take the settings; the sentence says what it made of them. The line is as before.
+    /// The driver did not take the settings; the sentence says what it made of them. The line is as
+    /// before.
     #[error("{0}")]
     BadSettings(String),
     /// The device is gone or broken.
@@ -297,8 +310,9 @@ impl Port {
         }
     }
 
-    /// Ready when CTS, DSR, DCD or RI differ from `last`, with what they are now; of a short pulse, both edges are
-    /// given one after the other where the driver counts them. Can be dropped at any time.
+    /// Ready when CTS, DSR, DCD or RI differ from `last`, with what they are now; of a short pulse,
+    /// both edges are given one after the other where the driver counts them. Can be dropped at any
+    /// time.
     pub async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
         match self {
             Self::Stream(_) => Err(PortError::Unsupported),
@@ -316,7 +330,8 @@ impl Port {
         }
     }
 
-    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ), or by the network and not acknowledged.
+    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ), or by the network and not
+    /// acknowledged.
     pub fn unsent(&self) -> usize {
         match self {
             Self::Stream(gauge) => usize::try_from(gauge.outstanding().bytes).unwrap_or(usize::MAX),
@@ -325,7 +340,8 @@ impl Port {
         }
     }
 
-    /// Bytes written that may not be on the wire or with the next hop; of a device that is gone, those lost with it.
+    /// Bytes written that may not be on the wire or with the next hop; of a device that is gone,
+    /// those lost with it.
     pub fn held(&self) -> Held {
         match self {
             Self::Stream(gauge) => Held::of(gauge.outstanding()),
@@ -359,7 +375,8 @@ impl Port {
         }
     }
 
-    /// Whether a driver is still sending. One that is gone cannot be asked: it is looked at meanwhile.
+    /// Whether a driver is still sending. One that is gone cannot be asked: it is looked at
+    /// meanwhile.
     pub(crate) fn is_sending(&self) -> bool {
         match self {
             Self::Stream(_) | Self::Rfc2217(_) => false,
@@ -380,7 +397,8 @@ impl Port {
         matches!(self, Self::Serial(_))
     }
 
-    /// Ready when the device is closed, which it is when all that shares it is gone: it can be opened again then.
+    /// Ready when the device is closed, which it is when all that shares it is gone: it can be
+    /// opened again then.
     pub fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::Stream(_) | Self::Rfc2217(_) => Box::pin(std::future::ready(())),

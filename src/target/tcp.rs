@@ -1,6 +1,8 @@
 //! TCP and unix socket targets: every address tried, within one time-out.
 
-use std::{collections::VecDeque, fmt::Write as _, io, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::VecDeque, fmt::Write as _, io, net::SocketAddr, path::Path, time::Duration,
+};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -14,11 +16,12 @@ use crate::{
     stream::Stream,
 };
 
-/// Connects; names, all attempts and TLS together take at most `connect_timeout`. A name is resolved at each call.
+/// Connects; names, all attempts and TLS together take at most `connect_timeout`. A name is
+/// resolved at each call.
 ///
 /// # Errors
 /// Each names what was tried: no such name, refused or unreachable, no answer in time, TLS failed.
-pub async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
+pub(crate) async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
     let deadline = Instant::now() + target.connect_timeout;
     let late = |what: &str| late(what, target.connect_timeout);
     match &target.address {
@@ -26,14 +29,19 @@ pub async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
             let place = path.display().to_string();
             let stream = timeout_at(deadline, unix(path)).await.map_err(|_| late(&place))??.into();
             let Some(settings) = &target.tls else { return Ok(stream) };
-            let secured = timeout_at(deadline, tls::handshake(stream, settings, None, &place)).await;
+            let secured =
+                timeout_at(deadline, tls::handshake(stream, settings, None, &place)).await;
             secured.map_err(|_| late(&format!("TLS with {place}")))?
         }
         TcpAddress::Host(host, port) => {
-            let place =
-                if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            let place = if host.contains(':') {
+                format!("[{host}]:{port}")
+            } else {
+                format!("{host}:{port}")
+            };
             let addresses = timeout_at(deadline, resolve(host, *port)).await;
-            let addresses = addresses.map_err(|_| late(&format!("name servers about {host}")))??;
+            let addresses =
+                addresses.map_err(|_| late(&format!("name servers about {host}")))??;
             let stream = race(addresses, deadline, target.connect_timeout).await?;
             tune(&stream, target);
             let Some(settings) = &target.tls else { return Ok(stream.into()) };
@@ -60,12 +68,13 @@ async fn unix(path: &Path) -> Result<UnixStream, OpenError> {
     })
 }
 
-/// The addresses of a host, families alternating (RFC 8305 section 4), so that one that is dead costs one attempt.
+/// The addresses of a host, families alternating (RFC 8305 section 4), so that one that is dead
+/// costs one attempt.
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, OpenError> {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let found = lookup_host((host, port))
-        .await
-        .map_err(|error| OpenError::Absent(format!("the name {host} cannot be resolved: {error}")))?;
+    let found = lookup_host((host, port)).await.map_err(|error| {
+        OpenError::Absent(format!("the name {host} cannot be resolved: {error}"))
+    })?;
     let addresses = interleave(found.collect());
     if addresses.is_empty() {
         return Err(OpenError::Absent(format!("the name {host} has no address")));
@@ -100,7 +109,8 @@ async fn race(
     let mut tried = String::new();
     let mut answered = false;
     for address in addresses {
-        let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+        let share =
+            deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
         left -= 1;
         let why = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
@@ -121,7 +131,8 @@ async fn race(
     }
 }
 
-/// Sends at once; notices a peer that is gone. Neither can fail on a connected socket but by a kernel without it.
+/// Sends at once; notices a peer that is gone. Neither can fail on a connected socket but by a
+/// kernel without it.
 fn tune(stream: &TcpStream, target: &TcpTarget) {
     let socket = SockRef::from(stream);
     let keepalive = target.keepalive.map(|idle| {
@@ -132,7 +143,9 @@ fn tune(stream: &TcpStream, target: &TcpTarget) {
     let tuned = stream
         .set_nodelay(true)
         .and_then(|()| keepalive.map_or(Ok(()), |keepalive| socket.set_tcp_keepalive(&keepalive)))
-        .and_then(|()| target.user_timeout.map_or(Ok(()), |time| socket.set_tcp_user_timeout(Some(time))));
+        .and_then(|()| {
+            target.user_timeout.map_or(Ok(()), |time| socket.set_tcp_user_timeout(Some(time)))
+        });
     if let Err(error) = tuned {
         tracing::debug!(%error, "socket options not taken");
     }
@@ -153,7 +166,9 @@ fn reason(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
+    use rustls::{
+        RootCertStore, ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier,
+    };
     use socket2::{Domain, Socket, Type};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -187,7 +202,9 @@ mod tests {
         socket.listen(0).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let mut fill = Vec::new();
-        while let Ok(Ok(stream)) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+        {
             fill.push(stream);
         }
         (socket, fill, address)
@@ -196,7 +213,8 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_tuned() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = connect(&target("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
+        let stream =
+            connect(&target("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
         let socket = SockRef::from(stream.tcp().unwrap());
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
@@ -241,8 +259,10 @@ mod tests {
     #[tokio::test]
     async fn a_silent_host_times_out_and_is_named() {
         let (_socket, _fill, silent) = silent().await;
-        let quick =
-            TcpTarget { connect_timeout: Duration::from_millis(200), ..target("127.0.0.1", silent.port()) };
+        let quick = TcpTarget {
+            connect_timeout: Duration::from_millis(200),
+            ..target("127.0.0.1", silent.port())
+        };
         let begun = Instant::now();
         let error = connect(&quick).await.unwrap_err();
         assert!(begun.elapsed() < Duration::from_secs(2));
@@ -284,7 +304,10 @@ mod tests {
     fn families_alternate_beginning_with_the_first() {
         let v4 = |last| SocketAddr::from(([192, 0, 2, last], 1));
         let v6 = |last| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last], 1));
-        assert_eq!(interleave(vec![v6(1), v6(2), v6(2), v6(3), v4(1)]), [v6(1), v4(1), v6(2), v6(3)]);
+        assert_eq!(
+            interleave(vec![v6(1), v6(2), v6(2), v6(3), v4(1)]),
+            [v6(1), v4(1), v6(2), v6(3)]
+        );
         assert_eq!(interleave(vec![v4(1), v4(2), v6(1), v6(2)]), [v4(1), v6(1), v4(2), v6(2)]);
         assert_eq!(interleave(Vec::new()), []);
     }
@@ -357,7 +380,8 @@ mod tests {
             stream.shutdown().await.unwrap();
         };
         let client = async {
-            let mut stream = connect(&TcpTarget { tls: Some(settings), ..target("127.0.0.1", port) }).await?;
+            let mut stream =
+                connect(&TcpTarget { tls: Some(settings), ..target("127.0.0.1", port) }).await?;
             stream.write_all(b"ping").await.unwrap();
             let mut bytes = [0; 4];
             stream.read_exact(&mut bytes).await.unwrap();
@@ -377,14 +401,21 @@ mod tests {
         let papers = Papers::new();
         let wrong_name = TargetTls { server_name: None, ..papers.settings() };
         let text = through_tls(&papers, wrong_name).await.unwrap_err().to_string();
-        assert!(text.starts_with("TLS with 127.0.0.1:") && text.contains("not valid for name"), "{text}");
+        assert!(
+            text.starts_with("TLS with 127.0.0.1:") && text.contains("not valid for name"),
+            "{text}"
+        );
         let other = Papers::new();
         let stranger = TargetTls { ca: other.settings().ca, ..papers.settings() };
         let text = through_tls(&papers, stranger).await.unwrap_err().to_string();
         assert!(text.contains("name its authority by `ca`"), "{text}");
         let no_file = TargetTls { ca: Some("/no/such/ca.pem".into()), ..papers.settings() };
-        let error = connect(&TcpTarget { tls: Some(no_file), ..target("127.0.0.1", closed().await) }).await;
-        assert!(matches!(error, Err(OpenError::Refused(_))), "dialled before anything is read: {error:?}");
+        let error =
+            connect(&TcpTarget { tls: Some(no_file), ..target("127.0.0.1", closed().await) }).await;
+        assert!(
+            matches!(error, Err(OpenError::Refused(_))),
+            "dialled before anything is read: {error:?}"
+        );
     }
 
     #[tokio::test]

@@ -18,8 +18,8 @@ use crate::{config::TargetTls, regular_file, stream::Stream};
 /// Largest file of certificates or a key that is read, in bytes.
 const LARGEST: usize = 4 << 20;
 
-/// Does the handshake with the target at `place`. The name asked for and checked is the configured one, else `host`.
-/// Files are read at each connect, so that a renewed certificate counts at once.
+/// Does the handshake with the target at `place`. The name asked for and checked is the configured
+/// one, else `host`. Files are read at each connect, so that a renewed certificate counts at once.
 pub(super) async fn handshake(
     stream: Stream,
     settings: &TargetTls,
@@ -29,16 +29,16 @@ pub(super) async fn handshake(
     let name = settings.server_name.as_deref().or(host).ok_or_else(|| {
         OpenError::Unfit(format!("TLS with {place}: a unix socket has no name; set `server_name`"))
     })?;
-    let name = server_name(name).map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
+    let name =
+        server_name(name).map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
     let wanted = settings.clone();
     let config = tokio::task::spawn_blocking(move || config(&wanted))
         .await
         .unwrap_or_else(|error| Err(error.to_string()))
         .map_err(|why| OpenError::Unfit(format!("TLS with {place}: {why}")))?;
-    stream
-        .connect_tls(&TlsConnector::from(Arc::new(config)), name)
-        .await
-        .map_err(|error| OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error))))
+    stream.connect_tls(&TlsConnector::from(Arc::new(config)), name).await.map_err(|error| {
+        OpenError::Unfit(format!("TLS with {place} failed: {}", explained(&error)))
+    })
 }
 
 /// Whether certificates and key can be used, as at each connect. Reads files.
@@ -95,7 +95,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(format!("{} holds no PEM certificate", path.display())),
+        Ok(found) if found.is_empty() => {
+            Err(format!("{} holds no PEM certificate", path.display()))
+        }
         other => other.map_err(|error| format!("{}: {error}", path.display())),
     }
 }

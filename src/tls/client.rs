@@ -16,8 +16,9 @@ type Number = (Vec<u8>, Vec<u8>);
 
 /// What a client's certificate says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientFacts {
-    /// Common name of its subject, when it has exactly one: two would let an authority's slip choose the principal.
+pub(crate) struct ClientFacts {
+    /// Common name of its subject, when it has exactly one: two would let an authority's slip
+    /// choose the principal.
     pub common_name: Option<String>,
     /// Its alternative names: host names in lower case, addresses, mail addresses, URIs.
     pub names: Vec<String>,
@@ -30,7 +31,7 @@ pub struct ClientFacts {
 
 impl ClientFacts {
     /// Reads a certificate; `None` for what is none.
-    pub fn of(der: &CertificateDer<'_>) -> Option<Self> {
+    pub(crate) fn of(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let mut common = certificate.subject().iter_common_name();
         let first = common.next().and_then(|name| name.as_str().ok()).map(str::to_owned);
@@ -60,8 +61,9 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     address.ok().map(|address| address.to_string())
 }
 
-/// When the first list of a file of revoked certificates is to be followed by a new one, in seconds since 1970.
-pub fn lists_due(file: &Path) -> Result<Option<i64>, TlsError> {
+/// When the first list of a file of revoked certificates is to be followed by a new one, in seconds
+/// since 1970.
+pub(crate) fn lists_due(file: &Path) -> Result<Option<i64>, TlsError> {
     Revoked::read(file).map(|revoked| revoked.due)
 }
 
@@ -81,7 +83,8 @@ impl Revoked {
     pub(super) fn read(file: &Path) -> Result<Self, TlsError> {
         let wrong = |what: &str| TlsError::file(file, what);
         let text = read(file)?;
-        let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&text).collect();
+        let lists: Result<Vec<_>, _> =
+            CertificateRevocationListDer::pem_slice_iter(&text).collect();
         let lists = lists.map_err(|error| wrong(&format!("is not PEM: {error}")))?;
         if lists.is_empty() {
             return Err(wrong(
@@ -93,8 +96,9 @@ impl Revoked {
             let (_, list) = CertificateRevocationList::from_der(der)
                 .map_err(|_| wrong("not a list of revoked certificates (CRL, RFC 5280)"))?;
             let issuer = list.issuer().as_raw().to_vec();
-            let numbers =
-                list.iter_revoked_certificates().map(|one| (issuer.clone(), one.raw_serial().to_vec()));
+            let numbers = list
+                .iter_revoked_certificates()
+                .map(|one| (issuer.clone(), one.raw_serial().to_vec()));
             all.numbers.extend(numbers);
             all.due = all.due.into_iter().chain(list.next_update().map(|at| at.timestamp())).min();
             all.issuers.push(issuer);
@@ -111,8 +115,9 @@ impl Revoked {
     pub(super) fn cover(&self, authorities: &[CertificateDer<'_>]) -> bool {
         authorities.iter().all(|der| {
             let certificate = X509Certificate::from_der(der);
-            certificate
-                .is_ok_and(|(_, found)| self.issuers.iter().any(|issuer| issuer == found.subject().as_raw()))
+            certificate.is_ok_and(|(_, found)| {
+                self.issuers.iter().any(|issuer| issuer == found.subject().as_raw())
+            })
         })
     }
 }

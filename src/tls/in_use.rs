@@ -9,11 +9,11 @@ use super::ServerTls;
 
 /// Every listener with TLS that is served.
 #[derive(Debug, Default)]
-pub struct InUse(Mutex<Vec<Weak<Shown>>>);
+pub(crate) struct InUse(Mutex<Vec<Weak<Shown>>>);
 
 /// A listener's certificate. It is in use as long as this is held.
 #[derive(Debug)]
-pub struct Shown {
+pub(crate) struct Shown {
     listener: String,
     tls: Arc<ServerTls>,
 }
@@ -21,7 +21,7 @@ pub struct Shown {
 impl InUse {
     /// A listener shows its certificate from now on, until what is given is dropped.
     #[must_use = "it is in use while this is held"]
-    pub fn show(&self, listener: String, tls: Arc<ServerTls>) -> Arc<Shown> {
+    pub(crate) fn show(&self, listener: String, tls: Arc<ServerTls>) -> Arc<Shown> {
         let shown = Arc::new(Shown { listener, tls });
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
@@ -29,13 +29,15 @@ impl InUse {
         shown
     }
 
-    /// The last second of each listener's certificate, since 1970. Of two listeners at one address, of which one is about
-    /// to go, the newer counts. Files that have changed are read again.
-    pub fn expiries(&self) -> BTreeMap<String, i64> {
+    /// The last second of each listener's certificate, since 1970. Of two listeners at one address,
+    /// of which one is about to go, the newer counts. Files that have changed are read again.
+    pub(crate) fn expiries(&self) -> BTreeMap<String, i64> {
         let all: Vec<_> = {
             let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.iter().filter_map(Weak::upgrade).collect()
         };
-        all.iter().filter_map(|shown| Some((shown.listener.clone(), shown.tls.expires()?))).collect()
+        all.iter()
+            .filter_map(|shown| Some((shown.listener.clone(), shown.tls.expires()?)))
+            .collect()
     }
 }

@@ -13,7 +13,8 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_ti
 
 use super::{TlsError, read_certificates, validity};
 
-/// Days a certificate is good: the longest that every browser takes for one a user trusts by hand (Apple, since 2019).
+/// Days a certificate is good: the longest that every browser takes for one a user trusts by hand
+/// (Apple, since 2019).
 const DAYS: i64 = 825;
 /// A certificate with less than this left is made anew, in seconds.
 const RENEW: i64 = 30 * 24 * 3600;
@@ -44,7 +45,8 @@ pub(super) fn ensure(paths: &Paths, own_name: &str) -> Result<bool, TlsError> {
     Ok(true)
 }
 
-/// Whether a certificate is good now and for a while. On a gateway whose clock was wrong when it was made, it is not.
+/// Whether a certificate is good now and for a while. On a gateway whose clock was wrong when it
+/// was made, it is not.
 pub(super) fn is_good(certificate: &Path) -> bool {
     let now = Timestamp::now().as_second();
     let read = read_certificates(certificate).ok();
@@ -53,7 +55,9 @@ pub(super) fn is_good(certificate: &Path) -> bool {
 }
 
 fn make(paths: &Paths, own_name: &str) -> Result<(), TlsError> {
-    let wrong = |what: &str| TlsError::file(&paths.certificate, format!("cannot make a certificate: {what}"));
+    let wrong = |what: &str| {
+        TlsError::file(&paths.certificate, format!("cannot make a certificate: {what}"))
+    };
     let params = params(own_name).map_err(|error| wrong(&error.to_string()))?;
     let key = KeyPair::generate().map_err(|error| wrong(&error.to_string()))?;
     let certificate = params.self_signed(&key).map_err(|error| wrong(&error.to_string()))?;
@@ -82,8 +86,9 @@ fn params(own_name: &str) -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-/// What clients may call us: the host's name, NAME.local, localhost, every address of every interface.
-pub fn names(own_name: &str) -> Vec<String> {
+/// What clients may call us: the host's name, NAME.local, localhost, every address of every
+/// interface.
+pub(crate) fn names(own_name: &str) -> Vec<String> {
     let own = own_name.to_ascii_lowercase();
     let short = own.split('.').next().unwrap_or_default();
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
@@ -96,7 +101,9 @@ pub fn names(own_name: &str) -> Vec<String> {
             .filter(|name| is_name(name)),
     );
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    names.extend(interfaces.iter().map(if_addrs::Interface::ip).filter(is_lasting).map(|ip| ip.to_string()));
+    names.extend(
+        interfaces.iter().map(if_addrs::Interface::ip).filter(is_lasting).map(|ip| ip.to_string()),
+    );
     names.sort_unstable();
     names.dedup();
     names
@@ -115,7 +122,8 @@ fn replace(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
     let beside = path.with_extension("new");
     let write = || -> io::Result<()> {
         let _ = fs::remove_file(&beside);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)

@@ -78,7 +78,9 @@ async fn both_protocol_versions_are_spoken_with_the_certificate_made_on_first_st
     let folder = tempfile::tempdir().unwrap();
     let server = self_signed(folder.path());
     let trust = folder.path().join("tls/cert.pem");
-    for (version, expected) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
+    for (version, expected) in
+        [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)]
+    {
         assert_eq!(handshake(&server, client(&trust, &[version])).await.unwrap(), (expected, None));
     }
 }
@@ -104,11 +106,16 @@ async fn changed_files_are_used_and_broken_ones_are_not() {
 fn errors_name_the_file_and_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    let told = |tls: &ListenTls| ServerTls::open(tls, folder.path(), "box").unwrap_err().to_string();
+    let told =
+        |tls: &ListenTls| ServerTls::open(tls, folder.path(), "box").unwrap_err().to_string();
     let tls = write_pair(folder.path(), "one");
     write_pair(other.path(), "two");
     fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
-    assert!(told(&tls).contains("key.pem: this key does not belong to the certificate"), "{}", told(&tls));
+    assert!(
+        told(&tls).contains("key.pem: this key does not belong to the certificate"),
+        "{}",
+        told(&tls)
+    );
     fs::write(folder.path().join("key.pem"), "").unwrap();
     assert!(told(&tls).contains("key.pem: no private key"), "{}", told(&tls));
     fs::write(folder.path().join("cert.pem"), "").unwrap();
@@ -130,7 +137,8 @@ async fn a_client_certificate_names_its_principal_and_none_is_needed() {
     params.distinguished_name.push(DnType::CommonName, "plc-reader");
     let certificate = params.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap();
 
-    let ListenTls::Files { certificate: cert_file, key: key_file, .. } = write_pair(folder.path(), "one")
+    let ListenTls::Files { certificate: cert_file, key: key_file, .. } =
+        write_pair(folder.path(), "one")
     else {
         unreachable!()
     };

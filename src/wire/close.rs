@@ -25,7 +25,8 @@ impl fmt::Display for NoRoom {
     }
 }
 
-/// Why a session ended. The one vocabulary of endings: close code, log line and metric label come from here.
+/// Why a session ended. The one vocabulary of endings: close code, log line and metric label come
+/// from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The client sent Close; the code it gave, if any.
@@ -53,7 +54,8 @@ pub enum Ended {
     TargetEnded,
     /// The target broke: an I/O error, or the device went.
     TargetFailed(String),
-    /// The target's connection was reset or a write to it failed: what it had acknowledged it may not have read.
+    /// The target's connection was reset or a write to it failed: what it had acknowledged it may
+    /// not have read.
     TargetReset(String),
     /// The target could not be opened.
     TargetUnreachable(String),
@@ -177,13 +179,16 @@ impl fmt::Display for Ended {
             Self::Disconnected => f.write_str("disconnected by an administrator"),
             Self::TooSlow(missed) => write!(f, "too slow: {missed} bytes missed"),
             Self::NoRoom(no) => write!(f, "{no}; try again in {NO_ROOM_WAIT} s"),
-            Self::GaveWay => write!(f, "an administrator needed the place; try again in {NO_ROOM_WAIT} s"),
+            Self::GaveWay => {
+                write!(f, "an administrator needed the place; try again in {NO_ROOM_WAIT} s")
+            }
             Self::Idle => f.write_str("idle for too long"),
         }
     }
 }
 
-/// Why a request was refused before it became anything: limits, Host, Origin, credentials, rights, endpoint, dial.
+/// Why a request was refused before it became anything: limits, Host, Origin, credentials, rights,
+/// endpoint, dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The head breaks RFC 9112 or our stricter reading of it.
@@ -230,7 +235,8 @@ pub enum Refusal {
     TargetTimeout(String),
     /// The device is not there.
     TargetAbsent(String),
-    /// Where proxies announce their clients: no header of the PROXY protocol, or not from a trusted proxy.
+    /// Where proxies announce their clients: no header of the PROXY protocol, or not from a trusted
+    /// proxy.
     Proxy(&'static str),
     /// The TLS handshake failed or took too long: nothing can be said to the client.
     Tls,

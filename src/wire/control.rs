@@ -5,7 +5,9 @@ mod tell;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::tell::{Answer, Asker, Endpoint, Hello, Holder, LeaseNews, Opened, Rate, Status, Tell};
+pub use self::tell::{
+    Answer, Asker, Endpoint, Hello, Holder, LeaseNews, Opened, Rate, Status, Tell,
+};
 use crate::settings::{DataBits, Flow, Levels, Parity, Settings, Step, StopBits};
 
 /// Longest text frame a server takes, in bytes.
@@ -323,7 +325,8 @@ pub fn parse(text: &[u8]) -> Result<Request, String> {
         r#type: Option<String>,
         id: Option<u64>,
     }
-    let head: Head = serde_json::from_slice(text).map_err(|error| format!("not a message: {error}"))?;
+    let head: Head =
+        serde_json::from_slice(text).map_err(|error| format!("not a message: {error}"))?;
     let Some(kind) = head.r#type else {
         return Err("a message without `type`".into());
     };
@@ -332,7 +335,8 @@ pub fn parse(text: &[u8]) -> Result<Request, String> {
 
 fn parse_as(kind: &str, text: &[u8]) -> Result<Ask, Failure> {
     fn body<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Failure> {
-        serde_json::from_slice(text).map_err(|error| Failure::new(Code::BadMessage, error.to_string()))
+        serde_json::from_slice(text)
+            .map_err(|error| Failure::new(Code::BadMessage, error.to_string()))
     }
     Ok(match kind {
         "open" => Ask::Open(body(text)?),
@@ -386,8 +390,9 @@ fn steps(raw: RawSignals) -> Result<Signals, Failure> {
         }
         total += step.ms.unwrap_or(0.0);
         let time = |ms: f64| {
-            std::time::Duration::try_from_secs_f64(ms / 1000.0)
-                .map_err(|_| Failure::new(Code::BadMessage, format!("{ms} is no time in milliseconds")))
+            std::time::Duration::try_from_secs_f64(ms / 1000.0).map_err(|_| {
+                Failure::new(Code::BadMessage, format!("{ms} is no time in milliseconds"))
+            })
         };
         let hold = time(step.ms.unwrap_or(0.0))?;
         steps.push(Step { change: step.change, hold, at: step.at.map(time).transpose()? });

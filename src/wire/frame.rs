@@ -1,7 +1,8 @@
 //! RFC 6455 frames: a strict streaming decoder and header encoder.
 //!
-//! The decoder works in the caller's buffer and hands out the payload of a partly received frame at once, so a frame's
-//! size is no memory size. No extension is ever negotiated, so every reserved bit is an error.
+//! The decoder works in the caller's buffer and hands out the payload of a partly received frame at
+//! once, so a frame's size is no memory size. No extension is ever negotiated, so every reserved
+//! bit is an error.
 
 mod gather;
 mod short;
@@ -66,8 +67,9 @@ impl Opcode {
     }
 }
 
-/// Writes the header of an unmasked frame so that it ends where `buf` ends, and returns its length: the header is
-/// `buf[HEADER_MAX - length..]`, ready to stand before a payload. `payload` is in bytes.
+/// Writes the header of an unmasked frame so that it ends where `buf` ends, and returns its length:
+/// the header is `buf[HEADER_MAX - length..]`, ready to stand before a payload. `payload` is in
+/// bytes.
 pub fn header(buf: &mut [u8; HEADER_MAX], fin: bool, opcode: Opcode, payload: u64) -> usize {
     let start = u8::from(fin) << 7 | opcode.bits();
     let wide = payload.to_be_bytes();
@@ -154,7 +156,8 @@ pub enum Item {
     Data {
         /// Where in the input it is.
         range: Range<usize>,
-        /// Whether it is of a text message; UTF-8 as a whole, though a piece may begin or end within a character.
+        /// Whether it is of a text message; UTF-8 as a whole, though a piece may begin or end
+        /// within a character.
         text: bool,
         /// Whether it is the first piece of its message.
         first: bool,
@@ -165,7 +168,8 @@ pub enum Item {
     Ping,
     /// A pong; its payload is [`Decoder::control`].
     Pong,
-    /// A Close with a legal payload, [`Decoder::control`], for [`parse_close`]. What comes behind it is to be ignored.
+    /// A Close with a legal payload, [`Decoder::control`], for [`parse_close`]. What comes behind
+    /// it is to be ignored.
     Close,
 }
 
@@ -209,16 +213,24 @@ impl Default for Decoder {
 impl Decoder {
     /// A decoder at the beginning of a stream.
     pub fn new() -> Self {
-        Self { head: Short::new(), frame: None, message: None, control: Short::new(), carry: Short::new() }
+        Self {
+            head: Short::new(),
+            frame: None,
+            message: None,
+            control: Short::new(),
+            carry: Short::new(),
+        }
     }
 
-    /// The payload of the control frame that [`next`](Self::next) gave last, until it is called again.
+    /// The payload of the control frame that [`next`](Self::next) gave last, until it is called
+    /// again.
     pub fn control(&self) -> &[u8] {
         self.control.bytes()
     }
 
-    /// Takes one item from the front of `input`: how many bytes it used, and the item. To be called again with the rest
-    /// until it gives [`Item::More`], which always uses all. After an error the stream is beyond reading.
+    /// Takes one item from the front of `input`: how many bytes it used, and the item. To be called
+    /// again with the rest until it gives [`Item::More`], which always uses all. After an error the
+    /// stream is beyond reading.
     pub fn next(&mut self, input: &mut [u8]) -> Result<(usize, Item), FrameError> {
         let (start, mut frame) = match self.frame.take() {
             Some(frame) => (0, frame),
@@ -251,7 +263,8 @@ impl Decoder {
         Ok((end, self.piece(frame, payload, start..end)?))
     }
 
-    /// Reads a header from what was kept of it and `input`: how much of `input` it took, and the frame.
+    /// Reads a header from what was kept of it and `input`: how much of `input` it took, and the
+    /// frame.
     fn begin(&mut self, input: &[u8]) -> Result<Option<(usize, Frame)>, FrameError> {
         let inside = self.message.is_some();
         let mut begun = None;
@@ -292,7 +305,12 @@ impl Decoder {
         })
     }
 
-    fn piece(&mut self, frame: Frame, payload: &[u8], range: Range<usize>) -> Result<Item, FrameError> {
+    fn piece(
+        &mut self,
+        frame: Frame,
+        payload: &[u8],
+        range: Range<usize>,
+    ) -> Result<Item, FrameError> {
         let last = frame.fin && frame.left == 0;
         let Message { text, fresh } = self.message.unwrap_or(Message { text: false, fresh: true });
         self.message = (!last).then_some(Message { text, fresh: false });
@@ -305,7 +323,8 @@ impl Decoder {
         Ok(Item::Data { range, text, first: fresh, last })
     }
 
-    /// Checks the next bytes of a text message; fails at the first byte that no continuation could make valid.
+    /// Checks the next bytes of a text message; fails at the first byte that no continuation could
+    /// make valid.
     fn check_text(&mut self, mut bytes: &[u8]) -> Result<(), FrameError> {
         let certain = |error: str::Utf8Error| error.error_len().is_some();
         while !self.carry.bytes().is_empty() {
@@ -329,8 +348,8 @@ impl Decoder {
     }
 }
 
-/// Reads a client's header, failing at the first byte that breaks a rule: its length and the frame, or `None` if it is
-/// not complete. `inside` tells that a message has begun and not ended.
+/// Reads a client's header, failing at the first byte that breaks a rule: its length and the frame,
+/// or `None` if it is not complete. `inside` tells that a message has begun and not ended.
 fn parse_header(bytes: &[u8], inside: bool) -> Result<Option<(usize, Frame)>, FrameError> {
     let [first, rest @ ..] = bytes else { return Ok(None) };
     let fin = first & 0x80 != 0;

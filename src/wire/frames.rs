@@ -1,12 +1,12 @@
-//! Messages in a stream of bytes, by a rule: bytes in, messages out. It has no clock: whoever has one says when silence
-//! has ended a message.
+//! Messages in a stream of bytes, by a rule: bytes in, messages out. It has no clock: whoever has
+//! one says when silence has ended a message.
 
 use std::time::Duration;
 
 use super::modbus::{self, Head};
 
-/// Silence that ends a Modbus frame whose length says that more is to come: adapters and networks deliver one in
-/// pieces with pauses between.
+/// Silence that ends a Modbus frame whose length says that more is to come: adapters and networks
+/// deliver one in pieces with pauses between.
 const TORN: Duration = Duration::from_millis(50);
 
 /// Which bytes of a device make one message.
@@ -74,11 +74,13 @@ pub struct Framer {
     /// Bytes of a message after which it is cut as it is.
     most: usize,
     held: Vec<u8>,
-    /// Bytes at the beginning of `held` that were looked at: no delimiter begins in them, no frame ends in them.
+    /// Bytes at the beginning of `held` that were looked at: no delimiter begins in them, no frame
+    /// ends in them.
     searched: usize,
 }
 
-/// The first message: how many bytes it takes, and how many of them are shown; or how many bytes were looked at in vain.
+/// The first message: how many bytes it takes, and how many of them are shown; or how many bytes
+/// were looked at in vain.
 type Cut = Result<(usize, usize), usize>;
 
 impl Framer {

@@ -1,14 +1,17 @@
-//! The strict reader of a request head of HTTP/1.1, and of HTTP/1.0 as far as proxies ask in it: the only one there is.
+//! The strict reader of a request head of HTTP/1.1, and of HTTP/1.0 as far as proxies ask in it:
+//! the only one there is.
 //!
-//! RFC 9112 leaves a server room to be lenient; every such room is one where a proxy and we may read one request
-//! differently. Here there is none: lines end in CRLF, fields that steer us come once, and no body comes in chunks.
+//! RFC 9112 leaves a server room to be lenient; every such room is one where a proxy and we may
+//! read one request differently. Here there is none: lines end in CRLF, fields that steer us come
+//! once, and no body comes in chunks.
 
 use super::close::Refusal;
 
 /// Longest request line, in bytes without its CRLF.
 pub const REQUEST_LINE_MAX: usize = 2048;
 
-/// Longest header section unless the configuration says otherwise, in bytes with all its CRLFs, the empty line's too.
+/// Longest header section unless the configuration says otherwise, in bytes with all its CRLFs, the
+/// empty line's too.
 pub const HEADERS_MAX: usize = 16 * 1024;
 
 /// Most fields.
@@ -20,7 +23,8 @@ pub const HEAD_MAX: usize = REQUEST_LINE_MAX + 2 + HEADERS_MAX;
 /// The head of a good request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// Its bytes, the empty line included; what follows is the body, or early data of an upgraded connection.
+    /// Its bytes, the empty line included; what follows is the body, or early data of an upgraded
+    /// connection.
     pub len: usize,
     /// The method, a token.
     pub method: &'a [u8],
@@ -28,7 +32,8 @@ pub struct Head<'a> {
     pub target: &'a [u8],
     /// Names, each a token, and values without the white space around them.
     pub fields: Vec<(&'a [u8], &'a [u8])>,
-    /// It asks for a WebSocket (RFC 6455 section 4.2.1, points 3 and 4): `Upgrade: websocket`, `Connection: upgrade`.
+    /// It asks for a WebSocket (RFC 6455 section 4.2.1, points 3 and 4): `Upgrade: websocket`,
+    /// `Connection: upgrade`.
     pub upgrade: bool,
     /// The client sends nothing behind it: `Connection: close`, or HTTP/1.0.
     pub last: bool,
@@ -38,14 +43,17 @@ pub struct Head<'a> {
     pub body: u64,
 }
 
-/// Reads the head at the front of `buf`, whose header section has at most `headers_max` bytes: `None` while it is not
-/// complete, refused as soon as nothing could mend it. However it comes in pieces, the result is the same.
+/// Reads the head at the front of `buf`, whose header section has at most `headers_max` bytes:
+/// `None` while it is not complete, refused as soon as nothing could mend it. However it comes in
+/// pieces, the result is the same.
 pub fn scan(buf: &[u8], headers_max: usize) -> Result<Option<Head<'_>>, Refusal> {
     match buf {
         [] | [0x16] => return Ok(None),
         // A TLS record (RFC 8446 section 5.1) that would hold a ClientHello.
         [0x16, 0x03, ..] => {
-            return Err(bad("this is a plain HTTP port: use http:// or ws://, or set `tls:` for it"));
+            return Err(bad(
+                "this is a plain HTTP port: use http:// or ws://, or set `tls:` for it",
+            ));
         }
         _ => {}
     }
@@ -56,7 +64,9 @@ pub fn scan(buf: &[u8], headers_max: usize) -> Result<Option<Head<'_>>, Refusal>
     let mut fields = Fields::default();
     let mut free = headers_max;
     loop {
-        let Some((field, behind)) = self::line(rest, free.saturating_sub(2), Refusal::HeadTooLarge)? else {
+        let Some((field, behind)) =
+            self::line(rest, free.saturating_sub(2), Refusal::HeadTooLarge)?
+        else {
             return Ok(None);
         };
         rest = behind;
@@ -84,7 +94,9 @@ fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<Line<'_>>,
     if end.unwrap_or(buf.len()) > limit {
         return Err(too_long);
     }
-    let Some((line, behind)) = end.and_then(|end| buf.split_at_checked(end)) else { return Ok(None) };
+    let Some((line, behind)) = end.and_then(|end| buf.split_at_checked(end)) else {
+        return Ok(None);
+    };
     match behind {
         [b'\r', b'\n', rest @ ..] => Ok(Some((line, rest))),
         [b'\r'] => Ok(None),
@@ -103,14 +115,17 @@ struct RequestLine<'a> {
 }
 
 impl RequestLine<'_> {
-    /// Whether it is a health check, which may come without a Host (as a load balancer asks by default).
+    /// Whether it is a health check, which may come without a Host (as a load balancer asks by
+    /// default).
     fn is_check(&self) -> bool {
         let path = self.target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        self.old && (path == b"/healthz" || (self.method == b"OPTIONS" && matches!(path, b"/" | b"*")))
+        self.old
+            && (path == b"/healthz" || (self.method == b"OPTIONS" && matches!(path, b"/" | b"*")))
     }
 }
 
-/// Method and target: RFC 9112 section 3, without absolute-form (we are no proxy) and authority-form (no tunnel).
+/// Method and target: RFC 9112 section 3, without absolute-form (we are no proxy) and
+/// authority-form (no tunnel).
 fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -127,14 +142,16 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
         _ => return Err(bad("only HTTP/1.1 is spoken here, and HTTP/1.0 where nothing is sent")),
     };
     if old && !matches!(method, b"GET" | b"HEAD" | b"OPTIONS") {
-        return Err(bad("HTTP/1.0 is for GET, HEAD and OPTIONS; in nginx: `proxy_http_version 1.1`"));
+        return Err(bad(
+            "HTTP/1.0 is for GET, HEAD and OPTIONS; in nginx: `proxy_http_version 1.1`",
+        ));
     }
     match target {
         b"*" if method == b"OPTIONS" => Ok(RequestLine { method, target, old }),
         [b'/', ..] if is_target(target) => Ok(RequestLine { method, target, old }),
-        [b'/', ..] => {
-            Err(bad("the target has a byte that must be percent-encoded, or a broken percent-encoding"))
-        }
+        [b'/', ..] => Err(bad(
+            "the target has a byte that must be percent-encoded, or a broken percent-encoding",
+        )),
         _ => Err(bad("the target must begin with `/`")),
     }
 }
@@ -145,13 +162,20 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(legal)
 }
 
-/// Path and query of RFC 3986, and what browsers leave unencoded in a query though it does not allow it: ``[]{}|^` ``.
+/// Path and query of RFC 3986, and what browsers leave unencoded in a query though it does not
+/// allow it: ``[]{}|^` ``.
 fn is_target(target: &[u8]) -> bool {
     let mut rest = target;
     while let [first, behind @ ..] = rest {
         rest = match (first, behind) {
-            (b'%', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
-            (byte, _) if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?[]{}|^`".contains(byte) => {
+            (b'%', [high, low, behind @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                behind
+            }
+            (byte, _)
+                if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?[]{}|^`".contains(byte) =>
+            {
                 behind
             }
             _ => return false,
@@ -166,8 +190,8 @@ fn is_host(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(legal)
 }
 
-/// Fields that steer us, none of which may come twice. Twice is never legal for them but in Upgrade, a list that no
-/// client splits.
+/// Fields that steer us, none of which may come twice. Twice is never legal for them but in
+/// Upgrade, a list that no client splits.
 const ONCE: [&str; 10] = [
     "host",
     "origin",
@@ -225,7 +249,9 @@ impl<'a> Fields<'a> {
     }
 
     fn once(&mut self, name: &[u8]) -> Result<(), Refusal> {
-        if let Some(place) = ONCE.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+        if let Some(place) =
+            ONCE.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+        {
             let bit = 1 << place;
             if self.seen & bit != 0 {
                 return Err(bad("a header field that must come once came twice"));
@@ -265,7 +291,9 @@ impl<'a> Fields<'a> {
             return Err(bad("a WebSocket takes HTTP/1.1; in nginx: `proxy_http_version 1.1`"));
         }
         if old && self.body > 0 {
-            return Err(bad("HTTP/1.0 is for requests without a body; in nginx: `proxy_http_version 1.1`"));
+            return Err(bad(
+                "HTTP/1.0 is for requests without a body; in nginx: `proxy_http_version 1.1`",
+            ));
         }
         if upgrade && self.body > 0 {
             return Err(bad("an upgrade has no body"));
@@ -285,7 +313,9 @@ fn length(value: &[u8]) -> Option<u64> {
 }
 
 fn lists(value: &[u8], word: &str) -> bool {
-    value.split(|byte| *byte == b',').any(|entry| entry.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    value
+        .split(|byte| *byte == b',')
+        .any(|entry| entry.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
 }
 
 #[cfg(test)]

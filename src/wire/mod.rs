@@ -5,7 +5,7 @@ pub mod control;
 pub mod frame;
 pub mod frames;
 pub mod head;
-pub mod modbus;
+pub(crate) mod modbus;
 pub mod proxy;
 pub mod subprotocol;
 pub mod telnet;

@@ -1,7 +1,8 @@
-//! Modbus RTU frames: their length by function code, their checksum, and where one begins behind garbage.
+//! Modbus RTU frames: their length by function code, their checksum, and where one begins behind
+//! garbage.
 
 /// Longest frame (MODBUS over Serial Line V1.02, section 2.5.1).
-pub const FRAME_MOST: usize = 256;
+pub(crate) const FRAME_MOST: usize = 256;
 
 /// Shortest frame: address, function, checksum.
 const FRAME_LEAST: usize = 4;
@@ -11,7 +12,7 @@ const ADDRESS_MOST: u8 = 247;
 
 /// What the beginning of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
+pub(crate) enum Head {
     /// A whole frame of so many bytes.
     Frame(usize),
     /// So many bytes that are no frame, and a whole one behind them.
@@ -22,11 +23,12 @@ pub enum Head {
     Strange,
 }
 
-/// Looks for a frame at the beginning of `bytes`. Requests and responses differ in length for most functions; the
-/// shortest length that the function allows and the checksum confirms is the frame's. Where no length of the table
-/// fits, what comes to its end first is taken: a frame of another length, or a whole frame of the table behind garbage.
-/// The first `seen` bytes were [`Head::Strange`] before.
-pub fn head(bytes: &[u8], seen: usize) -> Head {
+/// Looks for a frame at the beginning of `bytes`. Requests and responses differ in length for most
+/// functions; the shortest length that the function allows and the checksum confirms is the
+/// frame's. Where no length of the table fits, what comes to its end first is taken: a frame of
+/// another length, or a whole frame of the table behind garbage. The first `seen` bytes were
+/// [`Head::Strange`] before.
+pub(crate) fn head(bytes: &[u8], seen: usize) -> Head {
     if seen == 0 {
         let known = by_table(bytes);
         if known != Head::Strange {
@@ -43,8 +45,9 @@ pub fn head(bytes: &[u8], seen: usize) -> Head {
     }
 }
 
-/// How much of what silence has ended is garbage in front of a whole frame; `None` where there is no frame in it.
-pub fn garbage(bytes: &[u8]) -> Option<usize> {
+/// How much of what silence has ended is garbage in front of a whole frame; `None` where there is
+/// no frame in it.
+pub(crate) fn garbage(bytes: &[u8]) -> Option<usize> {
     behind(bytes, 0).map(|(start, _)| start)
 }
 
@@ -82,8 +85,8 @@ fn by_checksum(bytes: &[u8], seen: usize) -> Option<usize> {
     None
 }
 
-/// The whole frame that ends first of those that begin behind the first byte: where it begins and ends. Those that
-/// ended within the first `seen` bytes were looked at before.
+/// The whole frame that ends first of those that begin behind the first byte: where it begins and
+/// ends. Those that ended within the first `seen` bytes were looked at before.
 fn behind(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
     let first = seen.saturating_sub(FRAME_MOST).max(1);
     let mut found: Option<(usize, usize)> = None;
@@ -97,7 +100,11 @@ fn behind(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
             let Length::Is(length) = length else { continue };
             let end = start + length;
             let earlier = found.is_none_or(|(_, before)| end < before);
-            if end > seen && earlier && length <= FRAME_MOST && rest.get(..length).is_some_and(is_intact) {
+            if end > seen
+                && earlier
+                && length <= FRAME_MOST
+                && rest.get(..length).is_some_and(is_intact)
+            {
                 found = Some((start, end));
             }
         }
@@ -174,9 +181,9 @@ fn is_intact(frame: &[u8]) -> bool {
     frame.len() >= FRAME_LEAST && crc16(frame) == 0
 }
 
-/// CRC-16 of MODBUS over Serial Line V1.02, section 6.2.2: polynomial 0xA001 reflected, from 0xFFFF; sent low byte
-/// first.
-pub fn crc16(bytes: &[u8]) -> u16 {
+/// CRC-16 of MODBUS over Serial Line V1.02, section 6.2.2: polynomial 0xA001 reflected, from
+/// 0xFFFF; sent low byte first.
+pub(crate) fn crc16(bytes: &[u8]) -> u16 {
     let mut crc = Crc::default();
     for byte in bytes {
         crc.add(*byte);
@@ -293,13 +300,20 @@ mod tests {
                 let all = [noise, &frame].concat();
                 let short = &all[..all.len() - 1];
                 if head(short, 0) == Head::Strange {
-                    assert_eq!(head(&all, short.len()), Head::Garbage(noise.len()), "{noise:?} {body:?}");
+                    assert_eq!(
+                        head(&all, short.len()),
+                        Head::Garbage(noise.len()),
+                        "{noise:?} {body:?}"
+                    );
                 }
                 assert_eq!(garbage(&all), Some(noise.len()));
                 assert_eq!(garbage(&frame), None);
             }
         }
-        assert_eq!(head(&[&[0xff, 0x55][..], &framed(&[1, 3, 0, 2, 0, 1])].concat(), 0), Head::Garbage(2));
+        assert_eq!(
+            head(&[&[0xff, 0x55][..], &framed(&[1, 3, 0, 2, 0, 1])].concat(), 0),
+            Head::Garbage(2)
+        );
     }
 
     #[test]

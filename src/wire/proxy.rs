@@ -1,7 +1,8 @@
 //! The header of the PROXY protocol, versions 1 and 2: whom a proxy's connection is for.
 //!
-//! <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>. What follows the header is the client's, so that not a byte
-//! more than the header may be read: [`scan`] says how many bytes are certain to be part of it.
+//! <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>. What follows the header is the
+//! client's, so that not a byte more than the header may be read: [`scan`] says how many bytes are
+//! certain to be part of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -43,12 +44,13 @@ pub struct Announced {
 pub enum Progress {
     /// So many bytes more are part of it, at least.
     More(usize),
-    /// It is complete. `None`: the connection is the proxy's own (a health check), or its client is not told.
+    /// It is complete. `None`: the connection is the proxy's own (a health check), or its client is
+    /// not told.
     Done(Option<Announced>),
 }
 
-/// Reads the header at the front of `buf`, which holds no more than was asked for; what is wrong with it, as soon as nothing
-/// could mend it.
+/// Reads the header at the front of `buf`, which holds no more than was asked for; what is wrong
+/// with it, as soon as nothing could mend it.
 pub fn scan(buf: &[u8]) -> Result<Progress, &'static str> {
     if buf.is_empty() {
         return Ok(Progress::More(SHORTEST));
@@ -62,7 +64,9 @@ pub fn scan(buf: &[u8]) -> Result<Progress, &'static str> {
     } else if begins(b"PROXY ") {
         line(buf)
     } else {
-        Err("no PROXY protocol header: this listener takes connections of proxies that send one alone")
+        Err(
+            "no PROXY protocol header: this listener takes connections of proxies that send one alone",
+        )
     }
 }
 
@@ -102,7 +106,8 @@ fn line(buf: &[u8]) -> Result<Progress, &'static str> {
 
 /// Digits alone, no zero before them.
 fn number(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
 }
 
@@ -193,7 +198,11 @@ mod tests {
     }
 
     fn announced(source: &str, destination: &str, tls: bool) -> Announced {
-        Announced { source: source.parse().unwrap(), destination: destination.parse().unwrap(), tls }
+        Announced {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            tls,
+        }
     }
 
     fn v2(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -206,12 +215,17 @@ mod tests {
     #[test]
     fn a_line_names_client_and_address_and_not_a_byte_more_is_read() {
         let told = fed(b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET /").unwrap();
-        assert_eq!(told, (Some(announced("192.0.2.1:56324", "192.0.2.2:443", false)), b"GET /".as_slice()));
+        assert_eq!(
+            told,
+            (Some(announced("192.0.2.1:56324", "192.0.2.2:443", false)), b"GET /".as_slice())
+        );
         let told = fed(b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n").unwrap();
         assert_eq!(told.0, Some(announced("[2001:db8::1]:1", "[::1]:65535", false)));
-        for unknown in
-            ["PROXY UNKNOWN\r\n", "PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", "PROXY UNKNOWN x\r\n"]
-        {
+        for unknown in [
+            "PROXY UNKNOWN\r\n",
+            "PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n",
+            "PROXY UNKNOWN x\r\n",
+        ] {
             assert_eq!(fed(unknown.as_bytes()), Ok((None, b"".as_slice())), "{unknown}");
         }
     }
@@ -243,8 +257,8 @@ mod tests {
     #[test]
     fn the_binary_header_names_client_address_and_tls() {
         let header = v2(0x21, 0x11, &V4);
-        let told =
-            fed(&[header.as_slice(), b"\x16\x03"].concat()).map(|(found, rest)| (found, rest.to_vec()));
+        let told = fed(&[header.as_slice(), b"\x16\x03"].concat())
+            .map(|(found, rest)| (found, rest.to_vec()));
         assert_eq!(
             told,
             Ok((Some(announced("192.0.2.1:56324", "192.0.2.2:443", false)), b"\x16\x03".to_vec()))
@@ -258,10 +272,16 @@ mod tests {
         six[..2].copy_from_slice(&[0x20, 0x01]);
         six[31] = 1;
         six[35] = 80;
-        assert_eq!(fed(&v2(0x21, 0x21, &six)).unwrap().0, Some(announced("[2001::]:0", "[::1]:80", false)));
-        for own in
-            [v2(0x20, 0x00, b""), v2(0x20, 0x11, &V4), v2(0x21, 0x00, b"xyz"), v2(0x21, 0x31, &[0; 216])]
-        {
+        assert_eq!(
+            fed(&v2(0x21, 0x21, &six)).unwrap().0,
+            Some(announced("[2001::]:0", "[::1]:80", false))
+        );
+        for own in [
+            v2(0x20, 0x00, b""),
+            v2(0x20, 0x11, &V4),
+            v2(0x21, 0x00, b"xyz"),
+            v2(0x21, 0x31, &[0; 216]),
+        ] {
             assert_eq!(fed(&own), Ok((None, b"".as_slice())));
         }
     }

@@ -1,7 +1,8 @@
 //! Subprotocol negotiation, and the credentials that hide in it.
 //!
-//! docs/protocol.md section 1. A page can set no header of its WebSocket but `Sec-WebSocket-Protocol`, so tokens and
-//! tickets travel in it; they are taken out here, before anything logs or selects a name.
+//! docs/protocol.md section 1. A page can set no header of its WebSocket but
+//! `Sec-WebSocket-Protocol`, so tokens and tickets travel in it; they are taken out here, before
+//! anything logs or selects a name.
 
 use std::fmt;
 
@@ -62,7 +63,8 @@ pub fn is_own(name: &str) -> bool {
     matches!(name, "binary" | "base64") || name.starts_with("wsbridge.")
 }
 
-/// A text that `Debug` does not show. (The configuration's `Secret` is on this floor, too, and out of reach.)
+/// A text that `Debug` does not show. (The configuration's `Secret` is on this floor, too, and out
+/// of reach.)
 #[derive(Clone)]
 pub struct Concealed(String);
 
@@ -97,19 +99,26 @@ pub struct Offer {
     pub credential: Option<Credential>,
 }
 
-/// Reads the values of all `Sec-WebSocket-Protocol` fields, in order. Of those spoken, the answer is the first in the
-/// order of [`Protocol`], whatever the client's order.
-pub fn negotiate<'a>(offers: impl Iterator<Item = &'a str>, spoken: Spoken<'_>) -> Result<Offer, Refusal> {
+/// Reads the values of all `Sec-WebSocket-Protocol` fields, in order. Of those spoken, the answer
+/// is the first in the order of [`Protocol`], whatever the client's order.
+pub fn negotiate<'a>(
+    offers: impl Iterator<Item = &'a str>,
+    spoken: Spoken<'_>,
+) -> Result<Offer, Refusal> {
     let mut names: Vec<&str> = Vec::new();
     let mut credential = None;
     for entry in offers.flat_map(|value| value.split(',')) {
         let entry = entry.trim_matches([' ', '\t']);
         if !is_token(entry.as_bytes()) {
-            return Err(Refusal::BadRequest("an entry of Sec-WebSocket-Protocol is empty or no token"));
+            return Err(Refusal::BadRequest(
+                "an entry of Sec-WebSocket-Protocol is empty or no token",
+            ));
         }
         if let Some(found) = read_credential(entry)? {
             if credential.replace(found).is_some() {
-                return Err(Refusal::BadRequest("two credentials in Sec-WebSocket-Protocol: send one"));
+                return Err(Refusal::BadRequest(
+                    "two credentials in Sec-WebSocket-Protocol: send one",
+                ));
             }
             continue;
         }
@@ -139,7 +148,8 @@ fn answer(offered: &[&str], spoken: Spoken<'_>) -> Option<Protocol> {
     };
     let of_endpoint = named.into_iter().filter(|name| !is_own(name)).map(Protocol::Named);
     let ours = [Some(Protocol::Binary), base64.then_some(Protocol::Base64)];
-    let mut all = std::iter::once(Protocol::V1).chain(of_endpoint).chain(ours.into_iter().flatten());
+    let mut all =
+        std::iter::once(Protocol::V1).chain(of_endpoint).chain(ours.into_iter().flatten());
     all.find(|protocol| offered.contains(&protocol.name()))
 }
 
@@ -157,9 +167,12 @@ fn listed(names: &[&str]) -> String {
 fn read_credential(entry: &str) -> Result<Option<Credential>, Refusal> {
     if let Some(text) = entry.strip_prefix(BEARER) {
         let text = bounded(text)?;
-        let token = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let token =
+            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let why = "the token in Sec-WebSocket-Protocol is not base64url without padding";
-        return token.map(|token| Some(Credential::Bearer(Concealed(token)))).ok_or(Refusal::BadRequest(why));
+        return token
+            .map(|token| Some(Credential::Bearer(Concealed(token))))
+            .ok_or(Refusal::BadRequest(why));
     }
     if let Some(text) = entry.strip_prefix(TICKET) {
         return Ok(Some(Credential::Ticket(Concealed(bounded(text)?.to_owned()))));
@@ -171,7 +184,9 @@ fn bounded(text: &str) -> Result<&str, Refusal> {
     match text.len() {
         0 => Err(Refusal::BadRequest("the credential in Sec-WebSocket-Protocol is empty")),
         1..=CREDENTIAL_MAX => Ok(text),
-        _ => Err(Refusal::BadRequest("the credential in Sec-WebSocket-Protocol is over 512 characters")),
+        _ => Err(Refusal::BadRequest(
+            "the credential in Sec-WebSocket-Protocol is over 512 characters",
+        )),
     }
 }
 
@@ -246,7 +261,9 @@ mod tests {
             assert_eq!(negotiate([value].into_iter(), NONE).map(|_| ()), none);
         }
         let many: Vec<_> = (0..30).map(|n| format!("a-rather-long-name-{n}")).collect();
-        let Err(Refusal::Subprotocol(text)) = negotiate([many.join(",").as_str()].into_iter(), NONE) else {
+        let Err(Refusal::Subprotocol(text)) =
+            negotiate([many.join(",").as_str()].into_iter(), NONE)
+        else {
             panic!()
         };
         assert!(text.len() == 202 && text.ends_with(".."), "{text}");
@@ -271,7 +288,10 @@ mod tests {
     #[test]
     fn no_debug_shows_a_credential() {
         let offer = negotiate(["binary, wsbridge.ticket.topsecret"].into_iter(), NONE).unwrap();
-        assert_eq!(format!("{offer:?}"), "Offer { answer: Some(Binary), credential: Some(Ticket(..)) }");
+        assert_eq!(
+            format!("{offer:?}"),
+            "Offer { answer: Some(Binary), credential: Some(Ticket(..)) }"
+        );
     }
 
     #[test]
@@ -293,7 +313,10 @@ mod tests {
         let two = "two credentials in Sec-WebSocket-Protocol: send one";
         assert_eq!(refused("binary, wsbridge.ticket.x, wsbridge.bearer.eA"), two);
         assert_eq!(refused("binary, wsbridge.ticket.x, wsbridge.ticket.x"), two);
-        assert_eq!(refused("binary, wsbridge.ticket."), "the credential in Sec-WebSocket-Protocol is empty");
+        assert_eq!(
+            refused("binary, wsbridge.ticket."),
+            "the credential in Sec-WebSocket-Protocol is empty"
+        );
         let coding = "the token in Sec-WebSocket-Protocol is not base64url without padding";
         for wrong in ["x", "eB", "a+b+", "_w", "a.b."] {
             assert_eq!(refused(&format!("binary, wsbridge.bearer.{wrong}")), coding, "{wrong}");

@@ -1,4 +1,5 @@
-//! Telnet (RFC 854), both ends of it: its codes, its stream, its options, and the control of a serial port (RFC 2217).
+//! Telnet (RFC 854), both ends of it: its codes, its stream, its options, and the control of a
+//! serial port (RFC 2217).
 
 pub mod comport;
 mod decoder;

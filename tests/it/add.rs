@@ -1,4 +1,5 @@
-//! `wsbridge add` as it is typed: by options beside a running gateway, at a terminal, and by OpenWrt's `uci`.
+//! `wsbridge add` as it is typed: by options beside a running gateway, at a terminal, and by
+//! OpenWrt's `uci`.
 
 use std::{
     fs,
@@ -12,7 +13,14 @@ use crate::harness::{Daemon, Pty, Target};
 
 fn add(config: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsbridge"));
-    command.arg("add").args(words).arg("--config").arg(config).stdin(Stdio::null()).output().unwrap()
+    command
+        .arg("add")
+        .args(words)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -26,14 +34,18 @@ fn an_endpoint_is_written_put_in_force_and_told_with_its_address() {
     let daemon = Daemon::open("  first: { sim: echo }\n");
     let (config, folder) = (daemon.config(), daemon.folder().join("endpoints.d"));
     let path = line.path().display().to_string();
-    let output = add(&config, &["modem1", "--port", &path, "--baud", "9600", "--title", "Cabinet: 3"]);
+    let output =
+        add(&config, &["modem1", "--port", &path, "--baud", "9600", "--title", "Cabinet: 3"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let port = 0;
     assert!(text.contains(&format!("ws://localhost:{port}/ws/modem1\n")), "{text}");
     daemon.wait_for("reloaded");
     let written = fs::read_to_string(folder.join("modem1.yaml")).unwrap();
-    assert!(written.contains("baud: 9600") && written.contains("title: \"Cabinet: 3\""), "{written}");
+    assert!(
+        written.contains("baud: 9600") && written.contains("title: \"Cabinet: 3\""),
+        "{written}"
+    );
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&folder.join("modem1.yaml"))), (0o750, 0o640));
     assert_eq!(names(&folder), ["modem1.yaml"]);
@@ -44,7 +56,12 @@ fn an_endpoint_is_written_put_in_force_and_told_with_its_address() {
     let name = format!("127-0-0-1-{}", echo.address().port());
     assert!(text.contains(&format!("/ws/{name}\n")), "{text}");
     assert_eq!(
-        Command::new(env!("CARGO_BIN_EXE_wsbridge")).arg("check").arg(&config).status().unwrap().code(),
+        Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+            .arg("check")
+            .arg(&config)
+            .status()
+            .unwrap()
+            .code(),
         Some(0)
     );
 }

@@ -1,4 +1,5 @@
-//! Found by name and by service from another machine: two network namespaces, a cable, and a browser of services nobody here wrote.
+//! Found by name and by service from another machine: two network namespaces, a cable, and a
+//! browser of services nobody here wrote.
 
 use std::process::Command;
 
@@ -12,17 +13,25 @@ fn a_gateway_is_found_on_the_network_and_says_when_it_has_gone() {
         eprintln!("skipped: python3 with `zeroconf` is missing (pip install zeroconf)");
         return;
     }
-    if !works("unshare", &["--map-root-user", "--net", "ip", "link", "add", "lan0", "type", "veth"]) {
+    if !works("unshare", &["--map-root-user", "--net", "ip", "link", "add", "lan0", "type", "veth"])
+    {
         eprintln!("skipped: network namespaces and iproute2 are not to be had here");
         return;
     }
     let folder = TempDir::new().unwrap();
     let output = Command::new("unshare")
-        .args(["--map-root-user", "--net", "python3", "tests/it/announce.py", env!("CARGO_BIN_EXE_wsbridge")])
+        .args([
+            "--map-root-user",
+            "--net",
+            "python3",
+            "tests/it/announce.py",
+            env!("CARGO_BIN_EXE_wsbridge"),
+        ])
         .arg(folder.path())
         .env_remove("NOTIFY_SOCKET")
         .output()
         .unwrap();
-    let told = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let told =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{}\n{}", told[0], told[1]);
 }

@@ -1,4 +1,5 @@
-//! Somebody's web tool at an origin of its own: its files, how its page is let in, and what it does not reach.
+//! Somebody's web tool at an origin of its own: its files, how its page is let in, and what it does
+//! not reach.
 
 use std::{
     fs,
@@ -29,7 +30,10 @@ fn free() -> SocketAddr {
 fn tool() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write("index.html", "<!doctype html><html><head><script src=\"tool.js\"></script></head></html>");
+    write(
+        "index.html",
+        "<!doctype html><html><head><script src=\"tool.js\"></script></head></html>",
+    );
     write("tool.js", "navigator.serial;");
     write(".secret", "hidden");
     write("firmware.bin", &"x".repeat(300_000));
@@ -40,7 +44,8 @@ fn tool() -> TempDir {
 
 /// Alice may do everything and Bob nothing on `echo`; the app `tool` may use `echo`.
 fn config(folder: &Path, address: SocketAddr, access: &str) -> String {
-    let open = if access.is_empty() { OPEN.to_owned() } else { OPEN.replace("auth: none\n", access) };
+    let open =
+        if access.is_empty() { OPEN.to_owned() } else { OPEN.replace("auth: none\n", access) };
     open + &format!(
         "  echo:\n    sim: echo\n  other:\n    sim: echo\napps:\n  tool:\n    title: A tool\n    directory: {}\n    \
          listen: {{ address: \"{address}\", tls: none }}\n    endpoints: [ echo ]\n",
@@ -49,7 +54,7 @@ fn config(folder: &Path, address: SocketAddr, access: &str) -> String {
 }
 
 fn users() -> String {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     format!(
         "users:\n  alice: {{ password: \"{hash}\", rights: {{ \"*\": [ read, write, signals, settings, takeover ] }} }}\n\
          \x20 bob: {{ password: \"{hash}\", rights: {{ other: [ read ] }} }}\n"
@@ -78,8 +83,9 @@ fn exchange(app: SocketAddr, ticket: &str) -> String {
 fn opens(app: SocketAddr, endpoint: &str, pass: &str) -> u16 {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let bearer = URL_SAFE_NO_PAD.encode(pass);
-    let more =
-        format!("Origin: http://{app}\r\nSec-WebSocket-Protocol: binary, wsbridge.bearer.{bearer}\r\n");
+    let more = format!(
+        "Origin: http://{app}\r\nSec-WebSocket-Protocol: binary, wsbridge.bearer.{bearer}\r\n"
+    );
     Raw::status(app, endpoint, &more)
 }
 
@@ -131,8 +137,9 @@ fn files_are_served_with_the_script_put_first_and_nothing_that_is_hidden_or_else
     }
     assert_eq!(status(&ask(main, "GET", "/tool.js", "", "")), 404);
     // Another endpoint, of a name as long, is another page.
-    let renamed =
-        config(folder.path(), address, "").replace("  echo:\n", "  tape:\n").replace("[ echo ]", "[ tape ]");
+    let renamed = config(folder.path(), address, "")
+        .replace("  echo:\n", "  tape:\n")
+        .replace("[ echo ]", "[ tape ]");
     daemon.reload(&renamed);
     assert_eq!(status(&ask(address, "GET", "/", &format!("If-None-Match: {tag}\r\n"), "")), 200);
 }
@@ -160,7 +167,11 @@ fn a_signed_in_user_opens_it_with_a_ticket_and_its_page_is_let_in_with_a_pass_un
 
     assert_eq!(opens(app, "echo", pass), 101);
     assert_eq!(opens(app, "other", pass), 403, "alice may, the app may not");
-    assert_eq!(opens(main, "echo", pass), 401, "a pass is worth nothing at the gateway's own origin");
+    assert_eq!(
+        opens(main, "echo", pass),
+        401,
+        "a pass is worth nothing at the gateway's own origin"
+    );
     assert_eq!(opens(app, "echo", "wrong"), 401);
     let origin = format!("Origin: http://{main}\r\nSec-WebSocket-Protocol: binary\r\n");
     assert_eq!(Raw::status(app, "echo", &(origin + &alice)), 403, "another origin");
@@ -193,7 +204,10 @@ fn enter(daemon: &Daemon, app: SocketAddr, user: &str) -> Entered {
     assert!(set.starts_with(&format!("set-cookie: app-tool-{}=", app.port())), "{set}");
     assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
     // The page still gets a pass by the ticket that it comes with.
-    let next = entered.lines().find_map(|line| line.strip_prefix("location: ../#wsbridge-ticket=")).unwrap();
+    let next = entered
+        .lines()
+        .find_map(|line| line.strip_prefix("location: ../#wsbridge-ticket="))
+        .unwrap();
     let pass = json(&exchange(app, next))["pass"].as_str().unwrap().to_owned();
     let again = ask(app, "GET", &format!("/api/launch?ticket={ticket}"), "", "");
     assert!(status(&again) == 401 && !again.contains("set-cookie"), "a ticket is used up: {again}");
@@ -225,7 +239,11 @@ fn the_cookie_of_an_app_opens_sockets_of_its_endpoints_from_its_origin_until_the
     assert_eq!(status(&head), 101);
     let out = ask(main, "POST", "/api/logout", &(own(main) + &alice), "{}");
     assert_eq!(status(&out), 204);
-    assert_eq!(running.closed().map(|(code, _)| code), Some(4401), "what runs ends with the sign-in");
+    assert_eq!(
+        running.closed().map(|(code, _)| code),
+        Some(4401),
+        "what runs ends with the sign-in"
+    );
     assert_eq!(Raw::status(app, "echo", &own_origin), 401, "and so does the cookie");
 }
 
@@ -244,7 +262,11 @@ fn the_cookie_of_an_app_is_nothing_to_the_api_the_bus_or_as_a_token() {
     assert_eq!(status(&exchanged), 401);
     let v1 = format!("Sec-WebSocket-Protocol: wsbridge.v1\r\nOrigin: http://{app}\r\n{cookie}");
     let (mut bus, head) = Raw::handshake(app, "", &v1);
-    assert_eq!((status(&head), bus.closed().map(|(code, _)| code)), (101, Some(4401)), "not the bus");
+    assert_eq!(
+        (status(&head), bus.closed().map(|(code, _)| code)),
+        (101, Some(4401)),
+        "not the bus"
+    );
     let value = cookie.trim_end().rsplit('=').next().unwrap();
     assert_eq!(opens(app, "echo", value), 401, "the cookie is no pass");
     let as_cookie = format!("Origin: http://{app}\r\nCookie: app-tool-{}={pass}\r\n", app.port());
@@ -255,7 +277,10 @@ fn the_cookie_of_an_app_is_nothing_to_the_api_the_bus_or_as_a_token() {
 fn by_token(address: SocketAddr, endpoint: &str, more: &str) -> u16 {
     let mut raw = Raw::connect(address);
     let head = upgrade_head(address, endpoint, more);
-    raw.send(head.replace(&format!("/ws/{endpoint}"), &format!("/websockify?token={endpoint}")).as_bytes());
+    raw.send(
+        head.replace(&format!("/ws/{endpoint}"), &format!("/websockify?token={endpoint}"))
+            .as_bytes(),
+    );
     status(&raw.head())
 }
 
@@ -266,8 +291,13 @@ fn who_may_nothing_of_what_an_app_uses_neither_sees_nor_opens_it() {
     let bob = signed_in(daemon.address(), "bob");
     assert_eq!(session(daemon.address(), &bob).1["apps"], Value::Array(Vec::new()));
     assert_eq!(status(&launch(&daemon, &bob)), 403);
-    let unknown =
-        ask(daemon.address(), "POST", "/api/ticket", &(own(daemon.address()) + &bob), "{\"app\": \"none\"}");
+    let unknown = ask(
+        daemon.address(),
+        "POST",
+        "/api/ticket",
+        &(own(daemon.address()) + &bob),
+        "{\"app\": \"none\"}",
+    );
     assert_eq!(status(&unknown), 403, "an unknown app and a forbidden one look alike");
     let elsewhere = exchange(app, "0000");
     assert_eq!(status(&elsewhere), 401);
@@ -282,7 +312,10 @@ fn without_a_login_an_app_needs_no_pass_and_still_reaches_its_own_endpoints_alon
     let origin = format!("Origin: http://{app}\r\n");
     assert_eq!(Raw::status(app, "echo", &origin), 101);
     assert_eq!(Raw::status(app, "other", &origin), 403);
-    assert_eq!(json(&ask(app, "GET", "/api/endpoints", "", ""))["endpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        json(&ask(app, "GET", "/api/endpoints", "", ""))["endpoints"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[test]

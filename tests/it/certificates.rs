@@ -21,9 +21,15 @@ fn a_self_signed_certificate_is_made_once_and_kept() {
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nok\n"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nok\n"),
+            "{answer}"
+        );
         let log = daemon.log().to_ascii_lowercase();
-        assert!(log.contains("fingerprint") || log.contains("sha-256") || log.contains("sha256"), "{log}");
+        assert!(
+            log.contains("fingerprint") || log.contains("sha-256") || log.contains("sha256"),
+            "{log}"
+        );
         std::fs::read(state.path().join("tls/cert.pem")).unwrap()
     };
     assert_eq!(start(), start());
@@ -42,7 +48,8 @@ fn certificate_files_are_read_again_when_they_change() {
     let daemon = Daemon::start(&config);
     let trusts = |authority: &tls::Authority| {
         let mut stream = tls::connect(daemon.address(), &authority.file(), None);
-        let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let _ = stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
         answer.starts_with("HTTP/1.1 200 ")

@@ -1,6 +1,8 @@
-//! No circle of imports between the files of one floor: whoever reads a file first meets nothing that leads back to it.
+//! No circle of imports between the files of one floor: whoever reads a file first meets nothing
+//! that leads back to it.
 //!
-//! A module and the files below it may name each other, as a folder and its contents do; siblings may not.
+//! A module and the files below it may name each other, as a folder and its contents do; siblings
+//! may not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +44,9 @@ impl Crate {
             self.0.keys().map(|module| (module.as_str(), reachable(module, &arrows))).collect();
         let mut circles = BTreeSet::new();
         for (module, all) in &reach {
-            let back = |other: &&String| reach.get(other.as_str()).is_some_and(|back| back.contains(*module));
+            let back = |other: &&String| {
+                reach.get(other.as_str()).is_some_and(|back| back.contains(*module))
+            };
             let mut circle: Vec<String> = all.iter().filter(back).cloned().collect();
             circle.sort();
             if circle.len() > 1 {
@@ -58,11 +62,13 @@ impl Crate {
             let within = |inner: &str, outer: &str| inner.starts_with(&format!("{outer}::"));
             other == module || within(other, module) || within(module, other)
         };
-        let found = paths(&self.0[module]).into_iter().filter_map(|path| self.file_of(module, &path));
+        let found =
+            paths(&self.0[module]).into_iter().filter_map(|path| self.file_of(module, &path));
         found.filter(|other| !related(other)).collect()
     }
 
-    /// The file that defines what a path names; a name that a folder hands on is looked up where it comes from.
+    /// The file that defines what a path names; a name that a folder hands on is looked up where it
+    /// comes from.
     fn file_of(&self, module: &str, path: &[String]) -> Option<String> {
         let mut at: Vec<&str> = match path.first()?.as_str() {
             "crate" => Vec::new(),
@@ -105,24 +111,29 @@ fn reachable(from: &str, arrows: &BTreeMap<&str, BTreeSet<String>>) -> BTreeSet<
     found
 }
 
-/// Code without comments and without what is compiled for tests alone; `use child::Name` reads as `self::child::Name`.
+/// Code without comments and without what is compiled for tests alone; `use child::Name` reads as
+/// `self::child::Name`.
 fn outside_tests(text: &str) -> String {
     let code = without_comments(text);
     let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let foreign = |line: &str| {
         let path = line.trim_start_matches("pub").trim_start_matches("(crate)").trim_start();
         let Some(path) = path.strip_prefix("use ") else { return false };
-        !["crate::", "self::", "super::", "std::", "{"].iter().any(|prefix| path.starts_with(prefix))
+        !["crate::", "self::", "super::", "std::", "{"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix))
     };
-    let own =
-        |line: &str| if foreign(line) { line.replacen("use ", "use self::", 1) } else { line.to_owned() };
+    let own = |line: &str| {
+        if foreign(line) { line.replacen("use ", "use self::", 1) } else { line.to_owned() }
+    };
     code.lines().map(own).collect::<Vec<_>>().join("\n")
 }
 
 /// Every path that begins with `crate`, `self` or `super`, groups taken apart.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    let starts = ["crate::", "self::", "super::"].iter().flat_map(|start| code.match_indices(start));
+    let starts =
+        ["crate::", "self::", "super::"].iter().flat_map(|start| code.match_indices(start));
     for (at, _) in starts {
         let before = code[..at].chars().next_back();
         // `super::super::` was begun at its first.
@@ -162,8 +173,9 @@ fn expand<'a>(code: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<Strin
     found.push(prefix.clone());
     // `Name as Other`
     let rest = rest.trim_start();
-    rest.strip_prefix("as ")
-        .map_or(rest, |renamed| renamed.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+    rest.strip_prefix("as ").map_or(rest, |renamed| {
+        renamed.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+    })
 }
 
 mod planted {
@@ -198,7 +210,8 @@ mod planted {
 
     #[test]
     fn a_circle_by_a_detour_is_found() {
-        let found = circles(&[("a", "use crate::b;"), ("b", "use crate::c::f;"), ("c", "use crate::a;")]);
+        let found =
+            circles(&[("a", "use crate::b;"), ("b", "use crate::c::f;"), ("c", "use crate::a;")]);
         assert_eq!(found, [["a", "b", "c"]]);
     }
 }

@@ -1,4 +1,5 @@
-//! Client certificates from their first handshake to their end: none outlives its date or the authority's word.
+//! Client certificates from their first handshake to their end: none outlives its date or the
+//! authority's word.
 
 use std::{
     fs,
@@ -53,7 +54,8 @@ impl Place {
         self.daemon.address()
     }
 
-    /// A session with a certificate, or why there is none: the status, 0 for a handshake that failed.
+    /// A session with a certificate, or why there is none: the status, 0 for a handshake that
+    /// failed.
     fn open(&self, own: &Files) -> Result<Stream, u16> {
         ask(self.address(), connect(self.address(), &self.authority.file(), Some(own)))
     }
@@ -115,7 +117,8 @@ fn a_session_that_waits_for_its_client_ends_with_its_certificate_too() {
         "  laptop7: { rights: { m1: [ read, write ] } }\n  laptop8: { rights: { m1: [ read, write, takeover ] } }\n",
         None,
     );
-    let (seven, eight) = (place.authority.issue_for("laptop7", 6), place.authority.issue("laptop8"));
+    let (seven, eight) =
+        (place.authority.issue_for("laptop7", 6), place.authority.issue("laptop8"));
     let mut stream = connect(place.address(), &place.authority.file(), Some(&seven));
     let handshake = upgrade_head(place.address(), "m1", "Sec-WebSocket-Protocol: wsbridge.v1\r\n");
     stream.write_all(handshake.as_bytes()).unwrap();
@@ -131,7 +134,8 @@ fn a_session_that_waits_for_its_client_ends_with_its_certificate_too() {
     let sessions = || {
         let mut stream = connect(place.address(), &place.authority.file(), Some(&eight));
         let host = place.address();
-        let request = format!("GET /api/sessions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /api/sessions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -171,7 +175,8 @@ fn a_certificate_that_a_new_list_names_ends_at_once_and_others_stay() {
 
 #[test]
 fn a_list_past_its_date_goes_on_refusing_what_it_names_and_alarms() {
-    let place = Place::new(READER, Some(&|authority| authority.revoke(&["laptop7"], unix_now() - 3600)));
+    let place =
+        Place::new(READER, Some(&|authority| authority.revoke(&["laptop7"], unix_now() - 3600)));
     let (seven, eight) = (place.authority.issue("laptop7"), place.authority.issue("laptop8"));
     assert_eq!(place.open(&seven).err(), Some(0));
     assert!(place.open(&eight).is_ok());
@@ -187,7 +192,8 @@ fn a_list_past_its_date_goes_on_refusing_what_it_names_and_alarms() {
 #[test]
 fn a_certificate_is_known_by_an_alternative_name_or_as_itself() {
     let place = Place::new("  nobody: { rights: { m1: [ read ] } }\n", None);
-    let (by_name, itself) = (place.authority.issue("plc1.example"), place.authority.issue("plc2.example"));
+    let (by_name, itself) =
+        (place.authority.issue("plc1.example"), place.authority.issue("plc2.example"));
     let other = place.authority.issue("plc3.example");
     assert_eq!(place.open(&by_name).err(), Some(401));
     let certificates = format!(

@@ -41,15 +41,27 @@ fn uci_is_read_in_place_of_yaml_and_mistakes_have_their_line_and_option() {
     let file = folder.path().join("wsbridge");
     let path = file.to_str().unwrap();
     let user = text(&wsbridge(&["passwd", "a-b", "--generate", "--uci"]));
-    let token =
-        text(&wsbridge(&["token", "new", "t", "--rights", "e=read", "--expires", "2999-01-31", "--uci"]));
+    let token = text(&wsbridge(&[
+        "token",
+        "new",
+        "t",
+        "--rights",
+        "e=read",
+        "--expires",
+        "2999-01-31",
+        "--uci",
+    ]));
     // What may be appended to the file has no secret in it.
     assert!(!user.contains("wsb_") && !token.contains("wsb_"), "{user}{token}");
     let endpoint = "config endpoint 'e'\n\toption type 'sim'\n\toption device 'echo'\n";
     fs::write(&file, format!("config wsbridge 'main'\n{user}{token}{endpoint}")).unwrap();
     let said = text(&wsbridge(&["check", "--uci", path]));
-    assert!(said.contains("users.a-b") && said.contains("tokens.t") && said.contains("sim echo"), "{said}");
-    fs::write(folder.path().join("yaml"), text(&wsbridge(&["check", "--uci", path, "--yaml"]))).unwrap();
+    assert!(
+        said.contains("users.a-b") && said.contains("tokens.t") && said.contains("sim echo"),
+        "{said}"
+    );
+    fs::write(folder.path().join("yaml"), text(&wsbridge(&["check", "--uci", path, "--yaml"])))
+        .unwrap();
     // The last line names the file.
     let meaning = |said: &str| said.trim_end().rsplit_once('\n').unwrap().0.to_owned();
     let yaml = folder.path().join("yaml");
@@ -135,7 +147,9 @@ fn a_typed_password_is_asked_for_twice_and_not_shown() {
         terminal.send(b"correct horse\n");
         asked.read_exact(&mut [0]).unwrap();
     }
-    assert!(text(&child.wait_with_output().unwrap()).starts_with("alice: { password: \"$argon2id$"));
+    assert!(
+        text(&child.wait_with_output().unwrap()).starts_with("alice: { password: \"$argon2id$")
+    );
     // Nothing came back but what the test sends now, with the echo on again.
     terminal.send(b"end");
     assert_eq!(terminal.receive(3), b"end");
@@ -154,7 +168,8 @@ fn a_hash_goes_into_its_file_which_keeps_its_mode_and_is_a_users_password() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("admin");
-    let make = || text(&wsbridge(&["passwd", "admin", "--generate", "--file", file.to_str().unwrap()]));
+    let make =
+        || text(&wsbridge(&["passwd", "admin", "--generate", "--file", file.to_str().unwrap()]));
     let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
     let read = || fs::read_to_string(&file).unwrap();
     let shown = make();
@@ -212,9 +227,18 @@ fn completions_and_manual_pages_name_every_command() {
     let folder = tempfile::tempdir().unwrap();
     text(&wsbridge(&["man", folder.path().to_str().unwrap()]));
     let script = text(&wsbridge(&["completions", "bash"]));
-    for command in
-        ["serve", "check", "ports", "add", "doctor", "passwd", "token", "demo", "completions", "man"]
-    {
+    for command in [
+        "serve",
+        "check",
+        "ports",
+        "add",
+        "doctor",
+        "passwd",
+        "token",
+        "demo",
+        "completions",
+        "man",
+    ] {
         assert!(script.contains(command), "{command}");
         assert!(folder.path().join(format!("man1/wsbridge-{command}.1")).is_file(), "{command}");
     }
@@ -230,7 +254,8 @@ fn man_has_nothing_to_warn_of_in_the_manual_pages() {
     }
     let folder = tempfile::tempdir().unwrap();
     text(&wsbridge(&["man", folder.path().to_str().unwrap()]));
-    let sections = ["man1", "man5"].map(|section| fs::read_dir(folder.path().join(section)).unwrap());
+    let sections =
+        ["man1", "man5"].map(|section| fs::read_dir(folder.path().join(section)).unwrap());
     let pages: Vec<_> = sections.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     assert!(pages.len() > 11, "{pages:?}");
     for page in pages {

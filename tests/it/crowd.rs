@@ -1,4 +1,5 @@
-//! Who has room on an endpoint, and who gives way: half for one user, an administrator always, on an exclusive line who writes.
+//! Who has room on an endpoint, and who gives way: half for one user, an administrator always, on
+//! an exclusive line who writes.
 
 use serde_json::json;
 
@@ -29,7 +30,8 @@ fn line(more: &str) -> (Daemon, Pty) {
 }
 
 async fn enter(daemon: &Daemon, user: &str, role: &str) -> Wire {
-    let (wire, opened) = Wire::open_as(daemon, "e", &format!("wsb_{user}"), json!({ "role": role })).await;
+    let (wire, opened) =
+        Wire::open_as(daemon, "e", &format!("wsb_{user}"), json!({ "role": role })).await;
     assert_eq!(opened["role"], role, "{user}: {opened}");
     wire
 }
@@ -54,12 +56,16 @@ async fn one_user_has_at_most_half_of_an_endpoints_sessions() {
     refused(&daemon, "carol");
     // A page is told what a program reads.
     for (user, why) in [("anna", "half"), ("carol", "all the sessions")] {
-        let more = format!("Authorization: Bearer wsb_{user}\r\nOrigin: http://{}\r\n", daemon.address());
+        let more =
+            format!("Authorization: Bearer wsb_{user}\r\nOrigin: http://{}\r\n", daemon.address());
         let mut page = Raw::connect(daemon.address());
         page.send(upgrade_head(daemon.address(), "e", &more).as_bytes());
         assert_eq!(status(&page.head()), 101);
         let (code, reason) = page.closed().unwrap();
-        assert!(code == 4429 && reason.contains(why) && reason.contains("in 10 s"), "{code} {reason}");
+        assert!(
+            code == 4429 && reason.contains(why) && reason.contains("in 10 s"),
+            "{code} {reason}"
+        );
     }
 }
 
@@ -108,10 +114,17 @@ async fn a_session_that_is_ending_for_another_reason_is_not_told_to_give_way() {
     let mut anna = enter(&daemon, "anna", "observer").await;
     let boss = "Authorization: Bearer wsb_boss\r\n";
     let list = ask(daemon.address(), "GET", "/api/sessions", boss, "");
-    let list: serde_json::Value = serde_json::from_str(list.split_once("\r\n\r\n").unwrap().1).unwrap();
-    let hers = list["sessions"].as_array().unwrap().iter().find(|session| session["user"] == "anna").unwrap();
+    let list: serde_json::Value =
+        serde_json::from_str(list.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let hers = list["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|session| session["user"] == "anna")
+        .unwrap();
     let head = format!("{boss}Content-Type: application/json\r\n");
-    let ended = ask(daemon.address(), "POST", &format!("/api/sessions/{}/end", hers["id"]), &head, "{}");
+    let ended =
+        ask(daemon.address(), "POST", &format!("/api/sessions/{}/end", hers["id"]), &head, "{}");
     assert_eq!(status(&ended), 204);
     // She has yet to answer our Close: her place is still hers.
     refused(&daemon, "boss");
@@ -165,7 +178,8 @@ async fn on_an_exclusive_line_who_may_not_write_gives_way_to_the_first_that_does
     bob.send(b"bob").await;
     assert_eq!(pty.receive(3), b"bob");
     for user in ["anna", "guest"] {
-        let (_, refused) = Wire::open_as(&daemon, "e", &format!("wsb_{user}"), json!({"role": "auto"})).await;
+        let (_, refused) =
+            Wire::open_as(&daemon, "e", &format!("wsb_{user}"), json!({"role": "auto"})).await;
         assert_eq!(refused["code"], "busy");
     }
 }
@@ -173,8 +187,9 @@ async fn on_an_exclusive_line_who_may_not_write_gives_way_to_the_first_that_does
 #[test]
 fn on_an_exclusive_line_a_plain_client_that_may_not_write_gives_way_too() {
     let (daemon, mut pty) = line("    share: exclusive\n");
-    let as_user =
-        |user: &str| Raw::handshake(daemon.address(), "e", &format!("Authorization: Bearer wsb_{user}\r\n"));
+    let as_user = |user: &str| {
+        Raw::handshake(daemon.address(), "e", &format!("Authorization: Bearer wsb_{user}\r\n"))
+    };
     let (mut guest, head) = as_user("guest");
     assert_eq!(status(&head), 101);
     let (mut bob, head) = as_user("bob");

@@ -1,4 +1,5 @@
-//! What was sent arrives, or everybody hears how much did not: the device, the Close, the log and the metrics agree.
+//! What was sent arrives, or everybody hears how much did not: the device, the Close, the log and
+//! the metrics agree.
 
 use std::{
     io::{Read, Write},
@@ -29,15 +30,18 @@ fn noise(length: usize) -> Vec<u8> {
 /// A number of the log line that tells a session's end.
 fn told(daemon: &Daemon, name: &str) -> u64 {
     let line = daemon.wait_for("session closed");
-    let number = line.split_once(&format!("{name}=")).expect("the name").1.split(' ').next().unwrap();
+    let number =
+        line.split_once(&format!("{name}=")).expect("the name").1.split(' ').next().unwrap();
     number.parse().unwrap_or_else(|_| panic!("{line}"))
 }
 
 fn undelivered(daemon: &Daemon, endpoint: &str) -> u64 {
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", daemon.address());
+    let request =
+        format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", daemon.address());
     let page = Raw::ask(daemon.address(), &request);
     let name = format!("wsbridge_undelivered_bytes_total{{endpoint=\"{endpoint}\"}} ");
-    let line = page.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{page}"));
+    let line =
+        page.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{page}"));
     line.parse().unwrap()
 }
 
@@ -97,7 +101,8 @@ fn what_a_device_does_not_take_is_told_in_the_close_the_log_and_the_metrics() {
         }
         received(&stream).bytes
     });
-    let endpoint = format!("{}    limits: {{ linger: 500ms, linger_max: 1s }}\n", stuck.endpoint("p"));
+    let endpoint =
+        format!("{}    limits: {{ linger: 500ms, linger_max: 1s }}\n", stuck.endpoint("p"));
     // Its end stands behind what we do not read: a ping meets a socket that is closed.
     let daemon = Daemon::start(&format!("dead_after: 5s\n{OPEN}{endpoint}"));
     let all = [masked(0x82, &noise(9_000_000)), close()].concat();
@@ -122,7 +127,8 @@ fn a_close_that_a_stuck_device_does_not_let_be_true_is_4451_with_the_number() {
         thread::sleep(Duration::from_secs(5));
         received(&stream).bytes
     });
-    let endpoint = format!("{}    limits: {{ linger: 500ms, linger_max: 1s }}\n", stuck.endpoint("p"));
+    let endpoint =
+        format!("{}    limits: {{ linger: 500ms, linger_max: 1s }}\n", stuck.endpoint("p"));
     let daemon = Daemon::open(&endpoint);
     let mut client = Raw::upgrade(daemon.address(), "p");
     // More than the device's kernel takes, less than ours holds for it.
@@ -148,7 +154,10 @@ fn three_hundred_resets_under_a_write_are_three_hundred_times_1011() {
         let all = piece.clone();
         let sending = thread::spawn(move || to.write_all(&all).is_ok());
         let close = client.closed();
-        if close.as_ref().is_none_or(|(code, reason)| *code != 1011 || !reason.contains("not delivered")) {
+        if close
+            .as_ref()
+            .is_none_or(|(code, reason)| *code != 1011 || !reason.contains("not delivered"))
+        {
             other.push(close);
         }
         drop(client);
@@ -171,7 +180,8 @@ fn a_stop_has_six_seconds_whatever_moves_and_the_rest_is_counted() {
     assert_eq!(daemon.exit().code(), Some(0));
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     let log = daemon.log();
-    let line = log.lines().find(|line| line.contains("session closed")).expect("the end of the session");
+    let line =
+        log.lines().find(|line| line.contains("session closed")).expect("the end of the session");
     assert!(!line.contains("lost_to_target=0 "), "{line}");
     assert!(!log.contains("without waiting longer"), "{log}");
 }

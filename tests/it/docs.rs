@@ -1,4 +1,5 @@
-//! What the documentation says of itself is true: its links lead somewhere, its list of dependencies is the one in use.
+//! What the documentation says of itself is true: its links lead somewhere, its list of
+//! dependencies is the one in use.
 
 use std::{
     collections::BTreeSet,
@@ -46,7 +47,8 @@ fn every_relative_link_of_the_documentation_leads_somewhere() {
         for link in links(&text(&page)).into_iter().filter(|link| !link.contains("://")) {
             seen += 1;
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             let there = target.exists()
                 && (anchor.is_empty() || anchors(&text(&target)).contains(&anchor.to_owned()));
             if !there {
@@ -67,28 +69,35 @@ fn yaml(page: &str) -> Vec<String> {
             continue;
         };
         let block = lines.by_ref().take_while(|line| line.trim() != "```");
-        blocks
-            .push(block.map(|line| line.strip_prefix(margin).unwrap_or(line)).collect::<Vec<_>>().join("\n"));
+        blocks.push(
+            block
+                .map(|line| line.strip_prefix(margin).unwrap_or(line))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
     }
     blocks
 }
 
 #[test]
 fn what_readme_and_guide_say_to_paste_loads_and_what_the_package_installs() {
-    const HASH: &str =
-        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
-    let mut blocks: Vec<_> =
-        ["README.md", "docs/guide.md"].iter().flat_map(|page| yaml(&text(&root().join(page)))).collect();
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
+    let mut blocks: Vec<_> = ["README.md", "docs/guide.md"]
+        .iter()
+        .flat_map(|page| yaml(&text(&root().join(page))))
+        .collect();
     blocks.push(text(&root().join("packaging/deb/wsbridge.yaml")));
     let mut seen = 0;
     for block in blocks.into_iter().filter(|block| !block.starts_with("# prometheus")) {
-        let filled =
-            block.replace("$argon2id$...", HASH).replace("\"...\"", &format!("\"{}\"", "0f".repeat(32)));
+        let filled = block
+            .replace("$argon2id$...", HASH)
+            .replace("\"...\"", &format!("\"{}\"", "0f".repeat(32)));
         // A part of a file is good once somebody can sign in.
-        let somebody =
-            format!("users: {{ admin: {{ password: \"{HASH}\", rights: {{ \"*\": [ read ] }} }} }}\n");
+        let somebody = format!(
+            "users: {{ admin: {{ password: \"{HASH}\", rights: {{ \"*\": [ read ] }} }} }}\n"
+        );
         let whole = if filled.contains("users:") { filled } else { somebody + &filled };
-        let loaded = wsbridge::config::parse(&whole, "block", &|_| Ok(HASH.to_owned()));
+        let loaded = wsbridge::testing::parse(&whole, "block", &|_| Ok(HASH.to_owned()));
         assert!(loaded.is_ok(), "{block}\n{}", loaded.unwrap_err());
         seen += 1;
     }
@@ -100,7 +109,11 @@ fn dependencies() -> BTreeSet<String> {
     let manifest = text(&root().join("Cargo.toml"));
     let section = manifest.split_once("\n[dependencies]\n").unwrap().1;
     let section = section.split("\n[").next().unwrap();
-    section.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect()
+    section
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.to_owned())
+        .collect()
 }
 
 #[test]
@@ -110,21 +123,27 @@ fn every_dependency_has_its_reason_and_no_reason_outlives_its_dependency() {
     let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
     // The first two rows are the table's head; a package behind another name stands in brackets.
     let listed = rows.skip(1).flat_map(|(names, _)| names.split(", "));
-    let named: BTreeSet<String> =
-        listed.map(|name| name.split(" (").next().unwrap().to_owned()).filter(|name| name != "---").collect();
+    let named: BTreeSet<String> = listed
+        .map(|name| name.split(" (").next().unwrap().to_owned())
+        .filter(|name| name != "---")
+        .collect();
     assert_eq!(named, dependencies());
 }
 
-/// The tests that a page names: `file::test` of `tests/it`, `module::of::src::test`, and files of other suites.
+/// The tests that a page names: `file::test` of `tests/it`, `module::of::src::test`, and files of
+/// other suites.
 fn named_tests(page: &str) -> Vec<&str> {
     let quoted = page.split('`').skip(1).step_by(2);
     let of_rust = |text: &str| {
         let mut parts = text.split("::");
-        let word =
-            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let word = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
         text.contains("::") && parts.all(word)
     };
-    quoted.filter(|text| text.starts_with("tests/") && !text.contains(' ') || of_rust(text)).collect()
+    quoted
+        .filter(|text| text.starts_with("tests/") && !text.contains(' ') || of_rust(text))
+        .collect()
 }
 
 /// Whether there is a test that is named so.
@@ -156,7 +175,8 @@ fn every_promise_about_security_names_tests_that_there_are() {
     let gone: Vec<_> = named.into_iter().filter(|test| !exists(test)).collect();
     assert!(gone.is_empty(), "{gone:#?}");
     // And each row of the table has one.
-    let table = page.split_once("\n## Which test holds it\n").unwrap().1.split("\n## ").next().unwrap();
+    let table =
+        page.split_once("\n## Which test holds it\n").unwrap().1.split("\n## ").next().unwrap();
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
     let bare: Vec<_> =
         rows.iter().filter(|row| !row.starts_with("| **") && named_tests(row).is_empty()).collect();

@@ -20,7 +20,8 @@ fn routes(source: &str) -> BTreeSet<String> {
         // Methods are called with a handler: `get(page(..))`, `post(entrance(..))`.
         let rest = rest.split(".route(").next().unwrap().split(".fallback(").next().unwrap();
         for method in ["get", "post", "put", "patch", "delete", "options"] {
-            if [format!(" {method}("), format!(".{method}(")].iter().any(|call| rest.contains(call)) {
+            if [format!(" {method}("), format!(".{method}(")].iter().any(|call| rest.contains(call))
+            {
                 routes.insert(format!("{} {path}", method.to_uppercase()));
             }
         }
@@ -34,7 +35,10 @@ fn every_route_of_the_router_is_in_the_manual_of_the_api_and_no_other() {
     // The page's files are routed by a table; these two have addresses that others load them from.
     let assets = text("web/build.mjs");
     for path in ["/client.mjs", "/webserial.js"] {
-        assert!(assets.contains(&format!("asset(\"{path}\"")), "{path} is not among the page's files");
+        assert!(
+            assets.contains(&format!("asset(\"{path}\"")),
+            "{path} is not among the page's files"
+        );
     }
     let manual = text("docs/api.md");
     let headings = manual.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
@@ -47,8 +51,12 @@ fn every_route_of_the_router_is_in_the_manual_of_the_api_and_no_other() {
 fn every_word_of_a_handshakes_query_is_in_the_manual_of_the_api() {
     let source = text("src/http/upgrade.rs");
     let (_, fields) = source.split_once("\nstruct Said {\n").unwrap();
-    let fields =
-        fields.split("\n}").next().unwrap().lines().filter_map(|line| line.trim().split_once(": Option<"));
+    let fields = fields
+        .split("\n}")
+        .next()
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.trim().split_once(": Option<"));
     let manual = text("docs/api.md");
     let sections = ["GET /ws/{endpoint}", "GET /websockify"];
     let told = sections.map(|route| {
@@ -62,7 +70,8 @@ fn every_word_of_a_handshakes_query_is_in_the_manual_of_the_api() {
     }
 }
 
-/// The rows of the table below a heading whose first column has code in it: the codes, and the second column.
+/// The rows of the table below a heading whose first column has code in it: the codes, and the
+/// second column.
 fn rows(manual: &str, heading: &str) -> BTreeMap<String, String> {
     let (_, below) = manual.split_once(&format!("\n## {heading}\n")).expect(heading);
     let section = below.split("\n## ").next().unwrap();

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
-use wsbridge::wire::control::{Ask, Tell, parse};
+use wsbridge::testing::wire::control::{Ask, Tell, parse};
 
-/// What the gateway (`S`) and the client (`C`) say in the examples: lines that begin so, with those that go on behind
-/// them; `//` is a remark.
+/// What the gateway (`S`) and the client (`C`) say in the examples: lines that begin so, with those
+/// that go on behind them; `//` is a remark.
 fn examples() -> Vec<(char, Value)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
     let page = fs::read_to_string(path).unwrap();
@@ -14,9 +14,13 @@ fn examples() -> Vec<(char, Value)> {
     for (at, _) in page.match_indices(" {\"type\":").filter(|(at, _)| *at > 5) {
         let before = page[..at].rsplit('\n').next().unwrap();
         let (indent, side) = before.split_at(before.len() - 1);
-        assert!(indent.len() >= 4 && indent.trim().is_empty(), "a message outside an example: {before}");
+        assert!(
+            indent.len() >= 4 && indent.trim().is_empty(),
+            "a message outside an example: {before}"
+        );
         let mut read = serde_json::Deserializer::from_str(&page[at..]).into_iter::<Value>();
-        let message = read.next().unwrap().unwrap_or_else(|error| panic!("{error}: {}", &page[at..at + 80]));
+        let message =
+            read.next().unwrap().unwrap_or_else(|error| panic!("{error}: {}", &page[at..at + 80]));
         let rest = page[at + read.byte_offset()..].lines().next().unwrap().trim();
         assert!(rest.is_empty() || rest.starts_with("//") || !rest.contains('{'), "{rest}");
         examples.push((side.chars().next().unwrap(), message));
@@ -35,7 +39,8 @@ fn holds(whole: &Value, part: &Value) -> bool {
             })
         }
         (Value::Array(whole), Value::Array(part)) => {
-            whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| holds(whole, part))
+            whole.len() == part.len()
+                && whole.iter().zip(part).all(|(whole, part)| holds(whole, part))
         }
         (Value::Number(whole), Value::Number(part)) => whole.as_f64() == part.as_f64(),
         (whole, part) => whole == part,
@@ -49,8 +54,10 @@ fn every_message_in_the_specification_is_one_of_the_implementation() {
         let text = message.to_string();
         let printed = match side {
             'C' => {
-                let request = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
-                let ask = request.ask.unwrap_or_else(|failure| panic!("{}: {text}", failure.message));
+                let request =
+                    parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+                let ask =
+                    request.ask.unwrap_or_else(|failure| panic!("{}: {text}", failure.message));
                 let short = matches!(ask, Ask::Signals(_)) && message.get("steps").is_none();
                 if short { text.clone() } else { ask.text(request.id) }
             }
@@ -64,5 +71,9 @@ fn every_message_in_the_specification_is_one_of_the_implementation() {
     let all = "C ack,C config,C drain,C flush,C get,C lease,C macro,C open,C ping,C resume,C signals,C watch,S ack,S config,S error,S \
                gap,S hello,S lease,S line,S ok,S opened,S pong,S rates,S resumed,S signals,S status,S time";
     let all: BTreeSet<String> = all.split(',').map(str::to_owned).collect();
-    assert_eq!(all.difference(&kinds).collect::<Vec<_>>(), Vec::<&String>::new(), "have no example");
+    assert_eq!(
+        all.difference(&kinds).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "have no example"
+    );
 }

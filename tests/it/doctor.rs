@@ -1,4 +1,5 @@
-//! `wsbridge doctor` as it is typed: beside a real daemon, with real devices, as root and as somebody else.
+//! `wsbridge doctor` as it is typed: beside a real daemon, with real devices, as root and as
+//! somebody else.
 
 use std::{
     fs,
@@ -13,7 +14,12 @@ use serde_json::Value;
 use crate::harness::{Daemon, Pty, Target, daemon::OPEN};
 
 fn doctor(file: &Path, more: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wsbridge")).arg("doctor").arg(file).args(more).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .arg("doctor")
+        .arg(file)
+        .args(more)
+        .output()
+        .unwrap()
 }
 
 fn json(output: &Output) -> Value {
@@ -45,7 +51,10 @@ fn beside_a_healthy_gateway_nothing_is_wrong_and_the_exit_code_is_0() {
     let document = json(&output);
     assert_eq!((output.status.code(), &document["wrong"]), (Some(0), &0.into()), "{document:#}");
     let service = found(&document, "service", "ok");
-    assert!(service[0]["place"].as_str().unwrap().contains(&format!("pid {}", daemon.id())), "{document:#}");
+    assert!(
+        service[0]["place"].as_str().unwrap().contains(&format!("pid {}", daemon.id())),
+        "{document:#}"
+    );
     assert_eq!(found(&document, "port", "ok").len(), 1, "{document:#}");
     assert_eq!(found(&document, "target", "ok").len(), 1, "{document:#}");
 }
@@ -105,7 +114,10 @@ fn on_openwrt_the_running_gateway_is_known_and_nothing_is_said_in_yaml() {
     let document = json(&output);
     assert_eq!((output.status.code(), &document["wrong"]), (Some(0), &0.into()), "{document:#}");
     let service = found(&document, "service", "ok");
-    assert!(service[0]["place"].as_str().unwrap().contains(&format!("pid {}", gateway.id())), "{document:#}");
+    assert!(
+        service[0]["place"].as_str().unwrap().contains(&format!("pid {}", gateway.id())),
+        "{document:#}"
+    );
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(
         text.contains("endpoint 'line'") && !text.contains("endpoints.") && !text.contains("sudo"),
@@ -122,8 +134,9 @@ fn a_pipe_or_a_device_in_place_of_a_file_is_told_and_not_waited_for() {
     for strange in [&pipe, &line.path().to_owned()] {
         let named = strange.display();
         let tls = format!("tls: {{ certificate: {named}, key: {named} }}");
-        let secret =
-            format!("tokens: {{ t: {{ sha256: {{ file: {named} }}, rights: {{ line: [ read ] }} }} }}\n");
+        let secret = format!(
+            "tokens: {{ t: {{ sha256: {{ file: {named} }}, rights: {{ line: [ read ] }} }} }}\n"
+        );
         for text in [
             OPEN.replace("tls: none", &tls).replace("auth: none\n", &secret),
             OPEN.replace("tls: none", &tls),

@@ -1,4 +1,5 @@
-//! Under load and at its limits: a stop with bytes in flight, a thousand sessions, no descriptor left.
+//! Under load and at its limits: a stop with bytes in flight, a thousand sessions, no descriptor
+//! left.
 
 use std::{
     process::{Command, Stdio},
@@ -63,7 +64,9 @@ fn a_thousand_sessions_leave_no_descriptor_behind() {
         session(round % 2 == 0);
     }
     let page = || page(daemon.address(), "/metrics");
-    until("all to end", || page().contains("wsbridge_sessions_open{endpoint=\"echo\"} 0\n").then_some(()));
+    until("all to end", || {
+        page().contains("wsbridge_sessions_open{endpoint=\"echo\"} 0\n").then_some(())
+    });
     until("the descriptors", || (daemon.descriptors() <= before + 1).then_some(()));
     assert!(page().contains("wsbridge_sessions_total{endpoint=\"echo\"} 1001\n"));
 }
@@ -86,7 +89,8 @@ fn a_daemon_out_of_descriptors_refuses_and_does_not_spin() {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     });
-    let held: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(daemon.address()).unwrap()).collect();
+    let held: Vec<_> =
+        (0..100).map(|_| std::net::TcpStream::connect(daemon.address()).unwrap()).collect();
     until("all descriptors to be taken", || (daemon.descriptors() >= 60).then_some(()));
     let before = ticks(&daemon);
     let begun = Instant::now();

@@ -1,4 +1,5 @@
-//! Frames: what RFC 6455 allows and what it does not, floods of them, and the subprotocols of plain mode.
+//! Frames: what RFC 6455 allows and what it does not, floods of them, and the subprotocols of plain
+//! mode.
 
 use std::{io::Write, thread};
 
@@ -45,7 +46,10 @@ fn a_frame_that_announces_a_terabyte_takes_no_memory_and_its_bytes_flow() {
     let daemon = Daemon::open(&echo.endpoint("echo"));
     let before = daemon.memory();
     let mut client = Raw::upgrade(daemon.address(), "echo");
-    client.send(&[&[0x82, 0xff][..], &(1_u64 << 40).to_be_bytes(), &[0; 4], b"first bytes of many"].concat());
+    client.send(
+        &[&[0x82, 0xff][..], &(1_u64 << 40).to_be_bytes(), &[0; 4], b"first bytes of many"]
+            .concat(),
+    );
     assert_eq!(client.data(19), b"first bytes of many");
     let grown = daemon.memory().saturating_sub(before);
     assert!(grown < BOUND, "{grown}");
@@ -173,7 +177,8 @@ fn the_subprotocols_of_plain_mode_are_answered_as_the_protocol_says() {
 fn what_a_dumb_terminal_ends_its_lines_with_becomes_what_the_device_wants() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("echo"));
-    for (query, wanted) in [("cr", "ATI\rATZ\r"), ("lf", "ATI\nATZ\n"), ("crlf", "ATI\r\nATZ\r\n")] {
+    for (query, wanted) in [("cr", "ATI\rATZ\r"), ("lf", "ATI\nATZ\n"), ("crlf", "ATI\r\nATZ\r\n")]
+    {
         let (mut client, head) =
             Raw::handshake(daemon.address(), &format!("/ws/echo?frames=text&eol={query}"), "");
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
@@ -205,8 +210,11 @@ fn dumb_terminals_get_text_frames_and_websockify_clients_their_token() {
     }
     assert_eq!(String::from_utf8(text).unwrap(), "gr\u{fc}\u{fffd}");
 
-    let (mut client, head) =
-        Raw::handshake(daemon.address(), "/websockify?token=echo", "Sec-WebSocket-Protocol: binary\r\n");
+    let (mut client, head) = Raw::handshake(
+        daemon.address(),
+        "/websockify?token=echo",
+        "Sec-WebSocket-Protocol: binary\r\n",
+    );
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     client.frame(2, b"hello");
     assert_eq!(client.data(5), b"hello");

@@ -1,4 +1,5 @@
-//! Sessions whose client is gone: the same principal writes again at once, and nobody takes from who is there.
+//! Sessions whose client is gone: the same principal writes again at once, and nobody takes from
+//! who is there.
 
 use std::{
     net::SocketAddr,
@@ -8,13 +9,16 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, Pty, Raw, Wire, access::tokens, client::upgrade_head, cutter::Cutter};
+use crate::harness::{
+    Daemon, Pty, Raw, Wire, access::tokens, client::upgrade_head, cutter::Cutter,
+};
 
 const ALL: &str = "read, write, signals, settings";
 
 /// A line for token `anna`, who may not take over; `dead_after` is short.
 fn config(pty: &Pty, more: &str) -> String {
-    let access = tokens(&[("anna", ALL), ("bob", ALL)]).replace("tokens:\n", "dead_after: 12s\ntokens:\n");
+    let access =
+        tokens(&[("anna", ALL), ("bob", ALL)]).replace("tokens:\n", "dead_after: 12s\ntokens:\n");
     format!("{access}  e:\n    serial: {{ port: {} }}\n{more}", pty.path().display())
 }
 
@@ -45,14 +49,19 @@ async fn a_killed_scripts_session_gives_way_to_its_next_one_and_what_it_had_queu
     // The device takes some kilobytes, and the rest waits.
     old.send(&vec![b'o'; 40_000]).await;
     old.ask("get", json!({})).await;
-    let (mut watcher, _) = Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
+    let (mut watcher, _) =
+        Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
     drop(old);
     watcher.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
     // Who only would like to does not take it.
     let (_auto, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({"role": "auto"})).await;
     assert_eq!(opened["role"], "observer");
     let (mut new, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
-    assert_eq!((&opened["type"], &opened["role"]), (&json!("opened"), &json!("writer")), "{opened}");
+    assert_eq!(
+        (&opened["type"], &opened["role"]),
+        (&json!("opened"), &json!("writer")),
+        "{opened}"
+    );
     daemon.wait_for("discarded what a session that is gone had queued");
     new.send(b"new").await;
     // What the driver had is on its way; nothing of the queue follows it.
@@ -69,14 +78,20 @@ async fn what_gave_way_resumes_as_an_observer_and_hears_what_was_lost() {
     let (mut old, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
     old.send(&vec![b'o'; 40_000]).await;
     old.ask("get", json!({})).await;
-    let (mut watcher, _) = Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
+    let (mut watcher, _) =
+        Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
     drop(old);
     watcher.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
     let (_new, _) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
-    let mut back = Wire::try_connect(&daemon, "e", &[("authorization", "Bearer wsb_anna")]).await.unwrap();
+    let mut back =
+        Wire::try_connect(&daemon, "e", &[("authorization", "Bearer wsb_anna")]).await.unwrap();
     let ask = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": 0});
     let resumed = back.ask("resume", ask).await;
-    assert_eq!((&resumed["type"], &resumed["role"]), (&json!("resumed"), &json!("observer")), "{resumed}");
+    assert_eq!(
+        (&resumed["type"], &resumed["role"]),
+        (&json!("resumed"), &json!("observer")),
+        "{resumed}"
+    );
     let lost = back.until(|told| told["type"] == "error" && told["re"] == Value::Null).await;
     assert_eq!(lost["code"], "not_writer", "{lost}");
     assert!(lost["bytes"].as_u64().unwrap() > 0, "{lost}");
@@ -138,7 +153,10 @@ fn a_plain_client_that_redials_after_its_network_went_writes_again() {
         assert!(begun.elapsed() < Duration::from_secs(60), "still an observer");
     }
     assert_eq!(pty.receive(1), b".");
-    assert!(!daemon.log().contains("session closed"), "before the old session was found to be dead");
+    assert!(
+        !daemon.log().contains("session closed"),
+        "before the old session was found to be dead"
+    );
     drop(near);
 }
 
@@ -149,7 +167,8 @@ async fn a_token_that_is_said_to_be_shared_gives_nothing_away() {
     let daemon = Daemon::start(&shared);
     daemon.wait_for("device open");
     let (old, _) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
-    let (mut watcher, _) = Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
+    let (mut watcher, _) =
+        Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
     drop(old);
     watcher.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
     let (_, refused) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;

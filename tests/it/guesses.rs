@@ -1,4 +1,5 @@
-//! Passwords under attack: what guessing costs the gateway, what it costs others, and what the log says of it.
+//! Passwords under attack: what guessing costs the gateway, what it costs others, and what the log
+//! says of it.
 
 use std::{io::Write as _, thread, time::Duration};
 
@@ -14,11 +15,12 @@ use crate::harness::{
 };
 
 const PASSWORD: &str = "correct horse battery";
-/// Address space for two hashes, the heaps of two threads and everything else; a hash for each request takes gigabytes.
+/// Address space for two hashes, the heaps of two threads and everything else; a hash for each
+/// request takes gigabytes.
 const ROOM: usize = 400 << 20;
 
 fn hash() -> String {
-    wsbridge::auth::hash_password(PASSWORD).unwrap()
+    wsbridge::testing::hash_password(PASSWORD).unwrap()
 }
 
 /// Alice with a password, and places enough that connections are not what is short.
@@ -160,7 +162,10 @@ fn others_are_served_while_passwords_are_guessed() {
 fn get(daemon: &Daemon, from: &str, path: &str, more: &str) -> String {
     let mut raw = Raw::connect_from(from, daemon.address());
     let host = daemon.address();
-    raw.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n").as_bytes());
+    raw.send(
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n")
+            .as_bytes(),
+    );
     raw.rest()
 }
 
@@ -196,15 +201,18 @@ fn while_a_source_is_punished_only_what_nobody_guesses_is_heard() {
     let tokens = format!("tokens:\n{}{}", token("own", &own), token("by-hand", by_hand));
     let daemon = Daemon::start(&guarded(&tokens));
     let from = "127.0.6.1";
-    let status_of = |more: &str| status(&get(&daemon, from, "/api/session", &format!("{more}\r\n")));
+    let status_of =
+        |more: &str| status(&get(&daemon, from, "/api/session", &format!("{more}\r\n")));
     let bearer = |text: &str| status_of(&format!("Authorization: Bearer {text}"));
     let right = format!("Authorization: Basic {}", STANDARD.encode(format!("alice:{PASSWORD}")));
 
     let form = format!("{{\"user\": \"alice\", \"password\": \"{PASSWORD}\"}}");
     let signed_in = post(&daemon, from, ("/api/login", "", &form));
-    let cookie = signed_in.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap().to_owned();
+    let cookie =
+        signed_in.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap().to_owned();
     let asked = format!("Authorization: Bearer {own}\r\n");
-    let ticket = value(&post(&daemon, from, ("/api/ticket", &asked, "{\"endpoint\": \"m1\"}")), "ticket");
+    let ticket =
+        value(&post(&daemon, from, ("/api/ticket", &asked, "{\"endpoint\": \"m1\"}")), "ticket");
     assert_eq!((bearer(by_hand), status_of(&right)), (200, 200), "all are right");
 
     for _ in 0..20 {
@@ -230,16 +238,20 @@ fn while_a_source_is_punished_only_what_nobody_guesses_is_heard() {
 #[test]
 fn a_stale_ticket_is_no_wrong_password() {
     let own = format!("wsb_{}", "5e".repeat(16));
-    let tokens = format!("tokens:\n  t: {{ sha256: \"{}\", rights: {{ m1: [ read ] }} }}\n", sha256(&own));
+    let tokens =
+        format!("tokens:\n  t: {{ sha256: \"{}\", rights: {{ m1: [ read ] }} }}\n", sha256(&own));
     let daemon = Daemon::start(&guarded(&tokens));
     let from = "127.0.7.1";
     let asked = format!("Authorization: Bearer {own}\r\n");
-    let ticket = value(&post(&daemon, from, ("/api/ticket", &asked, "{\"endpoint\": \"m1\"}")), "ticket");
+    let ticket =
+        value(&post(&daemon, from, ("/api/ticket", &asked, "{\"endpoint\": \"m1\"}")), "ticket");
     let origin = format!("Origin: http://{}\r\n", daemon.address());
     let mut answers = Vec::new();
     for _ in 0..30 {
         let mut raw = Raw::connect_from(from, daemon.address());
-        raw.send(upgrade_head(daemon.address(), &format!("/ws/m1?ticket={ticket}"), &origin).as_bytes());
+        raw.send(
+            upgrade_head(daemon.address(), &format!("/ws/m1?ticket={ticket}"), &origin).as_bytes(),
+        );
         answers.push(status(&raw.head()));
     }
     assert_eq!(answers[0], 101);

@@ -1,4 +1,5 @@
-//! The guide's recipes, run as they are printed: what stands in capitals is filled in, and the gateway's address.
+//! The guide's recipes, run as they are printed: what stands in capitals is filled in, and the
+//! gateway's address.
 
 use std::{
     fs,
@@ -14,7 +15,8 @@ use crate::{
     peers::works,
 };
 
-/// A listener with TLS and one without, token `wsb_tools` and the guide's endpoint. `more` goes first, `token` to the tokens.
+/// A listener with TLS and one without, token `wsb_tools` and the guide's endpoint. `more` goes
+/// first, `token` to the tokens.
 fn gateway_with(more: &str, token: &str) -> Daemon {
     let listen = "tls: self-signed\n  - address: \"127.0.0.1:0\"\n    tls: none\n";
     let config = access::tokens(&[("tools", "read, write"), ("boss", "read, takeover")])
@@ -29,11 +31,13 @@ fn gateway(more: &str) -> Daemon {
 
 /// The one fenced block of a section that has this text.
 fn recipe(section: &str, with: &str) -> String {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
     let (_, rest) = page.split_once(&format!("\n## {section}\n")).expect(section);
     let text = rest.split("\n## ").next().unwrap();
     // Every second piece is inside a fence; its first line is the language.
-    let blocks = text.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap().1);
+    let blocks =
+        text.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap().1);
     let mut found = blocks.filter(|block| block.contains(with)).map(|block| format!("{block}\n"));
     let block = found.next().unwrap_or_else(|| panic!("no block with `{with}` under {section}"));
     assert!(found.next().is_none(), "`{with}` stands in two blocks");
@@ -47,7 +51,8 @@ struct Shell {
 }
 
 impl Shell {
-    /// One that has the gateway's certificate, got as the guide says; `None` where its programs are missing.
+    /// One that has the gateway's certificate, got as the guide says; `None` where its programs are
+    /// missing.
     fn at(daemon: &Daemon) -> Option<Self> {
         if !works("curl", &["--version"]) || !works("openssl", &["version"]) {
             eprintln!("skipped: sudo apt install curl openssl");
@@ -76,13 +81,18 @@ impl Shell {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{script}{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{script}{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         said
     }
 
     fn ticket(&self, lines: &str, filled: &[(&str, &str)]) -> String {
         let said = self.run(lines, filled);
-        let told: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
+        let told: serde_json::Value =
+            serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
         told["ticket"].as_str().unwrap_or_else(|| panic!("{said}")).to_owned()
     }
 }
@@ -122,7 +132,8 @@ fn a_person_with_a_password_gets_a_ticket_for_the_page_that_is_named() {
     let who = "-H 'Authorization: Bearer TOKEN'";
     let own = format!("https://{}", daemon.address());
     // What is typed at curl's question stands in the line.
-    let ticket = shell.ticket(&curl, &[(who, &format!("-u 'alice:{password}' -H 'Origin: {own}'"))]);
+    let ticket =
+        shell.ticket(&curl, &[(who, &format!("-u 'alice:{password}' -H 'Origin: {own}'"))]);
     let offer = format!("Sec-WebSocket-Protocol: binary, wsbridge.ticket.{ticket}\r\n");
     assert_eq!(Raw::status(plain(&daemon), "modem1", &offer), 401, "it is for the page alone");
 }
@@ -136,8 +147,9 @@ fn a_ticket_for_a_page_on_another_server_is_good_there_alone() {
     let curl = recipe("Users, tokens, rights", "\"origin\"");
     for (origin, status) in [("https://tools.example", 101), ("https://elsewhere.example", 403)] {
         let ticket = shell.ticket(&curl, &[("TOKEN", "wsb_tools")]);
-        let head =
-            format!("Origin: {origin}\r\nSec-WebSocket-Protocol: binary, wsbridge.ticket.{ticket}\r\n");
+        let head = format!(
+            "Origin: {origin}\r\nSec-WebSocket-Protocol: binary, wsbridge.ticket.{ticket}\r\n"
+        );
         assert_eq!(Raw::status(plain(&daemon), "modem1", &head), status, "{origin}");
     }
 }
@@ -146,7 +158,8 @@ fn a_ticket_for_a_page_on_another_server_is_good_there_alone() {
 fn a_session_is_found_and_ended_with_curl() {
     let daemon = gateway("");
     let Some(shell) = Shell::at(&daemon) else { return };
-    let (mut client, head) = Raw::handshake(plain(&daemon), "modem1", "Authorization: Bearer wsb_tools\r\n");
+    let (mut client, head) =
+        Raw::handshake(plain(&daemon), "modem1", "Authorization: Bearer wsb_tools\r\n");
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     let lines = recipe("Metrics and health", "/api/sessions");
     let (list, end) = lines.split_once('\n').unwrap();
@@ -162,17 +175,23 @@ fn a_session_is_found_and_ended_with_curl() {
 fn a_scraper_gets_the_format_it_asks_for_and_the_dates_of_certificates() {
     let daemon = gateway("");
     let scrape = |accept: &str| {
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}Connection: close\r\n\r\n");
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}Connection: close\r\n\r\n"
+        );
         Raw::ask(plain(&daemon), &request)
     };
     let open = scrape("");
     assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"), "{open}");
     let text = scrape("Accept: text/plain;version=0.0.4;q=1,*/*;q=0.1\r\n");
     assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
-    assert!(text.contains("vary: Accept\r\n") && text.contains("# TYPE wsbridge_sessions_total counter\n"));
-    let listener =
-        format!("wsbridge_certificate_expiry_timestamp_seconds{{listener=\"{}\"}} ", daemon.address());
+    assert!(
+        text.contains("vary: Accept\r\n")
+            && text.contains("# TYPE wsbridge_sessions_total counter\n")
+    );
+    let listener = format!(
+        "wsbridge_certificate_expiry_timestamp_seconds{{listener=\"{}\"}} ",
+        daemon.address()
+    );
     let shown: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(&listener)).collect();
     let left = shown[0].parse::<u64>().unwrap() - crate::harness::tls::unix_now();
     assert!((824 * 86400..=826 * 86400).contains(&left), "{left} s");
@@ -217,9 +236,11 @@ impl Drop for Prometheus {
 
 /// The expressions of the table of alarms.
 fn alarms() -> Vec<String> {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
     let table = page.split_once("\n| worth an alarm |").unwrap().1.split("\n\n").next().unwrap();
-    let cells = table.lines().skip(2).filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let cells =
+        table.lines().skip(2).filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let code = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     code.map(str::to_owned).collect()
 }
@@ -242,10 +263,12 @@ fn prometheus_scrapes_as_the_guide_configures_it_and_takes_the_alarms() {
     let yaml = recipe("Metrics and health", "scrape_configs")
         .replace("/etc/prometheus", &folder.to_string_lossy())
         .replace("gateway.example:8443", &daemon.address().to_string());
-    fs::write(folder.join("prometheus.yml"), format!("global: {{ scrape_interval: 1s }}\n{yaml}")).unwrap();
+    fs::write(folder.join("prometheus.yml"), format!("global: {{ scrape_interval: 1s }}\n{yaml}"))
+        .unwrap();
     let prometheus = Prometheus::start(&folder.join("prometheus.yml"), folder);
-    let value =
-        |query: &str| prometheus.query(query)?["data"]["result"][0]["value"][1].as_str().map(str::to_owned);
+    let value = |query: &str| {
+        prometheus.query(query)?["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
+    };
     until("the first scrape", || value("up{job=\"wsbridge\"}").filter(|up| up == "1"));
     assert_eq!(value("wsbridge_build_info").as_deref(), Some("1"));
     let alarms = alarms();

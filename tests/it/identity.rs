@@ -1,4 +1,5 @@
-//! A principal is a kind and a name: a user and a token may share their name and are two all the same.
+//! A principal is a kind and a name: a user and a token may share their name and are two all the
+//! same.
 
 use serde_json::{Value, json};
 
@@ -7,11 +8,11 @@ use crate::harness::{Daemon, Pty, Wire, access::tokens};
 const ALL: &str = "read, write, signals, settings, takeover";
 
 /// The password of the user is `hunter2-hunter2`.
-const HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$C3AX62ivLGi//DaEX3CvTA$SSnzz7y4BtH8yPBeaY/oRbJcuJujGKLJLoFgx/+YsPg";
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$C3AX62ivLGi//DaEX3CvTA$SSnzz7y4BtH8yPBeaY/oRbJcuJujGKLJLoFgx/+YsPg";
 
 fn config(pty: &Pty, token: Option<&str>) -> String {
-    let user = format!("users:\n  ci: {{ password: \"{HASH}\", rights: {{ \"*\": [ {ALL} ] }} }}\n");
+    let user =
+        format!("users:\n  ci: {{ password: \"{HASH}\", rights: {{ \"*\": [ {ALL} ] }} }}\n");
     let access = match token {
         Some(token) => tokens(&[(token, ALL)]).replace(&format!("  {token}: "), "  ci: "),
         None => tokens(&[("other", ALL)]),
@@ -35,7 +36,8 @@ async fn a_new_token_of_the_same_name_does_not_end_the_users_session() {
     daemon.wait_for("device open");
     let (mut user, opened) = as_user(&daemon, json!({})).await;
     assert_eq!(opened["role"], "writer");
-    let (mut token, _) = Wire::open_as(&daemon, "e", "wsb_first", json!({"role": "observer"})).await;
+    let (mut token, _) =
+        Wire::open_as(&daemon, "e", "wsb_first", json!({"role": "observer"})).await;
     daemon.reload(&config(&pty, Some("second")));
     assert_eq!(token.closed().await.0, 4401);
     assert_eq!(user.ask("get", json!({})).await["type"], "ok");
@@ -61,7 +63,8 @@ async fn a_token_cannot_resume_the_session_of_a_user_of_its_name() {
     let daemon = Daemon::start(&config(&pty, Some("first")));
     daemon.wait_for("device open");
     let (user, opened) = as_user(&daemon, json!({})).await;
-    let (mut token, _) = Wire::open_as(&daemon, "e", "wsb_first", json!({"role": "observer"})).await;
+    let (mut token, _) =
+        Wire::open_as(&daemon, "e", "wsb_first", json!({"role": "observer"})).await;
     drop(user);
     token.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
     let resume = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": 0});

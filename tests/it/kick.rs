@@ -1,4 +1,5 @@
-//! Sessions ended by an administrator: who sees them, who may end them, and what their clients are told.
+//! Sessions ended by an administrator: who sees them, who may end them, and what their clients are
+//! told.
 
 use serde_json::{Value, json};
 
@@ -18,7 +19,11 @@ const ANNA: &str = "Authorization: Bearer wsb_anna\r\n";
 /// `boss` has every right and `anna` all but `takeover`; `e` is a serial line, `plc` dedicated TCP.
 fn config(pty: &Pty, target: &Target) -> String {
     let access = tokens(&[("boss", "read, write, takeover"), ("anna", "read, write")]);
-    format!("{access}  e:\n    serial: {{ port: {} }}\n{}", pty.path().display(), target.endpoint("plc"))
+    format!(
+        "{access}  e:\n    serial: {{ port: {} }}\n{}",
+        pty.path().display(),
+        target.endpoint("plc")
+    )
 }
 
 fn sessions(daemon: &Daemon, who: &str) -> Vec<Value> {
@@ -39,8 +44,11 @@ async fn an_administrator_sees_the_sessions_of_others_and_ends_one() {
     let (mut anna, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
     let bearer = [("authorization", "Bearer wsb_anna")];
     let _plain = connect_with(&daemon.url("plc"), &bearer).await.unwrap();
-    let _bus = connect_with(&daemon.url(""), &[bearer[0], ("sec-websocket-protocol", "wsbridge.v1")]).await;
-    let seen = until("both sessions", || Some(sessions(&daemon, BOSS)).filter(|seen| seen.len() == 2));
+    let _bus =
+        connect_with(&daemon.url(""), &[bearer[0], ("sec-websocket-protocol", "wsbridge.v1")])
+            .await;
+    let seen =
+        until("both sessions", || Some(sessions(&daemon, BOSS)).filter(|seen| seen.len() == 2));
     let of = |name: &str| seen.iter().find(|session| session["endpoint"] == name).unwrap().clone();
     let (line, dedicated) = (of("e"), of("plc"));
     assert_eq!(
@@ -50,7 +58,10 @@ async fn an_administrator_sees_the_sessions_of_others_and_ends_one() {
     assert!(line["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
     assert_ne!(line["id"], dedicated["id"]);
     let secret = opened["session"].as_str().unwrap();
-    assert!(!serde_json::to_string(&seen).unwrap().contains(secret), "the resume secret is nobody else's");
+    assert!(
+        !serde_json::to_string(&seen).unwrap().contains(secret),
+        "the resume secret is nobody else's"
+    );
 
     // Without `takeover` nothing is seen and nothing ended, and a number tells nothing.
     assert!(sessions(&daemon, ANNA).is_empty());
@@ -62,7 +73,10 @@ async fn an_administrator_sees_the_sessions_of_others_and_ends_one() {
     assert_eq!(anna.closed().await.0, 4412);
     drop(anna);
     let log = daemon.wait_for("session ended by an administrator");
-    assert!(log.contains("by=boss") && log.contains("principal=anna") && log.contains("endpoint=e"), "{log}");
+    assert!(
+        log.contains("by=boss") && log.contains("principal=anna") && log.contains("endpoint=e"),
+        "{log}"
+    );
     until("the end of it", || (sessions(&daemon, BOSS).len() == 1).then_some(()));
     // Not by its secret either: what was ended is not resumed.
     let (mut again, _) = Wire::open_as(&daemon, "e", "wsb_anna", json!({"role": "observer"})).await;

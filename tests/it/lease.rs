@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::timeout};
-use wsbridge::{
-    client::{Client, Dial, Error, Event},
-    wire::control::{LeaseOp, Open, Role},
-};
+use wsbridge::client::{Client, Dial, Error, Event, LeaseOp, Open, Role};
 
 use crate::harness::{Daemon, PATIENCE, Pty, Raw, Wire, access::tokens};
 
@@ -24,7 +21,8 @@ fn on_pty(more: &str) -> (Daemon, Pty) {
 }
 
 async fn enter(daemon: &Daemon, user: &str, role: &str) -> Wire {
-    let (wire, opened) = Wire::open_as(daemon, "e", &format!("wsb_{user}"), json!({ "role": role })).await;
+    let (wire, opened) =
+        Wire::open_as(daemon, "e", &format!("wsb_{user}"), json!({ "role": role })).await;
     assert_eq!(opened["role"], role, "{opened}");
     wire
 }
@@ -106,7 +104,8 @@ async fn a_holder_that_sends_nothing_loses_the_lease_and_who_was_just_given_it_d
     anna.until(|told| told["type"] == "lease" && told["reason"] == "expired").await;
     assert!(began.elapsed() >= Duration::from_secs(2));
     assert_eq!(heard(&mut bob, "expired").await["holder"], Value::Null);
-    // Bob has said nothing for longer than that, and is given the lease: he has it for the whole time.
+    // Bob has said nothing for longer than that, and is given the lease: he has it for the whole
+    // time.
     lease(&mut anna, "request").await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     lease(&mut bob, "request").await;
@@ -161,10 +160,15 @@ async fn a_session_that_is_resumed_with_fewer_rights_has_no_lease_left() {
     anna.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
     daemon.reload(&config("read"));
     anna.until(|told| told["type"] == "lease" && told["holder"] == Value::Null).await;
-    let mut bob = Wire::try_connect(&daemon, "e", &[("authorization", "Bearer wsb_bob")]).await.unwrap();
+    let mut bob =
+        Wire::try_connect(&daemon, "e", &[("authorization", "Bearer wsb_bob")]).await.unwrap();
     let ask = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": 0});
     let resumed = bob.ask("resume", ask).await;
-    assert_eq!((&resumed["type"], &resumed["role"]), (&json!("resumed"), &json!("observer")), "{resumed}");
+    assert_eq!(
+        (&resumed["type"], &resumed["role"]),
+        (&json!("resumed"), &json!("observer")),
+        "{resumed}"
+    );
     bob.send(b"no").await;
     assert_eq!(bob.told("error").await["code"], "not_writer");
 }
@@ -201,7 +205,8 @@ async fn of_many_that_ask_at_once_exactly_one_holds_the_lease() {
             match client.open(Open::default()).await {
                 Ok(opened) => assert_eq!(opened.role, Role::Writer),
                 Err(Error::Failed { .. }) => {
-                    let opened = client.open(Open { role: Role::Auto, ..Open::default() }).await.unwrap();
+                    let opened =
+                        client.open(Open { role: Role::Auto, ..Open::default() }).await.unwrap();
                     assert_eq!(opened.role, Role::Observer);
                 }
                 Err(other) => panic!("{other}"),
@@ -213,7 +218,9 @@ async fn of_many_that_ask_at_once_exactly_one_holds_the_lease() {
     let mut tasks = JoinSet::new();
     for (client, events) in clients.drain(..) {
         tasks.spawn(async move {
-            for op in [LeaseOp::Request, LeaseOp::Take, LeaseOp::Grant, LeaseOp::Release, LeaseOp::Take] {
+            for op in
+                [LeaseOp::Request, LeaseOp::Take, LeaseOp::Grant, LeaseOp::Release, LeaseOp::Take]
+            {
                 client.lease(op).await.ok();
             }
             (client, events)
@@ -282,8 +289,13 @@ async fn input_of_writers_that_take_the_lease_from_each_other_is_never_mixed() {
     carol.send(b"the end\n").await;
     let all = reader.await.unwrap();
     let all = &all[..all.len() - 8];
-    assert_eq!(all.len() as u64, accepted, "what was refused was told, and nothing else is missing");
-    // Each byte is some writer's word, whole but where a takeover cut it, and each writer's words are in order.
+    assert_eq!(
+        all.len() as u64,
+        accepted,
+        "what was refused was told, and nothing else is missing"
+    );
+    // Each byte is some writer's word, whole but where a takeover cut it, and each writer's words
+    // are in order.
     let mut last = [(0, 0); 2];
     for word in all.chunks(4) {
         assert!(word.len() == 4 && word[3] == b'\n', "mixed: {word:?}");

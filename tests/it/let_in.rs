@@ -1,4 +1,5 @@
-//! A page of another origin that somebody lets in: the ticket, the pass, and how little both are worth elsewhere.
+//! A page of another origin that somebody lets in: the ticket, the pass, and how little both are
+//! worth elsewhere.
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ const BESIDE: &str = "https://beside.example";
 
 /// Alice may do everything, Bob read `other`.
 fn guarded() -> String {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
         "origins: [ \"{TOOL}\", \"{BESIDE}\" ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ \"*\": [ read, write, takeover ] }} }}\n\
          \x20 bob: {{ password: \"{hash}\", rights: {{ other: [ read ] }} }}\n"
@@ -30,8 +31,9 @@ fn wish(address: SocketAddr, cookie: &str, endpoints: &str, origin: &str) -> Str
 }
 
 fn exchange(address: SocketAddr, origin: &str, ticket: &str) -> String {
-    let more =
-        format!("Origin: {origin}\r\nContent-Type: application/json\r\nSec-Fetch-Site: cross-site\r\n");
+    let more = format!(
+        "Origin: {origin}\r\nContent-Type: application/json\r\nSec-Fetch-Site: cross-site\r\n"
+    );
     ask(address, "POST", "/api/pass", &more, &format!("{{\"ticket\": \"{ticket}\"}}"))
 }
 
@@ -82,7 +84,8 @@ fn a_page_that_was_let_in_has_sessions_on_the_endpoints_it_was_let_in_to_and_not
     assert!(hello.contains("\"echo\"") && !hello.contains("\"other\""), "{hello}");
 
     // For sockets alone: the API does not hear it, from whatever page or none.
-    let authorization = format!("Authorization: Bearer {pass}\r\nContent-Type: application/json\r\n");
+    let authorization =
+        format!("Authorization: Bearer {pass}\r\nContent-Type: application/json\r\n");
     for (method, path, body) in [
         ("GET", "/api/endpoints", ""),
         ("GET", "/api/sessions", ""),
@@ -99,7 +102,11 @@ fn a_page_that_was_let_in_has_sessions_on_the_endpoints_it_was_let_in_to_and_not
     let (mut running, head) = Raw::handshake(main, "echo", &bearer(TOOL, pass, "binary"));
     assert_eq!(status(&head), 101);
     assert_eq!(status(&ask(main, "POST", "/api/logout", &(own(main) + &alice), "{}")), 204);
-    assert_eq!(running.closed().map(|(code, _)| code), Some(4401), "what runs ends with the sign-in");
+    assert_eq!(
+        running.closed().map(|(code, _)| code),
+        Some(4401),
+        "what runs ends with the sign-in"
+    );
     assert_eq!(opens(main, TOOL, "echo", pass), 401, "and so does the pass");
 }
 
@@ -119,8 +126,10 @@ fn a_ticket_that_lets_a_page_in_is_for_that_page_once_and_for_nothing_else() {
         403,
         "the gateway's own page has its sign-in"
     );
-    let direct =
-        format!("Origin: {TOOL}\r\nSec-WebSocket-Protocol: binary, wsbridge.ticket.{}\r\n", let_in());
+    let direct = format!(
+        "Origin: {TOOL}\r\nSec-WebSocket-Protocol: binary, wsbridge.ticket.{}\r\n",
+        let_in()
+    );
     assert_eq!(Raw::status(main, "echo", &direct), 401, "it opens no endpoint by itself");
     // And one for an endpoint lets no page in.
     let body = format!("{{\"endpoint\": \"echo\", \"origin\": \"{TOOL}\"}}");
@@ -154,7 +163,8 @@ fn nobody_lets_in_a_page_that_is_not_listed_or_to_what_they_may_not_use_themselv
 
 #[test]
 fn the_window_that_lets_a_page_in_stands_in_no_frame_and_keeps_its_tie_to_who_opened_it() {
-    let framing = guarded().replace("users:", "frame_ancestors: [ \"https://tools.example\" ]\nusers:");
+    let framing =
+        guarded().replace("users:", "frame_ancestors: [ \"https://tools.example\" ]\nusers:");
     let daemon = Daemon::start(&framing);
     let get = |path: &str| ask(daemon.address(), "GET", path, "", "");
     let window = get("/grant");

@@ -97,11 +97,16 @@ fn a_reload_puts_tls_on_the_same_port_and_running_sessions_go_on() {
     let address = daemon.address();
     let mut client = Raw::upgrade(address, "echo");
     // The port the system chose, which a configuration with `:0` keeps.
-    daemon.reload(&format!("{}{}", OPEN.replace("tls: none", "tls: self-signed"), echo.endpoint("echo")));
+    daemon.reload(&format!(
+        "{}{}",
+        OPEN.replace("tls: none", "tls: self-signed"),
+        echo.endpoint("echo")
+    ));
     assert!(daemon.wait_for("tls=true").contains(&address.to_string()));
     client.frame(2, b"still here");
     assert_eq!(client.data(10), b"still here");
-    let answer = Raw::ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let answer =
+        Raw::ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
@@ -113,10 +118,15 @@ fn a_reload_opens_a_port_of_loopback_to_the_network_and_closes_it_again() {
     let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
     let at = |address: &str| {
         let written = OPEN.replacen("127.0.0.1:0", &format!("{address}:{port}"), 1);
-        assert!(written.contains(&port.to_string()), "the harness's configuration is another one: {OPEN}");
+        assert!(
+            written.contains(&port.to_string()),
+            "the harness's configuration is another one: {OPEN}"
+        );
         let plain = if address == "[::]" {
             let login = format!("tokens: {{ a: {{ sha256: {} }} }}", "0f".repeat(32));
-            written.replace("tls: none", "tls: none\n    plain: accepted").replace("auth: none", &login)
+            written
+                .replace("tls: none", "tls: none\n    plain: accepted")
+                .replace("auth: none", &login)
         } else {
             written
         };
@@ -146,10 +156,14 @@ fn a_port_in_use_is_one_clear_line_and_exit_code_69() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let echo = Target::echo();
-    let config = format!("{}{}", OPEN.replace(":0\"", &format!(":{port}\"")), echo.endpoint("echo"));
+    let config =
+        format!("{}{}", OPEN.replace(":0\"", &format!(":{port}\"")), echo.endpoint("echo"));
     let (code, said) = Daemon::fails(&config);
     assert_eq!(code, 69, "{said}");
-    assert!(said.lines().last().unwrap().contains(&format!("cannot listen on 127.0.0.1:{port}")), "{said}");
+    assert!(
+        said.lines().last().unwrap().contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -164,8 +178,10 @@ fn a_missing_device_and_an_unreachable_host_do_not_stop_the_start() {
     let daemon = Daemon::open(
         "  gone:\n    serial: { port: { path: /dev/wsbridge-none } }\n  far:\n    tcp: { address: \"nowhere.invalid:1\" }\n",
     );
-    let answer =
-        Raw::ask(daemon.address(), "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let answer = Raw::ask(
+        daemon.address(),
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -179,7 +195,8 @@ fn systemd_hears_ready_reloading_watchdog_and_stopping() {
     let hears = |word: &str| {
         let mut buffer = [0; 4096];
         loop {
-            let length = systemd.recv(&mut buffer).unwrap_or_else(|error| panic!("no {word}: {error}"));
+            let length =
+                systemd.recv(&mut buffer).unwrap_or_else(|error| panic!("no {word}: {error}"));
             let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if message.contains(word) {
                 return message;
@@ -214,11 +231,16 @@ fn a_socket_of_systemds_is_taken_over_by_its_name() {
     );
     let config = OPEN.replace("127.0.0.1:0", "systemd:web").replace("auth: none", &access);
     let daemon = Daemon::start_with(&format!("{config}{}", echo.endpoint("echo")), |command| {
-        // The shell gives the descriptor the number 3 and the variables its own process id, then becomes the daemon.
+        // The shell gives the descriptor the number 3 and the variables its own process id, then
+        // becomes the daemon.
         let inner = std::mem::replace(command, Command::new("sh"));
-        let script = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$0\" \"$@\" 3<&0 0</dev/null";
+        let script =
+            "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$0\" \"$@\" 3<&0 0</dev/null";
         command.args(["-c", script]).arg(inner.get_program()).args(inner.get_args());
-        command.stdin(std::os::fd::OwnedFd::from(socket)).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .stdin(std::os::fd::OwnedFd::from(socket))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
     });
     let mut client = Raw::connect(address);
     client.send(upgrade_head(address, "echo", "Authorization: Bearer wsb_a\r\n").as_bytes());
@@ -233,7 +255,11 @@ fn a_session_ends_when_its_token_is_withdrawn_or_replaced() {
     let echo = Target::echo();
     let hash = |text: &str| hex(&Sha256::digest(text));
     let config = |tokens: &str| {
-        format!("{}{}", OPEN.replace("auth: none", &format!("tokens:\n{tokens}")), echo.endpoint("echo"))
+        format!(
+            "{}{}",
+            OPEN.replace("auth: none", &format!("tokens:\n{tokens}")),
+            echo.endpoint("echo")
+        )
     };
     let token = |name: &str, text: &str| {
         format!("  {name}: {{ sha256: \"{}\", rights: {{ echo: [ read, write ] }} }}\n", hash(text))
@@ -264,8 +290,10 @@ fn the_metrics_page_shows_sessions_and_bytes() {
     client.frame(8, &1000_u16.to_be_bytes());
     client.rest();
     daemon.wait_for("session closed");
-    let page =
-        Raw::ask(daemon.address(), "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let page = Raw::ask(
+        daemon.address(),
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
     for line in [
         "wsbridge_sessions_total{endpoint=\"echo\"} 1\n",
         "wsbridge_bytes_total{endpoint=\"echo\",direction=\"to_target\"} 5\n",

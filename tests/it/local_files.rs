@@ -1,4 +1,5 @@
-//! Files of this machine that somebody has prepared: nothing waits for them, follows them out, or reads them without end.
+//! Files of this machine that somebody has prepared: nothing waits for them, follows them out, or
+//! reads them without end.
 
 use std::{
     fs::{self, File},
@@ -16,8 +17,11 @@ use crate::harness::{Daemon, Raw, client::status, daemon::OPEN, tls::Authority, 
 fn wsbridge(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsbridge"));
     command.args(arguments).env_remove("NOTIFY_SOCKET");
-    let mut child =
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     // A command that waits for a FIFO would wait for ever.
     until("the command's end", || child.try_wait().unwrap());
     child.wait_with_output().unwrap()
@@ -40,8 +44,10 @@ fn a_fifo_or_a_sparse_file_in_place_of_a_configuration_or_a_key_is_told_at_once(
         assert!(!output.status.success() && said.contains(told), "{said}");
     }
     for (name, told) in [("fifo", "not a regular file"), ("sparse", "file too large")] {
-        let files = format!("tls: {{ certificate: {}, key: {} }}", certificate.display(), path(name));
-        let (code, log) = Daemon::fails(&(OPEN.replace("tls: none", &files) + "  e: { sim: echo }\n"));
+        let files =
+            format!("tls: {{ certificate: {}, key: {} }}", certificate.display(), path(name));
+        let (code, log) =
+            Daemon::fails(&(OPEN.replace("tls: none", &files) + "  e: { sim: echo }\n"));
         assert!(code != 0 && log.contains(told), "{log}");
         let file = path("wsbridge.yaml");
         fs::write(&file, OPEN.replace("tls: none", &files) + "  e: { sim: echo }\n").unwrap();
@@ -79,7 +85,10 @@ fn an_apps_files_stay_in_their_folder() {
     let get = |path: &str| {
         let mut raw = Raw::connect(address);
         raw.stream().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        raw.send(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes());
+        raw.send(
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        );
         raw.rest()
     };
     for (path, body) in [

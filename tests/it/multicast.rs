@@ -1,4 +1,5 @@
-//! Multicast DNS among neighbours who mean harm: floods, questions from elsewhere, and a war about the name.
+//! Multicast DNS among neighbours who mean harm: floods, questions from elsewhere, and a war about
+//! the name.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
@@ -151,10 +152,14 @@ fn a_war_about_the_name_ends_and_the_gateway_serves_on() {
     let (ears, mouth) = (Neighbour::new(*GROUP.ip(), 5353), Neighbour::new(NEIGHBOUR, 5353));
     mouth.say(&answer(vec![address(&name, [192, 0, 2, 99])]));
     let (end, mut buffer, mut tried) = (Instant::now() + PATIENCE, [0; 9000], Vec::new());
-    while Instant::now() < end && !daemon.log().contains("not announced by multicast DNS for an hour") {
+    while Instant::now() < end
+        && !daemon.log().contains("not announced by multicast DNS for an hour")
+    {
         let Some(length) = ears.hear(&mut buffer) else { continue };
         let Ok(packet) = Packet::parse(&buffer[..length]) else { continue };
-        for record in packet.name_servers.iter().filter(|record| matches!(record.rdata, RData::A(_))) {
+        for record in
+            packet.name_servers.iter().filter(|record| matches!(record.rdata, RData::A(_)))
+        {
             let name = record.name.to_string();
             mouth.say(&answer(vec![address(&name, [192, 0, 2, 99])]));
             if !tried.contains(&name) {

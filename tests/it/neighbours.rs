@@ -1,7 +1,7 @@
 //! Neighbours on one IPv6 link, who share a /64: what one does is not held against the others.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use wsbridge::auth::hash_password;
+use wsbridge::testing::hash_password;
 
 use crate::harness::{Daemon, Raw, client::status, namespace};
 
@@ -11,16 +11,16 @@ const PASSWORD: &str = "correct horse battery";
 fn ask(daemon: &Daemon, from: &str, credential: &str) -> u16 {
     let address = daemon.address();
     let mut raw = Raw::connect_from(from, address);
-    let request =
-        format!("GET /api/session HTTP/1.1\r\nHost: {address}\r\nAuthorization: {credential}\r\n\r\n");
+    let request = format!(
+        "GET /api/session HTTP/1.1\r\nHost: {address}\r\nAuthorization: {credential}\r\n\r\n"
+    );
     raw.send(request.as_bytes());
     status(&raw.head())
 }
 
 #[test]
 fn a_neighbour_locks_out_itself_and_a_crowd_only_who_never_signed_in() {
-    let addresses =
-        "for n in 1 2 3 4 5 6 7 8 9 a b c d e f 10; do ip address add fd77::$n/64 dev lo nodad; done";
+    let addresses = "for n in 1 2 3 4 5 6 7 8 9 a b c d e f 10; do ip address add fd77::$n/64 dev lo nodad; done";
     let test = "neighbours::a_neighbour_locks_out_itself_and_a_crowd_only_who_never_signed_in";
     if !namespace::inside(test, addresses) {
         return;

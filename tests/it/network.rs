@@ -1,5 +1,5 @@
-//! Networks that fail and that are slow, in a network namespace of the test's own: a cable that is pulled, half a second of
-//! delay, an address that comes later.
+//! Networks that fail and that are slow, in a network namespace of the test's own: a cable that is
+//! pulled, half a second of delay, an address that comes later.
 
 use std::process::Command;
 
@@ -25,7 +25,8 @@ fn run(case: &str, needs: &[&str]) {
         .env_remove("NOTIFY_SOCKET")
         .output()
         .unwrap();
-    let told = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let told =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "{}\n{}", told[0], told[1]);
     eprintln!("{}", told[0]);
 }

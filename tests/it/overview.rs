@@ -11,7 +11,10 @@ const LINES: &str =
 fn get(daemon: &Daemon, path: &str, more: &str) -> (String, Vec<u8>) {
     let address = daemon.address();
     let mut raw = Raw::connect(address);
-    raw.send(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n").as_bytes());
+    raw.send(
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n")
+            .as_bytes(),
+    );
     (raw.head(), raw.rest_bytes())
 }
 
@@ -33,12 +36,16 @@ async fn the_list_says_who_writes_who_watches_and_what_has_passed() {
     let (_reader, _) = Wire::opened(&daemon, "echo", json!({ "role": "observer" })).await;
     let (_, body) = get(&daemon, "/api/endpoints", "");
     let list: Value = serde_json::from_slice(&body).unwrap();
-    let of =
-        |name: &str| list["endpoints"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+    let of = |name: &str| {
+        list["endpoints"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap()
+    };
     let echo = of("echo");
     assert_eq!((&echo["share"], &echo["state"]), (&json!("one-writer"), &json!("up")));
     assert_eq!((&echo["observers"], &echo["sessions"]), (&json!(1), &json!(2)));
-    assert_eq!((&echo["holder"]["user"], &echo["holder"]["away"]), (&json!("anyone"), &json!(false)));
+    assert_eq!(
+        (&echo["holder"]["user"], &echo["holder"]["away"]),
+        (&json!("anyone"), &json!(false))
+    );
     assert!(echo["holder"]["since"].as_str().unwrap().ends_with('Z'), "{echo}");
     assert_eq!((&echo["to_target"], &of("other")["to_target"]), (&json!(5), &json!(0)));
     assert_eq!(echo["to_client"], json!(5));
@@ -53,7 +60,8 @@ async fn a_bus_that_watches_is_told_rates_and_one_that_does_not_is_not() {
     bus.told("hello").await;
     deaf.told("hello").await;
     assert_eq!(bus.ask("watch", json!({ "rates": true })).await["type"], "ok");
-    let (mut line, mut net) = (writes(&daemon, "echo", b"x").await, writes(&daemon, "net", b"y").await);
+    let (mut line, mut net) =
+        (writes(&daemon, "echo", b"x").await, writes(&daemon, "net", b"y").await);
     let moved = |told: &Value, name: &str| {
         told["rates"][name]["rx"].as_u64().is_some_and(|rx| rx > 0)
             && told["rates"][name]["tx"].as_u64().is_some_and(|tx| tx > 0)
@@ -81,7 +89,8 @@ async fn a_bus_that_watches_is_told_rates_and_one_that_does_not_is_not() {
 
 #[tokio::test]
 async fn the_log_is_the_lines_last_output_as_a_file() {
-    let daemon = Daemon::open("  echo:\n    sim: echo\n    history: 4KiB\n  net:\n    sim: echo-tcp\n");
+    let daemon =
+        Daemon::open("  echo:\n    sim: echo\n    history: 4KiB\n  net:\n    sim: echo-tcp\n");
     let bytes: Vec<u8> = (0..=255).collect();
     let mut wire = writes(&daemon, "echo", &bytes).await;
     let (head, body) = get(&daemon, "/api/endpoints/echo/log", "");
@@ -91,8 +100,9 @@ async fn the_log_is_the_lines_last_output_as_a_file() {
     assert_eq!(header(&head, "content-length"), Some("256"));
     assert_eq!(header(&head, "x-content-type-options"), Some("nosniff"));
     let named = header(&head, "content-disposition").unwrap();
-    let stamp =
-        named.strip_prefix("attachment; filename=\"echo-").and_then(|rest| rest.strip_suffix("Z.log\""));
+    let stamp = named
+        .strip_prefix("attachment; filename=\"echo-")
+        .and_then(|rest| rest.strip_suffix("Z.log\""));
     assert!(stamp.is_some_and(|stamp| stamp.len() == 15 && stamp.contains('T')), "{named}");
     let long: Vec<u8> = (0..5000_u32).map(|n| n.to_le_bytes()[0]).collect();
     // No more at once than the tape holds.
@@ -140,5 +150,8 @@ async fn a_list_says_of_a_device_that_is_not_there_why_and_since_when() {
         (&gone["error"], &gone["since"])
     );
     let hello = Wire::connect(&daemon, "gone").await.told("hello").await;
-    assert_eq!((&hello["endpoint"]["error"], &hello["endpoint"]["since"]), (&gone["error"], &gone["since"]));
+    assert_eq!(
+        (&hello["endpoint"]["error"], &hello["endpoint"]["since"]),
+        (&gone["error"], &gone["since"])
+    );
 }

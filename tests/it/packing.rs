@@ -56,8 +56,9 @@ fn told(client: &mut Raw, kind: &str) -> Value {
 
 fn line(pty: &Pty, rules: &str) -> Daemon {
     let path = pty.path().display();
-    let daemon =
-        Daemon::open(&format!("  line:\n    serial: {{ port: \"{path}\", baud: 115200 }}\n    {rules}\n"));
+    let daemon = Daemon::open(&format!(
+        "  line:\n    serial: {{ port: \"{path}\", baud: 115200 }}\n    {rules}\n"
+    ));
     daemon.wait_for("device open");
     daemon
 }
@@ -94,7 +95,10 @@ fn a_delimiter_can_be_cut_off_for_plain_clients_and_not_for_those_that_count() {
     let mut plain = Raw::upgrade(daemon.address(), "line");
     let (mut counting, at) = control(&daemon, "line");
     pty.send(b"a;;b;");
-    assert_eq!([message(&mut plain), message(&mut plain), message(&mut plain)], [&b"a"[..], b"", b"b"]);
+    assert_eq!(
+        [message(&mut plain), message(&mut plain), message(&mut plain)],
+        [&b"a"[..], b"", b"b"]
+    );
     let all = [message(&mut counting), message(&mut counting), message(&mut counting)];
     assert_eq!(all, [&b"a;"[..], b";", b"b;"]);
     tell(&mut counting, &json!({ "type": "get", "id": 2 }));
@@ -109,7 +113,10 @@ fn so_many_bytes_are_one_message_and_the_rest_comes_before_the_close() {
     let mut plain = Raw::upgrade(daemon.address(), "source");
     let (mut other, _) = control(&daemon, "source");
     for client in [&mut plain, &mut other] {
-        assert_eq!([message(client), message(client), message(client)], [&b"abc"[..], b"def", b"gh"]);
+        assert_eq!(
+            [message(client), message(client), message(client)],
+            [&b"abc"[..], b"def", b"gh"]
+        );
         assert!(client.closed().is_some());
     }
 }
@@ -189,9 +196,13 @@ fn each_modbus_frame_is_one_message_though_answers_follow_without_a_pause() {
     let daemon = Daemon::open("  plc:\n    sim: modbus-rtu\n    packing: { modbus-rtu: true }\n");
     daemon.wait_for("device open");
     let mut plain = Raw::upgrade(daemon.address(), "plc");
-    let requests =
-        [modbus(&[1, 3, 0, 2, 0, 1]), modbus(&[1, 16, 0, 2, 0, 1, 2, 0, 7]), modbus(&[1, 3, 0, 2, 0, 1])];
-    let answers = [modbus(&[1, 3, 2, 0, 200]), modbus(&[1, 16, 0, 2, 0, 1]), modbus(&[1, 3, 2, 0, 7])];
+    let requests = [
+        modbus(&[1, 3, 0, 2, 0, 1]),
+        modbus(&[1, 16, 0, 2, 0, 1, 2, 0, 7]),
+        modbus(&[1, 3, 0, 2, 0, 1]),
+    ];
+    let answers =
+        [modbus(&[1, 3, 2, 0, 200]), modbus(&[1, 16, 0, 2, 0, 1]), modbus(&[1, 3, 2, 0, 7])];
     let (mut watching, _) = control(&daemon, "plc");
     plain.frame(2, &requests.concat());
     for client in [&mut plain, &mut watching] {
@@ -206,7 +217,8 @@ fn a_tap_on_a_modbus_line_sees_requests_and_answers_and_noise_apart() {
     let mut pty = Pty::new();
     let daemon = line(&pty, "packing: { modbus-rtu: true }");
     let mut client = Raw::upgrade(daemon.address(), "line");
-    let frames = [modbus(&[7, 3, 0, 0, 0, 2]), modbus(&[7, 3, 4, 0, 1, 0, 2]), modbus(&[7, 0x84, 2])];
+    let frames =
+        [modbus(&[7, 3, 0, 0, 0, 2]), modbus(&[7, 3, 4, 0, 1, 0, 2]), modbus(&[7, 0x84, 2])];
     let all = frames.concat();
     pty.send(&all[..11]);
     pty.send(&all[11..]);
@@ -226,7 +238,8 @@ fn garbage_and_a_frame_in_one_read_are_two_messages() {
     let mut plain = Raw::upgrade(daemon.address(), "line");
     let (mut counting, at) = control(&daemon, "line");
     let (frame, vendor) = (modbus(&[7, 3, 4, 0, 1, 0, 2]), modbus(&[7, 100, 1, 2, 3, 4, 5]));
-    // Noise, an answer, a function of no table, and what looks like the beginning of a long answer before another.
+    // Noise, an answer, a function of no table, and what looks like the beginning of a long answer
+    // before another.
     let sent = [&[0xff, 0x55][..], &frame, &vendor, &[7, 3, 200], &frame];
     pty.send(&sent.concat());
     for client in [&mut plain, &mut counting] {
@@ -250,7 +263,8 @@ fn a_checksum_behind_the_delimiter_belongs_to_the_message() {
     assert_eq!(message(&mut client), b"/next!beef");
 }
 
-/// When each of so many messages of `length` bytes had come whole at the far end of a bus, and what they were.
+/// When each of so many messages of `length` bytes had come whole at the far end of a bus, and what
+/// they were.
 fn heard(pty: &mut Pty, count: usize, length: usize) -> Vec<(Instant, Vec<u8>)> {
     (0..count).map(|_| pty.receive(length)).map(|message| (Instant::now(), message)).collect()
 }
@@ -275,7 +289,8 @@ fn requests_of_one_master_in_one_write_and_of_two_masters_are_apart_on_the_wire(
     let mut messages: Vec<_> = all.iter().map(|(_, message)| message.clone()).collect();
     messages.sort();
     assert_eq!(messages, [a, b, c]);
-    // A pty takes at once what a wire takes its time for: 1150 ms are between two beginnings. Who reads late sees less.
+    // A pty takes at once what a wire takes its time for: 1150 ms are between two beginnings. Who
+    // reads late sees less.
     for pair in all.windows(2) {
         let apart = pair[1].0.duration_since(pair[0].0);
         assert!(apart >= Duration::from_millis(600), "{apart:?}");
@@ -287,7 +302,9 @@ fn a_session_that_comes_back_gets_what_was_held_back_once() {
     let mut pty = Pty::new();
     let daemon = line(&pty, "packing: { delimiter: \"\\n\" }");
     let mut lost = Raw::connect(daemon.address());
-    let head = |endpoint| upgrade_head(daemon.address(), endpoint, "Sec-WebSocket-Protocol: wsbridge.v1\r\n");
+    let head = |endpoint| {
+        upgrade_head(daemon.address(), endpoint, "Sec-WebSocket-Protocol: wsbridge.v1\r\n")
+    };
     lost.send(head("line").as_bytes());
     lost.head();
     tell(&mut lost, &json!({ "type": "open", "id": 1 }));
@@ -339,7 +356,8 @@ fn the_next_line_waits_for_the_prompt_and_no_longer_than_its_time() {
                 let n = device.read(&mut byte).unwrap();
                 line.extend_from_slice(&byte[..n]);
             }
-            // Nothing of the next line is there before the device has prompted for it, in two pieces.
+            // Nothing of the next line is there before the device has prompted for it, in two
+            // pieces.
             lines.push(line);
             device.write_all(b"done\r\n>").unwrap();
             device.write_all(b" ").unwrap();

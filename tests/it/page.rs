@@ -18,7 +18,10 @@ impl Answer {
 
 fn ask(address: SocketAddr, request: &str, more: &str) -> Answer {
     let mut raw = Raw::connect(address);
-    raw.send(format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n").as_bytes());
+    raw.send(
+        format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n")
+            .as_bytes(),
+    );
     let head = raw.head();
     Answer { head, body: raw.rest_bytes() }
 }
@@ -56,13 +59,20 @@ fn the_page_loads_its_own_scripts_and_nothing_else() {
     assert!(files.len() >= 2, "{html}");
     for path in files {
         let file = ask(address, &format!("GET {path}"), "");
-        assert_eq!(file.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+        assert_eq!(
+            file.header("cache-control"),
+            Some("public, max-age=31536000, immutable"),
+            "{path}"
+        );
         assert_eq!(file.header("cross-origin-resource-policy"), Some("same-origin"));
         assert!(file.header("access-control-allow-origin").is_none());
     }
     // The name of SVG, in the picture of the tab, is no address that is asked.
     let html = html.replace("http://www.w3.org/2000/svg", "");
-    assert!(!html.contains("<script>") && !html.contains("http:") && !html.contains("https:"), "{html}");
+    assert!(
+        !html.contains("<script>") && !html.contains("http:") && !html.contains("https:"),
+        "{html}"
+    );
     assert_eq!(status(&ask(address, "GET /assets/console.js", "").head), 404);
 }
 
@@ -70,7 +80,8 @@ fn the_page_loads_its_own_scripts_and_nothing_else() {
 fn pages_of_other_origins_may_load_the_clients_scripts() {
     let daemon = Daemon::open("  echo:\n    sim: echo\n");
     for path in ["/webserial.js", "/client.mjs"] {
-        let file = ask(daemon.address(), &format!("GET {path}"), "Origin: https://tools.example\r\n");
+        let file =
+            ask(daemon.address(), &format!("GET {path}"), "Origin: https://tools.example\r\n");
         assert!(file.head.starts_with("HTTP/1.1 200 "), "{}", file.head);
         assert_eq!(file.header("content-type"), Some("text/javascript; charset=utf-8"));
         assert_eq!(file.header("cross-origin-resource-policy"), Some("cross-origin"));
@@ -99,13 +110,19 @@ fn a_file_comes_compressed_to_who_takes_that_and_not_at_all_to_who_has_it() {
     let head = ask(address, "HEAD /webserial.js", "");
     assert_eq!(head.header("content-length"), Some(plain.body.len().to_string().as_str()));
     assert!(head.body.is_empty());
-    assert!(ask(address, "POST /webserial.js", "Content-Length: 0\r\n").head.starts_with("HTTP/1.1 405 "));
+    assert!(
+        ask(address, "POST /webserial.js", "Content-Length: 0\r\n")
+            .head
+            .starts_with("HTTP/1.1 405 ")
+    );
 }
 
 #[test]
 fn the_page_is_for_the_gateways_own_names() {
     let daemon = Daemon::open("  echo:\n    sim: echo\n");
-    let answer =
-        Raw::ask(daemon.address(), "GET / HTTP/1.1\r\nHost: attacker.example\r\nConnection: close\r\n\r\n");
+    let answer = Raw::ask(
+        daemon.address(),
+        "GET / HTTP/1.1\r\nHost: attacker.example\r\nConnection: close\r\n\r\n",
+    );
     assert_eq!(status(&answer), 421);
 }

@@ -71,7 +71,10 @@ fn python_websockets_talks_to_the_demos_modem_and_plc() {
 #[test]
 fn the_websocket_of_node_talks_to_the_demos_modem_and_plc() {
     let has = |args: &[&str]| {
-        works("node", &[args, &["-e", "process.exit(typeof WebSocket == 'function' ? 0 : 1)"]].concat())
+        works(
+            "node",
+            &[args, &["-e", "process.exit(typeof WebSocket == 'function' ? 0 : 1)"]].concat(),
+        )
     };
     let mut node = Command::new("node");
     if !has(&[]) {

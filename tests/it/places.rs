@@ -19,7 +19,8 @@ use crate::{
 #[test]
 fn a_client_behind_a_trusted_proxy_has_its_own_address_in_every_log_line() {
     let echo = Target::echo();
-    let daemon = Daemon::start(&format!("trusted_proxies: [ 127.0.0.1 ]\n{OPEN}{}", echo.endpoint("modem")));
+    let daemon =
+        Daemon::start(&format!("trusted_proxies: [ 127.0.0.1 ]\n{OPEN}{}", echo.endpoint("modem")));
     let address = daemon.address();
     let origin = format!("Origin: http://{address}\r\n");
     let from = |client: &str| format!("X-Forwarded-For: 203.0.113.9, {client}\r\n{origin}");
@@ -63,13 +64,16 @@ fn two_hundred_stalled_tls_handshakes_from_five_addresses_do_not_keep_a_sixth_ou
     let folder = tempfile::tempdir().unwrap();
     let authority = tls::Authority::new(folder.path());
     let (certificate, key) = authority.issue("gateway");
-    let files = format!("tls: {{ certificate: {}, key: {} }}", certificate.display(), key.display());
+    let files =
+        format!("tls: {{ certificate: {}, key: {} }}", certificate.display(), key.display());
     let open = OPEN.replace("tls: none", &files);
     let daemon = Daemon::start(&format!("{open}{}", echo.endpoint("modem")));
     let address = daemon.address();
     let slow = stalled(address, 40, &[0x16, 0x03, 0x01]);
     let mut other = tls::connect(address, &authority.file(), None);
-    other.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    other
+        .write_all(format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())
+        .unwrap();
     let mut answer = [0; 15];
     other.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
@@ -101,24 +105,28 @@ fn a_client_of_a_trusted_proxy_has_the_connections_of_one_and_no_others() {
     let daemon = Daemon::start(&format!("{walls}{OPEN}{}", echo.endpoint("modem")));
     let address = daemon.address();
     let from = |client: &str| format!("X-Forwarded-For: {client}\r\nOrigin: http://{address}\r\n");
-    let held: Vec<_> = (0..2).map(|_| Raw::handshake(address, "modem", &from("192.0.2.4"))).collect();
+    let held: Vec<_> =
+        (0..2).map(|_| Raw::handshake(address, "modem", &from("192.0.2.4"))).collect();
     assert!(held.iter().all(|(_, head)| status(head) == 101));
     assert_eq!(Raw::status(address, "modem", &from("192.0.2.4")), 429);
     let others: Vec<_> =
         (5..10).map(|n| Raw::handshake(address, "modem", &from(&format!("192.0.2.{n}")))).collect();
     assert!(others.iter().all(|(_, head)| status(head) == 101));
     drop(held);
-    until("a free place", || (Raw::status(address, "modem", &from("192.0.2.4")) == 101).then_some(()));
+    until("a free place", || {
+        (Raw::status(address, "modem", &from("192.0.2.4")) == 101).then_some(())
+    });
 }
 
 #[test]
 fn the_reserve_serves_a_browser_until_an_administrator_has_signed_in_and_then_its_sockets() {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let users = format!(
         "users:\n  alice: {{ password: \"{hash}\", rights: {{ \"*\": [ read, write, takeover ] }} }}\n\
          \x20 bob: {{ password: \"{hash}\", rights: {{ \"*\": [ read ] }} }}\nlimits: {{ connections: 3 }}\n"
     );
-    let daemon = Daemon::start(&(OPEN.replace("auth: none\n", &users) + "  echo:\n    sim: echo\n"));
+    let daemon =
+        Daemon::start(&(OPEN.replace("auth: none\n", &users) + "  echo:\n    sim: echo\n"));
     let address = daemon.address();
     let login = |user: &str| {
         let body = format!("{{\"user\": \"{user}\", \"password\": \"{PASSWORD}\"}}");
@@ -140,8 +148,9 @@ fn the_reserve_serves_a_browser_until_an_administrator_has_signed_in_and_then_it
     let alice = cookie(&login("alice")) + &own(address);
     assert_eq!(session(address, &alice).0, 200);
     let v1 = "Sec-WebSocket-Protocol: wsbridge.v1\r\n";
-    let sockets: Vec<_> =
-        ["/ws/", "echo", "echo"].map(|path| Raw::handshake(address, path, &format!("{v1}{alice}"))).into();
+    let sockets: Vec<_> = ["/ws/", "echo", "echo"]
+        .map(|path| Raw::handshake(address, path, &format!("{v1}{alice}")))
+        .into();
     assert!(sockets.iter().all(|(_, head)| status(head) == 101));
     assert_eq!(Raw::status(address, "echo", &bob), 429, "still full for others");
 }

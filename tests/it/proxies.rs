@@ -17,7 +17,7 @@ use crate::{
 
 /// Alice, who may read, behind proxies as this says.
 fn guarded(proxies: &str) -> String {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
         "trusted_proxies: {proxies}\nhosts: [ gw.example ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\n"
     );
@@ -53,14 +53,20 @@ fn of_two_families_of_headers_the_named_one_counts_alone() {
     assert_eq!(attempt(address, &spoofed(20), PASSWORD), 429, "one client, whatever it says");
     let other = "X-Forwarded-For: 203.0.113.20\r\nX-Forwarded-Proto: https\r\n";
     assert_eq!(attempt(address, other, PASSWORD), 200, "and nobody else is locked out");
-    assert!(daemon.log().contains("peer=198.51.100.4") && !daemon.log().contains("evil"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("peer=198.51.100.4") && !daemon.log().contains("evil"),
+        "{}",
+        daemon.log()
+    );
 }
 
 #[test]
 fn behind_two_proxies_each_client_is_punished_alone() {
     let daemon = Daemon::start(&guarded("[ 127.0.0.1, 192.0.2.0/24 ]"));
     let address = daemon.address();
-    let from = |client: &str| format!("X-Forwarded-For: {client}, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n");
+    let from = |client: &str| {
+        format!("X-Forwarded-For: {client}, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n")
+    };
     for _ in 0..20 {
         assert_eq!(attempt(address, &from("203.0.113.9, 198.51.100.4"), "wrong"), 401);
     }
@@ -81,8 +87,9 @@ fn a_host_or_prefix_of_a_proxy_counts_where_it_is_named_and_is_told_where_not() 
     let echo = Target::echo();
     let ask = |daemon: &Daemon, headers: &str| {
         let address = daemon.address();
-        let request =
-            format!("GET /api/endpoints HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
+        let request = format!(
+            "GET /api/endpoints HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
+        );
         status(&Raw::ask(address, &request))
     };
     let start = |proxies: &str| {
@@ -95,11 +102,18 @@ fn a_host_or_prefix_of_a_proxy_counts_where_it_is_named_and_is_told_where_not() 
     assert!(told.contains("also: [ host ]"), "{told}");
     assert!(daemon.wait_for("X-Forwarded-Prefix of a trusted").contains("also: [ prefix ]"));
     let lines = daemon.log().matches("does not count").count();
-    assert_eq!((ask(&daemon, spoofed), daemon.log().matches("does not count").count()), (200, lines), "once");
+    assert_eq!(
+        (ask(&daemon, spoofed), daemon.log().matches("does not count").count()),
+        (200, lines),
+        "once"
+    );
     let daemon = start("{ addresses: [ 127.0.0.1 ], also: [ host, prefix ] }");
     assert_eq!(ask(&daemon, "X-Forwarded-Host: evil.example\r\n"), 421);
     assert_eq!(ask(&daemon, "X-Forwarded-Prefix: /../x\r\n"), 400);
-    assert_eq!(ask(&daemon, "X-Forwarded-Host: localhost\r\nX-Forwarded-Prefix: /serial/\r\n"), 200);
+    assert_eq!(
+        ask(&daemon, "X-Forwarded-Host: localhost\r\nX-Forwarded-Prefix: /serial/\r\n"),
+        200
+    );
 }
 
 #[test]
@@ -134,7 +148,8 @@ fn announced_for(open: &str, tls: &str) -> Daemon {
 /// An endpoint's address in the handshake is the one that the client connected to.
 fn handshake(daemon: &Daemon, header: &[u8], host: &str, more: &str) -> (Raw, String) {
     let mut raw = Raw::connect(daemon.address());
-    let upgrade = upgrade_head(daemon.address(), "echo", &format!("Origin: http://{host}\r\n{more}"));
+    let upgrade =
+        upgrade_head(daemon.address(), "echo", &format!("Origin: http://{host}\r\n{more}"));
     let upgrade = upgrade.replace(&format!("Host: {}", daemon.address()), &format!("Host: {host}"));
     raw.send(&[header, upgrade.as_bytes()].concat());
     let head = raw.head();
@@ -146,8 +161,9 @@ fn the_proxy_protocol_names_the_client_and_each_has_limits_of_its_own() {
     let daemon = announced_for(&access::tokens(&[("ci", "read")]), "tls: none");
     let of = |client: &str| format!("PROXY TCP4 {client} 192.0.2.10 40001 80\r\n").into_bytes();
     // The address that the client connected to is ours.
-    let open =
-        |client: &str| handshake(&daemon, &of(client), "192.0.2.10", "Authorization: Bearer wsb_ci\r\n");
+    let open = |client: &str| {
+        handshake(&daemon, &of(client), "192.0.2.10", "Authorization: Bearer wsb_ci\r\n")
+    };
     let held: Vec<_> = (0..2).map(|_| open("198.51.100.4")).collect();
     assert!(held.iter().all(|(_, head)| status(head) == 101), "{held:?}");
     assert!(daemon.wait_for("session opened").contains("peer=198.51.100.4:40001"));
@@ -164,7 +180,9 @@ fn the_proxy_protocol_names_the_client_and_each_has_limits_of_its_own() {
     assert_eq!(status(&raw.head()), 403, "it is not a program on this machine");
     // A health check is the proxy's own.
     let mut raw = Raw::connect(daemon.address());
-    raw.send(b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    raw.send(
+        b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
     assert_eq!(status(&raw.head()), 200);
 }
 
@@ -173,9 +191,13 @@ fn the_proxy_protocol_names_the_client_before_tls() {
     let folder = tempfile::tempdir().unwrap();
     let authority = tls::Authority::new(folder.path());
     let (certificate, key) = authority.issue("gateway");
-    let daemon =
-        announced(&format!("tls: {{ certificate: {}, key: {} }}", certificate.display(), key.display()));
-    let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x04\xc0\x00\x02\x0a\x9c\x41\x01\xbb";
+    let daemon = announced(&format!(
+        "tls: {{ certificate: {}, key: {} }}",
+        certificate.display(),
+        key.display()
+    ));
+    let v2 =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x04\xc0\x00\x02\x0a\x9c\x41\x01\xbb";
     let mut client = tls::connect_behind(daemon.address(), v2, &authority.file());
     let upgrade = upgrade_head(daemon.address(), "echo", "Origin: https://localhost\r\n");
     let upgrade = upgrade.replace(&format!("Host: {}", daemon.address()), "Host: localhost");
@@ -193,7 +215,10 @@ fn a_listener_for_proxies_takes_nobody_else() {
     };
     let get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(said(get), "", "no header");
-    assert_eq!(said(b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"), "");
+    assert_eq!(
+        said(b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ""
+    );
     assert_eq!(said(b"PROXY TCP4"), "", "within the handshake's time");
     let mut stranger = Raw::connect_from("127.0.0.9", daemon.address());
     stranger.send(&[b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".as_slice(), get].concat());
@@ -256,14 +281,16 @@ fn a_host_with_many_cookies_is_served_up_to_a_limit_of_ones_own() {
     let echo = Target::echo();
     let cookies = |size: usize| format!("Cookie: a={}\r\n", "x".repeat(size));
     let ask = |daemon: &Daemon, size: usize| {
-        let head = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", daemon.address());
+        let head =
+            format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", daemon.address());
         Raw::ask(daemon.address(), &format!("{head}{}\r\n", cookies(size)))
     };
     let daemon = Daemon::open(&echo.endpoint("modem"));
     assert_eq!(status(&ask(&daemon, 16_000)), 200);
     let answer = ask(&daemon, 17_000);
     assert!(status(&answer) == 431 && answer.contains("limits.head"), "{answer}");
-    let daemon = Daemon::start(&format!("limits: {{ head: 32KiB }}\n{OPEN}{}", echo.endpoint("modem")));
+    let daemon =
+        Daemon::start(&format!("limits: {{ head: 32KiB }}\n{OPEN}{}", echo.endpoint("modem")));
     assert_eq!(status(&ask(&daemon, 32_000)), 200);
 }
 
@@ -273,7 +300,7 @@ fn sum(text: &str) -> String {
 
 /// Alice and bob behind a proxy that names users, with a secret or without.
 fn named(secret: &str) -> Daemon {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let hidden = sum("wsb_proxy");
     let secret = secret.replace("SUM", &hidden);
     let access = format!(
@@ -286,17 +313,25 @@ fn named(secret: &str) -> Daemon {
     Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"))
 }
 
-const PROXY: &str = "Host: gw.example\r\nX-Forwarded-For: 198.51.100.4\r\nX-Forwarded-Proto: https\r\n";
+const PROXY: &str =
+    "Host: gw.example\r\nX-Forwarded-For: 198.51.100.4\r\nX-Forwarded-Proto: https\r\n";
 const SECRET: &str = "X-Gateway-Secret: wsb_proxy\r\n";
 
 /// The status of a request through the proxy, with these header lines.
 fn through(address: SocketAddr, request: &str, more: &str) -> u16 {
-    status(&Raw::ask(address, &format!("{request} HTTP/1.1\r\n{PROXY}Connection: close\r\n{more}\r\n")))
+    status(&Raw::ask(
+        address,
+        &format!("{request} HTTP/1.1\r\n{PROXY}Connection: close\r\n{more}\r\n"),
+    ))
 }
 
 /// The same for a handshake.
 fn upgraded(address: SocketAddr, more: &str) -> u16 {
-    let head = upgrade_head(address, "echo", &format!("{}{more}", PROXY.replace("Host: gw.example\r\n", "")));
+    let head = upgrade_head(
+        address,
+        "echo",
+        &format!("{}{more}", PROXY.replace("Host: gw.example\r\n", "")),
+    );
     let mut raw = Raw::connect(address);
     raw.send(head.replace(&format!("Host: {address}"), "Host: gw.example").as_bytes());
     status(&raw.head())
@@ -323,7 +358,11 @@ fn a_user_that_the_proxy_names_is_signed_in_for_our_own_page_alone() {
     );
     assert_eq!(upgraded(address, &own), 101);
     assert_eq!(upgraded(address, &alice), 403, "no Origin");
-    assert_eq!(upgraded(address, &format!("{alice}Sec-Fetch-Site: same-origin\r\n")), 403, "no Origin");
+    assert_eq!(
+        upgraded(address, &format!("{alice}Sec-Fetch-Site: same-origin\r\n")),
+        403,
+        "no Origin"
+    );
     assert_eq!(upgraded(address, &format!("{alice}Origin: https://evil.example\r\n")), 403);
     let change = "Content-Type: application/json\r\nContent-Length: 0\r\n";
     assert_eq!(through(address, "POST /api/ticket", &format!("{alice}{change}")), 403, "no Origin");
@@ -348,10 +387,19 @@ fn a_user_that_the_proxy_names_twice_or_beside_a_token_or_without_the_secret_is_
     ] {
         assert_eq!(through(address, "GET /api/session", &wrong), 400, "{wrong}");
     }
-    assert_eq!(through(address, "GET /api/session", &format!("{SECRET}Remote-User: mallory\r\n{page}")), 401);
+    assert_eq!(
+        through(address, "GET /api/session", &format!("{SECRET}Remote-User: mallory\r\n{page}")),
+        401
+    );
     // `curl -H Remote-User: alice` on this machine.
-    for spoofed in ["Remote-User: alice\r\n", "Remote-User: alice\r\nX-Gateway-Secret: wsb_guess\r\n"] {
-        assert_eq!(through(address, "GET /api/session", &format!("{spoofed}{page}")), 401, "{spoofed}");
+    for spoofed in
+        ["Remote-User: alice\r\n", "Remote-User: alice\r\nX-Gateway-Secret: wsb_guess\r\n"]
+    {
+        assert_eq!(
+            through(address, "GET /api/session", &format!("{spoofed}{page}")),
+            401,
+            "{spoofed}"
+        );
     }
     // It counts before our cookie.
     let signed = Raw::ask(
@@ -409,7 +457,10 @@ fn a_password_for_the_proxy_does_not_lock_anybody_out() {
     let cookie = crate::signing::cookie(&signed);
     for _ in 0..30 {
         assert_eq!(through(address, "GET /api/session", &format!("{page}{cookie}")), 200);
-        assert_eq!(upgraded(address, &format!("{basic}{cookie}Origin: https://gw.example\r\n")), 101);
+        assert_eq!(
+            upgraded(address, &format!("{basic}{cookie}Origin: https://gw.example\r\n")),
+            101
+        );
     }
     // Programs are heard as ever.
     assert_eq!(through(address, "GET /api/session", basic), 401);
@@ -418,9 +469,11 @@ fn a_password_for_the_proxy_does_not_lock_anybody_out() {
 #[test]
 fn a_subprotocol_of_the_endpoint_is_answered_and_another_named_in_the_log() {
     let echo = Target::echo();
-    let daemon = Daemon::open(&format!("{}    subprotocols: [ mqtt, mqttv3.1 ]\n", echo.endpoint("broker")));
+    let daemon =
+        Daemon::open(&format!("{}    subprotocols: [ mqtt, mqttv3.1 ]\n", echo.endpoint("broker")));
     let offer = |names: &str| {
-        let more = format!("Origin: http://{}\r\nSec-WebSocket-Protocol: {names}\r\n", daemon.address());
+        let more =
+            format!("Origin: http://{}\r\nSec-WebSocket-Protocol: {names}\r\n", daemon.address());
         Raw::handshake(daemon.address(), "broker", &more)
     };
     let (mut raw, head) = offer("mqttv3.1, mqtt");
@@ -436,24 +489,31 @@ fn a_subprotocol_of_the_endpoint_is_answered_and_another_named_in_the_log() {
 #[test]
 fn a_listed_file_or_app_needs_a_token() {
     let listed = "origins: [ \"file://\", \"capacitor://localhost\" ]\n";
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
-    let user =
-        format!("{listed}users:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\ntokens:");
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
+    let user = format!(
+        "{listed}users:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\ntokens:"
+    );
     let daemon = Daemon::start(
         &(access::tokens(&[("ci", "read")]).replace("tokens:", &user) + "  echo: { sim: echo }\n"),
     );
     let address = daemon.address();
-    let basic = format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("alice:{PASSWORD}")));
+    let basic =
+        format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("alice:{PASSWORD}")));
     for page in ["file://", "capacitor://localhost"] {
         let from = |more: &str| Raw::status(address, "echo", &format!("Origin: {page}\r\n{more}"));
         assert_eq!(from("Authorization: Bearer wsb_ci\r\n"), 101, "{page}");
         assert_eq!(from(&basic), 403, "{page}");
         assert_eq!(from(""), 401, "{page}");
     }
-    let null = Raw::handshake(address, "echo", "Origin: null\r\nAuthorization: Bearer wsb_ci\r\n").1;
+    let null =
+        Raw::handshake(address, "echo", "Origin: null\r\nAuthorization: Bearer wsb_ci\r\n").1;
     assert_eq!(status(&null), 403);
     assert_eq!(
-        Raw::status(address, "echo", "Origin: ionic://localhost\r\nAuthorization: Bearer wsb_ci\r\n"),
+        Raw::status(
+            address,
+            "echo",
+            "Origin: ionic://localhost\r\nAuthorization: Bearer wsb_ci\r\n"
+        ),
         403
     );
     // A script keeps cookies of other programs of the host.
@@ -465,22 +525,31 @@ fn a_refused_page_is_told_what_was_compared_and_a_program_is_not_told_of_pages()
     let daemon = Daemon::start(&guarded("[ 127.0.0.1 ]"));
     let address = daemon.address();
     let ask = |more: &str| {
-        let answer =
-            Raw::ask(address, &format!("GET /api/session HTTP/1.1\r\nConnection: close\r\n{more}\r\n"));
+        let answer = Raw::ask(
+            address,
+            &format!("GET /api/session HTTP/1.1\r\nConnection: close\r\n{more}\r\n"),
+        );
         assert_eq!(status(&answer), 403, "{answer}");
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     };
     // A proxy that cuts off port and scheme, as many a guide has it.
-    let cut = ask("Host: gw.example\r\nX-Forwarded-For: 198.51.100.4\r\nOrigin: https://gw.example:8443\r\n");
-    for part in
-        ["https://gw.example:8443", "http://gw.example as seen here", "X-Forwarded-Proto", "trusted_proxies"]
-    {
+    let cut = ask(
+        "Host: gw.example\r\nX-Forwarded-For: 198.51.100.4\r\nOrigin: https://gw.example:8443\r\n",
+    );
+    for part in [
+        "https://gw.example:8443",
+        "http://gw.example as seen here",
+        "X-Forwarded-Proto",
+        "trusted_proxies",
+    ] {
         assert!(cut.contains(part), "{part}\n{cut}");
     }
     let other = ask("Host: gw.example\r\nOrigin: https://tools.example\r\n");
     assert!(other.contains("`origins: [ \"https://tools.example\" ]`"), "{other}");
     assert!(!ask("Host: gw.example\r\nOrigin: null\r\n").contains("origins:"));
-    assert!(daemon.wait_for("refused").contains("why=\"this page's origin is https://gw.example:8443"));
+    assert!(
+        daemon.wait_for("refused").contains("why=\"this page's origin is https://gw.example:8443")
+    );
     let daemon = named("");
     let body = "{}";
     let change = format!(
@@ -489,7 +558,9 @@ fn a_refused_page_is_told_what_was_compared_and_a_program_is_not_told_of_pages()
     );
     let program = Raw::ask(
         daemon.address(),
-        &format!("POST /api/ticket HTTP/1.1\r\nHost: gw.example\r\nConnection: close\r\n{change}\r\n{body}"),
+        &format!(
+            "POST /api/ticket HTTP/1.1\r\nHost: gw.example\r\nConnection: close\r\n{change}\r\n{body}"
+        ),
     );
     assert!(
         status(&program) == 403 && !program.contains("this page") && program.contains("Bearer"),
@@ -499,15 +570,17 @@ fn a_refused_page_is_told_what_was_compared_and_a_program_is_not_told_of_pages()
 
 #[test]
 fn a_page_in_a_frame_takes_nothing_over() {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
         "frame_ancestors: [ \"https://portal.example\" ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ \"*\": [ read, write, takeover ] }} }}\n"
     );
-    let daemon = Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"));
+    let daemon =
+        Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"));
     let address = daemon.address();
     let cookie = crate::signing::signed_in(address, "alice");
     let rights = |query: &str| {
-        let answer = crate::signing::ask(address, "GET", &format!("/api/endpoints{query}"), &cookie, "");
+        let answer =
+            crate::signing::ask(address, "GET", &format!("/api/endpoints{query}"), &cookie, "");
         answer.split("\"rights\":").nth(1).unwrap().to_owned()
     };
     assert!(rights("").contains("takeover"));
@@ -524,11 +597,12 @@ fn a_page_in_a_frame_takes_nothing_over() {
 
 #[test]
 fn below_a_path_everything_is_there_and_the_sign_in_is_its_own() {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
         "public: https://gw.example/a/serial/\ntrusted_proxies: [ 127.0.0.1 ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\n"
     );
-    let daemon = Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"));
+    let daemon =
+        Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"));
     let address = daemon.address();
     let body = format!("{{\"user\": \"alice\", \"password\": \"{PASSWORD}\"}}");
     let mut cookies = Vec::new();
@@ -562,10 +636,15 @@ fn below_a_path_everything_is_there_and_the_sign_in_is_its_own() {
     // A gateway at `/` of the same host has a cookie of another name.
     let theirs = cookies[0].replace("sid!a!serial", "sid");
     assert_eq!(
-        through(address, "GET /a/serial/api/session", &format!("{theirs}Origin: https://gw.example\r\n")),
+        through(
+            address,
+            "GET /a/serial/api/session",
+            &format!("{theirs}Origin: https://gw.example\r\n")
+        ),
         401
     );
-    let answer = Raw::ask(address, &format!("GET /a/serial?x HTTP/1.1\r\n{PROXY}Connection: close\r\n\r\n"));
+    let answer =
+        Raw::ask(address, &format!("GET /a/serial?x HTTP/1.1\r\n{PROXY}Connection: close\r\n\r\n"));
     assert!(status(&answer) == 308 && answer.contains("location: /a/serial/?x\r\n"), "{answer}");
     assert_eq!(through(address, "GET /a/serialx/", ""), 404);
     assert_eq!(through(address, "GET /a/serial//evil.example/", ""), 404);
@@ -577,17 +656,21 @@ fn a_page_over_plain_http_is_not_asked_for_a_password_by_the_browser() {
     let ask = |more: &str| {
         Raw::ask(
             daemon.address(),
-            &format!("GET /api/session HTTP/1.1\r\nHost: gw.example\r\nConnection: close\r\n{more}\r\n"),
+            &format!(
+                "GET /api/session HTTP/1.1\r\nHost: gw.example\r\nConnection: close\r\n{more}\r\n"
+            ),
         )
     };
-    // A browser tells of itself to trustworthy origins alone; what our page adds says that it is one.
+    // A browser tells of itself to trustworthy origins alone; what our page adds says that it is
+    // one.
     assert!(!ask("X-Requested-With: XMLHttpRequest\r\n").contains("Basic"));
     assert!(ask("").contains("www-authenticate: Basic"), "programs are");
 }
 
 #[test]
 fn plain_http_on_a_tls_port_is_told_the_address_that_would_do() {
-    let daemon = Daemon::start(&(OPEN.replace("tls: none", "tls: self-signed") + "  echo: { sim: echo }\n"));
+    let daemon =
+        Daemon::start(&(OPEN.replace("tls: none", "tls: self-signed") + "  echo: { sim: echo }\n"));
     let address = daemon.address();
     let answer = Raw::ask(address, &format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n"));
     assert_eq!(status(&answer), 400, "{answer}");

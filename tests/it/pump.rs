@@ -89,8 +89,9 @@ fn a_hundred_megabytes_both_ways_at_once_arrive_byte_for_byte() {
     let sent = Arc::clone(&bytes);
     let both = Target::serve(move |stream: TcpStream| {
         let (mut writer, sent) = (stream.try_clone().unwrap(), Arc::clone(&sent));
-        let writing =
-            thread::spawn(move || writer.write_all(&sent).and_then(|()| writer.shutdown(Shutdown::Write)));
+        let writing = thread::spawn(move || {
+            writer.write_all(&sent).and_then(|()| writer.shutdown(Shutdown::Write))
+        });
         let received = crate::harness::target::received(&stream);
         writing.join().unwrap().unwrap();
         received
@@ -201,8 +202,11 @@ fn a_stopped_client_process_releases_its_target_in_time() {
     let daemon = Daemon::start(&impatient(&sink.endpoint("sink")));
     let client = Raw::upgrade(daemon.address(), "sink");
     let socket: std::os::fd::OwnedFd = client.stream().try_clone().unwrap().into();
-    let mut holder =
-        std::process::Command::new("cat").stdin(socket).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut holder = std::process::Command::new("cat")
+        .stdin(socket)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     // The process alone holds the connection now.
     drop(client);
     kill_process(Pid::from_child(&holder), Signal::STOP).unwrap();
@@ -217,9 +221,13 @@ fn a_stopped_client_process_releases_its_target_in_time() {
 #[test]
 fn a_client_whose_pong_waits_behind_data_is_not_killed() {
     let (echo, source) = (Target::echo(), Target::source(noise(64 << 20)));
-    let daemon =
-        Daemon::start(&impatient(&format!("{}{}", echo.endpoint("echo"), source.endpoint("source"))));
-    // One sends a frame so slowly that no pong could come between; the other reads slowly and never answers.
+    let daemon = Daemon::start(&impatient(&format!(
+        "{}{}",
+        echo.endpoint("echo"),
+        source.endpoint("source")
+    )));
+    // One sends a frame so slowly that no pong could come between; the other reads slowly and never
+    // answers.
     let mut sender = Raw::upgrade(daemon.address(), "echo");
     let mut reader = Raw::upgrade(daemon.address(), "source");
     let frame = masked(0x82, &noise(60_000));

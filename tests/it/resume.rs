@@ -1,4 +1,5 @@
-//! Sessions that outlive their connections: each byte once and in order, both ways (docs/protocol.md section 8).
+//! Sessions that outlive their connections: each byte once and in order, both ways
+//! (docs/protocol.md section 8).
 
 use std::{
     fs,
@@ -10,10 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::timeout};
-use wsbridge::{
-    client::{Client, Dial, Event, Events},
-    wire::control::{Open, Role},
-};
+use wsbridge::client::{Client, Dial, Event, Events, Open, Role};
 
 use crate::harness::{Daemon, PATIENCE, Pty, Target, Wire, access::tokens, cutter::Cutter};
 
@@ -23,7 +21,8 @@ fn byte(at: u64) -> u8 {
     a.wrapping_mul(167) ^ b ^ c
 }
 
-/// Places to cut: anywhere in the traffic of `total` bytes both ways, from a seed that a failure can be repeated with.
+/// Places to cut: anywhere in the traffic of `total` bytes both ways, from a seed that a failure
+/// can be repeated with.
 fn cuts(number: u64, total: u64, mut seed: u64) -> Vec<usize> {
     let mut next = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -33,7 +32,8 @@ fn cuts(number: u64, total: u64, mut seed: u64) -> Vec<usize> {
     (0..number).map(|_| usize::try_from(next() % (2 * total / number) + 1).unwrap()).collect()
 }
 
-/// Moves `total` bytes to an echo and back through a network that is cut, with at most `ahead` bytes under way.
+/// Moves `total` bytes to an echo and back through a network that is cut, with at most `ahead`
+/// bytes under way.
 async fn nothing_is_lost_or_doubled(daemon: &Daemon, total: u64, ahead: u64, seed: u64) {
     const CUTS: u64 = 20;
     let cutter = Cutter::start(daemon.address(), cuts(CUTS, total, seed));
@@ -64,7 +64,10 @@ async fn nothing_is_lost_or_doubled(daemon: &Daemon, total: u64, ahead: u64, see
                 done.send_replace(at);
             }
             Event::Resumed(_) => resumed += 1,
-            bad @ (Event::Gap { .. } | Event::Gone(_) | Event::Closed { .. } | Event::Error { .. }) => {
+            bad @ (Event::Gap { .. }
+            | Event::Gone(_)
+            | Event::Closed { .. }
+            | Event::Error { .. }) => {
                 panic!("{bad:?} at {at}, after {resumed} resumes")
             }
             _ => {}
@@ -72,7 +75,11 @@ async fn nothing_is_lost_or_doubled(daemon: &Daemon, total: u64, ahead: u64, see
     }
     assert_eq!(at, total);
     // A cut within a handshake is no cut of a session.
-    assert!(cutter.cuts() as u64 >= CUTS && resumed > CUTS / 2, "{} cuts, {resumed} resumes", cutter.cuts());
+    assert!(
+        cutter.cuts() as u64 >= CUTS && resumed > CUTS / 2,
+        "{} cuts, {resumed} resumes",
+        cutter.cuts()
+    );
     tasks.join_all().await;
     client.drain().await.unwrap();
 }
@@ -91,7 +98,8 @@ async fn twenty_cuts_of_a_shared_line_lose_and_double_nothing() {
     const TOTAL: u64 = 16 << 20;
     let echo = Target::echo();
     // A shared line waits for nobody: what is under way must fit the history.
-    let daemon = Daemon::open(&format!("{}    share: one-writer\n    history: 1MiB\n", echo.endpoint("e")));
+    let daemon =
+        Daemon::open(&format!("{}    share: one-writer\n    history: 1MiB\n", echo.endpoint("e")));
     nothing_is_lost_or_doubled(&daemon, TOTAL, 512 << 10, 2).await;
 }
 
@@ -150,7 +158,8 @@ async fn what_is_not_this_users_session_here_and_now_is_gone() {
     daemon.wait_for("device open");
     let gone = async |token: &str, members: Value| {
         let bearer = format!("Bearer wsb_{token}");
-        let mut wire = Wire::try_connect(&daemon, "e", &[("authorization", &bearer)]).await.unwrap();
+        let mut wire =
+            Wire::try_connect(&daemon, "e", &[("authorization", &bearer)]).await.unwrap();
         let answer = wire.ask("resume", members).await;
         answer["code"] == "session_gone"
     };

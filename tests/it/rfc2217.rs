@@ -25,9 +25,11 @@ use tokio::{
     time::timeout,
 };
 use wsbridge::{
-    config::{PortControl, Rfc2217Target, Target, TcpAddress, TcpTarget},
-    settings::{DataBits, ErrorCounts, Flow, Inputs, Levels, LineEvent, Parity, Settings, StopBits},
-    target::{self, Device, OpenError, PortError, Source},
+    client::{DataBits, ErrorCounts, Flow, Inputs, Levels, LineEvent, Parity, Settings, StopBits},
+    testing::target::{
+        self, Device, OpenError, PortControl, PortError, Rfc2217Target, Source, Target, TcpAddress,
+        TcpTarget,
+    },
 };
 
 use crate::harness::{Daemon, PATIENCE, Pty, Raw};
@@ -51,7 +53,8 @@ impl Peer {
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/rfc2217_server.py");
         let mut command = Command::new("python3");
-        let mut child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, says) = channel();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -166,7 +169,13 @@ async fn pyserials_server_is_set_and_all_bytes_pass_both_ways() {
     let Device { reader, mut writer, port, notes, .. } =
         target::open(&Target::Rfc2217(target)).await.unwrap();
     assert_eq!(notes, Vec::<String>::new());
-    peer.hears(&["set baudrate 460800", "set bytesize 7", "set parity E", "set stopbits 2", "set rtscts 1"]);
+    peer.hears(&[
+        "set baudrate 460800",
+        "set bytesize 7",
+        "set parity E",
+        "set stopbits 2",
+        "set rtscts 1",
+    ]);
     peer.hears(&["set dtr 0", "set rts 1"]);
     assert_eq!(port.settings().await, Ok(settings));
     let (_reading, mut seen) = follow(reader);
@@ -185,7 +194,8 @@ async fn settings_change_and_what_the_peer_refuses_is_told_and_taken_back() {
     let other = Settings { baud: 57_600, parity: Parity::Mark, ..peer.target().settings };
     port.configure(other).await.unwrap();
     assert_eq!(port.settings().await, Ok(other));
-    let error = port.configure(Settings { baud: 12_345, data: DataBits::Five, ..other }).await.unwrap_err();
+    let error =
+        port.configure(Settings { baud: 12_345, data: DataBits::Five, ..other }).await.unwrap_err();
     assert_eq!(error, PortError::BadSettings("asked for 12345 baud, the peer set 57600".into()));
     assert_eq!(port.settings().await, Ok(other));
     port.flush(true, true).await.unwrap();
@@ -208,7 +218,10 @@ async fn modem_lines_break_and_errors_pass_and_a_suspended_writer_waits() {
     peer.hears(&["set xonxoff 0", "set rtscts 0"]);
     for (dtr, rts) in [(false, true), (true, false)] {
         port.set(Levels { dtr: Some(dtr), rts: Some(rts), brk: None }).await.unwrap();
-        peer.hears(&[&format!("set dtr {}", i32::from(dtr)), &format!("set rts {}", i32::from(rts))]);
+        peer.hears(&[
+            &format!("set dtr {}", i32::from(dtr)),
+            &format!("set rts {}", i32::from(rts)),
+        ]);
     }
     for on in [true, false] {
         port.set(Levels { brk: Some(on), ..Levels::default() }).await.unwrap();
@@ -232,7 +245,8 @@ async fn modem_lines_break_and_errors_pass_and_a_suspended_writer_waits() {
     assert_eq!(seen.borrow().marks, [(2, LineEvent::Framing), (2, LineEvent::Break)]);
     let counts = ErrorCounts { framing: 1, brk: 1, ..ErrorCounts::default() };
     assert_eq!(port.errors().await, Ok(counts));
-    let waits = poll_fn(|cx| Poll::Ready(Pin::new(&mut writer).poll_write(cx, b"x").is_pending())).await;
+    let waits =
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut writer).poll_write(cx, b"x").is_pending())).await;
     assert!(waits, "suspended");
     port.set(Levels { dtr: Some(false), ..Levels::default() }).await.unwrap();
     peer.hears(&["set dtr 0"]);
@@ -338,7 +352,10 @@ async fn a_raw_ser2net_is_no_rfc2217_server_and_serves_as_telnet_where_that_will
     target.tcp.connect_timeout = Duration::from_millis(300);
     let error = far.open(&target).await.unwrap_err();
     let OpenError::Timeout(text) = &error else { panic!("{error:?}") };
-    assert!(text.contains("no answer to COM-PORT-OPTION, BINARY, SUPPRESS-GO-AHEAD within 0.3 s"), "{text}");
+    assert!(
+        text.contains("no answer to COM-PORT-OPTION, BINARY, SUPPRESS-GO-AHEAD within 0.3 s"),
+        "{text}"
+    );
     target.control = PortControl::Optional;
     let Device { reader, mut writer, port, notes, .. } = far.open(&target).await.unwrap();
     let _reading = follow(reader);

@@ -1,4 +1,5 @@
-//! Serial lines, at ptys: every byte value, one writer, what is drained and what is not, devices that come and go.
+//! Serial lines, at ptys: every byte value, one writer, what is drained and what is not, devices
+//! that come and go.
 
 use std::{
     fs,
@@ -124,12 +125,24 @@ fn what_cannot_be_drained_in_time_is_counted_and_logged() {
     client.send(&[masked(0x82, &bytes), masked(0x88, &1000_u16.to_be_bytes())].concat());
     let (code, reason) = client.closed().unwrap();
     let said = daemon.wait_for("session closed");
-    let lost =
-        said.split_once("lost_to_target=").unwrap().1.split(' ').next().unwrap().parse::<u64>().unwrap();
+    let lost = said
+        .split_once("lost_to_target=")
+        .unwrap()
+        .1
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap();
     assert!((1..=60_000).contains(&lost), "{said}");
-    assert_eq!((code, reason), (4451, format!("{} of 60000 bytes delivered", 60_000 - lost)), "{said}");
+    assert_eq!(
+        (code, reason),
+        (4451, format!("{} of 60000 bytes delivered", 60_000 - lost)),
+        "{said}"
+    );
     let counted = until("the count", || {
-        Some(metric(&daemon, "wsbridge_undelivered_bytes_total{endpoint=\"tty\"}")).filter(|count| *count > 0)
+        Some(metric(&daemon, "wsbridge_undelivered_bytes_total{endpoint=\"tty\"}"))
+            .filter(|count| *count > 0)
     });
     assert!((1..=60_000).contains(&counted), "{counted} for {lost}");
 }

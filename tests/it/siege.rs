@@ -1,7 +1,8 @@
-//! A password attack as a whole, in little memory: from one address and from fifty, beside others who go on working.
+//! A password attack as a whole, in little memory: from one address and from fifty, beside others
+//! who go on working.
 //!
-//! `WSBRIDGE_SIEGE` is how many seconds it lasts (5), `WSBRIDGE_BINARY` another binary, as for figures of a release; what was
-//! measured is printed (`--no-capture`).
+//! `WSBRIDGE_SIEGE` is how many seconds it lasts (5), `WSBRIDGE_BINARY` another binary, as for
+//! figures of a release; what was measured is printed (`--no-capture`).
 
 use std::{
     env, fs,
@@ -40,7 +41,9 @@ impl Group {
             if fs::create_dir(&folder).is_err() {
                 continue;
             }
-            if folder.join(limit).exists() && fs::write(folder.join(limit), MEMORY.to_string()).is_ok() {
+            if folder.join(limit).exists()
+                && fs::write(folder.join(limit), MEMORY.to_string()).is_ok()
+            {
                 return Some(Self(folder));
             }
             fs::remove_dir(&folder).unwrap();
@@ -73,9 +76,10 @@ impl Drop for Group {
 
 /// Alice with a password of the usual cost, and somebody with a token who only works.
 fn config() -> String {
-    let password = wsbridge::auth::hash_password("correct horse battery").unwrap();
-    let token =
-        Sha256::digest("wsb_other").iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let password = wsbridge::testing::hash_password("correct horse battery").unwrap();
+    let token = Sha256::digest("wsb_other")
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let access = format!(
         "users:\n  alice: {{ password: \"{password}\", rights: {{ e: [ read ] }} }}\n\
          tokens:\n  other: {{ sha256: \"{token}\", rights: {{ e: [ read, write ] }} }}\n"
@@ -88,13 +92,15 @@ fn guess(address: SocketAddr, source: &str, end: Instant) -> usize {
     // An attacker elsewhere takes no processor of this machine.
     let _ = rustix::process::nice(10);
     let credential = STANDARD.encode("alice:a guess");
-    let request =
-        format!("GET /api/session HTTP/1.1\r\nHost: {address}\r\nAuthorization: Basic {credential}\r\n\r\n");
+    let request = format!(
+        "GET /api/session HTTP/1.1\r\nHost: {address}\r\nAuthorization: Basic {credential}\r\n\r\n"
+    );
     let mut tries = 0;
     while Instant::now() < end {
         let raw = Raw::connect_from(source, address);
         let mut stream = raw.stream();
-        // It ends with a reset: an address has so many ports and no more, and each that waits for its end is one less.
+        // It ends with a reset: an address has so many ports and no more, and each that waits for
+        // its end is one less.
         SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
         tries += 1;
         // A stranger may have to give way at any time.
@@ -149,9 +155,11 @@ fn siege(sources: usize, hands: usize) {
                 tries.fetch_add(guess(address, &source, end), Ordering::Relaxed);
             });
         }
-        let pages = scope.spawn(move || measure(end, || assert_eq!(status(&page(address, "/healthz")), 200)));
+        let pages = scope
+            .spawn(move || measure(end, || assert_eq!(status(&page(address, "/healthz")), 200)));
         let echoes = scope.spawn(move || {
-            let (mut other, head) = Raw::handshake(address, "e", "Authorization: Bearer wsb_other\r\n");
+            let (mut other, head) =
+                Raw::handshake(address, "e", "Authorization: Bearer wsb_other\r\n");
             assert_eq!(status(&head), 101);
             measure(end, || {
                 other.frame(2, b"echo");

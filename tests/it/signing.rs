@@ -1,4 +1,5 @@
-//! Signing in from the page: the cookie, what it opens and what it does not, and all that ends with it.
+//! Signing in from the page: the cookie, what it opens and what it does not, and all that ends with
+//! it.
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Alice with every right and Bob, who may read `echo`; `more` of the file's keys.
 fn guarded(password: &str, more: &str) -> String {
-    let hash = wsbridge::auth::hash_password(password).unwrap();
+    let hash = wsbridge::testing::hash_password(password).unwrap();
     let access = format!(
         "users:\n  alice: {{ password: \"{hash}\", rights: {{ \"*\": [ read, write, signals, settings, takeover ] }} }}\n\
          \x20 bob: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\n{more}"
@@ -28,7 +29,9 @@ pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, more: &str, bod
 }
 
 pub(crate) fn own(address: SocketAddr) -> String {
-    format!("Origin: http://{address}\r\nContent-Type: application/json\r\nSec-Fetch-Site: same-origin\r\n")
+    format!(
+        "Origin: http://{address}\r\nContent-Type: application/json\r\nSec-Fetch-Site: same-origin\r\n"
+    )
 }
 
 fn login(address: SocketAddr, user: &str, password: &str) -> String {
@@ -94,7 +97,11 @@ fn a_wrong_password_is_401_and_twenty_are_429() {
     let answer = login(address, "alice", PASSWORD);
     assert_eq!(status(&answer), 429, "{answer}");
     assert!(answer.contains("retry-after: "), "{answer}");
-    assert_eq!(session(address, &known).0, 200, "who is signed in already is not locked out by others");
+    assert_eq!(
+        session(address, &known).0,
+        200,
+        "who is signed in already is not locked out by others"
+    );
 }
 
 #[test]
@@ -104,9 +111,12 @@ fn only_our_own_page_signs_in_or_out() {
     let body = format!("{{\"user\": \"alice\", \"password\": \"{PASSWORD}\"}}");
     let json = "Content-Type: application/json\r\n";
     let other = format!("http://{}:{}", address.ip(), address.port() ^ 1);
-    for origin in
-        ["", "Origin: https://tools.example\r\n", &format!("Origin: {other}\r\n"), "Origin: null\r\n"]
-    {
+    for origin in [
+        "",
+        "Origin: https://tools.example\r\n",
+        &format!("Origin: {other}\r\n"),
+        "Origin: null\r\n",
+    ] {
         let answer = ask(address, "POST", "/api/login", &format!("{origin}{json}"), &body);
         assert_eq!(status(&answer), 403, "{origin}: {answer}");
     }
@@ -163,8 +173,11 @@ fn signing_out_ends_every_socket_of_that_sign_in_and_no_other() {
     assert!(answer.contains("set-cookie: sid-") && answer.contains("; Max-Age=0"), "{answer}");
     assert_eq!(ended.closed().map(|(code, _)| code), Some(4401));
     assert_eq!(session(address, &one).0, 401);
-    let late =
-        Raw::status(address, &format!("/ws/echo?ticket={ticket}"), &format!("Origin: http://{address}\r\n"));
+    let late = Raw::status(
+        address,
+        &format!("/ws/echo?ticket={ticket}"),
+        &format!("Origin: http://{address}\r\n"),
+    );
     assert_eq!(late, 401, "a ticket of that sign-in is worth nothing");
     assert_eq!(session(address, &two).0, 200);
     kept.frame(2, b"still here");
@@ -182,7 +195,8 @@ fn a_sign_in_lives_through_a_reload_and_ends_with_its_password_or_user() {
     // The hash in the file stays; its salt would be another one.
     assert!(daemon.reload(&format!("{first}  third:\n    sim: echo\n")).contains("added third"));
     assert_eq!(session(address, &cookie).0, 200);
-    let (mut raw, head) = Raw::handshake(address, "echo", &format!("Origin: http://{address}\r\n{cookie}"));
+    let (mut raw, head) =
+        Raw::handshake(address, "echo", &format!("Origin: http://{address}\r\n{cookie}"));
     assert_eq!(status(&head), 101);
     daemon.reload(&guarded("another", ""));
     assert_eq!(raw.closed().map(|(code, _)| code), Some(4401));
@@ -194,7 +208,8 @@ fn an_expired_sign_in_ends_its_sockets() {
     let daemon = Daemon::start(&guarded(PASSWORD, "login: { lifetime: 2s }\n"));
     let address = daemon.address();
     let cookie = signed_in(address, "alice");
-    let (mut raw, head) = Raw::handshake(address, "echo", &format!("Origin: http://{address}\r\n{cookie}"));
+    let (mut raw, head) =
+        Raw::handshake(address, "echo", &format!("Origin: http://{address}\r\n{cookie}"));
     assert_eq!(status(&head), 101);
     assert_eq!(raw.closed().map(|(code, _)| code), Some(4401));
     assert_eq!(session(address, &cookie).0, 401);
@@ -202,15 +217,17 @@ fn an_expired_sign_in_ends_its_sockets() {
 
 #[test]
 fn behind_a_trusted_proxy_the_cookie_is_as_secure_as_the_client_sees_it() {
-    let proxies =
-        "trusted_proxies: { addresses: [ 127.0.0.1 ], headers: forwarded }\nhosts: [ gw.example ]\n";
+    let proxies = "trusted_proxies: { addresses: [ 127.0.0.1 ], headers: forwarded }\nhosts: [ gw.example ]\n";
     let daemon = Daemon::start(&guarded(PASSWORD, proxies));
     let address = daemon.address();
     let more = "Forwarded: for=192.0.2.9;host=gw.example;proto=https\r\nOrigin: https://gw.example\r\n\
                 Content-Type: application/json\r\n";
     let body = format!("{{\"user\": \"alice\", \"password\": \"{PASSWORD}\"}}");
     let answer = ask(address, "POST", "/api/login", more, &body);
-    assert!(answer.contains("set-cookie: __Host-sid=") && answer.contains("; Secure; HttpOnly"), "{answer}");
+    assert!(
+        answer.contains("set-cookie: __Host-sid=") && answer.contains("; Secure; HttpOnly"),
+        "{answer}"
+    );
     assert!(answer.contains("\"tls\":true"), "{answer}");
 }
 
@@ -218,7 +235,10 @@ fn behind_a_trusted_proxy_the_cookie_is_as_secure_as_the_client_sees_it() {
 fn without_a_login_everybody_is_the_open_principal() {
     let daemon = Daemon::open("  echo:\n    sim: echo\n");
     let (code, told) = session(daemon.address(), "");
-    assert_eq!((code, told["kind"].as_str(), told["expires_in"].is_null()), (200, Some("open"), true));
+    assert_eq!(
+        (code, told["kind"].as_str(), told["expires_in"].is_null()),
+        (200, Some("open"), true)
+    );
     assert_eq!(status(&login(daemon.address(), "alice", PASSWORD)), 401);
 }
 
@@ -229,9 +249,11 @@ fn of_several_cookies_of_our_name_each_is_tried() {
     let good = signed_in(address, "alice");
     let good = good.trim_end().rsplit(' ').next().unwrap();
     let name = good.split('=').next().unwrap();
-    for cookies in
-        [format!("{name}=stale; {good}"), format!("{good}; {name}=stale"), format!("{name}=; {good}")]
-    {
+    for cookies in [
+        format!("{name}=stale; {good}"),
+        format!("{good}; {name}=stale"),
+        format!("{name}=; {good}"),
+    ] {
         assert_eq!(session(address, &format!("Cookie: {cookies}\r\n")).0, 200, "{cookies}");
     }
     assert_eq!(session(address, &format!("Cookie: {name}=stale; {name}=older\r\n")).0, 401);
@@ -246,7 +268,8 @@ fn signing_out_takes_our_cookie_alone_and_ends_the_browsers_older_sign_ins() {
     assert_eq!(status(&head), 101);
     // The same browser signs in again, as somebody else.
     let body = format!("{{\"user\": \"bob\", \"password\": \"{PASSWORD}\"}}");
-    let second = cookie(&ask(address, "POST", "/api/login", &(first.clone() + &own(address)), &body));
+    let second =
+        cookie(&ask(address, "POST", "/api/login", &(first.clone() + &own(address)), &body));
     assert_eq!((session(address, &first).0, session(address, &second).0), (200, 200));
     let answer = ask(address, "POST", "/api/logout", &(second.clone() + &own(address)), "{}");
     assert_eq!(status(&answer), 204);
@@ -272,7 +295,10 @@ fn a_sign_in_outlives_a_restart_and_ends_with_signing_out_or_another_password() 
     let mut daemon = start(&config);
     let address = daemon.address();
     let (kept, over) = (signed_in(address, "alice"), signed_in(address, "alice"));
-    assert_eq!(status(&ask(address, "POST", "/api/logout", &format!("{}{over}", own(address)), "{}")), 204);
+    assert_eq!(
+        status(&ask(address, "POST", "/api/logout", &format!("{}{over}", own(address)), "{}")),
+        204
+    );
     // As a crash ends it: what was answered is written down.
     daemon.signal(rustix::process::Signal::KILL);
     daemon.exit();
@@ -286,8 +312,8 @@ fn a_sign_in_outlives_a_restart_and_ends_with_signing_out_or_another_password() 
     let mut daemon = start(&changed);
     assert_eq!(session(address, &kept).0, 401, "a password changed while it was stopped");
     daemon.stop();
-    let off =
-        guarded(PASSWORD, "login: { keep: false }\n").replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let off = guarded(PASSWORD, "login: { keep: false }\n")
+        .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     let mut daemon = start(&off);
     signed_in(address, "alice");
     assert!(!run.path().join("sign-ins").exists());

@@ -1,4 +1,5 @@
-//! Devices that are slow and alive: none is cut, no byte is lost, and a Close is answered when that is true.
+//! Devices that are slow and alive: none is cut, no byte is lost, and a Close is answered when that
+//! is true.
 
 use std::{
     env,
@@ -52,7 +53,8 @@ fn deliver(daemon: &Daemon, endpoint: &str, bytes: &[u8]) -> (u16, String) {
 fn undelivered(daemon: &Daemon, endpoint: &str) -> u64 {
     let page = page(daemon.address(), "/metrics");
     let name = format!("wsbridge_undelivered_bytes_total{{endpoint=\"{endpoint}\"}} ");
-    let line = page.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{page}"));
+    let line =
+        page.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{page}"));
     line.parse().unwrap()
 }
 
@@ -87,8 +89,10 @@ fn trickling(mut stream: &TcpStream) -> Received {
 
 #[test]
 fn a_device_that_is_paused_or_trickles_for_longer_than_dead_after_gets_every_byte() {
-    let devices = [Target::narrow(|stream| paused(&stream)), Target::narrow(|stream| trickling(&stream))];
-    let shared = [Target::narrow(|stream| paused(&stream)), Target::narrow(|stream| trickling(&stream))];
+    let devices =
+        [Target::narrow(|stream| paused(&stream)), Target::narrow(|stream| trickling(&stream))];
+    let shared =
+        [Target::narrow(|stream| paused(&stream)), Target::narrow(|stream| trickling(&stream))];
     let mut endpoints = String::new();
     for (name, device) in ["paused", "trickling"].iter().zip(&devices) {
         endpoints.push_str(&device.endpoint(name));
@@ -156,7 +160,8 @@ fn what_a_shared_tcp_device_had_not_acknowledged_when_it_reset_is_counted() {
     let daemon = Daemon::open(&format!("{}    share: one-writer\n", device.endpoint("p")));
     let mut client = Raw::upgrade(daemon.address(), "p");
     client.send(&masked(0x82, &noise(300_000)));
-    // The kernel of the device had these and the gateway that one's word for it; the rest is lost, and counted.
+    // The kernel of the device had these and the gateway that one's word for it; the rest is lost,
+    // and counted.
     let acknowledged = device.report();
     let lost = until("a count", || Some(undelivered(&daemon, "p")).filter(|lost| *lost > 0));
     assert!(lost + acknowledged >= 300_000, "{lost} + {acknowledged}");
@@ -179,7 +184,8 @@ fn user_timeout_cuts_who_is_slow_too_and_that_is_told() {
 
 const A_SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Reads the far end of a pty at so many bytes a second: so many, or what is there when all is `over`.
+/// Reads the far end of a pty at so many bytes a second: so many, or what is there when all is
+/// `over`.
 fn paced(line: &Pty, speed: usize, total: usize, over: &AtomicBool) -> Vec<u8> {
     let (mut far, begun) = (line.device(), Instant::now());
     let (mut all, mut piece) = (Vec::new(), [0; 512]);
@@ -199,8 +205,9 @@ fn paced(line: &Pty, speed: usize, total: usize, over: &AtomicBool) -> Vec<u8> {
     all
 }
 
-/// What a pty may hold: 64 KiB of the kernel's tty buffers, and 4 KiB of the line discipline. It tells ser2net that its output
-/// queue is empty, always, and ser2net flushes it when the client has gone, which on a UART costs nothing.
+/// What a pty may hold: 64 KiB of the kernel's tty buffers, and 4 KiB of the line discipline. It
+/// tells ser2net that its output queue is empty, always, and ser2net flushes it when the client has
+/// gone, which on a UART costs nothing.
 const PTY_HOLDS: usize = 80 * 1024;
 
 /// ser2net in front of a line of that speed, and a script that sends 300,000 bytes and closes.
@@ -215,7 +222,8 @@ fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     let (close, came) = thread::scope(|scope| {
         let came = scope.spawn(|| paced(&far.pty, speed, TOTAL, &over));
         let close = until("a session", || {
-            // It is there when it takes a session: a connection that only looks would open its device.
+            // It is there when it takes a session: a connection that only looks would open its
+            // device.
             let close = deliver(&daemon, "far", &bytes);
             (close.0 != 4450).then_some(close)
         });

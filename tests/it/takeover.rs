@@ -1,4 +1,5 @@
-//! What becomes of a session's queue when the lease is taken from it: whoever takes over waits for data alone.
+//! What becomes of a session's queue when the lease is taken from it: whoever takes over waits for
+//! data alone.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ const HOLD: Duration = Duration::from_secs(9);
 fn line() -> (Daemon, Pty) {
     let pty = Pty::new();
     let access = tokens(&[("anna", ALL), ("bob", ALL)]);
-    let daemon = Daemon::start(&format!("{access}  e:\n    serial: {{ port: {} }}\n", pty.path().display()));
+    let daemon =
+        Daemon::start(&format!("{access}  e:\n    serial: {{ port: {} }}\n", pty.path().display()));
     daemon.wait_for("device open");
     (daemon, pty)
 }
@@ -128,7 +130,10 @@ async fn what_a_session_has_queued_may_wait_for_ten_seconds_in_all() {
         begin(&mut anna, id, json!({"type": "signals", "steps": [{"ms": 5100}]})).await;
     }
     let refused = answer(&mut anna, 2).await;
-    assert!(refused["code"] == "limit" && refused["message"].as_str().unwrap().contains("10 s"), "{refused}");
+    assert!(
+        refused["code"] == "limit" && refused["message"].as_str().unwrap().contains("10 s"),
+        "{refused}"
+    );
     // Data are no wait, and a step that holds for nothing is none.
     anna.send(b"data").await;
     begin(&mut anna, 3, json!({"type": "signals", "steps": [{"ms": 0}]})).await;

@@ -13,7 +13,8 @@ use rustls::{ServerConnection, StreamOwned};
 
 use crate::harness::{Daemon, Raw, Target, tls};
 
-/// A browser's handshake from the gateway's own page: its status, and the code of the Close behind a 101.
+/// A browser's handshake from the gateway's own page: its status, and the code of the Close behind
+/// a 101.
 fn from_a_page(daemon: &Daemon, endpoint: &str) -> (u16, Option<u16>) {
     let address = daemon.address();
     let origin = format!("Origin: http://{address}\r\n");
@@ -74,7 +75,8 @@ fn a_unix_socket_is_a_target() {
         stream.read_exact(&mut bytes).unwrap();
         stream.write_all(b"HELLO").unwrap();
     });
-    let daemon = Daemon::open(&format!("  dev:\n    tcp: {{ address: \"unix:{}\" }}\n", path.display()));
+    let daemon =
+        Daemon::open(&format!("  dev:\n    tcp: {{ address: \"unix:{}\" }}\n", path.display()));
     let mut client = Raw::upgrade(daemon.address(), "dev");
     client.frame(2, b"hello");
     assert_eq!(client.data(5), b"HELLO");
@@ -107,7 +109,8 @@ fn a_target_behind_tls_is_checked_by_its_authority_and_shown_our_certificate() {
     let (device, client) = (ours.issue("plc1"), ours.issue("gateway"));
     let config = tls::server(&device, &ours.file());
     let target = Target::serve(move |stream: TcpStream| {
-        let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+        let mut stream =
+            StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
         let mut bytes = [0; 5];
         let _ = stream.read_exact(&mut bytes).and_then(|()| stream.write_all(b"secret"));
         stream.conn.send_close_notify();

@@ -1,4 +1,5 @@
-//! `wsbridge.v1` on the wire: docs/protocol.md sections 3 to 6, 9 and 10, said and heard frame by frame.
+//! `wsbridge.v1` on the wire: docs/protocol.md sections 3 to 6, 9 and 10, said and heard frame by
+//! frame.
 
 mod endings;
 mod flow;
@@ -8,10 +9,7 @@ mod targets;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wsbridge::{
-    client::{Client, Dial, Error, Event},
-    wire::control::Open,
-};
+use wsbridge::client::{Client, Dial, Error, Event, Open};
 
 use crate::harness::{
     Daemon, Pty, Raw, Target, Wire,
@@ -47,7 +45,10 @@ async fn hello_says_what_the_endpoint_is_and_opened_where_the_session_stands() {
     daemon.wait_for("device open");
     let mut wire = Wire::connect(&daemon, "e").await;
     let hello = wire.told("hello").await;
-    assert_eq!((&hello["v"], &hello["window"], &hello["heartbeat"]), (&json!(1), &json!(65536), &json!(10)));
+    assert_eq!(
+        (&hello["v"], &hello["window"], &hello["heartbeat"]),
+        (&json!(1), &json!(65536), &json!(10))
+    );
     assert_eq!(hello["resume"], 60);
     assert!(hello["server"].as_str().unwrap().starts_with("wsbridge/"));
     let endpoint = &hello["endpoint"];
@@ -59,7 +60,9 @@ async fn hello_says_what_the_endpoint_is_and_opened_where_the_session_stands() {
     assert_eq!(endpoint["rights"], json!(["read", "write", "signals", "settings", "takeover"]));
     let caps = endpoint["caps"].as_array().unwrap();
     assert!(
-        caps.contains(&json!("config")) && caps.contains(&json!("times")) && !caps.contains(&json!("dtr"))
+        caps.contains(&json!("config"))
+            && caps.contains(&json!("times"))
+            && !caps.contains(&json!("dtr"))
     );
     assert_eq!((&endpoint["writer"], &endpoint["observers"]), (&Value::Null, &json!(0)));
 
@@ -94,7 +97,10 @@ async fn one_writes_and_a_second_is_busy_or_observes_and_is_told_what_was_not_se
     assert_eq!(opened["role"], "observer");
     second.send(b"lost").await;
     let error = second.told("error").await;
-    assert_eq!((code(&error), &error["bytes"], &error["re"]), ("not_writer", &json!(4), &Value::Null));
+    assert_eq!(
+        (code(&error), &error["bytes"], &error["re"]),
+        ("not_writer", &json!(4), &Value::Null)
+    );
     assert_eq!(second.told("ack").await["tx"], 4);
     for (kind, members) in [
         ("config", json!({"baud": 300})),
@@ -168,7 +174,9 @@ async fn what_cannot_be_done_is_answered_and_what_breaks_the_protocol_closes_wit
     assert_eq!(code(&wire.ask("signals", json!({})).await), "bad_message");
     assert_eq!(code(&wire.ask("lease", json!({"op": "deny"})).await), "bad_message");
 
-    for text in ["{", "[]", "7", "{\"id\":1}", "{\"type\":1}", "{\"type\":\"ping\",\"id\":-1}", "nonsense"] {
+    for text in
+        ["{", "[]", "7", "{\"id\":1}", "{\"type\":1}", "{\"type\":\"ping\",\"id\":-1}", "nonsense"]
+    {
         let mut wire = Wire::connect(&daemon, "e").await;
         wire.text(text).await;
         assert_eq!(wire.closed().await.0, 4400, "{text}");
@@ -207,7 +215,8 @@ async fn the_bus_lists_what_one_may_see_and_says_what_changes() {
     let (seen, hidden) = (Pty::new(), Target::echo());
     let access = tokens(&[("all", "read, write"), ("some", "read")])
         .replace("rights: { \"*\": [ read ] }", "rights: { \"e\": [ read ] }");
-    let daemon = Daemon::start(&format!("{access}{}{}", serial(&seen, ""), hidden.endpoint("secret")));
+    let daemon =
+        Daemon::start(&format!("{access}{}{}", serial(&seen, ""), hidden.endpoint("secret")));
     daemon.wait_for("device open");
     let bearer = [("authorization", "Bearer wsb_some")];
     let mut bus = Wire::try_connect(&daemon, "", &bearer).await.unwrap();
@@ -218,7 +227,8 @@ async fn the_bus_lists_what_one_may_see_and_says_what_changes() {
     assert_eq!((&hello["v"], &endpoints[0]["rights"]), (&json!(1), &json!(["read"])));
 
     let (writer, _) = Wire::open_as(&daemon, "e", "wsb_all", json!({})).await;
-    let status = bus.until(|told| told["type"] == "status" && told["writer"]["user"] == "all").await;
+    let status =
+        bus.until(|told| told["type"] == "status" && told["writer"]["user"] == "all").await;
     assert_eq!(
         (&status["endpoint"], &status["state"], &status["observers"]),
         (&json!("e"), &json!("up"), &json!(0))
@@ -245,8 +255,12 @@ async fn a_page_without_a_login_is_told_4401_where_another_client_gets_401() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_right_allows_its_own_and_nothing_else() {
     let pty = Pty::new();
-    let of =
-        [("r", "read"), ("w", "read, write"), ("s", "read, write, signals"), ("c", "read, write, settings")];
+    let of = [
+        ("r", "read"),
+        ("w", "read, write"),
+        ("s", "read, write, signals"),
+        ("c", "read, write, settings"),
+    ];
     let daemon = Daemon::start(&format!("{}{}", tokens(&of), serial(&pty, "")));
     daemon.wait_for("device open");
     for (token, role, config, signals) in [
@@ -290,7 +304,10 @@ async fn the_client_goes_over_tls_with_a_token_and_says_why_it_cannot() {
     assert_eq!(client.hello().endpoint.unwrap().name, "e");
     assert!(matches!(client.write(b"early").await, Err(Error::Closed(_))));
     client.open(Open::default()).await.unwrap();
-    assert!(matches!(client.open(Open { take: true, ..Open::default() }).await, Err(Error::Failed { .. })));
+    assert!(matches!(
+        client.open(Open { take: true, ..Open::default() }).await,
+        Err(Error::Failed { .. })
+    ));
     client.open(Open::default()).await.unwrap();
     client.ping().await.unwrap();
     client.end().await;
@@ -302,7 +319,8 @@ async fn the_client_goes_over_tls_with_a_token_and_says_why_it_cannot() {
 
     let refused = Client::connect(dial()).await.unwrap_err();
     assert!(matches!(refused, Error::Refused { status: 401, .. }), "{refused}");
-    let untrusted = Client::connect(dial().tls(trusting(&other_authority(&folder), None))).await.unwrap_err();
+    let untrusted =
+        Client::connect(dial().tls(trusting(&other_authority(&folder), None))).await.unwrap_err();
     assert!(matches!(untrusted, Error::Unreachable(_)), "{untrusted}");
 }
 

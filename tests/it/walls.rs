@@ -1,4 +1,5 @@
-//! The walls before anything happens: each refusal with its status, and the attacks they are there for, played.
+//! The walls before anything happens: each refusal with its status, and the attacks they are there
+//! for, played.
 
 use std::{
     fmt::Write as _,
@@ -31,9 +32,10 @@ fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
-/// Alice with a password, a program with a token, both for `plc1` alone; one listener, `more` of the file's keys.
+/// Alice with a password, a program with a token, both for `plc1` alone; one listener, `more` of
+/// the file's keys.
 fn guarded(target: &Target, more: &str) -> String {
-    let hash = wsbridge::auth::hash_password(PASSWORD).unwrap();
+    let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
         "users:\n  alice: {{ password: \"{hash}\", rights: {{ plc1: [ read, write ] }} }}\n\
          tokens:\n  billing: {{ sha256: \"{}\", rights: {{ plc1: [ read, write ] }} }}\n{more}",
@@ -78,8 +80,8 @@ fn browsers_are_told_to_use_https_alone_where_that_is_configured() {
         certificate.display(),
         key.display()
     );
-    let config =
-        OPEN.replace("- address: \"127.0.0.1:0\"\n    tls: none\n", &listen) + "  e: { sim: echo }\n";
+    let config = OPEN.replace("- address: \"127.0.0.1:0\"\n    tls: none\n", &listen)
+        + "  e: { sim: echo }\n";
     let daemon = Daemon::start(&config);
     let heard = || {
         let [secure, plain] = daemon.addresses()[..] else { panic!("two listeners") };
@@ -90,7 +92,9 @@ fn browsers_are_told_to_use_https_alone_where_that_is_configured() {
         let _ = stream.read_to_end(&mut answer);
         let told = |answer: &str| {
             let mut lines = answer.lines().map(str::to_ascii_lowercase);
-            lines.find_map(|line| line.strip_prefix("strict-transport-security: ").map(str::to_owned))
+            lines.find_map(|line| {
+                line.strip_prefix("strict-transport-security: ").map(str::to_owned)
+            })
         };
         (told(&String::from_utf8_lossy(&answer)), told(&page(plain, "/")))
     };
@@ -107,7 +111,8 @@ fn unknown_and_forbidden_endpoints_look_alike() {
     let daemon = Daemon::start(&guarded(&echo, ""));
     let answer = |name: &str, more: &str| {
         let (mut raw, head) = Raw::handshake(daemon.address(), name, more);
-        let head: Vec<_> = head.lines().filter(|line| !line.starts_with("date")).map(str::to_owned).collect();
+        let head: Vec<_> =
+            head.lines().filter(|line| !line.starts_with("date")).map(str::to_owned).collect();
         (head, raw.rest())
     };
     for more in [String::new(), bearer(TOKEN)] {
@@ -115,7 +120,8 @@ fn unknown_and_forbidden_endpoints_look_alike() {
     }
     assert!(!page(daemon.address(), "/api/endpoints").contains("plc"));
     let mut raw = Raw::connect(daemon.address());
-    let request = format!("GET /api/endpoints HTTP/1.1\r\nHost: {}\r\n{}", daemon.address(), bearer(TOKEN));
+    let request =
+        format!("GET /api/endpoints HTTP/1.1\r\nHost: {}\r\n{}", daemon.address(), bearer(TOKEN));
     raw.send(format!("{request}Connection: close\r\n\r\n").as_bytes());
     let list = raw.rest();
     assert!(list.contains("\"plc1\"") && !list.contains("plc2"), "{list}");
@@ -142,14 +148,16 @@ fn dns_rebinding_fails_with_and_without_an_upgrade() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("modem"));
     let (address, port) = (daemon.address(), daemon.address().port());
-    // The attacker's name resolves to this machine by now, so page and socket agree about Host and Origin.
+    // The attacker's name resolves to this machine by now, so page and socket agree about Host and
+    // Origin.
     let rebound = format!("attacker.example:{port}");
     let head = upgrade_head(address, "modem", &format!("Origin: http://{rebound}\r\n"));
     let mut raw = Raw::connect(address);
     raw.send(head.replace(&format!("Host: {address}"), &format!("Host: {rebound}")).as_bytes());
     assert_eq!(status(&raw.head()), 421);
     for path in ["/", "/healthz", "/metrics", "/api/endpoints", "/nothing"] {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {rebound}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {rebound}\r\nConnection: close\r\n\r\n");
         assert_eq!(status(&Raw::ask(address, &request)), 421, "{path}");
     }
     assert_eq!(status(&page(address, "/healthz")), 200);
@@ -158,19 +166,25 @@ fn dns_rebinding_fails_with_and_without_an_upgrade() {
 #[test]
 fn a_name_that_any_machine_of_the_link_may_take_is_not_ours() {
     let echo = Target::echo();
-    let own = wsbridge::auth::own_name().split('.').next().unwrap().to_ascii_lowercase();
+    let own = wsbridge::testing::own_name().split('.').next().unwrap().to_ascii_lowercase();
     let rebound = |daemon: &Daemon, name: &str| {
         let (address, host) = (daemon.address(), format!("{name}:{}", daemon.address().port()));
         let mut raw = Raw::connect(address);
-        let head = upgrade_head(address, "plc1", &format!("{}Origin: http://{host}\r\n", bearer(TOKEN)));
+        let head =
+            upgrade_head(address, "plc1", &format!("{}Origin: http://{host}\r\n", bearer(TOKEN)));
         raw.send(head.replace(&format!("Host: {address}"), &format!("Host: {host}")).as_bytes());
         status(&raw.head())
     };
-    let others =
-        [format!("{own}-77.local"), format!("wsbridge-{own}.local"), format!("wsbridge-{own}-2.local")];
+    let others = [
+        format!("{own}-77.local"),
+        format!("wsbridge-{own}.local"),
+        format!("wsbridge-{own}-2.local"),
+    ];
     // Without sign-in no name will do but a loopback one.
     let open = Daemon::start(&format!("hosts: [ gw.example ]\n{OPEN}{}", echo.endpoint("plc1")));
-    for name in others.iter().map(String::as_str).chain([&*own, &*format!("{own}.local"), "gw.example"]) {
+    for name in
+        others.iter().map(String::as_str).chain([&*own, &*format!("{own}.local"), "gw.example"])
+    {
         assert_eq!(rebound(&open, name), 421, "{name}");
     }
     let guarded = Daemon::start(&guarded(&echo, "hosts: [ gw.example ]\n"));
@@ -218,10 +232,22 @@ fn requests_that_two_parsers_could_read_differently_are_refused() {
         ("chunked", get("Transfer-Encoding: chunked\r\n"), 400),
         ("space before the colon", get("X : a\r\n"), 400),
         ("HTTP/1.0 without a Host", "GET / HTTP/1.0\r\n\r\n".to_owned(), 400),
-        ("HTTP/1.0 with a body", format!("POST /api/login HTTP/1.0\r\nHost: {address}\r\n\r\n"), 400),
-        ("HTTP/1.0 to a WebSocket", upgrade_head(address, "modem", "").replace("HTTP/1.1", "HTTP/1.0"), 400),
+        (
+            "HTTP/1.0 with a body",
+            format!("POST /api/login HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+            400,
+        ),
+        (
+            "HTTP/1.0 to a WebSocket",
+            upgrade_head(address, "modem", "").replace("HTTP/1.1", "HTTP/1.0"),
+            400,
+        ),
         ("no Host", "GET /healthz HTTP/1.1\r\n\r\n".to_owned(), 400),
-        ("absolute target", format!("GET http://{address}/healthz HTTP/1.1\r\nHost: {address}\r\n\r\n"), 400),
+        (
+            "absolute target",
+            format!("GET http://{address}/healthz HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+            400,
+        ),
         ("TLS to a plain port", "\u{16}\u{3}\u{1}\0\u{1}\0".to_owned(), 400),
         ("a line too long", format!("GET /{} HTTP/1.1\r\n", "a".repeat(2100)), 414),
         ("headers too large", get(&format!("X: {}\r\n", "a".repeat(16400))), 431),
@@ -265,7 +291,8 @@ fn a_slow_head_is_408_at_the_deadline_however_it_trickles() {
 fn the_deadline_of_the_handshake_includes_tls() {
     let echo = Target::echo();
     let open = OPEN.replace("tls: none", "tls: self-signed");
-    let daemon = Daemon::start(&format!("limits: {{ handshake: 1s }}\n{open}{}", echo.endpoint("modem")));
+    let daemon =
+        Daemon::start(&format!("limits: {{ handshake: 1s }}\n{open}{}", echo.endpoint("modem")));
     let mut raw = Raw::connect(daemon.address());
     let begun = Instant::now();
     raw.send(&[0x16, 0x03, 0x01]);
@@ -356,12 +383,21 @@ fn every_kind_of_credential_opens_the_door_and_no_log_line_has_one() {
     assert!(head.starts_with("HTTP/1.1 101 ") && !head.contains("bearer"), "{head}");
 
     let told = post(&daemon, &bearer(TOKEN), "{\"endpoint\": \"plc1\"}");
-    let ticket = told.split('"').find(|word| word.len() >= 22 && !word.contains(' ') && !word.contains('\r'));
+    let ticket = told
+        .split('"')
+        .find(|word| word.len() >= 22 && !word.contains(' ') && !word.contains('\r'));
     let ticket = ticket.unwrap_or_else(|| panic!("{told}")).to_owned();
-    assert_eq!(Raw::status(address, &format!("/ws/plc2?ticket={ticket}"), ""), 401, "bound to its endpoint");
+    assert_eq!(
+        Raw::status(address, &format!("/ws/plc2?ticket={ticket}"), ""),
+        401,
+        "bound to its endpoint"
+    );
     let told = post(&daemon, &bearer(TOKEN), "{\"endpoint\": \"plc1\"}");
-    let second =
-        told.split('"').find(|word| word.len() >= 22 && !word.contains([' ', '\r'])).unwrap().to_owned();
+    let second = told
+        .split('"')
+        .find(|word| word.len() >= 22 && !word.contains([' ', '\r']))
+        .unwrap()
+        .to_owned();
     assert_eq!(Raw::status(address, &format!("/ws/plc1?ticket={second}"), ""), 101);
     assert_eq!(Raw::status(address, &format!("/ws/plc1?ticket={second}"), ""), 401, "one use");
     assert_eq!(status(&post(&daemon, &bearer(TOKEN), "{\"endpoint\": \"plc2\"}")), 403);
@@ -381,7 +417,8 @@ fn a_client_certificate_is_a_login_and_anothers_is_none() {
     std::fs::create_dir(&ours).unwrap();
     std::fs::create_dir(&theirs).unwrap();
     let (ours, theirs) = (tls::Authority::new(&ours), tls::Authority::new(&theirs));
-    let (server, laptop, stranger) = (ours.issue("gateway"), ours.issue("laptop7"), ours.issue("unknown"));
+    let (server, laptop, stranger) =
+        (ours.issue("gateway"), ours.issue("laptop7"), ours.issue("unknown"));
     let forged = theirs.issue("laptop7");
     let echo = Target::echo();
     let files = format!(
@@ -427,7 +464,10 @@ fn what_strangers_send_cannot_forge_a_log_line() {
     assert!(daemon.log().lines().count() > lines);
     let log = daemon.log();
     assert!(!log.contains('\u{1b}') && !log.contains('\u{9b}'), "{log:?}");
-    assert!(!log.lines().any(|line| line.starts_with("forged") || line.starts_with("2026-01-01")), "{log}");
+    assert!(
+        !log.lines().any(|line| line.starts_with("forged") || line.starts_with("2026-01-01")),
+        "{log}"
+    );
 }
 
 #[test]
@@ -435,7 +475,10 @@ fn a_flood_of_refusals_is_counted_and_not_printed() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("modem"));
     for _ in 0..100 {
-        assert_eq!(Raw::status(daemon.address(), "modem", "Origin: http://attacker.example\r\n"), 403);
+        assert_eq!(
+            Raw::status(daemon.address(), "modem", "Origin: http://attacker.example\r\n"),
+            403
+        );
     }
     let metrics = page(daemon.address(), "/metrics");
     assert!(metrics.contains("wsbridge_refusals_total{reason=\"origin\"} 100\n"), "{metrics}");

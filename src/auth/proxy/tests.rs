@@ -7,7 +7,10 @@ fn peer(address: &str) -> Peer {
 }
 
 fn trusted() -> TrustedProxies {
-    TrustedProxies { addresses: vec![("192.0.2.0".parse().unwrap(), 24)], ..TrustedProxies::default() }
+    TrustedProxies {
+        addresses: vec![("192.0.2.0".parse().unwrap(), 24)],
+        ..TrustedProxies::default()
+    }
 }
 
 fn client(text: &str) -> ClientAddress {
@@ -64,7 +67,10 @@ fn the_other_family_is_a_strangers() {
         ..Forwarded::default()
     };
     let x = seen(&forwarded, &trusted());
-    assert_eq!((x.host.as_str(), x.tls, x.client), ("gateway.example", true, client("198.51.100.4")));
+    assert_eq!(
+        (x.host.as_str(), x.tls, x.client),
+        ("gateway.example", true, client("198.51.100.4"))
+    );
     assert_eq!(x.prefix, "");
     let other = TrustedProxies { headers: HeaderFamily::Forwarded, ..trusted() };
     let standard = seen(&forwarded, &other);
@@ -87,7 +93,10 @@ fn of_forwarded_the_element_of_the_client_counts() {
         ..Forwarded::default()
     };
     let view = seen(&forwarded, &other);
-    assert_eq!((view.host.as_str(), view.tls, view.client), ("gw.example:444", true, client("2001:db8::7")));
+    assert_eq!(
+        (view.host.as_str(), view.tls, view.client),
+        ("gw.example:444", true, client("2001:db8::7"))
+    );
 }
 
 #[test]
@@ -152,8 +161,10 @@ fn a_client_behind_a_proxy_on_this_machine_is_not_here() {
     ] {
         assert!(!here("127.0.0.1:5", &told, &nobody));
     }
-    let loopback =
-        TrustedProxies { addresses: vec![("127.0.0.0".parse().unwrap(), 8)], ..TrustedProxies::default() };
+    let loopback = TrustedProxies {
+        addresses: vec![("127.0.0.0".parse().unwrap(), 8)],
+        ..TrustedProxies::default()
+    };
     assert!(!here("127.0.0.1:5", &plain, &loopback));
     assert!(!here("192.0.2.9:5", &plain, &nobody));
 }
@@ -184,6 +195,9 @@ fn behind_a_proxy_the_public_address_is_what_the_client_sees() {
     assert_eq!(told("gw.example:8443", &usual), other("gw.example:8443"));
     assert_eq!(told("intranet.example", &usual), other("intranet.example"));
     let odd = public("https://gw.example:8443", "/serial");
-    assert_eq!(told("gw.example:8443", &odd), ("gw.example:8443".to_owned(), true, "/serial".to_owned()));
+    assert_eq!(
+        told("gw.example:8443", &odd),
+        ("gw.example:8443".to_owned(), true, "/serial".to_owned())
+    );
     assert_eq!(told("gw.example", &odd), other("gw.example"));
 }

@@ -21,7 +21,8 @@ const BAUD: u32 = 115_200;
 /// Options that say what it reaches.
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// A serial port, by any of its names; it is written down by what tells the adapter from all others
+    /// A serial port, by any of its names; it is written down by what tells the adapter from all
+    /// others
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "rfc2217"])]
     port: Option<PathBuf>,
     /// A raw TCP port
@@ -100,9 +101,13 @@ impl Flags {
         let mut err = io::stderr();
         for (number, (_, port)) in (1..).zip(&ports) {
             let product = port.usb.as_ref().and_then(|usb| usb.product.clone()).unwrap_or_default();
-            let warning = serial::warning(&port.device, roots).map(|it| format!("  (refused: {it})"));
-            let line =
-                format!("{number:>3}  {}  {product}{}", port.device.display(), warning.unwrap_or_default());
+            let warning =
+                serial::warning(&port.device, roots).map(|it| format!("  (refused: {it})"));
+            let line = format!(
+                "{number:>3}  {}  {product}{}",
+                port.device.display(),
+                warning.unwrap_or_default()
+            );
             // What an adapter says of itself is not ours.
             let _ = writeln!(err, "{}", line.replace(char::is_control, "?"));
         }
@@ -117,8 +122,13 @@ impl Flags {
                     Failure::new(Code::Data, "a baud rate is a number like 9600; nothing was added")
                 })?,
             };
-            let flags =
-                Self { port: None, tcp: None, rfc2217: None, baud: Some(baud), format: self.format.clone() };
+            let flags = Self {
+                port: None,
+                tcp: None,
+                rfc2217: None,
+                baud: Some(baud),
+                format: self.format.clone(),
+            };
             return flags.serial(found, *index, roots);
         }
         if chosen.contains(':') {
@@ -141,7 +151,8 @@ impl Flags {
         let baud = self.baud.unwrap_or(BAUD);
         if let Some(slowest) = port.slowest().filter(|slowest| baud < *slowest) {
             let device = port.device.display();
-            let what = format!("the adapter of {device} cannot do {baud} baud; {slowest} is its slowest");
+            let what =
+                format!("the adapter of {device} cannot do {baud} baud; {slowest} is its slowest");
             return Err(Failure::new(Code::Data, what));
         }
         Ok(Chosen::Serial {
@@ -157,7 +168,9 @@ impl Chosen {
     /// A name to propose: the adapter's product, or the host.
     pub(super) fn name(&self, found: &[FoundPort]) -> String {
         match self {
-            Self::Serial { port: Some(index), .. } => found.get(*index).map(name_of).unwrap_or_default(),
+            Self::Serial { port: Some(index), .. } => {
+                found.get(*index).map(name_of).unwrap_or_default()
+            }
             Self::Serial { yaml, .. } => slug(yaml.rsplit('/').next().unwrap_or_default(), "line"),
             Self::Rfc2217 { address, .. } | Self::Tcp { address } => slug(address, "tcp"),
         }
@@ -168,11 +181,14 @@ impl Chosen {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let settings = |line: &Line| {
             let baud = line.baud.map(|baud| format!("    baud: {baud}\n")).unwrap_or_default();
-            let format = line.format.as_ref().map(|format| format!("    format: {}\n", quoted(format)));
+            let format =
+                line.format.as_ref().map(|format| format!("    format: {}\n", quoted(format)));
             baud + &format.unwrap_or_default()
         };
         match self {
-            Self::Serial { yaml, line, .. } => format!("  serial:\n    port: {yaml}\n{}", settings(line)),
+            Self::Serial { yaml, line, .. } => {
+                format!("  serial:\n    port: {yaml}\n{}", settings(line))
+            }
             Self::Rfc2217 { address, line } => {
                 format!("  rfc2217:\n    address: {}\n{}", quoted(address), settings(line))
             }
@@ -194,11 +210,15 @@ impl Chosen {
                     let value = value.strip_prefix('\'')?.strip_suffix('\'')?.replace("'\\''", "'");
                     Some((name.to_owned(), value))
                 });
-                std::iter::once(own("type", "serial")).chain(identity).chain(settings(line)).collect()
+                std::iter::once(own("type", "serial"))
+                    .chain(identity)
+                    .chain(settings(line))
+                    .collect()
             }
-            Self::Rfc2217 { address, line } => {
-                [own("type", "rfc2217"), own("address", address)].into_iter().chain(settings(line)).collect()
-            }
+            Self::Rfc2217 { address, line } => [own("type", "rfc2217"), own("address", address)]
+                .into_iter()
+                .chain(settings(line))
+                .collect(),
             Self::Tcp { address } => vec![own("type", "tcp"), own("address", address)],
         }
     }

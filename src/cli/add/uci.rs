@@ -64,7 +64,8 @@ struct Uci<'a> {
 }
 
 impl Uci<'_> {
-    /// A section's name for it that no section has, of whatever type: `set` would make an endpoint of a user.
+    /// A section's name for it that no section has, of whatever type: `set` would make an endpoint
+    /// of a user.
     fn free(&self, name: &str) -> Result<String, Failure> {
         let sections = self.run(&["-n", "export", self.package])?;
         let taken: Vec<&str> = sections.lines().filter_map(section_of).collect();
@@ -86,7 +87,10 @@ impl Uci<'_> {
 
     fn run(&self, words: &[&str]) -> Result<String, Failure> {
         let failed = |why: &str| {
-            Failure::new(Code::Unavailable, format!("uci {}: {why}; nothing was added", words.join(" ")))
+            Failure::new(
+                Code::Unavailable,
+                format!("uci {}: {why}; nothing was added", words.join(" ")),
+            )
         };
         let output = Command::new("uci")
             .arg("-c")

@@ -3,7 +3,9 @@
 use std::{
     fs::{self, DirBuilder, File, Permissions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+    },
     path::Path,
 };
 
@@ -22,8 +24,9 @@ pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(
     }
     let text = text(endpoint);
     load_with(source, Some((path.clone(), text.clone()))).map_err(|error| Failure::from(&error))?;
-    write(file, &path, &text)
-        .map_err(|error| Failure::new(Code::Io, format!("{}: {error}; nothing was added", path.display())))
+    write(file, &path, &text).map_err(|error| {
+        Failure::new(Code::Io, format!("{}: {error}; nothing was added", path.display()))
+    })
 }
 
 fn text(endpoint: &Endpoint) -> String {
@@ -46,7 +49,8 @@ fn write(file: &Path, path: &Path, text: &str) -> io::Result<()> {
         }
     }
     // A name that is never read.
-    let draft = folder.join(format!(".{}.new", path.file_name().unwrap_or_default().to_string_lossy()));
+    let draft =
+        folder.join(format!(".{}.new", path.file_name().unwrap_or_default().to_string_lossy()));
     let _ = fs::remove_file(&draft);
     let written = || -> io::Result<()> {
         let mut open = File::options().write(true).create_new(true).mode(0o640).open(&draft)?;

@@ -5,7 +5,8 @@ use crate::config::{Access, Config, Given, Rights, RightsTable};
 /// Every user, token and certificate under its path in the file.
 pub(super) fn principals(access: &Access) -> impl Iterator<Item = (String, &RightsTable)> {
     let users = access.users.iter().map(|(name, user)| (format!("users.{name}"), &user.rights));
-    let tokens = access.tokens.iter().map(|(name, token)| (format!("tokens.{name}"), &token.rights));
+    let tokens =
+        access.tokens.iter().map(|(name, token)| (format!("tokens.{name}"), &token.rights));
     let certificates =
         access.certificates.iter().map(|(name, it)| (format!("certificates.{name}"), &it.rights));
     users.chain(tokens).chain(certificates)
@@ -18,7 +19,10 @@ pub(super) fn explain(config: &Config, question: &str) -> Result<String, String>
         .rsplit_once('@')
         .ok_or_else(|| format!("`{question}`: write USER@ENDPOINT, like alice@modem1"))?;
     if !config.endpoints.contains_key(name) && !name.starts_with('/') {
-        return Err(format!("no endpoint `{name}`; there is {}", listed(config.endpoints.keys().cloned())));
+        return Err(format!(
+            "no endpoint `{name}`; there is {}",
+            listed(config.endpoints.keys().cloned())
+        ));
     }
     if config.access.open {
         let all = Rights::ALL.words().join(" ");

@@ -21,13 +21,18 @@ pub(super) fn address(listen: &Listen) -> String {
 /// Whose word about clients counts, and what of it.
 pub(super) fn proxies(config: &Config) -> Option<String> {
     let trusted = &config.trusted_proxies;
-    let all: Vec<_> = trusted.addresses.iter().map(|(ip, length)| format!("{ip}/{length}")).collect();
+    let all: Vec<_> =
+        trusted.addresses.iter().map(|(ip, length)| format!("{ip}/{length}")).collect();
     let mut counts = match trusted.headers {
-        HeaderFamily::XForwarded => vec!["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"],
+        HeaderFamily::XForwarded => {
+            vec!["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"]
+        }
         HeaderFamily::Forwarded => vec!["Forwarded"],
     };
     let mut not = Vec::new();
-    for (name, named) in [("X-Forwarded-Host", trusted.host), ("X-Forwarded-Prefix", trusted.prefix)] {
+    for (name, named) in
+        [("X-Forwarded-Host", trusted.host), ("X-Forwarded-Prefix", trusted.prefix)]
+    {
         if named { counts.push(name) } else { not.push(name) }
     }
     let but = if not.is_empty() {
@@ -35,8 +40,9 @@ pub(super) fn proxies(config: &Config) -> Option<String> {
     } else {
         format!("; not {}, which `also: [ host, prefix ]` would add", not.join(", "))
     };
-    (!all.is_empty())
-        .then(|| format!("of trusted proxies ({}) count: {}{but}", all.join(", "), counts.join(", ")))
+    (!all.is_empty()).then(|| {
+        format!("of trusted proxies ({}) count: {}{but}", all.join(", "), counts.join(", "))
+    })
 }
 
 /// What browsers are told of HTTPS, and what that means beside the gateway.
@@ -58,7 +64,12 @@ pub(super) fn tls(tls: &ListenTls) -> String {
         ListenTls::Files { certificate, client_ca: None, .. } => certificate.display().to_string(),
         ListenTls::Files { certificate, client_ca: Some(ca), client_crl, .. } => {
             let but = client_crl.as_ref().map(|list| format!(" but those of {}", list.display()));
-            format!("{}, clients by {}{}", certificate.display(), ca.display(), but.unwrap_or_default())
+            format!(
+                "{}, clients by {}{}",
+                certificate.display(),
+                ca.display(),
+                but.unwrap_or_default()
+            )
         }
     }
 }

@@ -50,7 +50,12 @@ fn tokens(config: &Config, now: i64, report: &mut Report) {
         if end <= now {
             report.wrong(Id::TokenExpired, &place, "has expired: whoever uses it gets 401", &fix);
         } else if end - now < SOON {
-            report.hint(Id::TokenExpires, &place, format!("expires in {} days", (end - now) / DAY), &fix);
+            report.hint(
+                Id::TokenExpires,
+                &place,
+                format!("expires in {} days", (end - now) / DAY),
+                &fix,
+            );
         }
     }
 }
@@ -59,7 +64,8 @@ fn rights(config: &Config, report: &mut Report) {
     let access = &config.access;
     let users = access.users.iter().map(|(name, user)| ("user", name, &user.rights));
     let tokens = access.tokens.iter().map(|(name, token)| ("token", name, &token.rights));
-    let certificates = access.certificates.iter().map(|(name, it)| ("certificate", name, &it.rights));
+    let certificates =
+        access.certificates.iter().map(|(name, it)| ("certificate", name, &it.rights));
     let all = users.chain(tokens).chain(certificates);
     for (kind, name, _) in all.filter(|(.., table)| !has_any(config, table)) {
         let fix = report.system.pick(
@@ -101,11 +107,16 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
         } else if origin.scheme == "http" && all_tls {
             let what = "is a page without TLS: whoever is on its way can change it and use what its user may. Is it https?";
             let host = &origin.host;
-            let fix = report
-                .system
-                .pick(format!("origins: [ \"https://{host}\" ]"), format!("list origin 'https://{host}'"));
+            let fix = report.system.pick(
+                format!("origins: [ \"https://{host}\" ]"),
+                format!("list origin 'https://{host}'"),
+            );
             report.hint(Id::OriginHttp, place, format!("{text} {what}"), &[fix]);
-        } else if origin.scheme == "https" && no_tls && config.trusted_proxies.addresses.is_empty() && !own {
+        } else if origin.scheme == "https"
+            && no_tls
+            && config.trusted_proxies.addresses.is_empty()
+            && !own
+        {
             let what = "is a page with TLS; browsers do not let it open ws:// to another machine, and there is no TLS here";
             let fix = report.system.listen("[::]:8443");
             report.wrong(Id::OriginHttps, place, format!("{text} {what}"), &[fix]);
@@ -114,7 +125,8 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
 }
 
 fn origin_text(origin: &Origin) -> String {
-    let usual = matches!((origin.scheme.as_str(), origin.port), ("http", 80) | ("https", 443) | (_, 0));
+    let usual =
+        matches!((origin.scheme.as_str(), origin.port), ("http", 80) | ("https", 443) | (_, 0));
     let port = if usual { String::new() } else { format!(":{}", origin.port) };
     format!("{}://{}{port}", origin.scheme, origin.host)
 }

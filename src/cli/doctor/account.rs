@@ -37,8 +37,9 @@ impl Account {
     pub(super) fn of_process(machine: &Machine, folder: &Path) -> Option<Self> {
         let status = text(&folder.join("status"))?;
         let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
-        let numbers =
-            |key: &str| line(key).into_iter().flat_map(str::split_whitespace).filter_map(|n| n.parse().ok());
+        let numbers = |key: &str| {
+            line(key).into_iter().flat_map(str::split_whitespace).filter_map(|n| n.parse().ok())
+        };
         let uid = numbers("Uid:").nth(1)?;
         let gids = numbers("Gid:").nth(1).into_iter().chain(numbers("Groups:")).collect();
         Some(Self { name: name_of(machine, uid), uid: Some(uid), gids })
@@ -65,11 +66,16 @@ impl Account {
         account
     }
 
-    /// As the init script has procd start it: the package's own user where no other is named, root where there is none.
+    /// As the init script has procd start it: the package's own user where no other is named, root
+    /// where there is none.
     pub(super) fn of_instance(machine: &Machine, instance: &UciInstance) -> Self {
         let own = || user(machine, "wsbridge").map(|_| "wsbridge");
         let name = instance.user.as_deref().or_else(own).unwrap_or("root");
-        if name == "root" { Self::root() } else { Self::named(machine, name, instance.group.as_deref()) }
+        if name == "root" {
+            Self::root()
+        } else {
+            Self::named(machine, name, instance.group.as_deref())
+        }
     }
 
     /// A user of this machine, with a group in place of its own where one is named.
@@ -83,7 +89,10 @@ impl Account {
     /// Whoever runs this program.
     pub(super) fn asking(machine: &Machine) -> Self {
         let uid = rustix::process::geteuid().as_raw();
-        let more = rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::fs::Gid::as_raw);
+        let more = rustix::process::getgroups()
+            .unwrap_or_default()
+            .into_iter()
+            .map(rustix::fs::Gid::as_raw);
         let gids = std::iter::once(rustix::process::getegid().as_raw()).chain(more).collect();
         Self { name: name_of(machine, uid), uid: Some(uid), gids }
     }
@@ -97,7 +106,8 @@ impl Account {
         self.uid == Some(0)
     }
 
-    /// Whether it may do that with a file, the folders above it included; an error where we may not look ourselves.
+    /// Whether it may do that with a file, the folders above it included; an error where we may not
+    /// look ourselves.
     pub(super) fn may(&self, path: &Path, want: Want) -> io::Result<bool> {
         let path = &std::path::absolute(path)?;
         for folder in path.ancestors().skip(1) {
@@ -166,12 +176,20 @@ fn name_of(machine: &Machine, uid: u32) -> String {
 
 fn group(machine: &Machine, name: &str) -> Option<u32> {
     let rows = rows(machine, "etc/group");
-    rows.iter().find(|row| row.first().is_some_and(|known| known == name)).and_then(|row| number(row, 2))
+    rows.iter()
+        .find(|row| row.first().is_some_and(|known| known == name))
+        .and_then(|row| number(row, 2))
 }
 
 fn groups_of(machine: &Machine, name: &str) -> Vec<u32> {
-    let has = |row: &Vec<String>| row.get(3).is_some_and(|all| all.split(',').any(|member| member == name));
-    rows(machine, "etc/group").iter().filter(|row| has(row)).filter_map(|row| number(row, 2)).collect()
+    let has = |row: &Vec<String>| {
+        row.get(3).is_some_and(|all| all.split(',').any(|member| member == name))
+    };
+    rows(machine, "etc/group")
+        .iter()
+        .filter(|row| has(row))
+        .filter_map(|row| number(row, 2))
+        .collect()
 }
 
 /// The folder that would have to be made, or the path itself: the lowest that exists.

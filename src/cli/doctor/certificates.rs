@@ -1,4 +1,5 @@
-//! Certificates and keys: readable, belonging together, in their time, and for the names clients use.
+//! Certificates and keys: readable, belonging together, in their time, and for the names clients
+//! use.
 
 use std::{collections::BTreeSet, io, net::IpAddr, path::Path};
 
@@ -29,7 +30,8 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
             continue;
         }
         seen.push(&listen.tls);
-        let addresses = config.listen.iter().filter(|other| other.tls == listen.tls).filter_map(tcp);
+        let addresses =
+            config.listen.iter().filter(|other| other.tls == listen.tls).filter_map(tcp);
         one(subject, listen, &addresses.collect::<Vec<_>>(), report);
     }
 }
@@ -37,7 +39,9 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
 /// The address of a TCP listener that names one.
 fn tcp(listen: &Listen) -> Option<IpAddr> {
     match listen.address {
-        Address::Tcp(socket) => Some(socket.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback()),
+        Address::Tcp(socket) => {
+            Some(socket.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
+        }
         Address::Unix(_) | Address::Systemd(_) => None,
     }
 }
@@ -67,7 +71,12 @@ fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mu
         }
         Err(error) => {
             let fix = [format!("openssl x509 -noout -text -in {place}")];
-            return report.wrong(Id::CertificateWrong, &place, bare(&place, &error.to_string()), &fix);
+            return report.wrong(
+                Id::CertificateWrong,
+                &place,
+                bare(&place, &error.to_string()),
+                &fix,
+            );
         }
     };
     dates(subject.machine, &place, &facts, self_signed, report);
@@ -100,7 +109,9 @@ fn is_hidden(file: &Path) -> bool {
 }
 
 fn date(second: i64) -> String {
-    jiff::Timestamp::from_second(second).map(|time| time.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+    jiff::Timestamp::from_second(second)
+        .map(|time| time.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
 }
 
 /// What makes a self-signed pair anew, or a new one of files.
@@ -109,19 +120,33 @@ fn renewal(system: System, place: &str, self_signed: bool) -> Vec<String> {
         vec![format!("{} && {}", system.root(&format!("rm {place}")), system.restart())]
     } else {
         let command = system.pick("sudo certbot renew", "/etc/init.d/acme renew");
-        vec![format!("{command}    # or whatever makes it; the daemon reads a changed file by itself")]
+        vec![format!(
+            "{command}    # or whatever makes it; the daemon reads a changed file by itself"
+        )]
     }
 }
 
 fn dates(machine: &Machine, place: &str, facts: &Facts, self_signed: bool, report: &mut Report) {
     let (from, until) = (date(facts.from), date(facts.until));
     if facts.from > machine.now {
-        let what =
-            format!("is good from {from} on, and it is {} here: is the clock right?", date(machine.now));
-        report.wrong(Id::CertificateEarly, place, what, &report.system.lines(&["timedatectl"], &["date"]));
+        let what = format!(
+            "is good from {from} on, and it is {} here: is the clock right?",
+            date(machine.now)
+        );
+        report.wrong(
+            Id::CertificateEarly,
+            place,
+            what,
+            &report.system.lines(&["timedatectl"], &["date"]),
+        );
     } else if facts.until < machine.now {
         let fix = renewal(report.system, place, self_signed);
-        report.wrong(Id::CertificateExpired, place, format!("expired on {until}; clients refuse it"), &fix);
+        report.wrong(
+            Id::CertificateExpired,
+            place,
+            format!("expired on {until}; clients refuse it"),
+            &fix,
+        );
     } else if facts.until - machine.now < SOON && !self_signed {
         let days = (facts.until - machine.now) / DAY;
         let what = format!("expires on {until}, in {days} days");
@@ -134,10 +159,16 @@ fn dates(machine: &Machine, place: &str, facts: &Facts, self_signed: bool, repor
 fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut Report) {
     let place = key.display().to_string();
     if is_hidden(key) {
-        return report.unseen(Id::CertificateWrong, &place, "whether the key belongs to its certificate");
+        return report.unseen(
+            Id::CertificateWrong,
+            &place,
+            "whether the key belongs to its certificate",
+        );
     }
     // Of these three the daemon's loader makes none; a self-signed pair it would.
-    if let Err(error) = ServerTls::open(&listen.tls, Path::new("/nonexistent"), &subject.machine.host) {
+    if let Err(error) =
+        ServerTls::open(&listen.tls, Path::new("/nonexistent"), &subject.machine.host)
+    {
         let text = error.to_string();
         let (file, what) = text.split_once(": ").unwrap_or((&place, &text));
         let fix = [
@@ -183,8 +214,10 @@ fn authority(subject: &Subject<'_>, ca: &Path, report: &mut Report) {
     if let Ok(facts) = Facts::of(ca)
         && facts.until < subject.machine.now
     {
-        let what =
-            format!("this authority expired on {}; no client certificate of it passes", date(facts.until));
+        let what = format!(
+            "this authority expired on {}; no client certificate of it passes",
+            date(facts.until)
+        );
         report.wrong(
             Id::CertificateExpired,
             &place,
@@ -207,12 +240,23 @@ fn list(subject: &Subject<'_>, crl: &Path, report: &mut Report) {
              nobody knows what was revoked since",
             date(due)
         );
-        report.wrong(Id::CertificateExpired, &place, what, &["put the authority's new list there".into()]);
+        report.wrong(
+            Id::CertificateExpired,
+            &place,
+            what,
+            &["put the authority's new list there".into()],
+        );
     }
 }
 
 /// Names that clients use, and what the daemon answers to.
-fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr], report: &mut Report) {
+fn names(
+    subject: &Subject<'_>,
+    place: &str,
+    facts: &Facts,
+    addresses: &[IpAddr],
+    report: &mut Report,
+) {
     let Some(config) = subject.config else { return };
     for host in config.hosts.iter().filter(|host| !facts.covers(host)) {
         let key = report.system.pick("hosts:", "list host");
@@ -227,7 +271,8 @@ fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr]
         report.wrong(Id::CertificateName, place, what, &[fix]);
     }
     for address in addresses.iter().filter(|address| !facts.covers(&address.to_string())) {
-        let what = format!("is not for {address}, which is listened on: clients have to use a name of it");
+        let what =
+            format!("is not for {address}, which is listened on: clients have to use a name of it");
         report.hint(
             Id::CertificateAddress,
             place,
@@ -235,20 +280,29 @@ fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr]
             &[format!("use https://{}/", facts.names.first().map_or("NAME", String::as_str))],
         );
     }
-    let unknown: Vec<&String> =
-        facts.names.iter().filter(|name| !name.starts_with('*') && !goes_by(subject, name)).collect();
+    let unknown: Vec<&String> = facts
+        .names
+        .iter()
+        .filter(|name| !name.starts_with('*') && !goes_by(subject, name))
+        .collect();
     if unknown.is_empty() {
         return;
     }
-    let all: BTreeSet<&str> =
-        unknown.iter().map(|name| name.as_str()).chain(config.hosts.iter().map(String::as_str)).collect();
+    let all: BTreeSet<&str> = unknown
+        .iter()
+        .map(|name| name.as_str())
+        .chain(config.hosts.iter().map(String::as_str))
+        .collect();
     let fix = match report.system {
-        System::Linux => vec![format!("hosts: [ {} ]", all.into_iter().collect::<Vec<_>>().join(", "))],
+        System::Linux => {
+            vec![format!("hosts: [ {} ]", all.into_iter().collect::<Vec<_>>().join(", "))]
+        }
         System::OpenWrt => all.into_iter().map(|name| format!("list host '{name}'")).collect(),
     };
     let key = report.system.pick("hosts:", "list host");
     let told = unknown.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    let what = format!("is for {told}, which `{key}` does not have: whoever asks for that name gets 421");
+    let what =
+        format!("is for {told}, which `{key}` does not have: whoever asks for that name gets 421");
     if unknown.len() == facts.names.len() && facts.addresses.is_empty() {
         report.wrong(Id::HostMissing, place, what, &fix);
     } else {
@@ -257,8 +311,12 @@ fn names(subject: &Subject<'_>, place: &str, facts: &Facts, addresses: &[IpAddr]
 }
 
 fn listed(facts: &Facts) -> String {
-    let all: Vec<String> =
-        facts.names.iter().cloned().chain(facts.addresses.iter().map(ToString::to_string)).collect();
+    let all: Vec<String> = facts
+        .names
+        .iter()
+        .cloned()
+        .chain(facts.addresses.iter().map(ToString::to_string))
+        .collect();
     if all.is_empty() { "no name at all".into() } else { all.join(", ") }
 }
 
@@ -271,7 +329,12 @@ fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
 }
 
 /// Our own certificate is made once; the machine may have got another name or address since.
-fn made_before(machine: &Machine, (certificate, _key): (&Path, &Path), facts: &Facts, report: &mut Report) {
+fn made_before(
+    machine: &Machine,
+    (certificate, _key): (&Path, &Path),
+    facts: &Facts,
+    report: &mut Report,
+) {
     let lacking: Vec<String> =
         own_names(&machine.host).into_iter().filter(|name| !facts.covers(name)).collect();
     if !lacking.is_empty() {

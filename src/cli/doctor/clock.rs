@@ -5,7 +5,8 @@ use super::{
     machine::Machine,
 };
 
-/// No release is older than this: 2026-01-01. A gateway without a battery starts in 1970, or when its image was made.
+/// No release is older than this: 2026-01-01. A gateway without a battery starts in 1970, or when
+/// its image was made.
 const BUILT: i64 = 1_767_225_600;
 
 /// Whether it is set, and kept right.
@@ -15,10 +16,12 @@ pub(super) fn look(machine: &Machine, report: &mut Report) {
         &["/etc/init.d/sysntpd enable; /etc/init.d/sysntpd restart", "date"],
     );
     let mark = report.mark();
-    let now = jiff::Timestamp::from_second(machine.now).map(|now| now.to_string()).unwrap_or_default();
+    let now =
+        jiff::Timestamp::from_second(machine.now).map(|now| now.to_string()).unwrap_or_default();
     if machine.now < BUILT {
-        let what =
-            format!("it is {now} here, before this program was made: no certificate or token is good then");
+        let what = format!(
+            "it is {now} here, before this program was made: no certificate or token is good then"
+        );
         report.wrong(Id::ClockUnset, "clock", what, &set);
     } else if is_synchronised(machine) == Some(false) {
         let what = "the clock is not kept right by NTP; certificates and tokens go by it";

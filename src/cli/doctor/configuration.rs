@@ -43,10 +43,13 @@ pub(super) fn look(
                     format!("sudoedit {place}"),
                 ],
                 // A router has neither sudo nor its editor.
-                (Source::Uci(_), true) => [format!("vi {place}"), format!("wsbridge check --uci {place}")],
-                (Source::Uci(_), false) => {
-                    ["wsbridge ports --uci    # the sections to begin with".to_owned(), format!("vi {place}")]
+                (Source::Uci(_), true) => {
+                    [format!("vi {place}"), format!("wsbridge check --uci {place}")]
                 }
+                (Source::Uci(_), false) => [
+                    "wsbridge ports --uci    # the sections to begin with".to_owned(),
+                    format!("vi {place}"),
+                ],
             };
             report.wrong(Id::Config, &place, what, &fix);
             return None;
@@ -83,13 +86,15 @@ pub(super) fn instance(machine: &Machine, source: &Source) -> Option<UciInstance
     let Source::Uci(file) = source else { return None };
     // A file with sections of its own, as people try one out, speaks for itself.
     let main = file.parent().map(|folder| folder.join("wsbridge")).and_then(|main| text(&main));
-    main.and_then(|main| uci_instance(&main, file)).or_else(|| uci_instance(&machine.text(UCI_FILE)?, file))
+    main.and_then(|main| uci_instance(&main, file))
+        .or_else(|| uci_instance(&machine.text(UCI_FILE)?, file))
 }
 
 /// What `LoadCredential=` hands to the service: its source, or what the running service was given.
 fn credential(machine: &Machine, unit: Option<&Unit>, name: &str) -> Option<PathBuf> {
     let lines = unit.map(|unit| unit.lines("LoadCredential")).unwrap_or_default();
-    let source = lines.into_iter().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);
+    let source =
+        lines.into_iter().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);
     let given = machine.roots.run.join("credentials/wsbridge.service").join(name);
     source
         .map(|(_, path)| machine.at(path))

@@ -33,7 +33,8 @@ pub(super) struct Finding {
     pub(super) what: String,
     /// Commands to type, or lines to write, each a line.
     pub(super) fix: Vec<String>,
-    /// Why, in a word or two that several findings of a kind can share; empty where nothing is to be told apart.
+    /// Why, in a word or two that several findings of a kind can share; empty where nothing is to
+    /// be told apart.
     #[serde(skip)]
     pub(super) reason: &'static str,
 }

@@ -35,7 +35,9 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
                 }
                 available(subject, *address, &place, report);
             }
-            Address::Systemd(name) => handed(subject.machine, socket.as_ref(), name, &place, report),
+            Address::Systemd(name) => {
+                handed(subject.machine, socket.as_ref(), name, &place, report);
+            }
             Address::Unix(_) => {}
         }
         plain(listen, &place, report);
@@ -49,7 +51,9 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
 fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut Report) {
     let proc = &subject.machine.roots.proc;
     let all = listen::listening(proc, address.port());
-    let Some(other) = all.iter().find(|socket| collide(socket.local.ip(), address.ip())) else { return };
+    let Some(other) = all.iter().find(|socket| collide(socket.local.ip(), address.ip())) else {
+        return;
+    };
     let ours = subject.running.map(|running| running.pid);
     match other.owner(proc) {
         Some(process) if Some(process.pid) == ours => {}
@@ -104,14 +108,21 @@ fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &m
     let first = subject.machine.text("proc/sys/net/ipv4/ip_unprivileged_port_start");
     let first = first.and_then(|first| first.parse().ok()).unwrap_or(1024);
     let capable = subject.unit.is_some_and(|unit| {
-        unit.words("AmbientCapabilities").contains(&"CAP_NET_BIND_SERVICE") && !unit.is_on("PrivateUsers")
+        unit.words("AmbientCapabilities").contains(&"CAP_NET_BIND_SERVICE")
+            && !unit.is_on("PrivateUsers")
     });
-    let may = address.port() >= first || capable || subject.account.is_root() || subject.running.is_some();
+    let may = address.port() >= first
+        || capable
+        || subject.account.is_root()
+        || subject.running.is_some();
     if !may && address.port() != 0 {
         let what = format!("{} may not listen on ports under {first}", subject.account.name);
         let fix = match report.system {
             System::Linux => vec![
-                format!("sudo systemctl enable --now {SOCKET}    # ListenStream={} in it", address.port()),
+                format!(
+                    "sudo systemctl enable --now {SOCKET}    # ListenStream={} in it",
+                    address.port()
+                ),
                 report.system.listen("systemd:https"),
             ],
             System::OpenWrt => vec![
@@ -183,13 +194,22 @@ fn conflict(place: &str, socket: Option<&Unit>, report: &mut Report) {
 }
 
 /// `systemd:NAME` needs a socket of that name that is on.
-fn handed(machine: &Machine, socket: Option<&Unit>, wanted: &str, place: &str, report: &mut Report) {
-    let start = "sudo systemctl enable --now wsbridge.socket && sudo systemctl restart wsbridge".to_owned();
+fn handed(
+    machine: &Machine,
+    socket: Option<&Unit>,
+    wanted: &str,
+    place: &str,
+    report: &mut Report,
+) {
+    let start =
+        "sudo systemctl enable --now wsbridge.socket && sudo systemctl restart wsbridge".to_owned();
     match socket {
         None => {
             let what = format!("no {SOCKET} is installed that could hand over a socket");
-            let fix =
-                ["sudo install -m 644 packaging/systemd/wsbridge.socket /etc/systemd/system/".into(), start];
+            let fix = [
+                "sudo install -m 644 packaging/systemd/wsbridge.socket /etc/systemd/system/".into(),
+                start,
+            ];
             report.wrong(Id::SocketUnit, place, what, &fix);
         }
         Some(unit) if name(unit) != wanted => {

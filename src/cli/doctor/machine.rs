@@ -1,4 +1,5 @@
-//! The machine that is looked at: where its files are, who asks, what time it is. Tests make one up.
+//! The machine that is looked at: where its files are, who asks, what time it is. Tests make one
+//! up.
 
 use std::{
     fs,
@@ -65,7 +66,8 @@ impl Machine {
 
     /// Whether a program of this name runs.
     pub(super) fn runs(&self, command: &str) -> bool {
-        self.processes().any(|folder| text(&folder.join("comm")).is_some_and(|name| name == command))
+        self.processes()
+            .any(|folder| text(&folder.join("comm")).is_some_and(|name| name == command))
     }
 
     /// The folders of all processes.

@@ -1,7 +1,8 @@
-//! `wsbridge doctor`: looks at this machine and the configuration, and says what is wrong and what to type.
+//! `wsbridge doctor`: looks at this machine and the configuration, and says what is wrong and what
+//! to type.
 //!
-//! A family of checks has a file of its own and one function `look`. Checks read; the one thing they touch is a target
-//! on the network, which is connected to for a moment.
+//! A family of checks has a file of its own and one function `look`. Checks read; the one thing
+//! they touch is a target on the network, which is connected to for a moment.
 
 mod access;
 mod account;
@@ -75,12 +76,14 @@ struct Subject<'a> {
     account: &'a Account,
 }
 
-/// Looks, and prints what was found. Returns an exit code: 0, 1 (something is wrong) or 74 (cannot print).
+/// Looks, and prints what was found. Returns an exit code: 0, 1 (something is wrong) or 74 (cannot
+/// print).
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
     let report = look(&Machine::this(), args);
-    let colour =
-        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|word| word.is_empty());
-    let printed = if args.json { print::json(&report, out) } else { print::text(&report, colour, out) };
+    let colour = io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|word| word.is_empty());
+    let printed =
+        if args.json { print::json(&report, out) } else { print::text(&report, colour, out) };
     match printed {
         // A reader that has gone (`| head`) is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 74,

@@ -1,4 +1,5 @@
-//! Services that take serial adapters for something else, `ModemManager` and brltty, and the rules that keep them away.
+//! Services that take serial adapters for something else, `ModemManager` and brltty, and the rules
+//! that keep them away.
 
 use std::{fs, path::Path};
 
@@ -69,15 +70,22 @@ fn claimed(machine: &Machine, adapter: &Path) -> bool {
 
 /// What udev knows of a device: its record goes by the number in sysfs.
 fn udev(machine: &Machine, folder: &Path) -> String {
-    let record =
-        text(&folder.join("dev")).map(|number| machine.roots.run.join(format!("udev/data/c{number}")));
+    let record = text(&folder.join("dev"))
+        .map(|number| machine.roots.run.join(format!("udev/data/c{number}")));
     record.and_then(|file| text(&file)).unwrap_or_default()
 }
 
-/// An adapter that is plugged in and has no port: brltty took it, or no driver wants it. True when it was told.
-pub(super) fn unbound(machine: &Machine, identity: &PortIdentity, place: &str, report: &mut Report) -> bool {
+/// An adapter that is plugged in and has no port: brltty took it, or no driver wants it. True when
+/// it was told.
+pub(super) fn unbound(
+    machine: &Machine,
+    identity: &PortIdentity,
+    place: &str,
+    report: &mut Report,
+) -> bool {
     let PortIdentity::Usb { id, serial, .. } = identity else { return false };
-    let devices = fs::read_dir(machine.roots.sys.join("bus/usb/devices")).into_iter().flatten().flatten();
+    let devices =
+        fs::read_dir(machine.roots.sys.join("bus/usb/devices")).into_iter().flatten().flatten();
     let hex = |folder: &Path, file| u16::from_str_radix(&text(&folder.join(file))?, 16).ok();
     let found = devices.map(|entry| entry.path()).find(|folder| {
         hex(folder, "idVendor") == Some(id.vid)
@@ -95,7 +103,10 @@ pub(super) fn unbound(machine: &Machine, identity: &PortIdentity, place: &str, r
             report.system.root(kernel),
             report.system.pick(
                 "sudo modprobe -a usbserial ftdi_sio cp210x ch341 pl2303 cdc_acm".into(),
-                format!("opkg update; opkg install {0}    # 25.12: apk update; apk add {0}", module(id.vid)),
+                format!(
+                    "opkg update; opkg install {0}    # 25.12: apk update; apk add {0}",
+                    module(id.vid)
+                ),
             ),
         ];
         report.wrong(
@@ -121,7 +132,9 @@ fn module(vendor: u16) -> &'static str {
 
 /// Whether a tty is below a USB device: in one of its interfaces.
 fn has_port(adapter: &Path) -> bool {
-    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let list = |folder: &Path| {
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+    };
     list(adapter).filter(|folder| folder.join("bInterfaceNumber").exists()).any(|interface| {
         list(&interface).any(|entry| {
             entry.file_name().is_some_and(|name| {

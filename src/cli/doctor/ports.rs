@@ -40,7 +40,8 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
         });
         serial.collect()
     });
-    let all = if subject.config.is_some() { configured } else { plugged(&found, &subject.machine.roots) };
+    let all =
+        if subject.config.is_some() { configured } else { plugged(&found, &subject.machine.roots) };
     let mut usb_ports = false;
     for wanted in &all {
         let mark = report.mark();
@@ -125,7 +126,9 @@ fn device(
 fn fits(identity: &PortIdentity, port: &FoundPort) -> bool {
     match identity {
         PortIdentity::Path(path) => same(&port.device, path),
-        PortIdentity::Usb { id, serial, interface } => port.fits(*id, serial.as_deref(), *interface),
+        PortIdentity::Usb { id, serial, interface } => {
+            port.fits(*id, serial.as_deref(), *interface)
+        }
     }
 }
 
@@ -135,7 +138,8 @@ fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Re
     let Some(port) = found.iter().find(|port| same(&port.device, device)) else { return };
     // Without a configuration the device file is our own word for it.
     if port.usb.is_some() && *path == port.device && wanted.place != path.display().to_string() {
-        let what = format!("{} may be another adapter after the next plug-in or restart", path.display());
+        let what =
+            format!("{} may be another adapter after the next plug-in or restart", path.display());
         let fix = match report.system {
             System::Linux => vec![format!("port: {}", yaml_identity(port, found))],
             System::OpenWrt => uci_identity(port, found),
@@ -151,7 +155,8 @@ fn speed(wanted: &Wanted, port: &FoundPort, report: &mut Report) {
         let (device, driver) = (port.device.display(), port.driver.as_deref().unwrap_or_default());
         let what = format!("{device} ({driver}) cannot do {baud} baud; its slowest is {slowest}");
         let least = slowest.to_string();
-        let fix = [report.system.option(("baud", &least), ("baud", &least)) + "    # or another adapter"];
+        let fix =
+            [report.system.option(("baud", &least), ("baud", &least)) + "    # or another adapter"];
         report.wrong(Id::PortSpeed, &wanted.place, what, &fix);
     }
 }
@@ -203,7 +208,9 @@ fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut 
     {
         let name = device.file_name().unwrap_or_default().to_string_lossy();
         let fix = match report.system {
-            System::Linux if found.fix.starts_with("systemctl") => vec![format!("sudo {}", found.fix)],
+            System::Linux if found.fix.starts_with("systemctl") => {
+                vec![format!("sudo {}", found.fix)]
+            }
             System::Linux => vec![found.fix],
             System::OpenWrt => vec![
                 format!("take the line of {name} out of /etc/inittab, then reboot"),
@@ -221,12 +228,14 @@ fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut 
     others.dedup();
     for process in &others {
         let mut what = format!("{} is in use by {process}", device.display());
-        let mut fix = report
-            .system
-            .root(&format!("kill {}    # or end that program as it wants to be ended", process.pid));
+        let mut fix = report.system.root(&format!(
+            "kill {}    # or end that program as it wants to be ended",
+            process.pid
+        ));
         if let Some(other) = daemon_of(&subject.machine.roots.proc.join(process.pid.to_string())) {
             what = format!("{what}, the gateway that runs with {}", other.path().display());
-            fix = "a port belongs to one gateway: take it out of one of the two configurations".into();
+            fix = "a port belongs to one gateway: take it out of one of the two configurations"
+                .into();
         }
         report.wrong(Id::PortInUse, &wanted.place, what, &[fix]);
     }

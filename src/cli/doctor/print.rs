@@ -71,7 +71,8 @@ pub(super) fn text(report: &Report, colour: bool, out: &mut dyn Write) -> io::Re
 fn kinds(report: &Report, level: Level) -> Vec<Vec<&Finding>> {
     let mut kinds: Vec<Vec<&Finding>> = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.level == level) {
-        match kinds.iter_mut().find(|kind| kind.first().is_some_and(|first| first.id == finding.id)) {
+        match kinds.iter_mut().find(|kind| kind.first().is_some_and(|first| first.id == finding.id))
+        {
             Some(kind) => kind.push(finding),
             None => kinds.push(vec![finding]),
         }
@@ -85,7 +86,8 @@ fn by_kind(report: &Report, level: Level) -> String {
     if report.count(level) <= MANY {
         return String::new();
     }
-    let counts = kinds.iter().filter_map(|kind| Some(format!("{} {}", kind.len(), kind.first()?.id)));
+    let counts =
+        kinds.iter().filter_map(|kind| Some(format!("{} {}", kind.len(), kind.first()?.id)));
     format!(" ({})", counts.collect::<Vec<_>>().join(", "))
 }
 

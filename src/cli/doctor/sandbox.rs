@@ -1,4 +1,5 @@
-//! The service's wall before devices, by the rules of `systemd.resource-control(5)` for `DeviceAllow=`.
+//! The service's wall before devices, by the rules of `systemd.resource-control(5)` for
+//! `DeviceAllow=`.
 
 use std::{
     fs,
@@ -16,8 +17,8 @@ use super::{
     wanted::Wanted,
 };
 
-/// Devices that `DevicePolicy=closed` leaves open beside the list, as major and minor: null, zero, full, random,
-/// urandom, tty, ptmx.
+/// Devices that `DevicePolicy=closed` leaves open beside the list, as major and minor: null, zero,
+/// full, random, urandom, tty, ptmx.
 const STANDARD: [(u32, u32); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 
 /// Whether the unit lets its service open the device for reading and writing.
@@ -37,18 +38,23 @@ pub(super) fn look(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report
     // A number holds before the module that has the name is loaded.
     let class = format!("char-{}", major(number));
     let told = names.last().map_or_else(String::new, |name| format!(", {name}"));
-    let what =
-        format!("the service's sandbox has no `DeviceAllow=` for {place} (major {}{told})", major(number));
-    let fix =
-        ["sudo systemctl edit wsbridge".to_owned(), "[Service]".into(), format!("DeviceAllow={class} rw")];
+    let what = format!(
+        "the service's sandbox has no `DeviceAllow=` for {place} (major {}{told})",
+        major(number)
+    );
+    let fix = [
+        "sudo systemctl edit wsbridge".to_owned(),
+        "[Service]".into(),
+        format!("DeviceAllow={class} rw"),
+    ];
     report.wrong(Id::PortDevicePolicy, &wanted.place, what, &fix);
 }
 
 fn is_allowed(unit: &Unit, number: Dev, names: &[String]) -> bool {
     let rules = unit.lines("DeviceAllow");
     let policy = unit.last("DevicePolicy").unwrap_or("auto");
-    let standard =
-        STANDARD.contains(&(major(number), minor(number))) || names.iter().any(|name| name == "pts");
+    let standard = STANDARD.contains(&(major(number), minor(number)))
+        || names.iter().any(|name| name == "pts");
     match policy {
         "auto" if rules.is_empty() => true,
         "auto" | "closed" if standard => true,
@@ -56,7 +62,8 @@ fn is_allowed(unit: &Unit, number: Dev, names: &[String]) -> bool {
     }
 }
 
-/// `char-ttyUSB rw`, `char-188`, `char-tty*`, `/dev/ttyS0 rw`; without a word of rights it is every right.
+/// `char-ttyUSB rw`, `char-188`, `char-tty*`, `/dev/ttyS0 rw`; without a word of rights it is every
+/// right.
 fn covers(rule: &str, number: Dev, names: &[String]) -> bool {
     let mut words = rule.split_whitespace();
     let Some(specifier) = words.next() else { return false };
@@ -101,7 +108,10 @@ fn names(machine: &Machine, major: u32) -> Vec<String> {
     let devices = text(&machine.roots.proc.join("devices")).unwrap_or_default();
     let lines = devices.lines().take_while(|line| !line.starts_with("Block"));
     let pairs = lines.filter_map(|line| line.trim().split_once(' '));
-    pairs.filter(|(number, _)| number.parse() == Ok(major)).map(|(_, name)| name.trim().to_owned()).collect()
+    pairs
+        .filter(|(number, _)| number.parse() == Ok(major))
+        .map(|(_, name)| name.trim().to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,12 +122,20 @@ mod tests {
     fn a_rule_covers_by_number_name_pattern_and_device_file() {
         let names = ["/dev/vc/0", "tty", "ttyS"].map(str::to_owned);
         let number = makedev(4, 64);
-        for rule in ["char-ttyS rw", "char-tty? rw", "char-tty* rw", "char-4 rwm", "char-4", "char-* rw"] {
+        for rule in
+            ["char-ttyS rw", "char-tty? rw", "char-tty* rw", "char-4 rwm", "char-4", "char-* rw"]
+        {
             assert!(covers(rule, number, &names), "{rule}");
         }
-        for rule in
-            ["char-ttyS r", "char-ttyS m", "char-ttyUSB rw", "char-188 rw", "block-4 rw", "char-ttyS? rw", ""]
-        {
+        for rule in [
+            "char-ttyS r",
+            "char-ttyS m",
+            "char-ttyUSB rw",
+            "char-188 rw",
+            "block-4 rw",
+            "char-ttyS? rw",
+            "",
+        ] {
             assert!(!covers(rule, number, &names), "{rule}");
         }
         let null = fs::metadata("/dev/null").unwrap().rdev();

@@ -1,4 +1,5 @@
-//! The service: installed, running, as new as its binary and its file; its state directory and its descriptors.
+//! The service: installed, running, as new as its binary and its file; its state directory and its
+//! descriptors.
 
 use std::path::{Path, PathBuf};
 
@@ -35,12 +36,13 @@ pub(super) struct Running {
 impl Running {
     /// Finds it: a daemon of ours with that configuration.
     pub(super) fn find(machine: &Machine, source: &Source) -> Option<Self> {
-        machine.processes().find(|folder| daemon_of(folder).is_some_and(|its| same(&its, source))).and_then(
-            |folder| {
+        machine
+            .processes()
+            .find(|folder| daemon_of(folder).is_some_and(|its| same(&its, source)))
+            .and_then(|folder| {
                 let pid = pid(&folder)?;
                 Some(Self { pid, folder })
-            },
-        )
+            })
     }
 }
 
@@ -61,8 +63,8 @@ pub(super) fn daemon_of(folder: &Path) -> Option<Source> {
 /// Whether both are one file in one form.
 fn same(one: &Source, other: &Source) -> bool {
     let canonical = |source: &Source| source.path().canonicalize().ok();
-    let files =
-        one.path() == other.path() || canonical(one).is_some_and(|path| canonical(other) == Some(path));
+    let files = one.path() == other.path()
+        || canonical(one).is_some_and(|path| canonical(other) == Some(path));
     System::of(one) == System::of(other) && files
 }
 
@@ -75,7 +77,8 @@ fn started(unit: &Unit) -> Option<Source> {
 /// All of it.
 pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     let machine = subject.machine;
-    let place = subject.running.map_or_else(|| "service".into(), |it| format!("wsbridge (pid {})", it.pid));
+    let place =
+        subject.running.map_or_else(|| "service".into(), |it| format!("wsbridge (pid {})", it.pid));
     let mark = report.mark();
     match subject.running {
         Some(running) => {
@@ -103,14 +106,16 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
 fn is_meant_to_run(subject: &Subject<'_>) -> bool {
     match subject.source {
         Source::Uci(_) => {
-            let at_boot = std::fs::read_dir(subject.machine.at("etc/rc.d")).into_iter().flatten().flatten();
+            let at_boot =
+                std::fs::read_dir(subject.machine.at("etc/rc.d")).into_iter().flatten().flatten();
             let mut links = at_boot.filter_map(|entry| entry.file_name().into_string().ok());
             let on = subject.instance.is_some_and(|instance| instance.enabled);
             on && links.any(|name| name.starts_with('S') && name.ends_with("wsbridge"))
         }
         Source::Yaml(_) => {
             let started = subject.unit.and_then(started);
-            started.is_some_and(|started| same(&started, subject.source)) && is_enabled(subject.machine)
+            started.is_some_and(|started| same(&started, subject.source))
+                && is_enabled(subject.machine)
         }
     }
 }
@@ -118,16 +123,26 @@ fn is_meant_to_run(subject: &Subject<'_>) -> bool {
 /// OpenWrt's package comes with the daemon switched off.
 fn delivered_off(subject: &Subject<'_>, report: &mut Report) {
     if subject.instance.is_some_and(|instance| !instance.enabled) {
-        let fix = ["uci set wsbridge.main.enabled=1; uci commit wsbridge".to_owned(), report.system.reload()];
-        report.hint(Id::ServiceOff, "service", "`option enabled` is 0: procd does not start it", &fix);
+        let fix = [
+            "uci set wsbridge.main.enabled=1; uci commit wsbridge".to_owned(),
+            report.system.reload(),
+        ];
+        report.hint(
+            Id::ServiceOff,
+            "service",
+            "`option enabled` is 0: procd does not start it",
+            &fix,
+        );
     }
 }
 
 /// A link in a target's folder (`systemctl enable`).
 fn is_enabled(machine: &Machine) -> bool {
-    let folders = std::fs::read_dir(machine.at("etc/systemd/system")).into_iter().flatten().flatten();
-    let mut wants =
-        folders.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "wants"));
+    let folders =
+        std::fs::read_dir(machine.at("etc/systemd/system")).into_iter().flatten().flatten();
+    let mut wants = folders
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "wants"));
     wants.any(|folder| folder.join(UNIT).symlink_metadata().is_ok())
 }
 
@@ -159,7 +174,8 @@ fn reloaded(machine: &Machine, file: &Path, place: &str, report: &mut Report) {
         report.wrong(Id::ReloadFailed, place, format!("the last reload failed: {why}"), &fix);
         return;
     }
-    let read = status.split_once(READ).and_then(|(_, rest)| rest.split([';', ' ']).next()?.parse().ok());
+    let read =
+        status.split_once(READ).and_then(|(_, rest)| rest.split([';', ' ']).next()?.parse().ok());
     let read: Option<jiff::Timestamp> = read;
     let (Some(read), Some(changed)) = (read, changed(file)) else { return };
     // The daemon tells the second.
@@ -178,7 +194,8 @@ fn state_directory(subject: &Subject<'_>, report: &mut Report) {
     let Some(config) = subject.config else { return };
     let folder = &config.state_directory;
     let systemds = subject.unit.and_then(|unit| unit.last("StateDirectory"));
-    let by_systemd = systemds.is_some_and(|name| folder.ends_with(name) && folder.starts_with("/var/lib"));
+    let by_systemd =
+        systemds.is_some_and(|name| folder.ends_with(name) && folder.starts_with("/var/lib"));
     if by_systemd {
         return;
     }
@@ -197,7 +214,9 @@ fn state_directory(subject: &Subject<'_>, report: &mut Report) {
             let what = format!("{user} may not write there; `{key}` keeps its key there");
             report.wrong(Id::StateDirectory, &place, what, &[fix]);
         }
-        Err(error) => report.unseen(Id::StateDirectory, &place, format!("rights of the folder: {error}")),
+        Err(error) => {
+            report.unseen(Id::StateDirectory, &place, format!("rights of the folder: {error}"));
+        }
     }
 }
 
@@ -207,7 +226,11 @@ fn descriptors(subject: &Subject<'_>, place: &str, report: &mut Report) {
     let needed = config.limits.connections * 2 + config.endpoints.len() * 3 + 64;
     let running = subject.running.and_then(|running| text(&running.folder.join("limits")));
     let limit = running.as_deref().map_or_else(
-        || subject.unit.and_then(|unit| unit.last("LimitNOFILE")?.split(':').next_back()?.parse().ok()),
+        || {
+            subject
+                .unit
+                .and_then(|unit| unit.last("LimitNOFILE")?.split(':').next_back()?.parse().ok())
+        },
         |limits| {
             let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
             // The daemon raises the soft limit to the hard one itself.

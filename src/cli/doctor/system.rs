@@ -1,4 +1,5 @@
-//! How a remedy is typed here: with sudo, systemctl and YAML, or on OpenWrt as root with init scripts and UCI.
+//! How a remedy is typed here: with sudo, systemctl and YAML, or on OpenWrt as root with init
+//! scripts and UCI.
 
 use std::path::Path;
 
@@ -55,8 +56,11 @@ impl System {
 
     /// The last words of the service.
     pub(super) fn log(self) -> String {
-        self.pick("journalctl -u wsbridge -n 20    # why", "logread -e wsbridge | tail -20    # why")
-            .to_owned()
+        self.pick(
+            "journalctl -u wsbridge -n 20    # why",
+            "logread -e wsbridge | tail -20    # why",
+        )
+        .to_owned()
     }
 
     /// Where something stands in the configuration: `endpoints.modem1`, or `endpoint 'modem1'`.

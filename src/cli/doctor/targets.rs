@@ -1,4 +1,5 @@
-//! Targets on the network: reached the way the daemon reaches them, and speaking what is expected of them.
+//! Targets on the network: reached the way the daemon reaches them, and speaking what is expected
+//! of them.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -30,7 +31,8 @@ const NEGOTIATES: std::ops::RangeInclusive<u8> = 251..=254;
 /// What became of one.
 enum Tried {
     Reached,
-    /// The daemon, or somebody else here, has a connection; a second one might be refused or disturb it.
+    /// The daemon, or somebody else here, has a connection; a second one might be refused or
+    /// disturb it.
     Busy,
     Telnet,
     NoControl(String),
@@ -83,7 +85,8 @@ async fn stream(target: &TcpTarget, proc: &Path) -> Tried {
         Ok(mut stream) => {
             let mut first = [0; 2];
             let read = timeout(GREETING, stream.read_exact(&mut first)).await;
-            let telnet = matches!(read, Ok(Ok(_))) && first[0] == IAC && NEGOTIATES.contains(&first[1]);
+            let telnet =
+                matches!(read, Ok(Ok(_))) && first[0] == IAC && NEGOTIATES.contains(&first[1]);
             if telnet { Tried::Telnet } else { Tried::Reached }
         }
     }
@@ -108,7 +111,8 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
 async fn is_connected(address: &TcpAddress, proc: &Path) -> bool {
     let TcpAddress::Host(host, port) = address else { return false };
     let found = timeout(MOST, lookup_host((host.as_str(), *port))).await;
-    let addresses: Vec<SocketAddr> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
+    let addresses: Vec<SocketAddr> =
+        found.ok().and_then(Result::ok).into_iter().flatten().collect();
     addresses.into_iter().any(|address| !connected(proc, address).is_empty())
 }
 
@@ -135,13 +139,16 @@ fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut Report)
         }
         Tried::Telnet => {
             let tcp = report.system.pick("tcp:", "option type 'tcp'");
-            let what =
-                format!("{address} speaks telnet, and `{tcp}` passes its commands on as if they were data");
+            let what = format!(
+                "{address} speaks telnet, and `{tcp}` passes its commands on as if they were data"
+            );
             let fix = match report.system {
                 System::Linux => vec![format!(
                     "rfc2217: {{ address: \"{address}\", control: optional }}    # in place of tcp:"
                 )],
-                System::OpenWrt => vec!["option type 'rfc2217'".into(), "option control 'optional'".into()],
+                System::OpenWrt => {
+                    vec!["option type 'rfc2217'".into(), "option control 'optional'".into()]
+                }
             };
             report.hint(Id::TargetTelnet, place, what, &fix);
         }

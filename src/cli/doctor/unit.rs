@@ -1,4 +1,5 @@
-//! A unit of systemd's as its files say it: the last word on a key, or a list that an empty line begins anew.
+//! A unit of systemd's as its files say it: the last word on a key, or a list that an empty line
+//! begins anew.
 
 use std::{
     fs,
@@ -29,7 +30,8 @@ impl Unit {
         all.take(&file);
         let mut drop_ins: Vec<PathBuf> = Vec::new();
         for folder in &folders {
-            let entries = fs::read_dir(folder.join(format!("{name}.d"))).into_iter().flatten().flatten();
+            let entries =
+                fs::read_dir(folder.join(format!("{name}.d"))).into_iter().flatten().flatten();
             for path in entries.map(|entry| entry.path()) {
                 let hidden = drop_ins.iter().any(|known| known.file_name() == path.file_name());
                 if !hidden && path.extension().is_some_and(|end| end == "conf") {

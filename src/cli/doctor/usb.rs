@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{config::PortIdentity, target::serial::FoundPort};
 
-/// What `ftdi_sio` waits for more bytes unless told otherwise, in milliseconds; from this on it is felt.
+/// What `ftdi_sio` waits for more bytes unless told otherwise, in milliseconds; from this on it is
+/// felt.
 const SLOW: u32 = 4;
 
 /// One adapter.
@@ -41,10 +42,15 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
             && other.usb.as_ref().is_some_and(|its| its.id == usb.id && its.serial == usb.serial)
             && other.usb.as_ref().map(|its| its.interface) == Some(usb.interface)
     };
-    let twins: Vec<_> = found.iter().filter(twin).map(|other| other.device.display().to_string()).collect();
+    let twins: Vec<_> =
+        found.iter().filter(twin).map(|other| other.device.display().to_string()).collect();
     let fix = [report.system.port_by_path(port.by_path.as_ref().unwrap_or(&port.device))];
     if !twins.is_empty() {
-        let what = format!("{} and {} say the same of themselves", port.device.display(), twins.join(", "));
+        let what = format!(
+            "{} and {} say the same of themselves",
+            port.device.display(),
+            twins.join(", ")
+        );
         report.wrong(Id::PortAmbiguous, &wanted.place, what, &fix);
     } else if usb.serial.is_none() {
         let what = format!(
@@ -67,7 +73,8 @@ fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Report
         ],
         &["option low_latency '1'"],
     );
-    let what = format!("the driver of {} holds bytes back for up to {timer} ms", port.device.display());
+    let what =
+        format!("the driver of {} holds bytes back for up to {timer} ms", port.device.display());
     report.hint(Id::UsbLatency, &wanted.place, what, &fix);
 }
 
@@ -90,7 +97,8 @@ fn autosuspend(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Re
             ],
             System::OpenWrt => vec![format!("echo on > {switch}    # for good, in /etc/rc.local")],
         };
-        let what = format!("USB autosuspend may put the adapter of {} to sleep", port.device.display());
+        let what =
+            format!("USB autosuspend may put the adapter of {} to sleep", port.device.display());
         report.hint(Id::UsbAutosuspend, &wanted.place, what, &fix);
     }
 }

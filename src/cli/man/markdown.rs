@@ -80,7 +80,8 @@ impl Writer<'_> {
         }
         let mut text = entry.unwrap_or(line).to_owned();
         let goes_on = |line: &&str| {
-            !line.is_empty() && !["#", "|", "```", "- ", "<!--"].iter().any(|begin| line.starts_with(begin))
+            !line.is_empty()
+                && !["#", "|", "```", "- ", "<!--"].iter().any(|begin| line.starts_with(begin))
         };
         while let Some(line) = more.next_if(goes_on) {
             text.push(' ');
@@ -89,14 +90,17 @@ impl Writer<'_> {
         self.page.text(inlines(&text));
     }
 
-    /// A table as a list: the first column is the term, the last one says what it means, those between stand beside the term.
+    /// A table as a list: the first column is the term, the last one says what it means, those
+    /// between stand beside the term.
     fn table(&mut self, rows: &[Vec<&str>]) {
         let [head, _, body @ ..] = rows else { return };
         for row in body {
             let [term, beside @ .., meaning] = row.as_slice() else { continue };
             let mut tag = inlines(term);
             let names = head.iter().skip(1);
-            for (number, (name, cell)) in names.zip(beside).filter(|(_, cell)| !cell.is_empty()).enumerate() {
+            for (number, (name, cell)) in
+                names.zip(beside).filter(|(_, cell)| !cell.is_empty()).enumerate()
+            {
                 let name = if *name == "default" { "default " } else { "" };
                 tag.push(roman(format!("{}{name}", if number == 0 { "  (" } else { "; " })));
                 tag.extend(inlines(cell));
@@ -117,13 +121,18 @@ fn cells(line: &str) -> Vec<&str> {
     inner.strip_suffix('|').unwrap_or(inner).split('|').map(str::trim).collect()
 }
 
-/// Text with `code`, **strong** text and links, which lose where they lead: there is nothing to follow in a terminal.
+/// Text with `code`, **strong** text and links, which lose where they lead: there is nothing to
+/// follow in a terminal.
 fn inlines(text: &str) -> Vec<Inline> {
     let mut all = Vec::new();
     let mut rest = text;
-    while let Some((before, from)) = rest.find(['`', '*', '[']).and_then(|at| rest.split_at_checked(at)) {
+    while let Some((before, from)) =
+        rest.find(['`', '*', '[']).and_then(|at| rest.split_at_checked(at))
+    {
         all.push(roman(before));
-        rest = if let Some((code, behind)) = between(from, "`", "`").or_else(|| between(from, "**", "**")) {
+        rest = if let Some((code, behind)) =
+            between(from, "`", "`").or_else(|| between(from, "**", "**"))
+        {
             all.push(bold(code));
             behind
         } else if let Some((label, behind)) = link(from) {

@@ -1,4 +1,5 @@
-//! All manual pages: one a command, made of its help and of what help has no room for; and that of the configuration.
+//! All manual pages: one a command, made of its help and of what help has no room for; and that of
+//! the configuration.
 
 use std::io;
 
@@ -41,14 +42,16 @@ pub(super) fn all(command: clap::Command) -> io::Result<Vec<Page>> {
 fn of_command(command: &clap::Command, pages: &mut Vec<Page>) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let more = MORE.iter().find(|(of, _)| *of == name).map_or("", |(_, more)| *more);
-    let (description, sections) = match more.find("\n## ").and_then(|at| more.split_at_checked(at)) {
+    let (description, sections) = match more.find("\n## ").and_then(|at| more.split_at_checked(at))
+    {
         Some((description, sections)) => (description, sections),
         None => (more, ""),
     };
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let (notes, examples) = help.split_once("Examples:\n").unwrap_or((&help, ""));
 
-    let man = Man::new(command.clone()).title(&name).date(NO_DATE).source(SOURCE).manual("wsbridge");
+    let man =
+        Man::new(command.clone()).title(&name).date(NO_DATE).source(SOURCE).manual("wsbridge");
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
@@ -133,7 +136,8 @@ mod tests {
     #[test]
     fn the_page_of_the_configuration_has_every_table_of_the_manual_and_no_markup() {
         let page = page("wsbridge.yaml");
-        let keys = CONFIGURATION.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let keys =
+            CONFIGURATION.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         for key in keys {
             assert!(page.contains(&format!("\n\\fB{}\\fR", key.replace('-', "\\-"))), "{key}");
         }

@@ -30,8 +30,8 @@ impl Kind {
     /// Whether it is of a type that came after this client.
     fn is_new(&self) -> bool {
         const KNOWN: [&str; 14] = [
-            "hello", "opened", "resumed", "ok", "error", "ack", "gap", "signals", "config", "line", "time",
-            "lease", "status", "pong",
+            "hello", "opened", "resumed", "ok", "error", "ack", "gap", "signals", "config", "line",
+            "time", "lease", "status", "pong",
         ];
         !KNOWN.contains(&self.r#type.as_str())
     }
@@ -44,8 +44,12 @@ impl State {
             Tell::Opened(opened) => self.opened(opened),
             Tell::Resumed(resumed) => self.resumed(resumed)?,
             Tell::Ok { re, answer } => self.ok(re, answer),
-            Tell::Error { re: Some(re), code, message, .. } => self.failed(re, Failure { code, message }),
-            Tell::Error { re: None, code, message, bytes } => self.say(Event::Error { code, message, bytes }),
+            Tell::Error { re: Some(re), code, message, .. } => {
+                self.failed(re, Failure { code, message });
+            }
+            Tell::Error { re: None, code, message, bytes } => {
+                self.say(Event::Error { code, message, bytes });
+            }
             Tell::Pong { re } => self.answer(re.unwrap_or_default(), Ok(Reply::Pong)),
             Tell::Ack { tx } => {
                 if self.place.is_some() {

@@ -12,8 +12,8 @@ impl State {
         }
     }
 
-    /// The next frame, if there is one now: acknowledgements first, then requests that take effect on receipt, then
-    /// data and requests in the order they were made.
+    /// The next frame, if there is one now: acknowledgements first, then requests that take effect
+    /// on receipt, then data and requests in the order they were made.
     pub(super) fn out(&mut self) -> Option<Frame> {
         if let Some(text) = self.first.take() {
             return Some(Frame::Text(text));
@@ -21,7 +21,9 @@ impl State {
         if self.resuming.is_some() {
             return None;
         }
-        if self.place.is_some() && self.consumed.saturating_sub(self.told) >= (self.window / 4).max(1) {
+        if self.place.is_some()
+            && self.consumed.saturating_sub(self.told) >= (self.window / 4).max(1)
+        {
             self.told = self.consumed;
             return Some(Frame::Text(Ask::Ack(Ack { rx: self.consumed }).text(None)));
         }

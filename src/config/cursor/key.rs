@@ -44,8 +44,10 @@ impl<'k, 'a> Key<'k, 'a> {
         value.level = [keys.level.as_slice(), &[name]].concat();
         if keys.run.describing {
             let sink = Sink::default();
-            keys.described
-                .push((Described { name, meaning, presence, uci, shape: Shape::default() }, sink.clone()));
+            keys.described.push((
+                Described { name, meaning, presence, uci, shape: Shape::default() },
+                sink.clone(),
+            ));
             value.sink = Some(sink);
         }
         value
@@ -68,7 +70,10 @@ impl<'k, 'a> Key<'k, 'a> {
     }
 
     /// Whatever has to be there.
-    pub(in crate::config) fn must<R>(mut self, read: impl FnOnce(Value<'a>) -> Option<R>) -> Option<R> {
+    pub(in crate::config) fn must<R>(
+        mut self,
+        read: impl FnOnce(Value<'a>) -> Option<R>,
+    ) -> Option<R> {
         self.presence = Presence::Needed;
         let (name, at) = (self.name, self.keys.at);
         match self.keys.rows.iter().find(|(key, _)| key.text == name) {
@@ -97,7 +102,10 @@ impl<'k, 'a> Key<'k, 'a> {
     }
 
     /// A mapping that need not be there.
-    pub(in crate::config) fn map<R>(self, read: impl FnOnce(&mut Keys<'a>) -> R) -> Option<Placed<R>> {
+    pub(in crate::config) fn map<R>(
+        self,
+        read: impl FnOnce(&mut Keys<'a>) -> R,
+    ) -> Option<Placed<R>> {
         self.value().keys(read)
     }
 

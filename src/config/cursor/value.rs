@@ -64,7 +64,8 @@ impl Spot<'_> {
 }
 
 /// The name of what is described where there is none.
-static NO_NAME: node::Key = node::Key { at: At { file: 0, line: 0, column: 0 }, text: String::new() };
+static NO_NAME: node::Key =
+    node::Key { at: At { file: 0, line: 0, column: 0 }, text: String::new() };
 
 impl<'a> Value<'a> {
     pub(super) fn new(run: &'a Run, node: Option<&'a Node>, path: String) -> Self {
@@ -123,7 +124,10 @@ impl<'a> Value<'a> {
     }
 
     /// A word within bounds.
-    pub(super) fn bounded<T: Word + PartialOrd>(self, bounds: &RangeInclusive<T>) -> Option<Placed<T>> {
+    pub(super) fn bounded<T: Word + PartialOrd>(
+        self,
+        bounds: &RangeInclusive<T>,
+    ) -> Option<Placed<T>> {
         let [least, most] = [bounds.start(), bounds.end()].map(Word::text);
         self.describe(|| Shape::Word(WordShape::within::<T>(&least, &most)));
         let read: Placed<T> = self.read()?;
@@ -151,7 +155,9 @@ impl<'a> Value<'a> {
         let items = self.items()?.iter().enumerate();
         Some(
             items
-                .map(|(index, item)| read(self.inner(Some(item), format!("{}[{index}]", self.path))))
+                .map(|(index, item)| {
+                    read(self.inner(Some(item), format!("{}[{index}]", self.path)))
+                })
                 .collect(),
         )
     }
@@ -166,7 +172,10 @@ impl<'a> Value<'a> {
     }
 
     /// A mapping with free keys.
-    pub(in crate::config) fn named<R>(self, mut read: impl FnMut(&'a node::Key, Self) -> R) -> Vec<R> {
+    pub(in crate::config) fn named<R>(
+        self,
+        mut read: impl FnMut(&'a node::Key, Self) -> R,
+    ) -> Vec<R> {
         if self.sink.is_some() {
             let value = self.inner(None, format!("{}.*", self.path));
             let sink = value.sink.clone().unwrap_or_default();
@@ -192,7 +201,10 @@ impl<'a> Value<'a> {
             Kind::Nothing => self.wrong(node.at, NOTHING),
             Kind::Text(text) => match unspaced(text) {
                 Some((key, value)) => {
-                    self.wrong(node.at, &format!("a colon needs a space behind it; write `{key}: {value}`"));
+                    self.wrong(
+                        node.at,
+                        &format!("a colon needs a space behind it; write `{key}: {value}`"),
+                    );
                 }
                 None => self.no_mapping(node.at),
             },
@@ -206,7 +218,10 @@ impl<'a> Value<'a> {
     }
 
     /// A mapping of known keys.
-    pub(in crate::config) fn keys<R>(self, read: impl FnOnce(&mut Keys<'a>) -> R) -> Option<Placed<R>> {
+    pub(in crate::config) fn keys<R>(
+        self,
+        read: impl FnOnce(&mut Keys<'a>) -> R,
+    ) -> Option<Placed<R>> {
         if self.sink.is_some() {
             let mut keys = Keys::new(self.run, At::default(), self.path.clone(), &[]);
             read(&mut keys);
@@ -222,7 +237,8 @@ impl<'a> Value<'a> {
 
     /// The same where all keys have a default.
     pub(super) fn part<R>(self, read: impl FnOnce(&mut Keys<'a>) -> R) -> R {
-        let (at, rows) = self.node.and_then(|node| Some((node.at, self.rows(node)?))).unwrap_or_default();
+        let (at, rows) =
+            self.node.and_then(|node| Some((node.at, self.rows(node)?))).unwrap_or_default();
         let level = self.level.clone();
         let mut keys = Keys { level, ..Keys::new(self.run, at, self.path.clone(), rows) };
         let value = read(&mut keys);

@@ -10,7 +10,9 @@ fn told(text: &str) -> String {
     let secrets = |source: &SecretSource| Err(format!("{source:?} is not here"));
     match parse(text, "w.yaml", &secrets) {
         Err(error) => format!("{error}\n"),
-        Ok((_, warnings)) => warnings.iter().fold(String::new(), |all, it| all + "warning: " + &it.0 + "\n"),
+        Ok((_, warnings)) => {
+            warnings.iter().fold(String::new(), |all, it| all + "warning: " + &it.0 + "\n")
+        }
     }
 }
 
@@ -33,7 +35,8 @@ fn a_hundred_mistyped_files_are_told_in_these_words() {
         seen += 1;
     }
     if std::env::var_os("WSBRIDGE_WRITE").is_some() {
-        fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/manual/mistyped.txt"), &made).unwrap();
+        fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/manual/mistyped.txt"), &made)
+            .unwrap();
     }
     assert!(seen >= 100, "{seen}");
     assert!(wrong.is_empty(), "other words than the table's:\n{}", wrong.join("\n"));

@@ -1,4 +1,5 @@
-//! What a `config wsbridge` section says to the init script: whether procd runs the daemon, and as whom.
+//! What a `config wsbridge` section says to the init script: whether procd runs the daemon, and as
+//! whom.
 
 use std::{ffi::OsStr, path::Path};
 
@@ -6,7 +7,7 @@ use super::{MAIN, syntax};
 
 /// How procd is to run the daemon of one configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UciInstance {
+pub(crate) struct UciInstance {
     /// Whether it is to run at all.
     pub enabled: bool,
     /// As whom, where that is said.
@@ -15,20 +16,20 @@ pub struct UciInstance {
     pub group: Option<String>,
 }
 
-/// The instance that has `file`, by the text of `/etc/config/wsbridge`; `None` where no section speaks of it.
-pub fn uci_instance(text: &str, file: &Path) -> Option<UciInstance> {
+/// The instance that has `file`, by the text of `/etc/config/wsbridge`; `None` where no section
+/// speaks of it.
+pub(crate) fn uci_instance(text: &str, file: &Path) -> Option<UciInstance> {
     let wanted = file.file_name().and_then(OsStr::to_str)?;
     let sections = syntax::read(text).sections;
-    let section = sections
-        .iter()
-        .filter(|section| section.kind == MAIN)
-        .find(|section| section.value("config").map_or(MAIN, |value| value.text.as_str()) == wanted)?;
+    let section = sections.iter().filter(|section| section.kind == MAIN).find(|section| {
+        section.value("config").map_or(MAIN, |value| value.text.as_str()) == wanted
+    })?;
     let word = |option: &str| {
         let value = section.value(option).filter(|value| !value.text.is_empty())?;
         Some(value.text.clone())
     };
-    let enabled =
-        word("enabled").is_some_and(|word| matches!(word.as_str(), "1" | "on" | "true" | "yes" | "enabled"));
+    let enabled = word("enabled")
+        .is_some_and(|word| matches!(word.as_str(), "1" | "on" | "true" | "yes" | "enabled"));
     Some(UciInstance { enabled, user: word("user"), group: word("group") })
 }
 

@@ -1,5 +1,6 @@
-//! The configuration as OpenWrt keeps it, in UCI. It becomes the same tree as the YAML file and is read by the same
-//! functions, so that there is one set of rules; what is wrong is told in UCI's words.
+//! The configuration as OpenWrt keeps it, in UCI. It becomes the same tree as the YAML file and is
+//! read by the same functions, so that there is one set of rules; what is wrong is told in UCI's
+//! words.
 
 mod instance;
 mod options;
@@ -9,7 +10,7 @@ mod translate;
 
 use std::{ffi::OsStr, path::Path};
 
-pub use self::instance::{UciInstance, uci_instance};
+pub(crate) use self::instance::{UciInstance, uci_instance};
 use self::{
     options::{Sort, sorts},
     syntax::{Mistake, Read},
@@ -44,12 +45,14 @@ pub fn parse_uci(
         path if found.at.line == 0 && !path.is_empty() => format!("{path}: {}", found.what),
         _ => found.what.clone(),
     };
-    let mut problems: Vec<_> = report.problems.iter().map(|found| (place(&found.at), what(found))).collect();
+    let mut problems: Vec<_> =
+        report.problems.iter().map(|found| (place(&found.at), what(found))).collect();
     problems.extend(all.problems.iter().map(|(at, what)| (place(at), what.clone())));
     if let (Some(config), true) = (config, problems.is_empty()) {
         let odd = file.odd.iter().map(|odd| said(name, odd, &sorts));
         let warnings = report.warnings.iter();
-        let warnings = warnings.map(|found| told::told(name, &place(&found.at), &what(found), &sorts));
+        let warnings =
+            warnings.map(|found| told::told(name, &place(&found.at), &what(found), &sorts));
         return Ok((config, odd.chain(warnings).map(Warning).collect()));
     }
     Err(ConfigError(listed(text, name, problems, &sorts)))
@@ -62,7 +65,8 @@ pub fn parse_uci(
 pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
     let sorts = sorts(&described());
     let file = understood(text, name, &sorts)?;
-    let Translated { root, places, problems, .. } = translate(&file.sections, &sorts, &state_directory(name));
+    let Translated { root, places, problems, .. } =
+        translate(&file.sections, &sorts, &state_directory(name));
     if problems.is_empty() {
         return Ok(print(&root));
     }
@@ -71,8 +75,9 @@ pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
     Err(ConfigError(listed(text, name, problems.collect(), &sorts)))
 }
 
-/// Where an instance keeps what outlives a restart: a router's `/var` is gone by then. Each has a folder of its own, for it may run as
-/// a user of its own; the init script makes it, by the same rule.
+/// Where an instance keeps what outlives a restart: a router's `/var` is gone by then. Each has a
+/// folder of its own, for it may run as a user of its own; the init script makes it, by the same
+/// rule.
 fn state_directory(file: &str) -> String {
     let name = Path::new(file).file_name().and_then(OsStr::to_str).unwrap_or(MAIN);
     match name.strip_prefix(MAIN) {
@@ -100,7 +105,12 @@ fn said(name: &str, mistake: &Mistake, sorts: &[Sort]) -> String {
 }
 
 /// Every mistake once, in the order of the file.
-fn listed(text: &str, name: &str, mut problems: Vec<(Place<'_>, String)>, sorts: &[Sort]) -> String {
+fn listed(
+    text: &str,
+    name: &str,
+    mut problems: Vec<(Place<'_>, String)>,
+    sorts: &[Sort],
+) -> String {
     problems.sort_by_key(|(place, _)| place.line);
     let mut all: Vec<_> = problems
         .iter()
@@ -111,7 +121,9 @@ fn listed(text: &str, name: &str, mut problems: Vec<(Place<'_>, String)>, sorts:
 }
 
 fn shown(text: &str, number: usize) -> String {
-    line(text, number).map(|line| format!("\n{number:>5} | {}", line.trim_start())).unwrap_or_default()
+    line(text, number)
+        .map(|line| format!("\n{number:>5} | {}", line.trim_start()))
+        .unwrap_or_default()
 }
 
 /// The first lines of a section: with the name, where UCI can take it as a section's.

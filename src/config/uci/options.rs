@@ -1,4 +1,5 @@
-//! Every section and option there is, and the keys each stands for: what the reader of keys says, and what UCI alone has.
+//! Every section and option there is, and the keys each stands for: what the reader of keys says,
+//! and what UCI alone has.
 
 use crate::config::described::{Described, Shape};
 
@@ -15,7 +16,8 @@ pub(super) enum Kind {
     List,
     /// `PATTERN=RIGHT,RIGHT`, each value a key.
     Rights,
-    /// Looked at apart from the others: the section's name, steps of a macro, what the init script reads.
+    /// Looked at apart from the others: the section's name, steps of a macro, what the init script
+    /// reads.
     Own,
 }
 
@@ -53,7 +55,8 @@ pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {
     }
 }
 
-/// Options of `config wsbridge` that are not keys of their own: those of the init script, and its listeners'.
+/// Options of `config wsbridge` that are not keys of their own: those of the init script, and its
+/// listeners'.
 const MAIN: [&str; 13] = [
     "enabled",
     "user",
@@ -113,7 +116,9 @@ fn add(keys: &[Described], path: &mut Vec<&'static str>, rows: &mut Vec<Row>) {
             rows.push(row(key.uci, path, kind(&key.shape)));
         }
         match &key.shape {
-            Shape::Keys(below) | Shape::Either(_, below) | Shape::ListOr(_, below) => add(below, path, rows),
+            Shape::Keys(below) | Shape::Either(_, below) | Shape::ListOr(_, below) => {
+                add(below, path, rows);
+            }
             // Sections of their own.
             Shape::Word(_) | Shape::List(_) | Shape::Named(_) => {}
         }

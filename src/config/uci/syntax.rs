@@ -1,4 +1,5 @@
-//! UCI's grammar, as libuci reads it: sections, options, lists, quotes and comments, each value with its line.
+//! UCI's grammar, as libuci reads it: sections, options, lists, quotes and comments, each value
+//! with its line.
 
 use std::{collections::BTreeMap, iter::Peekable, str::Chars};
 
@@ -150,10 +151,14 @@ impl Words<'_> {
                 c => text.push(c),
             }
         }
-        Err(Mistake { line, what: format!("the quote {quote} that opens here is never closed; close it") })
+        Err(Mistake {
+            line,
+            what: format!("the quote {quote} that opens here is never closed; close it"),
+        })
     }
 
-    /// What a backslash stands for: the character behind it, or nothing before the end of a line, which goes on.
+    /// What a backslash stands for: the character behind it, or nothing before the end of a line,
+    /// which goes on.
     fn escaped(&mut self) -> Option<char> {
         let c = self.next();
         if c == Some('\r') && self.rest.peek() == Some(&'\n') {
@@ -190,7 +195,9 @@ impl Builder {
                 return wrong(format!("`{command}` is not a command{known}"));
             }
         }
-        let Some(first) = first else { return wrong(format!("`{command}` needs a name behind it")) };
+        let Some(first) = first else {
+            return wrong(format!("`{command}` needs a name behind it"));
+        };
         // What it is is not told: it may be half a password.
         if (if most == 1 { &second } else { &third }).is_some() {
             return wrong("a word too many; put text with spaces in single quotes".into());
@@ -265,7 +272,8 @@ impl Builder {
         };
         let Some(section) = self.read.sections.get_mut(index) else { return Ok(()) };
         let at = self.options.get(&(index, option.clone())).copied();
-        // To libuci an empty value is the option's absence, also where it had one; in a list it is no member.
+        // To libuci an empty value is the option's absence, also where it had one; in a list it is
+        // no member.
         if value.text.is_empty() {
             if let Some(entry) = at.and_then(|at| section.entries.get_mut(at)).filter(|_| !list) {
                 entry.values.clear();

@@ -35,7 +35,8 @@ fn mistakes(lines: &str) -> String {
 pub(in crate::config) fn listed(section: &str) -> Vec<Listed> {
     let described = described();
     let sorts = sorts(&described);
-    let sort = sorts.iter().find(|sort| sort.kind == section).unwrap_or_else(|| panic!("{section}"));
+    let sort =
+        sorts.iter().find(|sort| sort.kind == section).unwrap_or_else(|| panic!("{section}"));
     let below = match sort.kind {
         "wsbridge" => "",
         "listener" => "listen",
@@ -54,7 +55,11 @@ pub(in crate::config) fn listed(section: &str) -> Vec<Listed> {
             found = keys.iter().find(|key| key.name == *name);
             keys = found.unwrap().shape.keys();
         }
-        let path = row.path.get(usize::from(!row.of.is_empty() && row.path.len() > 1)..).unwrap().join(".");
+        let path = row
+            .path
+            .get(usize::from(!row.of.is_empty() && row.path.len() > 1)..)
+            .unwrap()
+            .join(".");
         all.push(Listed {
             name: row.option,
             path,
@@ -82,11 +87,13 @@ fn every_option_says_what_its_key_says() {
 fn no_option_is_missing_in_the_file_with_every_option() {
     for sort in sorts(&described()) {
         let section = format!("\nconfig {}", sort.kind);
-        let sections: Vec<_> = FULL.0.split("\nconfig ").map(|rest| format!("\nconfig {rest}")).collect();
+        let sections: Vec<_> =
+            FULL.0.split("\nconfig ").map(|rest| format!("\nconfig {rest}")).collect();
         let own: Vec<_> = sections.iter().filter(|text| text.starts_with(&section)).collect();
         for row in &sort.rows {
             let written = [format!("\toption {} ", row.option), format!("\tlist {} ", row.option)];
-            let there = own.iter().any(|text| written.iter().any(|line| text.contains(line.as_str())));
+            let there =
+                own.iter().any(|text| written.iter().any(|line| text.contains(line.as_str())));
             assert!(there, "{} {}", sort.kind, row.option);
         }
     }
@@ -118,8 +125,11 @@ fn the_shipped_file_lacks_nothing_but_somebody_to_sign_in() {
     // Its comments are sections, too, once they are none.
     let examples = shipped.split("\n#config ").skip(1).map(|rest| format!("config {rest}"));
     let examples: String = examples.map(|it| it.replace("\n#", "\n")).collect();
-    let examples =
-        examples.lines().filter(|line| line.starts_with(['c', '\t'])).collect::<Vec<_>>().join("\n");
+    let examples = examples
+        .lines()
+        .filter(|line| line.starts_with(['c', '\t']))
+        .collect::<Vec<_>>()
+        .join("\n");
     let examples = examples.replace("$argon2id$...", "HASH");
     assert_eq!(good(&format!("{shipped}{examples}\n")).0.endpoints.len(), 2);
 }
@@ -162,7 +172,10 @@ fn values_are_refused_by_the_resolver_in_the_words_of_uci() {
         (format!("{tcp}option pacing_byte_delay 1ms"), "\"option share 'one-writer'\""),
         (format!("{serial}option history 1"), "'1' is not from 4KiB to 64MiB"),
         ("config user a\noption password x".into(), "run 'wsbridge passwd --uci'"),
-        ("config token t\noption sha256 x".into(), "'wsbridge token new --uci NAME' prints what to paste"),
+        (
+            "config token t\noption sha256 x".into(),
+            "'wsbridge token new --uci NAME' prints what to paste",
+        ),
         ("config user a\noption password HASH".into(), "w:2: option 'auth' of wsbridge 'main'"),
         (
             "config user a\noption password HASH\nlist role x".into(),
@@ -176,7 +189,11 @@ fn values_are_refused_by_the_resolver_in_the_words_of_uci() {
         let error = mistakes(&lines);
         assert!(error.contains(part), "{part}\n{error}");
     }
-    let error = parse_uci("config wsbridge\n\tlist listen '0.0.0.0:80'\n\toption tls none\n", "w", &secrets);
+    let error = parse_uci(
+        "config wsbridge\n\tlist listen '0.0.0.0:80'\n\toption tls none\n",
+        "w",
+        &secrets,
+    );
     let error = error.unwrap_err().to_string();
     for part in [
         "w: nobody could sign in; add a user ('wsbridge passwd --uci' prints what to paste), or write \"option auth 'none'\"",
@@ -192,13 +209,16 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
     let serial = "config endpoint e\n\toption type serial\n";
     let sim = "config endpoint e\n\toption type sim\n\toption device echo\n";
     for (lines, part) in [
-        ("config endpiont e", "w:3: endpiont 'e': no such kind of section; did you mean 'endpoint'?"),
+        (
+            "config endpiont e",
+            "w:3: endpiont 'e': no such kind of section; did you mean 'endpoint'?",
+        ),
         (
             "config endpoint e\noption type seriel",
             "w:4: option 'type' of endpoint 'e': 'seriel' is not known here",
         ),
-        ("config endpoint e\noption type modem", "known: 'serial', 'tcp', 'rfc2217', 'sim'"),
         ("config endpoint e", "w:3: endpoint 'e': has no option 'type'"),
+        ("config endpoint e\noption type modem", "known: 'serial', 'tcp', 'rfc2217', 'sim'"),
         (
             "config endpoint\noption type sim\noption device echo",
             "has no name; write \"config endpoint 'NAME'\"",
@@ -223,16 +243,32 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
             &format!("{sim}config endpoint f\noption name e\noption type sim\noption device echo"),
             "another endpoint",
         ),
+        (&format!("{sim}optoin a b"), "w:6: 'optoin' is not a command; did you mean 'option'?"),
         (
             &format!("{sim}config macro m\noption endpoint e"),
             "w:7: option 'endpoint' of macro 'm': 'e' is not an endpoint",
         ),
+    ] {
+        let error = mistakes(lines);
+        assert!(error.contains(part), "{part}\n{error}");
+    }
+}
+
+#[test]
+fn what_uci_alone_can_get_wrong_beside_endpoints_is_told_too() {
+    for (lines, part) in [
         ("config macro m", "has no option 'endpoint'"),
-        ("config user a\noption password HASH\noption password_file /a", "write either option 'password' or"),
+        (
+            "config user a\noption password HASH\noption password_file /a",
+            "write either option 'password' or",
+        ),
         ("config user a\noption password HASH\nlist right read", "like '*=read,write'"),
         ("config role r", "has no option 'right'"),
         ("config wsbridge two", "a second \"config wsbridge\""),
-        ("config listener l\noption address '[::]:1'\noption tls files", "needs option 'certificate'"),
+        (
+            "config listener l\noption address '[::]:1'\noption tls files",
+            "needs option 'certificate'",
+        ),
         (
             "config listener l\noption address '[::]:1'\noption tls none\noption key /k",
             "belongs to \"option tls 'files'\"",
@@ -242,7 +278,6 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
             "config wsbridge main\noption tls none",
             "has no effect without an address; add \"list listen '[::]:8443'\"",
         ),
-        (&format!("{sim}optoin a b"), "w:6: 'optoin' is not a command; did you mean 'option'?"),
     ] {
         let error = mistakes(lines);
         assert!(error.contains(part), "{part}\n{error}");
@@ -253,7 +288,10 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
 fn an_option_by_its_name_in_ser2net_is_told_ours() {
     let serial = "config endpoint e\n\toption type serial\n";
     let error = mistakes(&format!("{serial}option device /dev/ttyS1"));
-    assert!(error.contains("belongs to type sim; this is type 'serial'; did you mean 'port'?"), "{error}");
+    assert!(
+        error.contains("belongs to type sim; this is type 'serial'; did you mean 'port'?"),
+        "{error}"
+    );
     let error = mistakes(&format!("{serial}option port /dev/a\noption speed 9600"));
     assert!(
         error.contains("w:6: option 'speed' of endpoint 'e': no such option; did you mean 'baud'?"),
@@ -288,7 +326,12 @@ fn an_endpoint_that_is_off_is_not_there_and_odd_things_are_warned_of() {
     let (_, warnings) = good("config wsbridge main\noption auth none\n");
     assert!(warnings[0].0.contains("nothing is published"), "{warnings:?}");
     let huge = "#".repeat(crate::config::MAX_FILE + 1);
-    assert!(parse_uci(&huge, "w", &secrets).unwrap_err().to_string().contains("w: the file is over 1 MiB"));
+    assert!(
+        parse_uci(&huge, "w", &secrets)
+            .unwrap_err()
+            .to_string()
+            .contains("w: the file is over 1 MiB")
+    );
 }
 
 #[test]
@@ -313,7 +356,8 @@ fn an_empty_value_takes_away_what_the_option_had() {
     assert!(mistakes(text).contains("packing_none"));
     let (config, warnings) = good(text.split("list").next().unwrap());
     assert_eq!((&config.endpoints["a"].title, warnings.len()), (&None, 0));
-    let (config, warnings) = good(&format!("{}option title New\n", text.split("list").next().unwrap()));
+    let (config, warnings) =
+        good(&format!("{}option title New\n", text.split("list").next().unwrap()));
     assert_eq!((config.endpoints["a"].title.as_deref(), warnings.len()), (Some("New"), 0));
 }
 

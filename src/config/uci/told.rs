@@ -6,7 +6,8 @@ use super::{
     translate::Place,
 };
 
-/// `FILE:LINE: option 'baud' of endpoint 'modem1': WHAT`; what the resolver says of keys is said of options.
+/// `FILE:LINE: option 'baud' of endpoint 'modem1': WHAT`; what the resolver says of keys is said of
+/// options.
 pub(super) fn told(name: &str, place: &Place<'_>, what: &str, sorts: &[Sort]) -> String {
     let what = words(what, place, sorts);
     let section = place.section.map(label);
@@ -24,7 +25,10 @@ pub(super) fn told(name: &str, place: &Place<'_>, what: &str, sorts: &[Sort]) ->
 
 fn label(section: &Section) -> String {
     let name = section.value("name").map(|value| &value.text).or(section.name.as_ref());
-    name.map_or_else(|| format!("unnamed {}", section.kind), |name| format!("{} '{name}'", section.kind))
+    name.map_or_else(
+        || format!("unnamed {}", section.kind),
+        |name| format!("{} '{name}'", section.kind),
+    )
 }
 
 /// Phrases of the resolver that stand for more than one word here.
@@ -43,7 +47,8 @@ fn words(what: &str, place: &Place<'_>, sorts: &[Sort]) -> String {
     for (from, to) in PHRASES {
         text = text.replace(from, to);
     }
-    let sort = place.section.and_then(|section| sorts.iter().find(|sort| sort.kind == section.kind));
+    let sort =
+        place.section.and_then(|section| sorts.iter().find(|sort| sort.kind == section.kind));
     // Values of `type` are words of their own, though `sim` is a key, too.
     let rows = match place.entry {
         Some(("type", _)) => &[][..],

@@ -1,4 +1,5 @@
-//! Sections into the tree of keys that the YAML file would have, each node with the place it comes from.
+//! Sections into the tree of keys that the YAML file would have, each node with the place it comes
+//! from.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,8 @@ pub(super) fn translate<'a>(
     let mut all = Translated { root, places: BTreeMap::new(), problems: Vec::new(), sorts };
     all.main(sections);
     all.root.put(&["state_directory"], Node::text(nowhere, state_directory));
-    // A router is not the network's to find, and umdns would answer beside us. What the file says has been put there before.
+    // A router is not the network's to find, and umdns would answer beside us. What the file says
+    // has been put there before.
     all.root.put(&["mdns"], Node::text(nowhere, "false"));
     for section in sections.iter().filter(|section| section.kind != "wsbridge") {
         if let Some(sort) = sorts.iter().find(|sort| sort.kind == section.kind) {
@@ -69,7 +71,8 @@ impl<'a> Translated<'a> {
     }
 
     fn wrong(&mut self, section: &'a Section, option: Option<&str>, what: String) {
-        let entry = option.and_then(|option| section.entries.iter().find(|entry| entry.option == option));
+        let entry =
+            option.and_then(|option| section.entries.iter().find(|entry| entry.option == option));
         let mark = self.mark(section, entry.and_then(|entry| Some((entry, entry.values.last()?))));
         self.problems.push((mark, what));
     }
@@ -77,7 +80,8 @@ impl<'a> Translated<'a> {
     /// `config wsbridge`: the daemon itself, and its listeners.
     fn main(&mut self, sections: &'a [Section]) {
         // One with `option config` is an instance that has a file of its own.
-        let mut own = sections.iter().filter(|it| it.kind == "wsbridge" && it.value("config").is_none());
+        let mut own =
+            sections.iter().filter(|it| it.kind == "wsbridge" && it.value("config").is_none());
         let main = own.next();
         for second in own {
             let what = "a second `config wsbridge`; keep one, or give it a file of its own by `config: NAME`";
@@ -92,7 +96,9 @@ impl<'a> Translated<'a> {
                 let mark = self.mark(main, Some((entry, address)));
                 listeners.push(self.listener(main, mark, &address.text));
             }
-            if let (Some(idle), None) = (main.entries.iter().find(|it| self.is_listeners(it)), addresses) {
+            if let (Some(idle), None) =
+                (main.entries.iter().find(|it| self.is_listeners(it)), addresses)
+            {
                 let what = "has no effect without an address; add `list listen '[::]:8443'`";
                 self.wrong(main, Some(&idle.option), what.to_owned());
             }
@@ -126,12 +132,15 @@ impl<'a> Translated<'a> {
             let Some((entry, value)) = find(section, row.option) else { continue };
             let mark = self.mark(section, Some((entry, value)));
             if row.option == "tls" && value.text == "files" {
-                let missing = ["certificate", "key"].iter().filter(|it| section.value(it).is_none());
+                let missing =
+                    ["certificate", "key"].iter().filter(|it| section.value(it).is_none());
                 for option in missing {
-                    self.problems.push((mark, format!("needs option `{option}`, the path of a PEM file")));
+                    self.problems
+                        .push((mark, format!("needs option `{option}`, the path of a PEM file")));
                 }
             } else if row.path.first() == Some(&"tls") && row.option != "tls" && !files {
-                self.problems.push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
+                self.problems
+                    .push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
             } else if row.kind == Kind::Flag {
                 match flag(&value.text) {
                     Some(on) => drop(node.put(&row.path, Node::text(mark, on.to_string()))),
@@ -176,20 +185,30 @@ impl<'a> Translated<'a> {
     }
 
     fn one_of(&mut self, section: &'a Section, options: &[&str], needed: bool) {
-        let there: Vec<_> = options.iter().filter(|option| section.value(option).is_some()).collect();
-        let all = options.iter().map(|option| format!("option `{option}`")).collect::<Vec<_>>().join(" or ");
+        let there: Vec<_> =
+            options.iter().filter(|option| section.value(option).is_some()).collect();
+        let all = options
+            .iter()
+            .map(|option| format!("option `{option}`"))
+            .collect::<Vec<_>>()
+            .join(" or ");
         match there.as_slice() {
-            [] if needed && !options.is_empty() => self.wrong(section, None, format!("has no {all}")),
+            [] if needed && !options.is_empty() => {
+                self.wrong(section, None, format!("has no {all}"));
+            }
             [_, second, ..] => self.wrong(section, Some(second), format!("write either {all}")),
             _ => {}
         }
     }
 
     fn name(&mut self, section: &'a Section) -> Option<&'a str> {
-        let name = section.value("name").map(|value| value.text.as_str()).or(section.name.as_deref());
+        let name =
+            section.value("name").map(|value| value.text.as_str()).or(section.name.as_deref());
         if name.is_none() {
-            let what =
-                format!("has no name; write `config {} 'NAME'`, or `option name 'NAME'` below", section.kind);
+            let what = format!(
+                "has no name; write `config {} 'NAME'`, or `option name 'NAME'` below",
+                section.kind
+            );
             self.wrong(section, None, what);
         }
         name
@@ -210,16 +229,21 @@ impl<'a> Translated<'a> {
             } else {
                 let of: Vec<_> = named.iter().map(|row| row.of).collect();
                 let known: Vec<_> = sort.rows.iter().filter(fits).map(|row| row.option).collect();
-                let near = elsewhere(&entry.option, &known).map(|word| format!("; did you mean `{word}`?"));
+                let near = elsewhere(&entry.option, &known)
+                    .map(|word| format!("; did you mean `{word}`?"));
                 let near = near.unwrap_or_default();
-                let what = format!("belongs to type {}; this is type `{target}`{near}", of.join(" or "));
+                let what =
+                    format!("belongs to type {}; this is type `{target}`{near}", of.join(" or "));
                 self.wrong(section, Some(&entry.option), what);
             }
         }
         for row in sort.rows.iter().filter(|row| row.kind == Kind::Switch) {
             let on = section.value(row.option).and_then(|value| flag(&value.text)) == Some(true);
             if !on && node.get(&row.path).is_some() {
-                let of = section.entries.iter().find(|it| it.option.starts_with(&format!("{}_", row.option)));
+                let of = section
+                    .entries
+                    .iter()
+                    .find(|it| it.option.starts_with(&format!("{}_", row.option)));
                 let what = format!("has no effect without `{}: 1`", row.option);
                 self.wrong(section, of.map(|entry| entry.option.as_str()), what);
             }
@@ -229,7 +253,8 @@ impl<'a> Translated<'a> {
 
     fn entry(&mut self, section: &'a Section, (entry, row): (&'a Entry, &Row), node: &mut Node) {
         let Some(value) = entry.values.last() else { return };
-        let lists = matches!(row.kind, Kind::List | Kind::Rights) || ["listen", "step"].contains(&row.option);
+        let lists = matches!(row.kind, Kind::List | Kind::Rights)
+            || ["listen", "step"].contains(&row.option);
         if entry.list && !lists {
             let what = format!("has one value alone; write `option {} '...'`", row.option);
             return self.wrong(section, Some(row.option), what);
@@ -273,8 +298,7 @@ impl<'a> Translated<'a> {
         for value in &entry.values {
             let mark = self.mark(section, Some((entry, value)));
             let Some((pattern, words)) = value.text.split_once('=') else {
-                let what =
-                    "write an endpoint's name or pattern and what may be done there, like `*=read,write`";
+                let what = "write an endpoint's name or pattern and what may be done there, like `*=read,write`";
                 self.problems.push((mark, what.to_owned()));
                 continue;
             };
@@ -291,17 +315,24 @@ impl<'a> Translated<'a> {
 
     /// `config macro`: a signal sequence of an endpoint.
     fn signal_macro(&mut self, section: &'a Section) {
-        let (Some(name), Some((_, of))) = (self.name(section), find(section, "endpoint")) else { return };
+        let (Some(name), Some((_, of))) = (self.name(section), find(section, "endpoint")) else {
+            return;
+        };
         let target = self.root.get(&["endpoints", &of.text]).and_then(|endpoint| {
             ["serial", "rfc2217"].into_iter().find(|target| endpoint.get(&[target]).is_some())
         });
         let Some(target) = target else {
-            let what = format!("`{}` is not an endpoint of type serial or rfc2217 that is enabled", of.text);
+            let what = format!(
+                "`{}` is not an endpoint of type serial or rfc2217 that is enabled",
+                of.text
+            );
             return self.wrong(section, Some("endpoint"), what);
         };
         let mut steps = Vec::new();
         let entry = section.entries.iter().find(|entry| entry.option == "step");
-        for (entry, value) in entry.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it))) {
+        for (entry, value) in
+            entry.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it)))
+        {
             let mark = self.mark(section, Some((entry, value)));
             let mut step = Node::map(mark);
             for part in value.text.split_whitespace() {
@@ -314,7 +345,8 @@ impl<'a> Translated<'a> {
         let mark = self.mark(section, None);
         let path = ["endpoints", of.text.as_str(), target, "macros", name];
         if !self.root.put(&path, Node::list(mark, steps)) {
-            self.problems.push((mark, format!("another macro of `{}` has the name `{name}`", of.text)));
+            self.problems
+                .push((mark, format!("another macro of `{}` has the name `{name}`", of.text)));
         }
     }
 }
@@ -326,7 +358,9 @@ type Granted<'a> = (At, &'a str, Vec<Node>);
 fn step_part(part: &str, mark: At, step: &mut Node) -> Result<(), String> {
     let (key, text) = part.split_once('=').unwrap_or((part, ""));
     let text = match key {
-        "dtr" | "rts" | "break" => flag(text).map(|on| on.to_string()).ok_or_else(|| no_flag(text))?,
+        "dtr" | "rts" | "break" => {
+            flag(text).map(|on| on.to_string()).ok_or_else(|| no_flag(text))?
+        }
         "wait_ms" => text.to_owned(),
         _ => {
             let known = ["dtr", "rts", "break", "wait_ms"];
@@ -336,7 +370,11 @@ fn step_part(part: &str, mark: At, step: &mut Node) -> Result<(), String> {
             ));
         }
     };
-    if step.put(&[key], Node::text(mark, text)) { Ok(()) } else { Err(format!("`{key}` is here twice")) }
+    if step.put(&[key], Node::text(mark, text)) {
+        Ok(())
+    } else {
+        Err(format!("`{key}` is here twice"))
+    }
 }
 
 /// UCI's words for yes and no.
@@ -359,10 +397,12 @@ fn find<'a>(section: &'a Section, option: &str) -> Option<(&'a Entry, &'a Value)
 
 /// What was meant; all there is only when nothing is near.
 fn meant(text: &str, known: &[&str]) -> String {
-    nearest(text, known).map_or_else(|| suggest(text, known), |(_, word)| format!("; did you mean `{word}`?"))
+    nearest(text, known)
+        .map_or_else(|| suggest(text, known), |(_, word)| format!("; did you mean `{word}`?"))
 }
 
 /// The option that was meant, by its name in ser2net and its like, too.
 fn other_names(text: &str, known: &[&str]) -> String {
-    elsewhere(text, known).map_or_else(|| meant(text, known), |word| format!("; did you mean `{word}`?"))
+    elsewhere(text, known)
+        .map_or_else(|| meant(text, known), |word| format!("; did you mean `{word}`?"))
 }

@@ -2,7 +2,8 @@
 
 use super::{At, Mistake};
 
-/// The parser's words at a place, or better ones for a slip that is known in that line or the one before it.
+/// The parser's words at a place, or better ones for a slip that is known in that line or the one
+/// before it.
 pub(super) fn advice(source: &str, at: At, message: &str) -> Mistake {
     for number in [at.line, at.line.saturating_sub(1)] {
         let line = number.checked_sub(1).and_then(|index| source.lines().nth(index));
@@ -46,22 +47,29 @@ pub(super) fn second_document(source: &str, at: At) -> Mistake {
 
 /// A tag: the parser stops behind it.
 pub(super) fn tag(source: &str, at: At) -> Mistake {
-    let line = at.line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default();
+    let line =
+        at.line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default();
     let before: Vec<_> = line.chars().take(at.column).collect();
     let word = before.iter().rposition(|c| *c == '!').map(|last| {
         let start = before.iter().take(last).rposition(|c| *c != '!').map_or(0, |other| other + 1);
         start + 1
     });
-    (At { column: word.unwrap_or(at.column), ..at }, "tags (`!...`) mean nothing here; remove it".into())
+    (
+        At { column: word.unwrap_or(at.column), ..at },
+        "tags (`!...`) mean nothing here; remove it".into(),
+    )
 }
 
 /// A name behind `*` that `&` has given to nothing: mostly a pattern without its quotes.
 pub(super) fn alias(source: &str, at: At) -> Mistake {
-    let line = at.line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default();
+    let line =
+        at.line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default();
     let rest: String = line.chars().skip(at.column.saturating_sub(1)).collect();
     let what = match needs_quotes(&rest) {
         Some(word) => {
-            format!("`&` has named nothing so; a text that begins with `*` needs quotes: write \"{word}\"")
+            format!(
+                "`&` has named nothing so; a text that begins with `*` needs quotes: write \"{word}\""
+            )
         }
         None => "`&` has named nothing so before it".to_owned(),
     };
@@ -91,7 +99,10 @@ fn slip(line: &str) -> Option<(usize, String)> {
         return Some(found);
     }
     unspaced(content).map(|(key, value)| {
-        (before + key.chars().count() + 1, format!("a colon needs a space behind it; write `{key}: {value}`"))
+        (
+            before + key.chars().count() + 1,
+            format!("a colon needs a space behind it; write `{key}: {value}`"),
+        )
     })
 }
 
@@ -109,7 +120,8 @@ fn needs_quotes(text: &str) -> Option<&str> {
 fn address_in_brackets(line: &str) -> Option<(usize, String)> {
     let words = line.split([' ', ',', '{', '}']);
     let word = words.into_iter().find(|word| {
-        let port = word.strip_prefix('[').and_then(|rest| rest.split_once("]:")).map(|(_, port)| port);
+        let port =
+            word.strip_prefix('[').and_then(|rest| rest.split_once("]:")).map(|(_, port)| port);
         port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
     })?;
     let before = line.split_once(word)?.0.chars().count();

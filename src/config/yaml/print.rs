@@ -42,7 +42,8 @@ fn line(head: &str, node: &Node, depth: usize, out: &mut String) {
 /// A key, without quotes where it needs none.
 fn word(text: &str) -> String {
     let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
-    let reserved = matches!(text, "" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n");
+    let reserved =
+        matches!(text, "" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n");
     if plain && !reserved && !text.starts_with('-') { text.to_owned() } else { quoted(text) }
 }
 
@@ -80,8 +81,7 @@ mod tests {
         root.put(&["a", "c"], Node::map(at));
         let item = root.clone();
         root.put(&["l"], Node::list(at, vec![Node::text(at, "1"), item]));
-        let expected =
-            "a:\n  b: \"x: y\"\n  c: {}\nl:\n  - \"1\"\n  -\n    a:\n      b: \"x: y\"\n      c: {}\n";
+        let expected = "a:\n  b: \"x: y\"\n  c: {}\nl:\n  - \"1\"\n  -\n    a:\n      b: \"x: y\"\n      c: {}\n";
         assert_eq!(print(&root), expected);
     }
 

@@ -1,4 +1,5 @@
-//! Tests of the reader: what it makes of a file, and that mistakes have their places and say what to type.
+//! Tests of the reader: what it makes of a file, and that mistakes have their places and say what
+//! to type.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,9 @@ fn plain(node: &Node) -> serde_json::Value {
         Kind::Nothing => serde_json::Value::Null,
         Kind::Text(text) => text.as_str().into(),
         Kind::List(items) => items.iter().map(plain).collect(),
-        Kind::Map(rows) => rows.iter().map(|(key, value)| (key.text.clone(), plain(value))).collect(),
+        Kind::Map(rows) => {
+            rows.iter().map(|(key, value)| (key.text.clone(), plain(value))).collect()
+        }
     }
 }
 
@@ -68,7 +71,8 @@ fn what_cannot_be_meant_is_refused_at_its_place() {
         }
     }
     assert!(
-        tree("a: !!str ~\nb: !!map {}\nc: !!seq []\n") == serde_json::json!({ "a": "~", "b": {}, "c": [] })
+        tree("a: !!str ~\nb: !!map {}\nc: !!seq []\n")
+            == serde_json::json!({ "a": "~", "b": {}, "c": [] })
     );
 }
 
@@ -84,15 +88,20 @@ fn neither_depth_nor_aliases_take_more_than_is_granted() {
     }
     let wrong = parse(&ladder, 0).unwrap_err();
     assert!(wrong[0].1.contains("nested too deep"), "{wrong:?}");
-    assert!(parse(&format!("a: [{}]", "x,".repeat(100_001)), 0).unwrap_err()[0].1.contains("too much"));
+    assert!(
+        parse(&format!("a: [{}]", "x,".repeat(100_001)), 0).unwrap_err()[0].1.contains("too much")
+    );
 }
 
 #[test]
 fn a_value_knows_where_it_is_and_an_alias_is_where_it_stands() {
     let text = "first: &f\n  key: one\nsecond: *f\n";
     let tree = parse(text, 0).unwrap();
-    let places: Vec<_> =
-        tree.rows().iter().map(|(key, value)| (key.at.line, value.at.line, value.at.column)).collect();
+    let places: Vec<_> = tree
+        .rows()
+        .iter()
+        .map(|(key, value)| (key.at.line, value.at.line, value.at.column))
+        .collect();
     assert_eq!(places, [(1, 2, 3), (3, 3, 9)]);
     let below = |index: usize| {
         let (key, value) = &tree.rows()[index].1.rows()[0];
@@ -113,7 +122,10 @@ fn every_key_that_is_there_twice_is_told_at_once() {
 #[test]
 fn the_usual_slips_are_told_with_what_to_type() {
     for (text, expected) in [
-        ("auth: none\nendpoints:\n\te: { sim: echo }\n", "w.yaml:3:1: a tab cannot indent; use spaces"),
+        (
+            "auth: none\nendpoints:\n\te: { sim: echo }\n",
+            "w.yaml:3:1: a tab cannot indent; use spaces",
+        ),
         (
             "auth: none\nlisten:\n  - address: [::]:8443\n",
             "w.yaml:3:14: a text that begins so needs quotes; write \"[::]:8443\"",
@@ -142,7 +154,8 @@ fn written() -> impl Strategy<Value = (String, serde_json::Value)> {
     let text = |text: String| (text.clone(), serde_json::Value::from(text));
     let scalar = prop_oneof![
         "[a-z][a-z0-9:/._-]{0,8}[a-z0-9]".prop_filter("null", |word| word != "null").prop_map(text),
-        "[0-9]{1,6}(:[0-9]{2,4})?|0x[0-9a-f]{1,4}|[0-9]e[0-9]{1,3}|true|false|yes|no|[.]inf".prop_map(text),
+        "[0-9]{1,6}(:[0-9]{2,4})?|0x[0-9a-f]{1,4}|[0-9]e[0-9]{1,3}|true|false|yes|no|[.]inf"
+            .prop_map(text),
         Just(("~".to_owned(), serde_json::Value::Null)),
         Just(("null".to_owned(), serde_json::Value::Null)),
         "[ -&(-~]{0,8}".prop_map(|text| (format!("'{text}'"), text.into())),
@@ -155,7 +168,8 @@ fn written() -> impl Strategy<Value = (String, serde_json::Value)> {
                 (format!("[ {} ]", texts.join(", ")), values.into())
             }),
             prop::collection::btree_map("[a-e]{1,2}", inner, 0..4).prop_map(|rows| {
-                let texts: Vec<_> = rows.iter().map(|(key, (text, _))| format!("{key}: {text}")).collect();
+                let texts: Vec<_> =
+                    rows.iter().map(|(key, (text, _))| format!("{key}: {text}")).collect();
                 let values = rows.into_iter().map(|(key, (_, value))| (key, value)).collect();
                 (format!("{{ {} }}", texts.join(", ")), serde_json::Value::Object(values))
             }),
@@ -213,7 +227,8 @@ fn endpoints_of_other_files_join_those_of_the_first_and_mistakes_keep_their_file
         ("b: [", "b:1:"),
         ("endpoints: { b: { sim: echo } }", "b:1:14: endpoints.endpoints: unknown key `b`"),
     ] {
-        let error = parse_files(&[file("w", main), file("b", second)], &secrets).unwrap_err().to_string();
+        let error =
+            parse_files(&[file("w", main), file("b", second)], &secrets).unwrap_err().to_string();
         assert!(error.contains(expected), "{second}\n{error}");
     }
     // Those of all files at once.

@@ -75,7 +75,9 @@ async fn head_and_empty_responses_have_no_body() {
     exchange.respond(Response::new(Body::from("hello")), true).await.unwrap();
     let answer = read(&mut client).await;
     assert!(answer.contains("content-length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
-    for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::SWITCHING_PROTOCOLS] {
+    for status in
+        [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED, StatusCode::SWITCHING_PROTOCOLS]
+    {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         exchange.respond(response, false).await.unwrap();
@@ -116,7 +118,10 @@ async fn a_request_has_its_time_from_its_first_byte_and_a_connection_may_be_idle
 async fn what_goes_on_behind_an_upgrade_keeps_no_buffer_of_the_request() {
     for behind in ["", "early"] {
         let (mut client, mut exchange) = pair();
-        client.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n\r\n{behind}").as_bytes()).await.unwrap();
+        client
+            .write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n\r\n{behind}").as_bytes())
+            .await
+            .unwrap();
         next(&mut exchange).await;
         let (_, early) = exchange.into_parts();
         assert_eq!((early.as_slice(), early.capacity()), (behind.as_bytes(), behind.len()));

@@ -42,8 +42,9 @@ async fn metrics_are_for_this_machine_and_for_who_has_the_right() {
 async fn the_list_shows_what_the_caller_may_see() {
     let gateway = start(config(access())).await;
     let list = async |token: &str| {
-        let answer =
-            gateway.ask("GET /api/endpoints", &[&format!("Authorization: Bearer {token}")], "").await;
+        let answer = gateway
+            .ask("GET /api/endpoints", &[&format!("Authorization: Bearer {token}")], "")
+            .await;
         let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         told["endpoints"].as_array().unwrap().clone()
     };
@@ -59,7 +60,8 @@ async fn the_list_shows_what_the_caller_may_see() {
 #[tokio::test]
 async fn a_preflight_is_answered_to_listed_pages_only() {
     let gateway = start(config(access())).await;
-    let asked = ["Access-Control-Request-Method: POST", "Access-Control-Request-Private-Network: true"];
+    let asked =
+        ["Access-Control-Request-Method: POST", "Access-Control-Request-Private-Network: true"];
     let ask = async |origin: &str| {
         let headers: Vec<&str> = asked.into_iter().chain([origin]).collect();
         gateway.ask("OPTIONS /api/ticket", &headers, "").await
@@ -79,7 +81,8 @@ async fn a_client_that_has_ended_its_side_still_gets_its_answer() {
     let gateway = start(config(access())).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let password = basic("alice", "s3cret");
-    let head = format!("GET /api/endpoints HTTP/1.1\r\nHost: {}\r\n{password}\r\n\r\n", gateway.address);
+    let head =
+        format!("GET /api/endpoints HTTP/1.1\r\nHost: {}\r\n{password}\r\n\r\n", gateway.address);
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();

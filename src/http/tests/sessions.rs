@@ -20,7 +20,8 @@ async fn close_code(socket: &mut Socket) -> u16 {
 #[tokio::test]
 async fn bytes_come_back_from_the_echo_and_are_counted() {
     let gateway = start(config(open())).await;
-    let mut socket = gateway.socket("/ws/plc1", &[("sec-websocket-protocol", "binary")]).await.unwrap();
+    let mut socket =
+        gateway.socket("/ws/plc1", &[("sec-websocket-protocol", "binary")]).await.unwrap();
     socket.send(Message::binary(b"hello".to_vec())).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary(b"hello".to_vec()));
     let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -50,14 +51,22 @@ async fn a_websockify_client_names_the_endpoint_in_the_query() {
 async fn what_is_sent_right_behind_the_handshake_is_not_lost() {
     let gateway = start(config(open())).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
-    let head =
-        format!("GET /ws/plc1 HTTP/1.1\r\nHost: {}\r\n{}\r\n\r\n", gateway.address, UPGRADE.join("\r\n"));
+    let head = format!(
+        "GET /ws/plc1 HTTP/1.1\r\nHost: {}\r\n{}\r\n\r\n",
+        gateway.address,
+        UPGRADE.join("\r\n")
+    );
     // A masked binary frame of two bytes; a zero mask changes nothing.
     let early = [head.as_bytes(), &[0x82, 0x82, 0, 0, 0, 0], b"hi"].concat();
     stream.write_all(&early).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n\x82\x02hi") {
-        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{}", String::from_utf8_lossy(&answer));
+        assert_ne!(
+            stream.read_buf(&mut answer).await.unwrap(),
+            0,
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     let head = String::from_utf8_lossy(&answer);
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
@@ -96,7 +105,8 @@ async fn a_session_ends_with_its_right_its_login_or_its_endpoint() {
         (4404, |config| drop(config.endpoints.remove("plc1"))),
     ] {
         let gateway = start(config(access())).await;
-        let mut socket = gateway.socket("/ws/plc1", &[("authorization", "Bearer wsb_plc")]).await.unwrap();
+        let mut socket =
+            gateway.socket("/ws/plc1", &[("authorization", "Bearer wsb_plc")]).await.unwrap();
         gateway.config.send_modify(|config| change(Arc::make_mut(config)));
         assert_eq!(close_code(&mut socket).await, code);
     }

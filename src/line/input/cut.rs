@@ -13,8 +13,8 @@ pub(in crate::line) enum Cut {
 }
 
 impl Input {
-    /// Cuts the queue of a seat, and ends what one of its tasks waits for now. It is told how many bytes were discarded, as
-    /// lost, and of each task that it is not done.
+    /// Cuts the queue of a seat, and ends what one of its tasks waits for now. It is told how many
+    /// bytes were discarded, as lost, and of each task that it is not done.
     pub(in crate::line) fn cut(&self, seat: SeatId, cut: Cut) -> usize {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return 0 };

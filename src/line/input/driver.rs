@@ -40,8 +40,8 @@ impl Driver {
         self.asked = false;
     }
 
-    /// How many of the bytes it holds are this seat's. Those of somebody before it are no longer in question: they go
-    /// out.
+    /// How many of the bytes it holds are this seat's. Those of somebody before it are no longer in
+    /// question: they go out.
     pub(super) fn share(&self, seat: SeatId, held: usize) -> usize {
         if self.last == Some(seat) { held.min(self.wrote) } else { 0 }
     }
@@ -51,7 +51,8 @@ impl Driver {
         if self.last.is_none() {
             return true;
         }
-        self.last == seat && (!self.mixed || unsent == 0 || self.wrote >= unsent.saturating_add(FIFO))
+        self.last == seat
+            && (!self.mixed || unsent == 0 || self.wrote >= unsent.saturating_add(FIFO))
     }
 }
 
@@ -76,7 +77,8 @@ mod tests {
         driver.took(B, 1000);
         assert!(!driver.is_own(B, 3500) && !driver.is_own(A, 3500));
         assert_eq!((driver.share(1, 3500), driver.share(2, 3500)), (0, 1000));
-        // All of theirs has gone: fewer are left than were written since, whatever the hardware holds.
+        // All of theirs has gone: fewer are left than were written since, whatever the hardware
+        // holds.
         assert!(driver.is_due(B));
         driver.holds(3000, B);
         driver.took(B, 2500);

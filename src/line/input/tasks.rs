@@ -23,7 +23,9 @@ impl Input {
         if account.tasks >= TASKS {
             return task.answer(Err(Undone::Full));
         }
-        let Some(wait) = account.waits.add(&task.what) else { return task.answer(Err(Undone::TooLong)) };
+        let Some(wait) = account.waits.add(&task.what) else {
+            return task.answer(Err(Undone::TooLong));
+        };
         account.tasks += 1;
         (task.wait, task.turn) = (wait, account.turn());
         inner.queue.push_back((Some(seat), Item::Task(task)));
@@ -40,8 +42,14 @@ impl Input {
         self.lock().seats.get(&seat).is_some_and(|account| account.tasks > 0)
     }
 
-    /// Puts a task where the queue of `holder` would be cut. Given back where that is now: a task of it runs.
-    pub(in crate::line) fn push_ahead(&self, seat: SeatId, holder: SeatId, mut task: Task) -> Option<Task> {
+    /// Puts a task where the queue of `holder` would be cut. Given back where that is now: a task
+    /// of it runs.
+    pub(in crate::line) fn push_ahead(
+        &self,
+        seat: SeatId,
+        holder: SeatId,
+        mut task: Task,
+    ) -> Option<Task> {
         let inner = &mut *self.lock();
         if inner.running.is_some_and(|(owner, _)| owner == holder) {
             return Some(task);
@@ -50,7 +58,8 @@ impl Input {
             account.tasks += 1;
             task.turn = account.turn();
         }
-        let waits = |(owner, item): &(_, Item)| *owner == Some(holder) && matches!(item, Item::Task(_));
+        let waits =
+            |(owner, item): &(_, Item)| *owner == Some(holder) && matches!(item, Item::Task(_));
         let at = inner.queue.iter().position(waits).unwrap_or(inner.queue.len());
         inner.queue.insert(at, (Some(seat), Item::Task(task)));
         inner.wake_worker();

@@ -110,7 +110,8 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
     let (task, mut drained) = Task::new(Action::Drain);
     input.offer(1, task);
     poll_fn(|cx| input.poll_push(1, cx, b"after")).await;
-    let seen: Vec<_> = (0..3).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
+    let seen: Vec<_> =
+        (0..3).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
     assert_eq!(seen, ["before", "Drain", "after"]);
     assert!(drained.try_recv().is_err());
 }
@@ -136,9 +137,13 @@ async fn what_is_cut_begins_with_the_first_task_and_data_before_it_and_others_st
     input.offer(1, task);
     assert_eq!(next(&input, 2), Some(b"be".to_vec()));
     assert_eq!(input.cut(1, Cut::Waiting), 6);
-    assert_eq!((first.try_recv(), second.try_recv()), (Ok(Err(Undone::Taken)), Ok(Err(Undone::Taken))));
+    assert_eq!(
+        (first.try_recv(), second.try_recv()),
+        (Ok(Err(Undone::Taken)), Ok(Err(Undone::Taken)))
+    );
     assert_eq!(input.progress(1), Progress { taken: 12, done: 8, lost: 6 });
-    let seen: Vec<_> = (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
+    let seen: Vec<_> =
+        (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
     assert_eq!(seen, ["fore", "another's"]);
     assert_eq!(input.progress(1), Progress { taken: 12, done: 12, lost: 6 });
     // What it waited for is no burden any more.
@@ -154,7 +159,9 @@ async fn where_a_task_runs_everything_is_behind_it_and_its_wait_ends() {
     input.enter(2);
     input.offer(1, Task::new(hold(9)).0);
     poll_fn(|cx| input.poll_push(1, cx, b"behind")).await;
-    let Poll::Ready(Next::Task(running)) = input.poll_front(&mut Context::from_waker(Waker::noop())) else {
+    let Poll::Ready(Next::Task(running)) =
+        input.poll_front(&mut Context::from_waker(Waker::noop()))
+    else {
         panic!("no task");
     };
     // Whoever takes over does not wait for it.
@@ -174,7 +181,8 @@ async fn a_task_ahead_stands_behind_the_data_that_go_and_before_what_waits() {
     input.offer(1, Task::new(hold(9)).0);
     poll_fn(|cx| input.poll_push(1, cx, b"behind")).await;
     assert!(input.push_ahead(2, 1, Task::new(Action::Drain).0).is_none());
-    let seen: Vec<_> = (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
+    let seen: Vec<_> =
+        (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
     assert_eq!(seen, ["before", "Drain"]);
     assert!(next(&input, 10).unwrap().starts_with(b"Signals"));
 }
@@ -215,7 +223,9 @@ async fn more_bytes_than_there_are_cannot_be_consumed() {
     let input = Input::default();
     input.enter(1);
     poll_fn(|cx| input.poll_push(1, cx, b"abcdef")).await;
-    if let Poll::Ready(Next::Data(front)) = input.poll_front(&mut Context::from_waker(Waker::noop())) {
+    if let Poll::Ready(Next::Data(front)) =
+        input.poll_front(&mut Context::from_waker(Waker::noop()))
+    {
         front.consumed(7);
     }
 }

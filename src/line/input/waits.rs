@@ -25,7 +25,8 @@ impl Waits {
             if let Some(at) = step.at {
                 let (before, waited) = last.unwrap_or((at, Duration::ZERO));
                 let apart = at.saturating_sub(before);
-                all += if apart > PACE_MOST { Duration::ZERO } else { apart.saturating_sub(waited) };
+                all +=
+                    if apart > PACE_MOST { Duration::ZERO } else { apart.saturating_sub(waited) };
                 last = Some((at, Duration::ZERO));
             }
             all += step.hold;
@@ -74,7 +75,11 @@ mod tests {
         assert_eq!(add(&mut waits, &[(None, 6000)]), Some(6000));
         assert_eq!(add(&mut waits, &[(None, 4001)]), None);
         assert_eq!(add(&mut waits, &[(None, 4000)]), Some(4000));
-        assert_eq!(add(&mut waits, &[(None, 0)]), Some(0), "what waits for nothing may always come");
+        assert_eq!(
+            add(&mut waits, &[(None, 0)]),
+            Some(0),
+            "what waits for nothing may always come"
+        );
         waits.done(Duration::from_secs(6));
         assert_eq!(add(&mut waits, &[(None, 6000)]), Some(6000));
     }
@@ -82,8 +87,12 @@ mod tests {
     #[test]
     fn a_clock_counts_as_far_as_it_waits() {
         let mut waits = Waits::default();
-        // The first has nothing before it; a pause of more than a second is none; a hold before it counts once.
-        assert_eq!(add(&mut waits, &[(Some(5000), 0), (Some(5100), 0), (Some(7000), 0)]), Some(100));
+        // The first has nothing before it; a pause of more than a second is none; a hold before it
+        // counts once.
+        assert_eq!(
+            add(&mut waits, &[(Some(5000), 0), (Some(5100), 0), (Some(7000), 0)]),
+            Some(100)
+        );
         assert_eq!(add(&mut waits, &[(Some(7300), 200), (Some(7600), 0)]), Some(300 + 200 + 100));
         assert_eq!(add(&mut waits, &[(None, 500), (Some(8400), 0)]), Some(500 + 300));
         // A clock that goes back waits for nothing.

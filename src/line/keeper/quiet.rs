@@ -81,7 +81,11 @@ impl Quiet {
                 *last = text;
             }
             None => {
-                warn!(endpoint = shared.name, reason = text, "device not there; trying again until it is");
+                warn!(
+                    endpoint = shared.name,
+                    reason = text,
+                    "device not there; trying again until it is"
+                );
                 self.last = Some((text, Instant::now()));
             }
         }

@@ -38,8 +38,9 @@ pub(in crate::line) fn replaceable<'a>(board: &'a Board, who: &Participant) -> O
     (may && holder.principal == who.principal).then_some(holder)
 }
 
-/// Takes the lease from its holder, if that is a session of this participant whose client is gone: away, or silent and
-/// without an answer. What it had queued is discarded. Returns whether the lease is free now.
+/// Takes the lease from its holder, if that is a session of this participant whose client is gone:
+/// away, or silent and without an answer. What it had queued is discarded. Returns whether the
+/// lease is free now.
 pub(in crate::line) async fn exorcise(shared: Arc<Shared>, who: Participant) -> bool {
     let (seat, away) = match replaceable(&shared.board.borrow(), &who) {
         Some(holder) => (holder.seat, holder.away),
@@ -67,14 +68,18 @@ fn discard(shared: &Arc<Shared>, seat: SeatId) {
     shared.tasks.spawn(async move { controls::discard(&line, seat).await });
     if bytes > 0 {
         shared.metrics.undelivered.add(bytes as u64);
-        tracing::info!(endpoint = shared.name, bytes, "discarded what a session that is gone had queued");
+        tracing::info!(
+            endpoint = shared.name,
+            bytes,
+            "discarded what a session that is gone had queued"
+        );
     }
 }
 
 impl Seat {
-    /// Takes the lease for what is to be written: if it is free, or held by a session of the same principal that is
-    /// gone. Ready with whether this seat may write now.
-    pub fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Takes the lease for what is to be written: if it is free, or held by a session of the same
+    /// principal that is gone. Ready with whether this seat may write now.
+    pub(crate) fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.stance.observes() || self.claim().is_ok() {
             self.claiming = None;
             return Poll::Ready(self.is_writer());
@@ -82,9 +87,9 @@ impl Seat {
         if self.denied.is_some_and(|at| at.elapsed() < BELIEVED) {
             return Poll::Ready(false);
         }
-        let free = self
-            .claiming
-            .get_or_insert_with(|| Claiming(Box::pin(exorcise(Arc::clone(&self.shared), self.who.clone()))));
+        let free = self.claiming.get_or_insert_with(|| {
+            Claiming(Box::pin(exorcise(Arc::clone(&self.shared), self.who.clone())))
+        });
         let free = ready!(free.0.as_mut().poll(cx));
         self.claiming = None;
         if free && self.claim().is_ok() {
@@ -95,7 +100,7 @@ impl Seat {
     }
 
     /// What the line says to the session of this seat.
-    pub fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+    pub(crate) fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
         match ready!(self.words.poll_recv(cx)) {
             Some(word) => Poll::Ready(word),
             None => Poll::Pending,
@@ -103,7 +108,7 @@ impl Seat {
     }
 
     /// Whether the lease is held by another session of the same principal.
-    pub fn is_held_by_own(&self) -> bool {
+    pub(crate) fn is_held_by_own(&self) -> bool {
         let board = self.shared.board.borrow();
         replaceable(&board, &self.who).is_some_and(|holder| holder.seat != self.id)
     }

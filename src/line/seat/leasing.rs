@@ -15,7 +15,7 @@ impl Seat {
     }
 
     /// Takes the lease if it is free.
-    pub fn claim(&mut self) -> Result<(), NoLease> {
+    pub(crate) fn claim(&mut self) -> Result<(), NoLease> {
         if self.is_open_to_all() {
             self.stance.set_observes(false);
             return Ok(());
@@ -25,20 +25,21 @@ impl Seat {
     }
 
     /// Takes the lease, from its holder if need be: what that one had waiting is not done any more.
-    pub fn take(&mut self) {
+    pub(crate) fn take(&mut self) {
         if self.is_open_to_all() {
             self.stance.set_observes(false);
             return;
         }
         let now = SystemTime::now();
-        let former = self.shared.lease(|lease| lease.take(self.id, &self.who.principal, now)).flatten();
+        let former =
+            self.shared.lease(|lease| lease.take(self.id, &self.who.principal, now)).flatten();
         if let Some(former) = former {
             self.shared.cut(former);
         }
     }
 
     /// Takes the lease if it is free, else asks its holder.
-    pub fn request(&mut self) -> Result<(), NoLease> {
+    pub(crate) fn request(&mut self) -> Result<(), NoLease> {
         if self.is_open_to_all() {
             return self.claim();
         }
@@ -47,24 +48,24 @@ impl Seat {
     }
 
     /// Withdraws the request.
-    pub fn withdraw(&self) {
+    pub(crate) fn withdraw(&self) {
         self.shared.lease(|lease| lease.withdraw(self.id));
     }
 
     /// Whether this seat asks for the lease.
-    pub fn is_asking(&self) -> bool {
+    pub(crate) fn is_asking(&self) -> bool {
         let board = self.shared.board.borrow();
         board.lease.request().is_some_and(|asker| asker.seat == self.id)
     }
 
     /// Answers who asks for the lease.
-    pub fn answer(&self, grant: bool) -> Result<(), NoLease> {
+    pub(crate) fn answer(&self, grant: bool) -> Result<(), NoLease> {
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.answer(self.id, grant, now)).unwrap_or(Ok(()))
     }
 
     /// Gives the lease back. Returns whether this seat held it.
-    pub fn release(&mut self, reason: Reason) -> bool {
+    pub(crate) fn release(&mut self, reason: Reason) -> bool {
         if self.is_open_to_all() {
             return self.stance.set_observes(true);
         }
@@ -73,7 +74,7 @@ impl Seat {
     }
 
     /// Tells everyone that the holder's socket is lost, or back.
-    pub fn set_away(&self, away: bool) {
+    pub(crate) fn set_away(&self, away: bool) {
         self.shared.lease(|lease| lease.set_away(self.id, away));
     }
 }

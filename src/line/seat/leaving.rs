@@ -13,10 +13,11 @@ use crate::{
 
 /// Bytes on their way to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// How many: in the queue, with the driver, and with an adapter.
     pub bytes: u64,
-    /// Whether it is that many; else it is at most that many: nobody can say what an adapter has sent of what it took.
+    /// Whether it is that many; else it is at most that many: nobody can say what an adapter has
+    /// sent of what it took.
     pub exact: bool,
     /// Whether the other side of a connection answers that it lives, and takes nothing.
     pub answers: bool,
@@ -24,7 +25,7 @@ pub struct Pending {
 
 impl Seat {
     /// Bytes this seat sent that are on their way.
-    pub fn pending(&self) -> Pending {
+    pub(crate) fn pending(&self) -> Pending {
         let progress = self.progress();
         if self.is_drained() || self.left || progress.taken == self.ignored {
             return Pending { bytes: 0, exact: true, answers: false };
@@ -33,18 +34,23 @@ impl Seat {
         let held = port.as_ref().map_or(Held::default(), Port::held);
         let answers = port.is_some_and(|port| port.answers());
         let own = self.shared.input.driver_share(self.id, held.bytes) as u64;
-        Pending { bytes: progress.taken - progress.done + own, exact: own == 0 || !held.at_most, answers }
+        Pending {
+            bytes: progress.taken - progress.done + own,
+            exact: own == 0 || !held.at_most,
+            answers,
+        }
     }
 
-    /// Bytes this seat sent that will not get to the device: it might not write, or the device went.
-    pub fn lost(&self) -> u64 {
+    /// Bytes this seat sent that will not get to the device: it might not write, or the device
+    /// went.
+    pub(crate) fn lost(&self) -> u64 {
         self.ignored + if self.left { self.gone } else { self.progress().lost }
     }
 
-    /// Leaves the line before the seat itself goes: what is not on the wire is discarded and counted, the lease is free.
-    /// Nothing of it leaves with what others send from now on: a device that neither sends nor discards its part is
-    /// opened anew.
-    pub fn leave(&mut self) {
+    /// Leaves the line before the seat itself goes: what is not on the wire is discarded and
+    /// counted, the lease is free. Nothing of it leaves with what others send from now on: a device
+    /// that neither sends nor discards its part is opened anew.
+    pub(crate) fn leave(&mut self) {
         if self.left {
             return;
         }
@@ -68,7 +74,8 @@ impl Seat {
             board.seats = board.seats.saturating_sub(1);
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
             if board.seats == 0 && board.vacate() {
-                // Before the next one can come, so that it is in the queue before whatever that does.
+                // Before the next one can come, so that it is in the queue before whatever that
+                // does.
                 self.shared.input.push_task(Task::unasked(Action::Release));
             }
         });
@@ -79,7 +86,12 @@ impl Seat {
         let Pending { bytes, exact, .. } = self.pending();
         if bytes > 0 {
             self.shared.metrics.undelivered.add(bytes);
-            tracing::info!(endpoint = self.shared.name, bytes, exact, "discarded what a session left unsent");
+            tracing::info!(
+                endpoint = self.shared.name,
+                bytes,
+                exact,
+                "discarded what a session left unsent"
+            );
             self.shared.input.flush(self.id);
             let (shared, seat) = (Arc::clone(&self.shared), self.id);
             self.shared.tasks.spawn(async move { controls::discard(&shared, seat).await });

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// With a queue, as long as something moves in it.
 #[derive(Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     most: Duration,
     seen: (u64, usize),
     since: Instant,
@@ -14,15 +14,15 @@ pub struct Patience {
 
 impl Patience {
     /// How often to look.
-    pub const LOOK: Duration = Duration::from_secs(1);
+    pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
     /// Over when nothing moves for `most`.
-    pub fn new(most: Duration, seen: (u64, usize)) -> Self {
+    pub(crate) fn new(most: Duration, seen: (u64, usize)) -> Self {
         Self { most, seen, since: Instant::now() }
     }
 
     /// Whether it is over, now that the queue is here.
-    pub fn is_over(&mut self, at: (u64, usize)) -> bool {
+    pub(crate) fn is_over(&mut self, at: (u64, usize)) -> bool {
         if at != self.seen {
             (self.seen, self.since) = (at, Instant::now());
         }

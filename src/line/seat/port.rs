@@ -1,4 +1,5 @@
-//! What a seat has done to the line's port: tasks behind what was sent, past the queue, or beside it.
+//! What a seat has done to the line's port: tasks behind what was sent, past the queue, or beside
+//! it.
 
 use std::{future::Future, sync::Arc};
 
@@ -18,15 +19,15 @@ use crate::{
 
 /// Output is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flushed {
+pub(crate) struct Flushed {
     /// Bytes that the driver kept: a USB driver has no flush, and what others sent stays.
     pub kept: usize,
 }
 
 impl Seat {
-    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that is down drops it at
-    /// once.
-    pub fn submit(&self, what: Action) -> Outcome {
+    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that
+    /// is down drops it at once.
+    pub(crate) fn submit(&self, what: Action) -> Outcome {
         let (task, outcome) = Task::new(what);
         if self.shared.board.borrow().state == State::Up {
             self.shared.input.offer(self.id, task);
@@ -34,14 +35,16 @@ impl Seat {
         outcome
     }
 
-    /// The same for a seat that is about to take the lease: where the queue of its holder is to be cut, behind the data that
-    /// go and ahead of what that one waits for.
-    pub fn submit_ahead(&self, what: Action) -> Outcome {
+    /// The same for a seat that is about to take the lease: where the queue of its holder is to be
+    /// cut, behind the data that go and ahead of what that one waits for.
+    pub(crate) fn submit_ahead(&self, what: Action) -> Outcome {
         let (holder, state) = {
             let board = self.shared.board.borrow();
             (board.lease.holder().map(|holder| holder.seat), board.state.clone())
         };
-        let Some(holder) = holder.filter(|holder| *holder != self.id) else { return self.submit(what) };
+        let Some(holder) = holder.filter(|holder| *holder != self.id) else {
+            return self.submit(what);
+        };
         let (task, outcome) = Task::new(what);
         if state == State::Up
             && let Some(task) = self.shared.input.push_ahead(self.id, holder, task)
@@ -51,9 +54,9 @@ impl Seat {
         outcome
     }
 
-    /// Puts a drain into the queue, behind what was sent. `Timeout` when nothing of the queue has gone for 30 s: a slow line
-    /// may take minutes for a full window.
-    pub fn drain(&self) -> impl Future<Output = Result<(), Undone>> + Send + use<> {
+    /// Puts a drain into the queue, behind what was sent. `Timeout` when nothing of the queue has
+    /// gone for 30 s: a slow line may take minutes for a full window.
+    pub(crate) fn drain(&self) -> impl Future<Output = Result<(), Undone>> + Send + use<> {
         let mut outcome = self.submit(Action::Drain);
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         async move {
@@ -61,38 +64,37 @@ impl Seat {
             loop {
                 match timeout(Patience::LOOK, &mut outcome).await {
                     Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
-                    Err(_) if patience.is_over(position(&shared, seat)) => return Err(Undone::Timeout),
+                    Err(_) if patience.is_over(position(&shared, seat)) => {
+                        return Err(Undone::Timeout);
+                    }
                     Err(_) => {}
                 }
             }
         }
     }
 
-    /// How far the queue and the driver have come: another value when something has moved.
-    pub fn position(&self) -> (u64, usize) {
-        position(&self.shared, self.id)
-    }
-
     /// What changes settings.
-    pub fn configure(&self, change: SettingsChange, drain: bool) -> Action {
+    pub(crate) fn configure(&self, change: SettingsChange, drain: bool) -> Action {
         Action::Configure { change, drain, by: self.who.principal.name.clone() }
     }
 
-    /// Where somebody else left the settings: puts them back as configured, and says when that is done.
-    pub fn as_configured(&self) -> Option<Outcome> {
+    /// Where somebody else left the settings: puts them back as configured, and says when that is
+    /// done.
+    pub(crate) fn as_configured(&self) -> Option<Outcome> {
         let changed = self.shared.board.borrow().settings_by.is_some();
         let settings = self.endpoint().target.settings().filter(|_| changed)?;
         Some(self.submit(Action::Retune(settings)))
     }
 
     /// What moves signals.
-    pub fn signals(&self, steps: Vec<Step>) -> Action {
+    pub(crate) fn signals(&self, steps: Vec<Step>) -> Action {
         Action::Signals { steps, seat: self.id }
     }
 
-    /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end whether or not somebody
-    /// still waits, unless the lease is taken: a board is not left in reset because a socket was lost.
-    pub fn do_now(&self, what: Action) -> Outcome {
+    /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end
+    /// whether or not somebody still waits, unless the lease is taken: a board is not left in reset
+    /// because a socket was lost.
+    pub(crate) fn do_now(&self, what: Action) -> Outcome {
         let (task, outcome) = Task::new(what);
         self.perform_now(task);
         outcome
@@ -105,16 +107,21 @@ impl Seat {
         self.shared.tasks.spawn(async move { controls::perform_now(&shared, task, &port).await });
     }
 
-    /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is sent from now on is
-    /// among it, and nothing that others sent before: while the driver holds some of that, its part goes out.
-    pub fn flush_output(&self) -> impl Future<Output = Result<Flushed, Undone>> + Send + use<> {
+    /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is
+    /// sent from now on is among it, and nothing that others sent before: while the driver holds
+    /// some of that, its part goes out.
+    pub(crate) fn flush_output(
+        &self,
+    ) -> impl Future<Output = Result<Flushed, Undone>> + Send + use<> {
         let (reply, outcome) = oneshot::channel();
         self.shared.input.flush(self.id);
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         self.shared.tasks.spawn(async move {
             let port = shared.port();
             let flushed = match &port {
-                Some(port) if shared.input.owns_driver(seat, port.unsent()) => port.flush(false, true).await,
+                Some(port) if shared.input.owns_driver(seat, port.unsent()) => {
+                    port.flush(false, true).await
+                }
                 Some(_) | None => Ok(()),
             };
             let kept = port.map_or(0, |port| shared.input.driver_share(seat, port.unsent()));
@@ -125,7 +132,7 @@ impl Seat {
     }
 
     /// Discards what the driver has received and not given us.
-    pub fn flush_input(&self) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
+    pub(crate) fn flush_input(&self) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         async move {
             match shared.port() {
@@ -136,9 +143,10 @@ impl Seat {
     }
 
     /// Settings, modem lines and counters as the driver has them now; `None` where it has none.
-    pub fn look(
+    pub(crate) fn look(
         &self,
-    ) -> impl Future<Output = (Option<Settings>, Option<Inputs>, Option<ErrorCounts>)> + Send + use<> {
+    ) -> impl Future<Output = (Option<Settings>, Option<Inputs>, Option<ErrorCounts>)> + Send + use<>
+    {
         let shared = Arc::clone(&self.shared);
         async move {
             let Some(port) = shared.port() else { return (None, None, None) };
@@ -149,12 +157,12 @@ impl Seat {
     }
 
     /// DTR, RTS and break as a client last drove them.
-    pub fn outputs(&self) -> Levels {
+    pub(crate) fn outputs(&self) -> Levels {
         self.shared.board.borrow().outputs
     }
 
     /// Ends a break that this seat has left behind, if it still stands when this is awaited.
-    pub fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         async move { controls::end_break(&shared, seat).await }
     }

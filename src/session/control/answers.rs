@@ -50,11 +50,12 @@ impl Answers {
 
     /// The first that is done, in the order asked.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Option<u64>, Outcome)> {
-        let done =
-            self.0.iter_mut().enumerate().find_map(|(index, (_, work))| match work.as_mut().poll(cx) {
+        let done = self.0.iter_mut().enumerate().find_map(|(index, (_, work))| {
+            match work.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Some((index, outcome)),
                 Poll::Pending => None,
-            });
+            }
+        });
         match done {
             Some((index, outcome)) => Poll::Ready((self.0.remove(index).0, outcome)),
             None => Poll::Pending,

@@ -75,7 +75,8 @@ impl Control<'_> {
                 if !ask.drain {
                     self.fail_waiting(link);
                 }
-                // A drain that was asked for in the same breath is over first: the seat's leaving would end it otherwise.
+                // A drain that was asked for in the same breath is over first: the seat's leaving
+                // would end it otherwise.
                 let linger = self.linger();
                 let linger = Linger { still: linger.still + DRAIN_LATE, ..linger };
                 self.busy = Some(Box::pin(close(live, id, ask.drain.then_some(linger))));
@@ -105,7 +106,11 @@ impl Control<'_> {
     /// Each request gets its answer: those that wait as their session ends get this.
     pub(super) fn fail_waiting(&mut self, link: &mut Link) {
         for id in self.answers.abandon() {
-            fail(link, id, Failure::new(Code::SessionGone, "the session was closed before this was done"));
+            fail(
+                link,
+                id,
+                Failure::new(Code::SessionGone, "the session was closed before this was done"),
+            );
         }
     }
 
@@ -137,9 +142,13 @@ impl Control<'_> {
             }
             Ask::Signals(ask) => self.signals(id, ask, rights),
             Ask::Macro(ask) => {
-                let steps = live.seat.endpoint().macros.get(&ask.name).cloned().ok_or_else(|| {
-                    Failure::new(Code::Unsupported, format!("this endpoint has no macro `{}`", ask.name))
-                })?;
+                let steps =
+                    live.seat.endpoint().macros.get(&ask.name).cloned().ok_or_else(|| {
+                        Failure::new(
+                            Code::Unsupported,
+                            format!("this endpoint has no macro `{}`", ask.name),
+                        )
+                    })?;
                 self.signals(id, Signals { steps, now: false }, rights)
             }
             Ask::Drain => {
@@ -181,7 +190,8 @@ impl Control<'_> {
             writer(live, live.seat.who().rights, Rights::WRITE)?;
         }
         let output = ask.tx.then(|| live.seat.flush_output());
-        // What the driver holds is everybody's: a seat that does not write skips what it has not read, no more.
+        // What the driver holds is everybody's: a seat that does not write skips what it has not
+        // read, no more.
         let writes = live.seat.is_writer();
         let input = ask.rx.then(|| writes.then(|| live.seat.flush_input()));
         self.answers.wait(id, async move {
@@ -210,7 +220,15 @@ impl Control<'_> {
         let (rx, tx) = (Some(live.at), Some(live.seat.progress().taken));
         self.answers.wait(id, async move {
             let (config, signals, counters) = look.await;
-            Outcome::Ok(Answer { rx, tx, config, signals, outputs: Some(outputs), counters, bytes: None })
+            Outcome::Ok(Answer {
+                rx,
+                tx,
+                config,
+                signals,
+                outputs: Some(outputs),
+                counters,
+                bytes: None,
+            })
         })
     }
 
@@ -232,7 +250,10 @@ impl Control<'_> {
                 live.seat.request()
             }
             LeaseOp::Take if !rights.allows(Rights::TAKEOVER) && !live.seat.is_held_by_own() => {
-                return Err(Failure::new(Code::Denied, "you may not take the lease from its holder"));
+                return Err(Failure::new(
+                    Code::Denied,
+                    "you may not take the lease from its holder",
+                ));
             }
             LeaseOp::Take => {
                 live.seat.take();
@@ -277,7 +298,8 @@ impl Control<'_> {
     pub(super) fn poll_lease(&mut self, cx: &mut Context<'_>) {
         let Some(live) = &mut self.live else { return };
         let asked = live.asked.filter(|_| live.seat.is_asking()).map(|asked| asked + ANSWER_WITHIN);
-        let idle = live.seat.endpoint().lease_idle.filter(|_| live.holds()).map(|idle| live.used + idle);
+        let idle =
+            live.seat.endpoint().lease_idle.filter(|_| live.holds()).map(|idle| live.used + idle);
         let Some(due) = asked.into_iter().chain(idle).min() else {
             self.timer = None;
             return;

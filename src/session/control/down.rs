@@ -1,4 +1,5 @@
-//! Line to client in control mode: data within the client's window, marks and gaps at their offsets.
+//! Line to client in control mode: data within the client's window, marks and gaps at their
+//! offsets.
 
 use std::{
     sync::atomic::Ordering,
@@ -61,7 +62,12 @@ impl Control<'_> {
     }
 
     /// Line to client, within the client's window.
-    pub(super) fn poll_down(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
+    pub(super) fn poll_down(
+        &mut self,
+        link: &mut Link,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
         let mut most = live.room().min(LINE_READ_MAX);
         if let Some(packets) = &self.packets {
@@ -141,7 +147,8 @@ impl Control<'_> {
 
     /// What is held back, when nothing more can belong to it.
     pub(super) fn send_rest(&mut self, link: &mut Link) {
-        // Without a session nobody counts these bytes any more; whoever took it over hears them itself.
+        // Without a session nobody counts these bytes any more; whoever took it over hears them
+        // itself.
         let rest = self.packets.as_mut().and_then(Packets::rest);
         if let Some(rest) = rest.filter(|_| self.live.is_some()) {
             self.send_packet(link, &rest);

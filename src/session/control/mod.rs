@@ -1,4 +1,5 @@
-//! Control mode, `wsbridge.v1`: binary frames are line bytes, text frames are messages (docs/protocol.md 3 to 10).
+//! Control mode, `wsbridge.v1`: binary frames are line bytes, text frames are messages
+//! (docs/protocol.md 3 to 10).
 
 mod answers;
 mod ask;
@@ -50,7 +51,7 @@ const LINE_READ_MAX: usize = 32 * 1024;
 
 /// What a control session runs on.
 #[derive(Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// The gateway's lines.
     pub lines: Arc<Lines>,
     /// The gateway's running sessions.
@@ -67,8 +68,9 @@ pub struct Setup {
     pub resume: Duration,
 }
 
-/// Runs a control session's socket to its end. A session that is open when the socket is lost is parked.
-pub async fn control(socket: Socket, setup: Setup, session: &Session) -> Report {
+/// Runs a control session's socket to its end. A session that is open when the socket is lost is
+/// parked.
+pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> Report {
     let rules = Rules {
         dead_after: setup.dead_after,
         ping_after: setup.dead_after / 3,
@@ -96,8 +98,8 @@ fn tell(link: &mut Link, message: &Tell) {
 enum Parting {
     /// Nothing yet.
     Open,
-    /// What was taken from the client still goes to the line, without the lease: it is before whatever the next one
-    /// writes.
+    /// What was taken from the client still goes to the line, without the lease: it is before
+    /// whatever the next one writes.
     Leaving(Box<Leaving>),
     /// That is over, or the session waits for another socket.
     Done,
@@ -111,8 +113,8 @@ struct Control<'a> {
     text: Vec<u8>,
     busy: Option<Busy>,
     answers: Answers,
-    /// Packets of the line's bytes, for an endpoint that makes them. What is held was not sent: a session that goes
-    /// on elsewhere hears it there.
+    /// Packets of the line's bytes, for an endpoint that makes them. What is held was not sent: a
+    /// session that goes on elsewhere hears it there.
     packets: Option<Packets>,
     /// When a lease has to be looked at.
     timer: Option<Pin<Box<Sleep>>>,
@@ -160,7 +162,8 @@ impl<'a> Control<'a> {
             Done::Began { live, opened, resumed, .. } => {
                 let message = if resumed { Tell::Resumed(opened) } else { Tell::Opened(opened) };
                 tell(link, &message);
-                // A client acknowledges at each quarter of its window, so that half of it gets free in any case.
+                // A client acknowledges at each quarter of its window, so that half of it gets free
+                // in any case.
                 let most = usize::try_from(live.window / 2).unwrap_or(LINE_READ_MAX);
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
@@ -194,8 +197,9 @@ impl<'a> Control<'a> {
                 self.lost += ready!(leaving.poll(cx));
                 self.parting = Parting::Done;
             }
-            // What the client sent before it answered still goes to a target that has ended its own side alone. The last
-            // bytes of that target may be lost with the socket: then it may be asked for them again.
+            // What the client sent before it answered still goes to a target that has ended its own
+            // side alone. The last bytes of that target may be lost with the socket: then it may be
+            // asked for them again.
             (Parting::Open, Some(Ended::TargetEnded)) if !link.is_read() => {
                 let over = if link.is_answered() { self.take_live() } else { None };
                 match over {
@@ -231,7 +235,8 @@ impl<'a> Control<'a> {
     /// The socket is done with: its session waits for another, or has ended with it.
     fn finish(mut self, link: &Link) -> Report {
         let ended = link.ended().cloned().unwrap_or(Ended::ClientClosed(None));
-        let broke = matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_) | Ended::TargetReset(_));
+        let broke =
+            matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_) | Ended::TargetReset(_));
         if link.ending().is_some_and(|ending| ending.parks) || broke && !link.is_answered() {
             self.park();
         }
@@ -320,7 +325,8 @@ impl Speech for Control<'_> {
 
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
         if link.ended().is_none() {
-            let moved = [self.poll_answers(link, cx), self.poll_acks(link, cx), self.poll_news(link, cx)];
+            let moved =
+                [self.poll_answers(link, cx), self.poll_acks(link, cx), self.poll_news(link, cx)];
             if moved.iter().any(Poll::is_ready) {
                 return Poll::Ready(());
             }
@@ -366,14 +372,19 @@ impl Speech for Control<'_> {
         }
         if link.ending().is_some_and(|ending| ending.rest == Rest::Discard) {
             let message = format!("{} bytes were not sent: you may not write any more", self.lost);
-            tell(link, &Tell::Error { re: None, code: Code::Denied, message, bytes: Some(self.lost) });
+            tell(
+                link,
+                &Tell::Error { re: None, code: Code::Denied, message, bytes: Some(self.lost) },
+            );
         }
         let of = self.session.entry.to_target.load(Ordering::Relaxed).max(self.lost);
         match link.ended() {
             Some(Ended::ClientClosed(_)) => {
                 link.amend(Ended::Undelivered { delivered: of - self.lost, of });
             }
-            Some(_) | None => link.note(Some(format!("at least {} of {of} bytes not delivered", self.lost))),
+            Some(_) | None => {
+                link.note(Some(format!("at least {} of {of} bytes not delivered", self.lost)));
+            }
         }
     }
 

@@ -41,7 +41,12 @@ pub(super) enum Done {
 }
 
 /// Begins a session on the socket of this number.
-pub(super) async fn open(setup: Arc<Setup>, id: Option<u64>, ask: control::Open, socket: u64) -> Done {
+pub(super) async fn open(
+    setup: Arc<Setup>,
+    id: Option<u64>,
+    ask: control::Open,
+    socket: u64,
+) -> Done {
     match try_open(&setup, ask, socket).await {
         Ok((live, live_at)) => {
             let opened = Opened { live: Some(live_at), ..live.opened(id) };
@@ -71,7 +76,11 @@ fn allowed(setup: &Setup, ask: &control::Open) -> Result<(), Failure> {
 }
 
 /// Takes a seat on the endpoint's line.
-async fn sit(setup: &Setup, want: SeatRequest, replay: Option<control::Replay>) -> Result<Taken, Failure> {
+async fn sit(
+    setup: &Setup,
+    want: SeatRequest,
+    replay: Option<control::Replay>,
+) -> Result<Taken, Failure> {
     let want = SeatRequest {
         replay: replay.map(|replay| match replay {
             control::Replay::Bytes { bytes } => Replay::Last(bytes),
@@ -85,7 +94,6 @@ async fn sit(setup: &Setup, want: SeatRequest, replay: Option<control::Replay>) 
     };
     setup.lines.sit(&setup.endpoint, setup.who.clone(), &want).await.map_err(|no| match no {
         NoSeat::Busy(holder) => Failure::new(Code::Busy, format!("held by {holder}")),
-        NoSeat::Down(why) => Failure::new(Code::LineDown, why.to_string()),
         NoSeat::Unknown => Failure::new(Code::LineDown, "the endpoint was removed"),
     })
 }
@@ -94,7 +102,9 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
     allowed(setup, &ask)?;
     let Setup { sessions, parking, lines, endpoint, who, .. } = setup;
     let room = Crowd { sessions, parking, lines }.begin(endpoint, who, socket);
-    room.map_err(|no| Failure::new(Code::Limit, format!("{no}; those that wait to be resumed count")))?;
+    room.map_err(|no| {
+        Failure::new(Code::Limit, format!("{no}; those that wait to be resumed count"))
+    })?;
     let rights = setup.who.rights;
     let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
 
@@ -117,8 +127,8 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         }
     }
     if seizes || seat.is_writer() {
-        // Absent settings are those of the configuration. Who takes the line over wants it as it runs, and where
-        // everyone writes, it is as the others have it.
+        // Absent settings are those of the configuration. Who takes the line over wants it as it
+        // runs, and where everyone writes, it is as the others have it.
         let alone = !seizes && seat.board().borrow().lease.holder().is_some();
         let configured = seat.endpoint().target.settings().filter(|_| alone);
         if ask.config.is_none()
@@ -128,7 +138,8 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
             // An error is a device that has just gone: it comes back as configured.
             done.await.ok();
         }
-        let config = ask.config.map(|change| configured.map_or(change, |base| change.apply(base).into()));
+        let config =
+            ask.config.map(|change| configured.map_or(change, |base| change.apply(base).into()));
         set_up(&seat, rights, config, ask.signals).await?;
     }
     if seizes {
@@ -164,7 +175,8 @@ pub(super) fn movable(caps: Caps, changes: &[Levels]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Settings and signals of an `open`: what can be known to fail is looked at before anything is changed.
+/// Settings and signals of an `open`: what can be known to fail is looked at before anything is
+/// changed.
 async fn set_up(
     seat: &line::Seat,
     rights: Rights,
@@ -223,8 +235,8 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
     Done::Began { live: Box::new(live), opened, resumed: true }
 }
 
-/// Ends a session; with `drain`, sends first what is queued, without the lease: it is before whatever the next one
-/// writes.
+/// Ends a session; with `drain`, sends first what is queued, without the lease: it is before
+/// whatever the next one writes.
 pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: Option<Linger>) -> Done {
     let Some(live) = live else { return Done::Closed { id } };
     let Some(linger) = drain else {

@@ -104,7 +104,8 @@ async fn drive(
     for length in &script.frames {
         let frame = frame(*length);
         // A target that takes nothing holds the client back; it does not wait for ever.
-        let wrote = tokio::time::timeout(Duration::from_millis(100), client.write_all(&frame)).await;
+        let wrote =
+            tokio::time::timeout(Duration::from_millis(100), client.write_all(&frame)).await;
         if !matches!(wrote, Ok(Ok(()))) {
             break;
         }
@@ -119,7 +120,8 @@ async fn drive(
         }
         End::TargetCloses => {}
     }
-    // The client hears it out, and answers a Close; the target says nothing that could look like one.
+    // The client hears it out, and answers a Close; the target says nothing that could look like
+    // one.
     let mut rest = [0; 4096];
     while let Ok(read @ 1..) = client.read(&mut rest).await {
         if rest[..read].contains(&0x88) {
@@ -129,13 +131,19 @@ async fn drive(
     client
 }
 
-/// The target's part: how many bytes it got. What its kernel had when the session was over counts as arrived.
-async fn device(mut target: tokio::net::TcpStream, script: &Script, over: &tokio::sync::Notify) -> u64 {
+/// The target's part: how many bytes it got. What its kernel had when the session was over counts
+/// as arrived.
+async fn device(
+    mut target: tokio::net::TcpStream,
+    script: &Script,
+    over: &tokio::sync::Notify,
+) -> u64 {
     let mut got = 0;
     let mut space = vec![0; 40_000];
     for (most, wait) in script.reads.iter().take(script.patience) {
         sleep(Duration::from_millis(*wait)).await;
-        let read = tokio::time::timeout(Duration::from_millis(30), target.read(&mut space[..*most]));
+        let read =
+            tokio::time::timeout(Duration::from_millis(30), target.read(&mut space[..*most]));
         got += read.await.unwrap_or(Ok(0)).unwrap_or(0) as u64;
     }
     if matches!(script.end, End::TargetCloses) {

@@ -41,7 +41,8 @@ fn someone() -> Principal {
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (near, far) =
+        tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
     (near.unwrap(), far.unwrap().0)
 }
 
@@ -74,8 +75,8 @@ impl Rig {
 
 /// Bytes that show a loss, a doubling or a swap anywhere.
 fn pattern(length: usize) -> Vec<u8> {
-    let words =
-        (0..length.div_ceil(4)).map(|i| u32::try_from(i).unwrap().wrapping_mul(2_654_435_761).to_le_bytes());
+    let words = (0..length.div_ceil(4))
+        .map(|i| u32::try_from(i).unwrap().wrapping_mul(2_654_435_761).to_le_bytes());
     let mut bytes: Vec<u8> = words.flatten().collect();
     bytes.truncate(length);
     bytes
@@ -203,7 +204,8 @@ async fn an_unmasked_frame_closes_with_1002_behind_what_was_valid() {
     let entry = sessions.enter("e", &someone(), &Peer::default());
     let mut session = JoinSet::new();
     session.spawn(async move {
-        let socket = Socket::new(Stream::from(near), b"\x82\x82\0\0\0\0ok".to_vec(), Payload::Binary);
+        let socket =
+            Socket::new(Stream::from(near), b"\x82\x82\0\0\0\0ok".to_vec(), Payload::Binary);
         plain(socket, Stream::from(far), TERMS, &entry).await
     });
     client.write_all(b"\x82\x02no").await.unwrap();

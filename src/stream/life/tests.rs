@@ -30,7 +30,12 @@ fn closed(last_ack: f64, probes: u8) -> Sample {
 
 /// Everything has arrived, `last_ack` ago.
 fn settled(last_ack: f64) -> Sample {
-    Sample { acknowledged: 110, unacknowledged: 0, in_flight: false, ..in_flight(last_ack, last_ack) }
+    Sample {
+        acknowledged: 110,
+        unacknowledged: 0,
+        in_flight: false,
+        ..in_flight(last_ack, last_ack)
+    }
 }
 
 /// A rule that looked just now, when nothing was outstanding.
@@ -61,8 +66,15 @@ fn after_an_idle_hour_the_time_runs_from_the_write() {
     let (mut life, start) = fresh();
     let write = start + secs(3600.0);
     // The last acknowledgement is an hour old.
-    alive(life.judge(&in_flight(3600.2, 0.2), write + secs(0.2)), write + secs(0.2), write + DEAD_AFTER);
-    assert_eq!(life.judge(&in_flight(3629.9, 29.9), write + secs(29.9)), Verdict::Alive(write + DEAD_AFTER));
+    alive(
+        life.judge(&in_flight(3600.2, 0.2), write + secs(0.2)),
+        write + secs(0.2),
+        write + DEAD_AFTER,
+    );
+    assert_eq!(
+        life.judge(&in_flight(3629.9, 29.9), write + secs(29.9)),
+        Verdict::Alive(write + DEAD_AFTER)
+    );
     assert_eq!(life.judge(&in_flight(3630.0, 30.0), write + DEAD_AFTER), Verdict::Dead);
 }
 
@@ -97,13 +109,21 @@ fn any_acknowledgement_begins_the_time_anew() {
 #[test]
 fn of_a_stream_without_a_break_the_time_runs_from_the_last_acknowledgement() {
     let (mut life, start) = fresh();
-    let all = |sent, last_ack, first_sent| Sample { acknowledged: sent, ..in_flight(last_ack, first_sent) };
+    let all = |sent, last_ack, first_sent| Sample {
+        acknowledged: sent,
+        ..in_flight(last_ack, first_sent)
+    };
     for second in 1..100_u32 {
         life.judge(&all(1000 * u64::from(second), 0.01, 0.02), start + secs(f64::from(second)));
     }
-    // The cable is pulled at 100 s. The look at 102 s finds that all it knew has arrived, and what did not.
+    // The cable is pulled at 100 s. The look at 102 s finds that all it knew has arrived, and what
+    // did not.
     let pulled = start + secs(100.0);
-    alive(life.judge(&all(100_000, 2.0, 2.0), pulled + secs(2.0)), pulled + secs(2.0), pulled + DEAD_AFTER);
+    alive(
+        life.judge(&all(100_000, 2.0, 2.0), pulled + secs(2.0)),
+        pulled + secs(2.0),
+        pulled + DEAD_AFTER,
+    );
     assert_eq!(life.judge(&all(100_000, 30.0, 29.0), pulled + DEAD_AFTER), Verdict::Dead);
 }
 
@@ -123,7 +143,9 @@ fn behind_a_closed_window_two_unanswered_probes_and_the_time_are_death() {
     let (mut life, start) = fresh();
     life.judge(&closed(1.0, 0), start + secs(1.0));
     let now = start + secs(400.0);
-    for (last_ack, probes, dead) in [(40.0, 1, false), (29.0, 2, false), (30.0, 2, true), (300.0, 9, true)] {
+    for (last_ack, probes, dead) in
+        [(40.0, 1, false), (29.0, 2, false), (30.0, 2, true), (300.0, 9, true)]
+    {
         let verdict = life.judge(&closed(last_ack, probes), now);
         assert_eq!(verdict == Verdict::Dead, dead, "{last_ack} {probes}: {verdict:?}");
     }

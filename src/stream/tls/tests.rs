@@ -20,7 +20,8 @@ const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 type Ends = (Tls<DuplexStream>, TlsStream<DuplexStream>);
 
 fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, TlsConnector) {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["gateway".to_owned()]).unwrap();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["gateway".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let provider = Arc::new(default_provider());
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -42,7 +43,8 @@ fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Tl
 /// Both ends after the handshake, through a pipe that holds `width` bytes.
 async fn ends(version: &'static SupportedProtocolVersion, width: usize) -> Ends {
     let (mut server, connector) = configs(version);
-    // A client that has shaken hands does not read its tickets from a pipe they do not fit in before it reads data.
+    // A client that has shaken hands does not read its tickets from a pipe they do not fit in
+    // before it reads data.
     if let Some(server) = Arc::get_mut(&mut server).filter(|_| width < 10_000) {
         server.send_tls13_tickets = 0;
     }
@@ -121,7 +123,11 @@ async fn an_idle_connection_holds_no_buffer() {
         near.flush().await.unwrap();
         let mut one = [0];
         let mut more = ReadBuf::new(&mut one);
-        assert!(poll_fn(|cx| Poll::Ready(Pin::new(&mut near).poll_read(cx, &mut more))).await.is_pending());
+        assert!(
+            poll_fn(|cx| Poll::Ready(Pin::new(&mut near).poll_read(cx, &mut more)))
+                .await
+                .is_pending()
+        );
         let held = [&near.incoming, &near.plain, &near.outgoing].map(Vec::capacity);
         assert_eq!(held, [0; 3], "incoming, plain, outgoing");
     }
@@ -133,7 +139,8 @@ async fn who_stops_reading_makes_us_hold_one_write_and_no_more() {
     let bytes = noise(1 << 20, 4);
     let mut taken = 0;
     loop {
-        let written = poll_fn(|cx| Poll::Ready(Pin::new(&mut near).poll_write(cx, &bytes[taken..]))).await;
+        let written =
+            poll_fn(|cx| Poll::Ready(Pin::new(&mut near).poll_write(cx, &bytes[taken..]))).await;
         match written {
             Poll::Ready(n) => taken += n.unwrap(),
             Poll::Pending => break,

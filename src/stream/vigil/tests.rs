@@ -94,7 +94,8 @@ async fn a_peer_that_is_gone_is_found_in_the_time_and_one_behind_a_closed_window
         peer.write(&mut vigil);
         let found = watch(&mut vigil, &peer, 10 * DEAD_AFTER).await.unwrap();
         // Behind a closed window nothing tells when the write was but the look.
-        let late = if kind == Kind::Gone { Duration::from_millis(2) } else { DEAD_AFTER / FIRST_LOOK };
+        let late =
+            if kind == Kind::Gone { Duration::from_millis(2) } else { DEAD_AFTER / FIRST_LOOK };
         assert!(found >= DEAD_AFTER && found <= DEAD_AFTER + late, "{found:?}");
     }
 }
@@ -110,10 +111,15 @@ async fn a_printer_out_of_paper_for_a_day_is_alive() {
 #[tokio::test(start_paused = true)]
 async fn a_write_after_a_long_silence_has_its_round_trip() {
     for pause in [0.0, 29.6, 29.9, 300.0, 3600.0] {
-        let (mut vigil, peer) = (Vigil::new(DEAD_AFTER), Peer::new(Kind::Alive(Duration::from_millis(500))));
+        let (mut vigil, peer) =
+            (Vigil::new(DEAD_AFTER), Peer::new(Kind::Alive(Duration::from_millis(500))));
         for _ in 0..20 {
             peer.write(&mut vigil);
-            assert_eq!(watch(&mut vigil, &peer, Duration::from_secs_f64(pause + 0.4)).await, None, "{pause}");
+            assert_eq!(
+                watch(&mut vigil, &peer, Duration::from_secs_f64(pause + 0.4)).await,
+                None,
+                "{pause}"
+            );
         }
     }
 }

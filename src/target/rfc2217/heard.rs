@@ -21,7 +21,8 @@ pub(super) enum Asked {
 
 impl Asked {
     /// What sets a port.
-    pub(super) const SETTINGS: [Self; 5] = [Self::Baud, Self::Data, Self::Parity, Self::Stop, Self::Flow];
+    pub(super) const SETTINGS: [Self; 5] =
+        [Self::Baud, Self::Data, Self::Parity, Self::Stop, Self::Flow];
 
     /// Its name for people.
     pub(super) fn name(self) -> &'static str {
@@ -85,7 +86,11 @@ impl Heard {
 
     /// Those of `asked` that were not answered since `before`.
     pub(super) fn unanswered(&self, before: &Self, asked: &[Asked]) -> Vec<Asked> {
-        asked.iter().copied().filter(|asked| self.answers(*asked) == before.answers(*asked)).collect()
+        asked
+            .iter()
+            .copied()
+            .filter(|asked| self.answers(*asked) == before.answers(*asked))
+            .collect()
     }
 }
 

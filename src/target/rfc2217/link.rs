@@ -17,7 +17,8 @@ use crate::{
     wire::telnet::{Encoder, Fault, Options, Role, Verb, comport::Command},
 };
 
-/// Commands waiting for the socket. Full: the peer asks without end and reads nothing; the connection is given up.
+/// Commands waiting for the socket. Full: the peer asks without end and reads nothing; the
+/// connection is given up.
 const QUEUE_MAX: usize = 16 * 1024;
 
 /// Data encoded at a time.
@@ -26,7 +27,8 @@ const CHUNK: usize = 16 * 1024;
 /// What most likely is wrong with a peer whose commands make no sense.
 pub(super) const UNESCAPED: &str = "it may not double a byte 255 in its data, as telnet wants it";
 
-/// What the halves and the controls of a connection share. Locks are held for a system call at most.
+/// What the halves and the controls of a connection share. Locks are held for a system call at
+/// most.
 #[derive(Debug)]
 pub(super) struct Link {
     /// The peer's address, for the log.
@@ -54,7 +56,8 @@ struct Out {
     ledger: Ledger,
 }
 
-/// Everybody who waits for the way out. The socket knows one waker alone: this one, which wakes them all.
+/// Everybody who waits for the way out. The socket knows one waker alone: this one, which wakes
+/// them all.
 #[derive(Debug, Default)]
 struct Wakers(Mutex<Vec<Waker>>);
 
@@ -203,7 +206,9 @@ impl Link {
         });
         if first {
             let what = match fault {
-                Fault::Overlong | Fault::Unended(_) => "a sub-negotiation without an end".to_owned(),
+                Fault::Overlong | Fault::Unended(_) => {
+                    "a sub-negotiation without an end".to_owned()
+                }
                 Fault::NoCommand(byte) => format!("a command {byte}, which does not exist"),
             };
             warn!(
@@ -333,7 +338,11 @@ impl Writer {
 }
 
 impl AsyncWrite for Writer {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let Self { link, scratch } = self.get_mut();
         link.poll_out(cx, |out, cx| out.poll_data(cx, data, (&mut *scratch, &link.gauge)))
     }

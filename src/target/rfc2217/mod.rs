@@ -1,4 +1,5 @@
-//! A serial port on another box (RFC 2217): ser2net, Moxa, Digi, esptool's server. Connects, negotiates, sets.
+//! A serial port on another box (RFC 2217): ser2net, Moxa, Digi, esptool's server. Connects,
+//! negotiates, sets.
 
 mod heard;
 mod link;
@@ -16,7 +17,7 @@ use std::{
 
 use tokio::{io::ReadBuf, time::timeout};
 
-pub use self::port::Port;
+pub(crate) use self::port::Port;
 use self::{
     heard::{Heard, names},
     link::Link,
@@ -41,27 +42,30 @@ const CONFIRM: Duration = Duration::from_secs(3);
 /// How long a connection that fails while it is opened may still say why.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened, and counted.
+/// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened,
+/// and counted.
 const EARLY_MAX: usize = 64 * 1024;
 
 /// Marks kept with them.
 const EARLY_MARKS_MAX: usize = 1024;
 
-/// What earlier connections of a line have shown of the peer, so that what it never answers is not waited for at each.
+/// What earlier connections of a line have shown of the peer, so that what it never answers is not
+/// waited for at each.
 #[derive(Debug, Default)]
-pub struct Learnt {
+pub(crate) struct Learnt {
     /// The port of the last connection, which may have heard a late answer since.
     port: Option<Arc<Port>>,
     /// It answered to no option that decides on the control of the port.
     mute: bool,
 }
 
-/// Connects, negotiates within `connect_timeout` again, sets the port and takes what the peer confirms.
+/// Connects, negotiates within `connect_timeout` again, sets the port and takes what the peer
+/// confirms.
 ///
 /// # Errors
-/// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused where it is required; a frame the
-/// peer does not take.
-pub async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
+/// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused where it is
+/// required; a frame the peer does not take.
+pub(crate) async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
     let place = target.tcp.address.to_string();
     let (mut reader, writer, link) =
         reader::split(&place, tcp::connect(&target.tcp).await?, target.tcp.dead_after);
@@ -73,7 +77,9 @@ pub async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device,
     learnt.mute = matches!(agreed, Err(NoControl::Silent(..)));
     let control = match agreed {
         Ok(()) => true,
-        Err(error) if target.control == PortControl::Required => return Err(explain(&place, &error)),
+        Err(error) if target.control == PortControl::Required => {
+            return Err(explain(&place, &error));
+        }
         Err(error) => {
             notes.push(format!("no control of the port: {error}"));
             false
@@ -81,7 +87,8 @@ pub async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device,
     };
     notes.extend(shortcomings(&link.heard()));
     let silent = learnt.port.as_ref().map(|port| port.silent()).unwrap_or_default();
-    let port = Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(patience), &silent);
+    let port =
+        Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(patience), &silent);
     if control {
         match beside(&mut reader, &mut early, &place, set_up(&port, target)).await? {
             Ok(set) => notes.extend(set),
@@ -93,10 +100,9 @@ pub async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device,
             Err(error) => return Err(failed(&place, &error)),
         }
     }
-    notes.extend(
-        (early.dropped > 0)
-            .then(|| format!("{} bytes that came before the port was set were dropped", early.dropped)),
-    );
+    notes.extend((early.dropped > 0).then(|| {
+        format!("{} bytes that came before the port was set were dropped", early.dropped)
+    }));
     let reader = Box::new(Opened { early, reader });
     let port = Arc::new(port);
     learnt.port = Some(Arc::clone(&port));
@@ -123,7 +129,8 @@ impl std::fmt::Display for NoControl {
 }
 
 fn explain(place: &str, error: &NoControl) -> OpenError {
-    let advice = "is it an RFC 2217 server? For telnet without control of the port: `control: optional`";
+    let advice =
+        "is it an RFC 2217 server? For telnet without control of the port: `control: optional`";
     let text = format!("{place}: {error}; {advice}");
     match error {
         NoControl::Refused => OpenError::Unfit(text),
@@ -141,7 +148,11 @@ async fn agree(link: &Link, within: Duration) -> Result<(), NoControl> {
         let _ = timeout(GRACE.min(within), heard.wait_for(rest)).await;
         return Ok(());
     }
-    if late { Err(NoControl::Silent(unanswered(&link.heard()), within)) } else { Err(NoControl::Refused) }
+    if late {
+        Err(NoControl::Silent(unanswered(&link.heard()), within))
+    } else {
+        Err(NoControl::Refused)
+    }
 }
 
 /// Names of what we asked for and heard nothing of, each once.
@@ -153,17 +164,20 @@ fn unanswered(heard: &Heard) -> Vec<&'static str> {
     names
 }
 
-/// What a peer without BINARY or SGA may do to the bytes. Nothing is said of one that answers to no option.
+/// What a peer without BINARY or SGA may do to the bytes. Nothing is said of one that answers to no
+/// option.
 fn shortcomings(heard: &Heard) -> Vec<String> {
     let binary = [heard.options.binary.us, heard.options.binary.them];
     let answered = heard.options.asked().iter().any(|(_, side)| !side.is_asked());
     let without = answered && !binary.into_iter().all(Side::is_on);
     let how = if binary.into_iter().any(Side::is_refused) { "refuses" } else { "did not answer" };
-    let note = format!("the peer {how} BINARY: CR goes as CR NUL, and it may change bytes over 127");
+    let note =
+        format!("the peer {how} BINARY: CR goes as CR NUL, and it may change bytes over 127");
     without.then_some(note).into_iter().collect()
 }
 
-/// Masks first, so that the modem lines are told before the settings are confirmed; then the settings, then the lines.
+/// Masks first, so that the modem lines are told before the settings are confirmed; then the
+/// settings, then the lines.
 async fn set_up(port: &Port, target: &Rfc2217Target) -> Result<Vec<String>, PortError> {
     let mut wire = Vec::new();
     Command::LineMask(comport::LINE_MASK).encode(Role::Client, &mut wire);
@@ -188,7 +202,9 @@ fn ended(place: &str, why: &str) -> OpenError {
 fn failed(place: &str, error: &PortError) -> OpenError {
     match error {
         PortError::BadSettings(why) => OpenError::Unfit(format!("{place}: {why}")),
-        PortError::Unsupported => OpenError::Unfit(format!("{place}: the port does not take settings")),
+        PortError::Unsupported => {
+            OpenError::Unfit(format!("{place}: the port does not take settings"))
+        }
         PortError::Failed(_) | PortError::Stalled | PortError::Stuck => {
             OpenError::Refused(format!("{place}: {error}"))
         }
@@ -233,11 +249,14 @@ impl Early {
                 return "the peer closed the connection".into();
             }
             let before = self.bytes.len();
-            let (kept, dropped) = read.filled().split_at(read.filled().len().min(EARLY_MAX - before));
+            let (kept, dropped) =
+                read.filled().split_at(read.filled().len().min(EARLY_MAX - before));
             self.bytes.extend_from_slice(kept);
             self.dropped += dropped.len();
             let (end, room) = (self.bytes.len(), EARLY_MARKS_MAX.saturating_sub(self.marks.len()));
-            self.marks.extend(marks.drain(..).take(room).map(|(at, event)| (end.min(before + at), event)));
+            self.marks.extend(
+                marks.drain(..).take(room).map(|(at, event)| (end.min(before + at), event)),
+            );
         }
     }
 

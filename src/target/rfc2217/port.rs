@@ -1,4 +1,5 @@
-//! The controls of a port on another box: settings that are confirmed, modem lines, break, counters.
+//! The controls of a port on another box: settings that are confirmed, modem lines, break,
+//! counters.
 
 use std::{
     future::poll_fn,
@@ -24,8 +25,8 @@ use crate::{
     },
 };
 
-/// The controls of a port on another box. Cheap to share; every call is safe beside reads and writes, and needs
-/// somebody to read.
+/// The controls of a port on another box. Cheap to share; every call is safe beside reads and
+/// writes, and needs somebody to read.
 #[derive(Debug)]
 pub struct Port {
     link: Arc<Link>,
@@ -35,10 +36,11 @@ pub struct Port {
     set: Mutex<Settings>,
     /// How long a peer has to confirm. One that does not is taken to have done as told.
     patience: Duration,
-    /// What it did not confirm in time, and how often it had confirmed that before: until it does once more, nobody
-    /// waits for it.
+    /// What it did not confirm in time, and how often it had confirmed that before: until it does
+    /// once more, nobody waits for it.
     silent: Mutex<Vec<(Asked, u32)>>,
-    /// One change of settings, and one wait for a purge, at a time: answers do not say what they answer.
+    /// One change of settings, and one wait for a purge, at a time: answers do not say what they
+    /// answer.
     asking: Semaphore,
 }
 
@@ -65,7 +67,14 @@ impl Port {
         silent: &[Asked],
     ) -> Self {
         let silent = Mutex::new(silent.iter().map(|asked| (*asked, 0)).collect());
-        Self { link, control, set: Mutex::new(settings), patience, silent, asking: Semaphore::new(1) }
+        Self {
+            link,
+            control,
+            set: Mutex::new(settings),
+            patience,
+            silent,
+            asking: Semaphore::new(1),
+        }
     }
 
     /// What the peer is not waited for.
@@ -81,8 +90,17 @@ impl Port {
 
     pub(in crate::target) fn caps(&self) -> Caps {
         let can = self.control;
-        // LINESTATE's "transmitter empty" comes unasked or not at all, so that no drain can rest on it.
-        Caps { settings: can, signals: can, brk: can, inputs: can, errors: can, drain: false, gap: false }
+        // LINESTATE's "transmitter empty" comes unasked or not at all, so that no drain can rest on
+        // it.
+        Caps {
+            settings: can,
+            signals: can,
+            brk: can,
+            inputs: can,
+            errors: can,
+            drain: false,
+            gap: false,
+        }
     }
 
     /// What the peer confirmed last; what was set where it confirms nothing.
@@ -110,7 +128,8 @@ impl Port {
 
     /// Sends all settings in one write, and waits for what the peer makes of them.
     pub(super) async fn apply(&self, wanted: Settings) -> Result<Outcome, PortError> {
-        let _one = self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
+        let _one =
+            self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
         let mut wire = Vec::new();
         comport::encode_settings(wanted, Role::Client, &mut wire);
         let before = self.link.heard();
@@ -123,13 +142,18 @@ impl Port {
         Ok(Outcome { unconfirmed, late, ..differences(wanted, got) })
     }
 
-    /// Waits for the answers to these, as far as the peer can be expected to answer. What was heard then, and what it
-    /// did not answer in time.
-    async fn answers(&self, before: &Heard, asked: &[Asked]) -> Result<(Heard, Vec<Asked>), PortError> {
+    /// Waits for the answers to these, as far as the peer can be expected to answer. What was heard
+    /// then, and what it did not answer in time.
+    async fn answers(
+        &self,
+        before: &Heard,
+        asked: &[Asked],
+    ) -> Result<(Heard, Vec<Asked>), PortError> {
         let answerable: Vec<_> =
             asked.iter().copied().filter(|asked| !self.is_silent(*asked, before)).collect();
         let mut heard = self.link.subscribe();
-        let enough = |now: &Heard| now.gone.is_some() || now.unanswered(before, &answerable).is_empty();
+        let enough =
+            |now: &Heard| now.gone.is_some() || now.unanswered(before, &answerable).is_empty();
         let _ = timeout(self.patience, heard.wait_for(enough)).await;
         let now = self.link.heard();
         if let Some(why) = now.gone {
@@ -163,7 +187,8 @@ impl Port {
         }
     }
 
-    /// DTR, RTS and break in one write. Not confirmed: a step of a sequence must not take a round trip.
+    /// DTR, RTS and break in one write. Not confirmed: a step of a sequence must not take a round
+    /// trip.
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
         self.controlled()?;
         let Levels { dtr, rts, brk } = levels;
@@ -181,7 +206,10 @@ impl Port {
         Ok(self.link.heard().inputs)
     }
 
-    pub(in crate::target) async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
+    pub(in crate::target) async fn inputs_changed(
+        &self,
+        last: Inputs,
+    ) -> Result<Inputs, PortError> {
         self.controlled()?;
         let mut heard = self.link.subscribe();
         let now = heard.wait_for(|heard| heard.inputs != last || heard.gone.is_some()).await;
@@ -189,15 +217,18 @@ impl Port {
         now.gone.as_ref().map_or(Ok(now.inputs), |why| Err(PortError::Failed(why.clone())))
     }
 
-    /// What the peer told since the connection was made, and how often it broke telnet, with or without control.
+    /// What the peer told since the connection was made, and how often it broke telnet, with or
+    /// without control.
     pub(in crate::target) fn errors(&self) -> ErrorCounts {
         self.link.heard().errors
     }
 
-    /// Bytes that wait for the socket or for the peer's acknowledgement, commands included; those in the peer's buffers are
-    /// not known.
+    /// Bytes that wait for the socket or for the peer's acknowledgement, commands included; those
+    /// in the peer's buffers are not known.
     pub(in crate::target) fn unsent(&self) -> usize {
-        self.link.queued().saturating_add(usize::try_from(self.outstanding().bytes).unwrap_or(usize::MAX))
+        self.link
+            .queued()
+            .saturating_add(usize::try_from(self.outstanding().bytes).unwrap_or(usize::MAX))
     }
 
     /// Data the peer's kernel has not acknowledged.
@@ -211,7 +242,11 @@ impl Port {
     }
 
     /// PURGE-DATA, confirmed where the peer confirms.
-    pub(in crate::target) async fn flush(&self, input: bool, output: bool) -> Result<(), PortError> {
+    pub(in crate::target) async fn flush(
+        &self,
+        input: bool,
+        output: bool,
+    ) -> Result<(), PortError> {
         let purge = match (input, output) {
             (false, false) => return Ok(()),
             (true, false) => Purge::Input,
@@ -221,7 +256,8 @@ impl Port {
         if !self.control {
             return Ok(());
         }
-        let _one = self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
+        let _one =
+            self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
         let mut wire = Vec::new();
         Command::Purge(purge).encode(Role::Client, &mut wire);
         let before = self.link.heard();
@@ -243,7 +279,8 @@ impl Port {
         self.control.then_some(()).ok_or(PortError::Unsupported)
     }
 
-    /// What the peer confirmed, over what was set. What it said before it fell silent says nothing of now.
+    /// What the peer confirmed, over what was set. What it said before it fell silent says nothing
+    /// of now.
     fn got(&self, heard: &Heard, set: Settings) -> Settings {
         fn told<T>(told: Option<T>, set: T, confirmed: bool) -> T {
             told.filter(|_| confirmed).unwrap_or(set)

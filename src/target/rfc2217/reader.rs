@@ -1,4 +1,5 @@
-//! Device to line: takes commands out of what the peer sends, answers them, and knows why the connection ended.
+//! Device to line: takes commands out of what the peer sends, answers them, and knows why the
+//! connection ended.
 
 use std::{
     io,
@@ -43,13 +44,25 @@ pub(super) struct Reader {
     link: Arc<Link>,
 }
 
-/// Takes a connection apart and asks for the options. A peer that acknowledges nothing for `dead_after` is dead.
-pub(super) fn split(place: &str, stream: Stream, dead_after: Duration) -> (Reader, Writer, Arc<Link>) {
+/// Takes a connection apart and asks for the options. A peer that acknowledges nothing for
+/// `dead_after` is dead.
+pub(super) fn split(
+    place: &str,
+    stream: Stream,
+    dead_after: Duration,
+) -> (Reader, Writer, Arc<Link>) {
     let (half, write, gauge) = stream::split(stream, dead_after);
     let link = Arc::new(Link::new(place, write, gauge));
     let (decoder, sentence) = (Decoder::default(), Sentence::default());
-    let reader =
-        Reader { half, decoder, due: None, sentence, broken: None, fault: None, link: Arc::clone(&link) };
+    let reader = Reader {
+        half,
+        decoder,
+        due: None,
+        sentence,
+        broken: None,
+        fault: None,
+        link: Arc::clone(&link),
+    };
     (reader, Writer::new(Arc::clone(&link)), link)
 }
 
@@ -83,7 +96,8 @@ impl Reader {
                     ended |= matches!(fault, Fault::Unended(_));
                     if fault == Fault::Overlong { Err(overlong()) } else { Ok(()) }
                 }
-                // A break that is none of the serial port's, and a question whose answer would be data for the port.
+                // A break that is none of the serial port's, and a question whose answer would be
+                // data for the port.
                 Event::Break | Event::AreYouThere => Ok(()),
             };
             if failed.is_ok() {
@@ -178,9 +192,9 @@ impl Source for Reader {
             }
             Err(End::Ours(error)) => Err(error),
             Err(End::Peer(error)) => match self.sentence.said() {
-                Some(said) => {
-                    Err(io::Error::other(format!("the peer said \"{said}\" and closed the connection")))
-                }
+                Some(said) => Err(io::Error::other(format!(
+                    "the peer said \"{said}\" and closed the connection"
+                ))),
                 None => error.map_or(Ok(()), Err),
             },
         };

@@ -46,7 +46,10 @@ mod tests {
 
     #[test]
     fn a_sentence_is_all_that_was_said_and_text() {
-        assert_eq!(said(&[b"Port already ", b"in use\r\n"]).as_deref(), Some("Port already in use"));
+        assert_eq!(
+            said(&[b"Port already ", b"in use\r\n"]).as_deref(),
+            Some("Port already in use")
+        );
         assert_eq!(said(&[b"\r\nbusy:\r\n  anna\r\n"]).as_deref(), Some("busy: anna"));
         for other in [&b""[..], b"\r\n", b"1 2 3", b"abc\x01", b"\xff\xfe", &[b'a'; LONGEST + 1]] {
             assert_eq!(said(&[other]), None, "{other:?}");

@@ -65,13 +65,18 @@ fn confirmations() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_silent_peer_is_given_up_and_every_option_it_did_not_answer_is_named() {
-    let OpenError::Timeout(text) = against(b"", false, PortControl::Required).await.unwrap_err() else {
+    let OpenError::Timeout(text) = against(b"", false, PortControl::Required).await.unwrap_err()
+    else {
         panic!("another error")
     };
-    assert!(text.contains("no answer to COM-PORT-OPTION, BINARY, SUPPRESS-GO-AHEAD within 0.5 s"), "{text}");
+    assert!(
+        text.contains("no answer to COM-PORT-OPTION, BINARY, SUPPRESS-GO-AHEAD within 0.5 s"),
+        "{text}"
+    );
     assert!(text.contains("control: optional"), "{text}");
     let some = [DO_COM_PORT, [IAC, 253, 0], [IAC, 251, 0]].concat();
-    let OpenError::Timeout(text) = against(&some[3..], false, PortControl::Required).await.unwrap_err()
+    let OpenError::Timeout(text) =
+        against(&some[3..], false, PortControl::Required).await.unwrap_err()
     else {
         panic!("another error")
     };
@@ -98,7 +103,10 @@ async fn a_peer_that_refuses_control_is_unfit_or_plain_telnet_as_configured() {
 #[tokio::test]
 async fn a_peer_that_confirms_nothing_is_taken_to_have_done_as_told() {
     let device = against(&DO_COM_PORT, false, PortControl::Required).await.unwrap();
-    assert!(device.notes.iter().any(|note| note.contains("did not confirm baud, data bits")), "{device:?}");
+    assert!(
+        device.notes.iter().any(|note| note.contains("did not confirm baud, data bits")),
+        "{device:?}"
+    );
     assert_eq!(device.port.settings().await, Ok(Settings::default()));
 }
 
@@ -243,7 +251,9 @@ async fn a_sub_negotiation_without_an_end_ends_the_connection() {
     let (bytes, why) = to_the_end(reader).await;
     assert_eq!(bytes, b"a");
     assert!(
-        why.starts_with("a telnet sub-negotiation of 2 bytes has no end after 5 s; it may not double"),
+        why.starts_with(
+            "a telnet sub-negotiation of 2 bytes has no end after 5 s; it may not double"
+        ),
         "{why}"
     );
     assert_eq!((link.heard().errors.telnet, link.heard().gone), (1, Some(why)));
@@ -290,8 +300,11 @@ async fn line_ends_are_telnets_where_the_peer_refuses_binary() {
 
 #[tokio::test]
 async fn what_a_peer_says_before_it_closes_is_the_reason() {
-    let said = "the peer said \"Port already in use\" and closed the connection while it was being opened";
-    for sends in [&b"Port already in use\r\n"[..], &[&DO_COM_PORT[..], b"Port already in use\r\n"].concat()] {
+    let said =
+        "the peer said \"Port already in use\" and closed the connection while it was being opened";
+    for sends in
+        [&b"Port already in use\r\n"[..], &[&DO_COM_PORT[..], b"Port already in use\r\n"].concat()]
+    {
         let error = against(sends, true, PortControl::Required).await.unwrap_err();
         assert!(error.to_string().ends_with(said), "{error}");
     }

@@ -1,4 +1,5 @@
-//! A tty somebody logs in on, or the kernel writes to, is no port of ours: console and getty found, and what to do.
+//! A tty somebody logs in on, or the kernel writes to, is no port of ours: console and getty found,
+//! and what to do.
 
 use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -13,13 +14,15 @@ use super::{
 /// Refuses a device that [`warning`] warns of.
 pub(super) fn check(device: &Path, roots: &Roots) -> Result<(), OpenError> {
     warning(device, roots).map_or(Ok(()), |warning| {
-        Err(OpenError::Denied(format!("{warning}; to use it all the same, set `allow_console: true`")))
+        Err(OpenError::Denied(format!(
+            "{warning}; to use it all the same, set `allow_console: true`"
+        )))
     })
 }
 
 /// What sits on a device, and how to end that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Occupied {
+pub(crate) struct Occupied {
     /// What: `/dev/ttyS0 has a login prompt`.
     pub what: String,
     /// The command to type, or what to do.
@@ -36,7 +39,7 @@ impl fmt::Display for Occupied {
 const RASPI: &str = "(on a Raspberry Pi: raspi-config, Interface Options, Serial Port)";
 
 /// What is wrong with taking a device away from its console or login, and how to end that.
-pub fn warning(device: &Path, roots: &Roots) -> Option<Occupied> {
+pub(crate) fn warning(device: &Path, roots: &Roots) -> Option<Occupied> {
     let name = device.strip_prefix(&roots.dev).unwrap_or(device).to_str()?;
     let device = device.display();
     if is_console(name, roots) {
@@ -72,7 +75,8 @@ fn is_console(name: &str, roots: &Roots) -> bool {
         .any(|console| console == name)
 }
 
-/// systemd keeps a link for each unit that runs; seen even where `ProtectProc=` hides the processes.
+/// systemd keeps a link for each unit that runs; seen even where `ProtectProc=` hides the
+/// processes.
 fn is_unit_active(name: &str, roots: &Roots) -> bool {
     let unit = format!("systemd/units/invocation:serial-getty@{}.service", escaped(name));
     roots.run.join(unit).symlink_metadata().is_ok()
@@ -84,7 +88,8 @@ fn login(device: &Path, name: &str, roots: &Roots) -> Option<Process> {
     let number = device.map(|device| terminal_number(major(device), minor(device)));
     pids()
         .find(|pid| {
-            let controls = number.is_some_and(|number| number != 0 && stat_field(*pid, 7) == Some(number));
+            let controls =
+                number.is_some_and(|number| number != 0 && stat_field(*pid, 7) == Some(number));
             controls || is_getty(*pid, name, roots)
         })
         .map(Process::of)
@@ -100,7 +105,8 @@ fn is_getty(pid: u32, name: &str, roots: &Roots) -> bool {
     let words = fs::read(roots.proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
     let mut words = words.split(|byte| *byte == 0).filter_map(|word| str::from_utf8(word).ok());
     let program = words.next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    program.ends_with("getty") && words.any(|word| word.strip_prefix("/dev/").unwrap_or(word) == name)
+    program.ends_with("getty")
+        && words.any(|word| word.strip_prefix("/dev/").unwrap_or(word) == name)
 }
 
 #[cfg(test)]
@@ -133,7 +139,8 @@ mod tests {
     fn a_getty_of_systemd_is_refused_by_its_unit() {
         let tree = Tree::new();
         fs::create_dir_all(tree.roots.run.join("systemd/units")).unwrap();
-        symlink("0123", tree.roots.run.join("systemd/units/invocation:serial-getty@ttyS0.service")).unwrap();
+        symlink("0123", tree.roots.run.join("systemd/units/invocation:serial-getty@ttyS0.service"))
+            .unwrap();
         let text = check(&tree.roots.dev.join("ttyS0"), &tree.roots).unwrap_err().to_string();
         assert!(text.contains("systemctl disable --now serial-getty@ttyS0"), "{text}");
     }

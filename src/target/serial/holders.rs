@@ -1,10 +1,11 @@
-//! Which processes have a device open, from /proc: for refusals that name them and for the list of ports.
+//! Which processes have a device open, from /proc: for refusals that name them and for the list of
+//! ports.
 
 use std::{fmt, fs, path::Path};
 
 /// A process of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Its number.
     pub pid: u32,
     /// Its short name (`comm`); empty where we may not see it.
@@ -13,7 +14,7 @@ pub struct Process {
 
 impl Process {
     /// The process of this number.
-    pub fn of(pid: u32) -> Self {
+    pub(crate) fn of(pid: u32) -> Self {
         let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         Self { pid, command: command.trim_end().to_owned() }
     }
@@ -30,15 +31,20 @@ impl fmt::Display for Process {
     }
 }
 
-/// Every process seen to have `device` open. Without root, or under `ProtectProc=`, others' are not seen.
-pub fn holders(device: &Path) -> Vec<Process> {
+/// Every process seen to have `device` open. Without root, or under `ProtectProc=`, others' are not
+/// seen.
+pub(crate) fn holders(device: &Path) -> Vec<Process> {
     pids().filter(|pid| has_open(*pid, device) == Some(true)).map(Process::of).collect()
 }
 
 /// Whether a process has `device` open; `None` where we may not look.
 pub(super) fn has_open(pid: u32, device: &Path) -> Option<bool> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    Some(descriptors.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == device)))
+    Some(
+        descriptors
+            .flatten()
+            .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == device)),
+    )
 }
 
 /// The processes of /proc.
@@ -50,7 +56,8 @@ pub(super) fn pids() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
 }
 
-/// A field of /proc/PID/stat after the command, which may itself hold spaces and brackets; `state` is number 3.
+/// A field of /proc/PID/stat after the command, which may itself hold spaces and brackets; `state`
+/// is number 3.
 pub(super) fn stat_field(pid: u32, number: usize) -> Option<i64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
@@ -66,8 +73,15 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().canonicalize().unwrap();
         let found = holders(&path);
-        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [std::process::id()]);
-        assert!(found[0].to_string().ends_with(&format!("(pid {})", std::process::id())), "{}", found[0]);
+        assert_eq!(
+            found.iter().map(|process| process.pid).collect::<Vec<_>>(),
+            [std::process::id()]
+        );
+        assert!(
+            found[0].to_string().ends_with(&format!("(pid {})", std::process::id())),
+            "{}",
+            found[0]
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Waiting for a serial port that is not there: the kernel's and udev's events, and the folder its file appears in.
+//! Waiting for a serial port that is not there: the kernel's and udev's events, and the folder its
+//! file appears in.
 //!
-//! Events are hints: what is there is looked up anew for each. Where none come (a container has no uevents), the
-//! caller's pause ends the wait. A watcher lives only while a device is missing.
+//! Events are hints: what is there is looked up anew for each. Where none come (a container has no
+//! uevents), the caller's pause ends the wait. A watcher lives only while a device is missing.
 
 use std::{
     fs, io,
@@ -30,7 +31,8 @@ use super::{
 };
 use crate::config::{PortIdentity, SerialTarget};
 
-/// Multicast groups: 1 is the kernel's (the device file exists, root's alone), 2 is udev's (rights and links are set).
+/// Multicast groups: 1 is the kernel's (the device file exists, root's alone), 2 is udev's (rights
+/// and links are set).
 const GROUPS: u32 = 1 | 2;
 
 /// A device file that changed in this time may still get its rights from udev.
@@ -39,12 +41,13 @@ pub(super) const YOUNG: Duration = Duration::from_secs(5);
 /// Pause before the next try on such a file.
 pub(super) const SOON: Duration = Duration::from_millis(50);
 
-/// Longer than any event; a longer one is cut and is a hint all the same (the kernel's limit is 2 KiB, udev's 8).
+/// Longer than any event; a longer one is cut and is a hint all the same (the kernel's limit is 2
+/// KiB, udev's 8).
 const EVENT: usize = 8192;
 
-/// Ready when it is worth trying again to open a port that could not be opened: milliseconds after it came or its
-/// rights changed, else after `pause`.
-pub async fn appeared(target: &SerialTarget, pause: Duration) {
+/// Ready when it is worth trying again to open a port that could not be opened: milliseconds after
+/// it came or its rights changed, else after `pause`.
+pub(crate) async fn appeared(target: &SerialTarget, pause: Duration) {
     // Expired: nothing told.
     timeout(pause, came(&target.port, &Roots::default())).await.ok();
 }
@@ -78,7 +81,8 @@ pub(super) async fn is_new(port: &PortIdentity) -> bool {
     there(port, &Roots::default()).await.is_some_and(|device| is_young(&device))
 }
 
-/// The device file an identity means, or `/` where that cannot be said for another reason than that it is missing.
+/// The device file an identity means, or `/` where that cannot be said for another reason than that
+/// it is missing.
 async fn there(port: &PortIdentity, roots: &Roots) -> Option<PathBuf> {
     let (port, roots) = (port.clone(), roots.clone());
     let look = tokio::task::spawn_blocking(move || identity::resolve(&port, &roots));
@@ -89,7 +93,8 @@ async fn there(port: &PortIdentity, roots: &Roots) -> Option<PathBuf> {
     }
 }
 
-/// Whether the file was made, or its rights set, just now (its ctime; data do not change that of a tty).
+/// Whether the file was made, or its rights set, just now (its ctime; data do not change that of a
+/// tty).
 fn is_young(device: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(data) = fs::metadata(device) else { return false };
@@ -119,7 +124,11 @@ fn folder_events(folders: &[Option<&Path>]) -> io::Result<OwnedFd> {
     use inotify::{CreateFlags, WatchFlags, add_watch, init};
     let watcher = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
     for folder in folders.iter().flatten() {
-        add_watch(&watcher, *folder, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB)?;
+        add_watch(
+            &watcher,
+            *folder,
+            WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB,
+        )?;
     }
     Ok(watcher)
 }
@@ -146,8 +155,8 @@ async fn hint(watcher: Option<&pipe::Receiver>, counts: impl Fn(&[u8]) -> bool) 
     }
 }
 
-/// Whether a tty came or changed. Both senders' events are `KEY=value` fields that end with a zero; udev's begin with
-/// a binary head.
+/// Whether a tty came or changed. Both senders' events are `KEY=value` fields that end with a zero;
+/// udev's begin with a binary head.
 fn is_tty_event(event: &[u8]) -> bool {
     let mut fields = event.split(|byte| *byte == 0);
     let tty = fields.clone().any(|field| field == b"SUBSYSTEM=tty");

@@ -1,4 +1,5 @@
-//! Which serial ports this machine has, and which of them an identity means: sysfs and the links of /dev/serial.
+//! Which serial ports this machine has, and which of them an identity means: sysfs and the links of
+//! /dev/serial.
 
 use std::{
     fs, io,
@@ -12,7 +13,7 @@ use crate::{config::PortIdentity, settings::UsbId};
 
 /// Where the kernel and udev publish what they know. Tests use a tree of their own.
 #[derive(Clone, Debug)]
-pub struct Roots {
+pub(crate) struct Roots {
     /// sysfs.
     pub sys: PathBuf,
     /// Device files.
@@ -41,7 +42,7 @@ impl Default for Roots {
 
 /// A serial port of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FoundPort {
+pub(crate) struct FoundPort {
     /// The kernel's name: `ttyUSB0`.
     pub name: String,
     /// Its device file.
@@ -50,19 +51,21 @@ pub struct FoundPort {
     pub by_id: Option<PathBuf>,
     /// Link that names the socket it is plugged into.
     pub by_path: Option<PathBuf>,
-    /// Other links that udev made by somebody's rule, like /dev/modem1 or a Raspberry Pi's /dev/serial0.
+    /// Other links that udev made by somebody's rule, like /dev/modem1 or a Raspberry Pi's
+    /// /dev/serial0.
     pub links: Vec<PathBuf>,
     /// Kernel driver.
     pub driver: Option<String>,
     /// What a USB adapter says of itself.
     pub usb: Option<Usb>,
-    /// Whether there is a device behind the name: most PCs have ttyS0 to ttyS3 and no chip for them.
+    /// Whether there is a device behind the name: most PCs have ttyS0 to ttyS3 and no chip for
+    /// them.
     pub hardware: bool,
 }
 
 /// What a USB adapter says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Usb {
+pub(crate) struct Usb {
     /// Vendor and product.
     #[serde(serialize_with = "as_text")]
     pub id: UsbId,
@@ -83,7 +86,7 @@ fn as_text<S: serde::Serializer>(id: &UsbId, serializer: S) -> Result<S::Ok, S::
 
 impl FoundPort {
     /// Whether this is (one of) the USB port(s) meant.
-    pub fn fits(&self, id: UsbId, serial: Option<&str>, interface: Option<u8>) -> bool {
+    pub(crate) fn fits(&self, id: UsbId, serial: Option<&str>, interface: Option<u8>) -> bool {
         self.usb.as_ref().is_some_and(|usb| {
             usb.id == id
                 && serial.is_none_or(|serial| usb.serial.as_deref() == Some(serial))
@@ -93,9 +96,10 @@ impl FoundPort {
 }
 
 impl FoundPort {
-    /// The slowest speed its chip does, where that is known: what is below is set wrongly without a word. From the drivers
-    /// `ftdi_sio` (a divisor of 14 bits below 3 MHz) and `cp210x` (`min_speed`).
-    pub fn slowest(&self) -> Option<u32> {
+    /// The slowest speed its chip does, where that is known: what is below is set wrongly without a
+    /// word. From the drivers `ftdi_sio` (a divisor of 14 bits below 3 MHz) and `cp210x`
+    /// (`min_speed`).
+    pub(crate) fn slowest(&self) -> Option<u32> {
         match self.driver.as_deref() {
             Some("ftdi_sio") => Some(183),
             Some("cp210x") => Some(300),
@@ -105,12 +109,14 @@ impl FoundPort {
 }
 
 /// Every serial port, in the order people count: ttyS2 before ttyS10.
-pub fn find(roots: &Roots) -> Vec<FoundPort> {
+pub(crate) fn find(roots: &Roots) -> Vec<FoundPort> {
     let class = roots.sys.join("class/tty");
-    let mut ports: Vec<FoundPort> = names(&class).filter_map(|name| look_at(roots, &class, name)).collect();
+    let mut ports: Vec<FoundPort> =
+        names(&class).filter_map(|name| look_at(roots, &class, name)).collect();
     ports.sort_by_key(|port| {
         let stem = port.name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number: u64 = port.name.strip_prefix(stem).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        let number: u64 =
+            port.name.strip_prefix(stem).and_then(|digits| digits.parse().ok()).unwrap_or(0);
         (stem.to_owned(), number)
     });
     ports
@@ -136,17 +142,19 @@ fn look_at(roots: &Roots, class: &Path, name: String) -> Option<FoundPort> {
 
 /// The driver of a tty, of the folders above its own the first that has one.
 fn driver(place: &Path) -> Option<String> {
-    place.ancestors().filter_map(|folder| fs::read_link(folder.join("driver")).ok()).find_map(|driver| {
-        let driver = driver.file_name()?.to_str()?.to_owned();
-        // The serial core's own layers (since Linux 6.5) stand between the tty and its driver.
-        (driver != "port" && driver != "ctrl").then_some(driver)
-    })
+    place.ancestors().filter_map(|folder| fs::read_link(folder.join("driver")).ok()).find_map(
+        |driver| {
+            let driver = driver.file_name()?.to_str()?.to_owned();
+            // The serial core's own layers (since Linux 6.5) stand between the tty and its driver.
+            (driver != "port" && driver != "ctrl").then_some(driver)
+        },
+    )
 }
 
 /// The links of udev's record of a device, but for those that every port has.
 fn links(roots: &Roots, folder: &Path) -> Vec<PathBuf> {
-    let record =
-        text(&folder.join("dev")).and_then(|number| text(&roots.run.join(format!("udev/data/c{number}"))));
+    let record = text(&folder.join("dev"))
+        .and_then(|number| text(&roots.run.join(format!("udev/data/c{number}"))));
     let record = record.unwrap_or_default();
     let links = record.lines().filter_map(|line| line.strip_prefix("S:"));
     links.filter(|link| !link.starts_with("serial/by-")).map(|link| roots.dev.join(link)).collect()
@@ -158,7 +166,8 @@ fn usb(place: &Path) -> Option<Usb> {
     let mut interface = None;
     for folder in place.ancestors() {
         if interface.is_none() {
-            interface = hex(folder, "bInterfaceNumber").and_then(|number| u8::try_from(number).ok());
+            interface =
+                hex(folder, "bInterfaceNumber").and_then(|number| u8::try_from(number).ok());
         }
         if let (Some(vid), Some(pid)) = (hex(folder, "idVendor"), hex(folder, "idProduct")) {
             return Some(Usb {
@@ -174,7 +183,7 @@ fn usb(place: &Path) -> Option<Usb> {
 }
 
 /// The device file an identity means now.
-pub fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf, OpenError> {
+pub(crate) fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf, OpenError> {
     match identity {
         PortIdentity::Path(path) => path.canonicalize().map_err(|error| {
             let kind = error.kind();
@@ -204,8 +213,9 @@ pub fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf, OpenEr
     }
 }
 
-/// The USB numbers of the adapter that an identity means, without opening it; `None` for one that is not there.
-pub async fn usb_of(identity: &PortIdentity) -> Option<UsbId> {
+/// The USB numbers of the adapter that an identity means, without opening it; `None` for one that
+/// is not there.
+pub(crate) async fn usb_of(identity: &PortIdentity) -> Option<UsbId> {
     let wanted = identity.clone();
     let look = move || {
         let roots = Roots::default();
@@ -253,7 +263,8 @@ fn absent(wanted: &str, all: &[FoundPort]) -> String {
 fn described(port: &FoundPort) -> String {
     let device = port.device.display();
     let Some(usb) = &port.usb else { return device.to_string() };
-    let serial = usb.serial.as_ref().map(|serial| format!(", serial number {serial}")).unwrap_or_default();
+    let serial =
+        usb.serial.as_ref().map(|serial| format!(", serial number {serial}")).unwrap_or_default();
     let interface = usb.interface.map(|number| format!(", interface {number}")).unwrap_or_default();
     format!("{device} ({}{serial}{interface})", usb.id)
 }
@@ -312,10 +323,19 @@ mod tests {
     fn ports_come_in_the_order_people_count() {
         let tree = Tree::new();
         for number in [10, 2, 0] {
-            tree.tty(&format!("ttyS{number}"), &format!("sys/devices/serial{number}"), "serial8250", number);
+            tree.tty(
+                &format!("ttyS{number}"),
+                &format!("sys/devices/serial{number}"),
+                "serial8250",
+                number,
+            );
         }
-        let names: Vec<_> = find(&tree.roots).into_iter().map(|port| (port.name, port.hardware)).collect();
-        assert_eq!(names, [("ttyS0".into(), false), ("ttyS2".into(), true), ("ttyS10".into(), true)]);
+        let names: Vec<_> =
+            find(&tree.roots).into_iter().map(|port| (port.name, port.hardware)).collect();
+        assert_eq!(
+            names,
+            [("ttyS0".into(), false), ("ttyS2".into(), true), ("ttyS10".into(), true)]
+        );
     }
 
     #[test]
@@ -323,21 +343,31 @@ mod tests {
         let tree = Tree::new();
         tree.usb("ttyUSB7", "1-1", ("0403:6001", "A1", 0));
         tree.usb("ttyUSB0", "1-2", ("0403:6001", "B2", 0));
-        assert_eq!(resolve(&usb(Some("A1"), None), &tree.roots), Ok(tree.roots.dev.join("ttyUSB7")));
+        assert_eq!(
+            resolve(&usb(Some("A1"), None), &tree.roots),
+            Ok(tree.roots.dev.join("ttyUSB7"))
+        );
         let link = PortIdentity::Path(tree.roots.dev.join("serial/by-id/usb-B2-if00-port0"));
-        assert_eq!(resolve(&link, &tree.roots), Ok(tree.roots.dev.canonicalize().unwrap().join("ttyUSB0")));
+        assert_eq!(
+            resolve(&link, &tree.roots),
+            Ok(tree.roots.dev.canonicalize().unwrap().join("ttyUSB0"))
+        );
     }
 
     #[test]
     fn a_missing_port_is_told_with_what_is_plugged_in() {
         let tree = Tree::new();
         let text = resolve(&usb(Some("A1"), None), &tree.roots).unwrap_err().to_string();
-        assert_eq!(text, "no port is USB 0403:6001 with serial number A1; no USB serial port is plugged in");
+        assert_eq!(
+            text,
+            "no port is USB 0403:6001 with serial number A1; no USB serial port is plugged in"
+        );
         tree.usb("ttyUSB0", "1-1", ("0403:6001", "B2", 0));
         let error = resolve(&usb(Some("A1"), None), &tree.roots).unwrap_err();
         assert!(matches!(error, OpenError::Absent(_)));
         assert!(error.to_string().ends_with("interface 0)"), "{error}");
-        let error = resolve(&PortIdentity::Path("/dev/no-such-port".into()), &tree.roots).unwrap_err();
+        let error =
+            resolve(&PortIdentity::Path("/dev/no-such-port".into()), &tree.roots).unwrap_err();
         assert_eq!(error, OpenError::Absent("/dev/no-such-port is not there".into()));
     }
 
@@ -351,7 +381,10 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("ttyUSB0 (0403:6001, serial number A1, interface 0)"), "{text}");
         assert!(text.contains("ttyUSB1"), "{text}");
-        assert_eq!(resolve(&usb(Some("A1"), Some(1)), &tree.roots), Ok(tree.roots.dev.join("ttyUSB1")));
+        assert_eq!(
+            resolve(&usb(Some("A1"), Some(1)), &tree.roots),
+            Ok(tree.roots.dev.join("ttyUSB1"))
+        );
     }
 
     #[test]
@@ -360,14 +393,22 @@ mod tests {
         tree.usb("ttyUSB0", "1-1", ("0403:6001", "A1", 0));
         tree.usb("ttyUSB1", "1-2", ("0403:6001", "B2", 0));
         let link = PortIdentity::Path(tree.roots.dev.join("serial/by-id/usb-B2-if00-port0"));
-        let name = |port: &PortIdentity| resolve(port, &tree.roots).unwrap().file_name().unwrap().to_owned();
-        assert_eq!((name(&usb(Some("A1"), None)), name(&link)), ("ttyUSB0".into(), "ttyUSB1".into()));
+        let name = |port: &PortIdentity| {
+            resolve(port, &tree.roots).unwrap().file_name().unwrap().to_owned()
+        };
+        assert_eq!(
+            (name(&usb(Some("A1"), None)), name(&link)),
+            ("ttyUSB0".into(), "ttyUSB1".into())
+        );
         tree.unplug("ttyUSB0");
         tree.unplug("ttyUSB1");
         assert!(matches!(resolve(&link, &tree.roots), Err(OpenError::Absent(_))));
         tree.usb("ttyUSB0", "1-2", ("0403:6001", "B2", 0));
         tree.usb("ttyUSB1", "1-1", ("0403:6001", "A1", 0));
-        assert_eq!((name(&usb(Some("A1"), None)), name(&link)), ("ttyUSB1".into(), "ttyUSB0".into()));
+        assert_eq!(
+            (name(&usb(Some("A1"), None)), name(&link)),
+            ("ttyUSB1".into(), "ttyUSB0".into())
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Changes of CTS, DSR, DCD and RI, by asking: short pulses too, where the driver counts them.
 //!
-//! TIOCMIWAIT would tell without asking, but a thread that waits in it holds the device open and cannot be stopped
-//! without a signal; cp210x and others do not have it at all. So the lines are read every 20 ms, and only while
-//! somebody wants to know. TIOCMGET is a USB transfer of about a millisecond with some adapters (`ftdi_sio`, `cp210x`)
-//! and a register or memory with all others; where a driver is seen to count changes by itself, only its counters are
-//! read (memory, always), and the lines when those moved, and once a second all the same. Seen with an emulated FT232R in
+//! TIOCMIWAIT would tell without asking, but a thread that waits in it holds the device open and
+//! cannot be stopped without a signal; cp210x and others do not have it at all. So the lines are
+//! read every 20 ms, and only while somebody wants to know. TIOCMGET is a USB transfer of about a
+//! millisecond with some adapters (`ftdi_sio`, `cp210x`) and a register or memory with all others;
+//! where a driver is seen to count changes by itself, only its counters are read (memory, always),
+//! and the lines when those moved, and once a second all the same. Seen with an emulated FT232R in
 //! an emulated guest: a sixth of the processor time of reading the lines each time.
 
 use std::{os::fd::BorrowedFd, time::Duration};
@@ -52,14 +53,21 @@ impl Watch {
         self.looked.map_or_else(Instant::now, |looked| looked + POLL)
     }
 
-    /// Whether the counters alone say that nothing changed: no adapter is asked, so this does not wait.
+    /// Whether the counters alone say that nothing changed: no adapter is asked, so this does not
+    /// wait.
     pub(super) fn rests(&mut self, fd: BorrowedFd<'_>, last: Inputs) -> bool {
         self.rests_at(Instant::now(), last, || ioctl::input_counts(fd).ok())
     }
 
-    fn rests_at(&mut self, now: Instant, last: Inputs, counts: impl Fn() -> Option<InputCounts>) -> bool {
+    fn rests_at(
+        &mut self,
+        now: Instant,
+        last: Inputs,
+        counts: impl Fn() -> Option<InputCounts>,
+    ) -> bool {
         let recent = |at: Option<Instant>, time| at.is_some_and(|at| now - at < time);
-        let known = self.known == Some(last) && recent(self.looked, STALE) && recent(self.read, SURE);
+        let known =
+            self.known == Some(last) && recent(self.looked, STALE) && recent(self.read, SURE);
         // A hung-up tty does not count any more; reading its lines tells why.
         let rests = self.counts_itself && known && self.counts.is_some() && counts() == self.counts;
         if rests {
@@ -68,9 +76,13 @@ impl Watch {
         rests
     }
 
-    /// The lines, if they differ from `last` or did in between: of a pulse between two looks both edges are given, one
-    /// now and one with the next look.
-    pub(super) fn look(&mut self, fd: BorrowedFd<'_>, last: Inputs) -> Result<Option<Inputs>, PortError> {
+    /// The lines, if they differ from `last` or did in between: of a pulse between two looks both
+    /// edges are given, one now and one with the next look.
+    pub(super) fn look(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        last: Inputs,
+    ) -> Result<Option<Inputs>, PortError> {
         let lines = || Ok::<_, PortError>(inputs(ioctl::modem_lines(fd)?));
         self.take(Instant::now(), last, || ioctl::input_counts(fd).ok(), lines)
     }
@@ -112,7 +124,8 @@ impl Watch {
 
 /// `last` with the lines turned that changed and changed back.
 fn pulsed(last: Inputs, before: InputCounts, after: InputCounts) -> Option<Inputs> {
-    // `ftdi_sio` takes all lines for down until the adapter first speaks, and then counts those that are up.
+    // `ftdi_sio` takes all lines for down until the adapter first speaks, and then counts those
+    // that are up.
     let turned = |up, before, after| before != after && !(up && before == 0 && after == 1);
     let now = Inputs {
         cts: last.cts ^ turned(last.cts, before.cts, after.cts),
@@ -162,7 +175,11 @@ mod tests {
                 Ok(self.lines.get())
             };
             let counts = || *self.counts.borrow();
-            if watch.rests_at(at, last, counts) { None } else { watch.take(at, last, counts, lines).unwrap() }
+            if watch.rests_at(at, last, counts) {
+                None
+            } else {
+                watch.take(at, last, counts, lines).unwrap()
+            }
         }
     }
 
@@ -181,7 +198,8 @@ mod tests {
             assert_eq!(driver.look(&mut watch, at, RINGS), None);
         }
         assert_eq!(driver.reads.get(), reads);
-        // A change it does not count is seen within the second, and then it is not trusted any more.
+        // A change it does not count is seen within the second, and then it is not trusted any
+        // more.
         driver.lines.set(REST);
         let seen = (0..60).find(|_| {
             at += POLL;

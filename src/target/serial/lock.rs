@@ -1,7 +1,9 @@
-//! The lock on a device: once in this process, and as a UUCP lock file for programs that know no other.
+//! The lock on a device: once in this process, and as a UUCP lock file for programs that know no
+//! other.
 //!
-//! The kernel's own locks (TIOCEXCL, flock) are taken with the open and end with the process; the lock file is a
-//! courtesy to picocom, minicom and their like. A missing or unwritable folder is therefore no error.
+//! The kernel's own locks (TIOCEXCL, flock) are taken with the open and end with the process; the
+//! lock file is a courtesy to picocom, minicom and their like. A missing or unwritable folder is
+//! therefore no error.
 
 use std::{
     collections::BTreeSet,
@@ -24,8 +26,9 @@ use super::{
 };
 use crate::regular_file::read_inside;
 
-/// Devices this process has, so that two endpoints never share one. It also tells our own lock file from the stale
-/// one of a predecessor with our process number, as in a container where that is always 1.
+/// Devices this process has, so that two endpoints never share one. It also tells our own lock file
+/// from the stale one of a predecessor with our process number, as in a container where that is
+/// always 1.
 static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A lock file nobody can read a number from counts as being written for so long.
@@ -61,13 +64,15 @@ pub(super) fn take(device: &Path, folder: &Path) -> Result<Lock, OpenError> {
                 file.display()
             )));
         }
-        Err(Taken::Io(error)) => tracing::debug!(file = %file.display(), %error, "no UUCP lock file"),
+        Err(Taken::Io(error)) => {
+            tracing::debug!(file = %file.display(), %error, "no UUCP lock file");
+        }
     }
     Ok(lock)
 }
 
 /// Who holds the lock file of a device; nobody, where it is stale.
-pub fn locked_by(device: &Path, folder: &Path) -> Option<Process> {
+pub(crate) fn locked_by(device: &Path, folder: &Path) -> Option<Process> {
     match holder(&folder.join(name(device)), device) {
         Err(Taken::By(process)) => Some(process),
         Err(Taken::Unknown | Taken::Io(_)) | Ok(()) => None,
@@ -104,7 +109,8 @@ fn write(file: &Path, device: &Path) -> Result<(), Taken> {
     let draft = file.with_file_name(format!("LTMP.{own}.{}", name(device)));
     let _ = fs::remove_file(&draft);
     let mut options = fs::OpenOptions::new();
-    // FHS 5.9 and HDB UUCP: ten characters of ASCII decimal, then a line feed; everybody may read it.
+    // FHS 5.9 and HDB UUCP: ten characters of ASCII decimal, then a line feed; everybody may read
+    // it.
     io::Write::write_all(
         &mut options.write(true).create_new(true).mode(0o644).open(&draft)?,
         format!("{own:>10}\n").as_bytes(),
@@ -115,7 +121,8 @@ fn write(file: &Path, device: &Path) -> Result<(), Taken> {
 }
 
 fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), Taken> {
-    // A second try follows the removal of a stale lock, a third somebody who was quicker and is gone again.
+    // A second try follows the removal of a stale lock, a third somebody who was quicker and is
+    // gone again.
     for _ in 0..3 {
         match fs::hard_link(draft, file) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -159,21 +166,27 @@ fn contents(file: &Path) -> io::Result<Vec<u8>> {
     read_inside(folder, Path::new(name), LARGEST)
 }
 
-/// Whether the number was given to another process since: it began after the lock was written and has the device not
-/// open. Both, for a clock that was set makes the first untrue, and a script locks for its children.
+/// Whether the number was given to another process since: it began after the lock was written and
+/// has the device not open. Both, for a clock that was set makes the first untrue, and a script
+/// locks for its children.
 fn reused(pid: u32, age: Duration, device: &Path) -> bool {
-    let Some(started) = stat_field(pid, 22).and_then(|ticks| u64::try_from(ticks).ok()) else { return false };
+    let Some(started) = stat_field(pid, 22).and_then(|ticks| u64::try_from(ticks).ok()) else {
+        return false;
+    };
     let Ok(up) = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec) else { return false };
     let running = up.saturating_sub(started / TICKS);
     running + 2 < age.as_secs() && has_open(pid, device) == Some(false)
 }
 
-/// The process number of a lock file: ASCII (HDB), or four bytes in the machine's order (older UUCP).
+/// The process number of a lock file: ASCII (HDB), or four bytes in the machine's order (older
+/// UUCP).
 fn number(contents: &[u8]) -> Option<i32> {
     let pid = match <[u8; 4]>::try_from(contents) {
         // Numbers end at 2^22, so one byte is zero; the others may look like digits.
         Ok(bytes) if bytes.contains(&0) => Some(i32::from_ne_bytes(bytes)),
-        _ => str::from_utf8(contents).ok().and_then(|text| text.split_whitespace().next()?.parse().ok()),
+        _ => str::from_utf8(contents)
+            .ok()
+            .and_then(|text| text.split_whitespace().next()?.parse().ok()),
     };
     pid.filter(|pid| *pid > 0)
 }
@@ -203,7 +216,12 @@ mod tests {
     fn lock_file(folder: &Path, tty: &str, contents: &[u8], age: Duration) -> PathBuf {
         let file = folder.join(format!("LCK..{tty}"));
         fs::write(&file, contents).unwrap();
-        fs::File::options().write(true).open(&file).unwrap().set_modified(SystemTime::now() - age).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_modified(SystemTime::now() - age)
+            .unwrap();
         file
     }
 
@@ -241,7 +259,8 @@ mod tests {
         );
         let error = take(&device("ttyLiving"), folder.path()).unwrap_err();
         assert!(error.to_string().ends_with(&format!("(pid {})", sleeper.id())), "{error}");
-        // The number was given again: this sleeper began long after a lock of yesterday and has no such device open.
+        // The number was given again: this sleeper began long after a lock of yesterday and has no
+        // such device open.
         lock_file(
             folder.path(),
             "ttyLiving",
@@ -296,7 +315,12 @@ mod tests {
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
         let lock = |name: &str| folder.path().join(format!("LCK..{name}"));
         rustix::fs::mkfifoat(rustix::fs::CWD, lock("ttyFifo"), rustix::fs::Mode::RWXU).unwrap();
-        let out = lock_file(outside.path(), "out", format!("{}\n", sleeper.id()).as_bytes(), Duration::ZERO);
+        let out = lock_file(
+            outside.path(),
+            "out",
+            format!("{}\n", sleeper.id()).as_bytes(),
+            Duration::ZERO,
+        );
         std::os::unix::fs::symlink(out, lock("ttyLink")).unwrap();
         fs::File::create(lock("ttySparse")).unwrap().set_len(1 << 40).unwrap();
         for name in ["ttyFifo", "ttyLink", "ttySparse"] {

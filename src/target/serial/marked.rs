@@ -38,8 +38,13 @@ pub(super) struct Marked<R> {
 impl<R> Marked<R> {
     /// Reads `stream`, which is that of `tty`.
     pub(super) fn new(stream: R, tty: Arc<Tty>) -> Self {
-        let mut marked =
-            Self { stream, tty, unmark: Unmark::default(), ledger: Ledger::default(), asked: Instant::now() };
+        let mut marked = Self {
+            stream,
+            tty,
+            unmark: Unmark::default(),
+            ledger: Ledger::default(),
+            asked: Instant::now(),
+        };
         marked.ledger.post(marked.counts());
         marked
     }
@@ -50,7 +55,12 @@ impl<R> Marked<R> {
     }
 
     /// Cleans one read; `drained` is whether the driver had no more.
-    fn clean(&mut self, bytes: &mut [u8], marks: &mut Vec<(usize, LineEvent)>, drained: bool) -> usize {
+    fn clean(
+        &mut self,
+        bytes: &mut [u8],
+        marks: &mut Vec<(usize, LineEvent)>,
+        drained: bool,
+    ) -> usize {
         if self.tty.was_flushed() {
             self.unmark = Unmark::default(); // the other half of an escape may be gone
         }
@@ -112,7 +122,8 @@ mod tests {
 
     use super::*;
 
-    /// A pty's line discipline doubles ff as that of any tty, and an empty piece of an escape is no end of the stream.
+    /// A pty's line discipline doubles ff as that of any tty, and an empty piece of an escape is no
+    /// end of the stream.
     #[tokio::test]
     async fn all_256_values_pass_a_tty_that_marks_errors() {
         use rustix::{

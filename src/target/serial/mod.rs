@@ -17,10 +17,10 @@ mod tty;
 mod unmark;
 mod waiting;
 
-pub use console::{Occupied, warning};
-pub use holders::{Process, holders};
-pub use hotplug::appeared;
-pub use identity::{FoundPort, Roots, Usb, find, resolve, usb_of};
-pub use lock::locked_by;
-pub use open::{is_pty, open};
-pub use port::Port;
+pub(crate) use console::warning;
+pub(crate) use holders::{Process, holders};
+pub(crate) use hotplug::appeared;
+pub(crate) use identity::{FoundPort, Roots, Usb, find, resolve, usb_of};
+pub(crate) use lock::locked_by;
+pub(crate) use open::{is_pty, open};
+pub(crate) use port::Port;

@@ -36,15 +36,17 @@ use crate::{
     sys::{ioctl, termios},
 };
 
-/// A driver that does not come back in this time is stuck; `open()` of a healthy tty takes milliseconds.
+/// A driver that does not come back in this time is stuck; `open()` of a healthy tty takes
+/// milliseconds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Finds, locks, opens and sets the port. DTR and RTS move only as the kernel's own open and `on_open` move them. A port
-/// that has just come and has no rights yet is waited for.
+/// Finds, locks, opens and sets the port. DTR and RTS move only as the kernel's own open and
+/// `on_open` move them. A port that has just come and has no rights yet is waited for.
 ///
 /// # Errors
-/// Absent, in use (naming the process), denied, unfit (a frame the driver cannot do), or stuck for 10 s.
-pub async fn open(target: &SerialTarget) -> Result<Device, OpenError> {
+/// Absent, in use (naming the process), denied, unfit (a frame the driver cannot do), or stuck for
+/// 10 s.
+pub(crate) async fn open(target: &SerialTarget) -> Result<Device, OpenError> {
     let began = Instant::now();
     loop {
         let opened = open_once(target).await;
@@ -58,8 +60,8 @@ pub async fn open(target: &SerialTarget) -> Result<Device, OpenError> {
 
 async fn open_once(target: &SerialTarget) -> Result<Device, OpenError> {
     let wanted = target.clone();
-    // A driver that comes back too late finds nobody waiting, and what it opened is closed again. Until then the
-    // device counts as ours, so that tries do not pile up on a dead one.
+    // A driver that comes back too late finds nobody waiting, and what it opened is closed again.
+    // Until then the device counts as ours, so that tries do not pile up on a dead one.
     let opening = tokio::task::spawn_blocking(move || open_now(&wanted, &Roots::default()));
     match timeout(OPEN_TIMEOUT, opening).await {
         Ok(Ok(opened)) => opened,
@@ -84,9 +86,10 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
     if let Some(other) = stranger(&path) {
         return Err(lock::in_use(&path, &other));
     }
-    let stream =
-        SerialStream::open(&builder(&path, target.settings)?).map_err(|error| refused(&path, &error))?;
-    let control = ioctl::duplicate(&stream).map_err(|error| OpenError::Absent(error.to_string()))?;
+    let stream = SerialStream::open(&builder(&path, target.settings)?)
+        .map_err(|error| refused(&path, &error))?;
+    let control =
+        ioctl::duplicate(&stream).map_err(|error| OpenError::Absent(error.to_string()))?;
     let (usb, driver) = (identity::usb_id(&path, roots), identity::driver_of(&path, roots));
     let pty = is_pty(&path).then_some(target.settings);
     let answers = match pty {
@@ -101,7 +104,8 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
         .control()
         .map_err(PortError::from)
         .and_then(|fd| {
-            let notes = set_up(fd, target, pty.is_some(), marks).map_err(|error| port::judged(fd, error))?;
+            let notes = set_up(fd, target, pty.is_some(), marks)
+                .map_err(|error| port::judged(fd, error))?;
             tty.transmitter().set(termios::read(&tcgetattr(fd)?));
             Ok(notes)
         })
@@ -122,7 +126,7 @@ fn is_tty(path: &Path, roots: &Roots) -> bool {
 }
 
 /// Whether a device is the near end of a pty, whose maker commonly holds both.
-pub fn is_pty(path: &Path) -> bool {
+pub(crate) fn is_pty(path: &Path) -> bool {
     path.starts_with("/dev/pts")
 }
 
@@ -134,12 +138,13 @@ fn stranger(path: &Path) -> Option<Process> {
     holders(path).into_iter().find(|process| process.pid != std::process::id())
 }
 
-/// What the library sets as it opens: the same as we do afterwards in one call, as near as it can say it, so that no
-/// line moves twice. It also takes TIOCEXCL and flock; it neither flushes nor touches DTR.
+/// What the library sets as it opens: the same as we do afterwards in one call, as near as it can
+/// say it, so that no line moves twice. It also takes TIOCEXCL and flock; it neither flushes nor
+/// touches DTR.
 fn builder(path: &Path, settings: Settings) -> Result<SerialPortBuilder, OpenError> {
-    let name = path
-        .to_str()
-        .ok_or_else(|| OpenError::Unfit(format!("{} is not UTF-8; use a link to it", path.display())))?;
+    let name = path.to_str().ok_or_else(|| {
+        OpenError::Unfit(format!("{} is not UTF-8; use a link to it", path.display()))
+    })?;
     Ok(tokio_serial::new(name, settings.baud)
         .data_bits(match settings.data {
             DataBits::Five => tokio_serial::DataBits::Five,
@@ -189,11 +194,17 @@ fn set_up(
     Ok(notes)
 }
 
-/// Of these lines, those that do not stand so already: a device may stall at being told what it knows.
+/// Of these lines, those that do not stand so already: a device may stall at being told what it
+/// knows.
 fn not_so_yet(fd: BorrowedFd<'_>, levels: Levels) -> Levels {
     let Ok(lines) = ioctl::modem_lines(fd) else { return levels };
-    let unless_so = |line: i32, wanted: Option<bool>| wanted.filter(|up| (lines & line != 0) != *up);
-    Levels { dtr: unless_so(ioctl::DTR, levels.dtr), rts: unless_so(ioctl::RTS, levels.rts), brk: levels.brk }
+    let unless_so =
+        |line: i32, wanted: Option<bool>| wanted.filter(|up| (lines & line != 0) != *up);
+    Levels {
+        dtr: unless_so(ioctl::DTR, levels.dtr),
+        rts: unless_so(ioctl::RTS, levels.rts),
+        brk: levels.brk,
+    }
 }
 
 fn set_frame(
@@ -207,7 +218,8 @@ fn set_frame(
     termios::apply(&mut termios, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &termios)?;
     let got = termios::read(&tcgetattr(fd)?);
-    // Another frame is another language; a wrong speed may be what the other end has, too, and is told.
+    // Another frame is another language; a wrong speed may be what the other end has, too, and is
+    // told.
     termios::frame_difference(settings, got).filter(|_| !pty).map_or_else(
         || Ok(termios::rate_differences(settings, got)),
         |difference| Err(PortError::BadSettings(difference)),

@@ -29,7 +29,8 @@ use crate::{
     sys::{ioctl, termios},
 };
 
-/// How long one tcdrain asks a chip; after that, whoever drains looks whether it still wants to know.
+/// How long one tcdrain asks a chip; after that, whoever drains looks whether it still wants to
+/// know.
 const ASK: Duration = Duration::from_millis(200);
 
 /// Longest that the kernel may wait before a break, with a wire that was idle a moment ago.
@@ -38,8 +39,9 @@ const BREAK: Duration = Duration::from_secs(1);
 /// USB vendor of the adapters `ftdi_sio` drives.
 const FTDI: u16 = 0x0403;
 
-/// The controls of an open tty. Calls that may wait for a USB adapter run on the blocking pool; once begun, they are
-/// done even if nobody waits for their end. Calls that wait for the wire run where a signal ends them.
+/// The controls of an open tty. Calls that may wait for a USB adapter run on the blocking pool;
+/// once begun, they are done even if nobody waits for their end. Calls that wait for the wire run
+/// where a signal ends them.
 #[derive(Debug)]
 pub struct Port {
     tty: Arc<Tty>,
@@ -48,7 +50,8 @@ pub struct Port {
     breakless: AtomicBool,
     /// The adapter moves no lines; it says so when it is asked to.
     lineless: AtomicBool,
-    /// Of a pty, what was set: its driver forces eight bits without parity on what has no frames at all.
+    /// Of a pty, what was set: its driver forces eight bits without parity on what has no frames at
+    /// all.
     set: Option<Mutex<Settings>>,
     /// Locked for a moment: not while the adapter is asked.
     watch: Arc<Mutex<Watch>>,
@@ -61,10 +64,19 @@ impl Port {
     pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>, pty: Option<Settings>) -> Self {
         let answers = tty.transmitter().answers();
         let caps = tty.control().map(|fd| probe(fd, answers)).unwrap_or_default();
-        // The driver of the one vendor whose lines cost a transfer to read and whose driver counts for certain.
+        // The driver of the one vendor whose lines cost a transfer to read and whose driver counts
+        // for certain.
         let watch = Arc::new(Mutex::new(Watch::new(usb.is_some_and(|id| id.vid == FTDI))));
         let (breakless, lineless) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { tty, caps, breakless, lineless, set: pty.map(Mutex::new), watch, changing: Arc::default() }
+        Self {
+            tty,
+            caps,
+            breakless,
+            lineless,
+            set: pty.map(Mutex::new),
+            watch,
+            changing: Arc::default(),
+        }
     }
 
     pub(in crate::target) fn caps(&self) -> Caps {
@@ -88,7 +100,8 @@ impl Port {
         Ok(())
     }
 
-    /// Who begins a break waits for the wire to be idle first: the kernel does the same, without a limit.
+    /// Who begins a break waits for the wire to be idle first: the kernel does the same, without a
+    /// limit.
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
         // A driver without modem lines takes a break for nothing and says it did it.
         if levels.brk.is_some() && !self.caps().brk {
@@ -101,7 +114,8 @@ impl Port {
         } else {
             self.call(move |fd| set(fd, levels)).await
         };
-        // Break is tried first, so nothing else moved: another step without one shows whether the lines can.
+        // Break is tried first, so nothing else moved: another step without one shows whether the
+        // lines can.
         if done == Err(PortError::Unsupported) {
             let learnt = if levels.brk.is_some() { &self.breakless } else { &self.lineless };
             learnt.store(true, Ordering::Relaxed);
@@ -117,8 +131,12 @@ impl Port {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready when the lines differ from `last`, or did for a moment: then both edges are given, one with each call.
-    pub(in crate::target) async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
+    /// Ready when the lines differ from `last`, or did for a moment: then both edges are given, one
+    /// with each call.
+    pub(in crate::target) async fn inputs_changed(
+        &self,
+        last: Inputs,
+    ) -> Result<Inputs, PortError> {
         loop {
             let next = self.watch().next();
             if next > Instant::now() {
@@ -127,7 +145,8 @@ impl Port {
             if self.watch().rests(self.tty.control()?, last) {
                 continue;
             }
-            let (tty, watch, mut seen) = (Arc::clone(&self.tty), Arc::clone(&self.watch), *self.watch());
+            let (tty, watch, mut seen) =
+                (Arc::clone(&self.tty), Arc::clone(&self.watch), *self.watch());
             // Not in turn with changes: a step of a signal sequence does not wait for it.
             let look = move || {
                 let looked = seen.look(tty.control()?, last);
@@ -156,7 +175,8 @@ impl Port {
         Held { bytes: driver + adapter, at_most: adapter > 0 || driver > 0 && !counted }
     }
 
-    /// Looks how far the driver is, so that it is known should the device go; whether it is still at it.
+    /// Looks how far the driver is, so that it is known should the device go; whether it is still
+    /// at it.
     pub(in crate::target) fn is_sending(&self) -> bool {
         matches!(self.tty.look(), Ok(Known::Busy))
     }
@@ -171,14 +191,17 @@ impl Port {
             Known::HandedOn => Ok(Wire::HandedOn),
             Known::Ask => {
                 let tty = Arc::clone(&self.tty);
-                let asked = Waiting::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
+                let asked =
+                    Waiting::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
                 match asked.within(ASK).await {
                     // Nothing was written meanwhile: who asks has the turn of those who write.
                     Some(Ok(())) => {
                         self.tty.transmitter().idle();
                         Ok(Wire::Idle)
                     }
-                    Some(Err(error)) if error.kind() != io::ErrorKind::Interrupted => Err(error.into()),
+                    Some(Err(error)) if error.kind() != io::ErrorKind::Interrupted => {
+                        Err(error.into())
+                    }
                     Some(Err(_)) | None => Ok(Wire::Busy(self.unsent())),
                 }
             }
@@ -195,7 +218,11 @@ impl Port {
         self.tty.closed()
     }
 
-    pub(in crate::target) async fn flush(&self, input: bool, output: bool) -> Result<(), PortError> {
+    pub(in crate::target) async fn flush(
+        &self,
+        input: bool,
+        output: bool,
+    ) -> Result<(), PortError> {
         let queue = match (input, output) {
             (false, false) => return Ok(()),
             (true, false) => QueueSelector::IFlush,
@@ -229,13 +256,16 @@ fn in_turn<T>(
     work(fd).map_err(|error| judged(fd, error))
 }
 
-/// A request that a USB device stalls comes back as EPIPE, or as EIO as with a device that is gone: one that is not can
-/// do everything else.
+/// A request that a USB device stalls comes back as EPIPE, or as EIO as with a device that is gone:
+/// one that is not can do everything else.
 pub(super) fn judged(fd: BorrowedFd<'_>, error: PortError) -> PortError {
     match error {
         PortError::Stalled if tcgetattr(fd).is_ok() => PortError::Unsupported,
         PortError::Stalled => PortError::Failed(Errno::IO.to_string()),
-        PortError::Unsupported | PortError::BadSettings(_) | PortError::Failed(_) | PortError::Stuck => error,
+        PortError::Unsupported
+        | PortError::BadSettings(_)
+        | PortError::Failed(_)
+        | PortError::Stuck => error,
     }
 }
 
@@ -247,7 +277,8 @@ fn probe(fd: BorrowedFd<'_>, answers: Answers) -> Caps {
     Caps {
         settings: true,
         signals: moves,
-        // A break cannot be tried without sending one; drivers without modem lines (ptys) only say that they did.
+        // A break cannot be tried without sending one; drivers without modem lines (ptys) only say
+        // that they did.
         brk: moves,
         inputs: lines.is_ok(),
         errors: ioctl::error_counts(fd).is_ok(),
@@ -257,7 +288,11 @@ fn probe(fd: BorrowedFd<'_>, answers: Answers) -> Caps {
 }
 
 /// Sets, reads back, and where the driver took something else restores what was.
-pub(super) fn configure(fd: BorrowedFd<'_>, settings: Settings, pty: bool) -> Result<(), PortError> {
+pub(super) fn configure(
+    fd: BorrowedFd<'_>,
+    settings: Settings,
+    pty: bool,
+) -> Result<(), PortError> {
     let old = tcgetattr(fd)?;
     if termios::read(&old) == settings {
         return Ok(()); // some drivers send the whole set to the device again, needed or not
@@ -266,7 +301,9 @@ pub(super) fn configure(fd: BorrowedFd<'_>, settings: Settings, pty: bool) -> Re
     let marks = old.input_modes.contains(InputModes::PARMRK);
     termios::apply(&mut new, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &new).map_err(|error| match error {
-        Errno::INVAL | Errno::RANGE => PortError::BadSettings(format!("the driver refuses {settings}")),
+        Errno::INVAL | Errno::RANGE => {
+            PortError::BadSettings(format!("the driver refuses {settings}"))
+        }
         other => other.into(),
     })?;
     let got = termios::read(&tcgetattr(fd)?);
@@ -282,7 +319,8 @@ pub(super) fn configure(fd: BorrowedFd<'_>, settings: Settings, pty: bool) -> Re
     Err(PortError::BadSettings(differences.join("; ")))
 }
 
-/// Begins or ends a break, then moves the lines that are named in one call. A driver that has no break moves nothing.
+/// Begins or ends a break, then moves the lines that are named in one call. A driver that has no
+/// break moves nothing.
 pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
     if let Some(on) = levels.brk {
         ioctl::set_break(fd, on)?;
@@ -307,11 +345,13 @@ pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
 }
 
 impl From<io::Error> for PortError {
-    /// ENOTTY, EINVAL and EOPNOTSUPP are how drivers say that they have no such call, EPIPE and EIO that the adapter has
-    /// none or is gone; EINTR ends a wait of ours.
+    /// ENOTTY, EINVAL and EOPNOTSUPP are how drivers say that they have no such call, EPIPE and EIO
+    /// that the adapter has none or is gone; EINTR ends a wait of ours.
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
-            Some(Errno::NOTTY | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Self::Unsupported,
+            Some(Errno::NOTTY | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                Self::Unsupported
+            }
             Some(Errno::PIPE | Errno::IO) => Self::Stalled,
             Some(Errno::INTR) => Self::Stuck,
             _ => Self::Failed(error.to_string()),

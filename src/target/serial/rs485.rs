@@ -1,4 +1,5 @@
-//! RS-485 direction control by the driver: RTS, or the hardware, switches the transmitter (TIOCSRS485).
+//! RS-485 direction control by the driver: RTS, or the hardware, switches the transmitter
+//! (TIOCSRS485).
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
@@ -20,11 +21,15 @@ pub(super) fn set(fd: BorrowedFd<'_>, rs485: Rs485) -> Result<Option<String>, Po
         (rs485.rx_during_tx, Rs485Bits::RX_DURING_TX),
         (rs485.terminate, Rs485Bits::TERMINATE_BUS),
     ];
-    let flags = flags.iter().filter(|(on, _)| *on).fold(Rs485Bits::ENABLED, |sum, (_, bit)| sum | bit);
-    let asked = Rs485Bits::new(flags, milliseconds(rs485.delay_before), milliseconds(rs485.delay_after));
+    let flags =
+        flags.iter().filter(|(on, _)| *on).fold(Rs485Bits::ENABLED, |sum, (_, bit)| sum | bit);
+    let asked =
+        Rs485Bits::new(flags, milliseconds(rs485.delay_before), milliseconds(rs485.delay_after));
     match ioctl::set_rs485(fd, asked).map_err(PortError::from) {
         Ok(got) if got.flags & Rs485Bits::ENABLED == 0 => Err(no_rs485()),
-        Ok(got) if got != asked => Ok(Some(format!("asked for RS-485 as {asked}, the driver set {got}"))),
+        Ok(got) if got != asked => {
+            Ok(Some(format!("asked for RS-485 as {asked}, the driver set {got}")))
+        }
         Ok(_) => Ok(None),
         Err(PortError::Unsupported) => Err(no_rs485()),
         Err(error) => Err(error),

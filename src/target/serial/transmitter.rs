@@ -1,8 +1,10 @@
-//! When the wire is idle: what was written and may still be on its way, behind what the driver counts.
+//! When the wire is idle: what was written and may still be on its way, behind what the driver
+//! counts.
 //!
-//! TIOCOUTQ is what the driver holds; an adapter's FIFO and the shift register are behind it. Some drivers can be asked
-//! about those. Of the others it is known how long what they were given takes on the wire, counted from when the driver
-//! has nothing left; and of those that answer, too, that nothing is idle sooner than its characters take.
+//! TIOCOUTQ is what the driver holds; an adapter's FIFO and the shift register are behind it. Some
+//! drivers can be asked about those. Of the others it is known how long what they were given takes
+//! on the wire, counted from when the driver has nothing left; and of those that answer, too, that
+//! nothing is idle sooner than its characters take.
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
@@ -41,7 +43,8 @@ pub(super) enum Answers {
 }
 
 impl Answers {
-    /// What the driver of this name does. Those of the third line have a `tx_empty` that asks the chip.
+    /// What the driver of this name does. Those of the third line have a `tx_empty` that asks the
+    /// chip.
     pub(super) fn of(driver: Option<&str>, usb: bool, fd: BorrowedFd<'_>) -> Self {
         match driver {
             Some("ftdi_sio") => Self::ReportThenDrain,
@@ -62,7 +65,8 @@ pub(super) struct Transmitter {
     answers: Answers,
     /// Bytes written since the wire was last known to be idle.
     written: usize,
-    /// Of these, how many were still on their way at most when it was last looked, and how many were written since.
+    /// Of these, how many were still on their way at most when it was last looked, and how many
+    /// were written since.
     seen: usize,
     since: usize,
     /// Before that, it cannot be idle: what was written takes so long.
@@ -108,8 +112,14 @@ impl Transmitter {
         self.handed_on = None;
     }
 
-    /// How the wire is, now that the driver holds `unsent` bytes; `empty` is what TIOCSERGETLSR says.
-    pub(super) fn look(&mut self, now: Instant, unsent: usize, empty: impl Fn() -> Option<bool>) -> Known {
+    /// How the wire is, now that the driver holds `unsent` bytes; `empty` is what TIOCSERGETLSR
+    /// says.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        unsent: usize,
+        empty: impl Fn() -> Option<bool>,
+    ) -> Known {
         (self.seen, self.since) = (unsent.saturating_add(self.fifo()).min(self.written), 0);
         if unsent > 0 {
             return Known::Busy;
@@ -124,7 +134,8 @@ impl Transmitter {
                 self.idle();
                 Known::HandedOn
             }
-            // Flow control may hold what an adapter has: only its whole time without any is known to be enough.
+            // Flow control may hold what an adapter has: only its whole time without any is known
+            // to be enough.
             Answers::Nothing if now < self.floor(handed_on) => Known::Busy,
             Answers::Nothing => self.idle(),
             _ if early => Known::Busy,
@@ -133,7 +144,9 @@ impl Transmitter {
             // A report may be older than what was written, unless that is long ago.
             Answers::ReportThenDrain => match empty() {
                 Some(false) => Known::Busy,
-                Some(true) if self.earliest.is_none_or(|earliest| now >= earliest + REPORT) => self.idle(),
+                Some(true) if self.earliest.is_none_or(|earliest| now >= earliest + REPORT) => {
+                    self.idle()
+                }
                 Some(true) | None => Known::Ask,
             },
             Answers::Drain => Known::Ask,
@@ -163,8 +176,9 @@ impl Transmitter {
         self.written.saturating_sub(unsent).min(self.fifo())
     }
 
-    /// Of what was written, what may not have got onto the wire when the device went, which cannot be asked any more: at
-    /// most so many bytes. The clock is no witness here: an adapter is not fed without pauses.
+    /// Of what was written, what may not have got onto the wire when the device went, which cannot
+    /// be asked any more: at most so many bytes. The clock is no witness here: an adapter is not
+    /// fed without pauses.
     pub(super) fn lost_with_it(&self) -> usize {
         self.written.min(self.seen.saturating_add(self.since))
     }
@@ -219,8 +233,12 @@ mod tests {
 
     /// 300 7E1: a character takes 33.3 ms.
     fn meter(answers: Answers) -> Transmitter {
-        let settings =
-            Settings { baud: 300, data: DataBits::Seven, parity: Parity::Even, ..Settings::default() };
+        let settings = Settings {
+            baud: 300,
+            data: DataBits::Seven,
+            parity: Parity::Even,
+            ..Settings::default()
+        };
         Transmitter::new(answers, settings)
     }
 

@@ -15,9 +15,16 @@ impl Tree {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let roots =
-            Roots { sys: at("sys"), dev: at("dev"), proc: at("proc"), run: at("run"), locks: at("lock") };
-        for path in ["sys/class/tty", "dev/serial/by-id", "dev/serial/by-path", "proc", "run", "lock"] {
+        let roots = Roots {
+            sys: at("sys"),
+            dev: at("dev"),
+            proc: at("proc"),
+            run: at("run"),
+            locks: at("lock"),
+        };
+        for path in
+            ["sys/class/tty", "dev/serial/by-id", "dev/serial/by-path", "proc", "run", "lock"]
+        {
             fs::create_dir_all(at(path)).unwrap();
         }
         Self { folder, roots }

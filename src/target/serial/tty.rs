@@ -32,11 +32,12 @@ use super::{
 };
 use crate::sys::ioctl;
 
-/// How often a device that takes nothing is asked again. Drivers wake a writer when there is room, but not all do so when
-/// their buffer is emptied by tcflush: a pty's does not.
+/// How often a device that takes nothing is asked again. Drivers wake a writer when there is room,
+/// but not all do so when their buffer is emptied by tcflush: a pty's does not.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// What the stream's two halves and the controls of a device share. The device is closed when all are dropped.
+/// What the stream's two halves and the controls of a device share. The device is closed when all
+/// are dropped.
 #[derive(Debug)]
 pub(super) struct Tty {
     /// A second descriptor of the same open device; taken only by `drop`.
@@ -62,7 +63,8 @@ impl Tty {
         }
     }
 
-    /// Ready when the device is closed: all that shares it is gone, and the kernel has come back from `close()`.
+    /// Ready when the device is closed: all that shares it is gone, and the kernel has come back
+    /// from `close()`.
     pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut closed = self.closed.as_ref().map(watch::Sender::subscribe);
         async move {
@@ -97,8 +99,8 @@ impl Tty {
         Ok(self.transmitter().look(Instant::now(), unsent, empty))
     }
 
-    /// Bytes that were written and may not be on the wire: with the driver, and with the adapter at most. Of a device that
-    /// is gone, those that it took with it at most.
+    /// Bytes that were written and may not be on the wire: with the driver, and with the adapter at
+    /// most. Of a device that is gone, those that it took with it at most.
     pub(super) fn held(&self) -> (usize, usize) {
         let Ok(unsent) = self.asked() else { return (0, self.unsent()) };
         let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
@@ -131,13 +133,16 @@ impl Tty {
 }
 
 impl Drop for Tty {
-    /// Abandons output the driver still holds: who wants it sent waits for the wire to be idle first. The last close of a
-    /// tty waits for the transmitter (`closing_wait`, 30 s by default), so a thread of its own does it. Where there is
-    /// nothing to wait for, the locks are gone before that, and the device can be opened again at once. Where something
-    /// is held that cannot be discarded (USB drivers and adapters have no flush), that wait is ended by a signal, and
-    /// until the close is over the device is still ours: nothing that was abandoned leaves with what comes next.
+    /// Abandons output the driver still holds: who wants it sent waits for the wire to be idle
+    /// first. The last close of a tty waits for the transmitter (`closing_wait`, 30 s by default),
+    /// so a thread of its own does it. Where there is nothing to wait for, the locks are gone
+    /// before that, and the device can be opened again at once. Where something is held that cannot
+    /// be discarded (USB drivers and adapters have no flush), that wait is ended by a signal, and
+    /// until the close is over the device is still ours: nothing that was abandoned leaves with
+    /// what comes next.
     fn drop(&mut self) {
-        let (Some(control), lock, closed) = (self.control.take(), self.lock.take(), self.closed.take())
+        let (Some(control), lock, closed) =
+            (self.control.take(), self.lock.take(), self.closed.take())
         else {
             return;
         };
@@ -148,7 +153,8 @@ impl Drop for Tty {
         let unsent = ioctl::unsent(&control).unwrap_or(0);
         let empty = || ioctl::transmitter_empty(&control).ok();
         let transmitter = self.transmitter.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let held = matches!(transmitter.look(Instant::now(), unsent, empty), Known::Busy | Known::Ask);
+        let held =
+            matches!(transmitter.look(Instant::now(), unsent, empty), Known::Busy | Known::Ask);
         let _ = ioctl_tiocnxcl(&control);
         let _ = flock(&control, FlockOperation::Unlock);
         let lock = lock.filter(|_| held);
@@ -199,7 +205,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if let Poll::Ready(wrote) = Pin::new(&mut this.stream).poll_write(cx, buf) {
             this.again = None;
@@ -216,8 +226,8 @@ impl AsyncWrite for Wire {
         }
     }
 
-    /// Nothing is held back here. The stream's own flush is tcdrain, which would block the whole thread until the
-    /// last bit is on the wire; the line drains by `Port::unsent` instead.
+    /// Nothing is held back here. The stream's own flush is tcdrain, which would block the whole
+    /// thread until the last bit is on the wire; the line drains by `Port::unsent` instead.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

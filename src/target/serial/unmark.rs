@@ -1,10 +1,11 @@
-//! Received errors at their place: takes the kernel's PARMRK escapes out of the byte stream (`termios(3)`).
+//! Received errors at their place: takes the kernel's PARMRK escapes out of the byte stream
+//! (`termios(3)`).
 //!
-//! `ff ff` is the byte ff, `ff 00 X` the byte X with wrong parity or without a stop bit, `ff 00 00` a break, or a zero
-//! byte with such an error. Which of them, only the driver's counters know (TIOCGICOUNT): a driver counts an error
-//! before it hands out the byte, so each escape takes one count of what was counted. The counters are asked when
-//! there is an escape, and once a second for what has none: bytes lost. A zero byte of a driver that does not count is
-//! taken for a break.
+//! `ff ff` is the byte ff, `ff 00 X` the byte X with wrong parity or without a stop bit, `ff 00 00`
+//! a break, or a zero byte with such an error. Which of them, only the driver's counters know
+//! (TIOCGICOUNT): a driver counts an error before it hands out the byte, so each escape takes one
+//! count of what was counted. The counters are asked when there is an escape, and once a second for
+//! what has none: bytes lost. A zero byte of a driver that does not count is taken for a break.
 
 use crate::settings::{ErrorCounts, LineEvent};
 
@@ -24,8 +25,9 @@ enum State {
 pub(super) struct Unmark(State);
 
 impl Unmark {
-    /// Takes the escapes out of `bytes` in place and returns how many are left. For each error, `judge` is given the
-    /// byte and says what happened, and whether the byte is one; `marks` get the place.
+    /// Takes the escapes out of `bytes` in place and returns how many are left. For each error,
+    /// `judge` is given the byte and says what happened, and whether the byte is one; `marks` get
+    /// the place.
     pub(super) fn strip(
         &mut self,
         bytes: &mut [u8],
@@ -132,12 +134,17 @@ impl Ledger {
         (event.or(self.last.filter(|event| errors.contains(event))).unwrap_or(likely), true)
     }
 
-    /// What had no escape from one call to the next, a second later: some drivers count and do not flag. Once each.
+    /// What had no escape from one call to the next, a second later: some drivers count and do not
+    /// flag. Once each.
     pub(super) fn age(&mut self) -> impl Iterator<Item = LineEvent> + use<> {
         let old = std::mem::replace(&mut self.aged, std::mem::take(&mut self.fresh));
-        [(old.brk, LineEvent::Break), (old.parity, LineEvent::Parity), (old.framing, LineEvent::Framing)]
-            .into_iter()
-            .filter_map(|(count, event)| (count > 0).then_some(event))
+        [
+            (old.brk, LineEvent::Break),
+            (old.parity, LineEvent::Parity),
+            (old.framing, LineEvent::Framing),
+        ]
+        .into_iter()
+        .filter_map(|(count, event)| (count > 0).then_some(event))
     }
 }
 

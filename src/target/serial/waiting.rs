@@ -1,4 +1,5 @@
-//! Calls that wait in the kernel without a limit (tcdrain, TIOCSBRK, close): each in a thread that a signal ends.
+//! Calls that wait in the kernel without a limit (tcdrain, TIOCSBRK, close): each in a thread that
+//! a signal ends.
 
 use std::{
     io,
@@ -51,7 +52,8 @@ impl<T: Send + 'static> Waiting<T> {
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take().filter(|thread| !thread.is_finished()) {
-            // This thread has others to serve. Without one to be had, the call ends when its port hangs up.
+            // This thread has others to serve. Without one to be had, the call ends when its port
+            // hangs up.
             drop(thread::Builder::new().name("tty-end".into()).spawn(move || end(thread)));
         }
     }

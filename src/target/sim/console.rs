@@ -109,7 +109,8 @@ impl Console {
         self.script.start(now, commands::boot_log());
     }
 
-    /// While something is being said only ^C counts, and not during a boot: what is typed meanwhile is lost.
+    /// While something is being said only ^C counts, and not during a boot: what is typed meanwhile
+    /// is lost.
     fn interrupt(&mut self, byte: u8, out: &mut BytesMut) {
         if byte == 3 && self.mode != Mode::Booting {
             self.script.stop();
@@ -167,7 +168,9 @@ impl Console {
     fn key(&mut self, byte: u8, out: &mut BytesMut) {
         self.escape = match (self.escape, byte) {
             // Then parameter and intermediate bytes (ECMA-48 section 5.4).
-            (Escape::Started, b'[' | b'O') | (Escape::Parameters, 0x20..=0x3F) => Escape::Parameters,
+            (Escape::Started, b'[' | b'O') | (Escape::Parameters, 0x20..=0x3F) => {
+                Escape::Parameters
+            }
             (Escape::Parameters, b'A') => {
                 self.recall((self.back + 1).min(self.history.len()), out);
                 Escape::None
@@ -197,7 +200,8 @@ impl Console {
         let text = String::from_utf8_lossy(&typed).trim().to_owned();
         if self.mode == Mode::Confirming {
             self.mode = Mode::Ready;
-            if text.is_empty() || text.eq_ignore_ascii_case("y") || text.eq_ignore_ascii_case("yes") {
+            if text.is_empty() || text.eq_ignore_ascii_case("y") || text.eq_ignore_ascii_case("yes")
+            {
                 out.extend_from_slice(b"Restarting system.\r\n");
                 return self.boot(now);
             }

@@ -11,7 +11,8 @@ use tokio::{
 /// Bytes read at once.
 const READ: usize = 4096;
 
-/// With so many bytes unsent the device stops listening until its peer reads: what a full UART buffer does with RTS.
+/// With so many bytes unsent the device stops listening until its peer reads: what a full UART
+/// buffer does with RTS.
 const FULL: usize = 64 * 1024;
 
 /// A device without sockets, files or clocks. Times are measured from the start of the simulation.
@@ -33,7 +34,8 @@ pub(super) trait Device: Send + 'static {
     }
 }
 
-/// Runs a device until its peer ends or it hangs up itself; then sends what is left and shuts the writer.
+/// Runs a device until its peer ends or it hangs up itself; then sends what is left and shuts the
+/// writer.
 pub(super) async fn drive(
     mut device: impl Device,
     start: Instant,

@@ -1,4 +1,5 @@
-//! Simulated devices behind real ptys and real TCP ports, so that what reaches them is the true path.
+//! Simulated devices behind real ptys and real TCP ports, so that what reaches them is the true
+//! path.
 
 mod console;
 mod drive;
@@ -19,11 +20,9 @@ use tokio::task::JoinSet;
 
 use crate::config::{SimDevice, SimTarget, Target};
 
-pub use source::line as source_line;
-
 /// A running simulated device; it ends, with its connections, when this is dropped.
 #[derive(Debug)]
-pub struct Sim {
+pub(crate) struct Sim {
     /// The real target that reaches it: a pty's path or a loopback TCP port.
     pub target: Target,
     /// Owns the device's task; dropping it aborts the task.
@@ -31,7 +30,7 @@ pub struct Sim {
 }
 
 /// Starts a simulated device. Fails when no pty or no port on 127.0.0.1 is to be had.
-pub async fn start(target: &SimTarget) -> io::Result<Sim> {
+pub(crate) async fn start(target: &SimTarget) -> io::Result<Sim> {
     let mut tasks = JoinSet::new();
     let model = || Arc::new(Mutex::new(modbus::Model::default()));
     let target = match target.device {

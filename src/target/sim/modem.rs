@@ -1,4 +1,5 @@
-//! A Hayes modem: AT commands (ITU-T V.250), dialling, an online state with the `+++` escape (guard time S12).
+//! A Hayes modem: AT commands (ITU-T V.250), dialling, an online state with the `+++` escape (guard
+//! time S12).
 
 use std::time::Duration;
 
@@ -53,7 +54,9 @@ impl Default for Profile {
     fn default() -> Self {
         let mut registers = [0; 256];
         // S2 escape, S3 CR, S4 LF, S5 backspace, S6-S12 the usual times; S12 in 1/50 s.
-        for (register, value) in registers.iter_mut().zip([0, 0, 43, 13, 10, 8, 2, 50, 2, 6, 14, 95, 50]) {
+        for (register, value) in
+            registers.iter_mut().zip([0, 0, 43, 13, 10, 8, 2, 50, 2, 6, 14, 95, 50])
+        {
             *register = value;
         }
         Self { echo: true, verbose: true, quiet: false, registers }
@@ -143,7 +146,8 @@ impl Device for Modem {
 }
 
 impl Modem {
-    /// One byte in the online state: to the far host, which echoes it; watches for the escape sequence.
+    /// One byte in the online state: to the far host, which echoes it; watches for the escape
+    /// sequence.
     fn online(&mut self, now: Duration, byte: u8, out: &mut BytesMut) {
         let quiet = now.saturating_sub(self.heard) >= self.profile.guard();
         let escape = self.profile.register(2);
@@ -157,7 +161,8 @@ impl Modem {
         out.extend_from_slice(&[byte]);
     }
 
-    /// Any character aborts a call being set up (V.250 section 5.6.1); the LF of a terminal that sends CR LF does not.
+    /// Any character aborts a call being set up (V.250 section 5.6.1); the LF of a terminal that
+    /// sends CR LF does not.
     fn abort(&mut self, byte: u8, out: &mut BytesMut) {
         if byte != self.profile.register(4) {
             self.state = State::Command;
@@ -218,7 +223,13 @@ impl Modem {
     }
 
     /// One command of a line.
-    fn one(&mut self, now: Duration, letter: u8, rest: &mut Rest<'_>, out: &mut BytesMut) -> Outcome {
+    fn one(
+        &mut self,
+        now: Duration,
+        letter: u8,
+        rest: &mut Rest<'_>,
+        out: &mut BytesMut,
+    ) -> Outcome {
         match letter {
             b'D' => return self.dial(now, rest),
             b'S' => return self.register(rest, out),
@@ -343,7 +354,9 @@ impl Rest<'_> {
     fn number(&mut self) -> Option<u16> {
         let mut number = None;
         while let Some((digit @ b'0'..=b'9', rest)) = self.0.split_first() {
-            number = Some(number.unwrap_or(0u16).saturating_mul(10).saturating_add(u16::from(digit - b'0')));
+            number = Some(
+                number.unwrap_or(0u16).saturating_mul(10).saturating_add(u16::from(digit - b'0')),
+            );
             self.0 = rest;
         }
         number

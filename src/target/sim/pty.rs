@@ -46,8 +46,9 @@ pub(super) fn start(tasks: &mut JoinSet<()>, device: impl Device) -> io::Result<
     }))
 }
 
-/// The device's end of a pty, to read. Tokio's pipe ends are its only safe wrappers of any descriptor; read and write
-/// go by `try_io` alone, since a short read of a tty does not mean that it is empty.
+/// The device's end of a pty, to read. Tokio's pipe ends are its only safe wrappers of any
+/// descriptor; read and write go by `try_io` alone, since a short read of a tty does not mean that
+/// it is empty.
 struct Reader {
     master: pipe::Receiver,
     /// While a slave is open, nobody's closing of another ends our reads with EIO (`pty(7)`).
@@ -63,7 +64,8 @@ fn open() -> io::Result<(Reader, Writer, PathBuf)> {
     grantpt(&master)?;
     unlockpt(&master)?;
     let path = PathBuf::from(OsString::from_vec(ptsname(&master, Vec::new())?.into_bytes()));
-    let slave = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    let slave =
+        rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     let mut raw = tcgetattr(&slave)?;
     raw.make_raw();
     tcsetattr(&slave, OptionalActions::Now, &raw)?;
@@ -74,7 +76,11 @@ fn open() -> io::Result<(Reader, Writer, PathBuf)> {
 }
 
 impl AsyncRead for Reader {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.master.poll_read_ready(cx))?;
             match self.master.try_read(buf.initialize_unfilled()) {
@@ -86,7 +92,11 @@ impl AsyncRead for Reader {
 }
 
 impl AsyncWrite for Writer {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             match self.0.try_write(buf) {

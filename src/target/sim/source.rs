@@ -16,7 +16,7 @@ const BATCH: usize = 256;
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// The line with this number, from 1: twelve digits, a space, fifty letters, a newline.
-pub fn line(number: u64) -> String {
+pub(crate) fn line(number: u64) -> String {
     let shift = usize::try_from(number % LETTERS.len() as u64).unwrap_or_default();
     let (end, start) = LETTERS.split_at_checked(shift).unwrap_or_default();
     let mut line = String::with_capacity(LINE);

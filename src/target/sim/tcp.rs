@@ -17,7 +17,8 @@ const CONNECTIONS: usize = 64;
 /// Pause after a failed accept (no descriptors left), so that it does not spin.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Starts a listener that gives each connection a device of its own; its task is in `tasks` and ends with them.
+/// Starts a listener that gives each connection a device of its own; its task is in `tasks` and
+/// ends with them.
 pub(super) async fn start<D: Device>(
     tasks: &mut JoinSet<()>,
     make: impl Fn() -> D + Send + 'static,

@@ -25,10 +25,18 @@ async fn connect(sim: &Sim) -> TcpStream {
 }
 
 fn open(sim: &Sim) -> tokio::fs::File {
-    let Target::Serial(serial) = &sim.target else { panic!("{:?} is no serial target", sim.target) };
+    let Target::Serial(serial) = &sim.target else {
+        panic!("{:?} is no serial target", sim.target)
+    };
     let PortIdentity::Path(path) = &serial.port else { panic!("{:?} is no path", serial.port) };
     let noctty = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
-    std::fs::OpenOptions::new().read(true).write(true).custom_flags(noctty).open(path).unwrap().into()
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(noctty)
+        .open(path)
+        .unwrap()
+        .into()
 }
 
 async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
@@ -143,7 +151,7 @@ async fn the_source_sends_numbered_lines_until_its_reader_ends() {
     let mut stream = connect(&sim).await;
     let mut got = vec![0; 64 * 5000];
     timeout(LONG, stream.read_exact(&mut got)).await.unwrap().unwrap();
-    let expected: String = (1..=5000).map(source_line).collect();
+    let expected: String = (1..=5000).map(source::line).collect();
     assert!(got == expected.as_bytes());
     stream.shutdown().await.unwrap();
     let mut rest = Vec::new();

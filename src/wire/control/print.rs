@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::{Ask, RawSignals, RawStep, Signals};
 
 impl Ask {
-    /// The message as the text of a frame. `parse` reads it back, times of steps to the microsecond.
+    /// The message as the text of a frame. `parse` reads it back, times of steps to the
+    /// microsecond.
     pub fn text(&self, id: Option<u64>) -> String {
         let (kind, mut members) = match self {
             Self::Open(body) => ("open", members(body)),
@@ -117,8 +118,9 @@ mod tests {
         let op = prop_oneof![Just(LeaseOp::Request), Just(LeaseOp::Take), Just(LeaseOp::Deny)];
         prop_oneof![
             open().prop_map(Ask::Open),
-            ("\\PC{0,9}", "[a-f]{0,9}", any::<u32>())
-                .prop_map(|(session, epoch, rx)| { Ask::Resume(Resume { session, epoch, rx: rx.into() }) }),
+            ("\\PC{0,9}", "[a-f]{0,9}", any::<u32>()).prop_map(|(session, epoch, rx)| {
+                Ask::Resume(Resume { session, epoch, rx: rx.into() })
+            }),
             any::<bool>().prop_map(|drain| Ask::Close(Close { drain })),
             (change(), any::<bool>(), any::<bool>()).prop_map(|(change, at_once, now)| {
                 let when = if at_once { When::Now } else { When::Drain };

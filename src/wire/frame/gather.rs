@@ -5,9 +5,10 @@ use std::ops::Range;
 use super::Decoder;
 
 impl Decoder {
-    /// Takes whole binary messages of one frame from `input[at..]` as long as there are any, and moves their payloads
-    /// together behind `kept`, which is never past `at`; the first one stays where it is. Returns `at` behind the last;
-    /// whatever comes there, a mistake too, is for [`next`](Self::next).
+    /// Takes whole binary messages of one frame from `input[at..]` as long as there are any, and
+    /// moves their payloads together behind `kept`, which is never past `at`; the first one stays
+    /// where it is. Returns `at` behind the last; whatever comes there, a mistake too, is for
+    /// [`next`](Self::next).
     pub fn gather(&self, input: &mut [u8], mut at: usize, kept: &mut Range<usize>) -> usize {
         if self.frame.is_some() || self.message.is_some() || !self.head.bytes().is_empty() {
             return at;
@@ -27,8 +28,8 @@ impl Decoder {
     }
 }
 
-/// The header's length, the payload's, and the mask, if the input begins with a whole binary message of one frame,
-/// shorter than 64 KiB and its length in the shortest form.
+/// The header's length, the payload's, and the mask, if the input begins with a whole binary
+/// message of one frame, shorter than 64 KiB and its length in the shortest form.
 fn whole(input: &[u8]) -> Option<(usize, usize, [u8; 4])> {
     let (start, length, mask) = match *input {
         [0x82, short @ 0x80..=0xFD, a, b, c, d, ..] => (6, usize::from(short & 0x7F), [a, b, c, d]),
@@ -41,8 +42,8 @@ fn whole(input: &[u8]) -> Option<(usize, usize, [u8; 4])> {
     (shortest && input.len() - start >= length).then_some((start, length, mask))
 }
 
-/// Unmasks `length` bytes while they move to the front: in one pass once the gap left by the headers is large enough
-/// for both places, as it soon is among small frames.
+/// Unmasks `length` bytes while they move to the front: in one pass once the gap left by the
+/// headers is large enough for both places, as it soon is among small frames.
 fn move_unmasked(input: &mut [u8], (from, to): (usize, usize), length: usize, mask: [u8; 4]) {
     if from - to < length {
         unmask(input.get_mut(from..from + length).unwrap_or_default(), mask);
@@ -50,7 +51,9 @@ fn move_unmasked(input: &mut [u8], (from, to): (usize, usize), length: usize, ma
         return;
     }
     let Some((left, right)) = input.split_at_mut_checked(from) else { return };
-    let (Some(place), Some(payload)) = (left.get_mut(to..to + length), right.get(..length)) else { return };
+    let (Some(place), Some(payload)) = (left.get_mut(to..to + length), right.get(..length)) else {
+        return;
+    };
     let wide = widen(mask);
     let (words, tail) = payload.as_chunks();
     let (word_places, tail_places) = place.as_chunks_mut();
@@ -104,7 +107,11 @@ mod tests {
     }
 
     /// All payload of a stream that comes in the given pieces, and what it ended with.
-    fn payload(stream: &[u8], pieces: &[usize], short: bool) -> (Vec<u8>, Option<FrameError>, Decoder) {
+    fn payload(
+        stream: &[u8],
+        pieces: &[usize],
+        short: bool,
+    ) -> (Vec<u8>, Option<FrameError>, Decoder) {
         let (mut decoder, mut all, mut rest) = (Decoder::new(), Vec::new(), stream);
         for size in pieces.iter().copied().cycle() {
             let (piece, later) = rest.split_at(size.min(rest.len()));
@@ -141,10 +148,14 @@ mod tests {
             20 => Just(0x82_u8),
             1 => Just(0x02), 1 => Just(0x80), 1 => Just(0x00), 1 => Just(0x81), 1 => Just(0x89), 1 => any::<u8>(),
         ];
-        let length = prop_oneof![10 => 0..130_usize, 2 => 500..530_usize, 1 => 65_530..65_540_usize];
+        let length =
+            prop_oneof![10 => 0..130_usize, 2 => 500..530_usize, 1 => 65_530..65_540_usize];
         (first, any::<[u8; 4]>(), length, any::<u8>()).prop_map(|(first, mask, length, seed)| {
-            let payload: Vec<u8> =
-                (0..=250).cycle().map(|byte: u8| seed.wrapping_add(byte) & 0x7F).take(length).collect();
+            let payload: Vec<u8> = (0..=250)
+                .cycle()
+                .map(|byte: u8| seed.wrapping_add(byte) & 0x7F)
+                .take(length)
+                .collect();
             frame(first, mask, &payload)
         })
     }
@@ -173,8 +184,11 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).cycle().take(700).collect();
         for length in (0..=140).chain(505..=520) {
             let mask = [1, 2, 3, 4];
-            let stream =
-                [frame(0x82, mask, &bytes[..length]), frame(0x82, mask, &bytes[length..length + 9])].concat();
+            let stream = [
+                frame(0x82, mask, &bytes[..length]),
+                frame(0x82, mask, &bytes[length..length + 9]),
+            ]
+            .concat();
             for cut in 1..stream.len() {
                 let (got, end, _) = payload(&stream, &[cut, stream.len()], true);
                 assert_eq!((got.as_slice(), end), (&bytes[..length + 9], None));

@@ -43,7 +43,10 @@ fn a_masked_text_frame_is_read_as_in_the_rfc() {
     let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     let mut decoder = Decoder::new();
     let (used, item) = decoder.next(&mut bytes).unwrap();
-    assert_eq!((used, item), (11, Item::Data { range: 6..11, text: true, first: true, last: true }));
+    assert_eq!(
+        (used, item),
+        (11, Item::Data { range: 6..11, text: true, first: true, last: true })
+    );
     assert_eq!(&bytes[6..], b"Hello");
     assert_eq!(decoder.next(&mut []), Ok((0, Item::More)));
 }
@@ -86,7 +89,11 @@ fn every_first_byte_mask_and_length_border_is_taken_or_refused_as_the_rfc_says()
                     }
                     && (!control || start & 0x80 != 0);
                 let whole = ours(&bytes, usize::MAX);
-                assert_eq!(whole.error.is_none(), legal, "{start:#x} {masked} {length} {inside}: {whole:?}");
+                assert_eq!(
+                    whole.error.is_none(),
+                    legal,
+                    "{start:#x} {masked} {length} {inside}: {whole:?}"
+                );
                 for chunk in (1..bytes.len()).take_while(|_| length <= 127) {
                     assert_eq!(ours(&bytes, chunk), whole, "{start:#x}, reads of {chunk}");
                 }
@@ -116,9 +123,17 @@ fn a_frame_split_at_any_byte_is_the_frame_whatever_its_opcode_bits_mask_and_leng
     let keys = [[0; 4], [0xFF; 4], MASK];
     let mut seen = 0;
     for start in 0..=255_u8 {
-        for (wide_by, length) in
-            [(0, 0), (0, 1), (0, 124), (0, 125), (2, 126), (2, 127), (2, 125), (8, 126), (8, 65_535)]
-        {
+        for (wide_by, length) in [
+            (0, 0),
+            (0, 1),
+            (0, 124),
+            (0, 125),
+            (2, 126),
+            (2, 127),
+            (2, 125),
+            (8, 126),
+            (8, 65_535),
+        ] {
             // A Close says something, all else is text.
             let mut payload = vec![b'a'; length];
             if let Some(code) = payload.get_mut(..2).filter(|_| start & 0x0F == 8) {
@@ -126,10 +141,15 @@ fn a_frame_split_at_any_byte_is_the_frame_whatever_its_opcode_bits_mask_and_leng
             }
             let bytes = wide(start, keys[usize::from(start) % 3], wide_by, &payload);
             let whole = ours(&bytes, usize::MAX);
-            // Of what is refused or longer, the cuts that can matter: in the header, and around the end.
+            // Of what is refused or longer, the cuts that can matter: in the header, and around the
+            // end.
             let few = length > 127;
             for cut in (1..bytes.len()).filter(|cut| !few || *cut < 16 || cut + 4 > bytes.len()) {
-                assert_eq!(in_two(&bytes, cut), whole, "{start:#x} {wide_by} {length}, cut at {cut}");
+                assert_eq!(
+                    in_two(&bytes, cut),
+                    whole,
+                    "{start:#x} {wide_by} {length}, cut at {cut}"
+                );
             }
             agree(&bytes, 1 + length / 2);
             seen += 1;
@@ -139,7 +159,8 @@ fn a_frame_split_at_any_byte_is_the_frame_whatever_its_opcode_bits_mask_and_leng
         let bytes = wide(0x82, MASK, wide_by, &vec![7; length]);
         let whole = ours(&bytes, usize::MAX);
         assert_eq!(whole.events, [Event::Data { text: false, bytes: vec![7; length] }]);
-        for cut in (1..16).chain((1..8).map(|part| part * 8192)).chain(bytes.len() - 4..bytes.len()) {
+        for cut in (1..16).chain((1..8).map(|part| part * 8192)).chain(bytes.len() - 4..bytes.len())
+        {
             assert_eq!(in_two(&bytes, cut), whole, "{length}, cut at {cut}");
         }
     }
@@ -208,7 +229,10 @@ fn close_codes_that_must_not_be_on_the_wire_are_refused() {
         assert_eq!(parse_close(&code.to_be_bytes()).is_ok(), legal, "{code}");
     }
     assert_eq!(parse_close(&[]), Ok(None));
-    assert_eq!(error(&frame(0x88, true, &[3])), Some(FrameError::Protocol("Close payload of one byte")));
+    assert_eq!(
+        error(&frame(0x88, true, &[3])),
+        Some(FrameError::Protocol("Close payload of one byte"))
+    );
     assert_eq!(error(&frame(0x88, true, &[3, 232, 0xFF])), Some(FrameError::NotUtf8));
     assert_eq!(
         error(&frame(0x88, true, &1005_u16.to_be_bytes())),
@@ -226,8 +250,11 @@ fn the_reason_of_a_close_is_cut_between_characters() {
 
 #[test]
 fn text_fails_at_the_first_byte_that_proves_it_wrong() {
-    // Overlong, surrogate, beyond U+10FFFF, lone continuation, never-used byte: one good byte before, many to come.
-    for wrong in [&b"\xC0"[..], b"\xE0\x80", b"\xED\xA0", b"\xF4\x90", b"\x80", b"\xFF", b"\xF0\x9F\xA6a"] {
+    // Overlong, surrogate, beyond U+10FFFF, lone continuation, never-used byte: one good byte
+    // before, many to come.
+    for wrong in
+        [&b"\xC0"[..], b"\xE0\x80", b"\xED\xA0", b"\xF4\x90", b"\x80", b"\xFF", b"\xF0\x9F\xA6a"]
+    {
         let text = [b"a", wrong].concat();
         let mut bytes = frame(0x81, true, &[&text[..], &[b' '; 100]].concat());
         bytes.truncate(6 + text.len());
@@ -243,7 +270,10 @@ fn text_fails_at_the_first_byte_that_proves_it_wrong() {
 fn a_text_message_must_not_end_within_a_character() {
     let half = frame(0x01, true, b"\xF0\x9F");
     assert_eq!(error(&[half.clone(), frame(0x80, true, b"\xA6\x80")].concat()), None);
-    assert_eq!(error(&[half.clone(), frame(0x80, true, b"\xA6")].concat()), Some(FrameError::NotUtf8));
+    assert_eq!(
+        error(&[half.clone(), frame(0x80, true, b"\xA6")].concat()),
+        Some(FrameError::NotUtf8)
+    );
     assert_eq!(error(&[half, frame(0x80, true, b"")].concat()), Some(FrameError::NotUtf8));
     assert_eq!(error(&frame(0x81, true, b"\xF0\x9F\xA6")), Some(FrameError::NotUtf8));
 }

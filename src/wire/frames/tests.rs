@@ -65,8 +65,14 @@ fn modbus_frames_in_one_read_are_two_messages_and_garbage_before_one_is_a_third(
     let both = [request.as_slice(), &response].concat();
     for (read, wanted) in [
         (both.clone(), vec![request.clone(), response.clone()]),
-        ([&[0xff, 0x55][..], &both].concat(), vec![vec![0xff, 0x55], request.clone(), response.clone()]),
-        ([&request[..], &[0], &response[..]].concat(), vec![request.clone(), vec![0], response.clone()]),
+        (
+            [&[0xff, 0x55][..], &both].concat(),
+            vec![vec![0xff, 0x55], request.clone(), response.clone()],
+        ),
+        (
+            [&request[..], &[0], &response[..]].concat(),
+            vec![request.clone(), vec![0], response.clone()],
+        ),
     ] {
         for cut in 1..=read.len() {
             let pieces: Vec<&[u8]> = read.chunks(cut).collect();

@@ -28,7 +28,8 @@ fn with(fields: &str) -> String {
 }
 
 fn taken(head: &str) -> Head<'_> {
-    let scanned = scan(head.as_bytes()).unwrap().unwrap_or_else(|| panic!("{head:?} is not complete"));
+    let scanned =
+        scan(head.as_bytes()).unwrap().unwrap_or_else(|| panic!("{head:?} is not complete"));
     assert_eq!(scanned.len, head.len());
     for cut in 0..head.len() {
         assert_eq!(scan(&head.as_bytes()[..cut]), Ok(None), "{head:?} cut at {cut}");
@@ -56,13 +57,19 @@ fn an_upgrade_takes_both_fields() {
     assert!(!taken(&with("Upgrade: websocket\r\n")).upgrade);
     assert!(!taken(&with("Connection: upgrade\r\n")).upgrade);
     assert!(!taken(&with("Connection: upgrade\r\nUpgrade: h2c\r\n")).upgrade);
-    assert!(taken(&with("Connection: close\r\nconnection:UPGRADE\r\nupgrade: h2c, WebSocket/\r\n")).len > 0);
+    assert!(
+        taken(&with("Connection: close\r\nconnection:UPGRADE\r\nupgrade: h2c, WebSocket/\r\n")).len
+            > 0
+    );
 }
 
 #[test]
 fn lines_end_in_cr_lf_alone() {
     assert_eq!(refused("GET / HTTP/1.1\nHost: a\n\n"), "a line of the head ends in LF without CR");
-    assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\n\r\n"), "a line of the head ends in LF without CR");
+    assert_eq!(
+        refused("GET / HTTP/1.1\r\nHost: a\n\r\n"),
+        "a line of the head ends in LF without CR"
+    );
     assert_eq!(refused("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n"), "a CR without LF in the head");
     assert_eq!(refused("GET / HTTP/1.1\r\r\nHost: a\r\n\r\n"), "a CR without LF in the head");
     assert_eq!(
@@ -83,7 +90,9 @@ fn control_bytes_are_refused_everywhere() {
 
 #[test]
 fn a_request_line_is_method_target_and_version() {
-    for good in ["GET /", "GET /ws/a?token=b%2Fc&d=[1]", "OPTIONS *", "BREW /pot", "DELETE /api/x//y;z=1:@"] {
+    for good in
+        ["GET /", "GET /ws/a?token=b%2Fc&d=[1]", "OPTIONS *", "BREW /pot", "DELETE /api/x//y;z=1:@"]
+    {
         taken(&format!("{good} HTTP/1.1\r\n{HOST}\r\n"));
     }
     for wrong in [
@@ -120,7 +129,10 @@ fn a_field_is_a_token_a_colon_and_a_value() {
     let folded = "a folded header field, or white space before the first";
     assert_eq!(refused(&with("X: a\r\n b\r\n")), folded);
     assert_eq!(refused(&with("X: a\r\n\tb\r\n")), folded);
-    assert_eq!(refused(&with("X : a\r\n")), "white space between a header field's name and its colon");
+    assert_eq!(
+        refused(&with("X : a\r\n")),
+        "white space between a header field's name and its colon"
+    );
     assert_eq!(refused(&with(": a\r\n")), "a header field's name is no token");
     assert_eq!(refused(&with("X Y: a\r\n")), "a header field's name is no token");
     assert_eq!(refused(&with("Xü: a\r\n")), "a header field's name is no token");
@@ -142,7 +154,8 @@ fn fields_that_steer_us_come_once() {
 
 #[test]
 fn host_is_there_and_is_a_host() {
-    for fields in ["", "Host:\r\n", "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n"] {
+    for fields in ["", "Host:\r\n", "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n"]
+    {
         let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
         assert_eq!(refused(&head), "no Host, or one that is no host");
     }
@@ -159,7 +172,10 @@ fn a_body_has_a_plain_length_and_never_follows_an_upgrade() {
     refused(&with("Transfer-Encoding: chunked\r\n"));
     refused(&with("transfer-encoding: identity\r\n"));
     let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\n";
-    assert_eq!(refused(&with(&format!("{upgrade}Content-Length: 1\r\n"))), "an upgrade has no body");
+    assert_eq!(
+        refused(&with(&format!("{upgrade}Content-Length: 1\r\n"))),
+        "an upgrade has no body"
+    );
     assert!(taken(&with(&format!("{upgrade}Content-Length: 0\r\n"))).upgrade);
 }
 
@@ -192,14 +208,17 @@ fn the_limit_of_the_header_section_is_the_configurations() {
 #[test]
 fn http_1_0_is_taken_where_nothing_is_sent_and_is_the_last() {
     for good in ["GET /healthz", "HEAD /", "OPTIONS /api/ticket", "OPTIONS *"] {
-        let head = format!("{good} HTTP/1.0\r\n{HOST}Content-Length: 0\r\nExpect: 100-continue\r\n\r\n");
+        let head =
+            format!("{good} HTTP/1.0\r\n{HOST}Content-Length: 0\r\nExpect: 100-continue\r\n\r\n");
         let read = taken(&head);
         assert!(read.last && !read.expects && !read.upgrade, "{good}");
     }
-    let upgrade = format!("GET /ws/a HTTP/1.0\r\n{HOST}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let upgrade =
+        format!("GET /ws/a HTTP/1.0\r\n{HOST}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert!(refused(&upgrade).contains("proxy_http_version 1.1"));
     assert!(
-        refused(&format!("GET / HTTP/1.0\r\n{HOST}Content-Length: 1\r\n\r\n")).contains("without a body")
+        refused(&format!("GET / HTTP/1.0\r\n{HOST}Content-Length: 1\r\n\r\n"))
+            .contains("without a body")
     );
     refused(&format!("POST / HTTP/1.0\r\n{HOST}\r\n"));
 }
@@ -209,10 +228,17 @@ fn a_health_check_of_http_1_0_needs_no_host_and_nothing_else_does_without() {
     for good in ["OPTIONS /", "OPTIONS *", "GET /healthz", "HEAD /healthz?a"] {
         taken(&format!("{good} HTTP/1.0\r\n\r\n"));
         assert_eq!(refused(&format!("{good} HTTP/1.1\r\n\r\n")), "no Host, or one that is no host");
-        assert_eq!(refused(&format!("{good} HTTP/1.0\r\nHost:\r\n\r\n")), "no Host, or one that is no host");
+        assert_eq!(
+            refused(&format!("{good} HTTP/1.0\r\nHost:\r\n\r\n")),
+            "no Host, or one that is no host"
+        );
     }
-    for wrong in ["GET /", "HEAD /", "GET /healthz/x", "GET /api/endpoints", "OPTIONS /api/ticket"] {
-        assert_eq!(refused(&format!("{wrong} HTTP/1.0\r\n\r\n")), "no Host, or one that is no host");
+    for wrong in ["GET /", "HEAD /", "GET /healthz/x", "GET /api/endpoints", "OPTIONS /api/ticket"]
+    {
+        assert_eq!(
+            refused(&format!("{wrong} HTTP/1.0\r\n\r\n")),
+            "no Host, or one that is no host"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another box, what it tells.
+//! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another
+//! box, what it tells.
 
 use super::{Known, Role};
 use crate::{
@@ -157,9 +158,9 @@ impl Command {
         telnet::sub(Known::ComPort.code(), &content, wire);
     }
 
-    /// Reads what a peer sent: the server's numbers, or the client's, which some servers answer with. A speed may have
-    /// 1 to 4 bytes (one is Cisco's number for it), other values may have bytes behind them; what has no value or an
-    /// unknown one is `None`.
+    /// Reads what a peer sent: the server's numbers, or the client's, which some servers answer
+    /// with. A speed may have 1 to 4 bytes (one is Cisco's number for it), other values may have
+    /// bytes behind them; what has no value or an unknown one is `None`.
     pub fn decode(content: &[u8]) -> Option<Self> {
         let (code, value) = content.split_first()?;
         let first = value.first().copied();
@@ -250,7 +251,9 @@ pub fn stop_code(stop: StopBits) -> u8 {
 
 /// The stop bits of a number.
 pub fn stop(code: u8) -> Option<StopBits> {
-    [StopBits::One, StopBits::Two, StopBits::OneAndHalf].into_iter().find(|stop| stop_code(*stop) == code)
+    [StopBits::One, StopBits::Two, StopBits::OneAndHalf]
+        .into_iter()
+        .find(|stop| stop_code(*stop) == code)
 }
 
 /// The data bits of a number.
@@ -339,9 +342,16 @@ mod tests {
         assert_eq!(Command::decode(&[1, 8]), Some(Command::Baud(9600)));
         assert_eq!(Command::decode(&[1, 110]), Some(Command::Baud(110)));
         assert_eq!(Command::decode(&[102, 7, 0, 0]), Some(Command::DataSize(7)));
-        for nothing in
-            [&[101][..], &[101, 0, 0, 0, 0, 1], &[102], &[105, 20], &[112, 9], &[113, 1], &[77], &[]]
-        {
+        for nothing in [
+            &[101][..],
+            &[101, 0, 0, 0, 0, 1],
+            &[102],
+            &[105, 20],
+            &[112, 9],
+            &[113, 1],
+            &[77],
+            &[],
+        ] {
             assert_eq!(Command::decode(nothing), None, "{nothing:?}");
         }
     }

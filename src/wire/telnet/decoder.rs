@@ -1,4 +1,5 @@
-//! A telnet stream taken apart, however it is cut: data, commands, sub-negotiations, and what is none of them.
+//! A telnet stream taken apart, however it is cut: data, commands, sub-negotiations, and what is
+//! none of them.
 
 use super::{IAC, SB, SE, Verb};
 
@@ -67,10 +68,13 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Leaves only data, at the front of `bytes`, and returns how much. `binary` says whether they are BINARY; `tell`
-    /// hears each command with the number of data bytes before it, and says that of what follows. Commands nobody
-    /// needs (NOP, GA and their like) are dropped.
-    #[expect(clippy::indexing_slicing, reason = "`at` is below the length, and `kept` never above `at`")]
+    /// Leaves only data, at the front of `bytes`, and returns how much. `binary` says whether they
+    /// are BINARY; `tell` hears each command with the number of data bytes before it, and says that
+    /// of what follows. Commands nobody needs (NOP, GA and their like) are dropped.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`at` is below the length, and `kept` never above `at`"
+    )]
     pub fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -170,13 +174,19 @@ impl Decoder {
             self.sub.push(byte);
         }
         // Once, however long it gets.
-        if self.length == SUB_MAX + 1 { Step::Event(Event::Fault(Fault::Overlong)) } else { Step::Nothing }
+        if self.length == SUB_MAX + 1 {
+            Step::Event(Event::Fault(Fault::Overlong))
+        } else {
+            Step::Nothing
+        }
     }
 
     /// A sub-negotiation has come to its end.
     fn sub(&self) -> Step<'_> {
         match self.sub.split_first() {
-            Some((option, content)) if self.length <= SUB_MAX => Step::Event(Event::Sub(*option, content)),
+            Some((option, content)) if self.length <= SUB_MAX => {
+                Step::Event(Event::Sub(*option, content))
+            }
             _ => Step::Nothing,
         }
     }
@@ -189,7 +199,8 @@ mod tests {
     use super::*;
     use crate::wire::telnet::{DO, WILL, sub};
 
-    /// Data, and events as text with their places, of a stream in pieces; `binary` until its option is spoken of.
+    /// Data, and events as text with their places, of a stream in pieces; `binary` until its option
+    /// is spoken of.
     fn decode<'a>(
         binary: bool,
         pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -272,13 +283,15 @@ mod tests {
     #[test]
     fn cr_nul_is_cr_until_the_data_are_binary() {
         let will = format!("{:?}", Event::Said(Verb::Will, 0));
-        let (data, events) = decode(false, [&b"a\r\0b\r\n\r"[..], &[IAC, 241, 0, b'c', IAC, WILL, 0, CR, 0]]);
+        let (data, events) =
+            decode(false, [&b"a\r\0b\r\n\r"[..], &[IAC, 241, 0, b'c', IAC, WILL, 0, CR, 0]]);
         assert_eq!((data, events), (b"a\rb\r\n\rc\r\0".to_vec(), vec![(7, will)]));
     }
 
     #[test]
     fn who_asks_whether_we_are_there_and_a_break_are_heard_and_keep_alives_are_not() {
-        let (data, events) = decode(true, [&[IAC, 241, b'x', IAC, 246, IAC, 249, IAC, 243, IAC, DO, 3][..]]);
+        let (data, events) =
+            decode(true, [&[IAC, 241, b'x', IAC, 246, IAC, 249, IAC, 243, IAC, DO, 3][..]]);
         let wanted = [
             format!("{:?}", Event::AreYouThere),
             "Break".to_owned(),

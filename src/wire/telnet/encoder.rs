@@ -1,4 +1,5 @@
-//! Data as they go over a telnet connection: a byte 255 doubled, a CR with its NUL where they are not BINARY (RFC 854).
+//! Data as they go over a telnet connection: a byte 255 doubled, a CR with its NUL where they are
+//! not BINARY (RFC 854).
 
 use super::IAC;
 
@@ -27,7 +28,8 @@ impl Encoder {
         (binary || !self.open_cr) && !data.iter().any(|byte| *byte == IAC || *byte == CR && !binary)
     }
 
-    /// Appends data as they go over the wire. A CR at their end is a CR: an LF that comes later has its own line end.
+    /// Appends data as they go over the wire. A CR at their end is a CR: an LF that comes later has
+    /// its own line end.
     pub fn encode(&self, data: &[u8], binary: bool, wire: &mut Vec<u8>) {
         if self.owes_nul(data, binary) {
             wire.push(NUL);
@@ -38,8 +40,8 @@ impl Encoder {
         }
     }
 
-    /// So many bytes of what [`encode`](Self::encode) made of these data went: how many bytes of data that is, and what
-    /// must follow before anything else does.
+    /// So many bytes of what [`encode`](Self::encode) made of these data went: how many bytes of
+    /// data that is, and what must follow before anything else does.
     pub fn went(&mut self, data: &[u8], binary: bool, wire: usize) -> (usize, Option<u8>) {
         let mut left = wire.saturating_sub(usize::from(self.owes_nul(data, binary)));
         if wire > 0 {
@@ -95,8 +97,8 @@ mod tests {
     }
 
     proptest! {
-        /// A socket takes as much as it likes of each write, and what is left comes again, or is taken back and
-        /// something else comes.
+        /// A socket takes as much as it likes of each write, and what is left comes again, or is
+        /// taken back and something else comes.
         #[test]
         fn what_a_socket_took_in_parts_comes_back_as_it_was(
             binary: bool,

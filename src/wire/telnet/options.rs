@@ -1,4 +1,5 @@
-//! Telnet options by the Q method (RFC 1143): what each end does, what it was asked to do and has not answered yet.
+//! Telnet options by the Q method (RFC 1143): what each end does, what it was asked to do and has
+//! not answered yet.
 
 use super::{IAC, Verb};
 
@@ -57,15 +58,17 @@ impl Role {
     /// Whether we agree to an option that we would do (`ours`), or that the other end would.
     fn agrees(self, known: Known, ours: bool) -> bool {
         match known {
-            // COM-PORT-OPTION is the client's to offer (RFC 2217 section 2), but some servers do, and some clients ask
-            // the server for it as well.
+            // COM-PORT-OPTION is the client's to offer (RFC 2217 section 2), but some servers do,
+            // and some clients ask the server for it as well.
             Known::Binary | Known::Sga | Known::ComPort => true,
-            // A terminal that is told so does not echo what it sends; it is the device that answers.
+            // A terminal that is told so does not echo what it sends; it is the device that
+            // answers.
             Known::Echo => ours == (self == Self::Server),
         }
     }
 
-    /// What is asked for as soon as the connection stands. Clients like pyserial never ask for BINARY themselves.
+    /// What is asked for as soon as the connection stands. Clients like pyserial never ask for
+    /// BINARY themselves.
     fn opening(self) -> &'static [(Verb, Known)] {
         match self {
             Self::Client => &[
@@ -202,14 +205,16 @@ impl Options {
         options
     }
 
-    /// We want our part in an option (`ours`), or the other end's, on or off; `wire` gets the words, if any.
+    /// We want our part in an option (`ours`), or the other end's, on or off; `wire` gets the
+    /// words, if any.
     pub fn want(&mut self, known: Known, ours: bool, on: bool, wire: &mut Vec<u8>) {
         if self.side(known, ours).want(on) {
             wire.extend([IAC, Verb::about(ours, on).code(), known.code()]);
         }
     }
 
-    /// Hears a word; the answer, where there is one. What is so already is never answered: answers make no loops.
+    /// Hears a word; the answer, where there is one. What is so already is never answered: answers
+    /// make no loops.
     pub fn hear(&mut self, verb: Verb, option: u8) -> Option<[u8; 3]> {
         let (ours, yes) = match verb {
             Verb::Will => (false, true),
@@ -245,8 +250,11 @@ impl Options {
 
     /// What a client asked for, and how each stands.
     pub fn asked(&self) -> [(Known, Side); 5] {
-        let com_port =
-            if self.control() && !self.com_port.us.is_on() { self.com_port.them } else { self.com_port.us };
+        let com_port = if self.control() && !self.com_port.us.is_on() {
+            self.com_port.them
+        } else {
+            self.com_port.us
+        };
         [
             (Known::ComPort, com_port),
             (Known::Binary, self.binary.us),
@@ -265,7 +273,12 @@ mod tests {
     use crate::wire::telnet::{DO, DONT, WILL, WONT};
 
     /// Two ends that talk until nobody has more to say; how many rounds that took.
-    fn talk(near: &mut Options, far: &mut Options, mut to_far: Vec<u8>, mut to_near: Vec<u8>) -> usize {
+    fn talk(
+        near: &mut Options,
+        far: &mut Options,
+        mut to_far: Vec<u8>,
+        mut to_near: Vec<u8>,
+    ) -> usize {
         let hear = |end: &mut Options, words: &[u8]| -> Vec<u8> {
             let words = words.as_chunks::<3>().0.iter();
             words
@@ -348,7 +361,8 @@ mod tests {
     }
 
     proptest! {
-        /// Wishes of both ends that cross on the wire, in every order: the two always come to rest, and at the same.
+        /// Wishes of both ends that cross on the wire, in every order: the two always come to rest,
+        /// and at the same.
         #[test]
         fn whatever_two_ends_want_they_come_to_rest_and_agree_on_what_is(
             wishes in prop::collection::vec((any::<bool>(), 0_usize..4, any::<bool>(), any::<bool>()), 0..12),

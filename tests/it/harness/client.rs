@@ -23,7 +23,10 @@ pub(crate) async fn connect(url: &str) -> Socket {
 }
 
 /// Connects with further headers; a refusal is the error.
-pub(crate) async fn connect_with(url: &str, headers: &[(&'static str, &str)]) -> tungstenite::Result<Socket> {
+pub(crate) async fn connect_with(
+    url: &str,
+    headers: &[(&'static str, &str)],
+) -> tungstenite::Result<Socket> {
     let mut request = url.into_client_request()?;
     for (name, value) in headers {
         request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
@@ -144,7 +147,9 @@ impl Raw {
         let head = self.exactly(2)?;
         let length = match head[1] {
             126 => u16::from_be_bytes(self.exactly(2)?.try_into().unwrap()).into(),
-            127 => usize::try_from(u64::from_be_bytes(self.exactly(8)?.try_into().unwrap())).unwrap(),
+            127 => {
+                usize::try_from(u64::from_be_bytes(self.exactly(8)?.try_into().unwrap())).unwrap()
+            }
             short => usize::from(short),
         };
         let payload = self.exactly(length)?;
@@ -215,7 +220,9 @@ impl Raw {
         let read = match self.stream.read(&mut buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("nothing came: {error}; so far {:?}", String::from_utf8_lossy(&self.early)),
+            Err(error) => {
+                panic!("nothing came: {error}; so far {:?}", String::from_utf8_lossy(&self.early))
+            }
         };
         self.early.extend(&buffer[..read]);
         read
@@ -227,10 +234,11 @@ pub(crate) fn status(answer: &str) -> u16 {
     answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0)
 }
 
-/// The head of an upgrade request for an endpoint, or for a whole path; `more` is further header lines, each with its
-/// line end.
+/// The head of an upgrade request for an endpoint, or for a whole path; `more` is further header
+/// lines, each with its line end.
 pub(crate) fn upgrade_head(address: SocketAddr, endpoint: &str, more: &str) -> String {
-    let path = if endpoint.starts_with('/') { endpoint.to_owned() } else { format!("/ws/{endpoint}") };
+    let path =
+        if endpoint.starts_with('/') { endpoint.to_owned() } else { format!("/ws/{endpoint}") };
     format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
@@ -260,7 +268,9 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     for chunk in bytes[start..].chunks_mut(8) {
         match <&mut [u8; 8]>::try_from(&mut *chunk) {
             Ok(eight) => *eight = (u64::from_ne_bytes(*eight) ^ wide).to_ne_bytes(),
-            Err(_) => chunk.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key),
+            Err(_) => {
+                chunk.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+            }
         }
     }
     bytes

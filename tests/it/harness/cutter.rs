@@ -1,4 +1,5 @@
-//! A network that breaks: a TCP proxy that cuts its connections after so many bytes, wherever a frame stands.
+//! A network that breaks: a TCP proxy that cuts its connections after so many bytes, wherever a
+//! frame stands.
 
 use std::{
     io::{Read, Write},
@@ -23,8 +24,8 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    /// A proxy to `to`. Each connection carries as many bytes, both ways together, as `limits` says next; behind the
-    /// last limit nothing is cut.
+    /// A proxy to `to`. Each connection carries as many bytes, both ways together, as `limits` says
+    /// next; behind the last limit nothing is cut.
     pub(crate) fn start(to: SocketAddr, limits: Vec<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,7 +41,8 @@ impl Cutter {
                 let left = Arc::new(AtomicUsize::new(limits.next().unwrap_or(usize::MAX)));
                 for (from, to) in [(&near, &far), (&far, &near)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let (left, cuts, hole) = (Arc::clone(&left), Arc::clone(&counted), Arc::clone(&hole));
+                    let (left, cuts, hole) =
+                        (Arc::clone(&left), Arc::clone(&counted), Arc::clone(&hole));
                     thread::spawn(move || carry(from, to, (&left, &cuts, &hole)));
                 }
             }
@@ -89,7 +91,8 @@ fn carry(
             Some(if left == usize::MAX { left } else { left.saturating_sub(read) })
         });
         let before = before.unwrap();
-        // Only the first of both directions to get here cuts; counted before the other one can end the connection.
+        // Only the first of both directions to get here cuts; counted before the other one can end
+        // the connection.
         if before > 0 && before <= read {
             cuts.fetch_add(1, Ordering::Relaxed);
         }

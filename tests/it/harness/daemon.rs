@@ -16,7 +16,8 @@ use tempfile::TempDir;
 
 use super::PATIENCE;
 
-/// One listener on a free port of loopback, plain, everybody may do everything; endpoints go behind it.
+/// One listener on a free port of loopback, plain, everybody may do everything; endpoints go behind
+/// it.
 pub(crate) const OPEN: &str =
     "listen:\n  - address: \"127.0.0.1:0\"\n    tls: none\nauth: none\nendpoints:\n";
 
@@ -36,8 +37,8 @@ struct Log {
 }
 
 impl Daemon {
-    /// Starts with a configuration file of that text and waits until it listens. `{dir}` in the text is a folder of
-    /// the test's own.
+    /// Starts with a configuration file of that text and waits until it listens. `{dir}` in the
+    /// text is a folder of the test's own.
     pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, |_| ())
     }
@@ -66,10 +67,14 @@ impl Daemon {
         let file = folder.path().join("wsbridge.yaml");
         fs::write(&file, config.replace("{dir}", &folder.path().to_string_lossy())).unwrap();
         // Figures are those of a release.
-        let binary = env::var_os("WSBRIDGE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_wsbridge").into());
+        let binary =
+            env::var_os("WSBRIDGE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_wsbridge").into());
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(&file);
-        command.env("STATE_DIRECTORY", folder.path()).env_remove("NOTIFY_SOCKET").env_remove("WSBRIDGE_LOG");
+        command
+            .env("STATE_DIRECTORY", folder.path())
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WSBRIDGE_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         adjust(&mut command);
         let mut child = command.spawn().unwrap();
@@ -81,8 +86,10 @@ impl Daemon {
     /// Everywhere it listens, in the order of the configuration.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let lines = self.log.lines.lock().unwrap();
-        let listening =
-            lines.0.iter().filter_map(|line| line.split_once(" listening on ")?.1.split(' ').next());
+        let listening = lines
+            .0
+            .iter()
+            .filter_map(|line| line.split_once(" listening on ")?.1.split(' ').next());
         listening.filter_map(|address| address.parse().ok()).collect()
     }
 
@@ -106,10 +113,12 @@ impl Daemon {
         self.folder().join("wsbridge.yaml")
     }
 
-    /// Writes a new configuration, sends SIGHUP, and waits for what becomes of it: that line of the log.
+    /// Writes a new configuration, sends SIGHUP, and waits for what becomes of it: that line of the
+    /// log.
     pub(crate) fn reload(&self, config: &str) -> String {
         let before = self.log.lines.lock().unwrap().0.len();
-        fs::write(self.config(), config.replace("{dir}", &self.folder().to_string_lossy())).unwrap();
+        fs::write(self.config(), config.replace("{dir}", &self.folder().to_string_lossy()))
+            .unwrap();
         self.signal(Signal::HUP);
         self.log
             .wait(before, |line| line.contains("reloaded"))
@@ -118,7 +127,9 @@ impl Daemon {
 
     /// Waits until the log has a line with this text, and returns it.
     pub(crate) fn wait_for(&self, text: &str) -> String {
-        self.log.wait(0, |line| line.contains(text)).unwrap_or_else(|log| panic!("no `{text}` in:\n{log}"))
+        self.log
+            .wait(0, |line| line.contains(text))
+            .unwrap_or_else(|log| panic!("no `{text}` in:\n{log}"))
     }
 
     /// Everything logged so far.
@@ -224,8 +235,10 @@ impl Log {
 
     /// Waits until no line can follow.
     fn end(&self) -> Result<(), String> {
-        let (lines, late) =
-            self.grown.wait_timeout_while(self.lines.lock().unwrap(), PATIENCE, |lines| !lines.1).unwrap();
+        let (lines, late) = self
+            .grown
+            .wait_timeout_while(self.lines.lock().unwrap(), PATIENCE, |lines| !lines.1)
+            .unwrap();
         if late.timed_out() { Err(lines.0.join("\n")) } else { Ok(()) }
     }
 }

@@ -1,4 +1,5 @@
-//! What the tests stand on: the real daemon, clients, ptys and target servers. Nothing here sleeps to wait.
+//! What the tests stand on: the real daemon, clients, ptys and target servers. Nothing here sleeps
+//! to wait.
 #![expect(dead_code, reason = "a kit: not every piece has a user at every time")]
 
 pub(crate) mod access;
@@ -49,5 +50,8 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
 
 /// A page of the daemon, head and body.
 pub(crate) fn page(address: std::net::SocketAddr, path: &str) -> String {
-    Raw::ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+    Raw::ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
+    )
 }

@@ -1,4 +1,5 @@
-//! A serial line without hardware: the test holds the device's end of a pty, the daemon opens the other.
+//! A serial line without hardware: the test holds the device's end of a pty, the daemon opens the
+//! other.
 
 use std::{
     fs::{File, OpenOptions},
@@ -28,12 +29,18 @@ impl Pty {
     /// A new pair, raw from the start.
     pub(crate) fn new() -> Self {
         // A daemon that inherits the device's end would keep it from being unplugged.
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let path = PathBuf::from(ptsname(&master, Vec::new()).unwrap().into_string().unwrap());
         let nonblocking = i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap();
-        let held = OpenOptions::new().read(true).write(true).custom_flags(nonblocking).open(&path).unwrap();
+        let held = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(nonblocking)
+            .open(&path)
+            .unwrap();
         let mut raw = tcgetattr(&held).unwrap();
         raw.make_raw();
         tcsetattr(&held, OptionalActions::Now, &raw).unwrap();
@@ -56,7 +63,8 @@ impl Pty {
         let mut filled = 0;
         while filled < length {
             let patience = Timespec { tv_sec: PATIENCE.as_secs().try_into().unwrap(), tv_nsec: 0 };
-            let ready = poll(&mut [PollFd::new(&self.device, PollFlags::IN)], Some(&patience)).unwrap();
+            let ready =
+                poll(&mut [PollFd::new(&self.device, PollFlags::IN)], Some(&patience)).unwrap();
             assert!(ready > 0, "{filled} of {length} bytes came: {:?}", &bytes[..filled.min(200)]);
             filled += self.device.read(&mut bytes[filled..]).unwrap();
         }

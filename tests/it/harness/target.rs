@@ -35,15 +35,18 @@ impl<T: Send + 'static> Target<T> {
         Self::accept(TcpListener::bind("127.0.0.1:0").unwrap(), device)
     }
 
-    /// The same, and its kernel takes a few KiB from the first byte on: what is set once a connection is there comes too late
-    /// for what has arrived by then.
+    /// The same, and its kernel takes a few KiB from the first byte on: what is set once a
+    /// connection is there comes too late for what has arrived by then.
     pub(crate) fn narrow(device: impl Fn(TcpStream) -> T + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
         Self::accept(listener, device)
     }
 
-    fn accept(listener: TcpListener, device: impl Fn(TcpStream) -> T + Clone + Send + 'static) -> Self {
+    fn accept(
+        listener: TcpListener,
+        device: impl Fn(TcpStream) -> T + Clone + Send + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, reports) = channel();
         thread::spawn(move || {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod,
-    KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
@@ -39,7 +39,8 @@ impl Authority {
         Self { folder: folder.to_owned(), issuer: Issuer::new(params, key) }
     }
 
-    /// Certificate and key of `name`, as `NAME.pem` and `NAME-key.pem`; its common name is `name` too.
+    /// Certificate and key of `name`, as `NAME.pem` and `NAME-key.pem`; its common name is `name`
+    /// too.
     pub(crate) fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
         self.issue_with(name, |_| ())
     }
@@ -47,24 +48,31 @@ impl Authority {
     /// The same, which ends so many seconds from now.
     pub(crate) fn issue_for(&self, name: &str, seconds: u64) -> (PathBuf, PathBuf) {
         self.issue_with(name, |params| {
-            params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(unix_now() + seconds);
+            params.not_after =
+                date_time_ymd(1970, 1, 1) + Duration::from_secs(unix_now() + seconds);
         })
     }
 
-    fn issue_with(&self, name: &str, adjust: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
+    fn issue_with(
+        &self,
+        name: &str,
+        adjust: impl FnOnce(&mut CertificateParams),
+    ) -> (PathBuf, PathBuf) {
         let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.serial_number = Some(serial(name));
         adjust(&mut params);
         let key = KeyPair::generate().unwrap();
-        let files = (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}-key.pem")));
+        let files =
+            (self.folder.join(format!("{name}.pem")), self.folder.join(format!("{name}-key.pem")));
         fs::write(&files.0, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
         fs::write(&files.1, key.serialize_pem()).unwrap();
         files
     }
 
-    /// A list of revoked certificates, `crl.pem`, which names these and is to be followed at that second.
+    /// A list of revoked certificates, `crl.pem`, which names these and is to be followed at that
+    /// second.
     pub(crate) fn revoke(&self, names: &[&str], next: u64) -> PathBuf {
         let epoch = date_time_ymd(1970, 1, 1);
         let revoked = names.iter().map(|name| RevokedCertParams {
@@ -110,7 +118,10 @@ fn roots(file: &Path) -> RootCertStore {
 }
 
 fn pair(files: &(PathBuf, PathBuf)) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-    (vec![CertificateDer::from_pem_file(&files.0).unwrap()], PrivateKeyDer::from_pem_file(&files.1).unwrap())
+    (
+        vec![CertificateDer::from_pem_file(&files.0).unwrap()],
+        PrivateKeyDer::from_pem_file(&files.1).unwrap(),
+    )
 }
 
 /// A client's TLS that trusts `ca`, with a certificate of its own or without.
@@ -159,11 +170,13 @@ pub(crate) fn connect_behind(
 /// What a TLS device needs that asks for client certificates of `ca`.
 pub(crate) fn server(files: &(PathBuf, PathBuf), ca: &Path) -> Arc<ServerConfig> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)), Arc::clone(&provider))
-        .build()
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)), Arc::clone(&provider))
+            .build()
+            .unwrap();
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
         .unwrap();
-    let builder =
-        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let (chain, key) = pair(files);
     Arc::new(builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap())
 }

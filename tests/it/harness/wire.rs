@@ -36,10 +36,17 @@ impl Wire {
         Self::try_connect(daemon, endpoint, &[]).await.unwrap()
     }
 
-    /// Connects with the token of a user of this kind, then opens as asked: the `opened` or `error`.
-    pub(crate) async fn open_as(daemon: &Daemon, endpoint: &str, token: &str, open: Value) -> (Self, Value) {
+    /// Connects with the token of a user of this kind, then opens as asked: the `opened` or
+    /// `error`.
+    pub(crate) async fn open_as(
+        daemon: &Daemon,
+        endpoint: &str,
+        token: &str,
+        open: Value,
+    ) -> (Self, Value) {
         let bearer = format!("Bearer {token}");
-        let mut wire = Self::try_connect(daemon, endpoint, &[("authorization", &bearer)]).await.unwrap();
+        let mut wire =
+            Self::try_connect(daemon, endpoint, &[("authorization", &bearer)]).await.unwrap();
         let opened = wire.open(open).await;
         (wire, opened)
     }
@@ -127,7 +134,9 @@ impl Wire {
                 Came::Json(told) if fits(&told) => return told,
                 Came::Json(told) => self.passed.push(told),
                 Came::Data(bytes) => self.data.extend(bytes),
-                Came::Close(code, reason) => panic!("closed with {code} {reason}; passed {:?}", self.passed),
+                Came::Close(code, reason) => {
+                    panic!("closed with {code} {reason}; passed {:?}", self.passed)
+                }
             }
         }
     }
@@ -166,7 +175,9 @@ impl Wire {
         let deadline = Instant::now() + time;
         while let Ok(next) = timeout_at(deadline, self.socket.next()).await {
             match next {
-                Some(Ok(Message::Text(text))) => self.passed.push(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Text(text))) => {
+                    self.passed.push(serde_json::from_str(&text).unwrap());
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 _ => return false,
             }

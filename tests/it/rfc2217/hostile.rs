@@ -31,7 +31,8 @@ fn serve(stream: &mut TcpStream) {
     }
 }
 
-/// A box, and a daemon that has it as line `e`. `boxes` plays each connection it gets, by their number.
+/// A box, and a daemon that has it as line `e`. `boxes` plays each connection it gets, by their
+/// number.
 fn line(play: impl Fn(usize, &mut TcpStream) + Send + 'static) -> Daemon {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -62,7 +63,10 @@ async fn an_unescaped_sub_negotiation_does_not_silence_the_line() {
     assert_eq!(wire.receive(4).await, b"data");
     let down = wire.until(|told| told["state"] == "down").await;
     let why = down["error"].as_str().unwrap();
-    assert!(why.contains("a telnet sub-negotiation of more than 256 bytes; it may not double"), "{why}");
+    assert!(
+        why.contains("a telnet sub-negotiation of more than 256 bytes; it may not double"),
+        "{why}"
+    );
     wire.until(|told| told["state"] == "up").await;
     wire.send(b"2").await;
     assert_eq!(wire.receive(4).await, b"data");

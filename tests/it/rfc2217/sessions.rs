@@ -24,13 +24,17 @@ fn heard(peer: &Peer, what: &str) {
     while peer.says.recv_timeout(PATIENCE).unwrap() != what {}
 }
 
-/// Whether some socket of this machine that is connected to this port has sent what is not acknowledged (`proc_net_tcp`: the
-/// third field is the peer's address, the fifth begins with the bytes).
+/// Whether some socket of this machine that is connected to this port has sent what is not
+/// acknowledged (`proc_net_tcp`: the third field is the peer's address, the fifth begins with the
+/// bytes).
 fn has_unacknowledged(port: u16) -> bool {
     let (table, port) = (fs::read_to_string("/proc/net/tcp").unwrap(), format!(":{port:04X}"));
-    table.lines().filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok()).any(
-        |[_, _, peer, _, queues, ..]: [&str; 17]| peer.ends_with(&port) && !queues.starts_with("00000000:"),
-    )
+    table
+        .lines()
+        .filter_map(|line| line.split_whitespace().collect::<Vec<_>>().try_into().ok())
+        .any(|[_, _, peer, _, queues, ..]: [&str; 17]| {
+            peer.ends_with(&port) && !queues.starts_with("00000000:")
+        })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -63,16 +67,22 @@ async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
     drop(wire);
     heard(&peer, "set dtr 1");
 
-    // Nobody can say whether the wire of another box is idle; what waits for that goes on when all is handed over.
+    // Nobody can say whether the wire of another box is idle; what waits for that goes on when all
+    // is handed over.
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     wire.send(b"behind this").await;
     let refused = wire.ask("drain", json!({})).await;
-    assert_eq!((&refused["type"], &refused["code"]), (&json!("error"), &json!("unsupported")), "{refused}");
+    assert_eq!(
+        (&refused["type"], &refused["code"]),
+        (&json!("error"), &json!("unsupported")),
+        "{refused}"
+    );
     assert_eq!(wire.ask("config", json!({"baud": 19_200, "when": "drain"})).await["type"], "ok");
     heard(&peer, "set baudrate 19200");
     assert_eq!(wire.ask("close", json!({"drain": true})).await["type"], "ok");
 
-    // What the box has received for others is everybody's; what was sent for it is the sender's to discard.
+    // What the box has received for others is everybody's; what was sent for it is the sender's to
+    // discard.
     let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     assert_eq!(other.ask("flush", json!({"rx": true})).await["type"], "ok");
     other.ask("close", json!({})).await;

@@ -112,7 +112,10 @@ async fn an_open_that_fails_changes_nothing() {
     // No UART has that frame, and a pty no break.
     for (ask, why) in [
         (json!({"take": true, "config": {"stop": 1.5}}), "bad_config"),
-        (json!({"take": true, "config": {"baud": 19_200}, "signals": {"break": true}}), "unsupported"),
+        (
+            json!({"take": true, "config": {"baud": 19_200}, "signals": {"break": true}}),
+            "unsupported",
+        ),
     ] {
         let (_other, refused) = Wire::opened(&daemon, "e", ask).await;
         assert_eq!(code(&refused), why);
@@ -133,7 +136,8 @@ async fn sessions_that_wait_to_be_resumed_count_and_make_room_for_their_own_user
     });
     let access = tokens(&[("anna", "read, write"), ("bob", "read, write")]);
     // Two of them may be anna's.
-    let daemon = Daemon::start(&format!("{access}{}    limits: {{ sessions: 3 }}\n", target.endpoint("e")));
+    let daemon =
+        Daemon::start(&format!("{access}{}    limits: {{ sessions: 3 }}\n", target.endpoint("e")));
     // A socket that was lost counts until that is noticed.
     let connect = async |user: &str| loop {
         let bearer = format!("Bearer wsb_{user}");

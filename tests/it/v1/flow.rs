@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use wsbridge::{
-    client::{Client, Dial, Event},
-    wire::control::Open,
-};
+use wsbridge::client::{Client, Dial, Event, Open};
 
 use super::{code, on_pty};
 use crate::harness::{Daemon, Target, Wire};
@@ -48,7 +45,8 @@ async fn a_client_gets_no_more_than_its_window_and_the_next_when_it_says_so() {
     wire.say(json!({"type": "ack", "rx": 1250})).await;
     assert_eq!(wire.receive(1250).await.len(), 1250);
     assert!(wire.silent(Duration::from_millis(200)).await);
-    // A connection of the session's own waits for it: not a byte is lost, and its end comes behind the last.
+    // A connection of the session's own waits for it: not a byte is lost, and its end comes behind
+    // the last.
     let mut got = 6250;
     while got < 200_000 {
         wire.say(json!({"type": "ack", "rx": got})).await;
@@ -103,7 +101,9 @@ async fn a_viewer_that_stops_reading_is_told_exactly_what_it_missed_and_costs_no
                     assert_eq!(at, moved);
                     moved += bytes.len() as u64;
                 }
-                Event::Gap { .. } | Event::Closed { .. } | Event::Lost(_) => panic!("the writer lost bytes"),
+                Event::Gap { .. } | Event::Closed { .. } | Event::Lost(_) => {
+                    panic!("the writer lost bytes")
+                }
                 _ => {}
             }
         }
@@ -115,7 +115,10 @@ async fn a_viewer_that_stops_reading_is_told_exactly_what_it_missed_and_costs_no
     assert_eq!((&gap["from"], &gap["to"]), (&json!(65536), &json!(TOTAL - HISTORY)));
     let mut at = TOTAL - HISTORY;
     while at < TOTAL {
-        assert_eq!(viewer.receive(16384).await, chunk[usize::try_from(at).unwrap() % 65536..][..16384]);
+        assert_eq!(
+            viewer.receive(16384).await,
+            chunk[usize::try_from(at).unwrap() % 65536..][..16384]
+        );
         at += 16384;
         viewer.say(json!({"type": "ack", "rx": at})).await;
     }
@@ -169,7 +172,11 @@ async fn flush_discards_what_was_not_sent_or_not_read() {
         let more = wire.receive(wire.data.len() + 1).await;
         wire.data.splice(..0, more);
     }
-    assert!(rx + wire.data.len() as u64 <= 11 && wire.data.len() <= 11, "{:?} behind {rx}", wire.data);
+    assert!(
+        rx + wire.data.len() as u64 <= 11 && wire.data.len() <= 11,
+        "{:?} behind {rx}",
+        wire.data
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -21,7 +21,10 @@ async fn settings_are_set_read_back_told_to_all_and_undone_when_the_last_has_lef
     let all = ControlModes::CSTOPB | ControlModes::CRTSCTS;
     assert!(set.control_modes.contains(all), "{:?}", set.control_modes);
     let told = other.told("config").await;
-    assert_eq!((&told["baud"], &told["stop"], &told["data"]), (&json!(115_200), &json!(2), &json!(8)));
+    assert_eq!(
+        (&told["baud"], &told["stop"], &told["data"]),
+        (&json!(115_200), &json!(2), &json!(8))
+    );
     assert!(told["by"].is_string());
     let got = wire.ask("get", json!({})).await;
     assert_eq!(
@@ -44,7 +47,8 @@ async fn settings_are_set_read_back_told_to_all_and_undone_when_the_last_has_lef
 async fn a_pty_takes_a_frame_that_its_driver_does_not_have_and_says_what_was_set() {
     let mut pty = Pty::new();
     let path = pty.path().display();
-    let daemon = Daemon::open(&format!("  e:\n    serial: {{ port: {path}, baud: 300, format: 7E1 }}\n"));
+    let daemon =
+        Daemon::open(&format!("  e:\n    serial: {{ port: {path}, baud: 300, format: 7E1 }}\n"));
     daemon.wait_for("device open");
     let (mut wire, opened) = Wire::opened(&daemon, "e", json!({})).await;
     let meter = json!({"baud": 300, "data": 7, "parity": "even", "stop": 1, "flow": "none"});
@@ -81,9 +85,13 @@ async fn signals_a_port_does_not_have_are_unsupported_and_too_many_steps_over_th
     let steps = |steps: Value| json!({ "steps": steps });
     let many = vec![json!({"ms": 1}); 33];
     assert_eq!(code(&wire.ask("signals", steps(json!(many))).await), "limit");
-    assert_eq!(code(&wire.ask("signals", steps(json!([{"ms": 6000}, {"ms": 6000}]))).await), "limit");
+    assert_eq!(
+        code(&wire.ask("signals", steps(json!([{"ms": 6000}, {"ms": 6000}]))).await),
+        "limit"
+    );
     assert_eq!(code(&wire.ask("signals", steps(json!([{"ms": -1}]))).await), "bad_message");
-    let (_, refused) = Wire::opened(&daemon, "e", json!({"take": true, "signals": {"dtr": true}})).await;
+    let (_, refused) =
+        Wire::opened(&daemon, "e", json!({"take": true, "signals": {"dtr": true}})).await;
     assert_eq!(code(&refused), "unsupported");
 }
 
@@ -92,10 +100,14 @@ async fn steps_keep_the_distance_the_clients_clock_had_them_apart() {
     let (daemon, _pty) = on_pty();
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     let began = Instant::now();
-    wire.say(json!({"type": "signals", "steps": [{"ms": 0, "at": 1000.0}, {"ms": 0, "at": 1100.5}]})).await;
+    wire.say(
+        json!({"type": "signals", "steps": [{"ms": 0, "at": 1000.0}, {"ms": 0, "at": 1100.5}]}),
+    )
+    .await;
     // Over a second apart they are no sequence.
-    let answer =
-        wire.ask("signals", json!({"steps": [{"ms": 0, "at": 1200.5}, {"ms": 0, "at": 90_000}]})).await;
+    let answer = wire
+        .ask("signals", json!({"steps": [{"ms": 0, "at": 1200.5}, {"ms": 0, "at": 90_000}]}))
+        .await;
     assert_eq!(answer["type"], "ok", "{answer}");
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(8), "{took:?}");
@@ -141,12 +153,18 @@ async fn what_a_device_can_do_is_told_when_it_is_open_and_how_it_is_with_each_se
     let mut bus = Wire::connect(&daemon, "").await;
     let mut wire = Wire::connect(&daemon, "e").await;
     for hello in [&bus.told("hello").await["endpoints"][0], &wire.told("hello").await["endpoint"]] {
-        assert_eq!((&hello["state"], &hello["caps"]), (&json!("closed"), &json!(["times", "take"])));
+        assert_eq!(
+            (&hello["state"], &hello["caps"]),
+            (&json!("closed"), &json!(["times", "take"]))
+        );
     }
     let opened = wire.open(json!({})).await;
     assert_eq!(opened["type"], "opened", "{opened}");
     let status = wire.told("status").await;
-    assert_eq!((&status["state"], &status["caps"]), (&json!("up"), &json!(["config", "times", "take"])));
+    assert_eq!(
+        (&status["state"], &status["caps"]),
+        (&json!("up"), &json!(["config", "times", "take"]))
+    );
     let status = bus.until(|told| told["type"] == "status" && told["state"] == "up").await;
     assert_eq!(status["caps"], json!(["config", "times", "take"]));
 

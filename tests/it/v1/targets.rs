@@ -1,4 +1,5 @@
-//! What becomes of a target's and a client's last bytes, and of a line's settings between its sessions.
+//! What becomes of a target's and a client's last bytes, and of a line's settings between its
+//! sessions.
 
 use std::{
     io::{Read as _, Write as _},
@@ -148,7 +149,8 @@ async fn an_open_without_settings_begins_with_the_configured_ones() {
     assert_eq!((&opened["config"]["baud"], speed()), (&json!(9600), 9600));
 }
 
-/// A daemon whose device is away, and the session that had set it otherwise has left; where the device is awaited.
+/// A daemon whose device is away, and the session that had set it otherwise has left; where the
+/// device is awaited.
 async fn left_while_away() -> (tempfile::TempDir, PathBuf, Daemon) {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("tty");
@@ -189,14 +191,17 @@ async fn a_device_that_comes_back_to_others_than_had_it_is_as_configured() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_an_open_does_not_name_is_as_configured() {
     let (daemon, _pty) = on_pty();
-    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200, "stop": 2}})).await;
+    let (mut wire, _) =
+        Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200, "stop": 2}})).await;
     // Somebody looks on, so that nothing is undone between.
     let (_other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     let opened = wire.open(json!({"config": {"baud": 300}})).await;
     assert_eq!((&opened["config"]["baud"], &opened["config"]["stop"]), (&json!(300), &json!(1)));
-    // A change does name all that changes; and who takes the line over has it as it runs, but for what is named.
+    // A change does name all that changes; and who takes the line over has it as it runs, but for
+    // what is named.
     wire.ask("config", json!({"stop": 2})).await;
-    let (_third, opened) = Wire::opened(&daemon, "e", json!({"take": true, "config": {"baud": 1200}})).await;
+    let (_third, opened) =
+        Wire::opened(&daemon, "e", json!({"take": true, "config": {"baud": 1200}})).await;
     assert_eq!((&opened["config"]["baud"], &opened["config"]["stop"]), (&json!(1200), &json!(2)));
 }
 
@@ -240,7 +245,8 @@ async fn a_device_that_is_not_there_is_down_and_not_opening_at_each_try() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_device_that_ends_as_soon_as_it_is_open_is_tried_at_growing_pauses_and_logged_once() {
     let target = Target::serve(drop);
-    let daemon = Daemon::open(&format!("{}    share: one-writer\n    open: always\n", target.endpoint("e")));
+    let daemon =
+        Daemon::open(&format!("{}    share: one-writer\n    open: always\n", target.endpoint("e")));
     let began = Instant::now();
     // 200, 400, 800 and 1600 ms lie between them.
     for _ in 0..5 {
@@ -249,5 +255,9 @@ async fn a_device_that_ends_as_soon_as_it_is_open_is_tried_at_growing_pauses_and
     assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
     let log = daemon.log();
     let said = |text: &str| log.matches(text).count();
-    assert_eq!((said("device not there"), said("device open"), said("device is back")), (1, 1, 0), "{log}");
+    assert_eq!(
+        (said("device not there"), said("device open"), said("device is back")),
+        (1, 1, 0),
+        "{log}"
+    );
 }

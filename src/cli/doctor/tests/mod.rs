@@ -43,7 +43,8 @@ struct Place {
 }
 
 impl Place {
-    /// With systemd, a clock that is right, our rules, and the service of the packages under user `wsbridge`.
+    /// With systemd, a clock that is right, our rules, and the service of the packages under user
+    /// `wsbridge`.
     fn new() -> Self {
         let tree = Tree::new();
         let root = tree.roots.sys.parent().unwrap().to_owned();
@@ -65,7 +66,10 @@ impl Place {
         ] {
             tree.write(path, "");
         }
-        tree.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nwsbridge:x:64321:64321::/:/bin/false\n");
+        tree.write(
+            "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nwsbridge:x:64321:64321::/:/bin/false\n",
+        );
         let own = rustix::process::getegid().as_raw();
         tree.write("etc/group", &format!("wsbridge:x:64321:\ndialout:x:{own}:\n"));
         let unit = include_str!("../../../../packaging/systemd/wsbridge.service");
@@ -94,7 +98,10 @@ impl Place {
 
     /// A drop-in of the service.
     fn unit(&self, lines: &str) {
-        self.write("etc/systemd/system/wsbridge.service.d/local.conf", &format!("[Service]\n{lines}\n"));
+        self.write(
+            "etc/systemd/system/wsbridge.service.d/local.conf",
+            &format!("[Service]\n{lines}\n"),
+        );
     }
 
     /// A daemon that runs with the configuration, as user `wsbridge`.
@@ -129,7 +136,10 @@ impl Place {
         self.write("etc/config/wsbridge", config);
         self.mode("etc/config/wsbridge", 0o600);
         let uci = Some(self.path("etc/config/wsbridge"));
-        Found(look(&self.machine, &Args { which: Which::of_uci(uci), json: false, no_connect: true }))
+        Found(look(
+            &self.machine,
+            &Args { which: Which::of_uci(uci), json: false, no_connect: true },
+        ))
     }
 }
 
@@ -155,8 +165,9 @@ impl Found {
     }
 
     fn said(&self, id: Id, level: Level, parts: &[&str]) {
-        let finding =
-            self.one(id, level).unwrap_or_else(|| panic!("no {level:?} {id:?} in {:#?}", self.0.findings));
+        let finding = self
+            .one(id, level)
+            .unwrap_or_else(|| panic!("no {level:?} {id:?} in {:#?}", self.0.findings));
         let text = format!("{}\n{}\n{}", finding.place, finding.what, finding.fix.join("\n"));
         for part in parts {
             assert!(text.contains(part), "{part} is not in:\n{text}");
@@ -165,14 +176,18 @@ impl Found {
 
     /// Nothing was said of it but that it is well.
     fn none(&self, id: Id) {
-        let found =
-            self.0.findings.iter().find(|finding| finding.id == id.text() && finding.level != Level::Ok);
+        let found = self
+            .0
+            .findings
+            .iter()
+            .find(|finding| finding.id == id.text() && finding.level != Level::Ok);
         assert!(found.is_none(), "{found:#?}");
     }
 
     /// Nothing is wrong and nothing to think about.
     fn well(&self) {
-        let bad: Vec<_> = self.0.findings.iter().filter(|finding| finding.level != Level::Ok).collect();
+        let bad: Vec<_> =
+            self.0.findings.iter().filter(|finding| finding.level != Level::Ok).collect();
         assert!(bad.is_empty(), "{bad:#?}");
     }
 }

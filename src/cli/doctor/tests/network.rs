@@ -25,9 +25,13 @@ fn a_port_that_is_taken_is_told_with_its_program() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let own = std::process::id();
-    for address in [format!("127.0.0.1:{port}"), format!("[::]:{port}"), format!("0.0.0.0:{port}")] {
+    for address in [format!("127.0.0.1:{port}"), format!("[::]:{port}"), format!("0.0.0.0:{port}")]
+    {
         let found = place.find(&lan(&format!("{{ address: '{address}' }}")));
-        found.wrong(Id::ListenTaken, &[&format!("(pid {own})"), &format!("sudo kill {own}"), "listen: ["]);
+        found.wrong(
+            Id::ListenTaken,
+            &[&format!("(pid {own})"), &format!("sudo kill {own}"), "listen: ["],
+        );
     }
     place.find(&lan(&format!("{{ address: '[::1]:{port}' }}"))).none(Id::ListenTaken);
     drop(taken);
@@ -44,7 +48,9 @@ fn an_address_of_another_machine_is_told_with_those_of_this_one() {
 fn low_ports_are_systemds_to_bind() {
     let place = Place::new();
     let low = lan("{ address: '[::]:443' }");
-    place.find(&low).wrong(Id::ListenLow, &["ports under 1024", "wsbridge.socket", "systemd:https"]);
+    place
+        .find(&low)
+        .wrong(Id::ListenLow, &["ports under 1024", "wsbridge.socket", "systemd:https"]);
     place.write("proc/sys/net/ipv4/ip_unprivileged_port_start", "80\n");
     place.find(&low).none(Id::ListenLow);
     fs::remove_file(place.path("proc/sys/net/ipv4/ip_unprivileged_port_start")).unwrap();
@@ -66,7 +72,8 @@ fn loopback_alone_and_plain_http_for_all_are_hints() {
 fn systemds_socket_must_be_there_named_so_and_on() {
     let mut place = Place::new();
     place.machine.ask = |words| {
-        (words.first() == Some(&"systemctl") && words.get(1) == Some(&"is-active")).then(|| "active".into())
+        (words.first() == Some(&"systemctl") && words.get(1) == Some(&"is-active"))
+            .then(|| "active".into())
     };
     let by_systemd = lan("{ address: 'systemd:https' }");
     place.find(&by_systemd).wrong(Id::SocketUnit, &["no wsbridge.socket is installed"]);
@@ -100,9 +107,10 @@ fn targets_are_reached_as_the_daemon_reaches_them() {
     );
     place.find(&tcp).none(Id::TargetUnreachable);
     let nobody = target("tcp: { address: 'plc.invalid:502' }");
-    place
-        .find_with(&nobody, false)
-        .wrong(Id::TargetUnreachable, &["plc.invalid cannot be resolved", "getent hosts plc.invalid"]);
+    place.find_with(&nobody, false).wrong(
+        Id::TargetUnreachable,
+        &["plc.invalid cannot be resolved", "getent hosts plc.invalid"],
+    );
     let found = place.find_with(&target("tcp: { address: 'unix:/nonexistent/s' }"), false);
     found.wrong(Id::TargetUnreachable, &["ls -l /nonexistent/s"]);
 }
@@ -139,8 +147,10 @@ fn telnet_behind_tcp_and_raw_tcp_behind_rfc2217_are_told() {
     found.hint(Id::TargetTelnet, &["speaks telnet", "rfc2217: {", "control: optional"]);
     server.join().unwrap();
     let (address, server) = greeting(b"Login: ");
-    let found =
-        place.find_with(&target(&format!("rfc2217: {{ address: '{address}', connect_timeout: 1s }}")), false);
+    let found = place.find_with(
+        &target(&format!("rfc2217: {{ address: '{address}', connect_timeout: 1s }}")),
+        false,
+    );
     found.wrong(Id::TargetTelnet, &["COM-PORT-OPTION", "control: optional", "tcp: { address:"]);
     server.join().unwrap();
 }

@@ -112,7 +112,10 @@ fn the_sandbox_must_know_the_class_of_the_device() {
     for allowed in ["char-ttyS rw", "char-188 r", "char-18 rw", "block-188 rw", "/dev/null rw"] {
         place.unit(&format!("DeviceAllow=\nDeviceAllow={allowed}"));
         let found = place.find(&config);
-        found.wrong(Id::PortDevicePolicy, &["ttyUSB", "DeviceAllow=char-188 rw", "systemctl edit wsbridge"]);
+        found.wrong(
+            Id::PortDevicePolicy,
+            &["ttyUSB", "DeviceAllow=char-188 rw", "systemctl edit wsbridge"],
+        );
     }
     place.unit("DevicePolicy=auto\nDeviceAllow=");
     place.find(&config).none(Id::PortDevicePolicy);
@@ -144,7 +147,10 @@ fn the_program_that_has_the_port_is_named() {
     let pid = other.id();
     other.kill().unwrap();
     other.wait().unwrap();
-    found.wrong(Id::PortInUse, &["in use by ", &format!("(pid {pid})"), &format!("sudo kill {pid}")]);
+    found.wrong(
+        Id::PortInUse,
+        &["in use by ", &format!("(pid {pid})"), &format!("sudo kill {pid}")],
+    );
     place.find(&serial(BY_USB)).none(Id::PortInUse);
 }
 
@@ -233,7 +239,10 @@ fn modem_manager_is_wrong_only_where_it_runs_and_is_not_kept_away() {
     fs::create_dir_all(place.path("run/systemd/units")).unwrap();
     symlink("1", place.path("run/systemd/units/invocation:ModemManager.service")).unwrap();
     let found = place.find(&serial(BY_USB));
-    found.wrong(Id::ModemManager, &["AT commands", "udevadm control --reload", "disable --now ModemManager"]);
+    found.wrong(
+        Id::ModemManager,
+        &["AT commands", "udevadm control --reload", "disable --now ModemManager"],
+    );
     place.write("run/udev/data/c188:0", "S:serial/by-id/x\nE:ID_MM_PORT_IGNORE=1\n");
     place.find(&serial(BY_USB)).well();
 }
@@ -252,7 +261,9 @@ fn brlttys_claim_is_found_in_udevs_record() {
 fn missing_rules_are_told_where_udev_runs() {
     let place = plugged();
     fs::remove_file(place.path("etc/udev/rules.d/60-wsbridge.rules")).unwrap();
-    place.find(&serial(BY_USB)).hint(Id::UdevRules, &["60-wsbridge.rules not installed", "sudo cp"]);
+    place
+        .find(&serial(BY_USB))
+        .hint(Id::UdevRules, &["60-wsbridge.rules not installed", "sudo cp"]);
     place.write("usr/lib/udev/rules.d/60-wsbridge.rules", "");
     place.find(&serial(BY_USB)).none(Id::UdevRules);
 }

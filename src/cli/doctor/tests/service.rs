@@ -1,9 +1,9 @@
-//! The service of a made-up machine: old, not reloaded, short of descriptors, without its directory.
+//! The service of a made-up machine: old, not reloaded, short of descriptors, without its
+//! directory.
 
 use super::*;
 
-const SIM: &str =
-    "listen: [ { address: '127.0.0.1:0', tls: none } ]\nauth: none\nendpoints: { e: { sim: echo } }\n";
+const SIM: &str = "listen: [ { address: '127.0.0.1:0', tls: none } ]\nauth: none\nendpoints: { e: { sim: echo } }\n";
 
 #[test]
 fn a_daemon_whose_binary_was_replaced_is_old() {
@@ -56,7 +56,8 @@ fn a_file_that_was_changed_after_it_was_read_is_not_in_force() {
 fn descriptors_must_do_for_all_connections() {
     let place = Place::new();
     place.runs("");
-    let many = format!("{SIM}limits: {{ connections: 4000, per_address: 4000, unauthenticated: 4000 }}");
+    let many =
+        format!("{SIM}limits: {{ connections: 4000, per_address: 4000, unauthenticated: 4000 }}");
     place.find(&many).wrong(Id::Descriptors, &["4000", "4096", "LimitNOFILE=8067"]);
     place.write("proc/77/cmdline", "");
     place.find(&many).none(Id::Descriptors);
@@ -70,9 +71,10 @@ fn a_state_directory_of_ones_own_must_be_writable_for_the_service() {
     place.write("state/x", "");
     place.mode("state", 0o700);
     let text = format!("{SIM}state_directory: {}", place.path("state").display());
-    place
-        .find(&text)
-        .wrong(Id::StateDirectory, &["wsbridge may not write", "sudo install -d -m 700 -o wsbridge"]);
+    place.find(&text).wrong(
+        Id::StateDirectory,
+        &["wsbridge may not write", "sudo install -d -m 700 -o wsbridge"],
+    );
     place.mode("state", 0o777);
     place.find(&text).none(Id::StateDirectory);
     place.find(&format!("{SIM}state_directory: /var/lib/wsbridge")).none(Id::StateDirectory);
@@ -83,7 +85,10 @@ fn drop_ins_have_the_last_word_and_an_empty_line_begins_a_list_anew() {
     let place = Place::new();
     place.unit("SupplementaryGroups=\nSupplementaryGroups=a b\n# User=x\nUser=other");
     let unit = super::super::unit::Unit::read(&place.machine, "wsbridge.service").unwrap();
-    assert_eq!((unit.last("User"), unit.words("SupplementaryGroups")), (Some("other"), vec!["a", "b"]));
+    assert_eq!(
+        (unit.last("User"), unit.words("SupplementaryGroups")),
+        (Some("other"), vec!["a", "b"])
+    );
     assert_eq!(unit.last("Type"), Some("notify"));
     assert!(super::super::unit::Unit::read(&place.machine, "none.service").is_none());
 }

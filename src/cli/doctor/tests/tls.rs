@@ -45,7 +45,8 @@ fn certificates_out_of_their_time_are_told_with_the_date() {
         pair(&place, &["gw.example"], life);
         place.find(&config(&place, HOSTS))
     };
-    with(((2025, 1, 1), (2026, 5, 30))).wrong(Id::CertificateExpired, &["2026-05-30", "certbot renew"]);
+    with(((2025, 1, 1), (2026, 5, 30)))
+        .wrong(Id::CertificateExpired, &["2026-05-30", "certbot renew"]);
     with(((2026, 6, 3), (2027, 1, 1)))
         .wrong(Id::CertificateEarly, &["2026-06-03", "2026-06-01", "timedatectl"]);
     with(((2026, 1, 1), (2026, 6, 21))).hint(Id::CertificateExpires, &["in 20 days"]);
@@ -62,7 +63,9 @@ fn names_that_clients_use_are_compared_with_the_certificates() {
         Id::HostMissing,
         &["other.example", "421", "hosts: [ gw.example, other.example, tools.example ]"],
     );
-    place.find(&config(&place, "")).wrong(Id::HostMissing, &["hosts: [ gw.example, other.example ]"]);
+    place
+        .find(&config(&place, ""))
+        .wrong(Id::HostMissing, &["hosts: [ gw.example, other.example ]"]);
     // The host's own names need no entry, and a star stands for one label.
     pair(&place, &["box", "box.local"], GOOD);
     place.find(&config(&place, "")).well();
@@ -89,7 +92,9 @@ fn a_key_of_another_certificate_is_told_by_the_daemons_loader() {
         .find(&config(&place, HOSTS))
         .wrong(Id::CertificateWrong, &["key.pem", "does not belong", "openssl"]);
     place.write("cert.pem", "no certificate");
-    place.find(&config(&place, HOSTS)).wrong(Id::CertificateWrong, &["cert.pem", "no certificate in it"]);
+    place
+        .find(&config(&place, HOSTS))
+        .wrong(Id::CertificateWrong, &["cert.pem", "no certificate in it"]);
 }
 
 #[test]

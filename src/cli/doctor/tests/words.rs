@@ -3,7 +3,9 @@
 use super::{super::print, *};
 
 fn sim(more: &str) -> String {
-    format!("{ALICE}{more}\nlisten: [ {{ address: '[::]:0' }} ]\nendpoints: {{ e: {{ sim: echo }} }}")
+    format!(
+        "{ALICE}{more}\nlisten: [ {{ address: '[::]:0' }} ]\nendpoints: {{ e: {{ sim: echo }} }}"
+    )
 }
 
 #[test]
@@ -12,10 +14,15 @@ fn a_wrong_file_is_told_in_the_loaders_words() {
     let found = place.find("endpoints: {}\nlimit: 3\n");
     found.wrong(Id::Config, &["wsbridge.yaml", "limits", "sudo wsbridge check"]);
     // A path behind an origin is refused there, too.
-    place.find(&sim("origins: [ 'https://a.example/x' ]")).wrong(Id::Config, &["no path", "origins"]);
+    place
+        .find(&sim("origins: [ 'https://a.example/x' ]"))
+        .wrong(Id::Config, &["no path", "origins"]);
     place.find(&format!("{PLAIN}endpoints: {{}}\n")).one(Id::Config, Level::Ok).unwrap();
     let file = place.path("none.yaml");
-    let found = Found(look(&place.machine, &Args { which: Which::of(file), json: false, no_connect: true }));
+    let found = Found(look(
+        &place.machine,
+        &Args { which: Which::of(file), json: false, no_connect: true },
+    ));
     found.wrong(Id::Config, &["no such file", "wsbridge ports"]);
 }
 
@@ -32,16 +39,23 @@ fn files_everybody_may_read_are_closed() {
     let place = Place::new();
     place.write("secret", &format!("{}\n", "0f".repeat(32)));
     let secret = place.path("secret").display().to_string();
-    let text =
-        sim(&format!("tokens: {{ t: {{ sha256: {{ file: {secret} }}, rights: {{ '*': [ read ] }} }} }}"));
+    let text = sim(&format!(
+        "tokens: {{ t: {{ sha256: {{ file: {secret} }}, rights: {{ '*': [ read ] }} }} }}"
+    ));
     let found = place.find(&text);
-    found.wrong(Id::SecretReadable, &[&format!("sudo chgrp wsbridge {secret} && sudo chmod o= {secret}")]);
+    found.wrong(
+        Id::SecretReadable,
+        &[&format!("sudo chgrp wsbridge {secret} && sudo chmod o= {secret}")],
+    );
     found.none(Id::ConfigReadable);
     place.mode("secret", 0o640);
     place.find(&text).none(Id::SecretReadable);
     place.mode("wsbridge.yaml", 0o644);
     let file = place.file();
-    let found = Found(look(&place.machine, &Args { which: Which::of(file), json: false, no_connect: true }));
+    let found = Found(look(
+        &place.machine,
+        &Args { which: Which::of(file), json: false, no_connect: true },
+    ));
     found.hint(Id::ConfigReadable, &["hashes", "chmod o="]);
 }
 
@@ -59,14 +73,22 @@ fn credentials_are_read_where_the_unit_takes_them_from() {
 fn tokens_tell_their_end_and_principals_that_they_may_nothing() {
     let place = Place::new();
     let token = |name: &str, expires: &str, end: u8| {
-        format!("{name}: {{ sha256: '{end:064x}', expires: {expires}, rights: {{ nothing: [ read ] }} }}")
+        format!(
+            "{name}: {{ sha256: '{end:064x}', expires: {expires}, rights: {{ nothing: [ read ] }} }}"
+        )
     };
-    let all = [token("old", "2026-05-31", 1), token("soon", "2026-06-10", 2), token("good", "2026-07-01", 3)];
+    let all = [
+        token("old", "2026-05-31", 1),
+        token("soon", "2026-06-10", 2),
+        token("good", "2026-07-01", 3),
+    ];
     let found = place.find(&sim(&format!("tokens: {{ {} }}", all.join(", "))));
     found.wrong(Id::TokenExpired, &["tokens.old", "401", "wsbridge token new old"]);
     found.hint(Id::TokenExpires, &["tokens.soon", "expires in "]);
     found.hint(Id::NoRights, &["tokens.good", "no right"]);
-    assert!(found.0.findings.iter().all(|finding| !finding.what.contains("has expired; remove it")));
+    assert!(
+        found.0.findings.iter().all(|finding| !finding.what.contains("has expired; remove it"))
+    );
 }
 
 #[test]
@@ -158,8 +180,7 @@ fn router() -> Place {
     place
 }
 
-const MAIN: &str =
-    "config wsbridge 'main'\n\toption enabled '1'\n\tlist listen '[::]:0'\n\toption tls 'self-signed'\n";
+const MAIN: &str = "config wsbridge 'main'\n\toption enabled '1'\n\tlist listen '[::]:0'\n\toption tls 'self-signed'\n";
 
 #[test]
 fn openwrts_file_is_looked_at_in_its_own_words() {
@@ -208,9 +229,17 @@ fn what_is_told_on_openwrt_can_be_typed_there() {
     found.hint(Id::UsbAutosuspend, &["echo on > "]);
     for finding in &found.0.findings {
         let text = format!("{} {} {}", finding.place, finding.what, finding.fix.join(" "));
-        for foreign in
-            ["sudo", "systemctl", "journalctl", "udev", "adduser", "endpoints.", "tls:", ": {", "[ {"]
-        {
+        for foreign in [
+            "sudo",
+            "systemctl",
+            "journalctl",
+            "udev",
+            "adduser",
+            "endpoints.",
+            "tls:",
+            ": {",
+            "[ {",
+        ] {
             assert!(!text.contains(foreign), "{foreign} in {text}");
         }
     }
@@ -222,9 +251,14 @@ fn the_service_of_a_router_is_procds() {
     place.write("etc/rc.d/S95wsbridge", "");
     let sim = "config endpoint 'e'\n\toption type 'sim'\n\toption device 'echo'\n";
     let main = format!("{}\toption auth 'none'\n{sim}", MAIN.replace("[::]:0", "127.0.0.1:0"));
-    place.find_uci(&main).wrong(Id::ServiceOff, &["enabled", "logread", "/etc/init.d/wsbridge restart"]);
+    place
+        .find_uci(&main)
+        .wrong(Id::ServiceOff, &["enabled", "logread", "/etc/init.d/wsbridge restart"]);
     place.find_uci(&main.replace("'1'", "'0'")).hint(Id::ServiceOff, &["wsbridge.main.enabled=1"]);
-    let line = format!("/usr/bin/wsbridge\0serve\0--uci\0{}\0", place.path("etc/config/wsbridge").display());
+    let line = format!(
+        "/usr/bin/wsbridge\0serve\0--uci\0{}\0",
+        place.path("etc/config/wsbridge").display()
+    );
     place.runs("");
     place.write("proc/77/cmdline", &line);
     place.find_uci(&main).none(Id::ServiceOff);
@@ -238,7 +272,12 @@ fn many_findings_of_one_kind_are_summed_up_and_json_has_them_all() {
     let mut report = Report::default();
     for number in 0..500 {
         let place = format!("endpoints.plc{number}");
-        report.wrong(Id::TargetUnreachable, &place, format!("192.0.2.1:{number} refused"), &["nc".into()]);
+        report.wrong(
+            Id::TargetUnreachable,
+            &place,
+            format!("192.0.2.1:{number} refused"),
+            &["nc".into()],
+        );
         report.because(if number % 5 == 0 { "no answer" } else { "refused" });
         report.ok(Id::Port, &place, "x");
     }

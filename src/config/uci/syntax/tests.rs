@@ -10,7 +10,8 @@ type Seen = (String, Option<String>, Vec<(String, Vec<String>)>);
 fn sections(text: &str) -> Vec<Seen> {
     let read = read(text);
     assert!(read.mistakes.is_empty(), "{text}\n{:?}", read.mistakes);
-    let entry = |entry: Entry| (entry.option, entry.values.into_iter().map(|value| value.text).collect());
+    let entry =
+        |entry: Entry| (entry.option, entry.values.into_iter().map(|value| value.text).collect());
     let section = |it: Section| (it.kind, it.name, it.entries.into_iter().map(entry).collect());
     read.sections.into_iter().map(section).collect()
 }
@@ -61,7 +62,10 @@ fn sections_options_and_lists_are_put_together() {
 #[test]
 fn an_option_that_is_here_twice_counts_once_and_a_list_takes_an_option_in() {
     let read = read("config t\noption a 1\noption a 2\noption b 1\nlist b 2\n");
-    assert_eq!(read.odd, [Mistake { line: 3, what: "option 'a' is here twice; this one counts".into() }]);
+    assert_eq!(
+        read.odd,
+        [Mistake { line: 3, what: "option 'a' is here twice; this one counts".into() }]
+    );
     assert_eq!(read.sections[0].value("a").unwrap().text, "2");
     assert_eq!(read.sections[0].entries[1].values.len(), 2);
 }
@@ -89,7 +93,8 @@ fn each_mistake_has_its_line_and_what_to_do() {
 #[test]
 fn values_know_their_lines() {
     let read = read("config t\n\n\tlist a 'x\ny'\n\tlist a z\n");
-    let lines: Vec<_> = read.sections[0].entries[0].values.iter().map(|value| value.at.line).collect();
+    let lines: Vec<_> =
+        read.sections[0].entries[0].values.iter().map(|value| value.at.line).collect();
     assert_eq!(lines, [3, 5]);
 }
 

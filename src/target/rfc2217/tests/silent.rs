@@ -5,7 +5,8 @@ use tokio::sync::watch;
 use super::*;
 
 /// Controls of a port, somebody who reads, and the far end.
-async fn controlled() -> (TcpStream, Arc<Port>, watch::Receiver<Heard>, impl Future<Output = String>) {
+async fn controlled() -> (TcpStream, Arc<Port>, watch::Receiver<Heard>, impl Future<Output = String>)
+{
     let (far, mut reader, _writer, link) = pair(false).await;
     let heard = link.subscribe();
     let port = Arc::new(Port::new(link, true, Settings::default(), Duration::from_secs(3), &[]));
@@ -24,7 +25,9 @@ async fn an_answer_that_never_comes_is_waited_for_once_and_again_when_it_came_la
         let flush = || Box::pin(async { port.flush(true, true).await.unwrap() });
         let set = |baud| {
             let port = &port;
-            Box::pin(async move { port.configure(Settings { baud, ..Settings::default() }).await.unwrap() })
+            Box::pin(async move {
+                port.configure(Settings { baud, ..Settings::default() }).await.unwrap();
+            })
         };
         assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
         assert_eq!(waited(&mut flush()).await, Duration::ZERO);
@@ -73,7 +76,9 @@ async fn settings_that_are_confirmed_in_part_are_waited_for_in_part() {
 
 #[tokio::test]
 async fn what_a_peer_never_answers_is_not_waited_for_at_each_connection() {
-    for (sends, control) in [(&DO_COM_PORT[..], PortControl::Required), (b"login: ", PortControl::Optional)] {
+    for (sends, control) in
+        [(&DO_COM_PORT[..], PortControl::Required), (b"login: ", PortControl::Optional)]
+    {
         let (listener, mut target) = far().await;
         (target.control, target.tcp.connect_timeout) = (control, Duration::from_secs(3));
         let peer = async {

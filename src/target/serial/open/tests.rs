@@ -83,15 +83,16 @@ async fn settings_are_set_and_read_back_custom_speeds_too() {
     assert_eq!(device.port.settings().await, Ok(faster));
 }
 
-/// The kernel's pty driver forces eight bits without parity, as real drivers force what they can do.
+/// The kernel's pty driver forces eight bits without parity, as real drivers force what they can
+/// do.
 #[test]
 fn a_frame_the_driver_does_not_take_is_refused_and_the_line_stays_as_it_was() {
     let (far, path) = pty();
     let fine = target(&path);
     let odd = Settings { data: DataBits::Seven, parity: Parity::Mark, ..fine.settings };
     let near = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    let error =
-        set_up(near.as_fd(), &SerialTarget { settings: odd, ..fine.clone() }, false, false).unwrap_err();
+    let error = set_up(near.as_fd(), &SerialTarget { settings: odd, ..fine.clone() }, false, false)
+        .unwrap_err();
     let said = PortError::BadSettings("asked for 7M1, the driver set 8N1".into());
     assert_eq!(error, said);
     set_up(near.as_fd(), &fine, false, false).unwrap();
@@ -103,7 +104,8 @@ fn a_frame_the_driver_does_not_take_is_refused_and_the_line_stays_as_it_was() {
 #[tokio::test]
 async fn a_pty_that_has_no_frames_keeps_the_one_it_was_given() {
     let (mut far, path) = pty();
-    let meter = Settings { baud: 300, data: DataBits::Seven, parity: Parity::Even, ..Settings::default() };
+    let meter =
+        Settings { baud: 300, data: DataBits::Seven, parity: Parity::Even, ..Settings::default() };
     let mut device = open(&SerialTarget { settings: meter, ..target(&path) }).await.unwrap();
     assert_eq!((device.notes.as_slice(), device.port.settings().await), ([].as_slice(), Ok(meter)));
     let other = Settings { baud: 9600, parity: Parity::Mark, ..meter };
@@ -112,7 +114,10 @@ async fn a_pty_that_has_no_frames_keeps_the_one_it_was_given() {
     far.write_all(b"\xff/?!").unwrap();
     assert_eq!(from(&mut device).read_u8().await.unwrap(), 0xff);
     let error = device.port.configure(Settings { stop: StopBits::OneAndHalf, ..meter }).await;
-    assert_eq!(error, Err(PortError::BadSettings("1.5 stop bits exist only with 5 data bits".into())));
+    assert_eq!(
+        error,
+        Err(PortError::BadSettings("1.5 stop bits exist only with 5 data bits".into()))
+    );
     assert_eq!(device.port.settings().await, Ok(other));
 }
 

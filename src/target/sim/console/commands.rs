@@ -74,7 +74,8 @@ pub(super) fn boot_log() -> impl Iterator<Item = Step> {
 /// Runs one line. Words may be cut short as long as they mean one thing: `sh ver`.
 pub(super) fn run(line: &str, enabled: bool, uptime: Duration) -> Reaction {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let is = |index: usize, word: &str| words.get(index).is_some_and(|typed| word.starts_with(*typed));
+    let is =
+        |index: usize, word: &str| words.get(index).is_some_and(|typed| word.starts_with(*typed));
     match words.as_slice() {
         [] => Reaction::Say("".into()),
         ["?"] => Reaction::Say(HELP.into()),
@@ -104,7 +105,11 @@ fn version(uptime: Duration) -> String {
 }
 
 fn log() -> String {
-    BOOT.iter().map(|(_, line)| *line).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    BOOT.iter()
+        .map(|(_, line)| *line)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Five answers, a fifth of a second apart; whoever is asked is at home.

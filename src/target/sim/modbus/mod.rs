@@ -1,7 +1,8 @@
-//! A simulated PLC: its data and the functions that reach them (MODBUS Application Protocol V1.1b3).
+//! A simulated PLC: its data and the functions that reach them (MODBUS Application Protocol
+//! V1.1b3).
 //!
-//! Holding register 0 counts seconds, 1 is a temperature in 0.1 degrees; 2 to 199 and coils 0 to 99 can be written.
-//! The input registers show the same values. Discrete input 0 blinks each second.
+//! Holding register 0 counts seconds, 1 is a temperature in 0.1 degrees; 2 to 199 and coils 0 to 99
+//! can be written. The input registers show the same values. Discrete input 0 blinks each second.
 
 pub(super) mod rtu;
 pub(super) mod tcp;
@@ -17,9 +18,16 @@ const BITS: usize = 100;
 /// Registers from 0 that are computed and cannot be written.
 const COMPUTED: usize = 2;
 
-/// Objects of function 43/14: vendor, product code, revision (basic); URL, product name, model name (regular).
-const OBJECTS: [&str; 6] =
-    ["wsbridge", "SIM-PLC", env!("CARGO_PKG_VERSION"), "https://modbus.org", "Simulated PLC", "SIM-PLC 1"];
+/// Objects of function 43/14: vendor, product code, revision (basic); URL, product name, model name
+/// (regular).
+const OBJECTS: [&str; 6] = [
+    "wsbridge",
+    "SIM-PLC",
+    env!("CARGO_PKG_VERSION"),
+    "https://modbus.org",
+    "Simulated PLC",
+    "SIM-PLC 1",
+];
 
 /// Exception codes (section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +166,9 @@ fn inputs(now: Duration) -> [bool; BITS] {
 /// Two words: an address, and a count or value.
 fn pair(data: &[u8]) -> Result<(usize, u16), Exception> {
     match data {
-        [a, b, c, d] => Ok((usize::from(u16::from_be_bytes([*a, *b])), u16::from_be_bytes([*c, *d]))),
+        [a, b, c, d] => {
+            Ok((usize::from(u16::from_be_bytes([*a, *b])), u16::from_be_bytes([*c, *d])))
+        }
         _ => Err(Exception::Value),
     }
 }
@@ -182,7 +192,9 @@ fn bits(
         return Err(Exception::Value);
     }
     let bits = read(address..address + usize::from(count)).ok_or(Exception::Address)?;
-    let packed = bits.chunks(8).map(|eight| eight.iter().rev().fold(0, |byte, on| byte << 1 | u8::from(*on)));
+    let packed = bits
+        .chunks(8)
+        .map(|eight| eight.iter().rev().fold(0, |byte, on| byte << 1 | u8::from(*on)));
     Ok(counted(packed.collect()))
 }
 
@@ -288,7 +300,11 @@ mod tests {
             (&[16, 0, 3, 0, 2, 3, 1, 2, 3], Exception::Value),
             (&[43, 14, 4, 99], Exception::Address),
         ] {
-            assert_eq!(ask(&mut model, request), [request[0] | 0x80, exception as u8], "{request:?}");
+            assert_eq!(
+                ask(&mut model, request),
+                [request[0] | 0x80, exception as u8],
+                "{request:?}"
+            );
         }
     }
 

@@ -16,8 +16,8 @@ const UNIT: u8 = 1;
 /// Longest frame, and shortest: address, function, CRC.
 const FRAME: std::ops::RangeInclusive<usize> = 4..=256;
 
-/// Silence that ends a frame. On a wire it is 3.5 characters (4 ms at 9600 baud); behind a network, where the bytes
-/// of one frame may come apart, more.
+/// Silence that ends a frame. On a wire it is 3.5 characters (4 ms at 9600 baud); behind a network,
+/// where the bytes of one frame may come apart, more.
 const SILENCE: Duration = Duration::from_millis(50);
 
 /// A slave on a serial line.
@@ -43,7 +43,8 @@ impl Slave {
             return false;
         }
         if let Some((unit @ (0 | &UNIT), request)) = body.split_first() {
-            let answer = self.model.lock().unwrap_or_else(PoisonError::into_inner).answer(now, request);
+            let answer =
+                self.model.lock().unwrap_or_else(PoisonError::into_inner).answer(now, request);
             if *unit == UNIT {
                 let framed = [&[UNIT], &*answer].concat();
                 out.extend_from_slice(&framed);
@@ -84,7 +85,8 @@ impl Device for Slave {
     }
 }
 
-/// The whole length of a request, once its first bytes tell; `None` as long as they do not or the function is unknown.
+/// The whole length of a request, once its first bytes tell; `None` as long as they do not or the
+/// function is unknown.
 fn length(frame: &[u8]) -> Option<usize> {
     match frame.get(1)? {
         1..=6 => Some(8),

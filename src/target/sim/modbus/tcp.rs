@@ -45,7 +45,8 @@ impl Server {
         self.pending.advance(HEADER);
         let message = self.pending.split_to(length);
         if let Some((unit, request)) = message.split_first() {
-            let answer = self.model.lock().unwrap_or_else(PoisonError::into_inner).answer(now, request);
+            let answer =
+                self.model.lock().unwrap_or_else(PoisonError::into_inner).answer(now, request);
             let [l0, l1] = u16::try_from(1 + answer.len()).unwrap_or_default().to_be_bytes();
             out.extend_from_slice(&[t0, t1, 0, 0, l0, l1, *unit]);
             out.extend_from_slice(&answer);
