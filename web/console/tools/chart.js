@@ -65,7 +65,11 @@ export async function chart({ host, names, theme, hidden, zoomed }) {
       cursor: { drag: { x: true, y: false } },
       hooks: {
         setScale: [
-          (self, key) => key === "x" && !ours && zoomed(self.scales.x.min, self.scales.x.max),
+          // Told once uPlot has drawn: who is told may draw again.
+          (self, key) => {
+            const { min, max } = self.scales.x;
+            if (key === "x" && !ours) queueMicrotask(() => zoomed(min, max));
+          },
         ],
       },
     },

@@ -181,7 +181,7 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
         names: list,
         theme: theme.value,
         hidden: legend.isHidden,
-        zoomed: (from, to) => stand([from, to]),
+        zoomed: (from, to) => stand([from, to], true),
       });
       // Another curve came meanwhile, or the view is gone.
       if (madeOf !== wanted) return one.dispose();
@@ -207,10 +207,11 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
     told();
   }
 
-  function stand(at) {
+  /** From now on this range is shown, of what has come by now: later numbers do not move it. */
+  function stand(at, zoomed) {
     paused = at;
-    drawn = -1;
-    changed({ paused: true, zoomed: true });
+    changed({ paused: true, zoomed });
+    draw();
   }
 
   function run() {
@@ -233,8 +234,7 @@ function drawing({ ctx, data, host, legend, empty, span, changed, told }) {
     },
     pause() {
       if (paused) return this.follow();
-      stand(range());
-      changed({ paused: true, zoomed: false });
+      stand(range(), false);
     },
     follow() {
       paused = null;
