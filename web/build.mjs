@@ -1,8 +1,10 @@
-// Assembles the page: node build.mjs OUT writes every file the gateway serves into OUT, and OUT/manifest.json.
+// Assembles the page: node build.mjs OUT writes every file the gateway serves into OUT, and
+// OUT/manifest.json.
 //
-// The manifest is a list of { path, file, gzip, length, etag, type, immutable, shared }: the path in the URL, the file in OUT and its
-// compressed twin, bytes of the first, a hash of them, its media type, whether the name changes with the content, and whether pages of
-// other origins may load it. `build.rs` embeds the compressed ones; nothing else of this folder reaches the gateway.
+// The manifest is a list of { path, file, gzip, length, etag, type, immutable, shared }: the path
+// in the URL, the file in OUT and its compressed twin, bytes of the first, a hash of them, its
+// media type, whether the name changes with the content, and whether pages of other origins may
+// load it. `build.rs` embeds the compressed ones; nothing else of this folder reaches the gateway.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +26,10 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 const manifest = [];
 
-/** Writes one file, its compressed twin and its line in the manifest; `path` is where the gateway serves it. */
+/**
+ * Writes one file, its compressed twin and its line in the manifest; `path` is where the gateway
+ * serves it.
+ */
 function asset(path, type, content, { immutable = false, shared = false } = {}) {
   const file = path.slice(1).replaceAll("/", "_") || "index.html";
   const gzip = `${file}.gz`;
@@ -48,7 +53,10 @@ function digest(content) {
   return createHash("sha256").update(content).digest("hex").slice(0, 12);
 }
 
-/** Bundles one entry point and gives the files that came of it, by extension; `parts` are those that are loaded later. */
+/**
+ * Bundles one entry point and gives the files that came of it, by extension; `parts` are those that
+ * are loaded later.
+ */
 async function bundle(entry, options) {
   const result = await build({
     entryPoints: [join(here, entry)],
@@ -79,7 +87,8 @@ function hashed(stem, extension, content) {
   return `/assets/${stem}.${digest(content)}.${extension}`;
 }
 
-// What a view needs that few open comes when it is opened: a file of its own, beside the script that asks for it.
+// What a view needs that few open comes when it is opened: a file of its own, beside the script
+// that asks for it.
 const { parts, ...page } = await bundle("console/main.js", {
   format: "esm",
   splitting: true,

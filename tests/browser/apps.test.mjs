@@ -1,4 +1,5 @@
-// Tools from npm, unmodified, that open plain WebSockets and know nothing of wsbridge: served as apps, for who is signed in.
+// Tools from npm, unmodified, that open plain WebSockets and know nothing of wsbridge: served as
+// apps, for who is signed in.
 
 import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -16,12 +17,13 @@ after(stopAll);
 const modules = (name) => fileURLToPath(new URL(`./node_modules/${name}/`, import.meta.url));
 
 /** A port that was free a moment ago: an app's address is in what browsers are told. */
-const freePort = () => new Promise((done) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address();
-    server.close(() => done(port));
+const freePort = () =>
+  new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
   });
-});
 
 /** The tools' pages: each connects as soon as it is there, as it would with any other server. */
 const PAGES = {
@@ -46,12 +48,22 @@ globalThis.socket = socket;
 async function setUp(t, tls) {
   const screen = await vncDevice([200, 30, 60]);
   const folder = mkdtempSync(join(tmpdir(), "wsbridge-app-"));
-  for (const [name, text] of Object.entries(PAGES)) writeFileSync(join(folder, name), `<!doctype html><html lang="en"><head><meta charset="utf-8">${text}`);
-  for (const [name, from] of [["novnc", "@novnc/novnc"], ["xterm", "@xterm/xterm"], ["attach", "@xterm/addon-attach"]]) cpSync(modules(from), join(folder, name), { recursive: true });
+  for (const [name, text] of Object.entries(PAGES))
+    writeFileSync(
+      join(folder, name),
+      `<!doctype html><html lang="en"><head><meta charset="utf-8">${text}`,
+    );
+  for (const [name, from] of [
+    ["novnc", "@novnc/novnc"],
+    ["xterm", "@xterm/xterm"],
+    ["attach", "@xterm/addon-attach"],
+  ])
+    cpSync(modules(from), join(folder, name), { recursive: true });
   const port = await freePort();
   const how = tls ? "self-signed" : "none";
   const gateway = await startGateway({
-    yaml: `listen:\n  - { address: "127.0.0.1:0", tls: ${how} }\n${users()}endpoints:\n  screen:\n    tcp: { address: "${screen.address}" }\n  modem: { sim: modem }\n  other: { sim: echo }\n` +
+    yaml:
+      `listen:\n  - { address: "127.0.0.1:0", tls: ${how} }\n${users()}endpoints:\n  screen:\n    tcp: { address: "${screen.address}" }\n  modem: { sim: modem }\n  other: { sim: echo }\n` +
       `apps:\n  tools:\n    title: Tools\n    directory: ${folder}\n    listen: { address: "127.0.0.1:${port}", tls: ${how} }\n    endpoints: [ screen, modem ]\n`,
   });
   t.after(async () => {
@@ -65,67 +77,117 @@ async function setUp(t, tls) {
 /** What a tool's page shows, and what is not for it; the same in every engine. */
 async function works(page, { screen, app }) {
   await page.goto(`${app}vnc.html`);
-  await eventually(() => page.evaluate(() => globalThis.state === "connected"), "noVNC's connection");
+  await eventually(
+    () => page.evaluate(() => globalThis.state === "connected"),
+    "noVNC's connection",
+  );
   await eventually(async () => {
-    const pixel = await page.evaluate(() => [...document.querySelector("main canvas").getContext("2d").getImageData(3, 3, 1, 1).data]);
+    const pixel = await page.evaluate(() => [
+      ...document.querySelector("main canvas").getContext("2d").getImageData(3, 3, 1, 1).data,
+    ]);
     return String(pixel) === "200,30,60,255";
   }, "the screen's colour");
   await page.evaluate(() => globalThis.rfb.sendKey(0x61, "KeyA"));
   await eventually(() => screen.keys.includes(0x61), "the key");
 
   await page.goto(`${app}terminal.html`);
-  await eventually(() => page.evaluate(() => globalThis.socket.readyState === 1), "the terminal's connection");
+  await eventually(
+    () => page.evaluate(() => globalThis.socket.readyState === 1),
+    "the terminal's connection",
+  );
   await page.evaluate(() => globalThis.terminal.input("ATI\r"));
-  const text = () => page.evaluate(() => Array.from({ length: 8 }, (_, at) => globalThis.terminal.buffer.active.getLine(at)?.translateToString(true)).join("\n"));
+  const text = () =>
+    page.evaluate(() =>
+      Array.from({ length: 8 }, (_, at) =>
+        globalThis.terminal.buffer.active.getLine(at)?.translateToString(true),
+      ).join("\n"),
+    );
   await eventually(async () => /simulated modem/.test(await text()), "the modem's answer");
-  const beside = await page.evaluate(() => new Promise((done) => {
-    const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws/other`);
-    socket.onopen = () => done("opened");
-    socket.onclose = ({ code }) => done(code);
-  }));
+  const beside = await page.evaluate(
+    () =>
+      new Promise((done) => {
+        const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws/other`);
+        socket.onopen = () => done("opened");
+        socket.onclose = ({ code }) => done(code);
+      }),
+  );
   assert.equal(beside, 1006, "a line that the app does not name");
   assert.equal(await page.evaluate(() => document.cookie), "");
-  assert.equal(await page.evaluate(async () => (await fetch("/api/endpoints")).status), 401, "never for the API");
+  assert.equal(
+    await page.evaluate(async () => (await fetch("/api/endpoints")).status),
+    401,
+    "never for the API",
+  );
 }
 
 /** Calls the gateway as its own page does. */
-const call = (path, body) => fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }).then((answer) => (answer.status === 204 ? null : answer.json()));
+const call = (path, body) =>
+  fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  }).then((answer) => (answer.status === 204 ? null : answer.json()));
 
 for (const engine of ["chromium", "firefox", "webkit"]) {
-  test(`noVNC and xterm's attach work as apps in ${engine}, until the sign-out`, { skip: missing(engine), timeout: 120_000 }, async (t) => {
-    const all = await setUp(t, false);
-    const page = await launch(engine);
-    t.after(() => page.stop());
-    // Without having been opened from the console the tool gets nowhere.
-    await page.goto(`${all.app}terminal.html`);
-    await eventually(() => page.evaluate(() => globalThis.ended === 1006), "the refusal");
-    await page.goto(all.gateway.direct);
-    await page.evaluate(call, "/api/login", { user: "alice", password: PASSWORD });
-    const { ticket } = await page.evaluate(call, "/api/ticket", { app: "tools" });
-    await page.goto(`${all.app}api/launch?ticket=${ticket}`);
-    await eventually(() => page.evaluate(() => document.title === "Tools" && location.pathname === "/" && location.hash === ""), "the app's page");
-    await works(page, all);
-    await page.goto(all.gateway.direct);
-    await page.evaluate(call, "/api/logout", {});
-    await page.goto(`${all.app}terminal.html`);
-    await eventually(() => page.evaluate(() => globalThis.ended === 1006), "the end with the sign-in");
-  });
+  test(
+    `noVNC and xterm's attach work as apps in ${engine}, until the sign-out`,
+    { skip: missing(engine), timeout: 120_000 },
+    async (t) => {
+      const all = await setUp(t, false);
+      const page = await launch(engine);
+      t.after(() => page.stop());
+      // Without having been opened from the console the tool gets nowhere.
+      await page.goto(`${all.app}terminal.html`);
+      await eventually(() => page.evaluate(() => globalThis.ended === 1006), "the refusal");
+      await page.goto(all.gateway.direct);
+      await page.evaluate(call, "/api/login", { user: "alice", password: PASSWORD });
+      const { ticket } = await page.evaluate(call, "/api/ticket", { app: "tools" });
+      await page.goto(`${all.app}api/launch?ticket=${ticket}`);
+      await eventually(
+        () =>
+          page.evaluate(
+            () => document.title === "Tools" && location.pathname === "/" && location.hash === "",
+          ),
+        "the app's page",
+      );
+      await works(page, all);
+      await page.goto(all.gateway.direct);
+      await page.evaluate(call, "/api/logout", {});
+      await page.goto(`${all.app}terminal.html`);
+      await eventually(
+        () => page.evaluate(() => globalThis.ended === 1006),
+        "the end with the sign-in",
+      );
+    },
+  );
 }
 
-test("opened from the console over TLS the tools work by a cookie that no script reads and no other host is sent", { skip: missing("chromium"), timeout: 120_000 }, async (t) => {
-  const all = await setUp(t, true);
-  const browser = await launch("chromium", { args: ["--ignore-certificate-errors"] });
-  t.after(() => browser.stop());
-  const page = browser.playwright;
-  await page.goto(all.gateway.direct);
-  await signIn(page, "alice");
-  const opened = page.context().waitForEvent("page");
-  await page.getByRole("button", { name: /^Tools/ }).click();
-  const app = await opened;
-  await app.waitForURL(all.app);
-  const cookies = (await page.context().cookies()).map(({ name, httpOnly, secure, sameSite, path }) => ({ name, httpOnly, secure, sameSite, path }));
-  const { port } = new URL(all.app);
-  const terms = { httpOnly: true, secure: true, sameSite: "Strict", path: "/" };
-  assert.deepEqual(cookies.find(({ name }) => name.includes("app")), { name: `__Host-app-tools-${port}`, ...terms });
-  await works({ goto: (url) => app.goto(url), evaluate: (body, ...args) => app.evaluate(body, ...args) }, all);
-});
+test(
+  "opened from the console over TLS the tools work by a cookie that no script reads and no other host is sent",
+  { skip: missing("chromium"), timeout: 120_000 },
+  async (t) => {
+    const all = await setUp(t, true);
+    const browser = await launch("chromium", { args: ["--ignore-certificate-errors"] });
+    t.after(() => browser.stop());
+    const page = browser.playwright;
+    await page.goto(all.gateway.direct);
+    await signIn(page, "alice");
+    const opened = page.context().waitForEvent("page");
+    await page.getByRole("button", { name: /^Tools/ }).click();
+    const app = await opened;
+    await app.waitForURL(all.app);
+    const cookies = (await page.context().cookies()).map(
+      ({ name, httpOnly, secure, sameSite, path }) => ({ name, httpOnly, secure, sameSite, path }),
+    );
+    const { port } = new URL(all.app);
+    const terms = { httpOnly: true, secure: true, sameSite: "Strict", path: "/" };
+    assert.deepEqual(
+      cookies.find(({ name }) => name.includes("app")),
+      { name: `__Host-app-tools-${port}`, ...terms },
+    );
+    await works(
+      { goto: (url) => app.goto(url), evaluate: (body, ...args) => app.evaluate(body, ...args) },
+      all,
+    );
+  },
+);

@@ -1,4 +1,5 @@
-// The console as it lies on the screen in Firefox and WebKit, at the sizes people have, light and dark: one, two and four lines, a card, the plot.
+// The console as it lies on the screen in Firefox and WebKit, at the sizes people have, light and
+// dark: one, two and four lines, a card, the plot.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -14,9 +15,13 @@ const PANES = [["console"], ["console", "modem"], ["console", "modem", "echo", "
 
 /** Lines that live, one that is not there, and one of numbers. */
 async function lines() {
-  const device = await tcpDevice((socket) => setInterval(() => socket.writable && socket.write("a:1 b:2\r\n"), 100).unref());
+  const device = await tcpDevice((socket) =>
+    setInterval(() => socket.writable && socket.write("a:1 b:2\r\n"), 100).unref(),
+  );
   const demo = "  console: { sim: console }\n  modem: { sim: modem }\n  echo: { sim: echo }\n";
-  return startGateway({ yaml: `endpoints:\n${demo}  gone: { serial: { port: /dev/ttyUSB77 } }\n  numbers: { share: one-writer, tcp: { address: "${device.address}" } }\n` });
+  return startGateway({
+    yaml: `endpoints:\n${demo}  gone: { serial: { port: /dev/ttyUSB77 } }\n  numbers: { share: one-writer, tcp: { address: "${device.address}" } }\n`,
+  });
 }
 
 /** An engine with the page's part of its window so large, on a gateway with the lines. */
@@ -36,41 +41,71 @@ async function setUp(t, engine, size) {
 
 for (const engine of ["firefox", "webkit"]) {
   for (const size of Object.keys(COLUMNS)) {
-    // MiniBrowser's window can be no narrower than 460, which is no phone, and it has been seen to hang there.
+    // MiniBrowser's window can be no narrower than 460, which is no phone, and it has been seen to
+    // hang there.
     if (engine === "webkit" && size === "390x844") continue;
-    test(`${engine}: one, two and four lines lie right at ${size}, light and dark`, { skip: missing(engine), timeout: 120_000 }, async (t) => {
-      const { page, gateway, width } = await setUp(t, engine, size);
-      for (const theme of ["light", "dark"]) {
-        await page.evaluate((chosen) => localStorage.setItem("wsbridge:page", JSON.stringify({ theme: chosen })), theme);
-        for (const names of PANES) {
-          const what = `${engine}-${size}-${names.length}-${theme}`;
-          await page.goto(`${gateway.url}?${what}#/${names.join("+")}`);
-          const live = names.filter((name) => name !== "gone").length;
-          await eventually(async () => (await page.evaluate(up)) === live, what);
-          const seen = width < 760 ? 1 : names.length;
-          let found = [];
-          const fits = (number) => number >= COLUMNS[size][names.length];
-          const fitted = async () => (found = await page.evaluate(columns)).length === seen && found.every(fits);
-          await eventually(fitted, `${what}: the columns`).catch((error) => assert.fail(`${error.message}: ${found}`));
-          assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
-          assert.equal(await page.evaluate(() => innerWidth), width, what);
-          await page.screenshot(`${pictures}layout-${what}.png`);
-          assert.deepEqual(await page.evaluate(wrongs), [], what);
+    test(
+      `${engine}: one, two and four lines lie right at ${size}, light and dark`,
+      { skip: missing(engine), timeout: 120_000 },
+      async (t) => {
+        const { page, gateway, width } = await setUp(t, engine, size);
+        for (const theme of ["light", "dark"]) {
+          await page.evaluate(
+            (chosen) => localStorage.setItem("wsbridge:page", JSON.stringify({ theme: chosen })),
+            theme,
+          );
+          for (const names of PANES) {
+            const what = `${engine}-${size}-${names.length}-${theme}`;
+            await page.goto(`${gateway.url}?${what}#/${names.join("+")}`);
+            const live = names.filter((name) => name !== "gone").length;
+            await eventually(async () => (await page.evaluate(up)) === live, what);
+            const seen = width < 760 ? 1 : names.length;
+            let found = [];
+            const fits = (number) => number >= COLUMNS[size][names.length];
+            const fitted = async () =>
+              (found = await page.evaluate(columns)).length === seen && found.every(fits);
+            await eventually(fitted, `${what}: the columns`).catch((error) =>
+              assert.fail(`${error.message}: ${found}`),
+            );
+            assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), theme);
+            assert.equal(await page.evaluate(() => innerWidth), width, what);
+            await page.screenshot(`${pictures}layout-${what}.png`);
+            assert.deepEqual(await page.evaluate(wrongs), [], what);
+          }
         }
-      }
-    });
+      },
+    );
   }
 
-  test(`${engine}: a card and the plot lie right`, { skip: missing(engine), timeout: 60_000 }, async (t) => {
-    const { page, gateway } = await setUp(t, engine, "1280x800");
-    await page.goto(`${gateway.url}?card#/gone`);
-    await eventually(() => page.evaluate(() => /ttyUSB77 is not there/.test(document.querySelector(".trouble-place:not([hidden]) .trouble")?.textContent)), "the card");
-    assert.deepEqual(await page.evaluate(wrongs), [], "the card");
-    await page.goto(`${gateway.url}?plot#/numbers`);
-    await eventually(async () => (await page.evaluate(up)) === 1, "numbers");
-    await page.evaluate(() => [...document.querySelectorAll(".views button")].find((one) => one.textContent === "Plot").click());
-    await eventually(() => page.evaluate(() => document.querySelector(".tool-plot canvas") !== null), "the plot");
-    await page.screenshot(`${pictures}plot-${engine}.png`);
-    assert.deepEqual(await page.evaluate(wrongs), [], "the plot");
-  });
+  test(
+    `${engine}: a card and the plot lie right`,
+    { skip: missing(engine), timeout: 60_000 },
+    async (t) => {
+      const { page, gateway } = await setUp(t, engine, "1280x800");
+      await page.goto(`${gateway.url}?card#/gone`);
+      await eventually(
+        () =>
+          page.evaluate(() =>
+            /ttyUSB77 is not there/.test(
+              document.querySelector(".trouble-place:not([hidden]) .trouble")?.textContent,
+            ),
+          ),
+        "the card",
+      );
+      assert.deepEqual(await page.evaluate(wrongs), [], "the card");
+      await page.goto(`${gateway.url}?plot#/numbers`);
+      await eventually(async () => (await page.evaluate(up)) === 1, "numbers");
+      await page.evaluate(() =>
+        [...document.querySelectorAll(".views button")]
+          .find((one) => one.textContent === "Plot")
+          .click(),
+      );
+      await eventually(
+        () => page.evaluate(() => document.querySelector(".tool-plot canvas") !== null),
+        "the plot",
+      );
+      await page.screenshot(`${pictures}plot-${engine}.png`);
+      assert.deepEqual(await page.evaluate(wrongs), [], "the plot");
+    },
+  );
 }

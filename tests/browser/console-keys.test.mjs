@@ -1,21 +1,35 @@
-// The console in Chromium without a mouse: signing in, choosing a line, leaving the terminal, panels, search, and what is downloaded.
+// The console in Chromium without a mouse: signing in, choosing a line, leaving the terminal,
+// panels, search, and what is downloaded.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { delayProxy, eventually, rfc2217Device, startGateway, tcpDevice } from "./harness.mjs";
-import { connected, consoleSuite, PASSWORD, says, screen, shows, users } from "./harness/console.mjs";
+import {
+  connected,
+  consoleSuite,
+  PASSWORD,
+  says,
+  screen,
+  shows,
+  users,
+} from "./harness/console.mjs";
 
 const { skip, open } = consoleSuite();
 
-/** What has the focus: its name for screen readers as far as this needs it, and whether one sees that it has it. */
+/**
+ * What has the focus: its name for screen readers as far as this needs it, and whether one sees
+ * that it has it.
+ */
 const focus = (page) =>
   page.evaluate(() => {
     const one = document.activeElement;
     const style = getComputedStyle(one);
     return {
       name: one.getAttribute("aria-label") ?? one.closest("label")?.textContent ?? one.textContent,
-      seen: (style.outlineStyle !== "none" && Number.parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none",
+      seen:
+        (style.outlineStyle !== "none" && Number.parseFloat(style.outlineWidth) > 0) ||
+        style.boxShadow !== "none",
     };
   });
 
@@ -88,16 +102,22 @@ test("the keyboard alone is enough", { skip, timeout: 90_000 }, async (t) => {
   await tabTo(page, /Signed in as alice/, "Shift+Tab");
   await page.keyboard.press("Enter");
   await page.getByText("Sign out").waitFor();
-  for (let n = 0; n < 10 && !/Sign out/.test((await focus(page)).name); n += 1) await page.keyboard.press("ArrowDown");
+  for (let n = 0; n < 10 && !/Sign out/.test((await focus(page)).name); n += 1)
+    await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await page.getByLabel("User").waitFor();
-  assert.deepEqual(page.complaints.filter((text) => !/status of 401/.test(text)), []);
+  assert.deepEqual(
+    page.complaints.filter((text) => !/status of 401/.test(text)),
+    [],
+  );
 });
 
 test("what a lost connection cost is told in bytes", { skip, timeout: 60_000 }, async (t) => {
   let socket;
   const device = await tcpDevice((one) => (socket = one));
-  const gateway = await startGateway({ yaml: `endpoints:\n  far:\n    share: one-writer\n    history: 4KiB\n    tcp: { address: "${device.address}" }\n` });
+  const gateway = await startGateway({
+    yaml: `endpoints:\n  far:\n    share: one-writer\n    history: 4KiB\n    tcp: { address: "${device.address}" }\n`,
+  });
   const proxy = await delayProxy(gateway.direct);
   const page = await open(t, `${proxy.url}#/far`);
   await connected(page);
@@ -107,37 +127,57 @@ test("what a lost connection cost is told in bytes", { skip, timeout: 60_000 }, 
   proxy.cut();
   await says(page, /connection to the gateway is lost/);
   const sent = 50_000;
-  socket.write(Buffer.concat([Buffer.alloc(sent - 5, "0123456789abcdef\r\n"), Buffer.from("after")]));
+  socket.write(
+    Buffer.concat([Buffer.alloc(sent - 5, "0123456789abcdef\r\n"), Buffer.from("after")]),
+  );
   // All of it has gone by before the page is back.
   const kept = async () => (await fetch(`${gateway.direct}api/endpoints/far/log`)).text();
-  await eventually(async () => (await kept()).endsWith("after"), "the device's bytes at the gateway");
+  await eventually(
+    async () => (await kept()).endsWith("after"),
+    "the device's bytes at the gateway",
+  );
   proxy.heal();
   await says(page, /resumed with a gap of/);
-  const told = await page.getByText(/resumed with a gap of/).first().innerText();
+  const told = await page
+    .getByText(/resumed with a gap of/)
+    .first()
+    .innerText();
   const lost = Number(/gap of ([\d\s,.\u202f]+) bytes/.exec(told)[1].replaceAll(/\D/g, ""));
   assert.ok(lost >= sent - 4096 - 1024 && lost <= sent, told);
 });
 
-test("the logs that are downloaded have every byte, and nothing in them acts", { skip, timeout: 60_000 }, async (t) => {
-  const said = Buffer.concat([Buffer.from("\x1b[31mred\x1b[0m \x07 end\r\n"), Buffer.from(Array.from({ length: 256 }, (_, n) => n))]);
-  const device = await tcpDevice((one) => one.on("data", () => one.write(said)));
-  const gateway = await startGateway({ yaml: `endpoints:\n  far:\n    share: one-writer\n    tcp: { address: "${device.address}" }\n` });
-  const page = await open(t, `${gateway.url}#/far`);
-  await connected(page);
-  await page.keyboard.type("x");
-  await shows(page, /red/);
-  await page.getByRole("tab", { name: "Log" }).click();
-  const download = async (name) => {
-    const [one] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name, exact: true }).click()]);
-    return { name: one.suggestedFilename(), bytes: readFileSync(await one.path()) };
-  };
-  const raw = await download("Download the raw log");
-  assert.match(raw.name, /^far-\d{8}T\d{6}Z\.raw$/);
-  assert.deepEqual(raw.bytes, said);
-  const text = (await download("Download")).bytes.toString("utf8");
-  assert.match(text, /> x/);
-  assert.match(text, /\\e\[31mred/);
-  
-  assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f]/, "no control byte but line ends");
-  assert.deepEqual(page.complaints, []);
-});
+test(
+  "the logs that are downloaded have every byte, and nothing in them acts",
+  { skip, timeout: 60_000 },
+  async (t) => {
+    const said = Buffer.concat([
+      Buffer.from("\x1b[31mred\x1b[0m \x07 end\r\n"),
+      Buffer.from(Array.from({ length: 256 }, (_, n) => n)),
+    ]);
+    const device = await tcpDevice((one) => one.on("data", () => one.write(said)));
+    const gateway = await startGateway({
+      yaml: `endpoints:\n  far:\n    share: one-writer\n    tcp: { address: "${device.address}" }\n`,
+    });
+    const page = await open(t, `${gateway.url}#/far`);
+    await connected(page);
+    await page.keyboard.type("x");
+    await shows(page, /red/);
+    await page.getByRole("tab", { name: "Log" }).click();
+    const download = async (name) => {
+      const [one] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name, exact: true }).click(),
+      ]);
+      return { name: one.suggestedFilename(), bytes: readFileSync(await one.path()) };
+    };
+    const raw = await download("Download the raw log");
+    assert.match(raw.name, /^far-\d{8}T\d{6}Z\.raw$/);
+    assert.deepEqual(raw.bytes, said);
+    const text = (await download("Download")).bytes.toString("utf8");
+    assert.match(text, /> x/);
+    assert.match(text, /\\e\[31mred/);
+
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f]/, "no control byte but line ends");
+    assert.deepEqual(page.complaints, []);
+  },
+);

@@ -1,4 +1,5 @@
-// What the linter holds the page and the client to: ESLint's recommended rules. Run from the root: tests/run browser does.
+// What the linter holds the page and the client to: ESLint's recommended rules. Run from the root:
+// tests/run browser does.
 
 import js from "@eslint/js";
 import globals from "globals";

@@ -1,11 +1,13 @@
-// What the browser suite is made of: the real daemon, three engines, devices at the far end, and a network that can be bad.
+// What the browser suite is made of: the real daemon, three engines, devices at the far end, and a
+// network that can be bad.
 //
 //   const gateway = await startGateway({ yaml: "endpoints:\n  echo: { sim: echo }\n" });
 //   const page = await launch("chromium");          // or "firefox", "webkit"
 //   await page.goto(gateway.url);
 //   await page.evaluate((name) => document.title + name, "x");
 //
-// Everything that is started registers itself; `after(stopAll)` ends whatever is left, also when a test failed.
+// Everything that is started registers itself; `after(stopAll)` ends whatever is left, also when a
+// test failed.
 
 export { startGateway, binary } from "./harness/gateway.mjs";
 export { servePages, buildPage, forward } from "./harness/pages.mjs";

@@ -1,4 +1,5 @@
-// The other side of file transfers: lrzsz on two pipes, and a line that damages or loses what one names.
+// The other side of file transfers: lrzsz on two pipes, and a line that damages or loses what one
+// names.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -28,17 +29,27 @@ export function folder(t) {
 
 /** A file in memory as the protocols read it. */
 export function memoryFile(name, bytes) {
-  return { name, size: bytes.length, modified: 1_700_000_000_000, read: async (at, length) => bytes.slice(at, at + length) };
+  return {
+    name,
+    size: bytes.length,
+    modified: 1_700_000_000_000,
+    read: async (at, length) => bytes.slice(at, at + length),
+  };
 }
 
 /**
  * Starts one of lrzsz's programs with a Wire to it.
  * @param {import("node:test").TestContext} t
  * @param {string[]} command
- * @param {{ cwd: string, toPeer?: (bytes: Uint8Array) => Uint8Array, fromPeer?: (bytes: Uint8Array) => Uint8Array }} options
+ * @param {{ cwd: string, toPeer?: (bytes: Uint8Array) => Uint8Array, fromPeer?: (bytes: Uint8Array)
+ *   => Uint8Array }} options
  *   toPeer, fromPeer: what the line makes of the bytes
  */
-export function peer(t, [program, ...args], { cwd, toPeer = (bytes) => bytes, fromPeer = (bytes) => bytes }) {
+export function peer(
+  t,
+  [program, ...args],
+  { cwd, toPeer = (bytes) => bytes, fromPeer = (bytes) => bytes },
+) {
   const child = spawn(program, args, { cwd, stdio: ["pipe", "pipe", "pipe"] });
   let errors = "";
   child.stderr.on("data", (chunk) => {
@@ -46,12 +57,15 @@ export function peer(t, [program, ...args], { cwd, toPeer = (bytes) => bytes, fr
   });
   child.stdin.on("error", () => {});
   const sent = [];
-  const wire = new Wire((bytes) => new Promise((resolve) => {
-    sent.push(bytes.slice());
-    const made = toPeer(bytes.slice());
-    if (made.length === 0 || child.stdin.destroyed || child.stdin.writableEnded) resolve();
-    else child.stdin.write(made, () => resolve());
-  }));
+  const wire = new Wire(
+    (bytes) =>
+      new Promise((resolve) => {
+        sent.push(bytes.slice());
+        const made = toPeer(bytes.slice());
+        if (made.length === 0 || child.stdin.destroyed || child.stdin.writableEnded) resolve();
+        else child.stdin.write(made, () => resolve());
+      }),
+  );
   child.stdout.on("data", (chunk) => wire.push(fromPeer(new Uint8Array(chunk))));
   const exit = new Promise((resolve) => child.on("close", (code) => resolve(code)));
   t.after(() => child.kill("SIGKILL"));

@@ -1,4 +1,5 @@
-// What is kept for a resume, against a gateway that is a few lines: whatever is cut, each byte arrives once and in order.
+// What is kept for a resume, against a gateway that is a few lines: whatever is cut, each byte
+// arrives once and in order.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -56,9 +57,12 @@ test("each byte arrives once and in order, wherever the connection is cut and wh
     }
     flying = [];
     resend.resumed(taken.length);
-    for (let bytes; (bytes = resend.again(16384)); ) taken.push(...bytes);
+    for (let bytes; (bytes = resend.again(16384));) taken.push(...bytes);
     assert.equal(taken.length, written, `seed ${seed}`);
-    assert.ok(taken.every((value, at) => value === byte(at)), `seed ${seed}: another byte`);
+    assert.ok(
+      taken.every((value, at) => value === byte(at)),
+      `seed ${seed}: another byte`,
+    );
   }
 });
 

@@ -1,4 +1,5 @@
-// The file transfer in Firefox and WebKit: ZMODEM both ways with equal hashes, where the page cannot be driven as well as Chromium's.
+// The file transfer in Firefox and WebKit: ZMODEM both ways with equal hashes, where the page
+// cannot be driven as well as Chromium's.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -11,11 +12,18 @@ import { serveTools } from "./tools-page/serve.mjs";
 after(stopAll);
 
 /** Clicks the button with this text. */
-const click = (page, text) => eventually(() => page.evaluate((wanted) => {
-  const button = [...document.querySelectorAll("button")].find((one) => one.textContent === wanted);
-  button?.click();
-  return Boolean(button);
-}, text), `the button ${text}`);
+const click = (page, text) =>
+  eventually(
+    () =>
+      page.evaluate((wanted) => {
+        const button = [...document.querySelectorAll("button")].find(
+          (one) => one.textContent === wanted,
+        );
+        button?.click();
+        return Boolean(button);
+      }, text),
+    `the button ${text}`,
+  );
 
 for (const engine of ["firefox", "webkit"]) {
   test(`ZMODEM both ways in ${engine}`, { skip: missing(engine), timeout: 120_000 }, async (t) => {
@@ -26,10 +34,14 @@ for (const engine of ["firefox", "webkit"]) {
     const source = await processDevice("sz", ["-b", "-q", "down.bin"], { cwd });
     await page.goto((await serveTools(source.address)).url);
     await click(page, "Receive…");
-    const [file] = await eventually(async () => {
-      const saved = await page.evaluate(() => globalThis.seen.saved);
-      return saved.length === 1 && saved;
-    }, "the file", 60_000);
+    const [file] = await eventually(
+      async () => {
+        const saved = await page.evaluate(() => globalThis.seen.saved);
+        return saved.length === 1 && saved;
+      },
+      "the file",
+      60_000,
+    );
     assert.deepEqual([file.name, file.sha], ["down.bin", sha(bytes)]);
 
     const sink = await processDevice("rz", ["-b", "-q"], { cwd });
@@ -38,15 +50,28 @@ for (const engine of ["firefox", "webkit"]) {
       // The file a person would choose.
       HTMLInputElement.prototype.click = function choose() {
         const list = new DataTransfer();
-        list.items.add(new File([Uint8Array.from({ length: 300_001 }, (_, index) => (index * 7) & 0xff)], "up.bin"));
+        list.items.add(
+          new File(
+            [Uint8Array.from({ length: 300_001 }, (_, index) => (index * 7) & 0xff)],
+            "up.bin",
+          ),
+        );
         this.files = list.files;
         this.dispatchEvent(new Event("change"));
       };
     });
     await click(page, "Choose files…");
     await sink.ends[0];
-    assert.equal(sha(readFileSync(join(cwd, "up.bin"))), sha(Uint8Array.from({ length: 300_001 }, (_, index) => (index * 7) & 0xff)));
-    assert.deepEqual((await page.evaluate(() => globalThis.seen.announced)).filter((text) => text.startsWith("CSP")), []);
+    assert.equal(
+      sha(readFileSync(join(cwd, "up.bin"))),
+      sha(Uint8Array.from({ length: 300_001 }, (_, index) => (index * 7) & 0xff)),
+    );
+    assert.deepEqual(
+      (await page.evaluate(() => globalThis.seen.announced)).filter((text) =>
+        text.startsWith("CSP"),
+      ),
+      [],
+    );
     await page.stop();
   });
 }

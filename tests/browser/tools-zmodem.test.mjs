@@ -1,4 +1,5 @@
-// ZMODEM of the console against lrzsz, on pipes: equal hashes both ways, damage, cancel, several files, skip.
+// ZMODEM of the console against lrzsz, on pipes: equal hashes both ways, damage, cancel, several
+// files, skip.
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -19,7 +20,10 @@ async function receiveAll(wire, accept = () => true) {
   await receiveZmodem(wire, async (file) => {
     if (!accept(file)) return null;
     const parts = [];
-    return { write: async (bytes) => void parts.push(bytes), close: async () => void files.push({ ...file, bytes: Buffer.concat(parts) }) };
+    return {
+      write: async (bytes) => void parts.push(bytes),
+      close: async () => void files.push({ ...file, bytes: Buffer.concat(parts) }),
+    };
   });
   return files;
 }
@@ -28,7 +32,8 @@ async function receiveAll(wire, accept = () => true) {
 function damage(positions) {
   let at = 0;
   return (bytes) => {
-    for (const position of positions) if (position >= at && position < at + bytes.length) bytes[position - at] ^= 0x55;
+    for (const position of positions)
+      if (position >= at && position < at + bytes.length) bytes[position - at] ^= 0x55;
     at += bytes.length;
     return bytes;
   };
@@ -50,11 +55,16 @@ for (const size of SIZES) {
     const bytes = noise(size, size + 1);
     const { wire, exit } = peer(t, ["rz", "-b", "-q"], { cwd });
     const seen = [];
-    await sendZmodem(wire, [memoryFile("firmware.bin", bytes)], { onProgress: (taken) => seen.push(taken) });
+    await sendZmodem(wire, [memoryFile("firmware.bin", bytes)], {
+      onProgress: (taken) => seen.push(taken),
+    });
     assert.equal(await exit, 0);
     assert.equal(sha(readFileSync(join(cwd, "firmware.bin"))), sha(bytes));
     assert.equal(seen.at(-1), size);
-    assert.deepEqual(seen, seen.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      seen,
+      seen.toSorted((a, b) => a - b),
+    );
   });
 
   test(`sz gives ${size} bytes`, async (t) => {
@@ -72,7 +82,9 @@ for (const size of SIZES) {
 
 test("several files both ways, with the names they have", async (t) => {
   const cwd = folder(t);
-  const files = ["a.txt", "with space.bin", "Grüße.cfg"].map((name, index) => memoryFile(name, noise(5000 * index, index + 1)));
+  const files = ["a.txt", "with space.bin", "Grüße.cfg"].map((name, index) =>
+    memoryFile(name, noise(5000 * index, index + 1)),
+  );
   const up = peer(t, ["rz", "-b", "-q"], { cwd });
   await sendZmodem(up.wire, files);
   assert.equal(await up.exit, 0);
@@ -88,11 +100,18 @@ test("several files both ways, with the names they have", async (t) => {
 
 test("a file that is not wanted is skipped, the others come", async (t) => {
   const cwd = folder(t);
-  for (const name of ["one", "two", "three"]) writeFileSync(join(cwd, name), noise(100_000, name.length));
+  for (const name of ["one", "two", "three"])
+    writeFileSync(join(cwd, name), noise(100_000, name.length));
   const { wire, exit } = peer(t, ["sz", "-b", "-q", "one", "two", "three"], { cwd });
   const got = await receiveAll(wire, (file) => file.name !== "two");
   await exit;
-  assert.deepEqual(got.map((file) => [file.name, file.bytes.length]), [["one", 100_000], ["three", 100_000]]);
+  assert.deepEqual(
+    got.map((file) => [file.name, file.bytes.length]),
+    [
+      ["one", 100_000],
+      ["three", 100_000],
+    ],
+  );
 });
 
 test("rz that has the file already skips it, and the next is sent", async (t) => {
@@ -100,7 +119,9 @@ test("rz that has the file already skips it, and the next is sent", async (t) =>
   writeFileSync(join(cwd, "kept"), "mine");
   const { wire, exit } = peer(t, ["rz", "-b", "-q", "-p"], { cwd });
   const skipped = [];
-  await sendZmodem(wire, [memoryFile("kept", noise(90_000)), memoryFile("new", noise(5000))], { onSkip: (index) => skipped.push(index) });
+  await sendZmodem(wire, [memoryFile("kept", noise(90_000)), memoryFile("new", noise(5000))], {
+    onSkip: (index) => skipped.push(index),
+  });
   await exit;
   assert.deepEqual(skipped, [0]);
   assert.equal(readFileSync(join(cwd, "kept"), "utf8"), "mine");
@@ -119,7 +140,11 @@ test("rz -r goes on where an earlier transfer stopped", async (t) => {
 });
 
 test("damaged and lost bytes on the way to rz are sent again", async (t) => {
-  for (const toPeer of [damage([40, 3000, 3001, 50_000, 120_345]), lose(20_000, 700), lose(60_000, 5_000)]) {
+  for (const toPeer of [
+    damage([40, 3000, 3001, 50_000, 120_345]),
+    lose(20_000, 700),
+    lose(60_000, 5_000),
+  ]) {
     const cwd = folder(t);
     const bytes = noise(150_000);
     const { wire, exit } = peer(t, ["rz", "-b", "-q"], { cwd, toPeer });
@@ -130,7 +155,11 @@ test("damaged and lost bytes on the way to rz are sent again", async (t) => {
 });
 
 test("damaged and lost bytes on the way from sz are asked for again", async (t) => {
-  for (const fromPeer of [damage([30, 2000, 50_000, 50_001, 120_345]), lose(20_000, 700), lose(60_000, 5_000)]) {
+  for (const fromPeer of [
+    damage([30, 2000, 50_000, 50_001, 120_345]),
+    lose(20_000, 700),
+    lose(60_000, 5_000),
+  ]) {
     const cwd = folder(t);
     const bytes = noise(150_000);
     writeFileSync(join(cwd, "file"), bytes);
@@ -158,7 +187,9 @@ test("sz with other block sizes, CRC-16, windows and escaped control characters"
     const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => index & 0xff);
     writeFileSync(join(cwd, "file"), bytes);
     const { wire, exit, errors } = peer(t, ["sz", "-b", "-q", ...args, "file"], { cwd });
-    const [file] = await receiveAll(wire).catch((error) => assert.fail(`sz ${args.join(" ")}: ${error.message}; ${errors()}`));
+    const [file] = await receiveAll(wire).catch((error) =>
+      assert.fail(`sz ${args.join(" ")}: ${error.message}; ${errors()}`),
+    );
     assert.equal(await exit, 0, args.join(" "));
     assert.equal(sha(file.bytes), sha(bytes), args.join(" "));
   }
@@ -174,9 +205,11 @@ test("on a slow line little is on the way unconfirmed, so that progress is true 
     most = Math.max(most, sent.reduce((sum, one) => sum + one.length, 0) + part.length - confirmed);
     return rawWrite(part);
   };
-  await sendZmodem(wire, [memoryFile("f", new Uint8Array(60_000).fill(0x41))], { onProgress: (taken) => {
-    confirmed = taken;
-  } });
+  await sendZmodem(wire, [memoryFile("f", new Uint8Array(60_000).fill(0x41))], {
+    onProgress: (taken) => {
+      confirmed = taken;
+    },
+  });
   assert.equal(await exit, 0);
   assert.ok(most < 10_000, `${most} bytes were on the way`);
 });
@@ -187,23 +220,47 @@ test("the other side's cancel ends both ways", async (t) => {
   const cancel = new Uint8Array(8).fill(0x18);
   const down = peer(t, ["sz", "-b", "-q", "file"], { cwd });
   let seen = 0;
-  await assert.rejects(receiveZmodem(down.wire, async () => ({ write: async (bytes) => {
-    seen += bytes.length;
-    if (seen > 50_000) down.wire.push(cancel);
-  }, close: async () => {} })), (error) => error instanceof TransferEnded && error.by === "remote");
+  await assert.rejects(
+    receiveZmodem(down.wire, async () => ({
+      write: async (bytes) => {
+        seen += bytes.length;
+        if (seen > 50_000) down.wire.push(cancel);
+      },
+      close: async () => {},
+    })),
+    (error) => error instanceof TransferEnded && error.by === "remote",
+  );
   const up = peer(t, ["rz", "-b", "-q"], { cwd });
-  await assert.rejects(sendZmodem(up.wire, [memoryFile("up", noise(3_000_000))], { onProgress: () => up.wire.push(cancel) }),
-    (error) => error instanceof TransferEnded && error.by === "remote");
+  await assert.rejects(
+    sendZmodem(up.wire, [memoryFile("up", noise(3_000_000))], {
+      onProgress: () => up.wire.push(cancel),
+    }),
+    (error) => error instanceof TransferEnded && error.by === "remote",
+  );
 });
 
 test("a sender that ends in the middle of a file has not sent it", async () => {
   const wire = new Wire(() => {});
   const file = new TextEncoder().encode("cut.bin\x00100 0 0 0 1 100\0");
   const how = { wide: true };
-  wire.push(concat([header(Frame.ZFILE, 0, how), subpacket(file, ZCRCW, how), header(Frame.ZDATA, 0, how), subpacket(new Uint8Array(10), ZCRCE, how), header(Frame.ZFIN)]));
+  wire.push(
+    concat([
+      header(Frame.ZFILE, 0, how),
+      subpacket(file, ZCRCW, how),
+      header(Frame.ZDATA, 0, how),
+      subpacket(new Uint8Array(10), ZCRCE, how),
+      header(Frame.ZFIN),
+    ]),
+  );
   const closed = [];
-  const got = receiveZmodem(wire, async () => ({ write: async () => {}, close: async () => void closed.push(1) }));
-  await assert.rejects(got, (error) => error instanceof TransferEnded && /in the middle of a file/.test(error.message));
+  const got = receiveZmodem(wire, async () => ({
+    write: async () => {},
+    close: async () => void closed.push(1),
+  }));
+  await assert.rejects(
+    got,
+    (error) => error instanceof TransferEnded && /in the middle of a file/.test(error.message),
+  );
   assert.deepEqual(closed, []);
 });
 

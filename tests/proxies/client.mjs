@@ -9,7 +9,8 @@ const { WebSocket } = createRequire(new URL("../browser/package.json", import.me
 const way = (from) => ({
   localAddress: from,
   rejectUnauthorized: false,
-  lookup: (_, options, done) => (options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4)),
+  lookup: (_, options, done) =>
+    options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4),
 });
 
 /** Asks; gives status, headers and text. */
@@ -29,8 +30,17 @@ export function ask(url, { from = "127.0.0.1", method = "GET", headers = {}, bod
 /** Tries a password as the gateway's page does. */
 export function login(url, password, { headers = {}, ...more } = {}) {
   const body = JSON.stringify({ user: "alice", password });
-  const own = { origin: new URL(url).origin, "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-  return ask(new URL("api/login", url), { method: "POST", headers: { ...own, ...headers }, body, ...more });
+  const own = {
+    origin: new URL(url).origin,
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+  };
+  return ask(new URL("api/login", url), {
+    method: "POST",
+    headers: { ...own, ...headers },
+    body,
+    ...more,
+  });
 }
 
 /** The cookie of an answer, to be sent back. */
@@ -38,10 +48,22 @@ export const cookie = ({ headers }) => headers["set-cookie"][0].split(";")[0];
 
 /** Opens a WebSocket; gives it open, or throws with the status it was refused with. */
 export function socket(url, { from = "127.0.0.1", headers = {}, protocols = [] } = {}) {
-  const one = new WebSocket(url.replace(/^http/, "ws"), protocols, { headers, perMessageDeflate: false, ...way(from) });
+  const one = new WebSocket(url.replace(/^http/, "ws"), protocols, {
+    headers,
+    perMessageDeflate: false,
+    ...way(from),
+  });
   return new Promise((done, fail) => {
     one.once("open", () => done(one));
-    one.once("unexpected-response", (_, answer) => (fail(Object.assign(new Error(`status ${answer.statusCode}`), { status: answer.statusCode })), one.terminate()));
+    one.once(
+      "unexpected-response",
+      (_, answer) => (
+        fail(
+          Object.assign(new Error(`status ${answer.statusCode}`), { status: answer.statusCode }),
+        ),
+        one.terminate()
+      ),
+    );
     one.once("error", fail);
   });
 }

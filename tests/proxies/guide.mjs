@@ -5,13 +5,17 @@ import { readFileSync } from "node:fs";
 /** All of the guide. */
 export const page = readFileSync(new URL("../../docs/guide.md", import.meta.url), "utf8");
 
-/** The code blocks between the guide's heading of that text and the next heading, by language: `{ yaml: [..], nginx: [..] }`. */
+/**
+ * The code blocks between the guide's heading of that text and the next heading, by language: `{
+ * yaml: [..], nginx: [..] }`.
+ */
 export function blocks(heading) {
   const found = {};
   let [here, language, text] = [false, undefined, ""];
   for (const line of page.split("\n")) {
     if (language !== undefined) {
-      if (line === "```") [found[language], language] = [[...(found[language] ?? []), text], undefined];
+      if (line === "```")
+        [found[language], language] = [[...(found[language] ?? []), text], undefined];
       else text += `${line}\n`;
     } else if (/^#+ /.test(line)) {
       if (here) return found;
@@ -27,6 +31,7 @@ export function blocks(heading) {
 /** The one block of a language below a heading. */
 export function block(heading, language) {
   const all = blocks(heading)[language] ?? [];
-  if (all.length !== 1) throw new Error(`"${heading}" of docs/guide.md has ${all.length} blocks of ${language}`);
+  if (all.length !== 1)
+    throw new Error(`"${heading}" of docs/guide.md has ${all.length} blocks of ${language}`);
   return all[0];
 }

@@ -1,4 +1,5 @@
-// Real proxies of Debian, each with a block of the guide: what is wrapped around it is what the distribution's own file has.
+// Real proxies of Debian, each with a block of the guide: what is wrapped around it is what the
+// distribution's own file has.
 
 import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +19,8 @@ export async function freePort() {
   return port;
 }
 
-const modules = "mpm_event authn_core authn_file authz_core authz_user auth_basic ssl socache_shmcb headers alias dir proxy proxy_http rewrite";
+const modules =
+  "mpm_event authn_core authn_file authz_core authz_user auth_basic ssl socache_shmcb headers alias dir proxy proxy_http rewrite";
 
 const kinds = {
   nginx: {
@@ -31,12 +33,14 @@ const kinds = {
   },
   haproxy: {
     command: "/usr/sbin/haproxy",
-    wrap: (text) => `global\n    log stderr format raw local0 notice\ndefaults\n    log global\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n${text}`,
+    wrap: (text) =>
+      `global\n    log stderr format raw local0 notice\ndefaults\n    log global\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n${text}`,
     args: (file) => ["-db", "-f", file],
   },
   caddy: {
     command: "/usr/bin/caddy",
-    wrap: (text, folder) => `{\n admin off\n storage file_system ${folder}/store\n auto_https disable_redirects\n}\n${text}`,
+    wrap: (text, folder) =>
+      `{\n admin off\n storage file_system ${folder}/store\n auto_https disable_redirects\n}\n${text}`,
     args: (file) => ["run", "--adapter", "caddyfile", "--config", file],
   },
   apache: {
@@ -44,26 +48,54 @@ const kinds = {
     wrap: (text, folder, port) =>
       `ServerRoot ${folder}\nPidFile ${folder}/pid\nErrorLog ${folder}/log\nUser www-data\nGroup www-data\nServerName localhost\n` +
       `DefaultRuntimeDir ${folder}\nMutex file:${folder}\nListen 127.0.0.1:${port}\n` +
-      modules.split(" ").map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`).join("") +
+      modules
+        .split(" ")
+        .map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`)
+        .join("") +
       text,
     args: (file) => ["-D", "FOREGROUND", "-f", file],
   },
 };
 
 /** What is not on this machine of a proxy, as the reason to skip it. */
-export const lacks = (kind) => (existsSync(kinds[kind].command) ? undefined : `no ${kind}: ${kinds[kind].command} is not there`);
+export const lacks = (kind) =>
+  existsSync(kinds[kind].command) ? undefined : `no ${kind}: ${kinds[kind].command} is not there`;
 
 let certificate;
 
-/** A certificate for the guide's name: `pem` has the chain and its key in one file, as HAProxy wants it. */
+/**
+ * A certificate for the guide's name: `pem` has the chain and its key in one file, as HAProxy wants
+ * it.
+ */
 export function identity() {
   if (certificate) return certificate;
   const folder = mkdtempSync(join(tmpdir(), "wsbridge-proxy-tls-"));
   chmodSync(folder, 0o755);
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const [pem, key, both] = ["gateway.pem", "gateway.key", "both.pem"].map((name) => join(folder, name));
+  const [pem, key, both] = ["gateway.pem", "gateway.key", "both.pem"].map((name) =>
+    join(folder, name),
+  );
   const subject = ["-subj", `/CN=${NAME}`, "-addext", `subjectAltName=DNS:${NAME}`];
-  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", key, "-out", pem, ...subject], { stdio: "ignore" });
+  execFileSync(
+    "openssl",
+    [
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-days",
+      "2",
+      "-keyout",
+      key,
+      "-out",
+      pem,
+      ...subject,
+    ],
+    { stdio: "ignore" },
+  );
   writeFileSync(both, execFileSync("cat", [pem, key]));
   chmodSync(key, 0o644);
   return (certificate = { pem, key, both });
@@ -72,13 +104,16 @@ export function identity() {
 /** A file of one user whose password is `of the proxy`. */
 export function htpasswd(user = "carol") {
   const file = join(dirname(identity().pem), `${user}.htpasswd`);
-  writeFileSync(file, `${user}:${execFileSync("openssl", ["passwd", "-apr1", "of the proxy"], { encoding: "utf8" })}`);
+  writeFileSync(
+    file,
+    `${user}:${execFileSync("openssl", ["passwd", "-apr1", "of the proxy"], { encoding: "utf8" })}`,
+  );
   return file;
 }
 
 /**
- * Starts a proxy with a text of the guide. `replace` are pairs of what stands in the guide and what is meant here: ports, mostly.
- * The text's own port 443 becomes a free one; gives that port.
+ * Starts a proxy with a text of the guide. `replace` are pairs of what stands in the guide and what
+ * is meant here: ports, mostly. The text's own port 443 becomes a free one; gives that port.
  */
 export async function startProxy(kind, text, replace = [], wanted = undefined) {
   const folder = mkdtempSync(join(tmpdir(), `wsbridge-${kind}-`));
@@ -106,7 +141,11 @@ export async function startProxy(kind, text, replace = [], wanted = undefined) {
   const { command, wrap, args } = kinds[kind];
   const file = join(folder, "config");
   writeFileSync(file, wrap(body, folder, port));
-  const child = spawn(command, args(file), { stdio: ["ignore", "pipe", "pipe"], detached: true, env: { ...process.env, HOME: folder } });
+  const child = spawn(command, args(file), {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+    env: { ...process.env, HOME: folder },
+  });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (said += bytes));
   let over = false;

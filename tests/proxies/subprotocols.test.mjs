@@ -12,7 +12,9 @@ import { freePort } from "./proxy.mjs";
 after(stopAll);
 
 const { WebSocket } = createRequire(new URL("../browser/package.json", import.meta.url))("ws");
-const skip = existsSync("/usr/sbin/mosquitto") ? undefined : "no mosquitto: /usr/sbin/mosquitto is not there";
+const skip = existsSync("/usr/sbin/mosquitto")
+  ? undefined
+  : "no mosquitto: /usr/sbin/mosquitto is not there";
 
 /** Mosquitto, and a gateway in front of it whose endpoint speaks what MQTT clients ask for. */
 async function broker() {
@@ -24,7 +26,9 @@ async function broker() {
       child.kill("SIGKILL");
     },
   });
-  const gateway = await startGateway({ yaml: `endpoints:\n  broker:\n    tcp: { address: "127.0.0.1:${port}" }\n    subprotocols: [ mqtt, mqttv3.1 ]\n` });
+  const gateway = await startGateway({
+    yaml: `endpoints:\n  broker:\n    tcp: { address: "127.0.0.1:${port}" }\n    subprotocols: [ mqtt, mqttv3.1 ]\n`,
+  });
   return { mosquitto, gateway, url: `${gateway.direct.replace("http", "ws")}ws/broker` };
 }
 
@@ -34,7 +38,9 @@ test("MQTT.js publishes and hears it by its defaults", { skip, timeout: 60_000 }
   const client = mqtt.connect(url, { reconnectPeriod: 200 });
   started({ stop: async () => client.end(true) });
   await new Promise((done) => client.once("connect", done));
-  const heard = new Promise((done) => client.on("message", (topic, text) => done(`${topic}: ${text}`)));
+  const heard = new Promise((done) =>
+    client.on("message", (topic, text) => done(`${topic}: ${text}`)),
+  );
   await client.subscribeAsync("cabinet/3");
   await client.publishAsync("cabinet/3", "warm");
   assert.equal(await heard, "cabinet/3: warm");
@@ -42,19 +48,32 @@ test("MQTT.js publishes and hears it by its defaults", { skip, timeout: 60_000 }
   await Promise.all([gateway.stop(), mosquitto.stop()]);
 });
 
-test("paho for browsers publishes and hears it by its defaults", { skip, timeout: 60_000 }, async () => {
-  // It is a browser's: what it looks for there is the WebSocket and a store.
-  const kept = new Map();
-  globalThis.WebSocket = WebSocket;
-  globalThis.localStorage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
-  const { default: paho } = await import("paho-mqtt");
-  const { mosquitto, gateway, url } = await broker();
-  const client = new paho.Client(url, "suite");
-  const heard = new Promise((done) => (client.onMessageArrived = (message) => done(`${message.destinationName}: ${message.payloadString}`)));
-  const dial = () => new Promise((done, fail) => client.connect({ onSuccess: done, onFailure: fail }));
-  await eventually(async () => (await dial(), true), "the connection");
-  client.subscribe("cabinet/3", { onSuccess: () => client.send("cabinet/3", "warm") });
-  assert.equal(await heard, "cabinet/3: warm");
-  client.disconnect();
-  await Promise.all([gateway.stop(), mosquitto.stop()]);
-});
+test(
+  "paho for browsers publishes and hears it by its defaults",
+  { skip, timeout: 60_000 },
+  async () => {
+    // It is a browser's: what it looks for there is the WebSocket and a store.
+    const kept = new Map();
+    globalThis.WebSocket = WebSocket;
+    globalThis.localStorage = {
+      getItem: (key) => kept.get(key) ?? null,
+      setItem: (key, value) => kept.set(key, value),
+      removeItem: (key) => kept.delete(key),
+    };
+    const { default: paho } = await import("paho-mqtt");
+    const { mosquitto, gateway, url } = await broker();
+    const client = new paho.Client(url, "suite");
+    const heard = new Promise(
+      (done) =>
+        (client.onMessageArrived = (message) =>
+          done(`${message.destinationName}: ${message.payloadString}`)),
+    );
+    const dial = () =>
+      new Promise((done, fail) => client.connect({ onSuccess: done, onFailure: fail }));
+    await eventually(async () => (await dial(), true), "the connection");
+    client.subscribe("cabinet/3", { onSuccess: () => client.send("cabinet/3", "warm") });
+    assert.equal(await heard, "cabinet/3: warm");
+    client.disconnect();
+    await Promise.all([gateway.stop(), mosquitto.stop()]);
+  },
+);

@@ -3,18 +3,24 @@
 import { Connection } from "./connection.js";
 
 /**
- * The list and live state of a gateway's endpoints, over one WebSocket to `/ws/`. It is dialled until it is there; only an end that
- * is final (a login that ended) ends it.
+ * The list and live state of a gateway's endpoints, over one WebSocket to `/ws/`. It is dialled
+ * until it is there; only an end that is final (a login that ended) ends it.
  *
- * Events: "change" { name } (without a name: the list as a whole), "rates" { rates: { NAME: { rx, tx } } } in bytes a second,
- * "lost", "closed".
+ * Events: "change" { name } (without a name: the list as a whole), "rates" { rates: { NAME: { rx,
+ * tx } } } in bytes a second, "lost", "closed".
  */
 export class Bus extends Connection {
-  /** What is known of each endpoint: `hello`'s members, and `error` while it is down. @type {Map<string, Record<string, any>>} */
+  /**
+   * What is known of each endpoint: `hello`'s members, and `error` while it is down. @type
+   * {Map<string, Record<string, any>>}
+   */
   endpoints = new Map();
   #rates;
 
-  /** @param {import("./dial.js").DialOptions & { rates?: boolean }} options `rates`: whether the bytes a second are wanted */
+  /**
+   * @param {import("./dial.js").DialOptions & { rates?: boolean }} options `rates`: whether the
+   * bytes a second are wanted
+   */
   constructor(options) {
     super(options, { insist: true });
     this.#rates = options.rates ?? false;

@@ -1,12 +1,18 @@
-// What Line and Bus have in common: one WebSocket after the other, requests and their answers, and signs of life.
+// What Line and Bus have in common: one WebSocket after the other, requests and their answers, and
+// signs of life.
 
 import { answers, dial, greeting, isFinal, pause } from "./dial.js";
 import { LineError } from "./error.js";
 
-/** Silence beyond the gateway's heartbeat after which it is asked, and the time it then has, in ms. */
+/**
+ * Silence beyond the gateway's heartbeat after which it is asked, and the time it then has, in ms.
+ */
 const PATIENCE = 5000;
 
-/** How long a connection stands that the gateway ends before the next is dialled at once again, in ms: a target may reset each. */
+/**
+ * How long a connection stands that the gateway ends before the next is dialled at once again, in
+ * ms: a target may reset each.
+ */
 const STANDS = 10_000;
 
 /** Requests that may wait for their answer; the gateway has the same limit. */
@@ -14,11 +20,14 @@ const REQUESTS = 64;
 
 /** @typedef {"idle" | "connecting" | "up" | "lost" | "closed"} State */
 /** @typedef {{ type: string, [member: string]: any }} Message */
-/** @typedef {{ done: (answer: Message) => void, fail: (error: LineError) => void, sent: boolean, type: string }} Waiting */
+/**
+ * @typedef {{ done: (answer: Message) => void, fail: (error: LineError) => void, sent: boolean,
+ * type: string }} Waiting
+ */
 
 /**
- * A connection that comes back. Events: "lost" { code, reason, retryIn } (ms until it is dialled again; told before each attempt),
- * "closed" { code, reason, final }.
+ * A connection that comes back. Events: "lost" { code, reason, retryIn } (ms until it is dialled
+ * again; told before each attempt), "closed" { code, reason, final }.
  */
 export class Connection extends EventTarget {
   /** @type {State} */
@@ -57,7 +66,10 @@ export class Connection extends EventTarget {
     this.#insist = insist;
   }
 
-  /** Connects; gives the gateway's `hello`. Fails with a LineError; a connection that is lost later comes back by itself. */
+  /**
+   * Connects; gives the gateway's `hello`. Fails with a LineError; a connection that is lost later
+   * comes back by itself.
+   */
   async connect() {
     if (this.state !== "idle" && this.state !== "closed")
       throw new LineError("closed", "connect() was called before");
@@ -123,7 +135,8 @@ export class Connection extends EventTarget {
 
   /**
    * A request that is sent as soon as there is a connection; gives its answer.
-   * @param {Message} message @param {(message: Message) => void} [queue] takes the message with its id, in place of sending
+   * @param {Message} message @param {(message: Message) => void} [queue] takes the message with its
+   *   id, in place of sending
    * @returns {Promise<Message>}
    */
   ask(message, queue) {
@@ -279,7 +292,10 @@ export class Connection extends EventTarget {
     }
   }
 
-  /** An answer, before whoever asked sees it. Overridden. @param {string} type @param {Message} message @param {boolean} ok */
+  /**
+   * An answer, before whoever asked sees it. Overridden. @param {string} type @param {Message}
+   * message @param {boolean} ok
+   */
   answer(type, message, ok) {
     void [type, message, ok];
   }
@@ -293,12 +309,16 @@ export class Connection extends EventTarget {
   #detach() {
     clearTimeout(this.#pulse);
     const { socket } = this;
-    // Its errors say nothing that its end does not; in Node an error that nobody hears ends the process.
+    // Its errors say nothing that its end does not; in Node an error that nobody hears ends the
+    // process.
     if (socket) [socket.onmessage, socket.onclose, socket.onerror] = [null, null, () => {}];
     this.socket = undefined;
   }
 
-  /** The connection is gone: what was asked on it has no answer any more. @param {number | undefined} code @param {string} reason */
+  /**
+   * The connection is gone: what was asked on it has no answer any more. @param {number |
+   * undefined} code @param {string} reason
+   */
   #lost(code, reason) {
     this.#detach();
     this.state = "lost";
@@ -354,7 +374,9 @@ export class Connection extends EventTarget {
     this.#hurry = undefined;
   }
 
-  /** Asks a gateway that gives no sign of life, and gives the connection up when it does not answer. */
+  /**
+   * Asks a gateway that gives no sign of life, and gives the connection up when it does not answer.
+   */
   #listen() {
     const most = (this.hello?.heartbeat ?? 10) * 1000 + PATIENCE;
     const look = () => {
@@ -375,7 +397,10 @@ export class Connection extends EventTarget {
     this.#pulse = setTimeout(look, most);
   }
 
-  /** A page that is left for good says so: its session would otherwise hold the line until it expires. */
+  /**
+   * A page that is left for good says so: its session would otherwise hold the line until it
+   * expires.
+   */
   #leave = (/** @type {Event} */ event) => {
     if (!(/** @type {PageTransitionEvent} */ (event).persisted)) this.end();
   };

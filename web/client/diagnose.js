@@ -7,7 +7,8 @@ import { permission as permissionFor, question, towards } from "./network.js";
 /**
  * @typedef {object} Diagnosis
  * @property {boolean} ok whether the gateway answers and lets this page in
- * @property {"ok" | "address" | "mixed-content" | "local-network" | "certificate" | "unreachable" | "origin" | "login" | "refused" | "foreign"} reason
+ * @property {"ok" | "address" | "mixed-content" | "local-network" | "certificate" | "unreachable" |
+ *   "origin" | "login" | "refused" | "foreign"} reason
  * @property {string} title
  * @property {string} text
  * @property {string[]} steps what to do, in order
@@ -15,9 +16,11 @@ import { permission as permissionFor, question, towards } from "./network.js";
  */
 
 /**
- * Tries to reach `url` and says what stands in the way. A browser tells pages little on purpose, so it tries several ways and
- * concludes; "unreachable" and "certificate" cannot always be told apart, and the text says so.
- * @param {string | URL} url @param {Partial<import("./dial.js").DialOptions>} [options] @returns {Promise<Diagnosis>}
+ * Tries to reach `url` and says what stands in the way. A browser tells pages little on purpose, so
+ * it tries several ways and concludes; "unreachable" and "certificate" cannot always be told apart,
+ * and the text says so.
+ * @param {string | URL} url @param {Partial<import("./dial.js").DialOptions>} [options] @returns
+ *   {Promise<Diagnosis>}
  */
 export async function diagnose(url, options = {}) {
   let target;
@@ -50,7 +53,10 @@ export async function diagnose(url, options = {}) {
   return notLetIn(failure, { page, foreign, http, target });
 }
 
-/** @param {string} url @param {DialFetch} fetch @typedef {(input: string, init?: RequestInit) => Promise<Response>} DialFetch */
+/**
+ * @param {string} url @param {DialFetch} fetch @typedef {(input: string, init?: RequestInit) =>
+ * Promise<Response>} DialFetch
+ */
 async function reachable(url, fetch) {
   try {
     await fetch(url, {
@@ -124,7 +130,10 @@ async function notReached({ target, page, foreign, http }) {
   ]);
 }
 
-/** HTTP is answered, the WebSocket is not. @param {LineError} failure @param {Facts} facts @returns {Diagnosis} */
+/**
+ * HTTP is answered, the WebSocket is not. @param {LineError} failure @param {Facts} facts @returns
+ * {Diagnosis}
+ */
 function notLetIn(failure, { page, foreign, http, target }) {
   if (failure.code === 4401 || /\b401\b/.test(failure.message)) {
     return say("login", "Not signed in", "The gateway is there, and wants to know who you are.", [
@@ -171,7 +180,10 @@ function notLetIn(failure, { page, foreign, http, target }) {
   );
 }
 
-/** @param {Diagnosis["reason"]} reason @param {string} title @param {string} text @param {string[]} steps @returns {Diagnosis} */
+/**
+ * @param {Diagnosis["reason"]} reason @param {string} title @param {string} text @param {string[]}
+ * steps @returns {Diagnosis}
+ */
 function say(reason, title, text, steps) {
   return { ok: reason === "ok", reason, title, text, steps, help: [text, ...steps].join(" ") };
 }

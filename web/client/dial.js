@@ -10,17 +10,24 @@ const HANDSHAKE = 15000;
 /** Pauses before each attempt to dial again, in seconds; the last one repeats. */
 const PAUSES = [0, 1, 2, 4, 8, 15];
 
-/** The ends after which dialling again is of use (protocol section 10). 1005 and 1006 stand for a connection that broke. */
+/**
+ * The ends after which dialling again is of use (protocol section 10). 1005 and 1006 stand for a
+ * connection that broke.
+ */
 const AGAIN = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4408, 4409, 4413, 4420, 4429, 4450]);
 
 /**
  * @typedef {object} DialOptions
  * @property {string | URL} url `wss://gateway/ws/NAME`; a relative one counts from the page
- * @property {string[]} [protocols] the subprotocols to offer, in place of `wsbridge.v1` and a credential
- * @property {string | (() => string | undefined | Promise<string | undefined>)} [bearer] an API token or a pass, if there is one
+ * @property {string[]} [protocols] the subprotocols to offer, in place of `wsbridge.v1` and a
+ *   credential
+ * @property {string | (() => string | undefined | Promise<string | undefined>)} [bearer] an API
+ *   token or a pass, if there is one
  * @property {() => string | Promise<string>} [ticket] gives a new one-time ticket for each attempt
- * @property {string | false} [probe] what is asked over HTTP before dialling again; `/healthz` of the gateway unless said otherwise
- * @property {typeof globalThis.WebSocket} [WebSocket] where the platform has none (Node 20: that of `ws`)
+ * @property {string | false} [probe] what is asked over HTTP before dialling again; `/healthz` of
+ *   the gateway unless said otherwise
+ * @property {typeof globalThis.WebSocket} [WebSocket] where the platform has none (Node 20: that of
+ *   `ws`)
  * @property {(input: string, init?: RequestInit) => Promise<Response>} [fetch] likewise
  */
 
@@ -47,14 +54,17 @@ export function httpUrl(url, path) {
   return new URL(path.replace(/^\//, ""), new URL(".", base)).href;
 }
 
-/** How long to wait before the attempt of that number (0, 1, 2, ...), in ms: a quarter more or less, so that not all come back at once. */
+/**
+ * How long to wait before the attempt of that number (0, 1, 2, ...), in ms: a quarter more or less,
+ * so that not all come back at once.
+ */
 export function pause(/** @type {number} */ attempt) {
   return PAUSES[Math.min(attempt, PAUSES.length - 1)] * (750 + Math.random() * 500);
 }
 
 /**
- * Whether the gateway answers over HTTP. A browser that has failed to open WebSockets makes the next ones wait, Firefox for up to a
- * minute, so nothing is dialled before this says yes.
+ * Whether the gateway answers over HTTP. A browser that has failed to open WebSockets makes the
+ * next ones wait, Firefox for up to a minute, so nothing is dialled before this says yes.
  * @param {DialOptions} options
  */
 export async function answers({ url, probe, fetch = globalThis.fetch }) {
@@ -75,7 +85,8 @@ export async function answers({ url, probe, fetch = globalThis.fetch }) {
 }
 
 /**
- * Opens a WebSocket. Its handlers are the caller's to set; until then nothing is lost, because no event comes before this returns.
+ * Opens a WebSocket. Its handlers are the caller's to set; until then nothing is lost, because no
+ * event comes before this returns.
  * @param {DialOptions} options
  * @returns {Promise<WebSocket>}
  */
@@ -96,7 +107,8 @@ export async function dial({ url, protocols, bearer, ticket, WebSocket = globalT
   try {
     socket = new WebSocket(socketUrl(url), [...offer, ...credential]);
   } catch (error) {
-    // http pages may dial anything; from an https page `ws://` to a name that is not the machine's own network is a SecurityError.
+    // http pages may dial anything; from an https page `ws://` to a name that is not the machine's
+    // own network is a SecurityError.
     throw new LineError(
       "unreachable",
       `the browser will not dial ${socketUrl(url)}: ${/** @type {Error} */ (error).message}`,
@@ -106,7 +118,10 @@ export async function dial({ url, protocols, bearer, ticket, WebSocket = globalT
   return socket;
 }
 
-/** The first message of a WebSocket, or why there is none. @param {WebSocket} socket @returns {Promise<string>} */
+/**
+ * The first message of a WebSocket, or why there is none. @param {WebSocket} socket @returns
+ * {Promise<string>}
+ */
 export function greeting(socket) {
   return new Promise((done, fail) => {
     const end = (/** @type {() => void} */ act) => {

@@ -1,4 +1,5 @@
-// One line of a gateway: data, settings, signals, the lease, and a session that outlives its connection.
+// One line of a gateway: data, settings, signals, the lease, and a session that outlives its
+// connection.
 
 import { Connection } from "./connection.js";
 import { LineError } from "./error.js";
@@ -8,32 +9,51 @@ import { Resend } from "./resend.js";
 const FRAME = 16 * 1024;
 
 /** @typedef {import("./connection.js").Message} Message */
-/** @typedef {{ baud?: number, data?: 5 | 6 | 7 | 8, parity?: "none" | "even" | "odd" | "mark" | "space", stop?: 1 | 1.5 | 2, flow?: "none" | "hardware" | "software" }} Config */
-/** @typedef {{ dtr?: boolean, rts?: boolean, break?: boolean, ms?: number, at?: number }} Step a change of lines; `ms` is held after it, `at` is when the client made it (performance.now()) */
+/**
+ * @typedef {{ baud?: number, data?: 5 | 6 | 7 | 8, parity?: "none" | "even" | "odd" | "mark" |
+ * "space", stop?: 1 | 1.5 | 2, flow?: "none" | "hardware" | "software" }} Config
+ */
+/**
+ * @typedef {{ dtr?: boolean, rts?: boolean, break?: boolean, ms?: number, at?: number }} Step a
+ * change of lines; `ms` is held after it, `at` is when the client made it (performance.now())
+ */
 /** @typedef {{ cts?: boolean, dsr?: boolean, dcd?: boolean, ri?: boolean }} Inputs */
 /**
  * @typedef {object} OpenOptions
- * @property {"writer" | "observer" | "auto"} [role] `writer` (the default) fails with `busy` while another writes
+ * @property {"writer" | "observer" | "auto"} [role] `writer` (the default) fails with `busy` while
+ *   another writes
  * @property {boolean} [take] takes the lease from its holder
  * @property {Config} [config] settings to open with
- * @property {{ dtr?: boolean, rts?: boolean }} [signals] where DTR and RTS go; nothing moves without
+ * @property {{ dtr?: boolean, rts?: boolean }} [signals] where DTR and RTS go; nothing moves
+ *   without
  * @property {{ bytes: number } | { from: number, epoch: string }} [replay] earlier output
  * @property {number} [window] bytes the gateway may send unacknowledged
  * @property {boolean} [times] whether "time" events are wanted
  */
-/** @typedef {{ session: string, epoch: string, rx: number, tx: number, live?: number, window: number, role: string, config?: Config, signals?: Inputs }} Opened */
-/** @typedef {{ reason: string, unsent: number, epoch: string, from: number, want: OpenOptions }} Gone */
-/** @typedef {{ bytes: Uint8Array, done: () => void, fail: (error: LineError) => void, message?: undefined } | { message: Message }} Item */
+/**
+ * @typedef {{ session: string, epoch: string, rx: number, tx: number, live?: number, window:
+ * number, role: string, config?: Config, signals?: Inputs }} Opened
+ */
+/**
+ * @typedef {{ reason: string, unsent: number, epoch: string, from: number, want: OpenOptions }}
+ * Gone
+ */
+/**
+ * @typedef {{ bytes: Uint8Array, done: () => void, fail: (error: LineError) => void, message?:
+ * undefined } | { message: Message }} Item
+ */
 
 /**
- * A line over wsbridge.v1. Each byte arrives once and in order, both ways, over connections that break: what was sent is kept until
- * the gateway has it, and reading goes on at the byte where it stopped. What could not be kept is told ("gap").
+ * A line over wsbridge.v1. Each byte arrives once and in order, both ways, over connections that
+ * break: what was sent is kept until the gateway has it, and reading goes on at the byte where it
+ * stopped. What could not be kept is told ("gap").
  *
- * Events (`event.detail`): "data" { bytes, at, replay }, "gap" { from, to }, "signals" (inputs), "config" (settings, by), "line"
- * { event, at, count }, "time" { at, ms }, "lease" { you, holder, observers, request, reason }, "status" { state, error, at,
- * caps, usb } (with each session, and when it changes; `hello.endpoint` has it, too),
- * "error" { code, message, bytes } (data that went nowhere), "lost" { code, reason, retryIn }, "resumed" { gap, downFor },
- * "gone" { reason, unsent, opened } (the session had expired; a new one is open), "closed" { code, reason, final }.
+ * Events (`event.detail`): "data" { bytes, at, replay }, "gap" { from, to }, "signals" (inputs),
+ * "config" (settings, by), "line" { event, at, count }, "time" { at, ms }, "lease" { you, holder,
+ * observers, request, reason }, "status" { state, error, at, caps, usb } (with each session, and
+ * when it changes; `hello.endpoint` has it, too), "error" { code, message, bytes } (data that went
+ * nowhere), "lost" { code, reason, retryIn }, "resumed" { gap, downFor }, "gone" { reason, unsent,
+ * opened } (the session had expired; a new one is open), "closed" { code, reason, final }.
  */
 export class Line extends Connection {
   /** The session: as `opened` said, and kept up to date. @type {Opened | undefined} */
@@ -45,7 +65,10 @@ export class Line extends Connection {
   /** Data, and requests that keep their place between data. @type {Item[]} */
   #queue = [];
   #resend = new Resend();
-  /** Offset behind the last byte received; how much the application has consumed; what the gateway was told. */
+  /**
+   * Offset behind the last byte received; how much the application has consumed; what the gateway
+   * was told.
+   */
   #received = 0;
   #consumed = 0;
   #told = 0;
@@ -64,7 +87,8 @@ export class Line extends Connection {
   #successor;
 
   /**
-   * @param {import("./dial.js").DialOptions & { autoAck?: boolean, reopen?: boolean }} options `autoAck: false`: call consumed() when
+   * @param {import("./dial.js").DialOptions & { autoAck?: boolean, reopen?: boolean }} options
+   *   `autoAck: false`: call consumed() when
    *   bytes are dealt with, and the gateway waits when they are not. `reopen: false`: an expired session stays closed
    */
   constructor(options) {
@@ -73,7 +97,10 @@ export class Line extends Connection {
     this.#reopen = options.reopen ?? true;
   }
 
-  /** Begins a session; one that is open ends with it. @param {OpenOptions} [options] @returns {Promise<Opened>} */
+  /**
+   * Begins a session; one that is open ends with it. @param {OpenOptions} [options] @returns
+   * {Promise<Opened>}
+   */
   async open(options = {}) {
     this.#want = { ...options };
     this.#patient = false;
@@ -84,7 +111,10 @@ export class Line extends Connection {
     );
   }
 
-  /** Sends bytes. Done when the last of them is on its way, within the gateway's window. @param {Uint8Array | string} data */
+  /**
+   * Sends bytes. Done when the last of them is on its way, within the gateway's window. @param
+   * {Uint8Array | string} data
+   */
   write(data) {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
     return /** @type {Promise<void>} */ (
@@ -106,7 +136,10 @@ export class Line extends Connection {
     );
   }
 
-  /** Changes settings, behind the data before it. @param {Config} change @param {{ when?: "drain" | "now", now?: boolean }} [how] */
+  /**
+   * Changes settings, behind the data before it. @param {Config} change @param {{ when?: "drain" |
+   * "now", now?: boolean }} [how]
+   */
   async config(change, { when, now } = {}) {
     await this.#inLine(
       { type: "config", ...defined({ ...change, when, now: now || undefined }) },
@@ -115,7 +148,10 @@ export class Line extends Connection {
     if (this.opened) this.opened.config = { ...this.opened.config, ...defined(change) };
   }
 
-  /** Moves DTR and RTS, and break, behind the data before it. @param {Step | Step[]} steps @param {{ now?: boolean }} [how] */
+  /**
+   * Moves DTR and RTS, and break, behind the data before it. @param {Step | Step[]} steps @param {{
+   * now?: boolean }} [how]
+   */
   async signals(steps, { now } = {}) {
     const list = (Array.isArray(steps) ? steps : [steps]).map(defined);
     // The gateway keeps the distance between steps of two calls, whatever the network does to them.
@@ -144,7 +180,10 @@ export class Line extends Connection {
     );
   }
 
-  /** Discards what the line has received and this side not seen, or what it has not sent. @param {{ rx?: boolean, tx?: boolean }} what */
+  /**
+   * Discards what the line has received and this side not seen, or what it has not sent. @param {{
+   * rx?: boolean, tx?: boolean }} what
+   */
   async flush({ rx = false, tx = false }) {
     if (tx) this.#discard(new LineError("closed", "discarded by flush"));
     if (rx) this.#flushing += 1;
@@ -157,8 +196,9 @@ export class Line extends Connection {
   }
 
   /**
-   * Done when the wire is idle behind all that was written. `unsupported` when all of it has left the gateway and nobody can say whether
-   * it has left the device (a CDC-ACM device, a port on another box).
+   * Done when the wire is idle behind all that was written. `unsupported` when all of it has left
+   * the gateway and nobody can say whether it has left the device (a CDC-ACM device, a port on
+   * another box).
    */
   async drain() {
     await this.#inLine({ type: "drain" });
@@ -169,7 +209,10 @@ export class Line extends Connection {
     await this.ask({ type: "lease", op });
   }
 
-  /** Ends the session and keeps the connection. `drain` sends first what is queued. @param {{ drain?: boolean }} [how] */
+  /**
+   * Ends the session and keeps the connection. `drain` sends first what is queued. @param {{
+   * drain?: boolean }} [how]
+   */
   async close({ drain = false } = {}) {
     this.#successor = undefined;
     if (!this.opened || this.state === "closed") return;
@@ -194,8 +237,8 @@ export class Line extends Connection {
   // Sending.
 
   /**
-   * The session is about to end. While the connection is lost it is kept until there is another: the gateway would keep it, and the
-   * lease, until it expires. @param {LineError} error
+   * The session is about to end. While the connection is lost it is kept until there is another:
+   * the gateway would keep it, and the lease, until it expires. @param {LineError} error
    */
   #replace(error) {
     this.#discard(error);
@@ -465,7 +508,8 @@ export class Line extends Connection {
   /** Opens the successor of a session that is gone. @param {Gone} gone */
   async #succeed(gone) {
     const { reason, unsent, epoch, from, want } = gone;
-    // The output since is replayed, as far as the gateway has it; settings and lines are as the application left them or not at all.
+    // The output since is replayed, as far as the gateway has it; settings and lines are as the
+    // application left them or not at all.
     const again = { ...want, take: undefined, signals: undefined, replay: { from, epoch } };
     try {
       let waits = false;

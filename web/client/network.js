@@ -1,4 +1,5 @@
-// Where a gateway is seen from a page: the address spaces of Local Network Access, for which browsers ask the user.
+// Where a gateway is seen from a page: the address spaces of Local Network Access, for which
+// browsers ask the user.
 
 /** How browsers ask, in their own words, so that users know the question when they see it. */
 const QUESTIONS = {
@@ -14,7 +15,10 @@ const PERMISSIONS = {
 
 /** @typedef {"local" | "loopback"} Space */
 
-/** The space of a host, as far as its name tells; undefined for a name that may be anywhere. @param {string} hostname @returns {Space | undefined} */
+/**
+ * The space of a host, as far as its name tells; undefined for a name that may be anywhere. @param
+ * {string} hostname @returns {Space | undefined}
+ */
 export function spaceOf(hostname) {
   const name = hostname.replace(/^\[|\]$/g, "").toLowerCase();
   if (/(^|\.)localhost$|^127\.\d+\.\d+\.\d+$|^::1$/.test(name)) return "loopback";
@@ -24,8 +28,8 @@ export function spaceOf(hostname) {
 }
 
 /**
- * What `fetch` is told of where it goes. Browsers that know this ask the user at such a request, and let an https page ask an http
- * gateway on the local network at all.
+ * What `fetch` is told of where it goes. Browsers that know this ask the user at such a request,
+ * and let an https page ask an http gateway on the local network at all.
  * @param {string | URL} url @returns {{ targetAddressSpace?: Space }}
  */
 export function towards(url) {
@@ -37,7 +41,10 @@ export function towards(url) {
 /** How the browser asks for access to that host. @param {string} hostname */
 export const question = (hostname) => QUESTIONS[spaceOf(hostname) ?? "local"];
 
-/** Whether the page may reach it: "granted", "prompt", "denied"; undefined in browsers that do not ask. @param {string} hostname */
+/**
+ * Whether the page may reach it: "granted", "prompt", "denied"; undefined in browsers that do not
+ * ask. @param {string} hostname
+ */
 export async function permission(hostname) {
   for (const name of PERMISSIONS[spaceOf(hostname) ?? "local"]) {
     try {

@@ -25,7 +25,10 @@ export class Resend {
     return this.#end - this.#base;
   }
 
-  /** New bytes are about to be sent. @param {Uint8Array} bytes they are kept, so they must not change */
+  /**
+   * New bytes are about to be sent. @param {Uint8Array} bytes they are kept, so they must not
+   * change
+   */
   sent(bytes) {
     // Nothing new is no end of what goes out once more.
     if (bytes.length === 0) return;
@@ -34,7 +37,10 @@ export class Resend {
     this.#next = this.#end;
   }
 
-  /** The next bytes to send once more after a resume, at most `most`; undefined when there are none. @param {number} most */
+  /**
+   * The next bytes to send once more after a resume, at most `most`; undefined when there are none.
+   * @param {number} most
+   */
   again(most) {
     if (this.#next === this.#end) return undefined;
     let at = this.#base;
@@ -50,7 +56,10 @@ export class Resend {
     return undefined;
   }
 
-  /** The gateway has no more need of bytes below `tx`. A late acknowledgement changes nothing. @param {number} tx */
+  /**
+   * The gateway has no more need of bytes below `tx`. A late acknowledgement changes nothing.
+   * @param {number} tx
+   */
   ack(tx) {
     if (!Number.isSafeInteger(tx) || tx > this.#next)
       throw new LineError("foreign", `${tx} bytes acknowledged that were not sent`);
@@ -63,7 +72,10 @@ export class Resend {
     }
   }
 
-  /** The session goes on: the gateway took what is below `tx`, and gets the rest again. It acknowledges later. @param {number} tx */
+  /**
+   * The session goes on: the gateway took what is below `tx`, and gets the rest again. It
+   * acknowledges later. @param {number} tx
+   */
   resumed(tx) {
     if (!Number.isSafeInteger(tx) || tx < this.#base || tx > this.#end)
       throw new LineError("foreign", `resumed at byte ${tx}, which was not sent`);

@@ -8,7 +8,10 @@ import { undoing } from "./store.js";
 /** Whether the gateway has said that there is no line for this user. */
 export const isEmpty = () => directoryKnown() && directory.value.size === 0;
 
-/** The card in place of lines: { element, dispose() }. It is hidden while there are any, or nobody knows yet. */
+/**
+ * The card in place of lines: { element, dispose() }. It is hidden while there are any, or nobody
+ * knows yet.
+ */
 export function advice() {
   const undo = undoing();
   const element = h("section", { class: "advice", hidden: true, "aria-label": "No lines" });

@@ -1,4 +1,5 @@
-// Opens somebody's tool that the gateway serves from an origin of its own, with a ticket in place of our cookie.
+// Opens somebody's tool that the gateway serves from an origin of its own, with a ticket in place
+// of our cookie.
 
 import { ask } from "./session.js";
 

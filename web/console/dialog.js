@@ -4,7 +4,10 @@ import { h, icon, iconButton } from "./dom.js";
 
 let count = 0;
 
-/** Opens a dialog with `title` and `body`; gives { element, close(), closed: Promise<value> }. Escape closes with undefined. */
+/**
+ * Opens a dialog with `title` and `body`; gives { element, close(), closed: Promise<value> }.
+ * Escape closes with undefined.
+ */
 export function openDialog({ title, body, wide = false, class: extra = "" }) {
   const id = `dialog-${(count += 1)}`;
   let value;
@@ -47,7 +50,8 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
 
 /**
  * Asks yes or no. The safe answer has the focus where the other one cannot be undone.
- * @param {{ title: string, text?: string, body?: any, ok?: string, cancel?: string, danger?: boolean }} question
+ * @param {{ title: string, text?: string, body?: any, ok?: string, cancel?: string, danger?:
+ *   boolean }} question
  */
 export async function confirm({ title, text, body, ok = "OK", cancel = "Cancel", danger = false }) {
   const yes = h(
@@ -64,7 +68,10 @@ export async function confirm({ title, text, body, ok = "OK", cancel = "Cancel",
   return (await dialog.closed) === true;
 }
 
-/** A menu under `anchor`: a list of { label, run, checked?, disabled? }. Arrow keys move, Escape closes. */
+/**
+ * A menu under `anchor`: a list of { label, run, checked?, disabled? }. Arrow keys move, Escape
+ * closes.
+ */
 export function openMenu(anchor, label, items) {
   const close = () => {
     menu.remove();

@@ -1,11 +1,15 @@
-// What endpoints there are and how they are, live: the list of the API for titles and rights, the bus for the rest.
+// What endpoints there are and how they are, live: the list of the API for titles and rights, the
+// bus for the rest.
 
 import { Bus } from "../client/index.js";
 import { minutes } from "./rates.js";
 import { ask, ended, here, session } from "./session.js";
 import { store } from "./store.js";
 
-/** Endpoints by name, in the order of their names: { name, title, kind, state, error, since, writer, observers, rights, share, caps, rx, tx, errors }. */
+/**
+ * Endpoints by name, in the order of their names: { name, title, kind, state, error, since, writer,
+ * observers, rights, share, caps, rx, tx, errors }.
+ */
 export const directory = store(new Map());
 
 /** How the bus is: "connecting", "up", "lost"; and why. */

@@ -1,8 +1,12 @@
-// Makes elements. The only way this page makes any: text is always text, so nothing a device or a configuration says is ever markup.
+// Makes elements. The only way this page makes any: text is always text, so nothing a device or a
+// configuration says is ever markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** h("button", { class: "quiet", onclick, "aria-label": "Close" }, icon("close")): an element with its attributes and children. */
+/**
+ * h("button", { class: "quiet", onclick, "aria-label": "Close" }, icon("close")): an element with
+ * its attributes and children.
+ */
 export function h(tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) attribute(element, name, value);
@@ -25,7 +29,10 @@ function attribute(element, name, value) {
     element.setAttribute(name, String(value));
 }
 
-/** Puts `children` (nodes, texts, arrays of them; null and false are nothing) at the end of `element`. */
+/**
+ * Puts `children` (nodes, texts, arrays of them; null and false are nothing) at the end of
+ * `element`.
+ */
 export function fill(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== false) element.append(child);
@@ -33,7 +40,10 @@ export function fill(element, children) {
   return element;
 }
 
-/** Sets the text of an element, and leaves it alone when it is the same: screen readers hear changes only. */
+/**
+ * Sets the text of an element, and leaves it alone when it is the same: screen readers hear changes
+ * only.
+ */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

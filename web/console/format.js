@@ -56,11 +56,17 @@ export function moment(ms, now = Date.now()) {
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`;
 }
 
-/** Who that is: a gateway without logins knows nobody by name, only that they are on its own machine. */
+/**
+ * Who that is: a gateway without logins knows nobody by name, only that they are on its own
+ * machine.
+ */
 export const person = (user) =>
   user === "anyone" && session.value.kind === "open" ? "anyone on this machine" : user;
 
-/** Whether that is the user of this page: the same login in another window. Who is not signed in is nobody in particular. */
+/**
+ * Whether that is the user of this page: the same login in another window. Who is not signed in is
+ * nobody in particular.
+ */
 export const isSelf = (user) =>
   session.value.kind !== "open" && user !== undefined && user === session.value.user;
 

@@ -1,4 +1,5 @@
-// One endpoint's connection: opens the line, keeps what is known of it in a store, and tells panes what comes and goes.
+// One endpoint's connection: opens the line, keeps what is known of it in a store, and tells panes
+// what comes and goes.
 
 import { Line } from "../client/index.js";
 import { socketUrl } from "./directory.js";
@@ -10,7 +11,10 @@ import { signal, store } from "./store.js";
 /** Scrollback asked for at the first opening. */
 const REPLAY = 64 * 1024;
 
-/** Bytes that may be on their way to the screen: more than the default, because the screen is quick and the way may be long. */
+/**
+ * Bytes that may be on their way to the screen: more than the default, because the screen is quick
+ * and the way may be long.
+ */
 const WINDOW = 256 * 1024;
 
 /** The connection to endpoint `name`. Nothing happens before `start()`. */
@@ -95,7 +99,8 @@ function failed({ state, memory }, error) {
   const code = error.code ?? error.detail?.code;
   if (code === 4401) ended();
   state.patch({ phase: "closed", role: null, trouble: { code, reason: error.message, error } });
-  // What cannot be opened is not dialled again unasked, and what becomes of its connection is no news.
+  // What cannot be opened is not dialled again unasked, and what becomes of its connection is no
+  // news.
   const bad = memory.line;
   memory.line = null;
   bad?.end();

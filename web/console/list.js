@@ -1,4 +1,5 @@
-// The list of lines, live: in groups where there are many, with a filter; and the apps that work with them.
+// The list of lines, live: in groups where there are many, with a filter; and the apps that work
+// with them.
 
 import { advice, isEmpty } from "./advice.js";
 import { announce } from "./announce.js";
@@ -18,7 +19,10 @@ import { undoing } from "./store.js";
 /** From so many lines on a row is one line of text. */
 const COMPACT = 21;
 
-/** The list: { element, focus(), dispose() }. `chosen()` is called when the user opens something; `failed(text)` tells what went wrong. */
+/**
+ * The list: { element, focus(), dispose() }. `chosen()` is called when the user opens something;
+ * `failed(text)` tells what went wrong.
+ */
 export function endpointList({ chosen, failed }) {
   const undo = undoing();
   const filter = h("input", {
@@ -166,7 +170,9 @@ function rowKeeper(places, chosen) {
   };
 }
 
-/** A group: a heading that folds it, and its rows. The group without a title is the list as a whole. */
+/**
+ * A group: a heading that folds it, and its rows. The group without a title is the list as a whole.
+ */
 function groupSection(id) {
   const items = h("ul", { class: "endpoints" });
   const words = h("span", {});
@@ -208,7 +214,10 @@ function groupSection(id) {
   };
 }
 
-/** Up and down go through the rows, from the filter on; Enter in the filter opens the first; what is typed on a row goes on in the filter. */
+/**
+ * Up and down go through the rows, from the filter on; Enter in the filter opens the first; what is
+ * typed on a row goes on in the filter.
+ */
 function keys(event, { filter, links, chosen }) {
   const at = links.indexOf(document.activeElement);
   const inFilter = document.activeElement === filter;

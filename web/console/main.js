@@ -86,7 +86,10 @@ function showUnreachable({ reason, status }) {
   again.focus();
 }
 
-/** What a soft keyboard leaves of the page, where the browser does not resize the page itself but moves it under the keyboard. */
+/**
+ * What a soft keyboard leaves of the page, where the browser does not resize the page itself but
+ * moves it under the keyboard.
+ */
 function followKeyboard() {
   const { visualViewport: view } = window;
   if (!view) return;

@@ -8,14 +8,18 @@ const ICONS = { info: "info", good: "info", warn: "warn", bad: "warn" };
 /** Most at once; the oldest goes. */
 const MOST = 4;
 
-/** A place for notices: { element, show(text, options) -> remove }. A `key` replaces the notice that had it before. */
+/**
+ * A place for notices: { element, show(text, options) -> remove }. A `key` replaces the notice that
+ * had it before.
+ */
 export function notices() {
   const element = h("div", { class: "notices" });
   const keyed = new Map();
 
   /**
    * @param {string} text
-   * @param {{ kind?: string, action?: any, actions?: any[], for?: number, key?: string, urgent?: boolean, body?: any }} [options]
+   * @param {{ kind?: string, action?: any, actions?: any[], for?: number, key?: string, urgent?:
+   *   boolean, body?: any }} [options]
    */
   function show(
     text,

@@ -1,6 +1,8 @@
-// Where tools are mounted: the contract between the console and web/console/tools, and the list of what there is.
+// Where tools are mounted: the contract between the console and web/console/tools, and the list of
+// what there is.
 //
-// A tool is a plain ES module in tools/ that knows nothing of the page but its context. tools/index.js exports
+// A tool is a plain ES module in tools/ that knows nothing of the page but its context.
+// tools/index.js exports
 //
 //     export const tools = [
 //       { id: "hex", label: "Hex", icon: "hex", place: "view", mount: hex },

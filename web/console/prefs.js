@@ -1,4 +1,5 @@
-// What this browser keeps: the look for the whole page, and settings per endpoint, all in localStorage.
+// What this browser keeps: the look for the whole page, and settings per endpoint, all in
+// localStorage.
 
 const PREFIX = "wsbridge:";
 

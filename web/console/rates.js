@@ -22,7 +22,10 @@ export const minutes = {
     clearInterval(timer);
     kept.clear();
   },
-  /** The values of `name`, the oldest first; undefined when nothing has moved in that minute. @returns {number[] | undefined} */
+  /**
+   * The values of `name`, the oldest first; undefined when nothing has moved in that minute.
+   * @returns {number[] | undefined}
+   */
   of: (name) => kept.get(name),
   onTick: ticks.on,
 };
@@ -40,7 +43,10 @@ export function sample(rates) {
   }
 }
 
-/** The line of a sparkline over `values`, in a box of `width` by `height`: the attribute `d` of a path. */
+/**
+ * The line of a sparkline over `values`, in a box of `width` by `height`: the attribute `d` of a
+ * path.
+ */
 export function sparkline(values, width, height) {
   const most = Math.max(...values, 1);
   const step = width / (values.length - 1);

@@ -1,4 +1,5 @@
-// The address: /#/plc1 opens an endpoint, /#/plc1+modem1 several side by side, ?bare leaves list and bars away.
+// The address: /#/plc1 opens an endpoint, /#/plc1+modem1 several side by side, ?bare leaves list
+// and bars away.
 
 import { store } from "./store.js";
 

@@ -3,12 +3,16 @@
 import { store } from "./store.js";
 
 /**
- * { phase: "asking" } at first; { phase: "in", user, kind, ... } as GET /api/session says; { phase: "out", ended } when a sign-in is
- * needed (`ended`: it was there before; `wait`: not before so many seconds); { phase: "unreachable", reason } when the gateway does not answer.
+ * { phase: "asking" } at first; { phase: "in", user, kind, ... } as GET /api/session says; { phase:
+ * "out", ended } when a sign-in is needed (`ended`: it was there before; `wait`: not before so many
+ * seconds); { phase: "unreachable", reason } when the gateway does not answer.
  */
 export const session = store({ phase: "asking" });
 
-/** An answer of the gateway that is not what was asked for: its status, its words, and for 429 the seconds to wait. */
+/**
+ * An answer of the gateway that is not what was asked for: its status, its words, and for 429 the
+ * seconds to wait.
+ */
 export class Refused extends Error {
   constructor(status, text, wait) {
     super(text);
@@ -27,10 +31,16 @@ export function here(path) {
   return url;
 }
 
-/** Over plain HTTP a browser says nothing of itself: without this a 401 would ask for a password in a window of its own. */
+/**
+ * Over plain HTTP a browser says nothing of itself: without this a 401 would ask for a password in
+ * a window of its own.
+ */
 const OURS = { "X-Requested-With": "XMLHttpRequest" };
 
-/** Asks the gateway. Gives the JSON of the answer, or null where there is none. A 401 ends the session on this page. */
+/**
+ * Asks the gateway. Gives the JSON of the answer, or null where there is none. A 401 ends the
+ * session on this page.
+ */
 export async function ask(path, body) {
   const post = {
     method: "POST",
@@ -65,7 +75,8 @@ let expiry;
 function signedIn(who) {
   session.set({ phase: "in", ...who });
   clearTimeout(expiry);
-  // The gateway moves an idle expiry on with each request, so ask when it would be over, and believe the answer.
+  // The gateway moves an idle expiry on with each request, so ask when it would be over, and
+  // believe the answer.
   if (who.expires_in)
     expiry = setTimeout(refresh, Math.min(who.expires_in * 1000 + 500, 2 ** 31 - 1));
 }

@@ -1,4 +1,5 @@
-// The keys of the page. All are Ctrl Shift with a letter or an arrow, which no terminal program knows; everything else is the device's.
+// The keys of the page. All are Ctrl Shift with a letter or an arrow, which no terminal program
+// knows; everything else is the device's.
 
 /** Key, name, what it does, and the action of the current pane or of the page that it runs. */
 export const SHORTCUTS = [
@@ -20,7 +21,10 @@ export const SHORTCUTS = [
 /** How a key is called on a keyboard. */
 export const keyName = (key) => ({ ArrowRight: "→", ArrowLeft: "←" })[key] ?? key;
 
-/** The key's letter; where the keyboard writes other letters than ours, the one that stands there on a Latin one. */
+/**
+ * The key's letter; where the keyboard writes other letters than ours, the one that stands there on
+ * a Latin one.
+ */
 function named({ key, code }) {
   if (/^[A-Za-z]$/.test(key)) return key.toUpperCase();
   return /^Key[A-Z]$/.test(code) ? code.slice(3) : key;

@@ -119,7 +119,10 @@ export function signInPage() {
       );
   }
 
-  /** After too many wrong passwords the gateway wants a pause: it runs down here, and then the button works again. */
+  /**
+   * After too many wrong passwords the gateway wants a pause: it runs down here, and then the
+   * button works again.
+   */
   function wait(seconds) {
     clearTimeout(timer);
     button.disabled = true;

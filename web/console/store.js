@@ -13,7 +13,10 @@ export function store(value) {
       value = next;
       for (const listener of [...listeners]) listener(value, before);
     },
-    /** Changes some members of a value that is an object; nobody hears of it if none is another than before. */
+    /**
+     * Changes some members of a value that is an object; nobody hears of it if none is another than
+     * before.
+     */
     patch(members) {
       if (Object.entries(members).some(([name, member]) => !Object.is(value[name], member)))
         this.set({ ...value, ...members });

@@ -9,7 +9,10 @@ import { undoing } from "./store.js";
 /** Narrower than this, panes are tabs. */
 const NARROW = matchMedia("(max-width: 759px)");
 
-/** Gives { element, tabs (for the bar of a narrow page), current(), step(by), reconnect(), dispose() }. `empty` is shown while nothing is open. */
+/**
+ * Gives { element, tabs (for the bar of a narrow page), current(), step(by), reconnect(), dispose()
+ * }. `empty` is shown while nothing is open.
+ */
 export function workspace({ empty }) {
   const undo = undoing();
   const panes = new Map();
@@ -36,7 +39,8 @@ export function workspace({ empty }) {
       one.element.addEventListener("focusin", () => select(name));
       panes.set(name, one);
     }
-    // Each in its place. Moving an element that stays put would cost it its focus and its scroll position.
+    // Each in its place. Moving an element that stays put would cost it its focus and its scroll
+    // position.
     names.forEach((name, index) => {
       const { element: wanted } = panes.get(name);
       if (grid.children[index] !== wanted) grid.insertBefore(wanted, grid.children[index] ?? null);

@@ -1,6 +1,8 @@
-// An ESP32 behind a serial port, as far as flashing tools see it: reset by DTR and RTS, the ROM loader, a stub, flash memory.
+// An ESP32 behind a serial port, as far as flashing tools see it: reset by DTR and RTS, the ROM
+// loader, a stub, flash memory.
 //
-// Facts of the chip and of its serial protocol, from Espressif's documentation of it; nothing here is Espressif's code.
+// Facts of the chip and of its serial protocol, from Espressif's documentation of it; nothing here
+// is Espressif's code.
 
 import { createHash } from "node:crypto";
 import { inflateSync } from "node:zlib";
@@ -8,20 +10,46 @@ import { inflateSync } from "node:zlib";
 const [END, ESC, ESC_END, ESC_ESC] = [0xc0, 0xdb, 0xdc, 0xdd];
 
 const OP = {
-  FLASH_BEGIN: 0x02, FLASH_DATA: 0x03, FLASH_END: 0x04, MEM_BEGIN: 0x05, MEM_END: 0x06, MEM_DATA: 0x07, SYNC: 0x08, WRITE_REG: 0x09,
-  READ_REG: 0x0a, SPI_SET_PARAMS: 0x0b, SPI_ATTACH: 0x0d, CHANGE_BAUDRATE: 0x0f, FLASH_DEFL_BEGIN: 0x10, FLASH_DEFL_DATA: 0x11,
-  FLASH_DEFL_END: 0x12, FLASH_MD5: 0x13,
+  FLASH_BEGIN: 0x02,
+  FLASH_DATA: 0x03,
+  FLASH_END: 0x04,
+  MEM_BEGIN: 0x05,
+  MEM_END: 0x06,
+  MEM_DATA: 0x07,
+  SYNC: 0x08,
+  WRITE_REG: 0x09,
+  READ_REG: 0x0a,
+  SPI_SET_PARAMS: 0x0b,
+  SPI_ATTACH: 0x0d,
+  CHANGE_BAUDRATE: 0x0f,
+  FLASH_DEFL_BEGIN: 0x10,
+  FLASH_DEFL_DATA: 0x11,
+  FLASH_DEFL_END: 0x12,
+  FLASH_MD5: 0x13,
 };
 
-/** What the few registers hold that tools look at: the chip's magic number, and the flash chip's answer to "who are you". */
-const REGISTERS = new Map([[0x40001000, 0x00f01d83], [0x3ff42080, 0x001640ef]]);
+/**
+ * What the few registers hold that tools look at: the chip's magic number, and the flash chip's
+ * answer to "who are you".
+ */
+const REGISTERS = new Map([
+  [0x40001000, 0x00f01d83],
+  [0x3ff42080, 0x001640ef],
+]);
 
 /** How long the reset pin needs to rise: the capacitor beside it. */
 const CAPACITOR = 3;
 
 /** Puts a chip behind `port` (rfc2217Device). `chip` tells what became of it. */
 export function esp32(port) {
-  const chip = { mode: "app", resets: [], baud: 115200, stub: false, flash: Buffer.alloc(1 << 20, 0xff), syncs: 0 };
+  const chip = {
+    mode: "app",
+    resets: [],
+    baud: 115200,
+    stub: false,
+    flash: Buffer.alloc(1 << 20, 0xff),
+    syncs: 0,
+  };
   let held = false;
   let rising;
   let slip = new Slip();
@@ -42,7 +70,11 @@ export function esp32(port) {
         chip.mode = chip.boot ? "loader" : "app";
         chip.resets.push(chip.mode);
         [chip.baud, chip.stub, slip, writing] = [115200, false, new Slip(), undefined];
-        port.write(chip.mode === "loader" ? "rst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT)\r\nwaiting for download\r\n" : "rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n");
+        port.write(
+          chip.mode === "loader"
+            ? "rst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT)\r\nwaiting for download\r\n"
+            : "rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n",
+        );
       }, CAPACITOR);
     }
   });
@@ -93,10 +125,18 @@ export function esp32(port) {
       case OP.FLASH_DEFL_DATA:
         return data(op, packet.readUInt32LE(4), body.subarray(16, 16 + word(0)));
       case OP.FLASH_MD5: {
-        const sum = createHash("md5").update(chip.flash.subarray(word(0), word(0) + word(1))).digest();
+        const sum = createHash("md5")
+          .update(chip.flash.subarray(word(0), word(0) + word(1)))
+          .digest();
         return answer(op, 0, chip.stub ? sum : Buffer.from(sum.toString("hex")));
       }
-      case OP.MEM_BEGIN: case OP.MEM_DATA: case OP.WRITE_REG: case OP.SPI_SET_PARAMS: case OP.SPI_ATTACH: case OP.FLASH_END: case OP.FLASH_DEFL_END:
+      case OP.MEM_BEGIN:
+      case OP.MEM_DATA:
+      case OP.WRITE_REG:
+      case OP.SPI_SET_PARAMS:
+      case OP.SPI_ATTACH:
+      case OP.FLASH_END:
+      case OP.FLASH_DEFL_END:
         return answer(op);
       default:
         // A command that this ROM has not: the tool reads "invalid" and does without.
@@ -147,6 +187,8 @@ class Slip {
 }
 
 function framed(packet) {
-  const bytes = [...packet].flatMap((byte) => (byte === END ? [ESC, ESC_END] : byte === ESC ? [ESC, ESC_ESC] : [byte]));
+  const bytes = [...packet].flatMap((byte) =>
+    byte === END ? [ESC, ESC_END] : byte === ESC ? [ESC, ESC_ESC] : [byte],
+  );
   return Buffer.from([END, ...bytes, END]);
 }

@@ -14,10 +14,18 @@ const flags = [
   "--disable-sync",
 ];
 
-/** `args` are further flags; `context` are Playwright's options of a context (viewport, colorScheme, hasTouch). */
+/**
+ * `args` are further flags; `context` are Playwright's options of a context (viewport, colorScheme,
+ * hasTouch).
+ */
 export async function launchChromium({ args = [], context: options = {} } = {}) {
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", headless: true, args: [...flags, ...args] });
-  const open = async (context) => driven(await (context ?? (await browser.newContext(options))).newPage());
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    headless: true,
+    args: [...flags, ...args],
+  });
+  const open = async (context) =>
+    driven(await (context ?? (await browser.newContext(options))).newPage());
   const driven = (page) => {
     page.setDefaultTimeout(15000);
     const said = [];

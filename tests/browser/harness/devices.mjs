@@ -4,7 +4,10 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { started, stopped } from "./life.mjs";
 
-/** Listens on loopback; `connected(socket)` is called for each connection. `address` goes into the YAML. On a free port, or one that was. */
+/**
+ * Listens on loopback; `connected(socket)` is called for each connection. `address` goes into the
+ * YAML. On a free port, or one that was.
+ */
 export async function tcpDevice(connected, number = 0) {
   const sockets = new Set();
   const server = createServer({ noDelay: true }, (socket) => {
@@ -32,8 +35,8 @@ export async function tcpDevice(connected, number = 0) {
 export const echoDevice = () => tcpDevice((socket) => socket.pipe(socket));
 
 /**
- * Each connection runs a program on its bytes (`rz`, `sz FILE`): its stdin and stdout. `ends` has a promise of each exit code and
- * what it said on stderr.
+ * Each connection runs a program on its bytes (`rz`, `sz FILE`): its stdin and stdout. `ends` has a
+ * promise of each exit code and what it said on stderr.
  */
 export async function processDevice(command, args = [], options = {}) {
   const ends = [];

@@ -36,13 +36,27 @@ const preferences = {
 
 export async function launchFirefox() {
   const profile = mkdtempSync(join(tmpdir(), "wsbridge-firefox-"));
-  const lines = Object.entries(preferences).map(([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});`);
+  const lines = Object.entries(preferences).map(
+    ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});`,
+  );
   writeFileSync(join(profile, "user.js"), lines.join("\n"));
-  const child = spawn("/usr/bin/firefox-esr", ["--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank"], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, HOME: profile, MOZ_HEADLESS: "1" },
-    detached: true,
-  });
+  const child = spawn(
+    "/usr/bin/firefox-esr",
+    [
+      "--headless",
+      "--no-remote",
+      "--profile",
+      profile,
+      "--remote-debugging-port",
+      "0",
+      "about:blank",
+    ],
+    {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, HOME: profile, MOZ_HEADLESS: "1" },
+      detached: true,
+    },
+  );
   const end = async () => {
     await new Promise((done) => {
       if (child.exitCode !== null || child.signalCode !== null) return done();
@@ -67,14 +81,20 @@ export async function launchFirefox() {
   const open = async (context) => {
     const said = [];
     bidi.listeners.push((event) => {
-      if (event.method === "log.entryAdded" && event.params.source.context === context) said.push(`${event.params.level}: ${event.params.text}`);
+      if (event.method === "log.entryAdded" && event.params.source.context === context)
+        said.push(`${event.params.level}: ${event.params.text}`);
     });
     const self = {
       engine: "firefox",
       said,
       goto: (url) => bidi.ask("browsingContext.navigate", { context, url, wait: "complete" }),
       async evaluate(body, ...args) {
-        const answer = await bidi.ask("script.evaluate", { expression: expression(body, args), target: { context }, awaitPromise: true, userActivation: true });
+        const answer = await bidi.ask("script.evaluate", {
+          expression: expression(body, args),
+          target: { context },
+          awaitPromise: true,
+          userActivation: true,
+        });
         if (answer.type === "exception") throw new Error(`${answer.exceptionDetails.text}`);
         return JSON.parse(answer.result.value);
       },
@@ -82,30 +102,58 @@ export async function launchFirefox() {
         const place = await self.evaluate((wanted) => {
           // Into a shadow tree by `host >>> inside`.
           const parts = wanted.split(" >>> ");
-          const root = parts.slice(0, -1).reduce((outer, part) => outer.querySelector(part).shadowRoot, document);
+          const root = parts
+            .slice(0, -1)
+            .reduce((outer, part) => outer.querySelector(part).shadowRoot, document);
           const box = root.querySelector(parts.at(-1)).getBoundingClientRect();
           return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) };
         }, selector);
-        const actions = [{ type: "pointerMove", ...place }, { type: "pointerDown", button: 0 }, { type: "pointerUp", button: 0 }];
-        await bidi.ask("input.performActions", { context, actions: [{ type: "pointer", id: "mouse", actions }] });
+        const actions = [
+          { type: "pointerMove", ...place },
+          { type: "pointerDown", button: 0 },
+          { type: "pointerUp", button: 0 },
+        ];
+        await bidi.ask("input.performActions", {
+          context,
+          actions: [{ type: "pointer", id: "mouse", actions }],
+        });
       },
       async keys(text) {
-        const actions = keyCodes(text).flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
-        await bidi.ask("input.performActions", { context, actions: [{ type: "key", id: "keys", actions }] });
+        const actions = keyCodes(text).flatMap((value) => [
+          { type: "keyDown", value },
+          { type: "keyUp", value },
+        ]);
+        await bidi.ask("input.performActions", {
+          context,
+          actions: [{ type: "key", id: "keys", actions }],
+        });
       },
       async another() {
         return open((await bidi.ask("browsingContext.create", { type: "tab" })).context);
       },
-      resize: (width, height) => bidi.ask("browsingContext.setViewport", { context, viewport: { width, height } }),
+      resize: (width, height) =>
+        bidi.ask("browsingContext.setViewport", { context, viewport: { width, height } }),
       async screenshot(path) {
-        writeFileSync(path, Buffer.from((await bidi.ask("browsingContext.captureScreenshot", { context })).data, "base64"));
+        writeFileSync(
+          path,
+          Buffer.from(
+            (await bidi.ask("browsingContext.captureScreenshot", { context })).data,
+            "base64",
+          ),
+        );
       },
       /** The window that `act` opens. */
       async popup(act) {
-        const all = async () => (await bidi.ask("browsingContext.getTree", {})).contexts.map((one) => one.context);
+        const all = async () =>
+          (await bidi.ask("browsingContext.getTree", {})).contexts.map((one) => one.context);
         const before = await all();
         await act();
-        return open(await eventually(async () => (await all()).find((one) => !before.includes(one)), "the window"));
+        return open(
+          await eventually(
+            async () => (await all()).find((one) => !before.includes(one)),
+            "the window",
+          ),
+        );
       },
       close: () => bidi.ask("browsingContext.close", { context }),
       async stop() {
@@ -132,7 +180,8 @@ async function dial(url) {
     if (message.id === undefined) return listeners.forEach((heard) => heard(message));
     const { done, fail, method } = waiting.get(message.id);
     waiting.delete(message.id);
-    if (message.type === "error") fail(new Error(`${method}: ${message.error}: ${message.message}`));
+    if (message.type === "error")
+      fail(new Error(`${method}: ${message.error}: ${message.message}`));
     else done(message.result);
   });
   socket.on("close", () => {

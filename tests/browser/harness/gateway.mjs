@@ -9,16 +9,19 @@ import { started, stopped } from "./life.mjs";
 import { buildPage, forward, servePages } from "./pages.mjs";
 
 /** The daemon: WSBRIDGE, or what `cargo build` made. */
-export const binary = process.env.WSBRIDGE ?? fileURLToPath(new URL("../../../target/debug/wsbridge", import.meta.url));
+export const binary =
+  process.env.WSBRIDGE ?? fileURLToPath(new URL("../../../target/debug/wsbridge", import.meta.url));
 
 /**
  * Starts the daemon and waits until it is ready.
  *
- * `yaml` is its configuration; `listen:` (127.0.0.1, port 0, no TLS) is added where it has none, `auth: none` where it names no user,
- * token or certificate. `demo: true` takes the demo's endpoints. `origins` are pages of other origins to allow.
+ * `yaml` is its configuration; `listen:` (127.0.0.1, port 0, no TLS) is added where it has none,
+ * `auth: none` where it names no user, token or certificate. `demo: true` takes the demo's
+ * endpoints. `origins` are pages of other origins to allow.
  *
- * `url` is where the page is. A daemon without a page gets one from a server in front of it, which passes everything else on, so
- * that the page finds API and sockets at its own origin. `direct` is the daemon itself.
+ * `url` is where the page is. A daemon without a page gets one from a server in front of it, which
+ * passes everything else on, so that the page finds API and sockets at its own origin. `direct` is
+ * the daemon itself.
  */
 export async function startGateway({ yaml = "", demo = false, origins = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "wsbridge-suite-"));
@@ -56,7 +59,10 @@ export async function startGateway({ yaml = "", demo = false, origins = [] } = {
       writeFileSync(file, next(text));
       const from = log.length;
       child.kill("SIGHUP");
-      while (!/reload/.test(log.slice(from))) await new Promise((done) => child.stderr.once("data", done) && child.stdout.once("data", done));
+      while (!/reload/.test(log.slice(from)))
+        await new Promise(
+          (done) => child.stderr.once("data", done) && child.stdout.once("data", done),
+        );
     },
     /** Ends it at once, as a crash or a power failure does. */
     async kill() {

@@ -21,7 +21,10 @@ export async function stopAll() {
   }
 }
 
-/** Asks until the answer is truthy, and gives it; after `ms` the last answer or error is in the failure. */
+/**
+ * Asks until the answer is truthy, and gives it; after `ms` the last answer or error is in the
+ * failure.
+ */
 export async function eventually(ask, what = "it", ms = 15000) {
   const end = performance.now() + ms;
   let last;
@@ -32,7 +35,10 @@ export async function eventually(ask, what = "it", ms = 15000) {
     } catch (error) {
       last = error;
     }
-    if (performance.now() > end) throw new Error(`${what} did not happen in ${ms} ms; last: ${last?.stack ?? JSON.stringify(last)}`);
+    if (performance.now() > end)
+      throw new Error(
+        `${what} did not happen in ${ms} ms; last: ${last?.stack ?? JSON.stringify(last)}`,
+      );
     await new Promise((done) => setTimeout(done, 20));
   }
 }

@@ -4,17 +4,29 @@ import { connect, createServer } from "node:net";
 import { started, stopped } from "./life.mjs";
 
 /**
- * A TCP proxy to `target` (a URL or a port). `delay` is one way, in ms, with up to `jitter` ms more; order is kept.
+ * A TCP proxy to `target` (a URL or a port). `delay` is one way, in ms, with up to `jitter` ms
+ * more; order is kept.
  *
- * cut() breaks what is connected; refuse() does and refuses the next too; freeze() passes nothing on, silently, as a pulled cable
- * does; heal() ends refuse and freeze. cutAfter({ up, down }) breaks when so many more bytes went through: sooner or later in the
- * middle of a frame.
+ * cut() breaks what is connected; refuse() does and refuses the next too; freeze() passes nothing
+ * on, silently, as a pulled cable does; heal() ends refuse and freeze. cutAfter({ up, down })
+ * breaks when so many more bytes went through: sooner or later in the middle of a frame.
  */
 export async function delayProxy(target, { delay = 0, jitter = 0 } = {}) {
-  const to = typeof target === "number" ? { port: target, host: "127.0.0.1" } : { port: Number(new URL(target).port), host: new URL(target).hostname };
+  const to =
+    typeof target === "number"
+      ? { port: target, host: "127.0.0.1" }
+      : { port: Number(new URL(target).port), host: new URL(target).hostname };
   const pairs = new Set();
   const limits = { up: Infinity, down: Infinity };
-  const state = { delay, jitter, stopped: false, frozen: false, cuts: 0, connections: 0, bytes: { up: 0, down: 0 } };
+  const state = {
+    delay,
+    jitter,
+    stopped: false,
+    frozen: false,
+    cuts: 0,
+    connections: 0,
+    bytes: { up: 0, down: 0 },
+  };
 
   function pump(from, into, way) {
     const queue = [];
@@ -28,7 +40,8 @@ export async function delayProxy(target, { delay = 0, jitter = 0 } = {}) {
         else pass(bytes);
         if (queue.length < 64) from.resume();
       }
-      if (queue.length > 0 && !state.frozen) timer = setTimeout(run, Math.max(0, queue[0].at - performance.now()));
+      if (queue.length > 0 && !state.frozen)
+        timer = setTimeout(run, Math.max(0, queue[0].at - performance.now()));
     };
     let dead = false;
     const pass = (bytes) => {
@@ -86,7 +99,9 @@ export async function delayProxy(target, { delay = 0, jitter = 0 } = {}) {
     ws: `ws://127.0.0.1:${port}`,
     state,
     cut,
-    /** Breaks the connections, once, after so many more bytes to the gateway (up) or from it (down). */
+    /**
+     * Breaks the connections, once, after so many more bytes to the gateway (up) or from it (down).
+     */
     cutAfter({ up = Infinity, down = Infinity }) {
       Object.assign(limits, { up, down });
     },

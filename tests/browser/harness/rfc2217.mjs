@@ -1,4 +1,5 @@
-// A serial port on another box: an RFC 2217 access server whose port is the test. It sees DTR, RTS, break and settings for real.
+// A serial port on another box: an RFC 2217 access server whose port is the test. It sees DTR, RTS,
+// break and settings for real.
 
 import { EventEmitter } from "node:events";
 import { tcpDevice } from "./devices.mjs";
@@ -7,9 +8,10 @@ const [IAC, DONT, DO, WONT, WILL, SB, SE] = [255, 254, 253, 252, 251, 250, 240];
 const [BINARY, SUPPRESS, COM_PORT] = [0, 3, 44];
 
 /**
- * Listens; `address` goes into the YAML. What the port sees is in `lines` ({ dtr, rts, break }), `settings` ({ baud, data, parity,
- * stop, flow }) and, with the time of each, in `history`. Events: "data" (Buffer), "lines", "settings", "purge". write(bytes)
- * sends from the device, modem({ cts, dsr, ri, dcd }) and error("break" | "parity" | "framing" | "overrun") tell as a UART would.
+ * Listens; `address` goes into the YAML. What the port sees is in `lines` ({ dtr, rts, break }),
+ * `settings` ({ baud, data, parity, stop, flow }) and, with the time of each, in `history`. Events:
+ * "data" (Buffer), "lines", "settings", "purge". write(bytes) sends from the device, modem({ cts,
+ * dsr, ri, dcd }) and error("break" | "parity" | "framing" | "overrun") tell as a UART would.
  */
 export async function rfc2217Device(number = 0) {
   const port = Object.assign(new EventEmitter(), {
@@ -49,7 +51,11 @@ export async function rfc2217Device(number = 0) {
 }
 
 function sub(command, ...values) {
-  return Buffer.concat([Buffer.from([IAC, SB, COM_PORT, command]), doubled(Buffer.from(values)), Buffer.from([IAC, SE])]);
+  return Buffer.concat([
+    Buffer.from([IAC, SB, COM_PORT, command]),
+    doubled(Buffer.from(values)),
+    Buffer.from([IAC, SE]),
+  ]);
 }
 
 function doubled(bytes) {
@@ -66,13 +72,16 @@ function halved(bytes) {
   return plain;
 }
 
-const modemByte = ({ cts, dsr, ri, dcd }) => (cts ? 16 : 0) | (dsr ? 32 : 0) | (ri ? 64 : 0) | (dcd ? 128 : 0);
+const modemByte = ({ cts, dsr, ri, dcd }) =>
+  (cts ? 16 : 0) | (dsr ? 32 : 0) | (ri ? 64 : 0) | (dcd ? 128 : 0);
 
 /** One connection: telnet's options, COM-PORT-OPTION's commands, and data between them. */
 function speak(socket, port) {
   let before = [];
   const agreed = new Set();
-  socket.write(Buffer.from([IAC, WILL, BINARY, IAC, DO, BINARY, IAC, WILL, SUPPRESS, IAC, DO, COM_PORT]));
+  socket.write(
+    Buffer.from([IAC, WILL, BINARY, IAC, DO, BINARY, IAC, WILL, SUPPRESS, IAC, DO, COM_PORT]),
+  );
   socket.on("data", (chunk) => {
     const bytes = before.length > 0 ? Buffer.concat([Buffer.from(before), chunk]) : chunk;
     before = [];
@@ -188,7 +197,13 @@ function com(port, command, values, answers) {
       if (what === 5 || what === 6) move(port, "break", what === 5);
       if (what === 8 || what === 9) move(port, "dtr", what === 8);
       if (what === 11 || what === 12) move(port, "rts", what === 11);
-      const state = { 0: port.settings.flow, 4: lines.break ? 5 : 6, 7: lines.dtr ? 8 : 9, 10: lines.rts ? 11 : 12, 13: 14 }[what];
+      const state = {
+        0: port.settings.flow,
+        4: lines.break ? 5 : 6,
+        7: lines.dtr ? 8 : 9,
+        10: lines.rts ? 11 : 12,
+        13: 14,
+      }[what];
       answer(state ?? what);
       return;
     }

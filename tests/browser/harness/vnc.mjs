@@ -1,9 +1,17 @@
-// A screen behind a TCP port: as much of RFB 3.8 (RFC 6143) as a viewer needs to show one colour and to send a key.
+// A screen behind a TCP port: as much of RFB 3.8 (RFC 6143) as a viewer needs to show one colour
+// and to send a key.
 
 import { tcpDevice } from "./devices.mjs";
 
 /** Bytes of each message of a client; SetEncodings and ClientCutText say how long they are. */
-const LENGTHS = { 0: () => 20, 2: (bytes) => 4 + 4 * bytes.readUInt16BE(2), 3: () => 10, 4: () => 8, 5: () => 6, 6: (bytes) => 8 + bytes.readUInt32BE(4) };
+const LENGTHS = {
+  0: () => 20,
+  2: (bytes) => 4 + 4 * bytes.readUInt16BE(2),
+  3: () => 10,
+  4: () => 8,
+  5: () => 6,
+  6: (bytes) => 8 + bytes.readUInt32BE(4),
+};
 
 const size = 16;
 
@@ -32,7 +40,11 @@ export async function vncDevice(colour) {
     });
 
     function message() {
-      if (heard.length < 8 && heard.length < (LENGTHS[heard[0]]?.length === 0 ? LENGTHS[heard[0]]() : 8)) return false;
+      if (
+        heard.length < 8 &&
+        heard.length < (LENGTHS[heard[0]]?.length === 0 ? LENGTHS[heard[0]]() : 8)
+      )
+        return false;
       const bytes = take(LENGTHS[heard[0]](heard));
       if (!bytes) return false;
       if (bytes[0] === 3 && bytes[1] === 0) socket.write(picture(colour));
@@ -48,7 +60,8 @@ function greeting() {
   const head = Buffer.alloc(24);
   head.writeUInt16BE(size, 0);
   head.writeUInt16BE(size, 2);
-  // 32 bits a pixel, 24 of them colour, least significant byte first, true colour; red, green, blue from the lowest byte on.
+  // 32 bits a pixel, 24 of them colour, least significant byte first, true colour; red, green, blue
+  // from the lowest byte on.
   Buffer.from([32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 0, 8, 16]).copy(head, 4);
   head.writeUInt32BE(name.length, 20);
   return Buffer.concat([head, name]);
@@ -59,5 +72,8 @@ function picture([red, green, blue]) {
   head.writeUInt16BE(1, 2);
   head.writeUInt16BE(size, 8);
   head.writeUInt16BE(size, 10);
-  return Buffer.concat([head, ...Array.from({ length: size * size }, () => Buffer.from([red, green, blue, 0]))]);
+  return Buffer.concat([
+    head,
+    ...Array.from({ length: size * size }, () => Buffer.from([red, green, blue, 0])),
+  ]);
 }

@@ -11,17 +11,23 @@ import { expression, keyCodes } from "./script.mjs";
 const triple = { x64: "x86_64", arm64: "aarch64" }[process.arch] ?? process.arch;
 
 /** The small browser that comes with the engine. */
-export const miniBrowser = ["4.1", "4.0"].map((api) => `/usr/lib/${triple}-linux-gnu/webkit2gtk-${api}/MiniBrowser`).find((path) => existsSync(path));
+export const miniBrowser = ["4.1", "4.0"]
+  .map((api) => `/usr/lib/${triple}-linux-gnu/webkit2gtk-${api}/MiniBrowser`)
+  .find((path) => existsSync(path));
 
 /** The name of an element in WebDriver's JSON. */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
 export async function launchWebKit() {
   const home = mkdtempSync(join(tmpdir(), "wsbridge-webkit-"));
-  const screen = spawn("/usr/bin/Xvfb", ["-displayfd", "3", "-screen", "0", "2048x1280x24", "-nolisten", "tcp"], {
-    stdio: ["ignore", "ignore", "ignore", "pipe"],
-    detached: true,
-  });
+  const screen = spawn(
+    "/usr/bin/Xvfb",
+    ["-displayfd", "3", "-screen", "0", "2048x1280x24", "-nolisten", "tcp"],
+    {
+      stdio: ["ignore", "ignore", "ignore", "pipe"],
+      detached: true,
+    },
+  );
   const display = await new Promise((done, fail) => {
     screen.stdio[3].once("data", (bytes) => done(String(bytes).trim()));
     screen.once("exit", (code) => fail(new Error(`Xvfb ended with ${code}`)));
@@ -30,17 +36,33 @@ export async function launchWebKit() {
   const child = spawn("/usr/bin/WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], {
     stdio: ["ignore", "ignore", "ignore"],
     detached: true,
-    env: { ...process.env, DISPLAY: `:${display}`, HOME: home, XDG_RUNTIME_DIR: home, WEBKIT_DISABLE_COMPOSITING_MODE: "1", LIBGL_ALWAYS_SOFTWARE: "1", GDK_BACKEND: "x11", NO_AT_BRIDGE: "1" },
+    env: {
+      ...process.env,
+      DISPLAY: `:${display}`,
+      HOME: home,
+      XDG_RUNTIME_DIR: home,
+      WEBKIT_DISABLE_COMPOSITING_MODE: "1",
+      LIBGL_ALWAYS_SOFTWARE: "1",
+      GDK_BACKEND: "x11",
+      NO_AT_BRIDGE: "1",
+    },
   });
   const ask = async (method, path, body) => {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      body: body && JSON.stringify(body),
+    });
     const { value } = await answer.json();
     if (!answer.ok) throw new Error(`${method} ${path}: ${value?.error}: ${value?.message}`);
     return value;
   };
   await eventually(() => ask("GET", "/status").then((value) => value.ready), "WebKitWebDriver");
   const options = { binary: miniBrowser, args: ["--automation", "--private"] };
-  const { sessionId } = await ask("POST", "/session", { capabilities: { alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": options } } });
+  const { sessionId } = await ask("POST", "/session", {
+    capabilities: {
+      alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": options },
+    },
+  });
   const session = `/session/${sessionId}`;
   await ask("POST", `${session}/timeouts`, { script: 120000, pageLoad: 30000 });
   const kill = (process_) =>
@@ -74,15 +96,27 @@ export async function launchWebKit() {
         await on("POST", `/element/${element[ELEMENT]}/click`, {});
       },
       async keys(text) {
-        const actions = keyCodes(text).flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
+        const actions = keyCodes(text).flatMap((value) => [
+          { type: "keyDown", value },
+          { type: "keyUp", value },
+        ]);
         await on("POST", "/actions", { actions: [{ type: "key", id: "keys", actions }] });
       },
       /** The page's own part of the window, which has bars around it. */
       async resize(width, height) {
         const [wide, high] = await this.evaluate(() => [innerWidth, innerHeight]);
         const window = await on("GET", "/window/rect");
-        await on("POST", "/window/rect", { x: 0, y: 0, width: window.width + width - wide, height: window.height + height - high });
-        await eventually(async () => String(await this.evaluate(() => [innerWidth, innerHeight])) === `${width},${height}`, `a page of ${width} by ${height}`);
+        await on("POST", "/window/rect", {
+          x: 0,
+          y: 0,
+          width: window.width + width - wide,
+          height: window.height + height - high,
+        });
+        await eventually(
+          async () =>
+            String(await this.evaluate(() => [innerWidth, innerHeight])) === `${width},${height}`,
+          `a page of ${width} by ${height}`,
+        );
       },
       async screenshot(path) {
         writeFileSync(path, Buffer.from(await on("GET", "/screenshot"), "base64"));
@@ -92,7 +126,12 @@ export async function launchWebKit() {
         const all = () => on("GET", "/window/handles");
         const before = await all();
         await act();
-        return driven(await eventually(async () => (await all()).find((one) => !before.includes(one)), "the window"));
+        return driven(
+          await eventually(
+            async () => (await all()).find((one) => !before.includes(one)),
+            "the window",
+          ),
+        );
       },
       close: () => on("DELETE", "/window"),
     };

@@ -1,4 +1,5 @@
-// A page for the tools alone: each is mounted on a line of the real daemon, with the context of the contract in panels.js and no shell.
+// A page for the tools alone: each is mounted on a line of the real daemon, with the context of the
+// contract in panels.js and no shell.
 
 import "../../../web/console/css/base.css";
 import { h } from "../../../web/console/dom.js";
@@ -8,11 +9,24 @@ import { Line } from "../../../web/client/index.js";
 const name = new URLSearchParams(location.search).get("line");
 const signal = () => {
   const listeners = new Set();
-  return { on: (listener) => (listeners.add(listener), () => listeners.delete(listener)), emit: (value) => listeners.forEach((listener) => listener(value)) };
+  return {
+    on: (listener) => (listeners.add(listener), () => listeners.delete(listener)),
+    emit: (value) => listeners.forEach((listener) => listener(value)),
+  };
 };
 const [changed, bytes, sent, gaps, settingsChanged] = Array.from({ length: 5 }, signal);
-const line = new Line({ url: new URL(`/ws/${name}`, location.href.replace(/^http/, "ws")).href, probe: "/healthz" });
-let state = { phase: "connecting", device: "up", role: null, config: null, signals: null, rights: [] };
+const line = new Line({
+  url: new URL(`/ws/${name}`, location.href.replace(/^http/, "ws")).href,
+  probe: "/healthz",
+});
+let state = {
+  phase: "connecting",
+  device: "up",
+  role: null,
+  config: null,
+  signals: null,
+  rights: [],
+};
 const change = (members) => {
   state = { ...state, ...members };
   changed.emit(state);
@@ -33,7 +47,8 @@ const settings = {
     localStorage.setItem(`${name}.${key}`, JSON.stringify(value));
     settingsChanged.emit({ key, value });
   },
-  on: (wanted, listener) => settingsChanged.on(({ key, value }) => key === wanted && listener(value)),
+  on: (wanted, listener) =>
+    settingsChanged.on(({ key, value }) => key === wanted && listener(value)),
 };
 
 const ctx = {
@@ -67,30 +82,65 @@ const ctx = {
   newline: () => "\r",
   announce: (text) => seen.announced.push(text),
   notice(text, { actions = [] } = {}) {
-    const element = h("div", { class: "notice" }, h("span", {}, text), actions.map(({ label, run }) => h("button", { type: "button", onclick: () => (element.remove(), run()) }, label)));
+    const element = h(
+      "div",
+      { class: "notice" },
+      h("span", {}, text),
+      actions.map(({ label, run }) =>
+        h("button", { type: "button", onclick: () => (element.remove(), run()) }, label),
+      ),
+    );
     document.querySelector("#notices").append(element);
     seen.notices.push(text);
     return () => element.remove();
   },
   async confirm({ body, ok }) {
     seen.asked.push(body.textContent);
-    return window.answer === "hold" ? new Promise((resolve) => (window.decide = resolve)) : window.answer && Boolean(ok);
+    return window.answer === "hold"
+      ? new Promise((resolve) => (window.decide = resolve))
+      : window.answer && Boolean(ok);
   },
   settings,
-  terminal: { print: (text) => seen.printed.push(text), focus() {}, text: () => new TextDecoder().decode(Uint8Array.from(seen.terminal)) },
+  terminal: {
+    print: (text) => seen.printed.push(text),
+    focus() {},
+    text: () => new TextDecoder().decode(Uint8Array.from(seen.terminal)),
+  },
   async save(file, content) {
     const blob = content instanceof Blob ? content : new Blob([content]);
     const digest = await crypto.subtle.digest("SHA-256", await blob.arrayBuffer());
-    seen.saved.push({ name: file, size: blob.size, sha: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(""), text: blob.size < 20_000 ? await blob.text() : null });
+    seen.saved.push({
+      name: file,
+      size: blob.size,
+      sha: Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join(
+        "",
+      ),
+      text: blob.size < 20_000 ? await blob.text() : null,
+    });
   },
 };
 
-document.addEventListener("securitypolicyviolation", (event) => seen.announced.push(`CSP: ${event.violatedDirective}`));
-document.body.append(h("main", { class: "pane" }, h("h1", {}, name), h("div", { id: "notices" }), tools.map((tool) => {
-  const made = tool.mount(ctx);
-  made.shown?.(true);
-  return h("section", { id: tool.id, class: `place-${tool.place}` }, h("h2", {}, tool.label), made.element);
-})));
+document.addEventListener("securitypolicyviolation", (event) =>
+  seen.announced.push(`CSP: ${event.violatedDirective}`),
+);
+document.body.append(
+  h(
+    "main",
+    { class: "pane" },
+    h("h1", {}, name),
+    h("div", { id: "notices" }),
+    tools.map((tool) => {
+      const made = tool.mount(ctx);
+      made.shown?.(true);
+      return h(
+        "section",
+        { id: tool.id, class: `place-${tool.place}` },
+        h("h2", {}, tool.label),
+        made.element,
+      );
+    }),
+  ),
+);
 
 let clock = null;
 line.addEventListener("data", ({ detail }) => bytes.emit({ ...detail, ms: clock ?? Date.now() }));
@@ -102,5 +152,14 @@ line.addEventListener("gone", () => change({ phase: "up" }));
 line.addEventListener("closed", () => change({ phase: "closed", role: null }));
 line.addEventListener("lease", ({ detail }) => change({ role: detail.you }));
 await line.connect();
-const opened = await line.open({ role: "writer", window: 262144, times: line.hello.endpoint.caps?.includes("times") });
-change({ phase: "up", role: opened.role, config: opened.config ?? null, rights: line.hello.endpoint.rights ?? [] });
+const opened = await line.open({
+  role: "writer",
+  window: 262144,
+  times: line.hello.endpoint.caps?.includes("times"),
+});
+change({
+  phase: "up",
+  role: opened.role,
+  config: opened.config ?? null,
+  rights: line.hello.endpoint.rights ?? [],
+});

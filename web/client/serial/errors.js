@@ -1,4 +1,5 @@
-// The names and texts of Web Serial's errors. Programs compare them, so they are those of Chromium, to the letter.
+// The names and texts of Web Serial's errors. Programs compare them, so they are those of Chromium,
+// to the letter.
 
 const TEXTS = {
   noPort: ["NotFoundError", "No port selected by the user."],
@@ -18,7 +19,9 @@ const TEXTS = {
   overrun: ["BufferOverrunError", "Buffer overrun"],
 };
 
-/** @param {keyof typeof TEXTS} kind @param {unknown} [cause] what it came from, for people who look */
+/**
+ * @param {keyof typeof TEXTS} kind @param {unknown} [cause] what it came from, for people who look
+ */
 export function portError(kind, cause) {
   const [name, text] = TEXTS[kind];
   const error = new DOMException(text, name);
@@ -27,7 +30,10 @@ export function portError(kind, cause) {
   return error;
 }
 
-/** The error that stands for an event of the line. @param {string} event `break`, `parity`, `framing` or `overrun` */
+/**
+ * The error that stands for an event of the line. @param {string} event `break`, `parity`,
+ * `framing` or `overrun`
+ */
 export function lineError(event) {
   return portError(
     event === "break" || event === "parity" || event === "framing" ? event : "overrun",

@@ -1,5 +1,5 @@
-// The gateway's own window, which asks the user whether this page may use lines. Passwords are typed there alone; this page gets a ticket
-// that is good once, for it, and for a few seconds.
+// The gateway's own window, which asks the user whether this page may use lines. Passwords are
+// typed there alone; this page gets a ticket that is good once, for it, and for a few seconds.
 
 const LOOK = "popup,width=480,height=720";
 
@@ -7,8 +7,10 @@ const LOOK = "popup,width=480,height=720";
 const CLOSED = 300;
 
 /**
- * Opens it; in a click, or the browser blocks it. Gives the ticket, or undefined when the user said no or closed the window.
- * @param {string} gateway its address @param {string[]} endpoints @returns {Promise<string | undefined>}
+ * Opens it; in a click, or the browser blocks it. Gives the ticket, or undefined when the user said
+ * no or closed the window.
+ * @param {string} gateway its address @param {string[]} endpoints @returns {Promise<string |
+ *   undefined>}
  */
 export function askAtGateway(gateway, endpoints) {
   const { origin } = new URL(gateway);

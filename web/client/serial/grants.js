@@ -1,12 +1,18 @@
 // Which ports this page was given, remembered by the browser for each gateway.
 
-/** The names of endpoints that were granted. They survive a reload where the page may store anything. */
+/**
+ * The names of endpoints that were granted. They survive a reload where the page may store
+ * anything.
+ */
 export class Grants {
   /** @type {Set<string>} */
   #names;
   #key;
 
-  /** @param {string} gateway its origin @param {string[] | undefined} given fixed ones, which are not stored */
+  /**
+   * @param {string} gateway its origin @param {string[] | undefined} given fixed ones, which are
+   * not stored
+   */
   constructor(gateway, given) {
     this.#key = given ? undefined : `wsbridge.granted ${gateway}`;
     this.#names = new Set(given ?? this.#load());

@@ -1,14 +1,18 @@
-// How a page is let in without a token in it: by a launch ticket, which it exchanges for a pass. The ticket stands in the page's address,
-// or comes from the gateway's window, which asks the user.
+// How a page is let in without a token in it: by a launch ticket, which it exchanges for a pass.
+// The ticket stands in the page's address, or comes from the gateway's window, which asks the user.
 
 import { askAtGateway } from "./grant.js";
 
 const KEY = "wsbridge.pass";
 const MARK = "wsbridge-ticket=";
 
-/** @typedef {{ pass: string, until: number, endpoints: { name: string, title?: string }[] }} Pass */
+/**
+ * @typedef {{ pass: string, until: number, endpoints: { name: string, title?: string }[] }} Pass
+ */
 
-/** Takes the ticket out of the page's address: it is good for one use, and nobody else shall see it. */
+/**
+ * Takes the ticket out of the page's address: it is good for one use, and nobody else shall see it.
+ */
 export function takeTicket() {
   const parts = location.hash.slice(1).split("&");
   const ticket = parts.find((part) => part.startsWith(MARK))?.slice(MARK.length);
@@ -37,14 +41,18 @@ export class Access {
     if (ticket) this.#exchange(ticket);
   }
 
-  /** For each socket; undefined where there is none: then the page stands on its own origin's login, or on none. */
+  /**
+   * For each socket; undefined where there is none: then the page stands on its own origin's login,
+   * or on none.
+   */
   bearer = async () => {
     const kept = this.#exchanged ? await this.#exchanged : undefined;
     return (kept && kept.until > Date.now() ? kept : this.#stored())?.pass;
   };
 
   /**
-   * Has the gateway ask the user, in a window of its own; called in a click. Gives whether the page was let in.
+   * Has the gateway ask the user, in a window of its own; called in a click. Gives whether the page
+   * was let in.
    * @param {string[]} [endpoints] the lines the page wants; without them the user chooses
    */
   ask = async (endpoints = []) => {

@@ -6,7 +6,10 @@ const REQUEST = "Failed to execute 'requestPort' on 'Serial': ";
 /** The largest buffer, of Chromium: 16 MiB. */
 const BUFFER_MAX = 16 * 1024 * 1024;
 
-/** A number as WebIDL's [EnforceRange] takes it. @param {unknown} value @param {string} name @param {string} where @param {number} most */
+/**
+ * A number as WebIDL's [EnforceRange] takes it. @param {unknown} value @param {string} name @param
+ * {string} where @param {number} most
+ */
 function whole(value, name, where, most) {
   const number = Math.trunc(Number(value));
   if (!Number.isFinite(number))
@@ -76,7 +79,10 @@ export function openOptions(given) {
 
 /** @typedef {{ usbVendorId?: number, usbProductId?: number }} PortInfo */
 
-/** Whether a port passes; undefined when programs ask for any. @param {{ filters?: Iterable<any> } | undefined | null} options */
+/**
+ * Whether a port passes; undefined when programs ask for any. @param {{ filters?: Iterable<any> } |
+ * undefined | null} options
+ */
 export function portFilter(options) {
   const given = options?.filters;
   if (given === undefined || given === null) return undefined;

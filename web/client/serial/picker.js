@@ -1,4 +1,5 @@
-// The port picker: a dialog of the page's own, in a shadow tree, that asks the user which line a program may use.
+// The port picker: a dialog of the page's own, in a shadow tree, that asks the user which line a
+// program may use.
 
 import { diagnose } from "../diagnose.js";
 
@@ -37,7 +38,8 @@ let dismiss;
 
 /**
  * Asks; gives the name of the endpoint, or undefined when none was chosen.
- * @param {{ bus: import("../bus.js").Bus | undefined, gateway: string, passes?: (endpoint: any) => boolean, failure?: unknown,
+ * @param {{ bus: import("../bus.js").Bus | undefined, gateway: string, passes?: (endpoint: any) =>
+ *   boolean, failure?: unknown,
  *   entrance?: { href?: string, text?: string }, signIn?: () => Promise<import("../bus.js").Bus | undefined>, once?: boolean }} what
  *   `signIn`: lets the user in, and gives the list then; `once`: that is all that is asked
  * @returns {Promise<string | undefined>}
@@ -157,7 +159,10 @@ export function choose({ bus, gateway, passes, failure, entrance, signIn, once =
   });
 }
 
-/** The offer to sign in. @param {string} host the gateway's @param {() => Promise<boolean>} act in a click */
+/**
+ * The offer to sign in. @param {string} host the gateway's @param {() => Promise<boolean>} act in a
+ * click
+ */
 function signInBox(host, act) {
   const said = el("p", { role: "alert" });
   const button = /** @type {HTMLButtonElement} */ (
@@ -202,7 +207,10 @@ function row(endpoint, checked) {
   );
 }
 
-/** Why there is no list, and what helps. @param {{ help: HTMLElement, gateway: string, failure: any, entrance?: { href?: string, text?: string } }} what */
+/**
+ * Why there is no list, and what helps. @param {{ help: HTMLElement, gateway: string, failure: any,
+ * entrance?: { href?: string, text?: string } }} what
+ */
 async function explain({ help, gateway, failure, entrance }) {
   help.replaceChildren(
     el("p", { role: "status" }, "The gateway does not answer this page. Looking for the reason …"),
@@ -234,7 +242,10 @@ async function explain({ help, gateway, failure, entrance }) {
 
 const hex = (/** @type {number} */ number) => number.toString(16).padStart(4, "0");
 
-/** An element with attributes and children; text is text. @param {string} name @param {Record<string, string>} attributes @param {(Node | string)[]} children */
+/**
+ * An element with attributes and children; text is text. @param {string} name @param
+ * {Record<string, string>} attributes @param {(Node | string)[]} children
+ */
 function el(name, attributes, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);

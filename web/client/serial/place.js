@@ -1,4 +1,5 @@
-// Where the script runs. In a worker, or in a frame of somebody else's page, it cannot ask the user; it says so where a program looks.
+// Where the script runs. In a worker, or in a frame of somebody else's page, it cannot ask the
+// user; it says so where a program looks.
 
 /** Why Web Serial cannot be put here, for people; undefined where it can. */
 export function whyNot() {
@@ -20,7 +21,10 @@ function isForeignFrame() {
   }
 }
 
-/** What navigator.serial is where it cannot work: every call says why, by the name that Chromium has for it. @param {string} why */
+/**
+ * What navigator.serial is where it cannot work: every call says why, by the name that Chromium has
+ * for it. @param {string} why
+ */
 export class NoSerial extends EventTarget {
   #why;
 

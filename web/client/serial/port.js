@@ -7,7 +7,10 @@ import { openOptions, signalStep } from "./options.js";
 import { Steps } from "./steps.js";
 import { Inbox, outbox } from "./streams.js";
 
-/** How long the connection stays after close(), in ms. Programs close and open again to change the speed. */
+/**
+ * How long the connection stays after close(), in ms. Programs close and open again to change the
+ * speed.
+ */
 const KEPT = 2000;
 
 /** How long open() waits for a connection that is lost to come back, in ms. */
@@ -56,7 +59,10 @@ export class SerialPort extends EventTarget {
   #later;
   #handlers = new Handlers(this);
 
-  /** @param {string} name the endpoint's @param {Owner} owner @param {boolean} [there] whether the device is */
+  /**
+   * @param {string} name the endpoint's @param {Owner} owner @param {boolean} [there] whether the
+   * device is
+   */
   constructor(name, owner, there = true) {
     super();
     this.#name = name;
@@ -199,7 +205,10 @@ export class SerialPort extends EventTarget {
     }
   }
 
-  /** Changes the speed of an open port; no line moves. Not of the standard; esptool-js uses it. @param {number} baudRate */
+  /**
+   * Changes the speed of an open port; no line moves. Not of the standard; esptool-js uses it.
+   * @param {number} baudRate
+   */
   async setBaudRate(baudRate) {
     const line = this.#line;
     if (this.#state !== "open" || !line) throw portError("closed");
@@ -235,7 +244,8 @@ export class SerialPort extends EventTarget {
       if (this.#line === line && this.#state === "open")
         act(/** @type {CustomEvent} */ (event).detail);
     };
-    // What the line says may come before its open() is told to have worked: Node gives several messages in one task.
+    // What the line says may come before its open() is told to have worked: Node gives several
+    // messages in one task.
     const heard = (/** @type {(detail: any) => void} */ act) => (/** @type {Event} */ event) => {
       if (this.#line === line && (this.#state === "open" || this.#state === "opening"))
         act(/** @type {CustomEvent} */ (event).detail);
@@ -352,7 +362,10 @@ export class SerialPort extends EventTarget {
     if (how === "lease" || how === "gone") this.#appear(true);
   }
 
-  /** What becomes of the endpoint. @param {string} state as in the protocol; `gone` when it is no more */
+  /**
+   * What becomes of the endpoint. @param {string} state as in the protocol; `gone` when it is no
+   * more
+   */
   #news(state) {
     if (state === "up" || state === "closed" || state === "opening") {
       if (state === "up" || !this.#connected) this.#appear(state !== "opening");

@@ -15,17 +15,25 @@ const LIST = 5000;
 
 /**
  * @typedef {object} SerialOptions
- * @property {string | URL} [url] the gateway, like `https://gateway.local:8443/` or `wss://gateway.local:8443/ws/`; the page's own origin
+ * @property {string | URL} [url] the gateway, like `https://gateway.local:8443/` or
+ *   `wss://gateway.local:8443/ws/`; the page's own origin
  *   unless said otherwise
- * @property {string[]} [protocols] subprotocols for every socket, in place of `wsbridge.v1` and a credential
- * @property {string | (() => string | undefined | Promise<string | undefined>)} [bearer] an API token or a pass, if there is one
- * @property {(endpoint: string) => string | Promise<string>} [ticket] gives a new one-time ticket for an endpoint; then there is no list,
+ * @property {string[]} [protocols] subprotocols for every socket, in place of `wsbridge.v1` and a
+ *   credential
+ * @property {string | (() => string | undefined | Promise<string | undefined>)} [bearer] an API
+ *   token or a pass, if there is one
+ * @property {(endpoint: string) => string | Promise<string>} [ticket] gives a new one-time ticket
+ *   for an endpoint; then there is no list,
  *   and `endpoints` must name what there is
- * @property {string[]} [endpoints] only these; requestPort() takes the first that fits without asking
- * @property {string[]} [granted] what getPorts() gives at first, in place of what the browser remembers
- * @property {(endpoints?: string[]) => Promise<boolean>} [signIn] lets the user let the page in, where the gateway wants to know who it is;
+ * @property {string[]} [endpoints] only these; requestPort() takes the first that fits without
+ *   asking
+ * @property {string[]} [granted] what getPorts() gives at first, in place of what the browser
+ *   remembers
+ * @property {(endpoints?: string[]) => Promise<boolean>} [signIn] lets the user let the page in,
+ *   where the gateway wants to know who it is;
  *   then `bearer` gives what came of it
- * @property {{ href?: string, text?: string }} [entrance] what the port picker says where the gateway does not let the page in
+ * @property {{ href?: string, text?: string }} [entrance] what the port picker says where the
+ *   gateway does not let the page in
  * @property {typeof globalThis.WebSocket} [WebSocket]
  */
 
@@ -72,7 +80,8 @@ export class Serial extends EventTarget {
   }
 
   /**
-   * Who listens for ports that come and go is told of the granted ones, also without having asked for the list.
+   * Who listens for ports that come and go is told of the granted ones, also without having asked
+   * for the list.
    * @override @type {EventTarget["addEventListener"]}
    */
   addEventListener(type, ...rest) {
@@ -124,7 +133,10 @@ export class Serial extends EventTarget {
     return { bus: this.#bus, gateway: httpUrl(this.#base, "/"), failure, entrance };
   }
 
-  /** Where a sign-in is what is missing: has the user asked, and gives the list as it is then. @param {any} failure */
+  /**
+   * Where a sign-in is what is missing: has the user asked, and gives the list as it is then.
+   * @param {any} failure
+   */
   #signIn(failure) {
     const { signIn, endpoints } = this.#options;
     if (!signIn || !failure || !(failure.code === 4401 || /\b401\b/.test(failure.message)))
@@ -238,7 +250,10 @@ export class Serial extends EventTarget {
     return port;
   }
 
-  /** An event of a port, which bubbles: seen here its target is the port. @param {SerialPort} port @param {string} type */
+  /**
+   * An event of a port, which bubbles: seen here its target is the port. @param {SerialPort} port
+   * @param {string} type
+   */
   #bubble(port, type) {
     const event = new Event(type, { bubbles: true });
     Object.defineProperty(event, "target", { value: port, configurable: true });
@@ -259,7 +274,10 @@ export function createSerial(options) {
 /** What stood there before, for each that is installed. @type {Map<Serial, () => void>} */
 const installed = new Map();
 
-/** Puts it at navigator.serial, over the browser's own; dispose() takes it away again. @param {Serial} serial */
+/**
+ * Puts it at navigator.serial, over the browser's own; dispose() takes it away again. @param
+ * {Serial} serial
+ */
 export function install(serial) {
   if (installed.has(serial)) return serial;
   const places = /** @type {[object, string, unknown][]} */ ([

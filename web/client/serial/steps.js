@@ -4,9 +4,10 @@
 const STEPS = 32;
 
 /**
- * setSignals() must not wait for an answer: with one line moved at a time, (DTR, RTS) = (1, 1) would last a round trip, and an ESP32
- * would start its application instead of the loader. So a change counts as done when it is noted, what is noted in one task goes
- * together, and the gateway keeps the distances. A failure is told by the next call.
+ * setSignals() must not wait for an answer: with one line moved at a time, (DTR, RTS) = (1, 1)
+ * would last a round trip, and an ESP32 would start its application instead of the loader. So a
+ * change counts as done when it is noted, what is noted in one task goes together, and the gateway
+ * keeps the distances. A failure is told by the next call.
  */
 export class Steps {
   /** @type {import("../line.js").Step[]} */
@@ -33,7 +34,8 @@ export class Steps {
       this.#failure = undefined;
       throw failure;
     }
-    // A message comes as a task of its own: behind the promises of this task, and not delayed in the background as timers are.
+    // A message comes as a task of its own: behind the promises of this task, and not delayed in
+    // the background as timers are.
     if (this.#noted.length === 0) this.#channel.port2.postMessage(null);
     this.#noted.push({ at: performance.now(), ...step });
     if (this.#noted.length === STEPS) this.send();

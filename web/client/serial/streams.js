@@ -16,8 +16,9 @@ const BYTE_STREAMS = (() => {
 })();
 
 /**
- * What has come from the line and nobody has read yet, and the stream that is being read. Bytes stay here until a read asks for them,
- * and are acknowledged then: the gateway stops where the program does, and an error keeps its place between the bytes.
+ * What has come from the line and nobody has read yet, and the stream that is being read. Bytes
+ * stay here until a read asks for them, and are acknowledged then: the gateway stops where the
+ * program does, and an error keeps its place between the bytes.
  */
 export class Inbox {
   /** @type {Arrived[]} */
@@ -33,7 +34,8 @@ export class Inbox {
   #over = false;
 
   /**
-   * @param {Line} line @param {() => void} ended the stream is of no more use: the next one begins where it stopped
+   * @param {Line} line @param {() => void} ended the stream is of no more use: the next one begins
+   *   where it stopped
    * @param {() => Promise<void>} flush discards what the line has received
    */
   constructor(line, ended, flush) {
@@ -56,7 +58,10 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Nothing more comes: whoever reads gets what has come, and then this. @param {DOMException} reason */
+  /**
+   * Nothing more comes: whoever reads gets what has come, and then this. @param {DOMException}
+   * reason
+   */
   fail(reason) {
     this.#over = true;
     this.#arrived.push({ lost: reason });
@@ -111,8 +116,10 @@ export class Inbox {
 }
 
 /**
- * A stream that writes to a line. A write is done when the line has taken it; closing waits until all of it is on the wire.
- * @param {Line} line @param {number} bufferSize @param {{ before: () => void, ended: () => void, closing: () => boolean }} port
+ * A stream that writes to a line. A write is done when the line has taken it; closing waits until
+ * all of it is on the wire.
+ * @param {Line} line @param {number} bufferSize @param {{ before: () => void, ended: () => void,
+ *   closing: () => boolean }} port
  * @returns {{ stream: WritableStream, fail: (reason: DOMException) => void }}
  */
 export function outbox(line, bufferSize, { before, ended, closing }) {

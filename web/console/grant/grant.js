@@ -1,5 +1,5 @@
-// The gateway's window that a page of another origin opens: who asks, for which lines, and whether the user lets it in. What it answers
-// goes to exactly the origin that asked, and to nobody else.
+// The gateway's window that a page of another origin opens: who asks, for which lines, and whether
+// the user lets it in. What it answers goes to exactly the origin that asked, and to nobody else.
 
 import "../css/base.css";
 import "../css/shell.css";

@@ -1,4 +1,5 @@
-// What a line's connection tells: each of its events becomes a change of the state, or news for the pane.
+// What a line's connection tells: each of its events becomes a change of the state, or news for the
+// pane.
 
 import { ended } from "../session.js";
 import { defined, moment } from "./state.js";
@@ -7,8 +8,9 @@ import { defined, moment } from "./state.js";
 const BY_TARGET = new Set([1011, 4450]);
 
 /**
- * The handlers of the library's events. `memory` is what the link keeps between them: { line, clock, asked, waiting, byTarget };
- * `refresh()` asks for what no message tells, `events`, `bytes` and `gaps` are signals.
+ * The handlers of the library's events. `memory` is what the link keeps between them: { line,
+ * clock, asked, waiting, byTarget }; `refresh()` asks for what no message tells, `events`, `bytes`
+ * and `gaps` are signals.
  */
 export function handlers(link) {
   return { ...dataHandlers(link), ...lineHandlers(link), ...lifeHandlers(link) };
@@ -71,7 +73,8 @@ function lineHandlers({ state, memory, events, refresh }) {
       const before = state.value.device;
       const endpoint =
         caps || usb ? { ...state.value.endpoint, ...defined({ caps, usb }) } : state.value.endpoint;
-      // A target that cannot be reached has been so since it was first tried, however often that was.
+      // A target that cannot be reached has been so since it was first tried, however often that
+      // was.
       const from =
         device === "down" ? (memory.byTarget?.since ?? moment(since) ?? Date.now()) : null;
       state.patch({ device, error: error ?? null, since: from, endpoint });
@@ -115,7 +118,8 @@ function lifeHandlers({ state, memory, events, refresh }) {
       // Without a successor it is the end, which is told by itself.
       if (detail.error) return events.emit({ type: "gone", ...detail });
       back();
-      // Behind a target's end a new session is what follows; whether the target is there again, `status` tells.
+      // Behind a target's end a new session is what follows; whether the target is there again,
+      // `status` tells.
       if (!memory.byTarget) events.emit({ type: "gone", ...detail });
       refresh();
     },
@@ -127,7 +131,10 @@ function lifeHandlers({ state, memory, events, refresh }) {
   };
 }
 
-/** The device's side ended the connection, or refuses it: that is how the device is, and no fault of the way to the gateway. */
+/**
+ * The device's side ended the connection, or refuses it: that is how the device is, and no fault of
+ * the way to the gateway.
+ */
 function targetLost({ state, memory, events }, { code, reason, retryAt }) {
   const before = state.value.device;
   memory.byTarget ??= { since: state.value.since ?? Date.now() };

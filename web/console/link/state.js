@@ -1,4 +1,5 @@
-// What is known of one line: the state that panes and tools watch, as it begins and as `hello` fills it.
+// What is known of one line: the state that panes and tools watch, as it begins and as `hello`
+// fills it.
 
 /** The state of a line that nobody has dialled yet. */
 export const START = {

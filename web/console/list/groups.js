@@ -1,17 +1,21 @@
-// Which lines stand together in the list: those that are down first, then by their names. Pure, so that a test can ask it anything.
+// Which lines stand together in the list: those that are down first, then by their names. Pure, so
+// that a test can ask it anything.
 
 /** From so many lines on they are put into groups; before, one sees them all. */
 const MANY = 21;
 
-/** The part of a name that others may share: `rack1` of `rack1-sw3` and of `rack1.console`, `plc` of `plc12`. */
+/**
+ * The part of a name that others may share: `rack1` of `rack1-sw3` and of `rack1.console`, `plc` of
+ * `plc12`.
+ */
 export function prefix(name) {
   const [, before] = /^(.+?)[-_.]/.exec(name) ?? [];
   return before ?? /^(.*?)\d*$/.exec(name)[1] ?? name;
 }
 
 /**
- * The groups of `endpoints` (in the order of their names): [{ id, title, members }]. A prefix that is one line's alone makes no group:
- * those lines come last, together.
+ * The groups of `endpoints` (in the order of their names): [{ id, title, members }]. A prefix that
+ * is one line's alone makes no group: those lines come last, together.
  */
 export function groups(endpoints) {
   const down = endpoints.filter(({ state }) => state === "down");

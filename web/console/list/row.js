@@ -1,4 +1,5 @@
-// One line in the list: its lamp, its name, who writes, why it is down, its last minute and its errors.
+// One line in the list: its lamp, its name, who writes, why it is down, its last minute and its
+// errors.
 
 import { h, icon, iconButton, say } from "../dom.js";
 import { kindName, moment, person, rate } from "../format.js";
@@ -10,7 +11,10 @@ const WIDTH = 56;
 const HEIGHT = 14;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A row; its elements stay, their texts change: the focus is never lost to an update. { element, open, fill(endpoint), mark(open), tick() }. */
+/**
+ * A row; its elements stay, their texts change: the focus is never lost to an update. { element,
+ * open, fill(endpoint), mark(open), tick() }.
+ */
 export function row(name, chosen) {
   const parts = elements(name, chosen);
   let shown;

@@ -1,4 +1,5 @@
-// Who is connected, for those who may end it: a button below the lines, a list in a dialog, and an end for each.
+// Who is connected, for those who may end it: a button below the lines, a list in a dialog, and an
+// end for each.
 
 import { confirm, openDialog } from "../dialog.js";
 import { directory } from "../directory.js";
@@ -9,7 +10,10 @@ import { ask } from "../session.js";
 /** So often the list is asked for while it is open. */
 const EVERY = 3000;
 
-/** The button, to be seen where somebody has `takeover` on a line: { element, dispose() }. `failed(text)` tells what went wrong. */
+/**
+ * The button, to be seen where somebody has `takeover` on a line: { element, dispose() }.
+ * `failed(text)` tells what went wrong.
+ */
 export function sessionsButton(failed) {
   const element = h(
     "button",

@@ -1,4 +1,5 @@
-// The card in the middle of a pane: why the line cannot be used, in front of whatever view of it is shown.
+// The card in the middle of a pane: why the line cannot be used, in front of whatever view of it is
+// shown.
 
 import { announce } from "../announce.js";
 import { directory, directoryKnown } from "../directory.js";
@@ -11,7 +12,10 @@ import { condition } from "./condition.js";
 /** How often the times in it are told anew. */
 const EVERY = 1000;
 
-/** The card of `link`'s pane: { element, typed(), dispose() }. `act(op)` asks for the right to write, or takes it. */
+/**
+ * The card of `link`'s pane: { element, typed(), dispose() }. `act(op)` asks for the right to
+ * write, or takes it.
+ */
 export function card(link, act) {
   const undo = undoing();
   const parts = cardParts();

@@ -1,4 +1,5 @@
-// Why a line cannot be used now, in words: what is the matter, since when, and what may be done. Pure, so that a test can ask it anything.
+// Why a line cannot be used now, in words: what is the matter, since when, and what may be done.
+// Pure, so that a test can ask it anything.
 
 import { isSelf, kindName, person } from "../format.js";
 
@@ -38,9 +39,10 @@ const WAITS = {
 };
 
 /**
- * The condition of a line as the link's state has it, or null while it can be used. `listed` is false when the list of lines is known
- * and this one is not in it; `typed` says that somebody who may not write has tried to. Gives { kind, title, text, steps, reason, since,
- * retryAt, can }: `can` are the actions that help, of "retry", "request", "take" and "hide".
+ * The condition of a line as the link's state has it, or null while it can be used. `listed` is
+ * false when the list of lines is known and this one is not in it; `typed` says that somebody who
+ * may not write has tried to. Gives { kind, title, text, steps, reason, since, retryAt, can }:
+ * `can` are the actions that help, of "retry", "request", "take" and "hide".
  */
 export function condition(state, { listed = true, typed = false } = {}) {
   if (state.phase === "closed" && state.trouble) return ended(state, listed);
@@ -52,7 +54,8 @@ export function condition(state, { listed = true, typed = false } = {}) {
 
 function ended({ trouble, endpoint, holder }, listed) {
   const { code, reason = "", help } = trouble;
-  // A page is not told why a line is refused before it opens: an unknown name and a missing right look the same.
+  // A page is not told why a line is refused before it opens: an unknown name and a missing right
+  // look the same.
   if (code === "unreachable" || code === undefined) {
     if (!listed && !endpoint)
       return {

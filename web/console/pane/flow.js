@@ -1,9 +1,13 @@
-// The way of the device's bytes to the screen: held while the user reads, given to a tool that claims them, marked as earlier output.
+// The way of the device's bytes to the screen: held while the user reads, given to a tool that
+// claims them, marked as earlier output.
 
 import { byteCount } from "../format.js";
 import { isOpen } from "../terminal/mark.js";
 
-/** Bytes held while scrolling is paused; then it goes on by itself, so that nothing is lost and no device is stopped. */
+/**
+ * Bytes held while scrolling is paused; then it goes on by itself, so that nothing is lost and no
+ * device is stopped.
+ */
 const HELD = 1 << 20;
 
 /** Joins `link` and `screen`. Gives pause, claim and onBytes. */
@@ -35,7 +39,8 @@ export function flow({ link, screen, paused, onPauseEnd }) {
       paused.set({ waiting });
       if (waiting > HELD) onPauseEnd(`${byteCount(waiting)} had been waiting: scrolling goes on.`);
     } else {
-      // Counted as consumed when drawn: a device that sends faster than this page draws is told of by a gap, not kept in memory.
+      // Counted as consumed when drawn: a device that sends faster than this page draws is told of
+      // by a gap, not kept in memory.
       show(chunk);
       screen.afterWrite(() => link.consumed(length));
     }

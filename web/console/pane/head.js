@@ -1,4 +1,5 @@
-// The head of a pane, one row: what it is, who writes, and its buttons; those there is no room for are in a menu.
+// The head of a pane, one row: what it is, who writes, and its buttons; those there is no room for
+// are in a menu.
 
 import { openMenu } from "../dialog.js";
 import { h, iconButton, say } from "../dom.js";
@@ -12,7 +13,10 @@ const WORDS = {
   closed: "closed",
 };
 
-/** Gives { element, side (the button), first (where the focus goes from the terminal), describe(title, kind), dispose }. */
+/**
+ * Gives { element, side (the button), first (where the focus goes from the terminal),
+ * describe(title, kind), dispose }.
+ */
 export function head({ name, link, chip, actions, stage, paused }) {
   const lamp = h("span", { class: "state-lamp" });
   const title = h("span", { class: "pane-title" });
@@ -58,7 +62,10 @@ export function head({ name, link, chip, actions, stage, paused }) {
   };
 }
 
-/** The buttons behind the views. Of class `fold` are those that a narrow pane keeps in the menu, of `fold-late` those of a very narrow one. */
+/**
+ * The buttons behind the views. Of class `fold` are those that a narrow pane keeps in the menu, of
+ * `fold-late` those of a very narrow one.
+ */
 function toolButtons({ name, actions, stage }) {
   const find = iconButton("search", "Search (Ctrl Shift F)", {
     class: "icon-button fold of-terminal",

@@ -1,12 +1,13 @@
-// The side of a pane: tabs with the line's settings and signals, the terminal's settings, and the tools that are panels.
+// The side of a pane: tabs with the line's settings and signals, the terminal's settings, and the
+// tools that are panels.
 
 import { h, icon, iconButton } from "../dom.js";
 
 let count = 0;
 
 /**
- * `panels`: [{ id, label, icon, mount() -> { element, shown?, dispose } }]. Each is mounted when it is first shown. `changed(id)` is told
- * which tab is chosen, `closed()` when the user closes it.
+ * `panels`: [{ id, label, icon, mount() -> { element, shown?, dispose } }]. Each is mounted when it
+ * is first shown. `changed(id)` is told which tab is chosen, `closed()` when the user closes it.
  */
 export function inspector({ label, panels, changed, closed }) {
   const base = `inspector-${(count += 1)}`;

@@ -4,7 +4,10 @@ import { encode } from "../terminal/encoding.js";
 import { typing as typed } from "../terminal/input.js";
 import { paste } from "../terminal/paste.js";
 
-/** Gives { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused()` is told of typing without the right to it. */
+/**
+ * Gives { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused()` is told
+ * of typing without the right to it.
+ */
 export function keyboard({ link, screen, settings, notices, flow, refused, sendFile }) {
   const mayType = () => link.mayWrite() && !flow.claimed;
   const typing = typed({

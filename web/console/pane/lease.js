@@ -1,4 +1,5 @@
-// Who writes: the chip that says so and its menu, and the question to the holder when somebody asks.
+// Who writes: the chip that says so and its menu, and the question to the holder when somebody
+// asks.
 
 import { h, icon, say } from "../dom.js";
 import { confirm, openMenu } from "../dialog.js";

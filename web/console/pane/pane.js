@@ -26,7 +26,10 @@ import { stage as makeStage } from "./stage.js";
 import { statusLine } from "./status.js";
 import { tells } from "./tells.js";
 
-/** The pane of endpoint `name`: { element, name, link, actions, focus(), start(), refit(), dispose() }. `close()` is the user's wish to close it. */
+/**
+ * The pane of endpoint `name`: { element, name, link, actions, focus(), start(), refit(), dispose()
+ * }. `close()` is the user's wish to close it.
+ */
 export function pane(name, { close }) {
   const parts = innerParts(name);
   const { link, screen, keys, notices, settings, stage } = parts;
@@ -162,7 +165,10 @@ function paneSide({ name, link, notices, settings, keys, ctx, screen }, { pane: 
   });
 }
 
-/** What buttons and keys of the pane do. Search, pause and clear are those of the view that is shown. */
+/**
+ * What buttons and keys of the pane do. Search, pause and clear are those of the view that is
+ * shown.
+ */
 function paneActions({ screen, stage, find, paused, keys, chip }, { side, close, leave }) {
   return {
     find: () => (stage.shown()?.find ?? find.open)(),
@@ -191,7 +197,9 @@ function followState({ element, link, screen }) {
   });
 }
 
-/** What the list knows and the line's own connection does not say: its title, and how it is shared. */
+/**
+ * What the list knows and the line's own connection does not say: its title, and how it is shared.
+ */
 function followDirectory({ name, link, bar }) {
   return directory.on((endpoints) => {
     const entry = endpoints.get(name);

@@ -1,4 +1,5 @@
-// When the side of a pane is open: beside the terminal where there is room for both, over it where there is not, and then only when asked.
+// When the side of a pane is open: beside the terminal where there is room for both, over it where
+// there is not, and then only when asked.
 
 import { inspector } from "./inspector.js";
 
@@ -8,7 +9,10 @@ const BESIDE = 700;
 /** From this width on it is open at first, in a pane that is alone. */
 const ROOMY = 1000;
 
-/** The side of `pane`: { element, toggle(open, id), isOpen, focus(), start(), dispose() }. `shown(open)` is told. */
+/**
+ * The side of `pane`: { element, toggle(open, id), isOpen, focus(), start(), dispose() }.
+ * `shown(open)` is told.
+ */
 export function side({ label, panels, settings, pane, shown, leave }) {
   const view = inspector({
     label,
@@ -32,7 +36,10 @@ export function side({ label, panels, settings, pane, shown, leave }) {
     else leave();
   }
 
-  /** Where there is no room it closes, where there is it is as the user left it; unasked it is open in a roomy pane that is alone. */
+  /**
+   * Where there is no room it closes, where there is it is as the user left it; unasked it is open
+   * in a roomy pane that is alone.
+   */
   function fit() {
     const width = pane().clientWidth;
     if (width === 0) return;

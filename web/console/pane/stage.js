@@ -1,4 +1,5 @@
-// The middle of a pane: the terminal, other views of the same bytes in its place, and bars below it, as the tools give them.
+// The middle of a pane: the terminal, other views of the same bytes in its place, and bars below
+// it, as the tools give them.
 
 import { h, icon } from "../dom.js";
 

@@ -1,4 +1,5 @@
-// What happens to a line, told in the pane: as a notice, and in the terminal where bytes are concerned.
+// What happens to a line, told in the pane: as a notice, and in the terminal where bytes are
+// concerned.
 
 import { tellLease } from "./lease.js";
 import { byteCount, lineSettings, person, span } from "../format.js";
@@ -66,7 +67,8 @@ export function tells({ link, screen, notices, flow }) {
       );
     },
     device({ device, error, before }) {
-      // Why it is not there stands in the middle of the pane; what it had said before it went ends here.
+      // Why it is not there stands in the middle of the pane; what it had said before it went ends
+      // here.
       if (device === "down" && before === "up")
         screen.print(`device gone${error ? `: ${error}` : ""}`, "bad");
       else if (device === "up") {

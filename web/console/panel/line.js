@@ -1,4 +1,5 @@
-// The panel "Line": settings, signals and counters of the endpoint, and why they cannot be changed when they cannot.
+// The panel "Line": settings, signals and counters of the endpoint, and why they cannot be changed
+// when they cannot.
 
 import { h, say } from "../dom.js";
 import { person } from "../format.js";

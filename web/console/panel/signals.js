@@ -1,4 +1,5 @@
-// The modem lines: lamps for what the device drives, switches for what we drive, break, and the endpoint's macros.
+// The modem lines: lamps for what the device drives, switches for what we drive, break, and the
+// endpoint's macros.
 
 import { h, icon, say } from "../dom.js";
 

@@ -5,13 +5,17 @@ export const ENCODINGS = [
   ["latin1", "Latin-1 (Windows-1252)"],
 ];
 
-// The web's "latin1" is windows-1252: its upper controls are letters, so noise on the line is no control sequence.
+// The web's "latin1" is windows-1252: its upper controls are letters, so noise on the line is no
+// control sequence.
 const table = new TextDecoder("windows-1252").decode(
   Uint8Array.from({ length: 256 }, (_, byte) => byte),
 );
 const bytesOf = new Map([...table].map((character, byte) => [character, byte]));
 
-/** A stream decoder for what the terminal shows: bytes as they are for UTF-8, whose state xterm keeps itself. */
+/**
+ * A stream decoder for what the terminal shows: bytes as they are for UTF-8, whose state xterm
+ * keeps itself.
+ */
 export function forScreen(encoding) {
   return encoding === "latin1"
     ? (bytes) => new TextDecoder("windows-1252").decode(bytes)

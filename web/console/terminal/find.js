@@ -4,7 +4,10 @@ import { h, iconButton, say } from "../dom.js";
 import { theme } from "../theme.js";
 import { findMarks } from "./look.js";
 
-/** A bar that searches what the terminal shows and what was scrolled away: { element, open(), close(), dispose() }. */
+/**
+ * A bar that searches what the terminal shows and what was scrolled away: { element, open(),
+ * close(), dispose() }.
+ */
 export function findBar({ search, terminal }) {
   const input = h("input", {
     type: "search",

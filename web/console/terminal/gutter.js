@@ -1,7 +1,9 @@
-// The column beside the terminal: when each line came, by the gateway's clock, and which lines are earlier output.
+// The column beside the terminal: when each line came, by the gateway's clock, and which lines are
+// earlier output.
 //
-// The text of the device stays as it is: nothing is put into it, columns keep their numbers, copied text has no times in it. Lines are
-// numbered from the first one ever; `base` is the number of the oldest that the terminal still has.
+// The text of the device stays as it is: nothing is put into it, columns keep their numbers, copied
+// text has no times in it. Lines are numbered from the first one ever; `base` is the number of the
+// oldest that the terminal still has.
 
 import { h } from "../dom.js";
 import { fineClock } from "../format.js";
@@ -17,7 +19,10 @@ export function gutter(terminal) {
   const buffer = () => terminal.buffer.normal;
   const cursor = () => buffer().baseY + buffer().cursorY;
 
-  /** Lines that were trimmed since the last call are dropped from our list, too. The anchor sits where the cursor was then. */
+  /**
+   * Lines that were trimmed since the last call are dropped from our list, too. The anchor sits
+   * where the cursor was then.
+   */
   function align() {
     if (!anchor) return;
     const gone = anchor.was - anchor.marker.line;
@@ -48,7 +53,10 @@ export function gutter(terminal) {
     draw();
   }
 
-  /** Runs `resize`, which may wrap lines anew, and gives each line its time again, counted from the last one. */
+  /**
+   * Runs `resize`, which may wrap lines anew, and gives each line its time again, counted from the
+   * last one.
+   */
   function reflow(resize) {
     align();
     const before = firsts().map((line) => lines[line]);
@@ -61,7 +69,10 @@ export function gutter(terminal) {
     draw();
   }
 
-  /** The buffer's lines that begin one, up to the cursor: those that go on from another are left out. */
+  /**
+   * The buffer's lines that begin one, up to the cursor: those that go on from another are left
+   * out.
+   */
   function firsts() {
     const list = [];
     for (let line = 0; line <= cursor(); line += 1)

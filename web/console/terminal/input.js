@@ -1,4 +1,5 @@
-// From keys to bytes: line ending on Enter, Backspace, the sticky Ctrl of the key row, local echo, and who may type at all.
+// From keys to bytes: line ending on Enter, Backspace, the sticky Ctrl of the key row, local echo,
+// and who may type at all.
 
 /** Line endings that Enter may send. */
 export const ENDINGS = [
@@ -10,8 +11,9 @@ export const ENDINGS = [
 export const INPUT_DEFAULTS = { enter: "\r", backspace: "\x7f", echo: false };
 
 /**
- * Takes what the user types into `terminal`. `send(text)` is called with what goes to the device, `refused()` when this page may not
- * write, `mayWrite()` says which. Gives { type(text), ctrl: { on(listener), toggle() }, dispose() }.
+ * Takes what the user types into `terminal`. `send(text)` is called with what goes to the device,
+ * `refused()` when this page may not write, `mayWrite()` says which. Gives { type(text), ctrl: {
+ * on(listener), toggle() }, dispose() }.
  */
 export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
   const get = (key) => settings.get(`terminal.${key}`, INPUT_DEFAULTS[key]);

@@ -1,4 +1,5 @@
-// The row of keys that a phone's keyboard lacks. It never takes the focus, so the keyboard stays open.
+// The row of keys that a phone's keyboard lacks. It never takes the focus, so the keyboard stays
+// open.
 
 import { h } from "../dom.js";
 
@@ -42,7 +43,8 @@ export function keyRow({ terminal, typing }) {
       },
       label,
     );
-    // The focus stays where it is: a press is a pointer's, or a click without one (keyboard, screen reader).
+    // The focus stays where it is: a press is a pointer's, or a click without one (keyboard, screen
+    // reader).
     key.addEventListener("pointerdown", (event) => event.preventDefault());
     key.addEventListener("mousedown", (event) => event.preventDefault());
     key.addEventListener("click", press);

@@ -3,7 +3,10 @@
 import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
 
-/** Asks, and opens `address` in a new tab without a word of where it came from. Only http and https are links. */
+/**
+ * Asks, and opens `address` in a new tab without a word of where it came from. Only http and https
+ * are links.
+ */
 export async function askLink(address) {
   let url;
   try {

@@ -1,4 +1,5 @@
-// The terminal's colours, by day and by night. Contrast to the background is kept by xterm itself (minimumContrastRatio).
+// The terminal's colours, by day and by night. Contrast to the background is kept by xterm itself
+// (minimumContrastRatio).
 
 const DARK = {
   background: "#0d1217",

@@ -1,4 +1,5 @@
-// Copying and pasting: several lines are shown and asked about first, since each of them is a command to the device.
+// Copying and pasting: several lines are shown and asked about first, since each of them is a
+// command to the device.
 
 import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
@@ -13,8 +14,9 @@ const SHOWN = 12;
 const PAUSES = [0, 20, 50, 100, 250, 500, 1000];
 
 /**
- * Pastes `text` by `type(text)`, line after line. Control characters other than tab and line ends are taken out. Nothing is sent when
- * the user declines, or it is too long: `instead` is the action that is offered then.
+ * Pastes `text` by `type(text)`, line after line. Control characters other than tab and line ends
+ * are taken out. Nothing is sent when the user declines, or it is too long: `instead` is the action
+ * that is offered then.
  */
 export async function paste({ text, terminal, settings, type, notice, mayWrite, instead }) {
   if (text.length > MOST) {

@@ -1,4 +1,5 @@
-// The terminal itself: xterm, guarded, with its size, its settings and its own lines for what is not the device's.
+// The terminal itself: xterm, guarded, with its size, its settings and its own lines for what is
+// not the device's.
 
 import "@xterm/xterm/css/xterm.css";
 import { FitAddon } from "@xterm/addon-fit";
@@ -39,7 +40,8 @@ export const DEFAULTS = {
 };
 
 /**
- * A terminal in `element`. `settings` are the endpoint's (prefs.js); `answering()` says whether an answer to the device may be sent now.
+ * A terminal in `element`. `settings` are the endpoint's (prefs.js); `answering()` says whether an
+ * answer to the device may be sent now.
  */
 export function screen({ settings, label, answering }) {
   const undo = undoing();
@@ -95,12 +97,16 @@ export function screen({ settings, label, answering }) {
     lines.reflow(() => terminal.resize(Math.max(2, size.cols), Math.max(1, size.rows)));
   }
 
-  // A line of our own needs to know where the cursor is, so what comes after it waits until it is there.
+  // A line of our own needs to know where the cursor is, so what comes after it waits until it is
+  // there.
   const waiting = [];
   let barrier = false;
   const inOrder = (step) => (barrier ? waiting.push(step) : step());
 
-  /** Shows the device's bytes; `done` is called when they are on the screen, which is what back-pressure counts by. */
+  /**
+   * Shows the device's bytes; `done` is called when they are on the screen, which is what
+   * back-pressure counts by.
+   */
   function write(
     bytes,
     { ms, replay = false } = /** @type {{ ms?: number, replay?: boolean }} */ ({}),
@@ -128,7 +134,10 @@ export function screen({ settings, label, answering }) {
     inOrder(() => terminal.write(text, () => lines.wrote(Date.now(), false)));
   }
 
-  /** A line of the console's own: where a gap is, that the device went. It begins a line, and ends what the device had begun. */
+  /**
+   * A line of the console's own: where a gap is, that the device went. It begins a line, and ends
+   * what the device had begun.
+   */
   function print(text, kind = "note") {
     inOrder(() => {
       barrier = true;
@@ -136,7 +145,8 @@ export function screen({ settings, label, answering }) {
       terminal.write("\x18", () => {
         const { type, cursorX } = terminal.buffer.active;
         const line = `${cursorX === 0 ? "" : "\r\n"}\x1b[0;${COLOURS[kind] ?? COLOURS.note}m── ${text.replace(/\p{Cc}/gu, " ")} ──\x1b[0m\r\n`;
-        // A program that has the whole screen is not disturbed; what happened stands in the notices, too.
+        // A program that has the whole screen is not disturbed; what happened stands in the
+        // notices, too.
         if (type === "normal") terminal.write(line, () => lines.wrote(undefined, false));
         barrier = false;
         while (!barrier && waiting.length) waiting.shift()();
@@ -144,7 +154,10 @@ export function screen({ settings, label, answering }) {
     });
   }
 
-  /** Parts what came before from what comes now, unless a program has the whole screen: then its picture is all there is. */
+  /**
+   * Parts what came before from what comes now, unless a program has the whole screen: then its
+   * picture is all there is.
+   */
   function markLive(ms) {
     inOrder(() => {
       barrier = true;

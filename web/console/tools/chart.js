@@ -8,7 +8,10 @@ const COLOURS = {
 /** The colour of the curve at that place. */
 export const colour = (theme, at) => COLOURS[theme][at % COLOURS[theme].length];
 
-/** uPlot writes numbers in the browser's language when it is loaded; WebKit on a Linux without a locale names one that is none, "C". */
+/**
+ * uPlot writes numbers in the browser's language when it is loaded; WebKit on a Linux without a
+ * locale names one that is none, "C".
+ */
 async function load() {
   try {
     Intl.getCanonicalLocales(navigator.language);
@@ -30,8 +33,9 @@ function timeLabels(_, marks, axis, space, step) {
 }
 
 /**
- * Draws in `host`: { show(columns, range), resize(), dispose() }. `names` are those of the curves, `hidden(name)` says which are not drawn,
- * `zoomed(from, to)` is told what the user chose with the pointer, in seconds.
+ * Draws in `host`: { show(columns, range), resize(), dispose() }. `names` are those of the curves,
+ * `hidden(name)` says which are not drawn, `zoomed(from, to)` is told what the user chose with the
+ * pointer, in seconds.
  */
 export async function chart({ host, names, theme, hidden, zoomed }) {
   const UPlot = await load();

@@ -1,6 +1,10 @@
-// The checksums of serial protocols: CRC-16/Modbus, CRC-16/XMODEM (polynomial 0x1021) and CRC-32 (ISO-HDLC), each by a table.
+// The checksums of serial protocols: CRC-16/Modbus, CRC-16/XMODEM (polynomial 0x1021) and CRC-32
+// (ISO-HDLC), each by a table.
 
-/** @param {number} polynomial reflected (`right`) or not (`left`, 16 bit) @param {"left"|"right"} shift */
+/**
+ * @param {number} polynomial reflected (`right`) or not (`left`, 16 bit) @param {"left"|"right"}
+ * shift
+ */
 function table(polynomial, shift) {
   return Uint32Array.from({ length: 256 }, (_, index) => {
     let value = shift === "left" ? index << 8 : index;

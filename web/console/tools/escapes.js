@@ -1,4 +1,5 @@
-// Text with escapes and hex digits, to bytes and back: what people type into the send box and the macros.
+// Text with escapes and hex digits, to bytes and back: what people type into the send box and the
+// macros.
 
 const NAMED = { r: 13, n: 10, t: 9, e: 27, a: 7, b: 8, f: 12, v: 11, 0: 0, "\\": 92 };
 const utf8 = new TextEncoder();
@@ -12,7 +13,10 @@ export class InputError extends Error {
   }
 }
 
-/** Bytes of text (UTF-8) with the escapes \r \n \t \e \a \b \f \v \0 \\ \xNN \u{N..}. @returns {Uint8Array} */
+/**
+ * Bytes of text (UTF-8) with the escapes \r \n \t \e \a \b \f \v \0 \\ \xNN \u{N..}. @returns
+ * {Uint8Array}
+ */
 export function parseText(text) {
   const parts = [];
   let from = 0;
@@ -37,7 +41,10 @@ export function parseText(text) {
   return concat(parts);
 }
 
-/** Bytes of hex digits: pairs, with spaces, commas, colons, dashes or `0x` between them as one likes. @returns {Uint8Array} */
+/**
+ * Bytes of hex digits: pairs, with spaces, commas, colons, dashes or `0x` between them as one
+ * likes. @returns {Uint8Array}
+ */
 export function parseHex(text) {
   const bytes = [];
   for (const { 0: word, index } of text.matchAll(/[^\s,;:-]+/g)) {

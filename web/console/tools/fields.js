@@ -1,10 +1,17 @@
-// The controls tools are made of: labelled, and remembered in the pane's settings where they have a key.
+// The controls tools are made of: labelled, and remembered in the pane's settings where they have a
+// key.
 
 import { h } from "../dom.js";
 
-/** @typedef {{ settings?: any, key?: string, otherwise?: any, onchange?: (value: any) => void }} Remembered `key`: under which it is kept */
+/**
+ * @typedef {{ settings?: any, key?: string, otherwise?: any, onchange?: (value: any) => void }}
+ * Remembered `key`: under which it is kept
+ */
 
-/** A choice: options as [[value, label], ...]. @param {string} label @param {any[]} options @param {Remembered} [how] */
+/**
+ * A choice: options as [[value, label], ...]. @param {string} label @param {any[]} options @param
+ * {Remembered} [how]
+ */
 export function select(
   label,
   options,
@@ -18,7 +25,10 @@ export function select(
   return remembered(label, control, { settings, key, otherwise, onchange, property: "value" });
 }
 
-/** A box for text or a number. @param {string} label @param {object} attributes @param {Remembered} [how] */
+/**
+ * A box for text or a number. @param {string} label @param {object} attributes @param {Remembered}
+ * [how]
+ */
 export function input(label, attributes, { settings, key, otherwise = "", onchange } = {}) {
   return remembered(
     label,
@@ -78,7 +88,10 @@ export function status() {
   };
 }
 
-/** Lets a person choose files. @param {{ multiple?: boolean, accept?: string }} [how] @returns {Promise<File[]>} none when they change their mind */
+/**
+ * Lets a person choose files. @param {{ multiple?: boolean, accept?: string }} [how] @returns
+ * {Promise<File[]>} none when they change their mind
+ */
 export function chooseFiles({ multiple = false, accept } = {}) {
   return new Promise((resolve) => {
     const chooser = h("input", { type: "file", multiple, accept, hidden: true });

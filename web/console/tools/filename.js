@@ -1,4 +1,5 @@
-// Names of files as a device gives them: nothing of them may be a path, a control character or a trick of the text direction.
+// Names of files as a device gives them: nothing of them may be a path, a control character or a
+// trick of the text direction.
 
 // Control characters, and those that change the direction of the text or are not seen at all.
 const UNSEEN =
@@ -6,7 +7,10 @@ const UNSEEN =
 // Names Windows keeps for devices, with any extension.
 const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 
-/** A name to save under: the last part of any path, without what file systems and pages stumble over; at most 120 characters. */
+/**
+ * A name to save under: the last part of any path, without what file systems and pages stumble
+ * over; at most 120 characters.
+ */
 export function safeName(name) {
   const last = String(name).replace(UNSEEN, "").split(/[/\\]/).pop();
   let safe = last.replace(/[<>:"|?*]/g, "_").replace(/^[.\s]+|[.\s]+$/g, "");
@@ -19,7 +23,10 @@ export function safeName(name) {
   return safe || "received.bin";
 }
 
-/** `name`, or `name (2)` and so on, whichever `taken` does not hold; it does afterwards. @param {Set<string>} taken */
+/**
+ * `name`, or `name (2)` and so on, whichever `taken` does not hold; it does afterwards. @param
+ * {Set<string>} taken
+ */
 export function freeName(name, taken) {
   const dot = name.lastIndexOf(".");
   const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];

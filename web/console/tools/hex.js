@@ -1,4 +1,5 @@
-// The hex view: both directions with times, a row for each 16 bytes (8 where there is less room), with search and copying.
+// The hex view: both directions with times, a row for each 16 bytes (8 where there is less room),
+// with search and copying.
 
 import { h, iconButton } from "../dom.js";
 import { InputError, parseHex, parseText, toHex } from "./escapes.js";

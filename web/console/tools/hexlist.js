@@ -1,4 +1,5 @@
-// The rows of the hex view: drawn only where they are seen, followed to the newest, chosen with pointer and keys.
+// The rows of the hex view: drawn only where they are seen, followed to the newest, chosen with
+// pointer and keys.
 
 import { h } from "../dom.js";
 import { toAscii, toHex } from "./escapes.js";
@@ -10,7 +11,9 @@ const SPARE = 8;
 const MARKS = { in: "<", out: ">", lost: "!" };
 const SPOKEN = { in: "received", out: "sent", lost: "lost" };
 
-/** What there is room for, by the width in px: bytes a row, and the columns that tools.css shows. */
+/**
+ * What there is room for, by the width in px: bytes a row, and the columns that tools.css shows.
+ */
 const ROOM = [
   { from: 785, bytes: 16, columns: "all" },
   { from: 690, bytes: 16, columns: "no-offset" },
@@ -21,7 +24,8 @@ const ROOM = [
 let lists = 0;
 
 /**
- * The rows over `traffic`. `note(run)` gives what is written behind a run, `followed(value)` is told whether the newest is shown.
+ * The rows over `traffic`. `note(run)` gives what is written behind a run, `followed(value)` is
+ * told whether the newest is shown.
  */
 export class HexList {
   /** @type {import("./traffic.js").Traffic} */

@@ -1,9 +1,13 @@
-// The rows of a hex dump over the runs of a Traffic: which row is which bytes, and where bytes are found.
+// The rows of a hex dump over the runs of a Traffic: which row is which bytes, and where bytes are
+// found.
 
 const rowsOf = (run, width) =>
   run.direction === "lost" ? 1 : Math.max(1, Math.ceil(run.length / width));
 
-/** One row. @typedef {{ run: import("./traffic.js").Run, offset: number, bytes: Uint8Array, head: boolean, number: number }} Row */
+/**
+ * One row. @typedef {{ run: import("./traffic.js").Run, offset: number, bytes: Uint8Array, head:
+ * boolean, number: number }} Row
+ */
 
 export class HexRows {
   #starts = [];

@@ -1,4 +1,5 @@
-// What was sent from a box before, the latest last: walked with the arrow keys, bounded, without doubles.
+// What was sent from a box before, the latest last: walked with the arrow keys, bounded, without
+// doubles.
 
 const LIMIT = 100;
 const ENTRY_LIMIT = 4000;
@@ -25,7 +26,10 @@ export class History {
     this.#draft = "";
   }
 
-  /** The entry before (-1) or after (1) the one shown; null at the end. `shown`: what is in the box, kept when it was typed. */
+  /**
+   * The entry before (-1) or after (1) the one shown; null at the end. `shown`: what is in the box,
+   * kept when it was typed.
+   */
   step(direction, shown) {
     if (this.#at === this.entries.length) this.#draft = shown;
     const next = this.#at + direction;

@@ -1,9 +1,12 @@
-// Where received files go: parts of a Blob, offered as a download when the file is whole. Nothing of them is ever shown.
+// Where received files go: parts of a Blob, offered as a download when the file is whole. Nothing
+// of them is ever shown.
 
 import { safeName } from "./filename.js";
 import { TransferEnded } from "./wire.js";
 
-/** Larger files are refused: until it is saved, the browser keeps a received file in its own store. */
+/**
+ * Larger files are refused: until it is saved, the browser keeps a received file in its own store.
+ */
 export const RECEIVE_LIMIT = 2 ** 30;
 const PART = 1 << 20;
 

@@ -1,4 +1,5 @@
-// The log panel: the gateway's raw log, what this page has seen as text with times, and a recording from now on.
+// The log panel: the gateway's raw log, what this page has seen as text with times, and a recording
+// from now on.
 
 import { h } from "../dom.js";
 import { button, select, status } from "./fields.js";

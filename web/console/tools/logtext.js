@@ -1,4 +1,5 @@
-// The runs of a Traffic as text: a line each with the time, the direction, and everything that is not text escaped.
+// The runs of a Traffic as text: a line each with the time, the direction, and everything that is
+// not text escaped.
 
 import { concat, toHex } from "./escapes.js";
 
@@ -16,7 +17,8 @@ export function clock(ms) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
-// Control characters but tab, those that turn the direction of text, and bytes that are no text in UTF-8.
+// Control characters but tab, those that turn the direction of text, and bytes that are no text in
+// UTF-8.
 const HIDDEN =
   /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\\]/g;
 const SHORT = { "\r": "\\r", "\n": "\\n", "\u001b": "\\e", "\\": "\\\\" };
@@ -38,13 +40,18 @@ export class LineSplitter {
   #ms = 0;
   #afterReturn = false;
 
-  /** @param {{ limit?: number, returns?: boolean }} [options] limit: longer lines are cut; returns: a CR ends a line too, as Enter does */
+  /**
+   * @param {{ limit?: number, returns?: boolean }} [options] limit: longer lines are cut; returns:
+   * a CR ends a line too, as Enter does
+   */
   constructor({ limit = 4096, returns = false } = {}) {
     this.limit = limit;
     this.returns = returns;
   }
 
-  /** @returns {{ ms: number, bytes: Uint8Array }[]} the lines that are complete, without their end */
+  /**
+   * @returns {{ ms: number, bytes: Uint8Array }[]} the lines that are complete, without their end
+   */
   push(bytes, ms) {
     const lines = [];
     for (let from = this.#afterReturn && bytes[0] === 0x0a ? 1 : 0; from < bytes.length;) {
@@ -82,7 +89,10 @@ export class LineSplitter {
 
 const MARK = { in: "<", out: ">" };
 
-/** A log writer: fed with bytes of both directions, gives text lines. `hex`: bytes as digits instead of text. */
+/**
+ * A log writer: fed with bytes of both directions, gives text lines. `hex`: bytes as digits instead
+ * of text.
+ */
 export class LogText {
   #splitters = { in: new LineSplitter(), out: new LineSplitter({ returns: true }) };
   #decode;
@@ -121,7 +131,10 @@ export class LogText {
   }
 }
 
-/** What a page has seen, as parts of a text file. @param {import("./traffic.js").Traffic} traffic @returns {string[]} */
+/**
+ * What a page has seen, as parts of a text file. @param {import("./traffic.js").Traffic} traffic
+ * @returns {string[]}
+ */
 export function trafficText(traffic, name, options) {
   const log = new LogText(options);
   const parts = [

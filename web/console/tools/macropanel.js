@@ -225,7 +225,8 @@ export function macroPanel(ctx) {
     );
   }
 
-  // In the capturing phase, before the terminal takes the key for itself; only in the pane the macros belong to.
+  // In the capturing phase, before the terminal takes the key for itself; only in the pane the
+  // macros belong to.
   const onkey = (event) => {
     if (!event.altKey || !event.shiftKey || event.ctrlKey || event.metaKey) return;
     const digit = /^Digit([1-9])$/.exec(event.code)?.[1];

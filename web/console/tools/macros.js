@@ -8,9 +8,15 @@ const TEXT_LIMIT = 4000;
 const DELAY_LIMIT = 60_000;
 export const ENDINGS = { none: "", cr: "\r", lf: "\n", crlf: "\r\n" };
 
-/** @typedef {{ name: string, text: string, mode: "text"|"hex", ending: "none"|"cr"|"lf"|"crlf", delay: number, key: string }} Macro */
+/**
+ * @typedef {{ name: string, text: string, mode: "text"|"hex", ending: "none"|"cr"|"lf"|"crlf",
+ * delay: number, key: string }} Macro
+ */
 
-/** What is wrong with one macro, for the person who typed it; null when nothing is. @param {Macro} macro */
+/**
+ * What is wrong with one macro, for the person who typed it; null when nothing is. @param {Macro}
+ * macro
+ */
 export function complaint(macro) {
   if (typeof macro.name !== "string" || macro.name.trim() === "")
     return "name: give it a name, it is written on the button";
@@ -45,7 +51,10 @@ export function parts(macro) {
     .filter((bytes) => bytes.length > 0);
 }
 
-/** Macros of a file somebody chose. Throws an Error that says which entry is wrong and how. @returns {Macro[]} */
+/**
+ * Macros of a file somebody chose. Throws an Error that says which entry is wrong and how. @returns
+ * {Macro[]}
+ */
 export function parseMacros(json) {
   let content;
   try {
@@ -91,7 +100,8 @@ export function blank() {
 
 /**
  * Sends a macro line by line.
- * @param {Macro} macro @param {(bytes: Uint8Array) => Promise<void>} write @param {AbortSignal} signal ends it between two lines
+ * @param {Macro} macro @param {(bytes: Uint8Array) => Promise<void>} write @param {AbortSignal}
+ *   signal ends it between two lines
  */
 export async function runMacro(macro, write, signal) {
   for (const [index, bytes] of parts(macro).entries()) {

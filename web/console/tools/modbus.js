@@ -31,7 +31,10 @@ const EXCEPTIONS = {
   11: "gateway target does not answer",
 };
 
-/** What `bytes` say, or null when they are hardly a Modbus RTU frame. @param {Uint8Array} bytes @returns {string|null} */
+/**
+ * What `bytes` say, or null when they are hardly a Modbus RTU frame. @param {Uint8Array} bytes
+ * @returns {string|null}
+ */
 export function describeModbus(bytes) {
   const { length } = bytes;
   if (length < 4 || length > 256 || bytes[0] > 247) return null;

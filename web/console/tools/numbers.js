@@ -1,5 +1,5 @@
-// Numbers in lines of text, as devices print them: `temp:23.5 hum=40`, columns (`1,2,3`, with names when a line of names came before), or
-// the first number of a sentence.
+// Numbers in lines of text, as devices print them: `temp:23.5 hum=40`, columns (`1,2,3`, with names
+// when a line of names came before), or the first number of a sentence.
 
 const NUMBER = "[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][-+]?\\d+)?";
 const PAIR = new RegExp(`([A-Za-z_][\\w./-]*)\\s*[:=]\\s*(${NUMBER})(?![\\d.:])`, "g");
@@ -25,7 +25,10 @@ export class NumberReader {
   #names = [];
   #structured = false;
 
-  /** Numbers of the lines that `text` ends: [[name, value], ...] for each line that has any. @returns {Array<[string, number][]>} */
+  /**
+   * Numbers of the lines that `text` ends: [[name, value], ...] for each line that has any.
+   * @returns {Array<[string, number][]>}
+   */
   push(text) {
     const lines = (this.#rest + text).split(/\r\n|\r|\n/);
     this.#rest = lines.pop().slice(-LINE_LIMIT);

@@ -1,4 +1,5 @@
-// The offer when a device starts ZMODEM: a notice with buttons. Nothing is started, taken or refused unasked.
+// The offer when a device starts ZMODEM: a notice with buttons. Nothing is started, taken or
+// refused unasked.
 
 import { CANCEL } from "./session.js";
 import { ZmodemDetector } from "./zdetect.js";

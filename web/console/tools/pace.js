@@ -1,4 +1,5 @@
-// Sends a file as it is, no faster than the device takes it: bytes a second, a pause after each line, or waiting for its prompt.
+// Sends a file as it is, no faster than the device takes it: bytes a second, a pause after each
+// line, or waiting for its prompt.
 
 import { TransferEnded } from "./wire.js";
 
@@ -10,7 +11,8 @@ const PIECE = 4096;
 const TICKS = 20;
 
 /**
- * How fast. `rate`: bytes a second. `line`: milliseconds after each line. `prompt`: bytes to wait for after each line.
+ * How fast. `rate`: bytes a second. `line`: milliseconds after each line. `prompt`: bytes to wait
+ * for after each line.
  * @typedef {{ rate?: number, line?: number, prompt?: Uint8Array, promptMs?: number }} Pace
  */
 
@@ -19,7 +21,8 @@ const TICKS = 20;
  * @param {import("./wire.js").Wire} wire what arrives is only looked at for the prompt
  * @param {{ size: number, read: (at: number, length: number) => Promise<Uint8Array> }} file
  * @param {Pace} pace
- * @param {{ onProgress?: (sent: number) => void, pause?: (ms: number) => Promise<unknown> }} [options] pause: for tests
+ * @param {{ onProgress?: (sent: number) => void, pause?: (ms: number) => Promise<unknown> }}
+ *   [options] pause: for tests
  */
 export async function sendPaced(
   wire,
@@ -55,7 +58,10 @@ export async function sendPaced(
   }
 }
 
-/** @param {import("./wire.js").Wire} wire @param {Pace} pace @param {(ms: number) => Promise<unknown>} pause */
+/**
+ * @param {import("./wire.js").Wire} wire @param {Pace} pace @param {(ms: number) =>
+ * Promise<unknown>} pause
+ */
 async function afterLine(wire, { line = 0, prompt, promptMs = 10_000 }, pause) {
   if (line > 0) await pause(line);
   if (!prompt?.length) return;

@@ -118,7 +118,10 @@ export function plotView(ctx) {
   };
 }
 
-/** Gives the numbers of the device's lines to `data`: those of the past that is kept, and all that come. */
+/**
+ * Gives the numbers of the device's lines to `data`: those of the past that is kept, and all that
+ * come.
+ */
 function feed({ ctx, data, reader }) {
   const { traffic, leave } = seen(ctx);
   const take = (bytes, ms) => {

@@ -1,4 +1,5 @@
-// The curves of a plot: one column of times, one of values for each name, bounded; the oldest go first.
+// The curves of a plot: one column of times, one of values for each name, bounded; the oldest go
+// first.
 
 /** Points kept; with one line a tenth of a second that is half an hour. */
 const POINTS = 20_000;
@@ -9,7 +10,10 @@ export const CURVES = 12;
 export class PlotData {
   /** Seconds since 1970, never falling. @type {number[]} */
   times = [];
-  /** Values by name, as long as `times`; null where a line had none. @type {Map<string, (number|null)[]>} */
+  /**
+   * Values by name, as long as `times`; null where a line had none. @type {Map<string,
+   * (number|null)[]>}
+   */
   curves = new Map();
   /** Changes with every change, and when a curve comes. */
   version = 0;

@@ -3,7 +3,10 @@
 import { h } from "../dom.js";
 import { colour } from "./chart.js";
 
-/** Gives { element, isHidden(name), draw(names, theme), say(last) }; `toggled()` is told when a curve goes or comes. */
+/**
+ * Gives { element, isHidden(name), draw(names, theme), say(last) }; `toggled()` is told when a
+ * curve goes or comes.
+ */
 export function plotLegend(toggled) {
   const hidden = new Set();
   const element = h("ul", { class: "tool-plot-legend", "aria-label": "Curves" });

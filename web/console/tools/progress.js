@@ -1,4 +1,5 @@
-// The progress of a transfer: a bar, a line of figures, a button that cancels; screen readers hear each quarter.
+// The progress of a transfer: a bar, a line of figures, a button that cancels; screen readers hear
+// each quarter.
 
 import { h } from "../dom.js";
 import { readableSize } from "./filename.js";

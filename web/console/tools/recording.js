@@ -1,4 +1,5 @@
-// A live recording: into a file where the browser can (File System Access), else into a Blob with a bound.
+// A live recording: into a file where the browser can (File System Access), else into a Blob with a
+// bound.
 
 /** Without a file of its own the browser keeps the recording; then it ends by itself. */
 const BLOB_LIMIT = 256 << 20;
@@ -7,8 +8,10 @@ const PART = 1 << 20;
 /**
  * Starts a recording.
  * @param {string} name the file's name
- * @param {{ save: (name: string, blob: Blob) => void, onFull: () => void, onError: (error: Error) => void }} options
- * @returns {Promise<{ write: (part: Uint8Array|string) => void, stop: () => Promise<void>, bytes: number }|null>} null: no file was chosen
+ * @param {{ save: (name: string, blob: Blob) => void, onFull: () => void, onError: (error: Error)
+ *   => void }} options
+ * @returns {Promise<{ write: (part: Uint8Array|string) => void, stop: () => Promise<void>, bytes:
+ *   number }|null>} null: no file was chosen
  */
 export async function startRecording(name, { save, onFull, onError }) {
   if (typeof globalThis.showSaveFilePicker === "function") {

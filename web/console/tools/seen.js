@@ -1,10 +1,14 @@
-// What a pane has seen, shared by its tools: one Traffic a pane, fed while at least one tool uses it.
+// What a pane has seen, shared by its tools: one Traffic a pane, fed while at least one tool uses
+// it.
 
 import { Traffic } from "./traffic.js";
 
 const kept = new WeakMap();
 
-/** The Traffic of a pane's context. @returns {{ traffic: Traffic, onAdd: (listener: (direction: "in"|"out", bytes: Uint8Array, ms: number) => void) => () => void, leave: () => void }} */
+/**
+ * The Traffic of a pane's context. @returns {{ traffic: Traffic, onAdd: (listener: (direction:
+ * "in"|"out", bytes: Uint8Array, ms: number) => void) => () => void, leave: () => void }}
+ */
 export function seen(ctx) {
   let own = kept.get(ctx);
   if (!own) {
@@ -30,8 +34,9 @@ export function seen(ctx) {
 function record(ctx) {
   const traffic = new Traffic({ gap: ctx.settings.get("hex.gap", 20) });
   const listeners = new Set();
-  // What is received may have the gateway's time, what is sent has this browser's. The smallest difference seen is the error of the
-  // clocks and the shortest way; taken off, the two directions are in order.
+  // What is received may have the gateway's time, what is sent has this browser's. The smallest
+  // difference seen is the error of the clocks and the shortest way; taken off, the two directions
+  // are in order.
   let skew = Number.POSITIVE_INFINITY;
   let last = null;
   const add = (direction, bytes, ms, replay) => {

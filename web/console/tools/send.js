@@ -1,4 +1,5 @@
-// The send box: text with escapes or hex digits, once or again and again, with a history; it shows the bytes before they go.
+// The send box: text with escapes or hex digits, once or again and again, with a history; it shows
+// the bytes before they go.
 
 import { openMenu } from "../dialog.js";
 import { h, iconButton } from "../dom.js";
@@ -221,7 +222,10 @@ function described(content, mode) {
   return `${toHex(some)}${cut}${mode === "hex" ? ` · ${toAscii(some)}` : ""} · ${count}`;
 }
 
-/** Sends `content()` again and again, until it is stopped or may no longer be: { button, runs, stop() }. */
+/**
+ * Sends `content()` again and again, until it is stopped or may no longer be: { button, runs,
+ * stop() }.
+ */
 function repeat({ ctx, tell, content, every, began }) {
   let again = null;
   const toggle = button("Repeat", () => (again ? stop() : start()), { "aria-pressed": "false" });

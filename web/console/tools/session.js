@@ -1,9 +1,13 @@
-// One file transfer on a pane's line: takes the line, ends when told or when the line goes, and gives it back clean.
+// One file transfer on a pane's line: takes the line, ends when told or when the line goes, and
+// gives it back clean.
 
 import { concat } from "./escapes.js";
 import { TransferEnded, Wire } from "./wire.js";
 
-/** What X-, Y- and ZMODEM take for an end, and the backspaces that take it off a screen when nobody listened. */
+/**
+ * What X-, Y- and ZMODEM take for an end, and the backspaces that take it off a screen when nobody
+ * listened.
+ */
 export const CANCEL = Uint8Array.of(...Array(8).fill(0x18), ...Array(8).fill(0x08));
 const SILENCE_MS = 400;
 const SWALLOW_MS = 8_000;
@@ -13,7 +17,8 @@ const TAIL = 512;
  * Runs `work(wire)` on the line.
  * @param {any} ctx the pane's context
  * @param {(wire: Wire) => Promise<void>} work
- * @param {{ raw?: boolean }} [options] raw: no protocol, so the terminal shows what comes and nothing is cancelled on the other side
+ * @param {{ raw?: boolean }} [options] raw: no protocol, so the terminal shows what comes and
+ *   nothing is cancelled on the other side
  * @returns {{ done: Promise<void>, cancel: () => void }} done rejects with TransferEnded
  */
 export function transfer(ctx, work, { raw = false } = {}) {
@@ -61,7 +66,8 @@ export function transfer(ctx, work, { raw = false } = {}) {
   async function run() {
     try {
       await work(wire);
-      // Nobody on the other side says that it has come, so this is not over before it is on the wire.
+      // Nobody on the other side says that it has come, so this is not over before it is on the
+      // wire.
       if (raw)
         await wire.sent(
           line?.drain?.().catch((error) => {
@@ -127,8 +133,8 @@ function swallow(late, bytes) {
 }
 
 /**
- * What of the last bytes of an ended transfer is for the reader: the text after the last byte that belongs to a protocol, such as the
- * prompt of the shell that ran it.
+ * What of the last bytes of an ended transfer is for the reader: the text after the last byte that
+ * belongs to a protocol, such as the prompt of the shell that ran it.
  */
 export function tail(bytes) {
   let from = bytes.length;

@@ -1,10 +1,14 @@
-// What a pane has seen, both directions, in runs without an idle gap: bounded, the oldest goes first and is counted.
+// What a pane has seen, both directions, in runs without an idle gap: bounded, the oldest goes
+// first and is counted.
 
 /** Bytes kept; at 3 Mbaud about twelve seconds, at 115200 six minutes. */
 const BYTE_LIMIT = 4 << 20;
 /** Runs kept: each costs some memory however short it is. */
 const RUN_LIMIT = 50_000;
-/** A run without a pause goes on in another one, so that the oldest part of a flood can be dropped. A multiple of every row width. */
+/**
+ * A run without a pause goes on in another one, so that the oldest part of a flood can be dropped.
+ * A multiple of every row width.
+ */
 const RUN_SIZE = 48 << 10;
 
 /**
@@ -103,7 +107,8 @@ export class Traffic {
       this.#kept -= length;
       this.dropped += length;
     }
-    // Runs go in groups: to move fifty thousand of them for each byte of a flood of single bytes would freeze the page.
+    // Runs go in groups: to move fifty thousand of them for each byte of a flood of single bytes
+    // would freeze the page.
     if (drop === 0) return;
     for (
       const slack = Math.min(this.runs.length - 1, drop + (this.runs.length >> 4));

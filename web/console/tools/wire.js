@@ -1,11 +1,15 @@
-// One line as a file transfer sees it: bytes with a time limit in, bytes with back-pressure out, cancelled from outside.
+// One line as a file transfer sees it: bytes with a time limit in, bytes with back-pressure out,
+// cancelled from outside.
 
 import { concat } from "./escapes.js";
 
 /** Bytes that may wait for a protocol that does not read; more means it has hung. */
 const QUEUE_LIMIT = 32 << 20;
 
-/** The transfer was ended by a person, by the other side, or because the line went away; `by` says which. */
+/**
+ * The transfer was ended by a person, by the other side, or because the line went away; `by` says
+ * which.
+ */
 export class TransferEnded extends Error {
   /** @param {string} message @param {"user"|"remote"|"line"|"protocol"} by */
   constructor(message, by = "protocol") {
@@ -26,7 +30,8 @@ export class Wire {
 
   /**
    * @param {(bytes: Uint8Array) => Promise<void>|void} write resolves when more may be written
-   * @param {{ discard?: () => Promise<void>|void, rate?: number }} [options] discard: forgets what is written and not yet sent;
+   * @param {{ discard?: () => Promise<void>|void, rate?: number }} [options] discard: forgets what
+   *   is written and not yet sent;
    *   rate: bytes per second of the line, 0 where it is not known
    */
   constructor(write, { discard, rate = 0 } = {}) {
@@ -64,7 +69,10 @@ export class Wire {
     return byte;
   }
 
-  /** The next byte, or -1 after `ms` without one. Time in which the connection is lost does not count. */
+  /**
+   * The next byte, or -1 after `ms` without one. Time in which the connection is lost does not
+   * count.
+   */
   async byte(ms) {
     const byte = this.take();
     if (byte >= 0) return byte;
@@ -110,7 +118,10 @@ export class Wire {
     await this.sent(this.rawWrite(bytes));
   }
 
-  /** Waits for what is on its way, or until the transfer is ended. @param {Promise<unknown>|void} way */
+  /**
+   * Waits for what is on its way, or until the transfer is ended. @param {Promise<unknown>|void}
+   * way
+   */
   async sent(way) {
     if (!way) return;
     // A line that takes nothing must not keep a cancelled transfer waiting.
@@ -118,7 +129,10 @@ export class Wire {
     if (this.#ended) throw this.#ended;
   }
 
-  /** Ends the transfer: every read and write fails with `error` from now on. @param {TransferEnded} error */
+  /**
+   * Ends the transfer: every read and write fails with `error` from now on. @param {TransferEnded}
+   * error
+   */
   end(error) {
     if (this.#ended) return;
     this.#ended = error;

@@ -1,4 +1,5 @@
-// XMODEM by Ward Christensen, with CRC and 1K blocks by Chuck Forsberg: the blocks YMODEM is made of too, and one file either way.
+// XMODEM by Ward Christensen, with CRC and 1K blocks by Chuck Forsberg: the blocks YMODEM is made
+// of too, and one file either way.
 //
 // Shapes and limits are those of "XMODEM/YMODEM Protocol Reference" (Forsberg, 1988).
 
@@ -73,7 +74,8 @@ export function block(number, data, mode, pad = PAD) {
 /** Sends one block until it is acknowledged; in `stream` mode (YMODEM-g) nobody acknowledges. */
 export async function sendBlock(wire, bytes, mode) {
   for (let tries = 0; tries < TRIES; tries += 1) {
-    // What is here before the block is sent is no answer to it: a second ACK taken for one would lose a block.
+    // What is here before the block is sent is no answer to it: a second ACK taken for one would
+    // lose a block.
     while (wire.pending) await answer(wire, 0);
     await wire.write(bytes);
     if (mode === "stream") return;
@@ -110,14 +112,18 @@ export async function sendBody(wire, file, mode, { large = true, onProgress = un
  * Sends one file.
  * @param {import("./wire.js").Wire} wire
  * @param {{ size: number, read: (at: number, length: number) => Promise<Uint8Array> }} file
- * @param {{ large?: boolean, onProgress?: (sent: number) => void, startMs?: number }} [options] large: blocks of 1024 bytes
+ * @param {{ large?: boolean, onProgress?: (sent: number) => void, startMs?: number }} [options]
+ *   large: blocks of 1024 bytes
  */
 export async function sendXmodem(wire, file, { large = false, onProgress, startMs } = {}) {
   const mode = await awaitStart(wire, startMs);
   await sendBody(wire, file, mode === "stream" ? "crc" : mode, { large, onProgress });
 }
 
-/** What came of one attempt to read a block. @typedef {{ kind: "data"|"end"|"bad"|"none", number?: number, data?: Uint8Array }} Block */
+/**
+ * What came of one attempt to read a block. @typedef {{ kind: "data"|"end"|"bad"|"none", number?:
+ * number, data?: Uint8Array }} Block
+ */
 
 /** Reads one block. @returns {Promise<Block>} */
 export async function readBlock(wire, mode, ms) {
@@ -140,7 +146,10 @@ export async function readBlock(wire, mode, ms) {
   return good ? { kind: "data", number: body[0], data } : { kind: "bad" };
 }
 
-/** Asks for a block until one comes. @param {(round: number) => number} ask the byte of this round @param {(round: number) => string} mode how it is checked */
+/**
+ * Asks for a block until one comes. @param {(round: number) => number} ask the byte of this round
+ * @param {(round: number) => string} mode how it is checked
+ */
 export async function firstBlock(wire, ask, mode) {
   for (let round = 0; round < ASKS; round += 1) {
     await wire.write(Uint8Array.of(ask(round)));
@@ -194,10 +203,12 @@ export async function receiveBody(wire, got, mode, take) {
 }
 
 /**
- * Receives one file. Its size is not told, so the last block keeps its filling unless `trim` is set.
+ * Receives one file. Its size is not told, so the last block keeps its filling unless `trim` is
+ * set.
  * @param {import("./wire.js").Wire} wire
  * @param {{ write: (bytes: Uint8Array) => Promise<void> }} sink
- * @param {{ mode?: "crc"|"sum", trim?: boolean, onProgress?: (received: number) => void }} [options]
+ * @param {{ mode?: "crc"|"sum", trim?: boolean, onProgress?: (received: number) => void }}
+ *   [options]
  */
 export async function receiveXmodem(wire, sink, { mode = "crc", trim = false, onProgress } = {}) {
   let used = mode;

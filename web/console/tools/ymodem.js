@@ -1,4 +1,5 @@
-// YMODEM by Chuck Forsberg: XMODEM-1K with a block that names each file and its size, many files in one go; YMODEM-g without answers.
+// YMODEM by Chuck Forsberg: XMODEM-1K with a block that names each file and its size, many files in
+// one go; YMODEM-g without answers.
 
 import { concat } from "./escapes.js";
 import { TransferEnded } from "./wire.js";
@@ -31,7 +32,10 @@ export function describe({ name, size, modified }) {
   ]);
 }
 
-/** The other way: `size` is null where the sender does not tell. @returns {{ name: string, size: number|null, modified: number|null }} */
+/**
+ * The other way: `size` is null where the sender does not tell. @returns {{ name: string, size:
+ * number|null, modified: number|null }}
+ */
 export function parseDescription(bytes) {
   const end = bytes.indexOf(0);
   const name = new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
@@ -54,8 +58,10 @@ export function parseDescription(bytes) {
 /**
  * Sends files one after the other. The receiver chooses YMODEM or YMODEM-g.
  * @param {import("./wire.js").Wire} wire
- * @param {{ name: string, size: number, modified?: number, read: (at: number, length: number) => Promise<Uint8Array> }[]} files
- * @param {{ onFile?: (index: number) => void, onProgress?: (sent: number) => void, startMs?: number }} [options]
+ * @param {{ name: string, size: number, modified?: number, read: (at: number, length: number) =>
+ *   Promise<Uint8Array> }[]} files
+ * @param {{ onFile?: (index: number) => void, onProgress?: (sent: number) => void, startMs?: number
+ *   }} [options]
  */
 export async function sendYmodem(wire, files, { onFile, onProgress, startMs } = {}) {
   for (const [index, file] of files.entries()) {
@@ -76,7 +82,8 @@ export async function sendYmodem(wire, files, { onFile, onProgress, startMs } = 
 /**
  * Receives files until the sender has no more.
  * @param {import("./wire.js").Wire} wire
- * @param {(file: { name: string, size: number|null, modified: number|null }) => Promise<{ write: (bytes: Uint8Array) => Promise<void>, close: () => Promise<void> }|null>} accept
+ * @param {(file: { name: string, size: number|null, modified: number|null }) => Promise<{ write:
+ *   (bytes: Uint8Array) => Promise<void>, close: () => Promise<void> }|null>} accept
  *   the place for a file; null ends the transfer, since YMODEM cannot skip one
  * @param {{ stream?: boolean, onProgress?: (received: number) => void }} [options] stream: YMODEM-g
  */
@@ -89,7 +96,8 @@ export async function receiveYmodem(wire, accept, { stream = false, onProgress }
       () => want,
       () => mode,
     );
-    // The sender did not hear that its last file was taken: it says once more that the file is over.
+    // The sender did not hear that its last file was taken: it says once more that the file is
+    // over.
     while (head.kind === "end") {
       await wire.write(Uint8Array.of(ACK));
       head = await firstBlock(

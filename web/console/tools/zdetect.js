@@ -1,8 +1,11 @@
-// Sees in the stream that a ZMODEM program was started on the other side: sz that offers files, or rz that waits for some.
+// Sees in the stream that a ZMODEM program was started on the other side: sz that offers files, or
+// rz that waits for some.
 
 const PREFIX = [0x2a, 0x2a, 0x18, 0x42, 0x30];
 
-/** Looks for `**` ZDLE `B0` and the last digit of the frame: 0 is ZRQINIT (sz), 1 is ZRINIT (rz). */
+/**
+ * Looks for `**` ZDLE `B0` and the last digit of the frame: 0 is ZRQINIT (sz), 1 is ZRINIT (rz).
+ */
 export class ZmodemDetector {
   #matched = 0;
 

@@ -1,7 +1,9 @@
-// The wire of ZMODEM: headers out of a stream, data subpackets in and out. Codes and tables are those of the package zmodem2.
+// The wire of ZMODEM: headers out of a stream, data subpackets in and out. Codes and tables are
+// those of the package zmodem2.
 //
-// zmodem2's own Sender and Receiver are not used: they end at the first damaged byte, cannot be asked to go back while they send,
-// and skip no file. A serial line needs all three (zsend.js, zreceive.js).
+// zmodem2's own Sender and Receiver are not used: they end at the first damaged byte, cannot be
+// asked to go back while they send, and skip no file. A serial line needs all three (zsend.js,
+// zreceive.js).
 
 import { Encoding, Frame, Header, UNZDLE_TABLE, ZDLE_TABLE, decodeHeader } from "zmodem2";
 import { crc32, crcXmodem } from "./crc.js";
@@ -24,7 +26,8 @@ const CANCELS = 5;
 
 /**
  * One header as sent: in hex digits, or with `how` as bytes with CRC-16 or, `wide`, CRC-32.
- * @param {number} frame @param {number|number[]} value the position, or the flag bytes in the order ZF3, ZF2, ZF1, ZF0
+ * @param {number} frame @param {number|number[]} value the position, or the flag bytes in the order
+ *   ZF3, ZF2, ZF1, ZF0
  * @param {{ wide: boolean, control?: boolean }} [how]
  */
 export function header(frame, value = 0, how) {
@@ -48,7 +51,9 @@ function check(bytes, wide) {
   return Uint8Array.of(sum & 0xff, (sum >>> 8) & 0xff, (sum >>> 16) & 0xff, sum >>> 24);
 }
 
-/** Finds headers in a stream fed byte by byte; damaged ones and everything between are passed over. */
+/**
+ * Finds headers in a stream fed byte by byte; damaged ones and everything between are passed over.
+ */
 export class HeaderScanner {
   #step = "pad";
   #encoding = 0;
@@ -56,7 +61,10 @@ export class HeaderScanner {
   #escaped = false;
   #cancels = 0;
 
-  /** @param {number} byte @returns {{ frame: number, count: number, flags: Uint8Array, encoding: number }|undefined} */
+  /**
+   * @param {number} byte @returns {{ frame: number, count: number, flags: Uint8Array, encoding:
+   * number }|undefined}
+   */
   push(byte) {
     this.#cancels = byte === ZDLE ? this.#cancels + 1 : 0;
     if (this.#cancels >= CANCELS) throw new TransferEnded("the other side cancelled", "remote");
@@ -129,7 +137,8 @@ export function pollHeader(wire, scanner) {
 
 /**
  * One data subpacket.
- * @returns {Promise<{ data: Uint8Array, end: number }|null>} null: damaged, too long, or nothing came for `ms`
+ * @returns {Promise<{ data: Uint8Array, end: number }|null>} null: damaged, too long, or nothing
+ *   came for `ms`
  */
 export async function readSubpacket(wire, encoding, ms) {
   const reader = new SubpacketReader(encoding === Encoding.ZBIN32);
@@ -194,7 +203,10 @@ class SubpacketReader {
   }
 }
 
-/** Escapes what must not be on the wire as it is; `control`: every control character, where the receiver asks for it. */
+/**
+ * Escapes what must not be on the wire as it is; `control`: every control character, where the
+ * receiver asks for it.
+ */
 export function escapeBytes(bytes, control = false) {
   const escaped = new Uint8Array(bytes.length * 2);
   let length = 0;

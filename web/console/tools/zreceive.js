@@ -1,4 +1,5 @@
-// ZMODEM, receiving: files from the other side's sz, with recovery at the damaged byte, and skipping of what is not wanted.
+// ZMODEM, receiving: files from the other side's sz, with recovery at the damaged byte, and
+// skipping of what is not wanted.
 
 import { parseDescription } from "./ymodem.js";
 import { TransferEnded } from "./wire.js";
@@ -26,7 +27,8 @@ const READY = [0, 0, 0, CAN_DO];
 /**
  * Receives files until the sender has no more.
  * @param {import("./wire.js").Wire} wire
- * @param {(file: { name: string, size: number|null, modified: number|null }) => Promise<Sink|null>} accept null skips the file
+ * @param {(file: { name: string, size: number|null, modified: number|null }) => Promise<Sink|null>}
+ *   accept null skips the file
  * @param {{ onProgress?: (received: number) => void }} [options]
  */
 export async function receiveZmodem(wire, accept, { onProgress } = {}) {

@@ -1,4 +1,5 @@
-// ZMODEM, sending: files to the other side's rz, streamed, going back when it asks for a part again.
+// ZMODEM, sending: files to the other side's rz, streamed, going back when it asks for a part
+// again.
 
 import { crc32 } from "./crc.js";
 import { TransferEnded } from "./wire.js";
@@ -20,8 +21,9 @@ const TRIES = 12;
 const HEADER_MS = 10_000;
 const SETTLE_MS = 150;
 const SUBPACKET = 1024;
-// An answer is asked for each 16 KiB, and 128 KiB may go unanswered: 300 kB/s over a path of 400 ms stay full. On a slow line it is a
-// quarter of a second and two, so that the progress is true and a damaged byte costs no more than that again.
+// An answer is asked for each 16 KiB, and 128 KiB may go unanswered: 300 kB/s over a path of 400 ms
+// stay full. On a slow line it is a quarter of a second and two, so that the progress is true and a
+// damaged byte costs no more than that again.
 const ASK_EVERY = 16 * 1024;
 const WINDOW = 8 * ASK_EVERY;
 const CAN_FULL_DUPLEX = 0x01;
@@ -33,8 +35,10 @@ export const ZMODEM_LIMIT = 2 ** 32 - 1;
 /**
  * Sends files one after the other.
  * @param {import("./wire.js").Wire} wire
- * @param {{ name: string, size: number, modified?: number, read: (at: number, length: number) => Promise<Uint8Array> }[]} files
- * @param {{ onFile?: (index: number) => void, onSkip?: (index: number) => void, onProgress?: (taken: number) => void }} [options]
+ * @param {{ name: string, size: number, modified?: number, read: (at: number, length: number) =>
+ *   Promise<Uint8Array> }[]} files
+ * @param {{ onFile?: (index: number) => void, onSkip?: (index: number) => void, onProgress?:
+ *   (taken: number) => void }} [options]
  *   onProgress: so many bytes of this file the other side has confirmed
  */
 export async function sendZmodem(wire, files, { onFile, onSkip, onProgress } = {}) {
@@ -107,7 +111,8 @@ class Sending {
           await this.wire.write(header(Frame.ZCRC, await checksum(file, got.count || file.size)));
           break;
         case Frame.ZRINIT:
-          // The first may be the late answer to ZRQINIT; another says that the file was not heard of.
+          // The first may be the late answer to ZRQINIT; another says that the file was not heard
+          // of.
           if (heard) await this.#writeAll(opening);
           heard = true;
           this.#fail("the other side does not take the file");
@@ -133,7 +138,10 @@ class Sending {
     }
   }
 
-  /** Sends from `from` on until all is sent, or the other side wants another part (its position) or none. */
+  /**
+   * Sends from `from` on until all is sent, or the other side wants another part (its position) or
+   * none.
+   */
   async #stream(file, from) {
     await this.wire.write(header(Frame.ZDATA, from, this.#how));
     let at = from;
@@ -161,7 +169,10 @@ class Sending {
     return "sent";
   }
 
-  /** Takes what the other side says; waits until it has confirmed `until`, where it can be waited for. */
+  /**
+   * Takes what the other side says; waits until it has confirmed `until`, where it can be waited
+   * for.
+   */
   async #listen(until, at, waits) {
     for (;;) {
       const wait = waits && this.#confirmed < until;
@@ -180,7 +191,10 @@ class Sending {
     }
   }
 
-  /** Says that the file is over until the other side agrees. @returns {Promise<number|"taken"|"skipped">} */
+  /**
+   * Says that the file is over until the other side agrees. @returns
+   * {Promise<number|"taken"|"skipped">}
+   */
   async #end(size) {
     await this.wire.write(header(Frame.ZEOF, size, this.#how));
     for (;;) {
@@ -197,7 +211,9 @@ class Sending {
     }
   }
 
-  /** What a header changes while data are on their way: a position to go to, "skipped", or nothing. */
+  /**
+   * What a header changes while data are on their way: a position to go to, "skipped", or nothing.
+   */
   async #turn(got) {
     if (got.frame === Frame.ZRPOS) {
       // What waits on the way is void: the other side skips it until the next header.
@@ -210,7 +226,10 @@ class Sending {
     }
   }
 
-  /** The last position of a row of them: a receiver repeats itself while it reads what was on the way. */
+  /**
+   * The last position of a row of them: a receiver repeats itself while it reads what was on the
+   * way.
+   */
   async #settle(position) {
     let last = position;
     for (let got; (got = await readHeader(this.wire, this.#scanner, SETTLE_MS));)
