@@ -4,6 +4,9 @@
 //! packagers and cross builds without Node.js. Else `web/build.mjs` is run here, with the packages
 //! of `web/package-lock.json`: those in `web/node_modules` when they are the right ones, else what
 //! `npm ci` puts beside a copy in the build's own folder. No source folder is ever written to.
+//!
+//! Where Node.js or npm is missing, or npm cannot get the packages, the gateway is built without
+//! its page, and a warning says so. `WSBRIDGE_NEEDS_PAGE=1` makes that an error: for packagers.
 
 use std::{
     collections::BTreeSet,
@@ -20,10 +23,19 @@ use serde_json::Value;
 const SOURCES: [&str; 6] =
     [".npmrc", "build.mjs", "client", "console", "package-lock.json", "package.json"];
 
-/// What to do without Node.js.
-const NEEDED: &str = "Install Node.js and npm (18 or later; Debian: `sudo apt install npm`), or name a page assembled elsewhere \
-                      by `node web/build.mjs DIR` with WSBRIDGE_PAGE=DIR, or build a gateway with no page: \
-                      `cargo build --no-default-features`";
+/// The Node.js that esbuild needs.
+const NODE: u32 = 18;
+
+/// Lines of npm's words that a warning repeats; it writes many more of its own logs.
+const SAID: usize = 8;
+
+/// Why there is no page.
+enum Missing {
+    /// This machine lacks something. A gateway without the page can be built.
+    Tools(Vec<String>),
+    /// The sources, or the page that was named, are wrong.
+    Broken(String),
+}
 
 fn main() -> ExitCode {
     match embed() {
@@ -36,40 +48,123 @@ fn main() -> ExitCode {
 }
 
 fn embed() -> Result<(), String> {
-    for name in ["WSBRIDGE_PAGE", "DOCS_RS"] {
+    for name in ["WSBRIDGE_PAGE", "WSBRIDGE_NEEDS_PAGE", "DOCS_RS"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     println!("cargo::rerun-if-changed=build.rs");
+    // A test runs this program where tools are missing.
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    println!("cargo::rustc-env=WSBRIDGE_BUILD_SCRIPT={}", own.display());
+    let needed = env::var_os("WSBRIDGE_NEEDS_PAGE").is_some_and(|value| value != "0");
     if env::var_os("CARGO_FEATURE_CONSOLE").is_none() {
-        return Ok(());
+        let why = "WSBRIDGE_NEEDS_PAGE is set, and the feature `console` is off".to_owned();
+        return if needed { Err(why) } else { Ok(()) };
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);
+    let no_page = "&[]".to_owned();
     let table = if env::var_os("DOCS_RS").is_some() {
         // Documentation is built without a network, and shows no page.
-        "&[]".to_owned()
+        no_page
     } else {
-        table(&page(&out)?)?
+        match page(&out) {
+            Ok(page) => table(&page)?,
+            Err(Missing::Broken(why)) => return Err(why),
+            Err(Missing::Tools(why)) if needed => return Err(why.join(" | ")),
+            Err(Missing::Tools(why)) => {
+                warn(&why);
+                no_page
+            }
+        }
     };
     write(&out.join("assets.rs"), &table)
 }
 
+/// Says that there is no page, in lines that stand out of cargo's own.
+fn warn(why: &[String]) {
+    println!("cargo::warning=THIS GATEWAY IS BUILT WITHOUT ITS PAGE.");
+    for line in why {
+        println!("cargo::warning={line}");
+    }
+    for line in [
+        "Then build again. Or name a page assembled elsewhere by `node web/build.mjs DIR`: WSBRIDGE_PAGE=DIR cargo build ..",
+        "Everything but the page works; `/` of the gateway says how to get it.",
+    ] {
+        println!("cargo::warning={line}");
+    }
+}
+
 /// The folder of the assembled page.
-fn page(out: &Path) -> Result<PathBuf, String> {
+fn page(out: &Path) -> Result<PathBuf, Missing> {
     if let Some(given) = env::var_os("WSBRIDGE_PAGE") {
         // Not below the package, as cargo would have it: where the command was typed.
         let given = PathBuf::from(given);
         println!("cargo::rerun-if-changed={}", given.display());
         return Ok(given);
     }
-    let web = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?)
-        .join("web");
+    let web = env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or_else(|| Missing::Broken("no CARGO_MANIFEST_DIR".to_owned()))?;
+    let web = PathBuf::from(web).join("web");
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", web.join(source).display());
     }
-    let web = if installed(&web) { web } else { copy(&web, &out.join("web"))? };
+    let installed_here = installed(&web);
+    tools(!installed_here)?;
+    let sources = if installed_here { web.clone() } else { out.join("web") };
+    if !installed_here {
+        copy(&web, &sources).map_err(Missing::Broken)?;
+        packages(&web, &sources)?;
+    }
     let page = out.join("page");
-    run("node", Command::new("node").arg(web.join("build.mjs")).arg(&page))?;
+    run(Command::new("node").arg(sources.join("build.mjs")).arg(&page)).map_err(|said| {
+        Missing::Broken(format!("`node build.mjs` failed: {}", said.join(" | ")))
+    })?;
     Ok(page)
+}
+
+/// Whether the programs are there; npm, if it is needed.
+fn tools(npm: bool) -> Result<(), Missing> {
+    let version = |name: &str| run(Command::new(name).arg("--version")).ok();
+    let mut lacks = Vec::new();
+    match version("node") {
+        None => lacks.push(format!("There is no `node`: the page needs Node.js {NODE} or newer.")),
+        Some(text) => {
+            let major = text.trim().trim_start_matches('v').split('.').next().unwrap_or_default();
+            if major.parse::<u32>().is_ok_and(|major| major < NODE) {
+                let text = text.trim();
+                lacks.push(format!("`node` is {text}: the page needs Node.js {NODE} or newer."));
+            }
+        }
+    }
+    if npm && version("npm").is_none() {
+        lacks.push("There is no `npm`, which gets the packages of the page.".to_owned());
+    }
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    lacks.push("Install what is missing (Debian 12 or newer: `sudo apt install npm`).".to_owned());
+    // To see when it has been installed: by a package, by hand, by a manager of versions.
+    println!("cargo::rerun-if-env-changed=PATH");
+    for folder in ["/usr/bin", "/usr/local/bin"] {
+        println!("cargo::rerun-if-changed={folder}");
+    }
+    Err(Missing::Tools(lacks))
+}
+
+/// Has npm put the packages beside the copy of the sources.
+fn packages(web: &Path, copy: &Path) -> Result<(), Missing> {
+    if installed(copy) {
+        return Ok(());
+    }
+    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    run(Command::new("npm").args(npm).current_dir(copy)).map(drop).map_err(|mut said| {
+        // What the next line tells to type puts `node_modules` there.
+        println!("cargo::rerun-if-changed={}", web.display());
+        said.truncate(SAID);
+        let mut lines = vec!["`npm ci` cannot get the packages of the page. It says:".to_owned()];
+        lines.extend(said.iter().map(|line| format!("    {line}")));
+        lines.push("Once that is mended (is the network there?), type `npm ci --ignore-scripts --prefix web`.".to_owned());
+        Missing::Tools(lines)
+    })
 }
 
 /// Whether `node_modules` holds what the lock file says: npm notes there what it has installed.
@@ -90,8 +185,8 @@ fn installed(web: &Path) -> bool {
     wanted.is_some() && wanted == packages("node_modules/.package-lock.json")
 }
 
-/// A copy of the sources with their packages beside it.
-fn copy(web: &Path, copy: &Path) -> Result<PathBuf, String> {
+/// Copies the sources.
+fn copy(web: &Path, copy: &Path) -> Result<(), String> {
     for source in SOURCES {
         let to = copy.join(source);
         let removed = if to.is_dir() { fs::remove_dir_all(&to) } else { fs::remove_file(&to) };
@@ -102,11 +197,7 @@ fn copy(web: &Path, copy: &Path) -> Result<PathBuf, String> {
         }
         copy_all(&web.join(source), &to).map_err(|error| format!("{source}: {error}"))?;
     }
-    if !installed(copy) {
-        let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-        run("npm", Command::new("npm").args(npm).current_dir(copy))?;
-    }
-    Ok(copy.to_owned())
+    Ok(())
 }
 
 fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
@@ -123,20 +214,23 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a program whose output matters only when it fails.
-fn run(name: &str, command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            format!("there is no `{name}`. {NEEDED}")
-        } else {
-            format!("`{name}` does not start: {error}")
-        }
-    })?;
+/// Runs a program: its output, or the lines of what it says when it fails.
+fn run(command: &mut Command) -> Result<String, Vec<String>> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| vec![format!("it does not start: {error}")])?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ");
-    Err(format!("`{name}` failed: {said}. {NEEDED}"))
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = said
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    Err(if lines.is_empty() { vec![output.status.to_string()] } else { lines })
 }
 
 /// The table, as the expression of a `&[Asset]`.

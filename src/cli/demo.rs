@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Code, Failure, Outcome, print, serve};
-use crate::config;
+use crate::{config, http};
 
 /// Arguments of `wsbridge demo`.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let no_secrets = |_: &config::SecretSource| Err("the demo has no secrets".to_owned());
     let (config, _) = config::parse(&text, "the demo's configuration", &no_secrets)
         .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
-    let announcement = announcement(address, io::stdout().is_terminal());
+    let announcement = announcement(address, io::stdout().is_terminal(), http::has_page());
     serve::gateway(config, None, move |_, _| drop(print(&announcement)))
 }
 
@@ -100,11 +100,18 @@ endpoints:
 }
 
 /// What the demo prints once it listens: addresses, and things to paste.
-pub(crate) fn announcement(address: SocketAddr, colour: bool) -> String {
+pub(crate) fn announcement(address: SocketAddr, colour: bool, page: bool) -> String {
     let (bold, dim, plain) = if colour { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+    let open = if page {
+        format!("Open {bold}http://{address}/{plain} in a browser, or connect to")
+    } else {
+        format!(
+            "{bold}There is no page to open in a browser{plain}: this program was built without it. Install Node.js 18 or\n\
+             newer with npm (Debian: sudo apt install npm), build again, and start the demo again. Without it, connect to"
+        )
+    };
     let mut text = format!(
-        "wsbridge demo: simulated devices, no login, this machine only. Ctrl-C ends it.\n\n\
-         Open {bold}http://{address}/{plain} in a browser, or connect to\n\n"
+        "wsbridge demo: simulated devices, no login, this machine only. Ctrl-C ends it.\n\n{open}\n\n"
     );
     for (name, _, title) in ENDPOINTS {
         let url = format!("ws://{address}/ws/{name}");
@@ -155,12 +162,21 @@ mod tests {
 
     #[test]
     fn the_announcement_shows_the_real_address_alone_and_colours_only_when_told() {
-        let text = announcement(loopback(9123), false);
+        let text = announcement(loopback(9123), false, true);
         assert!(!text.contains("8080") && !text.contains('\x1b'));
         for (name, ..) in ENDPOINTS {
             assert!(text.contains(&format!("ws://127.0.0.1:9123/ws/{name} ")));
         }
-        assert!(announcement(loopback(9123), true).contains("\x1b[1m"));
+        assert!(announcement(loopback(9123), true, true).contains("\x1b[1m"));
+    }
+
+    #[test]
+    fn the_announcement_says_how_to_get_a_page_that_is_not_in_the_build() {
+        let page = announcement(loopback(9123), false, true);
+        assert!(page.contains("Open http://127.0.0.1:9123/ in a browser") && !page.contains("npm"));
+        let none = announcement(loopback(9123), false, false);
+        assert!(none.contains("There is no page") && none.contains("sudo apt install npm"));
+        assert!(!none.contains("Open http") && none.contains("ws://127.0.0.1:9123/ws/modem "));
     }
 
     #[test]

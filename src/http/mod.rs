@@ -87,7 +87,7 @@ impl Bridge {
     ) -> Arc<Self> {
         let (auth, metrics) = (Auth::default(), Arc::clone(events.metrics()));
         let parking = Parking::new(tasks.clone(), stop.clone());
-        let (router, apps) = (routes(), app::routes());
+        let (router, apps) = (routes(assets::ASSETS), app::routes());
         let bridge = Arc::new(Self {
             config,
             auth,
@@ -125,13 +125,18 @@ impl Bridge {
     }
 }
 
-fn routes() -> Router {
+/// Whether the console is in this build.
+pub(crate) fn has_page() -> bool {
+    !assets::ASSETS.is_empty()
+}
+
+fn routes(assets: &[assets::Asset]) -> Router {
     let mut router = Router::new();
-    for asset in assets::ASSETS {
+    for asset in assets {
         router =
             router.route(asset.path, get(entrance(pages::asset)).options(page(pages::options)));
     }
-    if assets::ASSETS.is_empty() {
+    if assets.is_empty() {
         router = router.route("/", get(entrance(pages::home)).options(page(pages::options)));
     }
     router

@@ -17,10 +17,14 @@ use crate::{
     wire::close::Refusal,
 };
 
+/// What stands at `/` of a gateway that was built without its page.
 const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>wsbridge</title>\n\
-<h1>wsbridge</h1>\n<p>The gateway is running. Endpoints are WebSockets at <code>/ws/NAME</code>;\n\
-<code>/api/endpoints</code> lists those you may see.\n\
-<p>How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the package.\n</html>\n";
+<meta name=\"viewport\" content=\"width=device-width\">\n\
+<h1>wsbridge</h1>\n<p>The gateway is running, but it was built without its page, the console that stands here otherwise.\n\
+<p>To get the page: install Node.js 18 or newer with npm (Debian: <code>sudo apt install npm</code>), build again\n\
+(<code>cargo build --release</code>), and restart the gateway. The packages for Debian and OpenWrt have it.\n\
+<p>Everything else works. Endpoints are WebSockets at <code>/ws/NAME</code>; <code>/api/endpoints</code> lists those you may see.\n\
+How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the sources.\n</html>\n";
 
 /// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices. Pages of any
 /// origin may know so much: the client asks before it dials again.

@@ -38,6 +38,7 @@ mod local_files;
 mod multicast;
 mod neighbours;
 mod network;
+mod no_page;
 mod overview;
 mod packing;
 mod page;

@@ -1,5 +1,7 @@
 //! The pages beside the sockets.
 
+use tower_service::Service as _;
+
 use super::*;
 
 #[tokio::test]
@@ -97,4 +99,29 @@ async fn an_upgrade_where_there_is_none_ends_the_connection_after_the_answer() {
     let head = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n{}\r\n\r\n", UPGRADE.join("\r\n"));
     let answer = parse(&gateway.raw(head.as_bytes()).await);
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+}
+
+#[tokio::test]
+async fn a_gateway_without_its_page_says_at_its_address_how_to_get_it() {
+    let (bridge, _config) = bridge(config(open()), TaskTracker::new());
+    let client = ClientAddress::Direct("127.0.0.1:9".parse().unwrap());
+    let (source, limits) = ((bridge.auth.source(client), false), bridge.config().limits);
+    let slot = bridge.auth.admission.enter(source, false, &limits);
+    let open = bridge.metrics.connections_open.hold();
+    let mut request = axum::extract::Request::get("/").body(axum::body::Body::empty()).unwrap();
+    let visitor = visitor::Visitor {
+        connection: Arc::new(visitor::Connection::new(Peer::default(), slot, open)),
+        client,
+        asked: Arc::new(visitor::Asked::of(&request)),
+        bridge,
+    };
+    request.extensions_mut().insert(visitor);
+    let response = routes(&[]).call(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let text = String::from_utf8(body.into()).unwrap();
+    for words in ["built without its page", "Node.js 18 or newer", "sudo apt install npm"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
