@@ -10,8 +10,8 @@ mod responder;
 use std::{net::SocketAddr, path::Path};
 
 use self::{
-    names::Names,
-    responder::{Held, Responder},
+    names::Candidates,
+    responder::{HeldName, Responder},
 };
 
 /// What avahi-daemon(8) listens on while it runs.
@@ -31,12 +31,12 @@ pub(crate) struct Service {
 pub(crate) struct Announcer {
     services: Vec<Service>,
     responder: Option<Responder>,
-    held: Held,
+    held: HeldName,
 }
 
 impl Announcer {
     /// Nothing yet; which name is ours it will say in `held`.
-    pub(crate) fn new(held: Held) -> Self {
+    pub(crate) fn new(held: HeldName) -> Self {
         Self { services: Vec::new(), responder: None, held }
     }
 
@@ -57,8 +57,8 @@ impl Announcer {
         if services.is_empty() {
             return;
         }
-        let names = Names::new(own, Path::new(AVAHI).exists());
-        match Responder::start(names, services.clone(), Held::clone(&self.held)) {
+        let names = Candidates::new(own, Path::new(AVAHI).exists());
+        match Responder::start(names, services.clone(), HeldName::clone(&self.held)) {
             Ok(responder) => (self.services, self.responder) = (services, Some(responder)),
             Err(error) => tracing::warn!("not announced by multicast DNS: {error}"),
         }

@@ -52,11 +52,11 @@ pub(crate) enum Event<'a> {
         refusal: &'a Refusal,
     },
     /// A session began.
-    Open(Session<'a>),
+    Open(SessionInfo<'a>),
     /// A session ended.
     Close {
         /// Which.
-        session: Session<'a>,
+        session: SessionInfo<'a>,
         /// What it moved.
         traffic: Traffic,
         /// Why it ended.
@@ -69,7 +69,7 @@ pub(crate) enum Event<'a> {
         /// Who.
         by: &'a PrincipalId,
         /// Which.
-        session: Session<'a>,
+        session: SessionInfo<'a>,
     },
     /// A line's lease changed hands.
     Lease {
@@ -89,7 +89,7 @@ pub(crate) enum Event<'a> {
 
 /// A session, as events name it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Session<'a> {
+pub(crate) struct SessionInfo<'a> {
     /// The endpoint; empty on the bus.
     pub endpoint: &'a str,
     /// Who runs it.
@@ -166,13 +166,13 @@ impl Events {
             Event::Refusal { client, request, refusal } => {
                 self.log_refusal(client, request, refusal);
             }
-            Event::Open(Session { endpoint, principal, client }) => {
+            Event::Open(SessionInfo { endpoint, principal, client }) => {
                 tracing::info!(endpoint, principal = principal.name, peer = %client, "session opened");
             }
             Event::Close { session, traffic, ended, lasted } => {
                 log_close(session, traffic, ended, lasted);
             }
-            Event::Kick { by, session: Session { endpoint, principal, client } } => {
+            Event::Kick { by, session: SessionInfo { endpoint, principal, client } } => {
                 let (by, principal) = (by.name.as_str(), principal.name.as_str());
                 tracing::info!(endpoint, principal, peer = %client, by, "session ended by an administrator");
             }
@@ -203,8 +203,8 @@ impl Events {
     }
 }
 
-fn log_close(session: Session<'_>, traffic: Traffic, ended: &Ended, lasted: Duration) {
-    let Session { endpoint, principal, client } = session;
+fn log_close(session: SessionInfo<'_>, traffic: Traffic, ended: &Ended, lasted: Duration) {
+    let SessionInfo { endpoint, principal, client } = session;
     let Traffic { to_client, to_target, lost_to_client, lost_to_target } = traffic;
     tracing::info!(
         endpoint,

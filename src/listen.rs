@@ -76,7 +76,7 @@ pub(crate) fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedF
 /// A listening address, bound.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: Bound,
+    socket: BoundSocket,
     tls: Option<Arc<ServerTls>>,
     /// It takes connections that trusted proxies announce, and no others.
     proxied: bool,
@@ -85,7 +85,7 @@ pub(crate) struct Listener {
 }
 
 #[derive(Debug)]
-enum Bound {
+enum BoundSocket {
     Tcp(TcpListener),
     Unix(UnixListener, #[expect(dead_code, reason = "held to be dropped")] Option<SocketFile>),
 }
@@ -120,18 +120,18 @@ impl Listener {
     /// Where it listens, with the port the system chose.
     pub(crate) fn local_address(&self) -> String {
         match &self.socket {
-            Bound::Tcp(socket) => socket
+            BoundSocket::Tcp(socket) => socket
                 .local_addr()
                 .map_or_else(|_| self.name.clone(), |address| address.to_string()),
-            Bound::Unix(..) => self.name.clone(),
+            BoundSocket::Unix(..) => self.name.clone(),
         }
     }
 
     /// A second hold on the socket, for a successor that takes it over.
     pub(crate) fn socket(&self) -> io::Result<OwnedFd> {
         match &self.socket {
-            Bound::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
-            Bound::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
+            BoundSocket::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
+            BoundSocket::Unix(socket, _) => socket.as_fd().try_clone_to_owned(),
         }
     }
 
@@ -139,8 +139,8 @@ impl Listener {
     #[cfg(test)]
     pub(crate) fn port(&self) -> Option<u16> {
         match &self.socket {
-            Bound::Tcp(socket) => socket.local_addr().ok().map(|address| address.port()),
-            Bound::Unix(..) => None,
+            BoundSocket::Tcp(socket) => socket.local_addr().ok().map(|address| address.port()),
+            BoundSocket::Unix(..) => None,
         }
     }
 
@@ -179,7 +179,7 @@ impl Listener {
     }
 }
 
-impl Bound {
+impl BoundSocket {
     async fn accept(&self) -> io::Result<(Raw, Peer)> {
         match self {
             Self::Tcp(listener) => {

@@ -38,7 +38,7 @@ pub(crate) fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
     let _ = match (journald(), syslog) {
         (Some(journal), _) => registry.with(Escaping(journal).with_filter(filter)).try_init(),
         (None, Some(socket)) => registry.with(Syslog::to(socket).with_filter(filter)).try_init(),
-        (None, None) => registry.with(Text::stderr().with_filter(filter)).try_init(),
+        (None, None) => registry.with(TextLayer::stderr().with_filter(filter)).try_init(),
     };
     Ok(())
 }
@@ -70,7 +70,7 @@ fn parsed(filter: &str) -> Result<Targets, String> {
 
 impl<S: Subscriber> Layer<S> for Syslog {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let (line, metadata) = (Line::of(event), event.metadata());
+        let (line, metadata) = (LogLine::of(event), event.metadata());
         if !self.send(*metadata.level(), &line.text(metadata, false)) {
             let _ = io::Write::write_all(
                 &mut io::stderr().lock(),
@@ -110,7 +110,7 @@ where
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        let line = Line::of(event);
+        let line = LogLine::of(event);
         let text = line.text(metadata, false);
         let message = metadata.fields().field("message");
         let Some(any) = metadata.fields().iter().next() else {
@@ -142,11 +142,11 @@ where
 }
 
 /// Lines on standard error; colour for a person's terminal.
-struct Text {
+struct TextLayer {
     colour: bool,
 }
 
-impl Text {
+impl TextLayer {
     fn stderr() -> Self {
         // https://no-color.org
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -154,9 +154,9 @@ impl Text {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Text {
+impl<S: Subscriber> Layer<S> for TextLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let text = Line::of(event).dated(event.metadata(), self.colour);
+        let text = LogLine::of(event).dated(event.metadata(), self.colour);
         // A log that cannot be written has nowhere to say so.
         let _ = io::Write::write_all(&mut io::stderr().lock(), text.as_bytes());
     }
@@ -164,12 +164,12 @@ impl<S: Subscriber> Layer<S> for Text {
 
 /// An event taken apart, every value escaped.
 #[derive(Default)]
-struct Line {
+struct LogLine {
     message: String,
     fields: Vec<(Field, String)>,
 }
 
-impl Line {
+impl LogLine {
     fn of(event: &Event<'_>) -> Self {
         let mut line = Self::default();
         event.record(&mut line);
@@ -220,7 +220,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.put(field, format_args!("{value:?}"));
     }
@@ -239,13 +239,13 @@ struct Escaped<T>(T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escape(f), "{}", self.0)
+        write!(EscapedText(f), "{}", self.0)
     }
 }
 
-struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+struct EscapedText<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
-impl Write for Escape<'_, '_> {
+impl Write for EscapedText<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|c| match c {
             // Unicode's bidirectional overrides and isolates reorder what is shown.
@@ -290,7 +290,7 @@ mod tests {
 
     impl<S: Subscriber> Layer<S> for Lines {
         fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-            self.0.lines.lock().unwrap().push(Line::of(event).dated(event.metadata(), false));
+            self.0.lines.lock().unwrap().push(LogLine::of(event).dated(event.metadata(), false));
         }
     }
 

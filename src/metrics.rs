@@ -14,7 +14,7 @@ use std::{
 // 32-bit MIPS has no 64-bit atomics of its own.
 use portable_atomic::AtomicU64;
 
-pub(crate) use self::page::{Format, Observed, Process, render};
+pub(crate) use self::page::{ExpositionFormat, Observed, ProcessUsage, render};
 use crate::settings::ErrorCounts;
 
 /// A number that only grows.
@@ -55,17 +55,17 @@ impl Gauge {
 
     /// One more until the guard is dropped.
     #[must_use = "the gauge falls again when this is dropped"]
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> GaugeUnit {
         self.0.fetch_add(1, Relaxed);
-        Held(Arc::clone(&self.0))
+        GaugeUnit(Arc::clone(&self.0))
     }
 }
 
 /// One unit of a gauge, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held(Arc<AtomicU64>);
+pub(crate) struct GaugeUnit(Arc<AtomicU64>);
 
-impl Drop for Held {
+impl Drop for GaugeUnit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

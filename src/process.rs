@@ -7,15 +7,15 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use crate::metrics::Process;
+use crate::metrics::ProcessUsage;
 
 /// What it takes now; `None` where /proc is not there.
-pub(crate) fn observe() -> Option<Process> {
+pub(crate) fn observe() -> Option<ProcessUsage> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     // One of them is the folder that is read.
     let open_files = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
-    Some(Process {
+    Some(ProcessUsage {
         cpu: Duration::try_from(cpu).ok()?,
         resident: bytes(&status, "VmRSS:")?,
         virtual_memory: bytes(&status, "VmSize:")?,

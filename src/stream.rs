@@ -32,7 +32,7 @@ pub(crate) use self::{
     ledger::Ledger,
     life::{Life, Liveness},
     sample::{NextHop, Outstanding, Sample},
-    split::{Gauge, ReadHalf, WriteHalf, split},
+    split::{ReadHalf, StreamProbe, WriteHalf, split},
 };
 use self::{
     metered::Metered,
@@ -43,10 +43,10 @@ use self::{
 /// A connection to a client or to a target. What is written to it is counted until the next hop has
 /// it.
 #[derive(Debug)]
-pub(crate) struct Stream(Kind);
+pub(crate) struct Stream(Transport);
 
 #[derive(Debug)]
-enum Kind {
+enum Transport {
     /// Plain TCP.
     Tcp(Metered<TcpStream>),
     /// Unix stream socket.
@@ -64,25 +64,25 @@ enum Kind {
 macro_rules! each {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream {
-            Kind::Tcp($inner) => $call,
-            Kind::Unix($inner) => $call,
-            Kind::TlsTcp($inner) => $call,
-            Kind::TlsUnix($inner) => $call,
-            Kind::TargetTlsTcp($inner) => $call,
-            Kind::TargetTlsUnix($inner) => $call,
+            Transport::Tcp($inner) => $call,
+            Transport::Unix($inner) => $call,
+            Transport::TlsTcp($inner) => $call,
+            Transport::TlsUnix($inner) => $call,
+            Transport::TargetTlsTcp($inner) => $call,
+            Transport::TargetTlsUnix($inner) => $call,
         }
     };
 }
 
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
-        Self(Kind::Tcp(Metered::new(socket)))
+        Self(Transport::Tcp(Metered::new(socket)))
     }
 }
 
 impl From<UnixStream> for Stream {
     fn from(socket: UnixStream) -> Self {
-        Self(Kind::Unix(Metered::new(socket)))
+        Self(Transport::Unix(Metered::new(socket)))
     }
 }
 
@@ -91,13 +91,16 @@ impl Stream {
     /// allow, after the alert that says so.
     pub(crate) async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
         Ok(Self(match self.0 {
-            Kind::Tcp(socket) => {
-                Kind::TlsTcp(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
+            Transport::Tcp(socket) => {
+                Transport::TlsTcp(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
             }
-            Kind::Unix(socket) => {
-                Kind::TlsUnix(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
+            Transport::Unix(socket) => {
+                Transport::TlsUnix(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
             }
-            Kind::TlsTcp(_) | Kind::TlsUnix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => {
+            Transport::TlsTcp(_)
+            | Transport::TlsUnix(_)
+            | Transport::TargetTlsTcp(_)
+            | Transport::TargetTlsUnix(_) => {
                 return Err(twice());
             }
         }))
@@ -110,13 +113,16 @@ impl Stream {
         name: ServerName<'static>,
     ) -> io::Result<Self> {
         Ok(Self(match self.0 {
-            Kind::Tcp(socket) => {
-                Kind::TargetTlsTcp(Box::new(Recorded::new(connector.connect(name, socket).await?)))
-            }
-            Kind::Unix(socket) => {
-                Kind::TargetTlsUnix(Box::new(Recorded::new(connector.connect(name, socket).await?)))
-            }
-            Kind::TlsTcp(_) | Kind::TlsUnix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => {
+            Transport::Tcp(socket) => Transport::TargetTlsTcp(Box::new(Recorded::new(
+                connector.connect(name, socket).await?,
+            ))),
+            Transport::Unix(socket) => Transport::TargetTlsUnix(Box::new(Recorded::new(
+                connector.connect(name, socket).await?,
+            ))),
+            Transport::TlsTcp(_)
+            | Transport::TlsUnix(_)
+            | Transport::TargetTlsTcp(_)
+            | Transport::TargetTlsUnix(_) => {
                 return Err(twice());
             }
         }))
@@ -125,9 +131,12 @@ impl Stream {
     /// A client's certificates, its own first; `None` when it showed none.
     pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match &self.0 {
-            Kind::TlsTcp(stream) => stream.tls().peer_certificates(),
-            Kind::TlsUnix(stream) => stream.tls().peer_certificates(),
-            Kind::Tcp(_) | Kind::Unix(_) | Kind::TargetTlsTcp(_) | Kind::TargetTlsUnix(_) => None,
+            Transport::TlsTcp(stream) => stream.tls().peer_certificates(),
+            Transport::TlsUnix(stream) => stream.tls().peer_certificates(),
+            Transport::Tcp(_)
+            | Transport::Unix(_)
+            | Transport::TargetTlsTcp(_)
+            | Transport::TargetTlsUnix(_) => None,
         }
     }
 
@@ -136,12 +145,12 @@ impl Stream {
     /// call.
     pub(crate) fn outstanding(&self) -> Outstanding {
         match &self.0 {
-            Kind::Tcp(socket) => socket.outstanding(),
-            Kind::Unix(socket) => socket.outstanding(),
-            Kind::TlsTcp(stream) => stream.outstanding(),
-            Kind::TlsUnix(stream) => stream.outstanding(),
-            Kind::TargetTlsTcp(stream) => stream.outstanding(),
-            Kind::TargetTlsUnix(stream) => stream.outstanding(),
+            Transport::Tcp(socket) => socket.outstanding(),
+            Transport::Unix(socket) => socket.outstanding(),
+            Transport::TlsTcp(stream) => stream.outstanding(),
+            Transport::TlsUnix(stream) => stream.outstanding(),
+            Transport::TargetTlsTcp(stream) => stream.outstanding(),
+            Transport::TargetTlsUnix(stream) => stream.outstanding(),
         }
     }
 
@@ -157,10 +166,12 @@ impl Stream {
     /// The TCP socket below, for its options; `None` over a unix socket.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         Some(match &self.0 {
-            Kind::Tcp(socket) => socket.socket(),
-            Kind::TlsTcp(stream) => stream.tls().socket().socket(),
-            Kind::TargetTlsTcp(stream) => stream.tls().socket().socket(),
-            Kind::Unix(_) | Kind::TlsUnix(_) | Kind::TargetTlsUnix(_) => return None,
+            Transport::Tcp(socket) => socket.socket(),
+            Transport::TlsTcp(stream) => stream.tls().socket().socket(),
+            Transport::TargetTlsTcp(stream) => stream.tls().socket().socket(),
+            Transport::Unix(_) | Transport::TlsUnix(_) | Transport::TargetTlsUnix(_) => {
+                return None;
+            }
         })
     }
 }
@@ -168,10 +179,10 @@ impl Stream {
 impl NextHop for Stream {
     fn sample(&self) -> Option<Sample> {
         match &self.0 {
-            Kind::Tcp(socket) => socket.sample(),
-            Kind::TlsTcp(stream) => stream.tls().socket().sample(),
-            Kind::TargetTlsTcp(stream) => stream.tls().socket().sample(),
-            Kind::Unix(_) | Kind::TlsUnix(_) | Kind::TargetTlsUnix(_) => None,
+            Transport::Tcp(socket) => socket.sample(),
+            Transport::TlsTcp(stream) => stream.tls().socket().sample(),
+            Transport::TargetTlsTcp(stream) => stream.tls().socket().sample(),
+            Transport::Unix(_) | Transport::TlsUnix(_) | Transport::TargetTlsUnix(_) => None,
         }
     }
 

@@ -56,7 +56,7 @@ impl TlsError {
 pub(crate) struct ServerTls {
     files: Files,
     own_name: String,
-    state: Mutex<State>,
+    state: Mutex<Watched>,
 }
 
 #[derive(Debug)]
@@ -69,15 +69,15 @@ struct Files {
 }
 
 /// What the files say.
-struct Loaded {
+struct LoadedFiles {
     config: Arc<ServerConfig>,
     /// The certificate's last second, since 1970.
     until: Option<i64>,
     revoked: Revoked,
 }
 
-struct State {
-    loaded: Loaded,
+struct Watched {
+    loaded: LoadedFiles,
     stamps: Vec<Option<Stamp>>,
     looked: Instant,
     /// Whether it has been told that the lists of revoked certificates are past their date.
@@ -117,7 +117,7 @@ impl ServerTls {
         };
         let stamps = files.stamps();
         let state =
-            State { loaded: files.load(own_name)?, stamps, looked: Instant::now(), told: false };
+            Watched { loaded: files.load(own_name)?, stamps, looked: Instant::now(), told: false };
         Ok(Some(Self { files, own_name: own_name.to_owned(), state: Mutex::new(state) }))
     }
 
@@ -137,7 +137,7 @@ impl ServerTls {
         self.fresh().loaded.revoked.names(facts)
     }
 
-    fn fresh(&self) -> MutexGuard<'_, State> {
+    fn fresh(&self) -> MutexGuard<'_, Watched> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= LOOK {
             state.looked = Instant::now();
@@ -157,7 +157,7 @@ impl ServerTls {
 
     /// Says once that a list is past its date: what it names is refused on, but nobody knows what
     /// it does not name yet.
-    fn alarm(&self, state: &mut State) {
+    fn alarm(&self, state: &mut Watched) {
         let due = state.loaded.revoked.due.filter(|due| *due < jiff::Timestamp::now().as_second());
         if let (Some(file), Some(_), false) = (&self.files.client_crl, due, state.told) {
             state.told = true;
@@ -192,7 +192,7 @@ impl Files {
         self.self_signed && !self_signed::is_good(&self.certificate)
     }
 
-    fn load(&self, own_name: &str) -> Result<Loaded, TlsError> {
+    fn load(&self, own_name: &str) -> Result<LoadedFiles, TlsError> {
         if self.self_signed {
             let paths = Paths { certificate: self.certificate.clone(), key: self.key.clone() };
             if self_signed::ensure(&paths, own_name)? {
@@ -232,7 +232,7 @@ impl Files {
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(Loaded { config: Arc::new(config), until, revoked })
+        Ok(LoadedFiles { config: Arc::new(config), until, revoked })
     }
 
     /// Says which certificate is in use, and whether its time has passed: clients will tell the

@@ -13,7 +13,7 @@ use wsbridge::testing::{
         control, frame,
         frames::{Delimiter, Framer, Packing},
         head, proxy, subprotocol,
-        telnet::{self, comport::Command},
+        telnet::{self, comport::ComPortCommand},
     },
 };
 
@@ -123,7 +123,7 @@ pub fn check_proxy(bytes: &[u8]) {
         let (mut have, mut may) = (0, 0);
         loop {
             match proxy::scan(&bytes[..have]) {
-                Ok(proxy::Progress::More(more)) => {
+                Ok(proxy::HeaderProgress::More(more)) => {
                     assert!(more > 0 && have + more <= proxy::HEADER_MAX);
                     may = may.max(have + more);
                     have += more.min(step);
@@ -131,7 +131,7 @@ pub fn check_proxy(bytes: &[u8]) {
                         return None;
                     }
                 }
-                Ok(proxy::Progress::Done(found)) => {
+                Ok(proxy::HeaderProgress::Done(found)) => {
                     assert!(have <= may);
                     return Some(Ok((found, have)));
                 }
@@ -186,13 +186,13 @@ fn telnet_stream<'a>(
 }
 
 fn said_again(content: &[u8]) {
-    let Some(command) = Command::decode(content) else { return };
+    let Some(command) = ComPortCommand::decode(content) else { return };
     for role in [telnet::Role::Client, telnet::Role::Server] {
         let mut wire = Vec::new();
         command.encode(role, &mut wire);
         let kept = telnet::Decoder::default().decode(&mut wire, true, |_, event| {
             let telnet::Event::Sub(44, content) = event else { panic!("{event:?}") };
-            assert_eq!(Command::decode(content).as_ref(), Some(&command));
+            assert_eq!(ComPortCommand::decode(content).as_ref(), Some(&command));
             true
         });
         assert_eq!(kept, 0);

@@ -21,7 +21,7 @@ const CALM: Duration = Duration::from_secs(3600);
 
 /// What is to be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ToSend {
     /// A probe for every name.
     Probe,
     /// All records.
@@ -42,7 +42,7 @@ pub(super) enum Loss {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ClaimPhase {
     Probing(u8),
     Announcing(u8),
     Held,
@@ -52,7 +52,7 @@ enum Phase {
 /// The state of all names together: a conflict about one changes them all.
 #[derive(Debug)]
 pub(super) struct Claim {
-    phase: Phase,
+    phase: ClaimPhase,
     due: Option<Instant>,
     conflicts: u32,
     first: Instant,
@@ -62,7 +62,7 @@ impl Claim {
     /// Begins to probe after `delay`, a random one, so that machines that start together do not
     /// speak together.
     pub(super) fn new(now: Instant, delay: Duration) -> Self {
-        Self { phase: Phase::Probing(0), due: Some(now + delay), conflicts: 0, first: now }
+        Self { phase: ClaimPhase::Probing(0), due: Some(now + delay), conflicts: 0, first: now }
     }
 
     /// When [`Self::step`] has something to do.
@@ -72,29 +72,31 @@ impl Claim {
 
     /// Whether the names are ours: questions are answered.
     pub(super) fn holds(&self) -> bool {
-        matches!(self.phase, Phase::Announcing(_) | Phase::Held)
+        matches!(self.phase, ClaimPhase::Announcing(_) | ClaimPhase::Held)
     }
 
     /// Whether it is not known yet whose they are.
     pub(super) fn probes(&self) -> bool {
-        matches!(self.phase, Phase::Probing(_))
+        matches!(self.phase, ClaimPhase::Probing(_))
     }
 
     /// Goes on when it is time to.
-    pub(super) fn step(&mut self, now: Instant) -> Option<Step> {
+    pub(super) fn step(&mut self, now: Instant) -> Option<ToSend> {
         self.due.filter(|due| *due <= now)?;
         let (phase, due, step) = match self.phase {
-            Phase::Probing(sent) if sent < PROBES => {
-                (Phase::Probing(sent + 1), Some(PROBE), Some(Step::Probe))
+            ClaimPhase::Probing(sent) if sent < PROBES => {
+                (ClaimPhase::Probing(sent + 1), Some(PROBE), Some(ToSend::Probe))
             }
-            Phase::Probing(_) => (Phase::Announcing(1), Some(SECOND), Some(Step::Announce)),
-            Phase::Announcing(sent) if sent < ANNOUNCEMENTS => {
-                (Phase::Held, None, Some(Step::Announce))
+            ClaimPhase::Probing(_) => {
+                (ClaimPhase::Announcing(1), Some(SECOND), Some(ToSend::Announce))
             }
-            Phase::Announcing(_) | Phase::Held => (Phase::Held, None, None),
-            Phase::Silent => {
+            ClaimPhase::Announcing(sent) if sent < ANNOUNCEMENTS => {
+                (ClaimPhase::Held, None, Some(ToSend::Announce))
+            }
+            ClaimPhase::Announcing(_) | ClaimPhase::Held => (ClaimPhase::Held, None, None),
+            ClaimPhase::Silent => {
                 (self.conflicts, self.first) = (0, now);
-                (Phase::Probing(1), Some(PROBE), Some(Step::Probe))
+                (ClaimPhase::Probing(1), Some(PROBE), Some(ToSend::Probe))
             }
         };
         self.phase = phase;
@@ -104,8 +106,8 @@ impl Claim {
 
     /// Probes again, since the addresses have changed.
     pub(super) fn again(&mut self, now: Instant) {
-        if self.phase != Phase::Silent {
-            (self.phase, self.due) = (Phase::Probing(0), Some(now));
+        if self.phase != ClaimPhase::Silent {
+            (self.phase, self.due) = (ClaimPhase::Probing(0), Some(now));
         }
     }
 
@@ -115,7 +117,7 @@ impl Claim {
         if self.counts(now) {
             return self.silence(now);
         }
-        (self.phase, self.due) = (Phase::Probing(0), Some(now + SECOND));
+        (self.phase, self.due) = (ClaimPhase::Probing(0), Some(now + SECOND));
         Loss::Probed
     }
 
@@ -123,14 +125,14 @@ impl Claim {
     pub(super) fn conflict(&mut self, now: Instant) -> Loss {
         let lost = match self.phase {
             // Before the first probe, an answer is to somebody else's question.
-            Phase::Silent | Phase::Probing(0) => return Loss::None,
-            Phase::Probing(_) => Loss::Renamed,
-            Phase::Announcing(_) | Phase::Held => Loss::Probed,
+            ClaimPhase::Silent | ClaimPhase::Probing(0) => return Loss::None,
+            ClaimPhase::Probing(_) => Loss::Renamed,
+            ClaimPhase::Announcing(_) | ClaimPhase::Held => Loss::Probed,
         };
         if self.counts(now) {
             return self.silence(now);
         }
-        (self.phase, self.due) = (Phase::Probing(0), Some(now));
+        (self.phase, self.due) = (ClaimPhase::Probing(0), Some(now));
         lost
     }
 
@@ -144,7 +146,7 @@ impl Claim {
     }
 
     fn silence(&mut self, now: Instant) -> Loss {
-        (self.phase, self.due) = (Phase::Silent, Some(now + CALM));
+        (self.phase, self.due) = (ClaimPhase::Silent, Some(now + CALM));
         Loss::Silenced
     }
 }
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     /// Steps until nothing is due, with the time that passed before each.
-    fn run(claim: &mut Claim, now: &mut Instant) -> Vec<(u128, Step)> {
+    fn run(claim: &mut Claim, now: &mut Instant) -> Vec<(u128, ToSend)> {
         let mut steps = Vec::new();
         while let Some(due) = claim.due() {
             let waited = due.saturating_duration_since(*now).as_millis();
@@ -169,15 +171,15 @@ mod tests {
         let mut now = Instant::now();
         let mut claim = Claim::new(now, Duration::from_millis(100));
         let steps = run(&mut claim, &mut now);
-        let probe = Step::Probe;
+        let probe = ToSend::Probe;
         assert_eq!(
             steps,
             [
                 (100, probe),
                 (250, probe),
                 (250, probe),
-                (250, Step::Announce),
-                (1000, Step::Announce)
+                (250, ToSend::Announce),
+                (1000, ToSend::Announce)
             ]
         );
         assert!(claim.holds() && !claim.probes());
@@ -191,7 +193,7 @@ mod tests {
         run(&mut claim, &mut now);
         assert_eq!(claim.conflict(now), Loss::Probed);
         assert!(!claim.holds());
-        assert_eq!(claim.step(now), Some(Step::Probe));
+        assert_eq!(claim.step(now), Some(ToSend::Probe));
         assert_eq!(claim.conflict(now), Loss::Renamed);
         run(&mut claim, &mut now);
         assert!(claim.holds());
@@ -215,7 +217,7 @@ mod tests {
         assert_eq!(renamed, CONFLICTS);
         assert_eq!((claim.conflict(now), claim.holds()), (Loss::None, false));
         assert_eq!(claim.step(now + Duration::from_secs(60)), None);
-        assert_eq!(claim.step(now + CALM), Some(Step::Probe));
+        assert_eq!(claim.step(now + CALM), Some(ToSend::Probe));
     }
 
     #[test]

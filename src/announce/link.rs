@@ -22,7 +22,7 @@ const HOPS: u32 = 255;
 
 /// An interface's place in its networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Subnet {
     index: u32,
     name: String,
     /// Its addresses, each with the length of its network's prefix.
@@ -33,20 +33,20 @@ pub(super) struct Place {
 
 /// An interface, with a socket for each family.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) place: Place,
+pub(super) struct LinkInterface {
+    pub(super) place: Subnet,
     sockets: Vec<(UdpSocket, SocketAddr)>,
 }
 
 /// The interfaces by which one of the services is reached from other machines, in a fixed order,
 /// and every address of this machine.
-pub(super) fn places(services: &[Service]) -> io::Result<(Vec<Place>, Vec<IpAddr>)> {
+pub(super) fn places(services: &[Service]) -> io::Result<(Vec<Subnet>, Vec<IpAddr>)> {
     let all = get_if_addrs()?;
     let here = all.iter().map(Interface::ip).collect();
-    let mut places: BTreeMap<u32, Place> = BTreeMap::new();
+    let mut places: BTreeMap<u32, Subnet> = BTreeMap::new();
     for found in all.iter().filter(|found| !found.is_loopback() && found.is_oper_up()) {
         let Some(index) = found.index else { continue };
-        let place = places.entry(index).or_insert_with(|| Place {
+        let place = places.entry(index).or_insert_with(|| Subnet {
             index,
             name: found.name.clone(),
             addresses: Vec::new(),
@@ -79,9 +79,9 @@ fn reached(listen: IpAddr, address: IpAddr) -> bool {
     }
 }
 
-impl Link {
+impl LinkInterface {
     /// Opens the sockets; an error where the interface takes no multicast at all.
-    pub(super) fn open(place: Place) -> io::Result<Self> {
+    pub(super) fn open(place: Subnet) -> io::Result<Self> {
         let v4 = place.addresses.iter().find_map(|(address, _)| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,

@@ -7,7 +7,7 @@ const LABEL: usize = 63;
 
 /// The names of one round; after each conflict another is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub(super) struct Candidates {
     own: String,
     /// Whether avahi runs here: then NAME.local is its own, and two responders that differ about
     /// the addresses of one name make the later one change its name.
@@ -16,7 +16,7 @@ pub(super) struct Names {
     number: u32,
 }
 
-impl Names {
+impl Candidates {
     /// Those of a machine; `own` is its name.
     pub(super) fn new(own: &str, avahi: bool) -> Self {
         Self {
@@ -72,7 +72,7 @@ mod tests {
             tls: true,
         };
         for avahi in [false, true] {
-            let mut names = Names::new(&"n".repeat(LABEL), avahi);
+            let mut names = Candidates::new(&"n".repeat(LABEL), avahi);
             for _ in 0..3 {
                 assert!(names.host().len() <= LABEL);
                 let instance = names.instance(&service, 1);
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_conflict_changes_every_name_and_beside_avahi_the_host_has_one_of_its_own() {
         let service = Service { address: "0.0.0.0:443".parse().unwrap(), tls: true };
-        let mut names = Names::new("Box.lan", false);
+        let mut names = Candidates::new("Box.lan", false);
         assert_eq!(
             (names.host_name().as_str(), names.instance(&service, 0).as_str()),
             ("box.local", "wsbridge on box")
@@ -98,6 +98,6 @@ mod tests {
         assert_eq!(names.host_name(), "box-2.local");
         assert_eq!(names.instance(&service, 0), "wsbridge on box 2");
         assert_eq!(names.instance(&service, 1), "wsbridge on box 2 (0.0.0.0:443)");
-        assert_eq!(Names::new("Box.lan", true).host_name(), "wsbridge-box.local");
+        assert_eq!(Candidates::new("Box.lan", true).host_name(), "wsbridge-box.local");
     }
 }

@@ -8,7 +8,7 @@ use simple_dns::{
     rdata::{A, AAAA, PTR, RData, SRV, TXT},
 };
 
-use super::{Service, names::Names};
+use super::{Service, names::Candidates};
 
 /// Time that records with an address in them are good, in seconds (RFC 6762 section 10).
 const SHORT: u32 = 120;
@@ -24,7 +24,7 @@ pub(super) struct Records {
 
 impl Records {
     /// What is said of `services` where they are reached by `addresses`.
-    pub(super) fn new(names: &Names, services: &[Service], addresses: &[IpAddr]) -> Self {
+    pub(super) fn new(names: &Candidates, services: &[Service], addresses: &[IpAddr]) -> Self {
         let host = local(&[&names.host()]);
         let mut all: Vec<_> = addresses
             .iter()

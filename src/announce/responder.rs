@@ -22,9 +22,9 @@ use simple_dns::Packet;
 
 use super::{
     Service,
-    claim::{Claim, Loss, Step},
-    link::{Link, PORT, Place, places},
-    names::Names,
+    claim::{Claim, Loss, ToSend},
+    link::{LinkInterface, PORT, Subnet, places},
+    names::Candidates,
     records::Records,
 };
 
@@ -42,7 +42,7 @@ const SAID: Duration = Duration::from_secs(1);
 const LEGACY: u32 = 10;
 
 /// The name that is held now, as far as it is.
-pub(super) type Held = Arc<Mutex<Option<String>>>;
+pub(super) type HeldName = Arc<Mutex<Option<String>>>;
 
 /// The running thread; dropped, it says goodbye and ends.
 #[derive(Debug)]
@@ -54,7 +54,11 @@ pub(super) struct Responder {
 
 impl Responder {
     /// Starts to announce services.
-    pub(super) fn start(names: Names, services: Vec<Service>, held: Held) -> io::Result<Self> {
+    pub(super) fn start(
+        names: Candidates,
+        services: Vec<Service>,
+        held: HeldName,
+    ) -> io::Result<Self> {
         let (alive, ended) = UnixStream::pair()?;
         let now = Instant::now();
         let mut voice = Voice {
@@ -87,12 +91,12 @@ impl Drop for Responder {
 
 /// What the thread has.
 struct Voice {
-    names: Names,
+    names: Candidates,
     services: Vec<Service>,
-    held: Held,
+    held: HeldName,
     /// The links there are, also those that cannot be spoken on.
-    places: Vec<Place>,
-    links: Vec<Spoken>,
+    places: Vec<Subnet>,
+    links: Vec<LinkRecords>,
     /// Every address of this machine.
     here: Vec<IpAddr>,
     claim: Claim,
@@ -102,8 +106,8 @@ struct Voice {
 }
 
 /// A link and what is said there.
-struct Spoken {
-    link: Link,
+struct LinkRecords {
+    link: LinkInterface,
     records: Records,
     /// When each record was last said to everybody.
     said: Vec<Option<Instant>>,
@@ -226,12 +230,12 @@ impl Voice {
         }
         match self.claim.step(now) {
             None => {}
-            Some(Step::Probe) => {
+            Some(ToSend::Probe) => {
                 for spoken in &self.links {
                     send(&spoken.link, &spoken.records.probe(), None);
                 }
             }
-            Some(Step::Announce) => {
+            Some(ToSend::Announce) => {
                 // Without a link there is nobody to hold it against.
                 self.hold((!self.links.is_empty()).then(|| self.names.host_name()));
                 self.say_everything(|life| life);
@@ -269,7 +273,9 @@ impl Voice {
         }
         self.places.clone_from(&places);
         let opened = places.into_iter().filter_map(|place| {
-            Link::open(place).inspect_err(|error| tracing::debug!("no multicast DNS: {error}")).ok()
+            LinkInterface::open(place)
+                .inspect_err(|error| tracing::debug!("no multicast DNS: {error}"))
+                .ok()
         });
         self.links = opened.map(|link| self.spoken(link)).collect();
         self.claim.again(now + jitter(0, 250));
@@ -281,10 +287,10 @@ impl Voice {
         self.links = links.into_iter().map(|spoken| self.spoken(spoken.link)).collect();
     }
 
-    fn spoken(&self, link: Link) -> Spoken {
+    fn spoken(&self, link: LinkInterface) -> LinkRecords {
         let records = Records::new(&self.names, &self.services, &link.place.served);
         let said = vec![None; records.every().len()];
-        Spoken { link, records, said, pending: None, heard: 0 }
+        LinkRecords { link, records, said, pending: None, heard: 0 }
     }
 
     fn hold(&self, name: Option<String>) {
@@ -296,7 +302,7 @@ impl Voice {
     }
 }
 
-impl Spoken {
+impl LinkRecords {
     /// Answers a query (RFC 6762 section 6): at once, or soon where others may have something to
     /// say, too.
     fn answer(&mut self, query: &Packet<'_>, from: SocketAddr, now: Instant) {
@@ -352,7 +358,7 @@ impl Spoken {
 }
 
 /// Sends a packet to everybody on a link, or to one.
-fn send(link: &Link, packet: &Packet<'_>, to: Option<SocketAddr>) {
+fn send(link: &LinkInterface, packet: &Packet<'_>, to: Option<SocketAddr>) {
     match (packet.build_bytes_vec_compressed(), to) {
         (Ok(bytes), None) => link.send(&bytes),
         (Ok(bytes), Some(to)) => link.send_to(&bytes, to),

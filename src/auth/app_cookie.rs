@@ -6,8 +6,8 @@
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, Page, Principal, Purpose, View, Visit,
-    passes::Place,
+    AllowedOrigin, Auth, AuthRequest, Principal, Purpose, View, Visit,
+    passes::PassScope,
     signing::{COOKIES_MAX, name, set, values},
 };
 use crate::config::{App, Config};
@@ -28,15 +28,15 @@ impl Auth {
         &self,
         config: &Config,
         app: &str,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Option<Principal> {
         // The bus, whose name is empty, is read by our own script alone, which has a pass.
         let heard = ask.purpose == Purpose::Upgrade && !ask.endpoint.is_empty();
-        if !heard || visit.page != Page::Own || !ask.shown.is_nothing() {
+        if !heard || visit.page != AllowedOrigin::Own || !ask.shown.is_nothing() {
             return None;
         }
-        let (name, place) = (name(&visit.view, &stem(app)), Place::Cookie(app.to_owned()));
+        let (name, place) = (name(&visit.view, &stem(app)), PassScope::Cookie(app.to_owned()));
         let shown = values(ask.cookie.unwrap_or_default(), &name).take(COOKIES_MAX);
         let mut passes = shown.filter_map(|text| self.passes.find(text, &place, Instant::now()));
         passes.find_map(|pass| self.holder(config, pass))

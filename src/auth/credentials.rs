@@ -11,7 +11,7 @@ use crate::config::{Access, Rights, RightsTable, Secret};
 
 /// What a request shows.
 #[derive(Clone, Debug)]
-pub(crate) enum Shown {
+pub(crate) enum PresentedCredential {
     /// Nothing, or a client certificate alone.
     Nothing,
     /// A name and a password (RFC 7617).
@@ -24,7 +24,7 @@ pub(crate) enum Shown {
     Unreadable,
 }
 
-impl Shown {
+impl PresentedCredential {
     /// Reads an `Authorization` header.
     pub(crate) fn authorization(value: &str) -> Self {
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
@@ -143,21 +143,29 @@ mod tests {
 
     #[test]
     fn authorization_headers_are_read_strictly() {
-        let basic = |text: &str| Shown::authorization(&format!("Basic {}", STANDARD.encode(text)));
+        let basic = |text: &str| {
+            PresentedCredential::authorization(&format!("Basic {}", STANDARD.encode(text)))
+        };
         assert!(
-            matches!(basic("alice:a:b"), Shown::Basic(name, word) if name == "alice" && word.reveal() == "a:b")
+            matches!(basic("alice:a:b"), PresentedCredential::Basic(name, word) if name == "alice" && word.reveal() == "a:b")
         );
         assert!(
-            matches!(Shown::authorization("bearer wsb_x"), Shown::Bearer(text) if text.reveal() == "wsb_x")
+            matches!(PresentedCredential::authorization("bearer wsb_x"), PresentedCredential::Bearer(text) if text.reveal() == "wsb_x")
         );
         for wrong in ["Basic", "Basic %%%", "Basic YWxpY2U=", "Digest x", "Bearer", "Bearer ", ""] {
-            assert!(matches!(Shown::authorization(wrong), Shown::Unreadable), "{wrong}");
+            assert!(
+                matches!(
+                    PresentedCredential::authorization(wrong),
+                    PresentedCredential::Unreadable
+                ),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn nothing_shown_is_ever_printed() {
-        let shown = Shown::authorization("Bearer wsb_secret");
+        let shown = PresentedCredential::authorization("Bearer wsb_secret");
         assert!(!format!("{shown:?}").contains("wsb_secret"));
     }
 }

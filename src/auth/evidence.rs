@@ -4,9 +4,9 @@
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, ClientAddress, Opens, Peer, Principal, PrincipalId, PrincipalKind, Shown, Source,
-    Ticket, credentials, find, is_own_form, is_random_text, passwords::Verdict, penalty::Charge,
-    unix_now,
+    Auth, AuthRequest, ClientAddress, Opens, Peer, PresentedCredential, Principal, PrincipalId,
+    PrincipalKind, Source, Ticket, credentials, find, is_own_form, is_random_text,
+    passwords::PasswordCheck, penalty::Charge, unix_now,
 };
 use crate::{
     config::{Access, Config},
@@ -24,19 +24,19 @@ impl Auth {
         &self,
         config: &Config,
         peer: &Peer,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         (client, source): (ClientAddress, Source),
     ) -> Result<Principal, Refusal> {
         let access = &config.access;
         let punished = self.check_penalty(source);
         let found = match (&ask.shown, &peer.certificate) {
-            (Shown::Nothing, _) if access.open => return Ok(credentials::open()),
-            (Shown::Nothing, Some(certificate)) => {
+            (PresentedCredential::Nothing, _) if access.open => return Ok(credentials::open()),
+            (PresentedCredential::Nothing, Some(certificate)) => {
                 // An authority has vouched for it: it is no guess.
                 return credentials::by_certificate(access, certificate)
                     .ok_or(Refusal::Unauthorized);
             }
-            (Shown::Bearer(text), _) if is_own_form(text.reveal()) => {
+            (PresentedCredential::Bearer(text), _) if is_own_form(text.reveal()) => {
                 let found = self
                     .by_pass(config, peer.app.as_deref(), ask, text.reveal())
                     .or_else(|| credentials::by_token(access, text, unix_now()));
@@ -46,13 +46,15 @@ impl Auth {
                 found
             }
             // Somebody made it by hand, so that it is no better than a password.
-            (Shown::Bearer(text), _) => {
+            (PresentedCredential::Bearer(text), _) => {
                 punished.inspect_err(|_| self.penalties().failed(source, Instant::now()))?;
                 credentials::by_token(access, text, unix_now())
             }
-            (Shown::Nothing, None) => return punished.and(Err(Refusal::Unauthorized)),
-            (Shown::Unreadable, _) => punished.map(|()| None)?,
-            (Shown::Ticket(text), _) => {
+            (PresentedCredential::Nothing, None) => {
+                return punished.and(Err(Refusal::Unauthorized));
+            }
+            (PresentedCredential::Unreadable, _) => punished.map(|()| None)?,
+            (PresentedCredential::Ticket(text), _) => {
                 punished?;
                 let found = self.by_ticket(config, text.reveal(), ask);
                 if found.is_none() && is_random_text(text.reveal()) {
@@ -61,7 +63,7 @@ impl Auth {
                 }
                 found
             }
-            (Shown::Basic(name, password), _) => {
+            (PresentedCredential::Basic(name, password), _) => {
                 return self.by_password(access, (name, password.reveal()), (client, source)).await;
             }
         };
@@ -81,7 +83,7 @@ impl Auth {
         }
     }
 
-    fn by_ticket(&self, config: &Config, text: &str, ask: &Ask<'_>) -> Option<Principal> {
+    fn by_ticket(&self, config: &Config, text: &str, ask: &AuthRequest<'_>) -> Option<Principal> {
         let wanted = |opens: &Opens| matches!(opens, Opens::Endpoint(name) if name == ask.endpoint);
         let ticket = self.tickets.redeem(text, wanted, ask.signs.origin, Instant::now())?;
         let principal = find(&config.access, &ticket.id, unix_now())?;
@@ -104,7 +106,7 @@ impl Auth {
         let told = user.map_or("unknown user", |_| name);
         let charge = Charge::take(&self.penalties, source, (told, client))?;
         match (self.passwords.verify((name, password), &access.users, source).await, user) {
-            (Verdict::Right, Some(user)) => {
+            (PasswordCheck::Right, Some(user)) => {
                 charge.refund();
                 let rights = user.rights.clone();
                 Ok(Principal {
@@ -115,11 +117,11 @@ impl Auth {
                     only: None,
                 })
             }
-            (Verdict::Unheard, _) => {
+            (PasswordCheck::Unheard, _) => {
                 charge.refund();
                 Err(Refusal::TooMany(CROWDED))
             }
-            (Verdict::Right | Verdict::Wrong, _) => Err(Refusal::Unauthorized),
+            (PasswordCheck::Right | PasswordCheck::Wrong, _) => Err(Refusal::Unauthorized),
         }
     }
 }

@@ -68,7 +68,7 @@ fn name(text: &str) -> Option<String> {
 
 /// What we go by.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Names<'a> {
+pub(crate) struct OwnNames<'a> {
     /// The address the connection came in on.
     pub local: Option<SocketAddr>,
     /// Those of the configuration.
@@ -81,8 +81,8 @@ pub(crate) struct Names<'a> {
 
 /// Whether a request for `authority` is for us. An address of ours is safe, since rebinding needs a
 /// name.
-pub(crate) fn is_ours(authority: &Authority, names: Names<'_>) -> bool {
-    let Names { local, hosts, own, held } = names;
+pub(crate) fn is_ours(authority: &Authority, names: OwnNames<'_>) -> bool {
+    let OwnNames { local, hosts, own, held } = names;
     if authority.is_loopback()
         || hosts.contains(&authority.host)
         || held == Some(authority.host.as_str())
@@ -112,7 +112,7 @@ mod tests {
         let local = Some("192.0.2.7:8443".parse().unwrap());
         let hosts = ["gateway.example".to_owned()];
         let names =
-            Names { local, hosts: &hosts, own: "Box.lan", held: Some("wsbridge-box-3.local") };
+            OwnNames { local, hosts: &hosts, own: "Box.lan", held: Some("wsbridge-box-3.local") };
         Authority::parse(host).is_some_and(|host| is_ours(&host, names))
     }
 

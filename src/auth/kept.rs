@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::logins::{Logins, Record};
+use super::logins::{Logins, SignInRecord};
 use crate::{config::Config, regular_file};
 
 /// Longest file: every user's sign-ins, some hundred bytes each.
@@ -30,11 +30,11 @@ const BEHIND: Duration = Duration::from_secs(30);
 /// Where sign-ins are kept, once that is known.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<SignInFile>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct SignInFile {
     file: PathBuf,
     written: Option<Instant>,
     /// It could not be written, which was told.
@@ -46,12 +46,12 @@ struct Place {
 struct File {
     /// The kernel's number of this boot.
     boot: String,
-    logins: Vec<Row>,
+    logins: Vec<KeptSignIn>,
 }
 
 /// A sign-in; times are milliseconds of this boot.
 #[derive(Debug, Deserialize, Serialize)]
-struct Row {
+struct KeptSignIn {
     /// SHA-256 of the cookie.
     mark: [u8; 32],
     browser: u64,
@@ -80,7 +80,7 @@ impl Kept {
             }
             logins.sweep(&config.access, config.login, Instant::now());
         }
-        *self.lock() = Some(Place { file, written: None, failed: false });
+        *self.lock() = Some(SignInFile { file, written: None, failed: false });
         self.write(config, logins);
     }
 
@@ -113,7 +113,7 @@ impl Kept {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+    fn lock(&self) -> MutexGuard<'_, Option<SignInFile>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,7 +134,7 @@ fn uptime() -> Duration {
     Duration::from_secs(time.tv_sec.unsigned_abs())
 }
 
-fn read(file: &Path) -> io::Result<Vec<([u8; 32], Record)>> {
+fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
     let about = fs::symlink_metadata(file)?;
     let ours = about.uid() == rustix::process::geteuid().as_raw();
     if !ours || about.permissions().mode() & 0o077 != 0 {
@@ -150,23 +150,30 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], Record)>> {
         let ago = uptime.checked_sub(Duration::from_millis(then))?;
         now.checked_sub(ago)
     };
-    let record = |row: Row| {
-        let Row { mark, browser, user, password, began, used } = row;
+    let record = |row: KeptSignIn| {
+        let KeptSignIn { mark, browser, user, password, began, used } = row;
         Some((
             mark,
-            Record { id: 0, browser, user, password, began: moment(began)?, used: moment(used)? },
+            SignInRecord {
+                id: 0,
+                browser,
+                user,
+                password,
+                began: moment(began)?,
+                used: moment(used)?,
+            },
         ))
     };
     Ok(logins.into_iter().filter_map(record).collect())
 }
 
-fn write(file: &Path, rows: Vec<([u8; 32], Record)>) -> io::Result<()> {
+fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
     let (now, uptime) = (Instant::now(), uptime());
     let then = |moment: Instant| {
         let then = uptime.saturating_sub(now.saturating_duration_since(moment));
         u64::try_from(then.as_millis()).unwrap_or(u64::MAX)
     };
-    let row = |(mark, record): ([u8; 32], Record)| Row {
+    let row = |(mark, record): ([u8; 32], SignInRecord)| KeptSignIn {
         mark,
         browser: record.browser,
         user: record.user,

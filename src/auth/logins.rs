@@ -29,12 +29,12 @@ pub(super) struct Logins {
 #[derive(Debug, Default)]
 struct All {
     /// By SHA-256 of the cookie, so that a look-up's time tells nothing of it.
-    open: HashMap<[u8; 32], Record>,
+    open: HashMap<[u8; 32], SignInRecord>,
     next: LoginId,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Record {
+pub(super) struct SignInRecord {
     pub(super) id: LoginId,
     /// The first sign-in of its browser.
     pub(super) browser: LoginId,
@@ -47,12 +47,12 @@ pub(super) struct Record {
 
 /// A sign-in, found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundSignIn {
     pub(super) id: LoginId,
     pub(super) user: String,
 }
 
-impl Record {
+impl SignInRecord {
     /// Time it still has; `None`: it is over, or its user is no longer the same.
     fn left(&self, access: &Access, terms: Login, now: Instant) -> Option<Duration> {
         let user = access.users.get(&self.user)?;
@@ -81,8 +81,14 @@ impl Logins {
         }
         let id = all.next;
         all.next += 1;
-        let record =
-            Record { id, browser: id, user: user.to_owned(), password, began: now, used: now };
+        let record = SignInRecord {
+            id,
+            browser: id,
+            user: user.to_owned(),
+            password,
+            began: now,
+            used: now,
+        };
         all.open.insert(digest(&text), record);
         Some((text, id))
     }
@@ -94,7 +100,7 @@ impl Logins {
         access: &Access,
         terms: Login,
         now: Instant,
-    ) -> Option<Found> {
+    ) -> Option<FoundSignIn> {
         let mark = digest(text);
         let mut all = self.lock();
         let record = all.open.get_mut(&mark)?;
@@ -103,7 +109,7 @@ impl Logins {
             return None;
         }
         record.used = now;
-        Some(Found { id: record.id, user: record.user.clone() })
+        Some(FoundSignIn { id: record.id, user: record.user.clone() })
     }
 
     /// Time a sign-in still has, unless it is used again; `None`: it is over.
@@ -145,18 +151,18 @@ impl Logins {
     }
 
     /// All there are, by the hashes of their cookies.
-    pub(super) fn rows(&self) -> Vec<([u8; 32], Record)> {
+    pub(super) fn rows(&self) -> Vec<([u8; 32], SignInRecord)> {
         self.lock().open.iter().map(|(mark, record)| (*mark, record.clone())).collect()
     }
 
     /// One of an earlier run of the daemon, which had other numbers.
-    pub(super) fn restore(&self, mark: [u8; 32], record: Record) {
+    pub(super) fn restore(&self, mark: [u8; 32], record: SignInRecord) {
         let mut all = self.lock();
         let id = all.next;
         // Numbers of browsers are those of sign-ins: none that is given from now on may be an old
         // one.
         all.next = all.next.max(record.browser) + 1;
-        all.open.insert(mark, Record { id, ..record });
+        all.open.insert(mark, SignInRecord { id, ..record });
     }
 
     /// Forgets those that are over.

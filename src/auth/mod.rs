@@ -40,10 +40,10 @@ pub(crate) use self::{
     app_cookie::app_cookie,
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
-    credentials::{Shown, find},
-    host::{Authority, Names, is_ours},
+    credentials::{PresentedCredential, find},
+    host::{Authority, OwnNames, is_ours},
     logins::LoginId,
-    origin::{Page, Purpose, Signs, default_port, parse as parse_origin},
+    origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
     passes::LIFE as PASS_LIFE,
     places::{Admission, Slot},
     principal::{Principal, PrincipalId, PrincipalKind},
@@ -91,7 +91,7 @@ pub(crate) struct Peer {
 
 /// A request, as far as authentication needs it.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct AuthRequest<'a> {
     /// `Host`.
     pub host: &'a str,
     /// Forwarding headers.
@@ -109,14 +109,14 @@ pub(crate) struct Ask<'a> {
     /// The endpoint, for tickets.
     pub endpoint: &'a str,
     /// Credentials.
-    pub shown: Shown,
+    pub shown: PresentedCredential,
 }
 
 /// The outcome of the first two walls.
 #[derive(Clone, Debug)]
 pub(crate) struct Visit {
     /// Where it comes from.
-    pub page: Page,
+    pub page: AllowedOrigin,
     /// How the client sees us.
     pub view: View,
 }
@@ -183,7 +183,7 @@ impl Auth {
         &self,
         config: &Config,
         peer: &Peer,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
     ) -> Result<View, Refusal> {
         let view = proxy::seen(config, peer, ask)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
@@ -193,7 +193,7 @@ impl Auth {
         }
         let held = self.held_name.lock().unwrap_or_else(PoisonError::into_inner);
         let (local, hosts, own) = (peer.local, config.hosts.as_slice(), self.own_name.as_str());
-        if !is_ours(&authority, Names { local, hosts, own, held: held.as_deref() }) {
+        if !is_ours(&authority, OwnNames { local, hosts, own, held: held.as_deref() }) {
             return Err(Refusal::Misdirected);
         }
         // `here` speaks for a program on this machine that asks this machine by a loopback name.
@@ -206,7 +206,7 @@ impl Auth {
         &self,
         config: &Config,
         peer: &Peer,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
     ) -> Result<Visit, Refusal> {
         let view = self.check_host(config, peer, ask)?;
         let own = own_origin(&view).ok_or(Refusal::Misdirected)?;
@@ -219,7 +219,7 @@ impl Auth {
         &self,
         config: &Config,
         peer: &Peer,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
         if let Some(principal) = Self::by_proxy(config, peer, ask, visit)? {
@@ -241,10 +241,10 @@ impl Auth {
             self.penalties().signed_in(source, Instant::now());
         }
         let proof = proof(ask, visit, &principal);
-        if visit.page == Page::App && proof != Proof::Deliberate {
+        if visit.page == AllowedOrigin::App && proof != Proof::Deliberate {
             return Err(Refusal::Origin(origin::APP_NEEDS_TOKEN.to_owned()));
         }
-        if visit.page == Page::None
+        if visit.page == AllowedOrigin::None
             && !absent_allowed(ask.purpose, proof, is_browser(ask, &visit.view))
         {
             return Err(Refusal::Origin(origin::ABSENT.to_owned()));
@@ -293,9 +293,9 @@ fn own_origin(view: &View) -> Option<Origin> {
     Some(Origin { scheme: scheme.to_owned(), host: authority.host, port })
 }
 
-fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
+fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
     match (&ask.shown, principal.id.kind) {
-        (Shown::Bearer(_) | Shown::Ticket(_), _) => Proof::Deliberate,
+        (PresentedCredential::Bearer(_) | PresentedCredential::Ticket(_), _) => Proof::Deliberate,
         (_, PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate) => {
             Proof::Automatic
         }
@@ -307,7 +307,7 @@ fn proof(ask: &Ask<'_>, visit: &Visit, principal: &Principal) -> Proof {
 /// Whether only a browser would send this: a cookie of ours (other programs of this host have
 /// cookies, too, and scripts keep them), or Sec-Fetch-*. WebSocket clients of Node.js send
 /// Sec-Fetch-Mode with a handshake; browsers send Origin with each (RFC 6455 section 4.1).
-fn is_browser(ask: &Ask<'_>, view: &View) -> bool {
+fn is_browser(ask: &AuthRequest<'_>, view: &View) -> bool {
     signing::has_cookie(ask.cookie, view)
         || ask.signs.site.is_some()
         || (ask.purpose != Purpose::Upgrade && ask.signs.mode.is_some())

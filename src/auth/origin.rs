@@ -19,7 +19,7 @@ pub(crate) enum Purpose {
 
 /// Where a request comes from, once the rules let it pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Page {
+pub(crate) enum AllowedOrigin {
     /// Our own page.
     Own,
     /// A page of the list.
@@ -84,20 +84,20 @@ pub(super) fn check(
     own: &Origin,
     listed: &[Origin],
     purpose: Purpose,
-) -> Result<Page, Refusal> {
+) -> Result<AllowedOrigin, Refusal> {
     let page = match signs.origin {
-        None => Page::None,
+        None => AllowedOrigin::None,
         Some(text) => match parse(text) {
-            Some(origin) if origin == *own => Page::Own,
-            Some(origin) if listed.contains(&origin) && origin.is_of_app() => Page::App,
-            Some(origin) if listed.contains(&origin) => Page::Listed,
+            Some(origin) if origin == *own => AllowedOrigin::Own,
+            Some(origin) if listed.contains(&origin) && origin.is_of_app() => AllowedOrigin::App,
+            Some(origin) if listed.contains(&origin) => AllowedOrigin::Listed,
             other => return Err(Refusal::Origin(foreign(text, other.as_ref(), own))),
         },
     };
     let foreign = matches!(signs.site, Some("cross-site" | "same-site"));
     let wrong_mode =
         purpose == Purpose::Upgrade && signs.mode.is_some_and(|mode| mode != "websocket");
-    if foreign && !matches!(page, Page::Listed | Page::App) {
+    if foreign && !matches!(page, AllowedOrigin::Listed | AllowedOrigin::App) {
         let why = "the browser says that a page of another site or origin asks (Sec-Fetch-Site), and names none of the list";
         return Err(Refusal::Origin(why.to_owned()));
     }
@@ -162,7 +162,7 @@ mod tests {
         parse("https://gateway.example:8443").unwrap()
     }
 
-    fn judge(text: &str) -> Option<Page> {
+    fn judge(text: &str) -> Option<AllowedOrigin> {
         let listed =
             [parse("https://tools.example").unwrap(), parse("http://[2001:db8::1]:81").unwrap()];
         let signs = Signs { origin: Some(text), ..Signs::default() };
@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn our_own_page_and_the_listed_ones_pass() {
-        assert_eq!(judge("https://gateway.example:8443"), Some(Page::Own));
-        assert_eq!(judge("https://tools.example"), Some(Page::Listed));
-        assert_eq!(judge("https://tools.example:443"), Some(Page::Listed));
-        assert_eq!(judge("http://[2001:db8::1]:81"), Some(Page::Listed));
+        assert_eq!(judge("https://gateway.example:8443"), Some(AllowedOrigin::Own));
+        assert_eq!(judge("https://tools.example"), Some(AllowedOrigin::Listed));
+        assert_eq!(judge("https://tools.example:443"), Some(AllowedOrigin::Listed));
+        assert_eq!(judge("http://[2001:db8::1]:81"), Some(AllowedOrigin::Listed));
     }
 
     #[test]
@@ -236,9 +236,9 @@ mod tests {
             )
             .ok()
         };
-        assert_eq!(judge("file://"), Some(Page::App));
-        assert_eq!(judge("capacitor://localhost"), Some(Page::App));
-        assert_eq!(judge("chrome-extension://abc"), Some(Page::Listed));
+        assert_eq!(judge("file://"), Some(AllowedOrigin::App));
+        assert_eq!(judge("capacitor://localhost"), Some(AllowedOrigin::App));
+        assert_eq!(judge("chrome-extension://abc"), Some(AllowedOrigin::Listed));
         for other in ["null", "ionic://localhost", "file:///x", "capacitor://localhost:1"] {
             assert_eq!(judge(other), None, "{other}");
         }

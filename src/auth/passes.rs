@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Opens, Principal,
+    Auth, AuthRequest, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Opens, Principal,
     PrincipalId, Purpose, TICKET_LIFE, Ticket, find, hex, random, unix_now,
 };
 use crate::{
@@ -26,7 +26,7 @@ const OF_ONE: usize = 64;
 
 /// The one place where a pass is good, and how it is carried there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PassScope {
     /// At the origin of this app, shown by our script in its pages.
     App(String),
     /// At the origin of this app, as its cookie.
@@ -41,7 +41,7 @@ pub(super) struct Pass {
     id: PrincipalId,
     login: Option<LoginId>,
     certificate: Option<Arc<ClientCertificate>>,
-    place: Place,
+    place: PassScope,
     /// The endpoints it names; `None`: those of its app.
     only: Option<Arc<[String]>>,
     until: Instant,
@@ -77,7 +77,7 @@ impl Passes {
     }
 
     /// What a text stands for at a place.
-    pub(super) fn find(&self, text: &str, place: &Place, now: Instant) -> Option<Pass> {
+    pub(super) fn find(&self, text: &str, place: &PassScope, now: Instant) -> Option<Pass> {
         let mark: [u8; 32] = Sha256::digest(text).into();
         self.lock().get(&mark).filter(|pass| pass.place == *place && pass.until > now).cloned()
     }
@@ -93,7 +93,7 @@ impl Auth {
         client: ClientAddress,
     ) -> Result<String, Refusal> {
         let ticket = self.launched(config, ticket, |opens| is_of(opens, app), (None, client))?;
-        Ok(self.give(&ticket, Place::App(app.name.clone()), None))
+        Ok(self.give(&ticket, PassScope::App(app.name.clone()), None))
     }
 
     /// Exchanges a launch ticket for the value of its app's cookie, and another launch ticket for
@@ -106,7 +106,7 @@ impl Auth {
         client: ClientAddress,
     ) -> Result<(String, String), Refusal> {
         let ticket = self.launched(config, ticket, |opens| is_of(opens, app), (None, client))?;
-        let cookie = self.give(&ticket, Place::Cookie(app.name.clone()), None);
+        let cookie = self.give(&ticket, PassScope::Cookie(app.name.clone()), None);
         let next = self.tickets.give(ticket, Instant::now());
         next.map(|next| (cookie, next)).ok_or(Refusal::TooMany(seconds(TICKET_LIFE)))
     }
@@ -124,7 +124,7 @@ impl Auth {
         let ticket = self.launched(config, ticket, is_page, (Some(origin), client))?;
         let Opens::Page(only) = &ticket.opens else { return Err(Refusal::Unauthorized) };
         let only = Arc::clone(only);
-        let pass = self.give(&ticket, Place::Page(origin.to_owned()), Some(Arc::clone(&only)));
+        let pass = self.give(&ticket, PassScope::Page(origin.to_owned()), Some(Arc::clone(&only)));
         Ok((pass, only))
     }
 
@@ -144,7 +144,7 @@ impl Auth {
         redeemed.filter(goes_on).ok_or(Refusal::Unauthorized)
     }
 
-    fn give(&self, ticket: &Ticket, place: Place, only: Option<Arc<[String]>>) -> String {
+    fn give(&self, ticket: &Ticket, place: PassScope, only: Option<Arc<[String]>>) -> String {
         let Ticket { id, login, certificate, .. } = ticket.clone();
         let now = Instant::now();
         self.passes.give(Pass { id, login, certificate, place, only, until: now + LIFE }, now)
@@ -155,13 +155,13 @@ impl Auth {
         &self,
         config: &Config,
         app: Option<&str>,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         text: &str,
     ) -> Option<Principal> {
         let place = match (app, ask.signs.origin) {
-            (Some(app), _) => Place::App(app.to_owned()),
+            (Some(app), _) => PassScope::App(app.to_owned()),
             (None, Some(origin)) if ask.purpose == Purpose::Upgrade => {
-                Place::Page(origin.to_owned())
+                PassScope::Page(origin.to_owned())
             }
             (None, _) => return None,
         };
@@ -200,7 +200,7 @@ mod tests {
             id: PrincipalId::new(PrincipalKind::User, name),
             login: None,
             certificate: None,
-            place: Place::App("tool".into()),
+            place: PassScope::App("tool".into()),
             only: None,
             until,
         }
@@ -210,14 +210,16 @@ mod tests {
     fn a_pass_is_for_its_place_and_its_time() {
         let (passes, now) = (Passes::default(), Instant::now());
         let text = passes.give(pass("alice", now + LIFE), now);
-        let tool = Place::App("tool".into());
+        let tool = PassScope::App("tool".into());
         assert_eq!(
             passes.find(&text, &tool, now).map(|pass| pass.id.name).as_deref(),
             Some("alice")
         );
-        for other in
-            [Place::App("other".into()), Place::Cookie("tool".into()), Place::Page("tool".into())]
-        {
+        for other in [
+            PassScope::App("other".into()),
+            PassScope::Cookie("tool".into()),
+            PassScope::Page("tool".into()),
+        ] {
             assert_eq!(passes.find(&text, &other, now), None, "{other:?}");
         }
         assert_eq!(passes.find(&text, &tool, now + LIFE), None);
@@ -234,6 +236,6 @@ mod tests {
             passes.give(pass("alice", now + LIFE + Duration::from_secs(n)), now);
         }
         assert_eq!(passes.lock().len(), OF_ONE + 1);
-        assert_eq!(passes.find(&first, &Place::App("tool".into()), now), None);
+        assert_eq!(passes.find(&first, &PassScope::App("tool".into()), now), None);
     }
 }

@@ -29,7 +29,7 @@ type Users = BTreeMap<String, User>;
 
 /// What became of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum PasswordCheck {
     /// It is that user's.
     Right,
     /// It is not, or there is no such user.
@@ -72,18 +72,18 @@ impl Passwords {
         (name, password): (&str, &str),
         users: &Users,
         source: Source,
-    ) -> Verdict {
+    ) -> PasswordCheck {
         let user = users.get(name).filter(|user| !user.password.is_disabled());
         let stored = user.map(|user| user.password.reveal()).or_else(|| self.stand_in(name, users));
         let stored = stored.unwrap_or(&self.decoy);
         let mark = self.mark(name, password, stored);
         let now = Instant::now();
         if user.is_some() && self.remembers(&mark, now) {
-            return Verdict::Right;
+            return PasswordCheck::Right;
         }
         let largest = largest(users);
         let Some(turn) = self.turns.wait(source, self.at_once(largest)).await else {
-            return Verdict::Unheard;
+            return PasswordCheck::Unheard;
         };
         let (turns, areas) = (Arc::clone(&self.turns), Arc::clone(&self.areas));
         let (password, stored) = (password.to_owned(), stored.to_owned());
@@ -99,14 +99,14 @@ impl Passwords {
         match looked.await {
             Ok(Ok(right)) if right && user.is_some() => {
                 self.remember(mark, now);
-                Verdict::Right
+                PasswordCheck::Right
             }
-            Ok(Ok(_)) => Verdict::Wrong,
+            Ok(Ok(_)) => PasswordCheck::Wrong,
             Ok(Err(error)) => {
                 tracing::error!("no memory to check a password: {error}");
-                Verdict::Unheard
+                PasswordCheck::Unheard
             }
-            Err(_) => Verdict::Unheard,
+            Err(_) => PasswordCheck::Unheard,
         }
     }
 
@@ -191,9 +191,9 @@ mod tests {
     async fn a_right_password_passes_and_a_wrong_one_or_a_stranger_does_not() {
         let passwords = Passwords::new();
         let all = users(&[("alice", user("s3cret"))]);
-        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, Verdict::Right);
-        assert_eq!(passwords.verify(("alice", "wrong"), &all, HERE).await, Verdict::Wrong);
-        assert_eq!(passwords.verify(("mallory", "s3cret"), &all, HERE).await, Verdict::Wrong);
+        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, PasswordCheck::Right);
+        assert_eq!(passwords.verify(("alice", "wrong"), &all, HERE).await, PasswordCheck::Wrong);
+        assert_eq!(passwords.verify(("mallory", "s3cret"), &all, HERE).await, PasswordCheck::Wrong);
         assert!(passwords.turns.is_idle());
     }
 
@@ -201,12 +201,15 @@ mod tests {
     async fn a_right_password_is_remembered_until_it_is_changed() {
         let passwords = Passwords::new();
         let all = users(&[("alice", user("s3cret"))]);
-        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, Verdict::Right);
+        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, PasswordCheck::Right);
         let mark = passwords.mark("alice", "s3cret", all["alice"].password.reveal());
         assert!(passwords.remembers(&mark, Instant::now()));
         assert!(!passwords.remembers(&mark, Instant::now() + REMEMBERED));
         let changed = users(&[("alice", user("other"))]);
-        assert_eq!(passwords.verify(("alice", "s3cret"), &changed, HERE).await, Verdict::Wrong);
+        assert_eq!(
+            passwords.verify(("alice", "s3cret"), &changed, HERE).await,
+            PasswordCheck::Wrong
+        );
     }
 
     #[tokio::test]
@@ -216,7 +219,7 @@ mod tests {
         let all = users(&[("alice", user_of(&costly)), ("bob", user("s3cret"))]);
         assert_eq!(largest(&all), USUAL);
         assert_eq!(passwords.stand_in("alice", &all), Some(all["bob"].password.reveal()));
-        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, Verdict::Wrong);
+        assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, PasswordCheck::Wrong);
     }
 
     #[test]

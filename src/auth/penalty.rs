@@ -38,7 +38,7 @@ const SOON: u32 = 2;
 /// Who sent wrong credentials, and when.
 #[derive(Debug, Default)]
 pub(super) struct Penalties {
-    sources: HashMap<Source, Record>,
+    sources: HashMap<Source, TryHistory>,
     /// Neighbours that have signed in, and when last: what others on their link do is not held
     /// against them.
     known: HashMap<Source, Instant>,
@@ -91,7 +91,7 @@ fn lock(penalties: &Mutex<Penalties>) -> MutexGuard<'_, Penalties> {
 }
 
 #[derive(Debug)]
-struct Record {
+struct TryHistory {
     tries: VecDeque<Instant>,
     /// Tries that are being looked at.
     open: usize,
@@ -169,9 +169,9 @@ impl Penalties {
     }
 
     /// What is known of a source, as of now.
-    fn record(&mut self, source: Source, now: Instant) -> &mut Record {
+    fn record(&mut self, source: Source, now: Instant) -> &mut TryHistory {
         self.make_room(source, now);
-        let record = self.sources.entry(source).or_insert_with(|| Record {
+        let record = self.sources.entry(source).or_insert_with(|| TryHistory {
             tries: VecDeque::new(),
             open: 0,
             until: None,
@@ -203,7 +203,7 @@ impl Penalties {
     }
 }
 
-impl Record {
+impl TryHistory {
     /// One more wrong one of this source, which has so many tries.
     fn failed(&mut self, (source, tries): (Source, usize), now: Instant) {
         self.tries.push_back(now);

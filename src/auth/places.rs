@@ -27,29 +27,29 @@ const ADMINISTRATORS: usize = 16;
 /// The places, and the rule for one more.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenPlaces>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenPlaces {
     /// By number, so by age.
-    places: BTreeMap<u64, Place>,
+    places: BTreeMap<u64, HeldPlace>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Place {
+struct HeldPlace {
     /// Whom it counts to; of a proxy's connection the client it now speaks for.
     source: Option<Source>,
     /// The link of ours it is from, where nobody has ever signed in from its address.
     link: Option<[u16; 4]>,
-    kind: Kind,
+    kind: Holding,
     /// Cancelled when it gives way to another.
     evicted: CancellationToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Holding {
     Stranger,
     Known,
     /// A trusted proxy's: it speaks for many, so only the sum of all bounds it, and it never gives
@@ -67,20 +67,20 @@ pub(crate) struct Slot {
     evicted: CancellationToken,
 }
 
-impl Taken {
-    fn count(&self, which: impl Fn(&Place) -> bool) -> usize {
+impl TakenPlaces {
+    fn count(&self, which: impl Fn(&HeldPlace) -> bool) -> usize {
         self.places.values().filter(|place| which(place)).count()
     }
 
     /// Whether it counts to the limits.
-    fn limited(place: &Place) -> bool {
-        !matches!(place.kind, Kind::Reserve | Kind::Administrator)
+    fn limited(place: &HeldPlace) -> bool {
+        !matches!(place.kind, Holding::Reserve | Holding::Administrator)
     }
 
     /// The oldest of these places of the source that has most of them gives way, and is free. A
     /// link is one source where its neighbours that nobody has signed in from have more together
     /// than one may have.
-    fn evict_oldest(&mut self, limits: &Limits, which: impl Fn(&Place) -> bool) -> bool {
+    fn evict_oldest(&mut self, limits: &Limits, which: impl Fn(&HeldPlace) -> bool) -> bool {
         let mut links: HashMap<[u16; 4], usize> = HashMap::new();
         for link in self.places.values().filter(|place| which(place)).filter_map(|place| place.link)
         {
@@ -105,20 +105,20 @@ impl Taken {
     }
 
     /// What a connection from `source` becomes, once others have given way to it.
-    fn place_for(&mut self, source: Source, proxied: bool, limits: &Limits) -> Kind {
-        let is_stranger = |place: &Place| place.kind == Kind::Stranger;
+    fn place_for(&mut self, source: Source, proxied: bool, limits: &Limits) -> Holding {
+        let is_stranger = |place: &HeldPlace| place.kind == Holding::Stranger;
         let of_source = self.count(|place| Self::limited(place) && place.source == Some(source));
-        let own = |place: &Place| is_stranger(place) && place.source == Some(source);
+        let own = |place: &HeldPlace| is_stranger(place) && place.source == Some(source);
         if !proxied && of_source >= limits.per_address && !self.evict_oldest(limits, own) {
-            return Kind::Reserve;
+            return Holding::Reserve;
         }
         let strangers = self.count(is_stranger);
         let full = self.count(Self::limited) >= limits.connections
             || (!proxied && strangers >= limits.unauthenticated);
         match (full && !self.evict_oldest(limits, is_stranger), proxied) {
-            (true, _) => Kind::Reserve,
-            (false, true) => Kind::Proxy,
-            (false, false) => Kind::Stranger,
+            (true, _) => Holding::Reserve,
+            (false, true) => Holding::Proxy,
+            (false, false) => Holding::Stranger,
         }
     }
 }
@@ -138,9 +138,9 @@ impl Admission {
             Source::Neighbour(_) | Source::V4(_) | Source::V6(_) | Source::Local => None,
         };
         let kind = taken.place_for(source, proxied, limits);
-        let in_reserve = |place: &Place| place.kind == Kind::Reserve;
-        if kind == Kind::Reserve {
-            let of_source = |place: &Place| in_reserve(place) && place.source == Some(source);
+        let in_reserve = |place: &HeldPlace| place.kind == Holding::Reserve;
+        if kind == Holding::Reserve {
+            let of_source = |place: &HeldPlace| in_reserve(place) && place.source == Some(source);
             if taken.count(of_source) >= RESERVE_OF_SOURCE {
                 taken.evict_oldest(limits, of_source);
             } else if taken.count(in_reserve) >= RESERVE {
@@ -149,8 +149,8 @@ impl Admission {
         }
         let (number, evicted) = (taken.next, CancellationToken::new());
         taken.next += 1;
-        let source = (kind != Kind::Proxy).then_some(source);
-        taken.places.insert(number, Place { source, link, kind, evicted: evicted.clone() });
+        let source = (kind != Holding::Proxy).then_some(source);
+        taken.places.insert(number, HeldPlace { source, link, kind, evicted: evicted.clone() });
         drop(taken);
         Slot { admission: Arc::clone(self), number, evicted }
     }
@@ -158,10 +158,10 @@ impl Admission {
     /// Connections now held, those over the limits not counted.
     #[cfg(test)]
     pub(crate) fn total(&self) -> usize {
-        self.lock().count(Taken::limited)
+        self.lock().count(TakenPlaces::limited)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, TakenPlaces> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -174,16 +174,16 @@ impl Slot {
 
     /// Whether it came over the limits and has not shown that it is an administrator's.
     pub(crate) fn is_reserve(&self) -> bool {
-        self.kind() == Some(Kind::Reserve)
+        self.kind() == Some(Holding::Reserve)
     }
 
     /// Whether it is waited for like a stranger's.
     pub(crate) fn is_stranger(&self) -> bool {
-        matches!(self.kind(), Some(Kind::Stranger | Kind::Reserve) | None)
+        matches!(self.kind(), Some(Holding::Stranger | Holding::Reserve) | None)
     }
 
     /// `None` once it has given way.
-    fn kind(&self) -> Option<Kind> {
+    fn kind(&self) -> Option<Holding> {
         self.admission.lock().places.get(&self.number).map(|place| place.kind)
     }
 
@@ -191,19 +191,19 @@ impl Slot {
     /// over the limits and is no administrator's, or there are enough of those.
     pub(crate) fn authenticate(&self, administrator: bool) -> bool {
         let mut taken = self.admission.lock();
-        let administrators = taken.count(|place| place.kind == Kind::Administrator);
+        let administrators = taken.count(|place| place.kind == Holding::Administrator);
         let Some(place) = taken.places.get_mut(&self.number) else { return false };
         match place.kind {
-            Kind::Known | Kind::Administrator | Kind::Proxy => true,
-            Kind::Stranger => {
-                place.kind = Kind::Known;
+            Holding::Known | Holding::Administrator | Holding::Proxy => true,
+            Holding::Stranger => {
+                place.kind = Holding::Known;
                 true
             }
-            Kind::Reserve if administrator && administrators < ADMINISTRATORS => {
-                place.kind = Kind::Administrator;
+            Holding::Reserve if administrator && administrators < ADMINISTRATORS => {
+                place.kind = Holding::Administrator;
                 true
             }
-            Kind::Reserve => false,
+            Holding::Reserve => false,
         }
     }
 
@@ -211,9 +211,9 @@ impl Slot {
     /// has all the connections that one may have.
     pub(crate) fn set_client(&self, client: Option<Source>, limits: &Limits) -> bool {
         let mut taken = self.admission.lock();
-        let own = taken.places.get(&self.number).filter(|place| place.kind == Kind::Proxy);
+        let own = taken.places.get(&self.number).filter(|place| place.kind == Holding::Proxy);
         let Some(before) = own.map(|place| place.source) else { return true };
-        let of_client = |place: &Place| Taken::limited(place) && place.source == client;
+        let of_client = |place: &HeldPlace| TakenPlaces::limited(place) && place.source == client;
         if client.is_some() && before != client && taken.count(of_client) >= limits.per_address {
             return false;
         }

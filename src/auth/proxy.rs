@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::{Ask, Authority, ClientAddress, Peer, default_port, hops};
+use super::{AuthRequest, Authority, ClientAddress, Peer, default_port, hops};
 use crate::{
     config::{self, Config, HeaderFamily, Public, TrustedProxies},
     wire::close::Refusal,
@@ -69,7 +69,7 @@ impl Forwarded<'_> {
 
 /// What a trusted proxy says of its client.
 #[derive(Debug, Default)]
-struct Word<'a> {
+struct ProxyHeaders<'a> {
     client: Option<IpAddr>,
     proto: Option<&'a str>,
     port: Option<&'a str>,
@@ -77,7 +77,7 @@ struct Word<'a> {
     prefix: Option<&'a str>,
 }
 
-impl<'a> Word<'a> {
+impl<'a> ProxyHeaders<'a> {
     fn read(forwarded: &Forwarded<'a>, trusted: &TrustedProxies) -> Self {
         let prefix = items(&forwarded.prefix).last().filter(|_| trusted.prefix);
         if trusted.headers == HeaderFamily::Forwarded {
@@ -130,7 +130,7 @@ pub(super) fn sender(
     if !is_trusted(peer, trusted) {
         return peer.client;
     }
-    Word::read(forwarded, trusted).client.map_or(peer.client, ClientAddress::Forwarded)
+    ProxyHeaders::read(forwarded, trusted).client.map_or(peer.client, ClientAddress::Forwarded)
 }
 
 /// What `public:` adds for a client of a trusted proxy: where a proxy passes the name on, or none
@@ -155,7 +155,7 @@ fn as_public(view: View, public: &Public) -> View {
 }
 
 /// The client's view, with what `public:` adds. `below` is the path that was cut off a request.
-pub(super) fn seen(config: &Config, peer: &Peer, ask: &Ask<'_>) -> Result<View, Refusal> {
+pub(super) fn seen(config: &Config, peer: &Peer, ask: &AuthRequest<'_>) -> Result<View, Refusal> {
     let mut view = view(peer, ask.host, &ask.forwarded, &config.trusted_proxies)?;
     if let Some(public) = config.public.as_ref().filter(|_| peer.app.is_none()) {
         if is_trusted(peer, &config.trusted_proxies) {
@@ -185,7 +185,7 @@ fn view(
         return Ok(view);
     }
     view.here &= peer.client == ClientAddress::Local;
-    let word = Word::read(forwarded, trusted);
+    let word = ProxyHeaders::read(forwarded, trusted);
     if let Some(host) = word.host {
         host.clone_into(&mut view.host);
     }

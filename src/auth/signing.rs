@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Ask, Auth, Authority, ClientCertificate, LoginId, Page, Principal, PrincipalId, PrincipalKind,
-    Shown, View, Visit, default_port, find, logins::Found, unix_now,
+    AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, PresentedCredential,
+    Principal, PrincipalId, PrincipalKind, View, Visit, default_port, find, logins::FoundSignIn,
+    unix_now,
 };
 use crate::{
     auth::Purpose,
@@ -78,10 +79,10 @@ impl Auth {
         &self,
         config: &Config,
         visit: &Visit,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         peer: &super::Peer,
     ) -> Result<SignedIn, Refusal> {
-        if visit.page != Page::Own {
+        if visit.page != AllowedOrigin::Own {
             return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
         }
         let principal = self.check_credentials(config, peer, ask, visit).await?;
@@ -102,7 +103,7 @@ impl Auth {
     }
 
     /// The sign-ins of a browser's cookies.
-    fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<Found> {
+    fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<FoundSignIn> {
         let (name, now) = (name(&visit.view, SIGN_IN), Instant::now());
         let shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
         let found: Vec<_> = shown
@@ -159,16 +160,19 @@ impl Auth {
     pub(super) fn by_cookie(
         &self,
         config: &Config,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Result<Option<Principal>, Refusal> {
         // A password beside it may be one that a proxy asked for.
-        let alone = matches!(ask.shown, Shown::Nothing | Shown::Basic(..));
-        let shown = ask.cookie.filter(|_| alone && matches!(visit.page, Page::Own | Page::None));
+        let alone =
+            matches!(ask.shown, PresentedCredential::Nothing | PresentedCredential::Basic(..));
+        let shown = ask
+            .cookie
+            .filter(|_| alone && matches!(visit.page, AllowedOrigin::Own | AllowedOrigin::None));
         let Some(found) = self.cookies(config, shown, visit).into_iter().next() else {
             return Ok(None);
         };
-        if visit.page != Page::Own && ask.purpose != Purpose::Read {
+        if visit.page != AllowedOrigin::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
         let principal =
@@ -178,7 +182,7 @@ impl Auth {
 }
 
 /// The credentials of a sign-in form.
-impl Shown {
+impl PresentedCredential {
     /// A name and a password, as typed.
     pub(crate) fn password(name: String, password: String) -> Self {
         Self::Basic(name, Secret::new(password))

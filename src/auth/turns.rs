@@ -19,11 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The tries that run and that wait.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    state: Mutex<State>,
+    state: Mutex<TurnQueue>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TurnQueue {
     at_once: usize,
     running: usize,
     /// The source whose turn was given last; another's goes first.
@@ -69,12 +69,12 @@ impl Turns {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TurnQueue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TurnQueue {
     /// Adds a waiter; when there are too many, the newest of the fullest source is dropped, which
     /// refuses it.
     fn enqueue(&mut self, waiter: Waiter, at_once: usize) {

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    Ask, Auth, ClientAddress, Page, Peer, Principal, PrincipalId, PrincipalKind, Purpose, Shown,
-    Visit, find, is_trusted, unix_now,
+    AllowedOrigin, Auth, AuthRequest, ClientAddress, Peer, PresentedCredential, Principal,
+    PrincipalId, PrincipalKind, Purpose, Visit, find, is_trusted, unix_now,
 };
 use crate::{
     config::{Config, TrustedProxies},
@@ -50,13 +50,14 @@ impl Auth {
     pub(super) fn by_proxy(
         config: &Config,
         peer: &Peer,
-        ask: &Ask<'_>,
+        ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Result<Option<Principal>, Refusal> {
         let (word, trusted) = (&ask.proxy, &config.trusted_proxies);
         // Cookies know no ports, and neither does the proxy's sign-in: at an app's origin it would
         // speak for pages not ours.
-        let counts = peer.app.is_none() && matches!(visit.page, Page::Own | Page::None);
+        let counts =
+            peer.app.is_none() && matches!(visit.page, AllowedOrigin::Own | AllowedOrigin::None);
         if word.user.is_empty() || !counts || !is_vouched(peer, word, trusted) {
             return Ok(None);
         }
@@ -66,14 +67,14 @@ impl Auth {
         if name.is_empty() {
             return Err(Refusal::BadRequest("the header of the proxy's user is empty"));
         }
-        if !matches!(ask.shown, Shown::Nothing | Shown::Basic(..)) {
+        if !matches!(ask.shown, PresentedCredential::Nothing | PresentedCredential::Basic(..)) {
             return Err(Refusal::BadRequest(
                 "more than one credential: the proxy's user, and a token or ticket",
             ));
         }
         let read_by_a_page =
             ask.purpose == Purpose::Read && matches!(ask.signs.site, Some("same-origin" | "none"));
-        if visit.page == Page::None && !read_by_a_page {
+        if visit.page == AllowedOrigin::None && !read_by_a_page {
             let why = "signed in by the proxy: only pages in a browser may use that, by their Origin. A program sends \
                        `Authorization: Bearer` past the proxy's sign-in";
             return Err(Refusal::Origin(why.to_owned()));

@@ -12,8 +12,8 @@ use std::{
 
 use self::target::{Chosen, Flags};
 use super::{
-    Code, Failure, Outcome, doctor,
-    load::{self, Source, UCI_FILE},
+    CommandError, Outcome, SysExit, doctor,
+    load::{self, ConfigFile, UCI_FILE},
     print,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) struct Args {
 }
 
 /// An endpoint that is to be.
-struct Endpoint {
+struct NewEndpoint {
     name: String,
     title: Option<String>,
     target: Chosen,
@@ -61,8 +61,8 @@ struct Endpoint {
 
 /// Adds it.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let source = Source::named(args.uci.as_ref(), &args.config);
-    let (config, _) = load::load(&source).map_err(|error| Failure::from(&error))?;
+    let source = ConfigFile::named(args.uci.as_ref(), &args.config);
+    let (config, _) = load::load(&source).map_err(|error| CommandError::from(&error))?;
     let roots = Roots::default();
     let found = serial::find(&roots);
     let target = args.target.choose(&found, &roots)?;
@@ -76,12 +76,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if taken.contains(&name.as_str()) {
         let what =
             format!("there is an endpoint `{name}` already; choose another name, or edit that one");
-        return Err(Failure::new(Code::Data, what));
+        return Err(CommandError::new(SysExit::Data, what));
     }
-    let endpoint = Endpoint { name, title: args.title.clone(), target };
+    let endpoint = NewEndpoint { name, title: args.title.clone(), target };
     match &source {
-        Source::Yaml(file) => yaml::add(&source, file, &endpoint)?,
-        Source::Uci(file) => uci::add(&source, file, &endpoint)?,
+        ConfigFile::Yaml(file) => yaml::add(&source, file, &endpoint)?,
+        ConfigFile::Uci(file) => uci::add(&source, file, &endpoint)?,
     }
     print(&format!("{}{}", in_force(&source), address(&config, &endpoint.name)))
 }
@@ -94,15 +94,15 @@ fn free(name: &str, taken: &[&str]) -> String {
 }
 
 /// What became of a gateway that runs.
-fn in_force(source: &Source) -> String {
+fn in_force(source: &ConfigFile) -> String {
     let reload = match source {
-        Source::Yaml(_) => "sudo systemctl reload wsbridge",
-        Source::Uci(_) => "/etc/init.d/wsbridge reload",
+        ConfigFile::Yaml(_) => "sudo systemctl reload wsbridge",
+        ConfigFile::Uci(_) => "/etc/init.d/wsbridge reload",
     };
     match doctor::running(source) {
         None => "No gateway runs with this configuration; once one does, it is at\n".to_owned(),
         // The init script has done it.
-        Some(_) if matches!(source, Source::Uci(_)) => String::new(),
+        Some(_) if matches!(source, ConfigFile::Uci(_)) => String::new(),
         Some(pid) => match rustix::process::kill_process(pid, rustix::process::Signal::HUP) {
             Ok(()) => String::new(),
             Err(error) => {
@@ -143,14 +143,15 @@ fn address(config: &Config, name: &str) -> String {
 }
 
 /// Asks for a line; nothing typed is the proposal.
-fn ask(question: &str, proposed: &str) -> Result<String, Failure> {
-    let failed = |error: io::Error| Failure::new(Code::Io, format!("standard input: {error}"));
+fn ask(question: &str, proposed: &str) -> Result<String, CommandError> {
+    let failed =
+        |error: io::Error| CommandError::new(SysExit::Io, format!("standard input: {error}"));
     let hint = if proposed.is_empty() { String::new() } else { format!(" [{proposed}]") };
     // A prompt that is not seen does no harm.
     let _ = write!(io::stderr(), "{question}{hint}: ");
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line).map_err(failed)? == 0 {
-        return Err(Failure::new(Code::Data, "nothing was chosen; nothing was added"));
+        return Err(CommandError::new(SysExit::Data, "nothing was chosen; nothing was added"));
     }
     let line = line.trim();
     Ok(if line.is_empty() { proposed.to_owned() } else { line.to_owned() })

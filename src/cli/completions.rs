@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{Code, Failure, Outcome, print};
+use super::{CommandError, Outcome, SysExit, print};
 
 /// Arguments of `wsbridge completions`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,6 @@ pub(crate) fn run(args: &Args, mut command: clap::Command) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "wsbridge", &mut script);
     let script = String::from_utf8(script)
-        .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+        .map_err(|error| CommandError::new(SysExit::Software, error.to_string()))?;
     print(&script)
 }

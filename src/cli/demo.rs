@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
-use super::{Code, Failure, Outcome, print, serve};
+use super::{CommandError, Outcome, SysExit, print, serve};
 use crate::{config, http};
 
 /// Arguments of `wsbridge demo`.
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let text = config_text(address);
     let no_secrets = |_: &config::SecretSource| Err("the demo has no secrets".to_owned());
     let (config, _) = config::parse(&text, "the demo's configuration", &no_secrets)
-        .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+        .map_err(|error| CommandError::new(SysExit::Usage, error.to_string()))?;
     let announcement = announcement(address, io::stdout().is_terminal(), http::has_page());
     serve::gateway(config, None, move |_, _| drop(print(&announcement)))
 }
@@ -66,11 +66,11 @@ fn loopback(port: u16) -> SocketAddr {
 
 /// The address asked for, or the first free port from 8080. The daemon binds it again a moment
 /// later.
-fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, Failure> {
+fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, CommandError> {
     let bind =
         |address: SocketAddr| TcpListener::bind(address).and_then(|listener| listener.local_addr());
     let taken = |address, error| {
-        Failure::new(Code::Unavailable, format!("cannot listen on {address}: {error}"))
+        CommandError::new(SysExit::Unavailable, format!("cannot listen on {address}: {error}"))
     };
     if let Some(address) = asked {
         return bind(address).map_err(|error| taken(address, error));

@@ -26,14 +26,14 @@ pub(crate) const UCI_FILE: &str = "/etc/config/wsbridge";
 
 /// A configuration file and what it is written in.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub(crate) enum ConfigFile {
     /// YAML.
     Yaml(PathBuf),
     /// UCI, OpenWrt's form.
     Uci(PathBuf),
 }
 
-impl Source {
+impl ConfigFile {
     /// What the command line names: `--uci` goes before the other.
     pub(crate) fn named(uci: Option<&PathBuf>, yaml: &Path) -> Self {
         uci.map_or_else(|| Self::Yaml(yaml.to_owned()), |file| Self::Uci(file.clone()))
@@ -88,7 +88,7 @@ pub(super) type CredentialFile<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
 
 /// A configuration and what there was to say of it.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedConfig {
     /// As the daemon would run it.
     pub(crate) config: Config,
     /// What is legal but odd.
@@ -102,16 +102,19 @@ pub(crate) struct Loaded {
 ///
 /// # Errors
 /// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
-pub(crate) fn load(source: &Source) -> Result<(Config, Vec<Warning>), LoadError> {
+pub(crate) fn load(source: &ConfigFile) -> Result<(Config, Vec<Warning>), LoadError> {
     load_with(source, None)
 }
 
 /// [`load`] as if there were more: another file of endpoints, or a section at the end of a UCI
 /// file.
-pub(super) fn load_with(source: &Source, more: More) -> Result<(Config, Vec<Warning>), LoadError> {
+pub(super) fn load_with(
+    source: &ConfigFile,
+    more: More,
+) -> Result<(Config, Vec<Warning>), LoadError> {
     let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).or_else(the_services);
     let credential = |name: &str| Some(folder.as_ref()?.join(name));
-    let Loaded { config, mut warnings, .. } = read_with(source, more, &credential)?;
+    let LoadedConfig { config, mut warnings, .. } = read_with(source, more, &credential)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     for (name, token) in &config.access.tokens {
         if token.expires.is_some_and(|end| u64::try_from(end).map_or(true, |end| end <= now)) {
@@ -131,7 +134,10 @@ fn the_services() -> Option<PathBuf> {
 }
 
 /// [`load`] without a look at the clock; `credential` says which file a systemd credential is.
-pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<Loaded, LoadError> {
+pub(super) fn read(
+    source: &ConfigFile,
+    credential: &CredentialFile<'_>,
+) -> Result<LoadedConfig, LoadError> {
     read_with(source, None, credential)
 }
 
@@ -139,10 +145,10 @@ pub(super) fn read(source: &Source, credential: &CredentialFile<'_>) -> Result<L
 pub(super) type More = Option<(PathBuf, String)>;
 
 fn read_with(
-    source: &Source,
+    source: &ConfigFile,
     more: More,
     credential: &CredentialFile<'_>,
-) -> Result<Loaded, LoadError> {
+) -> Result<LoadedConfig, LoadError> {
     let path = source.path();
     let text = text(path)?;
     let files = RefCell::new(Vec::new());
@@ -154,7 +160,7 @@ fn read_with(
     };
     let name = source.name();
     let (config, warnings) = match source {
-        Source::Yaml(_) => {
+        ConfigFile::Yaml(_) => {
             let mut all = if source.is_stdin() { BTreeMap::new() } else { beside(path)? };
             if let Some((path, text)) = more {
                 all.insert(path.display().to_string(), text);
@@ -163,12 +169,12 @@ fn read_with(
             let files: Vec<_> = iter::once(Text { name: &name, text: &text }).chain(rest).collect();
             parse_files(&files, &secrets)?
         }
-        Source::Uci(_) => {
+        ConfigFile::Uci(_) => {
             let more = more.map(|(_, text)| text).unwrap_or_default();
             parse_uci(&format!("{text}{more}"), &name, &secrets)?
         }
     };
-    Ok(Loaded { config, warnings, secrets: files.take() })
+    Ok(LoadedConfig { config, warnings, secrets: files.take() })
 }
 
 /// A UCI file as the YAML file would say it.
@@ -286,7 +292,7 @@ mod tests {
     use super::*;
 
     fn load(path: &Path) -> Result<(Config, Vec<Warning>), LoadError> {
-        super::load(&Source::Yaml(path.to_owned()))
+        super::load(&ConfigFile::Yaml(path.to_owned()))
     }
 
     fn file(bytes: &[u8]) -> tempfile::NamedTempFile {

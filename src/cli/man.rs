@@ -5,8 +5,8 @@ mod pages;
 
 use std::{fs, io, path::PathBuf};
 
-use self::pages::Page;
-use super::{Code, Failure, Outcome, print};
+use self::pages::ManPage;
+use super::{CommandError, Outcome, SysExit, print};
 
 /// Arguments of `wsbridge man`.
 #[derive(Debug, clap::Args)]
@@ -22,17 +22,19 @@ pub(crate) struct Args {
 
 /// Prints the first page or writes all.
 pub(crate) fn run(args: &Args, command: clap::Command) -> Outcome {
-    let pages =
-        pages::all(command).map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+    let pages = pages::all(command)
+        .map_err(|error| CommandError::new(SysExit::Software, error.to_string()))?;
     let Some(directory) = &args.directory else {
         return print(pages.first().map_or("", |page| &page.text));
     };
-    for Page { name, section, text } in pages {
+    for ManPage { name, section, text } in pages {
         let folder = directory.join(format!("man{section}"));
         let path = folder.join(format!("{name}.{section}"));
         let written: io::Result<()> =
             fs::create_dir_all(folder).and_then(|()| fs::write(&path, text));
-        written.map_err(|error| Failure::new(Code::Io, format!("{}: {error}", path.display())))?;
+        written.map_err(|error| {
+            CommandError::new(SysExit::Io, format!("{}: {error}", path.display()))
+        })?;
     }
     Ok(())
 }

@@ -71,24 +71,24 @@ enum Command {
 }
 
 /// The configuration that a command line of the daemon names; `None` for any other command.
-fn served(words: &[&str]) -> Option<load::Source> {
+fn served(words: &[&str]) -> Option<load::ConfigFile> {
     let Command::Serve(args) = Cli::try_parse_from(words).ok()?.command else { return None };
     Some(args.which.source())
 }
 
 /// How a command went.
-pub(crate) type Outcome = Result<(), Failure>;
+pub(crate) type Outcome = Result<(), CommandError>;
 
 /// Why a command failed: one line for people, one code for scripts.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CommandError {
     code: u8,
     message: String,
 }
 
 /// The exit codes of sysexits(3) in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub(crate) enum SysExit {
     /// The command was used wrongly (`EX_USAGE`).
     Usage = 64,
     /// The input is wrong (`EX_DATAERR`).
@@ -105,14 +105,14 @@ pub(crate) enum Code {
     Config = 78,
 }
 
-impl Failure {
+impl CommandError {
     /// A failure and its sentence.
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: SysExit, message: impl Into<String>) -> Self {
         Self { code: code as u8, message: message.into() }
     }
 }
 
-impl From<&load::LoadError> for Failure {
+impl From<&load::LoadError> for CommandError {
     fn from(error: &load::LoadError) -> Self {
         Self { code: error.exit_code(), message: error.to_string() }
     }
@@ -127,7 +127,7 @@ pub fn run() -> ExitCode {
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         // What was wrong has been told.
-        Err(Failure { code, message }) if message.is_empty() => ExitCode::from(code),
+        Err(CommandError { code, message }) if message.is_empty() => ExitCode::from(code),
         Err(failure) => {
             // Nothing is left to be done about a closed standard error.
             let _ = writeln!(io::stderr(), "wsbridge: {}", failure.message);
@@ -141,7 +141,7 @@ fn dispatch(cli: Cli) -> Outcome {
         if let Command::Serve(args) = &cli.command { args.syslog.as_deref() } else { None };
     if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
         crate::logging::start(&cli.log_level, syslog)
-            .map_err(|error| Failure::new(Code::Usage, error))?;
+            .map_err(|error| CommandError::new(SysExit::Usage, error))?;
     }
     match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -161,7 +161,7 @@ fn dispatch(cli: Cli) -> Outcome {
 
 /// The outcome of a command that has said itself what was wrong.
 fn told(code: u8) -> Outcome {
-    if code == 0 { Ok(()) } else { Err(Failure { code, message: String::new() }) }
+    if code == 0 { Ok(()) } else { Err(CommandError { code, message: String::new() }) }
 }
 
 /// Prints help, version or what was wrong with the command line.
@@ -170,7 +170,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(Code::Usage as u8)
+        ExitCode::from(SysExit::Usage as u8)
     }
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn print(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::Io, format!("standard output: {error}")))
+            Err(CommandError::new(SysExit::Io, format!("standard output: {error}")))
         }
         _ => Ok(()),
     }
@@ -200,7 +200,7 @@ fn secret(told: &str, text: &str) -> Outcome {
     // A program takes the line; a person is told what it is.
     let told = if err.is_terminal() { format!("{told}\n") } else { String::new() };
     writeln!(err, "{told}{text}")
-        .map_err(|error| Failure::new(Code::Io, format!("standard error: {error}")))
+        .map_err(|error| CommandError::new(SysExit::Io, format!("standard error: {error}")))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::{Code, Failure, Outcome, caption, print, secret};
+use super::{CommandError, Outcome, SysExit, caption, print, secret};
 use crate::{
     auth,
     config::{Rights, uci},
@@ -55,13 +55,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let password = if args.generate { auth::new_token().0 } else { ask()? };
     let hash = auth::hash_password(&password)
-        .map_err(|error| Failure::new(Code::Software, error.to_string()))?;
+        .map_err(|error| CommandError::new(SysExit::Software, error.to_string()))?;
     if args.uci {
         return print_uci(args, &password, &hash);
     }
     if let Some(file) = &args.file {
-        store(file, &hash)
-            .map_err(|error| Failure::new(Code::Io, format!("{}: {error}", file.display())))?;
+        store(file, &hash).map_err(|error| {
+            CommandError::new(SysExit::Io, format!("{}: {error}", file.display()))
+        })?;
     }
     if args.generate {
         caption("The password; it is not shown again:");
@@ -144,14 +145,17 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 }
 
 /// A password: typed twice unseen, or one line of a pipe.
-fn ask() -> Result<String, Failure> {
+fn ask() -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
         let hidden = Hidden::start().map_err(|error| io_failure(&error))?;
         let first = prompt("Password: ")?;
         let again = prompt("Once more: ")?;
         drop(hidden);
         if first != again {
-            return Err(Failure::new(Code::Data, "the two passwords differ; nothing was made"));
+            return Err(CommandError::new(
+                SysExit::Data,
+                "the two passwords differ; nothing was made",
+            ));
         }
         first
     } else {
@@ -162,12 +166,12 @@ fn ask() -> Result<String, Failure> {
         let what = format!(
             "the password has {length} characters, at least {SHORTEST} are needed; type a longer one, or use --generate"
         );
-        return Err(Failure::new(Code::Data, what));
+        return Err(CommandError::new(SysExit::Data, what));
     }
     Ok(password)
 }
 
-fn prompt(text: &str) -> Result<String, Failure> {
+fn prompt(text: &str) -> Result<String, CommandError> {
     let mut err = io::stderr();
     // A prompt that is not seen does no harm.
     let _ = write!(err, "{text}").and_then(|()| err.flush());
@@ -176,14 +180,14 @@ fn prompt(text: &str) -> Result<String, Failure> {
     line
 }
 
-fn line() -> Result<String, Failure> {
+fn line() -> Result<String, CommandError> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(|error| io_failure(&error))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn io_failure(error: &io::Error) -> Failure {
-    Failure::new(Code::Io, format!("standard input: {error}"))
+fn io_failure(error: &io::Error) -> CommandError {
+    CommandError::new(SysExit::Io, format!("standard input: {error}"))
 }
 
 /// The terminal shows nothing typed until this is dropped.

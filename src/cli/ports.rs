@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 /// A port as it is printed.
 #[derive(Debug, Serialize)]
-struct Row {
+struct PortRow {
     #[serde(flatten)]
     port: FoundPort,
     /// Processes that have it open, as far as we may see.
@@ -63,11 +63,11 @@ pub(crate) fn run(args: Args, out: &mut dyn Write) -> u8 {
     printed.map_or(EX_IOERR, |()| 0)
 }
 
-fn rows(roots: &Roots, all: bool, holders: &dyn Fn(&Path) -> Vec<String>) -> Vec<Row> {
+fn rows(roots: &Roots, all: bool, holders: &dyn Fn(&Path) -> Vec<String>) -> Vec<PortRow> {
     let ports = serial::find(roots);
     let shown = ports.iter().filter(|port| all || port.hardware);
     shown
-        .map(|port| Row {
+        .map(|port| PortRow {
             held_by: holders(&port.device),
             warning: serial::warning(&port.device, roots).map(|found| found.to_string()),
             yaml: yaml(port, &ports),
@@ -174,18 +174,18 @@ fn section(port: &FoundPort, all: &[FoundPort]) -> String {
     )
 }
 
-fn print_json(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+fn print_json(rows: &[PortRow], out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, rows)?;
     writeln!(out)
 }
 
 /// What can be used as it is: a port with a warning would be refused.
-fn print_uci(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+fn print_uci(rows: &[PortRow], out: &mut dyn Write) -> io::Result<()> {
     let mut usable = rows.iter().filter(|row| row.port.hardware && row.warning.is_none());
     usable.try_for_each(|row| out.write_all(row.uci.as_bytes()))
 }
 
-fn print(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+fn print(rows: &[PortRow], out: &mut dyn Write) -> io::Result<()> {
     if rows.is_empty() {
         return writeln!(
             out,
@@ -207,7 +207,7 @@ fn print(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn print_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+fn print_row(row: &PortRow, out: &mut dyn Write) -> io::Result<()> {
     let path =
         |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let usb = row.port.usb.as_ref();
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
     use crate::target::serial::tree::Tree;
 
-    fn text(rows: &[Row]) -> String {
+    fn text(rows: &[PortRow]) -> String {
         let mut out = Vec::new();
         print(rows, &mut out).unwrap();
         String::from_utf8(out).unwrap()

@@ -5,10 +5,10 @@ use std::{io, path::PathBuf, time::Duration};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Code, Failure, Outcome, load::load, which::Which};
+use super::{CommandError, Outcome, SysExit, load::load, which::Which};
 use crate::{
     config::Config,
-    daemon::{self, Again, Bound, Fatal},
+    daemon::{self, Again, Fatal, ListeningOn},
 };
 
 /// Arguments of `wsbridge serve`.
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let source = args.which.source();
     if source.is_stdin() {
         let what = "the daemon reads its configuration again at a reload, so it cannot come from standard input; name a file";
-        return Err(Failure::new(Code::Usage, what));
+        return Err(CommandError::new(SysExit::Usage, what));
     }
     let read = move || {
         let (config, warnings) = load(&source)?;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         }
         Ok(config)
     };
-    let config = read().map_err(|error: super::load::LoadError| Failure::from(&error))?;
+    let config = read().map_err(|error: super::load::LoadError| CommandError::from(&error))?;
     let again: Again = Box::new(move || read().map_err(|error| error.to_string()));
     gateway(config, Some(again), |_, _| ())
 }
@@ -52,22 +52,22 @@ pub(crate) fn run(args: &Args) -> Outcome {
 pub(super) fn gateway(
     config: Config,
     again: Option<Again>,
-    ready: impl FnOnce(&Config, &[Bound]),
+    ready: impl FnOnce(&Config, &[ListeningOn]),
 ) -> Outcome {
     raise_descriptor_limit();
     let runtime = runtime().map_err(|error| {
-        Failure::new(Code::Unavailable, format!("cannot start threads: {error}"))
+        CommandError::new(SysExit::Unavailable, format!("cannot start threads: {error}"))
     })?;
     let outcome =
         runtime.block_on(daemon::run(config, again, ready)).map_err(|error| match &error {
             Fatal::Listen(why) if why.is_denied() => {
-                Failure::new(Code::NoPermission, error.to_string())
+                CommandError::new(SysExit::NoPermission, error.to_string())
             }
-            Fatal::Listen(daemon::ListenError::Tls(_)) => {
-                Failure::new(Code::Config, error.to_string())
+            Fatal::Listen(daemon::ListenersError::Tls(_)) => {
+                CommandError::new(SysExit::Config, error.to_string())
             }
             Fatal::Listen(_) | Fatal::System(_) => {
-                Failure::new(Code::Unavailable, error.to_string())
+                CommandError::new(SysExit::Unavailable, error.to_string())
             }
         });
     // A name look-up cannot be cancelled; nobody waits for it.

@@ -12,11 +12,11 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: TokenCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum TokenCommand {
     /// Make a token; it is shown once, the configuration keeps its hash.
     New(New),
 }
@@ -41,7 +41,7 @@ struct New {
     /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several
     /// times.
     #[arg(long, value_name = "ENDPOINT=RIGHT,..", value_parser = rights)]
-    rights: Vec<Given>,
+    rights: Vec<GivenRights>,
     /// Print a section of OpenWrt's UCI instead of YAML.
     #[arg(long)]
     uci: bool,
@@ -49,12 +49,12 @@ struct New {
 
 /// `plc*=read,write`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Given {
+struct GivenRights {
     endpoint: String,
     words: String,
 }
 
-impl Given {
+impl GivenRights {
     fn yaml(&self) -> String {
         format!("\"{}\": [ {} ]", self.endpoint, self.words.replace(',', ", "))
     }
@@ -62,10 +62,10 @@ impl Given {
 
 /// Makes a token and prints it with its line of YAML or its section of UCI.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let Command::New(new) = &args.command;
+    let TokenCommand::New(new) = &args.command;
     let (token, hash) = auth::new_token();
     let expires = new.expires.map(|day| format!("expires: {day}, ")).unwrap_or_default();
-    let rights = new.rights.iter().map(Given::yaml).collect::<Vec<_>>().join(", ");
+    let rights = new.rights.iter().map(GivenRights::yaml).collect::<Vec<_>>().join(", ");
     let told = "The token, for the client; it is not shown again:";
     if new.uci {
         secret(told, &token)?;
@@ -82,7 +82,7 @@ fn print_uci(new: &New, hash: &str) -> Outcome {
     if let Some(day) = new.expires {
         section.extend(["\toption expires '", &day.to_string(), "'\n"]);
     }
-    for Given { endpoint, words } in &new.rights {
+    for GivenRights { endpoint, words } in &new.rights {
         section.extend(["\tlist right '", endpoint, "=", words, "'\n"]);
     }
     caption("Its section of /etc/config/wsbridge:");
@@ -95,7 +95,7 @@ fn date(text: &str) -> Result<Date, String> {
     if day < today { Err("that day is over".to_owned()) } else { Ok(day) }
 }
 
-fn rights(text: &str) -> Result<Given, String> {
+fn rights(text: &str) -> Result<GivenRights, String> {
     let (endpoint, words) = text.split_once('=').ok_or("write ENDPOINT=read,write")?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '/');
     if endpoint.is_empty() || !endpoint.chars().all(fits) {
@@ -107,7 +107,7 @@ fn rights(text: &str) -> Result<Given, String> {
             return Err(format!("`{word}` is no right; there are {}", known.join(", ")));
         }
     }
-    Ok(Given { endpoint: endpoint.to_owned(), words: words.to_owned() })
+    Ok(GivenRights { endpoint: endpoint.to_owned(), words: words.to_owned() })
 }
 
 #[cfg(test)]

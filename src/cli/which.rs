@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::load::{Source, UCI_FILE};
+use super::load::{ConfigFile, UCI_FILE};
 
 /// Where the configuration is, if nothing else is named.
 const USUAL: &str = "/etc/wsbridge/wsbridge.yaml";
@@ -23,9 +23,9 @@ pub(crate) struct Which {
 
 impl Which {
     /// Where to read.
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> ConfigFile {
         let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(USUAL));
-        Source::named(self.uci.as_ref(), yaml)
+        ConfigFile::named(self.uci.as_ref(), yaml)
     }
 
     /// The file, where it is UCI's.

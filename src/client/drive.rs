@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 use super::{
     Dial, Error,
     dial::Ws,
-    state::{Frame, Shared},
+    state::{OutgoingFrame, Shared},
 };
 use crate::wire::control::{Hello, Tell};
 
@@ -27,12 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Debug)]
-struct End {
+struct Disconnect {
     code: Option<u16>,
     reason: String,
 }
 
-impl End {
+impl Disconnect {
     fn lost(reason: &impl ToString) -> Self {
         Self { code: None, reason: reason.to_string() }
     }
@@ -88,7 +88,7 @@ pub(super) async fn drive(shared: Arc<Shared>, dial: Dial, mut socket: Ws) {
 }
 
 /// Runs one connection to its end.
-async fn run(shared: &Shared, socket: Ws) -> End {
+async fn run(shared: &Shared, socket: Ws) -> Disconnect {
     let (mut sink, mut stream) = socket.split();
     let heard = watch::Sender::new(Instant::now());
     let end = {
@@ -96,13 +96,13 @@ async fn run(shared: &Shared, socket: Ws) -> End {
         let write = async {
             match write(shared, &mut sink).await {
                 Ok(never) => match never {},
-                Err(error) => End::lost(&error),
+                Err(error) => Disconnect::lost(&error),
             }
         };
         tokio::select! {
             end = read => end,
             end = write => end,
-            () = silence(shared, &heard) => End::lost(&"no sign of life"),
+            () = silence(shared, &heard) => Disconnect::lost(&"no sign of life"),
         }
     };
     if end.code.is_some() {
@@ -112,7 +112,7 @@ async fn run(shared: &Shared, socket: Ws) -> End {
     end
 }
 
-async fn read<S>(shared: &Shared, stream: &mut S, heard: &watch::Sender<Instant>) -> End
+async fn read<S>(shared: &Shared, stream: &mut S, heard: &watch::Sender<Instant>) -> Disconnect
 where
     S: futures_util::Stream<Item = tungstenite::Result<Message>> + Unpin,
 {
@@ -121,8 +121,8 @@ where
         let message = stream.next().await;
         heard.send_replace(Instant::now());
         let result = match message {
-            None => return End::lost(&"the connection ended without Close"),
-            Some(Err(error)) => return End::lost(&error),
+            None => return Disconnect::lost(&"the connection ended without Close"),
+            Some(Err(error)) => return Disconnect::lost(&error),
             Some(Ok(Message::Close(frame))) => return closed(frame),
             Some(Ok(Message::Binary(bytes))) => {
                 shared.data(bytes);
@@ -132,7 +132,7 @@ where
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
         };
         if let Err(broken) = result {
-            return End { code: Some(1002), reason: broken.0 };
+            return Disconnect { code: Some(1002), reason: broken.0 };
         }
     }
 }
@@ -149,9 +149,9 @@ where
             shared.out().await
         };
         match frame {
-            Frame::Data(bytes) => sink.feed(Message::Binary(bytes)).await?,
-            Frame::Text(text) => sink.feed(Message::Text(text.into())).await?,
-            Frame::Close => {
+            OutgoingFrame::Data(bytes) => sink.feed(Message::Binary(bytes)).await?,
+            OutgoingFrame::Text(text) => sink.feed(Message::Text(text.into())).await?,
+            OutgoingFrame::Close => {
                 let frame = CloseFrame { code: 1000.into(), reason: "".into() };
                 sink.send(Message::Close(Some(frame))).await?;
             }
@@ -177,9 +177,11 @@ async fn silence(shared: &Shared, heard: &watch::Sender<Instant>) {
     }
 }
 
-fn closed(frame: Option<CloseFrame>) -> End {
+fn closed(frame: Option<CloseFrame>) -> Disconnect {
     match frame {
-        None => End { code: Some(1000), reason: "closed without a reason".into() },
-        Some(frame) => End { code: Some(frame.code.into()), reason: frame.reason.to_string() },
+        None => Disconnect { code: Some(1000), reason: "closed without a reason".into() },
+        Some(frame) => {
+            Disconnect { code: Some(frame.code.into()), reason: frame.reason.to_string() }
+        }
     }
 }

@@ -40,7 +40,7 @@ pub use self::{
 };
 use self::{
     drive::{drive, greet},
-    state::{Outcome, Reply, Shared},
+    state::{Answered, Reply, Shared},
 };
 use crate::wire::control::Ask;
 pub use crate::{
@@ -48,8 +48,8 @@ pub use crate::{
         DataBits, ErrorCounts, Flow, Inputs, Levels, LineEvent, Parity, Settings, Step, StopBits,
     },
     wire::control::{
-        Answer, Close, Code, Config, Flush, Hello, Lease, LeaseNews, LeaseOp, Macro, Open, Opened,
-        Role, Signals, Status,
+        Answer, Close, Code, Config, Flush, Hello, LeaseNews, LeaseOp, LeaseRequest, Macro, Open,
+        Opened, Role, Signals, Status,
     },
 };
 
@@ -151,7 +151,7 @@ impl Client {
 
     /// Asks for the right to write, takes it, gives it back, or answers who asks for it.
     pub async fn lease(&self, op: LeaseOp) -> Result<(), Error> {
-        self.ok(Ask::Lease(Lease { op })).await.map(drop)
+        self.ok(Ask::Lease(LeaseRequest { op })).await.map(drop)
     }
 
     /// A round trip.
@@ -185,6 +185,6 @@ impl Client {
 }
 
 /// What became of a request.
-async fn answer(outcome: oneshot::Receiver<Outcome>) -> Outcome {
+async fn answer(outcome: oneshot::Receiver<Answered>) -> Answered {
     outcome.await.unwrap_or(Err(Error::Lost))
 }

@@ -34,19 +34,19 @@ pub(super) enum Reply {
     Pong,
 }
 
-pub(super) type Outcome = Result<Reply, Error>;
+pub(super) type Answered = Result<Reply, Error>;
 
 /// A frame to send.
 #[derive(Debug)]
-pub(super) enum Frame {
+pub(super) enum OutgoingFrame {
     Text(String),
     Data(Bytes),
     Close,
 }
 
 #[derive(Debug)]
-struct Pending {
-    reply: oneshot::Sender<Outcome>,
+struct PendingRequest {
+    reply: oneshot::Sender<Answered>,
     then: Then,
     sent: bool,
 }
@@ -65,15 +65,15 @@ enum Then {
 
 /// A session as a resume needs it.
 #[derive(Debug)]
-struct Place {
+struct ResumePoint {
     secret: String,
     epoch: String,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SessionState {
     hello: Hello,
-    place: Option<Place>,
+    place: Option<ResumePoint>,
     /// The number of the `resume` whose answer is awaited; nothing else is sent meanwhile.
     resuming: Option<u64>,
     first: Option<String>,
@@ -82,7 +82,7 @@ struct State {
     /// Requests in one line with data, each behind the byte at its offset.
     fifo: VecDeque<(u64, u64, String)>,
     resend: Resend,
-    pending: BTreeMap<u64, Pending>,
+    pending: BTreeMap<u64, PendingRequest>,
     last_id: u64,
     events: VecDeque<Event>,
     /// Bytes among the events.
@@ -101,7 +101,7 @@ struct State {
 /// The state, and who is to be woken. The lock is never held across an await.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
     /// Something can be sent.
     out: Notify,
     /// An event waits, or there is room for more.
@@ -115,12 +115,16 @@ pub(super) struct Shared {
 pub(super) struct Broken(pub(super) String);
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ready when `look` finds something; `notify` says when to look again.
-    async fn until<T>(&self, notify: &Notify, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
+    async fn until<T>(
+        &self,
+        notify: &Notify,
+        mut look: impl FnMut(&mut SessionState) -> Option<T>,
+    ) -> T {
         loop {
             let notified = notify.notified();
             tokio::pin!(notified);
@@ -140,7 +144,7 @@ impl Shared {
     }
 
     /// Puts a request where its kind belongs; the receiver gets the answer.
-    pub(super) fn ask(&self, ask: &Ask) -> oneshot::Receiver<Outcome> {
+    pub(super) fn ask(&self, ask: &Ask) -> oneshot::Receiver<Answered> {
         let (reply, outcome) = oneshot::channel();
         let state = &mut *self.lock();
         let refusal = match &state.ended {
@@ -174,7 +178,7 @@ impl Shared {
             | Ask::Watch(_)
             | Ask::Ping => Then::Nothing,
         };
-        state.pending.insert(id, Pending { reply, then, sent: false });
+        state.pending.insert(id, PendingRequest { reply, then, sent: false });
         let in_line = match ask {
             Ask::Config(config) => !config.now,
             Ask::Signals(signals) => !signals.now,
@@ -200,7 +204,7 @@ impl Shared {
 
     /// Takes bytes for the line, as many as there is room for.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<usize, Error> {
-        let look = |state: &mut State| {
+        let look = |state: &mut SessionState| {
             if let Some(why) = &state.ended {
                 return Some(Err(Error::Closed(why.clone())));
             }
@@ -260,7 +264,7 @@ impl Shared {
         if again {
             state.say(Event::Hello(Box::new(state.hello.clone())));
         }
-        if let Some(Place { secret, epoch }) = &state.place {
+        if let Some(ResumePoint { secret, epoch }) = &state.place {
             let (session, epoch, rx) = (secret.clone(), epoch.clone(), state.received);
             let id = state.next_id();
             state.first = Some(Ask::Resume(Resume { session, epoch, rx }).text(Some(id)));
@@ -311,18 +315,18 @@ impl Shared {
     }
 
     /// The next frame to send, if there is one now.
-    pub(super) fn try_out(&self) -> Option<Frame> {
+    pub(super) fn try_out(&self) -> Option<OutgoingFrame> {
         self.lock().out()
     }
 
     /// The next frame to send.
-    pub(super) async fn out(&self) -> Frame {
-        self.until(&self.out, State::out).await
+    pub(super) async fn out(&self) -> OutgoingFrame {
+        self.until(&self.out, SessionState::out).await
     }
 
     /// Ready when more may be received.
     pub(super) async fn readable(&self) {
-        let room = |state: &mut State| {
+        let room = |state: &mut SessionState| {
             let full = state.events.len() >= EVENTS || state.held as u64 > 2 * state.window;
             (!full).then_some(())
         };
@@ -354,7 +358,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl SessionState {
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -379,7 +383,7 @@ impl State {
         self.held = 0;
     }
 
-    fn answer(&mut self, id: u64, outcome: Outcome) {
+    fn answer(&mut self, id: u64, outcome: Answered) {
         if let Some(one) = self.pending.remove(&id) {
             // Nobody may wait for it any more.
             one.reply.send(outcome).ok();

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Access, Certificate, Given, Password, Rights, RightsTable, Token, User, certificate,
     cursor::{Keys, Placed, Spot, Value},
-    node::{At, Key},
+    node::{At, NodeKey},
     secret::{SecretReader, hash, secret},
     units::suggest,
     words::{Expiry, NoAuth},
 };
 
 /// What the access part of a file is read with.
-struct Reader<'s> {
+struct AccessContext<'s> {
     secrets: &'s SecretReader<'s>,
     /// Names of endpoints.
     names: &'s BTreeSet<String>,
@@ -36,7 +36,7 @@ pub(super) fn access(
         .without("a login is needed")
         .uci("auth")
         .maybe::<NoAuth>();
-    let mut reader = Reader { secrets, names, roles: BTreeMap::new(), given: Vec::new() };
+    let mut reader = AccessContext { secrets, names, roles: BTreeMap::new(), given: Vec::new() };
     let roles = k
         .key("roles", "sets of rights, each a mapping of patterns to rights")
         .without("none")
@@ -112,7 +112,7 @@ fn someone_or_open(k: &mut Keys<'_>) {
     }
 }
 
-fn check_name(name: &Key, spot: &Spot<'_>) {
+fn check_name(name: &NodeKey, spot: &Spot<'_>) {
     let text = &name.text;
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
@@ -124,13 +124,13 @@ fn check_name(name: &Key, spot: &Spot<'_>) {
     }
 }
 
-impl Reader<'_> {
-    fn role(&self, name: &Key, value: Value<'_>) -> Vec<(String, Rights)> {
+impl AccessContext<'_> {
+    fn role(&self, name: &NodeKey, value: Value<'_>) -> Vec<(String, Rights)> {
         check_name(name, &value.spot());
         self.table(value)
     }
 
-    fn user(&mut self, name: &Key, value: Value<'_>) -> Option<User> {
+    fn user(&mut self, name: &NodeKey, value: Value<'_>) -> Option<User> {
         check_name(name, &value.spot());
         let user = value.keys(|k| {
             let password = k
@@ -157,7 +157,7 @@ impl Reader<'_> {
         user?.value
     }
 
-    fn token<'a>(&mut self, name: &Key, value: Value<'a>) -> Option<WrittenToken<'a>> {
+    fn token<'a>(&mut self, name: &NodeKey, value: Value<'a>) -> Option<WrittenToken<'a>> {
         let spot = value.spot();
         check_name(name, &spot);
         let token = value.keys(|k| {
@@ -194,7 +194,7 @@ impl Reader<'_> {
 
     fn certificate<'a>(
         &mut self,
-        name: &Key,
+        name: &NodeKey,
         value: Value<'a>,
     ) -> Option<(Certificate, At, Spot<'a>)> {
         let spot = value.spot();
@@ -215,7 +215,7 @@ impl Reader<'_> {
         })
     }
 
-    fn check_pattern(&self, pattern: &Key, spot: &Spot<'_>) {
+    fn check_pattern(&self, pattern: &NodeKey, spot: &Spot<'_>) {
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-*/".contains(&b);
         let one = RightsTable(vec![(pattern.text.clone(), Rights::READ)]);
         if pattern.text.is_empty() || !pattern.text.bytes().all(known) {

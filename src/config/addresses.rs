@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{
     Address, ListenTls, TcpAddress,
-    units::{Word, choose},
+    units::{Scalar, choose},
 };
 
-impl Word for Address {
+impl Scalar for Address {
     fn read(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return PathBuf::read(path).map(Self::Unix);
@@ -48,7 +48,7 @@ impl Word for Address {
     }
 }
 
-impl Word for ListenTls {
+impl Scalar for ListenTls {
     fn read(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::Off),
@@ -68,7 +68,7 @@ impl Word for ListenTls {
     }
 }
 
-impl Word for TcpAddress {
+impl Scalar for TcpAddress {
     fn read(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return PathBuf::read(path).map(Self::Unix);
@@ -111,7 +111,7 @@ pub(super) fn host_name(text: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Host(pub(super) String);
 
-impl Word for Host {
+impl Scalar for Host {
     fn read(text: &str) -> Result<Self, String> {
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if host_name(text) || bare.parse::<IpAddr>().is_ok() {

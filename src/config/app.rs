@@ -9,7 +9,7 @@ use super::{
     Address, Listen, Origin, RightsTable,
     cursor::{Keys, Placed, Spot, Value},
     listen::{Written, listener},
-    node::Key,
+    node::NodeKey,
     words::is_name,
 };
 
@@ -47,7 +47,7 @@ pub(super) fn apps<'a>(k: &mut Keys<'a>, endpoints: &BTreeSet<String>) -> Vec<(A
 }
 
 fn named<'a>(
-    name: &Key,
+    name: &NodeKey,
     value: Value<'a>,
     endpoints: &BTreeSet<String>,
 ) -> Option<(App, Written<'a>)> {
@@ -65,7 +65,7 @@ fn named<'a>(
 
 fn app<'a>(
     k: &mut Keys<'a>,
-    name: &Key,
+    name: &NodeKey,
     endpoints: &BTreeSet<String>,
 ) -> Option<(App, Written<'a>)> {
     let title = k.key("title", "what people call it").without("none").uci("title").maybe();

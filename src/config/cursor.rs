@@ -30,7 +30,7 @@ pub(super) struct Placed<T> {
 
 /// What all cursors of a run share.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct Reading {
     report: RefCell<Report>,
     /// Every key there is, for whoever looks where one stands.
     all: Option<fn() -> Vec<Described>>,
@@ -38,7 +38,7 @@ pub(super) struct Run {
     describing: bool,
 }
 
-impl Run {
+impl Reading {
     /// A run that adds to what was found before; `all` describes every key there is.
     pub(super) fn new(report: Report, all: fn() -> Vec<Described>) -> Self {
         Self { report: RefCell::new(report), all: Some(all), describing: false }
@@ -55,7 +55,7 @@ impl Run {
         root: &'a Node,
         read: impl FnOnce(&mut Keys<'a>) -> R,
     ) -> Option<R> {
-        let empty = matches!(root.kind, node::Kind::Nothing);
+        let empty = matches!(root.kind, node::NodeKind::Nothing);
         let value = Value::new(self, Some(root), String::new());
         if empty {
             Some(Keys::new(self, At::default(), String::new(), &[]).whole(read))
@@ -75,7 +75,7 @@ impl Run {
 
 /// Every key that a function asks for.
 pub(super) fn describe<R>(read: impl for<'a> FnOnce(&mut Keys<'a>) -> R) -> Vec<Described> {
-    let run = Run { describing: true, ..Run::default() };
+    let run = Reading { describing: true, ..Reading::default() };
     let mut keys = Keys::new(&run, At::default(), String::new(), &[]);
     read(&mut keys);
     keys.described()
@@ -84,14 +84,14 @@ pub(super) fn describe<R>(read: impl for<'a> FnOnce(&mut Keys<'a>) -> R) -> Vec<
 /// A mapping as it is read.
 #[derive(Debug)]
 pub(super) struct Keys<'a> {
-    run: &'a Run,
+    run: &'a Reading,
     /// Where the mapping begins.
     pub(super) at: At,
     /// Path of keys that leads here: `endpoints.modem1.serial`.
     pub(super) path: String,
     /// The same without names and indices.
     level: Vec<&'static str>,
-    rows: &'a [(node::Key, Node)],
+    rows: &'a [(node::NodeKey, Node)],
     asked: Vec<&'static str>,
     /// Keys that would have to be here, and what is said where none is.
     absent: Vec<(Vec<&'static str>, At, String)>,
@@ -99,7 +99,7 @@ pub(super) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn new(run: &'a Run, at: At, path: String, rows: &'a [(node::Key, Node)]) -> Self {
+    fn new(run: &'a Reading, at: At, path: String, rows: &'a [(node::NodeKey, Node)]) -> Self {
         let (asked, absent, described) = (Vec::new(), Vec::new(), Vec::new());
         Self { run, at, path, level: Vec::new(), rows, asked, absent, described }
     }
@@ -131,10 +131,10 @@ impl<'a> Keys<'a> {
         self.row(name).map(|(_, node)| node.at)
     }
 
-    fn row(&self, name: &str) -> Option<&'a (node::Key, Node)> {
+    fn row(&self, name: &str) -> Option<&'a (node::NodeKey, Node)> {
         self.rows
             .iter()
-            .find(|(key, node)| key.text == name && !matches!(node.kind, node::Kind::Nothing))
+            .find(|(key, node)| key.text == name && !matches!(node.kind, node::NodeKind::Nothing))
     }
 
     /// Notes a mistake in this mapping.

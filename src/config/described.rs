@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::units::Word;
+use super::units::Scalar;
 
 /// A key.
 #[derive(Clone, Debug)]
@@ -66,11 +66,11 @@ impl WordShape {
         self.schema.get("type").is_some_and(|it| it == kind)
     }
 
-    pub(super) fn of<T: Word>() -> Self {
+    pub(super) fn of<T: Scalar>() -> Self {
         Self { kind: T::kind(), schema: T::schema(), bounds: None }
     }
 
-    pub(super) fn within<T: Word>(least: &str, most: &str) -> Self {
+    pub(super) fn within<T: Scalar>(least: &str, most: &str) -> Self {
         Self {
             kind: format!("{}, {least} to {most}", T::kind()),
             schema: T::schema(),

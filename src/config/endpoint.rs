@@ -9,14 +9,14 @@ use std::{
 use super::{
     Endpoint, EndpointLimits, OpenWhen, Share, SimDevice, SimTarget, Target,
     cursor::{Keys, Placed, Value},
-    node::{At, Key},
+    node::{At, NodeKey},
     packing,
     port::Macros,
     rfc2217::rfc2217,
     serial::serial,
     subprotocol::Subprotocol,
     tcp::tcp,
-    units::{Rate, Size},
+    units::{ByteRate, Size},
     words::is_name,
 };
 
@@ -24,20 +24,20 @@ const KINDS: [&str; 4] = ["serial", "rfc2217", "tcp", "sim"];
 
 /// What is published.
 #[derive(Debug, Default)]
-pub(super) struct Endpoints {
+pub(super) struct Published {
     pub(super) all: BTreeMap<String, Arc<Endpoint>>,
     /// Names of all that are written, those with mistakes among them.
     pub(super) names: BTreeSet<String>,
 }
 
 /// Reads `endpoints:`.
-pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Endpoints {
+pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Published {
     let value = k
         .key("endpoints", "what is published: [below](#endpoints)")
         .without("none (a warning)")
         .value();
     let spot = value.spot();
-    let mut endpoints = Endpoints::default();
+    let mut endpoints = Published::default();
     let mut devices: BTreeMap<String, &str> = BTreeMap::new();
     for (name, endpoint) in value.named(|name, value| (name, named(name, value, dead_after))) {
         endpoints.names.insert(name.text.clone());
@@ -69,7 +69,7 @@ fn device(endpoint: &Endpoint) -> Option<String> {
     }
 }
 
-fn named(name: &Key, value: Value<'_>, dead_after: Duration) -> Option<Endpoint> {
+fn named(name: &NodeKey, value: Value<'_>, dead_after: Duration) -> Option<Endpoint> {
     let spot = value.spot();
     if !is_name(&name.text) {
         let what = "not a name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
@@ -78,7 +78,7 @@ fn named(name: &Key, value: Value<'_>, dead_after: Duration) -> Option<Endpoint>
     value.keys(|k| endpoint(k, name, dead_after))?.value
 }
 
-fn endpoint(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> Option<Endpoint> {
+fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<Endpoint> {
     let title = k.key("title", "what people call it").without("none").uci("title").maybe();
     let (target, macros) = target(k, name, dead_after);
     let (written, open, lease_idle) = sharing(k);
@@ -175,7 +175,7 @@ fn subprotocols(k: &mut Keys<'_>) -> (bool, Vec<String>) {
 }
 
 /// The target of an endpoint, and the macros of its port.
-fn target(k: &mut Keys<'_>, name: &Key, dead_after: Duration) -> (Option<Target>, Macros) {
+fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Target>, Macros) {
     let serial = k.key("serial", "a serial port of this machine").map(serial);
     let remote = k
         .key("rfc2217", "a serial port on another box, shared like `serial`")
@@ -248,7 +248,7 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
         .key("rate", "bytes per second and direction")
         .without("no limit")
         .uci("rate")
-        .maybe::<Rate>();
+        .maybe::<ByteRate>();
     // A serial line may stand still for as long as its device holds it (flow control) and be well.
     let usually = if line { 30 * second } else { 5 * second };
     let linger = k

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{units::Word, words::Sha256};
+use super::{units::Scalar, words::Sha256};
 
 /// SHA-256 in hex, with or without colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(pub [u8; 32]);
 
-impl Word for Fingerprint {
+impl Scalar for Fingerprint {
     fn read(text: &str) -> Result<Self, String> {
         Sha256::read(&text.replace(':', "")).map(|sum| Self(sum.0)).map_err(|_| {
             format!(

@@ -31,7 +31,7 @@ pub struct Limits {
 }
 
 /// Who the gateway is, and whose pages and proxies it heeds.
-pub(super) struct Names {
+pub(super) struct GatewayNames {
     pub(super) origins: Vec<Origin>,
     pub(super) public: Option<Public>,
     pub(super) ancestors: Vec<Origin>,
@@ -41,7 +41,7 @@ pub(super) struct Names {
 }
 
 /// Reads them.
-pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Names {
+pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> GatewayNames {
     let origins = k
         .key(
             "origins",
@@ -98,7 +98,7 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Names {
         .or(true);
     let own = public.iter().map(|public| public.origin.host.clone());
     let hosts = hosts.into_iter().map(|host| host.value.0).chain(own).collect();
-    Names {
+    GatewayNames {
         origins: values(origins),
         ancestors: values(ancestors),
         public,

@@ -1,7 +1,7 @@
 //! Several files as one tree: what the others hold goes below `endpoints` of the first.
 
 use super::{
-    node::{At, Key, Kind, Node},
+    node::{At, Node, NodeKey, NodeKind},
     report::Report,
     text::Text,
     yaml,
@@ -27,9 +27,9 @@ pub(super) fn joined(files: &[Text<'_>], report: &mut Report) -> Option<Node> {
     let mut more = Vec::new();
     for tree in trees {
         match tree.kind {
-            Kind::Map(rows) => more.extend(rows),
-            Kind::Nothing => {}
-            Kind::Text(_) | Kind::List(_) => {
+            NodeKind::Map(rows) => more.extend(rows),
+            NodeKind::Nothing => {}
+            NodeKind::Text(_) | NodeKind::List(_) => {
                 let what = "an endpoint's name with its keys below it is wanted here, as below `endpoints:`";
                 report.wrong(tree.at, "", what);
             }
@@ -39,23 +39,23 @@ pub(super) fn joined(files: &[Text<'_>], report: &mut Report) -> Option<Node> {
     Some(root)
 }
 
-fn add(root: &mut Node, more: Vec<(Key, Node)>, files: &[Text<'_>], report: &mut Report) {
+fn add(root: &mut Node, more: Vec<(NodeKey, Node)>, files: &[Text<'_>], report: &mut Report) {
     let Some((first, _)) = more.first() else { return };
     let at = first.at;
-    if matches!(root.kind, Kind::Nothing) {
-        root.kind = Kind::Map(Vec::new());
+    if matches!(root.kind, NodeKind::Nothing) {
+        root.kind = NodeKind::Map(Vec::new());
     }
-    let Kind::Map(rows) = &mut root.kind else { return };
+    let NodeKind::Map(rows) = &mut root.kind else { return };
     let index = rows.iter().position(|(key, _)| key.text == ENDPOINTS).unwrap_or_else(|| {
-        rows.push((Key { at, text: ENDPOINTS.to_owned() }, Node::map(at)));
+        rows.push((NodeKey { at, text: ENDPOINTS.to_owned() }, Node::map(at)));
         rows.len() - 1
     });
     let Some((_, endpoints)) = rows.get_mut(index) else { return };
-    if matches!(endpoints.kind, Kind::Nothing) {
+    if matches!(endpoints.kind, NodeKind::Nothing) {
         *endpoints = Node::map(at);
     }
     // Anything else there is refused by whoever reads it.
-    let Kind::Map(all) = &mut endpoints.kind else { return };
+    let NodeKind::Map(all) = &mut endpoints.kind else { return };
     for (key, value) in more {
         match all.iter().find(|(other, _)| other.text == key.text) {
             Some((other, _)) => {

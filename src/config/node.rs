@@ -13,24 +13,24 @@ pub(super) struct At {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: At,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     /// Empty, `~` or `null`.
     Nothing,
     /// A scalar's text: as written where it is plain, without its quotes otherwise.
     Text(String),
     List(Vec<Node>),
     /// In the order of the file.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(NodeKey, Node)>),
 }
 
 /// The key of a mapping and where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct NodeKey {
     pub(super) at: At,
     pub(super) text: String,
 }
@@ -38,24 +38,24 @@ pub(super) struct Key {
 impl Node {
     /// An empty mapping.
     pub(super) fn map(at: At) -> Self {
-        Self { at, kind: Kind::Map(Vec::new()) }
+        Self { at, kind: NodeKind::Map(Vec::new()) }
     }
 
     /// A scalar.
     pub(super) fn text(at: At, text: impl Into<String>) -> Self {
-        Self { at, kind: Kind::Text(text.into()) }
+        Self { at, kind: NodeKind::Text(text.into()) }
     }
 
     /// A list.
     pub(super) fn list(at: At, items: Vec<Self>) -> Self {
-        Self { at, kind: Kind::List(items) }
+        Self { at, kind: NodeKind::List(items) }
     }
 
     /// The rows of a mapping; of anything else none.
-    pub(super) fn rows(&self) -> &[(Key, Self)] {
+    pub(super) fn rows(&self) -> &[(NodeKey, Self)] {
         match &self.kind {
-            Kind::Map(rows) => rows,
-            Kind::Nothing | Kind::Text(_) | Kind::List(_) => &[],
+            NodeKind::Map(rows) => rows,
+            NodeKind::Nothing | NodeKind::Text(_) | NodeKind::List(_) => &[],
         }
     }
 
@@ -69,9 +69,9 @@ impl Node {
     /// missing. False, and nothing done, where the path leads through something else or to what is
     /// there already.
     pub(super) fn put(&mut self, path: &[&str], node: Self) -> bool {
-        let (Kind::Map(rows), [key, rest @ ..]) = (&mut self.kind, path) else { return false };
+        let (NodeKind::Map(rows), [key, rest @ ..]) = (&mut self.kind, path) else { return false };
         let found = rows.iter_mut().find(|(name, _)| name.text == *key);
-        let name = Key { at: node.at, text: (*key).to_owned() };
+        let name = NodeKey { at: node.at, text: (*key).to_owned() };
         if rest.is_empty() {
             let free = found.is_none();
             if free {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{addresses::host_name, units::Word};
+use super::{addresses::host_name, units::Scalar};
 
 /// Scheme, host and port of a page, exactly; the default port is filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Word for Origin {
+impl Scalar for Origin {
     fn read(text: &str) -> Result<Self, String> {
         let say = |why: &str| {
             Err(format!("`{text}` is not an origin: {why}; write it like https://tools.example"))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{
     PortIdentity, Share, Target,
     cursor::{Either, Keys, Placed},
-    units::Word,
-    words::{Bytes, NoPacking},
+    units::Scalar,
+    words::{EscapedBytes, NoPacking},
 };
 use crate::{
     settings::Settings,
@@ -97,7 +97,7 @@ fn rules(k: &mut Keys<'_>) -> Packing {
 }
 
 /// `delimiter`, `keep` and `plus`.
-fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<Bytes>>, bool, Option<Placed<u32>>) {
+fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<EscapedBytes>>, bool, Option<Placed<u32>>) {
     let delimiter = k
         .key(
             "delimiter",
@@ -105,7 +105,7 @@ fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<Bytes>>, bool, Option<Placed<u3
              `0x0d0a`",
         )
         .uci("packing_delimiter")
-        .maybe::<Bytes>();
+        .maybe::<EscapedBytes>();
     let keep = k
         .key(
             "keep",
@@ -217,7 +217,7 @@ fn delays(k: &mut Keys<'_>) -> Pacing {
         )
         .without("none")
         .uci("pacing_prompt")
-        .maybe::<Bytes>();
+        .maybe::<EscapedBytes>();
     let timeout = k
         .key("timeout", "how long the prompt is waited for")
         .uci("pacing_timeout")
@@ -240,7 +240,7 @@ fn delays(k: &mut Keys<'_>) -> Pacing {
 fn at_most(
     most: usize,
     name: &str,
-    Placed { value: Bytes(bytes), at }: Placed<Bytes>,
+    Placed { value: EscapedBytes(bytes), at }: Placed<EscapedBytes>,
     k: &Keys<'_>,
 ) -> Vec<u8> {
     if bytes.len() > most {
@@ -250,7 +250,7 @@ fn at_most(
     bytes
 }
 
-impl Word for Bytes {
+impl Scalar for EscapedBytes {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = |part: &str| {
             format!(

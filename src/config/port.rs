@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     cursor::{Either, Keys, Value},
-    node::Key,
+    node::NodeKey,
     units::duration_text,
     words::{Stay, is_name},
 };
@@ -20,7 +20,7 @@ const MACRO_TIME: Duration = Duration::from_secs(10);
 pub(super) type Macros = BTreeMap<String, Vec<Step>>;
 
 /// How a port is set and driven.
-pub(super) struct Port {
+pub(super) struct PortKeys {
     pub(super) settings: Settings,
     /// DTR and RTS when the device is opened.
     pub(super) on_open: Levels,
@@ -30,7 +30,7 @@ pub(super) struct Port {
 }
 
 /// Reads the keys that ports have wherever they are.
-pub(super) fn port(k: &mut Keys<'_>) -> Port {
+pub(super) fn port(k: &mut Keys<'_>) -> PortKeys {
     let baud = k.key("baud", "bits per second").uci("baud").within(1..=u32::MAX).or(9600);
     let eight = Format { data: DataBits::Eight, parity: Parity::None, stop: StopBits::One };
     let format = k
@@ -52,7 +52,7 @@ pub(super) fn port(k: &mut Keys<'_>) -> Port {
         .without("none")
         .value()
         .named(signal_macro);
-    Port { settings, on_open, on_release, macros: macros.into_iter().collect() }
+    PortKeys { settings, on_open, on_release, macros: macros.into_iter().collect() }
 }
 
 /// DTR and RTS when the device is opened, and when the last session has left.
@@ -90,7 +90,7 @@ fn signals(k: &mut Keys<'_>) -> (Levels, Levels) {
 }
 
 /// A named signal sequence.
-fn signal_macro(name: &Key, value: Value<'_>) -> (String, Vec<Step>) {
+fn signal_macro(name: &NodeKey, value: Value<'_>) -> (String, Vec<Step>) {
     let spot = value.spot();
     if !is_name(&name.text) {
         spot.wrong(name.at, "not a name for a macro; use 1 to 64 of a-z 0-9 . _ -");

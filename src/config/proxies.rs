@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::units::{Word, choose};
+use super::units::{Scalar, choose};
 use crate::wire::head::is_token;
 
 /// Proxies whose word about their clients counts.
@@ -37,7 +37,7 @@ pub struct ProxySecret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HeaderName(pub String);
 
-impl Word for HeaderName {
+impl Scalar for HeaderName {
     fn read(text: &str) -> Result<Self, String> {
         let name = text.to_ascii_lowercase();
         let own = [
@@ -90,7 +90,7 @@ pub(super) enum Also {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Network(pub IpAddr, pub u8);
 
-impl Word for Network {
+impl Scalar for Network {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -127,7 +127,7 @@ impl Word for Network {
     }
 }
 
-impl Word for HeaderFamily {
+impl Scalar for HeaderFamily {
     fn read(text: &str) -> Result<Self, String> {
         choose(text, &[("x-forwarded", Self::XForwarded), ("forwarded", Self::Forwarded)])
     }
@@ -148,7 +148,7 @@ impl Word for HeaderFamily {
     }
 }
 
-impl Word for Also {
+impl Scalar for Also {
     fn read(text: &str) -> Result<Self, String> {
         choose(text, &[("host", Self::Host), ("prefix", Self::Prefix)])
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Origin, units::Word};
+use super::{Origin, units::Scalar};
 
 /// Longest path, in bytes.
 const PREFIX_MAX: usize = 64;
@@ -20,7 +20,7 @@ pub struct Public {
     pub prefix: String,
 }
 
-impl Word for Public {
+impl Scalar for Public {
     fn read(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let at = rest.find('/').unwrap_or(rest.len());

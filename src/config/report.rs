@@ -9,14 +9,14 @@ const MOST: usize = 100;
 
 /// One mistake or oddity.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct Complaint {
     pub(super) at: At,
     /// Path of keys; empty for the file itself.
     pub(super) path: String,
     pub(super) what: String,
 }
 
-impl Found {
+impl Complaint {
     /// The file it is in.
     fn file<'a>(&self, files: &[Text<'a>]) -> Text<'a> {
         files.get(self.at.file).copied().unwrap_or(Text { name: "", text: "" })
@@ -58,23 +58,23 @@ pub(super) fn line(text: &str, number: usize) -> Option<&str> {
 /// What was found wrong or odd so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    pub(super) problems: Vec<Found>,
-    pub(super) warnings: Vec<Found>,
+    pub(super) problems: Vec<Complaint>,
+    pub(super) warnings: Vec<Complaint>,
 }
 
 impl Report {
     /// Notes a mistake.
     pub(super) fn wrong(&mut self, at: At, path: &str, what: &str) {
-        self.problems.push(Found { at, path: path.to_owned(), what: what.to_owned() });
+        self.problems.push(Complaint { at, path: path.to_owned(), what: what.to_owned() });
     }
 
     /// Notes an oddity.
     pub(super) fn odd(&mut self, at: At, path: &str, what: &str) {
-        self.warnings.push(Found { at, path: path.to_owned(), what: what.to_owned() });
+        self.warnings.push(Complaint { at, path: path.to_owned(), what: what.to_owned() });
     }
 
     /// What is wrong in the order of the files, as much of it as anybody reads.
-    pub(super) fn sorted(mut self) -> Vec<Found> {
+    pub(super) fn sorted(mut self) -> Vec<Complaint> {
         self.problems.sort();
         self.problems.dedup();
         self.problems.truncate(MOST);

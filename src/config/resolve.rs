@@ -6,7 +6,7 @@ use super::{
     Config, Listen, ListenTls,
     access::access,
     app::apps,
-    cursor::{Keys, Run, describe},
+    cursor::{Keys, Reading, describe},
     described::Described,
     endpoint::endpoints,
     gateway::{hsts, limits, names, times},
@@ -92,7 +92,7 @@ pub(super) fn read(
     report: Report,
     secrets: &SecretReader<'_>,
 ) -> (Option<Config>, Report) {
-    let run = Run::new(report, described);
+    let run = Reading::new(report, described);
     let config = run.file(root, |k| config(k, secrets));
     (config, run.into_report())
 }

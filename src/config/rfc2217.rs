@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::{
     TcpTarget,
     cursor::Keys,
-    port::{Macros, Port, port},
+    port::{Macros, PortKeys, port},
     tcp::connection,
-    units::{Word, choose},
+    units::{Scalar, choose},
 };
 use crate::settings::{Levels, Settings};
 
@@ -38,7 +38,7 @@ pub enum PortControl {
     Optional,
 }
 
-impl Word for PortControl {
+impl Scalar for PortControl {
     fn read(text: &str) -> Result<Self, String> {
         choose(text, &[("required", Self::Required), ("optional", Self::Optional)])
     }
@@ -62,7 +62,7 @@ impl Word for PortControl {
 /// Reads `rfc2217:`; beside it the macros of its port.
 pub(super) fn rfc2217(k: &mut Keys<'_>, dead_after: Duration) -> (Option<Rfc2217Target>, Macros) {
     let tcp = connection(k, dead_after);
-    let Port { settings, on_open, on_release, macros } = port(k);
+    let PortKeys { settings, on_open, on_release, macros } = port(k);
     let control = k
         .key(
             "control",

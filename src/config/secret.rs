@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     cursor::{Either, Keys, Placed, Value},
-    units::Word,
+    units::Scalar,
     words::Sha256,
 };
 

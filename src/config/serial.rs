@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     PortIdentity, Rs485, SerialTarget,
     cursor::{Either, Keys},
-    port::{Macros, Port, port},
+    port::{Macros, PortKeys, port},
     words::PortPath,
 };
 use crate::settings::{Flow, UsbId};
@@ -19,7 +19,7 @@ pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
         )
         .uci("port")
         .must(|value| value.either::<PortPath, _>(identity));
-    let Port { settings, on_open, on_release, macros } = port(k);
+    let PortKeys { settings, on_open, on_release, macros } = port(k);
     let rs485 = k
         .key("rs485", "direction control by the driver; not with `flow: rtscts`")
         .without("off")

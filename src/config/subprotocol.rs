@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::units::Word;
+use super::units::Scalar;
 use crate::wire::{head::is_token, subprotocol::is_own};
 
 /// A name that a client may offer (RFC 6455 section 11.3.4), and we have no meaning for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subprotocol(pub String);
 
-impl Word for Subprotocol {
+impl Scalar for Subprotocol {
     fn read(text: &str) -> Result<Self, String> {
         if is_own(text) {
             return Err(format!(

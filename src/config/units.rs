@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// What one scalar of the file may say. Parsed from its text, so that `8N1` or `0403:6001` need no
 /// quotes.
-pub(super) trait Word: Sized {
+pub(super) trait Scalar: Sized {
     /// Reads the text; the error says what is wrong and what to type.
     fn read(text: &str) -> Result<Self, String>;
     /// What it is, in the manual's Markdown.
@@ -25,9 +25,9 @@ pub(super) struct Size(pub(super) u64);
 
 /// Bytes per second: `1MiB/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate(pub(super) u64);
+pub(super) struct ByteRate(pub(super) u64);
 
-impl Word for Duration {
+impl Scalar for Duration {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a duration; write e.g. 250ms, 10s, 5m, 12h or 7d");
         let (number, unit) = split(text).ok_or_else(wrong)?;
@@ -60,7 +60,7 @@ impl Word for Duration {
     }
 }
 
-impl Word for Size {
+impl Scalar for Size {
     fn read(text: &str) -> Result<Self, String> {
         bytes(text)
             .map(Self)
@@ -81,7 +81,7 @@ impl Word for Size {
     }
 }
 
-impl Word for Rate {
+impl Scalar for ByteRate {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a rate; write a size per second, e.g. 64KiB/s");
         let rate = text.strip_suffix("/s").and_then(bytes).ok_or_else(wrong)?;
@@ -101,7 +101,7 @@ impl Word for Rate {
     }
 }
 
-impl Word for u32 {
+impl Scalar for u32 {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| format!("`{text}` is not a whole number from 0 to {}", Self::MAX))
     }
@@ -119,7 +119,7 @@ impl Word for u32 {
     }
 }
 
-impl Word for bool {
+impl Scalar for bool {
     fn read(text: &str) -> Result<Self, String> {
         match text {
             "true" | "True" | "TRUE" => Ok(true),
@@ -141,7 +141,7 @@ impl Word for bool {
     }
 }
 
-impl Word for String {
+impl Scalar for String {
     fn read(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             Err("empty text; write something, or leave the key out".into())
@@ -269,7 +269,7 @@ mod tests {
         {
             assert_eq!(Size::read(text), Ok(Size(bytes)));
         }
-        assert_eq!(Rate::read("1MiB/s"), Ok(Rate(1 << 20)));
+        assert_eq!(ByteRate::read("1MiB/s"), Ok(ByteRate(1 << 20)));
     }
 
     #[test]
@@ -280,8 +280,8 @@ mod tests {
         for wrong in ["1MB", "KiB", "1kib", "-5", "99999999999GiB"] {
             assert!(Size::read(wrong).unwrap_err().contains("64KiB"), "{wrong}");
         }
-        assert!(Rate::read("1MiB").unwrap_err().contains("per second"));
-        assert!(Rate::read("0/s").is_err());
+        assert!(ByteRate::read("1MiB").unwrap_err().contains("per second"));
+        assert!(ByteRate::read("0/s").is_err());
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_them_panic(text in "\\PC*") {
-            let _ = (Duration::read(&text), Size::read(&text), Rate::read(&text), suggest(&text, &["read", "write"]));
+            let _ = (Duration::read(&text), Size::read(&text), ByteRate::read(&text), suggest(&text, &["read", "write"]));
         }
     }
 }

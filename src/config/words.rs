@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::{
     OpenWhen, Rights, Share, SimDevice,
-    units::{Word, choose},
+    units::{Scalar, choose},
 };
 use crate::settings::{Flow, Format, UsbId};
 
 /// Words that map to values, and their schema.
 macro_rules! choices {
     ($type:ty, $($word:literal => $value:expr),+) => {
-        impl Word for $type {
+        impl Scalar for $type {
             fn read(text: &str) -> Result<Self, String> {
                 choose(text, &[$(($word, $value)),+])
             }
@@ -51,7 +51,7 @@ pub(super) struct NoPacking;
 
 /// Bytes written as text with escapes, or as hex behind `0x`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bytes(pub Vec<u8>);
+pub(super) struct EscapedBytes(pub Vec<u8>);
 
 choices!(NoPacking, "none" => Self);
 choices!(NoAuth, "none" => Self);
@@ -65,7 +65,7 @@ choices!(Rights, "read" => Self::READ, "write" => Self::WRITE, "signals" => Self
 choices!(SimDevice, "modem" => Self::Modem, "modbus-rtu" => Self::ModbusRtu, "modbus-tcp" => Self::ModbusTcp,
     "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source);
 
-impl Word for Format {
+impl Scalar for Format {
     fn read(text: &str) -> Result<Self, String> {
         text.parse()
     }
@@ -79,7 +79,7 @@ impl Word for Format {
     }
 }
 
-impl Word for PathBuf {
+impl Scalar for PathBuf {
     fn read(text: &str) -> Result<Self, String> {
         absolute(text).ok_or_else(|| format!("`{text}` is not an absolute path; begin it with /"))
     }
@@ -105,7 +105,7 @@ fn absolute(text: &str) -> Option<PathBuf> {
 #[derive(Clone, Debug)]
 pub(super) struct PortPath(pub PathBuf);
 
-impl Word for PortPath {
+impl Scalar for PortPath {
     fn read(text: &str) -> Result<Self, String> {
         absolute(text).map(Self).ok_or_else(|| {
             format!("`{text}` is not the path of a device; write one like /dev/serial/by-id/usb-..., or run `wsbridge ports`")
@@ -129,7 +129,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| plain(b) || b"._-".contains(&b))
 }
 
-impl Word for UsbId {
+impl Scalar for UsbId {
     fn read(text: &str) -> Result<Self, String> {
         let hex =
             |part: &str| (part.len() == 4).then(|| u16::from_str_radix(part, 16).ok()).flatten();
@@ -155,7 +155,7 @@ impl Word for UsbId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sha256(pub [u8; 32]);
 
-impl Word for Sha256 {
+impl Scalar for Sha256 {
     fn read(text: &str) -> Result<Self, String> {
         // What was written is not repeated: it may be the token itself.
         let wrong =
@@ -184,7 +184,7 @@ impl Word for Sha256 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Expiry(pub i64);
 
-impl Word for Expiry {
+impl Scalar for Expiry {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(

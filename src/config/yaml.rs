@@ -17,7 +17,7 @@ use serde_yaml::{
 };
 
 pub(super) use self::{advice::unspaced, print::print};
-use super::node::{At, Key, Kind, Node};
+use super::node::{At, Node, NodeKey, NodeKind};
 
 /// Where a mistake is, and what it is.
 pub(super) type Mistake = (At, String);
@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str, file: usize) -> Result<Node, Vec<Mistake>> {
     let mut wrong = Vec::new();
     match from_str_with_options::<Option<Value>>(text, options_for_us()) {
         Ok(value) => {
-            let empty = Node { at: At { file, ..At::default() }, kind: Kind::Nothing };
+            let empty = Node { at: At { file, ..At::default() }, kind: NodeKind::Nothing };
             let root = value.map_or(empty, |value| value.into_node(text, file, &mut wrong));
             if wrong.is_empty() { Ok(root) } else { Err(wrong) }
         }
@@ -166,27 +166,27 @@ impl<'de> Visitor<'de> for AnyValue {
 impl Value {
     fn into_node(self, source: &str, file: usize, wrong: &mut Vec<Mistake>) -> Node {
         let kind = match self.kind {
-            Raw::Nothing => Kind::Nothing,
-            Raw::Text(text) => Kind::Text(text),
-            Raw::Plain => Kind::Text(as_written(self.written, source)),
-            Raw::List(items) => Kind::List(
+            Raw::Nothing => NodeKind::Nothing,
+            Raw::Text(text) => NodeKind::Text(text),
+            Raw::Plain => NodeKind::Text(as_written(self.written, source)),
+            Raw::List(items) => NodeKind::List(
                 items.into_iter().map(|item| item.into_node(source, file, wrong)).collect(),
             ),
             Raw::Map(rows) => {
-                let mut all: Vec<(Key, Node)> = Vec::new();
+                let mut all: Vec<(NodeKey, Node)> = Vec::new();
                 for (key, value) in rows {
                     let (key, value) =
                         (key.into_node(source, file, wrong), value.into_node(source, file, wrong));
-                    let Kind::Text(text) = key.kind else {
+                    let NodeKind::Text(text) = key.kind else {
                         wrong.push((key.at, "a key is a single value, and not empty".into()));
                         continue;
                     };
                     if all.iter().any(|(other, _)| other.text == text) {
                         wrong.push((key.at, format!("the key `{text}` is here twice; keep one")));
                     }
-                    all.push((Key { at: key.at, text }, value));
+                    all.push((NodeKey { at: key.at, text }, value));
                 }
-                Kind::Map(all)
+                NodeKind::Map(all)
             }
         };
         Node { at: at(self.used, file), kind }

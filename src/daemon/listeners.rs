@@ -17,7 +17,7 @@ use crate::{
 
 /// Why the daemon cannot listen as configured.
 #[derive(Debug, Error)]
-pub(crate) enum ListenError {
+pub(crate) enum ListenersError {
     /// The address is taken, not ours, or not allowed.
     #[error(transparent)]
     Address(#[from] listen::ListenError),
@@ -29,7 +29,7 @@ pub(crate) enum ListenError {
     Socket(String, io::Error),
 }
 
-impl ListenError {
+impl ListenersError {
     /// Whether it takes a right we do not have: a port below 1024, a socket's folder.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Address(error) if error.denied)
@@ -43,7 +43,7 @@ impl ListenError {
 
 /// Where a running listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bound {
+pub(crate) struct ListeningOn {
     /// `address:port` with the port the system chose, or `unix:/path`.
     pub address: String,
     /// Whether it speaks TLS.
@@ -82,14 +82,14 @@ struct Absent {
 #[derive(Debug)]
 pub(super) struct Listeners {
     inherited: Sockets,
-    running: Vec<Running>,
+    running: Vec<RunningListener>,
     absent: Vec<Absent>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningListener {
     listen: Listen,
-    bound: Bound,
+    bound: ListeningOn,
     /// A second hold on the socket, for a successor with another certificate.
     socket: OwnedFd,
     /// Ends this listener alone.
@@ -103,7 +103,7 @@ impl Listeners {
     }
 
     /// Where we listen.
-    pub(super) fn bound(&self) -> Vec<Bound> {
+    pub(super) fn bound(&self) -> Vec<ListeningOn> {
         self.running.iter().map(|running| running.bound.clone()).collect()
     }
 
@@ -123,7 +123,7 @@ impl Listeners {
         &self,
         wanted: &[Listen],
         state_directory: &Path,
-    ) -> Result<Fresh, ListenError> {
+    ) -> Result<Fresh, ListenersError> {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for listen in
             wanted.iter().filter(|listen| self.running.iter().all(|known| known.listen != **listen))
@@ -145,14 +145,14 @@ impl Listeners {
         listen: &Listen,
         wanted: &[Listen],
         state_directory: &Path,
-    ) -> Result<Vec<(Listen, Listener, OwnedFd)>, ListenError> {
+    ) -> Result<Vec<(Listen, Listener, OwnedFd)>, ListenersError> {
         let mut bound = Vec::new();
         for socket in self.sockets(&listen.address, wanted)? {
             let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
             let listener = Listener::bind(listen, socket, tls)?;
             let held = listener
                 .socket()
-                .map_err(|error| ListenError::Socket(listener.local_address(), error))?;
+                .map_err(|error| ListenersError::Socket(listener.local_address(), error))?;
             bound.push((listen.clone(), listener, held));
         }
         Ok(bound)
@@ -194,8 +194,8 @@ impl Listeners {
         &self,
         address: &Address,
         wanted: &[Listen],
-    ) -> Result<Vec<Option<OwnedFd>>, ListenError> {
-        let failed = |error| ListenError::Socket(format!("{address:?}"), error);
+    ) -> Result<Vec<Option<OwnedFd>>, ListenersError> {
+        let failed = |error| ListenersError::Socket(format!("{address:?}"), error);
         let known: Vec<OwnedFd> = match address {
             Address::Systemd(name) => self.inherited.named(name).map_err(failed)?,
             // The file of a unix socket goes with its listener.
@@ -224,7 +224,7 @@ impl Listeners {
 
     /// The sockets of running listeners of that port which a configuration does not have.
     fn leaving(&self, port: u16, wanted: &[Listen]) -> Vec<&OwnedFd> {
-        let of_port = |running: &&Running| matches!(running.listen.address, Address::Tcp(address) if address.port() == port && port != 0);
+        let of_port = |running: &&RunningListener| matches!(running.listen.address, Address::Tcp(address) if address.port() == port && port != 0);
         let running = self.running.iter().filter(of_port);
         running
             .filter(|running| !wanted.contains(&running.listen))
@@ -236,7 +236,7 @@ impl Listeners {
     /// bridge's stop token or when it is retired.
     pub(super) fn run(&mut self, fresh: Fresh, bridge: &Arc<Bridge>) {
         for (listen, listener, socket) in fresh.bound {
-            let bound = Bound {
+            let bound = ListeningOn {
                 address: listener.local_address(),
                 tls: listen.tls != ListenTls::Off,
                 app: listen.app.clone(),
@@ -245,7 +245,7 @@ impl Listeners {
             let stop = CancellationToken::new();
             let (retired, accepting) = (stop.clone(), listener.run(Arc::clone(bridge)));
             bridge.tasks.spawn(async move { retired.run_until_cancelled(accepting).await });
-            self.running.push(Running { listen, bound, socket, stop });
+            self.running.push(RunningListener { listen, bound, socket, stop });
         }
         for absent in &fresh.absent {
             if self.absent.iter().all(|known| known.listen != absent.listen) {

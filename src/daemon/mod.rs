@@ -31,7 +31,7 @@ use crate::{
     wire::close::Ended,
 };
 
-pub(crate) use listeners::{Bound, ListenError};
+pub(crate) use listeners::{ListenersError, ListeningOn};
 
 /// How long is waited for what has to end when the daemon stops: sessions take at most 6 s.
 const GRACE: Duration = Duration::from_secs(7);
@@ -44,7 +44,7 @@ pub(crate) type Again = Box<dyn Fn() -> Result<Config, String> + Send>;
 pub(crate) enum Fatal {
     /// An address could not be listened on.
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Listen(#[from] ListenersError),
     /// The system gave no signals or no inherited sockets.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -56,9 +56,9 @@ pub(crate) enum Fatal {
 pub(crate) async fn run(
     config: Config,
     again: Option<Again>,
-    ready: impl FnOnce(&Config, &[Bound]),
+    ready: impl FnOnce(&Config, &[ListeningOn]),
 ) -> Result<(), Fatal> {
-    let mut signals = Signals::new()?;
+    let mut signals = SignalStreams::new()?;
     let mut daemon = Daemon::start(config).await?;
     let status = daemon.status();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready: {status}");
@@ -68,13 +68,13 @@ pub(crate) async fn run(
         let event = tokio::select! {
             biased;
             event = signals.next() => event,
-            () = daemon.listeners.may_have_come() => Event::Listen,
+            () = daemon.listeners.may_have_come() => Wakeup::Listen,
         };
         match event {
-            Event::Stop => break,
-            Event::Reload => daemon.reload(again.as_ref()).await,
-            Event::Watchdog => systemd::watchdog(),
-            Event::Listen => daemon.listen_again(),
+            Wakeup::Stop => break,
+            Wakeup::Reload => daemon.reload(again.as_ref()).await,
+            Wakeup::Watchdog => systemd::watchdog(),
+            Wakeup::Listen => daemon.listen_again(),
         }
     }
     daemon.stop(&mut signals).await;
@@ -177,7 +177,7 @@ impl Daemon {
 
     /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends
     /// the waiting.
-    async fn stop(self, signals: &mut Signals) {
+    async fn stop(self, signals: &mut SignalStreams) {
         systemd::stopping();
         let Self { tasks, bridge, listeners, sims, announcer, stop, .. } = self;
         let sessions = Arc::clone(&bridge.sessions);
@@ -210,7 +210,7 @@ impl Daemon {
 }
 
 /// What the daemon is woken by.
-enum Event {
+enum Wakeup {
     Stop,
     Reload,
     Watchdog,
@@ -218,14 +218,14 @@ enum Event {
     Listen,
 }
 
-struct Signals {
+struct SignalStreams {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
     watchdog: Option<Interval>,
 }
 
-impl Signals {
+impl SignalStreams {
     fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -236,7 +236,7 @@ impl Signals {
     }
 
     /// The next event; cancel-safe.
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> Wakeup {
         let watchdog = async {
             match &mut self.watchdog {
                 Some(ticks) => ticks.tick().await,
@@ -245,16 +245,16 @@ impl Signals {
         };
         tokio::select! {
             biased;
-            _ = self.terminate.recv() => Event::Stop,
-            _ = self.interrupt.recv() => Event::Stop,
-            _ = self.hangup.recv() => Event::Reload,
-            _ = watchdog => Event::Watchdog,
+            _ = self.terminate.recv() => Wakeup::Stop,
+            _ = self.interrupt.recv() => Wakeup::Stop,
+            _ = self.hangup.recv() => Wakeup::Reload,
+            _ = watchdog => Wakeup::Watchdog,
         }
     }
 
     /// SIGTERM or SIGINT.
     async fn stopped(&mut self) {
-        while !matches!(self.next().await, Event::Stop) {
+        while !matches!(self.next().await, Wakeup::Stop) {
             systemd::watchdog();
         }
     }

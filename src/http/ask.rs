@@ -6,7 +6,7 @@ use axum::{
 };
 
 use crate::{
-    auth::{Ask, Forwarded, ProxyWord, Purpose, Shown, Signs},
+    auth::{AuthRequest, Forwarded, PresentedCredential, ProxyWord, Purpose, Signs},
     config::{Secret, TrustedProxies},
     wire::subprotocol::Credential,
 };
@@ -61,9 +61,9 @@ pub(super) fn bare(request: Request<Body>) -> Request<()> {
 }
 
 /// Reads the headers; credentials other than `Authorization` are added by [`with_credential`].
-pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
+pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> AuthRequest<'_> {
     let headers = request.headers();
-    Ask {
+    AuthRequest {
         host: text(headers, "host").unwrap_or_default(),
         forwarded: Forwarded {
             standard: lines(headers, "forwarded"),
@@ -83,25 +83,26 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> Ask<'_> {
         cookie: text(headers, header::COOKIE.as_str()),
         purpose,
         endpoint: "",
-        shown: text(headers, "authorization").map_or(Shown::Nothing, Shown::authorization),
+        shown: text(headers, "authorization")
+            .map_or(PresentedCredential::Nothing, PresentedCredential::authorization),
     }
 }
 
 /// Adds the credential of the subprotocol list or the query. `None`: there is more than one
 /// credential.
 pub(super) fn with_credential<'a>(
-    ask: Ask<'a>,
+    ask: AuthRequest<'a>,
     endpoint: &'a str,
     offered: Option<&Credential>,
     ticket: Option<String>,
-) -> Option<Ask<'a>> {
+) -> Option<AuthRequest<'a>> {
     let offered = offered.map(|credential| match credential {
-        Credential::Bearer(text) => Shown::Bearer(Secret::new(text.reveal())),
-        Credential::Ticket(text) => Shown::Ticket(Secret::new(text.reveal())),
+        Credential::Bearer(text) => PresentedCredential::Bearer(Secret::new(text.reveal())),
+        Credential::Ticket(text) => PresentedCredential::Ticket(Secret::new(text.reveal())),
     });
-    let ticket = ticket.map(|text| Shown::Ticket(Secret::new(text)));
+    let ticket = ticket.map(|text| PresentedCredential::Ticket(Secret::new(text)));
     let header = (!ask.shown.is_nothing()).then_some(ask.shown);
     let mut all = [header, offered, ticket].into_iter().flatten();
-    let shown = all.next().unwrap_or(Shown::Nothing);
-    all.next().is_none().then_some(Ask { endpoint, shown, ..ask })
+    let shown = all.next().unwrap_or(PresentedCredential::Nothing);
+    all.next().is_none().then_some(AuthRequest { endpoint, shown, ..ask })
 }

@@ -15,9 +15,9 @@ use tower_service::Service as _;
 
 use super::{
     Bridge, ask,
-    exchange::{Exchange, Incoming},
+    exchange::{Exchange, ReceivedRequest},
     refusal,
-    visitor::{Asked, Connection, FULL, Upgraded, Visitor},
+    visitor::{Connection, FULL, RequestSummary, Upgraded, Visitor},
 };
 use crate::{
     auth::{ClientAddress, Peer, Purpose, Slot, parse_origin},
@@ -99,7 +99,7 @@ pub(crate) async fn serve(
 /// Answers a request that could not be read.
 async fn say(exchange: &mut Exchange<Stream>, refusal: &Refusal) {
     let mut response = refusal::response(refusal, true);
-    finish(&mut response, &Asked::default(), false);
+    finish(&mut response, &RequestSummary::default(), false);
     end_with(&mut response);
     // Who has left does not hear it.
     let _ = exchange.respond(response, false).await;
@@ -110,11 +110,11 @@ async fn answer(
     bridge: &Arc<Bridge>,
     connection: &Arc<Connection>,
     exchange: &mut Exchange<Stream>,
-    incoming: Incoming,
+    incoming: ReceivedRequest,
 ) -> After {
-    let Incoming { request, upgrade, last } = incoming;
+    let ReceivedRequest { request, upgrade, last } = incoming;
     let stream = upgrade.then(|| connection.offer_stream());
-    let asked = Arc::new(Asked::of(&request));
+    let asked = Arc::new(RequestSummary::of(&request));
     let evicted = connection.evicted();
     let cut = async {
         tokio::select! {
@@ -161,7 +161,7 @@ async fn answer(
 async fn route(
     bridge: &Arc<Bridge>,
     connection: &Arc<Connection>,
-    asked: &Arc<Asked>,
+    asked: &Arc<RequestSummary>,
     mut request: Request<Body>,
 ) -> Response<Body> {
     let config = bridge.config();
@@ -228,7 +228,7 @@ fn promise_https(response: &mut Response<Body>, time: Duration) {
 }
 
 /// Headers of every response; `listed` where a page of the list may read it.
-fn finish(response: &mut Response<Body>, asked: &Asked, listed: bool) {
+fn finish(response: &mut Response<Body>, asked: &RequestSummary, listed: bool) {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }

@@ -53,7 +53,7 @@ pub(super) struct Exchange<S> {
     stream: S,
     /// Read, and not yet part of a request.
     inbox: BytesMut,
-    phase: Phase,
+    phase: ExchangePhase,
     /// When the client must have sent what is waited for.
     deadline: Instant,
     /// When the client is waited for no longer, whatever it sends.
@@ -67,7 +67,7 @@ pub(super) struct Exchange<S> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ExchangePhase {
     /// Nothing has come yet.
     First,
     /// No byte of a further request yet.
@@ -78,7 +78,7 @@ enum Phase {
 
 /// A request, and what its head says of the connection.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct ReceivedRequest {
     pub(super) request: Request<Body>,
     /// It asks for a WebSocket.
     pub(super) upgrade: bool,
@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Self {
             stream,
             inbox: BytesMut::new(),
-            phase: Phase::First,
+            phase: ExchangePhase::First,
             deadline: until,
             limit: None,
             patience: limits.handshake,
@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     pub(super) async fn request(
         &mut self,
         limit: Option<Instant>,
-    ) -> Result<Option<Incoming>, Refusal> {
+    ) -> Result<Option<ReceivedRequest>, Refusal> {
         self.limit = limit;
         let (mut incoming, expects, body) = loop {
             if let Some(found) = self.head()? {
@@ -138,15 +138,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
 
     /// Takes a head out of the inbox, when it is complete; with it whether the client waits for
     /// leave to go on, and the length of the body.
-    fn head(&mut self) -> Result<Option<(Incoming, bool, usize)>, Refusal> {
+    fn head(&mut self) -> Result<Option<(ReceivedRequest, bool, usize)>, Refusal> {
         let Some(head) = head::scan(&self.inbox, self.headers_max)? else { return Ok(None) };
         let body = usize::try_from(head.body).ok().filter(|length| *length <= BODY_MAX);
         let body = body.ok_or(Refusal::BodyTooLarge)?;
         let incoming =
-            Incoming { request: request(&head)?, upgrade: head.upgrade, last: head.last };
+            ReceivedRequest { request: request(&head)?, upgrade: head.upgrade, last: head.last };
         let (expects, length) = (head.expects, head.len);
         self.inbox.advance(length);
-        self.phase = Phase::Begun;
+        self.phase = ExchangePhase::Begun;
         Ok(Some((incoming, expects, body)))
     }
 
@@ -158,14 +158,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         self.inbox.reserve(PIECE);
         let deadline = self.limit.map_or(self.deadline, |limit| limit.min(self.deadline));
         match timeout_at(deadline, self.stream.read_buf(&mut self.inbox)).await {
-            Err(_) if self.phase == Phase::Begun => return Err(Refusal::Timeout),
+            Err(_) if self.phase == ExchangePhase::Begun => return Err(Refusal::Timeout),
             Err(_) | Ok(Ok(0) | Err(_)) => return Ok(false),
             Ok(Ok(_)) => {}
         }
-        if self.phase == Phase::Idle {
+        if self.phase == ExchangePhase::Idle {
             self.deadline = Instant::now() + self.patience;
         }
-        self.phase = Phase::Begun;
+        self.phase = ExchangePhase::Begun;
         Ok(true)
     }
 
@@ -216,8 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         }
         self.write(&head).await?;
         timeout(STALLED, self.stream.flush()).await??;
-        self.phase = if self.inbox.is_empty() { Phase::Idle } else { Phase::Begun };
-        let wait = if self.phase == Phase::Idle { IDLE } else { self.patience };
+        self.phase = if self.inbox.is_empty() { ExchangePhase::Idle } else { ExchangePhase::Begun };
+        let wait = if self.phase == ExchangePhase::Idle { IDLE } else { self.patience };
         self.deadline = Instant::now() + wait;
         Ok(())
     }

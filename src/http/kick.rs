@@ -19,7 +19,7 @@ use crate::{
     config::{Rights, RightsTable},
     event::{self, Event},
     line::rfc3339,
-    session::Entry,
+    session::RunningSession,
     wire::close::{Ended, Refusal},
 };
 
@@ -45,7 +45,7 @@ pub(super) async fn sessions(
     Ok(content("application/json", json!({ "sessions": list }).to_string()))
 }
 
-fn describe(entry: &Entry, parked: bool) -> serde_json::Value {
+fn describe(entry: &RunningSession, parked: bool) -> serde_json::Value {
     let (to_client, to_target) = entry.moved();
     json!({
         "id": entry.number,
@@ -61,13 +61,17 @@ fn describe(entry: &Entry, parked: bool) -> serde_json::Value {
 }
 
 /// The bus is no endpoint's session.
-fn may_end(rights: &RightsTable, entry: &Entry) -> bool {
+fn may_end(rights: &RightsTable, entry: &RunningSession) -> bool {
     !entry.endpoint.is_empty() && rights.on(&entry.endpoint).allows(Rights::TAKEOVER)
 }
 
 /// As events name it.
-fn told(entry: &Entry) -> event::Session<'_> {
-    event::Session { endpoint: &entry.endpoint, principal: &entry.principal, client: entry.client }
+fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
+    event::SessionInfo {
+        endpoint: &entry.endpoint,
+        principal: &entry.principal,
+        client: entry.client,
+    }
 }
 
 /// `POST /api/sessions/ID/end`: its client gets 4412; one that waits for its client is gone.

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::{Bridge, ask, assets, visitor::Visitor, warden::tally};
 use crate::{
-    auth::{Page, Purpose},
+    auth::{AllowedOrigin, Purpose},
     config::{Endpoint, Rights, Share, Target},
     line,
-    metrics::{self, Format, Observed, TargetState},
+    metrics::{self, ExpositionFormat, Observed, TargetState},
     process,
     wire::close::Refusal,
 };
@@ -84,7 +84,7 @@ pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Respon
             counted.target(target_state(&state));
         }
     }
-    let format = Format::accepted(ask::text(request.headers(), "accept"));
+    let format = ExpositionFormat::accepted(ask::text(request.headers(), "accept"));
     let observed =
         Observed { process: process::observe(), certificates: bridge.certificates.expiries() };
     let mut page =
@@ -108,12 +108,12 @@ async fn may_read_metrics(visitor: &Visitor, request: &Request<()>) -> Result<()
     }
 }
 
-fn target_state(state: &line::State) -> TargetState {
+fn target_state(state: &line::LineState) -> TargetState {
     match state {
-        line::State::Closed => TargetState::Closed,
-        line::State::Opening => TargetState::Opening,
-        line::State::Up => TargetState::Up,
-        line::State::Down(_) => TargetState::Down,
+        line::LineState::Closed => TargetState::Closed,
+        line::LineState::Opening => TargetState::Opening,
+        line::LineState::Up => TargetState::Up,
+        line::LineState::Down(_) => TargetState::Down,
     }
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn preflight(
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
-    if matches!(visit.page, Page::Listed | Page::App) {
+    if matches!(visit.page, AllowedOrigin::Listed | AllowedOrigin::App) {
         allow(headers, request.headers());
     }
     Ok(response)

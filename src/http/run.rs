@@ -26,8 +26,8 @@ use crate::{
     event::{self, Event, Traffic},
     line::{Board, Seat},
     session::{
-        Bus, Counts, Eol, Linger, Payload, Report, Session, Setup, Socket, Standing, Terms, bus,
-        control, plain,
+        BusView, Counts, Eol, Linger, Payload, Session, SessionReport, Setup, Socket, Standing,
+        Terms, bus, control, plain,
     },
     stream::Stream,
     wire::{
@@ -96,7 +96,7 @@ impl Run {
         counted.sessions.inc();
         let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
-        let told = event::Session {
+        let told = event::SessionInfo {
             endpoint: self.name(),
             principal: &self.principal.id,
             client: entry.client,
@@ -107,7 +107,7 @@ impl Run {
         let report = match far {
             Err(ended) => {
                 close(stream, &ended).await;
-                Report::of(ended)
+                SessionReport::of(ended)
             }
             Ok(reached) => {
                 // What changed since the handshake was checked is not in the watch's next look.
@@ -147,10 +147,10 @@ impl Run {
         socket: Socket,
         reached: Reached,
         session: &'a mut Session,
-    ) -> Pin<Box<dyn Future<Output = Report> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = SessionReport> + Send + 'a>> {
         let config = self.bridge.config();
         let Some(endpoint) = &self.endpoint else {
-            let shown = Shown {
+            let shown = PrincipalView {
                 bridge: Arc::clone(&self.bridge),
                 principal: self.principal.clone(),
                 app: self.connection.peer.app.clone(),
@@ -188,7 +188,7 @@ impl Run {
 
 /// What of the gateway a principal's bus shows.
 #[derive(Debug)]
-struct Shown {
+struct PrincipalView {
     bridge: Arc<Bridge>,
     principal: Principal,
     /// The app at whose origin it is shown.
@@ -197,7 +197,7 @@ struct Shown {
     framed: bool,
 }
 
-impl Bus for Shown {
+impl BusView for PrincipalView {
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
         let config = self.bridge.config();
         let rights = find(&config.access, &self.principal.id, unix_now())

@@ -14,7 +14,7 @@ const NAME_MAX: usize = 5;
 /// Finds the place in a page that comes in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
-    state: State,
+    state: ParserState,
     /// Bytes seen.
     at: u64,
     /// Behind the last thing that stands before the head.
@@ -31,7 +31,7 @@ struct Tag {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ParserState {
     /// So many bytes of a byte order mark have come.
     Mark(usize),
     Between,
@@ -67,7 +67,7 @@ enum Comment {
     Bang,
 }
 
-impl Default for State {
+impl Default for ParserState {
     fn default() -> Self {
         Self::Mark(0)
     }
@@ -92,37 +92,51 @@ impl Finder {
     }
 
     /// `None`: the place is found.
-    fn step(&mut self, byte: u8) -> Option<State> {
+    fn step(&mut self, byte: u8) -> Option<ParserState> {
         let next = match (self.state, byte) {
-            (State::Mark(length), _) if UTF8_MARK.get(length) == Some(&byte) => {
+            (ParserState::Mark(length), _) if UTF8_MARK.get(length) == Some(&byte) => {
                 return Some(if length + 1 < UTF8_MARK.len() {
-                    State::Mark(length + 1)
+                    ParserState::Mark(length + 1)
                 } else {
                     self.pass()
                 });
             }
-            (State::Mark(1..), _) => return None,
-            (State::Mark(_) | State::Between, b'<') => State::Open,
-            (State::Mark(_) | State::Between, byte) if is_blank(byte) => State::Between,
-            (State::Open, b'!') => State::Markup,
-            (State::Open, b'/') => State::Close,
-            (State::Open, b'?') => State::Bogus,
-            (State::Open | State::Close, byte) if byte.is_ascii_alphabetic() => {
-                let closing = self.state == State::Close;
+            (ParserState::Mark(1..), _) => return None,
+            (ParserState::Mark(_) | ParserState::Between, b'<') => ParserState::Open,
+            (ParserState::Mark(_) | ParserState::Between, byte) if is_blank(byte) => {
+                ParserState::Between
+            }
+            (ParserState::Open, b'!') => ParserState::Markup,
+            (ParserState::Open, b'/') => ParserState::Close,
+            (ParserState::Open, b'?') => ParserState::Bogus,
+            (ParserState::Open | ParserState::Close, byte) if byte.is_ascii_alphabetic() => {
+                let closing = self.state == ParserState::Close;
                 self.tag = Tag { name: vec![byte.to_ascii_lowercase()], closing };
-                State::Name
+                ParserState::Name
             }
-            (State::Mark(_) | State::Between | State::Open, _) => return None,
-            (State::Markup, b'-') => State::MarkupDash,
-            (State::MarkupDash, b'-') => State::Comment(Comment::Empty),
-            (State::Close | State::Markup | State::MarkupDash | State::Bogus, b'>') => self.pass(),
-            (State::Close | State::Markup | State::MarkupDash | State::Bogus, _) => State::Bogus,
-            (State::Comment(comment), byte) => {
-                comment.next(byte).map_or_else(|| self.pass(), State::Comment)
+            (ParserState::Mark(_) | ParserState::Between | ParserState::Open, _) => return None,
+            (ParserState::Markup, b'-') => ParserState::MarkupDash,
+            (ParserState::MarkupDash, b'-') => ParserState::Comment(Comment::Empty),
+            (
+                ParserState::Close
+                | ParserState::Markup
+                | ParserState::MarkupDash
+                | ParserState::Bogus,
+                b'>',
+            ) => self.pass(),
+            (
+                ParserState::Close
+                | ParserState::Markup
+                | ParserState::MarkupDash
+                | ParserState::Bogus,
+                _,
+            ) => ParserState::Bogus,
+            (ParserState::Comment(comment), byte) => {
+                comment.next(byte).map_or_else(|| self.pass(), ParserState::Comment)
             }
-            (State::Value(Some(quote)), byte) if byte == quote => State::Attributes,
-            (State::Value(Some(_)), _) => self.state,
-            (State::Equals, b'"' | b'\'') => State::Value(Some(byte)),
+            (ParserState::Value(Some(quote)), byte) if byte == quote => ParserState::Attributes,
+            (ParserState::Value(Some(_)), _) => self.state,
+            (ParserState::Equals, b'"' | b'\'') => ParserState::Value(Some(byte)),
             (_, b'>') => return self.tag_ends(),
             (state, byte) => self.in_tag(state, byte),
         };
@@ -130,32 +144,34 @@ impl Finder {
     }
 
     /// Something that may stand before the head ends here.
-    fn pass(&mut self) -> State {
+    fn pass(&mut self) -> ParserState {
         self.place = self.at + 1;
-        State::Between
+        ParserState::Between
     }
 
-    fn in_tag(&mut self, state: State, byte: u8) -> State {
+    fn in_tag(&mut self, state: ParserState, byte: u8) -> ParserState {
         match (state, byte) {
-            (State::Equals, byte) if is_blank(byte) => State::Equals,
-            (State::Equals | State::Value(_), byte) if !is_blank(byte) => State::Value(None),
-            (State::Attribute | State::AfterAttribute, b'=') => State::Equals,
-            (State::Attribute | State::AfterAttribute, byte) if is_blank(byte) => {
-                State::AfterAttribute
+            (ParserState::Equals, byte) if is_blank(byte) => ParserState::Equals,
+            (ParserState::Equals | ParserState::Value(_), byte) if !is_blank(byte) => {
+                ParserState::Value(None)
             }
-            (_, byte) if is_blank(byte) || byte == b'/' => State::Attributes,
-            (State::Name, byte) => {
+            (ParserState::Attribute | ParserState::AfterAttribute, b'=') => ParserState::Equals,
+            (ParserState::Attribute | ParserState::AfterAttribute, byte) if is_blank(byte) => {
+                ParserState::AfterAttribute
+            }
+            (_, byte) if is_blank(byte) || byte == b'/' => ParserState::Attributes,
+            (ParserState::Name, byte) => {
                 if self.tag.name.len() < NAME_MAX {
                     self.tag.name.push(byte.to_ascii_lowercase());
                 }
-                State::Name
+                ParserState::Name
             }
-            _ => State::Attribute,
+            _ => ParserState::Attribute,
         }
     }
 
     /// `None`: a parser has begun the head, with this tag or because of it.
-    fn tag_ends(&mut self) -> Option<State> {
+    fn tag_ends(&mut self) -> Option<ParserState> {
         match (self.tag.closing, self.tag.name.as_slice()) {
             (false, b"html") => Some(self.pass()),
             (false, b"head") => {

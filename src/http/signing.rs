@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     auth::{
-        Ask, OWN_PAGE_ALONE, Page, Principal, PrincipalKind, Purpose, Shown, Visit, cookie,
-        own_name, unix_now,
+        AllowedOrigin, AuthRequest, OWN_PAGE_ALONE, PresentedCredential, Principal, PrincipalKind,
+        Purpose, Visit, cookie, own_name, unix_now,
     },
     config::Config,
     event::Event,
@@ -44,8 +44,8 @@ pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Respon
     let mut ask = ask::read(&request, Purpose::Read);
     // Our page asks before it knows of a sign-in; the password that its browser adds is then one
     // for a proxy.
-    if ask.signs.site.is_some() && matches!(ask.shown, Shown::Basic(..)) {
-        ask.shown = Shown::Nothing;
+    if ask.signs.site.is_some() && matches!(ask.shown, PresentedCredential::Basic(..)) {
+        ask.shown = PresentedCredential::Nothing;
     }
     let (principal, visit) = visitor.authorise(&ask).await?;
     Ok(content("application/json", describe(&visitor.bridge, &principal, &visit)))
@@ -61,7 +61,7 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
     let usage = "send {\"user\": \"NAME\", \"password\": \"...\"}";
     let form: Form = json_body(request.headers(), body, usage).await?;
-    let ask = Ask { shown: Shown::password(form.user, form.password), ..ask };
+    let ask = AuthRequest { shown: PresentedCredential::password(form.user, form.password), ..ask };
     let signed = bridge.auth.sign_in(&config, &visit, &ask, &connection.peer).await?;
     if !connection.signed_in(signed.principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
@@ -80,7 +80,7 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
-    if visit.page != Page::Own {
+    if visit.page != AllowedOrigin::Own {
         return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
     }
     let Empty {} = json_body(request.headers(), body, "send {}").await?;

@@ -16,7 +16,9 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    auth::{Opens, PASS_LIFE, Page, Principal, Purpose, TICKET_LIFE, app_cookie, parse_origin},
+    auth::{
+        AllowedOrigin, Opens, PASS_LIFE, Principal, Purpose, TICKET_LIFE, app_cookie, parse_origin,
+    },
     config::Config,
     event::Event,
     wire::close::Refusal,
@@ -124,7 +126,7 @@ pub(super) async fn app_pass(
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
-    if visit.page != Page::Own {
+    if visit.page != AllowedOrigin::Own {
         return Err(Refusal::Origin("only the app's own page gets a pass".to_owned()));
     }
     let app = visitor.app(&config)?;
@@ -143,10 +145,11 @@ pub(super) async fn page_pass(
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
-    let origin = ask.signs.origin.filter(|_| visit.page == Page::Listed).ok_or_else(|| {
-        let why = "only a page of `origins:` gets a pass; the gateway's own has its sign-in";
-        Refusal::Origin(why.to_owned())
-    })?;
+    let origin =
+        ask.signs.origin.filter(|_| visit.page == AllowedOrigin::Listed).ok_or_else(|| {
+            let why = "only a page of `origins:` gets a pass; the gateway's own has its sign-in";
+            Refusal::Origin(why.to_owned())
+        })?;
     let Launched { ticket } = json_body(request.headers(), body, LAUNCHED).await?;
     let (pass, names) =
         visitor.bridge.auth.page_pass(&config, origin, &ticket, visit.view.client)?;

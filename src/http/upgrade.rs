@@ -22,7 +22,7 @@ use super::{
 use crate::{
     auth::{Peer, Principal, Purpose},
     config::{Endpoint, Rights, Target},
-    line::{NoSeat, Replay, SeatRequest, WriteIntent},
+    line::{NoSeat, ReplayFrom, SeatRequest, WriteIntent},
     metrics::TargetState,
     session::{Crowd, Eol, Payload, Session},
     target::tcp,
@@ -81,7 +81,11 @@ impl Said {
             Some("writer") => WriteIntent::Writer,
             Some(_) => return Err(Refusal::BadRequest("`role` is `observer`, `writer` or `auto`")),
         };
-        Ok(SeatRequest { intent, replay: self.replay.map(Replay::Last), ..SeatRequest::default() })
+        Ok(SeatRequest {
+            intent,
+            replay: self.replay.map(ReplayFrom::Last),
+            ..SeatRequest::default()
+        })
     }
 }
 

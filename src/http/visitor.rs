@@ -22,9 +22,9 @@ use super::{
     refusal,
 };
 use crate::{
-    auth::{Ask, ClientAddress, Peer, Principal, Slot, Source, Visit},
+    auth::{AuthRequest, ClientAddress, Peer, Principal, Slot, Source, Visit},
     config::{App, Config, Limits},
-    metrics::Held,
+    metrics::GaugeUnit,
     stream::Stream,
     wire::close::Refusal,
 };
@@ -43,12 +43,12 @@ pub(super) struct Connection {
     slot: Slot,
     /// Where the stream comes once the request that is being answered has got its 101.
     upgraded: Mutex<Option<oneshot::Receiver<Upgraded>>>,
-    _open: Held,
+    _open: GaugeUnit,
 }
 
 impl Connection {
     /// A connection that has this place.
-    pub(super) fn new(peer: Peer, slot: Slot, open: Held) -> Self {
+    pub(super) fn new(peer: Peer, slot: Slot, open: GaugeUnit) -> Self {
         Self { peer, slot, upgraded: Mutex::default(), _open: open }
     }
 
@@ -100,7 +100,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What of a request is needed when it has been answered.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct RequestSummary {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
@@ -108,7 +108,7 @@ pub(super) struct Asked {
     pub(super) framed: bool,
 }
 
-impl Asked {
+impl RequestSummary {
     /// Of a request.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let path = request.uri().path().to_owned();
@@ -125,7 +125,7 @@ pub(super) struct Visitor {
     pub(super) connection: Arc<Connection>,
     /// Who asks.
     pub(super) client: ClientAddress,
-    pub(super) asked: Arc<Asked>,
+    pub(super) asked: Arc<RequestSummary>,
 }
 
 impl Visitor {
@@ -141,7 +141,7 @@ impl Visitor {
         let full = !entrance && self.connection.is_reserve();
         let made = if full { Err(Refusal::TooMany(FULL)) } else { made };
         let mut response = made.unwrap_or_else(|refusal| {
-            let Asked { method, path, headers, .. } = &*self.asked;
+            let RequestSummary { method, path, headers, .. } = &*self.asked;
             self.bridge.refused(self.client, &format!("{method} {path}"), &refusal);
             let browser = ["origin", "sec-fetch-mode", "x-requested-with"]
                 .iter()
@@ -161,12 +161,15 @@ impl Visitor {
     }
 
     /// Host, Origin, credentials; and the connection counts as a stranger's no longer.
-    pub(super) async fn authorise(&self, ask: &Ask<'_>) -> Result<(Principal, Visit), Refusal> {
+    pub(super) async fn authorise(
+        &self,
+        ask: &AuthRequest<'_>,
+    ) -> Result<(Principal, Visit), Refusal> {
         let config = self.bridge.config();
         let (auth, peer) = (&self.bridge.auth, &self.connection.peer);
         let visit = auth.check_page(&config, peer, ask)?;
         let proxy = ask::proxy_word(&self.asked.headers, &config.trusted_proxies);
-        let ask = &Ask { proxy, ..ask.clone() };
+        let ask = &AuthRequest { proxy, ..ask.clone() };
         let principal = auth.check_credentials(&config, peer, ask, &visit).await?;
         let rights = within(&config, (peer.app.as_deref(), self.asked.framed), principal.rights);
         let rights = named(principal.only.as_deref(), rights);
@@ -180,22 +183,22 @@ impl Visitor {
 
 /// A page: a handler that answers or refuses.
 #[derive(Clone, Debug)]
-pub(super) struct Page<F> {
+pub(super) struct PageHandler<F> {
     handler: F,
     entrance: bool,
 }
 
 /// A page like any other.
-pub(super) fn page<F>(handler: F) -> Page<F> {
-    Page { handler, entrance: false }
+pub(super) fn page<F>(handler: F) -> PageHandler<F> {
+    PageHandler { handler, entrance: false }
 }
 
 /// What a browser needs until an administrator has signed in: served also when the gateway is full.
-pub(super) fn entrance<F>(handler: F) -> Page<F> {
-    Page { handler, entrance: true }
+pub(super) fn entrance<F>(handler: F) -> PageHandler<F> {
+    PageHandler { handler, entrance: true }
 }
 
-impl<F, A> Handler<(), ()> for Page<F>
+impl<F, A> Handler<(), ()> for PageHandler<F>
 where
     F: Fn(Visitor, Request) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Response<Body>, Refusal>> + Send + 'static,

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     auth::{find, unix_now},
     config::Config,
-    session::Entry,
+    session::RunningSession,
     wire::close::Ended,
 };
 
@@ -85,7 +85,7 @@ pub(super) fn look(bridge: &Bridge) {
 
 /// Why a session may not go on: its principal, its right, its app or its endpoint is gone, or the
 /// gateway stops.
-pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
+pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> {
     // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among
     // them.
     if bridge.stop.is_cancelled() {
@@ -118,7 +118,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &Entry) -> Option<Ended> {
 
 /// Adds to the metrics what a session has moved since they were last told. What came from the
 /// client is use of its sign-in.
-pub(super) fn tally(bridge: &Bridge, entry: &Entry) {
+pub(super) fn tally(bridge: &Bridge, entry: &RunningSession) {
     let (to_client, to_target) = entry.news();
     let counted = bridge.metrics.endpoint(&entry.endpoint);
     counted.to_client.add(to_client);

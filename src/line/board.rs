@@ -14,7 +14,7 @@ use crate::{
 
 /// A line's state, for lists, metrics and whoever wants a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum LineState {
     /// Nobody needs it (`open: on-demand`).
     Closed,
     /// Being opened.
@@ -25,7 +25,7 @@ pub(crate) enum State {
     Down(OpenError),
 }
 
-impl State {
+impl LineState {
     /// The word of this state in lists and metrics.
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Board {
     /// How the device is.
-    pub state: State,
+    pub state: LineState,
     /// Since when it is so.
     pub since: SystemTime,
     /// It has been open.
@@ -88,7 +88,7 @@ pub(crate) struct Board {
 impl Board {
     pub(super) fn new(share: Share) -> Self {
         Self {
-            state: State::Closed,
+            state: LineState::Closed,
             since: SystemTime::now(),
             was_up: false,
             at: 0,
@@ -117,10 +117,10 @@ impl Board {
     /// done when it is back.
     pub(super) fn vacate(&mut self) -> bool {
         self.vacated = true;
-        if self.state != State::Up {
+        if self.state != LineState::Up {
             self.forget();
         }
-        self.state == State::Up
+        self.state == LineState::Up
     }
 
     /// What clients had changed is over: who comes now had no part in it.

@@ -9,7 +9,7 @@ use super::output::SeatId;
 use crate::{
     config::modbus_pause,
     settings::Settings,
-    wire::modbus::{self, FRAME_MOST, Head},
+    wire::modbus::{self, FRAME_MOST, FrameStart},
 };
 
 /// How soon a port that still sends is asked again.
@@ -26,11 +26,11 @@ pub(super) struct Bus {
     end: Option<usize>,
     /// When all that has gone has left the line at its speed, at the earliest.
     left: Option<Instant>,
-    state: State,
+    state: BusState,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum BusState {
     /// Bytes may go.
     #[default]
     Open,
@@ -43,7 +43,7 @@ enum State {
 impl Bus {
     /// How many of a writer's next bytes may go in one write; 0 until [`due`](Self::due).
     pub(super) fn piece(&mut self, next: &[u8], writer: Option<SeatId>, now: Instant) -> usize {
-        if self.state != State::Open {
+        if self.state != BusState::Open {
             return 0;
         }
         if self.writer != writer && !self.begun.is_empty() {
@@ -55,8 +55,8 @@ impl Bus {
         let (all, looked_at) = ([self.begun.as_slice(), next].concat(), next.len().min(FRAME_MOST));
         let (all, _) = all.split_at(begun + looked_at);
         self.end = match modbus::head(all, 0) {
-            Head::Frame(end) | Head::Garbage(end) => Some(end),
-            Head::Open | Head::Strange => None,
+            FrameStart::Frame(end) | FrameStart::Garbage(end) => Some(end),
+            FrameStart::Open | FrameStart::Strange => None,
         };
         match self.end {
             // What had gone was none of this message.
@@ -86,22 +86,22 @@ impl Bus {
     fn ends(&mut self, now: Instant) {
         self.begun.clear();
         self.end = None;
-        self.state = State::Leaves(self.left.unwrap_or(now));
+        self.state = BusState::Leaves(self.left.unwrap_or(now));
     }
 
     /// When there is something to do again.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
-            State::Open => None,
-            State::Leaves(at) | State::Rests(at) => Some(at),
+            BusState::Open => None,
+            BusState::Leaves(at) | BusState::Rests(at) => Some(at),
         }
     }
 
     /// It is due. Whether the port is to be asked now if it still sends; else bytes may go.
     pub(super) fn asks(&mut self) -> bool {
-        let asks = matches!(self.state, State::Leaves(_));
+        let asks = matches!(self.state, BusState::Leaves(_));
         if !asks {
-            self.state = State::Open;
+            self.state = BusState::Open;
         }
         asks
     }
@@ -109,9 +109,9 @@ impl Bus {
     /// What the port said.
     pub(super) fn answered(&mut self, is_idle: bool, now: Instant, settings: Settings) {
         self.state = if is_idle {
-            State::Rests(now + modbus_pause(settings))
+            BusState::Rests(now + modbus_pause(settings))
         } else {
-            State::Leaves(now + ASK_AGAIN)
+            BusState::Leaves(now + ASK_AGAIN)
         };
     }
 }

@@ -26,7 +26,7 @@ const WORDS: usize = 8;
 
 /// What a line says to a session.
 #[derive(Debug)]
-pub(crate) enum Word {
+pub(crate) enum LineNews {
     /// Has its client gone?
     Probe(Probe),
     /// Its place is somebody else's now; whose.
@@ -90,7 +90,7 @@ pub(super) struct Callers(Mutex<BTreeMap<SeatId, Caller>>);
 
 #[derive(Debug)]
 struct Caller {
-    words: mpsc::Sender<Word>,
+    words: mpsc::Sender<LineNews>,
     stance: Arc<Stance>,
 }
 
@@ -100,7 +100,7 @@ impl Callers {
     }
 
     /// A seat is taken; its session finds the words here.
-    pub(super) fn enter(&self, seat: SeatId, stance: Arc<Stance>) -> mpsc::Receiver<Word> {
+    pub(super) fn enter(&self, seat: SeatId, stance: Arc<Stance>) -> mpsc::Receiver<LineNews> {
         let (words, receiver) = mpsc::channel(WORDS);
         self.lock().insert(seat, Caller { words, stance });
         receiver
@@ -113,8 +113,10 @@ impl Callers {
     /// Whether the client of a seat is there.
     pub(super) async fn is_alive(&self, seat: SeatId) -> bool {
         let (reply, answer) = oneshot::channel();
-        let asked =
-            self.lock().get(&seat).map(|caller| caller.words.try_send(Word::Probe(Probe(reply))));
+        let asked = self
+            .lock()
+            .get(&seat)
+            .map(|caller| caller.words.try_send(LineNews::Probe(Probe(reply))));
         match asked {
             None | Some(Err(mpsc::error::TrySendError::Closed(_))) => false,
             // Whoever is asked so often is being asked now.
@@ -145,7 +147,7 @@ impl Callers {
             return None;
         }
         for (_, caller) in &here {
-            caller.words.try_send(Word::GiveWay(to.to_owned())).ok();
+            caller.words.try_send(LineNews::GiveWay(to.to_owned())).ok();
         }
         Some(here.into_iter().map(|(seat, _)| *seat).collect())
     }

@@ -13,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::cut::Cut;
-use self::{account::Account, driver::Driver};
+pub(super) use self::cut::CutPoint;
+use self::{account::SeatAccount, driver::Driver};
 use super::{output::SeatId, task::Task};
 
 /// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
@@ -29,7 +29,7 @@ const PIECE: usize = 16 * 1024;
 const WORTH: u64 = WINDOW as u64 / 4;
 
 #[derive(Debug)]
-enum Item {
+enum QueueItem {
     Data { bytes: Vec<u8>, sent: usize },
     Task(Task),
 }
@@ -37,12 +37,12 @@ enum Item {
 /// The queue. Its lock is held for one write that does not wait ([`Front`]) and never across an
 /// await.
 #[derive(Debug, Default)]
-pub(super) struct Input(Mutex<Inner>);
+pub(super) struct Input(Mutex<InputState>);
 
 #[derive(Debug, Default)]
-struct Inner {
-    queue: VecDeque<(Option<SeatId>, Item)>,
-    seats: BTreeMap<SeatId, Account>,
+struct InputState {
+    queue: VecDeque<(Option<SeatId>, QueueItem)>,
+    seats: BTreeMap<SeatId, SeatAccount>,
     /// The uplink, when it has nothing to do or the device takes nothing.
     worker: Option<Waker>,
     /// Who keeps the queue back: what was sent behind a flush may not reach the driver before that
@@ -55,7 +55,7 @@ struct Inner {
 }
 
 #[cfg(test)]
-impl Item {
+impl QueueItem {
     fn capacity(&self) -> usize {
         match self {
             Self::Data { bytes, .. } => bytes.capacity(),
@@ -89,14 +89,14 @@ pub(super) enum Next<'a> {
 /// The bytes at the front of the queue. It stays locked meanwhile: long enough for one write that
 /// does not wait.
 #[derive(Debug)]
-pub(super) struct Front<'a>(MutexGuard<'a, Inner>);
+pub(super) struct Front<'a>(MutexGuard<'a, InputState>);
 
 impl Front<'_> {
     /// What comes next, at least one byte; there may be more behind it.
     pub(super) fn bytes(&self) -> &[u8] {
         match self.0.queue.front() {
-            Some((_, Item::Data { bytes, sent })) => bytes.split_at(*sent).1,
-            Some((_, Item::Task(_))) | None => {
+            Some((_, QueueItem::Data { bytes, sent })) => bytes.split_at(*sent).1,
+            Some((_, QueueItem::Task(_))) | None => {
                 unreachable!("made with data at the front, and locked since")
             }
         }
@@ -116,12 +116,12 @@ impl Front<'_> {
 }
 
 impl Input {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, InputState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn enter(&self, seat: SeatId) {
-        self.lock().seats.insert(seat, Account::default());
+        self.lock().seats.insert(seat, SeatAccount::default());
     }
 
     /// A seat leaves; what it had in the queue is discarded, and counted.
@@ -152,12 +152,14 @@ impl Input {
         match inner.queue.back_mut() {
             // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand
             // allocations.
-            Some((owner, Item::Data { bytes: last, .. }))
+            Some((owner, QueueItem::Data { bytes: last, .. }))
                 if *owner == Some(seat) && last.len() + n <= PIECE =>
             {
                 last.extend_from_slice(bytes);
             }
-            _ => inner.queue.push_back((Some(seat), Item::Data { bytes: bytes.to_vec(), sent: 0 })),
+            _ => inner
+                .queue
+                .push_back((Some(seat), QueueItem::Data { bytes: bytes.to_vec(), sent: 0 })),
         }
         inner.wake_worker();
         Poll::Ready(n)
@@ -171,7 +173,7 @@ impl Input {
             return;
         };
         account.taken += bytes.len() as u64;
-        inner.queue.push_back((Some(seat), Item::Data { bytes: bytes.to_vec(), sent: 0 }));
+        inner.queue.push_back((Some(seat), QueueItem::Data { bytes: bytes.to_vec(), sent: 0 }));
         inner.wake_worker();
     }
 
@@ -199,7 +201,9 @@ impl Input {
     pub(super) fn flush(&self, seat: SeatId) {
         let inner = &mut *self.lock();
         inner.held += 1;
-        inner.queue.retain(|(owner, item)| *owner != Some(seat) || matches!(item, Item::Task(_)));
+        inner
+            .queue
+            .retain(|(owner, item)| *owner != Some(seat) || matches!(item, QueueItem::Task(_)));
         if let Some(account) = inner.seats.get_mut(&seat) {
             account.done = account.taken;
             account.wake();
@@ -216,7 +220,7 @@ impl Input {
     /// The driver holds so many bytes, and the next are somebody else's.
     pub(super) fn turn(&self, unsent: usize) {
         let inner = &mut *self.lock();
-        if let Some((owner, Item::Data { .. })) = inner.queue.front() {
+        if let Some((owner, QueueItem::Data { .. })) = inner.queue.front() {
             inner.driver.holds(unsent, *owner);
         }
     }
@@ -268,7 +272,7 @@ impl Input {
 
     /// Bytes of all seats still in the queue.
     pub(super) fn depth(&self) -> usize {
-        self.lock().seats.values().map(Account::queued).sum()
+        self.lock().seats.values().map(SeatAccount::queued).sum()
     }
 
     /// What is to be done next: bytes to write, or a task. Pending while there is nothing;
@@ -287,14 +291,14 @@ impl Input {
         }
         match inner.queue.front() {
             None => Poll::Pending,
-            Some((_, Item::Task(_))) => match inner.take_task() {
+            Some((_, QueueItem::Task(_))) => match inner.take_task() {
                 Some(task) => Poll::Ready(Next::Task(task)),
                 None => unreachable!("a task was at the front, and the queue is locked"),
             },
-            Some((owner, Item::Data { .. })) if inner.driver.is_due(*owner) => {
+            Some((owner, QueueItem::Data { .. })) if inner.driver.is_due(*owner) => {
                 Poll::Ready(Next::Turn)
             }
-            Some((_, Item::Data { .. })) => Poll::Ready(Next::Data(Front(inner))),
+            Some((_, QueueItem::Data { .. })) => Poll::Ready(Next::Data(Front(inner))),
         }
     }
 
@@ -325,7 +329,7 @@ impl Input {
     }
 }
 
-impl Inner {
+impl InputState {
     /// Empties the queue; how many bytes that were.
     fn discard(&mut self) -> usize {
         self.queue.clear();
@@ -349,11 +353,11 @@ impl Inner {
             account.tasks = account.tasks.saturating_sub(1);
         }
         match item {
-            Item::Task(task) => {
+            QueueItem::Task(task) => {
                 self.running = owner.map(|seat| (seat, task.wait));
                 Some(task)
             }
-            Item::Data { .. } => None,
+            QueueItem::Data { .. } => None,
         }
     }
 
@@ -367,7 +371,7 @@ impl Inner {
 
     /// So many bytes of the data at the front went to the device.
     fn written(&mut self, n: usize) {
-        let Some((owner, Item::Data { bytes, sent })) = self.queue.front_mut() else { return };
+        let Some((owner, QueueItem::Data { bytes, sent })) = self.queue.front_mut() else { return };
         *sent += n;
         let (owner, done) = (*owner, *sent == bytes.len());
         self.driver.took(owner, n);

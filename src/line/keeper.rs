@@ -19,7 +19,7 @@ use tokio::{
 use tracing::warn;
 
 use self::quiet::{Quiet, STEADY};
-use super::{Board, Shared, State, controls::drive, output::Gone, uplink::uplink};
+use super::{Board, LineState, Shared, controls::drive, output::Gone, uplink::uplink};
 use crate::{
     config::{Endpoint, OpenWhen, Target},
     settings::{Inputs, Levels, LineEvent, Settings},
@@ -56,7 +56,7 @@ pub(super) async fn keep(
             () = run(&shared, &endpoint) => {}
         }
         shared.forget_port();
-        shared.set_state(State::Closed);
+        shared.set_state(LineState::Closed);
     }
     shared.output.close();
 }
@@ -68,8 +68,8 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     loop {
         wanted(shared, endpoint).await;
         // A device that is not there stays so until it is open: to try is no news.
-        if !matches!(shared.board.borrow().state, State::Down(_)) {
-            shared.set_state(State::Opening);
+        if !matches!(shared.board.borrow().state, LineState::Down(_)) {
+            shared.set_state(LineState::Opening);
         }
         let target = current(endpoint);
         match target::open_again(&target.target, &mut learnt).await {
@@ -87,7 +87,7 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                     closed.await;
                     sleep(pause).await;
                 } else if matches!(target.target, Target::Tcp(_)) {
-                    shared.set_state(State::Closed);
+                    shared.set_state(LineState::Closed);
                     let mut board = shared.board.subscribe();
                     tokio::select! {
                         () = farewell(&mut device, target.limits.linger) => {}
@@ -111,7 +111,7 @@ async fn once(
     life: &mut watch::Receiver<()>,
     endpoint: &watch::Receiver<Arc<Endpoint>>,
 ) {
-    shared.set_state(State::Opening);
+    shared.set_state(LineState::Opening);
     let target = current(endpoint);
     let opened = tokio::select! {
         biased;
@@ -164,7 +164,7 @@ async fn until(board: &mut watch::Receiver<Board>, wanted: impl FnMut(&Board) ->
 async fn wanted(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     if current(endpoint).open == OpenWhen::OnDemand {
         if shared.board.borrow().seats == 0 {
-            shared.set_state(State::Closed);
+            shared.set_state(LineState::Closed);
             // Who chooses a port by its adapter must be able to before anybody has opened it.
             let usb = target::usb(&current(endpoint).target).await;
             shared.board.send_if_modified(|board| std::mem::replace(&mut board.usb, usb) != usb);
@@ -222,7 +222,7 @@ async fn serve(
                 board.usb = *usb;
             });
             shared.output.set_down(None);
-            shared.set_state(State::Up);
+            shared.set_state(LineState::Up);
             quiet.opened(shared, notes);
             let up = pin!(uplink(shared, &mut **writer, port));
             let both = pin!(both(shared, down, up, endpoint));

@@ -13,8 +13,8 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Board, Life, Line, Log, NoLease, NoSeat, Participant, Seat, SeatRequest, Shared, State,
-    WriteIntent, held, keeper,
+    Board, LineHold, LineState, ListedLine, Log, NoLease, NoSeat, Participant, Seat, SeatRequest,
+    Shared, WriteIntent, held, keeper,
     output::SeatId,
     seat::ghosts::{exorcise, replaceable},
     task::{Action, Task},
@@ -29,7 +29,7 @@ const HANDOVER: Duration = Duration::from_secs(6);
 
 /// A seat just taken.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct NewSeat {
     /// The seat.
     pub seat: Seat,
     /// Offset of the first byte it will hear.
@@ -42,7 +42,7 @@ pub(crate) struct Taken {
 /// it until that is gone and its last seat is left.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    named: Mutex<BTreeMap<String, Entry>>,
+    named: Mutex<BTreeMap<String, RunningLine>>,
     /// Counts the configurations applied.
     applied: watch::Sender<u64>,
     tasks: TaskTracker,
@@ -51,8 +51,8 @@ pub(crate) struct Lines {
 }
 
 #[derive(Debug)]
-struct Entry {
-    line: Line,
+struct RunningLine {
+    line: ListedLine,
     endpoint: watch::Sender<Arc<Endpoint>>,
     /// Closed when the keeper has ended and the device is free.
     done: watch::Receiver<()>,
@@ -65,7 +65,7 @@ impl Lines {
         Self { named: Mutex::default(), applied, tasks, events, next }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, RunningLine>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,7 +96,7 @@ impl Lines {
         self.applied.subscribe()
     }
 
-    fn start(&self, endpoint: &Arc<Endpoint>, before: Option<watch::Receiver<()>>) -> Entry {
+    fn start(&self, endpoint: &Arc<Endpoint>, before: Option<watch::Receiver<()>>) -> RunningLine {
         let (end, life) = watch::channel(());
         let pause = endpoint.packing.pause();
         let (endpoint, current) = watch::channel(Arc::clone(endpoint));
@@ -114,7 +114,11 @@ impl Lines {
             }
             keeper::keep(kept, life, current).await;
         });
-        Entry { line: Line { shared, life: Arc::new(Life { _end: end }) }, endpoint, done }
+        RunningLine {
+            line: ListedLine { shared, life: Arc::new(LineHold { _end: end }) },
+            endpoint,
+            done,
+        }
     }
 
     /// A line's notice board; `None` for an endpoint without a line.
@@ -123,7 +127,7 @@ impl Lines {
     }
 
     /// A line's state; `None` for an endpoint without a line.
-    pub(crate) fn state(&self, endpoint: &str) -> Option<State> {
+    pub(crate) fn state(&self, endpoint: &str) -> Option<LineState> {
         Some(self.lock().get(endpoint)?.line.shared.board.borrow().state.clone())
     }
 
@@ -156,7 +160,7 @@ impl Lines {
         endpoint: &Arc<Endpoint>,
         who: Participant,
         ask: &SeatRequest,
-    ) -> Result<Taken, NoSeat> {
+    ) -> Result<NewSeat, NoSeat> {
         let (line, private) = match endpoint.share {
             Some(_) => {
                 (self.lock().get(&endpoint.name).ok_or(NoSeat::Unknown)?.line.clone(), false)
@@ -182,7 +186,7 @@ impl Lines {
             }
         };
         match leased {
-            Ok(()) => Ok(Taken { seat, at, live: replayed }),
+            Ok(()) => Ok(NewSeat { seat, at, live: replayed }),
             Err(no) => Err(NoSeat::Busy(held(&no, seat.who()))),
         }
     }
@@ -206,7 +210,7 @@ impl Lines {
         endpoint: &Arc<Endpoint>,
         who: Participant,
         ask: &SeatRequest,
-    ) -> Result<Taken, NoSeat> {
+    ) -> Result<NewSeat, NoSeat> {
         let first = self.join(endpoint, who.clone(), ask);
         if ask.intent != WriteIntent::Writer || !matches!(first, Err(NoSeat::Busy(_))) {
             return first;
@@ -235,7 +239,7 @@ fn make_way(shared: &Shared, who: &Participant, writes: bool) -> Result<(), NoSe
     }
 }
 
-fn retune(entry: &Entry, new: &Arc<Endpoint>) {
+fn retune(entry: &RunningLine, new: &Arc<Endpoint>) {
     let old = entry.endpoint.send_replace(Arc::clone(new));
     let shared = &entry.line.shared;
     shared.output.set_pause(new.packing.pause());

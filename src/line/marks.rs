@@ -14,14 +14,14 @@ pub(crate) struct Mark {
     /// The byte it lies before; an error belongs to the byte at this offset.
     pub at: u64,
     /// What.
-    pub kind: Kind,
+    pub kind: MarkKind,
     /// How many of it, on as many bytes from `at` on.
     pub count: u64,
 }
 
 /// What a mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MarkKind {
     /// An event of the line.
     Event(LineEvent),
     /// The time the byte came, in milliseconds since 1970, after a pause.
@@ -53,8 +53,8 @@ impl Marks {
 
     /// Adds a mark. `gather` is the number from which marks are of the same read: the like of the
     /// byte before is counted there and makes no new mark.
-    pub(super) fn push(&mut self, at: u64, kind: Kind, gather: u64) {
-        if let Kind::Event(LineEvent::Parity | LineEvent::Framing | LineEvent::Overrun) = kind {
+    pub(super) fn push(&mut self, at: u64, kind: MarkKind, gather: u64) {
+        if let MarkKind::Event(LineEvent::Parity | LineEvent::Framing | LineEvent::Overrun) = kind {
             self.errors += 1;
         }
         if self.end() > gather

@@ -35,23 +35,23 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use board::{Board, State, rfc3339};
-pub(crate) use callers::{Probe, Word};
+pub(crate) use board::{Board, LineState, rfc3339};
+pub(crate) use callers::{LineNews, Probe};
 pub(crate) use controls::DRAIN_MOST;
 pub(crate) use input::{Progress, WINDOW};
 pub(crate) use lease::{Holder, Lease, NoLease, Reason};
-pub(crate) use lines::{Lines, Taken};
+pub(crate) use lines::{Lines, NewSeat};
 pub(crate) use log::Log;
-pub(crate) use marks::{Kind, Mark};
-pub(crate) use output::{Gone, Heard, SeatId};
-pub(crate) use request::{Ghosts, NoSeat, Participant, Replay, SeatRequest, WriteIntent, held};
-pub(crate) use seat::{Pending, Seat};
+pub(crate) use marks::{Mark, MarkKind};
+pub(crate) use output::{Gone, SeatEvent, SeatId};
+pub(crate) use request::{Ghosts, NoSeat, Participant, ReplayFrom, SeatRequest, WriteIntent, held};
+pub(crate) use seat::{Seat, Unsent};
 pub(crate) use tape::Gap;
 pub(crate) use task::{Action, Undone};
 
 use self::{
     callers::Callers,
-    input::{Cut, Input},
+    input::{CutPoint, Input},
     output::Output,
     task::Task,
 };
@@ -100,7 +100,7 @@ struct OpenPort {
 
 /// Lives as long as somebody holds the line; the keeper watches the other end.
 #[derive(Debug)]
-struct Life {
+struct LineHold {
     _end: watch::Sender<()>,
 }
 
@@ -185,12 +185,12 @@ impl Shared {
     }
 
     /// Says how the device is, and from which byte on.
-    fn set_state(&self, state: State) {
+    fn set_state(&self, state: LineState) {
         let (_, at) = self.output.bounds();
         self.board.send_if_modified(|board| {
             let changed = board.state != state;
             if changed {
-                let up = state == State::Up;
+                let up = state == LineState::Up;
                 // Another reason for the same state is no new beginning.
                 if board.state.word() != state.word() {
                     board.since = SystemTime::now();
@@ -222,7 +222,7 @@ impl Shared {
     /// The lease was taken from a seat: its data go on, up to the first of its tasks. A break of
     /// its own ends behind them.
     fn cut(&self, seat: SeatId) {
-        let bytes = self.input.cut(seat, Cut::Waiting);
+        let bytes = self.input.cut(seat, CutPoint::Waiting);
         if self.board.borrow().breaks(seat) {
             self.input.push_task(Task::unasked(Action::EndBreak(seat)));
         }
@@ -250,7 +250,7 @@ impl Shared {
 
 /// A line as the gateway's list holds it.
 #[derive(Clone, Debug)]
-struct Line {
+struct ListedLine {
     shared: Arc<Shared>,
-    life: Arc<Life>,
+    life: Arc<LineHold>,
 }

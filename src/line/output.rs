@@ -13,7 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    marks::{Kind, Mark, Marks},
+    marks::{Mark, MarkKind, Marks},
     tape::{Gap, Tape},
 };
 use crate::settings::LineEvent;
@@ -29,7 +29,7 @@ pub(super) const EAR: SeatId = 0;
 
 /// What a seat hears next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum SeatEvent {
     /// So many bytes were copied.
     Bytes(usize),
     /// Something happened before the next byte.
@@ -107,17 +107,17 @@ pub(super) enum Lossless {
 
 /// The tape and its readers. The lock is held for the copy of one read and never across an await.
 #[derive(Debug)]
-pub(super) struct Output(Mutex<Inner>);
+pub(super) struct Output(Mutex<OutputState>);
 
 #[derive(Debug)]
-struct Inner {
+struct OutputState {
     tape: Tape,
     marks: Marks,
     /// When the last byte came.
     last: Instant,
     /// Shortest pause that is noted.
     pause: Option<Duration>,
-    readers: BTreeMap<SeatId, Reader>,
+    readers: BTreeMap<SeatId, ReadPosition>,
     /// The downlink, when it waits for a lossless reader.
     writer: Option<Waker>,
     /// Why the device is gone, while it is.
@@ -125,7 +125,7 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Reader {
+struct ReadPosition {
     hearing: Hearing,
     /// Offset of the next byte to hear.
     at: u64,
@@ -138,7 +138,7 @@ struct Reader {
 
 impl Output {
     pub(super) fn new(history: usize) -> Self {
-        Self(Mutex::new(Inner {
+        Self(Mutex::new(OutputState {
             tape: Tape::new(history),
             marks: Marks::default(),
             last: Instant::now(),
@@ -149,7 +149,7 @@ impl Output {
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, OutputState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,7 +160,7 @@ impl Output {
         let at = hearing.from.map_or(end, |from| from.min(end));
         // What happened before a reader came is told to those alone who want the bytes from before.
         let mark = hearing.from.map_or(inner.marks.end(), |_| inner.marks.number_at(at));
-        inner.readers.insert(seat, Reader { hearing, at, mark, done: at, waker: None });
+        inner.readers.insert(seat, ReadPosition { hearing, at, mark, done: at, waker: None });
         // Whoever was alone is so no more.
         inner.wake_writer();
         (at, end)
@@ -224,14 +224,14 @@ impl Output {
         let now = Instant::now();
         let since = now.duration_since(inner.last);
         if inner.pause.is_some_and(|pause| since >= pause) && !bytes.is_empty() {
-            inner.marks.push(start, Kind::Pause(since), gather);
+            inner.marks.push(start, MarkKind::Pause(since), gather);
         }
         if since >= PAUSE && !bytes.is_empty() {
-            inner.marks.push(start, Kind::Time(unix_ms()), gather);
+            inner.marks.push(start, MarkKind::Time(unix_ms()), gather);
         }
         inner.last = now;
         for (before, event) in marks {
-            inner.marks.push(start + *before as u64, Kind::Event(*event), gather);
+            inner.marks.push(start + *before as u64, MarkKind::Event(*event), gather);
         }
         inner.tape.push(bytes);
         inner.wake_readers();
@@ -267,22 +267,22 @@ impl Output {
         seat: SeatId,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<Heard> {
+    ) -> Poll<SeatEvent> {
         let inner = &mut *self.lock();
         let Some(reader) = inner.readers.get_mut(&seat) else {
-            return Poll::Ready(Heard::Ended(Gone::Failed("the seat was left".into())));
+            return Poll::Ready(SeatEvent::Ended(Gone::Failed("the seat was left".into())));
         };
         let mut most = buf.len();
         if let Some(mark) = reader.next_mark(&inner.marks) {
             if mark.at <= reader.at {
                 reader.mark += 1;
-                return Poll::Ready(Heard::Mark(mark));
+                return Poll::Ready(SeatEvent::Mark(mark));
             }
             most = most.min(usize::try_from(mark.at - reader.at).unwrap_or(most));
         }
         match inner.tape.read(reader.at, buf.split_at_mut(most).0) {
             Ok(0) => match &inner.down {
-                Some(why) if !reader.hearing.patient => Poll::Ready(Heard::Ended(why.clone())),
+                Some(why) if !reader.hearing.patient => Poll::Ready(SeatEvent::Ended(why.clone())),
                 _ => {
                     reader.waker = Some(cx.waker().clone());
                     Poll::Pending
@@ -294,27 +294,27 @@ impl Output {
                     reader.done = reader.at;
                     inner.wake_writer();
                 }
-                Poll::Ready(Heard::Bytes(n))
+                Poll::Ready(SeatEvent::Bytes(n))
             }
             Err(gap) => {
                 reader.at = gap.to;
                 reader.mark = inner.marks.number_at(gap.to);
-                Poll::Ready(Heard::Gap(gap))
+                Poll::Ready(SeatEvent::Gap(gap))
             }
         }
     }
 }
 
-impl Reader {
+impl ReadPosition {
     /// The next mark this reader wants; those it does not want are passed over.
     fn next_mark(&mut self, marks: &Marks) -> Option<Mark> {
         loop {
             let (number, mark) = marks.next(self.mark)?;
             self.mark = number;
             let wanted = match mark.kind {
-                Kind::Event(_) => self.hearing.events,
-                Kind::Time(_) => self.hearing.times,
-                Kind::Pause(_) => self.hearing.pauses,
+                MarkKind::Event(_) => self.hearing.events,
+                MarkKind::Time(_) => self.hearing.times,
+                MarkKind::Pause(_) => self.hearing.pauses,
             };
             if wanted {
                 return Some(mark);
@@ -324,7 +324,7 @@ impl Reader {
     }
 }
 
-impl Inner {
+impl OutputState {
     fn wake_readers(&mut self) {
         for reader in self.readers.values_mut() {
             if let Some(waker) = reader.waker.take() {

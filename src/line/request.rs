@@ -36,7 +36,7 @@ pub(crate) struct SeatRequest {
     /// It takes the lease as soon as it can.
     pub takes: bool,
     /// Where to begin on the tape; `None` is its end.
-    pub replay: Option<Replay>,
+    pub replay: Option<ReplayFrom>,
     /// Say what is done with (`Seat::done_reading`); a private line holds its target back until
     /// then.
     pub acks: bool,
@@ -64,7 +64,7 @@ pub(crate) enum WriteIntent {
 
 /// Where on the tape to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Replay {
+pub(crate) enum ReplayFrom {
     /// So many bytes before its end.
     Last(u64),
     /// At an offset of an epoch.

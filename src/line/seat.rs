@@ -20,13 +20,13 @@ use tokio::{
 };
 
 use self::ghosts::Claiming;
-pub(crate) use self::{leaving::Pending, patience::Patience};
+pub(crate) use self::{leaving::Unsent, patience::Patience};
 use super::{
-    Action, Board, Heard, Life, Line, Participant, Progress, Reason, SeatRequest, Shared, State,
-    Undone,
-    callers::{Stance, Word},
+    Action, Board, LineHold, LineState, ListedLine, Participant, Progress, Reason, SeatEvent,
+    SeatRequest, Shared, Undone,
+    callers::{LineNews, Stance},
     output::{Hearing, Lossless, SeatId},
-    task::{Outcome, Task},
+    task::{Task, TaskOutcome},
 };
 use crate::{
     config::{Endpoint, Rights},
@@ -37,7 +37,7 @@ use crate::{
 #[derive(Debug)]
 enum Drained {
     NotAsked,
-    Asked(Outcome),
+    Asked(TaskOutcome),
     Done,
 }
 
@@ -58,36 +58,36 @@ pub(crate) struct Seat {
     gone: u64,
     left: bool,
     /// What the line says to its session.
-    words: mpsc::Receiver<Word>,
+    words: mpsc::Receiver<LineNews>,
     /// The lease is being taken from a session of the same principal that may be gone.
     claiming: Option<Claiming>,
     /// When that session was found to be there.
     denied: Option<Instant>,
     /// Keeps the line alive.
-    _life: Arc<Life>,
+    _life: Arc<LineHold>,
 }
 
 impl Seat {
     /// Takes a seat; returns it with the offsets it begins at and live data begin at.
     pub(super) fn new(
-        line: Line,
+        line: ListedLine,
         id: SeatId,
         who: Participant,
         ask: &SeatRequest,
         private: bool,
     ) -> (Self, u64, u64) {
-        let Line { shared, life } = line;
+        let ListedLine { shared, life } = line;
         let (start, end) = shared.output.bounds();
         let from = match &ask.replay {
             None => None,
-            Some(super::request::Replay::Last(bytes)) => {
+            Some(super::request::ReplayFrom::Last(bytes)) => {
                 Some(end.saturating_sub(*bytes).max(start))
             }
-            Some(super::request::Replay::From { offset, epoch }) if *epoch == shared.epoch => {
+            Some(super::request::ReplayFrom::From { offset, epoch }) if *epoch == shared.epoch => {
                 Some(*offset)
             }
             // Offsets of another epoch mean nothing: everything there is.
-            Some(super::request::Replay::From { .. }) => Some(start),
+            Some(super::request::ReplayFrom::From { .. }) => Some(start),
         };
         let lossless = match (private, ask.patient) {
             (true, _) => Lossless::Always,
@@ -174,7 +174,7 @@ impl Seat {
     }
 
     /// What the line says next.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent> {
         self.shared.output.poll_read(self.id, cx, buf)
     }
 
@@ -236,8 +236,7 @@ impl Seat {
     }
 
     /// Ready when everything this seat sent has left the wire, as far as can be known, or the
-    /// device is gone. A line that takes nothing keeps it pending: how long that may be is for who
-    /// waits to say ([`position`](Self::position)).
+    /// device is gone. A line that takes nothing keeps it pending: the caller decides for how long.
     pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let sent_nothing =
             self.progress().taken == self.ignored && !self.shared.input.has_tasks(self.id);
@@ -247,7 +246,7 @@ impl Seat {
                 Drained::NotAsked if sent_nothing => self.drained = Drained::Done,
                 Drained::NotAsked => {
                     let (task, outcome) = Task::new(Action::Drain);
-                    if self.shared.board.borrow().state == State::Up {
+                    if self.shared.board.borrow().state == LineState::Up {
                         // Of nobody: whoever leaves may have as many tasks in the queue as it may
                         // have.
                         self.shared.input.push_task(task);

@@ -61,7 +61,7 @@ impl Task {
     }
 
     /// A task, and where its outcome comes from; an error there is [`Undone::Gone`].
-    pub(super) fn new(what: Action) -> (Self, Outcome) {
+    pub(super) fn new(what: Action) -> (Self, TaskOutcome) {
         let (reply, outcome) = oneshot::channel();
         (Self { reply: Some(reply), ..Self::unasked(what) }, outcome)
     }
@@ -80,7 +80,7 @@ impl Task {
 }
 
 /// Where the outcome of a task comes from.
-pub(crate) type Outcome = oneshot::Receiver<Result<(), Undone>>;
+pub(crate) type TaskOutcome = oneshot::Receiver<Result<(), Undone>>;
 
 /// What is done to a port.
 #[derive(Clone, Debug, PartialEq)]

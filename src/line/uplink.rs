@@ -20,7 +20,7 @@ use super::{
     bus::Bus,
     controls::{Pace, perform},
     input::{Front, Next},
-    output::{EAR, Heard, Hearing, Lossless, Output},
+    output::{EAR, Hearing, Lossless, Output, SeatEvent},
     pacing::Pacer,
     task::Task,
 };
@@ -239,9 +239,9 @@ impl<'a> Ear<'a> {
         let mut buf = [0; 512];
         while pacer.listens().1 {
             match self.0.poll_read(EAR, cx, &mut buf) {
-                Poll::Ready(Heard::Bytes(n)) => pacer.heard(buf.split_at(n).0),
-                Poll::Ready(Heard::Gap(_) | Heard::Mark(_)) => {}
-                Poll::Ready(Heard::Ended(_)) | Poll::Pending => return,
+                Poll::Ready(SeatEvent::Bytes(n)) => pacer.heard(buf.split_at(n).0),
+                Poll::Ready(SeatEvent::Gap(_) | SeatEvent::Mark(_)) => {}
+                Poll::Ready(SeatEvent::Ended(_)) | Poll::Pending => return,
             }
         }
     }

@@ -10,14 +10,14 @@ use std::{
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{Bound, holder, unix};
+use super::{BoundSocket, holder, unix};
 use crate::config::Address;
 
 /// Connections the kernel holds until we accept them; more than the default limit of connections.
 const BACKLOG: i32 = 512;
 
-pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<Bound> {
-    TcpListener::from_std(tcp(address, false)?.into()).map(Bound::Tcp)
+pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<BoundSocket> {
+    TcpListener::from_std(tcp(address, false)?.into()).map(BoundSocket::Tcp)
 }
 
 /// A socket for an address that overlaps those of listeners about to leave (127.0.0.1 becomes
@@ -49,12 +49,12 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-pub(super) fn bind_unix(path: &Path) -> io::Result<Bound> {
+pub(super) fn bind_unix(path: &Path) -> io::Result<BoundSocket> {
     let (socket, file) = unix::listen(path, BACKLOG)?;
-    Ok(Bound::Unix(UnixListener::from_std(socket.into())?, Some(file)))
+    Ok(BoundSocket::Unix(UnixListener::from_std(socket.into())?, Some(file)))
 }
 
-pub(super) fn take_over(handed: OwnedFd) -> io::Result<Bound> {
+pub(super) fn take_over(handed: OwnedFd) -> io::Result<BoundSocket> {
     let socket = Socket::from(handed);
     socket.set_nonblocking(true)?;
     if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
@@ -64,10 +64,10 @@ pub(super) fn take_over(handed: OwnedFd) -> io::Result<Bound> {
         ));
     }
     if socket.local_addr()?.as_socket().is_some() {
-        TcpListener::from_std(socket.into()).map(Bound::Tcp)
+        TcpListener::from_std(socket.into()).map(BoundSocket::Tcp)
     } else {
         let listener: StdUnixListener = OwnedFd::from(socket).into();
-        UnixListener::from_std(listener).map(|listener| Bound::Unix(listener, None))
+        UnixListener::from_std(listener).map(|listener| BoundSocket::Unix(listener, None))
     }
 }
 

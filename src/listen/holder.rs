@@ -16,7 +16,7 @@ const ESTABLISHED: &str = "01";
 
 /// A socket of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Socket {
+pub(crate) struct OpenSocket {
     /// Our end.
     pub local: SocketAddr,
     /// The other end; unspecified while it listens.
@@ -24,7 +24,7 @@ pub(crate) struct Socket {
     inode: u64,
 }
 
-impl Socket {
+impl OpenSocket {
     /// The process that has it open, if we may see that.
     pub(crate) fn owner(&self, proc: &Path) -> Option<Process> {
         let wanted = format!("socket:[{}]", self.inode);
@@ -48,19 +48,19 @@ pub(super) fn of_port(port: u16) -> Option<String> {
 }
 
 /// Every socket that listens on a port.
-pub(crate) fn listening(proc: &Path, port: u16) -> Vec<Socket> {
+pub(crate) fn listening(proc: &Path, port: u16) -> Vec<OpenSocket> {
     sockets(proc, LISTEN, |socket| socket.local.port() == port)
 }
 
 /// Every connection to a host's port.
-pub(crate) fn connected(proc: &Path, to: SocketAddr) -> Vec<Socket> {
+pub(crate) fn connected(proc: &Path, to: SocketAddr) -> Vec<OpenSocket> {
     let address = to.ip().to_canonical();
     sockets(proc, ESTABLISHED, |socket| {
         socket.remote.port() == to.port() && socket.remote.ip().to_canonical() == address
     })
 }
 
-fn sockets(proc: &Path, state: &str, fits: impl Fn(&Socket) -> bool) -> Vec<Socket> {
+fn sockets(proc: &Path, state: &str, fits: impl Fn(&OpenSocket) -> bool) -> Vec<OpenSocket> {
     let tables = ["net/tcp", "net/tcp6"]
         .map(|table| fs::read_to_string(proc.join(table)).unwrap_or_default());
     let lines = tables.iter().flat_map(|table| table.lines().skip(1));
@@ -68,13 +68,17 @@ fn sockets(proc: &Path, state: &str, fits: impl Fn(&Socket) -> bool) -> Vec<Sock
 }
 
 /// A line of /proc/net/tcp: number, both ends, state, four fields, inode.
-fn socket(line: &str, state: &str) -> Option<Socket> {
+fn socket(line: &str, state: &str) -> Option<OpenSocket> {
     let mut words = line.split_ascii_whitespace();
     let (local, remote) = (words.nth(1)?, words.next()?);
     if words.next()? != state {
         return None;
     }
-    Some(Socket { local: end(local)?, remote: end(remote)?, inode: words.nth(5)?.parse().ok()? })
+    Some(OpenSocket {
+        local: end(local)?,
+        remote: end(remote)?,
+        inode: words.nth(5)?.parse().ok()?,
+    })
 }
 
 /// `0100007F:1F90`: 32-bit words in the machine's order, then the port.

@@ -12,7 +12,7 @@ use crate::{
     stream::Stream,
     wire::{
         close::Refusal,
-        proxy::{Announced, HEADER_MAX, Progress, scan},
+        proxy::{Announced, HEADER_MAX, HeaderProgress, scan},
     },
 };
 
@@ -31,8 +31,8 @@ pub(super) async fn read(
     let mut header = Vec::new();
     loop {
         let more = match scan(&header).map_err(Refusal::Proxy)? {
-            Progress::Done(announced) => return Ok(announced),
-            Progress::More(more) => more.min(HEADER_MAX),
+            HeaderProgress::Done(announced) => return Ok(announced),
+            HeaderProgress::More(more) => more.min(HEADER_MAX),
         };
         let mut next = stream.take(more as u64);
         match timeout_at(until, next.read_buf(&mut header)).await {

@@ -15,14 +15,14 @@ use super::{ERROR_KINDS, EndpointMetrics, Metrics, STATES, lock};
 
 /// A format of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum ExpositionFormat {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus' text format 0.0.4.
     Text,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// What a request that accepts this gets: OpenMetrics, unless it names `text/plain` and likes
     /// it better.
     pub(crate) fn accepted(accept: Option<&str>) -> Self {
@@ -73,14 +73,14 @@ fn thousandths(weight: &str) -> u32 {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
     /// What the daemon itself takes; nothing where the system does not tell.
-    pub process: Option<Process>,
+    pub process: Option<ProcessUsage>,
     /// Each listener with TLS, and the last second of its certificate since 1970.
     pub certificates: BTreeMap<String, i64>,
 }
 
 /// What a process takes of the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Process {
+pub(crate) struct ProcessUsage {
     /// Time on processors.
     pub cpu: Duration,
     /// Memory in use, in bytes.
@@ -96,8 +96,8 @@ pub(crate) struct Process {
 }
 
 /// Everything as text of that format.
-pub(crate) fn render(metrics: &Metrics, format: Format, observed: &Observed) -> String {
-    let mut page = Page { text: String::new(), family: "", format };
+pub(crate) fn render(metrics: &Metrics, format: ExpositionFormat, observed: &Observed) -> String {
+    let mut page = Exposition { text: String::new(), family: "", format };
     of_process(&mut page, metrics, observed.process);
     of_gateway(&mut page, metrics);
     page.family(
@@ -114,7 +114,7 @@ pub(crate) fn render(metrics: &Metrics, format: Format, observed: &Observed) -> 
 }
 
 /// The names are those of Prometheus' client libraries.
-fn of_process(page: &mut Page, metrics: &Metrics, process: Option<Process>) {
+fn of_process(page: &mut Exposition, metrics: &Metrics, process: Option<ProcessUsage>) {
     page.family(
         "process_start_time_seconds",
         Type::Gauge,
@@ -138,7 +138,7 @@ fn of_process(page: &mut Page, metrics: &Metrics, process: Option<Process>) {
     }
 }
 
-fn of_gateway(page: &mut Page, metrics: &Metrics) {
+fn of_gateway(page: &mut Exposition, metrics: &Metrics) {
     page.family("wsbridge_build", Type::Info, "The program.");
     page.sample("_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.family("wsbridge_connections", Type::Counter, "Connections accepted.");
@@ -154,9 +154,9 @@ fn of_gateway(page: &mut Page, metrics: &Metrics) {
     page.by_reason(&lock(&metrics.endings));
 }
 
-type Endpoints = BTreeMap<String, Arc<EndpointMetrics>>;
+type EndpointRows = BTreeMap<String, Arc<EndpointMetrics>>;
 
-fn of_endpoints(page: &mut Page, all: &Endpoints) {
+fn of_endpoints(page: &mut Exposition, all: &EndpointRows) {
     page.family("wsbridge_sessions", Type::Counter, "Sessions begun.");
     page.each(all, "_total", |endpoint| endpoint.sessions.get());
     page.family("wsbridge_sessions_open", Type::Gauge, "Sessions running now.");
@@ -207,23 +207,23 @@ enum Type {
 }
 
 /// The text under construction, and the family its samples belong to.
-struct Page {
+struct Exposition {
     text: String,
     family: &'static str,
-    format: Format,
+    format: ExpositionFormat,
 }
 
-impl Page {
+impl Exposition {
     fn family(&mut self, name: &'static str, kind: Type, help: &str) {
         self.family = name;
         // In the older format a family has its samples' name, and a state or a version is a gauge.
         let (suffix, word) = match (self.format, kind) {
-            (Format::OpenMetrics, Type::Counter) => ("", "counter"),
-            (Format::OpenMetrics, Type::Info) => ("", "info"),
-            (Format::OpenMetrics, Type::StateSet) => ("", "stateset"),
-            (Format::Text, Type::Counter) => ("_total", "counter"),
-            (Format::Text, Type::Info) => ("_info", "gauge"),
-            (_, Type::Gauge) | (Format::Text, Type::StateSet) => ("", "gauge"),
+            (ExpositionFormat::OpenMetrics, Type::Counter) => ("", "counter"),
+            (ExpositionFormat::OpenMetrics, Type::Info) => ("", "info"),
+            (ExpositionFormat::OpenMetrics, Type::StateSet) => ("", "stateset"),
+            (ExpositionFormat::Text, Type::Counter) => ("_total", "counter"),
+            (ExpositionFormat::Text, Type::Info) => ("_info", "gauge"),
+            (_, Type::Gauge) | (ExpositionFormat::Text, Type::StateSet) => ("", "gauge"),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(self.text, "# TYPE {name}{suffix} {word}\n# HELP {name}{suffix} {help}");
@@ -246,14 +246,14 @@ impl Page {
         }
     }
 
-    fn each(&mut self, all: &Endpoints, suffix: &str, value: impl Fn(&EndpointMetrics) -> u64) {
+    fn each(&mut self, all: &EndpointRows, suffix: &str, value: impl Fn(&EndpointMetrics) -> u64) {
         for (name, endpoint) in all {
             self.sample(suffix, &[("endpoint", name)], value(endpoint));
         }
     }
 
     fn end(mut self) -> String {
-        if self.format == Format::OpenMetrics {
+        if self.format == ExpositionFormat::OpenMetrics {
             self.text.push_str("# EOF\n");
         }
         self.text
@@ -281,22 +281,22 @@ mod tests {
     }
 
     fn observed() -> Observed {
-        let process = Process {
+        let process = ProcessUsage {
             cpu: Duration::from_millis(1250),
             max_files: Some(1024),
-            ..Process::default()
+            ..ProcessUsage::default()
         };
         let certificates = [("[::]:8443".to_owned(), 1_900_000_000)].into();
         Observed { process: Some(process), certificates }
     }
 
-    fn page(format: Format) -> String {
+    fn page(format: ExpositionFormat) -> String {
         render(&used(), format, &observed())
     }
 
     #[test]
     fn counts_add_up_and_labels_are_escaped() {
-        let text = page(Format::OpenMetrics);
+        let text = page(ExpositionFormat::OpenMetrics);
         let name = r#"endpoint="odd \"name\"\\\n""#;
         assert!(
             text.contains(&format!("wsbridge_line_errors_total{{{name},kind=\"parity\"}} 3\n")),
@@ -318,7 +318,7 @@ mod tests {
     fn a_removed_endpoint_is_shown_no_more() {
         let metrics = used();
         metrics.retain(|name| name == "quiet");
-        let text = render(&metrics, Format::OpenMetrics, &Observed::default());
+        let text = render(&metrics, ExpositionFormat::OpenMetrics, &Observed::default());
         assert!(!text.contains("odd") && text.contains("quiet"));
         assert!(!text.contains("process_open_fds"), "what the system does not tell is no number");
     }
@@ -329,8 +329,8 @@ mod tests {
             let text = page(format);
             text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
         };
-        assert_eq!(samples(Format::Text), samples(Format::OpenMetrics));
-        let text = page(Format::Text);
+        assert_eq!(samples(ExpositionFormat::Text), samples(ExpositionFormat::OpenMetrics));
+        let text = page(ExpositionFormat::Text);
         assert!(text.contains("# TYPE wsbridge_sessions_total counter\n"), "{text}");
         assert!(text.contains("# TYPE wsbridge_build_info gauge\n"));
         assert!(!text.contains("stateset") && !text.contains("EOF"));
@@ -344,18 +344,18 @@ mod tests {
         let older = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;q=0.7,\
                      text/plain;version=0.0.4;q=0.3";
         for (accept, format) in [
-            (None, Format::OpenMetrics),
-            (Some("*/*"), Format::OpenMetrics),
-            (Some(prometheus), Format::OpenMetrics),
-            (Some(older), Format::Text),
-            (Some("text/plain; version=0.0.4"), Format::Text),
-            (Some("text/plain;version=0.0.4;q=1,*/*;q=0.1"), Format::Text),
-            (Some("text/plain, */*"), Format::OpenMetrics),
-            (Some("Text/Plain;Q=0.9, application/openmetrics-text;q=0.85"), Format::Text),
-            (Some("application/openmetrics-text;q=0, */*"), Format::OpenMetrics),
-            (Some("application/openmetrics-text;q=0, text/*;q=0.1"), Format::Text),
+            (None, ExpositionFormat::OpenMetrics),
+            (Some("*/*"), ExpositionFormat::OpenMetrics),
+            (Some(prometheus), ExpositionFormat::OpenMetrics),
+            (Some(older), ExpositionFormat::Text),
+            (Some("text/plain; version=0.0.4"), ExpositionFormat::Text),
+            (Some("text/plain;version=0.0.4;q=1,*/*;q=0.1"), ExpositionFormat::Text),
+            (Some("text/plain, */*"), ExpositionFormat::OpenMetrics),
+            (Some("Text/Plain;Q=0.9, application/openmetrics-text;q=0.85"), ExpositionFormat::Text),
+            (Some("application/openmetrics-text;q=0, */*"), ExpositionFormat::OpenMetrics),
+            (Some("application/openmetrics-text;q=0, text/*;q=0.1"), ExpositionFormat::Text),
         ] {
-            assert_eq!(Format::accepted(accept), format, "{accept:?}");
+            assert_eq!(ExpositionFormat::accepted(accept), format, "{accept:?}");
         }
     }
 
@@ -363,8 +363,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (Format::OpenMetrics, "prometheus_client.openmetrics.parser", "21"),
-            (Format::Text, "prometheus_client.parser", "21"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "21"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "21"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\

@@ -12,10 +12,10 @@ use std::{
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Report, Session, Socket,
+    Session, SessionReport, Socket,
     clock::Rules,
     describe::{describe, status, writer},
-    endings::Rest,
+    endings::Remainder,
     engine::{Piece, Speech, run},
     link::Link,
     rates::{Counts, Rates},
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Which endpoints a bus shows, and to whom.
-pub(crate) trait Bus: Send + Sync {
+pub(crate) trait BusView: Send + Sync {
     /// The endpoints the client may see now, with their lines' boards.
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)>;
 
@@ -45,21 +45,21 @@ pub(crate) trait Bus: Send + Sync {
 /// Runs a bus socket to its end.
 pub(crate) async fn bus(
     socket: Socket,
-    shown: &dyn Bus,
+    shown: &dyn BusView,
     dead_after: Duration,
     session: &Session,
-) -> Report {
+) -> SessionReport {
     let rules = Rules { dead_after, ping_after: dead_after / 3, idle: None, rate: None };
     let mut link = Link::new(socket, rules);
     let mut overview = Overview::new(shown, dead_after);
     overview.hello(&mut link);
     run(&mut link, &mut overview, session.order.clone()).await;
-    Report::of(link.ended().cloned().unwrap_or(Ended::ClientClosed(None)))
+    SessionReport::of(link.ended().cloned().unwrap_or(Ended::ClientClosed(None)))
 }
 
 /// What one client has been told of the gateway's endpoints.
 struct Overview<'a> {
-    shown: &'a dyn Bus,
+    shown: &'a dyn BusView,
     dead_after: Duration,
     text: Vec<u8>,
     /// The boards told of.
@@ -79,7 +79,7 @@ fn listed(mut changes: watch::Receiver<u64>) -> Pin<Box<dyn Future<Output = ()> 
 }
 
 impl<'a> Overview<'a> {
-    fn new(shown: &'a dyn Bus, dead_after: Duration) -> Self {
+    fn new(shown: &'a dyn BusView, dead_after: Duration) -> Self {
         Self {
             shown,
             dead_after,
@@ -237,7 +237,7 @@ impl Speech for Overview<'_> {
         Poll::Ready(())
     }
 
-    fn wind_up(&mut self, _link: &mut Link, _rest: Rest) {}
+    fn wind_up(&mut self, _link: &mut Link, _rest: Remainder) {}
 
     fn is_settled(&self) -> bool {
         true

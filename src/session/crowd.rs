@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Entry, Parking, Sessions, sessions::Standing};
+use super::{Parking, RunningSession, Sessions, sessions::Standing};
 use crate::{
     auth::{PrincipalId, PrincipalKind},
     config::{Endpoint, Rights},
@@ -22,7 +22,7 @@ pub(crate) struct Crowd<'a> {
 }
 
 /// One session that takes up room.
-struct Place {
+struct Occupant {
     principal: PrincipalId,
     /// Of its socket, or the one it lost: the smaller, the older.
     number: u64,
@@ -33,7 +33,7 @@ struct Place {
 
 /// What a session is found by.
 enum By {
-    Socket(Arc<Entry>),
+    Socket(Arc<RunningSession>),
     /// It waits for its client; its secret.
     Secret(String),
 }
@@ -60,11 +60,13 @@ impl Crowd<'_> {
     ) -> Result<(), NoRoom> {
         self.make_room(endpoint, who, newcomer, || {
             let mut places = self.sockets(&endpoint.name);
-            places.extend(self.parking.waiting(&endpoint.name).into_iter().map(|waiting| Place {
-                principal: waiting.principal,
-                number: waiting.number,
-                observes: !waiting.writes,
-                by: By::Secret(waiting.secret),
+            places.extend(self.parking.waiting(&endpoint.name).into_iter().map(|waiting| {
+                Occupant {
+                    principal: waiting.principal,
+                    number: waiting.number,
+                    observes: !waiting.writes,
+                    by: By::Secret(waiting.secret),
+                }
             }));
             places
         })
@@ -75,7 +77,7 @@ impl Crowd<'_> {
         endpoint: &Endpoint,
         who: &Participant,
         newcomer: u64,
-        places: impl Fn() -> Vec<Place>,
+        places: impl Fn() -> Vec<Occupant>,
     ) -> Result<(), NoRoom> {
         let most = endpoint.limits.sessions;
         // Where nobody signs in, all are one.
@@ -106,14 +108,14 @@ impl Crowd<'_> {
         }
     }
 
-    fn sockets(&self, endpoint: &str) -> Vec<Place> {
+    fn sockets(&self, endpoint: &str) -> Vec<Occupant> {
         let running = self.sessions.list().into_iter();
         let here = running.filter(|entry| entry.endpoint == endpoint);
         // The place of one that was told to make room is another's already.
         let here = here
             .map(|entry| (entry.ordered(), entry))
             .filter(|(order, _)| *order != Some(Ended::GaveWay));
-        here.map(|(order, entry)| Place {
+        here.map(|(order, entry)| Occupant {
             principal: entry.principal.clone(),
             number: entry.number,
             observes: match entry.standing() {
@@ -131,14 +133,14 @@ impl Crowd<'_> {
 
 /// The oldest observer of the principal with most sessions; of several with as many, rather of
 /// another than `who`. The newcomer does not count.
-fn observer<'a>(places: &'a [Place], who: &PrincipalId, newcomer: u64) -> Option<&'a Place> {
-    let mut crowds: BTreeMap<&PrincipalId, Vec<&Place>> = BTreeMap::new();
+fn observer<'a>(places: &'a [Occupant], who: &PrincipalId, newcomer: u64) -> Option<&'a Occupant> {
+    let mut crowds: BTreeMap<&PrincipalId, Vec<&Occupant>> = BTreeMap::new();
     for place in places.iter().filter(|place| place.number != newcomer) {
         crowds.entry(&place.principal).or_default().push(place);
     }
     let mut crowds: Vec<_> = crowds.into_iter().collect();
     crowds.sort_by_key(|(principal, crowd)| (std::cmp::Reverse(crowd.len()), *principal == who));
-    let observers = |crowd: Vec<&'a Place>| {
+    let observers = |crowd: Vec<&'a Occupant>| {
         crowd.into_iter().filter(|place| place.observes).min_by_key(|place| place.number)
     };
     crowds.into_iter().find_map(|(_, crowd)| observers(crowd))
@@ -148,15 +150,15 @@ fn observer<'a>(places: &'a [Place], who: &PrincipalId, newcomer: u64) -> Option
 mod tests {
     use super::*;
 
-    fn place(name: &str, number: u64, observes: bool) -> Place {
+    fn place(name: &str, number: u64, observes: bool) -> Occupant {
         let principal = PrincipalId::new(PrincipalKind::User, name);
-        Place { principal, number, observes, by: By::Secret(String::new()) }
+        Occupant { principal, number, observes, by: By::Secret(String::new()) }
     }
 
     #[test]
     fn the_oldest_observer_of_who_has_most_gives_way_and_never_a_writer() {
         let boss = PrincipalId::new(PrincipalKind::User, "boss");
-        let number = |places: &[Place]| observer(places, &boss, 99).map(|place| place.number);
+        let number = |places: &[Occupant]| observer(places, &boss, 99).map(|place| place.number);
         let crowd = [
             place("anna", 1, true),
             place("bob", 2, false),

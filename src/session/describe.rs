@@ -39,7 +39,7 @@ pub(super) fn describe(
 /// How a line is, as every client is told it. What it can do is known when it is up, and may be
 /// another adapter's then.
 pub(super) fn status(board: &Board) -> control::Status {
-    let is_up = board.state == line::State::Up;
+    let is_up = board.state == line::LineState::Up;
     control::Status {
         state: board.state.word().to_owned(),
         error: error(board),
@@ -57,7 +57,7 @@ fn error(board: &Board) -> Option<String> {
 
 /// Since when it is not.
 fn down_since(board: &Board) -> Option<String> {
-    matches!(board.state, line::State::Down(_)).then(|| rfc3339(board.since))
+    matches!(board.state, line::LineState::Down(_)).then(|| rfc3339(board.since))
 }
 
 /// Capabilities in the words of the specification.

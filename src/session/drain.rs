@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::endings::Rest;
+use super::endings::Remainder;
 use crate::config::EndpointLimits;
 
 /// How soon the next hop is asked again how much it has acknowledged, at first and at most: nothing
@@ -62,7 +62,7 @@ pub(super) struct Drain {
 
 impl Drain {
     /// Begins; `left` is what is still on its way.
-    pub(super) fn new(linger: Linger, rest: Rest, left: u64) -> Self {
+    pub(super) fn new(linger: Linger, rest: Remainder, left: u64) -> Self {
         let now = Instant::now();
         let mut drain = Self {
             linger,
@@ -78,11 +78,11 @@ impl Drain {
     }
 
     /// A stricter rule from now on.
-    pub(super) fn hurry(&mut self, rest: Rest) {
+    pub(super) fn hurry(&mut self, rest: Remainder) {
         let within = match rest {
-            Rest::Drain => return,
-            Rest::Within(within) => within,
-            Rest::Discard => Duration::ZERO,
+            Remainder::Drain => return,
+            Remainder::Within(within) => within,
+            Remainder::Discard => Duration::ZERO,
         };
         let until = Instant::now() + within;
         self.until = Some(self.until.map_or(until, |set| set.min(until)));
@@ -123,7 +123,7 @@ mod tests {
         Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) };
 
     /// How long a drain waits for bytes that leave as `left` says at each second.
-    async fn waits(rest: Rest, left: impl Fn(u64) -> Left) -> u64 {
+    async fn waits(rest: Remainder, left: impl Fn(u64) -> Left) -> u64 {
         let start = Instant::now();
         let mut drain = Drain::new(LINGER, rest, left(0).bytes);
         while !poll_fn(|cx| drain.poll(cx, || left(start.elapsed().as_secs()))).await {}
@@ -134,25 +134,25 @@ mod tests {
     async fn what_moves_is_waited_for_and_what_stands_still_is_not() {
         let moving =
             |second: u64| Left { bytes: 1000 - second.min(900), exact: true, answers: false };
-        assert!(matches!(waits(Rest::Drain, moving).await, 905..=906));
+        assert!(matches!(waits(Remainder::Drain, moving).await, 905..=906));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_window_that_answers_is_waited_for_longer() {
         let closed = |_| Left { bytes: 1000, exact: true, answers: true };
-        assert!(matches!(waits(Rest::Drain, closed).await, 600..=601));
+        assert!(matches!(waits(Remainder::Drain, closed).await, 600..=601));
         // Windows open in lumps.
         let lumps = |second: u64| Left { bytes: 1000 - second / 500, exact: true, answers: true };
         let end = |second: u64| {
             if second < 5000 { lumps(second) } else { Left { answers: false, ..lumps(second) } }
         };
-        assert!(matches!(waits(Rest::Drain, end).await, 5004..=5006));
+        assert!(matches!(waits(Remainder::Drain, end).await, 5004..=5006));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_waits_for_six_seconds_whatever_moves() {
         let moving = |second: u64| Left { bytes: 1000 - second, exact: true, answers: true };
-        assert!(matches!(waits(Rest::Within(Duration::from_secs(6)), moving).await, 6..=7));
-        assert_eq!(waits(Rest::Discard, moving).await, 0);
+        assert!(matches!(waits(Remainder::Within(Duration::from_secs(6)), moving).await, 6..=7));
+        assert_eq!(waits(Remainder::Discard, moving).await, 0);
     }
 }

@@ -21,12 +21,12 @@ use crate::{
 
 /// The client's messages to line bytes.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct ClientEncoding {
     base64: Option<Base64In>,
     ends: Option<LineEnds>,
 }
 
-impl Incoming {
+impl ClientEncoding {
     pub(super) fn new(payload: Payload, eol: Option<Eol>) -> Self {
         let base64 = (payload == Payload::Base64).then(Base64In::default);
         Self { base64, ends: eol.map(LineEnds::new) }

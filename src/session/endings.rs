@@ -14,7 +14,7 @@ const FAULT_WAIT: Duration = Duration::from_secs(1);
 
 /// What becomes of the bytes that were taken from the client and are not with the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum Remainder {
     /// They go on as long as they move (`linger` without progress).
     Drain,
     /// They go on for at most so long, whatever moves.
@@ -43,7 +43,7 @@ pub(super) enum Farewell {
 /// What follows from an ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
-    pub(super) rest: Rest,
+    pub(super) rest: Remainder,
     pub(super) farewell: Farewell,
     /// Whether a `wsbridge.v1` session outlives its socket: the end was not meant, or may be mended
     /// by coming back.
@@ -58,32 +58,32 @@ pub(super) fn ending(ended: &Ended) -> Ending {
         // gone with its page, and the next one would find the line held by nobody who could come
         // back.
         Ended::ClientClosed(_) | Ended::Undelivered { .. } => {
-            (Rest::Drain, Farewell::Answer, false)
+            (Remainder::Drain, Farewell::Answer, false)
         }
-        Ended::ClientLost(_) => (Rest::Drain, Farewell::None, true),
-        Ended::ClientSilent | Ended::TooBig => (Rest::Drain, Farewell::Shut(FAULT_WAIT), true),
+        Ended::ClientLost(_) => (Remainder::Drain, Farewell::None, true),
+        Ended::ClientSilent | Ended::TooBig => (Remainder::Drain, Farewell::Shut(FAULT_WAIT), true),
         Ended::BadFrame(_) | Ended::BadText | Ended::BadMessage(_) => {
-            (Rest::Drain, Farewell::Shut(FAULT_WAIT), false)
+            (Remainder::Drain, Farewell::Shut(FAULT_WAIT), false)
         }
-        Ended::TargetEnded => (Rest::Drain, Farewell::CloseBehind, false),
+        Ended::TargetEnded => (Remainder::Drain, Farewell::CloseBehind, false),
         // Nothing can go there any more, or nothing may.
         Ended::TargetFailed(_)
         | Ended::TargetReset(_)
         | Ended::TargetUnreachable(_)
         | Ended::NotAuthenticated
         | Ended::Withdrawn
-        | Ended::Disconnected => (Rest::Discard, Farewell::Close, false),
+        | Ended::Disconnected => (Remainder::Discard, Farewell::Close, false),
         Ended::Stopping | Ended::Restarting | Ended::Removed => {
-            (Rest::Within(STOP_WITHIN), Farewell::Close, false)
+            (Remainder::Within(STOP_WITHIN), Farewell::Close, false)
         }
-        Ended::Internal(_) | Ended::Superseded => (Rest::Drain, Farewell::Close, true),
+        Ended::Internal(_) | Ended::Superseded => (Remainder::Drain, Farewell::Close, true),
         // Whoever gives way leaves its place: parked it would keep it.
         Ended::TooSlow(_)
         | Ended::Idle
         | Ended::NotOpened
         | Ended::Busy(_)
         | Ended::NoRoom(_)
-        | Ended::GaveWay => (Rest::Drain, Farewell::Close, false),
+        | Ended::GaveWay => (Remainder::Drain, Farewell::Close, false),
     };
     Ending { rest, farewell, parks }
 }

@@ -11,11 +11,11 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    endings::{Farewell, Rest},
+    endings::{Farewell, Remainder},
     link::Link,
 };
 use crate::{
-    line::Word,
+    line::LineNews,
     stream::with_scratch,
     wire::{close::Ended, frame::Item},
 };
@@ -58,7 +58,7 @@ pub(super) trait Speech {
 
     /// The session ends: begins what becomes of the bytes that are not with the target. Called
     /// once, and again with a stricter rule when another order comes.
-    fn wind_up(&mut self, link: &mut Link, rest: Rest);
+    fn wind_up(&mut self, link: &mut Link, rest: Remainder);
 
     /// Whether what was sent before is where it can be: with the target, or counted as lost.
     fn is_settled(&self) -> bool;
@@ -71,7 +71,7 @@ pub(super) trait Speech {
     fn last_words(&mut self, link: &mut Link);
 
     /// What the line has to say.
-    fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<Word> {
+    fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<LineNews> {
         Poll::Pending
     }
 
@@ -124,7 +124,7 @@ impl<T: Speech> Engine<'_, T> {
         let rest = super::endings::ending(&ended).rest;
         if self.link.ended().is_none() {
             self.link.end(ended);
-        } else if rest != Rest::Drain {
+        } else if rest != Remainder::Drain {
             self.link.hurry(rest);
             self.speech.wind_up(self.link, rest);
         }
@@ -163,8 +163,8 @@ impl<T: Speech> Engine<'_, T> {
         }
         while let Poll::Ready(word) = self.speech.poll_word(cx) {
             match word {
-                Word::Probe(probe) => self.link.probe(probe),
-                Word::GiveWay(to) => self.link.end(Ended::Busy(to)),
+                LineNews::Probe(probe) => self.link.probe(probe),
+                LineNews::GiveWay(to) => self.link.end(Ended::Busy(to)),
             }
         }
         let moved = self.speech.poll_target(self.link, cx, buf);

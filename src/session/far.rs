@@ -15,7 +15,7 @@ use tokio::{
 
 use super::drain::Left;
 use crate::{
-    line::{Gone, Heard, Pending, Reason, Seat, Word},
+    line::{Gone, LineNews, Reason, Seat, SeatEvent, Unsent},
     stream::{Life, Liveness, NextHop as _, Outstanding, Stream},
 };
 
@@ -26,7 +26,7 @@ pub(crate) trait Far {
     const IS_CONNECTION: bool;
 
     /// Reads into `buf`, at most its length.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard>;
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent>;
 
     /// Takes bytes; pending is back-pressure. An error ends this direction only: the last words of
     /// the far side are still to be read.
@@ -54,7 +54,7 @@ pub(crate) trait Far {
     }
 
     /// What the line has to say to this session.
-    fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<Word> {
+    fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<LineNews> {
         Poll::Pending
     }
 
@@ -65,12 +65,12 @@ pub(crate) trait Far {
 impl Far for Stream {
     const IS_CONNECTION: bool = true;
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent> {
         let mut buf = ReadBuf::new(buf);
         Pin::new(self).poll_read(cx, &mut buf).map(|read| match read {
-            Ok(()) if buf.filled().is_empty() => Heard::Ended(Gone::Ended),
-            Ok(()) => Heard::Bytes(buf.filled().len()),
-            Err(error) => Heard::Ended(Gone::by(&error)),
+            Ok(()) if buf.filled().is_empty() => SeatEvent::Ended(Gone::Ended),
+            Ok(()) => SeatEvent::Bytes(buf.filled().len()),
+            Err(error) => SeatEvent::Ended(Gone::by(&error)),
         })
     }
 
@@ -106,7 +106,7 @@ impl Far for Stream {
 impl Far for Seat {
     const IS_CONNECTION: bool = false;
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Heard> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent> {
         Self::poll_read(self, cx, buf)
     }
 
@@ -135,7 +135,7 @@ impl Far for Seat {
     }
 
     fn left(&self) -> Left {
-        let Pending { bytes, exact, answers } = self.pending();
+        let Unsent { bytes, exact, answers } = self.pending();
         Left { bytes, exact, answers }
     }
 
@@ -143,7 +143,7 @@ impl Far for Seat {
         Self::lost(self)
     }
 
-    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {
         Self::poll_word(self, cx)
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{
     Socket,
     clock::{Clock, Due, Rules},
-    endings::{Ending, Farewell, Rest, ending},
+    endings::{Ending, Farewell, Remainder, ending},
     pulse::Pulse,
     rate::BothRates,
 };
@@ -136,8 +136,8 @@ impl Link {
     }
 
     /// The session has so long in all from now on.
-    pub(super) fn hurry(&mut self, rest: Rest) {
-        if let Rest::Within(within) = rest {
+    pub(super) fn hurry(&mut self, rest: Remainder) {
+        if let Remainder::Within(within) = rest {
             let until = Instant::now() + within;
             self.until = Some(self.until.map_or(until, |set| set.min(until)));
             self.clock.end_within(within);

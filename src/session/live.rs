@@ -9,12 +9,12 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     drain::{Drain, Left, Linger},
-    endings::Rest,
+    endings::Remainder,
 };
 use crate::{
     auth::PrincipalId,
     config::{Endpoint, Rights},
-    line::{Board, Pending, Reason, Seat, State},
+    line::{Board, LineState, Reason, Seat, Unsent},
     session::describe::{holder, status},
     wire::control::{Asker, LeaseNews, Opened, Role, Status, Tell},
 };
@@ -179,14 +179,14 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    pub(super) fn new(mut live: Live, linger: Linger, rest: Rest) -> Self {
+    pub(super) fn new(mut live: Live, linger: Linger, rest: Remainder) -> Self {
         live.seat.release(Reason::Released);
         let drain = Drain::new(linger, rest, live.seat.pending().bytes);
         Self { live, drain, gave_up: false }
     }
 
     /// A stricter rule from now on.
-    pub(super) fn hurry(&mut self, rest: Rest) {
+    pub(super) fn hurry(&mut self, rest: Remainder) {
         self.drain.hurry(rest);
     }
 
@@ -206,7 +206,7 @@ impl Leaving {
                 return Poll::Ready(gone(seat));
             }
             let left = |seat: &Seat| {
-                let Pending { bytes, exact, answers } = seat.pending();
+                let Unsent { bytes, exact, answers } = seat.pending();
                 Left { bytes, exact, answers }
             };
             if ready!(drain.poll(cx, || left(seat))) {
@@ -222,6 +222,6 @@ impl Leaving {
 /// Whether nothing is to be told of the device. What it can do is known a moment before it is up,
 /// and told then.
 fn same_device(old: &Board, new: &Board) -> bool {
-    let able = |board: &Board| (board.state == State::Up).then_some((board.caps, board.usb));
+    let able = |board: &Board| (board.state == LineState::Up).then_some((board.caps, board.usb));
     old.state == new.state && able(old) == able(new)
 }

@@ -24,7 +24,7 @@ mod sessions;
 mod socket;
 mod upstream;
 
-pub(crate) use bus::{Bus, bus};
+pub(crate) use bus::{BusView, bus};
 pub(crate) use control::{Setup, control};
 pub(crate) use crowd::Crowd;
 pub(crate) use drain::Linger;
@@ -33,6 +33,6 @@ pub(crate) use far::Far;
 pub(crate) use parking::Parking;
 pub(crate) use plain::{Terms, plain};
 pub(crate) use rates::Counts;
-pub(crate) use report::Report;
-pub(crate) use sessions::{Entry, Session, Sessions, Standing};
+pub(crate) use report::SessionReport;
+pub(crate) use sessions::{RunningSession, Session, Sessions, Standing};
 pub(crate) use socket::{Payload, Socket};

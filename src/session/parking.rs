@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Entry, live::Live};
+use super::{RunningSession, live::Live};
 use crate::{auth::PrincipalId, config::Rights, wire::close::Ended};
 
 /// How long a break may outlive its client's socket.
@@ -24,7 +24,7 @@ const HANDOVER: Duration = Duration::from_secs(3);
 /// Every open `wsbridge.v1` session by its secret: on a socket, or parked.
 #[derive(Debug)]
 pub(crate) struct Parking {
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Mutex<HashMap<String, ParkingSlot>>,
     /// Something was parked.
     parked: Notify,
     tasks: TaskTracker,
@@ -32,9 +32,9 @@ pub(crate) struct Parking {
 }
 
 #[derive(Debug)]
-enum Slot {
+enum ParkingSlot {
     /// On the socket of this entry.
-    Running(Arc<Entry>),
+    Running(Arc<RunningSession>),
     /// Waiting for its client.
     Parked(Parked),
 }
@@ -43,14 +43,14 @@ enum Slot {
 struct Parked {
     live: Box<Live>,
     /// Of the socket that was lost.
-    entry: Option<Arc<Entry>>,
+    entry: Option<Arc<RunningSession>>,
     /// Ends its timer.
     taken: CancellationToken,
 }
 
 /// A session that waits for its client, as it takes up room.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct AwaitedClient {
     pub(super) secret: String,
     pub(super) principal: PrincipalId,
     /// Of the socket that was lost.
@@ -66,13 +66,13 @@ impl Parking {
         Arc::new(Self { slots: Mutex::default(), parked: Notify::new(), tasks, stop })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, ParkingSlot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A session runs on a socket.
-    pub(super) fn run(&self, live: &Live, entry: &Arc<Entry>) {
-        self.lock().insert(live.secret().to_owned(), Slot::Running(Arc::clone(entry)));
+    pub(super) fn run(&self, live: &Live, entry: &Arc<RunningSession>) {
+        self.lock().insert(live.secret().to_owned(), ParkingSlot::Running(Arc::clone(entry)));
     }
 
     /// A session has ended.
@@ -94,11 +94,14 @@ impl Parking {
         let end_break = live.seat().end_break();
         let mut slots = self.lock();
         let entry = match slots.remove(&secret) {
-            Some(Slot::Running(entry)) => Some(entry),
-            Some(Slot::Parked(_)) | None => None,
+            Some(ParkingSlot::Running(entry)) => Some(entry),
+            Some(ParkingSlot::Parked(_)) | None => None,
         };
         let live = Box::new(live);
-        slots.insert(secret.clone(), Slot::Parked(Parked { live, entry, taken: taken.clone() }));
+        slots.insert(
+            secret.clone(),
+            ParkingSlot::Parked(Parked { live, entry, taken: taken.clone() }),
+        );
         drop(slots);
         self.parked.notify_waiters();
         let all = Arc::clone(self);
@@ -121,8 +124,8 @@ impl Parking {
     fn drop_parked(&self, secret: &str) {
         let mut slots = self.lock();
         let parked = match slots.get(secret) {
-            Some(Slot::Parked(..)) => slots.remove(secret),
-            Some(Slot::Running(_)) | None => None,
+            Some(ParkingSlot::Parked(..)) => slots.remove(secret),
+            Some(ParkingSlot::Running(_)) | None => None,
         };
         // The seat's leaving takes other locks.
         drop(slots);
@@ -158,35 +161,39 @@ impl Parking {
         secret: &str,
         who: &PrincipalId,
         endpoint: &str,
-    ) -> Option<Result<Live, Arc<Entry>>> {
+    ) -> Option<Result<Live, Arc<RunningSession>>> {
         let mut slots = self.lock();
         match slots.get(secret)? {
-            Slot::Running(entry) if entry.principal == *who && entry.endpoint == endpoint => {
+            ParkingSlot::Running(entry)
+                if entry.principal == *who && entry.endpoint == endpoint =>
+            {
                 return Some(Err(Arc::clone(entry)));
             }
-            Slot::Parked(parked)
+            ParkingSlot::Parked(parked)
                 if parked.live.principal() == who && parked.live.endpoint() == endpoint => {}
-            Slot::Running(_) | Slot::Parked(..) => return None,
+            ParkingSlot::Running(_) | ParkingSlot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
-            Slot::Parked(Parked { live, taken, .. }) => {
+            ParkingSlot::Parked(Parked { live, taken, .. }) => {
                 taken.cancel();
                 live.seat().set_away(false);
                 Some(Ok(*live))
             }
-            Slot::Running(entry) => Some(Err(entry)),
+            ParkingSlot::Running(entry) => Some(Err(entry)),
         }
     }
 
     /// The sessions of an endpoint that wait for their client.
-    pub(super) fn waiting(&self, endpoint: &str) -> Vec<Waiting> {
+    pub(super) fn waiting(&self, endpoint: &str) -> Vec<AwaitedClient> {
         let slots = self.lock();
         let parked = slots.iter().filter_map(|(secret, slot)| match slot {
-            Slot::Parked(parked) if parked.live.endpoint() == endpoint => Some((secret, parked)),
-            Slot::Parked(_) | Slot::Running(_) => None,
+            ParkingSlot::Parked(parked) if parked.live.endpoint() == endpoint => {
+                Some((secret, parked))
+            }
+            ParkingSlot::Parked(_) | ParkingSlot::Running(_) => None,
         });
         parked
-            .map(|(secret, Parked { live, entry, .. })| Waiting {
+            .map(|(secret, Parked { live, entry, .. })| AwaitedClient {
                 secret: secret.clone(),
                 principal: live.principal().clone(),
                 number: entry.as_ref().map_or(0, |entry| entry.number),
@@ -207,18 +214,18 @@ impl Parking {
             !rights(live.principal(), live.endpoint()).allows(Rights::READ)
         });
         for slot in self.lock().values_mut() {
-            if let Slot::Parked(Parked { live, .. }) = slot {
+            if let ParkingSlot::Parked(Parked { live, .. }) = slot {
                 live.set_rights(rights(live.principal(), live.endpoint()));
             }
         }
     }
 
     /// The last sockets' entries of the sessions that wait for their client.
-    pub(crate) fn list(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn list(&self) -> Vec<Arc<RunningSession>> {
         let slots = self.lock();
         let parked = slots.values().filter_map(|slot| match slot {
-            Slot::Parked(parked) => parked.entry.clone(),
-            Slot::Running(_) => None,
+            ParkingSlot::Parked(parked) => parked.entry.clone(),
+            ParkingSlot::Running(_) => None,
         });
         parked.collect()
     }
@@ -233,14 +240,15 @@ impl Parking {
         let gone: Vec<String> = slots
             .iter()
             .filter_map(|(secret, slot)| match slot {
-                Slot::Parked(parked) if which(parked) => Some(secret.clone()),
-                Slot::Running(_) | Slot::Parked(..) => None,
+                ParkingSlot::Parked(parked) if which(parked) => Some(secret.clone()),
+                ParkingSlot::Running(_) | ParkingSlot::Parked(..) => None,
             })
             .collect();
-        let gone: Vec<Slot> = gone.iter().filter_map(|secret| slots.remove(secret)).collect();
+        let gone: Vec<ParkingSlot> =
+            gone.iter().filter_map(|secret| slots.remove(secret)).collect();
         drop(slots);
         for slot in gone {
-            if let Slot::Parked(parked) = slot {
+            if let ParkingSlot::Parked(parked) = slot {
                 parked.taken.cancel();
             }
         }

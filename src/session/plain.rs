@@ -7,18 +7,18 @@ use std::{
 };
 
 use super::{
-    Entry, Far, Report, Session, Socket,
+    Far, RunningSession, Session, SessionReport, Socket,
     clock::Rules,
     drain::Linger,
-    encoding::{Incoming, Outgoing},
-    endings::Rest,
+    encoding::{ClientEncoding, Outgoing},
+    endings::Remainder,
     engine::{Piece, Speech, run},
     link::Link,
     upstream::{Count, Upstream},
 };
 use crate::{
     config::{PACKET_MOST, Packing},
-    line::{Heard, Kind, Mark, Word},
+    line::{LineNews, Mark, MarkKind, SeatEvent},
     wire::{close::Ended, frame::HEADER_MAX},
 };
 
@@ -52,7 +52,7 @@ pub(crate) async fn plain<F: Far>(
     far: F,
     terms: Terms,
     session: &Session,
-) -> Report {
+) -> SessionReport {
     let rules = Rules {
         dead_after: terms.dead_after,
         ping_after: terms.dead_after * 2 / 3,
@@ -64,7 +64,7 @@ pub(crate) async fn plain<F: Far>(
     }
     let mut plain = Plain {
         upstream: Upstream::new(far, terms.linger, terms.dead_after),
-        incoming: Incoming::new(socket.payload, socket.eol),
+        incoming: ClientEncoding::new(socket.payload, socket.eol),
         outgoing: Outgoing::new(socket.payload, terms.packing, TARGET_READ_MAX),
         entry: Arc::clone(&session.entry),
     };
@@ -72,7 +72,7 @@ pub(crate) async fn plain<F: Far>(
     run(&mut link, &mut plain, session.order.clone()).await;
     let Count { taken, lost, unsure } = plain.upstream.count();
     let to_client = session.entry.to_client.load(Ordering::Relaxed);
-    Report {
+    SessionReport {
         ended: link.ended().cloned().unwrap_or(Ended::ClientClosed(None)),
         taken,
         lost_up: lost + unsure,
@@ -83,9 +83,9 @@ pub(crate) async fn plain<F: Far>(
 /// A plain session beside its socket.
 struct Plain<F> {
     upstream: Upstream<F>,
-    incoming: Incoming,
+    incoming: ClientEncoding,
     outgoing: Outgoing,
-    entry: Arc<Entry>,
+    entry: Arc<RunningSession>,
 }
 
 impl<F: Far> Speech for Plain<F> {
@@ -126,7 +126,7 @@ impl<F: Far> Speech for Plain<F> {
         Poll::Ready(())
     }
 
-    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {
         self.upstream.far.poll_word(cx)
     }
 
@@ -141,20 +141,20 @@ impl<F: Far> Speech for Plain<F> {
             return self.outgoing.poll_due(cx, &mut link.socket);
         };
         match heard {
-            Heard::Bytes(n) => {
+            SeatEvent::Bytes(n) => {
                 link.clock.moved();
                 link.rates.sent(n);
                 self.entry.to_client.fetch_add(n as u64, Ordering::Relaxed);
                 let wrote = self.outgoing.send(cx, buf, n, &mut link.socket);
                 link.wrote(wrote);
             }
-            Heard::Mark(Mark { kind: Kind::Pause(pause), .. }) => {
+            SeatEvent::Mark(Mark { kind: MarkKind::Pause(pause), .. }) => {
                 self.outgoing.pause(pause, &mut link.socket);
             }
             // Plain mode asks for no other marks.
-            Heard::Mark(_) => {}
-            Heard::Gap(gap) => link.end(Ended::TooSlow(gap.to - gap.from)),
-            Heard::Ended(gone) => {
+            SeatEvent::Mark(_) => {}
+            SeatEvent::Gap(gap) => link.end(Ended::TooSlow(gap.to - gap.from)),
+            SeatEvent::Ended(gone) => {
                 let ended = self.upstream.target_ended(gone);
                 // A reset is the better reason.
                 if link.ended().is_some() && ended != Ended::TargetEnded {
@@ -167,7 +167,7 @@ impl<F: Far> Speech for Plain<F> {
         Poll::Ready(())
     }
 
-    fn wind_up(&mut self, _link: &mut Link, rest: Rest) {
+    fn wind_up(&mut self, _link: &mut Link, rest: Remainder) {
         self.upstream.wind_up(rest);
     }
 

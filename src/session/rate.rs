@@ -10,14 +10,14 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// Bytes that may move now in one direction; a quarter of a second's worth can be saved up.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(super) struct RateLimit {
     per_second: u64,
     saved: u64,
     filled: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
-impl Rate {
+impl RateLimit {
     /// A full bucket.
     pub(super) fn new(per_second: u64) -> Self {
         let timer = Box::pin(sleep(Duration::ZERO));
@@ -68,11 +68,11 @@ impl Rate {
 
 /// An endpoint's limit on one session, for each direction; most have none.
 #[derive(Debug)]
-pub(super) struct BothRates(Option<Box<[Rate; 2]>>);
+pub(super) struct BothRates(Option<Box<[RateLimit; 2]>>);
 
 impl BothRates {
     pub(super) fn new(per_second: Option<u64>) -> Self {
-        Self(per_second.map(|rate| Box::new([Rate::new(rate), Rate::new(rate)])))
+        Self(per_second.map(|rate| Box::new([RateLimit::new(rate), RateLimit::new(rate)])))
     }
 
     /// How many bytes may come from the client now, of `most`.
@@ -124,7 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_moves_in_ten_seconds_is_the_rate_times_ten() {
         for per_second in [1, 30, 1000, 1 << 20] {
-            let mut rate = Rate::new(per_second);
+            let mut rate = RateLimit::new(per_second);
             let start = Instant::now();
             let mut moved = 0;
             while start.elapsed() < Duration::from_secs(10) {

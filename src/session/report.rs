@@ -4,7 +4,7 @@ use crate::wire::close::Ended;
 
 /// How a session ended, and what it could not deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct SessionReport {
     /// Why.
     pub ended: Ended,
     /// Bytes taken from the client.
@@ -16,7 +16,7 @@ pub(crate) struct Report {
     pub lost_down: u64,
 }
 
-impl Report {
+impl SessionReport {
     /// An ending that lost nothing.
     pub(crate) fn of(ended: Ended) -> Self {
         Self { ended, taken: 0, lost_up: 0, lost_down: 0 }

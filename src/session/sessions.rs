@@ -32,7 +32,7 @@ pub(crate) enum Standing {
 
 /// What is known of a running session.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct RunningSession {
     /// What administrators call it by: no secret, and never given twice.
     pub number: u64,
     /// Endpoint's name.
@@ -63,7 +63,7 @@ pub(crate) struct Entry {
     order: watch::Sender<Option<Ended>>,
 }
 
-impl Entry {
+impl RunningSession {
     /// Bytes to the client and to the target in all.
     pub(crate) fn moved(&self) -> (u64, u64) {
         (self.to_client.load(Ordering::Relaxed), self.to_target.load(Ordering::Relaxed))
@@ -105,7 +105,7 @@ impl Entry {
 /// All running sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    running: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    running: Mutex<BTreeMap<u64, Arc<RunningSession>>>,
     next: AtomicU64,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 pub(crate) struct Session {
     /// What others see of it.
-    pub entry: Arc<Entry>,
+    pub entry: Arc<RunningSession>,
     /// The order to end; never lowered again.
     pub order: watch::Receiver<Option<Ended>>,
     all: Arc<Sessions>,
@@ -129,7 +129,7 @@ impl Sessions {
     ) -> Session {
         let (order, receiver) = watch::channel(None);
         let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(RunningSession {
             number,
             endpoint: endpoint.to_owned(),
             principal: principal.id.clone(),
@@ -151,7 +151,7 @@ impl Sessions {
     }
 
     /// Everyone now running.
-    pub(crate) fn list(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn list(&self) -> Vec<Arc<RunningSession>> {
         self.lock().values().cloned().collect()
     }
 
@@ -161,7 +161,7 @@ impl Sessions {
     }
 
     /// Ends every session that `which` picks, for the reason it gives.
-    pub(crate) fn end(&self, which: impl Fn(&Entry) -> Option<Ended>) {
+    pub(crate) fn end(&self, which: impl Fn(&RunningSession) -> Option<Ended>) {
         for entry in self.list() {
             if let Some(ended) = which(&entry) {
                 entry.end(ended);
@@ -169,7 +169,7 @@ impl Sessions {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<RunningSession>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

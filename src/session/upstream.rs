@@ -13,10 +13,10 @@ use tokio::time::{Sleep, sleep};
 use super::{
     Far,
     drain::{Drain, Left, Linger},
-    endings::Rest,
+    endings::Remainder,
 };
 use crate::{
-    line::{Gone, Heard},
+    line::{Gone, SeatEvent},
     stream::Vigil,
     wire::close::Ended,
 };
@@ -27,7 +27,7 @@ const AHEAD_MAX: usize = 128 * 1024;
 
 /// What it is at.
 #[derive(Debug)]
-enum Phase {
+enum UpstreamPhase {
     /// The client may send more.
     Open,
     /// It will not: what is held goes to the target, then the half-close.
@@ -56,7 +56,7 @@ pub(super) struct Count {
 pub(super) struct Upstream<F> {
     pub(super) far: F,
     linger: Linger,
-    phase: Phase,
+    phase: UpstreamPhase,
     /// Payload the target has not taken yet, from `sent` on.
     held: Vec<u8>,
     sent: usize,
@@ -76,7 +76,7 @@ impl<F: Far> Upstream<F> {
         Self {
             far,
             linger,
-            phase: Phase::Open,
+            phase: UpstreamPhase::Open,
             held: Vec::new(),
             sent: 0,
             drain: None,
@@ -104,7 +104,7 @@ impl<F: Far> Upstream<F> {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Done)
+        matches!(self.phase, UpstreamPhase::Done)
     }
 
     /// Bytes on their way to the target.
@@ -183,7 +183,7 @@ impl<F: Far> Upstream<F> {
         if !self.is_done() {
             self.count.lost += self.left().bytes;
             (self.held, self.sent) = (Vec::new(), 0);
-            self.phase = Phase::Done;
+            self.phase = UpstreamPhase::Done;
         }
     }
 
@@ -211,10 +211,10 @@ impl<F: Far> Upstream<F> {
     }
 
     /// The session ends: what is on its way goes on for as long as `rest` says.
-    pub(super) fn wind_up(&mut self, rest: Rest) {
+    pub(super) fn wind_up(&mut self, rest: Remainder) {
         self.mark = self.count.taken;
         match &mut self.drain {
-            _ if rest == Rest::Discard => self.give_up(),
+            _ if rest == Remainder::Discard => self.give_up(),
             Some(drain) => drain.hurry(rest),
             None => self.drain = Some(Drain::new(self.linger, rest, self.left().bytes)),
         }
@@ -240,7 +240,7 @@ impl<F: Far> Upstream<F> {
             && !self.ended
             && let Poll::Ready(heard) = self.far.poll_read(cx, buf)
         {
-            if let Heard::Ended(gone) = heard {
+            if let SeatEvent::Ended(gone) = heard {
                 self.target_ended(gone);
             }
             return Poll::Ready(None);
@@ -266,8 +266,8 @@ impl<F: Far> Upstream<F> {
     fn poll_phase(&mut self, cx: &mut Context<'_>, is_read: bool) -> Poll<()> {
         let (holds, unsure) = (self.waiting() > 0, self.is_unsure());
         match &mut self.phase {
-            Phase::Open if !is_read => {
-                self.phase = Phase::Finishing;
+            UpstreamPhase::Open if !is_read => {
+                self.phase = UpstreamPhase::Finishing;
                 // A line that takes nothing is free for others all the same: what they send comes
                 // behind this.
                 let (_, rest) = self.held.split_at(self.sent);
@@ -275,28 +275,31 @@ impl<F: Far> Upstream<F> {
                     (self.held, self.sent) = (Vec::new(), 0);
                 }
             }
-            Phase::Finishing if !holds => match ready!(self.far.poll_finish(cx)) {
-                Ok(()) => self.phase = Phase::Settling,
+            UpstreamPhase::Finishing if !holds => match ready!(self.far.poll_finish(cx)) {
+                Ok(()) => self.phase = UpstreamPhase::Settling,
                 Err(error) => self.refuse(Gone::by(&error)),
             },
-            Phase::Settling if unsure => {
+            UpstreamPhase::Settling if unsure => {
                 self.count.unsure = self.far.left().bytes;
-                self.phase = Phase::Done;
+                self.phase = UpstreamPhase::Done;
             }
-            Phase::Settling if self.far.left().bytes == 0 => {
+            UpstreamPhase::Settling if self.far.left().bytes == 0 => {
                 self.phase = if F::IS_CONNECTION && !self.ended {
-                    Phase::Answering(Box::pin(sleep(self.linger.still)))
+                    UpstreamPhase::Answering(Box::pin(sleep(self.linger.still)))
                 } else {
-                    Phase::Done
+                    UpstreamPhase::Done
                 };
             }
-            Phase::Answering(timer) => {
+            UpstreamPhase::Answering(timer) => {
                 if !self.ended {
                     ready!(timer.as_mut().poll(cx));
                 }
-                self.phase = Phase::Done;
+                self.phase = UpstreamPhase::Done;
             }
-            Phase::Open | Phase::Finishing | Phase::Settling | Phase::Done => return Poll::Pending,
+            UpstreamPhase::Open
+            | UpstreamPhase::Finishing
+            | UpstreamPhase::Settling
+            | UpstreamPhase::Done => return Poll::Pending,
         }
         Poll::Ready(())
     }

@@ -12,7 +12,7 @@ const GRAIN: u64 = 16 * 1024;
 
 /// Up to `wire` bytes carry the first `payload` bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Mark {
+struct Boundary {
     wire: u64,
     payload: u64,
 }
@@ -23,11 +23,11 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     payload: u64,
-    marks: VecDeque<Mark>,
+    marks: VecDeque<Boundary>,
     /// Marks that may be there before the older become rare; 0 stands for the usual number.
     room: usize,
     /// The last mark that was taken by the next hop and is forgotten.
-    settled: Mark,
+    settled: Boundary,
 }
 
 impl Ledger {
@@ -39,7 +39,7 @@ impl Ledger {
     /// All payload so far is within the first `wire` bytes. `acknowledged` is asked, when room runs
     /// out, how many of those the next hop has.
     pub(crate) fn mark(&mut self, wire: u64, acknowledged: impl FnOnce() -> u64) {
-        let mark = Mark { wire, payload: self.payload };
+        let mark = Boundary { wire, payload: self.payload };
         if self.marks.back().unwrap_or(&self.settled).payload == mark.payload {
             return;
         }

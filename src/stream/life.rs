@@ -37,12 +37,12 @@ pub(crate) enum Life {
 pub(crate) struct Liveness {
     dead_after: Duration,
     looked: Instant,
-    pending: Option<Pending>,
+    pending: Option<LastLook>,
 }
 
 /// Bytes that were outstanding at a look.
 #[derive(Clone, Copy, Debug)]
-struct Pending {
+struct LastLook {
     since: Instant,
     /// All bytes written until then.
     written: u64,
@@ -57,49 +57,49 @@ impl Liveness {
     /// Looks at a connection.
     pub(crate) fn look(&mut self, hop: &impl NextHop, now: Instant) -> Life {
         match hop.sample().map(|sample| self.judge(&sample, now)) {
-            None | Some(Verdict::Idle) => Life::Idle,
-            Some(Verdict::Alive(again)) => Life::Waiting(again),
-            Some(Verdict::Dead) => Life::Dead(hop.outstanding()),
+            None | Some(LifeCheck::Idle) => Life::Idle,
+            Some(LifeCheck::Alive(again)) => Life::Waiting(again),
+            Some(LifeCheck::Dead) => Life::Dead(hop.outstanding()),
         }
     }
 
     /// The rule. Time runs from the later of the last acknowledgement and the moment something
     /// became outstanding: after an idle hour the last acknowledgement is an hour old.
-    fn judge(&mut self, sample: &Sample, now: Instant) -> Verdict {
+    fn judge(&mut self, sample: &Sample, now: Instant) -> LifeCheck {
         let looked = std::mem::replace(&mut self.looked, now);
         if sample.unacknowledged == 0 {
             self.pending = None;
-            return Verdict::Idle;
+            return LifeCheck::Idle;
         }
         let since = self.since(sample, looked, now);
         let quiet_since = back(now, sample.last_ack).map_or(since, |ack| since.max(ack));
         let over = quiet_since + self.dead_after;
         let again = now + (self.dead_after / LOOKS).min(PATIENCE);
         if now < over {
-            return Verdict::Alive(over.min(again));
+            return LifeCheck::Alive(over.min(again));
         }
         if !sample.in_flight {
-            return if sample.probes >= PROBES { Verdict::Dead } else { Verdict::Alive(again) };
+            return if sample.probes >= PROBES { LifeCheck::Dead } else { LifeCheck::Alive(again) };
         }
         if sample.rto < self.dead_after {
-            return Verdict::Dead;
+            return LifeCheck::Dead;
         }
         // Segments that the peer answers and does not take are sent again ever more rarely, up to
         // every two minutes: it is dead when one sent since its last answer had time for one.
         let answer = 2 * sample.rtt + ANSWER;
         if sample.last_sent >= sample.last_ack {
-            Verdict::Alive(again)
+            LifeCheck::Alive(again)
         } else if sample.last_sent < answer {
-            Verdict::Alive(now + answer.saturating_sub(sample.last_sent))
+            LifeCheck::Alive(now + answer.saturating_sub(sample.last_sent))
         } else {
-            Verdict::Dead
+            LifeCheck::Dead
         }
     }
 
     /// Since when something is outstanding without a break. Bytes that became so between two looks
     /// did after the first look, and before they were sent.
     fn since(&mut self, sample: &Sample, looked: Instant, now: Instant) -> Instant {
-        if let Some(Pending { since, written }) = self.pending
+        if let Some(LastLook { since, written }) = self.pending
             && sample.acknowledged < written
         {
             return since;
@@ -107,14 +107,14 @@ impl Liveness {
         let sent = if sample.in_flight { back(now, sample.first_sent) } else { None };
         let since = sent.unwrap_or(now).max(looked);
         let written = sample.acknowledged + sample.unacknowledged;
-        self.pending = Some(Pending { since, written });
+        self.pending = Some(LastLook { since, written });
         since
     }
 }
 
 /// What the rule comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum LifeCheck {
     Idle,
     Alive(Instant),
     Dead,

@@ -14,7 +14,7 @@ use super::{NextHop, Outstanding, Sample, Stream, vigil::Vigil};
 
 /// What the halves share; the lock is held for a poll.
 #[derive(Debug)]
-struct Inner {
+struct SplitState {
     stream: Stream,
     /// Something was written since the reader looked.
     wrote: bool,
@@ -22,22 +22,22 @@ struct Inner {
     reader: Option<Waker>,
 }
 
-fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+fn lock(inner: &Mutex<SplitState>) -> MutexGuard<'_, SplitState> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes a stream apart. A peer that acknowledges nothing for `dead_after` of what it was sent ends
 /// it: the half that reads says so.
-pub(crate) fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, Gauge) {
-    let inner = Arc::new(Mutex::new(Inner { stream, wrote: false, reader: None }));
-    let gauge = Gauge(Arc::downgrade(&inner));
+pub(crate) fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, StreamProbe) {
+    let inner = Arc::new(Mutex::new(SplitState { stream, wrote: false, reader: None }));
+    let gauge = StreamProbe(Arc::downgrade(&inner));
     (ReadHalf { inner: Arc::clone(&inner), vigil: Vigil::new(dead_after) }, WriteHalf(inner), gauge)
 }
 
 /// The half that reads.
 #[derive(Debug)]
 pub(crate) struct ReadHalf {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<SplitState>>,
     vigil: Vigil,
 }
 
@@ -67,7 +67,7 @@ impl AsyncRead for ReadHalf {
 
 /// The half that writes.
 #[derive(Debug)]
-pub(crate) struct WriteHalf(Arc<Mutex<Inner>>);
+pub(crate) struct WriteHalf(Arc<Mutex<SplitState>>);
 
 impl AsyncWrite for WriteHalf {
     fn poll_write(
@@ -95,15 +95,15 @@ impl AsyncWrite for WriteHalf {
 
 /// Asks a stream whose halves are elsewhere; holds it open no longer than they do.
 #[derive(Clone, Debug)]
-pub struct Gauge(Weak<Mutex<Inner>>);
+pub struct StreamProbe(Weak<Mutex<SplitState>>);
 
-impl Gauge {
+impl StreamProbe {
     fn ask<T: Default>(&self, question: impl FnOnce(&Stream) -> T) -> T {
         self.0.upgrade().map(|inner| question(&lock(&inner).stream)).unwrap_or_default()
     }
 }
 
-impl NextHop for Gauge {
+impl NextHop for StreamProbe {
     fn sample(&self) -> Option<Sample> {
         self.ask(NextHop::sample)
     }

@@ -51,13 +51,13 @@ pub(super) struct Tls<S> {
     outgoing: Vec<u8>,
     sent: usize,
     /// What the client's side has come to.
-    end: Option<End>,
+    end: Option<ClientEnd>,
     closing: bool,
 }
 
 /// How the client's side ended.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum ClientEnd {
     /// By `close_notify`.
     Closed,
     /// By the end of the stream without one: what came may be cut short (RFC 8446 section 6.1).
@@ -76,7 +76,7 @@ impl<S> fmt::Debug for Tls<S> {
 }
 
 /// What processing of records came to.
-enum Step {
+enum RecordStep {
     /// Plain bytes were put where they were wanted.
     Data,
     /// The handshake, or the next record, needs more bytes.
@@ -154,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut room))?;
             let read = room.filled().len();
             if read == 0 {
-                self.end = self.end.or(Some(End::Cut));
+                self.end = self.end.or(Some(ClientEnd::Cut));
                 return Poll::Ready(Ok(()));
             }
             // A record that comes in drops is neither looked at nor moved with each of them.
@@ -185,12 +185,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                     Self::take(state, &mut self.plain, &mut self.outgoing, &mut self.end, out)?
                 }
                 Err(error) => {
-                    self.end = Some(End::Failed);
+                    self.end = Some(ClientEnd::Failed);
                     self.alert(records.get_mut(used..).unwrap_or_default());
                     return Err(invalid(error));
                 }
             };
-            if let Step::Hungry = step {
+            if let RecordStep::Hungry = step {
                 return Ok(used);
             }
         }
@@ -201,9 +201,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         state: ConnectionState<'_, '_, ServerConnectionData>,
         plain: &mut Vec<u8>,
         outgoing: &mut Vec<u8>,
-        end: &mut Option<End>,
+        end: &mut Option<ClientEnd>,
         out: &mut ReadBuf<'_>,
-    ) -> io::Result<Step> {
+    ) -> io::Result<RecordStep> {
         match state {
             ConnectionState::ReadTraffic(mut traffic) => {
                 while let Some(record) = traffic.next_record() {
@@ -215,28 +215,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                     out.put_slice(now);
                     plain.extend_from_slice(later);
                 }
-                Ok(Step::Data)
+                Ok(RecordStep::Data)
             }
             ConnectionState::EncodeTlsData(mut data) => {
                 encode(&mut data, outgoing)?;
-                Ok(Step::Data)
+                Ok(RecordStep::Data)
             }
             // What was encoded waits in `outgoing`, and goes out before anything that is encoded
             // later.
             ConnectionState::TransmitTlsData(data) => {
                 data.done();
-                Ok(Step::Data)
+                Ok(RecordStep::Data)
             }
             ConnectionState::PeerClosed => {
-                *end = Some(End::Closed);
-                Ok(Step::Data)
+                *end = Some(ClientEnd::Closed);
+                Ok(RecordStep::Data)
             }
             // No early data is configured; a state of a later rustls asks for nothing we know.
             ConnectionState::BlockedHandshake
             | ConnectionState::WriteTraffic(_)
             | ConnectionState::Closed
             | ConnectionState::ReadEarlyData(_)
-            | _ => Ok(Step::Hungry),
+            | _ => Ok(RecordStep::Hungry),
         }
     }
 
@@ -271,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         put: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>) -> Result<T, EncryptError>,
     ) -> io::Result<T> {
         loop {
-            if let Some(End::Failed) = self.end {
+            if let Some(ClientEnd::Failed) = self.end {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             // With what is kept: rustls remembers how far it has looked into it.
@@ -284,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             let none = &mut ReadBuf::new(&mut []);
             let step = Self::take(state, &mut self.plain, &mut self.outgoing, &mut self.end, none)?;
             self.incoming.drain(..discard);
-            if let Step::Hungry = step {
+            if let RecordStep::Hungry = step {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
         }
@@ -308,12 +308,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
             (this.plain, this.taken) = (Vec::new(), 0);
             match this.end {
                 None => {}
-                Some(End::Closed) => return Poll::Ready(Ok(())),
-                Some(End::Cut) => {
+                Some(ClientEnd::Closed) => return Poll::Ready(Ok(())),
+                Some(ClientEnd::Cut) => {
                     let what = "the stream ended without TLS's close_notify";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)));
                 }
-                Some(End::Failed) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                Some(ClientEnd::Failed) => {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
             }
             let before = buf.filled().len();
             let read = this.poll_records(cx, buf);

@@ -23,7 +23,7 @@ use tokio::{
 use crate::{
     config::Target,
     settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings, UsbId},
-    stream::{self, Gauge, NextHop as _, Outstanding},
+    stream::{self, NextHop as _, Outstanding, StreamProbe},
     wire::close::Refusal,
 };
 
@@ -93,7 +93,7 @@ impl fmt::Debug for Device {
 
 /// What was learnt of a target, and would cost its time again each time it is opened.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt(rfc2217::Learnt);
+pub(crate) struct Learnt(rfc2217::PeerLimits);
 
 /// Opens a target for a line, for the first time.
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
@@ -257,11 +257,11 @@ pub enum PortError {
 #[derive(Clone, Debug)]
 pub enum Port {
     /// A stream without controls.
-    Stream(Gauge),
+    Stream(StreamProbe),
     /// A tty.
-    Serial(Arc<serial::Port>),
+    Serial(Arc<serial::SerialPort>),
     /// A serial port on another box.
-    Rfc2217(Arc<rfc2217::Port>),
+    Rfc2217(Arc<rfc2217::RemotePort>),
 }
 
 impl Port {

@@ -9,11 +9,11 @@ use super::ServerTls;
 
 /// Every listener with TLS that is served.
 #[derive(Debug, Default)]
-pub(crate) struct InUse(Mutex<Vec<Weak<Shown>>>);
+pub(crate) struct InUse(Mutex<Vec<Weak<ServedCertificate>>>);
 
 /// A listener's certificate. It is in use as long as this is held.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ServedCertificate {
     listener: String,
     tls: Arc<ServerTls>,
 }
@@ -21,8 +21,8 @@ pub(crate) struct Shown {
 impl InUse {
     /// A listener shows its certificate from now on, until what is given is dropped.
     #[must_use = "it is in use while this is held"]
-    pub(crate) fn show(&self, listener: String, tls: Arc<ServerTls>) -> Arc<Shown> {
-        let shown = Arc::new(Shown { listener, tls });
+    pub(crate) fn show(&self, listener: String, tls: Arc<ServerTls>) -> Arc<ServedCertificate> {
+        let shown = Arc::new(ServedCertificate { listener, tls });
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(&shown));

@@ -61,9 +61,9 @@ pub enum Ask {
     /// So much was consumed.
     Ack(Ack),
     /// About the right to write.
-    Lease(Lease),
+    Lease(LeaseRequest),
     /// Tell, or tell no longer, how many bytes a second pass (on the bus).
-    Watch(Watch),
+    Watch(WatchRequest),
     /// Say `pong`.
     Ping,
 }
@@ -254,7 +254,7 @@ pub struct Ack {
 
 /// `lease`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
+pub struct LeaseRequest {
     /// What to do.
     pub op: LeaseOp,
 }
@@ -262,7 +262,7 @@ pub struct Lease {
 /// `watch`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Watch {
+pub struct WatchRequest {
     /// Bytes a second of each endpoint.
     pub rates: bool,
 }

@@ -175,7 +175,7 @@ pub enum Item {
 
 /// The frame whose payload is being received.
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+struct Receiving {
     opcode: Opcode,
     fin: bool,
     /// Bytes of payload still to come.
@@ -197,7 +197,7 @@ struct Message {
 pub struct Decoder {
     /// The beginning of a header that came in pieces.
     head: Short<CLIENT_HEADER_MAX>,
-    frame: Option<Frame>,
+    frame: Option<Receiving>,
     message: Option<Message>,
     control: Short<CONTROL_MAX>,
     /// The beginning of a character of a text message that came in pieces.
@@ -265,7 +265,7 @@ impl Decoder {
 
     /// Reads a header from what was kept of it and `input`: how much of `input` it took, and the
     /// frame.
-    fn begin(&mut self, input: &[u8]) -> Result<Option<(usize, Frame)>, FrameError> {
+    fn begin(&mut self, input: &[u8]) -> Result<Option<(usize, Receiving)>, FrameError> {
         let inside = self.message.is_some();
         let mut begun = None;
         if self.head.bytes().is_empty() {
@@ -307,7 +307,7 @@ impl Decoder {
 
     fn piece(
         &mut self,
-        frame: Frame,
+        frame: Receiving,
         payload: &[u8],
         range: Range<usize>,
     ) -> Result<Item, FrameError> {
@@ -350,7 +350,7 @@ impl Decoder {
 
 /// Reads a client's header, failing at the first byte that breaks a rule: its length and the frame,
 /// or `None` if it is not complete. `inside` tells that a message has begun and not ended.
-fn parse_header(bytes: &[u8], inside: bool) -> Result<Option<(usize, Frame)>, FrameError> {
+fn parse_header(bytes: &[u8], inside: bool) -> Result<Option<(usize, Receiving)>, FrameError> {
     let [first, rest @ ..] = bytes else { return Ok(None) };
     let fin = first & 0x80 != 0;
     let opcode = check_first(*first, fin, inside).map_err(FrameError::Protocol)?;
@@ -380,7 +380,7 @@ fn parse_header(bytes: &[u8], inside: bool) -> Result<Option<(usize, Frame)>, Fr
         return Err(FrameError::Protocol("length over 63 bits"));
     }
     let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(None) };
-    Ok(Some((bytes.len() - rest.len(), Frame { opcode, fin, left, mask: *mask })))
+    Ok(Some((bytes.len() - rest.len(), Receiving { opcode, fin, left, mask: *mask })))
 }
 
 fn check_first(byte: u8, fin: bool, inside: bool) -> Result<Opcode, &'static str> {

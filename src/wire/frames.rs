@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::modbus::{self, Head};
+use super::modbus::{self, FrameStart};
 
 /// Silence that ends a Modbus frame whose length says that more is to come: adapters and networks
 /// deliver one in pieces with pauses between.
@@ -81,7 +81,7 @@ pub struct Framer {
 
 /// The first message: how many bytes it takes, and how many of them are shown; or how many bytes
 /// were looked at in vain.
-type Cut = Result<(usize, usize), usize>;
+type FirstMessage = Result<(usize, usize), usize>;
 
 impl Framer {
     /// Cuts by this rule, and after `most` bytes (at least 1) whatever they are.
@@ -160,7 +160,7 @@ impl Framer {
         }
     }
 
-    fn cut(&self, bytes: &[u8]) -> Cut {
+    fn cut(&self, bytes: &[u8]) -> FirstMessage {
         let cut = match self.rule {
             Packing::None => Ok((bytes.len(), bytes.len())),
             Packing::Length(length) if bytes.len() >= length => Ok((length, length)),
@@ -169,9 +169,9 @@ impl Framer {
                 self.cut_delimited(bytes, delimiter.as_slice(), (keep, plus))
             }
             Packing::ModbusRtu { .. } => match modbus::head(bytes, self.searched) {
-                Head::Frame(length) | Head::Garbage(length) => Ok((length, length)),
-                Head::Open => Err(0),
-                Head::Strange => Err(bytes.len()),
+                FrameStart::Frame(length) | FrameStart::Garbage(length) => Ok((length, length)),
+                FrameStart::Open => Err(0),
+                FrameStart::Strange => Err(bytes.len()),
             },
         };
         match cut {
@@ -181,7 +181,12 @@ impl Framer {
         }
     }
 
-    fn cut_delimited(&self, bytes: &[u8], delimiter: &[u8], (keep, plus): (bool, usize)) -> Cut {
+    fn cut_delimited(
+        &self,
+        bytes: &[u8],
+        delimiter: &[u8],
+        (keep, plus): (bool, usize),
+    ) -> FirstMessage {
         let (_, unseen) = bytes.split_at(self.searched);
         let found = unseen.windows(delimiter.len()).position(|window| window == delimiter);
         let Some(at) = found.map(|at| self.searched + at) else {

@@ -86,10 +86,10 @@ fn bad(why: &'static str) -> Refusal {
 }
 
 /// A line and what follows it.
-type Line<'a> = (&'a [u8], &'a [u8]);
+type HeadLine<'a> = (&'a [u8], &'a [u8]);
 
 /// The next line, without its CRLF, and what follows; `None` if it is not complete.
-fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<Line<'_>>, Refusal> {
+fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<HeadLine<'_>>, Refusal> {
     let end = buf.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t');
     if end.unwrap_or(buf.len()) > limit {
         return Err(too_long);
@@ -212,14 +212,14 @@ struct Fields<'a> {
     seen: u16,
     host: bool,
     websocket: bool,
-    connection: Connection,
+    connection: ConnectionOptions,
     expects: bool,
     body: u64,
 }
 
 /// What `Connection` lists (RFC 9110 section 7.6.1), as far as it means something here.
 #[derive(Default)]
-struct Connection {
+struct ConnectionOptions {
     upgrade: bool,
     close: bool,
 }

@@ -12,7 +12,7 @@ const ADDRESS_MOST: u8 = 247;
 
 /// What the beginning of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Head {
+pub(crate) enum FrameStart {
     /// A whole frame of so many bytes.
     Frame(usize),
     /// So many bytes that are no frame, and a whole one behind them.
@@ -27,21 +27,21 @@ pub(crate) enum Head {
 /// functions; the shortest length that the function allows and the checksum confirms is the
 /// frame's. Where no length of the table fits, what comes to its end first is taken: a frame of
 /// another length, or a whole frame of the table behind garbage. The first `seen` bytes were
-/// [`Head::Strange`] before.
-pub(crate) fn head(bytes: &[u8], seen: usize) -> Head {
+/// [`FrameStart::Strange`] before.
+pub(crate) fn head(bytes: &[u8], seen: usize) -> FrameStart {
     if seen == 0 {
         let known = by_table(bytes);
-        if known != Head::Strange {
+        if known != FrameStart::Strange {
             return known;
         }
     }
     let own = by_checksum(bytes, seen);
     let behind = behind(bytes, seen);
     match (own, behind) {
-        (Some(length), Some((_, end))) if length <= end => Head::Frame(length),
-        (_, Some((start, _))) => Head::Garbage(start),
-        (Some(length), None) => Head::Frame(length),
-        (None, None) => Head::Strange,
+        (Some(length), Some((_, end))) if length <= end => FrameStart::Frame(length),
+        (_, Some((start, _))) => FrameStart::Garbage(start),
+        (Some(length), None) => FrameStart::Frame(length),
+        (None, None) => FrameStart::Strange,
     }
 }
 
@@ -52,8 +52,8 @@ pub(crate) fn garbage(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The frame at the beginning, by the table.
-fn by_table(bytes: &[u8]) -> Head {
-    let Some(function) = bytes.get(1) else { return Head::Open };
+fn by_table(bytes: &[u8]) -> FrameStart {
+    let Some(function) = bytes.get(1) else { return FrameStart::Open };
     let mut open = false;
     let mut lengths = lengths(*function, bytes);
     lengths.sort_unstable();
@@ -61,7 +61,7 @@ fn by_table(bytes: &[u8]) -> Head {
         match length {
             Length::Is(length) if length > FRAME_MOST => {}
             Length::Is(length) => match bytes.get(..length) {
-                Some(frame) if is_intact(frame) => return Head::Frame(length),
+                Some(frame) if is_intact(frame) => return FrameStart::Frame(length),
                 Some(_) => {}
                 None => open = true,
             },
@@ -69,7 +69,7 @@ fn by_table(bytes: &[u8]) -> Head {
             Length::Not => {}
         }
     }
-    if open { Head::Open } else { Head::Strange }
+    if open { FrameStart::Open } else { FrameStart::Strange }
 }
 
 /// The length at which a checksum fits, of a frame that is in no table.
@@ -262,10 +262,13 @@ mod tests {
         for body in BODIES {
             let frame = framed(body);
             for short in 0..frame.len() {
-                assert_eq!(head(&frame[..short], 0), Head::Open, "{body:?} {short}");
+                assert_eq!(head(&frame[..short], 0), FrameStart::Open, "{body:?} {short}");
             }
-            assert_eq!(head(&frame, 0), Head::Frame(frame.len()));
-            assert_eq!(head(&[frame.as_slice(), &[1, 3]].concat(), 0), Head::Frame(frame.len()));
+            assert_eq!(head(&frame, 0), FrameStart::Frame(frame.len()));
+            assert_eq!(
+                head(&[frame.as_slice(), &[1, 3]].concat(), 0),
+                FrameStart::Frame(frame.len())
+            );
         }
     }
 
@@ -278,18 +281,21 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_and_an_unknown_function_go_on_until_one_fits() {
-        assert_eq!(head(&[1, 6, 0, 2, 0, 9, 0, 0], 0), Head::Strange);
-        assert_eq!(head(&[1, 99], 0), Head::Strange);
+        assert_eq!(head(&[1, 6, 0, 2, 0, 9, 0, 0], 0), FrameStart::Strange);
+        assert_eq!(head(&[1, 99], 0), FrameStart::Strange);
         let vendor = framed(&[1, 100, 7, 8, 9, 10, 11]);
         for short in 2..vendor.len() {
-            assert_eq!(head(&vendor[..short], 0), Head::Strange);
+            assert_eq!(head(&vendor[..short], 0), FrameStart::Strange);
         }
         let seen = vendor.len() - 1;
-        assert_eq!((head(&vendor, 0), head(&vendor, seen)), (Head::Frame(9), Head::Frame(9)));
+        assert_eq!(
+            (head(&vendor, 0), head(&vendor, seen)),
+            (FrameStart::Frame(9), FrameStart::Frame(9))
+        );
         // Diagnostics with more data than the usual two bytes.
         let long = framed(&[1, 8, 0, 0, 1, 2, 3, 4]);
-        assert_eq!(head(&long[..8], 0), Head::Strange);
-        assert_eq!(head(&long, 0), Head::Frame(long.len()));
+        assert_eq!(head(&long[..8], 0), FrameStart::Strange);
+        assert_eq!(head(&long, 0), FrameStart::Frame(long.len()));
     }
 
     #[test]
@@ -299,10 +305,10 @@ mod tests {
                 let frame = framed(body);
                 let all = [noise, &frame].concat();
                 let short = &all[..all.len() - 1];
-                if head(short, 0) == Head::Strange {
+                if head(short, 0) == FrameStart::Strange {
                     assert_eq!(
                         head(&all, short.len()),
-                        Head::Garbage(noise.len()),
+                        FrameStart::Garbage(noise.len()),
                         "{noise:?} {body:?}"
                     );
                 }
@@ -312,24 +318,24 @@ mod tests {
         }
         assert_eq!(
             head(&[&[0xff, 0x55][..], &framed(&[1, 3, 0, 2, 0, 1])].concat(), 0),
-            Head::Garbage(2)
+            FrameStart::Garbage(2)
         );
     }
 
     #[test]
     fn the_frame_that_ends_first_is_the_first() {
         let two = [&[0xff][..], &framed(&[1, 3, 0, 2, 0, 1]), &framed(&[1, 3, 2, 0, 200])].concat();
-        assert_eq!(head(&two, 0), Head::Garbage(1));
-        assert_eq!(head(&two[1..], 0), Head::Frame(8));
+        assert_eq!(head(&two, 0), FrameStart::Garbage(1));
+        assert_eq!(head(&two[1..], 0), FrameStart::Frame(8));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_a_frame_longer_than_there_may_be(bytes in prop::collection::vec(0_u8..9, 0..600)) {
             match head(&bytes, 0) {
-                Head::Frame(length) => prop_assert!((4..=FRAME_MOST).contains(&length) && length <= bytes.len()),
-                Head::Garbage(start) => prop_assert!(start > 0 && start + 4 <= bytes.len()),
-                Head::Open | Head::Strange => {}
+                FrameStart::Frame(length) => prop_assert!((4..=FRAME_MOST).contains(&length) && length <= bytes.len()),
+                FrameStart::Garbage(start) => prop_assert!(start > 0 && start + 4 <= bytes.len()),
+                FrameStart::Open | FrameStart::Strange => {}
             }
         }
 
@@ -342,7 +348,7 @@ mod tests {
         ) {
             let all = [noise.as_slice(), &framed(body)].concat();
             let cut = cut.min(all.len());
-            if head(&all[..cut], 0) == Head::Strange {
+            if head(&all[..cut], 0) == FrameStart::Strange {
                 prop_assert_eq!(head(&all, cut), head(&all, 0));
             }
         }

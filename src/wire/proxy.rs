@@ -41,7 +41,7 @@ pub struct Announced {
 
 /// How far a header is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum HeaderProgress {
     /// So many bytes more are part of it, at least.
     More(usize),
     /// It is complete. `None`: the connection is the proxy's own (a health check), or its client is
@@ -51,9 +51,9 @@ pub enum Progress {
 
 /// Reads the header at the front of `buf`, which holds no more than was asked for; what is wrong
 /// with it, as soon as nothing could mend it.
-pub fn scan(buf: &[u8]) -> Result<Progress, &'static str> {
+pub fn scan(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     if buf.is_empty() {
-        return Ok(Progress::More(SHORTEST));
+        return Ok(HeaderProgress::More(SHORTEST));
     }
     let begins = |signature: &[u8]| {
         let length = buf.len().min(signature.len());
@@ -71,15 +71,15 @@ pub fn scan(buf: &[u8]) -> Result<Progress, &'static str> {
 }
 
 /// Version 1, `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n`.
-fn line(buf: &[u8]) -> Result<Progress, &'static str> {
+fn line(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     const WRONG: &str = "the PROXY line cannot be read";
     if let Some(missing) = SHORTEST.checked_sub(buf.len()).filter(|missing| *missing > 0) {
-        return Ok(Progress::More(missing));
+        return Ok(HeaderProgress::More(missing));
     }
     let Some(text) = buf.strip_suffix(b"\r\n") else {
         let whole = buf.len() < LINE_MAX && !buf.contains(&b'\n');
         return if whole {
-            Ok(Progress::More(1))
+            Ok(HeaderProgress::More(1))
         } else {
             Err("the PROXY line is over 107 bytes, or ends in LF alone")
         };
@@ -89,7 +89,7 @@ fn line(buf: &[u8]) -> Result<Progress, &'static str> {
     let &[_, family, source, destination, from, to] = words.as_slice() else {
         // Whatever follows UNKNOWN means nothing (section 2.1).
         let unknown = words.get(1) == Some(&"UNKNOWN") && !text.contains('\r');
-        return if unknown { Ok(Progress::Done(None)) } else { Err(WRONG) };
+        return if unknown { Ok(HeaderProgress::Done(None)) } else { Err(WRONG) };
     };
     let address = |text: &str| match family {
         "TCP4" => text.parse().ok().map(IpAddr::V4),
@@ -97,11 +97,11 @@ fn line(buf: &[u8]) -> Result<Progress, &'static str> {
         _ => None,
     };
     if family == "UNKNOWN" {
-        return Ok(Progress::Done(None));
+        return Ok(HeaderProgress::Done(None));
     }
     let socket = |ip, port| Some(SocketAddr::new(address(ip)?, number(port)?));
     let (source, destination) = socket(source, from).zip(socket(destination, to)).ok_or(WRONG)?;
-    Ok(Progress::Done(Some(Announced { source, destination, tls: false })))
+    Ok(HeaderProgress::Done(Some(Announced { source, destination, tls: false })))
 }
 
 /// Digits alone, no zero before them.
@@ -112,9 +112,9 @@ fn number(text: &str) -> Option<u16> {
 }
 
 /// Version 2.
-fn binary(buf: &[u8]) -> Result<Progress, &'static str> {
+fn binary(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     let Some((fixed, rest)) = buf.split_first_chunk::<FIXED>() else {
-        return Ok(Progress::More(FIXED - buf.len()));
+        return Ok(HeaderProgress::More(FIXED - buf.len()));
     };
     let [.., command, family, high, low] = *fixed;
     let (proxied, addresses) = match (command, family) {
@@ -135,15 +135,15 @@ fn binary(buf: &[u8]) -> Result<Progress, &'static str> {
         );
     }
     if let Some(missing) = length.checked_sub(rest.len()).filter(|missing| *missing > 0) {
-        return Ok(Progress::More(missing));
+        return Ok(HeaderProgress::More(missing));
     }
     let (addresses, fields) = rest.split_at_checked(addresses).unwrap_or_default();
     if !proxied {
-        return Ok(Progress::Done(None));
+        return Ok(HeaderProgress::Done(None));
     }
     let (source, destination) =
         sockets(addresses).ok_or("the addresses of the PROXY header cannot be read")?;
-    Ok(Progress::Done(Some(Announced { source, destination, tls: came_by_tls(fields)? })))
+    Ok(HeaderProgress::Done(Some(Announced { source, destination, tls: came_by_tls(fields)? })))
 }
 
 /// Two addresses and two ports.
@@ -185,8 +185,8 @@ mod tests {
         let mut have = 0;
         loop {
             match scan(&bytes[..have])? {
-                Progress::Done(found) => return Ok((found, &bytes[have..])),
-                Progress::More(more) => {
+                HeaderProgress::Done(found) => return Ok((found, &bytes[have..])),
+                HeaderProgress::More(more) => {
                     assert!(more > 0 && have + more <= HEADER_MAX);
                     have += more;
                     if have > bytes.len() {

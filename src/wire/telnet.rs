@@ -8,7 +8,7 @@ mod options;
 
 pub use decoder::{Decoder, Event, Fault, SUB_MAX};
 pub use encoder::Encoder;
-pub use options::{Known, Options, Role, Side, Sides};
+pub use options::{KnownOption, Options, Role, Side, Sides};
 
 const SE: u8 = 240;
 const SB: u8 = 250;

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     cli::{
-        Code, Failure,
+        CommandError, SysExit,
         add::ask,
         ports::{name_of, slug, uci_identity, yaml_identity},
     },
@@ -46,11 +46,11 @@ pub(super) enum Chosen {
         yaml: String,
         uci: Vec<String>,
         port: Option<usize>,
-        line: Line,
+        line: LineSettings,
     },
     Rfc2217 {
         address: String,
-        line: Line,
+        line: LineSettings,
     },
     Tcp {
         address: String,
@@ -58,19 +58,23 @@ pub(super) enum Chosen {
 }
 
 /// Settings of a line; what is not said stays out of the file.
-pub(super) struct Line {
+pub(super) struct LineSettings {
     baud: Option<u32>,
     format: Option<String>,
 }
 
 impl Flags {
     /// What the options say, or else whoever sits at the terminal.
-    pub(super) fn choose(&self, found: &[FoundPort], roots: &Roots) -> Result<Chosen, Failure> {
+    pub(super) fn choose(
+        &self,
+        found: &[FoundPort],
+        roots: &Roots,
+    ) -> Result<Chosen, CommandError> {
         if let Some(address) = &self.tcp {
             return Ok(Chosen::Tcp { address: address.clone() });
         }
         if let Some(address) = &self.rfc2217 {
-            let line = Line { baud: self.baud, format: self.format.clone() };
+            let line = LineSettings { baud: self.baud, format: self.format.clone() };
             return Ok(Chosen::Rfc2217 { address: address.clone(), line });
         }
         if let Some(path) = &self.port {
@@ -84,7 +88,7 @@ impl Flags {
                     yaml: format!("{{ path: {} }}", serde_json::Value::from(by_path.as_str())),
                     uci: vec![format!("option port {}", uci::quoted(&by_path))],
                     port: None,
-                    line: Line { baud: self.baud, format: self.format.clone() },
+                    line: LineSettings { baud: self.baud, format: self.format.clone() },
                 }),
             };
         }
@@ -92,10 +96,10 @@ impl Flags {
             return self.asked(found, roots);
         }
         let what = "say what it reaches: --port /dev/..., --tcp HOST:PORT or --rfc2217 HOST:PORT; `wsbridge ports` lists the ports";
-        Err(Failure::new(Code::Usage, what))
+        Err(CommandError::new(SysExit::Usage, what))
     }
 
-    fn asked(&self, found: &[FoundPort], roots: &Roots) -> Result<Chosen, Failure> {
+    fn asked(&self, found: &[FoundPort], roots: &Roots) -> Result<Chosen, CommandError> {
         let ports: Vec<(usize, &FoundPort)> =
             found.iter().enumerate().filter(|(_, port)| port.hardware).collect();
         let mut err = io::stderr();
@@ -119,7 +123,10 @@ impl Flags {
             let baud = match self.baud {
                 Some(baud) => baud,
                 None => ask("Baud rate", &BAUD.to_string())?.parse().map_err(|_| {
-                    Failure::new(Code::Data, "a baud rate is a number like 9600; nothing was added")
+                    CommandError::new(
+                        SysExit::Data,
+                        "a baud rate is a number like 9600; nothing was added",
+                    )
                 })?,
             };
             let flags = Self {
@@ -134,32 +141,37 @@ impl Flags {
         if chosen.contains(':') {
             return Ok(Chosen::Tcp { address: chosen });
         }
-        Err(Failure::new(
-            Code::Data,
+        Err(CommandError::new(
+            SysExit::Data,
             format!("`{chosen}` is neither a number of the list nor HOST:PORT; nothing was added"),
         ))
     }
 
     /// A port of the list that the gateway would take, at a speed that it can do.
-    fn serial(&self, found: &[FoundPort], index: usize, roots: &Roots) -> Result<Chosen, Failure> {
+    fn serial(
+        &self,
+        found: &[FoundPort],
+        index: usize,
+        roots: &Roots,
+    ) -> Result<Chosen, CommandError> {
         let Some(port) = found.get(index) else {
-            return Err(Failure::new(Code::Software, "a port of no list"));
+            return Err(CommandError::new(SysExit::Software, "a port of no list"));
         };
         if let Some(warning) = serial::warning(&port.device, roots) {
-            return Err(Failure::new(Code::Data, format!("{warning}; nothing was added")));
+            return Err(CommandError::new(SysExit::Data, format!("{warning}; nothing was added")));
         }
         let baud = self.baud.unwrap_or(BAUD);
         if let Some(slowest) = port.slowest().filter(|slowest| baud < *slowest) {
             let device = port.device.display();
             let what =
                 format!("the adapter of {device} cannot do {baud} baud; {slowest} is its slowest");
-            return Err(Failure::new(Code::Data, what));
+            return Err(CommandError::new(SysExit::Data, what));
         }
         Ok(Chosen::Serial {
             yaml: yaml_identity(port, found),
             uci: uci_identity(port, found),
             port: Some(index),
-            line: Line { baud: Some(baud), format: self.format.clone() },
+            line: LineSettings { baud: Some(baud), format: self.format.clone() },
         })
     }
 }
@@ -179,7 +191,7 @@ impl Chosen {
     /// As it stands below the endpoint's name.
     pub(super) fn yaml(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let settings = |line: &Line| {
+        let settings = |line: &LineSettings| {
             let baud = line.baud.map(|baud| format!("    baud: {baud}\n")).unwrap_or_default();
             let format =
                 line.format.as_ref().map(|format| format!("    format: {}\n", quoted(format)));
@@ -199,7 +211,7 @@ impl Chosen {
     /// The options of UCI, `NAME` and value each.
     pub(super) fn uci(&self) -> Vec<(String, String)> {
         let own = |option: &str, value: &str| (option.to_owned(), value.to_owned());
-        let settings = |line: &Line| {
+        let settings = |line: &LineSettings| {
             let baud = line.baud.map(|baud| ("baud".to_owned(), baud.to_string()));
             baud.into_iter().chain(line.format.clone().map(|format| ("format".to_owned(), format)))
         };

@@ -2,11 +2,11 @@
 
 use std::{path::Path, process::Command};
 
-use super::Endpoint;
+use super::NewEndpoint;
 use crate::{
     cli::{
-        Code, Failure,
-        load::{Source, load_with},
+        CommandError, SysExit,
+        load::{ConfigFile, load_with},
     },
     config::uci,
 };
@@ -15,7 +15,11 @@ use crate::{
 const INIT: &str = "/etc/init.d/wsbridge";
 
 /// Checks the whole with it, commits it, and applies it.
-pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(), Failure> {
+pub(super) fn add(
+    source: &ConfigFile,
+    file: &Path,
+    endpoint: &NewEndpoint,
+) -> Result<(), CommandError> {
     let package = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let uci = Uci { folder: file.parent().unwrap_or(Path::new("/etc/config")), package: &package };
     let section = uci.free(&endpoint.name)?;
@@ -24,12 +28,12 @@ pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(
     for (option, value) in &options {
         text.extend(["\toption ", option, " ", &uci::quoted(value), "\n"]);
     }
-    load_with(source, Some((file.to_owned(), text))).map_err(|error| Failure::from(&error))?;
+    load_with(source, Some((file.to_owned(), text))).map_err(|error| CommandError::from(&error))?;
     if !uci.run(&["changes", &package])?.is_empty() {
         let what = format!(
             "there are changes that are not committed: uci commit {package}, or uci revert {package}"
         );
-        return Err(Failure::new(Code::Data, what));
+        return Err(CommandError::new(SysExit::Data, what));
     }
     uci.set(&section, &options).inspect_err(|_| {
         let _ = uci.run(&["revert", &package]);
@@ -37,8 +41,8 @@ pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(
     if file.starts_with("/etc/config") && Path::new(INIT).exists() {
         let done = Command::new(INIT).arg("reload").status();
         if !done.is_ok_and(|status| status.success()) {
-            return Err(Failure::new(
-                Code::Unavailable,
+            return Err(CommandError::new(
+                SysExit::Unavailable,
                 format!("it was added, but not applied: {INIT} reload"),
             ));
         }
@@ -47,7 +51,7 @@ pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(
 }
 
 /// What its section says; its name where the section's cannot be it.
-fn options(endpoint: &Endpoint, section: &str) -> Vec<(String, String)> {
+fn options(endpoint: &NewEndpoint, section: &str) -> Vec<(String, String)> {
     let own = (section != endpoint.name).then(|| ("name".to_owned(), endpoint.name.clone()));
     let title = endpoint.title.iter().map(|title| ("title".to_owned(), title.clone()));
     own.into_iter().chain(title).chain(endpoint.target.uci()).collect()
@@ -66,7 +70,7 @@ struct Uci<'a> {
 impl Uci<'_> {
     /// A section's name for it that no section has, of whatever type: `set` would make an endpoint
     /// of a user.
-    fn free(&self, name: &str) -> Result<String, Failure> {
+    fn free(&self, name: &str) -> Result<String, CommandError> {
         let sections = self.run(&["-n", "export", self.package])?;
         let taken: Vec<&str> = sections.lines().filter_map(section_of).collect();
         // UCI has no `-` and `.` in a section's name.
@@ -76,7 +80,7 @@ impl Uci<'_> {
         Ok(all.find(|name| !taken.contains(&name.as_str())).unwrap_or_default())
     }
 
-    fn set(&self, section: &str, options: &[(String, String)]) -> Result<(), Failure> {
+    fn set(&self, section: &str, options: &[(String, String)]) -> Result<(), CommandError> {
         let path = format!("{}.{section}", self.package);
         self.run(&["set", &format!("{path}=endpoint")])?;
         for (option, value) in options {
@@ -85,10 +89,10 @@ impl Uci<'_> {
         self.run(&["commit", self.package]).map(drop)
     }
 
-    fn run(&self, words: &[&str]) -> Result<String, Failure> {
+    fn run(&self, words: &[&str]) -> Result<String, CommandError> {
         let failed = |why: &str| {
-            Failure::new(
-                Code::Unavailable,
+            CommandError::new(
+                SysExit::Unavailable,
                 format!("uci {}: {why}; nothing was added", words.join(" ")),
             )
         };

@@ -9,27 +9,32 @@ use std::{
     path::Path,
 };
 
-use super::Endpoint;
+use super::NewEndpoint;
 use crate::cli::{
-    Code, Failure,
-    load::{Source, folder_of_endpoints, load_with},
+    CommandError, SysExit,
+    load::{ConfigFile, folder_of_endpoints, load_with},
 };
 
 /// Checks the whole with it, and writes it.
-pub(super) fn add(source: &Source, file: &Path, endpoint: &Endpoint) -> Result<(), Failure> {
+pub(super) fn add(
+    source: &ConfigFile,
+    file: &Path,
+    endpoint: &NewEndpoint,
+) -> Result<(), CommandError> {
     let path = folder_of_endpoints(file).join(format!("{}.yaml", endpoint.name));
     if path.symlink_metadata().is_ok() {
         let what = format!("{}: is there already; choose another name", path.display());
-        return Err(Failure::new(Code::Data, what));
+        return Err(CommandError::new(SysExit::Data, what));
     }
     let text = text(endpoint);
-    load_with(source, Some((path.clone(), text.clone()))).map_err(|error| Failure::from(&error))?;
+    load_with(source, Some((path.clone(), text.clone())))
+        .map_err(|error| CommandError::from(&error))?;
     write(file, &path, &text).map_err(|error| {
-        Failure::new(Code::Io, format!("{}: {error}; nothing was added", path.display()))
+        CommandError::new(SysExit::Io, format!("{}: {error}; nothing was added", path.display()))
     })
 }
 
-fn text(endpoint: &Endpoint) -> String {
+fn text(endpoint: &NewEndpoint) -> String {
     let title = endpoint
         .title
         .as_ref()

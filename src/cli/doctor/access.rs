@@ -2,11 +2,11 @@
 
 use super::{
     Subject,
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::{Machine, text},
 };
 use crate::{
-    auth::{Authority, Names, is_ours},
+    auth::{Authority, OwnNames, is_ours},
     config::{Address, Config, ListenTls, Origin, Rights, RightsTable},
 };
 
@@ -18,7 +18,7 @@ const DAY: i64 = 24 * 3600;
 const PROXIES: [&str; 7] = ["nginx", "caddy", "haproxy", "apache2", "httpd", "traefik", "lighttpd"];
 
 /// All of it.
-pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let mark = report.mark();
     tokens(config, subject.machine.now, report);
@@ -39,7 +39,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
     report.ok_since(mark, Id::Access, "access", what);
 }
 
-fn tokens(config: &Config, now: i64, report: &mut Report) {
+fn tokens(config: &Config, now: i64, report: &mut DoctorReport) {
     for (name, token) in &config.access.tokens {
         let Some(end) = token.expires else { continue };
         let place = report.system.place("token", name);
@@ -60,7 +60,7 @@ fn tokens(config: &Config, now: i64, report: &mut Report) {
     }
 }
 
-fn rights(config: &Config, report: &mut Report) {
+fn rights(config: &Config, report: &mut DoctorReport) {
     let access = &config.access;
     let users = access.users.iter().map(|(name, user)| ("user", name, &user.rights));
     let tokens = access.tokens.iter().map(|(name, token)| ("token", name, &token.rights));
@@ -82,7 +82,7 @@ fn has_any(config: &Config, table: &RightsTable) -> bool {
         || config.endpoints.keys().any(|name| table.on(name) != Rights::NONE)
 }
 
-fn origins(config: &Config, host: &str, report: &mut Report) {
+fn origins(config: &Config, host: &str, report: &mut DoctorReport) {
     let tcp = || config.listen.iter().filter(|listen| !matches!(listen.address, Address::Unix(_)));
     let all_tls = tcp().all(|listen| !matches!(listen.tls, ListenTls::Off));
     let no_tls = tcp().all(|listen| matches!(listen.tls, ListenTls::Off));
@@ -90,7 +90,7 @@ fn origins(config: &Config, host: &str, report: &mut Report) {
     for origin in &config.origins {
         let text = origin_text(origin);
         let own = Authority::parse(&origin.host).is_some_and(|asked| {
-            is_ours(&asked, Names { local: None, hosts: &config.hosts, own: host, held: None })
+            is_ours(&asked, OwnNames { local: None, hosts: &config.hosts, own: host, held: None })
         });
         if own && origin.scheme == "http" && all_tls {
             let what = "is this gateway's own name with http, and only TLS is listened on: no page comes from there. \
@@ -132,7 +132,7 @@ fn origin_text(origin: &Origin) -> String {
 }
 
 /// A proxy on this machine is one peer to us, unless its headers count.
-fn proxy(config: &Config, machine: &Machine, report: &mut Report) {
+fn proxy(config: &Config, machine: &Machine, report: &mut DoctorReport) {
     let behind = config.listen.iter().any(|listen| match &listen.address {
         Address::Tcp(socket) => socket.ip().is_loopback() && matches!(listen.tls, ListenTls::Off),
         Address::Unix(_) | Address::Systemd(_) => false,

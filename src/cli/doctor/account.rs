@@ -9,13 +9,13 @@ use std::{
 use super::{
     machine::{Machine, text},
     system::System,
-    unit::Unit,
+    unit::UnitFile,
 };
 use crate::config::UciInstance;
 
 /// An account, or what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Account {
+pub(super) struct SystemAccount {
     /// Its name, for people.
     pub(super) name: String,
     /// Its number; `None` where systemd makes one up at each start.
@@ -32,7 +32,7 @@ pub(super) enum Want {
     Enter = 1,
 }
 
-impl Account {
+impl SystemAccount {
     /// Of a process, by its folder of /proc.
     pub(super) fn of_process(machine: &Machine, folder: &Path) -> Option<Self> {
         let status = text(&folder.join("status"))?;
@@ -46,7 +46,7 @@ impl Account {
     }
 
     /// As a unit starts its service.
-    pub(super) fn of_unit(machine: &Machine, unit: &Unit) -> Self {
+    pub(super) fn of_unit(machine: &Machine, unit: &UnitFile) -> Self {
         let group = |name: &str| name.parse().ok().or_else(|| group(machine, name));
         let own = unit.last("Group").and_then(group);
         let more = unit.words("SupplementaryGroups").into_iter().filter_map(group);
@@ -134,7 +134,7 @@ impl Account {
 
 /// Whether anybody at all may read a file, the folders above it included.
 pub(super) fn is_public(path: &Path) -> io::Result<bool> {
-    Account { name: String::new(), uid: None, gids: Vec::new() }.may(path, Want::Read)
+    SystemAccount { name: String::new(), uid: None, gids: Vec::new() }.may(path, Want::Read)
 }
 
 /// What closes a file to strangers; the daemon's group keeps it where there is one.

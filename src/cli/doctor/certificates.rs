@@ -6,12 +6,12 @@ use std::{collections::BTreeSet, io, net::IpAddr, path::Path};
 use super::{
     Subject,
     account::{Want, is_public},
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::Machine,
     system::System,
 };
 use crate::{
-    auth::{Authority, Names, is_ours},
+    auth::{Authority, OwnNames, is_ours},
     config::{Address, Listen, ListenTls},
     regular_file,
     tls::{Facts, ServerTls, lists_due, own_files, own_names},
@@ -22,7 +22,7 @@ const SOON: i64 = 30 * 24 * 3600;
 const DAY: i64 = 24 * 3600;
 
 /// Every certificate of the listeners, each once.
-pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let mut seen = Vec::new();
     for listen in &config.listen {
@@ -46,7 +46,7 @@ fn tcp(listen: &Listen) -> Option<IpAddr> {
     }
 }
 
-fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mut Report) {
+fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let self_signed = matches!(listen.tls, ListenTls::SelfSigned);
     let (certificate, key, client_ca, client_crl) = match &listen.tls {
@@ -126,7 +126,13 @@ fn renewal(system: System, place: &str, self_signed: bool) -> Vec<String> {
     }
 }
 
-fn dates(machine: &Machine, place: &str, facts: &Facts, self_signed: bool, report: &mut Report) {
+fn dates(
+    machine: &Machine,
+    place: &str,
+    facts: &Facts,
+    self_signed: bool,
+    report: &mut DoctorReport,
+) {
     let (from, until) = (date(facts.from), date(facts.until));
     if facts.from > machine.now {
         let what = format!(
@@ -156,7 +162,7 @@ fn dates(machine: &Machine, place: &str, facts: &Facts, self_signed: bool, repor
 }
 
 /// Key and certificate by the daemon's own loader.
-fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut Report) {
+fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut DoctorReport) {
     let place = key.display().to_string();
     if is_hidden(key) {
         return report.unseen(
@@ -180,7 +186,7 @@ fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut Report)
 }
 
 /// A file the daemon has to read.
-fn readable(subject: &Subject<'_>, file: &Path, report: &mut Report) {
+fn readable(subject: &Subject<'_>, file: &Path, report: &mut DoctorReport) {
     let (place, user) = (file.display().to_string(), &subject.account.name);
     match subject.account.may(file, Want::Read) {
         Ok(false) => {
@@ -198,7 +204,7 @@ fn readable(subject: &Subject<'_>, file: &Path, report: &mut Report) {
 }
 
 /// A key is no key when everybody has it.
-fn secret(key: &Path, report: &mut Report) {
+fn secret(key: &Path, report: &mut DoctorReport) {
     if is_public(key).unwrap_or(false) {
         let place = key.display().to_string();
         let what = "every user of this machine may read this private key";
@@ -207,7 +213,7 @@ fn secret(key: &Path, report: &mut Report) {
     }
 }
 
-fn authority(subject: &Subject<'_>, ca: &Path, report: &mut Report) {
+fn authority(subject: &Subject<'_>, ca: &Path, report: &mut DoctorReport) {
     let place = ca.display().to_string();
     readable(subject, ca, report);
     // That it is no authority was told with the pair.
@@ -228,7 +234,7 @@ fn authority(subject: &Subject<'_>, ca: &Path, report: &mut Report) {
 }
 
 /// The list of an authority's revoked certificates.
-fn list(subject: &Subject<'_>, crl: &Path, report: &mut Report) {
+fn list(subject: &Subject<'_>, crl: &Path, report: &mut DoctorReport) {
     let place = crl.display().to_string();
     readable(subject, crl, report);
     // What is no list was told with the pair.
@@ -255,7 +261,7 @@ fn names(
     place: &str,
     facts: &Facts,
     addresses: &[IpAddr],
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let Some(config) = subject.config else { return };
     for host in config.hosts.iter().filter(|host| !facts.covers(host)) {
@@ -324,7 +330,7 @@ fn listed(facts: &Facts) -> String {
 fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
     let hosts = subject.config.map_or(&[][..], |config| &config.hosts);
     Authority::parse(name).is_some_and(|asked| {
-        is_ours(&asked, Names { local: None, hosts, own: &subject.machine.host, held: None })
+        is_ours(&asked, OwnNames { local: None, hosts, own: &subject.machine.host, held: None })
     })
 }
 
@@ -333,7 +339,7 @@ fn made_before(
     machine: &Machine,
     (certificate, _key): (&Path, &Path),
     facts: &Facts,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let lacking: Vec<String> =
         own_names(&machine.host).into_iter().filter(|name| !facts.covers(name)).collect();

@@ -1,7 +1,7 @@
 //! The clock: gateways often have no battery, and TLS, tokens and tickets need the time.
 
 use super::{
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::Machine,
 };
 
@@ -10,7 +10,7 @@ use super::{
 const BUILT: i64 = 1_767_225_600;
 
 /// Whether it is set, and kept right.
-pub(super) fn look(machine: &Machine, report: &mut Report) {
+pub(super) fn look(machine: &Machine, report: &mut DoctorReport) {
     let set = report.system.lines(
         &["sudo timedatectl set-ntp true", "timedatectl"],
         &["/etc/init.d/sysntpd enable; /etc/init.d/sysntpd restart", "date"],

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use super::{
     account::{closing, is_public},
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::{Machine, text},
-    unit::Unit,
+    unit::UnitFile,
 };
 use crate::{
-    cli::load::{Loaded, Source, UCI_FILE, read},
+    cli::load::{ConfigFile, LoadedConfig, UCI_FILE, read},
     config::{UciInstance, uci_instance},
     regular_file,
 };
@@ -17,10 +17,10 @@ use crate::{
 /// Loads it, and says what is wrong with it.
 pub(super) fn look(
     machine: &Machine,
-    source: &Source,
-    unit: Option<&Unit>,
-    report: &mut Report,
-) -> Option<Loaded> {
+    source: &ConfigFile,
+    unit: Option<&UnitFile>,
+    report: &mut DoctorReport,
+) -> Option<LoadedConfig> {
     let file = source.path();
     let place = file.display().to_string();
     let opened = regular_file::open(file);
@@ -35,18 +35,18 @@ pub(super) fn look(
             let text = error.to_string();
             let what = text.strip_prefix(&format!("{place}: ")).unwrap_or(&text);
             let fix = match (source, file.exists()) {
-                (Source::Yaml(_), true) => {
+                (ConfigFile::Yaml(_), true) => {
                     [format!("sudoedit {place}"), format!("sudo wsbridge check {place}")]
                 }
-                (Source::Yaml(_), false) => [
+                (ConfigFile::Yaml(_), false) => [
                     "sudo wsbridge ports    # the YAML to begin with".to_owned(),
                     format!("sudoedit {place}"),
                 ],
                 // A router has neither sudo nor its editor.
-                (Source::Uci(_), true) => {
+                (ConfigFile::Uci(_), true) => {
                     [format!("vi {place}"), format!("wsbridge check --uci {place}")]
                 }
-                (Source::Uci(_), false) => [
+                (ConfigFile::Uci(_), false) => [
                     "wsbridge ports --uci    # the sections to begin with".to_owned(),
                     format!("vi {place}"),
                 ],
@@ -82,8 +82,8 @@ pub(super) fn look(
 }
 
 /// How procd is to run the daemon with that file.
-pub(super) fn instance(machine: &Machine, source: &Source) -> Option<UciInstance> {
-    let Source::Uci(file) = source else { return None };
+pub(super) fn instance(machine: &Machine, source: &ConfigFile) -> Option<UciInstance> {
+    let ConfigFile::Uci(file) = source else { return None };
     // A file with sections of its own, as people try one out, speaks for itself.
     let main = file.parent().map(|folder| folder.join("wsbridge")).and_then(|main| text(&main));
     main.and_then(|main| uci_instance(&main, file))
@@ -91,7 +91,7 @@ pub(super) fn instance(machine: &Machine, source: &Source) -> Option<UciInstance
 }
 
 /// What `LoadCredential=` hands to the service: its source, or what the running service was given.
-fn credential(machine: &Machine, unit: Option<&Unit>, name: &str) -> Option<PathBuf> {
+fn credential(machine: &Machine, unit: Option<&UnitFile>, name: &str) -> Option<PathBuf> {
     let lines = unit.map(|unit| unit.lines("LoadCredential")).unwrap_or_default();
     let source =
         lines.into_iter().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name);

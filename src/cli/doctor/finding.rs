@@ -41,7 +41,7 @@ pub(super) struct Finding {
 
 /// Everything found, in the order of looking.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     /// In whose words remedies are told.
     pub(super) system: System,
     /// What was found.
@@ -50,7 +50,7 @@ pub(super) struct Report {
     unseen: BTreeSet<String>,
 }
 
-impl Report {
+impl DoctorReport {
     /// Nothing yet.
     pub(super) fn new(system: System) -> Self {
         Self { system, ..Self::default() }

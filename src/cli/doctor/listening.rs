@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     Subject,
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::Machine,
     service::daemon_of,
     system::System,
-    unit::Unit,
+    unit::UnitFile,
 };
 use crate::{
     config::{Address, Config, Listen, ListenTls},
@@ -19,9 +19,9 @@ use crate::{
 const SOCKET: &str = "wsbridge.socket";
 
 /// All of it.
-pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
-    let socket = Unit::read(subject.machine, SOCKET);
+    let socket = UnitFile::read(subject.machine, SOCKET);
     for listen in &config.listen {
         let place = address_text(&listen.address);
         let mark = report.mark();
@@ -48,7 +48,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
 }
 
 /// Another program has the port.
-fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut Report) {
+fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut DoctorReport) {
     let proc = &subject.machine.roots.proc;
     let all = listen::listening(proc, address.port());
     let Some(other) = all.iter().find(|socket| collide(socket.local.ip(), address.ip())) else {
@@ -92,7 +92,7 @@ fn collide(one: IpAddr, other: IpAddr) -> bool {
 }
 
 /// The address is not this machine's, or the port not for everybody.
-fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut Report) {
+fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut DoctorReport) {
     let ip = address.ip().to_canonical();
     let known = if_addrs::get_if_addrs().unwrap_or_default();
     if !ip.is_unspecified() && !ip.is_loopback() && known.iter().all(|known| known.ip() != ip) {
@@ -134,7 +134,7 @@ fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &m
     }
 }
 
-fn plain(listen: &Listen, place: &str, report: &mut Report) {
+fn plain(listen: &Listen, place: &str, report: &mut DoctorReport) {
     let lan = match &listen.address {
         Address::Tcp(address) => !address.ip().to_canonical().is_loopback(),
         Address::Systemd(_) => true,
@@ -151,7 +151,7 @@ fn plain(listen: &Listen, place: &str, report: &mut Report) {
 }
 
 /// Only this machine reaches it, though there are users and no proxy.
-fn reach(config: &Config, report: &mut Report) {
+fn reach(config: &Config, report: &mut DoctorReport) {
     let mut tcp = Vec::new();
     for listen in &config.listen {
         let Address::Tcp(address) = &listen.address else { return };
@@ -169,11 +169,11 @@ fn reach(config: &Config, report: &mut Report) {
     }
 }
 
-fn name(unit: &Unit) -> &str {
+fn name(unit: &UnitFile) -> &str {
     unit.last("FileDescriptorName").unwrap_or(SOCKET)
 }
 
-fn holds(unit: &Unit, port: u16) -> bool {
+fn holds(unit: &UnitFile, port: u16) -> bool {
     unit.lines("ListenStream")
         .iter()
         .any(|address| address.rsplit(':').next().is_some_and(|last| last.parse() == Ok(port)))
@@ -184,7 +184,7 @@ fn is_active(machine: &Machine) -> bool {
 }
 
 /// systemd has the port that the daemon is to bind itself.
-fn conflict(place: &str, socket: Option<&Unit>, report: &mut Report) {
+fn conflict(place: &str, socket: Option<&UnitFile>, report: &mut DoctorReport) {
     let name = socket.map_or(SOCKET, name);
     let fix = [
         format!("listen: [ {{ address: \"systemd:{name}\" }} ]    # take systemd's socket"),
@@ -196,10 +196,10 @@ fn conflict(place: &str, socket: Option<&Unit>, report: &mut Report) {
 /// `systemd:NAME` needs a socket of that name that is on.
 fn handed(
     machine: &Machine,
-    socket: Option<&Unit>,
+    socket: Option<&UnitFile>,
     wanted: &str,
     place: &str,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let start =
         "sudo systemctl enable --now wsbridge.socket && sudo systemctl restart wsbridge".to_owned();

@@ -28,14 +28,14 @@ mod wanted;
 use std::io::{self, IsTerminal, Write};
 
 use self::{
-    account::Account,
-    finding::{Level, Report},
+    account::SystemAccount,
+    finding::{DoctorReport, Level},
     machine::Machine,
-    service::Running,
+    service::RunningDaemon,
     system::System,
-    unit::Unit,
+    unit::UnitFile,
 };
-use super::{load::Source, which::Which};
+use super::{load::ConfigFile, which::Which};
 use crate::config::{Config, UciInstance};
 
 /// What `wsbridge doctor` is asked.
@@ -65,15 +65,15 @@ pub(crate) struct Args {
 /// What is looked at.
 struct Subject<'a> {
     machine: &'a Machine,
-    source: &'a Source,
+    source: &'a ConfigFile,
     /// `None` where it is wrong, not there, or not ours to read.
     config: Option<&'a Config>,
-    running: Option<&'a Running>,
-    unit: Option<&'a Unit>,
+    running: Option<&'a RunningDaemon>,
+    unit: Option<&'a UnitFile>,
     /// How procd is to run it, where the configuration is UCI's.
     instance: Option<&'a UciInstance>,
     /// Whom the daemon runs as.
-    account: &'a Account,
+    account: &'a SystemAccount,
 }
 
 /// Looks, and prints what was found. Returns an exit code: 0, 1 (something is wrong) or 74 (cannot
@@ -92,17 +92,17 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
 }
 
 /// The gateway that runs with a configuration.
-pub(super) fn running(source: &Source) -> Option<rustix::process::Pid> {
-    let running = Running::find(&Machine::this(), source)?;
+pub(super) fn running(source: &ConfigFile) -> Option<rustix::process::Pid> {
+    let running = RunningDaemon::find(&Machine::this(), source)?;
     rustix::process::Pid::from_raw(i32::try_from(running.pid).ok()?)
 }
 
-fn look(machine: &Machine, args: &Args) -> Report {
+fn look(machine: &Machine, args: &Args) -> DoctorReport {
     let source = args.which.source();
-    let mut report = Report::new(System::of(&source));
-    let unit = Unit::read(machine, service::UNIT).filter(|_| report.system == System::Linux);
+    let mut report = DoctorReport::new(System::of(&source));
+    let unit = UnitFile::read(machine, service::UNIT).filter(|_| report.system == System::Linux);
     let instance = configuration::instance(machine, &source);
-    let running = Running::find(machine, &source);
+    let running = RunningDaemon::find(machine, &source);
     let account = service::account(machine, running.as_ref(), unit.as_ref(), instance.as_ref());
     let loaded = configuration::look(machine, &source, unit.as_ref(), &mut report);
     let subject = Subject {

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use super::{
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::{Machine, text},
     usb::adapter,
     wanted::Wanted,
@@ -27,7 +27,12 @@ fn install() -> Vec<String> {
 }
 
 /// Whether `ModemManager` would open a port, as its own marks in udev's database say.
-pub(super) fn look(machine: &Machine, wanted: &Wanted, port: &FoundPort, report: &mut Report) {
+pub(super) fn look(
+    machine: &Machine,
+    wanted: &Wanted,
+    port: &FoundPort,
+    report: &mut DoctorReport,
+) {
     if port.usb.is_none() {
         return;
     }
@@ -81,7 +86,7 @@ pub(super) fn unbound(
     machine: &Machine,
     identity: &PortIdentity,
     place: &str,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> bool {
     let PortIdentity::Usb { id, serial, .. } = identity else { return false };
     let devices =
@@ -146,7 +151,7 @@ fn has_port(adapter: &Path) -> bool {
 }
 
 /// Our rules are not there at all.
-pub(super) fn rules(machine: &Machine, report: &mut Report) {
+pub(super) fn rules(machine: &Machine, report: &mut DoctorReport) {
     let there = |rule: &str| FOLDERS.iter().any(|folder| machine.at(folder).join(rule).exists());
     let missing: Vec<_> = RULES.into_iter().filter(|rule| !there(rule)).collect();
     // Without udev nobody would read them.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Subject,
     account::{Want, group_of},
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     neighbours, sandbox,
     service::daemon_of,
     system::System,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Those of the configuration; without one, all that were found and are free.
-pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let found = serial::find(&subject.machine.roots);
     let configured = subject.config.map_or_else(Vec::new, |config| {
         let serial = config.endpoints.values().filter_map(|endpoint| match &endpoint.target {
@@ -87,7 +87,7 @@ fn device(
     subject: &Subject<'_>,
     wanted: &Wanted,
     found: &[FoundPort],
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> Option<PathBuf> {
     let identity = wanted.identity.as_ref()?;
     match serial::resolve(identity, &subject.machine.roots) {
@@ -133,7 +133,7 @@ fn fits(identity: &PortIdentity, port: &FoundPort) -> bool {
 }
 
 /// `/dev/ttyUSB0` is whoever came first.
-fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Report) {
+fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut DoctorReport) {
     let Some(PortIdentity::Path(path)) = &wanted.identity else { return };
     let Some(port) = found.iter().find(|port| same(&port.device, device)) else { return };
     // Without a configuration the device file is our own word for it.
@@ -149,7 +149,7 @@ fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Re
 }
 
 /// The driver takes a speed that its chip cannot do, and sets another.
-fn speed(wanted: &Wanted, port: &FoundPort, report: &mut Report) {
+fn speed(wanted: &Wanted, port: &FoundPort, report: &mut DoctorReport) {
     let (Some(baud), Some(slowest)) = (wanted.baud, port.slowest()) else { return };
     if baud < slowest {
         let (device, driver) = (port.device.display(), port.driver.as_deref().unwrap_or_default());
@@ -162,7 +162,7 @@ fn speed(wanted: &Wanted, port: &FoundPort, report: &mut Report) {
 }
 
 /// The device file's mode, for whoever runs the daemon.
-fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
+fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut DoctorReport) {
     if subject.account.may(device, Want::Both).unwrap_or(true) {
         return;
     }
@@ -202,7 +202,7 @@ fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Re
 }
 
 /// Somebody sits on it: a console, a login, another program.
-fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
+fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut DoctorReport) {
     if !wanted.allow_console
         && let Some(found) = serial::warning(device, &subject.machine.roots)
     {

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::finding::{Finding, Level, Report};
+use super::finding::{DoctorReport, Finding, Level};
 
 /// More findings of one kind than this are summed up for people.
 const MANY: usize = 8;
@@ -24,7 +24,7 @@ struct Document<'a> {
 }
 
 /// JSON for programs; the shape is in docs/doctor.md.
-pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn json(report: &DoctorReport, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         version: env!("CARGO_PKG_VERSION"),
         wrong: report.count(Level::Wrong),
@@ -37,7 +37,7 @@ pub(super) fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Lines for people: the worst last, where the eye is when the prompt is back.
-pub(super) fn text(report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn text(report: &DoctorReport, colour: bool, out: &mut dyn Write) -> io::Result<()> {
     for level in [Level::Ok, Level::Unseen, Level::Hint, Level::Wrong] {
         for kind in kinds(report, level) {
             let shown = if kind.len() > MANY { FEW } else { kind.len() };
@@ -68,7 +68,7 @@ pub(super) fn text(report: &Report, colour: bool, out: &mut dyn Write) -> io::Re
 }
 
 /// The findings of a level by their kind, the kinds in the order in which they were first met.
-fn kinds(report: &Report, level: Level) -> Vec<Vec<&Finding>> {
+fn kinds(report: &DoctorReport, level: Level) -> Vec<Vec<&Finding>> {
     let mut kinds: Vec<Vec<&Finding>> = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.level == level) {
         match kinds.iter_mut().find(|kind| kind.first().is_some_and(|first| first.id == finding.id))
@@ -81,7 +81,7 @@ fn kinds(report: &Report, level: Level) -> Vec<Vec<&Finding>> {
 }
 
 /// How many there are of each kind, where they are too many to be counted by eye.
-fn by_kind(report: &Report, level: Level) -> String {
+fn by_kind(report: &DoctorReport, level: Level) -> String {
     let kinds = kinds(report, level);
     if report.count(level) <= MANY {
         return String::new();
@@ -92,7 +92,12 @@ fn by_kind(report: &Report, level: Level) -> String {
 }
 
 /// The others of a kind in one paragraph: how many, why, and where.
-fn more(rest: &[&Finding], report: &Report, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+fn more(
+    rest: &[&Finding],
+    report: &DoctorReport,
+    colour: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let Some(first) = rest.first() else { return Ok(()) };
     let (word, before, after) = word(first.level, colour);
     write!(out, "{before}{word}{after}  and {} more", rest.len())?;

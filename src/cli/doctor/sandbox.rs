@@ -11,9 +11,9 @@ use rustix::fs::{Dev, major, makedev, minor};
 
 use super::{
     Subject,
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::{Machine, text},
-    unit::Unit,
+    unit::UnitFile,
     wanted::Wanted,
 };
 
@@ -22,7 +22,12 @@ use super::{
 const STANDARD: [(u32, u32); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 
 /// Whether the unit lets its service open the device for reading and writing.
-pub(super) fn look(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Report) {
+pub(super) fn look(
+    subject: &Subject<'_>,
+    wanted: &Wanted,
+    device: &Path,
+    report: &mut DoctorReport,
+) {
     let Some(unit) = subject.unit else { return };
     let Some(number) = number(subject.machine, device) else { return };
     let place = device.display();
@@ -50,7 +55,7 @@ pub(super) fn look(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report
     report.wrong(Id::PortDevicePolicy, &wanted.place, what, &fix);
 }
 
-fn is_allowed(unit: &Unit, number: Dev, names: &[String]) -> bool {
+fn is_allowed(unit: &UnitFile, number: Dev, names: &[String]) -> bool {
     let rules = unit.lines("DeviceAllow");
     let policy = unit.last("DevicePolicy").unwrap_or("auto");
     let standard = STANDARD.contains(&(major(number), minor(number)))

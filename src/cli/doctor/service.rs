@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Subject,
-    account::{Account, Want, existing},
-    finding::{Id, Report},
+    account::{SystemAccount, Want, existing},
+    finding::{DoctorReport, Id},
     machine::{Machine, pid, text},
     system::System,
-    unit::Unit,
+    unit::UnitFile,
 };
 use crate::{
-    cli::{load::Source, served},
+    cli::{load::ConfigFile, served},
     config::UciInstance,
 };
 
@@ -26,16 +26,16 @@ const FAILED: &str = "the last reload failed: ";
 
 /// A daemon that runs with the file looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Running {
+pub(super) struct RunningDaemon {
     /// Its number.
     pub(super) pid: u32,
     /// Its folder of /proc.
     pub(super) folder: PathBuf,
 }
 
-impl Running {
+impl RunningDaemon {
     /// Finds it: a daemon of ours with that configuration.
-    pub(super) fn find(machine: &Machine, source: &Source) -> Option<Self> {
+    pub(super) fn find(machine: &Machine, source: &ConfigFile) -> Option<Self> {
         machine
             .processes()
             .find(|folder| daemon_of(folder).is_some_and(|its| same(&its, source)))
@@ -47,7 +47,7 @@ impl Running {
 }
 
 /// The configuration of a daemon of ours, by its folder of /proc.
-pub(super) fn daemon_of(folder: &Path) -> Option<Source> {
+pub(super) fn daemon_of(folder: &Path) -> Option<ConfigFile> {
     let line = text(&folder.join("cmdline"))?;
     let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
     let program = words.first()?.rsplit('/').next()?;
@@ -55,27 +55,27 @@ pub(super) fn daemon_of(folder: &Path) -> Option<Source> {
     // As that process would find it.
     let at = |file: &Path| std::fs::read_link(folder.join("cwd")).unwrap_or_default().join(file);
     Some(match source {
-        Source::Yaml(file) => Source::Yaml(at(&file)),
-        Source::Uci(file) => Source::Uci(at(&file)),
+        ConfigFile::Yaml(file) => ConfigFile::Yaml(at(&file)),
+        ConfigFile::Uci(file) => ConfigFile::Uci(at(&file)),
     })
 }
 
 /// Whether both are one file in one form.
-fn same(one: &Source, other: &Source) -> bool {
-    let canonical = |source: &Source| source.path().canonicalize().ok();
+fn same(one: &ConfigFile, other: &ConfigFile) -> bool {
+    let canonical = |source: &ConfigFile| source.path().canonicalize().ok();
     let files = one.path() == other.path()
         || canonical(one).is_some_and(|path| canonical(other) == Some(path));
     System::of(one) == System::of(other) && files
 }
 
 /// The configuration that a unit starts the daemon with.
-fn started(unit: &Unit) -> Option<Source> {
+fn started(unit: &UnitFile) -> Option<ConfigFile> {
     let line = unit.last("ExecStart")?.trim_start_matches(['-', '@', ':', '+', '!', '|']);
     served(&line.split_whitespace().collect::<Vec<_>>())
 }
 
 /// All of it.
-pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let machine = subject.machine;
     let place =
         subject.running.map_or_else(|| "service".into(), |it| format!("wsbridge (pid {})", it.pid));
@@ -105,14 +105,14 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
 /// Enabled, and for the configuration that is looked at.
 fn is_meant_to_run(subject: &Subject<'_>) -> bool {
     match subject.source {
-        Source::Uci(_) => {
+        ConfigFile::Uci(_) => {
             let at_boot =
                 std::fs::read_dir(subject.machine.at("etc/rc.d")).into_iter().flatten().flatten();
             let mut links = at_boot.filter_map(|entry| entry.file_name().into_string().ok());
             let on = subject.instance.is_some_and(|instance| instance.enabled);
             on && links.any(|name| name.starts_with('S') && name.ends_with("wsbridge"))
         }
-        Source::Yaml(_) => {
+        ConfigFile::Yaml(_) => {
             let started = subject.unit.and_then(started);
             started.is_some_and(|started| same(&started, subject.source))
                 && is_enabled(subject.machine)
@@ -121,7 +121,7 @@ fn is_meant_to_run(subject: &Subject<'_>) -> bool {
 }
 
 /// OpenWrt's package comes with the daemon switched off.
-fn delivered_off(subject: &Subject<'_>, report: &mut Report) {
+fn delivered_off(subject: &Subject<'_>, report: &mut DoctorReport) {
     if subject.instance.is_some_and(|instance| !instance.enabled) {
         let fix = [
             "uci set wsbridge.main.enabled=1; uci commit wsbridge".to_owned(),
@@ -147,7 +147,7 @@ fn is_enabled(machine: &Machine) -> bool {
 }
 
 /// A package or a build has put another binary in its place.
-fn age(machine: &Machine, running: &Running, place: &str, report: &mut Report) {
+fn age(machine: &Machine, running: &RunningDaemon, place: &str, report: &mut DoctorReport) {
     match std::fs::read_link(running.folder.join("exe")) {
         Ok(path) if path.to_string_lossy().ends_with(" (deleted)") => report.wrong(
             Id::ServiceOld,
@@ -163,7 +163,7 @@ fn age(machine: &Machine, running: &Running, place: &str, report: &mut Report) {
 }
 
 /// systemd passes on what the daemon says of itself.
-fn reloaded(machine: &Machine, file: &Path, place: &str, report: &mut Report) {
+fn reloaded(machine: &Machine, file: &Path, place: &str, report: &mut DoctorReport) {
     if !machine.has_systemd() {
         return;
     }
@@ -190,7 +190,7 @@ fn changed(file: &Path) -> Option<jiff::Timestamp> {
 }
 
 /// Where generated keys are kept. systemd makes and owns a `StateDirectory=` itself.
-fn state_directory(subject: &Subject<'_>, report: &mut Report) {
+fn state_directory(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let folder = &config.state_directory;
     let systemds = subject.unit.and_then(|unit| unit.last("StateDirectory"));
@@ -221,7 +221,7 @@ fn state_directory(subject: &Subject<'_>, report: &mut Report) {
 }
 
 /// A session takes up to two, a line three, the rest is small change.
-fn descriptors(subject: &Subject<'_>, place: &str, report: &mut Report) {
+fn descriptors(subject: &Subject<'_>, place: &str, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let needed = config.limits.connections * 2 + config.endpoints.len() * 3 + 64;
     let running = subject.running.and_then(|running| text(&running.folder.join("limits")));
@@ -262,14 +262,14 @@ fn descriptors(subject: &Subject<'_>, place: &str, report: &mut Report) {
 /// Whom it runs as: as it runs, else as its unit or procd will start it, else the one who asks.
 pub(super) fn account(
     machine: &Machine,
-    running: Option<&Running>,
-    unit: Option<&Unit>,
+    running: Option<&RunningDaemon>,
+    unit: Option<&UnitFile>,
     instance: Option<&UciInstance>,
-) -> Account {
-    let running = running.and_then(|running| Account::of_process(machine, &running.folder));
+) -> SystemAccount {
+    let running = running.and_then(|running| SystemAccount::of_process(machine, &running.folder));
     running.unwrap_or_else(|| match (instance, unit) {
-        (Some(instance), _) => Account::of_instance(machine, instance),
-        (None, Some(unit)) => Account::of_unit(machine, unit),
-        (None, None) => Account::asking(machine),
+        (Some(instance), _) => SystemAccount::of_instance(machine, instance),
+        (None, Some(unit)) => SystemAccount::of_unit(machine, unit),
+        (None, None) => SystemAccount::asking(machine),
     })
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::cli::load::Source;
+use crate::cli::load::ConfigFile;
 
 /// The kind of system whose words are used; the configuration's form says which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,10 +16,10 @@ pub(super) enum System {
 }
 
 impl System {
-    pub(super) fn of(source: &Source) -> Self {
+    pub(super) fn of(source: &ConfigFile) -> Self {
         match source {
-            Source::Yaml(_) => Self::Linux,
-            Source::Uci(_) => Self::OpenWrt,
+            ConfigFile::Yaml(_) => Self::Linux,
+            ConfigFile::Uci(_) => Self::OpenWrt,
         }
     }
 

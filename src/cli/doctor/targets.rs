@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Subject,
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     system::System,
 };
 use crate::{
@@ -40,7 +40,7 @@ enum Tried {
 }
 
 /// All of them, many at once.
-pub(super) fn look(subject: &Subject<'_>, report: &mut Report) {
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else { return };
     let proc = subject.machine.roots.proc.clone();
@@ -98,7 +98,7 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
     }
     let mut target = target.clone();
     target.tcp.connect_timeout = target.tcp.connect_timeout.min(MOST);
-    match rfc2217::open(&target, &mut rfc2217::Learnt::default()).await {
+    match rfc2217::open(&target, &mut rfc2217::PeerLimits::default()).await {
         Ok(_) => Tried::Reached,
         // The way is there, but what answers does not control a port.
         Err(OpenError::Unfit(why) | OpenError::Timeout(why)) if why.contains("RFC 2217") => {
@@ -116,7 +116,7 @@ async fn is_connected(address: &TcpAddress, proc: &Path) -> bool {
     addresses.into_iter().any(|address| !connected(proc, address).is_empty())
 }
 
-fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut Report) {
+fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut DoctorReport) {
     match outcome {
         Tried::Reached => report.ok(Id::Target, place, format!("{address} answers")),
         Tried::Busy => report.ok(Id::Target, place, format!("{address} is connected")),

@@ -19,9 +19,9 @@ const FOLDERS: [&str; 5] = [
 
 /// Keys and values of a unit, its drop-ins behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unit(Vec<(String, String)>);
+pub(super) struct UnitFile(Vec<(String, String)>);
 
-impl Unit {
+impl UnitFile {
     /// A unit that is installed.
     pub(super) fn read(machine: &Machine, name: &str) -> Option<Self> {
         let folders = FOLDERS.map(|folder| machine.at(folder));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Subject,
-    finding::{Id, Report},
+    finding::{DoctorReport, Id},
     machine::text,
     system::System,
     wanted::Wanted,
@@ -21,7 +21,7 @@ pub(super) fn look(
     wanted: &Wanted,
     port: &FoundPort,
     found: &[FoundPort],
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     if port.usb.is_none() {
         return;
@@ -34,7 +34,7 @@ pub(super) fn look(
 }
 
 /// Cheap adapters all have the same numbers: only the socket tells them apart.
-fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut Report) {
+fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut DoctorReport) {
     let Some(PortIdentity::Usb { .. }) = wanted.identity else { return };
     let Some(usb) = &port.usb else { return };
     let twin = |other: &&FoundPort| {
@@ -62,7 +62,7 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
 }
 
 /// FTDI chips hold back a few bytes for so long, in the hope of more.
-fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Report) {
+fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut DoctorReport) {
     let timer = text(&folder.join("latency_timer")).and_then(|text| text.parse::<u32>().ok());
     let Some(timer) = timer.filter(|timer| *timer > SLOW && !wanted.low_latency) else { return };
     let fix = report.system.lines(
@@ -79,7 +79,7 @@ fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Report
 }
 
 /// Power saving that puts an adapter to sleep; some do not wake up.
-fn autosuspend(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Report) {
+fn autosuspend(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut DoctorReport) {
     let Some(adapter) = adapter(folder) else { return };
     let Some(usb) = &port.usb else { return };
     if text(&adapter.join("power/control")).as_deref() == Some("auto") {

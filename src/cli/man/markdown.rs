@@ -6,7 +6,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 /// Appends a page. Its title (`#`) is left out, since a manual page has its own.
 pub(super) fn append(page: &mut Roff, markdown: &str) {
-    let mut writer = Writer { page, headed: true };
+    let mut writer = MarkdownWriter { page, headed: true };
     let mut lines = markdown.lines().peekable();
     while let Some(line) = lines.next() {
         writer.block(line, &mut lines);
@@ -22,13 +22,13 @@ pub(super) fn verbatim<'a>(page: &mut Roff, lines: impl Iterator<Item = &'a str>
     page.control("EE", []);
 }
 
-struct Writer<'a> {
+struct MarkdownWriter<'a> {
     page: &'a mut Roff,
     /// Nothing stands yet below the last heading.
     headed: bool,
 }
 
-impl Writer<'_> {
+impl MarkdownWriter<'_> {
     /// One block: the line it begins with, and those of `more` that belong to it.
     fn block<'a>(&mut self, line: &'a str, more: &mut Peekable<impl Iterator<Item = &'a str>>) {
         if let Some(heading) = line.strip_prefix("## ") {

@@ -22,7 +22,7 @@ const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 /// A manual page.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct ManPage {
     /// As `man` is asked for it.
     pub(super) name: String,
     pub(super) section: u8,
@@ -30,7 +30,7 @@ pub(super) struct Page {
 }
 
 /// The page of the command itself first.
-pub(super) fn all(command: clap::Command) -> io::Result<Vec<Page>> {
+pub(super) fn all(command: clap::Command) -> io::Result<Vec<ManPage>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut pages = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn all(command: clap::Command) -> io::Result<Vec<Page>> {
     Ok(pages)
 }
 
-fn of_command(command: &clap::Command, pages: &mut Vec<Page>) -> io::Result<()> {
+fn of_command(command: &clap::Command, pages: &mut Vec<ManPage>) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let more = MORE.iter().find(|(of, _)| *of == name).map_or("", |(_, more)| *more);
     let (description, sections) = match more.find("\n## ").and_then(|at| more.split_at_checked(at))
@@ -84,11 +84,11 @@ fn of_command(command: &clap::Command, pages: &mut Vec<Page>) -> io::Result<()> 
     rest.to_writer(&mut text)?;
 
     let text = String::from_utf8_lossy(&text).replace(PREAMBLE, "");
-    pages.push(Page { name, section: 1, text: format!("{PREAMBLE}{text}") });
+    pages.push(ManPage { name, section: 1, text: format!("{PREAMBLE}{text}") });
     commands.try_for_each(|each| of_command(each, pages))
 }
 
-fn of_configuration() -> Page {
+fn of_configuration() -> ManPage {
     let mut page = Roff::new();
     page.control("TH", ["wsbridge.yaml", "5", NO_DATE, SOURCE, "wsbridge"]);
     page.control("SH", ["NAME"]);
@@ -96,7 +96,7 @@ fn of_configuration() -> Page {
     page.control("SH", ["DESCRIPTION"]);
     append(&mut page, CONFIGURATION);
     see_also(&mut page, "wsbridge(1), wsbridge-check(1), wsbridge-add(1)");
-    Page { name: "wsbridge.yaml".to_owned(), section: 5, text: page.render() }
+    ManPage { name: "wsbridge.yaml".to_owned(), section: 5, text: page.render() }
 }
 
 fn of_markdown(heading: &str, markdown: &str) -> Roff {

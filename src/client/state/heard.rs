@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     super::{Error, Event, resend::Resend},
-    Broken, Place, Reply, State, Then,
+    Broken, Reply, ResumePoint, SessionState, Then,
 };
 use crate::wire::control::{Answer, Failure, Opened, Tell};
 
@@ -12,7 +12,7 @@ use crate::wire::control::{Answer, Failure, Opened, Tell};
 pub(super) fn read(text: &str) -> Result<Option<Tell>, Broken> {
     match Tell::parse(text) {
         Ok(tell) => Ok(Some(tell)),
-        Err(error) if serde_json::from_str::<Kind>(text).is_ok_and(|kind| kind.is_new()) => {
+        Err(error) if serde_json::from_str::<MessageType>(text).is_ok_and(|kind| kind.is_new()) => {
             tracing::debug!(%error, "a message of a newer gateway");
             Ok(None)
         }
@@ -22,11 +22,11 @@ pub(super) fn read(text: &str) -> Result<Option<Tell>, Broken> {
 
 /// The word that says what a message is.
 #[derive(Deserialize)]
-struct Kind {
+struct MessageType {
     r#type: String,
 }
 
-impl Kind {
+impl MessageType {
     /// Whether it is of a type that came after this client.
     fn is_new(&self) -> bool {
         const KNOWN: [&str; 14] = [
@@ -37,7 +37,7 @@ impl Kind {
     }
 }
 
-impl State {
+impl SessionState {
     /// A message came.
     pub(super) fn told(&mut self, tell: Tell) -> Result<(), Broken> {
         match tell {
@@ -82,7 +82,8 @@ impl State {
     fn opened(&mut self, opened: Opened) {
         let Some(one) = opened.re.and_then(|re| self.pending.get(&re)) else { return };
         let Then::Open(window) = one.then else { return };
-        self.place = Some(Place { secret: opened.session.clone(), epoch: opened.epoch.clone() });
+        self.place =
+            Some(ResumePoint { secret: opened.session.clone(), epoch: opened.epoch.clone() });
         self.resend = Resend::new(opened.window);
         self.window = window.into();
         (self.received, self.consumed, self.told) = (opened.rx, opened.rx, opened.rx);

@@ -1,9 +1,9 @@
 //! What goes out next.
 
-use super::{FRAME, Frame, State, Then};
+use super::{FRAME, OutgoingFrame, SessionState, Then};
 use crate::wire::control::{Ack, Ask};
 
-impl State {
+impl SessionState {
     fn sending(&mut self, id: u64) {
         let Some(one) = self.pending.get_mut(&id) else { return };
         one.sent = true;
@@ -14,9 +14,9 @@ impl State {
 
     /// The next frame, if there is one now: acknowledgements first, then requests that take effect
     /// on receipt, then data and requests in the order they were made.
-    pub(super) fn out(&mut self) -> Option<Frame> {
+    pub(super) fn out(&mut self) -> Option<OutgoingFrame> {
         if let Some(text) = self.first.take() {
-            return Some(Frame::Text(text));
+            return Some(OutgoingFrame::Text(text));
         }
         if self.resuming.is_some() {
             return None;
@@ -25,26 +25,26 @@ impl State {
             && self.consumed.saturating_sub(self.told) >= (self.window / 4).max(1)
         {
             self.told = self.consumed;
-            return Some(Frame::Text(Ask::Ack(Ack { rx: self.consumed }).text(None)));
+            return Some(OutgoingFrame::Text(Ask::Ack(Ack { rx: self.consumed }).text(None)));
         }
         if let Some((id, text)) = self.urgent.pop_front() {
             self.sending(id);
-            return Some(Frame::Text(text));
+            return Some(OutgoingFrame::Text(text));
         }
         let before = self.fifo.front().map_or(u64::MAX, |(at, ..)| *at);
         if let Some(bytes) = self.resend.take(FRAME, before) {
-            return Some(Frame::Data(bytes));
+            return Some(OutgoingFrame::Data(bytes));
         }
         if self.resend.next() >= before
             && let Some((_, id, text)) = self.fifo.pop_front()
         {
             self.sending(id);
-            return Some(Frame::Text(text));
+            return Some(OutgoingFrame::Text(text));
         }
         let last = self.closing && !self.close_sent && self.resend.next() == self.resend.end();
         last.then(|| {
             self.close_sent = true;
-            Frame::Close
+            OutgoingFrame::Close
         })
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::{Either, Keys, Placed, Value, value::Sink};
 use crate::config::{
     described::{Described, Presence, Shape},
-    units::Word,
+    units::Scalar,
 };
 
 /// A key about to be read.
@@ -54,18 +54,18 @@ impl<'k, 'a> Key<'k, 'a> {
     }
 
     /// A word, or what holds without it.
-    pub(in crate::config) fn or<T: Word>(self, default: T) -> T {
+    pub(in crate::config) fn or<T: Scalar>(self, default: T) -> T {
         let text = format!("`{}`", default.text());
         self.without(&text).maybe().map_or(default, |it| it.value)
     }
 
     /// A word that need not be there.
-    pub(in crate::config) fn maybe<T: Word>(self) -> Option<Placed<T>> {
+    pub(in crate::config) fn maybe<T: Scalar>(self) -> Option<Placed<T>> {
         self.value().word()
     }
 
     /// A word that has to be there.
-    pub(in crate::config) fn needed<T: Word>(self) -> Option<Placed<T>> {
+    pub(in crate::config) fn needed<T: Scalar>(self) -> Option<Placed<T>> {
         self.must(Value::word)
     }
 
@@ -92,7 +92,7 @@ impl<'k, 'a> Key<'k, 'a> {
     }
 
     /// Words in a list; none where there is no list.
-    pub(in crate::config) fn words<T: Word>(self) -> Vec<Placed<T>> {
+    pub(in crate::config) fn words<T: Scalar>(self) -> Vec<Placed<T>> {
         self.value().words()
     }
 
@@ -110,7 +110,7 @@ impl<'k, 'a> Key<'k, 'a> {
     }
 
     /// A word or a mapping.
-    pub(in crate::config) fn either<T: Word, R>(
+    pub(in crate::config) fn either<T: Scalar, R>(
         self,
         read: impl FnOnce(&mut Keys<'a>) -> R,
     ) -> Option<Placed<Either<T, R>>> {
@@ -125,7 +125,7 @@ pub(in crate::config) struct Within<'k, 'a, T> {
     bounds: RangeInclusive<T>,
 }
 
-impl<T: Word + PartialOrd> Within<'_, '_, T> {
+impl<T: Scalar + PartialOrd> Within<'_, '_, T> {
     /// The value, or what holds without it.
     pub(in crate::config) fn or(mut self, default: T) -> T {
         self.key.presence = Presence::Optional(format!("`{}`", default.text()));

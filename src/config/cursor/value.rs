@@ -2,11 +2,11 @@
 
 use std::{cell::RefCell, ops::RangeInclusive, rc::Rc};
 
-use super::{Keys, Placed, Run};
+use super::{Keys, Placed, Reading};
 use crate::config::{
     described::{Shape, WordShape},
-    node::{self, At, Kind, Node},
-    units::Word,
+    node::{self, At, Node, NodeKind},
+    units::Scalar,
     yaml::unspaced,
 };
 
@@ -32,7 +32,7 @@ impl Sink {
 /// A value about to be read; nothing where the key is not there.
 #[derive(Debug)]
 pub(in crate::config) struct Value<'a> {
-    run: &'a Run,
+    run: &'a Reading,
     node: Option<&'a Node>,
     path: String,
     pub(super) level: Vec<&'static str>,
@@ -42,7 +42,7 @@ pub(in crate::config) struct Value<'a> {
 /// A path to note mistakes at.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Spot<'a> {
-    pub(super) run: &'a Run,
+    pub(super) run: &'a Reading,
     pub(in crate::config) path: String,
 }
 
@@ -64,11 +64,11 @@ impl Spot<'_> {
 }
 
 /// The name of what is described where there is none.
-static NO_NAME: node::Key =
-    node::Key { at: At { file: 0, line: 0, column: 0 }, text: String::new() };
+static NO_NAME: node::NodeKey =
+    node::NodeKey { at: At { file: 0, line: 0, column: 0 }, text: String::new() };
 
 impl<'a> Value<'a> {
-    pub(super) fn new(run: &'a Run, node: Option<&'a Node>, path: String) -> Self {
+    pub(super) fn new(run: &'a Reading, node: Option<&'a Node>, path: String) -> Self {
         Self { run, node, path, level: Vec::new(), sink: None }
     }
 
@@ -97,16 +97,16 @@ impl<'a> Value<'a> {
     fn text(&self) -> Option<(&'a str, At)> {
         let node = self.node?;
         match &node.kind {
-            Kind::Text(text) => return Some((text, node.at)),
-            Kind::Nothing => self.wrong(node.at, NOTHING),
-            Kind::List(_) | Kind::Map(_) => {
+            NodeKind::Text(text) => return Some((text, node.at)),
+            NodeKind::Nothing => self.wrong(node.at, NOTHING),
+            NodeKind::List(_) | NodeKind::Map(_) => {
                 self.wrong(node.at, "write a single value here, not a list or a mapping");
             }
         }
         None
     }
 
-    fn read<T: Word>(&self) -> Option<Placed<T>> {
+    fn read<T: Scalar>(&self) -> Option<Placed<T>> {
         let (text, at) = self.text()?;
         match T::read(text) {
             Ok(value) => Some(Placed { value, at }),
@@ -118,17 +118,17 @@ impl<'a> Value<'a> {
     }
 
     /// A word.
-    pub(in crate::config) fn word<T: Word>(self) -> Option<Placed<T>> {
+    pub(in crate::config) fn word<T: Scalar>(self) -> Option<Placed<T>> {
         self.describe(|| Shape::Word(WordShape::of::<T>()));
         self.read()
     }
 
     /// A word within bounds.
-    pub(super) fn bounded<T: Word + PartialOrd>(
+    pub(super) fn bounded<T: Scalar + PartialOrd>(
         self,
         bounds: &RangeInclusive<T>,
     ) -> Option<Placed<T>> {
-        let [least, most] = [bounds.start(), bounds.end()].map(Word::text);
+        let [least, most] = [bounds.start(), bounds.end()].map(Scalar::text);
         self.describe(|| Shape::Word(WordShape::within::<T>(&least, &most)));
         let read: Placed<T> = self.read()?;
         if let (false, Some((text, at))) = (bounds.contains(&read.value), self.text()) {
@@ -138,7 +138,7 @@ impl<'a> Value<'a> {
     }
 
     /// Words in a list; none where there is no list.
-    pub(in crate::config) fn words<T: Word>(self) -> Vec<Placed<T>> {
+    pub(in crate::config) fn words<T: Scalar>(self) -> Vec<Placed<T>> {
         self.describe(|| Shape::List(Box::new(Shape::Word(WordShape::of::<T>()))));
         let items = self.items().unwrap_or_default().iter();
         items.filter_map(|item| self.inner(Some(item), self.path.clone()).read()).collect()
@@ -164,7 +164,7 @@ impl<'a> Value<'a> {
 
     fn items(&self) -> Option<&'a [Node]> {
         let node = self.node?;
-        if let Kind::List(items) = &node.kind {
+        if let NodeKind::List(items) = &node.kind {
             return Some(items);
         }
         self.wrong(node.at, "write a list here, like [ a, b ]");
@@ -174,7 +174,7 @@ impl<'a> Value<'a> {
     /// A mapping with free keys.
     pub(in crate::config) fn named<R>(
         self,
-        mut read: impl FnMut(&'a node::Key, Self) -> R,
+        mut read: impl FnMut(&'a node::NodeKey, Self) -> R,
     ) -> Vec<R> {
         if self.sink.is_some() {
             let value = self.inner(None, format!("{}.*", self.path));
@@ -186,7 +186,7 @@ impl<'a> Value<'a> {
         let mut all = Vec::new();
         for (key, node) in rows {
             let path = format!("{}.{}", self.path, key.text);
-            if matches!(node.kind, Kind::Nothing) {
+            if matches!(node.kind, NodeKind::Nothing) {
                 self.run.odd(key.at, &path, "nothing is written here, so it is left out");
             } else {
                 all.push(read(key, self.inner(Some(node), path)));
@@ -195,11 +195,11 @@ impl<'a> Value<'a> {
         all
     }
 
-    fn rows(&self, node: &'a Node) -> Option<&'a [(node::Key, Node)]> {
+    fn rows(&self, node: &'a Node) -> Option<&'a [(node::NodeKey, Node)]> {
         match &node.kind {
-            Kind::Map(rows) => return Some(rows),
-            Kind::Nothing => self.wrong(node.at, NOTHING),
-            Kind::Text(text) => match unspaced(text) {
+            NodeKind::Map(rows) => return Some(rows),
+            NodeKind::Nothing => self.wrong(node.at, NOTHING),
+            NodeKind::Text(text) => match unspaced(text) {
                 Some((key, value)) => {
                     self.wrong(
                         node.at,
@@ -208,7 +208,7 @@ impl<'a> Value<'a> {
                 }
                 None => self.no_mapping(node.at),
             },
-            Kind::List(_) => self.no_mapping(node.at),
+            NodeKind::List(_) => self.no_mapping(node.at),
         }
         None
     }
@@ -248,7 +248,7 @@ impl<'a> Value<'a> {
     }
 
     /// A word or a mapping of known keys.
-    pub(in crate::config) fn either<T: Word, R>(
+    pub(in crate::config) fn either<T: Scalar, R>(
         self,
         read: impl FnOnce(&mut Keys<'a>) -> R,
     ) -> Option<Placed<Either<T, R>>> {
@@ -261,15 +261,15 @@ impl<'a> Value<'a> {
             return None;
         }
         match &self.node?.kind {
-            Kind::Map(_) => {
+            NodeKind::Map(_) => {
                 let Placed { value, at } = self.keys(read)?;
                 Some(Placed { value: Either::Map(value), at })
             }
-            Kind::Text(_) => {
+            NodeKind::Text(_) => {
                 let Placed { value, at } = self.read()?;
                 Some(Placed { value: Either::Word(value), at })
             }
-            Kind::Nothing | Kind::List(_) => {
+            NodeKind::Nothing | NodeKind::List(_) => {
                 let at = self.node?.at;
                 self.wrong(at, "write a text or a mapping here, not a list");
                 None
@@ -278,7 +278,7 @@ impl<'a> Value<'a> {
     }
 
     /// A list of words, or a mapping that says more.
-    pub(in crate::config) fn list_or_map<T: Word, R>(
+    pub(in crate::config) fn list_or_map<T: Scalar, R>(
         self,
         read: impl FnOnce(&mut Keys<'a>) -> R,
     ) -> Option<Either<Vec<Placed<T>>, R>> {
@@ -292,9 +292,9 @@ impl<'a> Value<'a> {
         }
         let node = self.node?;
         match &node.kind {
-            Kind::Map(_) => self.keys(read).map(|map| Either::Map(map.value)),
-            Kind::List(_) => Some(Either::Word(self.words())),
-            Kind::Nothing | Kind::Text(_) => {
+            NodeKind::Map(_) => self.keys(read).map(|map| Either::Map(map.value)),
+            NodeKind::List(_) => Some(Either::Word(self.words())),
+            NodeKind::Nothing | NodeKind::Text(_) => {
                 self.wrong(node.at, "write a list here, like [ a, b ], or a mapping");
                 None
             }

@@ -14,11 +14,11 @@ pub(crate) use self::instance::{UciInstance, uci_instance};
 use self::{
     options::{Sort, sorts},
     syntax::{Mistake, Read},
-    translate::{Place, Translated, translate},
+    translate::{Location, Translated, translate},
 };
 use super::{
     Config, ConfigError, MAX_FILE, SecretReader, Warning,
-    report::{Found, Report, line},
+    report::{Complaint, Report, line},
     resolve::{described, read, too_big},
     yaml::print,
 };
@@ -40,7 +40,7 @@ pub fn parse_uci(
     let all = translate(&file.sections, &sorts, &state_directory(name));
     let (config, report) = read(&all.root, Report::default(), secrets);
     let place = |at| all.places.get(at).copied().unwrap_or_default();
-    let what = |found: &Found| match found.path.as_str() {
+    let what = |found: &Complaint| match found.path.as_str() {
         // Of the file as a whole; its place says nothing.
         path if found.at.line == 0 && !path.is_empty() => format!("{path}: {}", found.what),
         _ => found.what.clone(),
@@ -101,14 +101,14 @@ fn understood(text: &str, name: &str, sorts: &[Sort]) -> Result<Read, ConfigErro
 }
 
 fn said(name: &str, mistake: &Mistake, sorts: &[Sort]) -> String {
-    told::told(name, &Place { line: mistake.line, ..Place::default() }, &mistake.what, sorts)
+    told::told(name, &Location { line: mistake.line, ..Location::default() }, &mistake.what, sorts)
 }
 
 /// Every mistake once, in the order of the file.
 fn listed(
     text: &str,
     name: &str,
-    mut problems: Vec<(Place<'_>, String)>,
+    mut problems: Vec<(Location<'_>, String)>,
     sorts: &[Sort],
 ) -> String {
     problems.sort_by_key(|(place, _)| place.line);

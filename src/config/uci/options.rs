@@ -5,7 +5,7 @@ use crate::config::described::{Described, Shape};
 
 /// How an option's value becomes one of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum OptionKind {
     /// As it is.
     Text,
     /// 1 or 0, in any of UCI's words.
@@ -23,11 +23,11 @@ pub(super) enum Kind {
 
 /// One option.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(super) struct UciOption {
     pub(super) option: &'static str,
     /// Keys to the value, below the section's own.
     pub(super) path: Vec<&'static str>,
-    pub(super) kind: Kind,
+    pub(super) kind: OptionKind,
     /// The type of endpoints that have it; all when empty.
     pub(super) of: &'static str,
 }
@@ -38,7 +38,7 @@ pub(super) struct Sort {
     pub(super) kind: &'static str,
     /// Where sections of the kind are, by name; empty where they have no name there.
     pub(super) path: &'static str,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<UciOption>,
     /// Options of which there must be exactly one.
     pub(super) one_of: &'static [&'static str],
 }
@@ -80,12 +80,12 @@ pub(super) fn sorts(file: &[Described]) -> Vec<Sort> {
         found.map_or(&[][..], |described| described.shape.keys())
     };
     let sort = |kind, path, own: &[&'static str], keys: &[Described], one_of| {
-        let mut rows: Vec<_> = own.iter().map(|option| row(option, &[], Kind::Own)).collect();
+        let mut rows: Vec<_> = own.iter().map(|option| row(option, &[], OptionKind::Own)).collect();
         add(keys, &mut Vec::new(), &mut rows);
         Sort { kind, path, rows, one_of }
     };
     let mut role = sort("role", "roles", &["name"], &[], &["right"]);
-    role.rows.push(row("right", &[], Kind::Rights));
+    role.rows.push(row("right", &[], OptionKind::Rights));
     let mut endpoint =
         sort("endpoint", "endpoints", &["name", "type", "enabled"], below("endpoints"), &["type"]);
     for row in &mut endpoint.rows {
@@ -104,12 +104,12 @@ pub(super) fn sorts(file: &[Described]) -> Vec<Sort> {
     ]
 }
 
-fn row(option: &'static str, path: &[&'static str], kind: Kind) -> Row {
-    Row { option, path: path.to_vec(), kind, of: "" }
+fn row(option: &'static str, path: &[&'static str], kind: OptionKind) -> UciOption {
+    UciOption { option, path: path.to_vec(), kind, of: "" }
 }
 
 /// The options of keys, and of those in mappings below them.
-fn add(keys: &[Described], path: &mut Vec<&'static str>, rows: &mut Vec<Row>) {
+fn add(keys: &[Described], path: &mut Vec<&'static str>, rows: &mut Vec<UciOption>) {
     for key in keys {
         path.push(key.name);
         if !key.uci.is_empty() {
@@ -126,12 +126,12 @@ fn add(keys: &[Described], path: &mut Vec<&'static str>, rows: &mut Vec<Row>) {
     }
 }
 
-fn kind(shape: &Shape) -> Kind {
+fn kind(shape: &Shape) -> OptionKind {
     match shape {
-        Shape::Word(word) if word.is_boolean() => Kind::Flag,
-        Shape::Word(_) | Shape::Either(..) => Kind::Text,
-        Shape::List(_) | Shape::ListOr(..) => Kind::List,
-        Shape::Keys(_) => Kind::Switch,
-        Shape::Named(_) => Kind::Rights,
+        Shape::Word(word) if word.is_boolean() => OptionKind::Flag,
+        Shape::Word(_) | Shape::Either(..) => OptionKind::Text,
+        Shape::List(_) | Shape::ListOr(..) => OptionKind::List,
+        Shape::Keys(_) => OptionKind::Switch,
+        Shape::Named(_) => OptionKind::Rights,
     }
 }

@@ -7,18 +7,18 @@ use crate::config::{node::At, units::suggest};
 
 /// One value and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Value {
+pub(super) struct UciValue {
     pub(super) text: String,
     pub(super) at: At,
 }
 
 /// An option or a list of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct OptionLines {
     pub(super) option: String,
     /// Whether `list` said it; a list has at least one value, an option exactly one.
     pub(super) list: bool,
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<UciValue>,
 }
 
 /// A section: `config KIND 'NAME'` and what follows.
@@ -27,12 +27,12 @@ pub(super) struct Section {
     pub(super) kind: String,
     pub(super) name: Option<String>,
     pub(super) at: At,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<OptionLines>,
 }
 
 impl Section {
     /// The last value of an option.
-    pub(super) fn value(&self, option: &str) -> Option<&Value> {
+    pub(super) fn value(&self, option: &str) -> Option<&UciValue> {
         self.entries.iter().find(|entry| entry.option == option)?.values.last()
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn read(text: &str) -> Read {
 }
 
 /// Words of a statement, and where it begins.
-type Statement = (At, Vec<Value>);
+type Statement = (At, Vec<UciValue>);
 
 struct Words<'a> {
     rest: Peekable<Chars<'a>>,
@@ -119,7 +119,7 @@ impl Words<'_> {
     }
 
     /// One word: pieces in either quotes or none, side by side.
-    fn word(&mut self) -> Result<Value, Mistake> {
+    fn word(&mut self) -> Result<UciValue, Mistake> {
         let at = self.at;
         let mut text = String::new();
         while let Some(c) = self.rest.peek().copied() {
@@ -137,7 +137,7 @@ impl Words<'_> {
                 }
             }
         }
-        Ok(Value { text, at })
+        Ok(UciValue { text, at })
     }
 
     /// What is between quotes; in single ones a backslash is a letter like others.
@@ -209,7 +209,7 @@ impl Builder {
         }
     }
 
-    fn section(&mut self, at: At, kind: &str, name: Option<Value>) -> Result<(), Mistake> {
+    fn section(&mut self, at: At, kind: &str, name: Option<UciValue>) -> Result<(), Mistake> {
         let wrong = |what: String| Err(Mistake { line: at.line, what });
         // Options behind a section that cannot be are not the one before's.
         self.current = None;
@@ -253,7 +253,7 @@ impl Builder {
         line: usize,
         list: bool,
         option: String,
-        value: Option<Value>,
+        value: Option<UciValue>,
     ) -> Result<(), Mistake> {
         let wrong = |what: String| Err(Mistake { line, what });
         if !is_name(&option) {
@@ -282,7 +282,7 @@ impl Builder {
         }
         let Some(entry) = at.and_then(|at| section.entries.get_mut(at)) else {
             self.options.insert((index, option.clone()), section.entries.len());
-            section.entries.push(Entry { option, list, values: vec![value] });
+            section.entries.push(OptionLines { option, list, values: vec![value] });
             return Ok(());
         };
         if list {

@@ -1,14 +1,14 @@
 //! Mistakes in UCI's words: file, line, option and section, and what to type there.
 
 use super::{
-    options::{Row, Sort},
+    options::{Sort, UciOption},
     syntax::Section,
-    translate::Place,
+    translate::Location,
 };
 
 /// `FILE:LINE: option 'baud' of endpoint 'modem1': WHAT`; what the resolver says of keys is said of
 /// options.
-pub(super) fn told(name: &str, place: &Place<'_>, what: &str, sorts: &[Sort]) -> String {
+pub(super) fn told(name: &str, place: &Location<'_>, what: &str, sorts: &[Sort]) -> String {
     let what = words(what, place, sorts);
     let section = place.section.map(label);
     let head = match (section, place.entry) {
@@ -42,7 +42,7 @@ const PHRASES: [(&str, &str); 6] = [
 ];
 
 /// The resolver's sentence, its YAML said in UCI.
-fn words(what: &str, place: &Place<'_>, sorts: &[Sort]) -> String {
+fn words(what: &str, place: &Location<'_>, sorts: &[Sort]) -> String {
     let mut text = what.to_owned();
     for (from, to) in PHRASES {
         text = text.replace(from, to);
@@ -64,7 +64,7 @@ fn words(what: &str, place: &Place<'_>, sorts: &[Sort]) -> String {
 }
 
 /// What stands between backquotes.
-fn code(piece: &str, rows: &[Row]) -> String {
+fn code(piece: &str, rows: &[UciOption]) -> String {
     let command = ["wsbridge passwd", "wsbridge token new", "wsbridge ports"];
     if let Some(command) = command.iter().find(|command| piece.starts_with(**command)) {
         return format!("'{}'", piece.replacen(command, &format!("{command} --uci"), 1));
@@ -86,7 +86,7 @@ fn code(piece: &str, rows: &[Row]) -> String {
 }
 
 /// The option that stands for a key here.
-fn option<'a>(key: &'a str, rows: &[Row]) -> &'a str {
+fn option<'a>(key: &'a str, rows: &[UciOption]) -> &'a str {
     let same = rows.iter().any(|row| row.option == key);
     let row = rows.iter().find(|row| row.path.last() == Some(&key));
     row.filter(|_| !same).map_or(key, |row| row.option)

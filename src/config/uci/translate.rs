@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    options::{Kind, Row, Sort, TYPES, target_one_of},
-    syntax::{Entry, Section, Value},
+    options::{OptionKind, Sort, TYPES, UciOption, target_one_of},
+    syntax::{OptionLines, Section, UciValue},
 };
 use crate::config::{
     node::{At, Node},
@@ -14,7 +14,7 @@ use crate::config::{
 
 /// Where something comes from; of the file as a whole without a section.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) line: usize,
     pub(super) section: Option<&'a Section>,
     /// Option and value.
@@ -26,7 +26,7 @@ pub(super) struct Place<'a> {
 pub(super) struct Translated<'a> {
     pub(super) root: Node,
     /// What stands where.
-    pub(super) places: BTreeMap<At, Place<'a>>,
+    pub(super) places: BTreeMap<At, Location<'a>>,
     pub(super) problems: Vec<(At, String)>,
     sorts: &'a [Sort],
 }
@@ -63,10 +63,10 @@ pub(super) fn translate<'a>(
 
 impl<'a> Translated<'a> {
     /// Where a section or a value of it is, kept for whoever finds a mistake in it.
-    fn mark(&mut self, section: &'a Section, entry: Option<(&'a Entry, &'a Value)>) -> At {
+    fn mark(&mut self, section: &'a Section, entry: Option<(&'a OptionLines, &'a UciValue)>) -> At {
         let at = entry.map_or(section.at, |(_, value)| value.at);
         let entry = entry.map(|(entry, value)| (entry.option.as_str(), value.text.as_str()));
-        self.places.insert(at, Place { line: at.line, section: Some(section), entry });
+        self.places.insert(at, Location { line: at.line, section: Some(section), entry });
         at
     }
 
@@ -115,11 +115,11 @@ impl<'a> Translated<'a> {
         }
     }
 
-    fn is_listeners(&self, entry: &Entry) -> bool {
+    fn is_listeners(&self, entry: &OptionLines) -> bool {
         self.listener_rows().iter().any(|row| row.option == entry.option)
     }
 
-    fn listener_rows(&self) -> &'a [Row] {
+    fn listener_rows(&self) -> &'a [UciOption] {
         self.sorts.iter().find(|sort| sort.kind == "listener").map_or(&[], |sort| &sort.rows)
     }
 
@@ -141,7 +141,7 @@ impl<'a> Translated<'a> {
             } else if row.path.first() == Some(&"tls") && row.option != "tls" && !files {
                 self.problems
                     .push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
-            } else if row.kind == Kind::Flag {
+            } else if row.kind == OptionKind::Flag {
                 match flag(&value.text) {
                     Some(on) => drop(node.put(&row.path, Node::text(mark, on.to_string()))),
                     None => self.problems.push((mark, no_flag(&value.text))),
@@ -218,7 +218,8 @@ impl<'a> Translated<'a> {
     fn rows(&mut self, section: &'a Section, sort: &Sort, target: &str) -> Node {
         let mut node = Node::map(section.at);
         for entry in &section.entries {
-            let fits = |row: &&Row| target.is_empty() || row.of.is_empty() || row.of == target;
+            let fits =
+                |row: &&UciOption| target.is_empty() || row.of.is_empty() || row.of == target;
             let named: Vec<_> = sort.rows.iter().filter(|row| row.option == entry.option).collect();
             if let Some(row) = named.iter().copied().find(|row| fits(row)) {
                 self.entry(section, (entry, row), &mut node);
@@ -237,7 +238,7 @@ impl<'a> Translated<'a> {
                 self.wrong(section, Some(&entry.option), what);
             }
         }
-        for row in sort.rows.iter().filter(|row| row.kind == Kind::Switch) {
+        for row in sort.rows.iter().filter(|row| row.kind == OptionKind::Switch) {
             let on = section.value(row.option).and_then(|value| flag(&value.text)) == Some(true);
             if !on && node.get(&row.path).is_some() {
                 let of = section
@@ -251,28 +252,33 @@ impl<'a> Translated<'a> {
         node
     }
 
-    fn entry(&mut self, section: &'a Section, (entry, row): (&'a Entry, &Row), node: &mut Node) {
+    fn entry(
+        &mut self,
+        section: &'a Section,
+        (entry, row): (&'a OptionLines, &UciOption),
+        node: &mut Node,
+    ) {
         let Some(value) = entry.values.last() else { return };
-        let lists = matches!(row.kind, Kind::List | Kind::Rights)
+        let lists = matches!(row.kind, OptionKind::List | OptionKind::Rights)
             || ["listen", "step"].contains(&row.option);
         if entry.list && !lists {
             let what = format!("has one value alone; write `option {} '...'`", row.option);
             return self.wrong(section, Some(row.option), what);
         }
         match row.kind {
-            Kind::Own => {
+            OptionKind::Own => {
                 if row.option == "enabled" && flag(&value.text).is_none() {
                     self.wrong(section, Some(row.option), no_flag(&value.text));
                 }
             }
-            Kind::Text => {
+            OptionKind::Text => {
                 let mark = self.mark(section, Some((entry, value)));
                 node.put(&row.path, Node::text(mark, &value.text));
             }
-            Kind::Flag | Kind::Switch => match flag(&value.text) {
+            OptionKind::Flag | OptionKind::Switch => match flag(&value.text) {
                 Some(on) => {
                     let mark = self.mark(section, Some((entry, value)));
-                    if row.kind == Kind::Flag {
+                    if row.kind == OptionKind::Flag {
                         node.put(&row.path, Node::text(mark, on.to_string()));
                     } else if on {
                         node.put(&row.path, Node::map(mark));
@@ -280,7 +286,7 @@ impl<'a> Translated<'a> {
                 }
                 None => self.wrong(section, Some(row.option), no_flag(&value.text)),
             },
-            Kind::List => {
+            OptionKind::List => {
                 let items = entry.values.iter();
                 let items: Vec<_> = items
                     .map(|value| Node::text(self.mark(section, Some((entry, value))), &value.text))
@@ -288,12 +294,18 @@ impl<'a> Translated<'a> {
                 let first = items.first().map_or_else(At::default, |item| item.at);
                 node.put(&row.path, Node::list(first, items));
             }
-            Kind::Rights => self.rights(section, entry, &row.path, node),
+            OptionKind::Rights => self.rights(section, entry, &row.path, node),
         }
     }
 
     /// `plc*=read,write`; several of one pattern add up.
-    fn rights(&mut self, section: &'a Section, entry: &'a Entry, path: &[&str], node: &mut Node) {
+    fn rights(
+        &mut self,
+        section: &'a Section,
+        entry: &'a OptionLines,
+        path: &[&str],
+        node: &mut Node,
+    ) {
         let mut table: Vec<Granted<'_>> = Vec::new();
         for value in &entry.values {
             let mark = self.mark(section, Some((entry, value)));
@@ -390,7 +402,7 @@ fn no_flag(text: &str) -> String {
     format!("`{text}` is neither 1 nor 0")
 }
 
-fn find<'a>(section: &'a Section, option: &str) -> Option<(&'a Entry, &'a Value)> {
+fn find<'a>(section: &'a Section, option: &str) -> Option<(&'a OptionLines, &'a UciValue)> {
     let entry = section.entries.iter().find(|entry| entry.option == option)?;
     Some((entry, entry.values.last()?))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Node};
+use super::{Node, NodeKind};
 
 /// Prints a mapping as YAML.
 pub(in crate::config) fn print(root: &Node) -> String {
@@ -14,13 +14,13 @@ pub(in crate::config) fn print(root: &Node) -> String {
 /// The lines of a node under the key or dash that has been printed.
 fn below(node: &Node, depth: usize, out: &mut String) {
     match &node.kind {
-        Kind::Nothing | Kind::Text(_) => {}
-        Kind::List(items) => {
+        NodeKind::Nothing | NodeKind::Text(_) => {}
+        NodeKind::List(items) => {
             for item in items {
                 line("-", item, depth, out);
             }
         }
-        Kind::Map(rows) => {
+        NodeKind::Map(rows) => {
             for (key, node) in rows {
                 line(&format!("{}:", word(&key.text)), node, depth, out);
             }
@@ -30,10 +30,10 @@ fn below(node: &Node, depth: usize, out: &mut String) {
 
 fn line(head: &str, node: &Node, depth: usize, out: &mut String) {
     let value = match &node.kind {
-        Kind::Text(text) => format!(" {}", quoted(text)),
-        Kind::List(items) if items.is_empty() => " []".to_owned(),
-        Kind::Map(rows) if rows.is_empty() => " {}".to_owned(),
-        Kind::Nothing | Kind::List(_) | Kind::Map(_) => String::new(),
+        NodeKind::Text(text) => format!(" {}", quoted(text)),
+        NodeKind::List(items) if items.is_empty() => " []".to_owned(),
+        NodeKind::Map(rows) if rows.is_empty() => " {}".to_owned(),
+        NodeKind::Nothing | NodeKind::List(_) | NodeKind::Map(_) => String::new(),
     };
     let _ = writeln!(out, "{:depth$}{head}{value}", "");
     below(node, depth + 2, out);
@@ -93,7 +93,7 @@ mod tests {
             let text = print(&root);
             let again = parse(&text, 0).unwrap_or_else(|why| panic!("{why:?}\n{text}"));
             let (read, node) = &again.rows()[0];
-            let Kind::Text(found) = &node.kind else { panic!("{node:?}") };
+            let NodeKind::Text(found) = &node.kind else { panic!("{node:?}") };
             prop_assert_eq!((&read.text, found), (&key, &value));
         }
     }

@@ -5,16 +5,16 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::{super::node::Kind, *};
+use super::{super::node::NodeKind, *};
 use crate::config::{MAX_FILE, SecretSource, Text, parse_files, resolve::tests::mistakes};
 
 /// A tree without its places.
 fn plain(node: &Node) -> serde_json::Value {
     match &node.kind {
-        Kind::Nothing => serde_json::Value::Null,
-        Kind::Text(text) => text.as_str().into(),
-        Kind::List(items) => items.iter().map(plain).collect(),
-        Kind::Map(rows) => {
+        NodeKind::Nothing => serde_json::Value::Null,
+        NodeKind::Text(text) => text.as_str().into(),
+        NodeKind::List(items) => items.iter().map(plain).collect(),
+        NodeKind::Map(rows) => {
             rows.iter().map(|(key, value)| (key.text.clone(), plain(value))).collect()
         }
     }

@@ -112,7 +112,7 @@ async fn a_gateway_without_its_page_says_at_its_address_how_to_get_it() {
     let visitor = visitor::Visitor {
         connection: Arc::new(visitor::Connection::new(Peer::default(), slot, open)),
         client,
-        asked: Arc::new(visitor::Asked::of(&request)),
+        asked: Arc::new(visitor::RequestSummary::of(&request)),
         bridge,
     };
     request.extensions_mut().insert(visitor);

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::waits::Waits;
 
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(super) struct SeatAccount {
     /// Bytes taken from the seat.
     pub(super) taken: u64,
     /// Of these, how many have left the queue: to the driver, or discarded.
@@ -25,7 +25,7 @@ pub(super) struct Account {
     pub(super) wake_at: u64,
 }
 
-impl Account {
+impl SeatAccount {
     pub(super) fn queued(&self) -> usize {
         // The queue is bounded by the window.
         usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)

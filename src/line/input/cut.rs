@@ -1,11 +1,11 @@
 //! What a seat loses of the queue with the lease.
 
-use super::{Input, Item, SeatId};
+use super::{Input, QueueItem, SeatId};
 use crate::line::task::Undone;
 
 /// How much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::line) enum Cut {
+pub(in crate::line) enum CutPoint {
     /// All of it: its client is gone.
     All,
     /// What stands behind its first task, and that: whoever takes the lease waits for data alone.
@@ -15,23 +15,24 @@ pub(in crate::line) enum Cut {
 impl Input {
     /// Cuts the queue of a seat, and ends what one of its tasks waits for now. It is told how many
     /// bytes were discarded, as lost, and of each task that it is not done.
-    pub(in crate::line) fn cut(&self, seat: SeatId, cut: Cut) -> usize {
+    pub(in crate::line) fn cut(&self, seat: SeatId, cut: CutPoint) -> usize {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return 0 };
         if let Some(turn) = account.turn.take() {
             turn.cancel();
         }
         let runs = inner.running.take_if(|(owner, _)| *owner == seat).is_some();
-        let (mut keeps, mut discarded, mut undone) = (cut == Cut::Waiting && !runs, 0, Vec::new());
+        let (mut keeps, mut discarded, mut undone) =
+            (cut == CutPoint::Waiting && !runs, 0, Vec::new());
         for (owner, item) in std::mem::take(&mut inner.queue) {
             match item {
                 item if owner != Some(seat) => inner.queue.push_back((owner, item)),
-                Item::Task(task) => {
+                QueueItem::Task(task) => {
                     keeps = false;
                     undone.push(task);
                 }
-                Item::Data { .. } if keeps => inner.queue.push_back((owner, item)),
-                Item::Data { bytes, sent } => discarded += bytes.len() - sent,
+                QueueItem::Data { .. } if keeps => inner.queue.push_back((owner, item)),
+                QueueItem::Data { bytes, sent } => discarded += bytes.len() - sent,
             }
         }
         account.done += discarded as u64;

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Account, Input, Item, SeatId};
+use super::{Input, QueueItem, SeatAccount, SeatId};
 use crate::line::task::{Task, Undone};
 
 /// Tasks a seat may have in the queue.
@@ -12,7 +12,7 @@ impl Input {
     /// Puts a task of nobody behind everything queued.
     pub(in crate::line) fn push_task(&self, task: Task) {
         let inner = &mut *self.lock();
-        inner.queue.push_back((None, Item::Task(task)));
+        inner.queue.push_back((None, QueueItem::Task(task)));
         inner.wake_worker();
     }
 
@@ -28,13 +28,13 @@ impl Input {
         };
         account.tasks += 1;
         (task.wait, task.turn) = (wait, account.turn());
-        inner.queue.push_back((Some(seat), Item::Task(task)));
+        inner.queue.push_back((Some(seat), QueueItem::Task(task)));
         inner.wake_worker();
     }
 
     /// What is cancelled when a seat loses its turn.
     pub(in crate::line) fn turn_of(&self, seat: SeatId) -> Option<CancellationToken> {
-        self.lock().seats.get_mut(&seat).map(Account::turn)
+        self.lock().seats.get_mut(&seat).map(SeatAccount::turn)
     }
 
     /// Whether tasks of a seat wait.
@@ -58,10 +58,11 @@ impl Input {
             account.tasks += 1;
             task.turn = account.turn();
         }
-        let waits =
-            |(owner, item): &(_, Item)| *owner == Some(holder) && matches!(item, Item::Task(_));
+        let waits = |(owner, item): &(_, QueueItem)| {
+            *owner == Some(holder) && matches!(item, QueueItem::Task(_))
+        };
         let at = inner.queue.iter().position(waits).unwrap_or(inner.queue.len());
-        inner.queue.insert(at, (Some(seat), Item::Task(task)));
+        inner.queue.insert(at, (Some(seat), QueueItem::Task(task)));
         inner.wake_worker();
         None
     }

@@ -136,7 +136,7 @@ async fn what_is_cut_begins_with_the_first_task_and_data_before_it_and_others_st
     let (task, mut second) = Task::new(hold(9));
     input.offer(1, task);
     assert_eq!(next(&input, 2), Some(b"be".to_vec()));
-    assert_eq!(input.cut(1, Cut::Waiting), 6);
+    assert_eq!(input.cut(1, CutPoint::Waiting), 6);
     assert_eq!(
         (first.try_recv(), second.try_recv()),
         (Ok(Err(Undone::Taken)), Ok(Err(Undone::Taken)))
@@ -167,7 +167,7 @@ async fn where_a_task_runs_everything_is_behind_it_and_its_wait_ends() {
     // Whoever takes over does not wait for it.
     let ahead = input.push_ahead(2, 1, Task::new(Action::Drain).0);
     assert!(ahead.is_some() && !running.turn.is_cancelled());
-    assert_eq!(input.cut(1, Cut::Waiting), 6);
+    assert_eq!(input.cut(1, CutPoint::Waiting), 6);
     assert!(running.turn.is_cancelled());
     assert_eq!(next(&input, 10), None);
 }

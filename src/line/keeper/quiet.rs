@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
-    line::{Shared, State, output::Gone},
+    line::{LineState, Shared, output::Gone},
     target::OpenError,
 };
 
@@ -71,7 +71,7 @@ impl Quiet {
     /// It went, or is not there.
     pub(super) fn failed(&mut self, shared: &Shared, why: &OpenError, gone: Gone) {
         shared.output.set_down(Some(gone));
-        shared.set_state(State::Down(why.clone()));
+        shared.set_state(LineState::Down(why.clone()));
         let text = why.to_string();
         match &mut self.last {
             _ if self.private => {}

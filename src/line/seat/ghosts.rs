@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::Seat;
 use crate::line::{
-    Board, Ghosts, Holder, Participant, Shared, callers::Word, controls, input::Cut, output::SeatId,
+    Board, Ghosts, Holder, Participant, Shared, callers::LineNews, controls, input::CutPoint,
+    output::SeatId,
 };
 
 /// How long the answer that the holder is there is believed.
@@ -62,7 +63,7 @@ fn discard(shared: &Arc<Shared>, seat: SeatId) {
         board.ghosts.insert(seat);
     });
     let held = shared.port().map_or(0, |port| port.held().bytes);
-    let bytes = shared.input.cut(seat, Cut::All) + shared.input.driver_share(seat, held);
+    let bytes = shared.input.cut(seat, CutPoint::All) + shared.input.driver_share(seat, held);
     shared.input.hold();
     let line = Arc::clone(shared);
     shared.tasks.spawn(async move { controls::discard(&line, seat).await });
@@ -100,7 +101,7 @@ impl Seat {
     }
 
     /// What the line says to the session of this seat.
-    pub(crate) fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+    pub(crate) fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {
         match ready!(self.words.poll_recv(cx)) {
             Some(word) => Poll::Ready(word),
             None => Poll::Pending,

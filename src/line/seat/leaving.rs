@@ -13,7 +13,7 @@ use crate::{
 
 /// Bytes on their way to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pending {
+pub(crate) struct Unsent {
     /// How many: in the queue, with the driver, and with an adapter.
     pub bytes: u64,
     /// Whether it is that many; else it is at most that many: nobody can say what an adapter has
@@ -25,16 +25,16 @@ pub(crate) struct Pending {
 
 impl Seat {
     /// Bytes this seat sent that are on their way.
-    pub(crate) fn pending(&self) -> Pending {
+    pub(crate) fn pending(&self) -> Unsent {
         let progress = self.progress();
         if self.is_drained() || self.left || progress.taken == self.ignored {
-            return Pending { bytes: 0, exact: true, answers: false };
+            return Unsent { bytes: 0, exact: true, answers: false };
         }
         let port = self.shared.port();
         let held = port.as_ref().map_or(Held::default(), Port::held);
         let answers = port.is_some_and(|port| port.answers());
         let own = self.shared.input.driver_share(self.id, held.bytes) as u64;
-        Pending {
+        Unsent {
             bytes: progress.taken - progress.done + own,
             exact: own == 0 || !held.at_most,
             answers,
@@ -83,7 +83,7 @@ impl Seat {
     }
 
     fn discard(&mut self) {
-        let Pending { bytes, exact, .. } = self.pending();
+        let Unsent { bytes, exact, .. } = self.pending();
         if bytes > 0 {
             self.shared.metrics.undelivered.add(bytes);
             tracing::info!(

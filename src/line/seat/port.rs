@@ -8,9 +8,9 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Patience, Seat};
 use crate::{
     line::{
-        Action, DRAIN_MOST, Shared, State, Undone, controls,
+        Action, DRAIN_MOST, LineState, Shared, Undone, controls,
         output::SeatId,
-        task::{Outcome, Task},
+        task::{Task, TaskOutcome},
     },
     settings::{ErrorCounts, Inputs, Levels, Settings, Step},
     target::PortError,
@@ -27,9 +27,9 @@ pub(crate) struct Flushed {
 impl Seat {
     /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that
     /// is down drops it at once.
-    pub(crate) fn submit(&self, what: Action) -> Outcome {
+    pub(crate) fn submit(&self, what: Action) -> TaskOutcome {
         let (task, outcome) = Task::new(what);
-        if self.shared.board.borrow().state == State::Up {
+        if self.shared.board.borrow().state == LineState::Up {
             self.shared.input.offer(self.id, task);
         }
         outcome
@@ -37,7 +37,7 @@ impl Seat {
 
     /// The same for a seat that is about to take the lease: where the queue of its holder is to be
     /// cut, behind the data that go and ahead of what that one waits for.
-    pub(crate) fn submit_ahead(&self, what: Action) -> Outcome {
+    pub(crate) fn submit_ahead(&self, what: Action) -> TaskOutcome {
         let (holder, state) = {
             let board = self.shared.board.borrow();
             (board.lease.holder().map(|holder| holder.seat), board.state.clone())
@@ -46,7 +46,7 @@ impl Seat {
             return self.submit(what);
         };
         let (task, outcome) = Task::new(what);
-        if state == State::Up
+        if state == LineState::Up
             && let Some(task) = self.shared.input.push_ahead(self.id, holder, task)
         {
             self.perform_now(task);
@@ -80,7 +80,7 @@ impl Seat {
 
     /// Where somebody else left the settings: puts them back as configured, and says when that is
     /// done.
-    pub(crate) fn as_configured(&self) -> Option<Outcome> {
+    pub(crate) fn as_configured(&self) -> Option<TaskOutcome> {
         let changed = self.shared.board.borrow().settings_by.is_some();
         let settings = self.endpoint().target.settings().filter(|_| changed)?;
         Some(self.submit(Action::Retune(settings)))
@@ -94,7 +94,7 @@ impl Seat {
     /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end
     /// whether or not somebody still waits, unless the lease is taken: a board is not left in reset
     /// because a socket was lost.
-    pub(crate) fn do_now(&self, what: Action) -> Outcome {
+    pub(crate) fn do_now(&self, what: Action) -> TaskOutcome {
         let (task, outcome) = Task::new(what);
         self.perform_now(task);
         outcome

@@ -13,7 +13,7 @@ const MOST: usize = 64;
 
 /// What came of a request.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum RequestOutcome {
     /// Done; the members of the `ok`.
     Ok(Answer),
     /// Done, and the line's input was discarded: the `ok` carries where the client goes on.
@@ -22,11 +22,11 @@ pub(super) enum Outcome {
     Failed(Failure),
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type PendingAnswer = Pin<Box<dyn Future<Output = RequestOutcome> + Send>>;
 
 /// The requests that wait.
 #[derive(Default)]
-pub(super) struct Answers(Vec<(Option<u64>, Waiting)>);
+pub(super) struct Answers(Vec<(Option<u64>, PendingAnswer)>);
 
 impl Answers {
     /// Whether one more may wait; looked at before its work begins.
@@ -41,7 +41,7 @@ impl Answers {
     pub(super) fn wait(
         &mut self,
         id: Option<u64>,
-        work: impl Future<Output = Outcome> + Send + 'static,
+        work: impl Future<Output = RequestOutcome> + Send + 'static,
     ) -> Result<(), Failure> {
         self.room()?;
         self.0.push((id, Box::pin(work)));
@@ -49,7 +49,7 @@ impl Answers {
     }
 
     /// The first that is done, in the order asked.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Option<u64>, Outcome)> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Option<u64>, RequestOutcome)> {
         let done = self.0.iter_mut().enumerate().find_map(|(index, (_, work))| {
             match work.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Some((index, outcome)),

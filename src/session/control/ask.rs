@@ -11,8 +11,8 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::super::{describe::describe, drain::Linger, link::Link, live::Live, packing::Packets};
 use super::{
-    Busy, Control, Setup,
-    answers::Outcome,
+    Busy, ControlSession, Setup,
+    answers::RequestOutcome,
     opening::{close, movable, open, resume},
     refused::{Refused as _, no_lease},
     tell,
@@ -32,7 +32,7 @@ const DRAIN_LATE: Duration = Duration::from_secs(2);
 /// How long the holder of a lease has to answer who asks for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-impl Control<'_> {
+impl ControlSession<'_> {
     pub(super) fn hello(&self) -> Tell {
         let setup = &self.setup;
         let board = setup.lines.board(&setup.endpoint.name);
@@ -199,16 +199,16 @@ impl Control<'_> {
                 None => None,
                 Some(output) => match output.await {
                     Ok(flushed) => Some(flushed.kept as u64).filter(|kept| *kept > 0),
-                    Err(undone) => return Outcome::Failed(undone.failure()),
+                    Err(undone) => return RequestOutcome::Failed(undone.failure()),
                 },
             };
             let answer = Answer { bytes: kept, ..Answer::default() };
             match input {
-                None => Outcome::Ok(answer),
-                Some(None) => Outcome::Flushed(answer),
+                None => RequestOutcome::Ok(answer),
+                Some(None) => RequestOutcome::Flushed(answer),
                 Some(Some(input)) => match input.await {
-                    Ok(()) => Outcome::Flushed(answer),
-                    Err(error) => Outcome::Failed(error.failure()),
+                    Ok(()) => RequestOutcome::Flushed(answer),
+                    Err(error) => RequestOutcome::Failed(error.failure()),
                 },
             }
         })
@@ -220,7 +220,7 @@ impl Control<'_> {
         let (rx, tx) = (Some(live.at), Some(live.seat.progress().taken));
         self.answers.wait(id, async move {
             let (config, signals, counters) = look.await;
-            Outcome::Ok(Answer {
+            RequestOutcome::Ok(Answer {
                 rx,
                 tx,
                 config,
@@ -278,9 +278,9 @@ impl Control<'_> {
     pub(super) fn poll_answers(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let (id, outcome) = ready!(self.answers.poll(cx));
         match outcome {
-            Outcome::Ok(done) => answer(link, id, done),
-            Outcome::Failed(failure) => fail(link, id, failure),
-            Outcome::Flushed(done) => {
+            RequestOutcome::Ok(done) => answer(link, id, done),
+            RequestOutcome::Failed(failure) => fail(link, id, failure),
+            RequestOutcome::Flushed(done) => {
                 // What is held was received before, and is discarded with the rest.
                 self.packets.as_mut().and_then(Packets::rest);
                 let rx = self.live.as_mut().map(|live| {
@@ -354,9 +354,12 @@ fn writer(live: &Live, has: Rights, needs: Rights) -> Result<(), Failure> {
     Ok(())
 }
 
-fn done(outcome: Result<Result<(), Undone>, oneshot::error::RecvError>, answer: Answer) -> Outcome {
+fn done(
+    outcome: Result<Result<(), Undone>, oneshot::error::RecvError>,
+    answer: Answer,
+) -> RequestOutcome {
     match outcome.unwrap_or(Err(Undone::Gone)) {
-        Ok(()) => Outcome::Ok(answer),
-        Err(undone) => Outcome::Failed(undone.failure()),
+        Ok(()) => RequestOutcome::Ok(answer),
+        Err(undone) => RequestOutcome::Failed(undone.failure()),
     }
 }

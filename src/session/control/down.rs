@@ -6,9 +6,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Control, LINE_READ_MAX, tell};
+use super::{ControlSession, LINE_READ_MAX, tell};
 use crate::{
-    line::{Gone, Heard, Kind, State},
+    line::{Gone, LineState, MarkKind, SeatEvent},
     session::{link::Link, live::Live, packing::Packets},
     wire::{
         close::Ended,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-impl Control<'_> {
+impl ControlSession<'_> {
     /// Says how many of the client's bytes have left the queue, and how many of them were lost.
     pub(super) fn poll_acks(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
@@ -28,7 +28,7 @@ impl Control<'_> {
         tell(link, &ack);
         self.told_lost += new;
         if new > 0 {
-            let is_up = live.board.borrow().state == State::Up;
+            let is_up = live.board.borrow().state == LineState::Up;
             let (code, why) = if is_up && !live.seat.is_writer() {
                 (Code::NotWriter, "another session writes now")
             } else {
@@ -88,24 +88,24 @@ impl Control<'_> {
             (Poll::Pending, _) => return Poll::Pending,
         };
         match heard {
-            Heard::Bytes(n) => self.send_line(link, cx, buf, n),
-            Heard::Mark(mark) => match mark.kind {
-                Kind::Event(event) => {
+            SeatEvent::Bytes(n) => self.send_line(link, cx, buf, n),
+            SeatEvent::Mark(mark) => match mark.kind {
+                MarkKind::Event(event) => {
                     self.send_rest(link);
                     tell(link, &Tell::Line { event, at: mark.at, count: mark.count });
                 }
-                Kind::Time(ms) => {
+                MarkKind::Time(ms) => {
                     self.send_rest(link);
                     tell(link, &Tell::Time { at: mark.at, ms });
                 }
-                Kind::Pause(pause) => {
+                MarkKind::Pause(pause) => {
                     let packet = self.packets.as_mut().and_then(|packets| packets.pause(pause));
                     if let Some(packet) = packet {
                         self.send_packet(link, &packet);
                     }
                 }
             },
-            Heard::Gap(gap) => {
+            SeatEvent::Gap(gap) => {
                 self.send_rest(link);
                 if let Some(live) = &mut self.live {
                     live.at = gap.to;
@@ -114,7 +114,7 @@ impl Control<'_> {
                 }
                 tell(link, &Tell::Gap { from: gap.from, to: gap.to });
             }
-            Heard::Ended(gone) => link.end(match gone {
+            SeatEvent::Ended(gone) => link.end(match gone {
                 Gone::Ended => Ended::TargetEnded,
                 Gone::Failed(why) => Ended::TargetFailed(why),
                 Gone::Reset(why) => Ended::TargetReset(why),

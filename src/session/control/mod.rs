@@ -22,10 +22,10 @@ use self::{
     opening::{Busy, Done},
 };
 use super::{
-    Report, Session, Socket,
+    Session, SessionReport, Socket,
     clock::Rules,
     drain::Linger,
-    endings::Rest,
+    endings::Remainder,
     engine::{Piece, Speech, run},
     link::Link,
     live::{Leaving, Live},
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     config::Endpoint,
-    line::{Lines, Participant, Word},
+    line::{LineNews, Lines, Participant},
     wire::{
         close::Ended,
         control::{self, Code, TEXT_MAX, Tell},
@@ -70,7 +70,7 @@ pub(crate) struct Setup {
 
 /// Runs a control session's socket to its end. A session that is open when the socket is lost is
 /// parked.
-pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> Report {
+pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> SessionReport {
     let rules = Rules {
         dead_after: setup.dead_after,
         ping_after: setup.dead_after / 3,
@@ -82,7 +82,7 @@ pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> 
     }
     let mut link = Link::new(socket, rules);
     link.clock.end_within(OPEN_WITHIN);
-    let mut control = Control::new(setup, session);
+    let mut control = ControlSession::new(setup, session);
     tell(&mut link, &control.hello());
     run(&mut link, &mut control, session.order.clone()).await;
     control.finish(&link)
@@ -105,7 +105,7 @@ enum Parting {
     Done,
 }
 
-struct Control<'a> {
+struct ControlSession<'a> {
     setup: Arc<Setup>,
     session: &'a Session,
     live: Option<Live>,
@@ -128,7 +128,7 @@ struct Control<'a> {
     mark: u64,
 }
 
-impl<'a> Control<'a> {
+impl<'a> ControlSession<'a> {
     fn new(setup: Setup, session: &'a Session) -> Self {
         Self {
             setup: Arc::new(setup),
@@ -203,7 +203,7 @@ impl<'a> Control<'a> {
             (Parting::Open, Some(Ended::TargetEnded)) if !link.is_read() => {
                 let over = if link.is_answered() { self.take_live() } else { None };
                 match over {
-                    Some(live) => self.leave(live, Rest::Drain),
+                    Some(live) => self.leave(live, Remainder::Drain),
                     None => self.parting = Parting::Done,
                 }
             }
@@ -212,7 +212,7 @@ impl<'a> Control<'a> {
         Poll::Ready(())
     }
 
-    fn leave(&mut self, live: Live, rest: Rest) {
+    fn leave(&mut self, live: Live, rest: Remainder) {
         let leaving = Leaving::new(live, self.linger(), rest);
         self.parting = Parting::Leaving(Box::new(leaving));
     }
@@ -233,7 +233,7 @@ impl<'a> Control<'a> {
     }
 
     /// The socket is done with: its session waits for another, or has ended with it.
-    fn finish(mut self, link: &Link) -> Report {
+    fn finish(mut self, link: &Link) -> SessionReport {
         let ended = link.ended().cloned().unwrap_or(Ended::ClientClosed(None));
         let broke =
             matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_) | Ended::TargetReset(_));
@@ -242,7 +242,7 @@ impl<'a> Control<'a> {
         }
         drop(self.take_live());
         let taken = self.session.entry.to_target.load(Ordering::Relaxed);
-        Report { ended, taken, lost_up: self.told_lost + self.lost, lost_down: 0 }
+        SessionReport { ended, taken, lost_up: self.told_lost + self.lost, lost_down: 0 }
     }
 
     /// Line bytes that were under way when the target ended its side.
@@ -258,7 +258,7 @@ impl<'a> Control<'a> {
     }
 }
 
-impl Speech for Control<'_> {
+impl Speech for ControlSession<'_> {
     fn is_stream(&self, text: bool) -> bool {
         !text
     }
@@ -319,7 +319,7 @@ impl Speech for Control<'_> {
         if moved.iter().any(Poll::is_ready) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Word> {
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {
         self.live.as_mut().map_or(Poll::Pending, |live| live.seat.poll_word(cx))
     }
 
@@ -334,7 +334,7 @@ impl Speech for Control<'_> {
         self.poll_down(link, cx, buf)
     }
 
-    fn wind_up(&mut self, link: &mut Link, rest: Rest) {
+    fn wind_up(&mut self, link: &mut Link, rest: Remainder) {
         self.busy = None;
         // Behind its session nobody would count what is held back.
         if !link.is_mute() {
@@ -370,7 +370,7 @@ impl Speech for Control<'_> {
         if self.lost == 0 {
             return;
         }
-        if link.ending().is_some_and(|ending| ending.rest == Rest::Discard) {
+        if link.ending().is_some_and(|ending| ending.rest == Remainder::Discard) {
             let message = format!("{} bytes were not sent: you may not write any more", self.lost);
             tell(
                 link,

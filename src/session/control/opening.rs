@@ -9,7 +9,7 @@ use super::{
     super::{
         crowd::Crowd,
         drain::Linger,
-        endings::Rest,
+        endings::Remainder,
         live::{Leaving, Live, Seen},
     },
     Setup,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Rights,
-    line::{self, NoSeat, Replay, SeatRequest, Taken, WriteIntent},
+    line::{self, NewSeat, NoSeat, ReplayFrom, SeatRequest, WriteIntent},
     settings::{Levels, Step},
     target::Caps,
     wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
@@ -80,11 +80,11 @@ async fn sit(
     setup: &Setup,
     want: SeatRequest,
     replay: Option<control::Replay>,
-) -> Result<Taken, Failure> {
+) -> Result<NewSeat, Failure> {
     let want = SeatRequest {
         replay: replay.map(|replay| match replay {
-            control::Replay::Bytes { bytes } => Replay::Last(bytes),
-            control::Replay::From { from, epoch } => Replay::From { offset: from, epoch },
+            control::Replay::Bytes { bytes } => ReplayFrom::Last(bytes),
+            control::Replay::From { from, epoch } => ReplayFrom::From { offset: from, epoch },
         }),
         acks: true,
         events: true,
@@ -243,7 +243,7 @@ pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: Option<Lin
         live.discard();
         return Done::Closed { id };
     };
-    let mut leaving = Leaving::new(live, linger, Rest::Drain);
+    let mut leaving = Leaving::new(live, linger, Remainder::Drain);
     let lost = poll_fn(|cx| leaving.poll(cx)).await;
     if lost == 0 {
         return Done::Closed { id };

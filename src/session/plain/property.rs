@@ -158,7 +158,7 @@ async fn device(
 }
 
 /// Plays a script; what the session told, and how many bytes the target got.
-async fn play(script: Script) -> (Report, u64) {
+async fn play(script: Script) -> (SessionReport, u64) {
     let (client, near) = pair();
     let (far, target) = pair();
     for socket in [&target, &near] {

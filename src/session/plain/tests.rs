@@ -50,7 +50,7 @@ struct Rig {
     client: WebSocketStream<TcpStream>,
     target: TcpStream,
     sessions: Arc<Sessions>,
-    session: JoinSet<Report>,
+    session: JoinSet<SessionReport>,
 }
 
 impl Rig {
@@ -68,7 +68,7 @@ impl Rig {
         Self { client, target, sessions, session }
     }
 
-    async fn report(&mut self) -> Report {
+    async fn report(&mut self) -> SessionReport {
         self.session.join_next().await.unwrap().unwrap()
     }
 }
@@ -112,7 +112,7 @@ async fn a_target_that_ends_with_10_mb_in_flight_loses_nothing() {
     // tungstenite sends its Close with the next call.
     rig.client.next().await;
     let report = rig.session.join_next().await.unwrap().unwrap();
-    assert_eq!(report, Report::of(Ended::TargetEnded));
+    assert_eq!(report, SessionReport::of(Ended::TargetEnded));
     writer.join_next().await.unwrap().unwrap();
 }
 
@@ -136,7 +136,10 @@ async fn a_client_that_closes_behind_10_mb_loses_nothing_and_hears_the_answer_to
     assert_eq!(answer, b"answer after your end");
     assert!(peer.join_next().await.unwrap().unwrap() == sent);
     let report = rig.session.join_next().await.unwrap().unwrap();
-    assert_eq!(report, Report { taken: 10 << 20, ..Report::of(Ended::ClientClosed(None)) });
+    assert_eq!(
+        report,
+        SessionReport { taken: 10 << 20, ..SessionReport::of(Ended::ClientClosed(None)) }
+    );
 }
 
 #[tokio::test]

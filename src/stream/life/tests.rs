@@ -41,13 +41,13 @@ fn settled(last_ack: f64) -> Sample {
 /// A rule that looked just now, when nothing was outstanding.
 fn fresh() -> (Liveness, Instant) {
     let (mut life, start) = (Liveness::new(DEAD_AFTER), Instant::now() + secs(100_000.0));
-    assert_eq!(life.judge(&settled(3.0), start), Verdict::Idle);
+    assert_eq!(life.judge(&settled(3.0), start), LifeCheck::Idle);
     (life, start)
 }
 
 /// Alive, and looked at again within the time there is.
-fn alive(verdict: Verdict, now: Instant, over: Instant) {
-    assert_eq!(verdict, Verdict::Alive(over.min(now + secs(3.75))));
+fn alive(verdict: LifeCheck, now: Instant, over: Instant) {
+    assert_eq!(verdict, LifeCheck::Alive(over.min(now + secs(3.75))));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_peer_that_acknowledges_nothing_is_dead_after_that_time_and_no_later() {
         // The last acknowledgement was of what came before.
         alive(life.judge(&in_flight(at, at), start + secs(at)), start + secs(at), over);
     }
-    assert_eq!(life.judge(&in_flight(30.0, 30.0), over), Verdict::Dead);
+    assert_eq!(life.judge(&in_flight(30.0, 30.0), over), LifeCheck::Dead);
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn after_an_idle_hour_the_time_runs_from_the_write() {
     );
     assert_eq!(
         life.judge(&in_flight(3629.9, 29.9), write + secs(29.9)),
-        Verdict::Alive(write + DEAD_AFTER)
+        LifeCheck::Alive(write + DEAD_AFTER)
     );
-    assert_eq!(life.judge(&in_flight(3630.0, 30.0), write + DEAD_AFTER), Verdict::Dead);
+    assert_eq!(life.judge(&in_flight(3630.0, 30.0), write + DEAD_AFTER), LifeCheck::Dead);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn any_acknowledgement_begins_the_time_anew() {
         alive(life.judge(&in_flight(0.4, f64::from(second)), now), now, now + secs(29.6));
     }
     let last = start + secs(999.0 + 29.6);
-    assert_eq!(life.judge(&in_flight(30.0, 30.0), last), Verdict::Dead);
+    assert_eq!(life.judge(&in_flight(30.0, 30.0), last), LifeCheck::Dead);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn of_a_stream_without_a_break_the_time_runs_from_the_last_acknowledgement() {
         pulled + secs(2.0),
         pulled + DEAD_AFTER,
     );
-    assert_eq!(life.judge(&all(100_000, 30.0, 29.0), pulled + DEAD_AFTER), Verdict::Dead);
+    assert_eq!(life.judge(&all(100_000, 30.0, 29.0), pulled + DEAD_AFTER), LifeCheck::Dead);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn behind_a_closed_window_an_answered_probe_is_life() {
     for minute in 0..100 {
         let now = start + secs(60.0 * f64::from(minute));
         let sample = closed(f64::from(minute % 2) * 60.0, 0);
-        assert!(matches!(life.judge(&sample, now), Verdict::Alive(_)), "{minute}");
+        assert!(matches!(life.judge(&sample, now), LifeCheck::Alive(_)), "{minute}");
     }
 }
 
@@ -147,10 +147,10 @@ fn behind_a_closed_window_two_unanswered_probes_and_the_time_are_death() {
         [(40.0, 1, false), (29.0, 2, false), (30.0, 2, true), (300.0, 9, true)]
     {
         let verdict = life.judge(&closed(last_ack, probes), now);
-        assert_eq!(verdict == Verdict::Dead, dead, "{last_ack} {probes}: {verdict:?}");
+        assert_eq!(verdict == LifeCheck::Dead, dead, "{last_ack} {probes}: {verdict:?}");
     }
     // It is looked at again although the kernel has nothing new for a while.
-    assert_eq!(life.judge(&closed(40.0, 1), now), Verdict::Alive(now + secs(3.75)));
+    assert_eq!(life.judge(&closed(40.0, 1), now), LifeCheck::Alive(now + secs(3.75)));
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn a_peer_that_answers_and_takes_nothing_is_alive_however_rarely_it_is_asked() {
     };
     let now = start + secs(600.0);
     // All that was sent was answered.
-    assert_eq!(life.judge(&rare(45.0, 45.001), now), Verdict::Alive(now + secs(3.75)));
+    assert_eq!(life.judge(&rare(45.0, 45.001), now), LifeCheck::Alive(now + secs(3.75)));
     // Sent this moment.
-    assert_eq!(life.judge(&rare(51.0, 0.002), now), Verdict::Alive(now + secs(0.25)));
+    assert_eq!(life.judge(&rare(51.0, 0.002), now), LifeCheck::Alive(now + secs(0.25)));
     // Sent, and no answer.
-    assert_eq!(life.judge(&rare(51.3, 0.3), now), Verdict::Dead);
+    assert_eq!(life.judge(&rare(51.3, 0.3), now), LifeCheck::Dead);
 }

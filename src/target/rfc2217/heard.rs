@@ -4,13 +4,13 @@ use crate::{
     settings::{ErrorCounts, Flow, Inputs, LineEvent},
     wire::telnet::{
         Options,
-        comport::{self, Command, Control, Purge},
+        comport::{self, ComPortCommand, ControlValue, Purge},
     },
 };
 
 /// What a peer is asked that it should answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum PeerRequest {
     Baud,
     Data,
     Parity,
@@ -19,7 +19,7 @@ pub(super) enum Asked {
     Purge,
 }
 
-impl Asked {
+impl PeerRequest {
     /// What sets a port.
     pub(super) const SETTINGS: [Self; 5] =
         [Self::Baud, Self::Data, Self::Parity, Self::Stop, Self::Flow];
@@ -38,7 +38,7 @@ impl Asked {
 }
 
 /// Names of these, for people.
-pub(super) fn names(all: &[Asked]) -> String {
+pub(super) fn names(all: &[PeerRequest]) -> String {
     all.iter().map(|asked| asked.name()).collect::<Vec<_>>().join(", ")
 }
 
@@ -57,7 +57,7 @@ impl<T> Told<T> {
 
 /// What the peer said so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct PeerState {
     pub(super) options: Options,
     pub(super) baud: Told<u32>,
     pub(super) data: Told<u8>,
@@ -71,21 +71,21 @@ pub(super) struct Heard {
     pub(super) gone: Option<String>,
 }
 
-impl Heard {
+impl PeerState {
     /// How often this was answered.
-    pub(super) fn answers(&self, asked: Asked) -> u32 {
+    pub(super) fn answers(&self, asked: PeerRequest) -> u32 {
         match asked {
-            Asked::Baud => self.baud.times,
-            Asked::Data => self.data.times,
-            Asked::Parity => self.parity.times,
-            Asked::Stop => self.stop.times,
-            Asked::Flow => self.flow.times,
-            Asked::Purge => self.purge.times,
+            PeerRequest::Baud => self.baud.times,
+            PeerRequest::Data => self.data.times,
+            PeerRequest::Parity => self.parity.times,
+            PeerRequest::Stop => self.stop.times,
+            PeerRequest::Flow => self.flow.times,
+            PeerRequest::Purge => self.purge.times,
         }
     }
 
     /// Those of `asked` that were not answered since `before`.
-    pub(super) fn unanswered(&self, before: &Self, asked: &[Asked]) -> Vec<Asked> {
+    pub(super) fn unanswered(&self, before: &Self, asked: &[PeerRequest]) -> Vec<PeerRequest> {
         asked
             .iter()
             .copied()
@@ -95,24 +95,26 @@ impl Heard {
 }
 
 /// Notes an answer or a notice.
-pub(super) fn hear(heard: &mut Heard, command: &Command) {
+pub(super) fn hear(heard: &mut PeerState, command: &ComPortCommand) {
     match command {
-        Command::Baud(baud) => heard.baud.tell(*baud),
-        Command::DataSize(bits) => heard.data.tell(*bits),
-        Command::Parity(code) => heard.parity.tell(*code),
-        Command::StopSize(code) => heard.stop.tell(*code),
-        Command::Control(Control::Flow(flow)) => heard.flow.tell(Some(*flow)),
-        Command::Control(Control::FlowDcd | Control::FlowDsr) => heard.flow.tell(None),
-        Command::ModemState(bits) => heard.inputs = comport::inputs(*bits),
-        Command::Purge(Purge::Input | Purge::Output | Purge::Both) => heard.purge.tell(()),
+        ComPortCommand::Baud(baud) => heard.baud.tell(*baud),
+        ComPortCommand::DataSize(bits) => heard.data.tell(*bits),
+        ComPortCommand::Parity(code) => heard.parity.tell(*code),
+        ComPortCommand::StopSize(code) => heard.stop.tell(*code),
+        ComPortCommand::Control(ControlValue::Flow(flow)) => heard.flow.tell(Some(*flow)),
+        ComPortCommand::Control(ControlValue::FlowDcd | ControlValue::FlowDsr) => {
+            heard.flow.tell(None);
+        }
+        ComPortCommand::ModemState(bits) => heard.inputs = comport::inputs(*bits),
+        ComPortCommand::Purge(Purge::Input | Purge::Output | Purge::Both) => heard.purge.tell(()),
         // Answers that say again what we said, and what only a client sends.
-        Command::Control(_)
-        | Command::Signature(_)
-        | Command::LineState(_)
-        | Command::LineMask(_)
-        | Command::ModemMask(_)
-        | Command::Suspend
-        | Command::Resume => {}
+        ComPortCommand::Control(_)
+        | ComPortCommand::Signature(_)
+        | ComPortCommand::LineState(_)
+        | ComPortCommand::LineMask(_)
+        | ComPortCommand::ModemMask(_)
+        | ComPortCommand::Suspend
+        | ComPortCommand::Resume => {}
     }
 }
 

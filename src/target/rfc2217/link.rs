@@ -10,11 +10,11 @@ use std::{
 use tokio::{io::AsyncWrite, sync::watch};
 use tracing::{debug, warn};
 
-use super::heard::{Heard, count, hear, line_events};
+use super::heard::{PeerState, count, hear, line_events};
 use crate::{
     settings::LineEvent,
-    stream::{Gauge, Ledger, NextHop as _, Outstanding, Sample, WriteHalf},
-    wire::telnet::{Encoder, Fault, Options, Role, Verb, comport::Command},
+    stream::{Ledger, NextHop as _, Outstanding, Sample, StreamProbe, WriteHalf},
+    wire::telnet::{Encoder, Fault, Options, Role, Verb, comport::ComPortCommand},
 };
 
 /// Commands waiting for the socket. Full: the peer asks without end and reads nothing; the
@@ -30,13 +30,13 @@ pub(super) const UNESCAPED: &str = "it may not double a byte 255 in its data, as
 /// What the halves and the controls of a connection share. Locks are held for a system call at
 /// most.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct SharedConnection {
     /// The peer's address, for the log.
     place: String,
     out: Mutex<Out>,
     wakers: Arc<Wakers>,
-    heard: watch::Sender<Heard>,
-    gauge: Gauge,
+    heard: watch::Sender<PeerState>,
+    gauge: StreamProbe,
 }
 
 #[derive(Debug)]
@@ -84,9 +84,9 @@ impl Wake for Wakers {
     }
 }
 
-impl Link {
+impl SharedConnection {
     /// The way out of a new connection. The options are asked for at once.
-    pub(super) fn new(place: &str, half: WriteHalf, gauge: Gauge) -> Self {
+    pub(super) fn new(place: &str, half: WriteHalf, gauge: StreamProbe) -> Self {
         let mut queue = Vec::new();
         let options = Options::open(Role::Client, &mut queue);
         Self {
@@ -101,7 +101,7 @@ impl Link {
                 ledger: Ledger::default(),
             }),
             wakers: Arc::default(),
-            heard: watch::Sender::new(Heard { options, ..Heard::default() }),
+            heard: watch::Sender::new(PeerState { options, ..PeerState::default() }),
             gauge,
         }
     }
@@ -110,11 +110,11 @@ impl Link {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Heard> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<PeerState> {
         self.heard.subscribe()
     }
 
-    pub(super) fn heard(&self) -> Heard {
+    pub(super) fn heard(&self) -> PeerState {
         self.heard.borrow().clone()
     }
 
@@ -220,20 +220,20 @@ impl Link {
 
     /// Takes a sub-negotiation of COM-PORT-OPTION; what happened on the line goes to `mark`.
     pub(super) fn take(&self, content: &[u8], mark: impl FnMut(LineEvent)) -> io::Result<()> {
-        let Some(command) = Command::decode(content) else {
+        let Some(command) = ComPortCommand::decode(content) else {
             debug!(peer = self.place, ?content, "the peer sent an unknown command");
             return Ok(());
         };
         match &command {
-            Command::Suspend => self.suspend(true),
-            Command::Resume => self.suspend(false),
-            Command::Signature(text) if text.is_empty() => {
+            ComPortCommand::Suspend => self.suspend(true),
+            ComPortCommand::Resume => self.suspend(false),
+            ComPortCommand::Signature(text) if text.is_empty() => {
                 let mut wire = Vec::new();
                 let name = concat!("wsbridge ", env!("CARGO_PKG_VERSION"));
-                Command::Signature(name.into()).encode(Role::Client, &mut wire);
+                ComPortCommand::Signature(name.into()).encode(Role::Client, &mut wire);
                 return self.command(&wire);
             }
-            Command::LineState(bits) => {
+            ComPortCommand::LineState(bits) => {
                 let events = line_events(*bits);
                 self.heard.send_if_modified(|heard| {
                     for event in &events {
@@ -243,16 +243,16 @@ impl Link {
                 });
                 events.into_iter().for_each(mark);
             }
-            Command::Baud(_)
-            | Command::DataSize(_)
-            | Command::Parity(_)
-            | Command::StopSize(_)
-            | Command::Control(_)
-            | Command::ModemState(_)
-            | Command::Signature(_)
-            | Command::LineMask(_)
-            | Command::ModemMask(_)
-            | Command::Purge(_) => self.heard.send_modify(|heard| hear(heard, &command)),
+            ComPortCommand::Baud(_)
+            | ComPortCommand::DataSize(_)
+            | ComPortCommand::Parity(_)
+            | ComPortCommand::StopSize(_)
+            | ComPortCommand::Control(_)
+            | ComPortCommand::ModemState(_)
+            | ComPortCommand::Signature(_)
+            | ComPortCommand::LineMask(_)
+            | ComPortCommand::ModemMask(_)
+            | ComPortCommand::Purge(_) => self.heard.send_modify(|heard| hear(heard, &command)),
         }
         Ok(())
     }
@@ -296,7 +296,7 @@ impl Out {
         &mut self,
         cx: &mut Context<'_>,
         data: &[u8],
-        (scratch, gauge): (&mut Vec<u8>, &Gauge),
+        (scratch, gauge): (&mut Vec<u8>, &StreamProbe),
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_queue(cx))?;
         if self.suspended {
@@ -326,18 +326,18 @@ impl Out {
 
 /// Line to device: escapes; waits while the peer has suspended us.
 #[derive(Debug)]
-pub(super) struct Writer {
-    link: Arc<Link>,
+pub(super) struct EscapingWriter {
+    link: Arc<SharedConnection>,
     scratch: Vec<u8>,
 }
 
-impl Writer {
-    pub(super) fn new(link: Arc<Link>) -> Self {
+impl EscapingWriter {
+    pub(super) fn new(link: Arc<SharedConnection>) -> Self {
         Self { link, scratch: Vec::new() }
     }
 }
 
-impl AsyncWrite for Writer {
+impl AsyncWrite for EscapingWriter {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

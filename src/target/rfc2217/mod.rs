@@ -17,11 +17,11 @@ use std::{
 
 use tokio::{io::ReadBuf, time::timeout};
 
-pub(crate) use self::port::Port;
+pub(crate) use self::port::RemotePort;
 use self::{
-    heard::{Heard, names},
-    link::Link,
-    reader::Reader,
+    heard::{PeerState, names},
+    link::SharedConnection,
+    reader::CommandReader,
 };
 use super::{Device, OpenError, Port as AnyPort, PortError, Source, tcp};
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     settings::LineEvent,
     wire::telnet::{
         Role, Side,
-        comport::{self, Command},
+        comport::{self, ComPortCommand},
     },
 };
 
@@ -52,9 +52,9 @@ const EARLY_MARKS_MAX: usize = 1024;
 /// What earlier connections of a line have shown of the peer, so that what it never answers is not
 /// waited for at each.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt {
+pub(crate) struct PeerLimits {
     /// The port of the last connection, which may have heard a late answer since.
-    port: Option<Arc<Port>>,
+    port: Option<Arc<RemotePort>>,
     /// It answered to no option that decides on the control of the port.
     mute: bool,
 }
@@ -65,7 +65,10 @@ pub(crate) struct Learnt {
 /// # Errors
 /// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused where it is
 /// required; a frame the peer does not take.
-pub(crate) async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
+pub(crate) async fn open(
+    target: &Rfc2217Target,
+    learnt: &mut PeerLimits,
+) -> Result<Device, OpenError> {
     let place = target.tcp.address.to_string();
     let (mut reader, writer, link) =
         reader::split(&place, tcp::connect(&target.tcp).await?, target.tcp.dead_after);
@@ -87,8 +90,13 @@ pub(crate) async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<
     };
     notes.extend(shortcomings(&link.heard()));
     let silent = learnt.port.as_ref().map(|port| port.silent()).unwrap_or_default();
-    let port =
-        Port::new(Arc::clone(&link), control, target.settings, CONFIRM.min(patience), &silent);
+    let port = RemotePort::new(
+        Arc::clone(&link),
+        control,
+        target.settings,
+        CONFIRM.min(patience),
+        &silent,
+    );
     if control {
         match beside(&mut reader, &mut early, &place, set_up(&port, target)).await? {
             Ok(set) => notes.extend(set),
@@ -103,7 +111,7 @@ pub(crate) async fn open(target: &Rfc2217Target, learnt: &mut Learnt) -> Result<
     notes.extend((early.dropped > 0).then(|| {
         format!("{} bytes that came before the port was set were dropped", early.dropped)
     }));
-    let reader = Box::new(Opened { early, reader });
+    let reader = Box::new(Negotiated { early, reader });
     let port = Arc::new(port);
     learnt.port = Some(Arc::clone(&port));
     let port = AnyPort::Rfc2217(port);
@@ -139,12 +147,13 @@ fn explain(place: &str, error: &NoControl) -> OpenError {
 }
 
 /// Waits until the port can be controlled and the rest is answered, or until it cannot be.
-async fn agree(link: &Link, within: Duration) -> Result<(), NoControl> {
+async fn agree(link: &SharedConnection, within: Duration) -> Result<(), NoControl> {
     let mut heard = link.subscribe();
-    let decided = |heard: &Heard| heard.options.control() || heard.options.com_port.us.is_refused();
+    let decided =
+        |heard: &PeerState| heard.options.control() || heard.options.com_port.us.is_refused();
     let late = timeout(within, heard.wait_for(decided)).await.is_err();
     if link.heard().options.control() {
-        let rest = |heard: &Heard| unanswered(heard).is_empty();
+        let rest = |heard: &PeerState| unanswered(heard).is_empty();
         let _ = timeout(GRACE.min(within), heard.wait_for(rest)).await;
         return Ok(());
     }
@@ -156,7 +165,7 @@ async fn agree(link: &Link, within: Duration) -> Result<(), NoControl> {
 }
 
 /// Names of what we asked for and heard nothing of, each once.
-fn unanswered(heard: &Heard) -> Vec<&'static str> {
+fn unanswered(heard: &PeerState) -> Vec<&'static str> {
     let asked = heard.options.asked();
     let mut names: Vec<_> =
         asked.iter().filter(|(_, side)| side.is_asked()).map(|(option, _)| option.name()).collect();
@@ -166,7 +175,7 @@ fn unanswered(heard: &Heard) -> Vec<&'static str> {
 
 /// What a peer without BINARY or SGA may do to the bytes. Nothing is said of one that answers to no
 /// option.
-fn shortcomings(heard: &Heard) -> Vec<String> {
+fn shortcomings(heard: &PeerState) -> Vec<String> {
     let binary = [heard.options.binary.us, heard.options.binary.them];
     let answered = heard.options.asked().iter().any(|(_, side)| !side.is_asked());
     let without = answered && !binary.into_iter().all(Side::is_on);
@@ -178,10 +187,10 @@ fn shortcomings(heard: &Heard) -> Vec<String> {
 
 /// Masks first, so that the modem lines are told before the settings are confirmed; then the
 /// settings, then the lines.
-async fn set_up(port: &Port, target: &Rfc2217Target) -> Result<Vec<String>, PortError> {
+async fn set_up(port: &RemotePort, target: &Rfc2217Target) -> Result<Vec<String>, PortError> {
     let mut wire = Vec::new();
-    Command::LineMask(comport::LINE_MASK).encode(Role::Client, &mut wire);
-    Command::ModemMask(comport::MODEM_MASK).encode(Role::Client, &mut wire);
+    ComPortCommand::LineMask(comport::LINE_MASK).encode(Role::Client, &mut wire);
+    ComPortCommand::ModemMask(comport::MODEM_MASK).encode(Role::Client, &mut wire);
     port.send(&wire).await?;
     let outcome = port.apply(target.settings).await?;
     if let Some(frame) = outcome.frame {
@@ -213,7 +222,7 @@ fn failed(place: &str, error: &PortError) -> OpenError {
 
 /// Runs `work` while somebody reads, which it needs.
 async fn beside<T>(
-    reader: &mut Reader,
+    reader: &mut CommandReader,
     early: &mut Early,
     place: &str,
     work: impl Future<Output = T>,
@@ -236,7 +245,7 @@ struct Early {
 
 impl Early {
     /// Reads until the connection ends; says why. Nothing is lost when it is dropped.
-    async fn fill(&mut self, reader: &mut Reader) -> String {
+    async fn fill(&mut self, reader: &mut CommandReader) -> String {
         let mut buf = vec![0; 4096];
         let mut marks = Vec::new();
         loop {
@@ -275,12 +284,12 @@ impl Early {
 }
 
 /// A reader, and what came before.
-struct Opened {
+struct Negotiated {
     early: Early,
-    reader: Reader,
+    reader: CommandReader,
 }
 
-impl Source for Opened {
+impl Source for Negotiated {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

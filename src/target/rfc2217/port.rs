@@ -12,8 +12,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 
 use super::{
-    heard::{Asked, Heard, names},
-    link::Link,
+    heard::{PeerRequest, PeerState, names},
+    link::SharedConnection,
 };
 use crate::{
     settings::{ErrorCounts, Format, Inputs, Levels, Settings},
@@ -21,15 +21,15 @@ use crate::{
     target::{Caps, PortError},
     wire::telnet::{
         Role,
-        comport::{self, Command, Control, Purge},
+        comport::{self, ComPortCommand, ControlValue, Purge},
     },
 };
 
 /// The controls of a port on another box. Cheap to share; every call is safe beside reads and
 /// writes, and needs somebody to read.
 #[derive(Debug)]
-pub struct Port {
-    link: Arc<Link>,
+pub struct RemotePort {
+    link: Arc<SharedConnection>,
     /// COM-PORT-OPTION was agreed.
     control: bool,
     /// What was last set, as far as the peer did not say otherwise.
@@ -38,7 +38,7 @@ pub struct Port {
     patience: Duration,
     /// What it did not confirm in time, and how often it had confirmed that before: until it does
     /// once more, nobody waits for it.
-    silent: Mutex<Vec<(Asked, u32)>>,
+    silent: Mutex<Vec<(PeerRequest, u32)>>,
     /// One change of settings, and one wait for a purge, at a time: answers do not say what they
     /// answer.
     asking: Semaphore,
@@ -46,25 +46,25 @@ pub struct Port {
 
 /// What became of settings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct SettingsResult {
     /// The frame is another: another language.
     pub(super) frame: Option<String>,
     /// Speed or flow control is another.
     pub(super) rate: Vec<String>,
     /// What the peer said nothing of.
-    pub(super) unconfirmed: Vec<Asked>,
+    pub(super) unconfirmed: Vec<PeerRequest>,
     /// Of these, what it was waited for in vain.
-    late: Vec<Asked>,
+    late: Vec<PeerRequest>,
 }
 
-impl Port {
+impl RemotePort {
     /// `silent` is what the peer did not answer on an earlier connection.
     pub(super) fn new(
-        link: Arc<Link>,
+        link: Arc<SharedConnection>,
         control: bool,
         settings: Settings,
         patience: Duration,
-        silent: &[Asked],
+        silent: &[PeerRequest],
     ) -> Self {
         let silent = Mutex::new(silent.iter().map(|asked| (*asked, 0)).collect());
         Self {
@@ -78,7 +78,7 @@ impl Port {
     }
 
     /// What the peer is not waited for.
-    pub(super) fn silent(&self) -> Vec<Asked> {
+    pub(super) fn silent(&self) -> Vec<PeerRequest> {
         let now = self.link.heard();
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         silent
@@ -117,7 +117,7 @@ impl Port {
         let outcome = self.apply(settings).await?;
         self.tell(&outcome.late);
         // What was confirmed before this change says nothing of it.
-        let Outcome { frame, rate, .. } = differences(settings, self.settings()?);
+        let SettingsResult { frame, rate, .. } = differences(settings, self.settings()?);
         let differences: Vec<_> = frame.into_iter().chain(rate).collect();
         if differences.is_empty() {
             return Ok(());
@@ -127,33 +127,33 @@ impl Port {
     }
 
     /// Sends all settings in one write, and waits for what the peer makes of them.
-    pub(super) async fn apply(&self, wanted: Settings) -> Result<Outcome, PortError> {
+    pub(super) async fn apply(&self, wanted: Settings) -> Result<SettingsResult, PortError> {
         let _one =
             self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
         let mut wire = Vec::new();
         comport::encode_settings(wanted, Role::Client, &mut wire);
         let before = self.link.heard();
         self.send(&wire).await?;
-        let (now, late) = self.answers(&before, &Asked::SETTINGS).await?;
+        let (now, late) = self.answers(&before, &PeerRequest::SETTINGS).await?;
         *self.set.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
         let got = self.got(&now, wanted);
         self.learn(&now, &late);
-        let unconfirmed = now.unanswered(&before, &Asked::SETTINGS);
-        Ok(Outcome { unconfirmed, late, ..differences(wanted, got) })
+        let unconfirmed = now.unanswered(&before, &PeerRequest::SETTINGS);
+        Ok(SettingsResult { unconfirmed, late, ..differences(wanted, got) })
     }
 
     /// Waits for the answers to these, as far as the peer can be expected to answer. What was heard
     /// then, and what it did not answer in time.
     async fn answers(
         &self,
-        before: &Heard,
-        asked: &[Asked],
-    ) -> Result<(Heard, Vec<Asked>), PortError> {
+        before: &PeerState,
+        asked: &[PeerRequest],
+    ) -> Result<(PeerState, Vec<PeerRequest>), PortError> {
         let answerable: Vec<_> =
             asked.iter().copied().filter(|asked| !self.is_silent(*asked, before)).collect();
         let mut heard = self.link.subscribe();
         let enough =
-            |now: &Heard| now.gone.is_some() || now.unanswered(before, &answerable).is_empty();
+            |now: &PeerState| now.gone.is_some() || now.unanswered(before, &answerable).is_empty();
         let _ = timeout(self.patience, heard.wait_for(enough)).await;
         let now = self.link.heard();
         if let Some(why) = now.gone {
@@ -164,20 +164,20 @@ impl Port {
     }
 
     /// Notes what the peer did not answer in time.
-    fn learn(&self, now: &Heard, late: &[Asked]) {
+    fn learn(&self, now: &PeerState, late: &[PeerRequest]) {
         let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         silent.retain(|(asked, _)| !late.contains(asked));
         silent.extend(late.iter().map(|asked| (*asked, now.answers(*asked))));
     }
 
     /// Whether the peer did not answer this when it was last waited for, and has not since.
-    fn is_silent(&self, asked: Asked, now: &Heard) -> bool {
+    fn is_silent(&self, asked: PeerRequest, now: &PeerState) -> bool {
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         silent.contains(&(asked, now.answers(asked)))
     }
 
     /// Says what the peer will not be waited for any more.
-    fn tell(&self, late: &[Asked]) {
+    fn tell(&self, late: &[PeerRequest]) {
         if !late.is_empty() {
             let (peer, what) = (self.link.place(), names(late));
             warn!(
@@ -192,10 +192,11 @@ impl Port {
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
         self.controlled()?;
         let Levels { dtr, rts, brk } = levels;
-        let moves = [dtr.map(Control::Dtr), rts.map(Control::Rts), brk.map(Control::Break)];
+        let moves =
+            [dtr.map(ControlValue::Dtr), rts.map(ControlValue::Rts), brk.map(ControlValue::Break)];
         let mut wire = Vec::new();
         for control in moves.into_iter().flatten() {
-            Command::Control(control).encode(Role::Client, &mut wire);
+            ComPortCommand::Control(control).encode(Role::Client, &mut wire);
         }
         self.send(&wire).await
     }
@@ -259,10 +260,10 @@ impl Port {
         let _one =
             self.asking.acquire().await.map_err(|error| PortError::Failed(error.to_string()))?;
         let mut wire = Vec::new();
-        Command::Purge(purge).encode(Role::Client, &mut wire);
+        ComPortCommand::Purge(purge).encode(Role::Client, &mut wire);
         let before = self.link.heard();
         self.send(&wire).await?;
-        let (now, late) = self.answers(&before, &[Asked::Purge]).await?;
+        let (now, late) = self.answers(&before, &[PeerRequest::Purge]).await?;
         self.learn(&now, &late);
         self.tell(&late);
         Ok(())
@@ -281,23 +282,23 @@ impl Port {
 
     /// What the peer confirmed, over what was set. What it said before it fell silent says nothing
     /// of now.
-    fn got(&self, heard: &Heard, set: Settings) -> Settings {
+    fn got(&self, heard: &PeerState, set: Settings) -> Settings {
         fn told<T>(told: Option<T>, set: T, confirmed: bool) -> T {
             told.filter(|_| confirmed).unwrap_or(set)
         }
-        let is = |asked: Asked| heard.answers(asked) > 0 && !self.is_silent(asked, heard);
+        let is = |asked: PeerRequest| heard.answers(asked) > 0 && !self.is_silent(asked, heard);
         Settings {
-            baud: told(Some(heard.baud.value), set.baud, is(Asked::Baud)),
-            data: told(comport::data(heard.data.value), set.data, is(Asked::Data)),
-            parity: told(comport::parity(heard.parity.value), set.parity, is(Asked::Parity)),
-            stop: told(comport::stop(heard.stop.value), set.stop, is(Asked::Stop)),
-            flow: told(heard.flow.value, set.flow, is(Asked::Flow)),
+            baud: told(Some(heard.baud.value), set.baud, is(PeerRequest::Baud)),
+            data: told(comport::data(heard.data.value), set.data, is(PeerRequest::Data)),
+            parity: told(comport::parity(heard.parity.value), set.parity, is(PeerRequest::Parity)),
+            stop: told(comport::stop(heard.stop.value), set.stop, is(PeerRequest::Stop)),
+            flow: told(heard.flow.value, set.flow, is(PeerRequest::Flow)),
         }
     }
 }
 
 /// What differs; a speed within 5 % is the divisor's nearest.
-fn differences(wanted: Settings, got: Settings) -> Outcome {
+fn differences(wanted: Settings, got: Settings) -> SettingsResult {
     let format = |Settings { data, parity, stop, .. }| Format { data, parity, stop };
     let frame = (format(wanted) != format(got)).then(|| {
         // The frame's text is the middle of the settings'.
@@ -313,5 +314,5 @@ fn differences(wanted: Settings, got: Settings) -> Outcome {
         let (asked, set) = (wanted.flow.text(), got.flow.text());
         rate.push(format!("asked for {asked} flow control, the peer set {set}"));
     }
-    Outcome { frame, rate, ..Outcome::default() }
+    SettingsResult { frame, rate, ..SettingsResult::default() }
 }

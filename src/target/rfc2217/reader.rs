@@ -15,14 +15,14 @@ use tokio::{
 };
 
 use super::{
-    link::{Link, UNESCAPED, Writer},
+    link::{EscapingWriter, SharedConnection, UNESCAPED},
     sentence::Sentence,
 };
 use crate::{
     settings::LineEvent,
     stream::{self, ReadHalf, Stream},
     target::Source,
-    wire::telnet::{Decoder, Event, Fault, Known, SUB_MAX},
+    wire::telnet::{Decoder, Event, Fault, KnownOption, SUB_MAX},
 };
 
 /// How long a sub-negotiation may take from its beginning to its end.
@@ -30,7 +30,7 @@ const SUB_TIME: Duration = Duration::from_secs(5);
 
 /// Takes the commands out and answers them. Dropped, it closes the connection for all.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct CommandReader {
     half: ReadHalf,
     decoder: Decoder,
     /// Until when a sub-negotiation that has begun must have ended.
@@ -41,7 +41,7 @@ pub(super) struct Reader {
     broken: Option<io::Error>,
     /// Why we end the connection behind the data that were read.
     fault: Option<io::Error>,
-    link: Arc<Link>,
+    link: Arc<SharedConnection>,
 }
 
 /// Takes a connection apart and asks for the options. A peer that acknowledges nothing for
@@ -50,11 +50,11 @@ pub(super) fn split(
     place: &str,
     stream: Stream,
     dead_after: Duration,
-) -> (Reader, Writer, Arc<Link>) {
+) -> (CommandReader, EscapingWriter, Arc<SharedConnection>) {
     let (half, write, gauge) = stream::split(stream, dead_after);
-    let link = Arc::new(Link::new(place, write, gauge));
+    let link = Arc::new(SharedConnection::new(place, write, gauge));
     let (decoder, sentence) = (Decoder::default(), Sentence::default());
-    let reader = Reader {
+    let reader = CommandReader {
         half,
         decoder,
         due: None,
@@ -63,18 +63,18 @@ pub(super) fn split(
         fault: None,
         link: Arc::clone(&link),
     };
-    (reader, Writer::new(Arc::clone(&link)), link)
+    (reader, EscapingWriter::new(Arc::clone(&link)), link)
 }
 
 /// How a connection ended.
-enum End {
+enum ConnectionEnd {
     /// By the peer, or by the network: with an error, or without.
     Peer(Option<io::Error>),
     /// By us.
     Ours(io::Error),
 }
 
-impl Reader {
+impl CommandReader {
     /// Decodes what was read; the number of data bytes at its front.
     fn decode(&mut self, bytes: &mut [u8], marks: &mut Vec<(usize, LineEvent)>) -> usize {
         let (link, mut failed, mut ended) = (&self.link, Ok(()), false);
@@ -88,7 +88,7 @@ impl Reader {
                 }
                 Event::Sub(option, content) => {
                     ended = true;
-                    let known = option == Known::ComPort.code();
+                    let known = option == KnownOption::ComPort.code();
                     if known { link.take(content, |event| marks.push((at, event))) } else { Ok(()) }
                 }
                 Event::Fault(fault) => {
@@ -130,23 +130,27 @@ impl Reader {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
         marks: &mut Vec<(usize, LineEvent)>,
-    ) -> Poll<Result<(), End>> {
+    ) -> Poll<Result<(), ConnectionEnd>> {
         loop {
             if let Some(error) = self.fault.take() {
-                return Poll::Ready(Err(End::Ours(error)));
+                return Poll::Ready(Err(ConnectionEnd::Ours(error)));
             }
             self.answer(cx);
             let mut raw = ReadBuf::new(buf.initialize_unfilled());
             match Pin::new(&mut self.half).poll_read(cx, &mut raw) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(End::Peer(Some(error)))),
-                Poll::Pending if self.broken.is_some() => {
-                    return Poll::Ready(Err(End::Peer(self.broken.take())));
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(ConnectionEnd::Peer(Some(error))));
                 }
-                Poll::Pending => return self.poll_late(cx).map(|error| Err(End::Ours(error))),
+                Poll::Pending if self.broken.is_some() => {
+                    return Poll::Ready(Err(ConnectionEnd::Peer(self.broken.take())));
+                }
+                Poll::Pending => {
+                    return self.poll_late(cx).map(|error| Err(ConnectionEnd::Ours(error)));
+                }
             }
             if raw.filled().is_empty() {
-                return Poll::Ready(Err(End::Peer(self.broken.take())));
+                return Poll::Ready(Err(ConnectionEnd::Peer(self.broken.take())));
             }
             let kept = self.decode(raw.filled_mut(), marks);
             buf.advance(kept);
@@ -176,7 +180,7 @@ fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-impl Source for Reader {
+impl Source for CommandReader {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -190,8 +194,8 @@ impl Source for Reader {
                 self.sentence.add(new);
                 return Poll::Ready(Ok(()));
             }
-            Err(End::Ours(error)) => Err(error),
-            Err(End::Peer(error)) => match self.sentence.said() {
+            Err(ConnectionEnd::Ours(error)) => Err(error),
+            Err(ConnectionEnd::Peer(error)) => match self.sentence.said() {
                 Some(said) => Err(io::Error::other(format!(
                     "the peer said \"{said}\" and closed the connection"
                 ))),
@@ -207,7 +211,7 @@ impl Source for Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for CommandReader {
     fn drop(&mut self) {
         self.link.close("the connection was closed");
     }

@@ -48,7 +48,7 @@ async fn against(sends: &[u8], close: bool, control: PortControl) -> Result<Devi
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.ok();
     };
     let target = Rfc2217Target { control, ..target };
-    let mut learnt = Learnt::default();
+    let mut learnt = PeerLimits::default();
     tokio::select! {
         opened = open(&target, &mut learnt) => opened,
         () = async { peer.await; std::future::pending().await } => unreachable!(),
@@ -133,7 +133,9 @@ async fn a_connection_that_ends_within_a_sub_negotiation_ends_the_opening() {
 }
 
 /// A connection, its far end still a socket; `small` is soon full.
-async fn pair(small: bool) -> (TcpStream, Reader, link::Writer, Arc<Link>) {
+async fn pair(
+    small: bool,
+) -> (TcpStream, CommandReader, link::EscapingWriter, Arc<SharedConnection>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap());
     let (near, far) = tokio::join!(near, listener.accept());
@@ -174,7 +176,7 @@ async fn a_storm_of_commands_moves_no_byte_and_one_without_end_is_cut_off() {
 #[tokio::test]
 async fn signals_of_one_step_are_one_piece_before_data_that_wait() {
     let (mut far, _reader, mut writer, link) = pair(false).await;
-    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
+    let port = RemotePort::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
     port.set(Levels { dtr: Some(false), rts: Some(true), brk: None }).await.unwrap();
     writer.write_all(&[1, IAC, 2]).await.unwrap();
     writer.flush().await.unwrap();
@@ -187,7 +189,7 @@ async fn signals_of_one_step_are_one_piece_before_data_that_wait() {
 #[tokio::test]
 async fn who_waits_hears_that_the_connection_is_gone() {
     let (far, reader, mut writer, link) = pair(false).await;
-    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
+    let port = RemotePort::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
     drop(far);
     let wait = port.inputs_changed(Inputs::default());
     let end = async { Bytes(Box::new(reader)).read_u8().await };
@@ -203,7 +205,7 @@ async fn who_waits_hears_that_the_connection_is_gone() {
 #[tokio::test]
 async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between() {
     let (far, reader, mut writer, link) = pair(false).await;
-    let port = Port::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
+    let port = RemotePort::new(link, true, Settings::default(), Duration::from_secs(1), &[]);
     let data: Vec<u8> =
         (0..2_000_000_u32).map(|n| if n % 3 == 0 { IAC } else { n.to_be_bytes()[3] }).collect();
     let (mut clean, mut sink) = duplex(1 << 22);
@@ -238,7 +240,7 @@ async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between(
 }
 
 /// Reads to the end; what came, and why it ended.
-async fn to_the_end(mut reader: Reader) -> (Vec<u8>, String) {
+async fn to_the_end(mut reader: CommandReader) -> (Vec<u8>, String) {
     let mut early = Early::default();
     let why = early.fill(&mut reader).await;
     (early.bytes, why)
@@ -300,8 +302,7 @@ async fn line_ends_are_telnets_where_the_peer_refuses_binary() {
 
 #[tokio::test]
 async fn what_a_peer_says_before_it_closes_is_the_reason() {
-    let said =
-        "the peer said \"Port already in use\" and closed the connection while it was being opened";
+    let said = "the peer said \"RemotePort already in use\" and closed the connection while it was being opened";
     for sends in
         [&b"Port already in use\r\n"[..], &[&DO_COM_PORT[..], b"Port already in use\r\n"].concat()]
     {
@@ -315,7 +316,7 @@ async fn what_a_peer_says_before_it_closes_is_the_reason() {
         stream.readable().await.unwrap();
         stream.write_all(b"Port already in use\r\n").await.unwrap();
     };
-    let mut learnt = Learnt::default();
+    let mut learnt = PeerLimits::default();
     let (error, ()) = tokio::join!(open(&target, &mut learnt), peer);
     let error = error.unwrap_err();
     assert!(error.to_string().ends_with(said), "{error}");

@@ -32,7 +32,7 @@ const TRIES: usize = 3;
 
 /// What is known between two looks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct InputSnapshot {
     looked: Option<Instant>,
     read: Option<Instant>,
     /// As last read.
@@ -42,7 +42,7 @@ pub(super) struct Watch {
     counts_itself: bool,
 }
 
-impl Watch {
+impl InputSnapshot {
     /// `counts_itself` is what to believe of the driver until it is seen.
     pub(super) fn new(counts_itself: bool) -> Self {
         Self { counts_itself, ..Self::default() }
@@ -169,7 +169,7 @@ mod tests {
             }
         }
 
-        fn look(&self, watch: &mut Watch, at: Instant, last: Inputs) -> Option<Inputs> {
+        fn look(&self, watch: &mut InputSnapshot, at: Instant, last: Inputs) -> Option<Inputs> {
             let lines = || {
                 self.reads.set(self.reads.get() + 1);
                 Ok(self.lines.get())
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_driver_that_counts_by_itself_is_asked_for_its_lines_only_when_they_moved() {
         let driver = Driver::new(Some(InputCounts::default()));
-        let (mut watch, mut at) = (Watch::default(), Instant::now());
+        let (mut watch, mut at) = (InputSnapshot::default(), Instant::now());
         assert_eq!(driver.look(&mut watch, at, REST), None);
         driver.ring();
         driver.lines.set(RINGS);
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn of_a_pulse_between_two_looks_both_edges_are_told() {
         let driver = Driver::new(Some(InputCounts::default()));
-        let (mut watch, mut at) = (Watch::default(), Instant::now());
+        let (mut watch, mut at) = (InputSnapshot::default(), Instant::now());
         assert_eq!(driver.look(&mut watch, at, REST), None);
         driver.ring();
         at += POLL;
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn without_counters_the_lines_are_read_each_time() {
         let driver = Driver::new(None);
-        let (mut watch, at) = (Watch::default(), Instant::now());
+        let (mut watch, at) = (InputSnapshot::default(), Instant::now());
         for look in 0..5 {
             assert_eq!(driver.look(&mut watch, at + POLL * look, REST), None);
         }
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn what_was_counted_while_nobody_watched_is_no_pulse() {
         let driver = Driver::new(Some(InputCounts::default()));
-        let (mut watch, at) = (Watch::default(), Instant::now());
+        let (mut watch, at) = (InputSnapshot::default(), Instant::now());
         assert_eq!(driver.look(&mut watch, at, REST), None);
         driver.ring();
         assert_eq!(driver.look(&mut watch, at + STALE, REST), None);

@@ -56,15 +56,15 @@ pub(super) fn take(device: &Path, folder: &Path) -> Result<Lock, OpenError> {
     let file = folder.join(name(device));
     match write(&file, device) {
         Ok(()) => lock.file = Some(file),
-        Err(Taken::By(process)) => return Err(in_use(device, &process)),
-        Err(Taken::Unknown) => {
+        Err(LockRefused::By(process)) => return Err(in_use(device, &process)),
+        Err(LockRefused::Unknown) => {
             return Err(OpenError::InUse(format!(
                 "{} is being taken by another program ({})",
                 device.display(),
                 file.display()
             )));
         }
-        Err(Taken::Io(error)) => {
+        Err(LockRefused::Io(error)) => {
             tracing::debug!(file = %file.display(), %error, "no UUCP lock file");
         }
     }
@@ -74,8 +74,8 @@ pub(super) fn take(device: &Path, folder: &Path) -> Result<Lock, OpenError> {
 /// Who holds the lock file of a device; nobody, where it is stale.
 pub(crate) fn locked_by(device: &Path, folder: &Path) -> Option<Process> {
     match holder(&folder.join(name(device)), device) {
-        Err(Taken::By(process)) => Some(process),
-        Err(Taken::Unknown | Taken::Io(_)) | Ok(()) => None,
+        Err(LockRefused::By(process)) => Some(process),
+        Err(LockRefused::Unknown | LockRefused::Io(_)) | Ok(()) => None,
     }
 }
 
@@ -91,20 +91,20 @@ fn name(device: &Path) -> String {
 }
 
 /// Why a lock file could not be made.
-enum Taken {
+enum LockRefused {
     By(Process),
     Unknown,
     Io(io::Error),
 }
 
-impl From<io::Error> for Taken {
+impl From<io::Error> for LockRefused {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
 /// Makes the lock file with its contents at once, by link(2); a stale one is put out of the way.
-fn write(file: &Path, device: &Path) -> Result<(), Taken> {
+fn write(file: &Path, device: &Path) -> Result<(), LockRefused> {
     let own = std::process::id();
     let draft = file.with_file_name(format!("LTMP.{own}.{}", name(device)));
     let _ = fs::remove_file(&draft);
@@ -120,7 +120,7 @@ fn write(file: &Path, device: &Path) -> Result<(), Taken> {
     linked
 }
 
-fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), Taken> {
+fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), LockRefused> {
     // A second try follows the removal of a stale lock, a third somebody who was quicker and is
     // gone again.
     for _ in 0..3 {
@@ -135,11 +135,11 @@ fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), Taken> {
             _ => {}
         }
     }
-    Err(Taken::Unknown)
+    Err(LockRefused::Unknown)
 }
 
 /// Fails with who holds a lock file; passes where it is stale.
-fn holder(file: &Path, device: &Path) -> Result<(), Taken> {
+fn holder(file: &Path, device: &Path) -> Result<(), LockRefused> {
     let contents = match contents(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         // Nothing that a program writes there: a FIFO, a link out of the folder, far too large.
@@ -148,7 +148,7 @@ fn holder(file: &Path, device: &Path) -> Result<(), Taken> {
     // A clock that was set back counts as old: the lock was written in another life of the machine.
     let age = fs::symlink_metadata(file)?.modified()?.elapsed().unwrap_or(Duration::MAX);
     let Some(pid) = number(&contents) else {
-        return if age < WRITING { Err(Taken::Unknown) } else { Ok(()) };
+        return if age < WRITING { Err(LockRefused::Unknown) } else { Ok(()) };
     };
     let alive = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
     let pid = pid.unsigned_abs();
@@ -156,7 +156,7 @@ fn holder(file: &Path, device: &Path) -> Result<(), Taken> {
     if !alive || pid == std::process::id() || reused(pid, age, device) {
         return Ok(());
     }
-    Err(Taken::By(Process::of(pid)))
+    Err(LockRefused::By(Process::of(pid)))
 }
 
 /// What a lock file says. Anybody may write into the folder, so that anything may be there.

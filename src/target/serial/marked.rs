@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     super::Source,
     tty::Tty,
-    unmark::{Ledger, Unmark},
+    unmark::{DriverCounts, Unmark},
 };
 use crate::{
     settings::{ErrorCounts, LineEvent},
@@ -31,7 +31,7 @@ pub(super) struct Marked<R> {
     stream: R,
     tty: Arc<Tty>,
     unmark: Unmark,
-    ledger: Ledger,
+    ledger: DriverCounts,
     asked: Instant,
 }
 
@@ -42,7 +42,7 @@ impl<R> Marked<R> {
             stream,
             tty,
             unmark: Unmark::default(),
-            ledger: Ledger::default(),
+            ledger: DriverCounts::default(),
             asked: Instant::now(),
         };
         marked.ledger.post(marked.counts());
@@ -133,7 +133,7 @@ mod tests {
 
         use super::super::{
             lock,
-            transmitter::{Answers, Transmitter},
+            transmitter::{IdleQuery, Transmitter},
         };
         use crate::sys::termios;
 
@@ -148,7 +148,7 @@ mod tests {
         tcsetattr(&control, OptionalActions::Now, &termios).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let lock = lock::take(path.as_ref(), folder.path()).unwrap();
-        let transmitter = Transmitter::new(Answers::NoWire, crate::settings::Settings::default());
+        let transmitter = Transmitter::new(IdleQuery::NoWire, crate::settings::Settings::default());
         let mut source = Marked::new(stream, Arc::new(Tty::new(control, lock, transmitter)));
         let all: Vec<u8> = (0..=255).chain([0xff, 0xff, 0, 0xff]).collect();
         std::fs::File::from(master.try_clone().unwrap()).write_all(&all).unwrap();

@@ -23,4 +23,4 @@ pub(crate) use hotplug::appeared;
 pub(crate) use identity::{FoundPort, Roots, Usb, find, resolve, usb_of};
 pub(crate) use lock::locked_by;
 pub(crate) use open::{is_pty, open};
-pub(crate) use port::Port;
+pub(crate) use port::SerialPort;

@@ -25,10 +25,10 @@ use super::{
     lock,
     marked::Marked,
     port,
-    port::Port,
+    port::SerialPort,
     rs485,
-    transmitter::{Answers, Transmitter},
-    tty::{Tty, Wire},
+    transmitter::{IdleQuery, Transmitter},
+    tty::{Tty, TtyStream},
 };
 use crate::{
     config::SerialTarget,
@@ -93,11 +93,11 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
     let (usb, driver) = (identity::usb_id(&path, roots), identity::driver_of(&path, roots));
     let pty = is_pty(&path).then_some(target.settings);
     let answers = match pty {
-        Some(_) => Answers::NoWire,
-        None => Answers::of(driver.as_deref(), usb.is_some(), control.as_fd()),
+        Some(_) => IdleQuery::NoWire,
+        None => IdleQuery::of(driver.as_deref(), usb.is_some(), control.as_fd()),
     };
     let tty = Arc::new(Tty::new(control, lock, Transmitter::new(answers, target.settings)));
-    let port = Port::new(Arc::clone(&tty), usb, pty);
+    let port = SerialPort::new(Arc::clone(&tty), usb, pty);
     // A pty has no line to err, and who holds its other end may change how it is set.
     let marks = port.caps().signals && pty.is_none();
     let notes = tty
@@ -110,7 +110,7 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
             Ok(notes)
         })
         .map_err(|error| failed(&path, &error))?;
-    let (reader, writer) = tokio::io::split(Wire::new(stream, Arc::clone(&tty)));
+    let (reader, writer) = tokio::io::split(TtyStream::new(stream, Arc::clone(&tty)));
     let reader: Box<dyn Source> =
         if marks { Box::new(Marked::new(reader, tty)) } else { Box::new(Clean(reader)) };
     let port = AnyPort::Serial(Arc::new(port));

@@ -19,10 +19,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     super::{Caps, Held, PortError, Wire},
-    inputs::{Watch, inputs},
-    transmitter::{Answers, Known},
+    inputs::{InputSnapshot, inputs},
+    transmitter::{IdleQuery, WireKnowledge},
     tty::Tty,
-    waiting::Waiting,
+    waiting::BlockingCall,
 };
 use crate::{
     settings::{ErrorCounts, Inputs, Levels, Settings, UsbId},
@@ -43,7 +43,7 @@ const FTDI: u16 = 0x0403;
 /// once begun, they are done even if nobody waits for their end. Calls that wait for the wire run
 /// where a signal ends them.
 #[derive(Debug)]
-pub struct Port {
+pub struct SerialPort {
     tty: Arc<Tty>,
     caps: Caps,
     /// The driver has no break; it says so when it is asked for one.
@@ -54,19 +54,19 @@ pub struct Port {
     /// all.
     set: Option<Mutex<Settings>>,
     /// Locked for a moment: not while the adapter is asked.
-    watch: Arc<Mutex<Watch>>,
+    watch: Arc<Mutex<InputSnapshot>>,
     /// One read-modify-write of the modem lines or of the termios at a time.
     changing: Arc<Mutex<()>>,
 }
 
-impl Port {
+impl SerialPort {
     /// Takes an open tty and asks it what it can do; `pty` are the settings of one that is no line.
     pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>, pty: Option<Settings>) -> Self {
         let answers = tty.transmitter().answers();
         let caps = tty.control().map(|fd| probe(fd, answers)).unwrap_or_default();
         // The driver of the one vendor whose lines cost a transfer to read and whose driver counts
         // for certain.
-        let watch = Arc::new(Mutex::new(Watch::new(usb.is_some_and(|id| id.vid == FTDI))));
+        let watch = Arc::new(Mutex::new(InputSnapshot::new(usb.is_some_and(|id| id.vid == FTDI))));
         let (breakless, lineless) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
             tty,
@@ -109,7 +109,7 @@ impl Port {
         }
         let done = if levels.brk == Some(true) {
             let (tty, changing) = (Arc::clone(&self.tty), Arc::clone(&self.changing));
-            let set = Waiting::begin(move || in_turn(&tty, &changing, |fd| set(fd, levels)))?;
+            let set = BlockingCall::begin(move || in_turn(&tty, &changing, |fd| set(fd, levels)))?;
             set.within(BREAK).await.unwrap_or(Err(PortError::Stuck))
         } else {
             self.call(move |fd| set(fd, levels)).await
@@ -127,7 +127,7 @@ impl Port {
         self.call(|fd| Ok(inputs(ioctl::modem_lines(fd)?))).await
     }
 
-    fn watch(&self) -> MutexGuard<'_, Watch> {
+    fn watch(&self) -> MutexGuard<'_, InputSnapshot> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -171,28 +171,28 @@ impl Port {
     /// Bytes that were written and may not be on the wire.
     pub(in crate::target) fn held(&self) -> Held {
         let (driver, adapter) = self.tty.held();
-        let counted = self.tty.transmitter().answers() != Answers::NoWire;
+        let counted = self.tty.transmitter().answers() != IdleQuery::NoWire;
         Held { bytes: driver + adapter, at_most: adapter > 0 || driver > 0 && !counted }
     }
 
     /// Looks how far the driver is, so that it is known should the device go; whether it is still
     /// at it.
     pub(in crate::target) fn is_sending(&self) -> bool {
-        matches!(self.tty.look(), Ok(Known::Busy))
+        matches!(self.tty.look(), Ok(WireKnowledge::Busy))
     }
 
     /// How the wire is. Waits for a chip that has to be asked, a moment at most.
     pub(in crate::target) async fn wire(&self) -> Result<Wire, PortError> {
         match self.tty.look()? {
-            Known::Idle => Ok(Wire::Idle),
-            Known::Busy => Ok(Wire::Busy(self.unsent())),
+            WireKnowledge::Idle => Ok(Wire::Idle),
+            WireKnowledge::Busy => Ok(Wire::Busy(self.unsent())),
             // A pty has no wire: what it was given is at its far end.
-            Known::HandedOn if self.set.is_some() => Ok(Wire::Idle),
-            Known::HandedOn => Ok(Wire::HandedOn),
-            Known::Ask => {
+            WireKnowledge::HandedOn if self.set.is_some() => Ok(Wire::Idle),
+            WireKnowledge::HandedOn => Ok(Wire::HandedOn),
+            WireKnowledge::Ask => {
                 let tty = Arc::clone(&self.tty);
                 let asked =
-                    Waiting::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
+                    BlockingCall::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
                 match asked.within(ASK).await {
                     // Nothing was written meanwhile: who asks has the turn of those who write.
                     Some(Ok(())) => {
@@ -270,7 +270,7 @@ pub(super) fn judged(fd: BorrowedFd<'_>, error: PortError) -> PortError {
 }
 
 /// What the driver answers to.
-fn probe(fd: BorrowedFd<'_>, answers: Answers) -> Caps {
+fn probe(fd: BorrowedFd<'_>, answers: IdleQuery) -> Caps {
     let lines = ioctl::modem_lines(fd).map_err(PortError::from);
     // An adapter that stalls being asked may move them all the same.
     let moves = matches!(lines, Ok(_) | Err(PortError::Stalled));
@@ -282,7 +282,7 @@ fn probe(fd: BorrowedFd<'_>, answers: Answers) -> Caps {
         brk: moves,
         inputs: lines.is_ok(),
         errors: ioctl::error_counts(fd).is_ok(),
-        drain: moves && answers != Answers::NoWire && ioctl::unsent(fd).is_ok(),
+        drain: moves && answers != IdleQuery::NoWire && ioctl::unsent(fd).is_ok(),
         gap: false,
     }
 }

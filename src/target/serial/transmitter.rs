@@ -29,7 +29,7 @@ const REPORT: Duration = Duration::from_millis(300);
 
 /// How it can be known that the wire is idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answers {
+pub(super) enum IdleQuery {
     /// TIOCSERGETLSR reads the chip's register: the serial core.
     Register,
     /// TIOCSERGETLSR says what the chip reported last, at no cost; tcdrain asks it: `ftdi_sio`.
@@ -42,7 +42,7 @@ pub(super) enum Answers {
     NoWire,
 }
 
-impl Answers {
+impl IdleQuery {
     /// What the driver of this name does. Those of the third line have a `tx_empty` that asks the
     /// chip.
     pub(super) fn of(driver: Option<&str>, usb: bool, fd: BorrowedFd<'_>) -> Self {
@@ -62,7 +62,7 @@ impl Answers {
 /// What was given to the driver.
 #[derive(Debug)]
 pub(super) struct Transmitter {
-    answers: Answers,
+    answers: IdleQuery,
     /// Bytes written since the wire was last known to be idle.
     written: usize,
     /// Of these, how many were still on their way at most when it was last looked, and how many
@@ -78,7 +78,7 @@ pub(super) struct Transmitter {
 
 /// What is known without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum WireKnowledge {
     /// The wire is idle.
     Idle,
     /// It is not.
@@ -90,11 +90,11 @@ pub(super) enum Known {
 }
 
 impl Transmitter {
-    pub(super) fn new(answers: Answers, settings: Settings) -> Self {
+    pub(super) fn new(answers: IdleQuery, settings: Settings) -> Self {
         Self { answers, written: 0, seen: 0, since: 0, earliest: None, handed_on: None, settings }
     }
 
-    pub(super) fn answers(&self) -> Answers {
+    pub(super) fn answers(&self) -> IdleQuery {
         self.answers
     }
 
@@ -119,45 +119,49 @@ impl Transmitter {
         now: Instant,
         unsent: usize,
         empty: impl Fn() -> Option<bool>,
-    ) -> Known {
+    ) -> WireKnowledge {
         (self.seen, self.since) = (unsent.saturating_add(self.fifo()).min(self.written), 0);
         if unsent > 0 {
-            return Known::Busy;
+            return WireKnowledge::Busy;
         }
         if self.written == 0 {
-            return if self.answers == Answers::NoWire { Known::HandedOn } else { Known::Idle };
+            return if self.answers == IdleQuery::NoWire {
+                WireKnowledge::HandedOn
+            } else {
+                WireKnowledge::Idle
+            };
         }
         let handed_on = *self.handed_on.get_or_insert(now);
         let early = self.earliest.is_some_and(|earliest| now < earliest);
         match self.answers {
-            Answers::NoWire => {
+            IdleQuery::NoWire => {
                 self.idle();
-                Known::HandedOn
+                WireKnowledge::HandedOn
             }
             // Flow control may hold what an adapter has: only its whole time without any is known
             // to be enough.
-            Answers::Nothing if now < self.floor(handed_on) => Known::Busy,
-            Answers::Nothing => self.idle(),
-            _ if early => Known::Busy,
-            Answers::Register if empty() == Some(true) => self.idle(),
-            Answers::Register => Known::Busy,
+            IdleQuery::Nothing if now < self.floor(handed_on) => WireKnowledge::Busy,
+            IdleQuery::Nothing => self.idle(),
+            _ if early => WireKnowledge::Busy,
+            IdleQuery::Register if empty() == Some(true) => self.idle(),
+            IdleQuery::Register => WireKnowledge::Busy,
             // A report may be older than what was written, unless that is long ago.
-            Answers::ReportThenDrain => match empty() {
-                Some(false) => Known::Busy,
+            IdleQuery::ReportThenDrain => match empty() {
+                Some(false) => WireKnowledge::Busy,
                 Some(true) if self.earliest.is_none_or(|earliest| now >= earliest + REPORT) => {
                     self.idle()
                 }
-                Some(true) | None => Known::Ask,
+                Some(true) | None => WireKnowledge::Ask,
             },
-            Answers::Drain => Known::Ask,
+            IdleQuery::Drain => WireKnowledge::Ask,
         }
     }
 
     /// The chip says that its transmitter is empty, or the floor is over.
-    pub(super) fn idle(&mut self) -> Known {
+    pub(super) fn idle(&mut self) -> WireKnowledge {
         (self.written, self.seen, self.since) = (0, 0, 0);
         (self.earliest, self.handed_on) = (None, None);
-        Known::Idle
+        WireKnowledge::Idle
     }
 
     /// Of what was written, what may still be with the adapter: at most so many bytes.
@@ -169,8 +173,9 @@ impl Transmitter {
     ) -> usize {
         let known = self.look(now, unsent, empty);
         // Without flow control nothing stays with an adapter longer than its time.
-        let gone = known == Known::Ask && self.settings.flow == Flow::None && self.is_over(now);
-        if known == Known::Idle || gone {
+        let gone =
+            known == WireKnowledge::Ask && self.settings.flow == Flow::None && self.is_over(now);
+        if known == WireKnowledge::Idle || gone {
             return 0;
         }
         self.written.saturating_sub(unsent).min(self.fifo())
@@ -186,15 +191,15 @@ impl Transmitter {
     /// What an adapter holds at most behind what the driver counts.
     fn fifo(&self) -> usize {
         match self.answers {
-            Answers::NoWire => 0,
-            Answers::Register => UART_FIFO,
-            Answers::ReportThenDrain | Answers::Drain | Answers::Nothing => FIFO,
+            IdleQuery::NoWire => 0,
+            IdleQuery::Register => UART_FIFO,
+            IdleQuery::ReportThenDrain | IdleQuery::Drain | IdleQuery::Nothing => FIFO,
         }
     }
 
     /// At most so many of what the driver counts were written: CDC-ACM counts whole buffers.
     pub(super) fn at_most(&self, unsent: usize) -> usize {
-        if self.answers == Answers::NoWire { unsent.min(self.written) } else { unsent }
+        if self.answers == IdleQuery::NoWire { unsent.min(self.written) } else { unsent }
     }
 
     /// When the wire is idle at the latest, unless flow control holds it.
@@ -232,7 +237,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     /// 300 7E1: a character takes 33.3 ms.
-    fn meter(answers: Answers) -> Transmitter {
+    fn meter(answers: IdleQuery) -> Transmitter {
         let settings = Settings {
             baud: 300,
             data: DataBits::Seven,
@@ -248,66 +253,69 @@ mod tests {
 
     #[test]
     fn what_nothing_asks_is_idle_when_its_characters_have_had_their_time() {
-        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
-        assert_eq!(line.look(start, 0, silent), Known::Idle);
+        let (mut line, start) = (meter(IdleQuery::Nothing), Instant::now());
+        assert_eq!(line.look(start, 0, silent), WireKnowledge::Idle);
         line.wrote(6, start);
-        assert_eq!(line.look(start + 10 * MS, 6, silent), Known::Busy);
+        assert_eq!(line.look(start + 10 * MS, 6, silent), WireKnowledge::Busy);
         // Six characters take 200 ms, and may begin up to 50 ms late.
-        assert_eq!(line.look(start + 100 * MS, 0, silent), Known::Busy);
+        assert_eq!(line.look(start + 100 * MS, 0, silent), WireKnowledge::Busy);
         assert_eq!(line.with_adapter(start + 100 * MS, 0, silent), 6);
-        assert_eq!(line.look(start + 249 * MS, 0, silent), Known::Busy);
-        assert_eq!(line.look(start + 250 * MS, 0, silent), Known::Idle);
+        assert_eq!(line.look(start + 249 * MS, 0, silent), WireKnowledge::Busy);
+        assert_eq!(line.look(start + 250 * MS, 0, silent), WireKnowledge::Idle);
         // A second drain does not sleep a FIFO again.
-        assert_eq!(line.look(start + 250 * MS, 0, silent), Known::Idle);
+        assert_eq!(line.look(start + 250 * MS, 0, silent), WireKnowledge::Idle);
         assert_eq!(line.with_adapter(start + 250 * MS, 0, silent), 0);
     }
 
     #[test]
     fn what_flow_control_may_hold_has_its_time_from_when_the_driver_had_nothing_left() {
-        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        let (mut line, start) = (meter(IdleQuery::Nothing), Instant::now());
         line.set(Settings { flow: Flow::Hardware, ..line.settings });
         line.wrote(3, start);
-        assert_eq!(line.look(start + 5000 * MS, 0, silent), Known::Busy);
-        assert_eq!(line.look(start + 5099 * MS, 0, silent), Known::Busy);
-        assert_eq!(line.look(start + 5101 * MS, 0, silent), Known::Idle);
+        assert_eq!(line.look(start + 5000 * MS, 0, silent), WireKnowledge::Busy);
+        assert_eq!(line.look(start + 5099 * MS, 0, silent), WireKnowledge::Busy);
+        assert_eq!(line.look(start + 5101 * MS, 0, silent), WireKnowledge::Idle);
     }
 
     #[test]
     fn no_more_than_a_fifo_is_waited_for() {
-        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        let (mut line, start) = (meter(IdleQuery::Nothing), Instant::now());
         line.set(Settings { flow: Flow::Hardware, ..line.settings });
         line.wrote(10_000, start);
         let done = start + Duration::from_secs(334);
-        assert_eq!(line.look(done, 0, silent), Known::Busy);
+        assert_eq!(line.look(done, 0, silent), WireKnowledge::Busy);
         assert_eq!(line.with_adapter(done, 0, silent), FIFO);
-        assert_eq!(line.look(done + Duration::from_secs(18), 0, silent), Known::Idle);
+        assert_eq!(line.look(done + Duration::from_secs(18), 0, silent), WireKnowledge::Idle);
     }
 
     #[test]
     fn a_register_is_believed_but_not_before_the_characters_can_have_left() {
-        let (mut line, start) = (meter(Answers::Register), Instant::now());
+        let (mut line, start) = (meter(IdleQuery::Register), Instant::now());
         line.wrote(3, start);
-        assert_eq!(line.look(start + 50 * MS, 0, || Some(true)), Known::Busy);
-        assert_eq!(line.look(start + 101 * MS, 0, || Some(false)), Known::Busy);
+        assert_eq!(line.look(start + 50 * MS, 0, || Some(true)), WireKnowledge::Busy);
+        assert_eq!(line.look(start + 101 * MS, 0, || Some(false)), WireKnowledge::Busy);
         assert_eq!(line.with_adapter(start + 101 * MS, 0, || Some(false)), 3);
-        assert_eq!(line.look(start + 120 * MS, 0, || Some(true)), Known::Idle);
+        assert_eq!(line.look(start + 120 * MS, 0, || Some(true)), WireKnowledge::Idle);
     }
 
     #[test]
     fn a_report_that_says_empty_has_the_chip_asked() {
-        let (mut line, start) = (meter(Answers::ReportThenDrain), Instant::now());
+        let (mut line, start) = (meter(IdleQuery::ReportThenDrain), Instant::now());
         line.wrote(3, start);
         line.set(Settings { flow: Flow::Hardware, ..line.settings });
         let late = start + 200 * MS;
-        assert_eq!(line.look(late, 0, || Some(false)), Known::Busy);
-        assert_eq!(line.look(late, 0, || Some(true)), Known::Ask);
+        assert_eq!(line.look(late, 0, || Some(false)), WireKnowledge::Busy);
+        assert_eq!(line.look(late, 0, || Some(true)), WireKnowledge::Ask);
         assert_eq!(line.with_adapter(late, 0, || Some(true)), 3);
-        assert_eq!((line.idle(), line.look(late, 0, silent)), (Known::Idle, Known::Idle));
+        assert_eq!(
+            (line.idle(), line.look(late, 0, silent)),
+            (WireKnowledge::Idle, WireKnowledge::Idle)
+        );
     }
 
     #[test]
     fn what_a_device_took_with_it_is_what_was_seen_last_and_written_since() {
-        let (mut line, start) = (meter(Answers::Nothing), Instant::now());
+        let (mut line, start) = (meter(IdleQuery::Nothing), Instant::now());
         assert_eq!(line.lost_with_it(), 0);
         line.wrote(60, start);
         assert_eq!(line.lost_with_it(), 60);
@@ -317,7 +325,7 @@ mod tests {
         line.wrote(10, start + 9000 * MS);
         assert_eq!(line.lost_with_it(), 1010 + FIFO);
         // Nobody knows what a CDC-ACM device did with what the driver has handed on.
-        let mut acm = meter(Answers::NoWire);
+        let mut acm = meter(IdleQuery::NoWire);
         acm.wrote(100, start);
         assert_eq!(acm.lost_with_it(), 100);
         acm.look(start, 0, silent);
@@ -328,29 +336,29 @@ mod tests {
     fn what_was_written_long_ago_is_not_told_as_held() {
         let start = Instant::now();
         let later = start + Duration::from_secs(3600);
-        for answers in [Answers::ReportThenDrain, Answers::Drain, Answers::Nothing] {
+        for answers in [IdleQuery::ReportThenDrain, IdleQuery::Drain, IdleQuery::Nothing] {
             let mut line = meter(answers);
             line.wrote(3, start);
             assert_eq!(line.with_adapter(start + 120 * MS, 0, || Some(true)), 3, "{answers:?}");
             assert_eq!(line.with_adapter(later, 0, || Some(true)), 0, "{answers:?}");
         }
-        let mut line = meter(Answers::ReportThenDrain);
+        let mut line = meter(IdleQuery::ReportThenDrain);
         line.wrote(3, start);
         assert_eq!(line.with_adapter(later, 0, || Some(false)), 3, "it stands still");
         assert_eq!(
             line.look(later, 0, || Some(true)),
-            Known::Idle,
+            WireKnowledge::Idle,
             "the report is newer than what was written"
         );
     }
 
     #[test]
     fn of_a_device_without_a_wire_nothing_is_known_but_what_the_driver_has() {
-        let (mut line, start) = (meter(Answers::NoWire), Instant::now());
+        let (mut line, start) = (meter(IdleQuery::NoWire), Instant::now());
         line.wrote(10, start);
-        assert_eq!(line.look(start, 4096, silent), Known::Busy);
+        assert_eq!(line.look(start, 4096, silent), WireKnowledge::Busy);
         assert_eq!((line.at_most(4096), line.with_adapter(start, 4096, silent)), (10, 0));
-        assert_eq!(line.look(start, 0, silent), Known::HandedOn);
-        assert_eq!(line.look(start, 0, silent), Known::HandedOn);
+        assert_eq!(line.look(start, 0, silent), WireKnowledge::HandedOn);
+        assert_eq!(line.look(start, 0, silent), WireKnowledge::HandedOn);
     }
 }

@@ -27,8 +27,8 @@ use tokio_serial::SerialStream;
 
 use super::{
     lock::Lock,
-    transmitter::{Known, Transmitter},
-    waiting::Waiting,
+    transmitter::{Transmitter, WireKnowledge},
+    waiting::BlockingCall,
 };
 use crate::sys::ioctl;
 
@@ -93,7 +93,7 @@ impl Tty {
     }
 
     /// How the wire is, as far as that is known without waiting.
-    pub(super) fn look(&self) -> io::Result<Known> {
+    pub(super) fn look(&self) -> io::Result<WireKnowledge> {
         let unsent = self.asked()?;
         let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
         Ok(self.transmitter().look(Instant::now(), unsent, empty))
@@ -153,15 +153,17 @@ impl Drop for Tty {
         let unsent = ioctl::unsent(&control).unwrap_or(0);
         let empty = || ioctl::transmitter_empty(&control).ok();
         let transmitter = self.transmitter.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let held =
-            matches!(transmitter.look(Instant::now(), unsent, empty), Known::Busy | Known::Ask);
+        let held = matches!(
+            transmitter.look(Instant::now(), unsent, empty),
+            WireKnowledge::Busy | WireKnowledge::Ask
+        );
         let _ = ioctl_tiocnxcl(&control);
         let _ = flock(&control, FlockOperation::Unlock);
         let lock = lock.filter(|_| held);
         let close = move || {
             if !held {
                 drop(control);
-            } else if let Ok(close) = Waiting::begin(move || drop(control)) {
+            } else if let Ok(close) = BlockingCall::begin(move || drop(control)) {
                 close.end();
             }
             drop((lock, closed));
@@ -173,7 +175,7 @@ impl Drop for Tty {
 
 /// The byte stream of a tty. End of file, or EIO, means that the device is gone.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct TtyStream {
     stream: SerialStream,
     /// When a device that took nothing is asked again.
     again: Option<Pin<Box<Sleep>>>,
@@ -181,7 +183,7 @@ pub(super) struct Wire {
     tty: Arc<Tty>,
 }
 
-impl Wire {
+impl TtyStream {
     pub(super) fn new(stream: SerialStream, tty: Arc<Tty>) -> Self {
         Self { stream, again: None, tty }
     }
@@ -194,7 +196,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for TtyStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -204,7 +206,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for TtyStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

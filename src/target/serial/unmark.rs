@@ -11,7 +11,7 @@ use crate::settings::{ErrorCounts, LineEvent};
 
 /// Where a stream is within an escape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum EscapeState {
     #[default]
     Plain,
     /// After `ff`.
@@ -22,7 +22,7 @@ enum State {
 
 /// Takes escapes out of a stream that comes in any pieces.
 #[derive(Debug, Default)]
-pub(super) struct Unmark(State);
+pub(super) struct Unmark(EscapeState);
 
 impl Unmark {
     /// Takes the escapes out of `bytes` in place and returns how many are left. For each error,
@@ -34,7 +34,7 @@ impl Unmark {
         marks: &mut Vec<(usize, LineEvent)>,
         mut judge: impl FnMut(u8) -> (LineEvent, bool),
     ) -> usize {
-        if self.0 == State::Plain && !bytes.contains(&0xff) {
+        if self.0 == EscapeState::Plain && !bytes.contains(&0xff) {
             return bytes.len();
         }
         // An escape is never shorter than what is left of it, so writing does not overtake reading.
@@ -45,13 +45,13 @@ impl Unmark {
         for cell in cells {
             let byte = cell.get();
             let (state, keeps) = match (self.0, byte) {
-                (State::Plain, 0xff) => (State::Escape, false),
-                (State::Escape, 0) => (State::Error, false),
-                (State::Plain | State::Escape, _) => (State::Plain, true),
-                (State::Error, _) => {
+                (EscapeState::Plain, 0xff) => (EscapeState::Escape, false),
+                (EscapeState::Escape, 0) => (EscapeState::Error, false),
+                (EscapeState::Plain | EscapeState::Escape, _) => (EscapeState::Plain, true),
+                (EscapeState::Error, _) => {
                     let (event, is_byte) = judge(byte);
                     marks.push((kept, event));
-                    (State::Plain, is_byte)
+                    (EscapeState::Plain, is_byte)
                 }
             };
             self.0 = state;
@@ -66,7 +66,7 @@ impl Unmark {
 
 /// What the driver counted and no escape has shown yet.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct DriverCounts {
     /// Whether frames have a parity bit.
     parity: bool,
     /// What the counters said last; nothing where the driver does not count.
@@ -79,7 +79,7 @@ pub(super) struct Ledger {
     last: Option<LineEvent>,
 }
 
-impl Ledger {
+impl DriverCounts {
     /// A read begins; frames have a parity bit or not.
     pub(super) fn begin(&mut self, parity: bool) {
         (self.parity, self.last) = (parity, None);
@@ -228,8 +228,8 @@ mod tests {
         ErrorCounts { brk, parity, framing, overrun, ..ErrorCounts::default() }
     }
 
-    fn ledger() -> Ledger {
-        Ledger { counted: Some(counted(7, u32::MAX, 0, 0)), ..Ledger::default() }
+    fn ledger() -> DriverCounts {
+        DriverCounts { counted: Some(counted(7, u32::MAX, 0, 0)), ..DriverCounts::default() }
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_driver_that_does_not_count_is_judged_by_the_frame() {
-        let mut ledger = Ledger { parity: true, ..Ledger::default() };
+        let mut ledger = DriverCounts { parity: true, ..DriverCounts::default() };
         ledger.post(None);
         assert_eq!(ledger.judge(b'x'), (LineEvent::Parity, true));
         assert_eq!(ledger.judge(0), (LineEvent::Break, false));

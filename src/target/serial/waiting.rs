@@ -19,12 +19,12 @@ const TRIES: usize = 500;
 
 /// A call in a thread of its own. Dropped, it is ended.
 #[derive(Debug)]
-pub(super) struct Waiting<T> {
+pub(super) struct BlockingCall<T> {
     thread: Option<JoinHandle<()>>,
     done: oneshot::Receiver<T>,
 }
 
-impl<T: Send + 'static> Waiting<T> {
+impl<T: Send + 'static> BlockingCall<T> {
     /// Begins the call.
     pub(super) fn begin(call: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
         ioctl::make_interruptible()?;
@@ -49,7 +49,7 @@ impl<T: Send + 'static> Waiting<T> {
     }
 }
 
-impl<T> Drop for Waiting<T> {
+impl<T> Drop for BlockingCall<T> {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take().filter(|thread| !thread.is_finished()) {
             // This thread has others to serve. Without one to be had, the call ends when its port
@@ -84,7 +84,7 @@ mod tests {
         let near = Arc::new(near);
         let held = Arc::clone(&near);
         let call = move || rustix::io::read(held.as_fd(), &mut [0; 1]);
-        let waiting = Waiting::begin(call).unwrap();
+        let waiting = BlockingCall::begin(call).unwrap();
         assert_eq!(waiting.within(Duration::from_millis(20)).await, None);
         let began = Instant::now();
         while Arc::strong_count(&near) > 1 {
@@ -96,9 +96,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_does_not_wait_gives_what_it_gave() {
-        let waiting = Waiting::begin(|| Err::<(), _>(Errno::NOTTY)).unwrap();
+        let waiting = BlockingCall::begin(|| Err::<(), _>(Errno::NOTTY)).unwrap();
         assert_eq!(waiting.within(Duration::from_secs(20)).await, Some(Err(Errno::NOTTY)));
         let (near, _far) = io::pipe().unwrap();
-        Waiting::begin(move || rustix::io::read(near, &mut [0; 1])).unwrap().end();
+        BlockingCall::begin(move || rustix::io::read(near, &mut [0; 1])).unwrap().end();
     }
 }

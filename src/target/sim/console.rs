@@ -8,8 +8,8 @@ use bytes::BytesMut;
 
 use self::commands::Reaction;
 use super::{
-    drive::Device,
-    script::{Script, Step},
+    drive::SimulatedDevice,
+    script::{Script, TimedText},
 };
 
 /// Longest command line; more is answered with a bell.
@@ -30,7 +30,7 @@ pub(super) struct Console {
     history: VecDeque<Vec<u8>>,
     /// How many lines back arrow up has gone.
     back: usize,
-    escape: Escape,
+    escape: KeySequence,
     /// The last byte was CR: an LF after it belongs to it.
     after_cr: bool,
 }
@@ -48,7 +48,7 @@ enum Mode {
 
 /// Where in a terminal's key sequence (ECMA-48 CSI) we are.
 #[derive(Clone, Copy, PartialEq)]
-enum Escape {
+enum KeySequence {
     None,
     Started,
     Parameters,
@@ -64,7 +64,7 @@ impl Default for Console {
             line: Vec::new(),
             history: VecDeque::new(),
             back: 0,
-            escape: Escape::None,
+            escape: KeySequence::None,
             after_cr: false,
         };
         console.boot(Duration::ZERO);
@@ -72,14 +72,14 @@ impl Default for Console {
     }
 }
 
-impl Device for Console {
+impl SimulatedDevice for Console {
     fn input(&mut self, now: Duration, bytes: &[u8], out: &mut BytesMut) {
         for &byte in bytes {
             let line_feed = byte == b'\n' && std::mem::take(&mut self.after_cr);
             self.after_cr = byte == b'\r';
             if self.script.is_running() {
                 self.interrupt(byte, out);
-            } else if self.escape != Escape::None {
+            } else if self.escape != KeySequence::None {
                 self.key(byte, out);
             } else if !line_feed {
                 self.edit(now, byte, out);
@@ -139,7 +139,7 @@ impl Console {
             8 | 0x7F => self.rub_out(1, out),
             0x15 => self.rub_out(self.line.len(), out),
             0x17 => self.rub_out(self.last_word(), out),
-            0x1B => self.escape = Escape::Started,
+            0x1B => self.escape = KeySequence::Started,
             b' '..=b'~' if self.line.len() < LINE => {
                 self.line.push(byte);
                 out.extend_from_slice(&[byte]);
@@ -168,18 +168,18 @@ impl Console {
     fn key(&mut self, byte: u8, out: &mut BytesMut) {
         self.escape = match (self.escape, byte) {
             // Then parameter and intermediate bytes (ECMA-48 section 5.4).
-            (Escape::Started, b'[' | b'O') | (Escape::Parameters, 0x20..=0x3F) => {
-                Escape::Parameters
+            (KeySequence::Started, b'[' | b'O') | (KeySequence::Parameters, 0x20..=0x3F) => {
+                KeySequence::Parameters
             }
-            (Escape::Parameters, b'A') => {
+            (KeySequence::Parameters, b'A') => {
                 self.recall((self.back + 1).min(self.history.len()), out);
-                Escape::None
+                KeySequence::None
             }
-            (Escape::Parameters, b'B') => {
+            (KeySequence::Parameters, b'B') => {
                 self.recall(self.back.saturating_sub(1), out);
-                Escape::None
+                KeySequence::None
             }
-            _ => Escape::None,
+            _ => KeySequence::None,
         };
     }
 
@@ -231,7 +231,7 @@ impl Console {
         }
     }
 
-    fn play(&mut self, now: Duration, steps: Vec<Step>) {
+    fn play(&mut self, now: Duration, steps: Vec<TimedText>) {
         self.script.start(now, steps);
     }
 }

@@ -16,7 +16,7 @@ const READ: usize = 4096;
 const FULL: usize = 64 * 1024;
 
 /// A device without sockets, files or clocks. Times are measured from the start of the simulation.
-pub(super) trait Device: Send + 'static {
+pub(super) trait SimulatedDevice: Send + 'static {
     /// Takes what arrived at `now` and appends the answer to `out`.
     fn input(&mut self, now: Duration, bytes: &[u8], out: &mut BytesMut);
 
@@ -37,7 +37,7 @@ pub(super) trait Device: Send + 'static {
 /// Runs a device until its peer ends or it hangs up itself; then sends what is left and shuts the
 /// writer.
 pub(super) async fn drive(
-    mut device: impl Device,
+    mut device: impl SimulatedDevice,
     start: Instant,
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,

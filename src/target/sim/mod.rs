@@ -43,7 +43,7 @@ pub(crate) async fn start(target: &SimTarget) -> io::Result<Sim> {
         SimDevice::Console => pty::start(&mut tasks, console::Console::default())?,
         SimDevice::Echo => pty::start(&mut tasks, echo::Echo)?,
         SimDevice::EchoTcp => tcp::start(&mut tasks, || echo::Echo).await?,
-        SimDevice::Source => tcp::start(&mut tasks, source::Source::default).await?,
+        SimDevice::Source => tcp::start(&mut tasks, source::LineCounter::default).await?,
     };
     Ok(Sim { target, _tasks: tasks })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::drive::Device;
+use super::drive::SimulatedDevice;
 
 /// Longest command line; over it the answer is ERROR (V.250 section 5.2.1 asks for at least 40).
 const LINE: usize = 255;
@@ -21,7 +21,7 @@ const ESCAPE: u8 = 3;
 
 /// A modem as after power-on: echo on, words as results, on hook.
 pub(super) struct Modem {
-    state: State,
+    state: ModemState,
     profile: Profile,
     /// The call that `+++` left and ATO returns to.
     connected: bool,
@@ -36,7 +36,7 @@ pub(super) struct Modem {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum ModemState {
     Command,
     Dialling { until: Duration },
     Online,
@@ -75,7 +75,7 @@ impl Profile {
 
 /// A final result code: V.250 section 5.7.1, its word and its number.
 #[derive(Clone, Copy)]
-enum Outcome {
+enum ResultCode {
     Ok,
     Connect,
     NoCarrier,
@@ -84,7 +84,7 @@ enum Outcome {
     Later,
 }
 
-impl Outcome {
+impl ResultCode {
     fn code(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Ok => Some(("OK", "0")),
@@ -99,7 +99,7 @@ impl Outcome {
 impl Default for Modem {
     fn default() -> Self {
         Self {
-            state: State::Command,
+            state: ModemState::Command,
             profile: Profile::default(),
             connected: false,
             line: Vec::new(),
@@ -111,36 +111,40 @@ impl Default for Modem {
     }
 }
 
-impl Device for Modem {
+impl SimulatedDevice for Modem {
     fn input(&mut self, now: Duration, bytes: &[u8], out: &mut BytesMut) {
         for &byte in bytes {
             match self.state {
-                State::Command => self.command(now, byte, out),
-                State::Dialling { .. } => self.abort(byte, out),
-                State::Online => self.online(now, byte, out),
+                ModemState::Command => self.command(now, byte, out),
+                ModemState::Dialling { .. } => self.abort(byte, out),
+                ModemState::Online => self.online(now, byte, out),
             }
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Command => None,
-            State::Dialling { until } => Some(until),
-            State::Online => (self.pluses == ESCAPE).then(|| self.heard + self.profile.guard()),
+            ModemState::Command => None,
+            ModemState::Dialling { until } => Some(until),
+            ModemState::Online => {
+                (self.pluses == ESCAPE).then(|| self.heard + self.profile.guard())
+            }
         }
     }
 
     fn tick(&mut self, now: Duration, out: &mut BytesMut) {
         match self.state {
-            State::Dialling { until } if now >= until => {
+            ModemState::Dialling { until } if now >= until => {
                 self.go_online(now, out);
                 out.extend_from_slice(BANNER);
             }
-            State::Online if self.pluses == ESCAPE && now >= self.heard + self.profile.guard() => {
-                self.state = State::Command;
-                self.result(Outcome::Ok, out);
+            ModemState::Online
+                if self.pluses == ESCAPE && now >= self.heard + self.profile.guard() =>
+            {
+                self.state = ModemState::Command;
+                self.result(ResultCode::Ok, out);
             }
-            State::Command | State::Dialling { .. } | State::Online => {}
+            ModemState::Command | ModemState::Dialling { .. } | ModemState::Online => {}
         }
     }
 }
@@ -165,16 +169,16 @@ impl Modem {
     /// sends CR LF does not.
     fn abort(&mut self, byte: u8, out: &mut BytesMut) {
         if byte != self.profile.register(4) {
-            self.state = State::Command;
-            self.result(Outcome::NoCarrier, out);
+            self.state = ModemState::Command;
+            self.result(ResultCode::NoCarrier, out);
         }
     }
 
     fn go_online(&mut self, now: Duration, out: &mut BytesMut) {
-        self.state = State::Online;
+        self.state = ModemState::Online;
         self.connected = true;
         (self.pluses, self.heard) = (0, now);
-        self.result(Outcome::Connect, out);
+        self.result(ResultCode::Connect, out);
     }
 
     /// One byte in the command state.
@@ -192,7 +196,7 @@ impl Modem {
         if byte == cr {
             let line = std::mem::take(&mut self.line);
             if std::mem::take(&mut self.overflow) {
-                self.result(Outcome::Error, out);
+                self.result(ResultCode::Error, out);
             } else {
                 self.execute(now, &line, out);
             }
@@ -212,12 +216,12 @@ impl Modem {
     fn execute(&mut self, now: Duration, line: &[u8], out: &mut BytesMut) {
         let Some(body) = line.strip_prefix(b"AT") else { return };
         self.last = line.to_vec();
-        let mut rest = Rest(body);
-        let mut outcome = Outcome::Ok;
-        while let (Outcome::Ok, Some(letter)) = (outcome, rest.next()) {
+        let mut rest = CommandTail(body);
+        let mut outcome = ResultCode::Ok;
+        while let (ResultCode::Ok, Some(letter)) = (outcome, rest.next()) {
             outcome = self.one(now, letter, &mut rest, out);
         }
-        if self.state != State::Online {
+        if self.state != ModemState::Online {
             self.result(outcome, out);
         }
     }
@@ -227,9 +231,9 @@ impl Modem {
         &mut self,
         now: Duration,
         letter: u8,
-        rest: &mut Rest<'_>,
+        rest: &mut CommandTail<'_>,
         out: &mut BytesMut,
-    ) -> Outcome {
+    ) -> ResultCode {
         match letter {
             b'D' => return self.dial(now, rest),
             b'S' => return self.register(rest, out),
@@ -251,34 +255,34 @@ impl Modem {
             (b'L' | b'M', 0..=3) | (b'X', 0..=4) => {}
             (b'O', 0) if self.connected => {
                 self.go_online(now, out);
-                return Outcome::Later;
+                return ResultCode::Later;
             }
-            (b'O' | b'A', 0) => return Outcome::NoCarrier,
-            _ => return Outcome::Error,
+            (b'O' | b'A', 0) => return ResultCode::NoCarrier,
+            _ => return ResultCode::Error,
         }
-        Outcome::Ok
+        ResultCode::Ok
     }
 
     /// `ATD[T|P]number`; a `;` at the end stays in the command state.
-    fn dial(&mut self, now: Duration, rest: &mut Rest<'_>) -> Outcome {
+    fn dial(&mut self, now: Duration, rest: &mut CommandTail<'_>) -> ResultCode {
         let number = std::mem::take(&mut rest.0);
         if self.connected || !number.iter().any(u8::is_ascii_digit) {
-            return Outcome::Error;
+            return ResultCode::Error;
         }
         if number.ends_with(b";") {
-            return Outcome::Ok;
+            return ResultCode::Ok;
         }
-        self.state = State::Dialling { until: now + DIALLING };
-        Outcome::Later
+        self.state = ModemState::Dialling { until: now + DIALLING };
+        ResultCode::Later
     }
 
     /// `Sn?` and `Sn=value`.
-    fn register(&mut self, rest: &mut Rest<'_>, out: &mut BytesMut) -> Outcome {
+    fn register(&mut self, rest: &mut CommandTail<'_>, out: &mut BytesMut) -> ResultCode {
         let number = rest.number().and_then(|number| u8::try_from(number).ok());
         match (number, rest.next()) {
             (Some(number), Some(b'?')) => {
                 self.say(&format!("{:03}", self.profile.register(number)), out);
-                Outcome::Ok
+                ResultCode::Ok
             }
             (Some(number), Some(b'=')) => {
                 let value = rest.number().and_then(|value| u8::try_from(value).ok());
@@ -286,36 +290,36 @@ impl Modem {
                 match (value, place) {
                     (Some(value), Some(place)) => {
                         *place = value;
-                        Outcome::Ok
+                        ResultCode::Ok
                     }
-                    _ => Outcome::Error,
+                    _ => ResultCode::Error,
                 }
             }
-            _ => Outcome::Error,
+            _ => ResultCode::Error,
         }
     }
 
     /// `AT+...`: who made it, and the signal of a cellular modem.
-    fn extended(&mut self, rest: &mut Rest<'_>, out: &mut BytesMut) -> Outcome {
+    fn extended(&mut self, rest: &mut CommandTail<'_>, out: &mut BytesMut) -> ResultCode {
         let text = match std::mem::take(&mut rest.0) {
             b"GMI" | b"CGMI" => "wsbridge",
             b"GMM" | b"CGMM" => "simulated modem",
             b"GMR" | b"CGMR" => env!("CARGO_PKG_VERSION"),
             b"CSQ" => "+CSQ: 24,0",
-            _ => return Outcome::Error,
+            _ => return ResultCode::Error,
         };
         self.say(text, out);
-        Outcome::Ok
+        ResultCode::Ok
     }
 
     /// `AT&F` and the switches a terminal program sends at the start.
-    fn ampersand(&mut self, rest: &mut Rest<'_>) -> Outcome {
+    fn ampersand(&mut self, rest: &mut CommandTail<'_>) -> ResultCode {
         match (rest.next(), rest.number().unwrap_or(0)) {
             (Some(b'F'), 0..=1) => self.profile = Profile::default(),
             (Some(b'C' | b'S'), 0..=1) | (Some(b'D' | b'W'), 0..=3) | (Some(b'K'), 0..=6) => {}
-            _ => return Outcome::Error,
+            _ => return ResultCode::Error,
         }
-        Outcome::Ok
+        ResultCode::Ok
     }
 
     /// Information text (V.250 section 5.7.1: header only with V1).
@@ -329,7 +333,7 @@ impl Modem {
     }
 
     /// A result code, unless Q1 keeps the modem quiet.
-    fn result(&self, outcome: Outcome, out: &mut BytesMut) {
+    fn result(&self, outcome: ResultCode, out: &mut BytesMut) {
         let Some((word, number)) = outcome.code().filter(|_| !self.profile.quiet) else { return };
         if self.profile.verbose {
             self.say(word, out);
@@ -341,9 +345,9 @@ impl Modem {
 }
 
 /// What is left of a command line.
-struct Rest<'a>(&'a [u8]);
+struct CommandTail<'a>(&'a [u8]);
 
-impl Rest<'_> {
+impl CommandTail<'_> {
     fn next(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;

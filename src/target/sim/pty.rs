@@ -21,14 +21,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::drive::{Device, drive};
+use super::drive::{SimulatedDevice, drive};
 use crate::{
     config::{PortIdentity, SerialTarget, Target},
     settings::{Levels, Settings},
 };
 
 /// Starts `device` behind a new pty; its task is in `tasks` and ends with them.
-pub(super) fn start(tasks: &mut JoinSet<()>, device: impl Device) -> io::Result<Target> {
+pub(super) fn start(tasks: &mut JoinSet<()>, device: impl SimulatedDevice) -> io::Result<Target> {
     let (reader, writer, path) = open()?;
     tasks.spawn(async move {
         if let Err(error) = drive(device, Instant::now(), reader, writer).await {
@@ -49,17 +49,17 @@ pub(super) fn start(tasks: &mut JoinSet<()>, device: impl Device) -> io::Result<
 /// The device's end of a pty, to read. Tokio's pipe ends are its only safe wrappers of any
 /// descriptor; read and write go by `try_io` alone, since a short read of a tty does not mean that
 /// it is empty.
-struct Reader {
+struct PtyReader {
     master: pipe::Receiver,
     /// While a slave is open, nobody's closing of another ends our reads with EIO (`pty(7)`).
     _slave: OwnedFd,
 }
 
 /// The device's end of a pty, to write.
-struct Writer(pipe::Sender);
+struct PtyWriter(pipe::Sender);
 
 /// A new pty in raw mode, and the path of its slave.
-fn open() -> io::Result<(Reader, Writer, PathBuf)> {
+fn open() -> io::Result<(PtyReader, PtyWriter, PathBuf)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&master)?;
     unlockpt(&master)?;
@@ -70,12 +70,13 @@ fn open() -> io::Result<(Reader, Writer, PathBuf)> {
     raw.make_raw();
     tcsetattr(&slave, OptionalActions::Now, &raw)?;
     rustix::fs::fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
-    let writer = Writer(pipe::Sender::from_owned_fd_unchecked(master.try_clone()?)?);
-    let reader = Reader { master: pipe::Receiver::from_owned_fd_unchecked(master)?, _slave: slave };
+    let writer = PtyWriter(pipe::Sender::from_owned_fd_unchecked(master.try_clone()?)?);
+    let reader =
+        PtyReader { master: pipe::Receiver::from_owned_fd_unchecked(master)?, _slave: slave };
     Ok((reader, writer, path))
 }
 
-impl AsyncRead for Reader {
+impl AsyncRead for PtyReader {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -91,7 +92,7 @@ impl AsyncRead for Reader {
     }
 }
 
-impl AsyncWrite for Writer {
+impl AsyncWrite for PtyWriter {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

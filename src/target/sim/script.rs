@@ -5,18 +5,18 @@ use std::{borrow::Cow, collections::VecDeque, time::Duration};
 use bytes::BytesMut;
 
 /// A text, and the pause before it.
-pub(super) type Step = (Duration, Cow<'static, str>);
+pub(super) type TimedText = (Duration, Cow<'static, str>);
 
 /// What is still to be said, and when the next of it is due.
 #[derive(Default)]
 pub(super) struct Script {
-    steps: VecDeque<Step>,
+    steps: VecDeque<TimedText>,
     since: Duration,
 }
 
 impl Script {
     /// Says these from `now` on, in place of what was left.
-    pub(super) fn start(&mut self, now: Duration, steps: impl IntoIterator<Item = Step>) {
+    pub(super) fn start(&mut self, now: Duration, steps: impl IntoIterator<Item = TimedText>) {
         self.steps = steps.into_iter().collect();
         self.since = now;
     }

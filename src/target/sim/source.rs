@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use bytes::BytesMut;
 
-use super::drive::Device;
+use super::drive::SimulatedDevice;
 
 /// Bytes of a line, the newline included: byte `n` of the stream is in line `n / 64 + 1`.
 const LINE: usize = 64;
@@ -29,11 +29,11 @@ pub(crate) fn line(number: u64) -> String {
 
 /// Counts the lines sent.
 #[derive(Default)]
-pub(super) struct Source {
+pub(super) struct LineCounter {
     sent: u64,
 }
 
-impl Device for Source {
+impl SimulatedDevice for LineCounter {
     fn input(&mut self, _now: Duration, _bytes: &[u8], _out: &mut BytesMut) {}
 
     fn deadline(&self) -> Option<Duration> {
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_stream_is_the_lines_in_order() {
-        let (mut source, mut out) = (Source::default(), BytesMut::new());
+        let (mut source, mut out) = (LineCounter::default(), BytesMut::new());
         source.tick(Duration::ZERO, &mut out);
         source.tick(Duration::ZERO, &mut out);
         let expected: String = (1..=2 * BATCH as u64).map(line).collect();

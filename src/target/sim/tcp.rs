@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::drive::{Device, drive};
+use super::drive::{SimulatedDevice, drive};
 use crate::config::{Target, TcpAddress, TcpTarget};
 
 /// Connections a device serves at once; more wait in the kernel's backlog.
@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Starts a listener that gives each connection a device of its own; its task is in `tasks` and
 /// ends with them.
-pub(super) async fn start<D: Device>(
+pub(super) async fn start<D: SimulatedDevice>(
     tasks: &mut JoinSet<()>,
     make: impl Fn() -> D + Send + 'static,
 ) -> io::Result<Target> {
@@ -37,7 +37,7 @@ pub(super) async fn start<D: Device>(
     }))
 }
 
-async fn accept<D: Device>(listener: TcpListener, make: impl Fn() -> D) {
+async fn accept<D: SimulatedDevice>(listener: TcpListener, make: impl Fn() -> D) {
     let start = Instant::now();
     let mut connections = JoinSet::new();
     loop {
@@ -53,7 +53,7 @@ async fn accept<D: Device>(listener: TcpListener, make: impl Fn() -> D) {
     }
 }
 
-async fn serve(device: impl Device, start: Instant, stream: TcpStream) {
+async fn serve(device: impl SimulatedDevice, start: Instant, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
     // A peer that resets its connection is an ordinary end of one.

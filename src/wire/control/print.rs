@@ -131,10 +131,10 @@ mod tests {
             "\\PC{0,9}".prop_map(|name| Ask::Macro(Macro { name })),
             any::<(bool, bool)>().prop_map(|(rx, tx)| Ask::Flush(Flush { rx, tx })),
             any::<u32>().prop_map(|rx| Ask::Ack(Ack { rx: rx.into() })),
-            op.prop_map(|op| Ask::Lease(Lease { op })),
+            op.prop_map(|op| Ask::Lease(LeaseRequest { op })),
             Just(Ask::Get),
             Just(Ask::Drain),
-            any::<bool>().prop_map(|rates| Ask::Watch(Watch { rates })),
+            any::<bool>().prop_map(|rates| Ask::Watch(WatchRequest { rates })),
             Just(Ask::Ping),
         ]
     }

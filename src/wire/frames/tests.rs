@@ -140,8 +140,8 @@ proptest! {
                 }
                 Packing::ModbusRtu { .. } => {
                     let next = all.get(at + 1).map_or(&[][..], |(next, _)| next);
-                    modbus::head(message, 0) == Head::Frame(message.len())
-                        || modbus::head(next, 0) == Head::Frame(next.len()) || next.len() == most
+                    modbus::head(message, 0) == FrameStart::Frame(message.len())
+                        || modbus::head(next, 0) == FrameStart::Frame(next.len()) || next.len() == most
                 }
                 Packing::Idle(_) => false,
                 Packing::None => true,

@@ -1,7 +1,7 @@
 //! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another
 //! box, what it tells.
 
-use super::{Known, Role};
+use super::{KnownOption, Role};
 use crate::{
     settings::{DataBits, Flow, Inputs, Parity, Settings, StopBits},
     wire::telnet,
@@ -25,7 +25,7 @@ pub const MODEM_MASK: u8 = 0xff;
 
 /// A command, either way. Values that a server may send and we would not are kept as numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum ComPortCommand {
     /// 0: who one is; empty asks.
     Signature(Vec<u8>),
     /// 1: bits per second; 0 asks.
@@ -37,7 +37,7 @@ pub enum Command {
     /// 4: see [`stop_code`]; 0 asks.
     StopSize(u8),
     /// 5: flow control, break, DTR, RTS.
-    Control(Control),
+    Control(ControlValue),
     /// 6: errors and transmitter, as in a UART's LSR.
     LineState(u8),
     /// 7: modem lines, as in a UART's MSR.
@@ -56,7 +56,7 @@ pub enum Command {
 
 /// Values of SET-CONTROL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub enum ControlValue {
     /// 0
     AskFlow,
     /// 1, 2, 3: both ways, or outbound where inbound is set apart.
@@ -86,30 +86,30 @@ pub enum Control {
 }
 
 /// Every value of SET-CONTROL by its number.
-const CONTROLS: [Control; 20] = [
-    Control::AskFlow,
-    Control::Flow(Flow::None),
-    Control::Flow(Flow::Software),
-    Control::Flow(Flow::Hardware),
-    Control::AskBreak,
-    Control::Break(true),
-    Control::Break(false),
-    Control::AskDtr,
-    Control::Dtr(true),
-    Control::Dtr(false),
-    Control::AskRts,
-    Control::Rts(true),
-    Control::Rts(false),
-    Control::AskInbound,
-    Control::Inbound(Flow::None),
-    Control::Inbound(Flow::Software),
-    Control::Inbound(Flow::Hardware),
-    Control::FlowDcd,
-    Control::InboundDtr,
-    Control::FlowDsr,
+const CONTROLS: [ControlValue; 20] = [
+    ControlValue::AskFlow,
+    ControlValue::Flow(Flow::None),
+    ControlValue::Flow(Flow::Software),
+    ControlValue::Flow(Flow::Hardware),
+    ControlValue::AskBreak,
+    ControlValue::Break(true),
+    ControlValue::Break(false),
+    ControlValue::AskDtr,
+    ControlValue::Dtr(true),
+    ControlValue::Dtr(false),
+    ControlValue::AskRts,
+    ControlValue::Rts(true),
+    ControlValue::Rts(false),
+    ControlValue::AskInbound,
+    ControlValue::Inbound(Flow::None),
+    ControlValue::Inbound(Flow::Software),
+    ControlValue::Inbound(Flow::Hardware),
+    ControlValue::FlowDcd,
+    ControlValue::InboundDtr,
+    ControlValue::FlowDsr,
 ];
 
-impl Control {
+impl ControlValue {
     fn code(self) -> u8 {
         let index = CONTROLS.iter().position(|known| *known == self);
         index.and_then(|index| u8::try_from(index).ok()).unwrap_or_default()
@@ -131,7 +131,7 @@ pub enum Purge {
     Both,
 }
 
-impl Command {
+impl ComPortCommand {
     /// Appends it as this end sends it.
     pub fn encode(&self, role: Role, wire: &mut Vec<u8>) {
         let byte = |code: u8, value: u8| vec![code, value];
@@ -155,7 +155,7 @@ impl Command {
         if let (Role::Server, Some(code)) = (role, content.first_mut()) {
             *code += SERVER;
         }
-        telnet::sub(Known::ComPort.code(), &content, wire);
+        telnet::sub(KnownOption::ComPort.code(), &content, wire);
     }
 
     /// Reads what a peer sent: the server's numbers, or the client's, which some servers answer
@@ -173,7 +173,7 @@ impl Command {
             2 => Self::DataSize(first?),
             3 => Self::Parity(first?),
             4 => Self::StopSize(first?),
-            5 => Self::Control(Control::of(first?)?),
+            5 => Self::Control(ControlValue::of(first?)?),
             6 => Self::LineState(first?),
             7 => Self::ModemState(first?),
             8 => Self::Suspend,
@@ -212,11 +212,11 @@ fn cisco_baud(code: u8) -> u32 {
 /// Appends everything that sets a port.
 pub fn encode_settings(settings: Settings, role: Role, wire: &mut Vec<u8>) {
     for command in [
-        Command::Baud(settings.baud),
-        Command::DataSize(settings.data.into()),
-        Command::Parity(parity_code(settings.parity)),
-        Command::StopSize(stop_code(settings.stop)),
-        Command::Control(Control::Flow(settings.flow)),
+        ComPortCommand::Baud(settings.baud),
+        ComPortCommand::DataSize(settings.data.into()),
+        ComPortCommand::Parity(parity_code(settings.parity)),
+        ComPortCommand::StopSize(stop_code(settings.stop)),
+        ComPortCommand::Control(ControlValue::Flow(settings.flow)),
     ] {
         command.encode(role, wire);
     }
@@ -273,25 +273,25 @@ mod tests {
 
     use super::*;
 
-    fn all() -> Vec<Command> {
-        let purges = [Purge::Input, Purge::Output, Purge::Both].map(Command::Purge);
+    fn all() -> Vec<ComPortCommand> {
+        let purges = [Purge::Input, Purge::Output, Purge::Both].map(ComPortCommand::Purge);
         let mut all = vec![
-            Command::Signature(Vec::new()),
-            Command::Signature(b"a\xffb".to_vec()),
-            Command::Baud(0xff_ff00),
-            Command::Baud(u32::MAX),
-            Command::DataSize(8),
-            Command::Parity(5),
-            Command::StopSize(3),
-            Command::LineState(0xff),
-            Command::ModemState(0xff),
-            Command::Suspend,
-            Command::Resume,
-            Command::LineMask(0xff),
-            Command::ModemMask(0xff),
+            ComPortCommand::Signature(Vec::new()),
+            ComPortCommand::Signature(b"a\xffb".to_vec()),
+            ComPortCommand::Baud(0xff_ff00),
+            ComPortCommand::Baud(u32::MAX),
+            ComPortCommand::DataSize(8),
+            ComPortCommand::Parity(5),
+            ComPortCommand::StopSize(3),
+            ComPortCommand::LineState(0xff),
+            ComPortCommand::ModemState(0xff),
+            ComPortCommand::Suspend,
+            ComPortCommand::Resume,
+            ComPortCommand::LineMask(0xff),
+            ComPortCommand::ModemMask(0xff),
         ];
         all.extend(purges);
-        all.extend(CONTROLS.map(Command::Control));
+        all.extend(CONTROLS.map(ComPortCommand::Control));
         all
     }
 
@@ -314,7 +314,7 @@ mod tests {
                 let mut wire = Vec::new();
                 command.encode(role, &mut wire);
                 let [content] = contents(wire).try_into().unwrap();
-                assert_eq!(Command::decode(&content), Some(command.clone()));
+                assert_eq!(ComPortCommand::decode(&content), Some(command.clone()));
                 content[0]
             });
             assert_eq!(codes[1], codes[0] + SERVER);
@@ -338,10 +338,10 @@ mod tests {
 
     #[test]
     fn values_of_other_sizes_are_taken_as_far_as_they_mean_something() {
-        assert_eq!(Command::decode(&[101, 0x25, 0x80]), Some(Command::Baud(9600)));
-        assert_eq!(Command::decode(&[1, 8]), Some(Command::Baud(9600)));
-        assert_eq!(Command::decode(&[1, 110]), Some(Command::Baud(110)));
-        assert_eq!(Command::decode(&[102, 7, 0, 0]), Some(Command::DataSize(7)));
+        assert_eq!(ComPortCommand::decode(&[101, 0x25, 0x80]), Some(ComPortCommand::Baud(9600)));
+        assert_eq!(ComPortCommand::decode(&[1, 8]), Some(ComPortCommand::Baud(9600)));
+        assert_eq!(ComPortCommand::decode(&[1, 110]), Some(ComPortCommand::Baud(110)));
+        assert_eq!(ComPortCommand::decode(&[102, 7, 0, 0]), Some(ComPortCommand::DataSize(7)));
         for nothing in [
             &[101][..],
             &[101, 0, 0, 0, 0, 1],
@@ -352,7 +352,7 @@ mod tests {
             &[77],
             &[],
         ] {
-            assert_eq!(Command::decode(nothing), None, "{nothing:?}");
+            assert_eq!(ComPortCommand::decode(nothing), None, "{nothing:?}");
         }
     }
 
@@ -369,7 +369,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_a_peer_sends_is_too_strange(content: Vec<u8>) {
-            let _ = Command::decode(&content);
+            let _ = ComPortCommand::decode(&content);
         }
     }
 }

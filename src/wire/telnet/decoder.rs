@@ -39,7 +39,7 @@ pub enum Fault {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum DecoderState {
     #[default]
     Data,
     Command,
@@ -49,7 +49,7 @@ enum State {
 }
 
 /// What one byte gives.
-enum Step<'a> {
+enum Decoded<'a> {
     Nothing,
     Data(u8),
     Event(Event<'a>),
@@ -58,7 +58,7 @@ enum Step<'a> {
 /// Takes commands out of a stream.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    state: State,
+    state: DecoderState,
     /// The last byte of data was a CR, not in BINARY: a NUL that follows belongs to it.
     after_cr: bool,
     /// The sub-negotiation so far: option, then content.
@@ -82,18 +82,18 @@ impl Decoder {
         mut tell: impl FnMut(usize, Event<'_>) -> bool,
     ) -> usize {
         let plain = |byte: &u8| *byte != IAC && (binary || *byte != CR);
-        if matches!(self.state, State::Data) && !self.after_cr && bytes.iter().all(plain) {
+        if matches!(self.state, DecoderState::Data) && !self.after_cr && bytes.iter().all(plain) {
             return bytes.len();
         }
         let mut kept = 0;
         for at in 0..bytes.len() {
             match self.step(bytes[at], binary) {
-                Step::Nothing => {}
-                Step::Data(byte) => {
+                Decoded::Nothing => {}
+                Decoded::Data(byte) => {
                     bytes[kept] = byte;
                     kept += 1;
                 }
-                Step::Event(event) => binary = tell(kept, event),
+                Decoded::Event(event) => binary = tell(kept, event),
             }
         }
         kept
@@ -101,73 +101,73 @@ impl Decoder {
 
     /// Bytes of a sub-negotiation that has begun and not ended.
     pub fn unended(&self) -> Option<usize> {
-        matches!(self.state, State::Sub | State::SubCommand).then_some(self.length)
+        matches!(self.state, DecoderState::Sub | DecoderState::SubCommand).then_some(self.length)
     }
 
-    fn step(&mut self, byte: u8, binary: bool) -> Step<'_> {
+    fn step(&mut self, byte: u8, binary: bool) -> Decoded<'_> {
         match self.state {
-            State::Data if byte == IAC => self.state = State::Command,
-            State::Data => return self.data(byte, binary),
-            State::Command => return self.command(byte, binary),
-            State::Option(verb) => {
-                self.state = State::Data;
-                return Step::Event(Event::Said(verb, byte));
+            DecoderState::Data if byte == IAC => self.state = DecoderState::Command,
+            DecoderState::Data => return self.data(byte, binary),
+            DecoderState::Command => return self.command(byte, binary),
+            DecoderState::Option(verb) => {
+                self.state = DecoderState::Data;
+                return Decoded::Event(Event::Said(verb, byte));
             }
-            State::Sub if byte == IAC => self.state = State::SubCommand,
-            State::Sub => return self.keep(byte),
-            State::SubCommand if byte == IAC => {
-                self.state = State::Sub;
+            DecoderState::Sub if byte == IAC => self.state = DecoderState::SubCommand,
+            DecoderState::Sub => return self.keep(byte),
+            DecoderState::SubCommand if byte == IAC => {
+                self.state = DecoderState::Sub;
                 return self.keep(byte);
             }
-            State::SubCommand if byte == SE => {
-                self.state = State::Data;
+            DecoderState::SubCommand if byte == SE => {
+                self.state = DecoderState::Data;
                 return self.sub();
             }
-            State::SubCommand => {
+            DecoderState::SubCommand => {
                 // Its end was lost: what is in it is not believed, the command is.
                 let length = self.length;
                 self.begin(byte);
-                return Step::Event(Event::Fault(Fault::Unended(length)));
+                return Decoded::Event(Event::Fault(Fault::Unended(length)));
             }
         }
-        Step::Nothing
+        Decoded::Nothing
     }
 
-    fn data(&mut self, byte: u8, binary: bool) -> Step<'_> {
+    fn data(&mut self, byte: u8, binary: bool) -> Decoded<'_> {
         let after_cr = std::mem::replace(&mut self.after_cr, byte == CR && !binary);
-        if after_cr && byte == 0 && !binary { Step::Nothing } else { Step::Data(byte) }
+        if after_cr && byte == 0 && !binary { Decoded::Nothing } else { Decoded::Data(byte) }
     }
 
     /// The byte behind an IAC that stands in data.
-    fn command(&mut self, byte: u8, binary: bool) -> Step<'_> {
+    fn command(&mut self, byte: u8, binary: bool) -> Decoded<'_> {
         self.begin(byte);
         match byte {
             IAC => self.data(IAC, binary),
-            AYT => Step::Event(Event::AreYouThere),
-            BRK => Step::Event(Event::Break),
-            ..XEOF => Step::Event(Event::Fault(Fault::NoCommand(byte))),
-            _ => Step::Nothing,
+            AYT => Decoded::Event(Event::AreYouThere),
+            BRK => Decoded::Event(Event::Break),
+            ..XEOF => Decoded::Event(Event::Fault(Fault::NoCommand(byte))),
+            _ => Decoded::Nothing,
         }
     }
 
     /// A command begins with this byte, or consists of it.
     fn begin(&mut self, byte: u8) {
         self.state = match (byte, Verb::of(byte)) {
-            (_, Some(verb)) => State::Option(verb),
+            (_, Some(verb)) => DecoderState::Option(verb),
             (SB, None) => {
                 self.sub.clear();
                 self.length = 0;
-                State::Sub
+                DecoderState::Sub
             }
-            _ => State::Data,
+            _ => DecoderState::Data,
         };
     }
 
     /// A byte of a sub-negotiation; the first is its option.
-    fn keep(&mut self, byte: u8) -> Step<'_> {
+    fn keep(&mut self, byte: u8) -> Decoded<'_> {
         if self.sub.is_empty() {
             self.sub.push(byte);
-            return Step::Nothing;
+            return Decoded::Nothing;
         }
         self.length += 1;
         if self.length <= SUB_MAX {
@@ -175,19 +175,19 @@ impl Decoder {
         }
         // Once, however long it gets.
         if self.length == SUB_MAX + 1 {
-            Step::Event(Event::Fault(Fault::Overlong))
+            Decoded::Event(Event::Fault(Fault::Overlong))
         } else {
-            Step::Nothing
+            Decoded::Nothing
         }
     }
 
     /// A sub-negotiation has come to its end.
-    fn sub(&self) -> Step<'_> {
+    fn sub(&self) -> Decoded<'_> {
         match self.sub.split_first() {
             Some((option, content)) if self.length <= SUB_MAX => {
-                Step::Event(Event::Sub(*option, content))
+                Decoded::Event(Event::Sub(*option, content))
             }
-            _ => Step::Nothing,
+            _ => Decoded::Nothing,
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Encoder {
 
 /// A byte of data on the wire.
 #[derive(Clone, Copy)]
-struct Unit {
+struct DataByte {
     byte: u8,
     /// What must follow it, whatever comes then.
     companion: Option<u8>,
@@ -66,7 +66,7 @@ impl Encoder {
     }
 }
 
-fn units(data: &[u8], binary: bool) -> impl Iterator<Item = Unit> {
+fn units(data: &[u8], binary: bool) -> impl Iterator<Item = DataByte> {
     let next = data.iter().skip(1).map(Some).chain([None]);
     data.iter().zip(next).map(move |(byte, next)| {
         let companion = match *byte {
@@ -74,7 +74,7 @@ fn units(data: &[u8], binary: bool) -> impl Iterator<Item = Unit> {
             CR if !binary && next != Some(&LF) => Some(NUL),
             _ => None,
         };
-        Unit { byte: *byte, companion }
+        DataByte { byte: *byte, companion }
     })
 }
 

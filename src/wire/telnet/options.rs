@@ -5,7 +5,7 @@ use super::{IAC, Verb};
 
 /// An option that one of our ends knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum KnownOption {
     /// Eight bits, nothing translated (RFC 856).
     Binary,
     /// The server echoes (RFC 857).
@@ -16,7 +16,7 @@ pub enum Known {
     ComPort,
 }
 
-impl Known {
+impl KnownOption {
     const ALL: [Self; 4] = [Self::Binary, Self::Echo, Self::Sga, Self::ComPort];
 
     /// Its number.
@@ -56,35 +56,35 @@ pub enum Role {
 
 impl Role {
     /// Whether we agree to an option that we would do (`ours`), or that the other end would.
-    fn agrees(self, known: Known, ours: bool) -> bool {
+    fn agrees(self, known: KnownOption, ours: bool) -> bool {
         match known {
             // COM-PORT-OPTION is the client's to offer (RFC 2217 section 2), but some servers do,
             // and some clients ask the server for it as well.
-            Known::Binary | Known::Sga | Known::ComPort => true,
+            KnownOption::Binary | KnownOption::Sga | KnownOption::ComPort => true,
             // A terminal that is told so does not echo what it sends; it is the device that
             // answers.
-            Known::Echo => ours == (self == Self::Server),
+            KnownOption::Echo => ours == (self == Self::Server),
         }
     }
 
     /// What is asked for as soon as the connection stands. Clients like pyserial never ask for
     /// BINARY themselves.
-    fn opening(self) -> &'static [(Verb, Known)] {
+    fn opening(self) -> &'static [(Verb, KnownOption)] {
         match self {
             Self::Client => &[
-                (Verb::Will, Known::ComPort),
-                (Verb::Will, Known::Binary),
-                (Verb::Do, Known::Binary),
-                (Verb::Will, Known::Sga),
-                (Verb::Do, Known::Sga),
+                (Verb::Will, KnownOption::ComPort),
+                (Verb::Will, KnownOption::Binary),
+                (Verb::Do, KnownOption::Binary),
+                (Verb::Will, KnownOption::Sga),
+                (Verb::Do, KnownOption::Sga),
             ],
             Self::Server => &[
-                (Verb::Will, Known::Echo),
-                (Verb::Will, Known::Sga),
-                (Verb::Do, Known::Sga),
-                (Verb::Will, Known::Binary),
-                (Verb::Do, Known::Binary),
-                (Verb::Do, Known::ComPort),
+                (Verb::Will, KnownOption::Echo),
+                (Verb::Will, KnownOption::Sga),
+                (Verb::Do, KnownOption::Sga),
+                (Verb::Will, KnownOption::Binary),
+                (Verb::Do, KnownOption::Binary),
+                (Verb::Do, KnownOption::ComPort),
             ],
         }
     }
@@ -92,7 +92,7 @@ impl Role {
 
 /// The states of RFC 1143 section 7, the queue bit beside the state it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum OptionState {
     #[default]
     No,
     Yes,
@@ -109,19 +109,19 @@ enum State {
 /// One end's part in an option.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Side {
-    state: State,
+    state: OptionState,
     refused: bool,
 }
 
 impl Side {
     /// It is in force.
     pub fn is_on(self) -> bool {
-        self.state == State::Yes
+        self.state == OptionState::Yes
     }
 
     /// It was asked for and not answered yet.
     pub fn is_asked(self) -> bool {
-        matches!(self.state, State::WantYes { .. })
+        matches!(self.state, OptionState::WantYes { .. })
     }
 
     /// The other end said no.
@@ -133,14 +133,16 @@ impl Side {
     fn hears_yes(&mut self, agree: bool) -> Option<bool> {
         self.refused = false;
         let (state, answer) = match self.state {
-            State::No if agree => (State::Yes, Some(true)),
-            State::No => (State::No, Some(false)),
+            OptionState::No if agree => (OptionState::Yes, Some(true)),
+            OptionState::No => (OptionState::No, Some(false)),
             // A yes to our no breaks the RFC; what we last wanted holds.
-            State::WantNo { again: false } => (State::No, None),
-            State::Yes | State::WantNo { again: true } | State::WantYes { not_now: false } => {
-                (State::Yes, None)
+            OptionState::WantNo { again: false } => (OptionState::No, None),
+            OptionState::Yes
+            | OptionState::WantNo { again: true }
+            | OptionState::WantYes { not_now: false } => (OptionState::Yes, None),
+            OptionState::WantYes { not_now: true } => {
+                (OptionState::WantNo { again: false }, Some(false))
             }
-            State::WantYes { not_now: true } => (State::WantNo { again: false }, Some(false)),
         };
         self.state = state;
         answer
@@ -150,9 +152,13 @@ impl Side {
     fn hears_no(&mut self) -> Option<bool> {
         self.refused = true;
         let (state, answer) = match self.state {
-            State::No | State::WantNo { again: false } | State::WantYes { .. } => (State::No, None),
-            State::Yes => (State::No, Some(false)),
-            State::WantNo { again: true } => (State::WantYes { not_now: false }, Some(true)),
+            OptionState::No
+            | OptionState::WantNo { again: false }
+            | OptionState::WantYes { .. } => (OptionState::No, None),
+            OptionState::Yes => (OptionState::No, Some(false)),
+            OptionState::WantNo { again: true } => {
+                (OptionState::WantYes { not_now: false }, Some(true))
+            }
         };
         self.state = state;
         answer
@@ -161,10 +167,10 @@ impl Side {
     /// We want it on or off; whether to say so now.
     fn want(&mut self, on: bool) -> bool {
         let (state, says) = match (self.state, on) {
-            (State::No, true) => (State::WantYes { not_now: false }, true),
-            (State::Yes, false) => (State::WantNo { again: false }, true),
-            (State::WantNo { .. }, again) => (State::WantNo { again }, false),
-            (State::WantYes { .. }, on) => (State::WantYes { not_now: !on }, false),
+            (OptionState::No, true) => (OptionState::WantYes { not_now: false }, true),
+            (OptionState::Yes, false) => (OptionState::WantNo { again: false }, true),
+            (OptionState::WantNo { .. }, again) => (OptionState::WantNo { again }, false),
+            (OptionState::WantYes { .. }, on) => (OptionState::WantYes { not_now: !on }, false),
             (same, _) => (same, false),
         };
         self.state = state;
@@ -207,7 +213,7 @@ impl Options {
 
     /// We want our part in an option (`ours`), or the other end's, on or off; `wire` gets the
     /// words, if any.
-    pub fn want(&mut self, known: Known, ours: bool, on: bool, wire: &mut Vec<u8>) {
+    pub fn want(&mut self, known: KnownOption, ours: bool, on: bool, wire: &mut Vec<u8>) {
         if self.side(known, ours).want(on) {
             wire.extend([IAC, Verb::about(ours, on).code(), known.code()]);
         }
@@ -222,7 +228,7 @@ impl Options {
             Verb::Do => (true, true),
             Verb::Dont => (true, false),
         };
-        let answer = match Known::of(option) {
+        let answer = match KnownOption::of(option) {
             None => yes.then_some(false),
             Some(known) if yes => {
                 let agree = self.role.agrees(known, ours);
@@ -233,12 +239,12 @@ impl Options {
         answer.map(|on| [IAC, Verb::about(ours, on).code(), option])
     }
 
-    fn side(&mut self, known: Known, ours: bool) -> &mut Side {
+    fn side(&mut self, known: KnownOption, ours: bool) -> &mut Side {
         let sides = match known {
-            Known::Binary => &mut self.binary,
-            Known::Echo => &mut self.echo,
-            Known::Sga => &mut self.sga,
-            Known::ComPort => &mut self.com_port,
+            KnownOption::Binary => &mut self.binary,
+            KnownOption::Echo => &mut self.echo,
+            KnownOption::Sga => &mut self.sga,
+            KnownOption::ComPort => &mut self.com_port,
         };
         if ours { &mut sides.us } else { &mut sides.them }
     }
@@ -249,18 +255,18 @@ impl Options {
     }
 
     /// What a client asked for, and how each stands.
-    pub fn asked(&self) -> [(Known, Side); 5] {
+    pub fn asked(&self) -> [(KnownOption, Side); 5] {
         let com_port = if self.control() && !self.com_port.us.is_on() {
             self.com_port.them
         } else {
             self.com_port.us
         };
         [
-            (Known::ComPort, com_port),
-            (Known::Binary, self.binary.us),
-            (Known::Binary, self.binary.them),
-            (Known::Sga, self.sga.us),
-            (Known::Sga, self.sga.them),
+            (KnownOption::ComPort, com_port),
+            (KnownOption::Binary, self.binary.us),
+            (KnownOption::Binary, self.binary.them),
+            (KnownOption::Sga, self.sga.us),
+            (KnownOption::Sga, self.sga.them),
         ]
     }
 }
@@ -350,11 +356,11 @@ mod tests {
     fn a_wish_that_changes_before_the_answer_came_is_told_behind_it() {
         let mut wire = Vec::new();
         let mut options = Options::default();
-        options.want(Known::Binary, true, true, &mut wire);
-        options.want(Known::Binary, true, false, &mut wire);
+        options.want(KnownOption::Binary, true, true, &mut wire);
+        options.want(KnownOption::Binary, true, false, &mut wire);
         assert_eq!(wire, [IAC, WILL, 0]);
         assert_eq!(options.hear(Verb::Do, 0), Some([IAC, WONT, 0]));
-        options.want(Known::Binary, true, true, &mut wire);
+        options.want(KnownOption::Binary, true, true, &mut wire);
         assert_eq!(options.hear(Verb::Dont, 0), Some([IAC, WILL, 0]));
         assert_eq!(options.hear(Verb::Do, 0), None);
         assert!(options.binary.us.is_on() && wire.len() == 3);
@@ -372,7 +378,7 @@ mod tests {
             let mut near = Options::open(Role::Client, &mut to_far);
             let mut far = Options::open(Role::Server, &mut to_near);
             for (of_near, known, ours, on) in wishes {
-                let known = Known::ALL[known];
+                let known = KnownOption::ALL[known];
                 if of_near {
                     near.want(known, ours, on, &mut to_far);
                 } else {
@@ -383,7 +389,7 @@ mod tests {
                 }
             }
             talk(&mut near, &mut far, to_far, to_near);
-            for known in Known::ALL {
+            for known in KnownOption::ALL {
                 prop_assert_eq!(near.side(known, true).is_on(), far.side(known, false).is_on());
                 prop_assert_eq!(near.side(known, false).is_on(), far.side(known, true).is_on());
                 prop_assert!(!near.side(known, true).is_asked() && !far.side(known, true).is_asked());

@@ -16,7 +16,7 @@ use crate::cli::which::Which;
 
 use super::{
     Args,
-    finding::{Finding, Id, Level, Report},
+    finding::{DoctorReport, Finding, Id, Level},
     look,
     machine::Machine,
 };
@@ -144,7 +144,7 @@ impl Place {
 }
 
 /// What was found.
-struct Found(Report);
+struct Found(DoctorReport);
 
 impl Found {
     fn one(&self, id: Id, level: Level) -> Option<&Finding> {

@@ -84,11 +84,11 @@ fn a_state_directory_of_ones_own_must_be_writable_for_the_service() {
 fn drop_ins_have_the_last_word_and_an_empty_line_begins_a_list_anew() {
     let place = Place::new();
     place.unit("SupplementaryGroups=\nSupplementaryGroups=a b\n# User=x\nUser=other");
-    let unit = super::super::unit::Unit::read(&place.machine, "wsbridge.service").unwrap();
+    let unit = super::super::unit::UnitFile::read(&place.machine, "wsbridge.service").unwrap();
     assert_eq!(
         (unit.last("User"), unit.words("SupplementaryGroups")),
         (Some("other"), vec!["a", "b"])
     );
     assert_eq!(unit.last("Type"), Some("notify"));
-    assert!(super::super::unit::Unit::read(&place.machine, "none.service").is_none());
+    assert!(super::super::unit::UnitFile::read(&place.machine, "none.service").is_none());
 }

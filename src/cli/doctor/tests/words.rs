@@ -144,7 +144,7 @@ fn json_has_every_finding_and_text_the_worst_last() {
 
 #[test]
 fn control_bytes_reach_no_terminal() {
-    let mut report = Report::default();
+    let mut report = DoctorReport::default();
     report.wrong(Id::Port, "a\x1b[2J", "b\x07", &["c\x1b]0;x".into()]);
     let mut out = Vec::new();
     print::text(&report, false, &mut out).unwrap();
@@ -269,7 +269,7 @@ fn the_service_of_a_router_is_procds() {
 
 #[test]
 fn many_findings_of_one_kind_are_summed_up_and_json_has_them_all() {
-    let mut report = Report::default();
+    let mut report = DoctorReport::default();
     for number in 0..500 {
         let place = format!("endpoints.plc{number}");
         report.wrong(

@@ -10,8 +10,9 @@ type Seen = (String, Option<String>, Vec<(String, Vec<String>)>);
 fn sections(text: &str) -> Vec<Seen> {
     let read = read(text);
     assert!(read.mistakes.is_empty(), "{text}\n{:?}", read.mistakes);
-    let entry =
-        |entry: Entry| (entry.option, entry.values.into_iter().map(|value| value.text).collect());
+    let entry = |entry: OptionLines| {
+        (entry.option, entry.values.into_iter().map(|value| value.text).collect())
+    };
     let section = |it: Section| (it.kind, it.name, it.entries.into_iter().map(entry).collect());
     read.sections.into_iter().map(section).collect()
 }

@@ -5,11 +5,12 @@ use tokio::sync::watch;
 use super::*;
 
 /// Controls of a port, somebody who reads, and the far end.
-async fn controlled() -> (TcpStream, Arc<Port>, watch::Receiver<Heard>, impl Future<Output = String>)
-{
+async fn controlled()
+-> (TcpStream, Arc<RemotePort>, watch::Receiver<PeerState>, impl Future<Output = String>) {
     let (far, mut reader, _writer, link) = pair(false).await;
     let heard = link.subscribe();
-    let port = Arc::new(Port::new(link, true, Settings::default(), Duration::from_secs(3), &[]));
+    let port =
+        Arc::new(RemotePort::new(link, true, Settings::default(), Duration::from_secs(3), &[]));
     (far, port, heard, async move { Early::default().fill(&mut reader).await })
 }
 
@@ -37,7 +38,7 @@ async fn an_answer_that_never_comes_is_waited_for_once_and_again_when_it_came_la
         let mut wire = Vec::new();
         telnet::sub(44, &[112, 3], &mut wire);
         far.write_all(&wire).await.unwrap();
-        heard.wait_for(|heard| heard.answers(heard::Asked::Purge) == 1).await.unwrap();
+        heard.wait_for(|heard| heard.answers(heard::PeerRequest::Purge) == 1).await.unwrap();
         assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
     };
     tokio::select! {
@@ -90,7 +91,7 @@ async fn what_a_peer_never_answers_is_not_waited_for_at_each_connection() {
             }
         };
         let work = async {
-            let mut learnt = Learnt::default();
+            let mut learnt = PeerLimits::default();
             let begun = tokio::time::Instant::now();
             let first = open(&target, &mut learnt).await.unwrap();
             let took = begun.elapsed();

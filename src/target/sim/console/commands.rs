@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::Step;
+use super::TimedText;
 
 /// The boot log: milliseconds before each line, the line.
 const BOOT: &[(u64, &str)] = &[
@@ -59,7 +59,7 @@ pub(super) enum Reaction {
     /// Lines, then the prompt.
     Say(Cow<'static, str>),
     /// Output paced in time, then the prompt.
-    Play(Vec<Step>),
+    Play(Vec<TimedText>),
     /// Privileged mode, or not.
     Enable(bool),
     /// A question; `reload` waits for the answer.
@@ -67,7 +67,7 @@ pub(super) enum Reaction {
 }
 
 /// The boot log as a script.
-pub(super) fn boot_log() -> impl Iterator<Item = Step> {
+pub(super) fn boot_log() -> impl Iterator<Item = TimedText> {
     BOOT.iter().map(|(pause, line)| (Duration::from_millis(*pause), format!("{line}\r\n").into()))
 }
 
@@ -113,7 +113,7 @@ fn log() -> String {
 }
 
 /// Five answers, a fifth of a second apart; whoever is asked is at home.
-fn ping(address: &str) -> Vec<Step> {
+fn ping(address: &str) -> Vec<TimedText> {
     let say = |pause, text: String| (Duration::from_millis(pause), Cow::from(text));
     let first = say(0, format!("Sending 5 echo requests of 100 bytes to {address}\r\n"));
     let dots = (0..5).map(|_| say(200, "!".into()));

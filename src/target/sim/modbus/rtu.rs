@@ -7,7 +7,7 @@ use std::{
 
 use bytes::BytesMut;
 
-use super::{super::drive::Device, Model};
+use super::{super::drive::SimulatedDevice, Model};
 use crate::wire::modbus::crc16;
 
 /// The unit that answers; address 0 is the broadcast that everybody obeys and nobody answers.
@@ -55,7 +55,7 @@ impl Slave {
     }
 }
 
-impl Device for Slave {
+impl SimulatedDevice for Slave {
     fn input(&mut self, now: Duration, bytes: &[u8], out: &mut BytesMut) {
         self.heard = now;
         for byte in bytes {

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Buf, BytesMut};
 
-use super::{super::drive::Device, Model};
+use super::{super::drive::SimulatedDevice, Model};
 
 /// Transaction, protocol (0), length of what follows; then the unit.
 const HEADER: usize = 6;
@@ -55,7 +55,7 @@ impl Server {
     }
 }
 
-impl Device for Server {
+impl SimulatedDevice for Server {
     fn input(&mut self, now: Duration, bytes: &[u8], out: &mut BytesMut) {
         self.pending.extend_from_slice(bytes);
         while !self.broken && self.next(now, out) {}
