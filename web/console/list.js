@@ -4,13 +4,12 @@
 import { advice, isEmpty } from "./advice.js";
 import { announce } from "./announce.js";
 import { busState, directory } from "./directory.js";
-import { h, icon, say } from "./dom.js";
+import { h, say } from "./dom.js";
 import { kindName } from "./format.js";
 import { appList } from "./list/apps.js";
 import { fits, groups } from "./list/groups.js";
-import { row } from "./list/row.js";
+import { rowKeeper } from "./list/rows.js";
 import { sessionsButton } from "./list/sessions.js";
-import { page } from "./prefs.js";
 import { minutes } from "./rates.js";
 import { beside, go, route } from "./route.js";
 import { session } from "./session.js";
@@ -67,23 +66,10 @@ export function endpointList({ chosen, failed }) {
         : all;
     element.classList.toggle("compact", all.length >= COMPACT);
     rows.show(groups(wanted), words.length > 0);
-    say(
-      count,
-      all.length >= COMPACT
-        ? words.length > 0
-          ? `${wanted.length} of ${all.length}`
-          : String(all.length)
-        : "",
-    );
+    const some = words.length > 0 ? `${wanted.length} of ${all.length}` : String(all.length);
+    say(count, all.length >= COMPACT ? some : "");
     none.hidden = wanted.length > 0;
-    say(
-      none,
-      isEmpty()
-        ? "No lines."
-        : all.length === 0
-          ? "Asking the gateway…"
-          : "No line fits the filter.",
-    );
+    say(none, whyNone(all.length));
   }
 
   filter.addEventListener("input", () => {
@@ -99,119 +85,21 @@ export function endpointList({ chosen, failed }) {
     session.on((value) => apps.show(value)),
     minutes.onTick(() => document.visibilityState === "visible" && rows.tick()),
     busState.on(({ phase, reason }) => {
-      const lost = phase === "lost";
-      element.classList.toggle("stale", lost);
-      bus.hidden = !lost;
-      say(
-        bus,
-        lost
-          ? `No connection to the gateway${reason ? `: ${reason}` : ""}. How the lines are is not known now.`
-          : "",
-      );
+      element.classList.toggle("stale", phase === "lost");
+      bus.hidden = phase !== "lost";
+      const why = reason ? `: ${reason}` : "";
+      const lost = `No connection to the gateway${why}. How the lines are is not known now.`;
+      say(bus, bus.hidden ? "" : lost);
       if (phase === "up") show();
     }),
   );
   return { element, focus: () => filter.focus(), dispose: () => undo.undo() };
 }
 
-/** Keeps a row for each line and a section for each group, in the order wanted. */
-function rowKeeper(places, chosen) {
-  const rows = new Map();
-  const sections = new Map();
-  let unfolded = false; // while something is searched for, no group is folded
-
-  function section(id) {
-    if (!sections.has(id)) sections.set(id, groupSection(id));
-    return sections.get(id);
-  }
-
-  function put(parent, element, index) {
-    if (parent.children[index] === element) return;
-    // What has the focus keeps it when it moves to another group.
-    const focused = element.contains(document.activeElement)
-      ? /** @type {HTMLElement} */ (document.activeElement)
-      : null;
-    parent.insertBefore(element, parent.children[index] ?? null);
-    focused?.focus({ preventScroll: true });
-  }
-
-  function mark() {
-    const { names } = route.value;
-    for (const [name, one] of rows) one.mark(names.includes(name));
-  }
-
-  return {
-    get count() {
-      return rows.size;
-    },
-    show(list, all) {
-      unfolded = all;
-      const seen = new Set(list.flatMap(({ members }) => members.map(({ name }) => name)));
-      for (const [name, one] of rows)
-        if (!seen.has(name)) (one.element.remove(), rows.delete(name));
-      list.forEach(({ id, title, members }, at) => {
-        const group = section(id);
-        group.say(title, members.length, unfolded);
-        put(places, group.element, at);
-        members.forEach((endpoint, index) => {
-          const one = rows.get(endpoint.name) ?? row(endpoint.name, chosen);
-          rows.set(endpoint.name, one);
-          one.fill(endpoint);
-          put(group.items, one.element, index);
-        });
-      });
-      for (const [id, group] of sections)
-        if (!list.some((one) => one.id === id)) (group.element.remove(), sections.delete(id));
-      mark();
-    },
-    mark,
-    tick: () => rows.forEach((one) => one.tick()),
-    links: () => [...places.querySelectorAll(".row-open")].filter((link) => link.offsetParent),
-  };
-}
-
-/**
- * A group: a heading that folds it, and its rows. The group without a title is the list as a whole.
- */
-function groupSection(id) {
-  const items = h("ul", { class: "endpoints" });
-  const words = h("span", {});
-  const number = h("span", { class: "note" });
-  const key = `fold:${id}`;
-  let open = !page.get(key, false);
-  let forced = false;
-  const heading = h(
-    "button",
-    {
-      type: "button",
-      class: "group-title",
-      onclick: () => ((open = !open), page.set(key, !open), draw()),
-    },
-    icon("down"),
-    words,
-    number,
-  );
-  const top = h("h3", {}, heading);
-  const element = h("section", { class: `group ${id === "down" ? "down" : ""}` }, top, items);
-
-  function draw() {
-    const shown = open || forced || top.hidden;
-    heading.setAttribute("aria-expanded", String(shown));
-    items.hidden = !shown;
-  }
-
-  return {
-    element,
-    items,
-    say(title, count, all) {
-      forced = all;
-      top.hidden = title === "";
-      say(words, title);
-      say(number, String(count));
-      items.setAttribute("aria-label", title || "Lines");
-      draw();
-    },
-  };
+/** Why no row is seen, of so many lines. */
+function whyNone(count) {
+  if (isEmpty()) return "No lines.";
+  return count === 0 ? "Asking the gateway…" : "No line fits the filter.";
 }
 
 /**

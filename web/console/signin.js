@@ -1,6 +1,6 @@
 // The sign-in page.
 
-import { h, icon, say } from "./dom.js";
+import { h, icon, iconButton, say } from "./dom.js";
 import { Refused, session, signIn } from "./session.js";
 
 /** Whether this page came over a way that others can read. */
@@ -16,25 +16,8 @@ export function signInPage() {
     spellcheck: "false",
     required: true,
   });
-  const password = h("input", {
-    name: "password",
-    type: "password",
-    autocomplete: "current-password",
-    required: true,
-  });
+  const { password, reveal } = passwordField();
   const problem = h("p", { class: "problem", role: "alert" });
-  const reveal = h(
-    "button",
-    {
-      type: "button",
-      class: "icon-button reveal",
-      "aria-label": "Show the password",
-      title: "Show the password",
-      "aria-pressed": "false",
-      onclick: show,
-    },
-    icon("eye"),
-  );
   const button = h("button", { type: "submit", class: "primary" }, "Sign in");
   const intro = h("p", { class: "note" });
   const element = h(
@@ -45,17 +28,7 @@ export function signInPage() {
       { class: "signin-card", method: "post", action: "api/login", onsubmit: submit },
       brand("h1"),
       intro,
-      plain() &&
-        h(
-          "p",
-          { class: "notice warn" },
-          icon("warn"),
-          h(
-            "span",
-            {},
-            "This page came over plain HTTP: whoever is on the way can read the password. Use https:// if the gateway has it.",
-          ),
-        ),
+      plain() && plainWarning(),
       h("label", { class: "field" }, "User", user),
       h(
         "label",
@@ -67,7 +40,10 @@ export function signInPage() {
       button,
     ),
   );
-  let timer;
+  const pause = countdown({
+    tick: (left) => say(button, `Wait ${left} s`),
+    over: () => (say(problem, ""), ready()),
+  });
 
   const off = session.on(({ ended, before, wait: seconds }) => {
     say(
@@ -80,12 +56,6 @@ export function signInPage() {
     if (seconds) wait(seconds);
   });
 
-  function show() {
-    const visible = password.type === "password";
-    password.type = visible ? "text" : "password";
-    reveal.setAttribute("aria-pressed", String(visible));
-  }
-
   async function submit(event) {
     event.preventDefault();
     say(problem, "");
@@ -97,7 +67,7 @@ export function signInPage() {
     } catch (error) {
       failed(error);
     } finally {
-      if (!timer) ready();
+      if (!pause.runs) ready();
     }
   }
 
@@ -107,16 +77,10 @@ export function signInPage() {
   }
 
   function failed(error) {
-    if (error instanceof Refused && error.status === 429) return wait(Math.max(1, error.wait));
-    if (error instanceof Refused && error.status === 401) {
-      say(problem, "User or password is wrong.");
-      password.select();
-    } else if (error instanceof Refused) say(problem, `The gateway refused: ${error.message}`);
-    else
-      say(
-        problem,
-        "The gateway does not answer. Is it running, and is this page's address still right?",
-      );
+    const { status } = error instanceof Refused ? error : {};
+    if (status === 429) return wait(Math.max(1, error.wait));
+    if (status === 401) password.select();
+    say(problem, whyNot(error));
   }
 
   /**
@@ -124,30 +88,75 @@ export function signInPage() {
    * button works again.
    */
   function wait(seconds) {
-    clearTimeout(timer);
     button.disabled = true;
     say(problem, `Too many wrong passwords from here. Try again in ${seconds} s.`);
-    let left = seconds;
-    const tick = () => {
-      say(button, `Wait ${left} s`);
-      if (left <= 0) {
-        timer = undefined;
-        say(problem, "");
-        ready();
-        return;
-      }
-      left -= 1;
-      timer = setTimeout(tick, 1000);
-    };
-    tick();
+    pause.start(seconds);
   }
 
   return {
     element,
     focus: () => (user.value ? password : user).focus(),
     dispose() {
-      clearTimeout(timer);
+      pause.stop();
       off();
+    },
+  };
+}
+
+const plainWarning = () =>
+  h(
+    "p",
+    { class: "notice warn" },
+    icon("warn"),
+    h(
+      "span",
+      {},
+      "This page came over plain HTTP: whoever is on the way can read the password. Use https:// if the gateway has it.",
+    ),
+  );
+
+function whyNot(error) {
+  if (!(error instanceof Refused))
+    return "The gateway does not answer. Is it running, and is this page's address still right?";
+  return error.status === 401
+    ? "User or password is wrong."
+    : `The gateway refused: ${error.message}`;
+}
+
+/** A field for a password, and the button that shows what is in it. */
+function passwordField() {
+  const password = h("input", {
+    name: "password",
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
+  const reveal = iconButton("eye", "Show the password", {
+    class: "icon-button reveal",
+    "aria-pressed": "false",
+    onclick() {
+      const visible = password.type === "password";
+      password.type = visible ? "text" : "password";
+      reveal.setAttribute("aria-pressed", String(visible));
+    },
+  });
+  return { password, reveal };
+}
+
+/** Seconds that run down: { runs, start(seconds), stop() }. */
+function countdown({ tick, over }) {
+  let timer;
+  const step = (left) => {
+    tick(left);
+    timer = left > 0 ? setTimeout(step, 1000, left - 1) : undefined;
+    if (left <= 0) over();
+  };
+  const stop = () => clearTimeout(timer);
+  return {
+    stop,
+    start: (seconds) => (stop(), step(seconds)),
+    get runs() {
+      return timer !== undefined;
     },
   };
 }

@@ -17,7 +17,7 @@ export function workspace({ empty }) {
   const undo = undoing();
   const panes = new Map();
   let current = null;
-  const tabs = h("div", { class: "pane-tabs", role: "tablist", "aria-label": "Open lines" });
+  const tabs = openTabs({ choose: (name) => activate(name), step: (by) => select(beside(by)) });
   const grid = h("div", { class: "panes" });
   const element = h(
     "main",
@@ -62,30 +62,12 @@ export function workspace({ empty }) {
   function select(name) {
     current = name;
     const several = panes.size > 1;
-    tabs.hidden = !several || !NARROW.matches;
-    tabs.replaceChildren(
-      ...[...panes.keys()].map((other) =>
-        h(
-          "button",
-          {
-            type: "button",
-            role: "tab",
-            id: `tab-${other}`,
-            "aria-selected": String(other === name),
-            tabindex: other === name ? 0 : -1,
-            onclick: () => activate(other),
-          },
-          other,
-        ),
-      ),
-    );
+    tabs.element.hidden = !several || !NARROW.matches;
+    tabs.show([...panes.keys()], name);
     for (const [other, { element: one }] of panes) {
       one.classList.toggle("current", other === name && several);
       one.classList.toggle("away", NARROW.matches && other !== name);
     }
-    tabs
-      .querySelector('[aria-selected="true"]')
-      ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     panes.get(name)?.refit();
   }
 
@@ -94,29 +76,24 @@ export function workspace({ empty }) {
     panes.get(name)?.focus();
   }
 
+  const beside = (by) => {
+    const names = [...panes.keys()];
+    return names[(names.indexOf(current) + by + names.length) % names.length];
+  };
+
   /** The next pane, or the one before, gets the focus. */
   function step(by) {
-    const names = [...panes.keys()];
-    if (names.length < 2) return;
-    activate(names[(names.indexOf(current) + by + names.length) % names.length]);
+    if (panes.size < 2) return;
+    activate(beside(by));
     announce(current);
   }
-
-  tabs.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    const names = [...panes.keys()];
-    select(names[(names.indexOf(current) + by + names.length) % names.length]);
-    tabs.querySelector('[aria-selected="true"]')?.focus();
-  });
 
   undo.listen(NARROW, "change", () => select(current));
   undo.add(route.on(({ names }) => show(names)));
 
   return {
     element,
-    tabs,
+    tabs: tabs.element,
     current: () => panes.get(current),
     step,
     /** After a new login: the lines that were closed by its end are opened again. */
@@ -127,6 +104,44 @@ export function workspace({ empty }) {
       undo.undo();
       for (const one of panes.values()) one.dispose();
       panes.clear();
+    },
+  };
+}
+
+/**
+ * The tabs of the lines that are open, where one is seen at a time: { element, show(names, chosen)
+ * }.
+ */
+function openTabs({ choose, step }) {
+  const element = h("div", { class: "pane-tabs", role: "tablist", "aria-label": "Open lines" });
+  const chosen = () => element.querySelector('[aria-selected="true"]');
+  element.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    step(by);
+    /** @type {HTMLElement | null} */ (chosen())?.focus();
+  });
+  return {
+    element,
+    show(names, current) {
+      element.replaceChildren(
+        ...names.map((name) =>
+          h(
+            "button",
+            {
+              type: "button",
+              role: "tab",
+              id: `tab-${name}`,
+              "aria-selected": String(name === current),
+              tabindex: name === current ? 0 : -1,
+              onclick: () => choose(name),
+            },
+            name,
+          ),
+        ),
+      );
+      chosen()?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
     },
   };
 }

@@ -47,80 +47,9 @@ let dismiss;
 export function choose({ bus, gateway, passes, failure, entrance, signIn, once = false }) {
   if (typeof document === "undefined") return Promise.resolve(undefined);
   dismiss?.();
-  const host = document.createElement("wsbridge-port-picker");
-  const root = host.attachShadow({ mode: "open" });
-  // A sheet made by script is no inline style: pages with a strict policy allow it.
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(STYLE);
-  root.adoptedStyleSheets = [sheet];
-  const list = el("fieldset", { "aria-labelledby": "title" });
-  const said = el("p", { class: "said", role: "status" });
-  const help = el("div", {});
-  const everything = /** @type {HTMLInputElement} */ (el("input", { type: "checkbox" }));
-  const all = el("label", { class: "all" }, everything, "Show all lines");
-  const go = /** @type {HTMLButtonElement} */ (
-    el("button", { class: "go", value: "go" }, "Connect")
-  );
-  const cancel = el("button", { value: "", type: "button" }, "Cancel");
-  const form = el(
-    "form",
-    { method: "dialog" },
-    el(
-      "h2",
-      { id: "title" },
-      `${globalThis.location?.host ?? "This page"} wants to use a serial line`,
-    ),
-    el("p", {}, "Lines of the gateway ", el("b", {}, new URL(gateway).host), "."),
-    list,
-    said,
-    help,
-    all,
-    el("footer", {}, cancel, go),
-  );
-  const dialog = /** @type {HTMLDialogElement} */ (
-    el("dialog", { "aria-labelledby": "title" }, form)
-  );
-  root.append(dialog);
-
-  let chosen = "";
-  const draw = () => {
-    const endpoints = [...(bus?.endpoints.values() ?? [])].sort((a, b) =>
-      a.name < b.name ? -1 : 1,
-    );
-    const fitting = endpoints.filter((endpoint) => !passes || passes(endpoint));
-    all.hidden = fitting.length === endpoints.length;
-    const shown = everything.checked ? endpoints : fitting;
-    const focused =
-      root.activeElement instanceof HTMLInputElement && root.activeElement.name === "port";
-    list.replaceChildren(...shown.map((endpoint) => row(endpoint, endpoint.name === chosen)));
-    if (!shown.some(({ name }) => name === chosen)) chosen = "";
-    go.disabled = chosen === "";
-    if (focused) /** @type {HTMLElement | null} */ (list.querySelector("input:checked"))?.focus();
-    said.textContent =
-      shown.length > 0 || failure
-        ? ""
-        : endpoints.length > 0
-          ? "No line has the USB numbers this program asks for."
-          : "There is no line you may use.";
-    said.hidden = said.textContent === "";
-  };
-  list.addEventListener("change", (event) => {
-    chosen = /** @type {HTMLInputElement} */ (event.target).value;
-    go.disabled = false;
-  });
-  list.addEventListener("dblclick", () => chosen && dialog.close(chosen));
-  // Enter in a list of radio buttons does not submit by itself in every engine.
-  list.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    if (chosen) dialog.close(chosen);
-  });
-  everything.addEventListener("change", draw);
-  cancel.addEventListener("click", () => dialog.close(""));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (chosen) dialog.close(chosen);
-  });
+  const { host, dialog, ports, help } = frame(gateway);
+  const draw = () => ports.draw([...(bus?.endpoints.values() ?? [])], { passes, failure });
+  ports.redraw = draw;
   bus?.addEventListener("change", draw);
   const enter =
     signIn &&
@@ -132,14 +61,14 @@ export function choose({ bus, gateway, passes, failure, entrance, signIn, once =
       bus = found;
       failure = undefined;
       bus.addEventListener("change", draw);
-      list.hidden = go.hidden = false;
+      ports.show(true);
       help.replaceChildren();
       draw();
-      (list.querySelector("input") ?? cancel).focus();
+      ports.focus();
       return true;
     });
   if (enter) {
-    list.hidden = go.hidden = true;
+    ports.show(false);
     help.append(enter.element);
   } else if (failure) void explain({ help, gateway, failure, entrance });
 
@@ -154,9 +83,111 @@ export function choose({ bus, gateway, passes, failure, entrance, signIn, once =
     (document.body ?? document.documentElement).append(host);
     draw();
     dialog.showModal();
-    const first = /** @type {HTMLInputElement | null} */ (list.querySelector("input"));
-    (enter?.button ?? first ?? /** @type {HTMLElement} */ (cancel)).focus();
+    if (enter) enter.button.focus();
+    else ports.focus();
   });
+}
+
+/** The dialog: what it says, the list, and the two buttons. @param {string} gateway */
+function frame(gateway) {
+  const host = document.createElement("wsbridge-port-picker");
+  const root = host.attachShadow({ mode: "open" });
+  // A sheet made by script is no inline style: pages with a strict policy allow it.
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(STYLE);
+  root.adoptedStyleSheets = [sheet];
+  const help = el("div", {});
+  const go = /** @type {HTMLButtonElement} */ (
+    el("button", { class: "go", value: "go" }, "Connect")
+  );
+  const cancel = el("button", { value: "", type: "button" }, "Cancel");
+  /** @param {string} name */
+  const close = (name) => dialog.close(name);
+  const ports = portList({ root, go, cancel, close });
+  const title = `${globalThis.location?.host ?? "This page"} wants to use a serial line`;
+  const form = el(
+    "form",
+    { method: "dialog" },
+    el("h2", { id: "title" }, title),
+    el("p", {}, "Lines of the gateway ", el("b", {}, new URL(gateway).host), "."),
+    ports.list,
+    ports.said,
+    help,
+    ports.all,
+    el("footer", {}, cancel, go),
+  );
+  const dialog = /** @type {HTMLDialogElement} */ (
+    el("dialog", { "aria-labelledby": "title" }, form)
+  );
+  cancel.addEventListener("click", () => close(""));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (ports.chosen) close(ports.chosen);
+  });
+  root.append(dialog);
+  return { host, dialog, ports, help };
+}
+
+/**
+ * The lines to choose from: what fits, or all of them.
+ * @param {{ root: ShadowRoot, go: HTMLButtonElement, cancel: HTMLElement,
+ *   close: (name: string) => void }} about
+ */
+function portList({ root, go, cancel, close }) {
+  const list = el("fieldset", { "aria-labelledby": "title" });
+  const said = el("p", { class: "said", role: "status" });
+  const everything = /** @type {HTMLInputElement} */ (el("input", { type: "checkbox" }));
+  const all = el("label", { class: "all" }, everything, "Show all lines");
+  let chosen = "";
+  list.addEventListener("change", (event) => {
+    chosen = /** @type {HTMLInputElement} */ (event.target).value;
+    go.disabled = false;
+  });
+  list.addEventListener("dblclick", () => chosen && close(chosen));
+  // Enter in a list of radio buttons does not submit by itself in every engine.
+  list.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (chosen) close(chosen);
+  });
+  const ports = {
+    list,
+    said,
+    all,
+    redraw: () => {},
+    get chosen() {
+      return chosen;
+    },
+    /**
+     * @param {any[]} endpoints
+     * @param {{ passes?: (endpoint: any) => boolean, failure?: unknown }} how
+     */
+    draw(endpoints, { passes, failure }) {
+      endpoints.sort((a, b) => (a.name < b.name ? -1 : 1));
+      const fitting = endpoints.filter((endpoint) => !passes || passes(endpoint));
+      all.hidden = fitting.length === endpoints.length;
+      const shown = everything.checked ? endpoints : fitting;
+      const focused =
+        root.activeElement instanceof HTMLInputElement && root.activeElement.name === "port";
+      list.replaceChildren(...shown.map((endpoint) => row(endpoint, endpoint.name === chosen)));
+      if (!shown.some(({ name }) => name === chosen)) chosen = "";
+      go.disabled = chosen === "";
+      if (focused) /** @type {HTMLElement | null} */ (list.querySelector("input:checked"))?.focus();
+      const none =
+        endpoints.length > 0
+          ? "No line has the USB numbers this program asks for."
+          : "There is no line you may use.";
+      said.textContent = shown.length > 0 || failure ? "" : none;
+      said.hidden = said.textContent === "";
+    },
+    /** @param {boolean} value */
+    show(value) {
+      list.hidden = go.hidden = !value;
+    },
+    focus: () => (list.querySelector("input") ?? cancel).focus(),
+  };
+  everything.addEventListener("change", () => ports.redraw());
+  return ports;
 }
 
 /**

@@ -14,23 +14,7 @@ export function inspector({ label, panels, changed, closed }) {
   const mounted = new Map();
   let current = null;
   let open = false;
-  const tabs = panels.map((panel) =>
-    h(
-      "button",
-      {
-        type: "button",
-        role: "tab",
-        id: `${base}-${panel.id}`,
-        "aria-selected": "false",
-        "aria-controls": `${base}-body`,
-        tabindex: -1,
-        onclick: () => choose(panel.id),
-      },
-      icon(panel.icon),
-      h("span", {}, panel.label),
-    ),
-  );
-  const tablist = h("div", { class: "tabs", role: "tablist", "aria-label": "Panels" }, tabs);
+  const strip = tabStrip({ base, panels, choose, current: () => current });
   const body = h("div", {
     class: "inspector-body",
     role: "tabpanel",
@@ -43,23 +27,11 @@ export function inspector({ label, panels, changed, closed }) {
     h(
       "div",
       { class: "inspector-head" },
-      tablist,
+      strip.element,
       iconButton("close", "Close the side (Ctrl Shift D)", { onclick: () => closed() }),
     ),
     body,
   );
-
-  tablist.addEventListener("keydown", (event) => {
-    const at = panels.findIndex(({ id }) => id === current);
-    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: panels.length - 1 }[
-      event.key
-    ];
-    if (next === undefined) return;
-    event.preventDefault();
-    const index = (next + panels.length) % panels.length;
-    choose(panels[index].id);
-    tabs[index].focus();
-  });
 
   const tell = (id, visible) => mounted.get(id)?.shown?.(visible);
 
@@ -69,15 +41,9 @@ export function inspector({ label, panels, changed, closed }) {
     if (current && current !== panel.id && open) tell(current, false);
     const before = current;
     current = panel.id;
-    for (const [index, one] of panels.entries()) {
-      const on = one.id === current;
-      tabs[index].setAttribute("aria-selected", String(on));
-      tabs[index].tabIndex = on ? 0 : -1;
-      const made = mounted.get(one.id);
-      if (made) made.element.hidden = !on;
-    }
+    for (const [one, made] of mounted) made.element.hidden = one !== current;
     body.setAttribute("aria-labelledby", `${base}-${current}`);
-    tabs[panels.indexOf(panel)].scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    strip.mark(current);
     if (open && before !== current) tell(current, true);
     changed(current);
   }
@@ -107,9 +73,53 @@ export function inspector({ label, panels, changed, closed }) {
         if (current) tell(current, open);
       }
     },
-    focus: () => tabs[panels.findIndex(({ id }) => id === current)]?.focus(),
+    focus: () => strip.focus(current),
     dispose() {
       for (const made of mounted.values()) made.dispose?.();
     },
+  };
+}
+
+/** The tabs of `panels`: { element, mark(id), focus(id) }. Arrow keys choose, too. */
+function tabStrip({ base, panels, choose, current }) {
+  const tabs = panels.map((panel) =>
+    h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `${base}-${panel.id}`,
+        "aria-selected": "false",
+        "aria-controls": `${base}-body`,
+        tabindex: -1,
+        onclick: () => choose(panel.id),
+      },
+      icon(panel.icon),
+      h("span", {}, panel.label),
+    ),
+  );
+  const element = h("div", { class: "tabs", role: "tablist", "aria-label": "Panels" }, tabs);
+  const place = (id) => panels.findIndex((one) => one.id === id);
+  element.addEventListener("keydown", (event) => {
+    const at = place(current());
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: panels.length - 1 }[
+      event.key
+    ];
+    if (next === undefined) return;
+    event.preventDefault();
+    const index = (next + panels.length) % panels.length;
+    choose(panels[index].id);
+    tabs[index].focus();
+  });
+  return {
+    element,
+    mark(id) {
+      for (const [index, one] of panels.entries()) {
+        tabs[index].setAttribute("aria-selected", String(one.id === id));
+        tabs[index].tabIndex = one.id === id ? 0 : -1;
+      }
+      tabs[place(id)].scrollIntoView?.({ block: "nearest", inline: "nearest" });
+    },
+    focus: (id) => tabs[place(id)]?.focus(),
   };
 }

@@ -41,26 +41,7 @@ export function pane(name, { close }) {
   const actions = paneActions(parts, { side, close, leave: () => bar.first.focus() });
   const bar = head({ name, link, chip: parts.chip, actions, stage, paused: parts.paused });
   const status = statusLine({ state: link.state, openSettings: () => side.toggle(true, "line") });
-  const element = h(
-    "section",
-    { class: "pane", "aria-label": name, tabindex: -1 },
-    bar.element,
-    h(
-      "div",
-      { class: "pane-body" },
-      h(
-        "div",
-        { class: "pane-main" },
-        notices.element,
-        parts.find.element,
-        stage.element,
-        stage.bars,
-        keyRow({ terminal: screen.terminal, typing: keys.typing }).element,
-        status.element,
-      ),
-      side.element,
-    ),
-  );
+  const element = frame(parts, { bar, status, side });
   const undo = undoing();
   undo.add(
     catchPaste(screen.element, keys.pasted),
@@ -87,21 +68,31 @@ export function pane(name, { close }) {
     dispose() {
       undo.undo();
       link.stop();
-      for (const part of [
-        keys,
-        parts.find,
-        parts.chip,
-        parts.trouble,
-        bar,
-        status,
-        stage,
-        side,
-        parts.flow,
-        screen,
-      ])
+      const { find, chip, trouble, flow } = parts;
+      for (const part of [keys, find, chip, trouble, bar, status, stage, side, flow, screen])
         part.dispose();
     },
   };
+}
+
+/** What a pane looks like: the head over everything, the side beside the rest. */
+function frame({ name, notices, find, stage, screen, keys }, { bar, status, side }) {
+  const main = h(
+    "div",
+    { class: "pane-main" },
+    notices.element,
+    find.element,
+    stage.element,
+    stage.bars,
+    keyRow({ terminal: screen.terminal, typing: keys.typing }).element,
+    status.element,
+  );
+  return h(
+    "section",
+    { class: "pane", "aria-label": name, tabindex: -1 },
+    bar.element,
+    h("div", { class: "pane-body" }, main, side.element),
+  );
 }
 
 /** What is in a pane and knows nothing of its frame. @returns {any} */

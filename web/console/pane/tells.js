@@ -5,24 +5,19 @@ import { tellLease } from "./lease.js";
 import { byteCount, lineSettings, person, span } from "../format.js";
 
 /** Listens to `link.events` and tells. Gives a function that ends it. */
-export function tells({ link, screen, notices, flow }) {
+export function tells(parts) {
+  const tell = { ...connectionTells(parts), ...lineTells(parts), ...byteTells(parts) };
+  return parts.link.events.on((event) => tell[event.type]?.(event));
+}
+
+/** How the way to the gateway is. */
+function connectionTells({ screen, notices, flow }) {
   let lostAt = 0;
   let away = false;
-  let lastError = 0;
-  let missed = { bytes: 0, at: 0 };
-
-  const tell = {
+  return {
     opened({ opened }) {
       const length = Math.max(0, (opened.live ?? opened.rx) - opened.rx);
       flow.expectReplay(length);
-    },
-    gap({ from, to }) {
-      const text = `gap of ${byteCount(to - from)}`;
-      screen.print(text, "bad");
-      notices.show(`A ${text}: the device sent them faster than they could be passed on.`, {
-        kind: "warn",
-        key: "gap",
-      });
     },
     lost() {
       // Told before each attempt; news is the first.
@@ -66,6 +61,16 @@ export function tells({ link, screen, notices, flow }) {
         },
       );
     },
+    closed() {
+      away = false;
+      notices.dismiss("lost");
+    },
+  };
+}
+
+/** What became of the line, and who did it. */
+function lineTells({ link, screen, notices }) {
+  return {
     device({ device, error, before }) {
       // Why it is not there stands in the middle of the pane; what it had said before it went ends
       // here.
@@ -87,6 +92,23 @@ export function tells({ link, screen, notices, flow }) {
         { key: "config", for: 12 },
       );
     },
+    lease: (event) => tellLease({ link, notices, event }),
+  };
+}
+
+/** Bytes that are missing, spoilt, or did not go. */
+function byteTells({ screen, notices }) {
+  let lastError = 0;
+  let missed = { bytes: 0, at: 0 };
+  return {
+    gap({ from, to }) {
+      const text = `gap of ${byteCount(to - from)}`;
+      screen.print(text, "bad");
+      notices.show(`A ${text}: the device sent them faster than they could be passed on.`, {
+        kind: "warn",
+        key: "gap",
+      });
+    },
     line({ event, count }) {
       if (event === "break") notices.show("The device sent a break.", { key: "break", for: 6 });
       else if (Date.now() - lastError > 5000) {
@@ -99,7 +121,6 @@ export function tells({ link, screen, notices, flow }) {
         );
       }
     },
-    lease: (event) => tellLease({ link, notices, event }),
     undelivered({ code, message, bytes }) {
       const down = code === "line_down";
       if (down) screen.print(message, "bad");
@@ -115,11 +136,5 @@ export function tells({ link, screen, notices, flow }) {
         { kind: down ? "bad" : "warn", key: "undelivered", for: 30 },
       );
     },
-    closed() {
-      away = false;
-      notices.dismiss("lost");
-    },
   };
-
-  return link.events.on((event) => tell[event.type]?.(event));
 }

@@ -15,6 +15,77 @@ const BACKSPACES = [
 
 /** The panel "Terminal". */
 export function displayPanel({ settings }) {
+  const { controls, dispose } = kept(settings);
+  const element = h(
+    "div",
+    { class: "panel" },
+    section("Typing", typing(controls)),
+    section("Showing", showing(controls)),
+    section("Access and safety", safety(controls)),
+  );
+  return { element, dispose };
+}
+
+const section = (title, controls) =>
+  h("section", { class: "section" }, h("h3", {}, title), controls);
+const field = (label, control) => h("label", { class: "field" }, label, control);
+
+function typing({ select, check }) {
+  const endings = ENDINGS.map(([value, label, use]) => [value, `${label} (${use})`]);
+  return [
+    field("Enter sends", select("enter", INPUT_DEFAULTS.enter, endings)),
+    field("Backspace sends", select("backspace", INPUT_DEFAULTS.backspace, BACKSPACES)),
+    check("echo", INPUT_DEFAULTS.echo, "Local echo", "Show what you type, for devices that do not"),
+    MAC &&
+      check(
+        "optionMeta",
+        DEFAULTS.optionMeta,
+        "Option is Meta",
+        "For editors and shells; off, Option types characters such as @ and |",
+      ),
+  ];
+}
+
+function showing({ select, check }) {
+  const sizes = FONT_SIZES.map((size) => [size, `${size} px`]);
+  const lines = SCROLLBACKS.map((count) => [count, count.toLocaleString("en")]);
+  return [
+    field("Encoding", select("encoding", DEFAULTS.encoding, ENCODINGS)),
+    check("times", DEFAULTS.times, "Times", "When each line came, by the gateway's clock"),
+    check(
+      "addCr",
+      DEFAULTS.addCr,
+      "LF begins a line at its left",
+      "For devices that send LF without CR",
+    ),
+    h(
+      "div",
+      { class: "pairs" },
+      field("Font size", select("fontSize", DEFAULTS.fontSize, sizes, Number)),
+      field("Lines kept", select("scrollback", DEFAULTS.scrollback, lines, Number)),
+    ),
+  ];
+}
+
+function safety({ check }) {
+  return [
+    check(
+      "screenReader",
+      DEFAULTS.screenReader,
+      "Screen reader mode",
+      "Output as text that a screen reader can walk through",
+    ),
+    check(
+      "answers",
+      DEFAULTS.answers,
+      "Answer the device's queries",
+      "Cursor position, terminal type, mouse: for full-screen programs. Off, nothing is sent that you did not type",
+    ),
+  ];
+}
+
+/** Controls that show and change what is kept under `terminal.KEY`: { controls, dispose() }. */
+function kept(settings) {
   const offs = [];
 
   function bind(key, otherwise, element, property, parse) {
@@ -29,112 +100,16 @@ export function displayPanel({ settings }) {
   }
 
   /** @param {(value: string) => string | number} [parse] what is kept of the choice */
-  const select = (key, otherwise, options, parse = String) =>
-    bind(
-      key,
-      otherwise,
-      h(
-        "select",
-        {},
-        options.map(([value, label]) => h("option", { value }, label)),
-      ),
-      "value",
-      parse,
-    );
-  const field = (label, control) => h("label", { class: "field" }, label, control);
-  const check = (key, otherwise, label, hint) => {
-    const box = bind(
-      key,
-      otherwise,
-      h("input", { type: "checkbox", role: "switch" }),
-      "checked",
-      Boolean,
-    );
-    return h("label", { class: "toggle" }, box, h("span", {}, label, hint && h("small", {}, hint)));
-  };
+  function select(key, otherwise, options, parse = String) {
+    const list = options.map(([value, label]) => h("option", { value }, label));
+    return bind(key, otherwise, h("select", {}, list), "value", parse);
+  }
 
-  const element = h(
-    "div",
-    { class: "panel" },
-    h(
-      "section",
-      { class: "section" },
-      h("h3", {}, "Typing"),
-      field(
-        "Enter sends",
-        select(
-          "enter",
-          INPUT_DEFAULTS.enter,
-          ENDINGS.map(([value, label, use]) => [value, `${label} (${use})`]),
-        ),
-      ),
-      field("Backspace sends", select("backspace", INPUT_DEFAULTS.backspace, BACKSPACES)),
-      check(
-        "echo",
-        INPUT_DEFAULTS.echo,
-        "Local echo",
-        "Show what you type, for devices that do not",
-      ),
-      MAC &&
-        check(
-          "optionMeta",
-          DEFAULTS.optionMeta,
-          "Option is Meta",
-          "For editors and shells; off, Option types characters such as @ and |",
-        ),
-    ),
-    h(
-      "section",
-      { class: "section" },
-      h("h3", {}, "Showing"),
-      field("Encoding", select("encoding", DEFAULTS.encoding, ENCODINGS)),
-      check("times", DEFAULTS.times, "Times", "When each line came, by the gateway's clock"),
-      check(
-        "addCr",
-        DEFAULTS.addCr,
-        "LF begins a line at its left",
-        "For devices that send LF without CR",
-      ),
-      h(
-        "div",
-        { class: "pairs" },
-        field(
-          "Font size",
-          select(
-            "fontSize",
-            DEFAULTS.fontSize,
-            FONT_SIZES.map((size) => [size, `${size} px`]),
-            Number,
-          ),
-        ),
-        field(
-          "Lines kept",
-          select(
-            "scrollback",
-            DEFAULTS.scrollback,
-            SCROLLBACKS.map((lines) => [lines, lines.toLocaleString("en")]),
-            Number,
-          ),
-        ),
-      ),
-    ),
-    h(
-      "section",
-      { class: "section" },
-      h("h3", {}, "Access and safety"),
-      check(
-        "screenReader",
-        DEFAULTS.screenReader,
-        "Screen reader mode",
-        "Output as text that a screen reader can walk through",
-      ),
-      check(
-        "answers",
-        DEFAULTS.answers,
-        "Answer the device's queries",
-        "Cursor position, terminal type, mouse: for full-screen programs. Off, nothing is sent that you did not type",
-      ),
-    ),
-  );
-  return { element, dispose: () => offs.forEach((off) => off()) };
+  function check(key, otherwise, label, hint) {
+    const box = h("input", { type: "checkbox", role: "switch" });
+    bind(key, otherwise, box, "checked", Boolean);
+    return h("label", { class: "toggle" }, box, h("span", {}, label, hint && h("small", {}, hint)));
+  }
+
+  return { controls: { select, check }, dispose: () => offs.forEach((off) => off()) };
 }

@@ -3,11 +3,7 @@
 
 import { h, say } from "../dom.js";
 import { clock, lineSettings, person } from "../format.js";
-
-const BAUDS = [
-  300, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600, 1000000,
-  2000000, 3000000,
-];
+import { baudField } from "./baud.js";
 
 /** @type {Record<string, [string, (string | number)[][]]>} */
 const FIELDS = {
@@ -51,45 +47,22 @@ const FIELDS = {
 /** The section "Settings". `state` is the link's store, `config(change)` asks the gateway. */
 export function settingsSection({ state, config, mayWrite, announce }) {
   const status = h("p", { class: "note", role: "status" });
-  const baud = h("select", { name: "baud" });
-  const custom = h("input", {
-    type: "number",
-    name: "custom",
-    min: 1,
-    max: 4294967295,
-    inputmode: "numeric",
-    "aria-label": "Other speed in baud",
-    placeholder: "baud",
+  const tell = (text, kind = "") => {
+    status.className = `note ${kind}`.trim();
+    say(status, text);
+  };
+  const baud = baudField({
+    now: () => state.value.config?.baud,
+    chosen: (value) => change({ baud: value }),
+    announce,
   });
-  const customRow = h(
-    "div",
-    { class: "row", hidden: true },
-    custom,
-    h("button", { type: "button", onclick: () => useCustom() }, "Set"),
-  );
-  const selects = Object.fromEntries(
-    Object.entries(FIELDS).map(([name, [, options]]) => [
-      name,
-      h(
-        "select",
-        { name },
-        options.map(([value, label]) => h("option", { value }, label)),
-      ),
-    ]),
-  );
+  const frame = frameFields(change);
   const fieldset = h(
     "fieldset",
     { class: "plain" },
     h("legend", { class: "unseen" }, "Settings of the line"),
-    h("label", { class: "field" }, "Baud", baud),
-    customRow,
-    h(
-      "div",
-      { class: "pairs" },
-      Object.entries(FIELDS).map(([name, [label]]) =>
-        h("label", { class: "field" }, label, selects[name]),
-      ),
-    ),
+    baud.elements,
+    h("div", { class: "pairs" }, frame.elements),
   );
   const element = h(
     "section",
@@ -98,84 +71,55 @@ export function settingsSection({ state, config, mayWrite, announce }) {
     fieldset,
     status,
   );
-  let shownBaud;
 
   async function change(members) {
     try {
       await config(members);
-      const text = lineSettings(state.value.config);
-      status.className = "note good";
-      say(status, `Set: ${text}`);
+      tell(`Set: ${lineSettings(state.value.config)}`, "good");
     } catch (error) {
-      status.className = "note bad";
-      say(status, `Not set: ${error.message}`);
+      tell(`Not set: ${error.message}`, "bad");
       show();
     }
-  }
-
-  function useCustom() {
-    const value = Number(custom.value);
-    const right = Number.isInteger(value) && value >= 1 && value <= 4294967295;
-    custom.setAttribute("aria-invalid", String(!right));
-    if (!right) return announce("A speed is a whole number of baud, 1 or more");
-    customRow.hidden = true;
-    baud.focus();
-    change({ baud: value });
-  }
-
-  baud.addEventListener("change", () => {
-    customRow.hidden = baud.value !== "other";
-    if (baud.value === "other") {
-      custom.value = String(state.value.config?.baud ?? "");
-      custom.focus();
-      custom.select();
-    } else change({ baud: Number(baud.value) });
-  });
-  custom.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") useCustom();
-    else if (event.key === "Escape") ((customRow.hidden = true), show(), baud.focus());
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  });
-  for (const [name, select] of Object.entries(selects)) {
-    select.addEventListener("change", () =>
-      change({
-        [name]: name === "parity" || name === "flow" ? select.value : Number(select.value),
-      }),
-    );
   }
 
   function show() {
     const { config: now, endpoint, rights } = state.value;
     element.hidden = !endpoint?.caps?.includes("config") && !now;
-    const can = mayWrite() && rights.includes("settings");
-    fieldset.disabled = !can;
+    fieldset.disabled = !(mayWrite() && rights.includes("settings"));
     if (!now) return;
-    if (shownBaud !== now.baud || baud.value === "other") {
-      const list = BAUDS.includes(now.baud) ? BAUDS : [...BAUDS, now.baud].sort((a, b) => a - b);
-      baud.replaceChildren(
-        ...list.map((value) => h("option", { value }, String(value))),
-        h("option", { value: "other" }, "other…"),
-      );
-      shownBaud = now.baud;
-    }
-    if (customRow.hidden) baud.value = String(now.baud);
-    for (const [name, select] of Object.entries(selects))
-      if (now[name] !== undefined) select.value = String(now[name]);
+    baud.show(now.baud);
+    frame.show(now);
   }
 
   let by = null;
   const off = state.on((value) => {
     show();
     if (value.configBy !== by && value.configBy) {
-      status.className = "note";
-      say(
-        status,
-        `${person(value.configBy.user)} set ${lineSettings(value.config)} at ${clock(value.configBy.ms)}`,
-      );
+      const { user, ms } = value.configBy;
+      tell(`${person(user)} set ${lineSettings(value.config)} at ${clock(ms)}`);
     }
     by = value.configBy;
   });
   return { element, dispose: off };
+}
+
+/** A choice for each of FIELDS: { elements, show(config) }. */
+function frameFields(change) {
+  const selects = Object.entries(FIELDS).map(([name, [label, options]]) => {
+    const list = options.map(([value, text]) => h("option", { value }, text));
+    const select = h("select", { name }, list);
+    select.addEventListener("change", () =>
+      change({
+        [name]: name === "parity" || name === "flow" ? select.value : Number(select.value),
+      }),
+    );
+    return { name, label, select };
+  });
+  return {
+    elements: selects.map(({ label, select }) => h("label", { class: "field" }, label, select)),
+    show(config) {
+      for (const { name, select } of selects)
+        if (config[name] !== undefined) select.value = String(config[name]);
+    },
+  };
 }

@@ -47,36 +47,14 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
     key,
     outputSwitch(label, title, (on) => drive(key, on)),
   ]);
-  const length = h(
-    "select",
-    { "aria-label": "Length of the break" },
-    BREAKS.map((ms) => h("option", { value: ms }, `${ms} ms`)),
-  );
-  length.value = String(breakMs.get());
-  length.addEventListener("change", () => breakMs.set(Number(length.value)));
-  const breakButton = h(
-    "button",
-    { type: "button", onclick: sendBreak },
-    icon("bolt"),
-    "Send break",
-  );
-  const breakRow = h("div", { class: "row" }, breakButton, length);
-  const macros = h("div", { class: "row wrap" });
-  const macroBox = h(
-    "div",
-    { class: "macros", hidden: true },
-    h("h4", {}, "Sequences of the gateway"),
-    macros,
-  );
-  const outputs = h(
-    "div",
-    { class: "switches" },
-    switches.map(([, one]) => one.element),
-  );
+  const elements = (list) => list.map(([, one]) => one.element);
+  const breakRow = breakControls({ sendBreak, breakMs });
+  const macros = macroBox({ link, notice });
+  const outputs = h("div", { class: "switches" }, elements(switches));
   const inputs = h(
     "div",
     { class: "lamps", role: "group", "aria-label": "Lines from the device" },
-    lamps.map(([, one]) => one.element),
+    elements(lamps),
   );
   const fieldset = h(
     "fieldset",
@@ -84,7 +62,7 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
     h("legend", { class: "unseen" }, "Lines to the device"),
     outputs,
     breakRow,
-    macroBox,
+    macros.element,
   );
   const element = h(
     "section",
@@ -93,7 +71,6 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
     inputs,
     fieldset,
   );
-  let names = "";
 
   async function drive(key, on) {
     try {
@@ -102,6 +79,46 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
       notice(`${key.toUpperCase()} was not moved: ${error.message}`, { kind: "warn", for: 10 });
     }
   }
+
+  const off = state.on(({ signals, outputs: driven, endpoint, rights }) => {
+    const caps = endpoint?.caps ?? [];
+    for (const [list, values] of /** @type {const} */ ([
+      [lamps, signals],
+      [switches, driven],
+    ])) {
+      for (const [key, one] of list) {
+        one.element.hidden = !caps.includes(key);
+        one.show(values?.[key]);
+      }
+    }
+    inputs.hidden = !INPUTS.some(([key]) => caps.includes(key));
+    outputs.hidden = !OUTPUTS.some(([key]) => caps.includes(key));
+    breakRow.hidden = !caps.includes("break");
+    macros.show(endpoint?.macros ?? []);
+    element.hidden = inputs.hidden && outputs.hidden && breakRow.hidden && macros.element.hidden;
+    fieldset.disabled = !mayWrite() || !rights.includes("signals");
+  });
+  return { element, dispose: off };
+}
+
+function breakControls({ sendBreak, breakMs }) {
+  const length = h(
+    "select",
+    { "aria-label": "Length of the break" },
+    BREAKS.map((ms) => h("option", { value: ms }, `${ms} ms`)),
+  );
+  length.value = String(breakMs.get());
+  length.addEventListener("change", () => breakMs.set(Number(length.value)));
+  const send = h("button", { type: "button", onclick: sendBreak }, icon("bolt"), "Send break");
+  return h("div", { class: "row" }, send, length);
+}
+
+/** A button for each sequence of the endpoint's configuration: { element, show(names) }. */
+function macroBox({ link, notice }) {
+  const buttons = h("div", { class: "row wrap" });
+  const title = h("h4", {}, "Sequences of the gateway");
+  const element = h("div", { class: "macros", hidden: true }, title, buttons);
+  let shown = "";
 
   async function run(name) {
     try {
@@ -112,33 +129,19 @@ export function signalsSection({ state, link, mayWrite, sendBreak, notice, break
     }
   }
 
-  const off = state.on(({ signals, outputs: driven, endpoint, rights }) => {
-    const caps = endpoint?.caps ?? [];
-    for (const [key, one] of lamps) {
-      one.element.hidden = !caps.includes(key);
-      one.show(signals?.[key]);
-    }
-    for (const [key, one] of switches) {
-      one.element.hidden = !caps.includes(key);
-      one.show(driven[key]);
-    }
-    inputs.hidden = !INPUTS.some(([key]) => caps.includes(key));
-    outputs.hidden = !OUTPUTS.some(([key]) => caps.includes(key));
-    breakRow.hidden = !caps.includes("break");
-    const list = endpoint?.macros ?? [];
-    macroBox.hidden = list.length === 0;
-    if (list.join() !== names) {
-      names = list.join();
-      macros.replaceChildren(
-        ...list.map((name) =>
+  return {
+    element,
+    show(names) {
+      element.hidden = names.length === 0;
+      if (names.join() === shown) return;
+      shown = names.join();
+      buttons.replaceChildren(
+        ...names.map((name) =>
           h("button", { type: "button", onclick: () => run(name) }, icon("play"), name),
         ),
       );
-    }
-    element.hidden = inputs.hidden && outputs.hidden && breakRow.hidden && macroBox.hidden;
-    fieldset.disabled = !mayWrite() || !rights.includes("signals");
-  });
-  return { element, dispose: off };
+    },
+  };
 }
 
 /** On and off as two buttons, because a line that nobody has driven yet is neither. */

@@ -17,8 +17,10 @@ export function findBar({ search, terminal }) {
     spellcheck: "false",
   });
   const found = h("span", { class: "found", role: "status" });
-  const caseBox = h("input", { type: "checkbox" });
-  const regexBox = h("input", { type: "checkbox" });
+  const caseBox = option("Aa", "Match capital letters");
+  const regexBox = option(".*", "Regular expression");
+  const way = (name, label, back) =>
+    iconButton(name, label, { class: "icon-button turned", onclick: () => find(back) });
   const element = h(
     "form",
     {
@@ -28,44 +30,25 @@ export function findBar({ search, terminal }) {
       onsubmit: (event) => (event.preventDefault(), find(false)),
     },
     input,
-    h("label", { class: "check" }, caseBox, "Aa"),
-    h("label", { class: "check" }, regexBox, ".*"),
+    caseBox.element,
+    regexBox.element,
     found,
-    iconButton("back", "Previous match (Shift Enter)", {
-      class: "icon-button turned",
-      onclick: () => find(true),
-    }),
-    iconButton("next", "Next match (Enter)", {
-      class: "icon-button turned",
-      onclick: () => find(false),
-    }),
+    way("back", "Previous match (Shift Enter)", true),
+    way("next", "Next match (Enter)", false),
     iconButton("close", "Close the search (Escape)", { onclick: () => close() }),
   );
-  caseBox.setAttribute("aria-label", "Match capital letters");
-  regexBox.setAttribute("aria-label", "Regular expression");
-  caseBox.closest("label").title = "Match capital letters";
-  regexBox.closest("label").title = "Regular expression";
-
-  function valid(text) {
-    if (!regexBox.checked) return true;
-    try {
-      return Boolean(new RegExp(text));
-    } catch {
-      return false;
-    }
-  }
 
   function find(back, incremental = false) {
     const text = input.value;
-    input.setAttribute("aria-invalid", String(!valid(text)));
-    if (text === "" || !valid(text)) {
+    input.setAttribute("aria-invalid", String(!valid(text, regexBox.checked())));
+    if (text === "" || !valid(text, regexBox.checked())) {
       search.clearDecorations();
       say(found, text === "" ? "" : "not a regular expression");
       return;
     }
     const options = {
-      caseSensitive: caseBox.checked,
-      regex: regexBox.checked,
+      caseSensitive: caseBox.checked(),
+      regex: regexBox.checked(),
       incremental,
       decorations: findMarks(theme.value),
     };
@@ -81,7 +64,8 @@ export function findBar({ search, terminal }) {
   }
 
   input.addEventListener("input", () => find(true, true));
-  for (const box of [caseBox, regexBox]) box.addEventListener("change", () => find(true, true));
+  for (const box of [caseBox, regexBox])
+    box.element.addEventListener("change", () => find(true, true));
   element.addEventListener("keydown", (event) => {
     if (event.key === "Escape") close();
     else if (event.key === "Enter" && event.shiftKey) find(true);
@@ -109,4 +93,20 @@ export function findBar({ search, terminal }) {
     close,
     dispose: () => results.dispose(),
   };
+}
+
+/** A switch of the search, named by letters. */
+function option(letters, label) {
+  const box = h("input", { type: "checkbox", "aria-label": label });
+  const element = h("label", { class: "check", title: label }, box, letters);
+  return { element, checked: () => box.checked };
+}
+
+function valid(text, regex) {
+  if (!regex) return true;
+  try {
+    return Boolean(new RegExp(text));
+  } catch {
+    return false;
+  }
 }

@@ -5,17 +5,55 @@
 // text has no times in it. Lines are numbered from the first one ever; `base` is the number of the
 // oldest that the terminal still has.
 
-import { h } from "../dom.js";
+import { h, say } from "../dom.js";
 import { fineClock } from "../format.js";
 
 export function gutter(terminal) {
   const element = h("div", { class: "gutter", "aria-hidden": "true" });
-  // Per line of the normal buffer, index as in the buffer: { ms, replay }.
-  let lines = [];
-  let anchor;
+  const times = lineTimes(terminal);
   let shown = false;
   let frame = 0;
 
+  function draw() {
+    if (!frame) frame = requestAnimationFrame(paint);
+  }
+
+  function paint() {
+    frame = 0;
+    const screen = terminal.element?.querySelector(".xterm-screen");
+    if (!screen || !shown) return;
+    paintRows(element, times.seen(), {
+      height: screen.clientHeight,
+      fontSize: terminal.options.fontSize,
+    });
+  }
+
+  const drawing = (change) => (value, more) => (change(value, more), draw());
+  const listening = [terminal.onRender(draw), terminal.onScroll(draw), terminal.onResize(draw)];
+  return {
+    element,
+    wrote: drawing(times.wrote),
+    reflow: drawing(times.reflow),
+    align: times.align,
+    inserted: drawing(times.inserted),
+    cleared: drawing(times.cleared),
+    show(value) {
+      shown = value;
+      element.hidden = !value;
+      draw();
+    },
+    dispose() {
+      cancelAnimationFrame(frame);
+      for (const one of listening) one.dispose();
+    },
+  };
+}
+
+/** When each line of the normal buffer came. */
+function lineTimes(terminal) {
+  // Index as in the buffer: { ms, replay }.
+  let lines = [];
+  let anchor;
   const buffer = () => terminal.buffer.normal;
   const cursor = () => buffer().baseY + buffer().cursorY;
 
@@ -38,37 +76,6 @@ export function gutter(terminal) {
     anchor = marker && { marker, was: marker.line };
   }
 
-  /** A piece was written: the lines from where the cursor was to where it is came at `ms`. */
-  function wrote(ms, replay) {
-    if (terminal.buffer.active.type !== "normal") return draw();
-    align();
-    const from = anchor && !anchor.marker.isDisposed ? Math.max(0, anchor.marker.line) : 0;
-    for (let line = from; line <= cursor(); line += 1) {
-      // The line with the cursor has the time of its first byte.
-      if (line === from && lines[line] !== undefined) continue;
-      lines[line] = ms === undefined ? undefined : { ms, replay };
-    }
-    lines.length = Math.max(0, Math.min(lines.length, buffer().length));
-    drop();
-    draw();
-  }
-
-  /**
-   * Runs `resize`, which may wrap lines anew, and gives each line its time again, counted from the
-   * last one.
-   */
-  function reflow(resize) {
-    align();
-    const before = firsts().map((line) => lines[line]);
-    resize();
-    const after = firsts();
-    lines = [];
-    for (let back = 1; back <= Math.min(before.length, after.length); back += 1)
-      lines[after[after.length - back]] = before[before.length - back];
-    drop();
-    draw();
-  }
-
   /**
    * The buffer's lines that begin one, up to the cursor: those that go on from another are left
    * out.
@@ -80,60 +87,67 @@ export function gutter(terminal) {
     return list;
   }
 
-  function draw() {
-    if (!frame) frame = requestAnimationFrame(paint);
-  }
-
-  function paint() {
-    frame = 0;
-    const screen = terminal.element?.querySelector(".xterm-screen");
-    if (!screen) return;
-    const height = screen.clientHeight / terminal.rows;
-    const normal = terminal.buffer.active.type === "normal";
-    const top = buffer().viewportY;
-    if (shown) {
-      element.style.setProperty("--row", `${height}px`);
-      element.style.fontSize = `${Math.max(9, terminal.options.fontSize - 3)}px`;
-      while (element.children.length < terminal.rows) element.append(h("div", {}));
-      while (element.children.length > terminal.rows) element.lastElementChild.remove();
-      for (let row = 0; row < terminal.rows; row += 1) {
-        const entry = normal ? lines[top + row] : undefined;
-        const cell = element.children[row];
-        const text = entry && top + row <= cursor() ? fineClock(entry.ms) : "";
-        if (cell.textContent !== text) cell.textContent = text;
-        cell.classList.toggle("earlier", entry?.replay === true);
-      }
-    }
-  }
-
-  const listening = [terminal.onRender(draw), terminal.onScroll(draw), terminal.onResize(draw)];
-
   return {
-    element,
-    wrote,
-    reflow,
-    show(value) {
-      shown = value;
-      element.hidden = !value;
-      draw();
-    },
     align,
+    /** A piece was written: the lines from where the cursor was to where it is came at `ms`. */
+    wrote(ms, replay) {
+      if (terminal.buffer.active.type !== "normal") return;
+      align();
+      const from = anchor && !anchor.marker.isDisposed ? Math.max(0, anchor.marker.line) : 0;
+      for (let line = from; line <= cursor(); line += 1) {
+        // The line with the cursor has the time of its first byte.
+        if (line === from && lines[line] !== undefined) continue;
+        lines[line] = ms === undefined ? undefined : { ms, replay };
+      }
+      lines.length = Math.max(0, Math.min(lines.length, buffer().length));
+      drop();
+    },
+    /**
+     * Runs `resize`, which may wrap lines anew, and gives each line its time again, counted from
+     * the last one.
+     */
+    reflow(resize) {
+      align();
+      const before = firsts().map((line) => lines[line]);
+      resize();
+      const after = firsts();
+      lines = [];
+      for (let back = 1; back <= Math.min(before.length, after.length); back += 1)
+        lines[after[after.length - back]] = before[before.length - back];
+      drop();
+    },
     /** A line of our own was put above the line of the cursor, which has so many rows. */
     inserted(rows) {
       lines.splice(Math.max(0, cursor() - rows), 0, undefined);
       drop();
-      draw();
     },
     cleared() {
       const last = lines[lines.length - 1];
       lines = [];
       lines[cursor()] = last;
       drop();
-      draw();
     },
-    dispose() {
-      cancelAnimationFrame(frame);
-      for (const one of listening) one.dispose();
+    /** For each row that is seen { text, replay }, or undefined where nothing is known. */
+    seen() {
+      const normal = terminal.buffer.active.type === "normal";
+      const top = buffer().viewportY;
+      return Array.from({ length: terminal.rows }, (_, row) => {
+        const entry = normal ? lines[top + row] : undefined;
+        return entry && { ...entry, text: top + row <= cursor() ? fineClock(entry.ms) : "" };
+      });
     },
   };
+}
+
+/** Draws a row for each of `entries`: { text, replay }, or undefined where nothing is known. */
+function paintRows(element, entries, { height, fontSize }) {
+  element.style.setProperty("--row", `${height / entries.length}px`);
+  element.style.fontSize = `${Math.max(9, fontSize - 3)}px`;
+  while (element.children.length < entries.length) element.append(h("div", {}));
+  while (element.children.length > entries.length) element.lastElementChild.remove();
+  for (const [row, entry] of entries.entries()) {
+    const cell = element.children[row];
+    say(cell, entry?.text ?? "");
+    cell.classList.toggle("earlier", entry?.replay === true);
+  }
 }

@@ -8,7 +8,6 @@ import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
 
 import { h } from "../dom.js";
-import { clock } from "../format.js";
 import { theme } from "../theme.js";
 import { undoing } from "../store.js";
 import { forScreen } from "./encoding.js";
@@ -16,13 +15,7 @@ import { gutter } from "./gutter.js";
 import { guard } from "./guard.js";
 import { askLink } from "./links.js";
 import { FONT, colours } from "./look.js";
-import { ROOM, markSequence } from "./mark.js";
-
-/** Colours (SGR) of the console's own lines. */
-const COLOURS = { note: 90, warn: 33, bad: 31, good: 32 };
-
-/** Longest piece written at once, so that the gutter keeps up with the lines it makes. */
-const PIECE = 4096;
+import { writing } from "./writing.js";
 
 export const FONT_SIZES = [10, 11, 12, 13, 14, 15, 16, 18, 20, 24];
 export const SCROLLBACKS = [1000, 5000, 20000];
@@ -46,22 +39,7 @@ export const DEFAULTS = {
 export function screen({ settings, label, answering }) {
   const undo = undoing();
   const get = (key) => settings.get(`terminal.${key}`, DEFAULTS[key]);
-  const terminal = new Terminal({
-    allowProposedApi: true, // decorations: the marks of the search
-    convertEol: get("addCr"),
-    cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
-    cursorInactiveStyle: "outline",
-    fontFamily: FONT,
-    fontSize: get("fontSize"),
-    linkHandler: { activate: (_, address) => askLink(address), allowNonHttpProtocols: false },
-    logLevel: "off",
-    macOptionIsMeta: get("optionMeta"),
-    minimumContrastRatio: 4.5,
-    screenReaderMode: get("screenReader"),
-    scrollback: get("scrollback"),
-    smoothScrollDuration: 0,
-    theme: colours(theme.value),
-  });
+  const terminal = new Terminal(options(get));
   const fit = new FitAddon();
   const search = new SearchAddon({ highlightLimit: 500 });
   terminal.loadAddon(fit);
@@ -73,6 +51,7 @@ export function screen({ settings, label, answering }) {
   const lines = gutter(terminal);
   const element = h("div", { class: "terminal" }, lines.element, host);
   let decode = forScreen(get("encoding"));
+  const written = writing({ terminal, lines, decode: (bytes) => decode(bytes) });
 
   function open() {
     terminal.open(host);
@@ -97,93 +76,6 @@ export function screen({ settings, label, answering }) {
     lines.reflow(() => terminal.resize(Math.max(2, size.cols), Math.max(1, size.rows)));
   }
 
-  // A line of our own needs to know where the cursor is, so what comes after it waits until it is
-  // there.
-  const waiting = [];
-  let barrier = false;
-  const inOrder = (step) => (barrier ? waiting.push(step) : step());
-
-  /**
-   * Shows the device's bytes; `done` is called when they are on the screen, which is what
-   * back-pressure counts by.
-   */
-  function write(
-    bytes,
-    { ms, replay = false } = /** @type {{ ms?: number, replay?: boolean }} */ ({}),
-    done = undefined,
-  ) {
-    inOrder(() => {
-      if (bytes.length === 0) done?.();
-      for (let from = 0; from < bytes.length; from += PIECE) {
-        const last = from + PIECE >= bytes.length;
-        terminal.write(decode(bytes.subarray(from, from + PIECE)), () => {
-          lines.wrote(ms, replay);
-          if (last) done?.();
-        });
-      }
-    });
-  }
-
-  /** Runs `step` when all that was written so far is on the screen. */
-  function afterWrite(step) {
-    inOrder(() => terminal.write("", step));
-  }
-
-  /** Local echo: text of the user, not of the device. */
-  function echo(text) {
-    inOrder(() => terminal.write(text, () => lines.wrote(Date.now(), false)));
-  }
-
-  /**
-   * A line of the console's own: where a gap is, that the device went. It begins a line, and ends
-   * what the device had begun.
-   */
-  function print(text, kind = "note") {
-    inOrder(() => {
-      barrier = true;
-      // CAN ends a control sequence that the device did not finish.
-      terminal.write("\x18", () => {
-        const { type, cursorX } = terminal.buffer.active;
-        const line = `${cursorX === 0 ? "" : "\r\n"}\x1b[0;${COLOURS[kind] ?? COLOURS.note}m── ${text.replace(/\p{Cc}/gu, " ")} ──\x1b[0m\r\n`;
-        // A program that has the whole screen is not disturbed; what happened stands in the
-        // notices, too.
-        if (type === "normal") terminal.write(line, () => lines.wrote(undefined, false));
-        barrier = false;
-        while (!barrier && waiting.length) waiting.shift()();
-      });
-    });
-  }
-
-  /**
-   * Parts what came before from what comes now, unless a program has the whole screen: then its
-   * picture is all there is.
-   */
-  function markLive(ms) {
-    inOrder(() => {
-      barrier = true;
-      const go = () => {
-        barrier = false;
-        while (!barrier && waiting.length) waiting.shift()();
-      };
-      terminal.write("", () => {
-        const { active } = terminal.buffer;
-        const { cursorX: column, cursorY, baseY } = active;
-        if (active.type !== "normal" || column >= terminal.cols) return go();
-        let rows = 1;
-        while (rows <= cursorY && active.getLine(baseY + cursorY - rows + 1)?.isWrapped) rows += 1;
-        const sequence = markSequence({ clock: clock(ms), column, rows, columns: terminal.cols });
-        const above = column > 0 || rows > 1;
-        terminal.write(above ? ROOM : "", () => {
-          if (above) lines.align();
-          terminal.write(sequence, () =>
-            above ? lines.inserted(rows) : lines.wrote(undefined, false),
-          );
-          go();
-        });
-      });
-    });
-  }
-
   const applied = {
     addCr: (value) => (terminal.options.convertEol = value),
     encoding: (value) => (decode = forScreen(value)),
@@ -204,34 +96,49 @@ export function screen({ settings, label, answering }) {
     search,
     open,
     refit,
-    write,
-    afterWrite,
-    print,
-    echo,
+    ...written,
     get,
     set: (key, value) => settings.set(`terminal.${key}`, value),
-    markLive,
     /** Empties the screen and what was scrolled away; the line with the cursor stays. */
     clear() {
       terminal.clear();
       lines.cleared();
     },
-    /** What it shows, with what was scrolled away, as text. */
-    text() {
-      const { active } = terminal.buffer;
-      const rows = [];
-      for (let row = 0; row < active.length; row += 1) {
-        const line = active.getLine(row);
-        const text = line.translateToString(true);
-        if (line.isWrapped && rows.length) rows[rows.length - 1] += text;
-        else rows.push(text);
-      }
-      return `${rows.join("\n").trimEnd()}\n`;
-    },
+    text: () => textOf(terminal.buffer.active),
     dispose() {
       undo.undo();
       lines.dispose();
       terminal.dispose();
     },
   };
+}
+
+/** What the terminal begins with. @returns {import("@xterm/xterm").ITerminalOptions} */
+const options = (get) => ({
+  allowProposedApi: true, // decorations: the marks of the search
+  convertEol: get("addCr"),
+  cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+  cursorInactiveStyle: "outline",
+  fontFamily: FONT,
+  fontSize: get("fontSize"),
+  linkHandler: { activate: (_, address) => askLink(address), allowNonHttpProtocols: false },
+  logLevel: "off",
+  macOptionIsMeta: get("optionMeta"),
+  minimumContrastRatio: 4.5,
+  screenReaderMode: get("screenReader"),
+  scrollback: get("scrollback"),
+  smoothScrollDuration: 0,
+  theme: colours(theme.value),
+});
+
+/** What a buffer has, with what was scrolled away, as text. */
+function textOf(active) {
+  const rows = [];
+  for (let row = 0; row < active.length; row += 1) {
+    const line = active.getLine(row);
+    const text = line.translateToString(true);
+    if (line.isWrapped && rows.length) rows[rows.length - 1] += text;
+    else rows.push(text);
+  }
+  return `${rows.join("\n").trimEnd()}\n`;
 }

@@ -2,14 +2,25 @@
 // with search and copying.
 
 import { h, iconButton } from "../dom.js";
-import { InputError, parseHex, parseText, toHex } from "./escapes.js";
-import { check, input, select, status } from "./fields.js";
+import { toHex } from "./escapes.js";
+import { button, check, select, status } from "./fields.js";
 import { HexList } from "./hexlist.js";
+import { searchFields } from "./hexsearch.js";
 import { describeModbus } from "./modbus.js";
 import { seen } from "./seen.js";
 
 /** Rows copied at once: the clipboard is no place for more. */
 const COPY_LIMIT = 4096;
+
+/** Silence after which a new line begins, in ms. */
+const GAPS = [
+  [5, "5 ms"],
+  [10, "10 ms"],
+  [20, "20 ms"],
+  [50, "50 ms"],
+  [100, "100 ms"],
+  [500, "0.5 s"],
+];
 
 export function hexView(ctx) {
   const { traffic, leave } = seen(ctx);
@@ -31,76 +42,27 @@ export function hexView(ctx) {
     followed: (value) => pause.setAttribute("aria-pressed", String(!value)),
   });
   const search = searchFields({ settings, list, tell });
-  const copied = (kind) => () => copy({ list, tell, decode: ctx.decode, kind });
-  const gap = select(
-    "New line after",
-    [
-      [5, "5 ms"],
-      [10, "10 ms"],
-      [20, "20 ms"],
-      [50, "50 ms"],
-      [100, "100 ms"],
-      [500, "0.5 s"],
-    ],
-    {
-      otherwise: settings.get("hex.gap", 20),
-      onchange: (value) => settings.set("hex.gap", Number(value)),
-    },
-  );
-  const options = h(
-    "div",
-    { class: "tool-row tool-hex-options" },
-    gap.element,
-    modbus.element,
-    h("button", { type: "button", onclick: copied("hex") }, "Copy hex"),
-    h("button", { type: "button", onclick: copied("text") }, "Copy text"),
-  );
-  const more = iconButton("settings", "Options of the hex view", {
-    class: "icon-button tool-hex-more",
-    "aria-expanded": "false",
-    onclick: () => unfold(!element.classList.contains("unfolded")),
+  const options = optionRow({
+    settings,
+    modbus,
+    copied: (kind) => copy({ list, tell, ctx, kind }),
   });
+  const bar = h("div", { class: "tool-row tool-hex-search" }, search.elements, pause);
   const element = h(
     "section",
     { class: "tool-hex", "aria-label": "Hex view" },
-    h(
-      "div",
-      { class: "tool-hex-bar" },
-      h(
-        "div",
-        { class: "tool-row tool-hex-search" },
-        search.elements,
-        pause,
-        iconButton("clear", "Clear", { onclick: clear }),
-        more,
-      ),
-      options,
-      tell.element,
-    ),
+    h("div", { class: "tool-hex-bar" }, bar, options, tell.element),
     list.empty,
     list.element,
   );
-
-  /** In a narrow pane what is seldom needed is a row that is asked for. */
-  function unfold(value) {
-    element.classList.toggle("unfolded", value);
-    more.setAttribute("aria-expanded", String(value));
-  }
+  bar.append(iconButton("clear", "Clear", { onclick: clear }), unfolder(element));
+  list.element.addEventListener("copy", (event) => copyRows(event, { list, ctx }));
 
   function clear() {
     traffic.clear();
     list.unpick();
     tell.say("");
   }
-
-  list.element.addEventListener("copy", (event) => {
-    if (list.cursor === null || !getSelection().isCollapsed) return;
-    event.clipboardData.setData(
-      "text/plain",
-      asText(list.chosen(COPY_LIMIT).list, "hex", ctx.decode),
-    );
-    event.preventDefault();
-  });
 
   return {
     element,
@@ -116,65 +78,33 @@ export function hexView(ctx) {
   };
 }
 
-/** What is searched for and in which form, and the two ways to go: { elements, focus() }. */
-function searchFields({ settings, list, tell }) {
-  const mode = select(
-    "Search for",
-    [
-      ["hex", "hex"],
-      ["text", "text"],
-    ],
-    { settings, key: "hex.search" },
+/** What is seldom needed: when a line begins, what is read into it, and copying. */
+function optionRow({ settings, modbus, copied }) {
+  const gap = select("New line after", GAPS, {
+    otherwise: settings.get("hex.gap", 20),
+    onchange: (value) => settings.set("hex.gap", Number(value)),
+  });
+  return h(
+    "div",
+    { class: "tool-row tool-hex-options" },
+    gap.element,
+    modbus.element,
+    button("Copy hex", () => copied("hex")),
+    button("Copy text", () => copied("text")),
   );
-  const wanted = input("", {
-    type: "search",
-    placeholder: "0D 0A",
-    "aria-label": "Bytes to search for",
-  });
-  const go = (backwards) =>
-    find({
-      list,
-      tell,
-      backwards,
-      parse: mode.control.value === "hex" ? parseHex : parseText,
-      text: wanted.control.value,
-    });
-  wanted.control.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") go(event.shiftKey);
-  });
-  return {
-    elements: [
-      mode.element,
-      wanted.element,
-      iconButton("down", "Search forwards", { onclick: () => go(false) }),
-      iconButton("down", "Search backwards", {
-        class: "icon-button upward",
-        onclick: () => go(true),
-      }),
-    ],
-    focus: () => wanted.control.focus(),
-  };
 }
 
-function find({ list, tell, backwards, parse, text }) {
-  const { rows, cursor } = list;
-  let pattern;
-  try {
-    pattern = parse(text);
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    return tell.say(error.message, true);
-  }
-  if (pattern.length === 0) return tell.say("Type what to search for.");
-  const { count } = rows;
-  const from = cursor === null ? (backwards ? count : 0) : cursor - rows.top + (backwards ? 0 : 1);
-  let found = rows.find(pattern, from, backwards);
-  const around = found < 0;
-  if (around) found = rows.find(pattern, backwards ? count : 0, backwards);
-  if (found < 0) return tell.say("Not found.");
-  list.pick(rows.top + found, false);
-  list.reveal(list.cursor);
-  tell.say(`Found in row ${found + 1} of ${count}${around ? ", from the other end" : ""}.`);
+/** In a narrow pane the options are a row that is asked for. */
+function unfolder(element) {
+  const more = iconButton("settings", "Options of the hex view", {
+    class: "icon-button tool-hex-more",
+    "aria-expanded": "false",
+    onclick() {
+      const shown = element.classList.toggle("unfolded");
+      more.setAttribute("aria-expanded", String(shown));
+    },
+  });
+  return more;
 }
 
 const asText = (list, kind, decode) =>
@@ -182,11 +112,19 @@ const asText = (list, kind, decode) =>
     .map(({ bytes }) => (kind === "hex" ? toHex(bytes) : decode(bytes)))
     .join(kind === "hex" ? "\n" : "");
 
-async function copy({ list, tell, decode, kind }) {
+/** The browser's own copying: rows, where no text is selected. */
+function copyRows(event, { list, ctx }) {
+  if (list.cursor === null || !getSelection().isCollapsed) return;
+  const text = asText(list.chosen(COPY_LIMIT).list, "hex", ctx.decode);
+  event.clipboardData.setData("text/plain", text);
+  event.preventDefault();
+}
+
+async function copy({ list, tell, ctx, kind }) {
   const { list: chosen, count } = list.chosen(COPY_LIMIT);
   if (chosen.length === 0) return tell.say("Choose rows first: click one, and another with Shift.");
   try {
-    await navigator.clipboard.writeText(asText(chosen, kind, decode));
+    await navigator.clipboard.writeText(asText(chosen, kind, ctx.decode));
     const cut = count > chosen.length ? `, the first of them: ${COPY_LIMIT} at most` : "";
     tell.say(`${chosen.length} ${chosen.length === 1 ? "row" : "rows"} copied${cut}.`);
   } catch {

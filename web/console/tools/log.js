@@ -8,6 +8,13 @@ import { LogText, trafficText } from "./logtext.js";
 import { startRecording } from "./recording.js";
 import { seen } from "./seen.js";
 
+/** What a recording can be of. */
+const RECORDED = [
+  ["text", "text with times, both directions"],
+  ["hex", "hex with times, both directions"],
+  ["raw", "the received bytes as they are"],
+];
+
 export function logPanel(ctx) {
   const { traffic, onAdd, leave } = seen(ctx);
   const outcome = status();
@@ -19,25 +26,11 @@ export function logPanel(ctx) {
     ],
     { settings: ctx.settings, key: "log.form" },
   );
-  const what = select(
-    "of",
-    [
-      ["text", "text with times, both directions"],
-      ["hex", "hex with times, both directions"],
-      ["raw", "the received bytes as they are"],
-    ],
-    {
-      settings: ctx.settings,
-      key: "log.record",
-    },
-  );
-  const record = button("Start recording", () => (recording ? stop() : start()), {
-    "aria-pressed": "false",
-  });
-  const meter = h("p", { class: "tool-meter" });
-  let recording = null;
-  let timer = 0;
-
+  const fileName = (extension) =>
+    safeName(
+      `${ctx.name}-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}Z.${extension}`,
+    );
+  const recorder = recording(ctx, { onAdd, outcome, fileName });
   const element = h(
     "div",
     { class: "panel tool-log" },
@@ -46,7 +39,7 @@ export function logPanel(ctx) {
       "section",
       { class: "section", "aria-label": "Log of the gateway" },
       h("p", { class: "note" }, "What the gateway kept of what the device sent, byte for byte."),
-      button("Download the raw log", rawLog),
+      button("Download the raw log", () => rawLog(ctx, { outcome, fileName })),
     ),
     h(
       "section",
@@ -64,34 +57,9 @@ export function logPanel(ctx) {
       "section",
       { class: "section", "aria-label": "Recording" },
       h("p", { class: "note" }, "From now on, until it is stopped."),
-      what.element,
-      record,
-      meter,
+      recorder.elements,
     ),
   );
-
-  const fileName = (extension) =>
-    safeName(
-      `${ctx.name}-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "")}Z.${extension}`,
-    );
-
-  async function rawLog() {
-    outcome.say("");
-    try {
-      const answer = await fetch(`api/endpoints/${encodeURIComponent(ctx.name)}/log`, {
-        credentials: "same-origin",
-      });
-      if (!answer.ok)
-        throw new Error(
-          (await answer.text()).slice(0, 200).trim() || `the gateway answers ${answer.status}`,
-        );
-      const blob = await answer.blob();
-      ctx.save(fileName("raw"), new Blob([blob], { type: "application/octet-stream" }));
-      outcome.say(`${readableSize(blob.size)} downloaded.`);
-    } catch (error) {
-      outcome.say(`The log did not come: ${error.message}`, true);
-    }
-  }
 
   function pageLog() {
     const options = { hex: form.control.value === "hex", decode: (bytes) => ctx.decode(bytes) };
@@ -111,32 +79,55 @@ export function logPanel(ctx) {
     outcome.say("Downloaded.");
   }
 
+  return {
+    element,
+    label: "Log",
+    dispose() {
+      recorder.stop();
+      leave();
+    },
+  };
+}
+
+/** What the gateway kept of the endpoint. */
+async function rawLog(ctx, { outcome, fileName }) {
+  outcome.say("");
+  try {
+    const answer = await fetch(`api/endpoints/${encodeURIComponent(ctx.name)}/log`, {
+      credentials: "same-origin",
+    });
+    if (!answer.ok)
+      throw new Error(
+        (await answer.text()).slice(0, 200).trim() || `the gateway answers ${answer.status}`,
+      );
+    const blob = await answer.blob();
+    ctx.save(fileName("raw"), new Blob([blob], { type: "application/octet-stream" }));
+    outcome.say(`${readableSize(blob.size)} downloaded.`);
+  } catch (error) {
+    outcome.say(`The log did not come: ${error.message}`, true);
+  }
+}
+
+/** A recording from now on, into a file: { elements, stop() }. */
+function recording(ctx, { onAdd, outcome, fileName }) {
+  let running = null;
+  let timer = 0;
+  const what = select("of", RECORDED, { settings: ctx.settings, key: "log.record" });
+  const record = button("Start recording", () => (running ? stop() : start()), {
+    "aria-pressed": "false",
+  });
+  const meter = h("p", { class: "tool-meter" });
+
   async function start() {
     const kind = what.control.value;
-    const text = new LogText({ hex: kind === "hex", decode: (bytes) => ctx.decode(bytes) });
     const target = await startRecording(fileName(kind === "raw" ? "raw" : "log"), {
       save: ctx.save,
       onFull: () => stop("The recording has 256 MB and was ended."),
       onError: (error) => stop(`The recording ended: ${error.message}`),
     });
     if (!target) return;
-    const off = onAdd((direction, bytes, ms) => {
-      if (kind !== "raw") target.write(text.add(direction, bytes, ms));
-      else if (direction === "in") target.write(bytes);
-    });
-    const offGap = ctx.onGap(({ from, to }) => {
-      if (kind !== "raw") target.write(text.lost(to - from, Date.now()));
-    });
-    recording = {
-      target,
-      end() {
-        off();
-        offGap();
-        if (kind !== "raw") target.write(text.flush());
-      },
-    };
-    record.textContent = "Stop recording";
-    record.setAttribute("aria-pressed", "true");
+    running = { target, end: fill(target, { ctx, onAdd, kind }) };
+    show(true);
     outcome.say("Recording.");
     timer = setInterval(() => {
       meter.textContent = readableSize(target.bytes);
@@ -144,27 +135,39 @@ export function logPanel(ctx) {
   }
 
   async function stop(reason) {
-    const ended = recording;
+    const ended = running;
     if (!ended) return;
-    recording = null;
+    running = null;
     clearInterval(timer);
     ended.end();
     await ended.target.stop();
-    record.textContent = "Start recording";
-    record.setAttribute("aria-pressed", "false");
+    show(false);
     meter.textContent = "";
-    outcome.say(
-      typeof reason === "string" ? reason : `${readableSize(ended.target.bytes)} recorded.`,
-      typeof reason === "string",
-    );
+    const cut = typeof reason === "string";
+    outcome.say(cut ? reason : `${readableSize(ended.target.bytes)} recorded.`, cut);
   }
 
-  return {
-    element,
-    label: "Log",
-    dispose() {
-      stop();
-      leave();
-    },
+  function show(value) {
+    record.textContent = value ? "Stop recording" : "Start recording";
+    record.setAttribute("aria-pressed", String(value));
+  }
+
+  return { elements: [what.element, record, meter], stop };
+}
+
+/** Writes what comes and goes into `target`; gives what ends it. */
+function fill(target, { ctx, onAdd, kind }) {
+  const text = new LogText({ hex: kind === "hex", decode: (bytes) => ctx.decode(bytes) });
+  const off = onAdd((direction, bytes, ms) => {
+    if (kind !== "raw") target.write(text.add(direction, bytes, ms));
+    else if (direction === "in") target.write(bytes);
+  });
+  const offGap = ctx.onGap(({ from, to }) => {
+    if (kind !== "raw") target.write(text.lost(to - from, Date.now()));
+  });
+  return () => {
+    off();
+    offGap();
+    if (kind !== "raw") target.write(text.flush());
   };
 }

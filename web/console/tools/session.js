@@ -35,32 +35,8 @@ export function transfer(ctx, work, { raw = false } = {}) {
     else wire.push(bytes.slice());
   };
   const release = raw ? ctx.onBytes(take) : ctx.claim(take);
-  const session = () => ctx.line?.opened?.session;
-  const mine = session();
   const line = ctx.line;
-  const undelivered = ({ detail }) => wire.end(new TransferEnded(detail.message, "line"));
-  line?.addEventListener?.("error", undelivered);
-  const off = ctx.onState(({ phase, device, role }) => {
-    wire.stopClock(phase !== "up");
-    if (phase === "closed") wire.end(new TransferEnded("the connection was closed", "line"));
-    else if (phase === "up" && device === "down")
-      wire.end(new TransferEnded("the device is gone", "line"));
-    else if (phase === "up" && role === "observer")
-      wire.end(new TransferEnded("somebody else took over the line", "line"));
-    else if (
-      phase === "up" &&
-      mine !== undefined &&
-      session() !== undefined &&
-      session() !== mine
-    ) {
-      wire.end(
-        new TransferEnded(
-          "the connection was lost for so long that the gateway gave up this session: bytes may be missing",
-          "line",
-        ),
-      );
-    }
-  });
+  const off = endsWithLine(ctx, wire);
   return { done: run(), cancel: () => wire.end(new TransferEnded("cancelled", "user")) };
 
   async function run() {
@@ -109,9 +85,33 @@ export function transfer(ctx, work, { raw = false } = {}) {
 
   function give(unread) {
     off();
-    line?.removeEventListener?.("error", undelivered);
     release(unread ?? undefined);
   }
+}
+
+/** Ends `wire` when the line goes, or the right to it. Gives what ends the watch. */
+function endsWithLine(ctx, wire) {
+  const end = (why) => wire.end(new TransferEnded(why, "line"));
+  const session = () => ctx.line?.opened?.session;
+  const mine = session();
+  const { line } = ctx;
+  const undelivered = ({ detail }) => end(detail.message);
+  line?.addEventListener?.("error", undelivered);
+  const off = ctx.onState(({ phase, device, role }) => {
+    wire.stopClock(phase !== "up");
+    if (phase === "closed") end("the connection was closed");
+    if (phase !== "up") return;
+    if (device === "down") end("the device is gone");
+    else if (role === "observer") end("somebody else took over the line");
+    else if (mine !== undefined && session() !== undefined && session() !== mine)
+      end(
+        "the connection was lost for so long that the gateway gave up this session: bytes may be missing",
+      );
+  });
+  return () => {
+    off();
+    line?.removeEventListener?.("error", undelivered);
+  };
 }
 
 /** The last header's line end is no output of the device. */

@@ -1,177 +1,68 @@
 // The transfer panel: files to the device and from it, and the offer when the device starts ZMODEM.
 
 import { h } from "../dom.js";
-import { parseText } from "./escapes.js";
-import { button, check, chooseFiles, input, select, status, whyNot } from "./fields.js";
+import { check, chooseFiles, status, whyNot } from "./fields.js";
 import { freeName, readableSize, safeName } from "./filename.js";
 import { RECEIVE_LIMIT, fileSource, keep } from "./keep.js";
 import { watchForZmodem } from "./offer.js";
 import { progress } from "./progress.js";
 import { RECEIVE, SEND } from "./protocols.js";
 import { transfer } from "./session.js";
-
-const choices = (list) => Object.entries(list).map(([id, { label }]) => [id, label]);
+import { transferForm } from "./transferform.js";
 
 export function transferPanel(ctx) {
-  const { settings } = ctx;
-  let running = null;
-
   const outcome = status();
-  const shown = progress(ctx.announce, () => running?.cancel());
-  const sending = select("Send", choices(SEND), {
-    settings,
-    key: "transfer.send",
-    onchange: adapt,
-  });
-  const rate = input(
-    "bytes per second",
-    { type: "number", min: 1, placeholder: "as fast as it goes", class: "tool-number" },
-    { settings, key: "transfer.rate" },
-  );
-  const line = input(
-    "pause after each line, ms",
-    { type: "number", min: 0, class: "tool-number" },
-    { settings, key: "transfer.line" },
-  );
-  const prompt = input(
-    "wait after each line for",
-    { placeholder: "its prompt, such as # " },
-    { settings, key: "transfer.prompt" },
-  );
-  const pacing = h("div", { class: "tool-pacing" }, rate.element, line.element, prompt.element);
-  const sendButton = button("Choose files and send…", () => pickAndSend(sending.control.value), {
-    class: "primary",
-  });
-  const receiving = select("Receive", choices(RECEIVE), {
-    settings,
-    key: "transfer.receive",
-    onchange: adapt,
-  });
-  const trim = check("take the filling (0x1A) off the end", { settings, key: "transfer.trim" });
-  const receiveButton = button("Receive", () => receive(receiving.control.value), {
-    class: "primary",
-  });
-  const hint = h(
-    "p",
-    { class: "note" },
-    "Start the other side's program first (sz, sb or sx gives a file; rz, rb or rx takes one). While a transfer runs the terminal waits.",
-  );
-  const form = h(
+  const shown = progress(ctx.announce, () => runner.cancel());
+  const form = transferForm(ctx, { send: pickAndSend, receive });
+  const runner = transferRunner(ctx, { outcome, shown, form });
+  const element = h(
     "div",
-    { class: "tool-transfer-forms" },
-    h(
-      "section",
-      { class: "section", "aria-label": "Send files" },
-      sending.element,
-      pacing,
-      sendButton,
-    ),
-    h(
-      "section",
-      { class: "section", "aria-label": "Receive files" },
-      receiving.element,
-      trim.element,
-      receiveButton,
-    ),
-    hint,
+    { class: "panel tool-transfer" },
+    shown.element,
+    outcome.element,
+    form.element,
   );
-  const element = h("div", { class: "panel tool-transfer" }, shown.element, outcome.element, form);
-
-  function adapt() {
-    pacing.hidden = sending.control.value !== "raw";
-    sendButton.textContent = SEND[sending.control.value].many
-      ? "Choose files and send…"
-      : "Choose a file and send…";
-    trim.element.hidden = !RECEIVE[receiving.control.value].unnamed;
-  }
 
   async function pickAndSend(protocol) {
     const files = await chooseFiles({ multiple: SEND[protocol].many ?? false });
-    if (files.length > 0) await send(protocol, files);
-  }
-
-  function pace() {
-    return {
-      rate: Number(rate.control.value) || 0,
-      line: Number(line.control.value) || 0,
-      prompt: parseText(prompt.control.value),
-    };
-  }
-
-  async function send(protocol, files) {
-    const skipped = [];
-    let options;
+    if (files.length === 0) return;
+    let pace;
     try {
-      options = { pace: pace() };
+      pace = form.pace();
     } catch (error) {
       return outcome.say(`Prompt: ${error.message}`, true);
     }
-    const list = files.map((file) => fileSource(file));
-    await run(
-      protocol === "raw",
-      (wire) =>
-        SEND[protocol].run(wire, list, {
-          ...options,
-          onFile: (index) =>
-            shown.file(
-              `${list[index].name}${list.length > 1 ? ` (${index + 1} of ${list.length})` : ""}`,
-              list[index].size,
-            ),
-          onSkip: (index) => skipped.push(list[index].name),
-          onProgress: (done) => shown.at(done),
-        }),
-      () => {
-        const sent = list.filter(({ name }) => !skipped.includes(name));
-        const words =
-          sent.length === 0
-            ? []
-            : [
-                `Sent: ${sent.map(({ name, size }) => `${name}, ${readableSize(size)}`).join("; ")}.`,
-              ];
-        if (skipped.length > 0) words.push(`Not wanted by the other side: ${skipped.join(", ")}.`);
-        return words.join(" ");
-      },
-    );
+    await runner.run(sendJob({ protocol, files, pace, shown }));
   }
 
   async function receive(protocol) {
-    const taken = new Set();
-    const got = [];
-    const skipped = [];
-    const question = { all: false };
-    const accept = async (file) => {
-      const name = freeName(safeName(file.name), taken);
-      if (file.size !== null && file.size > RECEIVE_LIMIT) {
-        skipped.push(`${name}, ${readableSize(file.size)}, is too large`);
-        return null;
-      }
-      if (!RECEIVE[protocol].unnamed && !(await wanted(ctx, name, file.size, question))) {
-        skipped.push(name);
-        return null;
-      }
-      shown.file(name, file.size);
-      return keep(name, (saved, blob) => {
-        got.push(`${saved}, ${readableSize(blob.size)}`);
-        ctx.save(saved, blob);
-      });
-    };
-    await run(
-      false,
-      (wire) =>
-        RECEIVE[protocol].run(wire, accept, {
-          trim: trim.control.checked,
-          onProgress: (done) => shown.at(done),
-        }),
-      () => {
-        const words = [got.length > 0 ? `Received: ${got.join("; ")}.` : "Nothing was received."];
-        if (skipped.length > 0) words.push(`Left out: ${skipped.join(", ")}.`);
-        return words.join(" ");
-      },
-    );
+    await runner.run(receiveJob({ ctx, protocol, trim: form.trim(), shown }));
   }
 
-  /** Runs one transfer; the panel shows nothing else meanwhile. */
-  async function run(raw, work, summary) {
+  const offer = watchForZmodem(ctx, {
+    busy: () => runner.busy,
+    receive: () => (ctx.reveal?.("transfer"), receive("zmodem")),
+    send: () => (ctx.reveal?.("transfer"), pickAndSend("zmodem")),
+  });
+  return {
+    element,
+    label: "File transfer",
+    dispose() {
+      runner.cancel();
+      offer();
+      form.dispose();
+    },
+  };
+}
+
+/**
+ * Runs one transfer at a time; the panel shows nothing else meanwhile. A job is { raw, work(wire),
+ * summary() }.
+ */
+function transferRunner(ctx, { outcome, shown, form }) {
+  let running = null;
+
+  async function run({ raw, work, summary }) {
     if (running) return outcome.say("A transfer is running.", true);
     const reason = whyNot(ctx);
     if (reason) return outcome.say(reason, true);
@@ -183,7 +74,7 @@ export function transferPanel(ctx) {
       shown.end();
       return outcome.say(error.message, true);
     }
-    form.hidden = true;
+    form.element.hidden = true;
     shown.cancel.focus();
     try {
       await running.done;
@@ -198,7 +89,7 @@ export function transferPanel(ctx) {
     }
     running = null;
     shown.end();
-    form.hidden = false;
+    form.element.hidden = false;
   }
 
   function report(text, bad) {
@@ -206,26 +97,70 @@ export function transferPanel(ctx) {
     ctx.terminal.print(text);
   }
 
-  const offer = watchForZmodem(ctx, {
-    busy: () => running !== null,
-    receive: () => (ctx.reveal?.("transfer"), receive("zmodem")),
-    send: () => (ctx.reveal?.("transfer"), pickAndSend("zmodem")),
-  });
-  const off = ctx.onState(() => {
-    const reason = whyNot(ctx);
-    for (const one of [sendButton, receiveButton]) {
-      one.disabled = reason !== "";
-      one.title = reason;
-    }
-  });
-  adapt();
   return {
-    element,
-    label: "File transfer",
-    dispose() {
-      running?.cancel();
-      offer();
-      off();
+    run,
+    cancel: () => running?.cancel(),
+    get busy() {
+      return running !== null;
+    },
+  };
+}
+
+/** Files to the device. */
+function sendJob({ protocol, files, pace, shown }) {
+  const skipped = [];
+  const list = files.map((file) => fileSource(file));
+  const place = (index) => (list.length > 1 ? ` (${index + 1} of ${list.length})` : "");
+  return {
+    raw: protocol === "raw",
+    work: (wire) =>
+      SEND[protocol].run(wire, list, {
+        pace,
+        onFile: (index) => shown.file(`${list[index].name}${place(index)}`, list[index].size),
+        onSkip: (index) => skipped.push(list[index].name),
+        onProgress: (done) => shown.at(done),
+      }),
+    summary() {
+      const sent = list
+        .filter(({ name }) => !skipped.includes(name))
+        .map(({ name, size }) => `${name}, ${readableSize(size)}`);
+      const words = sent.length === 0 ? [] : [`Sent: ${sent.join("; ")}.`];
+      if (skipped.length > 0) words.push(`Not wanted by the other side: ${skipped.join(", ")}.`);
+      return words.join(" ");
+    },
+  };
+}
+
+/** Files from the device. */
+function receiveJob({ ctx, protocol, trim, shown }) {
+  const taken = new Set();
+  const got = [];
+  const skipped = [];
+  const question = { all: false };
+  const accept = async (file) => {
+    const name = freeName(safeName(file.name), taken);
+    if (file.size !== null && file.size > RECEIVE_LIMIT) {
+      skipped.push(`${name}, ${readableSize(file.size)}, is too large`);
+      return null;
+    }
+    if (!RECEIVE[protocol].unnamed && !(await wanted(ctx, name, file.size, question))) {
+      skipped.push(name);
+      return null;
+    }
+    shown.file(name, file.size);
+    return keep(name, (saved, blob) => {
+      got.push(`${saved}, ${readableSize(blob.size)}`);
+      ctx.save(saved, blob);
+    });
+  };
+  return {
+    raw: false,
+    work: (wire) =>
+      RECEIVE[protocol].run(wire, accept, { trim, onProgress: (done) => shown.at(done) }),
+    summary() {
+      const words = [got.length > 0 ? `Received: ${got.join("; ")}.` : "Nothing was received."];
+      if (skipped.length > 0) words.push(`Left out: ${skipped.join(", ")}.`);
+      return words.join(" ");
     },
   };
 }

@@ -1,0 +1,75 @@
+// The menus of the page's bar: colours, and the login with what is known of it.
+
+import { announce } from "../announce.js";
+import { openDialog, openMenu } from "../dialog.js";
+import { h } from "../dom.js";
+import { openHelp } from "../help/help.js";
+import { session, signOut } from "../session.js";
+import { choice } from "../theme.js";
+
+const THEMES = [
+  ["system", "As the system"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+];
+
+const themes = () =>
+  THEMES.map(([value, label]) => ({
+    label,
+    checked: choice.value === value,
+    run: () => (choice.set(value), announce(`Colours: ${label}`)),
+  }));
+
+export function lookMenu(button) {
+  openMenu(button, "Colours", themes());
+}
+
+/**
+ * The login's menu. `narrow`: on a phone it has what else stands in the bar; `failed(text)` tells
+ * what went wrong.
+ */
+export function userMenu(button, { narrow, failed }) {
+  const { kind } = session.value;
+  const items = [{ label: "About this login", run: about }];
+  // A phone's bar is for the lines that are open.
+  if (narrow)
+    items.push(
+      { label: "Help", run: openHelp },
+      ...themes().map((item) => ({ ...item, label: `Colours: ${item.label.toLowerCase()}` })),
+    );
+  if (kind !== "open" && kind !== "certificate")
+    items.push({
+      label: "Sign out",
+      run: () => signOut().catch((error) => failed(`Not signed out: ${error.message}`)),
+    });
+  openMenu(button, "Login", items);
+}
+
+function about() {
+  const {
+    user: name,
+    kind,
+    version,
+    tls,
+    administrator,
+    host: machine,
+    expires_in: left,
+  } = session.value;
+  const row = (label, value) => value && h("div", {}, h("dt", {}, label), h("dd", {}, value));
+  openDialog({
+    title: "About this login",
+    body: h(
+      "dl",
+      { class: "facts" },
+      row("User", kind === "open" ? "nobody: this gateway asks for no login" : name),
+      row(
+        "Signed in by",
+        { user: "password", token: "token", certificate: "client certificate" }[kind],
+      ),
+      row("Administrator", administrator ? "yes" : ""),
+      row("Ends", left ? `${Math.round(left / 60)} min after the last use` : ""),
+      row("Gateway", [machine, version && `wsbridge ${version}`].filter(Boolean).join(", ")),
+      row("Encrypted", tls === false ? "no: plain HTTP" : "yes, by TLS"),
+    ),
+  });
+}
