@@ -47,7 +47,8 @@ pub(crate) struct Args {
 }
 
 /// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing),
-/// 66 (no such file), 74 (cannot print) or 78 (the configuration is wrong).
+/// 66 (no such file), 74 (cannot print) or 78 (the configuration is wrong, or a file that it names
+/// and the daemon does not start without).
 pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     told(args, out, err).unwrap_or(74)
 }
@@ -79,10 +80,13 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
             print(&config, out)?;
             let name = source.name();
             let unusable = files::unusable(&config);
-            for why in &unusable {
+            for why in &unusable.down {
+                writeln!(err, "warning: {name}: {why}")?;
+            }
+            for why in &unusable.fatal {
                 writeln!(err, "{name}: {why}")?;
             }
-            if !unusable.is_empty() {
+            if !unusable.fatal.is_empty() {
                 return Ok(78);
             }
             writeln!(out, "\n{name}: valid")?;
@@ -335,6 +339,10 @@ endpoints:
     fn the_last_line_says_that_it_is_valid_or_what_the_daemon_could_not_read() {
         let (code, out, _) = check("auth: none\nendpoints: { e: { sim: echo } }", None);
         assert!(code == 0 && out.ends_with(": valid\n"), "{out}");
+        let target = "auth: none\nendpoints: { e: { tcp: { address: 'h:1', tls: { ca: /nonexistent/ca.pem } } } }";
+        let (code, out, err) = check(target, None);
+        assert!(code == 0 && out.ends_with(": valid\n"), "{out}");
+        assert!(err.contains("warning: ") && err.contains("endpoints.e.tcp.tls: "), "{err}");
         let tls = "auth: none\nlisten: [ { address: '127.0.0.1:1', tls: { certificate: /nonexistent/c.pem, key: /k.pem } } ]\n\
                    endpoints: { e: { tcp: { address: 'h:1', tls: { ca: /nonexistent/ca.pem } } } }";
         let (code, out, err) = check(tls, None);

@@ -130,12 +130,13 @@ websocat --binary ws://{address}/ws/console
 python3 - <<'END'
 {python}END
 
-{bold}JavaScript{plain} {dim}(paste into Node.js 22, or on that page into the developer tools' console):{plain}
+{bold}JavaScript{plain} {dim}(paste into Node.js 22{console}):{plain}
 
 {javascript}
 ",
         python = example(PYTHON),
         javascript = example(JAVASCRIPT),
+        console = if page { ", or on that page into the developer tools' console" } else { "" },
     );
     text
 }
@@ -176,7 +177,8 @@ mod tests {
         assert!(page.contains("Open http://127.0.0.1:9123/ in a browser") && !page.contains("npm"));
         let none = announcement(loopback(9123), false, false);
         assert!(none.contains("There is no page") && none.contains("sudo apt install npm"));
-        assert!(!none.contains("Open http") && none.contains("ws://127.0.0.1:9123/ws/modem "));
+        assert!(!none.contains("Open http") && !none.contains("that page"));
+        assert!(none.contains("ws://127.0.0.1:9123/ws/modem "));
     }
 
     #[test]

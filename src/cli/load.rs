@@ -366,10 +366,12 @@ mod tests {
         assert_eq!(config.access.tokens["old"].sha256, [15; 32]);
         assert!(warnings.iter().any(|warning| warning.0.contains("has expired")), "{warnings:?}");
         let error = load(file(text.replace("/token", "/gone").as_bytes()).path()).unwrap_err();
-        assert!(
-            error.to_string().contains("tokens.old.sha256")
-                && error.to_string().contains("no such file"),
-            "{error}"
-        );
+        for part in ["tokens.old.sha256", "no such file", "`wsbridge token new` prints"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        // The advice for a configuration that is not there is another.
+        assert!(!error.to_string().contains("minimal.yaml"), "{error}");
+        let gone = load(Path::new("/nonexistent")).unwrap_err().to_string();
+        assert!(gone.contains("configs/minimal.yaml") && !gone.contains("hash"), "{gone}");
     }
 }

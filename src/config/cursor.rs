@@ -191,7 +191,7 @@ impl<'a> Keys<'a> {
         }
         for (names, at, what) in std::mem::take(&mut self.absent) {
             if !names.iter().any(|name| meant.contains(name)) {
-                self.wrong(at, &what);
+                self.run.report.borrow_mut().absent(at, &self.path, &what);
             }
         }
     }

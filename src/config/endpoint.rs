@@ -47,7 +47,7 @@ pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Published {
                 Some(first) => k.odd_in(
                     &format!("endpoints.{}", name.text),
                     name.at,
-                    &format!("has the same device as `{first}`; only one of them can have it open"),
+                    &same_device(&endpoint, first),
                 ),
                 None => drop(devices.insert(device, &name.text)),
             }
@@ -65,7 +65,22 @@ fn device(endpoint: &Endpoint) -> Option<String> {
     match &endpoint.target {
         Target::Serial(serial) => Some(format!("{:?}", serial.port)),
         Target::Rfc2217(remote) => Some(format!("rfc2217 {}", remote.tcp.address)),
+        Target::Tcp(tcp) if endpoint.share == Some(Share::Exclusive) => {
+            Some(format!("tcp {}", tcp.address))
+        }
         Target::Tcp(_) | Target::Sim(_) => None,
+    }
+}
+
+/// What is odd about that.
+fn same_device(endpoint: &Endpoint, first: &str) -> String {
+    if matches!(endpoint.target, Target::Tcp(_)) {
+        format!(
+            "has the same address as `{first}`, and both are exclusive: one client of each is there at once; keep one \
+             endpoint, or share one"
+        )
+    } else {
+        format!("has the same device as `{first}`; only one of them can have it open")
     }
 }
 
@@ -325,14 +340,14 @@ mod tests {
     #[test]
     fn words_that_look_like_numbers_need_no_quotes() {
         let endpoint =
-            read("{ serial: { port: { usb: 0403:6001, serial: 00123, interface: 1 }, format: 7E2, baud: 4294967295 } }").unwrap();
+            read("{ serial: { port: { usb: 0403:6001, serial: 00123, interface: 1 }, format: 7E2, baud: 20000000 } }").unwrap();
         let Target::Serial(serial) = &endpoint.target else { panic!("{endpoint:?}") };
         let id = UsbId { vid: 0x0403, pid: 0x6001 };
         assert_eq!(
             serial.port,
             PortIdentity::Usb { id, serial: Some("00123".into()), interface: Some(1) }
         );
-        assert_eq!(serial.settings.to_string(), "4294967295 7E2 none");
+        assert_eq!(serial.settings.to_string(), "20000000 7E2 none");
     }
 
     #[test]
@@ -356,7 +371,7 @@ mod tests {
         for (endpoint, part) in [
             ("{}", "exactly one of"),
             ("{ sim: echo, tcp: { address: 'h:1' } }", "exactly one of"),
-            ("{ serial: { port: /dev/ttyS1, baud: 0 } }", "not from 1 to 4294967295"),
+            ("{ serial: { port: /dev/ttyS1, baud: 0 } }", "not from 1 to 20000000"),
             ("{ serial: { port: /dev/ttyS1, baud: 4294967296 } }", "not a whole number"),
             ("{ serial: { port: /dev/ttyS1, flow: rtscts, rs485: {} } }", "flow: none"),
             ("{ serial: { port: { serial: A1 } } }", "wsbridge ports"),

@@ -74,10 +74,12 @@ fn rules(k: &mut Keys<'_>) -> Packing {
         .uci("packing_modbus_rtu")
         .or(false);
     let rules = [k.has("idle_ms"), k.has("delimiter"), k.has("length"), modbus];
-    if rules.iter().filter(|there| **there).count() != 1 {
-        let what = "write exactly one of `idle_ms: 4`, `delimiter: \"\\n\"`, `length: 64` and `modbus-rtu: true`, or \
-                    `packing: none`";
-        k.lacks(&["idle_ms", "delimiter", "length", "modbus-rtu"], k.at, what);
+    let what = "write exactly one of `idle_ms: 4`, `delimiter: \"\\n\"`, `length: 64` and `modbus-rtu: true`, or \
+                `packing: none`";
+    match rules.iter().filter(|there| **there).count() {
+        0 => k.lacks(&["idle_ms", "delimiter", "length", "modbus-rtu"], k.at, what),
+        1 => {}
+        _ => k.wrong(k.at, what),
     }
     let size = |number: Placed<u32>| usize::try_from(number.value).unwrap_or(PACKET_MOST);
     match (delimiter, length, idle) {

@@ -11,6 +11,8 @@ use super::{
 };
 use crate::settings::{DataBits, Flow, Format, Levels, Parity, Settings, Step, StopBits};
 
+/// The fastest line: faster than any UART, and slow enough to find a number with a digit too many.
+const BAUD_MOST: u32 = 20_000_000;
 /// Most steps of a macro.
 const MACRO_STEPS: usize = 32;
 /// Longest macro.
@@ -31,7 +33,7 @@ pub(super) struct PortKeys {
 
 /// Reads the keys that ports have wherever they are.
 pub(super) fn port(k: &mut Keys<'_>) -> PortKeys {
-    let baud = k.key("baud", "bits per second").uci("baud").within(1..=u32::MAX).or(9600);
+    let baud = k.key("baud", "bits per second").uci("baud").within(1..=BAUD_MOST).or(9600);
     let eight = Format { data: DataBits::Eight, parity: Parity::None, stop: StopBits::One };
     let format = k
         .key("format", "data bits 5 to 8, parity N E O M S, stop bits 1, 1.5 or 2")
@@ -119,6 +121,7 @@ fn step(k: &mut Keys<'_>) -> Step {
         rts: level("rts", "Request To Send"),
         brk: level("break", "break condition"),
     };
-    let wait: u32 = k.key("wait_ms", "milliseconds to wait after the change").or(0);
+    let most = u32::try_from(MACRO_TIME.as_millis()).unwrap_or(u32::MAX);
+    let wait = k.key("wait_ms", "milliseconds to wait after the change").within(0..=most).or(0);
     Step { change, hold: Duration::from_millis(wait.into()), at: None }
 }

@@ -14,9 +14,15 @@ pub(super) struct Complaint {
     /// Path of keys; empty for the file itself.
     pub(super) path: String,
     pub(super) what: String,
+    /// Nothing that stands there is wrong: something is not there.
+    pub(super) absent: bool,
 }
 
 impl Complaint {
+    fn new(at: At, path: &str, what: &str) -> Self {
+        Self { at, path: path.to_owned(), what: what.to_owned(), absent: false }
+    }
+
     /// The file it is in.
     fn file<'a>(&self, files: &[Text<'a>]) -> Text<'a> {
         files.get(self.at.file).copied().unwrap_or(Text { name: "", text: "" })
@@ -65,12 +71,17 @@ pub(super) struct Report {
 impl Report {
     /// Notes a mistake.
     pub(super) fn wrong(&mut self, at: At, path: &str, what: &str) {
-        self.problems.push(Complaint { at, path: path.to_owned(), what: what.to_owned() });
+        self.problems.push(Complaint::new(at, path, what));
+    }
+
+    /// Notes that something is not there.
+    pub(super) fn absent(&mut self, at: At, path: &str, what: &str) {
+        self.problems.push(Complaint { absent: true, ..Complaint::new(at, path, what) });
     }
 
     /// Notes an oddity.
     pub(super) fn odd(&mut self, at: At, path: &str, what: &str) {
-        self.warnings.push(Complaint { at, path: path.to_owned(), what: what.to_owned() });
+        self.warnings.push(Complaint::new(at, path, what));
     }
 
     /// What is wrong in the order of the files, as much of it as anybody reads.

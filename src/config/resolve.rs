@@ -135,7 +135,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         k.odd_in(
             "certificates",
             At::default(),
-            "no listener has a `client_ca`, so nobody can show one",
+            "no listener has a `client_ca`, so nobody can show a certificate",
         );
     }
     Config {

@@ -17,6 +17,10 @@ pub(super) trait Scalar: Sized {
     fn text(&self) -> String {
         String::new()
     }
+    /// What is said of a text that cannot be read where the bounds are these.
+    fn misread(what: &str, least: &str, most: &str) -> String {
+        format!("{what} (here {least} to {most})")
+    }
 }
 
 /// Bytes: `4096`, `64KiB`, `1MiB`.
@@ -103,7 +107,11 @@ impl Scalar for ByteRate {
 
 impl Scalar for u32 {
     fn read(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("`{text}` is not a whole number from 0 to {}", Self::MAX))
+        text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+    }
+
+    fn misread(what: &str, least: &str, most: &str) -> String {
+        format!("{what} from {least} to {most}")
     }
 
     fn kind() -> String {
@@ -124,7 +132,14 @@ impl Scalar for bool {
         match text {
             "true" | "True" | "TRUE" => Ok(true),
             "false" | "False" | "FALSE" => Ok(false),
-            _ => Err(format!("`{text}` is neither true nor false")),
+            _ => {
+                let meant = match text.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "y" | "1" | "enabled" => "; write true",
+                    "no" | "off" | "n" | "0" | "disabled" => "; write false",
+                    _ => "",
+                };
+                Err(format!("`{text}` is neither true nor false{meant}"))
+            }
         }
     }
 
@@ -282,6 +297,24 @@ mod tests {
         }
         assert!(ByteRate::read("1MiB").unwrap_err().contains("per second"));
         assert!(ByteRate::read("0/s").is_err());
+    }
+
+    #[test]
+    fn truth_is_written_as_in_yaml_1_2_and_what_1_1_had_beside_it_is_told() {
+        for (texts, value) in
+            [(["true", "True", "TRUE"], true), (["false", "False", "FALSE"], false)]
+        {
+            for text in texts {
+                assert_eq!(bool::read(text), Ok(value));
+            }
+        }
+        for (text, right) in
+            [("yes", "true"), ("On", "true"), ("1", "true"), ("no", "false"), ("OFF", "false")]
+        {
+            let told = format!("`{text}` is neither true nor false; write {right}");
+            assert_eq!(bool::read(text), Err(told));
+        }
+        assert_eq!(bool::read("tRue"), Err("`tRue` is neither true nor false".into()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    harness::{Daemon, Pty, Raw, Target, client::upgrade_head, daemon::OPEN},
+    harness::{Daemon, Pty, Raw, Target, client::upgrade_head, daemon::OPEN, tls},
     peers::works,
 };
 
@@ -29,6 +29,87 @@ fn wrong_usage_is_64_and_a_missing_file_66() {
     assert_eq!(wsbridge(&["serve", "--config", "/nowhere/wsbridge.yaml"]).status.code(), Some(66));
     assert_eq!(wsbridge(&["check", "/nowhere/wsbridge.yaml"]).status.code(), Some(66));
     assert_eq!(wsbridge(&["serve", "--log-level", "loud=x=y"]).status.code(), Some(64));
+}
+
+/// What `check` says of a file, and what `serve` exits with; `None` while it runs.
+fn checked_and_served(config: &str) -> (Option<i32>, Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wsbridge.yaml");
+    fs::write(&path, config).unwrap();
+    let checked = wsbridge(&["check", path.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    let served = if checked.status.success() {
+        let mut daemon = Daemon::start(config);
+        assert_eq!(daemon.stop().code(), Some(0));
+        None
+    } else {
+        Some(Daemon::fails(config).0)
+    };
+    (checked.status.code(), served, said)
+}
+
+#[test]
+fn check_and_serve_agree_on_files_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = tls::Authority::new(folder.path());
+    let (certificate, key) = authority.issue("localhost");
+    let (certificate, key) = (certificate.display(), key.display());
+    let broken = folder.path().join("broken.pem");
+    fs::write(&broken, "no certificate\n").unwrap();
+    let listen = |files: String| {
+        format!(
+            "auth: none\nlisten: [ {{ address: '127.0.0.1:0', tls: {{ {files} }} }} ]\nendpoints: {{ e: {{ sim: echo }} }}\n"
+        )
+    };
+    for (files, named) in [
+        (format!("certificate: /nonexistent/c.pem, key: {key}"), "/nonexistent/c.pem"),
+        (format!("certificate: {certificate}, key: /nonexistent/k.pem"), "/nonexistent/k.pem"),
+        // A folder is what even root cannot read.
+        (format!("certificate: {certificate}, key: /tmp"), "/tmp"),
+        (format!("certificate: {}, key: {key}", broken.display()), "broken.pem"),
+        (
+            format!("certificate: {certificate}, key: {key}, client_ca: /nonexistent/ca.pem"),
+            "/nonexistent/ca.pem",
+        ),
+    ] {
+        let (checked, served, said) = checked_and_served(&listen(files));
+        assert_eq!((checked, served), (Some(78), Some(78)), "{said}");
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    let secret = "users: { a: { password: { file: /nonexistent/a }, rights: { '*': [ read ] } } }";
+    let listen = "listen: [ { address: '127.0.0.1:0' } ]";
+    let (checked, served, said) = checked_and_served(&format!("{secret}\n{listen}\n"));
+    assert_eq!((checked, served), (Some(78), Some(78)), "{said}");
+    assert!(said.contains("the hash that `wsbridge passwd`"), "{said}");
+    // A target is as one that is not there: the rest runs.
+    let (checked, served, said) = checked_and_served(
+        "auth: none\nlisten: [ { address: '127.0.0.1:0', tls: none } ]\n\
+         endpoints: { e: { tcp: { address: '127.0.0.1:9', tls: { ca: /nonexistent/ca.pem } } } }\n",
+    );
+    assert_eq!((checked, served), (Some(0), None), "{said}");
+    assert!(said.starts_with("warning: ") && said.contains("/nonexistent/ca.pem"), "{said}");
+}
+
+#[test]
+fn check_reads_standard_input() {
+    let check = |text: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+            .args(["check", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let said = text(&check("auth: none\nendpoints: { e: { sim: echo } }\n"));
+    assert!(said.contains("sim echo") && said.ends_with("\nstandard input: valid\n"), "{said}");
+    let wrong = check("auth: none\nlisten: 8443\n");
+    assert_eq!(wrong.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.starts_with("standard input:2:9: listen: "), "{said}");
+    assert_eq!(wsbridge(&["serve", "-c", "-"]).status.code(), Some(64));
 }
 
 #[test]

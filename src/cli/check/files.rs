@@ -9,24 +9,34 @@ use crate::{
 
 use super::listens::address;
 
-/// Why the daemon could not use them, one sentence each.
-pub(super) fn unusable(config: &Config) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// What of it cannot be used, one sentence each.
+#[derive(Debug, Default)]
+pub(super) struct Unusable {
+    /// The daemon does not start without it.
+    pub(super) fatal: Vec<String>,
+    /// The daemon runs, and an endpoint is down until it is mended.
+    pub(super) down: Vec<String>,
+}
+
+/// Reads what a configuration names.
+pub(super) fn unusable(config: &Config) -> Unusable {
+    let mut found = Unusable::default();
     for listen in &config.listen {
         // One of its own is made at the start.
         if !matches!(listen.tls, ListenTls::Files { .. }) {
             continue;
         }
         if let Err(error) = ServerTls::open(&listen.tls, &config.state_directory, &own_name()) {
-            wrong.push(format!("listener {}: {error}", address(listen)));
+            found.fatal.push(format!("listener {}: {error}", address(listen)));
         }
     }
     for endpoint in config.endpoints.values() {
         let Target::Tcp(tcp) = &endpoint.target else { continue };
         if let Some(Err(why)) = tcp.tls.as_ref().map(tls::check) {
-            wrong.push(format!("endpoints.{}.tcp.tls: {why}", endpoint.name));
+            let name = &endpoint.name;
+            found.down.push(format!("endpoints.{name}.tcp.tls: {why}; it is down until then"));
         }
     }
-    wrong.dedup();
-    wrong
+    found.fatal.dedup();
+    found
 }

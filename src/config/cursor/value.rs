@@ -107,11 +107,16 @@ impl<'a> Value<'a> {
     }
 
     fn read<T: Scalar>(&self) -> Option<Placed<T>> {
+        self.read_or(|what| what)
+    }
+
+    /// Reads it; `misread` says what is wrong with a text that is no such word.
+    fn read_or<T: Scalar>(&self, misread: impl FnOnce(String) -> String) -> Option<Placed<T>> {
         let (text, at) = self.text()?;
         match T::read(text) {
             Ok(value) => Some(Placed { value, at }),
             Err(what) => {
-                self.wrong(at, &what);
+                self.wrong(at, &misread(what));
                 None
             }
         }
@@ -130,7 +135,7 @@ impl<'a> Value<'a> {
     ) -> Option<Placed<T>> {
         let [least, most] = [bounds.start(), bounds.end()].map(Scalar::text);
         self.describe(|| Shape::Word(WordShape::within::<T>(&least, &most)));
-        let read: Placed<T> = self.read()?;
+        let read: Placed<T> = self.read_or(|what| T::misread(&what, &least, &most))?;
         if let (false, Some((text, at))) = (bounds.contains(&read.value), self.text()) {
             self.wrong(at, &format!("`{text}` is not from {least} to {most}"));
         }

@@ -1,14 +1,30 @@
-//! A hundred mistyped files, each with the exact text that `wsbridge check` prints: `mistyped.txt`.
+//! A hundred mistyped files, each with the exact text that `wsbridge check` prints: `mistyped.txt`;
+//! and the same mistakes in UCI, which are told in UCI's words: `mistyped_uci.txt`.
 
 use std::fs;
 
-use crate::config::{SecretSource, parse};
+use crate::config::{Config, ConfigError, SecretSource, Warning, parse, parse_uci};
 
-const TABLE: &str = include_str!("mistyped.txt");
+const YAML: &str = include_str!("mistyped.txt");
+const UCI: &str = include_str!("mistyped_uci.txt");
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
 
-fn told(text: &str) -> String {
-    let secrets = |source: &SecretSource| Err(format!("{source:?} is not here"));
-    match parse(text, "w.yaml", &secrets) {
+/// Words of the other form, and what stands for it: nobody finds them in `/etc/config/wsbridge`.
+const YAMLS_WORDS: [&str; 14] = [
+    "YAML", "mapping", " key ", " key:", "a colon", "indent", "[ ", "{ ", "{}", ": `", "`", "[]",
+    "[0]", "rights:",
+];
+
+fn secrets(source: &SecretSource) -> Result<String, String> {
+    match source {
+        SecretSource::File(path) => Err(format!("{}: not here", path.display())),
+        SecretSource::Credential(name) => Err(format!("credential {name}: not here")),
+    }
+}
+
+fn told(read: Result<(Config, Vec<Warning>), ConfigError>) -> String {
+    match read {
         Err(error) => format!("{error}\n"),
         Ok((_, warnings)) => {
             warnings.iter().fold(String::new(), |all, it| all + "warning: " + &it.0 + "\n")
@@ -16,28 +32,55 @@ fn told(text: &str) -> String {
     }
 }
 
-#[test]
-fn a_hundred_mistyped_files_are_told_in_these_words() {
-    let (head, cases) = TABLE.split_once("\n=== ").unwrap();
-    let mut made = format!("{head}\n");
-    let mut wrong = Vec::new();
-    let mut seen = 0;
+/// Every case's title and text with what is said of it. Where that is not what the table says, it
+/// fails, or writes the table anew.
+fn hold(file: &str, table: &str, told: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    let (head, cases) = table.split_once("\n=== ").unwrap();
+    let mut made = head.to_owned();
+    let (mut wrong, mut all) = (Vec::new(), Vec::new());
     for case in cases.split("\n=== ") {
         let (title, rest) = case.split_once('\n').unwrap();
         let (text, expected) = rest.rsplit_once("~~~\n").unwrap();
         let now = told(text);
-        // Every mistake has its place, and none is told in the words of a parser alone.
-        assert!(now.starts_with("w.yaml:") || now.starts_with("warning: "), "{title}: {now}");
         if now.trim_end() != expected.trim_end() {
             wrong.push(format!("{title}:\n{now}"));
         }
         made.extend(["\n=== ", title, "\n", text, "~~~\n", &now]);
-        seen += 1;
+        all.push((title.to_owned(), now));
     }
     if std::env::var_os("WSBRIDGE_WRITE").is_some() {
-        fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/manual/mistyped.txt"), &made)
-            .unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/manual/");
+        fs::write(format!("{folder}{file}"), &made).unwrap();
     }
-    assert!(seen >= 100, "{seen}");
     assert!(wrong.is_empty(), "other words than the table's:\n{}", wrong.join("\n"));
+    all
+}
+
+#[test]
+fn a_hundred_mistyped_files_are_told_in_these_words() {
+    let all = hold("mistyped.txt", YAML, |text| told(parse(text, "w.yaml", &secrets)));
+    assert!(all.len() >= 100, "{}", all.len());
+    for (title, now) in all {
+        // Every mistake has its place, and none is told in the words of a parser alone.
+        assert!(now.starts_with("w.yaml:") || now.starts_with("warning: "), "{title}: {now}");
+    }
+}
+
+#[test]
+fn the_same_mistakes_in_uci_are_told_in_ucis_words() {
+    let all = hold("mistyped_uci.txt", UCI, |text| {
+        told(parse_uci(&text.replace("HASH", HASH), "w", &secrets))
+    });
+    assert!(all.len() >= 60, "{}", all.len());
+    for (title, now) in all {
+        assert!(now.starts_with("w:") || now.starts_with("warning: "), "{title}: {now}");
+        // What the file says itself is shown as it is.
+        let said: Vec<_> = now.lines().filter(|line| !line.starts_with("  ")).collect();
+        let said = said.join("\n") + " ";
+        let found = YAMLS_WORDS.iter().find(|word| said.contains(**word));
+        assert!(found.is_none(), "{title}: {found:?} in {said}");
+        // `endpoints.e.serial` is a path of keys; a section and its option are told in their place.
+        let dotted = ["endpoints.", "users.", "tokens.", "roles.", "listen.", "limits."];
+        assert!(!dotted.iter().any(|path| said.contains(path)), "{title}: {said}");
+    }
 }

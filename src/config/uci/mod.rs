@@ -8,7 +8,7 @@ mod syntax;
 mod told;
 mod translate;
 
-use std::{ffi::OsStr, path::Path};
+use std::{collections::BTreeSet, ffi::OsStr, path::Path};
 
 pub(crate) use self::instance::{UciInstance, uci_instance};
 use self::{
@@ -18,6 +18,7 @@ use self::{
 };
 use super::{
     Config, ConfigError, MAX_FILE, SecretReader, Warning,
+    node::At,
     report::{Complaint, Report, line},
     resolve::{described, read, too_big},
     yaml::print,
@@ -39,20 +40,32 @@ pub fn parse_uci(
     let file = understood(text, name, &sorts)?;
     let all = translate(&file.sections, &sorts, &state_directory(name));
     let (config, report) = read(&all.root, Report::default(), secrets);
-    let place = |at| all.places.get(at).copied().unwrap_or_default();
-    let what = |found: &Complaint| match found.path.as_str() {
-        // Of the file as a whole; its place says nothing.
-        path if found.at.line == 0 && !path.is_empty() => format!("{path}: {}", found.what),
-        _ => found.what.clone(),
+    let place = |at: At| all.places.get(&at).copied().unwrap_or_default();
+    let place_of = |found: &Complaint| match place(found.at) {
+        // What is not there has no line but its section's.
+        Location { section: Some(section), .. } if found.absent => {
+            Location { line: section.at.line, section: Some(section), entry: None }
+        }
+        place => place,
     };
-    let mut problems: Vec<_> =
-        report.problems.iter().map(|found| (place(&found.at), what(found))).collect();
-    problems.extend(all.problems.iter().map(|(at, what)| (place(at), what.clone())));
+    // A section whose options are wrong lacks something because of that.
+    let own: BTreeSet<_> =
+        all.problems.iter().filter_map(|(at, _)| place(*at).section).map(|it| it.at).collect();
+    let told_before = |found: &&Complaint| {
+        found.absent && place(found.at).section.is_some_and(|it| own.contains(&it.at))
+    };
+    let mut problems: Vec<_> = report
+        .problems
+        .iter()
+        .filter(|found| !told_before(found))
+        .map(|found| (place_of(found), found.what.clone()))
+        .collect();
+    problems.extend(all.problems.iter().map(|(at, what)| (place(*at), what.clone())));
     if let (Some(config), true) = (config, problems.is_empty()) {
         let odd = file.odd.iter().map(|odd| said(name, odd, &sorts));
         let warnings = report.warnings.iter();
         let warnings =
-            warnings.map(|found| told::told(name, &place(&found.at), &what(found), &sorts));
+            warnings.map(|found| told::told(name, &place(found.at), &found.what, &sorts));
         return Ok((config, odd.chain(warnings).map(Warning).collect()));
     }
     Err(ConfigError(listed(text, name, problems, &sorts)))

@@ -289,7 +289,7 @@ fn an_option_by_its_name_in_ser2net_is_told_ours() {
     let serial = "config endpoint e\n\toption type serial\n";
     let error = mistakes(&format!("{serial}option device /dev/ttyS1"));
     assert!(
-        error.contains("belongs to type sim; this is type 'serial'; did you mean 'port'?"),
+        error.contains("belongs to type sim; this is type serial; did you mean 'port'?"),
         "{error}"
     );
     let error = mistakes(&format!("{serial}option port /dev/a\noption speed 9600"));

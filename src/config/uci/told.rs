@@ -32,13 +32,19 @@ fn label(section: &Section) -> String {
 }
 
 /// Phrases of the resolver that stand for more than one word here.
-const PHRASES: [(&str, &str); 6] = [
+const PHRASES: [(&str, &str); 12] = [
     (", or { certificate: FILE, key: FILE }", ", `files`"),
     ("the key", "the option"),
     ("neither true nor false", "neither 1 nor 0"),
     ("there is no `roles:`", "there is no `config role`"),
     ("give it `roles:` or `rights:`", "add `list role` or `list right`"),
     ("the line to paste", "what to paste"),
+    ("paste the line it prints", "paste what it prints"),
+    ("`trusted_proxies:` names none", "there is no `list trusted_proxy`"),
+    (", or `packing: none`", ""),
+    ("write [ NAME ]", "add `list endpoint 'NAME'`"),
+    ("give it a `secret:`", "set `proxy_secret_header` and `proxy_secret`"),
+    ("none; nothing is published", "there is no `config endpoint`, so nothing is published"),
 ];
 
 /// The resolver's sentence, its YAML said in UCI.
@@ -49,18 +55,20 @@ fn words(what: &str, place: &Location<'_>, sorts: &[Sort]) -> String {
     }
     let sort =
         place.section.and_then(|section| sorts.iter().find(|sort| sort.kind == section.kind));
-    // Values of `type` are words of their own, though `sim` is a key, too.
-    let rows = match place.entry {
-        Some(("type", _)) => &[][..],
-        _ => sort.map_or(&[][..], |sort| &sort.rows),
-    };
+    let rows = sort.map_or(&[][..], |sort| &sort.rows);
     let value = place.entry.map(|(_, value)| value);
-    let pieces = text.split('`').enumerate().map(|(index, piece)| match index % 2 {
-        1 if Some(piece) == value => format!("'{piece}'"),
-        1 => code(piece, rows),
-        _ => piece.to_owned(),
-    });
-    pieces.collect()
+    let said = |text: &str, rows: &[UciOption]| -> String {
+        let pieces = text.split('`').enumerate().map(|(index, piece)| match index % 2 {
+            1 if Some(piece) == value => format!("'{piece}'"),
+            1 => code(piece, rows),
+            _ => piece.to_owned(),
+        });
+        pieces.collect()
+    };
+    // What may be written in place of it are values and names, though some are keys, too.
+    let known = ["; did you mean `", "; known: `"].iter().filter_map(|head| text.find(head)).min();
+    let (head, tail) = text.split_at(known.unwrap_or(text.len()));
+    said(head, rows) + &said(tail, &[])
 }
 
 /// What stands between backquotes.
@@ -72,6 +80,7 @@ fn code(piece: &str, rows: &[UciOption]) -> String {
     if piece.starts_with("config ") || piece.starts_with("option ") || piece.starts_with("list ") {
         return format!("\"{piece}\"");
     }
+    let piece = piece.strip_suffix(':').unwrap_or(piece);
     match piece.split_once(": ") {
         Some((key, value)) if !key.contains(' ') => {
             let value = match value.trim_matches('"') {

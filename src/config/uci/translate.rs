@@ -1,6 +1,8 @@
 //! Sections into the tree of keys that the YAML file would have, each node with the place it comes
 //! from.
 
+mod macros;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -132,12 +134,7 @@ impl<'a> Translated<'a> {
             let Some((entry, value)) = find(section, row.option) else { continue };
             let mark = self.mark(section, Some((entry, value)));
             if row.option == "tls" && value.text == "files" {
-                let missing =
-                    ["certificate", "key"].iter().filter(|it| section.value(it).is_none());
-                for option in missing {
-                    self.problems
-                        .push((mark, format!("needs option `{option}`, the path of a PEM file")));
-                }
+                self.needs_files(section, mark);
             } else if row.path.first() == Some(&"tls") && row.option != "tls" && !files {
                 self.problems
                     .push((mark, "belongs to `tls: files`; set that, or leave this out".into()));
@@ -151,6 +148,13 @@ impl<'a> Translated<'a> {
             }
         }
         node
+    }
+
+    /// `tls: files` at this place: the files are options of their own.
+    fn needs_files(&mut self, section: &'a Section, mark: At) {
+        for option in ["certificate", "key"].iter().filter(|it| section.value(it).is_none()) {
+            self.problems.push((mark, format!("needs option `{option}`, the path of a PEM file")));
+        }
     }
 
     /// A section with a name, or one whose options alone are looked at here.
@@ -168,9 +172,9 @@ impl<'a> Translated<'a> {
                 }
                 (None, None) => {}
             }
-            self.one_of(section, target_one_of(target), !target.is_empty());
+            self.one_of(section, sort, target_one_of(target), !target.is_empty());
         }
-        self.one_of(section, sort.one_of, true);
+        self.one_of(section, sort, sort.one_of, true);
         let mut node = self.rows(section, sort, target);
         if sort.path.is_empty() {
             return;
@@ -184,7 +188,7 @@ impl<'a> Translated<'a> {
         }
     }
 
-    fn one_of(&mut self, section: &'a Section, options: &[&str], needed: bool) {
+    fn one_of(&mut self, section: &'a Section, sort: &Sort, options: &[&str], needed: bool) {
         let there: Vec<_> =
             options.iter().filter(|option| section.value(option).is_some()).collect();
         let all = options
@@ -193,7 +197,7 @@ impl<'a> Translated<'a> {
             .collect::<Vec<_>>()
             .join(" or ");
         match there.as_slice() {
-            [] if needed && !options.is_empty() => {
+            [] if needed && !options.is_empty() && !misspelt(section, sort, options) => {
                 self.wrong(section, None, format!("has no {all}"));
             }
             [_, second, ..] => self.wrong(section, Some(second), format!("write either {all}")),
@@ -222,7 +226,7 @@ impl<'a> Translated<'a> {
                 |row: &&UciOption| target.is_empty() || row.of.is_empty() || row.of == target;
             let named: Vec<_> = sort.rows.iter().filter(|row| row.option == entry.option).collect();
             if let Some(row) = named.iter().copied().find(|row| fits(row)) {
-                self.entry(section, (entry, row), &mut node);
+                self.entry(section, (entry, row, sort), &mut node);
             } else if named.is_empty() {
                 let known: Vec<_> = sort.rows.iter().filter(fits).map(|row| row.option).collect();
                 let what = format!("no such option{}", other_names(&entry.option, &known));
@@ -234,7 +238,7 @@ impl<'a> Translated<'a> {
                     .map(|word| format!("; did you mean `{word}`?"));
                 let near = near.unwrap_or_default();
                 let what =
-                    format!("belongs to type {}; this is type `{target}`{near}", of.join(" or "));
+                    format!("belongs to type {}; this is type {target}{near}", of.join(" or "));
                 self.wrong(section, Some(&entry.option), what);
             }
         }
@@ -252,13 +256,37 @@ impl<'a> Translated<'a> {
         node
     }
 
+    /// An option is another's alternative, or goes with that alternative.
+    fn in_the_way(&mut self, section: &'a Section, sort: &Sort, row: &UciOption) {
+        let leads = |a: &UciOption, b: &UciOption| {
+            (1..b.path.len()).contains(&a.path.len()) && b.path.starts_with(&a.path)
+        };
+        let other = sort.rows.iter().find(|other| {
+            section.value(other.option).is_some() && (leads(row, other) || leads(other, row))
+        });
+        // Of these, one is told to be too many.
+        let told = |other: &&UciOption| {
+            [sort.one_of, target_one_of(row.of)]
+                .iter()
+                .any(|options| options.contains(&row.option) && options.contains(&other.option))
+        };
+        if let Some(other) = other.filter(|other| !told(other)) {
+            let what = format!("cannot go with option `{}`; keep one of them", other.option);
+            self.wrong(section, Some(row.option), what);
+        }
+    }
+
     fn entry(
         &mut self,
         section: &'a Section,
-        (entry, row): (&'a OptionLines, &UciOption),
+        (entry, row, sort): (&'a OptionLines, &UciOption, &Sort),
         node: &mut Node,
     ) {
         let Some(value) = entry.values.last() else { return };
+        // Those of listeners are looked at with their address.
+        if sort.kind == "listener" {
+            return;
+        }
         let lists = matches!(row.kind, OptionKind::List | OptionKind::Rights)
             || ["listen", "step"].contains(&row.option);
         if entry.list && !lists {
@@ -273,7 +301,11 @@ impl<'a> Translated<'a> {
             }
             OptionKind::Text => {
                 let mark = self.mark(section, Some((entry, value)));
-                node.put(&row.path, Node::text(mark, &value.text));
+                if row.option == "tls" && value.text == "files" {
+                    self.needs_files(section, mark);
+                } else if !node.put(&row.path, Node::text(mark, &value.text)) {
+                    self.in_the_way(section, sort, row);
+                }
             }
             OptionKind::Flag | OptionKind::Switch => match flag(&value.text) {
                 Some(on) => {
@@ -324,70 +356,20 @@ impl<'a> Translated<'a> {
             node.put(&[path, &[pattern]].concat(), Node::list(mark, words));
         }
     }
+}
 
-    /// `config macro`: a signal sequence of an endpoint.
-    fn signal_macro(&mut self, section: &'a Section) {
-        let (Some(name), Some((_, of))) = (self.name(section), find(section, "endpoint")) else {
-            return;
-        };
-        let target = self.root.get(&["endpoints", &of.text]).and_then(|endpoint| {
-            ["serial", "rfc2217"].into_iter().find(|target| endpoint.get(&[target]).is_some())
-        });
-        let Some(target) = target else {
-            let what = format!(
-                "`{}` is not an endpoint of type serial or rfc2217 that is enabled",
-                of.text
-            );
-            return self.wrong(section, Some("endpoint"), what);
-        };
-        let mut steps = Vec::new();
-        let entry = section.entries.iter().find(|entry| entry.option == "step");
-        for (entry, value) in
-            entry.iter().flat_map(|entry| entry.values.iter().map(|it| (*entry, it)))
-        {
-            let mark = self.mark(section, Some((entry, value)));
-            let mut step = Node::map(mark);
-            for part in value.text.split_whitespace() {
-                if let Err(what) = step_part(part, mark, &mut step) {
-                    self.problems.push((mark, what));
-                }
-            }
-            steps.push(step);
-        }
-        let mark = self.mark(section, None);
-        let path = ["endpoints", of.text.as_str(), target, "macros", name];
-        if !self.root.put(&path, Node::list(mark, steps)) {
-            self.problems
-                .push((mark, format!("another macro of `{}` has the name `{name}`", of.text)));
-        }
-    }
+/// Whether a section has one of these options in other letters, which is told by itself.
+fn misspelt(section: &Section, sort: &Sort, options: &[&str]) -> bool {
+    let known: Vec<_> = sort.rows.iter().map(|row| row.option).collect();
+    let unknown = section.entries.iter().map(|entry| entry.option.as_str());
+    let mut meant = unknown.filter(|option| !known.contains(option)).filter_map(|option| {
+        elsewhere(option, &known).or_else(|| nearest(option, &known).map(|(_, word)| word))
+    });
+    meant.any(|word| options.contains(&word))
 }
 
 /// A pattern, and the rights on it.
 type Granted<'a> = (At, &'a str, Vec<Node>);
-
-/// `dtr=1` of a macro's step.
-fn step_part(part: &str, mark: At, step: &mut Node) -> Result<(), String> {
-    let (key, text) = part.split_once('=').unwrap_or((part, ""));
-    let text = match key {
-        "dtr" | "rts" | "break" => {
-            flag(text).map(|on| on.to_string()).ok_or_else(|| no_flag(text))?
-        }
-        "wait_ms" => text.to_owned(),
-        _ => {
-            let known = ["dtr", "rts", "break", "wait_ms"];
-            return Err(format!(
-                "`{part}` is not a part of a step like `dtr=1 wait_ms=100`{}",
-                suggest(key, &known)
-            ));
-        }
-    };
-    if step.put(&[key], Node::text(mark, text)) {
-        Ok(())
-    } else {
-        Err(format!("`{key}` is here twice"))
-    }
-}
 
 /// UCI's words for yes and no.
 fn flag(text: &str) -> Option<bool> {
