@@ -87,7 +87,7 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 enum BoundSocket {
     Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "held to be dropped")] Option<SocketFile>),
+    Unix(UnixListener, #[expect(dead_code, reason = "held only to be dropped")] Option<SocketFile>),
 }
 
 impl Listener {
@@ -168,7 +168,7 @@ impl Listener {
                 Err(error) if is_of_client(&error) => {}
                 Err(error) => {
                     if !exhausted {
-                        tracing::error!(address = %self.name, "cannot accept connections: {error}; trying on");
+                        tracing::error!(address = %self.name, "cannot accept connections: {error}; still trying");
                     }
                     exhausted = true;
                     door.bridge.refused(ClientAddress::Local, "", &Refusal::Exhausted);

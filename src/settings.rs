@@ -212,7 +212,7 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is no frame format; write data bits, parity letter (N E O M S) and stop bits, like 8N1"
+                "`{text}` is not a frame format; write data bits, parity letter (N E O M S) and stop bits, like 8N1"
             )
         };
         let mut letters = text.chars();

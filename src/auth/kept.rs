@@ -75,7 +75,7 @@ impl Kept {
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    tracing::warn!(file = %file.display(), "sign-ins of before are lost: {error}");
+                    tracing::warn!(file = %file.display(), "earlier sign-ins are lost: {error}");
                 }
             }
             logins.sweep(&config.access, config.login, Instant::now());
@@ -138,7 +138,7 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
     let about = fs::symlink_metadata(file)?;
     let ours = about.uid() == rustix::process::geteuid().as_raw();
     if !ours || about.permissions().mode() & 0o077 != 0 {
-        return Err(io::Error::other("it is not ours alone"));
+        return Err(io::Error::other("other users may reach it"));
     }
     let read = regular_file::read(file, FILE_MAX)?;
     let File { boot: then, logins } = serde_json::from_slice(&read)?;

@@ -98,12 +98,12 @@ pub(super) fn check(
     let wrong_mode =
         purpose == Purpose::Upgrade && signs.mode.is_some_and(|mode| mode != "websocket");
     if foreign && !matches!(page, AllowedOrigin::Listed | AllowedOrigin::App) {
-        let why = "the browser says that a page of another site or origin asks (Sec-Fetch-Site), and names none of the list";
+        let why = "the browser says that the request comes from another site or origin (Sec-Fetch-Site), and that origin is not on the list";
         return Err(Refusal::Origin(why.to_owned()));
     }
     if wrong_mode {
         return Err(Refusal::Origin(
-            "the browser says that no WebSocket asks (Sec-Fetch-Mode)".to_owned(),
+            "the browser says that this is not a WebSocket request (Sec-Fetch-Mode)".to_owned(),
         ));
     }
     Ok(page)
@@ -121,7 +121,7 @@ fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
              in a browser that calls a file file://"
                 .to_owned()
         }
-        None => "it is no origin that a browser sends".to_owned(),
+        None => "no browser sends such an origin".to_owned(),
         Some(page) if page.host == own.host => "if they are the same page, a proxy in front changes how the gateway is \
              seen: it passes Host with its port and X-Forwarded-Proto on, and is named in `trusted_proxies:`. Another program of \
              this host is added to `origins:`"

@@ -197,7 +197,7 @@ fn view(
     }
     if let Some(prefix) = word.prefix {
         view.prefix = config::prefix(prefix).ok_or(Refusal::BadRequest(
-            "X-Forwarded-Prefix is no prefix: 1 to 8 segments, 64 bytes at most",
+            "X-Forwarded-Prefix is not a valid prefix: 1 to 8 segments, 64 bytes at most",
         ))?;
     }
     if let Some(address) = word.client {

@@ -62,10 +62,10 @@ impl Auth {
             return Ok(None);
         }
         let &[name] = word.user.as_slice() else {
-            return Err(Refusal::BadRequest("the header of the proxy's user came twice"));
+            return Err(Refusal::BadRequest("the proxy's user header came twice"));
         };
         if name.is_empty() {
-            return Err(Refusal::BadRequest("the header of the proxy's user is empty"));
+            return Err(Refusal::BadRequest("the proxy's user header is empty"));
         }
         if !matches!(ask.shown, PresentedCredential::Nothing | PresentedCredential::Basic(..)) {
             return Err(Refusal::BadRequest(
@@ -81,7 +81,7 @@ impl Auth {
         }
         let user = PrincipalId::new(PrincipalKind::User, name);
         find(&config.access, &user, unix_now()).map(Some).ok_or_else(|| {
-            tracing::debug!("the proxy names a user that there is not in `users:`");
+            tracing::debug!("the proxy names a user who is not in `users:`");
             Refusal::Unauthorized
         })
     }

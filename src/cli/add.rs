@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     };
     if taken.contains(&name.as_str()) {
         let what =
-            format!("there is an endpoint `{name}` already; choose another name, or edit that one");
+            format!("there is already an endpoint `{name}`; choose another name, or edit that one");
         return Err(CommandError::new(SysExit::Data, what));
     }
     let endpoint = NewEndpoint { name, title: args.title.clone(), target };

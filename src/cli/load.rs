@@ -193,7 +193,7 @@ fn text(path: &Path) -> Result<String, LoadError> {
         let at = error.utf8_error().valid_up_to();
         let line =
             error.as_bytes().get(..at).unwrap_or_default().split(|byte| *byte == b'\n').count();
-        unreadable(format!("line {line} is not UTF-8; save the file as UTF-8"))
+        unreadable(format!("line {line} is not UTF-8; save the file in UTF-8"))
     })
 }
 
@@ -276,7 +276,7 @@ fn told(error: &io::Error) -> String {
         io::ErrorKind::NotFound => {
             "no such file; name another, or begin with an example (configs/minimal.yaml)".into()
         }
-        io::ErrorKind::PermissionDenied => "may not be read by this user".into(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".into(),
         io::ErrorKind::FileTooLarge => {
             "the file is over 1 MiB, too big; is it the right one?".into()
         }
@@ -329,7 +329,7 @@ mod tests {
         let error = names().unwrap_err().to_string();
         let (second, first) = (at("endpoints.d/c.yaml"), main.display());
         assert!(error.contains(&format!("{}:1:1: ", second.display())), "{error}");
-        assert!(error.contains(&format!("`a` is in {first}:2, too")), "{error}");
+        assert!(error.contains(&format!("`a` is in {first}:2 as well")), "{error}");
         fs::remove_file(&second).unwrap();
         fs::create_dir(&second).unwrap();
         assert!(names().unwrap_err().to_string().contains("c.yaml: is a directory"));

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     print(&yaml(&args.name, &hash, &args.roles))?;
     if args.roles.is_empty() {
         let what = format!(
-            "{} may do nothing yet: add `roles: [ .. ]` or `rights: {{ .. }}` to that line, or use --role",
+            "{} has no rights yet: add `roles: [ .. ]` or `rights: {{ .. }}` to that line, or use --role",
             args.name
         );
         // The line says enough without.
@@ -154,7 +154,7 @@ fn ask() -> Result<String, CommandError> {
         if first != again {
             return Err(CommandError::new(
                 SysExit::Data,
-                "the two passwords differ; nothing was made",
+                "the two passwords differ; nothing was created",
             ));
         }
         first

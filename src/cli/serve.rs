@@ -1,9 +1,17 @@
 //! `wsbridge serve`: the gateway, from its configuration file to its exit code.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::oneshot,
+};
 
 use super::{CommandError, Outcome, SysExit, load::load, which::Which};
 use crate::{
@@ -55,11 +63,11 @@ pub(super) fn gateway(
     ready: impl FnOnce(&Config, &[ListeningOn]),
 ) -> Outcome {
     raise_descriptor_limit();
-    let runtime = runtime().map_err(|error| {
+    let worker = Worker::start().map_err(|error| {
         CommandError::new(SysExit::Unavailable, format!("cannot start threads: {error}"))
     })?;
     let outcome =
-        runtime.block_on(daemon::run(config, again, ready)).map_err(|error| match &error {
+        worker.handle.block_on(daemon::run(config, again, ready)).map_err(|error| match &error {
             Fatal::Listen(why) if why.is_denied() => {
                 CommandError::new(SysExit::NoPermission, error.to_string())
             }
@@ -70,16 +78,39 @@ pub(super) fn gateway(
                 CommandError::new(SysExit::Unavailable, error.to_string())
             }
         });
-    // A name look-up cannot be cancelled; nobody waits for it.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    worker.stop();
     outcome
 }
 
-/// One worker moves the bytes; the runs so far do not agree on whether two would cost less
-/// (docs/performance.md). This thread takes signals and reloads, and password hashes have threads
-/// of their own.
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).thread_name("wsbridge").enable_all().build()
+/// The thread that moves the bytes and runs every task. The thread that starts it takes signals and
+/// reloads, so that reading a configuration stops no session; passwords are hashed and files read
+/// on threads of their own.
+struct Worker {
+    handle: Handle,
+    /// The worker runs until this is dropped.
+    running: oneshot::Sender<()>,
+    thread: JoinHandle<Runtime>,
+}
+
+impl Worker {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (running, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("wsbridge".into()).spawn(move || {
+            let _ = runtime.block_on(stopped);
+            runtime
+        })?;
+        Ok(Self { handle, running, thread })
+    }
+
+    fn stop(self) {
+        drop(self.running);
+        if let Ok(runtime) = self.thread.join() {
+            // A name look-up cannot be cancelled; nobody waits for it.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+    }
 }
 
 /// Every session takes one or two descriptors: as many as we may have (`RLIMIT_NOFILE`, soft to

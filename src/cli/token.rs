@@ -99,12 +99,12 @@ fn rights(text: &str) -> Result<GivenRights, String> {
     let (endpoint, words) = text.split_once('=').ok_or("write ENDPOINT=read,write")?;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '/');
     if endpoint.is_empty() || !endpoint.chars().all(fits) {
-        return Err(format!("`{endpoint}` is no endpoint's name or pattern"));
+        return Err(format!("`{endpoint}` is not an endpoint's name or pattern"));
     }
     for word in words.split(',') {
         if !Rights::WORDS.iter().any(|(known, _)| *known == word) {
             let known: Vec<_> = Rights::WORDS.iter().map(|(known, _)| *known).collect();
-            return Err(format!("`{word}` is no right; there are {}", known.join(", ")));
+            return Err(format!("`{word}` is not a right; there are {}", known.join(", ")));
         }
     }
     Ok(GivenRights { endpoint: endpoint.to_owned(), words: words.to_owned() })
@@ -118,7 +118,7 @@ mod tests {
     fn rights_become_yaml_and_wrong_ones_are_named() {
         assert_eq!(rights("plc*=read,write").unwrap().yaml(), "\"plc*\": [ read, write ]");
         assert!(
-            rights("plc1=rite").unwrap_err().contains("`rite` is no right; there are read, write")
+            rights("plc1=rite").unwrap_err().contains("`rite` is not a right; there are read, write")
         );
         assert!(rights("plc1").is_err() && rights("a b=read").is_err());
     }

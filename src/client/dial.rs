@@ -152,7 +152,7 @@ impl Dial {
                 .map_err(Error::Unreachable)?,
         };
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::Unreachable(format!("`{host}` is no host name")))?;
+            .map_err(|_| Error::Unreachable(format!("`{host}` is not a host name")))?;
         let stream = TlsConnector::from(config).connect(name, stream).await;
         Ok(Box::new(stream.map_err(unreachable)?))
     }

@@ -52,7 +52,7 @@ pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
                 Some(Ok(Message::Text(text))) => match Tell::parse(&text) {
                     Ok(Tell::Hello(hello)) => return Ok(hello),
                     Ok(_) | Err(_) => {
-                        return Err(Error::Foreign("the first message is no `hello`".into()));
+                        return Err(Error::Foreign("the first message is not `hello`".into()));
                     }
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -65,7 +65,7 @@ pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
             }
         }
     };
-    let late = Error::Unreachable(format!("no `hello` in {} s", GREETING.as_secs()));
+    let late = Error::Unreachable(format!("no `hello` within {} s", GREETING.as_secs()));
     let hello = timeout(GREETING, hello).await.unwrap_or(Err(late))?;
     Ok((socket, hello))
 }

@@ -40,7 +40,7 @@ impl App {
 /// Reads `apps:`, which may use these endpoints; each with its listener as it is written.
 pub(super) fn apps<'a>(k: &mut Keys<'a>, endpoints: &BTreeSet<String>) -> Vec<(App, Written<'a>)> {
     let apps = k
-        .key("apps", "web tools of others, served by the gateway: [below](#apps)")
+        .key("apps", "other people's web tools, served by the gateway: [below](#apps)")
         .without("none")
         .value();
     apps.named(|name, value| named(name, value, endpoints)).into_iter().flatten().collect()
@@ -139,7 +139,7 @@ fn findable(written: &Written<'_>, spot: &Spot<'_>) {
         }
         Address::Tcp(_) => {}
         Address::Unix(_) | Address::Systemd(_) => {
-            let what = "nobody finds it: browsers cannot be told where it is; write its `url`";
+            let what = "browsers cannot be told where it is; write its `url`";
             spot.odd(written.address, what);
         }
     }

@@ -162,7 +162,7 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
         .maybe::<OpenWhen>();
     let second = Duration::from_secs(1);
     let lease_idle = k
-        .key("lease_idle", "the holder of the lease who sends nothing for so long loses it")
+        .key("lease_idle", "a holder of the lease who sends nothing for this long loses it")
         .without("never")
         .uci("lease_idle")
         .within(second..=30 * 86_400 * second)
@@ -248,13 +248,13 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
             "sessions",
             "sessions at once; of one user, token or certificate at most half of them, rounded up (not under `auth: none`). \
              Those that wait to be resumed count, and the one that has waited longest gives way to a new one of the same \
-             user. When all are taken, somebody with `takeover` gets in: the oldest observer of who has most is ended",
+             user. When all are taken, somebody with `takeover` gets in: the oldest observer of whoever has most sessions is ended",
         )
         .uci("sessions")
         .within::<u32>(1..=10_000)
         .or(16);
     let idle = k
-        .key("idle", "a session without a byte either way for so long ends (4440)")
+        .key("idle", "a session without a byte in either direction for this long ends (4440)")
         .without("never")
         .uci("idle")
         .within(second..=365 * 86_400 * second)

@@ -114,9 +114,8 @@ pub(super) fn times(k: &mut Keys<'_>) -> (Duration, Duration) {
     let dead_after = k
         .key(
             "dead_after",
-            "a client silent for so long is dead; it is pinged after two thirds of it, by `wsbridge.v1` at each third. So is \
-             a TCP or RFC 2217 target that acknowledges nothing of what it was sent for so long: [which is not one that is \
-             slow](guide.md#slow-devices-and-dead-ones)",
+            "a client that is silent for this long is dead; it is pinged after two thirds of that time, in `wsbridge.v1` after each \
+             third. A TCP or RFC 2217 target that acknowledges nothing of what it was sent for this long is dead, too; [a slow one is not](guide.md#slow-devices-and-dead-ones)",
         )
         .uci("dead_after")
         .within(seconds(5)..=seconds(600))
@@ -166,7 +165,7 @@ pub(super) fn limits(k: &mut Keys<'_>) -> Limits {
     );
     let unauthenticated = count(
         "unauthenticated",
-        "connections that have not authenticated; when there are so many, the oldest of the source that has most gives way",
+        "connections that have not authenticated; when there are this many, the oldest one of the source with the most gives way",
         64,
     );
     let handshake = k

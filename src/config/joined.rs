@@ -30,7 +30,8 @@ pub(super) fn joined(files: &[Text<'_>], report: &mut Report) -> Option<Node> {
             NodeKind::Map(rows) => more.extend(rows),
             NodeKind::Nothing => {}
             NodeKind::Text(_) | NodeKind::List(_) => {
-                let what = "an endpoint's name with its keys below it is wanted here, as below `endpoints:`";
+                let what =
+                    "write an endpoint's name here and its keys below it, as under `endpoints:`";
                 report.wrong(tree.at, "", what);
             }
         }
@@ -60,7 +61,7 @@ fn add(root: &mut Node, more: Vec<(NodeKey, Node)>, files: &[Text<'_>], report: 
         match all.iter().find(|(other, _)| other.text == key.text) {
             Some((other, _)) => {
                 let what =
-                    format!("`{}` is in {}, too; keep one", key.text, place(other.at, files));
+                    format!("`{}` is in {} as well; keep one", key.text, place(other.at, files));
                 report.wrong(key.at, ENDPOINTS, &what);
             }
             None => all.push((key, value)),

@@ -120,7 +120,7 @@ pub(super) fn listener<'a>(k: &mut Keys<'a>, option: &'static str) -> Option<Wri
     let plain = k
         .key(
             "plain",
-            "must be said beside `tls: none` on any address other machines may reach (`systemd:` counts as one): whoever \
+            "must stand beside `tls: none` on any address that other machines may reach (`systemd:` counts as one): whoever \
              is on the way can read passwords and data",
         )
         .uci("plain")
@@ -198,7 +198,7 @@ pub(super) fn check(all: &[Written<'_>], open: bool, trusted: &TrustedProxies) {
         it.listen.proxy_protocol && !matches!(it.listen.address, Address::Unix(_))
     };
     if let (true, Some(one)) = (trusted.addresses.is_empty(), all.iter().find(alone)) {
-        let what = "nobody could connect: it takes trusted proxies alone, and `trusted_proxies:` names none";
+        let what = "nobody could connect: it accepts trusted proxies only, and `trusted_proxies:` names none";
         one.spot.wrong_in("proxy_protocol", one.proxy_protocol.unwrap_or_default(), what);
     }
     for (index, one) in all.iter().enumerate() {

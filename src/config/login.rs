@@ -34,7 +34,7 @@ pub(super) fn login(k: &mut Keys<'_>) -> Login {
         .within(bounds.clone())
         .or(default.idle);
     let lifetime = k
-        .key("lifetime", "time after which it ends in any case. Who signs out, or whose time is over, loses open sockets with 4401")
+        .key("lifetime", "time after which it ends in any case. When somebody signs out or the time is over, open sockets are closed with 4401")
         .uci("login_lifetime")
         .within(bounds)
         .or(default.lifetime);

@@ -119,7 +119,7 @@ fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<EscapedBytes>>, bool, Option<Pl
     let plus = k
         .key(
             "plus",
-            "bytes behind the delimiter that belong to the packet: a checksum, as in `{ delimiter: \"!\", plus: 4 }`. \
+            "bytes after the delimiter that belong to the packet: a checksum, as in `{ delimiter: \"!\", plus: 4 }`. \
              Not with `keep: false`",
         )
         .without("none")
@@ -135,7 +135,7 @@ fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<EscapedBytes>>, bool, Option<Pl
         k.wrong_in(
             "plus",
             at,
-            "cannot go with `keep: false`: they would stand behind nothing; drop one",
+            "cannot go with `keep: false`: they would come after nothing; drop one",
         );
     }
     (delimiter, keep, plus)
@@ -179,7 +179,7 @@ fn is_uart(port: &PortIdentity) -> bool {
 /// Reads `pacing:` of an endpoint.
 pub(super) fn pacing(k: &mut Keys<'_>) -> Option<Placed<Pacing>> {
     k.key("pacing", "how slowly the device is sent to: [below](#pacing)")
-        .without("as fast as the device takes")
+        .without("as fast as the device accepts")
         .map(delays)
 }
 
@@ -191,7 +191,7 @@ pub(super) fn of_line(
 ) -> Pacing {
     let Some(Placed { value, at }) = pacing else { return Pacing::default() };
     if share.is_none() {
-        let what = "works on lines alone, and here each session has its own connection; add `share: one-writer`";
+        let what = "works only on shared lines, and here each session has its own connection; add `share: one-writer`";
         k.wrong_in("pacing", at, what);
     }
     value
@@ -265,7 +265,7 @@ impl Scalar for EscapedBytes {
         if let Some(digits) = text.strip_prefix("0x") {
             return hex(digits)
                 .map(Self)
-                .ok_or_else(|| format!("`{text}` is no hex; write pairs of digits, like 0x0d0a"));
+                .ok_or_else(|| format!("`{text}` is not hex; write pairs of digits, like 0x0d0a"));
         }
         let (mut bytes, mut rest) = (Vec::new(), text.chars());
         while let Some(c) = rest.next() {

@@ -27,13 +27,13 @@ impl Scalar for Public {
         let (authority, path) = rest.split_at_checked(at).unwrap_or((rest, ""));
         if !matches!(scheme, "http" | "https") {
             return Err(format!(
-                "`{text}` is no address of a page; write it like https://gateway.example/serial/"
+                "`{text}` is not the address of a page; write it like https://gateway.example/serial/"
             ));
         }
         let origin = Origin::read(&format!("{scheme}://{authority}"))?;
         let what = || {
             format!(
-                "`{path}` is no path to be below: 1 to 8 parts of A-Z a-z 0-9 . _ ~ -, none beginning with a dot, 64 bytes in all"
+                "`{path}` cannot be a path prefix: it has 1 to 8 parts of A-Z a-z 0-9 . _ ~ -, none beginning with a dot, 64 bytes in all"
             )
         };
         let prefix = prefix(path).ok_or_else(what)?;
@@ -85,13 +85,13 @@ mod tests {
         assert_eq!(read("https://gw.example:8443/a/b"), is("https://gw.example:8443", "/a/b"));
         assert_eq!(read("http://gw.example"), is("http://gw.example", ""));
         for (wrong, why) in [
-            ("gw.example/serial", "no address"),
-            ("wss://gw.example/", "no address"),
+            ("gw.example/serial", "not the address of a page"),
+            ("wss://gw.example/", "not the address of a page"),
             ("https://gw.example/api/", "own"),
             ("https://gw.example/ws", "own"),
-            ("https://gw.example/a/../b", "no path"),
-            ("https://gw.example//a", "no path"),
-            ("https://gw.example/a?b", "no path"),
+            ("https://gw.example/a/../b", "cannot be a path prefix"),
+            ("https://gw.example//a", "cannot be a path prefix"),
+            ("https://gw.example/a?b", "cannot be a path prefix"),
             ("https://*.example/", "wildcards"),
         ] {
             let error = read(wrong).unwrap_err();

@@ -72,7 +72,7 @@ pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTa
     let usb = k
         .key(
             "usb",
-            "USB numbers of the device behind it, for web tools that choose ports by them; the connection tells none",
+            "USB ids of the device behind it, for web tools that choose ports by them; the connection itself does not tell them",
         )
         .without("none")
         .uci("usb")

@@ -118,8 +118,7 @@ impl Daemon {
             bridge.auth.keep_sign_ins(&folder, &real);
         }
         let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
-        let fresh =
-            tokio::task::block_in_place(|| listeners.bind(&real.listen, &real.state_directory))?;
+        let fresh = listeners.bind(&real.listen, &real.state_directory)?;
         bridge.lines.apply(&real);
         listeners.run(fresh, &bridge);
         let announcer = Announcer::new(bridge.auth.held_name());
@@ -148,13 +147,13 @@ impl Daemon {
                 Some(Service { address: bound.address.parse().ok()?, tls: bound.tls })
             })
             .collect();
-        tokio::task::block_in_place(|| self.announcer.announce(&own_name(), services));
+        self.announcer.announce(&own_name(), services);
     }
 
     /// Listens where it could not at the start, if it can now.
     fn listen_again(&mut self) {
         let config = Arc::clone(&self.bridge.config.borrow());
-        if tokio::task::block_in_place(|| self.listeners.bind_absent(&config, &self.bridge)) {
+        if self.listeners.bind_absent(&config, &self.bridge) {
             self.announce();
             systemd::ready(&self.status());
         }
@@ -183,7 +182,7 @@ impl Daemon {
         let sessions = Arc::clone(&bridge.sessions);
         tracing::info!(sessions = sessions.list().len(), "stopping");
         // Nobody new finds us.
-        tokio::task::block_in_place(|| drop(announcer));
+        drop(announcer);
         // Listeners and new connections first, then those that run; lines end when the last who
         // holds them is gone.
         stop.cancel();
@@ -196,7 +195,7 @@ impl Daemon {
         tasks.close();
         tokio::select! {
             biased;
-            () = signals.stopped() => tracing::warn!(sessions = sessions.list().len(), "told twice: stopping at once"),
+            () = signals.stopped() => tracing::warn!(sessions = sessions.list().len(), "told twice to stop: stopping at once"),
             () = tasks.wait() => tracing::info!("stopped"),
             () = time::sleep(GRACE) => tracing::warn!(
                 sessions = sessions.list().len(),

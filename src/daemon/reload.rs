@@ -21,7 +21,7 @@ impl Daemon {
         };
         systemd::reloading();
         let read = jiff::Timestamp::now();
-        let outcome = match tokio::task::block_in_place(again) {
+        let outcome = match again() {
             Ok(config) => self.apply(Arc::new(config)).await,
             Err(error) => Err(error),
         };
@@ -41,11 +41,12 @@ impl Daemon {
     async fn apply(&mut self, new: Arc<Config>) -> Result<String, String> {
         let plan = Plan::between(&self.written, &new);
         // All that can fail comes first.
-        let fresh =
-            tokio::task::block_in_place(|| self.listeners.bind(&new.listen, &new.state_directory))
-                .map_err(|error| error.to_string())?;
+        let fresh = self
+            .listeners
+            .bind(&new.listen, &new.state_directory)
+            .map_err(|error| error.to_string())?;
         if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&new.listen)) {
-            return Err(format!("{why}, and nobody would be listened to"));
+            return Err(format!("{why}, and no listener would be left"));
         }
 
         let old = std::mem::replace(&mut self.written, Arc::clone(&new));

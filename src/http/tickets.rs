@@ -87,7 +87,7 @@ fn let_in(
 ) -> Result<Option<String>, Refusal> {
     if !parse_origin(origin).is_some_and(|origin| config.origins.contains(&origin)) {
         return Err(Refusal::BadRequest(
-            "that page is none of `origins:` in the gateway's configuration",
+            "that page's origin is not in `origins:` of the gateway's configuration",
         ));
     }
     names.sort_unstable();

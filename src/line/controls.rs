@@ -174,7 +174,7 @@ pub(super) async fn discard(shared: &Shared, seat: SeatId) {
             warn!(
                 endpoint = shared.name,
                 bytes = port.held().bytes,
-                "the line takes nothing; opening it anew"
+                "the line accepts no data; reopening it"
             );
             stuck.cancel();
         }
@@ -282,7 +282,7 @@ async fn retune(shared: &Shared, port: &Port, settings: Settings) {
 /// Behind the last byte of who had the line.
 async fn release(shared: &Shared, port: &Port, turn: &CancellationToken) {
     if drain(port, None, DRAIN_MOST, turn).await == Err(Undone::Timeout) {
-        warn!(endpoint = shared.name, "the line takes nothing; released all the same");
+        warn!(endpoint = shared.name, "the line accepts no data; released all the same");
     }
     shared.board.send_if_modified(|board| std::mem::take(&mut board.vacated));
     let endpoint = Arc::clone(&shared.endpoint.borrow());

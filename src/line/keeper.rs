@@ -36,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why a device is opened anew that keeps what it was to discard.
 const STUCK: &str =
-    "the line takes nothing, and the device keeps what is to be discarded: it is opened anew";
+    "the line accepts no data, and the device keeps what is to be discarded: reopening it";
 
 /// Keeps a line until nobody holds it: `life` ends with the last handle and seat. A private line
 /// (an endpoint that is not shared) ends with its device too.

@@ -231,7 +231,7 @@ impl Shared {
             tracing::info!(
                 endpoint = self.name,
                 bytes,
-                "discarded what stood behind a task as the lease was taken"
+                "discarded what was queued behind a task when the lease was taken"
             );
         }
     }

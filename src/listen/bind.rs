@@ -60,7 +60,7 @@ pub(super) fn take_over(handed: OwnedFd) -> io::Result<BoundSocket> {
     if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "the socket handed over is no listening stream socket",
+            "the socket handed over is not a listening stream socket",
         ));
     }
     if socket.local_addr()?.as_socket().is_some() {

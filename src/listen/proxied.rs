@@ -25,7 +25,7 @@ pub(super) async fn read(
     until: Instant,
 ) -> Result<Option<Announced>, Refusal> {
     if !is_trusted(peer, trusted) {
-        let why = "this listener takes connections of trusted proxies alone (`proxy_protocol`, `trusted_proxies`)";
+        let why = "this listener accepts connections from trusted proxies only (`proxy_protocol`, `trusted_proxies`)";
         return Err(Refusal::Proxy(why));
     }
     let mut header = Vec::new();

@@ -82,7 +82,7 @@ fn free(path: &Path) -> io::Result<()> {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "the file exists and is no socket",
+                "the file exists and is not a socket",
             ));
         }
         Ok(_) => {}

@@ -103,7 +103,7 @@ pub(crate) fn render(metrics: &Metrics, format: ExpositionFormat, observed: &Obs
     page.family(
         "wsbridge_certificate_expiry_timestamp_seconds",
         Type::Gauge,
-        "Last second of a listener's certificate, since 1970.",
+        "When a listener's certificate expires, in seconds since 1970.",
     );
     for (listener, until) in &observed.certificates {
         page.sample("", &[("listener", listener)], until);
@@ -186,7 +186,7 @@ fn of_endpoints(page: &mut Exposition, all: &EndpointRows) {
     page.family(
         "wsbridge_target_state",
         Type::StateSet,
-        "How the target is; nothing before the first attempt.",
+        "State of the target; absent before the first attempt.",
     );
     for (name, endpoint) in all {
         let now = endpoint.state.load(Relaxed);

@@ -168,7 +168,7 @@ impl<'a> Overview<'a> {
             }
             (_, None) => {}
             (Ok(_), re) => {
-                let message = "the bus only tells; open `/ws/NAME`".to_owned();
+                let message = "the bus is for reading only; open `/ws/NAME`".to_owned();
                 tell(link, &Tell::Error { re, code: Code::NotOpen, message, bytes: None });
             }
             (Err(failure), re) => {

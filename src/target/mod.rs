@@ -249,7 +249,7 @@ pub enum PortError {
     #[error("the device refused this request")]
     Stalled,
     /// The line takes nothing, and this was to wait until it does.
-    #[error("the line takes nothing")]
+    #[error("the line accepts no data")]
     Stuck,
 }
 

@@ -408,7 +408,7 @@ mod tests {
         let other = Papers::new();
         let stranger = TargetTls { ca: other.settings().ca, ..papers.settings() };
         let text = through_tls(&papers, stranger).await.unwrap_err().to_string();
-        assert!(text.contains("name its authority by `ca`"), "{text}");
+        assert!(text.contains("name its authority with `ca`"), "{text}");
         let no_file = TargetTls { ca: Some("/no/such/ca.pem".into()), ..papers.settings() };
         let error =
             connect(&TcpTarget { tls: Some(no_file), ..target("127.0.0.1", closed().await) }).await;

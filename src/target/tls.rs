@@ -52,7 +52,7 @@ pub(crate) fn check(settings: &TargetTls) -> Result<(), String> {
 /// A host name, or an address without brackets and scope (RFC 6874: the scope is ours alone).
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     let bare = name.split_once('%').map_or(name, |(address, _)| address);
-    ServerName::try_from(bare.to_owned()).map_err(|_| format!("`{name}` is no host name"))
+    ServerName::try_from(bare.to_owned()).map_err(|_| format!("`{name}` is not a host name"))
 }
 
 fn config(settings: &TargetTls) -> Result<ClientConfig, String> {
@@ -84,7 +84,7 @@ fn system_roots() -> Result<RootCertStore, String> {
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         return Err(
-            "this system has no certificate authorities (install ca-certificates), or name one by `ca`"
+            "this system has no certificate authorities (install ca-certificates); or name one with `ca`"
                 .into(),
         );
     }
@@ -123,7 +123,7 @@ fn explained(error: &io::Error) -> String {
         "the target closed the connection; does it speak TLS?".into()
     } else if text.contains("UnknownIssuer") || text.contains("BadSignature") {
         // The second: another authority of the same name, as after making it anew.
-        format!("{text}; name its authority by `ca`")
+        format!("{text}; name its authority with `ca`")
     } else {
         text
     }

@@ -19,8 +19,10 @@ pub enum NoRoom {
 impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "this endpoint has all the sessions it may have",
-            Self::Half => "you have half of this endpoint's sessions, as many as one may have",
+            Self::Full => "this endpoint already has as many sessions as it may",
+            Self::Half => {
+                "you already have half of this endpoint's sessions, the most that one may have"
+            }
         })
     }
 }
@@ -310,7 +312,7 @@ impl fmt::Display for Refusal {
             Self::NoRoom(no) => write!(f, "{no}; try again in {NO_ROOM_WAIT} s"),
             Self::Misdirected => f.write_str("this gateway does not go by that name; add it to `hosts:`"),
             Self::NotLoopback => f.write_str(
-                "without sign-in (`auth: none`) this gateway goes by localhost and loopback addresses alone",
+                "without sign-in (`auth: none`) this gateway answers to localhost and loopback addresses only",
             ),
             Self::Origin(why) => f.write_str(why),
             Self::Subprotocol(offered) => write!(

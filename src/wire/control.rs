@@ -386,12 +386,12 @@ fn steps(raw: RawSignals) -> Result<Signals, Failure> {
     let mut total = 0.0;
     for step in raw_steps {
         if step.change.is_empty() && step.ms.is_none() {
-            return Err(Failure::new(Code::BadMessage, "a step that moves nothing"));
+            return Err(Failure::new(Code::BadMessage, "a step that changes nothing"));
         }
         total += step.ms.unwrap_or(0.0);
         let time = |ms: f64| {
             std::time::Duration::try_from_secs_f64(ms / 1000.0).map_err(|_| {
-                Failure::new(Code::BadMessage, format!("{ms} is no time in milliseconds"))
+                Failure::new(Code::BadMessage, format!("{ms} is not a time in milliseconds"))
             })
         };
         let hold = time(step.ms.unwrap_or(0.0))?;

@@ -134,12 +134,16 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
         return Err(bad("a request line is: method, target, HTTP/1.1, with one space between"));
     };
     if !is_token(method) {
-        return Err(bad("the method is no token"));
+        return Err(bad("the method is not a token"));
     }
     let old = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
-        _ => return Err(bad("only HTTP/1.1 is spoken here, and HTTP/1.0 where nothing is sent")),
+        _ => {
+            return Err(bad(
+                "only HTTP/1.1 is spoken here, and HTTP/1.0 for requests without a body",
+            ));
+        }
     };
     if old && !matches!(method, b"GET" | b"HEAD" | b"OPTIONS") {
         return Err(bad(
@@ -240,7 +244,7 @@ impl<'a> Fields<'a> {
             return Err(bad("white space between a header field's name and its colon"));
         }
         if !is_token(name) {
-            return Err(bad("a header field's name is no token"));
+            return Err(bad("a header field's name is not a token"));
         }
         let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii();
         self.all.push((name, value));
@@ -254,7 +258,7 @@ impl<'a> Fields<'a> {
         {
             let bit = 1 << place;
             if self.seen & bit != 0 {
-                return Err(bad("a header field that must come once came twice"));
+                return Err(bad("a header field that may come only once came twice"));
             }
             self.seen |= bit;
         }
@@ -266,9 +270,9 @@ impl<'a> Fields<'a> {
         if is("host") {
             self.host = is_host(value);
         } else if is("content-length") {
-            self.body = length(value).ok_or(bad("Content-Length is no number of bytes"))?;
+            self.body = length(value).ok_or(bad("Content-Length is not a number of bytes"))?;
         } else if is("transfer-encoding") {
-            return Err(bad("Transfer-Encoding is not taken here: send Content-Length"));
+            return Err(bad("Transfer-Encoding is not accepted here: send Content-Length"));
         } else if is("upgrade") {
             self.websocket = lists(value, "websocket");
         } else if is("connection") {
@@ -284,7 +288,7 @@ impl<'a> Fields<'a> {
         let RequestLine { method, target, old } = *line;
         let named = self.seen & 1 != 0;
         if !self.host && (named || !line.is_check()) {
-            return Err(bad("no Host, or one that is no host"));
+            return Err(bad("no Host, or one that is not valid"));
         }
         let upgrade = self.websocket && self.connection.upgrade;
         if old && upgrade {

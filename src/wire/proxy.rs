@@ -64,9 +64,7 @@ pub fn scan(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     } else if begins(b"PROXY ") {
         line(buf)
     } else {
-        Err(
-            "no PROXY protocol header: this listener takes connections of proxies that send one alone",
-        )
+        Err("no PROXY protocol header: this listener accepts only connections that begin with one")
     }
 }
 
@@ -123,8 +121,8 @@ fn binary(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
         (0x21, 0x31) => (false, UNIX),
         // The proxy's own, or not told.
         (0x20, _) | (0x21, 0x00) => (false, 0),
-        (0x21, _) => return Err("the PROXY header is of no TCP connection"),
-        _ => return Err("the PROXY header is of no known version or command"),
+        (0x21, _) => return Err("the PROXY header is not for a TCP connection"),
+        _ => return Err("the PROXY header has an unknown version or command"),
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     // What a LOCAL connection has there means nothing, and is no longer than it could be.

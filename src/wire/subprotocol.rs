@@ -111,7 +111,7 @@ pub fn negotiate<'a>(
         let entry = entry.trim_matches([' ', '\t']);
         if !is_token(entry.as_bytes()) {
             return Err(Refusal::BadRequest(
-                "an entry of Sec-WebSocket-Protocol is empty or no token",
+                "an entry of Sec-WebSocket-Protocol is empty or not a token",
             ));
         }
         if let Some(found) = read_credential(entry)? {
@@ -134,7 +134,7 @@ pub fn negotiate<'a>(
     match (&answer, &credential, names.is_empty()) {
         (None, _, false) => Err(Refusal::Subprotocol(listed(&names))),
         (None, Some(_), true) => Err(Refusal::BadRequest(
-            "only a credential is offered, and none is ever answered: offer `binary`, too",
+            "only a credential is offered, and a credential is never selected: offer `binary` as well",
         )),
         (None, None, true) | (Some(_), _, _) => Ok(Offer { answer, credential }),
     }
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn malformed_offers_are_refused() {
-        let token = "an entry of Sec-WebSocket-Protocol is empty or no token";
+        let token = "an entry of Sec-WebSocket-Protocol is empty or not a token";
         for value in ["", " ", ",", "binary,", "binary,,chat", "bin ary", "bin/ary", "binär"] {
             assert_eq!(refused(value), token, "{value:?}");
         }
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn wrong_credentials_are_refused() {
-        let alone = "only a credential is offered, and none is ever answered: offer `binary`, too";
+        let alone = "only a credential is offered, and a credential is never selected: offer `binary` as well";
         assert_eq!(refused("wsbridge.ticket.x"), alone);
         assert_eq!(refused("wsbridge.bearer.eA"), alone);
         let two = "two credentials in Sec-WebSocket-Protocol: send one";

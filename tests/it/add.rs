@@ -73,7 +73,7 @@ fn where_the_whole_is_wrong_nothing_stays() {
     fs::write(&config, "auth: none\nendpoints: { first: { sim: echo } }\n").unwrap();
     let beside = folder.path().join("endpoints.d");
     for (words, part) in [
-        (&["first", "--tcp", "192.0.2.1:502"][..], "an endpoint `first` already"),
+        (&["first", "--tcp", "192.0.2.1:502"][..], "already an endpoint `first`"),
         (&["plc1", "--tcp", "192.0.2.1"][..], "plc1.yaml:3:14: endpoints.plc1.tcp.address: "),
         (&["Plc 1", "--tcp", "192.0.2.1:502"][..], "endpoints.Plc 1"),
         (&["../x", "--tcp", "192.0.2.1:502"][..], "../x"),

@@ -55,7 +55,7 @@ async fn one_user_has_at_most_half_of_an_endpoints_sessions() {
     let _bob = enter(&daemon, "bob", "observer").await;
     refused(&daemon, "carol");
     // A page is told what a program reads.
-    for (user, why) in [("anna", "half"), ("carol", "all the sessions")] {
+    for (user, why) in [("anna", "half"), ("carol", "as many sessions as it may")] {
         let more =
             format!("Authorization: Bearer wsb_{user}\r\nOrigin: http://{}\r\n", daemon.address());
         let mut page = Raw::connect(daemon.address());

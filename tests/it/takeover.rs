@@ -73,7 +73,7 @@ async fn a_takeover_ends_a_hold_and_discards_what_stands_behind_it_and_tells() {
     };
     assert_eq!((&lost["code"], &lost["re"]), (&json!("not_writer"), &Value::Null));
     assert!(began.elapsed() < HOLD, "{:?}", began.elapsed());
-    daemon.wait_for("discarded what stood behind a task as the lease was taken");
+    daemon.wait_for("discarded what was queued behind a task when the lease was taken");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

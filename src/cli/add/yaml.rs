@@ -23,7 +23,7 @@ pub(super) fn add(
 ) -> Result<(), CommandError> {
     let path = folder_of_endpoints(file).join(format!("{}.yaml", endpoint.name));
     if path.symlink_metadata().is_ok() {
-        let what = format!("{}: is there already; choose another name", path.display());
+        let what = format!("{}: already exists; choose another name", path.display());
         return Err(CommandError::new(SysExit::Data, what));
     }
     let text = text(endpoint);

@@ -48,7 +48,7 @@ fn tokens(config: &Config, now: i64, report: &mut DoctorReport) {
             "wsbridge token new {name} --rights ... --expires DATE{uci}    # and put its {line} in place of this"
         )];
         if end <= now {
-            report.wrong(Id::TokenExpired, &place, "has expired: whoever uses it gets 401", &fix);
+            report.wrong(Id::TokenExpired, &place, "has expired: its users get 401", &fix);
         } else if end - now < SOON {
             report.hint(
                 Id::TokenExpires,
@@ -73,7 +73,7 @@ fn rights(config: &Config, report: &mut DoctorReport) {
             format!("list right '*=read,write'    # in `config {kind} '{name}'`"),
         );
         let place = report.system.place(kind, name);
-        report.hint(Id::NoRights, &place, "has no right on any endpoint there is", &[fix]);
+        report.hint(Id::NoRights, &place, "has no right on any endpoint", &[fix]);
     }
 }
 
@@ -93,8 +93,8 @@ fn origins(config: &Config, host: &str, report: &mut DoctorReport) {
             is_ours(&asked, OwnNames { local: None, hosts: &config.hosts, own: host, held: None })
         });
         if own && origin.scheme == "http" && all_tls {
-            let what = "is this gateway's own name with http, and only TLS is listened on: no page comes from there. \
-                        Pages of the gateway itself need no entry";
+            let what = "is this gateway's own name with http, but it listens with TLS only: no page comes from there. \
+                        The gateway's own pages need no entry";
             report.wrong(
                 Id::OriginOwn,
                 place,
@@ -105,7 +105,7 @@ fn origins(config: &Config, host: &str, report: &mut DoctorReport) {
                 )],
             );
         } else if origin.scheme == "http" && all_tls {
-            let what = "is a page without TLS: whoever is on its way can change it and use what its user may. Is it https?";
+            let what = "is a page without TLS: anyone on its way can change it and use the rights of its user. Is it https?";
             let host = &origin.host;
             let fix = report.system.pick(
                 format!("origins: [ \"https://{host}\" ]"),

@@ -136,7 +136,7 @@ fn dates(
     let (from, until) = (date(facts.from), date(facts.until));
     if facts.from > machine.now {
         let what = format!(
-            "is good from {from} on, and it is {} here: is the clock right?",
+            "is valid from {from}, and it is {} here: is the clock right?",
             date(machine.now)
         );
         report.wrong(
@@ -242,8 +242,8 @@ fn list(subject: &Subject<'_>, crl: &Path, report: &mut DoctorReport) {
         && due < subject.machine.now
     {
         let what = format!(
-            "this list of revoked certificates was to be followed by a new one on {}; what it names is refused on, but \
-             nobody knows what was revoked since",
+            "this list of revoked certificates was due to be replaced on {}; what it names is still refused, but what has been \
+             revoked since is not known",
             date(due)
         );
         report.wrong(
@@ -345,7 +345,7 @@ fn made_before(
         own_names(&machine.host).into_iter().filter(|name| !facts.covers(name)).collect();
     if !lacking.is_empty() {
         let place = certificate.display().to_string();
-        let what = format!("was made before this machine went by {}", lacking.join(", "));
+        let what = format!("was made before this machine had the name {}", lacking.join(", "));
         let fix = renewal(report.system, &place, true);
         report.hint(Id::CertificateName, &place, what, &fix);
     }

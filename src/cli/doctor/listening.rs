@@ -75,7 +75,7 @@ fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut D
         }
         None if ours.is_some() => {}
         None => {
-            let seen = format!("somebody listens on {} already; sudo shows who", other.local);
+            let seen = format!("something already listens on {}; sudo shows what", other.local);
             report.unseen(Id::ListenTaken, place, seen);
         }
     }

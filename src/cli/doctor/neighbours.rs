@@ -100,7 +100,7 @@ pub(super) fn unbound(
     });
     let Some(folder) = found else { return false };
     if machine.runs("brltty") || claimed(machine, &folder) {
-        let what = format!("the adapter {id} is plugged in, but brltty took it from its driver");
+        let what = format!("the adapter {id} is plugged in, but brltty took it over");
         report.wrong(Id::Brltty, place, what, &braille());
     } else {
         let kernel = "dmesg | tail -20    # what the kernel says";

@@ -228,10 +228,9 @@ fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut 
     others.dedup();
     for process in &others {
         let mut what = format!("{} is in use by {process}", device.display());
-        let mut fix = report.system.root(&format!(
-            "kill {}    # or end that program as it wants to be ended",
-            process.pid
-        ));
+        let mut fix = report
+            .system
+            .root(&format!("kill {}    # or stop that program in its own way", process.pid));
         if let Some(other) = daemon_of(&subject.machine.roots.proc.join(process.pid.to_string())) {
             what = format!("{what}, the gateway that runs with {}", other.path().display());
             fix = "a port belongs to one gateway: take it out of one of the two configurations"

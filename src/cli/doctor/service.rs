@@ -87,7 +87,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
         }
         None if is_meant_to_run(subject) => {
             let fix = [report.system.log(), report.system.restart()];
-            report.wrong(Id::ServiceOff, &place, "it is enabled and does not run", &fix);
+            report.wrong(Id::ServiceOff, &place, "it is enabled but not running", &fix);
         }
         None => delivered_off(subject, report),
     }

@@ -46,15 +46,12 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
         found.iter().filter(twin).map(|other| other.device.display().to_string()).collect();
     let fix = [report.system.port_by_path(port.by_path.as_ref().unwrap_or(&port.device))];
     if !twins.is_empty() {
-        let what = format!(
-            "{} and {} say the same of themselves",
-            port.device.display(),
-            twins.join(", ")
-        );
+        let what =
+            format!("{} and {} identify themselves alike", port.device.display(), twins.join(", "));
         report.wrong(Id::PortAmbiguous, &wanted.place, what, &fix);
     } else if usb.serial.is_none() {
         let what = format!(
-            "the adapter {} has no serial number: a second of its kind would be taken for it; name its socket",
+            "the adapter {} has no serial number: a second one of its kind would be taken for it; name its USB socket",
             usb.id
         );
         report.hint(Id::UsbNoSerial, &wanted.place, what, &fix);

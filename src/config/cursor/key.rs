@@ -79,7 +79,7 @@ impl<'k, 'a> Key<'k, 'a> {
         match self.keys.rows.iter().find(|(key, _)| key.text == name) {
             None => self.keys.lacks(&[name], at, &format!("the key `{name}` is missing here")),
             Some((_, node)) if !self.keys.has(name) => {
-                self.keys.wrong_in(name, node.at, "nothing is written here; write a value");
+                self.keys.wrong_in(name, node.at, "there is no value here; write one");
             }
             Some(_) => {}
         }

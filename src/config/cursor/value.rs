@@ -10,7 +10,7 @@ use crate::config::{
     yaml::unspaced,
 };
 
-const NOTHING: &str = "nothing is written here; write a value, or leave the key out";
+const NOTHING: &str = "there is no value here; write one, or leave the key out";
 
 /// A word, or a mapping in its place.
 #[derive(Clone, Debug)]
@@ -192,7 +192,7 @@ impl<'a> Value<'a> {
         for (key, node) in rows {
             let path = format!("{}.{}", self.path, key.text);
             if matches!(node.kind, NodeKind::Nothing) {
-                self.run.odd(key.at, &path, "nothing is written here, so it is left out");
+                self.run.odd(key.at, &path, "there is no value here, so the key is ignored");
             } else {
                 all.push(read(key, self.inner(Some(node), path)));
             }
@@ -208,7 +208,7 @@ impl<'a> Value<'a> {
                 Some((key, value)) => {
                     self.wrong(
                         node.at,
-                        &format!("a colon needs a space behind it; write `{key}: {value}`"),
+                        &format!("a colon needs a space after it; write `{key}: {value}`"),
                     );
                 }
                 None => self.no_mapping(node.at),

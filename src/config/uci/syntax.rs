@@ -196,11 +196,11 @@ impl Builder {
             }
         }
         let Some(first) = first else {
-            return wrong(format!("`{command}` needs a name behind it"));
+            return wrong(format!("`{command}` needs a name after it"));
         };
         // What it is is not told: it may be half a password.
         if (if most == 1 { &second } else { &third }).is_some() {
-            return wrong("a word too many; put text with spaces in single quotes".into());
+            return wrong("one word too many; put text with spaces in single quotes".into());
         }
         match command.as_str() {
             "package" | "p" => Ok(()),

@@ -234,7 +234,7 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
         ),
         (&format!("{sim}option base64 maybe"), "'maybe' is neither 1 nor 0"),
         (&format!("{sim}option enabled x"), "'x' is neither 1 nor 0"),
-        (&format!("{sim}list title x"), "has one value alone"),
+        (&format!("{sim}list title x"), "takes a single value"),
         (
             &format!("{serial}option port /dev/a\noption rs485_terminate 1"),
             "no effect without \"option rs485 '1'\"",

@@ -290,7 +290,7 @@ impl<'a> Translated<'a> {
         let lists = matches!(row.kind, OptionKind::List | OptionKind::Rights)
             || ["listen", "step"].contains(&row.option);
         if entry.list && !lists {
-            let what = format!("has one value alone; write `option {} '...'`", row.option);
+            let what = format!("takes a single value; write `option {} '...'`", row.option);
             return self.wrong(section, Some(row.option), what);
         }
         match row.kind {

@@ -18,15 +18,15 @@ pub(super) fn advice(source: &str, at: At, message: &str) -> Mistake {
 const PLAINLY: [(&str, &str); 8] = [
     (
         "mapping values are not allowed",
-        "a key cannot begin here; is a space missing behind a colon, or a quote, in the line before?",
+        "a key cannot begin here; is a space missing after a colon, or a quote, in the line before?",
     ),
     ("illegal placement of ':'", "a bracket before this line is not closed; add its ] or }"),
     ("unclosed bracket", "this bracket is never closed; add its ] or }"),
     ("unclosed quote", "this quote is never closed; add one at the end of the text"),
-    ("expected ':'", "a key has a colon and a space behind it; write `key: value`"),
+    ("expected ':'", "a key is followed by a colon and a space; write `key: value`"),
     (
         "block mapping, did not find expected key",
-        "this line does not stand below the keys before it; indent it as they are",
+        "this line does not line up with the keys before it; indent it as they are",
     ),
     ("flow mapping, did not find expected", "a comma or a closing } is missing before this"),
     ("flow sequence, did not find expected", "a comma or a closing ] is missing before this"),
@@ -68,10 +68,10 @@ pub(super) fn alias(source: &str, at: At) -> Mistake {
     let what = match needs_quotes(&rest) {
         Some(word) => {
             format!(
-                "`&` has named nothing so; a text that begins with `*` needs quotes: write \"{word}\""
+                "no `&` gave anything that name; a text that begins with `*` needs quotes: write \"{word}\""
             )
         }
-        None => "`&` has named nothing so before it".to_owned(),
+        None => "no `&` before it gave anything that name".to_owned(),
     };
     (at, what)
 }
@@ -90,10 +90,16 @@ fn slip(line: &str) -> Option<(usize, String)> {
     {
         let spaces = value.chars().count() - value.trim_start().chars().count();
         let column = before + key.chars().count() + 2 + spaces + 1;
-        return Some((column, format!("a text that begins so needs quotes; write \"{text}\"")));
+        return Some((
+            column,
+            format!("a text that begins like this needs quotes; write \"{text}\""),
+        ));
     }
     if let Some(text) = needs_quotes(content) {
-        return Some((before + 1, format!("a text that begins so needs quotes; write \"{text}\"")));
+        return Some((
+            before + 1,
+            format!("a text that begins like this needs quotes; write \"{text}\""),
+        ));
     }
     if let Some(found) = address_in_brackets(line) {
         return Some(found);
@@ -101,7 +107,7 @@ fn slip(line: &str) -> Option<(usize, String)> {
     unspaced(content).map(|(key, value)| {
         (
             before + key.chars().count() + 1,
-            format!("a colon needs a space behind it; write `{key}: {value}`"),
+            format!("a colon needs a space after it; write `{key}: {value}`"),
         )
     })
 }
@@ -125,7 +131,7 @@ fn address_in_brackets(line: &str) -> Option<(usize, String)> {
         port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
     })?;
     let before = line.split_once(word)?.0.chars().count();
-    Some((before + 1, format!("a text that begins so needs quotes; write \"{word}\"")))
+    Some((before + 1, format!("a text that begins like this needs quotes; write \"{word}\"")))
 }
 
 /// `baud:115200`, told apart from `0403:6001` and `https://`.

@@ -128,20 +128,20 @@ fn the_usual_slips_are_told_with_what_to_type() {
         ),
         (
             "auth: none\nlisten:\n  - address: [::]:8443\n",
-            "w.yaml:3:14: a text that begins so needs quotes; write \"[::]:8443\"",
+            "w.yaml:3:14: a text that begins like this needs quotes; write \"[::]:8443\"",
         ),
         ("roles:\n  r:\n    *: [ read ]\n", "write \"*\""),
         (
             "roles: { r: { *: [ read ] } }\n",
-            "w.yaml:1:15: `&` has named nothing so; a text that begins with `*` needs quotes: write \"*\"",
+            "w.yaml:1:15: no `&` gave anything that name; a text that begins with `*` needs quotes: write \"*\"",
         ),
         (
             "auth: none\nendpoints:\n  e:\n    serial:\n      port: /dev/ttyS1\n      baud:115200\n      flow: none\n",
-            "w.yaml:6:11: a colon needs a space behind it; write `baud: 115200`",
+            "w.yaml:6:11: a colon needs a space after it; write `baud: 115200`",
         ),
         (
             "auth: none\nendpoints:\n  e:\n    serial:\n      baud:115200\n",
-            "w.yaml:5:7: endpoints.e.serial: a colon needs a space behind it; write `baud: 115200`",
+            "w.yaml:5:7: endpoints.e.serial: a colon needs a space after it; write `baud: 115200`",
         ),
     ] {
         let error = mistakes(text);
@@ -219,11 +219,11 @@ fn endpoints_of_other_files_join_those_of_the_first_and_mistakes_keep_their_file
         assert_eq!(parse_files(&all, &secrets).unwrap().0.endpoints.len(), 1, "{main}");
     }
     for (second, expected) in [
-        ("a: { sim: echo }\n", "b:1:1: endpoints: `a` is in w:1, too; keep one"),
+        ("a: { sim: echo }\n", "b:1:1: endpoints: `a` is in w:1 as well; keep one"),
         ("\nb: { sim: echo, baud: 9 }", "b:2:17: endpoints.b: unknown key `baud`"),
         ("b: { sim: eko }", "b:1:11: endpoints.b.sim: "),
         ("b: { serial: { port: /dev/x, baud: fast } }", "b:1:36: endpoints.b.serial.baud: "),
-        ("- b", "b:1:1: an endpoint's name"),
+        ("- b", "b:1:1: write an endpoint's name"),
         ("b: [", "b:1:"),
         ("endpoints: { b: { sim: echo } }", "b:1:14: endpoints.endpoints: unknown key `b`"),
     ] {

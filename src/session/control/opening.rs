@@ -170,7 +170,7 @@ pub(super) fn movable(caps: Caps, changes: &[Levels]) -> Result<(), Failure> {
     if (moves(|change| change.dtr.is_some() || change.rts.is_some()) && !caps.signals)
         || (moves(|change| change.brk.is_some()) && !caps.brk)
     {
-        return Err(Failure::new(Code::Unsupported, "this port cannot move that"));
+        return Err(Failure::new(Code::Unsupported, "this port has no such line"));
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: Option<Lin
         return Done::Closed { id };
     }
     let (code, why) = if leaving.gave_up() {
-        (Code::Timeout, "nothing moved any more")
+        (Code::Timeout, "nothing moved for too long")
     } else {
         (Code::LineDown, "the device is gone")
     };

@@ -25,7 +25,8 @@ const QUEUE_MAX: usize = 16 * 1024;
 const CHUNK: usize = 16 * 1024;
 
 /// What most likely is wrong with a peer whose commands make no sense.
-pub(super) const UNESCAPED: &str = "it may not double a byte 255 in its data, as telnet wants it";
+pub(super) const UNESCAPED: &str =
+    "it may not be doubling bytes of 255 in its data, as telnet requires";
 
 /// What the halves and the controls of a connection share. Locks are held for a system call at
 /// most.
@@ -125,7 +126,7 @@ impl SharedConnection {
             return Err(closed());
         }
         if out.queue.len() + wire.len() > QUEUE_MAX {
-            return Err(io::Error::other("the peer asks without end and takes no answer"));
+            return Err(io::Error::other("the peer keeps asking and reads no answer"));
         }
         out.queue.extend_from_slice(wire);
         Ok(())
@@ -213,7 +214,7 @@ impl SharedConnection {
             };
             warn!(
                 peer = self.place,
-                "the peer sent {what}; {UNESCAPED}; what follows of this is counted only"
+                "the peer sent {what}; {UNESCAPED}; further ones are only counted"
             );
         }
     }

@@ -169,7 +169,7 @@ async fn a_storm_of_commands_moves_no_byte_and_one_without_end_is_cut_off() {
         error
     };
     let ((), error) = tokio::join!(storm, read);
-    assert_eq!(error.to_string(), "the peer asks without end and takes no answer");
+    assert_eq!(error.to_string(), "the peer keeps asking and reads no answer");
     assert!(link.heard().gone.is_some());
 }
 
@@ -254,7 +254,7 @@ async fn a_sub_negotiation_without_an_end_ends_the_connection() {
     assert_eq!(bytes, b"a");
     assert!(
         why.starts_with(
-            "a telnet sub-negotiation of 2 bytes has no end after 5 s; it may not double"
+            "a telnet sub-negotiation of 2 bytes has no end after 5 s; it may not be doubling"
         ),
         "{why}"
     );
@@ -302,7 +302,7 @@ async fn line_ends_are_telnets_where_the_peer_refuses_binary() {
 
 #[tokio::test]
 async fn what_a_peer_says_before_it_closes_is_the_reason() {
-    let said = "the peer said \"RemotePort already in use\" and closed the connection while it was being opened";
+    let said = "the peer said \"Port already in use\" and closed the connection while it was being opened";
     for sends in
         [&b"Port already in use\r\n"[..], &[&DO_COM_PORT[..], b"Port already in use\r\n"].concat()]
     {

@@ -203,7 +203,7 @@ pub(crate) fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf,
                 [] => Err(OpenError::Absent(absent(&wanted(identity), &all))),
                 [port] => Ok(port.device.clone()),
                 several => Err(OpenError::Unfit(format!(
-                    "{} ports are {}; say more of `serial`, `interface` or `path`: {}",
+                    "{} ports match {}; add `serial`, `interface` or `path`: {}",
                     several.len(),
                     wanted(identity),
                     several.iter().map(|port| described(port)).collect::<Vec<_>>().join(", ")
@@ -253,9 +253,9 @@ pub(super) fn wanted(identity: &PortIdentity) -> String {
 fn absent(wanted: &str, all: &[FoundPort]) -> String {
     let usb: Vec<String> = all.iter().filter(|port| port.usb.is_some()).map(described).collect();
     if usb.is_empty() {
-        format!("no port is {wanted}; no USB serial port is plugged in")
+        format!("no port matches {wanted}; no USB serial port is plugged in")
     } else {
-        format!("no port is {wanted}; plugged in: {}", usb.join(", "))
+        format!("no port matches {wanted}; plugged in: {}", usb.join(", "))
     }
 }
 
@@ -360,7 +360,7 @@ mod tests {
         let text = resolve(&usb(Some("A1"), None), &tree.roots).unwrap_err().to_string();
         assert_eq!(
             text,
-            "no port is USB 0403:6001 with serial number A1; no USB serial port is plugged in"
+            "no port matches USB 0403:6001 with serial number A1; no USB serial port is plugged in"
         );
         tree.usb("ttyUSB0", "1-1", ("0403:6001", "B2", 0));
         let error = resolve(&usb(Some("A1"), None), &tree.roots).unwrap_err();

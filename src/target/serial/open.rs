@@ -77,7 +77,7 @@ async fn open_once(target: &SerialTarget) -> Result<Device, OpenError> {
 fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
     let path = identity::resolve(&target.port, roots)?;
     if !is_tty(&path, roots) {
-        return Err(OpenError::Unfit(format!("{} is no serial port", path.display())));
+        return Err(OpenError::Unfit(format!("{} is not a serial port", path.display())));
     }
     if !target.allow_console {
         console::check(&path, roots)?;
@@ -184,7 +184,7 @@ fn set_up(
     if target.low_latency
         && let Err(error) = ioctl::set_low_latency(fd)
     {
-        tracing::debug!(%error, "the driver knows no low latency");
+        tracing::debug!(%error, "the driver has no low-latency mode");
     }
     let levels = not_so_yet(fd, target.on_open);
     match port::set(fd, levels).map_err(|error| port::judged(fd, error)) {
@@ -236,7 +236,7 @@ fn refused(path: &Path, error: &tokio_serial::Error) -> OpenError {
             |process| lock::in_use(path, process),
         ),
         ErrorKind::Io(std::io::ErrorKind::PermissionDenied) => OpenError::Denied(format!(
-            "no right to open {device}: add the user that runs wsbridge to the device's group (often dialout)"
+            "no permission to open {device}: add the user that runs wsbridge to the device's group (often dialout)"
         )),
         ErrorKind::Io(_) | ErrorKind::Unknown | ErrorKind::InvalidInput => {
             OpenError::Absent(format!("{device} cannot be opened: {}", error.description))

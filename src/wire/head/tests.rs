@@ -133,9 +133,9 @@ fn a_field_is_a_token_a_colon_and_a_value() {
         refused(&with("X : a\r\n")),
         "white space between a header field's name and its colon"
     );
-    assert_eq!(refused(&with(": a\r\n")), "a header field's name is no token");
-    assert_eq!(refused(&with("X Y: a\r\n")), "a header field's name is no token");
-    assert_eq!(refused(&with("Xü: a\r\n")), "a header field's name is no token");
+    assert_eq!(refused(&with(": a\r\n")), "a header field's name is not a token");
+    assert_eq!(refused(&with("X Y: a\r\n")), "a header field's name is not a token");
+    assert_eq!(refused(&with("Xü: a\r\n")), "a header field's name is not a token");
     assert_eq!(refused(&with("X\r\n")), "a header field without a colon");
     taken(&with("X:\r\nY:   \r\nZ: ü:\r\n"));
 }
@@ -145,7 +145,7 @@ fn fields_that_steer_us_come_once() {
     for name in ONCE {
         let name = name.to_uppercase();
         let why = refused(&with(&format!("{name}: 1\r\nX: y\r\n{}: 1\r\n", name.to_lowercase())));
-        assert_eq!(why, "a header field that must come once came twice");
+        assert_eq!(why, "a header field that may come only once came twice");
     }
     taken(&with(
         "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\nConnection: a\r\nConnection: b\r\n",
@@ -157,7 +157,7 @@ fn host_is_there_and_is_a_host() {
     for fields in ["", "Host:\r\n", "Host: \r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@a\r\n"]
     {
         let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
-        assert_eq!(refused(&head), "no Host, or one that is no host");
+        assert_eq!(refused(&head), "no Host, or one that is not valid");
     }
     taken("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n");
 }
@@ -227,17 +227,20 @@ fn http_1_0_is_taken_where_nothing_is_sent_and_is_the_last() {
 fn a_health_check_of_http_1_0_needs_no_host_and_nothing_else_does_without() {
     for good in ["OPTIONS /", "OPTIONS *", "GET /healthz", "HEAD /healthz?a"] {
         taken(&format!("{good} HTTP/1.0\r\n\r\n"));
-        assert_eq!(refused(&format!("{good} HTTP/1.1\r\n\r\n")), "no Host, or one that is no host");
+        assert_eq!(
+            refused(&format!("{good} HTTP/1.1\r\n\r\n")),
+            "no Host, or one that is not valid"
+        );
         assert_eq!(
             refused(&format!("{good} HTTP/1.0\r\nHost:\r\n\r\n")),
-            "no Host, or one that is no host"
+            "no Host, or one that is not valid"
         );
     }
     for wrong in ["GET /", "HEAD /", "GET /healthz/x", "GET /api/endpoints", "OPTIONS /api/ticket"]
     {
         assert_eq!(
             refused(&format!("{wrong} HTTP/1.0\r\n\r\n")),
-            "no Host, or one that is no host"
+            "no Host, or one that is not valid"
         );
     }
 }

@@ -64,7 +64,7 @@ async fn an_unescaped_sub_negotiation_does_not_silence_the_line() {
     let down = wire.until(|told| told["state"] == "down").await;
     let why = down["error"].as_str().unwrap();
     assert!(
-        why.contains("a telnet sub-negotiation of more than 256 bytes; it may not double"),
+        why.contains("a telnet sub-negotiation of more than 256 bytes; it may not be doubling"),
         "{why}"
     );
     wire.until(|told| told["state"] == "up").await;
