@@ -118,7 +118,9 @@ mod tests {
     fn rights_become_yaml_and_wrong_ones_are_named() {
         assert_eq!(rights("plc*=read,write").unwrap().yaml(), "\"plc*\": [ read, write ]");
         assert!(
-            rights("plc1=rite").unwrap_err().contains("`rite` is not a right; there are read, write")
+            rights("plc1=rite")
+                .unwrap_err()
+                .contains("`rite` is not a right; there are read, write")
         );
         assert!(rights("plc1").is_err() && rights("a b=read").is_err());
     }

@@ -302,7 +302,8 @@ async fn line_ends_are_telnets_where_the_peer_refuses_binary() {
 
 #[tokio::test]
 async fn what_a_peer_says_before_it_closes_is_the_reason() {
-    let said = "the peer said \"Port already in use\" and closed the connection while it was being opened";
+    let said =
+        "the peer said \"Port already in use\" and closed the connection while it was being opened";
     for sends in
         [&b"Port already in use\r\n"[..], &[&DO_COM_PORT[..], b"Port already in use\r\n"].concat()]
     {
