@@ -184,6 +184,10 @@ fn target(target: &Target) -> String {
             let rs485 = if serial.rs485.is_some() { " rs485" } else { "" };
             format!("serial {port}, {}{rs485}", serial.settings)
         }
+        Target::Udp(udp) => {
+            let local = udp.local_port.map(|port| format!(" local port {port}"));
+            format!("udp {udp}{}", local.unwrap_or_default())
+        }
         Target::Sim(sim) => format!("sim {}", device(sim.device)),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Endpoint, EndpointLimits, OpenWhen, Share, SimDevice, SimTarget, Target,
+    Endpoint, EndpointLimits, OpenWhen, Packing, Share, SimDevice, SimTarget, Target,
     cursor::{Keys, Placed, Value},
     node::{At, NodeKey},
     packing,
@@ -16,11 +16,12 @@ use super::{
     serial::serial,
     subprotocol::Subprotocol,
     tcp::tcp,
+    udp::udp,
     units::{ByteRate, Size},
     words::is_name,
 };
 
-const KINDS: [&str; 4] = ["serial", "rfc2217", "tcp", "sim"];
+const KINDS: [&str; 5] = ["serial", "rfc2217", "tcp", "udp", "sim"];
 
 /// What is published.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Published {
     endpoints
 }
 
-/// What two endpoints cannot have at once: one device, named the same way.
+/// What two endpoints cannot have at once: one device, named the same way, or one port of ours.
 fn device(endpoint: &Endpoint) -> Option<String> {
     match &endpoint.target {
         Target::Serial(serial) => Some(format!("{:?}", serial.port)),
@@ -68,6 +69,7 @@ fn device(endpoint: &Endpoint) -> Option<String> {
         Target::Tcp(tcp) if endpoint.share == Some(Share::Exclusive) => {
             Some(format!("tcp {}", tcp.address))
         }
+        Target::Udp(udp) => udp.local_port.map(|port| format!("udp {port}")),
         Target::Tcp(_) | Target::Sim(_) => None,
     }
 }
@@ -79,6 +81,8 @@ fn same_device(endpoint: &Endpoint, first: &str) -> String {
             "has the same address as `{first}`, and both are exclusive: one client of each is there at once; keep one \
              endpoint, or share one"
         )
+    } else if matches!(endpoint.target, Target::Udp(_)) {
+        format!("has the same `local_port` as `{first}`; only one of them can have it")
     } else {
         format!("has the same device as `{first}`; only one of them can have it open")
     }
@@ -120,6 +124,9 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     // moves DTR.
     let usually = if written.is_none() || line { OpenWhen::Always } else { OpenWhen::OnDemand };
     let target = target?;
+    if target.has_datagrams() {
+        has_borders(packing, k);
+    }
     Some(Endpoint {
         name: name.text.clone(),
         title: title.map(|it| it.value),
@@ -137,6 +144,19 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     })
 }
 
+/// What a target that has borders of its own has no use for.
+fn has_borders(packing: Packing, k: &Keys<'_>) {
+    let datagrams = [
+        ("packing", packing != Packing::None, "each datagram is one message; leave this out"),
+        ("pacing", true, "is for streams, and a datagram goes whole; leave this out"),
+    ];
+    for (key, is_wrong, what) in datagrams {
+        if let Some(at) = k.place(key).filter(|_| is_wrong) {
+            k.wrong_in(key, at, what);
+        }
+    }
+}
+
 /// How a line is shared, when it is open, and how long its lease may be idle, as far as it is
 /// written.
 type Sharing = (Option<Placed<Share>>, Option<Placed<OpenWhen>>, Option<Placed<Duration>>);
@@ -149,7 +169,7 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
              write gives way to the first that may); everyone with the right writes. With it a `tcp` target is one line \
              too: one connection for all sessions, for devices that accept no second",
         )
-        .without("`one-writer` for `serial` and `rfc2217`; none for `tcp`")
+        .without("`one-writer` for `serial`, `rfc2217` and `udp`; none for `tcp`")
         .uci("share")
         .maybe::<Share>();
     let open = k
@@ -201,6 +221,12 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
             "a TCP or unix socket; each session has its own connection unless `share` is set",
         )
         .map(|k| tcp(k, dead_after));
+    let udp = k
+        .key(
+            "udp",
+            "a UDP port of another machine, shared like `serial`; each datagram is one message",
+        )
+        .map(udp);
     let sim = k
         .key(
             "sim",
@@ -208,23 +234,23 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
         )
         .uci("device")
         .maybe::<SimDevice>();
-    let what = "write exactly one of `serial:`, `rfc2217:`, `tcp:` and `sim:`";
+    let what = "write exactly one of `serial:`, `rfc2217:`, `tcp:`, `udp:` and `sim:`";
     match KINDS.iter().filter(|kind| k.has(kind)).count() {
         0 => k.lacks(&KINDS, name.at, &format!("has no target; {what}")),
         1 => {}
         _ => k.wrong(name.at, &format!("has several targets; {what}")),
     }
-    match (serial, remote, tcp, sim) {
-        (Some(Placed { value: (serial, macros), .. }), None, None, None) => {
-            (serial.map(Target::Serial), macros)
-        }
-        (None, Some(Placed { value: (remote, macros), .. }), None, None) => {
-            (remote.map(Target::Rfc2217), macros)
-        }
-        (None, None, Some(tcp), None) => (tcp.value.map(Target::Tcp), Macros::new()),
-        (None, None, None, Some(device)) => {
-            (Some(Target::Sim(SimTarget { device: device.value })), Macros::new())
-        }
+    let bare = |target: Option<Target>| (target, Macros::new());
+    let read = [
+        serial.map(|it| (it.value.0.map(Target::Serial), it.value.1)),
+        remote.map(|it| (it.value.0.map(Target::Rfc2217), it.value.1)),
+        tcp.map(|it| bare(it.value.map(Target::Tcp))),
+        udp.map(|it| bare(it.value.map(Target::Udp))),
+        sim.map(|it| bare(Some(Target::Sim(SimTarget { device: it.value })))),
+    ];
+    let mut read = read.into_iter().flatten();
+    match (read.next(), read.next()) {
+        (Some(one), None) => one,
         _ => (None, Macros::new()),
     }
 }
@@ -232,7 +258,7 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
 /// Whether there is one device for all sessions, not a connection for each.
 fn is_line(target: &Target) -> bool {
     match target {
-        Target::Serial(_) | Target::Rfc2217(_) => true,
+        Target::Serial(_) | Target::Rfc2217(_) | Target::Udp(_) => true,
         Target::Tcp(_) => false,
         Target::Sim(sim) => match sim.device {
             SimDevice::Modem | SimDevice::ModbusRtu | SimDevice::Console | SimDevice::Echo => true,

@@ -250,7 +250,7 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
         let of = if line.contains("of: LINES") {
             vec!["rfc2217", "serial"]
         } else if line.contains("of: NETWORK") {
-            vec!["rfc2217", "tcp"]
+            vec!["rfc2217", "tcp", "udp"]
         } else if let Some((_, rest)) = line.split_once("of: [ '") {
             let listed = rest.split(']').next().unwrap_or_default();
             let mut listed: Vec<_> =

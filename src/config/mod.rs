@@ -38,6 +38,7 @@ mod tcp;
 mod text;
 mod trust;
 pub(crate) mod uci;
+mod udp;
 mod units;
 mod words;
 mod yaml;
@@ -68,6 +69,7 @@ pub(crate) use sim::{SimDevice, SimTarget};
 pub(crate) use text::Text;
 pub(crate) use uci::{UciInstance, uci_instance};
 pub use uci::{parse_uci, uci_as_yaml};
+pub(crate) use udp::UdpTarget;
 pub(crate) use units::{duration_text, size_text};
 
 pub(crate) use crate::wire::frames::Packing;
@@ -281,6 +283,8 @@ pub enum Target {
     Serial(SerialTarget),
     /// A serial port on another box.
     Rfc2217(Rfc2217Target),
+    /// A UDP port of another machine.
+    Udp(UdpTarget),
     /// A simulated device.
     Sim(SimTarget),
 }
@@ -291,7 +295,23 @@ impl Target {
         match self {
             Self::Serial(serial) => Some(serial.settings),
             Self::Rfc2217(remote) => Some(remote.settings),
-            Self::Tcp(_) | Self::Sim(_) => None,
+            Self::Tcp(_) | Self::Udp(_) | Self::Sim(_) => None,
+        }
+    }
+
+    /// Whether what it is sent and sends has borders, which are kept.
+    pub fn has_datagrams(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+
+    /// The word for its kind, as clients are told it: the key of the configuration.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Serial(_) => "serial",
+            Self::Rfc2217(_) => "rfc2217",
+            Self::Udp(_) => "udp",
+            Self::Sim(_) => "sim",
         }
     }
 }

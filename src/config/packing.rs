@@ -161,8 +161,8 @@ fn latency(target: &Target) -> Duration {
         Target::Serial(serial) if is_uart(&serial.port) => uart,
         Target::Serial(_) => usb,
         Target::Rfc2217(_) | Target::Tcp(_) => network,
-        // A pty or a connection of this machine.
-        Target::Sim(_) => uart,
+        // A pty or a connection of this machine; or one whose borders are its own.
+        Target::Sim(_) | Target::Udp(_) => uart,
     }
 }
 

@@ -89,8 +89,16 @@ pub(crate) fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
         (Target::Rfc2217(old), Target::Rfc2217(new)) => {
             old.tcp.address == new.tcp.address && old.control == new.control
         }
+        (Target::Udp(old), Target::Udp(new)) => old == new,
         (Target::Sim(old), Target::Sim(new)) => old == new,
-        (Target::Tcp(_) | Target::Serial(_) | Target::Rfc2217(_) | Target::Sim(_), _) => false,
+        (
+            Target::Tcp(_)
+            | Target::Serial(_)
+            | Target::Rfc2217(_)
+            | Target::Udp(_)
+            | Target::Sim(_),
+            _,
+        ) => false,
     };
     target && old.share == new.share && old.open == new.open && old.history == new.history
 }

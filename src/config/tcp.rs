@@ -14,7 +14,7 @@ impl Target {
         match self {
             Self::Tcp(tcp) => tcp.usb,
             Self::Rfc2217(remote) => remote.tcp.usb,
-            Self::Serial(_) | Self::Sim(_) => None,
+            Self::Serial(_) | Self::Udp(_) | Self::Sim(_) => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Bridge, ask, assets, visitor::Visitor, warden::tally};
 use crate::{
     auth::{AllowedOrigin, Purpose},
-    config::{Endpoint, Rights, Share, Target},
+    config::{Endpoint, Rights, Share},
     line,
     metrics::{self, ExpositionFormat, Observed, TargetState},
     process,
@@ -140,12 +140,6 @@ pub(super) async fn endpoints(
 }
 
 fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json::Value {
-    let kind = match endpoint.target {
-        Target::Tcp(_) => "tcp",
-        Target::Serial(_) => "serial",
-        Target::Rfc2217(_) => "rfc2217",
-        Target::Sim(_) => "sim",
-    };
     let share = endpoint.share.map(|share| match share {
         Share::Exclusive => "exclusive",
         Share::OneWriter => "one-writer",
@@ -160,7 +154,7 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
     json!({
         "name": endpoint.name,
         "title": endpoint.title,
-        "kind": kind,
+        "kind": endpoint.target.kind(),
         "state": board.as_ref().map(|board| board.state.word()),
         "share": share,
         "holder": holder,

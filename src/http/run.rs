@@ -165,6 +165,7 @@ impl Run {
             linger: Linger::of(&limits),
             rate: limits.rate,
             packing: endpoint.packing,
+            datagrams: endpoint.target.has_datagrams(),
         };
         match reached {
             Reached::Own(stream) => Box::pin(plain(socket, stream, terms, session)),

@@ -2,6 +2,7 @@
 
 mod account;
 mod cut;
+mod datagrams;
 mod driver;
 mod tasks;
 mod waits;
@@ -73,6 +74,8 @@ pub(crate) struct Progress {
     pub done: u64,
     /// Of these, how many were discarded because the device went, or the lease was taken.
     pub lost: u64,
+    /// Of these, how many were in datagrams that the network did not take for their length.
+    pub too_long: u64,
 }
 
 /// What is next in the queue.
@@ -169,9 +172,7 @@ impl Input {
     /// what was read ahead.
     pub(super) fn push_rest(&self, seat: SeatId, bytes: &[u8]) {
         let inner = &mut *self.lock();
-        let Some(account) = inner.seats.get_mut(&seat).filter(|_| !bytes.is_empty()) else {
-            return;
-        };
+        let Some(account) = inner.seats.get_mut(&seat) else { return };
         account.taken += bytes.len() as u64;
         inner.queue.push_back((Some(seat), QueueItem::Data { bytes: bytes.to_vec(), sent: 0 }));
         inner.wake_worker();
@@ -206,6 +207,7 @@ impl Input {
             .retain(|(owner, item)| *owner != Some(seat) || matches!(item, QueueItem::Task(_)));
         if let Some(account) = inner.seats.get_mut(&seat) {
             account.done = account.taken;
+            account.datagrams = 0;
             account.wake();
         }
     }
@@ -243,6 +245,7 @@ impl Input {
             taken: account.taken,
             done: account.done,
             lost: account.lost,
+            too_long: account.too_long,
         })
     }
 
@@ -340,6 +343,7 @@ impl InputState {
             account.done = account.taken;
             account.lost += queued as u64;
             account.tasks = 0;
+            account.datagrams = 0;
             account.waits.clear();
             account.wake();
             discarded += queued;
@@ -380,6 +384,7 @@ impl InputState {
         }
         if let Some(account) = owner.and_then(|seat| self.seats.get_mut(&seat)) {
             account.done += n as u64;
+            account.datagrams = account.datagrams.saturating_sub(usize::from(done));
             account.wake();
         }
     }

@@ -347,7 +347,7 @@ async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
                 let room = ready!(shared.output.poll_room(cx)).min(buf.len());
                 let mut buf = ReadBuf::new(buf.split_at_mut(room).0);
                 match ready!(device.poll_read(cx, &mut buf, &mut marks)) {
-                    Ok(()) if buf.filled().is_empty() && marks.is_empty() => {
+                    Ok(()) if buf.filled().is_empty() && marks.is_empty() && device.ends() => {
                         return Poll::Ready(Gone::Ended);
                     }
                     Ok(()) => {

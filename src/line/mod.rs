@@ -10,6 +10,7 @@
 //! again. It ends when nobody holds the line any more: neither the gateway's list nor a seat.
 
 mod board;
+mod borders;
 mod bus;
 mod callers;
 mod controls;
@@ -51,7 +52,7 @@ pub(crate) use task::{Action, Undone};
 
 use self::{
     callers::Callers,
-    input::{CutPoint, Input},
+    input::{CutPoint, Front, Input},
     output::Output,
     task::Task,
 };
@@ -68,12 +69,17 @@ use crate::{
 /// A quarter of the largest window of `wsbridge.v1`.
 const QUARTER: usize = WINDOW_MAX as usize / 4;
 
+/// The longest datagram that can come, with some to spare.
+pub(crate) const DATAGRAM_READ: usize = 0xFFFF;
+
 /// What keeper and seats of a line share.
 #[derive(Debug)]
 struct Shared {
     name: String,
     /// The rules as they are now.
     endpoint: watch::Receiver<Arc<Endpoint>>,
+    /// What goes either way are datagrams.
+    datagrams: bool,
     /// Names the tape's axis: offsets of another epoch mean nothing.
     epoch: String,
     output: Output,
@@ -115,7 +121,14 @@ impl Shared {
         let share = now.share.unwrap_or(Share::Exclusive);
         // A private line waits for its only seat, and that says at each quarter window what it has
         // read.
-        let history = now.history.max(if now.share.is_some() { 0 } else { QUARTER });
+        let datagrams = now.target.has_datagrams();
+        let least = match now.share {
+            // Longer ones than the tape would be heard by nobody.
+            Some(_) if datagrams => 2 * DATAGRAM_READ,
+            Some(_) => 0,
+            None => QUARTER,
+        };
+        let history = now.history.max(least);
         let mut epoch = [0; 8];
         // Without randomness the tape's birthday must do: it only has to differ from the one
         // before.
@@ -128,8 +141,9 @@ impl Shared {
             name: now.name.clone(),
             endpoint,
             epoch: format!("{:016x}", u64::from_le_bytes(epoch)),
-            output: Output::new(history),
+            output: Output::new(history, datagrams),
             input: Input::default(),
+            datagrams,
             callers: Callers::default(),
             board: watch::Sender::new(Board::new(share)),
             port: Mutex::new(None),
@@ -137,6 +151,13 @@ impl Shared {
             events,
             tasks,
         }
+    }
+
+    /// The network takes no datagram as long as this one.
+    fn refused(&self, front: Front<'_>) {
+        let bytes = front.refused();
+        self.metrics.undelivered.add(bytes as u64);
+        tracing::debug!(endpoint = self.name, bytes, "the network takes no datagram of that size");
     }
 
     fn lock_port(&self) -> MutexGuard<'_, Option<OpenPort>> {

@@ -1,5 +1,6 @@
 //! Device to seats: the tape, its marks, and who has read how far.
 
+mod datagram;
 mod look;
 
 use std::{
@@ -12,7 +13,9 @@ use std::{
 
 use tokio::time::Instant;
 
+use self::datagram::Next;
 use super::{
+    borders::Borders,
     marks::{Mark, MarkKind, Marks},
     tape::{Gap, Tape},
 };
@@ -91,6 +94,8 @@ pub(super) struct Hearing {
     pub(super) pauses: bool,
     /// It goes on when the device is gone and comes back, and is not told here.
     pub(super) patient: bool,
+    /// The longest datagram it ever takes.
+    pub(super) longest: usize,
 }
 
 /// When a reader holds the device back rather than miss a byte.
@@ -112,6 +117,8 @@ pub(super) struct Output(Mutex<OutputState>);
 #[derive(Debug)]
 struct OutputState {
     tape: Tape,
+    /// Of a device that sends datagrams.
+    borders: Option<Borders>,
     marks: Marks,
     /// When the last byte came.
     last: Instant,
@@ -129,17 +136,20 @@ struct ReadPosition {
     hearing: Hearing,
     /// Offset of the next byte to hear.
     at: u64,
-    /// Number of the next mark to hear.
+    /// Number of the next mark to hear, and of the next datagram.
     mark: u64,
+    datagram: u64,
     /// Bytes below this are not needed again, not even for a resume.
     done: u64,
     waker: Option<Waker>,
 }
 
 impl Output {
-    pub(super) fn new(history: usize) -> Self {
+    pub(super) fn new(history: usize, datagrams: bool) -> Self {
+        let tape = Tape::new(history);
         Self(Mutex::new(OutputState {
-            tape: Tape::new(history),
+            borders: datagrams.then(|| Borders::new(tape.capacity())),
+            tape,
             marks: Marks::default(),
             last: Instant::now(),
             pause: None,
@@ -157,10 +167,13 @@ impl Output {
     pub(super) fn enter(&self, seat: SeatId, hearing: Hearing) -> (u64, u64) {
         let mut inner = self.lock();
         let end = inner.tape.end();
-        let at = hearing.from.map_or(end, |from| from.min(end));
+        let (at, datagram) =
+            hearing.from.map_or_else(|| (end, inner.last_datagram()), |from| inner.place(from));
         // What happened before a reader came is told to those alone who want the bytes from before.
         let mark = hearing.from.map_or(inner.marks.end(), |_| inner.marks.number_at(at));
-        inner.readers.insert(seat, ReadPosition { hearing, at, mark, done: at, waker: None });
+        inner
+            .readers
+            .insert(seat, ReadPosition { hearing, at, mark, datagram, done: at, waker: None });
         // Whoever was alone is so no more.
         inner.wake_writer();
         (at, end)
@@ -176,10 +189,14 @@ impl Output {
     /// A reader goes on at another offset; returns the one it got.
     pub(super) fn seek(&self, seat: SeatId, to: u64) -> u64 {
         let inner = &mut *self.lock();
-        let to = to.min(inner.tape.end());
+        let (to, mut datagram) = inner.place(to);
         let mark = inner.marks.number_at(to);
         if let Some(reader) = inner.readers.get_mut(&seat) {
-            (reader.at, reader.mark) = (to, mark);
+            if reader.at == to {
+                // Empty ones that were heard here are not heard again.
+                datagram = datagram.max(reader.datagram);
+            }
+            (reader.at, reader.mark, reader.datagram) = (to, mark, datagram);
             reader.done = reader.done.max(to);
         }
         inner.wake_writer();
@@ -217,7 +234,7 @@ impl Output {
         }
     }
 
-    /// The device sent bytes; `marks` lie before so many of them.
+    /// The device sent bytes, or one datagram; `marks` lie before so many of them.
     pub(super) fn push(&self, bytes: &[u8], marks: &[(usize, LineEvent)]) {
         let inner = &mut *self.lock();
         let (start, gather) = (inner.tape.end(), inner.marks.end());
@@ -234,6 +251,9 @@ impl Output {
             inner.marks.push(start + *before as u64, MarkKind::Event(*event), gather);
         }
         inner.tape.push(bytes);
+        if let Some(borders) = &mut inner.borders {
+            borders.push(inner.tape.end(), inner.tape.start());
+        }
         inner.wake_readers();
     }
 
@@ -280,14 +300,20 @@ impl Output {
             }
             most = most.min(usize::try_from(mark.at - reader.at).unwrap_or(most));
         }
-        match inner.tape.read(reader.at, buf.split_at_mut(most).0) {
-            Ok(0) => match &inner.down {
-                Some(why) if !reader.hearing.patient => Poll::Ready(SeatEvent::Ended(why.clone())),
-                _ => {
-                    reader.waker = Some(cx.waker().clone());
-                    Poll::Pending
+        if let Some(borders) = &inner.borders {
+            return match datagram::next(borders, &inner.tape, reader, buf) {
+                Next::Heard(heard) => {
+                    if matches!(heard, SeatEvent::Gap(_)) {
+                        reader.mark = inner.marks.number_at(reader.at);
+                    }
+                    Poll::Ready(heard)
                 }
-            },
+                Next::None => reader.wait(cx, inner.down.as_ref()),
+                Next::NoRoom => reader.wait(cx, None),
+            };
+        }
+        match inner.tape.read(reader.at, buf.split_at_mut(most).0) {
+            Ok(0) => reader.wait(cx, inner.down.as_ref()),
             Ok(n) => {
                 reader.at += n as u64;
                 if !reader.hearing.acks {
@@ -306,6 +332,17 @@ impl Output {
 }
 
 impl ReadPosition {
+    /// There is nothing for it now, and where the device is `down` there will be nothing.
+    fn wait(&mut self, cx: &mut Context<'_>, down: Option<&Gone>) -> Poll<SeatEvent> {
+        match down {
+            Some(why) if !self.hearing.patient => Poll::Ready(SeatEvent::Ended(why.clone())),
+            _ => {
+                self.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
     /// The next mark this reader wants; those it does not want are passed over.
     fn next_mark(&mut self, marks: &Marks) -> Option<Mark> {
         loop {
@@ -325,6 +362,22 @@ impl ReadPosition {
 }
 
 impl OutputState {
+    /// The place at an offset, or where the next datagram begins behind it; and its number.
+    fn place(&self, offset: u64) -> (u64, u64) {
+        match &self.borders {
+            Some(borders) => {
+                let (number, at) = borders.number_at(offset);
+                (at, number)
+            }
+            None => (offset.min(self.tape.end()), 0),
+        }
+    }
+
+    /// Number of the next datagram to come.
+    fn last_datagram(&self) -> u64 {
+        self.borders.as_ref().map_or(0, Borders::end)
+    }
+
     fn wake_readers(&mut self) {
         for reader in self.readers.values_mut() {
             if let Some(waker) = reader.waker.take() {

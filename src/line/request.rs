@@ -48,6 +48,8 @@ pub(crate) struct SeatRequest {
     pub pauses: bool,
     /// Stay when the device goes, and go on when it is back.
     pub patient: bool,
+    /// The longest datagram to hear, where the device sends such; `None` hears all.
+    pub longest: Option<usize>,
 }
 
 /// Whether a seat wants the lease.

@@ -90,12 +90,15 @@ impl Seat {
             Some(super::request::ReplayFrom::From { .. }) => Some(start),
         };
         let lossless = match (private, ask.patient) {
+            // Nothing holds back whoever sends datagrams: they would be lost elsewhere, uncounted.
+            _ if shared.datagrams => Lossless::Never,
             (true, _) => Lossless::Always,
             (false, true) => Lossless::Never,
             (false, false) => Lossless::Alone,
         };
         let SeatRequest { acks, events, times, pauses, patient, .. } = *ask;
-        let hearing = Hearing { from, lossless, acks, events, times, pauses, patient };
+        let longest = ask.longest.unwrap_or(usize::MAX);
+        let hearing = Hearing { from, lossless, acks, events, times, pauses, patient, longest };
         let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
         let stance = Arc::new(Stance::new(who.rights, ask.intent));
@@ -175,7 +178,13 @@ impl Seat {
 
     /// What the line says next.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent> {
-        self.shared.output.poll_read(self.id, cx, buf)
+        let heard = self.shared.output.poll_read(self.id, cx, buf);
+        if let Poll::Ready(SeatEvent::Gap(gap)) = &heard
+            && self.shared.datagrams
+        {
+            self.shared.metrics.undelivered.add(gap.to - gap.from);
+        }
+        heard
     }
 
     /// Goes on reading at another offset; returns the one it got.
@@ -199,12 +208,23 @@ impl Seat {
         self.stance.writes(self.id, &board)
     }
 
-    /// Takes bytes for the device; pending while the seat's window of the queue is full.
+    /// Whether the queue has as many datagrams of this seat as it may have.
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.input.is_full(self.id)
+    }
+
+    /// Takes bytes for the device, a datagram whole; pending while the seat's window of the queue
+    /// is full.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.shared.datagrams {
+            let taken = self.shared.input.poll_push_datagram(self.id, cx, bytes);
+            let gone = || io::ErrorKind::NotConnected.into();
+            return taken.map(|taken| if taken { Ok(bytes.len()) } else { Err(gone()) });
+        }
         self.shared.input.poll_push(self.id, cx, bytes).map(|n| match n {
             0 if !bytes.is_empty() => Err(io::ErrorKind::NotConnected.into()),
             n => Ok(n),

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::{Endpoint, Packing},
     settings::Settings,
-    target::{Port, Wire},
+    target::{Port, Wire, is_too_long},
 };
 
 /// How often a driver is looked at while it sends.
@@ -149,12 +149,9 @@ impl<'a> Paced<'a> {
                 Poll::Ready(Next::Turn) => return Poll::Ready(Ok(Work::Turn)),
                 Poll::Ready(Next::Task(task)) => return Poll::Ready(Ok(Work::Task(task))),
                 Poll::Ready(Next::Data(front)) => {
-                    let (piece, _) = front.bytes().split_at(self.piece(&front));
-                    if !piece.is_empty() {
-                        let n = ready!(poll_write(cx, device, piece))?;
-                        let (wrote, _) = piece.split_at(n);
-                        self.wrote(wrote, settings);
-                        front.consumed(n);
+                    let length = self.piece(&front);
+                    if length > 0 || self.shared.datagrams {
+                        ready!(self.poll_put(cx, device, front, (length, settings)))?;
                         return Poll::Ready(Ok(Work::Wrote));
                     }
                 }
@@ -172,6 +169,29 @@ impl<'a> Paced<'a> {
                 return Poll::Ready(Ok(Work::Ask));
             }
         }
+    }
+
+    /// Writes so many of the next bytes, on a line with these settings.
+    fn poll_put(
+        &mut self,
+        cx: &mut Context<'_>,
+        device: &mut (dyn AsyncWrite + Send + Unpin),
+        front: Front<'_>,
+        (length, settings): (usize, Option<Settings>),
+    ) -> Poll<io::Result<()>> {
+        let (piece, _) = front.bytes().split_at(length);
+        match ready!(poll_write(cx, device, piece)) {
+            Ok(n) => {
+                let (wrote, _) = piece.split_at(n);
+                self.wrote(wrote, settings);
+                front.consumed(n);
+            }
+            Err(error) if self.shared.datagrams && is_too_long(&error) => {
+                self.shared.refused(front);
+            }
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// How many of the next bytes may go in one write.
@@ -201,14 +221,14 @@ impl<'a> Paced<'a> {
     }
 }
 
-/// Writes at least one byte.
+/// Writes at least one byte, or nothing where that is a datagram.
 fn poll_write(
     cx: &mut Context<'_>,
     device: &mut (dyn AsyncWrite + Send + Unpin),
     bytes: &[u8],
 ) -> Poll<io::Result<usize>> {
     match ready!(Pin::new(device).poll_write(cx, bytes)) {
-        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        Ok(0) if !bytes.is_empty() => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
         wrote => Poll::Ready(wrote),
     }
 }
@@ -226,6 +246,7 @@ impl<'a> Ear<'a> {
             times: false,
             pauses: false,
             patient: true,
+            longest: 0,
         };
         output.enter(EAR, hearing);
         Self(output)

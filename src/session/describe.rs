@@ -1,7 +1,7 @@
 //! An endpoint and its line in the words of `wsbridge.v1`, for `hello`, the bus and `status`.
 
 use crate::{
-    config::{Endpoint, Rights, Target},
+    config::{Endpoint, Rights},
     line::{self, Board, rfc3339},
     target::Caps,
     wire::control::{self, Holder},
@@ -13,22 +13,19 @@ pub(super) fn describe(
     rights: Rights,
     board: Option<&Board>,
 ) -> control::Endpoint {
-    let kind = match &endpoint.target {
-        Target::Tcp(_) => "tcp",
-        Target::Serial(_) => "serial",
-        Target::Rfc2217(_) => "rfc2217",
-        Target::Sim(_) => "sim",
-    };
+    let able = board.map_or_else(Caps::default, |board| board.caps);
+    // Known before it is open, and what a client has to know before it sends.
+    let able = Caps { datagrams: endpoint.target.has_datagrams(), ..able };
     control::Endpoint {
         name: endpoint.name.clone(),
-        kind: kind.to_owned(),
+        kind: endpoint.target.kind().to_owned(),
         // An endpoint without a line is reached when somebody opens it.
         state: board.map_or("closed", |board| board.state.word()).to_owned(),
         error: board.and_then(error),
         since: board.and_then(down_since),
         title: endpoint.title.clone(),
         usb: board.and_then(|board| board.usb).or_else(|| endpoint.target.stated_usb()),
-        caps: caps(board.map_or_else(Caps::default, |board| board.caps)),
+        caps: caps(able),
         macros: endpoint.macros.keys().cloned().collect(),
         rights: rights.words().into_iter().map(str::to_owned).collect(),
         writer: board.and_then(writer),
@@ -62,7 +59,7 @@ fn down_since(board: &Board) -> Option<String> {
 
 /// Capabilities in the words of the specification.
 fn caps(caps: Caps) -> Vec<String> {
-    let words: [(bool, &[&str]); 7] = [
+    let words: [(bool, &[&str]); 8] = [
         (caps.settings, &["config"]),
         (caps.signals, &["dtr", "rts"]),
         (caps.brk, &["break"]),
@@ -70,6 +67,7 @@ fn caps(caps: Caps) -> Vec<String> {
         (caps.errors, &["errors"]),
         (caps.drain, &["drain"]),
         (caps.gap, &["gap"]),
+        (caps.datagrams, &["datagrams"]),
     ];
     let given = words.iter().filter(|(has, _)| *has).flat_map(|(_, words)| words.iter());
     given.chain(&["times", "take"]).map(|word| (*word).to_owned()).collect()

@@ -24,17 +24,20 @@ use crate::{
 pub(super) struct ClientEncoding {
     base64: Option<Base64In>,
     ends: Option<LineEnds>,
+    eol: Option<Eol>,
+    /// Each message stands by itself.
+    whole: bool,
 }
 
 impl ClientEncoding {
-    pub(super) fn new(payload: Payload, eol: Option<Eol>) -> Self {
+    pub(super) fn new(payload: Payload, eol: Option<Eol>, whole: bool) -> Self {
         let base64 = (payload == Payload::Base64).then(Base64In::default);
-        Self { base64, ends: eol.map(LineEnds::new) }
+        Self { base64, ends: eol.map(LineEnds::new), eol, whole }
     }
 
     /// Whether payloads are line bytes as they are.
     pub(super) fn is_stream(&self) -> bool {
-        self.base64.is_none() && self.ends.is_none()
+        self.base64.is_none() && self.ends.is_none() && !self.whole
     }
 
     /// Line bytes of a piece of a message; `last` says that the message is complete.
@@ -47,6 +50,9 @@ impl ClientEncoding {
         if let Some(ends) = &mut self.ends {
             bytes = ends.convert(&bytes);
         }
+        if self.whole && last {
+            self.ends = self.eol.map(LineEnds::new);
+        }
         Ok(bytes)
     }
 }
@@ -57,12 +63,14 @@ pub(super) struct Outgoing {
     payload: Payload,
     packets: Option<Packets>,
     text: TextOut,
+    /// Each message stands by itself.
+    whole: bool,
 }
 
 impl Outgoing {
     /// `most` is the longest message, in bytes.
-    pub(super) fn new(payload: Payload, packing: Packing, most: usize) -> Self {
-        Self { payload, packets: Packets::new(packing, most), text: TextOut::default() }
+    pub(super) fn new(payload: Payload, packing: Packing, most: usize, whole: bool) -> Self {
+        Self { payload, packets: Packets::new(packing, most), text: TextOut::default(), whole }
     }
 
     /// How many of `most` bytes may be read now.
@@ -130,7 +138,10 @@ impl Outgoing {
             Payload::Binary => socket.queue(Opcode::Binary, packet),
             Payload::Base64 => socket.queue(Opcode::Text, base64_out(packet).as_bytes()),
             Payload::Text => {
-                let text = self.text.encode(packet);
+                let mut text = self.text.encode(packet);
+                if self.whole {
+                    text += &self.text.rest();
+                }
                 // Half a character belongs to the next message; an empty packet is one all the
                 // same.
                 if !text.is_empty() || packet.is_empty() {

@@ -36,10 +36,11 @@ pub(crate) trait Far {
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// The client will send no more: takes the rest of what is held, whatever its bounds, and gives
-    /// back what others wait for. Returns whether it did.
-    fn take_rest(&mut self, _rest: &[u8]) -> bool {
-        false
-    }
+    /// back what others wait for. A connection is not asked.
+    fn take_rest(&mut self, _rest: &[Vec<u8>]) {}
+
+    /// The client sent so many bytes that cannot be taken: they are lost.
+    fn skip(&mut self, _bytes: usize) {}
 
     /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them,
     /// or they are not on the wire.
@@ -124,14 +125,19 @@ impl Far for Seat {
         self.poll_drained(cx).map(Ok)
     }
 
-    fn take_rest(&mut self, rest: &[u8]) -> bool {
+    fn take_rest(&mut self, rest: &[Vec<u8>]) {
         if self.is_writer() {
-            self.push_rest(rest);
+            for bytes in rest {
+                self.push_rest(bytes);
+            }
             self.release(Reason::Released);
         } else {
-            self.ignore(rest.len());
+            self.ignore(rest.iter().map(Vec::len).sum());
         }
-        true
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.ignore(bytes);
     }
 
     fn left(&self) -> Left {

@@ -36,6 +36,8 @@ pub(in crate::session) struct Live {
     pub(super) told: u64,
     /// How many bytes it was told were lost.
     pub(super) told_lost: u64,
+    /// Of these, those in datagrams that the network did not take for their length.
+    pub(super) told_too_long: u64,
     pub(super) board: watch::Receiver<Board>,
     /// The board as the client knows it.
     pub(super) seen: Seen,

@@ -14,11 +14,12 @@ use super::{
     endings::Remainder,
     engine::{Piece, Speech, run},
     link::Link,
+    message::{DATAGRAM_MOST, Message, Whole},
     upstream::{Count, Upstream},
 };
 use crate::{
     config::{PACKET_MOST, Packing},
-    line::{LineNews, Mark, MarkKind, SeatEvent},
+    line::{DATAGRAM_READ, LineNews, Mark, MarkKind, SeatEvent},
     wire::{close::Ended, frame::HEADER_MAX},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Terms {
     pub rate: Option<u64>,
     /// Which bytes of the target make one message.
     pub packing: Packing,
+    /// Both sides' messages are datagrams, which stay whole.
+    pub datagrams: bool,
 }
 
 /// Runs a plain session to its end: everything read is delivered as long as it moves, the Close
@@ -63,9 +66,10 @@ pub(crate) async fn plain<F: Far>(
         socket.bound_unread();
     }
     let mut plain = Plain {
-        upstream: Upstream::new(far, terms.linger, terms.dead_after),
-        incoming: ClientEncoding::new(socket.payload, socket.eol),
-        outgoing: Outgoing::new(socket.payload, terms.packing, TARGET_READ_MAX),
+        upstream: Upstream::new(far, terms.linger, terms.dead_after, terms.datagrams),
+        incoming: ClientEncoding::new(socket.payload, socket.eol, terms.datagrams),
+        outgoing: Outgoing::new(socket.payload, terms.packing, TARGET_READ_MAX, terms.datagrams),
+        message: terms.datagrams.then(Message::default),
         entry: Arc::clone(&session.entry),
     };
     let mut link = Link::new(socket, rules);
@@ -85,7 +89,31 @@ struct Plain<F> {
     upstream: Upstream<F>,
     incoming: ClientEncoding,
     outgoing: Outgoing,
+    /// The client's, as far as it has come, where each is a datagram.
+    message: Option<Message>,
     entry: Arc<RunningSession>,
+}
+
+impl<F: Far> Plain<F> {
+    /// A piece of a message that is to be one datagram.
+    fn gather(&mut self, link: &mut Link, cx: &mut Context<'_>, bytes: &[u8], last: bool) {
+        let Some(message) = &mut self.message else { return };
+        link.rates.took(bytes.len());
+        let whole = message.take(bytes, last);
+        if let Some(Whole::Datagram(bytes)) = whole {
+            return self.data(link, cx, &bytes);
+        }
+        // One that is too long is no better for its end.
+        let length = match whole {
+            Some(Whole::TooLong(length)) => length,
+            Some(Whole::Datagram(_)) | None => message.len(),
+        };
+        if length > DATAGRAM_MOST {
+            *message = Message::default();
+            self.upstream.skip(length);
+            link.end(Ended::TooBig);
+        }
+    }
 }
 
 impl<F: Far> Speech for Plain<F> {
@@ -101,6 +129,7 @@ impl<F: Far> Speech for Plain<F> {
 
     fn piece(&mut self, link: &mut Link, cx: &mut Context<'_>, piece: Piece<'_>) {
         match self.incoming.decode(piece.bytes, piece.last) {
+            Ok(bytes) if self.message.is_some() => self.gather(link, cx, &bytes, piece.last),
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => {
                 link.rates.took(bytes.len());
@@ -134,7 +163,12 @@ impl<F: Far> Speech for Plain<F> {
         if self.upstream.has_ended() {
             return Poll::Pending;
         }
-        let most = ready!(link.rates.poll_down(cx, self.outgoing.room(TARGET_READ_MAX)));
+        let most = if self.message.is_some() {
+            ready!(link.rates.poll_next(cx));
+            DATAGRAM_READ
+        } else {
+            ready!(link.rates.poll_down(cx, self.outgoing.room(TARGET_READ_MAX)))
+        };
         let (_, space) = buf.split_at_mut(HEADER_MAX);
         let (space, _) = space.split_at_mut(most);
         let Poll::Ready(heard) = self.upstream.far.poll_read(cx, space) else {
@@ -153,6 +187,8 @@ impl<F: Far> Speech for Plain<F> {
             }
             // Plain mode asks for no other marks.
             SeatEvent::Mark(_) => {}
+            // Datagrams are lost on every way; the line has counted these.
+            SeatEvent::Gap(_) if self.message.is_some() => {}
             SeatEvent::Gap(gap) => link.end(Ended::TooSlow(gap.to - gap.from)),
             SeatEvent::Ended(gone) => {
                 let ended = self.upstream.target_ended(gone);

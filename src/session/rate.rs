@@ -12,7 +12,8 @@ use tokio::time::{Instant, Sleep, sleep};
 #[derive(Debug)]
 pub(super) struct RateLimit {
     per_second: u64,
-    saved: u64,
+    /// Below 0 after a datagram that was longer than what had been saved up.
+    saved: i64,
     filled: Instant,
     timer: Pin<Box<Sleep>>,
 }
@@ -23,7 +24,7 @@ impl RateLimit {
         let timer = Box::pin(sleep(Duration::ZERO));
         let mut rate =
             Self { per_second: per_second.max(1), saved: 0, filled: Instant::now(), timer };
-        rate.saved = rate.capacity();
+        rate.saved = rate.full();
         rate
     }
 
@@ -36,7 +37,7 @@ impl RateLimit {
             }
             // Wait for a tenth of the bucket, so that a slow rate moves pieces and not single
             // bytes.
-            let piece = (self.capacity() / 10).max(1);
+            let piece = (self.capacity() / 10).max(1).saturating_add(self.saved.unsigned_abs());
             let wait = Duration::from_secs_f64(to_f64(piece) / to_f64(self.per_second));
             self.timer.as_mut().reset(self.filled + wait);
             if self.timer.as_mut().poll(cx).is_pending() {
@@ -47,11 +48,15 @@ impl RateLimit {
 
     /// Takes what has moved.
     pub(super) fn take(&mut self, bytes: usize) {
-        self.saved = self.saved.saturating_sub(bytes as u64);
+        self.saved = self.saved.saturating_sub_unsigned(bytes as u64);
     }
 
     fn capacity(&self) -> u64 {
         (self.per_second / 4).max(1)
+    }
+
+    fn full(&self) -> i64 {
+        i64::try_from(self.capacity()).unwrap_or(i64::MAX)
     }
 
     fn fill(&mut self) {
@@ -60,7 +65,7 @@ impl RateLimit {
         let gained = u128::from(nanos) * u128::from(self.per_second) / 1_000_000_000;
         let gained = u64::try_from(gained).unwrap_or(u64::MAX);
         if gained > 0 {
-            self.saved = self.saved.saturating_add(gained).min(self.capacity());
+            self.saved = self.saved.saturating_add_unsigned(gained).min(self.full());
             self.filled = now;
         }
     }
@@ -90,6 +95,11 @@ impl BothRates {
             Some([_, down]) if most > 0 => down.poll(cx).map(|room| room.min(most)),
             Some(_) | None => Poll::Ready(most),
         }
+    }
+
+    /// Whether a datagram may go to it, however long: what is too much is saved up again first.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_down(cx, 1).map(drop)
     }
 
     /// So many came.

@@ -14,6 +14,7 @@ use super::{
     Far,
     drain::{Drain, Left, Linger},
     endings::Remainder,
+    held::Held,
 };
 use crate::{
     line::{Gone, SeatEvent},
@@ -57,9 +58,8 @@ pub(super) struct Upstream<F> {
     pub(super) far: F,
     linger: Linger,
     phase: UpstreamPhase,
-    /// Payload the target has not taken yet, from `sent` on.
-    held: Vec<u8>,
-    sent: usize,
+    /// Payload the target has not taken yet.
+    held: Held,
     drain: Option<Drain>,
     vigil: Vigil,
     count: Count,
@@ -72,13 +72,13 @@ pub(super) struct Upstream<F> {
 }
 
 impl<F: Far> Upstream<F> {
-    pub(super) fn new(far: F, linger: Linger, dead_after: Duration) -> Self {
+    /// `whole` says that the target takes the client's messages whole.
+    pub(super) fn new(far: F, linger: Linger, dead_after: Duration, whole: bool) -> Self {
         Self {
             far,
             linger,
             phase: UpstreamPhase::Open,
-            held: Vec::new(),
-            sent: 0,
+            held: Held::new(whole),
             drain: None,
             vigil: Vigil::new(dead_after),
             count: Count { taken: 0, lost: 0, unsure: 0 },
@@ -90,12 +90,13 @@ impl<F: Far> Upstream<F> {
 
     /// Bytes held here.
     fn waiting(&self) -> usize {
-        self.held.len() - self.sent
+        self.held.len()
     }
 
     /// Whether more may come from the client.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting() == 0 || !F::IS_CONNECTION && self.waiting() < AHEAD_MAX
+        let ahead = !F::IS_CONNECTION && self.waiting() < AHEAD_MAX && !self.held.is_full();
+        self.held.is_empty() || ahead
     }
 
     /// Whether the target has said its last.
@@ -137,33 +138,38 @@ impl<F: Far> Upstream<F> {
             self.count.lost += bytes.len() as u64;
             return;
         }
-        if self.waiting() > 0 {
-            return self.held.extend_from_slice(bytes);
+        if !self.held.is_empty() {
+            return self.held.push(bytes);
         }
         self.vigil.wrote();
         let taken = match self.far.poll_write(cx, bytes) {
             Poll::Ready(Ok(n)) => n,
             Poll::Ready(Err(error)) => {
-                self.held.extend_from_slice(bytes);
+                self.held.push(bytes);
                 return self.refuse(Gone::by(&error));
             }
-            Poll::Pending => 0,
+            Poll::Pending => return self.held.push(bytes),
         };
         let (_, rest) = bytes.split_at(taken);
-        self.held.extend_from_slice(rest);
+        if !rest.is_empty() {
+            self.held.push(rest);
+        }
+    }
+
+    /// The client sent so many bytes that the target cannot take.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.count.taken += bytes as u64;
+        self.far.skip(bytes);
     }
 
     /// Goes on writing what is held.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (_, rest) = self.held.split_at(self.sent);
-        if rest.is_empty() {
+        if self.held.is_empty() {
             return Poll::Pending;
         }
         self.vigil.wrote();
-        match ready!(self.far.poll_write(cx, rest)) {
-            Ok(n) if n < rest.len() => self.sent += n,
-            // An idle connection keeps no buffer.
-            Ok(_) => (self.held, self.sent) = (Vec::new(), 0),
+        match ready!(self.far.poll_write(cx, self.held.front())) {
+            Ok(n) => self.held.took(n),
             Err(error) => self.refuse(Gone::by(&error)),
         }
         Poll::Ready(())
@@ -182,7 +188,7 @@ impl<F: Far> Upstream<F> {
     fn abandon(&mut self) {
         if !self.is_done() {
             self.count.lost += self.left().bytes;
-            (self.held, self.sent) = (Vec::new(), 0);
+            self.held.clear();
             self.phase = UpstreamPhase::Done;
         }
     }
@@ -264,15 +270,14 @@ impl<F: Far> Upstream<F> {
 
     /// One step of what it is at.
     fn poll_phase(&mut self, cx: &mut Context<'_>, is_read: bool) -> Poll<()> {
-        let (holds, unsure) = (self.waiting() > 0, self.is_unsure());
+        let (holds, unsure) = (!self.held.is_empty(), self.is_unsure());
         match &mut self.phase {
             UpstreamPhase::Open if !is_read => {
                 self.phase = UpstreamPhase::Finishing;
                 // A line that takes nothing is free for others all the same: what they send comes
                 // behind this.
-                let (_, rest) = self.held.split_at(self.sent);
-                if self.far.take_rest(rest) {
-                    (self.held, self.sent) = (Vec::new(), 0);
+                if !F::IS_CONNECTION {
+                    self.far.take_rest(&self.held.drain());
                 }
             }
             UpstreamPhase::Finishing if !holds => match ready!(self.far.poll_finish(cx)) {

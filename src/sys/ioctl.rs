@@ -4,7 +4,7 @@
 //! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined
 //! with in `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` and
 //! `include/uapi/linux/tcp.h`; the descriptor is borrowed for the call.
-#![expect(unsafe_code, reason = "ioctl and getsockopt take an untyped pointer")]
+#![expect(unsafe_code, reason = "ioctl, getsockopt and setsockopt take an untyped pointer")]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "libc gives requests in the width of its ioctl(), which differs by libc; every request has 32 bits"
@@ -338,4 +338,26 @@ pub(crate) fn tcp_info(fd: impl AsFd) -> io::Result<TcpInfo> {
         return Err(io::ErrorKind::Unsupported.into());
     }
     Ok(info)
+}
+
+/// `IP_RECVERR`, `IPV6_RECVERR`: a datagram socket is told also of errors that may pass (no way to
+/// the host or its network), and not only that nobody listens there.
+pub(crate) fn tell_all_errors(fd: impl AsFd, v6: bool) -> io::Result<()> {
+    let (level, option) = if v6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_RECVERR)
+    };
+    let on: c_int = 1;
+    // SAFETY: the kernel reads one int.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw const on).cast::<c_void>(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,18 +1,22 @@
 //! What an endpoint reaches, opened: a stream for a dedicated session, or a device for a line.
 
+mod port;
 pub(crate) mod rfc2217;
 pub(crate) mod serial;
 pub(crate) mod sim;
 pub(crate) mod tcp;
 pub(crate) mod tls;
+mod udp;
 
 use std::{
     fmt, io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
+
+pub(crate) use self::port::Port;
+pub(crate) use self::udp::is_too_long;
 
 use thiserror::Error;
 use tokio::{
@@ -22,21 +26,27 @@ use tokio::{
 
 use crate::{
     config::Target,
-    settings::{ErrorCounts, Inputs, Levels, LineEvent, Settings, UsbId},
-    stream::{self, NextHop as _, Outstanding, StreamProbe},
+    settings::{LineEvent, UsbId},
+    stream::{self, Outstanding},
     wire::close::Refusal,
 };
 
 /// What a device sends: clean bytes, and what happened on the line between them.
 pub trait Source: Send {
     /// Reads into `buf`; what happened is added to `marks`, each at the number of bytes of this
-    /// read it lies before. Nothing read and nothing marked means the device is gone.
+    /// read it lies before. Nothing read and nothing marked means the device is gone, if it
+    /// [`ends`](Self::ends).
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
         marks: &mut Vec<(usize, LineEvent)>,
     ) -> Poll<io::Result<()>>;
+
+    /// Whether it has an end. Datagrams have none, and one of them may be empty.
+    fn ends(&self) -> bool {
+        true
+    }
 }
 
 /// A stream on which nothing happens but bytes.
@@ -93,7 +103,10 @@ impl fmt::Debug for Device {
 
 /// What was learnt of a target, and would cost its time again each time it is opened.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt(rfc2217::PeerLimits);
+pub(crate) struct Learnt {
+    rfc2217: rfc2217::PeerLimits,
+    udp: udp::Learnt,
+}
 
 /// Opens a target for a line, for the first time.
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
@@ -115,7 +128,8 @@ pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<D
             })
         }
         Target::Serial(serial) => serial::open(serial).await,
-        Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.0).await,
+        Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.rfc2217).await,
+        Target::Udp(udp) => udp::open(udp, &mut learnt.udp).await,
         // The daemon puts a simulated device's real address in place of it before anything is
         // opened.
         Target::Sim(_) => Err(OpenError::Absent("the simulated device was not started".into())),
@@ -126,7 +140,9 @@ pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<D
 pub(crate) async fn usb(target: &Target) -> Option<UsbId> {
     match target {
         Target::Serial(serial) => serial::usb_of(&serial.port).await,
-        Target::Tcp(_) | Target::Rfc2217(_) | Target::Sim(_) => target.stated_usb(),
+        Target::Tcp(_) | Target::Rfc2217(_) | Target::Udp(_) | Target::Sim(_) => {
+            target.stated_usb()
+        }
     }
 }
 
@@ -142,7 +158,7 @@ const DIAL_AGAIN: Duration = Duration::from_secs(1);
 pub async fn appeared(target: &Target) {
     match target {
         Target::Serial(serial) => serial::appeared(serial, RETRY).await,
-        Target::Tcp(_) | Target::Rfc2217(_) => sleep(DIAL_AGAIN).await,
+        Target::Tcp(_) | Target::Rfc2217(_) | Target::Udp(_) => sleep(DIAL_AGAIN).await,
         Target::Sim(_) => sleep(RETRY).await,
     }
 }
@@ -203,6 +219,8 @@ pub struct Caps {
     /// Messages to a Modbus bus are kept apart by idle wire: a line's doing, where the port can say
     /// when it is idle.
     pub gap: bool,
+    /// What is sent at once arrives as one, and the other way round.
+    pub datagrams: bool,
 }
 
 /// How the wire of a port is.
@@ -251,167 +269,4 @@ pub enum PortError {
     /// The line takes nothing, and this was to wait until it does.
     #[error("the line accepts no data")]
     Stuck,
-}
-
-/// The controls of an opened device. Cheap to clone; every call is safe beside reads and writes.
-#[derive(Clone, Debug)]
-pub enum Port {
-    /// A stream without controls.
-    Stream(StreamProbe),
-    /// A tty.
-    Serial(Arc<serial::SerialPort>),
-    /// A serial port on another box.
-    Rfc2217(Arc<rfc2217::RemotePort>),
-}
-
-impl Port {
-    /// What it can do.
-    pub fn caps(&self) -> Caps {
-        match self {
-            Self::Stream(_) => Caps::default(),
-            Self::Serial(port) => port.caps(),
-            Self::Rfc2217(port) => port.caps(),
-        }
-    }
-
-    /// The settings as the driver has them now.
-    pub async fn settings(&self) -> Result<Settings, PortError> {
-        match self {
-            Self::Stream(_) => Err(PortError::Unsupported),
-            Self::Serial(port) => port.settings().await,
-            Self::Rfc2217(port) => port.settings(),
-        }
-    }
-
-    /// Sets the port and reads back; on an error the port is as before.
-    pub async fn configure(&self, settings: Settings) -> Result<(), PortError> {
-        match self {
-            Self::Stream(_) => Err(PortError::Unsupported),
-            Self::Serial(port) => port.configure(settings).await,
-            Self::Rfc2217(port) => port.configure(settings).await,
-        }
-    }
-
-    /// Moves DTR and RTS together (one TIOCMSET, one write) and starts or ends a break.
-    pub async fn set(&self, levels: Levels) -> Result<(), PortError> {
-        match self {
-            Self::Stream(_) => Err(PortError::Unsupported),
-            Self::Serial(port) => port.set(levels).await,
-            Self::Rfc2217(port) => port.set(levels).await,
-        }
-    }
-
-    /// CTS, DSR, DCD and RI as they are now.
-    pub async fn inputs(&self) -> Result<Inputs, PortError> {
-        match self {
-            Self::Stream(_) => Err(PortError::Unsupported),
-            Self::Serial(port) => port.inputs().await,
-            Self::Rfc2217(port) => port.inputs(),
-        }
-    }
-
-    /// Ready when CTS, DSR, DCD or RI differ from `last`, with what they are now; of a short pulse,
-    /// both edges are given one after the other where the driver counts them. Can be dropped at any
-    /// time.
-    pub async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
-        match self {
-            Self::Stream(_) => Err(PortError::Unsupported),
-            Self::Serial(port) => port.inputs_changed(last).await,
-            Self::Rfc2217(port) => port.inputs_changed(last).await,
-        }
-    }
-
-    /// The driver's error counters.
-    pub async fn errors(&self) -> Result<ErrorCounts, PortError> {
-        match self {
-            Self::Stream(_) => Err(PortError::Unsupported),
-            Self::Serial(port) => port.errors().await,
-            Self::Rfc2217(port) => Ok(port.errors()),
-        }
-    }
-
-    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ), or by the network and not
-    /// acknowledged.
-    pub fn unsent(&self) -> usize {
-        match self {
-            Self::Stream(gauge) => usize::try_from(gauge.outstanding().bytes).unwrap_or(usize::MAX),
-            Self::Serial(port) => port.unsent(),
-            Self::Rfc2217(port) => port.unsent(),
-        }
-    }
-
-    /// Bytes written that may not be on the wire or with the next hop; of a device that is gone,
-    /// those lost with it.
-    pub fn held(&self) -> Held {
-        match self {
-            Self::Stream(gauge) => Held::of(gauge.outstanding()),
-            Self::Serial(port) => port.held(),
-            Self::Rfc2217(port) => Held::of(port.outstanding()),
-        }
-    }
-
-    /// Whether the other side answers that it lives, and takes nothing; a tty has nobody to answer.
-    pub fn answers(&self) -> bool {
-        let sample = match self {
-            Self::Stream(gauge) => gauge.sample(),
-            Self::Rfc2217(port) => port.sample(),
-            Self::Serial(_) => None,
-        };
-        sample.is_some_and(|sample| sample.answers())
-    }
-
-    /// How the wire is. Asking a chip takes a moment; a port that is gone is idle.
-    pub async fn wire(&self) -> Result<Wire, PortError> {
-        match self {
-            Self::Stream(_) => Ok(match self.unsent() {
-                0 => Wire::Idle,
-                unsent => Wire::Busy(unsent),
-            }),
-            Self::Serial(port) => port.wire().await,
-            Self::Rfc2217(port) => Ok(match port.unsent() {
-                0 => Wire::HandedOn,
-                unsent => Wire::Busy(unsent),
-            }),
-        }
-    }
-
-    /// Whether a driver is still sending. One that is gone cannot be asked: it is looked at
-    /// meanwhile.
-    pub(crate) fn is_sending(&self) -> bool {
-        match self {
-            Self::Stream(_) | Self::Rfc2217(_) => false,
-            Self::Serial(port) => port.is_sending(),
-        }
-    }
-
-    /// How long what an adapter may hold takes on the wire.
-    pub fn adapter_time(&self) -> Duration {
-        match self {
-            Self::Stream(_) | Self::Rfc2217(_) => Duration::ZERO,
-            Self::Serial(port) => port.adapter_time(),
-        }
-    }
-
-    /// Whether what was flushed and is still held goes with the device when that is closed.
-    pub fn forgets_when_closed(&self) -> bool {
-        matches!(self, Self::Serial(_))
-    }
-
-    /// Ready when the device is closed, which it is when all that shares it is gone: it can be
-    /// opened again then.
-    pub fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        match self {
-            Self::Stream(_) | Self::Rfc2217(_) => Box::pin(std::future::ready(())),
-            Self::Serial(port) => Box::pin(port.closed()),
-        }
-    }
-
-    /// Discards what the driver has received (`input`) or not yet sent (`output`): tcflush.
-    pub async fn flush(&self, input: bool, output: bool) -> Result<(), PortError> {
-        match self {
-            Self::Stream(_) => Ok(()),
-            Self::Serial(port) => port.flush(input, output).await,
-            Self::Rfc2217(port) => port.flush(input, output).await,
-        }
-    }
 }

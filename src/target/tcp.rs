@@ -70,7 +70,7 @@ async fn unix(path: &Path) -> Result<UnixStream, OpenError> {
 
 /// The addresses of a host, families alternating (RFC 8305 section 4), so that one that is dead
 /// costs one attempt.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, OpenError> {
+pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, OpenError> {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let found = lookup_host((host, port)).await.map_err(|error| {
         OpenError::Absent(format!("the name {host} cannot be resolved: {error}"))
@@ -152,7 +152,7 @@ fn tune(stream: &TcpStream, target: &TcpTarget) {
 }
 
 /// The words of an error, without the number.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     let known = [
         (io::ErrorKind::ConnectionRefused, "connection refused"),
         (io::ErrorKind::ConnectionReset, "connection reset"),

@@ -54,5 +54,6 @@ mod signing;
 mod slow_devices;
 mod takeover;
 mod targets;
+mod udp;
 mod v1;
 mod walls;

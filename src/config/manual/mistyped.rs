@@ -36,7 +36,7 @@ fn told(read: Result<(Config, Vec<Warning>), ConfigError>) -> String {
 /// fails, or writes the table anew.
 fn hold(file: &str, table: &str, told: impl Fn(&str) -> String) -> Vec<(String, String)> {
     let (head, cases) = table.split_once("\n=== ").unwrap();
-    let mut made = head.to_owned();
+    let mut made = format!("{}\n", head.trim_end());
     let (mut wrong, mut all) = (Vec::new(), Vec::new());
     for case in cases.split("\n=== ") {
         let (title, rest) = case.split_once('\n').unwrap();

@@ -44,7 +44,7 @@ pub(super) struct Sort {
 }
 
 /// Types of endpoints.
-pub(super) const TYPES: [&str; 4] = ["serial", "tcp", "rfc2217", "sim"];
+pub(super) const TYPES: [&str; 5] = ["serial", "tcp", "rfc2217", "udp", "sim"];
 
 /// What an endpoint of a type must have exactly one of.
 pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {

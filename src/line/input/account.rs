@@ -14,6 +14,10 @@ pub(super) struct SeatAccount {
     pub(super) done: u64,
     /// Of these, how many were discarded because the device went, or the lease was taken.
     pub(super) lost: u64,
+    /// Of these, those in datagrams that the network did not take for their length.
+    pub(super) too_long: u64,
+    /// Datagrams in the queue.
+    pub(super) datagrams: usize,
     /// Tasks in the queue.
     pub(super) tasks: usize,
     /// What they wait, and what of them runs.

@@ -24,6 +24,7 @@ impl Input {
         let runs = inner.running.take_if(|(owner, _)| *owner == seat).is_some();
         let (mut keeps, mut discarded, mut undone) =
             (cut == CutPoint::Waiting && !runs, 0, Vec::new());
+        let mut kept = 0;
         for (owner, item) in std::mem::take(&mut inner.queue) {
             match item {
                 item if owner != Some(seat) => inner.queue.push_back((owner, item)),
@@ -31,13 +32,17 @@ impl Input {
                     keeps = false;
                     undone.push(task);
                 }
-                QueueItem::Data { .. } if keeps => inner.queue.push_back((owner, item)),
+                QueueItem::Data { .. } if keeps => {
+                    kept += 1;
+                    inner.queue.push_back((owner, item));
+                }
                 QueueItem::Data { bytes, sent } => discarded += bytes.len() - sent,
             }
         }
         account.done += discarded as u64;
         account.lost += discarded as u64;
         account.tasks = 0;
+        account.datagrams = account.datagrams.min(kept);
         account.waits.clear();
         account.wake();
         inner.wake_worker();

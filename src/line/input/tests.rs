@@ -141,11 +141,11 @@ async fn what_is_cut_begins_with_the_first_task_and_data_before_it_and_others_st
         (first.try_recv(), second.try_recv()),
         (Ok(Err(Undone::Taken)), Ok(Err(Undone::Taken)))
     );
-    assert_eq!(input.progress(1), Progress { taken: 12, done: 8, lost: 6 });
+    assert_eq!(input.progress(1), Progress { taken: 12, done: 8, lost: 6, too_long: 0 });
     let seen: Vec<_> =
         (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
     assert_eq!(seen, ["fore", "another's"]);
-    assert_eq!(input.progress(1), Progress { taken: 12, done: 12, lost: 6 });
+    assert_eq!(input.progress(1), Progress { taken: 12, done: 12, lost: 6, too_long: 0 });
     // What it waited for is no burden any more.
     let (task, mut third) = Task::new(hold(10));
     input.offer(1, task);
@@ -212,7 +212,7 @@ async fn what_the_device_did_not_take_stays_at_the_front_of_the_queue() {
     poll_fn(|cx| input.poll_push(1, cx, b"abcdef")).await;
     assert_eq!(next(&input, 0), Some(vec![]));
     assert_eq!(next(&input, 4), Some(b"abcd".to_vec()));
-    let progress = Progress { taken: 6, done: 4, lost: 0 };
+    let progress = Progress { taken: 6, done: 4, lost: 0, too_long: 0 };
     assert_eq!((input.progress(1), input.depth()), (progress, 2));
     assert_eq!(next(&input, 9), Some(b"ef".to_vec()));
 }

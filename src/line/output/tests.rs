@@ -12,11 +12,12 @@ const PLAIN: Hearing = Hearing {
     times: false,
     pauses: false,
     patient: false,
+    longest: usize::MAX,
 };
 
 #[tokio::test]
 async fn what_happened_behind_the_last_byte_is_no_news_to_who_comes_later() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.push(b"x", &[]);
     output.push(b"", &[(0, LineEvent::Break)]);
     output.enter(1, Hearing { events: true, ..PLAIN });
@@ -29,7 +30,7 @@ async fn what_happened_behind_the_last_byte_is_no_news_to_who_comes_later() {
 
 #[tokio::test]
 async fn a_slow_viewer_costs_nobody_a_byte_and_is_told_what_it_missed() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.enter(1, PLAIN);
     output.enter(2, PLAIN);
     let mut quick = 0;
@@ -47,7 +48,7 @@ async fn a_slow_viewer_costs_nobody_a_byte_and_is_told_what_it_missed() {
 
 #[tokio::test]
 async fn a_lossless_reader_holds_the_device_back_until_it_leaves() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.enter(1, Hearing { lossless: Lossless::Always, acks: true, ..PLAIN });
     output.push(&[0; 4096], &[]);
     assert!(poll_fn(|cx| Poll::Ready(output.poll_room(cx).is_pending())).await);
@@ -61,7 +62,7 @@ async fn a_lossless_reader_holds_the_device_back_until_it_leaves() {
 
 #[tokio::test]
 async fn everything_a_device_sent_is_heard_before_its_end() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.enter(1, PLAIN);
     output.push(b"last words", &[]);
     output.set_down(Some(Gone::Failed("unplugged".into())));
@@ -72,7 +73,7 @@ async fn everything_a_device_sent_is_heard_before_its_end() {
 
 #[tokio::test]
 async fn an_event_is_heard_after_all_bytes_before_it_and_before_all_after_it() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.enter(1, Hearing { events: true, ..PLAIN });
     output.enter(2, PLAIN);
     output.push(b"abcd", &[(2, LineEvent::Parity), (3, LineEvent::Parity), (4, LineEvent::Break)]);
@@ -89,7 +90,7 @@ async fn an_event_is_heard_after_all_bytes_before_it_and_before_all_after_it() {
 
 #[tokio::test]
 async fn a_reader_that_comes_back_hears_again_from_where_it_says() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.enter(1, PLAIN);
     output.push(b"abcdef", &[]);
     assert_eq!(poll_fn(|cx| output.poll_read(1, cx, &mut [0; 64])).await, SeatEvent::Bytes(6));
@@ -101,7 +102,7 @@ async fn a_reader_that_comes_back_hears_again_from_where_it_says() {
 
 #[tokio::test]
 async fn a_reader_alone_misses_nothing_and_holds_nobody_back_who_joins() {
-    let output = Output::new(4096);
+    let output = Output::new(4096, false);
     output.enter(1, Hearing { lossless: Lossless::Alone, ..PLAIN });
     output.push(&[0; 4096], &[]);
     assert!(poll_fn(|cx| Poll::Ready(output.poll_room(cx).is_pending())).await);

@@ -8,7 +8,7 @@ use std::{
 
 use super::{ControlSession, LINE_READ_MAX, tell};
 use crate::{
-    line::{Gone, LineState, MarkKind, SeatEvent},
+    line::{DATAGRAM_READ, Gone, LineState, MarkKind, SeatEvent},
     session::{link::Link, live::Live, packing::Packets},
     wire::{
         close::Ended,
@@ -22,14 +22,17 @@ impl ControlSession<'_> {
     pub(super) fn poll_acks(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
         live.told = ready!(live.seat.poll_done(cx, live.told, live.told_lost));
-        let lost = live.seat.progress().lost;
+        let (lost, too_long) = (live.seat.progress().lost, live.seat.progress().too_long);
+        let refused = too_long - std::mem::replace(&mut live.told_too_long, too_long);
         let (ack, new) = (Tell::Ack { tx: live.told }, lost - live.told_lost);
         live.told_lost = lost;
         tell(link, &ack);
         self.told_lost += new;
         if new > 0 {
             let is_up = live.board.borrow().state == LineState::Up;
-            let (code, why) = if is_up && !live.seat.is_writer() {
+            let (code, why) = if refused == new {
+                (Code::Limit, "the network takes no datagram of that size")
+            } else if is_up && !live.seat.is_writer() {
                 (Code::NotWriter, "another session writes now")
             } else {
                 (Code::LineDown, "the device is gone")
@@ -69,11 +72,16 @@ impl ControlSession<'_> {
         buf: &mut [u8],
     ) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
-        let mut most = live.room().min(LINE_READ_MAX);
+        let whole = self.datagram.is_some();
+        let mut most = live.room().min(if whole { DATAGRAM_READ } else { LINE_READ_MAX });
         if let Some(packets) = &self.packets {
             most = most.saturating_sub(packets.held()).min(packets.room());
         }
-        most = ready!(link.rates.poll_down(cx, most));
+        if whole {
+            ready!(link.rates.poll_next(cx));
+        } else {
+            most = ready!(link.rates.poll_down(cx, most));
+        }
         let (_, space) = buf.split_at_mut(HEADER_MAX);
         let (space, _) = space.split_at_mut(most);
         let heard = if most == 0 { Poll::Pending } else { live.seat.poll_read(cx, space) };

@@ -3,6 +3,7 @@
 
 mod answers;
 mod ask;
+mod datagram;
 mod down;
 mod opening;
 mod refused;
@@ -29,6 +30,7 @@ use super::{
     engine::{Piece, Speech, run},
     link::Link,
     live::{Leaving, Live},
+    message::Message,
     packing::Packets,
     parking::Parking,
     sessions::{Sessions, Standing},
@@ -111,6 +113,8 @@ struct ControlSession<'a> {
     live: Option<Live>,
     /// The client's message, as far as it has come.
     text: Vec<u8>,
+    /// The same of data, where each message is a datagram.
+    datagram: Option<Message>,
     busy: Option<Busy>,
     answers: Answers,
     /// Packets of the line's bytes, for an endpoint that makes them. What is held was not sent: a
@@ -130,7 +134,9 @@ struct ControlSession<'a> {
 
 impl<'a> ControlSession<'a> {
     fn new(setup: Setup, session: &'a Session) -> Self {
+        let datagrams = setup.endpoint.target.has_datagrams();
         Self {
+            datagram: datagrams.then(Message::default),
             setup: Arc::new(setup),
             session,
             live: None,
@@ -260,7 +266,7 @@ impl<'a> ControlSession<'a> {
 
 impl Speech for ControlSession<'_> {
     fn is_stream(&self, text: bool) -> bool {
-        !text
+        !text && self.datagram.is_none()
     }
 
     fn data(&mut self, link: &mut Link, cx: &mut Context<'_>, bytes: &[u8]) {
@@ -292,9 +298,12 @@ impl Speech for ControlSession<'_> {
         }
     }
 
-    fn piece(&mut self, link: &mut Link, _cx: &mut Context<'_>, piece: Piece<'_>) {
+    fn piece(&mut self, link: &mut Link, cx: &mut Context<'_>, piece: Piece<'_>) {
         if link.ended().is_some() {
             return;
+        }
+        if !piece.text {
+            return self.gather(link, cx, piece);
         }
         self.text.extend_from_slice(piece.bytes);
         if self.text.len() > TEXT_MAX {
@@ -306,7 +315,8 @@ impl Speech for ControlSession<'_> {
     }
 
     fn listens(&self) -> bool {
-        self.busy.is_none()
+        let full = || self.live.as_ref().is_some_and(|live| live.seat.is_full());
+        self.busy.is_none() && (self.datagram.is_none() || !full())
     }
 
     fn idles(&self) -> bool {

@@ -115,7 +115,11 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         Role::Observer => WriteIntent::Observer,
         Role::Auto => WriteIntent::Auto,
     };
-    let want = SeatRequest { intent, takes: seizes, times: ask.times, ..SeatRequest::default() };
+    let window = ask.window.unwrap_or(WINDOW_DEFAULT).clamp(WINDOW_MIN, WINDOW_MAX);
+    // A client acknowledges at each quarter of its window: half of it gets free in any case.
+    let longest = usize::try_from(window / 2).ok();
+    let want =
+        SeatRequest { intent, takes: seizes, times: ask.times, longest, ..SeatRequest::default() };
     let taken = sit(setup, want, ask.replay).await?;
     let mut seat = taken.seat;
     let ready = timeout(OPENING, seat.ready()).await;
@@ -146,7 +150,6 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         seat.take();
     }
     let board = seat.board();
-    let window = ask.window.unwrap_or(WINDOW_DEFAULT).clamp(WINDOW_MIN, WINDOW_MAX);
     let live = Live {
         secret: secret()?,
         endpoint: Arc::clone(&setup.endpoint),
@@ -155,6 +158,7 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         acked: taken.at,
         told: 0,
         told_lost: 0,
+        told_too_long: 0,
         board,
         seen: Seen::default(),
         asked: None,

@@ -29,6 +29,7 @@ const TERMS: Terms = Terms {
     linger: Linger { still: Duration::from_millis(120), alive: Duration::from_millis(250) },
     rate: None,
     packing: Packing::None,
+    datagrams: false,
 };
 
 /// How a session ends.

@@ -27,6 +27,7 @@ const TERMS: Terms = Terms {
     linger: Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) },
     rate: None,
     packing: Packing::None,
+    datagrams: false,
 };
 
 fn someone() -> Principal {

@@ -23,7 +23,7 @@ use self::{
     link::SharedConnection,
     reader::CommandReader,
 };
-use super::{Device, OpenError, Port as AnyPort, PortError, Source, tcp};
+use super::{Device, OpenError, PortError, Source, tcp};
 use crate::{
     config::{PortControl, Rfc2217Target},
     settings::LineEvent,
@@ -114,8 +114,7 @@ pub(crate) async fn open(
     let reader = Box::new(Negotiated { early, reader });
     let port = Arc::new(port);
     learnt.port = Some(Arc::clone(&port));
-    let port = AnyPort::Rfc2217(port);
-    Ok(Device { reader, writer: Box::new(writer), port, usb: target.tcp.usb, notes })
+    Ok(Device { reader, writer: Box::new(writer), port: port.into(), usb: target.tcp.usb, notes })
 }
 
 /// Why the port cannot be controlled.

@@ -100,6 +100,7 @@ impl RemotePort {
             errors: can,
             drain: false,
             gap: false,
+            datagrams: false,
         }
     }
 

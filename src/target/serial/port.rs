@@ -284,6 +284,7 @@ fn probe(fd: BorrowedFd<'_>, answers: IdleQuery) -> Caps {
         errors: ioctl::error_counts(fd).is_ok(),
         drain: moves && answers != IdleQuery::NoWire && ioctl::unsent(fd).is_ok(),
         gap: false,
+        datagrams: false,
     }
 }
 

@@ -5,7 +5,13 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::{
+    self, Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
 
 use super::{
     Daemon, PATIENCE,
@@ -98,6 +104,12 @@ impl Wire {
     /// Sends line bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.socket.send(Message::Binary(bytes.to_vec().into())).await.unwrap();
+    }
+
+    /// Sends the beginning of a message of line bytes.
+    pub(crate) async fn send_part(&mut self, bytes: &[u8]) {
+        let frame = Frame::message(bytes.to_vec(), OpCode::Data(Data::Binary), false);
+        self.socket.send(Message::Frame(frame)).await.unwrap();
     }
 
     /// Sends a Close frame with this code.

@@ -15,7 +15,7 @@ const callServiceList = rpc.declare({
 });
 
 const LINES = [ 'serial', 'rfc2217' ];
-const NETWORK = [ 'tcp', 'rfc2217' ];
+const NETWORK = [ 'tcp', 'rfc2217', 'udp' ];
 // The first choice is what an option that is not set shows.
 const LEVELS = [ [ '', _('as it is') ], [ '1', _('on') ], [ '0', _('off') ] ];
 
@@ -24,12 +24,13 @@ const FIELDS = [
 	[ 'general', 'enabled', form.Flag, _('Enabled'), { def: '1', list: true } ],
 	[ 'general', 'name', form.Value, _('Name'), { hint: _('Where it has other letters than a-z, A-Z, 0-9 and _.') } ],
 	[ 'general', 'title', form.Value, _('Title'), { list: true } ],
-	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), sim: _('Simulated device') }, list: true, required: true } ],
+	[ 'general', 'type', form.ListValue, _('Type'), { values: { serial: _('Serial port'), tcp: _('TCP'), rfc2217: _('Serial port on another box (RFC 2217)'), udp: _('UDP'), sim: _('Simulated device') }, list: true, required: true } ],
 	[ 'general', 'port', form.Value, _('Device'), { of: [ 'serial' ], hint: _('A device file; leave it empty to name a USB adapter below, which is found again in any socket.') } ],
 	[ 'general', 'usb', form.Value, _('USB vendor:product'), { of: [ 'serial', 'tcp', 'rfc2217' ], hint: _('Like 0403:6001. Of a serial type it chooses the adapter; else it says what is behind, for web tools that choose by it.') } ],
 	[ 'general', 'serial', form.Value, _('USB serial number'), { of: [ 'serial' ] } ],
 	[ 'general', 'interface', form.Value, _('USB interface'), { of: [ 'serial' ], datatype: 'range(0,255)' } ],
 	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, required: true, hint: _('Like 192.0.2.20:502.') } ],
+	[ 'general', 'local_port', form.Value, _('Port of this router'), { of: [ 'udp' ], datatype: 'port', placeholder: _('any'), hint: _('For a device that sends to it without being asked; the firewall must let it in.') } ],
 	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], required: true, values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source' ] } ],
 	[ 'line', 'baud', form.Value, _('Baud rate'), { of: LINES, datatype: 'uinteger', placeholder: '9600', values: [ '9600', '19200', '38400', '57600', '115200' ] } ],
 	[ 'line', 'format', form.Value, _('Format'), { of: LINES, placeholder: '8N1', values: [ '8N1', '7E1', '8E1' ] } ],
