@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually, startGateway, tcpDevice } from "./harness.mjs";
 import { broken, consoleSuite, pictures, shows } from "./harness/console.mjs";
-import { COLUMNS, columns, wrongs } from "./harness/layout.mjs";
+import { COLUMNS, columns, small, wrongs } from "./harness/layout.mjs";
 
 const { skip, open, context } = consoleSuite();
 const LINES = ["console", "modem", "plc-rtu", "echo"];
@@ -115,7 +115,23 @@ test(
         ),
       ["console", "modem"],
     );
+    const bar = await page.evaluate(() => {
+      const { top, bottom } = document.querySelector(".bar").getBoundingClientRect();
+      return [...document.querySelectorAll(".pane-tabs button")].map((one) => {
+        const tab = one.getBoundingClientRect();
+        return [tab.top - top, bottom - tab.bottom, one.scrollWidth <= one.clientWidth];
+      });
+    });
+    for (const [above, below, whole] of bar)
+      assert.ok(above <= 0 && below <= 1 && whole, `a tab fills the bar: ${bar}`);
     await page.getByRole("tab", { name: "console" }).click();
+    assert.deepEqual(await page.evaluate(small), []);
+    await tool(page, page.locator(".pane.current"), "Settings and tools");
+    assert.deepEqual(await page.evaluate(small), [], "in the side");
+    await page
+      .locator(".pane.current")
+      .getByRole("button", { name: /^Close the side/ })
+      .click();
     await page.locator(".pane.current .views button").nth(1).click();
     await page.locator(".pane.current .tool-hex-bytes").first().waitFor();
     const rows = await page
@@ -130,6 +146,32 @@ test(
       rows.length > 5 && rows.every(([bytes, whole]) => bytes <= 8 && whole),
       JSON.stringify(rows),
     );
+  },
+);
+
+test(
+  "on a phone four lines' tabs have their whole names, and the numbers beside a plot theirs",
+  { skip, timeout: 60_000 },
+  async (t) => {
+    const gateway = await startGateway({ demo: true });
+    const page = await open(t, `${gateway.url}#/console+modem+plc-rtu+echo`, PHONE);
+    await connectedLines(page, 4);
+    const cut = () =>
+      [...document.querySelectorAll(".pane-tabs button")]
+        .filter((one) => one.scrollWidth > one.clientWidth)
+        .map((one) => one.textContent);
+    assert.deepEqual(await page.evaluate(cut), []);
+    await page.goto(`${gateway.url}#/echo`);
+    const pane = page.locator(".pane:visible");
+    await tool(page, pane, "Send box");
+    await page.locator(".tool-send-text").fill("speed:123456789.5 other:1");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await pane.locator(".views button").filter({ hasText: "Plot" }).click();
+    await eventually(
+      () => page.evaluate(() => document.querySelectorAll(".u-axis")[1]?.clientWidth > 80),
+      "an axis as wide as its numbers",
+    );
+    await page.screenshot({ path: `${pictures}plot-phone.png` });
   },
 );
 

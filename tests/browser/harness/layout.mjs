@@ -109,6 +109,18 @@ export function wrongs() {
   return found;
 }
 
+/** What a finger has to meet and is smaller than 40 pixels, as sentences; runs in the page. */
+export function small() {
+  return [...document.querySelectorAll("button, select, input:not([type=checkbox]), [role=tab]")]
+    .filter((one) => one.checkVisibility() && !one.closest(".unseen, .xterm"))
+    .map((one) => [one, one.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width < 40 || height < 40)
+    .map(
+      ([one, { width, height }]) =>
+        `${one.className} "${one.ariaLabel ?? one.textContent.slice(0, 20)}": ${width} x ${height}`,
+    );
+}
+
 /**
  * Columns of each terminal that is seen, as the device would be told: the width of a row over that
  * of a letter.

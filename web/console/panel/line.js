@@ -2,7 +2,7 @@
 // when they cannot.
 
 import { h, say } from "../dom.js";
-import { person } from "../format.js";
+import { isSelf, person } from "../format.js";
 import { countersSection } from "./counters.js";
 import { settingsSection } from "./settings.js";
 import { signalsSection } from "./signals.js";
@@ -19,24 +19,8 @@ export function linePanel({ link, notices, settings, sendBreak, announce }) {
     signalsSection({ state, link, mayWrite, sendBreak, notice: notices.show, breakMs }),
     countersSection({ state, link }),
   ];
-  const off = state.on(({ phase, role, holder, device, endpoint, rights }) => {
-    const controls = ["config", "dtr", "rts", "break"].some((cap) => endpoint?.caps?.includes(cap));
-    const reason =
-      phase !== "up" || !endpoint
-        ? ""
-        : device === "down"
-          ? "The device is not there: its settings and modem lines come with it."
-          : !controls && endpoint.kind === "tcp"
-            ? "This endpoint is a TCP connection: it has no settings and no modem lines."
-            : !controls
-              ? "The port has no settings and no modem lines, or is not open yet."
-              : role === "observer" && holder
-                ? `${person(holder.user)} writes: settings and signals are theirs.`
-                : role === "observer"
-                  ? "Take the right to write to change settings and signals."
-                  : !rights.includes("settings") && !rights.includes("signals")
-                    ? "You have no right to change settings or signals."
-                    : "";
+  const off = state.on((value) => {
+    const reason = whyNot(value);
     why.hidden = reason === "";
     say(why, reason);
   });
@@ -53,4 +37,24 @@ export function linePanel({ link, notices, settings, sendBreak, announce }) {
       sections.forEach((section) => section.dispose());
     },
   };
+}
+
+/** Why settings and signals cannot be changed, or "". */
+function whyNot({ phase, role, holder, device, endpoint, rights }) {
+  if (phase !== "up" || !endpoint) return "";
+  if (device === "down")
+    return "The device is not there: its settings and modem lines come with it.";
+  if (!["config", "dtr", "rts", "break"].some((cap) => endpoint.caps?.includes(cap)))
+    return endpoint.kind === "tcp"
+      ? "This endpoint is a TCP connection: it has no settings and no modem lines."
+      : "The port has no settings and no modem lines, or is not open yet.";
+  if (role === "observer") {
+    if (!holder) return "Take the right to write to change settings and signals.";
+    return isSelf(holder.user)
+      ? "You write in another window: settings and signals are changed there."
+      : `${person(holder.user)} writes: settings and signals are theirs.`;
+  }
+  return rights.includes("settings") || rights.includes("signals")
+    ? ""
+    : "You have no right to change settings or signals.";
 }

@@ -23,13 +23,23 @@ async function load() {
 
 const two = (value) => String(value).padStart(2, "0");
 
-/** 14:03:22, and tenths where the marks are that near. */
+/** 14:03:22, and parts of a second where the marks are that near. */
 function timeLabels(_, marks, axis, space, step) {
+  const digits = Math.min(3, Math.max(0, Math.ceil(-Math.log10(step))));
   return marks.map((seconds) => {
     const date = new Date(seconds * 1000);
-    const fine = step < 1 ? `.${Math.floor(date.getMilliseconds() / 100)}` : "";
+    const parts = String(date.getMilliseconds()).padStart(3, "0").slice(0, digits);
+    const fine = digits > 0 ? `.${parts}` : "";
     return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${fine}`;
   });
+}
+
+/** An axis is as wide as its longest number, and 60 pixels at least: most curves stay in place. */
+function axisWidth(self, labels) {
+  if (!labels) return 60;
+  const longest = labels.reduce((most, one) => (one.length > most.length ? one : most), "");
+  self.ctx.font = self.axes[1].font[0];
+  return Math.max(60, Math.ceil(self.ctx.measureText(longest).width / devicePixelRatio) + 22);
 }
 
 /**
@@ -52,9 +62,10 @@ export async function chart({ host, names, theme, hidden, zoomed }) {
       ...size(),
       legend: { show: false },
       scales: { x: { time: false } },
+      padding: [null, 36, null, null], // half of a time stands beyond the last mark
       axes: [
         { ...axis, values: timeLabels, space: 80 },
-        { ...axis, size: 60 },
+        { ...axis, size: axisWidth },
       ],
       series: [
         {},

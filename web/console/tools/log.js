@@ -19,7 +19,7 @@ export function logPanel(ctx) {
   const { traffic, onAdd, leave } = seen(ctx);
   const outcome = status();
   const form = select(
-    "as",
+    "Written as",
     [
       ["text", "text with times"],
       ["hex", "hex with times"],
@@ -112,7 +112,7 @@ async function rawLog(ctx, { outcome, fileName }) {
 function recording(ctx, { onAdd, outcome, fileName }) {
   let running = null;
   let timer = 0;
-  const what = select("of", RECORDED, { settings: ctx.settings, key: "log.record" });
+  const what = select("Records", RECORDED, { settings: ctx.settings, key: "log.record" });
   const record = button("Start recording", () => (running ? stop() : start()), {
     "aria-pressed": "false",
   });

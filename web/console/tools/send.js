@@ -33,13 +33,14 @@ export function sendBox(ctx) {
     every: () => Number(every.control.value),
     began: () => history.add(text.control.value),
   });
-  const options = [mode, ending, crc, every].map(({ element: one }) => one);
+  const options = [mode, ending, crc].map(({ element: one }) => one);
+  const again = h("span", { class: "tool-group" }, every.element, "ms", repeater.button);
   const element = h(
     "form",
     { class: "tool-send", "aria-label": "Send box" },
     h("div", { class: "tool-row" }, text.element, earlier, send),
     preview.element,
-    h("div", { class: "tool-row" }, options, h("span", {}, "ms"), repeater.button, tell.element),
+    h("div", { class: "tool-row" }, options, again, tell.element),
   );
   element.addEventListener("submit", (event) => (event.preventDefault(), once()));
   for (const type of ["input", "change"]) element.addEventListener(type, preview.show);

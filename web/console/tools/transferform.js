@@ -25,7 +25,7 @@ export function transferForm(ctx, { send, receive }) {
     key: "transfer.receive",
     onchange: adapt,
   });
-  const trim = check("take the filling (0x1A) off the end", { settings, key: "transfer.trim" });
+  const trim = check("Take the filling (0x1A) off the end", { settings, key: "transfer.trim" });
   const receiveButton = button("Receive", () => receive(receiving.control.value), {
     class: "primary",
   });
@@ -65,18 +65,18 @@ export function transferForm(ctx, { send, receive }) {
 /** How fast a text without a protocol goes. */
 function pacingFields(settings) {
   const rate = input(
-    "bytes per second",
-    { type: "number", min: 1, placeholder: "as fast as it goes", class: "tool-number" },
+    "Bytes per second",
+    { type: "number", min: 1, placeholder: "no limit", class: "tool-number" },
     { settings, key: "transfer.rate" },
   );
   const line = input(
-    "pause after each line, ms",
+    "Pause after each line, ms",
     { type: "number", min: 0, class: "tool-number" },
     { settings, key: "transfer.line" },
   );
   const prompt = input(
-    "wait after each line for",
-    { placeholder: "its prompt, such as # " },
+    "Wait after each line for",
+    { placeholder: "such as #" },
     { settings, key: "transfer.prompt" },
   );
   return {
