@@ -101,12 +101,10 @@ const style = hashed("console", "css", page.css);
 asset(script, "text/javascript; charset=utf-8", page.js, { immutable: true });
 asset(style, "text/css; charset=utf-8", page.css, { immutable: true });
 const html = readFileSync(join(here, "console/index.html"), "utf8");
-// Relative addresses: the page may be below a path of a proxy.
-asset(
-  "/",
-  "text/html; charset=utf-8",
-  html.replace("main.css", style.slice(1)).replace("main.js", script.slice(1)),
-);
+// Relative addresses: the page may be below a path of a proxy. In a frame of another site it has an
+// address of its own, and the same files.
+const assembled = html.replace("main.css", style.slice(1)).replace("main.js", script.slice(1));
+for (const path of ["/", "/embed"]) asset(path, "text/html; charset=utf-8", assembled);
 
 // The window that asks whether a page of another origin may use lines.
 const grant = await bundle("console/grant/grant.js", { format: "esm" });

@@ -46,7 +46,7 @@ pub(crate) use self::{
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
     passes::LIFE as PASS_LIFE,
     places::{Admission, Slot},
-    principal::{Principal, PrincipalId, PrincipalKind},
+    principal::{OneSession, PassLimit, Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
     signing::{OWN_PAGE_ALONE, cookie},

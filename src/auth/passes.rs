@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    Auth, AuthRequest, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, Opens, Principal,
-    PrincipalId, Purpose, TICKET_LIFE, Ticket, find, hex, random, unix_now,
+    Auth, AuthRequest, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, OneSession, Opens,
+    PassLimit, Principal, PrincipalId, Purpose, TICKET_LIFE, Ticket, find, hex, random, unix_now,
 };
 use crate::{
     config::{App, Config},
@@ -42,8 +42,8 @@ pub(super) struct Pass {
     login: Option<LoginId>,
     certificate: Option<Arc<ClientCertificate>>,
     place: PassScope,
-    /// The endpoints it names; `None`: those of its app.
-    only: Option<Arc<[String]>>,
+    /// What it leaves; `None`: all that its app has.
+    only: Option<PassLimit>,
     until: Instant,
 }
 
@@ -123,9 +123,32 @@ impl Auth {
         let is_page = |opens: &Opens| matches!(opens, Opens::Page(_));
         let ticket = self.launched(config, ticket, is_page, (Some(origin), client))?;
         let Opens::Page(only) = &ticket.opens else { return Err(Refusal::Unauthorized) };
-        let only = Arc::clone(only);
-        let pass = self.give(&ticket, PassScope::Page(origin.to_owned()), Some(Arc::clone(&only)));
-        Ok((pass, only))
+        let endpoints = Arc::clone(only);
+        let only = PassLimit { endpoints: Arc::clone(&endpoints), once: None };
+        let pass = self.give(&ticket, PassScope::Page(origin.to_owned()), Some(only));
+        Ok((pass, endpoints))
+    }
+
+    /// Exchanges the ticket of a frame for a pass of our own page in it, which was served for that
+    /// `frame`. It is good for one session.
+    pub(crate) fn frame_pass(
+        &self,
+        config: &Config,
+        own: &str,
+        (ticket, frame): (&str, &Opens),
+        client: ClientAddress,
+    ) -> Result<(String, Arc<[String]>), Refusal> {
+        let ticket = self.launched(config, ticket, |opens| opens == frame, (None, client))?;
+        let Opens::Frame { endpoint, .. } = &ticket.opens else {
+            return Err(Refusal::Unauthorized);
+        };
+        let endpoints: Arc<[String]> = [endpoint.clone()].into();
+        let only = PassLimit {
+            endpoints: Arc::clone(&endpoints),
+            once: Some(Arc::new(OneSession::default())),
+        };
+        let pass = self.give(&ticket, PassScope::Page(own.to_owned()), Some(only));
+        Ok((pass, endpoints))
     }
 
     /// What a launch ticket stands for. Refused: its source is punished, or it is not one that is
@@ -144,7 +167,7 @@ impl Auth {
         redeemed.filter(goes_on).ok_or(Refusal::Unauthorized)
     }
 
-    fn give(&self, ticket: &Ticket, place: PassScope, only: Option<Arc<[String]>>) -> String {
+    fn give(&self, ticket: &Ticket, place: PassScope, only: Option<PassLimit>) -> String {
         let Ticket { id, login, certificate, .. } = ticket.clone();
         let now = Instant::now();
         self.passes.give(Pass { id, login, certificate, place, only, until: now + LIFE }, now)

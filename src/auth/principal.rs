@@ -1,6 +1,12 @@
 //! Who is asking, proved: a name is one principal's only together with its kind.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::{certificate::ClientCertificate, logins::LoginId};
 use crate::config::{Rights, RightsTable};
@@ -63,12 +69,50 @@ pub(crate) struct Principal {
     pub login: Option<LoginId>,
     /// The certificate it came by: the same holds for it.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The endpoints that the pass it came by names: nothing else is for it. `None`: it came by
-    /// something else.
-    pub only: Option<Arc<[String]>>,
+    /// What the pass it came by leaves of its rights. `None`: it came by something else, or by
+    /// one that leaves all.
+    pub only: Option<PassLimit>,
 }
 
+/// What a pass leaves of its principal's rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PassLimit {
+    /// On these endpoints alone.
+    pub endpoints: Arc<[String]>,
+    /// In a frame of another site's page: one session, which takes nothing over.
+    pub once: Option<Arc<OneSession>>,
+}
+
+/// Whether the one session that somebody may have has begun.
+#[derive(Debug, Default)]
+pub(crate) struct OneSession(AtomicBool);
+
+impl OneSession {
+    /// Whether it has.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// It begins; false when it had before.
+    pub(crate) fn begin(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl PartialEq for OneSession {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for OneSession {}
+
 impl Principal {
+    /// The one session it may have, where it came from another site's frame.
+    pub(crate) fn one_session(&self) -> Option<&Arc<OneSession>> {
+        self.only.as_ref().and_then(|limit| limit.once.as_ref())
+    }
+
     /// Whether it may take over every endpoint: the one the reserved place is kept for.
     pub(crate) fn is_administrator(&self) -> bool {
         self.rights

@@ -27,6 +27,13 @@ pub(crate) enum Opens {
     App(String),
     /// These endpoints, to a page of another origin that was let in.
     Page(Arc<[String]>),
+    /// One session on an endpoint, in a frame of a page of another site.
+    Frame {
+        /// The endpoint.
+        endpoint: String,
+        /// The origin of the page around the frame.
+        ancestor: String,
+    },
 }
 
 /// What a ticket stands for.

@@ -39,6 +39,9 @@ pub(super) const ASSETS: &[Asset] = &[];
 /// the one that opened it.
 const LETS_IN: &str = "/grant";
 
+/// The console in a frame of another site's page, whose address says of which.
+pub(super) const FRAMED: &str = "/embed";
+
 /// What the page may do. xterm.js draws by style elements, hence `'unsafe-inline'`; Safari before
 /// 15.4 does not take `'self'` for a WebSocket, hence the gateway's own name with both schemes (an
 /// IPv6 address is no source in CSP 3).
@@ -66,7 +69,7 @@ pub(super) fn answer(
     let headers = response.headers_mut();
     let keep = match (asset.immutable, asset.path) {
         (true, _) => "public, max-age=31536000, immutable",
-        (false, "/" | LETS_IN) => "no-store",
+        (false, "/" | LETS_IN | FRAMED) => "no-store",
         (false, _) => "no-cache",
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));

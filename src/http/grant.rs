@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{Principal, PrincipalId, PrincipalKind},
-    config::{App, Config, Endpoint, Rights, RightsTable},
+    auth::{PassLimit, Principal, PrincipalId, PrincipalKind, parse_origin},
+    config::{App, Config, Endpoint, Origin, Rights, RightsTable},
     line::{Ghosts, Participant},
     wire::close::Refusal,
 };
@@ -31,13 +31,10 @@ pub(super) fn within(
 }
 
 /// What of somebody's rights a pass leaves that names endpoints.
-pub(super) fn named(only: Option<&[String]>, rights: RightsTable) -> RightsTable {
-    match only {
-        None => rights,
-        Some(names) => {
-            RightsTable(names.iter().map(|name| (name.clone(), rights.on(name))).collect())
-        }
-    }
+pub(super) fn named(only: Option<&PassLimit>, rights: RightsTable) -> RightsTable {
+    let Some(PassLimit { endpoints, once }) = only else { return rights };
+    let rights = if once.is_some() { rights.without(Rights::TAKEOVER) } else { rights };
+    RightsTable(endpoints.iter().map(|name| (name.clone(), rights.on(name))).collect())
 }
 
 /// Whether an app has anything for a principal.
@@ -50,6 +47,8 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
     let PrincipalId { kind, name } = &principal.id;
     let is_shared = || config.access.tokens.get(name).is_some_and(|token| token.shared);
     let ghosts = match kind {
+        // Everybody who looks at a page of another site comes by its server's one principal.
+        _ if principal.one_session().is_some() => Ghosts::Never,
         PrincipalKind::Token if is_shared() => Ghosts::Never,
         PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate => Ghosts::Silent,
         PrincipalKind::Open => Ghosts::Away,
@@ -68,4 +67,13 @@ pub(super) fn find_endpoint(
         return Err(Refusal::Forbidden);
     }
     config.endpoints.get(name).cloned().ok_or(Refusal::NotFound)
+}
+
+/// The origin of that text, if its pages may show ours in a frame.
+pub(super) fn ancestor_of(config: &Config, text: &str) -> Result<Origin, Refusal> {
+    parse_origin(text).filter(|origin| config.frame_ancestors.contains(origin)).ok_or(
+        Refusal::BadRequest(
+            "that page is none of `frame_ancestors:` in the gateway's configuration",
+        ),
+    )
 }

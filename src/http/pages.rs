@@ -2,12 +2,13 @@
 
 use axum::{
     body::{Body, to_bytes},
-    extract::Request,
+    extract::{Query, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
 };
+use serde::Deserialize;
 use serde_json::json;
 
-use super::{Bridge, ask, assets, visitor::Visitor, warden::tally};
+use super::{Bridge, ask, assets, grant::ancestor_of, visitor::Visitor, warden::tally};
 use crate::{
     auth::{AllowedOrigin, Purpose},
     config::{Endpoint, Rights, Share},
@@ -50,9 +51,24 @@ pub(super) async fn asset(visitor: Visitor, request: Request) -> Result<Response
     let ask = ask::read(&request, Purpose::Read);
     let view = bridge.auth.check_host(&bridge.config(), &connection.peer, &ask)?;
     let config = bridge.config();
-    assets::answer(request.uri().path(), (&view.host, &config.frame_ancestors), request.headers())
-        .ok_or(Refusal::NotFound)
+    let path = request.uri().path();
+    let ancestors = if path == assets::FRAMED {
+        let said = Query::<Framed>::try_from_uri(request.uri());
+        let Query(Framed { ancestor }) = said.map_err(|_| Refusal::BadRequest(FRAME))?;
+        &[ancestor_of(&config, &ancestor)?]
+    } else {
+        config.frame_ancestors.as_slice()
+    };
+    assets::answer(path, (&view.host, ancestors), request.headers()).ok_or(Refusal::NotFound)
 }
+
+/// What the address of a frame says.
+#[derive(Deserialize)]
+struct Framed {
+    ancestor: String,
+}
+
+const FRAME: &str = "a frame's address is /embed?line=NAME&ancestor=https://...#ticket=TICKET";
 
 /// `GET /` of a gateway built without its page: what this is.
 pub(super) async fn home(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {

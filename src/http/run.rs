@@ -180,6 +180,7 @@ impl Run {
                     who,
                     dead_after: config.dead_after,
                     resume: config.resume,
+                    once: self.principal.one_session().cloned(),
                 };
                 Box::pin(control(socket, setup, session))
             }
@@ -205,7 +206,7 @@ impl BusView for PrincipalView {
             .map_or_else(RightsTable::default, |now| {
                 within(&config, (self.app.as_deref(), self.framed), now.rights)
             });
-        let rights = named(self.principal.only.as_deref(), rights);
+        let rights = named(self.principal.only.as_ref(), rights);
         let seen =
             config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {

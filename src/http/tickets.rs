@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     ask,
-    grant::{find_endpoint, may_open},
+    grant::{ancestor_of, find_endpoint, may_open},
     pages::{content, json_body},
     visitor::Visitor,
 };
@@ -36,10 +36,13 @@ struct Wish {
     endpoints: Option<Vec<String>>,
     /// The page that will use it, if it is another than the one that asks.
     origin: Option<String>,
+    /// The page of another site that will show the endpoint in a frame.
+    ancestor: Option<String>,
 }
 
-const WISHES: &str = "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it, {\"app\": \"NAME\"}, or \
-                      {\"endpoints\": [\"NAME\"], \"origin\": \"https://...\"} to let a page in";
+const WISHES: &str = "send {\"endpoint\": \"NAME\"}, with \"origin\" if another page will use it or \"ancestor\" if one will \
+                      show it in a frame, {\"app\": \"NAME\"}, or {\"endpoints\": [\"NAME\"], \"origin\": \"https://...\"} to \
+                      let a page in";
 
 /// `POST /api/ticket`: a one-time ticket for one page: for an endpoint, or to be exchanged for a
 /// pass.
@@ -55,10 +58,15 @@ async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refu
     let request = Request::from_parts(head, ());
     let ask = ask::read(&request, Purpose::Change);
     let (principal, _) = visitor.authorise(&ask).await?;
-    let Wish { endpoint, app, endpoints, origin } =
+    let Wish { endpoint, app, endpoints, origin, ancestor } =
         json_body(request.headers(), body, WISHES).await?;
     let config = bridge.config();
     let ticket = match (endpoint, app, endpoints) {
+        (Some(endpoint), None, None) if origin.is_none() && ancestor.is_some() => {
+            let frame = Opens::Frame { endpoint, ancestor: ancestor.unwrap_or_default() };
+            let_frame(visitor, &config, &principal, frame)?
+        }
+        _ if ancestor.is_some() => return Err(Refusal::BadRequest(WISHES)),
         (Some(name), None, None) => {
             find_endpoint(&config, principal.rights.on(&name), &name)?;
             let origin = origin.as_deref().or(ask.signs.origin);
@@ -108,6 +116,28 @@ fn let_in(
     Ok(visitor.bridge.auth.ticket(principal, Opens::Page(names.into()), Some(origin)))
 }
 
+/// A ticket for a frame of a page of another site, which whoever asks lets in.
+fn let_frame(
+    visitor: &Visitor,
+    config: &Config,
+    principal: &Principal,
+    frame: Opens,
+) -> Result<Option<String>, Refusal> {
+    let Opens::Frame { endpoint, ancestor } = &frame else {
+        return Err(Refusal::BadRequest(WISHES));
+    };
+    ancestor_of(config, ancestor)?;
+    find_endpoint(config, principal.rights.on(endpoint), endpoint)?;
+    let event = Event::LetIn {
+        principal: &principal.id,
+        origin: ancestor,
+        endpoints: std::slice::from_ref(endpoint),
+        client: visitor.client,
+    };
+    visitor.bridge.events.tell(event);
+    Ok(visitor.bridge.auth.ticket(principal, frame, None))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Launched {
@@ -135,7 +165,18 @@ pub(super) async fn app_pass(
     Ok(passed(&config, &pass, &app.endpoints))
 }
 
-/// `POST /api/pass` at the gateway: a launch ticket for the pass of a page of another origin.
+/// What a page at the gateway exchanges: its ticket, and of our own page in a frame what it was
+/// served for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchange {
+    ticket: String,
+    endpoint: Option<String>,
+    ancestor: Option<String>,
+}
+
+/// `POST /api/pass` at the gateway: a launch ticket for the pass of a page of another origin, or
+/// the ticket of a frame for that of our page in it.
 pub(super) async fn page_pass(
     visitor: Visitor,
     request: Request,
@@ -145,14 +186,24 @@ pub(super) async fn page_pass(
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
-    let origin =
-        ask.signs.origin.filter(|_| visit.page == AllowedOrigin::Listed).ok_or_else(|| {
-            let why = "only a page of `origins:` gets a pass; the gateway's own has its sign-in";
-            Refusal::Origin(why.to_owned())
-        })?;
-    let Launched { ticket } = json_body(request.headers(), body, LAUNCHED).await?;
-    let (pass, names) =
-        visitor.bridge.auth.page_pass(&config, origin, &ticket, visit.view.client)?;
+    let Exchange { ticket, endpoint, ancestor } =
+        json_body(request.headers(), body, LAUNCHED).await?;
+    let (auth, client) = (&visitor.bridge.auth, visit.view.client);
+    let (pass, names) = match (ask.signs.origin, visit.page, endpoint, ancestor) {
+        (Some(origin), AllowedOrigin::Listed, None, None) => {
+            auth.page_pass(&config, origin, &ticket, client)?
+        }
+        (Some(own), AllowedOrigin::Own, Some(endpoint), Some(ancestor)) => {
+            ancestor_of(&config, &ancestor)?;
+            let frame = Opens::Frame { endpoint, ancestor };
+            auth.frame_pass(&config, own, (&ticket, &frame), client)?
+        }
+        _ => {
+            let why = "only a page of `origins:` gets a pass, or the gateway's own in another site's frame; elsewhere that has \
+                       its sign-in";
+            return Err(Refusal::Origin(why.to_owned()));
+        }
+    };
     Ok(passed(&config, &pass, &names))
 }
 

@@ -232,6 +232,9 @@ async fn check(
         (authorised, _) => authorised?,
     };
     let endpoint = if name.is_empty() {
+        if principal.one_session().is_some() {
+            return Err(Refusal::Forbidden);
+        }
         None
     } else {
         let rights = principal.rights.on(name);
@@ -245,7 +248,12 @@ async fn check(
     });
     let offer = negotiate(offers.into_iter(), spoken);
     let accept = handshake(request.method(), request.headers())?;
-    let peer = Peer { client: *client, framed: visitor.asked.framed, ..connection.peer.clone() };
+    let once = principal.one_session().is_some();
+    if once && !matches!(&offer, Ok(Offer { answer: Some(Protocol::V1), .. })) {
+        return Err(Refusal::BadRequest("in a frame of another site it takes `wsbridge.v1`"));
+    }
+    let framed = visitor.asked.framed || once;
+    let peer = Peer { client: *client, framed, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
     if let Some(endpoint) = &endpoint {
         let Bridge { sessions, parking, lines, .. } = &**bridge;

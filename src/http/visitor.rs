@@ -172,7 +172,7 @@ impl Visitor {
         let ask = &AuthRequest { proxy, ..ask.clone() };
         let principal = auth.check_credentials(&config, peer, ask, &visit).await?;
         let rights = within(&config, (peer.app.as_deref(), self.asked.framed), principal.rights);
-        let rights = named(principal.only.as_deref(), rights);
+        let rights = named(principal.only.as_ref(), rights);
         let principal = Principal { rights, ..principal };
         if !self.connection.signed_in(principal.is_administrator()) {
             return Err(Refusal::TooMany(FULL));

@@ -22,6 +22,7 @@ mod docs;
 mod docs_api;
 mod docs_protocol;
 mod doctor;
+mod embed;
 mod endurance;
 mod floors;
 mod frames;

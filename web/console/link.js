@@ -2,6 +2,7 @@
 // what comes and goes.
 
 import { Line } from "../client/index.js";
+import { access } from "./access.js";
 import { socketUrl } from "./directory.js";
 import { handlers } from "./link/heard.js";
 import { START, defined, greeted } from "./link/state.js";
@@ -54,7 +55,12 @@ export function link(name) {
 async function start(parts) {
   const { name, state, memory } = parts;
   stop(parts);
-  const mine = new Line({ url: socketUrl(`/ws/${name}`), probe: "/healthz", autoAck: false });
+  const mine = new Line({
+    url: socketUrl(`/ws/${name}`),
+    probe: "/healthz",
+    autoAck: false,
+    bearer: access.bearer,
+  });
   memory.line = mine;
   state.patch({ phase: "connecting", trouble: null, lost: null });
   for (const [type, run] of Object.entries(handlers(parts))) {

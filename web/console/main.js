@@ -8,6 +8,7 @@ import "./css/phone.css";
 import { installAnnouncer } from "./announce.js";
 import { startDirectory, stopDirectory } from "./directory.js";
 import { h, icon } from "./dom.js";
+import { embed, embedded } from "./embed.js";
 import { refresh, session } from "./session.js";
 import { shell as makeShell } from "./shell.js";
 import { signInPage } from "./signin.js";
@@ -107,5 +108,8 @@ installTheme();
 installAnnouncer();
 followKeyboard();
 document.body.append(place);
-session.on(show);
-refresh();
+if (embedded) embed(place);
+else {
+  session.on(show);
+  refresh();
+}

@@ -36,6 +36,7 @@ use super::{
     sessions::{Sessions, Standing},
 };
 use crate::{
+    auth::OneSession,
     config::Endpoint,
     line::{LineNews, Lines, Participant},
     wire::{
@@ -68,6 +69,8 @@ pub(crate) struct Setup {
     pub dead_after: Duration,
     /// How long a session outlives its socket.
     pub resume: Duration,
+    /// The one session that whoever asks may begin; `None`: as many as there is room for.
+    pub once: Option<Arc<OneSession>>,
 }
 
 /// Runs a control session's socket to its end. A session that is open when the socket is lost is

@@ -40,6 +40,9 @@ pub(super) enum Done {
     Closed { id: Option<u64> },
 }
 
+/// To a page of another site whose one session has begun before.
+const USED: &str = "this link was good for one session: ask the page for a new link";
+
 /// Begins a session on the socket of this number.
 pub(super) async fn open(
     setup: Arc<Setup>,
@@ -60,6 +63,9 @@ pub(super) async fn open(
 fn allowed(setup: &Setup, ask: &control::Open) -> Result<(), Failure> {
     let rights = setup.who.rights;
     let no = |why: &str| Err(Failure::new(Code::Denied, why));
+    if setup.once.as_ref().is_some_and(|once| once.has_begun()) {
+        return no(USED);
+    }
     let writes = rights.allows(Rights::WRITE);
     if setup.endpoint.share.is_none() && !writes {
         // As in plain mode: to connect to a target of one's own is to use it.
@@ -145,6 +151,9 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         let config =
             ask.config.map(|change| configured.map_or(change, |base| change.apply(base).into()));
         set_up(&seat, rights, config, ask.signals).await?;
+    }
+    if setup.once.as_ref().is_some_and(|once| !once.begin()) {
+        return Err(Failure::new(Code::Denied, USED));
     }
     if seizes {
         seat.take();

@@ -48,6 +48,11 @@ export async function launchChromium({ args = [], context: options = {} } = {}) 
           await (name ? page.keyboard.press(name) : page.keyboard.type(part));
         }
       },
+      /** Text into an element of the page's only frame. */
+      async type(selector, text) {
+        await page.frameLocator("iframe").locator(selector).focus();
+        await page.keyboard.type(text);
+      },
       /** Another page: of the same profile, or of one that shares nothing with it. */
       another: ({ shared = true } = {}) => open(shared ? page.context() : undefined),
       resize: (width, height) => page.setViewportSize({ width, height }),

@@ -3,8 +3,8 @@
 //
 // A page has goto(url), evaluate(function, ...arguments) (awaits what it gives; arguments and
 // result are JSON), click(selector), keys(text) with {Enter}, {Tab} and the like, resize(width,
-// height), screenshot(path), popup(act) (the window that it opens), close(). Chromium's also has
-// `playwright`, Playwright's own page.
+// height), screenshot(path), popup(act) (the window that it opens), type(selector, text) into an element
+// of the page's only frame, close(). Chromium's also has `playwright`, Playwright's own page.
 
 import { existsSync } from "node:fs";
 import { launchChromium } from "./chromium.mjs";

@@ -128,6 +128,13 @@ export async function launchFirefox() {
           actions: [{ type: "key", id: "keys", actions }],
         });
       },
+      /** Text into an element of the page's only frame. */
+      async type(selector, text) {
+        const tree = await bidi.ask("browsingContext.getTree", { root: context });
+        const frame = await open(tree.contexts[0].children[0].context);
+        await frame.evaluate((wanted) => document.querySelector(wanted).focus(), selector);
+        await frame.keys(text);
+      },
       async another() {
         return open((await bidi.ask("browsingContext.create", { type: "tab" })).context);
       },

@@ -102,6 +102,25 @@ export async function launchWebKit() {
         ]);
         await on("POST", "/actions", { actions: [{ type: "key", id: "keys", actions }] });
       },
+      /**
+       * Text into an element of the page's only frame. The driver's keys reach the page alone, so
+       * that it comes as from a soft keyboard.
+       */
+      async type(selector, text) {
+        const frame = await on("POST", "/element", { using: "css selector", value: "iframe" });
+        await on("POST", "/frame", { id: frame });
+        await this.evaluate(
+          (wanted, typed) => {
+            const element = document.querySelector(wanted);
+            element.focus();
+            const how = { data: typed, inputType: "insertText", bubbles: true };
+            element.dispatchEvent(new InputEvent("input", how));
+          },
+          selector,
+          text,
+        );
+        await on("POST", "/frame", { id: null });
+      },
       /** The page's own part of the window, which has bars around it. */
       async resize(width, height) {
         const [wide, high] = await this.evaluate(() => [innerWidth, innerHeight]);

@@ -1,6 +1,7 @@
 // The card in the middle of a pane: why the line cannot be used, in front of whatever view of it is
 // shown.
 
+import { access } from "../access.js";
 import { announce } from "../announce.js";
 import { directory, directoryKnown } from "../directory.js";
 import { h, icon, say } from "../dom.js";
@@ -37,7 +38,11 @@ export function card(link, act) {
 
   function show() {
     const known = directoryKnown();
-    now = condition(link.state.value, { listed: !known || directory.value.has(link.name), typed });
+    now = condition(link.state.value, {
+      listed: !known || directory.value.has(link.name),
+      typed,
+      once: access.bearer !== undefined,
+    });
     if (!now) hidden = "";
     if (now?.kind !== "held") typed = false;
     const seen = now !== null && identity(now) !== hidden;

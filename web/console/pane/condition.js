@@ -31,6 +31,9 @@ const ENDS = {
   1011: ["Broken", "The device's side or the gateway had an error."],
 };
 
+/** In a frame of another site, whose link is good for one session. */
+const NEW_LINK = "Ask the page for a new link: reload the page around this frame.";
+
 /** What the gateway does about a device that is not there, by the kind of its endpoint. */
 const WAITS = {
   serial: "The gateway waits for the port and opens it as soon as it is there.",
@@ -41,11 +44,15 @@ const WAITS = {
 /**
  * The condition of a line as the link's state has it, or null while it can be used. `listed` is
  * false when the list of lines is known and this one is not in it; `typed` says that somebody who
- * may not write has tried to. Gives { kind, title, text, steps, reason, since, retryAt, can }:
- * `can` are the actions that help, of "retry", "request", "take" and "hide".
+ * may not write has tried to, `once` that a session which has ended cannot begin anew. Gives {
+ * kind, title, text, steps, reason, since, retryAt, can }: `can` are the actions that help, of
+ * "retry", "request", "take" and "hide".
  */
-export function condition(state, { listed = true, typed = false } = {}) {
-  if (state.phase === "closed" && state.trouble) return ended(state, listed);
+export function condition(state, { listed = true, typed = false, once = false } = {}) {
+  if (state.phase === "closed" && state.trouble) {
+    const end = ended(state, listed);
+    return once ? { ...end, text: NEW_LINK, steps: [], can: [] } : end;
+  }
   if (state.device !== "down")
     return state.phase === "up" && state.role === "observer" && typed ? held(state) : null;
   if (state.phase === "up" || (state.phase === "lost" && state.lost?.byTarget)) return away(state);
