@@ -11,6 +11,7 @@ use std::{
 use crate::{
     auth::{ClientAddress, PrincipalId, unix_now},
     metrics::Metrics,
+    span::readable,
     wire::close::{Ended, Refusal},
 };
 
@@ -216,7 +217,7 @@ fn log_close(session: SessionInfo<'_>, traffic: Traffic, ended: &Ended, lasted: 
         lost_to_target,
         code = ended.code(),
         reason = %ended,
-        seconds = %format_args!("{:.3}", lasted.as_secs_f32()),
+        lasted = readable(lasted),
         "session closed"
     );
 }

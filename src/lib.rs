@@ -3,8 +3,8 @@
 //! The modules stand on floors and import only downward; `tests/it/floors.rs` holds them to it.
 //! Read them in this order: `lib -> daemon -> listen -> http/upgrade -> session -> line -> target`.
 //!
-//! * Ground, the nouns of a port: `settings`; above it `sys`, the calls of the kernel that no
-//!   safe crate has.
+//! * Ground, the nouns of a port: `settings`; times as people read them: `span`; above them
+//!   `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: `config`, `wire`, `metrics`. Pure: no socket, file, clock or task.
 //! * Between them, `stream`: one byte stream, whatever carries it.
 //! * Floor 1, the world: `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
@@ -19,6 +19,7 @@
 //!   sub-command.
 
 mod settings;
+mod span;
 mod sys;
 
 mod config;

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{ClientAddress, Source, links::network};
-use crate::wire::close::Refusal;
+use crate::{span::readable, wire::close::Refusal};
 
 /// Wrong credentials within [`WINDOW`] that bring a penalty.
 const TRIES: usize = 20;
@@ -213,8 +213,8 @@ impl TryHistory {
         self.tries.clear();
         self.length = (self.length * 2).clamp(FIRST, LONGEST);
         self.until = Some(now + self.length);
-        let seconds = self.length.as_secs();
-        tracing::warn!(%source, seconds, "too many wrong credentials from this source: refused for a while");
+        let refused_for = readable(self.length);
+        tracing::warn!(%source, refused_for, "too many wrong credentials from this source: refused for a while");
     }
 }
 

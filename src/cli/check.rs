@@ -16,6 +16,7 @@ use self::{
 use super::{
     load::{as_yaml, load},
     which::Which,
+    wrap::wrap,
 };
 use crate::config::{
     Config, Endpoint, OpenWhen, Pacing, Packing, PortControl, PortIdentity, Rights, Share,
@@ -49,11 +50,28 @@ pub(crate) struct Args {
 /// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing),
 /// 66 (no such file), 74 (cannot print) or 78 (the configuration is wrong, or a file that it names
 /// and the daemon does not start without).
-pub(crate) fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    told(args, out, err).unwrap_or(74)
+/// What goes to `err` is broken at `width`.
+pub(crate) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    (err, width): (&mut dyn Write, Option<usize>),
+) -> u8 {
+    told(args, out, &mut Complaints { err, width }).unwrap_or(74)
 }
 
-fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+/// Where mistakes and warnings go.
+struct Complaints<'a> {
+    err: &'a mut dyn Write,
+    width: Option<usize>,
+}
+
+impl Complaints<'_> {
+    fn say(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.err, "{}", wrap(text, self.width, "  ", 0))
+    }
+}
+
+fn told(args: &Args, out: &mut dyn Write, err: &mut Complaints<'_>) -> io::Result<u8> {
     if args.schema {
         out.write_all(schema().as_bytes())?;
         return Ok(0);
@@ -61,19 +79,19 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
     if let (true, Some(uci)) = (args.yaml, args.which.uci()) {
         return match as_yaml(uci) {
             Ok(yaml) => out.write_all(yaml.as_bytes()).map(|()| 0),
-            Err(error) => writeln!(err, "{error}").map(|()| error.exit_code()),
+            Err(error) => err.say(&error.to_string()).map(|()| error.exit_code()),
         };
     }
     let source = args.which.source();
     let (config, warnings) = match load(&source) {
         Ok(loaded) => loaded,
         Err(error) => {
-            writeln!(err, "{error}")?;
+            err.say(&error.to_string())?;
             return Ok(error.exit_code());
         }
     };
     for warning in &warnings {
-        writeln!(err, "warning: {warning}")?;
+        err.say(&format!("warning: {warning}"))?;
     }
     match &args.explain {
         None => {
@@ -81,10 +99,10 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
             let name = source.name();
             let unusable = files::unusable(&config);
             for why in &unusable.down {
-                writeln!(err, "warning: {name}: {why}")?;
+                err.say(&format!("warning: {name}: {why}"))?;
             }
             for why in &unusable.fatal {
-                writeln!(err, "{name}: {why}")?;
+                err.say(&format!("{name}: {why}"))?;
             }
             if !unusable.fatal.is_empty() {
                 return Ok(78);
@@ -94,7 +112,7 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8>
         }
         Some(question) => match explain(&config, question) {
             Ok(answer) => out.write_all(answer.as_bytes()).map(|()| 0),
-            Err(why) => writeln!(err, "{why}").map(|()| 64),
+            Err(why) => err.say(&why).map(|()| 64),
         },
     }
 }
@@ -300,7 +318,7 @@ endpoints:
             yaml: false,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(&args, &mut out, &mut err);
+        let code = run(&args, &mut out, (&mut err, None));
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -397,10 +415,10 @@ endpoints:
         assert_eq!(check("auth: sure", None).0, 78);
         let args =
             Args { which: Which::of("/nonexistent"), explain: None, schema: false, yaml: false };
-        assert_eq!(run(&args, &mut Vec::new(), &mut Vec::new()), 66);
+        assert_eq!(run(&args, &mut Vec::new(), (&mut Vec::new(), None)), 66);
         let args = Args { schema: true, ..args };
         let mut out = Vec::new();
-        assert_eq!(run(&args, &mut out, &mut Vec::new()), 0);
+        assert_eq!(run(&args, &mut out, (&mut Vec::new(), None)), 0);
         assert_eq!(out, schema().as_bytes());
     }
 }

@@ -73,6 +73,19 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
+    /// In one line, for the log: the first mistake, and how many more there are.
+    pub(crate) fn brief(&self) -> String {
+        let text = self.to_string();
+        // A line of the file that is shown below its mistake begins with a space.
+        let mut mistakes = text.lines().filter(|line| !line.starts_with(' '));
+        let first = mistakes.next().unwrap_or_default();
+        match mistakes.count() {
+            0 => first.to_owned(),
+            1 => format!("{first} (and 1 more mistake)"),
+            more => format!("{first} (and {more} more mistakes)"),
+        }
+    }
+
     /// The exit code of sysexits(3): 66 where there is no input, 78 where the configuration is
     /// wrong.
     pub(crate) fn exit_code(&self) -> u8 {

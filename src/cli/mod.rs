@@ -7,17 +7,20 @@ mod demo;
 mod doctor;
 mod load;
 mod man;
+mod offered;
 mod passwd;
 mod ports;
 mod serve;
 mod token;
 mod which;
+mod wrap;
 
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
+use self::offered::Offered;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 /// Authenticated WebSocket endpoints for serial lines and raw TCP ports.
@@ -30,11 +33,21 @@ struct Cli {
         global = true,
         value_name = "FILTER",
         env = "WSBRIDGE_LOG",
-        default_value = "info"
+        default_value = "info",
+        value_parser = Offered { read: filter, words: &LEVELS },
+        hide_possible_values = true
     )]
     log_level: String,
     #[command(subcommand)]
     command: Command,
+}
+
+/// What shells offer for `--log-level`; a list of targets has more forms than can be shown.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+#[expect(clippy::unnecessary_wraps, reason = "it is read where the log is started")]
+fn filter(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
 }
 
 const EXAMPLES: &str = "\
@@ -146,7 +159,8 @@ fn dispatch(cli: Cli) -> Outcome {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => {
-            told(check::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()))
+            let width = wrap::width(io::stderr());
+            told(check::run(&args, &mut io::stdout().lock(), (&mut io::stderr().lock(), width)))
         }
         Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
         Command::Add(args) => add::run(&args),

@@ -10,10 +10,7 @@ use std::{
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::{CommandError, Outcome, SysExit, caption, print, secret};
-use crate::{
-    auth,
-    config::{Rights, uci},
-};
+use crate::{auth, config::uci};
 
 /// Characters a password has at least.
 const SHORTEST: usize = 8;
@@ -35,13 +32,13 @@ pub(crate) struct Args {
     /// The user's name.
     #[arg(value_parser = name)]
     name: String,
-    /// A role of the user; may be given several times. Without one the user may do nothing yet.
+    /// A role of the user; may be given several times. Without one the user has no rights yet.
     #[arg(long = "role", value_name = "ROLE", value_parser = name)]
     roles: Vec<String>,
     /// Make a password of 128 random bits instead of asking for one.
     #[arg(long)]
     generate: bool,
-    /// Print a section of OpenWrt's UCI instead of YAML; without a role it has every right.
+    /// Print a section of OpenWrt's UCI instead of YAML.
     #[arg(long)]
     uci: bool,
     /// Write the hash into this file, for `password: { file: FILE }`, instead of printing the line.
@@ -74,14 +71,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
     caption("Its line, under `users:` of the configuration:");
     print(&yaml(&args.name, &hash, &args.roles))?;
     if args.roles.is_empty() {
-        let what = format!(
-            "{} has no rights yet: add `roles: [ .. ]` or `rights: {{ .. }}` to that line, or use --role",
-            args.name
-        );
-        // The line says enough without.
-        let _ = writeln!(io::stderr(), "wsbridge: {what}");
+        nothing_yet(&args.name, "add `roles: [ .. ]` or `rights: { .. }` to that line");
     }
     Ok(())
+}
+
+/// Says so of a user without a role.
+fn nothing_yet(name: &str, todo: &str) {
+    // The line says enough without.
+    let _ = writeln!(io::stderr(), "wsbridge: {name} has no rights yet: {todo}, or use --role");
 }
 
 fn yaml(name: &str, hash: &str, roles: &[String]) -> String {
@@ -99,11 +97,17 @@ fn print_uci(args: &Args, password: &str, hash: &str) -> Outcome {
     for role in &args.roles {
         section.extend(["\tlist role ", &uci::quoted(role), "\n"]);
     }
+    let todo = "add `list role 'ROLE'` or `list right '*=read,write'`";
     if args.roles.is_empty() {
-        section.extend(["\tlist right '*=", &Rights::ALL.words().join(","), "'\n"]);
+        section.extend(["\t# no rights yet: ", todo, "\n"]);
     }
     caption("Its section of /etc/config/wsbridge:");
-    print(&section)
+    print(&section)?;
+    // With --generate standard error is the password's.
+    if args.roles.is_empty() && !args.generate {
+        nothing_yet(&args.name, todo);
+    }
+    Ok(())
 }
 
 /// Puts a hash into its file, whole or not at all: the daemon may be reading it.

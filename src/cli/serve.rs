@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Ok(config)
     };
     let config = read().map_err(|error: super::load::LoadError| CommandError::from(&error))?;
-    let again: Again = Box::new(move || read().map_err(|error| error.to_string()));
+    let again: Again = Box::new(move || read().map_err(|error| error.brief()));
     gateway(config, Some(again), |_, _| ())
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Outcome, caption, passwd, print, secret};
+use super::{Outcome, caption, offered::Offered, passwd, print, secret};
 use crate::{
     auth,
     config::{Rights, uci},
@@ -40,12 +40,29 @@ struct New {
     expires: Option<Date>,
     /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several
     /// times.
-    #[arg(long, value_name = "ENDPOINT=RIGHT,..", value_parser = rights)]
+    #[arg(
+        long,
+        value_name = "ENDPOINT=RIGHT,..",
+        value_parser = Offered { read: rights, words: &OFFERED },
+        hide_possible_values = true
+    )]
     rights: Vec<GivenRights>,
     /// Print a section of OpenWrt's UCI instead of YAML.
     #[arg(long)]
     uci: bool,
 }
+
+/// What shells offer: every right on every endpoint, and what monitoring needs.
+const OFFERED: [&str; 8] = [
+    "*=read",
+    "*=write",
+    "*=signals",
+    "*=settings",
+    "*=takeover",
+    "*=read,write",
+    "*=read,write,signals,settings,takeover",
+    "/metrics=read",
+];
 
 /// `plc*=read,write`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ use crate::{
     http::Bridge,
     line::Lines,
     metrics::Metrics,
+    span::readable,
     systemd,
     wire::close::Ended,
 };
@@ -200,8 +201,8 @@ impl Daemon {
             () = time::sleep(GRACE) => tracing::warn!(
                 sessions = sessions.list().len(),
                 tasks = tasks.len(),
-                "stopped without waiting longer than {} s",
-                GRACE.as_secs(),
+                "stopped without waiting longer than {}",
+                readable(GRACE),
             ),
         }
         drop(sims);

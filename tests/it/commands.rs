@@ -18,6 +18,19 @@ fn wsbridge(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wsbridge")).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
+/// The same with something on standard input.
+fn wsbridge_with(input: &str, args: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
 fn text(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -29,6 +42,10 @@ fn wrong_usage_is_64_and_a_missing_file_66() {
     assert_eq!(wsbridge(&["serve", "--config", "/nowhere/wsbridge.yaml"]).status.code(), Some(66));
     assert_eq!(wsbridge(&["check", "/nowhere/wsbridge.yaml"]).status.code(), Some(66));
     assert_eq!(wsbridge(&["serve", "--log-level", "loud=x=y"]).status.code(), Some(64));
+    let warm = wsbridge(&["serve", "--log-level", "warm"]);
+    let said = String::from_utf8_lossy(&warm.stderr);
+    assert_eq!(warm.status.code(), Some(64), "{said}");
+    assert!(said.contains("`warm` is not a level; did you mean `warn`?"), "{said}");
 }
 
 /// What `check` says of a file, and what `serve` exits with; `None` while it runs.
@@ -92,17 +109,7 @@ fn check_and_serve_agree_on_files_that_cannot_be_read() {
 
 #[test]
 fn check_reads_standard_input() {
-    let check = |text: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
-            .args(["check", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    };
+    let check = |text: &str| wsbridge_with(text, &["check", "-"]);
     let said = text(&check("auth: none\nendpoints: { e: { sim: echo } }\n"));
     assert!(said.contains("sim echo") && said.ends_with("\nstandard input: valid\n"), "{said}");
     let wrong = check("auth: none\nlisten: 8443\n");
@@ -134,6 +141,11 @@ fn uci_is_read_in_place_of_yaml_and_mistakes_have_their_line_and_option() {
     ]));
     // What may be appended to the file has no secret in it.
     assert!(!user.contains("wsb_") && !token.contains("wsb_"), "{user}{token}");
+    // A user without a role may do nothing, as in YAML, and the section says so.
+    assert!(!user.contains("\tlist right") && user.contains("# no rights yet: add"), "{user}");
+    let typed = wsbridge_with("correct horse\n", &["passwd", "a-b", "--uci"]);
+    let said = String::from_utf8_lossy(&typed.stderr);
+    assert!(said.contains("a-b has no rights yet: add `list role 'ROLE'`"), "{said}");
     let endpoint = "config endpoint 'e'\n\toption type 'sim'\n\toption device 'echo'\n";
     fs::write(&file, format!("config wsbridge 'main'\n{user}{token}{endpoint}")).unwrap();
     let said = text(&wsbridge(&["check", "--uci", path]));

@@ -8,7 +8,7 @@ use std::{
 
 /// Ground first. A module imports from lower floors and from itself, never from its neighbours.
 const FLOORS: [&[&str]; 13] = [
-    &["settings"],
+    &["settings", "span"],
     &["sys"],
     &["wire"],
     &["config", "metrics"],

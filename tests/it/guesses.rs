@@ -231,7 +231,7 @@ fn while_a_source_is_punished_only_what_nobody_guesses_is_heard() {
     for _ in 0..20 {
         bearer(by_hand);
     }
-    let log = daemon.wait_for("seconds=120");
+    let log = daemon.wait_for("refused_for=\"2 min\"");
     assert!(log.contains("too many wrong credentials"), "{log}");
 }
 

@@ -31,6 +31,7 @@ mod guesses;
 mod guide;
 mod harness;
 mod identity;
+mod journal;
 mod kick;
 mod lease;
 mod let_in;

@@ -35,7 +35,7 @@ use self::{
     system::System,
     unit::UnitFile,
 };
-use super::{load::ConfigFile, which::Which};
+use super::{load::ConfigFile, which::Which, wrap::width};
 use crate::config::{Config, UciInstance};
 
 /// What `wsbridge doctor` is asked.
@@ -82,8 +82,9 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
     let report = look(&Machine::this(), args);
     let colour = io::stdout().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|word| word.is_empty());
+    let style = print::Style { colour, width: width(io::stdout()) };
     let printed =
-        if args.json { print::json(&report, out) } else { print::text(&report, colour, out) };
+        if args.json { print::json(&report, out) } else { print::text(&report, style, out) };
     match printed {
         // A reader that has gone (`| head`) is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 74,

@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::finding::{DoctorReport, Finding, Level};
+use crate::cli::wrap::wrap;
 
 /// More findings of one kind than this are summed up for people.
 const MANY: usize = 8;
@@ -36,16 +37,27 @@ pub(super) fn json(report: &DoctorReport, out: &mut dyn Write) -> io::Result<()>
     writeln!(out)
 }
 
+/// How findings look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Style {
+    pub(super) colour: bool,
+    /// Where lines are broken; `None` where nobody looks.
+    pub(super) width: Option<usize>,
+}
+
+/// Below a finding's word.
+const INDENT: &str = "        ";
+
 /// Lines for people: the worst last, where the eye is when the prompt is back.
-pub(super) fn text(report: &DoctorReport, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn text(report: &DoctorReport, style: Style, out: &mut dyn Write) -> io::Result<()> {
     for level in [Level::Ok, Level::Unseen, Level::Hint, Level::Wrong] {
         for kind in kinds(report, level) {
             let shown = if kind.len() > MANY { FEW } else { kind.len() };
             for finding in kind.iter().take(shown) {
-                one(finding, colour, out)?;
+                one(finding, style, out)?;
             }
             if let Some(rest) = kind.get(shown..).filter(|rest| !rest.is_empty()) {
-                more(rest, report, colour, out)?;
+                more(rest, report, style, out)?;
             }
         }
     }
@@ -64,7 +76,7 @@ pub(super) fn text(report: &DoctorReport, colour: bool, out: &mut dyn Write) -> 
     if unseen > 0 {
         words.push(format!("{unseen} not seen as this user: {}", report.system.doctor()));
     }
-    writeln!(out, "\n{}", words.join(", "))
+    writeln!(out, "\n{}", wrap(&words.join(", "), style.width, "  ", 0))
 }
 
 /// The findings of a level by their kind, the kinds in the order in which they were first met.
@@ -95,24 +107,26 @@ fn by_kind(report: &DoctorReport, level: Level) -> String {
 fn more(
     rest: &[&Finding],
     report: &DoctorReport,
-    colour: bool,
+    style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let Some(first) = rest.first() else { return Ok(()) };
-    let (word, before, after) = word(first.level, colour);
-    write!(out, "{before}{word}{after}  and {} more", rest.len())?;
+    let (word, before, after) = word(first.level, style.colour);
+    let mut text = format!("and {} more", rest.len());
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for finding in rest.iter().filter(|finding| !finding.reason.is_empty()) {
         *reasons.entry(finding.reason).or_default() += 1;
     }
     if !reasons.is_empty() {
         let told = reasons.iter().map(|(why, count)| format!("{why} {count}"));
-        write!(out, " ({})", told.collect::<Vec<_>>().join(", "))?;
+        text.extend([" (", &told.collect::<Vec<_>>().join(", "), ")"]);
     }
     let places: Vec<String> = rest.iter().take(MANY).map(|finding| clean(&finding.place)).collect();
     let dots = if rest.len() > MANY { ", ..." } else { "" };
     let all = report.system.pick("sudo wsbridge doctor --json", "wsbridge doctor --uci --json");
-    writeln!(out, ": {}{dots}  [{}]\n        {all}    # has them all", places.join(", "), first.id)
+    text.extend([": ", &places.join(", "), dots, "  [", first.id, "]"]);
+    writeln!(out, "{before}{word}{after}  {}", below(&text, style, INDENT.len()))?;
+    writeln!(out, "{INDENT}{all}    # has them all")
 }
 
 /// What an adapter or a file says is not ours: no control byte reaches the terminal.
@@ -131,18 +145,27 @@ fn word(level: Level, colour: bool) -> (&'static str, &'static str, &'static str
     if colour { (word, paint, "\x1b[0m") } else { (word, "", "") }
 }
 
-fn one(finding: &Finding, colour: bool, out: &mut dyn Write) -> io::Result<()> {
-    let (word, before, after) = word(finding.level, colour);
+/// A text beside and below a finding's word, whose first line has so many columns taken.
+fn below(text: &str, style: Style, taken: usize) -> String {
+    let mut taken = taken;
+    let lines = text
+        .split('\n')
+        .map(|line| wrap(line, style.width, INDENT, std::mem::replace(&mut taken, INDENT.len())));
+    lines.collect::<Vec<_>>().join(&format!("\n{INDENT}"))
+}
+
+fn one(finding: &Finding, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let (word, before, after) = word(finding.level, style.colour);
     let name = if matches!(finding.level, Level::Wrong | Level::Hint) {
         format!("  [{}]", finding.id)
     } else {
         String::new()
     };
-    let what = clean(&finding.what).replace('\n', "\n        ");
-    writeln!(out, "{before}{word}{after}  {}: {what}{name}", clean(&finding.place))?;
+    let text = format!("{}: {}{name}", clean(&finding.place), clean(&finding.what));
+    writeln!(out, "{before}{word}{after}  {}", below(&text, style, INDENT.len()))?;
     if matches!(finding.level, Level::Wrong | Level::Hint) {
         for line in &finding.fix {
-            writeln!(out, "        {}", clean(line))?;
+            writeln!(out, "{INDENT}{}", clean(line))?;
         }
     }
     Ok(())

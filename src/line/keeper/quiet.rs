@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::{
     line::{LineState, Shared, output::Gone},
+    span::readable,
     target::OpenError,
 };
 
@@ -55,7 +56,7 @@ impl Quiet {
 
     fn back(&mut self, shared: &Shared) {
         if let Some((_, since)) = self.last.take() {
-            info!(endpoint = shared.name, after = ?since.elapsed(), "device is back");
+            info!(endpoint = shared.name, after = readable(since.elapsed()), "device is back");
         } else {
             info!(endpoint = shared.name, "device open");
         }

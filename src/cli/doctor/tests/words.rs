@@ -131,15 +131,36 @@ fn json_has_every_finding_and_text_the_worst_last() {
     let own = told.iter().find(|finding| finding["id"] == "origin-own").unwrap();
     assert_eq!((&own["level"], &own["place"]), (&"wrong".into(), &"origins".into()));
     let mut out = Vec::new();
-    print::text(&found.0, false, &mut out).unwrap();
+    print::text(&found.0, print::Style::default(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word}\n{text}"));
     assert!(at("ok  ") < at("hint  ") && at("[origin-http]") < at("wrong "));
     assert!(at("[origin-own]") < at(&format!("{} wrong, ", count("wrong"))));
     assert!(!text.contains('\x1b'));
     let mut out = Vec::new();
-    print::text(&found.0, true, &mut out).unwrap();
+    print::text(&found.0, print::Style { colour: true, width: None }, &mut out).unwrap();
     assert!(String::from_utf8(out).unwrap().contains("\x1b[1;31mwrong"));
+}
+
+#[test]
+fn on_a_terminal_lines_break_between_words_and_commands_stay_whole() {
+    let mut report = DoctorReport::default();
+    let what = "is taken by another program that somebody started by hand\n    3 | a line of the file that is shown as it is";
+    let fix = "sudo systemctl disable --now a-service-with-a-long-name.service";
+    report.wrong(Id::Port, "listener 127.0.0.1:8443", what, &[fix.into()]);
+    let style = print::Style { colour: false, width: Some(50) };
+    let mut out = Vec::new();
+    print::text(&report, style, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.starts_with("wrong   listener 127.0.0.1:8443: is taken by\n        another"),
+        "{text}"
+    );
+    for whole in ["            3 | a line of the file that is shown as it is", fix] {
+        assert!(text.contains(whole), "{text}");
+    }
+    let shown = text.lines().filter(|line| !line.contains('|') && !line.contains(fix));
+    assert!(shown.clone().all(|line| line.chars().count() <= 50), "{text}");
 }
 
 #[test]
@@ -147,7 +168,7 @@ fn control_bytes_reach_no_terminal() {
     let mut report = DoctorReport::default();
     report.wrong(Id::Port, "a\x1b[2J", "b\x07", &["c\x1b]0;x".into()]);
     let mut out = Vec::new();
-    print::text(&report, false, &mut out).unwrap();
+    print::text(&report, print::Style::default(), &mut out).unwrap();
     assert!(out.iter().all(|byte| *byte == b'\n' || *byte >= b' '), "{out:?}");
 }
 
@@ -283,7 +304,7 @@ fn many_findings_of_one_kind_are_summed_up_and_json_has_them_all() {
     }
     report.wrong(Id::Port, "endpoints.other", "the needle", &[]);
     let mut out = Vec::new();
-    print::text(&report, false, &mut out).unwrap();
+    print::text(&report, print::Style::default(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.lines().count() < 30, "{text}");
     for part in [
