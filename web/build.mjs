@@ -118,7 +118,7 @@ const window = readFileSync(join(here, "console/grant/index.html"), "utf8");
 asset(
   "/grant",
   "text/html; charset=utf-8",
-  window.replace("grant.css", grantStyle).replace("grant.js", grantScript),
+  window.replace("grant.css", grantStyle.slice(1)).replace("grant.js", grantScript.slice(1)),
 );
 
 const classic = await bundle("client/webserial.js", { format: "iife" });

@@ -99,7 +99,7 @@ pub(crate) async fn serve(
 /// Answers a request that could not be read.
 async fn say(exchange: &mut Exchange<Stream>, refusal: &Refusal) {
     let mut response = refusal::response(refusal, true);
-    finish(&mut response, &RequestSummary::default(), false);
+    finish(&mut response, &RequestSummary::default(), (false, false));
     end_with(&mut response);
     // Who has left does not hear it.
     let _ = exchange.respond(response, false).await;
@@ -167,6 +167,8 @@ async fn route(
     let config = bridge.config();
     let public = config.public.as_ref().filter(|_| connection.peer.app.is_none());
     let further = public.and_then(|public| ask::cut(&mut request, &public.prefix));
+    // Behind the cut: below the path of `public:` it is the API, too.
+    let api = request.uri().path().starts_with("/api/");
     let heard = ask::read(&request, Purpose::Read);
     let visitor = Visitor {
         bridge: Arc::clone(bridge),
@@ -195,11 +197,11 @@ async fn route(
         let router = if connection.peer.app.is_some() { &bridge.apps } else { &bridge.router };
         router.clone().call(request).await.unwrap_or_else(|never| match never {})
     };
-    let listed = asked.path.starts_with("/api/")
+    let listed = api
         && ask::text(&asked.headers, "origin")
             .and_then(parse_origin)
             .is_some_and(|origin| config.origins.contains(&origin));
-    finish(&mut response, asked, listed);
+    finish(&mut response, asked, (api, listed));
     if let Some(hsts) = config.hsts.filter(|_| connection.peer.tls) {
         promise_https(&mut response, hsts);
     }
@@ -227,8 +229,8 @@ fn promise_https(response: &mut Response<Body>, time: Duration) {
     }
 }
 
-/// Headers of every response; `listed` where a page of the list may read it.
-fn finish(response: &mut Response<Body>, asked: &RequestSummary, listed: bool) {
+/// Headers of every response, of the API or not; `listed` where a page of the list may read it.
+fn finish(response: &mut Response<Body>, asked: &RequestSummary, (api, listed): (bool, bool)) {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
@@ -249,7 +251,7 @@ fn finish(response: &mut Response<Body>, asked: &RequestSummary, listed: bool) {
     }
     let policy = if listed { "cross-origin" } else { "same-origin" };
     headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static(policy));
-    if asked.path.starts_with("/api/") {
+    if api {
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = asked.headers.get(header::ORIGIN).filter(|_| listed) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

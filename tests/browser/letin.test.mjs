@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { after, test } from "node:test";
 import { eventually, launch, missing, servePages, startGateway, stopAll } from "./harness.mjs";
 import { PASSWORD, users } from "./harness/console.mjs";
+import { forward } from "./harness/pages.mjs";
+import { freePort } from "../proxies/proxy.mjs";
 
 const pictures = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
 mkdirSync(pictures, { recursive: true });
@@ -154,6 +156,61 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
       assert.equal(await page.evaluate(() => location.hash), "#x=1");
     },
   );
+}
+
+test(
+  "a gateway below a path of its host: the script finds everything below that path, from its own address",
+  { skip: missing("chromium"), timeout: 90_000 },
+  async (t) => {
+    const pages = await servePages({ host: "127.0.0.2" });
+    const port = await freePort();
+    const gateway = await startGateway({
+      yaml: `listen:\n  - { address: "127.0.0.1:${port}", tls: none }\npublic: http://127.0.0.1:${port}/serial/
+${users()}endpoints:\n  echo: { sim: echo, title: An echo }\n  other: { sim: echo }\n`,
+      origins: [pages.origin],
+    });
+    // The proxy in front of it has other things at the top.
+    const way = await servePages({
+      pages: { "/": "<!doctype html><title>Something else</title>" },
+      otherwise: below("/serial/", forward(gateway.direct)),
+    });
+    pages.pages["/tool.html"] = tool(`${way.url}serial/`, 'data-endpoints="echo"');
+    const page = await launch("chromium");
+    t.after(async () => {
+      for (const one of [page, way, gateway, pages]) await one.stop();
+    });
+    await page.goto(`${pages.url}tool.html`);
+    await request(page);
+    await eventually(async () => /wants to know who you are/.test(await dialog(page)), "the offer");
+    const window = await page.popup(() => page.keys("{Enter}"));
+    await eventually(
+      async () => (await text(window)).includes(pages.origin),
+      "who asks, before the sign-in",
+    );
+    assert.equal(
+      await window.evaluate(() => location.pathname),
+      "/serial/grant",
+      "the window is below the path",
+    );
+    await signIn(window, "alice", PASSWORD);
+    await question(window);
+    await allowed(window);
+    await window.click("button.primary");
+    assert.equal(await outcome(page), "echo");
+    assert.equal(await echoed(page), "ping");
+  },
+);
+
+/** A proxy's way to what is below `prefix`; all else is not there. */
+function below(prefix, on) {
+  return {
+    request: (incoming, outgoing) =>
+      incoming.url.startsWith(prefix)
+        ? on.request(incoming, outgoing)
+        : outgoing.writeHead(404).end("not below the path"),
+    upgrade: (incoming, socket, head) =>
+      incoming.url.startsWith(prefix) ? on.upgrade(incoming, socket, head) : socket.destroy(),
+  };
 }
 
 test(

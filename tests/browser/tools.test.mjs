@@ -427,6 +427,53 @@ test(
   },
 );
 
+test(
+  "the menu of what was sent before: the newest first, by pointer and keys, into the box and not to the device",
+  { skip, timeout: 60_000 },
+  async (t) => {
+    const got = [];
+    const device = await tcpDevice((socket) => socket.on("data", (part) => got.push(...part)));
+    const { p } = await open(t, device.address);
+    const box = p.locator("#send .tool-send-text");
+    const clock = p.locator("#send").getByRole("button", { name: "Sent before" });
+    await clock.click();
+    assert.equal(
+      await p.locator("#send .tool-status").textContent(),
+      "Nothing was sent from here yet.",
+    );
+    for (const text of ["first", "second \\x41", "third"]) {
+      await box.fill(text);
+      await box.press("Enter");
+    }
+    const sent = "first\rsecond A\rthird\r";
+    await eventually(() => Buffer.from(got).toString() === sent, "three lines");
+    await clock.click();
+    assert.equal(await clock.getAttribute("aria-expanded"), "true");
+    const menu = p.getByRole("menu", { name: "Sent before" });
+    assert.deepEqual(await menu.getByRole("menuitem").allInnerTexts(), [
+      "third",
+      "second \\x41",
+      "first",
+    ]);
+    await menu.getByRole("menuitem", { name: "second" }).click();
+    assert.equal(await menu.count(), 0);
+    assert.equal(await box.inputValue(), "second \\x41");
+    assert.ok(await box.evaluate((one) => one === document.activeElement));
+    assert.match(await p.locator("#send output").textContent(), /^73 65 .* 41 0D/);
+    // By keys: down twice from the newest; Escape leaves all as it is.
+    await clock.press("Enter");
+    await p.keyboard.press("ArrowDown");
+    await p.keyboard.press("ArrowDown");
+    await p.keyboard.press("Enter");
+    assert.equal(await box.inputValue(), "first");
+    await clock.press("Enter");
+    await p.keyboard.press("Escape");
+    assert.equal(await menu.count(), 0);
+    assert.equal(await box.inputValue(), "first");
+    assert.equal(Buffer.from(got).toString(), sent, "nothing went by choosing");
+  },
+);
+
 test("an observer is told why it cannot send", { skip, timeout: 60_000 }, async (t) => {
   const device = await tcpDevice(() => {});
   const { p } = await open(t, device.address);

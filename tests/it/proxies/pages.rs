@@ -145,7 +145,7 @@ fn a_page_in_a_frame_takes_nothing_over() {
 fn below_a_path_everything_is_there_and_the_sign_in_is_its_own() {
     let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
-        "public: https://gw.example/a/serial/\ntrusted_proxies: [ 127.0.0.1 ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\n"
+        "public: https://gw.example/a/serial/\norigins: [ \"https://tools.example\" ]\ntrusted_proxies: [ 127.0.0.1 ]\nusers:\n  alice: {{ password: \"{hash}\", rights: {{ echo: [ read ] }} }}\n"
     );
     let daemon =
         Daemon::start(&(OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"));
@@ -154,6 +154,17 @@ fn below_a_path_everything_is_there_and_the_sign_in_is_its_own() {
     let mut cookies = Vec::new();
     // The proxy leaves the path, or cuts it off.
     for below in ["/a/serial", ""] {
+        let preflight = Raw::ask(
+            address,
+            &format!(
+                "OPTIONS {below}/api/pass HTTP/1.1\r\n{PROXY}Origin: https://tools.example\r\nConnection: close\r\n\
+                 Access-Control-Request-Method: POST\r\n\r\n"
+            ),
+        );
+        assert!(
+            preflight.contains("access-control-allow-origin: https://tools.example\r\n"),
+            "{below}: {preflight}"
+        );
         assert_eq!(through(address, &format!("GET {below}/"), ""), 200);
         assert_eq!(through(address, &format!("GET {below}/healthz"), ""), 200);
         let answer = Raw::ask(
