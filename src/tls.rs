@@ -33,7 +33,7 @@ pub(crate) use self::{
 use crate::{config::ListenTls, regular_file};
 
 /// How often the files are looked at, at most, and only when somebody connects.
-const LOOK: Duration = Duration::from_secs(1);
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Largest PEM file in bytes; a system's whole list of authorities has a twentieth of it.
 const MAX_PEM: usize = 4 << 20;
@@ -139,7 +139,7 @@ impl ServerTls {
 
     fn fresh(&self) -> MutexGuard<'_, Watched> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.looked.elapsed() >= LOOK {
+        if state.looked.elapsed() >= FILE_CHECK_INTERVAL {
             state.looked = Instant::now();
             let stamps = self.files.stamps();
             if stamps != state.stamps || self.files.is_stale() {

@@ -124,7 +124,7 @@ pub fn check_proxy(bytes: &[u8]) {
         loop {
             match proxy::scan(&bytes[..have]) {
                 Ok(proxy::HeaderProgress::More(more)) => {
-                    assert!(more > 0 && have + more <= proxy::HEADER_MAX);
+                    assert!(more > 0 && have + more <= proxy::PROXY_HEADER_MAX);
                     may = may.max(have + more);
                     have += more.min(step);
                     if have > bytes.len() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Between two probes.
 const PROBE: Duration = Duration::from_millis(250);
 /// Between two announcements, and what a lost tie waits.
-const SECOND: Duration = Duration::from_secs(1);
+const ANNOUNCEMENT_PAUSE: Duration = Duration::from_secs(1);
 /// Probes before a name is ours.
 const PROBES: u8 = 3;
 /// Announcements of a name that is ours.
@@ -88,7 +88,7 @@ impl Claim {
                 (ClaimPhase::Probing(sent + 1), Some(PROBE), Some(ToSend::Probe))
             }
             ClaimPhase::Probing(_) => {
-                (ClaimPhase::Announcing(1), Some(SECOND), Some(ToSend::Announce))
+                (ClaimPhase::Announcing(1), Some(ANNOUNCEMENT_PAUSE), Some(ToSend::Announce))
             }
             ClaimPhase::Announcing(sent) if sent < ANNOUNCEMENTS => {
                 (ClaimPhase::Held, None, Some(ToSend::Announce))
@@ -117,7 +117,7 @@ impl Claim {
         if self.counts(now) {
             return self.silence(now);
         }
-        (self.phase, self.due) = (ClaimPhase::Probing(0), Some(now + SECOND));
+        (self.phase, self.due) = (ClaimPhase::Probing(0), Some(now + ANNOUNCEMENT_PAUSE));
         Loss::Probed
     }
 
@@ -226,9 +226,9 @@ mod tests {
         let mut claim = Claim::new(now, Duration::ZERO);
         claim.step(now);
         assert_eq!(claim.defer(now), Loss::Probed);
-        assert_eq!(claim.due(), Some(now + SECOND));
+        assert_eq!(claim.due(), Some(now + ANNOUNCEMENT_PAUSE));
         for _ in 1..CONFLICTS {
-            now += SECOND;
+            now += ANNOUNCEMENT_PAUSE;
             claim.step(now);
             assert_eq!(claim.defer(now), Loss::Probed);
         }

@@ -13,7 +13,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use super::Service;
 
 /// The port of multicast DNS.
-pub(super) const PORT: u16 = 5353;
+pub(super) const MDNS_PORT: u16 = 5353;
 /// Where everybody listens.
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
@@ -161,7 +161,7 @@ fn same_network(own: IpAddr, other: IpAddr, length: u8) -> bool {
 /// A socket of the port that other responders may have, too. Bound to the group, so that only what
 /// is sent to everybody on a link comes in, and by membership on this one alone.
 fn socket_v4(index: u32, own: Ipv4Addr) -> io::Result<(UdpSocket, SocketAddr)> {
-    let group = SocketAddr::from((GROUP_V4, PORT));
+    let group = SocketAddr::from((GROUP_V4, MDNS_PORT));
     let socket = shared(Domain::IPV4)?;
     socket.set_multicast_all_v4(false)?;
     socket.bind(&group.into())?;
@@ -172,7 +172,7 @@ fn socket_v4(index: u32, own: Ipv4Addr) -> io::Result<(UdpSocket, SocketAddr)> {
 }
 
 fn socket_v6(index: u32) -> io::Result<(UdpSocket, SocketAddr)> {
-    let group = SocketAddr::V6(SocketAddrV6::new(GROUP_V6, PORT, 0, index));
+    let group = SocketAddr::V6(SocketAddrV6::new(GROUP_V6, MDNS_PORT, 0, index));
     let socket = shared(Domain::IPV6)?;
     socket.set_only_v6(true)?;
     socket.bind(&group.into())?;

@@ -23,7 +23,7 @@ use simple_dns::Packet;
 use super::{
     Service,
     claim::{Claim, Loss, ToSend},
-    link::{LinkInterface, PORT, Subnet, places},
+    link::{LinkInterface, MDNS_PORT, Subnet, places},
     names::Candidates,
     records::Records,
 };
@@ -31,7 +31,7 @@ use super::{
 /// How often it looks for addresses that came or went.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The largest packet (RFC 6762 section 17).
-const LARGEST: usize = 9000;
+const PACKET_SIZE_MAX: usize = 9000;
 /// Packets heard within [`HEARING`]; what comes on top of them is lost, as on a network that is
 /// full.
 const HEARD: u32 = 50;
@@ -121,7 +121,7 @@ struct LinkRecords {
 impl Voice {
     /// Speaks and listens until the other end of `ended` is closed.
     fn run(mut self, ended: &UnixStream) {
-        let mut buffer = vec![0; LARGEST];
+        let mut buffer = vec![0; PACKET_SIZE_MAX];
         loop {
             match self.wait(ended, Instant::now()) {
                 Ok(true) => break,
@@ -185,8 +185,8 @@ impl Voice {
         };
         if packet.has_flags(simple_dns::PacketFlag::RESPONSE) {
             let mut said = packet.answers.iter().chain(&packet.additional_records);
-            let contradicted =
-                from.port() == PORT && said.any(|one| spoken.records.contradicts(one, &self.here));
+            let contradicted = from.port() == MDNS_PORT
+                && said.any(|one| spoken.records.contradicts(one, &self.here));
             if contradicted {
                 let loss = self.claim.conflict(now);
                 self.lose(loss, from.ip());
@@ -312,7 +312,7 @@ impl LinkRecords {
         if wanted.is_empty() {
             return;
         }
-        if from.port() != PORT {
+        if from.port() != MDNS_PORT {
             let mut response = self.records.response(&wanted, |life| life.min(LEGACY));
             response.set_id(query.id());
             response.questions.clone_from(&query.questions);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{ClientAddress, Source};
 
 /// How long what the interfaces said is believed; addresses come and go.
-const BELIEVED: Duration = Duration::from_secs(10);
+const LINKS_VALID: Duration = Duration::from_secs(10);
 
 /// The /64 networks of our interfaces, as last seen.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Links {
         }
         let now = Instant::now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = seen.take().filter(|(at, _)| now.duration_since(*at) < BELIEVED);
+        let fresh = seen.take().filter(|(at, _)| now.duration_since(*at) < LINKS_VALID);
         let (_, networks) = seen.insert(fresh.unwrap_or_else(|| (now, ours())));
         networks.contains(&network(address))
     }

@@ -14,12 +14,12 @@ use super::{hex, random};
 use crate::config::{Access, Login};
 
 /// Sign-ins of one user; when there are more, the one unused longest ends.
-const OF_ONE: usize = 64;
+const SIGN_INS_OF_ONE: usize = 64;
 
 /// A sign-in's number: no secret, never given twice.
 pub(crate) type LoginId = u64;
 
-/// The sign-ins there are. Only who has a user's password adds one, and then at most [`OF_ONE`] for
+/// The sign-ins there are. Only who has a user's password adds one, and then at most [`SIGN_INS_OF_ONE`] for
 /// that user.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
@@ -74,7 +74,7 @@ impl Logins {
         let password = digest(access.users.get(user)?.password.reveal());
         let text = hex(&random::<32>());
         let mut all = self.lock();
-        while all.open.values().filter(|record| record.user == user).count() >= OF_ONE {
+        while all.open.values().filter(|record| record.user == user).count() >= SIGN_INS_OF_ONE {
             let of_user = all.open.iter().filter(|(_, record)| record.user == user);
             let oldest = of_user.min_by_key(|(_, record)| record.used).map(|(mark, _)| *mark)?;
             all.open.remove(&oldest);
@@ -234,10 +234,10 @@ mod tests {
     #[test]
     fn one_user_has_a_bounded_number_and_signing_out_ends_one() {
         let (logins, access, now) = (Logins::default(), access("a"), Instant::now());
-        let texts: Vec<_> = (0..=OF_ONE as u64)
+        let texts: Vec<_> = (0..=SIGN_INS_OF_ONE as u64)
             .map(|n| logins.begin(&access, "alice", now + seconds(n)).unwrap())
             .collect();
-        assert_eq!(logins.lock().open.len(), OF_ONE);
+        assert_eq!(logins.lock().open.len(), SIGN_INS_OF_ONE);
         assert!(logins.find(&texts[0].0, &access, TERMS, now).is_none());
         let (text, id) = &texts[1];
         assert!(text.len() == 64 && !format!("{logins:?}").contains(text.as_str()));

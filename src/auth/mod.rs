@@ -44,14 +44,14 @@ pub(crate) use self::{
     host::{Authority, OwnNames, is_ours},
     logins::LoginId,
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
-    passes::LIFE as PASS_LIFE,
+    passes::PASS_LIFE,
     places::{Admission, Slot},
     principal::{OneSession, PassLimit, Principal, PrincipalId, PrincipalKind},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
     signing::{OWN_PAGE_ALONE, cookie},
     source::Source,
-    tickets::{LIFE as TICKET_LIFE, Opens, Ticket},
+    tickets::{Opens, TICKET_LIFE, Ticket},
     user_header::ProxyWord,
 };
 pub use self::{hashing::hash_password, host::own_name};

@@ -111,9 +111,9 @@ pub(super) fn check(
 
 /// What was compared, and what to set where something helps.
 fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
-    const MOST: usize = 200;
+    const SHOWN_MAX: usize = 200;
     let shown: String =
-        text.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c }).collect();
+        text.chars().take(SHOWN_MAX).map(|c| if c.is_control() { '?' } else { c }).collect();
     let compared = format!("this page's origin is {shown}, and the gateway is {own} as seen here");
     let help = match page {
         None if text == "null" => {

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// How long a pass is good, unless the sign-in behind it ends before.
-pub(crate) const LIFE: Duration = Duration::from_secs(12 * 3600);
+pub(crate) const PASS_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Passes of one principal; when there are more, the oldest ends.
-const OF_ONE: usize = 64;
+const PASSES_OF_ONE: usize = 64;
 
 /// The one place where a pass is good, and how it is carried there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) struct Pass {
     until: Instant,
 }
 
-/// The passes given. Only who has a ticket gets one, and then at most [`OF_ONE`].
+/// The passes given. Only who has a ticket gets one, and then at most [`PASSES_OF_ONE`].
 #[derive(Debug, Default)]
 pub(super) struct Passes {
     /// By SHA-256 of the text, so that a look-up's time tells nothing of it.
@@ -64,7 +64,7 @@ impl Passes {
         let text = format!("{OWN_PREFIX}{}", hex(&random::<32>()));
         let mut given = self.lock();
         given.retain(|_, pass| pass.until > now);
-        while given.values().filter(|other| other.id == pass.id).count() >= OF_ONE {
+        while given.values().filter(|other| other.id == pass.id).count() >= PASSES_OF_ONE {
             let of_one = given.iter().filter(|(_, other)| other.id == pass.id);
             let Some(oldest) = of_one.min_by_key(|(_, other)| other.until).map(|(mark, _)| *mark)
             else {
@@ -84,7 +84,7 @@ impl Passes {
 }
 
 impl Auth {
-    /// Exchanges a launch ticket for a pass at the origin of its app, which is good for [`LIFE`].
+    /// Exchanges a launch ticket for a pass at the origin of its app, which is good for [`PASS_LIFE`].
     pub(crate) fn pass(
         &self,
         config: &Config,
@@ -170,7 +170,7 @@ impl Auth {
     fn give(&self, ticket: &Ticket, place: PassScope, only: Option<PassLimit>) -> String {
         let Ticket { id, login, certificate, .. } = ticket.clone();
         let now = Instant::now();
-        self.passes.give(Pass { id, login, certificate, place, only, until: now + LIFE }, now)
+        self.passes.give(Pass { id, login, certificate, place, only, until: now + PASS_LIFE }, now)
     }
 
     /// Whom a pass lets in: at its app's origin, or from a page of its own for sessions alone.
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_pass_is_for_its_place_and_its_time() {
         let (passes, now) = (Passes::default(), Instant::now());
-        let text = passes.give(pass("alice", now + LIFE), now);
+        let text = passes.give(pass("alice", now + PASS_LIFE), now);
         let tool = PassScope::App("tool".into());
         assert_eq!(
             passes.find(&text, &tool, now).map(|pass| pass.id.name).as_deref(),
@@ -245,7 +245,7 @@ mod tests {
         ] {
             assert_eq!(passes.find(&text, &other, now), None, "{other:?}");
         }
-        assert_eq!(passes.find(&text, &tool, now + LIFE), None);
+        assert_eq!(passes.find(&text, &tool, now + PASS_LIFE), None);
         assert_eq!(passes.find("", &tool, now), None);
         assert!(!format!("{passes:?}").contains(&text));
     }
@@ -253,12 +253,12 @@ mod tests {
     #[test]
     fn one_principal_has_a_bounded_number() {
         let (passes, now) = (Passes::default(), Instant::now());
-        let first = passes.give(pass("alice", now + LIFE), now);
-        passes.give(pass("bob", now + LIFE), now);
-        for n in 1..=OF_ONE as u64 {
-            passes.give(pass("alice", now + LIFE + Duration::from_secs(n)), now);
+        let first = passes.give(pass("alice", now + PASS_LIFE), now);
+        passes.give(pass("bob", now + PASS_LIFE), now);
+        for n in 1..=PASSES_OF_ONE as u64 {
+            passes.give(pass("alice", now + PASS_LIFE + Duration::from_secs(n)), now);
         }
-        assert_eq!(passes.lock().len(), OF_ONE + 1);
+        assert_eq!(passes.lock().len(), PASSES_OF_ONE + 1);
         assert_eq!(passes.find(&first, &PassScope::App("tool".into()), now), None);
     }
 }

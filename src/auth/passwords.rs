@@ -13,11 +13,11 @@ use super::{Source, hashing::Areas, memory, random, turns::Turns};
 use crate::config::{Password, User};
 
 /// Hashes computed at once, where there is memory for so many.
-const AT_ONCE: usize = 2;
+const HASHES_AT_ONCE: usize = 2;
 /// Part of the memory that the hashes computed at once may take: a third.
 const SHARE: u64 = 3;
 /// Memory of a hash with the parameters that `wsbridge passwd` uses, in KiB.
-const USUAL: u32 = 19 * 1024;
+const USUAL_MEMORY: u32 = 19 * 1024;
 /// How long a right password need not be hashed again, so that a page with ten requests is not ten
 /// hashes slow.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ impl Passwords {
             memory: memory::allowed(),
             key: random(),
             right: Mutex::default(),
-            decoy: format!("$argon2id$v=19$m={USUAL},t=2,p=1${salt}${tail}"),
+            decoy: format!("$argon2id$v=19$m={USUAL_MEMORY},t=2,p=1${salt}${tail}"),
         }
     }
 
@@ -112,8 +112,8 @@ impl Passwords {
 
     /// Hashes at once where each takes `largest` KiB.
     fn at_once(&self, largest: u32) -> usize {
-        let together = AT_ONCE as u64 * u64::from(largest) * 1024;
-        if together > self.memory / SHARE { 1 } else { AT_ONCE }
+        let together = HASHES_AT_ONCE as u64 * u64::from(largest) * 1024;
+        if together > self.memory / SHARE { 1 } else { HASHES_AT_ONCE }
     }
 
     /// What a name is checked against that lets nobody in: always the same user's hash, and each
@@ -160,7 +160,7 @@ fn heard(users: &Users) -> impl Iterator<Item = &Password> {
 
 /// Memory that the costliest of them takes, in KiB.
 fn largest(users: &Users) -> u32 {
-    heard(users).map(Password::memory).max().unwrap_or(USUAL)
+    heard(users).map(Password::memory).max().unwrap_or(USUAL_MEMORY)
 }
 
 fn base64_plain(bytes: &[u8]) -> String {
@@ -217,7 +217,7 @@ mod tests {
         let passwords = Passwords::new();
         let costly = hash_password("s3cret").unwrap().replace("m=19456", "m=1048576");
         let all = users(&[("alice", user_of(&costly)), ("bob", user("s3cret"))]);
-        assert_eq!(largest(&all), USUAL);
+        assert_eq!(largest(&all), USUAL_MEMORY);
         assert_eq!(passwords.stand_in("alice", &all), Some(all["bob"].password.reveal()));
         assert_eq!(passwords.verify(("alice", "s3cret"), &all, HERE).await, PasswordCheck::Wrong);
     }
@@ -239,16 +239,16 @@ mod tests {
         let passwords = Passwords::new();
         assert_eq!(passwords.stand_in("nobody", &Users::new()), None);
         let decoy = Password::parse(&passwords.decoy).unwrap();
-        assert_eq!((decoy.memory(), decoy.is_disabled()), (USUAL, false));
-        assert_eq!(passwords.areas.verify("x", decoy.reveal(), USUAL), Ok(false));
-        assert_eq!(passwords.areas.lengths(), [USUAL as usize], "it was computed");
+        assert_eq!((decoy.memory(), decoy.is_disabled()), (USUAL_MEMORY, false));
+        assert_eq!(passwords.areas.verify("x", decoy.reveal(), USUAL_MEMORY), Ok(false));
+        assert_eq!(passwords.areas.lengths(), [USUAL_MEMORY as usize], "it was computed");
     }
 
     #[test]
     fn two_hashes_at_once_take_no_more_than_a_third_of_memory() {
         let with = |memory| Passwords { memory, ..Passwords::new() };
-        assert_eq!(with(128 << 20).at_once(USUAL), 2);
-        assert_eq!(with(64 << 20).at_once(USUAL), 1);
+        assert_eq!(with(128 << 20).at_once(USUAL_MEMORY), 2);
+        assert_eq!(with(64 << 20).at_once(USUAL_MEMORY), 1);
         assert_eq!(with(256 << 20).at_once(64 * 1024), 1);
         assert_eq!(with(384 << 20).at_once(64 * 1024), 2);
     }

@@ -12,17 +12,17 @@ use tokio::time::Instant;
 use super::{ClientAddress, Source, links::network};
 use crate::{span::readable, wire::close::Refusal};
 
-/// Wrong credentials within [`WINDOW`] that bring a penalty.
-const TRIES: usize = 20;
+/// Wrong credentials within [`COUNTED_OVER`] that bring a penalty.
+const WRONG_TRIES: usize = 20;
 /// Wrong credentials of all neighbours on one link together that bring a penalty for those who
 /// never signed in.
 const OF_LINK: usize = 200;
 /// The time they are counted over.
-const WINDOW: Duration = Duration::from_secs(60);
+const COUNTED_OVER: Duration = Duration::from_secs(60);
 /// The first penalty; each further one is twice as long.
-const FIRST: Duration = Duration::from_secs(60);
+const PENALTY_FIRST: Duration = Duration::from_secs(60);
 /// The longest penalty.
-const LONGEST: Duration = Duration::from_secs(600);
+const PENALTY_LONGEST: Duration = Duration::from_secs(600);
 /// Calm after which the next penalty is a first one again.
 const FORGIVEN: Duration = Duration::from_secs(3600);
 /// Sources remembered; when full, the one that was calm longest is forgotten, those under penalty
@@ -31,9 +31,9 @@ const SOURCES: usize = 4096;
 
 /// Neighbours remembered to have signed in; when full, the one that did so longest ago is
 /// forgotten.
-const KNOWN: usize = 1024;
+const NEIGHBOURS_MAX: usize = 1024;
 /// When a source may try again whose tries are all still being looked at, in seconds.
-const SOON: u32 = 2;
+const PENDING_RETRY_AFTER: u32 = 2;
 
 /// Who sent wrong credentials, and when.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl Penalties {
 
     /// Notes wrong credentials; the one too many brings a penalty, and a line of the log.
     pub(super) fn failed(&mut self, source: Source, now: Instant) {
-        for (source, tries) in [Some((source, TRIES)), link(source)].into_iter().flatten() {
+        for (source, tries) in [Some((source, WRONG_TRIES)), link(source)].into_iter().flatten() {
             self.record(source, now).failed((source, tries), now);
         }
     }
@@ -127,7 +127,7 @@ impl Penalties {
         if link(source).is_none() {
             return;
         }
-        if self.known.len() >= KNOWN && !self.known.contains_key(&source) {
+        if self.known.len() >= NEIGHBOURS_MAX && !self.known.contains_key(&source) {
             let oldest =
                 self.known.iter().min_by_key(|(_, last)| **last).map(|(source, _)| *source);
             oldest.map(|oldest| self.known.remove(&oldest));
@@ -143,10 +143,10 @@ impl Penalties {
         for (source, tries) in &counts {
             let record = self.record(*source, now);
             if record.tries.len() + record.open >= *tries {
-                return Err(Refusal::TooMany(SOON));
+                return Err(Refusal::TooMany(PENDING_RETRY_AFTER));
             }
         }
-        for (source, _) in [Some((source, TRIES)), link(source)].into_iter().flatten() {
+        for (source, _) in [Some((source, WRONG_TRIES)), link(source)].into_iter().flatten() {
             self.record(source, now).open += 1;
         }
         Ok(())
@@ -154,7 +154,7 @@ impl Penalties {
 
     /// A charged try is no longer being looked at.
     fn settle(&mut self, source: Source) {
-        for (source, _) in [Some((source, TRIES)), link(source)].into_iter().flatten() {
+        for (source, _) in [Some((source, WRONG_TRIES)), link(source)].into_iter().flatten() {
             if let Some(record) = self.sources.get_mut(&source) {
                 record.open = record.open.saturating_sub(1);
             }
@@ -165,7 +165,7 @@ impl Penalties {
     /// never signed in.
     fn counts(&self, source: Source) -> impl Iterator<Item = (Source, usize)> {
         let stranger = !self.known.contains_key(&source);
-        [Some((source, TRIES)), link(source).filter(|_| stranger)].into_iter().flatten()
+        [Some((source, WRONG_TRIES)), link(source).filter(|_| stranger)].into_iter().flatten()
     }
 
     /// What is known of a source, as of now.
@@ -182,7 +182,7 @@ impl Penalties {
             record.length = Duration::ZERO;
         }
         record.last = now;
-        while record.tries.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
+        while record.tries.front().is_some_and(|first| now.duration_since(*first) >= COUNTED_OVER) {
             record.tries.pop_front();
         }
         record
@@ -211,7 +211,7 @@ impl TryHistory {
             return;
         }
         self.tries.clear();
-        self.length = (self.length * 2).clamp(FIRST, LONGEST);
+        self.length = (self.length * 2).clamp(PENALTY_FIRST, PENALTY_LONGEST);
         self.until = Some(now + self.length);
         let refused_for = readable(self.length);
         tracing::warn!(%source, refused_for, "too many wrong credentials from this source: refused for a while");
@@ -245,9 +245,9 @@ mod tests {
         fail(&mut penalties, 19);
         assert_eq!(penalties.left(NOISY, Instant::now()), None);
         fail(&mut penalties, 1);
-        assert_eq!(penalties.left(NOISY, Instant::now()), Some(FIRST));
+        assert_eq!(penalties.left(NOISY, Instant::now()), Some(PENALTY_FIRST));
         assert_eq!(penalties.left(CALM, Instant::now()), None);
-        tokio::time::advance(FIRST).await;
+        tokio::time::advance(PENALTY_FIRST).await;
         assert_eq!(penalties.left(NOISY, Instant::now()), None);
     }
 
@@ -255,11 +255,15 @@ mod tests {
     async fn a_try_is_charged_before_it_is_looked_at_and_refunded_when_right() {
         let (penalties, told) = (Mutex::default(), ("alice", ClientAddress::Local));
         let take = || Charge::take(&penalties, NOISY, told);
-        let open: Vec<_> = (0..TRIES).map(|_| take().unwrap()).collect();
-        assert_eq!(take().unwrap_err(), Refusal::TooMany(SOON), "no more than could be wrong");
+        let open: Vec<_> = (0..WRONG_TRIES).map(|_| take().unwrap()).collect();
+        assert_eq!(
+            take().unwrap_err(),
+            Refusal::TooMany(PENDING_RETRY_AFTER),
+            "no more than could be wrong"
+        );
         assert!(Charge::take(&penalties, CALM, told).is_ok());
         open.into_iter().for_each(Charge::refund);
-        let mut open: Vec<_> = (0..TRIES).map(|_| take().unwrap()).collect();
+        let mut open: Vec<_> = (0..WRONG_TRIES).map(|_| take().unwrap()).collect();
         open.pop().unwrap().refund();
         drop(open);
         assert_eq!(penalties.lock().unwrap().left(NOISY, Instant::now()), None);
@@ -282,21 +286,21 @@ mod tests {
         let mut penalties = Penalties::default();
         let mut lengths = Vec::new();
         for _ in 0..6 {
-            fail(&mut penalties, TRIES);
+            fail(&mut penalties, WRONG_TRIES);
             let left = penalties.left(NOISY, Instant::now()).unwrap();
             lengths.push(left.as_secs());
             tokio::time::advance(left).await;
         }
         assert_eq!(lengths, [60, 120, 240, 480, 600, 600]);
         tokio::time::advance(FORGIVEN + Duration::from_secs(1)).await;
-        fail(&mut penalties, TRIES);
-        assert_eq!(penalties.left(NOISY, Instant::now()), Some(FIRST));
+        fail(&mut penalties, WRONG_TRIES);
+        assert_eq!(penalties.left(NOISY, Instant::now()), Some(PENALTY_FIRST));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_sources_neither_fills_memory_nor_frees_a_punished_one() {
         let mut penalties = Penalties::default();
-        fail(&mut penalties, TRIES);
+        fail(&mut penalties, WRONG_TRIES);
         tokio::time::advance(Duration::from_millis(1)).await;
         for n in 0..10_000_u32 {
             penalties.failed(Source::V4(Ipv4Addr::from(0x0a00_0000 + n)), Instant::now());
@@ -311,15 +315,19 @@ mod tests {
         let mut penalties = Penalties::default();
         let left = |penalties: &Penalties, n| penalties.left(neighbour(n), Instant::now());
         penalties.signed_in(neighbour(1), Instant::now());
-        for _ in 0..TRIES {
+        for _ in 0..WRONG_TRIES {
             penalties.failed(neighbour(2), Instant::now());
         }
-        assert_eq!(left(&penalties, 2), Some(FIRST));
+        assert_eq!(left(&penalties, 2), Some(PENALTY_FIRST));
         assert_eq!((left(&penalties, 1), left(&penalties, 3)), (None, None));
         for n in 100..280 {
             penalties.failed(neighbour(n), Instant::now());
         }
-        assert_eq!((left(&penalties, 1), left(&penalties, 3)), (None, Some(FIRST)), "200 in all");
+        assert_eq!(
+            (left(&penalties, 1), left(&penalties, 3)),
+            (None, Some(PENALTY_FIRST)),
+            "200 in all"
+        );
         assert_eq!(penalties.left(CALM, Instant::now()), None);
         assert_eq!(penalties.charge(neighbour(1), Instant::now()), Ok(()));
         assert!(penalties.charge(neighbour(3), Instant::now()).is_err());
@@ -330,12 +338,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn neighbours_who_signed_in_are_remembered_in_bounds() {
         let mut penalties = Penalties::default();
-        for n in 0..=u16::try_from(KNOWN).unwrap() {
+        for n in 0..=u16::try_from(NEIGHBOURS_MAX).unwrap() {
             let source = Source::Neighbour(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, n));
             penalties.signed_in(source, Instant::now());
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        assert_eq!(penalties.known.len(), KNOWN);
+        assert_eq!(penalties.known.len(), NEIGHBOURS_MAX);
         assert!(
             !penalties
                 .known

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use super::{ClientCertificate, LoginId, PrincipalId, random_text};
 
 /// How long a ticket is good.
-pub(crate) const LIFE: Duration = Duration::from_secs(15);
+pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(15);
 /// Tickets outstanding; when full, none is given until some run out.
 const OUTSTANDING: usize = 1024;
 /// Tickets outstanding of one principal, so that one cannot take all.
-const OF_ONE: usize = 64;
+const TICKETS_OF_ONE: usize = 64;
 
 /// What a ticket opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +65,10 @@ impl Tickets {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.retain(|_, (_, until)| *until > now);
         let of_one = given.values().filter(|(other, _)| other.id == ticket.id).count();
-        if given.len() >= OUTSTANDING || of_one >= OF_ONE {
+        if given.len() >= OUTSTANDING || of_one >= TICKETS_OF_ONE {
             return None;
         }
-        given.insert(Sha256::digest(&text).into(), (ticket, now + LIFE));
+        given.insert(Sha256::digest(&text).into(), (ticket, now + TICKET_LIFE));
         Some(text)
     }
 
@@ -123,18 +123,18 @@ mod tests {
         );
         assert_eq!(redeem("plc2", "https://tools.example", Duration::ZERO), None);
         assert_eq!(redeem("plc1", "https://evil.example", Duration::ZERO), None);
-        assert_eq!(redeem("plc1", "https://tools.example", LIFE), None);
+        assert_eq!(redeem("plc1", "https://tools.example", TICKET_LIFE), None);
     }
 
     #[test]
     fn tickets_are_bounded_in_number() {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let one: Vec<_> = (0..100).map_while(|_| tickets.give(ticket("alice"), now)).collect();
-        assert_eq!(one.len(), OF_ONE);
+        assert_eq!(one.len(), TICKETS_OF_ONE);
         for n in 0..2000 {
             tickets.give(ticket(&n.to_string()), now);
         }
         assert_eq!(tickets.given.lock().unwrap().len(), OUTSTANDING);
-        assert!(tickets.give(ticket("bob"), now + LIFE).is_some());
+        assert!(tickets.give(ticket("bob"), now + TICKET_LIFE).is_some());
     }
 }

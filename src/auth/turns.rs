@@ -12,9 +12,9 @@ use tokio::{sync::oneshot, time::timeout};
 use super::Source;
 
 /// Tries that wait. Of more, one is refused: the newest of the source that has most.
-const WAITING: usize = 64;
+const TURNS_MAX: usize = 64;
 /// How long one waits at most.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The tries that run and that wait.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Turns {
         let (go, told) = oneshot::channel();
         self.lock().enqueue(Waiter { source, go }, at_once);
         self.advance();
-        timeout(PATIENCE, told).await.ok()?.ok()
+        timeout(TURN_WAIT_MAX, told).await.ok()?.ok()
     }
 
     /// Whether nothing is hashed and nobody waits.
@@ -81,7 +81,7 @@ impl TurnQueue {
         self.at_once = at_once;
         self.waiting.retain(|waiter| !waiter.go.is_closed());
         self.waiting.push_back(waiter);
-        if self.waiting.len() <= WAITING {
+        if self.waiting.len() <= TURNS_MAX {
             return;
         }
         let count = |source| self.waiting.iter().filter(|waiter| waiter.source == source).count();
@@ -170,7 +170,7 @@ mod tests {
         let (turns, order) = (Arc::new(Turns::default()), Order::default());
         let held = turns.wait(source(9), 1).await;
         let mut noisy = Vec::new();
-        for _ in 0..WAITING {
+        for _ in 0..TURNS_MAX {
             noisy.push(begin(&turns, 1, ("noisy", &order)).await);
         }
         let calm = begin(&turns, 2, ("calm", &order)).await;

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 /// The port tried first; a hundred more follow.
-const PORT: u16 = 8080;
+const FIRST_PORT: u16 = 8080;
 
 /// The address written in the examples, replaced by the real one.
 const EXAMPLE: &str = "127.0.0.1:8080";
@@ -36,7 +36,7 @@ const PYTHON: &str = include_str!("../../docs/examples/modem.py");
 const JAVASCRIPT: &str = include_str!("../../docs/examples/modem.js");
 
 /// Endpoint, simulated device, title.
-const ENDPOINTS: [(&str, &str, &str); 7] = [
+const DEMO_ENDPOINTS: [(&str, &str, &str); 7] = [
     ("modem", "modem", "Hayes modem: AT, ATI, ATD123, then +++ and ATH (serial line)"),
     ("console", "console", "Router console: boot log, help, show version, reload (serial line)"),
     ("plc", "modbus-tcp", "Modbus TCP PLC: holding registers 0 to 199, coils 0 to 99"),
@@ -49,7 +49,7 @@ const ENDPOINTS: [(&str, &str, &str); 7] = [
 /// Runs the demo until it is stopped.
 pub(crate) fn run(args: &Args) -> Outcome {
     if args.print_config {
-        return print(&config_text(args.listen.unwrap_or_else(|| loopback(PORT))));
+        return print(&config_text(args.listen.unwrap_or_else(|| loopback(FIRST_PORT))));
     }
     let address = free_address(args.listen)?;
     let text = config_text(address);
@@ -75,7 +75,7 @@ fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, CommandError> {
     if let Some(address) = asked {
         return bind(address).map_err(|error| taken(address, error));
     }
-    let free = (PORT..=PORT + 100).find_map(|port| bind(loopback(port)).ok());
+    let free = (FIRST_PORT..=FIRST_PORT + 100).find_map(|port| bind(loopback(port)).ok());
     free.map_or_else(|| bind(loopback(0)).map_err(|error| taken(loopback(0), error)), Ok)
 }
 
@@ -92,7 +92,7 @@ auth: none                    # whoever reaches this address may do everything
 endpoints:
 "
     );
-    for (name, device, title) in ENDPOINTS {
+    for (name, device, title) in DEMO_ENDPOINTS {
         // A String takes whatever is written to it.
         let _ = write!(text, "  {name}:\n    title: \"{title}\"\n    sim: {device}\n");
     }
@@ -113,7 +113,7 @@ pub(crate) fn announcement(address: SocketAddr, colour: bool, page: bool) -> Str
     let mut text = format!(
         "wsbridge demo: simulated devices, no login, this machine only. Ctrl-C ends it.\n\n{open}\n\n"
     );
-    for (name, _, title) in ENDPOINTS {
+    for (name, _, title) in DEMO_ENDPOINTS {
         let url = format!("ws://{address}/ws/{name}");
         let _ = writeln!(text, "  {bold}{url:<36}{plain} {title}");
     }
@@ -151,7 +151,7 @@ mod tests {
             config::parse(&config_text(loopback(8099)), "demo", &|_| Err("no secrets".to_owned()))
                 .unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
-        assert_eq!(config.endpoints.len(), ENDPOINTS.len());
+        assert_eq!(config.endpoints.len(), DEMO_ENDPOINTS.len());
         assert!(
             config
                 .endpoints
@@ -165,7 +165,7 @@ mod tests {
     fn the_announcement_shows_the_real_address_alone_and_colours_only_when_told() {
         let text = announcement(loopback(9123), false, true);
         assert!(!text.contains("8080") && !text.contains('\x1b'));
-        for (name, ..) in ENDPOINTS {
+        for (name, ..) in DEMO_ENDPOINTS {
             assert!(text.contains(&format!("ws://127.0.0.1:9123/ws/{name} ")));
         }
         assert!(announcement(loopback(9123), true, true).contains("\x1b[1m"));

@@ -13,7 +13,7 @@ use super::{CommandError, Outcome, SysExit, caption, print, secret};
 use crate::{auth, config::uci};
 
 /// Characters a password has at least.
-const SHORTEST: usize = 8;
+const PASSWORD_LENGTH_LEAST: usize = 8;
 
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
@@ -166,9 +166,9 @@ fn ask() -> Result<String, CommandError> {
         line()?
     };
     let length = password.chars().count();
-    if length < SHORTEST {
+    if length < PASSWORD_LENGTH_LEAST {
         let what = format!(
-            "the password has {length} characters, at least {SHORTEST} are needed; type a longer one, or use --generate"
+            "the password has {length} characters, at least {PASSWORD_LENGTH_LEAST} are needed; type a longer one, or use --generate"
         );
         return Err(CommandError::new(SysExit::Data, what));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::load::{ConfigFile, UCI_FILE};
 
 /// Where the configuration is, if nothing else is named.
-const USUAL: &str = "/etc/wsbridge/wsbridge.yaml";
+const USUAL_FILE: &str = "/etc/wsbridge/wsbridge.yaml";
 
 /// The configuration that is named.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -24,7 +24,7 @@ pub(crate) struct Which {
 impl Which {
     /// Where to read.
     pub(crate) fn source(&self) -> ConfigFile {
-        let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(USUAL));
+        let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(USUAL_FILE));
         ConfigFile::named(self.uci.as_ref(), yaml)
     }
 

@@ -17,13 +17,13 @@ use super::{
 use crate::wire::control::{Hello, Tell};
 
 /// How long `hello` may take, and the answer to our Close.
-const GREETING: Duration = Duration::from_secs(10);
+const HELLO_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the answer to a Close may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Silence beyond the gateway's heartbeat after which it is asked, and the time it then has.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SILENCE_ALLOWED: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -65,8 +65,8 @@ pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
             }
         }
     };
-    let late = Error::Unreachable(format!("no `hello` within {} s", GREETING.as_secs()));
-    let hello = timeout(GREETING, hello).await.unwrap_or(Err(late))?;
+    let late = Error::Unreachable(format!("no `hello` within {} s", HELLO_WAIT.as_secs()));
+    let hello = timeout(HELLO_WAIT, hello).await.unwrap_or(Err(late))?;
     Ok((socket, hello))
 }
 
@@ -162,7 +162,7 @@ where
 /// Ready when the gateway gives no sign of life for its heartbeat and five seconds, and five more
 /// after a ping.
 async fn silence(shared: &Shared, heard: &watch::Sender<Instant>) {
-    let most = Duration::from_secs(shared.hello().heartbeat) + PATIENCE;
+    let most = Duration::from_secs(shared.hello().heartbeat) + SILENCE_ALLOWED;
     loop {
         let last = *heard.borrow();
         sleep_until(last + most).await;
@@ -170,7 +170,7 @@ async fn silence(shared: &Shared, heard: &watch::Sender<Instant>) {
             continue;
         }
         shared.ping();
-        sleep_until(Instant::now() + PATIENCE).await;
+        sleep_until(Instant::now() + SILENCE_ALLOWED).await;
         if *heard.borrow() == last {
             return;
         }

@@ -24,7 +24,7 @@ const EVENTS: usize = 4096;
 const REQUESTS: usize = 64;
 
 /// Bytes of one data frame.
-const FRAME: usize = 16 * 1024;
+const DATA_FRAME_MAX: usize = 16 * 1024;
 
 /// The answer to a request.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{node::At, text::Text};
 
 /// Most mistakes that are told of one file.
-const MOST: usize = 100;
+const MISTAKES_MAX: usize = 100;
 
 /// One mistake or oddity.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ impl Report {
     pub(super) fn sorted(mut self) -> Vec<Complaint> {
         self.problems.sort();
         self.problems.dedup();
-        self.problems.truncate(MOST);
+        self.problems.truncate(MISTAKES_MAX);
         self.problems
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct ListeningOn {
 }
 
 /// Pause before an address that was not there is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+const ABSENT_RETRY: Duration = Duration::from_secs(1);
 
 /// Listeners of a configuration that do not run yet.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ impl Listeners {
         if self.absent.is_empty() {
             return std::future::pending().await;
         }
-        sleep(AGAIN).await;
+        sleep(ABSENT_RETRY).await;
     }
 
     /// Binds what was absent and has come; whether something did. A gateway that serves does not

@@ -35,7 +35,7 @@ use crate::{
 pub(crate) use listeners::{ListenersError, ListeningOn};
 
 /// How long is waited for what has to end when the daemon stops: sessions take at most 6 s.
-const GRACE: Duration = Duration::from_secs(7);
+const STOP_WAIT: Duration = Duration::from_secs(7);
 
 /// Reads the configuration again, for a reload; an error is one line for the log.
 pub(crate) type Again = Box<dyn Fn() -> Result<Config, String> + Send>;
@@ -198,11 +198,11 @@ impl Daemon {
             biased;
             () = signals.stopped() => tracing::warn!(sessions = sessions.list().len(), "told twice to stop: stopping at once"),
             () = tasks.wait() => tracing::info!("stopped"),
-            () = time::sleep(GRACE) => tracing::warn!(
+            () = time::sleep(STOP_WAIT) => tracing::warn!(
                 sessions = sessions.list().len(),
                 tasks = tasks.len(),
                 "stopped without waiting longer than {}",
-                readable(GRACE),
+                readable(STOP_WAIT),
             ),
         }
         drop(sims);

@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// Bytes of a file read at once.
-const PIECE: usize = 64 * 1024;
+const FILE_READ: usize = 64 * 1024;
 /// Bytes of a page that are looked at first: the script's place is among them in all but odd ones.
 const FIRST_PIECE: usize = 4 * 1024;
 /// Pages whose place is remembered.
@@ -204,7 +204,7 @@ async fn place_in(file: &mut File) -> io::Result<Option<u64>> {
         if n == 0 {
             return Ok(Some(finder.end()));
         }
-        piece.resize(PIECE, 0);
+        piece.resize(FILE_READ, 0);
     }
 }
 
@@ -261,7 +261,7 @@ impl Parts {
         if *left == 0 {
             return None;
         }
-        let mut piece = vec![0; usize::try_from(*left).unwrap_or(PIECE).min(PIECE)];
+        let mut piece = vec![0; usize::try_from(*left).unwrap_or(FILE_READ).min(FILE_READ)];
         let read = self.file.read(&mut piece).await;
         let piece = match read {
             // Shorter than it was: the client sees that it broke off.

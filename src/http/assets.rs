@@ -131,8 +131,8 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
 
 /// A file for clients that do not take gzip: inflated once, and shared by all of them.
 fn inflated(asset: &'static Asset) -> Option<Bytes> {
-    static ALL: Mutex<BTreeMap<&str, Bytes>> = Mutex::new(BTreeMap::new());
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    static INFLATED: Mutex<BTreeMap<&str, Bytes>> = Mutex::new(BTreeMap::new());
+    let mut all = INFLATED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = all.get(asset.path) {
         return Some(known.clone());
     }

@@ -17,7 +17,7 @@ use super::{
     Bridge, ask,
     exchange::{Exchange, ReceivedRequest},
     refusal,
-    visitor::{Connection, FULL, RequestSummary, Upgraded, Visitor},
+    visitor::{Connection, NO_PLACE_WAIT, RequestSummary, Upgraded, Visitor},
 };
 use crate::{
     auth::{ClientAddress, Peer, Purpose, Slot, parse_origin},
@@ -179,7 +179,7 @@ async fn route(
     let source = bridge.auth.source(visitor.client);
     let forwarded = matches!(visitor.client, ClientAddress::Forwarded(_));
     let walls = if forwarded && !connection.speaks_for(Some(source), &config.limits) {
-        Err(Refusal::TooMany(FULL))
+        Err(Refusal::TooMany(NO_PLACE_WAIT))
     } else if !bridge.rates.take(source, Instant::now()) {
         Err(Refusal::TooMany(1))
     } else if asked.headers.contains_key(header::HOST) {

@@ -32,9 +32,9 @@ use crate::{
 const BODY_MAX: usize = 16 * 1024;
 /// Bytes kept while a request is answered: pipelined requests, or what a client sends right behind
 /// its handshake. When full, nothing is read: TCP holds the client back.
-const EARLY_MAX: usize = 64 * 1024;
+const PIPELINED_MAX: usize = 64 * 1024;
 /// Bytes read at once, at least.
-const PIECE: usize = 4096;
+const READ_LEAST: usize = 4096;
 /// How long a connection may wait between requests.
 const IDLE: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of a response.
@@ -155,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         if self.ended {
             return Ok(false);
         }
-        self.inbox.reserve(PIECE);
+        self.inbox.reserve(READ_LEAST);
         let deadline = self.limit.map_or(self.deadline, |limit| limit.min(self.deadline));
         match timeout_at(deadline, self.stream.read_buf(&mut self.inbox)).await {
             Err(_) if self.phase == ExchangePhase::Begun => return Err(Refusal::Timeout),
@@ -173,8 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// its own side still waits for the response; one that asked for an upgrade could do nothing
     /// with it.
     pub(super) async fn gone(&mut self, upgrade: bool) {
-        while !self.ended && self.inbox.len() < EARLY_MAX {
-            self.inbox.reserve(PIECE);
+        while !self.ended && self.inbox.len() < PIPELINED_MAX {
+            self.inbox.reserve(READ_LEAST);
             match self.stream.read_buf(&mut self.inbox).await {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Bytes read from the tape at once.
-const PIECE: usize = 64 * 1024;
+const TAPE_READ: usize = 64 * 1024;
 
 /// `GET /api/endpoints/NAME/log`: the bytes on the tape, oldest first.
 pub(super) async fn log(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
@@ -35,8 +35,8 @@ pub(super) async fn log(visitor: Visitor, mut request: Request) -> Result<Respon
 fn attachment(name: &str, log: Log) -> Response<Body> {
     let (start, end) = log.bounds();
     let pieces = stream::unfold((log, start), move |(log, at)| async move {
-        let left = usize::try_from(end.saturating_sub(at)).unwrap_or(PIECE);
-        let mut piece = vec![0; left.min(PIECE)];
+        let left = usize::try_from(end.saturating_sub(at)).unwrap_or(TAPE_READ);
+        let mut piece = vec![0; left.min(TAPE_READ)];
         match log.read(at, &mut piece) {
             Ok(0) => None,
             Ok(length) => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The media types of what web tools are made of.
-const TYPES: [(&str, &str); 24] = [
+const MEDIA_TYPES: [(&str, &str); 24] = [
     ("avif", "image/avif"),
     ("bin", "application/octet-stream"),
     ("css", "text/css; charset=utf-8"),
@@ -37,7 +37,7 @@ pub(super) fn of(path: &Path) -> &'static str {
         .and_then(|ending| ending.to_str())
         .unwrap_or_default()
         .to_ascii_lowercase();
-    let found = TYPES.iter().find(|(known, _)| *known == ending);
+    let found = MEDIA_TYPES.iter().find(|(known, _)| *known == ending);
     found.map_or("application/octet-stream", |(_, kind)| kind)
 }
 

@@ -1,6 +1,6 @@
 //! The way to a WebSocket: every check in its order, the dial, then 101.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     RequestExt as _,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     auth::{Peer, Principal, Purpose},
     config::{Endpoint, Rights, Target},
-    line::{NoSeat, ReplayFrom, SeatRequest, WriteIntent},
+    line::{NoSeat, ReplayFrom, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
     session::{Crowd, Eol, Payload, Session},
     target::tcp,
@@ -31,9 +31,6 @@ use crate::{
         subprotocol::{Offer, Protocol, Spoken, negotiate},
     },
 };
-
-/// How long a client waits for a device that is just being opened.
-const OPENING: Duration = Duration::from_secs(5);
 
 /// What the query may say.
 #[derive(Debug, Default, Deserialize)]
@@ -311,12 +308,13 @@ async fn dial(
         NoSeat::Busy(holder) => Refusal::Busy(holder),
         NoSeat::Unknown => Refusal::NotFound,
     })?;
-    match timeout(OPENING, taken.seat.ready()).await {
+    match timeout(Seat::OPENING_WAIT, taken.seat.ready()).await {
         Ok(Ok(())) => Ok(Reached::Seat(taken.seat)),
         Ok(Err(why)) => Err(Refusal::from(&why)),
-        Err(_) => {
-            Err(Refusal::TargetTimeout(format!("still being opened after {} s", OPENING.as_secs())))
-        }
+        Err(_) => Err(Refusal::TargetTimeout(format!(
+            "still being opened after {} s",
+            Seat::OPENING_WAIT.as_secs()
+        ))),
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Seconds a client is told to wait when there is no place for it.
-pub(super) const FULL: u32 = 10;
+pub(super) const NO_PLACE_WAIT: u32 = 10;
 
 /// The stream behind a 101, and what the client sent behind its handshake.
 pub(super) type Upgraded = (Stream, Vec<u8>);
@@ -139,7 +139,7 @@ impl Visitor {
         // The gateway is full, and this was no administrator: that goes before whatever else there
         // is to say.
         let full = !entrance && self.connection.is_reserve();
-        let made = if full { Err(Refusal::TooMany(FULL)) } else { made };
+        let made = if full { Err(Refusal::TooMany(NO_PLACE_WAIT)) } else { made };
         let mut response = made.unwrap_or_else(|refusal| {
             let RequestSummary { method, path, headers, .. } = &*self.asked;
             self.bridge.refused(self.client, &format!("{method} {path}"), &refusal);
@@ -175,7 +175,7 @@ impl Visitor {
         let rights = named(principal.only.as_ref(), rights);
         let principal = Principal { rights, ..principal };
         if !self.connection.signed_in(principal.is_administrator()) {
-            return Err(Refusal::TooMany(FULL));
+            return Err(Refusal::TooMany(NO_PLACE_WAIT));
         }
         Ok((principal, visit))
     }

@@ -27,7 +27,7 @@ use crate::{
 
 /// How often a session's right to go on is looked at, beside each reload, and its bytes are added
 /// to the metrics.
-const LOOK: Duration = Duration::from_secs(10);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Looks after the sessions until the gateway stops.
 pub(super) async fn watch(
@@ -64,7 +64,7 @@ fn next_look(bridge: &Bridge) -> Duration {
         .filter(|left| *left > 0)
         .min();
     left.and_then(|left| u64::try_from(left).ok())
-        .map_or(LOOK, |left| LOOK.min(Duration::from_secs(left)))
+        .map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(Duration::from_secs(left)))
 }
 
 /// One look at all.

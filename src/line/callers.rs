@@ -19,10 +19,10 @@ use crate::config::{Rights, Share};
 
 /// How long a session has to take the question up; it answers within seconds, and one that does not
 /// has ended.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const NEWS_ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Words that may wait for one session.
-const WORDS: usize = 8;
+const NEWS_MAX: usize = 8;
 
 /// What a line says to a session.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Callers {
 
     /// A seat is taken; its session finds the words here.
     pub(super) fn enter(&self, seat: SeatId, stance: Arc<Stance>) -> mpsc::Receiver<LineNews> {
-        let (words, receiver) = mpsc::channel(WORDS);
+        let (words, receiver) = mpsc::channel(NEWS_MAX);
         self.lock().insert(seat, Caller { words, stance });
         receiver
     }
@@ -122,7 +122,7 @@ impl Callers {
             // Whoever is asked so often is being asked now.
             Some(Err(mpsc::error::TrySendError::Full(_))) => true,
             Some(Ok(())) => {
-                timeout(ANSWER_WITHIN, answer).await.is_ok_and(|answer| answer.unwrap_or(false))
+                timeout(NEWS_ANSWER_TIME, answer).await.is_ok_and(|answer| answer.unwrap_or(false))
             }
         }
     }

@@ -23,7 +23,7 @@ pub(crate) const WINDOW: usize = 64 * 1024;
 
 /// Bytes gathered in one piece of the queue, which is freed when all of it has gone: a queue that
 /// never runs empty does not grow for it.
-const PIECE: usize = 16 * 1024;
+const QUEUE_PIECE: usize = 16 * 1024;
 
 /// Bytes that leave the queue before a seat is woken: a wake-up for each write of a few bytes would
 /// cost more than the write.
@@ -156,7 +156,7 @@ impl Input {
             // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand
             // allocations.
             Some((owner, QueueItem::Data { bytes: last, .. }))
-                if *owner == Some(seat) && last.len() + n <= PIECE =>
+                if *owner == Some(seat) && last.len() + n <= QUEUE_PIECE =>
             {
                 last.extend_from_slice(bytes);
             }

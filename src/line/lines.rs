@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the successor of a line waits until the old one has let go of the device.
-const HANDOVER: Duration = Duration::from_secs(6);
+const DEVICE_HANDOVER: Duration = Duration::from_secs(6);
 
 /// A seat just taken.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Lines {
             if let Some(mut before) = before {
                 // The old keeper's end closes this channel; a stuck device may not stop its
                 // successor for ever.
-                timeout(HANDOVER, before.changed()).await.ok();
+                timeout(DEVICE_HANDOVER, before.changed()).await.ok();
             }
             keeper::keep(kept, life, current).await;
         });

@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
@@ -68,6 +69,9 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// How long a client waits for a device that is just being opened.
+    pub(crate) const OPENING_WAIT: Duration = Duration::from_secs(5);
+
     /// Takes a seat; returns it with the offsets it begins at and live data begin at.
     pub(super) fn new(
         line: ListedLine,

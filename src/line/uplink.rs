@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How often a driver is looked at while it sends.
-const LOOK: Duration = Duration::from_millis(250);
+const DRIVER_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Carries out the queue until the device takes no more; returns why.
 pub(super) async fn uplink(
@@ -74,7 +74,7 @@ struct Looks {
 
 impl Looks {
     fn wrote(&mut self) {
-        self.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+        self.timer.get_or_insert_with(|| Box::pin(sleep(DRIVER_CHECK_INTERVAL)));
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, port: &Port) {
@@ -82,7 +82,7 @@ impl Looks {
             && timer.as_mut().poll(cx).is_ready()
         {
             if port.is_sending() {
-                timer.as_mut().reset(Instant::now() + LOOK);
+                timer.as_mut().reset(Instant::now() + DRIVER_CHECK_INTERVAL);
             } else {
                 self.timer = None;
             }

@@ -12,7 +12,7 @@ use crate::target::serial::Process;
 /// State of a listening socket in /proc/net/tcp (`TCP_LISTEN` in the kernel's `tcp_states.h`).
 const LISTEN: &str = "0A";
 /// State of a connection (`TCP_ESTABLISHED`).
-const ESTABLISHED: &str = "01";
+const STATE_ESTABLISHED: &str = "01";
 
 /// A socket of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) fn listening(proc: &Path, port: u16) -> Vec<OpenSocket> {
 /// Every connection to a host's port.
 pub(crate) fn connected(proc: &Path, to: SocketAddr) -> Vec<OpenSocket> {
     let address = to.ip().to_canonical();
-    sockets(proc, ESTABLISHED, |socket| {
+    sockets(proc, STATE_ESTABLISHED, |socket| {
         socket.remote.port() == to.port() && socket.remote.ip().to_canonical() == address
     })
 }

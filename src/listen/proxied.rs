@@ -12,7 +12,7 @@ use crate::{
     stream::Stream,
     wire::{
         close::Refusal,
-        proxy::{Announced, HEADER_MAX, HeaderProgress, scan},
+        proxy::{Announced, HeaderProgress, PROXY_HEADER_MAX, scan},
     },
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn read(
     loop {
         let more = match scan(&header).map_err(Refusal::Proxy)? {
             HeaderProgress::Done(announced) => return Ok(announced),
-            HeaderProgress::More(more) => more.min(HEADER_MAX),
+            HeaderProgress::More(more) => more.min(PROXY_HEADER_MAX),
         };
         let mut next = stream.take(more as u64);
         match timeout_at(until, next.read_buf(&mut header)).await {

@@ -14,7 +14,7 @@ use crate::config::EndpointLimits;
 
 /// How soon the next hop is asked again how much it has acknowledged, at first and at most: nothing
 /// tells that.
-const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+const DRAIN_INTERVAL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 
 /// How long a drain may stand still.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +70,8 @@ impl Drain {
             seen: left,
             moved: now,
             alive: now,
-            pause: LOOK.0,
-            timer: Box::pin(sleep(LOOK.0)),
+            pause: DRAIN_INTERVAL.0,
+            timer: Box::pin(sleep(DRAIN_INTERVAL.0)),
         };
         drain.hurry(rest);
         drain
@@ -98,9 +98,9 @@ impl Drain {
         let (now, Left { bytes, answers, .. }) = (Instant::now(), left());
         // Where nothing is left, nothing stands still: the client has not answered yet.
         if bytes < self.seen || bytes == 0 {
-            (self.moved, self.alive, self.pause) = (now, now, LOOK.0);
+            (self.moved, self.alive, self.pause) = (now, now, DRAIN_INTERVAL.0);
         } else {
-            self.pause = (self.pause * 2).min(LOOK.1);
+            self.pause = (self.pause * 2).min(DRAIN_INTERVAL.1);
         }
         if answers {
             self.alive = now;

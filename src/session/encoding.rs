@@ -205,15 +205,15 @@ impl Base64In {
     /// Appends the bytes of `text` to `bytes`. `last` says the message is complete, so that no
     /// group may be open.
     fn decode(&mut self, text: &[u8], last: bool, bytes: &mut Vec<u8>) -> Result<(), &'static str> {
-        const WRONG: &str = "not base64";
+        const NOT_BASE64: &str = "not base64";
         let mut all = std::mem::take(&mut self.group);
         all.extend_from_slice(text);
         let whole = all.len() - all.len() % 4;
         self.group = all.split_off(whole);
         if last && !self.group.is_empty() {
-            return Err(WRONG);
+            return Err(NOT_BASE64);
         }
-        STANDARD.decode_vec(&all, bytes).map_err(|_| WRONG)
+        STANDARD.decode_vec(&all, bytes).map_err(|_| NOT_BASE64)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Bytes waiting for the client above which it is not read: its requests would only make more.
-const WAITING: usize = 64 * 1024;
+const UNSENT_MAX: usize = 64 * 1024;
 
 /// Pings of the client that wait for their pongs at once; a flood of more is not answered whole.
 const PONGS: usize = 64;
@@ -209,7 +209,7 @@ impl Link {
     /// Reads from the client: how many raw bytes; pending too while it is not to be read.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<usize> {
         let wanted = match self.inbound {
-            Inbound::Open => self.socket.waiting() <= WAITING,
+            Inbound::Open => self.socket.waiting() <= UNSENT_MAX,
             Inbound::Deaf => true,
             Inbound::Over => false,
         };

@@ -16,10 +16,10 @@ use super::{RunningSession, live::Live};
 use crate::{auth::PrincipalId, config::Rights, wire::close::Ended};
 
 /// How long a break may outlive its client's socket.
-const BREAK: Duration = Duration::from_secs(1);
+const BREAK_OUTLIVES: Duration = Duration::from_secs(1);
 
 /// How long the socket a session is taken from has to let go of it.
-const HANDOVER: Duration = Duration::from_secs(3);
+const SOCKET_HANDOVER: Duration = Duration::from_secs(3);
 
 /// Every open `wsbridge.v1` session by its secret: on a socket, or parked.
 #[derive(Debug)]
@@ -106,9 +106,9 @@ impl Parking {
         self.parked.notify_waiters();
         let all = Arc::clone(self);
         let timer = async move {
-            sleep(time.min(BREAK)).await;
+            sleep(time.min(BREAK_OUTLIVES)).await;
             end_break.await;
-            sleep(time.saturating_sub(BREAK)).await;
+            sleep(time.saturating_sub(BREAK_OUTLIVES)).await;
         };
         self.tasks.spawn(async move {
             tokio::select! {
@@ -151,7 +151,7 @@ impl Parking {
                 parked.await;
             }
         };
-        timeout(HANDOVER, wait).await.ok().flatten()
+        timeout(SOCKET_HANDOVER, wait).await.ok().flatten()
     }
 
     /// The session, or the entry of the socket it runs on; `None` when there is none for this user

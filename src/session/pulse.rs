@@ -9,7 +9,7 @@ use super::{Socket, clock::Clock};
 use crate::{line::Probe, stream::NextHop as _};
 
 /// The least time an answer is given.
-const LEAST: Duration = Duration::from_secs(1);
+const ANSWER_TIME_LEAST: Duration = Duration::from_secs(1);
 
 /// What is known of a client beside when it was heard.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Pulse {
     ) -> bool {
         // Before the first pong the handshake of TCP tells how far it is.
         let hop = socket.stream().sample().map_or(Duration::ZERO, |now| now.rtt);
-        let trips = (2 * self.longest.max(hop)).max(LEAST);
+        let trips = (2 * self.longest.max(hop)).max(ANSWER_TIME_LEAST);
         if clock.silence() < heartbeat + trips {
             probe.answer(true);
             return false;

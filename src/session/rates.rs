@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use crate::wire::control::Rate;
 
 /// How often they are told.
-const SECOND: Duration = Duration::from_secs(1);
+const RATES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What was counted of an endpoint since the gateway began it: bytes from its device and to it,
 /// errors of the line.
@@ -38,7 +38,7 @@ impl Rates {
     /// Begins at these counts.
     pub(super) fn new(counts: BTreeMap<String, Counts>) -> Self {
         let since = Instant::now();
-        let mut ticks = interval_at(since + SECOND, SECOND);
+        let mut ticks = interval_at(since + RATES_INTERVAL, RATES_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { ticks, counts, since, told: BTreeMap::new() }
     }
@@ -94,7 +94,7 @@ mod tests {
     async fn rates_are_told_when_one_changes() {
         let mut rates = Rates::new(counts(100, 0));
         let mut next = async |rx, tx| {
-            tokio::time::advance(SECOND).await;
+            tokio::time::advance(RATES_INTERVAL).await;
             rates
                 .news(counts(rx, tx))
                 .map(|rates| (rates["modem"].rx, rates["modem"].tx, rates.len()))
@@ -118,9 +118,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_endpoint_that_comes_or_begins_anew_has_no_rate_yet() {
         let mut rates = Rates::new(BTreeMap::new());
-        tokio::time::advance(SECOND).await;
+        tokio::time::advance(RATES_INTERVAL).await;
         assert_eq!(rates.news(counts(1 << 40, 0)), None);
-        tokio::time::advance(SECOND).await;
+        tokio::time::advance(RATES_INTERVAL).await;
         assert_eq!(rates.news(counts(3, 0)), None);
     }
 }

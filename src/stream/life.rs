@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sample::{NextHop, Outstanding, PROBES, Sample};
+use super::sample::{NextHop, Outstanding, Sample, UNANSWERED_PROBES};
 
 /// What is added to two round trips before a segment counts as unanswered: a peer may acknowledge
 /// late (RFC 1122 section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_millis(250);
 const LOOKS: u32 = 8;
 
 /// The longest time between two such looks.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SAMPLE_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +74,16 @@ impl Liveness {
         let since = self.since(sample, looked, now);
         let quiet_since = back(now, sample.last_ack).map_or(since, |ack| since.max(ack));
         let over = quiet_since + self.dead_after;
-        let again = now + (self.dead_after / LOOKS).min(PATIENCE);
+        let again = now + (self.dead_after / LOOKS).min(SAMPLE_INTERVAL_MAX);
         if now < over {
             return LifeCheck::Alive(over.min(again));
         }
         if !sample.in_flight {
-            return if sample.probes >= PROBES { LifeCheck::Dead } else { LifeCheck::Alive(again) };
+            return if sample.probes >= UNANSWERED_PROBES {
+                LifeCheck::Dead
+            } else {
+                LifeCheck::Alive(again)
+            };
         }
         if sample.rto < self.dead_after {
             return LifeCheck::Dead;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Probes of a closed window that must have gone unanswered before the peer counts as silent: one
 /// may be on its way, one may be lost.
-pub(super) const PROBES: u8 = 2;
+pub(super) const UNANSWERED_PROBES: u8 = 2;
 
 /// What was written and is not known to have arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) struct Sample {
 impl Sample {
     /// Whether the peer's window is closed, and it answers when it is asked whether it still is.
     pub(crate) fn answers(&self) -> bool {
-        self.unacknowledged > 0 && !self.in_flight && self.probes < PROBES
+        self.unacknowledged > 0 && !self.in_flight && self.probes < UNANSWERED_PROBES
     }
 }
 

@@ -25,18 +25,18 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes of records worked on at a time, either way.
-const READ: usize = 64 * 1024 + 16;
+const RECORDS_MAX: usize = 64 * 1024 + 16;
 
 /// Fewest bytes asked of the socket, however little is wanted.
-const LEAST: usize = 4096;
+const READ_LEAST: usize = 4096;
 
 /// Most plain bytes a write takes at a time.
-const WRITE: usize = 64 * 1024;
+const PLAIN_WRITE_MAX: usize = 64 * 1024;
 
 /// The longest handshake message that rustls puts together from records (it refuses longer ones),
 /// and what more may come with it; a write's records, with what each adds to its 16 KiB (RFC 8446
 /// section 5.2), are shorter.
-const RECORDS: usize = 0x1_0000 + READ;
+const RECORDS: usize = 0x1_0000 + RECORDS_MAX;
 
 /// A server's end of TLS, its handshake done or not.
 pub(super) struct Tls<S> {
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         with_records(|records| {
             let kept = self.incoming.len();
             // No more than what fits when it is plain, and enough for the rest of what has begun.
-            let most = out.remaining().min(READ).saturating_sub(kept).max(LEAST);
+            let most = out.remaining().min(RECORDS_MAX).saturating_sub(kept).max(READ_LEAST);
             let Some((head, room)) =
                 records.get_mut(..kept + most).and_then(|all| all.split_at_mut_checked(kept))
             else {
@@ -344,7 +344,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
-        let plain = buf.get(..WRITE).unwrap_or(buf);
+        let plain = buf.get(..PLAIN_WRITE_MAX).unwrap_or(buf);
         with_records(|records| {
             let length = this.encrypt(|traffic| traffic.encrypt(plain, records))?;
             let encrypted = records.get(..length).unwrap_or_default();
@@ -372,7 +372,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
         let this = self.get_mut();
         if !this.closing {
             this.closing = true;
-            let mut notify = [0; LEAST];
+            let mut notify = [0; READ_LEAST];
             // A connection that failed has said so by an alert.
             if let Ok(length) = this.encrypt(|traffic| traffic.queue_close_notify(&mut notify)) {
                 this.outgoing.extend_from_slice(notify.get(..length).unwrap_or_default());
@@ -386,11 +386,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
 /// Lends the thread's buffer for records for the length of one poll.
 fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
-        static BUFFER: std::cell::Cell<Option<Box<[u8]>>> = const { std::cell::Cell::new(None) };
+        static RECORD_BUFFER: std::cell::Cell<Option<Box<[u8]>>> = const { std::cell::Cell::new(None) };
     }
-    let mut buffer = BUFFER.take().unwrap_or_else(|| vec![0; RECORDS].into());
+    let mut buffer = RECORD_BUFFER.take().unwrap_or_else(|| vec![0; RECORDS].into());
     let result = work(&mut buffer);
-    BUFFER.set(Some(buffer));
+    RECORD_BUFFER.set(Some(buffer));
     result
 }
 

@@ -148,7 +148,7 @@ pub(crate) async fn usb(target: &Target) -> Option<UsbId> {
 
 /// Pause between attempts to reach a target that is not there, where nothing tells that it came:
 /// below the second within which a plugged device is to be noticed.
-const RETRY: Duration = Duration::from_millis(500);
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// Pause between attempts to reach a host that refuses or is silent.
 const DIAL_AGAIN: Duration = Duration::from_secs(1);
@@ -157,9 +157,9 @@ const DIAL_AGAIN: Duration = Duration::from_secs(1);
 /// milliseconds of its coming, anything else after a pause. Can be dropped at any time.
 pub async fn appeared(target: &Target) {
     match target {
-        Target::Serial(serial) => serial::appeared(serial, RETRY).await,
+        Target::Serial(serial) => serial::appeared(serial, REOPEN_PAUSE).await,
         Target::Tcp(_) | Target::Rfc2217(_) | Target::Udp(_) => sleep(DIAL_AGAIN).await,
-        Target::Sim(_) => sleep(RETRY).await,
+        Target::Sim(_) => sleep(REOPEN_PAUSE).await,
     }
 }
 

@@ -16,7 +16,7 @@ use super::OpenError;
 use crate::{config::TargetTls, regular_file, stream::Stream};
 
 /// Largest file of certificates or a key that is read, in bytes.
-const LARGEST: usize = 4 << 20;
+const PEM_FILE_MAX: usize = 4 << 20;
 
 /// Does the handshake with the target at `place`. The name asked for and checked is the configured
 /// one, else `host`. Files are read at each connect, so that a renewed certificate counts at once.
@@ -113,7 +113,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    regular_file::read(path, LARGEST).map_err(|error| format!("{}: {error}", path.display()))
+    regular_file::read(path, PEM_FILE_MAX).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// What to do about the commonest failures; the others speak for themselves.

@@ -91,14 +91,14 @@ async fn changed_files_are_used_and_broken_ones_are_not() {
     let tls = write_pair(folder.path(), "one");
     let server = ServerTls::open(&tls, folder.path(), "box").unwrap().unwrap();
     let first = server.current();
-    tokio::time::advance(LOOK).await;
+    tokio::time::advance(FILE_CHECK_INTERVAL).await;
     assert!(Arc::ptr_eq(&first, &server.current()), "unchanged files are not read again");
     write_pair(folder.path(), "another-name-of-another-length");
-    tokio::time::advance(LOOK).await;
+    tokio::time::advance(FILE_CHECK_INTERVAL).await;
     let second = server.current();
     assert!(!Arc::ptr_eq(&first, &second));
     fs::write(folder.path().join("cert.pem"), "rubbish").unwrap();
-    tokio::time::advance(LOOK).await;
+    tokio::time::advance(FILE_CHECK_INTERVAL).await;
     assert!(Arc::ptr_eq(&second, &server.current()));
 }
 

@@ -10,13 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const LINE_MAX: usize = 107;
 
 /// Length of the shortest header, which is of version 1.
-const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
+const HEADER_LEAST: usize = b"PROXY UNKNOWN\r\n".len();
 
 /// Most bytes of type-length-value fields behind the addresses of version 2.
-pub const FIELDS_MAX: usize = 4096;
+pub const TLV_BYTES_MAX: usize = 4096;
 
 /// Longest header [`scan`] takes.
-pub const HEADER_MAX: usize = FIXED + UNIX + FIELDS_MAX;
+pub const PROXY_HEADER_MAX: usize = FIXED + UNIX + TLV_BYTES_MAX;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, command, family, length.
@@ -53,7 +53,7 @@ pub enum HeaderProgress {
 /// with it, as soon as nothing could mend it.
 pub fn scan(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     if buf.is_empty() {
-        return Ok(HeaderProgress::More(SHORTEST));
+        return Ok(HeaderProgress::More(HEADER_LEAST));
     }
     let begins = |signature: &[u8]| {
         let length = buf.len().min(signature.len());
@@ -70,8 +70,8 @@ pub fn scan(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
 
 /// Version 1, `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n`.
 fn line(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
-    const WRONG: &str = "the PROXY line cannot be read";
-    if let Some(missing) = SHORTEST.checked_sub(buf.len()).filter(|missing| *missing > 0) {
+    const LINE_UNREADABLE: &str = "the PROXY line cannot be read";
+    if let Some(missing) = HEADER_LEAST.checked_sub(buf.len()).filter(|missing| *missing > 0) {
         return Ok(HeaderProgress::More(missing));
     }
     let Some(text) = buf.strip_suffix(b"\r\n") else {
@@ -82,12 +82,12 @@ fn line(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
             Err("the PROXY line is over 107 bytes, or ends in LF alone")
         };
     };
-    let text = str::from_utf8(text).map_err(|_| WRONG)?;
+    let text = str::from_utf8(text).map_err(|_| LINE_UNREADABLE)?;
     let words: Vec<_> = text.split(' ').collect();
     let &[_, family, source, destination, from, to] = words.as_slice() else {
         // Whatever follows UNKNOWN means nothing (section 2.1).
         let unknown = words.get(1) == Some(&"UNKNOWN") && !text.contains('\r');
-        return if unknown { Ok(HeaderProgress::Done(None)) } else { Err(WRONG) };
+        return if unknown { Ok(HeaderProgress::Done(None)) } else { Err(LINE_UNREADABLE) };
     };
     let address = |text: &str| match family {
         "TCP4" => text.parse().ok().map(IpAddr::V4),
@@ -98,7 +98,8 @@ fn line(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
         return Ok(HeaderProgress::Done(None));
     }
     let socket = |ip, port| Some(SocketAddr::new(address(ip)?, number(port)?));
-    let (source, destination) = socket(source, from).zip(socket(destination, to)).ok_or(WRONG)?;
+    let (source, destination) =
+        socket(source, from).zip(socket(destination, to)).ok_or(LINE_UNREADABLE)?;
     Ok(HeaderProgress::Done(Some(Announced { source, destination, tls: false })))
 }
 
@@ -126,7 +127,7 @@ fn binary(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     // What a LOCAL connection has there means nothing, and is no longer than it could be.
-    let most = FIELDS_MAX + if command == 0x20 { UNIX } else { addresses };
+    let most = TLV_BYTES_MAX + if command == 0x20 { UNIX } else { addresses };
     if length < addresses || length > most {
         return Err(
             "the PROXY header is shorter than its addresses, or has over 4 KiB of fields behind them",
@@ -185,7 +186,7 @@ mod tests {
             match scan(&bytes[..have])? {
                 HeaderProgress::Done(found) => return Ok((found, &bytes[have..])),
                 HeaderProgress::More(more) => {
-                    assert!(more > 0 && have + more <= HEADER_MAX);
+                    assert!(more > 0 && have + more <= PROXY_HEADER_MAX);
                     have += more;
                     if have > bytes.len() {
                         return Err("cut off");
@@ -287,16 +288,16 @@ mod tests {
     #[test]
     fn a_binary_header_that_is_none_is_refused() {
         let fields = |length: usize| [V4.as_slice(), &vec![0; length]].concat();
-        assert!(fed(&v2(0x21, 0x11, &fields(FIELDS_MAX - FIELDS_MAX % 3))).is_ok());
+        assert!(fed(&v2(0x21, 0x11, &fields(TLV_BYTES_MAX - TLV_BYTES_MAX % 3))).is_ok());
         for wrong in [
             v2(0x21, 0x11, &V4[..11]),
-            v2(0x21, 0x11, &fields(FIELDS_MAX + 1)),
+            v2(0x21, 0x11, &fields(TLV_BYTES_MAX + 1)),
             v2(0x21, 0x11, &fields(1)),
             v2(0x21, 0x11, &[V4.as_slice(), &[0x20, 0, 9, 1]].concat()),
             v2(0x21, 0x12, &V4),
             v2(0x11, 0x11, &V4),
             v2(0x22, 0x11, &V4),
-            v2(0x20, 0x00, &vec![0; FIELDS_MAX + 217]),
+            v2(0x20, 0x00, &vec![0; TLV_BYTES_MAX + 217]),
         ] {
             let told = fed(&wrong);
             assert!(told.is_err() && told != Err("cut off"), "{told:?}");

@@ -155,10 +155,10 @@ fn answer(offered: &[&str], spoken: Spoken<'_>) -> Option<Protocol> {
 
 /// Offers as a refusal names them.
 fn listed(names: &[&str]) -> String {
-    const MOST: usize = 200;
+    const OFFER_SHOWN_MAX: usize = 200;
     let mut text = names.join(", ");
-    if text.len() > MOST {
-        text.truncate(MOST);
+    if text.len() > OFFER_SHOWN_MAX {
+        text.truncate(OFFER_SHOWN_MAX);
         text.push_str("..");
     }
     text

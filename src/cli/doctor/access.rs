@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A token that ends within this is told of, in seconds.
-const SOON: i64 = 14 * DAY;
+const TOKEN_WARNING: i64 = 14 * DAY;
 const DAY: i64 = 24 * 3600;
 
 /// Programs people put before a gateway.
@@ -49,7 +49,7 @@ fn tokens(config: &Config, now: i64, report: &mut DoctorReport) {
         )];
         if end <= now {
             report.wrong(Id::TokenExpired, &place, "has expired: its users get 401", &fix);
-        } else if end - now < SOON {
+        } else if end - now < TOKEN_WARNING {
             report.hint(
                 Id::TokenExpires,
                 &place,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A certificate that ends within this is told of, in seconds.
-const SOON: i64 = 30 * 24 * 3600;
+const CERTIFICATE_WARNING: i64 = 30 * 24 * 3600;
 const DAY: i64 = 24 * 3600;
 
 /// Every certificate of the listeners, each once.
@@ -153,7 +153,7 @@ fn dates(
             format!("expired on {until}; clients refuse it"),
             &fix,
         );
-    } else if facts.until - machine.now < SOON && !self_signed {
+    } else if facts.until - machine.now < CERTIFICATE_WARNING && !self_signed {
         let days = (facts.until - machine.now) / DAY;
         let what = format!("expires on {until}, in {days} days");
         let fix = renewal(report.system, place, self_signed);

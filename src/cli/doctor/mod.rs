@@ -101,7 +101,8 @@ pub(super) fn running(source: &ConfigFile) -> Option<rustix::process::Pid> {
 fn look(machine: &Machine, args: &Args) -> DoctorReport {
     let source = args.which.source();
     let mut report = DoctorReport::new(System::of(&source));
-    let unit = UnitFile::read(machine, service::UNIT).filter(|_| report.system == System::Linux);
+    let unit =
+        UnitFile::read(machine, service::SERVICE_UNIT).filter(|_| report.system == System::Linux);
     let instance = configuration::instance(machine, &source);
     let running = RunningDaemon::find(machine, &source);
     let account = service::account(machine, running.as_ref(), unit.as_ref(), instance.as_ref());

@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// The unit the packages install.
-pub(super) const UNIT: &str = "wsbridge.service";
+pub(super) const SERVICE_UNIT: &str = "wsbridge.service";
 
 /// What a daemon of ours says in `systemctl status` behind its endpoints and addresses.
-const READ: &str = "configuration read ";
+const STATUS_READ: &str = "configuration read ";
 /// And behind that after a reload that failed.
-const FAILED: &str = "the last reload failed: ";
+const STATUS_FAILED: &str = "the last reload failed: ";
 
 /// A daemon that runs with the file looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ fn is_enabled(machine: &Machine) -> bool {
     let mut wants = folders
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|end| end == "wants"));
-    wants.any(|folder| folder.join(UNIT).symlink_metadata().is_ok())
+    wants.any(|folder| folder.join(SERVICE_UNIT).symlink_metadata().is_ok())
 }
 
 /// A package or a build has put another binary in its place.
@@ -167,15 +167,17 @@ fn reloaded(machine: &Machine, file: &Path, place: &str, report: &mut DoctorRepo
     if !machine.has_systemd() {
         return;
     }
-    let asked = (machine.ask)(&["systemctl", "show", "--property=StatusText", "--value", UNIT]);
+    let asked =
+        (machine.ask)(&["systemctl", "show", "--property=StatusText", "--value", SERVICE_UNIT]);
     let Some(status) = asked.filter(|status| !status.is_empty()) else { return };
-    if let Some((_, why)) = status.split_once(FAILED) {
+    if let Some((_, why)) = status.split_once(STATUS_FAILED) {
         let fix = ["sudo wsbridge check".to_owned(), "sudo systemctl reload wsbridge".into()];
         report.wrong(Id::ReloadFailed, place, format!("the last reload failed: {why}"), &fix);
         return;
     }
-    let read =
-        status.split_once(READ).and_then(|(_, rest)| rest.split([';', ' ']).next()?.parse().ok());
+    let read = status
+        .split_once(STATUS_READ)
+        .and_then(|(_, rest)| rest.split([';', ' ']).next()?.parse().ok());
     let read: Option<jiff::Timestamp> = read;
     let (Some(read), Some(changed)) = (read, changed(file)) else { return };
     // The daemon tells the second.

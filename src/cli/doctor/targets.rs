@@ -19,11 +19,11 @@ use crate::{
 };
 
 /// Nobody waits longer for one, whatever `connect_timeout` says.
-const MOST: Duration = Duration::from_secs(5);
+const TARGET_WAIT_MAX: Duration = Duration::from_secs(5);
 /// So many are tried at once: each takes a descriptor, of which a shell has 1024.
-const AT_ONCE: usize = 256;
+const TARGETS_AT_ONCE: usize = 256;
 /// How long a telnet server has for its first option.
-const GREETING: Duration = Duration::from_millis(500);
+const TELNET_GREETING: Duration = Duration::from_millis(500);
 /// IAC, the first byte of a telnet command, and the four commands that negotiate (RFC 854).
 const IAC: u8 = 255;
 const NEGOTIATES: std::ops::RangeInclusive<u8> = 251..=254;
@@ -46,7 +46,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let proc = subject.machine.roots.proc.clone();
     let mut tried = runtime.block_on(async {
         let mut all = JoinSet::new();
-        let free = Arc::new(Semaphore::new(AT_ONCE));
+        let free = Arc::new(Semaphore::new(TARGETS_AT_ONCE));
         for endpoint in config.endpoints.values().map(Arc::clone) {
             let (proc, free) = (proc.clone(), Arc::clone(&free));
             all.spawn(async move {
@@ -80,12 +80,15 @@ async fn stream(target: &TcpTarget, proc: &Path) -> Tried {
     if is_connected(&target.address, proc).await {
         return Tried::Busy;
     }
-    let target = TcpTarget { connect_timeout: target.connect_timeout.min(MOST), ..target.clone() };
+    let target = TcpTarget {
+        connect_timeout: target.connect_timeout.min(TARGET_WAIT_MAX),
+        ..target.clone()
+    };
     match tcp::connect(&target).await {
         Err(error) => Tried::Failed(error),
         Ok(mut stream) => {
             let mut first = [0; 2];
-            let read = timeout(GREETING, stream.read_exact(&mut first)).await;
+            let read = timeout(TELNET_GREETING, stream.read_exact(&mut first)).await;
             let telnet =
                 matches!(read, Ok(Ok(_))) && first[0] == IAC && NEGOTIATES.contains(&first[1]);
             if telnet { Tried::Telnet } else { Tried::Reached }
@@ -98,7 +101,7 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
         return Tried::Busy;
     }
     let mut target = target.clone();
-    target.tcp.connect_timeout = target.tcp.connect_timeout.min(MOST);
+    target.tcp.connect_timeout = target.tcp.connect_timeout.min(TARGET_WAIT_MAX);
     match rfc2217::open(&target, &mut rfc2217::PeerLimits::default()).await {
         Ok(_) => Tried::Reached,
         // The way is there, but what answers does not control a port.
@@ -111,7 +114,7 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
 
 async fn is_connected(address: &TcpAddress, proc: &Path) -> bool {
     let TcpAddress::Host(host, port) = address else { return false };
-    let found = timeout(MOST, lookup_host((host.as_str(), *port))).await;
+    let found = timeout(TARGET_WAIT_MAX, lookup_host((host.as_str(), *port))).await;
     let addresses: Vec<SocketAddr> =
         found.ok().and_then(Result::ok).into_iter().flatten().collect();
     addresses.into_iter().any(|address| !connected(proc, address).is_empty())

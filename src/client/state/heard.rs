@@ -29,11 +29,11 @@ struct MessageType {
 impl MessageType {
     /// Whether it is of a type that came after this client.
     fn is_new(&self) -> bool {
-        const KNOWN: [&str; 14] = [
+        const MESSAGE_TYPES: [&str; 14] = [
             "hello", "opened", "resumed", "ok", "error", "ack", "gap", "signals", "config", "line",
             "time", "lease", "status", "pong",
         ];
-        !KNOWN.contains(&self.r#type.as_str())
+        !MESSAGE_TYPES.contains(&self.r#type.as_str())
     }
 }
 

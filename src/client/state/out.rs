@@ -1,6 +1,6 @@
 //! What goes out next.
 
-use super::{FRAME, OutgoingFrame, SessionState, Then};
+use super::{DATA_FRAME_MAX, OutgoingFrame, SessionState, Then};
 use crate::wire::control::{Ack, Ask};
 
 impl SessionState {
@@ -32,7 +32,7 @@ impl SessionState {
             return Some(OutgoingFrame::Text(text));
         }
         let before = self.fifo.front().map_or(u64::MAX, |(at, ..)| *at);
-        if let Some(bytes) = self.resend.take(FRAME, before) {
+        if let Some(bytes) = self.resend.take(DATA_FRAME_MAX, before) {
             return Some(OutgoingFrame::Data(bytes));
         }
         if self.resend.next() >= before

@@ -3,7 +3,7 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use super::{MAIN, syntax};
+use super::{PROGRAM, syntax};
 
 /// How procd is to run the daemon of one configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub(crate) struct UciInstance {
 pub(crate) fn uci_instance(text: &str, file: &Path) -> Option<UciInstance> {
     let wanted = file.file_name().and_then(OsStr::to_str)?;
     let sections = syntax::read(text).sections;
-    let section = sections.iter().filter(|section| section.kind == MAIN).find(|section| {
-        section.value("config").map_or(MAIN, |value| value.text.as_str()) == wanted
+    let section = sections.iter().filter(|section| section.kind == PROGRAM).find(|section| {
+        section.value("config").map_or(PROGRAM, |value| value.text.as_str()) == wanted
     })?;
     let word = |option: &str| {
         let value = section.value(option).filter(|value| !value.text.is_empty())?;

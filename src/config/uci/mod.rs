@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Name of the program, and of its file and folder.
-const MAIN: &str = "wsbridge";
+const PROGRAM: &str = "wsbridge";
 
 /// Parses and resolves a UCI file's text; the counterpart of [`super::parse`].
 ///
@@ -92,11 +92,11 @@ pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
 /// folder of its own, for it may run as a user of its own; the init script makes it, by the same
 /// rule.
 fn state_directory(file: &str) -> String {
-    let name = Path::new(file).file_name().and_then(OsStr::to_str).unwrap_or(MAIN);
-    match name.strip_prefix(MAIN) {
-        Some("") => format!("/etc/{MAIN}"),
-        Some(rest) if rest.starts_with(['-', '_']) => format!("/etc/{MAIN}-{}", &rest[1..]),
-        _ => format!("/etc/{MAIN}-{name}"),
+    let name = Path::new(file).file_name().and_then(OsStr::to_str).unwrap_or(PROGRAM);
+    match name.strip_prefix(PROGRAM) {
+        Some("") => format!("/etc/{PROGRAM}"),
+        Some(rest) if rest.starts_with(['-', '_']) => format!("/etc/{PROGRAM}-{}", &rest[1..]),
+        _ => format!("/etc/{PROGRAM}-{name}"),
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {
 
 /// Options of `config wsbridge` that are not keys of their own: those of the init script, and its
 /// listeners'.
-const MAIN: [&str; 13] = [
+const INIT_OPTIONS: [&str; 13] = [
     "enabled",
     "user",
     "group",
@@ -92,7 +92,7 @@ pub(super) fn sorts(file: &[Described]) -> Vec<Sort> {
         row.of = TYPES.into_iter().find(|of| row.path.first() == Some(of)).unwrap_or_default();
     }
     vec![
-        sort("wsbridge", "", &MAIN, file, &[]),
+        sort("wsbridge", "", &INIT_OPTIONS, file, &[]),
         sort("listener", "", &[], below("listen"), &["address"]),
         sort("user", "users", &["name"], below("users"), &["password", "password_file"]),
         sort("token", "tokens", &["name"], below("tokens"), &["sha256", "sha256_file"]),

@@ -3,7 +3,7 @@
 use crate::line::output::SeatId;
 
 /// Bytes a transmitter holds beside what its driver counts: more than any UART's FIFO.
-const FIFO: usize = 256;
+const BEHIND_DRIVER: usize = 256;
 
 /// Who wrote to the driver, as far as that is still with it.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Driver {
             return true;
         }
         self.last == seat
-            && (!self.mixed || unsent == 0 || self.wrote >= unsent.saturating_add(FIFO))
+            && (!self.mixed || unsent == 0 || self.wrote >= unsent.saturating_add(BEHIND_DRIVER))
     }
 }
 

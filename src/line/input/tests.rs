@@ -57,7 +57,7 @@ async fn a_queue_that_never_runs_empty_keeps_no_more_than_its_window() {
         assert!(input.depth() > 0);
     }
     let kept: usize = input.lock().queue.iter().map(|(_, item)| item.capacity()).sum();
-    assert!(kept <= 2 * WINDOW + 2 * PIECE, "{kept}");
+    assert!(kept <= 2 * WINDOW + 2 * QUEUE_PIECE, "{kept}");
 }
 
 /// Whether a waker was used.

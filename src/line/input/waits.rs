@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::line::task::{Action, PACE_MOST};
 
 /// What a seat may have queued: longer nobody else is kept waiting.
-const MOST: Duration = Duration::from_secs(10);
+const QUEUED_WAITS_MAX: Duration = Duration::from_secs(10);
 
 /// The waits of one seat.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Waits {
             all += step.hold;
             last = last.map(|(at, waited)| (at, waited + step.hold));
         }
-        if self.queued + all > MOST {
+        if self.queued + all > QUEUED_WAITS_MAX {
             return None;
         }
         (self.queued, self.last) = (self.queued + all, last);

@@ -15,7 +15,7 @@ use crate::{
 pub(super) const STEADY: Duration = Duration::from_secs(5);
 
 /// Pause before a device that failed is opened again.
-const PAUSE: Duration = Duration::from_millis(200);
+const REOPEN_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
 /// The same, of one that has ended again and again as soon as it was open.
 const PAUSE_MOST: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl Quiet {
     pub(super) fn pause(&mut self, lived: Duration) -> Duration {
         let soon = if lived < STEADY { self.soon } else { 0 };
         self.soon = soon.saturating_add(u32::from(lived < STEADY));
-        PAUSE.saturating_mul(1 << soon.min(16)).min(PAUSE_MOST)
+        REOPEN_AFTER_FAILURE.saturating_mul(1 << soon.min(16)).min(PAUSE_MOST)
     }
 
     /// It went, or is not there.
@@ -103,7 +103,7 @@ mod tests {
         let soon = Duration::from_millis(3);
         let pauses: Vec<_> = (0..8).map(|_| quiet.pause(soon).as_millis()).collect();
         assert_eq!(pauses, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-        assert_eq!(quiet.pause(STEADY), PAUSE);
-        assert_eq!(quiet.pause(soon), PAUSE);
+        assert_eq!(quiet.pause(STEADY), REOPEN_AFTER_FAILURE);
+        assert_eq!(quiet.pause(soon), REOPEN_AFTER_FAILURE);
     }
 }

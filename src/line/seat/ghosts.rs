@@ -17,7 +17,7 @@ use crate::line::{
 };
 
 /// How long the answer that the holder is there is believed.
-const BELIEVED: Duration = Duration::from_secs(1);
+const PRESENCE_VALID: Duration = Duration::from_secs(1);
 
 /// The lease is being taken from a session that may be gone.
 pub(super) struct Claiming(Pin<Box<dyn Future<Output = bool> + Send + Sync>>);
@@ -85,7 +85,7 @@ impl Seat {
             self.claiming = None;
             return Poll::Ready(self.is_writer());
         }
-        if self.denied.is_some_and(|at| at.elapsed() < BELIEVED) {
+        if self.denied.is_some_and(|at| at.elapsed() < PRESENCE_VALID) {
             return Poll::Ready(false);
         }
         let free = self.claiming.get_or_insert_with(|| {

@@ -14,7 +14,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// How often to look.
-    pub(crate) const LOOK: Duration = Duration::from_secs(1);
+    pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
     /// Over when nothing moves for `most`.
     pub(crate) fn new(most: Duration, seen: (u64, usize)) -> Self {

@@ -62,7 +62,7 @@ impl Seat {
         async move {
             let mut patience = Patience::new(DRAIN_MOST, position(&shared, seat));
             loop {
-                match timeout(Patience::LOOK, &mut outcome).await {
+                match timeout(Patience::PROGRESS_INTERVAL, &mut outcome).await {
                     Ok(outcome) => return outcome.unwrap_or(Err(Undone::Gone)),
                     Err(_) if patience.is_over(position(&shared, seat)) => {
                         return Err(Undone::Timeout);

@@ -9,7 +9,7 @@ use std::{
 use crate::wire::control::{Answer, Code, Failure};
 
 /// Requests that may wait at once.
-const MOST: usize = 64;
+const REQUESTS_WAITING_MAX: usize = 64;
 
 /// What came of a request.
 #[derive(Debug)]
@@ -31,10 +31,13 @@ pub(super) struct Answers(Vec<(Option<u64>, PendingAnswer)>);
 impl Answers {
     /// Whether one more may wait; looked at before its work begins.
     pub(super) fn room(&self) -> Result<(), Failure> {
-        if self.0.len() < MOST {
+        if self.0.len() < REQUESTS_WAITING_MAX {
             return Ok(());
         }
-        Err(Failure::new(Code::Limit, format!("at most {MOST} requests may wait at once")))
+        Err(Failure::new(
+            Code::Limit,
+            format!("at most {REQUESTS_WAITING_MAX} requests may wait at once"),
+        ))
     }
 
     /// Waits for what becomes of a request; at most 64 at once.

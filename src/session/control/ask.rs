@@ -30,7 +30,7 @@ use crate::{
 const DRAIN_LATE: Duration = Duration::from_secs(2);
 
 /// How long the holder of a lease has to answer who asks for it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const LEASE_ANSWER_TIME: Duration = Duration::from_secs(30);
 
 impl ControlSession<'_> {
     pub(super) fn hello(&self) -> Tell {
@@ -297,7 +297,8 @@ impl ControlSession<'_> {
     /// The times of a lease: a request not answered, a holder who sends nothing.
     pub(super) fn poll_lease(&mut self, cx: &mut Context<'_>) {
         let Some(live) = &mut self.live else { return };
-        let asked = live.asked.filter(|_| live.seat.is_asking()).map(|asked| asked + ANSWER_WITHIN);
+        let asked =
+            live.asked.filter(|_| live.seat.is_asking()).map(|asked| asked + LEASE_ANSWER_TIME);
         let idle =
             live.seat.endpoint().lease_idle.filter(|_| live.holds()).map(|idle| live.used + idle);
         let Some(due) = asked.into_iter().chain(idle).min() else {

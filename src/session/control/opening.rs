@@ -23,9 +23,6 @@ use crate::{
     wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
 };
 
-/// How long `open` waits for a device that is being opened.
-const OPENING: Duration = Duration::from_secs(5);
-
 /// What a socket waits for, and is not read meanwhile.
 pub(super) type Busy = Pin<Box<dyn Future<Output = Done> + Send>>;
 
@@ -128,7 +125,7 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         SeatRequest { intent, takes: seizes, times: ask.times, longest, ..SeatRequest::default() };
     let taken = sit(setup, want, ask.replay).await?;
     let mut seat = taken.seat;
-    let ready = timeout(OPENING, seat.ready()).await;
+    let ready = timeout(line::Seat::OPENING_WAIT, seat.ready()).await;
     if ask.role != Role::Observer {
         match ready {
             Ok(Ok(())) => {}

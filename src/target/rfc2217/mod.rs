@@ -34,17 +34,17 @@ use crate::{
 };
 
 /// How long the lesser options may still come once the port can be controlled.
-const GRACE: Duration = Duration::from_millis(500);
+const LESSER_OPTIONS_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a peer has to confirm settings, if `connect_timeout` is not shorter.
 const CONFIRM: Duration = Duration::from_secs(3);
 
 /// How long a connection that fails while it is opened may still say why.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const FAILURE_REASON_WAIT: Duration = Duration::from_millis(500);
 
 /// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened,
 /// and counted.
-const EARLY_MAX: usize = 64 * 1024;
+const BEFORE_SETTINGS_MAX: usize = 64 * 1024;
 
 /// Marks kept with them.
 const EARLY_MARKS_MAX: usize = 1024;
@@ -75,7 +75,8 @@ pub(crate) async fn open(
     let mut early = Early::default();
     let mut notes = Vec::new();
     let patience = target.tcp.connect_timeout;
-    let agreed = agree(&link, if learnt.mute { GRACE.min(patience) } else { patience });
+    let agreed =
+        agree(&link, if learnt.mute { LESSER_OPTIONS_WAIT.min(patience) } else { patience });
     let agreed = beside(&mut reader, &mut early, &place, agreed).await?;
     learnt.mute = matches!(agreed, Err(NoControl::Silent(..)));
     let control = match agreed {
@@ -102,7 +103,8 @@ pub(crate) async fn open(
             Ok(set) => notes.extend(set),
             // The peer takes nothing more; it may have said why.
             Err(PortError::Failed(why)) => {
-                let why = timeout(LAST_WORDS, early.fill(&mut reader)).await.unwrap_or(why);
+                let why =
+                    timeout(FAILURE_REASON_WAIT, early.fill(&mut reader)).await.unwrap_or(why);
                 return Err(ended(&place, &why));
             }
             Err(error) => return Err(failed(&place, &error)),
@@ -153,7 +155,7 @@ async fn agree(link: &SharedConnection, within: Duration) -> Result<(), NoContro
     let late = timeout(within, heard.wait_for(decided)).await.is_err();
     if link.heard().options.control() {
         let rest = |heard: &PeerState| unanswered(heard).is_empty();
-        let _ = timeout(GRACE.min(within), heard.wait_for(rest)).await;
+        let _ = timeout(LESSER_OPTIONS_WAIT.min(within), heard.wait_for(rest)).await;
         return Ok(());
     }
     if late {
@@ -258,7 +260,7 @@ impl Early {
             }
             let before = self.bytes.len();
             let (kept, dropped) =
-                read.filled().split_at(read.filled().len().min(EARLY_MAX - before));
+                read.filled().split_at(read.filled().len().min(BEFORE_SETTINGS_MAX - before));
             self.bytes.extend_from_slice(kept);
             self.dropped += dropped.len();
             let (end, room) = (self.bytes.len(), EARLY_MARKS_MAX.saturating_sub(self.marks.len()));

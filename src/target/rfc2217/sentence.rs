@@ -1,7 +1,7 @@
 //! What a peer says instead of serving: a sentence, and then it closes ("Port already in use").
 
 /// Longest sentence, in bytes.
-const LONGEST: usize = 120;
+const SENTENCE_MAX: usize = 120;
 
 /// The beginning of what a peer sent.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Sentence {
 impl Sentence {
     /// It sent this.
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        self.longer |= self.bytes.len() + bytes.len() > LONGEST;
+        self.longer |= self.bytes.len() + bytes.len() > SENTENCE_MAX;
         if self.longer {
             self.bytes = Vec::new();
         } else {
@@ -51,9 +51,11 @@ mod tests {
             Some("Port already in use")
         );
         assert_eq!(said(&[b"\r\nbusy:\r\n  anna\r\n"]).as_deref(), Some("busy: anna"));
-        for other in [&b""[..], b"\r\n", b"1 2 3", b"abc\x01", b"\xff\xfe", &[b'a'; LONGEST + 1]] {
+        for other in
+            [&b""[..], b"\r\n", b"1 2 3", b"abc\x01", b"\xff\xfe", &[b'a'; SENTENCE_MAX + 1]]
+        {
             assert_eq!(said(&[other]), None, "{other:?}");
         }
-        assert_eq!(said(&[&[b'a'; LONGEST], b"b", b"c"]), None);
+        assert_eq!(said(&[&[b'a'; SENTENCE_MAX], b"b", b"c"]), None);
     }
 }

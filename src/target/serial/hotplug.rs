@@ -39,7 +39,7 @@ const GROUPS: u32 = 1 | 2;
 pub(super) const YOUNG: Duration = Duration::from_secs(5);
 
 /// Pause before the next try on such a file.
-pub(super) const SOON: Duration = Duration::from_millis(50);
+pub(super) const PERMISSION_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longer than any event; a longer one is cut and is a hint all the same (the kernel's limit is 2
 /// KiB, udev's 8).
@@ -63,7 +63,7 @@ async fn came(port: &PortIdentity, roots: &Roots) {
     if let Some(device) = there(port, roots).await
         && is_young(&device)
     {
-        return sleep(SOON).await;
+        return sleep(PERMISSION_PAUSE).await;
     }
     loop {
         tokio::select! {

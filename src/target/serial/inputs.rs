@@ -28,7 +28,7 @@ const SURE: Duration = Duration::from_secs(1);
 const STALE: Duration = Duration::from_millis(200);
 
 /// A line that never rests is read as it is after so many tries.
-const TRIES: usize = 3;
+const RESTLESS_READS: usize = 3;
 
 /// What is known between two looks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,7 +101,7 @@ impl InputSnapshot {
         let moved = first != before;
         self.read = Some(now);
         let mut got = lines()?;
-        for _ in 0..TRIES {
+        for _ in 0..RESTLESS_READS {
             let after = counts();
             if after == first {
                 break;

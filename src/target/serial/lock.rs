@@ -35,7 +35,7 @@ static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 const WRITING: Duration = Duration::from_secs(10);
 
 /// Largest lock file that is read, in bytes: a number, and what some programs add.
-const LARGEST: usize = 256;
+const LOCK_FILE_MAX: usize = 256;
 
 /// `USER_HZ`: the ticks of /proc/PID/stat on every architecture built for.
 const TICKS: u64 = 100;
@@ -163,7 +163,7 @@ fn holder(file: &Path, device: &Path) -> Result<(), LockRefused> {
 fn contents(file: &Path) -> io::Result<Vec<u8>> {
     let (folder, name) = (file.parent(), file.file_name());
     let (folder, name) = folder.zip(name).ok_or(io::ErrorKind::InvalidInput)?;
-    read_inside(folder, Path::new(name), LARGEST)
+    read_inside(folder, Path::new(name), LOCK_FILE_MAX)
 }
 
 /// Whether the number was given to another process since: it began after the lock was written and

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How often the counters are asked while no escape is seen.
-const ASK: Duration = Duration::from_secs(1);
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A tty with PARMRK set, read as clean bytes and marks.
 pub(super) struct Marked<R> {
@@ -75,7 +75,7 @@ impl<R> Marked<R> {
             }
             ledger.judge(byte)
         });
-        if self.asked.elapsed() >= ASK {
+        if self.asked.elapsed() >= COUNTERS_INTERVAL {
             self.asked = Instant::now();
             if !asked {
                 lost = self.ledger.post(self.counts());

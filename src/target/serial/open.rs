@@ -54,7 +54,7 @@ pub(crate) async fn open(target: &SerialTarget) -> Result<Device, OpenError> {
         if !denied || began.elapsed() >= hotplug::YOUNG || !hotplug::is_new(&target.port).await {
             return opened;
         }
-        sleep(hotplug::SOON).await;
+        sleep(hotplug::PERMISSION_PAUSE).await;
     }
 }
 

@@ -31,10 +31,10 @@ use crate::{
 
 /// How long one tcdrain asks a chip; after that, whoever drains looks whether it still wants to
 /// know.
-const ASK: Duration = Duration::from_millis(200);
+const TCDRAIN_LIMIT: Duration = Duration::from_millis(200);
 
 /// Longest that the kernel may wait before a break, with a wire that was idle a moment ago.
-const BREAK: Duration = Duration::from_secs(1);
+const BREAK_WAIT: Duration = Duration::from_secs(1);
 
 /// USB vendor of the adapters `ftdi_sio` drives.
 const FTDI: u16 = 0x0403;
@@ -110,7 +110,7 @@ impl SerialPort {
         let done = if levels.brk == Some(true) {
             let (tty, changing) = (Arc::clone(&self.tty), Arc::clone(&self.changing));
             let set = BlockingCall::begin(move || in_turn(&tty, &changing, |fd| set(fd, levels)))?;
-            set.within(BREAK).await.unwrap_or(Err(PortError::Stuck))
+            set.within(BREAK_WAIT).await.unwrap_or(Err(PortError::Stuck))
         } else {
             self.call(move |fd| set(fd, levels)).await
         };
@@ -193,7 +193,7 @@ impl SerialPort {
                 let tty = Arc::clone(&self.tty);
                 let asked =
                     BlockingCall::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
-                match asked.within(ASK).await {
+                match asked.within(TCDRAIN_LIMIT).await {
                     // Nothing was written meanwhile: who asks has the turn of those who write.
                     Some(Ok(())) => {
                         self.tty.transmitter().idle();

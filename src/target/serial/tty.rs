@@ -34,7 +34,7 @@ use crate::sys::ioctl;
 
 /// How often a device that takes nothing is asked again. Drivers wake a writer when there is room,
 /// but not all do so when their buffer is emptied by tcflush: a pty's does not.
-const AGAIN: Duration = Duration::from_millis(200);
+const STUCK_RETRY: Duration = Duration::from_millis(200);
 
 /// What the stream's two halves and the controls of a device share. The device is closed when all
 /// are dropped.
@@ -218,7 +218,7 @@ impl AsyncWrite for TtyStream {
             return Poll::Ready(this.wrote(wrote));
         }
         loop {
-            let again = this.again.get_or_insert_with(|| Box::pin(sleep(AGAIN)));
+            let again = this.again.get_or_insert_with(|| Box::pin(sleep(STUCK_RETRY)));
             ready!(again.as_mut().poll(cx));
             this.again = None;
             match rustix::io::write(this.tty.control()?, buf) {

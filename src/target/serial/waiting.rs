@@ -12,10 +12,10 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::sys::ioctl;
 
 /// Pause between two signals: one that comes before the call has begun to wait ends nothing.
-const AGAIN: Duration = Duration::from_millis(2);
+const SIGNAL_PAUSE: Duration = Duration::from_millis(2);
 
 /// So many signals, and the thread waits for the hardware, which no signal ends.
-const TRIES: usize = 500;
+const SIGNALS_MAX: usize = 500;
 
 /// A call in a thread of its own. Dropped, it is ended.
 #[derive(Debug)]
@@ -60,12 +60,12 @@ impl<T> Drop for BlockingCall<T> {
 }
 
 fn end(thread: JoinHandle<()>) {
-    for _ in 0..TRIES {
+    for _ in 0..SIGNALS_MAX {
         if thread.is_finished() {
             break;
         }
         ioctl::interrupt(&thread);
-        thread::sleep(AGAIN);
+        thread::sleep(SIGNAL_PAUSE);
     }
     thread.join().ok();
 }

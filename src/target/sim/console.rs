@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Longest command line; more is answered with a bell.
-const LINE: usize = 200;
+const LINE_MAX: usize = 200;
 
 /// Lines recalled by arrow up.
 const HISTORY: usize = 20;
@@ -140,7 +140,7 @@ impl Console {
             0x15 => self.rub_out(self.line.len(), out),
             0x17 => self.rub_out(self.last_word(), out),
             0x1B => self.escape = KeySequence::Started,
-            b' '..=b'~' if self.line.len() < LINE => {
+            b' '..=b'~' if self.line.len() < LINE_MAX => {
                 self.line.push(byte);
                 out.extend_from_slice(&[byte]);
             }
@@ -348,7 +348,7 @@ mod tests {
             let (mut console, mut out) = (booted(), BytesMut::new());
             for chunk in chunks {
                 console.input(Duration::from_secs(60), &chunk, &mut out);
-                assert!(console.line.len() <= LINE && console.history.len() <= HISTORY);
+                assert!(console.line.len() <= LINE_MAX && console.history.len() <= HISTORY);
             }
         }
     }

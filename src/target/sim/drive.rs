@@ -9,11 +9,11 @@ use tokio::{
 };
 
 /// Bytes read at once.
-const READ: usize = 4096;
+const READ_SIZE: usize = 4096;
 
 /// With so many bytes unsent the device stops listening until its peer reads: what a full UART
 /// buffer does with RTS.
-const FULL: usize = 64 * 1024;
+const UNSENT_MAX: usize = 64 * 1024;
 
 /// A device without sockets, files or clocks. Times are measured from the start of the simulation.
 pub(super) trait SimulatedDevice: Send + 'static {
@@ -42,13 +42,13 @@ pub(super) async fn drive(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    let mut input = vec![0; READ];
+    let mut input = vec![0; READ_SIZE];
     let mut out = BytesMut::new();
     let mut open = true;
     while open || !out.is_empty() {
         let due = device.deadline().filter(|_| open && out.is_empty());
         tokio::select! {
-            read = reader.read(&mut input), if open && out.len() < FULL => {
+            read = reader.read(&mut input), if open && out.len() < UNSENT_MAX => {
                 let bytes = input.get(..read?).unwrap_or_default();
                 device.input(start.elapsed(), bytes, &mut out);
                 open = !bytes.is_empty() && !device.ended();

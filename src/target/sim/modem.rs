@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use super::drive::SimulatedDevice;
 
 /// Longest command line; over it the answer is ERROR (V.250 section 5.2.1 asks for at least 40).
-const LINE: usize = 255;
+const COMMAND_LINE_MAX: usize = 255;
 
 /// From ATD to CONNECT.
 const DIALLING: Duration = Duration::from_millis(600);
@@ -200,7 +200,7 @@ impl Modem {
             } else {
                 self.execute(now, &line, out);
             }
-        } else if self.line.len() >= LINE {
+        } else if self.line.len() >= COMMAND_LINE_MAX {
             self.overflow = true;
         } else if byte.is_ascii_graphic() {
             self.line.push(byte.to_ascii_uppercase());

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::drive::SimulatedDevice;
 
 /// Bytes of a line, the newline included: byte `n` of the stream is in line `n / 64 + 1`.
-const LINE: usize = 64;
+const LINE_LENGTH: usize = 64;
 
 /// Lines made at once: 16 KiB.
 const BATCH: usize = 256;
@@ -19,10 +19,10 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 pub(crate) fn line(number: u64) -> String {
     let shift = usize::try_from(number % LETTERS.len() as u64).unwrap_or_default();
     let (end, start) = LETTERS.split_at_checked(shift).unwrap_or_default();
-    let mut line = String::with_capacity(LINE);
+    let mut line = String::with_capacity(LINE_LENGTH);
     // A String takes whatever is written to it.
     let _ = write!(line, "{number:012} {start}{end}");
-    line.truncate(LINE - 1);
+    line.truncate(LINE_LENGTH - 1);
     line.push('\n');
     line
 }
@@ -56,7 +56,7 @@ mod tests {
     fn a_line_has_64_bytes_and_begins_with_its_number() {
         for number in [1, 51, 52, 53, 999_999_999_999] {
             let line = line(number);
-            assert_eq!(line.len(), LINE);
+            assert_eq!(line.len(), LINE_LENGTH);
             assert!(line.starts_with(&format!("{number:012} ")) && line.ends_with('\n'));
         }
     }

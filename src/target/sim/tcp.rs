@@ -15,7 +15,7 @@ use crate::config::{Target, TcpAddress, TcpTarget};
 const CONNECTIONS: usize = 64;
 
 /// Pause after a failed accept (no descriptors left), so that it does not spin.
-const RETRY: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts a listener that gives each connection a device of its own; its task is in `tasks` and
 /// ends with them.
@@ -46,7 +46,7 @@ async fn accept<D: SimulatedDevice>(listener: TcpListener, make: impl Fn() -> D)
                 Ok((stream, _)) => {
                     connections.spawn(serve(make(), start, stream));
                 }
-                Err(_) => sleep(RETRY).await,
+                Err(_) => sleep(ACCEPT_PAUSE).await,
             },
             Some(_) = connections.join_next() => {}
         }

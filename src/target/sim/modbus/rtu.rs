@@ -11,10 +11,10 @@ use super::{super::drive::SimulatedDevice, Model};
 use crate::wire::modbus::crc16;
 
 /// The unit that answers; address 0 is the broadcast that everybody obeys and nobody answers.
-const UNIT: u8 = 1;
+const UNIT_ADDRESS: u8 = 1;
 
 /// Longest frame, and shortest: address, function, CRC.
-const FRAME: std::ops::RangeInclusive<usize> = 4..=256;
+const FRAME_LENGTHS: std::ops::RangeInclusive<usize> = 4..=256;
 
 /// Silence that ends a frame. On a wire it is 3.5 characters (4 ms at 9600 baud); behind a network,
 /// where the bytes of one frame may come apart, more.
@@ -42,11 +42,11 @@ impl Slave {
         if crc16(body) != u16::from_le_bytes([*low, *high]) {
             return false;
         }
-        if let Some((unit @ (0 | &UNIT), request)) = body.split_first() {
+        if let Some((unit @ (0 | &UNIT_ADDRESS), request)) = body.split_first() {
             let answer =
                 self.model.lock().unwrap_or_else(PoisonError::into_inner).answer(now, request);
-            if *unit == UNIT {
-                let framed = [&[UNIT], &*answer].concat();
+            if *unit == UNIT_ADDRESS {
+                let framed = [&[UNIT_ADDRESS], &*answer].concat();
                 out.extend_from_slice(&framed);
                 out.extend_from_slice(&crc16(&framed).to_le_bytes());
             }
@@ -63,7 +63,9 @@ impl SimulatedDevice for Slave {
                 return;
             }
             self.frame.push(*byte);
-            if length(&self.frame) == Some(self.frame.len()) || self.frame.len() == *FRAME.end() {
+            if length(&self.frame) == Some(self.frame.len())
+                || self.frame.len() == *FRAME_LENGTHS.end()
+            {
                 self.deaf = !self.answer(now, out);
             }
         }
@@ -76,7 +78,7 @@ impl SimulatedDevice for Slave {
     fn tick(&mut self, now: Duration, out: &mut BytesMut) {
         if now >= self.heard + SILENCE {
             // A function of unknown length ends here, and is answered with exception 1.
-            if FRAME.contains(&self.frame.len()) {
+            if FRAME_LENGTHS.contains(&self.frame.len()) {
                 self.answer(now, out);
             }
             self.frame.clear();
@@ -176,7 +178,7 @@ mod tests {
             let mut slave = slave();
             for chunk in chunks {
                 send(&mut slave, 0, &chunk);
-                assert!(slave.frame.len() < *FRAME.end());
+                assert!(slave.frame.len() < *FRAME_LENGTHS.end());
             }
         }
     }

@@ -111,7 +111,7 @@ fn a_fourth_plus_is_data() {
 fn a_line_without_an_end_stays_bounded_and_is_an_error() {
     let mut modem = quiet();
     send(&mut modem, 0, &"A".repeat(100_000));
-    assert!(modem.line.len() <= LINE);
+    assert!(modem.line.len() <= COMMAND_LINE_MAX);
     assert_eq!(send(&mut modem, 0, "\r"), "\r\nERROR\r\n");
 }
 
