@@ -33,6 +33,7 @@ Examples:
   sudo wsbridge add
   sudo wsbridge add modem1 --port /dev/ttyUSB0 --baud 115200
   sudo wsbridge add plc1 --tcp 192.0.2.20:502
+  sudo wsbridge add boat --udp 192.0.2.40:10110 --local-port 10110
   wsbridge add plc1 --tcp 192.0.2.20:502 --uci"
 )]
 pub(crate) struct Args {

@@ -104,12 +104,17 @@ impl Client {
     /// Sends bytes to the line. Ready when all of them are taken here: the window and 64 KiB are
     /// kept ahead of the gateway. Fails when no session is open. Dropped before, some of the bytes
     /// may have been taken.
+    ///
+    /// Where the endpoint has `datagrams` among its `caps`, each write is one, an empty one too; of
+    /// more than 65,507 bytes it fails with `limit`.
     pub async fn write(&self, mut bytes: &[u8]) -> Result<(), Error> {
-        while !bytes.is_empty() {
+        loop {
             let n = self.shared.write(bytes).await?;
             bytes = bytes.get(n..).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Changes settings, behind the bytes written before unless `now` is set.

@@ -1,9 +1,14 @@
 //! Bytes sent and not acknowledged, kept for a resume; and bytes that wait for the window.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// Bytes a session may hold here on top of the gateway's window; a full buffer makes `write` wait.
 const AHEAD: u64 = 64 * 1024;
+
+/// Messages it may hold; empty ones take no room.
+const MESSAGES: usize = 1024;
 
 /// The gateway acknowledged or resumed at an offset that was never sent, or was acknowledged long
 /// ago.
@@ -21,23 +26,53 @@ pub(super) struct Resend {
     next: u64,
     /// What the gateway holds of us unacknowledged, at most.
     window: u64,
+    /// Where the bytes are messages, which stay whole.
+    messages: Option<Messages>,
+}
+
+/// The borders of the messages among the bytes kept.
+#[derive(Debug, Default)]
+struct Messages {
+    lengths: VecDeque<usize>,
+    /// How many of them were sent.
+    sent: usize,
 }
 
 impl Resend {
-    /// Nothing written yet, to a gateway that grants so many bytes.
-    pub(super) fn new(window: u32) -> Self {
-        Self { window: window.into(), ..Self::default() }
+    /// Nothing written yet, to a gateway that grants so many bytes; `whole` says that what is
+    /// written at once stays together.
+    pub(super) fn new(window: u32, whole: bool) -> Self {
+        let messages = whole.then(Messages::default);
+        Self { window: window.into(), messages, ..Self::default() }
     }
 
-    /// How many bytes can be written now.
-    pub(super) fn room(&self) -> usize {
+    /// Whether what is written at once stays together.
+    pub(super) fn is_whole(&self) -> bool {
+        self.messages.is_some()
+    }
+
+    /// How many of so many bytes can be written now, all or none of a message; `None` to wait.
+    pub(super) fn fits(&self, length: usize) -> Option<usize> {
+        let room = self.room();
+        match &self.messages {
+            Some(messages) => {
+                (length <= room && messages.lengths.len() < MESSAGES).then_some(length)
+            }
+            None => Some(length.min(room)).filter(|part| *part > 0 || length == 0),
+        }
+    }
+
+    fn room(&self) -> usize {
         let most = self.window + AHEAD;
         usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(self.kept.len())
     }
 
-    /// Takes bytes behind those written before.
+    /// Takes bytes behind those written before, or a message.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
+        if let Some(messages) = &mut self.messages {
+            messages.lengths.push_back(bytes.len());
+        }
     }
 
     /// Offset behind the last byte written.
@@ -50,8 +85,18 @@ impl Resend {
         self.next
     }
 
-    /// The next bytes to send: at most `most`, below `until`, and within the window.
+    /// The next bytes to send: at most `most` or a whole message, below `until`, and within the
+    /// window.
     pub(super) fn take(&mut self, most: usize, until: u64) -> Option<Bytes> {
+        if let Some(messages) = &mut self.messages {
+            let end = self.next + *messages.lengths.get(messages.sent)? as u64;
+            let fits = end <= until.min(self.base + self.window);
+            let from = usize::try_from(self.next - self.base).ok().filter(|_| fits)?;
+            let bytes = self.kept.get(from..usize::try_from(end - self.base).ok()?)?;
+            messages.sent += 1;
+            self.next = end;
+            return Some(Bytes::copy_from_slice(bytes));
+        }
         let end = self
             .end()
             .min(until)
@@ -71,6 +116,9 @@ impl Resend {
             return Err(OutOfRange);
         }
         let done = usize::try_from(tx.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        if let Some(messages) = &mut self.messages {
+            messages.forget(done)?;
+        }
         if done > 0 {
             self.kept.advance(done);
             self.base = tx;
@@ -84,7 +132,36 @@ impl Resend {
         if tx < self.base || tx > self.next {
             return Err(OutOfRange);
         }
+        if let Some(messages) = &mut self.messages {
+            messages.sent =
+                messages.border(usize::try_from(tx - self.base).unwrap_or(usize::MAX))?;
+        }
         self.next = tx;
+        Ok(())
+    }
+}
+
+impl Messages {
+    /// How many messages so many bytes are.
+    fn border(&self, bytes: usize) -> Result<usize, OutOfRange> {
+        let mut sum = 0;
+        let border = self.lengths.iter().position(|length| {
+            let here = sum >= bytes;
+            sum += usize::from(!here) * length;
+            here
+        });
+        if sum == bytes { Ok(border.unwrap_or(self.lengths.len())) } else { Err(OutOfRange) }
+    }
+
+    /// So many bytes are done with, and the messages that they were.
+    fn forget(&mut self, bytes: usize) -> Result<(), OutOfRange> {
+        let mut done = self.border(bytes)?;
+        // Empty ones behind them were taken, too, as far as can be known.
+        while done < self.sent && self.lengths.get(done) == Some(&0) {
+            done += 1;
+        }
+        self.lengths.drain(..done);
+        self.sent = self.sent.saturating_sub(done);
         Ok(())
     }
 }
@@ -97,7 +174,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_beyond_the_window_or_past_a_request() {
-        let mut resend = Resend::new(4096);
+        let mut resend = Resend::new(4096, false);
         resend.push(&[7; 5000]);
         assert_eq!(resend.take(100, 10), Some(Bytes::from_static(&[7; 10])));
         assert_eq!(resend.take(100, 10), None);
@@ -107,6 +184,31 @@ mod tests {
         assert_eq!(resend.take(9999, u64::MAX).map(|bytes| bytes.len()), Some(904));
         assert_eq!((resend.ack(5001), resend.resumed(3999)), (Err(OutOfRange), Err(OutOfRange)));
         assert_eq!(resend.room(), 4096 + 64 * 1024 - 1000);
+    }
+
+    #[test]
+    fn messages_go_out_whole_the_first_time_and_again() {
+        let mut resend = Resend::new(4096, true);
+        let whole = |resend: &mut Resend| resend.take(3, u64::MAX).map(|bytes| bytes.to_vec());
+        for message in [&b"abcd"[..], b"", b"ef"] {
+            assert_eq!(resend.fits(message.len()), Some(message.len()));
+            resend.push(message);
+        }
+        assert_eq!(whole(&mut resend), Some(b"abcd".to_vec()));
+        assert_eq!(whole(&mut resend), Some(b"".to_vec()));
+        assert_eq!(resend.take(9, 5), None, "a request stands before the rest of it");
+        assert_eq!(whole(&mut resend), Some(b"ef".to_vec()));
+        assert_eq!(whole(&mut resend), None);
+        assert_eq!((resend.resumed(1), resend.resumed(4)), (Err(OutOfRange), Ok(())));
+        assert_eq!(whole(&mut resend), Some(b"".to_vec()));
+        assert_eq!(whole(&mut resend), Some(b"ef".to_vec()));
+        assert_eq!((resend.ack(5), resend.ack(4)), (Err(OutOfRange), Ok(())));
+        resend.push(&[7; 4095]);
+        assert_eq!(whole(&mut resend), None, "not within the window");
+        resend.ack(6).unwrap();
+        assert_eq!(whole(&mut resend).map(|bytes| bytes.len()), Some(4095));
+        assert_eq!(resend.fits(65_507), Some(65_507));
+        assert_eq!(resend.fits(70_000), None);
     }
 
     /// A gateway that takes bytes in order, acknowledges late, and whose connection is cut
@@ -136,7 +238,7 @@ mod tests {
     proptest! {
         #[test]
         fn each_byte_arrives_once_and_in_order_whatever_is_cut(moves in moves(), window in 4096_u32..20_000) {
-            let mut resend = Resend::new(window);
+            let mut resend = Resend::new(window, false);
             let (mut written, mut flying, mut taken, mut done) = (0_u64, Vec::new(), Vec::new(), 0_u64);
             let byte = |at: u64| u8::try_from(at % 251).unwrap();
             for step in moves {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{Error, Event, resend::Resend};
 use crate::wire::control::{
-    Answer, Ask, Code, Hello, Opened, Resume, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN,
+    Answer, Ask, Code, DATAGRAM_MOST, Hello, Opened, Resume, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN,
 };
 
 /// Events that may wait for the application; over it the connection is not read.
@@ -202,7 +202,7 @@ impl Shared {
         outcome
     }
 
-    /// Takes bytes for the line, as many as there is room for.
+    /// Takes bytes for the line, as many as there is room for, or a datagram.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<usize, Error> {
         let look = |state: &mut SessionState| {
             if let Some(why) = &state.ended {
@@ -211,9 +211,11 @@ impl Shared {
             if state.place.is_none() {
                 return Some(Err(Error::Closed("no session is open".into())));
             }
-            let part = bytes
-                .get(..state.resend.room().min(bytes.len()))
-                .filter(|part| !part.is_empty())?;
+            if state.resend.is_whole() && bytes.len() > DATAGRAM_MOST {
+                let message = format!("a datagram has at most {DATAGRAM_MOST} bytes");
+                return Some(Err(Error::Failed { code: Code::Limit, message }));
+            }
+            let part = bytes.get(..state.resend.fits(bytes.len())?)?;
             state.resend.push(part);
             Some(Ok(part.len()))
         };
@@ -337,7 +339,8 @@ impl Shared {
     pub(super) fn data(&self, bytes: Bytes) {
         let state = &mut *self.lock();
         // What an old session still sends goes nowhere.
-        if state.place.is_none() || state.resuming.is_some() || bytes.is_empty() {
+        let nothing = bytes.is_empty() && !state.resend.is_whole();
+        if state.place.is_none() || state.resuming.is_some() || nothing {
             return;
         }
         let at = state.received;

@@ -1,7 +1,6 @@
 //! A client's messages gathered whole, each to be one datagram.
 
-/// Longest payload of a datagram over IPv4, in bytes.
-pub(super) const DATAGRAM_MOST: usize = 65_507;
+use crate::wire::control::DATAGRAM_MOST;
 
 /// The message under way. What is longer than a datagram is counted and not kept.
 #[derive(Debug, Default)]

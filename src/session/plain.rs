@@ -14,13 +14,13 @@ use super::{
     endings::Remainder,
     engine::{Piece, Speech, run},
     link::Link,
-    message::{DATAGRAM_MOST, Message, Whole},
+    message::{Message, Whole},
     upstream::{Count, Upstream},
 };
 use crate::{
     config::{PACKET_MOST, Packing},
     line::{DATAGRAM_READ, LineNews, Mark, MarkKind, SeatEvent},
-    wire::{close::Ended, frame::HEADER_MAX},
+    wire::{close::Ended, control::DATAGRAM_MOST, frame::HEADER_MAX},
 };
 
 /// Line bytes of one read: with its 4-byte header the frame fills two TLS records of 16 KiB.

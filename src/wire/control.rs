@@ -25,6 +25,9 @@ pub const WINDOW_MIN: u32 = 4096;
 /// What a side grants when it says nothing, in bytes.
 pub const WINDOW_DEFAULT: u32 = 65_536;
 
+/// Longest payload of a datagram over IPv4, in bytes.
+pub(crate) const DATAGRAM_MOST: usize = 65_507;
+
 /// Largest window a side may grant, in bytes.
 pub const WINDOW_MAX: u32 = 1 << 20;
 

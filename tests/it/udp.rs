@@ -2,6 +2,7 @@
 //! to 8).
 
 mod borders;
+mod clients;
 mod loss;
 mod peers;
 

@@ -8,6 +8,9 @@ import { Resend } from "./resend.js";
 /** Bytes of one data frame. */
 const FRAME = 16 * 1024;
 
+/** Bytes of the longest datagram. */
+const DATAGRAM = 65507;
+
 /** @typedef {import("./connection.js").Message} Message */
 /**
  * @typedef {{ baud?: number, data?: 5 | 6 | 7 | 8, parity?: "none" | "even" | "odd" | "mark" |
@@ -73,6 +76,8 @@ export class Line extends Connection {
   #consumed = 0;
   #told = 0;
   #window = 65536;
+  /** Each message is a datagram. */
+  #whole = false;
   /** The number of the `resume` whose answer is awaited. @type {number | undefined} */
   #resuming;
   /** Holds the "resumed" event back until it is known whether there is a gap. */
@@ -112,8 +117,8 @@ export class Line extends Connection {
   }
 
   /**
-   * Sends bytes. Done when the last of them is on its way, within the gateway's window. @param
-   * {Uint8Array | string} data
+   * Sends bytes. Done when the last of them is on its way, within the gateway's window. Where
+   * `hello.endpoint.caps` has `datagrams`, each call is one. @param {Uint8Array | string} data
    */
   write(data) {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
@@ -121,7 +126,9 @@ export class Line extends Connection {
       new Promise((done, fail) => {
         if (!this.opened || this.state === "closed")
           return fail(new LineError("not_open", "no session is open: call open() first"));
-        if (bytes.length === 0) return done();
+        if (this.#whole && bytes.length > DATAGRAM)
+          return fail(new LineError("limit", `a datagram has at most ${DATAGRAM} bytes`));
+        if (bytes.length === 0 && !this.#whole) return done();
         this.#queue.push({ bytes, done, fail });
         this.#pump();
       })
@@ -272,7 +279,7 @@ export class Line extends Connection {
 
   #pump() {
     while (this.state === "up" && this.opened && this.#resuming === undefined) {
-      const again = this.#resend.again(FRAME);
+      const again = this.#resend.again(this.#whole ? DATAGRAM : FRAME);
       if (again) {
         this.socket?.send(/** @type {Uint8Array<ArrayBuffer>} */ (again));
         continue;
@@ -283,8 +290,9 @@ export class Line extends Connection {
         this.#queue.shift();
         this.send(item.message);
       } else if ("bytes" in item) {
-        const most = Math.min(FRAME, this.#resend.room);
-        if (most === 0) return;
+        const { room } = this.#resend;
+        const most = this.#whole ? item.bytes.length : Math.min(FRAME, room);
+        if (most > room || (most === 0 && !this.#whole)) return;
         const bytes = item.bytes.subarray(0, most);
         item.bytes = item.bytes.subarray(most);
         this.#resend.sent(bytes);
@@ -322,7 +330,8 @@ export class Line extends Connection {
   /** @override @param {Uint8Array} bytes */
   data(bytes) {
     // What an old session still sends goes nowhere.
-    if (!this.opened || this.#resuming !== undefined || bytes.length === 0) return;
+    const nothing = bytes.length === 0 && !this.#whole;
+    if (!this.opened || this.#resuming !== undefined || nothing) return;
     this.#tellResumed(null);
     const at = this.#received;
     this.#received += bytes.length;
@@ -336,7 +345,7 @@ export class Line extends Connection {
           at,
           replay: true,
         });
-      if (early < bytes.length)
+      if (early < bytes.length || bytes.length === 0)
         this.say("data", {
           bytes: early > 0 ? bytes.slice(early) : bytes,
           at: at + early,
@@ -425,6 +434,7 @@ export class Line extends Connection {
     const { type, re, ...opened } = answer;
     this.opened = opened;
     this.#resend = new Resend(opened.window);
+    this.#whole = this.hello?.endpoint?.caps?.includes("datagrams") ?? false;
     this.#window = Math.min(1 << 20, Math.max(4096, this.#want.window ?? 65536));
     this.#received = this.#consumed = this.#told = opened.rx;
     this.#pump();

@@ -81,4 +81,6 @@ export function lineSettings(config) {
 
 /** What a kind of endpoint is called. */
 export const kindName = (kind) =>
-  ({ serial: "serial", rfc2217: "RFC 2217", tcp: "TCP", sim: "simulated" })[kind] ?? kind ?? "";
+  ({ serial: "serial", rfc2217: "RFC 2217", tcp: "TCP", udp: "UDP", sim: "simulated" })[kind] ??
+  kind ??
+  "";

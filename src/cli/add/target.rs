@@ -23,19 +23,25 @@ const BAUD: u32 = 115_200;
 pub(super) struct Flags {
     /// A serial port, by any of its names; it is written down by what tells the adapter from all
     /// others
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "rfc2217"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "rfc2217", "udp"])]
     port: Option<PathBuf>,
     /// A raw TCP port
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "rfc2217")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["rfc2217", "udp"])]
     tcp: Option<String>,
+    /// A UDP port of another machine
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "rfc2217")]
+    udp: Option<String>,
+    /// The UDP port of this machine that it sends to
+    #[arg(long, value_name = "PORT", requires = "udp")]
+    local_port: Option<u16>,
     /// A serial port on another box, by RFC 2217
     #[arg(long, value_name = "HOST:PORT")]
     rfc2217: Option<String>,
     /// Speed of the serial line
-    #[arg(long, value_name = "BAUD", conflicts_with = "tcp")]
+    #[arg(long, value_name = "BAUD", conflicts_with_all = ["tcp", "udp"])]
     baud: Option<u32>,
     /// Format of the serial line, like 8N1 or 7E1
-    #[arg(long, value_name = "FORMAT", conflicts_with = "tcp")]
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["tcp", "udp"])]
     format: Option<String>,
 }
 
@@ -55,6 +61,10 @@ pub(super) enum Chosen {
     Tcp {
         address: String,
     },
+    Udp {
+        address: String,
+        local_port: Option<u16>,
+    },
 }
 
 /// Settings of a line; what is not said stays out of the file.
@@ -72,6 +82,9 @@ impl Flags {
     ) -> Result<Chosen, CommandError> {
         if let Some(address) = &self.tcp {
             return Ok(Chosen::Tcp { address: address.clone() });
+        }
+        if let Some(address) = &self.udp {
+            return Ok(Chosen::Udp { address: address.clone(), local_port: self.local_port });
         }
         if let Some(address) = &self.rfc2217 {
             let line = LineSettings { baud: self.baud, format: self.format.clone() };
@@ -95,7 +108,7 @@ impl Flags {
         if io::stdin().is_terminal() {
             return self.asked(found, roots);
         }
-        let what = "say what it reaches: --port /dev/..., --tcp HOST:PORT or --rfc2217 HOST:PORT; `wsbridge ports` lists the ports";
+        let what = "say what it reaches: --port /dev/..., --tcp HOST:PORT, --udp HOST:PORT or --rfc2217 HOST:PORT; `wsbridge ports` lists the ports";
         Err(CommandError::new(SysExit::Usage, what))
     }
 
@@ -133,6 +146,8 @@ impl Flags {
                 port: None,
                 tcp: None,
                 rfc2217: None,
+                udp: None,
+                local_port: None,
                 baud: Some(baud),
                 format: self.format.clone(),
             };
@@ -185,6 +200,7 @@ impl Chosen {
             }
             Self::Serial { yaml, .. } => slug(yaml.rsplit('/').next().unwrap_or_default(), "line"),
             Self::Rfc2217 { address, .. } | Self::Tcp { address } => slug(address, "tcp"),
+            Self::Udp { address, .. } => slug(address, "udp"),
         }
     }
 
@@ -205,6 +221,10 @@ impl Chosen {
                 format!("  rfc2217:\n    address: {}\n{}", quoted(address), settings(line))
             }
             Self::Tcp { address } => format!("  tcp:\n    address: {}\n", quoted(address)),
+            Self::Udp { address, local_port } => {
+                let local = local_port.map(|port| format!("    local_port: {port}\n"));
+                format!("  udp:\n    address: {}\n{}", quoted(address), local.unwrap_or_default())
+            }
         }
     }
 
@@ -232,6 +252,10 @@ impl Chosen {
                 .chain(settings(line))
                 .collect(),
             Self::Tcp { address } => vec![own("type", "tcp"), own("address", address)],
+            Self::Udp { address, local_port } => [own("type", "udp"), own("address", address)]
+                .into_iter()
+                .chain(local_port.map(|port| own("local_port", &port.to_string())))
+                .collect(),
         }
     }
 }

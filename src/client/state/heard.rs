@@ -84,7 +84,9 @@ impl SessionState {
         let Then::Open(window) = one.then else { return };
         self.place =
             Some(ResumePoint { secret: opened.session.clone(), epoch: opened.epoch.clone() });
-        self.resend = Resend::new(opened.window);
+        let endpoint = self.hello.endpoint.as_ref();
+        let whole = endpoint.is_some_and(|it| it.caps.iter().any(|cap| cap == "datagrams"));
+        self.resend = Resend::new(opened.window, whole);
         self.window = window.into();
         (self.received, self.consumed, self.told) = (opened.rx, opened.rx, opened.rx);
         self.answer(opened.re.unwrap_or_default(), Ok(Reply::Opened(opened)));

@@ -8,11 +8,11 @@ use crate::{
     session::{
         engine::{Piece, Speech as _},
         link::Link,
-        message::{DATAGRAM_MOST, Whole},
+        message::Whole,
     },
     wire::{
         close::Ended,
-        control::{Code, Tell},
+        control::{Code, DATAGRAM_MOST, Tell},
     },
 };
 

@@ -46,6 +46,8 @@ export class Inbox {
 
   /** @param {Uint8Array} bytes */
   data(bytes) {
+    // An empty datagram has no place in a stream.
+    if (bytes.length === 0) return;
     this.#arrived.push({ bytes });
     this.#wake?.();
   }

@@ -1,7 +1,7 @@
 // Why a line cannot be used now, in words: what is the matter, since when, and what may be done.
 // Pure, so that a test can ask it anything.
 
-import { isSelf, kindName, person } from "../format.js";
+import { isSelf, person } from "../format.js";
 
 /** Ends of a session, by Close code or error code: a title, and what it means. */
 const ENDS = {
@@ -39,6 +39,8 @@ const WAITS = {
   serial: "The gateway waits for the port and opens it as soon as it is there.",
   rfc2217: "The gateway dials again by itself.",
   tcp: "The gateway dials again by itself.",
+  udp: "The gateway tries again by itself. Whether somebody is there shows when something is sent.",
+  sim: "The gateway tries again by itself (simulated).",
 };
 
 /**
@@ -98,11 +100,12 @@ function ended({ trouble, endpoint, holder }, listed) {
 
 function away({ endpoint, error, since, lost, rx }) {
   const kind = endpoint?.kind;
-  const far = kind === "tcp" || kind === "rfc2217";
+  // A kind that came after this page is like TCP.
+  const far = kind !== undefined && kind !== "serial" && kind !== "sim";
   return {
     kind: "away",
     title: far ? "Not reachable" : "The device is not there",
-    text: WAITS[kind] ?? `The gateway tries again by itself${kind ? ` (${kindName(kind)})` : ""}.`,
+    text: kind ? (WAITS[kind] ?? WAITS.tcp) : "The gateway tries again by itself.",
     reason: error ?? "",
     since,
     retryAt: lost?.byTarget ? lost.retryAt : null,

@@ -7,6 +7,9 @@ import { countersSection } from "./counters.js";
 import { settingsSection } from "./settings.js";
 import { signalsSection } from "./signals.js";
 
+/** Kinds of endpoints that are ports, or may be; one that is not known is like TCP. */
+const PORTS = ["serial", "rfc2217", "sim"];
+
 export function linePanel({ link, notices, settings, sendBreak, announce }) {
   const { state, mayWrite } = link;
   const why = h("p", { class: "note why", hidden: true });
@@ -45,9 +48,7 @@ function whyNot({ phase, role, holder, device, endpoint, rights }) {
   if (device === "down")
     return "The device is not there: its settings and modem lines come with it.";
   if (!["config", "dtr", "rts", "break"].some((cap) => endpoint.caps?.includes(cap)))
-    return endpoint.kind === "tcp"
-      ? "This endpoint is a TCP connection: it has no settings and no modem lines."
-      : "The port has no settings and no modem lines, or is not open yet.";
+    return withoutControls(endpoint.kind);
   if (role === "observer") {
     if (!holder) return "Take the right to write to change settings and signals.";
     return isSelf(holder.user)
@@ -57,4 +58,13 @@ function whyNot({ phase, role, holder, device, endpoint, rights }) {
   return rights.includes("settings") || rights.includes("signals")
     ? ""
     : "You have no right to change settings or signals.";
+}
+
+/** @param {string} kind */
+function withoutControls(kind) {
+  if (PORTS.includes(kind))
+    return "The port has no settings and no modem lines, or is not open yet.";
+  return kind === "udp"
+    ? "This endpoint is UDP: a message is a datagram. It has no settings and no modem lines."
+    : "This endpoint is a TCP connection: it has no settings and no modem lines.";
 }
