@@ -21,7 +21,8 @@ use super::{
     words::is_name,
 };
 
-const KINDS: [&str; 5] = ["serial", "rfc2217", "tcp", "udp", "sim"];
+/// The kinds of targets, by their keys; UCI has the same words.
+pub(super) const KINDS: [&str; 5] = ["serial", "rfc2217", "tcp", "udp", "sim"];
 
 /// What is published.
 #[derive(Debug, Default)]
@@ -234,7 +235,8 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
         )
         .uci("device")
         .maybe::<SimDevice>();
-    let what = "write exactly one of `serial:`, `rfc2217:`, `tcp:`, `udp:` and `sim:`";
+    let [first @ .., last] = KINDS.map(|kind| format!("`{kind}:`"));
+    let what = format!("write exactly one of {} and {last}", first.join(", "));
     match KINDS.iter().filter(|kind| k.has(kind)).count() {
         0 => k.lacks(&KINDS, name.at, &format!("has no target; {what}")),
         1 => {}

@@ -9,6 +9,7 @@ use std::{fmt::Write as _, fs};
 
 use super::{
     described::{Described, Presence, Shape},
+    endpoint::KINDS,
     resolve::described,
     uci::tests_of_options as options,
 };
@@ -286,6 +287,32 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
     for (name, line) in &fields {
         let own = ["enabled", "name", "type"].contains(&name.as_str());
         assert!(own || options.iter().any(|option| option.name == name), "no such option: {line}");
+    }
+}
+
+/// Where each kind of target has a word that no compiler asks for.
+#[test]
+fn every_kind_of_target_has_its_word_where_no_compiler_asks_for_it() {
+    let init = "packaging/openwrt/files/wsbridge.init";
+    let (console, waits) = ("web/console/format.js", "web/console/pane/condition.js");
+    for kind in KINDS {
+        for (file, word) in [
+            (init, format!("\"{kind}\"")),
+            (ENDPOINTS, format!("{kind}: _('")),
+            (console, format!("{kind}: \"")),
+            (waits, format!("  {kind}: \"")),
+            (OPENWRT, format!("`{kind}`")),
+            ("README.md", format!("| `{kind}` |")),
+        ] {
+            assert!(text(file).contains(&word), "{file} lacks {word}");
+        }
+        for (file, line) in
+            [("docs/protocol.md", "- `hello`: `kind` is "), ("docs/ARCHITECTURE.md", "| target | ")]
+        {
+            let page = text(file);
+            let line = page.lines().find(|it| it.starts_with(line)).unwrap();
+            assert!(line.contains(kind), "{file} lacks `{kind}` in: {line}");
+        }
     }
 }
 

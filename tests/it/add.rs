@@ -67,6 +67,28 @@ fn an_endpoint_is_written_put_in_force_and_told_with_its_address() {
 }
 
 #[test]
+fn a_udp_port_is_written_with_the_port_that_it_sends_to() {
+    let daemon = Daemon::open("  first: { sim: echo }\n");
+    let written = |name: &str| {
+        fs::read_to_string(daemon.folder().join(format!("endpoints.d/{name}.yaml"))).unwrap()
+    };
+    let output = add(&daemon.config(), &["boat", "--udp", "127.0.0.1:10110"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(written("boat"), "boat:\n  udp:\n    address: \"127.0.0.1:10110\"\n");
+    let words = ["--udp", "127.0.0.1:10110", "--local-port", "0"];
+    let output = add(&daemon.config(), &words);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("udp.local_port: ") && said.contains("1 to 65535"), "{said}");
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let words = ["buoy", "--udp", "127.0.0.1:10110", "--local-port", &free.to_string()];
+    assert_eq!(add(&daemon.config(), &words).status.code(), Some(0));
+    assert!(written("buoy").ends_with(&format!("    local_port: {free}\n")), "{}", written("buoy"));
+    let both = add(&daemon.config(), &["x", "--udp", "h:1", "--tcp", "h:1"]);
+    assert_eq!(both.status.code(), Some(64), "{both:?}");
+}
+
+#[test]
 fn where_the_whole_is_wrong_nothing_stays() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("wsbridge.yaml");

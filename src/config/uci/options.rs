@@ -1,6 +1,8 @@
 //! Every section and option there is, and the keys each stands for: what the reader of keys says,
 //! and what UCI alone has.
 
+pub(super) use crate::config::endpoint::KINDS as TYPES;
+
 use crate::config::described::{Described, Shape};
 
 /// How an option's value becomes one of the configuration.
@@ -42,9 +44,6 @@ pub(super) struct Sort {
     /// Options of which there must be exactly one.
     pub(super) one_of: &'static [&'static str],
 }
-
-/// Types of endpoints.
-pub(super) const TYPES: [&str; 5] = ["serial", "tcp", "rfc2217", "udp", "sim"];
 
 /// What an endpoint of a type must have exactly one of.
 pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {

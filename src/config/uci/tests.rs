@@ -218,7 +218,7 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
             "w:4: option 'type' of endpoint 'e': 'seriel' is not known here",
         ),
         ("config endpoint e", "w:3: endpoint 'e': has no option 'type'"),
-        ("config endpoint e\noption type modem", "known: 'serial', 'tcp', 'rfc2217', 'udp', 'sim'"),
+        ("config endpoint e\noption type modem", "known: 'serial', 'rfc2217', 'tcp', 'udp', 'sim'"),
         (
             "config endpoint\noption type sim\noption device echo",
             "has no name; write \"config endpoint 'NAME'\"",
