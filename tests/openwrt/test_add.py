@@ -76,7 +76,7 @@ class Add(unittest.TestCase):
         said = self.add("plc1", "--tcp", "192.0.2.20", code=78)
         self.assertIn("option 'address' of endpoint 'plc1'", said)
         said = self.add("echo", "--tcp", "192.0.2.20:502", code=65)
-        self.assertIn("there is an endpoint `echo` already", said)
+        self.assertIn("there is already an endpoint `echo`", said)
         self.assertEqual((self.router.config.read_text(), self.told()), (GOOD, []))
 
     def test_what_somebody_has_not_committed_is_not_committed_along(self):
