@@ -57,7 +57,7 @@ fn parsed(filter: &str) -> Result<Targets, String> {
                 LEVELS.iter().map(|known| (strsim::damerau_levenshtein(level, known), known)).min();
             let near = near
                 .filter(|(far, _)| *far <= 2)
-                .map(|(_, known)| format!("; did you mean `{known}`?"));
+                .map(|(_, known)| format!(" (did you mean `{known}`?)"));
             return Err(format!(
                 "log filter `{filter}`: `{level}` is not a level{}; write one of {}, or a list like `info,wsbridge::auth=debug`",
                 near.unwrap_or_default(),
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_level_that_is_none_is_refused_with_the_nearest() {
         let error = parsed("warm").unwrap_err();
-        assert!(error.contains("`warm` is not a level; did you mean `warn`?"), "{error}");
+        assert!(error.contains("`warm` is not a level (did you mean `warn`?); write"), "{error}");
         assert!(parsed("info,wsbridge::auth=debgu").unwrap_err().contains("`debug`"));
         assert!(parsed("loud").unwrap_err().contains("error, warn, info"));
         for fine in ["warn", "INFO", "off", "info,wsbridge::auth=debug", "wsbridge::auth"] {

@@ -45,7 +45,7 @@ fn wrong_usage_is_64_and_a_missing_file_66() {
     let warm = wsbridge(&["serve", "--log-level", "warm"]);
     let said = String::from_utf8_lossy(&warm.stderr);
     assert_eq!(warm.status.code(), Some(64), "{said}");
-    assert!(said.contains("`warm` is not a level; did you mean `warn`?"), "{said}");
+    assert!(said.contains("`warm` is not a level (did you mean `warn`?); write"), "{said}");
 }
 
 /// What `check` says of a file, and what `serve` exits with; `None` while it runs.
