@@ -41,7 +41,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Close, does not wait for megabytes, and a client's pace is seen as it is.
 const UNSENT: u32 = 128 * 1024;
 
-/// A client that acknowledges nothing for so long is gone (`TCP_USER_TIMEOUT`), probes included.
+/// A client that acknowledges nothing for this long is gone (`TCP_USER_TIMEOUT`), probes included.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// An address could not be listened on.

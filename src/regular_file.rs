@@ -32,7 +32,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a whole file of at most so many bytes.
+/// Reads a whole file of at most that many bytes.
 ///
 /// # Errors
 /// As for [`open`]; the file is larger, or reading it fails.
@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     read_at_most(open(path)?, most)
 }
 
-/// Reads what is left of an open file, at most so many bytes of it.
+/// Reads what is left of an open file, at most that many bytes of it.
 ///
 /// # Errors
 /// There is more, or reading fails.
@@ -76,7 +76,7 @@ fn is_hidden(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
 }
 
-/// Reads a whole file inside a folder, of at most so many bytes.
+/// Reads a whole file inside a folder, of at most that many bytes.
 ///
 /// # Errors
 /// As for [`open_inside`] and [`read`].

@@ -19,8 +19,8 @@ const SIGN_INS_OF_ONE: usize = 64;
 /// A sign-in's number: no secret, never given twice.
 pub(crate) type LoginId = u64;
 
-/// The sign-ins there are. Only who has a user's password adds one, and then at most [`SIGN_INS_OF_ONE`] for
-/// that user.
+/// The sign-ins there are. Only who has a user's password adds one, and then at most
+/// [`SIGN_INS_OF_ONE`] for that user.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     all: Mutex<All>,

@@ -46,7 +46,7 @@ fn place(line: &str, mounted: &Path) -> Option<(PathBuf, PathBuf, &'static str)>
 /// then its root counts.
 fn lowest(root: &Path, at: &Path, file: &str) -> Option<u64> {
     let folders = at.ancestors().take_while(|folder| folder.starts_with(root));
-    // `max`, version 2's word for no limit, is no number.
+    // `max`, version 2's word for no limit, is not a number.
     folders
         .filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
         .min()

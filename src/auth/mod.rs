@@ -167,7 +167,7 @@ impl Auth {
         Arc::clone(&self.held_name)
     }
 
-    /// Who asks, as logs and counts know it.
+    /// Whoever asks, as logs and counts know it.
     pub(crate) fn client(
         &self,
         config: &Config,

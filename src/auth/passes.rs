@@ -84,7 +84,8 @@ impl Passes {
 }
 
 impl Auth {
-    /// Exchanges a launch ticket for a pass at the origin of its app, which is good for [`PASS_LIFE`].
+    /// Exchanges a launch ticket for a pass at the origin of its app, which is good for
+    /// [`PASS_LIFE`].
     pub(crate) fn pass(
         &self,
         config: &Config,

@@ -121,7 +121,7 @@ fn client(
     (found, depth)
 }
 
-/// Who asks, from the connection or by the word of trusted proxies.
+/// Whoever asks, from the connection or by the word of trusted proxies.
 pub(super) fn sender(
     peer: &Peer,
     forwarded: &Forwarded<'_>,

@@ -154,7 +154,7 @@ impl Client {
         self.ok(Ask::Drain).await.map(drop)
     }
 
-    /// Asks for the right to write, takes it, gives it back, or answers who asks for it.
+    /// Asks for the right to write, takes it, gives it back, or answers whoever asks for it.
     pub async fn lease(&self, op: LeaseOp) -> Result<(), Error> {
         self.ok(Ask::Lease(LeaseRequest { op })).await.map(drop)
     }

@@ -39,7 +39,7 @@ struct Messages {
 }
 
 impl Resend {
-    /// Nothing written yet, to a gateway that grants so many bytes; `whole` says that what is
+    /// Nothing written yet, to a gateway that grants that many bytes; `whole` says that what is
     /// written at once stays together.
     pub(super) fn new(window: u32, whole: bool) -> Self {
         let messages = whole.then(Messages::default);
@@ -51,7 +51,7 @@ impl Resend {
         self.messages.is_some()
     }
 
-    /// How many of so many bytes can be written now, all or none of a message; `None` to wait.
+    /// How many of that many bytes can be written now, all or none of a message; `None` to wait.
     pub(super) fn fits(&self, length: usize) -> Option<usize> {
         let room = self.room();
         match &self.messages {
@@ -142,7 +142,7 @@ impl Resend {
 }
 
 impl Messages {
-    /// How many messages so many bytes are.
+    /// How many messages that many bytes are.
     fn border(&self, bytes: usize) -> Result<usize, OutOfRange> {
         let mut sum = 0;
         let border = self.lengths.iter().position(|length| {
@@ -153,7 +153,7 @@ impl Messages {
         if sum == bytes { Ok(border.unwrap_or(self.lengths.len())) } else { Err(OutOfRange) }
     }
 
-    /// So many bytes are done with, and the messages that they were.
+    /// This many bytes are done with, and the messages that they were.
     fn forget(&mut self, bytes: usize) -> Result<(), OutOfRange> {
         let mut done = self.border(bytes)?;
         // Empty ones behind them were taken, too, as far as can be known.
@@ -217,7 +217,7 @@ mod tests {
     enum Move {
         Write(u16),
         Send(u16),
-        /// So many of the bytes under way arrive.
+        /// This many of the bytes under way arrive.
         Arrive(u16),
         /// The gateway is done with so many, and the news comes through or not.
         Done(u16, bool),

@@ -55,7 +55,7 @@ struct PendingRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Nothing,
-    /// A session begins, with so many bytes granted.
+    /// A session begins, with that many bytes granted.
     Open(u32),
     /// What came before is dropped.
     Flush,

@@ -325,7 +325,7 @@ pub struct TcpTarget {
     pub connect_timeout: Duration,
     /// Idle time before keepalive probes; `None` sends none.
     pub keepalive: Option<Duration>,
-    /// A peer that acknowledges nothing of what it was sent for so long is dead.
+    /// A peer that acknowledges nothing of what it was sent for this long is dead.
     pub dead_after: Duration,
     /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts a peer that is slow; `None`
     /// sets none.

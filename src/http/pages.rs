@@ -85,8 +85,8 @@ pub(super) async fn wrong_method(_: Visitor, _: Request) -> Result<Response<Body
     Err(Refusal::Method)
 }
 
-/// `GET /metrics`: OpenMetrics, or Prometheus' older text for who asks for that; for programs on
-/// this machine and for those with `/metrics: [read]`.
+/// `GET /metrics`: OpenMetrics, or Prometheus' older text for whoever asks for that; for programs
+/// on this machine and for those with `/metrics: [read]`.
 pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     may_read_metrics(&visitor, &request).await?;

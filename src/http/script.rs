@@ -32,7 +32,7 @@ struct Tag {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ParserState {
-    /// So many bytes of a byte order mark have come.
+    /// This many bytes of a byte order mark have come.
     Mark(usize),
     Between,
     /// Behind `<`, `</`, `<!` and `<!-`.

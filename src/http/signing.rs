@@ -1,4 +1,4 @@
-//! Signing in and out from the page, and what the page is told of itself.
+//! Signing in and out from the page, and what the page is reported itself.
 
 use axum::{
     body::Body,

@@ -123,7 +123,7 @@ impl RequestSummary {
 pub(super) struct Visitor {
     pub(super) bridge: Arc<Bridge>,
     pub(super) connection: Arc<Connection>,
-    /// Who asks.
+    /// Whoever asks.
     pub(super) client: ClientAddress,
     pub(super) asked: Arc<RequestSummary>,
 }

@@ -28,7 +28,7 @@ pub(super) struct Datagram {
 }
 
 impl Borders {
-    /// Of a tape that holds so many bytes.
+    /// Of a tape that holds that many bytes.
     pub(super) fn new(capacity: usize) -> Self {
         let most = KEPT_LEAST.max(capacity / BYTES_EACH);
         Self { ends: VecDeque::new(), first: 0, start: 0, most }

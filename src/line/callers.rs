@@ -49,7 +49,7 @@ impl Probe {
 #[derive(Debug)]
 pub(super) struct Stance {
     may_write: AtomicBool,
-    /// Where everyone may write: it came to look on.
+    /// Where everyone may write: it came to watch.
     observes: AtomicBool,
 }
 
@@ -132,7 +132,7 @@ impl Callers {
         self.lock().get(&seat).is_some_and(|caller| caller.stance.writes(seat, board))
     }
 
-    /// Tells every session on the line, but for those on seats that are given up, to make way for
+    /// Tells every session on the line, except those on seats that are given up, to make way for
     /// somebody who may write, if none of them may. Returns their seats.
     pub(super) fn make_way(
         &self,

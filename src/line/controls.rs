@@ -103,7 +103,7 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
         }
         Action::Retune(settings) => {
             // Nobody's bytes leave by settings that are not theirs. A line that takes nothing is
-            // set all the same.
+            // set anyway.
             drain(port, None, DRAIN_MOST, &task.turn).await.ok();
             retune(shared, port, *settings).await;
             Ok(())

@@ -110,7 +110,7 @@ impl Front<'_> {
         self.0.queue.front().and_then(|(owner, _)| *owner)
     }
 
-    /// So many of the bytes went to the device.
+    /// This many of the bytes went to the device.
     pub(super) fn consumed(mut self, n: usize) {
         let left = self.bytes().len();
         assert!(n <= left, "{n} of {left} bytes consumed");
@@ -219,7 +219,7 @@ impl Input {
         inner.wake_worker();
     }
 
-    /// The driver holds so many bytes, and the next are somebody else's.
+    /// The driver holds that many bytes, and the next are somebody else's.
     pub(super) fn turn(&self, unsent: usize) {
         let inner = &mut *self.lock();
         if let Some((owner, QueueItem::Data { .. })) = inner.queue.front() {
@@ -227,7 +227,7 @@ impl Input {
         }
     }
 
-    /// Whether all that the driver holds, so many bytes, is this seat's.
+    /// Whether all that the driver holds, that many bytes, is this seat's.
     pub(super) fn owns_driver(&self, seat: SeatId, unsent: usize) -> bool {
         self.lock().driver.is_own(Some(seat), unsent)
     }
@@ -254,7 +254,7 @@ impl Input {
         (self.progress(seat).done, self.depth())
     }
 
-    /// Ready when so many bytes have left the queue since `seen` that it is worth telling: a
+    /// Ready when that many bytes have left the queue since `seen` that it is worth telling: a
     /// quarter window, or all; or when more were lost than `lost`.
     pub(super) fn poll_done(
         &self,
@@ -373,7 +373,7 @@ impl InputState {
         }
     }
 
-    /// So many bytes of the data at the front went to the device.
+    /// This many bytes of the data at the front went to the device.
     fn written(&mut self, n: usize) {
         let Some((owner, QueueItem::Data { bytes, sent })) = self.queue.front_mut() else { return };
         *sent += n;

@@ -34,7 +34,7 @@ const ON_DEMAND_LINGER: Duration = Duration::from_secs(2);
 /// How long the last words of a shared device that takes nothing any more are heard.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Why a device is opened anew that keeps what it was to discard.
+/// Why a device is reopened that keeps what it was to discard.
 const STUCK: &str =
     "the line accepts no data, and the device keeps what is to be discarded: reopening it";
 
@@ -67,7 +67,7 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut learnt = Learnt::default();
     loop {
         wanted(shared, endpoint).await;
-        // A device that is not there stays so until it is open: to try is no news.
+        // A device that is not there stays so until it is open: to try is not news.
         if !matches!(shared.board.borrow().state, LineState::Down(_)) {
             shared.set_state(LineState::Opening);
         }
@@ -91,7 +91,7 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                     let mut board = shared.board.subscribe();
                     tokio::select! {
                         () = farewell(&mut device, target.limits.linger) => {}
-                        // Who wants the line now does not wait for it.
+                        // Whoever wants the line now does not wait for it.
                         () = until(&mut board, |board| board.seats > 0) => {}
                     }
                 }
@@ -165,7 +165,7 @@ async fn wanted(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     if current(endpoint).open == OpenWhen::OnDemand {
         if shared.board.borrow().seats == 0 {
             shared.set_state(LineState::Closed);
-            // Who chooses a port by its adapter must be able to before anybody has opened it.
+            // Whoever chooses a port by its adapter must be able to before anybody has opened it.
             let usb = target::usb(&current(endpoint).target).await;
             shared.board.send_if_modified(|board| std::mem::replace(&mut board.usb, usb) != usb);
         }
@@ -260,7 +260,7 @@ async fn serve(
     gone
 }
 
-/// Counts and tells bytes that went with the device: so many, or at most so many.
+/// Counts and tells bytes that went with the device: so many, or at most that many.
 fn count_lost(shared: &Shared, lost: usize, exact: bool) {
     if lost > 0 {
         shared.metrics.undelivered.add(lost as u64);

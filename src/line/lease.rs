@@ -43,7 +43,7 @@ pub(crate) enum Reason {
     Opened,
     /// Its holder gave it back or left.
     Released,
-    /// Its holder gave it to who asked.
+    /// Its holder gave it to whoever asked.
     Granted,
     /// Its holder keeps it.
     Denied,
@@ -89,7 +89,7 @@ impl Lease {
         self.holder.as_ref()
     }
 
-    /// Who asks for it.
+    /// Whoever asks for it.
     pub(crate) fn request(&self) -> Option<&Asker> {
         self.request.as_ref()
     }
@@ -177,7 +177,7 @@ impl Lease {
         }
     }
 
-    /// Its holder answers who asks.
+    /// Its holder answers whoever asks.
     pub(super) fn answer(
         &mut self,
         seat: SeatId,
@@ -205,8 +205,8 @@ impl Lease {
         asked
     }
 
-    /// Its holder gives it back (or has it expire): who asks gets it. Returns whether that changed
-    /// anything.
+    /// Its holder gives it back (or has it expire): whoever asks gets it. Returns whether that
+    /// changed anything.
     pub(super) fn release(&mut self, seat: SeatId, reason: Reason, now: SystemTime) -> bool {
         if self.holder.take_if(|holder| holder.seat == seat).is_none() {
             return false;

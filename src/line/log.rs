@@ -1,4 +1,4 @@
-//! A line's tape as a whole, for who wants it as a file.
+//! A line's tape as a whole, for whoever wants it as a file.
 
 use std::sync::Arc;
 

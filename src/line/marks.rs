@@ -26,7 +26,7 @@ pub(crate) enum MarkKind {
     Event(LineEvent),
     /// The time the byte came, in milliseconds since 1970, after a pause.
     Time(u64),
-    /// The device paused for so long before the byte.
+    /// The device paused for this long before the byte.
     Pause(Duration),
 }
 

@@ -33,7 +33,7 @@ pub(super) const EAR: SeatId = 0;
 /// What a seat hears next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SeatEvent {
-    /// So many bytes were copied.
+    /// This many bytes were copied.
     Bytes(usize),
     /// Something happened before the next byte.
     Mark(Mark),
@@ -234,7 +234,7 @@ impl Output {
         }
     }
 
-    /// The device sent bytes, or one datagram; `marks` lie before so many of them.
+    /// The device sent bytes, or one datagram; `marks` lie before that many of them.
     pub(super) fn push(&self, bytes: &[u8], marks: &[(usize, LineEvent)]) {
         let inner = &mut *self.lock();
         let (start, gather) = (inner.tape.end(), inner.marks.end());
@@ -262,7 +262,7 @@ impl Output {
         self.lock().marks.errors()
     }
 
-    /// Notes pauses of at least so long from now on.
+    /// Notes pauses of at least this long from now on.
     pub(super) fn set_pause(&self, pause: Option<Duration>) {
         self.lock().pause = pause;
     }

@@ -67,7 +67,7 @@ pub(crate) enum WriteIntent {
 /// Where on the tape to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplayFrom {
-    /// So many bytes before its end.
+    /// This many bytes before its end.
     Last(u64),
     /// At an offset of an epoch.
     From {

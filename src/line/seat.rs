@@ -266,7 +266,7 @@ impl Seat {
             self.progress().taken == self.ignored && !self.shared.input.has_tasks(self.id);
         loop {
             match &mut self.drained {
-                // Who has only looked on does not wait for others.
+                // Whoever has only watched does not wait for others.
                 Drained::NotAsked if sent_nothing => self.drained = Drained::Done,
                 Drained::NotAsked => {
                     let (task, outcome) = Task::new(Action::Drain);

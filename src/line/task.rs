@@ -93,7 +93,7 @@ pub(crate) enum Action {
         change: SettingsChange,
         /// Whether to wait until the wire is idle.
         drain: bool,
-        /// Who asks.
+        /// Whoever asks.
         by: String,
     },
     /// Move DTR, RTS and break, step by step.

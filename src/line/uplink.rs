@@ -171,7 +171,7 @@ impl<'a> Paced<'a> {
         }
     }
 
-    /// Writes so many of the next bytes, on a line with these settings.
+    /// Writes that many of the next bytes, on a line with these settings.
     fn poll_put(
         &mut self,
         cx: &mut Context<'_>,

@@ -26,7 +26,7 @@ struct Occupant {
     principal: PrincipalId,
     /// Of its socket, or the one it lost: the smaller, the older.
     number: u64,
-    /// Whether it only looks on.
+    /// Whether it only watches.
     observes: bool,
     by: By,
 }

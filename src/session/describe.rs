@@ -7,7 +7,7 @@ use crate::{
     wire::control::{self, Holder},
 };
 
-/// An endpoint as a client is told of it.
+/// An endpoint as a client is reported it.
 pub(super) fn describe(
     endpoint: &Endpoint,
     rights: Rights,

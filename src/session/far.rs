@@ -39,7 +39,7 @@ pub(crate) trait Far {
     /// back what others wait for. A connection is not asked.
     fn take_rest(&mut self, _rest: &[Vec<u8>]) {}
 
-    /// The client sent so many bytes that cannot be taken: they are lost.
+    /// The client sent that many bytes that cannot be taken: they are lost.
     fn skip(&mut self, _bytes: usize) {}
 
     /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them,
@@ -113,7 +113,7 @@ impl Far for Seat {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // Plain mode has no words for a lease: to write is to ask for it. What an observer sends
-        // all the same is dropped, and counted.
+        // anyway is dropped, and counted.
         if !self.is_writer() && !ready!(self.poll_claim(cx)) {
             self.ignore(bytes.len());
             return Poll::Ready(Ok(bytes.len()));

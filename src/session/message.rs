@@ -13,7 +13,7 @@ pub(super) struct Message {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whole {
     Datagram(Vec<u8>),
-    /// So many bytes, which no datagram has.
+    /// This many bytes, which no datagram has.
     TooLong(usize),
 }
 

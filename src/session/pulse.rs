@@ -16,7 +16,7 @@ const ANSWER_TIME_LEAST: Duration = Duration::from_secs(1);
 pub(super) struct Pulse {
     /// Bytes its kernel had acknowledged when this was last asked.
     acknowledged: u64,
-    /// Who asks whether it is there.
+    /// Whoever asks whether it is there.
     asking: Vec<Probe>,
     /// When the answer is due, since when it is waited for.
     due: Option<(Pin<Box<Sleep>>, Instant)>,

@@ -156,7 +156,7 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// The client sent so many bytes that the target cannot take.
+    /// The client sent that many bytes that the target cannot take.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.count.taken += bytes as u64;
         self.far.skip(bytes);
@@ -274,7 +274,7 @@ impl<F: Far> Upstream<F> {
         match &mut self.phase {
             UpstreamPhase::Open if !is_read => {
                 self.phase = UpstreamPhase::Finishing;
-                // A line that takes nothing is free for others all the same: what they send comes
+                // A line that takes nothing is free for others anyway: what they send comes
                 // behind this.
                 if !F::IS_CONNECTION {
                     self.far.take_rest(&self.held.drain());

@@ -49,7 +49,7 @@ struct LastLook {
 }
 
 impl Liveness {
-    /// A peer that acknowledges nothing for so long is dead. Nothing is outstanding yet.
+    /// A peer that acknowledges nothing for this long is dead. Nothing is outstanding yet.
     pub(crate) fn new(dead_after: Duration) -> Self {
         Self { dead_after, looked: Instant::now(), pending: None }
     }

@@ -19,8 +19,8 @@ use tokio::{
 use super::sample::{Outstanding, Sample};
 use crate::sys::ioctl::{self, TcpInfo};
 
-/// A unix socket is asked again after so many bytes, though nobody wants to know: what its peer has
-/// read can be seen only while the peer is there.
+/// A unix socket is asked again after that many bytes, though nobody wants to know: what its peer
+/// has read can be seen only while the peer is there.
 const ASK_AFTER: u64 = 64 * 1024;
 
 /// What a socket's kernel knows of its next hop.

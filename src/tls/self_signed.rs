@@ -16,7 +16,7 @@ use super::{TlsError, read_certificates, validity};
 /// Days a certificate is good: the longest that every browser takes for one a user trusts by hand
 /// (Apple, since 2019).
 const DAYS: i64 = 825;
-/// A certificate with less than this left is made anew, in seconds.
+/// A certificate with less than this left is made again, in seconds.
 const RENEW: i64 = 30 * 24 * 3600;
 
 /// Where the pair is kept.

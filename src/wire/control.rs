@@ -114,7 +114,7 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Replay {
-    /// The last so many bytes.
+    /// The last that many bytes.
     Bytes {
         /// How many.
         bytes: u64,
@@ -280,7 +280,7 @@ pub enum LeaseOp {
     Take,
     /// Give it back.
     Release,
-    /// Give it to who asked.
+    /// Give it to whoever asked.
     Grant,
     /// Keep it from who asked.
     Deny,

@@ -26,7 +26,7 @@ pub enum Packing {
         /// Bytes behind it that belong to the message: a checksum.
         plus: usize,
     },
-    /// So many bytes.
+    /// This many bytes.
     Length(usize),
     /// A frame of Modbus RTU, by its function code and checksum; else what such a silence ends.
     ModbusRtu {
@@ -110,7 +110,7 @@ impl Framer {
         match self.rule {
             _ if self.held.is_empty() => None,
             Packing::Idle(idle) => Some(idle),
-            // What was looked at in vain is no frame of the table.
+            // What was looked at in vain is not a frame of the table.
             Packing::ModbusRtu { silence } if self.searched > 0 => Some(silence),
             Packing::ModbusRtu { silence } => Some(silence.max(TORN)),
             Packing::None | Packing::Length(_) | Packing::Delimiter { .. } => None,

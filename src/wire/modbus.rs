@@ -13,9 +13,9 @@ const ADDRESS_MOST: u8 = 247;
 /// What the beginning of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameStart {
-    /// A whole frame of so many bytes.
+    /// A whole frame of that many bytes.
     Frame(usize),
-    /// So many bytes that are no frame, and a whole one behind them.
+    /// This many bytes that are no frame, and a whole one behind them.
     Garbage(usize),
     /// It may become a frame: its function says how many bytes are still to come.
     Open,
@@ -114,7 +114,7 @@ fn behind(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Length {
-    /// So many bytes, address and checksum included.
+    /// This many bytes, address and checksum included.
     Is(usize),
     /// The bytes that tell have not come.
     Unknown,

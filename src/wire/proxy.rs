@@ -42,7 +42,7 @@ pub struct Announced {
 /// How far a header is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderProgress {
-    /// So many bytes more are part of it, at least.
+    /// This many bytes more are part of it, at least.
     More(usize),
     /// It is complete. `None`: the connection is the proxy's own (a health check), or its client is
     /// not told.

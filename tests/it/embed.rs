@@ -1,5 +1,5 @@
-//! A line in a frame of another site's page: the ticket its server asks for, the pass of our page in
-//! the frame, and how little both are worth elsewhere.
+//! A line in a frame of another site's page: the ticket its server asks for, the pass of our page
+//! in the frame, and how little both are worth elsewhere.
 
 use std::net::SocketAddr;
 

@@ -10,7 +10,7 @@ use crate::{
     config::{Address, Config, ListenTls, Origin, Rights, RightsTable},
 };
 
-/// A token that ends within this is told of, in seconds.
+/// A token that ends within this is reported, in seconds.
 const TOKEN_WARNING: i64 = 14 * DAY;
 const DAY: i64 = 24 * 3600;
 

@@ -17,7 +17,7 @@ use crate::{
     tls::{Facts, ServerTls, lists_due, own_files, own_names},
 };
 
-/// A certificate that ends within this is told of, in seconds.
+/// A certificate that ends within this is reported, in seconds.
 const CERTIFICATE_WARNING: i64 = 30 * 24 * 3600;
 const DAY: i64 = 24 * 3600;
 
@@ -203,7 +203,7 @@ fn readable(subject: &Subject<'_>, file: &Path, report: &mut DoctorReport) {
     }
 }
 
-/// A key is no key when everybody has it.
+/// A key is not a key when everybody has it.
 fn secret(key: &Path, report: &mut DoctorReport) {
     if is_public(key).unwrap_or(false) {
         let place = key.display().to_string();
@@ -237,7 +237,7 @@ fn authority(subject: &Subject<'_>, ca: &Path, report: &mut DoctorReport) {
 fn list(subject: &Subject<'_>, crl: &Path, report: &mut DoctorReport) {
     let place = crl.display().to_string();
     readable(subject, crl, report);
-    // What is no list was told with the pair.
+    // What is not a list was told with the pair.
     if let Ok(Some(due)) = lists_due(crl)
         && due < subject.machine.now
     {

@@ -12,7 +12,7 @@ use crate::cli::wrap::wrap;
 
 /// More findings of one kind than this are summed up for people.
 const MANY: usize = 8;
-/// So many of them are shown whole.
+/// This many of them are shown whole.
 const FEW: usize = 3;
 
 #[derive(Serialize)]

@@ -58,7 +58,7 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
     }
 }
 
-/// FTDI chips hold back a few bytes for so long, in the hope of more.
+/// FTDI chips hold back a few bytes for this long, in the hope of more.
 fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut DoctorReport) {
     let timer = text(&folder.join("latency_timer")).and_then(|text| text.parse::<u32>().ok());
     let Some(timer) = timer.filter(|timer| *timer > SLOW && !wanted.low_latency) else { return };

@@ -1,4 +1,4 @@
-//! What a router's owner writes, what it is in YAML, and what is told of mistakes.
+//! What a router's owner writes, what it is in YAML, and what is reported mistakes.
 
 use proptest::prelude::*;
 

@@ -49,7 +49,7 @@ impl SeatAccount {
         }
     }
 
-    /// So many bytes are lost that had left the queue: whoever waits hears it now.
+    /// This many bytes are lost that had left the queue: whoever waits hears it now.
     pub(super) fn lose(&mut self, bytes: usize) {
         self.lost += bytes as u64;
         if bytes > 0

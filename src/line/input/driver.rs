@@ -24,7 +24,7 @@ impl Driver {
         self.last.is_some() && !self.asked && (self.mixed || self.last != owner)
     }
 
-    /// It holds so many bytes; the next are of this seat.
+    /// It holds that many bytes; the next are of this seat.
     pub(super) fn holds(&mut self, unsent: usize, next: Option<SeatId>) {
         self.mixed = if self.last == next { !self.is_own(next, unsent) } else { unsent > 0 };
         if self.last != next {
@@ -46,7 +46,7 @@ impl Driver {
         if self.last == Some(seat) { held.min(self.wrote) } else { 0 }
     }
 
-    /// Whether all it holds, so many bytes, is this seat's, or nobody's.
+    /// Whether all it holds, that many bytes, is this seat's, or nobody's.
     pub(super) fn is_own(&self, seat: Option<SeatId>, unsent: usize) -> bool {
         if self.last.is_none() {
             return true;

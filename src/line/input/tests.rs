@@ -116,7 +116,7 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
     assert!(drained.try_recv().is_err());
 }
 
-/// A step that holds for so long.
+/// A step that holds for this long.
 fn hold(seconds: u64) -> Action {
     let hold = Duration::from_secs(seconds);
     let step = crate::settings::Step { change: crate::settings::Levels::default(), hold, at: None };

@@ -1,4 +1,4 @@
-//! What the log is told of a device that comes and goes, and how soon it is opened again.
+//! What the log is reported a device that comes and goes, and how soon it is opened again.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     target::OpenError,
 };
 
-/// A device that has been open for so long is there to stay.
+/// A device that has been open for this long is there to stay.
 pub(super) const STEADY: Duration = Duration::from_secs(5);
 
 /// Pause before a device that failed is opened again.
@@ -62,7 +62,7 @@ impl Quiet {
         }
     }
 
-    /// It ended after so long; returns the pause before it is opened again.
+    /// It ended after this long; returns the pause before it is opened again.
     pub(super) fn pause(&mut self, lived: Duration) -> Duration {
         let soon = if lived < STEADY { self.soon } else { 0 };
         self.soon = soon.saturating_add(u32::from(lived < STEADY));

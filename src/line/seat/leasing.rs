@@ -1,4 +1,4 @@
-//! What a seat does about the lease; where everyone may write, about who looks on.
+//! What a seat does about the lease; where everyone may write, about who watches.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Seat {
-    /// Whether everyone may write here: then there is no lease, only who wants to look on.
+    /// Whether everyone may write here: then there is no lease, only who wants to watch.
     fn is_open_to_all(&self) -> bool {
         self.shared.board.borrow().share == Share::Everyone
     }

@@ -49,7 +49,7 @@ impl Seat {
 
     /// Leaves the line before the seat itself goes: what is not on the wire is discarded and
     /// counted, the lease is free. Nothing of it leaves with what others send from now on: a device
-    /// that neither sends nor discards its part is opened anew.
+    /// that neither sends nor discards its part is reopened.
     pub(crate) fn leave(&mut self) {
         if self.left {
             return;

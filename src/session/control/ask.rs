@@ -326,7 +326,7 @@ pub(super) fn fail(link: &mut Link, id: Option<u64>, failure: Failure) {
     fail_bytes(link, id, failure, None);
 }
 
-/// A request cannot be done, and so many bytes were not sent for it.
+/// A request cannot be done, and that many bytes were not sent for it.
 pub(super) fn fail_bytes(link: &mut Link, id: Option<u64>, failure: Failure, bytes: Option<u64>) {
     if let Some(re) = id {
         let Failure { code, message } = failure;

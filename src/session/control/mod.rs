@@ -63,7 +63,7 @@ pub(crate) struct Setup {
     pub parking: Arc<Parking>,
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// Who asks.
+    /// Whoever asks.
     pub who: Participant,
     /// Silence after which the client counts as dead.
     pub dead_after: Duration,

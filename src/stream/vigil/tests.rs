@@ -19,7 +19,7 @@ struct Peer {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Acknowledges everything after so long.
+    /// Acknowledges everything after this long.
     Alive(Duration),
     /// Acknowledges nothing.
     Gone,
@@ -74,7 +74,7 @@ impl NextHop for Peer {
     }
 }
 
-/// Watches for so long; when the peer was found dead, if it was.
+/// Watches for this long; when the peer was found dead, if it was.
 async fn watch(vigil: &mut Vigil, peer: &Peer, time: Duration) -> Option<Duration> {
     let begun = Instant::now();
     let dead = poll_fn(|cx| match vigil.poll(cx, |liveness, now| liveness.look(peer, now)) {

@@ -1,5 +1,5 @@
-//! A tty somebody logs in on, or the kernel writes to, is no port of ours: console and getty found,
-//! and what to do.
+//! A tty somebody logs in on, or the kernel writes to, is not a port of ours: console and getty
+//! found, and what to do.
 
 use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 

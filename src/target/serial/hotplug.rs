@@ -41,7 +41,7 @@ pub(super) const YOUNG: Duration = Duration::from_secs(5);
 /// Pause before the next try on such a file.
 pub(super) const PERMISSION_PAUSE: Duration = Duration::from_millis(50);
 
-/// Longer than any event; a longer one is cut and is a hint all the same (the kernel's limit is 2
+/// Longer than any event; a longer one is cut and is a hint anyway (the kernel's limit is 2
 /// KiB, udev's 8).
 const EVENT: usize = 8192;
 

@@ -151,7 +151,7 @@ fn driver(place: &Path) -> Option<String> {
     )
 }
 
-/// The links of udev's record of a device, but for those that every port has.
+/// The links of udev's record of a device, except those that every port has.
 fn links(roots: &Roots, folder: &Path) -> Vec<PathBuf> {
     let record = text(&folder.join("dev"))
         .and_then(|number| text(&roots.run.join(format!("udev/data/c{number}"))));

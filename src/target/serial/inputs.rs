@@ -5,7 +5,7 @@
 //! read every 20 ms, and only while somebody wants to know. TIOCMGET is a USB transfer of about a
 //! millisecond with some adapters (`ftdi_sio`, `cp210x`) and a register or memory with all others;
 //! where a driver is seen to count changes by itself, only its counters are read (memory, always),
-//! and the lines when those moved, and once a second all the same. Seen with an emulated FT232R in
+//! and the lines when those moved, and once a second anyway. Seen with an emulated FT232R in
 //! an emulated guest: a sixth of the processor time of reading the lines each time.
 
 use std::{os::fd::BorrowedFd, time::Duration};

@@ -31,7 +31,7 @@ use crate::regular_file::read_inside;
 /// always 1.
 static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// A lock file nobody can read a number from counts as being written for so long.
+/// A lock file nobody can read a number from counts as being written for this long.
 const WRITING: Duration = Duration::from_secs(10);
 
 /// Largest lock file that is read, in bytes: a number, and what some programs add.

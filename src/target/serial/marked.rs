@@ -108,7 +108,7 @@ impl<R: AsyncRead + Send + Unpin> Source for Marked<R> {
             }
             let kept = self.clean(bytes, marks, drained);
             buf.set_filled(start + kept);
-            // Half an escape alone is no news; an empty read would say that the device is gone.
+            // Half an escape alone is not news; an empty read would say that the device is gone.
             if kept > 0 || !marks.is_empty() {
                 return Poll::Ready(Ok(()));
             }

@@ -60,7 +60,8 @@ pub struct SerialPort {
 }
 
 impl SerialPort {
-    /// Takes an open tty and asks it what it can do; `pty` are the settings of one that is no line.
+    /// Takes an open tty and asks it what it can do; `pty` are the settings of one that is not a
+    /// line.
     pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>, pty: Option<Settings>) -> Self {
         let answers = tty.transmitter().answers();
         let caps = tty.control().map(|fd| probe(fd, answers)).unwrap_or_default();
@@ -272,7 +273,7 @@ pub(super) fn judged(fd: BorrowedFd<'_>, error: PortError) -> PortError {
 /// What the driver answers to.
 fn probe(fd: BorrowedFd<'_>, answers: IdleQuery) -> Caps {
     let lines = ioctl::modem_lines(fd).map_err(PortError::from);
-    // An adapter that stalls being asked may move them all the same.
+    // An adapter that stalls being asked may move them anyway.
     let moves = matches!(lines, Ok(_) | Err(PortError::Stalled));
     Caps {
         settings: true,

@@ -103,7 +103,7 @@ impl Transmitter {
         self.settings = settings;
     }
 
-    /// So many bytes went to the driver.
+    /// This many bytes went to the driver.
     pub(super) fn wrote(&mut self, bytes: usize, now: Instant) {
         self.written = self.written.saturating_add(bytes);
         self.since = self.since.saturating_add(bytes);
@@ -164,7 +164,7 @@ impl Transmitter {
         WireKnowledge::Idle
     }
 
-    /// Of what was written, what may still be with the adapter: at most so many bytes.
+    /// Of what was written, what may still be with the adapter: at most that many bytes.
     pub(super) fn with_adapter(
         &mut self,
         now: Instant,
@@ -182,7 +182,7 @@ impl Transmitter {
     }
 
     /// Of what was written, what may not have got onto the wire when the device went, which cannot
-    /// be asked any more: at most so many bytes. The clock is no witness here: an adapter is not
+    /// be asked any more: at most that many bytes. The clock is no witness here: an adapter is not
     /// fed without pauses.
     pub(super) fn lost_with_it(&self) -> usize {
         self.written.min(self.seen.saturating_add(self.since))
@@ -197,7 +197,7 @@ impl Transmitter {
         }
     }
 
-    /// At most so many of what the driver counts were written: CDC-ACM counts whole buffers.
+    /// At most that many of what the driver counts were written: CDC-ACM counts whole buffers.
     pub(super) fn at_most(&self, unsent: usize) -> usize {
         if self.answers == IdleQuery::NoWire { unsent.min(self.written) } else { unsent }
     }

@@ -11,7 +11,7 @@ use tokio::{
 /// Bytes read at once.
 const READ_SIZE: usize = 4096;
 
-/// With so many bytes unsent the device stops listening until its peer reads: what a full UART
+/// With that many bytes unsent the device stops listening until its peer reads: what a full UART
 /// buffer does with RTS.
 const UNSENT_MAX: usize = 64 * 1024;
 

@@ -228,7 +228,7 @@ pub struct Holder {
     pub away: bool,
 }
 
-/// Who asks for a lease.
+/// Whoever asks for a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members of the specification, explained there")]
 pub struct Asker {

@@ -102,7 +102,7 @@ fn every_first_byte_mask_and_length_border_is_taken_or_refused_as_the_rfc_says()
     }
 }
 
-/// A frame with its length written in so many bytes: 0, 2 or 8 behind the second.
+/// A frame with its length written in that many bytes: 0, 2 or 8 behind the second.
 fn wide(start: u8, key: [u8; 4], wide: usize, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u64).to_be_bytes();
     let mut bytes = vec![start, 0x80 | [length[7], 126, 127][wide.div_ceil(4)]];

@@ -32,9 +32,9 @@ pub enum Event<'a> {
 pub enum Fault {
     /// A sub-negotiation has more bytes than [`SUB_MAX`], and still no end.
     Overlong,
-    /// A sub-negotiation of so many bytes was cut off by another command.
+    /// A sub-negotiation of that many bytes was cut off by another command.
     Unended(usize),
-    /// A byte that is no command follows IAC.
+    /// A byte that is not a command follows IAC.
     NoCommand(u8),
 }
 

@@ -40,7 +40,7 @@ impl Encoder {
         }
     }
 
-    /// So many bytes of what [`encode`](Self::encode) made of these data went: how many bytes of
+    /// This many bytes of what [`encode`](Self::encode) made of these data went: how many bytes of
     /// data that is, and what must follow before anything else does.
     pub fn went(&mut self, data: &[u8], binary: bool, wire: usize) -> (usize, Option<u8>) {
         let mut left = wire.saturating_sub(usize::from(self.owes_nul(data, binary)));

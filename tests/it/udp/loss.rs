@@ -38,8 +38,8 @@ async fn a_reader_that_is_slow_gets_whole_datagrams_and_a_gap() {
     let rx = opened["rx"].as_u64().unwrap();
     other.send(b"?").await;
     peer.receive();
-    // It acknowledges nothing: three fit its window of 4096, and the others flow past it. Each waits
-    // for the one before: the kernel's buffer is no part of this.
+    // It acknowledges nothing: three fit its window of 4096, and the others flow past it. Each
+    // waits for the one before: the kernel's buffer is no part of this.
     let (length, count) = (1000_u32, 400_u32);
     for number in 0..count {
         peer.send(&numbered(number, length as usize));
