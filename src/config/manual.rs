@@ -211,27 +211,14 @@ fn fields() -> Vec<(String, String)> {
 }
 
 /// Options that the dialogs leave to the file: rare, or not for a form.
-const NOT_SHOWN: [&str; 23] = [
+const NOT_SHOWN: [&str; 10] = [
     "close_dtr",
     "close_rts",
     "low_latency",
-    "rs485_rts_on_send",
-    "rs485_rts_after_send",
-    "rs485_rx_during_tx",
-    "rs485_terminate",
-    "rs485_delay_before",
-    "rs485_delay_after",
     "connect_timeout",
     "keepalive",
     "user_timeout",
-    "tls",
-    "tls_ca",
-    "tls_server_name",
-    "tls_certificate",
-    "tls_key",
     "base64",
-    "packing_keep",
-    "linger",
     "linger_max",
     "password_file",
     "subprotocol",

@@ -21,6 +21,16 @@ test(
     const row = alice.locator(".sessions tbody tr");
     await row.first().waitFor();
     assert.match(await row.first().innerText(), /echo\s+bob\s+127\.0\.0\.1:\d+/);
+    // On a phone no word is broken.
+    await alice.setViewportSize({ width: 390, height: 844 });
+    const heights = await alice
+      .locator(".sessions th, .sessions button")
+      .evaluateAll((all) => all.map((one) => one.offsetHeight));
+    assert.ok(
+      heights.every((height) => height < 44),
+      `${heights}`,
+    );
+    await alice.setViewportSize({ width: 1440, height: 900 });
     await alice.getByRole("button", { name: "End the session of bob on echo" }).click();
     await alice.getByRole("button", { name: "End it" }).click();
     await alice.getByText("Nobody is connected.").waitFor();

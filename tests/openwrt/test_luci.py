@@ -109,6 +109,9 @@ class Luci(unittest.TestCase):
         plc = dom.split('data-section="plc1"')[1].split("</details>")[0]
         self.assertIn('data-option="address"', plc)
         self.assertNotIn('data-option="baud"', plc)
+        # And what means nothing without its flag.
+        self.assertIn('data-option="tls"', plc)
+        self.assertNotIn('data-option="tls_ca"', plc)
         # The table has labels, and no words of the file.
         self.assertEqual(re.findall('data-column="type">([^<]*)<', dom), ["Serial port", "TCP"])
         # The gateway, to click; by the address that this page came from where it listens on all of them.

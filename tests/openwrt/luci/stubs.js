@@ -43,8 +43,9 @@ class Option {
   value(value, label) {
     this.choices.push([String(value), label ?? value]);
   }
+  /** By one option, or by all that an object names. */
   depends(option, value) {
-    this.needs.push([option, value]);
+    this.needs.push(Object.entries(typeof option === "object" ? option : { [option]: value }));
   }
   // A widget there is only where the option was shown: one of a dialog is none of the page's.
   getUIElement(id) {
@@ -64,9 +65,11 @@ class Option {
   shown(values) {
     return (
       !this.needs.length ||
-      this.needs.some(
-        ([name, value]) =>
-          this.section.options.find((one) => one.name === name)?.current(values) === value,
+      this.needs.some((all) =>
+        all.every(
+          ([name, value]) =>
+            this.section.options.find((one) => one.name === name)?.current(values) === value,
+        ),
       )
     );
   }

@@ -19,7 +19,8 @@ const NETWORK = [ 'tcp', 'rfc2217', 'udp' ];
 // The first choice is what an option that is not set shows.
 const LEVELS = [ [ '', _('as it is') ], [ '1', _('on') ], [ '0', _('off') ] ];
 
-// Tab, option, widget, title, what else. `of` are the types of endpoints that have the option; a placeholder is what holds without it.
+// Tab, option, widget, title, what else. `of` are the types of endpoints that have the option, `needs` is the flag without which it means
+// nothing; a placeholder is what holds without it.
 const FIELDS = [
 	[ 'general', 'enabled', form.Flag, _('Enabled'), { def: '1', list: true } ],
 	[ 'general', 'name', form.Value, _('Name'), { hint: _('Where it has other letters than a-z, A-Z, 0-9 and _.') } ],
@@ -38,7 +39,18 @@ const FIELDS = [
 	[ 'line', 'open_dtr', form.ListValue, _('DTR when opened'), { of: LINES, values: LEVELS } ],
 	[ 'line', 'open_rts', form.ListValue, _('RTS when opened'), { of: LINES, values: LEVELS } ],
 	[ 'line', 'rs485', form.Flag, _('RS-485'), { of: [ 'serial' ], hint: _('Direction control by the driver.') } ],
+	[ 'line', 'rs485_rts_on_send', form.Flag, _('RS-485: RTS while sending'), { of: [ 'serial' ], needs: 'rs485', def: '1' } ],
+	[ 'line', 'rs485_rts_after_send', form.Flag, _('RS-485: RTS while receiving'), { of: [ 'serial' ], needs: 'rs485' } ],
+	[ 'line', 'rs485_rx_during_tx', form.Flag, _('RS-485: hear what is sent'), { of: [ 'serial' ], needs: 'rs485' } ],
+	[ 'line', 'rs485_terminate', form.Flag, _('RS-485: terminate the bus'), { of: [ 'serial' ], needs: 'rs485' } ],
+	[ 'line', 'rs485_delay_before', form.Value, _('RS-485: wait before sending'), { of: [ 'serial' ], needs: 'rs485', placeholder: '0s', hint: _('Like 1ms.') } ],
+	[ 'line', 'rs485_delay_after', form.Value, _('RS-485: wait after sending'), { of: [ 'serial' ], needs: 'rs485', placeholder: '0s', hint: _('Like 1ms.') } ],
 	[ 'line', 'allow_console', form.Flag, _('Allow a console'), { of: [ 'serial' ], hint: _('Open even a port that is the kernel\'s console or has a login on it.') } ],
+	[ 'line', 'tls', form.Flag, _('TLS to the device'), { of: [ 'tcp' ] } ],
+	[ 'line', 'tls_ca', form.Value, _('Its authority'), { of: [ 'tcp' ], needs: 'tls', hint: _('Path of a PEM file; without it those of the system.') } ],
+	[ 'line', 'tls_server_name', form.Value, _('Name in its certificate'), { of: [ 'tcp' ], needs: 'tls', hint: _('Where it is not that of the address.') } ],
+	[ 'line', 'tls_certificate', form.Value, _('Certificate to show it'), { of: [ 'tcp' ], needs: 'tls', hint: _('Path of a PEM file.') } ],
+	[ 'line', 'tls_key', form.Value, _('Key of that certificate'), { of: [ 'tcp' ], needs: 'tls', hint: _('Path of a PEM file.') } ],
 	[ 'line', 'control', form.ListValue, _('Port control'), { of: [ 'rfc2217' ], values: [ '', 'required', 'optional' ] } ],
 	[ 'sharing', 'share', form.ListValue, _('Sharing'), { values: [ '', 'one-writer', 'exclusive', 'everyone' ] } ],
 	[ 'sharing', 'open', form.ListValue, _('Open'), { values: [ '', 'always', 'on-demand' ] } ],
@@ -46,9 +58,11 @@ const FIELDS = [
 	[ 'sharing', 'lease_idle', form.Value, _('Lease ends after'), { placeholder: _('never'), hint: _('Like 10m.') } ],
 	[ 'sharing', 'sessions', form.Value, _('Sessions'), { datatype: 'uinteger', placeholder: '16' } ],
 	[ 'sharing', 'idle', form.Value, _('Idle sessions end after'), { placeholder: _('never'), hint: _('Like 30m.') } ],
+	[ 'sharing', 'linger', form.Value, _('Last bytes may take'), { hint: _('What a session leaves is sent as long as it moves; standing still for so long, like 5s, the rest is discarded.') } ],
 	[ 'sharing', 'rate', form.Value, _('Rate'), { placeholder: _('no limit'), hint: _('Like 1MiB/s.') } ],
 	[ 'messages', 'packing_idle_ms', form.Value, _('Silence ends a message, ms'), { datatype: 'range(1,60000)' } ],
 	[ 'messages', 'packing_delimiter', form.Value, _('Bytes that end a message'), { hint: _('Like \\r\\n.') } ],
+	[ 'messages', 'packing_keep', form.Flag, _('Keep those bytes in the message'), { def: '1', hint: _('Of a message that ends with such bytes.') } ],
 	[ 'messages', 'packing_plus', form.Value, _('Bytes behind those that belong to it'), { datatype: 'range(1,64)', placeholder: _('none'), hint: _('A checksum: 4 for electricity meters.') } ],
 	[ 'messages', 'packing_length', form.Value, _('Bytes of a message'), { datatype: 'range(1,32764)' } ],
 	[ 'messages', 'packing_modbus_rtu', form.Flag, _('Modbus RTU frames'), {} ],
@@ -189,7 +203,7 @@ return view.extend({
 			if (more.placeholder) option.placeholder = more.placeholder;
 			if (more.datatype) option.datatype = more.datatype;
 			if (more.def) option.default = more.def;
-			for (const type of more.of ?? []) option.depends('type', type);
+			for (const type of more.of ?? []) option.depends(more.needs ? { type, [more.needs]: '1' } : { type });
 			if (name === 'port') for (const port of found) option.value(port.device, `${port.device}${port.warning ? ' (!)' : ''}`);
 			if (name === 'serial') for (const port of found) if (port.usb?.serial) option.value(port.usb.serial, `${port.usb.serial} (${port.device})`);
 			if (name === 'usb') for (const port of found) if (port.usb) option.value(port.usb.id, `${port.usb.id} (${port.device})`);
