@@ -54,7 +54,7 @@ pub(crate) use origin::Origin;
 pub(crate) use packing::Prompt;
 pub(crate) use packing::{PACKET_MOST, Pacing, modbus_pause};
 pub(crate) use password::Password;
-pub(crate) use plan::{Plan, same_place};
+pub(crate) use plan::{EndpointAction, ListenerAction, Plan, SimAction, same_port};
 #[cfg(test)]
 pub(crate) use proxies::ProxySecret;
 pub(crate) use proxies::{HeaderFamily, TrustedProxies};

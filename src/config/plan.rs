@@ -1,26 +1,77 @@
-//! What a reload changes: two configurations compared.
+//! What a reload does: two configurations compared, and everything decided that follows from it.
+//! Whoever owns listeners, lines, simulated devices and sessions carries out a part each, and
+//! compares nothing again.
 
-use super::{Config, Endpoint, Listen, SerialTarget, Target};
+use std::collections::BTreeMap;
 
-/// What a reload changes. Every endpoint of both configurations is in exactly one list, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use super::{Address, Config, Endpoint, Listen, SerialTarget, Target};
+use crate::wire::close::Ended;
+
+/// What becomes of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndpointAction {
+    /// Only the new configuration has it.
+    Add,
+    /// It is as it was.
+    Keep,
+    /// Its settings or rules changed in a way that running sessions live through.
+    Retune,
+    /// It is connected anew: its sessions end and may come back.
+    Reopen(Reopening),
+    /// Only the old configuration has it: its sessions end for good.
+    Remove,
+}
+
+/// Why an endpoint is connected anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reopening {
+    /// It reaches something else, or in another way.
+    Target,
+    /// Others share it, or it is open at other times.
+    Sharing,
+    /// Its tape has another size.
+    History,
+    /// What it reaches did not run, and is tried again.
+    NotRunning,
+}
+
+/// What becomes of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListenerAction {
+    /// It is as it was.
+    Keep,
+    /// Nothing listens there yet.
+    Bind,
+    /// Something of its address runs under other rules, and hands over its socket.
+    Rebind,
+    /// Something of its port runs at other addresses, and leaves: they overlap for a moment.
+    Beside,
+    /// Only the old configuration has it.
+    Remove,
+}
+
+/// What becomes of the simulated device behind an endpoint of the new configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SimAction {
+    /// The one that runs goes on.
+    Keep,
+    /// Another one starts.
+    Start,
+}
+
+/// What a reload does.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
-    /// Endpoints only the new one has.
-    pub added: Vec<String>,
-    /// Endpoints only the old one has: their sessions end with 4404.
-    pub removed: Vec<String>,
-    /// Endpoints that reach something else or in another way: to be connected anew.
-    pub changed: Vec<String>,
-    /// Endpoints whose settings or rules changed in a way that running sessions live through.
-    pub retuned: Vec<String>,
-    /// Endpoints as they were.
-    pub kept: Vec<String>,
-    /// Listeners only the new one has.
-    pub listeners_added: Vec<Listen>,
-    /// Listeners only the old one has. One whose protection changed is in both lists.
-    pub listeners_removed: Vec<Listen>,
-    /// Listeners as they were.
-    pub listeners_kept: Vec<Listen>,
+    /// Every endpoint of both configurations.
+    pub endpoints: BTreeMap<String, EndpointAction>,
+    /// Every listener of both configurations. One under other rules is there twice.
+    pub listeners: Vec<(Listen, ListenerAction)>,
+    /// Simulated devices by endpoint; what is not here ends.
+    pub sims: BTreeMap<String, SimAction>,
+    /// Users whose password is another one now: they are signed out.
+    pub users: Vec<String>,
+    /// Tokens whose text is another one now.
+    pub tokens: Vec<String>,
     /// Who may do what has changed: running sessions are to be asked again.
     pub access: bool,
     /// Origins, hosts, proxies or limits have changed: they hold for new connections.
@@ -28,64 +79,143 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compares two configurations.
-    pub(crate) fn between(old: &Config, new: &Config) -> Self {
+    /// What starting with a configuration does.
+    pub(crate) fn start(new: &Config) -> Self {
+        let sims = new.endpoints.iter().filter(|(_, endpoint)| is_simulated(endpoint));
+        Self {
+            endpoints: new.endpoints.keys().map(|it| (it.clone(), EndpointAction::Add)).collect(),
+            listeners: new.listen.iter().map(|it| (it.clone(), ListenerAction::Bind)).collect(),
+            sims: sims.map(|(name, _)| (name.clone(), SimAction::Start)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What going from one configuration to another does; `fails` says of an endpoint that what it
+    /// reaches does not run and could be tried again.
+    pub(crate) fn between(old: &Config, new: &Config, fails: impl Fn(&str) -> bool) -> Self {
         let mut plan = Self {
             access: old.access != new.access,
-            walls: old.origins != new.origins
-                || old.public != new.public
-                || old.frame_ancestors != new.frame_ancestors
-                || old.hosts != new.hosts
-                || old.trusted_proxies != new.trusted_proxies
-                || old.limits != new.limits
-                || old.login != new.login
-                || old.mdns != new.mdns
-                || old.hsts != new.hsts
-                || old.apps != new.apps,
+            walls: walls_differ(old, new),
+            listeners: listeners(&old.listen, &new.listen),
             ..Self::default()
         };
         for (name, endpoint) in &new.endpoints {
-            let list = match old.endpoints.get(name) {
-                None => &mut plan.added,
-                Some(before) if before == endpoint => &mut plan.kept,
-                Some(before) if same_place(before, endpoint) => &mut plan.retuned,
-                Some(_) => &mut plan.changed,
+            let before = old.endpoints.get(name);
+            let action = match before.map(|before| (before, reopening(before, endpoint))) {
+                None => EndpointAction::Add,
+                Some((_, Some(why))) => EndpointAction::Reopen(why),
+                Some(_) if fails(name) => EndpointAction::Reopen(Reopening::NotRunning),
+                Some((before, None)) if before == endpoint => EndpointAction::Keep,
+                Some((_, None)) => EndpointAction::Retune,
             };
-            list.push(name.clone());
+            if is_simulated(endpoint) {
+                let same = before.is_some_and(|before| before.target == endpoint.target);
+                let sim = if same && !fails(name) { SimAction::Keep } else { SimAction::Start };
+                plan.sims.insert(name.clone(), sim);
+            }
+            plan.endpoints.insert(name.clone(), action);
         }
-        plan.removed = old
-            .endpoints
-            .keys()
-            .filter(|name| !new.endpoints.contains_key(*name))
-            .cloned()
-            .collect();
-        for listen in &new.listen {
-            let kept = old.listen.contains(listen);
-            let list = if kept { &mut plan.listeners_kept } else { &mut plan.listeners_added };
-            list.push(listen.clone());
+        for name in old.endpoints.keys().filter(|name| !new.endpoints.contains_key(*name)) {
+            plan.endpoints.insert(name.clone(), EndpointAction::Remove);
         }
-        plan.listeners_removed =
-            old.listen.iter().filter(|listen| !new.listen.contains(listen)).cloned().collect();
+        let users = new.access.users.iter().filter(|(name, user)| {
+            old.access.users.get(*name).is_some_and(|before| before.password != user.password)
+        });
+        plan.users = users.map(|(name, _)| name.clone()).collect();
+        let tokens = new.access.tokens.iter().filter(|(name, token)| {
+            old.access.tokens.get(*name).is_some_and(|before| before.sha256 != token.sha256)
+        });
+        plan.tokens = tokens.map(|(name, _)| name.clone()).collect();
         plan
+    }
+
+    /// How a session on an endpoint ends, if it does; of somebody who is `signed_out`, or not.
+    pub(crate) fn ending(&self, endpoint: &str, signed_out: bool) -> Option<Ended> {
+        match self.endpoints.get(endpoint) {
+            Some(EndpointAction::Remove) => Some(Ended::Removed),
+            _ if signed_out => Some(Ended::NotAuthenticated),
+            Some(EndpointAction::Reopen(_)) => Some(Ended::Restarting),
+            Some(EndpointAction::Add | EndpointAction::Keep | EndpointAction::Retune) | None => {
+                None
+            }
+        }
+    }
+
+    /// The endpoints of which this becomes.
+    pub(crate) fn named(&self, fits: impl Fn(EndpointAction) -> bool) -> Vec<&str> {
+        let found = self.endpoints.iter().filter(|(_, action)| fits(**action));
+        found.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether a listener goes on as it is.
+    pub(crate) fn keeps(&self, listen: &Listen) -> bool {
+        self.listeners.contains(&(listen.clone(), ListenerAction::Keep))
+    }
+
+    /// Whether some listener changes.
+    pub(crate) fn moves_listeners(&self) -> bool {
+        self.listeners.iter().any(|(_, action)| *action != ListenerAction::Keep)
     }
 
     /// Whether nothing changes.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { added, removed, changed, retuned, kept: _, .. } = self;
-        let endpoints =
-            added.is_empty() && removed.is_empty() && changed.is_empty() && retuned.is_empty();
-        let listeners = self.listeners_added.is_empty() && self.listeners_removed.is_empty();
-        endpoints && listeners && !self.access && !self.walls
+        let kept = self.endpoints.values().all(|action| *action == EndpointAction::Keep);
+        kept && !self.moves_listeners() && !self.access && !self.walls
     }
 }
 
-/// Whether sessions of one can go on with the other: the same device, reached and shared the same
-/// way.
-pub(crate) fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
-    let target = match (&old.target, &new.target) {
+fn is_simulated(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.target, Target::Sim(_))
+}
+
+/// Whether something differs that new connections have to pass.
+fn walls_differ(old: &Config, new: &Config) -> bool {
+    old.origins != new.origins
+        || old.public != new.public
+        || old.frame_ancestors != new.frame_ancestors
+        || old.hosts != new.hosts
+        || old.trusted_proxies != new.trusted_proxies
+        || old.limits != new.limits
+        || old.login != new.login
+        || old.mdns != new.mdns
+        || old.hsts != new.hsts
+        || old.apps != new.apps
+}
+
+/// What becomes of each listener: those of the new configuration in its order, then those that go.
+fn listeners(old: &[Listen], new: &[Listen]) -> Vec<(Listen, ListenerAction)> {
+    let leaving: Vec<_> = old.iter().filter(|listen| !new.contains(listen)).collect();
+    let action = |listen: &Listen| {
+        if old.contains(listen) {
+            ListenerAction::Keep
+        } else if leaving.iter().any(|other| other.address == listen.address) {
+            ListenerAction::Rebind
+        } else if leaving.iter().any(|other| same_port(&other.address, &listen.address)) {
+            ListenerAction::Beside
+        } else {
+            ListenerAction::Bind
+        }
+    };
+    let stay = new.iter().map(|listen| (listen.clone(), action(listen)));
+    let go = leaving.iter().map(|listen| ((*listen).clone(), ListenerAction::Remove));
+    stay.chain(go).collect()
+}
+
+/// Whether two addresses are of one port, so that they may get in each other's way.
+pub(crate) fn same_port(one: &Address, other: &Address) -> bool {
+    match (one, other) {
+        (Address::Tcp(one), Address::Tcp(other)) => one.port() == other.port() && one.port() != 0,
+        (Address::Tcp(_) | Address::Unix(_) | Address::Systemd(_), _) => false,
+    }
+}
+
+/// Why sessions of one endpoint cannot go on with the other; `None` where they can: the same
+/// device, reached and shared the same way.
+fn reopening(old: &Endpoint, new: &Endpoint) -> Option<Reopening> {
+    let same = match (&old.target, &new.target) {
         // Time-outs hold for the connections to come.
         (Target::Tcp(old), Target::Tcp(new)) => old.address == new.address && old.tls == new.tls,
-        (Target::Serial(old), Target::Serial(new)) => same_port(old, new),
+        (Target::Serial(old), Target::Serial(new)) => stays_open(old, new),
         (Target::Rfc2217(old), Target::Rfc2217(new)) => {
             old.tcp.address == new.tcp.address && old.control == new.control
         }
@@ -100,11 +230,17 @@ pub(crate) fn same_place(old: &Endpoint, new: &Endpoint) -> bool {
             _,
         ) => false,
     };
-    target && old.share == new.share && old.open == new.open && old.history == new.history
+    if !same {
+        Some(Reopening::Target)
+    } else if old.share != new.share || old.open != new.open {
+        Some(Reopening::Sharing)
+    } else {
+        (old.history != new.history).then_some(Reopening::History)
+    }
 }
 
 /// Whether the device can stay open: line settings are set on it, the rest belongs to opening it.
-fn same_port(old: &SerialTarget, new: &SerialTarget) -> bool {
+fn stays_open(old: &SerialTarget, new: &SerialTarget) -> bool {
     let SerialTarget {
         port,
         settings: _,
@@ -126,86 +262,149 @@ mod tests {
     use super::*;
 
     fn config(endpoints: &str, rest: &str) -> Config {
-        let text = format!("auth: none\n{rest}\nendpoints: {{ {endpoints} }}\n");
+        let text = format!("{rest}\nendpoints: {{ {endpoints} }}\n");
+        let text = if rest.contains("users:") { text } else { format!("auth: none\n{text}") };
         crate::config::parse(&text, "test", &|_| Err("no secrets here".into())).unwrap().0
     }
 
-    fn names(list: &[String]) -> Vec<&str> {
-        list.iter().map(String::as_str).collect()
+    fn between(old: &Config, new: &Config) -> Plan {
+        Plan::between(old, new, |_| false)
     }
 
     #[test]
     fn the_same_file_changes_nothing() {
         let same = config("a: { sim: echo }", "");
-        let plan = Plan::between(&same, &same.clone());
+        let plan = between(&same, &same.clone());
         assert!(plan.is_empty());
-        assert_eq!(names(&plan.kept), ["a"]);
-        assert_eq!(plan.listeners_kept, same.listen);
+        assert_eq!(plan.endpoints["a"], EndpointAction::Keep);
+        assert_eq!(plan.sims["a"], SimAction::Keep);
+        assert!(same.listen.iter().all(|listen| plan.keeps(listen)));
+        // What could not be started is tried again, though the file says the same.
+        let plan = Plan::between(&same, &same, |name| name == "a");
+        assert_eq!(plan.endpoints["a"], EndpointAction::Reopen(Reopening::NotRunning));
+        assert_eq!(plan.sims["a"], SimAction::Start);
     }
 
     #[test]
-    fn every_endpoint_is_in_exactly_one_list() {
-        let old = config(
-            "a: { sim: echo }, b: { serial: { port: /dev/ttyS1, baud: 300 } }, c: { tcp: { address: 'h:1' } }, d: { sim: modem }",
-            "",
-        );
-        let new = config(
-            "a: { sim: echo }, b: { serial: { port: /dev/ttyS1, baud: 1200 } }, c: { tcp: { address: 'h:2' } }, e: { sim: modem }",
-            "",
-        );
-        let plan = Plan::between(&old, &new);
-        assert_eq!(names(&plan.kept), ["a"]);
-        assert_eq!(names(&plan.retuned), ["b"]);
-        assert_eq!(names(&plan.changed), ["c"]);
-        assert_eq!(names(&plan.removed), ["d"]);
-        assert_eq!(names(&plan.added), ["e"]);
-        assert!(!plan.access && !plan.walls && !plan.is_empty());
+    fn a_start_adds_everything() {
+        let plan = Plan::start(&config("a: { sim: echo }, b: { tcp: { address: 'h:1' } }", ""));
+        assert_eq!(plan.named(|action| action == EndpointAction::Add), ["a", "b"]);
+        assert_eq!(plan.sims.into_iter().collect::<Vec<_>>(), [("a".into(), SimAction::Start)]);
+        assert!(plan.listeners.iter().all(|(_, action)| *action == ListenerAction::Bind));
     }
 
     #[test]
-    fn rules_retune_and_another_device_reconnects() {
-        let base = "a: { serial: { port: /dev/ttyS1 } }";
-        for (other, retuned) in [
-            ("a: { title: x, serial: { port: /dev/ttyS1, flow: rtscts } }", true),
+    fn what_becomes_of_an_endpoint() {
+        use EndpointAction::{Add, Keep, Remove, Reopen, Retune};
+        use Reopening::{History, Sharing, Target};
+        let serial = "a: { serial: { port: /dev/ttyS1 } }";
+        let tcp = "a: { tcp: { address: 'h:1' } }";
+        for (old, new, action) in [
+            ("", serial, Add),
+            (serial, "", Remove),
+            (serial, serial, Keep),
+            (tcp, "a: { tcp: { address: 'h:1', connect_timeout: 1s } }", Retune),
+            (tcp, "a: { tcp: { address: 'h:1', tls: {} } }", Reopen(Target)),
+            (tcp, "a: { tcp: { address: 'h:2' } }", Reopen(Target)),
+            (tcp, "a: { rfc2217: { address: 'h:1' } }", Reopen(Target)),
+            (tcp, "a: { tcp: { address: 'h:1' }, share: everyone }", Reopen(Sharing)),
+            (serial, "a: { title: x, serial: { port: /dev/ttyS1, flow: rtscts } }", Retune),
+            (serial, "a: { limits: { idle: 5m }, serial: { port: /dev/ttyS1 } }", Retune),
             (
-                "a: { limits: { idle: 5m }, serial: { port: /dev/ttyS1, macros: { m: [ { dtr: true } ] } } }",
-                true,
+                serial,
+                "a: { serial: { port: /dev/ttyS1, macros: { m: [ { dtr: true } ] } } }",
+                Retune,
             ),
             (
+                serial,
                 "a: { packing: { idle_ms: 4 }, pacing: { byte_delay: 1ms }, serial: { port: /dev/ttyS1 } }",
-                true,
+                Retune,
             ),
-            ("a: { lease_idle: 5m, serial: { port: /dev/ttyS1 } }", true),
-            ("a: { share: everyone, serial: { port: /dev/ttyS1 } }", false),
-            ("a: { serial: { port: /dev/ttyS1, signals: { on_open: { dtr: false } } } }", true),
-            ("a: { serial: { port: /dev/ttyS1, rs485: {} } }", false),
-            ("a: { serial: { port: /dev/ttyS2 } }", false),
-            ("a: { open: on-demand, serial: { port: /dev/ttyS1 } }", false),
-            ("a: { tcp: { address: 'h:1' } }", false),
+            (serial, "a: { lease_idle: 5m, serial: { port: /dev/ttyS1 } }", Retune),
+            (
+                serial,
+                "a: { serial: { port: /dev/ttyS1, signals: { on_open: { dtr: false } } } }",
+                Retune,
+            ),
+            (serial, "a: { share: everyone, serial: { port: /dev/ttyS1 } }", Reopen(Sharing)),
+            (serial, "a: { open: on-demand, serial: { port: /dev/ttyS1 } }", Reopen(Sharing)),
+            (serial, "a: { history: 8KiB, serial: { port: /dev/ttyS1 } }", Reopen(History)),
+            (serial, "a: { serial: { port: /dev/ttyS1, rs485: {} } }", Reopen(Target)),
+            (serial, "a: { serial: { port: /dev/ttyS2 } }", Reopen(Target)),
+            (serial, tcp, Reopen(Target)),
+            ("a: { sim: echo }", "a: { sim: modem }", Reopen(Target)),
         ] {
-            let plan = Plan::between(&config(base, ""), &config(other, ""));
-            assert_eq!(
-                (plan.retuned.len(), plan.changed.len()),
-                if retuned { (1, 0) } else { (0, 1) },
-                "{other}"
-            );
+            let plan = between(&config(old, ""), &config(new, ""));
+            assert_eq!(plan.endpoints["a"], action, "{old} to {new}");
+            let ended = match action {
+                Add | Keep | Retune => None,
+                Reopen(_) => Some(Ended::Restarting),
+                Remove => Some(Ended::Removed),
+            };
+            assert_eq!(plan.ending("a", false), ended, "{old} to {new}");
+            assert_eq!(plan.is_empty(), action == Keep, "{old} to {new}");
         }
     }
 
     #[test]
-    fn a_listener_with_other_protection_is_a_new_listener() {
-        let old = config(
-            "",
-            "listen: [ { address: '127.0.0.1:1', tls: none }, { address: 'unix:/run/w' } ]",
-        );
-        let new = config(
-            "",
-            "listen: [ { address: '127.0.0.1:1' }, { address: 'unix:/run/w' } ]\nhosts: [ a ]",
-        );
-        let plan = Plan::between(&old, &new);
-        assert_eq!(plan.listeners_added, new.listen[..1]);
-        assert_eq!(plan.listeners_removed, old.listen[..1]);
-        assert_eq!(plan.listeners_kept, old.listen[1..]);
-        assert!(plan.walls && !plan.access);
+    fn a_simulated_device_lives_as_long_as_it_is_the_same_one() {
+        let old = config("a: { sim: echo }, b: { sim: echo }, c: { sim: echo }", "");
+        let new = config("a: { sim: echo, share: everyone }, b: { sim: modem }", "");
+        let plan = between(&old, &new);
+        // Its line opens it anew.
+        assert_eq!(plan.endpoints["a"], EndpointAction::Reopen(Reopening::Sharing));
+        let sims: Vec<_> =
+            plan.sims.iter().map(|(name, action)| (name.as_str(), *action)).collect();
+        assert_eq!(sims, [("a", SimAction::Keep), ("b", SimAction::Start)]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_listener() {
+        use ListenerAction::{Beside, Bind, Keep, Rebind, Remove};
+        let http = "{ address: '127.0.0.1:1', tls: none }";
+        let unix = "{ address: 'unix:/run/w' }";
+        for (old, new, actions) in [
+            (http, http, vec![Keep]),
+            (unix, http, vec![Bind, Remove]),
+            (http, "{ address: '127.0.0.1:1' }", vec![Rebind, Remove]),
+            (http, "{ address: '[::1]:1' }", vec![Beside, Remove]),
+            (http, "{ address: '127.0.0.1:2' }", vec![Bind, Remove]),
+            (
+                http,
+                "{ address: '127.0.0.1:1', tls: none }, { address: 'unix:/run/w' }",
+                vec![Keep, Bind],
+            ),
+            // The system chooses another port each time.
+            ("{ address: '127.0.0.1:0' }", "{ address: '[::1]:0' }", vec![Bind, Remove]),
+        ] {
+            let listen = |list: &str| config("", &format!("listen: [ {list} ]"));
+            let plan = between(&listen(old), &listen(new));
+            let found: Vec<_> = plan.listeners.iter().map(|(_, action)| *action).collect();
+            assert_eq!(found, actions, "{old} to {new}");
+            assert_eq!(plan.moves_listeners(), actions != [Keep], "{old} to {new}");
+        }
+    }
+
+    #[test]
+    fn whoever_has_another_secret_is_signed_out_unless_the_endpoint_goes() {
+        let token = |sum: &str, rest: &str| {
+            config(
+                rest,
+                &format!(
+                    "tokens: {{ t: {{ sha256: '{}', rights: {{ '*': [ read ] }} }} }} #users:",
+                    sum.repeat(32)
+                ),
+            )
+        };
+        let (a, b) = ("a: { sim: echo }", "a: { sim: echo }, b: { sim: echo }");
+        let plan = between(&token("1f", b), &token("2e", a));
+        assert!(plan.users.is_empty() && plan.access && !plan.walls);
+        assert_eq!(plan.tokens, ["t"]);
+        assert_eq!(plan.ending("a", true), Some(Ended::NotAuthenticated));
+        assert_eq!(plan.ending("b", true), Some(Ended::Removed));
+        // On the bus there is no endpoint.
+        assert_eq!(plan.ending("", true), Some(Ended::NotAuthenticated));
+        assert_eq!(plan.ending("", false), None);
+        assert!(between(&token("1f", a), &token("1f", a)).tokens.is_empty());
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::own_name,
-    config::{Address, Config, Listen, ListenTls},
+    config::{Address, Config, Listen, ListenTls, ListenerAction, Plan, same_port},
     http::Bridge,
     listen::{self, Listener, address_text},
     systemd::Sockets,
@@ -112,23 +112,30 @@ impl Listeners {
         self.absent.iter().map(|absent| address_text(&absent.listen.address)).collect()
     }
 
-    /// Whether one of a configuration's listeners runs already.
-    pub(super) fn serves(&self, wanted: &[Listen]) -> bool {
-        self.running.iter().any(|running| wanted.contains(&running.listen))
+    /// Whether one of those that a plan keeps runs.
+    pub(super) fn serves(&self, plan: &Plan) -> bool {
+        self.running.iter().any(|running| plan.keeps(&running.listen))
     }
 
-    /// Binds every listener of a configuration that does not run yet; nothing else happens before
-    /// [`Self::run`]. An address that is not there is no failure.
+    /// Binds every listener that a plan adds, and tries again those it keeps whose address was not
+    /// there; nothing else happens before [`Self::run`]. An address that is not there is no failure.
     pub(super) fn bind(
         &self,
-        wanted: &[Listen],
+        plan: &Plan,
         state_directory: &Path,
     ) -> Result<Fresh, ListenersError> {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
-        for listen in
-            wanted.iter().filter(|listen| self.running.iter().all(|known| known.listen != **listen))
-        {
-            match self.bind_one(listen, wanted, state_directory) {
+        for (listen, action) in &plan.listeners {
+            let sockets = match action {
+                ListenerAction::Remove => continue,
+                ListenerAction::Keep if self.absent.iter().all(|it| it.listen != *listen) => {
+                    continue;
+                }
+                ListenerAction::Keep | ListenerAction::Bind => self.made(&listen.address),
+                ListenerAction::Rebind => self.handed_over(&listen.address),
+                ListenerAction::Beside => self.beside(&listen.address, plan),
+            };
+            match sockets.and_then(|sockets| bind_all(listen, sockets, state_directory)) {
                 Ok(bound) => fresh.bound.extend(bound),
                 Err(error) if error.is_absent() => {
                     fresh.absent.push(Absent { listen: listen.clone(), why: error.to_string() });
@@ -137,25 +144,6 @@ impl Listeners {
             }
         }
         Ok(fresh)
-    }
-
-    /// Binds one listener; systemd may hold several sockets for it.
-    fn bind_one(
-        &self,
-        listen: &Listen,
-        wanted: &[Listen],
-        state_directory: &Path,
-    ) -> Result<Vec<(Listen, Listener, OwnedFd)>, ListenersError> {
-        let mut bound = Vec::new();
-        for socket in self.sockets(&listen.address, wanted)? {
-            let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
-            let listener = Listener::bind(listen, socket, tls)?;
-            let held = listener
-                .socket()
-                .map_err(|error| ListenersError::Socket(listener.local_address(), error))?;
-            bound.push((listen.clone(), listener, held));
-        }
-        Ok(bound)
     }
 
     /// Ready when it is worth trying again to bind what was absent; never while nothing is.
@@ -172,7 +160,8 @@ impl Listeners {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for absent in &self.absent {
             let Absent { listen, why: told } = absent;
-            match self.bind_one(listen, &config.listen, &config.state_directory) {
+            let sockets = self.made(&listen.address);
+            match sockets.and_then(|sockets| bind_all(listen, sockets, &config.state_directory)) {
                 Ok(bound) => fresh.bound.extend(bound),
                 Err(error) => {
                     let why = error.to_string();
@@ -188,48 +177,46 @@ impl Listeners {
         came
     }
 
-    /// The sockets that are there already for an address: systemd's, or those of a listener whose
-    /// TLS changes; or one made beside listeners of that port which leave.
-    fn sockets(
-        &self,
-        address: &Address,
-        wanted: &[Listen],
-    ) -> Result<Vec<Option<OwnedFd>>, ListenersError> {
-        let failed = |error| ListenersError::Socket(format!("{address:?}"), error);
-        let known: Vec<OwnedFd> = match address {
-            Address::Systemd(name) => self.inherited.named(name).map_err(failed)?,
-            // The file of a unix socket goes with its listener.
-            Address::Unix(_)
-                if self.running.iter().any(|running| running.listen.address == *address) =>
-            {
-                return Err(failed(io::Error::other(
-                    "only a restart changes the TLS of a unix socket",
-                )));
-            }
-            Address::Tcp(_) | Address::Unix(_) => {
-                let same = self.running.iter().filter(|running| running.listen.address == *address);
-                same.map(|running| running.socket.try_clone())
-                    .collect::<Result<_, _>>()
-                    .map_err(failed)?
-            }
-        };
-        if let (true, Address::Tcp(address)) = (known.is_empty(), address) {
-            let leaving = self.leaving(address.port(), wanted);
-            if !leaving.is_empty() {
-                return Ok(vec![Some(listen::beside(*address, &leaving)?)]);
-            }
-        }
-        Ok(if known.is_empty() { vec![None] } else { known.into_iter().map(Some).collect() })
+    /// The sockets of an address where nothing listens yet: systemd's, or one to be made.
+    fn made(&self, address: &Address) -> Result<Sources, ListenersError> {
+        let Address::Systemd(name) = address else { return Ok(vec![None]) };
+        let handed = self.inherited.named(name).map_err(|error| failed(address, error))?;
+        Ok(if handed.is_empty() { vec![None] } else { handed.into_iter().map(Some).collect() })
     }
 
-    /// The sockets of running listeners of that port which a configuration does not have.
-    fn leaving(&self, port: u16, wanted: &[Listen]) -> Vec<&OwnedFd> {
-        let of_port = |running: &&RunningListener| matches!(running.listen.address, Address::Tcp(address) if address.port() == port && port != 0);
-        let running = self.running.iter().filter(of_port);
-        running
-            .filter(|running| !wanted.contains(&running.listen))
-            .map(|running| &running.socket)
-            .collect()
+    /// The sockets of listeners whose rules change.
+    fn handed_over(&self, address: &Address) -> Result<Sources, ListenersError> {
+        match address {
+            Address::Systemd(_) => self.made(address),
+            // The file of a unix socket goes with its listener.
+            Address::Unix(_) => Err(failed(
+                address,
+                io::Error::other("only a restart changes the TLS of a unix socket"),
+            )),
+            Address::Tcp(_) => {
+                let same = self.running.iter().filter(|running| running.listen.address == *address);
+                let sockets: Vec<_> = same
+                    .map(|running| running.socket.try_clone().map(Some))
+                    .collect::<Result<_, _>>()
+                    .map_err(|error| failed(address, error))?;
+                // It may be one whose address is not there yet.
+                Ok(if sockets.is_empty() { vec![None] } else { sockets })
+            }
+        }
+    }
+
+    /// A socket beside those of listeners of that port which leave.
+    fn beside(&self, address: &Address, plan: &Plan) -> Result<Sources, ListenersError> {
+        let leaving = self.running.iter().filter(|running| {
+            same_port(&running.listen.address, address) && !plan.keeps(&running.listen)
+        });
+        let leaving: Vec<_> = leaving.map(|running| &running.socket).collect();
+        match address {
+            Address::Tcp(address) if !leaving.is_empty() => {
+                Ok(vec![Some(listen::beside(*address, &leaving)?)])
+            }
+            Address::Tcp(_) | Address::Unix(_) | Address::Systemd(_) => Ok(vec![None]),
+        }
     }
 
     /// Lets bound listeners accept. Each is a task of the bridge's tracker; it ends with the
@@ -255,10 +242,10 @@ impl Listeners {
         self.absent = fresh.absent;
     }
 
-    /// Ends the listeners a configuration does not have; connections they accepted go on.
-    pub(super) fn retire(&mut self, wanted: &[Listen]) {
+    /// Ends the listeners that a plan does not keep; connections they accepted go on.
+    pub(super) fn retire(&mut self, plan: &Plan) {
         self.running.retain(|running| {
-            let kept = wanted.contains(&running.listen);
+            let kept = plan.keeps(&running.listen);
             if !kept {
                 tracing::info!("no longer listening on {}", running.bound.address);
                 running.stop.cancel();
@@ -266,4 +253,29 @@ impl Listeners {
             kept
         });
     }
+}
+
+/// Sockets to listen on; `None` is one to be made.
+type Sources = Vec<Option<OwnedFd>>;
+
+fn failed(address: &Address, error: io::Error) -> ListenersError {
+    ListenersError::Socket(format!("{address:?}"), error)
+}
+
+/// Binds one listener; systemd may hold several sockets for it.
+fn bind_all(
+    listen: &Listen,
+    sockets: Sources,
+    state_directory: &Path,
+) -> Result<Vec<(Listen, Listener, OwnedFd)>, ListenersError> {
+    let mut bound = Vec::new();
+    for socket in sockets {
+        let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
+        let listener = Listener::bind(listen, socket, tls)?;
+        let held = listener
+            .socket()
+            .map_err(|error| ListenersError::Socket(listener.local_address(), error))?;
+        bound.push((listen.clone(), listener, held));
+    }
+    Ok(bound)
 }

@@ -22,7 +22,7 @@ use self::{listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service},
     auth::own_name,
-    config::Config,
+    config::{Config, Plan},
     event::Events,
     http::Bridge,
     line::Lines,
@@ -109,7 +109,8 @@ impl Daemon {
         metrics.started.set(now.as_secs());
 
         let mut sims = Sims::default();
-        let real = Arc::new(sims.realise(&written).await);
+        let plan = Plan::start(&written);
+        let real = Arc::new(sims.apply(&plan, &written).await);
         let (current, config) = watch::channel(Arc::clone(&real));
         let events = Arc::new(Events::new(metrics));
         let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
@@ -119,8 +120,8 @@ impl Daemon {
             bridge.auth.keep_sign_ins(&folder, &real);
         }
         let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
-        let fresh = listeners.bind(&real.listen, &real.state_directory)?;
-        bridge.lines.apply(&real);
+        let fresh = listeners.bind(&plan, &real.state_directory)?;
+        bridge.lines.apply(&plan, &real);
         listeners.run(fresh, &bridge);
         let announcer = Announcer::new(bridge.auth.held_name());
         let mut daemon = Self {
@@ -188,10 +189,7 @@ impl Daemon {
         // holds them is gone.
         stop.cancel();
         sessions.end(|_| Some(Ended::Stopping));
-        bridge.lines.apply(&Config {
-            endpoints: std::collections::BTreeMap::new(),
-            ..(**bridge.config.borrow()).clone()
-        });
+        bridge.lines.release();
         drop((bridge, listeners));
         tasks.close();
         tokio::select! {

@@ -5,10 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{Again, Daemon};
 use crate::{
     auth::{PrincipalId, PrincipalKind, find, unix_now},
-    config::{Access, Config, Plan, Rights},
+    config::{Config, EndpointAction, Plan, Rights},
     event::Event,
     systemd,
-    wire::close::Ended,
 };
 
 impl Daemon {
@@ -39,57 +38,43 @@ impl Daemon {
     }
 
     async fn apply(&mut self, new: Arc<Config>) -> Result<String, String> {
-        let plan = Plan::between(&self.written, &new);
+        let plan = Plan::between(&self.written, &new, |name| self.sims.has_failed(name));
         // All that can fail comes first.
-        let fresh = self
-            .listeners
-            .bind(&new.listen, &new.state_directory)
-            .map_err(|error| error.to_string())?;
-        if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&new.listen)) {
-            return Err(format!("{why}, and no listener would be left"));
+        let fresh =
+            tokio::task::block_in_place(|| self.listeners.bind(&plan, &new.state_directory))
+                .map_err(|error| error.to_string())?;
+        if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&plan)) {
+            return Err(format!("{why}, and nobody would be listened to"));
         }
 
-        let old = std::mem::replace(&mut self.written, Arc::clone(&new));
-        let real = Arc::new(self.sims.realise(&new).await);
+        self.written = Arc::clone(&new);
+        let real = Arc::new(self.sims.apply(&plan, &new).await);
         self.current.send_replace(Arc::clone(&real));
-        let rotated = rotated(&old.access, &new.access);
-        // A session whose right or endpoint has gone ends by itself; these are the ends that are
-        // decided here.
-        self.bridge.sessions.end(|entry| {
-            if plan.removed.contains(&entry.endpoint) {
-                Some(Ended::Removed)
-            } else if rotated.contains(&entry.principal) {
-                Some(Ended::NotAuthenticated)
-            } else {
-                plan.changed.contains(&entry.endpoint).then_some(Ended::Restarting)
-            }
-        });
+        // A session whose right has gone ends by itself; these are the ends that are decided here.
+        let signed_out = signed_out(&plan);
+        self.bridge
+            .sessions
+            .end(|entry| plan.ending(&entry.endpoint, signed_out.contains(&entry.principal)));
         let now = unix_now();
         self.bridge.parking.revoke(|who, endpoint| {
-            let ended = plan.removed.iter().chain(&plan.changed).any(|gone| gone == endpoint);
-            let still = find(&new.access, who, now).filter(|_| !ended && !rotated.contains(who));
+            let ended = plan.ending(endpoint, signed_out.contains(who)).is_some();
+            let still = find(&new.access, who, now).filter(|_| !ended);
             still.map_or(Rights::NONE, |principal| principal.rights.on(endpoint))
         });
-        self.bridge.lines.apply(&real);
+        self.bridge.lines.apply(&plan, &real);
         self.bridge.metrics.retain(|name| real.endpoints.contains_key(name));
-        self.listeners.retire(&new.listen);
+        self.listeners.retire(&plan);
         self.listeners.run(fresh, &self.bridge);
         self.announce();
         Ok(told(&plan))
     }
 }
 
-/// Those whose password or token is another one now: whoever signed in with the old one is signed
-/// out.
-fn rotated(old: &Access, new: &Access) -> BTreeSet<PrincipalId> {
-    let users = new.users.iter().filter(|(name, user)| {
-        old.users.get(*name).is_some_and(|before| before.password != user.password)
-    });
-    let tokens = new.tokens.iter().filter(|(name, token)| {
-        old.tokens.get(*name).is_some_and(|before| before.sha256 != token.sha256)
-    });
-    let users = users.map(|(name, _)| PrincipalId::new(PrincipalKind::User, name));
-    users.chain(tokens.map(|(name, _)| PrincipalId::new(PrincipalKind::Token, name))).collect()
+/// Whoever signed in with a password or token that is another one now.
+fn signed_out(plan: &Plan) -> BTreeSet<PrincipalId> {
+    let users = plan.users.iter().map(|name| PrincipalId::new(PrincipalKind::User, name));
+    let tokens = plan.tokens.iter().map(|name| PrincipalId::new(PrincipalKind::Token, name));
+    users.chain(tokens).collect()
 }
 
 /// What a reload did, in a few words.
@@ -99,16 +84,16 @@ fn told(plan: &Plan) -> String {
     }
     let mut words = Vec::new();
     for (what, names) in [
-        ("added", &plan.added),
-        ("removed", &plan.removed),
-        ("changed", &plan.changed),
-        ("retuned", &plan.retuned),
+        ("added", plan.named(|action| action == EndpointAction::Add)),
+        ("removed", plan.named(|action| action == EndpointAction::Remove)),
+        ("changed", plan.named(|action| matches!(action, EndpointAction::Reopen(_)))),
+        ("retuned", plan.named(|action| action == EndpointAction::Retune)),
     ] {
         if !names.is_empty() {
             words.push(format!("{what} {}", names.join(", ")));
         }
     }
-    if !plan.listeners_added.is_empty() || !plan.listeners_removed.is_empty() {
+    if plan.moves_listeners() {
         words.push("listeners changed".to_owned());
     }
     if plan.access {

@@ -3,36 +3,50 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    config::{Config, Endpoint, SimTarget, Target},
+    config::{Config, Endpoint, Plan, SimAction, Target},
     target::sim::{self, Sim},
 };
 
 /// Running simulated devices. They outlive a reload that keeps them, so that sessions do too.
 #[derive(Debug, Default)]
-pub(super) struct Sims(BTreeMap<String, (SimTarget, Sim)>);
+pub(super) struct Sims {
+    running: BTreeMap<String, Sim>,
+    /// Those that could not be started.
+    failed: Vec<String>,
+}
 
 impl Sims {
-    /// The configuration with the real address in place of every simulated device, which runs from
-    /// now on. One that cannot be started stays as it is: opening it says why nothing is there.
-    pub(super) async fn realise(&mut self, written: &Config) -> Config {
-        let mut before = std::mem::take(&mut self.0);
+    /// Whether the one of an endpoint could not be started.
+    pub(super) fn has_failed(&self, endpoint: &str) -> bool {
+        self.failed.iter().any(|name| name == endpoint)
+    }
+
+    /// Carries out what a plan says of them. Gives the configuration with the real address in place
+    /// of every simulated device. One that cannot be started stays as it is: opening it says why
+    /// nothing is there.
+    pub(super) async fn apply(&mut self, plan: &Plan, written: &Config) -> Config {
+        let mut before = std::mem::take(self);
         let mut config = written.clone();
-        for (name, endpoint) in &mut config.endpoints {
+        for (name, action) in &plan.sims {
+            let Some(endpoint) = config.endpoints.get_mut(name) else { continue };
             let Target::Sim(wanted) = &endpoint.target else { continue };
-            let running = before.remove(name).filter(|(device, _)| device == wanted);
-            let running = match running {
-                Some((_, sim)) => Ok(sim),
+            let kept = match action {
+                SimAction::Keep => before.running.remove(name),
+                SimAction::Start => None,
+            };
+            let running = match kept {
+                Some(sim) => Ok(sim),
                 None => sim::start(wanted).await,
             };
             match running {
                 Ok(sim) => {
-                    let wanted = wanted.clone();
                     let target = sim.target.clone();
                     *endpoint = Arc::new(Endpoint { target, ..(**endpoint).clone() });
-                    self.0.insert(name.clone(), (wanted, sim));
+                    self.running.insert(name.clone(), sim);
                 }
                 Err(error) => {
                     tracing::error!(endpoint = name, %error, "the simulated device cannot be started");
+                    self.failed.push(name.clone());
                 }
             }
         }

@@ -20,7 +20,7 @@ use super::{
     task::{Action, Task},
 };
 use crate::{
-    config::{Config, Endpoint, Rights, Share, same_place},
+    config::{Config, Endpoint, EndpointAction, Plan, Rights, Share},
     event::Events,
 };
 
@@ -69,25 +69,35 @@ impl Lines {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the lines of a configuration, retunes changed ones, lets go of removed ones. Never
-    /// fails: a device that is not there is tried again until it is.
-    pub(crate) fn apply(&self, config: &Config) {
+    /// Starts the lines that a plan adds or opens anew in this configuration, retunes changed ones,
+    /// lets go of removed ones. Never fails: a device that is not there is tried again until it is.
+    pub(crate) fn apply(&self, plan: &Plan, config: &Config) {
         let mut lines = self.lock();
-        let mut old = std::mem::take(&mut *lines);
-        for (name, endpoint) in
-            config.endpoints.iter().filter(|(_, endpoint)| endpoint.share.is_some())
-        {
-            let entry = match old.remove(name) {
-                Some(entry) if same_place(&entry.endpoint.borrow(), endpoint) => {
-                    retune(&entry, endpoint);
-                    entry
+        for (name, action) in &plan.endpoints {
+            let wanted = config.endpoints.get(name).filter(|endpoint| endpoint.share.is_some());
+            let before = match action {
+                EndpointAction::Keep => continue,
+                EndpointAction::Retune => {
+                    if let (Some(entry), Some(endpoint)) = (lines.get(name), wanted) {
+                        retune(entry, endpoint);
+                    }
+                    continue;
                 }
-                Some(entry) => self.start(endpoint, Some(entry.done)),
-                None => self.start(endpoint, None),
+                EndpointAction::Add | EndpointAction::Reopen(_) | EndpointAction::Remove => {
+                    lines.remove(name).map(|entry| entry.done)
+                }
             };
-            lines.insert(name.clone(), entry);
+            if let Some(endpoint) = wanted {
+                lines.insert(name.clone(), self.start(endpoint, before));
+            }
         }
         drop(lines);
+        self.applied.send_modify(|count| *count += 1);
+    }
+
+    /// Lets go of all of them: each ends when its last seat is left.
+    pub(crate) fn release(&self) {
+        self.lock().clear();
         self.applied.send_modify(|count| *count += 1);
     }
 
