@@ -146,13 +146,19 @@ impl Listener {
 
     /// Accepts until the bridge's stop token is cancelled, or the future is dropped. Each
     /// connection is a task on the bridge's tracker.
-    pub(crate) async fn run(self, bridge: Arc<Bridge>) {
+    pub(crate) fn run(self, bridge: Arc<Bridge>) -> impl Future<Output = ()> + Send {
+        let show =
+            |tls: &Arc<ServerTls>| bridge.certificates.show(self.local_address(), Arc::clone(tls));
+        let shown = self.tls.as_ref().map(show);
+        async move {
+            let _shown = shown;
+            self.accept(bridge).await;
+        }
+    }
+
+    async fn accept(self, bridge: Arc<Bridge>) {
         let door = Arc::new(Door { bridge, tls: self.tls.clone(), proxied: self.proxied });
         let stop = door.bridge.stop.clone();
-        let _shown = self
-            .tls
-            .as_ref()
-            .map(|tls| door.bridge.certificates.show(self.local_address(), Arc::clone(tls)));
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {
@@ -316,7 +322,8 @@ impl Door {
         match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {
                 let certificate = client_certificate(&stream, tls);
-                Some((stream, Peer { tls: true, certificate, ..peer }))
+                let authority = tls.authority().is_some();
+                Some((stream, Peer { tls: true, authority, certificate, ..peer }))
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = %peer.client, "TLS handshake failed: {error}");

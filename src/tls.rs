@@ -1,9 +1,12 @@
 //! TLS of the listeners: certificates that reload, self-signed ones, client certificates.
 
+mod authority;
 mod client;
 mod in_use;
 mod inspect;
-mod self_signed;
+mod own;
+mod scope;
+mod wanted;
 
 use std::{
     fmt, fs,
@@ -23,13 +26,15 @@ use thiserror::Error;
 use tokio::time::Instant;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-use self::{client::Revoked, self_signed::Paths};
 pub(crate) use self::{
+    authority::{BUILT, OwnAuthority, day},
     client::{ClientFacts, lists_due},
     in_use::InUse,
     inspect::Facts,
-    self_signed::names as own_names,
+    own::{OwnFiles, make_anew},
+    wanted::WantedNames,
 };
+use self::{client::Revoked, own::OwnCertificate};
 use crate::{config::ListenTls, regular_file};
 
 /// How often the files are looked at, at most, and only when somebody connects.
@@ -52,10 +57,12 @@ impl TlsError {
     }
 }
 
+/// How long after a failure another certificate of our own is tried for.
+const RENEW_AGAIN: Duration = Duration::from_secs(3600);
+
 /// The server side of TLS on one listening address.
 pub(crate) struct ServerTls {
     files: Files,
-    own_name: String,
     state: Mutex<Watched>,
 }
 
@@ -65,7 +72,8 @@ struct Files {
     key: PathBuf,
     client_ca: Option<PathBuf>,
     client_crl: Option<PathBuf>,
-    self_signed: bool,
+    /// Where all of it is, if it is of our own making.
+    own: Option<OwnFiles>,
 }
 
 /// What the files say.
@@ -74,11 +82,17 @@ struct LoadedFiles {
     /// The certificate's last second, since 1970.
     until: Option<i64>,
     revoked: Revoked,
+    own: Option<OwnCertificate>,
+    /// Another certificate of our own is not tried for before.
+    again: Option<Instant>,
+    /// Of the files as they were read.
+    stamps: Vec<Option<Stamp>>,
 }
 
 struct Watched {
     loaded: LoadedFiles,
-    stamps: Vec<Option<Stamp>>,
+    /// What a certificate of our own is to be for.
+    wanted: WantedNames,
     looked: Instant,
     /// Whether it has been told that the lists of revoked certificates are past their date.
     told: bool,
@@ -99,26 +113,26 @@ impl ServerTls {
     pub(crate) fn open(
         tls: &ListenTls,
         state_directory: &Path,
-        own_name: &str,
+        wanted: &WantedNames,
     ) -> Result<Option<Self>, TlsError> {
         let files = match tls {
             ListenTls::Off => return Ok(None),
             ListenTls::SelfSigned => {
-                let (certificate, key) = own_files(state_directory);
-                Files { certificate, key, client_ca: None, client_crl: None, self_signed: true }
+                let paths = OwnFiles::under(state_directory);
+                let (certificate, key) = (paths.certificate.clone(), paths.key.clone());
+                Files { certificate, key, client_ca: None, client_crl: None, own: Some(paths) }
             }
             ListenTls::Files { certificate, key, client_ca, client_crl } => Files {
                 certificate: certificate.clone(),
                 key: key.clone(),
                 client_ca: client_ca.clone(),
                 client_crl: client_crl.clone(),
-                self_signed: false,
+                own: None,
             },
         };
-        let stamps = files.stamps();
-        let state =
-            Watched { loaded: files.load(own_name)?, stamps, looked: Instant::now(), told: false };
-        Ok(Some(Self { files, own_name: own_name.to_owned(), state: Mutex::new(state) }))
+        let (loaded, wanted) = (files.load(wanted)?, wanted.clone());
+        let state = Watched { loaded, wanted, looked: Instant::now(), told: false };
+        Ok(Some(Self { files, state: Mutex::new(state) }))
     }
 
     /// The settings for the next handshake. Changed files are read again, at most once a second;
@@ -132,6 +146,18 @@ impl ServerTls {
         self.fresh().loaded.until
     }
 
+    /// The authority of our own that its certificate is under.
+    pub(crate) fn authority(&self) -> Option<Arc<OwnAuthority>> {
+        self.fresh().loaded.own.as_ref()?.authority.clone()
+    }
+
+    /// What a certificate of our own is to be for from now on.
+    pub(crate) fn want(&self, wanted: &WantedNames) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.wanted = wanted.clone();
+        self.look(&mut state);
+    }
+
     /// Whether a list of revoked certificates, as the file has it now, names this one.
     pub(crate) fn is_revoked(&self, facts: &ClientFacts) -> bool {
         self.fresh().loaded.revoked.names(facts)
@@ -140,19 +166,27 @@ impl ServerTls {
     fn fresh(&self) -> MutexGuard<'_, Watched> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= FILE_CHECK_INTERVAL {
-            state.looked = Instant::now();
-            let stamps = self.files.stamps();
-            if stamps != state.stamps || self.files.is_stale() {
-                state.stamps = stamps;
-                match self.files.load(&self.own_name) {
-                    Ok(loaded) => (state.loaded, state.told) = (loaded, false),
-                    Err(error) => tracing::error!("{error}; what is in use stays"),
-                }
-                state.stamps = self.files.stamps();
-            }
+            self.look(&mut state);
         }
         self.alarm(&mut state);
         state
+    }
+
+    /// Reads again what has changed, and makes anew what is due.
+    fn look(&self, state: &mut Watched) {
+        state.looked = Instant::now();
+        let stamps = self.files.stamps();
+        if stamps == state.loaded.stamps && !state.loaded.is_due(&state.wanted) {
+            return;
+        }
+        match self.files.load(&state.wanted) {
+            Ok(loaded) => (state.loaded, state.told) = (loaded, false),
+            Err(error) => {
+                tracing::error!("{error}; what is in use stays");
+                (state.loaded.stamps, state.loaded.again) =
+                    (stamps, Some(Instant::now() + RENEW_AGAIN));
+            }
+        }
     }
 
     /// Says once that a list is past its date: what it names is refused on, but nobody knows what
@@ -169,6 +203,15 @@ impl ServerTls {
     }
 }
 
+impl LoadedFiles {
+    /// Whether a certificate of our own is to be made anew.
+    fn is_due(&self, wanted: &WantedNames) -> bool {
+        let now = jiff::Timestamp::now().as_second();
+        self.again.is_none_or(|again| again <= Instant::now())
+            && self.own.as_ref().is_some_and(|own| own.is_due(wanted, now))
+    }
+}
+
 impl Files {
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let stamp = |path: &PathBuf| {
@@ -178,6 +221,7 @@ impl Files {
         [
             Some(&self.certificate),
             Some(&self.key),
+            self.own.as_ref().map(|own| &own.authority),
             self.client_ca.as_ref(),
             self.client_crl.as_ref(),
         ]
@@ -187,18 +231,17 @@ impl Files {
         .collect()
     }
 
-    /// Our own certificate is about to run out.
-    fn is_stale(&self) -> bool {
-        self.self_signed && !self_signed::is_good(&self.certificate)
-    }
-
-    fn load(&self, own_name: &str) -> Result<LoadedFiles, TlsError> {
-        if self.self_signed {
-            let paths = Paths { certificate: self.certificate.clone(), key: self.key.clone() };
-            if self_signed::ensure(&paths, own_name)? {
-                tracing::info!(file = %self.certificate.display(), "made a self-signed certificate");
-            }
+    fn load(&self, wanted: &WantedNames) -> Result<LoadedFiles, TlsError> {
+        let now = jiff::Timestamp::now().as_second();
+        let own = self.own.as_ref().map(|paths| own::ensure(paths, wanted, now)).transpose()?;
+        // Nobody replaces a pair of our own while it is read.
+        let (own, _lock) = own.unzip();
+        let stamps = self.stamps();
+        let stuck = own.as_ref().and_then(|own: &OwnCertificate| own.stuck.as_ref());
+        if let Some(why) = stuck {
+            tracing::error!("{why}; no certificate can be made, and what there is stays in use");
         }
+        let again = stuck.map(|_| Instant::now() + RENEW_AGAIN);
         let chain = read_certificates(&self.certificate)?;
         self.tell(&chain);
         let until = chain.first().and_then(validity).map(|(_, until)| until);
@@ -232,7 +275,11 @@ impl Files {
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
-        Ok(LoadedFiles { config: Arc::new(config), until, revoked })
+        if let Some(authority) = own.as_ref().and_then(|own| own.authority.as_ref()) {
+            let (file, fingerprint) = (authority.file.display(), &authority.fingerprint);
+            tracing::info!(%file, %fingerprint, "authority of that certificate, SHA-256");
+        }
+        Ok(LoadedFiles { config: Arc::new(config), until, revoked, own, again, stamps })
     }
 
     /// Says which certificate is in use, and whether its time has passed: clients will tell the
@@ -252,12 +299,6 @@ impl Files {
         }
         tracing::info!(file = %file, fingerprint = %fingerprint(first), "TLS certificate, SHA-256");
     }
-}
-
-/// Where a certificate of our own making and its key are kept.
-pub(crate) fn own_files(state_directory: &Path) -> (PathBuf, PathBuf) {
-    let Paths { certificate, key } = Paths::under(state_directory);
-    (certificate, key)
 }
 
 /// SHA-256 of a certificate, as browsers show it.

@@ -81,6 +81,8 @@ pub(crate) struct Peer {
     pub local: Option<SocketAddr>,
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// Whether the certificate it was shown is under an authority of our own.
+    pub authority: bool,
     /// Its certificate, checked by the TLS handshake.
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The app whose listener it came by: it is served that app and nothing else.

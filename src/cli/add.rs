@@ -10,6 +10,8 @@ use std::{
     path::PathBuf,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use self::target::{Chosen, Flags};
 use super::{
     CommandError, Outcome, SysExit, doctor,
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::own_name,
-    config::{Address, Config, ListenTls},
+    config::{Address, Config, Listen, ListenTls},
     target::serial::{self, Roots},
 };
 
@@ -96,36 +98,45 @@ fn free(name: &str, taken: &[&str]) -> String {
 
 /// What became of a gateway that runs.
 fn in_force(source: &ConfigFile) -> String {
-    let reload = match source {
-        ConfigFile::Yaml(_) => "sudo systemctl reload wsbridge",
-        ConfigFile::Uci(_) => "/etc/init.d/wsbridge reload",
-    };
     match doctor::running(source) {
         None => "No gateway runs with this configuration; once one does, it is at\n".to_owned(),
         // The init script has done it.
         Some(_) if matches!(source, ConfigFile::Uci(_)) => String::new(),
-        Some(pid) => match rustix::process::kill_process(pid, rustix::process::Signal::HUP) {
-            Ok(()) => String::new(),
-            Err(error) => {
-                format!("The gateway could not be told ({error}): {reload}\nThen it is at\n")
-            }
-        },
+        Some(pid) => {
+            told(source, pid).map_or_else(|why| why + "Then it is at\n", |()| String::new())
+        }
     }
+}
+
+/// Lets a gateway that runs read its files again; or why that failed and what to type, in a line.
+pub(super) fn told(source: &ConfigFile, pid: Pid) -> Result<(), String> {
+    let reload = match source {
+        ConfigFile::Yaml(_) => "sudo systemctl reload wsbridge",
+        ConfigFile::Uci(_) => "/etc/init.d/wsbridge reload",
+    };
+    kill_process(pid, Signal::HUP)
+        .map_err(|error| format!("The gateway could not be told ({error}): {reload}\n"))
 }
 
 /// Where a client finds it, by the first listener that others reach.
 fn address(config: &Config, name: &str) -> String {
-    let tcp = |listen: &crate::config::Listen| match listen.address {
-        Address::Tcp(address) if listen.app.is_none() => {
-            Some((address, matches!(listen.tls, ListenTls::Off)))
-        }
-        Address::Tcp(_) | Address::Unix(_) | Address::Systemd(_) => None,
-    };
-    let mut all: Vec<_> = config.listen.iter().filter_map(tcp).collect();
-    all.sort_by_key(|(address, _)| address.ip().to_canonical().is_loopback());
-    let Some((address, plain)) = all.first() else {
+    let Some((place, plain)) = reached(config, |listen| listen.app.is_none()) else {
         return format!("/ws/{name} of the gateway\n");
     };
+    let (ws, http) = if plain { ("ws", "http") } else { ("wss", "https") };
+    format!("{ws}://{place}/ws/{name}\n{http}://{place}/#/{name}\n")
+}
+
+/// Host and port of the first listener of that kind that others reach, and whether it is plain.
+pub(super) fn reached(config: &Config, fits: impl Fn(&Listen) -> bool) -> Option<(String, bool)> {
+    let tcp = |listen: &Listen| match listen.address {
+        Address::Tcp(address) => Some((address, matches!(listen.tls, ListenTls::Off))),
+        Address::Unix(_) | Address::Systemd(_) => None,
+    };
+    let mut all: Vec<_> =
+        config.listen.iter().filter(|listen| fits(listen)).filter_map(tcp).collect();
+    all.sort_by_key(|(address, _)| address.ip().to_canonical().is_loopback());
+    let (address, plain) = all.first()?;
     let ip = address.ip().to_canonical();
     let host = if ip.is_loopback() {
         "localhost".to_owned()
@@ -138,9 +149,7 @@ fn address(config: &Config, name: &str) -> String {
     } else {
         ip.to_string()
     };
-    let (ws, http) = if *plain { ("ws", "http") } else { ("wss", "https") };
-    let port = address.port();
-    format!("{ws}://{host}:{port}/ws/{name}\n{http}://{host}:{port}/#/{name}\n")
+    Some((format!("{host}:{}", address.port()), *plain))
 }
 
 /// Asks for a line; nothing typed is the proposal.

@@ -97,6 +97,9 @@ fn told(args: &Args, out: &mut dyn Write, err: &mut Complaints<'_>) -> io::Resul
         None => {
             print(&config, out)?;
             let name = source.name();
+            for remark in files::remarks(&config, &source.typed("ca new --replace")) {
+                err.say(&format!("warning: {remark}"))?;
+            }
             let unusable = files::unusable(&config);
             for why in &unusable.down {
                 err.say(&format!("warning: {name}: {why}"))?;

@@ -21,6 +21,9 @@ use crate::{
 /// Largest file a secret is read from, in bytes.
 const MAX_SECRET: usize = 4096;
 
+/// Where the configuration is, if nothing else is named.
+pub(crate) const YAML_FILE: &str = "/etc/wsbridge/wsbridge.yaml";
+
 /// Where OpenWrt keeps it.
 pub(crate) const UCI_FILE: &str = "/etc/config/wsbridge";
 
@@ -47,6 +50,16 @@ impl ConfigFile {
     /// What mistakes are said to be in.
     pub(crate) fn name(&self) -> String {
         if self.is_stdin() { "standard input".into() } else { self.path().display().to_string() }
+    }
+
+    /// How a command about this file is typed.
+    pub(crate) fn typed(&self, command: &str) -> String {
+        match self {
+            Self::Yaml(path) if path == Path::new(YAML_FILE) => format!("sudo wsbridge {command}"),
+            Self::Yaml(path) => format!("sudo wsbridge {command} {}", path.display()),
+            Self::Uci(path) if path == Path::new(UCI_FILE) => format!("wsbridge {command} --uci"),
+            Self::Uci(path) => format!("wsbridge {command} --uci {}", path.display()),
+        }
     }
 
     /// The file.

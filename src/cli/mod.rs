@@ -1,6 +1,7 @@
 //! The command line: one file a sub-command, exit codes of sysexits(3).
 
 mod add;
+mod ca;
 mod check;
 mod completions;
 mod demo;
@@ -75,6 +76,8 @@ enum Command {
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
     Token(token::Args),
+    /// Make the gateway's own certificate one that other devices can trust.
+    Ca(ca::Args),
     /// Run a gateway with simulated devices on loopback.
     Demo(demo::Args),
     /// Print a shell's completions.
@@ -167,6 +170,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
         Command::Passwd(args) => passwd::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Ca(args) => ca::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),

@@ -2,10 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::load::{ConfigFile, UCI_FILE};
-
-/// Where the configuration is, if nothing else is named.
-const USUAL_FILE: &str = "/etc/wsbridge/wsbridge.yaml";
+use super::load::{ConfigFile, UCI_FILE, YAML_FILE};
 
 /// The configuration that is named.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -24,7 +21,7 @@ pub(crate) struct Which {
 impl Which {
     /// Where to read.
     pub(crate) fn source(&self) -> ConfigFile {
-        let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(USUAL_FILE));
+        let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(YAML_FILE));
         ConfigFile::named(self.uci.as_ref(), yaml)
     }
 

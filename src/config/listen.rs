@@ -111,8 +111,8 @@ pub(super) fn listener<'a>(k: &mut Keys<'a>, option: &'static str) -> Option<Wri
     let files = k
         .key(
             "tls",
-            "`self-signed`: a key and certificate made at the first start and kept; `none`; or a mapping of files: \
-             [below](#listen)",
+            "`self-signed`: an authority of this gateway and a certificate under it, made at the first start and \
+             kept; `none`; or a mapping of files: [below](#listen)",
         )
         .without("`self-signed`; `none` for `unix:`")
         .uci("tls")

@@ -1,6 +1,6 @@
 //! The listeners that run, and how a reload changes them.
 
-use std::{io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::time::sleep;
@@ -12,7 +12,7 @@ use crate::{
     http::Bridge,
     listen::{self, Listener, address_text},
     systemd::Sockets,
-    tls::{ServerTls, TlsError},
+    tls::{ServerTls, TlsError, WantedNames},
 };
 
 /// Why the daemon cannot listen as configured.
@@ -119,11 +119,7 @@ impl Listeners {
 
     /// Binds every listener that a plan adds, and tries again those it keeps whose address was not
     /// there; nothing else happens before [`Self::run`]. An address that is not there is no failure.
-    pub(super) fn bind(
-        &self,
-        plan: &Plan,
-        state_directory: &Path,
-    ) -> Result<Fresh, ListenersError> {
+    pub(super) fn bind(&self, plan: &Plan, wanted: &Config) -> Result<Fresh, ListenersError> {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for (listen, action) in &plan.listeners {
             let sockets = match action {
@@ -135,7 +131,7 @@ impl Listeners {
                 ListenerAction::Rebind => self.handed_over(&listen.address),
                 ListenerAction::Beside => self.beside(&listen.address, plan),
             };
-            match sockets.and_then(|sockets| bind_all(listen, sockets, state_directory)) {
+            match sockets.and_then(|sockets| bind_all(listen, sockets, wanted)) {
                 Ok(bound) => fresh.bound.extend(bound),
                 Err(error) if error.is_absent() => {
                     fresh.absent.push(Absent { listen: listen.clone(), why: error.to_string() });
@@ -161,7 +157,7 @@ impl Listeners {
         for absent in &self.absent {
             let Absent { listen, why: told } = absent;
             let sockets = self.made(&listen.address);
-            match sockets.and_then(|sockets| bind_all(listen, sockets, &config.state_directory)) {
+            match sockets.and_then(|sockets| bind_all(listen, sockets, config)) {
                 Ok(bound) => fresh.bound.extend(bound),
                 Err(error) => {
                     let why = error.to_string();
@@ -266,11 +262,12 @@ fn failed(address: &Address, error: io::Error) -> ListenersError {
 fn bind_all(
     listen: &Listen,
     sockets: Sources,
-    state_directory: &Path,
+    wanted: &Config,
 ) -> Result<Vec<(Listen, Listener, OwnedFd)>, ListenersError> {
+    let names = WantedNames::new(&own_name(), &wanted.hosts);
     let mut bound = Vec::new();
     for socket in sockets {
-        let tls = ServerTls::open(&listen.tls, state_directory, &own_name())?;
+        let tls = ServerTls::open(&listen.tls, &wanted.state_directory, &names)?;
         let listener = Listener::bind(listen, socket, tls)?;
         let held = listener
             .socket()

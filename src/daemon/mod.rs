@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service},
-    auth::own_name,
+    auth::{own_name, unix_now},
     config::{Config, Plan},
     event::Events,
     http::Bridge,
@@ -29,6 +29,7 @@ use crate::{
     metrics::Metrics,
     span::readable,
     systemd,
+    tls::WantedNames,
     wire::close::Ended,
 };
 
@@ -120,7 +121,7 @@ impl Daemon {
             bridge.auth.keep_sign_ins(&folder, &real);
         }
         let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
-        let fresh = listeners.bind(&plan, &real.state_directory)?;
+        let fresh = listeners.bind(&plan, &real)?;
         bridge.lines.apply(&plan, &real);
         listeners.run(fresh, &bridge);
         let announcer = Announcer::new(bridge.auth.held_name());
@@ -136,7 +137,19 @@ impl Daemon {
             stop,
         };
         daemon.announce();
+        daemon.remark();
         Ok(daemon)
+    }
+
+    /// What certificates of our own are for now, and what their authority cannot sign for.
+    fn remark(&self) {
+        let wanted = WantedNames::new(&own_name(), &self.written.hosts);
+        let shown = &self.bridge.certificates;
+        shown.want(&wanted);
+        let Some(authority) = shown.authority() else { return };
+        for remark in authority.remarks(&wanted, unix_now(), "wsbridge ca new --replace") {
+            tracing::warn!("{remark}");
+        }
     }
 
     /// Lets the network know what listens now. Apps are found through the console, which lets

@@ -40,11 +40,9 @@ impl Daemon {
     async fn apply(&mut self, new: Arc<Config>) -> Result<String, String> {
         let plan = Plan::between(&self.written, &new, |name| self.sims.has_failed(name));
         // All that can fail comes first.
-        let fresh =
-            tokio::task::block_in_place(|| self.listeners.bind(&plan, &new.state_directory))
-                .map_err(|error| error.to_string())?;
+        let fresh = self.listeners.bind(&plan, &new).map_err(|error| error.to_string())?;
         if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&plan)) {
-            return Err(format!("{why}, and nobody would be listened to"));
+            return Err(format!("{why}, and no listener would be left"));
         }
 
         self.written = Arc::clone(&new);
@@ -66,6 +64,7 @@ impl Daemon {
         self.listeners.retire(&plan);
         self.listeners.run(fresh, &self.bridge);
         self.announce();
+        self.remark();
         Ok(told(&plan))
     }
 }

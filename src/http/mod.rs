@@ -15,6 +15,7 @@ mod run;
 mod script;
 mod signing;
 mod tickets;
+mod trust;
 mod upgrade;
 mod visitor;
 mod warden;
@@ -31,13 +32,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::connection::serve;
 use self::visitor::{entrance, page};
 use crate::{
-    auth::{Auth, ClientAddress, RequestRates},
+    auth::{Auth, ClientAddress, Peer, RequestRates},
     config::Config,
     event::{Event, Events},
     line::Lines,
     metrics::Metrics,
     session::{Parking, Sessions},
-    tls::InUse,
+    tls::{InUse, OwnAuthority},
     wire::close::Refusal,
 };
 
@@ -118,6 +119,11 @@ impl Bridge {
         Arc::clone(&self.config.borrow())
     }
 
+    /// The authority of the certificate that a connection was shown, if it is our own.
+    fn authority(&self, peer: &Peer) -> Option<Arc<OwnAuthority>> {
+        if peer.authority { self.certificates.authority() } else { None }
+    }
+
     /// The one way out of a refusal: it is counted, and told to whoever keeps a record. `request`
     /// is empty where none was read.
     pub(crate) fn refused(&self, client: ClientAddress, request: &str, refusal: &Refusal) {
@@ -144,6 +150,7 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/ws/{endpoint}", get(page(upgrade::by_path)))
         .route("/websockify", get(page(upgrade::by_token)))
         .route("/healthz", get(page(pages::healthz)).options(page(pages::options)))
+        .route("/ca.crt", get(entrance(trust::certificate)).options(page(pages::options)))
         .route("/metrics", get(page(pages::metrics)))
         .route("/api/endpoints", get(page(pages::endpoints)).options(page(pages::preflight)))
         .route("/api/endpoints/{endpoint}/log", get(page(log::log)))

@@ -101,8 +101,11 @@ pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Respon
         }
     }
     let format = ExpositionFormat::accepted(ask::text(request.headers(), "accept"));
-    let observed =
-        Observed { process: process::observe(), certificates: bridge.certificates.expiries() };
+    let observed = Observed {
+        process: process::observe(),
+        certificates: bridge.certificates.expiries(),
+        authority: bridge.certificates.authority().map(|authority| authority.until),
+    };
     let mut page =
         content(format.content_type(), metrics::render(&bridge.metrics, format, &observed));
     page.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));

@@ -12,6 +12,7 @@ use super::{
     Bridge, app, ask,
     grant::may_open,
     pages::{content, json_body},
+    trust,
     visitor::Visitor,
     warden,
 };
@@ -48,7 +49,7 @@ pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Respon
         ask.shown = PresentedCredential::Nothing;
     }
     let (principal, visit) = visitor.authorise(&ask).await?;
-    Ok(content("application/json", describe(&visitor.bridge, &principal, &visit)))
+    Ok(content("application/json", describe(&visitor, &principal, &visit)))
 }
 
 /// `POST /api/login`: a name and a password for a cookie.
@@ -67,7 +68,7 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
         return Err(Refusal::TooMany(10));
     }
     bridge.events.tell(Event::SignIn { principal: &signed.principal.id, client: *client });
-    let mut response = content("application/json", describe(bridge, &signed.principal, &visit));
+    let mut response = content("application/json", describe(&visitor, &signed.principal, &visit));
     set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
     Ok(response)
 }
@@ -106,7 +107,8 @@ fn set(response: &mut Response<Body>, cookie: &str) {
     }
 }
 
-fn describe(bridge: &Bridge, principal: &Principal, visit: &Visit) -> String {
+fn describe(visitor: &Visitor, principal: &Principal, visit: &Visit) -> String {
+    let bridge = &visitor.bridge;
     let kind = principal.id.kind.word();
     let own = own_name();
     json!({
@@ -118,6 +120,7 @@ fn describe(bridge: &Bridge, principal: &Principal, visit: &Visit) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "host": own.split('.').next().unwrap_or(&own),
         "apps": apps(&bridge.config(), principal, visit),
+        "authority": trust::described(bridge, &visitor.connection.peer, principal.is_administrator()),
     })
     .to_string()
 }

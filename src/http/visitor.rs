@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     extract::Request,
     handler::Handler,
-    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse as _,
 };
 use tokio::sync::oneshot;
@@ -28,6 +28,9 @@ use crate::{
     stream::Stream,
     wire::close::Refusal,
 };
+
+/// Where the fingerprint of our own certificate's authority is told.
+const AUTHORITY_FIELD: HeaderName = HeaderName::from_static("wsbridge-authority");
 
 /// Seconds a client is told to wait when there is no place for it.
 pub(super) const NO_PLACE_WAIT: u32 = 10;
@@ -146,7 +149,14 @@ impl Visitor {
             let browser = ["origin", "sec-fetch-mode", "x-requested-with"]
                 .iter()
                 .any(|name| headers.contains_key(*name));
-            refusal::response(&refusal, browser)
+            let mut response = refusal::response(&refusal, browser);
+            // Our page asks before anybody has signed in: what its form shows.
+            if matches!(refusal, Refusal::Unauthorized) && path == "/api/session" {
+                let authority = self.bridge.authority(&self.connection.peer);
+                let sum = authority.and_then(|it| HeaderValue::from_str(&it.fingerprint).ok());
+                response.headers_mut().extend(sum.map(|sum| (AUTHORITY_FIELD, sum)));
+            }
+            response
         });
         if full {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -19,6 +19,7 @@ use super::*;
 use crate::{
     config::{Config, ListenTls},
     http::tests::{bridge, config, open},
+    tls::WantedNames,
 };
 
 fn loopback(tls: ListenTls) -> Listen {
@@ -140,12 +141,13 @@ async fn an_inherited_socket_is_taken_over() {
 #[tokio::test]
 async fn over_tls_the_origin_is_https() {
     let folder = tempfile::tempdir().unwrap();
-    let tls = ServerTls::open(&ListenTls::SelfSigned, folder.path(), "box").unwrap();
+    let tls = ServerTls::open(&ListenTls::SelfSigned, folder.path(), &WantedNames::new("box", &[]))
+        .unwrap();
     let listener = Listener::bind(&loopback(ListenTls::SelfSigned), None, tls).unwrap();
     let address: SocketAddr = listener.local_address().parse().unwrap();
     let bridge = serve(listener, config(open()));
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(folder.path().join("tls/cert.pem")).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(folder.path().join("tls/ca.crt")).unwrap()).unwrap();
     let client =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -172,7 +174,8 @@ async fn over_tls_the_origin_is_https() {
 #[tokio::test]
 async fn a_tls_handshake_that_dawdles_is_ended_and_others_are_served_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
-    let tls = ServerTls::open(&ListenTls::SelfSigned, folder.path(), "box").unwrap();
+    let tls = ServerTls::open(&ListenTls::SelfSigned, folder.path(), &WantedNames::new("box", &[]))
+        .unwrap();
     let mut config = config(open());
     config.limits.handshake = Duration::from_millis(200);
     let listener = Listener::bind(&loopback(ListenTls::SelfSigned), None, tls).unwrap();

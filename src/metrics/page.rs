@@ -76,6 +76,8 @@ pub(crate) struct Observed {
     pub process: Option<ProcessUsage>,
     /// Each listener with TLS, and the last second of its certificate since 1970.
     pub certificates: BTreeMap<String, i64>,
+    /// The last second of the authority that the gateway's own certificate is under.
+    pub authority: Option<i64>,
 }
 
 /// What a process takes of the system.
@@ -107,6 +109,14 @@ pub(crate) fn render(metrics: &Metrics, format: ExpositionFormat, observed: &Obs
     );
     for (listener, until) in &observed.certificates {
         page.sample("", &[("listener", listener)], until);
+    }
+    page.family(
+        "wsbridge_authority_expiry_timestamp_seconds",
+        Type::Gauge,
+        "Last second of the authority of the gateway's own certificate, since 1970.",
+    );
+    if let Some(until) = observed.authority {
+        page.sample("", &[], until);
     }
     let endpoints = lock(&metrics.endpoints).clone();
     of_endpoints(&mut page, &endpoints);
@@ -287,7 +297,7 @@ mod tests {
             ..ProcessUsage::default()
         };
         let certificates = [("[::]:8443".to_owned(), 1_900_000_000)].into();
-        Observed { process: Some(process), certificates }
+        Observed { process: Some(process), certificates, authority: Some(2_000_000_000) }
     }
 
     fn page(format: ExpositionFormat) -> String {
@@ -311,6 +321,7 @@ mod tests {
         assert!(text.contains(
             "wsbridge_certificate_expiry_timestamp_seconds{listener=\"[::]:8443\"} 1900000000\n"
         ));
+        assert!(text.contains("wsbridge_authority_expiry_timestamp_seconds 2000000000\n"));
         assert!(text.ends_with("# EOF\n"));
     }
 
@@ -363,8 +374,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "21"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "21"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "22"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "22"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\

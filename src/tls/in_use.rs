@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use super::ServerTls;
+use super::{OwnAuthority, ServerTls, WantedNames};
 
 /// Every listener with TLS that is served.
 #[derive(Debug, Default)]
@@ -32,12 +32,24 @@ impl InUse {
     /// The last second of each listener's certificate, since 1970. Of two listeners at one address,
     /// of which one is about to go, the newer counts. Files that have changed are read again.
     pub(crate) fn expiries(&self) -> BTreeMap<String, i64> {
-        let all: Vec<_> = {
-            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().filter_map(Weak::upgrade).collect()
-        };
-        all.iter()
+        self.all()
+            .iter()
             .filter_map(|shown| Some((shown.listener.clone(), shown.tls.expires()?)))
             .collect()
+    }
+
+    /// The authority of our own that one of them is under; there is one at most.
+    pub(crate) fn authority(&self) -> Option<Arc<OwnAuthority>> {
+        self.all().iter().find_map(|shown| shown.tls.authority())
+    }
+
+    /// What certificates of our own are to be for from now on.
+    pub(crate) fn want(&self, wanted: &WantedNames) {
+        self.all().iter().for_each(|shown| shown.tls.want(wanted));
+    }
+
+    fn all(&self) -> Vec<Arc<ServedCertificate>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).collect()
     }
 }

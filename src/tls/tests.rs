@@ -61,7 +61,7 @@ fn client(trust: &Path, versions: &[&'static rustls::SupportedProtocolVersion]) 
 }
 
 fn self_signed(folder: &Path) -> ServerTls {
-    ServerTls::open(&ListenTls::SelfSigned, folder, "box").unwrap().unwrap()
+    ServerTls::open(&ListenTls::SelfSigned, folder, &WantedNames::new("box", &[])).unwrap().unwrap()
 }
 
 fn write_pair(folder: &Path, name: &str) -> ListenTls {
@@ -77,7 +77,7 @@ fn write_pair(folder: &Path, name: &str) -> ListenTls {
 async fn both_protocol_versions_are_spoken_with_the_certificate_made_on_first_start() {
     let folder = tempfile::tempdir().unwrap();
     let server = self_signed(folder.path());
-    let trust = folder.path().join("tls/cert.pem");
+    let trust = folder.path().join("tls/ca.crt");
     for (version, expected) in
         [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)]
     {
@@ -89,7 +89,8 @@ async fn both_protocol_versions_are_spoken_with_the_certificate_made_on_first_st
 async fn changed_files_are_used_and_broken_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let tls = write_pair(folder.path(), "one");
-    let server = ServerTls::open(&tls, folder.path(), "box").unwrap().unwrap();
+    let server =
+        ServerTls::open(&tls, folder.path(), &WantedNames::new("box", &[])).unwrap().unwrap();
     let first = server.current();
     tokio::time::advance(FILE_CHECK_INTERVAL).await;
     assert!(Arc::ptr_eq(&first, &server.current()), "unchanged files are not read again");
@@ -106,8 +107,9 @@ async fn changed_files_are_used_and_broken_ones_are_not() {
 fn errors_name_the_file_and_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    let told =
-        |tls: &ListenTls| ServerTls::open(tls, folder.path(), "box").unwrap_err().to_string();
+    let told = |tls: &ListenTls| {
+        ServerTls::open(tls, folder.path(), &WantedNames::new("box", &[])).unwrap_err().to_string()
+    };
     let tls = write_pair(folder.path(), "one");
     write_pair(other.path(), "two");
     fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
@@ -148,7 +150,8 @@ async fn a_client_certificate_names_its_principal_and_none_is_needed() {
         client_ca: Some(ca_file),
         client_crl: None,
     };
-    let server = ServerTls::open(&tls, folder.path(), "box").unwrap().unwrap();
+    let server =
+        ServerTls::open(&tls, folder.path(), &WantedNames::new("box", &[])).unwrap().unwrap();
     let mut with = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()

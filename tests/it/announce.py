@@ -126,7 +126,7 @@ def main(binary, folder):
     assert (web["text"], gateway["text"]) == ({"path": "/"}, {"tls": "1"}), found
 
     # The name it is announced by is one it answers to, and its certificate has it.
-    there.tell(f"{own}.local 8443 {folder}/tls/cert.pem")
+    there.tell(f"{own}.local 8443 {folder}/tls/ca.crt")
     assert there.hear() == {"what": "answer", "status": 200}
 
     # Another port at a reload; silence when told so; goodbye at the end.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use crate::harness::{Daemon, Target, daemon::OPEN, tls, until};
 
 #[test]
-fn a_self_signed_certificate_is_made_once_and_kept() {
+fn a_certificate_of_its_own_is_made_once_and_kept() {
     let echo = Target::echo();
     let state = tempfile::tempdir().unwrap();
     let config = format!(
@@ -16,7 +16,7 @@ fn a_self_signed_certificate_is_made_once_and_kept() {
     );
     let start = || {
         let daemon = Daemon::start(&config);
-        let mut stream = tls::connect(daemon.address(), &state.path().join("tls/cert.pem"), None);
+        let mut stream = tls::connect(daemon.address(), &state.path().join("tls/ca.crt"), None);
         let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();

@@ -328,6 +328,7 @@ fn completions_and_manual_pages_name_every_command() {
         "doctor",
         "passwd",
         "token",
+        "ca",
         "demo",
         "completions",
         "man",

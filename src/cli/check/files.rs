@@ -1,13 +1,30 @@
 //! What a configuration names and the daemon reads at its start: certificates, keys, authorities.
 
 use crate::{
-    auth::own_name,
+    auth::{own_name, unix_now},
     config::{Config, ListenTls, Target},
     target::tls,
-    tls::ServerTls,
+    tls::{OwnAuthority, OwnFiles, ServerTls, WantedNames},
 };
 
 use super::listens::address;
+
+/// What is to be told of the authority of the gateway's own certificate, where there is one that
+/// may be read.
+pub(super) fn remarks(config: &Config, command: &str) -> Vec<String> {
+    if !config.listen.iter().any(|listen| listen.tls == ListenTls::SelfSigned) {
+        return Vec::new();
+    }
+    let file = OwnFiles::under(&config.state_directory).authority;
+    match OwnAuthority::read(&file) {
+        Ok(authority) => {
+            authority.remarks(&WantedNames::new(&own_name(), &config.hosts), unix_now(), command)
+        }
+        // Nobody but the service and root sees into that folder.
+        Err(_) if !file.exists() => Vec::new(),
+        Err(error) => vec![format!("{error}; `{command}` makes another one")],
+    }
+}
 
 /// What of it cannot be used, one sentence each.
 #[derive(Debug, Default)]
@@ -26,7 +43,8 @@ pub(super) fn unusable(config: &Config) -> Unusable {
         if !matches!(listen.tls, ListenTls::Files { .. }) {
             continue;
         }
-        if let Err(error) = ServerTls::open(&listen.tls, &config.state_directory, &own_name()) {
+        let wanted = WantedNames::default();
+        if let Err(error) = ServerTls::open(&listen.tls, &config.state_directory, &wanted) {
             found.fatal.push(format!("listener {}: {error}", address(listen)));
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     auth::{Authority, OwnNames, is_ours},
     config::{Address, Listen, ListenTls},
     regular_file,
-    tls::{Facts, ServerTls, lists_due, own_files, own_names},
+    tls::{Facts, OwnAuthority, OwnFiles, ServerTls, WantedNames, day as date, lists_due},
 };
 
 /// A certificate that ends within this is reported, in seconds.
@@ -52,7 +52,7 @@ fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mu
     let (certificate, key, client_ca, client_crl) = match &listen.tls {
         ListenTls::Off => return,
         ListenTls::SelfSigned => {
-            let (certificate, key) = own_files(&config.state_directory);
+            let OwnFiles { certificate, key, .. } = OwnFiles::under(&config.state_directory);
             (certificate, key, None, None)
         }
         ListenTls::Files { certificate, key, client_ca, client_crl } => {
@@ -81,9 +81,9 @@ fn one(subject: &Subject<'_>, listen: &Listen, addresses: &[IpAddr], report: &mu
     };
     dates(subject.machine, &place, &facts, self_signed, report);
     if self_signed {
-        made_before(subject.machine, (&certificate, &key), &facts, report);
+        own(subject, &place, &facts, report);
     } else {
-        pair(subject, listen, &key, report);
+        pair(listen, &key, report);
         names(subject, &place, &facts, addresses, report);
         readable(subject, &certificate, report);
     }
@@ -108,16 +108,10 @@ fn is_hidden(file: &Path) -> bool {
     regular_file::open(file).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-fn date(second: i64) -> String {
-    jiff::Timestamp::from_second(second)
-        .map(|time| time.strftime("%Y-%m-%d").to_string())
-        .unwrap_or_default()
-}
-
-/// What makes a self-signed pair anew, or a new one of files.
-fn renewal(system: System, place: &str, self_signed: bool) -> Vec<String> {
+/// What brings a new certificate: our own is made at the start.
+fn renewal(system: System, self_signed: bool) -> Vec<String> {
     if self_signed {
-        vec![format!("{} && {}", system.root(&format!("rm {place}")), system.restart())]
+        vec![system.restart()]
     } else {
         let command = system.pick("sudo certbot renew", "/etc/init.d/acme renew");
         vec![format!(
@@ -146,7 +140,7 @@ fn dates(
             &report.system.lines(&["timedatectl"], &["date"]),
         );
     } else if facts.until < machine.now {
-        let fix = renewal(report.system, place, self_signed);
+        let fix = renewal(report.system, self_signed);
         report.wrong(
             Id::CertificateExpired,
             place,
@@ -156,13 +150,13 @@ fn dates(
     } else if facts.until - machine.now < CERTIFICATE_WARNING && !self_signed {
         let days = (facts.until - machine.now) / DAY;
         let what = format!("expires on {until}, in {days} days");
-        let fix = renewal(report.system, place, self_signed);
+        let fix = renewal(report.system, self_signed);
         report.hint(Id::CertificateExpires, place, what, &fix);
     }
 }
 
 /// Key and certificate by the daemon's own loader.
-fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut DoctorReport) {
+fn pair(listen: &Listen, key: &Path, report: &mut DoctorReport) {
     let place = key.display().to_string();
     if is_hidden(key) {
         return report.unseen(
@@ -173,7 +167,7 @@ fn pair(subject: &Subject<'_>, listen: &Listen, key: &Path, report: &mut DoctorR
     }
     // Of these three the daemon's loader makes none; a self-signed pair it would.
     if let Err(error) =
-        ServerTls::open(&listen.tls, Path::new("/nonexistent"), &subject.machine.host)
+        ServerTls::open(&listen.tls, Path::new("/nonexistent"), &WantedNames::default())
     {
         let text = error.to_string();
         let (file, what) = text.split_once(": ").unwrap_or((&place, &text));
@@ -334,19 +328,44 @@ fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
     })
 }
 
-/// Our own certificate is made once; the machine may have got another name or address since.
-fn made_before(
-    machine: &Machine,
-    (certificate, _key): (&Path, &Path),
-    facts: &Facts,
-    report: &mut DoctorReport,
-) {
-    let lacking: Vec<String> =
-        own_names(&machine.host).into_iter().filter(|name| !facts.covers(name)).collect();
-    if !lacking.is_empty() {
-        let place = certificate.display().to_string();
-        let what = format!("was made before this machine had the name {}", lacking.join(", "));
-        let fix = renewal(report.system, &place, true);
-        report.hint(Id::CertificateName, &place, what, &fix);
+/// Our own certificate: the daemon renews it, for all names that its authority may sign for. For
+/// others somebody has to make another authority.
+fn own(subject: &Subject<'_>, place: &str, facts: &Facts, report: &mut DoctorReport) {
+    let Some(config) = subject.config else { return };
+    let file = OwnFiles::under(&config.state_directory).authority;
+    let wanted = WantedNames::new(&subject.machine.host, &config.hosts);
+    if !file.exists() {
+        let lacking: Vec<String> =
+            wanted.all().into_iter().filter(|name| !facts.covers(name)).collect();
+        if !lacking.is_empty() {
+            let what = format!("was made before this machine had the name {}", lacking.join(", "));
+            let fix = subject.source.typed("ca new");
+            report.hint(Id::CertificateName, place, what, &[fix]);
+        }
+        return;
+    }
+    let place = file.display().to_string();
+    let command = subject.source.typed("ca new --replace");
+    let authority = match OwnAuthority::read(&file) {
+        Ok(authority) => authority,
+        Err(error) => {
+            let what = bare(&place, &error.to_string()).to_owned();
+            return report.wrong(Id::CertificateWrong, &place, what, &[command]);
+        }
+    };
+    let outside = authority.outside(&wanted);
+    if !outside.is_empty() {
+        let what = format!(
+            "may not sign for {}, so clients that ask for it are warned; every device has to trust the new one",
+            outside.join(", ")
+        );
+        report.hint(Id::CertificateName, &place, what, std::slice::from_ref(&command));
+    }
+    if authority.ends_soon(subject.machine.now) {
+        let what = format!(
+            "this authority ends on {}, and every certificate of it; every device has to trust the new one",
+            date(authority.until)
+        );
+        report.hint(Id::CertificateExpires, &place, what, &[command]);
     }
 }

@@ -4,10 +4,7 @@ use super::{
     finding::{DoctorReport, Id},
     machine::Machine,
 };
-
-/// No release is older than this: 2026-01-01. A gateway without a battery starts in 1970, or when
-/// its image was made.
-const BUILT: i64 = 1_767_225_600;
+use crate::tls::BUILT;
 
 /// Whether it is set, and kept right.
 pub(super) fn look(machine: &Machine, report: &mut DoctorReport) {

@@ -130,12 +130,12 @@ fn our_own_certificate_is_made_anew_when_the_machine_has_another_name() {
         "{ALICE}state_directory: {state}\nlisten: [ {{ address: '[::]:0' }} ]\nendpoints: {{ e: {{ sim: echo }} }}"
     );
     place.find(&text).none(Id::Certificate);
-    let names = crate::tls::own_names("former");
+    let names = crate::tls::WantedNames::new("former", &[]).all();
     pair(&place, &names.iter().map(String::as_str).collect::<Vec<_>>(), GOOD);
     fs::create_dir(place.path("tls")).unwrap();
     fs::rename(place.path("cert.pem"), place.path("tls/cert.pem")).unwrap();
     let found = place.find(&text);
-    found.hint(Id::CertificateName, &["box", "box.local", "sudo rm ", "restart wsbridge"]);
+    found.hint(Id::CertificateName, &["box", "box.local", "sudo wsbridge ca new"]);
 }
 
 #[test]
