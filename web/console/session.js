@@ -5,7 +5,7 @@ import { store } from "./store.js";
 /**
  * { phase: "asking" } at first; { phase: "in", user, kind, ... } as GET /api/session says; { phase:
  * "out", ended } when a sign-in is needed (`ended`: it was there before; `wait`: not before so many
- * seconds); { phase: "unreachable", reason } when the gateway does not answer.
+ * seconds; `authority`: see `ended`); { phase: "unreachable", reason } when the gateway does not answer.
  */
 export const session = store({ phase: "asking" });
 
@@ -55,7 +55,8 @@ export async function ask(path, body) {
   });
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const text = (await answer.text()).split("\n", 1)[0].slice(0, 300);
-  if (answer.status === 401 && path !== "/api/login") ended();
+  if (answer.status === 401 && path !== "/api/login")
+    ended(answer.headers.get("Wsbridge-Authority"));
   throw new Refused(
     answer.status,
     text || `the gateway answered ${answer.status}`,
@@ -63,10 +64,15 @@ export async function ask(path, body) {
   );
 }
 
-/** The login is over: expired, signed out elsewhere, or never there. */
-export function ended() {
-  if (session.value.phase === "out") return;
-  session.set({ phase: "out", ended: session.value.phase === "in", before: session.value.user });
+/**
+ * The login is over: expired, signed out elsewhere, or never there. `authority` is the fingerprint of
+ * whoever vouches for the gateway's own certificate.
+ * @param {string | null} [authority]
+ */
+export function ended(authority = session.value.authority?.sha256) {
+  const { phase, user: before } = session.value;
+  if (phase === "out") return;
+  session.set({ phase: "out", ended: phase === "in", before, authority });
   clearTimeout(expiry);
 }
 

@@ -12,6 +12,7 @@ import { NARROW, drawer as makeDrawer } from "./shell/drawer.js";
 import { installShortcuts } from "./shortcuts.js";
 import { plain } from "./signin.js";
 import { undoing } from "./store.js";
+import { watchAuthority } from "./trust.js";
 import { workspace as makeWorkspace } from "./workspace.js";
 
 /** The page of somebody who is signed in: { element, focus(), reconnect(), dispose() }. */
@@ -50,6 +51,7 @@ export function shell() {
       const run = actions[action] ?? workspace.current()?.actions[action];
       return run ? (run(), true) : false;
     }),
+    watchAuthority(notices),
     route.on(({ names, bare }) => {
       element.classList.toggle("bare", bare);
       element.classList.toggle("none-open", names.length === 0);

@@ -2,6 +2,7 @@
 
 import { h, icon, iconButton, say } from "./dom.js";
 import { Refused, session, signIn } from "./session.js";
+import { authorityNote } from "./trust.js";
 
 /** Whether this page came over a way that others can read. */
 export const plain = () =>
@@ -20,6 +21,7 @@ export function signInPage() {
   const problem = h("p", { class: "problem", role: "alert" });
   const button = h("button", { type: "submit", class: "primary" }, "Sign in");
   const intro = h("p", { class: "note" });
+  const trust = authorityNote();
   const element = h(
     "main",
     { class: "signin", id: "main" },
@@ -38,6 +40,7 @@ export function signInPage() {
       ),
       problem,
       button,
+      trust.element,
     ),
   );
   const pause = countdown({
@@ -45,7 +48,8 @@ export function signInPage() {
     over: () => (say(problem, ""), ready()),
   });
 
-  const off = session.on(({ ended, before, wait: seconds }) => {
+  const off = session.on(({ ended, before, wait: seconds, authority }) => {
+    trust.show(authority);
     say(
       intro,
       ended

@@ -15,14 +15,15 @@ const flags = [
 ];
 
 /**
- * `args` are further flags; `context` are Playwright's options of a context (viewport, colorScheme,
- * hasTouch).
+ * `args` are further flags, `env` more of the environment; `context` are Playwright's options of a
+ * context (viewport, colorScheme, hasTouch).
  */
-export async function launchChromium({ args = [], context: options = {} } = {}) {
+export async function launchChromium({ args = [], env = {}, context: options = {} } = {}) {
   const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
     headless: true,
     args: [...flags, ...args],
+    env: { ...process.env, ...env },
   });
   const open = async (context) =>
     driven(await (context ?? (await browser.newContext(options))).newPage());

@@ -34,9 +34,11 @@ const preferences = {
   "toolkit.telemetry.server": "data:,",
 };
 
-export async function launchFirefox() {
+/** `prepare` gets the folder of the profile before it is used; `preferences` are more of them. */
+export async function launchFirefox({ prepare = (_) => {}, preferences: more = {} } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "wsbridge-firefox-"));
-  const lines = Object.entries(preferences).map(
+  prepare(profile);
+  const lines = Object.entries({ ...preferences, ...more }).map(
     ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});`,
   );
   writeFileSync(join(profile, "user.js"), lines.join("\n"));

@@ -6,6 +6,7 @@ import { h } from "../dom.js";
 import { openHelp } from "../help/help.js";
 import { session, signOut } from "../session.js";
 import { choice } from "../theme.js";
+import { authorityFacts } from "../trust.js";
 
 const THEMES = [
   ["system", "As the system"],
@@ -52,6 +53,7 @@ function about() {
     version,
     tls,
     administrator,
+    authority,
     host: machine,
     expires_in: left,
   } = session.value;
@@ -70,6 +72,7 @@ function about() {
       row("Ends", left ? `${Math.round(left / 60)} min after the last use` : ""),
       row("Gateway", [machine, version && `wsbridge ${version}`].filter(Boolean).join(", ")),
       row("Encrypted", tls === false ? "no: plain HTTP" : "yes, by TLS"),
+      authority && row("Authority", authorityFacts(authority)),
     ),
   });
 }
