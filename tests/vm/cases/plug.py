@@ -10,7 +10,7 @@ def a_daemon_started_before_its_devices_says_so_to_clients_and_opens_each_when_i
             gw.plain(name)
             raise AssertionError(f"{name} was opened, and is not there")
         except ws.Refused as refused:
-            assert refused.status == 503 and "no port is USB" in refused.body, refused
+            assert refused.status == 503 and "no port matches USB" in refused.body, refused
     said = []
     for name in ADAPTERS:
         gw.adapters[name].plug()
