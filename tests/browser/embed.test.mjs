@@ -68,9 +68,10 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
     { skip: missing(engine), timeout: 120_000 },
     async () => {
       const { portal, gateway, got, ticket, sessions } = await setUp();
-      portal.ticket = await ticket();
       const page = await launch(engine);
       await page.resize(1000, 640);
+      // Good for 15 s, and an engine may take longer to start.
+      portal.ticket = await ticket();
       await page.goto(`${portal.url}`);
       const one = await eventually(
         async () => (await sessions()).find(({ to_client: bytes }) => bytes > 0),
@@ -91,9 +92,8 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
     async () => {
       const { ticket, page: written, sessions } = await setUp();
       const stranger = await servePages({ host: "127.0.0.3" });
-      const text = await ticket();
-      stranger.pages["/"] = written(text);
       const page = await launch(engine);
+      stranger.pages["/"] = written(await ticket());
       await page.goto(stranger.url);
       // The frame is loaded, with what the browser shows in place of the page.
       await page.evaluate(
