@@ -222,6 +222,7 @@ fn device(device: SimDevice) -> &'static str {
         SimDevice::Echo => "echo",
         SimDevice::EchoTcp => "echo-tcp",
         SimDevice::Source => "source",
+        SimDevice::Nmea => "nmea",
     }
 }
 

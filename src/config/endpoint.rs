@@ -231,7 +231,7 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
     let sim = k
         .key(
             "sim",
-            "a simulated device, behind a pty or (`modbus-tcp`, `echo-tcp`, `source`) behind a TCP port",
+            "a simulated device, behind a pty, or (`modbus-tcp`, `echo-tcp`, `source`) behind a TCP port, or (`nmea`) a UDP port",
         )
         .uci("device")
         .maybe::<SimDevice>();
@@ -263,7 +263,11 @@ fn is_line(target: &Target) -> bool {
         Target::Serial(_) | Target::Rfc2217(_) | Target::Udp(_) => true,
         Target::Tcp(_) => false,
         Target::Sim(sim) => match sim.device {
-            SimDevice::Modem | SimDevice::ModbusRtu | SimDevice::Console | SimDevice::Echo => true,
+            SimDevice::Modem
+            | SimDevice::ModbusRtu
+            | SimDevice::Console
+            | SimDevice::Echo
+            | SimDevice::Nmea => true,
             SimDevice::ModbusTcp | SimDevice::EchoTcp | SimDevice::Source => false,
         },
     }

@@ -301,7 +301,7 @@ impl Target {
 
     /// Whether what it is sent and sends has borders, which are kept.
     pub fn has_datagrams(&self) -> bool {
-        matches!(self, Self::Udp(_))
+        matches!(self, Self::Udp(_) | Self::Sim(SimTarget { device: SimDevice::Nmea }))
     }
 
     /// The word for its kind, as clients are told it: the key of the configuration.

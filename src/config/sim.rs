@@ -24,4 +24,6 @@ pub enum SimDevice {
     EchoTcp,
     /// An endless numbered stream (TCP).
     Source,
+    /// A boat's multiplexer (UDP).
+    Nmea,
 }

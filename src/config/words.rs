@@ -63,7 +63,7 @@ choices!(OpenWhen, "always" => Self::Always, "on-demand" => Self::OnDemand);
 choices!(Rights, "read" => Self::READ, "write" => Self::WRITE, "signals" => Self::SIGNALS,
     "settings" => Self::SETTINGS, "takeover" => Self::TAKEOVER);
 choices!(SimDevice, "modem" => Self::Modem, "modbus-rtu" => Self::ModbusRtu, "modbus-tcp" => Self::ModbusTcp,
-    "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source);
+    "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source, "nmea" => Self::Nmea);
 
 impl Scalar for Format {
     fn read(text: &str) -> Result<Self, String> {

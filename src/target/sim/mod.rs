@@ -1,4 +1,4 @@
-//! Simulated devices behind real ptys and real TCP ports, so that what reaches them is the true
+//! Simulated devices behind real ptys and real TCP and UDP ports, so that what reaches them is the true
 //! path.
 
 mod console;
@@ -6,10 +6,12 @@ mod drive;
 mod echo;
 mod modbus;
 mod modem;
+mod nmea;
 mod pty;
 mod script;
 mod source;
 mod tcp;
+mod udp;
 
 use std::{
     io,
@@ -23,7 +25,7 @@ use crate::config::{SimDevice, SimTarget, Target};
 /// A running simulated device; it ends, with its connections, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Sim {
-    /// The real target that reaches it: a pty's path or a loopback TCP port.
+    /// The real target that reaches it: a pty's path or a loopback port.
     pub target: Target,
     /// Owns the device's task; dropping it aborts the task.
     _tasks: JoinSet<()>,
@@ -44,6 +46,7 @@ pub(crate) async fn start(target: &SimTarget) -> io::Result<Sim> {
         SimDevice::Echo => pty::start(&mut tasks, echo::Echo)?,
         SimDevice::EchoTcp => tcp::start(&mut tasks, || echo::Echo).await?,
         SimDevice::Source => tcp::start(&mut tasks, source::LineCounter::default).await?,
+        SimDevice::Nmea => udp::start(&mut tasks, nmea::Multiplexer::default()).await?,
     };
     Ok(Sim { target, _tasks: tasks })
 }

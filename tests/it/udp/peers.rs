@@ -64,6 +64,19 @@ fn a_device_that_sends_without_being_asked_is_heard_at_the_local_port() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_simulated_multiplexer_sends_sentences_one_by_one() {
+    let daemon = Daemon::open("  e: { sim: nmea }\n");
+    let (mut wire, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
+    for _ in 0..6 {
+        let sentence = String::from_utf8(datagram(&mut wire).await).unwrap();
+        let body = sentence.strip_prefix('$').and_then(|it| it.strip_suffix("\r\n")).unwrap();
+        let (body, sum) = body.split_once('*').unwrap();
+        let right = body.bytes().fold(0, |sum, byte| sum ^ byte);
+        assert_eq!(u8::from_str_radix(sum, 16), Ok(right), "{sentence}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_resumed_session_goes_on_at_the_border_of_a_message_both_ways() {
     let mut peer = Peer::new();
     let daemon = peer.daemon("");

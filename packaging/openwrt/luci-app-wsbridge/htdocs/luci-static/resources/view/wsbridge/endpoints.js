@@ -32,7 +32,7 @@ const FIELDS = [
 	[ 'general', 'interface', form.Value, _('USB interface'), { of: [ 'serial' ], datatype: 'range(0,255)' } ],
 	[ 'general', 'address', form.Value, _('Address'), { of: NETWORK, required: true, hint: _('Like 192.0.2.20:502.') } ],
 	[ 'general', 'local_port', form.Value, _('Port of this router'), { of: [ 'udp' ], datatype: 'port', placeholder: _('any'), hint: _('For a device that sends to it without being asked; the firewall must let it in.') } ],
-	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], required: true, values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source' ] } ],
+	[ 'general', 'device', form.ListValue, _('Device'), { of: [ 'sim' ], required: true, values: [ 'modem', 'console', 'echo', 'modbus-rtu', 'modbus-tcp', 'echo-tcp', 'source', 'nmea' ] } ],
 	[ 'line', 'baud', form.Value, _('Baud rate'), { of: LINES, datatype: 'uinteger', placeholder: '9600', values: [ '9600', '19200', '38400', '57600', '115200' ] } ],
 	[ 'line', 'format', form.Value, _('Format'), { of: LINES, placeholder: '8N1', values: [ '8N1', '7E1', '8E1' ] } ],
 	[ 'line', 'flow', form.ListValue, _('Flow control'), { of: LINES, values: [ '', 'none', 'rtscts', 'xonxoff' ] } ],
