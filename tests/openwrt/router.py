@@ -46,7 +46,7 @@ class Router:
         for name, place in [("init", "etc/init.d/wsbridge"), ("defaults", "etc/uci-defaults/80-wsbridge"), ("config", "etc/config/wsbridge"), ("hotplug", "etc/hotplug.d/tty/50-wsbridge")]:
             text = (FILES / f"wsbridge.{name}").read_text()
             if name != "config":
-                text = re.sub(r"(?<=[ \t=\"'(])/(?=(etc|usr/bin|sbin|tmp|dev)/)", f"{self.root}/", text)
+                text = re.sub(r"(?<=[ \t=\"'(])/(?=(etc|usr/bin|sbin|tmp|dev|var/run)/)", f"{self.root}/", text)
             (self.root / place).write_text(text)
 
     def close(self):

@@ -53,6 +53,7 @@ class Scripts(unittest.TestCase):
             "procd_set_param stdout 1",
             "procd_set_param stderr 1",
             "procd_set_param no_new_privs 1",
+            f"procd_set_param env RUNTIME_DIRECTORY={root}/var/run/wsbridge-main",
             "procd_set_param user wsbridge",
             "procd_close_instance ",
         ])
@@ -158,7 +159,7 @@ class Scripts(unittest.TestCase):
         recorded, _ = self.router.init("start")
         self.assertIn("procd_add_jail wsbridge-main log procfs sysfs", recorded)
         (writable,) = [line for line in recorded if line.startswith("procd_add_jail_mount_rw ")]
-        self.assertIn(f" {self.router.root}/etc/wsbridge /dev ", writable)
+        self.assertIn(f" {self.router.root}/etc/wsbridge {self.router.root}/var/run/wsbridge-main /dev ", writable)
 
     def test_a_port_that_is_plugged_in_is_for_the_group_of_those_who_may_use_it(self):
         for event, ours in [("add:ttyUSB0", True), ("add:ttyACM1", True), ("remove:ttyUSB0", False), ("add:tty1", False), ("add:sda", False)]:
@@ -188,7 +189,7 @@ class Scripts(unittest.TestCase):
         recorded, _ = self.router.init("start")
         config, root = self.router.config, self.router.root
         # The group is the user's own, by its number.
-        for line in [f"chown -Rh wsbridge:32768 {root}/etc/wsbridge", f"chgrp 32768 {config}", "procd_set_param user wsbridge"]:
+        for line in [f"chown -Rh wsbridge:32768 {root}/etc/wsbridge {root}/var/run/wsbridge-main", f"chgrp 32768 {config}", "procd_set_param user wsbridge"]:
             self.assertIn(line, recorded)
         # procd gives it its further groups itself (initgroups), dialout among them.
         self.assertFalse([line for line in recorded if line.startswith("procd_set_param group")])
@@ -204,15 +205,15 @@ class Scripts(unittest.TestCase):
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'dialout'\n\toption enabled"))
         recorded, _ = self.router.init("start")
         config, root = self.router.config, self.router.root
-        for line in [f"chown -Rh serial:dialout {root}/etc/wsbridge", f"chgrp dialout {config}", f"chmod 0640 {config}", "procd_set_param user serial", "procd_set_param group dialout"]:
+        for line in [f"chown -Rh serial:dialout {root}/etc/wsbridge {root}/var/run/wsbridge-main", f"chgrp dialout {config}", f"chmod 0640 {config}", "procd_set_param user serial", "procd_set_param group dialout"]:
             self.assertIn(line, recorded)
         # Another instance's is another folder: theirs are not each other's.
         lab = self.router.config.parent / "wsbridge-lab"
         lab.write_text(GOOD)
         self.router.config.write_text(GOOD + "\nconfig wsbridge 'lab'\n\toption enabled '1'\n\toption config 'wsbridge-lab'\n\toption user 'serial'\n\toption group 'dialout'\n")
         recorded, _ = self.router.init("start")
-        self.assertIn(f"chown -Rh serial:dialout {root}/etc/wsbridge-lab", recorded)
-        self.assertNotIn(f"chown -Rh serial:dialout {root}/etc/wsbridge", recorded)
+        self.assertIn(f"chown -Rh serial:dialout {root}/etc/wsbridge-lab {root}/var/run/wsbridge-lab", recorded)
+        self.assertFalse([line for line in recorded if line.startswith(f"chown -Rh serial:dialout {root}/etc/wsbridge ")])
         self.assertTrue((self.router.root / "etc/wsbridge-lab").is_dir())
         self.router.config.write_text(GOOD.replace("option enabled", "option user 'serial'\n\toption group 'uucp'\n\toption enabled"))
         recorded, _ = self.router.init("start")
