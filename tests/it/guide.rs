@@ -260,6 +260,7 @@ fn prometheus_scrapes_as_the_guide_configures_it_and_takes_the_alarms() {
     let Some(shell) = Shell::at(&daemon) else { return };
     let folder = shell.folder.path();
     fs::write(folder.join("wsbridge.token"), token).unwrap();
+    fs::copy(folder.join("ca.crt"), folder.join("wsbridge-ca.crt")).unwrap();
     let yaml = recipe("Metrics and health", "scrape_configs")
         .replace("/etc/prometheus", &folder.to_string_lossy())
         .replace("gateway.example:8443", &daemon.address().to_string());
