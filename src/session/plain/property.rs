@@ -196,10 +196,10 @@ proptest! {
     #[test]
     fn never_less_is_told_as_lost_than_did_not_arrive(scripts in prop::collection::vec(scripts(), 40)) {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let played = runtime.block_on(async {
-            let all = futures_util::future::join_all(scripts.iter().cloned().map(play));
-            tokio::time::timeout(Duration::from_secs(100), all).await.expect("an end")
-        });
+        let played = runtime.block_on(futures_util::future::join_all(scripts.iter().map(|script| async move {
+            let end = tokio::time::timeout(Duration::from_secs(100), play(script.clone())).await;
+            end.unwrap_or_else(|_| panic!("no end of {script:?}"))
+        })));
         for ((report, got), script) in played.into_iter().zip(&scripts) {
             prop_assert!(report.lost_up <= report.taken, "{:?} of {:?}", report, script);
             let told = report.taken - report.lost_up;
