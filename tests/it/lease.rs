@@ -257,7 +257,7 @@ async fn write_by_force(dial: Dial, user: u8, rounds: u8) -> u64 {
     }
     // The other takes the lease from the drain as well.
     match client.drain().await {
-        Ok(_) | Err(Error::Failed { code: Code::NotWriter, .. }) => {}
+        Ok(()) | Err(Error::Failed { code: Code::NotWriter, .. }) => {}
         Err(error) => panic!("{error}"),
     }
     client.ping().await.unwrap();
