@@ -71,9 +71,15 @@ fn scripts() -> impl Strategy<Value = Script> {
 }
 
 fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept().unwrap().0)
+    // Another test's daemon may still try a port that was its target's before.
+    loop {
+        let (far, peer) = listener.accept().unwrap();
+        if peer == near.local_addr().unwrap() {
+            return (near, far);
+        }
+    }
 }
 
 fn tokio_of(stream: TcpStream) -> tokio::net::TcpStream {
