@@ -123,9 +123,11 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
         .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// The kernel's number of this boot.
-fn boot() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+/// The kernel's number of this boot; empty where it cannot be seen, as under a unit with
+/// `ProcSubset=pid`. There the folder alone tells: it is in memory and goes with the boot.
+fn boot() -> String {
+    let seen = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    seen.map(|number| number.trim().to_owned()).unwrap_or_default()
 }
 
 /// Time since the boot, sleep included.
@@ -142,7 +144,7 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
     }
     let read = regular_file::read(file, FILE_MAX)?;
     let File { boot: then, logins } = serde_json::from_slice(&read)?;
-    if then != boot()? {
+    if then != boot() {
         return Ok(Vec::new());
     }
     let (now, uptime) = (Instant::now(), uptime());
@@ -182,7 +184,7 @@ fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
         used: then(record.used),
     };
     let text =
-        serde_json::to_vec(&File { boot: boot()?, logins: rows.into_iter().map(row).collect() })?;
+        serde_json::to_vec(&File { boot: boot(), logins: rows.into_iter().map(row).collect() })?;
     if let Some(folder) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -243,7 +245,7 @@ mod tests {
         kept.write(&config, &logins);
         let file = folder.path().join("sign-ins");
         let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, text.replace(&boot().unwrap(), "another")).unwrap();
+        fs::write(&file, text.replace(&boot(), "another")).unwrap();
         assert!(!again(folder.path(), &config, &cookie));
         fs::write(&file, &text).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
