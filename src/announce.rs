@@ -26,7 +26,7 @@ pub(crate) struct Service {
     pub tls: bool,
 }
 
-/// What is announced now; dropped, it is announced no longer.
+/// The running announcement; dropping it withdraws it.
 #[derive(Debug, Default)]
 pub(crate) struct Announcer {
     services: Vec<Service>,
@@ -35,15 +35,15 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Nothing yet; which name is ours it will say in `held`.
+    /// Announces nothing yet; `held` will show the name we hold.
     pub(crate) fn new(held: HeldName) -> Self {
         Self { services: Vec::new(), responder: None, held }
     }
 
-    /// Announces these and nothing else. What only this machine reaches is left out; that it cannot
-    /// be done is logged.
+    /// Announces these services and nothing else, leaving out those that only this machine can
+    /// reach. A failure is logged.
     ///
-    /// `own` is this machine's name. Blocks while what was announced says goodbye.
+    /// `own` is this machine's name. Blocks while the previous announcement says goodbye.
     pub(crate) fn announce(&mut self, own: &str, services: Vec<Service>) {
         let services: Vec<_> = services
             .into_iter()
@@ -64,8 +64,7 @@ impl Announcer {
         }
     }
 
-    /// The name that is ours on the network now, `NAME.local`, while nobody else says that it is
-    /// theirs.
+    /// The name we hold on the network now, `NAME.local`; `None` while another machine claims it.
     #[cfg(test)]
     pub(crate) fn name(&self) -> Option<String> {
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()

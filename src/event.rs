@@ -15,66 +15,42 @@ use crate::{
     wire::close::{Ended, Refusal},
 };
 
-/// Something that whoever keeps a record of the gateway wants to know.
+/// Something worth a record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
     /// A browser signed in.
-    SignIn {
-        /// Who.
-        principal: &'a PrincipalId,
-        /// From where.
-        client: ClientAddress,
-    },
+    SignIn { principal: &'a PrincipalId, client: ClientAddress },
     /// A browser signed out.
-    SignOut {
-        /// Who.
-        principal: &'a PrincipalId,
-        /// From where.
-        client: ClientAddress,
-    },
+    SignOut { principal: &'a PrincipalId, client: ClientAddress },
     /// Somebody let a page of another origin in.
     LetIn {
-        /// Who.
         principal: &'a PrincipalId,
-        /// The page's.
         origin: &'a str,
-        /// To these endpoints.
+        /// What it may use.
         endpoints: &'a [String],
-        /// From where.
         client: ClientAddress,
     },
     /// A request, or a connection that never became one, was refused.
     Refusal {
-        /// From where.
         client: ClientAddress,
         /// Method and path; empty where none was read.
         request: &'a str,
-        /// Why.
         refusal: &'a Refusal,
     },
     /// A session began.
     Open(SessionInfo<'a>),
     /// A session ended.
     Close {
-        /// Which.
         session: SessionInfo<'a>,
-        /// What it moved.
         traffic: Traffic,
-        /// Why it ended.
         ended: &'a Ended,
         /// How long it ran.
         lasted: Duration,
     },
     /// An administrator ended a session.
-    Kick {
-        /// Who.
-        by: &'a PrincipalId,
-        /// Which.
-        session: SessionInfo<'a>,
-    },
+    Kick { by: &'a PrincipalId, session: SessionInfo<'a> },
     /// A line's lease changed hands.
     Lease {
-        /// The line.
         endpoint: &'a str,
         /// Who writes now.
         holder: Option<&'a PrincipalId>,
@@ -93,9 +69,7 @@ pub(crate) enum Event<'a> {
 pub(crate) struct SessionInfo<'a> {
     /// The endpoint; empty on the bus.
     pub endpoint: &'a str,
-    /// Who runs it.
     pub principal: &'a PrincipalId,
-    /// From where.
     pub client: ClientAddress,
 }
 
@@ -116,17 +90,17 @@ pub(crate) struct Traffic {
 #[derive(Debug)]
 pub(crate) struct Events {
     metrics: Arc<Metrics>,
-    /// The second of the last refusal that was logged for everybody to see.
+    /// When a refusal was last logged for everybody to see, in seconds.
     refused: AtomicU32,
 }
 
 impl Events {
-    /// Counted in `metrics`.
+    /// Events are counted in `metrics`.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self { metrics, refused: AtomicU32::new(0) }
     }
 
-    /// What is counted of them.
+    /// The counters.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
@@ -188,12 +162,12 @@ impl Events {
         }
     }
 
-    /// At most one a second, since strangers cause these.
+    /// Logs at most one a second, since strangers can cause these.
     fn log_refusal(&self, client: ClientAddress, request: &str, refusal: &Refusal) {
         // The low bits of the clock are enough to tell one second from another.
         let now = u32::try_from(unix_now() & 0xffff_ffff).unwrap_or(0);
         let (status, reason) = (refusal.status(), refusal.label());
-        // Of these the label says next to nothing.
+        // For these statuses the label says next to nothing.
         let why = matches!(status, 400 | 403).then(|| refusal.to_string());
         let why = why.as_deref();
         if self.refused.swap(now, Ordering::Relaxed) == now {

@@ -11,11 +11,11 @@
 //!   `process`. One outside thing each.
 //! * Between them, `event`: what happens, told once to the log and the counters.
 //! * Floor 2, the `line`: a live target, its tape, its lease, its seats.
-//! * Floor 3, the `session`: one WebSocket on one seat; it says why it ended. Beside it its other
+//! * Floor 3, the `session`: one WebSocket on one seat; it says why it ended. Beside it the other
 //!   end, the [`client`] of `wsbridge.v1`, which knows nothing of the gateway but `wire`.
 //! * Floor 4, `http`: routes, upgrade, tickets, API, metrics, health.
 //! * Floor 5, `listen`: bind, accept, TLS handshake, peer address.
-//! * Floor 6, `daemon` owns everything: start, reload, shutdown; [`cli`] has one file a
+//! * Floor 6, `daemon` owns everything: start, reload, shutdown; [`cli`] has one file for each
 //!   sub-command.
 
 mod settings;
@@ -51,7 +51,7 @@ mod listen;
 pub mod cli;
 mod daemon;
 
-/// What the tests and the fuzz targets of this repository reach into; nobody else should.
+/// What this repository's tests and fuzz targets reach into; nobody else should use it.
 #[doc(hidden)]
 pub mod testing {
     pub use crate::auth::{hash_password, own_name};

@@ -35,13 +35,13 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// Pause when the system has no descriptor or memory for a further connection.
+/// Pause when the system has no descriptor or memory for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-/// Bytes the kernel holds for a client beyond what is on its way: what is behind them, a pong or a
-/// Close, does not wait for megabytes, and a client's pace is seen as it is.
+/// Bytes the kernel holds for a client beyond those in flight. It is small so that a pong or a
+/// Close does not wait behind megabytes, and a client's pace shows as it is.
 const UNSENT: u32 = 128 * 1024;
 
-/// A client that acknowledges nothing for this long is gone (`TCP_USER_TIMEOUT`), probes included.
+/// A client that acknowledges nothing for this long, probes included, is gone (`TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// An address could not be listened on.
@@ -50,9 +50,9 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 pub(crate) struct ListenError {
     address: String,
     what: String,
-    /// Whether it takes a right we do not have.
+    /// Whether it needs a privilege we lack.
     pub denied: bool,
-    /// Whether the address is none of this machine's: it may come (DHCP, a VPN, a USB gadget).
+    /// Whether this machine lacks the address, which may come (DHCP, a VPN, a USB gadget).
     pub absent: bool,
 }
 
@@ -67,7 +67,7 @@ impl ListenError {
     }
 }
 
-/// A socket for an address whose port running listeners have that are about to leave; for
+/// A socket for an address whose port belongs to running listeners that are about to leave; for
 /// [`Listener::bind`].
 pub(crate) fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedFd, ListenError> {
     bind_beside(address, leaving).map_err(|error| ListenError::new(&Address::Tcp(address), &error))
@@ -78,7 +78,7 @@ pub(crate) fn beside(address: SocketAddr, leaving: &[&OwnedFd]) -> Result<OwnedF
 pub(crate) struct Listener {
     socket: BoundSocket,
     tls: Option<Arc<ServerTls>>,
-    /// It takes connections that trusted proxies announce, and no others.
+    /// Takes only connections that trusted proxies announce.
     proxied: bool,
     name: String,
     app: Option<Arc<str>>,
@@ -127,7 +127,7 @@ impl Listener {
         }
     }
 
-    /// A second hold on the socket, for a successor that takes it over.
+    /// A second descriptor of the socket, for a successor that takes it over.
     pub(crate) fn socket(&self) -> io::Result<OwnedFd> {
         match &self.socket {
             BoundSocket::Tcp(socket) => socket.as_fd().try_clone_to_owned(),
@@ -211,7 +211,7 @@ enum Raw {
     Unix(UnixStream),
 }
 
-/// A connection that has a place.
+/// A connection that has been given a place.
 struct Arrival {
     stream: Stream,
     peer: Peer,
@@ -261,8 +261,8 @@ impl Door {
         });
     }
 
-    /// Where proxies announce their clients, the client and its place in the proxy's stead. `None`:
-    /// it was refused.
+    /// Where proxies announce their clients, puts the client and its place in the proxy's stead.
+    /// `None`: it was refused.
     async fn announced(&self, arrived: Arrival, until: Instant) -> Option<Arrival> {
         if !self.proxied {
             return Some(arrived);
@@ -301,7 +301,7 @@ impl Door {
         http::serve(Arc::clone(&self.bridge), stream, peer, slot, until).await;
     }
 
-    /// TLS, and a word to who speaks HTTP there.
+    /// Does the TLS handshake, and explains itself to a client that speaks HTTP there.
     async fn greet(
         &self,
         stream: Stream,
@@ -349,7 +349,7 @@ fn client_certificate(stream: &Stream, tls: &Arc<ServerTls>) -> Option<Arc<Clien
     }))
 }
 
-/// A certificate and the lists of the listener it came by.
+/// A certificate, and the listener that knows whether it is revoked.
 #[derive(Debug)]
 struct Lists {
     tls: Arc<ServerTls>,
@@ -362,8 +362,8 @@ impl Revocation for Lists {
     }
 }
 
-/// Bytes go out at once; a client that is gone is noticed. A failure costs only that, so it is no
-/// reason to refuse.
+/// Sends bytes without delay, and notices a client that is gone. If this fails, only that is lost:
+/// no reason to refuse.
 fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
@@ -376,7 +376,7 @@ fn tune(stream: &TcpStream) {
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
-/// The errors of accept(2) that belong to one client who has already left.
+/// The errors of accept(2) that concern a single client, which has already left.
 fn is_of_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),

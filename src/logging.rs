@@ -1,7 +1,7 @@
-//! Where log lines go: journald with fields when systemd runs us, syslog where that is asked for,
-//! readable text on standard error otherwise.
+//! Where log lines go: to journald with fields when systemd runs us, to syslog where that is asked
+//! for, otherwise to standard error as readable text.
 //!
-//! One event, one line, whatever is in it: control characters are escaped, so that no peer can
+//! One event, one line, whatever it contains: control characters are escaped, so that no peer can
 //! forge a line or drive the terminal of whoever reads it.
 
 mod syslog;
@@ -28,13 +28,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Starts logging; `filter` says what is shown: `level`, or `target=level` and more of them with
-/// commas ([`Targets`]). An error says what is wrong with it. With the path of syslog's socket,
-/// lines go there as long as somebody reads it.
+/// Starts logging. `filter` says what is shown: a `level`, or a list of `target=level` with commas
+/// ([`Targets`]); an error says what is wrong with it. With the path of syslog's socket, lines go
+/// there while somebody reads it.
 pub(crate) fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
     let filter = parsed(filter)?;
     let registry = tracing_subscriber::registry();
-    // Only a test that starts twice fails in `try_init`, and then logging runs already.
+    // `try_init` fails only in a test that starts logging twice, and then it runs already.
     let _ = match (journald(), syslog) {
         (Some(journal), _) => registry.with(Escaping(journal).with_filter(filter)).try_init(),
         (None, Some(socket)) => registry.with(Syslog::to(socket).with_filter(filter)).try_init(),
@@ -45,8 +45,8 @@ pub(crate) fn start(filter: &str, syslog: Option<&Path>) -> Result<(), String> {
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// A filter whose words are levels: to [`Targets`] a misspelt one is a target, and everything falls
-/// silent.
+/// A filter whose words are levels. To [`Targets`] a misspelt level is a target, and everything
+/// falls silent.
 fn parsed(filter: &str) -> Result<Targets, String> {
     for part in filter.split(',') {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
@@ -96,10 +96,10 @@ fn journald() -> Option<tracing_journald::Layer> {
     )
 }
 
-/// What the macros of `tracing` take at most.
+/// The most fields that the macros of `tracing` take.
 const MOST_FIELDS: usize = 32;
 
-/// Hands events on with the whole line as message and every value escaped, for `journalctl` shows
+/// Hands events on with the whole line as the message and every value escaped: `journalctl` shows
 /// the message alone, and `journalctl WSBRIDGE_ENDPOINT=plc1` goes by the fields.
 struct Escaping<L>(L);
 
@@ -126,7 +126,7 @@ where
         self.0.on_event(&Event::new(metadata, &metadata.fields().value_set(&values)), context);
     }
 
-    // We open no spans; the journal's layer wants to know those of others.
+    // We open no spans, but the journal's layer wants to know those of others.
     fn on_new_span(
         &self,
         attributes: &span::Attributes<'_>,
@@ -176,7 +176,7 @@ impl LogLine {
         line
     }
 
-    /// `refused endpoint=plc1 peer=192.0.2.7`; what is not ours names its module.
+    /// `refused endpoint=plc1 peer=192.0.2.7`; a line from another crate names its module.
     fn text(&self, metadata: &Metadata<'_>, colour: bool) -> String {
         let (dim, plain) = if colour { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
         let mut text = String::new();
@@ -196,7 +196,7 @@ impl LogLine {
         text
     }
 
-    /// [`Self::text`] behind time (UTC) and level.
+    /// [`Self::text`] after the time (UTC) and the level.
     fn dated(&self, metadata: &Metadata<'_>, colour: bool) -> String {
         let level = match *metadata.level() {
             Level::ERROR => ("error", "\x1b[31m"),
@@ -234,7 +234,7 @@ impl Visit for LogLine {
     }
 }
 
-/// Shows a text without any character that moves a cursor or turns the reading direction.
+/// Shows a text without any character that moves the cursor or turns the reading direction.
 struct Escaped<T>(T);
 
 impl<T: Display> Display for Escaped<T> {
@@ -277,7 +277,8 @@ mod tests {
         }
     }
 
-    /// Keeps lines as they would be printed, and what reaches the layer behind [`Escaping`].
+    /// Keeps lines as they would be printed, and the values that reach the layer behind
+    /// [`Escaping`].
     #[derive(Clone, Default)]
     struct Kept {
         lines: Arc<Mutex<Vec<String>>>,
@@ -302,7 +303,7 @@ mod tests {
         }
     }
 
-    /// Values as a layer gets them, in no other form than text.
+    /// Values as a layer gets them, in no form but text.
     #[derive(Default)]
     struct Raw(Values);
 

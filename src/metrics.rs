@@ -27,12 +27,10 @@ impl Counter {
         self.add(1);
     }
 
-    /// Adds `count`.
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Relaxed);
     }
 
-    /// The sum so far.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -43,17 +41,15 @@ impl Counter {
 pub(crate) struct Gauge(Arc<AtomicU64>);
 
 impl Gauge {
-    /// Sets it.
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
 
-    /// What it shows.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
-    /// One more until the guard is dropped.
+    /// Adds one until the guard is dropped.
     #[must_use = "the gauge falls again when this is dropped"]
     pub(crate) fn hold(&self) -> GaugeUnit {
         self.0.fetch_add(1, Relaxed);
@@ -105,11 +101,11 @@ pub(crate) struct EndpointMetrics {
     /// Bytes waiting for the target.
     pub queue: Gauge,
     errors: [Counter; 6],
-    /// A `TargetState` and one, or 0 while nothing is known.
+    /// A `TargetState` plus one, or 0 while nothing is known.
     state: AtomicU8,
 }
 
-/// How a target is, for the metrics.
+/// The state of a target, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetState {
     /// Nobody needs it.
@@ -132,7 +128,7 @@ const ERROR_KINDS: [&str; 6] =
     ["break", "parity", "framing", "overrun", "buffer_overrun", "telnet"];
 
 impl EndpointMetrics {
-    /// Counts errors of the line: what came on top of the last call.
+    /// Counts errors of the line: those that are new since the last call.
     pub(crate) fn line_errors(&self, new: ErrorCounts) {
         let new = [new.brk, new.parity, new.framing, new.overrun, new.buffer_overrun, new.telnet];
         for (counter, count) in self.errors.iter().zip(new) {
@@ -140,7 +136,7 @@ impl EndpointMetrics {
         }
     }
 
-    /// Says how the target is.
+    /// Sets the state of the target.
     pub(crate) fn target(&self, state: TargetState) {
         self.state.store(state as u8 + 1, Relaxed);
     }
@@ -156,7 +152,7 @@ impl Metrics {
         Arc::clone(endpoints.entry(name.to_owned()).or_default())
     }
 
-    /// Shows no endpoint any more that `keep` does not want.
+    /// Drops the endpoints that `keep` does not want.
     pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         lock(&self.endpoints).retain(|name, _| keep(name));
     }

@@ -1,4 +1,4 @@
-//! What this process takes of the system, as the kernel tells it under /proc.
+//! What this process uses of the system, as the kernel reports it under /proc.
 
 use std::{fs, time::Duration};
 
@@ -9,11 +9,11 @@ use rustix::{
 
 use crate::metrics::ProcessUsage;
 
-/// What it takes now; `None` where /proc is not there.
+/// What it uses now; `None` where there is no /proc.
 pub(crate) fn observe() -> Option<ProcessUsage> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
-    // One of them is the folder that is read.
+    // One of them is the folder being read.
     let open_files = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
     Some(ProcessUsage {
         cpu: Duration::try_from(cpu).ok()?,

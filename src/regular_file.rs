@@ -1,4 +1,4 @@
-//! Regular files alone: opening a device can move its lines, and opening a pipe can block for ever.
+//! Regular files only: opening a device can move its lines, and opening a pipe can block for ever.
 
 use std::{
     fs::{File, FileType, OpenOptions, metadata},
@@ -12,18 +12,18 @@ use rustix::{
     io::Errno,
 };
 
-/// What a file inside a folder is opened with: a pipe without a writer is not waited for, no
-/// terminal becomes ours.
+/// How a file inside a folder is opened: without waiting for a pipe's writer, and without any
+/// terminal becoming ours.
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Opens a file for reading.
 ///
 /// # Errors
-/// It cannot be opened, or it is a directory, a device, a pipe or a socket.
+/// The file cannot be opened, or it is a directory, a device, a pipe or a socket.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened, since opening a device has effects; and again after that,
-    // since the name may lead elsewhere by then.
+    // Checked before it is opened, since opening a device has effects; and again afterwards, since
+    // the name may lead elsewhere by then.
     fit(metadata(path)?.file_type())?;
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     read_at_most(open(path)?, most)
 }
 
-/// Reads what is left of an open file, at most that many bytes of it.
+/// Reads what is left of an open file, at most that many bytes.
 ///
 /// # Errors
 /// There is more, or reading fails.
@@ -51,19 +51,20 @@ pub(crate) fn read_at_most(file: File, most: usize) -> io::Result<Vec<u8>> {
     if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Opens a file inside a folder. A link inside it is followed; one that leads out is an error,
-/// whoever changes it meanwhile.
+/// Opens a file inside a folder. A link is followed if it stays inside; one that leads out is an
+/// error, even if somebody changes it meanwhile.
 ///
 /// # Errors
-/// As for [`open`]; it is not inside.
+/// As for [`open`]; or the file is not inside.
 pub(crate) fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
     open_beneath(folder, &resolved(folder, path)?)
 }
 
-/// The same, of a folder that is shown to others: nothing hidden is in it, by whatever link.
+/// The same for a folder that is shown to others: nothing hidden counts as inside, whichever link
+/// leads there.
 ///
 /// # Errors
-/// As for [`open_inside`]; it, or a folder on the way to it, is hidden.
+/// As for [`open_inside`]; or the file, or a folder on the way to it, is hidden.
 pub(crate) fn open_shown(folder: &Path, path: &Path) -> io::Result<File> {
     let found = resolved(folder, path)?;
     if is_hidden(path) || is_hidden(&found) {
@@ -84,19 +85,19 @@ pub(crate) fn read_inside(folder: &Path, path: &Path, most: usize) -> io::Result
     read_at_most(open_inside(folder, path)?, most)
 }
 
-/// Where in `folder` a path leads, without a link.
+/// Where in `folder` a path leads once its links are resolved.
 fn resolved(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let found = folder.join(path).canonicalize()?;
     let inside = found.strip_prefix(folder.canonicalize()?).map(Path::to_owned);
     inside.map_err(|_| Errno::XDEV.into())
 }
 
-/// Opens the file in `folder` that has this path and no link on its way: one that has come
+/// Opens the file in `folder` with this path, on which there is no link: one that has appeared
 /// meanwhile is an error.
 fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
     let root =
         openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    // Looked at before it is opened, as in `open`.
+    // Checked before it is opened, as in `open`.
     let kind = Node::from_raw_mode(statat(&root, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
     if matches!(kind, Node::CharacterDevice | Node::BlockDevice) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "is a device, not a regular file"));
@@ -108,7 +109,7 @@ fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
         Mode::empty(),
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
     ) {
-        // Before Linux 5.6, or under a filter of system calls that does not know it.
+        // Before Linux 5.6, or under a system call filter that does not know it.
         Err(Errno::NOSYS | Errno::PERM) => {
             openat(&root, path, READ | OFlags::NOFOLLOW, Mode::empty())?.into()
         }
@@ -181,7 +182,7 @@ mod tests {
             (shown("page").unwrap(), shown("fine").unwrap()),
             (b"page".to_vec(), b"page".to_vec())
         );
-        // A pipe is neither waited for nor a device opened.
+        // We neither wait for a pipe nor open a device.
         mknodat(CWD, at("pipe"), Node::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         assert_eq!(shown("pipe").unwrap_err().to_string(), "is a named pipe, not a regular file");
         assert_eq!(

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// How a line is set: speed, frame and flow control.
+/// How a line is set up: speed, frame and flow control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Bits per second, 1 to 2^32-1.
@@ -33,7 +33,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Time one character takes on the line: start, data, parity and stop bits.
+    /// Time that one character takes on the line: start, data, parity and stop bits.
     pub fn character(&self) -> Duration {
         let parity = if self.parity == Parity::None { 0.0 } else { 1.0 };
         let bits = 1.0 + f64::from(u8::from(self.data)) + parity + f64::from(self.stop);
@@ -140,7 +140,7 @@ impl StopBits {
 }
 
 impl Serialize for StopBits {
-    /// Whole numbers as such: `1`, not `1.0`.
+    /// Whole numbers without a fraction: `1`, not `1.0`.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::One => serializer.serialize_u8(1),
@@ -171,7 +171,7 @@ impl TryFrom<f64> for StopBits {
     }
 }
 
-/// Flow control. `wsbridge.v1` says `hardware` and `software`, the configuration `rtscts` and
+/// Flow control. `wsbridge.v1` says `hardware` and `software`, the configuration says `rtscts` and
 /// `xonxoff`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -250,7 +250,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Whether nothing would move.
+    /// Whether nothing would change.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
@@ -259,11 +259,11 @@ impl Levels {
 /// One step of a signal sequence: a change, then a pause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// What moves, together.
+    /// What changes, all at once.
     pub change: Levels,
     /// How long to hold after the change.
     pub hold: Duration,
-    /// The client's monotonic clock at the change: paces this step after the one before.
+    /// The client's monotonic clock at the change; it paces this step relative to the one before.
     pub at: Option<Duration>,
 }
 
@@ -281,7 +281,7 @@ pub struct Inputs {
     pub ri: bool,
 }
 
-/// What a driver counted since it was loaded (TIOCGICOUNT).
+/// What a driver has counted since it was loaded (TIOCGICOUNT).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorCounts {
     /// Break conditions received.
@@ -295,7 +295,7 @@ pub struct ErrorCounts {
     pub overrun: u32,
     /// Bytes the kernel's buffer lost.
     pub buffer_overrun: u32,
-    /// Commands of a port on another box that break telnet.
+    /// Telnet commands from another box that break the rules of telnet.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub telnet: u32,
 }
@@ -306,7 +306,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl ErrorCounts {
-    /// What came on top of `earlier`; the drivers' counters wrap.
+    /// What was added since `earlier`; the drivers' counters wrap.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -320,7 +320,7 @@ impl ErrorCounts {
     }
 }
 
-/// What happened on a line beside data.
+/// Something that happened on a line, beside the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LineEvent {

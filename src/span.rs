@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// In the two largest units that say something; under a minute with a decimal.
+/// In its two largest units; under a minute, in seconds with one decimal.
 pub(crate) fn readable(span: Duration) -> String {
     let milliseconds = span.as_millis();
     if milliseconds < 1000 {
         return format!("{milliseconds} ms");
     }
-    // Rounded before it is cut into units: 59.97 s is a minute.
+    // Rounded before it is split into units: 59.97 s is a minute.
     let tenths = (milliseconds + 50) / 100;
     if tenths < 600 {
         let (whole, tenth) = (tenths / 10, tenths % 10);

@@ -55,7 +55,7 @@ enum Transport {
     Tcp(Metered<TcpStream>),
     /// Unix stream socket.
     Unix(Metered<UnixStream>),
-    /// A client's TLS over TCP; boxed, since its state is some kilobytes.
+    /// A client's TLS over TCP; boxed, since its state takes some kilobytes.
     TlsTcp(Box<Recorded<Tls<Metered<TcpStream>>>>),
     /// A client's TLS over a unix socket.
     TlsUnix(Box<Recorded<Tls<Metered<UnixStream>>>>),
@@ -91,8 +91,8 @@ impl From<UnixStream> for Stream {
 }
 
 impl Stream {
-    /// Shakes hands with a client that speaks TLS. Fails with `InvalidData` for what TLS does not
-    /// allow, after the alert that says so.
+    /// Does the handshake with a client that speaks TLS. Fails with `InvalidData` if the client
+    /// breaks TLS, after sending the alert that says so.
     pub(crate) async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
         Ok(Self(match self.0 {
             Transport::Tcp(socket) => {
@@ -110,7 +110,7 @@ impl Stream {
         }))
     }
 
-    /// Shakes hands with a target that speaks TLS.
+    /// Does the handshake with a target that speaks TLS.
     pub(crate) async fn connect_tls(
         self,
         connector: &TlsConnector,
@@ -132,7 +132,7 @@ impl Stream {
         }))
     }
 
-    /// A client's certificates, its own first; `None` when it showed none.
+    /// A client's certificates, its own first; `None` if it showed none.
     pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match &self.0 {
             Transport::TlsTcp(stream) => stream.tls().peer_certificates(),
@@ -144,9 +144,9 @@ impl Stream {
         }
     }
 
-    /// Payload written that the next hop's kernel has not acknowledged, or (unix sockets) the peer
-    /// may not have read. Under TLS a record counts until all of it is acknowledged. Costs a system
-    /// call.
+    /// Payload written that the next hop's kernel has not acknowledged, or (unix sockets) that the
+    /// peer may not have read. Under TLS a record counts until all of it is acknowledged. Costs a
+    /// system call.
     pub(crate) fn outstanding(&self) -> Outstanding {
         match &self.0 {
             Transport::Tcp(socket) => socket.outstanding(),
@@ -158,16 +158,16 @@ impl Stream {
         }
     }
 
-    /// Bounds what may wait unread here, overhead of the kernel's included, and ends autotuning.
-    /// `TCP_WINDOW_CLAMP` does not: it bounds what is offered at a time, and the window opens again
-    /// while the buffer has room. What was offered before and does not fit is sent again later. A
-    /// unix socket is bounded by its peer.
+    /// Limits what may wait unread here, including the kernel's overhead, and ends autotuning.
+    /// `TCP_WINDOW_CLAMP` does not do that: it limits what is offered at a time, and the window
+    /// opens again while the buffer has room. What was offered before and does not fit is sent
+    /// again later. A unix socket is limited by its peer.
     pub(crate) fn clamp_window(&self, bytes: usize) -> io::Result<()> {
-        // The kernel doubles what it is given.
+        // The kernel doubles the value.
         self.tcp().map_or(Ok(()), |socket| SockRef::from(socket).set_recv_buffer_size(bytes / 2))
     }
 
-    /// The TCP socket below, for its options; `None` over a unix socket.
+    /// The TCP socket underneath, for its options; `None` over a unix socket.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         Some(match &self.0 {
             Transport::Tcp(socket) => socket.socket(),
@@ -239,11 +239,11 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Size of the scratch buffer: room for a read of 64 KiB behind the longest frame header.
+/// Size of the scratch buffer: room for a read of 64 KiB after the longest frame header.
 pub(crate) const SCRATCH: usize = 64 * 1024 + 16;
 
-/// Lends the thread's scratch buffer for the length of one poll, so that an idle connection needs
-/// none of its own. A call inside a call (none exists) would get a fresh buffer.
+/// Lends the thread's scratch buffer for the duration of one poll, so that an idle connection needs
+/// none of its own. A nested call (there are none) would get a fresh buffer.
 pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static BUFFER: std::cell::Cell<Option<Box<[u8]>>> = const { std::cell::Cell::new(None) };

@@ -1,5 +1,5 @@
-//! What systemd is told and what it hands over: readiness, reload, watchdog, sockets. Elsewhere all
-//! of it does nothing.
+//! What we tell systemd and what it hands over: readiness, reload, watchdog, sockets. Without
+//! systemd all of it does nothing.
 //!
 //! Sources: `sd_notify(3)`, `sd_watchdog_enabled(3)`, `sd_listen_fds(3)`.
 
@@ -26,7 +26,7 @@ pub(crate) fn reloading() {
     tell(&[NotifyState::Reloading, NotifyState::Other(format!("MONOTONIC_USEC={usec}"))]);
 }
 
-/// The daemon stops.
+/// The daemon is stopping.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping".to_owned())]);
 }
@@ -47,13 +47,13 @@ fn tell(state: &[NotifyState]) {
     }
 }
 
-/// Listening sockets handed over by systemd, by their FileDescriptorName. They stay open for the
-/// daemon's life, so that a listener may go with one reload and come back with the next.
+/// Listening sockets handed over by systemd, by FileDescriptorName. They stay open for the daemon's
+/// life, so that a listener may go with one reload and come back with the next.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets(BTreeMap<String, Vec<OwnedFd>>);
 
 impl Sockets {
-    /// Takes over what systemd handed us. To be called once, at the start.
+    /// Takes over what systemd handed us. Call it once, at the start.
     pub(crate) fn inherited() -> io::Result<Self> {
         let mut sockets: BTreeMap<String, Vec<OwnedFd>> = BTreeMap::new();
         for (name, socket) in sd_listen_fds::get().map_err(io::Error::other)? {
@@ -64,13 +64,14 @@ impl Sockets {
         Ok(Self(sockets))
     }
 
-    /// Every socket of that name, duplicated; empty when systemd gave none.
+    /// Every socket of that name, duplicated; empty if systemd gave none.
     pub(crate) fn named(&self, name: &str) -> io::Result<Vec<OwnedFd>> {
         self.0.get(name).into_iter().flatten().map(OwnedFd::try_clone).collect()
     }
 }
 
-/// The folder that lives as long as the machine runs (`RuntimeDirectory=`); of several, the first.
+/// The folder that lasts while the machine is up (`RuntimeDirectory=`); the first, if there are
+/// several.
 pub(crate) fn runtime_directory() -> Option<PathBuf> {
     let all = std::env::var_os("RUNTIME_DIRECTORY")?;
     let first = all.to_str()?.split(':').next()?;

@@ -1,4 +1,4 @@
-//! TLS of the listeners: certificates that reload, self-signed ones, client certificates.
+//! TLS for the listeners: certificates that reload, self-signed ones, client certificates.
 
 mod authority;
 mod client;
@@ -37,10 +37,10 @@ pub(crate) use self::{
 use self::{client::Revoked, own::OwnCertificate};
 use crate::{config::ListenTls, regular_file};
 
-/// How often the files are looked at, at most, and only when somebody connects.
+/// How often the files are checked at most, and only when somebody connects.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Largest PEM file in bytes; a system's whole list of authorities has a twentieth of it.
+/// The largest PEM file in bytes; a system's whole list of authorities is a twentieth of that.
 const MAX_PEM: usize = 4 << 20;
 
 /// What is wrong with a key, a certificate or an authority, and in which file.
@@ -57,7 +57,7 @@ impl TlsError {
     }
 }
 
-/// How long after a failure another certificate of our own is tried for.
+/// How long after a failure we try again to make a certificate of our own.
 const RENEW_AGAIN: Duration = Duration::from_secs(3600);
 
 /// The server side of TLS on one listening address.
@@ -72,29 +72,29 @@ struct Files {
     key: PathBuf,
     client_ca: Option<PathBuf>,
     client_crl: Option<PathBuf>,
-    /// Where all of it is, if it is of our own making.
+    /// Where its files are, if it is one of our own.
     own: Option<OwnFiles>,
 }
 
-/// What the files say.
+/// What was read from the files.
 struct LoadedFiles {
     config: Arc<ServerConfig>,
     /// The certificate's last second, since 1970.
     until: Option<i64>,
     revoked: Revoked,
     own: Option<OwnCertificate>,
-    /// Another certificate of our own is not tried for before.
+    /// No new certificate of our own is tried before this.
     again: Option<Instant>,
-    /// Of the files as they were read.
+    /// The versions of the files that were read.
     stamps: Vec<Option<Stamp>>,
 }
 
 struct Watched {
     loaded: LoadedFiles,
-    /// What a certificate of our own is to be for.
+    /// What a certificate of our own has to cover.
     wanted: WantedNames,
     looked: Instant,
-    /// Whether it has been told that the lists of revoked certificates are past their date.
+    /// Whether it has been logged that the revocation lists are past their date.
     told: bool,
 }
 
@@ -108,8 +108,8 @@ impl fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Reads or makes key and certificate; `None` for a plain listener. Reads files: call it off
-    /// the hot path.
+    /// Reads or makes the key and the certificate; `None` for a plain listener. Reads files: call
+    /// it off the hot path.
     pub(crate) fn open(
         tls: &ListenTls,
         state_directory: &Path,
@@ -135,8 +135,8 @@ impl ServerTls {
         Ok(Some(Self { files, state: Mutex::new(state) }))
     }
 
-    /// The settings for the next handshake. Changed files are read again, at most once a second;
-    /// when the new ones are broken the old ones stay in use, and the log says why once.
+    /// The settings for the next handshake. Changed files are read again, at most once a second; if
+    /// the new ones are broken the old ones stay in use, and the log says why, once.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.fresh().loaded.config)
     }
@@ -146,19 +146,19 @@ impl ServerTls {
         self.fresh().loaded.until
     }
 
-    /// The authority of our own that its certificate is under.
+    /// Our own authority, if it issued the certificate in use.
     pub(crate) fn authority(&self) -> Option<Arc<OwnAuthority>> {
         self.fresh().loaded.own.as_ref()?.authority.clone()
     }
 
-    /// What a certificate of our own is to be for from now on.
+    /// Sets what a certificate of our own has to cover from now on.
     pub(crate) fn want(&self, wanted: &WantedNames) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.wanted = wanted.clone();
         self.look(&mut state);
     }
 
-    /// Whether a list of revoked certificates, as the file has it now, names this one.
+    /// Whether a revocation list, as it is in the file now, names this certificate.
     pub(crate) fn is_revoked(&self, facts: &ClientFacts) -> bool {
         self.fresh().loaded.revoked.names(facts)
     }
@@ -172,7 +172,7 @@ impl ServerTls {
         state
     }
 
-    /// Reads again what has changed, and makes anew what is due.
+    /// Reads again what has changed, and makes again what is due.
     fn look(&self, state: &mut Watched) {
         state.looked = Instant::now();
         let stamps = self.files.stamps();
@@ -189,8 +189,8 @@ impl ServerTls {
         }
     }
 
-    /// Says once that a list is past its date: what it names is refused on, but nobody knows what
-    /// it does not name yet.
+    /// Logs once that a list is past its date: what it names is still refused, but nobody knows
+    /// what it does not name yet.
     fn alarm(&self, state: &mut Watched) {
         let due = state.loaded.revoked.due.filter(|due| *due < jiff::Timestamp::now().as_second());
         if let (Some(file), Some(_), false) = (&self.files.client_crl, due, state.told) {
@@ -204,7 +204,7 @@ impl ServerTls {
 }
 
 impl LoadedFiles {
-    /// Whether a certificate of our own is to be made anew.
+    /// Whether a certificate of our own is due to be made again.
     fn is_due(&self, wanted: &WantedNames) -> bool {
         let now = jiff::Timestamp::now().as_second();
         self.again.is_none_or(|again| again <= Instant::now())
@@ -234,7 +234,7 @@ impl Files {
     fn load(&self, wanted: &WantedNames) -> Result<LoadedFiles, TlsError> {
         let now = jiff::Timestamp::now().as_second();
         let own = self.own.as_ref().map(|paths| own::ensure(paths, wanted, now)).transpose()?;
-        // Nobody replaces a pair of our own while it is read.
+        // Nobody replaces our own pair while it is being read.
         let (own, _lock) = own.unzip();
         let stamps = self.stamps();
         let stuck = own.as_ref().and_then(|own: &OwnCertificate| own.stuck.as_ref());
@@ -270,7 +270,7 @@ impl Files {
         // One is enough to come back with; each costs a hash chain and a place in the store.
         config.send_tls13_tickets = 1;
         if self.client_ca.is_some() {
-            // A resumed session is not checked again: a certificate would be good for ever after
+            // A resumed session is not checked again: a certificate would be valid for ever after
             // its first handshake.
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -282,8 +282,8 @@ impl Files {
         Ok(LoadedFiles { config: Arc::new(config), until, revoked, own, again, stamps })
     }
 
-    /// Says which certificate is in use, and whether its time has passed: clients will tell the
-    /// user, so it is no reason to go dark.
+    /// Logs which certificate is in use, and whether it has expired: clients will tell the user, so
+    /// it is no reason to stop serving.
     fn tell(&self, chain: &[CertificateDer<'_>]) {
         let Some(first) = chain.first() else { return };
         let now = jiff::Timestamp::now().as_second();
@@ -301,7 +301,7 @@ impl Files {
     }
 }
 
-/// SHA-256 of a certificate, as browsers show it.
+/// SHA-256 of a certificate, in the form that browsers show.
 pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     let pairs: Vec<String> =
         Sha256::digest(certificate).iter().map(|byte| format!("{byte:02X}")).collect();
@@ -322,22 +322,23 @@ fn verifier(file: &Path, revoked: &Revoked) -> Result<Arc<dyn ClientCertVerifier
     if !revoked.lists.is_empty() {
         builder = builder.with_crls(revoked.lists.iter().cloned());
         if !revoked.cover(&authorities) {
-            // Who has no list of the authority's own authority would refuse every certificate.
+            // Otherwise, without a list from the authority's own issuer, every certificate would be
+            // refused.
             builder = builder.only_check_end_entity_revocation();
         }
     }
     builder.build().map_err(|error| TlsError::file(file, error.to_string()))
 }
 
-/// Ciphers in our order. AES-128 and SHA-256 are hardware where AES is; without it `ChaCha20` is
-/// several times as fast.
+/// Cipher suites in our order. AES-128 and SHA-256 run in hardware where there is AES; without it
+/// `ChaCha20` is several times as fast.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| rank(suite.suite(), has_aes()));
     Arc::new(provider)
 }
 
-/// Place of a cipher suite; which version of TLS it is for does not matter here.
+/// A cipher suite's place in the order; its TLS version does not matter here.
 fn rank(suite: CipherSuite, aes: bool) -> u8 {
     let name = suite.as_str().unwrap_or_default();
     match name {
@@ -354,7 +355,7 @@ fn rank(suite: CipherSuite, aes: bool) -> u8 {
 }
 
 /// Whether this processor has instructions for AES. 32-bit ones have none, or none that can be
-/// asked for.
+/// detected.
 fn has_aes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("aes");
@@ -364,7 +365,7 @@ fn has_aes() -> bool {
     false
 }
 
-/// Start and end of a certificate's life, in seconds since 1970.
+/// Start and end of a certificate's validity, in seconds since 1970.
 fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let life = certificate.validity();

@@ -5,21 +5,21 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two probes.
+/// Pause between two probes.
 const PROBE: Duration = Duration::from_millis(250);
-/// Between two announcements, and what a lost tie waits.
+/// Pause between two announcements, and before we try again after losing a tie.
 const ANNOUNCEMENT_PAUSE: Duration = Duration::from_secs(1);
-/// Probes before a name is ours.
+/// Probes sent before a name is ours.
 const PROBES: u8 = 3;
-/// Announcements of a name that is ours.
+/// Announcements sent of a name that is ours.
 const ANNOUNCEMENTS: u8 = 2;
-/// Conflicts within [`CALM`] after which nothing is announced for as long: somebody answers for
-/// whatever is tried.
+/// After this many conflicts within [`CALM`], nothing is announced for that long: somebody answers
+/// for every name we try.
 const CONFLICTS: u32 = 10;
-/// The time they are counted over.
+/// The time over which conflicts are counted, and the silence after too many of them.
 const CALM: Duration = Duration::from_secs(3600);
 
-/// What is to be sent now.
+/// What has to be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ToSend {
     /// A probe for every name.
@@ -28,12 +28,12 @@ pub(super) enum ToSend {
     Announce,
 }
 
-/// What a conflict has led to.
+/// What a conflict led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The names are probed for again.
     Probed,
-    /// The names are another's: next ones are to be tried.
+    /// Another machine holds the names: new ones have to be tried.
     Renamed,
     /// There were too many: nothing is announced for an hour.
     Silenced,
@@ -59,7 +59,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Begins to probe after `delay`, a random one, so that machines that start together do not
+    /// Starts probing after `delay`, a random one, so that machines that start together do not
     /// speak together.
     pub(super) fn new(now: Instant, delay: Duration) -> Self {
         Self { phase: ClaimPhase::Probing(0), due: Some(now + delay), conflicts: 0, first: now }
@@ -70,17 +70,17 @@ impl Claim {
         self.due
     }
 
-    /// Whether the names are ours: questions are answered.
+    /// Whether the names are ours, so that questions about them are answered.
     pub(super) fn holds(&self) -> bool {
         matches!(self.phase, ClaimPhase::Announcing(_) | ClaimPhase::Held)
     }
 
-    /// Whether it is not known yet whose they are.
+    /// Whether it is still open whose names they are.
     pub(super) fn probes(&self) -> bool {
         matches!(self.phase, ClaimPhase::Probing(_))
     }
 
-    /// Goes on when it is time to.
+    /// Advances if it is time to.
     pub(super) fn step(&mut self, now: Instant) -> Option<ToSend> {
         self.due.filter(|due| *due <= now)?;
         let (phase, due, step) = match self.phase {
@@ -111,8 +111,8 @@ impl Claim {
         }
     }
 
-    /// Another machine probes for the names at this moment, and its records come behind ours in
-    /// order: it goes first.
+    /// Another machine is probing for the same names, and its records sort after ours: it goes
+    /// first.
     pub(super) fn defer(&mut self, now: Instant) -> Loss {
         if self.counts(now) {
             return self.silence(now);
@@ -136,7 +136,7 @@ impl Claim {
         lost
     }
 
-    /// Counts a conflict; whether it is one too many.
+    /// Counts a conflict; returns whether it is one too many.
     fn counts(&mut self, now: Instant) -> bool {
         if now.saturating_duration_since(self.first) > CALM {
             (self.conflicts, self.first) = (0, now);

@@ -14,20 +14,20 @@ use super::Service;
 
 /// The port of multicast DNS.
 pub(super) const MDNS_PORT: u16 = 5353;
-/// Where everybody listens.
+/// The multicast groups that everybody listens on.
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
-/// So that a receiver knows that no router has passed it on (RFC 6762 section 11).
+/// Lets a receiver see that no router has passed the packet on (RFC 6762 section 11).
 const HOPS: u32 = 255;
 
-/// An interface's place in its networks.
+/// The networks that an interface is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subnet {
     index: u32,
     name: String,
     /// Its addresses, each with the length of its network's prefix.
     addresses: Vec<(IpAddr, u8)>,
-    /// The addresses the services are reached by.
+    /// Those of its addresses at which the services are reached.
     pub(super) served: Vec<IpAddr>,
 }
 
@@ -38,8 +38,8 @@ pub(super) struct LinkInterface {
     sockets: Vec<(UdpSocket, SocketAddr)>,
 }
 
-/// The interfaces by which one of the services is reached from other machines, in a fixed order,
-/// and every address of this machine.
+/// The interfaces through which other machines reach one of the services, in a fixed order, and
+/// every address of this machine.
 pub(super) fn places(services: &[Service]) -> io::Result<(Vec<Subnet>, Vec<IpAddr>)> {
     let all = get_if_addrs()?;
     let here = all.iter().map(Interface::ip).collect();
@@ -70,7 +70,7 @@ pub(super) fn places(services: &[Service]) -> io::Result<(Vec<Subnet>, Vec<IpAdd
     Ok((places, here))
 }
 
-/// Whether who listens on `listen` is reached by `address`.
+/// Whether a listener on `listen` is reached at `address`.
 fn reached(listen: IpAddr, address: IpAddr) -> bool {
     match listen {
         IpAddr::V4(all) if all.is_unspecified() => address.is_ipv4(),
@@ -102,7 +102,7 @@ impl LinkInterface {
         }
     }
 
-    /// Its sockets, to be polled.
+    /// Its sockets, for polling.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.sockets.iter().map(|(socket, _)| socket.as_fd())
     }
@@ -112,7 +112,7 @@ impl LinkInterface {
         self.sockets.iter().find_map(|(socket, _)| socket.recv_from(buffer).ok())
     }
 
-    /// Whether an address is of this link (RFC 6762 section 11): nobody else is answered or
+    /// Whether an address belongs to this link (RFC 6762 section 11): nobody else is answered or
     /// believed.
     pub(super) fn has(&self, from: IpAddr) -> bool {
         if let IpAddr::V6(address) = from
@@ -123,7 +123,7 @@ impl LinkInterface {
         self.place.addresses.iter().any(|(own, length)| same_network(*own, from, *length))
     }
 
-    /// Says it to everybody on the link.
+    /// Sends to everybody on the link.
     pub(super) fn send(&self, bytes: &[u8]) {
         for (socket, group) in &self.sockets {
             if let Err(error) = socket.send_to(bytes, group) {
@@ -132,7 +132,7 @@ impl LinkInterface {
         }
     }
 
-    /// Says it to one.
+    /// Sends to one address.
     pub(super) fn send_to(&self, bytes: &[u8], to: SocketAddr) {
         let family = self.sockets.iter().find(|(_, group)| group.is_ipv4() == to.is_ipv4());
         if let Some((socket, _)) = family
@@ -143,7 +143,7 @@ impl LinkInterface {
     }
 }
 
-/// Whether two addresses are in one network of that prefix length.
+/// Whether two addresses are in one network with that prefix length.
 fn same_network(own: IpAddr, other: IpAddr, length: u8) -> bool {
     match (own, other) {
         (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -158,8 +158,8 @@ fn same_network(own: IpAddr, other: IpAddr, length: u8) -> bool {
     }
 }
 
-/// A socket of the port that other responders may have, too. Bound to the group, so that only what
-/// is sent to everybody on a link comes in, and by membership on this one alone.
+/// A socket on the port, which other responders may share. It is bound to the group and joins it on
+/// this interface alone, so that only what is sent to everybody on this link comes in.
 fn socket_v4(index: u32, own: Ipv4Addr) -> io::Result<(UdpSocket, SocketAddr)> {
     let group = SocketAddr::from((GROUP_V4, MDNS_PORT));
     let socket = shared(Domain::IPV4)?;

@@ -5,19 +5,19 @@ use super::Service;
 /// A label of DNS, in bytes (RFC 1035 section 2.3.4).
 const LABEL: usize = 63;
 
-/// The names of one round; after each conflict another is tried.
+/// The names of one round; each conflict leads to the next ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidates {
     own: String,
-    /// Whether avahi runs here: then NAME.local is its own, and two responders that differ about
-    /// the addresses of one name make the later one change its name.
+    /// Whether avahi runs here: then NAME.local belongs to it, and if two responders disagree about
+    /// the addresses of one name, the later one has to change its name.
     avahi: bool,
-    /// 1, or what a conflict has made of it.
+    /// 1, and one more after each conflict.
     number: u32,
 }
 
 impl Candidates {
-    /// Those of a machine; `own` is its name.
+    /// The first names of a machine that is called `own`.
     pub(super) fn new(own: &str, avahi: bool) -> Self {
         Self {
             own: own.split('.').next().unwrap_or_default().to_ascii_lowercase(),
@@ -26,7 +26,7 @@ impl Candidates {
         }
     }
 
-    /// The next ones, behind a conflict.
+    /// Moves on to the next names, after a conflict.
     pub(super) fn change(&mut self) {
         self.number += 1;
     }
@@ -43,8 +43,8 @@ impl Candidates {
         format!("{}.local", self.host())
     }
 
-    /// The label of a service's instance among `before` of its type (RFC 6763 section 4.1: each
-    /// name once).
+    /// The label of a service's instance when `before` others of its type come first (RFC 6763
+    /// section 4.1: each name once).
     pub(super) fn instance(&self, service: &Service, before: usize) -> String {
         let place = if before > 0 { format!(" ({})", service.address) } else { String::new() };
         let tail = if self.number > 1 { format!(" {}{place}", self.number) } else { place };
@@ -52,7 +52,7 @@ impl Candidates {
     }
 }
 
-/// A label that ends with `tail` whole.
+/// A label that ends with the whole of `tail`, the front cut to fit.
 fn fit(front: &str, tail: &str) -> String {
     let mut end = front.len().min(LABEL.saturating_sub(tail.len()));
     while !front.is_char_boundary(end) {

@@ -1,5 +1,5 @@
-//! What the responder says on one link: its records, which of them answer a question, and which of
-//! others contradict them.
+//! What the responder says on one link: its records, which of them answer a question, and which
+//! records of others contradict them.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -10,12 +10,12 @@ use simple_dns::{
 
 use super::{Service, names::Candidates};
 
-/// Time that records with an address in them are good, in seconds (RFC 6762 section 10).
+/// Lifetime of records with an address in them, in seconds (RFC 6762 section 10).
 const SHORT: u32 = 120;
-/// Time that the others are good.
+/// Lifetime of the others.
 const LONG: u32 = 4500;
 
-/// The records of one link. An index stands for one.
+/// The records of one link. Callers name them by index.
 #[derive(Clone, Debug)]
 pub(super) struct Records {
     all: Vec<ResourceRecord<'static>>,
@@ -23,7 +23,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// What is said of `services` where they are reached by `addresses`.
+    /// The records about `services`, where these are reached at `addresses`.
     pub(super) fn new(names: &Candidates, services: &[Service], addresses: &[IpAddr]) -> Self {
         let host = local(&[&names.host()]);
         let mut all: Vec<_> = addresses
@@ -71,7 +71,7 @@ impl Records {
         (0..self.all.len()).collect()
     }
 
-    /// Those that point to names of ours, which go when the names change.
+    /// Those that point to our names; they are withdrawn when the names change.
     pub(super) fn pointers(&self) -> BTreeSet<usize> {
         self.select(|record| matches!(record.rdata, RData::PTR(_)))
     }
@@ -84,12 +84,12 @@ impl Records {
         })
     }
 
-    /// Whether a record is one of those others may have, too.
+    /// Whether other machines may have this record, too.
     pub(super) fn is_shared(&self, at: usize) -> bool {
         self.all.get(at).is_some_and(|record| !record.cache_flush)
     }
 
-    /// Without what the asker knows already (RFC 6762 section 7.1).
+    /// Drops what the asker already knows (RFC 6762 section 7.1).
     pub(super) fn unknown(
         &self,
         mut wanted: BTreeSet<usize>,
@@ -104,7 +104,7 @@ impl Records {
         wanted
     }
 
-    /// A probe: is there anybody of these names? It says what we are going to say of them.
+    /// A probe: does anybody hold these names? It contains what we are going to say about them.
     pub(super) fn probe(&self) -> Packet<'_> {
         let mut packet = Packet::new_query(0);
         for record in self.all.iter().filter(|record| record.cache_flush) {
@@ -122,8 +122,8 @@ impl Records {
         packet
     }
 
-    /// A response with these, and what whoever gets them asks for next. `life` makes of each
-    /// record's time another.
+    /// A response with these records and those that the receiver would ask for next. `life` maps
+    /// each record's lifetime to the one that is sent.
     pub(super) fn response(
         &self,
         wanted: &BTreeSet<usize>,
@@ -141,7 +141,7 @@ impl Records {
         packet
     }
 
-    /// What goes along: the instances that are pointed to, and the addresses.
+    /// What is sent along: the instances that are pointed to, and the addresses.
     fn more(&self, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
         let asked: Vec<_> = wanted.iter().filter_map(|at| self.all.get(*at)).collect();
         let points = |name: &Name<'_>| {
@@ -157,8 +157,8 @@ impl Records {
         more.difference(wanted).copied().collect()
     }
 
-    /// Whether a record of another machine says that a name of ours is its own. `here` are the
-    /// addresses of this machine, which it hears itself say on other links.
+    /// Whether a record of another machine claims one of our names. `here` are the addresses of
+    /// this machine, which hears itself on other links.
     pub(super) fn contradicts(&self, other: &ResourceRecord<'_>, here: &[IpAddr]) -> bool {
         if other.ttl == 0
             || other.class != CLASS::IN
@@ -168,7 +168,7 @@ impl Records {
         }
         let mut of_name =
             self.all.iter().filter(|own| own.cache_flush && own.name == other.name).peekable();
-        // Addresses of both families are one thing to say of a name.
+        // A name's addresses, of both families, are one statement about it.
         let alike = |own: &ResourceRecord<'_>| {
             own.rdata.type_code() == other.rdata.type_code()
                 || (address(own).is_some() && address(other).is_some())
@@ -178,8 +178,8 @@ impl Records {
             && !of_name.any(|own| own.rdata == other.rdata)
     }
 
-    /// Whether somebody who probes for a name of ours at the same time goes first (RFC 6762 section
-    /// 8.2): what it is going to say of the name comes behind what we are.
+    /// Whether a machine that probes for one of our names at the same time goes first (RFC 6762
+    /// section 8.2): what it is going to say about the name sorts after what we are.
     pub(super) fn yields_to(&self, probe: &Packet<'_>) -> bool {
         let names = probe.questions.iter().map(|question| &question.qname);
         names.into_iter().any(|name| {
@@ -209,7 +209,7 @@ fn unique(name: &Name<'static>, life: u32, data: RData<'static>) -> ResourceReco
     ResourceRecord::new(name.clone(), CLASS::IN, life, data).with_cache_flush(true)
 }
 
-/// A record beside those of others.
+/// A record that other machines may have, too.
 fn shared(name: Name<'static>, to: Name<'static>) -> ResourceRecord<'static> {
     ResourceRecord::new(name, CLASS::IN, LONG, RData::PTR(PTR(to)))
 }
@@ -227,7 +227,7 @@ fn address(record: &ResourceRecord<'_>) -> Option<IpAddr> {
     Some(IpAddr::V6(data.address.into()))
 }
 
-/// Records in the order in which ties are broken: by type, then by what they say.
+/// Records in the order that breaks ties: by type, then by what they say.
 fn order<'a>(records: impl Iterator<Item = &'a ResourceRecord<'a>>) -> Vec<(u16, Vec<u8>)> {
     let mut all: Vec<_> =
         records.map(|record| (record.rdata.type_code().into(), said(&record.rdata))).collect();
@@ -235,7 +235,7 @@ fn order<'a>(records: impl Iterator<Item = &'a ResourceRecord<'a>>) -> Vec<(u16,
     all
 }
 
-/// What a record says, as bytes that compare as those on the wire.
+/// What a record says, as bytes that compare like those on the wire.
 fn said(data: &RData<'_>) -> Vec<u8> {
     if let RData::A(data) = data {
         return data.address.to_be_bytes().to_vec();

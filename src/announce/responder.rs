@@ -1,8 +1,8 @@
 //! The responder of multicast DNS (RFC 6762): one thread that probes, announces, answers, and says
 //! goodbye.
 //!
-//! It keeps nothing of what others say, so that nobody fills its memory, and reads so many packets
-//! a second and no more.
+//! It stores nothing that others say, so nobody can fill its memory, and reads only so many packets
+//! a second.
 
 use std::{
     collections::BTreeSet,
@@ -28,32 +28,32 @@ use super::{
     records::Records,
 };
 
-/// How often it looks for addresses that came or went.
+/// How often it looks for addresses that have come or gone.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The largest packet (RFC 6762 section 17).
 const PACKET_SIZE_MAX: usize = 9000;
-/// Packets heard within [`HEARING`]; what comes on top of them is lost, as on a network that is
-/// full.
+/// Packets read within [`HEARING`]; any beyond that are lost, as on a congested network.
 const HEARD: u32 = 50;
 const HEARING: Duration = Duration::from_millis(100);
-/// A record is not said again to everybody within this.
+/// A record is not repeated to everybody within this time.
 const SAID: Duration = Duration::from_secs(1);
-/// Time a record has for who does not know multicast DNS (RFC 6762 section 6.7), in seconds.
+/// Lifetime of a record for a client that does not know multicast DNS (RFC 6762 section 6.7), in
+/// seconds.
 const LEGACY: u32 = 10;
 
-/// The name that is held now, as far as it is.
+/// The name we hold now, if any.
 pub(super) type HeldName = Arc<Mutex<Option<String>>>;
 
-/// The running thread; dropped, it says goodbye and ends.
+/// The running thread; dropping this makes it say goodbye and end.
 #[derive(Debug)]
 pub(super) struct Responder {
-    /// Closed, it wakes and ends the thread.
+    /// Closing it wakes the thread and ends it.
     alive: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Responder {
-    /// Starts to announce services.
+    /// Starts announcing services.
     pub(super) fn start(
         names: Candidates,
         services: Vec<Service>,
@@ -83,25 +83,25 @@ impl Drop for Responder {
     fn drop(&mut self) {
         drop(self.alive.take());
         if let Some(thread) = self.thread.take() {
-            // It sends a few packets and ends.
+            // The thread sends a few packets and ends.
             let _ = thread.join();
         }
     }
 }
 
-/// What the thread has.
+/// What the thread works with.
 struct Voice {
     names: Candidates,
     services: Vec<Service>,
     held: HeldName,
-    /// The links there are, also those that cannot be spoken on.
+    /// All links, including those that cannot be spoken on.
     places: Vec<Subnet>,
     links: Vec<LinkRecords>,
     /// Every address of this machine.
     here: Vec<IpAddr>,
     claim: Claim,
     look: Instant,
-    /// Since when the packets of each link are counted.
+    /// Start of the period over which each link's packets are counted.
     hearing: Instant,
 }
 
@@ -111,10 +111,10 @@ struct LinkRecords {
     records: Records,
     /// When each record was last said to everybody.
     said: Vec<Option<Instant>>,
-    /// What is about to be said to everybody: records that others have, too, do not come all at
-    /// once.
+    /// What is about to be said to everybody: records that others have, too, are delayed, so that
+    /// the answers do not all come together.
     pending: Option<(Instant, BTreeSet<usize>)>,
-    /// Packets heard of late.
+    /// Packets heard in this period.
     heard: u32,
 }
 
@@ -176,7 +176,7 @@ impl Voice {
         }
     }
 
-    /// One packet of a link.
+    /// Handles one packet from a link.
     fn take(&mut self, at: usize, packet: &Packet<'_>, from: SocketAddr) {
         let now = Instant::now();
         let Some(spoken) = self.links.get_mut(at).filter(|spoken| spoken.link.has(from.ip()))
@@ -202,7 +202,7 @@ impl Voice {
         }
     }
 
-    /// What follows from a conflict.
+    /// Carries out what follows from a conflict.
     fn lose(&mut self, loss: Loss, other: IpAddr) {
         self.hold(None);
         match loss {
@@ -222,7 +222,7 @@ impl Voice {
         }
     }
 
-    /// Whatever is due.
+    /// Says whatever is due.
     fn speak(&mut self, now: Instant) {
         if self.look <= now {
             self.look = now + LOOK_AGAIN;
@@ -259,7 +259,7 @@ impl Voice {
         }
     }
 
-    /// Which links there are; when they are others than before, the names are probed for anew.
+    /// Looks up the links; if they have changed, the names are probed for anew.
     fn look(&mut self, now: Instant) {
         let (places, here) = match places(&self.services) {
             Ok(found) => found,
@@ -281,7 +281,7 @@ impl Voice {
         self.claim.again(now + jitter(0, 250));
     }
 
-    /// Writes down what is said under the names as they are now.
+    /// Builds the records for the names as they are now.
     fn write_down(&mut self) {
         let links = std::mem::take(&mut self.links);
         self.links = links.into_iter().map(|spoken| self.spoken(spoken.link)).collect();
@@ -303,8 +303,8 @@ impl Voice {
 }
 
 impl LinkRecords {
-    /// Answers a query (RFC 6762 section 6): at once, or soon where others may have something to
-    /// say, too.
+    /// Answers a query (RFC 6762 section 6): immediately, or after a short wait where others may
+    /// answer, too.
     fn answer(&mut self, query: &Packet<'_>, from: SocketAddr, now: Instant) {
         let wanted: BTreeSet<_> =
             query.questions.iter().flat_map(|question| self.records.answers(question)).collect();
@@ -323,7 +323,7 @@ impl LinkRecords {
         if query.questions.iter().all(|question| question.unicast_response) {
             return send(&self.link, &self.records.response(&wanted, |life| life), Some(from));
         }
-        // Who probes for a name of ours is told at once.
+        // Whoever probes for one of our names is told immediately.
         let probed = !query.name_servers.is_empty();
         if !probed && wanted.iter().any(|at| self.records.is_shared(*at)) {
             let (due, mut all) =
@@ -338,7 +338,7 @@ impl LinkRecords {
         self.say(&wanted, now);
     }
 
-    /// Says to everybody what was not said to them just now.
+    /// Says to everybody what they have not just been told.
     fn say(&mut self, wanted: &BTreeSet<usize>, now: Instant) {
         let fresh = |at: &usize| {
             let last = self.said.get(*at).copied().flatten();
@@ -366,7 +366,7 @@ fn send(link: &LinkInterface, packet: &Packet<'_>, to: Option<SocketAddr>) {
     }
 }
 
-/// A random time of so many milliseconds.
+/// A random time within these milliseconds.
 fn jitter(least: u64, most: u64) -> Duration {
     let random = getrandom::u32().unwrap_or(0);
     Duration::from_millis(least + u64::from(random) % (most - least))

@@ -1,7 +1,7 @@
-//! The cookie of an app: lets in a tool that opens a plain WebSocket and knows nothing of passes.
+//! An app's cookie: it lets in a tool that opens a plain WebSocket and knows nothing of passes.
 //!
-//! Every port of the host is sent it, and only the app's own listener hears it: from exactly the
-//! app's origin, for a session on one of its endpoints, for nothing else.
+//! Browsers send it to every port of the host. Only the app's own listener accepts it: from exactly
+//! the app's origin, for a session on one of its endpoints, and for nothing else.
 
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::config::{App, Config};
 
-/// The stem of the cookie's name. No app's is the sign-in's, whatever the app is called.
+/// The stem of the cookie's name. It never equals the sign-in's, whatever the app is called.
 fn stem(app: &str) -> String {
     format!("app-{app}")
 }
@@ -23,7 +23,7 @@ pub(crate) fn app_cookie(app: &App, view: &View, value: &str) -> String {
 }
 
 impl Auth {
-    /// Whom the cookie of an app lets in.
+    /// The principal that an app's cookie lets in.
     pub(super) fn by_app_cookie(
         &self,
         config: &Config,
@@ -31,7 +31,7 @@ impl Auth {
         ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Option<Principal> {
-        // The bus, whose name is empty, is read by our own script alone, which has a pass.
+        // Only our own script reads the bus, whose endpoint is empty, and it has a pass.
         let heard = ask.purpose == Purpose::Upgrade && !ask.endpoint.is_empty();
         if !heard || visit.page != AllowedOrigin::Own || !ask.shown.is_nothing() {
             return None;

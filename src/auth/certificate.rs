@@ -1,39 +1,40 @@
-//! A client's certificate, checked by the TLS handshake: whose it is, and whether it is still good.
+//! A client's certificate, checked by the TLS handshake: whose it is, and whether it is still
+//! valid.
 
 use std::{fmt, sync::Arc};
 
 use super::unix_now;
 use crate::config::{Access, Certificate, CertificateMatch};
 
-/// Asks the authority's lists, as they are now, whether a certificate is revoked.
+/// Asks the authority's revocation lists, as they are now, whether a certificate is revoked.
 pub(crate) trait Revocation: fmt::Debug + Send + Sync {
     /// Whether a list names it.
     fn is_revoked(&self) -> bool;
 }
 
-/// A client's certificate. Its chain was good when the connection began.
+/// A client's certificate. Its chain was valid when the connection began.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientCertificate {
-    /// The only common name of its subject.
+    /// The common name of its subject, if there is exactly one.
     pub common_name: Option<String>,
     /// Its alternative names: host names in lower case, addresses, mail addresses, URIs.
     pub names: Vec<String>,
-    /// SHA-256 of all of it.
+    /// SHA-256 of the whole certificate.
     pub sha256: [u8; 32],
-    /// The last second it is good, since 1970.
+    /// The last second it is valid, since 1970.
     pub until: i64,
-    /// The lists of its listener.
+    /// The revocation lists of its listener.
     pub revocation: Arc<dyn Revocation>,
 }
 
 impl ClientCertificate {
-    /// Whether it is good now: in its time, and on no list.
+    /// Whether it is valid now: neither expired nor revoked.
     pub(crate) fn is_good(&self) -> bool {
         unix_now() <= self.until && !self.revocation.is_revoked()
     }
 
-    /// The entry of the configuration it is. One that names the very certificate goes before one
-    /// that names what several may have.
+    /// The configuration's entry for it. An entry that names this very certificate takes precedence
+    /// over one that names something several certificates may share.
     pub(super) fn principal<'a>(
         &self,
         access: &'a Access,

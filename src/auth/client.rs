@@ -1,31 +1,32 @@
-//! Who is at the other end: one address, whether it connected to us or a trusted proxy names it.
+//! Who is at the other end: one address, whether that client connected to us itself or a trusted
+//! proxy names it.
 
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
 
-/// A client's address: what limits, penalties, logs and the API know it by.
+/// A client's address, by which limits, penalties, logs and the API know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClientAddress {
-    /// A unix socket, and no proxy names anybody else.
+    /// Came by a unix socket, and no proxy names anybody else.
     #[default]
     Local,
-    /// It is connected to us.
+    /// Connected to us directly.
     Direct(SocketAddr),
-    /// A trusted proxy is connected to us and names it, request by request.
+    /// A trusted proxy is connected to us and names the client, request by request.
     Forwarded(IpAddr),
-    /// A trusted proxy is connected to us in its place (PROXY protocol).
+    /// A trusted proxy is connected to us in the client's place (PROXY protocol).
     Announced(SocketAddr),
 }
 
 impl ClientAddress {
-    /// Whether it is on this machine.
+    /// Whether the client is on this machine.
     pub(crate) fn is_loopback(self) -> bool {
         match self {
             Self::Local => true,
             Self::Direct(address) => address.ip().to_canonical().is_loopback(),
-            // Loopback is the proxy's there.
+            // The loopback address would be the proxy's.
             Self::Forwarded(_) | Self::Announced(_) => false,
         }
     }

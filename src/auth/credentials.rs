@@ -1,4 +1,4 @@
-//! What a client shows of itself, and whom it proves it to be.
+//! The credentials that a client presents, and whom they prove it to be.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use super::{ClientCertificate, Principal, PrincipalId, PrincipalKind};
 use crate::config::{Access, Rights, RightsTable, Secret};
 
-/// What a request shows.
+/// What a request presents.
 #[derive(Clone, Debug)]
 pub(crate) enum PresentedCredential {
     /// Nothing, or a client certificate alone.
@@ -42,13 +42,13 @@ impl PresentedCredential {
         }
     }
 
-    /// Whether there is anything to evaluate.
+    /// Whether there is nothing to evaluate.
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 }
 
-/// The principal of a token's text. Every token is compared, in constant time.
+/// The principal with this token. Every token is compared, in constant time.
 pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Principal> {
     let hash: [u8; 32] = Sha256::digest(text.reveal()).into();
     let mut found = None;
@@ -68,7 +68,7 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
     })
 }
 
-/// The principal of a certificate whose chain the TLS handshake has checked, while it is good.
+/// The principal of a certificate whose chain the TLS handshake has checked, while it is valid.
 pub(super) fn by_certificate(access: &Access, shown: &Arc<ClientCertificate>) -> Option<Principal> {
     let (name, entry) = shown.principal(access).filter(|_| shown.is_good())?;
     Some(Principal {
@@ -80,7 +80,7 @@ pub(super) fn by_certificate(access: &Access, shown: &Arc<ClientCertificate>) ->
     })
 }
 
-/// A principal as the configuration has it now; `None` when it is no longer one.
+/// A principal as the configuration has it now; `None` if it no longer is one.
 pub(crate) fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
     let name = &id.name;
     let rights = match id.kind {
@@ -102,7 +102,7 @@ pub(crate) fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Princi
     })
 }
 
-/// Who everyone is under `auth: none`.
+/// Everybody, under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
     let rights =

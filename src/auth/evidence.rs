@@ -1,5 +1,5 @@
-//! What a request shows of itself beside a cookie, weighed: who is heard while a source is
-//! punished, and what counts as wrong.
+//! The credentials a request presents other than a cookie: whose are looked at while a source is
+//! under a penalty, and what counts as wrong.
 
 use tokio::time::Instant;
 
@@ -13,13 +13,12 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// When somebody may try again whose password was not looked at because too many were waiting, in
-/// seconds.
+/// When to try again, in seconds, if a password was not checked because too many were waiting.
 const CROWDED: u32 = 5;
 
 impl Auth {
-    /// The principal of what a request shows beside a cookie. While its source is punished, only
-    /// what cannot be guessed is heard.
+    /// The principal that a request proves with anything but a cookie. While its source is under a
+    /// penalty, only what cannot be guessed is looked at.
     pub(super) async fn by_evidence(
         &self,
         config: &Config,
@@ -32,7 +31,7 @@ impl Auth {
         let found = match (&ask.shown, &peer.certificate) {
             (PresentedCredential::Nothing, _) if access.open => return Ok(credentials::open()),
             (PresentedCredential::Nothing, Some(certificate)) => {
-                // An authority has vouched for it: it is no guess.
+                // An authority has vouched for it, so it is no guess.
                 return credentials::by_certificate(access, certificate)
                     .ok_or(Refusal::Unauthorized);
             }
@@ -45,7 +44,7 @@ impl Auth {
                 }
                 found
             }
-            // Somebody made it by hand, so that it is no better than a password.
+            // Somebody made it up by hand, so it is no better than a password.
             (PresentedCredential::Bearer(text), _) => {
                 punished.inspect_err(|_| self.penalties().failed(source, Instant::now()))?;
                 credentials::by_token(access, text, unix_now())
@@ -58,7 +57,7 @@ impl Auth {
                 punished?;
                 let found = self.by_ticket(config, text.reveal(), ask);
                 if found.is_none() && is_random_text(text.reveal()) {
-                    // Used up, or too late: a page that was slow is no attack.
+                    // Used up, or too late: a slow page is not an attack.
                     return Err(Refusal::Unauthorized);
                 }
                 found
@@ -73,7 +72,7 @@ impl Auth {
         })
     }
 
-    /// Refuses a source while it is punished.
+    /// Refuses a source while it is under a penalty.
     pub(super) fn check_penalty(&self, source: Source) -> Result<(), Refusal> {
         match self.penalties().left(source, Instant::now()) {
             None => Ok(()),
@@ -102,7 +101,7 @@ impl Auth {
         (client, source): (ClientAddress, Source),
     ) -> Result<Principal, Refusal> {
         let user = access.users.get(name);
-        // People type passwords where the name goes.
+        // People type passwords into the name field.
         let told = user.map_or("unknown user", |_| name);
         let charge = Charge::take(&self.penalties, source, (told, client))?;
         match (self.passwords.verify((name, password), &access.users, source).await, user) {

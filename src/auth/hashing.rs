@@ -1,5 +1,5 @@
-//! argon2id in memory that exists once: as much as few hashes need at a time, and none while nobody
-//! signs in.
+//! argon2id in memory that is allocated once: as much as a few hashes need at a time, and none
+//! while nobody signs in.
 
 use std::{
     collections::TryReserveError,
@@ -13,9 +13,9 @@ use argon2::{
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// Blocks of 1 KiB that an area has room for at least. What is not used of it costs nothing; glibc
-/// gives what is larger than 32 MiB back to the system when it is freed, and keeps smaller things
-/// once it has seen them come and go.
+/// The least number of 1 KiB blocks an area has room for. What a hash does not use of it costs
+/// nothing; glibc returns freed areas larger than 32 MiB to the system, but keeps smaller ones once
+/// it has seen them come and go.
 const ROOM: usize = if cfg!(target_pointer_width = "64") { 33 * 1024 } else { 0 };
 
 /// A password could not be hashed: no randomness, or no memory.
@@ -23,7 +23,7 @@ const ROOM: usize = if cfg!(target_pointer_width = "64") { 33 * 1024 } else { 0 
 #[error("cannot hash the password: {0}")]
 pub struct HashError(String);
 
-/// The PHC string (argon2id, current parameters of the library, random salt) for a configuration
+/// The PHC string (argon2id, the library's current parameters, random salt) for a configuration
 /// file.
 pub fn hash_password(password: &str) -> Result<String, HashError> {
     let hash: PasswordHash = Argon2::default()
@@ -32,7 +32,7 @@ pub fn hash_password(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// The memory of hashes that are not running now; each hash takes an area and puts it back.
+/// Memory for hashes, while it is not in use; each hash takes an area and puts it back.
 #[derive(Default)]
 pub(super) struct Areas {
     spare: Mutex<Vec<Vec<Block>>>,
@@ -45,9 +45,9 @@ impl std::fmt::Debug for Areas {
 }
 
 impl Areas {
-    /// Whether `password` is that of `stored`, a PHC string. Blocks for as long as the hash takes.
-    /// `largest` is what the costliest hash there is takes, in KiB: an area is good for each of
-    /// them. An error: there is no memory.
+    /// Whether `password` is that of `stored`, a PHC string. Blocks while the hash is computed.
+    /// `largest` is what the costliest hash takes, in KiB: an area fits any of them. Fails if there
+    /// is no memory.
     pub(super) fn verify(
         &self,
         password: &str,
@@ -68,12 +68,12 @@ impl Areas {
         Ok(done.is_ok() && bool::from(computed.ct_eq(right)))
     }
 
-    /// Gives the spare memory back to the system.
+    /// Returns the spare memory to the system.
     pub(super) fn clear(&self) {
         self.lock().clear();
     }
 
-    /// An area of that many blocks; one of another size, from before a reload, is not kept.
+    /// An area of that many blocks; an area of another size, from before a reload, is dropped.
     fn take(&self, blocks: usize) -> Result<Vec<Block>, TryReserveError> {
         let mut area = self.lock().pop().filter(|area| area.len() == blocks).unwrap_or_default();
         if area.is_empty() {
@@ -94,7 +94,7 @@ impl Areas {
     }
 }
 
-/// The hasher, the salt and the right output of a PHC string.
+/// The hasher, the salt and the expected output of a PHC string.
 fn parts(hash: &PasswordHash) -> Option<(Argon2<'static>, &[u8], &[u8])> {
     let (salt, right) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
     let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-/// What one proxy wrote of who asked it.
+/// What one proxy wrote about whoever asked it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hop<'a> {
-    /// `for`, where it is an address.
+    /// `for`, if it is an address.
     pub(super) address: Option<IpAddr>,
     /// `host`.
     pub(super) host: Option<&'a str>,
@@ -13,8 +13,8 @@ pub(super) struct Hop<'a> {
     pub(super) proto: Option<&'a str>,
 }
 
-/// All elements, the nearest proxy's first. One that breaks the grammar says nothing, and nothing
-/// before it is believed.
+/// All elements, the nearest proxy's first. An element that breaks the grammar says nothing, and
+/// nothing written before it is believed.
 pub(super) fn read<'a>(lines: &[&'a str]) -> Vec<Hop<'a>> {
     let elements: Vec<_> = lines.iter().flat_map(|line| split(line, b',')).collect();
     let filled = elements.into_iter().rev().filter(|element| !element.trim().is_empty());
@@ -30,7 +30,7 @@ fn hop(element: &str) -> Option<Hop<'_>> {
         }
         let (name, value) = pair.trim().split_once('=')?;
         let value = match value.strip_prefix('"') {
-            // Escapes are legal, and in no address, host or scheme.
+            // Escapes are legal, but no address, host or scheme has any.
             Some(rest) => rest.strip_suffix('"').filter(|inner| !inner.contains(['"', '\\']))?,
             None => value,
         };
@@ -50,7 +50,7 @@ fn hop(element: &str) -> Option<Hop<'_>> {
     Some(hop)
 }
 
-/// Parts between separators that stand in no quotes.
+/// The parts between separators outside quotes.
 fn split(text: &str, separator: u8) -> Vec<&str> {
     let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -69,8 +69,8 @@ fn split(text: &str, separator: u8) -> Vec<&str> {
     parts
 }
 
-/// The address of a node: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`; none for
-/// `unknown` and names.
+/// The address of a node: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`; `None`
+/// for `unknown` and names.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once(']')?;
@@ -84,7 +84,7 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
     address.parse().ok().map(IpAddr::V4).filter(|_| is_port(port))
 }
 
-/// `:80`, or what stands for one (section 6.3).
+/// `:80`, or an obfuscated port (section 6.3).
 fn is_port(text: &str) -> bool {
     let port = text.strip_prefix(':').unwrap_or_default();
     !port.is_empty()

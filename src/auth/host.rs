@@ -1,18 +1,17 @@
-//! The Host a client asks for: ours, or DNS rebinding.
+//! The Host that a client asks for: one of ours, or DNS rebinding.
 //!
-//! A page that has had its own name pointed at the gateway's address still sends its own name. So
-//! the host must be an address of this machine, `localhost`, the host's name, NAME.local, the name
-//! our responder of multicast DNS holds just now, or one the configuration names. Any machine on
-//! the link may call itself by a name that we do not hold.
+//! A page that has pointed its own name at the gateway's address still sends its own name. So the
+//! host must be an address of this machine, `localhost`, the host's name, NAME.local, the name that
+//! our multicast DNS responder holds at the moment, or one that the configuration names. A name we
+//! do not hold does not count: any machine on the link may give itself that name.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// A host and the port, when one is given.
+/// A host, and the port if one is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
     /// Lower case; IPv6 in brackets; without the dot of a fully qualified name.
     pub host: String,
-    /// Port.
     pub port: Option<u16>,
 }
 
@@ -41,7 +40,7 @@ impl Authority {
         Some(Self { host, port })
     }
 
-    /// The address, when the host is one.
+    /// The address, if the host is one.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         match self.host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(inner) => inner.parse().ok().map(IpAddr::V6),
@@ -66,21 +65,21 @@ fn name(text: &str) -> Option<String> {
     fits.then(|| text.to_ascii_lowercase())
 }
 
-/// What we go by.
+/// The names we go by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnNames<'a> {
     /// The address the connection came in on.
     pub local: Option<SocketAddr>,
-    /// Those of the configuration.
+    /// The names in the configuration.
     pub hosts: &'a [String],
-    /// The host's.
+    /// The machine's own name.
     pub own: &'a str,
     /// The one that our responder of multicast DNS holds now.
     pub held: Option<&'a str>,
 }
 
-/// Whether a request for `authority` is for us. An address of ours is safe, since rebinding needs a
-/// name.
+/// Whether a request for `authority` is meant for us. An address of ours is safe, since rebinding
+/// needs a name.
 pub(crate) fn is_ours(authority: &Authority, names: OwnNames<'_>) -> bool {
     let OwnNames { local, hosts, own, held } = names;
     if authority.is_loopback()
@@ -94,7 +93,7 @@ pub(crate) fn is_ours(authority: &Authority, names: OwnNames<'_>) -> bool {
     }
     let own = own.to_ascii_lowercase();
     let short = own.split('.').next().unwrap_or(&own);
-    // Whichever program of this machine answers for it.
+    // Whichever program on this machine answers for it.
     let local = authority.host.strip_suffix(".local") == Some(short);
     !short.is_empty() && (authority.host == own || local)
 }
@@ -163,7 +162,7 @@ mod tests {
             "0x7f.1",
             "2130706433",
         ] {
-            // The short name `box` alone is the one the host goes by only when uname says so.
+            // The short name `box` on its own counts only if uname gives it.
             assert!(!ours(host), "{host}");
         }
     }

@@ -1,7 +1,7 @@
-//! Sign-ins between two runs of the daemon: a file that a restart or an upgrade finds and a reboot
-//! does not.
+//! Sign-ins kept between two runs of the daemon, in a file that survives a restart or an upgrade
+//! but not a reboot.
 //!
-//! It holds what memory holds, hashes alone, and is bound to this boot of the machine by its
+//! Like memory it holds only hashes, and it is bound to this boot of the machine by the boot's
 //! number: a copy is worth nothing later or elsewhere.
 
 use std::{
@@ -22,9 +22,9 @@ use tokio::time::Instant;
 use super::logins::{Logins, SignInRecord};
 use crate::{config::Config, regular_file};
 
-/// Longest file: every user's sign-ins, some hundred bytes each.
+/// The longest file: every user's sign-ins, at some hundred bytes each.
 const FILE_MAX: usize = 4 << 20;
-/// How far behind the file may be in when a sign-in was last used.
+/// How far the file may lag behind in when a sign-in was last used.
 const BEHIND: Duration = Duration::from_secs(30);
 
 /// Where sign-ins are kept, once that is known.
@@ -37,7 +37,7 @@ pub(super) struct Kept {
 struct SignInFile {
     file: PathBuf,
     written: Option<Instant>,
-    /// It could not be written, which was told.
+    /// It could not be written, and that has been logged.
     failed: bool,
 }
 
@@ -49,7 +49,7 @@ struct File {
     logins: Vec<KeptSignIn>,
 }
 
-/// A sign-in; times are milliseconds of this boot.
+/// A sign-in; times are in milliseconds since this boot.
 #[derive(Debug, Deserialize, Serialize)]
 struct KeptSignIn {
     /// SHA-256 of the cookie.
@@ -84,8 +84,8 @@ impl Kept {
         self.write(config, logins);
     }
 
-    /// Writes down what there is: before a sign-in or its end is answered. With `keep: false`
-    /// nothing is there.
+    /// Writes the current sign-ins, before a sign-in or a sign-out is answered. With `keep: false`
+    /// there is no file.
     pub(super) fn write(&self, config: &Config, logins: &Logins) {
         let mut place = self.lock();
         let Some(place) = place.as_mut() else { return };
@@ -98,13 +98,13 @@ impl Kept {
         if let (Err(error), false) = (&done, place.failed) {
             let file = place.file.display();
             tracing::warn!(%file, "sign-ins cannot be kept over a restart: {error}");
-            // What it holds may be over: better none than one too many.
+            // A sign-in in the old file may be over: better no file than one sign-in too many.
             let _ = fs::remove_file(&place.file);
         }
         place.failed = done.is_err();
     }
 
-    /// The same, if the file is far behind.
+    /// The same, if the file lags far behind.
     pub(super) fn follow(&self, config: &Config, logins: &Logins) {
         let now = Instant::now();
         let written = self.lock().as_ref().and_then(|place| place.written);
@@ -124,13 +124,13 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// The kernel's number of this boot; empty where it cannot be seen, as under a unit with
-/// `ProcSubset=pid`. There the folder alone tells: it is in memory and goes with the boot.
+/// `ProcSubset=pid`. There the folder alone has to do: it is in memory and goes with the boot.
 fn boot() -> String {
     let seen = fs::read_to_string("/proc/sys/kernel/random/boot_id");
     seen.map(|number| number.trim().to_owned()).unwrap_or_default()
 }
 
-/// Time since the boot, sleep included.
+/// Time since boot, including sleep.
 fn uptime() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::from_secs(time.tv_sec.unsigned_abs())

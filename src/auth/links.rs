@@ -1,5 +1,5 @@
-//! The IPv6 networks this machine itself is on: who is there has the network's addresses to choose
-//! from.
+//! The IPv6 networks that this machine itself is on: a host there can choose from all of the
+//! network's addresses.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{ClientAddress, Source};
 
-/// How long what the interfaces said is believed; addresses come and go.
+/// How long we trust the list of interfaces; addresses come and go.
 const LINKS_VALID: Duration = Duration::from_secs(10);
 
 /// The /64 networks of our interfaces, as last seen.
@@ -21,8 +21,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Whose connections and failures count together. A neighbour on a link of ours is one by
-    /// itself: the /64 is everybody's there.
+    /// Whose connections and failures are counted together. A neighbour on one of our links counts
+    /// alone: everybody there shares the /64.
     pub(super) fn source(&self, client: ClientAddress) -> Source {
         let address = match client {
             ClientAddress::Local => return Source::Local,
@@ -38,7 +38,7 @@ impl Links {
         }
     }
 
-    /// Whether an address is link-local or in a /64 of ours.
+    /// Whether an address is link-local or in one of our /64 networks.
     fn has(&self, address: Ipv6Addr) -> bool {
         if address.is_unicast_link_local() {
             return true;
@@ -57,7 +57,7 @@ pub(super) fn network(address: Ipv6Addr) -> [u16; 4] {
     [a, b, c, d]
 }
 
-/// Interfaces that cannot be asked have none.
+/// If the interfaces cannot be listed, there are none.
 fn ours() -> Vec<[u16; 4]> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces

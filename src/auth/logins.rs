@@ -1,5 +1,5 @@
-//! Browsers that are signed in: a random cookie each, kept hashed, with an idle and an absolute
-//! end.
+//! Browsers that are signed in: each has a random cookie, kept hashed, with an idle limit and an
+//! absolute one.
 
 use std::{
     collections::HashMap,
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use super::{hex, random};
 use crate::config::{Access, Login};
 
-/// Sign-ins of one user; when there are more, the one unused longest ends.
+/// Sign-ins of one user; if there are more, the one unused longest ends.
 const SIGN_INS_OF_ONE: usize = 64;
 
-/// A sign-in's number: no secret, never given twice.
+/// A sign-in's number: not secret, never given twice.
 pub(crate) type LoginId = u64;
 
-/// The sign-ins there are. Only who has a user's password adds one, and then at most
-/// [`SIGN_INS_OF_ONE`] for that user.
+/// All sign-ins. Only somebody with a user's password can add one, and at most [`SIGN_INS_OF_ONE`]
+/// for that user.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     all: Mutex<All>,
@@ -28,7 +28,7 @@ pub(super) struct Logins {
 
 #[derive(Debug, Default)]
 struct All {
-    /// By SHA-256 of the cookie, so that a look-up's time tells nothing of it.
+    /// By SHA-256 of the cookie, so that the time of a look-up reveals nothing about it.
     open: HashMap<[u8; 32], SignInRecord>,
     next: LoginId,
 }
@@ -39,13 +39,13 @@ pub(super) struct SignInRecord {
     /// The first sign-in of its browser.
     pub(super) browser: LoginId,
     pub(super) user: String,
-    /// Of the password's hash: another password is another user.
+    /// SHA-256 of the password's hash: another password is another user.
     pub(super) password: [u8; 32],
     pub(super) began: Instant,
     pub(super) used: Instant,
 }
 
-/// A sign-in, found.
+/// A sign-in that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundSignIn {
     pub(super) id: LoginId,
@@ -53,7 +53,7 @@ pub(super) struct FoundSignIn {
 }
 
 impl SignInRecord {
-    /// Time it still has; `None`: it is over, or its user is no longer the same.
+    /// Time it has left; `None`: it is over, or its user is no longer the same.
     fn left(&self, access: &Access, terms: Login, now: Instant) -> Option<Duration> {
         let user = access.users.get(&self.user)?;
         let same = self.password == digest(user.password.reveal());
@@ -64,7 +64,7 @@ impl SignInRecord {
 }
 
 impl Logins {
-    /// Signs a user of `access` in; the cookie's text, 256 bits, and its number.
+    /// Signs in a user of `access`; returns the cookie's text, 256 bits, and the sign-in's number.
     pub(super) fn begin(
         &self,
         access: &Access,
@@ -112,7 +112,7 @@ impl Logins {
         Some(FoundSignIn { id: record.id, user: record.user.clone() })
     }
 
-    /// Time a sign-in still has, unless it is used again; `None`: it is over.
+    /// Time a sign-in has left unless it is used again; `None`: it is over.
     pub(super) fn left(
         &self,
         id: LoginId,
@@ -123,14 +123,14 @@ impl Logins {
         self.lock().open.values().find(|record| record.id == id)?.left(access, terms, now)
     }
 
-    /// A sign-in is being used.
+    /// Notes that a sign-in is being used.
     pub(super) fn touch(&self, id: LoginId, now: Instant) {
         if let Some(record) = self.lock().open.values_mut().find(|record| record.id == id) {
             record.used = now;
         }
     }
 
-    /// A sign-in is of the same browser as an earlier one, whose cookie it showed.
+    /// Notes that a sign-in is from the same browser as an earlier one, whose cookie it showed.
     pub(super) fn join(&self, id: LoginId, earlier: LoginId) {
         let mut all = self.lock();
         let browser = |wanted| {
@@ -143,29 +143,28 @@ impl Logins {
             .for_each(|record| record.browser = new);
     }
 
-    /// Ends one, and the others of its browser.
+    /// Ends a sign-in and the others of its browser.
     pub(super) fn end(&self, id: LoginId) {
         let mut all = self.lock();
         let ended = all.open.values().find(|record| record.id == id).map(|record| record.browser);
         all.open.retain(|_, record| Some(record.browser) != ended);
     }
 
-    /// All there are, by the hashes of their cookies.
+    /// All sign-ins, by the hashes of their cookies.
     pub(super) fn rows(&self) -> Vec<([u8; 32], SignInRecord)> {
         self.lock().open.iter().map(|(mark, record)| (*mark, record.clone())).collect()
     }
 
-    /// One of an earlier run of the daemon, which had other numbers.
+    /// Adds a sign-in from an earlier run of the daemon, whose numbers were different.
     pub(super) fn restore(&self, mark: [u8; 32], record: SignInRecord) {
         let mut all = self.lock();
         let id = all.next;
-        // Numbers of browsers are those of sign-ins: none that is given from now on may be an old
-        // one.
+        // A browser's number is that of a sign-in: no number given from now on may be an old one.
         all.next = all.next.max(record.browser) + 1;
         all.open.insert(mark, SignInRecord { id, ..record });
     }
 
-    /// Forgets those that are over.
+    /// Forgets sign-ins that are over.
     pub(super) fn sweep(&self, access: &Access, terms: Login, now: Instant) {
         self.lock().open.retain(|_, record| record.left(access, terms, now).is_some());
     }

@@ -1,23 +1,22 @@
-//! How much memory this process may use: the machine's, or less where a control group says so.
+//! How much memory this process may use: the machine's, or less if a control group says so.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The smaller of the machine's memory and the limits of our control group and those above it, in
-/// bytes.
+/// The machine's memory, or a smaller limit of our control group or one above it, in bytes.
 pub(super) fn allowed() -> u64 {
     let machine = rustix::system::sysinfo();
-    // The fields' width differs between architectures.
+    // The width of these fields differs between architectures.
     #[expect(clippy::useless_conversion, reason = "32 bits wide on some architectures")]
     let machine = u64::from(machine.totalram).saturating_mul(machine.mem_unit.into());
     group_limit(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))
         .map_or(machine, |limit| limit.min(machine))
 }
 
-/// The smallest limit on the way from our control group up, of version 2 or 1 of the kernel's
-/// interface; `None` where there is none.
+/// The smallest limit from our control group upwards, in version 2 or 1 of the kernel's interface;
+/// `None` if there is none.
 fn group_limit(own: &Path, mounted: &Path) -> Option<u64> {
     let own = fs::read_to_string(own).ok()?;
     own.lines()
@@ -42,7 +41,7 @@ fn place(line: &str, mounted: &Path) -> Option<(PathBuf, PathBuf, &'static str)>
     Some((root, at, file))
 }
 
-/// The smallest limit in a folder and those above it. A container sees a path that is not there;
+/// The smallest limit in a folder and those above it. A container sees a path that does not exist;
 /// then its root counts.
 fn lowest(root: &Path, at: &Path, file: &str) -> Option<u64> {
     let folders = at.ancestors().take_while(|folder| folder.starts_with(root));

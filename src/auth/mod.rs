@@ -1,4 +1,4 @@
-//! Who is asking, and may they: limits, Host, Origin, credentials, rights.
+//! Who is asking, and whether they may: limits, Host, Origin, credentials, rights.
 
 mod app_cookie;
 mod certificate;
@@ -74,20 +74,21 @@ use crate::{
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
-    /// Its address: on a connection that of its other end, on a request that of the client a
+    /// Its address: for a connection, that of its other end; for a request, that of the client a
     /// trusted proxy speaks for.
     pub client: ClientAddress,
-    /// Our address it connected to; `None` for a unix socket.
+    /// The address of ours that it connected to; `None` for a unix socket.
     pub local: Option<SocketAddr>,
-    /// Whether the connection is TLS.
+    /// Whether the connection uses TLS.
     pub tls: bool,
-    /// Whether the certificate it was shown is under an authority of our own.
+    /// Whether the certificate we showed it was issued by our own authority.
     pub authority: bool,
     /// Its certificate, checked by the TLS handshake.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The app whose listener it came by: it is served that app and nothing else.
+    /// The app whose listener it came through: it is served that app and nothing else.
     pub app: Option<Arc<str>>,
-    /// Our page asks from inside another page's frame, where nobody is taken over from.
+    /// Whether our page asks from inside another page's frame, where it may not take over from
+    /// anybody.
     pub framed: bool,
 }
 
@@ -96,37 +97,34 @@ pub(crate) struct Peer {
 pub(crate) struct AuthRequest<'a> {
     /// `Host`.
     pub host: &'a str,
-    /// Forwarding headers.
+    /// The forwarding headers.
     pub forwarded: Forwarded<'a>,
-    /// What a browser says of the page.
+    /// What a browser says about the page.
     pub signs: Signs<'a>,
     /// What a proxy says in headers that the configuration names.
     pub proxy: ProxyWord<'a>,
-    /// Its path began with that of `public:`, which was cut off.
+    /// Whether its path began with that of `public:`, which was cut off.
     pub below: bool,
-    /// Cookies that came along.
+    /// The cookies that came with it.
     pub cookie: Option<&'a str>,
-    /// What it wants.
     pub purpose: Purpose,
     /// The endpoint, for tickets.
     pub endpoint: &'a str,
-    /// Credentials.
+    /// The credentials.
     pub shown: PresentedCredential,
 }
 
-/// The outcome of the first two walls.
+/// The outcome of the first two checks, Host and Origin.
 #[derive(Clone, Debug)]
 pub(crate) struct Visit {
-    /// Where it comes from.
     pub page: AllowedOrigin,
     /// How the client sees us.
     pub view: View,
 }
 
-/// The walls and what they remember: places, failures, tickets, right passwords.
+/// The checks and what they remember: places, failures, tickets, right passwords.
 #[derive(Debug)]
 pub(crate) struct Auth {
-    /// Places for connections.
     pub admission: Arc<Admission>,
     links: Links,
     penalties: Mutex<Penalties>,
@@ -147,7 +145,7 @@ impl Default for Auth {
 }
 
 impl Auth {
-    /// Nothing remembered; `own_name` is this machine's.
+    /// Remembers nothing yet; `own_name` is this machine's.
     pub(crate) fn new(own_name: String) -> Self {
         Self {
             admission: Arc::default(),
@@ -164,12 +162,12 @@ impl Auth {
         }
     }
 
-    /// Where the responder of multicast DNS says which name it holds, `NAME.local`.
+    /// Where the multicast DNS responder says which name it holds, `NAME.local`.
     pub(crate) fn held_name(&self) -> Arc<Mutex<Option<String>>> {
         Arc::clone(&self.held_name)
     }
 
-    /// Whoever asks, as logs and counts know it.
+    /// Whoever asks, as logs and counters know them.
     pub(crate) fn client(
         &self,
         config: &Config,
@@ -180,7 +178,7 @@ impl Auth {
         proxy::sender(peer, forwarded, &config.trusted_proxies)
     }
 
-    /// Host alone: for pages without secrets.
+    /// Checks Host alone: for pages without secrets.
     pub(crate) fn check_host(
         &self,
         config: &Config,
@@ -190,7 +188,7 @@ impl Auth {
         let view = proxy::seen(config, peer, ask)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
         if config.access.open && !authority.is_loopback() {
-            // Without a login a page that goes by another name could be anybody's.
+            // Without a login, a page under another name could be anybody's.
             return Err(Refusal::NotLoopback);
         }
         let held = self.held_name.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,12 +196,12 @@ impl Auth {
         if !is_ours(&authority, OwnNames { local, hosts, own, held: held.as_deref() }) {
             return Err(Refusal::Misdirected);
         }
-        // `here` speaks for a program on this machine that asks this machine by a loopback name.
+        // `here` speaks for a program on this machine that asks this machine under a loopback name.
         let here = view.here && authority.is_loopback();
         Ok(View { here, ..view })
     }
 
-    /// Host, Origin and fetch metadata.
+    /// Checks Host, Origin and fetch metadata.
     pub(crate) fn check_page(
         &self,
         config: &Config,
@@ -216,7 +214,7 @@ impl Auth {
         Ok(Visit { page, view })
     }
 
-    /// Credentials, behind [`Self::check_page`].
+    /// Checks credentials, after [`Self::check_page`].
     pub(crate) async fn check_credentials(
         &self,
         config: &Config,
@@ -227,8 +225,8 @@ impl Auth {
         if let Some(principal) = Self::by_proxy(config, peer, ask, visit)? {
             return Ok(principal);
         }
-        // Cookies know no ports: at an app's origin the sign-in's would speak for pages that are
-        // not ours. An app has its own.
+        // Cookies know no ports: at an app's origin the sign-in's cookie would speak for pages that
+        // are not ours. An app has a cookie of its own.
         let by_cookie = match peer.app.as_deref() {
             None => self.by_cookie(config, ask, visit)?,
             Some(app) => self.by_app_cookie(config, app, ask, visit),
@@ -254,17 +252,17 @@ impl Auth {
         Ok(principal)
     }
 
-    /// Whose connections and failures count together.
+    /// Whose connections and failures are counted together.
     pub(crate) fn source(&self, client: ClientAddress) -> Source {
         self.links.source(client)
     }
 
-    /// Whether somebody has signed in from this address of a link of ours.
+    /// Whether somebody has signed in from this address on one of our links.
     pub(crate) fn has_signed_in(&self, neighbour: Source) -> bool {
         self.penalties().knows(neighbour)
     }
 
-    /// A ticket's text for `principal`, with the page that may use it; `None` when too many are
+    /// A ticket's text for `principal`, bound to the page that may use it; `None` if too many are
     /// outstanding.
     pub(crate) fn ticket(
         &self,
@@ -306,7 +304,7 @@ fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
     }
 }
 
-/// Whether only a browser would send this: a cookie of ours (other programs of this host have
+/// Whether only a browser would send this: a cookie of ours (other programs on this host have
 /// cookies, too, and scripts keep them), or Sec-Fetch-*. WebSocket clients of Node.js send
 /// Sec-Fetch-Mode with a handshake; browsers send Origin with each (RFC 6455 section 4.1).
 fn is_browser(ask: &AuthRequest<'_>, view: &View) -> bool {
@@ -321,21 +319,21 @@ pub(crate) fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// What the texts of our own making begin with: API tokens and passes.
+/// The prefix of the secrets we make: API tokens and passes.
 const OWN_PREFIX: &str = "wsb_";
 
-/// Whether a text looks like one of our own making: 128 random bits at least, which nobody guesses.
+/// Whether a text looks like a secret we made: at least 128 random bits, which nobody guesses.
 fn is_own_form(text: &str) -> bool {
     text.strip_prefix(OWN_PREFIX).is_some_and(is_random_text)
 }
 
-/// Whether a text looks like what [`random_text`] gives, or more of it.
+/// Whether a text looks like what [`random_text`] returns, or more of it.
 fn is_random_text(text: &str) -> bool {
     text.len() >= 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and the SHA-256 in
-/// hex to keep.
+/// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and its SHA-256 in
+/// hex, which is kept.
 pub(crate) fn new_token() -> (String, String) {
     let text = format!("{OWN_PREFIX}{}", random_text());
     let hash = hex(&Sha256::digest(&text));
@@ -354,7 +352,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Bytes nobody can guess.
+/// Bytes that nobody can guess.
 #[expect(
     clippy::panic,
     reason = "getrandom(2) fails on no kernel we run on; without it no secret is one"

@@ -4,34 +4,34 @@
 use super::host::Authority;
 use crate::{config::Origin, wire::close::Refusal};
 
-/// What kind of request it is; the strictness of an absent Origin depends on it.
+/// What kind of request it is; that decides how strictly a missing Origin is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A WebSocket handshake. Every browser sends Origin with it (RFC 6455 section 4.1).
     Upgrade,
-    /// Reads without effect. Browsers leave Origin out of these when they stay on one site; another
-    /// site's page may send them but cannot read the answer.
+    /// A read without effect. Browsers leave Origin out of these when they stay on one site;
+    /// another site's page may send them but cannot read the answer.
     Read,
-    /// Changes something. Browsers send Origin with every method but GET and HEAD (Fetch standard
-    /// section 3.1).
+    /// A change. Browsers send Origin with every method but GET and HEAD (Fetch standard section
+    /// 3.1).
     Change,
 }
 
-/// Where a request comes from, once the rules let it pass.
+/// Where a request comes from, once the rules have let it pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AllowedOrigin {
     /// Our own page.
     Own,
-    /// A page of the list.
+    /// A listed page.
     Listed,
-    /// A file or an app's page of the list: any of that kind has its origin, so that it needs a
+    /// A listed file or app page: any other of its kind has the same origin, so it needs a
     /// credential of its own.
     App,
-    /// No page: a program, or a reading request of our own page.
+    /// No page: a program, or a reading request from our own page.
     None,
 }
 
-/// What a browser says of a request's page.
+/// What a browser says about a request's page.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Signs<'a> {
     /// `Origin`.
@@ -42,15 +42,16 @@ pub(crate) struct Signs<'a> {
     pub mode: Option<&'a str>,
 }
 
-/// Where the Origin is missing that a browser would send.
+/// Said where the Origin that a browser would send is missing.
 pub(super) const ABSENT: &str = "without an Origin this takes a token (`Authorization: Bearer`), or a password with nothing that a \
                                  browser adds";
 
-/// Where a file or an app's page brought no credential of its own.
+/// Said where a file or an app's page brought no credential of its own.
 pub(super) const APP_NEEDS_TOKEN: &str = "a file's or an app's page needs a token or a ticket: any other of that kind has the same origin";
 
 /// Reads an Origin as browsers serialise it (RFC 6454 section 6.2): `scheme://host[:port]` in lower
-/// case, nothing else. `None` for `null`, lists, paths, and everything a browser would not send.
+/// case, nothing else. `None` for `null`, lists, paths, and anything else that no browser would
+/// send.
 pub(crate) fn parse(text: &str) -> Option<Origin> {
     let (scheme, rest) = text.split_once("://")?;
     if text == "file://" {
@@ -62,13 +63,13 @@ pub(crate) fn parse(text: &str) -> Option<Origin> {
         })
         && !text.bytes().any(|byte| byte.is_ascii_uppercase());
     let authority = Authority::parse(rest).filter(|_| plain)?;
-    // `a.` and `a` are two origins to a browser; only the second can be ours.
+    // To a browser, `a.` and `a` are two origins; only the second can be ours.
     let dotted = rest.split(':').next().is_some_and(|host| host.ends_with('.'));
     let port = authority.port.unwrap_or_else(|| default_port(scheme));
     (!dotted).then(|| Origin { scheme: scheme.to_owned(), host: authority.host, port })
 }
 
-/// The port a scheme stands for; 0 for an extension's, which has none.
+/// A scheme's default port; 0 for an extension's scheme, which has none.
 pub(crate) fn default_port(scheme: &str) -> u16 {
     match scheme {
         "http" => 80,
@@ -77,8 +78,9 @@ pub(crate) fn default_port(scheme: &str) -> u16 {
     }
 }
 
-/// Rules 2 and 3: Origin exactly ours or listed, and Sec-Fetch-* not against it. Whether an absent
-/// Origin will do depends on the credentials and is asked later ([`absent_allowed`]).
+/// Rules 2 and 3: Origin is exactly ours or listed, and Sec-Fetch-* does not contradict it. Whether
+/// a missing Origin is acceptable depends on the credentials and is decided later
+/// ([`absent_allowed`]).
 pub(super) fn check(
     signs: Signs<'_>,
     own: &Origin,
@@ -109,7 +111,7 @@ pub(super) fn check(
     Ok(page)
 }
 
-/// What was compared, and what to set where something helps.
+/// What was compared, and what to set if something would help.
 fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
     const SHOWN_MAX: usize = 200;
     let shown: String =
@@ -136,8 +138,8 @@ fn foreign(text: &str, page: Option<&Origin>, own: &Origin) -> String {
 pub(super) enum Proof {
     /// A bearer token or a ticket: no browser adds these by itself.
     Deliberate,
-    /// A password or a client certificate: a browser may add these by itself, but then it sends
-    /// Origin with a handshake, or a cookie besides.
+    /// A password or a client certificate: a browser may add these by itself, but then it also
+    /// sends Origin with a handshake, or a cookie.
     Automatic,
     /// `auth: none`, asked from this machine for this machine.
     OpenHere,

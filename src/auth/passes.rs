@@ -1,4 +1,4 @@
-//! Passes: what a page is let in by that is not the gateway's own, an app's or one of another
+//! Passes: what lets in a page that is not the gateway's own, an app's page or one of another
 //! origin.
 
 use std::{
@@ -19,19 +19,19 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// How long a pass is good, unless the sign-in behind it ends before.
+/// How long a pass is valid, unless the sign-in behind it ends earlier.
 pub(crate) const PASS_LIFE: Duration = Duration::from_secs(12 * 3600);
-/// Passes of one principal; when there are more, the oldest ends.
+/// Passes of one principal; if there are more, the oldest ends.
 const PASSES_OF_ONE: usize = 64;
 
-/// The one place where a pass is good, and how it is carried there.
+/// The one place where a pass is valid, and how it is carried there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PassScope {
-    /// At the origin of this app, shown by our script in its pages.
+    /// At this app's origin, shown by our script in its pages.
     App(String),
-    /// At the origin of this app, as its cookie.
+    /// At this app's origin, as its cookie.
     Cookie(String),
-    /// At the gateway, to pages of this origin.
+    /// At the gateway, for pages of this origin.
     Page(String),
 }
 
@@ -42,15 +42,15 @@ pub(super) struct Pass {
     login: Option<LoginId>,
     certificate: Option<Arc<ClientCertificate>>,
     place: PassScope,
-    /// What it leaves; `None`: all that its app has.
+    /// What it is limited to; `None`: nothing beyond its app.
     only: Option<PassLimit>,
     until: Instant,
 }
 
-/// The passes given. Only who has a ticket gets one, and then at most [`PASSES_OF_ONE`].
+/// The passes given. Only the holder of a ticket gets one, and at most [`PASSES_OF_ONE`].
 #[derive(Debug, Default)]
 pub(super) struct Passes {
-    /// By SHA-256 of the text, so that a look-up's time tells nothing of it.
+    /// By SHA-256 of the text, so that the time of a look-up reveals nothing about it.
     given: Mutex<HashMap<[u8; 32], Pass>>,
 }
 
@@ -84,8 +84,7 @@ impl Passes {
 }
 
 impl Auth {
-    /// Exchanges a launch ticket for a pass at the origin of its app, which is good for
-    /// [`PASS_LIFE`].
+    /// Exchanges a launch ticket for a pass at the origin of its app, valid for [`PASS_LIFE`].
     pub(crate) fn pass(
         &self,
         config: &Config,
@@ -112,7 +111,7 @@ impl Auth {
         next.map(|next| (cookie, next)).ok_or(Refusal::TooMany(seconds(TICKET_LIFE)))
     }
 
-    /// Exchanges a launch ticket for a pass of a page of another origin, and the endpoints it
+    /// Exchanges a launch ticket for a pass for a page of another origin, and the endpoints it
     /// names.
     pub(crate) fn page_pass(
         &self,
@@ -130,8 +129,8 @@ impl Auth {
         Ok((pass, endpoints))
     }
 
-    /// Exchanges the ticket of a frame for a pass of our own page in it, which was served for that
-    /// `frame`. It is good for one session.
+    /// Exchanges a frame's ticket for a pass for our own page in it, which was served for that
+    /// `frame`. It is valid for one session.
     pub(crate) fn frame_pass(
         &self,
         config: &Config,
@@ -152,8 +151,8 @@ impl Auth {
         Ok((pass, endpoints))
     }
 
-    /// What a launch ticket stands for. Refused: its source is punished, or it is not one that is
-    /// wanted here, used up, too late, or of somebody who has signed out.
+    /// What a launch ticket stands for. Refused: its source is under a penalty, or the ticket is
+    /// not of the wanted kind, used up, too late, or given to somebody who has signed out.
     fn launched(
         &self,
         config: &Config,
@@ -174,7 +173,8 @@ impl Auth {
         self.passes.give(Pass { id, login, certificate, place, only, until: now + PASS_LIFE }, now)
     }
 
-    /// Whom a pass lets in: at its app's origin, or from a page of its own for sessions alone.
+    /// The principal that a pass lets in: at its app's origin, or, for sessions alone, from its
+    /// page.
     pub(super) fn by_pass(
         &self,
         config: &Config,
@@ -193,7 +193,7 @@ impl Auth {
         self.holder(config, pass)
     }
 
-    /// Who holds a pass, as long as what it was given for goes on.
+    /// The holder of a pass, while what it was given for goes on.
     pub(super) fn holder(&self, config: &Config, pass: Pass) -> Option<Principal> {
         let principal = find(&config.access, &pass.id, unix_now())?;
         let Pass { login, certificate, only, .. } = pass;

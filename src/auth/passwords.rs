@@ -1,4 +1,4 @@
-//! Passwords: argon2id off the event loop, a few at a time, and a short memory of what was right.
+//! Passwords: argon2id off the event loop, a few at a time, and a short memory of the right ones.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,14 +12,14 @@ use tokio::{task::spawn_blocking, time::Instant};
 use super::{Source, hashing::Areas, memory, random, turns::Turns};
 use crate::config::{Password, User};
 
-/// Hashes computed at once, where there is memory for so many.
+/// Hashes computed at the same time, if there is memory for them.
 const HASHES_AT_ONCE: usize = 2;
-/// Part of the memory that the hashes computed at once may take: a third.
+/// The divisor of memory: hashes running together may take a third of it.
 const SHARE: u64 = 3;
-/// Memory of a hash with the parameters that `wsbridge passwd` uses, in KiB.
+/// Memory that a hash with the parameters of `wsbridge passwd` takes, in KiB.
 const USUAL_MEMORY: u32 = 19 * 1024;
-/// How long a right password need not be hashed again, so that a page with ten requests is not ten
-/// hashes slow.
+/// How long a right password is not hashed again, so that a page with ten requests does not wait
+/// for ten hashes.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Right passwords remembered; when full, all are forgotten and hashed again.
 const MEMORY: usize = 256;
@@ -30,11 +30,11 @@ type Users = BTreeMap<String, User>;
 /// What became of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PasswordCheck {
-    /// It is that user's.
+    /// It is the user's.
     Right,
     /// It is not, or there is no such user.
     Wrong,
-    /// Too many wait to be looked at, or there is no memory: nothing is known of it.
+    /// Too many are waiting to be checked, or there is no memory: nothing is known about it.
     Unheard,
 }
 
@@ -43,16 +43,16 @@ pub(super) enum PasswordCheck {
 pub(super) struct Passwords {
     turns: Arc<Turns>,
     areas: Arc<Areas>,
-    /// Memory this process may use, in bytes.
+    /// Memory that this process may use, in bytes.
     memory: u64,
     key: [u8; 32],
     right: Mutex<HashMap<[u8; 32], Instant>>,
-    /// What an unknown name is checked against when there is no user at all.
+    /// What an unknown name is checked against if there is no user at all.
     decoy: String,
 }
 
 impl Passwords {
-    /// Nothing remembered yet.
+    /// Remembers nothing yet.
     pub(super) fn new() -> Self {
         let [salt, tail] = [random::<16>(), random::<16>()].map(|bytes| base64_plain(&bytes));
         Self {
@@ -65,8 +65,8 @@ impl Passwords {
         }
     }
 
-    /// Whether a user of that name has this password. A name that is none's takes as long as a
-    /// wrong password: a hash is computed either way, with the parameters some user has.
+    /// Whether a user of that name has this password. An unknown name takes as long as a wrong
+    /// password: a hash is computed either way, with parameters that some user has.
     pub(super) async fn verify(
         &self,
         (name, password): (&str, &str),
@@ -89,7 +89,7 @@ impl Passwords {
         let (password, stored) = (password.to_owned(), stored.to_owned());
         let looked = spawn_blocking(move || {
             let looked = areas.verify(&password, &stored, largest);
-            // The turn ends with the hash, and not with whoever asked for it and hung up.
+            // The turn ends with the hash, even if whoever asked for it has hung up.
             drop(turn);
             if turns.is_idle() {
                 areas.clear();
@@ -110,14 +110,15 @@ impl Passwords {
         }
     }
 
-    /// Hashes at once where each takes `largest` KiB.
+    /// How many hashes may run together if each takes `largest` KiB.
     fn at_once(&self, largest: u32) -> usize {
         let together = HASHES_AT_ONCE as u64 * u64::from(largest) * 1024;
         if together > self.memory / SHARE { 1 } else { HASHES_AT_ONCE }
     }
 
-    /// What a name is checked against that lets nobody in: always the same user's hash, and each
-    /// user's for some names, so that neither the time nor its changes tell which names there are.
+    /// The hash an unknown name is checked against, whatever it gives: always the same one for a
+    /// name, and each user's for some names, so that neither the time nor its changes reveal which
+    /// names exist.
     fn stand_in<'a>(&self, name: &str, users: &'a Users) -> Option<&'a str> {
         let known: Vec<_> = heard(users).collect();
         let mark = self.mark(name, "", "");
@@ -126,7 +127,7 @@ impl Passwords {
         known.get(at).map(|password| password.reveal())
     }
 
-    /// Keyed, so that the memory of a stopped daemon tells nothing, and over the stored hash, so
+    /// Keyed, so that a stopped daemon's memory reveals nothing; and made over the stored hash, so
     /// that a changed password is not remembered.
     fn mark(&self, name: &str, password: &str, stored: &str) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(self.key);

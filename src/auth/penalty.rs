@@ -14,39 +14,39 @@ use crate::{span::readable, wire::close::Refusal};
 
 /// Wrong credentials within [`COUNTED_OVER`] that bring a penalty.
 const WRONG_TRIES: usize = 20;
-/// Wrong credentials of all neighbours on one link together that bring a penalty for those who
+/// Wrong credentials from all neighbours on one link together that bring a penalty for those that
 /// never signed in.
 const OF_LINK: usize = 200;
-/// The time they are counted over.
+/// The time over which they are counted.
 const COUNTED_OVER: Duration = Duration::from_secs(60);
 /// The first penalty; each further one is twice as long.
 const PENALTY_FIRST: Duration = Duration::from_secs(60);
 /// The longest penalty.
 const PENALTY_LONGEST: Duration = Duration::from_secs(600);
-/// Calm after which the next penalty is a first one again.
+/// Time without a wrong one after which the next penalty is a first one again.
 const FORGIVEN: Duration = Duration::from_secs(3600);
-/// Sources remembered; when full, the one that was calm longest is forgotten, those under penalty
-/// last.
+/// Sources remembered; when full, the one that has been calm longest is forgotten, and those under
+/// a penalty last.
 const SOURCES: usize = 4096;
 
 /// Neighbours remembered to have signed in; when full, the one that did so longest ago is
 /// forgotten.
 const NEIGHBOURS_MAX: usize = 1024;
-/// When a source may try again whose tries are all still being looked at, in seconds.
+/// When to try again, in seconds, for a source all of whose tries are still being checked.
 const PENDING_RETRY_AFTER: u32 = 2;
 
 /// Who sent wrong credentials, and when.
 #[derive(Debug, Default)]
 pub(super) struct Penalties {
     sources: HashMap<Source, TryHistory>,
-    /// Neighbours that have signed in, and when last: what others on their link do is not held
-    /// against them.
+    /// Neighbours that have signed in, and when they last did: what others on their link do is not
+    /// held against them.
     known: HashMap<Source, Instant>,
 }
 
-/// A try at a password whose outcome is not known yet. It is charged before it is looked at, so
-/// that nothing is gained by hanging up: unless it is refunded, it counts as wrong, and is logged,
-/// when it is dropped.
+/// A try at a password whose outcome is not known yet. It is charged before the password is
+/// checked, so that hanging up gains nothing: unless refunded, it counts as wrong and is logged
+/// when dropped.
 #[derive(Debug)]
 pub(super) struct Charge<'a> {
     penalties: &'a Mutex<Penalties>,
@@ -58,8 +58,8 @@ pub(super) struct Charge<'a> {
 }
 
 impl<'a> Charge<'a> {
-    /// Charges a source, unless it is punished, or would be if all its tries that are being looked
-    /// at were wrong.
+    /// Charges a source, unless it is under a penalty, or would be if all its tries that are being
+    /// checked were wrong.
     pub(super) fn take(
         penalties: &'a Mutex<Penalties>,
         source: Source,
@@ -69,7 +69,7 @@ impl<'a> Charge<'a> {
         Ok(Self { penalties, source, user, client, refunded: false })
     }
 
-    /// The try was right, or was not looked at: it costs nothing.
+    /// The try was right, or was not checked: it costs nothing.
     pub(super) fn refund(mut self) {
         self.refunded = true;
     }
@@ -93,7 +93,7 @@ fn lock(penalties: &Mutex<Penalties>) -> MutexGuard<'_, Penalties> {
 #[derive(Debug)]
 struct TryHistory {
     tries: VecDeque<Instant>,
-    /// Tries that are being looked at.
+    /// Tries that are being checked.
     open: usize,
     until: Option<Instant>,
     length: Duration,
@@ -101,7 +101,7 @@ struct TryHistory {
 }
 
 impl Penalties {
-    /// How long `source` is still refused, if it is.
+    /// How long `source` is still refused, if at all.
     pub(super) fn left(&self, source: Source, now: Instant) -> Option<Duration> {
         let left = |(source, _)| {
             let until = self.sources.get(&source)?.until?;
@@ -110,7 +110,7 @@ impl Penalties {
         self.counts(source).filter_map(left).max()
     }
 
-    /// Notes wrong credentials; the one too many brings a penalty, and a line of the log.
+    /// Notes wrong credentials; the one too many brings a penalty and a log line.
     pub(super) fn failed(&mut self, source: Source, now: Instant) {
         for (source, tries) in [Some((source, WRONG_TRIES)), link(source)].into_iter().flatten() {
             self.record(source, now).failed((source, tries), now);
@@ -122,7 +122,7 @@ impl Penalties {
         self.known.contains_key(&source)
     }
 
-    /// A neighbour has signed in.
+    /// Notes that a neighbour has signed in.
     pub(super) fn signed_in(&mut self, source: Source, now: Instant) {
         if link(source).is_none() {
             return;
@@ -152,7 +152,7 @@ impl Penalties {
         Ok(())
     }
 
-    /// A charged try is no longer being looked at.
+    /// A charged try is no longer being checked.
     fn settle(&mut self, source: Source) {
         for (source, _) in [Some((source, WRONG_TRIES)), link(source)].into_iter().flatten() {
             if let Some(record) = self.sources.get_mut(&source) {
@@ -161,14 +161,14 @@ impl Penalties {
         }
     }
 
-    /// What holds for a source, with the tries each has: its own count, and its link's where it
+    /// The counts that apply to a source, with the limit of each: its own, and its link's if it
     /// never signed in.
     fn counts(&self, source: Source) -> impl Iterator<Item = (Source, usize)> {
         let stranger = !self.known.contains_key(&source);
         [Some((source, WRONG_TRIES)), link(source).filter(|_| stranger)].into_iter().flatten()
     }
 
-    /// What is known of a source, as of now.
+    /// What is known about a source, as of now.
     fn record(&mut self, source: Source, now: Instant) -> &mut TryHistory {
         self.make_room(source, now);
         let record = self.sources.entry(source).or_insert_with(|| TryHistory {
@@ -204,7 +204,7 @@ impl Penalties {
 }
 
 impl TryHistory {
-    /// One more wrong one of this source, which has so many tries.
+    /// Adds a wrong try to this source, which is allowed so many.
     fn failed(&mut self, (source, tries): (Source, usize), now: Instant) {
         self.tries.push_back(now);
         if self.tries.len() < tries {
@@ -218,7 +218,7 @@ impl TryHistory {
     }
 }
 
-/// The link of a neighbour, which is counted beside it.
+/// A neighbour's link, which is counted beside it.
 fn link(source: Source) -> Option<(Source, usize)> {
     let Source::Neighbour(address) = source else { return None };
     Some((Source::V6(network(address)), OF_LINK))

@@ -1,10 +1,10 @@
-//! Places for connections, taken before anything else happens: in all, of one source, of strangers,
-//! and a reserve.
+//! Places for connections, taken before anything else happens: in all, for one source, for
+//! strangers, and a reserve.
 //!
-//! A stranger is a connection that has not signed in yet. A place is always found while there are
-//! strangers: the oldest of the source that has most gives way, so that nobody keeps the others out
-//! by waiting. Where all places are signed in, the reserve serves a browser as far as the sign-in,
-//! and administrators.
+//! A stranger is a connection that has not signed in yet. While there are strangers, a place can
+//! always be found: the oldest one of the source with the most gives way, so that nobody keeps the
+//! others out by waiting. When all places are signed in, the reserve serves administrators, and
+//! lets any browser get as far as signing in.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::{Source, links::network};
 use crate::config::Limits;
 
-/// Connections over the limits that are heard, in case an administrator is among them: a few
+/// Connections beyond the limits that are served in case an administrator is among them: a few
 /// browsers.
 const RESERVE: usize = 16;
-/// Of one source: what a browser opens to load a page, and some.
+/// The same for one source: what a browser opens to load a page, and a few more.
 const RESERVE_OF_SOURCE: usize = 8;
-/// Connections of administrators over the limits: the page's, and its sockets.
+/// Connections of administrators beyond the limits: the page's, and its sockets.
 const ADMINISTRATORS: usize = 16;
 
 /// The places, and the rule for one more.
@@ -39,9 +39,9 @@ struct TakenPlaces {
 
 #[derive(Debug)]
 struct HeldPlace {
-    /// Whom it counts to; of a proxy's connection the client it now speaks for.
+    /// Whom it counts for; for a proxy's connection, the client it now speaks for.
     source: Option<Source>,
-    /// The link of ours it is from, where nobody has ever signed in from its address.
+    /// The link it came from, if nobody has ever signed in from its address.
     link: Option<[u16; 4]>,
     kind: Holding,
     /// Cancelled when it gives way to another.
@@ -52,8 +52,7 @@ struct HeldPlace {
 enum Holding {
     Stranger,
     Known,
-    /// A trusted proxy's: it speaks for many, so only the sum of all bounds it, and it never gives
-    /// way.
+    /// A trusted proxy's: it speaks for many, so only the total limits it, and it never gives way.
     Proxy,
     Reserve,
     Administrator,
@@ -72,14 +71,14 @@ impl TakenPlaces {
         self.places.values().filter(|place| which(place)).count()
     }
 
-    /// Whether it counts to the limits.
+    /// Whether it counts towards the limits.
     fn limited(place: &HeldPlace) -> bool {
         !matches!(place.kind, Holding::Reserve | Holding::Administrator)
     }
 
-    /// The oldest of these places of the source that has most of them gives way, and is free. A
-    /// link is one source where its neighbours that nobody has signed in from have more together
-    /// than one may have.
+    /// Frees the oldest of these places that belongs to the source with the most of them. A link
+    /// counts as one source if those of its neighbours that nobody has signed in from together hold
+    /// more than one source may.
     fn evict_oldest(&mut self, limits: &Limits, which: impl Fn(&HeldPlace) -> bool) -> bool {
         let mut links: HashMap<[u16; 4], usize> = HashMap::new();
         for link in self.places.values().filter(|place| which(place)).filter_map(|place| place.link)
@@ -155,7 +154,7 @@ impl Admission {
         Slot { admission: Arc::clone(self), number, evicted }
     }
 
-    /// Connections now held, those over the limits not counted.
+    /// Connections held now, not counting those beyond the limits.
     #[cfg(test)]
     pub(crate) fn total(&self) -> usize {
         self.lock().count(TakenPlaces::limited)
@@ -167,17 +166,17 @@ impl Admission {
 }
 
 impl Slot {
-    /// Cancelled when the connection must end, because another has got its place.
+    /// Cancelled when the connection must end because another has got its place.
     pub(crate) fn evicted(&self) -> CancellationToken {
         self.evicted.clone()
     }
 
-    /// Whether it came over the limits and has not shown that it is an administrator's.
+    /// Whether it came beyond the limits and has not shown that it is an administrator's.
     pub(crate) fn is_reserve(&self) -> bool {
         self.kind() == Some(Holding::Reserve)
     }
 
-    /// Whether it is waited for like a stranger's.
+    /// Whether it gets only as much time as a stranger's.
     pub(crate) fn is_stranger(&self) -> bool {
         matches!(self.kind(), Some(Holding::Stranger | Holding::Reserve) | None)
     }
@@ -187,8 +186,8 @@ impl Slot {
         self.admission.lock().places.get(&self.number).map(|place| place.kind)
     }
 
-    /// The connection has signed in and is a stranger's no longer. False: it has given way, or came
-    /// over the limits and is no administrator's, or there are enough of those.
+    /// Marks the connection as signed in, no longer a stranger's. False: it has given way, or it
+    /// came beyond the limits and is no administrator's, or there are enough of those.
     pub(crate) fn authenticate(&self, administrator: bool) -> bool {
         let mut taken = self.admission.lock();
         let administrators = taken.count(|place| place.kind == Holding::Administrator);
@@ -207,8 +206,8 @@ impl Slot {
         }
     }
 
-    /// Counts a proxy's connection to the client it now speaks for, or to nobody. False: the client
-    /// has all the connections that one may have.
+    /// Counts a proxy's connection for the client it now speaks for, or for nobody. False: the
+    /// client already has all the connections one may have.
     pub(crate) fn set_client(&self, client: Option<Source>, limits: &Limits) -> bool {
         let mut taken = self.admission.lock();
         let own = taken.places.get(&self.number).filter(|place| place.kind == Holding::Proxy);
@@ -276,7 +275,7 @@ mod tests {
         let held = [enter(1), enter(2), enter(2), enter(3)];
         let fifth = enter(4);
         assert_eq!(held.each_ref().map(gone), [false, true, false, false]);
-        // Among equals it is the oldest of all.
+        // Among equals, it is the oldest of all.
         let sixth = enter(5);
         assert_eq!(held.each_ref().map(gone), [true, true, false, false]);
         assert!(!gone(&fifth) && !gone(&sixth));

@@ -1,4 +1,4 @@
-//! Who is asking, proved: a name is one principal's only together with its kind.
+//! Who is asking, proved: a name identifies a principal only together with its kind.
 
 use std::{
     fmt,
@@ -11,7 +11,6 @@ use std::{
 use super::{certificate::ClientCertificate, logins::LoginId};
 use crate::config::{Rights, RightsTable};
 
-/// What kind of principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PrincipalKind {
     /// A person with a password.
@@ -25,7 +24,7 @@ pub(crate) enum PrincipalKind {
 }
 
 impl PrincipalKind {
-    /// The word of this kind in the API and in logs.
+    /// The word for this kind in the API and in logs.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -36,12 +35,11 @@ impl PrincipalKind {
     }
 }
 
-/// A principal's identity: a user `ci` and a token `ci` are two. People are shown the name alone.
+/// A principal's identity: a user `ci` and a token `ci` are two. People are shown only the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PrincipalId {
-    /// Kind.
     pub kind: PrincipalKind,
-    /// Name in the configuration.
+    /// Its name in the configuration.
     pub name: String,
 }
 
@@ -65,21 +63,21 @@ pub(crate) struct Principal {
     pub id: PrincipalId,
     /// What it may do.
     pub rights: RightsTable,
-    /// The browser's sign-in it came by: everything begun with it ends with it.
+    /// The browser sign-in it came with: everything begun with it ends with it.
     pub login: Option<LoginId>,
-    /// The certificate it came by: the same holds for it.
+    /// The certificate it came with; the same holds for it.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// What the pass it came by leaves of its rights. `None`: it came by something else, or by
-    /// one that leaves all.
+    /// What the pass it came with limits its rights to. `None`: it came with something else, or
+    /// with a pass without a limit.
     pub only: Option<PassLimit>,
 }
 
-/// What a pass leaves of its principal's rights.
+/// What a pass limits its principal's rights to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PassLimit {
-    /// On these endpoints alone.
+    /// Only these endpoints.
     pub endpoints: Arc<[String]>,
-    /// In a frame of another site's page: one session, which takes nothing over.
+    /// In a frame on another site's page: one session, which takes over from nobody.
     pub once: Option<Arc<OneSession>>,
 }
 
@@ -88,12 +86,11 @@ pub(crate) struct PassLimit {
 pub(crate) struct OneSession(AtomicBool);
 
 impl OneSession {
-    /// Whether it has.
     pub(crate) fn has_begun(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 
-    /// It begins; false when it had before.
+    /// Begins the session; false if it had begun before.
     pub(crate) fn begin(&self) -> bool {
         !self.0.swap(true, Ordering::AcqRel)
     }
@@ -108,12 +105,12 @@ impl PartialEq for OneSession {
 impl Eq for OneSession {}
 
 impl Principal {
-    /// The one session it may have, where it came from another site's frame.
+    /// The one session it may have, if it came from another site's frame.
     pub(crate) fn one_session(&self) -> Option<&Arc<OneSession>> {
         self.only.as_ref().and_then(|limit| limit.once.as_ref())
     }
 
-    /// Whether it may take over every endpoint: the one the reserved place is kept for.
+    /// Whether it may take over every endpoint: the reserved place is kept for such a principal.
     pub(crate) fn is_administrator(&self) -> bool {
         self.rights
             .0

@@ -1,9 +1,9 @@
-//! What the client sees of us, through proxies the configuration trusts: `X-Forwarded-*` or
+//! What the client sees of us, through proxies that the configuration trusts: `X-Forwarded-*` or
 //! `Forwarded` (RFC 7239).
 //!
-//! Each hop writes down who asked it. Read from our end, the word of a hop counts as long as the
-//! hop itself is trusted, so that the client is the last one that is not; what stands before it,
-//! that client may have written.
+//! Each hop writes down who asked it. Read from our end, a hop's word counts while the hop itself
+//! is trusted, so the client is the first one that is not; anything before it may have been written
+//! by that client.
 
 use std::{
     net::IpAddr,
@@ -16,7 +16,7 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// The forwarding headers of a request, each as its lines came.
+/// A request's forwarding headers, line by line as they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Forwarded<'a> {
     /// `Forwarded`.
@@ -40,15 +40,14 @@ pub(crate) struct View {
     pub host: String,
     /// Whether the client speaks TLS.
     pub tls: bool,
-    /// The path below which it sees us: empty, or `/serial`.
+    /// The path under which it sees us: empty, or `/serial`.
     pub prefix: String,
-    /// Who it is.
     pub client: ClientAddress,
     /// Whether the client is on this machine, with no proxy between.
     pub here: bool,
 }
 
-/// Whether the peer is a proxy whose word counts. Behind a unix socket there is nobody else:
+/// Whether the peer is a proxy whose word counts. Behind a unix socket it can be nobody else:
 /// browsers cannot reach it.
 pub(crate) fn is_trusted(peer: &Peer, trusted: &TrustedProxies) -> bool {
     match peer.client {
@@ -67,7 +66,7 @@ impl Forwarded<'_> {
     }
 }
 
-/// What a trusted proxy says of its client.
+/// What a trusted proxy says about its client.
 #[derive(Debug, Default)]
 struct ProxyHeaders<'a> {
     client: Option<IpAddr>,
@@ -88,7 +87,8 @@ impl<'a> ProxyHeaders<'a> {
         }
         let chain: Vec<_> = items(&forwarded.addresses).collect();
         let (client, depth) = client(chain.iter().rev().map(|text| hops::address(text)), trusted);
-        // Proxies that add to these add one a hop; those that overwrite them leave one.
+        // Proxies that append to these headers add one entry for each hop; those that overwrite
+        // them leave one.
         let pick = |lines: &[&'a str]| {
             let all: Vec<_> = items(lines).collect();
             all.iter().rev().nth(depth.min(all.len()).saturating_sub(1)).copied()
@@ -104,8 +104,8 @@ fn items<'a>(lines: &[&'a str]) -> impl Iterator<Item = &'a str> {
     all.into_iter().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The client, from hops read from our end, and how many hops it is away. A hop that hides who
-/// asked it, or says nothing that can be read, is as far as anybody can see.
+/// The client, from hops read from our end, and how many hops away it is. We can see no further
+/// than a hop that hides who asked it, or says nothing readable.
 fn client(
     hops: impl Iterator<Item = Option<IpAddr>>,
     trusted: &TrustedProxies,
@@ -133,8 +133,8 @@ pub(super) fn sender(
     ProxyHeaders::read(forwarded, trusted).client.map_or(peer.client, ClientAddress::Forwarded)
 }
 
-/// What `public:` adds for a client of a trusted proxy: where a proxy passes the name on, or none
-/// but its own way to us, the client sees what people type.
+/// What `public:` adds for a client of a trusted proxy: if the proxy passes on the name alone, or
+/// only its own way to us, the client is taken to see what people type.
 fn as_public(view: View, public: &Public) -> View {
     let Some(authority) = Authority::parse(&view.host) else { return view };
     let usual = default_port(&public.origin.scheme);
@@ -154,7 +154,7 @@ fn as_public(view: View, public: &Public) -> View {
     View { host, tls: public.origin.scheme == "https", prefix, ..view }
 }
 
-/// The client's view, with what `public:` adds. `below` is the path that was cut off a request.
+/// The client's view, with what `public:` adds. `below`: the path was cut off the request.
 pub(super) fn seen(config: &Config, peer: &Peer, ask: &AuthRequest<'_>) -> Result<View, Refusal> {
     let mut view = view(peer, ask.host, &ask.forwarded, &config.trusted_proxies)?;
     if let Some(public) = config.public.as_ref().filter(|_| peer.app.is_none()) {
@@ -206,7 +206,7 @@ fn view(
     Ok(view)
 }
 
-/// The host with a port beside it, where it has none and the port is not the usual one.
+/// The host with the port added, if it has none and the port is not the default one.
 fn with_port(view: &View, port: &str) -> Option<String> {
     let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
     let authority = Authority::parse(&view.host).filter(|authority| authority.port.is_none())?;
@@ -214,7 +214,7 @@ fn with_port(view: &View, port: &str) -> Option<String> {
     (port != usual).then(|| format!("{}:{port}", authority.host))
 }
 
-/// Headers of trusted proxies that do not count and may be meant to: each is told once.
+/// Headers of trusted proxies that do not count but may be meant to: each is logged once.
 #[derive(Debug, Default)]
 pub(super) struct Unnamed {
     host: AtomicBool,

@@ -1,4 +1,4 @@
-//! How often one client may ask: what answers cost is bounded, whoever they are for.
+//! How often one client may ask: the cost of answers is bounded, whoever they are for.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::Source;
 
-/// Requests a client may make at once.
+/// Requests that a client may make in one burst.
 const BURST: u32 = 1000;
-/// Time for which it may make one more.
+/// The time that earns it one more.
 const EACH: Duration = Duration::from_millis(5);
-/// Clients remembered. When there are more, those that have not asked for a while are forgotten;
-/// else all are.
+/// Clients remembered. If there are more, those that have not asked for a while are forgotten; if
+/// that is not enough, all are.
 const CLIENTS: usize = 4096;
 
 /// When each client will have its whole burst again.
@@ -25,7 +25,7 @@ pub(crate) struct RequestRates {
 }
 
 impl RequestRates {
-    /// Counts a request; false when there were too many.
+    /// Counts a request; false if there were too many.
     pub(crate) fn take(&self, source: Source, now: Instant) -> bool {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         if full_at.len() >= CLIENTS && !full_at.contains_key(&source) {

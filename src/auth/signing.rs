@@ -17,7 +17,7 @@ use crate::{
 
 /// Cookies of our name that are looked at.
 pub(super) const COOKIES_MAX: usize = 8;
-/// The stem of the sign-in's cookie.
+/// The stem of the sign-in cookie's name.
 const SIGN_IN: &str = "sid";
 
 /// A browser that has just signed in.
@@ -29,14 +29,14 @@ pub(crate) struct SignedIn {
     pub cookie: Secret,
 }
 
-/// The name of a cookie: `sid` is the sign-in's. `__Host-` makes browsers take it over TLS alone
-/// and keep it from other hosts. Cookies ignore ports, so that one is part of the name: two
-/// gateways behind one address do not sign each other's users out. `__Host-` is for the whole host,
-/// so that the path of a gateway below one is part of the name as well.
+/// The name of a cookie; `sid` is the sign-in's stem. `__Host-` makes browsers accept it over TLS
+/// alone and keep it from other hosts. Cookies ignore ports, so the port is part of the name: two
+/// gateways behind one address do not sign each other's users out. `__Host-` covers the whole host,
+/// so the path of a gateway below one is part of the name as well.
 pub(super) fn name(view: &View, stem: &str) -> String {
     let (prefix, scheme) = if view.tls { ("__Host-", "https") } else { ("", "http") };
     let port = Authority::parse(&view.host).and_then(|authority| authority.port);
-    // A cookie's name has no slash, and no part of a path an exclamation mark.
+    // A cookie's name has no slash, and this path has no exclamation mark.
     let path = view.prefix.replace('/', "!");
     match port.filter(|port| *port != default_port(scheme)) {
         Some(port) => format!("{prefix}{stem}-{port}{path}"),
@@ -50,7 +50,7 @@ pub(crate) fn cookie(view: &View, value: Option<&str>) -> String {
     set(view, SIGN_IN, value)
 }
 
-/// [`cookie`], of the name that a stem makes.
+/// [`cookie`], under the name made from a stem.
 pub(super) fn set(view: &View, stem: &str, value: Option<&str>) -> String {
     let secure = if view.tls { "; Secure" } else { "" };
     let forget = if value.is_none() { "; Max-Age=0" } else { "" };
@@ -58,8 +58,8 @@ pub(super) fn set(view: &View, stem: &str, value: Option<&str>) -> String {
     format!("{}={value}; Path=/{secure}; HttpOnly; SameSite=Strict{forget}", name(view, stem))
 }
 
-/// The values of our cookie among those of a request (RFC 6265 section 4.2.1): another page of this
-/// host, or an older version of us, may have set one of that name for another path or domain.
+/// The values of our cookie in a request (RFC 6265 section 4.2.1): another page of this host, or an
+/// older version of ours, may have set one of that name for another path or domain.
 pub(super) fn values<'a>(cookies: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     cookies.split(';').filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
@@ -69,7 +69,7 @@ pub(super) fn has_cookie(cookies: Option<&str>, view: &View) -> bool {
     values(cookies.unwrap_or_default(), &name(view, SIGN_IN)).next().is_some()
 }
 
-/// Why another page cannot do what only ours may.
+/// Why another page may not do what only ours may.
 pub(crate) const OWN_PAGE_ALONE: &str = "only the gateway's own page signs in and out, whatever `origins:` says; a page of another \
                                   origin brings a token, or a ticket of POST /api/ticket";
 
@@ -115,8 +115,8 @@ impl Auth {
         found
     }
 
-    /// Ends a sign-in and the earlier ones of its browser: from now on nobody is let in by them,
-    /// and [`Self::is_signed_in`] says so of what runs. That is written down before it returns.
+    /// Ends a sign-in and the earlier ones of its browser: from now on they let nobody in, and
+    /// [`Self::is_signed_in`] says so about what still runs. It is on disk before this returns.
     pub(crate) fn sign_out(&self, config: &Config, id: LoginId) {
         self.logins.end(id);
         self.kept.write(config, &self.logins);
@@ -128,12 +128,12 @@ impl Auth {
         self.kept.open(folder, config, &self.logins);
     }
 
-    /// Whether what began with this sign-in may go on; what began without one, always.
+    /// Whether what began with this sign-in may go on; what began without one always may.
     pub(crate) fn is_signed_in(&self, config: &Config, login: Option<LoginId>) -> bool {
         login.is_none_or(|id| self.login_left(config, id).is_some())
     }
 
-    /// Whether what began with this sign-in or certificate may go on: neither is over.
+    /// Whether what began with this sign-in or certificate may go on: neither has ended.
     pub(crate) fn goes_on(
         &self,
         config: &Config,
@@ -143,20 +143,20 @@ impl Auth {
         certificate.is_none_or(ClientCertificate::is_good) && self.is_signed_in(config, login)
     }
 
-    /// Time a sign-in still has, unless it is used.
+    /// Time a sign-in has left unless it is used.
     pub(crate) fn login_left(&self, config: &Config, id: LoginId) -> Option<Duration> {
         self.logins.left(id, &config.access, config.login, Instant::now())
     }
 
-    /// A sign-in is being used by a session of its own.
+    /// Notes that a session of this sign-in is being used.
     pub(crate) fn touch(&self, id: LoginId) {
         self.logins.touch(id, Instant::now());
     }
 
-    /// Who is signed in by the request's cookie; `None` when there is none that is good, or another
-    /// credential was shown. A browser sends it with whatever page asks, so it counts from our own
-    /// page alone, which for all but reading is told by Origin. Of a wrong one nothing can be
-    /// guessed, so that it is no failure.
+    /// Who is signed in by the request's cookie; `None` if there is no valid one, or another
+    /// credential was shown. A browser sends the cookie whichever page asks, so it counts from our
+    /// own page alone, which for all but reading Origin has to show. A wrong one is no help in
+    /// guessing, so it is not a failure.
     pub(super) fn by_cookie(
         &self,
         config: &Config,

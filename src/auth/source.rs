@@ -1,11 +1,11 @@
-//! Whose connections and failures count together.
+//! Whose connections and failures are counted together.
 
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// Who counts as one: an IPv4 address, an IPv6 /64 (what one customer gets, RFC 6177) that is not
+/// What counts as one: an IPv4 address, an IPv6 /64 (what one customer gets, RFC 6177) that is not
 /// on a link of ours, or everything on this machine that comes by a unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
@@ -13,7 +13,7 @@ pub(crate) enum Source {
     V4(Ipv4Addr),
     /// The upper half of an IPv6 address.
     V6([u16; 4]),
-    /// An IPv6 address on a link of ours, whose /64 everybody there has.
+    /// An IPv6 address on a link of ours, where everybody shares the /64.
     Neighbour(Ipv6Addr),
     /// A unix socket.
     Local,

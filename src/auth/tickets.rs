@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use super::{ClientCertificate, LoginId, PrincipalId, random_text};
 
-/// How long a ticket is good.
+/// How long a ticket is valid.
 pub(crate) const TICKET_LIFE: Duration = Duration::from_secs(15);
-/// Tickets outstanding; when full, none is given until some run out.
+/// Tickets outstanding; when full, no more are given until some run out.
 const OUTSTANDING: usize = 1024;
-/// Tickets outstanding of one principal, so that one cannot take all.
+/// Outstanding tickets of one principal, so that one cannot take them all.
 const TICKETS_OF_ONE: usize = 64;
 
 /// What a ticket opens.
@@ -25,11 +25,10 @@ pub(crate) enum Opens {
     Endpoint(String),
     /// An app.
     App(String),
-    /// These endpoints, to a page of another origin that was let in.
+    /// These endpoints, for a page of another origin that was let in.
     Page(Arc<[String]>),
-    /// One session on an endpoint, in a frame of a page of another site.
+    /// One session on an endpoint, in a frame on another site's page.
     Frame {
-        /// The endpoint.
         endpoint: String,
         /// The origin of the page around the frame.
         ancestor: String,
@@ -41,20 +40,20 @@ pub(crate) enum Opens {
 pub(crate) struct Ticket {
     /// The principal it was given to.
     pub id: PrincipalId,
-    /// The sign-in it was asked for with.
+    /// The sign-in with which it was asked for.
     pub login: Option<LoginId>,
     /// The certificate it was asked for with.
     pub certificate: Option<Arc<ClientCertificate>>,
     /// What it opens.
     pub opens: Opens,
-    /// The page it may come from, as the browser will say it.
+    /// The page it may come from, as the browser will name it.
     pub origin: Option<String>,
 }
 
 /// The tickets given and not yet used.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
-    /// By SHA-256 of the text, so that a look-up's time tells nothing of the text.
+    /// By SHA-256 of the text, so that the time of a look-up reveals nothing about it.
     given: Mutex<HashMap<[u8; 32], (Ticket, Instant)>>,
 }
 
@@ -72,8 +71,8 @@ impl Tickets {
         Some(text)
     }
 
-    /// What `text` stands for; it is used up, also by the wrong page or where something else is
-    /// `wanted`.
+    /// What `text` stands for. This uses it up, even if it comes from the wrong page or something
+    /// else is `wanted`.
     pub(super) fn redeem(
         &self,
         text: &str,

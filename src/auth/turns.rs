@@ -1,5 +1,5 @@
-//! Whose password is hashed next: few at once, a bounded number waiting, and no source before the
-//! others.
+//! Whose password is hashed next: few at a time, a bounded number waiting, and no source ahead of
+//! the others.
 
 use std::{
     collections::VecDeque,
@@ -11,12 +11,12 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::Source;
 
-/// Tries that wait. Of more, one is refused: the newest of the source that has most.
+/// Tries that may wait. If there are more, one is refused: the newest of the source with the most.
 const TURNS_MAX: usize = 64;
-/// How long one waits at most.
+/// The longest that one waits.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// The tries that run and that wait.
+/// The tries that are running or waiting.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     state: Mutex<TurnQueue>,
@@ -26,7 +26,7 @@ pub(super) struct Turns {
 struct TurnQueue {
     at_once: usize,
     running: usize,
-    /// The source whose turn was given last; another's goes first.
+    /// The source that got the last turn; another's goes first.
     last: Option<Source>,
     waiting: VecDeque<Waiter>,
 }
@@ -37,7 +37,7 @@ struct Waiter {
     go: oneshot::Sender<Turn>,
 }
 
-/// The right to hash now. It belongs to the hash, not to whoever asked for it: it ends when it is
+/// The right to hash now. It belongs to the hash, not to whoever asked for it, and ends when
 /// dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -45,8 +45,8 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// Waits for a turn of `source` among at most `at_once`. `None`: too many wait, or it took too
-    /// long.
+    /// Waits for a turn for `source`, with at most `at_once` running. `None`: too many wait, or it
+    /// took too long.
     pub(super) async fn wait(self: &Arc<Self>, source: Source, at_once: usize) -> Option<Turn> {
         let (go, told) = oneshot::channel();
         self.lock().enqueue(Waiter { source, go }, at_once);
@@ -54,17 +54,17 @@ impl Turns {
         timeout(TURN_WAIT_MAX, told).await.ok()?.ok()
     }
 
-    /// Whether nothing is hashed and nobody waits.
+    /// Whether nothing is being hashed and nobody waits.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.running == 0 && state.waiting.is_empty()
     }
 
-    /// Gives turns while there are some to give.
+    /// Gives turns while there are any to give.
     fn advance(self: &Arc<Self>) {
         loop {
             let Some(waiter) = self.lock().next() else { return };
-            // Whoever has left meanwhile gives it back at once, and the next one gets it.
+            // A waiter that has left gives it back immediately, and the next one gets it.
             drop(waiter.go.send(Turn { turns: Arc::clone(self) }));
         }
     }
@@ -75,8 +75,8 @@ impl Turns {
 }
 
 impl TurnQueue {
-    /// Adds a waiter; when there are too many, the newest of the fullest source is dropped, which
-    /// refuses it.
+    /// Adds a waiter; if there are too many, the newest of the source with the most is dropped,
+    /// which refuses it.
     fn enqueue(&mut self, waiter: Waiter, at_once: usize) {
         self.at_once = at_once;
         self.waiting.retain(|waiter| !waiter.go.is_closed());
@@ -86,15 +86,15 @@ impl TurnQueue {
         }
         let count = |source| self.waiting.iter().filter(|waiter| waiter.source == source).count();
         let most = self.waiting.iter().map(|waiter| count(waiter.source)).max();
-        // Of several fullest, it is the newest one's.
+        // If several sources have the most, the newest waiter among them goes.
         let newest = self.waiting.iter().rposition(|waiter| Some(count(waiter.source)) == most);
         if let Some(newest) = newest {
             self.waiting.remove(newest);
         }
     }
 
-    /// Who goes next, counted as running: the oldest of another source than the last, or else the
-    /// oldest.
+    /// Who goes next, now counted as running: the oldest from another source than the last, or else
+    /// the oldest.
     fn next(&mut self) -> Option<Waiter> {
         self.waiting.retain(|waiter| !waiter.go.is_closed());
         if self.running >= self.at_once {
@@ -132,7 +132,7 @@ mod tests {
         Source::V4(Ipv4Addr::new(192, 0, 2, number))
     }
 
-    /// A try that notes its name when its turn comes; true when it came.
+    /// A try that notes its name when its turn comes; true if it came.
     async fn begin(
         turns: &Arc<Turns>,
         number: u8,

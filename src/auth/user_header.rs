@@ -1,9 +1,9 @@
-//! Sign-in by the proxy: a header in which a trusted proxy names the user of ours that has signed
-//! in there.
+//! Sign-in by the proxy: a header in which a trusted proxy names the user of ours who has signed in
+//! there.
 //!
-//! A browser sends what it signed in with at the proxy whatever page asks, so the header is as
-//! ambient as a cookie: it counts from our own page alone, and where no Origin tells of one, for
-//! reading alone and only by a browser that says so.
+//! A browser sends its sign-in at the proxy whichever page asks, so the header is as ambient as a
+//! cookie: it counts from our own page alone. Where no Origin names a page, it counts only for
+//! reading, and only from a browser that says it is our page.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -20,14 +20,14 @@ use crate::{
 /// Values of the headers that the configuration names, as they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProxyWord<'a> {
-    /// Of the user's header.
+    /// The header with the user.
     pub user: Vec<&'a str>,
-    /// Of the secret's header.
+    /// The header with the secret.
     pub secret: Vec<&'a str>,
 }
 
-/// Whether the proxy itself says it, and no other program that can reach us: by a unix socket, from
-/// another machine's address, or with the secret.
+/// Whether this comes from the proxy itself, and from no other program that can reach us: by a unix
+/// socket, from another machine's address, or with the secret.
 fn is_vouched(peer: &Peer, word: &ProxyWord<'_>, trusted: &TrustedProxies) -> bool {
     if !is_trusted(peer, trusted) {
         return false;
@@ -40,13 +40,13 @@ fn is_vouched(peer: &Peer, word: &ProxyWord<'_>, trusted: &TrustedProxies) -> bo
     match peer.client {
         ClientAddress::Local => true,
         ClientAddress::Direct(address) => !address.ip().to_canonical().is_loopback(),
-        // What is announced is whoever connected to the proxy.
+        // An announced address is that of whoever connected to the proxy.
         ClientAddress::Forwarded(_) | ClientAddress::Announced(_) => false,
     }
 }
 
 impl Auth {
-    /// The user that the proxy names; `None` where no word of it counts.
+    /// The user that the proxy names; `None` if its word does not count.
     pub(super) fn by_proxy(
         config: &Config,
         peer: &Peer,
@@ -55,7 +55,7 @@ impl Auth {
     ) -> Result<Option<Principal>, Refusal> {
         let (word, trusted) = (&ask.proxy, &config.trusted_proxies);
         // Cookies know no ports, and neither does the proxy's sign-in: at an app's origin it would
-        // speak for pages not ours.
+        // speak for pages that are not ours.
         let counts =
             peer.app.is_none() && matches!(visit.page, AllowedOrigin::Own | AllowedOrigin::None);
         if word.user.is_empty() || !counts || !is_vouched(peer, word, trusted) {

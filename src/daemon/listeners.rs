@@ -21,21 +21,21 @@ pub(crate) enum ListenersError {
     /// The address is taken, not ours, or not allowed.
     #[error(transparent)]
     Address(#[from] listen::ListenError),
-    /// Key or certificate is wrong.
+    /// The key or the certificate is wrong.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A socket of systemd's, or of a running listener, cannot be had.
+    /// A socket of systemd's, or of a running listener, cannot be taken over.
     #[error("cannot take over the socket of {0}: {1}")]
     Socket(String, io::Error),
 }
 
 impl ListenersError {
-    /// Whether it takes a right we do not have: a port below 1024, a socket's folder.
+    /// Whether it needs a privilege we lack: a port below 1024, a socket's folder.
     pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Address(error) if error.denied)
     }
 
-    /// Whether the address is not there, and may come.
+    /// Whether the address does not exist yet, and may come.
     fn is_absent(&self) -> bool {
         matches!(self, Self::Address(error) if error.absent)
     }
@@ -52,29 +52,29 @@ pub(crate) struct ListeningOn {
     pub app: Option<String>,
 }
 
-/// Pause before an address that was not there is tried again.
+/// Pause before an address that did not exist is tried again.
 const ABSENT_RETRY: Duration = Duration::from_secs(1);
 
-/// Listeners of a configuration that do not run yet.
+/// The listeners of a configuration that do not run yet.
 #[derive(Debug)]
 pub(super) struct Fresh {
     bound: Vec<(Listen, Listener, OwnedFd)>,
-    /// Those whose address is not there.
+    /// Those whose address does not exist.
     absent: Vec<Absent>,
 }
 
 impl Fresh {
-    /// Why nobody would be served at all, if no other listener runs.
+    /// Why nobody at all would be served, unless another listener runs.
     pub(super) fn nobody(&self) -> Option<&str> {
         self.absent.first().filter(|_| self.bound.is_empty()).map(|absent| absent.why.as_str())
     }
 }
 
-/// A listener whose address is not there yet.
+/// A listener whose address does not exist yet.
 #[derive(Debug)]
 struct Absent {
     listen: Listen,
-    /// What was told of it last.
+    /// What was last logged about it.
     why: String,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Listeners {
 struct RunningListener {
     listen: Listen,
     bound: ListeningOn,
-    /// A second hold on the socket, for a successor with another certificate.
+    /// A second descriptor of the socket, for a successor with another certificate.
     socket: OwnedFd,
     /// Ends this listener alone.
     stop: CancellationToken,
@@ -107,18 +107,19 @@ impl Listeners {
         self.running.iter().map(|running| running.bound.clone()).collect()
     }
 
-    /// Addresses that are not there yet.
+    /// Addresses that do not exist yet.
     pub(super) fn absent(&self) -> Vec<String> {
         self.absent.iter().map(|absent| address_text(&absent.listen.address)).collect()
     }
 
-    /// Whether one of those that a plan keeps runs.
+    /// Whether a listener that the plan keeps is running.
     pub(super) fn serves(&self, plan: &Plan) -> bool {
         self.running.iter().any(|running| plan.keeps(&running.listen))
     }
 
-    /// Binds every listener that a plan adds, and tries again those it keeps whose address was not
-    /// there; nothing else happens before [`Self::run`]. An address that is not there is no failure.
+    /// Binds every listener that a plan adds, and tries again those it keeps whose address did not
+    /// exist; nothing else happens before [`Self::run`]. An address that does not exist is not a
+    /// failure.
     pub(super) fn bind(&self, plan: &Plan, wanted: &Config) -> Result<Fresh, ListenersError> {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for (listen, action) in &plan.listeners {
@@ -142,7 +143,7 @@ impl Listeners {
         Ok(fresh)
     }
 
-    /// Ready when it is worth trying again to bind what was absent; never while nothing is.
+    /// Completes when it is worth trying again to bind what was absent; never while nothing is.
     pub(super) async fn may_have_come(&self) {
         if self.absent.is_empty() {
             return std::future::pending().await;
@@ -150,8 +151,8 @@ impl Listeners {
         sleep(ABSENT_RETRY).await;
     }
 
-    /// Binds what was absent and has come; whether something did. A gateway that serves does not
-    /// stop for one that fails now: each reason is told once.
+    /// Binds what was absent and has come; returns whether there was any. A gateway that serves
+    /// does not stop for one that fails now: each reason is logged once.
     pub(super) fn bind_absent(&mut self, config: &Config, bridge: &Arc<Bridge>) -> bool {
         let mut fresh = Fresh { bound: Vec::new(), absent: Vec::new() };
         for absent in &self.absent {
@@ -173,7 +174,7 @@ impl Listeners {
         came
     }
 
-    /// The sockets of an address where nothing listens yet: systemd's, or one to be made.
+    /// The sockets for an address where nothing listens yet: systemd's, or one still to be made.
     fn made(&self, address: &Address) -> Result<Sources, ListenersError> {
         let Address::Systemd(name) = address else { return Ok(vec![None]) };
         let handed = self.inherited.named(name).map_err(|error| failed(address, error))?;
@@ -184,7 +185,7 @@ impl Listeners {
     fn handed_over(&self, address: &Address) -> Result<Sources, ListenersError> {
         match address {
             Address::Systemd(_) => self.made(address),
-            // The file of a unix socket goes with its listener.
+            // The file of a unix socket disappears with its listener.
             Address::Unix(_) => Err(failed(
                 address,
                 io::Error::other("only a restart changes the TLS of a unix socket"),
@@ -195,13 +196,13 @@ impl Listeners {
                     .map(|running| running.socket.try_clone().map(Some))
                     .collect::<Result<_, _>>()
                     .map_err(|error| failed(address, error))?;
-                // It may be one whose address is not there yet.
+                // Its address may not exist yet.
                 Ok(if sockets.is_empty() { vec![None] } else { sockets })
             }
         }
     }
 
-    /// A socket beside those of listeners of that port which leave.
+    /// A socket that shares its port with listeners about to leave.
     fn beside(&self, address: &Address, plan: &Plan) -> Result<Sources, ListenersError> {
         let leaving = self.running.iter().filter(|running| {
             same_port(&running.listen.address, address) && !plan.keeps(&running.listen)
@@ -215,7 +216,7 @@ impl Listeners {
         }
     }
 
-    /// Lets bound listeners accept. Each is a task of the bridge's tracker; it ends with the
+    /// Lets bound listeners accept. Each is a task on the bridge's tracker; it ends with the
     /// bridge's stop token or when it is retired.
     pub(super) fn run(&mut self, fresh: Fresh, bridge: &Arc<Bridge>) {
         for (listen, listener, socket) in fresh.bound {
@@ -251,7 +252,7 @@ impl Listeners {
     }
 }
 
-/// Sockets to listen on; `None` is one to be made.
+/// Sockets to listen on; `None` stands for one still to be made.
 type Sources = Vec<Option<OwnedFd>>;
 
 fn failed(address: &Address, error: io::Error) -> ListenersError {

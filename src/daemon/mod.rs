@@ -35,7 +35,7 @@ use crate::{
 
 pub(crate) use listeners::{ListenersError, ListeningOn};
 
-/// How long is waited for what has to end when the daemon stops: sessions take at most 6 s.
+/// How long a stopping daemon waits for its tasks: sessions take at most 6 s.
 const STOP_WAIT: Duration = Duration::from_secs(7);
 
 /// Reads the configuration again, for a reload; an error is one line for the log.
@@ -52,9 +52,9 @@ pub(crate) enum Fatal {
     System(#[from] io::Error),
 }
 
-/// Runs a gateway until SIGTERM or SIGINT; SIGHUP calls `again` and applies what it gives (`None`:
-/// there is no file to read again). `ready` is told where the gateway listens. Fails only before it
-/// is ready; neither a missing device nor an unreachable host is a failure.
+/// Runs a gateway until SIGTERM or SIGINT. SIGHUP calls `again` and applies what it gives (`None`:
+/// there is no file to read again). `ready` is told where the gateway listens. It fails only before
+/// it is ready, and neither a missing device nor an unreachable host is a failure.
 pub(crate) async fn run(
     config: Config,
     again: Option<Again>,
@@ -85,17 +85,16 @@ pub(crate) async fn run(
 
 /// A running gateway.
 struct Daemon {
-    /// The configuration as written; what the bridge has names the real targets of simulated
-    /// devices.
+    /// The configuration as written; the bridge's copy has the real targets of simulated devices.
     written: Arc<Config>,
-    /// When it was read, for `doctor` and whoever asks systemd.
+    /// When it was read, for `doctor` and for whoever asks systemd.
     read: jiff::Timestamp,
     current: watch::Sender<Arc<Config>>,
     bridge: Arc<Bridge>,
     listeners: Listeners,
     sims: Sims,
     announcer: Announcer,
-    /// Every task of the gateway runs on it.
+    /// Runs every task of the gateway.
     tasks: TaskTracker,
     /// Held by the edge alone: listeners, connections, sessions.
     stop: CancellationToken,
@@ -141,7 +140,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// What certificates of our own are for now, and what their authority cannot sign for.
+    /// Logs what our own certificates are for now, and what their authority cannot sign for.
     fn remark(&self) {
         let wanted = WantedNames::new(&own_name(), &self.written.hosts);
         let shown = &self.bridge.certificates;
@@ -152,8 +151,8 @@ impl Daemon {
         }
     }
 
-    /// Lets the network know what listens now. Apps are found through the console, which lets
-    /// people in.
+    /// Announces on the network what listens now. Apps are left out: people reach them through the
+    /// console, which signs them in.
     fn announce(&mut self) {
         let bound = self.listeners.bound();
         let ours = bound.iter().filter(|bound| self.written.mdns && bound.app.is_none());
@@ -165,7 +164,7 @@ impl Daemon {
         self.announcer.announce(&own_name(), services);
     }
 
-    /// Listens where it could not at the start, if it can now.
+    /// Binds the listeners that could not be bound at the start, if they can be now.
     fn listen_again(&mut self) {
         let config = Arc::clone(&self.bridge.config.borrow());
         if self.listeners.bind_absent(&config, &self.bridge) {
@@ -190,16 +189,16 @@ impl Daemon {
     }
 
     /// Closes every session with 1001, lets lines drain, and waits for both; a second signal ends
-    /// the waiting.
+    /// the wait.
     async fn stop(self, signals: &mut SignalStreams) {
         systemd::stopping();
         let Self { tasks, bridge, listeners, sims, announcer, stop, .. } = self;
         let sessions = Arc::clone(&bridge.sessions);
         tracing::info!(sessions = sessions.list().len(), "stopping");
-        // Nobody new finds us.
+        // From here on nobody new finds us.
         drop(announcer);
-        // Listeners and new connections first, then those that run; lines end when the last who
-        // holds them is gone.
+        // Listeners and new connections go first, then running ones; lines end when their last
+        // holder is gone.
         stop.cancel();
         sessions.end(|_| Some(Ended::Stopping));
         bridge.lines.release();
@@ -220,12 +219,12 @@ impl Daemon {
     }
 }
 
-/// What the daemon is woken by.
+/// What wakes the daemon.
 enum Wakeup {
     Stop,
     Reload,
     Watchdog,
-    /// An address that was not there may have come.
+    /// An address that did not exist may have come.
     Listen,
 }
 

@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Daemon {
-    /// Reads the configuration again and applies it; what is wrong with it leaves everything as it
-    /// was.
+    /// Reads the configuration again and applies it; if anything is wrong with it, everything stays
+    /// as it was.
     pub(super) async fn reload(&mut self, again: Option<&Again>) {
         let Some(again) = again else {
             tracing::warn!("this gateway runs without a file; there is nothing to read again");
@@ -39,7 +39,7 @@ impl Daemon {
 
     async fn apply(&mut self, new: Arc<Config>) -> Result<String, String> {
         let plan = Plan::between(&self.written, &new, |name| self.sims.has_failed(name));
-        // All that can fail comes first.
+        // Everything that can fail comes first.
         let fresh = self.listeners.bind(&plan, &new).map_err(|error| error.to_string())?;
         if let Some(why) = fresh.nobody().filter(|_| !self.listeners.serves(&plan)) {
             return Err(format!("{why}, and no listener would be left"));
@@ -48,7 +48,7 @@ impl Daemon {
         self.written = Arc::clone(&new);
         let real = Arc::new(self.sims.apply(&plan, &new).await);
         self.current.send_replace(Arc::clone(&real));
-        // A session whose right has gone ends by itself; these are the ends that are decided here.
+        // A session that has lost its right ends by itself; the endings decided here are these.
         let signed_out = signed_out(&plan);
         self.bridge
             .sessions
@@ -69,7 +69,7 @@ impl Daemon {
     }
 }
 
-/// Whoever signed in with a password or token that is another one now.
+/// Those who signed in with a password or token that has changed since.
 fn signed_out(plan: &Plan) -> BTreeSet<PrincipalId> {
     let users = plan.users.iter().map(|name| PrincipalId::new(PrincipalKind::User, name));
     let tokens = plan.tokens.iter().map(|name| PrincipalId::new(PrincipalKind::Token, name));

@@ -1,4 +1,4 @@
-//! The simulated devices that run, by endpoint.
+//! The running simulated devices, by endpoint.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,19 +11,19 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Sims {
     running: BTreeMap<String, Sim>,
-    /// Those that could not be started.
+    /// Endpoints whose device could not be started.
     failed: Vec<String>,
 }
 
 impl Sims {
-    /// Whether the one of an endpoint could not be started.
+    /// Whether an endpoint's device could not be started.
     pub(super) fn has_failed(&self, endpoint: &str) -> bool {
         self.failed.iter().any(|name| name == endpoint)
     }
 
-    /// Carries out what a plan says of them. Gives the configuration with the real address in place
-    /// of every simulated device. One that cannot be started stays as it is: opening it says why
-    /// nothing is there.
+    /// Carries out what a plan says about them, and returns the configuration with the real address
+    /// in place of every simulated device. One that cannot be started stays as it is: opening it
+    /// says why nothing is there.
     pub(super) async fn apply(&mut self, plan: &Plan, written: &Config) -> Config {
         let mut before = std::mem::take(self);
         let mut config = written.clone();

@@ -1,7 +1,7 @@
-//! Somebody's web tool at an origin of its own: its files, with the client's script put first in
-//! its pages.
+//! A user's web tool at an origin of its own: its files, with the client's script put first in its
+//! pages.
 //!
-//! The sign-in's cookie is neither read nor set here. Who opens the app comes with a launch ticket
+//! The sign-in's cookie is neither read nor set here. Whoever opens the app brings a launch ticket
 //! (`http/tickets`).
 
 use std::{
@@ -40,17 +40,17 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// Bytes of a file read at once.
+/// Bytes of a file read in one go.
 const FILE_READ: usize = 64 * 1024;
-/// Bytes of a page that are looked at first: the script's place is among them in all but odd ones.
+/// Bytes of a page that are looked at first: in all but odd pages the script's place is among them.
 const FIRST_PIECE: usize = 4 * 1024;
 /// Pages whose place is remembered.
 const PLACES: usize = 256;
-/// What the tool's pages may do is theirs to say, but for frames: nobody puts a device's page into
-/// another one.
+/// What a tool's pages may do is up to the tool, except for frames: nobody puts a device's page
+/// into another page.
 const POLICY: &str = "frame-ancestors 'none'";
 
-/// What every app's origin has beside the app's files.
+/// What every app's origin has besides the app's files.
 pub(super) fn routes() -> Router {
     Router::new()
         .route("/webserial.js", get(page(pages::asset)))
@@ -66,7 +66,7 @@ pub(super) fn routes() -> Router {
         .method_not_allowed_fallback(page(pages::wrong_method))
 }
 
-/// Where a browser that calls the gateway `host` finds an app; `None` where only its operator can
+/// Where a browser that calls the gateway `host` finds an app; `None` if only its operator can
 /// know.
 pub(super) fn url(app: &App, host: &str) -> Option<String> {
     if let Some(origin) = &app.url {
@@ -77,7 +77,7 @@ pub(super) fn url(app: &App, host: &str) -> Option<String> {
     Some(format!("{scheme}://{}:{}/", Authority::parse(host)?.host, address.port()))
 }
 
-/// The gateway's own page, as far as it can be told from the configuration.
+/// The address of the gateway's own page, as far as the configuration tells.
 fn entrance(config: &Config, host: &str) -> Option<String> {
     if let Some(public) = &config.public {
         return Some(format!("{}{}/", public.origin, public.prefix));
@@ -112,7 +112,7 @@ async fn file(visitor: Visitor, request: Request) -> Result<Response<Body>, Refu
     Ok(response)
 }
 
-/// The tag that goes first. A tool that has one line only needs no question which one.
+/// The tag that goes first. A tool with only one line need not ask which.
 fn script(app: &App, entrance: Option<&str>) -> String {
     let only = match app.endpoints.as_slice() {
         [one] => format!(" data-endpoints=\"{one}\""),
@@ -122,8 +122,8 @@ fn script(app: &App, entrance: Option<&str>) -> String {
     format!("<script src=\"/webserial.js\"{only}{entrance}></script>")
 }
 
-/// The file at a path of the URL: inside the folder wherever links lead, and nothing that is
-/// hidden, nor what a link finds.
+/// The file at a path of the URL: inside the folder wherever links lead, and neither hidden nor
+/// reached through a hidden name.
 async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
     let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -133,7 +133,7 @@ async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
         }
         place.push(part);
     }
-    // Without the slash a folder's page would look for its files beside itself.
+    // Without the slash, the links in a folder's page would resolve one level too high.
     if path.ends_with('/') {
         place.push("index.html");
     }
@@ -142,7 +142,7 @@ async fn locate(directory: &Path, path: &str) -> Option<(PathBuf, File)> {
     Some((place, File::from_std(opened.ok()?)))
 }
 
-/// Percent-decoding (RFC 3986 section 2.1); `None` for what is no UTF-8 then.
+/// Percent-decoding (RFC 3986 section 2.1); `None` if the result is not UTF-8.
 fn decoded(part: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.bytes();
@@ -158,17 +158,17 @@ fn decoded(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// What tells one text from another.
+/// A hash that tells one text from another.
 fn digest(text: &str) -> u64 {
     Sha256::digest(text).first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-/// Where the script goes in pages, by path: found once for each state of a file.
+/// Where the script goes in pages, by path: looked up once for each version of a file.
 #[derive(Debug, Default)]
 pub(super) struct Places(Mutex<HashMap<PathBuf, (String, Option<u64>)>>);
 
 impl Places {
-    /// The place in a page whose state has this tag; `None` for one that is not to be touched.
+    /// The place in a page whose version has this tag; `None` if the page is not to be touched.
     async fn find(&self, path: &Path, tag: &str, file: &mut File) -> io::Result<Option<u64>> {
         let known =
             self.lock().get(path).filter(|(known, _)| known == tag).map(|(_, place)| *place);
@@ -194,7 +194,7 @@ async fn place_in(file: &mut File) -> io::Result<Option<u64>> {
     loop {
         let n = file.read(&mut piece).await?;
         let read = piece.get(..n).unwrap_or_default();
-        // A tag of ours in bytes would not be one in UTF-16.
+        // In a UTF-16 page, our tag's bytes would not read as a tag.
         if std::mem::take(&mut first) && matches!(read, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
             return Ok(None);
         }
@@ -218,7 +218,7 @@ async fn send(
     let kind = media::of(&path);
     let is_page = kind.starts_with("text/html");
     let changed = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-    // A page also changes with the tag that is put into it.
+    // A page also changes with the tag that we put into it.
     let more = if is_page { digest(script) } else { 0 };
     let tag = format!("W/\"{changed:x}-{:x}-{more:x}\"", about.len());
     let mut response = Response::new(Body::empty());
@@ -242,7 +242,7 @@ async fn send(
     Some(response)
 }
 
-/// What of a file is still to be sent, and of the script in its midst.
+/// What is still to be sent of a file, and of the script in the middle.
 struct Parts {
     file: File,
     before: u64,
@@ -251,7 +251,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// The file piece by piece, and no more of it than was promised.
+    /// The file piece by piece, never more of it than was promised.
     async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
         if self.before == 0 && !self.script.is_empty() {
             let script = std::mem::take(&mut self.script);
@@ -264,7 +264,7 @@ impl Parts {
         let mut piece = vec![0; usize::try_from(*left).unwrap_or(FILE_READ).min(FILE_READ)];
         let read = self.file.read(&mut piece).await;
         let piece = match read {
-            // Shorter than it was: the client sees that it broke off.
+            // The file has become shorter: the client sees that the response broke off.
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
                 piece.truncate(n);

@@ -11,13 +11,13 @@ use crate::{
     wire::subprotocol::Credential,
 };
 
-/// A header's text. One that is no text is not absent: it becomes an empty one, which no rule
-/// accepts.
+/// A header's text. One that is not text does not count as absent: it becomes an empty one, which
+/// no rule accepts.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
-/// The texts of all lines of a header; of one that is no text nothing is known.
+/// The texts of all lines of a header; empty for a line that is not text.
 fn lines<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("unknown")).collect()
 }
@@ -37,8 +37,8 @@ fn texts<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Below;
 
-/// Cuts the path of `public:` off, where the proxy has left it. Some: it stands there alone, and
-/// the page is one slash further.
+/// Cuts off the path of `public:`, if the proxy has left it in place. `Some`: the path was only
+/// that, and the page is one slash further.
 pub(super) fn cut<B>(request: &mut Request<B>, prefix: &str) -> Option<String> {
     let rest = request
         .uri()
@@ -88,7 +88,7 @@ pub(super) fn read<B>(request: &Request<B>, purpose: Purpose) -> AuthRequest<'_>
     }
 }
 
-/// Adds the credential of the subprotocol list or the query. `None`: there is more than one
+/// Adds the credential from the subprotocol list or the query. `None`: there is more than one
 /// credential.
 pub(super) fn with_credential<'a>(
     ask: AuthRequest<'a>,

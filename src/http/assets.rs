@@ -1,5 +1,5 @@
-//! The console and the browser's client, as the build embeds them: where each is, how long it may
-//! be kept, who may load it.
+//! The console and the browser's client, as the build embeds them: where each file is, how long it
+//! may be kept, who may load it.
 
 use std::{
     collections::BTreeMap,
@@ -20,31 +20,31 @@ pub(super) struct Asset {
     /// Its place in the URL.
     pub(super) path: &'static str,
     kind: &'static str,
-    /// Weak, since it names what is in the file, however that is encoded (RFC 9110 section 8.8.1).
+    /// Weak, since it identifies the content however it is encoded (RFC 9110 section 8.8.1).
     etag: &'static str,
-    /// The path changes with the content, so that it may be kept for ever.
+    /// The path changes with the content, so the file may be kept for ever.
     immutable: bool,
     /// Pages of other origins may load it: the client's scripts.
     shared: bool,
     gzip: &'static [u8],
 }
 
-/// All there are. Empty in a gateway built without its page.
+/// All files. Empty in a gateway that was built without its page.
 #[cfg(feature = "console")]
 pub(super) const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 #[cfg(not(feature = "console"))]
 pub(super) const ASSETS: &[Asset] = &[];
 
-/// The window in which somebody lets a page of another origin in: the only page that keeps a tie to
-/// the one that opened it.
+/// The window in which somebody lets in a page of another origin: the only page that keeps a link
+/// to the one that opened it.
 const LETS_IN: &str = "/grant";
 
-/// The console in a frame of another site's page, whose address says of which.
+/// The console in a frame of another site's page; its address says which.
 pub(super) const FRAMED: &str = "/embed";
 
-/// What the page may do. xterm.js draws by style elements, hence `'unsafe-inline'`; Safari before
-/// 15.4 does not take `'self'` for a WebSocket, hence the gateway's own name with both schemes (an
-/// IPv6 address is no source in CSP 3).
+/// What the page may do. xterm.js draws with style elements, hence `'unsafe-inline'`; Safari before
+/// 15.4 does not accept `'self'` for a WebSocket, hence the gateway's own name with both schemes
+/// (an IPv6 address is not a source in CSP 3).
 fn policy(host: &str, ancestors: &[Origin]) -> String {
     let ancestors: Vec<_> = ancestors.iter().map(Origin::to_string).collect();
     let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
@@ -57,8 +57,8 @@ fn policy(host: &str, ancestors: &[Origin]) -> String {
     )
 }
 
-/// Answers with the file at `path`; `host` is the gateway as the client calls it, `ancestors` may
-/// show the page in a frame.
+/// Answers with the file at `path`; `host` is the gateway as the client calls it, and `ancestors`
+/// may show the page in a frame.
 pub(super) fn answer(
     path: &str,
     (host, ancestors): (&str, &[Origin]),
@@ -76,11 +76,12 @@ pub(super) fn answer(
     headers.insert(header::ETAG, HeaderValue::from_static(asset.etag));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if asset.shared {
-        // Nothing in it is anyone's: the same text for everybody, with no cookie looked at.
+        // It contains nothing personal: the same text for everybody, whatever the cookie.
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
-    // Whoever frames the console, no page leads a click astray that lets it in.
+    // Whoever may frame the console: this window is never framed, so that no page can lead a click
+    // in it astray.
     let ancestors = if asset.path == LETS_IN { &[] } else { ancestors };
     if asset.path == LETS_IN {
         headers.insert("cross-origin-opener-policy", HeaderValue::from_static("unsafe-none"));
@@ -104,7 +105,7 @@ pub(super) fn answer(
     Some(response)
 }
 
-/// Whether the client has it (RFC 9110 section 13.1.2; the comparison is the weak one).
+/// Whether the client already has it (RFC 9110 section 13.1.2; the comparison is the weak one).
 pub(super) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let all = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -112,7 +113,7 @@ pub(super) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
         .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
 }
 
-/// Whether the client takes gzip (RFC 9110 section 12.5.3).
+/// Whether the client accepts gzip (RFC 9110 section 12.5.3).
 fn takes_gzip(asked: &HeaderMap) -> bool {
     let listed = ask::text(asked, "accept-encoding").unwrap_or_default();
     let weight = |wanted: &str| {
@@ -129,7 +130,7 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
     weight("gzip").or_else(|| weight("*")).unwrap_or(false)
 }
 
-/// A file for clients that do not take gzip: inflated once, and shared by all of them.
+/// A file for clients that do not accept gzip: inflated once, and shared by all of them.
 fn inflated(asset: &'static Asset) -> Option<Bytes> {
     static INFLATED: Mutex<BTreeMap<&str, Bytes>> = Mutex::new(BTreeMap::new());
     let mut all = INFLATED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,8 +142,7 @@ fn inflated(asset: &'static Asset) -> Option<Bytes> {
     Some(text)
 }
 
-/// Undoes gzip. The build wrote it, so the header is the shortest one there is (RFC 1952 section
-/// 2.3).
+/// Undoes gzip. The build wrote it, so the header is the shortest possible (RFC 1952 section 2.3).
 #[cfg(feature = "console")]
 fn inflate(gzip: &[u8]) -> Option<Vec<u8>> {
     let deflated = gzip.get(10..gzip.len().checked_sub(8)?)?;
@@ -211,8 +211,8 @@ mod tests {
         let first = ASSETS.iter().filter(|asset| asset.path == "/" || html.contains(asset.path));
         let sum: usize = first.map(|asset| asset.gzip.len()).sum();
         assert!(sum <= 200_000, "{sum} bytes");
-        // Loaded when it is asked for: uPlot, for the plot. Nothing of it is in the page's own
-        // script.
+        // Loaded only when needed: uPlot, for the plot. The page's own script contains nothing of
+        // it.
         let later =
             ASSETS.iter().filter(|asset| asset.immutable && !html.contains(asset.path)).count();
         assert!(page.is_none() || later > 0);

@@ -1,5 +1,5 @@
-//! One client connection: requests in their order, each answered behind the walls that every page
-//! has, with the headers that go with every response.
+//! One client connection: requests in order, each answered after the checks that every page has,
+//! with the headers that go with every response.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,26 +25,26 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// How long a stranger is waited for in all: until its requests are here, and between them.
+/// How long we wait for a stranger altogether: until its requests are here, and between them.
 const STRANGER: Duration = Duration::from_secs(30);
-/// How long a running response may still take once the gateway stops.
+/// How long a running response may still take when the gateway stops.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 
-/// What comes behind a response.
+/// What comes after a response.
 #[derive(Debug)]
 enum After {
     /// The next request.
     Next,
-    /// Nothing: the connection is closed so that the client can read the response.
+    /// Nothing: the connection is closed in such a way that the client can read the response.
     Close,
-    /// Nothing, and nobody is there to read it.
+    /// Nothing, and nobody is left to read it.
     Gone,
-    /// A WebSocket: who answered waits for the stream.
+    /// A WebSocket: whoever answered waits for the stream.
     Upgrade(oneshot::Sender<Upgraded>),
 }
 
 /// Serves a connection until it ends or becomes a session, which then runs on the bridge's tracker
-/// and keeps the slot. The first request's head must be here by `until`.
+/// and keeps the slot. The first request's head must have arrived by `until`.
 pub(crate) async fn serve(
     bridge: Arc<Bridge>,
     stream: Stream,
@@ -56,7 +56,7 @@ pub(crate) async fn serve(
     let limits = bridge.config().limits;
     let patience = limits.handshake;
     let mut exchange = Exchange::new(stream, until, &limits);
-    // The TLS handshake was waited for, too.
+    // The time for the TLS handshake counts, too.
     let mut waited = patience.saturating_sub(until.saturating_duration_since(Instant::now()));
     let evicted = connection.evicted();
     loop {
@@ -101,11 +101,11 @@ async fn say(exchange: &mut Exchange<Stream>, refusal: &Refusal) {
     let mut response = refusal::response(refusal, true);
     finish(&mut response, &RequestSummary::default(), (false, false));
     end_with(&mut response);
-    // Who has left does not hear it.
+    // A client that has left does not hear it.
     let _ = exchange.respond(response, false).await;
 }
 
-/// Answers a request; ends when the client leaves, and soon after the gateway stops.
+/// Answers a request; ends when the client leaves, or soon after the gateway stops.
 async fn answer(
     bridge: &Arc<Bridge>,
     connection: &Arc<Connection>,
@@ -135,8 +135,8 @@ async fn answer(
             connection.speaks_for(None, &bridge.config().limits);
         }
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        // What follows an upgrade that is none was meant for another protocol: it is never read as
-        // HTTP.
+        // What follows an upgrade that did not happen was meant for another protocol: it is never
+        // read as HTTP.
         let last =
             last || asked.headers.contains_key(header::UPGRADE) || bridge.stop.is_cancelled();
         if last && !switched {
@@ -157,7 +157,7 @@ async fn answer(
     }
 }
 
-/// The walls that every page has, the page, and what goes with every response.
+/// The checks that every page has, the page, and what goes with every response.
 async fn route(
     bridge: &Arc<Bridge>,
     connection: &Arc<Connection>,
@@ -167,7 +167,7 @@ async fn route(
     let config = bridge.config();
     let public = config.public.as_ref().filter(|_| connection.peer.app.is_none());
     let further = public.and_then(|public| ask::cut(&mut request, &public.prefix));
-    // Behind the cut: below the path of `public:` it is the API, too.
+    // After the cut: below the path of `public:` this is the API, too.
     let api = request.uri().path().starts_with("/api/");
     let heard = ask::read(&request, Purpose::Read);
     let visitor = Visitor {
@@ -185,7 +185,7 @@ async fn route(
     } else if asked.headers.contains_key(header::HOST) {
         bridge.auth.check_host(&config, &connection.peer, &heard).map(drop)
     } else {
-        // A health check of HTTP/1.0: what it reaches is for everybody.
+        // A health check in HTTP/1.0: what it can reach is open to everybody.
         Ok(())
     };
     let mut response = if let Err(refusal) = walls {
@@ -208,7 +208,7 @@ async fn route(
     response
 }
 
-/// To the page itself, whose addresses are relative to its own.
+/// Redirects to the page itself, whose addresses are relative to its own.
 fn redirect(to: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -222,14 +222,14 @@ fn end_with(response: &mut Response<Body>) {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Browsers use HTTPS alone from now on (RFC 6797).
+/// Makes browsers use only HTTPS from now on (RFC 6797).
 fn promise_https(response: &mut Response<Body>, time: Duration) {
     if let Ok(value) = HeaderValue::from_str(&format!("max-age={}", time.as_secs())) {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
 }
 
-/// Headers of every response, of the API or not; `listed` where a page of the list may read it.
+/// Headers for every response, of the API or not; `listed` if a listed page may read it.
 fn finish(response: &mut Response<Body>, asked: &RequestSummary, (api, listed): (bool, bool)) {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return;
@@ -245,7 +245,7 @@ fn finish(response: &mut Response<Body>, asked: &RequestSummary, (api, listed): 
             "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
     ];
-    // A response that says otherwise knows better.
+    // A response that sets its own knows better.
     for (name, value) in fixed {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }

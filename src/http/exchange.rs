@@ -1,7 +1,7 @@
-//! HTTP on one connection: one request after another is read, and its response written.
+//! HTTP on one connection: reads one request after another, and writes the responses.
 //!
-//! Heads are read by `wire::head` and by nothing else. A body comes whole before anybody sees its
-//! request. Behind a head that asks for a WebSocket nothing is read as HTTP any more.
+//! Only `wire::head` reads heads. A body is complete before anybody sees its request. After a head
+//! that asks for a WebSocket nothing more is read as HTTP.
 
 use std::{future::pending, io, time::Duration};
 
@@ -28,39 +28,39 @@ use crate::{
     },
 };
 
-/// Longest body of a request.
+/// The longest body of a request.
 const BODY_MAX: usize = 16 * 1024;
-/// Bytes kept while a request is answered: pipelined requests, or what a client sends right behind
-/// its handshake. When full, nothing is read: TCP holds the client back.
+/// Bytes kept while a request is being answered: pipelined requests, or what a client sends right
+/// after its handshake. When full, nothing is read, and TCP holds the client back.
 const PIPELINED_MAX: usize = 64 * 1024;
-/// Bytes read at once, at least.
+/// The least number of bytes to read in one go.
 const READ_LEAST: usize = 4096;
 /// How long a connection may wait between requests.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of a response.
+/// How long a client may go without taking any of a response.
 const STALLED: Duration = Duration::from_secs(20);
-/// Longest piece of a body that travels with the head.
+/// The longest piece of a body that is sent together with the head.
 const TOGETHER: usize = 8 * 1024;
 /// How long a closed connection is still read, so that the client gets our last words and not a
 /// reset.
 const LINGER: Duration = Duration::from_secs(2);
-/// Bytes read and thrown away meanwhile.
+/// Bytes read and thrown away during that time.
 const LINGER_BYTES: u64 = 256 * 1024;
 
 /// A connection, as far as HTTP goes.
 #[derive(Debug)]
 pub(super) struct Exchange<S> {
     stream: S,
-    /// Read, and not yet part of a request.
+    /// Read, but not yet part of a request.
     inbox: BytesMut,
     phase: ExchangePhase,
-    /// When the client must have sent what is waited for.
+    /// When the client must have sent what we are waiting for.
     deadline: Instant,
-    /// When the client is waited for no longer, whatever it sends.
+    /// When we stop waiting for the client, whatever it sends.
     limit: Option<Instant>,
-    /// Time for a request, from its first byte.
+    /// The time for a request, from its first byte.
     patience: Duration,
-    /// Longest header section.
+    /// The longest header section.
     headers_max: usize,
     /// The client has ended its side.
     ended: bool,
@@ -68,27 +68,27 @@ pub(super) struct Exchange<S> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ExchangePhase {
-    /// Nothing has come yet.
+    /// Nothing has arrived yet.
     First,
-    /// No byte of a further request yet.
+    /// No byte of another request yet.
     Idle,
-    /// In a request.
+    /// In the middle of a request.
     Begun,
 }
 
-/// A request, and what its head says of the connection.
+/// A request, and what its head says about the connection.
 #[derive(Debug)]
 pub(super) struct ReceivedRequest {
     pub(super) request: Request<Body>,
     /// It asks for a WebSocket.
     pub(super) upgrade: bool,
-    /// The client sends nothing behind it.
+    /// The client sends nothing after it.
     pub(super) last: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
-    /// A new connection, whose first request must be here by `until`; the limits bound the later
-    /// ones.
+    /// A new connection, whose first request must have arrived by `until`; the limits apply to
+    /// later ones.
     pub(super) fn new(stream: S, until: Instant, limits: &Limits) -> Self {
         Self {
             stream,
@@ -102,14 +102,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         }
     }
 
-    /// The stream, and what the client sent behind its last request, mostly nothing: the inbox
-    /// itself would outlive the request by a session.
+    /// The stream, and what the client sent after its last request, mostly nothing: a copy, since
+    /// the inbox would outlive the request by a whole session.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
         (self.stream, self.inbox.to_vec())
     }
 
-    /// The next request. `None`: the client has left, or never began one.
-    /// Nothing is waited for beyond `limit`.
+    /// The next request. `None`: the client has left, or never began one. Waits no longer than
+    /// `limit`.
     pub(super) async fn request(
         &mut self,
         limit: Option<Instant>,
@@ -136,8 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(Some(incoming))
     }
 
-    /// Takes a head out of the inbox, when it is complete; with it whether the client waits for
-    /// leave to go on, and the length of the body.
+    /// Takes a complete head out of the inbox, along with whether the client waits for leave to go
+    /// on (100 Continue), and the length of the body.
     fn head(&mut self) -> Result<Option<(ReceivedRequest, bool, usize)>, Refusal> {
         let Some(head) = head::scan(&self.inbox, self.headers_max)? else { return Ok(None) };
         let body = usize::try_from(head.body).ok().filter(|length| *length <= BODY_MAX);
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(Some((incoming, expects, body)))
     }
 
-    /// Reads more. False: the client has left, or its time is over and it never began.
+    /// Reads more. False: the client has left, or its time is up and it never began.
     async fn fill(&mut self) -> Result<bool, Refusal> {
         if self.ended {
             return Ok(false);
@@ -169,9 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(true)
     }
 
-    /// Ready when the client is gone while its request is being answered. One that has ended only
-    /// its own side still waits for the response; one that asked for an upgrade could do nothing
-    /// with it.
+    /// Ready when the client is gone while its request is being answered. A client that has only
+    /// ended its own side still waits for the response; one that asked for an upgrade could do
+    /// nothing with it.
     pub(super) async fn gone(&mut self, upgrade: bool) {
         while !self.ended && self.inbox.len() < PIPELINED_MAX {
             self.inbox.reserve(READ_LEAST);
@@ -187,8 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         pending::<()>().await;
     }
 
-    /// Writes a response; `head_only` is the answer to HEAD. Then the client may send its next
-    /// request.
+    /// Writes a response; `head_only` is the answer to HEAD. After that the client may send its
+    /// next request.
     pub(super) async fn respond(
         &mut self,
         response: Response<Body>,
@@ -234,19 +234,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(())
     }
 
-    /// Closes the connection so that the client can read the last response. Ends after [`LINGER`].
+    /// Closes the connection in such a way that the client can read the last response. Takes at
+    /// most [`LINGER`].
     pub(super) async fn close(mut self) {
         let last = async {
             self.stream.shutdown().await?;
             tokio::io::copy(&mut (&mut self.stream).take(LINGER_BYTES), &mut tokio::io::sink())
                 .await
         };
-        // What goes wrong here has nobody left to hear of it.
+        // If anything fails here, nobody is left to be told.
         let _ = timeout(LINGER, last).await;
     }
 }
 
-/// A head that was read, in the types the routes are written in.
+/// A head, in the types that the routes are written in.
 fn request(head: &Head<'_>) -> Result<Request<Body>, Refusal> {
     let bad = |_| Refusal::BadRequest("the target cannot be read");
     let mut request = Request::new(Body::empty());
@@ -263,17 +264,17 @@ fn request(head: &Head<'_>) -> Result<Request<Body>, Refusal> {
     Ok(request)
 }
 
-/// RFC 9110 section 6.4.1.
+/// Statuses without a body (RFC 9110 section 6.4.1).
 fn has_no_body(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// The length a handler gave.
+/// The length that a handler gave.
 fn length(parts: &Parts) -> Option<u64> {
     parts.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Status line and fields of a response.
+/// The status line and fields of a response.
 fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
     let status = parts.status;
     let reason = status.canonical_reason().unwrap_or_default();
@@ -303,7 +304,7 @@ fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
     head
 }
 
-/// A field's name as RFC 6455 spells it: clients of small devices compare letter by letter.
+/// A field's name as RFC 6455 spells it: clients on small devices compare letter by letter.
 fn spelt(name: &HeaderName) -> &str {
     match name.as_str() {
         "connection" => "Connection",

@@ -1,4 +1,4 @@
-//! What of a principal's rights counts here: at an app's origin, with a pass, for an endpoint, for
+//! Which of a principal's rights count here: at an app's origin, with a pass, for an endpoint, for
 //! an app.
 
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::{
 /// What every session needs.
 pub(super) const NEEDED: Rights = Rights::READ;
 
-/// What of somebody's rights holds at an app's origin, and in another page's frame; everywhere else
-/// all of them. An app that a reload has taken away reaches nothing. A click that the page around a
-/// frame has led astray takes nothing over.
+/// Which rights count at an app's origin, and in another page's frame; everywhere else they all do.
+/// An app that a reload has removed reaches nothing. In a frame nothing can be taken over, since
+/// the page around it may have led the click astray.
 pub(super) fn within(
     config: &Config,
     (app, framed): (Option<&str>, bool),
@@ -30,7 +30,7 @@ pub(super) fn within(
     }
 }
 
-/// What of somebody's rights a pass leaves that names endpoints.
+/// Which rights remain with a pass that names endpoints.
 pub(super) fn named(only: Option<&PassLimit>, rights: RightsTable) -> RightsTable {
     let Some(PassLimit { endpoints, once }) = only else { return rights };
     let rights = if once.is_some() { rights.without(Rights::TAKEOVER) } else { rights };
@@ -42,12 +42,12 @@ pub(super) fn may_open(app: &App, principal: &Principal) -> bool {
     app.endpoints.iter().any(|name| principal.rights.on(name).allows(Rights::READ))
 }
 
-/// A principal as one of those on an endpoint's line.
+/// A principal as a participant on an endpoint's line.
 pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str) -> Participant {
     let PrincipalId { kind, name } = &principal.id;
     let is_shared = || config.access.tokens.get(name).is_some_and(|token| token.shared);
     let ghosts = match kind {
-        // Everybody who looks at a page of another site comes by its server's one principal.
+        // Everybody who looks at another site's page comes in with the one principal of its server.
         _ if principal.one_session().is_some() => Ghosts::Never,
         PrincipalKind::Token if is_shared() => Ghosts::Never,
         PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate => Ghosts::Silent,
@@ -56,8 +56,8 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
     Participant { principal: principal.id.clone(), rights: principal.rights.on(endpoint), ghosts }
 }
 
-/// The endpoint, to a principal with `rights` on that name. Who has none cannot tell an unknown
-/// name from a forbidden one.
+/// The endpoint, for a principal with `rights` on that name. Without rights, an unknown name and a
+/// forbidden one look the same.
 pub(super) fn find_endpoint(
     config: &Config,
     rights: Rights,
@@ -69,7 +69,7 @@ pub(super) fn find_endpoint(
     config.endpoints.get(name).cloned().ok_or(Refusal::NotFound)
 }
 
-/// The origin of that text, if its pages may show ours in a frame.
+/// That origin, if its pages may show ours in a frame.
 pub(super) fn ancestor_of(config: &Config, text: &str) -> Result<Origin, Refusal> {
     parse_origin(text).filter(|origin| config.frame_ancestors.contains(origin)).ok_or(
         Refusal::BadRequest(

@@ -1,4 +1,4 @@
-//! The sessions there are, and their end at an administrator's word.
+//! The running sessions, and how an administrator ends them.
 
 use axum::{
     RequestExt as _,
@@ -23,13 +23,13 @@ use crate::{
     wire::close::{Ended, Refusal},
 };
 
-/// Nothing.
+/// An empty body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
-/// `GET /api/sessions`: those on endpoints where the caller has `takeover`, the ones that wait for
-/// their client included.
+/// `GET /api/sessions`: the sessions on endpoints where the caller has `takeover`, including those
+/// that wait for their client.
 pub(super) async fn sessions(
     visitor: Visitor,
     request: Request,
@@ -60,12 +60,12 @@ fn describe(entry: &RunningSession, parked: bool) -> serde_json::Value {
     })
 }
 
-/// The bus is no endpoint's session.
+/// The bus is not a session on an endpoint.
 fn may_end(rights: &RightsTable, entry: &RunningSession) -> bool {
     !entry.endpoint.is_empty() && rights.on(&entry.endpoint).allows(Rights::TAKEOVER)
 }
 
-/// As events name it.
+/// The session as events name it.
 fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
     event::SessionInfo {
         endpoint: &entry.endpoint,
@@ -74,7 +74,7 @@ fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
     }
 }
 
-/// `POST /api/sessions/ID/end`: its client gets 4412; one that waits for its client is gone.
+/// `POST /api/sessions/ID/end`: its client gets 4412; one that waits for its client is dropped.
 pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
     let Path(number): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
     let (head, body) = request.into_parts();

@@ -17,7 +17,7 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// Bytes read from the tape at once.
+/// Bytes read from the tape in one go.
 const TAPE_READ: usize = 64 * 1024;
 
 /// `GET /api/endpoints/NAME/log`: the bytes on the tape, oldest first.
@@ -27,7 +27,7 @@ pub(super) async fn log(visitor: Visitor, mut request: Request) -> Result<Respon
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
     let bridge = &visitor.bridge;
     find_endpoint(&bridge.config(), principal.rights.on(&name), &name)?;
-    // Dedicated TCP keeps nothing: what it carries is each session's own.
+    // Dedicated TCP keeps nothing: what it carries belongs to each session alone.
     let log = bridge.lines.log(&name).ok_or(Refusal::NotFound)?;
     Ok(attachment(&name, log))
 }
@@ -43,7 +43,7 @@ fn attachment(name: &str, log: Log) -> Response<Body> {
                 piece.truncate(length);
                 Some((Ok(Bytes::from(piece)), (log, at + length as u64)))
             }
-            // A file with a hole would pass for the whole: the download fails instead, visibly.
+            // A file with a hole would pass for the whole: instead the download fails, visibly.
             Err(_) => Some((Err(io::Error::other("overwritten before it was read")), (log, end))),
         }
     });
@@ -58,7 +58,7 @@ fn attachment(name: &str, log: Log) -> Response<Body> {
     response
 }
 
-/// The time, UTC, as a part of a file's name: `20261126T081500Z`.
+/// The time in UTC, as part of a file's name: `20261126T081500Z`.
 fn stamp() -> String {
     let now = jiff::Timestamp::from_second(unix_now()).unwrap_or_default();
     now.strftime("%Y%m%dT%H%M%SZ").to_string()

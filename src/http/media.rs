@@ -1,8 +1,8 @@
-//! What a file of somebody's web tool is.
+//! The type of a file in somebody's web tool.
 
 use std::path::Path;
 
-/// The media types of what web tools are made of.
+/// The media types that web tools are made of.
 const MEDIA_TYPES: [(&str, &str); 24] = [
     ("avif", "image/avif"),
     ("bin", "application/octet-stream"),
@@ -30,7 +30,7 @@ const MEDIA_TYPES: [(&str, &str); 24] = [
     ("xml", "text/xml; charset=utf-8"),
 ];
 
-/// The media type of a file, by its ending.
+/// A file's media type, by its extension.
 pub(super) fn of(path: &Path) -> &'static str {
     let ending = path
         .extension()

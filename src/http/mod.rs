@@ -42,38 +42,37 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// What every connection needs. One for the daemon's life; `config` brings the reloads.
+/// What every connection needs. There is one for the daemon's life; `config` brings the reloads.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Config>>,
-    /// The walls.
+    /// Authentication: every check a request has to pass.
     pub auth: Auth,
     /// The live targets.
     pub lines: Arc<Lines>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
-    /// `wsbridge.v1` sessions between two sockets.
+    /// `wsbridge.v1` sessions that are between two sockets.
     pub parking: Arc<Parking>,
-    /// Where what happens is told.
+    /// Where events are reported.
     pub events: Arc<Events>,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What the listeners show.
+    /// What the listeners present.
     pub certificates: InUse,
-    /// Owner of connection and session tasks: they end with the client, or after `stop`.
+    /// Owns the tasks of connections and sessions: they end with the client, or after `stop`.
     pub tasks: TaskTracker,
-    /// The end of the edge: no new request is heard, running sessions are told to close by whoever
-    /// cancels it.
+    /// Ends the edge: no new request is heard, and whoever cancels it tells running sessions to
+    /// close.
     pub stop: CancellationToken,
     router: Router,
-    /// What an app's listener has, beside the app's files.
+    /// What an app's listener has besides the app's files.
     apps: Router,
-    /// Where our script goes in the pages of apps.
+    /// Where our script goes in the apps' pages.
     places: app::Places,
     /// How often each client may ask.
     rates: RequestRates,
-    /// A session has come whose end is known: the watch is to look when that is.
+    /// A session with a known end has come: the warden has to look when that end is due.
     ending: Arc<Notify>,
 }
 
@@ -124,8 +123,8 @@ impl Bridge {
         if peer.authority { self.certificates.authority() } else { None }
     }
 
-    /// The one way out of a refusal: it is counted, and told to whoever keeps a record. `request`
-    /// is empty where none was read.
+    /// The one way out for a refusal: it is counted, and reported to whoever keeps a record.
+    /// `request` is empty where none was read.
     pub(crate) fn refused(&self, client: ClientAddress, request: &str, refusal: &Refusal) {
         self.events.tell(Event::Refusal { client, request, refusal });
     }

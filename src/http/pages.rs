@@ -1,4 +1,4 @@
-//! The pages beside the sockets: health, metrics, the list of endpoints.
+//! The pages besides the sockets: health, metrics, the list of endpoints.
 
 use axum::{
     body::{Body, to_bytes},
@@ -18,17 +18,17 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// What stands at `/` of a gateway that was built without its page.
+/// Shown at `/` by a gateway that was built without its page.
 const HOME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>wsbridge</title>\n\
 <meta name=\"viewport\" content=\"width=device-width\">\n\
-<h1>wsbridge</h1>\n<p>The gateway is running, but it was built without its page, the console that stands here otherwise.\n\
+<h1>wsbridge</h1>\n<p>The gateway is running, but it was built without its page, the console that is normally shown here.\n\
 <p>To get the page: install Node.js 18 or newer with npm (Debian: <code>sudo apt install npm</code>), build again\n\
 (<code>cargo build --release</code>), and restart the gateway. The packages for Debian and OpenWrt have it.\n\
 <p>Everything else works. Endpoints are WebSockets at <code>/ws/NAME</code>; <code>/api/endpoints</code> lists those you may see.\n\
 How to connect and sign in: <code>man wsbridge</code>, or the <code>docs</code> folder of the sources.\n</html>\n";
 
-/// `GET /healthz`, for everybody: the daemon answers. It says nothing of devices. Pages of any
-/// origin may know so much: the client asks before it dials again.
+/// `GET /healthz`, for everybody: the daemon answers. It says nothing about devices. Pages of any
+/// origin may know that much: the client asks before it dials again.
 pub(super) async fn healthz(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     let mut response = content("text/plain; charset=utf-8", "ok\n".into());
     let policy = HeaderValue::from_static("cross-origin");
@@ -36,7 +36,7 @@ pub(super) async fn healthz(_: Visitor, _: Request) -> Result<Response<Body>, Re
     Ok(response)
 }
 
-/// `OPTIONS` of a page for everybody: what health checks of proxies ask.
+/// `OPTIONS` of a page that is for everybody: proxies' health checks send it.
 pub(super) async fn options(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -44,7 +44,7 @@ pub(super) async fn options(_: Visitor, _: Request) -> Result<Response<Body>, Re
     Ok(response)
 }
 
-/// A file of the page, for everybody: it holds nothing but what is in the package.
+/// A file of the page, for everybody: it contains only what is in the package.
 pub(super) async fn asset(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let Visitor { bridge, connection, .. } = &visitor;
@@ -62,7 +62,7 @@ pub(super) async fn asset(visitor: Visitor, request: Request) -> Result<Response
     assets::answer(path, (&view.host, ancestors), request.headers()).ok_or(Refusal::NotFound)
 }
 
-/// What the address of a frame says.
+/// What a frame's address says.
 #[derive(Deserialize)]
 struct Framed {
     ancestor: String,
@@ -70,23 +70,23 @@ struct Framed {
 
 const FRAME: &str = "a frame's address is /embed?line=NAME&ancestor=https://...#ticket=TICKET";
 
-/// `GET /` of a gateway built without its page: what this is.
+/// `GET /` of a gateway built without its page: says what this is.
 pub(super) async fn home(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     Ok(content("text/html; charset=utf-8", HOME.into()))
 }
 
-/// Everything else.
+/// Anything else: 404.
 pub(super) async fn nothing(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     Err(Refusal::NotFound)
 }
 
-/// A page asked by another method than its own.
+/// A page asked for with a method it does not have.
 pub(super) async fn wrong_method(_: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     Err(Refusal::Method)
 }
 
-/// `GET /metrics`: OpenMetrics, or Prometheus' older text for whoever asks for that; for programs
-/// on this machine and for those with `/metrics: [read]`.
+/// `GET /metrics`: OpenMetrics, or Prometheus' older text format for a client that asks for it;
+/// open to programs on this machine and to those with `/metrics: [read]`.
 pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     may_read_metrics(&visitor, &request).await?;
@@ -136,7 +136,7 @@ fn target_state(state: &line::LineState) -> TargetState {
     }
 }
 
-/// `GET /api/endpoints`: those the caller has a right on.
+/// `GET /api/endpoints`: the endpoints on which the caller has a right.
 pub(super) async fn endpoints(
     visitor: Visitor,
     request: Request,
@@ -164,7 +164,8 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
         Share::OneWriter => "one-writer",
         Share::Everyone => "everyone",
     });
-    // A dedicated endpoint has no line, so nothing is known of its target before somebody connects.
+    // A dedicated endpoint has no line, so nothing is known about its target before somebody
+    // connects.
     let board = bridge.lines.board(&endpoint.name).map(|board| board.borrow().clone());
     let holder = board.as_ref().and_then(|board| board.lease.holder()).map(
         |holder| json!({ "user": holder.principal.name, "since": line::rfc3339(holder.since), "away": holder.away }),
@@ -185,17 +186,17 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
     })
 }
 
-/// A request's body, of that media type and shape; `usage` says what to send.
+/// A request's body, with that media type and shape; `usage` says what to send.
 pub(super) async fn json_body<T: serde::de::DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
     usage: &'static str,
 ) -> Result<T, Refusal> {
-    // No form of another site's page can send this type without our leave.
+    // A form on another site's page cannot send this type without our leave.
     if !is_json(headers) {
         return Err(Refusal::MediaType);
     }
-    // It has come already, and is no longer than the connection takes.
+    // It has already arrived, and is no longer than a connection accepts.
     let body =
         to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
     serde_json::from_slice(&body).map_err(|_| Refusal::BadRequest(usage))
@@ -207,7 +208,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and
-/// no word on CORS.
+/// no CORS headers.
 pub(super) async fn preflight(
     visitor: Visitor,
     request: Request,

@@ -1,4 +1,4 @@
-//! A refusal, as a response.
+//! A refusal as an HTTP response.
 
 use axum::{
     body::Body,
@@ -7,7 +7,7 @@ use axum::{
 
 use crate::wire::close::{NO_ROOM_WAIT, Refusal};
 
-/// The response. A browser gets no Basic challenge, since it would ask the user for a password in
+/// The response. A browser gets no Basic challenge, since that would ask the user for a password in
 /// the middle of a page.
 pub(super) fn response(refusal: &Refusal, browser: bool) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{refusal}\n")));
@@ -23,7 +23,7 @@ pub(super) fn response(refusal: &Refusal, browser: bool) -> Response<Body> {
     response
 }
 
-/// What a refusal says beside its status.
+/// The fields that go with a refusal's status.
 fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
     match refusal {
         Refusal::Unauthorized if browser => {

@@ -1,4 +1,4 @@
-//! A session's life behind its handshake: the raw stream taken back, the pump, its log lines and
+//! A session's life after its handshake: the raw stream taken back, the pump, its log lines and
 //! counts.
 
 use std::{
@@ -36,15 +36,15 @@ use crate::{
     },
 };
 
-/// How long the client of a session that never began has for its Close.
+/// How long the client of a session that never began has to answer our Close.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Bytes of such a client that are read and thrown away.
+/// Bytes from such a client that are read and thrown away.
 const CLOSING_BYTES: u64 = 64 * 1024;
 
 /// The far side, reached before the client was answered.
 #[derive(Debug)]
 pub(super) enum Reached {
-    /// A connection of this session alone.
+    /// A connection for this session alone.
     Own(Stream),
     /// A seat on a line.
     Seat(Seat),
@@ -55,7 +55,7 @@ pub(super) enum Reached {
 }
 
 impl Reached {
-    /// What a session has by it.
+    /// The standing that this gives a session.
     pub(super) fn standing(&self) -> Standing {
         match self {
             Self::Own(_) => Standing::Own,
@@ -69,7 +69,7 @@ impl Reached {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) bridge: Arc<Bridge>,
-    /// Its slot is held until the session ends.
+    /// Holds the slot until the session ends.
     pub(super) connection: Arc<Connection>,
     /// `None` on the bus.
     pub(super) endpoint: Option<Arc<Endpoint>>,
@@ -79,8 +79,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Waits for the handshake's answer to be out, then runs the session to its end. Ends with the
-    /// session, or at once when the client has left.
+    /// Waits until the handshake's response is out, then runs the session to its end. Ends with the
+    /// session, or immediately if the client has left.
     pub(super) async fn go(
         self,
         upgraded: oneshot::Receiver<Upgraded>,
@@ -102,7 +102,7 @@ impl Run {
             client: entry.client,
         };
         self.bridge.events.tell(Event::Open(told));
-        // What a seat leaves in its queue is counted by the line.
+        // The line counts what a seat leaves in its queue.
         let own = matches!(far, Ok(Reached::Own(_)));
         let report = match far {
             Err(ended) => {
@@ -110,7 +110,8 @@ impl Run {
                 SessionReport::of(ended)
             }
             Ok(reached) => {
-                // What changed since the handshake was checked is not in the watch's next look.
+                // The watch shows only changes from now on, not those since the handshake was
+                // checked.
                 if let Some(ended) = revoked(&self.bridge, &entry) {
                     entry.end(ended);
                 }
@@ -140,8 +141,7 @@ impl Run {
         self.endpoint.as_ref().map_or("", |endpoint| &endpoint.name)
     }
 
-    /// The session's work, in a box of its own size: an idle session is a small one, whatever a
-    /// large one needs.
+    /// The session's work, boxed by kind: an idle session stays small, whatever a large one needs.
     fn pump<'a>(
         &'a self,
         socket: Socket,
@@ -188,7 +188,7 @@ impl Run {
     }
 }
 
-/// What of the gateway a principal's bus shows.
+/// What a principal's bus shows of the gateway.
 #[derive(Debug)]
 struct PrincipalView {
     bridge: Arc<Bridge>,
@@ -237,14 +237,14 @@ impl BusView for PrincipalView {
     }
 }
 
-/// Tells a client that was let in only to be told why it is not.
+/// Lets a client in only to tell it why it is refused.
 pub(super) async fn turn_away(upgraded: oneshot::Receiver<Upgraded>, ended: &Ended) {
     if let Ok((stream, _)) = upgraded.await {
         close(stream, ended).await;
     }
 }
 
-/// Closes a WebSocket that has nothing to carry: our Close, then the client's or two seconds.
+/// Closes a WebSocket that has nothing to carry: our Close, then the client's, or two seconds.
 async fn close(mut stream: Stream, ended: &Ended) {
     let payload = frame::close_payload(ended.code().unwrap_or(1011), &ended.to_string());
     let mut header = [0; frame::HEADER_MAX];
@@ -256,6 +256,6 @@ async fn close(mut stream: Stream, ended: &Ended) {
         stream.shutdown().await?;
         tokio::io::copy(&mut (&mut stream).take(CLOSING_BYTES), &mut tokio::io::sink()).await
     };
-    // What goes wrong here has nobody left to hear of it.
+    // If anything fails here, nobody is left to be told.
     let _ = timeout(CLOSING, last).await;
 }

@@ -1,23 +1,23 @@
-//! Where a script goes in somebody's page that must run before all others: first in its head, as
-//! HTML parsers see it.
+//! Where to put a script in somebody's page so that it runs before all others: first in the head,
+//! as HTML parsers see it.
 //!
 //! Source: HTML Living Standard, sections 13.2.5 (tokenization) and 13.2.6.4 ("initial" to "before
-//! head"). A doctype, comments of every kind, white space, `<html>` and stray end tags may stand
-//! before the head and are passed over. The place is behind `<head>`, or before the first thing for
-//! which a parser begins a head by itself.
+//! head"). A doctype, comments of every kind, white space, `<html>` and stray end tags may come
+//! before the head and are skipped. The place is right after `<head>`, or before the first thing
+//! that makes a parser begin a head by itself.
 
 const UTF8_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// Names longer than those that matter are not kept.
+/// Names longer than those that matter are not kept in full.
 const NAME_MAX: usize = 5;
 
-/// Finds the place in a page that comes in pieces.
+/// Finds the place in a page that arrives in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
     state: ParserState,
     /// Bytes seen.
     at: u64,
-    /// Behind the last thing that stands before the head.
+    /// After the last thing that may come before the head.
     place: u64,
     tag: Tag,
 }
@@ -35,16 +35,16 @@ enum ParserState {
     /// This many bytes of a byte order mark have come.
     Mark(usize),
     Between,
-    /// Behind `<`, `</`, `<!` and `<!-`.
+    /// After `<`, `</`, `<!` and `<!-`.
     Open,
     Close,
     Markup,
     MarkupDash,
-    /// In what ends with the next `>`: a doctype, and what parsers take for a comment (`<?`, `<!x`,
-    /// `</1`).
+    /// In something that ends with the next `>`: a doctype, or what parsers take for a comment
+    /// (`<?`, `<!x`, `</1`).
     Bogus,
     Comment(Comment),
-    /// In a tag's name, between attributes, in the name of one, behind that, behind its `=`, in its
+    /// In a tag's name, between attributes, in an attribute's name, after it, after its `=`, in its
     /// value.
     Name,
     Attributes,
@@ -54,16 +54,16 @@ enum ParserState {
     Value(Option<u8>),
 }
 
-/// How near a comment is to its end.
+/// How close a comment is to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Comment {
-    /// Right behind `<!--`, where `>` or `->` ends it.
+    /// Right after `<!--`, where `>` or `->` ends it.
     Empty,
     EmptyDash,
     Text,
     Dash,
     Dashes,
-    /// Behind `--!`.
+    /// After `--!`.
     Bang,
 }
 
@@ -74,7 +74,7 @@ impl Default for ParserState {
 }
 
 impl Finder {
-    /// Looks at the next piece: the place, once nothing that follows can change it.
+    /// Looks at the next piece; returns the place once nothing that follows can change it.
     pub(super) fn look(&mut self, piece: &[u8]) -> Option<u64> {
         for byte in piece {
             match self.step(*byte) {
@@ -143,7 +143,7 @@ impl Finder {
         Some(next)
     }
 
-    /// Something that may stand before the head ends here.
+    /// Something that may come before the head ends here.
     fn pass(&mut self) -> ParserState {
         self.place = self.at + 1;
         ParserState::Between
@@ -186,7 +186,7 @@ impl Finder {
 }
 
 impl Comment {
-    /// `None`: it ends with this byte.
+    /// `None`: the comment ends with this byte.
     fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Empty | Self::EmptyDash | Self::Dashes | Self::Bang, b'>') => None,
@@ -207,7 +207,7 @@ fn is_blank(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// The page with a `*` at the place, however the page comes.
+    /// The page with a `*` at the place, however the page is split.
     fn marked(page: &str) -> String {
         let place = |size: usize| {
             let mut finder = Finder::default();

@@ -1,4 +1,4 @@
-//! Signing in and out from the page, and what the page is reported itself.
+//! Signing in and out from the page, and what the page learns about itself.
 
 use axum::{
     body::Body,
@@ -34,17 +34,17 @@ struct Form {
     password: String,
 }
 
-/// Nothing.
+/// An empty body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
-/// `GET /api/session`: who is asking, and where.
+/// `GET /api/session`: who is asking, and where they are.
 pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let mut ask = ask::read(&request, Purpose::Read);
-    // Our page asks before it knows of a sign-in; the password that its browser adds is then one
-    // for a proxy.
+    // Our page asks this before it knows of a sign-in; a password that its browser adds is then
+    // meant for a proxy.
     if ask.signs.site.is_some() && matches!(ask.shown, PresentedCredential::Basic(..)) {
         ask.shown = PresentedCredential::Nothing;
     }
@@ -52,7 +52,7 @@ pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Respon
     Ok(content("application/json", describe(&visitor, &principal, &visit)))
 }
 
-/// `POST /api/login`: a name and a password for a cookie.
+/// `POST /api/login`: exchanges a name and a password for a cookie.
 pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, client, .. } = &visitor;
     let (head, body) = request.into_parts();
@@ -73,7 +73,7 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
     Ok(response)
 }
 
-/// `POST /api/logout`: the end of a browser's sign-ins and of everything begun with them.
+/// `POST /api/logout`: ends a browser's sign-ins and everything begun with them.
 pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, client, .. } = &visitor;
     let (head, body) = request.into_parts();
@@ -85,7 +85,7 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
         return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
     }
     let Empty {} = json_body(request.headers(), body, "send {}").await?;
-    // A browser whose sign-in is over already is as well served by its cookie's end.
+    // A browser whose sign-in has already ended is just as well served by losing its cookie.
     if let Ok((principal, _)) = visitor.authorise(&ask).await
         && let Some(login) = principal.login
     {
@@ -96,7 +96,7 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     set(&mut response, &cookie(&visit.view, None));
-    // Not "cookies": those of other ports of this host are not ours to take.
+    // Not "cookies": those of other ports on this host are not ours to remove.
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(response)
 }
@@ -125,7 +125,7 @@ fn describe(visitor: &Visitor, principal: &Principal, visit: &Visit) -> String {
     .to_string()
 }
 
-/// The apps there are for a principal.
+/// The apps that a principal can open.
 fn apps(config: &Config, principal: &Principal, visit: &Visit) -> Vec<serde_json::Value> {
     let open = config.apps.values().filter(|app| may_open(app, principal));
     open.filter_map(|app| {
@@ -137,8 +137,8 @@ fn apps(config: &Config, principal: &Principal, visit: &Visit) -> Vec<serde_json
     .collect()
 }
 
-/// Seconds until the credential is worth nothing: of a sign-in unless it is used again, of a token
-/// in any case.
+/// Seconds until the credential expires: for a sign-in, unless it is used again; for a token, in
+/// any case.
 fn expires_in(bridge: &Bridge, config: &Config, principal: &Principal) -> Option<u64> {
     if let Some(login) = principal.login {
         return Some(bridge.auth.login_left(config, login).unwrap_or_default().as_secs());

@@ -134,8 +134,8 @@ pub(crate) fn config(access: Access) -> Config {
     }
 }
 
-/// Starts it; what is not in the configuration is an echo at `plc1` and a port where nobody listens
-/// at `gone`.
+/// Starts it; unless the configuration says otherwise, `plc1` is an echo and nobody listens at
+/// `gone`.
 async fn start(mut config: Config) -> Gateway {
     let tasks = TaskTracker::new();
     let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -155,7 +155,7 @@ async fn start(mut config: Config) -> Gateway {
     Gateway { address, config: sender, bridge, tasks }
 }
 
-/// What the listener does, without TLS.
+/// Does what the listener does, without TLS.
 async fn accept(listener: TcpListener, bridge: Arc<Bridge>) {
     while let Some(Ok((stream, client))) = bridge.stop.run_until_cancelled(listener.accept()).await
     {

@@ -1,5 +1,5 @@
-//! One-time tickets, and what launch tickets are exchanged for: the passes of pages that are not
-//! the gateway's own, and the cookies of apps.
+//! One-time tickets, and what launch tickets are exchanged for: passes for pages that are not the
+//! gateway's own, and the cookies of apps.
 
 use axum::{
     body::Body,
@@ -30,11 +30,11 @@ use crate::{
 struct Wish {
     /// The endpoint the ticket is for.
     endpoint: Option<String>,
-    /// Or the app that is to be opened with it.
+    /// Or the app to be opened with it.
     app: Option<String>,
-    /// Or the endpoints that a page of another origin is to use.
+    /// Or the endpoints that a page of another origin is going to use.
     endpoints: Option<Vec<String>>,
-    /// The page that will use it, if it is another than the one that asks.
+    /// The page that will use it, if that is not the one that asks.
     origin: Option<String>,
     /// The page of another site that will show the endpoint in a frame.
     ancestor: Option<String>,
@@ -86,7 +86,7 @@ async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refu
     ticket.ok_or(Refusal::TooMany(u32::try_from(TICKET_LIFE.as_secs()).unwrap_or(u32::MAX)))
 }
 
-/// A ticket for a page of another origin, which whoever asks lets in to these endpoints.
+/// A ticket for a page of another origin, which the caller lets in to these endpoints.
 fn let_in(
     visitor: &Visitor,
     config: &Config,
@@ -116,7 +116,7 @@ fn let_in(
     Ok(visitor.bridge.auth.ticket(principal, Opens::Page(names.into()), Some(origin)))
 }
 
-/// A ticket for a frame of a page of another site, which whoever asks lets in.
+/// A ticket for a frame on another site's page, which the caller lets in.
 fn let_frame(
     visitor: &Visitor,
     config: &Config,
@@ -146,7 +146,7 @@ struct Launched {
 
 const LAUNCHED: &str = "send {\"ticket\": \"...\"}";
 
-/// `POST /api/pass` at an app's origin: a launch ticket for a pass.
+/// `POST /api/pass` at an app's origin: exchanges a launch ticket for a pass.
 pub(super) async fn app_pass(
     visitor: Visitor,
     request: Request,
@@ -165,8 +165,8 @@ pub(super) async fn app_pass(
     Ok(passed(&config, &pass, &app.endpoints))
 }
 
-/// What a page at the gateway exchanges: its ticket, and of our own page in a frame what it was
-/// served for.
+/// What a page sends to the gateway for a pass: its ticket, and, if it is our own page in a frame,
+/// what it was served for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exchange {
@@ -175,8 +175,8 @@ struct Exchange {
     ancestor: Option<String>,
 }
 
-/// `POST /api/pass` at the gateway: a launch ticket for the pass of a page of another origin, or
-/// the ticket of a frame for that of our page in it.
+/// `POST /api/pass` at the gateway: exchanges a launch ticket for the pass of a page of another
+/// origin, or a frame's ticket for that of our page in it.
 pub(super) async fn page_pass(
     visitor: Visitor,
     request: Request,
@@ -216,8 +216,8 @@ fn passed(config: &Config, pass: &str, names: &[String]) -> Response<Body> {
     content("application/json", told.to_string())
 }
 
-/// `GET /api/launch?ticket=...` at an app's origin: its cookie, and the way on to its page with
-/// another ticket. The cookie is there before anything of the tool runs.
+/// `GET /api/launch?ticket=...` at an app's origin: sets its cookie, and leads on to its page with
+/// another ticket. So the cookie is there before anything of the tool runs.
 pub(super) async fn launch(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let usage = Refusal::BadRequest("open the app from the gateway's page");
     let Ok(Query(Launched { ticket })) = Query::<Launched>::try_from_uri(request.uri()) else {
@@ -234,7 +234,7 @@ pub(super) async fn launch(visitor: Visitor, request: Request) -> Result<Respons
     let headers = response.headers_mut();
     let set = [
         (header::SET_COOKIE, app_cookie(&app, &view, &cookie)),
-        // Relative, so that it holds wherever a proxy has put the app.
+        // Relative, so that it works wherever a proxy has put the app.
         (header::LOCATION, format!("../#wsbridge-ticket={ticket}")),
     ];
     for (name, value) in set {

@@ -1,5 +1,5 @@
-//! The authority of the gateway's own certificate: for devices that are to trust it, and what those
-//! who can make another one should know of it.
+//! The authority of the gateway's own certificate: for devices that should trust it, and what those
+//! who can replace it need to know.
 
 use axum::{body::Body, extract::Request, http::Response};
 use serde_json::{Value, json};
@@ -11,16 +11,17 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// `GET /ca.crt`, for everybody: the authority's certificate, on connections whose certificate is
-/// under it. Whoever trusts it compares its fingerprint with the gateway's own word.
+/// `GET /ca.crt`, for everybody: the authority's certificate, on connections whose certificate it
+/// issued. Whoever is about to trust it compares its fingerprint with the one the gateway itself
+/// gives.
 pub(super) async fn certificate(visitor: Visitor, _: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, .. } = &visitor;
     let authority = bridge.authority(&connection.peer).ok_or(Refusal::NotFound)?;
     Ok(content("application/x-x509-ca-cert", authority.pem()))
 }
 
-/// What the page shows of it: `null` where there is none. Whoever can make another one is told
-/// when to.
+/// What the page shows about it: `null` if there is none. An administrator is told when a new one
+/// is due.
 pub(super) fn described(bridge: &Bridge, peer: &Peer, administrator: bool) -> Value {
     let Some(authority) = bridge.authority(peer) else { return Value::Null };
     let (sum, until) = (&authority.fingerprint, day(authority.until));

@@ -1,4 +1,4 @@
-//! The way to a WebSocket: every check in its order, the dial, then 101.
+//! The way to a WebSocket: every check in order, the dial, then 101.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// What the query may say.
+/// What the query may contain.
 #[derive(Debug, Default, Deserialize)]
 struct Said {
     /// A one-time ticket.
@@ -41,7 +41,7 @@ struct Said {
     token: Option<String>,
     /// `text`: line bytes in text frames.
     frames: Option<String>,
-    /// `cr`, `lf` or `crlf`: what the client's line ends become.
+    /// `cr`, `lf` or `crlf`: what the client's line ends are turned into.
     eol: Option<String>,
     /// `observer`: reads, and leaves the lease alone.
     role: Option<String>,
@@ -50,7 +50,7 @@ struct Said {
 }
 
 impl Said {
-    /// How line bytes travel.
+    /// How the line's bytes travel.
     fn payload(&self) -> Result<Payload, Refusal> {
         match self.frames.as_deref() {
             None => Ok(Payload::Binary),
@@ -59,7 +59,7 @@ impl Said {
         }
     }
 
-    /// What ends a line for the device, where it is not what the client sends.
+    /// What ends a line for the device, if that is not what the client sends.
     fn eol(&self) -> Result<Option<Eol>, Refusal> {
         match self.eol.as_deref() {
             None => Ok(None),
@@ -70,7 +70,7 @@ impl Said {
         }
     }
 
-    /// What seat a plain session wants.
+    /// Which seat a plain session wants.
     fn ask(&self) -> Result<SeatRequest, Refusal> {
         let intent = match self.role.as_deref() {
             None | Some("auto") => WriteIntent::Auto,
@@ -116,7 +116,7 @@ async fn upgrade(
 ) -> Result<Response<Body>, Refusal> {
     let said = Query::<Said>::try_from_uri(request.uri()).map(|Query(said)| said);
     let (mut said, broken) = said.map_or((Said::default(), true), |said| (said, false));
-    // No endpoint has that name; the bus, which has none, is not reached this way.
+    // No endpoint has that name, and the bus, which has none, cannot be reached this way.
     let name = name.or(said.token.take()).unwrap_or_else(|| "-".to_owned());
     let request = ask::bare(request);
     let wanted = if broken {
@@ -145,7 +145,7 @@ async fn upgrade(
     }
     let far = match reached {
         Ok(reached) => Ok(reached),
-        // A page cannot see the status of a refused handshake, but it sees a close code.
+        // A page cannot see the status of a refused handshake, but it can see a close code.
         Err(refusal) if request.headers().contains_key(header::ORIGIN) => Err(told(refusal)),
         Err(refusal) => return Err(refusal),
     };
@@ -162,8 +162,8 @@ async fn upgrade(
     Ok(switch(&checked.accept, offer.answer.as_ref()))
 }
 
-/// A handshake that did not pass. A page cannot see why: one whose Origin has passed is let in to
-/// be told at once that there is no room for it (4429) or, where it speaks `wsbridge.v1`, that
+/// A handshake that did not pass. A page cannot see why, so one whose Origin has passed is let in
+/// to be told immediately that there is no room for it (4429) or, if it speaks `wsbridge.v1`, that
 /// nobody is signed in (4401; docs/protocol.md section 1).
 fn unanswered(
     visitor: &Visitor,
@@ -203,7 +203,7 @@ struct Checked {
     offer: Result<Offer, Refusal>,
 }
 
-/// Host, Origin, credentials, rights, endpoint, limit of sessions, in this order.
+/// Checks Host, Origin, credentials, rights, endpoint and the limit of sessions, in this order.
 async fn check(
     visitor: &Visitor,
     name: &str,
@@ -214,7 +214,7 @@ async fn check(
     let config = bridge.config();
     let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let offers: Vec<_> = offers.map(|value| value.to_str().unwrap_or_default()).collect();
-    // What an endpoint speaks is nothing for strangers: until it is known who asks, all look alike.
+    // What an endpoint speaks is not for strangers: until we know who asks, all look alike.
     let offer = negotiate(offers.iter().copied(), Spoken::Any);
     let offered = offer.as_ref().ok().and_then(|offer| offer.credential.as_ref());
     let ask = ask::read(request, Purpose::Upgrade);
@@ -222,7 +222,7 @@ async fn check(
     let ask = ask::with_credential(ask, name, offered, ticket)
         .ok_or(Refusal::BadRequest("more than one credential: send one"))?;
     let (principal, _) = match (visitor.authorise(&ask).await, &offer) {
-        // The credential may stand in the list that could not be read: the list is what to mend.
+        // The credential may be in the list that could not be read: then the list is what to fix.
         (Err(Refusal::Unauthorized), Err(unread)) if ask.shown.is_nothing() => {
             return Err(unread.clone());
         }
@@ -261,7 +261,7 @@ async fn check(
     Ok(Checked { endpoint, principal, session, accept, offer })
 }
 
-/// RFC 6455 section 4.2.1; the answer's `Sec-WebSocket-Accept`.
+/// Checks RFC 6455 section 4.2.1; returns the response's `Sec-WebSocket-Accept`.
 fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
     if method != Method::GET {
         return Err(Refusal::Method);
@@ -285,8 +285,8 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
     }
 }
 
-/// Reaches the target: a connection of the session's own, or a seat on the line. Dropped when the
-/// client leaves.
+/// Reaches the target: through a connection for this session alone, or with a seat on the line.
+/// Dropped if the client leaves.
 async fn dial(
     bridge: &Bridge,
     endpoint: &Arc<Endpoint>,
@@ -329,7 +329,7 @@ fn told(refusal: Refusal) -> Ended {
         Refusal::NoRoom(no) => Ended::NoRoom(no),
         Refusal::Unauthorized => Ended::NotAuthenticated,
         Refusal::Forbidden => Ended::Withdrawn,
-        // Nobody is told any of these in this way.
+        // None of these is ever reported in this way.
         Refusal::BadRequest(_)
         | Refusal::TooMany(_)
         | Refusal::UriTooLong
@@ -350,7 +350,7 @@ fn told(refusal: Refusal) -> Ended {
     }
 }
 
-/// 101. No extension is ever negotiated.
+/// The 101 response. No extension is ever negotiated.
 fn switch(accept: &str, answer: Option<&Protocol>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

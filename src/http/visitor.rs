@@ -1,5 +1,5 @@
-//! What a handler knows of a request beside the request: the gateway, the connection, who asks. Its
-//! refusals leave here.
+//! What a handler knows besides the request itself: the gateway, the connection, who asks. Refusals
+//! leave here.
 
 use std::{
     pin::Pin,
@@ -29,63 +29,64 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// Where the fingerprint of our own certificate's authority is told.
+/// The header that carries the fingerprint of the authority behind our own certificate.
 const AUTHORITY_FIELD: HeaderName = HeaderName::from_static("wsbridge-authority");
 
-/// Seconds a client is told to wait when there is no place for it.
+/// Seconds that a client is told to wait when there is no place for it.
 pub(super) const NO_PLACE_WAIT: u32 = 10;
 
-/// The stream behind a 101, and what the client sent behind its handshake.
+/// The stream after a 101, and what the client sent after its handshake.
 pub(super) type Upgraded = (Stream, Vec<u8>);
 
-/// A connection, as far as its requests know it.
+/// A connection, as far as its requests know about it.
 #[derive(Debug)]
 pub(super) struct Connection {
     /// The other end.
     pub(super) peer: Peer,
     slot: Slot,
-    /// Where the stream comes once the request that is being answered has got its 101.
+    /// Delivers the stream once the current request has got its 101.
     upgraded: Mutex<Option<oneshot::Receiver<Upgraded>>>,
     _open: GaugeUnit,
 }
 
 impl Connection {
-    /// A connection that has this place.
+    /// A connection that holds this place.
     pub(super) fn new(peer: Peer, slot: Slot, open: GaugeUnit) -> Self {
         Self { peer, slot, upgraded: Mutex::default(), _open: open }
     }
 
-    /// Its request asks for an upgrade: who answers it may have the stream, which comes from the
-    /// sender.
+    /// Notes that the current request asks for an upgrade: its handler may take the stream, which
+    /// comes from the sender returned here.
     pub(super) fn offer_stream(&self) -> oneshot::Sender<Upgraded> {
         let (sender, receiver) = oneshot::channel();
         *lock(&self.upgraded) = Some(receiver);
         sender
     }
 
-    /// Where the stream comes when the 101 is out; `None` for a request that asked for no upgrade.
+    /// Where the stream arrives when the 101 is out; `None` if the request did not ask for an
+    /// upgrade.
     pub(super) fn take_stream(&self) -> Option<oneshot::Receiver<Upgraded>> {
         lock(&self.upgraded).take()
     }
 
-    /// Counts as a stranger's no longer; false when the gateway is full and this is no
-    /// administrator.
+    /// The connection no longer counts as a stranger's; false if the gateway is full and this is
+    /// not an administrator.
     pub(super) fn signed_in(&self, administrator: bool) -> bool {
         self.slot.authenticate(administrator)
     }
 
-    /// Cancelled when another connection has got its place.
+    /// Cancelled when another connection has been given its place.
     pub(super) fn evicted(&self) -> CancellationToken {
         self.slot.evicted()
     }
 
-    /// Whether it has not signed in, and is waited for like a stranger.
+    /// Whether it has not signed in, and gets only as much time as a stranger.
     pub(super) fn is_stranger(&self) -> bool {
         self.slot.is_stranger()
     }
 
-    /// Of a trusted proxy: counts to that client, or to nobody. False: the client has all the
-    /// connections it may have.
+    /// For a trusted proxy: counts towards that client, or towards nobody. False: the client has
+    /// all the connections it may have.
     pub(super) fn speaks_for(&self, client: Option<Source>, limits: &Limits) -> bool {
         self.slot.set_client(client, limits)
     }
@@ -101,18 +102,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What of a request is needed when it has been answered.
+/// What is still needed of a request after it has been answered.
 #[derive(Debug, Default)]
 pub(super) struct RequestSummary {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
-    /// Our page says that it is in another page's frame.
+    /// Our page says that it is inside another page's frame.
     pub(super) framed: bool,
 }
 
 impl RequestSummary {
-    /// Of a request.
+    /// Summarises a request.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or_default();
@@ -121,7 +122,7 @@ impl RequestSummary {
     }
 }
 
-/// See the file's head.
+/// What a handler knows besides the request.
 #[derive(Clone, Debug)]
 pub(super) struct Visitor {
     pub(super) bridge: Arc<Bridge>,
@@ -132,15 +133,15 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    /// The response to a request: what its handler made, or why there is none.
-    /// An `entrance` is also for strangers whose connection came when the gateway was full.
+    /// The response to a request: what its handler made, or why there is none. An `entrance` is
+    /// also for strangers whose connection came when the gateway was full.
     pub(super) fn conclude(
         &self,
         made: Result<Response<Body>, Refusal>,
         entrance: bool,
     ) -> Response<Body> {
-        // The gateway is full, and this was no administrator: that goes before whatever else there
-        // is to say.
+        // The gateway is full, and this was not an administrator: that takes precedence over
+        // whatever else there is to say.
         let full = !entrance && self.connection.is_reserve();
         let made = if full { Err(Refusal::TooMany(NO_PLACE_WAIT)) } else { made };
         let mut response = made.unwrap_or_else(|refusal| {
@@ -150,7 +151,7 @@ impl Visitor {
                 .iter()
                 .any(|name| headers.contains_key(*name));
             let mut response = refusal::response(&refusal, browser);
-            // Our page asks before anybody has signed in: what its form shows.
+            // Our page asks this before anybody has signed in: it is what the form shows.
             if matches!(refusal, Refusal::Unauthorized) && path == "/api/session" {
                 let authority = self.bridge.authority(&self.connection.peer);
                 let sum = authority.and_then(|it| HeaderValue::from_str(&it.fingerprint).ok());
@@ -164,13 +165,14 @@ impl Visitor {
         response
     }
 
-    /// The app at whose listener somebody asks.
+    /// The app whose listener the request came to.
     pub(super) fn app(&self, config: &Config) -> Result<Arc<App>, Refusal> {
         let name = self.connection.peer.app.as_deref().ok_or(Refusal::NotFound)?;
         config.apps.get(name).cloned().ok_or(Refusal::NotFound)
     }
 
-    /// Host, Origin, credentials; and the connection counts as a stranger's no longer.
+    /// Checks Host, Origin and credentials; after that the connection no longer counts as a
+    /// stranger's.
     pub(super) async fn authorise(
         &self,
         ask: &AuthRequest<'_>,
@@ -198,12 +200,12 @@ pub(super) struct PageHandler<F> {
     entrance: bool,
 }
 
-/// A page like any other.
+/// An ordinary page.
 pub(super) fn page<F>(handler: F) -> PageHandler<F> {
     PageHandler { handler, entrance: false }
 }
 
-/// What a browser needs until an administrator has signed in: served also when the gateway is full.
+/// What a browser needs until an administrator has signed in: served even when the gateway is full.
 pub(super) fn entrance<F>(handler: F) -> PageHandler<F> {
     PageHandler { handler, entrance: true }
 }

@@ -1,7 +1,7 @@
-//! The watch over all running sessions: who may go on, and what they have moved.
+//! Watches over all running sessions: which may go on, and what they have moved.
 //!
-//! One task for all of them: a timer in each would wake the processor as often as there are
-//! sessions.
+//! One task for all of them: with a timer in each, the processor would be woken as often as there
+//! are sessions.
 
 use std::{
     sync::{Arc, Weak},
@@ -25,11 +25,11 @@ use crate::{
     wire::close::Ended,
 };
 
-/// How often a session's right to go on is looked at, beside each reload, and its bytes are added
-/// to the metrics.
+/// How often we check whether each session may go on, besides on every reload, and add its bytes to
+/// the metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Looks after the sessions until the gateway stops.
+/// Watches the sessions until the gateway stops.
 pub(super) async fn watch(
     bridge: Weak<Bridge>,
     mut config: Receiver<Arc<Config>>,
@@ -52,13 +52,13 @@ pub(super) async fn watch(
     }
 }
 
-/// When to look again: soon, and where the certificate of a session ends before that, then.
+/// When to look again: soon, or when the certificate of a session expires, if that is sooner.
 fn next_look(bridge: &Bridge) -> Duration {
     let sessions = bridge.sessions.list();
     let ends = sessions
         .iter()
         .filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
-    // It is good in all of its last second.
+    // It is valid throughout its last second.
     let left = ends
         .map(|until| until.saturating_add(1).saturating_sub(unix_now()))
         .filter(|left| *left > 0)
@@ -67,7 +67,7 @@ fn next_look(bridge: &Bridge) -> Duration {
         .map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(Duration::from_secs(left)))
 }
 
-/// One look at all.
+/// Looks at all sessions once.
 pub(super) fn look(bridge: &Bridge) {
     let config = bridge.config();
     for entry in bridge.sessions.list() {
@@ -83,11 +83,11 @@ pub(super) fn look(bridge: &Bridge) {
     }
 }
 
-/// Why a session may not go on: its principal, its right, its app or its endpoint is gone, or the
-/// gateway stops.
+/// Why a session may not go on: its principal, right, app or endpoint is gone, or the gateway
+/// stops.
 pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> {
-    // Whoever stops the daemon ends the sessions it knows; one that has just begun may not be among
-    // them.
+    // Whoever stops the daemon ends the sessions it knows of; one that has just begun may not be
+    // among them.
     if bridge.stop.is_cancelled() {
         return Some(Ended::Stopping);
     }
@@ -98,14 +98,14 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
     if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {
         return Some(Ended::NotAuthenticated);
     }
-    // The bus has no name, and shows each what it may see.
+    // The bus has no name, and shows each principal what it may see.
     let name = &entry.endpoint;
     if name.is_empty() {
         return None;
     }
     match config.endpoints.contains_key(name) {
         false => Some(Ended::Removed),
-        // Whoever began with a right that is gone begins anew with what is left.
+        // A session that began with a right that is gone has to begin again with what is left.
         true if !within(&config, (entry.app.as_deref(), entry.framed), now.rights)
             .on(name)
             .allows(entry.began.with(NEEDED)) =>
@@ -116,8 +116,8 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
     }
 }
 
-/// Adds to the metrics what a session has moved since they were last told. What came from the
-/// client is use of its sign-in.
+/// Adds to the metrics what a session has moved since last time. Bytes from the client count as use
+/// of its sign-in.
 pub(super) fn tally(bridge: &Bridge, entry: &RunningSession) {
     let (to_client, to_target) = entry.news();
     let counted = bridge.metrics.endpoint(&entry.endpoint);

@@ -1,7 +1,7 @@
-//! A line's notice board: what everyone on it may know, as it is now.
+//! A line's notice board: what everyone on it may know, as of now.
 //!
-//! One watch channel carries it. A reader that is slow sees the latest state, not each step to it,
-//! so it needs no queue and nothing of it is ever lost.
+//! One watch channel carries it. A slow reader sees the latest state instead of each step to it, so
+//! it needs no queue and misses nothing that still matters.
 
 use std::{collections::BTreeSet, time::SystemTime};
 
@@ -12,7 +12,7 @@ use crate::{
     target::{Caps, OpenError},
 };
 
-/// A line's state, for lists, metrics and whoever wants a seat.
+/// A line's state, for lists, metrics and anyone who wants a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LineState {
     /// Nobody needs it (`open: on-demand`).
@@ -21,12 +21,12 @@ pub(crate) enum LineState {
     Opening,
     /// Open.
     Up,
-    /// Not there; why. It is tried again.
+    /// Not there, and why. We keep trying.
     Down(OpenError),
 }
 
 impl LineState {
-    /// The word of this state in lists and metrics.
+    /// The word for this state in lists and metrics.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -36,7 +36,7 @@ impl LineState {
         }
     }
 
-    /// Whether the device can be used, or why not; `None` while that is not known.
+    /// Whether the device can be used, or why not; `None` while that is still open.
     pub(crate) fn settled(&self) -> Option<Result<(), OpenError>> {
         match self {
             Self::Up => Some(Ok(())),
@@ -49,39 +49,39 @@ impl LineState {
 /// What everyone on a line may know.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Board {
-    /// How the device is.
+    /// The state of the device.
     pub state: LineState,
-    /// Since when it is so.
+    /// When that state began.
     pub since: SystemTime,
-    /// It has been open.
+    /// Whether it has ever been open.
     pub was_up: bool,
-    /// Offset of the tape's end when that last changed.
+    /// Where the tape ended when the state last changed.
     pub at: u64,
     /// How the line is shared.
     pub share: Share,
     /// What the port can do.
     pub caps: Caps,
-    /// USB numbers of the adapter.
+    /// USB vendor and product number of the adapter.
     pub usb: Option<UsbId>,
-    /// Settings as they are; `None` on a line without any.
+    /// The current settings; `None` on a line without any.
     pub settings: Option<Settings>,
-    /// Who changed them last; `None` when they are as configured.
+    /// Who changed them last; `None` if they are as configured.
     pub settings_by: Option<String>,
     /// DTR, RTS and break as a client last drove them.
     pub outputs: Levels,
-    /// The seat that began the break, where there is one.
+    /// The seat that began the break, if a seat did.
     pub(super) breaker: Option<SeatId>,
-    /// CTS, DSR, DCD and RI, while somebody wants to know.
+    /// CTS, DSR, DCD and RI, while somebody wants to know them.
     pub inputs: Option<Inputs>,
     /// The right to write.
     pub lease: Lease,
-    /// The last seat has left, and the device is still to be released.
+    /// The last seat has left, and the device has yet to be released.
     pub(super) vacated: bool,
-    /// Seats whose client is gone and whose principal goes on at another.
+    /// Seats whose client is gone while their principal goes on at another.
     pub(super) ghosts: BTreeSet<SeatId>,
     /// Seats taken.
     pub seats: usize,
-    /// Of these, how many want to hear of modem lines.
+    /// How many of these want to hear about modem lines.
     pub listeners: usize,
 }
 
@@ -113,8 +113,8 @@ impl Board {
         self.seats - usize::from(self.lease.holder().is_some()).min(self.seats)
     }
 
-    /// The last seat has left. Returns whether there is a device to be released now; else that is
-    /// done when it is back.
+    /// Notes that the last seat has left. Returns whether there is a device to release now;
+    /// otherwise that happens when it is back.
     pub(super) fn vacate(&mut self) -> bool {
         self.vacated = true;
         if self.state != LineState::Up {
@@ -123,18 +123,18 @@ impl Board {
         self.state == LineState::Up
     }
 
-    /// What clients had changed is over: who comes now had no part in it.
+    /// Forgets what clients had changed: whoever comes now had no part in it.
     pub(super) fn forget(&mut self) {
         self.settings_by = None;
         self.outputs = Levels::default();
     }
 
-    /// Whether a seat holds the line in a break.
+    /// Whether this seat holds the line in a break.
     pub(super) fn breaks(&self, seat: SeatId) -> bool {
         self.outputs.brk == Some(true) && self.breaker == Some(seat)
     }
 
-    /// Remembers what a client drove.
+    /// Remembers what a client last drove.
     pub(super) fn drove(&mut self, change: Levels, by: SeatId) {
         if change.brk.is_some() {
             self.breaker = Some(by);

@@ -2,24 +2,24 @@
 
 use std::collections::VecDeque;
 
-/// Fewest datagrams that are kept of a device that sends tiny ones.
+/// The fewest datagrams that are kept, for a device that sends tiny ones.
 const KEPT_LEAST: usize = 4096;
 
-/// Bytes of tape for each border more.
+/// Bytes of tape that earn one more border.
 const BYTES_EACH: usize = 16;
 
-/// The datagrams of a tape, numbered from the first ever.
+/// The datagrams on a tape, numbered from the very first.
 #[derive(Debug)]
 pub(super) struct Borders {
-    /// Where each of those kept ends.
+    /// Where each datagram that is kept ends.
     ends: VecDeque<u64>,
-    /// Number of the first that is kept, and where it begins.
+    /// Number of the first one kept, and where it begins.
     first: u64,
     start: u64,
     most: usize,
 }
 
-/// One of them.
+/// A datagram on the tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Datagram {
     pub(super) number: u64,
@@ -28,13 +28,13 @@ pub(super) struct Datagram {
 }
 
 impl Borders {
-    /// Of a tape that holds that many bytes.
+    /// For a tape that holds that many bytes.
     pub(super) fn new(capacity: usize) -> Self {
         let most = KEPT_LEAST.max(capacity / BYTES_EACH);
         Self { ends: VecDeque::new(), first: 0, start: 0, most }
     }
 
-    /// A datagram came, and the tape ends with it; its oldest byte is `oldest`.
+    /// Notes a datagram that came and ends the tape; the oldest byte kept is `oldest`.
     pub(super) fn push(&mut self, end: u64, oldest: u64) {
         self.ends.push_back(end);
         while self.ends.len() > self.most || self.start < oldest {
@@ -43,12 +43,12 @@ impl Borders {
         }
     }
 
-    /// Number of the next to come.
+    /// Number of the next datagram to come.
     pub(super) fn end(&self) -> u64 {
         self.first + self.ends.len() as u64
     }
 
-    /// The first that is kept and has this number or a higher one.
+    /// The first datagram kept whose number is this or higher.
     pub(super) fn next(&self, number: u64) -> Option<Datagram> {
         let number = number.max(self.first);
         let index = usize::try_from(number - self.first).ok()?;
@@ -57,7 +57,7 @@ impl Borders {
         Some(Datagram { number, start: before.copied().unwrap_or(self.start), end })
     }
 
-    /// Number of the first that is kept and begins at an offset or behind it, and where that is.
+    /// Number of the first datagram kept that begins at or after an offset, and where it begins.
     pub(super) fn number_at(&self, offset: u64) -> (u64, u64) {
         if offset <= self.start {
             return (self.first, self.start);

@@ -1,5 +1,5 @@
 //! Messages on a Modbus RTU bus, kept apart by 3.5 characters of idle wire, whoever sends them.
-//! Bytes and time in, a pause out.
+//! Bytes and time in, pauses out.
 
 use std::time::Duration;
 
@@ -12,36 +12,36 @@ use crate::{
     wire::modbus::{self, FRAME_MOST, FrameStart},
 };
 
-/// How soon a port that still sends is asked again.
+/// How soon a port that is still sending is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What goes to a bus.
 #[derive(Debug, Default)]
 pub(super) struct Bus {
-    /// What has gone of a message that is not whole.
+    /// The part already sent of a message that is not complete.
     begun: Vec<u8>,
-    /// Whose it is.
+    /// Which seat it belongs to.
     writer: Option<SeatId>,
-    /// Where it ends, as far as that is known.
+    /// Where it ends, if that is known yet.
     end: Option<usize>,
-    /// When all that has gone has left the line at its speed, at the earliest.
+    /// The earliest time at which everything sent can have left the line at its speed.
     left: Option<Instant>,
     state: BusState,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum BusState {
-    /// Bytes may go.
+    /// Bytes may be sent.
     #[default]
     Open,
-    /// A whole message is on its way; then the port is asked whether it has left.
+    /// A whole message is on its way until then; after that the port is asked whether it has left.
     Leaves(Instant),
-    /// The wire is idle; until then it stays so.
+    /// The wire is idle, and stays so until then.
     Rests(Instant),
 }
 
 impl Bus {
-    /// How many of a writer's next bytes may go in one write; 0 until [`due`](Self::due).
+    /// How many of a writer's next bytes may be sent in one write; 0 until [`due`](Self::due).
     pub(super) fn piece(&mut self, next: &[u8], writer: Option<SeatId>, now: Instant) -> usize {
         if self.state != BusState::Open {
             return 0;
@@ -59,7 +59,7 @@ impl Bus {
             FrameStart::Open | FrameStart::Strange => None,
         };
         match self.end {
-            // What had gone was none of this message.
+            // What was sent before does not belong to this message.
             Some(end) if end <= begun => {
                 self.ends(now);
                 0
@@ -69,7 +69,7 @@ impl Bus {
         }
     }
 
-    /// These bytes of that went, on a line with these settings.
+    /// Notes that these bytes were sent, on a line with these settings.
     pub(super) fn wrote(&mut self, bytes: &[u8], now: Instant, settings: Settings) {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let begins = self.left.map_or(now, |left| left.max(now));
@@ -78,7 +78,7 @@ impl Bus {
         if self.end == Some(self.begun.len()) {
             self.ends(now);
         } else if self.begun.len() > FRAME_MOST {
-            // Longer than a message can be: what comes next is looked at by itself.
+            // Longer than any message: what comes next is looked at on its own.
             self.begun.clear();
         }
     }
@@ -97,7 +97,8 @@ impl Bus {
         }
     }
 
-    /// It is due. Whether the port is to be asked now if it still sends; else bytes may go.
+    /// Called when it is due. Returns whether to ask the port now if it is still sending; otherwise
+    /// bytes may go.
     pub(super) fn asks(&mut self) -> bool {
         let asks = matches!(self.state, BusState::Leaves(_));
         if !asks {
@@ -106,7 +107,7 @@ impl Bus {
         asks
     }
 
-    /// What the port said.
+    /// Takes the port's answer.
     pub(super) fn answered(&mut self, is_idle: bool, now: Instant, settings: Settings) {
         self.state = if is_idle {
             BusState::Rests(now + modbus_pause(settings))
@@ -128,8 +129,8 @@ mod tests {
         [body, &crc16(body).to_le_bytes()].concat()
     }
 
-    /// Sends what each writer has in turn, to a port that is idle after so many questions; each
-    /// piece with the millisecond it went at.
+    /// Sends what each writer has in turn, to a port that is idle after so many questions; returns
+    /// each piece with the millisecond it was sent at.
     fn send(all: &[(Option<SeatId>, &[u8])], busy: usize) -> Vec<(Vec<u8>, u128)> {
         let (mut bus, start, settings) = (Bus::default(), Instant::now(), Settings::default());
         let (mut now, mut went, mut asked) = (start, Vec::new(), 0);
@@ -163,7 +164,7 @@ mod tests {
         let apart = vec![(read.clone(), 0), (write.clone(), 11)];
         assert_eq!(send(&[(A, &both)], 0), apart);
         assert_eq!(send(&[(A, &read), (B, &write)], 0), apart);
-        // A port that says that it still sends is believed.
+        // A port that says it is still sending is believed.
         assert_eq!(send(&[(A, &both)], 20), [(read, 0), (write, 31)]);
     }
 
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(torn, [(head.to_vec(), 0), (tail.to_vec(), 0), (read.clone(), 11)]);
         let noise = [&[0xff, 0x55][..], &read].concat();
         assert_eq!(send(&[(A, &noise)], 0), [(vec![0xff, 0x55], 0), (read.clone(), 5)]);
-        // Another writer does not go on with what one has begun.
+        // Another writer does not continue what this one has begun.
         assert_eq!(send(&[(A, head), (B, &read)], 0), [(head.to_vec(), 0), (read.clone(), 6)]);
     }
 

@@ -1,4 +1,4 @@
-//! The sessions on a line's seats, as the line calls on them: is your client there? give way.
+//! How a line reaches the sessions on its seats: is your client still there? give way.
 
 use std::{
     collections::BTreeMap,
@@ -17,19 +17,19 @@ use tokio::{
 use super::{board::Board, output::SeatId, request::WriteIntent};
 use crate::config::{Rights, Share};
 
-/// How long a session has to take the question up; it answers within seconds, and one that does not
-/// has ended.
+/// How long a session has to answer such a question; it does so within seconds, and one that does
+/// not has ended.
 const NEWS_ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Words that may wait for one session.
+/// Messages that may wait for one session.
 const NEWS_MAX: usize = 8;
 
-/// What a line says to a session.
+/// What a line tells a session.
 #[derive(Debug)]
 pub(crate) enum LineNews {
     /// Has its client gone?
     Probe(Probe),
-    /// Its place is somebody else's now; whose.
+    /// Its place now belongs to somebody else; to whom.
     GiveWay(String),
 }
 
@@ -38,18 +38,18 @@ pub(crate) enum LineNews {
 pub(crate) struct Probe(oneshot::Sender<bool>);
 
 impl Probe {
-    /// Answers it.
+    /// Answers the question.
     pub(crate) fn answer(self, is_alive: bool) {
-        // Whoever asked may have left.
+        // The asker may have left.
         self.0.send(is_alive).ok();
     }
 }
 
-/// What a seat may and wants to do.
+/// What a seat may do, and wants to.
 #[derive(Debug)]
 pub(super) struct Stance {
     may_write: AtomicBool,
-    /// Where everyone may write: it came to watch.
+    /// On a line where everyone may write: it came only to watch.
     observes: AtomicBool,
 }
 
@@ -84,7 +84,7 @@ impl Stance {
     }
 }
 
-/// The sessions of a line that can be called on.
+/// The sessions of a line that can be reached.
 #[derive(Debug, Default)]
 pub(super) struct Callers(Mutex<BTreeMap<SeatId, Caller>>);
 
@@ -99,7 +99,7 @@ impl Callers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat is taken; its session finds the words here.
+    /// Notes that a seat is taken; its session receives its messages here.
     pub(super) fn enter(&self, seat: SeatId, stance: Arc<Stance>) -> mpsc::Receiver<LineNews> {
         let (words, receiver) = mpsc::channel(NEWS_MAX);
         self.lock().insert(seat, Caller { words, stance });
@@ -110,7 +110,7 @@ impl Callers {
         self.lock().remove(&seat);
     }
 
-    /// Whether the client of a seat is there.
+    /// Whether a seat's client is still there.
     pub(super) async fn is_alive(&self, seat: SeatId) -> bool {
         let (reply, answer) = oneshot::channel();
         let asked = self
@@ -119,7 +119,7 @@ impl Callers {
             .map(|caller| caller.words.try_send(LineNews::Probe(Probe(reply))));
         match asked {
             None | Some(Err(mpsc::error::TrySendError::Closed(_))) => false,
-            // Whoever is asked so often is being asked now.
+            // A session with so many questions waiting is being asked already.
             Some(Err(mpsc::error::TrySendError::Full(_))) => true,
             Some(Ok(())) => {
                 timeout(NEWS_ANSWER_TIME, answer).await.is_ok_and(|answer| answer.unwrap_or(false))
@@ -127,13 +127,13 @@ impl Callers {
         }
     }
 
-    /// Whether a seat writes now.
+    /// Whether a seat may write now.
     pub(super) fn writes(&self, seat: SeatId, board: &Board) -> bool {
         self.lock().get(&seat).is_some_and(|caller| caller.stance.writes(seat, board))
     }
 
-    /// Tells every session on the line, except those on seats that are given up, to make way for
-    /// somebody who may write, if none of them may. Returns their seats.
+    /// If no session on the line may write, tells each of them to make way for one that may.
+    /// Sessions on seats already given up are not told. Returns the seats.
     pub(super) fn make_way(
         &self,
         given_up: impl Fn(SeatId) -> bool,
@@ -142,7 +142,7 @@ impl Callers {
         let callers = self.lock();
         let here: Vec<_> = callers.iter().filter(|(seat, _)| !given_up(**seat)).collect();
         let may_write = |caller: &Caller| caller.stance.may_write.load(Ordering::Relaxed);
-        // One that does not take its words up is not told: it keeps its place.
+        // A session that does not read its messages is not told: it keeps its place.
         if here.iter().any(|(_, caller)| may_write(caller) || caller.words.capacity() == 0) {
             return None;
         }

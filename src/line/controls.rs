@@ -1,4 +1,4 @@
-//! What is done to a line's port: a drain, settings, signals, break, and how it is left.
+//! What is done to a line's port: a drain, settings, signals, break, and how the port is left.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,20 +21,20 @@ use crate::{
 /// How often a port is asked whether its wire is idle.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
-/// Longest a drain waits for something to move: a line held by flow control never drains.
+/// How long a drain waits at most without any movement: a line held by flow control never drains.
 pub(crate) const DRAIN_MOST: Duration = Duration::from_secs(30);
 
-/// The same for what passes the queue of a line that may be stuck.
+/// The same for a task that passes the queue of a line that may be stuck.
 const NOW_MOST: Duration = Duration::from_secs(1);
 
-/// How long what cannot be discarded has to leave by itself.
+/// How long bytes that cannot be discarded have to leave by themselves.
 const LEAVES: Duration = Duration::from_millis(500);
 
 /// The clock of the last step: the client's and ours.
 #[derive(Debug)]
 pub(super) struct Pace {
     last: Option<(SeatId, Duration, Instant)>,
-    /// How long a step may wait for a line on which nothing moves.
+    /// How long a step may wait on a line where nothing moves.
     most: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Waits until a step may run: not earlier after the last than the client's clock had them
+    /// Waits until a step may run: no earlier after the last step than the client's clock had them
     /// apart.
     async fn keep(
         &mut self,
@@ -91,7 +91,7 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
         }
         Action::Signals { steps, seat } => {
             let done = signals(shared, port, (steps, *seat), pace, &task.turn).await;
-            // Whoever began a break has left meanwhile, or lost its turn.
+            // The seat that began a break has left meanwhile, or lost its turn.
             if done == Err(Undone::Taken) || done.is_ok() && !shared.input.has(*seat) {
                 end_break(shared, *seat).await;
             }
@@ -102,8 +102,8 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
             Ok(())
         }
         Action::Retune(settings) => {
-            // Nobody's bytes leave by settings that are not theirs. A line that takes nothing is
-            // set anyway.
+            // Nobody's bytes may leave with settings that are not theirs. A line that takes nothing
+            // is set anyway.
             drain(port, None, DRAIN_MOST, &task.turn).await.ok();
             retune(shared, port, *settings).await;
             Ok(())
@@ -116,8 +116,8 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
     task.answer(outcome);
 }
 
-/// Does a task at once, past the queue: for a line that is stuck. What waits for the wire all the
-/// same (a break) keeps the queue back meanwhile, and gives up soon.
+/// Does a task immediately, past the queue: for a line that is stuck. A task that still has to wait
+/// for the wire (a break) holds the queue back meanwhile, and gives up soon.
 pub(super) async fn perform_now(shared: &Shared, task: Task, port: &Port) {
     let breaks =
         matches!(&task.what, Action::Signals { steps, .. } if steps.iter().any(begins_break));
@@ -134,8 +134,8 @@ fn begins_break(step: &Step) -> bool {
     step.change.brk == Some(true)
 }
 
-/// Waits until the wire is idle, or as far as can be known, while `most` does not pass without
-/// anything moving, and where a reply is asked for, as long as somebody waits for that.
+/// Waits until the wire is idle, as far as that can be known. Gives up when nothing has moved for
+/// `most`, or when nobody waits any longer for the reply that was asked for.
 async fn drain(
     port: &Port,
     reply: Option<&Reply>,
@@ -159,16 +159,16 @@ async fn drain(
     }
 }
 
-/// Discards what the driver has of a seat; the queue is held until that is done. What can neither
-/// be discarded nor leaves by itself goes with the device, which is closed and opened again:
-/// nothing of it may leave with what the next one sends.
+/// Discards what the driver still holds of a seat's bytes; the queue is held until that is done. If
+/// they can neither be discarded nor leave by themselves, the device is closed and opened again:
+/// none of them may leave together with the next seat's.
 pub(super) async fn discard(shared: &Shared, seat: SeatId) {
     if let Some((port, stuck)) = shared.open_port()
         && let held = port.held().bytes
         && held > 0
         && shared.input.owns_driver(seat, held)
     {
-        // A device that is gone discards it in its own way.
+        // A device that is gone has discarded it in its own way.
         port.flush(false, true).await.ok();
         if port.forgets_when_closed() && keeps(&port).await {
             warn!(
@@ -182,11 +182,11 @@ pub(super) async fn discard(shared: &Shared, seat: SeatId) {
     shared.input.go_on();
 }
 
-/// Whether a port keeps what it was to discard.
+/// Whether a port still holds what it should have discarded.
 async fn keeps(port: &Port) -> bool {
     let began = Instant::now();
     while let Ok(Wire::Busy(unsent)) = port.wire().await {
-        // What is with the adapter is on its way, as long as that takes.
+        // What the adapter holds is on its way, and needs its time.
         let most = if unsent > 0 { LEAVES } else { LEAVES + port.adapter_time() };
         if began.elapsed() >= most {
             return true;
@@ -222,7 +222,7 @@ async fn signals(
     for step in steps {
         pace.keep(seat, step.at, turn).await?;
         if begins_break(step) {
-            // The kernel waits for that too, and without a limit.
+            // The kernel waits for that, too, and without a limit.
             drain(port, None, pace.most, turn).await?;
         }
         if !step.change.is_empty() {
@@ -239,14 +239,14 @@ async fn signals(
 /// The end of a break.
 const BREAK_OFF: Levels = Levels { dtr: None, rts: None, brk: Some(false) };
 
-/// Ends a break that a seat has left behind, if one stands.
+/// Ends a break that a seat has left behind, if there still is one.
 pub(super) async fn end_break(shared: &Shared, seat: SeatId) {
     if forget_break(shared, seat) {
         break_off(shared).await;
     }
 }
 
-/// Notes the end of a seat's break; returns whether there is one to end.
+/// Notes the end of a seat's break; returns whether there was one.
 pub(super) fn forget_break(shared: &Shared, seat: SeatId) -> bool {
     shared.board.send_if_modified(|board| {
         let breaks = board.breaks(seat);
@@ -279,7 +279,7 @@ async fn retune(shared: &Shared, port: &Port, settings: Settings) {
     });
 }
 
-/// Behind the last byte of who had the line.
+/// Releases the port, after the last byte of whoever had the line.
 async fn release(shared: &Shared, port: &Port, turn: &CancellationToken) {
     if drain(port, None, DRAIN_MOST, turn).await == Err(Undone::Timeout) {
         warn!(endpoint = shared.name, "the line accepts no data; released all the same");
@@ -298,7 +298,7 @@ async fn release(shared: &Shared, port: &Port, turn: &CancellationToken) {
     shared.board.send_modify(|board| board.outputs = Levels::default());
 }
 
-/// Moves lines as configured, if anything is to move.
+/// Sets modem lines as configured, if any are.
 pub(super) async fn drive(shared: &Shared, port: &Port, levels: Levels) {
     if !levels.is_empty()
         && let Err(error) = set(shared, port, levels).await
@@ -307,7 +307,7 @@ pub(super) async fn drive(shared: &Shared, port: &Port, levels: Levels) {
     }
 }
 
-/// Moves lines. What the port turns out not to be able to do is told to everyone.
+/// Sets modem lines. If it turns out that the port cannot, everyone is told.
 async fn set(shared: &Shared, port: &Port, levels: Levels) -> Result<(), PortError> {
     let done = port.set(levels).await;
     if done == Err(PortError::Unsupported) {

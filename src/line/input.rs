@@ -1,4 +1,4 @@
-//! Seats to device: one queue in the order sent, bounded for each seat.
+//! Seats to device: one queue in the order of sending, with a limit for each seat.
 
 mod account;
 mod cut;
@@ -18,14 +18,14 @@ pub(super) use self::cut::CutPoint;
 use self::{account::SeatAccount, driver::Driver};
 use super::{output::SeatId, task::Task};
 
-/// Bytes a seat may have in the queue; a full queue is back-pressure on that seat alone.
+/// Bytes that a seat may have in the queue; when that is full, only this seat feels back-pressure.
 pub(crate) const WINDOW: usize = 64 * 1024;
 
 /// Bytes gathered in one piece of the queue, which is freed when all of it has gone: a queue that
-/// never runs empty does not grow for it.
+/// never runs empty does not grow because of that.
 const QUEUE_PIECE: usize = 16 * 1024;
 
-/// Bytes that leave the queue before a seat is woken: a wake-up for each write of a few bytes would
+/// Bytes that leave the queue before a seat is woken: waking it for each write of a few bytes would
 /// cost more than the write.
 const WORTH: u64 = WINDOW as u64 / 4;
 
@@ -35,7 +35,7 @@ enum QueueItem {
     Task(Task),
 }
 
-/// The queue. Its lock is held for one write that does not wait ([`Front`]) and never across an
+/// The queue. Its lock is held for one non-blocking write at most ([`Front`]), and never across an
 /// await.
 #[derive(Debug, Default)]
 pub(super) struct Input(Mutex<InputState>);
@@ -44,14 +44,14 @@ pub(super) struct Input(Mutex<InputState>);
 struct InputState {
     queue: VecDeque<(Option<SeatId>, QueueItem)>,
     seats: BTreeMap<SeatId, SeatAccount>,
-    /// The uplink, when it has nothing to do or the device takes nothing.
+    /// The uplink's waker, while it has nothing to do or the device takes nothing.
     worker: Option<Waker>,
-    /// Who keeps the queue back: what was sent behind a flush may not reach the driver before that
-    /// is done.
+    /// How many hold the queue back: what was sent after a flush may not reach the driver before
+    /// that is done.
     held: usize,
-    /// Whose bytes went to the device.
+    /// Whose bytes the driver has.
     driver: Driver,
-    /// Whose task the uplink is at, and how long it waits.
+    /// Whose task the uplink is carrying out, and how long that waits.
     running: Option<(SeatId, Duration)>,
 }
 
@@ -74,28 +74,28 @@ pub(crate) struct Progress {
     pub done: u64,
     /// Of these, how many were discarded because the device went, or the lease was taken.
     pub lost: u64,
-    /// Of these, how many were in datagrams that the network did not take for their length.
+    /// Of these, how many were in datagrams that the network refused because of their length.
     pub too_long: u64,
 }
 
-/// What is next in the queue.
+/// What comes next in the queue.
 #[derive(Debug)]
 pub(super) enum Next<'a> {
     /// Bytes for the device.
     Data(Front<'a>),
-    /// Before more goes to the device, [`Input::turn`] wants to know how much it holds.
+    /// Before more goes to the device, [`Input::turn`] has to be told how much it holds.
     Turn,
     /// A task, taken from the queue.
     Task(Task),
 }
 
-/// The bytes at the front of the queue. It stays locked meanwhile: long enough for one write that
-/// does not wait.
+/// The bytes at the front of the queue, which stays locked meanwhile: long enough for one
+/// non-blocking write.
 #[derive(Debug)]
 pub(super) struct Front<'a>(MutexGuard<'a, InputState>);
 
 impl Front<'_> {
-    /// What comes next, at least one byte; there may be more behind it.
+    /// The bytes to write next, at least one; there may be more after them.
     pub(super) fn bytes(&self) -> &[u8] {
         match self.0.queue.front() {
             Some((_, QueueItem::Data { bytes, sent })) => bytes.split_at(*sent).1,
@@ -110,7 +110,7 @@ impl Front<'_> {
         self.0.queue.front().and_then(|(owner, _)| *owner)
     }
 
-    /// This many of the bytes went to the device.
+    /// Notes that this many of the bytes went to the device.
     pub(super) fn consumed(mut self, n: usize) {
         let left = self.bytes().len();
         assert!(n <= left, "{n} of {left} bytes consumed");
@@ -127,14 +127,14 @@ impl Input {
         self.lock().seats.insert(seat, SeatAccount::default());
     }
 
-    /// A seat leaves; what it had in the queue is discarded, and counted.
+    /// Removes a seat; what it had in the queue is discarded, and counted.
     pub(super) fn leave(&self, seat: SeatId) -> usize {
         let mut inner = self.lock();
         inner.queue.retain(|(owner, _)| *owner != Some(seat));
         inner.seats.remove(&seat).map_or(0, |account| account.queued())
     }
 
-    /// Takes bytes of a seat, as many as fit its window; pending when none do.
+    /// Takes as many of a seat's bytes as fit its window; pending while none do.
     pub(super) fn poll_push(
         &self,
         seat: SeatId,
@@ -153,8 +153,8 @@ impl Input {
         account.taken += n as u64;
         let (bytes, _) = bytes.split_at(n);
         match inner.queue.back_mut() {
-            // Single bytes of one seat gather in one piece: a thousand key strokes are no thousand
-            // allocations.
+            // Single bytes from one seat gather in one piece, so that a thousand keystrokes are not
+            // a thousand allocations.
             Some((owner, QueueItem::Data { bytes: last, .. }))
                 if *owner == Some(seat) && last.len() + n <= QUEUE_PIECE =>
             {
@@ -168,8 +168,8 @@ impl Input {
         Poll::Ready(n)
     }
 
-    /// Takes the last bytes of a seat that sends no more, beyond its window: they are bounded by
-    /// what was read ahead.
+    /// Takes the last bytes of a seat that sends no more, even beyond its window: they are limited
+    /// by what was read ahead.
     pub(super) fn push_rest(&self, seat: SeatId, bytes: &[u8]) {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return };
@@ -183,7 +183,7 @@ impl Input {
         self.lock().seats.contains_key(&seat)
     }
 
-    /// Counts bytes of a seat that go nowhere.
+    /// Counts bytes of a seat that are thrown away.
     pub(super) fn ignore(&self, seat: SeatId, bytes: usize) {
         if let Some(account) = self.lock().seats.get_mut(&seat) {
             account.taken += bytes as u64;
@@ -192,13 +192,14 @@ impl Input {
         }
     }
 
-    /// Keeps everything back until [`go_on`](Self::go_on).
+    /// Holds everything back until [`go_on`](Self::go_on).
     pub(super) fn hold(&self) {
         self.lock().held += 1;
     }
 
-    /// Discards a seat's bytes that have not gone to the driver; tasks stay. Nothing more goes to
-    /// the driver until [`go_on`](Self::go_on): it is to discard, too, and what follows.
+    /// Discards those of a seat's bytes that have not gone to the driver; tasks stay. Nothing more
+    /// goes to the driver until [`go_on`](Self::go_on), since it has to discard, too, before it
+    /// gets what follows.
     pub(super) fn flush(&self, seat: SeatId) {
         let inner = &mut *self.lock();
         inner.held += 1;
@@ -212,14 +213,14 @@ impl Input {
         }
     }
 
-    /// What the queue was kept back for is done.
+    /// Ends one hold: what the queue was held back for is done.
     pub(super) fn go_on(&self) {
         let inner = &mut *self.lock();
         inner.held = inner.held.saturating_sub(1);
         inner.wake_worker();
     }
 
-    /// The driver holds that many bytes, and the next are somebody else's.
+    /// Takes note that the driver holds that many bytes, and that the next are from another seat.
     pub(super) fn turn(&self, unsent: usize) {
         let inner = &mut *self.lock();
         if let Some((owner, QueueItem::Data { .. })) = inner.queue.front() {
@@ -227,12 +228,12 @@ impl Input {
         }
     }
 
-    /// Whether all that the driver holds, that many bytes, is this seat's.
+    /// Whether everything the driver holds, that many bytes, is this seat's.
     pub(super) fn owns_driver(&self, seat: SeatId, unsent: usize) -> bool {
         self.lock().driver.is_own(Some(seat), unsent)
     }
 
-    /// How many of the bytes that a driver holds are this seat's.
+    /// How many of the bytes that the driver holds are this seat's.
     pub(super) fn driver_share(&self, seat: SeatId, held: usize) -> usize {
         self.lock().driver.share(seat, held)
     }
@@ -249,13 +250,14 @@ impl Input {
         })
     }
 
-    /// How far a seat's bytes and all others have come: another value when something has moved.
+    /// How far a seat's bytes and all others have come: a value that changes when anything has
+    /// moved.
     pub(super) fn position(&self, seat: SeatId) -> (u64, usize) {
         (self.progress(seat).done, self.depth())
     }
 
-    /// Ready when that many bytes have left the queue since `seen` that it is worth telling: a
-    /// quarter window, or all; or when more were lost than `lost`.
+    /// Ready when enough bytes have left the queue since `seen` to be worth telling: a quarter of
+    /// the window, or all there were; or when more than `lost` have been lost.
     pub(super) fn poll_done(
         &self,
         seat: SeatId,
@@ -273,13 +275,13 @@ impl Input {
         Poll::Pending
     }
 
-    /// Bytes of all seats still in the queue.
+    /// Bytes of all seats that are still in the queue.
     pub(super) fn depth(&self) -> usize {
         self.lock().seats.values().map(SeatAccount::queued).sum()
     }
 
-    /// What is to be done next: bytes to write, or a task. Pending while there is nothing;
-    /// something new in the queue then wakes the caller, also where it could not write what it was
+    /// What has to be done next: bytes to write, or a task. Pending while there is nothing.
+    /// Something new in the queue then wakes the caller, even one that could not write what it was
     /// given.
     pub(super) fn poll_front(&self, cx: &mut Context<'_>) -> Poll<Next<'_>> {
         let mut inner = self.lock();
@@ -287,7 +289,7 @@ impl Input {
             Some(worker) => worker.clone_from(cx.waker()),
             None => inner.worker = Some(cx.waker().clone()),
         }
-        // Whoever asks is done with what it had before.
+        // A caller that asks again is done with the task it had.
         inner.finish_task();
         if inner.held > 0 {
             return Poll::Pending;
@@ -305,7 +307,7 @@ impl Input {
         }
     }
 
-    /// Discards what is queued for a device that takes nothing more; pending while nothing is.
+    /// Discards what is queued for a device that takes no more; pending while there is nothing.
     pub(super) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<usize> {
         let inner = &mut *self.lock();
         if inner.queue.is_empty() {
@@ -315,13 +317,13 @@ impl Input {
         Poll::Ready(inner.discard())
     }
 
-    /// The driver has nothing any more.
+    /// Notes that the driver holds nothing any more.
     pub(super) fn forget_driver(&self) {
         self.lock().driver = Driver::default();
     }
 
-    /// The device is gone: what is queued can go nowhere, and what it `held` of what was written is
-    /// lost with it. Returns how many bytes that is.
+    /// Notes that the device is gone: what is queued can go nowhere, and the `held` bytes of what
+    /// was written are lost as well. Returns how many bytes that makes.
     pub(super) fn discard(&self, held: usize) -> usize {
         let inner = &mut *self.lock();
         let driver = std::mem::take(&mut inner.driver);
@@ -333,7 +335,7 @@ impl Input {
 }
 
 impl InputState {
-    /// Empties the queue; how many bytes that were.
+    /// Empties the queue; returns how many bytes it had.
     fn discard(&mut self) -> usize {
         self.queue.clear();
         self.running = None;
@@ -373,7 +375,7 @@ impl InputState {
         }
     }
 
-    /// This many bytes of the data at the front went to the device.
+    /// Notes that this many of the bytes at the front went to the device.
     fn written(&mut self, n: usize) {
         let Some((owner, QueueItem::Data { bytes, sent })) = self.queue.front_mut() else { return };
         *sent += n;

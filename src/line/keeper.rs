@@ -1,4 +1,4 @@
-//! A line's keeper: opens the device, runs both directions, opens it again.
+//! A line's keeper: opens the device, runs both directions, and opens it again.
 
 mod quiet;
 
@@ -27,25 +27,25 @@ use crate::{
     target::{self, Device, Held, Learnt, OpenError, Port, Source},
 };
 
-/// How long an on-demand device stays open after its last seat: a client that comes straight back
-/// does not close and open it, which would move DTR.
+/// How long an on-demand device stays open after its last seat has left: for a client that comes
+/// straight back it is not closed and opened, which would move DTR.
 const ON_DEMAND_LINGER: Duration = Duration::from_secs(2);
 
-/// How long the last words of a shared device that takes nothing any more are heard.
+/// How long we still listen to a shared device that takes nothing any more.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Why a device is reopened that keeps what it was to discard.
+/// Why a device is reopened that keeps what it should have discarded.
 const STUCK: &str =
     "the line accepts no data, and the device keeps what is to be discarded: reopening it";
 
 /// Keeps a line until nobody holds it: `life` ends with the last handle and seat. A private line
-/// (an endpoint that is not shared) ends with its device too.
+/// (of an endpoint that is not shared) also ends with its device.
 pub(super) async fn keep(
     shared: Arc<Shared>,
     mut life: watch::Receiver<()>,
     endpoint: watch::Receiver<Arc<Endpoint>>,
 ) {
-    // Nothing is ever sent over `life`: the end of its sender is the message.
+    // Nothing is ever sent on `life`: its sender going away is the message.
     if current(&endpoint).share.is_none() {
         once(&shared, &mut life, &endpoint).await;
         shared.forget_port();
@@ -61,13 +61,13 @@ pub(super) async fn keep(
     shared.output.close();
 }
 
-/// A shared line: its device is opened again and again.
+/// Runs a shared line, whose device is opened again and again.
 async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut quiet = Quiet::default();
     let mut learnt = Learnt::default();
     loop {
         wanted(shared, endpoint).await;
-        // A device that is not there stays so until it is open: to try is not news.
+        // While a device is absent the line's state stays as it is: another attempt is not news.
         if !matches!(shared.board.borrow().state, LineState::Down(_)) {
             shared.set_state(LineState::Opening);
         }
@@ -83,7 +83,7 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                         quiet.pause(opened.elapsed())
                     };
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
-                    // What it had is gone with it only then.
+                    // Only then is what it still held lost with it.
                     closed.await;
                     sleep(pause).await;
                 } else if matches!(target.target, Target::Tcp(_)) {
@@ -91,7 +91,7 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                     let mut board = shared.board.subscribe();
                     tokio::select! {
                         () = farewell(&mut device, target.limits.linger) => {}
-                        // Whoever wants the line now does not wait for it.
+                        // A client that wants the line now does not have to wait.
                         () = until(&mut board, |board| board.seats > 0) => {}
                     }
                 }
@@ -104,8 +104,8 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     }
 }
 
-/// A private line: its device is opened once. When its only seat has left, what the device still
-/// says is read, so that no reset overtakes what it was sent.
+/// Runs a private line, whose device is opened once. When its only seat has left, we read on, so
+/// that no reset overtakes what the device was sent.
 async fn once(
     shared: &Shared,
     life: &mut watch::Receiver<()>,
@@ -135,7 +135,7 @@ async fn once(
     }
 }
 
-/// Ends our side of a stream, and reads on until the other side has ended too, or the time is over.
+/// Ends our side of a stream, and reads until the other side has ended too, or time is up.
 async fn farewell(device: &mut Device, linger: Duration) {
     let Device { reader, writer, .. } = device;
     let mut marks = Vec::new();
@@ -146,7 +146,7 @@ async fn farewell(device: &mut Device, linger: Duration) {
         while (&mut some).await? {}
         io::Result::Ok(())
     };
-    // Late or broken, it is over.
+    // Late or broken, it is over either way.
     let _ = timeout(linger, both_ends).await;
 }
 
@@ -154,18 +154,19 @@ fn current(endpoint: &watch::Receiver<Arc<Endpoint>>) -> Arc<Endpoint> {
     Arc::clone(&endpoint.borrow())
 }
 
-/// Ready when the board is as wanted; does not hold it.
+/// Ready when the board meets a condition; keeps no borrow of it.
 async fn until(board: &mut watch::Receiver<Board>, wanted: impl FnMut(&Board) -> bool) {
     // The sender is in `Shared`, so this cannot fail.
     board.wait_for(wanted).await.map(drop).ok();
 }
 
-/// Ready when the device is to be open.
+/// Ready when the device should be open.
 async fn wanted(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     if current(endpoint).open == OpenWhen::OnDemand {
         if shared.board.borrow().seats == 0 {
             shared.set_state(LineState::Closed);
-            // Whoever chooses a port by its adapter must be able to before anybody has opened it.
+            // The adapter has to be known before anybody has opened the port, for those who choose
+            // a port by its adapter.
             let usb = target::usb(&current(endpoint).target).await;
             shared.board.send_if_modified(|board| std::mem::replace(&mut board.usb, usb) != usb);
         }
@@ -173,7 +174,7 @@ async fn wanted(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     }
 }
 
-/// Reads and forgets; whether there was something.
+/// Reads and discards; returns whether there was anything.
 fn poll_some(
     reader: &mut dyn Source,
     cx: &mut Context<'_>,
@@ -186,8 +187,8 @@ fn poll_some(
     Poll::Ready(Ok(!buf.filled().is_empty()))
 }
 
-/// Runs both directions until the device has gone (how), or an on-demand device is not needed any
-/// more (`None`).
+/// Runs both directions until the device has gone (returns how), or until an on-demand device is no
+/// longer needed (`None`).
 async fn serve(
     shared: &Shared,
     device: &mut Device,
@@ -196,13 +197,13 @@ async fn serve(
 ) -> Option<Gone> {
     let Device { reader, writer, port, usb, notes } = device;
     let port = &*port;
-    // A driver counts from when it was loaded; what was before us is not our line's.
+    // A driver counts from when it was loaded; what it counted before us is not our line's.
     let stuck = shared.set_port(port.clone(), port.errors().await.ok());
     let gone = {
         let mut down = pin!(downlink(shared, &mut **reader));
-        // A connection of one's own has nothing to be put back, and what it said at once, its end
-        // included, is to be heard. Beside a reader: a port on another box answers on the way that
-        // its data come.
+        // A private connection has no settings to restore, and whatever it says first, even its
+        // end, has to be heard. Settings are restored beside a reader, since a port on another box
+        // answers in the same stream as its data.
         let configured = current(endpoint);
         let restored = async {
             if configured.share.is_some() {
@@ -243,24 +244,24 @@ async fn serve(
             }
         }
     };
-    // What it counted since the metrics were last read would go with it.
+    // Otherwise errors counted since the metrics were last read would go with the device.
     if let Ok(errors) = port.errors().await {
         shared.count_errors(errors);
     }
     shared.forget_port();
     shared.board.send_modify(|board| board.inputs = None);
     if stuck.is_cancelled() {
-        // What is queued is of those who come behind it, and the device is soon back.
+        // What is queued belongs to those who come after it, and the device is soon back.
         shared.input.forget_driver();
     } else {
-        // One that is not needed any more is ended in peace.
+        // A device that is no longer needed is ended in peace, and loses nothing.
         let held = if gone.is_some() { port.held() } else { Held::default() };
         count_lost(shared, shared.input.discard(held.bytes), !held.at_most);
     }
     gone
 }
 
-/// Counts and tells bytes that went with the device: so many, or at most that many.
+/// Counts and logs bytes that were lost with the device: exactly that many, or at most.
 fn count_lost(shared: &Shared, lost: usize, exact: bool) {
     if lost > 0 {
         shared.metrics.undelivered.add(lost as u64);
@@ -268,8 +269,8 @@ fn count_lost(shared: &Shared, lost: usize, exact: bool) {
     }
 }
 
-/// Both directions, each also without the other: what a device says last counts although it takes
-/// nothing any more, and so does what it is still sent when it has ended its own side.
+/// Runs both directions, each even without the other: the last words of a device that takes nothing
+/// any more count, and so does what it is sent after it has ended its own side.
 async fn both(
     shared: &Shared,
     mut down: Pin<&mut impl Future<Output = Gone>>,
@@ -281,7 +282,7 @@ async fn both(
     let error = tokio::select! {
         gone = &mut down => {
             if private && gone == Gone::Ended {
-                // Its seat hears it now, and leaves when it has sent the rest.
+                // The seat hears this now, and leaves when it has sent the rest.
                 shared.output.set_down(Some(Gone::Ended));
                 let _ = timeout(rules.limits.linger, up).await;
             }
@@ -309,7 +310,7 @@ fn is_stuck(gone: &Gone) -> bool {
     matches!(gone, Gone::Failed(why) if why == STUCK)
 }
 
-/// Puts a device that is back where its clients had it; one that is new is as configured already.
+/// Restores what clients had changed, on a device that is back; a new one is as configured already.
 async fn restore(shared: &Shared, port: &Port, configured: Option<Settings>) {
     let (changed, by, outputs) = {
         shared.board.send_if_modified(|board| {
@@ -331,14 +332,14 @@ async fn restore(shared: &Shared, port: &Port, configured: Option<Settings>) {
     drive(shared, port, outputs).await;
     let now = port.settings().await.ok();
     shared.board.send_modify(|board| {
-        // Also where they have all left meanwhile: it is released as soon as it is up.
+        // Even if they have all left meanwhile: it is released as soon as it is up.
         board.outputs = outputs;
         board.settings = now.or(configured);
         board.settings_by = by;
     });
 }
 
-/// Device to tape, without a buffer of its own. Returns how the device went.
+/// Reads from the device to the tape, without a buffer in between. Returns how the device went.
 async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
     let mut marks = Vec::new();
     poll_fn(|cx| {
@@ -362,7 +363,7 @@ async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
     .await
 }
 
-/// Posts CTS, DSR, DCD and RI while somebody wants to hear of them.
+/// Posts CTS, DSR, DCD and RI while somebody wants to hear about them.
 async fn listen(shared: &Shared, port: &Port) {
     let mut board = shared.board.subscribe();
     if !port.caps().inputs {
@@ -370,7 +371,7 @@ async fn listen(shared: &Shared, port: &Port) {
     }
     loop {
         until(&mut board, |board| board.listeners > 0).await;
-        // The device is going otherwise: that shows in the data.
+        // The device is going in some other way, which shows in the data.
         let Ok(mut last) = port.inputs().await else { return std::future::pending().await };
         post(shared, last);
         loop {
@@ -392,7 +393,7 @@ fn post(shared: &Shared, now: Inputs) {
     shared.board.send_if_modified(|board| board.inputs.replace(now) != Some(now));
 }
 
-/// Ready when an on-demand device is not needed any more.
+/// Ready when an on-demand device is no longer needed.
 async fn vacant(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut board = shared.board.subscribe();
     loop {

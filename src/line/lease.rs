@@ -1,18 +1,18 @@
-//! The right to write: one holder at a time; asked for, given, taken, given back.
+//! The right to write: one holder at a time; it is requested, granted, taken, given back.
 //!
-//! Pure: who may do what was decided before, and time is passed in.
+//! Pure: who may do what was decided before, and the time is passed in.
 
 use std::time::SystemTime;
 
 use super::output::SeatId;
 use crate::auth::PrincipalId;
 
-/// Who has the right to write, and who asks for it.
+/// Who has the right to write, and who requests it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lease {
     holder: Option<Holder>,
     request: Option<Asker>,
-    /// Why the last change came.
+    /// Why it last changed.
     reason: Option<Reason>,
 }
 
@@ -22,13 +22,12 @@ pub(crate) struct Holder {
     pub(super) seat: SeatId,
     /// Who it is.
     pub principal: PrincipalId,
-    /// Since when.
     pub since: SystemTime,
     /// Its socket is lost; the session waits to be resumed.
     pub away: bool,
 }
 
-/// The seat that asks for it.
+/// The seat that requests it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asker {
     pub(super) seat: SeatId,
@@ -39,24 +38,24 @@ pub(crate) struct Asker {
 /// Why the lease changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Free, and wanted.
+    /// It was free, and somebody wanted it.
     Opened,
     /// Its holder gave it back or left.
     Released,
-    /// Its holder gave it to whoever asked.
+    /// Its holder gave it to the seat that requested it.
     Granted,
-    /// Its holder keeps it.
+    /// Its holder refused a request.
     Denied,
     /// Taken from its holder.
     Taken,
     /// Its holder sent nothing for too long.
     Expired,
-    /// Somebody asks for it.
+    /// Somebody requests it.
     Requested,
 }
 
 impl Reason {
-    /// The word of `wsbridge.v1`.
+    /// The word in `wsbridge.v1`.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Opened => "opened",
@@ -73,13 +72,13 @@ impl Reason {
 /// Why an operation was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoLease {
-    /// Held; by whom, since when.
+    /// It is held: by whom, and since when.
     Held(Holder),
-    /// Somebody else asks already.
+    /// Somebody else has already requested it.
     Asked(String),
     /// Only its holder can do that.
     NotHolder,
-    /// Nobody asks.
+    /// Nobody has requested it.
     NotAsked,
 }
 
@@ -89,7 +88,7 @@ impl Lease {
         self.holder.as_ref()
     }
 
-    /// Whoever asks for it.
+    /// Who requests it.
     pub(crate) fn request(&self) -> Option<&Asker> {
         self.request.as_ref()
     }
@@ -99,7 +98,7 @@ impl Lease {
         self.reason
     }
 
-    /// Who holds it now and why, when that is another than `before`.
+    /// Who holds it now and why, if the holder differs from that of `before`.
     pub(super) fn passed_on(&self, before: &Self) -> Option<(Option<PrincipalId>, &'static str)> {
         let seat = |lease: &Self| lease.holder().map(|holder| holder.seat);
         let holder = || self.holder().map(|holder| holder.principal.clone());
@@ -133,7 +132,7 @@ impl Lease {
         }
     }
 
-    /// Takes it, from its holder if need be. Returns whose it was.
+    /// Takes it, even from a holder. Returns whose it was.
     pub(super) fn take(
         &mut self,
         seat: SeatId,
@@ -157,7 +156,7 @@ impl Lease {
         held
     }
 
-    /// Takes it if it is free, else asks its holder.
+    /// Takes it if it is free, and otherwise requests it from its holder.
     pub(super) fn ask(
         &mut self,
         seat: SeatId,
@@ -177,7 +176,7 @@ impl Lease {
         }
     }
 
-    /// Its holder answers whoever asks.
+    /// The holder's answer to a request.
     pub(super) fn answer(
         &mut self,
         seat: SeatId,
@@ -196,7 +195,7 @@ impl Lease {
         Ok(())
     }
 
-    /// A request was not answered in time: denied. Returns whether that changed anything.
+    /// Denies a request that was not answered in time. Returns whether that changed anything.
     pub(super) fn withdraw(&mut self, seat: SeatId) -> bool {
         let asked = self.request.take_if(|asker| asker.seat == seat).is_some();
         if asked {
@@ -205,8 +204,8 @@ impl Lease {
         asked
     }
 
-    /// Its holder gives it back (or has it expire): whoever asks gets it. Returns whether that
-    /// changed anything.
+    /// The holder gives it back (or it expires): the seat that requests it gets it. Returns whether
+    /// that changed anything.
     pub(super) fn release(&mut self, seat: SeatId, reason: Reason, now: SystemTime) -> bool {
         if self.holder.take_if(|holder| holder.seat == seat).is_none() {
             return false;
@@ -218,13 +217,13 @@ impl Lease {
         true
     }
 
-    /// A seat is left. Returns whether that changed anything.
+    /// Notes that a seat is left. Returns whether that changed anything.
     pub(super) fn leave(&mut self, seat: SeatId, now: SystemTime) -> bool {
         let asked = self.request.take_if(|asker| asker.seat == seat).is_some();
         self.release(seat, Reason::Released, now) || asked
     }
 
-    /// The holder's socket is lost, or back.
+    /// Notes that the holder's socket is lost, or back.
     pub(super) fn set_away(&mut self, seat: SeatId, away: bool) -> bool {
         match &mut self.holder {
             Some(holder) if holder.seat == seat && holder.away != away => {
@@ -268,8 +267,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever races: a seat that left holds and asks for nothing, and nobody asks for what it
-        /// holds.
+        /// Whatever races: a seat that has left holds and requests nothing, and nobody requests
+        /// what it holds.
         #[test]
         fn nobody_who_left_holds_anything(ops in prop::collection::vec((0_u8..7, 1_u64..5), 0..60)) {
             let mut lease = Lease::default();

@@ -24,10 +24,10 @@ use crate::{
     event::Events,
 };
 
-/// How long the successor of a line waits until the old one has let go of the device.
+/// How long a line's successor waits for the old one to let go of the device.
 const DEVICE_HANDOVER: Duration = Duration::from_secs(6);
 
-/// A seat just taken.
+/// A seat that was just taken.
 #[derive(Debug)]
 pub(crate) struct NewSeat {
     /// The seat.
@@ -38,8 +38,8 @@ pub(crate) struct NewSeat {
     pub live: u64,
 }
 
-/// The lines of a gateway. A line runs as a task of the tracker, from the configuration that names
-/// it until that is gone and its last seat is left.
+/// The lines of a gateway. A line runs as a task on the tracker, from the configuration that names
+/// it until no configuration does and its last seat is left.
 #[derive(Debug)]
 pub(crate) struct Lines {
     named: Mutex<BTreeMap<String, RunningLine>>,
@@ -69,8 +69,8 @@ impl Lines {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the lines that a plan adds or opens anew in this configuration, retunes changed ones,
-    /// lets go of removed ones. Never fails: a device that is not there is tried again until it is.
+    /// Starts the lines that a plan adds or reopens, retunes changed ones, and lets go of removed
+    /// ones. Never fails: a device that is not there is tried again until it is.
     pub(crate) fn apply(&self, plan: &Plan, config: &Config) {
         let mut lines = self.lock();
         for (name, action) in &plan.endpoints {
@@ -101,7 +101,7 @@ impl Lines {
         self.applied.send_modify(|count| *count += 1);
     }
 
-    /// Changes whenever a configuration was applied.
+    /// Changes whenever a configuration has been applied.
     pub(crate) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
     }
@@ -118,8 +118,8 @@ impl Lines {
         self.tasks.spawn(async move {
             let _ending = ending;
             if let Some(mut before) = before {
-                // The old keeper's end closes this channel; a stuck device may not stop its
-                // successor for ever.
+                // The old keeper closes this channel when it ends; a stuck device may not hold up
+                // its successor for ever.
                 timeout(DEVICE_HANDOVER, before.changed()).await.ok();
             }
             keeper::keep(kept, life, current).await;
@@ -141,7 +141,7 @@ impl Lines {
         Some(self.lock().get(endpoint)?.line.shared.board.borrow().state.clone())
     }
 
-    /// A line's tape, to be read apart from all seats.
+    /// A line's tape, to be read without a seat.
     pub(crate) fn log(&self, endpoint: &str) -> Option<Log> {
         self.lock().get(endpoint).map(|entry| Log(Arc::clone(&entry.line.shared)))
     }
@@ -152,7 +152,7 @@ impl Lines {
         line.map_or(0, |line| line.shared.input.depth() + line.shared.unsent())
     }
 
-    /// Adds what a line's driver has counted since the last call to its metrics.
+    /// Adds to a line's metrics what its driver has counted since the last call.
     pub(crate) async fn count_errors(&self, endpoint: &str) {
         let line = self.lock().get(endpoint).map(|entry| entry.line.clone());
         if let Some(line) = line
@@ -163,8 +163,8 @@ impl Lines {
         }
     }
 
-    /// A seat on an endpoint's line. One without a line gets a line of its own, that nobody else
-    /// can join, whose only seat is lossless, and which ends with its target.
+    /// A seat on an endpoint's line. An endpoint without a line gets a private one, which nobody
+    /// else can join, whose only seat is lossless, and which ends with its target.
     pub(crate) fn join(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -190,7 +190,7 @@ impl Lines {
             _ if !may_write => Ok(()),
             WriteIntent::Writer => seat.claim(),
             WriteIntent::Auto => {
-                // Somebody else writes: that is what an observer is for.
+                // Somebody else writes: an observer does not mind.
                 seat.claim().ok();
                 Ok(())
             }
@@ -201,7 +201,7 @@ impl Lines {
         }
     }
 
-    /// Whether a seat writes now: on its line, or on one of its own.
+    /// Whether a seat may write now, be it on a listed line or on a private one.
     pub(crate) fn writes(&self, endpoint: &str, seat: SeatId) -> bool {
         let shared = self.lock().get(endpoint).map(|entry| Arc::clone(&entry.line.shared));
         shared.is_none_or(|shared| shared.callers.writes(seat, &shared.board.borrow()))
@@ -213,7 +213,7 @@ impl Lines {
         board.is_some_and(|board| replaceable(&board.borrow(), who).is_some())
     }
 
-    /// The same for whoever asks for a seat that writes: a session of the same principal whose
+    /// The same for somebody who asks for a seat that writes: a session of the same principal whose
     /// client is gone gives way.
     pub(crate) async fn sit(
         &self,
@@ -231,8 +231,8 @@ impl Lines {
     }
 }
 
-/// An exclusive line with a seat taken has no other; but whoever may not write gives way to the
-/// first that does.
+/// An exclusive line whose seat is taken has no other; but a session that may not write gives way
+/// to the first that may.
 fn make_way(shared: &Shared, who: &Participant, writes: bool) -> Result<(), NoSeat> {
     let board = shared.board.borrow().clone();
     match board.lease.holder() {

@@ -1,4 +1,4 @@
-//! The live target: one task pair owns the device's I/O; everyone else holds a seat.
+//! The live target: one pair of tasks owns the device's I/O; everyone else holds a seat.
 //!
 //! ```text
 //! device -> downlink -> output (tape, marks, readers) -> seats
@@ -6,8 +6,8 @@
 //!           keeper   -> board  (state, lease, settings, signals) -> seats, lists, metrics
 //! ```
 //!
-//! A line's keeper opens the device, runs both directions until the device fails, and opens it
-//! again. It ends when nobody holds the line any more: neither the gateway's list nor a seat.
+//! A line's keeper opens the device, runs both directions until it fails, and opens it again. The
+//! keeper ends when nobody holds the line any more: neither the gateway's list nor a seat.
 
 mod board;
 mod borders;
@@ -69,18 +69,18 @@ use crate::{
 /// A quarter of the largest window of `wsbridge.v1`.
 const QUARTER: usize = WINDOW_MAX as usize / 4;
 
-/// The longest datagram that can come, with some to spare.
+/// The longest datagram that can come, and a little more.
 pub(crate) const DATAGRAM_READ: usize = 0xFFFF;
 
-/// What keeper and seats of a line share.
+/// What a line's keeper and its seats share.
 #[derive(Debug)]
 struct Shared {
     name: String,
     /// The rules as they are now.
     endpoint: watch::Receiver<Arc<Endpoint>>,
-    /// What goes either way are datagrams.
+    /// Whether both directions carry datagrams.
     datagrams: bool,
-    /// Names the tape's axis: offsets of another epoch mean nothing.
+    /// Names the tape's axis: offsets of another epoch mean nothing here.
     epoch: String,
     output: Output,
     input: Input,
@@ -89,8 +89,8 @@ struct Shared {
     port: Mutex<Option<OpenPort>>,
     metrics: Arc<EndpointMetrics>,
     events: Arc<Events>,
-    /// Owns what goes on past the queue; each ends by itself, within the 10 s of a sequence or the
-    /// port's own patience.
+    /// Owns what goes on past the queue; each task ends by itself, within the 10 s of a sequence or
+    /// the port's own time limit.
     tasks: TaskTracker,
 }
 
@@ -98,13 +98,13 @@ struct Shared {
 #[derive(Debug)]
 struct OpenPort {
     port: Port,
-    /// What its driver had counted when last asked.
+    /// What its driver had counted when it was last asked.
     counted: Option<ErrorCounts>,
-    /// Cancelled when it keeps bytes that it can neither send nor discard.
+    /// Cancelled when the device holds bytes that it can neither send nor discard.
     stuck: CancellationToken,
 }
 
-/// Lives as long as somebody holds the line; the keeper watches the other end.
+/// Lives while somebody holds the line; the keeper watches the other end.
 #[derive(Debug)]
 struct LineHold {
     _end: watch::Sender<()>,
@@ -119,19 +119,19 @@ impl Shared {
         let now = Arc::clone(&endpoint.borrow());
         let metrics = events.metrics().endpoint(&now.name);
         let share = now.share.unwrap_or(Share::Exclusive);
-        // A private line waits for its only seat, and that says at each quarter window what it has
-        // read.
+        // A private line waits for its only seat, which says at each quarter of its window what it
+        // has read.
         let datagrams = now.target.has_datagrams();
         let least = match now.share {
-            // Longer ones than the tape would be heard by nobody.
+            // Nobody would hear a datagram longer than the tape.
             Some(_) if datagrams => 2 * DATAGRAM_READ,
             Some(_) => 0,
             None => QUARTER,
         };
         let history = now.history.max(least);
         let mut epoch = [0; 8];
-        // Without randomness the tape's birthday must do: it only has to differ from the one
-        // before.
+        // Without randomness the time of creation has to do: the epoch only has to differ from the
+        // one before.
         if getrandom::fill(&mut epoch).is_err() {
             let since =
                 SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -153,7 +153,7 @@ impl Shared {
         }
     }
 
-    /// The network takes no datagram as long as this one.
+    /// Discards a datagram that is too long for the network.
     fn refused(&self, front: Front<'_>) {
         let bytes = front.refused();
         self.metrics.undelivered.add(bytes as u64);
@@ -174,25 +174,25 @@ impl Shared {
         Caps { gap: caps.drain && matches!(packing, Packing::ModbusRtu { .. }), ..caps }
     }
 
-    /// The open device's controls, and where it is told that it is stuck.
+    /// The open device's controls, and how to say that it is stuck.
     fn open_port(&self) -> Option<(Port, CancellationToken)> {
         self.lock_port().as_ref().map(|open| (open.port.clone(), open.stuck.clone()))
     }
 
-    /// A device came; its driver's counters begin at `counted`. Returns where it is told that it is
-    /// stuck.
+    /// Notes a device that came; its driver's counters begin at `counted`. Returns a token that is
+    /// cancelled when it is stuck.
     fn set_port(&self, port: Port, counted: Option<ErrorCounts>) -> CancellationToken {
         let stuck = CancellationToken::new();
         *self.lock_port() = Some(OpenPort { port, counted, stuck: stuck.clone() });
         stuck
     }
 
-    /// The device is gone.
+    /// Notes that the device is gone.
     fn forget_port(&self) {
         *self.lock_port() = None;
     }
 
-    /// Adds to the metrics what the driver counted on top of the last time.
+    /// Adds to the metrics what the driver has counted since last time.
     fn count_errors(&self, now: ErrorCounts) {
         if let Some(open) = &mut *self.lock_port() {
             self.metrics.line_errors(now.since(open.counted.unwrap_or(now)));
@@ -200,26 +200,26 @@ impl Shared {
         }
     }
 
-    /// Bytes with the driver.
+    /// Bytes that the driver holds.
     fn unsent(&self) -> usize {
         self.port().map_or(0, |port| port.unsent())
     }
 
-    /// Says how the device is, and from which byte on.
+    /// Says what state the device is in, and from which byte on.
     fn set_state(&self, state: LineState) {
         let (_, at) = self.output.bounds();
         self.board.send_if_modified(|board| {
             let changed = board.state != state;
             if changed {
                 let up = state == LineState::Up;
-                // Another reason for the same state is no new beginning.
+                // Another reason for the same state is not a new beginning.
                 if board.state.word() != state.word() {
                     board.since = SystemTime::now();
                 }
                 board.was_up |= up;
                 (board.state, board.at) = (state, at);
                 if up && board.vacated {
-                    // Before anybody can do something with it.
+                    // Before anybody can do anything with it.
                     self.input.push_task(Task::unasked(Action::Release));
                 }
             }
@@ -240,8 +240,8 @@ impl Shared {
         result
     }
 
-    /// The lease was taken from a seat: its data go on, up to the first of its tasks. A break of
-    /// its own ends behind them.
+    /// The lease was taken from a seat: its data still goes, up to the first of its tasks. If it
+    /// was in a break, that ends after the data.
     fn cut(&self, seat: SeatId) {
         let bytes = self.input.cut(seat, CutPoint::Waiting);
         if self.board.borrow().breaks(seat) {
@@ -257,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// Tells that the lease changed hands, if it did.
+    /// Reports that the lease changed hands, if it did.
     fn tell(&self, passed: Option<(Option<PrincipalId>, &'static str)>) {
         if let Some((holder, reason)) = passed {
             self.events.tell(Event::Lease {

@@ -1,4 +1,4 @@
-//! Device to seats: the tape, its marks, and who has read how far.
+//! Device to seats: the tape, its marks, and how far everyone has read.
 
 mod datagram;
 mod look;
@@ -21,13 +21,13 @@ use super::{
 };
 use crate::settings::LineEvent;
 
-/// A pause after which the time of the next byte is noted.
+/// The pause after which the time of the next byte is noted.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A seat's number on its line.
 pub(crate) type SeatId = u64;
 
-/// The line's own reader, that waits for prompts; seats count from 1.
+/// The line's own reader, which waits for prompts; seats count from 1.
 pub(super) const EAR: SeatId = 0;
 
 /// What a seat hears next.
@@ -37,9 +37,9 @@ pub(crate) enum SeatEvent {
     Bytes(usize),
     /// Something happened before the next byte.
     Mark(Mark),
-    /// These bytes were overwritten before the seat read them; it goes on behind them.
+    /// These bytes were overwritten before the seat read them; it continues after them.
     Gap(Gap),
-    /// The device is gone; everything it sent was heard before.
+    /// The device is gone, and everything it sent has been heard.
     Ended(Gone),
 }
 
@@ -48,14 +48,14 @@ pub(crate) enum SeatEvent {
 pub(crate) enum Gone {
     /// It ended its stream.
     Ended,
-    /// It failed, or was not there; why.
+    /// It failed, or was not there, and why.
     Failed(String),
-    /// Its connection was reset: what it had acknowledged it may not have read.
+    /// Its connection was reset: it may not have read what it had acknowledged.
     Reset(String),
 }
 
 impl Gone {
-    /// By an error of a read or a write.
+    /// Through an error of a read or a write.
     pub(crate) fn by(error: &io::Error) -> Self {
         let why = format!("the device failed: {error}");
         let resets = [
@@ -76,56 +76,56 @@ impl fmt::Display for Gone {
     }
 }
 
-/// What a seat wants to hear, and from where.
+/// What a seat wants to hear, and from where on.
 #[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hearing {
-    /// Offset to begin at; `None` is the end of the tape.
+    /// The offset to begin at; `None` is the end of the tape.
     pub(super) from: Option<u64>,
-    /// When it holds the device back rather than miss a byte.
+    /// When it holds the device back instead of missing a byte.
     pub(super) lossless: Lossless,
-    /// It says what it is done with, for it may come back and want bytes again.
+    /// It says what it is done with, since it may come back and want bytes again.
     pub(super) acks: bool,
-    /// It hears of line events.
+    /// It hears about line events.
     pub(super) events: bool,
-    /// It hears the time of bytes.
+    /// It hears when bytes came.
     pub(super) times: bool,
-    /// It hears of pauses in the device's output.
+    /// It hears about pauses in the device's output.
     pub(super) pauses: bool,
-    /// It goes on when the device is gone and comes back, and is not told here.
+    /// It stays when the device goes and comes back, and is not told of that here.
     pub(super) patient: bool,
-    /// The longest datagram it ever takes.
+    /// The longest datagram it can ever take.
     pub(super) longest: usize,
 }
 
-/// When a reader holds the device back rather than miss a byte.
+/// When a reader holds the device back instead of missing a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lossless {
-    /// The line is its own.
+    /// Always: the line is private.
     Always,
-    /// While nobody else reads: the kernel's buffer and flow control then hold what it has not
-    /// read, as behind any relay, and nobody is kept waiting.
+    /// While nobody else reads: then the kernel's buffer and flow control hold what it has not
+    /// read, as behind any relay, and nobody else is kept waiting.
     Alone,
-    /// It is told what it missed.
+    /// Never: it is told what it missed.
     Never,
 }
 
-/// The tape and its readers. The lock is held for the copy of one read and never across an await.
+/// The tape and its readers. The lock is held while one read is copied, and never across an await.
 #[derive(Debug)]
 pub(super) struct Output(Mutex<OutputState>);
 
 #[derive(Debug)]
 struct OutputState {
     tape: Tape,
-    /// Of a device that sends datagrams.
+    /// For a device that sends datagrams.
     borders: Option<Borders>,
     marks: Marks,
     /// When the last byte came.
     last: Instant,
-    /// Shortest pause that is noted.
+    /// The shortest pause that is noted.
     pause: Option<Duration>,
     readers: BTreeMap<SeatId, ReadPosition>,
-    /// The downlink, when it waits for a lossless reader.
+    /// The downlink's waker, while it waits for a lossless reader.
     writer: Option<Waker>,
     /// Why the device is gone, while it is.
     down: Option<Gone>,
@@ -136,7 +136,7 @@ struct ReadPosition {
     hearing: Hearing,
     /// Offset of the next byte to hear.
     at: u64,
-    /// Number of the next mark to hear, and of the next datagram.
+    /// Number of the next mark to hear, and (below) of the next datagram.
     mark: u64,
     datagram: u64,
     /// Bytes below this are not needed again, not even for a resume.
@@ -163,18 +163,18 @@ impl Output {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new reader; returns the offset it begins at and that of the tape's end.
+    /// Adds a reader; returns the offsets where it begins and where the tape ends.
     pub(super) fn enter(&self, seat: SeatId, hearing: Hearing) -> (u64, u64) {
         let mut inner = self.lock();
         let end = inner.tape.end();
         let (at, datagram) =
             hearing.from.map_or_else(|| (end, inner.last_datagram()), |from| inner.place(from));
-        // What happened before a reader came is told to those alone who want the bytes from before.
+        // Only a reader that wants earlier bytes hears what happened before it came.
         let mark = hearing.from.map_or(inner.marks.end(), |_| inner.marks.number_at(at));
         inner
             .readers
             .insert(seat, ReadPosition { hearing, at, mark, datagram, done: at, waker: None });
-        // Whoever was alone is so no more.
+        // A reader that was alone no longer is.
         inner.wake_writer();
         (at, end)
     }
@@ -186,7 +186,7 @@ impl Output {
         inner.wake_writer();
     }
 
-    /// A reader goes on at another offset; returns the one it got.
+    /// Lets a reader continue at another offset; returns the one it got.
     pub(super) fn seek(&self, seat: SeatId, to: u64) -> u64 {
         let inner = &mut *self.lock();
         let (to, mut datagram) = inner.place(to);
@@ -203,7 +203,7 @@ impl Output {
         to
     }
 
-    /// A reader will never need bytes below `offset` again.
+    /// Notes that a reader will never need bytes below `offset` again.
     pub(super) fn done(&self, seat: SeatId, offset: u64) {
         let inner = &mut *self.lock();
         if let Some(reader) = inner.readers.get_mut(&seat) {
@@ -212,7 +212,7 @@ impl Output {
         inner.wake_writer();
     }
 
-    /// How many bytes the device may send now without a lossless reader missing one; pending at 0.
+    /// How many bytes the device may send now without a lossless reader missing any; pending at 0.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut inner = self.lock();
         let alone = inner.readers.keys().filter(|seat| **seat != EAR).count() == 1;
@@ -234,7 +234,8 @@ impl Output {
         }
     }
 
-    /// The device sent bytes, or one datagram; `marks` lie before that many of them.
+    /// Takes bytes that the device sent, or one datagram; `marks` say how many of them each mark
+    /// follows.
     pub(super) fn push(&self, bytes: &[u8], marks: &[(usize, LineEvent)]) {
         let inner = &mut *self.lock();
         let (start, gather) = (inner.tape.end(), inner.marks.end());
@@ -257,24 +258,24 @@ impl Output {
         inner.wake_readers();
     }
 
-    /// Errors of the line (parity, framing, overrun) since the gateway began it.
+    /// Line errors (parity, framing, overrun) since the gateway began the line.
     pub(super) fn errors(&self) -> u64 {
         self.lock().marks.errors()
     }
 
-    /// Notes pauses of at least this long from now on.
+    /// Notes pauses of at least this length from now on.
     pub(super) fn set_pause(&self, pause: Option<Duration>) {
         self.lock().pause = pause;
     }
 
-    /// The device came (`None`) or is gone, and why.
+    /// Notes that the device came (`None`), or that it is gone and why.
     pub(super) fn set_down(&self, down: Option<Gone>) {
         let mut inner = self.lock();
         inner.down = down;
         inner.wake_readers();
     }
 
-    /// Nothing more comes; how the device went, if it has gone already, stands.
+    /// Notes that nothing more comes; if the device has gone already, the way it went stands.
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.down.get_or_insert_with(|| Gone::Failed("the line was closed".into()));
@@ -332,7 +333,7 @@ impl Output {
 }
 
 impl ReadPosition {
-    /// There is nothing for it now, and where the device is `down` there will be nothing.
+    /// There is nothing for this reader now; if the device is `down`, there never will be.
     fn wait(&mut self, cx: &mut Context<'_>, down: Option<&Gone>) -> Poll<SeatEvent> {
         match down {
             Some(why) if !self.hearing.patient => Poll::Ready(SeatEvent::Ended(why.clone())),
@@ -343,7 +344,7 @@ impl ReadPosition {
         }
     }
 
-    /// The next mark this reader wants; those it does not want are passed over.
+    /// The next mark that this reader wants; others are skipped.
     fn next_mark(&mut self, marks: &Marks) -> Option<Mark> {
         loop {
             let (number, mark) = marks.next(self.mark)?;
@@ -362,7 +363,7 @@ impl ReadPosition {
 }
 
 impl OutputState {
-    /// The place at an offset, or where the next datagram begins behind it; and its number.
+    /// The offset itself, or the start of the next datagram at or after it, with its number.
     fn place(&self, offset: u64) -> (u64, u64) {
         match &self.borders {
             Some(borders) => {

@@ -1,5 +1,5 @@
-//! When the next bytes may go to a device that loses what comes too fast. Bytes and time in, a
-//! pause out.
+//! When the next bytes may go to a device that loses what comes too fast. Bytes and time in, pauses
+//! out.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use tokio::time::Instant;
 
 use crate::config::Pacing;
 
-/// The pace of a line's uplink. Whoever sends, the device is one.
+/// The pace of a line's uplink. There is one for the device, whoever sends.
 #[derive(Debug, Default)]
 pub(super) struct Pacer {
     rules: Pacing,
-    /// When everything sent has left the line at its speed.
+    /// When everything sent will have left the line at its speed.
     sent: Option<Instant>,
-    /// Until when nothing goes.
+    /// Nothing is sent before this.
     due: Option<Instant>,
     /// The pause is for a prompt, which ends it.
     prompted: bool,
-    /// The last bytes of the device, fewer than a prompt has.
+    /// The device's last bytes, fewer than a prompt has.
     heard: Vec<u8>,
-    /// The last byte sent was a CR: a LF belongs to it.
+    /// The last byte sent was a CR, so a LF that follows belongs to it.
     after_cr: bool,
 }
 
 impl Pacer {
-    /// Goes on by other rules.
+    /// Switches to other rules.
     pub(super) fn set_rules(&mut self, rules: Pacing) {
         *self = Self { rules, after_cr: self.after_cr, ..Self::default() };
     }
 
-    /// Whether there are rules to keep.
+    /// Whether there are any rules to keep.
     pub(super) fn paces(&self) -> bool {
         self.rules != Pacing::default()
     }
 
-    /// How many of the next bytes may go in one write; 0 until [`due`](Self::due).
+    /// How many of the next bytes may be sent in one write; 0 until [`due`](Self::due).
     pub(super) fn piece(&self, next: &[u8]) -> usize {
         if self.due.is_some() {
             // The other half of a line end is not held back with the next line.
@@ -52,7 +52,7 @@ impl Pacer {
         end.map_or(next.len(), |at| at + 1 + usize::from(next.get(at..at + 2) == Some(b"\r\n")))
     }
 
-    /// These bytes went; one takes `character` on the line.
+    /// Notes that these bytes were sent; each takes `character` on the line.
     pub(super) fn wrote(&mut self, bytes: &[u8], now: Instant, character: Duration) {
         let Some(last) = bytes.last() else { return };
         let (after_cr, only_lf) = (self.after_cr, bytes == b"\n");
@@ -62,7 +62,8 @@ impl Pacer {
         self.sent = Some(sent);
         let line = matches!(last, b'\r' | b'\n');
         if let Some(prompt) = self.rules.prompt.as_ref().filter(|_| line) {
-            // CR and LF are one line end: what the device says to the CR alone is its answer too.
+            // CR and LF are one line end: what the device says after the CR alone is its answer,
+            // too.
             if !(after_cr && only_lf && !self.prompted) {
                 self.prompted = true;
                 self.due = Some(sent + prompt.timeout);
@@ -79,24 +80,24 @@ impl Pacer {
         }
     }
 
-    /// When the pause is over; `None` when there is none.
+    /// When the pause is over; `None` if there is none.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// The pause is over.
+    /// Ends the pause.
     pub(super) fn go_on(&mut self) {
         self.due = None;
         self.prompted = false;
         self.heard.clear();
     }
 
-    /// Whether prompts are looked for at all, and whether one is waited for now.
+    /// Whether prompts are looked for at all, and whether one is being waited for now.
     pub(super) fn listens(&self) -> (bool, bool) {
         (self.rules.prompt.is_some(), self.prompted)
     }
 
-    /// The device said this.
+    /// Takes what the device said.
     pub(super) fn heard(&mut self, bytes: &[u8]) {
         let Some(prompt) = self.rules.prompt.as_ref().filter(|_| self.prompted) else { return };
         let length = prompt.text.len();
@@ -136,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Sends everything; each piece with the time it went.
+    /// Sends everything; returns each piece with the time it was sent.
     fn send(pacer: &mut Pacer, mut bytes: &[u8], character: Duration) -> Vec<(Vec<u8>, u128)> {
         let start = Instant::now();
         let (mut now, mut all) = (start, Vec::new());

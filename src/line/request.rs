@@ -1,12 +1,11 @@
-//! What is asked of a line for a seat, by whom, and why it may not be had.
+//! What is asked of a line for a seat, by whom, and why it may be refused.
 
 use super::{board::rfc3339, lease::NoLease};
 use crate::{auth::PrincipalId, config::Rights};
 
-/// Who wants a seat.
+/// Somebody who wants a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Participant {
-    /// Who it is.
     pub principal: PrincipalId,
     /// What the principal may do on this endpoint.
     pub rights: Rights,
@@ -14,11 +13,11 @@ pub(crate) struct Participant {
     pub ghosts: Ghosts,
 }
 
-/// Which sessions of a principal that hold the lease give way to a new one of the same, that wants
-/// to write.
+/// Which of a principal's sessions that hold the lease give way to a new one of the same principal
+/// that wants to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Ghosts {
-    /// None: several programs share a token.
+    /// None: several programs may share a token.
     Never,
     /// Those whose socket is gone: under `auth: none` everybody is the same principal.
     Away,
@@ -27,18 +26,18 @@ pub(crate) enum Ghosts {
     Silent,
 }
 
-/// What is wanted of a seat.
+/// What is wanted from a seat.
 #[expect(clippy::struct_excessive_bools, reason = "independent wishes")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SeatRequest {
-    /// Whether it wants the lease: not at all, if it is free, or the seat only with it.
+    /// Whether it wants the lease: not at all, if it is free, or no seat without it.
     pub intent: WriteIntent,
-    /// It takes the lease as soon as it can.
+    /// Whether it takes the lease as soon as it can.
     pub takes: bool,
     /// Where to begin on the tape; `None` is its end.
     pub replay: Option<ReplayFrom>,
-    /// Say what is done with (`Seat::done_reading`); a private line holds its target back until
-    /// then.
+    /// It will say what it is done with (`Seat::done_reading`); a private line holds its target
+    /// back until then.
     pub acks: bool,
     /// Hear line events and modem lines.
     pub events: bool,
@@ -48,18 +47,18 @@ pub(crate) struct SeatRequest {
     pub pauses: bool,
     /// Stay when the device goes, and go on when it is back.
     pub patient: bool,
-    /// The longest datagram to hear, where the device sends such; `None` hears all.
+    /// The longest datagram to hear, if the device sends any; `None` hears all.
     pub longest: Option<usize>,
 }
 
 /// Whether a seat wants the lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum WriteIntent {
-    /// Writes, or no seat.
+    /// It writes, or there is no seat.
     Writer,
-    /// Reads.
+    /// It reads.
     Observer,
-    /// Writes if that is free.
+    /// It writes if the lease is free.
     #[default]
     Auto,
 }
@@ -67,27 +66,22 @@ pub(crate) enum WriteIntent {
 /// Where on the tape to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplayFrom {
-    /// This many bytes before its end.
+    /// This many bytes before the end.
     Last(u64),
-    /// At an offset of an epoch.
-    From {
-        /// The offset.
-        offset: u64,
-        /// The epoch.
-        epoch: String,
-    },
+    /// At an offset within an epoch.
+    From { offset: u64, epoch: String },
 }
 
 /// Why a seat was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoSeat {
-    /// In use; who holds it, since when.
+    /// In use; who holds it, and since when.
     Busy(String),
     /// There is no such line.
     Unknown,
 }
 
-/// Who has the lease, as people are told it.
+/// Who has the lease, as people are told.
 pub(crate) fn held(no: &NoLease, to: &Participant) -> String {
     match no {
         NoLease::Held(holder)

@@ -34,7 +34,7 @@ use crate::{
     target::OpenError,
 };
 
-/// How far a leaving seat is with its last bytes.
+/// How far a leaving seat has got with its last bytes.
 #[derive(Debug)]
 enum Drained {
     NotAsked,
@@ -42,7 +42,7 @@ enum Drained {
     Done,
 }
 
-/// One participant of a line. Leaving it (drop) discards what it still had queued, and gives the
+/// One participant's place on a line. Dropping it discards what it still had queued, and gives the
 /// lease back.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -50,29 +50,29 @@ pub(crate) struct Seat {
     id: SeatId,
     who: Participant,
     listens: bool,
-    /// What it may and wants, for others to see.
+    /// What it may do and wants to, for others to see.
     stance: Arc<Stance>,
     drained: Drained,
-    /// Bytes of a seat that may not write, thrown away.
+    /// Bytes thrown away because the seat may not write.
     ignored: u64,
-    /// Bytes that went with the device before this seat was left.
+    /// Bytes that were lost with the device before this seat was left.
     gone: u64,
     left: bool,
-    /// What the line says to its session.
+    /// What the line tells its session.
     words: mpsc::Receiver<LineNews>,
     /// The lease is being taken from a session of the same principal that may be gone.
     claiming: Option<Claiming>,
-    /// When that session was found to be there.
+    /// When that session was found to be still there.
     denied: Option<Instant>,
     /// Keeps the line alive.
     _life: Arc<LineHold>,
 }
 
 impl Seat {
-    /// How long a client waits for a device that is just being opened.
+    /// How long a client waits for a device that is being opened.
     pub(crate) const OPENING_WAIT: Duration = Duration::from_secs(5);
 
-    /// Takes a seat; returns it with the offsets it begins at and live data begin at.
+    /// Takes a seat; returns it with the offset it begins at and the one where live data begins.
     pub(super) fn new(
         line: ListedLine,
         id: SeatId,
@@ -90,11 +90,12 @@ impl Seat {
             Some(super::request::ReplayFrom::From { offset, epoch }) if *epoch == shared.epoch => {
                 Some(*offset)
             }
-            // Offsets of another epoch mean nothing: everything there is.
+            // Offsets of another epoch mean nothing: replay everything there is.
             Some(super::request::ReplayFrom::From { .. }) => Some(start),
         };
         let lossless = match (private, ask.patient) {
-            // Nothing holds back whoever sends datagrams: they would be lost elsewhere, uncounted.
+            // A sender of datagrams cannot be held back: they would only be lost elsewhere,
+            // uncounted.
             _ if shared.datagrams => Lossless::Never,
             (true, _) => Lossless::Always,
             (false, true) => Lossless::Never,
@@ -133,12 +134,11 @@ impl Seat {
         )
     }
 
-    /// Its number: no other seat of the gateway has it.
+    /// Its number, which no other seat of the gateway has.
     pub(crate) fn id(&self) -> SeatId {
         self.id
     }
 
-    /// Who sits here.
     pub(crate) fn who(&self) -> &Participant {
         &self.who
     }
@@ -148,7 +148,7 @@ impl Seat {
         Arc::clone(&self.shared.endpoint.borrow())
     }
 
-    /// The rights changed. Who may not write any more gives the lease back.
+    /// Notes new rights. A seat that may no longer write gives the lease back.
     pub(crate) fn set_rights(&mut self, rights: Rights) {
         self.who.rights = rights;
         self.stance.set_rights(rights);
@@ -167,20 +167,19 @@ impl Seat {
         self.shared.board.subscribe()
     }
 
-    /// Ready when the device can be used, or with why it cannot.
+    /// Ready when the device can be used, or with the reason why it cannot.
     pub(crate) async fn ready(&self) -> Result<(), OpenError> {
         let mut board = self.board();
         // The sender is in `shared`, so this cannot fail.
         let board = board.wait_for(|board| board.state.settled().is_some()).await;
         if self.endpoint().share.is_none() && board.as_ref().is_ok_and(|board| board.was_up) {
-            // A connection that has ended already: what it sent, and its end, are still to be
-            // heard.
+            // A connection that has ended already: what it sent, and its end, have yet to be heard.
             return Ok(());
         }
         board.ok().and_then(|board| board.state.settled()).unwrap_or(Ok(()))
     }
 
-    /// What the line says next.
+    /// What comes next from the line.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent> {
         let heard = self.shared.output.poll_read(self.id, cx, buf);
         if let Poll::Ready(SeatEvent::Gap(gap)) = &heard
@@ -191,12 +190,12 @@ impl Seat {
         heard
     }
 
-    /// Goes on reading at another offset; returns the one it got.
+    /// Continues reading at another offset; returns the one it got.
     pub(crate) fn seek(&mut self, to: u64) -> u64 {
         self.shared.output.seek(self.id, to)
     }
 
-    /// Bytes below `offset` will not be wanted again.
+    /// Says that bytes below `offset` will not be wanted again.
     pub(crate) fn done_reading(&self, offset: u64) {
         self.shared.output.done(self.id, offset);
     }
@@ -212,13 +211,13 @@ impl Seat {
         self.stance.writes(self.id, &board)
     }
 
-    /// Whether the queue has as many datagrams of this seat as it may have.
+    /// Whether the queue holds as many of this seat's datagrams as it may.
     pub(crate) fn is_full(&self) -> bool {
         self.shared.input.is_full(self.id)
     }
 
-    /// Takes bytes for the device, a datagram whole; pending while the seat's window of the queue
-    /// is full.
+    /// Takes bytes for the device, or a datagram whole; pending while the seat's window of the
+    /// queue is full.
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -240,7 +239,7 @@ impl Seat {
         self.shared.input.push_rest(self.id, bytes);
     }
 
-    /// Throws away bytes of a seat that may not write; they are counted as taken, done with and
+    /// Throws away bytes of a seat that may not write; they count as taken, done with and
     /// undelivered.
     pub(crate) fn ignore(&mut self, bytes: usize) {
         self.ignored += bytes as u64;
@@ -253,26 +252,26 @@ impl Seat {
         self.shared.input.progress(self.id)
     }
 
-    /// Ready when it is worth telling how many bytes have left the queue: more than `seen`, or more
-    /// than `lost` were lost.
+    /// Ready when the number of bytes that have left the queue has grown enough beyond `seen` to be
+    /// worth telling, or more than `lost` were lost.
     pub(crate) fn poll_done(&self, cx: &mut Context<'_>, seen: u64, lost: u64) -> Poll<u64> {
         self.shared.input.poll_done(self.id, cx, seen, lost)
     }
 
-    /// Ready when everything this seat sent has left the wire, as far as can be known, or the
+    /// Ready when everything this seat sent has left the wire, as far as can be known, or when the
     /// device is gone. A line that takes nothing keeps it pending: the caller decides for how long.
     pub(crate) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let sent_nothing =
             self.progress().taken == self.ignored && !self.shared.input.has_tasks(self.id);
         loop {
             match &mut self.drained {
-                // Whoever has only watched does not wait for others.
+                // A seat that has only watched does not wait for others.
                 Drained::NotAsked if sent_nothing => self.drained = Drained::Done,
                 Drained::NotAsked => {
                     let (task, outcome) = Task::new(Action::Drain);
                     if self.shared.board.borrow().state == LineState::Up {
-                        // Of nobody: whoever leaves may have as many tasks in the queue as it may
-                        // have.
+                        // Not counted as the seat's: a leaving seat may already have as many tasks
+                        // in the queue as it may.
                         self.shared.input.push_task(task);
                     }
                     self.drained = Drained::Asked(outcome);

@@ -4,7 +4,7 @@
 /// A ring of the last bytes a device sent. Offsets count from the tape's first byte ever and never
 /// wrap.
 ///
-/// Bytes, not chunks: a serial line delivers one to a few dozen at a time, so a list of
+/// Bytes and not chunks: a serial line delivers from one to a few dozen at a time, so a list of
 /// reference-counted chunks would cost several times what it holds, while a reader has to copy
 /// behind a frame header anyway.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Tape {
         Self { ring: vec![0; capacity.max(4096)].into(), end: 0 }
     }
 
-    /// Offset of the oldest byte still here.
+    /// Offset of the oldest byte that is still here.
     pub(super) fn start(&self) -> u64 {
         self.end.saturating_sub(self.ring.len() as u64)
     }
@@ -38,7 +38,7 @@ impl Tape {
         self.end
     }
 
-    /// How many bytes it holds at most.
+    /// The most bytes it holds.
     pub(super) fn capacity(&self) -> usize {
         self.ring.len()
     }
@@ -59,8 +59,8 @@ impl Tape {
         }
     }
 
-    /// Copies what lies at `from` into `buf`; returns how much, 0 at the end of the tape, or the
-    /// gap when `from` has been overwritten.
+    /// Copies the bytes at `from` into `buf`; returns how many, 0 at the end of the tape, or the
+    /// gap if `from` has been overwritten.
     pub(super) fn read(&self, from: u64, buf: &mut [u8]) -> Result<usize, Gap> {
         if from < self.start() {
             return Err(Gap { from, to: self.start() });
@@ -80,9 +80,9 @@ impl Tape {
         }
     }
 
-    /// Where in the ring an offset lies.
+    /// Where an offset lies in the ring.
     fn place(&self, offset: u64) -> usize {
-        // The remainder is less than the ring's length, which is a usize.
+        // The remainder is less than the length of the ring, which is a usize.
         usize::try_from(offset % self.ring.len() as u64).unwrap_or_default()
     }
 }

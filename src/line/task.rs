@@ -1,4 +1,4 @@
-//! What waits in a line's queue beside data, and what comes of it.
+//! What waits in a line's queue beside the data, and how it turns out.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::{
     wire::control::SettingsChange,
 };
 
-/// Longest distance of two steps' clocks that is kept; over it they are no sequence.
+/// The longest distance between two steps' clocks that is kept; beyond it they are not a sequence.
 pub(super) const PACE_MOST: Duration = Duration::from_secs(1);
 
 /// Why a task was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Undone {
-    /// The port said no.
+    /// The port refused.
     Port(PortError),
     /// The wire was not idle in time.
     Timeout,
     /// The device went, or the seat was left.
     Gone,
-    /// The seat has as much in the queue as it may have.
+    /// The seat has as many in the queue as it may.
     Full,
-    /// What the seat has in the queue would wait for too long.
+    /// Together the seat's tasks would wait for too long.
     TooLong,
     /// The lease was taken from the seat.
     Taken,
@@ -38,17 +38,17 @@ impl From<PortError> for Undone {
     }
 }
 
-/// Where the outcome of a task goes.
+/// Where a task's outcome goes.
 pub(super) type Reply = oneshot::Sender<Result<(), Undone>>;
 
-/// What waits in the queue beside data.
+/// What waits in the queue beside the data.
 #[derive(Debug)]
 pub(super) struct Task {
-    /// What is to be done.
+    /// What has to be done.
     pub(super) what: Action,
-    /// How long its steps wait in all.
+    /// How long its steps wait altogether.
     pub(super) wait: Duration,
-    /// Cancelled when its seat loses its turn: nothing is waited for any more.
+    /// Cancelled when its seat loses its turn: then it waits for nothing more.
     pub(super) turn: CancellationToken,
     /// Where the outcome goes.
     reply: Option<Reply>,
@@ -60,18 +60,18 @@ impl Task {
         Self { what, wait: Duration::ZERO, turn: CancellationToken::new(), reply: None }
     }
 
-    /// A task, and where its outcome comes from; an error there is [`Undone::Gone`].
+    /// A task, and where its outcome arrives; an error there is [`Undone::Gone`].
     pub(super) fn new(what: Action) -> (Self, TaskOutcome) {
         let (reply, outcome) = oneshot::channel();
         (Self { reply: Some(reply), ..Self::unasked(what) }, outcome)
     }
 
-    /// Where the outcome goes, where somebody wants to know it.
+    /// Where the outcome goes, if somebody wants to know it.
     pub(super) fn reply(&self) -> Option<&Reply> {
         self.reply.as_ref()
     }
 
-    /// Says what came of it, to who waits for it.
+    /// Passes the outcome to whoever waits for it.
     pub(super) fn answer(self, outcome: Result<(), Undone>) {
         if let Some(reply) = self.reply {
             reply.send(outcome).ok();
@@ -79,7 +79,7 @@ impl Task {
     }
 }
 
-/// Where the outcome of a task comes from.
+/// Where a task's outcome arrives.
 pub(crate) type TaskOutcome = oneshot::Receiver<Result<(), Undone>>;
 
 /// What is done to a port.
@@ -87,23 +87,21 @@ pub(crate) type TaskOutcome = oneshot::Receiver<Result<(), Undone>>;
 pub(crate) enum Action {
     /// Wait until the wire is idle.
     Drain,
-    /// Change settings, behind what is still being sent or at once.
+    /// Change settings, after what is still being sent or immediately.
     Configure {
-        /// What changes.
         change: SettingsChange,
         /// Whether to wait until the wire is idle.
         drain: bool,
-        /// Whoever asks.
+        /// Who asks for it.
         by: String,
     },
     /// Move DTR, RTS and break, step by step.
     Signals {
-        /// The steps.
         steps: Vec<Step>,
-        /// Whose: pacing holds over the steps of one seat.
+        /// Whose: pacing applies across the steps of one seat.
         seat: SeatId,
     },
-    /// End the break of a seat that lost its turn, if one stands.
+    /// End the break of a seat that lost its turn, if there still is one.
     EndBreak(SeatId),
     /// Set the port as configured.
     Retune(Settings),

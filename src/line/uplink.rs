@@ -1,4 +1,4 @@
-//! Seats to device: carries out the queue, data and tasks in the order sent.
+//! Seats to device: carries out the queue's data and tasks in the order they were sent.
 
 use std::{
     future::{Future, poll_fn},
@@ -30,7 +30,7 @@ use crate::{
     target::{Port, Wire, is_too_long},
 };
 
-/// How often a driver is looked at while it sends.
+/// How often we look at a driver while it sends.
 const DRIVER_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Carries out the queue until the device takes no more; returns why.
@@ -65,8 +65,8 @@ pub(super) async fn uplink(
     }
 }
 
-/// Looks how far a driver is while it sends: one that goes with its device cannot be asked what it
-/// still had.
+/// Looks at how far a driver has got while it sends: one that goes with its device can no longer be
+/// asked what it still had.
 #[derive(Default)]
 struct Looks {
     timer: Option<Pin<Box<Sleep>>>,
@@ -90,30 +90,31 @@ impl Looks {
     }
 }
 
-/// What was done of the queue.
+/// What was done about the queue.
 enum Work {
     /// Bytes went to the device.
     Wrote,
-    /// Before more goes to it, [`Input::turn`](super::input::Input::turn) wants to know how much it
-    /// holds.
+    /// Before more goes to it, [`Input::turn`](super::input::Input::turn) has to be told how much
+    /// it holds.
     Turn,
-    /// A message has left by the clock; [`Paced::answered`] wants to know whether the wire is idle.
+    /// By the clock a message has left; [`Paced::answered`] has to be told whether the wire is
+    /// idle.
     Ask,
     /// A task is due.
     Task(Task),
 }
 
-/// The queue at the pace the device can bear. Bytes that wait stay in the queue: a flush or the end
-/// of a seat takes them from there at once.
+/// The queue, at a pace that the device can take. Bytes that wait stay in the queue, where a flush
+/// or the end of a seat can still remove them.
 struct Paced<'a> {
     shared: &'a Shared,
     /// The rules, as last applied.
     endpoint: watch::Receiver<Arc<Endpoint>>,
     pacer: Pacer,
-    /// The bus that the line is, where it is one.
+    /// The Modbus bus, if the line is one.
     bus: Option<Bus>,
     timer: Pin<Box<Sleep>>,
-    /// A place among the readers, to hear prompts.
+    /// A reader's place, to hear prompts.
     ear: Option<Ear<'a>>,
 }
 
@@ -125,7 +126,7 @@ impl<'a> Paced<'a> {
         Self { shared, endpoint, pacer: Pacer::default(), bus: None, timer, ear: None }
     }
 
-    /// Does the next thing of the queue; pending while there is nothing to do, the device takes
+    /// Does the next thing in the queue; pending while there is nothing to do, the device takes
     /// nothing, or a pause lasts.
     fn poll_work(
         &mut self,
@@ -138,7 +139,8 @@ impl<'a> Paced<'a> {
             self.bus = matches!(endpoint.packing, Packing::ModbusRtu { .. }).then(Bus::default);
             self.ear = self.pacer.listens().0.then(|| Ear::new(&self.shared.output));
         }
-        // Looked at before the queue is locked: who leaves has the board and then wants the queue.
+        // Read before the queue is locked: a leaving seat locks the board first and the queue
+        // second.
         let paces = self.pacer.paces() || self.bus.is_some();
         let settings = paces.then(|| self.shared.board.borrow().settings).flatten();
         loop {
@@ -194,14 +196,14 @@ impl<'a> Paced<'a> {
         Poll::Ready(Ok(()))
     }
 
-    /// How many of the next bytes may go in one write.
+    /// How many of the next bytes may be sent in one write.
     fn piece(&mut self, front: &Front<'_>) -> usize {
         let most = self.pacer.piece(front.bytes());
         let (next, _) = front.bytes().split_at(most);
         self.bus.as_mut().map_or(most, |bus| bus.piece(next, front.owner(), Instant::now()))
     }
 
-    /// These bytes went, on a line with these settings.
+    /// Notes that these bytes were sent, on a line with these settings.
     fn wrote(&mut self, bytes: &[u8], settings: Option<Settings>) {
         let (now, character) =
             (Instant::now(), settings.map_or(Duration::ZERO, |all| all.character()));
@@ -211,8 +213,8 @@ impl<'a> Paced<'a> {
         }
     }
 
-    /// Whether the wire is idle: as far as the port knows; on the way to another box that is only
-    /// the clock.
+    /// Takes note whether the wire is idle, as far as the port knows; for a port on another box
+    /// only the clock can say.
     fn answered(&mut self, is_idle: bool) {
         let settings = self.shared.board.borrow().settings.unwrap_or_default();
         if let Some(bus) = &mut self.bus {
@@ -221,7 +223,7 @@ impl<'a> Paced<'a> {
     }
 }
 
-/// Writes at least one byte, or nothing where that is a datagram.
+/// Writes at least one byte, or an empty datagram.
 fn poll_write(
     cx: &mut Context<'_>,
     device: &mut (dyn AsyncWrite + Send + Unpin),
@@ -233,7 +235,7 @@ fn poll_write(
     }
 }
 
-/// A reader of the device's output that holds nothing back.
+/// A reader of the device's output that never holds it back.
 struct Ear<'a>(&'a Output);
 
 impl<'a> Ear<'a> {
@@ -252,7 +254,7 @@ impl<'a> Ear<'a> {
         Self(output)
     }
 
-    /// Looks for the prompt in what the device has said since the line that is to be answered.
+    /// Looks for the prompt in what the device has said since the line that it answers.
     fn listen(&self, cx: &mut Context<'_>, pacer: &mut Pacer) {
         if !pacer.listens().1 {
             self.0.seek(EAR, u64::MAX);

@@ -1,4 +1,4 @@
-//! Sockets to listen on: made, or taken over; and what to say when there is none.
+//! Sockets to listen on, made or taken over; and what to say when there is none.
 
 use std::{
     io,
@@ -21,7 +21,8 @@ pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<BoundSocket> {
 }
 
 /// A socket for an address that overlaps those of listeners about to leave (127.0.0.1 becomes
-/// `[::]`). While it is made they share the port (`SO_REUSEPORT`), and nobody else before or after.
+/// `[::]`). The two share the port (`SO_REUSEPORT`) only while this one is made, so that nobody
+/// else can join before or after.
 pub(super) fn bind_beside(address: SocketAddr, leaving: &[&OwnedFd]) -> io::Result<OwnedFd> {
     let share =
         |on| leaving.iter().try_for_each(|socket| SockRef::from(*socket).set_reuse_port(on));
@@ -39,8 +40,8 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     if let SocketAddr::V6(address) = address {
-        // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; a single address only its
-        // own family.
+        // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; any other address serves
+        // only its own family.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_nonblocking(true)?;

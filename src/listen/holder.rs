@@ -1,5 +1,5 @@
-//! Which sockets listen on a port, and which process has one, from /proc: for an error message and
-//! for `doctor`.
+//! Which sockets listen on a port, and which process holds one, from /proc: for an error message
+//! and for `doctor`.
 
 use std::{
     fs,
@@ -38,7 +38,7 @@ impl OpenSocket {
     }
 }
 
-/// `name (pid 123)` of who listens on a port, when /proc shows it to us.
+/// `name (pid 123)` of the process that listens on a port, if /proc shows it to us.
 pub(super) fn of_port(port: u16) -> Option<String> {
     let proc = Path::new("/proc");
     listening(proc, port)

@@ -1,5 +1,5 @@
-//! HTTP that somebody typed where TLS is spoken: a browser shows what is answered, and nothing of a
-//! failed handshake.
+//! Plain HTTP where TLS is spoken: a browser shows the answer it gets, and nothing of a failed
+//! handshake.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -8,17 +8,17 @@ use crate::{
     wire::head::{HEAD_MAX, HEADERS_MAX, scan},
 };
 
-/// What is logged of it.
+/// The reason in the log.
 pub(super) const WHY: &str = "plain HTTP on a port that speaks TLS";
 
-/// Whether a client begins with the name of a method in place of a TLS record.
+/// Whether a client begins with the name of a method instead of a TLS record.
 pub(super) async fn is_http(stream: &Stream) -> bool {
     let Some(tcp) = stream.tcp() else { return false };
     let mut first = [0];
     matches!(tcp.peek(&mut first).await, Ok(1)) && first.iter().all(u8::is_ascii_uppercase)
 }
 
-/// Answers its request with the address that would do.
+/// Answers the request with the address that would work.
 pub(super) async fn answer(mut stream: Stream) {
     let mut head = Vec::new();
     let host = loop {
@@ -45,7 +45,7 @@ pub(super) async fn answer(mut stream: Stream) {
          x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{text}",
         text.len()
     );
-    // Who has left does not hear it.
+    // A client that has left does not hear it.
     if stream.write_all(response.as_bytes()).await.is_ok() {
         let _ = stream.shutdown().await;
     }

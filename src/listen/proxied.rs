@@ -1,4 +1,4 @@
-//! A connection whose proxy says first whom it is for: the header of the PROXY protocol, read
+//! A connection whose proxy first says whom it is for: the header of the PROXY protocol, read
 //! before anything else.
 
 use tokio::{
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Reads the header of a trusted proxy, and not a byte of what follows. `None`: the connection is
-/// the proxy's own.
+/// Reads a trusted proxy's header, and not one byte of what follows. `None`: the connection is the
+/// proxy's own.
 pub(super) async fn read(
     stream: &mut Stream,
     peer: &Peer,

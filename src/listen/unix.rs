@@ -14,13 +14,13 @@ use rustix::{
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Its group may connect; whoever may is trusted as a proxy is.
+/// The socket's group may connect; whoever may is trusted like a proxy.
 const MODE: u32 = 0o660;
 
-/// Tells the drafts of one process from each other.
+/// Tells apart the drafts of one process.
 static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
-/// The file of a unix socket we made; removed with the listener, unless another has taken its
+/// The file of a unix socket we made; removed with the listener, unless another file has taken its
 /// place.
 #[derive(Debug)]
 pub(super) struct SocketFile {
@@ -36,13 +36,13 @@ impl Drop for SocketFile {
     }
 }
 
-/// A listening socket at `path`. It is made beside it, gets its mode, listens, and only then takes
-/// its place: of a socket without a listener (from a crash), and of nothing else.
+/// A listening socket at `path`. It is made under another name, gets its mode, listens, and only
+/// then takes the path: from a socket without a listener (left by a crash), and from nothing else.
 pub(super) fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFile)> {
     free(path)?;
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
     let draft = path.with_file_name(format!(".{}-{number}", std::process::id()));
-    // What a process of our number left.
+    // Left over from an earlier process with our number.
     let _ = fs::remove_file(&draft);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -55,12 +55,12 @@ pub(super) fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFil
     Ok((socket, file))
 }
 
-/// Moves a draft to its place, where there may be a dead socket. One that has come to life
-/// meanwhile gets its place back.
+/// Moves a draft to its path, where there may be a dead socket. One that has come to life meanwhile
+/// gets its path back.
 fn put(draft: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
         Err(Errno::EXIST) => {}
-        // A file system that knows no such renaming.
+        // A file system that does not know this kind of renaming.
         Err(Errno::INVAL | Errno::NOSYS) => return fs::rename(draft, path),
         other => return Ok(other?),
     }
@@ -88,7 +88,7 @@ fn free(path: &Path) -> io::Result<()> {
         Ok(_) => {}
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A listener whose queue is full would be waited for.
+    // Otherwise we would wait for a listener whose queue is full.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
@@ -124,7 +124,7 @@ mod tests {
         }
         assert_eq!(listen(&path, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(inode(&path).unwrap(), file.inode);
-        // Somebody came to life between the look and the renaming.
+        // A socket came to life between the look and the renaming.
         let draft = folder.path().join("draft");
         let other = net::UnixListener::bind(&draft).unwrap();
         assert_eq!(put(&draft, &path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    /// The mode of the first socket in a folder that takes a connection.
+    /// The mode of the first socket in a folder that accepts a connection.
     fn reached(folder: &Path) -> u32 {
         loop {
             for entry in fs::read_dir(folder).unwrap().flatten() {

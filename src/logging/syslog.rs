@@ -12,7 +12,7 @@ use tracing::Level;
 /// `LOG_DAEMON` of syslog.h.
 const FACILITY: u8 = 3 << 3;
 
-/// The socket, connected anew after whoever reads it was restarted.
+/// The socket, connected again after its reader was restarted.
 pub(super) struct Syslog {
     path: PathBuf,
     socket: Mutex<Option<UnixDatagram>>,
@@ -23,7 +23,7 @@ impl Syslog {
         Self { path: path.to_owned(), socket: Mutex::new(connect(path)) }
     }
 
-    /// Whether somebody took the line.
+    /// Whether the line was taken.
     pub(super) fn send(&self, level: Level, text: &str) -> bool {
         let severity: u8 = match level {
             Level::ERROR => 3,
@@ -31,7 +31,7 @@ impl Syslog {
             Level::INFO => 6,
             Level::DEBUG | Level::TRACE => 7,
         };
-        // The reader has a clock of its own; the time is part of the form.
+        // The reader has a clock of its own; the format asks for a time.
         let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%b %e %T");
         let line = format!("<{}>{now} wsbridge[{}]: {text}", FACILITY | severity, process::id());
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,7 @@ impl Syslog {
     }
 }
 
-/// A socket that waits for nobody: a line that does not fit goes to standard error.
+/// A socket that never blocks: a line that does not fit goes to standard error.
 fn connect(path: &Path) -> Option<UnixDatagram> {
     let socket = UnixDatagram::unbound().ok()?;
     socket.set_nonblocking(true).ok()?;

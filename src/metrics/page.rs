@@ -2,7 +2,7 @@
 //!
 //! Sources: OpenMetrics 1.0 (now <https://prometheus.io/docs/specs/om/open_metrics_spec/>), and
 //! Prometheus' text format 0.0.4 (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
-//! They differ in the names of counters' families, in the types they know, and in the end.
+//! They differ in the names of counter families, in the types they know, and in the last line.
 
 use std::{
     collections::BTreeMap,
@@ -23,14 +23,14 @@ pub(crate) enum ExpositionFormat {
 }
 
 impl ExpositionFormat {
-    /// What a request that accepts this gets: OpenMetrics, unless it names `text/plain` and likes
-    /// it better.
+    /// The format for a request with this `Accept`: OpenMetrics, unless it names `text/plain` and
+    /// prefers that.
     pub(crate) fn accepted(accept: Option<&str>) -> Self {
         let ranges: Vec<_> = accept.unwrap_or_default().split(',').map(range).collect();
         let best = |names: &[&str]| {
             let fits =
                 |name: &&str| ranges.iter().filter(|(kind, _)| kind == name).map(|(_, q)| *q).max();
-            // The more specific range says it, however much a wider one would take (RFC 9110
+            // The more specific range decides, however high the weight of a wider one (RFC 9110
             // section 12.5.1).
             names.iter().find_map(fits)
         };
@@ -41,7 +41,7 @@ impl ExpositionFormat {
         }
     }
 
-    /// Its media type.
+    /// The format's media type.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -58,7 +58,7 @@ fn range(text: &str) -> (String, u32) {
     (kind, weight.map_or(1000, |weight| thousandths(&weight)))
 }
 
-/// `0.25` is 250. What is no weight counts as none.
+/// `0.25` is 250. Anything that is not a weight counts as none.
 fn thousandths(weight: &str) -> u32 {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -72,15 +72,15 @@ fn thousandths(weight: &str) -> u32 {
 /// What is not counted but looked up for the page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
-    /// What the daemon itself takes; nothing where the system does not tell.
+    /// What the daemon itself uses; nothing where the system does not tell.
     pub process: Option<ProcessUsage>,
-    /// Each listener with TLS, and the last second of its certificate since 1970.
+    /// The last second of the certificate of each listener with TLS, since 1970.
     pub certificates: BTreeMap<String, i64>,
-    /// The last second of the authority that the gateway's own certificate is under.
+    /// The last second of the authority that issued the gateway's own certificate.
     pub authority: Option<i64>,
 }
 
-/// What a process takes of the system.
+/// What a process uses of the system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProcessUsage {
     /// Time on processors.
@@ -93,11 +93,11 @@ pub(crate) struct ProcessUsage {
     pub threads: u64,
     /// Open file descriptors.
     pub open_files: u64,
-    /// Descriptors it may have; `None` without a limit.
+    /// The most descriptors it may have; `None` without a limit.
     pub max_files: Option<u64>,
 }
 
-/// Everything as text of that format.
+/// The whole page in that format.
 pub(crate) fn render(metrics: &Metrics, format: ExpositionFormat, observed: &Observed) -> String {
     let mut page = Exposition { text: String::new(), family: "", format };
     of_process(&mut page, metrics, observed.process);
@@ -123,7 +123,7 @@ pub(crate) fn render(metrics: &Metrics, format: ExpositionFormat, observed: &Obs
     page.end()
 }
 
-/// The names are those of Prometheus' client libraries.
+/// The names are those that Prometheus' client libraries use.
 fn of_process(page: &mut Exposition, metrics: &Metrics, process: Option<ProcessUsage>) {
     page.family(
         "process_start_time_seconds",
@@ -216,7 +216,7 @@ enum Type {
     StateSet,
 }
 
-/// The text under construction, and the family its samples belong to.
+/// The text under construction, and the family that its samples belong to.
 struct Exposition {
     text: String,
     family: &'static str,
@@ -226,7 +226,8 @@ struct Exposition {
 impl Exposition {
     fn family(&mut self, name: &'static str, kind: Type, help: &str) {
         self.family = name;
-        // In the older format a family has its samples' name, and a state or a version is a gauge.
+        // In the older format a family is named like its samples, and a state or a version is a
+        // gauge.
         let (suffix, word) = match (self.format, kind) {
             (ExpositionFormat::OpenMetrics, Type::Counter) => ("", "counter"),
             (ExpositionFormat::OpenMetrics, Type::Info) => ("", "info"),

@@ -1,4 +1,4 @@
-//! The bus on `/ws/`: which endpoints there are and how they are, as it changes (docs/protocol.md
+//! The bus on `/ws/`: which endpoints there are, and their state as it changes (docs/protocol.md
 //! section 9).
 
 use std::{
@@ -35,7 +35,7 @@ pub(crate) trait BusView: Send + Sync {
     /// The endpoints the client may see now, with their lines' boards.
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)>;
 
-    /// What was counted of each such endpoint since the start.
+    /// What was counted for each of these endpoints since the start.
     fn counts(&self) -> BTreeMap<String, Counts>;
 
     /// Changes when `visible` may.
@@ -57,22 +57,22 @@ pub(crate) async fn bus(
     SessionReport::of(link.ended().cloned().unwrap_or(Ended::ClientClosed(None)))
 }
 
-/// What one client has been told of the gateway's endpoints.
+/// What one client has been told about the gateway's endpoints.
 struct Overview<'a> {
     shown: &'a dyn BusView,
     dead_after: Duration,
     text: Vec<u8>,
-    /// The boards told of.
+    /// The boards of endpoints the client knows about.
     known: BTreeMap<String, watch::Receiver<Board>>,
     /// One task waits for each board; they end with the bus.
     watches: JoinSet<String>,
-    /// Resolves when endpoints came or went.
+    /// Resolves when endpoints have come or gone.
     listed: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// The rates, while the client wants them.
     rates: Option<Rates>,
 }
 
-/// Ready with the next change of the list.
+/// Ready with the next change to the list.
 fn listed(mut changes: watch::Receiver<u64>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     // The sender lives as long as the gateway.
     Box::pin(async move { changes.changed().await.unwrap_or(()) })
@@ -91,7 +91,7 @@ impl<'a> Overview<'a> {
         }
     }
 
-    /// Says everything: at the start, and when endpoints came or went.
+    /// Says everything: at the start, and when endpoints have come or gone.
     fn hello(&mut self, link: &mut Link) {
         self.listed = listed(self.shown.changes());
         self.watches = JoinSet::new();
@@ -121,7 +121,7 @@ impl<'a> Overview<'a> {
 
     fn watch(&mut self, name: String, mut board: watch::Receiver<Board>) {
         self.watches.spawn(async move {
-            // A line that ends is told by the list.
+            // The list reports a line that ends.
             if board.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -145,7 +145,7 @@ impl<'a> Overview<'a> {
         self.watch(name.to_owned(), again);
     }
 
-    /// Says the rates, when one of them is another than a second ago.
+    /// Says the rates, if any of them differs from a second ago.
     fn tell_rates(&mut self, link: &mut Link) {
         let news = self.rates.as_mut().and_then(|rates| rates.news(self.shown.counts()));
         if let Some(rates) = news {

@@ -10,19 +10,19 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// By how much a ping may be late, as a part of the time a client may be silent: 1 s of 30 s.
+/// How late a ping may be, as a fraction of the time a client may be silent: 1 s of 30 s.
 const SLACK: u32 = 30;
 
-/// The rules a session's socket runs under.
+/// The rules for a session's socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     /// Silence after which the client counts as dead.
     pub(super) dead_after: Duration,
-    /// Silence after which it is pinged.
+    /// Silence after which the client is pinged.
     pub(super) ping_after: Duration,
-    /// Time without data either way after which the session ends.
+    /// Time without data in either direction after which the session ends.
     pub(super) idle: Option<Duration>,
-    /// Bytes a second and direction.
+    /// Bytes per second in each direction.
     pub(super) rate: Option<u64>,
 }
 
@@ -33,14 +33,14 @@ pub(super) enum Due {
     Ping,
     /// The client gave no sign of life for the whole time.
     Silent,
-    /// No data either way for the idle limit.
+    /// No data in either direction for the idle limit.
     Idle,
-    /// The time of an ending is over.
+    /// The time allowed for an ending is up.
     Deadline,
 }
 
-/// One timer for everything that may become due; activity is only noted, and stamped when the timer
-/// is looked at: asking for the time is a system call on some machines.
+/// One timer for everything that can become due. Activity is only noted, and gets its time when the
+/// timer is looked at: asking for the time is a system call on some machines.
 #[derive(Debug)]
 pub(super) struct Clock {
     dead_after: Duration,
@@ -49,7 +49,7 @@ pub(super) struct Clock {
     idle: Option<Duration>,
     news: News,
     heard: Instant,
-    /// Silence up to here proves nothing.
+    /// Silence up to this moment proves nothing.
     excused: Instant,
     pinged: Instant,
     moved: Instant,
@@ -57,7 +57,7 @@ pub(super) struct Clock {
     timer: Pin<Box<Sleep>>,
 }
 
-/// What happened since the timer was looked at.
+/// What has happened since the timer was last looked at.
 #[derive(Clone, Copy, Debug, Default)]
 struct News {
     heard: bool,
@@ -65,7 +65,8 @@ struct News {
 }
 
 impl Clock {
-    /// A clock that starts now. A ping goes out after `ping_after` of silence, and then each time.
+    /// A clock that starts now. A ping goes out after `ping_after` of silence, and again after each
+    /// further such span.
     pub(super) fn new(dead_after: Duration, ping_after: Duration, idle: Option<Duration>) -> Self {
         let now = Instant::now();
         let timer = Box::pin(sleep_until(now + ping_after));
@@ -89,12 +90,13 @@ impl Clock {
         self.news.heard = true;
     }
 
-    /// Data moved, either way. What was only handed to the kernel proves nothing of the client.
+    /// Data moved, in either direction. What was only handed to the kernel proves nothing about the
+    /// client.
     pub(super) fn moved(&mut self) {
         self.news.moved = true;
     }
 
-    /// For how long nothing was heard of the client.
+    /// How long nothing has been heard from the client.
     pub(super) fn silence(&self) -> Duration {
         if self.news.heard { Duration::ZERO } else { self.heard.elapsed() }
     }
@@ -106,19 +108,19 @@ impl Clock {
         self.timer.as_mut().reset(Instant::now());
     }
 
-    /// Lifts the deadline: what it was for has happened.
+    /// Lifts the deadline: what it was set for has happened.
     pub(super) fn lift(&mut self) {
         self.deadline = None;
     }
 
-    /// Sets a new deadline in place of the old.
+    /// Replaces the deadline by a new one.
     pub(super) fn extend(&mut self, time: Duration) {
         self.deadline = None;
         self.end_within(time);
     }
 
-    /// What is due now. `deaf` says that we do not read the client at present, because the target
-    /// does not take what it sent: then its silence proves nothing.
+    /// What is due now. `deaf` says that we are not reading the client at present, because the
+    /// target does not take what it sent: then its silence proves nothing.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deaf: bool) -> Poll<Due> {
         self.stamp();
         loop {
@@ -163,7 +165,7 @@ impl Clock {
         }
     }
 
-    /// Pings of many sessions fall together, so that the processor wakes once for them.
+    /// The pings of many sessions coincide, so that the processor wakes once for all of them.
     fn next_ping(&self) -> Instant {
         beat(self.heard.max(self.pinged) + self.ping_after, self.dead_after / SLACK)
     }
@@ -181,7 +183,7 @@ impl Clock {
     }
 }
 
-/// The next of the beats, `apart` from each other, that all clocks share.
+/// The next of the instants, `apart` from each other, that all clocks share.
 fn beat(at: Instant, apart: Duration) -> Instant {
     static FIRST: OnceLock<Instant> = OnceLock::new();
     let since = at.saturating_duration_since(*FIRST.get_or_init(Instant::now)).as_nanos();
@@ -199,7 +201,7 @@ mod tests {
 
     const DEAD: Duration = Duration::from_secs(30);
 
-    /// What is due, one after the other, and after how many seconds.
+    /// What becomes due, one after the other, and after how many seconds.
     async fn due<const N: usize>(mut clock: Clock) -> [(Due, u64); N] {
         let start = Instant::now();
         let mut seen = [(Due::Idle, 0); N];

@@ -1,4 +1,4 @@
-//! Whether an endpoint has room for one more session, and which one gives way to it.
+//! Whether an endpoint has room for another session, and which one gives way to it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,30 +17,30 @@ pub(crate) struct Crowd<'a> {
     pub sessions: &'a Sessions,
     /// Those that wait for their client.
     pub parking: &'a Parking,
-    /// Where they sit.
+    /// Where they have seats.
     pub lines: &'a Lines,
 }
 
-/// One session that takes up room.
+/// A session that takes up room.
 struct Occupant {
     principal: PrincipalId,
-    /// Of its socket, or the one it lost: the smaller, the older.
+    /// The number of its socket, or of the one it lost: the lower, the older.
     number: u64,
     /// Whether it only watches.
     observes: bool,
     by: By,
 }
 
-/// What a session is found by.
+/// How a session is found.
 enum By {
     Socket(Arc<RunningSession>),
-    /// It waits for its client; its secret.
+    /// It waits for its client; this is its secret.
     Secret(String),
 }
 
 impl Crowd<'_> {
-    /// Whether the socket `newcomer`, which is among the sessions already, may stay. Those that
-    /// wait for their client are not counted: it may be one of theirs that is back.
+    /// Whether the socket `newcomer`, which is already among the sessions, may stay. Sessions that
+    /// wait for their client are not counted: it may have come back for one of them.
     pub(crate) fn admit(
         &self,
         endpoint: &Endpoint,
@@ -50,8 +50,8 @@ impl Crowd<'_> {
         self.make_room(endpoint, who, newcomer, || self.sockets(&endpoint.name))
     }
 
-    /// The same for a session that begins on it, those that wait for their client included: the
-    /// user's own that has waited longest gives way to it.
+    /// The same for a session that begins on it. Those that wait for their client are counted: the
+    /// user's own that has waited longest gives way.
     pub(super) fn begin(
         &self,
         endpoint: &Endpoint,
@@ -80,7 +80,7 @@ impl Crowd<'_> {
         places: impl Fn() -> Vec<Occupant>,
     ) -> Result<(), NoRoom> {
         let most = endpoint.limits.sessions;
-        // Where nobody signs in, all are one.
+        // Where nobody signs in, everybody is the same.
         let is_someone = who.principal.kind != PrincipalKind::Open;
         let takes_over = is_someone && who.rights.allows(Rights::TAKEOVER);
         loop {
@@ -111,7 +111,7 @@ impl Crowd<'_> {
     fn sockets(&self, endpoint: &str) -> Vec<Occupant> {
         let running = self.sessions.list().into_iter();
         let here = running.filter(|entry| entry.endpoint == endpoint);
-        // The place of one that was told to make room is another's already.
+        // The place of a session that was told to make room already belongs to another.
         let here = here
             .map(|entry| (entry.ordered(), entry))
             .filter(|(order, _)| *order != Some(Ended::GaveWay));
@@ -119,7 +119,7 @@ impl Crowd<'_> {
             principal: entry.principal.clone(),
             number: entry.number,
             observes: match entry.standing() {
-                // It ends for another reason, and cannot be told a second one.
+                // It is ending for another reason, and cannot be given a second one.
                 _ if order.is_some() => false,
                 Standing::Idle => true,
                 Standing::Seat(seat) => !self.lines.writes(endpoint, seat),
@@ -131,8 +131,8 @@ impl Crowd<'_> {
     }
 }
 
-/// The oldest observer of the principal with most sessions; of several with as many, rather of
-/// another than `who`. The newcomer does not count.
+/// The oldest observer of the principal with the most sessions; if several have as many, preferably
+/// of another than `who`. The newcomer does not count.
 fn observer<'a>(places: &'a [Occupant], who: &PrincipalId, newcomer: u64) -> Option<&'a Occupant> {
     let mut crowds: BTreeMap<&PrincipalId, Vec<&Occupant>> = BTreeMap::new();
     for place in places.iter().filter(|place| place.number != newcomer) {
@@ -167,12 +167,12 @@ mod tests {
             place("boss", 99, true),
         ];
         assert_eq!(number(&crowd), Some(3));
-        // Who has most and only writes keeps all of it.
+        // A principal that has the most and only writes keeps all of them.
         assert_eq!(
             number(&[place("bob", 1, false), place("bob", 2, false), place("anna", 3, true)]),
             Some(3)
         );
-        // Of two with as many it is rather another's.
+        // Of two with as many, it is preferably another's.
         assert_eq!(number(&[place("boss", 1, true), place("zoe", 2, true)]), Some(2));
         assert_eq!(number(&[place("anna", 1, false), place("boss", 99, true)]), None);
     }

@@ -7,19 +7,19 @@ use crate::{
     wire::control::{self, Holder},
 };
 
-/// An endpoint as a client is reported it.
+/// An endpoint as it is described to a client.
 pub(super) fn describe(
     endpoint: &Endpoint,
     rights: Rights,
     board: Option<&Board>,
 ) -> control::Endpoint {
     let able = board.map_or_else(Caps::default, |board| board.caps);
-    // Known before it is open, and what a client has to know before it sends.
+    // Known before the target is open; a client has to know it before it sends.
     let able = Caps { datagrams: endpoint.target.has_datagrams(), ..able };
     control::Endpoint {
         name: endpoint.name.clone(),
         kind: endpoint.target.kind().to_owned(),
-        // An endpoint without a line is reached when somebody opens it.
+        // An endpoint without a line is reached only when somebody opens it.
         state: board.map_or("closed", |board| board.state.word()).to_owned(),
         error: board.and_then(error),
         since: board.and_then(down_since),
@@ -33,8 +33,8 @@ pub(super) fn describe(
     }
 }
 
-/// How a line is, as every client is told it. What it can do is known when it is up, and may be
-/// another adapter's then.
+/// A line's state, as every client is told. What the line can do is known once it is up, and may
+/// then be another adapter's.
 pub(super) fn status(board: &Board) -> control::Status {
     let is_up = board.state == line::LineState::Up;
     control::Status {
@@ -52,12 +52,12 @@ fn error(board: &Board) -> Option<String> {
     board.state.settled().and_then(Result::err).map(|why| why.to_string())
 }
 
-/// Since when it is not.
+/// Since when it has not been there.
 fn down_since(board: &Board) -> Option<String> {
     matches!(board.state, line::LineState::Down(_)).then(|| rfc3339(board.since))
 }
 
-/// Capabilities in the words of the specification.
+/// Capabilities, in the words of the specification.
 fn caps(caps: Caps) -> Vec<String> {
     let words: [(bool, &[&str]); 8] = [
         (caps.settings, &["config"]),
@@ -77,7 +77,7 @@ pub(super) fn holder(holder: &line::Holder) -> Holder {
     Holder { user: holder.principal.name.clone(), since: rfc3339(holder.since), away: holder.away }
 }
 
-/// Who holds a line's lease, as a `hello` or the bus says it.
+/// Who holds a line's lease, as `hello` and the bus say it.
 pub(super) fn writer(board: &Board) -> Option<Holder> {
     board.lease.holder().map(holder)
 }

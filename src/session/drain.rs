@@ -1,4 +1,4 @@
-//! How long an ending waits for bytes on their way to the target: as long as they move.
+//! How long an ending waits for bytes on their way to the target: while they move.
 
 use std::{
     future::Future as _,
@@ -13,21 +13,21 @@ use super::endings::Remainder;
 use crate::config::EndpointLimits;
 
 /// How soon the next hop is asked again how much it has acknowledged, at first and at most: nothing
-/// tells that.
+/// announces that.
 const DRAIN_INTERVAL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 
-/// How long a drain may stand still.
+/// How long a drain may go without progress.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linger {
-    /// Without progress.
+    /// With no sign of life.
     pub still: Duration,
-    /// Without an acknowledged byte, while the other side says that it lives and takes nothing (a
+    /// With no byte acknowledged, while the other side shows that it is alive and takes nothing (a
     /// closed window).
     pub alive: Duration,
 }
 
 impl Linger {
-    /// As an endpoint has it.
+    /// The limits of an endpoint.
     pub(crate) fn of(limits: &EndpointLimits) -> Self {
         Self { still: limits.linger, alive: limits.linger_max }
     }
@@ -36,32 +36,32 @@ impl Linger {
 /// What a drain sees of the bytes on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// Bytes that are not where they shall be.
+    /// Bytes that are not yet where they should be.
     pub bytes: u64,
-    /// Whether it is that many; else it is at most that many, and when the other side has left
+    /// Whether there are exactly that many; otherwise at most, and once the other side has left
     /// nobody knows.
     pub exact: bool,
-    /// Whether the other side answers that it lives, though it takes nothing.
+    /// Whether the other side shows that it is alive, although it takes nothing.
     pub answers: bool,
 }
 
-/// A drain under way.
+/// A drain that is under way.
 #[derive(Debug)]
 pub(super) struct Drain {
     linger: Linger,
-    /// When it is over whatever moves.
+    /// When it is over, whatever moves.
     until: Option<Instant>,
     seen: u64,
-    /// When that last became less.
+    /// When the number last went down.
     moved: Instant,
-    /// When there last was a sign of life or progress.
+    /// When there last was a sign of life, or progress.
     alive: Instant,
     pause: Duration,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Drain {
-    /// Begins; `left` is what is still on its way.
+    /// Begins a drain; `left` is what is still on its way.
     pub(super) fn new(linger: Linger, rest: Remainder, left: u64) -> Self {
         let now = Instant::now();
         let mut drain = Self {
@@ -77,7 +77,7 @@ impl Drain {
         drain
     }
 
-    /// A stricter rule from now on.
+    /// Applies a stricter rule from now on.
     pub(super) fn hurry(&mut self, rest: Remainder) {
         let within = match rest {
             Remainder::Drain => return,
@@ -88,15 +88,14 @@ impl Drain {
         self.until = Some(self.until.map_or(until, |set| set.min(until)));
     }
 
-    /// Ready each time it is to be looked again what is left; with `true` when the patience is
-    /// over.
+    /// Ready each time it is worth looking at what is left; with `true` when patience has run out.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, left: impl FnOnce() -> Left) -> Poll<bool> {
         if self.until.is_some_and(|until| until <= Instant::now()) {
             return Poll::Ready(true);
         }
         ready!(self.timer.as_mut().poll(cx));
         let (now, Left { bytes, answers, .. }) = (Instant::now(), left());
-        // Where nothing is left, nothing stands still: the client has not answered yet.
+        // Where nothing is left, nothing is stuck: it is the client that has not answered yet.
         if bytes < self.seen || bytes == 0 {
             (self.moved, self.alive, self.pause) = (now, now, DRAIN_INTERVAL.0);
         } else {
@@ -122,7 +121,7 @@ mod tests {
     const LINGER: Linger =
         Linger { still: Duration::from_secs(5), alive: Duration::from_secs(600) };
 
-    /// How long a drain waits for bytes that leave as `left` says at each second.
+    /// How long a drain waits for bytes that leave as `left` says for each second.
     async fn waits(rest: Remainder, left: impl Fn(u64) -> Left) -> u64 {
         let start = Instant::now();
         let mut drain = Drain::new(LINGER, rest, left(0).bytes);
@@ -141,7 +140,7 @@ mod tests {
     async fn a_closed_window_that_answers_is_waited_for_longer() {
         let closed = |_| Left { bytes: 1000, exact: true, answers: true };
         assert!(matches!(waits(Remainder::Drain, closed).await, 600..=601));
-        // Windows open in lumps.
+        // Windows open in large steps.
         let lumps = |second: u64| Left { bytes: 1000 - second / 500, exact: true, answers: true };
         let end = |second: u64| {
             if second < 5000 { lumps(second) } else { Left { answers: false, ..lumps(second) } }

@@ -1,5 +1,5 @@
-//! How line bytes travel in plain mode: as they are, as text with replacement, as base64; and which
-//! of them make one message.
+//! How line bytes travel in plain mode: as they are, as text with replacements, or as base64; and
+//! which of them make one message.
 
 use std::{
     io,
@@ -19,13 +19,13 @@ use crate::{
     wire::frame::{HEADER_MAX, Opcode},
 };
 
-/// The client's messages to line bytes.
+/// Turns the client's messages into line bytes.
 #[derive(Debug)]
 pub(super) struct ClientEncoding {
     base64: Option<Base64In>,
     ends: Option<LineEnds>,
     eol: Option<Eol>,
-    /// Each message stands by itself.
+    /// Each message stands on its own.
     whole: bool,
 }
 
@@ -40,7 +40,7 @@ impl ClientEncoding {
         self.base64.is_none() && self.ends.is_none() && !self.whole
     }
 
-    /// Line bytes of a piece of a message; `last` says that the message is complete.
+    /// The line bytes in a piece of a message; `last` says that the message is complete.
     pub(super) fn decode(&mut self, piece: &[u8], last: bool) -> Result<Vec<u8>, &'static str> {
         let mut bytes = Vec::new();
         match &mut self.base64 {
@@ -57,13 +57,13 @@ impl ClientEncoding {
     }
 }
 
-/// Line bytes to the client's messages.
+/// Turns line bytes into the client's messages.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     payload: Payload,
     packets: Option<Packets>,
     text: TextOut,
-    /// Each message stands by itself.
+    /// Each message stands on its own.
     whole: bool,
 }
 
@@ -106,7 +106,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// What silence completes. Poll it only when there is nothing to read.
+    /// Sends what silence completes. Poll it only when there is nothing to read.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, socket: &mut Socket) -> Poll<()> {
         let Some(packets) = &mut self.packets else { return Poll::Pending };
         let packet = ready!(packets.poll_due(cx));
@@ -114,14 +114,14 @@ impl Outgoing {
         Poll::Ready(())
     }
 
-    /// The device paused before its next byte.
+    /// Notes that the device paused before its next byte.
     pub(super) fn pause(&mut self, pause: Duration, socket: &mut Socket) {
         if let Some(packet) = self.packets.as_mut().and_then(|packets| packets.pause(pause)) {
             self.message(&packet, socket);
         }
     }
 
-    /// What is held back, when nothing more can belong to it.
+    /// Sends what is held back, when nothing more can belong to it.
     pub(super) fn finish(&mut self, socket: &mut Socket) {
         if let Some(packet) = self.packets.as_mut().and_then(Packets::rest) {
             self.message(&packet, socket);
@@ -132,7 +132,7 @@ impl Outgoing {
         }
     }
 
-    /// One packet is one message.
+    /// Sends one packet as one message.
     fn message(&mut self, packet: &[u8], socket: &mut Socket) {
         match self.payload {
             Payload::Binary => socket.queue(Opcode::Binary, packet),
@@ -142,8 +142,8 @@ impl Outgoing {
                 if self.whole {
                     text += &self.text.rest();
                 }
-                // Half a character belongs to the next message; an empty packet is one all the
-                // same.
+                // Half a character belongs to the next message; an empty packet is a message all
+                // the same.
                 if !text.is_empty() || packet.is_empty() {
                     socket.queue(Opcode::Text, text.as_bytes());
                 }
@@ -152,15 +152,15 @@ impl Outgoing {
     }
 }
 
-/// Line bytes to text frames, invalid UTF-8 replaced; a character cut by a read is held back for
-/// the next.
+/// Turns line bytes into text frames, with invalid UTF-8 replaced; a character cut by a read is
+/// held back for the next one.
 #[derive(Debug, Default)]
 struct TextOut {
     cut: Vec<u8>,
 }
 
 impl TextOut {
-    /// The text of `bytes` behind what was held back.
+    /// The text of what was held back and `bytes`.
     fn encode(&mut self, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.cut);
         all.extend_from_slice(bytes);
@@ -175,11 +175,10 @@ impl TextOut {
     }
 }
 
-/// Length of a character at the end that may still be completed.
+/// Length of an incomplete character at the end that may still be completed.
 fn cut_at_end(bytes: &[u8]) -> usize {
     match bytes.utf8_chunks().last() {
-        // A chunk's invalid part at the very end is a cut character unless it can never become
-        // valid.
+        // Invalid bytes at the very end are a cut character, unless they can never become valid.
         Some(chunk) => {
             let tail = chunk.invalid();
             let completable =
@@ -195,15 +194,15 @@ fn base64_out(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Base64 text frames to line bytes, over any cut of frames and reads.
+/// Turns base64 text frames into line bytes, however frames and reads are cut.
 #[derive(Debug, Default)]
 struct Base64In {
     group: Vec<u8>,
 }
 
 impl Base64In {
-    /// Appends the bytes of `text` to `bytes`. `last` says the message is complete, so that no
-    /// group may be open.
+    /// Appends the bytes of `text` to `bytes`. `last` says that the message is complete, so that no
+    /// group may be left open.
     fn decode(&mut self, text: &[u8], last: bool, bytes: &mut Vec<u8>) -> Result<(), &'static str> {
         const NOT_BASE64: &str = "not base64";
         let mut all = std::mem::take(&mut self.group);

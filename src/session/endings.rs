@@ -1,42 +1,44 @@
-//! Decided once: how a session ended -> what becomes of its bytes, and how its client is parted
-//! from.
+//! Decided once: how a session ended -> what becomes of its bytes, and how it parts from its
+//! client.
 
 use std::time::Duration;
 
 use crate::wire::close::Ended;
 
-/// How long a session may take in all when the gateway stops or its endpoint goes, whatever still
-/// moves: with it the daemon is gone within 6 s.
+/// How long a session may take altogether when the gateway stops or its endpoint goes, whatever
+/// still moves: this lets the daemon be gone within 6 s.
 const STOP_WITHIN: Duration = Duration::from_millis(5_500);
 
-/// How long a client that broke the protocol is read on, so that our Close is not lost to a reset.
+/// How long we keep reading a client that broke the protocol, so that our Close is not lost to a
+/// reset.
 const FAULT_WAIT: Duration = Duration::from_secs(1);
 
-/// What becomes of the bytes that were taken from the client and are not with the target.
+/// What becomes of bytes that were taken from the client and have not reached the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remainder {
-    /// They go on as long as they move (`linger` without progress).
+    /// They go on while they move (at most `linger` without progress).
     Drain,
-    /// They go on for at most so long, whatever moves.
+    /// They go on for at most this long, whatever moves.
     Within(Duration),
-    /// They are discarded at once, counted and told.
+    /// They are discarded immediately, counted and reported.
     Discard,
 }
 
-/// How the client is parted from.
+/// How a session parts from its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Farewell {
-    /// It has said Close; ours is the answer, and says what became of its bytes: it waits for that.
+    /// The client has sent Close; ours is the answer, and waits until it can say what became of the
+    /// client's bytes.
     Answer,
-    /// It is told at once, and read on until it says Close in turn, for at most the time it may be
-    /// silent.
+    /// The client is told immediately, and read until it sends Close in turn, for at most the time
+    /// it may be silent.
     Close,
-    /// It is told when what it had sent before has arrived, and then the same.
+    /// The client is told once everything it had sent before has arrived; after that as above.
     CloseBehind,
-    /// It is told at once and not believed any more: our side is shut, and for a moment what still
-    /// comes is thrown away.
+    /// The client is told immediately and no longer believed: our side is shut, and for a moment
+    /// what still comes is thrown away.
     Shut(Duration),
-    /// There is nobody to tell.
+    /// There is nobody left to tell.
     None,
 }
 
@@ -45,8 +47,8 @@ pub(super) enum Farewell {
 pub(super) struct Ending {
     pub(super) rest: Remainder,
     pub(super) farewell: Farewell,
-    /// Whether a `wsbridge.v1` session outlives its socket: the end was not meant, or may be mended
-    /// by coming back.
+    /// Whether a `wsbridge.v1` session outlives its socket: the end was not intended, or coming
+    /// back may help.
     pub(super) parks: bool,
 }
 
@@ -54,9 +56,9 @@ pub(super) struct Ending {
 /// section 10).
 pub(super) fn ending(ended: &Ended) -> Ending {
     let (rest, farewell, parks) = match ended {
-        // Also 1001, which browsers say when a page is left or reloaded: the secret of a session is
-        // gone with its page, and the next one would find the line held by nobody who could come
-        // back.
+        // This includes 1001, which browsers send when a page is left or reloaded: the session's
+        // secret is gone with the page, and the next page would find the line held by somebody who
+        // cannot come back.
         Ended::ClientClosed(_) | Ended::Undelivered { .. } => {
             (Remainder::Drain, Farewell::Answer, false)
         }
@@ -77,7 +79,7 @@ pub(super) fn ending(ended: &Ended) -> Ending {
             (Remainder::Within(STOP_WITHIN), Farewell::Close, false)
         }
         Ended::Internal(_) | Ended::Superseded => (Remainder::Drain, Farewell::Close, true),
-        // Whoever gives way leaves its place: parked it would keep it.
+        // A session that gives way leaves its place; parked, it would keep it.
         Ended::TooSlow(_)
         | Ended::Idle
         | Ended::NotOpened

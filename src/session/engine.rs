@@ -20,54 +20,53 @@ use crate::{
     wire::{close::Ended, frame::Item},
 };
 
-/// Raw bytes of one read from the client: over 32 KiB a read costs more than it saves
+/// Raw bytes in one read from the client: beyond 32 KiB a read costs more than it saves
 /// (docs/performance.md).
 const CLIENT_READ_MAX: usize = 32 * 1024;
 
-/// Rounds of one poll before other tasks get their turn.
+/// Rounds within one poll before other tasks get their turn.
 const ROUNDS: usize = 16;
 
-/// Brings the order to end; never lowered again.
+/// Brings the order to end; once given it stays.
 pub(super) type Orders = watch::Receiver<Option<Ended>>;
 
-/// What is spoken over a WebSocket: plain bytes, `wsbridge.v1`, the bus. It is polled by one task,
-/// both directions, and neither waits for the other.
+/// What is spoken over a WebSocket: plain bytes, `wsbridge.v1`, the bus. One task polls both
+/// directions, and neither waits for the other.
 pub(super) trait Speech {
     /// Whether messages of this kind are one stream of bytes; then their payloads are handed over
-    /// together, and else piece by piece.
+    /// together, otherwise piece by piece.
     fn is_stream(&self, text: bool) -> bool;
 
-    /// Bytes of such a stream, never empty.
+    /// Takes bytes of such a stream, never empty.
     fn data(&mut self, link: &mut Link, cx: &mut Context<'_>, bytes: &[u8]);
 
-    /// A piece of a message that is none.
+    /// Takes a piece of a message that is not part of a stream.
     fn piece(&mut self, link: &mut Link, cx: &mut Context<'_>, piece: Piece<'_>);
 
-    /// Whether the client is read now. One that is not owes us no pong.
+    /// Whether the client is being read now. While it is not, it owes us no pong.
     fn listens(&self) -> bool;
 
-    /// Whether a session without data counts as idle now.
+    /// Whether a session without data now counts as idle.
     fn idles(&self) -> bool;
 
-    /// Goes on with what the target has not taken, drains, waits. Ready when something moved.
+    /// Goes on with what the target has not taken, drains, waits. Ready when something has moved.
     fn poll_target(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()>;
 
-    /// The next thing for the client; called only when there is room for it. Ready when something
-    /// moved.
+    /// Sends the next thing to the client; called only when there is room for it. Ready when
+    /// something has moved.
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()>;
 
-    /// The session ends: begins what becomes of the bytes that are not with the target. Called
-    /// once, and again with a stricter rule when another order comes.
+    /// The session ends: decides what becomes of the bytes that have not reached the target. Called
+    /// once, and again with a stricter rule if another order comes.
     fn wind_up(&mut self, link: &mut Link, rest: Remainder);
 
-    /// Whether what was sent before is where it can be: with the target, or counted as lost.
+    /// Whether what was sent before has got as far as it can: to the target, or counted as lost.
     fn is_settled(&self) -> bool;
 
-    /// Whether nothing is left to be done for the target.
+    /// Whether nothing is left to do for the target.
     fn is_done(&self) -> bool;
 
-    /// The last words for the client before our Close; the ending may be amended by what is known
-    /// now.
+    /// Sends the last words before our Close; the ending may be amended by what is known now.
     fn last_words(&mut self, link: &mut Link);
 
     /// What the line has to say.
@@ -75,7 +74,7 @@ pub(super) trait Speech {
         Poll::Pending
     }
 
-    /// The session goes on elsewhere.
+    /// The session continues on another socket.
     fn superseded(&mut self, _link: &mut Link) {}
 }
 
@@ -84,15 +83,15 @@ pub(super) trait Speech {
 pub(super) struct Piece<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) text: bool,
-    /// Whether the message is complete with it.
+    /// Whether this piece completes the message.
     pub(super) last: bool,
 }
 
-/// Runs a session to its end: both sides are parted from, or given up.
+/// Runs a session to its end: until it has parted from both sides, or given them up.
 pub(super) async fn run<T: Speech>(link: &mut Link, speech: &mut T, mut orders: Orders) {
     let order = async {
-        // The sender lives as long as the session's entry, so this never fails before an order
-        // came.
+        // The sender lives as long as the session's entry, so this cannot fail before an order has
+        // come.
         let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
         order.unwrap_or(Ended::Stopping)
     };
@@ -112,12 +111,12 @@ pub(super) async fn run<T: Speech>(link: &mut Link, speech: &mut T, mut orders: 
 struct Engine<'a, T> {
     link: &'a mut Link,
     speech: &'a mut T,
-    /// What becomes of the target's bytes has begun.
+    /// The target's bytes are being wound up.
     wound_up: bool,
 }
 
 impl<T: Speech> Engine<'_, T> {
-    /// The order to end came from outside. One that comes while the session ends already may still
+    /// An order to end came from outside. If the session is already ending, the order can still
     /// hurry it.
     fn order(&mut self, ended: Ended) {
         let superseded = ended == Ended::Superseded;
@@ -139,7 +138,8 @@ impl<T: Speech> Engine<'_, T> {
             if self.link.is_over() && self.wound_up && self.speech.is_done() {
                 return self.link.poll_shutdown(cx);
             }
-            // The clock is asked when all is at rest, and below by whoever never rests.
+            // The clock is looked at when everything is at rest, and below for a session that never
+            // rests.
             if moved.iter().all(Poll::is_pending) && self.poll_clock(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -174,9 +174,9 @@ impl<T: Speech> Engine<'_, T> {
         moved
     }
 
-    /// Client to target: one read, its frames taken apart.
+    /// Client to target: one read, taken apart into frames.
     fn poll_up(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
-        // Whatever is thrown away is read in any case.
+        // What is thrown away is read in any case.
         if !self.speech.listens() && self.link.is_read() {
             return Poll::Pending;
         }
@@ -187,7 +187,8 @@ impl<T: Speech> Engine<'_, T> {
         })
     }
 
-    /// Takes frames apart in place: payloads of one stream are moved together behind the first.
+    /// Takes frames apart in place: the payloads of one stream are moved together, behind the
+    /// first.
     fn decode(&mut self, cx: &mut Context<'_>, input: &mut [u8]) {
         let (mut at, mut kept) = (0, 0..0);
         while at < input.len() {
@@ -227,7 +228,7 @@ impl<T: Speech> Engine<'_, T> {
             }
         }
         self.hand_over(cx, input, &mut kept);
-        // What follows is read when the speech listens again.
+        // The rest is read when the speech listens again.
         if at < input.len() && self.link.is_read() {
             let rest = slice(input, at..input.len());
             self.link.socket.unread(rest);
@@ -242,7 +243,7 @@ impl<T: Speech> Engine<'_, T> {
         }
     }
 
-    /// Target to client: everything in one place, so that no frame cuts another.
+    /// Target to client: all sending is in one place, so that no frame cuts another.
     fn poll_down(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
         match self.link.poll_flush(cx) {
             Poll::Ready(true) => {}
@@ -267,7 +268,7 @@ impl<T: Speech> Engine<'_, T> {
     }
 }
 
-/// Moves a piece behind what is kept; the first stays where it is.
+/// Moves a piece behind what is kept; the first one stays where it is.
 fn gather(input: &mut [u8], piece: Range<usize>, kept: &mut Range<usize>) {
     if Range::is_empty(kept) {
         *kept = piece;

@@ -1,6 +1,6 @@
-//! What ends a line for the device, in place of what a dumb terminal ends it with (`?eol=cr`).
+//! What ends a line for the device, in place of what a dumb terminal sends (`?eol=cr`).
 
-/// What a client's line ends become.
+/// What a client's line ends are turned into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Eol {
     /// Carriage return: modems, most consoles.
@@ -21,12 +21,12 @@ impl Eol {
     }
 }
 
-/// Makes of each line end of the client (CR, LF, or CR LF) one for the device, wherever messages
-/// are cut.
+/// Turns each of the client's line ends (CR, LF, or CR LF) into one for the device, however
+/// messages are cut.
 #[derive(Debug)]
 pub(super) struct LineEnds {
     to: Eol,
-    /// The last byte was CR: an LF behind it is of the same end.
+    /// The last byte was a CR: a LF after it belongs to the same end.
     after_cr: bool,
 }
 

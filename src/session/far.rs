@@ -1,4 +1,5 @@
-//! The far side of a session: a dedicated connection or a seat on a line, one shape for plain mode.
+//! The far side of a session: a dedicated connection or a seat on a line, in one shape for plain
+//! mode.
 
 use std::{
     io,
@@ -19,7 +20,7 @@ use crate::{
     stream::{Life, Liveness, NextHop as _, Outstanding, Stream},
 };
 
-/// The far side of a session. Both directions are polled by one task and never wait for each other.
+/// The far side of a session. One task polls both directions, and they never wait for each other.
 pub(crate) trait Far {
     /// Whether it is a connection, which has an end of its own and answers a half-close; a line has
     /// neither.
@@ -28,28 +29,29 @@ pub(crate) trait Far {
     /// Reads into `buf`, at most its length.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<SeatEvent>;
 
-    /// Takes bytes; pending is back-pressure. An error ends this direction only: the last words of
-    /// the far side are still to be read.
+    /// Takes bytes; pending is back-pressure. An error ends only this direction: the last words of
+    /// the far side have yet to be read.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// The client will send no more: hands on the half-close, drains what was taken.
+    /// The client will send no more: passes the half-close on, and drains what was taken.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// The client will send no more: takes the rest of what is held, whatever its bounds, and gives
-    /// back what others wait for. A connection is not asked.
+    /// The client will send no more: takes the rest of what is held, however much, and gives back
+    /// what others wait for. Not asked of a connection.
     fn take_rest(&mut self, _rest: &[Vec<u8>]) {}
 
-    /// The client sent that many bytes that cannot be taken: they are lost.
+    /// The client sent this many bytes that cannot be taken: they are lost.
     fn skip(&mut self, _bytes: usize) {}
 
-    /// Bytes taken that are not with the device: the next hop's kernel has not acknowledged them,
-    /// or they are not on the wire.
+    /// Bytes taken that have not reached the device: the next hop's kernel has not acknowledged
+    /// them, or they are not on the wire.
     fn left(&self) -> Left;
 
-    /// Bytes taken that will not get there: dropped, or gone with the device.
+    /// Bytes taken that will not get there: dropped, or lost with the device.
     fn lost(&self) -> u64;
 
-    /// How it stands with the next hop; [`Life::Idle`] where a device that is gone shows otherwise.
+    /// The state of the connection to the next hop; [`Life::Idle`] where a lost device shows in
+    /// another way.
     fn life(&self, _liveness: &mut Liveness, _now: Instant) -> Life {
         Life::Idle
     }
@@ -59,7 +61,7 @@ pub(crate) trait Far {
         Poll::Pending
     }
 
-    /// Discards what is not with the device, and lets go of it.
+    /// Discards what has not reached the device, and lets go of it.
     fn cut(&mut self);
 }
 
@@ -97,7 +99,7 @@ impl Far for Stream {
     }
 
     fn cut(&mut self) {
-        // Closed so, the kernel discards what it holds, too (socket(7), SO_LINGER).
+        // Closed in this way, the kernel also discards what it holds (socket(7), SO_LINGER).
         if let Some(socket) = self.tcp() {
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }

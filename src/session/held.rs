@@ -2,21 +2,21 @@
 
 use std::collections::VecDeque;
 
-/// Messages that are held at once: empty ones take no room.
+/// Messages that may be held: empty ones take no room.
 const MESSAGES: usize = 1024;
 
-/// What is held, in the order sent.
+/// What is held, in the order of sending.
 #[derive(Debug)]
 pub(super) struct Held {
     bytes: Vec<u8>,
-    /// How many of these were taken.
+    /// How many of these bytes were taken.
     taken: usize,
-    /// The lengths of the messages, where they stay whole.
+    /// The lengths of the messages, if they stay whole.
     messages: Option<VecDeque<usize>>,
 }
 
 impl Held {
-    /// Nothing yet; `whole` says that messages stay whole.
+    /// Holds nothing yet; `whole` says that messages stay whole.
     pub(super) fn new(whole: bool) -> Self {
         Self { bytes: Vec::new(), taken: 0, messages: whole.then(VecDeque::new) }
     }
@@ -26,17 +26,17 @@ impl Held {
         self.bytes.len() - self.taken
     }
 
-    /// Whether nothing is, not even an empty message.
+    /// Whether nothing is held, not even an empty message.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.as_ref().map_or(self.len() == 0, VecDeque::is_empty)
     }
 
-    /// Whether there are as many messages as may be.
+    /// Whether as many messages are held as may be.
     pub(super) fn is_full(&self) -> bool {
         self.messages.as_ref().is_some_and(|messages| messages.len() >= MESSAGES)
     }
 
-    /// Holds what is not taken of bytes, or all of a message.
+    /// Holds those bytes that were not taken, or a whole message.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         if let Some(messages) = &mut self.messages {
@@ -44,14 +44,14 @@ impl Held {
         }
     }
 
-    /// What goes next: all of it, or one message.
+    /// What goes next: everything, or one message.
     pub(super) fn front(&self) -> &[u8] {
         let (_, rest) = self.bytes.split_at(self.taken);
         let length = self.messages.as_ref().map(|all| all.front().copied().unwrap_or_default());
         length.map_or(rest, |length| rest.split_at(length).0)
     }
 
-    /// So much of that was taken; a message whole.
+    /// Notes that this much of the front was taken; a message, whole.
     pub(super) fn took(&mut self, n: usize) {
         self.taken += n;
         if let Some(messages) = &mut self.messages {
@@ -63,7 +63,7 @@ impl Held {
         }
     }
 
-    /// All of it: one piece, or the messages one by one.
+    /// Takes everything out: as one piece, or message by message.
     pub(super) fn drain(&mut self) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
         while !self.is_empty() {
@@ -74,7 +74,7 @@ impl Held {
         all
     }
 
-    /// Forgets it.
+    /// Drops everything.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.messages.is_some());
     }

@@ -1,4 +1,4 @@
-//! A session's WebSocket: what is read and written, pings, limits, the parting of both sides.
+//! A session's WebSocket: reading and writing, pings, limits, and how the two sides part.
 
 use std::{
     io,
@@ -24,16 +24,17 @@ use crate::{
     },
 };
 
-/// Bytes waiting for the client above which it is not read: its requests would only make more.
+/// While more bytes than this wait for the client it is not read: its requests would only add to
+/// them.
 const UNSENT_MAX: usize = 64 * 1024;
 
-/// Pings of the client that wait for their pongs at once; a flood of more is not answered whole.
+/// The client's pings that may be waiting for their pongs; of a flood, the rest go unanswered.
 const PONGS: usize = 64;
 
 /// The client's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inbound {
-    /// Frames come.
+    /// Frames are expected.
     Open,
     /// What comes is thrown away.
     Deaf,
@@ -44,13 +45,13 @@ enum Inbound {
 /// Our direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outbound {
-    /// Frames go.
+    /// Frames are sent.
     Open,
-    /// Our Close waits to be written.
+    /// Our Close is waiting to be written.
     Closing,
-    /// It is written, and our side of the stream is to be shut.
+    /// It is written, and our side of the stream is about to be shut.
     Shutting,
-    /// It is written, or there is nothing to be said.
+    /// It is written, or there is nothing to say.
     Over,
     /// There is nobody to write to.
     Broken,
@@ -71,23 +72,22 @@ pub(super) struct Link {
     pongs: usize,
     /// The kernel took no more for the client.
     pressed: bool,
-    /// The client's Close came.
+    /// The client's Close has come.
     answered: bool,
-    /// The time of the parting runs.
+    /// The time for parting is running.
     parting: bool,
     /// When the session is over, whatever still moves.
     until: Option<Instant>,
-    /// What the reason of our Close says beside the ending.
+    /// What the reason in our Close says besides the ending.
     note: Option<String>,
-    /// Bytes of the line that were sent and the client's kernel had not acknowledged when it was
-    /// given up.
+    /// Line bytes that were sent but not acknowledged by the client's kernel when it was given up.
     lost: u64,
 }
 
 impl Link {
     pub(super) fn new(socket: Socket, rules: Rules) -> Self {
-        // From here on a client is slow as long as it takes bytes, and dead when it does not
-        // answer: the kernel's rule knows no difference behind a closed window.
+        // From here on a client is slow while it takes bytes, and dead when it does not answer: the
+        // kernel's own rule cannot tell the two apart behind a closed window.
         if let Some(socket) = socket.stream().tcp() {
             let _ = SockRef::from(socket).set_tcp_user_timeout(None);
         }
@@ -115,12 +115,12 @@ impl Link {
         self.ended.as_ref()
     }
 
-    /// What follows from that.
+    /// What follows from the ending.
     pub(super) fn ending(&self) -> Option<Ending> {
         self.ended.as_ref().map(ending)
     }
 
-    /// The session ends; the first reason stands.
+    /// Ends the session; the first reason stands.
     pub(super) fn end(&mut self, ended: Ended) {
         if self.ended.is_some() {
             return;
@@ -135,7 +135,7 @@ impl Link {
         self.ended = Some(ended);
     }
 
-    /// The session has so long in all from now on.
+    /// From now on the session has only so much time.
     pub(super) fn hurry(&mut self, rest: Remainder) {
         if let Remainder::Within(within) = rest {
             let until = Instant::now() + within;
@@ -144,23 +144,23 @@ impl Link {
         }
     }
 
-    /// Waits for the client's Close, for at most so long.
+    /// Waits for the client's Close, for at most this long.
     fn await_close(&mut self, wait: Duration) {
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
         self.clock.extend(left.map_or(wait, |left| left.min(wait)));
     }
 
-    /// Something that the reason of our Close is to say, too.
+    /// Adds something that the reason in our Close should say.
     pub(super) fn note(&mut self, note: Option<String>) {
         self.note = note;
     }
 
-    /// Another reason in place of the first: it is known better now.
+    /// Replaces the reason: it is known better now.
     pub(super) fn amend(&mut self, ended: Ended) {
         self.ended = Some(ended);
     }
 
-    /// The socket is of no use any more.
+    /// Gives the socket up as useless.
     pub(super) fn give_up(&mut self) {
         if self.is_over() {
             return;
@@ -169,7 +169,7 @@ impl Link {
         (self.inbound, self.outbound) = (Inbound::Over, Outbound::Broken);
     }
 
-    /// The connection broke.
+    /// Notes that the connection broke.
     pub(super) fn break_off(&mut self, why: &str) {
         self.end(Ended::ClientLost(why.to_owned()));
         self.give_up();
@@ -180,33 +180,34 @@ impl Link {
         self.inbound == Inbound::Over && matches!(self.outbound, Outbound::Over | Outbound::Broken)
     }
 
-    /// Whether the client may still send what counts.
+    /// Whether what the client sends may still count.
     pub(super) fn is_read(&self) -> bool {
         self.inbound == Inbound::Open
     }
 
-    /// Whether nothing goes to the client any more.
+    /// Whether nothing more goes to the client.
     pub(super) fn is_mute(&self) -> bool {
         self.outbound != Outbound::Open
     }
 
-    /// Whether the client has said Close.
+    /// Whether the client has sent Close.
     pub(super) fn is_answered(&self) -> bool {
         self.answered
     }
 
-    /// Bytes sent, frames and all, that the client's kernel has not acknowledged, as far as we
-    /// know.
+    /// Bytes sent, frame headers included, that the client's kernel has not acknowledged, as far as
+    /// we know.
     pub(super) fn unacknowledged(&self) -> u64 {
         (self.socket.waiting() as u64).saturating_add(self.socket.stream().outstanding().bytes)
     }
 
-    /// What of that was given up.
+    /// How many of those were given up.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Reads from the client: how many raw bytes; pending too while it is not to be read.
+    /// Reads from the client; returns the number of raw bytes. Also pending while it should not be
+    /// read.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<usize> {
         let wanted = match self.inbound {
             Inbound::Open => self.socket.waiting() <= UNSENT_MAX,
@@ -233,18 +234,18 @@ impl Link {
         Poll::Ready(0)
     }
 
-    /// The client's side has ended without a Close, or behind one of ours.
+    /// The client's side has ended without a Close, or after ours.
     fn end_of_stream(&mut self, why: &str) {
         self.inbound = Inbound::Over;
         if self.ended.is_none() {
             self.break_off(why);
         } else if self.outbound == Outbound::Open {
-            // Whoever sends nothing any more may still hear why.
+            // A client that sends nothing more may still hear why.
             self.await_close(self.dead_after);
         }
     }
 
-    /// A pong of the client.
+    /// Handles a pong from the client.
     pub(super) fn pong(&mut self) {
         self.pulse.ponged();
     }
@@ -259,7 +260,7 @@ impl Link {
         }
     }
 
-    /// Answers whoever asks, when it is known.
+    /// Answers those who ask, once it is known.
     pub(super) fn poll_probes(&mut self, cx: &mut Context<'_>) {
         self.pulse.poll(cx, &self.clock);
     }
@@ -269,7 +270,8 @@ impl Link {
         self.socket.queue(Opcode::Ping, b"");
     }
 
-    /// A ping of the client, answered in order (RFC 6455 section 5.5.3 asks for the latest alone).
+    /// Handles a ping from the client; pings are answered in order (RFC 6455 section 5.5.3 asks
+    /// only for the latest).
     pub(super) fn ping(&mut self) {
         if self.pongs < PONGS && self.outbound == Outbound::Open {
             let pong = self.socket.decoder.control().to_vec();
@@ -278,7 +280,7 @@ impl Link {
         }
     }
 
-    /// The client's Close, which the decoder has checked.
+    /// Handles the client's Close, which the decoder has checked.
     pub(super) fn closed(&mut self) {
         let code = parse_close(self.socket.decoder.control()).ok().flatten().map(|(code, _)| code);
         self.inbound = Inbound::Over;
@@ -287,13 +289,13 @@ impl Link {
         self.end(Ended::ClientClosed(code));
     }
 
-    /// Writes what waits for the client. Ready when something moved, or with `true` when there is
-    /// room for the next frame.
+    /// Writes what waits for the client. Ready when something has moved, or with `true` when there
+    /// is room for the next frame.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match self.outbound {
             Outbound::Open | Outbound::Closing => {}
             Outbound::Shutting => {
-                // What goes wrong here shows as the end of the client's side.
+                // If anything fails here, it shows as the end of the client's side.
                 let _ = ready!(self.socket.poll_shutdown(cx));
                 self.outbound = Outbound::Over;
                 return Poll::Ready(false);
@@ -328,22 +330,21 @@ impl Link {
         }
     }
 
-    /// What could not be written.
+    /// Notes a write that failed.
     pub(super) fn wrote(&mut self, result: io::Result<()>) {
         if let Err(error) = result {
             self.break_off(&error.to_string());
         }
     }
 
-    /// Nothing is waited for any more but the client: it has its time from now on, if it has not
-    /// begun.
+    /// Nothing but the client is waited for any more: its time starts now, unless it already has.
     pub(super) fn part(&mut self) {
         if !std::mem::replace(&mut self.parting, true) {
             self.await_close(self.dead_after);
         }
     }
 
-    /// Puts our Close behind what waits.
+    /// Queues our Close after what waits.
     pub(super) fn close(&mut self) {
         self.parting = true;
         self.await_close(self.dead_after);
@@ -360,7 +361,7 @@ impl Link {
         self.outbound = Outbound::Closing;
     }
 
-    /// Our Close is out: how long the client's may take.
+    /// Our Close is out: sets how long the client's may take.
     fn close_is_out(&mut self) {
         self.outbound = Outbound::Over;
         match self.ending().map(|ending| ending.farewell) {
@@ -368,14 +369,15 @@ impl Link {
                 self.outbound = Outbound::Shutting;
                 self.await_close(wait);
             }
-            // What was sent before it may take a slow client as long to read as it lives.
+            // A slow client may take as long to read what was sent before as it takes to count as
+            // dead.
             _ if self.inbound != Inbound::Over => self.await_close(self.dead_after),
             _ => {}
         }
     }
 
-    /// What the clock says. `deaf` is a client we do not read at present, `idles` a session whose
-    /// rest counts.
+    /// Handles what the clock says. `deaf`: we are not reading the client at present; `idles`: the
+    /// session's silence counts.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>, deaf: bool, idles: bool) -> Poll<()> {
         let due = ready!(self.clock.poll(cx, deaf || self.answered));
         let takes = matches!(due, Due::Ping | Due::Silent) && self.pulse.takes(&self.socket);
@@ -384,7 +386,7 @@ impl Link {
             return Poll::Ready(());
         }
         match due {
-            // A ping behind waiting data would prove nothing that the data does not.
+            // Behind waiting data, a ping would prove nothing that the data does not.
             Due::Ping if self.socket.waiting() == 0 && self.ended.is_none() => self.send_ping(),
             Due::Silent if self.ended.is_none() => self.end(Ended::ClientSilent),
             Due::Idle if idles => self.end(Ended::Idle),
@@ -395,7 +397,7 @@ impl Link {
         Poll::Ready(())
     }
 
-    /// Ends our side of the stream, for whoever reads it to its end.
+    /// Ends our side of the stream, for a client that reads to its end.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.outbound == Outbound::Broken {
             return Poll::Ready(());

@@ -1,4 +1,4 @@
-//! A `wsbridge.v1` session: what outlives its socket.
+//! A `wsbridge.v1` session: the part that outlives its socket.
 
 use std::{
     sync::Arc,
@@ -19,35 +19,35 @@ use crate::{
     wire::control::{Asker, LeaseNews, Opened, Role, Status, Tell},
 };
 
-/// A session between `open` and `close`, on whichever socket.
+/// A session between `open` and `close`, whichever socket it is on.
 #[derive(Debug)]
 pub(in crate::session) struct Live {
     /// What a client shows to resume.
     pub(super) secret: String,
     pub(super) seat: Seat,
     pub(super) endpoint: Arc<Endpoint>,
-    /// Bytes the client takes unacknowledged.
+    /// Bytes that the client accepts unacknowledged.
     pub(super) window: u64,
     /// Offset of the next byte for the client.
     pub(super) at: u64,
     /// Offset below which the client has consumed everything.
     pub(super) acked: u64,
-    /// How many of the client's bytes it was told have left the queue.
+    /// How many of its bytes the client was told have left the queue.
     pub(super) told: u64,
-    /// How many bytes it was told were lost.
+    /// How many bytes the client was told were lost.
     pub(super) told_lost: u64,
-    /// Of these, those in datagrams that the network did not take for their length.
+    /// Of these, how many were in datagrams that the network refused because of their length.
     pub(super) told_too_long: u64,
     pub(super) board: watch::Receiver<Board>,
     /// The board as the client knows it.
     pub(super) seen: Seen,
-    /// When this session asked for the lease.
+    /// When this session requested the lease.
     pub(super) asked: Option<Instant>,
     /// When it last used the lease.
     pub(super) used: Instant,
 }
 
-/// What of a board a client was told.
+/// What a client was told of a board.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     board: Option<Board>,
@@ -70,7 +70,7 @@ impl Live {
         &self.secret
     }
 
-    /// What its user may do is something else now.
+    /// Notes what its user may do from now on.
     pub(in crate::session) fn set_rights(&mut self, rights: Rights) {
         self.seat.set_rights(rights);
     }
@@ -80,18 +80,18 @@ impl Live {
         &self.seat
     }
 
-    /// Bytes the client may still be sent.
+    /// Bytes that may still be sent to the client.
     pub(super) fn room(&self) -> usize {
         let sent = self.at.saturating_sub(self.acked);
         usize::try_from(self.window.saturating_sub(sent)).unwrap_or(usize::MAX)
     }
 
-    /// Whether this session holds the lease, and not merely writes where everyone may.
+    /// Whether this session holds the lease, rather than writing where everyone may.
     pub(super) fn holds(&self) -> bool {
         self.seat.is_writer() && self.board.borrow().lease.holder().is_some()
     }
 
-    /// Discards what was not sent, also the driver's part of it.
+    /// Discards what was not sent, including what the driver holds.
     pub(super) fn discard(mut self) {
         self.seat.leave();
     }
@@ -117,12 +117,12 @@ impl Live {
         }
     }
 
-    /// What changed on the board since the client was told.
+    /// What has changed on the board since the client was last told.
     pub(super) fn news(&mut self) -> Vec<Tell> {
         let board = self.board.borrow_and_update().clone();
         let writer = self.seat.is_writer();
         if writer && !self.seen.writer {
-            // Who was given the lease has not been idle with it.
+            // A session that was just given the lease has not been idle with it.
             self.used = Instant::now();
         }
         let mut news = Vec::new();
@@ -149,8 +149,8 @@ impl Live {
         news
     }
 
-    /// The client was just told everything in an `opened` or `resumed`, but for the device and the
-    /// lease.
+    /// The client was just told everything in an `opened` or `resumed`, except for the device and
+    /// the lease.
     pub(super) fn forget(&mut self) {
         self.seen = Seen::default();
     }
@@ -171,8 +171,8 @@ impl Live {
     }
 }
 
-/// A session that is over, and whose last bytes still go to the line, without the lease: they are
-/// before whatever the next one writes.
+/// A session that is over, but whose last bytes still go to the line, without the lease: they come
+/// before whatever the next session writes.
 #[derive(Debug)]
 pub(super) struct Leaving {
     live: Live,
@@ -187,7 +187,7 @@ impl Leaving {
         Self { live, drain, gave_up: false }
     }
 
-    /// A stricter rule from now on.
+    /// Applies a stricter rule from now on.
     pub(super) fn hurry(&mut self, rest: Remainder) {
         self.drain.hurry(rest);
     }
@@ -197,8 +197,8 @@ impl Leaving {
         self.gave_up
     }
 
-    /// Ready when everything is on the wire, or is lost: how many bytes that the client was not
-    /// told of.
+    /// Ready when everything is on the wire or lost; returns how many lost bytes the client was not
+    /// told about.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<u64> {
         let told = self.live.told_lost;
         let (seat, drain) = (&mut self.live.seat, &mut self.drain);
@@ -221,8 +221,8 @@ impl Leaving {
     }
 }
 
-/// Whether nothing is to be told of the device. What it can do is known a moment before it is up,
-/// and told then.
+/// Whether there is nothing to tell about the device. What it can do is known a moment before it is
+/// up, and told then.
 fn same_device(old: &Board, new: &Board) -> bool {
     let able = |board: &Board| (board.state == LineState::Up).then_some((board.caps, board.usb));
     old.state == new.state && able(old) == able(new)

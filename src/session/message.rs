@@ -1,29 +1,29 @@
-//! A client's messages gathered whole, each to be one datagram.
+//! A client's messages, gathered whole: each becomes one datagram.
 
 use crate::wire::control::DATAGRAM_MOST;
 
-/// The message under way. What is longer than a datagram is counted and not kept.
+/// The message under way. One that is longer than any datagram is counted but not kept.
 #[derive(Debug, Default)]
 pub(super) struct Message {
     bytes: Vec<u8>,
     length: usize,
 }
 
-/// One that is complete.
+/// A message that is complete.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whole {
     Datagram(Vec<u8>),
-    /// This many bytes, which no datagram has.
+    /// This many bytes, more than any datagram has.
     TooLong(usize),
 }
 
 impl Message {
-    /// Bytes that have come of it.
+    /// Bytes of it that have arrived.
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// Takes a piece; the message when it is complete.
+    /// Takes a piece; returns the message when it is complete.
     pub(super) fn take(&mut self, piece: &[u8], last: bool) -> Option<Whole> {
         self.length = self.length.saturating_add(piece.len());
         if self.length > DATAGRAM_MOST {

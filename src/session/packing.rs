@@ -1,4 +1,4 @@
-//! Message borders for those who need them: a framer and its timer.
+//! Message borders for those who need them: a framer with a timer.
 
 use std::{
     collections::VecDeque,
@@ -15,11 +15,11 @@ use crate::{
     wire::frames::Framer,
 };
 
-/// A framer and its timer.
+/// A framer with a timer.
 #[derive(Debug)]
 pub(super) struct Packets {
     framer: Framer,
-    /// Packets that silence has ended, and that were not given yet.
+    /// Packets that silence has ended and that have not been passed on yet.
     ended: VecDeque<Vec<u8>>,
     /// When the last byte came.
     last: Instant,
@@ -57,15 +57,15 @@ impl Packets {
         self.framer.room()
     }
 
-    /// Takes bytes and gives the packets they complete.
+    /// Takes bytes and passes on the packets they complete.
     pub(super) fn push(&mut self, bytes: &[u8], mut packet: impl FnMut(&[u8])) {
         self.ended.drain(..).for_each(|ended| packet(&ended));
         self.last = Instant::now();
         self.framer.push(bytes, packet);
     }
 
-    /// The device paused before the next byte; the first packet that ends, the others come before
-    /// what is pushed next.
+    /// Notes that the device paused before the next byte. Returns the first packet which that ends;
+    /// the others come before what is pushed next.
     pub(super) fn pause(&mut self, pause: Duration) -> Option<Vec<u8>> {
         if self.framer.silence().is_some_and(|silence| pause >= silence) {
             self.end();

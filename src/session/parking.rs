@@ -1,4 +1,4 @@
-//! Sessions whose socket is lost, until their client comes back or the time is over.
+//! Sessions whose socket is lost, until their client comes back or time is up.
 
 use std::{
     collections::HashMap,
@@ -18,14 +18,14 @@ use crate::{auth::PrincipalId, config::Rights, wire::close::Ended};
 /// How long a break may outlive its client's socket.
 const BREAK_OUTLIVES: Duration = Duration::from_secs(1);
 
-/// How long the socket a session is taken from has to let go of it.
+/// How long a socket has to let go of a session that is taken from it.
 const SOCKET_HANDOVER: Duration = Duration::from_secs(3);
 
 /// Every open `wsbridge.v1` session by its secret: on a socket, or parked.
 #[derive(Debug)]
 pub(crate) struct Parking {
     slots: Mutex<HashMap<String, ParkingSlot>>,
-    /// Something was parked.
+    /// Signals that something was parked.
     parked: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -33,7 +33,7 @@ pub(crate) struct Parking {
 
 #[derive(Debug)]
 enum ParkingSlot {
-    /// On the socket of this entry.
+    /// On the socket with this entry.
     Running(Arc<RunningSession>),
     /// Waiting for its client.
     Parked(Parked),
@@ -42,26 +42,26 @@ enum ParkingSlot {
 #[derive(Debug)]
 struct Parked {
     live: Box<Live>,
-    /// Of the socket that was lost.
+    /// The entry of the socket that was lost.
     entry: Option<Arc<RunningSession>>,
-    /// Ends its timer.
+    /// Cancelling it ends the timer.
     taken: CancellationToken,
 }
 
-/// A session that waits for its client, as it takes up room.
+/// A session that waits for its client, as far as it takes up room.
 #[derive(Debug)]
 pub(super) struct AwaitedClient {
     pub(super) secret: String,
     pub(super) principal: PrincipalId,
-    /// Of the socket that was lost.
+    /// The number of the socket that was lost.
     pub(super) number: u64,
-    /// Whether it writes once its client is back.
+    /// Whether it will write once its client is back.
     pub(super) writes: bool,
 }
 
 impl Parking {
-    /// Nothing parked. Timers run on `tasks` and end with `stop`: a parked session does not hold up
-    /// the daemon's end.
+    /// Nothing parked yet. Timers run on `tasks` and end with `stop`: a parked session does not
+    /// delay the daemon's end.
     pub(crate) fn new(tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self { slots: Mutex::default(), parked: Notify::new(), tasks, stop })
     }
@@ -70,25 +70,25 @@ impl Parking {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session runs on a socket.
+    /// Notes that a session runs on a socket.
     pub(super) fn run(&self, live: &Live, entry: &Arc<RunningSession>) {
         self.lock().insert(live.secret().to_owned(), ParkingSlot::Running(Arc::clone(entry)));
     }
 
-    /// A session has ended.
+    /// Notes that a session has ended.
     pub(super) fn end(&self, secret: &str) {
         self.lock().remove(secret);
     }
 
-    /// A session's socket is lost: keeps it for `time`, its seat, queue and lease with it.
+    /// A session's socket is lost: keeps the session for `time`, with its seat, queue and lease.
     pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration) {
         if time.is_zero() || self.stop.is_cancelled() {
             self.end(live.secret());
             return;
         }
         live.seat().set_away(true);
-        // Who is away could not use what it asks for, and the time to answer it is counted by its
-        // socket.
+        // A client that is away could not use what it requests, and it is its socket that counts
+        // the time for an answer.
         live.seat().withdraw();
         let (secret, taken) = (live.secret().to_owned(), CancellationToken::new());
         let end_break = live.seat().end_break();
@@ -127,13 +127,13 @@ impl Parking {
             Some(ParkingSlot::Parked(..)) => slots.remove(secret),
             Some(ParkingSlot::Running(_)) | None => None,
         };
-        // The seat's leaving takes other locks.
+        // A seat that leaves takes other locks.
         drop(slots);
         drop(parked);
     }
 
-    /// Takes a session for `who` on `endpoint`: parked, or from the socket it still runs on, which
-    /// is closed.
+    /// Takes a session for `who` on `endpoint`: a parked one, or one from the socket that it still
+    /// runs on, which is closed.
     pub(super) async fn take(
         &self,
         secret: &str,
@@ -142,7 +142,7 @@ impl Parking {
     ) -> Option<Live> {
         let wait = async {
             loop {
-                // Registered before the look, so that nothing is parked unseen between the two.
+                // Registered before the look, so that nothing can be parked unseen in between.
                 let parked = self.parked.notified();
                 match self.try_take(secret, who, endpoint)? {
                     Ok(live) => return Some(live),
@@ -154,8 +154,8 @@ impl Parking {
         timeout(SOCKET_HANDOVER, wait).await.ok().flatten()
     }
 
-    /// The session, or the entry of the socket it runs on; `None` when there is none for this user
-    /// and endpoint.
+    /// The session, or the entry of the socket it runs on; `None` if this user has no such session
+    /// on this endpoint.
     fn try_take(
         &self,
         secret: &str,
@@ -183,7 +183,7 @@ impl Parking {
         }
     }
 
-    /// The sessions of an endpoint that wait for their client.
+    /// An endpoint's sessions that wait for their client.
     pub(super) fn waiting(&self, endpoint: &str) -> Vec<AwaitedClient> {
         let slots = self.lock();
         let parked = slots.iter().filter_map(|(secret, slot)| match slot {
@@ -207,8 +207,8 @@ impl Parking {
         self.drop_where(|parked| parked.live.secret() == secret);
     }
 
-    /// Drops every parked session whose user may not read its endpoint any more; one that may not
-    /// write any more gives the lease back.
+    /// Drops every parked session whose user may no longer read its endpoint; one that may no
+    /// longer write gives the lease back.
     pub(crate) fn revoke(&self, rights: impl Fn(&PrincipalId, &str) -> Rights) {
         self.drop_where(|Parked { live, .. }| {
             !rights(live.principal(), live.endpoint()).allows(Rights::READ)
@@ -220,7 +220,7 @@ impl Parking {
         }
     }
 
-    /// The last sockets' entries of the sessions that wait for their client.
+    /// The entries of the lost sockets whose sessions wait for their client.
     pub(crate) fn list(&self) -> Vec<Arc<RunningSession>> {
         let slots = self.lock();
         let parked = slots.values().filter_map(|slot| match slot {

@@ -23,33 +23,33 @@ use crate::{
     wire::{close::Ended, control::DATAGRAM_MOST, frame::HEADER_MAX},
 };
 
-/// Line bytes of one read: with its 4-byte header the frame fills two TLS records of 16 KiB.
+/// Line bytes in one read: with its 4-byte header the frame fills two TLS records of 16 KiB.
 const TARGET_READ_MAX: usize = PACKET_MOST;
 
-/// The rules a plain session runs under.
+/// The rules for a plain session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// Silence after which the client counts as dead.
     pub dead_after: Duration,
-    /// Silence of both sides after which the session ends.
+    /// Time without data in either direction after which the session ends.
     pub idle: Option<Duration>,
-    /// How long bytes for the target may stand still once the session ends, and how long a target
-    /// may go on sending after the client's Close.
+    /// How long bytes for the target may go without progress once the session ends, and how long a
+    /// target may go on sending after the client's Close.
     pub linger: Linger,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
-    /// Which bytes of the target make one message.
+    /// Which of the target's bytes make one message.
     pub packing: Packing,
-    /// Both sides' messages are datagrams, which stay whole.
+    /// Messages are datagrams on both sides, and stay whole.
     pub datagrams: bool,
 }
 
-/// Runs a plain session to its end: everything read is delivered as long as it moves, the Close
-/// frame is sent, the socket is shut.
+/// Runs a plain session to its end: everything read is delivered while it moves, the Close frame is
+/// sent, the socket is shut.
 ///
 /// A client's Close is its half-close: the target gets the end of the stream (or the line is
-/// drained) and goes on for at most `linger`; the answer says what arrived. A target's end becomes
-/// our Close, and what the client still sends before its own Close is delivered.
+/// drained) and may go on for at most `linger`; the answer says what arrived. A target's end
+/// becomes our Close, and what the client still sends before its own Close is delivered.
 pub(crate) async fn plain<F: Far>(
     socket: Socket,
     far: F,
@@ -84,18 +84,18 @@ pub(crate) async fn plain<F: Far>(
     }
 }
 
-/// A plain session beside its socket.
+/// A plain session, apart from its socket.
 struct Plain<F> {
     upstream: Upstream<F>,
     incoming: ClientEncoding,
     outgoing: Outgoing,
-    /// The client's, as far as it has come, where each is a datagram.
+    /// The client's message as far as it has arrived, where each is a datagram.
     message: Option<Message>,
     entry: Arc<RunningSession>,
 }
 
 impl<F: Far> Plain<F> {
-    /// A piece of a message that is to be one datagram.
+    /// Takes a piece of a message that becomes one datagram.
     fn gather(&mut self, link: &mut Link, cx: &mut Context<'_>, bytes: &[u8], last: bool) {
         let Some(message) = &mut self.message else { return };
         link.rates.took(bytes.len());
@@ -103,7 +103,7 @@ impl<F: Far> Plain<F> {
         if let Some(Whole::Datagram(bytes)) = whole {
             return self.data(link, cx, &bytes);
         }
-        // One that is too long is no better for its end.
+        // One that is too long gains nothing from being complete.
         let length = match whole {
             Some(Whole::TooLong(length)) => length,
             Some(Whole::Datagram(_)) | None => message.len(),
@@ -187,7 +187,7 @@ impl<F: Far> Speech for Plain<F> {
             }
             // Plain mode asks for no other marks.
             SeatEvent::Mark(_) => {}
-            // Datagrams are lost on every way; the line has counted these.
+            // Datagrams get lost anywhere on the way; the line has counted these.
             SeatEvent::Gap(_) if self.message.is_some() => {}
             SeatEvent::Gap(gap) => link.end(Ended::TooSlow(gap.to - gap.from)),
             SeatEvent::Ended(gone) => {

@@ -1,4 +1,4 @@
-//! An endpoint's rate limit: a bucket of bytes that fills with time.
+//! An endpoint's rate limit: a bucket of bytes that fills over time.
 
 use std::{
     pin::Pin,
@@ -8,11 +8,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Bytes that may move now in one direction; a quarter of a second's worth can be saved up.
+/// Bytes that may move now in one direction; up to a quarter of a second's worth can be saved.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     per_second: u64,
-    /// Below 0 after a datagram that was longer than what had been saved up.
+    /// Below 0 after a datagram that was longer than what had been saved.
     saved: i64,
     filled: Instant,
     timer: Pin<Box<Sleep>>,
@@ -28,14 +28,14 @@ impl RateLimit {
         rate
     }
 
-    /// How many bytes may move now; pending when none.
+    /// How many bytes may move now; pending while none may.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         loop {
             self.fill();
             if self.saved > 0 {
                 return Poll::Ready(usize::try_from(self.saved).unwrap_or(usize::MAX));
             }
-            // Wait for a tenth of the bucket, so that a slow rate moves pieces and not single
+            // Wait for a tenth of the bucket, so that a slow rate moves pieces rather than single
             // bytes.
             let piece = (self.capacity() / 10).max(1).saturating_add(self.saved.unsigned_abs());
             let wait = Duration::from_secs_f64(to_f64(piece) / to_f64(self.per_second));
@@ -46,7 +46,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes what has moved.
+    /// Takes out what has moved.
     pub(super) fn take(&mut self, bytes: usize) {
         self.saved = self.saved.saturating_sub_unsigned(bytes as u64);
     }
@@ -71,7 +71,7 @@ impl RateLimit {
     }
 }
 
-/// An endpoint's limit on one session, for each direction; most have none.
+/// An endpoint's limit for one session, in each direction; most have none.
 #[derive(Debug)]
 pub(super) struct BothRates(Option<Box<[RateLimit; 2]>>);
 
@@ -80,16 +80,16 @@ impl BothRates {
         Self(per_second.map(|rate| Box::new([RateLimit::new(rate), RateLimit::new(rate)])))
     }
 
-    /// How many bytes may come from the client now, of `most`.
+    /// How many bytes, of `most`, may come from the client now.
     pub(super) fn poll_up(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<usize> {
         match self.0.as_deref_mut() {
-            // Frames without payload pass, and cost a little.
+            // Frames without payload pass, at a small cost.
             Some([up, _]) => up.poll(cx).map(|room| room.clamp(64, most)),
             None => Poll::Ready(most),
         }
     }
 
-    /// How many may go to it, of `most`.
+    /// How many bytes, of `most`, may go to it now.
     pub(super) fn poll_down(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<usize> {
         match self.0.as_deref_mut() {
             Some([_, down]) if most > 0 => down.poll(cx).map(|room| room.min(most)),
@@ -97,19 +97,20 @@ impl BothRates {
         }
     }
 
-    /// Whether a datagram may go to it, however long: what is too much is saved up again first.
+    /// Whether a datagram of any length may go to it: after one that was too much, the bucket has
+    /// to fill up first.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_down(cx, 1).map(drop)
     }
 
-    /// So many came.
+    /// Notes that this many came.
     pub(super) fn took(&mut self, bytes: usize) {
         if let Some([up, _]) = self.0.as_deref_mut() {
             up.take(bytes);
         }
     }
 
-    /// So many went.
+    /// Notes that this many went.
     pub(super) fn sent(&mut self, bytes: usize) {
         if let Some([_, down]) = self.0.as_deref_mut() {
             down.take(bytes);

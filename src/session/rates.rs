@@ -1,4 +1,4 @@
-//! Bytes a second of each endpoint, for a bus whose client watches them.
+//! Each endpoint's bytes per second, for a bus whose client watches them.
 
 use std::{
     collections::BTreeMap,
@@ -10,22 +10,22 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::wire::control::Rate;
 
-/// How often they are told.
+/// How often they are reported.
 const RATES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What was counted of an endpoint since the gateway began it: bytes from its device and to it,
-/// errors of the line.
+/// What was counted for an endpoint since the gateway began it: bytes from its device and to it,
+/// and line errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Bytes from the device.
     pub rx: u64,
-    /// Bytes to it.
+    /// Bytes to the device.
     pub tx: u64,
-    /// Errors of the line: parity, framing, overrun.
+    /// Line errors: parity, framing, overrun.
     pub errors: u64,
 }
 
-/// What a client that watches was told last.
+/// What a watching client was told last.
 #[derive(Debug)]
 pub(super) struct Rates {
     ticks: Interval,
@@ -35,7 +35,7 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// Begins at these counts.
+    /// Begins with these counts.
     pub(super) fn new(counts: BTreeMap<String, Counts>) -> Self {
         let since = Instant::now();
         let mut ticks = interval_at(since + RATES_INTERVAL, RATES_INTERVAL);
@@ -48,7 +48,7 @@ impl Rates {
         self.ticks.poll_tick(cx).map(drop)
     }
 
-    /// All rates, when one is another than was told; an endpoint that is new has none yet.
+    /// All rates, if any differs from what was told; a new endpoint has none yet.
     pub(super) fn news(
         &mut self,
         counts: BTreeMap<String, Counts>,
@@ -56,7 +56,7 @@ impl Rates {
         let now = Instant::now();
         let millis = u64::try_from((now - self.since).as_millis()).unwrap_or(u64::MAX).max(1);
         let per_second = |now: Counts, before: Counts| {
-            // Rounded up: a single byte is no rest.
+            // Rounded up: a single byte is not rest.
             let rate = |now: u64, before: u64| {
                 now.saturating_sub(before).saturating_mul(1000).div_ceil(millis)
             };

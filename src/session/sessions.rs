@@ -1,4 +1,4 @@
-//! Who is connected: every running session, what it moved, and the way to end it from outside.
+//! Who is connected: every running session, what it has moved, and how to end it from outside.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use crate::{
     wire::close::Ended,
 };
 
-/// What a session has of its endpoint, for whoever looks at it from outside.
+/// What a session has of its endpoint, as seen from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Not known yet: the target is being reached.
@@ -30,20 +30,18 @@ pub(crate) enum Standing {
     Seat(SeatId),
 }
 
-/// What is known of a running session.
+/// What is known about a running session.
 #[derive(Debug)]
 pub(crate) struct RunningSession {
-    /// What administrators call it by: no secret, and never given twice.
+    /// What administrators call it: not secret, and never given twice.
     pub number: u64,
-    /// Endpoint's name.
     pub endpoint: String,
-    /// Who runs it.
     pub principal: PrincipalId,
-    /// The browser's sign-in it came by.
+    /// The browser sign-in it came with.
     pub login: Option<LoginId>,
-    /// The certificate it came by.
+    /// The certificate it came with.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The app at whose origin its page is; nothing but the app's endpoints are for it.
+    /// The app at whose origin its page is; it may use nothing but the app's endpoints.
     pub app: Option<Arc<str>>,
     /// Its page is in another page's frame.
     pub framed: bool,
@@ -57,20 +55,20 @@ pub(crate) struct RunningSession {
     pub to_client: AtomicU64,
     /// Bytes taken from the client.
     pub to_target: AtomicU64,
-    /// What of them the metrics have.
+    /// How many of these the metrics already have.
     told: [AtomicU64; 2],
     standing: Mutex<Standing>,
     order: watch::Sender<Option<Ended>>,
 }
 
 impl RunningSession {
-    /// Bytes to the client and to the target in all.
+    /// Bytes to the client and to the target, in total.
     pub(crate) fn moved(&self) -> (u64, u64) {
         (self.to_client.load(Ordering::Relaxed), self.to_target.load(Ordering::Relaxed))
     }
 
     /// Bytes to the client and to the target since the last call. Callers may overlap: each byte is
-    /// given once.
+    /// returned once.
     pub(crate) fn news(&self) -> (u64, u64) {
         let [client, target] = &self.told;
         let new = |now: &AtomicU64, told: &AtomicU64| {
@@ -85,12 +83,12 @@ impl RunningSession {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It has something else of it.
+    /// Notes what it has of it from now on.
     pub(crate) fn stand(&self, standing: Standing) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    /// What it was ordered to end for.
+    /// The reason in an order to end, if there was one.
     pub(super) fn ordered(&self) -> Option<Ended> {
         self.order.borrow().clone()
     }
@@ -109,12 +107,12 @@ pub(crate) struct Sessions {
     next: AtomicU64,
 }
 
-/// A session's own place among the running; it leaves when dropped.
+/// A session's own place among those running; it leaves when dropped.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// What others see of it.
     pub entry: Arc<RunningSession>,
-    /// The order to end; never lowered again.
+    /// The order to end; once given it stays.
     pub order: watch::Receiver<Option<Ended>>,
     all: Arc<Sessions>,
 }
@@ -150,7 +148,7 @@ impl Sessions {
         Session { entry, order: receiver, all: Arc::clone(self) }
     }
 
-    /// Everyone now running.
+    /// All that are running now.
     pub(crate) fn list(&self) -> Vec<Arc<RunningSession>> {
         self.lock().values().cloned().collect()
     }

@@ -1,5 +1,5 @@
-//! The WebSocket side of a session: RFC 6455 frames on a raw stream, read and written a buffer at a
-//! time.
+//! The WebSocket side of a session: RFC 6455 frames on a raw stream, read and written one buffer at
+//! a time.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ pub(crate) enum Payload {
     Base64,
 }
 
-/// Bytes of a line's client that wait unread in the kernel, its overhead included.
+/// Bytes from a line's client that may wait unread in the kernel, its overhead included.
 const UNREAD_MAX: usize = 128 * 1024;
 
 /// A server's WebSocket after the handshake.
@@ -41,12 +41,12 @@ pub(crate) struct Socket {
     sent: usize,
     pub(super) decoder: Decoder,
     pub(super) payload: Payload,
-    /// What ends a line for the device, if it is not what the client sends.
+    /// What ends a line for the device, if that is not what the client sends.
     pub(super) eol: Option<Eol>,
 }
 
 impl Socket {
-    /// Takes a stream whose handshake is done; `early` is what the client sent behind it.
+    /// Takes a stream whose handshake is done; `early` is what the client sent after it.
     pub(crate) fn new(stream: Stream, early: Vec<u8>, payload: Payload) -> Self {
         Self {
             stream,
@@ -59,13 +59,13 @@ impl Socket {
         }
     }
 
-    /// Line ends of the client become this.
+    /// Turns the client's line ends into this.
     #[must_use]
     pub(crate) fn with_line_ends(self, eol: Option<Eol>) -> Self {
         Self { eol, ..self }
     }
 
-    /// Reads raw frames into `buf`; 0 is the end of the stream.
+    /// Reads raw frames into `buf`; 0 means the end of the stream.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -106,7 +106,7 @@ impl Socket {
         }
         // An idle connection keeps no buffer.
         (self.out, self.sent) = (Vec::new(), 0);
-        // Under TLS the records may still be with rustls; a plain socket answers at once.
+        // Under TLS the records may still be in rustls; a plain socket returns immediately.
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         Poll::Ready(Ok(moved))
     }
@@ -143,7 +143,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Puts a whole frame behind what waits.
+    /// Queues a whole frame after what waits.
     #[expect(clippy::indexing_slicing, reason = "a header has at most HEADER_MAX bytes")]
     pub(super) fn queue(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut header = [0; HEADER_MAX];
@@ -152,7 +152,7 @@ impl Socket {
         self.out.extend_from_slice(payload);
     }
 
-    /// Puts a Close frame behind what waits: a code with its reason, or nothing (RFC 6455 section
+    /// Queues a Close frame after what waits: a code with its reason, or nothing (RFC 6455 section
     /// 5.5.1).
     pub(super) fn queue_close(&mut self, close: Option<(u16, &str)>) {
         let payload =
@@ -160,10 +160,10 @@ impl Socket {
         self.queue(Opcode::Close, &payload);
     }
 
-    /// Bounds what the client may have sent and we have not read: a line takes it at its own speed,
-    /// and a Close behind it is to be seen.
+    /// Limits what the client may have sent and we have not read: a line takes that at its own
+    /// speed, and a Close behind it has to be noticed.
     pub(super) fn bound_unread(&self) {
-        // Where it cannot be set, autotuning goes on.
+        // If it cannot be set, autotuning goes on.
         let _ = self.stream.clamp_window(UNREAD_MAX);
     }
 

@@ -1,5 +1,5 @@
 //! The client's direction of a plain session: what the target has not taken yet, and what becomes
-//! of it at the end.
+//! of that at the end.
 
 use std::{
     future::Future as _,
@@ -22,20 +22,20 @@ use crate::{
     wire::close::Ended,
 };
 
-/// Bytes of the client that are held for a line that takes nothing, so that its Close behind them
-/// is seen. A connection of one's own is not read ahead for: its client feels the back-pressure.
+/// Bytes from the client that are held for a line that takes nothing, so that a Close behind them
+/// is noticed. A dedicated connection is not read ahead for: its client feels the back-pressure.
 const AHEAD_MAX: usize = 128 * 1024;
 
-/// What it is at.
+/// Which phase it is in.
 #[derive(Debug)]
 enum UpstreamPhase {
     /// The client may send more.
     Open,
     /// It will not: what is held goes to the target, then the half-close.
     Finishing,
-    /// That is out, and not yet acknowledged.
+    /// The half-close is out, and not yet acknowledged.
     Settling,
-    /// It is, and the target may still answer, or end.
+    /// It is acknowledged, and the target may still answer, or end.
     Answering(Pin<Box<Sleep>>),
     Done,
 }
@@ -43,12 +43,11 @@ enum UpstreamPhase {
 /// What became of the client's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count {
-    /// Bytes of the client.
+    /// Bytes taken from the client.
     pub(super) taken: u64,
-    /// Of these, those that the target did not get.
+    /// Of these, how many the target did not get.
     pub(super) lost: u64,
-    /// Of these, those that it may not have read: a unix socket does not tell once its peer has
-    /// left.
+    /// Of these, how many it may not have read: a unix socket cannot tell once its peer has left.
     pub(super) unsure: u64,
 }
 
@@ -58,7 +57,7 @@ pub(super) struct Upstream<F> {
     pub(super) far: F,
     linger: Linger,
     phase: UpstreamPhase,
-    /// Payload the target has not taken yet.
+    /// Payload that the target has not taken yet.
     held: Held,
     drain: Option<Drain>,
     vigil: Vigil,
@@ -67,7 +66,7 @@ pub(super) struct Upstream<F> {
     mark: u64,
     /// Why the target takes no more.
     refused: Option<Gone>,
-    /// The target has said its last.
+    /// The target has said its last words.
     ended: bool,
 }
 
@@ -99,7 +98,7 @@ impl<F: Far> Upstream<F> {
         self.held.is_empty() || ahead
     }
 
-    /// Whether the target has said its last.
+    /// Whether the target has said its last words.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -114,7 +113,7 @@ impl<F: Far> Upstream<F> {
         Left { bytes: left.bytes + self.waiting() as u64, ..left }
     }
 
-    /// Whether it is over what the target has read, and nobody will know any more.
+    /// Whether nobody will ever know how much the target has read.
     fn is_unsure(&self) -> bool {
         self.ended && self.waiting() == 0 && !self.far.left().exact
     }
@@ -124,7 +123,7 @@ impl<F: Far> Upstream<F> {
         self.is_done() || self.is_unsure() || self.count.taken - self.left().bytes >= self.mark
     }
 
-    /// What became of the client's bytes, as far as that is decided.
+    /// What became of the client's bytes, as far as that is known.
     pub(super) fn count(&self) -> Count {
         let lost = (self.count.lost + self.far.lost()).min(self.count.taken);
         let unsure = if self.is_unsure() { self.far.left().bytes } else { self.count.unsure };
@@ -156,7 +155,7 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// The client sent that many bytes that the target cannot take.
+    /// Notes bytes from the client that the target cannot take.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.count.taken += bytes as u64;
         self.far.skip(bytes);
@@ -175,7 +174,7 @@ impl<F: Far> Upstream<F> {
         Poll::Ready(())
     }
 
-    /// The target takes no more: that is the reason of the ending. Its last words are still to be
+    /// The target takes no more: that is the reason for the ending. Its last words have yet to be
     /// read.
     fn refuse(&mut self, why: Gone) {
         if self.refused.is_none() {
@@ -184,7 +183,7 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// Nothing is waited for any more: what is not there is lost.
+    /// Waits for nothing more: what has not arrived is lost.
     fn abandon(&mut self) {
         if !self.is_done() {
             self.count.lost += self.left().bytes;
@@ -201,7 +200,8 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// The target has said its last; why the session ends, if it has not ended before.
+    /// The target has said its last words; returns why the session ends, unless it has already
+    /// ended.
     pub(super) fn target_ended(&mut self, gone: Gone) -> Ended {
         self.ended = true;
         if gone != Gone::Ended {
@@ -216,7 +216,7 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// The session ends: what is on its way goes on for as long as `rest` says.
+    /// The session ends: what is on its way goes on for as long as `rest` allows.
     pub(super) fn wind_up(&mut self, rest: Remainder) {
         self.mark = self.count.taken;
         match &mut self.drain {
@@ -226,9 +226,9 @@ impl<F: Far> Upstream<F> {
         }
     }
 
-    /// Moves on. `is_read` says that the client may send more; with `forget` nobody hears the
-    /// target any more, and what it says goes there. Ready when something moved, with why the
-    /// session ends if that is it.
+    /// Makes progress. `is_read` says that the client may send more. With `forget` nobody listens
+    /// to the target any more, and what it says is read into that and dropped. Ready when something
+    /// has moved, with why the session ends if it does.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -241,7 +241,7 @@ impl<F: Far> Upstream<F> {
         if self.is_done() {
             return Poll::Pending;
         }
-        // A connection closed with bytes unread is reset, and the reset may overtake what was sent.
+        // A connection closed with unread bytes is reset, and the reset may overtake what was sent.
         if let Some(buf) = forget
             && !self.ended
             && let Poll::Ready(heard) = self.far.poll_read(cx, buf)
@@ -268,14 +268,14 @@ impl<F: Far> Upstream<F> {
         Poll::Ready(None)
     }
 
-    /// One step of what it is at.
+    /// Takes one step in the current phase.
     fn poll_phase(&mut self, cx: &mut Context<'_>, is_read: bool) -> Poll<()> {
         let (holds, unsure) = (!self.held.is_empty(), self.is_unsure());
         match &mut self.phase {
             UpstreamPhase::Open if !is_read => {
                 self.phase = UpstreamPhase::Finishing;
-                // A line that takes nothing is free for others anyway: what they send comes
-                // behind this.
+                // A line that takes nothing is free for others anyway: what they send comes after
+                // this.
                 if !F::IS_CONNECTION {
                     self.far.take_rest(&self.held.drain());
                 }

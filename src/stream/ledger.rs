@@ -1,43 +1,44 @@
-//! Which bytes on the wire carry which payload: from what is acknowledged of the one to what has
-//! arrived of the other.
+//! Which bytes on the wire carry which payload: from what was acknowledged of the one follows what
+//! has arrived of the other.
 
 use std::collections::VecDeque;
 
-/// So many marks are kept however close they are; with more, what the next hop has taken is
-/// forgotten and the older of the rest become rare.
+/// Up to this many marks are kept however close they are; beyond that, those the next hop has
+/// passed are dropped and older ones are thinned out.
 const MARKS: usize = 32;
 
 /// Payload between two older marks: what a TLS record holds.
 const GRAIN: u64 = 16 * 1024;
 
-/// Up to `wire` bytes carry the first `payload` bytes of payload.
+/// The first `wire` bytes carry the first `payload` bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Boundary {
     wire: u64,
     payload: u64,
 }
 
-/// Payload that was wrapped (in TLS records, in frames) and the places on the wire where it was all
-/// out. Between two places it counts from the second on: what is told as not arrived is never too
-/// little.
+/// Payload that was wrapped (in TLS records, in frames), and the places on the wire by which it was
+/// all out. Between two places it counts as out only at the second, so what is reported as not
+/// arrived is never too little.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     payload: u64,
     marks: VecDeque<Boundary>,
-    /// Marks that may be there before the older become rare; 0 stands for the usual number.
+    /// How many marks there may be before older ones are thinned out; 0 stands for the usual
+    /// number.
     room: usize,
-    /// The last mark that was taken by the next hop and is forgotten.
+    /// The last mark that the next hop has passed and that was dropped.
     settled: Boundary,
 }
 
 impl Ledger {
-    /// So much payload was wrapped; a mark comes when it is known where it ends.
+    /// Notes payload that was wrapped; a mark follows when it is known where it ends.
     pub(crate) fn wrapped(&mut self, bytes: usize) {
         self.payload += bytes as u64;
     }
 
-    /// All payload so far is within the first `wire` bytes. `acknowledged` is asked, when room runs
-    /// out, how many of those the next hop has.
+    /// All payload so far is within the first `wire` bytes. When room runs out, `acknowledged` is
+    /// asked how many of those the next hop has.
     pub(crate) fn mark(&mut self, wire: u64, acknowledged: impl FnOnce() -> u64) {
         let mark = Boundary { wire, payload: self.payload };
         if self.marks.back().unwrap_or(&self.settled).payload == mark.payload {
@@ -50,13 +51,13 @@ impl Ledger {
         self.marks.push_back(mark);
     }
 
-    /// Forgets what the next hop has.
+    /// Drops the marks that the next hop has passed.
     fn settle(&mut self, acknowledged: u64) {
         let taken = self.marks.partition_point(|mark| mark.wire <= acknowledged);
         self.settled = self.marks.drain(..taken).next_back().unwrap_or(self.settled);
     }
 
-    /// Makes room for as many marks as are left: the latest half stays, the older are a grain
+    /// Makes room for as many marks as are left: the latest half stays, older ones are kept a grain
     /// apart.
     fn thin(&mut self) {
         let (mut last, mut old) = (self.settled, self.marks.len().saturating_sub(MARKS / 2));
@@ -70,7 +71,7 @@ impl Ledger {
         self.marks.shrink_to(self.room.max(MARKS));
     }
 
-    /// Payload that has not all arrived when the next hop has the first `acknowledged` bytes of the
+    /// Payload that has not all arrived when the next hop has the first `acknowledged` bytes on the
     /// wire.
     pub(crate) fn outstanding(&self, acknowledged: u64) -> u64 {
         let taken = self.marks.partition_point(|mark| mark.wire <= acknowledged);
@@ -111,7 +112,8 @@ mod tests {
     }
 
     proptest! {
-        /// However many writes there were, never too little is told, and after a pause the truth.
+        /// However many writes there were, never too little is reported, and after a pause the
+        /// truth.
         #[test]
         fn never_too_little_is_told(writes in prop::collection::vec((1..2000_usize, 0..100_u64), 1..300), had in 0..300_usize) {
             let (mut ledger, mut exact, mut wire) = (Ledger::default(), Vec::new(), 0);

@@ -1,9 +1,9 @@
-//! Whether the next hop of a connection is dead: a rule over what the kernel says of it.
+//! Whether a connection's next hop is dead: a rule applied to what the kernel says about it.
 //!
-//! The kernel has two rules of its own. Keepalive sends no probe while data are outstanding, so it
-//! finds no peer that dies under them. `TCP_USER_TIMEOUT` finds it, and also cuts a printer that is
-//! out of paper: it counts the time behind a closed window, answered probes or not, and partial
-//! progress does not start it anew.
+//! The kernel has two rules of its own. Keepalive sends no probe while data is outstanding, so it
+//! does not find a peer that dies then. `TCP_USER_TIMEOUT` does, but it also cuts off a printer
+//! that is out of paper: it counts the time behind a closed window, whether probes are answered or
+//! not, and partial progress does not restart it.
 
 use std::time::Duration;
 
@@ -11,28 +11,29 @@ use tokio::time::Instant;
 
 use super::sample::{NextHop, Outstanding, Sample, UNANSWERED_PROBES};
 
-/// What is added to two round trips before a segment counts as unanswered: a peer may acknowledge
-/// late (RFC 1122 section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
+/// What is added to two round trips before a segment counts as unanswered: a peer may delay its
+/// acknowledgement (RFC 1122 section 4.2.3.2 allows half a second, systems take 40 to 200 ms).
 const ANSWER: Duration = Duration::from_millis(250);
 
-/// How often at least a connection is looked at within its time, while something is outstanding.
+/// How many times at least a connection is looked at within its time, while something is
+/// outstanding.
 const LOOKS: u32 = 8;
 
 /// The longest time between two such looks.
 const SAMPLE_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     /// Everything has arrived. Look again when something was written, or soon after.
     Idle,
     /// Something is on its way. Look again then, whatever happens.
     Waiting(Instant),
-    /// Nobody is there any more. So much had not arrived.
+    /// Nobody is there any more. This much had not arrived.
     Dead(Outstanding),
 }
 
-/// Looks for the death of a next hop. It keeps no timer: who holds it looks when it is told to.
+/// Looks out for the death of a next hop. It has no timer: its owner looks when told to.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     dead_after: Duration,
@@ -40,11 +41,11 @@ pub(crate) struct Liveness {
     pending: Option<LastLook>,
 }
 
-/// Bytes that were outstanding at a look.
+/// The bytes that were outstanding at the last look.
 #[derive(Clone, Copy, Debug)]
 struct LastLook {
     since: Instant,
-    /// All bytes written until then.
+    /// All bytes written up to then.
     written: u64,
 }
 
@@ -63,8 +64,8 @@ impl Liveness {
         }
     }
 
-    /// The rule. Time runs from the later of the last acknowledgement and the moment something
-    /// became outstanding: after an idle hour the last acknowledgement is an hour old.
+    /// The rule. Time runs from the last acknowledgement or from the moment something became
+    /// outstanding, whichever is later: after an idle hour the last acknowledgement is an hour old.
     fn judge(&mut self, sample: &Sample, now: Instant) -> LifeCheck {
         let looked = std::mem::replace(&mut self.looked, now);
         if sample.unacknowledged == 0 {
@@ -88,8 +89,9 @@ impl Liveness {
         if sample.rto < self.dead_after {
             return LifeCheck::Dead;
         }
-        // Segments that the peer answers and does not take are sent again ever more rarely, up to
-        // every two minutes: it is dead when one sent since its last answer had time for one.
+        // Segments that the peer answers but does not take are sent again ever more rarely, up to
+        // every two minutes: it is dead when one sent since its last answer has had time to be
+        // answered.
         let answer = 2 * sample.rtt + ANSWER;
         if sample.last_sent >= sample.last_ack {
             LifeCheck::Alive(again)
@@ -100,8 +102,8 @@ impl Liveness {
         }
     }
 
-    /// Since when something is outstanding without a break. Bytes that became so between two looks
-    /// did after the first look, and before they were sent.
+    /// Since when something has been outstanding without a break. Bytes that became outstanding
+    /// between two looks did so after the first look, and before they were sent.
     fn since(&mut self, sample: &Sample, looked: Instant, now: Instant) -> Instant {
         if let Some(LastLook { since, written }) = self.pending
             && sample.acknowledged < written
@@ -116,7 +118,7 @@ impl Liveness {
     }
 }
 
-/// What the rule comes to.
+/// The rule's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LifeCheck {
     Idle,
@@ -124,7 +126,7 @@ enum LifeCheck {
     Dead,
 }
 
-/// So long before `now`, if the clock goes back that far.
+/// The moment `ago` before `now`, if the clock goes back that far.
 fn back(now: Instant, ago: Duration) -> Option<Instant> {
     now.checked_sub(ago)
 }

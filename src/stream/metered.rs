@@ -1,4 +1,4 @@
-//! A socket, how much was written to it, and what of that the next hop has not taken yet.
+//! A socket that counts what was written to it, and what of that the next hop has not taken yet.
 
 use std::{
     io::{self, IoSlice},
@@ -19,35 +19,35 @@ use tokio::{
 use super::sample::{Outstanding, Sample};
 use crate::sys::ioctl::{self, TcpInfo};
 
-/// A unix socket is asked again after that many bytes, though nobody wants to know: what its peer
+/// A unix socket is asked again after this many bytes even if nobody wants to know: what its peer
 /// has read can be seen only while the peer is there.
 const ASK_AFTER: u64 = 64 * 1024;
 
 /// What a socket's kernel knows of its next hop.
 pub(super) trait Kernel: AsyncRead + AsyncWrite + AsFd + Unpin {
-    /// Whether a peer that leaves takes with it what can be known.
+    /// Whether a peer that leaves takes with it what could be known.
     const FORGETS: bool;
 
-    /// What of `meter.written` the next hop has not taken.
+    /// How much of `meter.written` the next hop has not taken.
     fn unacknowledged(&self, meter: &Meter) -> Outstanding;
 
-    /// Whether our FIN counts among what is not acknowledged, after a shutdown.
+    /// Whether, after a shutdown, our FIN counts among what is not acknowledged.
     fn fin_sent(&self) -> bool;
 
-    /// How the connection stands; `None` where no peer can be lost without a word.
+    /// The state of the connection; `None` where no peer can vanish without a word.
     fn sample(&self, meter: &Meter) -> Option<Sample>;
 }
 
-/// What was done on a socket so far.
+/// What has been done on a socket so far.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     /// Bytes the kernel took.
     written: u64,
-    /// Our FIN is on its way, and counts as a byte.
+    /// Our FIN is on its way, and counts as one byte.
     fin_sent: bool,
     /// Bytes that are known to have been read (unix sockets).
     read: AtomicU64,
-    /// When `written` comes to this, the kernel is asked again (unix sockets).
+    /// When `written` reaches this, the kernel is asked again (unix sockets).
     ask_at: u64,
 }
 
@@ -55,13 +55,13 @@ impl Kernel for TcpStream {
     const FORGETS: bool = false;
 
     fn unacknowledged(&self, meter: &Meter) -> Outstanding {
-        // It fails on listening sockets alone.
+        // It fails only on listening sockets.
         let queued = ioctl::unsent(self).map_or(meter.written, |bytes| bytes as u64);
         let bytes = queued.saturating_sub(u64::from(meter.fin_sent)).min(meter.written);
         Outstanding { bytes, exact: true }
     }
 
-    /// After a reset no FIN was sent, though shutdown did not complain.
+    /// After a reset no FIN was sent, although shutdown did not complain.
     fn fin_sent(&self) -> bool {
         const WITHOUT: [u8; 3] = [TcpInfo::ESTABLISHED, TcpInfo::CLOSE, TcpInfo::CLOSE_WAIT];
         ioctl::tcp_info(self).is_ok_and(|info| !WITHOUT.contains(&info.state))
@@ -72,8 +72,8 @@ impl Kernel for TcpStream {
         let millis = |millis: u32| Duration::from_millis(millis.into());
         let micros = |micros: u32| Duration::from_micros(micros.into());
         let (last_sent, rto) = (millis(info.last_data_sent), micros(info.rto));
-        // It was sent again after the first time-out, after twice that, and so on: all but the last
-        // share of their sum.
+        // It was sent again after the first time-out, after twice that, and so on: the sum of all
+        // but the last.
         let first = rto.checked_div(1 << info.backoff.min(31)).unwrap_or_default();
         let unacknowledged = self.unacknowledged(meter).bytes;
         Some(Sample {
@@ -94,7 +94,7 @@ impl Kernel for UnixStream {
     const FORGETS: bool = true;
 
     /// The kernel counts the memory of what waits, and nothing once the peer has left, whatever it
-    /// left unread: only 0 before the peer's end means read.
+    /// left unread: only a 0 before the peer's end means that everything was read.
     fn unacknowledged(&self, meter: &Meter) -> Outstanding {
         let memory = ioctl::unsent(self).map_or(u64::MAX, |bytes| bytes as u64);
         if memory == 0 && !has_left(self) {
@@ -131,7 +131,7 @@ pub(super) struct Metered<S> {
 }
 
 impl<S: Kernel> Metered<S> {
-    /// A socket nothing was written to.
+    /// A socket that nothing was written to yet.
     pub(super) fn new(socket: S) -> Self {
         Self { socket, meter: Meter { ask_at: ASK_AFTER, ..Meter::default() } }
     }
@@ -146,12 +146,12 @@ impl<S: Kernel> Metered<S> {
         self.meter.written
     }
 
-    /// What of them the next hop has not taken.
+    /// How much of that the next hop has not taken.
     pub(super) fn outstanding(&self) -> Outstanding {
         self.socket.unacknowledged(&self.meter)
     }
 
-    /// How the connection stands.
+    /// The state of the connection.
     pub(super) fn sample(&self) -> Option<Sample> {
         self.socket.sample(&self.meter)
     }
@@ -164,7 +164,7 @@ impl<S: Kernel> Metered<S> {
         }
     }
 
-    /// The peer spoke: it may have read what it answers, and may leave now.
+    /// The peer spoke: it may have read what it answers, and may be about to leave.
     fn heard(&self) {
         if S::FORGETS && self.meter.written > self.meter.read.load(Relaxed) {
             self.outstanding();

@@ -1,4 +1,4 @@
-//! TLS whose records are remembered, so that unacknowledged ciphertext can be told as payload.
+//! TLS whose records are remembered, so that unacknowledged ciphertext can be reported as payload.
 
 use std::{
     io,
@@ -18,13 +18,13 @@ use super::{
 
 /// TLS on a socket that counts.
 pub(super) trait Secure: AsyncRead + AsyncWrite + Unpin {
-    /// What is below it.
+    /// The kind of socket underneath.
     type Socket: Kernel;
 
-    /// The socket below.
+    /// The socket underneath.
     fn socket(&self) -> &Metered<Self::Socket>;
 
-    /// Whether the socket has every record that was made.
+    /// Whether every record made so far is in the socket.
     fn has_sent_all(&self) -> bool;
 }
 
@@ -70,7 +70,7 @@ impl<T: Secure> Recorded<T> {
         &self.tls
     }
 
-    /// Payload the next hop has not acknowledged; what waits within TLS counts as such.
+    /// Payload that the next hop has not acknowledged, including what waits inside TLS.
     pub(super) fn outstanding(&self) -> Outstanding {
         let below = self.tls.socket().outstanding();
         if below.bytes == 0 && self.tls.has_sent_all() {
@@ -80,7 +80,7 @@ impl<T: Secure> Recorded<T> {
         Outstanding { bytes, exact: below.exact || bytes == 0 }
     }
 
-    /// Notes where the payload so far ends, if that is known.
+    /// Notes where the payload so far ends on the wire, if that is known.
     fn mark(&mut self) {
         let Self { tls, ledger } = self;
         if tls.has_sent_all() {
@@ -101,8 +101,8 @@ impl<T: Secure> AsyncRead for Recorded<T> {
 }
 
 impl<T: Secure> AsyncWrite for Recorded<T> {
-    /// Takes more once the records of all before are with the socket: else nobody would know where
-    /// they end.
+    /// Takes more only when all earlier records are in the socket: otherwise nobody would know
+    /// where they end.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! A stream in two halves that notice a dead peer, and a gauge that tells how it stands.
+//! A stream in two halves that notice a dead peer, and a probe that reports its state.
 
 use std::{
     io,
@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{NextHop, Outstanding, Sample, Stream, vigil::Vigil};
 
-/// What the halves share; the lock is held for a poll.
+/// What the halves share; the lock is held for the length of a poll.
 #[derive(Debug)]
 struct SplitState {
     stream: Stream,
-    /// Something was written since the reader looked.
+    /// Something was written since the reader last looked.
     wrote: bool,
-    /// The reader, while it wants to hear of a write.
+    /// The reader's waker, while it wants to hear about a write.
     reader: Option<Waker>,
 }
 
@@ -26,8 +26,8 @@ fn lock(inner: &Mutex<SplitState>) -> MutexGuard<'_, SplitState> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes a stream apart. A peer that acknowledges nothing for `dead_after` of what it was sent ends
-/// it: the half that reads says so.
+/// Splits a stream. If the peer acknowledges nothing of what it was sent for `dead_after`, the
+/// stream ends, and the reading half says so.
 pub(crate) fn split(stream: Stream, dead_after: Duration) -> (ReadHalf, WriteHalf, StreamProbe) {
     let inner = Arc::new(Mutex::new(SplitState { stream, wrote: false, reader: None }));
     let gauge = StreamProbe(Arc::downgrade(&inner));
@@ -93,7 +93,7 @@ impl AsyncWrite for WriteHalf {
     }
 }
 
-/// Asks a stream whose halves are elsewhere; holds it open no longer than they do.
+/// Asks about a stream whose halves are elsewhere; does not keep it open longer than they do.
 #[derive(Clone, Debug)]
 pub struct StreamProbe(Weak<Mutex<SplitState>>);
 

@@ -1,5 +1,5 @@
-//! What is told as outstanding, against real kernels: what the peer's socket holds, and what a peer
-//! got before a reset.
+//! What is reported as outstanding, against real kernels: what the peer's socket holds, and what a
+//! peer got before a reset.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use tokio::{
 
 use super::*;
 
-/// Bytes acknowledged are in the peer's socket by the next look or the one after: until then,
-/// nothing is settled.
+/// Acknowledged bytes are in the peer's socket by the next look or the one after it: until then the
+/// count is not settled.
 async fn settled(what: impl Fn() -> u64) -> u64 {
     let mut last = what();
     loop {
@@ -36,7 +36,7 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
     (near, listener.accept().await.unwrap().0)
 }
 
-/// Writes until nothing more is taken; how much was.
+/// Writes until nothing more is taken; returns how much was.
 async fn fill(stream: &mut Stream, piece: usize) -> u64 {
     let (bytes, mut total) = (vec![7; piece], 0);
     while let Ok(written) = timeout(Duration::from_millis(200), stream.write(&bytes)).await {
@@ -58,7 +58,7 @@ async fn of_tcp_what_the_peers_kernel_has_not_is_outstanding_to_the_byte() {
     let outstanding = settled(|| near.outstanding().bytes).await;
     assert!(outstanding > 0);
     assert_eq!(outstanding + readable(&far), total);
-    // Our own FIN is no payload, waiting or acknowledged.
+    // Our own FIN is not payload, be it waiting or acknowledged.
     near.shutdown().await.unwrap();
     assert_eq!(near.outstanding(), Outstanding { bytes: outstanding, exact: true });
     let mut all = Vec::new();
@@ -75,7 +75,7 @@ async fn after_a_reset_what_was_not_acknowledged_stays_outstanding() {
     let outstanding = settled(|| near.outstanding().bytes).await;
     assert_eq!(outstanding + readable(&far), total);
     drop(far);
-    // It left unread what it had.
+    // It left what it had unread.
     assert!(near.read(&mut [0]).await.is_err());
     assert_eq!(near.outstanding().bytes, outstanding);
     // No FIN follows a reset.
@@ -106,7 +106,7 @@ async fn a_unix_peer_that_read_all_before_it_answered_leaves_nothing_outstanding
         far.read_exact(&mut [0; 15_000]).await.unwrap();
     }
     far.write_all(b"ok").await.unwrap();
-    // Nobody asks but the stream itself, when the answer comes.
+    // Only the stream itself asks, when the answer comes.
     near.read_exact(&mut [0; 2]).await.unwrap();
     drop(far);
     assert_eq!(near.outstanding(), Outstanding { bytes: 0, exact: true });
@@ -146,7 +146,7 @@ fn configs() -> (Arc<ServerConfig>, TlsConnector) {
 
 #[tokio::test]
 async fn under_tls_no_byte_that_a_peer_got_before_a_reset_is_missing_from_the_sum() {
-    // Either end is ours: a client's TLS, and TLS to a target.
+    // Either end can be ours: a client's TLS, and TLS to a target.
     for (ours_serves, piece) in [(true, 50_000), (true, 700), (false, 50_000), (false, 700)] {
         let (config, connector) = configs();
         let (near, far) = tcp_pair().await;
@@ -171,7 +171,7 @@ async fn under_tls_no_byte_that_a_peer_got_before_a_reset_is_missing_from_the_su
         }
         assert!(got > 0 && outstanding > 0);
         assert!(got + outstanding >= total, "{got} + {outstanding} < {total}");
-        // Too much by a record, or by a write that was not all with the kernel.
+        // Too much by a record at most, or by a write that the kernel did not have whole.
         assert!(got + outstanding <= total + 65_536 + 16_384, "{got} + {outstanding} >> {total}");
     }
 }

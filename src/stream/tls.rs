@@ -1,8 +1,8 @@
-//! TLS to a client over rustls' unbuffered interface: one read of the socket takes several records,
-//! an idle connection holds no buffer.
+//! TLS to a client through rustls' unbuffered interface: one read of the socket takes several
+//! records, and an idle connection holds no buffer.
 //!
-//! rustls' own buffer takes 4 KiB from a socket at a time, grows and shrinks with each record, and
-//! stays at 4 KiB for as long as a connection lives: a third of what an idle one cost
+//! rustls' own buffer reads 4 KiB from a socket at a time, grows and shrinks with each record, and
+//! stays at 4 KiB for the life of a connection: a third of what an idle one cost
 //! (docs/performance.md).
 
 use std::{
@@ -24,17 +24,17 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Most bytes of records worked on at a time, either way.
+/// The most bytes of records handled at a time, in either direction.
 const RECORDS_MAX: usize = 64 * 1024 + 16;
 
-/// Fewest bytes asked of the socket, however little is wanted.
+/// The fewest bytes asked of the socket, however little is wanted.
 const READ_LEAST: usize = 4096;
 
-/// Most plain bytes a write takes at a time.
+/// The most plain bytes that a write takes at a time.
 const PLAIN_WRITE_MAX: usize = 64 * 1024;
 
-/// The longest handshake message that rustls puts together from records (it refuses longer ones),
-/// and what more may come with it; a write's records, with what each adds to its 16 KiB (RFC 8446
+/// The longest handshake message that rustls assembles from records (it refuses longer ones), and
+/// what else may come with it. A write's records, with what each adds to its 16 KiB (RFC 8446
 /// section 5.2), are shorter.
 const RECORDS: usize = 0x1_0000 + RECORDS_MAX;
 
@@ -42,15 +42,15 @@ const RECORDS: usize = 0x1_0000 + RECORDS_MAX;
 pub(super) struct Tls<S> {
     io: S,
     connection: UnbufferedServerConnection,
-    /// Bytes of records that have not all come.
+    /// Bytes of records that have not arrived in full.
     incoming: Vec<u8>,
-    /// Plain bytes nobody has taken yet, from `taken` on.
+    /// Plain bytes that nobody has taken yet, from `taken` on.
     plain: Vec<u8>,
     taken: usize,
-    /// Records the socket has not taken yet, from `sent` on.
+    /// Records that the socket has not taken yet, from `sent` on.
     outgoing: Vec<u8>,
     sent: usize,
-    /// What the client's side has come to.
+    /// How the client's side has ended, if it has.
     end: Option<ClientEnd>,
     closing: bool,
 }
@@ -58,11 +58,12 @@ pub(super) struct Tls<S> {
 /// How the client's side ended.
 #[derive(Clone, Copy, Debug)]
 enum ClientEnd {
-    /// By `close_notify`.
+    /// With `close_notify`.
     Closed,
-    /// By the end of the stream without one: what came may be cut short (RFC 8446 section 6.1).
+    /// Without one, at the end of the stream: what came may have been cut short (RFC 8446 section
+    /// 6.1).
     Cut,
-    /// By what TLS does not allow; rustls is not asked again.
+    /// With something that TLS does not allow; rustls is not asked again.
     Failed,
 }
 
@@ -75,7 +76,7 @@ impl<S> fmt::Debug for Tls<S> {
     }
 }
 
-/// What processing of records came to.
+/// What came of processing records.
 enum RecordStep {
     /// Plain bytes were put where they were wanted.
     Data,
@@ -84,8 +85,8 @@ enum RecordStep {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
-    /// Shakes hands. Fails with `InvalidData` for what TLS does not allow, after the alert that
-    /// says so.
+    /// Does the handshake. Fails with `InvalidData` if the client breaks TLS, after sending the
+    /// alert that says so.
     pub(super) async fn accept(io: S, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
         let mut tls = Self {
@@ -103,17 +104,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         Ok(tls)
     }
 
-    /// The client's certificates, its own first; `None` when it showed none.
+    /// The client's certificates, its own first; `None` if it showed none.
     pub(super) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.connection.peer_certificates()
     }
 
-    /// The stream below.
+    /// The stream underneath.
     pub(super) fn io(&self) -> &S {
         &self.io
     }
 
-    /// Whether the stream below has every record that was made.
+    /// Whether every record made so far is in the stream underneath.
     pub(super) fn has_sent_all(&self) -> bool {
         self.outgoing.is_empty()
     }
@@ -121,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.connection.is_handshaking() {
             let read = self.poll_records(cx, &mut ReadBuf::new(&mut []));
-            // What it made us say goes out first: an alert before the error is told.
+            // Whatever this made us say goes out first: an alert, before the error is reported.
             ready!(self.poll_send(cx))?;
             ready!(read)?;
             if self.end.is_some() {
@@ -131,8 +132,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         self.poll_send(cx)
     }
 
-    /// Reads the socket once and puts what its records say into `out`; what does not fit is kept.
-    /// Ready without a byte in `out` means: look at `end`, or ask again.
+    /// Reads the socket once and puts what its records contain into `out`; what does not fit is
+    /// kept. If it is ready without a byte in `out`, look at `end`, or ask again.
     fn poll_records(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,7 +141,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
     ) -> Poll<io::Result<()>> {
         with_records(|records| {
             let kept = self.incoming.len();
-            // No more than what fits when it is plain, and enough for the rest of what has begun.
+            // No more than will fit once it is plain, but enough for the rest of a record that has
+            // begun.
             let most = out.remaining().min(RECORDS_MAX).saturating_sub(kept).max(READ_LEAST);
             let Some((head, room)) =
                 records.get_mut(..kept + most).and_then(|all| all.split_at_mut_checked(kept))
@@ -157,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                 self.end = self.end.or(Some(ClientEnd::Cut));
                 return Poll::Ready(Ok(()));
             }
-            // A record that comes in drops is neither looked at nor moved with each of them.
+            // A record that trickles in is neither looked at nor moved for each piece.
             if kept > 0 {
                 self.incoming.extend_from_slice(room.filled());
                 if !is_whole(&self.incoming) {
@@ -173,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         })
     }
 
-    /// Works through records; how many bytes of them are done with.
+    /// Works through records; returns how many bytes of them are done with.
     fn process(&mut self, records: &mut [u8], out: &mut ReadBuf<'_>) -> io::Result<usize> {
         let mut used = 0;
         loop {
@@ -196,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         }
     }
 
-    /// Does what one state of the connection asks for.
+    /// Does what one state of the connection calls for.
     fn take(
         state: ConnectionState<'_, '_, ServerConnectionData>,
         plain: &mut Vec<u8>,
@@ -208,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             ConnectionState::ReadTraffic(mut traffic) => {
                 while let Some(record) = traffic.next_record() {
                     let payload = record.map_err(invalid)?.payload;
-                    // In order: behind what is kept already.
+                    // In order: after what is already kept.
                     let fits =
                         if plain.is_empty() { payload.len().min(out.remaining()) } else { 0 };
                     let (now, later) = payload.split_at(fits);
@@ -221,8 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                 encode(&mut data, outgoing)?;
                 Ok(RecordStep::Data)
             }
-            // What was encoded waits in `outgoing`, and goes out before anything that is encoded
-            // later.
+            // What was encoded waits in `outgoing`, and goes out before anything encoded later.
             ConnectionState::TransmitTlsData(data) => {
                 data.done();
                 Ok(RecordStep::Data)
@@ -231,7 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
                 *end = Some(ClientEnd::Closed);
                 Ok(RecordStep::Data)
             }
-            // No early data is configured; a state of a later rustls asks for nothing we know.
+            // We configure no early data; and a state that a later rustls adds asks for nothing we
+            // know.
             ConnectionState::BlockedHandshake
             | ConnectionState::WriteTraffic(_)
             | ConnectionState::Closed
@@ -240,9 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         }
     }
 
-    /// Puts the alert of a connection that has failed behind what waits; `rest` is what was not
-    /// worked through. rustls must not look at that again, so it is asked for nothing but what it
-    /// has to say.
+    /// Queues the alert of a connection that has failed; `rest` is what was not worked through.
+    /// rustls must not look at that again, so it is only asked for what it has to say.
     fn alert(&mut self, rest: &mut [u8]) {
         while self.connection.wants_write() {
             let status = self.connection.process_tls_records(rest);
@@ -265,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Lets `put` encrypt, once whatever else the connection has to say is behind what waits.
+    /// Lets `put` encrypt, after anything else that the connection has to say was queued.
     fn encrypt<T>(
         &mut self,
         put: impl FnOnce(&mut WriteTraffic<'_, ServerConnectionData>) -> Result<T, EncryptError>,
@@ -274,7 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tls<S> {
             if let Some(ClientEnd::Failed) = self.end {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            // With what is kept: rustls remembers how far it has looked into it.
+            // Together with what is kept: rustls remembers how far into it it has looked.
             let UnbufferedStatus { state, discard, .. } =
                 self.connection.process_tls_records(&mut self.incoming);
             let state = state.map_err(invalid)?;
@@ -324,8 +325,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
             if let Poll::Ready(Err(error)) = this.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
-            // What came whole before a record that is wrong is delivered; the error stays for the
-            // next call.
+            // What arrived whole before a faulty record is delivered; the error waits for the next
+            // call.
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
@@ -335,8 +336,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Tls<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
-    /// Takes up to 64 KiB once everything before has gone; what the socket does not take of the
-    /// records waits.
+    /// Takes up to 64 KiB once everything before has gone; records that the socket does not take
+    /// wait.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -373,7 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
         if !this.closing {
             this.closing = true;
             let mut notify = [0; READ_LEAST];
-            // A connection that failed has said so by an alert.
+            // A connection that failed has already said so with an alert.
             if let Ok(length) = this.encrypt(|traffic| traffic.queue_close_notify(&mut notify)) {
                 this.outgoing.extend_from_slice(notify.get(..length).unwrap_or_default());
             }
@@ -383,7 +384,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tls<S> {
     }
 }
 
-/// Lends the thread's buffer for records for the length of one poll.
+/// Lends the thread's buffer for records for the duration of one poll.
 fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static RECORD_BUFFER: std::cell::Cell<Option<Box<[u8]>>> = const { std::cell::Cell::new(None) };
@@ -394,12 +395,13 @@ fn with_records<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     result
 }
 
-/// Whether a record has all come; its length is behind its type and version (RFC 8446 section 5.1).
+/// Whether a record has arrived in full; its length follows its type and version (RFC 8446 section
+/// 5.1).
 fn is_whole(bytes: &[u8]) -> bool {
     matches!(bytes, [_, _, _, high, low, body @ ..] if body.len() >= usize::from(u16::from_be_bytes([*high, *low])))
 }
 
-/// Puts an encoded handshake record behind what is in `out`.
+/// Appends an encoded handshake record to `out`.
 fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, out: &mut Vec<u8>) -> io::Result<()> {
     let start = out.len();
     loop {

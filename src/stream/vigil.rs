@@ -1,4 +1,4 @@
-//! The watch over a connection from inside: a timer that runs while something is outstanding.
+//! Watches a connection from inside: a timer that runs while something is outstanding.
 
 use std::{
     future::Future as _,
@@ -12,8 +12,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::life::{Life, Liveness};
 
 /// After this share of its time a connection is first looked at when something was written to it:
-/// what an idle connection is asked, it has mostly acknowledged by then. The rule counts from the
-/// write, however late it is looked.
+/// by then it has mostly acknowledged whatever an idle connection is asked. The rule counts from
+/// the write, however late the look.
 const FIRST_LOOK: u32 = 8;
 
 /// Says when a peer is dead. An idle connection costs no timer.
@@ -25,7 +25,8 @@ pub(crate) struct Vigil {
 }
 
 impl Vigil {
-    /// A connection that was just made; a peer that acknowledges nothing for `dead_after` is dead.
+    /// For a connection that was just made; a peer that acknowledges nothing for `dead_after` is
+    /// dead.
     pub(crate) fn new(dead_after: Duration) -> Self {
         Self { liveness: Liveness::new(dead_after), dead_after, timer: None }
     }
@@ -41,8 +42,8 @@ impl Vigil {
         self.timer.get_or_insert_with(|| Box::pin(sleep(first)));
     }
 
-    /// Ready with why when the peer is dead; ready without while nothing is outstanding. `look`
-    /// says how it stands with the connection.
+    /// Ready with the reason when the peer is dead; ready without one while nothing is outstanding.
+    /// `look` reports the state of the connection.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,8 +1,8 @@
-//! Kernel calls that no safe crate has, one thin wrapper each: the only `unsafe` of the project.
+//! Kernel calls that no safe crate offers, one thin wrapper each: the only `unsafe` in the project.
 //! Nearly all are ioctls.
 //!
-//! Every wrapper hands the kernel a pointer to a value it owns, of the type the request is defined
-//! with in `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` and
+//! Every wrapper hands the kernel a pointer to a value it owns, of the type that the request has in
+//! `include/uapi/asm-generic/ioctls.h`, `include/uapi/linux/serial.h` or
 //! `include/uapi/linux/tcp.h`; the descriptor is borrowed for the call.
 #![expect(unsafe_code, reason = "ioctl, getsockopt and setsockopt take an untyped pointer")]
 #![expect(
@@ -52,13 +52,13 @@ pub(crate) fn modem_lines(fd: impl AsFd) -> io::Result<c_int> {
     Ok(unsafe { ioctl(fd, Getter::<{ libc::TIOCMGET as Opcode }, c_int>::new()) }?)
 }
 
-/// TIOCMSET: sets DTR and RTS (and what else `lines` has) in one call.
+/// TIOCMSET: sets DTR and RTS (and whatever else `lines` contains) in one call.
 pub(crate) fn set_modem_lines(fd: impl AsFd, lines: c_int) -> io::Result<()> {
     // SAFETY: TIOCMSET reads one int.
     Ok(unsafe { ioctl(fd, Setter::<{ libc::TIOCMSET as Opcode }, c_int>::new(lines)) }?)
 }
 
-/// TIOCMBIS, TIOCMBIC: raises or lowers these lines and touches no other.
+/// TIOCMBIS, TIOCMBIC: raises or lowers these lines and leaves the others alone.
 pub(crate) fn move_modem_lines(fd: impl AsFd, lines: c_int, up: bool) -> io::Result<()> {
     // SAFETY: both read one int.
     Ok(unsafe {
@@ -82,9 +82,9 @@ pub(crate) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
     }?)
 }
 
-/// TIOCOUTQ: bytes in the driver's output queue. SIOCOUTQ has the same number and asks a socket: of
-/// TCP, what the peer's kernel has not acknowledged, our FIN included; of a unix socket, the memory
-/// of what the peer has not read.
+/// TIOCOUTQ: bytes in the driver's output queue. SIOCOUTQ has the same number and asks a socket:
+/// for TCP it counts what the peer's kernel has not acknowledged, our FIN included; for a unix
+/// socket, the memory taken by what the peer has not read.
 pub(crate) fn unsent(fd: impl AsFd) -> io::Result<usize> {
     // SAFETY: TIOCOUTQ writes one int.
     let count = unsafe { ioctl(fd, Getter::<{ libc::TIOCOUTQ as Opcode }, c_int>::new()) }?;
@@ -94,18 +94,18 @@ pub(crate) fn unsent(fd: impl AsFd) -> io::Result<usize> {
 /// `TIOCSER_TEMT` of `include/uapi/asm-generic/ioctls.h`.
 const TRANSMITTER_EMPTY: c_int = 1;
 
-/// TIOCSERGETLSR: whether the transmitter is empty, its shift register too.
+/// TIOCSERGETLSR: whether the transmitter is empty, including its shift register.
 pub(crate) fn transmitter_empty(fd: impl AsFd) -> io::Result<bool> {
     // SAFETY: TIOCSERGETLSR writes one int.
     let status = unsafe { ioctl(fd, Getter::<{ libc::TIOCSERGETLSR as Opcode }, c_int>::new()) }?;
     Ok(status & TRANSMITTER_EMPTY != 0)
 }
 
-/// The signal that ends a call that waits. Ignored by default, so that one from elsewhere does no
-/// harm.
+/// The signal that interrupts a blocking call. It is ignored by default, so one from elsewhere does
+/// no harm.
 const WAKE: c_int = libc::SIGURG;
 
-/// Has [`interrupt`] end calls that wait: a signal without a handler ends none.
+/// Lets [`interrupt`] end blocking calls: a signal without a handler ends none.
 pub(crate) fn make_interruptible() -> io::Result<()> {
     extern "C" fn nothing(_: c_int) {}
     static FAILED: OnceLock<Option<io::ErrorKind>> = OnceLock::new();
@@ -122,10 +122,10 @@ pub(crate) fn make_interruptible() -> io::Result<()> {
     failed.map_or(Ok(()), |kind| Err(kind.into()))
 }
 
-/// Ends the call that a thread waits in, with EINTR; nothing if it waits in none.
+/// Ends the call that a thread is blocked in, with EINTR; does nothing if there is none.
 pub(crate) fn interrupt<T>(thread: &JoinHandle<T>) {
-    // SAFETY: the thread is neither joined nor detached while its handle is borrowed, so its id is
-    // its own.
+    // SAFETY: the thread is neither joined nor detached while its handle is borrowed, so the id is
+    // still its own.
     unsafe { libc::pthread_kill(thread.as_pthread_t(), WAKE) };
 }
 
@@ -142,14 +142,13 @@ struct Counters {
     reserved: [c_int; 9],
 }
 
-/// TIOCGICOUNT: what the driver counted since it was loaded. The counters wrap.
+/// TIOCGICOUNT: what the driver has counted since it was loaded. The counters wrap.
 fn counters(fd: impl AsFd) -> io::Result<Counters> {
     // SAFETY: TIOCGICOUNT writes one serial_icounter_struct; every bit pattern of it is valid.
     Ok(unsafe { ioctl(fd, Getter::<{ libc::TIOCGICOUNT as Opcode }, Counters>::new()) }?)
 }
 
-/// How often the lines changed that others drive; RI counts its falling edge alone with most
-/// drivers.
+/// How often each input line changed; most drivers count only the falling edge of RI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InputCounts {
     pub(crate) cts: c_int,
@@ -203,10 +202,10 @@ struct SerialInfo {
 /// `ASYNC_LOW_LATENCY` of `include/uapi/linux/tty_flags.h`: any user may set it.
 const LOW_LATENCY: c_int = 1 << 13;
 
-/// TIOCGSERIAL, TIOCSSERIAL: asks for low latency; everything else stays as it was.
+/// TIOCGSERIAL, TIOCSSERIAL: asks for low latency and leaves everything else as it was.
 pub(crate) fn set_low_latency(fd: impl AsFd) -> io::Result<()> {
     let fd = fd.as_fd();
-    // SAFETY: TIOCGSERIAL fills one serial_struct; the pointer in it is the kernel's and never
+    // SAFETY: TIOCGSERIAL fills one serial_struct; the pointer in it is the kernel's and is never
     // followed here.
     let mut info =
         unsafe { ioctl(fd, Getter::<{ libc::TIOCGSERIAL as Opcode }, SerialInfo>::new()) }?;
@@ -261,7 +260,7 @@ impl fmt::Display for Rs485Bits {
     }
 }
 
-/// TIOCSRS485: sets the direction control; gives what the driver took.
+/// TIOCSRS485: sets the direction control; returns what the driver accepted.
 pub(crate) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485Bits> {
     // SAFETY: TIOCSRS485 reads one serial_rs485 and writes it back; every bit pattern of it is
     // valid.
@@ -269,22 +268,22 @@ pub(crate) fn set_rs485(fd: impl AsFd, mut bits: Rs485Bits) -> io::Result<Rs485B
     Ok(bits)
 }
 
-/// The front of `struct tcp_info`, which has grown at its end alone.
+/// The front of `struct tcp_info`, which has only ever grown at its end.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(crate) struct TcpInfo {
-    /// [`TcpInfo::CLOSE`] and its like.
+    /// [`TcpInfo::CLOSE`] and the like.
     pub(crate) state: u8,
     ca_state: u8,
     retransmits: u8,
     /// Window or keepalive probes sent since the peer acknowledged anything.
     pub(crate) probes: u8,
-    /// How often `rto` was doubled since the peer acknowledged what it had not before.
+    /// How often `rto` was doubled since the peer last acknowledged anything new.
     pub(crate) backoff: u8,
     options: u8,
     window_scales: u8,
     flags: u8,
-    /// Microseconds until what is in flight is sent again, backed off.
+    /// Microseconds until what is in flight is sent again, back-off included.
     pub(crate) rto: u32,
     ato: u32,
     snd_mss: u32,
@@ -295,7 +294,7 @@ pub(crate) struct TcpInfo {
     lost: u32,
     retrans: u32,
     fackets: u32,
-    /// Milliseconds since data were sent, for the first time or again.
+    /// Milliseconds since data was last sent, for the first time or again.
     pub(crate) last_data_sent: u32,
     last_ack_sent: u32,
     last_data_recv: u32,
@@ -312,15 +311,15 @@ impl TcpInfo {
     pub(crate) const ESTABLISHED: u8 = 1;
     /// `TCP_CLOSE`
     pub(crate) const CLOSE: u8 = 7;
-    /// `TCP_CLOSE_WAIT`: the peer has ended its side, we have not ended ours.
+    /// `TCP_CLOSE_WAIT`: the peer has ended its side, and we have not ended ours.
     pub(crate) const CLOSE_WAIT: u8 = 8;
 }
 
-/// `TCP_INFO`: how a connection stands.
+/// `TCP_INFO`: the state of a connection.
 pub(crate) fn tcp_info(fd: impl AsFd) -> io::Result<TcpInfo> {
     let mut info = TcpInfo::default();
     let mut length = size_of::<TcpInfo>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes, and how many into `length`; every bit
+    // SAFETY: the kernel writes at most `length` bytes, and their number into `length`; every bit
     // pattern is valid.
     let result = unsafe {
         libc::getsockopt(
@@ -340,7 +339,7 @@ pub(crate) fn tcp_info(fd: impl AsFd) -> io::Result<TcpInfo> {
     Ok(info)
 }
 
-/// `IP_RECVERR`, `IPV6_RECVERR`: a datagram socket is told also of errors that may pass (no way to
+/// `IP_RECVERR`, `IPV6_RECVERR`: tells a datagram socket also of errors that may pass (no route to
 /// the host or its network), and not only that nobody listens there.
 pub(crate) fn tell_all_errors(fd: impl AsFd, v6: bool) -> io::Result<()> {
     let (level, option) = if v6 {

@@ -1,4 +1,4 @@
-//! The kernel's calls that no safe crate has, and its words for a serial line.
+//! The kernel calls that no safe crate offers, and the kernel's words for a serial line.
 
 pub(crate) mod ioctl;
 pub(crate) mod termios;

@@ -1,5 +1,5 @@
-//! Settings as termios, and back: what a driver was asked for, what it made of it, where the two
-//! differ.
+//! Settings as termios, and back: what a driver was asked for, what it made of it, and where the
+//! two differ.
 
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OutputModes, SpecialCodeIndex, Termios,
@@ -8,11 +8,11 @@ use rustix::termios::{
 use crate::settings::{DataBits, Flow, Format, Parity, Settings, StopBits};
 
 /// Puts settings into a termios: raw for all 256 values, no modem control, no hang-up on close.
-/// With `marks`, received errors are marked in the stream (PARMRK), for `target::serial::unmark` to
+/// With `marks`, receive errors are marked in the stream (PARMRK), for `target::serial::unmark` to
 /// take out.
 ///
 /// # Errors
-/// A frame no UART has.
+/// The frame is one that no UART has.
 pub(crate) fn apply(termios: &mut Termios, settings: Settings, marks: bool) -> Result<(), String> {
     if settings.stop == StopBits::OneAndHalf && settings.data != DataBits::Five {
         return Err("1.5 stop bits exist only with 5 data bits".into());
@@ -57,16 +57,16 @@ pub(crate) fn apply(termios: &mut Termios, settings: Settings, marks: bool) -> R
     termios.set_speed(settings.baud).map_err(|error| format!("{} baud: {error}", settings.baud))
 }
 
-/// Everything that would change, swallow or add a byte goes. Without marks, a break is read as a
-/// zero byte and a byte with an error as it came: neither IGNBRK, IGNPAR nor INPCK, for no byte is
-/// lost silently.
+/// Turns off whatever would change, swallow or add a byte. Without marks, a break reads as a zero
+/// byte and a byte with an error as it came: IGNBRK, IGNPAR and INPCK all stay off, since no byte
+/// may be lost silently.
 fn raw(termios: &mut Termios) {
     termios.input_modes = InputModes::empty();
     termios.output_modes = OutputModes::empty();
     termios.local_modes = LocalModes::empty();
     termios.control_modes.insert(ControlModes::CLOCAL | ControlModes::CREAD);
     termios.control_modes.remove(ControlModes::HUPCL);
-    // With VMIN 0 a read without data would look like the end of file.
+    // With VMIN 0, a read without data would look like the end of the file.
     termios.special_codes[SpecialCodeIndex::VMIN] = 1;
     termios.special_codes[SpecialCodeIndex::VTIME] = 0;
     termios.special_codes[SpecialCodeIndex::VSTART] = 0x11;
@@ -97,7 +97,7 @@ pub(crate) fn read(termios: &Termios) -> Settings {
         };
     let stop = match (bit(ControlModes::CSTOPB), data) {
         (false, _) => StopBits::One,
-        // What UARTs of the 8250 family send (their line control register has one bit for both).
+        // What UARTs of the 8250 family send: their line control register has one bit for both.
         (true, DataBits::Five) => StopBits::OneAndHalf,
         (true, _) => StopBits::Two,
     };
@@ -111,7 +111,7 @@ pub(crate) fn read(termios: &Termios) -> Settings {
     Settings { baud: termios.output_speed(), data, parity, stop, flow }
 }
 
-/// What of the asked frame the driver did not take; nothing where it is as asked.
+/// What the driver did not accept of the requested frame; nothing if it accepted it all.
 pub(crate) fn frame_difference(asked: Settings, got: Settings) -> Option<String> {
     let short = |settings: Settings| {
         let Settings { data, parity, stop, .. } = settings;
@@ -121,8 +121,8 @@ pub(crate) fn frame_difference(asked: Settings, got: Settings) -> Option<String>
         .then(|| format!("asked for {}, the driver set {}", text(short(asked)), text(short(got))))
 }
 
-/// What of baud and flow control the driver did not take, a sentence each. Within 5 %, speeds are
-/// as asked: UARTs divide a clock, and a frame of ten bits stands that much.
+/// What the driver did not accept of baud rate and flow control, one sentence each. Within 5 % a
+/// speed counts as accepted: UARTs divide a clock, and a frame of ten bits tolerates that much.
 pub(crate) fn rate_differences(asked: Settings, got: Settings) -> Vec<String> {
     let mut differences = Vec::new();
     if u64::from(asked.baud.abs_diff(got.baud)) * 20 > u64::from(asked.baud) {

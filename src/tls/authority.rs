@@ -1,5 +1,5 @@
-//! An authority of this gateway alone: what it may sign for is written into it, and it signs the
-//! gateway's own certificate and nothing else.
+//! An authority for this gateway alone: what it may sign for is written into it, and it signs only
+//! the gateway's own certificate.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,24 +17,25 @@ use x509_parser::{certificate::X509Certificate, extensions::ParsedExtension, pre
 use super::{TlsError, fingerprint, read_certificates, scope::SigningScope, wanted::WantedNames};
 
 const DAY_SECONDS: i64 = 24 * 3600;
-/// How long an authority lives, in seconds: ten years. Its clients trust another one by hand only.
+/// How long an authority is valid, in seconds: ten years. Clients come to trust another one only by
+/// hand.
 const AUTHORITY_LIFE: i64 = 3652 * DAY_SECONDS;
-/// How long a certificate lives: what every browser takes (398 days, the CA/Browser Forum's
-/// Baseline Requirements section 6.3.2), and a day less.
+/// How long a certificate is valid: a day less than the most that every browser accepts (398 days,
+/// the CA/Browser Forum's Baseline Requirements section 6.3.2).
 const CERTIFICATE_LIFE: i64 = 397 * DAY_SECONDS;
-/// An authority that ends within this is told of, in seconds.
+/// An authority that ends within this time, in seconds, is reported.
 const AUTHORITY_ENDS_SOON: i64 = 180 * DAY_SECONDS;
 
-/// No release is older than this: 2026-01-01. A gateway without a battery starts in 1970, or when
-/// its image was made.
+/// No release is older than this: 2026-01-01. The clock of a gateway without a battery starts in
+/// 1970, or when its image was made.
 pub(crate) const BUILT: i64 = 1_767_225_600;
 
 /// An authority, without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnAuthority {
-    /// Its certificate.
+    /// The file with its certificate.
     pub file: PathBuf,
-    /// SHA-256 of it, as browsers show it.
+    /// The certificate's SHA-256, in the form that browsers show.
     pub fingerprint: String,
     /// Its last second, since 1970.
     pub until: i64,
@@ -47,20 +48,20 @@ pub(crate) struct OwnAuthority {
     der: CertificateDer<'static>,
 }
 
-/// A certificate that was made, and its key, as PEM.
+/// A new certificate and its key, as PEM.
 pub(super) struct SignedPair {
     pub(super) certificate: String,
     pub(super) key: String,
 }
 
 impl OwnAuthority {
-    /// A new one for these names; its dates do not depend on a clock that is behind.
+    /// A new authority for these names; its dates do not depend on a clock that is behind.
     pub(super) fn make(wanted: &WantedNames, now: i64) -> Result<SignedPair, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         let short: String = wanted.own().split('.').next().unwrap_or("").chars().take(30).collect();
         let mark = getrandom::u32().map_err(|_| rcgen::Error::RingUnspecified)?;
-        // People see this name in lists, beside former ones of the same gateway.
+        // People see this name in lists, next to former authorities of the same gateway.
         params.distinguished_name = named(&format!("wsbridge authority of {short} ({mark:08x})"));
         lives(&mut params, BUILT, now.max(BUILT) + AUTHORITY_LIFE);
         params.serial_number = Some(serial()?);
@@ -72,7 +73,7 @@ impl OwnAuthority {
         Ok(SignedPair { certificate, key: key.serialize_pem() })
     }
 
-    /// Reads the certificate of one.
+    /// Reads an authority's certificate.
     pub(crate) fn read(file: &Path) -> Result<Self, TlsError> {
         let wrong = |what: &str| TlsError::file(file, what);
         let der = read_certificates(file)?.into_iter().next();
@@ -97,7 +98,7 @@ impl OwnAuthority {
         })
     }
 
-    /// A certificate for those of these names that it may sign for, and this key.
+    /// A certificate with this key, for those of these names that the authority may sign for.
     pub(super) fn issue(
         &self,
         (own_key, leaf_key): (&KeyPair, &KeyPair),
@@ -113,7 +114,7 @@ impl OwnAuthority {
         let from = (now.max(BUILT) - DAY_SECONDS).max(self.from);
         let until = (from + CERTIFICATE_LIFE - 1).min(self.until);
         lives(&mut params, from, until);
-        // Made of the key it would be the former certificate's, which NSS refuses.
+        // Derived from the key it would equal the former certificate's, which NSS refuses.
         params.serial_number = Some(serial()?);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -124,12 +125,12 @@ impl OwnAuthority {
         Ok(params.signed_by(leaf_key, &Issuer::new(own, own_key))?.pem())
     }
 
-    /// Whether this key is its own.
+    /// Whether this key belongs to it.
     pub(super) fn has(&self, key: &KeyPair) -> bool {
         key.subject_public_key_info() == self.key
     }
 
-    /// Whether it signed a certificate, by what that says of its issuer.
+    /// Whether it signed a certificate, going by the issuer that the certificate names.
     pub(super) fn signed(&self, certificate: &CertificateDer<'_>) -> bool {
         let (Ok((_, leaf)), Ok((_, own))) =
             (X509Certificate::from_der(certificate), X509Certificate::from_der(&self.der))
@@ -157,12 +158,12 @@ impl OwnAuthority {
         wanted.chosen().into_iter().filter(|name| !self.scope.permits(name)).collect()
     }
 
-    /// Whether it ends in half a year.
+    /// Whether it ends within half a year.
     pub(crate) fn ends_soon(&self, now: i64) -> bool {
         self.until - now < AUTHORITY_ENDS_SOON
     }
 
-    /// What is to be told of it, one sentence each; `command` makes another one.
+    /// What should be said about it, one sentence each; `command` makes a new one.
     pub(crate) fn remarks(&self, wanted: &WantedNames, now: i64, command: &str) -> Vec<String> {
         let place = self.file.display();
         let after =
@@ -185,7 +186,7 @@ impl OwnAuthority {
         all
     }
 
-    /// Its certificate as PEM, without whatever else may be in the file.
+    /// Its certificate as PEM, without anything else that may be in the file.
     pub(crate) fn pem(&self) -> String {
         let text = STANDARD.encode(&self.der);
         let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
@@ -197,7 +198,7 @@ impl OwnAuthority {
     }
 }
 
-/// The day of a second since 1970.
+/// The date of a second since 1970.
 pub(crate) fn day(second: i64) -> String {
     jiff::Timestamp::from_second(second)
         .map(|time| time.strftime("%Y-%m-%d").to_string())
@@ -216,7 +217,7 @@ fn lives(params: &mut CertificateParams, from: i64, until: i64) {
     (params.not_before, params.not_after) = (second(from), second(until));
 }
 
-/// A random one (CA/Browser Forum, section 7.1: 64 bits or more), positive in DER.
+/// A random serial number (CA/Browser Forum, section 7.1: at least 64 bits), positive in DER.
 fn serial() -> Result<SerialNumber, rcgen::Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| rcgen::Error::RingUnspecified)?;

@@ -1,4 +1,4 @@
-//! What a client's certificate says, and the lists of those that are revoked.
+//! What a client's certificate says, and the lists of revoked certificates.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -14,23 +14,23 @@ use super::{TlsError, read};
 /// Which certificate of which authority: the issuer's name in DER, and the serial number.
 type Number = (Vec<u8>, Vec<u8>);
 
-/// What a client's certificate says of itself.
+/// What a client's certificate says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClientFacts {
-    /// Common name of its subject, when it has exactly one: two would let an authority's slip
-    /// choose the principal.
+    /// The common name of its subject, if there is exactly one: with two, an authority's slip could
+    /// decide which principal it is.
     pub common_name: Option<String>,
     /// Its alternative names: host names in lower case, addresses, mail addresses, URIs.
     pub names: Vec<String>,
-    /// SHA-256 of all of it.
+    /// SHA-256 of the whole certificate.
     pub sha256: [u8; 32],
-    /// The last second it is good, since 1970.
+    /// The last second it is valid, since 1970.
     pub until: i64,
     pub(super) number: Number,
 }
 
 impl ClientFacts {
-    /// Reads a certificate; `None` for what is none.
+    /// Reads a certificate; `None` if it is not one.
     pub(crate) fn of(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let mut common = certificate.subject().iter_common_name();
@@ -47,7 +47,7 @@ impl ClientFacts {
     }
 }
 
-/// An alternative name as the configuration writes it.
+/// An alternative name, in the configuration's notation.
 fn name(name: &GeneralName<'_>) -> Option<String> {
     if let GeneralName::DNSName(name) = name {
         return Some(name.to_ascii_lowercase());
@@ -61,20 +61,19 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     address.ok().map(|address| address.to_string())
 }
 
-/// When the first list of a file of revoked certificates is to be followed by a new one, in seconds
-/// since 1970.
+/// When the first revocation list in a file should be replaced by a new one, in seconds since 1970.
 pub(crate) fn lists_due(file: &Path) -> Result<Option<i64>, TlsError> {
     Revoked::read(file).map(|revoked| revoked.due)
 }
 
-/// The lists of revoked certificates in one file.
+/// The revocation lists in one file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Revoked {
-    /// As the handshake's verifier takes them.
+    /// In the form that the handshake's verifier takes.
     pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
     numbers: BTreeSet<Number>,
     issuers: Vec<Vec<u8>>,
-    /// When the first of them is no longer new, in seconds since 1970.
+    /// When the first of them goes out of date, in seconds since 1970.
     pub(super) due: Option<i64>,
 }
 
@@ -106,12 +105,12 @@ impl Revoked {
         Ok(Self { lists, ..all })
     }
 
-    /// Whether one of the lists names it.
+    /// Whether one of the lists names this certificate.
     pub(super) fn names(&self, facts: &ClientFacts) -> bool {
         self.numbers.contains(&facts.number)
     }
 
-    /// Whether there is a list of each of these authorities: then the whole chain can be looked up.
+    /// Whether each of these authorities has a list here: then the whole chain can be checked.
     pub(super) fn cover(&self, authorities: &[CertificateDer<'_>]) -> bool {
         authorities.iter().all(|der| {
             let certificate = X509Certificate::from_der(der);

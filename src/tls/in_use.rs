@@ -1,4 +1,4 @@
-//! The certificates that listeners show now, for whoever watches their dates.
+//! The certificates that listeners present now, for those who watch their dates.
 
 use std::{
     collections::BTreeMap,
@@ -7,11 +7,11 @@ use std::{
 
 use super::{OwnAuthority, ServerTls, WantedNames};
 
-/// Every listener with TLS that is served.
+/// Every listener that serves TLS.
 #[derive(Debug, Default)]
 pub(crate) struct InUse(Mutex<Vec<Weak<ServedCertificate>>>);
 
-/// A listener's certificate. It is in use as long as this is held.
+/// A listener's certificate. It is in use while this is held.
 #[derive(Debug)]
 pub(crate) struct ServedCertificate {
     listener: String,
@@ -19,7 +19,8 @@ pub(crate) struct ServedCertificate {
 }
 
 impl InUse {
-    /// A listener shows its certificate from now on, until what is given is dropped.
+    /// Notes that a listener presents its certificate from now on, until the returned value is
+    /// dropped.
     #[must_use = "it is in use while this is held"]
     pub(crate) fn show(&self, listener: String, tls: Arc<ServerTls>) -> Arc<ServedCertificate> {
         let shown = Arc::new(ServedCertificate { listener, tls });
@@ -29,8 +30,9 @@ impl InUse {
         shown
     }
 
-    /// The last second of each listener's certificate, since 1970. Of two listeners at one address,
-    /// of which one is about to go, the newer counts. Files that have changed are read again.
+    /// The last second of each listener's certificate, since 1970. If two listeners have one
+    /// address because one is about to go, the newer counts. Files that have changed are read
+    /// again.
     pub(crate) fn expiries(&self) -> BTreeMap<String, i64> {
         self.all()
             .iter()
@@ -38,12 +40,12 @@ impl InUse {
             .collect()
     }
 
-    /// The authority of our own that one of them is under; there is one at most.
+    /// Our own authority, if it issued any of them; there is one at most.
     pub(crate) fn authority(&self) -> Option<Arc<OwnAuthority>> {
         self.all().iter().find_map(|shown| shown.tls.authority())
     }
 
-    /// What certificates of our own are to be for from now on.
+    /// Sets what certificates of our own have to cover from now on.
     pub(crate) fn want(&self, wanted: &WantedNames) {
         self.all().iter().for_each(|shown| shown.tls.want(wanted));
     }

@@ -1,4 +1,4 @@
-//! What a certificate file says of itself, for people who ask what is wrong with it.
+//! What a certificate file says, for people who want to know what is wrong with it.
 
 use std::{net::IpAddr, path::Path};
 
@@ -6,17 +6,17 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 use super::{TlsError, read_certificates};
 
-/// What the first certificate of a file says.
+/// What the first certificate in a file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Start of its life, in seconds since 1970.
+    /// Start of its validity, in seconds since 1970.
     pub from: i64,
-    /// End of its life.
+    /// End of its validity.
     pub until: i64,
-    /// Names it is for, lower case; `*.example` among them. Clients look at nothing else (RFC 9525
-    /// section 6.3).
+    /// The names it covers, in lower case, `*.example` included. Clients look at nothing else (RFC
+    /// 9525 section 6.3).
     pub names: Vec<String>,
-    /// Addresses it is for.
+    /// The addresses it covers.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -47,7 +47,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Whether a client that asks for this host, a name or an address, takes the certificate. A
+    /// Whether a client that asks for this host, a name or an address, accepts the certificate. A
     /// star stands for one label (RFC 9525 section 6.3).
     pub(crate) fn covers(&self, host: &str) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');

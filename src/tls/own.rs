@@ -1,10 +1,10 @@
-//! The gateway's own certificate: made at the first start together with an authority it is under,
-//! and renewed under that. A self-signed one, of before there were authorities, stays as long as it
-//! is good.
+//! The gateway's own certificate: made at the first start together with the authority that issues
+//! it, and renewed by that. A self-signed one, from before there were authorities, stays while it
+//! is valid.
 //!
-//! Clients trust the authority, or remember the certificate by hand. So neither is replaced where
-//! that can be helped: a clock that is not set, a machine that got another address, a disk that
-//! cannot be written.
+//! Clients trust the authority, or remember the certificate by hand. So neither is replaced if that
+//! can be avoided: not because a clock is not set, a machine got another address, or a disk cannot
+//! be written.
 
 use std::{
     fs::{self, File},
@@ -29,18 +29,17 @@ use super::{
     wanted::WantedNames,
 };
 
-/// A certificate with less than this left is made anew, in seconds.
+/// A certificate with less time left than this, in seconds, is made again.
 const RENEW_BEFORE: i64 = 30 * 24 * 3600;
-/// Most names a certificate keeps of its predecessor, beside its own.
+/// The most names that a certificate keeps of its predecessor, besides its own.
 const MOST_CERTIFICATE_NAMES: usize = 64;
 
-/// Where everything is kept.
+/// Where all the files are.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnFiles {
     folder: PathBuf,
-    /// Certificate.
     pub(crate) certificate: PathBuf,
-    /// Its private key, readable by us alone.
+    /// Its private key, readable only by us.
     pub(crate) key: PathBuf,
     /// The authority's certificate.
     pub(crate) authority: PathBuf,
@@ -49,7 +48,7 @@ pub(crate) struct OwnFiles {
 }
 
 impl OwnFiles {
-    /// In `state_directory/tls/`.
+    /// The files in `state_directory/tls/`.
     pub(crate) fn under(state_directory: &Path) -> Self {
         let folder = state_directory.join("tls");
         let [certificate, key, authority, authority_key] =
@@ -57,7 +56,7 @@ impl OwnFiles {
         Self { folder, certificate, key, authority, authority_key }
     }
 
-    /// Nobody else writes there meanwhile: another listener, `wsbridge ca new`.
+    /// Keeps others from writing there meanwhile: another listener, `wsbridge ca new`.
     fn lock(&self) -> Result<File, TlsError> {
         let made = || {
             if !self.folder.exists() {
@@ -78,14 +77,14 @@ impl OwnFiles {
 #[derive(Clone, Debug)]
 pub(super) struct OwnCertificate {
     leaf: Facts,
-    /// The authority it is under; `None`: it is self-signed.
+    /// The authority that issued it; `None`: it is self-signed.
     pub(super) authority: Option<Arc<OwnAuthority>>,
-    /// Why it could not be made anew though it should be.
+    /// Why it could not be made again although it is due.
     pub(super) stuck: Option<String>,
 }
 
 impl OwnCertificate {
-    /// Whether another one is to be made.
+    /// Whether a new one has to be made.
     pub(super) fn is_due(&self, wanted: &WantedNames, now: i64) -> bool {
         match &self.authority {
             None => !is_lasting(&self.leaf, now),
@@ -94,7 +93,7 @@ impl OwnCertificate {
     }
 }
 
-/// Whether a self-signed one stays. Before the clock is set nothing is known of its time.
+/// Whether a self-signed one stays. Before the clock is set its time tells nothing.
 fn is_lasting(leaf: &Facts, now: i64) -> bool {
     now < BUILT || now + RENEW_BEFORE < leaf.until
 }
@@ -103,15 +102,15 @@ fn is_due(leaf: &Facts, authority: &OwnAuthority, wanted: &WantedNames, now: i64
     if now < BUILT {
         return false;
     }
-    // It may have been made by a clock that was ahead. None lives longer than its authority.
+    // It may have been made while a clock was ahead. No certificate outlives its authority.
     let in_time =
         leaf.from <= now && (now + RENEW_BEFORE < leaf.until || leaf.until >= authority.until);
     let lacks = |name: &String| authority.scope.permits(name) && !leaf.covers(name);
     !in_time || wanted.lasting().iter().any(lacks)
 }
 
-/// What there is, after whatever is missing or due was made. It is not replaced as long as what
-/// comes with it is held.
+/// The files, after whatever was missing or due has been made. Nobody replaces them while the
+/// returned lock is held.
 pub(super) fn ensure(
     paths: &OwnFiles,
     wanted: &WantedNames,
@@ -138,7 +137,7 @@ pub(super) fn ensure(
     });
     let (authority, stuck) = match under {
         Ok(authority) => (Some(authority), None),
-        // Whatever is there goes on.
+        // Whatever is there stays in use.
         Err(error) if leaf.is_some() => {
             let read = OwnAuthority::read(&paths.authority).ok();
             (read.filter(|authority| is_under(paths, authority)), Some(error.to_string()))
@@ -149,7 +148,7 @@ pub(super) fn ensure(
     Ok((OwnCertificate { leaf, authority: authority.map(Arc::new), stuck }, lock))
 }
 
-/// An authority and a certificate under it in place of all there was.
+/// Makes an authority and a certificate issued by it, in place of everything there was.
 pub(crate) fn make_anew(
     state_directory: &Path,
     wanted: &WantedNames,
@@ -171,8 +170,8 @@ fn make(paths: &OwnFiles, wanted: &WantedNames, now: i64) -> Result<(), TlsError
     renew(paths, &OwnAuthority::read(&paths.authority)?, (None, wanted), now)
 }
 
-/// A new certificate under the authority. Its key stays, so that whoever has pinned that need not
-/// do it again: who could read it could read the authority's, too.
+/// Makes a new certificate under the authority. Its key stays, so that those who have pinned it
+/// need not do so again: anyone who could read it could read the authority's key, too.
 fn renew(
     paths: &OwnFiles,
     authority: &OwnAuthority,
@@ -195,7 +194,7 @@ fn renew(
         key
     };
     let mut names = wanted.all();
-    // Addresses that are away now, of a container network or of the other cable, come back.
+    // Addresses that are away now, of a container network or of the other cable, may come back.
     if let Some(former) = former.filter(|former| now + RENEW_BEFORE < former.until) {
         let kept = former.addresses.iter().filter(|ip| ip.is_ipv4()).map(ToString::to_string);
         names.extend(kept.take(MOST_CERTIFICATE_NAMES.saturating_sub(names.len())));
@@ -204,7 +203,7 @@ fn renew(
     replace(&paths.certificate, 0o644, &certificate)
 }
 
-/// Whether the certificate in use is the authority's, and its key is there.
+/// Whether the authority issued the certificate in use, and its key is there.
 fn is_under(paths: &OwnFiles, authority: &OwnAuthority) -> bool {
     let chain = read_certificates(&paths.certificate).unwrap_or_default();
     let Some(first) = chain.first().filter(|first| authority.signed(first)) else { return false };
@@ -219,7 +218,7 @@ fn key_pair(file: &Path) -> Result<KeyPair, TlsError> {
         .map_err(|error| TlsError::file(file, format!("no private key that can be read: {error}")))
 }
 
-/// Writes beside, then renames: a reader sees the old file or the new one.
+/// Writes a file beside it, then renames: a reader sees the old file or the new one.
 fn replace(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -236,7 +235,7 @@ fn replace(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
     write().map_err(|error| TlsError::file(path, format!("cannot be written: {error}")))
 }
 
-/// What root makes belongs to whom its folder belongs to, the daemon's account.
+/// A file that root makes is given to the owner of its folder, the daemon's account.
 fn given(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|_| geteuid().is_root()) else { return Ok(()) };
     let owner = fs::metadata(folder)?;

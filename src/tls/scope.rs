@@ -1,8 +1,8 @@
 //! What an authority of this gateway may sign for: its name constraints (RFC 5280 section
 //! 4.2.1.10).
 //!
-//! Whoever steals its key makes certificates for these names and for addresses that nobody has on
-//! the internet, and for nothing else.
+//! Whoever steals its key can make certificates for these names, and for addresses that nobody has
+//! on the internet, but for nothing else.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
 use super::wanted::WantedNames;
 
-/// Networks whose addresses mean another machine in every place: private ones (RFC 1918, RFC
+/// Networks whose addresses mean a different machine in every place: private ones (RFC 1918, RFC
 /// 4193), link-local, loopback, and those behind a carrier's NAT (RFC 6598), which VPNs like
 /// Tailscale give out.
 const PRIVATE_NETWORKS: [(&str, u8); 9] = [
@@ -26,17 +26,17 @@ const PRIVATE_NETWORKS: [(&str, u8); 9] = [
     ("fe80::", 10),
 ];
 
-/// Names, each with all below it, and networks.
+/// Names, each with everything below it, and networks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SigningScope {
-    /// Lower case.
+    /// In lower case.
     pub names: Vec<String>,
     /// Address and length of the prefix.
     pub networks: Vec<(IpAddr, u8)>,
 }
 
 impl SigningScope {
-    /// Of an authority that is made now.
+    /// The scope of an authority that is made now.
     pub(super) fn of(wanted: &WantedNames) -> Self {
         let mut scope = Self::default();
         for (text, length) in PRIVATE_NETWORKS {
@@ -44,7 +44,7 @@ impl SigningScope {
         }
         for name in wanted.chosen() {
             match name.parse::<IpAddr>().map(|address| address.to_canonical()) {
-                // A private one is permitted already.
+                // A private address is permitted anyway.
                 Ok(address) if !scope.permits(&name) => {
                     scope.networks.push((address, if address.is_ipv4() { 32 } else { 128 }));
                 }
@@ -55,7 +55,7 @@ impl SigningScope {
         scope
     }
 
-    /// Of a certificate. One without constraints may sign for everything.
+    /// The scope written in a certificate. One without constraints may sign for everything.
     pub(super) fn read(certificate: &X509Certificate<'_>) -> Self {
         let mut scope = Self::default();
         let found = certificate.name_constraints().ok().flatten();
@@ -82,8 +82,8 @@ impl SigningScope {
         }
     }
 
-    /// Whether a certificate for this name or address is good. What no constraint of its kind
-    /// speaks of is permitted.
+    /// Whether a certificate for this name or address is valid. A kind that no constraint mentions
+    /// is permitted.
     pub(crate) fn permits(&self, host: &str) -> bool {
         if let Ok(address) = host.parse::<IpAddr>() {
             let address = address.to_canonical();

@@ -1,8 +1,9 @@
-//! What clients call this gateway: the names and addresses that a certificate of its own is for.
+//! What clients call this gateway: the names and addresses that a certificate of its own has to
+//! cover.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-/// Names of the machine and of the configuration.
+/// The names of the machine and of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WantedNames {
     own: String,
@@ -10,7 +11,7 @@ pub(crate) struct WantedNames {
 }
 
 impl WantedNames {
-    /// Those of a machine of that name, and of `hosts:`.
+    /// The names of a machine called `own_name`, and those in `hosts:`.
     pub(crate) fn new(own_name: &str, hosts: &[String]) -> Self {
         let bare = |host: &String| {
             let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -24,8 +25,8 @@ impl WantedNames {
         &self.own
     }
 
-    /// What somebody chose: the machine's name in its forms, `localhost`, and `hosts:`, where an
-    /// address may stand.
+    /// Names that somebody chose: the machine's name in its forms, `localhost`, and `hosts:`, which
+    /// may also contain addresses.
     pub(super) fn chosen(&self) -> BTreeSet<String> {
         let short = self.own.split('.').next().unwrap_or_default();
         let mut all: BTreeSet<_> = self.hosts.iter().cloned().collect();
@@ -34,7 +35,7 @@ impl WantedNames {
             all.extend([
                 self.own.clone(),
                 format!("{short}.local"),
-                // Where avahi has NAME.local.
+                // For where avahi holds NAME.local.
                 format!("wsbridge-{short}.local"),
             ]);
         }
@@ -42,8 +43,8 @@ impl WantedNames {
         all
     }
 
-    /// Everything a certificate made now is for: what was chosen, loopback, and every address of
-    /// every interface.
+    /// Everything that a certificate made now covers: the chosen names, loopback, and every address
+    /// of every interface.
     pub(crate) fn all(&self) -> BTreeSet<String> {
         let mut all = self.chosen();
         all.extend(["127.0.0.1", "::1"].map(str::to_owned));
@@ -51,8 +52,8 @@ impl WantedNames {
         all
     }
 
-    /// What a certificate in use has to be for: IPv6 addresses come and go by the day (RFC 8981),
-    /// and are no reason to make another.
+    /// What a certificate in use has to cover: IPv6 addresses come and go daily (RFC 8981), and are
+    /// no reason to make another.
     pub(super) fn lasting(&self) -> BTreeSet<String> {
         let mut all = self.chosen();
         all.extend(addresses().iter().filter(|ip| ip.is_ipv4()).map(ToString::to_string));
@@ -64,7 +65,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
-/// Addresses of all interfaces. Link-local IPv6 addresses need a zone, which no certificate can
+/// The addresses of all interfaces. Link-local IPv6 addresses need a zone, which no certificate can
 /// name.
 fn addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();

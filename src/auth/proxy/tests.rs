@@ -1,4 +1,4 @@
-//! Tests of what counts of a proxy's headers.
+//! Tests of what counts in a proxy's headers.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn the_client_is_the_last_hop_that_is_not_trusted_itself() {
         (vec!["203.0.113.66", "198.51.100.4", "192.0.2.8"], "198.51.100.4"),
         // A client on the proxies' own network.
         (vec!["192.0.2.77, 192.0.2.8"], "192.0.2.77"),
-        // Who hides somebody answers for it.
+        // A hop that hides somebody answers for them.
         (vec!["198.51.100.4, unknown, 192.0.2.8"], "192.0.2.8"),
         (vec!["198.51.100.4, _secret, 192.0.2.8"], "192.0.2.8"),
         (vec!["[2001:db8::7]:99, 192.0.2.8:4711"], "2001:db8::7"),

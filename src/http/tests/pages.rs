@@ -1,4 +1,4 @@
-//! The pages beside the sockets.
+//! The pages besides the sockets.
 
 use tower_service::Service as _;
 

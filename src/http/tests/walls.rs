@@ -1,4 +1,4 @@
-//! The walls, each played against.
+//! The checks that every request passes, each attacked in turn.
 
 use super::*;
 
@@ -9,8 +9,7 @@ async fn a_rebound_name_is_misdirected_on_every_page() {
         let answer = gateway.ask(&format!("GET {path}"), &["Host: evil.example"], "").await;
         assert_eq!(answer.status, 421, "{path}");
     }
-    // Cable Haunt: a page on a rebound name opens the socket; its Origin and Host agree with each
-    // other.
+    // Cable Haunt: a page on a rebound name opens the socket; its Origin and Host agree.
     let rebound =
         gateway.handshake("/ws/plc1", &["Host: evil.example", "Origin: http://evil.example"]).await;
     assert_eq!(rebound.status, 421);
@@ -41,7 +40,7 @@ async fn another_sites_page_cannot_open_a_socket() {
 async fn without_a_login_a_program_on_this_machine_needs_no_origin_and_a_browser_does() {
     let gateway = start(config(open())).await;
     assert!(gateway.socket("/ws/plc1", &[]).await.is_ok());
-    // What the WebSocket of Node.js sends.
+    // What Node.js's WebSocket sends.
     assert!(gateway.socket("/ws/plc1", &[("sec-fetch-mode", "websocket")]).await.is_ok());
     for site in ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"] {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! How far the bytes of one seat have come, and who waits for that.
+//! How far one seat's bytes have come, and who waits for that.
 
 use std::task::{Context, Waker};
 
@@ -14,33 +14,33 @@ pub(super) struct SeatAccount {
     pub(super) done: u64,
     /// Of these, how many were discarded because the device went, or the lease was taken.
     pub(super) lost: u64,
-    /// Of these, those in datagrams that the network did not take for their length.
+    /// Of these, how many were in datagrams that the network refused because of their length.
     pub(super) too_long: u64,
     /// Datagrams in the queue.
     pub(super) datagrams: usize,
     /// Tasks in the queue.
     pub(super) tasks: usize,
-    /// What they wait, and what of them runs.
+    /// How long its tasks wait, those queued and the one that runs.
     pub(super) waits: Waits,
-    /// Cancelled when the seat loses its turn; made for its first task.
+    /// Cancelled when the seat loses its turn; created for its first task.
     pub(super) turn: Option<CancellationToken>,
     pub(super) waker: Option<Waker>,
-    /// How much is done when the seat is to be woken; sooner if that is all there is.
+    /// How much must be done before the seat is woken; it is woken sooner if that is all there is.
     pub(super) wake_at: u64,
 }
 
 impl SeatAccount {
     pub(super) fn queued(&self) -> usize {
-        // The queue is bounded by the window.
+        // It fits: the window limits the queue.
         usize::try_from(self.taken - self.done).unwrap_or(usize::MAX)
     }
 
-    /// What is cancelled when the seat loses its turn.
+    /// The token that is cancelled when the seat loses its turn.
     pub(super) fn turn(&mut self) -> CancellationToken {
         self.turn.get_or_insert_default().clone()
     }
 
-    /// The seat waits for so much to be done, or for what it waited for already.
+    /// Has the seat wait until so much is done, or for what it was waiting for already.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>, done: u64) {
         self.wake_at = if self.waker.is_some() { self.wake_at.min(done) } else { done };
         match &mut self.waker {
@@ -49,7 +49,7 @@ impl SeatAccount {
         }
     }
 
-    /// This many bytes are lost that had left the queue: whoever waits hears it now.
+    /// Notes that bytes which had left the queue are lost: whoever waits hears it now.
     pub(super) fn lose(&mut self, bytes: usize) {
         self.lost += bytes as u64;
         if bytes > 0

@@ -1,20 +1,20 @@
-//! What a seat loses of the queue with the lease.
+//! What a seat loses of the queue together with the lease.
 
 use super::{Input, QueueItem, SeatId};
 use crate::line::task::Undone;
 
-/// How much.
+/// How much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::line) enum CutPoint {
     /// All of it: its client is gone.
     All,
-    /// What stands behind its first task, and that: whoever takes the lease waits for data alone.
+    /// Its first task and everything after that: whoever takes the lease waits for data alone.
     Waiting,
 }
 
 impl Input {
-    /// Cuts the queue of a seat, and ends what one of its tasks waits for now. It is told how many
-    /// bytes were discarded, as lost, and of each task that it is not done.
+    /// Cuts a seat's part of the queue, and ends the wait of a task that is running. The seat is
+    /// told how many bytes were discarded, as lost, and of each task that it was not done.
     pub(in crate::line) fn cut(&self, seat: SeatId, cut: CutPoint) -> usize {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return 0 };

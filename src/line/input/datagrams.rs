@@ -1,15 +1,15 @@
-//! Datagrams in the queue: each an item of its own, which goes in one write or not at all.
+//! Datagrams in the queue: each is an item of its own, which is sent in one write or not at all.
 
 use std::task::{Context, Poll};
 
 use super::{Front, Input, QueueItem, SeatId, WINDOW, WORTH};
 
-/// Datagrams a seat may have in the queue: empty ones take no room in its window.
+/// Datagrams that a seat may have in the queue: empty ones take no room in its window.
 const DATAGRAMS: usize = 1024;
 
 impl Input {
-    /// Takes a datagram of a seat, all of it; pending when it does not fit its window. Returns
-    /// whether the seat is there.
+    /// Takes a seat's datagram whole; pending while it does not fit the seat's window. Returns
+    /// whether the seat exists.
     pub(in crate::line) fn poll_push_datagram(
         &self,
         seat: SeatId,
@@ -29,14 +29,14 @@ impl Input {
         Poll::Ready(true)
     }
 
-    /// Whether a seat has as many in the queue as it may have.
+    /// Whether a seat has as many in the queue as it may.
     pub(in crate::line) fn is_full(&self, seat: SeatId) -> bool {
         self.lock().seats.get(&seat).is_some_and(|account| account.datagrams >= DATAGRAMS)
     }
 }
 
 impl Front<'_> {
-    /// The network does not take a datagram as long as this: it is discarded. Returns its length.
+    /// Discards a datagram that is too long for the network. Returns its length.
     pub(in crate::line) fn refused(mut self) -> usize {
         let (owner, length) = (self.owner(), self.bytes().len());
         if let Some(account) = owner.and_then(|seat| self.0.seats.get_mut(&seat)) {

@@ -1,22 +1,22 @@
-//! Tasks in the queue: behind what was sent, or where another's would be cut.
+//! Tasks in the queue: put at its end, or where another seat's part would be cut.
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Input, QueueItem, SeatAccount, SeatId};
 use crate::line::task::{Task, Undone};
 
-/// Tasks a seat may have in the queue.
+/// Tasks that a seat may have in the queue.
 const TASKS: usize = 64;
 
 impl Input {
-    /// Puts a task of nobody behind everything queued.
+    /// Puts a task that belongs to no seat at the end of the queue.
     pub(in crate::line) fn push_task(&self, task: Task) {
         let inner = &mut *self.lock();
         inner.queue.push_back((None, QueueItem::Task(task)));
         inner.wake_worker();
     }
 
-    /// Puts a task of a seat behind everything queued, if it may have one more.
+    /// Puts a seat's task at the end of the queue, if the seat may have one more.
     pub(in crate::line) fn offer(&self, seat: SeatId, mut task: Task) {
         let inner = &mut *self.lock();
         let Some(account) = inner.seats.get_mut(&seat) else { return };
@@ -32,18 +32,18 @@ impl Input {
         inner.wake_worker();
     }
 
-    /// What is cancelled when a seat loses its turn.
+    /// The token that is cancelled when a seat loses its turn.
     pub(in crate::line) fn turn_of(&self, seat: SeatId) -> Option<CancellationToken> {
         self.lock().seats.get_mut(&seat).map(SeatAccount::turn)
     }
 
-    /// Whether tasks of a seat wait.
+    /// Whether a seat has tasks waiting.
     pub(in crate::line) fn has_tasks(&self, seat: SeatId) -> bool {
         self.lock().seats.get(&seat).is_some_and(|account| account.tasks > 0)
     }
 
-    /// Puts a task where the queue of `holder` would be cut. Given back where that is now: a task
-    /// of it runs.
+    /// Puts a task where the queue of `holder` would be cut. If a task of the holder is running,
+    /// that place is now, and the task is given back.
     pub(in crate::line) fn push_ahead(
         &self,
         seat: SeatId,

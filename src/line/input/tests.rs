@@ -14,7 +14,7 @@ use super::{
     *,
 };
 
-/// What is next, of which at most `most` bytes go to the device.
+/// What comes next; at most `most` bytes of it go to the device.
 fn next(input: &Input, most: usize) -> Option<Vec<u8>> {
     match input.poll_front(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Next::Data(front)) => {
@@ -85,7 +85,7 @@ async fn a_seat_is_woken_when_a_quarter_of_its_window_is_free_or_all_is_done() {
         assert_eq!(next(&input, 4096).unwrap().len(), 4096);
     }
     assert!(is_woken());
-    // Who waits to be told is told at each quarter.
+    // A seat that waits to be told is told at each quarter.
     assert!(input.poll_done(1, &mut cx, WORTH, 0).is_pending());
     let mut told = Vec::new();
     while input.depth() > 0 {
@@ -146,7 +146,7 @@ async fn what_is_cut_begins_with_the_first_task_and_data_before_it_and_others_st
         (0..2).map(|_| String::from_utf8(next(&input, 10).unwrap()).unwrap()).collect();
     assert_eq!(seen, ["fore", "another's"]);
     assert_eq!(input.progress(1), Progress { taken: 12, done: 12, lost: 6, too_long: 0 });
-    // What it waited for is no burden any more.
+    // What it waited for is no longer held against it.
     let (task, mut third) = Task::new(hold(10));
     input.offer(1, task);
     assert!(third.try_recv().is_err());
@@ -197,7 +197,7 @@ async fn what_a_seat_has_queued_waits_for_ten_seconds_at_most_until_it_is_done()
         outcome.try_recv().ok()
     };
     assert_eq!((offer(6), offer(4), offer(1)), (None, None, Some(Err(Undone::TooLong))));
-    // What runs waits still.
+    // The one that runs still waits.
     next(&input, 1).unwrap();
     assert_eq!(offer(1), Some(Err(Undone::TooLong)));
     next(&input, 1).unwrap();

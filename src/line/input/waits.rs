@@ -1,23 +1,23 @@
-//! How long the steps that a seat has queued will wait.
+//! How long the steps that a seat has queued are going to wait.
 
 use std::time::Duration;
 
 use crate::line::task::{Action, PACE_MOST};
 
-/// What a seat may have queued: longer nobody else is kept waiting.
+/// The most a seat may have queued: nobody else is kept waiting longer.
 const QUEUED_WAITS_MAX: Duration = Duration::from_secs(10);
 
 /// The waits of one seat.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// Of what is in the queue or runs.
+    /// For everything in the queue, and what is running.
     queued: Duration,
-    /// The last step with a clock: the client's then, and how long is waited behind it already.
+    /// The last step with a clock: the client's time then, and how long the steps up to it wait.
     last: Option<(Duration, Duration)>,
 }
 
 impl Waits {
-    /// Adds what a task waits; returns how long that is, or `None` where it would be too much.
+    /// Adds a task's waits; returns how long they are, or `None` if that would be too much.
     pub(super) fn add(&mut self, what: &Action) -> Option<Duration> {
         let Action::Signals { steps, .. } = what else { return Some(Duration::ZERO) };
         let (mut all, mut last) = (Duration::ZERO, self.last);
@@ -39,12 +39,12 @@ impl Waits {
         Some(all)
     }
 
-    /// A task has waited.
+    /// Notes that a task has done its waiting.
     pub(super) fn done(&mut self, wait: Duration) {
         self.queued = self.queued.saturating_sub(wait);
     }
 
-    /// Nothing is queued any more.
+    /// Notes that nothing is queued any more.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::settings::{Levels, Step};
 
-    /// Steps of these `at` and `ms`.
+    /// Steps with these `at` and `ms`.
     fn signals(steps: &[(Option<u64>, u64)]) -> Action {
         let step = |(at, ms): &(Option<u64>, u64)| Step {
             change: Levels::default(),
@@ -87,15 +87,15 @@ mod tests {
     #[test]
     fn a_clock_counts_as_far_as_it_waits() {
         let mut waits = Waits::default();
-        // The first has nothing before it; a pause of more than a second is none; a hold before it
-        // counts once.
+        // Nothing comes before the first; a pause of more than a second does not count; a hold
+        // before a step counts once.
         assert_eq!(
             add(&mut waits, &[(Some(5000), 0), (Some(5100), 0), (Some(7000), 0)]),
             Some(100)
         );
         assert_eq!(add(&mut waits, &[(Some(7300), 200), (Some(7600), 0)]), Some(300 + 200 + 100));
         assert_eq!(add(&mut waits, &[(None, 500), (Some(8400), 0)]), Some(500 + 300));
-        // A clock that goes back waits for nothing.
+        // A clock that goes back causes no wait.
         assert_eq!(add(&mut waits, &[(Some(1000), 0)]), Some(0));
         let second: Vec<_> = (2..40).map(|second| (Some(second * 1000), 0)).collect();
         assert_eq!(add(&mut Waits::default(), &second), None);

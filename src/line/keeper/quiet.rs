@@ -1,4 +1,4 @@
-//! What the log is reported a device that comes and goes, and how soon it is opened again.
+//! What the log says of a device that comes and goes, and how soon it is opened again.
 
 use std::time::Duration;
 
@@ -11,35 +11,35 @@ use crate::{
     target::OpenError,
 };
 
-/// A device that has been open for this long is there to stay.
+/// A device that has been open for this long is taken to stay.
 pub(super) const STEADY: Duration = Duration::from_secs(5);
 
-/// Pause before a device that failed is opened again.
+/// Pause before a failed device is opened again.
 const REOPEN_AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// The same, of one that has ended again and again as soon as it was open.
+/// The same for one that keeps ending as soon as it is open.
 const PAUSE_MOST: Duration = Duration::from_secs(10);
 
-/// One log line for a device that goes, one when it is back: not one for each attempt between.
+/// One log line when a device goes and one when it is back, not one for each attempt in between.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    /// The end of a private line is its session's, and told there.
+    /// The end of a private line is its session's, and is logged there.
     private: bool,
     last: Option<(String, Instant)>,
-    /// Times in a row that it ended as soon as it was open.
+    /// How often in a row it ended as soon as it was open.
     soon: u32,
 }
 
 impl Quiet {
-    /// Of a private line.
+    /// For a private line.
     pub(super) fn private() -> Self {
         Self { private: true, ..Self::default() }
     }
 
-    /// It is open.
+    /// Notes that it is open.
     pub(super) fn opened(&mut self, shared: &Shared, notes: &[String]) {
         if self.soon > 0 {
-            return; // told when it stays
+            return; // logged once it is there to stay
         }
         self.back(shared);
         for note in notes {
@@ -47,7 +47,7 @@ impl Quiet {
         }
     }
 
-    /// It has been open for a while.
+    /// Notes that it has been open for a while.
     pub(super) fn steady(&mut self, shared: &Shared) {
         if std::mem::take(&mut self.soon) > 0 {
             self.back(shared);
@@ -62,14 +62,14 @@ impl Quiet {
         }
     }
 
-    /// It ended after this long; returns the pause before it is opened again.
+    /// Notes that it ended after this long; returns the pause before it is opened again.
     pub(super) fn pause(&mut self, lived: Duration) -> Duration {
         let soon = if lived < STEADY { self.soon } else { 0 };
         self.soon = soon.saturating_add(u32::from(lived < STEADY));
         REOPEN_AFTER_FAILURE.saturating_mul(1 << soon.min(16)).min(PAUSE_MOST)
     }
 
-    /// It went, or is not there.
+    /// Notes that it went, or is not there.
     pub(super) fn failed(&mut self, shared: &Shared, why: &OpenError, gone: Gone) {
         shared.output.set_down(Some(gone));
         shared.set_state(LineState::Down(why.clone()));

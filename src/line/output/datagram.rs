@@ -1,5 +1,5 @@
-//! What a reader hears of a device that sends datagrams: each whole, in a message of its own, or
-//! not at all.
+//! What a reader hears from a device that sends datagrams: each one whole, in a message of its own,
+//! or not at all.
 
 use super::{ReadPosition, SeatEvent};
 use crate::line::{
@@ -9,16 +9,16 @@ use crate::line::{
 
 /// What comes next.
 pub(super) enum Next {
-    /// It is heard.
+    /// It is delivered.
     Heard(SeatEvent),
     /// Nothing has come.
     None,
-    /// One that fits when the reader has more room.
+    /// It fits once the reader has more room.
     NoRoom,
 }
 
-/// The next datagram for a reader, into `buf`; a gap in place of those that are gone, and of one
-/// that it never takes.
+/// The next datagram for a reader, copied into `buf`; or a gap for those that are gone, and for one
+/// that it can never take.
 pub(super) fn next(
     borders: &Borders,
     tape: &Tape,
@@ -26,19 +26,19 @@ pub(super) fn next(
     buf: &mut [u8],
 ) -> Next {
     let next = borders.next(reader.datagram);
-    // Where nothing is kept, one that the tape cannot hold was the last.
+    // If none is kept, the last one was longer than the tape.
     let last = Datagram { number: borders.end(), start: tape.end(), end: tape.end() };
     let Datagram { number, start, end } = next.unwrap_or(last);
     let length = usize::try_from(end - start).unwrap_or(usize::MAX);
     let too_long = length > reader.hearing.longest;
-    // What was missed before it is told with it: one gap, however many there were meanwhile.
+    // What was missed before it is told first: as one gap, however many there were.
     if next.is_some() && !too_long && length > buf.len() {
         return Next::NoRoom;
     }
     if number > reader.datagram {
         let gap = Gap { from: reader.at, to: start };
         (reader.datagram, reader.at) = (number, start);
-        // Of empty ones nothing is missed that can be told.
+        // About missed empty ones there is nothing to tell.
         if gap.from < gap.to {
             return Next::Heard(SeatEvent::Gap(gap));
         }

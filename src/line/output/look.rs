@@ -4,13 +4,13 @@ use super::Output;
 use crate::line::tape::Gap;
 
 impl Output {
-    /// Offset of the oldest byte and of the next to come.
+    /// Offsets of the oldest byte and of the next to come.
     pub(in crate::line) fn bounds(&self) -> (u64, u64) {
         let inner = self.lock();
         (inner.tape.start(), inner.tape.end())
     }
 
-    /// Copies what lies at an offset; see [`Tape::read`](super::Tape::read).
+    /// Copies the bytes at an offset; see [`Tape::read`](super::Tape::read).
     pub(in crate::line) fn peek(&self, from: u64, buf: &mut [u8]) -> Result<usize, Gap> {
         self.lock().tape.read(from, buf)
     }

@@ -1,4 +1,4 @@
-//! Who hears what of a tape, and what it costs the others.
+//! Who hears what on a tape, and what that costs the others.
 
 use std::future::poll_fn;
 

@@ -1,4 +1,4 @@
-//! A principal's own session that is not there any more gives the lease to its next one.
+//! A principal's own session that is no longer there passes the lease to the next one.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use crate::line::{
     output::SeatId,
 };
 
-/// How long the answer that the holder is there is believed.
+/// How long we trust the answer that the holder is still there.
 const PRESENCE_VALID: Duration = Duration::from_secs(1);
 
 /// The lease is being taken from a session that may be gone.
@@ -28,7 +28,7 @@ impl fmt::Debug for Claiming {
     }
 }
 
-/// The holder of a lease that this participant may replace, if it is not there: one of its own.
+/// The holder of a lease, if it is one of this participant's own sessions, which it may replace.
 pub(in crate::line) fn replaceable<'a>(board: &'a Board, who: &Participant) -> Option<&'a Holder> {
     let holder = board.lease.holder()?;
     let may = match who.ghosts {
@@ -40,8 +40,8 @@ pub(in crate::line) fn replaceable<'a>(board: &'a Board, who: &Participant) -> O
 }
 
 /// Takes the lease from its holder, if that is a session of this participant whose client is gone:
-/// away, or silent and without an answer. What it had queued is discarded. Returns whether the
-/// lease is free now.
+/// away, or silent and not answering. What that session had queued is discarded. Returns whether
+/// the lease is free now.
 pub(in crate::line) async fn exorcise(shared: Arc<Shared>, who: Participant) -> bool {
     let (seat, away) = match replaceable(&shared.board.borrow(), &who) {
         Some(holder) => (holder.seat, holder.away),
@@ -57,7 +57,7 @@ pub(in crate::line) async fn exorcise(shared: Arc<Shared>, who: Participant) -> 
     gave
 }
 
-/// A stale command never leaves with the next session's bytes.
+/// So that a stale command never leaves together with the next session's bytes.
 fn discard(shared: &Arc<Shared>, seat: SeatId) {
     shared.board.send_modify(|board| {
         board.ghosts.insert(seat);
@@ -78,8 +78,8 @@ fn discard(shared: &Arc<Shared>, seat: SeatId) {
 }
 
 impl Seat {
-    /// Takes the lease for what is to be written: if it is free, or held by a session of the same
-    /// principal that is gone. Ready with whether this seat may write now.
+    /// Takes the lease in order to write: if it is free, or held by a session of the same principal
+    /// that is gone. Ready with whether this seat may write now.
     pub(crate) fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.stance.observes() || self.claim().is_ok() {
             self.claiming = None;
@@ -100,7 +100,7 @@ impl Seat {
         Poll::Ready(false)
     }
 
-    /// What the line says to the session of this seat.
+    /// What the line tells this seat's session.
     pub(crate) fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {
         match ready!(self.words.poll_recv(cx)) {
             Some(word) => Poll::Ready(word),

@@ -1,4 +1,4 @@
-//! What a seat does about the lease; where everyone may write, about who watches.
+//! What a seat does with the lease; and, where everyone may write, about who only watches.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Seat {
-    /// Whether everyone may write here: then there is no lease, only who wants to watch.
+    /// Whether everyone may write here: then there is no lease, only some who want to watch.
     fn is_open_to_all(&self) -> bool {
         self.shared.board.borrow().share == Share::Everyone
     }
@@ -24,7 +24,7 @@ impl Seat {
         self.shared.lease(|lease| lease.claim(self.id, &self.who.principal, now)).unwrap_or(Ok(()))
     }
 
-    /// Takes the lease, from its holder if need be: what that one had waiting is not done any more.
+    /// Takes the lease, even from a holder, whose waiting tasks are then not done.
     pub(crate) fn take(&mut self) {
         if self.is_open_to_all() {
             self.stance.set_observes(false);
@@ -38,7 +38,7 @@ impl Seat {
         }
     }
 
-    /// Takes the lease if it is free, else asks its holder.
+    /// Takes the lease if it is free, and otherwise requests it from its holder.
     pub(crate) fn request(&mut self) -> Result<(), NoLease> {
         if self.is_open_to_all() {
             return self.claim();
@@ -52,13 +52,13 @@ impl Seat {
         self.shared.lease(|lease| lease.withdraw(self.id));
     }
 
-    /// Whether this seat asks for the lease.
+    /// Whether this seat requests the lease.
     pub(crate) fn is_asking(&self) -> bool {
         let board = self.shared.board.borrow();
         board.lease.request().is_some_and(|asker| asker.seat == self.id)
     }
 
-    /// Answers who asks for the lease.
+    /// Answers a request for the lease.
     pub(crate) fn answer(&self, grant: bool) -> Result<(), NoLease> {
         let now = SystemTime::now();
         self.shared.lease(|lease| lease.answer(self.id, grant, now)).unwrap_or(Ok(()))

@@ -1,4 +1,4 @@
-//! How a seat is left: what of its bytes is still on its way, and what becomes of it.
+//! How a seat is left: which of its bytes are still on their way, and what becomes of them.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -14,17 +14,17 @@ use crate::{
 /// Bytes on their way to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unsent {
-    /// How many: in the queue, with the driver, and with an adapter.
+    /// How many there are: in the queue, in the driver and in an adapter.
     pub bytes: u64,
-    /// Whether it is that many; else it is at most that many: nobody can say what an adapter has
-    /// sent of what it took.
+    /// Whether there are exactly that many; otherwise at most: nobody can say how much an adapter
+    /// has sent of what it took.
     pub exact: bool,
-    /// Whether the other side of a connection answers that it lives, and takes nothing.
+    /// Whether the other side of a connection shows that it is alive, although it takes nothing.
     pub answers: bool,
 }
 
 impl Seat {
-    /// Bytes this seat sent that are on their way.
+    /// This seat's bytes that are on their way.
     pub(crate) fn pending(&self) -> Unsent {
         let progress = self.progress();
         if self.is_drained() || self.left || progress.taken == self.ignored {
@@ -41,15 +41,15 @@ impl Seat {
         }
     }
 
-    /// Bytes this seat sent that will not get to the device: it might not write, or the device
-    /// went.
+    /// Bytes sent on this seat that will not get to the device: it was not allowed to write, or the
+    /// device went.
     pub(crate) fn lost(&self) -> u64 {
         self.ignored + if self.left { self.gone } else { self.progress().lost }
     }
 
-    /// Leaves the line before the seat itself goes: what is not on the wire is discarded and
-    /// counted, the lease is free. Nothing of it leaves with what others send from now on: a device
-    /// that neither sends nor discards its part is reopened.
+    /// Leaves the line before the seat itself is dropped: what is not on the wire is discarded and
+    /// counted, and the lease becomes free. Nothing of it leaves together with what others send
+    /// from now on: a device that neither sends nor discards its part is reopened.
     pub(crate) fn leave(&mut self) {
         if self.left {
             return;
@@ -60,7 +60,7 @@ impl Seat {
         self.shared.input.leave(self.id);
         self.shared.output.leave(self.id);
         self.shared.callers.leave(self.id);
-        // Noted at once: a line without seats forgets what was driven.
+        // Noted now: a line without seats forgets what was driven.
         if controls::forget_break(&self.shared, self.id) {
             let shared = Arc::clone(&self.shared);
             self.shared.tasks.spawn(async move { controls::break_off(&shared).await });
@@ -74,8 +74,8 @@ impl Seat {
             board.seats = board.seats.saturating_sub(1);
             board.listeners = board.listeners.saturating_sub(usize::from(self.listens));
             if board.seats == 0 && board.vacate() {
-                // Before the next one can come, so that it is in the queue before whatever that
-                // does.
+                // Before the next seat can come, so that this is in the queue before anything that
+                // one does.
                 self.shared.input.push_task(Task::unasked(Action::Release));
             }
         });

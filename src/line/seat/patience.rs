@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// With a queue, as long as something moves in it.
+/// Waits for a queue while something moves in it.
 #[derive(Debug)]
 pub(crate) struct Patience {
     most: Duration,
@@ -16,12 +16,12 @@ impl Patience {
     /// How often to look.
     pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// Over when nothing moves for `most`.
+    /// Gives up when nothing moves for `most`.
     pub(crate) fn new(most: Duration, seen: (u64, usize)) -> Self {
         Self { most, seen, since: Instant::now() }
     }
 
-    /// Whether it is over, now that the queue is here.
+    /// Whether to give up, now that the queue is at this point.
     pub(crate) fn is_over(&mut self, at: (u64, usize)) -> bool {
         if at != self.seen {
             (self.seen, self.since) = (at, Instant::now());

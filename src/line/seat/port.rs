@@ -1,5 +1,5 @@
-//! What a seat has done to the line's port: tasks behind what was sent, past the queue, or beside
-//! it.
+//! What a seat has done to the line's port: tasks queued after what was sent, past the queue, or
+//! beside it.
 
 use std::{future::Future, sync::Arc};
 
@@ -17,16 +17,16 @@ use crate::{
     wire::control::SettingsChange,
 };
 
-/// Output is discarded.
+/// The result of discarding output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flushed {
-    /// Bytes that the driver kept: a USB driver has no flush, and what others sent stays.
+    /// Bytes that were not discarded: a USB driver cannot flush, and what others sent stays.
     pub kept: usize,
 }
 
 impl Seat {
-    /// Puts a task into the queue, behind what was sent; the receiver gets its outcome. A line that
-    /// is down drops it at once.
+    /// Puts a task into the queue, after what was sent; the receiver gets its outcome. A line that
+    /// is down drops it immediately.
     pub(crate) fn submit(&self, what: Action) -> TaskOutcome {
         let (task, outcome) = Task::new(what);
         if self.shared.board.borrow().state == LineState::Up {
@@ -35,8 +35,8 @@ impl Seat {
         outcome
     }
 
-    /// The same for a seat that is about to take the lease: where the queue of its holder is to be
-    /// cut, behind the data that go and ahead of what that one waits for.
+    /// The same for a seat that is about to take the lease: where the holder's queue is going to be
+    /// cut, after the data that still goes and ahead of what that one waits for.
     pub(crate) fn submit_ahead(&self, what: Action) -> TaskOutcome {
         let (holder, state) = {
             let board = self.shared.board.borrow();
@@ -54,8 +54,8 @@ impl Seat {
         outcome
     }
 
-    /// Puts a drain into the queue, behind what was sent. `Timeout` when nothing of the queue has
-    /// gone for 30 s: a slow line may take minutes for a full window.
+    /// Puts a drain into the queue, after what was sent. `Timeout` if nothing has left the queue
+    /// for 30 s: a slow line may take minutes for a full window.
     pub(crate) fn drain(&self) -> impl Future<Output = Result<(), Undone>> + Send + use<> {
         let mut outcome = self.submit(Action::Drain);
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
@@ -73,26 +73,26 @@ impl Seat {
         }
     }
 
-    /// What changes settings.
+    /// The action that changes settings.
     pub(crate) fn configure(&self, change: SettingsChange, drain: bool) -> Action {
         Action::Configure { change, drain, by: self.who.principal.name.clone() }
     }
 
-    /// Where somebody else left the settings: puts them back as configured, and says when that is
-    /// done.
+    /// If somebody else left the settings changed, puts them back as configured; the receiver says
+    /// when that is done.
     pub(crate) fn as_configured(&self) -> Option<TaskOutcome> {
         let changed = self.shared.board.borrow().settings_by.is_some();
         let settings = self.endpoint().target.settings().filter(|_| changed)?;
         Some(self.submit(Action::Retune(settings)))
     }
 
-    /// What moves signals.
+    /// The action that moves signals.
     pub(crate) fn signals(&self, steps: Vec<Step>) -> Action {
         Action::Signals { steps, seat: self.id }
     }
 
-    /// Does a task at once, past the queue: for a line that is stuck. It is brought to its end
-    /// whether or not somebody still waits, unless the lease is taken: a board is not left in reset
+    /// Does a task immediately, past the queue: for a line that is stuck. It runs to its end
+    /// whether or not anybody still waits, unless the lease is taken: a board is not left in reset
     /// because a socket was lost.
     pub(crate) fn do_now(&self, what: Action) -> TaskOutcome {
         let (task, outcome) = Task::new(what);
@@ -107,9 +107,9 @@ impl Seat {
         self.shared.tasks.spawn(async move { controls::perform_now(&shared, task, &port).await });
     }
 
-    /// Discards what this seat has sent and the driver has not put on the wire. Nothing that is
-    /// sent from now on is among it, and nothing that others sent before: while the driver holds
-    /// some of that, its part goes out.
+    /// Discards what this seat has sent and the driver has not put on the wire. That includes
+    /// nothing sent from now on, and nothing that others sent before: while the driver holds some
+    /// of that, its share goes out.
     pub(crate) fn flush_output(
         &self,
     ) -> impl Future<Output = Result<Flushed, Undone>> + Send + use<> {
@@ -131,7 +131,7 @@ impl Seat {
         async move { outcome.await.unwrap_or(Err(Undone::Gone)) }
     }
 
-    /// Discards what the driver has received and not given us.
+    /// Discards what the driver has received and not yet given us.
     pub(crate) fn flush_input(&self) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         async move {
@@ -142,7 +142,7 @@ impl Seat {
         }
     }
 
-    /// Settings, modem lines and counters as the driver has them now; `None` where it has none.
+    /// Settings, modem lines and counters as the driver has them now; `None` for those it lacks.
     pub(crate) fn look(
         &self,
     ) -> impl Future<Output = (Option<Settings>, Option<Inputs>, Option<ErrorCounts>)> + Send + use<>
@@ -161,7 +161,7 @@ impl Seat {
         self.shared.board.borrow().outputs
     }
 
-    /// Ends a break that this seat has left behind, if it still stands when this is awaited.
+    /// Ends a break that this seat has left behind, if there still is one when this is awaited.
     pub(crate) fn end_break(&self) -> impl Future<Output = ()> + Send + use<> {
         let (shared, seat) = (Arc::clone(&self.shared), self.id);
         async move { controls::end_break(&shared, seat).await }

@@ -1,4 +1,4 @@
-//! Requests whose answer takes its time.
+//! Requests whose answers take time.
 
 use std::{
     future::Future,
@@ -8,15 +8,15 @@ use std::{
 
 use crate::wire::control::{Answer, Code, Failure};
 
-/// Requests that may wait at once.
+/// Requests that may be waiting at the same time.
 const REQUESTS_WAITING_MAX: usize = 64;
 
-/// What came of a request.
+/// How a request turned out.
 #[derive(Debug)]
 pub(super) enum RequestOutcome {
-    /// Done; the members of the `ok`.
+    /// Done, with the members of the `ok`.
     Ok(Answer),
-    /// Done, and the line's input was discarded: the `ok` carries where the client goes on.
+    /// Done, and the line's input was discarded: the `ok` says where the client continues.
     Flushed(Answer),
     /// Not done.
     Failed(Failure),
@@ -24,12 +24,12 @@ pub(super) enum RequestOutcome {
 
 type PendingAnswer = Pin<Box<dyn Future<Output = RequestOutcome> + Send>>;
 
-/// The requests that wait.
+/// The requests that are waiting.
 #[derive(Default)]
 pub(super) struct Answers(Vec<(Option<u64>, PendingAnswer)>);
 
 impl Answers {
-    /// Whether one more may wait; looked at before its work begins.
+    /// Whether one more may wait; checked before its work begins.
     pub(super) fn room(&self) -> Result<(), Failure> {
         if self.0.len() < REQUESTS_WAITING_MAX {
             return Ok(());
@@ -40,7 +40,7 @@ impl Answers {
         ))
     }
 
-    /// Waits for what becomes of a request; at most 64 at once.
+    /// Waits for the outcome of a request; at most 64 at a time.
     pub(super) fn wait(
         &mut self,
         id: Option<u64>,
@@ -51,7 +51,7 @@ impl Answers {
         Ok(())
     }
 
-    /// The first that is done, in the order asked.
+    /// The first that is done, in the order in which they were made.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Option<u64>, RequestOutcome)> {
         let done = self.0.iter_mut().enumerate().find_map(|(index, (_, work))| {
             match work.as_mut().poll(cx) {
@@ -65,7 +65,7 @@ impl Answers {
         }
     }
 
-    /// The session has ended: what still waits will not be done. Returns whose requests these were.
+    /// The session has ended: what still waits will not be done. Returns the requests' numbers.
     pub(super) fn abandon(&mut self) -> Vec<Option<u64>> {
         self.0.drain(..).map(|(id, _)| id).collect()
     }

@@ -1,4 +1,4 @@
-//! What a client asks: each message to what it does.
+//! What a client asks for: leads each message to what it does.
 
 use std::{
     future::Future,
@@ -29,7 +29,7 @@ use crate::{
 /// How late a drain may be answered.
 const DRAIN_LATE: Duration = Duration::from_secs(2);
 
-/// How long the holder of a lease has to answer who asks for it.
+/// How long a lease's holder has to answer a request for it.
 const LEASE_ANSWER_TIME: Duration = Duration::from_secs(30);
 
 impl ControlSession<'_> {
@@ -52,7 +52,7 @@ impl ControlSession<'_> {
         })
     }
 
-    /// A text frame of the client.
+    /// Handles a text frame from the client.
     pub(super) fn message(&mut self, link: &mut Link, text: &[u8]) {
         let request = match parse(text) {
             Ok(request) => request,
@@ -75,8 +75,8 @@ impl ControlSession<'_> {
                 if !ask.drain {
                     self.fail_waiting(link);
                 }
-                // A drain that was asked for in the same breath is over first: the seat's leaving
-                // would end it otherwise.
+                // A drain that was asked for just before is finished first: otherwise the seat's
+                // leaving would end it.
                 let linger = self.linger();
                 let linger = Linger { still: linger.still + DRAIN_LATE, ..linger };
                 self.busy = Some(Box::pin(close(live, id, ask.drain.then_some(linger))));
@@ -93,7 +93,7 @@ impl ControlSession<'_> {
         }
     }
 
-    /// Ends the session before and begins one.
+    /// Ends the previous session and begins a new one.
     fn begin(&mut self, link: &mut Link, work: impl FnOnce(Arc<Setup>) -> Busy) {
         if let Some(live) = self.forget_live() {
             live.discard();
@@ -103,7 +103,7 @@ impl ControlSession<'_> {
         self.busy = Some(work(Arc::clone(&self.setup)));
     }
 
-    /// Each request gets its answer: those that wait as their session ends get this.
+    /// Every request gets an answer: those still waiting when their session ends get this one.
     pub(super) fn fail_waiting(&mut self, link: &mut Link) {
         for id in self.answers.abandon() {
             fail(
@@ -120,7 +120,7 @@ impl ControlSession<'_> {
         self.take_live()
     }
 
-    /// What needs an open session.
+    /// Handles what needs an open session.
     fn ask(&mut self, link: &mut Link, id: Option<u64>, ask: Ask) -> Result<(), Failure> {
         let Some(live) = &mut self.live else {
             return Err(Failure::new(Code::NotOpen, "say `open` first"));
@@ -190,8 +190,8 @@ impl ControlSession<'_> {
             writer(live, live.seat.who().rights, Rights::WRITE)?;
         }
         let output = ask.tx.then(|| live.seat.flush_output());
-        // What the driver holds is everybody's: a seat that does not write skips what it has not
-        // read, no more.
+        // What the driver holds belongs to everybody: a seat that does not write only skips what it
+        // has not read.
         let writes = live.seat.is_writer();
         let input = ask.rx.then(|| writes.then(|| live.seat.flush_input()));
         self.answers.wait(id, async move {
@@ -269,19 +269,19 @@ impl ControlSession<'_> {
         live.used = Instant::now();
         result.map_err(|no| no_lease(&no, live.seat.who()))?;
         answer(link, id, Answer::default());
-        // Where everyone may write, nothing changed on the board.
+        // Where everyone may write, the board does not change.
         self.news(link);
         Ok(())
     }
 
-    /// Answers that have come.
+    /// Passes on answers that have come.
     pub(super) fn poll_answers(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let (id, outcome) = ready!(self.answers.poll(cx));
         match outcome {
             RequestOutcome::Ok(done) => answer(link, id, done),
             RequestOutcome::Failed(failure) => fail(link, id, failure),
             RequestOutcome::Flushed(done) => {
-                // What is held was received before, and is discarded with the rest.
+                // What is held was received before, so it is discarded with the rest.
                 self.packets.as_mut().and_then(Packets::rest);
                 let rx = self.live.as_mut().map(|live| {
                     live.at = live.seat.seek(live.seat.end());
@@ -294,7 +294,8 @@ impl ControlSession<'_> {
         Poll::Ready(())
     }
 
-    /// The times of a lease: a request not answered, a holder who sends nothing.
+    /// Watches the time limits of a lease: a request that is not answered, a holder that sends
+    /// nothing.
     pub(super) fn poll_lease(&mut self, cx: &mut Context<'_>) {
         let Some(live) = &mut self.live else { return };
         let asked =
@@ -321,12 +322,12 @@ impl ControlSession<'_> {
     }
 }
 
-/// A request cannot be done.
+/// Reports that a request cannot be done.
 pub(super) fn fail(link: &mut Link, id: Option<u64>, failure: Failure) {
     fail_bytes(link, id, failure, None);
 }
 
-/// A request cannot be done, and that many bytes were not sent for it.
+/// Reports that a request cannot be done, and that so many bytes were not sent for it.
 pub(super) fn fail_bytes(link: &mut Link, id: Option<u64>, failure: Failure, bytes: Option<u64>) {
     if let Some(re) = id {
         let Failure { code, message } = failure;
@@ -334,14 +335,14 @@ pub(super) fn fail_bytes(link: &mut Link, id: Option<u64>, failure: Failure, byt
     }
 }
 
-/// A request is done.
+/// Reports that a request is done.
 pub(super) fn answer(link: &mut Link, id: Option<u64>, answer: Answer) {
     if let Some(re) = id {
         tell(link, &Tell::Ok { re, answer });
     }
 }
 
-/// Only the writer with the right may.
+/// Allows only the writer, and only with the right.
 fn writer(live: &Live, has: Rights, needs: Rights) -> Result<(), Failure> {
     if !live.seat.is_writer() {
         return Err(Failure::new(Code::NotWriter, "you do not hold the lease"));

@@ -1,4 +1,4 @@
-//! Client to line in control mode where each message is one datagram.
+//! Client to line in control mode, when each message is one datagram.
 
 use std::task::Context;
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl ControlSession<'_> {
-    /// A piece of a message of data. Of one that is not whole nothing counts: after a lost
-    /// connection its client sends it again.
+    /// Takes a piece of a data message. An incomplete message does not count: after a lost
+    /// connection the client sends it again.
     pub(super) fn gather(&mut self, link: &mut Link, cx: &mut Context<'_>, piece: Piece<'_>) {
         let Some(message) = &mut self.datagram else { return };
         let Some(live) = &mut self.live else {
@@ -33,7 +33,7 @@ impl ControlSession<'_> {
             None => {}
             Some(Whole::Datagram(bytes)) => self.data(link, cx, &bytes),
             Some(Whole::TooLong(length)) => {
-                // Counted and done with, so that both sides have one count.
+                // Counted as done with, so that both sides keep the same count.
                 live.seat.ignore(length);
                 let message =
                     format!("{length} bytes were not sent: a datagram has at most {DATAGRAM_MOST}");

@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl ControlSession<'_> {
-    /// Says how many of the client's bytes have left the queue, and how many of them were lost.
+    /// Says how many of the client's bytes have left the queue, and how many were lost.
     pub(super) fn poll_acks(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
         live.told = ready!(live.seat.poll_done(cx, live.told, live.told_lost));
@@ -43,7 +43,7 @@ impl ControlSession<'_> {
         Poll::Ready(())
     }
 
-    /// Says what changed on the board.
+    /// Says what has changed on the board.
     pub(super) fn poll_news(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(live) = &mut self.live else { return Poll::Pending };
         let change = self.change.get_or_insert_with(|| {
@@ -64,7 +64,7 @@ impl ControlSession<'_> {
         }
     }
 
-    /// Line to client, within the client's window.
+    /// Sends from the line to the client, within the client's window.
     pub(super) fn poll_down(
         &mut self,
         link: &mut Link,
@@ -87,7 +87,7 @@ impl ControlSession<'_> {
         let heard = if most == 0 { Poll::Pending } else { live.seat.poll_read(cx, space) };
         let heard = match (heard, &mut self.packets) {
             (Poll::Ready(heard), _) => heard,
-            // What is held may be the end of a packet only if the line really has no more.
+            // What is held can be the end of a packet only if the line really has nothing more.
             (Poll::Pending, Some(packets)) if most > 0 => {
                 let packet = ready!(packets.poll_due(cx));
                 self.send_packet(link, &packet);
@@ -132,7 +132,7 @@ impl ControlSession<'_> {
     }
 
     #[expect(clippy::indexing_slicing, reason = "what was just read into the buffer")]
-    /// Bytes of the line that lie in `buf` behind the room for a header.
+    /// Sends line bytes, which lie in `buf` after the room for a header.
     fn send_line(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8], length: usize) {
         link.clock.moved();
         link.rates.sent(length);
@@ -147,16 +147,16 @@ impl ControlSession<'_> {
         link.wrote(wrote);
     }
 
-    /// One packet is one message.
+    /// Sends one packet as one message.
     fn send_packet(&mut self, link: &mut Link, packet: &[u8]) {
         self.sent(packet.len());
         link.socket.queue(Opcode::Binary, packet);
     }
 
-    /// What is held back, when nothing more can belong to it.
+    /// Sends what is held back, when nothing more can belong to it.
     pub(super) fn send_rest(&mut self, link: &mut Link) {
-        // Without a session nobody counts these bytes any more; whoever took it over hears them
-        // itself.
+        // Without a session nobody counts these bytes any more; a socket that has taken the session
+        // over hears them itself.
         let rest = self.packets.as_mut().and_then(Packets::rest);
         if let Some(rest) = rest.filter(|_| self.live.is_some()) {
             self.send_packet(link, &rest);

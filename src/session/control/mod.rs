@@ -46,13 +46,13 @@ use crate::{
     },
 };
 
-/// How long a client has to say `open` or `resume`.
+/// How long a client has to send `open` or `resume`.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// Line bytes of one read.
+/// The most line bytes in one read.
 const LINE_READ_MAX: usize = 32 * 1024;
 
-/// What a control session runs on.
+/// What a control session needs.
 #[derive(Debug)]
 pub(crate) struct Setup {
     /// The gateway's lines.
@@ -63,17 +63,17 @@ pub(crate) struct Setup {
     pub parking: Arc<Parking>,
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// Whoever asks.
+    /// Who is asking.
     pub who: Participant,
     /// Silence after which the client counts as dead.
     pub dead_after: Duration,
     /// How long a session outlives its socket.
     pub resume: Duration,
-    /// The one session that whoever asks may begin; `None`: as many as there is room for.
+    /// The one session that this principal may begin; `None`: as many as there is room for.
     pub once: Option<Arc<OneSession>>,
 }
 
-/// Runs a control session's socket to its end. A session that is open when the socket is lost is
+/// Runs a control session's socket to its end. If a session is open when the socket is lost, it is
 /// parked.
 pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> SessionReport {
     let rules = Rules {
@@ -93,18 +93,18 @@ pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> 
     control.finish(&link)
 }
 
-/// Puts a message behind what waits for the client.
+/// Queues a message for the client, after what already waits.
 fn tell(link: &mut Link, message: &Tell) {
     link.socket.queue(Opcode::Text, message.text().as_bytes());
 }
 
-/// What becomes of the open session as its socket ends.
+/// What becomes of the open session when its socket ends.
 #[derive(Debug)]
 enum Parting {
     /// Nothing yet.
     Open,
-    /// What was taken from the client still goes to the line, without the lease: it is before
-    /// whatever the next one writes.
+    /// What was taken from the client still goes to the line, without the lease: it comes before
+    /// whatever the next session writes.
     Leaving(Box<Leaving>),
     /// That is over, or the session waits for another socket.
     Done,
@@ -114,24 +114,25 @@ struct ControlSession<'a> {
     setup: Arc<Setup>,
     session: &'a Session,
     live: Option<Live>,
-    /// The client's message, as far as it has come.
+    /// The client's text message, as far as it has arrived.
     text: Vec<u8>,
-    /// The same of data, where each message is a datagram.
+    /// The same for a data message, where each message is a datagram.
     datagram: Option<Message>,
     busy: Option<Busy>,
     answers: Answers,
-    /// Packets of the line's bytes, for an endpoint that makes them. What is held was not sent: a
+    /// Packets of the line's bytes, for an endpoint that forms them. What is held was not sent: a
     /// session that goes on elsewhere hears it there.
     packets: Option<Packets>,
-    /// When a lease has to be looked at.
+    /// When the lease has to be looked at.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Resolves with the next change of the board.
+    /// Resolves with the next change on the board.
     change: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     parting: Parting,
-    /// Bytes of the client that the target does not get: those it has been told of, and the others.
+    /// Bytes from the client that the target will not get: those it has been told about, and the
+    /// others.
     told_lost: u64,
     lost: u64,
-    /// How many bytes of the client had been taken when the target ended its side.
+    /// How many bytes had been taken from the client when the target ended its side.
     mark: u64,
 }
 
@@ -160,19 +161,19 @@ impl<'a> ControlSession<'a> {
         Linger::of(&self.setup.endpoint.limits)
     }
 
-    /// What the socket waits for: a session that begins, goes on or closes.
+    /// Waits for whatever the socket is busy with: a session that begins, resumes or closes.
     fn poll_busy(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         let Some(busy) = &mut self.busy else { return Poll::Pending };
         let done = ready!(busy.as_mut().poll(cx));
         self.busy = None;
-        // What was done before it is told before it.
+        // What was done before it is reported before it.
         while self.poll_answers(link, cx).is_ready() {}
         match done {
             Done::Began { live, opened, resumed, .. } => {
                 let message = if resumed { Tell::Resumed(opened) } else { Tell::Opened(opened) };
                 tell(link, &message);
-                // A client acknowledges at each quarter of its window, so that half of it gets free
-                // in any case.
+                // A client acknowledges at each quarter of its window, so half of the window
+                // becomes free in any case.
                 let most = usize::try_from(live.window / 2).unwrap_or(LINE_READ_MAX);
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
@@ -194,12 +195,12 @@ impl<'a> ControlSession<'a> {
         Poll::Ready(())
     }
 
-    /// Bytes of the client that are on their way, of an open session.
+    /// Bytes from an open session's client that are on their way.
     fn left(&self) -> u64 {
         self.live.as_ref().map_or(0, |live| live.seat.pending().bytes)
     }
 
-    /// One step of what becomes of the open session.
+    /// Takes one step in what becomes of the open session.
     fn poll_parting(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
         match (&mut self.parting, link.ended()) {
             (Parting::Leaving(leaving), _) => {

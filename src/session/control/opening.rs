@@ -1,4 +1,4 @@
-//! `open`, `resume` and `close`: what takes its time and changes which session a socket has.
+//! `open`, `resume` and `close`: requests that take time and change which session a socket has.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
@@ -23,24 +23,24 @@ use crate::{
     wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
 };
 
-/// What a socket waits for, and is not read meanwhile.
+/// What a socket is busy with; it is not read meanwhile.
 pub(super) type Busy = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// What came of it.
+/// How that turned out.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// A session began or goes on.
+    /// A session began, or was resumed.
     Began { live: Box<Live>, opened: Opened, resumed: bool },
     /// It did not.
     Refused { id: Option<u64>, failure: Failure, bytes: Option<u64> },
-    /// The session before was closed.
+    /// The previous session was closed.
     Closed { id: Option<u64> },
 }
 
-/// To a page of another site whose one session has begun before.
+/// Said to a page on another site whose one session has already begun.
 const USED: &str = "this link was good for one session: ask the page for a new link";
 
-/// Begins a session on the socket of this number.
+/// Begins a session on the socket with this number.
 pub(super) async fn open(
     setup: Arc<Setup>,
     id: Option<u64>,
@@ -112,14 +112,14 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
     let seizes = ask.take && ask.role != Role::Observer && rights.allows(Rights::WRITE);
 
     let intent = match ask.role {
-        // Taken when nothing can fail any more: who holds it keeps it if this is refused.
+        // Taken when nothing can fail any more: if this is refused, the holder keeps it.
         _ if seizes => WriteIntent::Observer,
         Role::Writer => WriteIntent::Writer,
         Role::Observer => WriteIntent::Observer,
         Role::Auto => WriteIntent::Auto,
     };
     let window = ask.window.unwrap_or(WINDOW_DEFAULT).clamp(WINDOW_MIN, WINDOW_MAX);
-    // A client acknowledges at each quarter of its window: half of it gets free in any case.
+    // A client acknowledges at each quarter of its window: half of it becomes free in any case.
     let longest = usize::try_from(window / 2).ok();
     let want =
         SeatRequest { intent, takes: seizes, times: ask.times, longest, ..SeatRequest::default() };
@@ -134,15 +134,15 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         }
     }
     if seizes || seat.is_writer() {
-        // Absent settings are those of the configuration. Who takes the line over wants it as it
-        // runs, and where everyone writes, it is as the others have it.
+        // Settings that are absent are those of the configuration. A session that takes the line
+        // over wants it as it runs, and where everyone writes, it is as the others have it.
         let alone = !seizes && seat.board().borrow().lease.holder().is_some();
         let configured = seat.endpoint().target.settings().filter(|_| alone);
         if ask.config.is_none()
             && alone
             && let Some(done) = seat.as_configured()
         {
-            // An error is a device that has just gone: it comes back as configured.
+            // An error means that the device has just gone: it comes back as configured.
             done.await.ok();
         }
         let config =
@@ -174,7 +174,7 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
     Ok((live, taken.live))
 }
 
-/// Whether a port can move all that.
+/// Whether a port can make all these changes.
 pub(super) fn movable(caps: Caps, changes: &[Levels]) -> Result<(), Failure> {
     let moves = |f: fn(&Levels) -> bool| changes.iter().any(f);
     if (moves(|change| change.dtr.is_some() || change.rts.is_some()) && !caps.signals)
@@ -185,8 +185,8 @@ pub(super) fn movable(caps: Caps, changes: &[Levels]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Settings and signals of an `open`: what can be known to fail is looked at before anything is
-/// changed.
+/// Applies the settings and signals of an `open`: whatever can be known to fail is checked before
+/// anything is changed.
 async fn set_up(
     seat: &line::Seat,
     rights: Rights,
@@ -224,7 +224,7 @@ fn secret() -> Result<String, Failure> {
     }
 }
 
-/// Goes on with a session.
+/// Resumes a session.
 pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Resume) -> Done {
     let gone = || {
         let failure = Failure::new(Code::SessionGone, "this session is over; open a new one");
@@ -245,8 +245,8 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
     Done::Began { live: Box::new(live), opened, resumed: true }
 }
 
-/// Ends a session; with `drain`, sends first what is queued, without the lease: it is before
-/// whatever the next one writes.
+/// Ends a session; with `drain`, first sends what is queued, without the lease: that comes before
+/// whatever the next session writes.
 pub(super) async fn close(live: Option<Live>, id: Option<u64>, drain: Option<Linger>) -> Done {
     let Some(live) = live else { return Done::Closed { id } };
     let Some(linger) = drain else {

@@ -1,4 +1,4 @@
-//! Decided once: why a line did not do as told -> `error` of `wsbridge.v1`.
+//! Decided once: why a line refused -> `error` of `wsbridge.v1`.
 
 use crate::{
     line::{NoLease, Participant, Undone, held},
@@ -8,7 +8,7 @@ use crate::{
 
 /// Something that becomes an `error`.
 pub(super) trait Refused {
-    /// The code and the sentence.
+    /// The code and the text.
     fn failure(&self) -> Failure;
 }
 
@@ -41,7 +41,7 @@ impl Refused for Undone {
     }
 }
 
-/// Why the lease was not had, as the participant that asked is told it.
+/// Why the lease was refused, as the participant that asked is told.
 pub(super) fn no_lease(no: &NoLease, to: &Participant) -> Failure {
     let code = match no {
         NoLease::Held(_) | NoLease::Asked(_) => Code::Busy,

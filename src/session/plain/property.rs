@@ -1,4 +1,4 @@
-//! Whatever happens: what is told as lost is never less than what did not arrive.
+//! Whatever happens: the number reported as lost is never less than what did not arrive.
 
 use std::{
     net::{Shutdown, TcpListener, TcpStream},
@@ -46,9 +46,9 @@ enum End {
 struct Script {
     /// Sizes of the client's frames.
     frames: Vec<usize>,
-    /// How much the target reads at a time, and how many milliseconds it waits before.
+    /// How much the target reads at a time, and how many milliseconds it waits before that.
     reads: Vec<(usize, u64)>,
-    /// After so many reads it takes nothing any more until the session is over.
+    /// After this many reads it takes nothing more until the session is over.
     patience: usize,
     end: End,
 }
@@ -73,7 +73,7 @@ fn scripts() -> impl Strategy<Value = Script> {
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    // Another test's daemon may still try a port that was its target's before.
+    // Another test's daemon may still try a port that used to be its target's.
     loop {
         let (far, peer) = listener.accept().unwrap();
         if peer == near.local_addr().unwrap() {
@@ -102,7 +102,7 @@ fn frame(length: usize) -> Vec<u8> {
     frame
 }
 
-/// The client's part.
+/// Plays the client.
 async fn drive(
     mut client: tokio::net::TcpStream,
     script: &Script,
@@ -110,7 +110,7 @@ async fn drive(
 ) -> tokio::net::TcpStream {
     for length in &script.frames {
         let frame = frame(*length);
-        // A target that takes nothing holds the client back; it does not wait for ever.
+        // A target that takes nothing holds the client back; the client does not wait for ever.
         let wrote =
             tokio::time::timeout(Duration::from_millis(100), client.write_all(&frame)).await;
         if !matches!(wrote, Ok(Ok(()))) {
@@ -127,8 +127,8 @@ async fn drive(
         }
         End::TargetCloses => {}
     }
-    // The client hears it out, and answers a Close; the target says nothing that could look like
-    // one.
+    // The client reads to the end, and answers a Close; the target sends nothing that could look
+    // like one.
     let mut rest = [0; 4096];
     while let Ok(read @ 1..) = client.read(&mut rest).await {
         if rest[..read].contains(&0x88) {
@@ -138,8 +138,8 @@ async fn drive(
     client
 }
 
-/// The target's part: how many bytes it got. What its kernel had when the session was over counts
-/// as arrived.
+/// Plays the target: returns how many bytes it got. What its kernel had when the session was over
+/// counts as arrived.
 async fn device(
     mut target: tokio::net::TcpStream,
     script: &Script,
@@ -164,7 +164,7 @@ async fn device(
     got
 }
 
-/// Plays a script; what the session told, and how many bytes the target got.
+/// Plays a script; returns what the session reported, and how many bytes the target got.
 async fn play(script: Script) -> (SessionReport, u64) {
     let (client, near) = pair();
     let (far, target) = pair();
@@ -196,7 +196,7 @@ async fn play(script: Script) -> (SessionReport, u64) {
 }
 
 proptest! {
-    // Each waits more than it works: many at a time.
+    // Each waits more than it works: run many at the same time.
     #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
 
     #[test]

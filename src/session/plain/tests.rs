@@ -74,7 +74,7 @@ impl Rig {
     }
 }
 
-/// Bytes that show a loss, a doubling or a swap anywhere.
+/// Bytes that show any loss, doubling or swap.
 fn pattern(length: usize) -> Vec<u8> {
     let words = (0..length.div_ceil(4))
         .map(|i| u32::try_from(i).unwrap().wrapping_mul(2_654_435_761).to_le_bytes());

@@ -1,4 +1,4 @@
-//! The rule on its own, with numbers as kernels give them.
+//! The rule on its own, with numbers like those that kernels report.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn in_flight(last_ack: f64, first_sent: f64) -> Sample {
     }
 }
 
-/// A closed window, with so many probes unanswered.
+/// A closed window, with this many probes unanswered.
 fn closed(last_ack: f64, probes: u8) -> Sample {
     Sample { in_flight: false, probes, ..in_flight(last_ack, 1000.0) }
 }
@@ -45,7 +45,7 @@ fn fresh() -> (Liveness, Instant) {
     (life, start)
 }
 
-/// Alive, and looked at again within the time there is.
+/// Alive, and looked at again within the time that is left.
 fn alive(verdict: LifeCheck, now: Instant, over: Instant) {
     assert_eq!(verdict, LifeCheck::Alive(over.min(now + secs(3.75))));
 }
@@ -55,7 +55,7 @@ fn a_peer_that_acknowledges_nothing_is_dead_after_that_time_and_no_later() {
     let (mut life, start) = fresh();
     let over = start + secs(30.0);
     for at in [0.5, 3.0, 15.0, 29.9] {
-        // The last acknowledgement was of what came before.
+        // The last acknowledgement belonged to what came before.
         alive(life.judge(&in_flight(at, at), start + secs(at)), start + secs(at), over);
     }
     assert_eq!(life.judge(&in_flight(30.0, 30.0), over), LifeCheck::Dead);
@@ -82,7 +82,7 @@ fn after_an_idle_hour_the_time_runs_from_the_write() {
 fn a_write_just_before_a_look_is_not_taken_for_the_one_before() {
     let (mut life, start) = fresh();
     life.judge(&in_flight(0.3, 0.3), start + secs(0.3));
-    // That arrived; 29.9 s later comes another, and its first round trip takes half a second.
+    // That arrived; 29.9 s later comes more, and its first round trip takes half a second.
     let now = start + secs(30.4);
     let next = Sample { acknowledged: 110, ..in_flight(30.0, 0.2) };
     alive(life.judge(&next, now), now, now + secs(29.8));
@@ -116,8 +116,8 @@ fn of_a_stream_without_a_break_the_time_runs_from_the_last_acknowledgement() {
     for second in 1..100_u32 {
         life.judge(&all(1000 * u64::from(second), 0.01, 0.02), start + secs(f64::from(second)));
     }
-    // The cable is pulled at 100 s. The look at 102 s finds that all it knew has arrived, and what
-    // did not.
+    // The cable is pulled at 100 s. The look at 102 s finds that everything it knew of has arrived,
+    // and sees what has not.
     let pulled = start + secs(100.0);
     alive(
         life.judge(&all(100_000, 2.0, 2.0), pulled + secs(2.0)),
@@ -130,7 +130,7 @@ fn of_a_stream_without_a_break_the_time_runs_from_the_last_acknowledgement() {
 #[test]
 fn behind_a_closed_window_an_answered_probe_is_life() {
     let (mut life, start) = fresh();
-    // The kernel probes every two minutes by now, and each is answered.
+    // By now the kernel probes every two minutes, and each probe is answered.
     for minute in 0..100 {
         let now = start + secs(60.0 * f64::from(minute));
         let sample = closed(f64::from(minute % 2) * 60.0, 0);
@@ -170,7 +170,7 @@ fn a_peer_that_answers_and_takes_nothing_is_alive_however_rarely_it_is_asked() {
         ..in_flight(last_ack, 600.0)
     };
     let now = start + secs(600.0);
-    // All that was sent was answered.
+    // Everything that was sent was answered.
     assert_eq!(life.judge(&rare(45.0, 45.001), now), LifeCheck::Alive(now + secs(3.75)));
     // Sent this moment.
     assert_eq!(life.judge(&rare(51.0, 0.002), now), LifeCheck::Alive(now + secs(0.25)));

@@ -1,4 +1,5 @@
-//! rustls' own client, by tokio-rustls, at the other end of a pipe as wide as the test wants it.
+//! rustls' own client (through tokio-rustls) at the other end of a pipe as wide as the test wants
+//! it.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{
@@ -43,7 +44,7 @@ fn configs(version: &'static SupportedProtocolVersion) -> (Arc<ServerConfig>, Tl
 /// Both ends after the handshake, through a pipe that holds `width` bytes.
 async fn ends(version: &'static SupportedProtocolVersion, width: usize) -> Ends {
     let (mut server, connector) = configs(version);
-    // A client that has shaken hands does not read its tickets from a pipe they do not fit in
+    // A client that has done the handshake does not read tickets from a pipe they do not fit into
     // before it reads data.
     if let Some(server) = Arc::get_mut(&mut server).filter(|_| width < 10_000) {
         server.send_tls13_tickets = 0;
@@ -65,7 +66,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Reads to the end in pieces of at most `piece`.
+/// Reads to the end, in pieces of at most `piece`.
 async fn all(mut from: impl AsyncRead + Unpin, piece: usize) -> io::Result<Vec<u8>> {
     let (mut whole, mut buffer) = (Vec::new(), vec![0; piece]);
     loop {
@@ -76,7 +77,7 @@ async fn all(mut from: impl AsyncRead + Unpin, piece: usize) -> io::Result<Vec<u
     }
 }
 
-/// Writes all in pieces of changing length, then says that nothing follows.
+/// Writes everything in pieces of varying length, then says that nothing follows.
 async fn send(mut to: impl AsyncWrite + Unpin, bytes: &[u8]) {
     let lengths = [1, 100, 16_384, 70_000, 3, 33_000];
     let mut rest = bytes;
@@ -225,7 +226,7 @@ async fn a_record_that_was_changed_on_the_way_ends_the_connection_with_an_alert(
     let tickets = pipe.read(&mut before).await.unwrap();
     assert!(tickets > 0);
     pipe.write_all(&forged).await.unwrap();
-    // What came whole before it is delivered.
+    // What arrived whole before it is delivered.
     let mut got = [0; 10];
     assert_eq!((near.read(&mut got).await.unwrap(), &got[..4]), (4, &b"good"[..]));
     let error = near.read(&mut got).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The watch in paused time, over peers that a kernel would describe so.
+//! The watch in paused time, over peers as a kernel would describe them.
 
 use std::{future::poll_fn, sync::Mutex};
 
@@ -10,7 +10,7 @@ use crate::stream::{NextHop, Outstanding, Sample};
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 const RTO: Duration = Duration::from_millis(200);
 
-/// A connection to a peer that behaves in one of the ways there are.
+/// A connection to a peer that behaves in one of the possible ways.
 struct Peer {
     kind: Kind,
     /// When a byte was written last, and when the peer acknowledged something last.
@@ -23,9 +23,9 @@ enum Kind {
     Alive(Duration),
     /// Acknowledges nothing.
     Gone,
-    /// Its window is closed; each probe is answered. Probes come every two minutes by now.
+    /// Its window is closed; each probe is answered. By now probes come every two minutes.
     Paused,
-    /// Its window was closed when it went: no probe is answered.
+    /// Its window was closed when it vanished: no probe is answered.
     GonePaused,
 }
 
@@ -74,7 +74,7 @@ impl NextHop for Peer {
     }
 }
 
-/// Watches for this long; when the peer was found dead, if it was.
+/// Watches for this long; returns when the peer was found dead, if it was.
 async fn watch(vigil: &mut Vigil, peer: &Peer, time: Duration) -> Option<Duration> {
     let begun = Instant::now();
     let dead = poll_fn(|cx| match vigil.poll(cx, |liveness, now| liveness.look(peer, now)) {
@@ -93,7 +93,7 @@ async fn a_peer_that_is_gone_is_found_in_the_time_and_one_behind_a_closed_window
         assert_eq!(watch(&mut vigil, &peer, 10 * DEAD_AFTER).await, None, "nothing was written");
         peer.write(&mut vigil);
         let found = watch(&mut vigil, &peer, 10 * DEAD_AFTER).await.unwrap();
-        // Behind a closed window nothing tells when the write was but the look.
+        // Behind a closed window, nothing but the look tells when the write was.
         let late =
             if kind == Kind::Gone { Duration::from_millis(2) } else { DEAD_AFTER / FIRST_LOOK };
         assert!(found >= DEAD_AFTER && found <= DEAD_AFTER + late, "{found:?}");

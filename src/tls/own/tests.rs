@@ -33,7 +33,7 @@ impl Place {
         [certificate, key, authority, authority_key].map(|file| fs::read(file).unwrap_or_default())
     }
 
-    /// The certificate of before there were authorities, good until then.
+    /// The kind of certificate made before there were authorities, valid until then.
     fn self_signed(&self, until: i64) {
         let paths = self.paths();
         let key = KeyPair::generate().unwrap();
@@ -78,7 +78,7 @@ fn an_existing_self_signed_certificate_stays_byte_for_byte_until_it_ends() {
         assert!(own.authority.is_none() && !own.is_due(&WantedNames::new("other", &[]), now));
         assert_eq!(place.files(), old, "{now}");
     }
-    // Whoever has pinned it has to do something now in any case.
+    // Those who have pinned it have to do something now in any case.
     assert!(place.ensure(&[], NOW + 796 * DAY).authority.is_some());
 }
 
@@ -95,7 +95,7 @@ fn a_certificate_is_renewed_under_the_same_authority_with_the_same_key() {
     assert_eq!(place.files(), [new, key, authority, authority_key]);
     assert_eq!(second.authority, first.authority);
     assert!(second.leaf.until > first.leaf.until + 360 * DAY);
-    // Nothing outlives its authority; near its end nothing is made again and again.
+    // Nothing outlives its authority; near its end nothing is made over and over.
     let until = first.authority.unwrap().until;
     let last = place.ensure(&[], until - 40 * DAY);
     assert_eq!(last.leaf.until, until);
@@ -112,7 +112,7 @@ fn a_certificate_of_a_clock_that_was_not_set_is_renewed_when_it_is() {
     let right = place.ensure(&[], NOW + 700 * DAY);
     assert!(right.leaf.from <= NOW + 700 * DAY && right.leaf.until > NOW + 1000 * DAY);
     assert_eq!(right.authority.unwrap(), authority);
-    // The battery is empty again: what is known to be good stays.
+    // The battery is empty again: what is known to be valid stays.
     let made = place.files();
     place.ensure(&[], 4 * DAY);
     assert_eq!(place.files(), made);
@@ -132,7 +132,7 @@ fn a_name_is_taken_up_where_the_authority_may_sign_for_it_and_told_where_not() {
     assert!(first.is_due(&wanted, NOW) && authority.outside(&wanted).is_empty());
     let second = place.ensure(&more, NOW);
     assert!(second.leaf.covers("a.gateway.example") && second.leaf.covers("10.9.8.7"));
-    // Outside: nothing is made, and it is told what to type.
+    // Outside: nothing is made, and the text says what to type.
     let made = place.files();
     let other = ["gateway.example", "other.example", "203.0.113.7"].map(str::to_owned);
     let wanted = WantedNames::new("Box.lan", &other);
@@ -154,7 +154,7 @@ fn what_is_damaged_is_told_and_what_can_be_served_is_served() {
     place.ensure(&[], NOW);
     let OwnFiles { certificate, key, authority, authority_key, .. } = place.paths();
     let made = place.files();
-    // An authority's key that is kept elsewhere, or is another's.
+    // An authority's key that is kept elsewhere, or belongs to another.
     fs::remove_file(&authority_key).unwrap();
     assert!(place.ensure(&[], NOW).stuck.is_none());
     let stuck = place.ensure(&[], NOW + 380 * DAY);
@@ -165,11 +165,12 @@ fn what_is_damaged_is_told_and_what_can_be_served_is_served() {
     fs::write(&authority, "rubbish").unwrap();
     let stuck = place.ensure(&[], NOW);
     assert!(stuck.stuck.unwrap().contains("ca.crt: no certificate") && stuck.authority.is_none());
-    // Without a certificate nothing is left to serve, and no authority is made without a word.
+    // Without a certificate there is nothing left to serve, and no authority is made without
+    // asking.
     fs::remove_file(&certificate).unwrap();
     let error = ensure(&place.paths(), &WantedNames::new("box", &[]), NOW).unwrap_err();
     assert!(error.to_string().contains("ca.crt: no certificate"), "{error}");
-    // A pair that does not belong together, as after a power cut, is made anew under the authority.
+    // A pair that does not match, as after a power cut, is made again under the authority.
     fs::write(&authority, &made[2]).unwrap();
     fs::write(&authority_key, &made[3]).unwrap();
     fs::write(&certificate, &made[0]).unwrap();
