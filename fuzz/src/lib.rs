@@ -13,7 +13,7 @@ use wsbridge::testing::{
         control, frame,
         frames::{Delimiter, Framer, Packing},
         head, proxy, subprotocol,
-        telnet::{self, comport::ComPortCommand},
+        telnet::{self, AccessServer, PortDeed, PortValues, comport::ComPortCommand},
     },
 };
 
@@ -197,6 +197,80 @@ fn said_again(content: &[u8]) {
         });
         assert_eq!(kept, 0);
     }
+}
+
+/// A client of RFC 2217 has the same done in reads of any size (the first byte says which), gets no
+/// storm of answers for one of its own, and reads what it is answered, whatever it said before.
+pub fn check_rfc2217_server(bytes: &[u8]) {
+    let Some((chunk, stream)) = bytes.split_first() else { return };
+    let whole = served(stream.chunks(stream.len().max(1)));
+    assert_eq!(whole, served(stream.chunks(usize::from(*chunk).max(1))));
+}
+
+/// Data, and where the port's part of the orders stands among them, a line or a setting each.
+fn served<'a>(reads: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<(usize, String)>) {
+    let mut wire = Vec::new();
+    let mut server = AccessServer::open("wsbridge/1 fuzz", &mut wire);
+    let (mut data, mut done) = (Vec::new(), Vec::new());
+    for read in reads {
+        let (mut bytes, before) = (read.to_vec(), data.len());
+        wire.clear();
+        let heard = server.hear(&mut bytes, &mut wire);
+        assert!(wire.len() <= read.len() + 1800);
+        understood(&wire);
+        data.extend(&bytes[..heard.data]);
+        for (at, order) in heard.orders {
+            assert!(at <= heard.data);
+            let mut told = |what: String| done.push((before + at, what));
+            match order.deed {
+                PortDeed::Configure(change) => {
+                    change.baud.map(|baud| told(format!("baud {baud}")));
+                    change.data.map(|data| told(format!("data {data:?}")));
+                    change.parity.map(|parity| told(format!("parity {parity:?}")));
+                    change.stop.map(|stop| told(format!("stop {stop:?}")));
+                    change.flow.map(|flow| told(format!("flow {flow:?}")));
+                }
+                PortDeed::Move(change) => {
+                    change.dtr.map(|on| told(format!("dtr {on}")));
+                    change.rts.map(|on| told(format!("rts {on}")));
+                    change.brk.map(|on| told(format!("break {on}")));
+                }
+                other => told(format!("{other:?}")),
+            }
+            let mut answers = Vec::new();
+            server.answer(&order, done.len() % 2 == 0, &PortValues::default(), &mut answers);
+            understood(&answers);
+        }
+        let mut down = Vec::new();
+        server.data(read, &mut down);
+        let down = server_data(&server, down);
+        assert_eq!(down, read);
+    }
+    // What came together has no order among itself.
+    done.sort();
+    (data, done)
+}
+
+/// What a server says is what a client of ours reads without a fault.
+fn understood(wire: &[u8]) {
+    telnet::Decoder::default().decode(&mut wire.to_vec(), true, |_, event| {
+        match event {
+            telnet::Event::Sub(44, content) => {
+                assert!(ComPortCommand::decode(content).is_some(), "{content:?}");
+            }
+            telnet::Event::Said(..) => {}
+            other => panic!("{other:?}"),
+        }
+        true
+    });
+}
+
+/// Data as the client reads them that the server has agreed with.
+fn server_data(server: &AccessServer, mut wire: Vec<u8>) -> Vec<u8> {
+    let binary = server.is_binary();
+    let kept = telnet::Decoder::default().decode(&mut wire, binary, |_, event| panic!("{event:?}"));
+    wire.truncate(kept);
+    wire
 }
 
 /// Offers are answered with one of them or not at all, and no credential shows. The first byte says

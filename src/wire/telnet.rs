@@ -1,16 +1,22 @@
 //! Telnet (RFC 854), both ends of it: its codes, its stream, its options, and the control of a
 //! serial port (RFC 2217).
 
+mod access_server;
 pub mod comport;
 mod decoder;
 mod encoder;
 mod options;
+mod resets;
 
+pub use access_server::{AccessServer, ClientRead, PortDeed, PortOrder, PortValues, TelnetFaults};
 pub use decoder::{Decoder, Event, Fault, SUB_MAX};
 pub use encoder::Encoder;
 pub use options::{KnownOption, Options, Role, Side, Sides};
+pub use resets::{EspResets, ResetMove};
 
 const SE: u8 = 240;
+/// No operation; one that comes from us says that we are there.
+const NOP: u8 = 241;
 const SB: u8 = 250;
 const WILL: u8 = 251;
 const WONT: u8 = 252;

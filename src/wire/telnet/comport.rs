@@ -3,7 +3,7 @@
 
 use super::{KnownOption, Role};
 use crate::{
-    settings::{DataBits, Flow, Inputs, Parity, Settings, StopBits},
+    settings::{DataBits, Flow, Inputs, LineEvent, Parity, Settings, StopBits},
     wire::telnet,
 };
 
@@ -20,6 +20,8 @@ pub const PARITY: u8 = 4;
 pub const FRAMING: u8 = 8;
 /// A break condition.
 pub const BREAK: u8 = 16;
+/// The transmitter is empty: its holding register and its shift register.
+pub const EMPTY: u8 = 0x60;
 /// All four modem lines and their changes.
 pub const MODEM_MASK: u8 = 0xff;
 
@@ -267,6 +269,31 @@ pub fn inputs(bits: u8) -> Inputs {
     Inputs { cts: up(0x10), dsr: up(0x20), ri: up(0x40), dcd: up(0x80) }
 }
 
+/// The MODEMSTATE of modem lines that did not change.
+pub fn modem_state(inputs: Inputs) -> u8 {
+    let Inputs { cts, dsr, dcd, ri } = inputs;
+    u8::from(cts) << 4 | u8::from(dsr) << 5 | u8::from(ri) << 6 | u8::from(dcd) << 7
+}
+
+/// The bits of MODEMSTATE that say what changed; of RI a UART notes only that it fell.
+pub fn modem_changes(before: Inputs, now: Inputs) -> u8 {
+    let fell = before.ri && !now.ri;
+    u8::from(before.cts != now.cts)
+        | u8::from(before.dsr != now.dsr) << 1
+        | u8::from(fell) << 2
+        | u8::from(before.dcd != now.dcd) << 3
+}
+
+/// The bit of LINESTATE for what happened.
+pub fn line_bit(event: LineEvent) -> u8 {
+    match event {
+        LineEvent::Break => BREAK,
+        LineEvent::Parity => PARITY,
+        LineEvent::Framing => FRAMING,
+        LineEvent::Overrun => OVERRUN,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -364,6 +391,18 @@ mod tests {
         assert_eq!(inputs(0x20), Inputs { dsr: true, ..none });
         assert_eq!(inputs(0x40), Inputs { ri: true, ..none });
         assert_eq!(inputs(0x80), Inputs { dcd: true, ..none });
+    }
+
+    #[test]
+    fn changes_of_modem_lines_have_the_places_of_a_uart() {
+        let none = Inputs::default();
+        let all = Inputs { cts: true, dsr: true, dcd: true, ri: true };
+        assert_eq!((modem_state(none), modem_state(all)), (0, 0xf0));
+        assert_eq!((modem_changes(none, all), modem_changes(all, none)), (0x0b, 0x0f));
+        assert_eq!(modem_changes(all, all), 0);
+        for bits in (0..=0xf0).step_by(0x10) {
+            assert_eq!(modem_state(inputs(bits)), bits);
+        }
     }
 
     proptest! {

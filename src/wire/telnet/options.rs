@@ -39,6 +39,11 @@ impl KnownOption {
         }
     }
 
+    /// Whether an option is one of these.
+    pub(super) fn is_known(code: u8) -> bool {
+        Self::of(code).is_some()
+    }
+
     fn of(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.code() == code)
     }
