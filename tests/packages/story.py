@@ -1,6 +1,6 @@
 """story.py: the life of a package in a booted Debian with systemd, from its installation to its purge, as the guide
 tells it."""
-import hashlib, json, os, re, socket, ssl, subprocess, time
+import hashlib, http.client, json, os, re, socket, ssl, subprocess, time
 
 import far, ws
 from gateway import Guest
@@ -47,6 +47,30 @@ class Story:
         if path == "/metrics":                 # programs on that machine need no login, which costs a second there
             return ws.http(self.port(port), path, timeout=30, tls=ssl._create_unverified_context())
         return ws.http(self.port(port), path, who or ("admin", self.password), timeout=30, tls=ssl._create_unverified_context())
+
+    def browse(self, method, path, body=None, cookie=None):
+        """A request as the gateway's own page makes it; returns status and headers."""
+        port = self.port()
+        connection = http.client.HTTPSConnection("localhost", port, timeout=60, context=ssl._create_unverified_context())
+        headers = {"Origin": f"https://localhost:{port}", "Content-Type": "application/json"}
+        if cookie:
+            headers["Cookie"] = cookie
+        connection.request(method, path, body and json.dumps(body), headers)
+        response = connection.getresponse()
+        response.read()
+        connection.close()
+        return response.status, response.headers
+
+    def sign_in(self):
+        """A browser's sign-in; returns its cookie."""
+        status, headers = self.browse("POST", "/api/login", {"user": "admin", "password": self.password})
+        assert status == 200, status
+        return headers["Set-Cookie"].partition(";")[0]
+
+    def signed_in(self, cookie):
+        status, _ = self.browse("GET", "/api/session", cookie=cookie)
+        assert status in (200, 401), status
+        return status == 200
 
     def from_outside(self):
         """What another machine on the network is answered."""
@@ -186,6 +210,7 @@ class Story:
 
     def upgrade(self, deb):
         client, pid, config = self.open(), self.show("MainPID"), self.run(f"sha256sum {CONFIG}")
+        cookie = self.sign_in()
         self.guest.gwvm("push", deb, "/tmp")
         name = os.path.basename(deb)
         line = recipe("Install", "_NEW_", wsbridge_NEW_arm64=name.removesuffix(".deb"))
@@ -195,6 +220,37 @@ class Story:
         assert self.show("MainPID") != pid and self.run(f"sha256sum {CONFIG}") == config
         assert self.run("dpkg-query -f '${Version}' -W wsbridge").endswith("-2")
         self.answers()
+        assert self.signed_in(cookie), "the browser has to sign in again"
+        self.until(self.up, "line1 is up")
+        client = self.open()
+        self.round_trip(client)
+        client.leave()
+
+    def password_changed_while_stopped(self):
+        cookie = self.sign_in()
+        self.run("systemctl restart wsbridge")
+        self.answers()
+        assert self.signed_in(cookie), "a restart ends the sign-in"
+        self.run("systemctl stop wsbridge")
+        self.password = "another-password-now"
+        self.run("wsbridge passwd admin --file /etc/wsbridge/secrets/admin", input=f"{self.password}\n")
+        self.run("systemctl start wsbridge")
+        self.answers()
+        assert not self.signed_in(cookie), "the sign-in outlives its password"
+
+    def rebooted(self):
+        """What outlives a restart is of this boot alone; and the service comes up by itself, with its line."""
+        cookie = self.sign_in()
+        self.run("systemctl restart wsbridge")
+        self.answers()
+        assert self.signed_in(cookie), "a restart ends the sign-in"
+        assert self.run("findmnt -n -o FSTYPE -T /run/wsbridge") == "tmpfs" and self.run("ls /run/wsbridge") == "sign-ins"
+        boot = self.run("cat /proc/sys/kernel/random/boot_id")
+        self.guest.gwvm("reboot")
+        self.tunnels.clear()                   # they went with the connection
+        assert self.run("cat /proc/sys/kernel/random/boot_id") != boot
+        self.answers()
+        assert not self.signed_in(cookie), "the sign-in outlives a reboot"
         self.until(self.up, "line1 is up")
         client = self.open()
         self.round_trip(client)
@@ -286,7 +342,9 @@ def tell(steps, arch, suite, first, second, keep):
             steps.step("guest: opened to the network: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
             steps.step("guest: doctor finds nothing wrong with an adapter and a UART under the packaged unit", story.examined)
             steps.step("guest: a reload keeps sessions, and a wrong file changes nothing", story.reload)
-            steps.step("guest: an upgrade keeps the edited configuration, tells sessions 1001, restarts", story.upgrade, second)
+            steps.step("guest: an upgrade keeps the edited configuration and sign-ins, tells sessions 1001, restarts", story.upgrade, second)
+            steps.step("guest: a password changed while the service is stopped ends its sign-ins", story.password_changed_while_stopped)
+            steps.step("guest: a reboot ends sign-ins; the service and its line come up by themselves", story.rebooted)
             steps.step("guest: a version that does not take the configuration is not started in place of the old", story.refused)
             steps.step("guest: root's secrets come by LoadCredential, as the example does it", story.credentials)
             steps.step("guest: a daemon that hangs is restarted by the watchdog", story.watchdog)
