@@ -1,9 +1,12 @@
 //! Signing in from the page: the cookie, what it opens and what it does not, and all that ends with
 //! it.
 
-use std::net::SocketAddr;
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
-use crate::harness::{Daemon, Raw, client::status, daemon::OPEN};
+use crate::harness::{Daemon, Raw, client::status, daemon::OPEN, namespace};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -281,17 +284,41 @@ fn signing_out_takes_our_cookie_alone_and_ends_the_browsers_older_sign_ins() {
     assert_eq!(session(address, &elsewhere).0, 200, "another browser of hers");
 }
 
+/// A free port in place of any: it is part of the cookie's name, which outlives a restart.
+fn on_one_port(config: &str) -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    config.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
+}
+
+/// With a folder for sign-ins, as units have it.
+fn start_keeping(config: &str, run: &Path) -> Daemon {
+    Daemon::start_with(config, |command| {
+        command.env("RUNTIME_DIRECTORY", run);
+    })
+}
+
+#[test]
+fn a_sign_in_outlives_a_restart_under_a_unit_that_hides_the_boots_number() {
+    let test = "signing::a_sign_in_outlives_a_restart_under_a_unit_that_hides_the_boots_number";
+    if !namespace::inside_bare_proc(test) {
+        return;
+    }
+    assert!(Path::new("/proc/self/status").exists() && !Path::new("/proc/sys").exists());
+    let run = tempfile::tempdir().unwrap();
+    let config = on_one_port(&guarded(PASSWORD, ""));
+    let mut daemon = start_keeping(&config, run.path());
+    let cookie = signed_in(daemon.address(), "alice");
+    daemon.stop();
+    assert!(!daemon.log().contains("sign-ins cannot be kept"), "{}", daemon.log());
+    let daemon = start_keeping(&config, run.path());
+    assert_eq!(session(daemon.address(), &cookie).0, 200);
+}
+
 #[test]
 fn a_sign_in_outlives_a_restart_and_ends_with_signing_out_or_another_password() {
     let run = tempfile::tempdir().unwrap();
-    // The port is part of the cookie's name.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = guarded(PASSWORD, "").replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
-    let start = |config: &str| {
-        Daemon::start_with(config, |command| {
-            command.env("RUNTIME_DIRECTORY", run.path());
-        })
-    };
+    let start = |config: &str| start_keeping(config, run.path());
+    let config = on_one_port(&guarded(PASSWORD, ""));
     let mut daemon = start(&config);
     let address = daemon.address();
     let (kept, over) = (signed_in(address, "alice"), signed_in(address, "alice"));
@@ -308,12 +335,12 @@ fn a_sign_in_outlives_a_restart_and_ends_with_signing_out_or_another_password() 
     let secret = kept.trim_end().rsplit('=').next().unwrap();
     assert!(!file.contains(secret), "it holds hashes alone");
     daemon.stop();
-    let changed = guarded("another", "").replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let changed = guarded("another", "").replace("127.0.0.1:0", &address.to_string());
     let mut daemon = start(&changed);
     assert_eq!(session(address, &kept).0, 401, "a password changed while it was stopped");
     daemon.stop();
-    let off = guarded(PASSWORD, "login: { keep: false }\n")
-        .replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    let off =
+        guarded(PASSWORD, "login: { keep: false }\n").replace("127.0.0.1:0", &address.to_string());
     let mut daemon = start(&off);
     signed_in(address, "alice");
     assert!(!run.path().join("sign-ins").exists());
