@@ -28,10 +28,12 @@ export function blocks(heading) {
   return found;
 }
 
-/** The one block of a language below a heading. */
-export function block(heading, language) {
+/** The one block of a language below a heading, or the one of `count` at `index`. */
+export function block(heading, language, [index, count] = [0, 1]) {
   const all = blocks(heading)[language] ?? [];
-  if (all.length !== 1)
-    throw new Error(`"${heading}" of docs/guide.md has ${all.length} blocks of ${language}`);
-  return all[0];
+  if (all.length !== count)
+    throw new Error(
+      `"${heading}" of docs/guide.md has ${all.length} blocks of ${language}, not ${count}`,
+    );
+  return all[index];
 }

@@ -22,7 +22,7 @@ import {
 } from "../browser/harness/console.mjs";
 import { ask, cookie, echoed, login, socket } from "./client.mjs";
 import { block, blocks, page } from "./guide.mjs";
-import { NAME, freePort, htpasswd, lacks, startProxy } from "./proxy.mjs";
+import { NAME, freePort, htpasswd, lacks, people, startProxy } from "./proxy.mjs";
 
 const HEADING = "Behind a reverse proxy";
 export const kinds = { nginx: "nginx", haproxy: "haproxy", caddy: "caddyfile", apache: "apache" };
@@ -134,7 +134,7 @@ test(
   { skip: lacks("nginx") ?? missing("chromium"), timeout: 90_000 },
   async (t) => {
     const heading = "Below a path";
-    const yaml = block(heading, "yaml");
+    const yaml = block(heading, "yaml", [0, 2]);
     const port = await freePort();
     const top = await startGateway({
       yaml: block(HEADING, "yaml").replaceAll("127.0.0.1:8080", "127.0.0.1:0") + lines,
@@ -206,66 +206,103 @@ test(
   },
 );
 
-test(
-  "who has signed in with the proxy is signed in, and no foreign page or program of the machine is",
-  { skip: lacks("nginx") ?? missing("chromium"), timeout: 90_000 },
-  async (t) => {
-    const heading = "Sign-in by the proxy";
-    const yaml = block(heading, "yaml").replace(
-      '"..."',
-      `"${createHash("sha256").update("wsb_THE_TOKEN").digest("hex")}"`,
-    );
-    const { gateway, proxy } = await behind("nginx", block(heading, "nginx"), {
-      yaml,
-      replace: [["/etc/nginx/gateway.htpasswd", htpasswd("alice")]],
-    });
-    const page = await openPage(t, browser, `${proxy.url}#/echo`, {
-      ignoreHTTPSErrors: true,
-      httpCredentials: { username: "alice", password: "of the proxy" },
-    });
-    await connected(page);
-    await page.locator(".terminal-host").click();
-    await page.keyboard.type("no second password");
-    await shows(page, /no second password/);
-    // A page of somebody else, in the same browser, which has the proxy's password.
-    const foreign = await servePages({ pages: { "/": "<!doctype html>" } });
-    const other = await page.context().newPage();
-    await other.goto(foreign.url);
-    const tried = await other.evaluate(
-      (url) =>
-        new Promise((done) => {
-          const one = new WebSocket(url);
-          one.onopen = () => done("open");
-          one.onclose = ({ code }) => done(code);
-        }),
-      `${proxy.url.replace("https", "wss")}ws/echo`,
-    );
-    assert.equal(tried, 1006);
-    const asked = {
-      headers: {
+for (const kind of Object.keys(kinds))
+  test(
+    `who has signed in with ${kind} is signed in, and no foreign page or program of the machine is`,
+    { skip: lacks(kind) ?? missing("chromium"), timeout: 90_000 },
+    async (t) => {
+      const heading = "Sign-in by the proxy";
+      const yaml = block(heading, "yaml").replace(
+        '"..."',
+        `"${createHash("sha256").update("wsb_THE_TOKEN").digest("hex")}"`,
+      );
+      const { gateway, proxy } = await behind(kind, block(heading, kinds[kind]), {
+        yaml,
+        replace: people(kind),
+      });
+      const page = await openPage(t, browser, `${proxy.url}#/echo`, {
+        ignoreHTTPSErrors: true,
+        httpCredentials: { username: "alice", password: "of the proxy" },
+      });
+      await connected(page);
+      await page.locator(".terminal-host").click();
+      await page.keyboard.type("no second password");
+      await shows(page, /no second password/);
+      // A page of somebody else, in the same browser, which has the proxy's password.
+      const foreign = await servePages({ pages: { "/": "<!doctype html>" } });
+      const other = await page.context().newPage();
+      await other.goto(foreign.url);
+      const tried = await other.evaluate(
+        (url) =>
+          new Promise((done) => {
+            const one = new WebSocket(url);
+            one.onopen = () => done("open");
+            one.onclose = ({ code }) => done(code);
+          }),
+        `${proxy.url.replace("https", "wss")}ws/echo`,
+      );
+      assert.equal(tried, 1006);
+      const asked = {
+        headers: {
+          authorization: `Basic ${Buffer.from("alice:of the proxy").toString("base64")}`,
+          origin: "https://evil.example",
+        },
+      };
+      await assert.rejects(socket(`${proxy.url}ws/echo`, asked), { status: 403 });
+      // `curl -H Remote-User: alice` on the gateway's machine, past the proxy.
+      const direct = await fetch(`${gateway.direct}api/session`, {
+        headers: { "remote-user": "alice", "sec-fetch-site": "same-origin" },
+      });
+      assert.equal(direct.status, 401);
+      // And through it, as somebody else: the proxy's word replaces the client's.
+      const carol = {
         authorization: `Basic ${Buffer.from("alice:of the proxy").toString("base64")}`,
-        origin: "https://evil.example",
-      },
-    };
-    await assert.rejects(socket(`${proxy.url}ws/echo`, asked), { status: 403 });
-    // `curl -H Remote-User: alice` on the gateway's machine, past the proxy.
-    const direct = await fetch(`${gateway.direct}api/session`, {
-      headers: { "remote-user": "alice", "sec-fetch-site": "same-origin" },
-    });
-    assert.equal(direct.status, 401);
-    // And through it, as somebody else: the proxy's word replaces the client's.
-    const carol = {
-      authorization: `Basic ${Buffer.from("alice:of the proxy").toString("base64")}`,
-      "remote-user": "bob",
-      "sec-fetch-site": "same-origin",
-    };
-    assert.equal(
-      JSON.parse((await ask(new URL("api/session", proxy.url), { headers: carol })).text).user,
-      "alice",
-    );
-    await Promise.all([proxy.stop(), gateway.stop(), foreign.stop()]);
-  },
-);
+        "remote-user": "bob",
+        "sec-fetch-site": "same-origin",
+      };
+      assert.equal(
+        JSON.parse((await ask(new URL("api/session", proxy.url), { headers: carol })).text).user,
+        "alice",
+      );
+      await Promise.all([proxy.stop(), gateway.stop(), foreign.stop()]);
+    },
+  );
+
+for (const kind of ["haproxy", "caddy", "apache"])
+  test(
+    `below a path that ${kind} names people sign in, and page and client work`,
+    { skip: lacks(kind) ?? missing("chromium"), timeout: 90_000 },
+    async (t) => {
+      const heading = "Below a path";
+      const { gateway, proxy } = await behind(kind, block(heading, kinds[kind]), {
+        yaml: block(heading, "yaml", [1, 2]),
+      });
+      const url = `${proxy.url}serial/`;
+      const page = await openPage(t, browser, `${url}#/echo`, { ignoreHTTPSErrors: true });
+      await signIn(page, "alice");
+      await connected(page);
+      await page.locator(".terminal-host").click();
+      await page.keyboard.type("below a path");
+      await shows(page, /below a path/);
+      const reason = await page.evaluate(async () => {
+        const { diagnose } = await import(new URL("client.mjs", location.href).href);
+        return (await diagnose(new URL("ws/echo", location.href))).reason;
+      });
+      assert.equal(reason, "ok");
+      assert.deepEqual(
+        page.complaints.filter((text) => !/status of 401/.test(text)),
+        [],
+      );
+      // The cookie's name tells paths apart: it is the proxy's path, whatever a client says.
+      const [set] = await page.context().cookies();
+      const named = (answer) => cookie(answer).split("=")[0];
+      const spoofed = { "x-forwarded-prefix": "/evil" };
+      assert.equal(named(await login(url, PASSWORD)), set.name);
+      assert.equal(named(await login(url, PASSWORD, { headers: spoofed })), set.name);
+      assert.notEqual(set.name, `__Host-sid-${proxy.port}`);
+      await Promise.all([proxy.stop(), gateway.stop()]);
+    },
+  );
 
 test(
   "behind two proxies in a row each client counts for itself",
@@ -293,34 +330,38 @@ test(
   },
 );
 
-test(
-  "HAProxy passes connections on as they are, and says first whom for",
-  { skip: lacks("haproxy"), timeout: 90_000 },
-  async () => {
-    const {
-      haproxy: [text],
-      yaml: [yaml],
-    } = blocks("TLS at the gateway (PROXY protocol)");
-    const gateway = await startGateway({
-      yaml: yaml.replaceAll("127.0.0.1:8443", "127.0.0.1:0") + lines,
-    });
-    const proxy = await startProxy("haproxy", text, [["127.0.0.1:8443", gateway.addresses[0]]]);
-    for (let n = 0; n < 20; n += 1)
-      assert.equal((await login(proxy.url, "a guess", { from: "127.0.0.5" })).status, 401);
-    assert.equal((await login(proxy.url, PASSWORD, { from: "127.0.0.5" })).status, 429);
-    const signedIn = await login(proxy.url, PASSWORD, { from: "127.0.0.6" });
-    assert.equal(signedIn.status, 200);
-    await eventually(
-      () => /signed in.*peer=127\.0\.0\.6:\d+/.test(gateway.log()),
-      "the address in the log",
-    );
-    const one = await socket(`${proxy.url}ws/echo`, {
-      from: "127.0.0.6",
-      headers: { origin: new URL(proxy.url).origin, cookie: cookie(signedIn) },
-    });
-    assert.equal(await echoed(one, "hello"), "hello");
-    one.close();
-    assert.ok(!/reason=proxy/.test(gateway.log()), "its health checks are answered");
-    await Promise.all([proxy.stop(), gateway.stop()]);
-  },
-);
+for (const how of ["send-proxy-v2", "send-proxy"])
+  test(
+    `HAProxy passes connections on as they are, and says first whom for, by ${how}`,
+    { skip: lacks("haproxy"), timeout: 90_000 },
+    async () => {
+      const {
+        haproxy: [text],
+        yaml: [yaml],
+      } = blocks("TLS at the gateway (PROXY protocol)");
+      const gateway = await startGateway({
+        yaml: yaml.replaceAll("127.0.0.1:8443", "127.0.0.1:0") + lines,
+      });
+      const proxy = await startProxy("haproxy", text, [
+        ["127.0.0.1:8443", gateway.addresses[0]],
+        ["send-proxy-v2", how],
+      ]);
+      for (let n = 0; n < 20; n += 1)
+        assert.equal((await login(proxy.url, "a guess", { from: "127.0.0.5" })).status, 401);
+      assert.equal((await login(proxy.url, PASSWORD, { from: "127.0.0.5" })).status, 429);
+      const signedIn = await login(proxy.url, PASSWORD, { from: "127.0.0.6" });
+      assert.equal(signedIn.status, 200);
+      await eventually(
+        () => /signed in.*peer=127\.0\.0\.6:\d+/.test(gateway.log()),
+        "the address in the log",
+      );
+      const one = await socket(`${proxy.url}ws/echo`, {
+        from: "127.0.0.6",
+        headers: { origin: new URL(proxy.url).origin, cookie: cookie(signedIn) },
+      });
+      assert.equal(await echoed(one, "hello"), "hello");
+      one.close();
+      assert.ok(!/reason=proxy/.test(gateway.log()), "its health checks are answered");
+      await Promise.all([proxy.stop(), gateway.stop()]);
+    },
+  );

@@ -111,6 +111,20 @@ export function htpasswd(user = "carol") {
   return file;
 }
 
+/** What stands for alice and her password `of the proxy` in the guide's block, and what it is here. */
+export function people(kind) {
+  const hash = (command, ...args) =>
+    execFileSync(command, [...args, "of the proxy"], { encoding: "utf8" }).trim();
+  switch (kind) {
+    case "haproxy":
+      return [["'...'", `'${hash("openssl", "passwd", "-5")}'`]];
+    case "caddy":
+      return [['"..."', `"${hash(kinds.caddy.command, "hash-password", "--plaintext")}"`]];
+    default:
+      return [[`/etc/${kind === "apache" ? "apache2" : kind}/gateway.htpasswd`, htpasswd("alice")]];
+  }
+}
+
 /**
  * Starts a proxy with a text of the guide. `replace` are pairs of what stands in the guide and what
  * is meant here: ports, mostly. The text's own port 443 becomes a free one; gives that port.
