@@ -42,6 +42,16 @@ terminal.loadAddon(new AttachAddon.AttachAddon(socket));
 terminal.open(document.querySelector("main"));
 globalThis.socket = socket;
 </script>`,
+  // Connects as Betaflight's configurator does (its WebsocketSerial): an address beside the page, one
+  // subprotocol of its own, and messages as the Blobs that a browser makes of them.
+  "configurator.html": `<title>Configurator</title><script>
+globalThis.heard = [];
+const socket = new WebSocket(new URL("ws/fc", location.href).href.replace(/^http/, "ws"), "wsSerial");
+socket.onopen = () => socket.send(new Uint8Array([0x24, 0x4d, 0x3c, 0, 1, 1]));
+socket.onmessage = async ({ data }) => heard.push(...new Uint8Array(await new Response(data).arrayBuffer()));
+socket.onclose = ({ code }) => (globalThis.ended = code);
+globalThis.socket = socket;
+</script>`,
 };
 
 /** A gateway with a screen, a modem, a line that is not for the app, and the app. */
@@ -63,8 +73,8 @@ async function setUp(t, tls) {
   const how = tls ? "self-signed" : "none";
   const gateway = await startGateway({
     yaml:
-      `listen:\n  - { address: "127.0.0.1:0", tls: ${how} }\n${users()}endpoints:\n  screen:\n    tcp: { address: "${screen.address}" }\n  modem: { sim: modem }\n  other: { sim: echo }\n` +
-      `apps:\n  tools:\n    title: Tools\n    directory: ${folder}\n    listen: { address: "127.0.0.1:${port}", tls: ${how} }\n    endpoints: [ screen, modem ]\n`,
+      `listen:\n  - { address: "127.0.0.1:0", tls: ${how} }\n${users()}endpoints:\n  screen:\n    tcp: { address: "${screen.address}" }\n  modem: { sim: modem }\n  other: { sim: echo }\n  fc: { sim: echo, subprotocols: [ wsSerial ] }\n` +
+      `apps:\n  tools:\n    title: Tools\n    directory: ${folder}\n    listen: { address: "127.0.0.1:${port}", tls: ${how} }\n    endpoints: [ screen, modem, fc ]\n`,
   });
   t.after(async () => {
     await gateway.stop();
@@ -103,6 +113,13 @@ async function works(page, { screen, app }) {
       ).join("\n"),
     );
   await eventually(async () => /simulated modem/.test(await text()), "the modem's answer");
+
+  await page.goto(`${app}configurator.html`);
+  await eventually(
+    () => page.evaluate(() => String(globalThis.heard) === "36,77,60,0,1,1"),
+    "the flight controller's answer",
+  );
+  assert.equal(await page.evaluate(() => globalThis.socket.protocol), "wsSerial");
   const beside = await page.evaluate(
     () =>
       new Promise((done) => {
@@ -130,7 +147,7 @@ const call = (path, body) =>
 
 for (const engine of ["chromium", "firefox", "webkit"]) {
   test(
-    `noVNC and xterm's attach work as apps in ${engine}, until the sign-out`,
+    `noVNC, xterm's attach and a configurator work as apps in ${engine}, until the sign-out`,
     { skip: missing(engine), timeout: 120_000 },
     async (t) => {
       const all = await setUp(t, false);
@@ -153,11 +170,13 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
       await works(page, all);
       await page.goto(all.gateway.direct);
       await page.evaluate(call, "/api/logout", {});
-      await page.goto(`${all.app}terminal.html`);
-      await eventually(
-        () => page.evaluate(() => globalThis.ended === 1006),
-        "the end with the sign-in",
-      );
+      for (const name of ["terminal.html", "configurator.html"]) {
+        await page.goto(`${all.app}${name}`);
+        await eventually(
+          () => page.evaluate(() => globalThis.ended === 1006),
+          "the end with the sign-in",
+        );
+      }
     },
   );
 }

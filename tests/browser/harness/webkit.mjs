@@ -85,6 +85,11 @@ export async function launchWebKit() {
       narrowest: 460,
       said: [],
       goto: (url) => on("POST", "/url", { url }),
+      /** Until the next page, what is asked is asked in this page's only frame. */
+      async enter() {
+        const frame = await on("POST", "/element", { using: "css selector", value: "iframe" });
+        await on("POST", "/frame", { id: frame });
+      },
       async evaluate(body, ...args) {
         const script = `const done = arguments[arguments.length - 1]; ${expression(body, args)}.then((result) => done({ result }), (error) => done({ error: String(error && error.stack ? error + "\\n" + error.stack : error) }));`;
         const { result, error } = await on("POST", "/execute/async", { script, args: [] });
@@ -107,8 +112,7 @@ export async function launchWebKit() {
        * that it comes as from a soft keyboard.
        */
       async type(selector, text) {
-        const frame = await on("POST", "/element", { using: "css selector", value: "iframe" });
-        await on("POST", "/frame", { id: frame });
+        await this.enter();
         await this.evaluate(
           (wanted, typed) => {
             const element = document.querySelector(wanted);
