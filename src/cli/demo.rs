@@ -36,7 +36,7 @@ const PYTHON: &str = include_str!("../../docs/examples/modem.py");
 const JAVASCRIPT: &str = include_str!("../../docs/examples/modem.js");
 
 /// Endpoint, simulated device, title.
-const DEMO_ENDPOINTS: [(&str, &str, &str); 7] = [
+const DEMO_ENDPOINTS: [(&str, &str, &str); 8] = [
     ("modem", "modem", "Hayes modem: AT, ATI, ATD123, then +++ and ATH (serial line)"),
     ("console", "console", "Router console: boot log, help, show version, reload (serial line)"),
     ("plc", "modbus-tcp", "Modbus TCP PLC: holding registers 0 to 199, coils 0 to 99"),
@@ -44,6 +44,7 @@ const DEMO_ENDPOINTS: [(&str, &str, &str); 7] = [
     ("echo", "echo", "Sends back what it gets (serial line)"),
     ("echo-tcp", "echo-tcp", "Sends back what it gets (TCP)"),
     ("source", "source", "Numbered lines without end, as fast as they are read (TCP)"),
+    ("boat", "nmea", "A boat's position, wind and depth each second: NMEA 0183 (UDP)"),
 ];
 
 /// Runs the demo until it is stopped.
@@ -143,6 +144,8 @@ python3 - <<'END'
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -152,6 +155,11 @@ mod tests {
                 .unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!(config.endpoints.len(), DEMO_ENDPOINTS.len());
+        let schema: serde_json::Value = serde_json::from_str(&config::schema()).unwrap();
+        let devices = "/properties/endpoints/anyOf/0/additionalProperties/anyOf/0/properties/sim/anyOf/0/enum";
+        let devices = schema.pointer(devices).unwrap().as_array().unwrap();
+        let shown: BTreeSet<_> = DEMO_ENDPOINTS.iter().map(|(_, device, _)| *device).collect();
+        assert_eq!(devices.iter().filter_map(|word| word.as_str()).collect::<BTreeSet<_>>(), shown);
         assert!(
             config
                 .endpoints

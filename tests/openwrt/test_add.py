@@ -55,6 +55,19 @@ class Add(unittest.TestCase):
         self.assertIn("config endpoint 'router_console_1'\n\toption name 'router-console.1'\n", self.router.config.read_text())
         self.assertIn("router-console.1", self.checked())
 
+    def test_a_udp_port_is_committed_with_the_port_that_it_sends_to(self):
+        said = self.add("boat", "--udp", "192.0.2.40:10110", "--local-port", "10110")
+        self.assertIn("/ws/boat\n", said)
+        text = self.router.config.read_text()
+        self.assertIn("config endpoint 'boat'\n\toption type 'udp'\n\toption address '192.0.2.40:10110'\n\toption local_port '10110'\n", text)
+        self.assertIn('udp:\n      address: "192.0.2.40:10110"\n      local_port: "10110"\n', self.checked())
+        self.add("wind", "--udp", "192.0.2.41:10110")
+        self.assertIn("config endpoint 'wind'\n\toption type 'udp'\n\toption address '192.0.2.41:10110'\n", self.router.config.read_text())
+        self.assertEqual(self.told(), ["reload", "reload"])
+        said = self.add("buoy", "--udp", "192.0.2.42:10110", "--local-port", "0", code=78)
+        self.assertIn("option 'local_port' of endpoint 'buoy'", said)
+        self.assertNotIn("buoy", self.router.config.read_text())
+
     def test_sections_of_that_name_stay_what_they_are(self):
         user = "\nconfig user 'plc1'\n\toption password_file '/nowhere'\n\nconfig endpoint 'a_b'\n\toption type 'sim'\n\toption device 'echo-tcp'\n"
         users = GOOD.replace("\toption auth 'none'\n", "") + user.replace("\toption password_file '/nowhere'\n", self.hash())
