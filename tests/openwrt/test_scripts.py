@@ -151,7 +151,10 @@ class Scripts(unittest.TestCase):
         self.assertIn("procd_open_instance main", recorded)
 
     def test_a_jail_is_made_where_it_is_asked_for_and_there(self):
-        self.router.config.write_text(GOOD.replace("option enabled", "option jail '1'\n\toption enabled"))
+        state = f"{self.router.root}/etc/wsbridge"
+        self.takes_everything()
+        hashes = "".join(f"\nconfig user 'u{n}'\n\toption password_file '{file}'\n" for n, file in enumerate([f"{state}/hash", "/srv/secrets/hash"]))
+        self.router.config.write_text(GOOD.replace("option enabled", "option jail '1'\n\toption enabled") + hashes)
         recorded, _ = self.router.init("start")
         self.assertFalse([line for line in recorded if "jail" in line])
         (self.router.root / "sbin/ujail").write_text("#!/bin/sh\n")
@@ -159,7 +162,11 @@ class Scripts(unittest.TestCase):
         recorded, _ = self.router.init("start")
         self.assertIn("procd_add_jail wsbridge-main log procfs sysfs", recorded)
         (writable,) = [line for line in recorded if line.startswith("procd_add_jail_mount_rw ")]
-        self.assertIn(f" {self.router.root}/etc/wsbridge {self.router.root}/var/run/wsbridge-main /dev ", writable)
+        self.assertIn(f" {state} {self.router.root}/var/run/wsbridge-main /dev ", writable)
+        # A file that is written anew is another one, which the jail would not see.
+        (readable,) = [line for line in recorded if line.startswith("procd_add_jail_mount ")]
+        self.assertIn(f" {self.router.config.parent} ", readable)
+        self.assertTrue(readable.endswith("/tmp/resolv.conf /srv/secrets"), readable)
 
     def test_a_port_that_is_plugged_in_is_for_the_group_of_those_who_may_use_it(self):
         for event, ours in [("add:ttyUSB0", True), ("add:ttyACM1", True), ("remove:ttyUSB0", False), ("add:tty1", False), ("add:sda", False)]:
@@ -228,12 +235,16 @@ class Scripts(unittest.TestCase):
         self.assertIn("enabled:bool:0", recorded[2])
         self.assertIn("baud:uinteger", recorded[3])
 
+    def takes_everything(self):
+        """A daemon that takes any file, also one that names files which are not on this machine."""
+        program = self.router.root / "usr/bin/wsbridge"
+        program.unlink()
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+
     def test_a_hash_in_a_file_that_changes_alone_is_a_change(self):
         users = "\nconfig user 'bob'\n\toption password_file '/etc/wsbridge/bob'\n\nconfig token t\n\toption \"sha256_file\" /etc/wsbridge/sum\n"
-        checked = self.router.root / "usr/bin/wsbridge"
-        checked.unlink()
-        checked.write_text("#!/bin/sh\n")
-        checked.chmod(0o755)
+        self.takes_everything()
         self.router.config.write_text(GOOD + users)
         recorded, _ = self.router.init("start")
         self.assertIn(f"procd_set_param file {self.router.config} /etc/wsbridge/bob /etc/wsbridge/sum", recorded)
