@@ -30,8 +30,12 @@ MODES = {
 ARCHES = {"aarch64_cortex-a53": (183, 2, 1), "arm_cortex-a7_neon-vfpv4": (40, 1, 1), "mipsel_24kc": (8, 1, 1), "mips_24kc": (8, 1, 2), "x86_64": (62, 2, 1)}
 
 
-def elf(machine, width, order, kind=1):
-    """A static ELF file with one program header, as far as anybody looks; big enough for every form of a length."""
+PAGE = gzip.compress(b"<!doctype html>\n<title>wsbridge</title>\n", mtime=0)
+
+
+def elf(machine, width, order, kind=1, page=PAGE):
+    """A static ELF file with one program header and the console's page, as far as anybody looks; big enough for every form of
+    a length."""
     number = lambda value, size: value.to_bytes(size, "little" if order == 1 else "big")
     wide = width == 2
     head = b"\x7fELF" + bytes([width, order, 1]) + bytes(9) + number(2, 2) + number(machine, 2) + number(1, 4)
@@ -39,7 +43,7 @@ def elf(machine, width, order, kind=1):
     head += number(0, 8) + number(size, 8) + number(0, 8) if wide else number(0, 4) + number(size, 4) + number(0, 4)
     head += number(0, 4) + number(size, 2) + number(56 if wide else 32, 2) + number(1, 2) + bytes(6)
     assert len(head) == size
-    return head + number(kind, 4) + bytes(100) + hashlib.sha256(b"x").digest() * 3000
+    return head + number(kind, 4) + bytes(100) + hashlib.sha256(b"x").digest() * 3000 + page
 
 
 def build(*args, out, epoch=EPOCH, fails=False):
@@ -220,6 +224,8 @@ class Packages(unittest.TestCase):
             (elf(8, 1, 1), "mips_24kc", "another machine"),
             (elf(62, 2, 1, kind=3), "x86_64", "not static"),
             (b"#!/bin/sh\n", "x86_64", "no ELF"),
+            (elf(62, 2, 1, page=b""), "x86_64", "wrong: the console's page is not in it"),
+            (elf(62, 2, 1, page=gzip.compress(b"var a;")), "x86_64", "the console's page is not in it"),
             (elf(62, 2, 1), "sparc", "no binary of ours runs on sparc"),
             # No floating-point unit, or none that the binary's instructions are for; MIPS32 before its release 2.
             (elf(40, 1, 1), "arm_cortex-a9", "no binary of ours"),

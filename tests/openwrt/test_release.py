@@ -109,6 +109,15 @@ class Release(unittest.TestCase):
         for text in ("Baud rate", "Like \\\\r\\\\n.", "Configure wsbridge", "Web pages allowed beside the gateway's own, like https://tools.example."):
             self.assertIn(f'msgid "{text}"\nmsgstr ""\n', template)
 
+    def test_a_binary_without_the_page_is_not_published(self):
+        target = next(iter(TARGETS))
+        (self.folder / "bare" / target).mkdir(parents=True)
+        (self.folder / "bare" / target / "wsbridge").write_bytes(elf(*ARCHES[TARGETS[target]], page=b""))
+        told = release("--dirty", "--out", self.folder / "none", "--binaries", self.folder / "bare", target,
+                       env={"WSBRIDGE_PAGE": str(self.folder / "page")}, code=65)
+        self.assertIn("the console's page is not in it", told.stderr)
+        self.assertFalse((self.folder / "none/SHA256SUMS").exists())
+
     def test_two_releases_have_the_same_bytes(self):
         self.make(self.folder / "again")
         self.assertEqual((self.folder / "again/SHA256SUMS").read_text(), (self.out / "SHA256SUMS").read_text())

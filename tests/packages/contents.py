@@ -1,6 +1,8 @@
 """contents.py: what is in a package, read back, and what lintian says of it."""
 import hashlib, io, os, re, subprocess, tarfile, tempfile
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
 # Every file that users and programs look for; the manual pages of the sub-commands and the documents are more.
 FILES = """
 ./etc/wsbridge/wsbridge.yaml ./usr/bin/wsbridge
@@ -62,6 +64,19 @@ def binary_is_for(deb, arch, cross):
     return f"{len(data)} bytes, needs GLIBC_{newest}" + (", ARMv6" if arch == "armhf" else "")
 
 
+def refused_without_the_page(deb, arch):
+    """A binary as one is built where npm cannot get the page's packages: no file of the page is in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare = os.path.join(folder, "wsbridge")
+        with open(bare, "wb") as file:
+            file.write(members(deb)["./usr/bin/wsbridge"][1].replace(b"\x1f\x8b\x08", bytes(3)))
+        done = subprocess.run([os.path.join(ROOT, "packaging/deb/build"), "--out", folder, "--binary", bare, arch],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stdout) == (65, ""), done.stderr
+        assert f"{bare}: the console's page is not in it" in done.stderr, done.stderr
+        assert os.listdir(folder) == ["wsbridge"]
+
+
 def lintian_says_nothing(deb):
     done = subprocess.run(["lintian", "--fail-on", "error,warning", "--allow-root", deb], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
@@ -71,4 +86,5 @@ def lintian_says_nothing(deb):
 def check(steps, arch, deb, cross):
     steps.step(f"{arch}: the package's files are root's, with their sums, and none is missing", files_are_roots_and_whole, deb)
     steps.step(f"{arch}: its binary is for that architecture{' and Debian 11' if cross else ''}", binary_is_for, deb, arch, cross)
+    steps.step(f"{arch}: a binary without the console's page is refused", refused_without_the_page, deb, arch)
     steps.step(f"{arch}: lintian has no error and no warning", lintian_says_nothing, deb)
