@@ -55,7 +55,7 @@ mod daemon;
 #[doc(hidden)]
 pub mod testing {
     pub use crate::auth::{hash_password, own_name};
-    pub use crate::config::{parse, parse_uci, uci_as_yaml};
+    pub use crate::config::{Import, ImportKind, Imported, import, parse, parse_uci, uci_as_yaml};
 
     /// Targets, opened without a gateway.
     pub mod target {

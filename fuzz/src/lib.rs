@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tungstenite;
 use wsbridge::testing::{
-    parse, parse_uci, uci_as_yaml,
+    Import, ImportKind, import, parse, parse_uci, uci_as_yaml,
     wire::{
         close::Refusal,
         control, frame,
@@ -45,6 +45,32 @@ pub fn check_frame(bytes: &[u8]) {
     if let [chunk, stream @ ..] = bytes {
         differential::agree(stream, usize::from(*chunk));
     }
+}
+
+/// Any text of another program's is imported or not; what becomes of it is a configuration, the same
+/// in YAML and in UCI, and no larger than such a text can need. The first byte says what it is taken
+/// for.
+pub fn check_import(bytes: &[u8]) {
+    let Some((kind, text)) = bytes.split_first() else { return };
+    let Ok(text) = str::from_utf8(text) else { return };
+    let kind = match kind % 6 {
+        0 => Some(ImportKind::Ser2netYaml),
+        1 => Some(ImportKind::Ser2netConf),
+        2 => Some(ImportKind::Ser2netUci),
+        3 => Some(ImportKind::Tokens),
+        4 => Some(ImportKind::Commands),
+        _ => None,
+    };
+    let from = ["192.0.2.0/24".to_owned()];
+    let made = |uci| import(&Import { text, kind, from: &from, uci, endpoints_only: false });
+    let Ok(yaml) = made(false) else { return };
+    assert!(yaml.text.len() < 4096 + 700 * text.lines().count() + 16 * text.len());
+    let none = |_: &_| Err(String::new());
+    let (config, _) = parse(&yaml.text, "yaml", &none).expect("what is made is read");
+    assert_eq!(config.endpoints.len(), yaml.endpoints);
+    let uci = made(true).expect("what is said in YAML is said in UCI");
+    let (again, _) = parse_uci(&uci.text, "uci", &none).expect("what is made is read");
+    assert_eq!(again.endpoints, config.endpoints);
 }
 
 /// Whatever the rule, a stream gives the same messages in reads of any size, and no byte of it is

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod demo;
 mod doctor;
+mod import;
 mod load;
 mod man;
 mod offered;
@@ -70,6 +71,8 @@ enum Command {
     Ports(ports::Args),
     /// Add an endpoint, and put it in force.
     Add(add::Args),
+    /// Write a configuration of ser2net, websockify or ttyd as one of ours.
+    Import(import::Args),
     /// Find what is wrong with this machine or the configuration, and say what to type.
     Doctor(doctor::Args),
     /// Hash a password for `users:`.
@@ -167,6 +170,7 @@ fn dispatch(cli: Cli) -> Outcome {
         }
         Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
         Command::Add(args) => add::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
         Command::Passwd(args) => passwd::run(&args),
         Command::Token(args) => token::run(&args),

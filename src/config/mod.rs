@@ -12,6 +12,7 @@ mod described;
 mod endpoint;
 mod fingerprint;
 mod gateway;
+mod import;
 mod joined;
 mod listen;
 mod login;
@@ -47,6 +48,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use app::App;
 pub(crate) use gateway::Limits;
+pub use import::{Import, ImportKind, Imported, import};
 pub(crate) use listen::{Address, Listen, ListenTls};
 pub(crate) use login::Login;
 pub(crate) use origin::Origin;

@@ -16,7 +16,10 @@ use serde_yaml::{
     from_str_with_options, options,
 };
 
-pub(super) use self::{advice::unspaced, print::print};
+pub(super) use self::{
+    advice::unspaced,
+    print::{print, quoted, word},
+};
 use super::node::{At, Node, NodeKey, NodeKind};
 
 /// Where a mistake is, and what it is.
@@ -40,11 +43,32 @@ thread_local! {
 /// # Errors
 /// Every key that is there twice, or the one mistake behind which nothing can be read.
 pub(super) fn parse(text: &str, file: usize) -> Result<Node, Vec<Mistake>> {
+    read(text, file, Repeated::Wrong)
+}
+
+/// Reads one in which keys may be there several times, as other programs' are; all of them are kept.
+///
+/// # Errors
+/// The mistake behind which nothing can be read.
+pub(super) fn parse_repeated(text: &str) -> Result<Node, Vec<Mistake>> {
+    read(text, 0, Repeated::Kept)
+}
+
+/// What a key is that is there twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeated {
+    Wrong,
+    Kept,
+}
+
+fn read(text: &str, file: usize, repeated: Repeated) -> Result<Node, Vec<Mistake>> {
     let mut wrong = Vec::new();
     match from_str_with_options::<Option<Value>>(text, options_for_us()) {
         Ok(value) => {
             let empty = Node { at: At { file, ..At::default() }, kind: NodeKind::Nothing };
-            let root = value.map_or(empty, |value| value.into_node(text, file, &mut wrong));
+            let root = value.map_or(empty, |value| {
+                value.into_node(&Source { text, file, repeated }, &mut wrong)
+            });
             if wrong.is_empty() { Ok(root) } else { Err(wrong) }
         }
         Err(error) => Err(vec![told(&error, text, file)]),
@@ -163,25 +187,34 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
+/// What values are read from.
+struct Source<'a> {
+    text: &'a str,
+    file: usize,
+    repeated: Repeated,
+}
+
 impl Value {
-    fn into_node(self, source: &str, file: usize, wrong: &mut Vec<Mistake>) -> Node {
+    fn into_node(self, source: &Source<'_>, wrong: &mut Vec<Mistake>) -> Node {
         let kind = match self.kind {
             Raw::Nothing => NodeKind::Nothing,
             Raw::Text(text) => NodeKind::Text(text),
-            Raw::Plain => NodeKind::Text(as_written(self.written, source)),
+            Raw::Plain => NodeKind::Text(as_written(self.written, source.text)),
             Raw::List(items) => NodeKind::List(
-                items.into_iter().map(|item| item.into_node(source, file, wrong)).collect(),
+                items.into_iter().map(|item| item.into_node(source, wrong)).collect(),
             ),
             Raw::Map(rows) => {
                 let mut all: Vec<(NodeKey, Node)> = Vec::new();
                 for (key, value) in rows {
                     let (key, value) =
-                        (key.into_node(source, file, wrong), value.into_node(source, file, wrong));
+                        (key.into_node(source, wrong), value.into_node(source, wrong));
                     let NodeKind::Text(text) = key.kind else {
                         wrong.push((key.at, "a key is a single value, and not empty".into()));
                         continue;
                     };
-                    if all.iter().any(|(other, _)| other.text == text) {
+                    let repeated = source.repeated == Repeated::Wrong
+                        && all.iter().any(|(other, _)| other.text == text);
+                    if repeated {
                         wrong.push((key.at, format!("the key `{text}` is here twice; keep one")));
                     }
                     all.push((NodeKey { at: key.at, text }, value));
@@ -189,7 +222,7 @@ impl Value {
                 NodeKind::Map(all)
             }
         };
-        Node { at: at(self.used, file), kind }
+        Node { at: at(self.used, source.file), kind }
     }
 }
 

@@ -326,6 +326,7 @@ fn completions_and_manual_pages_name_every_command() {
         "ports",
         "add",
         "doctor",
+        "import",
         "passwd",
         "token",
         "ca",

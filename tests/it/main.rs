@@ -32,6 +32,7 @@ mod guesses;
 mod guide;
 mod harness;
 mod identity;
+mod import;
 mod journal;
 mod kick;
 mod lease;

@@ -11,6 +11,7 @@ mod translate;
 use std::{collections::BTreeSet, ffi::OsStr, path::Path};
 
 pub(crate) use self::instance::{UciInstance, uci_instance};
+pub(super) use self::syntax::Section;
 use self::{
     options::{Sort, sorts},
     syntax::{Mistake, Read},
@@ -137,6 +138,19 @@ fn shown(text: &str, number: usize) -> String {
     line(text, number)
         .map(|line| format!("\n{number:>5} | {}", line.trim_start()))
         .unwrap_or_default()
+}
+
+/// The sections of another program's file.
+///
+/// # Errors
+/// It is not UCI, and where.
+pub(super) fn read_sections(text: &str) -> Result<Vec<Section>, String> {
+    let file = syntax::read(text);
+    if file.mistakes.is_empty() {
+        return Ok(file.sections);
+    }
+    let told = file.mistakes.iter().map(|it| format!("line {}: {}", it.line, it.what));
+    Err(told.collect::<Vec<_>>().join("\n"))
 }
 
 /// The first lines of a section: with the name, where UCI can take it as a section's.

@@ -7,32 +7,32 @@ use crate::config::{node::At, units::suggest};
 
 /// One value and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct UciValue {
-    pub(super) text: String,
-    pub(super) at: At,
+pub(in crate::config) struct UciValue {
+    pub(in crate::config) text: String,
+    pub(in crate::config) at: At,
 }
 
 /// An option or a list of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OptionLines {
-    pub(super) option: String,
+pub(in crate::config) struct OptionLines {
+    pub(in crate::config) option: String,
     /// Whether `list` said it; a list has at least one value, an option exactly one.
-    pub(super) list: bool,
-    pub(super) values: Vec<UciValue>,
+    pub(in crate::config) list: bool,
+    pub(in crate::config) values: Vec<UciValue>,
 }
 
 /// A section: `config KIND 'NAME'` and what follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Section {
-    pub(super) kind: String,
-    pub(super) name: Option<String>,
-    pub(super) at: At,
-    pub(super) entries: Vec<OptionLines>,
+pub(in crate::config) struct Section {
+    pub(in crate::config) kind: String,
+    pub(in crate::config) name: Option<String>,
+    pub(in crate::config) at: At,
+    pub(in crate::config) entries: Vec<OptionLines>,
 }
 
 impl Section {
     /// The last value of an option.
-    pub(super) fn value(&self, option: &str) -> Option<&UciValue> {
+    pub(in crate::config) fn value(&self, option: &str) -> Option<&UciValue> {
         self.entries.iter().find(|entry| entry.option == option)?.values.last()
     }
 }

@@ -40,7 +40,7 @@ fn line(head: &str, node: &Node, depth: usize, out: &mut String) {
 }
 
 /// A key, without quotes where it needs none.
-fn word(text: &str) -> String {
+pub(in crate::config) fn word(text: &str) -> String {
     let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
     let reserved =
         matches!(text, "" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n");
@@ -48,7 +48,7 @@ fn word(text: &str) -> String {
 }
 
 /// A text in double quotes; whatever YAML may not show is escaped.
-fn quoted(text: &str) -> String {
+pub(in crate::config) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,0 +1,269 @@
+//! Endpoints on their way: what is said of each, its doors, and what could not be said.
+
+use std::collections::BTreeSet;
+
+/// Most endpoints that are made of one file.
+const ENDPOINTS_MOST: usize = 512;
+
+/// Most lines that are shown as comments.
+const NOTES_MOST: usize = 1000;
+
+/// A key of ours and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Keys below the endpoint's name, with dots between.
+    pub(super) path: &'static str,
+    /// UCI's option.
+    pub(super) option: &'static str,
+    pub(super) value: String,
+}
+
+/// A line of theirs, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) line: usize,
+    pub(super) why: String,
+    /// Whether something of it could not be said.
+    pub(super) lost: bool,
+}
+
+/// A listener of an endpoint for other programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Door {
+    /// `tcp`, `rfc2217` or `unix`.
+    pub(super) kind: &'static str,
+    /// The address without its port; empty for every address, and for `unix`.
+    pub(super) host: String,
+    /// The port, or the path.
+    pub(super) place: String,
+    /// Networks that may come.
+    pub(super) from: Vec<String>,
+    /// Whether who comes may set the port (RFC 2217).
+    pub(super) control: bool,
+    /// The line that says it.
+    pub(super) line: usize,
+}
+
+impl Door {
+    pub(super) fn new(kind: &'static str, host: &str, place: &str) -> Self {
+        let (host, place) = (host.to_owned(), place.to_owned());
+        Self { kind, host, place, from: Vec::new(), control: false, line: 0 }
+    }
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub(super) name: String,
+    /// The line it begins at.
+    pub(super) line: usize,
+    pub(super) said: Vec<Said>,
+    pub(super) doors: Vec<Door>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Draft {
+    pub(super) fn new(name: &str, line: usize) -> Self {
+        Self { name: name.to_owned(), line, ..Self::default() }
+    }
+
+    /// Says a key. What is said twice is what was said last, as in their files.
+    pub(super) fn say(
+        &mut self,
+        path: &'static str,
+        option: &'static str,
+        value: impl Into<String>,
+    ) {
+        self.said.retain(|said| said.path != path);
+        self.said.push(Said { path, option, value: value.into() });
+    }
+
+    /// What is said under a key.
+    pub(super) fn value(&self, path: &str) -> Option<&str> {
+        self.said.iter().find(|said| said.path == path).map(|said| said.value.as_str())
+    }
+
+    /// Something of a line cannot be said.
+    pub(super) fn lost(&mut self, line: usize, why: impl Into<String>) {
+        self.notes.push(Note { line, why: why.into(), lost: true });
+    }
+
+    /// Something of a line is to be known.
+    pub(super) fn note(&mut self, line: usize, why: impl Into<String>) {
+        self.notes.push(Note { line, why: why.into(), lost: false });
+    }
+
+    /// The device, if it is one that only one endpoint can have.
+    fn device(&self) -> Option<&str> {
+        self.value("serial.port").or_else(|| self.value("rfc2217.address"))
+    }
+
+    /// Takes in another endpoint of the same device.
+    fn join(&mut self, other: Self) {
+        for said in other.said {
+            if self.value(said.path) != Some(&said.value) {
+                let what = format!(
+                    "`{}: {}`: the device is `{}` already, and has one setting of each kind",
+                    said.path, said.value, self.name
+                );
+                self.lost(other.line, what);
+            }
+        }
+        self.doors.extend(other.doors);
+        self.notes.extend(other.notes);
+    }
+}
+
+/// All of a file.
+#[derive(Debug)]
+pub(super) struct Drafts<'a> {
+    lines: Vec<&'a str>,
+    names: BTreeSet<String>,
+    pub(super) all: Vec<Draft>,
+    /// What belongs to no endpoint.
+    pub(super) notes: Vec<Note>,
+    /// Whether anything was found, if only to be left out.
+    found: bool,
+}
+
+impl<'a> Drafts<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            lines: text.lines().collect(),
+            names: BTreeSet::new(),
+            all: Vec::new(),
+            notes: Vec::new(),
+            found: false,
+        }
+    }
+
+    /// Whether nothing at all of the kind was there.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.found
+    }
+
+    /// A line of the file, as a comment shows it.
+    pub(super) fn shown(&self, line: usize) -> String {
+        let text = line
+            .checked_sub(1)
+            .and_then(|index| self.lines.get(index))
+            .copied()
+            .unwrap_or_default();
+        let plain = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+        let shown: String = plain.take(160).collect();
+        hidden(&shown)
+    }
+
+    /// Something of a line that belongs to no endpoint cannot be said.
+    pub(super) fn lost(&mut self, line: usize, why: impl Into<String>) {
+        self.notes.push(Note { line, why: why.into(), lost: true });
+    }
+
+    /// Something is to be known that belongs to no endpoint.
+    pub(super) fn note(&mut self, line: usize, why: impl Into<String>) {
+        self.notes.push(Note { line, why: why.into(), lost: false });
+    }
+
+    /// An endpoint that is switched off.
+    pub(super) fn off(&mut self, line: usize) {
+        self.found = true;
+        self.note(line, "switched off there, and left out");
+    }
+
+    /// Something that is one of the kind and cannot be an endpoint.
+    pub(super) fn no_endpoint(&mut self, line: usize, why: impl Into<String>) {
+        self.found = true;
+        self.lost(line, why);
+    }
+
+    /// One more endpoint, or more of one whose device it has.
+    pub(super) fn push(&mut self, mut draft: Draft) {
+        self.found = true;
+        let device = draft.device().map(str::to_owned);
+        let same =
+            device.and_then(|device| self.all.iter_mut().find(|it| it.device() == Some(&device)));
+        if let Some(first) = same {
+            first.join(draft);
+            return;
+        }
+        if self.all.len() == ENDPOINTS_MOST {
+            self.lost(
+                draft.line,
+                format!("more than {ENDPOINTS_MOST} endpoints; import the file in parts"),
+            );
+            return;
+        }
+        let wanted = named(&draft.name);
+        let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+        let mut names = std::iter::once(wanted.clone()).chain(numbered);
+        draft.name = names.find(|name| !self.names.contains(name)).unwrap_or_default();
+        self.names.insert(draft.name.clone());
+        self.all.push(draft);
+    }
+
+    /// Leaves out the endpoints that our configuration does not take; why it does not is a comment.
+    pub(super) fn keep_if(&mut self, valid: impl Fn(&Draft) -> Result<(), String>) {
+        let mut kept = Vec::new();
+        for draft in std::mem::take(&mut self.all) {
+            match valid(&draft) {
+                Ok(()) => kept.push(draft),
+                Err(why) => {
+                    self.lost(draft.line, format!("`{}` would be wrong: {why}", draft.name));
+                    self.notes.extend(draft.notes);
+                }
+            }
+        }
+        self.all = kept;
+        let mut room = NOTES_MOST;
+        for notes in self.all.iter_mut().map(|draft| &mut draft.notes).chain([&mut self.notes]) {
+            notes.sort_by_key(|note| note.line);
+            notes.dedup();
+            notes.truncate(room);
+            room -= notes.len();
+        }
+    }
+
+    /// How many lines something of was lost.
+    pub(super) fn left(&self) -> usize {
+        let all = self.all.iter().flat_map(|draft| &draft.notes).chain(&self.notes);
+        all.filter(|note| note.lost).map(|note| note.line).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// A line without what may be a password: that of a web page (`-c USER:PASSWORD`), of IPMI (`-P`).
+fn hidden(line: &str) -> String {
+    let mut before = "";
+    let words = line.split(' ').map(|word| {
+        let option = std::mem::replace(&mut before, word);
+        let named = matches!(option, "-c" | "--credential") && word.contains(':');
+        if named || (option == "-P" && !word.is_empty()) {
+            "..."
+        } else if word.starts_with("--credential=") {
+            "--credential=..."
+        } else {
+            word
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A text as the name of an endpoint.
+pub(super) fn named(text: &str) -> String {
+    let mut name = String::new();
+    for c in text.chars().map(|c| c.to_ascii_lowercase()) {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-') {
+            name.push(c);
+        } else if !name.ends_with('-') {
+            name.push('-');
+        }
+    }
+    let name: String =
+        name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).chars().take(56).collect();
+    if name.is_empty() { "line".into() } else { name }
+}
+
+/// The name of a device's file.
+pub(super) fn of_device(path: &str) -> String {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    named(last.strip_prefix("usb-").unwrap_or(last))
+}
