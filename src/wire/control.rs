@@ -276,6 +276,9 @@ pub struct WatchRequest {
 pub enum LeaseOp {
     /// Ask the holder for it, or take it when it is free.
     Request,
+    /// Take it if it is free, or its holder is a session of the same user that is gone; else `busy`,
+    /// at once.
+    Claim,
     /// Take it from the holder.
     Take,
     /// Give it back.

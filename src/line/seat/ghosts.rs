@@ -5,15 +5,15 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 
 use super::Seat;
 use crate::line::{
-    Board, Ghosts, Holder, Participant, Shared, callers::LineNews, controls, input::CutPoint,
-    output::SeatId,
+    Board, Ghosts, Holder, NoLease, Participant, Shared, callers::LineNews, controls,
+    input::CutPoint, output::SeatId,
 };
 
 /// How long we trust the answer that the holder is still there.
@@ -98,6 +98,17 @@ impl Seat {
         }
         self.denied = Some(Instant::now());
         Poll::Ready(false)
+    }
+
+    /// Takes the lease if it is free by then, or held by a session of the same principal that is
+    /// gone. The seat may be left meanwhile.
+    pub(crate) fn supersede(&self) -> impl Future<Output = Result<(), NoLease>> + Send + use<> {
+        let (shared, who, id) = (Arc::clone(&self.shared), self.who.clone(), self.id);
+        async move {
+            exorcise(Arc::clone(&shared), who.clone()).await;
+            let now = SystemTime::now();
+            shared.lease(|lease| lease.claim(id, &who.principal, now)).unwrap_or(Ok(()))
+        }
     }
 
     /// What the line tells this seat's session.

@@ -240,7 +240,7 @@ impl ControlSession<'_> {
         rights: Rights,
     ) -> Result<(), Failure> {
         let Some(live) = &mut self.live else { return Ok(()) };
-        let wants = matches!(op, LeaseOp::Request | LeaseOp::Take);
+        let wants = matches!(op, LeaseOp::Request | LeaseOp::Claim | LeaseOp::Take);
         if wants && !rights.allows(Rights::WRITE) {
             return Err(Failure::new(Code::Denied, "you may not write to this endpoint"));
         }
@@ -249,6 +249,11 @@ impl ControlSession<'_> {
                 live.asked = Some(Instant::now());
                 live.seat.request()
             }
+            LeaseOp::Claim if live.seat.claim().is_err() => {
+                live.used = Instant::now();
+                return self.supersede(id);
+            }
+            LeaseOp::Claim => Ok(()),
             LeaseOp::Take if !rights.allows(Rights::TAKEOVER) && !live.seat.is_held_by_own() => {
                 return Err(Failure::new(
                     Code::Denied,
@@ -272,6 +277,19 @@ impl ControlSession<'_> {
         // Where everyone may write, the board does not change.
         self.news(link);
         Ok(())
+    }
+
+    /// Takes the lease from a session of the same user, if that is gone.
+    fn supersede(&mut self, id: Option<u64>) -> Result<(), Failure> {
+        self.answers.room()?;
+        let Some(live) = &self.live else { return Ok(()) };
+        let (claimed, who) = (live.seat.supersede(), live.seat.who().clone());
+        self.answers.wait(id, async move {
+            match claimed.await {
+                Ok(()) => RequestOutcome::Ok(Answer::default()),
+                Err(no) => RequestOutcome::Failed(no_lease(&no, &who)),
+            }
+        })
     }
 
     /// Passes on answers that have come.

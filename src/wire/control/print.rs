@@ -115,7 +115,12 @@ mod tests {
     }
 
     fn ask() -> impl Strategy<Value = Ask> {
-        let op = prop_oneof![Just(LeaseOp::Request), Just(LeaseOp::Take), Just(LeaseOp::Deny)];
+        let op = prop_oneof![
+            Just(LeaseOp::Request),
+            Just(LeaseOp::Claim),
+            Just(LeaseOp::Take),
+            Just(LeaseOp::Deny)
+        ];
         prop_oneof![
             open().prop_map(Ask::Open),
             ("\\PC{0,9}", "[a-f]{0,9}", any::<u32>()).prop_map(|(session, epoch, rx)| {
