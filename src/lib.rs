@@ -7,6 +7,7 @@
 //!   `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: `config`, `wire`, `metrics`. Pure: no socket, file, clock or task.
 //! * Between them, `stream`: one byte stream, whatever carries it.
+//! * Above it `dial`, the one way out to an HTTP server.
 //! * Floor 1, the world: `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
 //!   `process`. One outside thing each.
 //! * Between them, `event`: what happens, told once to the log and the counters.
@@ -28,6 +29,8 @@ mod wire;
 
 mod regular_file;
 mod stream;
+
+mod dial;
 
 mod announce;
 mod auth;

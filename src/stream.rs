@@ -29,7 +29,6 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-#[expect(unused_imports, reason = "the doors of the next commits ask it")]
 pub(crate) use self::screen::{Screen, Verdict};
 pub(crate) use self::vigil::Vigil;
 pub(crate) use self::{

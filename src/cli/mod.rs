@@ -4,8 +4,10 @@ mod add;
 mod ca;
 mod check;
 mod completions;
+mod connect;
 mod demo;
 mod doctor;
+mod gateway;
 mod import;
 mod load;
 mod man;
@@ -59,7 +61,8 @@ Examples:
   wsbridge add                        Publish one of them, or a TCP port
   wsbridge check /etc/wsbridge/wsbridge.yaml
   wsbridge doctor                     What is wrong here, and what to type
-  wsbridge serve";
+  wsbridge serve
+  wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020   On another computer";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -83,6 +86,8 @@ enum Command {
     Ca(ca::Args),
     /// Run a gateway with simulated devices on loopback.
     Demo(demo::Args),
+    /// Reach a line of a gateway from this computer.
+    Connect(connect::Args),
     /// Print a shell's completions.
     Completions(completions::Args),
     /// Print the manual page, or write all of them into a directory.
@@ -105,9 +110,13 @@ pub(crate) struct CommandError {
     message: String,
 }
 
-/// The exit codes of sysexits(3) in use.
+/// The exit codes in use: those of sysexits(3), and below them `connect`'s own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SysExit {
+    /// The other end said no.
+    Refused = 1,
+    /// The session at the other end is gone.
+    Gone = 2,
     /// The command was used wrongly (`EX_USAGE`).
     Usage = 64,
     /// The input is wrong (`EX_DATAERR`).
@@ -176,6 +185,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Token(args) => token::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Connect(args) => connect::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
     }

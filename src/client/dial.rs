@@ -3,13 +3,8 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::{sleep, timeout},
-};
-use tokio_rustls::TlsConnector;
+use rustls::ClientConfig;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{
@@ -20,18 +15,16 @@ use tokio_tungstenite::{
 };
 
 use super::Error;
-use crate::wire::subprotocol::Protocol;
+use crate::{
+    dial::{DialError, Dialler, Io, Site, Trust},
+    wire::subprotocol::Protocol,
+};
 
 /// How long a connection with its handshakes may take.
 const CONNECT: Duration = Duration::from_secs(15);
 
 /// Pauses before each attempt to dial again, in seconds; the last one repeats.
 const PAUSES: [u64; 6] = [0, 1, 2, 4, 8, 15];
-
-/// A byte stream, plain or TLS.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A WebSocket to a gateway.
 pub(super) type Ws = WebSocketStream<Box<dyn Io>>;
@@ -42,7 +35,7 @@ pub struct Dial {
     url: String,
     credential: Option<String>,
     origin: Option<String>,
-    tls: Option<Arc<ClientConfig>>,
+    dialler: Dialler,
     once: bool,
 }
 
@@ -58,7 +51,13 @@ impl fmt::Debug for Dial {
 impl Dial {
     /// `ws://host:port/ws/endpoint`, or `wss://`; `/ws/` alone is the bus.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), credential: None, origin: None, tls: None, once: false }
+        Self {
+            url: url.into(),
+            credential: None,
+            origin: None,
+            dialler: Dialler::default(),
+            once: false,
+        }
     }
 
     /// Shows an API token, as a subprotocol.
@@ -83,7 +82,14 @@ impl Dial {
     /// Trusts what this says, in place of the system's authorities.
     #[must_use]
     pub fn tls(self, config: Arc<ClientConfig>) -> Self {
-        Self { tls: Some(config), ..self }
+        let dialler = Dialler { trust: Trust::Given(config), ..self.dialler };
+        Self { dialler, ..self }
+    }
+
+    /// Goes this way, and believes whom it believes.
+    #[must_use]
+    pub(crate) fn by(self, dialler: Dialler) -> Self {
+        Self { dialler, ..self }
     }
 
     /// Ends with the first connection, instead of dialling again.
@@ -134,27 +140,13 @@ impl Dial {
     }
 
     async fn stream(&self, url: &Uri) -> Result<Box<dyn Io>, Error> {
-        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let secure = url.scheme_str() == Some("wss");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let unreachable =
-            |error: std::io::Error| Error::Unreachable(format!("{host}:{port}: {error}"));
-        let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        if !secure {
-            return Ok(Box::new(stream));
-        }
-        let config = match &self.tls {
-            Some(config) => Arc::clone(config),
-            None => tokio::task::spawn_blocking(system_trust)
-                .await
-                .unwrap_or_else(|error| Err(error.to_string()))
-                .map_err(Error::Unreachable)?,
-        };
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::Unreachable(format!("`{host}` is not a host name")))?;
-        let stream = TlsConnector::from(config).connect(name, stream).await;
-        Ok(Box::new(stream.map_err(unreachable)?))
+        self.dialler.dial(&Site { secure, host, port }).await.map_err(|error| match error {
+            DialError::Unreachable(why) => Error::Unreachable(why),
+            DialError::Untrusted(why) => Error::Untrusted(why),
+        })
     }
 
     /// Connects again: at once, then after 1, 2, 4, 8 and every 15 s, each a quarter more or less
@@ -191,7 +183,7 @@ fn is_final(error: &Error) -> bool {
     match error {
         // Too many connections, a device that is not there: both pass.
         Error::Refused { status, .. } => *status < 500 && *status != 429 && *status != 408,
-        Error::Foreign(_) | Error::Closed(_) => true,
+        Error::Foreign(_) | Error::Closed(_) | Error::Untrusted(_) => true,
         Error::Unreachable(_) | Error::Failed { .. } | Error::Lost => false,
     }
 }
@@ -203,20 +195,6 @@ fn jitter(seconds: u64) -> Duration {
     getrandom::fill(&mut random).ok();
     let [random] = random;
     Duration::from_millis(seconds * (750 + u64::from(random) * 500 / 255))
-}
-
-/// The system's authorities.
-fn system_trust() -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        return Err("this system has no certificate authorities; name one".into());
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 #[cfg(test)]

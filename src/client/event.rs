@@ -86,6 +86,9 @@ pub enum Error {
     /// The gateway could not be reached.
     #[error("cannot reach the gateway: {0}")]
     Unreachable(String),
+    /// Its certificate is not one that is trusted.
+    #[error("{0}")]
+    Untrusted(String),
     /// It refused the handshake.
     #[error("the gateway refused with HTTP {status}: {body}")]
     Refused {

@@ -159,6 +159,17 @@ impl Client {
         self.ok(Ask::Lease(LeaseRequest { op })).await.map(drop)
     }
 
+    /// How many of the bytes written are not acknowledged; of a session that is over, how many
+    /// never were.
+    pub fn outstanding(&self) -> u64 {
+        self.shared.outstanding()
+    }
+
+    /// Sends what was written, then Close, and leaves what still comes to the events.
+    pub fn finish(&self) {
+        self.shared.close();
+    }
+
     /// A round trip.
     pub async fn ping(&self) -> Result<(), Error> {
         answer(self.shared.ask(&Ask::Ping)).await.map(drop)

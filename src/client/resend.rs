@@ -80,6 +80,11 @@ impl Resend {
         self.base + self.kept.len() as u64
     }
 
+    /// Offset of the first byte that is not acknowledged.
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
     /// Offset of the next byte to send.
     pub(super) fn next(&self) -> u64 {
         self.next

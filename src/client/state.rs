@@ -82,6 +82,8 @@ struct SessionState {
     /// Requests in one line with data, each behind the byte at its offset.
     fifo: VecDeque<(u64, u64, String)>,
     resend: Resend,
+    /// Bytes of the session before that were never acknowledged.
+    unsent: u64,
     pending: BTreeMap<u64, PendingRequest>,
     last_id: u64,
     events: VecDeque<Event>,
@@ -246,6 +248,15 @@ impl Shared {
         Some(event)
     }
 
+    /// Bytes that are not acknowledged: of this session, or of the one that is over.
+    pub(super) fn outstanding(&self) -> u64 {
+        let state = self.lock();
+        match state.place {
+            Some(_) => state.resend.end() - state.resend.base(),
+            None => state.unsent,
+        }
+    }
+
     /// Asks for the end of the connection.
     pub(super) fn close(&self) {
         self.lock().closing = true;
@@ -292,7 +303,7 @@ impl Shared {
     pub(super) fn end(&self, code: Option<u16>, reason: String) {
         let state = &mut *self.lock();
         if state.ended.is_none() {
-            state.forget(&reason);
+            state.leave(&reason);
             for (_, one) in std::mem::take(&mut state.pending) {
                 one.reply.send(Err(Error::Closed(reason.clone()))).ok();
             }
@@ -375,13 +386,20 @@ impl SessionState {
         self.fifo.push_back((self.resend.end(), id, ask.text(Some(id))));
     }
 
-    /// The session is over on this side: what waits for it goes nowhere.
-    fn forget(&mut self, why: &str) {
-        self.place = None;
+    /// The session is over, and what it sent here is still for the application.
+    fn leave(&mut self, why: &str) {
+        if self.place.take().is_some() {
+            self.unsent = self.resend.end() - self.resend.base();
+        }
         self.resend = Resend::default();
         for (_, id, _) in std::mem::take(&mut self.fifo) {
             self.answer(id, Err(Error::Closed(why.to_owned())));
         }
+    }
+
+    /// The application has ended the session: what came for it goes nowhere.
+    fn forget(&mut self, why: &str) {
+        self.leave(why);
         self.events.retain(|event| !matches!(event, Event::Data { .. } | Event::Gap { .. }));
         self.held = 0;
     }

@@ -27,6 +27,11 @@ impl Scalar for Fingerprint {
     }
 }
 
+/// Reads one as a command line has it.
+pub(crate) fn read_fingerprint(text: &str) -> Result<[u8; 32], String> {
+    Fingerprint::read(text).map(|sum| sum.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

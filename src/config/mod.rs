@@ -47,6 +47,7 @@ mod yaml;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use app::App;
+pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
 pub use import::{Import, ImportKind, Imported, import};
 pub(crate) use listen::{Address, Listen, ListenTls};

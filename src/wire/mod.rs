@@ -6,7 +6,6 @@ pub mod frame;
 pub mod frames;
 pub mod head;
 pub(crate) mod modbus;
-#[cfg_attr(not(test), expect(dead_code, reason = "the doors of the next commits ask it"))]
 pub(crate) mod opening;
 pub mod proxy;
 pub mod subprotocol;

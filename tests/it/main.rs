@@ -17,6 +17,7 @@ mod certificates;
 mod circles;
 mod client_certificates;
 mod commands;
+mod connect;
 mod crowd;
 mod delivery;
 mod docs;

@@ -125,7 +125,7 @@ impl SessionState {
         let Failure { code, message } = failure;
         if self.resuming == Some(re) {
             self.resuming = None;
-            self.forget(&message);
+            self.leave(&message);
             return self.say(Event::Gone(message));
         }
         self.answer(re, Err(Error::Failed { code, message }));

@@ -9,6 +9,7 @@ pub(crate) mod daemon;
 pub(crate) mod namespace;
 pub(crate) mod pty;
 pub(crate) mod target;
+pub(crate) mod technician;
 pub(crate) mod tls;
 pub(crate) mod wire;
 
@@ -20,7 +21,9 @@ use std::{
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) use self::{client::Raw, daemon::Daemon, pty::Pty, target::Target, wire::Wire};
+pub(crate) use self::{
+    client::Raw, daemon::Daemon, pty::Pty, target::Target, technician::Technician, wire::Wire,
+};
 
 /// Waits until this gives something, asking again and again.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

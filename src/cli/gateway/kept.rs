@@ -1,0 +1,86 @@
+//! Sign-ins that `wsbridge login` keeps: one file a gateway in the user's configuration, for its
+//! owner alone.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Address;
+use crate::{
+    cli::{CommandError, SysExit},
+    regular_file,
+};
+
+/// Longest file, in bytes.
+const FILE_MAX: usize = 64 * 1024;
+
+/// A sign-in.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::cli) struct Kept {
+    /// The gateway, for people who read the file.
+    pub(in crate::cli) gateway: String,
+    /// Who.
+    pub(in crate::cli) user: String,
+    /// What is shown to the gateway.
+    pub(in crate::cli) token: String,
+    /// Whom to believe there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) trust: Option<KeptTrust>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kept({} at {})", self.user, self.gateway)
+    }
+}
+
+/// Whom to believe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::cli) enum KeptTrust {
+    /// The authorities of a file.
+    Ca(PathBuf),
+    /// A certificate.
+    Fingerprint([u8; 32]),
+}
+
+impl Kept {
+    /// The sign-in at a gateway, if there is one.
+    pub(in crate::cli) fn find(address: &Address) -> Result<Option<Self>, CommandError> {
+        let Some(file) = file(address) else { return Ok(None) };
+        let wrong = |error: io::Error| {
+            CommandError::new(SysExit::Io, format!("{}: {error}", file.display()))
+        };
+        match read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).map_err(wrong),
+        }
+    }
+}
+
+/// `~/.config/wsbridge/HOST_PORT.sign-in`.
+fn file(address: &Address) -> Option<PathBuf> {
+    let folder = |name: &str| env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
+    let folder =
+        folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|it| it.join(".config")))?;
+    let site = &address.site;
+    let plain = if site.secure { "" } else { "_plain" };
+    let name = format!("{}_{}{}{plain}", site.host.to_lowercase(), site.port, address.prefix);
+    Some(folder.join("wsbridge").join(format!("{}.sign-in", name.replace('/', "!"))))
+}
+
+fn read(file: &Path) -> io::Result<Kept> {
+    let about = fs::symlink_metadata(file)?;
+    let ours = about.uid() == rustix::process::geteuid().as_raw();
+    if !ours || about.mode() & 0o077 != 0 {
+        let what = "other users may read or write it; sign in again, it is made anew";
+        return Err(io::Error::other(what));
+    }
+    let text = regular_file::read(file, FILE_MAX)?;
+    serde_json::from_slice(&text)
+        .map_err(|error| io::Error::other(format!("not a sign-in: {error}")))
+}

@@ -1,0 +1,157 @@
+//! One HTTP request and its answer, on a connection of its own.
+
+use httparse::{EMPTY_HEADER, Status};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{DialError, Dialler, Site};
+
+/// Longest answer that is read, head and body, in bytes.
+const ANSWER_MAX: usize = 4 << 20;
+
+/// Header fields of an answer that are read.
+const FIELDS_MAX: usize = 64;
+
+/// What is asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request<'a> {
+    /// `/path?query`.
+    pub path: &'a str,
+    /// Fields beside `Host` and those of the body.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// Where there is one it is JSON, and the method POST.
+    pub body: Option<&'a str>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Dialler {
+    /// Asks, and reads the whole answer.
+    pub(crate) async fn fetch(&self, site: &Site, ask: &Request<'_>) -> Result<Fetched, DialError> {
+        let lost = |error: std::io::Error| DialError::Unreachable(format!("{site}: {error}"));
+        let mut stream = self.dial(site).await?;
+        stream.write_all(written(site, ask).as_bytes()).await.map_err(lost)?;
+        stream.flush().await.map_err(lost)?;
+        let mut text = Vec::new();
+        loop {
+            match stream.read_buf(&mut text).await {
+                Ok(1..) if text.len() > ANSWER_MAX => {
+                    return Err(DialError::Unreachable(format!("{site}: the answer is too long")));
+                }
+                Ok(1..) if !is_whole(&text) => {}
+                // Some end TLS without its last word: what is there says whether it is whole.
+                Err(error) if text.is_empty() => return Err(lost(error)),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        read(&text).ok_or_else(|| {
+            DialError::Unreachable(format!("{site} does not answer as an HTTP server does"))
+        })
+    }
+}
+
+fn written(site: &Site, ask: &Request<'_>) -> String {
+    let method = if ask.body.is_some() { "POST" } else { "GET" };
+    let mut text = format!(
+        "{method} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
+        ask.path,
+        site.authority()
+    );
+    for (name, value) in ask.fields {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    if let Some(body) = ask.body {
+        let length = body.len().to_string();
+        text.extend(["Content-Type: application/json\r\nContent-Length: ", &length, "\r\n"]);
+    }
+    text += "\r\n";
+    text += ask.body.unwrap_or_default();
+    text
+}
+
+/// What a head says of the body behind it.
+enum Length {
+    Bytes(usize),
+    Chunked,
+    UntilEnd,
+}
+
+fn head(text: &[u8]) -> Option<(u16, usize, Length)> {
+    let mut fields = [EMPTY_HEADER; FIELDS_MAX];
+    let mut answer = httparse::Response::new(&mut fields);
+    let Ok(Status::Complete(end)) = answer.parse(text) else { return None };
+    let field = |wanted: &str| {
+        let found = answer.headers.iter().find(|field| field.name.eq_ignore_ascii_case(wanted))?;
+        std::str::from_utf8(found.value).ok().map(|text| text.trim().to_ascii_lowercase())
+    };
+    let length = match (field("transfer-encoding"), field("content-length")) {
+        (Some(coding), _) if coding.ends_with("chunked") => Length::Chunked,
+        (_, Some(length)) => Length::Bytes(length.parse().ok()?),
+        _ if answer.code == Some(204) => Length::Bytes(0),
+        _ => Length::UntilEnd,
+    };
+    Some((answer.code?, end, length))
+}
+
+fn is_whole(text: &[u8]) -> bool {
+    let Some((_, end, length)) = head(text) else { return false };
+    let body = text.get(end..).unwrap_or_default();
+    match length {
+        Length::Bytes(length) => body.len() >= length,
+        Length::Chunked => unchunked(body).is_some(),
+        Length::UntilEnd => false,
+    }
+}
+
+fn read(text: &[u8]) -> Option<Fetched> {
+    let (status, end, length) = head(text)?;
+    let body = text.get(end..)?;
+    let body = match length {
+        Length::Bytes(length) => body.get(..length)?.to_vec(),
+        Length::Chunked => unchunked(body)?,
+        Length::UntilEnd => body.to_vec(),
+    };
+    Some(Fetched { status, body })
+}
+
+/// The chunks of a body together; `None` until the last is there.
+fn unchunked(mut left: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let Ok(Status::Complete((start, length))) = httparse::parse_chunk_size(left) else {
+            return None;
+        };
+        if length == 0 {
+            return Some(whole);
+        }
+        let end = start.checked_add(usize::try_from(length).ok()?)?;
+        whole.extend_from_slice(left.get(start..end)?);
+        left = left.get(end..)?.strip_prefix(b"\r\n")?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_read_by_length_by_chunks_and_to_the_end() {
+        let body = |text: &str| read(text.as_bytes()).map(|it| String::from_utf8(it.body).unwrap());
+        let known = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokmore";
+        assert_eq!(body(known).as_deref(), Some("ok"));
+        assert!(is_whole(known.as_bytes()) && !is_whole(&known.as_bytes()[..39]));
+        let chunks =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3\r\nall\r\n0\r\n\r\n";
+        assert_eq!(body(chunks).as_deref(), Some("okall"));
+        assert!(!is_whole(&chunks.as_bytes()[..chunks.len() - 5]));
+        assert_eq!(body("HTTP/1.0 401 No\r\n\r\nwhy").as_deref(), Some("why"));
+        assert_eq!(body("SSH-2.0-x\r\n"), None);
+        assert_eq!(body("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"), None);
+    }
+}
