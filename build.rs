@@ -1,12 +1,13 @@
 //! Assembles the page and embeds it: a table of compressed files for `src/http/assets.rs`.
 //!
 //! `WSBRIDGE_PAGE=DIR` takes a page that `node web/build.mjs DIR` assembled elsewhere: for
-//! packagers and cross builds without Node.js. Else `web/build.mjs` is run here, with the packages
-//! of `web/package-lock.json`: those in `web/node_modules` when they are the right ones, else what
-//! `npm ci` puts beside a copy in the build's own folder. No source folder is ever written to.
+//! packagers and cross builds without Node.js. Otherwise `web/build.mjs` runs here, with the
+//! packages of `web/package-lock.json`: those in `web/node_modules` if they are the right ones, or
+//! else those that `npm ci` installs beside a copy in the build's own folder. No source folder is
+//! ever written to.
 //!
-//! Where Node.js or npm is missing, or npm cannot get the packages, the gateway is built without
-//! its page, and a warning says so. `WSBRIDGE_NEEDS_PAGE=1` makes that an error: for packagers.
+//! If Node.js or npm is missing, or npm cannot get the packages, the gateway is built without its
+//! page, and a warning says so. `WSBRIDGE_NEEDS_PAGE=1` makes that an error, for packagers.
 
 use std::{
     collections::BTreeSet,
@@ -26,14 +27,14 @@ const SOURCES: [&str; 6] =
 /// The Node.js that esbuild needs.
 const NODE: u32 = 18;
 
-/// Lines of npm's words that a warning repeats; it writes many more of its own logs.
+/// How many lines of npm's output a warning repeats; npm adds many more about its own logs.
 const SAID: usize = 8;
 
 /// Why there is no page.
 enum Missing {
     /// This machine lacks something. A gateway without the page can be built.
     Tools(Vec<String>),
-    /// The sources, or the page that was named, are wrong.
+    /// The sources are wrong, or the page that was named is.
     Broken(String),
 }
 
@@ -79,7 +80,7 @@ fn embed() -> Result<(), String> {
     write(&out.join("assets.rs"), &table)
 }
 
-/// Says that there is no page, in lines that stand out of cargo's own.
+/// Says that there is no page, in lines that stand out from cargo's own.
 fn warn(why: &[String]) {
     println!("cargo::warning=THIS GATEWAY IS BUILT WITHOUT ITS PAGE.");
     for line in why {
@@ -96,7 +97,7 @@ fn warn(why: &[String]) {
 /// The folder of the assembled page.
 fn page(out: &Path) -> Result<PathBuf, Missing> {
     if let Some(given) = env::var_os("WSBRIDGE_PAGE") {
-        // Not below the package, as cargo would have it: where the command was typed.
+        // Relative to where the command was typed, not to the package, as it would be in cargo.
         let given = PathBuf::from(given);
         println!("cargo::rerun-if-changed={}", given.display());
         return Ok(given);
@@ -121,7 +122,7 @@ fn page(out: &Path) -> Result<PathBuf, Missing> {
     Ok(page)
 }
 
-/// Whether the programs are there; npm, if it is needed.
+/// Checks that Node.js is there, and npm if it is needed.
 fn tools(npm: bool) -> Result<(), Missing> {
     let version = |name: &str| run(Command::new(name).arg("--version")).ok();
     let mut lacks = Vec::new();
@@ -142,7 +143,7 @@ fn tools(npm: bool) -> Result<(), Missing> {
         return Ok(());
     }
     lacks.push("Install what is missing (Debian 12 or newer: `sudo apt install npm`).".to_owned());
-    // To see when it has been installed: by a package, by hand, by a manager of versions.
+    // To notice once it is installed, be it by a package, by hand, or by a version manager.
     println!("cargo::rerun-if-env-changed=PATH");
     for folder in ["/usr/bin", "/usr/local/bin"] {
         println!("cargo::rerun-if-changed={folder}");
@@ -157,7 +158,7 @@ fn packages(web: &Path, copy: &Path) -> Result<(), Missing> {
     }
     let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     run(Command::new("npm").args(npm).current_dir(copy)).map(drop).map_err(|mut said| {
-        // What the next line tells to type puts `node_modules` there.
+        // The command suggested below puts `node_modules` there.
         println!("cargo::rerun-if-changed={}", web.display());
         said.truncate(SAID);
         let mut lines = vec!["`npm ci` cannot get the packages of the page. It says:".to_owned()];
@@ -167,13 +168,13 @@ fn packages(web: &Path, copy: &Path) -> Result<(), Missing> {
     })
 }
 
-/// Whether `node_modules` holds what the lock file says: npm notes there what it has installed.
+/// Whether `node_modules` contains what the lock file says: npm records there what it installed.
 fn installed(web: &Path) -> bool {
     let packages = |path: &str| {
         let text = fs::read_to_string(web.join(path)).ok()?;
         let lock: Value = serde_json::from_str(&text).ok()?;
         let all = lock.get("packages")?.as_object()?.iter().filter(|(name, _)| !name.is_empty());
-        // What is for other machines stands in the lock file alone.
+        // Packages for other machines are only in the lock file.
         let optional = |package: &Value| package.get("optional").is_some();
         Some(
             all.filter(|(_, package)| !optional(package))
@@ -214,7 +215,7 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a program: its output, or the lines of what it says when it fails.
+/// Runs a program; returns its output, or the lines it printed if it failed.
 fn run(command: &mut Command) -> Result<String, Vec<String>> {
     let output = command
         .stdin(Stdio::null())
@@ -261,7 +262,7 @@ fn table(page: &Path) -> Result<String, String> {
     Ok(table)
 }
 
-/// Writes a file that is not already so, since its time makes cargo build again.
+/// Writes a file only if that changes it, since a new time makes cargo build again.
 fn write(path: &Path, text: &str) -> Result<(), String> {
     if fs::read_to_string(path).is_ok_and(|before| before == text) {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `wsbridge add`: one more endpoint, told by options or asked for; checked with all the rest, put
-//! in force, and its address printed.
+//! `wsbridge add`: one more endpoint, given by options or in answers; checked together with all the
+//! others, put in force, and its address printed.
 
 mod target;
 mod uci;
@@ -28,8 +28,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Without a target it asks which of the ports it finds, or which address. The whole configuration is checked before anything \
-             is written; where it is wrong, nothing is. The endpoint is written to endpoints.d/NAME.yaml beside the configuration, or on OpenWrt by \
-             `uci`, and a running gateway reads it at once.
+             is written; if anything is wrong, nothing is written. The endpoint is written to endpoints.d/NAME.yaml beside the configuration, or on OpenWrt by \
+             `uci`, and a running gateway reads it immediately.
 
 Examples:
   sudo wsbridge add
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     uci: Option<PathBuf>,
 }
 
-/// An endpoint that is to be.
+/// The endpoint to add.
 struct NewEndpoint {
     name: String,
     title: Option<String>,
@@ -89,18 +89,18 @@ pub(crate) fn run(args: &Args) -> Outcome {
     print(&format!("{}{}", in_force(&source), address(&config, &endpoint.name)))
 }
 
-/// The name, with a number where it is taken.
+/// The name, with a number if it is taken.
 fn free(name: &str, taken: &[&str]) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut all = std::iter::once(name.to_owned()).chain(numbered);
     all.find(|name| !taken.contains(&name.as_str())).unwrap_or_default()
 }
 
-/// What became of a gateway that runs.
+/// What happens with a running gateway.
 fn in_force(source: &ConfigFile) -> String {
     match doctor::running(source) {
         None => "No gateway runs with this configuration; once one does, it is at\n".to_owned(),
-        // The init script has done it.
+        // The init script has done that.
         Some(_) if matches!(source, ConfigFile::Uci(_)) => String::new(),
         Some(pid) => {
             told(source, pid).map_or_else(|why| why + "Then it is at\n", |()| String::new())
@@ -108,7 +108,8 @@ fn in_force(source: &ConfigFile) -> String {
     }
 }
 
-/// Lets a gateway that runs read its files again; or why that failed and what to type, in a line.
+/// Makes a running gateway read its files again; an error says in one line why that failed and what
+/// to type.
 pub(super) fn told(source: &ConfigFile, pid: Pid) -> Result<(), String> {
     let reload = match source {
         ConfigFile::Yaml(_) => "sudo systemctl reload wsbridge",
@@ -118,7 +119,7 @@ pub(super) fn told(source: &ConfigFile, pid: Pid) -> Result<(), String> {
         .map_err(|error| format!("The gateway could not be told ({error}): {reload}\n"))
 }
 
-/// Where a client finds it, by the first listener that others reach.
+/// Where clients find the endpoint, by the first listener that other machines reach.
 fn address(config: &Config, name: &str) -> String {
     let Some((place, plain)) = reached(config, |listen| listen.app.is_none()) else {
         return format!("/ws/{name} of the gateway\n");
@@ -127,7 +128,7 @@ fn address(config: &Config, name: &str) -> String {
     format!("{ws}://{place}/ws/{name}\n{http}://{place}/#/{name}\n")
 }
 
-/// Host and port of the first listener of that kind that others reach, and whether it is plain.
+/// Host and port of the first such listener that other machines reach, and whether it is plain.
 pub(super) fn reached(config: &Config, fits: impl Fn(&Listen) -> bool) -> Option<(String, bool)> {
     let tcp = |listen: &Listen| match listen.address {
         Address::Tcp(address) => Some((address, matches!(listen.tls, ListenTls::Off))),
@@ -152,12 +153,12 @@ pub(super) fn reached(config: &Config, fits: impl Fn(&Listen) -> bool) -> Option
     Some((format!("{host}:{}", address.port()), *plain))
 }
 
-/// Asks for a line; nothing typed is the proposal.
+/// Asks for a line; an empty answer takes the proposal.
 fn ask(question: &str, proposed: &str) -> Result<String, CommandError> {
     let failed =
         |error: io::Error| CommandError::new(SysExit::Io, format!("standard input: {error}"));
     let hint = if proposed.is_empty() { String::new() } else { format!(" [{proposed}]") };
-    // A prompt that is not seen does no harm.
+    // A prompt that nobody sees does no harm.
     let _ = write!(io::stderr(), "{question}{hint}: ");
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line).map_err(failed)? == 0 {

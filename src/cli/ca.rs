@@ -26,11 +26,11 @@ enum CaCommand {
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "For listeners with `tls: self-signed`. Once a device trusts the authority, the gateway's certificate is good there without a \
-             warning, also when it is renewed. The authority may sign for the names of this gateway and for private addresses, and for nothing else; \
+    after_help = "For listeners with `tls: self-signed`. Once a device trusts the authority, it accepts the gateway's certificate without a \
+             warning, even after that is renewed. The authority may sign for the names of this gateway and for private addresses, and for nothing else; \
              its key stays here.
 
-It takes the place of the certificate in use: exceptions that browsers have made for that one, and pins, are to be made anew. A new \
+It replaces the certificate in use: exceptions made in browsers for that one, and pins, have to be made anew. A new \
              installation has an authority from the start.
 
 Examples:
@@ -41,7 +41,7 @@ Examples:
 struct NewAuthority {
     #[command(flatten)]
     which: Which,
-    /// Make another one though there is one: every device that trusts it has to trust the new one
+    /// Make a new one although there is one: every device that trusts it has to trust the new one
     #[arg(long)]
     replace: bool,
 }
@@ -55,7 +55,7 @@ struct ShowAuthority {
     which: Which,
 }
 
-/// Makes or shows.
+/// Makes or shows the authority.
 pub(crate) fn run(args: &Args) -> Outcome {
     match &args.command {
         CaCommand::New(args) => new(args),
@@ -100,7 +100,7 @@ fn new(args: &NewAuthority) -> Outcome {
             .map_or_else(|why| why, |()| "The gateway that runs uses it from now on.\n".to_owned()),
     };
     let anew = if before {
-        "The former certificate is gone: exceptions in browsers and pins for it are to be made anew.\n"
+        "The former certificate is gone: exceptions in browsers and pins for it have to be made anew.\n"
     } else {
         ""
     };
@@ -119,7 +119,7 @@ fn next(config: &Config) -> String {
         listen.app.is_none() && listen.tls == ListenTls::SelfSigned
     };
     let place = add::reached(config, own).map_or("GATEWAY".to_owned(), |(place, _)| place);
-    format!("On each device that is to trust it: https://{place}/ca.crt (how: trust.md)\n")
+    format!("On each device that should trust it: https://{place}/ca.crt (how: trust.md)\n")
 }
 
 fn show(args: &ShowAuthority) -> Outcome {
@@ -129,7 +129,7 @@ fn show(args: &ShowAuthority) -> Outcome {
     readable(&paths, &source.typed("ca show"))?;
     if !paths.authority.exists() {
         let what = if paths.certificate.exists() {
-            "the certificate is self-signed, of before there were authorities"
+            "the certificate is self-signed, from before there were authorities"
         } else {
             "nothing was made yet; a gateway with `tls: self-signed` makes one at its first start"
         };
@@ -158,7 +158,7 @@ fn show(args: &ShowAuthority) -> Outcome {
     print(&text)?;
     for remark in authority.remarks(&wanted(&config), unix_now(), &source.typed("ca new --replace"))
     {
-        // Whoever has closed standard error does not want it.
+        // If standard error is closed, nobody wants it.
         let _ = writeln!(std::io::stderr(), "warning: {remark}");
     }
     Ok(())
@@ -168,7 +168,7 @@ fn wanted(config: &Config) -> WantedNames {
     WantedNames::new(&own_name(), &config.hosts)
 }
 
-/// Another user than the daemon's or root sees nothing of that folder, not even what is missing.
+/// Users other than the daemon's and root see nothing of that folder, not even what is missing.
 fn readable(paths: &OwnFiles, command: &str) -> Outcome {
     match fs::metadata(&paths.authority) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {

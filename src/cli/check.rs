@@ -23,7 +23,7 @@ use crate::config::{
     SimDevice, Target, duration_text, schema, size_text,
 };
 
-/// What `wsbridge check` is asked.
+/// Arguments of `wsbridge check`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   wsbridge check
@@ -48,9 +48,8 @@ pub(crate) struct Args {
 }
 
 /// Checks a file. Returns an exit code of sysexits(3): 0, 64 (`--explain` names nobody or nothing),
-/// 66 (no such file), 74 (cannot print) or 78 (the configuration is wrong, or a file that it names
-/// and the daemon does not start without).
-/// What goes to `err` is broken at `width`.
+/// 66 (no such file), 74 (cannot print) or 78 (the configuration is wrong, or a file it names
+/// without which the daemon does not start). Text for `err` is wrapped at `width`.
 pub(crate) fn run(
     args: &Args,
     out: &mut dyn Write,
@@ -149,7 +148,7 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
             share(endpoint),
             packing(endpoint.packing),
             pacing(&endpoint.pacing),
-            // A connection of its own keeps nothing.
+            // A dedicated connection keeps nothing.
             endpoint.share.map_or_else(|| "-".into(), |_| size_text(endpoint.history as u64)),
             limits(endpoint),
             title.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),
@@ -274,7 +273,7 @@ fn limits(endpoint: &Endpoint) -> String {
     all.join(", ")
 }
 
-/// Columns as wide as their widest cell, two spaces between.
+/// Columns as wide as their widest cell, with two spaces in between.
 fn table<const N: usize>(rows: &[[String; N]], out: &mut dyn Write) -> io::Result<()> {
     let mut widths = [0; N];
     for row in rows {
@@ -352,7 +351,7 @@ endpoints:
         assert!(!out.contains("hsts"), "{out}");
         let (code, out, _) = check(&format!("{endpoints}hsts: 365d"), None);
         assert!(
-            code == 0 && out.contains("for 365d browsers use HTTPS alone on every port"),
+            code == 0 && out.contains("for 365d browsers use only HTTPS on every port"),
             "{out}"
         );
         assert_eq!(check(&format!("{endpoints}hsts: 800d"), None).0, 78);

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Where to listen, on loopback [default: 127.0.0.1:8080, or the next free port].
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Print the demo's configuration, to start one's own from, and do nothing else.
+    /// Print the demo's configuration, as a start for your own, and do nothing else.
     #[arg(long)]
     print_config: bool,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 /// The port tried first; a hundred more follow.
 const FIRST_PORT: u16 = 8080;
 
-/// The address written in the examples, replaced by the real one.
+/// The address in the examples, which is replaced by the real one.
 const EXAMPLE: &str = "127.0.0.1:8080";
 
 const PYTHON: &str = include_str!("../../docs/examples/modem.py");
@@ -65,7 +65,7 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// The address asked for, or the first free port from 8080. The daemon binds it again a moment
+/// The requested address, or the first free port from 8080 on. The daemon binds it again a moment
 /// later.
 fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, CommandError> {
     let bind =
@@ -80,7 +80,7 @@ fn free_address(asked: Option<SocketAddr>) -> Result<SocketAddr, CommandError> {
     free.map_or_else(|| bind(loopback(0)).map_err(|error| taken(loopback(0), error)), Ok)
 }
 
-/// The demo's configuration: a file one can start from.
+/// The demo's configuration, as a file to start from.
 pub(crate) fn config_text(address: SocketAddr) -> String {
     let mut text = format!(
         "\
@@ -94,13 +94,13 @@ endpoints:
 "
     );
     for (name, device, title) in DEMO_ENDPOINTS {
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(text, "  {name}:\n    title: \"{title}\"\n    sim: {device}\n");
     }
     text
 }
 
-/// What the demo prints once it listens: addresses, and things to paste.
+/// What the demo prints once it is listening: addresses, and things to paste.
 pub(crate) fn announcement(address: SocketAddr, colour: bool, page: bool) -> String {
     let (bold, dim, plain) = if colour { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let open = if page {

@@ -1,4 +1,4 @@
-//! The configuration from its file: what `check` and the daemon both use.
+//! Loads the configuration from its file, for `check` and for the daemon.
 
 use std::{
     cell::RefCell,
@@ -18,16 +18,16 @@ use crate::{
     regular_file,
 };
 
-/// Largest file a secret is read from, in bytes.
+/// The largest file that a secret is read from, in bytes.
 const MAX_SECRET: usize = 4096;
 
-/// Where the configuration is, if nothing else is named.
+/// Where the configuration is unless another file is named.
 pub(crate) const YAML_FILE: &str = "/etc/wsbridge/wsbridge.yaml";
 
 /// Where OpenWrt keeps it.
 pub(crate) const UCI_FILE: &str = "/etc/config/wsbridge";
 
-/// A configuration file and what it is written in.
+/// A configuration file, and the form it is in.
 #[derive(Clone, Debug)]
 pub(crate) enum ConfigFile {
     /// YAML.
@@ -37,7 +37,7 @@ pub(crate) enum ConfigFile {
 }
 
 impl ConfigFile {
-    /// What the command line names: `--uci` goes before the other.
+    /// The file that the command line names: `--uci` takes precedence.
     pub(crate) fn named(uci: Option<&PathBuf>, yaml: &Path) -> Self {
         uci.map_or_else(|| Self::Yaml(yaml.to_owned()), |file| Self::Uci(file.clone()))
     }
@@ -47,12 +47,12 @@ impl ConfigFile {
         self.path() == Path::new("-")
     }
 
-    /// What mistakes are said to be in.
+    /// The name that mistakes quote.
     pub(crate) fn name(&self) -> String {
         if self.is_stdin() { "standard input".into() } else { self.path().display().to_string() }
     }
 
-    /// How a command about this file is typed.
+    /// How to type a command about this file.
     pub(crate) fn typed(&self, command: &str) -> String {
         match self {
             Self::Yaml(path) if path == Path::new(YAML_FILE) => format!("sudo wsbridge {command}"),
@@ -89,7 +89,7 @@ impl LoadError {
     /// In one line, for the log: the first mistake, and how many more there are.
     pub(crate) fn brief(&self) -> String {
         let text = self.to_string();
-        // A line of the file that is shown below its mistake begins with a space.
+        // A line of the file, shown below its mistake, begins with a space.
         let mut mistakes = text.lines().filter(|line| !line.starts_with(' '));
         let first = mistakes.next().unwrap_or_default();
         match mistakes.count() {
@@ -99,8 +99,7 @@ impl LoadError {
         }
     }
 
-    /// The exit code of sysexits(3): 66 where there is no input, 78 where the configuration is
-    /// wrong.
+    /// The exit code of sysexits(3): 66 if there is no input, 78 if the configuration is wrong.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unreadable { .. } => 66,
@@ -109,10 +108,10 @@ impl LoadError {
     }
 }
 
-/// The file of a systemd credential; `None` where there is none.
+/// Finds the file of a systemd credential; `None` if there is none.
 pub(super) type CredentialFile<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
 
-/// A configuration and what there was to say of it.
+/// A configuration, and what there was to say about it.
 #[derive(Debug)]
 pub(crate) struct LoadedConfig {
     /// As the daemon would run it.
@@ -127,13 +126,13 @@ pub(crate) struct LoadedConfig {
 /// credentials.
 ///
 /// # Errors
-/// The file is missing, unreadable, over 1 MiB or not UTF-8, or what it says is wrong.
+/// The file is missing, unreadable, larger than 1 MiB or not UTF-8, or its contents are wrong.
 pub(crate) fn load(source: &ConfigFile) -> Result<(Config, Vec<Warning>), LoadError> {
     load_with(source, None)
 }
 
-/// [`load`] as if there were more: another file of endpoints, or a section at the end of a UCI
-/// file.
+/// [`load`] as if there were more: another file of endpoints, or another section at the end of a
+/// UCI file.
 pub(super) fn load_with(
     source: &ConfigFile,
     more: More,
@@ -153,13 +152,13 @@ pub(super) fn load_with(
     Ok((config, warnings))
 }
 
-/// The credentials of the running service: what `wsbridge check` sees where root types it.
+/// The credentials of the running service, so that root's `wsbridge check` sees them.
 fn the_services() -> Option<PathBuf> {
     let folder = PathBuf::from("/run/credentials/wsbridge.service");
     folder.is_dir().then_some(folder)
 }
 
-/// [`load`] without a look at the clock; `credential` says which file a systemd credential is.
+/// [`load`] without looking at the clock; `credential` finds the file of a systemd credential.
 pub(super) fn read(
     source: &ConfigFile,
     credential: &CredentialFile<'_>,
@@ -167,7 +166,7 @@ pub(super) fn read(
     read_with(source, None, credential)
 }
 
-/// What is tried with a configuration before it is written: a file and its text.
+/// What is tried out with a configuration before it is written: a file and its text.
 pub(super) type More = Option<(PathBuf, String)>;
 
 fn read_with(
@@ -206,7 +205,7 @@ fn read_with(
 /// A UCI file as the YAML file would say it.
 ///
 /// # Errors
-/// The file cannot be read, or is no UCI.
+/// The file cannot be read, or is not UCI.
 pub(crate) fn as_yaml(path: &Path) -> Result<String, LoadError> {
     Ok(uci_as_yaml(&text(path)?, &path.display().to_string())?)
 }
@@ -223,12 +222,12 @@ fn text(path: &Path) -> Result<String, LoadError> {
     })
 }
 
-/// The folder of more endpoints beside a configuration file.
+/// The folder with more endpoints beside a configuration file.
 pub(super) fn folder_of_endpoints(file: &Path) -> PathBuf {
     file.with_file_name("endpoints.d")
 }
 
-/// The files of that folder by their paths, where there is one. Drafts and what editors leave have
+/// The files in that folder by their paths, if it exists. Drafts and the leftovers of editors have
 /// other names.
 fn beside(file: &Path) -> Result<BTreeMap<String, String>, LoadError> {
     let mut all = BTreeMap::new();
@@ -258,8 +257,8 @@ fn is_of_endpoints(name: &str) -> bool {
         && name.strip_suffix(".yaml").is_some_and(|stem| !stem.is_empty())
 }
 
-/// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, is read whatever it
-/// is.
+/// A file's bytes. A descriptor that the caller has open, as in `check <(...)`, may be any kind of
+/// file.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
     let handed = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/"];
@@ -289,7 +288,7 @@ fn secret(source: &SecretSource, credential: &CredentialFile<'_>) -> Result<Stri
 fn of_secret(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "no such file; its first line is to be the hash that `wsbridge passwd` or `wsbridge token new` prints".into()
+            "no such file; its first line must be the hash that `wsbridge passwd` or `wsbridge token new` prints".into()
         }
         io::ErrorKind::FileTooLarge => "the file is over 4 KiB; it holds one line, the hash".into(),
         _ => told(error),
@@ -395,7 +394,7 @@ mod tests {
         for part in ["tokens.old.sha256", "no such file", "`wsbridge token new` prints"] {
             assert!(error.to_string().contains(part), "{error}");
         }
-        // The advice for a configuration that is not there is another.
+        // A missing configuration gets other advice.
         assert!(!error.to_string().contains("minimal.yaml"), "{error}");
         let gone = load(Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(gone.contains("configs/minimal.yaml") && !gone.contains("hash"), "{gone}");

@@ -1,4 +1,4 @@
-//! The command line: one file a sub-command, exit codes of sysexits(3).
+//! The command line: one file for each sub-command, exit codes of sysexits(3).
 
 mod add;
 mod ca;
@@ -46,7 +46,7 @@ struct Cli {
     command: Command,
 }
 
-/// What shells offer for `--log-level`; a list of targets has more forms than can be shown.
+/// What shells offer for `--log-level`; a list of targets can take more forms than can be shown.
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 #[expect(clippy::unnecessary_wraps, reason = "it is read where the log is started")]
@@ -100,7 +100,7 @@ fn served(words: &[&str]) -> Option<load::ConfigFile> {
     Some(args.which.source())
 }
 
-/// How a command went.
+/// The outcome of a command.
 pub(crate) type Outcome = Result<(), CommandError>;
 
 /// Why a command failed: one line for people, one code for scripts.
@@ -121,7 +121,7 @@ pub(crate) enum SysExit {
     Usage = 64,
     /// The input is wrong (`EX_DATAERR`).
     Data = 65,
-    /// Something needed is taken or not there: an address, a service (`EX_UNAVAILABLE`).
+    /// Something needed is taken or missing: an address, a service (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A mistake of ours (`EX_SOFTWARE`).
     Software = 70,
@@ -154,10 +154,10 @@ pub fn run() -> ExitCode {
     };
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // What was wrong has been told.
+        // What was wrong has already been reported.
         Err(CommandError { code, message }) if message.is_empty() => ExitCode::from(code),
         Err(failure) => {
-            // Nothing is left to be done about a closed standard error.
+            // Nothing can be done about a closed standard error.
             let _ = writeln!(io::stderr(), "wsbridge: {}", failure.message);
             ExitCode::from(failure.code)
         }
@@ -191,12 +191,12 @@ fn dispatch(cli: Cli) -> Outcome {
     }
 }
 
-/// The outcome of a command that has said itself what was wrong.
+/// The outcome of a command that has itself reported what was wrong.
 fn told(code: u8) -> Outcome {
     if code == 0 { Ok(()) } else { Err(CommandError { code, message: String::new() }) }
 }
 
-/// Prints help, version or what was wrong with the command line.
+/// Prints help, the version, or what was wrong with the command line.
 fn explain(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -206,7 +206,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Prints to standard output; a reader that has gone (`| head`) is no failure.
+/// Prints to standard output; a reader that has gone (`| head`) is not a failure.
 pub(crate) fn print(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -217,16 +217,16 @@ pub(crate) fn print(text: &str) -> Outcome {
     }
 }
 
-/// Tells a person what the next line is and where it goes; a pipe gets the lines alone.
+/// Tells a person what the next line is and where it goes; a pipe gets only the lines.
 pub(crate) fn caption(text: &str) {
     if io::stdout().is_terminal() {
-        // The lines say enough without.
+        // The lines say enough without it.
         let _ = writeln!(io::stderr(), "{text}");
     }
 }
 
-/// Shows a secret beside standard output, where lines to append to a configuration are printed; a
-/// line of its own.
+/// Shows a secret on a line of its own on standard error; standard output gets the lines to append
+/// to a configuration.
 fn secret(told: &str, text: &str) -> Outcome {
     let mut err = io::stderr().lock();
     // A program takes the line; a person is told what it is.

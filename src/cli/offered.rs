@@ -1,4 +1,4 @@
-//! Words that shells offer for a value which may be others, too.
+//! Words that shells offer for a value which can take others, too.
 
 use std::ffi::OsStr;
 
@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValue, StringValueParser, TypedValueParser},
 };
 
-/// A reader of values, and the words its completions show.
+/// A parser of values, and the words that completions show.
 #[derive(Clone, Debug)]
 pub(super) struct Offered<T> {
     pub(super) read: fn(&str) -> Result<T, String>,

@@ -1,4 +1,5 @@
-//! `wsbridge passwd`: a password becomes a line of YAML, a section of UCI, or a file with its hash.
+//! `wsbridge passwd`: turns a password into a line of YAML, a section of UCI, or a file with its
+//! hash.
 
 use std::{
     fs::{self, File, Permissions},
@@ -12,14 +13,14 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use super::{CommandError, Outcome, SysExit, caption, print, secret};
 use crate::{auth, config::uci};
 
-/// Characters a password has at least.
+/// The fewest characters a password may have.
 const PASSWORD_LENGTH_LEAST: usize = 8;
 
 /// Arguments of `wsbridge passwd`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The line printed goes under `users:`. With --generate the first line is the password, shown once; with --uci it goes to \
-             standard error, so that standard output is what is to be appended.
+             standard error, so that standard output holds only what you append.
 
 Examples:
   wsbridge passwd alice --role operator
@@ -76,9 +77,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// Says so of a user without a role.
+/// Says that a user has no role.
 fn nothing_yet(name: &str, todo: &str) {
-    // The line says enough without.
+    // The line says enough without it.
     let _ = writeln!(io::stderr(), "wsbridge: {name} has no rights yet: {todo}, or use --role");
 }
 
@@ -103,18 +104,18 @@ fn print_uci(args: &Args, password: &str, hash: &str) -> Outcome {
     }
     caption("Its section of /etc/config/wsbridge:");
     print(&section)?;
-    // With --generate standard error is the password's.
+    // With --generate, standard error is for the password.
     if args.roles.is_empty() && !args.generate {
         nothing_yet(&args.name, todo);
     }
     Ok(())
 }
 
-/// Puts a hash into its file, whole or not at all: the daemon may be reading it.
+/// Writes a hash to its file, completely or not at all: the daemon may be reading it.
 fn store(file: &Path, hash: &str) -> io::Result<()> {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".new");
-    // What an interrupted one left.
+    // Left over from an interrupted run.
     let _ = fs::remove_file(&draft);
     let stored = write(Path::new(&draft), file, hash).and_then(|()| fs::rename(&draft, file));
     if stored.is_err() {
@@ -148,7 +149,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// A password: typed twice unseen, or one line of a pipe.
+/// Gets a password: typed twice without echo, or one line from a pipe.
 fn ask() -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
         let hidden = Hidden::start().map_err(|error| io_failure(&error))?;
@@ -177,7 +178,7 @@ fn ask() -> Result<String, CommandError> {
 
 fn prompt(text: &str) -> Result<String, CommandError> {
     let mut err = io::stderr();
-    // A prompt that is not seen does no harm.
+    // A prompt that nobody sees does no harm.
     let _ = write!(err, "{text}").and_then(|()| err.flush());
     let line = line();
     let _ = writeln!(err);
@@ -194,7 +195,7 @@ fn io_failure(error: &io::Error) -> CommandError {
     CommandError::new(SysExit::Io, format!("standard input: {error}"))
 }
 
-/// The terminal shows nothing typed until this is dropped.
+/// Until this is dropped the terminal shows nothing that is typed.
 struct Hidden(Termios);
 
 impl Hidden {

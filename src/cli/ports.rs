@@ -1,5 +1,5 @@
-//! `wsbridge ports`: the serial ports of this machine, what is known of them, and the YAML or UCI
-//! to paste.
+//! `wsbridge ports`: the serial ports of this machine, what is known about them, and the YAML or
+//! UCI to paste.
 
 use std::{
     io::{self, Write},
@@ -26,20 +26,20 @@ pub(crate) struct Args {
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print the sections of OpenWrt's UCI alone
+    /// Print only the sections for OpenWrt's UCI
     #[arg(long, conflicts_with = "json")]
     pub(crate) uci: bool,
-    /// Show names without hardware behind them, too (most PCs have ttyS1 to ttyS3 for nothing)
+    /// Also show names without hardware behind them (most PCs have ttyS1 to ttyS3 for nothing)
     #[arg(long)]
     pub(crate) all: bool,
 }
 
-/// A port as it is printed.
+/// A port, as it is printed.
 #[derive(Debug, Serialize)]
 struct PortRow {
     #[serde(flatten)]
     port: FoundPort,
-    /// Processes that have it open, as far as we may see.
+    /// Processes that have it open, as far as we can see.
     held_by: Vec<String>,
     /// Why the daemon would refuse it.
     warning: Option<String>,
@@ -77,9 +77,9 @@ fn rows(roots: &Roots, all: bool, holders: &dyn Fn(&Path) -> Vec<String>) -> Vec
         .collect()
 }
 
-/// How the configuration says which port it is. An adapter is known by its serial number where that
-/// tells it from all others, else by the socket it is plugged into; a port of the board by its
-/// device file.
+/// How the configuration says which port it is. An adapter is identified by its serial number if
+/// that tells it from all others, otherwise by the socket it is plugged into; a port on the board,
+/// by its device file.
 enum Identity {
     Usb { id: String, serial: String, interface: Option<u8> },
     Path(String),
@@ -102,13 +102,13 @@ fn identity(port: &FoundPort, all: &[FoundPort]) -> Identity {
     by_usb.unwrap_or_else(|| Identity::Path(path.display().to_string()))
 }
 
-/// A name for its endpoint: the adapter's product, else the device's name.
+/// A name for its endpoint: the adapter's product, or the device's name.
 pub(super) fn name_of(port: &FoundPort) -> String {
     let product = port.usb.as_ref().and_then(|usb| usb.product.as_deref()).unwrap_or_default();
     slug(product, &port.name)
 }
 
-/// A text in the letters that an endpoint's name may have; the other where nothing is left of it.
+/// A text in the letters that an endpoint's name may have; `otherwise` if nothing is left of it.
 pub(super) fn slug(text: &str, otherwise: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -116,7 +116,7 @@ pub(super) fn slug(text: &str, otherwise: &str) -> String {
     if slug.is_empty() { otherwise.to_lowercase() } else { slug.trim_end_matches('-').to_owned() }
 }
 
-/// [`name_of`], with a number where several ports have one product.
+/// [`name_of`], with a number if several ports have one product.
 fn name(port: &FoundPort, all: &[FoundPort]) -> String {
     let own = name_of(port);
     let same = |other: &&FoundPort| other.hardware && name_of(other) == own;
@@ -124,9 +124,10 @@ fn name(port: &FoundPort, all: &[FoundPort]) -> String {
     if before == 0 { own } else { format!("{own}-{}", before + 1) }
 }
 
-/// What goes behind `port:`.
+/// The value for `port:`.
 pub(super) fn yaml_identity(port: &FoundPort, all: &[FoundPort]) -> String {
-    // Quoted as JSON, which YAML reads: a serial number may look like a number, or hold anything.
+    // Quoted as JSON, which YAML can read: a serial number may look like a number, or contain
+    // anything.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     match identity(port, all) {
         Identity::Path(path) => format!("{{ path: {} }}", quoted(&path)),
@@ -147,7 +148,7 @@ fn yaml(port: &FoundPort, all: &[FoundPort]) -> String {
     )
 }
 
-/// The options of OpenWrt's UCI that say which port it is.
+/// The options of OpenWrt's UCI that identify the port.
 pub(super) fn uci_identity(port: &FoundPort, all: &[FoundPort]) -> Vec<String> {
     let quoted = uci::quoted;
     match identity(port, all) {
@@ -164,7 +165,8 @@ pub(super) fn uci_identity(port: &FoundPort, all: &[FoundPort]) -> Vec<String> {
 fn section(port: &FoundPort, all: &[FoundPort]) -> String {
     let identity = format!("\t{}\n", uci_identity(port, all).join("\n\t"));
     let name = name(port, all);
-    // UCI has no `-` in the name of a section, and a section without a name cannot be spoken of.
+    // UCI allows no `-` in the name of a section, and a section without a name cannot be referred
+    // to.
     let mut head = uci::section("endpoint", &name.replace('-', "_"));
     if name.contains('-') {
         head.extend(["\toption name '", &name, "'\n"]);
@@ -179,7 +181,7 @@ fn print_json(rows: &[PortRow], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// What can be used as it is: a port with a warning would be refused.
+/// Prints what can be used as it is: a port with a warning would be refused.
 fn print_uci(rows: &[PortRow], out: &mut dyn Write) -> io::Result<()> {
     let mut usable = rows.iter().filter(|row| row.port.hardware && row.warning.is_none());
     usable.try_for_each(|row| out.write_all(row.uci.as_bytes()))
@@ -232,7 +234,8 @@ fn print_row(row: &PortRow, out: &mut dyn Write) -> io::Result<()> {
     ];
     for (label, value) in facts {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            // What an adapter says of itself is not ours: no control byte reaches the terminal.
+            // What an adapter says about itself is not ours to trust: no control byte reaches the
+            // terminal.
             writeln!(out, "  {label:<10}{}", value.replace(char::is_control, "?"))?;
         }
     }

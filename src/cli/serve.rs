@@ -32,7 +32,7 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) which: Which,
-    /// Log to this socket of syslog's, each line with its level, instead of standard error.
+    /// Log to this syslog socket, each line with its level, instead of to standard error.
     #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true, default_missing_value = "/dev/log")]
     pub(super) syslog: Option<PathBuf>,
 }
@@ -82,9 +82,9 @@ pub(super) fn gateway(
     outcome
 }
 
-/// The thread that moves the bytes and runs every task. The thread that starts it takes signals and
-/// reloads, so that reading a configuration stops no session; passwords are hashed and files read
-/// on threads of their own.
+/// The thread that moves the bytes and runs every task. The thread that starts it handles signals
+/// and reloads, so that reading a configuration holds up no session; passwords are hashed and files
+/// read on threads of their own.
 struct Worker {
     handle: Handle,
     /// The worker runs until this is dropped.
@@ -107,14 +107,14 @@ impl Worker {
     fn stop(self) {
         drop(self.running);
         if let Ok(runtime) = self.thread.join() {
-            // A name look-up cannot be cancelled; nobody waits for it.
+            // A name look-up cannot be cancelled, and nobody waits for it.
             runtime.shutdown_timeout(Duration::from_millis(100));
         }
     }
 }
 
-/// Every session takes one or two descriptors: as many as we may have (`RLIMIT_NOFILE`, soft to
-/// hard).
+/// Every session takes one or two descriptors: raises the limit as far as we may (`RLIMIT_NOFILE`,
+/// soft to hard).
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };

@@ -24,7 +24,7 @@ enum TokenCommand {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The first line printed is the token, for the client; the second goes under `tokens:`. With --uci the token goes to standard \
-             error, so that standard output is what is to be appended.
+             error, so that standard output holds only what you append.
 
 Examples:
   wsbridge token new billing-modem --rights modem1=read,write --expires 2027-01-31
@@ -32,14 +32,14 @@ Examples:
   wsbridge token new prometheus --rights /metrics=read --uci >> /etc/config/wsbridge"
 )]
 struct New {
-    /// The token's name, for logs and for taking it back.
+    /// The token's name, for the logs and for revoking it.
     #[arg(value_parser = passwd::name)]
     name: String,
-    /// The last day it is worth something (UTC).
+    /// The last day on which it is valid (UTC).
     #[arg(long, value_name = "DATE", value_parser = date)]
     expires: Option<Date>,
-    /// What it may do on an endpoint, or on those a pattern like plc* fits; may be given several
-    /// times.
+    /// What it may do on an endpoint, or on those matching a pattern like plc*; may be given
+    /// several times.
     #[arg(
         long,
         value_name = "ENDPOINT=RIGHT,..",
@@ -64,7 +64,7 @@ const OFFERED: [&str; 8] = [
     "/metrics=read",
 ];
 
-/// `plc*=read,write`, taken apart.
+/// `plc*=read,write`, split into its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct GivenRights {
     endpoint: String,

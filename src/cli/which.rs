@@ -1,4 +1,4 @@
-//! Which configuration a command is about: one form for all commands.
+//! Which configuration a command is about: named in the same way for all commands.
 
 use std::path::{Path, PathBuf};
 
@@ -19,24 +19,24 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    /// Where to read.
+    /// Where to read it.
     pub(crate) fn source(&self) -> ConfigFile {
         let yaml = self.config.as_deref().or(self.file.as_deref()).unwrap_or(Path::new(YAML_FILE));
         ConfigFile::named(self.uci.as_ref(), yaml)
     }
 
-    /// The file, where it is UCI's.
+    /// The file, if it is UCI's.
     pub(crate) fn uci(&self) -> Option<&Path> {
         self.uci.as_deref()
     }
 
-    /// This file.
+    /// The configuration in this file.
     #[cfg(test)]
     pub(crate) fn of(file: impl Into<PathBuf>) -> Self {
         Self { file: Some(file.into()), ..Self::default() }
     }
 
-    /// This file of UCI's.
+    /// The configuration in this UCI file.
     #[cfg(test)]
     pub(crate) fn of_uci(uci: Option<PathBuf>) -> Self {
         Self { uci, ..Self::default() }

@@ -1,5 +1,5 @@
-//! Texts for people, broken at the width of their terminal. What a pipe takes stays a line a
-//! sentence, so that `grep` and editors find it.
+//! Texts for people, wrapped at the width of their terminal. In a pipe each sentence stays on one
+//! line, so that `grep` and editors find it.
 
 use std::os::fd::AsFd;
 
@@ -7,12 +7,12 @@ use rustix::termios::{isatty, tcgetwinsize};
 
 /// Longer lines are hard to read, however wide a terminal is.
 const WIDEST: usize = 100;
-/// In a narrower one even a path has no room.
+/// On a narrower terminal not even a path has room.
 const NARROWEST: usize = 40;
-/// Of a terminal that does not say.
+/// For a terminal that does not say.
 const USUAL: usize = 80;
 
-/// How wide texts are to be; `None` where nobody looks.
+/// How wide texts should be; `None` if nobody looks.
 pub(super) fn width(out: impl AsFd) -> Option<usize> {
     if !isatty(&out) {
         return None;
@@ -21,9 +21,9 @@ pub(super) fn width(out: impl AsFd) -> Option<usize> {
     Some(if columns == 0 { USUAL } else { columns.clamp(NARROWEST, WIDEST) })
 }
 
-/// Breaks each line of a text between words; lines that follow begin with `indent`, and `taken`
-/// columns of the first are somebody else's. Lines that begin with a space are shown as they are:
-/// pieces of files, commands.
+/// Wraps each line of a text between words; continuation lines begin with `indent`, and `taken`
+/// columns of the first line are already in use. Lines that begin with a space are shown as they
+/// are: parts of files, commands.
 pub(super) fn wrap(text: &str, width: Option<usize>, indent: &str, taken: usize) -> String {
     let Some(width) = width else { return text.to_owned() };
     let mut taken = taken;

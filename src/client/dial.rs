@@ -20,10 +20,10 @@ use crate::{
     wire::subprotocol::Protocol,
 };
 
-/// How long a connection with its handshakes may take.
+/// How long a connection, handshakes included, may take.
 const CONNECT: Duration = Duration::from_secs(15);
 
-/// Pauses before each attempt to dial again, in seconds; the last one repeats.
+/// Pauses before each attempt to reconnect, in seconds; the last one repeats.
 const PAUSES: [u64; 6] = [0, 1, 2, 4, 8, 15];
 
 /// A WebSocket to a gateway.
@@ -60,14 +60,14 @@ impl Dial {
         }
     }
 
-    /// Shows an API token, as a subprotocol.
+    /// Presents an API token, as a subprotocol.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         let name = format!("wsbridge.bearer.{}", URL_SAFE_NO_PAD.encode(token));
         Self { credential: Some(name), ..self }
     }
 
-    /// Shows a ticket. It is good for one handshake, so a lost connection is not dialled again.
+    /// Presents a ticket. It is valid for one handshake, so a lost connection is not dialled again.
     #[must_use]
     pub fn ticket(self, ticket: &str) -> Self {
         Self { credential: Some(format!("wsbridge.ticket.{ticket}")), once: true, ..self }
@@ -79,7 +79,7 @@ impl Dial {
         Self { origin: Some(origin.into()), ..self }
     }
 
-    /// Trusts what this says, in place of the system's authorities.
+    /// Trusts what this configuration says, in place of the system's authorities.
     #[must_use]
     pub fn tls(self, config: Arc<ClientConfig>) -> Self {
         let dialler = Dialler { trust: Trust::Given(config), ..self.dialler };
@@ -92,18 +92,18 @@ impl Dial {
         Self { dialler, ..self }
     }
 
-    /// Ends with the first connection, instead of dialling again.
+    /// Ends with the first connection instead of dialling again.
     #[must_use]
     pub fn once(self) -> Self {
         Self { once: true, ..self }
     }
 
-    /// Whether a lost connection is the end.
+    /// Whether a lost connection is final.
     pub(super) fn is_once(&self) -> bool {
         self.once
     }
 
-    /// Connects and shakes hands.
+    /// Connects and does the handshakes.
     pub(super) async fn connect(&self) -> Result<Ws, Error> {
         let late = Error::Unreachable(format!("no answer in {} s", CONNECT.as_secs()));
         timeout(CONNECT, self.try_connect()).await.unwrap_or(Err(late))
@@ -149,9 +149,9 @@ impl Dial {
         })
     }
 
-    /// Connects again: at once, then after 1, 2, 4, 8 and every 15 s, each a quarter more or less
-    /// so that a gateway's clients do not come back all at once. Ends with a refusal that another
-    /// attempt cannot mend.
+    /// Connects again: immediately, then after 1, 2, 4, 8 and every 15 s, each a quarter more or
+    /// less, so that a gateway's clients do not all come back together. Ends with a refusal that
+    /// another attempt cannot help.
     pub(super) async fn again<T, F>(&self, greet: impl Fn(Ws) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -181,14 +181,14 @@ fn broken(error: &dyn fmt::Display) -> Error {
 /// Whether dialling again cannot help.
 fn is_final(error: &Error) -> bool {
     match error {
-        // Too many connections, a device that is not there: both pass.
+        // Too many connections, or an absent device: both pass.
         Error::Refused { status, .. } => *status < 500 && *status != 429 && *status != 408,
         Error::Foreign(_) | Error::Closed(_) | Error::Untrusted(_) => true,
         Error::Unreachable(_) | Error::Failed { .. } | Error::Lost => false,
     }
 }
 
-/// So many seconds, a quarter more or less.
+/// This many seconds, a quarter more or less.
 fn jitter(seconds: u64) -> Duration {
     let mut random = [128];
     // Without randomness, everybody comes back at the same time.

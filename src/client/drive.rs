@@ -1,4 +1,4 @@
-//! A client's connection: frames in and out, liveness, and the next one when it is lost.
+//! A client's connection: frames in and out, liveness, and the next connection when one is lost.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,13 +16,14 @@ use super::{
 };
 use crate::wire::control::{Hello, Tell};
 
-/// How long `hello` may take, and the answer to our Close.
+/// How long to wait for `hello`.
 const HELLO_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the answer to a Close may take.
+/// How long to wait for the answer to a Close.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Silence beyond the gateway's heartbeat after which it is asked, and the time it then has.
+/// How long a silence beyond the gateway's heartbeat may last before we ask, and how long the
+/// gateway then has to answer.
 const SILENCE_ALLOWED: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
@@ -37,14 +38,14 @@ impl Disconnect {
         Self { code: None, reason: reason.to_string() }
     }
 
-    /// Whether coming back is of use (docs/protocol.md section 10).
+    /// Whether coming back is pointless (docs/protocol.md section 10).
     fn is_final(&self) -> bool {
-        // No code, or one that stands for none: the connection broke.
+        // No code, or one that stands for none, means that the connection broke.
         !matches!(self.code, None | Some(1001 | 1005 | 1006 | 1011 | 1012 | 4408 | 4420))
     }
 }
 
-/// A fresh connection, once the gateway has said hello.
+/// Waits for `hello` on a fresh connection.
 pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
     let hello = async {
         loop {
@@ -70,7 +71,7 @@ pub(super) async fn greet(mut socket: Ws) -> Result<(Ws, Hello), Error> {
     Ok((socket, hello))
 }
 
-/// Runs connection after connection until one ends for good.
+/// Runs one connection after another until one ends for good.
 pub(super) async fn drive(shared: Arc<Shared>, dial: Dial, mut socket: Ws) {
     loop {
         let end = run(&shared, socket).await;
@@ -106,7 +107,7 @@ async fn run(shared: &Shared, socket: Ws) -> Disconnect {
         }
     };
     if end.code.is_some() {
-        // The answer to the gateway's Close goes out with the next look at the socket.
+        // The answer to the gateway's Close goes out the next time the socket is polled.
         timeout(FAREWELL, async { while let Some(Ok(_)) = stream.next().await {} }).await.ok();
     }
     end
@@ -159,8 +160,8 @@ where
     }
 }
 
-/// Ready when the gateway gives no sign of life for its heartbeat and five seconds, and five more
-/// after a ping.
+/// Ready when the gateway has given no sign of life for its heartbeat plus five seconds, and for
+/// five more after a ping.
 async fn silence(shared: &Shared, heard: &watch::Sender<Instant>) {
     let most = Duration::from_secs(shared.hello().heartbeat) + SILENCE_ALLOWED;
     loop {

@@ -1,4 +1,4 @@
-//! What a client is told, in the order of the line.
+//! What a client is told, in the line's order.
 
 use bytes::Bytes;
 
@@ -12,21 +12,21 @@ use crate::{
 pub enum Event {
     /// Line bytes.
     Data {
-        /// Offset of the first on the endpoint's axis.
+        /// Offset of the first one on the endpoint's axis.
         at: u64,
         /// The bytes.
         bytes: Bytes,
     },
-    /// Bytes that were overwritten before this client took them; data go on behind them.
+    /// Bytes that were overwritten before this client took them; data continues after them.
     Gap {
-        /// Offset of the first that is missing.
+        /// Offset of the first one missing.
         from: u64,
-        /// Offset of the next that will come.
+        /// Offset of the next byte that will come.
         to: u64,
     },
-    /// CTS, DSR, DCD and RI are so now.
+    /// CTS, DSR, DCD and RI have changed to this.
     Signals(Inputs),
-    /// The settings are so now.
+    /// The settings have changed to this.
     Config {
         /// The settings.
         settings: Settings,
@@ -35,14 +35,14 @@ pub enum Event {
     },
     /// A break or errors on the line.
     Line {
-        /// What.
+        /// What happened.
         event: LineEvent,
         /// Offset of the byte it belongs to.
         at: u64,
-        /// On how many bytes from there.
+        /// How many bytes from there it concerns.
         count: u64,
     },
-    /// When the byte at an offset came, after a pause of 5 ms or more.
+    /// When the byte at an offset arrived, after a pause of 5 ms or more.
     Time {
         /// The offset.
         at: u64,
@@ -51,10 +51,10 @@ pub enum Event {
     },
     /// The lease, its holder or the number of observers changed.
     Lease(LeaseNews),
-    /// How the device is: with each session, and when it goes or comes; on the bus, an endpoint
-    /// that changed.
+    /// The state of the device: with each session, and when it goes or comes; on the bus, an
+    /// endpoint that changed.
     Status(Status),
-    /// Something about data went wrong.
+    /// Something went wrong with data.
     Error {
         /// For programs.
         code: Code,
@@ -63,15 +63,15 @@ pub enum Event {
         /// How many bytes were not sent.
         bytes: Option<u64>,
     },
-    /// Another `hello`: the connection is back, or the bus lists anew.
+    /// Another `hello`: the connection is back, or the bus sends its list again.
     Hello(Box<Hello>),
-    /// The connection is lost, and dialled again.
+    /// The connection is lost and being dialled again.
     Lost(String),
-    /// The session goes on where it was; nothing was lost or doubled.
+    /// The session continues where it was; nothing was lost or doubled.
     Resumed(Box<Opened>),
-    /// The session is over on the gateway, which says why: `open` begins a new one.
+    /// The gateway has ended the session, and says why: `open` begins a new one.
     Gone(String),
-    /// The end: nothing follows, and nothing is dialled again.
+    /// The end: nothing follows, and no further attempt is made.
     Closed {
         /// Close code, if the gateway gave one.
         code: Option<u16>,
@@ -97,10 +97,10 @@ pub enum Error {
         /// What it says.
         body: String,
     },
-    /// It answered and speaks something else, or broke the protocol.
+    /// It answered but speaks something else, or broke the protocol.
     #[error("not a gateway that speaks wsbridge.v1: {0}")]
     Foreign(String),
-    /// It understood, and said no.
+    /// It understood, and refused.
     #[error("{code:?}: {message}")]
     Failed {
         /// For programs.
@@ -108,7 +108,8 @@ pub enum Error {
         /// For people.
         message: String,
     },
-    /// The connection was lost before the answer came; whether it was done is not known.
+    /// The connection was lost before the answer came; it is not known whether the request was
+    /// done.
     #[error("the connection was lost before the answer came")]
     Lost,
     /// There is no session, or the connection has ended for good.

@@ -1,8 +1,8 @@
-//! A client of `wsbridge.v1`: one session on one line, that outlives its connection.
+//! A client of `wsbridge.v1`: one session on one line that outlives its connection.
 //!
-//! Bytes go both ways within the windows of docs/protocol.md section 5, and requests with them in
-//! one line. A connection that is lost is dialled again and the session resumed: each byte arrives
-//! once and in order, or [`Event::Gone`] says that the gateway has given the session up.
+//! Bytes go both ways within the windows of docs/protocol.md section 5, and requests go in line
+//! with them. A lost connection is dialled again and its session resumed: each byte arrives once
+//! and in order, or [`Event::Gone`] says that the gateway has given up the session.
 //!
 //! ```no_run
 //! use wsbridge::client::{Client, Dial, Event};
@@ -56,8 +56,8 @@ pub use crate::{
 /// How long [`Client::end`] waits for the gateway's Close.
 const END: Duration = Duration::from_secs(5);
 
-/// The writing half of a client: data and requests. Dropped, it cuts the connection, and the
-/// gateway keeps the session for its resume time; [`end`](Self::end) closes in order.
+/// The writing half of a client: data and requests. Dropping it cuts the connection, and the
+/// gateway keeps the session for its resume time; [`end`](Self::end) closes in an orderly way.
 #[derive(Debug)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -70,8 +70,8 @@ pub struct Client {
 pub struct Events(Arc<Shared>);
 
 impl Events {
-    /// What happens next; `None` behind [`Event::Closed`]. Taking data is what acknowledges them:
-    /// the gateway sends no more than the window ahead. Cancel-safe.
+    /// What happens next; `None` after [`Event::Closed`]. Taking data is what acknowledges it: the
+    /// gateway sends no further ahead than the window. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
         self.0.next().await
     }
@@ -88,7 +88,8 @@ impl Client {
         Ok((Self { shared: Arc::clone(&shared), _task: task }, Events(shared)))
     }
 
-    /// What the gateway last said of itself and the endpoint, or on the bus of all endpoints.
+    /// What the gateway last said about itself and the endpoint, or, on the bus, about all
+    /// endpoints.
     pub fn hello(&self) -> Hello {
         self.shared.hello()
     }
@@ -101,12 +102,12 @@ impl Client {
         }
     }
 
-    /// Sends bytes to the line. Ready when all of them are taken here: the window and 64 KiB are
-    /// kept ahead of the gateway. Fails when no session is open. Dropped before, some of the bytes
-    /// may have been taken.
+    /// Sends bytes to the line. Ready when all of them have been taken here: the window plus 64 KiB
+    /// are buffered ahead of the gateway. Fails if no session is open. If it is dropped early, some
+    /// of the bytes may have been taken.
     ///
-    /// Where the endpoint has `datagrams` among its `caps`, each write is one, an empty one too; of
-    /// more than 65,507 bytes it fails with `limit`.
+    /// If the endpoint has `datagrams` among its `caps`, each write is one datagram, even an empty
+    /// one; more than 65,507 bytes fail with `limit`.
     pub async fn write(&self, mut bytes: &[u8]) -> Result<(), Error> {
         loop {
             let n = self.shared.write(bytes).await?;
@@ -117,23 +118,23 @@ impl Client {
         }
     }
 
-    /// Changes settings, behind the bytes written before unless `now` is set.
+    /// Changes settings, after the bytes written before, unless `now` is set.
     pub async fn config(&self, config: Config) -> Result<(), Error> {
         self.ok(Ask::Config(config)).await.map(drop)
     }
 
-    /// Moves DTR, RTS and break step by step, behind the bytes written before.
+    /// Moves DTR, RTS and break step by step, after the bytes written before.
     pub async fn signals(&self, steps: Vec<Step>) -> Result<(), Error> {
         self.ok(Ask::Signals(Signals { steps, now: false })).await.map(drop)
     }
 
-    /// Moves DTR, RTS and break in one step, past everything that waits.
+    /// Moves DTR, RTS and break in one step, ahead of everything that waits.
     pub async fn signals_now(&self, change: Levels) -> Result<(), Error> {
         let steps = vec![Step { change, hold: Duration::ZERO, at: None }];
         self.ok(Ask::Signals(Signals { steps, now: true })).await.map(drop)
     }
 
-    /// Runs a signal sequence of the endpoint's configuration, behind the bytes written before.
+    /// Runs a signal sequence of the endpoint's configuration, after the bytes written before.
     pub async fn run_macro(&self, name: impl Into<String>) -> Result<(), Error> {
         self.ok(Ask::Macro(Macro { name: name.into() })).await.map(drop)
     }
@@ -143,18 +144,19 @@ impl Client {
         self.ok(Ask::Get).await
     }
 
-    /// Discards what the line received and nobody has read (`rx`), and what it has not sent (`tx`).
+    /// Discards what the line has received and nobody has read (`rx`), and what it has not sent
+    /// (`tx`).
     pub async fn flush(&self, rx: bool, tx: bool) -> Result<(), Error> {
         self.ok(Ask::Flush(Flush { rx, tx })).await.map(drop)
     }
 
-    /// Ready when the wire is idle behind everything written before; `unsupported` when all of it
-    /// has left the gateway and nobody can say whether it has left the device.
+    /// Ready when everything written before is out and the wire is idle; `unsupported` when all of
+    /// it has left the gateway and nobody can tell whether it has left the device.
     pub async fn drain(&self) -> Result<(), Error> {
         self.ok(Ask::Drain).await.map(drop)
     }
 
-    /// Asks for the right to write, takes it, gives it back, or answers whoever asks for it.
+    /// Requests the right to write, takes it, gives it back, or answers a request for it.
     pub async fn lease(&self, op: LeaseOp) -> Result<(), Error> {
         self.ok(Ask::Lease(LeaseRequest { op })).await.map(drop)
     }
@@ -175,16 +177,16 @@ impl Client {
         answer(self.shared.ask(&Ask::Ping)).await.map(drop)
     }
 
-    /// Ends the session and keeps the connection; with `drain`, sends first what was written.
+    /// Ends the session and keeps the connection; with `drain`, first sends what was written.
     pub async fn close(&self, drain: bool) -> Result<(), Error> {
         match self.ok(Ask::Close(Close { drain })).await {
-            // All that can be known of was sent.
+            // Everything that can be known about was sent.
             Err(Error::Failed { code: Code::Unsupported, .. }) if drain => Ok(()),
             closed => closed.map(drop),
         }
     }
 
-    /// Sends what was written, then Close; ready when the gateway's has come, or in 5 s.
+    /// Sends what was written, then Close; ready when the gateway's Close has come, or after 5 s.
     pub async fn end(self) {
         self.shared.close();
         timeout(END, self.shared.ended()).await.ok();
@@ -200,7 +202,7 @@ impl Client {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 async fn answer(outcome: oneshot::Receiver<Answered>) -> Answered {
     outcome.await.unwrap_or(Err(Error::Lost))
 }

@@ -1,22 +1,24 @@
-//! Bytes sent and not acknowledged, kept for a resume; and bytes that wait for the window.
+//! Bytes that were sent and not acknowledged, kept for a resume; and bytes that wait for the
+//! window.
 
 use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// Bytes a session may hold here on top of the gateway's window; a full buffer makes `write` wait.
+/// Bytes that a session may hold here beyond the gateway's window; when the buffer is full, `write`
+/// waits.
 const AHEAD: u64 = 64 * 1024;
 
 /// Messages it may hold; empty ones take no room.
 const MESSAGES: usize = 1024;
 
-/// The gateway acknowledged or resumed at an offset that was never sent, or was acknowledged long
-/// ago.
+/// The gateway acknowledged or resumed at an offset that was never sent, or that was acknowledged
+/// long ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfRange;
 
-/// A session's bytes from the first that is not acknowledged to the last that was written. Offsets
-/// count from the session's first byte.
+/// A session's bytes, from the first one not acknowledged to the last one written. Offsets count
+/// from the session's first byte.
 #[derive(Debug, Default)]
 pub(super) struct Resend {
     kept: BytesMut,
@@ -24,13 +26,13 @@ pub(super) struct Resend {
     base: u64,
     /// Offset of the next byte to send.
     next: u64,
-    /// What the gateway holds of us unacknowledged, at most.
+    /// The most of our bytes that the gateway holds unacknowledged.
     window: u64,
-    /// Where the bytes are messages, which stay whole.
+    /// Message borders, if the bytes are messages that stay whole.
     messages: Option<Messages>,
 }
 
-/// The borders of the messages among the bytes kept.
+/// Where messages end among the bytes kept.
 #[derive(Debug, Default)]
 struct Messages {
     lengths: VecDeque<usize>,
@@ -39,19 +41,20 @@ struct Messages {
 }
 
 impl Resend {
-    /// Nothing written yet, to a gateway that grants that many bytes; `whole` says that what is
-    /// written at once stays together.
+    /// Nothing written yet, to a gateway that grants this many bytes; `whole` says that what is
+    /// written together stays together.
     pub(super) fn new(window: u32, whole: bool) -> Self {
         let messages = whole.then(Messages::default);
         Self { window: window.into(), messages, ..Self::default() }
     }
 
-    /// Whether what is written at once stays together.
+    /// Whether what is written together stays together.
     pub(super) fn is_whole(&self) -> bool {
         self.messages.is_some()
     }
 
-    /// How many of that many bytes can be written now, all or none of a message; `None` to wait.
+    /// How many of this many bytes can be written now (for a message, all or none); `None` means
+    /// wait.
     pub(super) fn fits(&self, length: usize) -> Option<usize> {
         let room = self.room();
         match &self.messages {
@@ -67,7 +70,7 @@ impl Resend {
         usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(self.kept.len())
     }
 
-    /// Takes bytes behind those written before, or a message.
+    /// Appends bytes, or a message, to those written before.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
         if let Some(messages) = &mut self.messages {
@@ -75,7 +78,7 @@ impl Resend {
         }
     }
 
-    /// Offset behind the last byte written.
+    /// Offset after the last byte written.
     pub(super) fn end(&self) -> u64 {
         self.base + self.kept.len() as u64
     }
@@ -90,7 +93,7 @@ impl Resend {
         self.next
     }
 
-    /// The next bytes to send: at most `most` or a whole message, below `until`, and within the
+    /// The next bytes to send: at most `most`, or a whole message; below `until`, and within the
     /// window.
     pub(super) fn take(&mut self, most: usize, until: u64) -> Option<Bytes> {
         if let Some(messages) = &mut self.messages {
@@ -115,7 +118,7 @@ impl Resend {
         Some(bytes)
     }
 
-    /// The gateway has no more need of bytes below `tx`. A late acknowledgement changes nothing.
+    /// The gateway no longer needs bytes below `tx`. A late acknowledgement changes nothing.
     pub(super) fn ack(&mut self, tx: u64) -> Result<(), OutOfRange> {
         if tx > self.next {
             return Err(OutOfRange);
@@ -131,7 +134,7 @@ impl Resend {
         Ok(())
     }
 
-    /// The session goes on: the gateway took what is below `tx`, and gets the rest again. It
+    /// The session continues: the gateway has taken what is below `tx`, and gets the rest again. It
     /// acknowledges later.
     pub(super) fn resumed(&mut self, tx: u64) -> Result<(), OutOfRange> {
         if tx < self.base || tx > self.next {
@@ -147,7 +150,7 @@ impl Resend {
 }
 
 impl Messages {
-    /// How many messages that many bytes are.
+    /// How many messages this many bytes make.
     fn border(&self, bytes: usize) -> Result<usize, OutOfRange> {
         let mut sum = 0;
         let border = self.lengths.iter().position(|length| {
@@ -158,10 +161,10 @@ impl Messages {
         if sum == bytes { Ok(border.unwrap_or(self.lengths.len())) } else { Err(OutOfRange) }
     }
 
-    /// This many bytes are done with, and the messages that they were.
+    /// Drops this many bytes, which are done with, and the messages that they were.
     fn forget(&mut self, bytes: usize) -> Result<(), OutOfRange> {
         let mut done = self.border(bytes)?;
-        // Empty ones behind them were taken, too, as far as can be known.
+        // Empty messages after them were taken, too, as far as can be known.
         while done < self.sent && self.lengths.get(done) == Some(&0) {
             done += 1;
         }
@@ -216,7 +219,7 @@ mod tests {
         assert_eq!(resend.fits(70_000), None);
     }
 
-    /// A gateway that takes bytes in order, acknowledges late, and whose connection is cut
+    /// A gateway that takes bytes in order, acknowledges late, and whose connection may be cut
     /// anywhere.
     #[derive(Clone, Debug)]
     enum Move {
@@ -224,7 +227,7 @@ mod tests {
         Send(u16),
         /// This many of the bytes under way arrive.
         Arrive(u16),
-        /// The gateway is done with so many, and the news comes through or not.
+        /// The gateway is done with this many, and the news gets through or does not.
         Done(u16, bool),
         Cut,
     }

@@ -1,5 +1,5 @@
-//! What a client's handles and its connection share: both queues, the requests that wait, and the
-//! session's place.
+//! What a client's handles and its connection share: both queues, the waiting requests, and the
+//! session's position.
 
 mod heard;
 mod out;
@@ -17,13 +17,13 @@ use crate::wire::control::{
     Answer, Ask, Code, DATAGRAM_MOST, Hello, Opened, Resume, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN,
 };
 
-/// Events that may wait for the application; over it the connection is not read.
+/// Events that may wait for the application; while there are more, the connection is not read.
 const EVENTS: usize = 4096;
 
-/// Requests that may wait for their answer; over it they are refused with `limit`.
+/// Requests that may wait for their answers; further ones are refused with `limit`.
 const REQUESTS: usize = 64;
 
-/// Bytes of one data frame.
+/// The most bytes in one data frame.
 const DATA_FRAME_MAX: usize = 16 * 1024;
 
 /// The answer to a request.
@@ -51,11 +51,11 @@ struct PendingRequest {
     sent: bool,
 }
 
-/// What an answer changes here.
+/// What an answer changes on our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Nothing,
-    /// A session begins, with that many bytes granted.
+    /// A session begins, with this many bytes granted.
     Open(u32),
     /// What came before is dropped.
     Flush,
@@ -74,12 +74,12 @@ struct ResumePoint {
 struct SessionState {
     hello: Hello,
     place: Option<ResumePoint>,
-    /// The number of the `resume` whose answer is awaited; nothing else is sent meanwhile.
+    /// The number of the `resume` whose answer is awaited; nothing else is sent until it comes.
     resuming: Option<u64>,
     first: Option<String>,
     /// Requests that take effect on receipt.
     urgent: VecDeque<(u64, String)>,
-    /// Requests in one line with data, each behind the byte at its offset.
+    /// Requests in line with the data, each after the byte at its offset.
     fifo: VecDeque<(u64, u64, String)>,
     resend: Resend,
     /// Bytes of the session before that were never acknowledged.
@@ -87,10 +87,10 @@ struct SessionState {
     pending: BTreeMap<u64, PendingRequest>,
     last_id: u64,
     events: VecDeque<Event>,
-    /// Bytes among the events.
+    /// Bytes held in events.
     held: usize,
-    /// Offset behind the last byte received, behind the last the application took, and what the
-    /// gateway was told.
+    /// Offset after the last byte received; then after the last that the application took, and the
+    /// last that the gateway was told about.
     received: u64,
     consumed: u64,
     told: u64,
@@ -100,7 +100,7 @@ struct SessionState {
     ended: Option<String>,
 }
 
-/// The state, and who is to be woken. The lock is never held across an await.
+/// The state, and whom to wake. The lock is never held across an await.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     state: Mutex<SessionState>,
@@ -130,7 +130,7 @@ impl Shared {
         loop {
             let notified = notify.notified();
             tokio::pin!(notified);
-            // Registered before the look, so that nothing comes unseen between the two.
+            // Registered before the look, so that nothing comes unseen in between.
             notified.as_mut().enable();
             if let Some(found) = look(&mut self.lock()) {
                 return found;
@@ -145,7 +145,7 @@ impl Shared {
         self.lock().hello.clone()
     }
 
-    /// Puts a request where its kind belongs; the receiver gets the answer.
+    /// Queues a request according to its kind; the receiver gets the answer.
     pub(super) fn ask(&self, ask: &Ask) -> oneshot::Receiver<Answered> {
         let (reply, outcome) = oneshot::channel();
         let state = &mut *self.lock();
@@ -226,7 +226,7 @@ impl Shared {
         written
     }
 
-    /// The next event; `None` behind the last.
+    /// The next event; `None` after the last.
     pub(super) async fn next(&self) -> Option<Event> {
         let event = self
             .until(&self.news, |state| match state.events.pop_front() {
@@ -270,7 +270,7 @@ impl Shared {
 
     // The connection's side.
 
-    /// A connection stands.
+    /// A connection is up.
     pub(super) fn connected(&self, hello: Hello, again: bool) {
         let state = &mut *self.lock();
         state.hello = hello;
@@ -286,7 +286,7 @@ impl Shared {
         self.news.notify_waiters();
     }
 
-    /// The connection is lost: what was asked on it has no answer any more.
+    /// The connection is lost: what was asked on it will not be answered.
     pub(super) fn lost(&self, why: &str) {
         let state = &mut *self.lock();
         (state.resuming, state.first) = (None, None);
@@ -299,7 +299,7 @@ impl Shared {
         self.news.notify_waiters();
     }
 
-    /// The end.
+    /// Ends everything.
     pub(super) fn end(&self, code: Option<u16>, reason: String) {
         let state = &mut *self.lock();
         if state.ended.is_none() {
@@ -314,7 +314,7 @@ impl Shared {
         self.room.notify_waiters();
     }
 
-    /// Whether the application wants the end.
+    /// Whether the application wants to end.
     pub(super) fn is_closing(&self) -> bool {
         self.lock().closing
     }
@@ -346,10 +346,10 @@ impl Shared {
         self.until(&self.news, room).await;
     }
 
-    /// Line bytes came.
+    /// Takes line bytes that arrived.
     pub(super) fn data(&self, bytes: Bytes) {
         let state = &mut *self.lock();
-        // What an old session still sends goes nowhere.
+        // Whatever an old session still sends is dropped.
         let nothing = bytes.is_empty() && !state.resend.is_whole();
         if state.place.is_none() || state.resuming.is_some() || nothing {
             return;
@@ -361,7 +361,7 @@ impl Shared {
         self.news.notify_waiters();
     }
 
-    /// A message came.
+    /// Handles a message that arrived.
     pub(super) fn told(&self, text: &str) -> Result<(), Broken> {
         let Some(tell) = heard::read(text)? else { return Ok(()) };
         let result = self.lock().told(tell);
@@ -406,7 +406,7 @@ impl SessionState {
 
     fn answer(&mut self, id: u64, outcome: Answered) {
         if let Some(one) = self.pending.remove(&id) {
-            // Nobody may wait for it any more.
+            // Perhaps nobody waits for it any more.
             one.reply.send(outcome).ok();
         }
     }

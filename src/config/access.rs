@@ -1,4 +1,4 @@
-//! Users, tokens, certificates and roles into who may do what.
+//! Turns users, tokens, certificates and roles into who may do what.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use super::{
     words::{Expiry, NoAuth},
 };
 
-/// What the access part of a file is read with.
+/// The context for reading the access part of a file.
 struct AccessContext<'s> {
     secrets: &'s SecretReader<'s>,
-    /// Names of endpoints.
+    /// The names of endpoints.
     names: &'s BTreeSet<String>,
-    /// Tables of the roles, by name.
+    /// The roles' tables, by name.
     roles: BTreeMap<String, Vec<(String, Rights)>>,
     given: Vec<Given>,
 }
 
-/// Reads `auth`, `roles`, `users`, `tokens` and `certificates`, where endpoints have these names.
+/// Reads `auth`, `roles`, `users`, `tokens` and `certificates`, for endpoints with these names.
 pub(super) fn access(
     k: &mut Keys<'_>,
     secrets: &SecretReader<'_>,
@@ -62,10 +62,10 @@ pub(super) fn access(
     }
 }
 
-/// A token, where its hash is written, and its spot.
+/// A token, where its hash is written, and where to report mistakes in it.
 type WrittenToken<'a> = (Token, At, Spot<'a>);
 
-/// Tokens whose hashes no other has.
+/// Tokens, without those whose hash another has.
 fn unlike<'a>(all: impl Iterator<Item = (String, WrittenToken<'a>)>) -> BTreeMap<String, Token> {
     let mut tokens: BTreeMap<String, Token> = BTreeMap::new();
     for (name, (token, at, spot)) in all {
@@ -77,7 +77,7 @@ fn unlike<'a>(all: impl Iterator<Item = (String, WrittenToken<'a>)>) -> BTreeMap
     tokens
 }
 
-/// Certificates that are each known by something else.
+/// Certificates, without those that are known by the same as another.
 fn known_once<'a>(
     all: impl Iterator<Item = (String, (Certificate, At, Spot<'a>))>,
 ) -> BTreeMap<String, Certificate> {
@@ -91,7 +91,7 @@ fn known_once<'a>(
     certificates
 }
 
-/// Somebody can sign in, or the file says that nobody needs to; never both, never neither.
+/// Either somebody can sign in, or the file says that nobody needs to; never both, never neither.
 fn someone_or_open(k: &mut Keys<'_>) {
     const PEOPLE: [&str; 3] = ["users", "tokens", "certificates"];
     let somebody = PEOPLE.iter().any(|name| k.fills(name));
@@ -144,7 +144,7 @@ impl AccessContext<'_> {
             let rights = self.rights(k, name.at);
             let Placed { value: text, at } = password?;
             let Some(password) = Password::parse(&text) else {
-                // The text is not repeated: it may be the password itself.
+                // The text is not repeated, since it may be the password itself.
                 let what = "not an argon2id hash; run `wsbridge passwd` and paste the line it prints";
                 k.wrong_in("password", at, what);
                 return None;
@@ -165,12 +165,12 @@ impl AccessContext<'_> {
                 .key(
                     "sha256",
                     "SHA-256 of the token, 64 hex digits; `wsbridge token new NAME` prints it. A text of your own works, too, \
-                     but is treated as a password: unheard while its address is punished for wrong ones",
+                     but counts as a password: not looked at while its address is under a penalty for wrong ones",
                 )
                 .uci("sha256")
                 .must(|value| hash(value, "sha256_file", self.secrets));
             let expires = k
-                .key("expires", "`2027-01-31`: good through that day, UTC; or `2027-01-31T12:00:00Z`")
+                .key("expires", "`2027-01-31`: valid through that day, UTC; or `2027-01-31T12:00:00Z`")
                 .without("never")
                 .uci("expires")
                 .maybe::<Expiry>();
@@ -206,7 +206,7 @@ impl AccessContext<'_> {
         Some((certificate?.value, name.at, spot))
     }
 
-    /// A mapping of patterns to rights.
+    /// Reads a mapping of patterns to rights.
     fn table(&self, value: Value<'_>) -> Vec<(String, Rights)> {
         value.named(|pattern, value| {
             self.check_pattern(pattern, &value.spot());
@@ -233,7 +233,7 @@ impl AccessContext<'_> {
         }
     }
 
-    /// What the principal at a place has: what its roles and its own rights add up to.
+    /// What the principal at a place may do: the sum of its roles' rights and its own.
     fn rights(&mut self, k: &mut Keys<'_>, at: At) -> RightsTable {
         let roles = k.key("roles", "roles it has").without("none").uci("role").words::<String>();
         let own = k

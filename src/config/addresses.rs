@@ -1,4 +1,5 @@
-//! Addresses, listeners' protection and host names, each with its grammar and what to type instead.
+//! Addresses, the protection of listeners, and host names: each with its grammar and what to type
+//! instead.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -107,7 +108,7 @@ pub(super) fn host_name(text: &str) -> bool {
     text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-/// A name the gateway answers to, in lower case.
+/// A name that the gateway answers to, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Host(pub(super) String);
 

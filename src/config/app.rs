@@ -1,4 +1,4 @@
-//! Somebody's web tools, each served from an origin of its own.
+//! Other people's web tools, each served from an origin of its own.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use super::{
     words::is_name,
 };
 
-/// A tool and what it may reach.
+/// A tool, and what it may reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     /// Its name in the configuration.
@@ -22,22 +22,22 @@ pub struct App {
     pub title: Option<String>,
     /// Its files.
     pub directory: PathBuf,
-    /// Where it is served; nothing else is.
+    /// Where it is served, and nothing else is.
     pub listen: Listen,
-    /// Its origin as browsers see it, where a proxy stands before the listener.
+    /// Its origin as browsers see it, if a proxy is in front of the listener.
     pub url: Option<Origin>,
     /// The endpoints it may use.
     pub endpoints: Vec<String>,
 }
 
 impl App {
-    /// What somebody with these rights may do through the app: nothing beside its endpoints.
+    /// What somebody with these rights may do through the app: nothing beyond its endpoints.
     pub fn limit(&self, rights: &RightsTable) -> RightsTable {
         RightsTable(self.endpoints.iter().map(|name| (name.clone(), rights.on(name))).collect())
     }
 }
 
-/// Reads `apps:`, which may use these endpoints; each with its listener as it is written.
+/// Reads `apps:`, which may use these endpoints; returns each app with its listener as written.
 pub(super) fn apps<'a>(k: &mut Keys<'a>, endpoints: &BTreeSet<String>) -> Vec<(App, Written<'a>)> {
     let apps = k
         .key("apps", "other people's web tools, served by the gateway: [below](#apps)")
@@ -72,7 +72,7 @@ fn app<'a>(
     let directory = k
         .key(
             "directory",
-            "the folder of its files; nothing whose name begins with a dot, and no link that leads out of it",
+            "the folder of its files; nothing is served whose name begins with a dot, or through a link that leads out of it",
         )
         .uci("directory")
         .needed::<PathBuf>();
@@ -83,7 +83,7 @@ fn app<'a>(
         )
         .must(|value| value.keys(|k| listener(k, "listen")));
     let url = k
-        .key("url", "its origin as browsers see it, where a proxy stands before the listener")
+        .key("url", "its origin as browsers see it, if a proxy is in front of the listener")
         .without("from `listen` and the name the browser used")
         .uci("url")
         .maybe::<Origin>();
@@ -130,7 +130,7 @@ fn app<'a>(
     Some((app, written))
 }
 
-/// Whether browsers can be told where an app is, by its address alone.
+/// Whether browsers can be told where an app is just from its address.
 fn findable(written: &Written<'_>, spot: &Spot<'_>) {
     match &written.listen.address {
         Address::Tcp(address) if address.port() == 0 => {

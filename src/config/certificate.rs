@@ -1,11 +1,11 @@
-//! What a client certificate is known by: the very one, a name it is for, or its subject's common
-//! name.
+//! What a client certificate is known by: the certificate itself, a name it is for, or its
+//! subject's common name.
 
 use std::net::IpAddr;
 
 use super::{CertificateMatch, cursor::Keys, fingerprint::Fingerprint};
 
-/// Reads what a certificate is known by: one of three things, or else the name it has here.
+/// Reads what a certificate is known by: one of three things, or otherwise the name it has here.
 pub(super) fn known_by(k: &mut Keys<'_>, name: &str) -> CertificateMatch {
     let common = k
         .key("common_name", "common name of the certificate's subject")
@@ -15,14 +15,14 @@ pub(super) fn known_by(k: &mut Keys<'_>, name: &str) -> CertificateMatch {
     let san = k
         .key(
             "san",
-            "instead: one of its subject's alternative names, a host name, an address, a mail address or a URI",
+            "instead: one of its subject's alternative names: a host name, an address, a mail address or a URI",
         )
         .uci("san")
         .maybe::<String>();
     let fingerprint = k
         .key(
             "fingerprint",
-            "instead: SHA-256 of the very certificate, as `openssl x509 -noout -fingerprint -sha256` prints it",
+            "instead: SHA-256 of this one certificate, as `openssl x509 -noout -fingerprint -sha256` prints it",
         )
         .uci("fingerprint")
         .maybe::<Fingerprint>();
@@ -40,7 +40,7 @@ pub(super) fn known_by(k: &mut Keys<'_>, name: &str) -> CertificateMatch {
     }
 }
 
-/// That another certificate is known by the same.
+/// The complaint that another certificate is known by the same.
 pub(super) fn same(by: &CertificateMatch) -> String {
     match by {
         CertificateMatch::CommonName(name) => {
@@ -55,8 +55,8 @@ pub(super) fn same(by: &CertificateMatch) -> String {
     }
 }
 
-/// An alternative name as certificates have it: addresses in their one form, host names in lower
-/// case.
+/// An alternative name in the form that certificates use: addresses in their one form, host names
+/// in lower case.
 fn alternative_name(text: &str) -> String {
     match text.parse::<IpAddr>() {
         Ok(address) => address.to_string(),

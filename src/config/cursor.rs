@@ -1,9 +1,10 @@
-//! The reader of a configuration: each key is said once, with its name, unit, bounds, default and
+//! The reader of a configuration: each key is given once, with its name, unit, bounds, default and
 //! meaning.
 //!
-//! A section's function asks its [`Keys`] for what there is. From the same lines come what is read,
-//! all mistakes at once, and (over an empty file, [`describe`]) the schema, the tables of the
-//! manual, and UCI's options. So a function asks for every key before it decides anything.
+//! A section's function asks its [`Keys`] for each key that may be there. The same lines yield the
+//! values that are read, all mistakes at once, and (run over an empty file, by [`describe`]) the
+//! schema, the tables of the manual, and UCI's options. This is why a function asks for every key
+//! before it decides anything.
 
 mod key;
 mod value;
@@ -21,20 +22,20 @@ use super::{
     units::{elsewhere, nearest, suggest},
 };
 
-/// A value and where it is written.
+/// A value, and where it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Placed<T> {
     pub(super) value: T,
     pub(super) at: At,
 }
 
-/// What all cursors of a run share.
+/// What all cursors of one run share.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     report: RefCell<Report>,
-    /// Every key there is, for whoever looks where one stands.
+    /// Describes every key there is, to find out where one belongs.
     all: Option<fn() -> Vec<Described>>,
-    /// Nothing is read: the keys are asked for what they are.
+    /// Nothing is read: the keys only describe themselves.
     describing: bool,
 }
 
@@ -81,19 +82,19 @@ pub(super) fn describe<R>(read: impl for<'a> FnOnce(&mut Keys<'a>) -> R) -> Vec<
     keys.described()
 }
 
-/// A mapping as it is read.
+/// A mapping that is being read.
 #[derive(Debug)]
 pub(super) struct Keys<'a> {
     run: &'a Reading,
     /// Where the mapping begins.
     pub(super) at: At,
-    /// Path of keys that leads here: `endpoints.modem1.serial`.
+    /// The path of keys that leads here: `endpoints.modem1.serial`.
     pub(super) path: String,
-    /// The same without names and indices.
+    /// The same path, without names and indices.
     level: Vec<&'static str>,
     rows: &'a [(node::NodeKey, Node)],
     asked: Vec<&'static str>,
-    /// Keys that would have to be here, and what is said where none is.
+    /// Keys that should be here, and what to say if none is.
     absent: Vec<(Vec<&'static str>, At, String)>,
     described: Vec<(Described, value::Sink)>,
 }
@@ -104,24 +105,24 @@ impl<'a> Keys<'a> {
         Self { run, at, path, level: Vec::new(), rows, asked, absent, described }
     }
 
-    /// Reads it, and reports what nobody asked for.
+    /// Reads the mapping, and reports keys that nobody asked for.
     fn whole<R>(mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let read = read(&mut self);
         self.finish();
         read
     }
 
-    /// A key: its name and what it means, in the words of the manual.
+    /// A key: its name, and its meaning in the words of the manual.
     pub(super) fn key<'k>(&'k mut self, name: &'static str, meaning: &'static str) -> Key<'k, 'a> {
         Key::new(self, name, meaning)
     }
 
-    /// Whether a key is written here, be it read or not.
+    /// Whether a key is written here, whether or not it is read.
     pub(super) fn has(&self, name: &str) -> bool {
         self.row(name).is_some()
     }
 
-    /// Whether a key holds a mapping with something in it.
+    /// Whether a key holds a mapping that is not empty.
     pub(super) fn fills(&self, name: &str) -> bool {
         self.row(name).is_some_and(|(_, node)| !node.rows().is_empty())
     }
@@ -157,17 +158,17 @@ impl<'a> Keys<'a> {
         self.run.odd(at, &self.below(name), what);
     }
 
-    /// Notes that one of these keys is wanted, unless one of them is here in other letters.
+    /// Notes that one of these keys is required, unless a misspelt form of one is here.
     pub(super) fn lacks(&mut self, names: &[&'static str], at: At, what: &str) {
         self.absent.push((names.to_vec(), at, what.to_owned()));
     }
 
-    /// Where mistakes go once the mapping has been read.
+    /// Where to report mistakes once the mapping has been read.
     pub(super) fn spot(&self) -> Spot<'a> {
         Spot { run: self.run, path: self.path.clone() }
     }
 
-    /// Path of a key here.
+    /// The path of a key in this mapping.
     pub(super) fn below(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
@@ -175,7 +176,7 @@ impl<'a> Keys<'a> {
     fn finish(&mut self) {
         let mut meant = Vec::new();
         for (key, _) in self.rows {
-            // Top-level keys with this prefix hold what anchors name.
+            // Top-level keys with this prefix hold what anchors refer to.
             if self.asked.contains(&key.text.as_str())
                 || (self.path.is_empty() && key.text.starts_with("x-"))
             {
@@ -196,13 +197,13 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The key that was meant; all there are only where none is near.
+    /// Suggests the key that was meant; lists all keys only if none is close.
     fn meant(&self, text: &str) -> String {
         let near = nearest(text, &self.asked).map(|(_, name)| format!("; did you mean `{name}`?"));
         near.unwrap_or_else(|| suggest(text, &self.asked))
     }
 
-    /// Where a key stands that is looked for one level too high, if it is nearer to what was
+    /// Says where a key belongs that was looked for one level too high, if it is closer to what was
     /// written than any key here.
     fn stands_below(&self, text: &str) -> Option<String> {
         let all = self.run.all?();
@@ -251,7 +252,7 @@ mod tests {
                 "`baud` stands under `serial`: write serial: { baud: ... }",
             ),
             ("conections: 9", "`connections` stands under `limits`"),
-            // The part that is written is meant before one that is not.
+            // A part that is written is more likely meant than one that is not.
             (
                 "endpoints: { a: { rfc2217: { address: 'h:1' }, baud: 9600 } }",
                 "`baud` stands under `rfc2217`: write rfc2217: { baud: ... }",
@@ -260,7 +261,7 @@ mod tests {
                 "endpoints: { a: { serial: { port: /dev/x, termnate: true } } }",
                 "`terminate` stands under `rs485`",
             ),
-            // What is nearer here is meant here.
+            // A closer key on this level is what was meant.
             ("endpoints: { a: { sim: echo, limit: {} } }", "did you mean `limits`?"),
         ] {
             assert!(mistakes(text).contains(hint), "{}", mistakes(text));

@@ -1,4 +1,4 @@
-//! What the reader says of its keys: names, meanings, units, bounds and defaults.
+//! The reader's description of its keys: names, meanings, units, bounds and defaults.
 
 use serde_json::Value;
 
@@ -11,16 +11,16 @@ pub(super) struct Described {
     /// What it means, in the manual's Markdown.
     pub(super) meaning: &'static str,
     pub(super) presence: Presence,
-    /// UCI's option for it; empty where there is none.
+    /// UCI's option for it; empty if there is none.
     pub(super) uci: &'static str,
     pub(super) shape: Shape,
 }
 
-/// Whether a key has to be there.
+/// Whether a key must be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Needed,
-    /// What holds without it, in the manual's Markdown.
+    /// What applies without it, in the manual's Markdown.
     Optional(String),
 }
 
@@ -47,11 +47,11 @@ impl Default for Shape {
 /// What a scalar looks like.
 #[derive(Clone, Debug)]
 pub(super) struct WordShape {
-    /// `duration`, and its bounds, in the manual's Markdown.
+    /// For example `duration`, with its bounds, in the manual's Markdown.
     #[cfg_attr(not(test), expect(dead_code, reason = "the manual's tables are held by a test"))]
     pub(super) kind: String,
     pub(super) schema: Value,
-    /// The bounds, as they would be written.
+    /// The bounds as a file would write them.
     pub(super) bounds: Option<(String, String)>,
 }
 
@@ -61,7 +61,7 @@ impl WordShape {
         self.is("boolean")
     }
 
-    /// Whether it is of this type of JSON's.
+    /// Whether it has this JSON type.
     pub(super) fn is(&self, kind: &str) -> bool {
         self.schema.get("type").is_some_and(|it| it == kind)
     }
@@ -80,12 +80,12 @@ impl WordShape {
 }
 
 impl Shape {
-    /// Whether it is one mapping of known keys, or may be.
+    /// Whether it is, or may be, a single mapping of known keys.
     pub(super) fn is_mapping(&self) -> bool {
         matches!(self, Self::Keys(_) | Self::Either(..) | Self::ListOr(..))
     }
 
-    /// The known keys of a mapping, be it in a list, under names or in place of a word.
+    /// The known keys of a mapping, whether it is in a list, under names, or in place of a word.
     pub(super) fn keys(&self) -> &[Described] {
         match self {
             Self::Keys(keys) | Self::Either(_, keys) | Self::ListOr(_, keys) => keys,

@@ -1,4 +1,4 @@
-//! Endpoints: targets, the rules for them, and what may not go together.
+//! Endpoints: targets, their rules, and what cannot be combined.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,14 +21,14 @@ use super::{
     words::is_name,
 };
 
-/// The kinds of targets, by their keys; UCI has the same words.
+/// The kinds of targets, by their keys; UCI uses the same words.
 pub(super) const KINDS: [&str; 5] = ["serial", "rfc2217", "tcp", "udp", "sim"];
 
 /// What is published.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     pub(super) all: BTreeMap<String, Arc<Endpoint>>,
-    /// Names of all that are written, those with mistakes among them.
+    /// The names of all that are written, including those with mistakes.
     pub(super) names: BTreeSet<String>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Published {
     endpoints
 }
 
-/// What two endpoints cannot have at once: one device, named the same way, or one port of ours.
+/// What two endpoints cannot have at the same time: one device under one name, or one of our ports.
 fn device(endpoint: &Endpoint) -> Option<String> {
     match &endpoint.target {
         Target::Serial(serial) => Some(format!("{:?}", serial.port)),
@@ -75,7 +75,7 @@ fn device(endpoint: &Endpoint) -> Option<String> {
     }
 }
 
-/// What is odd about that.
+/// What to say about that.
 fn same_device(endpoint: &Endpoint, first: &str) -> String {
     if matches!(endpoint.target, Target::Tcp(_)) {
         format!(
@@ -105,7 +105,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     let packing = packing::packing(k);
     let delays = packing::pacing(k);
     let history = k
-        .key("history", "output kept for scrollback and resume")
+        .key("history", "how much output is kept for scrollback and resume")
         .uci("history")
         .within(Size(4096)..=Size(64 << 20))
         .or(Size(256 << 10));
@@ -121,7 +121,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     if let (None | Some(Share::Everyone), Some(lease)) = (share, &lease_idle) {
         k.odd_in("lease_idle", lease.at, "has no effect: nobody needs a lease to write here");
     }
-    // A device that takes one connection should not be held for ever; a tty that is opened again
+    // A device that takes only one connection should not be held for ever, but opening a tty again
     // moves DTR.
     let usually = if written.is_none() || line { OpenWhen::Always } else { OpenWhen::OnDemand };
     let target = target?;
@@ -145,7 +145,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     })
 }
 
-/// What a target that has borders of its own has no use for.
+/// Complains about keys that make no sense for a target with message borders of its own.
 fn has_borders(packing: Packing, k: &Keys<'_>) {
     let datagrams = [
         ("packing", packing != Packing::None, "each datagram is one message; leave this out"),
@@ -158,7 +158,7 @@ fn has_borders(packing: Packing, k: &Keys<'_>) {
     }
 }
 
-/// How a line is shared, when it is open, and how long its lease may be idle, as far as it is
+/// How a line is shared, when it is open, and how long its lease may be idle, as far as these are
 /// written.
 type Sharing = (Option<Placed<Share>>, Option<Placed<OpenWhen>>, Option<Placed<Duration>>);
 
@@ -168,7 +168,7 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
             "share",
             "how one line is shared: many read and the holder of the lease writes; one session at a time (one that may not \
              write gives way to the first that may); everyone with the right writes. With it a `tcp` target is one line \
-             too: one connection for all sessions, for devices that accept no second",
+             too: one connection for all sessions, for devices that accept only one",
         )
         .without("`one-writer` for `serial`, `rfc2217` and `udp`; none for `tcp`")
         .uci("share")
@@ -191,7 +191,7 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
     (share, open, lease_idle)
 }
 
-/// What is spoken in plain mode beside `binary`: whether `base64`, and which of others.
+/// What plain mode speaks besides `binary`: whether `base64`, and which others.
 fn subprotocols(k: &mut Keys<'_>) -> (bool, Vec<String>) {
     let base64 = k
         .key("base64", "whether the `base64` subprotocol may be negotiated")
@@ -201,8 +201,8 @@ fn subprotocols(k: &mut Keys<'_>) -> (bool, Vec<String>) {
         .key(
             "subprotocols",
             "subprotocols that clients insist on and that mean plain mode here, the best first: `mqtt` for MQTT.js and paho, \
-             `arduino`, `ocpp1.6`, `guacamole`, `telnet.mudstandards.org`. One is answered when it is offered; the log names \
-             what was offered and is spoken nowhere",
+             `arduino`, `ocpp1.6`, `guacamole`, `telnet.mudstandards.org`. One of them is accepted if it is offered; the log names \
+             offers that nothing here speaks",
         )
         .without("none")
         .uci("subprotocol")
@@ -210,7 +210,7 @@ fn subprotocols(k: &mut Keys<'_>) -> (bool, Vec<String>) {
     (base64, subprotocols.into_iter().map(|it| it.value.0).collect())
 }
 
-/// The target of an endpoint, and the macros of its port.
+/// An endpoint's target, and the macros of its port.
 fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Target>, Macros) {
     let serial = k.key("serial", "a serial port of this machine").map(serial);
     let remote = k
@@ -257,7 +257,7 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
     }
 }
 
-/// Whether there is one device for all sessions, not a connection for each.
+/// Whether there is one device for all sessions, rather than a connection for each.
 fn is_line(target: &Target) -> bool {
     match target {
         Target::Serial(_) | Target::Rfc2217(_) | Target::Udp(_) => true,
@@ -278,7 +278,7 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
     let sessions = k
         .key(
             "sessions",
-            "sessions at once; of one user, token or certificate at most half of them, rounded up (not under `auth: none`). \
+            "sessions at a time; one user, token or certificate may have at most half of them, rounded up (not under `auth: none`). \
              Those that wait to be resumed count, and the one that has waited longest gives way to a new one of the same \
              user. When all are taken, somebody with `takeover` gets in: the oldest observer of whoever has most sessions is ended",
         )
@@ -296,13 +296,13 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
         .without("no limit")
         .uci("rate")
         .maybe::<ByteRate>();
-    // A serial line may stand still for as long as its device holds it (flow control) and be well.
+    // A serial line may stand still for as long as its device holds it (flow control) and be fine.
     let usually = if line { 30 * second } else { 5 * second };
     let linger = k
         .key(
             "linger",
-            "how long the last bytes of a session may stand still on their way to the target once the client has gone (as \
-             long as they move they are waited for), and how long a target may go on sending after the client's Close",
+            "how long a session's last bytes may stand still on their way to the target once the client has gone (while they \
+             move we wait for them), and how long a target may go on sending after the client's Close",
         )
         .without("`5s`; lines `30s`")
         .uci("linger")
@@ -311,8 +311,8 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
     let linger_max = k
         .key(
             "linger_max",
-            "how long those bytes may be unacknowledged while a TCP target answers that it lives and takes nothing (a printer \
-             without paper)",
+            "how long those bytes may be unacknowledged while a TCP target shows that it is alive but takes nothing (a printer \
+             that is out of paper)",
         )
         .uci("linger_max")
         .within(Duration::ZERO..=3600 * second)

@@ -1,4 +1,4 @@
-//! The SHA-256 of a certificate, as browsers and openssl print it.
+//! The SHA-256 of a certificate, in the form that browsers and openssl print.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Top-level keys that are of no part: who the gateway is, whom it heeds, its times and limits.
+//! Top-level keys that belong to no section: who the gateway is, whom it listens to, its times and
+//! limits.
 
 use std::time::Duration;
 
@@ -12,25 +13,25 @@ use super::{
 };
 use crate::wire::head::HEADERS_MAX;
 
-/// Longest time that browsers are told to use HTTPS alone: what lists of such names ask for.
+/// The longest time for which browsers are told to use only HTTPS: what the preload lists ask for.
 const HSTS_MOST: Duration = Duration::from_secs(730 * 24 * 3600);
 
 /// What strangers may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections in all.
+    /// Connections in total.
     pub connections: usize,
-    /// Connections of one address (IPv6: of one /64).
+    /// Connections from one address (for IPv6, from one /64).
     pub per_address: usize,
-    /// Connections that have not authenticated.
+    /// Connections that have not signed in.
     pub unauthenticated: usize,
-    /// Absolute time for TLS and the request head.
+    /// The total time for TLS and the request head.
     pub handshake: Duration,
-    /// Longest header section of a request, in bytes.
+    /// The longest header section of a request, in bytes.
     pub head: usize,
 }
 
-/// Who the gateway is, and whose pages and proxies it heeds.
+/// Who the gateway is, and whose pages and proxies it listens to.
 pub(super) struct GatewayNames {
     pub(super) origins: Vec<Origin>,
     pub(super) public: Option<Public>,
@@ -45,7 +46,7 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> GatewayName
     let origins = k
         .key(
             "origins",
-            "web pages allowed beside the gateway's own, exactly `scheme://host` or `scheme://host:port`. No wildcard, no \
+            "web pages allowed besides the gateway's own, exactly `scheme://host` or `scheme://host:port`. No wildcard, no \
              path, never `null`, which Firefox sends for files. `file://` (Chromium, Electron) and apps like \
              `capacitor://localhost` may be listed; any file or app of that kind has the same origin, so each of their \
              requests needs a token or a ticket",
@@ -56,7 +57,7 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> GatewayName
     let public = k
         .key(
             "public",
-            "where browsers find the gateway through its proxy, when that is not at the top: \
+            "where browsers find the gateway through its proxy, if that is not at the top: \
              `https://gateway.example/serial/`. The page, the API and all else are below that path, whether the proxy cuts it \
              off or not; its name is one of `hosts`. [The guide](guide.md#below-a-path) shows it",
         )
@@ -67,8 +68,8 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> GatewayName
     let ancestors = k
         .key(
             "frame_ancestors",
-            "pages that may show the gateway's page in a frame. They must be of the same site, since the sign-in's cookie \
-             stays SameSite=Strict; nobody takes over from within a frame",
+            "pages that may show the gateway's page in a frame. They must be on the same site, since the sign-in's cookie \
+             stays SameSite=Strict; nothing can be taken over from within a frame",
         )
         .without("none")
         .uci("frame_ancestor")
@@ -81,7 +82,7 @@ pub(super) fn names(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> GatewayName
     let hosts = k
         .key(
             "hosts",
-            "names the gateway answers to, beside its own addresses, `localhost`, its host name and NAME.local (this stops \
+            "names the gateway answers to, besides its own addresses, `localhost`, its host name and NAME.local (this stops \
              DNS rebinding)",
         )
         .without("none")
@@ -132,13 +133,13 @@ fn values<T>(placed: Vec<Placed<T>>) -> Vec<T> {
     placed.into_iter().map(|it| it.value).collect()
 }
 
-/// `hsts`: it is for whoever knows the listeners to say whether a browser hears it.
+/// `hsts`: whether a browser can hear it has to be judged by whoever knows the listeners.
 pub(super) fn hsts(k: &mut Keys<'_>) -> Option<Placed<Duration>> {
     k.key(
         "hsts",
-        "how long browsers that have been here use HTTPS alone (`Strict-Transport-Security`). **It binds every port of the \
-         name they used**: another service of this machine that speaks plain HTTP there is not reached by them any more, and a \
-         certificate they do not trust cannot be clicked away. Said over TLS alone, and heeded where the browser trusts the \
+        "how long browsers that have been here use only HTTPS (`Strict-Transport-Security`). **It binds every port of the \
+         name they used**: they can no longer reach another service of this machine that speaks plain HTTP there, and a \
+         certificate they do not trust cannot be clicked away. Sent only over TLS, and heeded only if the browser trusts the \
          certificate; `0s` makes them forget it. Behind a proxy that is the proxy's to say",
     )
     .without("nothing is said")
@@ -155,17 +156,17 @@ pub(super) fn limits(k: &mut Keys<'_>) -> Limits {
     };
     let connections = count(
         "connections",
-        "connections in all; when all have signed in, an administrator still gets in",
+        "connections in total; when all have signed in, an administrator still gets in",
         256,
     );
     let per_address = count(
         "per_address",
-        "connections of one address (IPv6: of one /64, unless it is on a network of the gateway's own)",
+        "connections from one address (IPv6: from one /64, unless that is one of the gateway's own networks)",
         32,
     );
     let unauthenticated = count(
         "unauthenticated",
-        "connections that have not authenticated; when there are this many, the oldest one of the source with the most gives way",
+        "connections that have not signed in; when there are this many, the oldest one of the source with the most gives way",
         64,
     );
     let handshake = k
@@ -176,7 +177,7 @@ pub(super) fn limits(k: &mut Keys<'_>) -> Limits {
     let head = k
         .key(
             "head",
-            "longest header section of a request; other programs of the same host name have their cookies in it, too",
+            "longest header section of a request; it also contains the cookies of other programs under the same host name",
         )
         .uci("head")
         .within(Size(4 << 10)..=Size(64 << 10))

@@ -1,4 +1,4 @@
-//! Several files as one tree: what the others hold goes below `endpoints` of the first.
+//! Several files as one tree: the content of the others goes below `endpoints` of the first.
 
 use super::{
     node::{At, Node, NodeKey, NodeKind},
@@ -9,7 +9,7 @@ use super::{
 
 const ENDPOINTS: &str = "endpoints";
 
-/// The tree of the first file with the endpoints of the others in their order. Nothing where one of
+/// The tree of the first file, with the endpoints of the others in their order. `None` if one of
 /// them cannot be read.
 pub(super) fn joined(files: &[Text<'_>], report: &mut Report) -> Option<Node> {
     let mut trees = Vec::new();

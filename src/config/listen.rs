@@ -12,11 +12,10 @@ use super::{
 /// One listening address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Where.
     pub address: Address,
     /// How it is protected.
     pub tls: ListenTls,
-    /// Each connection begins with a header of the PROXY protocol, from a trusted proxy alone.
+    /// Each connection begins with a PROXY protocol header, and comes from a trusted proxy.
     pub proxy_protocol: bool,
     /// The app it serves, and nothing else.
     pub app: Option<String>,
@@ -36,7 +35,7 @@ pub enum Address {
 /// Protection of a listening address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenTls {
-    /// Plain HTTP: loopback or unix sockets, or said twice with `plain: accepted`.
+    /// Plain HTTP: loopback or unix sockets, or explicitly accepted with `plain: accepted`.
     Off,
     /// A key and certificate of our own making, kept in the state directory.
     SelfSigned,
@@ -46,14 +45,14 @@ pub enum ListenTls {
         certificate: PathBuf,
         /// Private key.
         key: PathBuf,
-        /// Authority of client certificates; `None` asks for none.
+        /// The authority for client certificates; `None` asks for none.
         client_ca: Option<PathBuf>,
         /// Lists of revoked client certificates.
         client_crl: Option<PathBuf>,
     },
 }
 
-/// A listener as it is written, and where.
+/// A listener as written, and where.
 #[derive(Debug)]
 pub(super) struct Written<'a> {
     pub(super) listen: Listen,
@@ -65,7 +64,7 @@ pub(super) struct Written<'a> {
     proxy_protocol: Option<At>,
 }
 
-/// Reads `listen:`; without any, loopback with a certificate of our own.
+/// Reads `listen:`; without it, loopback with a certificate of our own.
 pub(super) fn listen<'a>(k: &mut Keys<'a>) -> Vec<Written<'a>> {
     let value = k
         .key("listen", "where to listen: [below](#listen)")
@@ -97,14 +96,14 @@ pub(super) fn listen<'a>(k: &mut Keys<'a>) -> Vec<Written<'a>> {
     all
 }
 
-/// Reads one listening address, for which UCI has this option.
+/// Reads one listening address, for which this is UCI's option.
 pub(super) fn listener<'a>(k: &mut Keys<'a>, option: &'static str) -> Option<Written<'a>> {
     let address = k
         .key(
             "address",
             "`IP:PORT` (`\"[::]:8443\"` is every address, `localhost:8443` is 127.0.0.1), `unix:/path`, or `systemd:NAME` \
              for a socket handed over under that FileDescriptorName. An `IP` that this machine does not have yet (DHCP, a \
-             VPN, a USB gadget) is listened on when it comes",
+             VPN, a USB gadget) is used once it has come",
         )
         .uci(option)
         .needed::<Address>();
@@ -129,7 +128,7 @@ pub(super) fn listener<'a>(k: &mut Keys<'a>, option: &'static str) -> Option<Wri
         .key(
             "proxy_protocol",
             "each connection begins with a header of the PROXY protocol, version 1 or 2, before TLS. Only \
-             `trusted_proxies` connect then; a `LOCAL` header is the proxy itself",
+             `trusted_proxies` may connect then; a `LOCAL` header is the proxy itself",
         )
         .uci("proxy_protocol")
         .or(false);
@@ -173,7 +172,7 @@ fn files(k: &mut Keys<'_>) -> Option<ListenTls> {
         .key(
             "client_crl",
             "the authority's lists of revoked certificates (CRL), PEM; read again when it changes, which ends the \
-             sessions of those it names. With a list of each authority in `client_ca` the whole chain is looked up, else \
+             sessions of those it names. With a list of each authority in `client_ca` the whole chain is checked, otherwise only \
              the client's own certificate. A list past its date goes on refusing what it names; the log and `doctor` say so",
         )
         .without("none")
@@ -190,10 +189,10 @@ fn files(k: &mut Keys<'_>) -> Option<ListenTls> {
     })
 }
 
-/// Checks all listeners, those of apps among them, where `open` says that there is no login, and
-/// these proxies are trusted.
+/// Checks all listeners, those of apps included; `open` says that there is no login, and `trusted`
+/// names the trusted proxies.
 pub(super) fn check(all: &[Written<'_>], open: bool, trusted: &TrustedProxies) {
-    // Listeners that take proxies alone take somebody.
+    // A listener that accepts only proxies must have some to accept.
     let alone = |it: &&Written<'_>| {
         it.listen.proxy_protocol && !matches!(it.listen.address, Address::Unix(_))
     };
@@ -221,7 +220,7 @@ pub(super) fn check(all: &[Written<'_>], open: bool, trusted: &TrustedProxies) {
     }
 }
 
-/// Whether only this machine reaches it. What systemd hands over may be anything.
+/// Whether only this machine can reach it. A socket from systemd may be anything.
 fn local(address: &Address) -> bool {
     match address {
         Address::Tcp(socket) => socket.ip().to_canonical().is_loopback(),

@@ -7,9 +7,9 @@ use super::cursor::Keys;
 /// How long a browser stays signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// Time without a request or a byte typed after which it ends.
+    /// It ends after this long without a request or a byte typed.
     pub idle: Duration,
-    /// Time after which it ends in any case.
+    /// It ends after this long in any case.
     pub lifetime: Duration,
     /// Whether it outlives a restart of the daemon.
     pub keep: bool,
@@ -29,12 +29,12 @@ const fn hours(number: u64) -> Duration {
 pub(super) fn login(k: &mut Keys<'_>) -> Login {
     let (bounds, default) = (Duration::from_secs(1)..=hours(90 * 24), Login::default());
     let idle = k
-        .key("idle", "time without a request or a byte typed after which a sign-in ends")
+        .key("idle", "a sign-in ends after this long without a request or a typed byte")
         .uci("login_idle")
         .within(bounds.clone())
         .or(default.idle);
     let lifetime = k
-        .key("lifetime", "time after which it ends in any case. When somebody signs out or the time is over, open sockets are closed with 4401")
+        .key("lifetime", "it ends after this long in any case. When somebody signs out or the time is over, open sockets are closed with 4401")
         .uci("login_lifetime")
         .within(bounds)
         .or(default.lifetime);

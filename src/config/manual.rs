@@ -1,7 +1,7 @@
-//! Tests that hold the manual and `LuCI` to the reader's keys: whoever changes one side alone sees
+//! Tests that hold the manual and `LuCI` to the reader's keys: changing only one side turns them
 //! red.
 //!
-//! `WSBRIDGE_WRITE=1 cargo test manual` writes the tables anew.
+//! `WSBRIDGE_WRITE=1 cargo test manual` rewrites the tables.
 
 mod mistyped;
 
@@ -25,7 +25,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// The keys at a path like `endpoints.serial`, whatever stands between: lists, names.
+/// The keys at a path like `endpoints.serial`, whatever is in between: lists, names.
 fn at<'a>(keys: &'a [Described], path: &str) -> &'a [Described] {
     path.split('.').filter(|name| !name.is_empty()).fold(keys, |keys, name| {
         keys.iter()
@@ -129,8 +129,8 @@ fn options_table(section: &str) -> String {
     table(head, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
-/// Each table of a page that stands behind a mark: the mark's argument, the table that is there,
-/// and its place.
+/// Every table on a page that follows a mark: the mark's argument, the table as it is, and its
+/// place.
 fn hold(path: &str, mark: &str, made: impl Fn(&str) -> String) {
     let page = text(path);
     let mut out = String::new();
@@ -180,7 +180,7 @@ fn every_mapping_of_the_reader_has_a_table_in_the_reference() {
     let mut all = vec![String::new()];
     paths(&described(), "", &mut all);
     let page = text(CONFIG);
-    // Said once where several have the same.
+    // Said only once where several have the same.
     let same = [
         "apps.listen",
         "trusted_proxies.secret.sha256",
@@ -210,7 +210,7 @@ fn fields() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Options that the dialogs leave to the file: rare, or not for a form.
+/// Options that the dialogs leave to the file: they are rare, or do not suit a form.
 const NOT_SHOWN: [&str; 10] = [
     "close_dtr",
     "close_rts",
@@ -277,7 +277,7 @@ fn lucis_fields_are_the_options_with_their_types_values_bounds_and_defaults() {
     }
 }
 
-/// Where each kind of target has a word that no compiler asks for.
+/// Where each kind of target has a word that the compiler does not ask for.
 #[test]
 fn every_kind_of_target_has_its_word_where_no_compiler_asks_for_it() {
     let init = "packaging/openwrt/files/wsbridge.init";

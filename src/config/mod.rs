@@ -1,7 +1,7 @@
-//! The resolved configuration: immutable, complete, nothing in it means "default".
+//! The resolved configuration: immutable and complete; nothing in it means "default".
 //!
-//! `yaml` and `uci` make a tree of a file, `cursor` reads it: the sections' functions say each key
-//! once. `plan` compares two configurations for a reload.
+//! `yaml` and `uci` turn a file into a tree, and `cursor` reads it: the sections' functions give
+//! each key once. `plan` compares two configurations for a reload.
 
 mod access;
 mod addresses;
@@ -86,16 +86,16 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Who may do what.
     pub access: Access,
-    /// Origins allowed beside our own.
+    /// Origins allowed besides our own.
     pub origins: Vec<Origin>,
     /// Where browsers find it through its proxy.
     pub public: Option<Public>,
     /// Pages that may show ours in a frame.
     pub frame_ancestors: Vec<Origin>,
-    /// How long browsers are told to use HTTPS alone (`Strict-Transport-Security`), if they are.
+    /// How long browsers are told to use only HTTPS (`Strict-Transport-Security`), if they are.
     pub hsts: Option<Duration>,
-    /// Host names we answer to, lower case, beside our own addresses, `localhost`, the host's name
-    /// and NAME.local.
+    /// Host names that we answer to, in lower case, besides our own addresses, `localhost`, the
+    /// host's name and NAME.local.
     pub hosts: Vec<String>,
     /// Reverse proxies whose word counts.
     pub trusted_proxies: TrustedProxies,
@@ -105,14 +105,14 @@ pub struct Config {
     pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
-    /// Web tools of others, by name.
+    /// Other people's web tools, by name.
     pub apps: BTreeMap<String, Arc<App>>,
     /// Endpoints by name.
     pub endpoints: BTreeMap<String, Arc<Endpoint>>,
     /// Where generated keys are kept; systemd's StateDirectory or `/var/lib/wsbridge`.
     pub state_directory: PathBuf,
-    /// Time a client may be silent before it counts as dead, 5 s to 10 min; pings go out at a third
-    /// of it.
+    /// How long a client may be silent before it counts as dead, 5 s to 10 min; pings go out after
+    /// a third of that.
     pub dead_after: Duration,
     /// How long a `wsbridge.v1` session outlives its socket.
     pub resume: Duration,
@@ -160,9 +160,9 @@ pub struct User {
 pub struct Token {
     /// SHA-256 of the token's text.
     pub sha256: [u8; 32],
-    /// Seconds since 1970 after which it is worth nothing.
+    /// Seconds since 1970 after which it is no longer valid.
     pub expires: Option<i64>,
-    /// Several programs have it.
+    /// Several programs use it.
     pub shared: bool,
     /// What it may do.
     pub rights: RightsTable,
@@ -180,15 +180,15 @@ pub struct Certificate {
 /// What a client certificate is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateMatch {
-    /// The only common name of its subject.
+    /// The common name of its subject, which must have exactly one.
     CommonName(String),
     /// One of its subject's alternative names.
     San(String),
-    /// SHA-256 of all of it.
+    /// SHA-256 of the whole certificate.
     Fingerprint([u8; 32]),
 }
 
-/// A text that no log and no `Debug` shows.
+/// A text that neither a log nor `Debug` shows.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -219,7 +219,8 @@ pub struct Endpoint {
     pub title: Option<String>,
     /// What it reaches.
     pub target: Target,
-    /// `None`: each session has its own connection (dedicated TCP). Else one line, shared so.
+    /// `None`: each session has its own connection (dedicated TCP). Otherwise one line, shared like
+    /// this.
     pub share: Option<Share>,
     /// Bytes of output kept for scrollback and resume.
     pub history: usize,
@@ -229,7 +230,7 @@ pub struct Endpoint {
     pub lease_idle: Option<Duration>,
     /// Which bytes of the device make one message.
     pub packing: Packing,
-    /// How slowly the device is sent to.
+    /// How slowly data is sent to the device.
     pub pacing: Pacing,
     /// Whether `base64` may be negotiated.
     pub base64: bool,
@@ -264,16 +265,17 @@ pub enum OpenWhen {
 /// Limits of an endpoint's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointLimits {
-    /// Sessions at once.
+    /// Sessions at a time.
     pub sessions: usize,
-    /// Time without a byte either way after which a session ends with 4440.
+    /// Time without a byte in either direction after which a session ends with 4440.
     pub idle: Option<Duration>,
     /// Bytes per second and direction.
     pub rate: Option<u64>,
-    /// How long the last bytes of a session may stand still on their way to the target, and how
-    /// long a target may go on sending after the client's Close.
+    /// How long a session's last bytes may stand still on their way to the target, and how long a
+    /// target may go on sending after the client's Close.
     pub linger: Duration,
-    /// How long they may be unacknowledged while the target says that it lives and takes nothing.
+    /// How long they may be unacknowledged while the target shows that it is alive but takes
+    /// nothing.
     pub linger_max: Duration,
 }
 
@@ -293,7 +295,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Settings of the port it reaches; a stream has none.
+    /// Settings of the port that it reaches; a stream has none.
     pub fn settings(&self) -> Option<Settings> {
         match self {
             Self::Serial(serial) => Some(serial.settings),
@@ -302,12 +304,12 @@ impl Target {
         }
     }
 
-    /// Whether what it is sent and sends has borders, which are kept.
+    /// Whether what it sends and receives has borders, which are kept.
     pub fn has_datagrams(&self) -> bool {
         matches!(self, Self::Udp(_) | Self::Sim(SimTarget { device: SimDevice::Nmea }))
     }
 
-    /// The word for its kind, as clients are told it: the key of the configuration.
+    /// The word for its kind, as clients are told: the key in the configuration.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Tcp(_) => "tcp",
@@ -322,7 +324,7 @@ impl Target {
 /// A TCP or unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpTarget {
-    /// Where.
+    /// Where it is.
     pub address: TcpAddress,
     /// How long all attempts together may take.
     pub connect_timeout: Duration,
@@ -330,12 +332,13 @@ pub struct TcpTarget {
     pub keepalive: Option<Duration>,
     /// A peer that acknowledges nothing of what it was sent for this long is dead.
     pub dead_after: Duration,
-    /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts a peer that is slow; `None`
+    /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts off a peer that is slow; `None`
     /// sets none.
     pub user_timeout: Option<Duration>,
     /// TLS to the target.
     pub tls: Option<TargetTls>,
-    /// USB numbers of what is behind it, as its operator states them: the connection tells none.
+    /// USB numbers of the device behind it, as stated by the operator: the connection does not
+    /// tell.
     pub usb: Option<UsbId>,
 }
 
@@ -363,7 +366,7 @@ impl std::fmt::Display for TcpAddress {
 pub struct TargetTls {
     /// Authority; `None` takes the system's.
     pub ca: Option<PathBuf>,
-    /// Name asked for and checked; `None` takes the address's host.
+    /// The name requested and checked; `None` takes the address's host.
     pub server_name: Option<String>,
     /// Our certificate and key.
     pub client: Option<(PathBuf, PathBuf)>,
@@ -374,21 +377,21 @@ pub struct TargetTls {
 pub struct SerialTarget {
     /// Which port.
     pub port: PortIdentity,
-    /// How it is set.
+    /// How it is set up.
     pub settings: Settings,
     /// RS-485 direction control by the driver.
     pub rs485: Option<Rs485>,
     /// DTR and RTS when the device is opened.
     pub on_open: Levels,
-    /// DTR and RTS when the last session has left; an empty change keeps them.
+    /// DTR and RTS when the last session has left; an empty change leaves them.
     pub on_release: Levels,
-    /// Ask the driver for low latency where it knows it.
+    /// Whether to ask the driver for low latency, if it knows that.
     pub low_latency: bool,
-    /// Open even a tty that is the kernel's console or has a getty.
+    /// Whether to open even a tty that is the kernel's console or has a getty.
     pub allow_console: bool,
 }
 
-/// How a port is known again.
+/// How a port is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortIdentity {
     /// A device file, or a link of /dev/serial.
@@ -412,9 +415,9 @@ pub struct Rs485 {
     pub rts_on_send: bool,
     /// RTS level otherwise.
     pub rts_after_send: bool,
-    /// Hear what we send.
+    /// Whether to receive what we send.
     pub rx_during_tx: bool,
-    /// Switch the bus terminator on.
+    /// Whether to switch the bus terminator on.
     pub terminate: bool,
     /// Pause between RTS and the first bit.
     pub delay_before: Duration,

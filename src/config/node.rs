@@ -1,15 +1,15 @@
-//! A configuration as a tree: every value with the place it was written at, nothing interpreted.
+//! A configuration as a tree: every value with the place where it was written, nothing interpreted.
 
 /// Where something is written: line and column from 1, and 0 where that is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At {
-    /// Which of the files that are read together; 0 is the one the command line names.
+    /// Which of the files that are read together; 0 is the one given on the command line.
     pub(super) file: usize,
     pub(super) line: usize,
     pub(super) column: usize,
 }
 
-/// A value and where it begins. What an alias stands for is where the alias is.
+/// A value and where it begins. What an alias stands for counts as written where the alias is.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: At,
@@ -21,7 +21,7 @@ pub(super) struct Node {
 pub(super) enum NodeKind {
     /// Empty, `~` or `null`.
     Nothing,
-    /// A scalar's text: as written where it is plain, without its quotes otherwise.
+    /// A scalar's text: as written if it is plain, otherwise without its quotes.
     Text(String),
     List(Vec<Node>),
     /// In the order of the file.
@@ -51,7 +51,7 @@ impl Node {
         Self { at, kind: NodeKind::List(items) }
     }
 
-    /// The rows of a mapping; of anything else none.
+    /// The rows of a mapping; empty for anything else.
     pub(super) fn rows(&self) -> &[(NodeKey, Self)] {
         match &self.kind {
             NodeKind::Map(rows) => rows,
@@ -65,9 +65,9 @@ impl Node {
         self.rows().iter().find(|(name, _)| name.text == *key)?.1.get(rest)
     }
 
-    /// Puts a node at a path of keys below this mapping, and makes the keys on the way that are
-    /// missing. False, and nothing done, where the path leads through something else or to what is
-    /// there already.
+    /// Puts a node at a path of keys below this mapping, making missing keys on the way. Returns
+    /// false, having done nothing, if the path leads through something that is not a mapping, or to
+    /// something already there.
     pub(super) fn put(&mut self, path: &[&str], node: Self) -> bool {
         let (NodeKind::Map(rows), [key, rest @ ..]) = (&mut self.kind, path) else { return false };
         let found = rows.iter_mut().find(|(name, _)| name.text == *key);

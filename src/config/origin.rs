@@ -18,15 +18,15 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Whether it is no web site's: a file, or an app on a phone or a desktop. Any such file or app
-    /// has it.
+    /// Whether it belongs to no web site: it is that of a file, or of an app on a phone or desktop.
+    /// Any file or app of that kind has it.
     pub fn is_of_app(&self) -> bool {
         !matches!(self.scheme.as_str(), "http" | "https") && !self.scheme.ends_with("-extension")
     }
 }
 
 impl fmt::Display for Origin {
-    /// As browsers write it: without the usual port.
+    /// As browsers write it: without the default port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.host)?;
         match (self.scheme.as_str(), self.port) {

@@ -1,4 +1,4 @@
-//! Packing and pacing: which bytes make one message, and how slowly a device is sent to.
+//! Packing and pacing: which bytes make one message, and how slowly data is sent to a device.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use crate::{
     wire::frames::{Delimiter, Packing},
 };
 
-/// Longest packet: with its 4-byte header it fills two TLS records of 16 KiB.
+/// The longest packet: with its 4-byte header it fills two TLS records of 16 KiB.
 pub(crate) const PACKET_MOST: usize = 32 * 1024 - 4;
 
 /// 3.5 characters at more than 19200 baud (MODBUS over Serial Line V1.02, section 2.5.1.1).
 pub(crate) const MODBUS_PAUSE_LEAST: Duration = Duration::from_micros(1750);
 
-/// Most bytes that may belong to a message behind its delimiter.
+/// The most bytes that may belong to a message after its delimiter.
 const PLUS_MOST: u32 = 64;
 
-/// How slowly a device is sent to. Pauses count from when the byte before has left the line at its
-/// speed.
+/// How slowly data is sent to a device. Pauses count from when the previous byte has left the line
+/// at its speed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pacing {
     /// Pause after each byte.
     pub byte_delay: Duration,
     /// Pause after each line end.
     pub line_delay: Duration,
-    /// What the device says when it takes the next line.
+    /// What the device says when it is ready for the next line.
     pub prompt: Option<Prompt>,
 }
 
@@ -43,8 +43,8 @@ pub struct Prompt {
     pub timeout: Duration,
 }
 
-/// Reads `packing:` of an endpoint. The silence of Modbus is still to be [`timed`] by what the
-/// endpoint reaches.
+/// Reads an endpoint's `packing:`. The silence for Modbus has yet to be [`timed`] according to what
+/// the endpoint reaches.
 pub(super) fn packing(k: &mut Keys<'_>) -> Packing {
     let written = k
         .key("packing", "which bytes of the device make one message: [below](#packing)")
@@ -58,7 +58,7 @@ pub(super) fn packing(k: &mut Keys<'_>) -> Packing {
 
 fn rules(k: &mut Keys<'_>) -> Packing {
     let idle = k
-        .key("idle_ms", "a silence of so many milliseconds ends a packet")
+        .key("idle_ms", "a silence of this many milliseconds ends a packet")
         .uci("packing_idle_ms")
         .within::<u32>(1..=60_000)
         .maybe();
@@ -98,7 +98,7 @@ fn rules(k: &mut Keys<'_>) -> Packing {
     }
 }
 
-/// `delimiter`, `keep` and `plus`.
+/// Reads `delimiter`, `keep` and `plus`.
 fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<EscapedBytes>>, bool, Option<Placed<u32>>) {
     let delimiter = k
         .key(
@@ -111,7 +111,7 @@ fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<EscapedBytes>>, bool, Option<Pl
     let keep = k
         .key(
             "keep",
-            "whether the delimiter is part of the message. Control mode keeps it always, because its offsets count every \
+            "whether the delimiter is part of the message. Control mode always keeps it, because its offsets count every \
              byte",
         )
         .uci("packing_keep")
@@ -141,7 +141,7 @@ fn delimiter(k: &mut Keys<'_>) -> (Option<Placed<EscapedBytes>>, bool, Option<Pl
     (delimiter, keep, plus)
 }
 
-/// The same with the silence that ends a Modbus frame on the way from this target.
+/// The same, with the silence that ends a Modbus frame on the way from this target.
 pub(super) fn timed(packing: Packing, target: &Target) -> Packing {
     let Packing::ModbusRtu { .. } = packing else { return packing };
     let pause = target.settings().map_or(MODBUS_PAUSE_LEAST, modbus_pause);
@@ -154,19 +154,19 @@ pub(crate) fn modbus_pause(settings: Settings) -> Duration {
     (settings.character() * 7 / 2).max(MODBUS_PAUSE_LEAST)
 }
 
-/// How far apart the way from a port can bring two bytes that left it together.
+/// How far apart two bytes that left a port together may arrive.
 fn latency(target: &Target) -> Duration {
     let [uart, usb, network] = [4, 20, 50].map(Duration::from_millis);
     match target {
         Target::Serial(serial) if is_uart(&serial.port) => uart,
         Target::Serial(_) => usb,
         Target::Rfc2217(_) | Target::Tcp(_) => network,
-        // A pty or a connection of this machine; or one whose borders are its own.
+        // A pty or a connection on this machine; or a target with borders of its own.
         Target::Sim(_) | Target::Udp(_) => uart,
     }
 }
 
-/// Whether a port is a UART of this machine by its name. Any other may be a USB adapter.
+/// Whether a port's name says it is a UART of this machine. Any other may be a USB adapter.
 fn is_uart(port: &PortIdentity) -> bool {
     let PortIdentity::Path(path) = port else { return false };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -176,14 +176,14 @@ fn is_uart(port: &PortIdentity) -> bool {
     tty || matches!(&*name, "serial0" | "serial1") || path.starts_with("/dev/pts")
 }
 
-/// Reads `pacing:` of an endpoint.
+/// Reads an endpoint's `pacing:`.
 pub(super) fn pacing(k: &mut Keys<'_>) -> Option<Placed<Pacing>> {
-    k.key("pacing", "how slowly the device is sent to: [below](#pacing)")
+    k.key("pacing", "how slowly data is sent to the device: [below](#pacing)")
         .without("as fast as the device accepts")
         .map(delays)
 }
 
-/// Pacing where the endpoint is shared so: a line has it, a connection of one session has not.
+/// Pacing, given how the endpoint is shared: a line can have it, a connection per session cannot.
 pub(super) fn of_line(
     pacing: Option<Placed<Pacing>>,
     share: Option<Share>,
@@ -238,7 +238,7 @@ fn delays(k: &mut Keys<'_>) -> Pacing {
     Pacing { byte_delay: pause(byte_delay), line_delay: pause(line_delay), prompt }
 }
 
-/// A key's bytes; none, and a mistake, where they are more.
+/// A key's bytes; `None`, with a mistake noted, if there are too many.
 fn at_most(
     most: usize,
     name: &str,

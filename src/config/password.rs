@@ -4,7 +4,7 @@ use argon2::{Params, password_hash::phc::PasswordHash};
 
 use super::Secret;
 
-/// Memory and passes below which a stolen hash is guessed cheaply: KiB (m) and rounds (t).
+/// Memory and passes below which a stolen hash is cheap to guess: KiB (m) and rounds (t).
 const WEAK: (u32, u32) = (8 * 1024, 1);
 /// Memory and passes above which a sign-in costs the gateway more than it can give.
 const COSTLY: (u32, u32) = (64 * 1024, 10);
@@ -36,13 +36,13 @@ impl Password {
         self.memory
     }
 
-    /// Whether checking it would take more than anybody may ask of the gateway: it is never
+    /// Whether checking it would take more than anybody may ask of the gateway: then it is never
     /// checked, and lets nobody in.
     pub fn is_disabled(&self) -> bool {
         self.memory > COSTLY.0 || self.passes > COSTLY.1
     }
 
-    /// What there is to say of its parameters, with what to do.
+    /// What there is to say about its parameters, and what to do.
     pub(super) fn remark(&self, user: &str) -> Option<String> {
         let Self { memory, passes, .. } = self;
         let again = format!("run `wsbridge passwd {user}` and paste the line it prints");

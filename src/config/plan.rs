@@ -1,6 +1,6 @@
-//! What a reload does: two configurations compared, and everything decided that follows from it.
-//! Whoever owns listeners, lines, simulated devices and sessions carries out a part each, and
-//! compares nothing again.
+//! What a reload does: compares two configurations and decides everything that follows. The owners
+//! of listeners, lines, simulated devices and sessions each carry out a part of it, without
+//! comparing anything again.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ pub(crate) enum EndpointAction {
     Add,
     /// It is as it was.
     Keep,
-    /// Its settings or rules changed in a way that running sessions live through.
+    /// Its settings or rules changed in a way that running sessions survive.
     Retune,
-    /// It is connected anew: its sessions end and may come back.
+    /// It is connected again: its sessions end, and may come back.
     Reopen(Reopening),
     /// Only the old configuration has it: its sessions end for good.
     Remove,
 }
 
-/// Why an endpoint is connected anew.
+/// Why an endpoint is connected again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reopening {
     /// It reaches something else, or in another way.
     Target,
-    /// Others share it, or it is open at other times.
+    /// It is shared in another way, or is open at other times.
     Sharing,
     /// Its tape has another size.
     History,
@@ -42,9 +42,9 @@ pub(crate) enum ListenerAction {
     Keep,
     /// Nothing listens there yet.
     Bind,
-    /// Something of its address runs under other rules, and hands over its socket.
+    /// A listener at this address runs under other rules, and hands over its socket.
     Rebind,
-    /// Something of its port runs at other addresses, and leaves: they overlap for a moment.
+    /// A listener on this port at other addresses is leaving: the two overlap for a moment.
     Beside,
     /// Only the old configuration has it.
     Remove,
@@ -53,7 +53,7 @@ pub(crate) enum ListenerAction {
 /// What becomes of the simulated device behind an endpoint of the new configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SimAction {
-    /// The one that runs goes on.
+    /// The running one goes on.
     Keep,
     /// Another one starts.
     Start,
@@ -64,17 +64,17 @@ pub(crate) enum SimAction {
 pub(crate) struct Plan {
     /// Every endpoint of both configurations.
     pub endpoints: BTreeMap<String, EndpointAction>,
-    /// Every listener of both configurations. One under other rules is there twice.
+    /// Every listener of both configurations. One whose rules change is there twice.
     pub listeners: Vec<(Listen, ListenerAction)>,
-    /// Simulated devices by endpoint; what is not here ends.
+    /// Simulated devices by endpoint; any that is not here ends.
     pub sims: BTreeMap<String, SimAction>,
-    /// Users whose password is another one now: they are signed out.
+    /// Users whose password has changed: they are signed out.
     pub users: Vec<String>,
-    /// Tokens whose text is another one now.
+    /// Tokens whose text has changed.
     pub tokens: Vec<String>,
-    /// Who may do what has changed: running sessions are to be asked again.
+    /// Who may do what has changed: running sessions have to be checked again.
     pub access: bool,
-    /// Origins, hosts, proxies or limits have changed: they hold for new connections.
+    /// Origins, hosts, proxies or limits have changed: the new ones apply to new connections.
     pub walls: bool,
 }
 
@@ -90,8 +90,8 @@ impl Plan {
         }
     }
 
-    /// What going from one configuration to another does; `fails` says of an endpoint that what it
-    /// reaches does not run and could be tried again.
+    /// What going from one configuration to another does; `fails` says whether what an endpoint
+    /// reaches is not running and could be tried again.
     pub(crate) fn between(old: &Config, new: &Config, fails: impl Fn(&str) -> bool) -> Self {
         let mut plan = Self {
             access: old.access != new.access,
@@ -129,7 +129,8 @@ impl Plan {
         plan
     }
 
-    /// How a session on an endpoint ends, if it does; of somebody who is `signed_out`, or not.
+    /// How a session on an endpoint ends, if it does, depending on whether its principal is
+    /// `signed_out`.
     pub(crate) fn ending(&self, endpoint: &str, signed_out: bool) -> Option<Ended> {
         match self.endpoints.get(endpoint) {
             Some(EndpointAction::Remove) => Some(Ended::Removed),
@@ -141,7 +142,7 @@ impl Plan {
         }
     }
 
-    /// The endpoints of which this becomes.
+    /// The endpoints whose action fits.
     pub(crate) fn named(&self, fits: impl Fn(EndpointAction) -> bool) -> Vec<&str> {
         let found = self.endpoints.iter().filter(|(_, action)| fits(**action));
         found.map(|(name, _)| name.as_str()).collect()
@@ -168,7 +169,7 @@ fn is_simulated(endpoint: &Endpoint) -> bool {
     matches!(endpoint.target, Target::Sim(_))
 }
 
-/// Whether something differs that new connections have to pass.
+/// Whether anything differs that new connections have to pass.
 fn walls_differ(old: &Config, new: &Config) -> bool {
     old.origins != new.origins
         || old.public != new.public
@@ -182,7 +183,8 @@ fn walls_differ(old: &Config, new: &Config) -> bool {
         || old.apps != new.apps
 }
 
-/// What becomes of each listener: those of the new configuration in its order, then those that go.
+/// What becomes of each listener: first those of the new configuration in its order, then those
+/// that go.
 fn listeners(old: &[Listen], new: &[Listen]) -> Vec<(Listen, ListenerAction)> {
     let leaving: Vec<_> = old.iter().filter(|listen| !new.contains(listen)).collect();
     let action = |listen: &Listen| {
@@ -201,7 +203,7 @@ fn listeners(old: &[Listen], new: &[Listen]) -> Vec<(Listen, ListenerAction)> {
     stay.chain(go).collect()
 }
 
-/// Whether two addresses are of one port, so that they may get in each other's way.
+/// Whether two addresses have one port, so that they may get in each other's way.
 pub(crate) fn same_port(one: &Address, other: &Address) -> bool {
     match (one, other) {
         (Address::Tcp(one), Address::Tcp(other)) => one.port() == other.port() && one.port() != 0,
@@ -209,11 +211,11 @@ pub(crate) fn same_port(one: &Address, other: &Address) -> bool {
     }
 }
 
-/// Why sessions of one endpoint cannot go on with the other; `None` where they can: the same
-/// device, reached and shared the same way.
+/// Why sessions of one endpoint cannot continue with the other; `None` if they can: it is the same
+/// device, reached and shared in the same way.
 fn reopening(old: &Endpoint, new: &Endpoint) -> Option<Reopening> {
     let same = match (&old.target, &new.target) {
-        // Time-outs hold for the connections to come.
+        // Time-outs apply to future connections.
         (Target::Tcp(old), Target::Tcp(new)) => old.address == new.address && old.tls == new.tls,
         (Target::Serial(old), Target::Serial(new)) => stays_open(old, new),
         (Target::Rfc2217(old), Target::Rfc2217(new)) => {
@@ -239,7 +241,8 @@ fn reopening(old: &Endpoint, new: &Endpoint) -> Option<Reopening> {
     }
 }
 
-/// Whether the device can stay open: line settings are set on it, the rest belongs to opening it.
+/// Whether the device can stay open: line settings can be changed on it, everything else belongs to
+/// opening it.
 fn stays_open(old: &SerialTarget, new: &SerialTarget) -> bool {
     let SerialTarget {
         port,
@@ -253,7 +256,7 @@ fn stays_open(old: &SerialTarget, new: &SerialTarget) -> bool {
     *port == new.port
         && *rs485 == new.rs485
         && *low_latency == new.low_latency
-        // Withdrawn permission closes the console.
+        // Withdrawing the permission closes the console.
         && (new.allow_console || !*allow_console)
 }
 
@@ -279,7 +282,7 @@ mod tests {
         assert_eq!(plan.endpoints["a"], EndpointAction::Keep);
         assert_eq!(plan.sims["a"], SimAction::Keep);
         assert!(same.listen.iter().all(|listen| plan.keeps(listen)));
-        // What could not be started is tried again, though the file says the same.
+        // What could not be started is tried again, although the file says the same.
         let plan = Plan::between(&same, &same, |name| name == "a");
         assert_eq!(plan.endpoints["a"], EndpointAction::Reopen(Reopening::NotRunning));
         assert_eq!(plan.sims["a"], SimAction::Start);
@@ -351,7 +354,7 @@ mod tests {
         let old = config("a: { sim: echo }, b: { sim: echo }, c: { sim: echo }", "");
         let new = config("a: { sim: echo, share: everyone }, b: { sim: modem }", "");
         let plan = between(&old, &new);
-        // Its line opens it anew.
+        // Its line opens it again.
         assert_eq!(plan.endpoints["a"], EndpointAction::Reopen(Reopening::Sharing));
         let sims: Vec<_> =
             plan.sims.iter().map(|(name, action)| (name.as_str(), *action)).collect();

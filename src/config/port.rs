@@ -1,5 +1,4 @@
-//! What every serial port's part of the configuration has, wherever the port is: frame, signals,
-//! macros.
+//! The keys that every serial port has, wherever it is: frame, signals, macros.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,17 +10,17 @@ use super::{
 };
 use crate::settings::{DataBits, Flow, Format, Levels, Parity, Settings, Step, StopBits};
 
-/// The fastest line: faster than any UART, and slow enough to find a number with a digit too many.
+/// The fastest line: faster than any UART, but slow enough to catch a number with a digit too many.
 const BAUD_MOST: u32 = 20_000_000;
-/// Most steps of a macro.
+/// The most steps in a macro.
 const MACRO_STEPS: usize = 32;
-/// Longest macro.
+/// The longest macro.
 const MACRO_TIME: Duration = Duration::from_secs(10);
 
 /// Named signal sequences.
 pub(super) type Macros = BTreeMap<String, Vec<Step>>;
 
-/// How a port is set and driven.
+/// How a port is set up and driven.
 pub(super) struct PortKeys {
     pub(super) settings: Settings,
     /// DTR and RTS when the device is opened.
@@ -31,7 +30,7 @@ pub(super) struct PortKeys {
     pub(super) macros: Macros,
 }
 
-/// Reads the keys that ports have wherever they are.
+/// Reads the keys that all ports have.
 pub(super) fn port(k: &mut Keys<'_>) -> PortKeys {
     let baud = k.key("baud", "bits per second").uci("baud").within(1..=BAUD_MOST).or(9600);
     let eight = Format { data: DataBits::Eight, parity: Parity::None, stop: StopBits::One };

@@ -1,4 +1,4 @@
-//! Reverse proxies in front: whose word counts, and which of their headers.
+//! Reverse proxies in front of us: whose word counts, and which of their headers.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::wire::head::is_token;
 pub struct TrustedProxies {
     /// Where they are, as (network, prefix length).
     pub addresses: Vec<(IpAddr, u8)>,
-    /// The headers they write; those of the other family are a stranger's.
+    /// The headers they write; those of the other family come from strangers.
     pub headers: HeaderFamily,
     /// Their `X-Forwarded-Host` counts.
     pub host: bool,
@@ -20,11 +20,11 @@ pub struct TrustedProxies {
     pub prefix: bool,
     /// The header in which they name a user of ours, in lower case.
     pub user_header: Option<String>,
-    /// What tells their requests from those of other programs on their machine.
+    /// What distinguishes their requests from those of other programs on their machine.
     pub secret: Option<ProxySecret>,
 }
 
-/// A header that a proxy alone can send.
+/// A header that only a proxy can send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySecret {
     /// The header, in lower case.
@@ -33,7 +33,7 @@ pub struct ProxySecret {
     pub sha256: [u8; 32],
 }
 
-/// The name of a header that means nothing else, in lower case.
+/// The name of a header without any other meaning, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HeaderName(pub String);
 
@@ -69,7 +69,7 @@ impl Scalar for HeaderName {
     }
 }
 
-/// Headers by which a proxy tells of its client.
+/// The headers with which a proxy describes its client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HeaderFamily {
     /// `X-Forwarded-For`, `-Proto`, `-Port`.
@@ -79,7 +79,7 @@ pub enum HeaderFamily {
     Forwarded,
 }
 
-/// A header that counts only when it is named, since proxies pass on what a stranger wrote there.
+/// A header that counts only if it is named, since proxies pass on what a stranger wrote there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Also {
     Host,
@@ -163,7 +163,7 @@ impl Scalar for Also {
 }
 
 impl TrustedProxies {
-    /// Whether a machine of that address is one of them.
+    /// Whether a machine with that address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.addresses

@@ -1,13 +1,14 @@
-//! Where browsers find the gateway through its proxy: name, and the path below which it is.
+//! Where browsers find the gateway through its proxy: the name, and the path below which it is.
 
 use serde_json::{Value, json};
 
 use super::{Origin, units::Scalar};
 
-/// Longest path, in bytes.
+/// The longest path, in bytes.
 const PREFIX_MAX: usize = 64;
 
-/// The first parts of the gateway's own paths: below one of these, nobody could say which is meant.
+/// The first parts of the gateway's own paths: below one of these, it would be unclear which is
+/// meant.
 const TAKEN: [&str; 7] =
     ["/api", "/ws", "/websockify", "/healthz", "/metrics", "/assets", "/ca.crt"];
 
@@ -16,7 +17,7 @@ const TAKEN: [&str; 7] =
 pub struct Public {
     /// Scheme, host and port.
     pub origin: Origin,
-    /// The path without a slash at its end: `/serial`, or empty.
+    /// The path without a trailing slash: `/serial`, or empty.
     pub prefix: String,
 }
 
@@ -55,7 +56,7 @@ impl Scalar for Public {
     }
 }
 
-/// A prefix of our paths without a slash at its end: `/serial`. Nothing in it could mean something
+/// A prefix for our paths, without a trailing slash: `/serial`. Nothing in it could mean something
 /// else to a browser, a cookie or another proxy.
 pub(crate) fn prefix(text: &str) -> Option<String> {
     let text = text.strip_suffix('/').unwrap_or(text);

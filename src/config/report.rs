@@ -1,10 +1,10 @@
-//! What is wrong or odd with a file: each mistake with its place, its path and what to do.
+//! What is wrong or odd in a file: each mistake with its place, its path and what to do.
 
 use std::fmt::Write as _;
 
 use super::{node::At, text::Text};
 
-/// Most mistakes that are told of one file.
+/// The most mistakes that are reported for one file.
 const MISTAKES_MAX: usize = 100;
 
 /// One mistake or oddity.
@@ -14,7 +14,7 @@ pub(super) struct Complaint {
     /// Path of keys; empty for the file itself.
     pub(super) path: String,
     pub(super) what: String,
-    /// Nothing that stands there is wrong: something is not there.
+    /// Nothing written there is wrong; something is missing.
     pub(super) absent: bool,
 }
 
@@ -28,7 +28,7 @@ impl Complaint {
         files.get(self.at.file).copied().unwrap_or(Text { name: "", text: "" })
     }
 
-    /// As a reader of the YAML file is told: `FILE:LINE:COLUMN: PATH: WHAT`.
+    /// In the form for a reader of the YAML file: `FILE:LINE:COLUMN: PATH: WHAT`.
     pub(super) fn told(&self, files: &[Text<'_>]) -> String {
         let name = self.file(files).name;
         let colon = if self.path.is_empty() { "" } else { ": " };
@@ -39,7 +39,7 @@ impl Complaint {
         format!("{name}:{}:{}: {what}", self.at.line, self.at.column)
     }
 
-    /// The line it is in with a mark under the place, or nothing.
+    /// The line it is in, with a mark under the place; or nothing.
     pub(super) fn shown(&self, files: &[Text<'_>]) -> String {
         let text = self.file(files).text;
         let mut all = String::new();
@@ -51,8 +51,8 @@ impl Complaint {
     }
 }
 
-/// A line of a file that may be shown. Password hashes are shown to nobody, long lines to no
-/// terminal.
+/// A line of a file, if it may be shown. Password hashes are not shown to anybody, nor long lines
+/// to a terminal.
 pub(super) fn line(text: &str, number: usize) -> Option<&str> {
     let line = text.lines().nth(number.checked_sub(1)?)?.trim_end();
     let fits = line.chars().count() <= 160
@@ -74,7 +74,7 @@ impl Report {
         self.problems.push(Complaint::new(at, path, what));
     }
 
-    /// Notes that something is not there.
+    /// Notes that something is missing.
     pub(super) fn absent(&mut self, at: At, path: &str, what: &str) {
         self.problems.push(Complaint { absent: true, ..Complaint::new(at, path, what) });
     }
@@ -84,7 +84,7 @@ impl Report {
         self.warnings.push(Complaint::new(at, path, what));
     }
 
-    /// What is wrong in the order of the files, as much of it as anybody reads.
+    /// The mistakes in the order of the files, as many as anybody reads.
     pub(super) fn sorted(mut self) -> Vec<Complaint> {
         self.problems.sort();
         self.problems.dedup();

@@ -1,4 +1,4 @@
-//! A file's text into the resolved configuration, or every mistake of the file at once.
+//! Turns a file's text into the resolved configuration, or reports all of its mistakes at once.
 
 use std::fmt;
 
@@ -19,10 +19,10 @@ use super::{
     text::Text,
 };
 
-/// Largest file that is read, in bytes.
+/// The largest file that is read, in bytes.
 pub(crate) const MAX_FILE: usize = 1 << 20;
 
-/// What is wrong with a configuration: for each mistake its place, what is wrong and what to do.
+/// What is wrong with a configuration: for each mistake its place, what it is, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub(super) String);
@@ -37,10 +37,11 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Parses and resolves a file's text. `name` is what mistakes are said to be in: the file's path.
+/// Parses and resolves a file's text. `name` is the file's path, for the mistakes.
 ///
 /// # Errors
-/// All mistakes of the file; where its structure is broken so that it cannot be read on, those up
+/// All mistakes of the file; if its structure is so broken that reading cannot continue, those up
+/// to that point.
 /// to there.
 pub fn parse(
     text: &str,
@@ -50,7 +51,7 @@ pub fn parse(
     parse_files(&[Text { name, text }], secrets)
 }
 
-/// [`parse`] of a file and of those beside it that hold endpoints, each a mapping as below
+/// [`parse`] for a file and those beside it that hold endpoints, each a mapping as below
 /// `endpoints:`.
 ///
 /// # Errors
@@ -81,12 +82,12 @@ pub(crate) fn parse_files(
     Err(ConfigError(told.join("\n")))
 }
 
-/// What is said of a file over [`MAX_FILE`].
+/// What is said about a file larger than [`MAX_FILE`].
 pub(super) fn too_big(name: &str) -> String {
     format!("{name}: the file is over 1 MiB; is it the right one?")
 }
 
-/// A tree's configuration, or none, and what is wrong or odd with it.
+/// A tree's configuration if there is one, and what is wrong or odd in it.
 pub(super) fn read(
     root: &Node,
     report: Report,
@@ -127,7 +128,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     listeners.extend(app_listeners);
     listen::check(&listeners, access.open, &names.trusted_proxies);
     let listen: Vec<_> = listeners.into_iter().map(|it| it.listen).collect();
-    // A browser heeds it over TLS alone (RFC 6797 section 8.1).
+    // A browser heeds it only over TLS (RFC 6797 section 8.1).
     if let (Some(hsts), true) = (&hsts, listen.iter().all(|listen| listen.tls == ListenTls::Off)) {
         k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");
     }
@@ -216,7 +217,7 @@ pub(super) mod tests {
         for (told, wanted) in told.iter().zip(wanted) {
             assert!(told.starts_with(wanted), "{told}\n{wanted}");
         }
-        // One that stands for another by an alias is told where it stands.
+        // A mistake in what an alias stands for is reported where that is written.
         let text = "auth: none\nendpoints:\n  a: { sim: echo, limits: &l { sesions: 1 } }\n  b: { sim: echo, limits: *l }\n";
         assert_eq!(mistakes(text).matches("unknown key `sesions`").count(), 2);
     }

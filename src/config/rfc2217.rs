@@ -16,25 +16,25 @@ use crate::settings::{Levels, Settings};
 /// A serial port on another box, by RFC 2217.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rfc2217Target {
-    /// Where, and how the connection is kept; without TLS. `connect_timeout` holds once more for
-    /// the negotiation.
+    /// Where it is, and how the connection is kept; without TLS. `connect_timeout` applies once
+    /// more to the negotiation.
     pub tcp: TcpTarget,
-    /// How it is set.
+    /// How it is set up.
     pub settings: Settings,
     /// DTR and RTS when the device is opened.
     pub on_open: Levels,
-    /// DTR and RTS when the last session has left; an empty change keeps them.
+    /// DTR and RTS when the last session has left; an empty change leaves them.
     pub on_release: Levels,
-    /// Whether a peer that gives no control of its port will do.
+    /// Whether a peer will do that gives no control of its port.
     pub control: PortControl,
 }
 
-/// Whether the port must take settings and signals.
+/// Whether the port must accept settings and signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortControl {
     /// A peer that does not speak COM-PORT-OPTION is not opened.
     Required,
-    /// Such a peer is used as plain telnet: bytes alone.
+    /// Such a peer is used as plain telnet, for bytes only.
     Optional,
 }
 
@@ -59,14 +59,14 @@ impl Scalar for PortControl {
     }
 }
 
-/// Reads `rfc2217:`; beside it the macros of its port.
+/// Reads `rfc2217:`, and with it the macros of its port.
 pub(super) fn rfc2217(k: &mut Keys<'_>, dead_after: Duration) -> (Option<Rfc2217Target>, Macros) {
     let tcp = connection(k, dead_after);
     let PortKeys { settings, on_open, on_release, macros } = port(k);
     let control = k
         .key(
             "control",
-            "whether a peer that does not agree to COM-PORT-OPTION will do: `optional` takes it as plain telnet, bytes \
+            "whether a peer that does not agree to COM-PORT-OPTION will do: `optional` uses it as plain telnet, for bytes \
              alone (a byte 255 is still doubled, and a CR is followed by NUL unless the peer agrees to BINARY; for raw \
              bytes use `tcp`)",
         )

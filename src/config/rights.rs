@@ -1,4 +1,4 @@
-//! Rights, and the patterns of endpoints they hold on.
+//! Rights, and the patterns of endpoints that they apply to.
 
 /// Rights per endpoint pattern. A pattern is a name, or a name with `*` for any run of characters;
 /// one that begins with `/` names a page of the gateway (`/metrics`).
@@ -6,13 +6,13 @@
 pub struct RightsTable(pub Vec<(String, Rights)>);
 
 impl RightsTable {
-    /// All of it but these rights.
+    /// All of it except these rights.
     #[must_use]
     pub fn without(self, less: Rights) -> Self {
         Self(self.0.into_iter().map(|(pattern, rights)| (pattern, rights.without(less))).collect())
     }
 
-    /// The sum of what every matching pattern gives.
+    /// The sum of what all matching patterns give.
     pub fn on(&self, name: &str) -> Rights {
         self.0
             .iter()
@@ -21,7 +21,7 @@ impl RightsTable {
     }
 }
 
-/// Whether `name` fits `pattern`; `*` stands for any run of characters but never for the `/` of a
+/// Whether `name` fits `pattern`; `*` stands for any run of characters, but never for the `/` of a
 /// gateway page.
 fn matches(pattern: &str, name: &str) -> bool {
     if pattern.starts_with('/') != name.starts_with('/') {
@@ -50,7 +50,7 @@ pub struct Rights(u8);
 impl Rights {
     /// Nothing.
     pub const NONE: Self = Self(0);
-    /// See the device's output, the endpoint's state, and read `/metrics` on that pattern.
+    /// See the device's output and the endpoint's state; on a pattern for `/metrics`, read that.
     pub const READ: Self = Self(1);
     /// Hold the lease and send bytes.
     pub const WRITE: Self = Self(2);
@@ -62,7 +62,7 @@ impl Rights {
     pub const TAKEOVER: Self = Self(16);
     /// Everything.
     pub const ALL: Self = Self(31);
-    /// Each right and its word, in the order they are printed.
+    /// Each right and its word, in the order in which they are printed.
     pub const WORDS: [(&'static str, Self); 5] = [
         ("read", Self::READ),
         ("write", Self::WRITE),
@@ -71,7 +71,7 @@ impl Rights {
         ("takeover", Self::TAKEOVER),
     ];
 
-    /// The first set without what is in the other.
+    /// The first set without the second.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -88,7 +88,7 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
-    /// The words of what is here.
+    /// The words for these rights.
     pub fn words(self) -> Vec<&'static str> {
         Self::WORDS.iter().filter(|(_, right)| self.allows(*right)).map(|(word, _)| *word).collect()
     }

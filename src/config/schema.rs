@@ -1,4 +1,4 @@
-//! The JSON Schema of the configuration file, made of what the reader says of its keys.
+//! The JSON Schema of the configuration file, made from the reader's description of its keys.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::{
     resolve::described,
 };
 
-/// The JSON Schema (2020-12) of the configuration file, pretty-printed, with a newline at its end.
+/// The JSON Schema (2020-12) of the configuration file, pretty-printed, with a final newline.
 pub(crate) fn schema() -> String {
     let mut schema = mapping(&described());
     let file = json!({
@@ -79,7 +79,7 @@ fn scalar(word: &WordShape) -> Value {
     }
 }
 
-/// A key that is `null` is one that is not there.
+/// A key that is `null` counts as absent.
 fn or_null(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
@@ -106,7 +106,7 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../../configs/wsbridge.schema.json");
 
-    /// `WSBRIDGE_WRITE` says that it is to be written.
+    /// `WSBRIDGE_WRITE` makes it write the file.
     #[test]
     fn the_shipped_schema_is_current() {
         let made = schema();
@@ -120,7 +120,7 @@ mod tests {
         );
     }
 
-    /// All keys, those in mappings below others among them.
+    /// All keys, including those in nested mappings.
     fn every_key(keys: &[Described]) -> Vec<&Described> {
         keys.iter()
             .flat_map(|key| std::iter::once(key).chain(every_key(key.shape.keys())))
@@ -168,7 +168,7 @@ mod tests {
             let (yaml, _) = rest.split_once("\n```").unwrap();
             match mark {
                 "" => assert!(load(yaml, "block").is_ok(), "{yaml}\n{:?}", load(yaml, "block")),
-                // A part of a file: good once somebody can sign in.
+                // Part of a file: valid once somebody can sign in.
                 " fragment" => {
                     let whole = format!("auth: none\n{yaml}\n");
                     assert!(

@@ -1,4 +1,4 @@
-//! Secrets kept elsewhere than in the file.
+//! Secrets that are kept outside the file.
 
 use std::path::PathBuf;
 
@@ -8,19 +8,20 @@ use super::{
     words::Sha256,
 };
 
-/// Where a secret is kept when it is not in the file.
+/// Where a secret is kept if it is not in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// A file.
     File(PathBuf),
-    /// A systemd credential of that name.
+    /// A systemd credential with that name.
     Credential(String),
 }
 
-/// Reads a secret kept elsewhere; the error says why not. The configuration itself opens no file.
+/// Reads a secret that is kept elsewhere; an error says why it cannot. The configuration itself
+/// opens no file.
 pub(crate) type SecretReader<'a> = dyn Fn(&SecretSource) -> Result<String, String> + 'a;
 
-/// Reads a secret's text, wherever it is kept; UCI has this option for a file.
+/// Reads a secret's text, wherever it is kept; `option` is UCI's for a file.
 pub(super) fn secret(
     value: Value<'_>,
     option: &'static str,
@@ -42,7 +43,7 @@ pub(super) fn secret(
     }
 }
 
-/// Reads a SHA-256, wherever it is kept; UCI has this option for a file.
+/// Reads a SHA-256, wherever it is kept; `option` is UCI's for a file.
 pub(super) fn hash(
     value: Value<'_>,
     option: &'static str,
@@ -57,7 +58,7 @@ pub(super) fn hash(
     read.map_err(|why| spot.wrong(at, &why)).ok().map(|Sha256(value)| Placed { value, at })
 }
 
-/// Where a secret is kept when it is not in the file.
+/// Where a secret is kept if it is not in the file.
 fn source(k: &mut Keys<'_>, option: &'static str) -> Option<SecretSource> {
     let file = k
         .key("file", "a file the daemon may read; its first line is the value")

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::settings::{Flow, UsbId};
 
-/// Reads `serial:`; beside it the macros of its port.
+/// Reads `serial:`, and with it the macros of its port.
 pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
     let identity = k
         .key(
@@ -26,7 +26,7 @@ pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
         .uci("rs485")
         .map(rs485);
     let low_latency = k
-        .key("low_latency", "ask the driver for low latency where it knows it")
+        .key("low_latency", "ask the driver for low latency, if it knows that")
         .uci("low_latency")
         .or(true);
     let allow_console = k

@@ -1,9 +1,8 @@
 //! Simulated devices, as the configuration names them.
 
-/// A simulated device, behind a real pty or a real TCP port.
+/// A simulated device, behind a real pty, or a real TCP or UDP port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimTarget {
-    /// Which.
     pub device: SimDevice,
 }
 

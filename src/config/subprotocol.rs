@@ -1,11 +1,11 @@
-//! Names of subprotocols that an endpoint answers beside ours.
+//! Names of subprotocols that an endpoint answers to besides ours.
 
 use serde_json::{Value, json};
 
 use super::units::Scalar;
 use crate::wire::{head::is_token, subprotocol::is_own};
 
-/// A name that a client may offer (RFC 6455 section 11.3.4), and we have no meaning for.
+/// A name that a client may offer (RFC 6455 section 11.3.4) and that has no meaning of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subprotocol(pub String);
 

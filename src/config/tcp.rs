@@ -9,7 +9,7 @@ use super::{
 use crate::settings::UsbId;
 
 impl Target {
-    /// USB numbers that the configuration states.
+    /// The USB numbers that the configuration states.
     pub fn stated_usb(&self) -> Option<UsbId> {
         match self {
             Self::Tcp(tcp) => tcp.usb,
@@ -36,7 +36,7 @@ pub(super) fn tcp(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTarget> {
     Some(TcpTarget { tls: tls.map(|tls| tls.value), ..target })
 }
 
-/// Reads where a target is, and how the connection to it is kept; without TLS.
+/// Reads where a target is and how the connection to it is kept, without TLS.
 pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTarget> {
     let second = Duration::from_secs(1);
     let address = k
@@ -62,8 +62,8 @@ pub(super) fn connection(k: &mut Keys<'_>, dead_after: Duration) -> Option<TcpTa
     let user_timeout = k
         .key(
             "user_timeout",
-            "the kernel's own limit (TCP_USER_TIMEOUT): data unacknowledged for so long end the connection. It cuts \
-             devices that are slow or paused as well as dead ones; without it `dead_after` finds the dead ones alone. \
+            "the kernel's own limit (TCP_USER_TIMEOUT): data unacknowledged for this long ends the connection. It cuts off \
+             devices that are slow or paused as well as dead ones; without it, `dead_after` finds only the dead ones. \
              `0s` sets none",
         )
         .uci("user_timeout")
@@ -94,7 +94,7 @@ fn target_tls(k: &mut Keys<'_>) -> TargetTls {
     let ca =
         k.key("ca", "authority, PEM").without("the system's authorities").uci("tls_ca").maybe();
     let server_name = k
-        .key("server_name", "name asked for and checked; a unix socket needs it")
+        .key("server_name", "name requested and checked; a unix socket needs it")
         .without("the address's host")
         .uci("tls_server_name")
         .maybe();

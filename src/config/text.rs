@@ -1,10 +1,9 @@
-//! A configuration's text, and the name of its file.
+//! A configuration's text, and its file's name.
 
-/// A file's name, for mistakes in it, and its text.
+/// A file's name, which mistakes in it quote, and its text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
-    /// What mistakes are told to be in.
+    /// The name that mistakes quote.
     pub name: &'a str,
-    /// What it says.
     pub text: &'a str,
 }

@@ -1,4 +1,4 @@
-//! `trusted_proxies:` of the file into whose word counts.
+//! `trusted_proxies:` of the file: whose word counts.
 
 use std::net::IpAddr;
 
@@ -64,7 +64,7 @@ fn proxies(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> TrustedProxies {
     let secret = k
         .key(
             "secret",
-            "a header that the proxy alone can send. Needed for `user_header` where the proxy connects from a loopback \
+            "a header that only the proxy can send. Needed for `user_header` if the proxy connects from a loopback \
              address",
         )
         .without("none")

@@ -9,7 +9,6 @@ use super::{TcpAddress, cursor::Keys};
 pub struct UdpTarget {
     /// Host name or address; resolved when the socket is opened.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// Our own port; `None` takes any.
     pub local_port: Option<u16>,
@@ -26,7 +25,7 @@ pub(super) fn udp(k: &mut Keys<'_>) -> Option<UdpTarget> {
     let address = k
         .key(
             "address",
-            "`HOST:PORT` (resolved when it is opened) or `\"[IPv6]:PORT\"`: datagrams go there, and those from there alone are taken",
+            "`HOST:PORT` (resolved when it is opened) or `\"[IPv6]:PORT\"`: datagrams go there, and only those from there are accepted",
         )
         .uci("address")
         .needed::<TcpAddress>();
@@ -46,7 +45,7 @@ pub(super) fn udp(k: &mut Keys<'_>) -> Option<UdpTarget> {
             Some(UdpTarget { host, port, local_port })
         }
         TcpAddress::Unix(_) => {
-            k.wrong_in("address", address.at, "a unix socket is none of UDP; write HOST:PORT");
+            k.wrong_in("address", address.at, "UDP has no unix sockets; write HOST:PORT");
             None
         }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What one scalar of the file may say. Parsed from its text, so that `8N1` or `0403:6001` need no
-/// quotes.
+/// What one scalar of the file can be. It is parsed from its text, so that `8N1` or `0403:6001`
+/// need no quotes.
 pub(super) trait Scalar: Sized {
     /// Reads the text; the error says what is wrong and what to type.
     fn read(text: &str) -> Result<Self, String>;
@@ -13,11 +13,11 @@ pub(super) trait Scalar: Sized {
     fn kind() -> String;
     /// Its JSON Schema.
     fn schema() -> Value;
-    /// The text that is read as this value, where it can be a default or a bound.
+    /// The text that is read as this value, if it can be a default or a bound.
     fn text(&self) -> String {
         String::new()
     }
-    /// What is said of a text that cannot be read where the bounds are these.
+    /// What is said about a text that cannot be read, given these bounds.
     fn misread(what: &str, least: &str, most: &str) -> String {
         format!("{what} (here {least} to {most})")
     }
@@ -43,7 +43,7 @@ impl Scalar for Duration {
             "d" => 86_400_000,
             _ => return Err(wrong()),
         };
-        // A century is longer than any timer here should be asked for.
+        // Longer than a century is more than any timer here should be asked for.
         number
             .checked_mul(milliseconds)
             .filter(|total| *total <= 36_500 * 86_400_000)
@@ -174,7 +174,7 @@ impl Scalar for String {
     }
 }
 
-/// A number and the unit behind it, a space between them allowed.
+/// A number and the unit after it, with an optional space in between.
 fn split(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
@@ -193,7 +193,7 @@ fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
-/// Picks the value of a word, or says which words there are and which is nearest.
+/// Picks the value for a word, or says which words there are and which is closest.
 pub(super) fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
@@ -202,7 +202,7 @@ pub(super) fn choose<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Resu
     })
 }
 
-/// `; did you mean ..?` when a word is near, and the list of all.
+/// `; did you mean ..?` if a word is close, and the list of all.
 pub(super) fn suggest(text: &str, words: &[&str]) -> String {
     let nearest = nearest(text, words)
         .map(|(_, word)| format!("; did you mean `{word}`?"))
@@ -212,7 +212,7 @@ pub(super) fn suggest(text: &str, words: &[&str]) -> String {
     format!("{nearest}{end} known: {all}")
 }
 
-/// The word that is nearest, and how far it is; `None` where none is near.
+/// The closest word, and how far away it is; `None` if none is close.
 pub(crate) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a str)> {
     words
         .iter()
@@ -221,7 +221,7 @@ pub(crate) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<(usize, &'a s
         .filter(|(distance, word)| *distance <= (word.chars().count().max(3) / 2).max(1))
 }
 
-/// Names that other programs (ser2net and its like) have for what we name otherwise.
+/// Names that other programs (ser2net and the like) use for things that have another name here.
 const ELSEWHERE: [(&str, &str); 11] = [
     ("device", "port"),
     ("devicename", "port"),
@@ -236,7 +236,7 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ("max_connections", "sessions"),
 ];
 
-/// The word among these that another program's stands for.
+/// Which of these words another program's name stands for.
 pub(super) fn elsewhere<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     let text = text.to_lowercase().replace('-', "_");
     let (_, ours) =

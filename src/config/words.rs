@@ -1,4 +1,4 @@
-//! The words of the file: rights, ports, paths, hashes, dates, each with its grammar and what to
+//! The words of the file: rights, ports, paths, hashes, dates; each with its grammar and what to
 //! type instead.
 
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub(super) struct Stay;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
 
-/// Bytes written as text with escapes, or as hex behind `0x`.
+/// Bytes written as text with escapes, or as hex after `0x`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EscapedBytes(pub Vec<u8>);
 
@@ -157,7 +157,7 @@ pub(super) struct Sha256(pub [u8; 32]);
 
 impl Scalar for Sha256 {
     fn read(text: &str) -> Result<Self, String> {
-        // What was written is not repeated: it may be the token itself.
+        // What was written is not repeated, since it may be the token itself.
         let wrong =
             || "not 64 hex digits; `wsbridge token new NAME` prints the line to paste".to_owned();
         let mut sum = [0; 32];
@@ -180,7 +180,7 @@ impl Scalar for Sha256 {
     }
 }
 
-/// When a token ends, in seconds since 1970.
+/// When a token expires, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Expiry(pub i64);
 
@@ -188,13 +188,13 @@ impl Scalar for Expiry {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a date; write 2027-01-31 (good through that day, UTC) or 2027-01-31T12:00:00Z"
+                "`{text}` is not a date; write 2027-01-31 (valid through that day, UTC) or 2027-01-31T12:00:00Z"
             )
         };
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self(time.as_second()));
         }
-        // `Date` would also take the date of a local time, which nobody can place.
+        // `Date` would also accept the date of a local time, whose time zone nobody knows.
         let day: jiff::civil::Date = Some(text)
             .filter(|text| text.len() == 10)
             .ok_or_else(wrong)?

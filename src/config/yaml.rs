@@ -1,4 +1,4 @@
-//! YAML text into the tree; the only file that names the YAML crate.
+//! Turns YAML text into the tree; the only file that names the YAML crate.
 
 mod advice;
 mod print;
@@ -25,23 +25,23 @@ use super::node::{At, Node, NodeKey, NodeKind};
 /// Where a mistake is, and what it is.
 pub(super) type Mistake = (At, String);
 
-/// Most values in a file, those an alias stands for included.
+/// The most values in a file, including those an alias stands for.
 const NODES: usize = 100_000;
 
-/// Deepest nesting, what aliases stand for included; a configuration needs eight.
+/// The deepest nesting, including what aliases stand for; a configuration needs eight levels.
 const DEPTH: usize = 32;
 
 const TOO_MUCH: &str = "too much in one file, or nested too deep";
 
 thread_local! {
-    /// How deep the value being read is. The crate counts what is written, not what aliases put in.
+    /// How deep the value being read is. The crate counts what is written, not what aliases insert.
     static NESTED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Reads a file of one document. Aliases and the mappings that `<<` names are put in.
+/// Reads a file with one document. Aliases, and the mappings named by `<<`, are inserted.
 ///
 /// # Errors
-/// Every key that is there twice, or the one mistake behind which nothing can be read.
+/// Every key that is there twice, or the one mistake after which nothing can be read.
 pub(super) fn parse(text: &str, file: usize) -> Result<Node, Vec<Mistake>> {
     read(text, file, Repeated::Wrong)
 }
@@ -99,7 +99,7 @@ struct Value {
 enum Raw {
     Nothing,
     Text(String),
-    /// A plain scalar that the crate took for a number or a truth value; the file has its text.
+    /// A plain scalar that the crate took to be a number or a truth value; the file has its text.
     Plain,
     List(Vec<Value>),
     Map(Vec<(Value, Value)>),
@@ -231,7 +231,7 @@ fn at(location: Location, file: usize) -> At {
     At { file, line: number(location.line()), column: number(location.column()) }
 }
 
-/// The text of a plain scalar: what a reader of the file sees, not what a number makes of it.
+/// The text of a plain scalar: what a reader of the file sees, not what a number turns it into.
 fn as_written(location: Location, source: &str) -> String {
     let span = location.span();
     let range = span.byte_offset().zip(span.byte_len());
@@ -242,7 +242,7 @@ fn as_written(location: Location, source: &str) -> String {
     range.unwrap_or_default().trim_end().to_owned()
 }
 
-/// Where the crate found no way on, and what that means for whoever wrote the file.
+/// Where the crate could not continue, and what that means for the writer of the file.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest cannot come of a tree of any values")]
 fn told(error: &Error, source: &str, file: usize) -> Mistake {
     let mut error = error.without_snippet();

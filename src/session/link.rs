@@ -304,9 +304,9 @@ impl Link {
         }
         match self.socket.poll_flush(cx) {
             Poll::Ready(Ok(moved)) => {
-                // A client that makes room is alive, and its pong may wait behind the bytes. Where
-                // there was room all along, the kernel alone took them: that proves nothing, and a
-                // ping of ours moves no data.
+                // A client that makes room is alive, and its pong may be waiting behind the bytes.
+                // If there was room all along, only the kernel took them, which proves nothing, and
+                // a ping of ours moves no data.
                 if moved && std::mem::take(&mut self.pressed) {
                     self.clock.heard();
                 }

@@ -31,11 +31,11 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// What a device sends: clean bytes, and what happened on the line between them.
+/// What a device sends: clean bytes, and what happened on the line in between.
 pub trait Source: Send {
-    /// Reads into `buf`; what happened is added to `marks`, each at the number of bytes of this
-    /// read it lies before. Nothing read and nothing marked means the device is gone, if it
-    /// [`ends`](Self::ends).
+    /// Reads into `buf`. What happened on the line is added to `marks`, each with the number of
+    /// bytes of this read that come before it. Nothing read and nothing marked means the device is
+    /// gone, if it [`ends`](Self::ends).
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -43,13 +43,13 @@ pub trait Source: Send {
         marks: &mut Vec<(usize, LineEvent)>,
     ) -> Poll<io::Result<()>>;
 
-    /// Whether it has an end. Datagrams have none, and one of them may be empty.
+    /// Whether it has an end. Datagrams have none, and a datagram may be empty.
     fn ends(&self) -> bool {
         true
     }
 }
 
-/// A stream on which nothing happens but bytes.
+/// A stream on which nothing but bytes happens.
 struct Clean<R>(R);
 
 impl<R: AsyncRead + Send + Unpin> Source for Clean<R> {
@@ -63,7 +63,7 @@ impl<R: AsyncRead + Send + Unpin> Source for Clean<R> {
     }
 }
 
-/// A source's bytes alone, for tests.
+/// Only a source's bytes, for tests.
 #[cfg(test)]
 struct Bytes(Box<dyn Source>);
 
@@ -86,9 +86,9 @@ pub struct Device {
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Settings, signals, counters.
     pub port: Port,
-    /// USB numbers of the adapter, where there is one.
+    /// USB vendor and product number of the adapter, if there is one.
     pub usb: Option<UsbId>,
-    /// What the driver did not take as configured, a sentence each.
+    /// What the driver did not accept as configured, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -101,19 +101,19 @@ impl fmt::Debug for Device {
     }
 }
 
-/// What was learnt of a target, and would cost its time again each time it is opened.
+/// What was learnt about a target that would otherwise cost time at every opening.
 #[derive(Debug, Default)]
 pub(crate) struct Learnt {
     rfc2217: rfc2217::PeerLimits,
     udp: udp::Learnt,
 }
 
-/// Opens a target for a line, for the first time.
+/// Opens a target for a line for the first time.
 pub async fn open(target: &Target) -> Result<Device, OpenError> {
     open_again(target, &mut Learnt::default()).await
 }
 
-/// Opens a target for a line, with what was learnt when it was opened before.
+/// Opens a target for a line, using what was learnt at earlier openings.
 pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<Device, OpenError> {
     match target {
         Target::Tcp(tcp) => {
@@ -130,13 +130,12 @@ pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<D
         Target::Serial(serial) => serial::open(serial).await,
         Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.rfc2217).await,
         Target::Udp(udp) => udp::open(udp, &mut learnt.udp).await,
-        // The daemon puts a simulated device's real address in place of it before anything is
-        // opened.
+        // The daemon replaces a simulated device by its real address before anything is opened.
         Target::Sim(_) => Err(OpenError::Absent("the simulated device was not started".into())),
     }
 }
 
-/// The USB numbers of a target's adapter, as far as they can be known without opening it.
+/// The USB numbers of a target's adapter, if they can be known without opening it.
 pub(crate) async fn usb(target: &Target) -> Option<UsbId> {
     match target {
         Target::Serial(serial) => serial::usb_of(&serial.port).await,
@@ -146,15 +145,15 @@ pub(crate) async fn usb(target: &Target) -> Option<UsbId> {
     }
 }
 
-/// Pause between attempts to reach a target that is not there, where nothing tells that it came:
-/// below the second within which a plugged device is to be noticed.
+/// Pause between attempts to reach an absent target where nothing announces its arrival: less than
+/// the second within which a plugged-in device has to be noticed.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
-/// Pause between attempts to reach a host that refuses or is silent.
+/// Pause between attempts to reach a host that refuses or does not answer.
 const DIAL_AGAIN: Duration = Duration::from_secs(1);
 
-/// Ready when it is worth trying again to open a target that was not there: a serial device within
-/// milliseconds of its coming, anything else after a pause. Can be dropped at any time.
+/// Ready when it is worth trying again to open a target that was not there: for a serial device
+/// within milliseconds of its arrival, for anything else after a pause. Can be dropped at any time.
 pub async fn appeared(target: &Target) {
     match target {
         Target::Serial(serial) => serial::appeared(serial, REOPEN_PAUSE).await,
@@ -166,16 +165,16 @@ pub async fn appeared(target: &Target) {
 /// Why a target could not be opened.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum OpenError {
-    /// The device or the host's name does not exist (now).
+    /// The device or the host name does not exist (at present).
     #[error("{0}")]
     Absent(String),
-    /// Somebody else has the device; the text names the process where it can be known.
+    /// Somebody else has the device; the text names the process if it can be found out.
     #[error("{0}")]
     InUse(String),
-    /// We may not: rights of the device file, or a console or getty sits on it.
+    /// We may not: the device file's permissions forbid it, or a console or getty uses it.
     #[error("{0}")]
     Denied(String),
-    /// The host refused, or the network said no.
+    /// The host refused, or the network did.
     #[error("{0}")]
     Refused(String),
     /// Nobody answered in time.
@@ -206,40 +205,40 @@ impl From<&OpenError> for Refusal {
 pub struct Caps {
     /// Settings can change.
     pub settings: bool,
-    /// DTR and RTS can be moved.
+    /// DTR and RTS can be set.
     pub signals: bool,
     /// Break can be sent.
     pub brk: bool,
     /// CTS, DSR, DCD and RI can be read.
     pub inputs: bool,
-    /// Received errors are counted and placed.
+    /// Receive errors are counted and located.
     pub errors: bool,
-    /// It can say when the wire is idle.
+    /// It can tell when the wire is idle.
     pub drain: bool,
-    /// Messages to a Modbus bus are kept apart by idle wire: a line's doing, where the port can say
-    /// when it is idle.
+    /// Messages to a Modbus bus are kept apart by idle wire. The line does that, if the port can
+    /// tell when it is idle.
     pub gap: bool,
-    /// What is sent at once arrives as one, and the other way round.
+    /// What is sent in one piece arrives as one, in both directions.
     pub datagrams: bool,
 }
 
-/// How the wire of a port is.
+/// The state of a port's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Everything written has left it, or reached the far end where there is none.
+    /// Everything written has left it, or reached the far end if there is no wire.
     Idle,
-    /// Not everything has: so much is with the driver, and less than a FIFO with an adapter.
+    /// Not everything has: the driver holds this much, and an adapter less than a FIFO.
     Busy(usize),
     /// Everything has left us; whether it has left the device cannot be known.
     HandedOn,
 }
 
-/// Bytes that were written and are not known to be on the wire, or with the next hop.
+/// Bytes that were written and are not known to be on the wire, or at the next hop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// How many.
+    /// How many there are.
     pub bytes: usize,
-    /// It may be fewer.
+    /// There may be fewer.
     pub at_most: bool,
 }
 
@@ -250,23 +249,23 @@ impl Held {
     }
 }
 
-/// Why a port did not do as told.
+/// Why a port did not do what it was told.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PortError {
     /// Not with this kind of port, or not with this driver.
     #[error("this port cannot do that")]
     Unsupported,
-    /// The driver did not take the settings; the sentence says what it made of them. The line is as
-    /// before.
+    /// The driver did not accept the settings; the sentence says what it made of them. The line is
+    /// as before.
     #[error("{0}")]
     BadSettings(String),
     /// The device is gone or broken.
     #[error("{0}")]
     Failed(String),
-    /// The device did not do this one request (EPIPE, EIO), or is gone.
+    /// The device did not carry out this one request (EPIPE, EIO), or is gone.
     #[error("the device refused this request")]
     Stalled,
-    /// The line takes nothing, and this was to wait until it does.
+    /// The line takes nothing, and this had to wait until it does.
     #[error("the line accepts no data")]
     Stuck,
 }

@@ -1,4 +1,4 @@
-//! The controls of an opened device, whatever it is.
+//! The controls of an opened device, of any kind.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use crate::{
     stream::{NextHop as _, StreamProbe},
 };
 
-/// The controls of an opened device. Cheap to clone; every call is safe beside reads and writes.
+/// The controls of an opened device. Cheap to clone; every call is safe during reads and writes.
 #[derive(Clone, Debug)]
 pub enum Port {
     /// A stream without controls.
     Stream(StreamProbe),
-    /// Datagrams, of which nobody says that they arrive.
+    /// Datagrams; nobody acknowledges them.
     Datagrams,
     /// A tty.
     Serial(Arc<serial::SerialPort>),
@@ -47,7 +47,7 @@ impl Port {
         }
     }
 
-    /// Sets the port and reads back; on an error the port is as before.
+    /// Sets the port and reads the settings back; after an error the port is as before.
     pub async fn configure(&self, settings: Settings) -> Result<(), PortError> {
         match self {
             Self::Stream(_) | Self::Datagrams => Err(PortError::Unsupported),
@@ -56,7 +56,7 @@ impl Port {
         }
     }
 
-    /// Moves DTR and RTS together (one TIOCMSET, one write) and starts or ends a break.
+    /// Sets DTR and RTS together (one TIOCMSET, one write) and starts or ends a break.
     pub async fn set(&self, levels: Levels) -> Result<(), PortError> {
         match self {
             Self::Stream(_) | Self::Datagrams => Err(PortError::Unsupported),
@@ -74,9 +74,9 @@ impl Port {
         }
     }
 
-    /// Ready when CTS, DSR, DCD or RI differ from `last`, with what they are now; of a short pulse,
-    /// both edges are given one after the other where the driver counts them. Can be dropped at any
-    /// time.
+    /// Ready when CTS, DSR, DCD or RI differ from `last`, with their state now; both edges of a
+    /// short pulse are returned one after the other, if the driver counts them. Can be dropped at
+    /// any time.
     pub async fn inputs_changed(&self, last: Inputs) -> Result<Inputs, PortError> {
         match self {
             Self::Stream(_) | Self::Datagrams => Err(PortError::Unsupported),
@@ -94,8 +94,8 @@ impl Port {
         }
     }
 
-    /// Bytes taken by the driver and not yet on the wire (TIOCOUTQ), or by the network and not
-    /// acknowledged.
+    /// Bytes that the driver took and has not put on the wire (TIOCOUTQ), or that the network took
+    /// and has not acknowledged.
     pub fn unsent(&self) -> usize {
         match self {
             Self::Datagrams => 0,
@@ -105,7 +105,7 @@ impl Port {
         }
     }
 
-    /// Bytes written that may not be on the wire or with the next hop; of a device that is gone,
+    /// Bytes written that may not be on the wire or at the next hop; for a device that is gone,
     /// those lost with it.
     pub fn held(&self) -> Held {
         match self {
@@ -116,7 +116,8 @@ impl Port {
         }
     }
 
-    /// Whether the other side answers that it lives, and takes nothing; a tty has nobody to answer.
+    /// Whether the other side shows that it is alive, but takes nothing; a tty has nobody to
+    /// answer.
     pub fn answers(&self) -> bool {
         let sample = match self {
             Self::Stream(gauge) => gauge.sample(),
@@ -126,7 +127,7 @@ impl Port {
         sample.is_some_and(|sample| sample.answers())
     }
 
-    /// How the wire is. Asking a chip takes a moment; a port that is gone is idle.
+    /// The state of the wire. Asking a chip takes a moment; a port that is gone counts as idle.
     pub async fn wire(&self) -> Result<Wire, PortError> {
         match self {
             Self::Stream(_) => Ok(match self.unsent() {
@@ -142,8 +143,8 @@ impl Port {
         }
     }
 
-    /// Whether a driver is still sending. One that is gone cannot be asked: it is looked at
-    /// meanwhile.
+    /// Whether a driver is still sending. Once gone it cannot be asked, so we look while it is
+    /// there.
     pub(crate) fn is_sending(&self) -> bool {
         match self {
             Self::Stream(_) | Self::Datagrams | Self::Rfc2217(_) => false,
@@ -151,7 +152,7 @@ impl Port {
         }
     }
 
-    /// How long what an adapter may hold takes on the wire.
+    /// How long the wire needs for what an adapter may hold.
     pub fn adapter_time(&self) -> Duration {
         match self {
             Self::Stream(_) | Self::Datagrams | Self::Rfc2217(_) => Duration::ZERO,
@@ -159,13 +160,13 @@ impl Port {
         }
     }
 
-    /// Whether what was flushed and is still held goes with the device when that is closed.
+    /// Whether what was flushed but is still held goes away when the device is closed.
     pub fn forgets_when_closed(&self) -> bool {
         matches!(self, Self::Serial(_))
     }
 
-    /// Ready when the device is closed, which it is when all that shares it is gone: it can be
-    /// opened again then.
+    /// Ready when the device is closed, which happens once everything that shares it is gone: then
+    /// it can be opened again.
     pub fn closed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::Stream(_) | Self::Datagrams | Self::Rfc2217(_) => {

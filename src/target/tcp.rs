@@ -1,4 +1,4 @@
-//! TCP and unix socket targets: every address tried, within one time-out.
+//! TCP and unix socket targets: every address is tried, within one time-out.
 
 use std::{
     collections::VecDeque, fmt::Write as _, io, net::SocketAddr, path::Path, time::Duration,
@@ -16,11 +16,11 @@ use crate::{
     stream::Stream,
 };
 
-/// Connects; names, all attempts and TLS together take at most `connect_timeout`. A name is
-/// resolved at each call.
+/// Connects; resolving the name, all attempts and TLS together take at most `connect_timeout`. A
+/// name is resolved at every call.
 ///
 /// # Errors
-/// Each names what was tried: no such name, refused or unreachable, no answer in time, TLS failed.
+/// Each says what was tried: no such name, refused or unreachable, no answer in time, TLS failed.
 pub(crate) async fn connect(target: &TcpTarget) -> Result<Stream, OpenError> {
     let deadline = Instant::now() + target.connect_timeout;
     let late = |what: &str| late(what, target.connect_timeout);
@@ -68,8 +68,8 @@ async fn unix(path: &Path) -> Result<UnixStream, OpenError> {
     })
 }
 
-/// The addresses of a host, families alternating (RFC 8305 section 4), so that one that is dead
-/// costs one attempt.
+/// The addresses of a host, with families alternating (RFC 8305 section 4), so that a dead family
+/// costs only one attempt.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, OpenError> {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let found = lookup_host((host, port)).await.map_err(|error| {
@@ -82,7 +82,7 @@ pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Op
     Ok(addresses)
 }
 
-/// Alternates between the families, beginning with the first one's; drops repetitions.
+/// Alternates between the families, beginning with that of the first address; drops repetitions.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut these, mut others): (VecDeque<_>, VecDeque<_>) =
@@ -99,7 +99,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     mixed
 }
 
-/// Tries one after the other; each has a fair share of the time that is left.
+/// Tries one after the other; each gets a fair share of the time that is left.
 async fn race(
     addresses: Vec<SocketAddr>,
     deadline: Instant,
@@ -131,8 +131,8 @@ async fn race(
     }
 }
 
-/// Sends at once; notices a peer that is gone. Neither can fail on a connected socket but by a
-/// kernel without it.
+/// Sends without delay, and notices a peer that is gone. On a connected socket neither can fail,
+/// except with a kernel that lacks it.
 fn tune(stream: &TcpStream, target: &TcpTarget) {
     let socket = SockRef::from(stream);
     let keepalive = target.keepalive.map(|idle| {
@@ -151,7 +151,7 @@ fn tune(stream: &TcpStream, target: &TcpTarget) {
     }
 }
 
-/// The words of an error, without the number.
+/// An error in words, without its number.
 pub(super) fn reason(error: &io::Error) -> String {
     let known = [
         (io::ErrorKind::ConnectionRefused, "connection refused"),
@@ -195,7 +195,7 @@ mod tests {
         TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
     }
 
-    /// Listens and never accepts; its queue is full, so that a SYN is not answered.
+    /// Listens but never accepts; its queue is full, so a SYN is not answered.
     async fn silent() -> (Socket, Vec<TcpStream>, SocketAddr) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();

@@ -1,4 +1,4 @@
-//! TLS to a target: its certificate checked, ours shown.
+//! TLS to a target: we check its certificate and show ours.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -15,11 +15,12 @@ use tokio_rustls::TlsConnector;
 use super::OpenError;
 use crate::{config::TargetTls, regular_file, stream::Stream};
 
-/// Largest file of certificates or a key that is read, in bytes.
+/// The largest certificate or key file that is read, in bytes.
 const PEM_FILE_MAX: usize = 4 << 20;
 
-/// Does the handshake with the target at `place`. The name asked for and checked is the configured
-/// one, else `host`. Files are read at each connect, so that a renewed certificate counts at once.
+/// Does the handshake with the target at `place`. The name that is requested and checked is the
+/// configured one, or else `host`. Files are read at each connection, so that a renewed certificate
+/// counts immediately.
 pub(super) async fn handshake(
     stream: Stream,
     settings: &TargetTls,
@@ -41,15 +42,15 @@ pub(super) async fn handshake(
     })
 }
 
-/// Whether certificates and key can be used, as at each connect. Reads files.
+/// Whether the certificates and the key can be used, checked as at each connection. Reads files.
 ///
 /// # Errors
-/// Which file cannot, and why.
+/// Which file cannot be used, and why.
 pub(crate) fn check(settings: &TargetTls) -> Result<(), String> {
     config(settings).map(drop)
 }
 
-/// A host name, or an address without brackets and scope (RFC 6874: the scope is ours alone).
+/// A host name, or an address without brackets and scope (RFC 6874: the scope matters only to us).
 fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     let bare = name.split_once('%').map_or(name, |(address, _)| address);
     ServerName::try_from(bare.to_owned()).map_err(|_| format!("`{name}` is not a host name"))
@@ -80,7 +81,7 @@ fn file_roots(path: &Path) -> Result<RootCertStore, String> {
 fn system_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // A system's store commonly has a certificate or two that nothing can read.
+    // A system's store often has a certificate or two that nothing can read.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         return Err(
@@ -116,13 +117,13 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     regular_file::read(path, PEM_FILE_MAX).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What to do about the commonest failures; the others speak for themselves.
+/// Advice on the most common failures; the others speak for themselves.
 fn explained(error: &io::Error) -> String {
     let text = error.to_string();
     if error.kind() == io::ErrorKind::UnexpectedEof {
         "the target closed the connection; does it speak TLS?".into()
     } else if text.contains("UnknownIssuer") || text.contains("BadSignature") {
-        // The second: another authority of the same name, as after making it anew.
+        // The second text: another authority with the same name, as after it was made anew.
         format!("{text}; name its authority with `ca`")
     } else {
         text

@@ -1,4 +1,4 @@
-//! UDP targets: one connected socket, a datagram each read and each write.
+//! UDP targets: one connected socket, and one datagram for each read and each write.
 
 use std::{
     io,
@@ -22,20 +22,20 @@ use tokio::{
 use super::{Device, OpenError, Port, Source, tcp};
 use crate::{config::UdpTarget, settings::LineEvent, sys::ioctl};
 
-/// How long name servers have.
+/// How long name servers have to answer.
 const RESOLVE: Duration = Duration::from_secs(5);
 
-/// What was learnt of a host with several addresses: nobody says which of them is the right one
-/// before something is sent.
+/// What was learnt about a host with several addresses: until something is sent, nothing says which
+/// of them is the right one.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
     last: Option<SocketAddr>,
-    /// Somebody said that it is not that one.
+    /// Somebody reported that it is not that one.
     refused: Arc<AtomicBool>,
 }
 
 impl Learnt {
-    /// The addresses in the order they are to be tried: the last, or what comes after it.
+    /// The addresses in the order in which to try them: the last one, or what comes after it.
     fn order(&self, mut all: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let last = self.last.and_then(|last| all.iter().position(|address| *address == last));
         let refused = self.refused.swap(false, Ordering::Relaxed);
@@ -46,7 +46,8 @@ impl Learnt {
     }
 }
 
-/// Opens a socket to a target. Nothing is sent: whether anybody is there shows when something is.
+/// Opens a socket to a target. Nothing is sent: whether anybody is there shows only when something
+/// is.
 pub(super) async fn open(target: &UdpTarget, learnt: &mut Learnt) -> Result<Device, OpenError> {
     let found = timeout(RESOLVE, tcp::resolve(&target.host, target.port)).await;
     let late = || OpenError::Timeout(format!("no answer from name servers about {}", target.host));
@@ -86,7 +87,7 @@ async fn connect(peer: SocketAddr, local_port: Option<u16>) -> Result<UdpSocket,
             OpenError::Refused(format!("no socket for {peer}: {error}"))
         }
     })?;
-    // Without it only `nobody listens there` is heard of.
+    // Without it only "nobody listens there" is reported.
     if let Err(error) = ioctl::tell_all_errors(&socket, peer.is_ipv6()) {
         tracing::debug!(%error, "socket options not taken");
     }
@@ -95,7 +96,7 @@ async fn connect(peer: SocketAddr, local_port: Option<u16>) -> Result<UdpSocket,
     Ok(socket)
 }
 
-/// What both directions have: the socket, and who is at its other end.
+/// What both directions share: the socket, and who is at its other end.
 struct End {
     socket: UdpSocket,
     peer: SocketAddr,
@@ -103,7 +104,7 @@ struct End {
 }
 
 impl End {
-    /// An error of the socket in words; most are what came back for an earlier datagram.
+    /// An error of the socket in words; most errors were caused by an earlier datagram.
     fn failed(&self, error: &io::Error) -> io::Error {
         self.refused.store(true, Ordering::Relaxed);
         let why = if error.kind() == io::ErrorKind::ConnectionRefused {
@@ -115,25 +116,25 @@ impl End {
     }
 }
 
-/// Whether the network does not take a datagram of that size.
+/// Whether the network refused a datagram because of its size.
 pub(crate) fn is_too_long(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
 }
 
-/// The next error of the socket. One that comes back for a datagram wakes nobody who waits to read.
+/// The next error of the socket. An error that a datagram caused does not wake a waiting reader.
 async fn error(end: Arc<End>) -> io::Error {
     loop {
         if let Err(error) = end.socket.ready(Interest::ERROR).await {
             return error;
         }
         match end.socket.take_error() {
-            // A datagram sent earlier was too long for a network on its way; the next ones go in
-            // pieces.
+            // A datagram sent earlier was too long for a network on its way; the next ones are sent
+            // in fragments.
             Ok(Some(error)) if !is_too_long(&error) => return error,
             Ok(_) => {}
             Err(error) => return error,
         }
-        // It was looked at: wait for another.
+        // It has been looked at: wait for another.
         let _ = end
             .socket
             .try_io(Interest::ERROR, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
@@ -162,7 +163,7 @@ impl Source for Reader {
         loop {
             buf.clear();
             match self.end.socket.poll_recv_from(cx, buf) {
-                // Others are kept out by the kernel, but for what had come before it knew the peer.
+                // The kernel keeps others out, except for what came before it knew the peer.
                 Poll::Ready(Ok(from))
                     if from.ip() == self.end.peer.ip() && from.port() == self.end.peer.port() =>
                 {
@@ -194,7 +195,7 @@ impl AsyncWrite for Writer {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = match ready!(self.0.socket.poll_send(cx, bytes)) {
-            // That may be told of an earlier one.
+            // The error may belong to an earlier one.
             Err(error) if is_too_long(&error) => ready!(self.0.socket.poll_send(cx, bytes)),
             sent => sent,
         };
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(learnt.order(vec![other, gone]), [other, gone]);
         learnt.refused.store(true, Ordering::Relaxed);
         assert_eq!(learnt.order(vec![gone, other]), [other, gone]);
-        // Nobody has said anything against it since.
+        // Nobody has objected to it since.
         assert_eq!(learnt.order(vec![other, gone]), [gone, other]);
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Seconds a client is told to wait when an endpoint has no room for it.
+/// Seconds that a client is told to wait when an endpoint has no room for it.
 pub const NO_ROOM_WAIT: u32 = 10;
 
 /// Why an endpoint has no room for a session.
@@ -12,7 +12,7 @@ pub const NO_ROOM_WAIT: u32 = 10;
 pub enum NoRoom {
     /// It has as many as it may.
     Full,
-    /// The user has half of them.
+    /// The user has half of them already.
     Half,
 }
 
@@ -27,28 +27,28 @@ impl fmt::Display for NoRoom {
     }
 }
 
-/// Why a session ended. The one vocabulary of endings: close code, log line and metric label come
-/// from here.
+/// Why a session ended. The one vocabulary of endings: the close code, the log line and the metric
+/// label all come from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The client sent Close; the code it gave, if any.
     ClientClosed(Option<u16>),
-    /// The client sent Close, and not everything that it had sent before reached the target (4451).
+    /// The client sent Close, and not everything it had sent before has reached the target (4451).
     Undelivered {
-        /// Bytes that did, at least.
+        /// Bytes that did reach it, at least.
         delivered: u64,
         /// Bytes the client sent.
         of: u64,
     },
     /// The client's connection broke without a Close.
     ClientLost(String),
-    /// The client answered no ping in time.
+    /// The client did not answer a ping in time.
     ClientSilent,
     /// The client broke RFC 6455 (1002).
     BadFrame(&'static str),
     /// A text frame was not UTF-8 (1007).
     BadText,
-    /// A message over the limit (1009).
+    /// A message exceeded the limit (1009).
     TooBig,
     /// The client broke `wsbridge.v1` (4400).
     BadMessage(String),
@@ -56,8 +56,8 @@ pub enum Ended {
     TargetEnded,
     /// The target broke: an I/O error, or the device went.
     TargetFailed(String),
-    /// The target's connection was reset or a write to it failed: what it had acknowledged it may
-    /// not have read.
+    /// The target's connection was reset, or a write to it failed: it may not have read what it had
+    /// acknowledged.
     TargetReset(String),
     /// The target could not be opened.
     TargetUnreachable(String),
@@ -67,7 +67,7 @@ pub enum Ended {
     Restarting,
     /// Something of ours broke.
     Internal(String),
-    /// The login ended or was none.
+    /// The login ended, or there was none.
     NotAuthenticated,
     /// The right was withdrawn.
     Withdrawn,
@@ -75,24 +75,24 @@ pub enum Ended {
     Removed,
     /// No `open` in time.
     NotOpened,
-    /// The endpoint is exclusive and in use; who holds it.
+    /// The endpoint is exclusive and in use, and by whom.
     Busy(String),
-    /// The session went on, on another socket.
+    /// The session continued on another socket.
     Superseded,
     /// An administrator ended it.
     Disconnected,
-    /// An observer fell out of the tape; bytes it missed.
+    /// An observer fell behind the tape, and how many bytes it missed.
     TooSlow(u64),
     /// The endpoint has no room for it.
     NoRoom(NoRoom),
-    /// It made room for somebody who may take over.
+    /// It made room for somebody with the right to take over.
     GaveWay,
-    /// Nothing was sent either way for the endpoint's idle limit.
+    /// Nothing was sent in either direction for the endpoint's idle limit.
     Idle,
 }
 
 impl Ended {
-    /// The close code to send, or `None` where there is nobody to send it to.
+    /// The close code to send, or `None` if there is nobody to send it to.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::ClientLost(_) => None,
@@ -121,7 +121,7 @@ impl Ended {
         }
     }
 
-    /// The word of this ending in metrics and logs.
+    /// The word for this ending in metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
             Self::ClientClosed(_) => "client_closed",
@@ -155,7 +155,7 @@ impl Ended {
 }
 
 impl fmt::Display for Ended {
-    /// The reason, for people and for the Close frame (cut to 123 bytes there).
+    /// The reason, for people and for the Close frame (where it is cut to 123 bytes).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClientClosed(_) => f.write_str("closed by the client"),
@@ -193,15 +193,15 @@ impl fmt::Display for Ended {
 /// endpoint, dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The head breaks RFC 9112 or our stricter reading of it.
+    /// The head breaks RFC 9112, or our stricter reading of it.
     BadRequest(&'static str),
-    /// The request line is over its limit.
+    /// The request line exceeds its limit.
     UriTooLong,
-    /// The head is over its limit.
+    /// The head exceeds its limit.
     HeadTooLarge,
-    /// The head did not come in time.
+    /// The head did not arrive in time.
     Timeout,
-    /// Too many connections, or too many wrong credentials; seconds to wait.
+    /// Too many connections, or too many wrong credentials; how many seconds to wait.
     TooMany(u32),
     /// The endpoint has no room for a session.
     NoRoom(NoRoom),
@@ -209,27 +209,27 @@ pub enum Refusal {
     Misdirected,
     /// Not a loopback name, where nobody has to sign in.
     NotLoopback,
-    /// Not an allowed Origin: what was compared, and what to do.
+    /// The Origin is not allowed: what was compared, and what to do.
     Origin(String),
-    /// No or wrong credentials.
+    /// No credentials, or wrong ones.
     Unauthorized,
-    /// No right, or (to those without a right) no such endpoint.
+    /// No right, or (which looks the same without a right) no such endpoint.
     Forbidden,
     /// No such page or endpoint.
     NotFound,
     /// The page does not know this method.
     Method,
-    /// Another WebSocket version than 13.
+    /// A WebSocket version other than 13.
     Version,
     /// A page for upgrades only.
     NotUpgrade,
-    /// None of the subprotocols is spoken that were offered: these.
+    /// None of the subprotocols offered is spoken; these were offered.
     Subprotocol(String),
-    /// The body is over its limit.
+    /// The body exceeds its limit.
     BodyTooLarge,
     /// The body is not JSON.
     MediaType,
-    /// The endpoint is in use; who holds it.
+    /// The endpoint is in use, and by whom.
     Busy(String),
     /// The target refused or could not be found.
     Unreachable(String),
@@ -237,12 +237,12 @@ pub enum Refusal {
     TargetTimeout(String),
     /// The device is not there.
     TargetAbsent(String),
-    /// Where proxies announce their clients: no header of the PROXY protocol, or not from a trusted
-    /// proxy.
+    /// Where proxies announce their clients: the header of the PROXY protocol is missing, or does
+    /// not come from a trusted proxy.
     Proxy(&'static str),
     /// The TLS handshake failed or took too long: nothing can be said to the client.
     Tls,
-    /// The system has no descriptor or memory for the connection: it waits with the kernel.
+    /// The system has no descriptor or memory for the connection, which waits in the kernel.
     Exhausted,
 }
 
@@ -270,7 +270,7 @@ impl Refusal {
         }
     }
 
-    /// The word of this refusal in metrics and logs.
+    /// The word for this refusal in metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
@@ -301,7 +301,7 @@ impl Refusal {
 }
 
 impl fmt::Display for Refusal {
-    /// One sentence for the body of the response: what is wrong and what to do.
+    /// One sentence for the body of the response: what is wrong, and what to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadRequest(why) => write!(f, "bad request: {why}"),
@@ -317,7 +317,7 @@ impl fmt::Display for Refusal {
             Self::Origin(why) => f.write_str(why),
             Self::Subprotocol(offered) => write!(
                 f,
-                "none of the offered subprotocols ({offered}) is spoken here: offer `binary` or none, or name it in the \
+                "this endpoint speaks none of the offered subprotocols ({offered}): offer `binary` or none, or name it in the \
                  endpoint's `subprotocols:`"
             ),
             Self::Unauthorized => f.write_str("sign in, or send a valid token"),

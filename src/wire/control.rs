@@ -10,44 +10,44 @@ pub use self::tell::{
 };
 use crate::settings::{DataBits, Flow, Levels, Parity, Settings, Step, StopBits};
 
-/// Longest text frame a server takes, in bytes.
+/// The longest text frame that a server takes, in bytes.
 pub const TEXT_MAX: usize = 16 * 1024;
 
-/// Most steps of one `signals` message.
+/// The most steps in one `signals` message.
 pub const STEPS_MAX: usize = 32;
 
-/// Longest time of one `signals` message, in milliseconds.
+/// The longest that one `signals` message may take, in milliseconds.
 pub const STEPS_TIME_MAX: u64 = 10_000;
 
-/// Smallest window a side may grant, in bytes.
+/// The smallest window that a side may grant, in bytes.
 pub const WINDOW_MIN: u32 = 4096;
 
-/// What a side grants when it says nothing, in bytes.
+/// The window a side grants if it says nothing, in bytes.
 pub const WINDOW_DEFAULT: u32 = 65_536;
 
-/// Longest payload of a datagram over IPv4, in bytes.
+/// The longest payload of a datagram over IPv4, in bytes.
 pub(crate) const DATAGRAM_MOST: usize = 65_507;
 
-/// Largest window a side may grant, in bytes.
+/// The largest window that a side may grant, in bytes.
 pub const WINDOW_MAX: u32 = 1 << 20;
 
-/// A client's message: what it asks, and the number it wants answered.
+/// A client's message: what it asks for, and the number under which it wants an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The `id`; without one there is no answer, errors included.
+    /// The `id`; without one there is no answer, not even an error.
     pub id: Option<u64>,
-    /// What is asked, or why that cannot be understood.
+    /// What it asks for, or why that cannot be understood.
     pub ask: Result<Ask, Failure>,
 }
 
-/// What a client asks.
+/// What a client can ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     /// Begin a session.
     Open(Open),
-    /// Go on with one.
+    /// Resume a session.
     Resume(Resume),
-    /// End it and keep the socket.
+    /// End the session and keep the socket.
     Close(Close),
     /// Change settings.
     Config(Config),
@@ -55,17 +55,17 @@ pub enum Ask {
     Signals(Signals),
     /// Run a named signal sequence of the endpoint.
     Macro(Macro),
-    /// Say signals, settings and counters.
+    /// Report signals, settings and counters.
     Get,
     /// Discard.
     Flush(Flush),
-    /// Say when the transmitter is empty.
+    /// Report when the transmitter is empty.
     Drain,
-    /// So much was consumed.
+    /// This much has been consumed.
     Ack(Ack),
-    /// About the right to write.
+    /// Do something about the right to write.
     Lease(LeaseRequest),
-    /// Tell, or tell no longer, how many bytes a second pass (on the bus).
+    /// Report, or stop reporting, how many bytes pass each second (on the bus).
     Watch(WatchRequest),
     /// Say `pong`.
     Ping,
@@ -75,7 +75,7 @@ pub enum Ask {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Open {
-    /// Which part the client wants.
+    /// The part that the client wants.
     pub role: Role,
     /// Take the lease from its holder.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -83,7 +83,7 @@ pub struct Open {
     /// Settings to open with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<SettingsChange>,
-    /// Where DTR and RTS go; absent moves nothing.
+    /// Where DTR and RTS go; if absent, nothing moves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signals: Option<Levels>,
     /// Scrollback.
@@ -106,7 +106,7 @@ pub enum Role {
     Writer,
     /// Reads.
     Observer,
-    /// Writes if that is free.
+    /// Writes if the lease is free.
     Auto,
 }
 
@@ -114,7 +114,7 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Replay {
-    /// The last that many bytes.
+    /// The last bytes.
     Bytes {
         /// How many.
         bytes: u64,
@@ -148,7 +148,7 @@ pub struct Close {
     pub drain: bool,
 }
 
-/// Settings to change; what is absent stays.
+/// Settings to change; absent ones stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SettingsChange {
@@ -183,7 +183,7 @@ impl SettingsChange {
 }
 
 impl From<Settings> for SettingsChange {
-    /// Everything is to be so.
+    /// All settings are given.
     fn from(all: Settings) -> Self {
         Self {
             baud: Some(all.baud),
@@ -202,9 +202,9 @@ pub struct Config {
     /// What changes.
     #[serde(flatten)]
     pub change: SettingsChange,
-    /// Behind what is still being sent, or not.
+    /// After what is still being sent, or not.
     pub when: When,
-    /// Past the queue.
+    /// Ahead of the queue.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
 }
@@ -216,16 +216,16 @@ pub enum When {
     /// When the transmitter is empty.
     #[default]
     Drain,
-    /// At once.
+    /// Immediately.
     Now,
 }
 
-/// `signals`, with the short form made one step.
+/// `signals`, with the short form turned into one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signals {
     /// In this order.
     pub steps: Vec<Step>,
-    /// Past the queue.
+    /// Ahead of the queue.
     pub now: bool,
 }
 
@@ -266,7 +266,7 @@ pub struct LeaseRequest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WatchRequest {
-    /// Bytes a second of each endpoint.
+    /// Bytes per second of each endpoint.
     pub rates: bool,
 }
 
@@ -274,7 +274,7 @@ pub struct WatchRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeaseOp {
-    /// Ask the holder for it, or take it when it is free.
+    /// Ask the holder for it, or take it if it is free.
     Request,
     /// Take it if it is free, or its holder is a session of the same user that is gone; else `busy`,
     /// at once.
@@ -283,9 +283,9 @@ pub enum LeaseOp {
     Take,
     /// Give it back.
     Release,
-    /// Give it to whoever asked.
+    /// Give it to whoever asked for it.
     Grant,
-    /// Keep it from who asked.
+    /// Refuse it to whoever asked for it.
     Deny,
 }
 
@@ -299,7 +299,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with its sentence.
+    /// A failure and its sentence.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -324,7 +324,7 @@ pub enum Code {
     Unsupported,
 }
 
-/// Reads a client's text frame. An error is a violation that closes with 4400.
+/// Reads a client's text frame. An error is a violation, which closes with 4400.
 pub fn parse(text: &[u8]) -> Result<Request, String> {
     #[derive(Deserialize)]
     struct Head {
@@ -362,7 +362,7 @@ fn parse_as(kind: &str, text: &[u8]) -> Result<Ask, Failure> {
     })
 }
 
-/// `signals` as it is written.
+/// `signals` as it is written in JSON.
 #[derive(Serialize, Deserialize)]
 struct RawSignals {
     #[serde(skip_serializing_if = "Option::is_none")]

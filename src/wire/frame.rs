@@ -1,8 +1,8 @@
 //! RFC 6455 frames: a strict streaming decoder and header encoder.
 //!
-//! The decoder works in the caller's buffer and hands out the payload of a partly received frame at
-//! once, so a frame's size is no memory size. No extension is ever negotiated, so every reserved
-//! bit is an error.
+//! The decoder works in the caller's buffer and hands out the payload of a frame that has only
+//! partly arrived, so a large frame needs no memory of its size. No extension is ever negotiated,
+//! so every reserved bit is an error.
 
 mod gather;
 mod short;
@@ -12,19 +12,19 @@ use std::{fmt, ops::Range, str};
 use self::{gather::unmask, short::Short};
 use super::close::Ended;
 
-/// Longest header of a server's frame, in bytes: no mask.
+/// The longest header of a server's frame, in bytes: no mask.
 pub const HEADER_MAX: usize = 10;
 
-/// Longest header of a client's frame, in bytes: with a mask.
+/// The longest header of a client's frame, in bytes: with a mask.
 const CLIENT_HEADER_MAX: usize = HEADER_MAX + 4;
 
-/// Longest payload of a control frame, in bytes (RFC 6455 section 5.5).
+/// The longest payload of a control frame, in bytes (RFC 6455 section 5.5).
 const CONTROL_MAX: usize = 125;
 
-/// What a frame is (RFC 6455 section 11.8).
+/// What kind of frame it is (RFC 6455 section 11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// Goes on with the message begun before.
+    /// Continues the message begun before.
     Continuation,
     /// Begins a text message.
     Text,
@@ -34,7 +34,7 @@ pub enum Opcode {
     Close,
     /// Asks for a pong.
     Ping,
-    /// Answers a ping, or comes by itself.
+    /// Answers a ping, or comes unasked.
     Pong,
 }
 
@@ -68,8 +68,7 @@ impl Opcode {
 }
 
 /// Writes the header of an unmasked frame so that it ends where `buf` ends, and returns its length:
-/// the header is `buf[HEADER_MAX - length..]`, ready to stand before a payload. `payload` is in
-/// bytes.
+/// the header is `buf[HEADER_MAX - length..]`, ready to precede a payload. `payload` is in bytes.
 pub fn header(buf: &mut [u8; HEADER_MAX], fin: bool, opcode: Opcode, payload: u64) -> usize {
     let start = u8::from(fin) << 7 | opcode.bits();
     let wide = payload.to_be_bytes();
@@ -154,22 +153,22 @@ pub enum Item {
     More,
     /// A piece of a data message, unmasked in place. A frame without payload gives one empty piece.
     Data {
-        /// Where in the input it is.
+        /// Where it is in the input.
         range: Range<usize>,
-        /// Whether it is of a text message; UTF-8 as a whole, though a piece may begin or end
-        /// within a character.
+        /// Whether it belongs to a text message, which is UTF-8 as a whole, although a piece may
+        /// begin or end within a character.
         text: bool,
         /// Whether it is the first piece of its message.
         first: bool,
-        /// Whether the message is complete with it.
+        /// Whether it completes the message.
         last: bool,
     },
     /// A ping; its payload is [`Decoder::control`].
     Ping,
     /// A pong; its payload is [`Decoder::control`].
     Pong,
-    /// A Close with a legal payload, [`Decoder::control`], for [`parse_close`]. What comes behind
-    /// it is to be ignored.
+    /// A Close with a legal payload, [`Decoder::control`], for [`parse_close`]. What comes after it
+    /// should be ignored.
     Close,
 }
 
@@ -180,7 +179,7 @@ struct Receiving {
     fin: bool,
     /// Bytes of payload still to come.
     left: u64,
-    /// Turned so that its first byte belongs to the next byte of payload.
+    /// Rotated so that its first byte applies to the next byte of payload.
     mask: [u8; 4],
 }
 
@@ -188,19 +187,19 @@ struct Receiving {
 #[derive(Clone, Copy, Debug)]
 struct Message {
     text: bool,
-    /// No piece of it was handed out yet.
+    /// No piece of it has been handed out yet.
     fresh: bool,
 }
 
-/// A decoder of the frames a client sends (masked), over reads of any size.
+/// Decodes the frames that a client sends (masked), over reads of any size.
 #[derive(Debug)]
 pub struct Decoder {
-    /// The beginning of a header that came in pieces.
+    /// The beginning of a header that arrived in pieces.
     head: Short<CLIENT_HEADER_MAX>,
     frame: Option<Receiving>,
     message: Option<Message>,
     control: Short<CONTROL_MAX>,
-    /// The beginning of a character of a text message that came in pieces.
+    /// The beginning of a character in a text message that arrived in pieces.
     carry: Short<4>,
 }
 
@@ -222,15 +221,15 @@ impl Decoder {
         }
     }
 
-    /// The payload of the control frame that [`next`](Self::next) gave last, until it is called
-    /// again.
+    /// The payload of the control frame that [`next`](Self::next) returned last, until that is
+    /// called again.
     pub fn control(&self) -> &[u8] {
         self.control.bytes()
     }
 
-    /// Takes one item from the front of `input`: how many bytes it used, and the item. To be called
-    /// again with the rest until it gives [`Item::More`], which always uses all. After an error the
-    /// stream is beyond reading.
+    /// Takes one item from the front of `input`; returns how many bytes it used, and the item. Call
+    /// it again with the rest until it returns [`Item::More`], which always uses everything. After
+    /// an error the stream cannot be read any further.
     pub fn next(&mut self, input: &mut [u8]) -> Result<(usize, Item), FrameError> {
         let (start, mut frame) = match self.frame.take() {
             Some(frame) => (0, frame),
@@ -263,8 +262,8 @@ impl Decoder {
         Ok((end, self.piece(frame, payload, start..end)?))
     }
 
-    /// Reads a header from what was kept of it and `input`: how much of `input` it took, and the
-    /// frame.
+    /// Reads a header from what was kept of it and `input`; returns how much of `input` it took,
+    /// and the frame.
     fn begin(&mut self, input: &[u8]) -> Result<Option<(usize, Receiving)>, FrameError> {
         let inside = self.message.is_some();
         let mut begun = None;
@@ -348,8 +347,8 @@ impl Decoder {
     }
 }
 
-/// Reads a client's header, failing at the first byte that breaks a rule: its length and the frame,
-/// or `None` if it is not complete. `inside` tells that a message has begun and not ended.
+/// Reads a client's header and fails at the first byte that breaks a rule; returns its length and
+/// the frame, or `None` if it is incomplete. `inside` says that a message has begun and not ended.
 fn parse_header(bytes: &[u8], inside: bool) -> Result<Option<(usize, Receiving)>, FrameError> {
     let [first, rest @ ..] = bytes else { return Ok(None) };
     let fin = first & 0x80 != 0;

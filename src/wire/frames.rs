@@ -1,21 +1,21 @@
-//! Messages in a stream of bytes, by a rule: bytes in, messages out. It has no clock: whoever has
-//! one says when silence has ended a message.
+//! Messages in a stream of bytes, according to a rule: bytes in, messages out. It has no clock:
+//! whoever has one says when silence has ended a message.
 
 use std::time::Duration;
 
 use super::modbus::{self, FrameStart};
 
-/// Silence that ends a Modbus frame whose length says that more is to come: adapters and networks
-/// deliver one in pieces with pauses between.
+/// Silence that ends a Modbus frame whose length says that more will come: adapters and networks
+/// deliver a frame in pieces with pauses in between.
 const TORN: Duration = Duration::from_millis(50);
 
-/// Which bytes of a device make one message.
+/// Which of a device's bytes make one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Packing {
-    /// Whatever one read gave.
+    /// Whatever one read returned.
     #[default]
     None,
-    /// What came without such a pause in it.
+    /// What came without a pause this long.
     Idle(Duration),
     /// What ends with these bytes.
     Delimiter {
@@ -23,20 +23,21 @@ pub enum Packing {
         bytes: Delimiter,
         /// Whether it is part of the message.
         keep: bool,
-        /// Bytes behind it that belong to the message: a checksum.
+        /// Bytes after it that belong to the message: a checksum.
         plus: usize,
     },
     /// This many bytes.
     Length(usize),
-    /// A frame of Modbus RTU, by its function code and checksum; else what such a silence ends.
+    /// A frame of Modbus RTU, by its function code and checksum; otherwise what this much silence
+    /// ends.
     ModbusRtu {
-        /// 3.5 characters, or what the way to the port blurs.
+        /// 3.5 characters, or more if the way to the port blurs them.
         silence: Duration,
     },
 }
 
 impl Packing {
-    /// Shortest pause of the device that means something; `None` when none does.
+    /// The shortest pause of the device that matters; `None` if none does.
     pub fn pause(self) -> Option<Duration> {
         match self {
             Self::Idle(pause) | Self::ModbusRtu { silence: pause } => Some(pause),
@@ -53,7 +54,7 @@ pub struct Delimiter {
 }
 
 impl Delimiter {
-    /// `None` where `from` is not 1 to 4 bytes long.
+    /// `None` if `from` is not 1 to 4 bytes long.
     pub fn new(from: &[u8]) -> Option<Self> {
         let mut bytes = [0; 4];
         bytes.get_mut(..from.len()).filter(|space| !space.is_empty())?.copy_from_slice(from);
@@ -67,24 +68,24 @@ impl Delimiter {
     }
 }
 
-/// Cuts a stream into messages. It holds less than one message between two calls.
+/// Cuts a stream into messages. Between two calls it holds less than one message.
 #[derive(Debug)]
 pub struct Framer {
     rule: Packing,
-    /// Bytes of a message after which it is cut as it is.
+    /// The number of bytes at which a message is cut, whatever they are.
     most: usize,
     held: Vec<u8>,
-    /// Bytes at the beginning of `held` that were looked at: no delimiter begins in them, no frame
-    /// ends in them.
+    /// Bytes at the beginning of `held` that have been looked at: no delimiter begins in them, and
+    /// no frame ends in them.
     searched: usize,
 }
 
-/// The first message: how many bytes it takes, and how many of them are shown; or how many bytes
-/// were looked at in vain.
+/// The first message: how many bytes it takes, and how many of those are shown; or else how many
+/// bytes were looked at in vain.
 type FirstMessage = Result<(usize, usize), usize>;
 
 impl Framer {
-    /// Cuts by this rule, and after `most` bytes (at least 1) whatever they are.
+    /// Cuts by this rule, and after `most` bytes (at least 1) in any case.
     pub fn new(rule: Packing, most: usize) -> Self {
         Self { rule, most: most.max(1), held: Vec::new(), searched: 0 }
     }
@@ -94,30 +95,31 @@ impl Framer {
         self.held.len()
     }
 
-    /// Bytes to take before the longest message is full.
+    /// How many bytes may be taken before the longest message is full.
     pub fn room(&self) -> usize {
         self.most.saturating_sub(self.held.len())
     }
 
-    /// Takes bytes and gives the messages they complete.
+    /// Takes bytes and passes on the messages they complete.
     pub fn push(&mut self, bytes: &[u8], message: impl FnMut(&[u8])) {
         self.held.extend_from_slice(bytes);
         self.cut_all(message);
     }
 
-    /// Silence that ends what is held; `None` where no silence does, or nothing is held.
+    /// The silence that ends what is held; `None` if no silence does, or nothing is held.
     pub fn silence(&self) -> Option<Duration> {
         match self.rule {
             _ if self.held.is_empty() => None,
             Packing::Idle(idle) => Some(idle),
-            // What was looked at in vain is not a frame of the table.
+            // What was looked at in vain is not a frame in the table.
             Packing::ModbusRtu { silence } if self.searched > 0 => Some(silence),
             Packing::ModbusRtu { silence } => Some(silence.max(TORN)),
             Packing::None | Packing::Length(_) | Packing::Delimiter { .. } => None,
         }
     }
 
-    /// Nothing more belongs to what is held: gives it, garbage and the frames behind it apart.
+    /// Nothing more belongs to what is held: passes it on, with garbage separate from the frames
+    /// after it.
     pub fn end(&mut self, mut message: impl FnMut(&[u8])) {
         let mut held = std::mem::take(&mut self.held);
         self.searched = 0;

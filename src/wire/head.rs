@@ -1,30 +1,31 @@
-//! The strict reader of a request head of HTTP/1.1, and of HTTP/1.0 as far as proxies ask in it:
-//! the only one there is.
+//! The strict reader for request heads of HTTP/1.1, and of HTTP/1.0 as far as proxies use it: the
+//! only reader there is.
 //!
-//! RFC 9112 leaves a server room to be lenient; every such room is one where a proxy and we may
-//! read one request differently. Here there is none: lines end in CRLF, fields that steer us come
-//! once, and no body comes in chunks.
+//! RFC 9112 leaves a server room to be lenient; wherever it does, a proxy and we may read one
+//! request differently. Here there is no such room: lines end in CRLF, fields that steer us come
+//! once, and no body is chunked.
 
 use super::close::Refusal;
 
-/// Longest request line, in bytes without its CRLF.
+/// The longest request line, in bytes without its CRLF.
 pub const REQUEST_LINE_MAX: usize = 2048;
 
-/// Longest header section unless the configuration says otherwise, in bytes with all its CRLFs, the
-/// empty line's too.
+/// The longest header section unless the configuration says otherwise, in bytes with all CRLFs,
+/// including that of the empty line.
 pub const HEADERS_MAX: usize = 16 * 1024;
 
-/// Most fields.
+/// The most fields.
 pub const FIELDS_MAX: usize = 64;
 
-/// Longest head that is taken with [`HEADERS_MAX`]; a buffer of this size is never too small.
+/// The longest head that is accepted with [`HEADERS_MAX`]; a buffer of this size is never too
+/// small.
 pub const HEAD_MAX: usize = REQUEST_LINE_MAX + 2 + HEADERS_MAX;
 
 /// The head of a good request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// Its bytes, the empty line included; what follows is the body, or early data of an upgraded
-    /// connection.
+    /// Its length in bytes, including the empty line; what follows is the body, or early data on an
+    /// upgraded connection.
     pub len: usize,
     /// The method, a token.
     pub method: &'a [u8],
@@ -35,17 +36,17 @@ pub struct Head<'a> {
     /// It asks for a WebSocket (RFC 6455 section 4.2.1, points 3 and 4): `Upgrade: websocket`,
     /// `Connection: upgrade`.
     pub upgrade: bool,
-    /// The client sends nothing behind it: `Connection: close`, or HTTP/1.0.
+    /// The client sends nothing after it: `Connection: close`, or HTTP/1.0.
     pub last: bool,
-    /// The client waits for our word before it sends the body (RFC 9110 section 10.1.1).
+    /// The client waits for our go-ahead before it sends the body (RFC 9110 section 10.1.1).
     pub expects: bool,
     /// Bytes of body that follow (Content-Length).
     pub body: u64,
 }
 
 /// Reads the head at the front of `buf`, whose header section has at most `headers_max` bytes:
-/// `None` while it is not complete, refused as soon as nothing could mend it. However it comes in
-/// pieces, the result is the same.
+/// `None` while it is incomplete, refused as soon as nothing could mend it. The result is the same
+/// however it is split.
 pub fn scan(buf: &[u8], headers_max: usize) -> Result<Option<Head<'_>>, Refusal> {
     match buf {
         [] | [0x16] => return Ok(None),
@@ -110,12 +111,12 @@ fn line(buf: &[u8], limit: usize, too_long: Refusal) -> Result<Option<HeadLine<'
 struct RequestLine<'a> {
     method: &'a [u8],
     target: &'a [u8],
-    /// HTTP/1.0: what proxies and health checks speak unless they are told otherwise.
+    /// HTTP/1.0: what proxies and health checks speak unless told otherwise.
     old: bool,
 }
 
 impl RequestLine<'_> {
-    /// Whether it is a health check, which may come without a Host (as a load balancer asks by
+    /// Whether it is a health check, which may come without a Host (as a load balancer sends it by
     /// default).
     fn is_check(&self) -> bool {
         let path = self.target.split(|byte| *byte == b'?').next().unwrap_or_default();
@@ -124,8 +125,8 @@ impl RequestLine<'_> {
     }
 }
 
-/// Method and target: RFC 9112 section 3, without absolute-form (we are no proxy) and
-/// authority-form (no tunnel).
+/// Method and target: RFC 9112 section 3, without absolute-form (we are not a proxy) and
+/// authority-form (nor a tunnel).
 fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -160,14 +161,14 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Refusal> {
     }
 }
 
-/// RFC 9110 section 5.6.2.
+/// A token of RFC 9110 section 5.6.2.
 pub fn is_token(bytes: &[u8]) -> bool {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !bytes.is_empty() && bytes.iter().all(legal)
 }
 
-/// Path and query of RFC 3986, and what browsers leave unencoded in a query though it does not
-/// allow it: ``[]{}|^` ``.
+/// Path and query of RFC 3986, plus what browsers leave unencoded in a query although it is not
+/// allowed there: ``[]{}|^` ``.
 fn is_target(target: &[u8]) -> bool {
     let mut rest = target;
     while let [first, behind @ ..] = rest {
@@ -188,13 +189,13 @@ fn is_target(target: &[u8]) -> bool {
     true
 }
 
-/// Host and port of RFC 3986, as bytes; whether it is ours is decided by others.
+/// Host and port of RFC 3986, as bytes; whether it is ours is decided elsewhere.
 fn is_host(value: &[u8]) -> bool {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte);
     !value.is_empty() && value.iter().all(legal)
 }
 
-/// Fields that steer us, none of which may come twice. Twice is never legal for them but in
+/// Fields that steer us, none of which may come twice. For these twice is never legal, except for
 /// Upgrade, a list that no client splits.
 const ONCE: [&str; 10] = [
     "host",
@@ -221,7 +222,7 @@ struct Fields<'a> {
     body: u64,
 }
 
-/// What `Connection` lists (RFC 9110 section 7.6.1), as far as it means something here.
+/// What `Connection` lists (RFC 9110 section 7.6.1), as far as it matters here.
 #[derive(Default)]
 struct ConnectionOptions {
     upgrade: bool,
@@ -308,7 +309,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Digits alone: no sign, no list.
+/// Digits only: no sign, no list.
 fn length(value: &[u8]) -> Option<u64> {
     if !value.iter().all(u8::is_ascii_digit) {
         return None;

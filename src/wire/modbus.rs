@@ -1,33 +1,34 @@
-//! Modbus RTU frames: their length by function code, their checksum, and where one begins behind
+//! Modbus RTU frames: their length by function code, their checksum, and where one begins after
 //! garbage.
 
-/// Longest frame (MODBUS over Serial Line V1.02, section 2.5.1).
+/// The longest frame (MODBUS over Serial Line V1.02, section 2.5.1).
 pub(crate) const FRAME_MOST: usize = 256;
 
-/// Shortest frame: address, function, checksum.
+/// The shortest frame: address, function, checksum.
 const FRAME_LEAST: usize = 4;
 
-/// Highest address of a device; what is above is reserved.
+/// The highest address of a device; higher ones are reserved.
 const ADDRESS_MOST: u8 = 247;
 
-/// What the beginning of a stream is.
+/// What a stream begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameStart {
     /// A whole frame of that many bytes.
     Frame(usize),
-    /// This many bytes that are no frame, and a whole one behind them.
+    /// This many bytes that are not a frame, with a whole one after them.
     Garbage(usize),
-    /// It may become a frame: its function says how many bytes are still to come.
+    /// Something that may become a frame: its function says how many bytes have yet to come.
     Open,
-    /// No function says how long it is: it goes on until a checksum fits, or until silence.
+    /// Something whose length no function tells: it goes on until a checksum fits, or until
+    /// silence.
     Strange,
 }
 
-/// Looks for a frame at the beginning of `bytes`. Requests and responses differ in length for most
-/// functions; the shortest length that the function allows and the checksum confirms is the
-/// frame's. Where no length of the table fits, what comes to its end first is taken: a frame of
-/// another length, or a whole frame of the table behind garbage. The first `seen` bytes were
-/// [`FrameStart::Strange`] before.
+/// Looks for a frame at the beginning of `bytes`. For most functions requests and responses differ
+/// in length; the frame has the shortest length that the function allows and the checksum confirms.
+/// If no length in the table fits, whatever is complete first is taken: a frame of another length,
+/// or a whole frame in the table after garbage. The first `seen` bytes were [`FrameStart::Strange`]
+/// before.
 pub(crate) fn head(bytes: &[u8], seen: usize) -> FrameStart {
     if seen == 0 {
         let known = by_table(bytes);
@@ -45,13 +46,13 @@ pub(crate) fn head(bytes: &[u8], seen: usize) -> FrameStart {
     }
 }
 
-/// How much of what silence has ended is garbage in front of a whole frame; `None` where there is
-/// no frame in it.
+/// How much garbage comes before a whole frame in what silence has ended; `None` if there is no
+/// frame in it.
 pub(crate) fn garbage(bytes: &[u8]) -> Option<usize> {
     behind(bytes, 0).map(|(start, _)| start)
 }
 
-/// The frame at the beginning, by the table.
+/// The frame at the beginning, according to the table.
 fn by_table(bytes: &[u8]) -> FrameStart {
     let Some(function) = bytes.get(1) else { return FrameStart::Open };
     let mut open = false;
@@ -72,7 +73,7 @@ fn by_table(bytes: &[u8]) -> FrameStart {
     if open { FrameStart::Open } else { FrameStart::Strange }
 }
 
-/// The length at which a checksum fits, of a frame that is in no table.
+/// The length at which a checksum fits, for a frame that is not in the table.
 fn by_checksum(bytes: &[u8], seen: usize) -> Option<usize> {
     let mut crc = Crc::default();
     for (at, byte) in bytes.iter().take(FRAME_MOST).enumerate() {
@@ -85,8 +86,8 @@ fn by_checksum(bytes: &[u8], seen: usize) -> Option<usize> {
     None
 }
 
-/// The whole frame that ends first of those that begin behind the first byte: where it begins and
-/// ends. Those that ended within the first `seen` bytes were looked at before.
+/// Of the whole frames that begin after the first byte, the one that ends first: where it begins
+/// and ends. Those that ended within the first `seen` bytes were looked at before.
 fn behind(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
     let first = seen.saturating_sub(FRAME_MOST).max(1);
     let mut found: Option<(usize, usize)> = None;
@@ -114,9 +115,9 @@ fn behind(bytes: &[u8], seen: usize) -> Option<(usize, usize)> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Length {
-    /// This many bytes, address and checksum included.
+    /// This many bytes, including address and checksum.
     Is(usize),
-    /// The bytes that tell have not come.
+    /// The bytes that would tell have not arrived.
     Unknown,
     /// There is no such frame.
     Not,
@@ -128,7 +129,7 @@ fn is_public(function: u8) -> bool {
 }
 /// Lengths of request and response (MODBUS Application Protocol V1.1b3, section 6).
 fn lengths(function: u8, bytes: &[u8]) -> [Length; 2] {
-    // A frame of `fixed` bytes and as many more as the byte at `at` says.
+    // A frame of `fixed` bytes, plus as many as the byte at `at` says.
     let counted = |fixed: usize, at: usize| match bytes.get(at) {
         Some(count) => Length::Is(fixed + usize::from(*count)),
         None => Length::Unknown,
@@ -152,7 +153,7 @@ fn lengths(function: u8, bytes: &[u8]) -> [Length; 2] {
     }
 }
 
-/// Read FIFO Queue counts with 16 bits.
+/// Read FIFO Queue has a 16-bit count.
 fn fifo(bytes: &[u8]) -> Length {
     match bytes.get(2..4) {
         Some([high, low]) => Length::Is(6 + usize::from(u16::from_be_bytes([*high, *low]))),
@@ -176,13 +177,13 @@ fn identification(bytes: &[u8]) -> Length {
     Length::Is(at + 2)
 }
 
-/// Over a frame with its own checksum the sum is 0.
+/// Over a frame that includes its own checksum, the sum is 0.
 fn is_intact(frame: &[u8]) -> bool {
     frame.len() >= FRAME_LEAST && crc16(frame) == 0
 }
 
-/// CRC-16 of MODBUS over Serial Line V1.02, section 6.2.2: polynomial 0xA001 reflected, from
-/// 0xFFFF; sent low byte first.
+/// CRC-16 of MODBUS over Serial Line V1.02, section 6.2.2: polynomial 0xA001 reflected, starting
+/// from 0xFFFF; sent low byte first.
 pub(crate) fn crc16(bytes: &[u8]) -> u16 {
     let mut crc = Crc::default();
     for byte in bytes {
@@ -191,7 +192,7 @@ pub(crate) fn crc16(bytes: &[u8]) -> u16 {
     crc.0
 }
 
-/// A checksum under way.
+/// A checksum in progress.
 #[derive(Clone, Copy)]
 struct Crc(u16);
 
@@ -339,7 +340,7 @@ mod tests {
             }
         }
 
-        /// Garbage that was seen already changes nothing, however the stream was cut.
+        /// Garbage that was seen before changes nothing, however the stream was cut.
         #[test]
         fn what_was_seen_before_is_not_looked_at_again_and_nothing_is_missed(
             noise in prop::collection::vec(any::<u8>(), 2..40),

@@ -1,21 +1,21 @@
 //! The header of the PROXY protocol, versions 1 and 2: whom a proxy's connection is for.
 //!
 //! <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>. What follows the header is the
-//! client's, so that not a byte more than the header may be read: [`scan`] says how many bytes are
+//! client's, so not one byte beyond the header may be read: [`scan`] says how many bytes are
 //! certain to be part of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Longest header of version 1, with its CRLF.
+/// The longest header of version 1, with its CRLF.
 const LINE_MAX: usize = 107;
 
-/// Length of the shortest header, which is of version 1.
+/// Length of the shortest header, which is one of version 1.
 const HEADER_LEAST: usize = b"PROXY UNKNOWN\r\n".len();
 
-/// Most bytes of type-length-value fields behind the addresses of version 2.
+/// The most bytes of type-length-value fields after the addresses in version 2.
 pub const TLV_BYTES_MAX: usize = 4096;
 
-/// Longest header [`scan`] takes.
+/// The longest header that [`scan`] accepts.
 pub const PROXY_HEADER_MAX: usize = FIXED + UNIX + TLV_BYTES_MAX;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -23,9 +23,9 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
 /// Bytes of two unix addresses.
 const UNIX: usize = 216;
-/// A field that tells of the client's TLS (section 2.2.6).
+/// A field about the client's TLS (section 2.2.6).
 const TLS_FIELD: u8 = 0x20;
-/// In it: the client came over TLS.
+/// A bit in it: the client came over TLS.
 const CLIENT_TLS: u8 = 1;
 
 /// A connection that a proxy passes on.
@@ -35,22 +35,22 @@ pub struct Announced {
     pub source: SocketAddr,
     /// The address it connected to.
     pub destination: SocketAddr,
-    /// Whether it came over TLS that ended at the proxy.
+    /// Whether the client came over TLS that ended at the proxy.
     pub tls: bool,
 }
 
-/// How far a header is read.
+/// How far a header has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderProgress {
-    /// This many bytes more are part of it, at least.
+    /// At least this many more bytes are part of it.
     More(usize),
     /// It is complete. `None`: the connection is the proxy's own (a health check), or its client is
-    /// not told.
+    /// not named.
     Done(Option<Announced>),
 }
 
-/// Reads the header at the front of `buf`, which holds no more than was asked for; what is wrong
-/// with it, as soon as nothing could mend it.
+/// Reads the header at the front of `buf`, which holds no more than was asked for. An error says
+/// what is wrong with it, as soon as nothing could mend it.
 pub fn scan(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     if buf.is_empty() {
         return Ok(HeaderProgress::More(HEADER_LEAST));
@@ -103,7 +103,7 @@ fn line(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
     Ok(HeaderProgress::Done(Some(Announced { source, destination, tls: false })))
 }
 
-/// Digits alone, no zero before them.
+/// Digits only, without leading zeros.
 fn number(text: &str) -> Option<u16> {
     let plain =
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
@@ -120,13 +120,13 @@ fn binary(buf: &[u8]) -> Result<HeaderProgress, &'static str> {
         (0x21, 0x11) => (true, 12),
         (0x21, 0x21) => (true, 36),
         (0x21, 0x31) => (false, UNIX),
-        // The proxy's own, or not told.
+        // The proxy's own connection, or a client that is not named.
         (0x20, _) | (0x21, 0x00) => (false, 0),
         (0x21, _) => return Err("the PROXY header is not for a TCP connection"),
         _ => return Err("the PROXY header has an unknown version or command"),
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
-    // What a LOCAL connection has there means nothing, and is no longer than it could be.
+    // What a LOCAL connection has there means nothing, but may be no longer than it could be.
     let most = TLV_BYTES_MAX + if command == 0x20 { UNIX } else { addresses };
     if length < addresses || length > most {
         return Err(
@@ -158,7 +158,7 @@ fn sockets(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
     socket(from, u16::from_be_bytes([a, b])).zip(socket(to, u16::from_be_bytes([c, d])))
 }
 
-/// Looks through the fields for what they say of the client's TLS.
+/// Looks through the fields for what they say about the client's TLS.
 fn came_by_tls(fields: &[u8]) -> Result<bool, &'static str> {
     let (mut rest, mut tls) = (fields, false);
     while let [kind, high, low, behind @ ..] = rest {
@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// Feeds bytes as they are asked for; what came out, and what was not read.
+    /// Feeds bytes as they are asked for; returns the result and what was not read.
     fn fed(bytes: &[u8]) -> Result<(Option<Announced>, &[u8]), &'static str> {
         let mut have = 0;
         loop {

@@ -1,8 +1,8 @@
-//! Subprotocol negotiation, and the credentials that hide in it.
+//! Subprotocol negotiation, and the credentials hidden in it.
 //!
-//! docs/protocol.md section 1. A page can set no header of its WebSocket but
-//! `Sec-WebSocket-Protocol`, so tokens and tickets travel in it; they are taken out here, before
-//! anything logs or selects a name.
+//! docs/protocol.md section 1. `Sec-WebSocket-Protocol` is the only header of its WebSocket that a
+//! page can set, so tokens and tickets travel in it; they are taken out here, before anything logs
+//! or selects a name.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{close::Refusal, head::is_token};
 
-/// Longest text of a credential, in characters of the header.
+/// The longest text of a credential, in characters of the header.
 pub const CREDENTIAL_MAX: usize = 512;
 
-/// Most names a client may offer.
+/// The most names that a client may offer.
 pub const OFFERS_MAX: usize = 32;
 
 const BEARER: &str = "wsbridge.bearer.";
@@ -24,7 +24,7 @@ const TICKET: &str = "wsbridge.ticket.";
 pub enum Protocol {
     /// Control mode: binary frames are line bytes, text frames JSON messages.
     V1,
-    /// Plain mode, by a name that the endpoint has.
+    /// Plain mode, under a name that the endpoint lists.
     Named(String),
     /// Plain mode.
     Binary,
@@ -44,14 +44,14 @@ impl Protocol {
     }
 }
 
-/// What of the protocols is spoken.
+/// Which of the protocols are spoken.
 #[derive(Clone, Copy, Debug)]
 pub enum Spoken<'a> {
-    /// Not known yet: any name that a client may offer.
+    /// Not known yet: any name a client may offer.
     Any,
-    /// By an endpoint: ours, `base64` where it is allowed, and names of its own, the best first.
+    /// What an endpoint speaks: ours, `base64` if allowed, and names of its own, the best first.
     By {
-        /// Whether `base64` is.
+        /// Whether `base64` is allowed.
         base64: bool,
         /// Names of its own.
         named: &'a [String],
@@ -63,8 +63,8 @@ pub fn is_own(name: &str) -> bool {
     matches!(name, "binary" | "base64") || name.starts_with("wsbridge.")
 }
 
-/// A text that `Debug` does not show. (The configuration's `Secret` is on this floor, too, and out
-/// of reach.)
+/// A text that `Debug` does not show. (The configuration's `Secret` is on the same floor, and so
+/// out of reach.)
 #[derive(Clone)]
 pub struct Concealed(String);
 
@@ -90,7 +90,7 @@ pub enum Credential {
     Ticket(Concealed),
 }
 
-/// What a client's offers come to.
+/// The result of a client's offers.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// What to answer; `None`: the client offered nothing, answer nothing.
@@ -99,8 +99,8 @@ pub struct Offer {
     pub credential: Option<Credential>,
 }
 
-/// Reads the values of all `Sec-WebSocket-Protocol` fields, in order. Of those spoken, the answer
-/// is the first in the order of [`Protocol`], whatever the client's order.
+/// Reads the values of all `Sec-WebSocket-Protocol` fields, in order. The answer is the first
+/// spoken one in the order of [`Protocol`], whatever the client's order.
 pub fn negotiate<'a>(
     offers: impl Iterator<Item = &'a str>,
     spoken: Spoken<'_>,
@@ -153,7 +153,7 @@ fn answer(offered: &[&str], spoken: Spoken<'_>) -> Option<Protocol> {
     all.find(|protocol| offered.contains(&protocol.name()))
 }
 
-/// Offers as a refusal names them.
+/// Offers, as a refusal names them.
 fn listed(names: &[&str]) -> String {
     const OFFER_SHOWN_MAX: usize = 200;
     let mut text = names.join(", ");

@@ -22,24 +22,24 @@ const WILL: u8 = 251;
 const WONT: u8 = 252;
 const DO: u8 = 253;
 const DONT: u8 = 254;
-/// Interpret as command; as data it is sent twice.
+/// Interpret as command; within data it is sent twice.
 pub const IAC: u8 = 255;
 
-/// What a side says of an option.
+/// What a side says about an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// It does it, or offers to.
     Will,
     /// It does not.
     Wont,
-    /// The other shall do it.
+    /// The other side should do it.
     Do,
-    /// The other shall not.
+    /// The other side should not do it.
     Dont,
 }
 
 impl Verb {
-    /// The word for our part in an option (`ours`), or for the other end's, on or off.
+    /// The word about our part in an option (`ours`), or about the other end's, on or off.
     fn about(ours: bool, on: bool) -> Self {
         match (ours, on) {
             (true, true) => Self::Will,

@@ -1,4 +1,4 @@
-//! What a new endpoint reaches: one of the ports there are, or an address.
+//! What a new endpoint reaches: one of the ports that are there, or an address.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -15,14 +15,13 @@ use crate::{
     target::serial::{self, FoundPort, Roots},
 };
 
-/// The speed that is proposed for a serial line.
+/// The speed proposed for a serial line.
 const BAUD: u32 = 115_200;
 
 /// Options that say what it reaches.
 #[derive(Debug, clap::Args)]
 pub(super) struct Flags {
-    /// A serial port, by any of its names; it is written down by what tells the adapter from all
-    /// others
+    /// A serial port, by any of its names; it is recorded by what tells its adapter from all others
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tcp", "rfc2217", "udp"])]
     port: Option<PathBuf>,
     /// A raw TCP port
@@ -31,7 +30,7 @@ pub(super) struct Flags {
     /// A UDP port of another machine
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "rfc2217")]
     udp: Option<String>,
-    /// The UDP port of this machine that it sends to
+    /// The UDP port on this machine that the device sends to
     #[arg(long, value_name = "PORT", requires = "udp")]
     local_port: Option<u16>,
     /// A serial port on another box, by RFC 2217
@@ -45,9 +44,9 @@ pub(super) struct Flags {
     format: Option<String>,
 }
 
-/// What was chosen, as it is written.
+/// What was chosen, in the form in which it is written.
 pub(super) enum Chosen {
-    /// How YAML and UCI name the port, which it is if it is there, and the line's settings.
+    /// How YAML and UCI name the port, the port itself if it is there, and the line's settings.
     Serial {
         yaml: String,
         uci: Vec<String>,
@@ -67,14 +66,14 @@ pub(super) enum Chosen {
     },
 }
 
-/// Settings of a line; what is not said stays out of the file.
+/// Settings of a line; those not given stay out of the file.
 pub(super) struct LineSettings {
     baud: Option<u32>,
     format: Option<String>,
 }
 
 impl Flags {
-    /// What the options say, or else whoever sits at the terminal.
+    /// What the options say, or otherwise whoever sits at the terminal.
     pub(super) fn choose(
         &self,
         found: &[FoundPort],
@@ -96,7 +95,8 @@ impl Flags {
             let by_path = path.display().to_string();
             return match port {
                 Some(port) => self.serial(found, port, roots),
-                // A port that is plugged in later, or none that the kernel lists (a pty).
+                // A port that will be plugged in later, or one that the kernel does not list (a
+                // pty).
                 None => Ok(Chosen::Serial {
                     yaml: format!("{{ path: {} }}", serde_json::Value::from(by_path.as_str())),
                     uci: vec![format!("option port {}", uci::quoted(&by_path))],
@@ -125,7 +125,7 @@ impl Flags {
                 port.device.display(),
                 warning.unwrap_or_default()
             );
-            // What an adapter says of itself is not ours.
+            // What an adapter says about itself is not ours to trust.
             let _ = writeln!(err, "{}", line.replace(char::is_control, "?"));
         }
         let first = if ports.is_empty() { "" } else { "1" };
@@ -162,7 +162,7 @@ impl Flags {
         ))
     }
 
-    /// A port of the list that the gateway would take, at a speed that it can do.
+    /// A port on the list that the gateway would accept, at a speed that it can do.
     fn serial(
         &self,
         found: &[FoundPort],
@@ -204,7 +204,7 @@ impl Chosen {
         }
     }
 
-    /// As it stands below the endpoint's name.
+    /// Its lines below the endpoint's name.
     pub(super) fn yaml(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let settings = |line: &LineSettings| {
@@ -228,7 +228,7 @@ impl Chosen {
         }
     }
 
-    /// The options of UCI, `NAME` and value each.
+    /// The options of UCI, each as `NAME` and value.
     pub(super) fn uci(&self) -> Vec<(String, String)> {
         let own = |option: &str, value: &str| (option.to_owned(), value.to_owned());
         let settings = |line: &LineSettings| {

@@ -1,4 +1,4 @@
-//! A new endpoint by OpenWrt's `uci`.
+//! A new endpoint, added with OpenWrt's `uci`.
 
 use std::{path::Path, process::Command};
 
@@ -14,7 +14,7 @@ use crate::{
 /// The init script, which applies what was committed.
 const INIT: &str = "/etc/init.d/wsbridge";
 
-/// Checks the whole with it, commits it, and applies it.
+/// Checks the whole configuration with it, commits it, and applies it.
 pub(super) fn add(
     source: &ConfigFile,
     file: &Path,
@@ -50,7 +50,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// What its section says; its name where the section's cannot be it.
+/// The options of its section; with `name` if the section cannot have that name.
 fn options(endpoint: &NewEndpoint, section: &str) -> Vec<(String, String)> {
     let own = (section != endpoint.name).then(|| ("name".to_owned(), endpoint.name.clone()));
     let title = endpoint.title.iter().map(|title| ("title".to_owned(), title.clone()));
@@ -68,12 +68,12 @@ struct Uci<'a> {
 }
 
 impl Uci<'_> {
-    /// A section's name for it that no section has, of whatever type: `set` would make an endpoint
-    /// of a user.
+    /// A name for its section that no other section has, of any type: `set` would turn a user into
+    /// an endpoint.
     fn free(&self, name: &str) -> Result<String, CommandError> {
         let sections = self.run(&["-n", "export", self.package])?;
         let taken: Vec<&str> = sections.lines().filter_map(section_of).collect();
-        // UCI has no `-` and `.` in a section's name.
+        // UCI allows no `-` or `.` in the name of a section.
         let plain = name.replace(['-', '.'], "_");
         let numbered = (2..).map(|number| format!("{plain}_{number}"));
         let mut all = std::iter::once(plain.clone()).chain(numbered);

@@ -15,7 +15,7 @@ use crate::cli::{
     load::{ConfigFile, folder_of_endpoints, load_with},
 };
 
-/// Checks the whole with it, and writes it.
+/// Checks the whole configuration with it, and writes it.
 pub(super) fn add(
     source: &ConfigFile,
     file: &Path,
@@ -42,7 +42,7 @@ fn text(endpoint: &NewEndpoint) -> String {
     format!("{}:\n{}{}", endpoint.name, title.unwrap_or_default(), endpoint.target.yaml())
 }
 
-/// Whole or not at all, for whoever may read the configuration.
+/// Writes the file completely or not at all, readable by whoever may read the configuration.
 fn write(file: &Path, path: &Path, text: &str) -> io::Result<()> {
     let folder = folder_of_endpoints(file);
     let group = fs::metadata(file)?.gid();
@@ -53,7 +53,7 @@ fn write(file: &Path, path: &Path, text: &str) -> io::Result<()> {
             given(&File::open(&folder)?, group)?;
         }
     }
-    // A name that is never read.
+    // A name that is never read as a configuration.
     let draft =
         folder.join(format!(".{}.new", path.file_name().unwrap_or_default().to_string_lossy()));
     let _ = fs::remove_file(&draft);

@@ -2,7 +2,7 @@
 
 use crate::config::{Access, Config, Given, Rights, RightsTable};
 
-/// Every user, token and certificate under its path in the file.
+/// Every user, token and certificate, under its path in the file.
 pub(super) fn principals(access: &Access) -> impl Iterator<Item = (String, &RightsTable)> {
     let users = access.users.iter().map(|(name, user)| (format!("users.{name}"), &user.rights));
     let tokens =
@@ -14,7 +14,7 @@ pub(super) fn principals(access: &Access) -> impl Iterator<Item = (String, &Righ
 
 /// What somebody may do on an endpoint, and through which role and pattern.
 pub(super) fn explain(config: &Config, question: &str) -> Result<String, String> {
-    // A user's name may hold an @, an endpoint's never.
+    // A user's name may contain an @, an endpoint's never does.
     let (who, name) = question
         .rsplit_once('@')
         .ok_or_else(|| format!("`{question}`: write USER@ENDPOINT, like alice@modem1"))?;

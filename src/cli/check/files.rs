@@ -1,4 +1,5 @@
-//! What a configuration names and the daemon reads at its start: certificates, keys, authorities.
+//! The files that a configuration names and the daemon reads at its start: certificates, keys,
+//! authorities.
 
 use crate::{
     auth::{own_name, unix_now},
@@ -9,8 +10,8 @@ use crate::{
 
 use super::listens::address;
 
-/// What is to be told of the authority of the gateway's own certificate, where there is one that
-/// may be read.
+/// What should be said about the authority of the gateway's own certificate, if there is one that
+/// we may read.
 pub(super) fn remarks(config: &Config, command: &str) -> Vec<String> {
     if !config.listen.iter().any(|listen| listen.tls == ListenTls::SelfSigned) {
         return Vec::new();
@@ -20,26 +21,26 @@ pub(super) fn remarks(config: &Config, command: &str) -> Vec<String> {
         Ok(authority) => {
             authority.remarks(&WantedNames::new(&own_name(), &config.hosts), unix_now(), command)
         }
-        // Nobody but the service and root sees into that folder.
+        // Only the service and root can see into that folder.
         Err(_) if !file.exists() => Vec::new(),
         Err(error) => vec![format!("{error}; `{command}` makes another one")],
     }
 }
 
-/// What of it cannot be used, one sentence each.
+/// What cannot be used, one sentence each.
 #[derive(Debug, Default)]
 pub(super) struct Unusable {
-    /// The daemon does not start without it.
+    /// The daemon does not start without these.
     pub(super) fatal: Vec<String>,
-    /// The daemon runs, and an endpoint is down until it is mended.
+    /// The daemon runs, but an endpoint is down until these are fixed.
     pub(super) down: Vec<String>,
 }
 
-/// Reads what a configuration names.
+/// Reads the files that a configuration names.
 pub(super) fn unusable(config: &Config) -> Unusable {
     let mut found = Unusable::default();
     for listen in &config.listen {
-        // One of its own is made at the start.
+        // A certificate of our own is made at the start.
         if !matches!(listen.tls, ListenTls::Files { .. }) {
             continue;
         }

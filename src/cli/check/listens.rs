@@ -4,7 +4,7 @@ use crate::config::{Address, Config, HeaderFamily, Listen, ListenTls, duration_t
 
 pub(super) fn serves(config: &Config, listen: &Listen) -> String {
     let app = listen.app.as_ref().and_then(|name| config.apps.get(name));
-    let who = if listen.proxy_protocol { "all, by trusted proxies alone" } else { "all" };
+    let who = if listen.proxy_protocol { "all, through trusted proxies only" } else { "all" };
     app.map_or(who.into(), |app| {
         format!("app {}: {}, for {}", app.name, app.directory.display(), app.endpoints.join(", "))
     })
@@ -18,7 +18,7 @@ pub(super) fn address(listen: &Listen) -> String {
     }
 }
 
-/// Whose word about clients counts, and what of it.
+/// Whose word about clients counts, and which part of it.
 pub(super) fn proxies(config: &Config) -> Option<String> {
     let trusted = &config.trusted_proxies;
     let all: Vec<_> =
@@ -45,15 +45,15 @@ pub(super) fn proxies(config: &Config) -> Option<String> {
     })
 }
 
-/// What browsers are told of HTTPS, and what that means beside the gateway.
+/// What browsers are told about HTTPS, and what that means beyond the gateway.
 pub(super) fn hsts(config: &Config) -> Option<String> {
     let hsts = config.hsts?;
     if hsts.is_zero() {
-        return Some("hsts: browsers forget that they use HTTPS alone".into());
+        return Some("hsts: browsers forget that they must use HTTPS".into());
     }
     let days = duration_text(hsts);
     Some(format!(
-        "hsts: for {days} browsers use HTTPS alone on every port of the name they used, other services of this machine included"
+        "hsts: for {days} browsers use only HTTPS on every port of the name they used, other services of this machine included"
     ))
 }
 

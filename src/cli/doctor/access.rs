@@ -10,14 +10,14 @@ use crate::{
     config::{Address, Config, ListenTls, Origin, Rights, RightsTable},
 };
 
-/// A token that ends within this is reported, in seconds.
+/// A token that expires within this time, in seconds, is reported.
 const TOKEN_WARNING: i64 = 14 * DAY;
 const DAY: i64 = 24 * 3600;
 
-/// Programs people put before a gateway.
+/// Programs that people put in front of a gateway.
 const PROXIES: [&str; 7] = ["nginx", "caddy", "haproxy", "apache2", "httpd", "traefik", "lighttpd"];
 
-/// All of it.
+/// Looks at all of it.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let mark = report.mark();
@@ -131,7 +131,7 @@ fn origin_text(origin: &Origin) -> String {
     format!("{}://{}{port}", origin.scheme, origin.host)
 }
 
-/// A proxy on this machine is one peer to us, unless its headers count.
+/// A proxy on this machine is a single peer to us, unless its headers count.
 fn proxy(config: &Config, machine: &Machine, report: &mut DoctorReport) {
     let behind = config.listen.iter().any(|listen| match &listen.address {
         Address::Tcp(socket) => socket.ip().is_loopback() && matches!(listen.tls, ListenTls::Off),

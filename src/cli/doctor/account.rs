@@ -1,4 +1,4 @@
-//! Whom the daemon runs as, and what that account may do with a file.
+//! Which account the daemon runs as, and what that account may do with a file.
 
 use std::{
     fs, io,
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::config::UciInstance;
 
-/// An account, or what is known of it.
+/// An account, or what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SystemAccount {
     /// Its name, for people.
     pub(super) name: String,
-    /// Its number; `None` where systemd makes one up at each start.
+    /// Its number; `None` if systemd makes one up at each start.
     uid: Option<u32>,
     gids: Vec<u32>,
 }
 
-/// What to do with a file, as in its mode.
+/// What to do with a file, in the terms of its mode.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Want {
     Read = 4,
@@ -33,7 +33,7 @@ pub(super) enum Want {
 }
 
 impl SystemAccount {
-    /// Of a process, by its folder of /proc.
+    /// The account of a process, found by its folder in /proc.
     pub(super) fn of_process(machine: &Machine, folder: &Path) -> Option<Self> {
         let status = text(&folder.join("status"))?;
         let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
@@ -45,7 +45,7 @@ impl SystemAccount {
         Some(Self { name: name_of(machine, uid), uid: Some(uid), gids })
     }
 
-    /// As a unit starts its service.
+    /// The account under which a unit starts its service.
     pub(super) fn of_unit(machine: &Machine, unit: &UnitFile) -> Self {
         let group = |name: &str| name.parse().ok().or_else(|| group(machine, name));
         let own = unit.last("Group").and_then(group);
@@ -66,8 +66,8 @@ impl SystemAccount {
         account
     }
 
-    /// As the init script has procd start it: the package's own user where no other is named, root
-    /// where there is none.
+    /// The account under which the init script has procd start it: the package's own user unless
+    /// another is named, or root if there is no such user.
     pub(super) fn of_instance(machine: &Machine, instance: &UciInstance) -> Self {
         let own = || user(machine, "wsbridge").map(|_| "wsbridge");
         let name = instance.user.as_deref().or_else(own).unwrap_or("root");
@@ -78,7 +78,7 @@ impl SystemAccount {
         }
     }
 
-    /// A user of this machine, with a group in place of its own where one is named.
+    /// A user of this machine, with another group instead of its own if one is named.
     pub(super) fn named(machine: &Machine, name: &str, own: Option<&str>) -> Self {
         let user = user(machine, name);
         let own = own.and_then(|name| name.parse().ok().or_else(|| group(machine, name)));
@@ -101,12 +101,12 @@ impl SystemAccount {
         Self { name: "root".into(), uid: Some(0), gids: vec![0] }
     }
 
-    /// Whether it is the account that may everything.
+    /// Whether it is the account that may do everything.
     pub(super) fn is_root(&self) -> bool {
         self.uid == Some(0)
     }
 
-    /// Whether it may do that with a file, the folders above it included; an error where we may not
+    /// Whether it may do that with a file, considering the folders above it; an error if we may not
     /// look ourselves.
     pub(super) fn may(&self, path: &Path, want: Want) -> io::Result<bool> {
         let path = &std::path::absolute(path)?;
@@ -118,7 +118,7 @@ impl SystemAccount {
         Ok(self.allowed(&fs::metadata(path)?, want))
     }
 
-    /// By the mode alone; access lists are rare on device files.
+    /// Judged by the mode alone; access lists are rare on device files.
     fn allowed(&self, data: &fs::Metadata, want: Want) -> bool {
         let shift = if self.uid == Some(data.uid()) {
             6
@@ -132,12 +132,12 @@ impl SystemAccount {
     }
 }
 
-/// Whether anybody at all may read a file, the folders above it included.
+/// Whether just anybody may read a file, considering the folders above it.
 pub(super) fn is_public(path: &Path) -> io::Result<bool> {
     SystemAccount { name: String::new(), uid: None, gids: Vec::new() }.may(path, Want::Read)
 }
 
-/// What closes a file to strangers; the daemon's group keeps it where there is one.
+/// How to close a file to strangers; the daemon's group keeps access if it exists.
 pub(super) fn closing(machine: &Machine, system: System, file: &str) -> String {
     let close = system.root(&format!("chmod o= {file}"));
     match group(machine, "wsbridge") {
@@ -146,14 +146,14 @@ pub(super) fn closing(machine: &Machine, system: System, file: &str) -> String {
     }
 }
 
-/// The group of a file, by name where it has one.
+/// A file's group, by name if it has one.
 pub(super) fn group_of(machine: &Machine, path: &Path) -> Option<String> {
     let gid = fs::metadata(path).ok()?.gid();
     let found = rows(machine, "etc/group").into_iter().find(|row| number(row, 2) == Some(gid));
     Some(found.and_then(|row| row.into_iter().next()).unwrap_or_else(|| gid.to_string()))
 }
 
-/// The lines of passwd(5) or group(5), taken apart.
+/// The lines of passwd(5) or group(5), split into fields.
 fn rows(machine: &Machine, file: &str) -> Vec<Vec<String>> {
     let text = machine.text(file).unwrap_or_default();
     text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
@@ -192,7 +192,7 @@ fn groups_of(machine: &Machine, name: &str) -> Vec<u32> {
         .collect()
 }
 
-/// The folder that would have to be made, or the path itself: the lowest that exists.
+/// The lowest folder on a path that exists, or the path itself.
 pub(super) fn existing(path: &Path) -> PathBuf {
     path.ancestors().find(|folder| folder.exists()).unwrap_or(path).to_owned()
 }

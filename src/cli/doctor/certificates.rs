@@ -1,5 +1,4 @@
-//! Certificates and keys: readable, belonging together, in their time, and for the names clients
-//! use.
+//! Certificates and keys: readable, matching, valid now, and issued for the names that clients use.
 
 use std::{collections::BTreeSet, io, net::IpAddr, path::Path};
 
@@ -17,11 +16,11 @@ use crate::{
     tls::{Facts, OwnAuthority, OwnFiles, ServerTls, WantedNames, day as date, lists_due},
 };
 
-/// A certificate that ends within this is reported, in seconds.
+/// A certificate that expires within this time, in seconds, is reported.
 const CERTIFICATE_WARNING: i64 = 30 * 24 * 3600;
 const DAY: i64 = 24 * 3600;
 
-/// Every certificate of the listeners, each once.
+/// Looks at every certificate of the listeners, each once.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let mut seen = Vec::new();
@@ -36,7 +35,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     }
 }
 
-/// The address of a TCP listener that names one.
+/// The address of a TCP listener, if it names one.
 fn tcp(listen: &Listen) -> Option<IpAddr> {
     match listen.address {
         Address::Tcp(socket) => {
@@ -108,7 +107,7 @@ fn is_hidden(file: &Path) -> bool {
     regular_file::open(file).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// What brings a new certificate: our own is made at the start.
+/// How to get a new certificate; our own is made at the start.
 fn renewal(system: System, self_signed: bool) -> Vec<String> {
     if self_signed {
         vec![system.restart()]
@@ -155,7 +154,7 @@ fn dates(
     }
 }
 
-/// Key and certificate by the daemon's own loader.
+/// Checks key and certificate with the daemon's own loader.
 fn pair(listen: &Listen, key: &Path, report: &mut DoctorReport) {
     let place = key.display().to_string();
     if is_hidden(key) {
@@ -165,7 +164,7 @@ fn pair(listen: &Listen, key: &Path, report: &mut DoctorReport) {
             "whether the key belongs to its certificate",
         );
     }
-    // Of these three the daemon's loader makes none; a self-signed pair it would.
+    // For these three kinds the daemon's loader makes nothing; a self-signed pair it would make.
     if let Err(error) =
         ServerTls::open(&listen.tls, Path::new("/nonexistent"), &WantedNames::default())
     {
@@ -179,7 +178,7 @@ fn pair(listen: &Listen, key: &Path, report: &mut DoctorReport) {
     }
 }
 
-/// A file the daemon has to read.
+/// A file that the daemon has to read.
 fn readable(subject: &Subject<'_>, file: &Path, report: &mut DoctorReport) {
     let (place, user) = (file.display().to_string(), &subject.account.name);
     match subject.account.may(file, Want::Read) {
@@ -197,7 +196,7 @@ fn readable(subject: &Subject<'_>, file: &Path, report: &mut DoctorReport) {
     }
 }
 
-/// A key is not a key when everybody has it.
+/// A key that everybody can read is no secret.
 fn secret(key: &Path, report: &mut DoctorReport) {
     if is_public(key).unwrap_or(false) {
         let place = key.display().to_string();
@@ -210,7 +209,7 @@ fn secret(key: &Path, report: &mut DoctorReport) {
 fn authority(subject: &Subject<'_>, ca: &Path, report: &mut DoctorReport) {
     let place = ca.display().to_string();
     readable(subject, ca, report);
-    // That it is no authority was told with the pair.
+    // If it is not an authority, that was reported with the pair.
     if let Ok(facts) = Facts::of(ca)
         && facts.until < subject.machine.now
     {
@@ -231,7 +230,7 @@ fn authority(subject: &Subject<'_>, ca: &Path, report: &mut DoctorReport) {
 fn list(subject: &Subject<'_>, crl: &Path, report: &mut DoctorReport) {
     let place = crl.display().to_string();
     readable(subject, crl, report);
-    // What is not a list was told with the pair.
+    // If it is not a list, that was reported with the pair.
     if let Ok(Some(due)) = lists_due(crl)
         && due < subject.machine.now
     {
@@ -249,7 +248,7 @@ fn list(subject: &Subject<'_>, crl: &Path, report: &mut DoctorReport) {
     }
 }
 
-/// Names that clients use, and what the daemon answers to.
+/// Names that clients use, and names that the daemon answers to.
 fn names(
     subject: &Subject<'_>,
     place: &str,
@@ -320,7 +319,7 @@ fn listed(facts: &Facts) -> String {
     if all.is_empty() { "no name at all".into() } else { all.join(", ") }
 }
 
-/// By the daemon's own rule.
+/// Judged by the daemon's own rule.
 fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
     let hosts = subject.config.map_or(&[][..], |config| &config.hosts);
     Authority::parse(name).is_some_and(|asked| {
@@ -328,8 +327,8 @@ fn goes_by(subject: &Subject<'_>, name: &str) -> bool {
     })
 }
 
-/// Our own certificate: the daemon renews it, for all names that its authority may sign for. For
-/// others somebody has to make another authority.
+/// Our own certificate: the daemon renews it for all names that its authority may sign for. For
+/// other names somebody has to make a new authority.
 fn own(subject: &Subject<'_>, place: &str, facts: &Facts, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let file = OwnFiles::under(&config.state_directory).authority;

@@ -1,4 +1,4 @@
-//! The clock: gateways often have no battery, and TLS, tokens and tickets need the time.
+//! The clock: gateways often have no battery, while TLS, tokens and tickets need the time.
 
 use super::{
     finding::{DoctorReport, Id},
@@ -27,7 +27,8 @@ pub(super) fn look(machine: &Machine, report: &mut DoctorReport) {
     report.ok_since(mark, Id::Clock, "clock", now);
 }
 
-/// timesyncd leaves a mark, systemd knows of every other one; without systemd nobody tells.
+/// timesyncd leaves a mark, and systemd knows about every other service; without systemd nothing
+/// tells.
 fn is_synchronised(machine: &Machine) -> Option<bool> {
     if machine.roots.run.join("systemd/timesync/synchronized").exists() {
         return Some(true);

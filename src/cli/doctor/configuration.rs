@@ -1,4 +1,4 @@
-//! The configuration file: valid by the daemon's own loader, and not for everybody's eyes.
+//! The configuration file: valid to the daemon's own loader, and not open to everybody.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{
     regular_file,
 };
 
-/// Loads it, and says what is wrong with it.
+/// Loads it, and reports what is wrong with it.
 pub(super) fn look(
     machine: &Machine,
     source: &ConfigFile,
@@ -81,10 +81,10 @@ pub(super) fn look(
     Some(loaded)
 }
 
-/// How procd is to run the daemon with that file.
+/// How procd should run the daemon with that file.
 pub(super) fn instance(machine: &Machine, source: &ConfigFile) -> Option<UciInstance> {
     let ConfigFile::Uci(file) = source else { return None };
-    // A file with sections of its own, as people try one out, speaks for itself.
+    // A file with sections of its own, as people use to try one out, speaks for itself.
     let main = file.parent().map(|folder| folder.join("wsbridge")).and_then(|main| text(&main));
     main.and_then(|main| uci_instance(&main, file))
         .or_else(|| uci_instance(&machine.text(UCI_FILE)?, file))

@@ -1,4 +1,5 @@
-//! What `doctor` finds: each with a name that stays, how bad it is, where it is, and what to type.
+//! What `doctor` finds: each finding has a name that never changes, its severity, its place, and
+//! what to type.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use serde::Serialize;
 
 use super::system::System;
 
-/// How bad it is.
+/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
@@ -14,39 +15,39 @@ pub(super) enum Level {
     Wrong,
     /// It works, but probably not as meant.
     Hint,
-    /// Could not be looked at, mostly for want of rights.
+    /// It could not be checked, usually for lack of rights.
     Unseen,
     /// All well.
     Ok,
 }
 
-/// One thing found, or found well.
+/// One thing that was found to be wrong, or to be well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     /// The name of the check; docs/doctor.md has a line for each.
     pub(super) id: &'static str,
     /// How bad it is.
     pub(super) level: Level,
-    /// Where: a key of the configuration, a file, a device.
+    /// Where it is: a key of the configuration, a file, a device.
     pub(super) place: String,
-    /// What is so.
+    /// What was found.
     pub(super) what: String,
-    /// Commands to type, or lines to write, each a line.
+    /// Commands to type, or lines to write, one per item.
     pub(super) fix: Vec<String>,
-    /// Why, in a word or two that several findings of a kind can share; empty where nothing is to
-    /// be told apart.
+    /// Why, in a word or two that several findings of a kind can share; empty if there is nothing
+    /// to tell apart.
     #[serde(skip)]
     pub(super) reason: &'static str,
 }
 
-/// Everything found, in the order of looking.
+/// Everything that was found, in the order in which it was looked at.
 #[derive(Debug, Default)]
 pub(super) struct DoctorReport {
-    /// In whose words remedies are told.
+    /// The kind of system in whose terms remedies are given.
     pub(super) system: System,
     /// What was found.
     pub(super) findings: Vec<Finding>,
-    /// Each said once.
+    /// What could not be seen; each is reported once.
     unseen: BTreeSet<String>,
 }
 
@@ -56,29 +57,29 @@ impl DoctorReport {
         Self { system, ..Self::default() }
     }
 
-    /// Something is wrong.
+    /// Reports that something is wrong.
     pub(super) fn wrong(&mut self, id: Id, place: &str, what: impl Into<String>, fix: &[String]) {
         self.add(id, Level::Wrong, (place, what.into()), fix);
     }
 
-    /// Something may be wrong.
+    /// Reports that something may be wrong.
     pub(super) fn hint(&mut self, id: Id, place: &str, what: impl Into<String>, fix: &[String]) {
         self.add(id, Level::Hint, (place, what.into()), fix);
     }
 
-    /// Why the last finding is so, for the summary of many.
+    /// Adds the reason for the last finding, for the summary of many.
     pub(super) fn because(&mut self, reason: &'static str) {
         if let Some(last) = self.findings.last_mut() {
             last.reason = reason;
         }
     }
 
-    /// All well.
+    /// Reports that all is well.
     pub(super) fn ok(&mut self, id: Id, place: &str, what: impl Into<String>) {
         self.add(id, Level::Ok, (place, what.into()), &[]);
     }
 
-    /// Could not be looked at.
+    /// Reports something that could not be checked.
     pub(super) fn unseen(&mut self, id: Id, place: &str, what: impl Into<String>) {
         let what = what.into();
         if self.unseen.insert(format!("{place} {what}")) {
@@ -87,19 +88,19 @@ impl DoctorReport {
         }
     }
 
-    /// [`Self::ok`], unless something was said after `mark` was taken.
+    /// [`Self::ok`], unless something was reported after `mark` was taken.
     pub(super) fn ok_since(&mut self, mark: usize, id: Id, place: &str, what: impl Into<String>) {
         if self.findings.len() == mark {
             self.ok(id, place, what);
         }
     }
 
-    /// How much there is so far.
+    /// How many findings there are so far.
     pub(super) fn mark(&self) -> usize {
         self.findings.len()
     }
 
-    /// How many there are of a level.
+    /// How many findings have a level.
     pub(super) fn count(&self, level: Level) -> usize {
         self.findings.iter().filter(|finding| finding.level == level).count()
     }
@@ -116,7 +117,7 @@ impl DoctorReport {
     }
 }
 
-/// Names that stay, in the order of docs/doctor.md.
+/// Names that never change, in the order of docs/doctor.md.
 macro_rules! ids {
     ($($name:ident = $text:literal),+ $(,)?) => {
         /// The name of a check.
@@ -128,7 +129,7 @@ macro_rules! ids {
             #[cfg(test)]
             pub(super) const ALL: &'static [&'static str] = &[$($text),+];
 
-            /// As it is printed.
+            /// The name as it is printed.
             pub(super) fn text(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }

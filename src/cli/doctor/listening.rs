@@ -1,4 +1,4 @@
-//! Addresses listened on: free, ours, allowed, and reached by those they are meant for.
+//! Addresses to listen on: free, ours, permitted, and reachable for those they are meant for.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +18,7 @@ use crate::{
 /// The socket the packages install.
 const SOCKET: &str = "wsbridge.socket";
 
-/// All of it.
+/// Looks at all of it.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let socket = UnitFile::read(subject.machine, SOCKET);
@@ -85,13 +85,13 @@ fn moved(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), if address.port() == 8443 { 9443 } else { 8443 })
 }
 
-/// Whether two sockets of one port would take each other's connections.
+/// Whether two sockets on one port would take each other's connections.
 fn collide(one: IpAddr, other: IpAddr) -> bool {
     let takes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
     one.to_canonical() == other.to_canonical() || takes(one, other) || takes(other, one)
 }
 
-/// The address is not this machine's, or the port not for everybody.
+/// The address is not this machine's, or the port is not for everybody.
 fn available(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut DoctorReport) {
     let ip = address.ip().to_canonical();
     let known = if_addrs::get_if_addrs().unwrap_or_default();
@@ -150,7 +150,7 @@ fn plain(listen: &Listen, place: &str, report: &mut DoctorReport) {
     }
 }
 
-/// Only this machine reaches it, though there are users and no proxy.
+/// Only this machine can reach it, although there are users and no proxy.
 fn reach(config: &Config, report: &mut DoctorReport) {
     let mut tcp = Vec::new();
     for listen in &config.listen {
@@ -183,7 +183,7 @@ fn is_active(machine: &Machine) -> bool {
     machine.has_systemd() && (machine.ask)(&["systemctl", "is-active", SOCKET]).is_some()
 }
 
-/// systemd has the port that the daemon is to bind itself.
+/// systemd has the port that the daemon should bind itself.
 fn conflict(place: &str, socket: Option<&UnitFile>, report: &mut DoctorReport) {
     let name = socket.map_or(SOCKET, name);
     let fix = [
@@ -193,7 +193,7 @@ fn conflict(place: &str, socket: Option<&UnitFile>, report: &mut DoctorReport) {
     report.wrong(Id::SocketConflict, place, format!("{SOCKET} has this port already"), &fix);
 }
 
-/// `systemd:NAME` needs a socket of that name that is on.
+/// `systemd:NAME` needs a socket with that name that is enabled.
 fn handed(
     machine: &Machine,
     socket: Option<&UnitFile>,

@@ -1,5 +1,4 @@
-//! The machine that is looked at: where its files are, who asks, what time it is. Tests make one
-//! up.
+//! The machine that is examined: where its files are, who asks, what time it is. Tests make one up.
 
 use std::{
     fs,
@@ -10,7 +9,7 @@ use std::{
 
 use crate::{auth::own_name, regular_file, target::serial::Roots};
 
-/// Largest file of the system that is read, in bytes.
+/// The largest system file that is read, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
 /// Where to look, and as whom.
@@ -26,12 +25,13 @@ pub(super) struct Machine {
     pub(super) privileged: bool,
     /// Its name.
     pub(super) host: String,
-    /// Runs a program and gives what it printed; `None` where there is none, or it failed.
+    /// Runs a program and returns what it printed; `None` if there is no such program, or it
+    /// failed.
     pub(super) ask: fn(&[&str]) -> Option<String>,
 }
 
 impl Machine {
-    /// This one.
+    /// This machine.
     pub(super) fn this() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         Self {
@@ -59,12 +59,12 @@ impl Machine {
         self.roots.run.join("systemd/system").is_dir()
     }
 
-    /// Whether a unit of systemd's runs.
+    /// Whether a systemd unit is running.
     pub(super) fn runs_unit(&self, unit: &str) -> bool {
         self.roots.run.join(format!("systemd/units/invocation:{unit}")).symlink_metadata().is_ok()
     }
 
-    /// Whether a program of this name runs.
+    /// Whether a program with this name is running.
     pub(super) fn runs(&self, command: &str) -> bool {
         self.processes()
             .any(|folder| text(&folder.join("comm")).is_some_and(|name| name == command))
@@ -77,12 +77,12 @@ impl Machine {
     }
 }
 
-/// The number of a process's folder.
+/// The process number that a folder stands for.
 pub(super) fn pid(folder: &Path) -> Option<u32> {
     folder.file_name()?.to_str()?.parse().ok()
 }
 
-/// A short text file, trimmed; nothing where it is missing or empty.
+/// A short text file, trimmed; `None` if it is missing or empty.
 pub(super) fn text(path: &Path) -> Option<String> {
     let text = String::from_utf8(regular_file::read(path, MAX_TEXT).ok()?).ok()?;
     let text = text.trim();

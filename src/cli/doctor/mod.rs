@@ -1,8 +1,8 @@
-//! `wsbridge doctor`: looks at this machine and the configuration, and says what is wrong and what
+//! `wsbridge doctor`: examines this machine and the configuration, and says what is wrong and what
 //! to type.
 //!
-//! A family of checks has a file of its own and one function `look`. Checks read; the one thing
-//! they touch is a target on the network, which is connected to for a moment.
+//! Each family of checks has a file of its own with a function `look`. Checks only read; the one
+//! thing they touch is a target on the network, to which they connect for a moment.
 
 mod access;
 mod account;
@@ -38,7 +38,7 @@ use self::{
 use super::{load::ConfigFile, which::Which, wrap::width};
 use crate::config::{Config, UciInstance};
 
-/// What `wsbridge doctor` is asked.
+/// Arguments of `wsbridge doctor`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 nothing is wrong (there may be hints), 1 something is wrong, 64 wrong usage, 74 cannot print. \
@@ -62,17 +62,17 @@ pub(crate) struct Args {
     no_connect: bool,
 }
 
-/// What is looked at.
+/// What is examined.
 struct Subject<'a> {
     machine: &'a Machine,
     source: &'a ConfigFile,
-    /// `None` where it is wrong, not there, or not ours to read.
+    /// `None` if it is wrong, absent, or not ours to read.
     config: Option<&'a Config>,
     running: Option<&'a RunningDaemon>,
     unit: Option<&'a UnitFile>,
-    /// How procd is to run it, where the configuration is UCI's.
+    /// How procd should run it, if the configuration is UCI's.
     instance: Option<&'a UciInstance>,
-    /// Whom the daemon runs as.
+    /// The account that the daemon runs as.
     account: &'a SystemAccount,
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> u8 {
     let printed =
         if args.json { print::json(&report, out) } else { print::text(&report, style, out) };
     match printed {
-        // A reader that has gone (`| head`) is no failure.
+        // A reader that has gone (`| head`) is not a failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 74,
         _ => u8::from(report.count(Level::Wrong) > 0),
     }

@@ -1,5 +1,5 @@
-//! Services that take serial adapters for something else, `ModemManager` and brltty, and the rules
-//! that keep them away.
+//! Services that mistake serial adapters for something else, `ModemManager` and brltty, and the
+//! rules that keep them away.
 
 use std::{fs, path::Path};
 
@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{config::PortIdentity, target::serial::FoundPort};
 
-/// Our rules, as the packages install them.
+/// Our rules, by the names under which the packages install them.
 const RULES: [&str; 2] = ["60-wsbridge.rules", "95-wsbridge-brltty.rules"];
 /// Where udev looks (`udev(7)`).
 const FOLDERS: [&str; 4] =
     ["etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d"];
 
-/// What puts the rules there and makes them hold for what is plugged in.
+/// Installs the rules and applies them to what is plugged in.
 fn install() -> Vec<String> {
     vec![
         "sudo cp packaging/udev/*.rules /etc/udev/rules.d/    # where no package of wsbridge did".into(),
@@ -26,7 +26,7 @@ fn install() -> Vec<String> {
     ]
 }
 
-/// Whether `ModemManager` would open a port, as its own marks in udev's database say.
+/// Whether `ModemManager` would open a port, going by its own marks in udev's database.
 pub(super) fn look(
     machine: &Machine,
     wanted: &Wanted,
@@ -73,15 +73,15 @@ fn claimed(machine: &Machine, adapter: &Path) -> bool {
     drivers.any(|driver| !driver.is_empty())
 }
 
-/// What udev knows of a device: its record goes by the number in sysfs.
+/// What udev knows about a device: its record is found by the number in sysfs.
 fn udev(machine: &Machine, folder: &Path) -> String {
     let record = text(&folder.join("dev"))
         .map(|number| machine.roots.run.join(format!("udev/data/c{number}")));
     record.and_then(|file| text(&file)).unwrap_or_default()
 }
 
-/// An adapter that is plugged in and has no port: brltty took it, or no driver wants it. True when
-/// it was told.
+/// An adapter that is plugged in but has no port: brltty took it, or no driver wants it. True if it
+/// was reported.
 pub(super) fn unbound(
     machine: &Machine,
     identity: &PortIdentity,
@@ -124,7 +124,7 @@ pub(super) fn unbound(
     true
 }
 
-/// OpenWrt's package with the driver of a vendor's adapters.
+/// The OpenWrt package with the driver for a vendor's adapters.
 fn module(vendor: u16) -> &'static str {
     match vendor {
         0x0403 => "kmod-usb-serial-ftdi",
@@ -150,11 +150,11 @@ fn has_port(adapter: &Path) -> bool {
     })
 }
 
-/// Our rules are not there at all.
+/// Our rules are not installed at all.
 pub(super) fn rules(machine: &Machine, report: &mut DoctorReport) {
     let there = |rule: &str| FOLDERS.iter().any(|folder| machine.at(folder).join(rule).exists());
     let missing: Vec<_> = RULES.into_iter().filter(|rule| !there(rule)).collect();
-    // Without udev nobody would read them.
+    // Without udev nothing would read them.
     if !missing.is_empty() && machine.roots.run.join("udev").is_dir() {
         let what = format!(
             "{} not installed: ModemManager and brltty may come later and take adapters",

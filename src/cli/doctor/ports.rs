@@ -1,4 +1,4 @@
-//! Serial ports: there, ours to open, nobody else's, and no console.
+//! Serial ports: whether they exist, are ours to open, are used by nobody else, and are no console.
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Those of the configuration; without one, all that were found and are free.
+/// The ports of the configuration; without one, all that were found and are free.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let found = serial::find(&subject.machine.roots);
     let configured = subject.config.map_or_else(Vec::new, |config| {
@@ -63,7 +63,8 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     }
 }
 
-/// What somebody may mean to map: a console that no configuration names is as it should be.
+/// Ports that somebody may intend to publish: a console that no configuration names is as it should
+/// be.
 fn plugged(found: &[FoundPort], roots: &Roots) -> Vec<Wanted> {
     let free = |port: &&FoundPort| port.hardware && serial::warning(&port.device, roots).is_none();
     let ports = found.iter().filter(free);
@@ -82,7 +83,7 @@ fn same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| one == other)
 }
 
-/// The device file that is meant now.
+/// The device file that an identity means now.
 fn device(
     subject: &Subject<'_>,
     wanted: &Wanted,
@@ -132,11 +133,11 @@ fn fits(identity: &PortIdentity, port: &FoundPort) -> bool {
     }
 }
 
-/// `/dev/ttyUSB0` is whoever came first.
+/// `/dev/ttyUSB0` is whichever adapter came first.
 fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut DoctorReport) {
     let Some(PortIdentity::Path(path)) = &wanted.identity else { return };
     let Some(port) = found.iter().find(|port| same(&port.device, device)) else { return };
-    // Without a configuration the device file is our own word for it.
+    // Without a configuration it is we who chose the device file.
     if port.usb.is_some() && *path == port.device && wanted.place != path.display().to_string() {
         let what =
             format!("{} may be another adapter after the next plug-in or restart", path.display());
@@ -148,7 +149,7 @@ fn unstable(wanted: &Wanted, device: &Path, found: &[FoundPort], report: &mut Do
     }
 }
 
-/// The driver takes a speed that its chip cannot do, and sets another.
+/// The driver accepts a speed that its chip cannot do, and sets another.
 fn speed(wanted: &Wanted, port: &FoundPort, report: &mut DoctorReport) {
     let (Some(baud), Some(slowest)) = (wanted.baud, port.slowest()) else { return };
     if baud < slowest {
@@ -161,7 +162,7 @@ fn speed(wanted: &Wanted, port: &FoundPort, report: &mut DoctorReport) {
     }
 }
 
-/// The device file's mode, for whoever runs the daemon.
+/// The device file's mode, with regard to whoever runs the daemon.
 fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut DoctorReport) {
     if subject.account.may(device, Want::Both).unwrap_or(true) {
         return;
@@ -201,7 +202,7 @@ fn rights(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut Do
     report.wrong(Id::PortRights, &wanted.place, what, &fix);
 }
 
-/// Somebody sits on it: a console, a login, another program.
+/// Something else uses it: a console, a login, another program.
 fn occupied(subject: &Subject<'_>, wanted: &Wanted, device: &Path, report: &mut DoctorReport) {
     if !wanted.allow_console
         && let Some(found) = serial::warning(device, &subject.machine.roots)

@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! Prints what was found, for people and for programs.
 
 use std::{
     collections::BTreeMap,
@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::finding::{DoctorReport, Finding, Level};
 use crate::cli::wrap::wrap;
 
-/// More findings of one kind than this are summed up for people.
+/// If there are more findings of one kind than this, people get a summary.
 const MANY: usize = 8;
-/// This many of them are shown whole.
+/// This many of them are still shown in full.
 const FEW: usize = 3;
 
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ struct Document<'a> {
     findings: &'a [Finding],
 }
 
-/// JSON for programs; the shape is in docs/doctor.md.
+/// JSON for programs; its shape is described in docs/doctor.md.
 pub(super) fn json(report: &DoctorReport, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         version: env!("CARGO_PKG_VERSION"),
@@ -37,18 +37,18 @@ pub(super) fn json(report: &DoctorReport, out: &mut dyn Write) -> io::Result<()>
     writeln!(out)
 }
 
-/// How findings look.
+/// How findings are shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Style {
     pub(super) colour: bool,
-    /// Where lines are broken; `None` where nobody looks.
+    /// Where lines are wrapped; `None` if nobody looks.
     pub(super) width: Option<usize>,
 }
 
-/// Below a finding's word.
+/// The indentation below a finding's word.
 const INDENT: &str = "        ";
 
-/// Lines for people: the worst last, where the eye is when the prompt is back.
+/// Lines for people: the worst come last, where the eye is when the prompt returns.
 pub(super) fn text(report: &DoctorReport, style: Style, out: &mut dyn Write) -> io::Result<()> {
     for level in [Level::Ok, Level::Unseen, Level::Hint, Level::Wrong] {
         for kind in kinds(report, level) {
@@ -79,7 +79,7 @@ pub(super) fn text(report: &DoctorReport, style: Style, out: &mut dyn Write) -> 
     writeln!(out, "\n{}", wrap(&words.join(", "), style.width, "  ", 0))
 }
 
-/// The findings of a level by their kind, the kinds in the order in which they were first met.
+/// The findings of a level grouped by kind, in the order in which the kinds first came up.
 fn kinds(report: &DoctorReport, level: Level) -> Vec<Vec<&Finding>> {
     let mut kinds: Vec<Vec<&Finding>> = Vec::new();
     for finding in report.findings.iter().filter(|finding| finding.level == level) {
@@ -92,7 +92,7 @@ fn kinds(report: &DoctorReport, level: Level) -> Vec<Vec<&Finding>> {
     kinds
 }
 
-/// How many there are of each kind, where they are too many to be counted by eye.
+/// How many there are of each kind, if there are too many to count by eye.
 fn by_kind(report: &DoctorReport, level: Level) -> String {
     let kinds = kinds(report, level);
     if report.count(level) <= MANY {
@@ -103,7 +103,7 @@ fn by_kind(report: &DoctorReport, level: Level) -> String {
     format!(" ({})", counts.collect::<Vec<_>>().join(", "))
 }
 
-/// The others of a kind in one paragraph: how many, why, and where.
+/// The remaining findings of a kind in one paragraph: how many, why, and where.
 fn more(
     rest: &[&Finding],
     report: &DoctorReport,
@@ -129,12 +129,12 @@ fn more(
     writeln!(out, "{INDENT}{all}    # has them all")
 }
 
-/// What an adapter or a file says is not ours: no control byte reaches the terminal.
+/// What an adapter or a file says is not ours to trust: no control byte reaches the terminal.
 fn clean(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\n', "?")
 }
 
-/// A level's word, and what switches its colour on and off.
+/// A level's word, and the codes that switch its colour on and off.
 fn word(level: Level, colour: bool) -> (&'static str, &'static str, &'static str) {
     let (word, paint) = match level {
         Level::Wrong => ("wrong ", "\x1b[1;31m"),
@@ -145,7 +145,7 @@ fn word(level: Level, colour: bool) -> (&'static str, &'static str, &'static str
     if colour { (word, paint, "\x1b[0m") } else { (word, "", "") }
 }
 
-/// A text beside and below a finding's word, whose first line has so many columns taken.
+/// A text beside and below a finding's word; `taken` columns of the first line are in use.
 fn below(text: &str, style: Style, taken: usize) -> String {
     let mut taken = taken;
     let lines = text

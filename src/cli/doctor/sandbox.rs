@@ -1,4 +1,4 @@
-//! The service's wall before devices, by the rules of `systemd.resource-control(5)` for
+//! The barrier between the service and devices, by the rules of `systemd.resource-control(5)` for
 //! `DeviceAllow=`.
 
 use std::{
@@ -17,7 +17,7 @@ use super::{
     wanted::Wanted,
 };
 
-/// Devices that `DevicePolicy=closed` leaves open beside the list, as major and minor: null, zero,
+/// Devices that `DevicePolicy=closed` leaves open besides the list, as major and minor: null, zero,
 /// full, random, urandom, tty, ptmx.
 const STANDARD: [(u32, u32); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 
@@ -40,7 +40,7 @@ pub(super) fn look(
     if is_allowed(unit, number, &names) {
         return;
     }
-    // A number holds before the module that has the name is loaded.
+    // A number works even before the module that has the name is loaded.
     let class = format!("char-{}", major(number));
     let told = names.last().map_or_else(String::new, |name| format!(", {name}"));
     let what = format!(
@@ -67,8 +67,8 @@ fn is_allowed(unit: &UnitFile, number: Dev, names: &[String]) -> bool {
     }
 }
 
-/// `char-ttyUSB rw`, `char-188`, `char-tty*`, `/dev/ttyS0 rw`; without a word of rights it is every
-/// right.
+/// `char-ttyUSB rw`, `char-188`, `char-tty*`, `/dev/ttyS0 rw`; without a word for rights it grants
+/// all of them.
 fn covers(rule: &str, number: Dev, names: &[String]) -> bool {
     let mut words = rule.split_whitespace();
     let Some(specifier) = words.next() else { return false };
@@ -84,7 +84,7 @@ fn covers(rule: &str, number: Dev, names: &[String]) -> bool {
         || names.iter().any(|name| matches(class.as_bytes(), name.as_bytes()))
 }
 
-/// `fnmatch(3)` of stars and question marks; class names have no brackets.
+/// `fnmatch(3)` with stars and question marks; names of classes have no brackets.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern.split_first(), name.split_first()) {
         (None, None) => true,
@@ -97,7 +97,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// The number of a device file, or what sysfs says of it.
+/// The number of a device file, or what sysfs says about it.
 fn number(machine: &Machine, device: &Path) -> Option<Dev> {
     let data = fs::metadata(device).ok()?;
     if data.file_type().is_char_device() {
@@ -108,7 +108,7 @@ fn number(machine: &Machine, device: &Path) -> Option<Dev> {
     Some(makedev(major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Every name of a major number in /proc/devices: 4 is `/dev/vc/0`, `tty` and `ttyS`.
+/// Every name that /proc/devices has for a major number: 4 is `/dev/vc/0`, `tty` and `ttyS`.
 fn names(machine: &Machine, major: u32) -> Vec<String> {
     let devices = text(&machine.roots.proc.join("devices")).unwrap_or_default();
     let lines = devices.lines().take_while(|line| !line.starts_with("Block"));

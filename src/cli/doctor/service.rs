@@ -1,5 +1,5 @@
-//! The service: installed, running, as new as its binary and its file; its state directory and its
-//! descriptors.
+//! The service: whether it is installed, running, and as new as its binary and its file; its state
+//! directory and its descriptors.
 
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ use crate::{
 /// The unit the packages install.
 pub(super) const SERVICE_UNIT: &str = "wsbridge.service";
 
-/// What a daemon of ours says in `systemctl status` behind its endpoints and addresses.
+/// What our daemon says in `systemctl status` after its endpoints and addresses.
 const STATUS_READ: &str = "configuration read ";
-/// And behind that after a reload that failed.
+/// What follows that after a reload that failed.
 const STATUS_FAILED: &str = "the last reload failed: ";
 
-/// A daemon that runs with the file looked at.
+/// A daemon that runs with the file being examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunningDaemon {
     /// Its number.
@@ -46,13 +46,13 @@ impl RunningDaemon {
     }
 }
 
-/// The configuration of a daemon of ours, by its folder of /proc.
+/// The configuration of a daemon of ours, found by its folder in /proc.
 pub(super) fn daemon_of(folder: &Path) -> Option<ConfigFile> {
     let line = text(&folder.join("cmdline"))?;
     let words: Vec<&str> = line.trim_end_matches('\0').split('\0').collect();
     let program = words.first()?.rsplit('/').next()?;
     let source = (program == "wsbridge").then(|| served(&words)).flatten()?;
-    // As that process would find it.
+    // Resolved as that process would resolve it.
     let at = |file: &Path| std::fs::read_link(folder.join("cwd")).unwrap_or_default().join(file);
     Some(match source {
         ConfigFile::Yaml(file) => ConfigFile::Yaml(at(&file)),
@@ -60,7 +60,7 @@ pub(super) fn daemon_of(folder: &Path) -> Option<ConfigFile> {
     })
 }
 
-/// Whether both are one file in one form.
+/// Whether both are the same file in the same form.
 fn same(one: &ConfigFile, other: &ConfigFile) -> bool {
     let canonical = |source: &ConfigFile| source.path().canonicalize().ok();
     let files = one.path() == other.path()
@@ -74,7 +74,7 @@ fn started(unit: &UnitFile) -> Option<ConfigFile> {
     served(&line.split_whitespace().collect::<Vec<_>>())
 }
 
-/// All of it.
+/// Looks at all of it.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let machine = subject.machine;
     let place =
@@ -102,7 +102,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     report.ok_since(mark, Id::Service, &place, format!("{how}; rights are looked at for {user}"));
 }
 
-/// Enabled, and for the configuration that is looked at.
+/// Whether it is enabled, for the configuration being examined.
 fn is_meant_to_run(subject: &Subject<'_>) -> bool {
     match subject.source {
         ConfigFile::Uci(_) => {
@@ -120,7 +120,7 @@ fn is_meant_to_run(subject: &Subject<'_>) -> bool {
     }
 }
 
-/// OpenWrt's package comes with the daemon switched off.
+/// OpenWrt's package is delivered with the daemon switched off.
 fn delivered_off(subject: &Subject<'_>, report: &mut DoctorReport) {
     if subject.instance.is_some_and(|instance| !instance.enabled) {
         let fix = [
@@ -146,7 +146,7 @@ fn is_enabled(machine: &Machine) -> bool {
     wants.any(|folder| folder.join(SERVICE_UNIT).symlink_metadata().is_ok())
 }
 
-/// A package or a build has put another binary in its place.
+/// A package or a build has replaced the binary.
 fn age(machine: &Machine, running: &RunningDaemon, place: &str, report: &mut DoctorReport) {
     match std::fs::read_link(running.folder.join("exe")) {
         Ok(path) if path.to_string_lossy().ends_with(" (deleted)") => report.wrong(
@@ -162,7 +162,7 @@ fn age(machine: &Machine, running: &RunningDaemon, place: &str, report: &mut Doc
     }
 }
 
-/// systemd passes on what the daemon says of itself.
+/// systemd passes on what the daemon says about itself.
 fn reloaded(machine: &Machine, file: &Path, place: &str, report: &mut DoctorReport) {
     if !machine.has_systemd() {
         return;
@@ -180,7 +180,7 @@ fn reloaded(machine: &Machine, file: &Path, place: &str, report: &mut DoctorRepo
         .and_then(|(_, rest)| rest.split([';', ' ']).next()?.parse().ok());
     let read: Option<jiff::Timestamp> = read;
     let (Some(read), Some(changed)) = (read, changed(file)) else { return };
-    // The daemon tells the second.
+    // The daemon reports only whole seconds.
     if changed.as_second() > read.as_second() {
         let what = format!("{} was changed after the daemon read it", file.display());
         report.wrong(Id::NotReloaded, place, what, &["sudo systemctl reload wsbridge".into()]);
@@ -222,7 +222,7 @@ fn state_directory(subject: &Subject<'_>, report: &mut DoctorReport) {
     }
 }
 
-/// A session takes up to two, a line three, the rest is small change.
+/// A session takes up to two descriptors, a line three; the rest is negligible.
 fn descriptors(subject: &Subject<'_>, place: &str, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let needed = config.limits.connections * 2 + config.endpoints.len() * 3 + 64;
@@ -235,7 +235,7 @@ fn descriptors(subject: &Subject<'_>, place: &str, report: &mut DoctorReport) {
         },
         |limits| {
             let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-            // The daemon raises the soft limit to the hard one itself.
+            // The daemon itself raises the soft limit to the hard one.
             line.split_whitespace().nth(1)?.parse().ok()
         },
     );
@@ -261,7 +261,8 @@ fn descriptors(subject: &Subject<'_>, place: &str, report: &mut DoctorReport) {
     }
 }
 
-/// Whom it runs as: as it runs, else as its unit or procd will start it, else the one who asks.
+/// The account it runs as: the one it runs as now, or that its unit or procd will start it as, or
+/// else whoever asks.
 pub(super) fn account(
     machine: &Machine,
     running: Option<&RunningDaemon>,

@@ -1,17 +1,17 @@
-//! How a remedy is typed here: with sudo, systemctl and YAML, or on OpenWrt as root with init
+//! How a remedy is typed here: with sudo, systemctl and YAML, or, on OpenWrt, as root with init
 //! scripts and UCI.
 
 use std::path::Path;
 
 use crate::cli::load::ConfigFile;
 
-/// The kind of system whose words are used; the configuration's form says which.
+/// The kind of system whose terms are used; the form of the configuration decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum System {
     /// A distribution with systemd and YAML.
     #[default]
     Linux,
-    /// procd and UCI; root is who types.
+    /// procd and UCI; commands are typed as root.
     OpenWrt,
 }
 
@@ -23,7 +23,7 @@ impl System {
         }
     }
 
-    /// What goes for this system.
+    /// The one that applies to this system.
     pub(super) fn pick<T>(self, linux: T, openwrt: T) -> T {
         match self {
             Self::Linux => linux,
@@ -31,7 +31,7 @@ impl System {
         }
     }
 
-    /// [`Self::pick`] of lines to type.
+    /// [`Self::pick`] for lines to type.
     pub(super) fn lines(self, linux: &[&str], openwrt: &[&str]) -> Vec<String> {
         self.pick(linux, openwrt).iter().map(|&line| line.to_owned()).collect()
     }
@@ -49,12 +49,12 @@ impl System {
         self.pick("sudo systemctl reload wsbridge", "/etc/init.d/wsbridge reload").to_owned()
     }
 
-    /// The doctor himself, as he sees everything.
+    /// The doctor itself, run so that it sees everything.
     pub(super) fn doctor(self) -> String {
         self.pick("sudo wsbridge doctor", "wsbridge doctor --uci    # as root").to_owned()
     }
 
-    /// The last words of the service.
+    /// The last log lines of the service.
     pub(super) fn log(self) -> String {
         self.pick(
             "journalctl -u wsbridge -n 20    # why",
@@ -63,7 +63,7 @@ impl System {
         .to_owned()
     }
 
-    /// Where something stands in the configuration: `endpoints.modem1`, or `endpoint 'modem1'`.
+    /// Where something is in the configuration: `endpoints.modem1`, or `endpoint 'modem1'`.
     pub(super) fn place(self, kind: &str, name: &str) -> String {
         match self {
             Self::Linux => format!("{kind}s.{name}"),
@@ -79,7 +79,7 @@ impl System {
         )
     }
 
-    /// A port by the socket it is plugged into.
+    /// A port, by the socket it is plugged into.
     pub(super) fn port_by_path(self, path: &Path) -> String {
         let path = path.display().to_string();
         self.option(("port", &format!("{{ path: \"{path}\" }}")), ("port", &path))

@@ -1,5 +1,5 @@
-//! Targets on the network: reached the way the daemon reaches them, and speaking what is expected
-//! of them.
+//! Targets on the network: reached in the way the daemon reaches them, and speaking what is
+//! expected.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -18,20 +18,20 @@ use crate::{
     target::{OpenError, rfc2217, tcp},
 };
 
-/// Nobody waits longer for one, whatever `connect_timeout` says.
+/// The longest we wait for one, whatever `connect_timeout` says.
 const TARGET_WAIT_MAX: Duration = Duration::from_secs(5);
-/// So many are tried at once: each takes a descriptor, of which a shell has 1024.
+/// How many are tried at a time: each takes a descriptor, of which a shell has 1024.
 const TARGETS_AT_ONCE: usize = 256;
-/// How long a telnet server has for its first option.
+/// How long a telnet server has to send its first option.
 const TELNET_GREETING: Duration = Duration::from_millis(500);
 /// IAC, the first byte of a telnet command, and the four commands that negotiate (RFC 854).
 const IAC: u8 = 255;
 const NEGOTIATES: std::ops::RangeInclusive<u8> = 251..=254;
 
-/// What became of one.
+/// What came of trying one.
 enum Tried {
     Reached,
-    /// The daemon, or somebody else here, has a connection; a second one might be refused or
+    /// The daemon, or another program here, has a connection; a second one might be refused or
     /// disturb it.
     Busy,
     Telnet,
@@ -39,7 +39,7 @@ enum Tried {
     Failed(OpenError),
 }
 
-/// All of them, many at once.
+/// Looks at all of them, many at a time.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
     let Some(config) = subject.config else { return };
     let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else { return };
@@ -57,7 +57,7 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
         }
         all.join_all().await
     });
-    // A name look-up cannot be cancelled; nobody waits for it.
+    // A name look-up cannot be cancelled, and nobody waits for it.
     runtime.shutdown_background();
     tried.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     for (endpoint, outcome) in &tried {
@@ -104,7 +104,7 @@ async fn port(target: &Rfc2217Target, proc: &Path) -> Tried {
     target.tcp.connect_timeout = target.tcp.connect_timeout.min(TARGET_WAIT_MAX);
     match rfc2217::open(&target, &mut rfc2217::PeerLimits::default()).await {
         Ok(_) => Tried::Reached,
-        // The way is there, but what answers does not control a port.
+        // The target can be reached, but what answers does not control a port.
         Err(OpenError::Unfit(why) | OpenError::Timeout(why)) if why.contains("RFC 2217") => {
             Tried::NoControl(why)
         }
@@ -172,7 +172,7 @@ fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut DoctorR
     }
 }
 
-/// Why a target cannot be reached, in the fewest words.
+/// Why a target cannot be reached, in as few words as possible.
 fn reason(error: &OpenError) -> &'static str {
     match error {
         OpenError::Absent(_) => "no such name",

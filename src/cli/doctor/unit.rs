@@ -1,5 +1,5 @@
-//! A unit of systemd's as its files say it: the last word on a key, or a list that an empty line
-//! begins anew.
+//! A systemd unit as its files define it: the last value of a key, or a list that an empty line
+//! restarts.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use super::machine::{Machine, text};
 
-/// Where unit files are, the one that wins first (`systemd.unit(5)`).
+/// Where unit files are; the first one found wins (`systemd.unit(5)`).
 const FOLDERS: [&str; 5] = [
     "etc/systemd/system",
     "run/systemd/system",
@@ -17,12 +17,12 @@ const FOLDERS: [&str; 5] = [
     "lib/systemd/system",
 ];
 
-/// Keys and values of a unit, its drop-ins behind it.
+/// The keys and values of a unit, followed by those of its drop-ins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct UnitFile(Vec<(String, String)>);
 
 impl UnitFile {
-    /// A unit that is installed.
+    /// Reads a unit, if it is installed.
     pub(super) fn read(machine: &Machine, name: &str) -> Option<Self> {
         let folders = FOLDERS.map(|folder| machine.at(folder));
         let file = folders.iter().map(|folder| folder.join(name)).find(|file| file.exists())?;
@@ -77,7 +77,7 @@ impl UnitFile {
         all
     }
 
-    /// Every word of these.
+    /// All the words of those values.
     pub(super) fn words(&self, key: &str) -> Vec<&str> {
         self.lines(key).into_iter().flat_map(str::split_whitespace).collect()
     }

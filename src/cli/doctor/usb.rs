@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{config::PortIdentity, target::serial::FoundPort};
 
-/// What `ftdi_sio` waits for more bytes unless told otherwise, in milliseconds; from this on it is
-/// felt.
+/// From this many milliseconds on, the time for which `ftdi_sio` waits for more bytes is noticeable;
+/// its default is longer.
 const SLOW: u32 = 4;
 
-/// One adapter.
+/// Looks at one adapter.
 pub(super) fn look(
     subject: &Subject<'_>,
     wanted: &Wanted,
@@ -58,7 +58,7 @@ fn nameless(wanted: &Wanted, port: &FoundPort, found: &[FoundPort], report: &mut
     }
 }
 
-/// FTDI chips hold back a few bytes for this long, in the hope of more.
+/// FTDI chips hold a few bytes back for this long, in the hope of more.
 fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut DoctorReport) {
     let timer = text(&folder.join("latency_timer")).and_then(|text| text.parse::<u32>().ok());
     let Some(timer) = timer.filter(|timer| *timer > SLOW && !wanted.low_latency) else { return };
@@ -75,7 +75,7 @@ fn latency(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Doctor
     report.hint(Id::UsbLatency, &wanted.place, what, &fix);
 }
 
-/// Power saving that puts an adapter to sleep; some do not wake up.
+/// Power saving that puts an adapter to sleep; some do not wake up again.
 fn autosuspend(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut DoctorReport) {
     let Some(adapter) = adapter(folder) else { return };
     let Some(usb) = &port.usb else { return };
@@ -100,7 +100,7 @@ fn autosuspend(wanted: &Wanted, port: &FoundPort, folder: &Path, report: &mut Do
     }
 }
 
-/// The USB device above a folder of sysfs.
+/// The USB device above a sysfs folder.
 pub(super) fn adapter(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().find(|folder| folder.join("idVendor").exists()).map(Path::to_owned)
 }

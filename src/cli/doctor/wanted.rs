@@ -1,15 +1,15 @@
-//! A port that doctor looks at.
+//! A port that the doctor examines.
 
 use crate::config::PortIdentity;
 
-/// A port that is looked at.
+/// A port that is examined.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// Where it stands in the configuration, or its device file.
+    /// Its place in the configuration, or its device file.
     pub(super) place: String,
-    /// How it is named there; `None` for one that was found without a configuration.
+    /// How it is named there; `None` if it was found without a configuration.
     pub(super) identity: Option<PortIdentity>,
-    /// Its speed, where one is configured.
+    /// Its speed, if one is configured.
     pub(super) baud: Option<u32>,
     /// Whether the driver is asked for low latency.
     pub(super) low_latency: bool,

@@ -1,10 +1,10 @@
-//! Markdown, as far as our own pages use it, as the source of a manual page.
+//! Turns Markdown, as far as our own pages use it, into the source of a manual page.
 
 use std::iter::Peekable;
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-/// Appends a page. Its title (`#`) is left out, since a manual page has its own.
+/// Appends a page. Its title (`#`) is left out, since a manual page has one of its own.
 pub(super) fn append(page: &mut Roff, markdown: &str) {
     let mut writer = MarkdownWriter { page, headed: true };
     let mut lines = markdown.lines().peekable();
@@ -13,7 +13,7 @@ pub(super) fn append(page: &mut Roff, markdown: &str) {
     }
 }
 
-/// Appends lines that are to stay as they are.
+/// Appends lines that must stay as they are.
 pub(super) fn verbatim<'a>(page: &mut Roff, lines: impl Iterator<Item = &'a str>) {
     page.control("EX", []);
     for line in lines {
@@ -24,12 +24,12 @@ pub(super) fn verbatim<'a>(page: &mut Roff, lines: impl Iterator<Item = &'a str>
 
 struct MarkdownWriter<'a> {
     page: &'a mut Roff,
-    /// Nothing stands yet below the last heading.
+    /// Nothing follows the last heading yet.
     headed: bool,
 }
 
 impl MarkdownWriter<'_> {
-    /// One block: the line it begins with, and those of `more` that belong to it.
+    /// Handles one block: the line it begins with, and those of `more` that belong to it.
     fn block<'a>(&mut self, line: &'a str, more: &mut Peekable<impl Iterator<Item = &'a str>>) {
         if let Some(heading) = line.strip_prefix("## ") {
             self.heading("SH", &heading.to_uppercase());
@@ -61,7 +61,7 @@ impl MarkdownWriter<'_> {
         self.headed = true;
     }
 
-    /// Begins a paragraph; the first one below a heading has begun already.
+    /// Begins a paragraph; the first one after a heading has begun already.
     fn paragraph(&mut self) {
         if !self.headed {
             self.page.control("PP", []);
@@ -69,7 +69,7 @@ impl MarkdownWriter<'_> {
         self.headed = false;
     }
 
-    /// A paragraph or an entry of a list.
+    /// Handles a paragraph or an entry of a list.
     fn prose<'a>(&mut self, line: &'a str, more: &mut Peekable<impl Iterator<Item = &'a str>>) {
         let entry = line.strip_prefix("- ");
         if entry.is_some() {
@@ -90,8 +90,8 @@ impl MarkdownWriter<'_> {
         self.page.text(inlines(&text));
     }
 
-    /// A table as a list: the first column is the term, the last one says what it means, those
-    /// between stand beside the term.
+    /// Turns a table into a list: the first column is the term, the last one explains it, and those
+    /// in between go beside the term.
     fn table(&mut self, rows: &[Vec<&str>]) {
         let [head, _, body @ ..] = rows else { return };
         for row in body {
@@ -121,7 +121,7 @@ fn cells(line: &str) -> Vec<&str> {
     inner.strip_suffix('|').unwrap_or(inner).split('|').map(str::trim).collect()
 }
 
-/// Text with `code`, **strong** text and links, which lose where they lead: there is nothing to
+/// Text with `code`, **strong** text, and links without their destinations: there is nothing to
 /// follow in a terminal.
 fn inlines(text: &str) -> Vec<Inline> {
     let mut all = Vec::new();
@@ -148,7 +148,7 @@ fn inlines(text: &str) -> Vec<Inline> {
     all
 }
 
-/// What stands between two marks at the front, and what is behind.
+/// The text between two marks at the front, and what follows.
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<(&'a str, &'a str)> {
     text.strip_prefix(open)?.split_once(close)
 }

@@ -1,5 +1,5 @@
-//! All manual pages: one a command, made of its help and of what help has no room for; and that of
-//! the configuration.
+//! All manual pages: one for each command, made from its help and from what help has no room for;
+//! and the page of the configuration.
 
 use std::io;
 
@@ -10,26 +10,26 @@ use clap_mangen::{
 
 use super::markdown::{append, verbatim};
 
-/// What help has no room for. What stands before the first heading belongs to the description.
+/// What help has no room for. Text before the first heading belongs to the description.
 const MORE: [(&str, &str); 2] =
     [("wsbridge", include_str!("wsbridge.md")), ("wsbridge-serve", include_str!("serve.md"))];
 const CONFIGURATION: &str = include_str!("../../../docs/config.md");
 const SOURCE: &str = concat!("wsbridge ", env!("CARGO_PKG_VERSION"));
-/// A page says its version and no date; the place of the date must be held.
+/// A page gives its version and no date, but the date's position has to be filled.
 const NO_DATE: &str = "\"\"";
-/// How `roff` begins whatever it writes; once a page is enough.
+/// What `roff` puts at the top of everything it writes; once per page is enough.
 const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 /// A manual page.
 #[derive(Debug)]
 pub(super) struct ManPage {
-    /// As `man` is asked for it.
+    /// The name that `man` is asked for.
     pub(super) name: String,
     pub(super) section: u8,
     pub(super) text: String,
 }
 
-/// The page of the command itself first.
+/// All pages, that of the command itself first.
 pub(super) fn all(command: clap::Command) -> io::Result<Vec<ManPage>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
@@ -106,7 +106,7 @@ fn of_markdown(heading: &str, markdown: &str) -> Roff {
     section
 }
 
-/// What help says beside its examples: each line of it is a paragraph.
+/// What the help says besides its examples; each of its lines becomes a paragraph.
 fn prose(notes: &str) -> Roff {
     let mut section = Roff::new();
     for paragraph in notes.lines().filter(|line| !line.is_empty()) {
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn every_page_shows_its_examples_and_what_to_read_next() {
         for page in all(Cli::command()).unwrap().iter().filter(|page| page.section == 1) {
-            // They have commands of their own.
+            // These commands have pages of their own.
             if ["wsbridge-ca", "wsbridge-token"].contains(&page.name.as_str()) {
                 continue;
             }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::wire::control::{Answer, Failure, Opened, Tell};
 
-/// A message; `None` for one of a type that came after this client.
+/// A message; `None` if its type is newer than this client.
 pub(super) fn read(text: &str) -> Result<Option<Tell>, Broken> {
     match Tell::parse(text) {
         Ok(tell) => Ok(Some(tell)),
@@ -27,7 +27,7 @@ struct MessageType {
 }
 
 impl MessageType {
-    /// Whether it is of a type that came after this client.
+    /// Whether its type is newer than this client.
     fn is_new(&self) -> bool {
         const MESSAGE_TYPES: [&str; 14] = [
             "hello", "opened", "resumed", "ok", "error", "ack", "gap", "signals", "config", "line",
@@ -38,7 +38,7 @@ impl MessageType {
 }
 
 impl SessionState {
-    /// A message came.
+    /// Handles a message that arrived.
     pub(super) fn told(&mut self, tell: Tell) -> Result<(), Broken> {
         match tell {
             Tell::Opened(opened) => self.opened(opened),
@@ -73,7 +73,7 @@ impl SessionState {
             Tell::Time { at, ms } => self.say(Event::Time { at, ms }),
             Tell::Lease(lease) => self.say(Event::Lease(lease)),
             Tell::Status(status) => self.say(Event::Status(status)),
-            // Only the bus tells these.
+            // Only the bus sends these.
             Tell::Rates { .. } => {}
         }
         Ok(())
@@ -97,7 +97,7 @@ impl SessionState {
             return Err(Broken("`resumed` without its `resume`".into()));
         }
         self.resuming = None;
-        // With the resume the gateway counts as acknowledged what was received.
+        // With the resume, the gateway counts what was received as acknowledged.
         self.told = self.told.max(self.consumed);
         let wrong = |_| Broken(format!("resumed at byte {}, which was not sent", resumed.tx));
         self.resend.resumed(resumed.tx).map_err(wrong)?;
@@ -114,7 +114,7 @@ impl SessionState {
         self.answer(re, Ok(Reply::Ok(answer)));
     }
 
-    /// The line's input was discarded: what came before `rx` is dropped.
+    /// The line's input was discarded: drops what came before `rx`.
     fn flushed(&mut self, rx: u64) {
         self.events.retain(|event| !matches!(event, Event::Data { .. } | Event::Gap { .. }));
         self.held = 0;

@@ -12,8 +12,8 @@ impl SessionState {
         }
     }
 
-    /// The next frame, if there is one now: acknowledgements first, then requests that take effect
-    /// on receipt, then data and requests in the order they were made.
+    /// The next frame, if there is one now: first acknowledgements, then requests that take effect
+    /// on receipt, then data and other requests in the order they were made.
     pub(super) fn out(&mut self) -> Option<OutgoingFrame> {
         if let Some(text) = self.first.take() {
             return Some(OutgoingFrame::Text(text));

@@ -1,4 +1,4 @@
-//! One key of a mapping: what is said of it, and how its value is read.
+//! One key of a mapping: its description, and how its value is read.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use crate::config::{
     units::Scalar,
 };
 
-/// A key about to be read.
+/// A key that is about to be read.
 #[derive(Debug)]
 pub(in crate::config) struct Key<'k, 'a> {
     keys: &'k mut Keys<'a>,
@@ -23,19 +23,19 @@ impl<'k, 'a> Key<'k, 'a> {
         Self { keys, name, meaning, presence: Presence::Optional(String::new()), uci: "" }
     }
 
-    /// UCI's option for it, where there is one.
+    /// UCI's option for it, if there is one.
     pub(in crate::config) fn uci(mut self, option: &'static str) -> Self {
         self.uci = option;
         self
     }
 
-    /// What holds without it, in words.
+    /// What applies without it, in words.
     pub(in crate::config) fn without(mut self, text: &str) -> Self {
         self.presence = Presence::Optional(text.to_owned());
         self
     }
 
-    /// Its value, whatever that is.
+    /// Its value, of any kind.
     pub(in crate::config) fn value(self) -> Value<'a> {
         let Self { keys, name, meaning, presence, uci } = self;
         keys.asked.push(name);
@@ -53,23 +53,23 @@ impl<'k, 'a> Key<'k, 'a> {
         value
     }
 
-    /// A word, or what holds without it.
+    /// A word, or the default.
     pub(in crate::config) fn or<T: Scalar>(self, default: T) -> T {
         let text = format!("`{}`", default.text());
         self.without(&text).maybe().map_or(default, |it| it.value)
     }
 
-    /// A word that need not be there.
+    /// A word that may be absent.
     pub(in crate::config) fn maybe<T: Scalar>(self) -> Option<Placed<T>> {
         self.value().word()
     }
 
-    /// A word that has to be there.
+    /// A word that must be there.
     pub(in crate::config) fn needed<T: Scalar>(self) -> Option<Placed<T>> {
         self.must(Value::word)
     }
 
-    /// Whatever has to be there.
+    /// A value of any kind that must be there.
     pub(in crate::config) fn must<R>(
         mut self,
         read: impl FnOnce(Value<'a>) -> Option<R>,
@@ -91,7 +91,7 @@ impl<'k, 'a> Key<'k, 'a> {
         Within { key: self, bounds }
     }
 
-    /// Words in a list; none where there is no list.
+    /// A list of words; empty if there is no list.
     pub(in crate::config) fn words<T: Scalar>(self) -> Vec<Placed<T>> {
         self.value().words()
     }
@@ -101,7 +101,7 @@ impl<'k, 'a> Key<'k, 'a> {
         self.value().part(read)
     }
 
-    /// A mapping that need not be there.
+    /// A mapping that may be absent.
     pub(in crate::config) fn map<R>(
         self,
         read: impl FnOnce(&mut Keys<'a>) -> R,
@@ -126,13 +126,13 @@ pub(in crate::config) struct Within<'k, 'a, T> {
 }
 
 impl<T: Scalar + PartialOrd> Within<'_, '_, T> {
-    /// The value, or what holds without it.
+    /// The value, or the default.
     pub(in crate::config) fn or(mut self, default: T) -> T {
         self.key.presence = Presence::Optional(format!("`{}`", default.text()));
         self.maybe().map_or(default, |it| it.value)
     }
 
-    /// The value, where there is one. One out of bounds is a mistake, and read as it is.
+    /// The value, if there is one. A value out of bounds is a mistake, but is still returned.
     pub(in crate::config) fn maybe(self) -> Option<Placed<T>> {
         self.key.value().bounded(&self.bounds)
     }

@@ -12,14 +12,14 @@ use crate::config::{
 
 const NOTHING: &str = "there is no value here; write one, or leave the key out";
 
-/// A word, or a mapping in its place.
+/// A word, or a mapping instead.
 #[derive(Clone, Debug)]
 pub(in crate::config) enum Either<T, R> {
     Word(T),
     Map(R),
 }
 
-/// Where a value's shape goes when keys are described.
+/// Where a value's shape is recorded when keys are described.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sink(Rc<RefCell<Shape>>);
 
@@ -29,7 +29,7 @@ impl Sink {
     }
 }
 
-/// A value about to be read; nothing where the key is not there.
+/// A value that is about to be read; empty if the key is absent.
 #[derive(Debug)]
 pub(in crate::config) struct Value<'a> {
     run: &'a Reading,
@@ -39,7 +39,7 @@ pub(in crate::config) struct Value<'a> {
     pub(super) sink: Option<Sink>,
 }
 
-/// A path to note mistakes at.
+/// A path under which to note mistakes.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Spot<'a> {
     pub(super) run: &'a Reading,
@@ -57,13 +57,13 @@ impl Spot<'_> {
         self.run.odd(at, &self.path, what);
     }
 
-    /// Notes a mistake in the value of a key below.
+    /// Notes a mistake in the value of a key below this path.
     pub(in crate::config) fn wrong_in(&self, name: &str, at: At, what: &str) {
         self.run.wrong(at, &format!("{}.{name}", self.path), what);
     }
 }
 
-/// The name of what is described where there is none.
+/// The name that stands in for a free key when keys are described.
 static NO_NAME: node::NodeKey =
     node::NodeKey { at: At { file: 0, line: 0, column: 0 }, text: String::new() };
 
@@ -72,7 +72,7 @@ impl<'a> Value<'a> {
         Self { run, node, path, level: Vec::new(), sink: None }
     }
 
-    /// Where mistakes in it go once it has been read.
+    /// Where to report mistakes in it once it has been read.
     pub(in crate::config) fn spot(&self) -> Spot<'a> {
         Spot { run: self.run, path: self.path.clone() }
     }
@@ -83,7 +83,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A value below this one that is described with it.
+    /// A value below this one, which is described with it.
     fn inner(&self, node: Option<&'a Node>, path: String) -> Self {
         let sink = self.sink.as_ref().map(|_| Sink::default());
         Self { run: self.run, node, path, level: self.level.clone(), sink }
@@ -110,7 +110,7 @@ impl<'a> Value<'a> {
         self.read_or(|what| what)
     }
 
-    /// Reads it; `misread` says what is wrong with a text that is no such word.
+    /// Reads it; `misread` completes the message for a text that is not such a word.
     fn read_or<T: Scalar>(&self, misread: impl FnOnce(String) -> String) -> Option<Placed<T>> {
         let (text, at) = self.text()?;
         match T::read(text) {
@@ -142,7 +142,7 @@ impl<'a> Value<'a> {
         Some(read)
     }
 
-    /// Words in a list; none where there is no list.
+    /// A list of words; empty if there is no list.
     pub(in crate::config) fn words<T: Scalar>(self) -> Vec<Placed<T>> {
         self.describe(|| Shape::List(Box::new(Shape::Word(WordShape::of::<T>()))));
         let items = self.items().unwrap_or_default().iter();
@@ -240,7 +240,7 @@ impl<'a> Value<'a> {
         Some(Placed { value, at: node.at })
     }
 
-    /// The same where all keys have a default.
+    /// The same if all keys have a default.
     pub(super) fn part<R>(self, read: impl FnOnce(&mut Keys<'a>) -> R) -> R {
         let (at, rows) =
             self.node.and_then(|node| Some((node.at, self.rows(node)?))).unwrap_or_default();

@@ -1,5 +1,5 @@
 //! A hundred mistyped files, each with the exact text that `wsbridge check` prints: `mistyped.txt`;
-//! and the same mistakes in UCI, which are told in UCI's words: `mistyped_uci.txt`.
+//! and the same mistakes in UCI, reported in UCI's words: `mistyped_uci.txt`.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ const UCI: &str = include_str!("mistyped_uci.txt");
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
 
-/// Words of the other form, and what stands for it: nobody finds them in `/etc/config/wsbridge`.
+/// Words of the YAML form and its syntax, which nobody finds in `/etc/config/wsbridge`.
 const YAMLS_WORDS: [&str; 14] = [
     "YAML", "mapping", " key ", " key:", "a colon", "indent", "[ ", "{ ", "{}", ": `", "`", "[]",
     "[0]", "rights:",
@@ -32,8 +32,8 @@ fn told(read: Result<(Config, Vec<Warning>), ConfigError>) -> String {
     }
 }
 
-/// Every case's title and text with what is said of it. Where that is not what the table says, it
-/// fails, or writes the table anew.
+/// The title and text of every case, with what is said about it. If that differs from the table,
+/// this fails, or rewrites the table.
 fn hold(file: &str, table: &str, told: impl Fn(&str) -> String) -> Vec<(String, String)> {
     let (head, cases) = table.split_once("\n=== ").unwrap();
     let mut made = format!("{}\n", head.trim_end());
@@ -61,7 +61,7 @@ fn a_hundred_mistyped_files_are_told_in_these_words() {
     let all = hold("mistyped.txt", YAML, |text| told(parse(text, "w.yaml", &secrets)));
     assert!(all.len() >= 100, "{}", all.len());
     for (title, now) in all {
-        // Every mistake has its place, and none is told in the words of a parser alone.
+        // Every mistake has its place, and none is reported only in a parser's words.
         assert!(now.starts_with("w.yaml:") || now.starts_with("warning: "), "{title}: {now}");
     }
 }
@@ -74,12 +74,13 @@ fn the_same_mistakes_in_uci_are_told_in_ucis_words() {
     assert!(all.len() >= 60, "{}", all.len());
     for (title, now) in all {
         assert!(now.starts_with("w:") || now.starts_with("warning: "), "{title}: {now}");
-        // What the file says itself is shown as it is.
+        // What the file itself says is shown as it is.
         let said: Vec<_> = now.lines().filter(|line| !line.starts_with("  ")).collect();
         let said = said.join("\n") + " ";
         let found = YAMLS_WORDS.iter().find(|word| said.contains(**word));
         assert!(found.is_none(), "{title}: {found:?} in {said}");
-        // `endpoints.e.serial` is a path of keys; a section and its option are told in their place.
+        // `endpoints.e.serial` is a path of keys; here a section and its option should be named
+        // instead.
         let dotted = ["endpoints.", "users.", "tokens.", "roles.", "listen.", "limits."];
         assert!(!dotted.iter().any(|path| said.contains(path)), "{title}: {said}");
     }

@@ -1,23 +1,23 @@
-//! What a `config wsbridge` section says to the init script: whether procd runs the daemon, and as
+//! What a `config wsbridge` section tells the init script: whether procd runs the daemon, and as
 //! whom.
 
 use std::{ffi::OsStr, path::Path};
 
 use super::{PROGRAM, syntax};
 
-/// How procd is to run the daemon of one configuration file.
+/// How procd should run the daemon of one configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UciInstance {
-    /// Whether it is to run at all.
+    /// Whether it should run at all.
     pub enabled: bool,
-    /// As whom, where that is said.
+    /// As whom, if the section says.
     pub user: Option<String>,
-    /// With which group, where that is said.
+    /// With which group, if the section says.
     pub group: Option<String>,
 }
 
-/// The instance that has `file`, by the text of `/etc/config/wsbridge`; `None` where no section
-/// speaks of it.
+/// The instance for `file`, from the text of `/etc/config/wsbridge`; `None` if no section mentions
+/// it.
 pub(crate) fn uci_instance(text: &str, file: &Path) -> Option<UciInstance> {
     let wanted = file.file_name().and_then(OsStr::to_str)?;
     let sections = syntax::read(text).sections;

@@ -1,6 +1,5 @@
 //! The configuration as OpenWrt keeps it, in UCI. It becomes the same tree as the YAML file and is
-//! read by the same functions, so that there is one set of rules; what is wrong is told in UCI's
-//! words.
+//! read by the same functions, so there is one set of rules; mistakes are reported in UCI's words.
 
 mod instance;
 mod options;
@@ -25,7 +24,7 @@ use super::{
     yaml::print,
 };
 
-/// Name of the program, and of its file and folder.
+/// The name of the program, and of its file and folder.
 const PROGRAM: &str = "wsbridge";
 
 /// Parses and resolves a UCI file's text; the counterpart of [`super::parse`].
@@ -43,13 +42,13 @@ pub fn parse_uci(
     let (config, report) = read(&all.root, Report::default(), secrets);
     let place = |at: At| all.places.get(&at).copied().unwrap_or_default();
     let place_of = |found: &Complaint| match place(found.at) {
-        // What is not there has no line but its section's.
+        // What is missing has no line of its own, only its section's.
         Location { section: Some(section), .. } if found.absent => {
             Location { line: section.at.line, section: Some(section), entry: None }
         }
         place => place,
     };
-    // A section whose options are wrong lacks something because of that.
+    // Something missing from a section with wrong options is missing because of those.
     let own: BTreeSet<_> =
         all.problems.iter().filter_map(|(at, _)| place(*at).section).map(|it| it.at).collect();
     let told_before = |found: &&Complaint| {
@@ -75,7 +74,7 @@ pub fn parse_uci(
 /// The same configuration as the YAML file would say it.
 ///
 /// # Errors
-/// Mistakes of the file that are UCI's own; values are not looked at.
+/// Mistakes of the file that concern UCI itself; values are not checked.
 pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
     let sorts = sorts(&described());
     let file = understood(text, name, &sorts)?;
@@ -89,9 +88,9 @@ pub fn uci_as_yaml(text: &str, name: &str) -> Result<String, ConfigError> {
     Err(ConfigError(listed(text, name, problems.collect(), &sorts)))
 }
 
-/// Where an instance keeps what outlives a restart: a router's `/var` is gone by then. Each has a
-/// folder of its own, for it may run as a user of its own; the init script makes it, by the same
-/// rule.
+/// Where an instance keeps what has to outlive a restart, since a router's `/var` is gone by then.
+/// Each has a folder of its own, because it may run as a user of its own; the init script makes it,
+/// by the same rule.
 fn state_directory(file: &str) -> String {
     let name = Path::new(file).file_name().and_then(OsStr::to_str).unwrap_or(PROGRAM);
     match name.strip_prefix(PROGRAM) {
@@ -101,7 +100,7 @@ fn state_directory(file: &str) -> String {
     }
 }
 
-/// The file's sections, or its mistakes of grammar.
+/// The file's sections, or its mistakes in grammar.
 fn understood(text: &str, name: &str, sorts: &[Sort]) -> Result<Read, ConfigError> {
     if text.len() > MAX_FILE {
         return Err(ConfigError(too_big(name)));
@@ -153,7 +152,7 @@ pub(super) fn read_sections(text: &str) -> Result<Vec<Section>, String> {
     Err(told.collect::<Vec<_>>().join("\n"))
 }
 
-/// The first lines of a section: with the name, where UCI can take it as a section's.
+/// The first lines of a section, with the name where UCI can take it as a section's name.
 pub(crate) fn section(kind: &str, name: &str) -> String {
     if syntax::is_name(name) {
         return format!("config {kind} '{name}'\n");

@@ -1,11 +1,11 @@
-//! Every section and option there is, and the keys each stands for: what the reader of keys says,
-//! and what UCI alone has.
+//! All sections and options, and the keys each stands for: from the reader's keys, plus what only
+//! UCI has.
 
 pub(super) use crate::config::endpoint::KINDS as TYPES;
 
 use crate::config::described::{Described, Shape};
 
-/// How an option's value becomes one of the configuration.
+/// How an option's value becomes one in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OptionKind {
     /// As it is.
@@ -14,12 +14,11 @@ pub(super) enum OptionKind {
     Flag,
     /// 1 makes the mapping that other options fill.
     Switch,
-    /// Each value an item.
+    /// Each value is an item.
     List,
-    /// `PATTERN=RIGHT,RIGHT`, each value a key.
+    /// `PATTERN=RIGHT,RIGHT`; each value is a key.
     Rights,
-    /// Looked at apart from the others: the section's name, steps of a macro, what the init script
-    /// reads.
+    /// Handled separately: the section's name, the steps of a macro, what the init script reads.
     Own,
 }
 
@@ -27,10 +26,10 @@ pub(super) enum OptionKind {
 #[derive(Clone, Debug)]
 pub(super) struct UciOption {
     pub(super) option: &'static str,
-    /// Keys to the value, below the section's own.
+    /// The keys that lead to the value, below the section's own.
     pub(super) path: Vec<&'static str>,
     pub(super) kind: OptionKind,
-    /// The type of endpoints that have it; all when empty.
+    /// The type of endpoints that have it; empty means all.
     pub(super) of: &'static str,
 }
 
@@ -38,14 +37,14 @@ pub(super) struct UciOption {
 #[derive(Clone, Debug)]
 pub(super) struct Sort {
     pub(super) kind: &'static str,
-    /// Where sections of the kind are, by name; empty where they have no name there.
+    /// Where sections of the kind go, by name; empty if they have no name there.
     pub(super) path: &'static str,
     pub(super) rows: Vec<UciOption>,
-    /// Options of which there must be exactly one.
+    /// Options of which exactly one must be there.
     pub(super) one_of: &'static [&'static str],
 }
 
-/// What an endpoint of a type must have exactly one of.
+/// Options of which an endpoint of a type must have exactly one.
 pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {
     match target {
         "serial" => &["port", "usb"],
@@ -54,8 +53,8 @@ pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {
     }
 }
 
-/// Options of `config wsbridge` that are not keys of their own: those of the init script, and its
-/// listeners'.
+/// Options of `config wsbridge` that are not keys themselves: those for the init script, and those
+/// of its listeners.
 const INIT_OPTIONS: [&str; 13] = [
     "enabled",
     "user",
@@ -72,7 +71,7 @@ const INIT_OPTIONS: [&str; 13] = [
     "proxy_protocol",
 ];
 
-/// Kinds of sections, with the options that the reader's keys have.
+/// The kinds of sections, with the options for the reader's keys.
 pub(super) fn sorts(file: &[Described]) -> Vec<Sort> {
     let below = |key: &str| {
         let found = file.iter().find(|described| described.name == key);
@@ -107,7 +106,7 @@ fn row(option: &'static str, path: &[&'static str], kind: OptionKind) -> UciOpti
     UciOption { option, path: path.to_vec(), kind, of: "" }
 }
 
-/// The options of keys, and of those in mappings below them.
+/// Adds the options for keys, and for those in mappings below them.
 fn add(keys: &[Described], path: &mut Vec<&'static str>, rows: &mut Vec<UciOption>) {
     for key in keys {
         path.push(key.name);
@@ -118,7 +117,7 @@ fn add(keys: &[Described], path: &mut Vec<&'static str>, rows: &mut Vec<UciOptio
             Shape::Keys(below) | Shape::Either(_, below) | Shape::ListOr(_, below) => {
                 add(below, path, rows);
             }
-            // Sections of their own.
+            // These have sections of their own.
             Shape::Word(_) | Shape::List(_) | Shape::Named(_) => {}
         }
         path.pop();

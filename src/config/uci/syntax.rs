@@ -1,5 +1,5 @@
-//! UCI's grammar, as libuci reads it: sections, options, lists, quotes and comments, each value
-//! with its line.
+//! UCI's grammar, as libuci reads it: sections, options, lists, quotes and comments; each value has
+//! its line.
 
 use std::{collections::BTreeMap, iter::Peekable, str::Chars};
 
@@ -16,7 +16,7 @@ pub(in crate::config) struct UciValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct OptionLines {
     pub(in crate::config) option: String,
-    /// Whether `list` said it; a list has at least one value, an option exactly one.
+    /// Whether `list` introduced it; a list has at least one value, an option exactly one.
     pub(in crate::config) list: bool,
     pub(in crate::config) values: Vec<UciValue>,
 }
@@ -44,12 +44,12 @@ pub(super) struct Mistake {
     pub(super) what: String,
 }
 
-/// A file as it was understood, and what was not.
+/// A file as far as it was understood, and what was not.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) sections: Vec<Section>,
     pub(super) mistakes: Vec<Mistake>,
-    /// Legal, but surely not meant.
+    /// Legal, but surely not intended.
     pub(super) odd: Vec<Mistake>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn read(text: &str) -> Read {
                     file.read.mistakes.push(mistake);
                 }
             }
-            // Whatever comes behind an open quote is not what its writer thinks it is.
+            // Whatever comes after an open quote is not what its writer thinks it is.
             Err(mistake) => {
                 file.read.mistakes.push(mistake);
                 return file.done();
@@ -118,7 +118,7 @@ impl Words<'_> {
         Ok((!words.is_empty()).then_some((first, words)))
     }
 
-    /// One word: pieces in either quotes or none, side by side.
+    /// One word: pieces in either kind of quotes or none, side by side.
     fn word(&mut self) -> Result<UciValue, Mistake> {
         let at = self.at;
         let mut text = String::new();
@@ -140,7 +140,7 @@ impl Words<'_> {
         Ok(UciValue { text, at })
     }
 
-    /// What is between quotes; in single ones a backslash is a letter like others.
+    /// What is between quotes; within single ones a backslash is an ordinary character.
     fn quoted(&mut self, quote: char, text: &mut String) -> Result<(), Mistake> {
         let line = self.at.line;
         self.next();
@@ -157,8 +157,8 @@ impl Words<'_> {
         })
     }
 
-    /// What a backslash stands for: the character behind it, or nothing before the end of a line,
-    /// which goes on.
+    /// What a backslash stands for: the character after it, or nothing before the end of a line,
+    /// which it continues.
     fn escaped(&mut self) -> Option<char> {
         let c = self.next();
         if c == Some('\r') && self.rest.peek() == Some(&'\n') {
@@ -172,7 +172,7 @@ impl Words<'_> {
 #[derive(Default)]
 struct Builder {
     read: Read,
-    /// Where named sections and the options of the last section are.
+    /// Where named sections are, and below the options of the last section.
     names: BTreeMap<String, usize>,
     current: Option<usize>,
     options: BTreeMap<(usize, String), usize>,
@@ -198,7 +198,7 @@ impl Builder {
         let Some(first) = first else {
             return wrong(format!("`{command}` needs a name after it"));
         };
-        // What it is is not told: it may be half a password.
+        // The word itself is not shown: it may be half a password.
         if (if most == 1 { &second } else { &third }).is_some() {
             return wrong("one word too many; put text with spaces in single quotes".into());
         }
@@ -211,7 +211,7 @@ impl Builder {
 
     fn section(&mut self, at: At, kind: &str, name: Option<UciValue>) -> Result<(), Mistake> {
         let wrong = |what: String| Err(Mistake { line: at.line, what });
-        // Options behind a section that cannot be are not the one before's.
+        // Options after an invalid section do not belong to the section before it.
         self.current = None;
         if kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_graphic()) {
             return wrong(format!("`{kind}` is not a type of section"));
@@ -220,7 +220,7 @@ impl Builder {
         if let Some(name) = &name {
             if !is_name(name) {
                 return wrong(format!(
-                    "`{name}` cannot name a section; UCI takes letters, digits and _ alone. Leave the name out here and \
+                    "`{name}` cannot name a section; UCI takes only letters, digits and _. Leave the name out here and \
                      write `option name '{name}'` below"
                 ));
             }
@@ -258,7 +258,7 @@ impl Builder {
         let wrong = |what: String| Err(Mistake { line, what });
         if !is_name(&option) {
             return wrong(format!(
-                "`{option}` is not a name of an option; UCI takes letters, digits and _ alone"
+                "`{option}` is not a name of an option; UCI takes only letters, digits and _"
             ));
         }
         let Some(value) = value else {
@@ -272,8 +272,8 @@ impl Builder {
         };
         let Some(section) = self.read.sections.get_mut(index) else { return Ok(()) };
         let at = self.options.get(&(index, option.clone())).copied();
-        // To libuci an empty value is the option's absence, also where it had one; in a list it is
-        // no member.
+        // To libuci, an empty value means that the option is absent, even if it had a value before;
+        // in a list it is not a member.
         if value.text.is_empty() {
             if let Some(entry) = at.and_then(|at| section.entries.get_mut(at)).filter(|_| !list) {
                 entry.values.clear();
@@ -305,7 +305,7 @@ fn is_space(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\u{b}'
 }
 
-/// What UCI takes as the name of a section or an option.
+/// What UCI accepts as the name of a section or an option.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -1,4 +1,4 @@
-//! What a router's owner writes, what it is in YAML, and what is reported mistakes.
+//! What a router's owner writes, what that is in YAML, and how mistakes are reported.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn good(text: &str) -> (Config, Vec<Warning>) {
     parse_uci(&filled(text), "w", &secrets).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Mistakes of a file that is right in everything but these lines.
+/// The mistakes in a file that is right except for these lines.
 fn mistakes(lines: &str) -> String {
     let text = format!("config wsbridge main\n\toption auth none\n{lines}\n");
     parse_uci(&filled(&text), "w", &secrets).unwrap_err().to_string()
@@ -70,7 +70,7 @@ pub(in crate::config) fn listed(section: &str) -> Vec<Listed> {
     all
 }
 
-/// Every option there is, in UCI and as the YAML that says the same.
+/// Every option there is, in UCI and in the YAML that says the same.
 const FULL: (&str, &str) = (include_str!("full.uci"), include_str!("full.yaml"));
 
 #[test]
@@ -122,7 +122,7 @@ fn the_shipped_file_lacks_nothing_but_somebody_to_sign_in() {
     let user = "config user admin\n\toption password HASH\n\tlist right '*=read'\n";
     let (config, _) = good(&format!("{shipped}{user}"));
     assert_eq!((config.limits.connections, config.listen.len()), (32, 1));
-    // Its comments are sections, too, once they are none.
+    // Its comments are sections, too, once they are uncommented.
     let examples = shipped.split("\n#config ").skip(1).map(|rest| format!("config {rest}"));
     let examples: String = examples.map(|it| it.replace("\n#", "\n")).collect();
     let examples = examples

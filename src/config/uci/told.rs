@@ -6,8 +6,8 @@ use super::{
     translate::Location,
 };
 
-/// `FILE:LINE: option 'baud' of endpoint 'modem1': WHAT`; what the resolver says of keys is said of
-/// options.
+/// `FILE:LINE: option 'baud' of endpoint 'modem1': WHAT`; what the resolver says about keys is said
+/// about options.
 pub(super) fn told(name: &str, place: &Location<'_>, what: &str, sorts: &[Sort]) -> String {
     let what = words(what, place, sorts);
     let section = place.section.map(label);
@@ -31,7 +31,7 @@ fn label(section: &Section) -> String {
     )
 }
 
-/// Phrases of the resolver that stand for more than one word here.
+/// Phrases of the resolver in which more than a word has to be replaced.
 const PHRASES: [(&str, &str); 12] = [
     (", or { certificate: FILE, key: FILE }", ", `files`"),
     ("the key", "the option"),
@@ -47,7 +47,7 @@ const PHRASES: [(&str, &str); 12] = [
     ("none; nothing is published", "there is no `config endpoint`, so nothing is published"),
 ];
 
-/// The resolver's sentence, its YAML said in UCI.
+/// The resolver's sentence, with its YAML turned into UCI.
 fn words(what: &str, place: &Location<'_>, sorts: &[Sort]) -> String {
     let mut text = what.to_owned();
     for (from, to) in PHRASES {
@@ -65,13 +65,13 @@ fn words(what: &str, place: &Location<'_>, sorts: &[Sort]) -> String {
         });
         pieces.collect()
     };
-    // What may be written in place of it are values and names, though some are keys, too.
+    // What is offered as a replacement are values and names, although some are keys, too.
     let known = ["; did you mean `", "; known: `"].iter().filter_map(|head| text.find(head)).min();
     let (head, tail) = text.split_at(known.unwrap_or(text.len()));
     said(head, rows) + &said(tail, &[])
 }
 
-/// What stands between backquotes.
+/// The replacement for what is between backquotes.
 fn code(piece: &str, rows: &[UciOption]) -> String {
     let command = ["wsbridge passwd", "wsbridge token new", "wsbridge ports"];
     if let Some(command) = command.iter().find(|command| piece.starts_with(**command)) {

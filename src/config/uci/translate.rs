@@ -1,5 +1,5 @@
-//! Sections into the tree of keys that the YAML file would have, each node with the place it comes
-//! from.
+//! Turns sections into the tree of keys that the YAML file would have; each node knows the place it
+//! comes from.
 
 mod macros;
 
@@ -14,7 +14,7 @@ use crate::config::{
     units::{elsewhere, nearest, suggest},
 };
 
-/// Where something comes from; of the file as a whole without a section.
+/// Where something comes from; without a section it concerns the file as a whole.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Location<'a> {
     pub(super) line: usize,
@@ -27,7 +27,7 @@ pub(super) struct Location<'a> {
 #[derive(Debug)]
 pub(super) struct Translated<'a> {
     pub(super) root: Node,
-    /// What stands where.
+    /// What is written where.
     pub(super) places: BTreeMap<At, Location<'a>>,
     pub(super) problems: Vec<(At, String)>,
     sorts: &'a [Sort],
@@ -44,8 +44,8 @@ pub(super) fn translate<'a>(
     let mut all = Translated { root, places: BTreeMap::new(), problems: Vec::new(), sorts };
     all.main(sections);
     all.root.put(&["state_directory"], Node::text(nowhere, state_directory));
-    // A router is not the network's to find, and umdns would answer beside us. What the file says
-    // has been put there before.
+    // A router need not be found by the network, and umdns would answer beside us. A value from the
+    // file has been put there before.
     all.root.put(&["mdns"], Node::text(nowhere, "false"));
     for section in sections.iter().filter(|section| section.kind != "wsbridge") {
         if let Some(sort) = sorts.iter().find(|sort| sort.kind == section.kind) {
@@ -56,7 +56,7 @@ pub(super) fn translate<'a>(
             all.wrong(section, None, format!("no such kind of section{known}"));
         }
     }
-    // A macro may stand before its endpoint.
+    // A macro may come before its endpoint.
     for section in sections.iter().filter(|section| section.kind == "macro") {
         all.signal_macro(section);
     }
@@ -64,7 +64,7 @@ pub(super) fn translate<'a>(
 }
 
 impl<'a> Translated<'a> {
-    /// Where a section or a value of it is, kept for whoever finds a mistake in it.
+    /// Where a section or one of its values is, kept for whoever finds a mistake in it.
     fn mark(&mut self, section: &'a Section, entry: Option<(&'a OptionLines, &'a UciValue)>) -> At {
         let at = entry.map_or(section.at, |(_, value)| value.at);
         let entry = entry.map(|(entry, value)| (entry.option.as_str(), value.text.as_str()));
@@ -81,7 +81,7 @@ impl<'a> Translated<'a> {
 
     /// `config wsbridge`: the daemon itself, and its listeners.
     fn main(&mut self, sections: &'a [Section]) {
-        // One with `option config` is an instance that has a file of its own.
+        // A section with `option config` is an instance with a file of its own.
         let mut own =
             sections.iter().filter(|it| it.kind == "wsbridge" && it.value("config").is_none());
         let main = own.next();
@@ -150,14 +150,14 @@ impl<'a> Translated<'a> {
         node
     }
 
-    /// `tls: files` at this place: the files are options of their own.
+    /// `tls: files` was given here: the files are options of their own.
     fn needs_files(&mut self, section: &'a Section, mark: At) {
         for option in ["certificate", "key"].iter().filter(|it| section.value(it).is_none()) {
             self.problems.push((mark, format!("needs option `{option}`, the path of a PEM file")));
         }
     }
 
-    /// A section with a name, or one whose options alone are looked at here.
+    /// Translates a section that has a name, or of which only the options matter here.
     fn take(&mut self, section: &'a Section, sort: &'a Sort) {
         let mut target = "";
         if sort.kind == "endpoint" {
@@ -218,7 +218,7 @@ impl<'a> Translated<'a> {
         name
     }
 
-    /// The options of a section by the rows of its kind.
+    /// Translates the options of a section, by the rows of its kind.
     fn rows(&mut self, section: &'a Section, sort: &Sort, target: &str) -> Node {
         let mut node = Node::map(section.at);
         for entry in &section.entries {
@@ -256,7 +256,7 @@ impl<'a> Translated<'a> {
         node
     }
 
-    /// An option is another's alternative, or goes with that alternative.
+    /// An option is an alternative to another, or belongs with that alternative.
     fn in_the_way(&mut self, section: &'a Section, sort: &Sort, row: &UciOption) {
         let leads = |a: &UciOption, b: &UciOption| {
             (1..b.path.len()).contains(&a.path.len()) && b.path.starts_with(&a.path)
@@ -264,7 +264,7 @@ impl<'a> Translated<'a> {
         let other = sort.rows.iter().find(|other| {
             section.value(other.option).is_some() && (leads(row, other) || leads(other, row))
         });
-        // Of these, one is told to be too many.
+        // Only one of these is reported as being too many.
         let told = |other: &&UciOption| {
             [sort.one_of, target_one_of(row.of)]
                 .iter()
@@ -283,7 +283,7 @@ impl<'a> Translated<'a> {
         node: &mut Node,
     ) {
         let Some(value) = entry.values.last() else { return };
-        // Those of listeners are looked at with their address.
+        // Options of listeners are checked together with their address.
         if sort.kind == "listener" {
             return;
         }
@@ -330,7 +330,7 @@ impl<'a> Translated<'a> {
         }
     }
 
-    /// `plc*=read,write`; several of one pattern add up.
+    /// `plc*=read,write`; several for one pattern add up.
     fn rights(
         &mut self,
         section: &'a Section,
@@ -358,7 +358,7 @@ impl<'a> Translated<'a> {
     }
 }
 
-/// Whether a section has one of these options in other letters, which is told by itself.
+/// Whether a section has a misspelt form of one of these options, which is reported separately.
 fn misspelt(section: &Section, sort: &Sort, options: &[&str]) -> bool {
     let known: Vec<_> = sort.rows.iter().map(|row| row.option).collect();
     let unknown = section.entries.iter().map(|entry| entry.option.as_str());
@@ -389,13 +389,13 @@ fn find<'a>(section: &'a Section, option: &str) -> Option<(&'a OptionLines, &'a 
     Some((entry, entry.values.last()?))
 }
 
-/// What was meant; all there is only when nothing is near.
+/// Suggests what was meant; lists everything only if nothing is close.
 fn meant(text: &str, known: &[&str]) -> String {
     nearest(text, known)
         .map_or_else(|| suggest(text, known), |(_, word)| format!("; did you mean `{word}`?"))
 }
 
-/// The option that was meant, by its name in ser2net and its like, too.
+/// Suggests the option that was meant, also by its name in ser2net and similar programs.
 fn other_names(text: &str, known: &[&str]) -> String {
     elsewhere(text, known)
         .map_or_else(|| meant(text, known), |word| format!("; did you mean `{word}`?"))

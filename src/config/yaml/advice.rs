@@ -1,9 +1,9 @@
-//! What to type where a text is not YAML: the usual slips, named at their own place.
+//! What to type where a text is not YAML: the usual slips, each named in its own place.
 
 use super::{At, Mistake};
 
-/// The parser's words at a place, or better ones for a slip that is known in that line or the one
-/// before it.
+/// The parser's words about a place, or better ones if that line or the one before it contains a
+/// known slip.
 pub(super) fn advice(source: &str, at: At, message: &str) -> Mistake {
     for number in [at.line, at.line.saturating_sub(1)] {
         let line = number.checked_sub(1).and_then(|index| source.lines().nth(index));
@@ -14,7 +14,7 @@ pub(super) fn advice(source: &str, at: At, message: &str) -> Mistake {
     (at, plainly(message))
 }
 
-/// The parser's messages in words for whoever writes a file, by a part of each.
+/// The parser's messages in words for the writer of a file, found by a part of each.
 const PLAINLY: [(&str, &str); 8] = [
     (
         "mapping values are not allowed",
@@ -37,7 +37,7 @@ fn plainly(message: &str) -> String {
     known.map_or(message, |(_, words)| words).to_owned()
 }
 
-/// A document behind the first: the parser stops behind the line that begins it.
+/// A second document: the parser stops after the line that begins it.
 pub(super) fn second_document(source: &str, at: At) -> Mistake {
     let lines = source.lines().take(at.line).collect::<Vec<_>>();
     let begins = lines.iter().rposition(|line| line.starts_with("---"));
@@ -45,7 +45,7 @@ pub(super) fn second_document(source: &str, at: At) -> Mistake {
     (At { line, column: 1, ..at }, "one file holds one document; remove the `---` line".into())
 }
 
-/// A tag: the parser stops behind it.
+/// A tag: the parser stops after it.
 pub(super) fn tag(source: &str, at: At) -> Mistake {
     let line =
         at.line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn tag(source: &str, at: At) -> Mistake {
     )
 }
 
-/// A name behind `*` that `&` has given to nothing: mostly a pattern without its quotes.
+/// A name after `*` that no `&` has defined: usually a pattern without its quotes.
 pub(super) fn alias(source: &str, at: At) -> Mistake {
     let line =
         at.line.checked_sub(1).and_then(|index| source.lines().nth(index)).unwrap_or_default();
@@ -112,7 +112,7 @@ fn slip(line: &str) -> Option<(usize, String)> {
     })
 }
 
-/// The part of a value or key that YAML takes for a list or an alias: `[::]:8443`, `*`.
+/// The part of a value or key that YAML mistakes for a list or an alias: `[::]:8443`, `*`.
 fn needs_quotes(text: &str) -> Option<&str> {
     let end = text.find([' ', ',', '}', '#']).unwrap_or(text.len());
     let word = text.get(..end)?;
@@ -134,7 +134,7 @@ fn address_in_brackets(line: &str) -> Option<(usize, String)> {
     Some((before + 1, format!("a text that begins like this needs quotes; write \"{word}\"")))
 }
 
-/// `baud:115200`, told apart from `0403:6001` and `https://`.
+/// `baud:115200`, as opposed to `0403:6001` and `https://`.
 pub(in crate::config) fn unspaced(text: &str) -> Option<(&str, &str)> {
     let (key, value) = text.trim_end().split_once(':')?;
     let is_key = key.starts_with(|c: char| c.is_ascii_lowercase())

@@ -1,4 +1,4 @@
-//! A configuration that is not YAML, written down as YAML.
+//! Writes a configuration that is not YAML as YAML.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ pub(in crate::config) fn print(root: &Node) -> String {
     out
 }
 
-/// The lines of a node under the key or dash that has been printed.
+/// Prints the lines of a node under the key or dash that has just been printed.
 fn below(node: &Node, depth: usize, out: &mut String) {
     match &node.kind {
         NodeKind::Nothing | NodeKind::Text(_) => {}
@@ -39,7 +39,7 @@ fn line(head: &str, node: &Node, depth: usize, out: &mut String) {
     below(node, depth + 2, out);
 }
 
-/// A key, without quotes where it needs none.
+/// A key, without quotes if it needs none.
 pub(in crate::config) fn word(text: &str) -> String {
     let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
     let reserved =
@@ -47,7 +47,7 @@ pub(in crate::config) fn word(text: &str) -> String {
     if plain && !reserved && !text.starts_with('-') { text.to_owned() } else { quoted(text) }
 }
 
-/// A text in double quotes; whatever YAML may not show is escaped.
+/// A text in double quotes; whatever YAML must not show is escaped.
 pub(in crate::config) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

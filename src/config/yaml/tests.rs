@@ -1,5 +1,5 @@
-//! Tests of the reader: what it makes of a file, and that mistakes have their places and say what
-//! to type.
+//! Tests of the reader: what it makes of a file, and that mistakes are located and say what to
+//! type.
 
 use std::fmt::Write as _;
 
@@ -81,7 +81,7 @@ fn neither_depth_nor_aliases_take_more_than_is_granted() {
     let deep = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(&deep(28), 0).is_ok());
     assert!(parse(&deep(32), 0).unwrap_err()[0].1.contains("nested too deep"));
-    // Each line is one level deeper by its alias, however flat it is written.
+    // Its alias makes each line one level deeper, however flat it is written.
     let mut ladder = "a0: &a0 x\n".to_owned();
     for step in 1..40 {
         let _ = writeln!(ladder, "a{step}: &a{step} [ *a{} ]", step - 1);
@@ -231,7 +231,7 @@ fn endpoints_of_other_files_join_those_of_the_first_and_mistakes_keep_their_file
             parse_files(&[file("w", main), file("b", second)], &secrets).unwrap_err().to_string();
         assert!(error.contains(expected), "{second}\n{error}");
     }
-    // Those of all files at once.
+    // The mistakes of all files at once.
     let all = [file("w", "auth: nobody\nendpoints: {}\n"), file("b", "b: { sim: eko }")];
     let error = parse_files(&all, &secrets).unwrap_err().to_string();
     assert!(error.contains("w:1:7: auth") && error.contains("b:1:11: "), "{error}");

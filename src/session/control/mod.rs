@@ -207,9 +207,9 @@ impl<'a> ControlSession<'a> {
                 self.lost += ready!(leaving.poll(cx));
                 self.parting = Parting::Done;
             }
-            // What the client sent before it answered still goes to a target that has ended its own
-            // side alone. The last bytes of that target may be lost with the socket: then it may be
-            // asked for them again.
+            // A target that has ended only its own side still gets what the client sent before it
+            // answered. The last bytes of that target may be lost with the socket: then they may be
+            // asked for again.
             (Parting::Open, Some(Ended::TargetEnded)) if !link.is_read() => {
                 let over = if link.is_answered() { self.take_live() } else { None };
                 match over {

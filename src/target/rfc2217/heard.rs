@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// What a peer is asked that it should answer.
+/// A request that a peer should answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PeerRequest {
     Baud,
@@ -20,11 +20,11 @@ pub(super) enum PeerRequest {
 }
 
 impl PeerRequest {
-    /// What sets a port.
+    /// The requests that set a port.
     pub(super) const SETTINGS: [Self; 5] =
         [Self::Baud, Self::Data, Self::Parity, Self::Stop, Self::Flow];
 
-    /// Its name for people.
+    /// Its name, for people.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Baud => "baud",
@@ -37,12 +37,12 @@ impl PeerRequest {
     }
 }
 
-/// Names of these, for people.
+/// The names of several requests, for people.
 pub(super) fn names(all: &[PeerRequest]) -> String {
     all.iter().map(|asked| asked.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Answers a peer gave to one kind of command: the last value, and how often.
+/// A peer's answers to one kind of command: the last value, and how many there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told<T> {
     pub(super) value: T,
@@ -55,7 +55,7 @@ impl<T> Told<T> {
     }
 }
 
-/// What the peer said so far.
+/// What the peer has said so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PeerState {
     pub(super) options: Options,
@@ -67,12 +67,12 @@ pub(super) struct PeerState {
     pub(super) purge: Told<()>,
     pub(super) inputs: Inputs,
     pub(super) errors: ErrorCounts,
-    /// Why the connection is no more.
+    /// Why the connection has ended, if it has.
     pub(super) gone: Option<String>,
 }
 
 impl PeerState {
-    /// How often this was answered.
+    /// How often a request was answered.
     pub(super) fn answers(&self, asked: PeerRequest) -> u32 {
         match asked {
             PeerRequest::Baud => self.baud.times,
@@ -84,7 +84,7 @@ impl PeerState {
         }
     }
 
-    /// Those of `asked` that were not answered since `before`.
+    /// Which of the requests in `asked` were not answered since `before`.
     pub(super) fn unanswered(&self, before: &Self, asked: &[PeerRequest]) -> Vec<PeerRequest> {
         asked
             .iter()
@@ -94,7 +94,7 @@ impl PeerState {
     }
 }
 
-/// Notes an answer or a notice.
+/// Notes an answer or a notification.
 pub(super) fn hear(heard: &mut PeerState, command: &ComPortCommand) {
     match command {
         ComPortCommand::Baud(baud) => heard.baud.tell(*baud),
@@ -107,7 +107,7 @@ pub(super) fn hear(heard: &mut PeerState, command: &ComPortCommand) {
         }
         ComPortCommand::ModemState(bits) => heard.inputs = comport::inputs(*bits),
         ComPortCommand::Purge(Purge::Input | Purge::Output | Purge::Both) => heard.purge.tell(()),
-        // Answers that say again what we said, and what only a client sends.
+        // Answers that only repeat what we said, and commands that only a client sends.
         ComPortCommand::Control(_)
         | ComPortCommand::Signature(_)
         | ComPortCommand::LineState(_)
@@ -118,7 +118,7 @@ pub(super) fn hear(heard: &mut PeerState, command: &ComPortCommand) {
     }
 }
 
-/// What a LINESTATE says has happened.
+/// The events that a LINESTATE reports.
 pub(super) fn line_events(bits: u8) -> Vec<LineEvent> {
     let known = [
         (comport::OVERRUN, LineEvent::Overrun),
@@ -129,7 +129,7 @@ pub(super) fn line_events(bits: u8) -> Vec<LineEvent> {
     known.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, event)| *event).collect()
 }
 
-/// Counts what happened.
+/// Counts an event.
 pub(super) fn count(errors: &mut ErrorCounts, event: LineEvent) {
     let counter = match event {
         LineEvent::Break => &mut errors.brk,

@@ -1,4 +1,4 @@
-//! The connection: data and commands share its way out, a sub-negotiation is never cut by data.
+//! The connection: data and commands share the way out, and data never cuts into a sub-negotiation.
 
 use std::{
     io,
@@ -17,19 +17,19 @@ use crate::{
     wire::telnet::{Encoder, Fault, Options, Role, Verb, comport::ComPortCommand},
 };
 
-/// Commands waiting for the socket. Full: the peer asks without end and reads nothing; the
-/// connection is given up.
+/// Bytes of commands that may wait for the socket. If they are more, the peer keeps asking and
+/// reads nothing, and the connection is given up.
 const QUEUE_MAX: usize = 16 * 1024;
 
-/// Data encoded at a time.
+/// Data encoded in one go.
 const CHUNK: usize = 16 * 1024;
 
-/// What most likely is wrong with a peer whose commands make no sense.
+/// What is most likely wrong with a peer whose commands make no sense.
 pub(super) const UNESCAPED: &str =
     "it may not be doubling bytes of 255 in its data, as telnet requires";
 
-/// What the halves and the controls of a connection share. Locks are held for a system call at
-/// most.
+/// What the halves and the controls of a connection share. Its locks are held for one system call
+/// at most.
 #[derive(Debug)]
 pub(super) struct SharedConnection {
     /// The peer's address, for the log.
@@ -42,23 +42,23 @@ pub(super) struct SharedConnection {
 
 #[derive(Debug)]
 struct Out {
-    /// `None` once the connection is closed, though somebody may still hold its controls.
+    /// `None` once the connection is closed, even if somebody still holds its controls.
     half: Option<WriteHalf>,
-    /// Commands that go before the next data.
+    /// Commands that go out before the next data.
     queue: Vec<u8>,
-    /// The peer wants no data now (FLOWCONTROL-SUSPEND).
+    /// The peer wants no data at present (FLOWCONTROL-SUSPEND).
     suspended: bool,
-    /// Our data are BINARY.
+    /// Our data is BINARY.
     binary: bool,
     encoder: Encoder,
-    /// Bytes the socket took.
+    /// Bytes that the socket took.
     wire: u64,
     /// Which of them carry data.
     ledger: Ledger,
 }
 
-/// Everybody who waits for the way out. The socket knows one waker alone: this one, which wakes
-/// them all.
+/// Everybody who waits for the way out. The socket knows only one waker: this one, which wakes them
+/// all.
 #[derive(Debug, Default)]
 struct Wakers(Mutex<Vec<Waker>>);
 
@@ -86,7 +86,7 @@ impl Wake for Wakers {
 }
 
 impl SharedConnection {
-    /// The way out of a new connection. The options are asked for at once.
+    /// The way out of a new connection. Options are requested immediately.
     pub(super) fn new(place: &str, half: WriteHalf, gauge: StreamProbe) -> Self {
         let mut queue = Vec::new();
         let options = Options::open(Role::Client, &mut queue);
@@ -119,7 +119,7 @@ impl SharedConnection {
         self.heard.borrow().clone()
     }
 
-    /// Queues commands, together, before all data that are not on their way yet.
+    /// Queues commands, as one piece, ahead of all data that is not on its way yet.
     pub(super) fn command(&self, wire: &[u8]) -> io::Result<()> {
         let mut out = self.lock();
         if out.half.is_none() {
@@ -142,14 +142,14 @@ impl SharedConnection {
         self.lock().queue.len()
     }
 
-    /// Data the peer's kernel has not acknowledged.
+    /// Data that the peer's kernel has not acknowledged.
     pub(super) fn outstanding(&self) -> Outstanding {
         let (out, below) = (self.lock(), self.gauge.outstanding());
         let bytes = out.ledger.outstanding(out.wire - below.bytes);
         Outstanding { bytes, exact: below.exact || bytes == 0 }
     }
 
-    /// How the connection stands.
+    /// The state of the connection.
     pub(super) fn sample(&self) -> Option<Sample> {
         self.gauge.sample()
     }
@@ -159,7 +159,7 @@ impl SharedConnection {
         self.poll_out(cx, Out::poll_queue)
     }
 
-    /// Runs `work` with the waker of all; the caller is woken when it is worth to come again.
+    /// Runs `work` with the waker of all; the caller is woken when it is worth trying again.
     fn poll_out<T>(
         &self,
         cx: &mut Context<'_>,
@@ -182,7 +182,7 @@ impl SharedConnection {
         self.wakers.wake_by_ref();
     }
 
-    /// Takes a word about an option, and answers it.
+    /// Takes the peer's word about an option, and answers it.
     pub(super) fn negotiate(&self, verb: Verb, option: u8) -> io::Result<()> {
         let (mut answer, mut binary) = (None, false);
         self.heard.send_modify(|heard| {
@@ -198,7 +198,7 @@ impl SharedConnection {
         self.heard.borrow().options.binary.them.is_on()
     }
 
-    /// Counts what breaks the protocol, and says so once.
+    /// Counts something that breaks the protocol, and logs it once.
     pub(super) fn fault(&self, fault: Fault) {
         let mut first = false;
         self.heard.send_modify(|heard| {
@@ -219,7 +219,7 @@ impl SharedConnection {
         }
     }
 
-    /// Takes a sub-negotiation of COM-PORT-OPTION; what happened on the line goes to `mark`.
+    /// Takes a sub-negotiation of COM-PORT-OPTION; line events go to `mark`.
     pub(super) fn take(&self, content: &[u8], mark: impl FnMut(LineEvent)) -> io::Result<()> {
         let Some(command) = ComPortCommand::decode(content) else {
             debug!(peer = self.place, ?content, "the peer sent an unknown command");
@@ -258,7 +258,7 @@ impl SharedConnection {
         Ok(())
     }
 
-    /// Nothing comes or goes any more.
+    /// Notes that nothing comes or goes any more.
     pub(super) fn close(&self, why: &str) {
         let half = {
             let mut out = self.lock();
@@ -292,7 +292,7 @@ impl Out {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes data behind all commands. Nothing of it stays here but the second half of a pair.
+    /// Writes data, after all commands. Only the second half of a doubled byte is ever kept here.
     fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
@@ -318,7 +318,7 @@ impl Out {
         };
         self.wire += written as u64;
         self.ledger.wrapped(count);
-        // What is owed ends the last byte of these.
+        // What is owed is the end of the last of these bytes.
         let (wire, end) = (self.wire, self.wire + self.queue.len() as u64);
         self.ledger.mark(end, || wire - gauge.outstanding().bytes);
         Poll::Ready(Ok(count))

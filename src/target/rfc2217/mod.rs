@@ -33,38 +33,38 @@ use crate::{
     },
 };
 
-/// How long the lesser options may still come once the port can be controlled.
+/// How long the lesser options may still take once the port can be controlled.
 const LESSER_OPTIONS_WAIT: Duration = Duration::from_millis(500);
 
-/// How long a peer has to confirm settings, if `connect_timeout` is not shorter.
+/// How long a peer has to confirm settings, unless `connect_timeout` is shorter.
 const CONFIRM: Duration = Duration::from_secs(3);
 
-/// How long a connection that fails while it is opened may still say why.
+/// How long a connection that fails while being opened may still say why.
 const FAILURE_REASON_WAIT: Duration = Duration::from_millis(500);
 
-/// Data kept that comes before the port is set; more is dropped, as by a port nobody has opened,
-/// and counted.
+/// The most data kept from before the port is set; more is dropped, as by a port that nobody has
+/// opened, and counted.
 const BEFORE_SETTINGS_MAX: usize = 64 * 1024;
 
-/// Marks kept with them.
+/// The most marks kept with it.
 const EARLY_MARKS_MAX: usize = 1024;
 
-/// What earlier connections of a line have shown of the peer, so that what it never answers is not
-/// waited for at each.
+/// What earlier connections of a line have shown about the peer, so that we do not wait at each for
+/// what it never answers.
 #[derive(Debug, Default)]
 pub(crate) struct PeerLimits {
-    /// The port of the last connection, which may have heard a late answer since.
+    /// The port of the last connection, which may have received a late answer since.
     port: Option<Arc<RemotePort>>,
-    /// It answered to no option that decides on the control of the port.
+    /// The peer answered none of the options that decide whether the port can be controlled.
     mute: bool,
 }
 
-/// Connects, negotiates within `connect_timeout` again, sets the port and takes what the peer
-/// confirms.
+/// Connects, negotiates (within `connect_timeout` once more), sets the port, and accepts what the
+/// peer confirms.
 ///
 /// # Errors
-/// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused where it is
-/// required; a frame the peer does not take.
+/// Those of [`tcp::connect`]; no answer to an option in time; COM-PORT-OPTION refused although it
+/// is required; a frame that the peer does not accept.
 pub(crate) async fn open(
     target: &Rfc2217Target,
     learnt: &mut PeerLimits,
@@ -147,7 +147,8 @@ fn explain(place: &str, error: &NoControl) -> OpenError {
     }
 }
 
-/// Waits until the port can be controlled and the rest is answered, or until it cannot be.
+/// Waits until the port can be controlled and the rest is answered, or until that turns out to be
+/// impossible.
 async fn agree(link: &SharedConnection, within: Duration) -> Result<(), NoControl> {
     let mut heard = link.subscribe();
     let decided =
@@ -165,7 +166,7 @@ async fn agree(link: &SharedConnection, within: Duration) -> Result<(), NoContro
     }
 }
 
-/// Names of what we asked for and heard nothing of, each once.
+/// The names of options that we requested and heard nothing about, each once.
 fn unanswered(heard: &PeerState) -> Vec<&'static str> {
     let asked = heard.options.asked();
     let mut names: Vec<_> =
@@ -174,8 +175,8 @@ fn unanswered(heard: &PeerState) -> Vec<&'static str> {
     names
 }
 
-/// What a peer without BINARY or SGA may do to the bytes. Nothing is said of one that answers to no
-/// option.
+/// What a peer without BINARY or SGA may do to the bytes. Nothing is said about a peer that answers
+/// no option at all.
 fn shortcomings(heard: &PeerState) -> Vec<String> {
     let binary = [heard.options.binary.us, heard.options.binary.them];
     let answered = heard.options.asked().iter().any(|(_, side)| !side.is_asked());
@@ -186,7 +187,7 @@ fn shortcomings(heard: &PeerState) -> Vec<String> {
     without.then_some(note).into_iter().collect()
 }
 
-/// Masks first, so that the modem lines are told before the settings are confirmed; then the
+/// First the masks, so that modem lines are reported before the settings are confirmed; then the
 /// settings, then the lines.
 async fn set_up(port: &RemotePort, target: &Rfc2217Target) -> Result<Vec<String>, PortError> {
     let mut wire = Vec::new();
@@ -221,7 +222,7 @@ fn failed(place: &str, error: &PortError) -> OpenError {
     }
 }
 
-/// Runs `work` while somebody reads, which it needs.
+/// Runs `work` while somebody reads, which it depends on.
 async fn beside<T>(
     reader: &mut CommandReader,
     early: &mut Early,
@@ -235,17 +236,17 @@ async fn beside<T>(
     }
 }
 
-/// What came before the device was handed over.
+/// What arrived before the device was handed over.
 #[derive(Debug, Default)]
 struct Early {
     bytes: Vec<u8>,
     marks: Vec<(usize, LineEvent)>,
-    /// Bytes there was no room for.
+    /// Bytes that there was no room for.
     dropped: usize,
 }
 
 impl Early {
-    /// Reads until the connection ends; says why. Nothing is lost when it is dropped.
+    /// Reads until the connection ends; returns why it did. Dropping it loses nothing.
     async fn fill(&mut self, reader: &mut CommandReader) -> String {
         let mut buf = vec![0; 4096];
         let mut marks = Vec::new();
@@ -284,7 +285,7 @@ impl Early {
     }
 }
 
-/// A reader, and what came before.
+/// A reader, and what arrived before it.
 struct Negotiated {
     early: Early,
     reader: CommandReader,

@@ -25,35 +25,35 @@ use crate::{
     },
 };
 
-/// The controls of a port on another box. Cheap to share; every call is safe beside reads and
-/// writes, and needs somebody to read.
+/// The controls of a port on another box. Cheap to share; every call is safe during reads and
+/// writes, and needs somebody to be reading.
 #[derive(Debug)]
 pub struct RemotePort {
     link: Arc<SharedConnection>,
     /// COM-PORT-OPTION was agreed.
     control: bool,
-    /// What was last set, as far as the peer did not say otherwise.
+    /// The settings last requested, except where the peer said otherwise.
     set: Mutex<Settings>,
-    /// How long a peer has to confirm. One that does not is taken to have done as told.
+    /// How long a peer has to confirm. After that we assume that it did as told.
     patience: Duration,
     /// What it did not confirm in time, and how often it had confirmed that before: until it does
-    /// once more, nobody waits for it.
+    /// so once more, nobody waits for it.
     silent: Mutex<Vec<(PeerRequest, u32)>>,
     /// One change of settings, and one wait for a purge, at a time: answers do not say what they
     /// answer.
     asking: Semaphore,
 }
 
-/// What became of settings.
+/// The result of a change of settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SettingsResult {
-    /// The frame is another: another language.
+    /// The frame differs, so the two ends would not understand each other.
     pub(super) frame: Option<String>,
-    /// Speed or flow control is another.
+    /// The speed or the flow control differs.
     pub(super) rate: Vec<String>,
-    /// What the peer said nothing of.
+    /// What the peer said nothing about.
     pub(super) unconfirmed: Vec<PeerRequest>,
-    /// Of these, what it was waited for in vain.
+    /// Of these, what we waited for in vain.
     late: Vec<PeerRequest>,
 }
 
@@ -77,7 +77,7 @@ impl RemotePort {
         }
     }
 
-    /// What the peer is not waited for.
+    /// What we do not wait for.
     pub(super) fn silent(&self) -> Vec<PeerRequest> {
         let now = self.link.heard();
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,8 +90,7 @@ impl RemotePort {
 
     pub(in crate::target) fn caps(&self) -> Caps {
         let can = self.control;
-        // LINESTATE's "transmitter empty" comes unasked or not at all, so that no drain can rest on
-        // it.
+        // LINESTATE's "transmitter empty" comes unasked or not at all, so no drain can rely on it.
         Caps {
             settings: can,
             signals: can,
@@ -104,7 +103,7 @@ impl RemotePort {
         }
     }
 
-    /// What the peer confirmed last; what was set where it confirms nothing.
+    /// What the peer confirmed last; what was requested, if it confirms nothing.
     pub(in crate::target) fn settings(&self) -> Result<Settings, PortError> {
         self.controlled()?;
         Ok(self.got(&self.link.heard(), *self.set.lock().unwrap_or_else(PoisonError::into_inner)))
@@ -117,7 +116,7 @@ impl RemotePort {
         }
         let outcome = self.apply(settings).await?;
         self.tell(&outcome.late);
-        // What was confirmed before this change says nothing of it.
+        // What was confirmed before this change says nothing about it.
         let SettingsResult { frame, rate, .. } = differences(settings, self.settings()?);
         let differences: Vec<_> = frame.into_iter().chain(rate).collect();
         if differences.is_empty() {
@@ -143,8 +142,8 @@ impl RemotePort {
         Ok(SettingsResult { unconfirmed, late, ..differences(wanted, got) })
     }
 
-    /// Waits for the answers to these, as far as the peer can be expected to answer. What was heard
-    /// then, and what it did not answer in time.
+    /// Waits for answers to these, as far as the peer can be expected to answer. Returns what was
+    /// heard by then, and what was not answered in time.
     async fn answers(
         &self,
         before: &PeerState,
@@ -171,13 +170,14 @@ impl RemotePort {
         silent.extend(late.iter().map(|asked| (*asked, now.answers(*asked))));
     }
 
-    /// Whether the peer did not answer this when it was last waited for, and has not since.
+    /// Whether the peer failed to answer this the last time we waited for it, and has not answered
+    /// since.
     fn is_silent(&self, asked: PeerRequest, now: &PeerState) -> bool {
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         silent.contains(&(asked, now.answers(asked)))
     }
 
-    /// Says what the peer will not be waited for any more.
+    /// Logs what we will not wait for any longer.
     fn tell(&self, late: &[PeerRequest]) {
         if !late.is_empty() {
             let (peer, what) = (self.link.place(), names(late));
@@ -188,8 +188,8 @@ impl RemotePort {
         }
     }
 
-    /// DTR, RTS and break in one write. Not confirmed: a step of a sequence must not take a round
-    /// trip.
+    /// Sets DTR, RTS and break in one write. Not confirmed: a step of a sequence must not take a
+    /// round trip.
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
         self.controlled()?;
         let Levels { dtr, rts, brk } = levels;
@@ -202,7 +202,7 @@ impl RemotePort {
         self.send(&wire).await
     }
 
-    /// As the peer told them last; all down before it has.
+    /// The lines as the peer last reported them; all down before it has.
     pub(in crate::target) fn inputs(&self) -> Result<Inputs, PortError> {
         self.controlled()?;
         Ok(self.link.heard().inputs)
@@ -219,31 +219,31 @@ impl RemotePort {
         now.gone.as_ref().map_or(Ok(now.inputs), |why| Err(PortError::Failed(why.clone())))
     }
 
-    /// What the peer told since the connection was made, and how often it broke telnet, with or
-    /// without control.
+    /// What the peer has reported since the connection was made, and how often it broke telnet,
+    /// whether or not we control the port.
     pub(in crate::target) fn errors(&self) -> ErrorCounts {
         self.link.heard().errors
     }
 
     /// Bytes that wait for the socket or for the peer's acknowledgement, commands included; those
-    /// in the peer's buffers are not known.
+    /// in the peer's own buffers are unknown.
     pub(in crate::target) fn unsent(&self) -> usize {
         self.link
             .queued()
             .saturating_add(usize::try_from(self.outstanding().bytes).unwrap_or(usize::MAX))
     }
 
-    /// Data the peer's kernel has not acknowledged.
+    /// Data that the peer's kernel has not acknowledged.
     pub(in crate::target) fn outstanding(&self) -> Outstanding {
         self.link.outstanding()
     }
 
-    /// How the connection stands.
+    /// The state of the connection.
     pub(in crate::target) fn sample(&self) -> Option<Sample> {
         self.link.sample()
     }
 
-    /// PURGE-DATA, confirmed where the peer confirms.
+    /// PURGE-DATA, confirmed if the peer confirms it.
     pub(in crate::target) async fn flush(
         &self,
         input: bool,
@@ -281,8 +281,8 @@ impl RemotePort {
         self.control.then_some(()).ok_or(PortError::Unsupported)
     }
 
-    /// What the peer confirmed, over what was set. What it said before it fell silent says nothing
-    /// of now.
+    /// What the peer confirmed, in place of what was set. What it said before it fell silent does
+    /// not count now.
     fn got(&self, heard: &PeerState, set: Settings) -> Settings {
         fn told<T>(told: Option<T>, set: T, confirmed: bool) -> T {
             told.filter(|_| confirmed).unwrap_or(set)
@@ -298,11 +298,11 @@ impl RemotePort {
     }
 }
 
-/// What differs; a speed within 5 % is the divisor's nearest.
+/// What differs; a speed within 5 % is the closest its divisor gets.
 fn differences(wanted: Settings, got: Settings) -> SettingsResult {
     let format = |Settings { data, parity, stop, .. }| Format { data, parity, stop };
     let frame = (format(wanted) != format(got)).then(|| {
-        // The frame's text is the middle of the settings'.
+        // The frame is the middle word of the settings' text.
         let words = [wanted, got].map(|settings| settings.to_string());
         let [asked, set] = words.each_ref().map(|text| text.split(' ').nth(1).unwrap_or_default());
         format!("asked for {asked}, the peer set {set}")

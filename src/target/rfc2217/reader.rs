@@ -1,4 +1,4 @@
-//! Device to line: takes commands out of what the peer sends, answers them, and knows why the
+//! Device to line: takes commands out of what the peer sends, answers them, and finds out why the
 //! connection ended.
 
 use std::{
@@ -28,24 +28,24 @@ use crate::{
 /// How long a sub-negotiation may take from its beginning to its end.
 const SUB_TIME: Duration = Duration::from_secs(5);
 
-/// Takes the commands out and answers them. Dropped, it closes the connection for all.
+/// Takes the commands out and answers them. Dropping it closes the connection for all.
 #[derive(Debug)]
 pub(super) struct CommandReader {
     half: ReadHalf,
     decoder: Decoder,
-    /// Until when a sub-negotiation that has begun must have ended.
+    /// When a sub-negotiation that has begun must have ended.
     due: Option<Pin<Box<Sleep>>>,
     /// What the peer said, if that is all it ever said.
     sentence: Sentence,
-    /// The peer takes nothing more; what it still says tells why.
+    /// The peer takes nothing more; what it still says explains why.
     broken: Option<io::Error>,
-    /// Why we end the connection behind the data that were read.
+    /// Why we end the connection, after the data that was read.
     fault: Option<io::Error>,
     link: Arc<SharedConnection>,
 }
 
-/// Takes a connection apart and asks for the options. A peer that acknowledges nothing for
-/// `dead_after` is dead.
+/// Splits a connection and requests the options. A peer that acknowledges nothing for `dead_after`
+/// is dead.
 pub(super) fn split(
     place: &str,
     stream: Stream,
@@ -68,14 +68,14 @@ pub(super) fn split(
 
 /// How a connection ended.
 enum ConnectionEnd {
-    /// By the peer, or by the network: with an error, or without.
+    /// By the peer or the network, with an error or without.
     Peer(Option<io::Error>),
     /// By us.
     Ours(io::Error),
 }
 
 impl CommandReader {
-    /// Decodes what was read; the number of data bytes at its front.
+    /// Decodes what was read; returns the number of data bytes, which are moved to the front.
     fn decode(&mut self, bytes: &mut [u8], marks: &mut Vec<(usize, LineEvent)>) -> usize {
         let (link, mut failed, mut ended) = (&self.link, Ok(()), false);
         let mut binary = link.hears_binary();
@@ -96,8 +96,8 @@ impl CommandReader {
                     ended |= matches!(fault, Fault::Unended(_));
                     if fault == Fault::Overlong { Err(overlong()) } else { Ok(()) }
                 }
-                // A break that is none of the serial port's, and a question whose answer would be
-                // data for the port.
+                // A break that is not the serial port's, and a question whose answer would go to
+                // the port as data.
                 Event::Break | Event::AreYouThere => Ok(()),
             };
             if failed.is_ok() {
@@ -162,7 +162,7 @@ impl CommandReader {
         }
     }
 
-    /// Answers go out as far as they can; no reading waits for them.
+    /// Answers go out as far as possible; reading never waits for them.
     fn answer(&mut self, cx: &mut Context<'_>) {
         if self.broken.is_none()
             && let Poll::Ready(Err(error)) = self.link.poll_sent(cx)

@@ -1,6 +1,6 @@
-//! What a peer says instead of serving: a sentence, and then it closes ("Port already in use").
+//! What a peer says instead of serving: one sentence, and then it closes ("Port already in use").
 
-/// Longest sentence, in bytes.
+/// The longest sentence, in bytes.
 const SENTENCE_MAX: usize = 120;
 
 /// The beginning of what a peer sent.
@@ -12,7 +12,7 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
-    /// It sent this.
+    /// Notes what it sent.
     pub(super) fn add(&mut self, bytes: &[u8]) {
         self.longer |= self.bytes.len() + bytes.len() > SENTENCE_MAX;
         if self.longer {
@@ -22,7 +22,7 @@ impl Sentence {
         }
     }
 
-    /// All that it said, where that is text.
+    /// All that it said, if that is text.
     pub(super) fn said(&self) -> Option<String> {
         let text = str::from_utf8(&self.bytes).ok()?;
         let words: Vec<&str> = text.split_whitespace().collect();

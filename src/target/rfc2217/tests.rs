@@ -1,4 +1,4 @@
-//! Peers that do what they should not.
+//! Peers that misbehave.
 
 mod silent;
 
@@ -18,7 +18,7 @@ use crate::{
 const DO_COM_PORT: [u8; 3] = [IAC, 253, 44];
 const DONT_COM_PORT: [u8; 3] = [IAC, 254, 44];
 
-/// A target, and who answers for it.
+/// A target, and the listener that plays it.
 async fn far() -> (TcpListener, Rfc2217Target) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tcp = TcpTarget {
@@ -44,7 +44,7 @@ async fn against(sends: &[u8], close: bool, control: PortControl) -> Result<Devi
         if close {
             stream.shutdown().await.unwrap();
         }
-        // As long as it takes.
+        // For however long it takes.
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.ok();
     };
     let target = Rfc2217Target { control, ..target };
@@ -115,7 +115,8 @@ async fn another_frame_than_asked_for_is_unfit_and_another_speed_is_noted() {
     let mut wire = confirmations();
     telnet::sub(44, &[101, 0, 0, 0x12, 0xc0], &mut wire);
     let device = against(&wire, false, PortControl::Required).await;
-    // All of it came before anything was asked, so nothing counts as confirmed but all is known.
+    // All of it came before anything was asked, so nothing counts as confirmed, but everything is
+    // known.
     let notes = device.unwrap().notes;
     assert!(notes.contains(&"asked for 9600 baud, the peer set 4800".to_owned()), "{notes:?}");
     telnet::sub(44, &[102, 7], &mut wire);
@@ -132,7 +133,7 @@ async fn a_connection_that_ends_within_a_sub_negotiation_ends_the_opening() {
     assert!(text.contains("the peer closed the connection while it was being opened"), "{text}");
 }
 
-/// A connection, its far end still a socket; `small` is soon full.
+/// A connection whose far end is still a socket; a `small` one is soon full.
 async fn pair(
     small: bool,
 ) -> (TcpStream, CommandReader, link::EscapingWriter, Arc<SharedConnection>) {
@@ -159,7 +160,7 @@ async fn a_storm_of_commands_moves_no_byte_and_one_without_end_is_cut_off() {
             far.write_all(&calm).await.unwrap();
         }
         far.write_all(b"x").await.unwrap();
-        // Now questions that want answers, of one who never reads them.
+        // Now requests that want answers, from a peer that never reads them.
         while far.write_all(&[IAC, 251, 77].repeat(1000)).await.is_ok() {}
     };
     let read = async {
@@ -239,7 +240,7 @@ async fn megabytes_of_the_escaped_byte_pass_a_slow_reader_with_commands_between(
     assert_eq!(steps, 20);
 }
 
-/// Reads to the end; what came, and why it ended.
+/// Reads to the end; returns what came, and why it ended.
 async fn to_the_end(mut reader: CommandReader) -> (Vec<u8>, String) {
     let mut early = Early::default();
     let why = early.fill(&mut reader).await;
@@ -310,7 +311,7 @@ async fn what_a_peer_says_before_it_closes_is_the_reason() {
         let error = against(sends, true, PortControl::Required).await.unwrap_err();
         assert!(error.to_string().ends_with(said), "{error}");
     }
-    // With a reset, for it never reads what it was asked.
+    // With a reset, since it never reads what it is asked.
     let (listener, target) = far().await;
     let peer = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -321,7 +322,7 @@ async fn what_a_peer_says_before_it_closes_is_the_reason() {
     let (error, ()) = tokio::join!(open(&target, &mut learnt), peer);
     let error = error.unwrap_err();
     assert!(error.to_string().ends_with(said), "{error}");
-    // Of a port that was open for some time it is what it said last, and no reason.
+    // For a port that was open for some time it is just the last thing it said, and not a reason.
     let (mut far, reader, ..) = pair(false).await;
     far.write_all(&[b'.'; 500]).await.unwrap();
     far.write_all(b"bye\r\n").await.unwrap();

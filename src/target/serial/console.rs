@@ -1,5 +1,5 @@
-//! A tty somebody logs in on, or the kernel writes to, is not a port of ours: console and getty
-//! found, and what to do.
+//! A tty on which somebody logs in, or to which the kernel writes, is not ours to take: finds
+//! consoles and gettys, and says what to do.
 
 use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -11,7 +11,7 @@ use super::{
     identity::Roots,
 };
 
-/// Refuses a device that [`warning`] warns of.
+/// Refuses a device that [`warning`] warns about.
 pub(super) fn check(device: &Path, roots: &Roots) -> Result<(), OpenError> {
     warning(device, roots).map_or(Ok(()), |warning| {
         Err(OpenError::Denied(format!(
@@ -20,7 +20,7 @@ pub(super) fn check(device: &Path, roots: &Roots) -> Result<(), OpenError> {
     })
 }
 
-/// What sits on a device, and how to end that.
+/// What uses a device, and how to end that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Occupied {
     /// What: `/dev/ttyS0 has a login prompt`.
@@ -35,10 +35,10 @@ impl fmt::Display for Occupied {
     }
 }
 
-/// Where both are switched off on a Raspberry Pi.
+/// Where a Raspberry Pi switches both off.
 const RASPI: &str = "(on a Raspberry Pi: raspi-config, Interface Options, Serial Port)";
 
-/// What is wrong with taking a device away from its console or login, and how to end that.
+/// Why a device should not be taken from its console or login, and how to end that.
 pub(crate) fn warning(device: &Path, roots: &Roots) -> Option<Occupied> {
     let name = device.strip_prefix(&roots.dev).unwrap_or(device).to_str()?;
     let device = device.display();
@@ -75,14 +75,14 @@ fn is_console(name: &str, roots: &Roots) -> bool {
         .any(|console| console == name)
 }
 
-/// systemd keeps a link for each unit that runs; seen even where `ProtectProc=` hides the
+/// systemd keeps a link for each running unit, which is visible even if `ProtectProc=` hides
 /// processes.
 fn is_unit_active(name: &str, roots: &Roots) -> bool {
     let unit = format!("systemd/units/invocation:serial-getty@{}.service", escaped(name));
     roots.run.join(unit).symlink_metadata().is_ok()
 }
 
-/// A process that has the device as its controlling terminal, or a getty that waits for it.
+/// A process whose controlling terminal the device is, or a getty that waits for it.
 fn login(device: &Path, name: &str, roots: &Roots) -> Option<Process> {
     let device = fs::metadata(device).ok().map(|data| data.rdev());
     let number = device.map(|device| terminal_number(major(device), minor(device)));

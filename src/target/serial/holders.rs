@@ -1,19 +1,19 @@
-//! Which processes have a device open, from /proc: for refusals that name them and for the list of
+//! Which processes have a device open, from /proc: for refusals that name them, and for the list of
 //! ports.
 
 use std::{fmt, fs, path::Path};
 
-/// A process of this machine.
+/// A process on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     /// Its number.
     pub pid: u32,
-    /// Its short name (`comm`); empty where we may not see it.
+    /// Its short name (`comm`); empty if we may not see it.
     pub command: String,
 }
 
 impl Process {
-    /// The process of this number.
+    /// The process with this number.
     pub(crate) fn of(pid: u32) -> Self {
         let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         Self { pid, command: command.trim_end().to_owned() }
@@ -31,13 +31,13 @@ impl fmt::Display for Process {
     }
 }
 
-/// Every process seen to have `device` open. Without root, or under `ProtectProc=`, others' are not
-/// seen.
+/// Every process that is seen to have `device` open. Without root, or under `ProtectProc=`, other
+/// users' processes are not seen.
 pub(crate) fn holders(device: &Path) -> Vec<Process> {
     pids().filter(|pid| has_open(*pid, device) == Some(true)).map(Process::of).collect()
 }
 
-/// Whether a process has `device` open; `None` where we may not look.
+/// Whether a process has `device` open; `None` if we may not look.
 pub(super) fn has_open(pid: u32, device: &Path) -> Option<bool> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     Some(
@@ -56,8 +56,8 @@ pub(super) fn pids() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
 }
 
-/// A field of /proc/PID/stat after the command, which may itself hold spaces and brackets; `state`
-/// is number 3.
+/// A field of /proc/PID/stat after the command, which may itself contain spaces and brackets;
+/// `state` is number 3.
 pub(super) fn stat_field(pid: u32, number: usize) -> Option<i64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;

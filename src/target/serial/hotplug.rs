@@ -1,8 +1,8 @@
-//! Waiting for a serial port that is not there: the kernel's and udev's events, and the folder its
-//! file appears in.
+//! Waits for a serial port that is not there: on events from the kernel and udev, and on the folder
+//! in which its file will appear.
 //!
-//! Events are hints: what is there is looked up anew for each. Where none come (a container has no
-//! uevents), the caller's pause ends the wait. A watcher lives only while a device is missing.
+//! Events are only hints: each makes us look again. If none come (a container has no uevents), the
+//! caller's pause ends the wait. A watcher lives only while a device is missing.
 
 use std::{
     fs, io,
@@ -31,24 +31,24 @@ use super::{
 };
 use crate::config::{PortIdentity, SerialTarget};
 
-/// Multicast groups: 1 is the kernel's (the device file exists, root's alone), 2 is udev's (rights
-/// and links are set).
+/// Multicast groups: 1 is the kernel's (the device file exists, for root alone), 2 is udev's
+/// (permissions and links are set).
 const GROUPS: u32 = 1 | 2;
 
-/// A device file that changed in this time may still get its rights from udev.
+/// udev may still have to set the permissions of a device file that changed within this time.
 pub(super) const YOUNG: Duration = Duration::from_secs(5);
 
-/// Pause before the next try on such a file.
+/// Pause before such a file is tried again.
 pub(super) const PERMISSION_PAUSE: Duration = Duration::from_millis(50);
 
-/// Longer than any event; a longer one is cut and is a hint anyway (the kernel's limit is 2
+/// Longer than any event; a longer one is cut, and is only a hint anyway (the kernel's limit is 2
 /// KiB, udev's 8).
 const EVENT: usize = 8192;
 
 /// Ready when it is worth trying again to open a port that could not be opened: milliseconds after
-/// it came or its rights changed, else after `pause`.
+/// it arrived or its permissions changed, otherwise after `pause`.
 pub(crate) async fn appeared(target: &SerialTarget, pause: Duration) {
-    // Expired: nothing told.
+    // An expired wait means that nothing was announced.
     timeout(pause, came(&target.port, &Roots::default())).await.ok();
 }
 
@@ -59,7 +59,7 @@ async fn came(port: &PortIdentity, roots: &Roots) {
     };
     let uevents = watched("uevents", uevents());
     let files = watched("device files", folder_events(&[Some(roots.dev.as_path()), folder]));
-    // Only now, so that nothing comes unseen between this look and the first event.
+    // Only now, so that nothing can arrive unseen between this look and the first event.
     if let Some(device) = there(port, roots).await
         && is_young(&device)
     {
@@ -76,13 +76,14 @@ async fn came(port: &PortIdentity, roots: &Roots) {
     }
 }
 
-/// Whether a port has just come: udev gives its rights a moment after the kernel has made its file.
+/// Whether a port has only just arrived: udev sets its permissions a moment after the kernel has
+/// made its file.
 pub(super) async fn is_new(port: &PortIdentity) -> bool {
     there(port, &Roots::default()).await.is_some_and(|device| is_young(&device))
 }
 
-/// The device file an identity means, or `/` where that cannot be said for another reason than that
-/// it is missing.
+/// The device file that an identity means; `/` if that cannot be said for any reason other than its
+/// absence.
 async fn there(port: &PortIdentity, roots: &Roots) -> Option<PathBuf> {
     let (port, roots) = (port.clone(), roots.clone());
     let look = tokio::task::spawn_blocking(move || identity::resolve(&port, &roots));
@@ -93,8 +94,8 @@ async fn there(port: &PortIdentity, roots: &Roots) -> Option<PathBuf> {
     }
 }
 
-/// Whether the file was made, or its rights set, just now (its ctime; data do not change that of a
-/// tty).
+/// Whether the file was made, or its permissions set, just now (going by its ctime, which data does
+/// not change on a tty).
 fn is_young(device: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(data) = fs::metadata(device) else { return false };
@@ -104,13 +105,13 @@ fn is_young(device: &Path) -> bool {
     changed.elapsed().map_or(true, |age| age < YOUNG)
 }
 
-/// Tokio's pipe end is its only safe wrapper of any descriptor; it is read by `try_read` alone.
+/// Tokio's pipe end is its only safe wrapper for an arbitrary descriptor; only `try_read` reads it.
 fn watched(what: &str, made: io::Result<OwnedFd>) -> Option<pipe::Receiver> {
     let made = made.and_then(pipe::Receiver::from_owned_fd_unchecked);
     made.inspect_err(|error| tracing::debug!(%error, "no events of {what}")).ok()
 }
 
-/// A socket on which the kernel and udev tell of devices.
+/// A socket on which the kernel and udev report devices.
 fn uevents() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let family = AddressFamily::NETLINK;
@@ -119,7 +120,7 @@ fn uevents() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Tells of files that come to these folders, and of rights that change in them.
+/// Reports files that appear in these folders, and permissions that change in them.
 fn folder_events(folders: &[Option<&Path>]) -> io::Result<OwnedFd> {
     use inotify::{CreateFlags, WatchFlags, add_watch, init};
     let watcher = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
@@ -133,7 +134,7 @@ fn folder_events(folders: &[Option<&Path>]) -> io::Result<OwnedFd> {
     Ok(watcher)
 }
 
-/// Ready when something was told that counts; never without a watcher.
+/// Ready when something relevant was reported; never without a watcher.
 async fn hint(watcher: Option<&pipe::Receiver>, counts: impl Fn(&[u8]) -> bool) {
     let Some(watcher) = watcher else { return std::future::pending().await };
     let mut told = false;
@@ -142,12 +143,12 @@ async fn hint(watcher: Option<&pipe::Receiver>, counts: impl Fn(&[u8]) -> bool) 
         if watcher.readable().await.is_err() {
             return std::future::pending().await;
         }
-        // All there is, so that one plug-in is one look.
+        // Reads all there is, so that plugging in one device means one look.
         loop {
             match watcher.try_read(&mut buf) {
                 Ok(length) => told |= counts(buf.split_at(length).0),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // More was told than the socket could hold.
+                // More was reported than the socket could hold.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => told = true,
                 Err(_) => return std::future::pending().await,
             }
@@ -155,8 +156,8 @@ async fn hint(watcher: Option<&pipe::Receiver>, counts: impl Fn(&[u8]) -> bool) 
     }
 }
 
-/// Whether a tty came or changed. Both senders' events are `KEY=value` fields that end with a zero;
-/// udev's begin with a binary head.
+/// Whether a tty came or changed. Events of both senders are `KEY=value` fields that end with a
+/// zero byte; udev's begin with a binary header.
 fn is_tty_event(event: &[u8]) -> bool {
     let mut fields = event.split(|byte| *byte == 0);
     let tty = fields.clone().any(|field| field == b"SUBSYSTEM=tty");

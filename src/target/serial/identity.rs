@@ -1,5 +1,5 @@
-//! Which serial ports this machine has, and which of them an identity means: sysfs and the links of
-//! /dev/serial.
+//! Which serial ports this machine has, and which of them an identity means: from sysfs and the
+//! links in /dev/serial.
 
 use std::{
     fs, io,
@@ -20,7 +20,7 @@ pub(crate) struct Roots {
     pub dev: PathBuf,
     /// procfs.
     pub proc: PathBuf,
-    /// Run-time state of systemd and others.
+    /// Run-time state of systemd and other services.
     pub run: PathBuf,
     /// UUCP lock files.
     pub locks: PathBuf,
@@ -28,7 +28,7 @@ pub(crate) struct Roots {
 
 impl Default for Roots {
     fn default() -> Self {
-        // OpenWrt has no /run/lock; on Debian /var/lock is a link to it.
+        // OpenWrt has no /run/lock; on Debian, /var/lock is a link to it.
         let locks = ["/run/lock", "/var/lock"].into_iter().find(|path| Path::new(path).is_dir());
         Self {
             sys: "/sys".into(),
@@ -40,30 +40,30 @@ impl Default for Roots {
     }
 }
 
-/// A serial port of this machine.
+/// A serial port on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FoundPort {
     /// The kernel's name: `ttyUSB0`.
     pub name: String,
     /// Its device file.
     pub device: PathBuf,
-    /// Link that names the adapter.
+    /// The link that names the adapter.
     pub by_id: Option<PathBuf>,
-    /// Link that names the socket it is plugged into.
+    /// The link that names the socket it is plugged into.
     pub by_path: Option<PathBuf>,
-    /// Other links that udev made by somebody's rule, like /dev/modem1 or a Raspberry Pi's
+    /// Other links, made by udev according to somebody's rule, like /dev/modem1 or a Raspberry Pi's
     /// /dev/serial0.
     pub links: Vec<PathBuf>,
     /// Kernel driver.
     pub driver: Option<String>,
-    /// What a USB adapter says of itself.
+    /// What a USB adapter says about itself.
     pub usb: Option<Usb>,
-    /// Whether there is a device behind the name: most PCs have ttyS0 to ttyS3 and no chip for
+    /// Whether there is a device behind the name: most PCs have ttyS0 to ttyS3 but no chip for
     /// them.
     pub hardware: bool,
 }
 
-/// What a USB adapter says of itself.
+/// What a USB adapter says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Usb {
     /// Vendor and product.
@@ -71,11 +71,11 @@ pub(crate) struct Usb {
     pub id: UsbId,
     /// Serial number.
     pub serial: Option<String>,
-    /// Interface of the adapter that is this port.
+    /// The interface of the adapter that is this port.
     pub interface: Option<u8>,
-    /// Manufacturer, in its own words.
+    /// The manufacturer, in its own words.
     pub manufacturer: Option<String>,
-    /// Product, in its own words.
+    /// The product, in the manufacturer's words.
     pub product: Option<String>,
 }
 
@@ -85,7 +85,7 @@ fn as_text<S: serde::Serializer>(id: &UsbId, serializer: S) -> Result<S::Ok, S::
 }
 
 impl FoundPort {
-    /// Whether this is (one of) the USB port(s) meant.
+    /// Whether this is the USB port that is meant, or one of them.
     pub(crate) fn fits(&self, id: UsbId, serial: Option<&str>, interface: Option<u8>) -> bool {
         self.usb.as_ref().is_some_and(|usb| {
             usb.id == id
@@ -96,7 +96,7 @@ impl FoundPort {
 }
 
 impl FoundPort {
-    /// The slowest speed its chip does, where that is known: what is below is set wrongly without a
+    /// The slowest speed of its chip, if that is known: anything below it is set wrongly without a
     /// word. From the drivers `ftdi_sio` (a divisor of 14 bits below 3 MHz) and `cp210x`
     /// (`min_speed`).
     pub(crate) fn slowest(&self) -> Option<u32> {
@@ -108,7 +108,7 @@ impl FoundPort {
     }
 }
 
-/// Every serial port, in the order people count: ttyS2 before ttyS10.
+/// Every serial port, in human order: ttyS2 before ttyS10.
 pub(crate) fn find(roots: &Roots) -> Vec<FoundPort> {
     let class = roots.sys.join("class/tty");
     let mut ports: Vec<FoundPort> =
@@ -140,18 +140,18 @@ fn look_at(roots: &Roots, class: &Path, name: String) -> Option<FoundPort> {
     })
 }
 
-/// The driver of a tty, of the folders above its own the first that has one.
+/// The driver of a tty: that of the first folder above its own which has one.
 fn driver(place: &Path) -> Option<String> {
     place.ancestors().filter_map(|folder| fs::read_link(folder.join("driver")).ok()).find_map(
         |driver| {
             let driver = driver.file_name()?.to_str()?.to_owned();
-            // The serial core's own layers (since Linux 6.5) stand between the tty and its driver.
+            // The serial core's own layers (since Linux 6.5) are between the tty and its driver.
             (driver != "port" && driver != "ctrl").then_some(driver)
         },
     )
 }
 
-/// The links of udev's record of a device, except those that every port has.
+/// The links in udev's record of a device, except those that every port has.
 fn links(roots: &Roots, folder: &Path) -> Vec<PathBuf> {
     let record = text(&folder.join("dev"))
         .and_then(|number| text(&roots.run.join(format!("udev/data/c{number}"))));
@@ -160,7 +160,7 @@ fn links(roots: &Roots, folder: &Path) -> Vec<PathBuf> {
     links.filter(|link| !link.starts_with("serial/by-")).map(|link| roots.dev.join(link)).collect()
 }
 
-/// What the USB device above a sysfs folder says of itself.
+/// What the USB device above a sysfs folder says about itself.
 fn usb(place: &Path) -> Option<Usb> {
     let hex = |folder: &Path, file: &str| u16::from_str_radix(&text(&folder.join(file))?, 16).ok();
     let mut interface = None;
@@ -182,7 +182,7 @@ fn usb(place: &Path) -> Option<Usb> {
     None
 }
 
-/// The device file an identity means now.
+/// The device file that an identity means now.
 pub(crate) fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf, OpenError> {
     match identity {
         PortIdentity::Path(path) => path.canonicalize().map_err(|error| {
@@ -213,8 +213,8 @@ pub(crate) fn resolve(identity: &PortIdentity, roots: &Roots) -> Result<PathBuf,
     }
 }
 
-/// The USB numbers of the adapter that an identity means, without opening it; `None` for one that
-/// is not there.
+/// The USB numbers of the adapter that an identity means, without opening it; `None` if it is not
+/// there.
 pub(crate) async fn usb_of(identity: &PortIdentity) -> Option<UsbId> {
     let wanted = identity.clone();
     let look = move || {
@@ -224,12 +224,12 @@ pub(crate) async fn usb_of(identity: &PortIdentity) -> Option<UsbId> {
     tokio::task::spawn_blocking(look).await.ok().flatten()
 }
 
-/// USB numbers of the adapter a device file belongs to.
+/// The USB numbers of the adapter that a device file belongs to.
 pub(super) fn usb_id(device: &Path, roots: &Roots) -> Option<UsbId> {
     usb(&place_of(device, roots)?).map(|usb| usb.id)
 }
 
-/// The driver of a device file.
+/// The driver behind a device file.
 pub(super) fn driver_of(device: &Path, roots: &Roots) -> Option<String> {
     driver(&place_of(device, roots)?)
 }
@@ -238,7 +238,7 @@ fn place_of(device: &Path, roots: &Roots) -> Option<PathBuf> {
     roots.sys.join("class/tty").join(device.file_name()?).join("device").canonicalize().ok()
 }
 
-/// The port that is meant, for people.
+/// The port that is meant, in words for people.
 pub(super) fn wanted(identity: &PortIdentity) -> String {
     match identity {
         PortIdentity::Path(path) => path.display().to_string(),
@@ -269,7 +269,7 @@ fn described(port: &FoundPort) -> String {
     format!("{device} ({}{serial}{interface})", usb.id)
 }
 
-/// The link in `folder` that leads to `device`; the first by name where there are several.
+/// The link in `folder` that leads to `device`; the first by name if there are several.
 pub(super) fn link_to(folder: &Path, device: &Path) -> Option<PathBuf> {
     let device = device.canonicalize().ok()?;
     names(folder)
@@ -286,7 +286,7 @@ fn names(folder: &Path) -> impl Iterator<Item = String> {
         .filter_map(|entry| entry.file_name().into_string().ok())
 }
 
-/// A sysfs attribute; nothing where it is missing or empty.
+/// A sysfs attribute; `None` if it is missing or empty.
 fn text(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();

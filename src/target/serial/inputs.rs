@@ -1,12 +1,13 @@
-//! Changes of CTS, DSR, DCD and RI, by asking: short pulses too, where the driver counts them.
+//! Changes of CTS, DSR, DCD and RI, by polling; short pulses, too, if the driver counts them.
 //!
-//! TIOCMIWAIT would tell without asking, but a thread that waits in it holds the device open and
-//! cannot be stopped without a signal; cp210x and others do not have it at all. So the lines are
-//! read every 20 ms, and only while somebody wants to know. TIOCMGET is a USB transfer of about a
-//! millisecond with some adapters (`ftdi_sio`, `cp210x`) and a register or memory with all others;
-//! where a driver is seen to count changes by itself, only its counters are read (memory, always),
-//! and the lines when those moved, and once a second anyway. Seen with an emulated FT232R in
-//! an emulated guest: a sixth of the processor time of reading the lines each time.
+//! TIOCMIWAIT would report them without polling, but a thread that waits in it holds the device
+//! open and cannot be stopped without a signal; cp210x and others lack it altogether. So the lines
+//! are read every 20 ms, and only while somebody wants to know. With some adapters (`ftdi_sio`,
+//! `cp210x`) TIOCMGET is a USB transfer of about a millisecond; with all others it reads a register
+//! or memory. If a driver turns out to count changes by itself, only its counters are read (always
+//! memory), and the lines whenever those have moved, and once a second anyway. Measured with an
+//! emulated FT232R in an emulated guest: a sixth of the processor time of reading the lines each
+//! time.
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
@@ -18,16 +19,16 @@ use crate::{
     sys::ioctl::{self, InputCounts},
 };
 
-/// How often is asked.
+/// How often we ask.
 pub(super) const POLL: Duration = Duration::from_millis(20);
 
-/// How often the lines are read where the driver counts by itself.
+/// How often the lines are read if the driver counts by itself.
 const SURE: Duration = Duration::from_secs(1);
 
-/// Counters older than this say nothing about now: nobody watched.
+/// Counters older than this say nothing about now, since nobody was watching.
 const STALE: Duration = Duration::from_millis(200);
 
-/// A line that never rests is read as it is after so many tries.
+/// A line that never rests is read as it is after this many tries.
 const RESTLESS_READS: usize = 3;
 
 /// What is known between two looks.
@@ -35,7 +36,7 @@ const RESTLESS_READS: usize = 3;
 pub(super) struct InputSnapshot {
     looked: Option<Instant>,
     read: Option<Instant>,
-    /// As last read.
+    /// The lines as last read.
     known: Option<Inputs>,
     counts: Option<InputCounts>,
     /// Whether the last change was counted before the lines were read.
@@ -43,7 +44,7 @@ pub(super) struct InputSnapshot {
 }
 
 impl InputSnapshot {
-    /// `counts_itself` is what to believe of the driver until it is seen.
+    /// `counts_itself` is what to assume about the driver until it has shown.
     pub(super) fn new(counts_itself: bool) -> Self {
         Self { counts_itself, ..Self::default() }
     }
@@ -53,8 +54,8 @@ impl InputSnapshot {
         self.looked.map_or_else(Instant::now, |looked| looked + POLL)
     }
 
-    /// Whether the counters alone say that nothing changed: no adapter is asked, so this does not
-    /// wait.
+    /// Whether the counters alone say that nothing changed: this asks no adapter, so it does not
+    /// block.
     pub(super) fn rests(&mut self, fd: BorrowedFd<'_>, last: Inputs) -> bool {
         self.rests_at(Instant::now(), last, || ioctl::input_counts(fd).ok())
     }
@@ -68,7 +69,7 @@ impl InputSnapshot {
         let recent = |at: Option<Instant>, time| at.is_some_and(|at| now - at < time);
         let known =
             self.known == Some(last) && recent(self.looked, STALE) && recent(self.read, SURE);
-        // A hung-up tty does not count any more; reading its lines tells why.
+        // A hung-up tty no longer counts; reading its lines shows why.
         let rests = self.counts_itself && known && self.counts.is_some() && counts() == self.counts;
         if rests {
             self.looked = Some(now);
@@ -77,7 +78,7 @@ impl InputSnapshot {
     }
 
     /// The lines, if they differ from `last` or did in between: of a pulse between two looks both
-    /// edges are given, one now and one with the next look.
+    /// edges are returned, one now and one with the next look.
     pub(super) fn look(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -106,7 +107,7 @@ impl InputSnapshot {
             if after == first {
                 break;
             }
-            // It changed just now, or reading is what made the driver count.
+            // It changed just now, or it was our reading that made the driver count.
             first = after;
             got = lines()?;
         }
@@ -122,9 +123,9 @@ impl InputSnapshot {
     }
 }
 
-/// `last` with the lines turned that changed and changed back.
+/// `last`, with those lines inverted that changed and changed back.
 fn pulsed(last: Inputs, before: InputCounts, after: InputCounts) -> Option<Inputs> {
-    // `ftdi_sio` takes all lines for down until the adapter first speaks, and then counts those
+    // `ftdi_sio` takes all lines to be down until the adapter first speaks, and then counts those
     // that are up.
     let turned = |up, before, after| before != after && !(up && before == 0 && after == 1);
     let now = Inputs {
@@ -136,7 +137,7 @@ fn pulsed(last: Inputs, before: InputCounts, after: InputCounts) -> Option<Input
     (now != last).then_some(now)
 }
 
-/// The lines in the bits of TIOCMGET.
+/// The lines, from the bits of TIOCMGET.
 pub(super) fn inputs(lines: i32) -> Inputs {
     let up = |line| lines & line != 0;
     Inputs { cts: up(ioctl::CTS), dsr: up(ioctl::DSR), dcd: up(ioctl::DCD), ri: up(ioctl::RI) }
@@ -198,8 +199,8 @@ mod tests {
             assert_eq!(driver.look(&mut watch, at, RINGS), None);
         }
         assert_eq!(driver.reads.get(), reads);
-        // A change it does not count is seen within the second, and then it is not trusted any
-        // more.
+        // A change that it does not count is seen within a second, and from then on it is not
+        // trusted.
         driver.lines.set(REST);
         let seen = (0..60).find(|_| {
             at += POLL;

@@ -1,9 +1,9 @@
-//! The lock on a device: once in this process, and as a UUCP lock file for programs that know no
-//! other.
+//! The lock on a device: once within this process, and as a UUCP lock file for programs that know
+//! no other.
 //!
 //! The kernel's own locks (TIOCEXCL, flock) are taken with the open and end with the process; the
-//! lock file is a courtesy to picocom, minicom and their like. A missing or unwritable folder is
-//! therefore no error.
+//! lock file is a courtesy to picocom, minicom and the like. So it is not an error if the folder is
+//! missing or cannot be written.
 
 use std::{
     collections::BTreeSet,
@@ -26,21 +26,21 @@ use super::{
 };
 use crate::regular_file::read_inside;
 
-/// Devices this process has, so that two endpoints never share one. It also tells our own lock file
-/// from the stale one of a predecessor with our process number, as in a container where that is
-/// always 1.
+/// Devices that this process has, so that two endpoints never share one. It also tells our own lock
+/// file from a stale one left by a predecessor with our process number, as in a container where
+/// that is always 1.
 static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// A lock file nobody can read a number from counts as being written for this long.
+/// For this long, a lock file without a readable number counts as still being written.
 const WRITING: Duration = Duration::from_secs(10);
 
-/// Largest lock file that is read, in bytes: a number, and what some programs add.
+/// The largest lock file that is read, in bytes: a number, and what some programs add.
 const LOCK_FILE_MAX: usize = 256;
 
 /// `USER_HZ`: the ticks of /proc/PID/stat on every architecture built for.
 const TICKS: u64 = 100;
 
-/// A locked device; dropping it lets go.
+/// A locked device; dropping this releases it.
 #[derive(Debug)]
 pub(super) struct Lock {
     device: PathBuf,
@@ -71,7 +71,7 @@ pub(super) fn take(device: &Path, folder: &Path) -> Result<Lock, OpenError> {
     Ok(lock)
 }
 
-/// Who holds the lock file of a device; nobody, where it is stale.
+/// Who holds the lock file of a device; nobody, if it is stale.
 pub(crate) fn locked_by(device: &Path, folder: &Path) -> Option<Process> {
     match holder(&folder.join(name(device)), device) {
         Err(LockRefused::By(process)) => Some(process),
@@ -79,7 +79,7 @@ pub(crate) fn locked_by(device: &Path, folder: &Path) -> Option<Process> {
     }
 }
 
-/// The sentence of a device in use.
+/// The error for a device in use.
 pub(super) fn in_use(device: &Path, process: &Process) -> OpenError {
     OpenError::InUse(format!("{} is in use by {process}", device.display()))
 }
@@ -103,7 +103,8 @@ impl From<io::Error> for LockRefused {
     }
 }
 
-/// Makes the lock file with its contents at once, by link(2); a stale one is put out of the way.
+/// Makes the lock file, complete from the first moment, with link(2); a stale one is moved out of
+/// the way.
 fn write(file: &Path, device: &Path) -> Result<(), LockRefused> {
     let own = std::process::id();
     let draft = file.with_file_name(format!("LTMP.{own}.{}", name(device)));
@@ -121,8 +122,8 @@ fn write(file: &Path, device: &Path) -> Result<(), LockRefused> {
 }
 
 fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), LockRefused> {
-    // A second try follows the removal of a stale lock, a third somebody who was quicker and is
-    // gone again.
+    // A second try follows the removal of a stale lock; a third, a program that was quicker and has
+    // already left.
     for _ in 0..3 {
         match fs::hard_link(draft, file) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -138,37 +139,38 @@ fn link(draft: &Path, file: &Path, device: &Path) -> Result<(), LockRefused> {
     Err(LockRefused::Unknown)
 }
 
-/// Fails with who holds a lock file; passes where it is stale.
+/// Fails with the holder of a lock file; succeeds if the file is stale.
 fn holder(file: &Path, device: &Path) -> Result<(), LockRefused> {
     let contents = match contents(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        // Nothing that a program writes there: a FIFO, a link out of the folder, far too large.
+        // Nothing that a program writes there: a FIFO, a link out of the folder, a file far too
+        // large.
         other => other.unwrap_or_default(),
     };
-    // A clock that was set back counts as old: the lock was written in another life of the machine.
+    // A clock that was set back counts as old: the lock dates from an earlier life of the machine.
     let age = fs::symlink_metadata(file)?.modified()?.elapsed().unwrap_or(Duration::MAX);
     let Some(pid) = number(&contents) else {
         return if age < WRITING { Err(LockRefused::Unknown) } else { Ok(()) };
     };
     let alive = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
     let pid = pid.unsigned_abs();
-    // Of our own number but not in OURS: a predecessor's.
+    // It has our own number but is not in OURS: a predecessor's.
     if !alive || pid == std::process::id() || reused(pid, age, device) {
         return Ok(());
     }
     Err(LockRefused::By(Process::of(pid)))
 }
 
-/// What a lock file says. Anybody may write into the folder, so that anything may be there.
+/// What a lock file says. Anybody may write into the folder, so anything may be in it.
 fn contents(file: &Path) -> io::Result<Vec<u8>> {
     let (folder, name) = (file.parent(), file.file_name());
     let (folder, name) = folder.zip(name).ok_or(io::ErrorKind::InvalidInput)?;
     read_inside(folder, Path::new(name), LOCK_FILE_MAX)
 }
 
-/// Whether the number was given to another process since: it began after the lock was written and
-/// has the device not open. Both, for a clock that was set makes the first untrue, and a script
-/// locks for its children.
+/// Whether the number was given to another process since: it started after the lock was written,
+/// and it does not have the device open. Both are needed, since setting the clock can fake the
+/// first, and a script may lock for its children.
 fn reused(pid: u32, age: Duration, device: &Path) -> bool {
     let Some(started) = stat_field(pid, 22).and_then(|ticks| u64::try_from(ticks).ok()) else {
         return false;
@@ -178,7 +180,7 @@ fn reused(pid: u32, age: Duration, device: &Path) -> bool {
     running + 2 < age.as_secs() && has_open(pid, device) == Some(false)
 }
 
-/// The process number of a lock file: ASCII (HDB), or four bytes in the machine's order (older
+/// The process number in a lock file: ASCII (HDB), or four bytes in the machine's order (older
 /// UUCP).
 fn number(contents: &[u8]) -> Option<i32> {
     let pid = match <[u8; 4]>::try_from(contents) {
@@ -259,8 +261,8 @@ mod tests {
         );
         let error = take(&device("ttyLiving"), folder.path()).unwrap_err();
         assert!(error.to_string().ends_with(&format!("(pid {})", sleeper.id())), "{error}");
-        // The number was given again: this sleeper began long after a lock of yesterday and has no
-        // such device open.
+        // The number was reused: this sleeper started long after yesterday's lock, and has no such
+        // device open.
         lock_file(
             folder.path(),
             "ttyLiving",
@@ -281,7 +283,7 @@ mod tests {
         for contents in [
             format!("{:>10}\n", gone.id()).into_bytes(),
             gone.id().cast_signed().to_ne_bytes().to_vec(),
-            // A predecessor with our number, killed before it could tidy up.
+            // A predecessor with our number that was killed before it could tidy up.
             format!("{:>10}\n", std::process::id()).into_bytes(),
         ] {
             lock_file(folder.path(), "ttyDead", &contents, Duration::ZERO);

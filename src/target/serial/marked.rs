@@ -23,7 +23,7 @@ use crate::{
     sys::ioctl,
 };
 
-/// How often the counters are asked while no escape is seen.
+/// How often the counters are read while no escape is seen.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A tty with PARMRK set, read as clean bytes and marks.
@@ -36,7 +36,7 @@ pub(super) struct Marked<R> {
 }
 
 impl<R> Marked<R> {
-    /// Reads `stream`, which is that of `tty`.
+    /// Reads `stream`, which belongs to `tty`.
     pub(super) fn new(stream: R, tty: Arc<Tty>) -> Self {
         let mut marked = Self {
             stream,
@@ -49,12 +49,12 @@ impl<R> Marked<R> {
         marked
     }
 
-    /// Memory of the driver: no adapter is asked, so this does not wait.
+    /// Reads the driver's memory: no adapter is asked, so this does not block.
     fn counts(&self) -> Option<ErrorCounts> {
         self.tty.control().and_then(ioctl::error_counts).ok()
     }
 
-    /// Cleans one read; `drained` is whether the driver had no more.
+    /// Cleans one read; `drained` says whether the driver had no more.
     fn clean(
         &mut self,
         bytes: &mut [u8],
@@ -108,7 +108,8 @@ impl<R: AsyncRead + Send + Unpin> Source for Marked<R> {
             }
             let kept = self.clean(bytes, marks, drained);
             buf.set_filled(start + kept);
-            // Half an escape alone is not news; an empty read would say that the device is gone.
+            // Half an escape alone is not news, and an empty read would mean that the device is
+            // gone.
             if kept > 0 || !marks.is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -122,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// A pty's line discipline doubles ff as that of any tty, and an empty piece of an escape is no
-    /// end of the stream.
+    /// A pty's line discipline doubles ff like that of any tty, and an empty piece of an escape is
+    /// not the end of the stream.
     #[tokio::test]
     async fn all_256_values_pass_a_tty_that_marks_errors() {
         use rustix::{
@@ -154,7 +155,7 @@ mod tests {
         std::fs::File::from(master.try_clone().unwrap()).write_all(&all).unwrap();
         let (mut got, mut marks) = (Vec::new(), Vec::new());
         while got.len() < all.len() {
-            // One byte at a time: each doubled ff is cut in two.
+            // One byte at a time: each doubled ff is split in two.
             let mut space = [0; 1];
             let mut buf = ReadBuf::new(&mut space);
             std::future::poll_fn(|cx| source.poll_read(cx, &mut buf, &mut marks)).await.unwrap();
@@ -162,7 +163,7 @@ mod tests {
             got.extend_from_slice(buf.filled());
         }
         assert_eq!((got, marks), (all, Vec::new()));
-        // Polled first: it waits when the far end goes.
+        // Polled first: it is waiting when the far end goes.
         let (end, ()) = tokio::join!(biased; read(&mut source), async { drop(master) });
         assert!(matches!(end, Ok(0) | Err(libc::EIO)), "{end:?}");
     }

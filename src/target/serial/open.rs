@@ -36,12 +36,12 @@ use crate::{
     sys::{ioctl, termios},
 };
 
-/// A driver that does not come back in this time is stuck; `open()` of a healthy tty takes
+/// A driver that does not return within this time is stuck; `open()` of a healthy tty takes
 /// milliseconds.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Finds, locks, opens and sets the port. DTR and RTS move only as the kernel's own open and
-/// `on_open` move them. A port that has just come and has no rights yet is waited for.
+/// `on_open` move them. A port that has just arrived and has no permissions yet is waited for.
 ///
 /// # Errors
 /// Absent, in use (naming the process), denied, unfit (a frame the driver cannot do), or stuck for
@@ -60,8 +60,8 @@ pub(crate) async fn open(target: &SerialTarget) -> Result<Device, OpenError> {
 
 async fn open_once(target: &SerialTarget) -> Result<Device, OpenError> {
     let wanted = target.clone();
-    // A driver that comes back too late finds nobody waiting, and what it opened is closed again.
-    // Until then the device counts as ours, so that tries do not pile up on a dead one.
+    // If a driver returns too late nobody is waiting any more, and what it opened is closed again.
+    // Until then the device counts as ours, so that attempts do not pile up on a dead one.
     let opening = tokio::task::spawn_blocking(move || open_now(&wanted, &Roots::default()));
     match timeout(OPEN_TIMEOUT, opening).await {
         Ok(Ok(opened)) => opened,
@@ -98,7 +98,7 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
     };
     let tty = Arc::new(Tty::new(control, lock, Transmitter::new(answers, target.settings)));
     let port = SerialPort::new(Arc::clone(&tty), usb, pty);
-    // A pty has no line to err, and who holds its other end may change how it is set.
+    // A pty has no line that could err, and whoever holds its other end may change its settings.
     let marks = port.caps().signals && pty.is_none();
     let notes = tty
         .control()
@@ -117,7 +117,7 @@ fn open_now(target: &SerialTarget, roots: &Roots) -> Result<Device, OpenError> {
     Ok(Device { reader, writer: Box::new(writer), port, usb, notes })
 }
 
-/// Whether a file is a tty, as far as can be seen without opening it; ptys are not in sysfs.
+/// Whether a file is a tty, as far as can be told without opening it; ptys are not in sysfs.
 fn is_tty(path: &Path, roots: &Roots) -> bool {
     let Ok(data) = fs::metadata(path) else { return false };
     let (major, minor) = (major(data.rdev()), minor(data.rdev()));
@@ -125,7 +125,7 @@ fn is_tty(path: &Path, roots: &Roots) -> bool {
     data.file_type().is_char_device() && class.map_or(true, |class| class.ends_with("tty"))
 }
 
-/// Whether a device is the near end of a pty, whose maker commonly holds both.
+/// Whether a device is the near end of a pty; its maker usually holds both ends.
 pub(crate) fn is_pty(path: &Path) -> bool {
     path.starts_with("/dev/pts")
 }
@@ -170,7 +170,8 @@ fn builder(path: &Path, settings: Settings) -> Result<SerialPortBuilder, OpenErr
         .exclusive(true))
 }
 
-/// Sets everything and gives a note for what the driver did not take but can be lived with.
+/// Sets everything; returns a note about anything that the driver did not accept but that is
+/// tolerable.
 fn set_up(
     fd: BorrowedFd<'_>,
     target: &SerialTarget,
@@ -194,7 +195,7 @@ fn set_up(
     Ok(notes)
 }
 
-/// Of these lines, those that do not stand so already: a device may stall at being told what it
+/// Those of these lines that are not already in that state: a device may stall when told what it
 /// knows.
 fn not_so_yet(fd: BorrowedFd<'_>, levels: Levels) -> Levels {
     let Ok(lines) = ioctl::modem_lines(fd) else { return levels };
@@ -218,8 +219,8 @@ fn set_frame(
     termios::apply(&mut termios, settings, marks).map_err(PortError::BadSettings)?;
     tcsetattr(fd, OptionalActions::Now, &termios)?;
     let got = termios::read(&tcgetattr(fd)?);
-    // Another frame is another language; a wrong speed may be what the other end has, too, and is
-    // told.
+    // With another frame the two ends do not understand each other. A wrong speed may be what the
+    // other end has, too, so it is only reported.
     termios::frame_difference(settings, got).filter(|_| !pty).map_or_else(
         || Ok(termios::rate_differences(settings, got)),
         |difference| Err(PortError::BadSettings(difference)),

@@ -29,44 +29,43 @@ use crate::{
     sys::{ioctl, termios},
 };
 
-/// How long one tcdrain asks a chip; after that, whoever drains looks whether it still wants to
-/// know.
+/// How long one tcdrain asks a chip; after that, whoever drains checks whether the answer is still
+/// wanted.
 const TCDRAIN_LIMIT: Duration = Duration::from_millis(200);
 
-/// Longest that the kernel may wait before a break, with a wire that was idle a moment ago.
+/// The longest that the kernel may wait before a break, given a wire that was idle a moment ago.
 const BREAK_WAIT: Duration = Duration::from_secs(1);
 
-/// USB vendor of the adapters `ftdi_sio` drives.
+/// USB vendor of the adapters that `ftdi_sio` drives.
 const FTDI: u16 = 0x0403;
 
 /// The controls of an open tty. Calls that may wait for a USB adapter run on the blocking pool;
-/// once begun, they are done even if nobody waits for their end. Calls that wait for the wire run
-/// where a signal ends them.
+/// once begun, they are carried out even if nobody waits for the result. Calls that wait for the
+/// wire run where a signal can end them.
 #[derive(Debug)]
 pub struct SerialPort {
     tty: Arc<Tty>,
     caps: Caps,
-    /// The driver has no break; it says so when it is asked for one.
+    /// The driver has no break; it says so when asked for one.
     breakless: AtomicBool,
-    /// The adapter moves no lines; it says so when it is asked to.
+    /// The adapter cannot set its lines; it says so when asked to.
     lineless: AtomicBool,
-    /// Of a pty, what was set: its driver forces eight bits without parity on what has no frames at
-    /// all.
+    /// For a pty, what was set: its driver forces eight bits without parity on something that has
+    /// no frames at all.
     set: Option<Mutex<Settings>>,
-    /// Locked for a moment: not while the adapter is asked.
+    /// Locked only for a moment, never while the adapter is asked.
     watch: Arc<Mutex<InputSnapshot>>,
-    /// One read-modify-write of the modem lines or of the termios at a time.
+    /// Allows one read-modify-write of the modem lines or the termios at a time.
     changing: Arc<Mutex<()>>,
 }
 
 impl SerialPort {
-    /// Takes an open tty and asks it what it can do; `pty` are the settings of one that is not a
-    /// line.
+    /// Takes an open tty and asks it what it can do; `pty` has the settings if it is a pty.
     pub(super) fn new(tty: Arc<Tty>, usb: Option<UsbId>, pty: Option<Settings>) -> Self {
         let answers = tty.transmitter().answers();
         let caps = tty.control().map(|fd| probe(fd, answers)).unwrap_or_default();
-        // The driver of the one vendor whose lines cost a transfer to read and whose driver counts
-        // for certain.
+        // The driver of the one vendor whose lines cost a transfer to read, and which is sure to
+        // count.
         let watch = Arc::new(Mutex::new(InputSnapshot::new(usb.is_some_and(|id| id.vid == FTDI))));
         let (breakless, lineless) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
@@ -101,10 +100,10 @@ impl SerialPort {
         Ok(())
     }
 
-    /// Who begins a break waits for the wire to be idle first: the kernel does the same, without a
-    /// limit.
+    /// Whoever begins a break first waits for the wire to be idle: the kernel does the same, but
+    /// without a limit.
     pub(in crate::target) async fn set(&self, levels: Levels) -> Result<(), PortError> {
-        // A driver without modem lines takes a break for nothing and says it did it.
+        // A driver without modem lines ignores a break and claims to have sent it.
         if levels.brk.is_some() && !self.caps().brk {
             return Err(PortError::Unsupported);
         }
@@ -115,8 +114,8 @@ impl SerialPort {
         } else {
             self.call(move |fd| set(fd, levels)).await
         };
-        // Break is tried first, so nothing else moved: another step without one shows whether the
-        // lines can.
+        // Break is tried first, so nothing else has changed: another step without one shows whether
+        // the lines can be set.
         if done == Err(PortError::Unsupported) {
             let learnt = if levels.brk.is_some() { &self.breakless } else { &self.lineless };
             learnt.store(true, Ordering::Relaxed);
@@ -132,8 +131,8 @@ impl SerialPort {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready when the lines differ from `last`, or did for a moment: then both edges are given, one
-    /// with each call.
+    /// Ready when the lines differ from `last`, or did for a moment: then both edges are returned,
+    /// one with each call.
     pub(in crate::target) async fn inputs_changed(
         &self,
         last: Inputs,
@@ -148,7 +147,7 @@ impl SerialPort {
             }
             let (tty, watch, mut seen) =
                 (Arc::clone(&self.tty), Arc::clone(&self.watch), *self.watch());
-            // Not in turn with changes: a step of a signal sequence does not wait for it.
+            // Not serialised with changes: a step of a signal sequence does not wait for it.
             let look = move || {
                 let looked = seen.look(tty.control()?, last);
                 *watch.lock().unwrap_or_else(PoisonError::into_inner) = seen;
@@ -176,18 +175,18 @@ impl SerialPort {
         Held { bytes: driver + adapter, at_most: adapter > 0 || driver > 0 && !counted }
     }
 
-    /// Looks how far the driver is, so that it is known should the device go; whether it is still
-    /// at it.
+    /// Looks how far the driver has got, so that this is known should the device go; returns
+    /// whether it is still sending.
     pub(in crate::target) fn is_sending(&self) -> bool {
         matches!(self.tty.look(), Ok(WireKnowledge::Busy))
     }
 
-    /// How the wire is. Waits for a chip that has to be asked, a moment at most.
+    /// The state of the wire. If a chip has to be asked, waits for that, a moment at most.
     pub(in crate::target) async fn wire(&self) -> Result<Wire, PortError> {
         match self.tty.look()? {
             WireKnowledge::Idle => Ok(Wire::Idle),
             WireKnowledge::Busy => Ok(Wire::Busy(self.unsent())),
-            // A pty has no wire: what it was given is at its far end.
+            // A pty has no wire: what it was given is already at its far end.
             WireKnowledge::HandedOn if self.set.is_some() => Ok(Wire::Idle),
             WireKnowledge::HandedOn => Ok(Wire::HandedOn),
             WireKnowledge::Ask => {
@@ -195,7 +194,7 @@ impl SerialPort {
                 let asked =
                     BlockingCall::begin(move || tcdrain(tty.control()?).map_err(io::Error::from))?;
                 match asked.within(TCDRAIN_LIMIT).await {
-                    // Nothing was written meanwhile: who asks has the turn of those who write.
+                    // Nothing was written meanwhile: the caller has the turn of those who write.
                     Some(Ok(())) => {
                         self.tty.transmitter().idle();
                         Ok(Wire::Idle)
@@ -209,12 +208,12 @@ impl SerialPort {
         }
     }
 
-    /// How long what may be with the adapter takes on the wire.
+    /// How long the wire needs for what the adapter may hold.
     pub(in crate::target) fn adapter_time(&self) -> Duration {
         self.tty.transmitter().fifo_time()
     }
 
-    /// Ready when the device is closed, which it is when all that shares it is gone.
+    /// Ready when the device is closed, which happens once everything that shares it is gone.
     pub(in crate::target) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         self.tty.closed()
     }
@@ -231,7 +230,7 @@ impl SerialPort {
             (true, true) => QueueSelector::IOFlush,
         };
         let tty = Arc::clone(&self.tty);
-        // Not in turn with changes: one that waits would keep it waiting.
+        // Not serialised with changes: one that is waiting would hold it up.
         let done = tokio::task::spawn_blocking(move || Ok(tty.flush(queue)?));
         done.await.map_err(|error| PortError::Failed(error.to_string()))?
     }
@@ -246,7 +245,7 @@ impl SerialPort {
     }
 }
 
-/// Does something that no other change may come between.
+/// Does something that no other change may interrupt.
 fn in_turn<T>(
     tty: &Tty,
     changing: &Mutex<()>,
@@ -257,8 +256,8 @@ fn in_turn<T>(
     work(fd).map_err(|error| judged(fd, error))
 }
 
-/// A request that a USB device stalls comes back as EPIPE, or as EIO as with a device that is gone:
-/// one that is not can do everything else.
+/// A request that a USB device stalls returns as EPIPE, or as EIO like that of a device that is
+/// gone: one that is still there can do everything else.
 pub(super) fn judged(fd: BorrowedFd<'_>, error: PortError) -> PortError {
     match error {
         PortError::Stalled if tcgetattr(fd).is_ok() => PortError::Unsupported,
@@ -270,16 +269,16 @@ pub(super) fn judged(fd: BorrowedFd<'_>, error: PortError) -> PortError {
     }
 }
 
-/// What the driver answers to.
+/// What the driver responds to.
 fn probe(fd: BorrowedFd<'_>, answers: IdleQuery) -> Caps {
     let lines = ioctl::modem_lines(fd).map_err(PortError::from);
-    // An adapter that stalls being asked may move them anyway.
+    // An adapter that stalls when asked may be able to set them anyway.
     let moves = matches!(lines, Ok(_) | Err(PortError::Stalled));
     Caps {
         settings: true,
         signals: moves,
-        // A break cannot be tried without sending one; drivers without modem lines (ptys) only say
-        // that they did.
+        // A break cannot be tried without sending one, and drivers without modem lines (ptys) only
+        // claim to have sent it.
         brk: moves,
         inputs: lines.is_ok(),
         errors: ioctl::error_counts(fd).is_ok(),
@@ -289,7 +288,7 @@ fn probe(fd: BorrowedFd<'_>, answers: IdleQuery) -> Caps {
     }
 }
 
-/// Sets, reads back, and where the driver took something else restores what was.
+/// Sets, reads back, and restores what was there if the driver made something else of it.
 pub(super) fn configure(
     fd: BorrowedFd<'_>,
     settings: Settings,
@@ -321,8 +320,8 @@ pub(super) fn configure(
     Err(PortError::BadSettings(differences.join("; ")))
 }
 
-/// Begins or ends a break, then moves the lines that are named in one call. A driver that has no
-/// break moves nothing.
+/// Begins or ends a break, then sets the given lines in one call. If the driver has no break,
+/// nothing is changed.
 pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
     if let Some(on) = levels.brk {
         ioctl::set_break(fd, on)?;
@@ -347,8 +346,8 @@ pub(super) fn set(fd: BorrowedFd<'_>, levels: Levels) -> Result<(), PortError> {
 }
 
 impl From<io::Error> for PortError {
-    /// ENOTTY, EINVAL and EOPNOTSUPP are how drivers say that they have no such call, EPIPE and EIO
-    /// that the adapter has none or is gone; EINTR ends a wait of ours.
+    /// ENOTTY, EINVAL and EOPNOTSUPP are how drivers say that they lack a call; EPIPE and EIO say
+    /// that the adapter lacks it or is gone; EINTR ends a wait of ours.
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             Some(Errno::NOTTY | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {

@@ -1,4 +1,4 @@
-//! RS-485 direction control by the driver: RTS, or the hardware, switches the transmitter
+//! RS-485 direction control by the driver: the transmitter is switched by RTS or by the hardware
 //! (TIOCSRS485).
 
 use std::{os::fd::BorrowedFd, time::Duration};
@@ -9,10 +9,10 @@ use crate::{
     sys::ioctl::{self, Rs485Bits},
 };
 
-/// Switches direction control on; gives a note where the driver took it differently.
+/// Switches direction control on; returns a note if the driver set it differently.
 ///
 /// # Errors
-/// `BadSettings` where the driver has none.
+/// `BadSettings` if the driver has no direction control.
 pub(super) fn set(fd: BorrowedFd<'_>, rs485: Rs485) -> Result<Option<String>, PortError> {
     let milliseconds = |delay: Duration| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
     let flags = [
@@ -36,7 +36,8 @@ pub(super) fn set(fd: BorrowedFd<'_>, rs485: Rs485) -> Result<Option<String>, Po
     }
 }
 
-/// Without direction control nothing would leave a half-duplex bus, or nothing else get on it.
+/// Without direction control nothing would leave a half-duplex bus, or nothing else could get on
+/// it.
 fn no_rs485() -> PortError {
     PortError::BadSettings(
         "the driver has no RS-485 direction control; remove `rs485` if the adapter switches by itself".into(),

@@ -1,10 +1,10 @@
-//! When the wire is idle: what was written and may still be on its way, behind what the driver
+//! When the wire is idle: what was written and may still be on its way, beyond what the driver
 //! counts.
 //!
-//! TIOCOUTQ is what the driver holds; an adapter's FIFO and the shift register are behind it. Some
-//! drivers can be asked about those. Of the others it is known how long what they were given takes
-//! on the wire, counted from when the driver has nothing left; and of those that answer, too, that
-//! nothing is idle sooner than its characters take.
+//! TIOCOUTQ is what the driver holds; an adapter's FIFO and the shift register come after it. Some
+//! drivers can be asked about those. For the others we know how long what they were given takes on
+//! the wire, counted from when the driver has nothing left. And even for those that answer, nothing
+//! is idle sooner than its characters take.
 
 use std::{os::fd::BorrowedFd, time::Duration};
 
@@ -18,32 +18,32 @@ use crate::{
 /// The FIFO of an adapter that is not known to have a smaller one.
 const FIFO: usize = 512;
 
-/// The FIFO of a UART of the serial core, where it is not asked: a 16C950's has 128 bytes.
+/// The FIFO of a UART of the serial core that cannot be asked: a 16C950's has 128 bytes.
 const UART_FIFO: usize = 256;
 
-/// Longest that bytes are under way between the driver and the beginning of the wire.
+/// The longest that bytes are under way between the driver and the start of the wire.
 const UNDER_WAY: Duration = Duration::from_millis(50);
 
-/// A chip reports how it is at least so often: FTDI's latency timer is 255 ms at most.
+/// A chip reports its state at least this often: FTDI's latency timer is 255 ms at most.
 const REPORT: Duration = Duration::from_millis(300);
 
-/// How it can be known that the wire is idle.
+/// How it can be found out that the wire is idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IdleQuery {
     /// TIOCSERGETLSR reads the chip's register: the serial core.
     Register,
-    /// TIOCSERGETLSR says what the chip reported last, at no cost; tcdrain asks it: `ftdi_sio`.
+    /// TIOCSERGETLSR gives the chip's last report at no cost; tcdrain asks the chip: `ftdi_sio`.
     ReportThenDrain,
     /// tcdrain asks the chip.
     Drain,
-    /// Nothing asks it: characters are counted.
+    /// Nothing asks the chip: characters are counted.
     Nothing,
-    /// There is no wire that could be known of (CDC-ACM), or none at all (a pty).
+    /// There is no wire that we could know about (CDC-ACM), or none at all (a pty).
     NoWire,
 }
 
 impl IdleQuery {
-    /// What the driver of this name does. Those of the third line have a `tx_empty` that asks the
+    /// What the driver of this name does. Those in the third line have a `tx_empty` that asks the
     /// chip.
     pub(super) fn of(driver: Option<&str>, usb: bool, fd: BorrowedFd<'_>) -> Self {
         match driver {
@@ -51,7 +51,7 @@ impl IdleQuery {
             Some("cdc_acm") => Self::NoWire,
             Some("cp210x" | "f81232" | "f81534" | "mxuport") => Self::Drain,
             Some(driver) if driver.starts_with("ti_usb_3410_5052") => Self::Drain,
-            // Other USB drivers that answer TIOCSERGETLSR say what they hold themselves.
+            // Other USB drivers that answer TIOCSERGETLSR only say what they themselves hold.
             _ if usb => Self::Nothing,
             _ if ioctl::transmitter_empty(fd).is_ok() => Self::Register,
             _ => Self::Nothing,
@@ -65,27 +65,27 @@ pub(super) struct Transmitter {
     answers: IdleQuery,
     /// Bytes written since the wire was last known to be idle.
     written: usize,
-    /// Of these, how many were still on their way at most when it was last looked, and how many
-    /// were written since.
+    /// Of these, how many were at most still on their way at the last look, plus those written
+    /// since.
     seen: usize,
     since: usize,
-    /// Before that, it cannot be idle: what was written takes so long.
+    /// The wire cannot be idle before this: that is how long what was written takes.
     earliest: Option<Instant>,
-    /// When the driver was first seen with nothing left of that.
+    /// When the driver was first seen with nothing of that left.
     handed_on: Option<Instant>,
     settings: Settings,
 }
 
-/// What is known without waiting.
+/// What can be known without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireKnowledge {
     /// The wire is idle.
     Idle,
     /// It is not.
     Busy,
-    /// The chip is to be asked by tcdrain.
+    /// The chip has to be asked, with tcdrain.
     Ask,
-    /// The driver has nothing left, and of the rest nothing can be known.
+    /// The driver has nothing left, and nothing can be known about the rest.
     HandedOn,
 }
 
@@ -98,12 +98,12 @@ impl Transmitter {
         self.answers
     }
 
-    /// The line runs by these settings from now on.
+    /// The line runs with these settings from now on.
     pub(super) fn set(&mut self, settings: Settings) {
         self.settings = settings;
     }
 
-    /// This many bytes went to the driver.
+    /// Notes that this many bytes went to the driver.
     pub(super) fn wrote(&mut self, bytes: usize, now: Instant) {
         self.written = self.written.saturating_add(bytes);
         self.since = self.since.saturating_add(bytes);
@@ -112,8 +112,8 @@ impl Transmitter {
         self.handed_on = None;
     }
 
-    /// How the wire is, now that the driver holds `unsent` bytes; `empty` is what TIOCSERGETLSR
-    /// says.
+    /// The state of the wire, now that the driver holds `unsent` bytes; `empty` gives what
+    /// TIOCSERGETLSR says.
     pub(super) fn look(
         &mut self,
         now: Instant,
@@ -138,14 +138,14 @@ impl Transmitter {
                 self.idle();
                 WireKnowledge::HandedOn
             }
-            // Flow control may hold what an adapter has: only its whole time without any is known
-            // to be enough.
+            // Flow control may be holding what an adapter has: only its whole time without any is
+            // known to be enough.
             IdleQuery::Nothing if now < self.floor(handed_on) => WireKnowledge::Busy,
             IdleQuery::Nothing => self.idle(),
             _ if early => WireKnowledge::Busy,
             IdleQuery::Register if empty() == Some(true) => self.idle(),
             IdleQuery::Register => WireKnowledge::Busy,
-            // A report may be older than what was written, unless that is long ago.
+            // A report may be older than what was written, unless that was long ago.
             IdleQuery::ReportThenDrain => match empty() {
                 Some(false) => WireKnowledge::Busy,
                 Some(true) if self.earliest.is_none_or(|earliest| now >= earliest + REPORT) => {
@@ -157,14 +157,14 @@ impl Transmitter {
         }
     }
 
-    /// The chip says that its transmitter is empty, or the floor is over.
+    /// Notes that the chip says its transmitter is empty, or that the time is up.
     pub(super) fn idle(&mut self) -> WireKnowledge {
         (self.written, self.seen, self.since) = (0, 0, 0);
         (self.earliest, self.handed_on) = (None, None);
         WireKnowledge::Idle
     }
 
-    /// Of what was written, what may still be with the adapter: at most that many bytes.
+    /// How much of what was written the adapter may still hold, at most.
     pub(super) fn with_adapter(
         &mut self,
         now: Instant,
@@ -172,7 +172,7 @@ impl Transmitter {
         empty: impl Fn() -> Option<bool>,
     ) -> usize {
         let known = self.look(now, unsent, empty);
-        // Without flow control nothing stays with an adapter longer than its time.
+        // Without flow control nothing stays in an adapter longer than its time.
         let gone =
             known == WireKnowledge::Ask && self.settings.flow == Flow::None && self.is_over(now);
         if known == WireKnowledge::Idle || gone {
@@ -181,14 +181,14 @@ impl Transmitter {
         self.written.saturating_sub(unsent).min(self.fifo())
     }
 
-    /// Of what was written, what may not have got onto the wire when the device went, which cannot
-    /// be asked any more: at most that many bytes. The clock is no witness here: an adapter is not
-    /// fed without pauses.
+    /// How much of what was written may not have got onto the wire, at most, when the device went
+    /// and could no longer be asked. The clock is no evidence here: an adapter is not fed without
+    /// pauses.
     pub(super) fn lost_with_it(&self) -> usize {
         self.written.min(self.seen.saturating_add(self.since))
     }
 
-    /// What an adapter holds at most behind what the driver counts.
+    /// The most an adapter can hold beyond what the driver counts.
     fn fifo(&self) -> usize {
         match self.answers {
             IdleQuery::NoWire => 0,
@@ -197,12 +197,12 @@ impl Transmitter {
         }
     }
 
-    /// At most that many of what the driver counts were written: CDC-ACM counts whole buffers.
+    /// Of what the driver counts, at most this much was written: CDC-ACM counts whole buffers.
     pub(super) fn at_most(&self, unsent: usize) -> usize {
         if self.answers == IdleQuery::NoWire { unsent.min(self.written) } else { unsent }
     }
 
-    /// When the wire is idle at the latest, unless flow control holds it.
+    /// The latest time at which the wire becomes idle, unless flow control holds it.
     fn floor(&self, handed_on: Instant) -> Instant {
         let floor = handed_on + self.time_of(self.written.min(FIFO));
         match self.earliest {
@@ -219,7 +219,7 @@ impl Transmitter {
         self.earliest.is_none_or(|earliest| now >= earliest + UNDER_WAY)
     }
 
-    /// Longest that a full FIFO takes.
+    /// The longest that a full FIFO takes.
     pub(super) fn fifo_time(&self) -> Duration {
         self.time_of(FIFO.min(self.written))
     }
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(line.with_adapter(start + 100 * MS, 0, silent), 6);
         assert_eq!(line.look(start + 249 * MS, 0, silent), WireKnowledge::Busy);
         assert_eq!(line.look(start + 250 * MS, 0, silent), WireKnowledge::Idle);
-        // A second drain does not sleep a FIFO again.
+        // A second drain does not sleep for a FIFO again.
         assert_eq!(line.look(start + 250 * MS, 0, silent), WireKnowledge::Idle);
         assert_eq!(line.with_adapter(start + 250 * MS, 0, silent), 0);
     }
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(line.lost_with_it(), 1000 + FIFO);
         line.wrote(10, start + 9000 * MS);
         assert_eq!(line.lost_with_it(), 1010 + FIFO);
-        // Nobody knows what a CDC-ACM device did with what the driver has handed on.
+        // Nobody knows what a CDC-ACM device has done with what the driver passed on.
         let mut acm = meter(IdleQuery::NoWire);
         acm.wrote(100, start);
         assert_eq!(acm.lost_with_it(), 100);

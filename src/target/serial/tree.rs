@@ -49,13 +49,13 @@ impl Tree {
         self.tty(name, &format!("{port}/{name}"), "ftdi_sio", 1);
         let dev = &self.roots.dev;
         let by_id = dev.join(format!("serial/by-id/usb-{serial}-if{interface:02}-port0"));
-        // Of two equal names udev keeps one.
+        // Of two equal names udev keeps only one.
         let _ = symlink(format!("../../{name}"), by_id);
         let by_path = dev.join(format!("serial/by-path/pci-usb-{bus}:1.{interface}-port0"));
         symlink(format!("../../{name}"), by_path).unwrap();
     }
 
-    /// Pulls the adapter with this port; udev takes its links away.
+    /// Unplugs the adapter with this port; udev removes its links.
     pub(crate) fn unplug(&self, name: &str) {
         let class = self.roots.sys.join("class/tty").join(name);
         let adapter = class.join("device").canonicalize().unwrap();

@@ -33,20 +33,20 @@ use super::{
 use crate::sys::ioctl;
 
 /// How often a device that takes nothing is asked again. Drivers wake a writer when there is room,
-/// but not all do so when their buffer is emptied by tcflush: a pty's does not.
+/// but not all do so when tcflush empties their buffer: a pty's does not.
 const STUCK_RETRY: Duration = Duration::from_millis(200);
 
-/// What the stream's two halves and the controls of a device share. The device is closed when all
-/// are dropped.
+/// What the two halves of the stream and the controls of a device share. The device is closed when
+/// all of them have been dropped.
 #[derive(Debug)]
 pub(super) struct Tty {
     /// A second descriptor of the same open device; taken only by `drop`.
     control: Option<OwnedFd>,
     /// Whether received bytes were discarded since the reader last asked.
     flushed: AtomicBool,
-    /// What of that which was written may still be on its way.
+    /// How much of what was written may still be on its way.
     transmitter: Mutex<Transmitter>,
-    /// Let go after the kernel's locks.
+    /// Released after the kernel's locks.
     lock: Option<Lock>,
     /// Dropped when the device is closed.
     closed: Option<watch::Sender<()>>,
@@ -63,13 +63,13 @@ impl Tty {
         }
     }
 
-    /// Ready when the device is closed: all that shares it is gone, and the kernel has come back
-    /// from `close()`.
+    /// Ready when the device is closed: everything that shares it is gone, and the kernel has
+    /// returned from `close()`.
     pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut closed = self.closed.as_ref().map(watch::Sender::subscribe);
         async move {
             if let Some(closed) = &mut closed {
-                // Nothing is ever sent: the end of the sender is the message.
+                // Nothing is ever sent: the sender going away is the message.
                 closed.changed().await.ok();
             }
         }
@@ -79,7 +79,7 @@ impl Tty {
         self.transmitter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// TIOCOUTQ, 0 where a driver does not know it; an error when the device is gone.
+    /// TIOCOUTQ, or 0 if a driver does not know it; an error if the device is gone.
     fn asked(&self) -> io::Result<usize> {
         match self.control().and_then(ioctl::unsent) {
             Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => Ok(0),
@@ -87,20 +87,21 @@ impl Tty {
         }
     }
 
-    /// Bytes the driver holds; of a device that is gone, those that it took with it at most.
+    /// Bytes that the driver holds; for a device that is gone, the most that it can have taken with
+    /// it.
     pub(super) fn unsent(&self) -> usize {
         self.asked().unwrap_or_else(|_| self.transmitter().lost_with_it())
     }
 
-    /// How the wire is, as far as that is known without waiting.
+    /// The state of the wire, as far as that is known without waiting.
     pub(super) fn look(&self) -> io::Result<WireKnowledge> {
         let unsent = self.asked()?;
         let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
         Ok(self.transmitter().look(Instant::now(), unsent, empty))
     }
 
-    /// Bytes that were written and may not be on the wire: with the driver, and with the adapter at
-    /// most. Of a device that is gone, those that it took with it at most.
+    /// Bytes that were written and may not be on the wire: those in the driver, and at most those
+    /// in the adapter. For a device that is gone, the most that it can have taken with it.
     pub(super) fn held(&self) -> (usize, usize) {
         let Ok(unsent) = self.asked() else { return (0, self.unsent()) };
         let empty = || self.control().and_then(ioctl::transmitter_empty).ok();
@@ -113,7 +114,7 @@ impl Tty {
         self.control.as_ref().map(AsFd::as_fd).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// tcflush, and tells the reader where it is for it.
+    /// tcflush; also lets the reader know if its input was discarded.
     pub(super) fn flush(&self, queue: QueueSelector) -> io::Result<()> {
         tcflush(self.control()?, queue)?;
         self.flushed.store(true, Ordering::Release);
@@ -133,20 +134,20 @@ impl Tty {
 }
 
 impl Drop for Tty {
-    /// Abandons output the driver still holds: who wants it sent waits for the wire to be idle
-    /// first. The last close of a tty waits for the transmitter (`closing_wait`, 30 s by default),
-    /// so a thread of its own does it. Where there is nothing to wait for, the locks are gone
-    /// before that, and the device can be opened again at once. Where something is held that cannot
-    /// be discarded (USB drivers and adapters have no flush), that wait is ended by a signal, and
-    /// until the close is over the device is still ours: nothing that was abandoned leaves with
-    /// what comes next.
+    /// Abandons output that the driver still holds: whoever wants that sent waits for the wire to
+    /// be idle first. The last close of a tty waits for the transmitter (`closing_wait`, 30 s by
+    /// default), so it is done in a thread of its own. If there is nothing to wait for, the locks
+    /// are gone before that, and the device can be opened again immediately. If something is held
+    /// that cannot be discarded (USB drivers and adapters have no flush), a signal ends that wait,
+    /// and until the close is over the device is still ours: nothing that was abandoned leaves
+    /// together with what comes next.
     fn drop(&mut self) {
         let (Some(control), lock, closed) =
             (self.control.take(), self.lock.take(), self.closed.take())
         else {
             return;
         };
-        // Not without need: on a pty this would discard what the other side has not read yet.
+        // Only if needed: on a pty this would discard what the other side has not read yet.
         if ioctl::unsent(&control).is_ok_and(|bytes| bytes > 0) {
             let _ = tcflush(&control, QueueSelector::OFlush);
         }
@@ -168,7 +169,7 @@ impl Drop for Tty {
             }
             drop((lock, closed));
         };
-        // Without a thread to be had, the closure is dropped here, and the descriptor with it.
+        // If no thread can be had, the closure is dropped here, and the descriptor with it.
         drop(std::thread::Builder::new().name("tty-close".into()).spawn(close));
     }
 }
@@ -229,7 +230,7 @@ impl AsyncWrite for TtyStream {
     }
 
     /// Nothing is held back here. The stream's own flush is tcdrain, which would block the whole
-    /// thread until the last bit is on the wire; the line drains by `Port::unsent` instead.
+    /// thread until the last bit is on the wire; the line drains with `Port::unsent` instead.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -1,15 +1,16 @@
-//! Received errors at their place: takes the kernel's PARMRK escapes out of the byte stream
+//! Receive errors in their place: takes the kernel's PARMRK escapes out of the byte stream
 //! (`termios(3)`).
 //!
-//! `ff ff` is the byte ff, `ff 00 X` the byte X with wrong parity or without a stop bit, `ff 00 00`
-//! a break, or a zero byte with such an error. Which of them, only the driver's counters know
-//! (TIOCGICOUNT): a driver counts an error before it hands out the byte, so each escape takes one
-//! count of what was counted. The counters are asked when there is an escape, and once a second for
-//! what has none: bytes lost. A zero byte of a driver that does not count is taken for a break.
+//! `ff ff` is the byte ff; `ff 00 X` is the byte X with wrong parity or without a stop bit; `ff 00
+//! 00` is a break, or a zero byte with such an error. Which of these it is, only the driver's
+//! counters can tell (TIOCGICOUNT): a driver counts an error before it hands out the byte, so each
+//! escape uses up one of the counts. The counters are read when there is an escape, and once a
+//! second for what has none: lost bytes. If a driver does not count, a zero byte is taken to be a
+//! break.
 
 use crate::settings::{ErrorCounts, LineEvent};
 
-/// Where a stream is within an escape.
+/// Where in an escape a stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum EscapeState {
     #[default]
@@ -20,14 +21,14 @@ enum EscapeState {
     Error,
 }
 
-/// Takes escapes out of a stream that comes in any pieces.
+/// Takes escapes out of a stream, however it is split.
 #[derive(Debug, Default)]
 pub(super) struct Unmark(EscapeState);
 
 impl Unmark {
-    /// Takes the escapes out of `bytes` in place and returns how many are left. For each error,
-    /// `judge` is given the byte and says what happened, and whether the byte is one; `marks` get
-    /// the place.
+    /// Takes the escapes out of `bytes` in place and returns how many bytes are left. For each
+    /// error, `judge` is given the byte, and says what happened and whether the byte is data;
+    /// `marks` get the place.
     pub(super) fn strip(
         &mut self,
         bytes: &mut [u8],
@@ -64,28 +65,28 @@ impl Unmark {
     }
 }
 
-/// What the driver counted and no escape has shown yet.
+/// What the driver has counted and no escape has accounted for yet.
 #[derive(Debug, Default)]
 pub(super) struct DriverCounts {
     /// Whether frames have a parity bit.
     parity: bool,
-    /// What the counters said last; nothing where the driver does not count.
+    /// What the counters said last; `None` if the driver does not count.
     counted: Option<ErrorCounts>,
-    /// Not shown yet.
+    /// Not accounted for yet.
     fresh: ErrorCounts,
-    /// Not shown since the call of [`Self::age`] before the last.
+    /// Not accounted for since the call of [`Self::age`] before the last.
     aged: ErrorCounts,
-    /// An adapter that flags a whole packet counts once.
+    /// The last event: an adapter that flags a whole packet counts it only once.
     last: Option<LineEvent>,
 }
 
 impl DriverCounts {
-    /// A read begins; frames have a parity bit or not.
+    /// A read begins; `parity` says whether frames have a parity bit.
     pub(super) fn begin(&mut self, parity: bool) {
         (self.parity, self.last) = (parity, None);
     }
 
-    /// Takes what the counters say now; whether bytes were lost since.
+    /// Takes what the counters say now; returns whether bytes were lost since.
     pub(super) fn post(&mut self, now: Option<ErrorCounts>) -> bool {
         let (Some(now), Some(before)) = (now, self.counted) else {
             self.counted = now;
@@ -118,7 +119,7 @@ impl DriverCounts {
         claimed
     }
 
-    /// What the escape of this byte says, and whether it is a byte.
+    /// What the escape of this byte means, and whether the byte is data.
     pub(super) fn judge(&mut self, byte: u8) -> (LineEvent, bool) {
         let errors = [LineEvent::Parity, LineEvent::Framing];
         if byte == 0 {
@@ -134,8 +135,8 @@ impl DriverCounts {
         (event.or(self.last.filter(|event| errors.contains(event))).unwrap_or(likely), true)
     }
 
-    /// What had no escape from one call to the next, a second later: some drivers count and do not
-    /// flag. Once each.
+    /// What had no escape from one call to the next, a second later: some drivers count but do not
+    /// flag. Each is returned once.
     pub(super) fn age(&mut self) -> impl Iterator<Item = LineEvent> + use<> {
         let old = std::mem::replace(&mut self.aged, std::mem::take(&mut self.fresh));
         [
@@ -154,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// What a tty receives.
+    /// Something a tty receives.
     #[derive(Clone, Debug)]
     enum Item {
         Byte(u8),
@@ -172,7 +173,7 @@ mod tests {
         proptest::collection::vec(item, 0..200)
     }
 
-    /// As the kernel writes it.
+    /// As the kernel would write it.
     fn mark(items: &[Item]) -> Vec<u8> {
         let escape = |item: &Item| match *item {
             Item::Byte(0xff) => vec![0xff, 0xff],

@@ -1,5 +1,5 @@
-//! Calls that wait in the kernel without a limit (tcdrain, TIOCSBRK, close): each in a thread that
-//! a signal ends.
+//! Calls that wait in the kernel without a limit (tcdrain, TIOCSBRK, close): each runs in a thread
+//! that a signal can end.
 
 use std::{
     io,
@@ -11,13 +11,13 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::sys::ioctl;
 
-/// Pause between two signals: one that comes before the call has begun to wait ends nothing.
+/// Pause between two signals: one that arrives before the call has begun to wait ends nothing.
 const SIGNAL_PAUSE: Duration = Duration::from_millis(2);
 
-/// So many signals, and the thread waits for the hardware, which no signal ends.
+/// After this many signals the thread must be waiting for hardware, which no signal ends.
 const SIGNALS_MAX: usize = 500;
 
-/// A call in a thread of its own. Dropped, it is ended.
+/// A call in a thread of its own. Dropping it ends the call.
 #[derive(Debug)]
 pub(super) struct BlockingCall<T> {
     thread: Option<JoinHandle<()>>,
@@ -30,13 +30,13 @@ impl<T: Send + 'static> BlockingCall<T> {
         ioctl::make_interruptible()?;
         let (tell, done) = oneshot::channel();
         let thread = thread::Builder::new().name("tty-wait".into()).spawn(move || {
-            // Nobody may wait for it any more.
+            // Perhaps nobody waits for it any more.
             tell.send(call()).ok();
         })?;
         Ok(Self { thread: Some(thread), done })
     }
 
-    /// What it gave, or nothing where it takes longer than `limit`.
+    /// What it returned, or `None` if it takes longer than `limit`.
     pub(super) async fn within(mut self, limit: Duration) -> Option<T> {
         timeout(limit, &mut self.done).await.ok()?.ok()
     }
@@ -52,8 +52,8 @@ impl<T: Send + 'static> BlockingCall<T> {
 impl<T> Drop for BlockingCall<T> {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take().filter(|thread| !thread.is_finished()) {
-            // This thread has others to serve. Without one to be had, the call ends when its port
-            // hangs up.
+            // Elsewhere, since this thread has others to serve. If no thread can be had, the call
+            // ends when its port hangs up.
             drop(thread::Builder::new().name("tty-end".into()).spawn(move || end(thread)));
         }
     }

@@ -1,4 +1,4 @@
-//! A router's console: a boot log paced in time, a prompt with line editing, a few commands.
+//! A router's console: a boot log played in time, a prompt with line editing, a few commands.
 
 mod commands;
 
@@ -12,15 +12,15 @@ use super::{
     script::{Script, TimedText},
 };
 
-/// Longest command line; more is answered with a bell.
+/// The longest command line; more is answered with a bell.
 const LINE_MAX: usize = 200;
 
-/// Lines recalled by arrow up.
+/// Lines that arrow up can recall.
 const HISTORY: usize = 20;
 
-/// A router as it is switched on.
+/// A router that is being switched on.
 pub(super) struct Console {
-    /// What is being said: the boot log, a ping.
+    /// What is being printed: the boot log, a ping.
     script: Script,
     mode: Mode,
     enabled: bool,
@@ -31,18 +31,18 @@ pub(super) struct Console {
     /// How many lines back arrow up has gone.
     back: usize,
     escape: KeySequence,
-    /// The last byte was CR: an LF after it belongs to it.
+    /// The last byte was a CR: a LF after it belongs to it.
     after_cr: bool,
 }
 
 /// What a typed line means.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
-    /// Nothing: the router boots.
+    /// Nothing: the router is booting.
     Booting,
     /// A command.
     Ready,
-    /// The answer to the question of `reload`.
+    /// The answer to the question that `reload` asks.
     Confirming,
 }
 
@@ -109,8 +109,8 @@ impl Console {
         self.script.start(now, commands::boot_log());
     }
 
-    /// While something is being said only ^C counts, and not during a boot: what is typed meanwhile
-    /// is lost.
+    /// While something is being printed only ^C counts, and not during the boot: anything else
+    /// typed meanwhile is lost.
     fn interrupt(&mut self, byte: u8, out: &mut BytesMut) {
         if byte == 3 && self.mode != Mode::Booting {
             self.script.stop();
@@ -123,7 +123,7 @@ impl Console {
         out.extend_from_slice(if self.enabled { b"router# " } else { b"router> " });
     }
 
-    /// One byte of a line that is being typed.
+    /// Handles one byte of a line that is being typed.
     fn edit(&mut self, now: Duration, byte: u8, out: &mut BytesMut) {
         match byte {
             b'\r' | b'\n' => {
@@ -149,7 +149,7 @@ impl Console {
         }
     }
 
-    /// Removes characters from the end of the line and of the screen.
+    /// Removes characters from the end of the line and from the screen.
     fn rub_out(&mut self, count: usize, out: &mut BytesMut) {
         let keep = self.line.len().saturating_sub(count);
         for _ in keep..self.line.len() {
@@ -164,10 +164,10 @@ impl Console {
         spaces + self.line.iter().rev().skip(spaces).take_while(|byte| **byte != b' ').count()
     }
 
-    /// One byte of a key sequence; arrow up and down recall lines, other keys do nothing.
+    /// Handles one byte of a key sequence; arrow up and down recall lines, other keys do nothing.
     fn key(&mut self, byte: u8, out: &mut BytesMut) {
         self.escape = match (self.escape, byte) {
-            // Then parameter and intermediate bytes (ECMA-48 section 5.4).
+            // After that, parameter and intermediate bytes (ECMA-48 section 5.4).
             (KeySequence::Started, b'[' | b'O') | (KeySequence::Parameters, 0x20..=0x3F) => {
                 KeySequence::Parameters
             }
@@ -183,7 +183,7 @@ impl Console {
         };
     }
 
-    /// Puts the line `back` lines ago in place of the one being typed.
+    /// Replaces the line being typed by the one that is `back` lines ago.
     fn recall(&mut self, back: usize, out: &mut BytesMut) {
         self.rub_out(self.line.len(), out);
         self.back = back;
@@ -246,7 +246,7 @@ mod tests {
         String::from_utf8(out.to_vec()).unwrap()
     }
 
-    /// Plays what is due until nothing is; the texts with their times.
+    /// Plays whatever is due until nothing is; returns the texts with their times.
     fn play(console: &mut Console) -> Vec<(Duration, String)> {
         let mut played = Vec::new();
         while let Some(due) = console.deadline() {

@@ -8,16 +8,16 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Bytes read at once.
+/// Bytes read in one go.
 const READ_SIZE: usize = 4096;
 
-/// With that many bytes unsent the device stops listening until its peer reads: what a full UART
+/// With this many bytes unsent the device stops listening until its peer reads: what a full UART
 /// buffer does with RTS.
 const UNSENT_MAX: usize = 64 * 1024;
 
 /// A device without sockets, files or clocks. Times are measured from the start of the simulation.
 pub(super) trait SimulatedDevice: Send + 'static {
-    /// Takes what arrived at `now` and appends the answer to `out`.
+    /// Takes what arrived at `now`, and appends the answer to `out`.
     fn input(&mut self, now: Duration, bytes: &[u8], out: &mut BytesMut);
 
     /// When [`tick`](Self::tick) is due; asked only while nothing waits to be sent.
@@ -28,14 +28,14 @@ pub(super) trait SimulatedDevice: Send + 'static {
     /// The deadline has passed.
     fn tick(&mut self, _now: Duration, _out: &mut BytesMut) {}
 
-    /// Whether the device hangs up once its output is sent.
+    /// Whether the device hangs up once its output has been sent.
     fn ended(&self) -> bool {
         false
     }
 }
 
 /// Runs a device until its peer ends or it hangs up itself; then sends what is left and shuts the
-/// writer.
+/// writer down.
 pub(super) async fn drive(
     mut device: impl SimulatedDevice,
     start: Instant,

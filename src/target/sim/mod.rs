@@ -1,5 +1,5 @@
-//! Simulated devices behind real ptys and real TCP and UDP ports, so that what reaches them is the true
-//! path.
+//! Simulated devices behind real ptys and real TCP and UDP ports, so that they are reached in
+//! exactly the same way as real ones.
 
 mod console;
 mod drive;
@@ -22,16 +22,16 @@ use tokio::task::JoinSet;
 
 use crate::config::{SimDevice, SimTarget, Target};
 
-/// A running simulated device; it ends, with its connections, when this is dropped.
+/// A running simulated device; when this is dropped it ends, and its connections with it.
 #[derive(Debug)]
 pub(crate) struct Sim {
-    /// The real target that reaches it: a pty's path or a loopback port.
+    /// The real target that leads to it: a pty's path, or a loopback port.
     pub target: Target,
     /// Owns the device's task; dropping it aborts the task.
     _tasks: JoinSet<()>,
 }
 
-/// Starts a simulated device. Fails when no pty or no port on 127.0.0.1 is to be had.
+/// Starts a simulated device. Fails if no pty or no port on 127.0.0.1 can be had.
 pub(crate) async fn start(target: &SimTarget) -> io::Result<Sim> {
     let mut tasks = JoinSet::new();
     let model = || Arc::new(Mutex::new(modbus::Model::default()));

@@ -7,7 +7,8 @@ use bytes::BytesMut;
 
 use super::drive::SimulatedDevice;
 
-/// Longest command line; over it the answer is ERROR (V.250 section 5.2.1 asks for at least 40).
+/// The longest command line; beyond it the answer is ERROR (V.250 section 5.2.1 asks for at least
+/// 40).
 const COMMAND_LINE_MAX: usize = 255;
 
 /// From ATD to CONNECT.
@@ -16,14 +17,14 @@ const DIALLING: Duration = Duration::from_millis(600);
 /// What the called host says first; after that it echoes.
 const BANNER: &[u8] = b"\r\nRemote host ready. It echoes what you type; +++ and ATH hang up.\r\n";
 
-/// Pluses of the escape sequence.
+/// How many pluses the escape sequence has.
 const ESCAPE: u8 = 3;
 
-/// A modem as after power-on: echo on, words as results, on hook.
+/// A modem as it is after power-on: echo on, results in words, on hook.
 pub(super) struct Modem {
     state: ModemState,
     profile: Profile,
-    /// The call that `+++` left and ATO returns to.
+    /// The call that `+++` left and that ATO returns to.
     connected: bool,
     line: Vec<u8>,
     overflow: bool,
@@ -150,12 +151,12 @@ impl SimulatedDevice for Modem {
 }
 
 impl Modem {
-    /// One byte in the online state: to the far host, which echoes it; watches for the escape
-    /// sequence.
+    /// Handles one byte in the online state: sends it to the far host, which echoes it, and watches
+    /// for the escape sequence.
     fn online(&mut self, now: Duration, byte: u8, out: &mut BytesMut) {
         let quiet = now.saturating_sub(self.heard) >= self.profile.guard();
         let escape = self.profile.register(2);
-        // A register over 127 switches the escape off.
+        // A register above 127 switches the escape off.
         self.pluses = match (byte == escape && escape < 128, quiet, self.pluses) {
             (true, true, _) => 1,
             (true, false, seen @ 1..ESCAPE) => seen + 1,
@@ -165,8 +166,8 @@ impl Modem {
         out.extend_from_slice(&[byte]);
     }
 
-    /// Any character aborts a call being set up (V.250 section 5.6.1); the LF of a terminal that
-    /// sends CR LF does not.
+    /// Any character aborts a call that is being set up (V.250 section 5.6.1), except the LF of a
+    /// terminal that sends CR LF.
     fn abort(&mut self, byte: u8, out: &mut BytesMut) {
         if byte != self.profile.register(4) {
             self.state = ModemState::Command;
@@ -181,7 +182,7 @@ impl Modem {
         self.result(ResultCode::Connect, out);
     }
 
-    /// One byte in the command state.
+    /// Handles one byte in the command state.
     fn command(&mut self, now: Duration, byte: u8, out: &mut BytesMut) {
         let (cr, backspace) = (self.profile.register(3), self.profile.register(5));
         if byte == backspace || byte == 0x7F {
@@ -212,7 +213,7 @@ impl Modem {
         }
     }
 
-    /// Runs a command line; one that does not begin with AT is noise and gets no answer.
+    /// Runs a command line; a line that does not begin with AT is noise and gets no answer.
     fn execute(&mut self, now: Duration, line: &[u8], out: &mut BytesMut) {
         let Some(body) = line.strip_prefix(b"AT") else { return };
         self.last = line.to_vec();
@@ -226,7 +227,7 @@ impl Modem {
         }
     }
 
-    /// One command of a line.
+    /// Runs one command of a line.
     fn one(
         &mut self,
         now: Duration,
@@ -263,7 +264,7 @@ impl Modem {
         ResultCode::Ok
     }
 
-    /// `ATD[T|P]number`; a `;` at the end stays in the command state.
+    /// `ATD[T|P]number`; with a `;` at the end the modem stays in the command state.
     fn dial(&mut self, now: Duration, rest: &mut CommandTail<'_>) -> ResultCode {
         let number = std::mem::take(&mut rest.0);
         if self.connected || !number.iter().any(u8::is_ascii_digit) {
@@ -299,7 +300,7 @@ impl Modem {
         }
     }
 
-    /// `AT+...`: who made it, and the signal of a cellular modem.
+    /// `AT+...`: the manufacturer, and the signal strength of a cellular modem.
     fn extended(&mut self, rest: &mut CommandTail<'_>, out: &mut BytesMut) -> ResultCode {
         let text = match std::mem::take(&mut rest.0) {
             b"GMI" | b"CGMI" => "wsbridge",
@@ -312,7 +313,7 @@ impl Modem {
         ResultCode::Ok
     }
 
-    /// `AT&F` and the switches a terminal program sends at the start.
+    /// `AT&F`, and the switches that terminal programs send at the start.
     fn ampersand(&mut self, rest: &mut CommandTail<'_>) -> ResultCode {
         match (rest.next(), rest.number().unwrap_or(0)) {
             (Some(b'F'), 0..=1) => self.profile = Profile::default(),
@@ -332,7 +333,7 @@ impl Modem {
         out.extend_from_slice(&[cr, lf]);
     }
 
-    /// A result code, unless Q1 keeps the modem quiet.
+    /// Sends a result code, unless Q1 keeps the modem quiet.
     fn result(&self, outcome: ResultCode, out: &mut BytesMut) {
         let Some((word, number)) = outcome.code().filter(|_| !self.profile.quiet) else { return };
         if self.profile.verbose {
@@ -354,7 +355,7 @@ impl CommandTail<'_> {
         Some(*first)
     }
 
-    /// A decimal number, if one comes next; one over 65535 is taken as 65535.
+    /// A decimal number, if one comes next; anything above 65535 is taken as 65535.
     fn number(&mut self) -> Option<u16> {
         let mut number = None;
         while let Some((digit @ b'0'..=b'9', rest)) = self.0.split_first() {

@@ -1,4 +1,4 @@
-//! A boat's multiplexer: each second its position, wind and depth as sentences of NMEA 0183.
+//! A boat's multiplexer: every second its position, wind and depth, as NMEA 0183 sentences.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -27,7 +27,8 @@ impl SimulatedDevice for Multiplexer {
         self.reports = self.reports.wrapping_add(1);
         let (hour, minute) = (second / 3600 % 24, second / 60 % 60);
         let clock = format!("{hour:02}{minute:02}{:02}.00", second % 60);
-        // Six knots to the north: a ten thousandth of a minute of arc takes a sixteenth of a second.
+        // Six knots to the north: a ten-thousandth of a minute of arc takes a sixteenth of a
+        // second.
         let north = second * 16 % 600_000;
         let (degrees, thousandths) = (54 + north / 600_000, north % 600_000);
         let latitude =
@@ -38,10 +39,10 @@ impl SimulatedDevice for Multiplexer {
     }
 }
 
-/// With its checksum: all characters between `$` and `*` by exclusive or.
+/// Adds the checksum: all characters between `$` and `*`, by exclusive or.
 fn sentence(body: &str, out: &mut BytesMut) {
     let sum = body.bytes().fold(0, |sum, byte| sum ^ byte);
-    // It takes whatever is written to it.
+    // Writing to it cannot fail.
     let _ = write!(out, "${body}*{sum:02X}\r\n");
 }
 

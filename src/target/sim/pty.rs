@@ -1,4 +1,4 @@
-//! A device behind a pty: the slave is what a serial target opens.
+//! A device behind a pty; a serial target opens the slave.
 
 use std::{
     ffi::OsString,
@@ -27,7 +27,7 @@ use crate::{
     settings::{Levels, Settings},
 };
 
-/// Starts `device` behind a new pty; its task is in `tasks` and ends with them.
+/// Starts `device` behind a new pty; its task is in `tasks` and ends with it.
 pub(super) fn start(tasks: &mut JoinSet<()>, device: impl SimulatedDevice) -> io::Result<Target> {
     let (reader, writer, path) = open()?;
     tasks.spawn(async move {
@@ -46,16 +46,16 @@ pub(super) fn start(tasks: &mut JoinSet<()>, device: impl SimulatedDevice) -> io
     }))
 }
 
-/// The device's end of a pty, to read. Tokio's pipe ends are its only safe wrappers of any
-/// descriptor; read and write go by `try_io` alone, since a short read of a tty does not mean that
-/// it is empty.
+/// The device's end of a pty, for reading. Tokio's pipe ends are its only safe wrappers for an
+/// arbitrary descriptor; reads and writes use only `try_io`, since a short read from a tty does not
+/// mean that it is empty.
 struct PtyReader {
     master: pipe::Receiver,
-    /// While a slave is open, nobody's closing of another ends our reads with EIO (`pty(7)`).
+    /// While a slave is open, closing another does not end our reads with EIO (`pty(7)`).
     _slave: OwnedFd,
 }
 
-/// The device's end of a pty, to write.
+/// The device's end of a pty, for writing.
 struct PtyWriter(pipe::Sender);
 
 /// A new pty in raw mode, and the path of its slave.

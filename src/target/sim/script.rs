@@ -1,4 +1,4 @@
-//! Output paced in time: a boot log, the dots of a ping.
+//! Output played in time: a boot log, the dots of a ping.
 
 use std::{borrow::Cow, collections::VecDeque, time::Duration};
 
@@ -7,7 +7,7 @@ use bytes::BytesMut;
 /// A text, and the pause before it.
 pub(super) type TimedText = (Duration, Cow<'static, str>);
 
-/// What is still to be said, and when the next of it is due.
+/// What has yet to be printed, and when the next part is due.
 #[derive(Default)]
 pub(super) struct Script {
     steps: VecDeque<TimedText>,
@@ -15,18 +15,18 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Says these from `now` on, in place of what was left.
+    /// Prints these from `now` on, in place of what was left.
     pub(super) fn start(&mut self, now: Duration, steps: impl IntoIterator<Item = TimedText>) {
         self.steps = steps.into_iter().collect();
         self.since = now;
     }
 
-    /// Says no more.
+    /// Prints no more.
     pub(super) fn stop(&mut self) {
         self.steps.clear();
     }
 
-    /// Whether there is more to say.
+    /// Whether there is more to print.
     pub(super) fn is_running(&self) -> bool {
         !self.steps.is_empty()
     }
@@ -36,7 +36,7 @@ impl Script {
         self.steps.front().map(|(pause, _)| self.since + *pause)
     }
 
-    /// Says what is due at `now`.
+    /// Prints what is due at `now`.
     pub(super) fn play(&mut self, now: Duration, out: &mut BytesMut) {
         while let Some(due) = self.deadline().filter(|due| *due <= now) {
             self.since = due;

@@ -1,4 +1,4 @@
-//! An endless stream of numbered lines, as fast as they are taken; a receiver can verify each byte.
+//! An endless stream of numbered lines, as fast as they are read; a receiver can verify every byte.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -6,13 +6,13 @@ use bytes::BytesMut;
 
 use super::drive::SimulatedDevice;
 
-/// Bytes of a line, the newline included: byte `n` of the stream is in line `n / 64 + 1`.
+/// Bytes in a line, including the newline: byte `n` of the stream is in line `n / 64 + 1`.
 const LINE_LENGTH: usize = 64;
 
-/// Lines made at once: 16 KiB.
+/// Lines made in one go: 16 KiB.
 const BATCH: usize = 256;
 
-/// Letters after the number; each line starts one letter further, so that a shifted line shows.
+/// Letters after the number; each line starts one letter further on, so that a shifted line shows.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// The line with this number, from 1: twelve digits, a space, fifty letters, a newline.
@@ -20,7 +20,7 @@ pub(crate) fn line(number: u64) -> String {
     let shift = usize::try_from(number % LETTERS.len() as u64).unwrap_or_default();
     let (end, start) = LETTERS.split_at_checked(shift).unwrap_or_default();
     let mut line = String::with_capacity(LINE_LENGTH);
-    // A String takes whatever is written to it.
+    // Writing to a String cannot fail.
     let _ = write!(line, "{number:012} {start}{end}");
     line.truncate(LINE_LENGTH - 1);
     line.push('\n');

@@ -1,4 +1,4 @@
-//! A device behind a TCP port of 127.0.0.1.
+//! A device behind a TCP port on 127.0.0.1.
 
 use std::{io, net::Ipv4Addr, time::Duration};
 
@@ -11,14 +11,14 @@ use tokio::{
 use super::drive::{SimulatedDevice, drive};
 use crate::config::{Target, TcpAddress, TcpTarget};
 
-/// Connections a device serves at once; more wait in the kernel's backlog.
+/// Connections that a device serves at a time; more wait in the kernel's backlog.
 const CONNECTIONS: usize = 64;
 
-/// Pause after a failed accept (no descriptors left), so that it does not spin.
+/// Pause after a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts a listener that gives each connection a device of its own; its task is in `tasks` and
-/// ends with them.
+/// ends with it.
 pub(super) async fn start<D: SimulatedDevice>(
     tasks: &mut JoinSet<()>,
     make: impl Fn() -> D + Send + 'static,
@@ -56,7 +56,7 @@ async fn accept<D: SimulatedDevice>(listener: TcpListener, make: impl Fn() -> D)
 async fn serve(device: impl SimulatedDevice, start: Instant, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
-    // A peer that resets its connection is an ordinary end of one.
+    // A peer that resets its connection is an ordinary ending.
     if let Err(error) = drive(device, start, reader, writer).await {
         tracing::debug!(%error, "a connection of a simulated device broke");
     }

@@ -92,7 +92,7 @@ async fn the_network_plc_serves_many_connections_and_hangs_up_on_nonsense() {
     let mut nonsense = plcs.pop().unwrap();
     send(&mut nonsense, b"GET / HTTP/1.1\r\n\r\n").await;
     let mut rest = Vec::new();
-    // What we sent behind the broken header may turn the end into a reset.
+    // Because of what we sent after the broken header, the end may be a reset.
     let _ = timeout(LONG, nonsense.read_to_end(&mut rest)).await.expect("hung up");
     assert_eq!(rest, b"");
 }

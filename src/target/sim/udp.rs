@@ -1,4 +1,4 @@
-//! A device behind a UDP port of 127.0.0.1, that sends without being asked.
+//! A device behind a UDP port on 127.0.0.1 that sends without being asked.
 
 use std::{
     io,
@@ -16,18 +16,18 @@ use tokio::{
 use super::drive::SimulatedDevice;
 use crate::config::{Target, UdpTarget};
 
-/// What a device without a deadline waits for.
+/// How long a device without a deadline waits.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-/// Starts a device; each line that it says is a datagram. Its task is in `tasks` and ends with
-/// them.
+/// Starts a device; each line that it prints is a datagram. Its task is in `tasks` and ends with
+/// it.
 pub(super) async fn start(
     tasks: &mut JoinSet<()>,
     device: impl SimulatedDevice,
 ) -> io::Result<Target> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = socket.local_addr()?;
-    // One that is free now: it is bound again as soon as the line is opened.
+    // A port that is free now: it is bound again as soon as the line is opened.
     let gateway = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
     tasks.spawn(serve(device, socket, gateway));
     Ok(Target::Udp(UdpTarget {
@@ -51,7 +51,7 @@ async fn serve(mut device: impl SimulatedDevice, socket: UdpSocket, gateway: Soc
             }
         }
         for line in out.split().split_inclusive(|byte| *byte == b'\n') {
-            // Where nobody listens yet it is lost, as it is with the real thing.
+            // While nobody listens yet it is lost, as it is with a real device.
             let _ = socket.send_to(line, gateway).await;
         }
     }

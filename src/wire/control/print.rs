@@ -1,4 +1,4 @@
-//! A client's messages, printed: what a client of ours sends.
+//! A client's messages in text form, as a client of ours sends them.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -53,7 +53,7 @@ fn raw(signals: &Signals) -> RawSignals {
     }
 }
 
-/// Milliseconds to the microsecond.
+/// Milliseconds, exact to the microsecond.
 #[expect(clippy::cast_precision_loss, reason = "micros of 2^53 are 285 years")]
 fn ms(time: std::time::Duration) -> f64 {
     time.as_micros() as f64 / 1000.0

@@ -25,7 +25,7 @@ pub enum Tell {
         re: Option<u64>,
         code: Code,
         message: String,
-        /// How many bytes of data it is about.
+        /// How many bytes of data it concerns.
         #[serde(skip_serializing_if = "Option::is_none")]
         bytes: Option<u64>,
     },
@@ -91,7 +91,7 @@ impl Tell {
     }
 }
 
-/// Bytes a second of an endpoint: from its device, and to it; and the line's errors so far.
+/// An endpoint's bytes per second, from its device and to it; and the line's errors so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members of the specification, explained there")]
 pub struct Rate {
@@ -228,7 +228,7 @@ pub struct Holder {
     pub away: bool,
 }
 
-/// Whoever asks for a lease.
+/// Who asks for a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the members of the specification, explained there")]
 pub struct Asker {

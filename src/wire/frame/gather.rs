@@ -1,13 +1,13 @@
-//! The short way through many small frames: payloads unmasked and moved together in one pass.
+//! The fast path for many small frames: payloads are unmasked and moved together in one pass.
 
 use std::ops::Range;
 
 use super::Decoder;
 
 impl Decoder {
-    /// Takes whole binary messages of one frame from `input[at..]` as long as there are any, and
-    /// moves their payloads together behind `kept`, which is never past `at`; the first one stays
-    /// where it is. Returns `at` behind the last; whatever comes there, a mistake too, is for
+    /// Takes whole single-frame binary messages from `input[at..]` while there are any, and moves
+    /// their payloads together after `kept`, which is never past `at`; the first one stays where it
+    /// is. Returns `at` after the last one; whatever comes there, including a mistake, is for
     /// [`next`](Self::next).
     pub fn gather(&self, input: &mut [u8], mut at: usize, kept: &mut Range<usize>) -> usize {
         if self.frame.is_some() || self.message.is_some() || !self.head.bytes().is_empty() {
@@ -28,8 +28,8 @@ impl Decoder {
     }
 }
 
-/// The header's length, the payload's, and the mask, if the input begins with a whole binary
-/// message of one frame, shorter than 64 KiB and its length in the shortest form.
+/// The lengths of header and payload, and the mask, if the input begins with a whole single-frame
+/// binary message that is shorter than 64 KiB and has its length in the shortest form.
 fn whole(input: &[u8]) -> Option<(usize, usize, [u8; 4])> {
     let (start, length, mask) = match *input {
         [0x82, short @ 0x80..=0xFD, a, b, c, d, ..] => (6, usize::from(short & 0x7F), [a, b, c, d]),
@@ -42,8 +42,8 @@ fn whole(input: &[u8]) -> Option<(usize, usize, [u8; 4])> {
     (shortest && input.len() - start >= length).then_some((start, length, mask))
 }
 
-/// Unmasks `length` bytes while they move to the front: in one pass once the gap left by the
-/// headers is large enough for both places, as it soon is among small frames.
+/// Unmasks `length` bytes while moving them to the front: in one pass as soon as the gap left by
+/// headers is large enough for both places, which it soon is among small frames.
 fn move_unmasked(input: &mut [u8], (from, to): (usize, usize), length: usize, mask: [u8; 4]) {
     if from - to < length {
         unmask(input.get_mut(from..from + length).unwrap_or_default(), mask);
@@ -65,7 +65,7 @@ fn move_unmasked(input: &mut [u8], (from, to): (usize, usize), length: usize, ma
     }
 }
 
-/// 16 bytes at a time, whatever the optimiser makes of loops.
+/// 16 bytes at a time, however the optimiser treats loops.
 pub(super) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let (words, tail) = payload.as_chunks_mut();
     let wide = widen(mask);
@@ -106,7 +106,7 @@ mod tests {
         frame
     }
 
-    /// All payload of a stream that comes in the given pieces, and what it ended with.
+    /// The whole payload of a stream that comes in the given pieces, and what it ended with.
     fn payload(
         stream: &[u8],
         pieces: &[usize],

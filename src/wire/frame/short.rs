@@ -20,7 +20,7 @@ impl<const N: usize> Short<N> {
         self.len = 0;
     }
 
-    /// Adds bytes; its callers never have more than fits.
+    /// Adds bytes; callers never have more than fits.
     pub(super) fn extend(&mut self, more: &[u8]) {
         let free = self.bytes.get_mut(usize::from(self.len)..).unwrap_or_default();
         for (to, from) in free.iter_mut().zip(more) {

@@ -32,7 +32,7 @@ fn frame(start: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// How a stream in one read ends.
+/// How a stream that arrives in one read ends.
 fn error(bytes: &[u8]) -> Option<FrameError> {
     ours(bytes, usize::MAX).error
 }
@@ -82,7 +82,7 @@ fn every_first_byte_mask_and_length_border_is_taken_or_refused_as_the_rfc_says()
                     && match start & 0x0F {
                         0x0 => inside,
                         0x1 | 0x2 => !inside,
-                        // Two letters `a` are no legal close code, one is no code.
+                        // Two letters `a` are not a legal close code, and one is not a code.
                         0x8 => length == 0,
                         0x9 | 0xA => length <= 125,
                         _ => false,
@@ -102,7 +102,7 @@ fn every_first_byte_mask_and_length_border_is_taken_or_refused_as_the_rfc_says()
     }
 }
 
-/// A frame with its length written in that many bytes: 0, 2 or 8 behind the second.
+/// A frame with its length written in this many bytes: 0, 2 or 8 after the second.
 fn wide(start: u8, key: [u8; 4], wide: usize, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u64).to_be_bytes();
     let mut bytes = vec![start, 0x80 | [length[7], 126, 127][wide.div_ceil(4)]];
@@ -112,7 +112,7 @@ fn wide(start: u8, key: [u8; 4], wide: usize, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What is made of two reads.
+/// What two reads make of it.
 fn in_two(bytes: &[u8], cut: usize) -> Reading {
     let (first, second) = bytes.split_at(cut);
     in_reads([first, second].into_iter())
@@ -134,15 +134,15 @@ fn a_frame_split_at_any_byte_is_the_frame_whatever_its_opcode_bits_mask_and_leng
             (8, 126),
             (8, 65_535),
         ] {
-            // A Close says something, all else is text.
+            // A Close says something; everything else is text.
             let mut payload = vec![b'a'; length];
             if let Some(code) = payload.get_mut(..2).filter(|_| start & 0x0F == 8) {
                 code.copy_from_slice(&1000_u16.to_be_bytes());
             }
             let bytes = wide(start, keys[usize::from(start) % 3], wide_by, &payload);
             let whole = ours(&bytes, usize::MAX);
-            // Of what is refused or longer, the cuts that can matter: in the header, and around the
-            // end.
+            // For frames that are refused or longer, only the cuts that can matter: in the header,
+            // and around the end.
             let few = length > 127;
             for cut in (1..bytes.len()).filter(|cut| !few || *cut < 16 || cut + 4 > bytes.len()) {
                 assert_eq!(
@@ -250,8 +250,8 @@ fn the_reason_of_a_close_is_cut_between_characters() {
 
 #[test]
 fn text_fails_at_the_first_byte_that_proves_it_wrong() {
-    // Overlong, surrogate, beyond U+10FFFF, lone continuation, never-used byte: one good byte
-    // before, many to come.
+    // Overlong, surrogate, beyond U+10FFFF, lone continuation, never-used byte: with one good byte
+    // before, and many after.
     for wrong in
         [&b"\xC0"[..], b"\xE0\x80", b"\xED\xA0", b"\xF4\x90", b"\x80", b"\xFF", b"\xF0\x9F\xA6a"]
     {

@@ -1,4 +1,4 @@
-//! Messages of streams in pieces.
+//! Messages in streams that arrive in pieces.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn delimiter(bytes: &[u8], keep: bool, plus: usize) -> Packing {
     Packing::Delimiter { bytes: Delimiter::new(bytes).unwrap(), keep, plus }
 }
 
-/// Messages of a stream read in these pieces; behind them, those that the end of it gives.
+/// The messages of a stream read in these pieces, and after them those that its end yields.
 fn messages<P: AsRef<[u8]>>(rule: Packing, pieces: &[P]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (mut framer, mut all, mut rest) = (Framer::new(rule, LONGEST), Vec::new(), Vec::new());
     for piece in pieces {

@@ -1,4 +1,4 @@
-//! Tests of the request head's check.
+//! Tests of the request head's reader.
 
 use proptest::prelude::*;
 

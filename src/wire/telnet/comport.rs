@@ -1,5 +1,5 @@
 //! The words of COM-PORT-OPTION (RFC 2217 section 3): what is asked of a serial port on another
-//! box, what it tells.
+//! box, and what it reports.
 
 use super::{KnownOption, Role};
 use crate::{
@@ -7,12 +7,12 @@ use crate::{
     wire::telnet,
 };
 
-/// A server's codes are a client's and this.
+/// A server's codes are the client's plus this.
 const SERVER: u8 = 100;
 
-/// What LINESTATE can tell that we want to hear: overrun, parity, framing, break.
+/// What LINESTATE can report and we want to hear: overrun, parity, framing, break.
 pub const LINE_MASK: u8 = OVERRUN | PARITY | FRAMING | BREAK;
-/// Bits of LINESTATE.
+/// Bits of LINESTATE; this one is overrun.
 pub const OVERRUN: u8 = 2;
 /// A frame with wrong parity.
 pub const PARITY: u8 = 4;
@@ -25,10 +25,11 @@ pub const EMPTY: u8 = 0x60;
 /// All four modem lines and their changes.
 pub const MODEM_MASK: u8 = 0xff;
 
-/// A command, either way. Values that a server may send and we would not are kept as numbers.
+/// A command, in either direction. Values that a server may send but we would not are kept as
+/// numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComPortCommand {
-    /// 0: who one is; empty asks.
+    /// 0: who the sender is; if empty, a question.
     Signature(Vec<u8>),
     /// 1: bits per second; 0 asks.
     Baud(u32),
@@ -46,11 +47,11 @@ pub enum ComPortCommand {
     ModemState(u8),
     /// 8: send no more data.
     Suspend,
-    /// 9: send on.
+    /// 9: resume sending.
     Resume,
-    /// 10: which bits of LINESTATE to tell.
+    /// 10: which bits of LINESTATE to report.
     LineMask(u8),
-    /// 11: which bits of MODEMSTATE to tell.
+    /// 11: which bits of MODEMSTATE to report.
     ModemMask(u8),
     /// 12: discard.
     Purge(Purge),
@@ -61,7 +62,7 @@ pub enum ComPortCommand {
 pub enum ControlValue {
     /// 0
     AskFlow,
-    /// 1, 2, 3: both ways, or outbound where inbound is set apart.
+    /// 1, 2, 3: both directions, or outbound if inbound is set separately.
     Flow(Flow),
     /// 4
     AskBreak,
@@ -134,7 +135,7 @@ pub enum Purge {
 }
 
 impl ComPortCommand {
-    /// Appends it as this end sends it.
+    /// Appends it in the form that this end sends.
     pub fn encode(&self, role: Role, wire: &mut Vec<u8>) {
         let byte = |code: u8, value: u8| vec![code, value];
         let mut content = match self {
@@ -160,9 +161,9 @@ impl ComPortCommand {
         telnet::sub(KnownOption::ComPort.code(), &content, wire);
     }
 
-    /// Reads what a peer sent: the server's numbers, or the client's, which some servers answer
-    /// with. A speed may have 1 to 4 bytes (one is Cisco's number for it), other values may have
-    /// bytes behind them; what has no value or an unknown one is `None`.
+    /// Reads what a peer sent: with the server's numbers, or with the client's, which some servers
+    /// use in answers. A speed may have 1 to 4 bytes (one byte is Cisco's number for it), other
+    /// values may have bytes after them; `None` if there is no value, or an unknown one.
     pub fn decode(content: &[u8]) -> Option<Self> {
         let (code, value) = content.split_first()?;
         let first = value.first().copied();
@@ -193,7 +194,7 @@ impl ComPortCommand {
     }
 }
 
-/// The speed of a single byte, as Cisco's IOS numbers them; an unknown number is the speed itself.
+/// The speed for a single byte, as Cisco's IOS numbers them; an unknown number is the speed itself.
 fn cisco_baud(code: u8) -> u32 {
     match code {
         3 => 300,
@@ -235,7 +236,7 @@ pub fn parity_code(parity: Parity) -> u8 {
     }
 }
 
-/// The parity of a number.
+/// The parity with this number.
 pub fn parity(code: u8) -> Option<Parity> {
     [Parity::None, Parity::Odd, Parity::Even, Parity::Mark, Parity::Space]
         .into_iter()
@@ -251,19 +252,19 @@ pub fn stop_code(stop: StopBits) -> u8 {
     }
 }
 
-/// The stop bits of a number.
+/// The stop bits with this number.
 pub fn stop(code: u8) -> Option<StopBits> {
     [StopBits::One, StopBits::Two, StopBits::OneAndHalf]
         .into_iter()
         .find(|stop| stop_code(*stop) == code)
 }
 
-/// The data bits of a number.
+/// The data bits with this number.
 pub fn data(bits: u8) -> Option<DataBits> {
     DataBits::try_from(bits).ok()
 }
 
-/// The modem lines of a MODEMSTATE.
+/// The modem lines in a MODEMSTATE.
 pub fn inputs(bits: u8) -> Inputs {
     let up = |bit: u8| bits & bit != 0;
     Inputs { cts: up(0x10), dsr: up(0x20), ri: up(0x40), dcd: up(0x80) }
@@ -322,7 +323,7 @@ mod tests {
         all
     }
 
-    /// The contents of the sub-negotiations of a stream.
+    /// The contents of the sub-negotiations in a stream.
     fn contents(mut wire: Vec<u8>) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
         let kept = telnet::Decoder::default().decode(&mut wire, true, |_, event| {

@@ -1,9 +1,9 @@
-//! A telnet stream taken apart, however it is cut: data, commands, sub-negotiations, and what is
-//! none of them.
+//! A telnet stream taken apart, however it is split: data, commands, sub-negotiations, and whatever
+//! is none of these.
 
 use super::{IAC, SB, SE, Verb};
 
-/// Longest sub-negotiation, its option not counted. The longest of RFC 2217 is a signature.
+/// The longest sub-negotiation, not counting its option. The longest in RFC 2217 is a signature.
 pub const SUB_MAX: usize = 256;
 
 const CR: u8 = b'\r';
@@ -12,7 +12,7 @@ const AYT: u8 = 246;
 /// The lowest command there is: end of file (RFC 1184).
 const XEOF: u8 = 236;
 
-/// What a stream holds beside data.
+/// What a stream contains besides data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A word about an option, by its number.
@@ -27,12 +27,13 @@ pub enum Event<'a> {
     Fault(Fault),
 }
 
-/// What breaks the protocol: mostly the work of a peer that does not double a byte 255 of its data.
+/// What breaks the protocol: mostly the work of a peer that does not double bytes of 255 in its
+/// data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A sub-negotiation has more bytes than [`SUB_MAX`], and still no end.
+    /// A sub-negotiation has more than [`SUB_MAX`] bytes, and still no end.
     Overlong,
-    /// A sub-negotiation of that many bytes was cut off by another command.
+    /// A sub-negotiation of this many bytes was cut off by another command.
     Unended(usize),
     /// A byte that is not a command follows IAC.
     NoCommand(u8),
@@ -48,7 +49,7 @@ enum DecoderState {
     SubCommand,
 }
 
-/// What one byte gives.
+/// What one byte yields.
 enum Decoded<'a> {
     Nothing,
     Data(u8),
@@ -59,18 +60,19 @@ enum Decoded<'a> {
 #[derive(Debug, Default)]
 pub struct Decoder {
     state: DecoderState,
-    /// The last byte of data was a CR, not in BINARY: a NUL that follows belongs to it.
+    /// The last byte of data was a CR, and not BINARY: a NUL that follows belongs to it.
     after_cr: bool,
     /// The sub-negotiation so far: option, then content.
     sub: Vec<u8>,
-    /// Bytes of its content, those too many included.
+    /// Bytes of its content, including those beyond the limit.
     length: usize,
 }
 
 impl Decoder {
-    /// Leaves only data, at the front of `bytes`, and returns how much. `binary` says whether they
-    /// are BINARY; `tell` hears each command with the number of data bytes before it, and says that
-    /// of what follows. Commands nobody needs (NOP, GA and their like) are dropped.
+    /// Leaves only data, at the front of `bytes`, and returns how much. `binary` says whether the
+    /// data is BINARY; `tell` gets each command with the number of data bytes before it, and
+    /// answers the same for what follows. Commands that nobody needs (NOP, GA and the like) are
+    /// dropped.
     #[expect(
         clippy::indexing_slicing,
         reason = "`at` is below the length, and `kept` never above `at`"
@@ -124,7 +126,7 @@ impl Decoder {
                 return self.sub();
             }
             DecoderState::SubCommand => {
-                // Its end was lost: what is in it is not believed, the command is.
+                // Its end was lost: we do not believe its content, but we do believe the command.
                 let length = self.length;
                 self.begin(byte);
                 return Decoded::Event(Event::Fault(Fault::Unended(length)));
@@ -138,7 +140,7 @@ impl Decoder {
         if after_cr && byte == 0 && !binary { Decoded::Nothing } else { Decoded::Data(byte) }
     }
 
-    /// The byte behind an IAC that stands in data.
+    /// Handles the byte after an IAC within data.
     fn command(&mut self, byte: u8, binary: bool) -> Decoded<'_> {
         self.begin(byte);
         match byte {
@@ -163,7 +165,7 @@ impl Decoder {
         };
     }
 
-    /// A byte of a sub-negotiation; the first is its option.
+    /// Handles a byte of a sub-negotiation; the first one is its option.
     fn keep(&mut self, byte: u8) -> Decoded<'_> {
         if self.sub.is_empty() {
             self.sub.push(byte);
@@ -173,7 +175,7 @@ impl Decoder {
         if self.length <= SUB_MAX {
             self.sub.push(byte);
         }
-        // Once, however long it gets.
+        // Reported once, however long it gets.
         if self.length == SUB_MAX + 1 {
             Decoded::Event(Event::Fault(Fault::Overlong))
         } else {
@@ -181,7 +183,7 @@ impl Decoder {
         }
     }
 
-    /// A sub-negotiation has come to its end.
+    /// Handles the end of a sub-negotiation.
     fn sub(&self) -> Decoded<'_> {
         match self.sub.split_first() {
             Some((option, content)) if self.length <= SUB_MAX => {
@@ -199,8 +201,8 @@ mod tests {
     use super::*;
     use crate::wire::telnet::{DO, WILL, sub};
 
-    /// Data, and events as text with their places, of a stream in pieces; `binary` until its option
-    /// is spoken of.
+    /// Data, and events as text with their places, from a stream in pieces; BINARY until that
+    /// option comes up.
     fn decode<'a>(
         binary: bool,
         pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -240,7 +242,7 @@ mod tests {
 
         #[test]
         fn a_sub_negotiation_comes_back(option: u8, content in prop::collection::vec(any::<u8>(), 0..=SUB_MAX)) {
-            // An option of 255 exists in no list (EXOPL), and would need escaping itself.
+            // No list has an option 255 (EXOPL), and it would need escaping itself.
             prop_assume!(option != IAC);
             let mut wire = b"ab".to_vec();
             sub(option, &content, &mut wire);

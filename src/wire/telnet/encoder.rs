@@ -1,5 +1,5 @@
-//! Data as they go over a telnet connection: a byte 255 doubled, a CR with its NUL where they are
-//! not BINARY (RFC 854).
+//! Data as it goes over a telnet connection: a byte of 255 is doubled, and a CR gets its NUL unless
+//! the data is BINARY (RFC 854).
 
 use super::IAC;
 
@@ -7,10 +7,10 @@ const CR: u8 = b'\r';
 const LF: u8 = b'\n';
 const NUL: u8 = 0;
 
-/// Encodes data, and knows how much of them has gone when a socket took only some.
+/// Encodes data, and keeps track of how much has gone when a socket took only part of it.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// A CR went whose LF was to follow: whatever else follows needs the NUL first.
+    /// A CR has gone whose LF was about to follow: anything else needs the NUL first.
     open_cr: bool,
 }
 
@@ -18,18 +18,18 @@ pub struct Encoder {
 #[derive(Clone, Copy)]
 struct DataByte {
     byte: u8,
-    /// What must follow it, whatever comes then.
+    /// What must come after it, whatever else follows.
     companion: Option<u8>,
 }
 
 impl Encoder {
-    /// Whether the data go as they are.
+    /// Whether the data goes as it is.
     pub fn passes(&self, data: &[u8], binary: bool) -> bool {
         (binary || !self.open_cr) && !data.iter().any(|byte| *byte == IAC || *byte == CR && !binary)
     }
 
-    /// Appends data as they go over the wire. A CR at their end is a CR: an LF that comes later has
-    /// its own line end.
+    /// Appends data as it goes over the wire. A CR at the end is just a CR: a LF that comes later
+    /// is a line end of its own.
     pub fn encode(&self, data: &[u8], binary: bool, wire: &mut Vec<u8>) {
         if self.owes_nul(data, binary) {
             wire.push(NUL);
@@ -40,8 +40,8 @@ impl Encoder {
         }
     }
 
-    /// This many bytes of what [`encode`](Self::encode) made of these data went: how many bytes of
-    /// data that is, and what must follow before anything else does.
+    /// This many bytes of what [`encode`](Self::encode) made of this data have gone: returns how
+    /// many bytes of data that is, and what must follow before anything else.
     pub fn went(&mut self, data: &[u8], binary: bool, wire: usize) -> (usize, Option<u8>) {
         let mut left = wire.saturating_sub(usize::from(self.owes_nul(data, binary)));
         if wire > 0 {

@@ -1,9 +1,9 @@
-//! Telnet options by the Q method (RFC 1143): what each end does, what it was asked to do and has
-//! not answered yet.
+//! Telnet options by the Q method (RFC 1143): what each end does, and what it was asked to do and
+//! has not answered yet.
 
 use super::{IAC, Verb};
 
-/// An option that one of our ends knows.
+/// An option that either of our ends knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownOption {
     /// Eight bits, nothing translated (RFC 856).
@@ -49,7 +49,7 @@ impl KnownOption {
     }
 }
 
-/// Which end of the connection we are. It decides what we agree to.
+/// Which end of the connection we are. That decides what we agree to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// We use the serial port of the other end.
@@ -60,19 +60,19 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether we agree to an option that we would do (`ours`), or that the other end would.
+    /// Whether we agree to an option, either for ourselves (`ours`) or for the other end.
     fn agrees(self, known: KnownOption, ours: bool) -> bool {
         match known {
-            // COM-PORT-OPTION is the client's to offer (RFC 2217 section 2), but some servers do,
-            // and some clients ask the server for it as well.
+            // COM-PORT-OPTION is the client's to offer (RFC 2217 section 2), but some servers offer
+            // it, and some clients also ask the server for it.
             KnownOption::Binary | KnownOption::Sga | KnownOption::ComPort => true,
-            // A terminal that is told so does not echo what it sends; it is the device that
+            // A terminal that is told this does not echo what it sends; it is the device that
             // answers.
             KnownOption::Echo => ours == (self == Self::Server),
         }
     }
 
-    /// What is asked for as soon as the connection stands. Clients like pyserial never ask for
+    /// What is requested as soon as the connection is up. Clients like pyserial never request
     /// BINARY themselves.
     fn opening(self) -> &'static [(Verb, KnownOption)] {
         match self {
@@ -95,17 +95,18 @@ impl Role {
     }
 }
 
-/// The states of RFC 1143 section 7, the queue bit beside the state it belongs to.
+/// The states of RFC 1143 section 7, with the queue bit in the state it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum OptionState {
     #[default]
     No,
     Yes,
-    /// We said no to what was on, and wait for the answer; `again`: then we ask for it once more.
+    /// We said no to what was on, and wait for the answer; `again`: after that we ask for it once
+    /// more.
     WantNo {
         again: bool,
     },
-    /// We asked, and wait for the answer; `not_now`: then we say no to it.
+    /// We asked, and wait for the answer; `not_now`: after that we say no to it.
     WantYes {
         not_now: bool,
     },
@@ -124,7 +125,7 @@ impl Side {
         self.state == OptionState::Yes
     }
 
-    /// It was asked for and not answered yet.
+    /// It was requested and has not been answered yet.
     pub fn is_asked(self) -> bool {
         matches!(self.state, OptionState::WantYes { .. })
     }
@@ -134,13 +135,13 @@ impl Side {
         self.refused
     }
 
-    /// The other end says yes; whether to answer, and what.
+    /// The other end says yes; returns whether to answer, and what.
     fn hears_yes(&mut self, agree: bool) -> Option<bool> {
         self.refused = false;
         let (state, answer) = match self.state {
             OptionState::No if agree => (OptionState::Yes, Some(true)),
             OptionState::No => (OptionState::No, Some(false)),
-            // A yes to our no breaks the RFC; what we last wanted holds.
+            // A yes to our no breaks the RFC; what we last wanted stands.
             OptionState::WantNo { again: false } => (OptionState::No, None),
             OptionState::Yes
             | OptionState::WantNo { again: true }
@@ -153,7 +154,7 @@ impl Side {
         answer
     }
 
-    /// The other end says no; whether to answer, and what.
+    /// The other end says no; returns whether to answer, and what.
     fn hears_no(&mut self) -> Option<bool> {
         self.refused = true;
         let (state, answer) = match self.state {
@@ -169,7 +170,7 @@ impl Side {
         answer
     }
 
-    /// We want it on or off; whether to say so now.
+    /// We want it on or off; returns whether to say so now.
     fn want(&mut self, on: bool) -> bool {
         let (state, says) = match (self.state, on) {
             (OptionState::No, true) => (OptionState::WantYes { not_now: false }, true),
@@ -192,7 +193,7 @@ pub struct Sides {
     pub them: Side,
 }
 
-/// What is agreed, and what is asked.
+/// What is agreed, and what is requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     role: Role,
@@ -207,7 +208,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Those of one end of a new connection, which asks for what it needs; `wire` gets the words.
+    /// The options of one end of a new connection, which requests what it needs; `wire` gets the
+    /// words.
     pub fn open(role: Role, wire: &mut Vec<u8>) -> Self {
         let mut options = Self { role, ..Self::default() };
         for (verb, known) in role.opening() {
@@ -224,8 +226,8 @@ impl Options {
         }
     }
 
-    /// Hears a word; the answer, where there is one. What is so already is never answered: answers
-    /// make no loops.
+    /// Hears a word; returns the answer, if there is one. What is already so is never answered:
+    /// this prevents loops.
     pub fn hear(&mut self, verb: Verb, option: u8) -> Option<[u8; 3]> {
         let (ours, yes) = match verb {
             Verb::Will => (false, true),
@@ -259,7 +261,7 @@ impl Options {
         self.com_port.us.is_on() || self.com_port.them.is_on()
     }
 
-    /// What a client asked for, and how each stands.
+    /// What a client requested, and the state of each.
     pub fn asked(&self) -> [(KnownOption, Side); 5] {
         let com_port = if self.control() && !self.com_port.us.is_on() {
             self.com_port.them
@@ -283,7 +285,7 @@ mod tests {
     use super::*;
     use crate::wire::telnet::{DO, DONT, WILL, WONT};
 
-    /// Two ends that talk until nobody has more to say; how many rounds that took.
+    /// Two ends that talk until neither has more to say; returns how many rounds that took.
     fn talk(
         near: &mut Options,
         far: &mut Options,
@@ -372,8 +374,8 @@ mod tests {
     }
 
     proptest! {
-        /// Wishes of both ends that cross on the wire, in every order: the two always come to rest,
-        /// and at the same.
+        /// The wishes of both ends cross on the wire, in every order: the two always come to rest,
+        /// and in the same state.
         #[test]
         fn whatever_two_ends_want_they_come_to_rest_and_agree_on_what_is(
             wishes in prop::collection::vec((any::<bool>(), 0_usize..4, any::<bool>(), any::<bool>()), 0..12),

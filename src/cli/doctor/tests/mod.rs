@@ -1,4 +1,4 @@
-//! A made-up machine to look at, and what was found there.
+//! A made-up machine to examine, and what was found on it.
 
 mod network;
 mod serial;
@@ -22,18 +22,18 @@ use super::{
 };
 use crate::target::serial::tree::Tree;
 
-/// 2026-06-01, when all of this happens.
+/// 2026-06-01, the date on which all of this happens.
 const NOW: i64 = 1_780_272_000;
 const DAY: i64 = 24 * 3600;
 
-/// Somebody who may everything on a port of two simulated devices, without TLS, on loopback.
+/// Everybody may do everything on a port with two simulated devices, without TLS, on loopback.
 const PLAIN: &str = "listen: [ { address: '127.0.0.1:0', tls: none } ]\nauth: none\n";
 
-/// Of some password.
+/// The hash of some password.
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg";
 
-/// A user with rights on everything, for configurations that are to be reached from the network.
+/// A user with rights on everything, for configurations that the network can reach.
 const ALICE: &str = "users: { alice: { password: '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQxMjM0$ZPpV5wLiZAT6CwD9rFlDjMdWRXpfXSDiKdH6kQ6TSqg', rights: { '*': [ read ] } } }\n";
 
 /// The machine, and the folder of its configuration.
@@ -43,7 +43,7 @@ struct Place {
 }
 
 impl Place {
-    /// With systemd, a clock that is right, our rules, and the service of the packages under user
+    /// With systemd, a clock that is right, our rules, and the packages' service under user
     /// `wsbridge`.
     fn new() -> Self {
         let tree = Tree::new();
@@ -131,7 +131,7 @@ impl Place {
 }
 
 impl Place {
-    /// [`Self::find`] of a router's configuration.
+    /// [`Self::find`] for a router's configuration.
     fn find_uci(&self, config: &str) -> Found {
         self.write("etc/config/wsbridge", config);
         self.mode("etc/config/wsbridge", 0o600);
@@ -151,7 +151,7 @@ impl Found {
         self.0.findings.iter().find(|finding| finding.id == id.text() && finding.level == level)
     }
 
-    /// It is wrong, and everything said of it has these parts.
+    /// Something is reported as wrong, and the text has these parts.
     fn wrong(&self, id: Id, parts: &[&str]) {
         self.said(id, Level::Wrong, parts);
     }
@@ -174,7 +174,7 @@ impl Found {
         }
     }
 
-    /// Nothing was said of it but that it is well.
+    /// Nothing was reported but that it is well.
     fn none(&self, id: Id) {
         let found = self
             .0
@@ -184,7 +184,7 @@ impl Found {
         assert!(found.is_none(), "{found:#?}");
     }
 
-    /// Nothing is wrong and nothing to think about.
+    /// Nothing is wrong, and there are no hints.
     fn well(&self) {
         let bad: Vec<_> =
             self.0.findings.iter().filter(|finding| finding.level != Level::Ok).collect();

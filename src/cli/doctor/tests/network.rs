@@ -12,7 +12,7 @@ fn lan(listen: &str) -> String {
     format!("{ALICE}listen: [ {listen} ]\nendpoints: {{ e: {{ sim: echo }} }}")
 }
 
-/// The machine's own sockets, which no made-up one can have.
+/// The machine's own sockets, which a made-up machine cannot have.
 fn real() -> Place {
     let mut place = Place::new();
     place.machine.roots.proc = "/proc".into();
@@ -134,7 +134,7 @@ fn telnet_behind_tcp_and_raw_tcp_behind_rfc2217_are_told() {
     let greeting = |bytes: &'static [u8]| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        // Ends with the one connection it serves.
+        // Ends after the one connection that it serves.
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.write_all(bytes).unwrap();

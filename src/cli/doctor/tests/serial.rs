@@ -51,7 +51,7 @@ fn a_login_prompt_is_found_with_the_command_that_ends_it() {
     place.find(&config.replace("port:", "allow_console: true, port:")).none(Id::PortConsole);
     place.write("sys/class/tty/console/active", "ttyS1\n");
     place.find(&config).wrong(Id::PortConsole, &["console=ttyS1", "kernel's command line"]);
-    // Who cannot read the configuration does not know that anybody wants it.
+    // Whoever cannot read the configuration does not know that somebody wants it.
     place.find("endpoints: [").none(Id::PortConsole);
 }
 
@@ -71,13 +71,14 @@ fn rights_are_those_of_the_services_user_and_the_fix_names_the_group() {
     place.mode("dev/ttyUSB0", 0o600);
     let found = place.find(&serial(BY_USB));
     found.wrong(Id::PortRights, &["rules.d", "KERNEL==\"ttyUSB*\"", "MODE=\"0660\""]);
-    // A daemon that was started before it was in the group.
+    // A daemon that was started before its user was in the group.
     place.mode("dev/ttyUSB0", 0o660);
     place.runs("");
     place.find(&serial(BY_USB)).wrong(Id::PortRights, &["restart"]);
 }
 
-/// As a machine with ttyUSB loaded says it: several names for one number, and some of them paths.
+/// What a machine with ttyUSB loaded says: several names for one number, and some of them are
+/// paths.
 const DEVICES: &str = "Character devices:\n  4 /dev/vc/0\n  4 tty\n  4 ttyS\n  5 /dev/tty\n136 pts\n188 ttyUSB\n204 ttyAMA\n\nBlock devices:\n  8 sd\n";
 
 #[test]
@@ -170,7 +171,7 @@ fn an_adapter_without_its_port_was_taken_or_has_no_driver() {
     place.find(&config).wrong(Id::PortUnbound, &["no driver took it", "modprobe"]);
     place.write("proc/99/comm", "brltty\n");
     place.find(&config).wrong(Id::Brltty, &["brltty took it", "udev/rules.d", "apt purge brltty"]);
-    // It has a port, which is another one than asked for.
+    // It has a port, but not the one that was asked for.
     place.write("sys/bus/usb/devices/1-2/1-2:1.0/bInterfaceNumber", "00\n");
     place.write("sys/bus/usb/devices/1-2/1-2:1.0/ttyUSB4/x", "");
     place.find(&config).wrong(Id::PortMissing, &[]);

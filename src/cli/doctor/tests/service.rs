@@ -1,4 +1,4 @@
-//! The service of a made-up machine: old, not reloaded, short of descriptors, without its
+//! The service of a made-up machine: outdated, not reloaded, short of descriptors, without its
 //! directory.
 
 use super::*;
@@ -20,7 +20,7 @@ fn a_service_that_is_installed_and_off_is_a_hint_once_it_was_enabled_it_is_none(
     let place = Place::new();
     place.find(SIM).none(Id::ServiceOff);
     place.write("etc/systemd/system/multi-user.target.wants/wsbridge.service", "");
-    // It runs with another file than the one that is looked at, which is no mistake.
+    // It runs with another file than the one being examined, which is not a mistake.
     place.find(SIM).none(Id::ServiceOff);
     let start = format!("ExecStart=/usr/bin/wsbridge serve --config {}", place.file().display());
     place.unit(&format!("ExecStart=\n{start}"));

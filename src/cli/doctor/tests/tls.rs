@@ -1,4 +1,4 @@
-//! Real certificates that are wrong in one way each.
+//! Real certificates, each wrong in one way.
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
@@ -9,7 +9,7 @@ type Life = ((i32, u8, u8), (i32, u8, u8));
 
 const GOOD: Life = ((2026, 1, 1), (2026, 12, 31));
 
-/// A pair for these names, readable for the service; its files are `cert.pem` and `key.pem`.
+/// A pair for these names, readable by the service; its files are `cert.pem` and `key.pem`.
 fn pair(place: &Place, names: &[&str], (from, until): Life) {
     let names: Vec<_> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).unwrap();

@@ -1,4 +1,5 @@
-//! Mistakes of the configuration, how it is printed, and that the documentation knows every name.
+//! Mistakes in the configuration, how findings are printed, and that the documentation knows every
+//! name.
 
 use super::{super::print, *};
 
@@ -13,7 +14,7 @@ fn a_wrong_file_is_told_in_the_loaders_words() {
     let place = Place::new();
     let found = place.find("endpoints: {}\nlimit: 3\n");
     found.wrong(Id::Config, &["wsbridge.yaml", "limits", "sudo wsbridge check"]);
-    // A path behind an origin is refused there, too.
+    // A path after an origin is refused there, too.
     place
         .find(&sim("origins: [ 'https://a.example/x' ]"))
         .wrong(Id::Config, &["no path", "origins"]);

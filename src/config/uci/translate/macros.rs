@@ -46,7 +46,7 @@ impl<'a> Translated<'a> {
     }
 }
 
-/// `dtr=1` of a macro's step.
+/// One part of a macro's step, like `dtr=1`.
 fn step_part(part: &str, mark: At, step: &mut Node) -> Result<(), String> {
     let (key, text) = part.split_once('=').unwrap_or((part, ""));
     let text = match key {

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::*;
 
-/// Controls of a port, somebody who reads, and the far end.
+/// The controls of a port, somebody who reads, and the far end.
 async fn controlled()
 -> (TcpStream, Arc<RemotePort>, watch::Receiver<PeerState>, impl Future<Output = String>) {
     let (far, mut reader, _writer, link) = pair(false).await;
@@ -32,7 +32,7 @@ async fn an_answer_that_never_comes_is_waited_for_once_and_again_when_it_came_la
         };
         assert_eq!(waited(&mut flush()).await, Duration::from_secs(3));
         assert_eq!(waited(&mut flush()).await, Duration::ZERO);
-        // What answers is no less waited for because something else does not.
+        // What is answered is still waited for, although something else is not answered.
         assert_eq!(waited(&mut set(19_200)).await, Duration::from_secs(3));
         assert_eq!(waited(&mut set(9600)).await, Duration::ZERO);
         let mut wire = Vec::new();
@@ -98,7 +98,7 @@ async fn what_a_peer_never_answers_is_not_waited_for_at_each_connection() {
             assert!(took >= Duration::from_secs(3), "{took:?}");
             drop(first);
             open(&target, &mut learnt).await.unwrap();
-            // Half a second is for the options that are not answered.
+            // Half a second goes to the options that are not answered.
             let again = begun.elapsed().saturating_sub(took);
             assert!(again < Duration::from_millis(2500), "{again:?}");
         };

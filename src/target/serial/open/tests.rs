@@ -1,4 +1,4 @@
-//! Tests of opening a port, at ptys.
+//! Tests of opening a port, with ptys.
 
 use std::{
     fs::File,
@@ -83,8 +83,8 @@ async fn settings_are_set_and_read_back_custom_speeds_too() {
     assert_eq!(device.port.settings().await, Ok(faster));
 }
 
-/// The kernel's pty driver forces eight bits without parity, as real drivers force what they can
-/// do.
+/// The kernel's pty driver forces eight bits without parity, just as real drivers force what they
+/// are able to do.
 #[test]
 fn a_frame_the_driver_does_not_take_is_refused_and_the_line_stays_as_it_was() {
     let (far, path) = pty();

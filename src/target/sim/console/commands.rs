@@ -1,4 +1,4 @@
-//! What the router says: its boot log and the answers of its commands.
+//! What the router says: its boot log, and the answers to its commands.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -71,7 +71,7 @@ pub(super) fn boot_log() -> impl Iterator<Item = TimedText> {
     BOOT.iter().map(|(pause, line)| (Duration::from_millis(*pause), format!("{line}\r\n").into()))
 }
 
-/// Runs one line. Words may be cut short as long as they mean one thing: `sh ver`.
+/// Runs one line. Words may be abbreviated while they remain unambiguous: `sh ver`.
 pub(super) fn run(line: &str, enabled: bool, uptime: Duration) -> Reaction {
     let words: Vec<&str> = line.split_whitespace().collect();
     let is =
@@ -112,7 +112,7 @@ fn log() -> String {
         .join("\n")
 }
 
-/// Five answers, a fifth of a second apart; whoever is asked is at home.
+/// Five answers, a fifth of a second apart; every address is at home.
 fn ping(address: &str) -> Vec<TimedText> {
     let say = |pause, text: String| (Duration::from_millis(pause), Cow::from(text));
     let first = say(0, format!("Sending 5 echo requests of 100 bytes to {address}\r\n"));

@@ -1,8 +1,9 @@
-//! A simulated PLC: its data and the functions that reach them (MODBUS Application Protocol
+//! A simulated PLC: its data, and the functions that access it (MODBUS Application Protocol
 //! V1.1b3).
 //!
-//! Holding register 0 counts seconds, 1 is a temperature in 0.1 degrees; 2 to 199 and coils 0 to 99
-//! can be written. The input registers show the same values. Discrete input 0 blinks each second.
+//! Holding register 0 counts seconds, register 1 is a temperature in 0.1 degrees; 2 to 199, and
+//! coils 0 to 99, can be written. The input registers show the same values. Discrete input 0 blinks
+//! every second.
 
 pub(super) mod rtu;
 pub(super) mod tcp;
@@ -15,7 +16,7 @@ const REGISTERS: usize = 200;
 /// Coils and discrete inputs.
 const BITS: usize = 100;
 
-/// Registers from 0 that are computed and cannot be written.
+/// Registers, from 0 on, that are computed and cannot be written.
 const COMPUTED: usize = 2;
 
 /// Objects of function 43/14: vendor, product code, revision (basic); URL, product name, model name
@@ -44,7 +45,7 @@ pub(super) struct Model {
 }
 
 impl Default for Model {
-    /// Holding register n holds 100 n, every third coil is on.
+    /// Holding register n holds 100 n; every third coil is on.
     fn default() -> Self {
         let mut model = Self { holding: [0; REGISTERS], coils: [false; BITS] };
         for (value, register) in (0..).step_by(100).zip(&mut model.holding) {
@@ -56,7 +57,7 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Answers a request without its address and checksum: function code and data.
+    /// Answers a request without address and checksum: function code and data.
     pub(super) fn answer(&mut self, now: Duration, request: &[u8]) -> Vec<u8> {
         let (function, data) =
             request.split_first().map_or((0, request), |(function, data)| (*function, data));
@@ -144,7 +145,7 @@ impl Model {
     }
 }
 
-/// Seconds since the start, modulo 65536, and 25.0 degrees give or take 5.0 over a minute.
+/// Seconds since the start, modulo 65536, and 25.0 degrees plus or minus 5.0 within a minute.
 fn computed(now: Duration) -> [u16; COMPUTED] {
     let seconds = u16::try_from(now.as_secs() % 65536).unwrap_or_default();
     let turn = std::f64::consts::TAU * now.as_secs_f64() / 60.0;
@@ -153,7 +154,7 @@ fn computed(now: Duration) -> [u16; COMPUTED] {
     [seconds, temperature]
 }
 
-/// The discrete inputs: a blinking one, then every other one on.
+/// The discrete inputs: one that blinks, then every other one on.
 fn inputs(now: Duration) -> [bool; BITS] {
     let mut inputs = [false; BITS];
     inputs.iter_mut().skip(1).step_by(2).for_each(|input| *input = true);
@@ -163,7 +164,7 @@ fn inputs(now: Duration) -> [bool; BITS] {
     inputs
 }
 
-/// Two words: an address, and a count or value.
+/// Two words: an address, and a count or a value.
 fn pair(data: &[u8]) -> Result<(usize, u16), Exception> {
     match data {
         [a, b, c, d] => {
@@ -173,7 +174,7 @@ fn pair(data: &[u8]) -> Result<(usize, u16), Exception> {
     }
 }
 
-/// Address and count, and the bytes that a byte count announces.
+/// Address and count, and the bytes announced by a byte count.
 fn several(data: &[u8]) -> Result<(&[u8], &[u8]), Exception> {
     let (head, rest) = data.split_at_checked(4).ok_or(Exception::Value)?;
     match rest.split_first() {
@@ -211,7 +212,7 @@ fn registers(
     Ok(counted(words.into_iter().flat_map(u16::to_be_bytes).collect()))
 }
 
-/// Puts the byte count before the bytes; at most 250 of them, by the limits above.
+/// Puts the byte count before the bytes; there are at most 250, by the limits above.
 fn counted(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.insert(0, u8::try_from(bytes.len()).unwrap_or(u8::MAX));
     bytes
@@ -230,13 +231,14 @@ fn identify(data: &[u8]) -> Result<Vec<u8>, Exception> {
         4 => numbered.filter(|(number, _)| *number == object).collect(),
         _ => return Err(Exception::Value),
     };
-    // With stream access, an unknown object starts again at the first.
+    // With stream access, an unknown object starts again from the first.
     let from = if code < 4 && usize::from(object) < wanted.len() { object } else { 0 };
     let wanted: Vec<_> = wanted.into_iter().filter(|(number, _)| *number >= from).collect();
     if wanted.is_empty() {
         return Err(Exception::Address);
     }
-    // Conformity 0x82: regular objects, by stream and one by one. No more follows, next object 0.
+    // Conformity 0x82: regular objects, as a stream and individually. No more follows, next object
+    // 0.
     let mut answer = vec![mei, code, 0x82, 0, 0, u8::try_from(wanted.len()).unwrap_or_default()];
     for (number, text) in wanted {
         answer.extend([number, u8::try_from(text.len()).unwrap_or_default()]);

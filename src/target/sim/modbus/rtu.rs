@@ -10,14 +10,14 @@ use bytes::BytesMut;
 use super::{super::drive::SimulatedDevice, Model};
 use crate::wire::modbus::crc16;
 
-/// The unit that answers; address 0 is the broadcast that everybody obeys and nobody answers.
+/// The unit that answers; address 0 is the broadcast, which everybody obeys and nobody answers.
 const UNIT_ADDRESS: u8 = 1;
 
-/// Longest frame, and shortest: address, function, CRC.
+/// Shortest and longest frame: address, function, CRC.
 const FRAME_LENGTHS: std::ops::RangeInclusive<usize> = 4..=256;
 
-/// Silence that ends a frame. On a wire it is 3.5 characters (4 ms at 9600 baud); behind a network,
-/// where the bytes of one frame may come apart, more.
+/// The silence that ends a frame. On a wire it is 3.5 characters (4 ms at 9600 baud); across a
+/// network, where the bytes of a frame may arrive apart, it has to be more.
 const SILENCE: Duration = Duration::from_millis(50);
 
 /// A slave on a serial line.
@@ -25,17 +25,17 @@ pub(in super::super) struct Slave {
     model: Arc<Mutex<Model>>,
     frame: Vec<u8>,
     heard: Duration,
-    /// A broken frame passes by: nothing counts until silence.
+    /// A broken frame is passing: nothing counts until there is silence.
     deaf: bool,
 }
 
 impl Slave {
-    /// A slave with these data.
+    /// A slave with this data.
     pub(in super::super) fn new(model: Arc<Mutex<Model>>) -> Self {
         Self { model, frame: Vec::new(), heard: Duration::ZERO, deaf: false }
     }
 
-    /// A frame is complete: checks and answers it. `false` when its checksum is wrong.
+    /// A frame is complete: checks and answers it. `false` if its checksum is wrong.
     fn answer(&mut self, now: Duration, out: &mut BytesMut) -> bool {
         let frame = std::mem::take(&mut self.frame);
         let Some((body, [low, high])) = frame.split_last_chunk::<2>() else { return false };
@@ -87,7 +87,7 @@ impl SimulatedDevice for Slave {
     }
 }
 
-/// The whole length of a request, once its first bytes tell; `None` as long as they do not or the
+/// The whole length of a request, once its first bytes tell; `None` while they do not, or if the
 /// function is unknown.
 fn length(frame: &[u8]) -> Option<usize> {
     match frame.get(1)? {

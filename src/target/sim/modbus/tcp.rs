@@ -9,10 +9,10 @@ use bytes::{Buf, BytesMut};
 
 use super::{super::drive::SimulatedDevice, Model};
 
-/// Transaction, protocol (0), length of what follows; then the unit.
+/// Transaction, protocol (0), length of what follows; after these, the unit.
 const HEADER: usize = 6;
 
-/// What may follow the header: a unit and a request of 1 to 253 bytes.
+/// The length of what follows the header: a unit, and a request of 1 to 253 bytes.
 const LENGTH: std::ops::RangeInclusive<usize> = 2..=254;
 
 /// One connection to a server.
@@ -23,19 +23,19 @@ pub(in super::super) struct Server {
 }
 
 impl Server {
-    /// A connection to a server with these data.
+    /// A connection to a server with this data.
     pub(in super::super) fn new(model: Arc<Mutex<Model>>) -> Self {
         Self { model, pending: BytesMut::new(), broken: false }
     }
 
-    /// Answers the first request in `pending`; `false` when none is complete.
+    /// Answers the first request in `pending`; `false` if none is complete.
     fn next(&mut self, now: Duration, out: &mut BytesMut) -> bool {
         let Some([t0, t1, p0, p1, l0, l1]) = self.pending.first_chunk::<HEADER>().copied() else {
             return false;
         };
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if (p0, p1) != (0, 0) || !LENGTH.contains(&length) {
-            // Nobody can tell where the next request begins: hang up.
+            // There is no telling where the next request begins: hang up.
             self.broken = true;
             return false;
         }
