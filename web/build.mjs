@@ -2,9 +2,10 @@
 // OUT/manifest.json.
 //
 // The manifest is a list of { path, file, gzip, length, etag, type, immutable, shared }: the path
-// in the URL, the file in OUT and its compressed twin, bytes of the first, a hash of them, its
-// media type, whether the name changes with the content, and whether pages of other origins may
-// load it. `build.rs` embeds the compressed ones; nothing else of this folder reaches the gateway.
+// in the URL, the file in OUT and its compressed twin, the file's length in bytes, a hash of its
+// content, its media type, whether the name changes with the content, and whether pages of other
+// origins may load it. `build.rs` embeds the compressed ones; nothing else of this folder reaches
+// the gateway.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -54,8 +55,8 @@ function digest(content) {
 }
 
 /**
- * Bundles one entry point and gives the files that came of it, by extension; `parts` are those that
- * are loaded later.
+ * Bundles one entry point and returns the resulting files by extension; `parts` are those that are
+ * loaded later.
  */
 async function bundle(entry, options) {
   const result = await build({
@@ -87,8 +88,8 @@ function hashed(stem, extension, content) {
   return `/assets/${stem}.${digest(content)}.${extension}`;
 }
 
-// What a view needs that few open comes when it is opened: a file of its own, beside the script
-// that asks for it.
+// Code for a view that few people open is loaded when the view is opened: it is a file of its own,
+// beside the script that asks for it.
 const { parts, ...page } = await bundle("console/main.js", {
   format: "esm",
   splitting: true,

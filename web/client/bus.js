@@ -1,17 +1,17 @@
-// The bus: which endpoints there are, and how they are.
+// The bus: which endpoints there are, and their state.
 
 import { Connection } from "./connection.js";
 
 /**
  * The list and live state of a gateway's endpoints, over one WebSocket to `/ws/`. It is dialled
- * until it is there; only an end that is final (a login that ended) ends it.
+ * until it is up; only a final ending (a login that ended) ends it.
  *
  * Events: "change" { name } (without a name: the list as a whole), "rates" { rates: { NAME: { rx,
  * tx } } } in bytes a second, "lost", "closed".
  */
 export class Bus extends Connection {
   /**
-   * What is known of each endpoint: `hello`'s members, and `error` while it is down. @type
+   * What is known about each endpoint: `hello`'s members, and `error` while it is down. @type
    * {Map<string, Record<string, any>>}
    */
   endpoints = new Map();
@@ -19,14 +19,14 @@ export class Bus extends Connection {
 
   /**
    * @param {import("./dial.js").DialOptions & { rates?: boolean }} options `rates`: whether the
-   * bytes a second are wanted
+   * bytes per second are wanted
    */
   constructor(options) {
     super(options, { insist: true });
     this.#rates = options.rates ?? false;
   }
 
-  /** Whether the bytes a second are told. @param {boolean} rates */
+  /** Sets whether the bytes per second are reported. @param {boolean} rates */
   async watch(rates) {
     this.#rates = rates;
     if (this.state === "up") await this.ask({ type: "watch", rates });
@@ -53,7 +53,7 @@ export class Bus extends Connection {
       const { type, endpoint: name, ...news } = message;
       const known = this.endpoints.get(name);
       if (!known) return;
-      // What is absent of these is no more.
+      // Members that are absent here no longer apply.
       this.endpoints.set(name, {
         ...known,
         error: undefined,

@@ -5,17 +5,18 @@ import { answers, dial, greeting, isFinal, pause } from "./dial.js";
 import { LineError } from "./error.js";
 
 /**
- * Silence beyond the gateway's heartbeat after which it is asked, and the time it then has, in ms.
+ * Silence beyond the gateway's heartbeat after which we ask, and the time it then has to answer, in
+ * ms.
  */
 const PATIENCE = 5000;
 
 /**
- * How long a connection stands that the gateway ends before the next is dialled at once again, in
- * ms: a target may reset each.
+ * How long a connection that the gateway ends must have been up for the next one to be dialled
+ * immediately, in ms: a target may reset every one.
  */
 const STANDS = 10_000;
 
-/** Requests that may wait for their answer; the gateway has the same limit. */
+/** Requests that may be waiting for their answers; the gateway has the same limit. */
 const REQUESTS = 64;
 
 /** @typedef {"idle" | "connecting" | "up" | "lost" | "closed"} State */
@@ -27,7 +28,7 @@ const REQUESTS = 64;
 
 /**
  * A connection that comes back. Events: "lost" { code, reason, retryIn } (ms until it is dialled
- * again; told before each attempt), "closed" { code, reason, final }.
+ * again; sent before each attempt), "closed" { code, reason, final }.
  */
 export class Connection extends EventTarget {
   /** @type {State} */
@@ -49,12 +50,12 @@ export class Connection extends EventTarget {
   /** Ends a pause between two attempts. @type {(() => void) | undefined} */
   #hurry;
   #lostAt = 0;
-  /** How often it was dialled since one stood, and since when this one does. */
+  /** How often it was dialled since the last connection was up, and since when this one is. */
   #tries = 0;
   #since = 0;
   /** A WebSocket that has not answered yet. @type {WebSocket | undefined} */
   #dialling;
-  /** Whether the first attempt is repeated, too. */
+  /** Whether even the first attempt is repeated. */
   #insist;
 
   /** @param {import("./dial.js").DialOptions} options @param {{ insist?: boolean }} [how] */
@@ -67,8 +68,8 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Connects; gives the gateway's `hello`. Fails with a LineError; a connection that is lost later
-   * comes back by itself.
+   * Connects; returns the gateway's `hello`. Fails with a LineError; a connection that is lost
+   * later comes back by itself.
    */
   async connect() {
     if (this.state !== "idle" && this.state !== "closed")
@@ -88,7 +89,7 @@ export class Connection extends EventTarget {
     }
   }
 
-  /** Ends the connection. What was not sent goes nowhere. */
+  /** Ends the connection. What was not sent is dropped. */
   end() {
     if (this.state === "closed" || this.state === "idle") return;
     const { socket } = this;
@@ -103,7 +104,7 @@ export class Connection extends EventTarget {
 
   // For Line and Bus.
 
-  /** A connection stands. Overridden. @param {boolean} again */
+  /** A connection is up. Overridden. @param {boolean} again */
   greeted(again) {
     void again;
   }
@@ -118,7 +119,7 @@ export class Connection extends EventTarget {
     void bytes;
   }
 
-  /** Nothing more comes of it. Overridden. @param {LineError} error */
+  /** Nothing more will come of it. Overridden. @param {LineError} error */
   over(error) {
     void error;
   }
@@ -134,7 +135,7 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * A request that is sent as soon as there is a connection; gives its answer.
+   * A request that is sent as soon as there is a connection; returns its answer.
    * @param {Message} message @param {(message: Message) => void} [queue] takes the message with its
    *   id, in place of sending
    * @returns {Promise<Message>}
@@ -180,7 +181,7 @@ export class Connection extends EventTarget {
     this.socket?.send(JSON.stringify(message));
   }
 
-  /** A message of its own, whose answer nobody waits for. @param {Message} message */
+  /** A numbered message whose answer nobody waits for. @param {Message} message */
   sendNumbered(message) {
     const id = (this.#lastId += 1);
     this.send({ ...message, id });
@@ -194,7 +195,7 @@ export class Connection extends EventTarget {
     waiting?.fail(error);
   }
 
-  /** What answers there broke the protocol. @param {string} reason */
+  /** The other side broke the protocol. @param {string} reason */
   broken(reason) {
     const { socket } = this;
     this.finish(1002, reason);
@@ -293,7 +294,7 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * An answer, before whoever asked sees it. Overridden. @param {string} type @param {Message}
+   * An answer, before the requester sees it. Overridden. @param {string} type @param {Message}
    * message @param {boolean} ok
    */
   answer(type, message, ok) {
@@ -309,15 +310,15 @@ export class Connection extends EventTarget {
   #detach() {
     clearTimeout(this.#pulse);
     const { socket } = this;
-    // Its errors say nothing that its end does not; in Node an error that nobody hears ends the
+    // Its errors say nothing that its end does not; but in Node an unhandled error ends the
     // process.
     if (socket) [socket.onmessage, socket.onclose, socket.onerror] = [null, null, () => {}];
     this.socket = undefined;
   }
 
   /**
-   * The connection is gone: what was asked on it has no answer any more. @param {number |
-   * undefined} code @param {string} reason
+   * The connection is gone: what was asked on it will not be answered. @param {number | undefined}
+   * code @param {string} reason
    */
   #lost(code, reason) {
     this.#detach();
@@ -375,7 +376,7 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Asks a gateway that gives no sign of life, and gives the connection up when it does not answer.
+   * Asks a gateway that gives no sign of life, and gives up the connection if it does not answer.
    */
   #listen() {
     const most = (this.hello?.heartbeat ?? 10) * 1000 + PATIENCE;
@@ -398,7 +399,7 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * A page that is left for good says so: its session would otherwise hold the line until it
+   * A page that is left for good says so: otherwise its session would hold the line until it
    * expires.
    */
   #leave = (/** @type {Event} */ event) => {

@@ -1,4 +1,4 @@
-// Why a page cannot reach a gateway, as far as a browser lets a page know, and what helps.
+// Why a page cannot reach a gateway, as far as a browser tells the page, and what helps.
 
 import { dial, greeting, httpUrl, socketUrl } from "./dial.js";
 import { LineError } from "./error.js";
@@ -16,9 +16,9 @@ import { permission as permissionFor, question, towards } from "./network.js";
  */
 
 /**
- * Tries to reach `url` and says what stands in the way. A browser tells pages little on purpose, so
- * it tries several ways and concludes; "unreachable" and "certificate" cannot always be told apart,
- * and the text says so.
+ * Tries to reach `url` and says what is in the way. Browsers deliberately tell pages little, so it
+ * tries several ways and draws conclusions; "unreachable" and "certificate" cannot always be told
+ * apart, and then the text says so.
  * @param {string | URL} url @param {Partial<import("./dial.js").DialOptions>} [options] @returns
  *   {Promise<Diagnosis>}
  */
@@ -63,7 +63,7 @@ async function reachable(url, fetch) {
       mode: "no-cors",
       cache: "no-store",
       credentials: "omit",
-      // As long as a user may take to answer what the browser asks.
+      // As long as a user may take to answer the browser's question.
       signal: AbortSignal.timeout(8000),
       ...towards(url),
     });

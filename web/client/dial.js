@@ -7,11 +7,11 @@ import { towards } from "./network.js";
 const PROBE = 5000;
 const HANDSHAKE = 15000;
 
-/** Pauses before each attempt to dial again, in seconds; the last one repeats. */
+/** Pauses before each attempt to reconnect, in seconds; the last one repeats. */
 const PAUSES = [0, 1, 2, 4, 8, 15];
 
 /**
- * The ends after which dialling again is of use (protocol section 10). 1005 and 1006 stand for a
+ * The endings after which dialling again may help (protocol section 10). 1005 and 1006 stand for a
  * connection that broke.
  */
 const AGAIN = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4408, 4409, 4413, 4420, 4429, 4450]);
@@ -31,7 +31,7 @@ const AGAIN = new Set([1001, 1005, 1006, 1011, 1012, 1013, 4408, 4409, 4413, 442
  * @property {(input: string, init?: RequestInit) => Promise<Response>} [fetch] likewise
  */
 
-/** Whether an end is for good. @param {number} code */
+/** Whether an ending is final. @param {number} code */
 export const isFinal = (code) => !AGAIN.has(code);
 
 /** The gateway's WebSocket address. @param {string | URL} url */
@@ -55,16 +55,16 @@ export function httpUrl(url, path) {
 }
 
 /**
- * How long to wait before the attempt of that number (0, 1, 2, ...), in ms: a quarter more or less,
- * so that not all come back at once.
+ * How long to wait before the attempt with this number (0, 1, 2, ...), in ms: a quarter more or
+ * less, so that clients do not all come back together.
  */
 export function pause(/** @type {number} */ attempt) {
   return PAUSES[Math.min(attempt, PAUSES.length - 1)] * (750 + Math.random() * 500);
 }
 
 /**
- * Whether the gateway answers over HTTP. A browser that has failed to open WebSockets makes the
- * next ones wait, Firefox for up to a minute, so nothing is dialled before this says yes.
+ * Whether the gateway answers over HTTP. A browser that has failed to open WebSockets delays the
+ * next ones, Firefox for up to a minute, so nothing is dialled until this says yes.
  * @param {DialOptions} options
  */
 export async function answers({ url, probe, fetch = globalThis.fetch }) {
@@ -85,8 +85,8 @@ export async function answers({ url, probe, fetch = globalThis.fetch }) {
 }
 
 /**
- * Opens a WebSocket. Its handlers are the caller's to set; until then nothing is lost, because no
- * event comes before this returns.
+ * Opens a WebSocket. The caller sets its handlers; nothing is lost until then, because no event
+ * fires before this returns.
  * @param {DialOptions} options
  * @returns {Promise<WebSocket>}
  */
@@ -138,7 +138,7 @@ export function greeting(socket) {
     socket.onclose = (event) =>
       end(() => {
         const { code } = event;
-        // A browser does not tell why a handshake failed; Node's WebSockets do.
+        // Browsers do not say why a handshake failed; Node's WebSockets do.
         const status = /\b(4\d\d|5\d\d)\b/.exec(reason)?.[1];
         const refused = status && `the gateway answered ${status}`;
         if (code !== 1006 && code !== 1005)

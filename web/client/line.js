@@ -47,9 +47,9 @@ const DATAGRAM = 65507;
  */
 
 /**
- * A line over wsbridge.v1. Each byte arrives once and in order, both ways, over connections that
- * break: what was sent is kept until the gateway has it, and reading goes on at the byte where it
- * stopped. What could not be kept is told ("gap").
+ * A line over wsbridge.v1. Each byte arrives once and in order, in both directions, over
+ * connections that break: what was sent is kept until the gateway has it, and reading continues at
+ * the byte where it stopped. What could not be kept is reported ("gap").
  *
  * Events (`event.detail`): "data" { bytes, at, replay }, "gap" { from, to }, "signals" (inputs),
  * "config" (settings, by), "line" { event, at, count }, "time" { at, ms }, "lease" { you, holder,
@@ -59,7 +59,7 @@ const DATAGRAM = 65507;
  * opened } (the session had expired; a new one is open), "closed" { code, reason, final }.
  */
 export class Line extends Connection {
-  /** The session: as `opened` said, and kept up to date. @type {Opened | undefined} */
+  /** The session, as `opened` described it, kept up to date. @type {Opened | undefined} */
   opened;
   /** @type {OpenOptions} */
   #want = {};
@@ -69,7 +69,7 @@ export class Line extends Connection {
   #queue = [];
   #resend = new Resend();
   /**
-   * Offset behind the last byte received; how much the application has consumed; what the gateway
+   * Offset after the last byte received; how much the application has consumed; what the gateway
    * was told.
    */
   #received = 0;
@@ -117,8 +117,9 @@ export class Line extends Connection {
   }
 
   /**
-   * Sends bytes. Done when the last of them is on its way, within the gateway's window. Where
-   * `hello.endpoint.caps` has `datagrams`, each call is one. @param {Uint8Array | string} data
+   * Sends bytes. Done when the last of them is on its way, within the gateway's window. If
+   * `hello.endpoint.caps` has `datagrams`, each call is one datagram. @param {Uint8Array | string}
+   * data
    */
   write(data) {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data.slice();
@@ -144,7 +145,7 @@ export class Line extends Connection {
   }
 
   /**
-   * Changes settings, behind the data before it. @param {Config} change @param {{ when?: "drain" |
+   * Changes settings, after the data before it. @param {Config} change @param {{ when?: "drain" |
    * "now", now?: boolean }} [how]
    */
   async config(change, { when, now } = {}) {
@@ -156,12 +157,12 @@ export class Line extends Connection {
   }
 
   /**
-   * Moves DTR and RTS, and break, behind the data before it. @param {Step | Step[]} steps @param {{
+   * Moves DTR and RTS, and break, after the data before it. @param {Step | Step[]} steps @param {{
    * now?: boolean }} [how]
    */
   async signals(steps, { now } = {}) {
     const list = (Array.isArray(steps) ? steps : [steps]).map(defined);
-    // The gateway keeps the distance between steps of two calls, whatever the network does to them.
+    // The gateway keeps the time between steps of two calls, whatever the network does to them.
     if (list[0] && list[0].at === undefined) list[0].at = performance.now();
     await this.#inLine(
       { type: "signals", steps: list, ...defined({ now: now || undefined }) },
@@ -188,8 +189,8 @@ export class Line extends Connection {
   }
 
   /**
-   * Discards what the line has received and this side not seen, or what it has not sent. @param {{
-   * rx?: boolean, tx?: boolean }} what
+   * Discards what the line has received and this side has not seen, or what it has not sent. @param
+   * {{ rx?: boolean, tx?: boolean }} what
    */
   async flush({ rx = false, tx = false }) {
     if (tx) this.#discard(new LineError("closed", "discarded by flush"));
@@ -203,8 +204,8 @@ export class Line extends Connection {
   }
 
   /**
-   * Done when the wire is idle behind all that was written. `unsupported` when all of it has left
-   * the gateway and nobody can say whether it has left the device (a CDC-ACM device, a port on
+   * Done when everything written is out and the wire is idle. `unsupported` when all of it has left
+   * the gateway and nobody can tell whether it has left the device (a CDC-ACM device, a port on
    * another box).
    */
   async drain() {
@@ -217,7 +218,7 @@ export class Line extends Connection {
   }
 
   /**
-   * Ends the session and keeps the connection. `drain` sends first what is queued. @param {{
+   * Ends the session and keeps the connection. `drain` first sends what is queued. @param {{
    * drain?: boolean }} [how]
    */
   async close({ drain = false } = {}) {
@@ -235,7 +236,7 @@ export class Line extends Connection {
     });
   }
 
-  /** So many bytes of "data" events are dealt with (for `autoAck: false`). @param {number} count */
+  /** This many bytes of "data" events have been dealt with (for `autoAck: false`). @param {number} count */
   consumed(count) {
     this.#consumed = Math.min(this.#received, this.#consumed + count);
     this.#acknowledge();
@@ -244,8 +245,9 @@ export class Line extends Connection {
   // Sending.
 
   /**
-   * The session is about to end. While the connection is lost it is kept until there is another:
-   * the gateway would keep it, and the lease, until it expires. @param {LineError} error
+   * The session is about to end. While the connection is lost this is kept until there is another:
+   * otherwise the gateway would keep the session, and the lease, until it expires. @param
+   * {LineError} error
    */
   #replace(error) {
     this.#discard(error);
@@ -304,7 +306,7 @@ export class Line extends Connection {
     }
   }
 
-  /** Data that is still here goes nowhere. @param {LineError} error */
+  /** Drops data that is still here. @param {LineError} error */
   #discard(error) {
     const queue = this.#queue;
     this.#queue = queue.filter((item) => "message" in item && item.message);
@@ -329,7 +331,7 @@ export class Line extends Connection {
 
   /** @override @param {Uint8Array} bytes */
   data(bytes) {
-    // What an old session still sends goes nowhere.
+    // Whatever an old session still sends is dropped.
     const nothing = bytes.length === 0 && !this.#whole;
     if (!this.opened || this.#resuming !== undefined || nothing) return;
     this.#tellResumed(null);
@@ -396,7 +398,7 @@ export class Line extends Connection {
         if (message.you === "writer") this.#patient = false;
         break;
       case "status":
-        // What it can do and which adapter it is are known once it is open.
+        // What the device can do, and which adapter it is, is known once it is open.
         if (this.hello?.endpoint)
           Object.assign(this.hello.endpoint, { error: undefined, since: undefined }, detail);
         if (this.#patient && message.state === "up") {
@@ -414,7 +416,7 @@ export class Line extends Connection {
         if (re !== undefined) return;
         break;
       default:
-        // A message of a newer gateway.
+        // A message from a newer gateway.
         return;
     }
     this.say(type, detail);
@@ -483,7 +485,7 @@ export class Line extends Connection {
     const { type, re, tx, rx, ...news } = message;
     Object.assign(opened, news);
     this.#resumedTo = true;
-    // Whatever the gateway has to tell of a gap comes before its answer to this.
+    // Whatever the gateway has to say about a gap comes before its answer to this.
     this.sendNumbered({ type: "ping" });
     this.flushRequests();
     this.#pump();
@@ -518,8 +520,8 @@ export class Line extends Connection {
   /** Opens the successor of a session that is gone. @param {Gone} gone */
   async #succeed(gone) {
     const { reason, unsent, epoch, from, want } = gone;
-    // The output since is replayed, as far as the gateway has it; settings and lines are as the
-    // application left them or not at all.
+    // Output since then is replayed, as far as the gateway has it; settings and modem lines stay as
+    // they are unless the application chose them.
     const again = { ...want, take: undefined, signals: undefined, replay: { from, epoch } };
     try {
       let waits = false;

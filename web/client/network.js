@@ -1,13 +1,13 @@
-// Where a gateway is seen from a page: the address spaces of Local Network Access, for which
+// Where a gateway is, as seen from a page: the address spaces of Local Network Access, for which
 // browsers ask the user.
 
-/** How browsers ask, in their own words, so that users know the question when they see it. */
+/** The browsers' own words for the question, so that users recognise it. */
 const QUESTIONS = {
   local: "look for and connect to any device on your local network",
   loopback: "access other apps and services on this device",
 };
 
-/** The permissions of that name; older Chromium has one for both. */
+/** The names of the permissions; older Chromium has one for both. */
 const PERMISSIONS = {
   local: ["local-network", "local-network-access"],
   loopback: ["loopback-network", "local-network-access"],
@@ -28,8 +28,8 @@ export function spaceOf(hostname) {
 }
 
 /**
- * What `fetch` is told of where it goes. Browsers that know this ask the user at such a request,
- * and let an https page ask an http gateway on the local network at all.
+ * What `fetch` is told about where it goes. Browsers that know this ask the user on such a request,
+ * and only then let an https page talk to an http gateway on the local network.
  * @param {string | URL} url @returns {{ targetAddressSpace?: Space }}
  */
 export function towards(url) {
@@ -38,7 +38,7 @@ export function towards(url) {
   return targetAddressSpace ? { targetAddressSpace } : {};
 }
 
-/** How the browser asks for access to that host. @param {string} hostname */
+/** How the browser's question for access to that host is worded. @param {string} hostname */
 export const question = (hostname) => QUESTIONS[spaceOf(hostname) ?? "local"];
 
 /**
@@ -51,7 +51,7 @@ export async function permission(hostname) {
       const asked = { name: /** @type {PermissionName} */ (name) };
       return (await navigator.permissions.query(asked)).state;
     } catch {
-      // A browser without it, or one that calls it by the other name.
+      // A browser without it, or one that uses the other name.
     }
   }
   return undefined;

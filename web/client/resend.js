@@ -1,4 +1,5 @@
-// Bytes sent and not acknowledged, kept for a resume. Offsets count from the session's first byte.
+// Bytes that were sent and not acknowledged, kept for a resume. Offsets count from the session's
+// first byte.
 
 import { LineError } from "./error.js";
 
@@ -10,7 +11,7 @@ export class Resend {
   #next = 0;
   #window;
 
-  /** @param {number} window what the gateway holds of us unacknowledged, at most */
+  /** @param {number} window the most of our bytes that the gateway holds unacknowledged */
   constructor(window = 0) {
     this.#window = window;
   }
@@ -30,7 +31,7 @@ export class Resend {
    * change
    */
   sent(bytes) {
-    // Nothing new is no end of what goes out once more.
+    // An empty piece does not end what is being sent again.
     if (bytes.length === 0) return;
     this.#kept.push(bytes);
     this.#end += bytes.length;
@@ -38,7 +39,7 @@ export class Resend {
   }
 
   /**
-   * The next bytes to send once more after a resume, at most `most`; undefined when there are none.
+   * The next bytes to send again after a resume, at most `most`; undefined if there are none.
    * @param {number} most
    */
   again(most) {
@@ -57,8 +58,8 @@ export class Resend {
   }
 
   /**
-   * The gateway has no more need of bytes below `tx`. A late acknowledgement changes nothing.
-   * @param {number} tx
+   * The gateway no longer needs bytes below `tx`. A late acknowledgement changes nothing. @param
+   * {number} tx
    */
   ack(tx) {
     if (!Number.isSafeInteger(tx) || tx > this.#next)
@@ -73,7 +74,7 @@ export class Resend {
   }
 
   /**
-   * The session goes on: the gateway took what is below `tx`, and gets the rest again. It
+   * The session continues: the gateway has taken what is below `tx`, and gets the rest again. It
    * acknowledges later. @param {number} tx
    */
   resumed(tx) {

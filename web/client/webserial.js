@@ -3,10 +3,10 @@
 //
 //   <script src="https://gateway.local:8443/webserial.js"></script>
 //
-// first in the head. The gateway is where the script comes from. Attributes: data-endpoints="a b"
-// (only these, and no question), data-entrance (a page to go to where the gateway does not let this
-// one in). No token stands in the markup: where the gateway has users, it asks them in a window of
-// its own, or the page comes with a launch ticket.
+// first in the head. The gateway is the place where the script comes from. Attributes:
+// data-endpoints="a b" (only these, without asking), data-entrance (a page to go to if the gateway
+// does not let this one in). There is no token in the markup: if the gateway has users, it asks
+// them in a window of its own, or the page comes with a launch ticket.
 
 import * as client from "./index.js";
 import { Access } from "./serial/launch.js";

@@ -1,4 +1,4 @@
-// What a line's socket shows of itself where there is no cookie: in a frame of another site.
+// The credential of a line's socket where there is no cookie: in a frame on another site.
 
 /** @type {{ bearer: (() => string) | undefined }} */
 export const access = { bearer: undefined };

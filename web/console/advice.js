@@ -1,4 +1,4 @@
-// What somebody reads who is let in and has no line: what to do about it, or whom to ask.
+// What somebody reads who is signed in but has no line: what to do about it, or whom to ask.
 
 import { directory, directoryKnown } from "./directory.js";
 import { h, icon } from "./dom.js";
@@ -9,8 +9,8 @@ import { undoing } from "./store.js";
 export const isEmpty = () => directoryKnown() && directory.value.size === 0;
 
 /**
- * The card in place of lines: { element, dispose() }. It is hidden while there are any, or nobody
- * knows yet.
+ * The card that is shown instead of lines: { element, dispose() }. It is hidden while there are
+ * any, or while that is not known yet.
  */
 export function advice() {
   const undo = undoing();

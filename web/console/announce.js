@@ -10,9 +10,9 @@ export function installAnnouncer() {
   document.body.append(polite, urgent);
 }
 
-/** Says `text`; `now` interrupts what is being read. */
+/** Says `text`; `now` interrupts whatever is being read. */
 export function announce(text, now = false) {
   const region = now ? urgent : polite;
-  // The same words twice are two events: an element of its own makes them heard again.
+  // The same words twice are two events: a new element makes them heard again.
   region.replaceChildren(h("p", {}, text));
 }

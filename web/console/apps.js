@@ -1,11 +1,11 @@
-// Opens somebody's tool that the gateway serves from an origin of its own, with a ticket in place
-// of our cookie.
+// Opens somebody's tool that the gateway serves from an origin of its own, with a ticket instead of
+// our cookie.
 
 import { ask } from "./session.js";
 
-/** Opens `app` in a window of its own. Throws what went wrong, for people to read. */
+/** Opens `app` in a window of its own. Throws an error with a text for people. */
 export async function openApp(app) {
-  // The window opens with the click, before the ticket is there: later it would be a pop-up.
+  // The window opens with the click, before the ticket is there: later it would count as a pop-up.
   const opened = window.open("about:blank", "_blank");
   try {
     const { ticket } = await ask("/api/ticket", { app: app.name });

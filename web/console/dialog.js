@@ -1,12 +1,12 @@
-// Modal questions, in the browser's own <dialog>: it keeps the focus inside and gives it back.
+// Modal questions, in the browser's own <dialog>: it keeps the focus inside and returns it.
 
 import { h, icon, iconButton } from "./dom.js";
 
 let count = 0;
 
 /**
- * Opens a dialog with `title` and `body`; gives { element, close(), closed: Promise<value> }.
- * Escape closes with undefined.
+ * Opens a dialog with `title` and `body`; returns { element, close(), closed: Promise<value> }.
+ * Escape closes it with undefined.
  */
 export function openDialog({ title, body, wide = false, class: extra = "" }) {
   const id = `dialog-${(count += 1)}`;
@@ -32,7 +32,7 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
       resolve(value);
     });
   });
-  // A click on the backdrop is one on the dialog itself, outside of its box.
+  // A click on the backdrop hits the dialog itself, outside its box.
   element.addEventListener("pointerdown", (event) => {
     if (event.target !== element) return;
     const box = element.getBoundingClientRect();
@@ -49,7 +49,7 @@ export function openDialog({ title, body, wide = false, class: extra = "" }) {
 }
 
 /**
- * Asks yes or no. The safe answer has the focus where the other one cannot be undone.
+ * Asks yes or no. The safe answer has the focus if the other cannot be undone.
  * @param {{ title: string, text?: string, body?: any, ok?: string, cancel?: string, danger?:
  *   boolean }} question
  */
@@ -101,7 +101,7 @@ export function openMenu(anchor, label, items) {
       item.checked && icon("check"),
     ),
   );
-  // In the part of the page that it belongs to, and above all of it.
+  // In the part of the page that it belongs to, and above everything there.
   const menu = h(
     "div",
     { class: "menu", role: "menu", "aria-label": label, popover: "manual" },

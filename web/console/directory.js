@@ -1,5 +1,5 @@
-// What endpoints there are and how they are, live: the list of the API for titles and rights, the
-// bus for the rest.
+// The endpoints and their live state: titles and rights come from the API's list, the rest from the
+// bus.
 
 import { Bus } from "../client/index.js";
 import { minutes } from "./rates.js";
@@ -12,7 +12,7 @@ import { store } from "./store.js";
  */
 export const directory = store(new Map());
 
-/** How the bus is: "connecting", "up", "lost"; and why. */
+/** The state of the bus: "connecting", "up", "lost"; and why. */
 export const busState = store({ phase: "connecting" });
 
 /** Where a socket of this gateway is. */
@@ -26,7 +26,7 @@ const NO_RATE = { rx: 0, tx: 0, errors: 0 };
 const order = new Intl.Collator("en", { numeric: true }).compare;
 
 let bus;
-let titles; // of the API; undefined before it has answered
+let titles; // from the API; undefined before it has answered
 let rates = {};
 let known;
 
@@ -42,7 +42,7 @@ export function startDirectory() {
     );
   on("change", () => {
     busState.set({ phase: "up" });
-    // Other names than before: the configuration was changed, and titles may have been, too.
+    // Different names: the configuration was changed, and titles may have been, too.
     const names = [...mine.endpoints.keys()].join();
     if (names !== known) load();
     known = names;
@@ -77,7 +77,7 @@ export function stopDirectory() {
   directory.set(new Map());
 }
 
-/** Whether the list is one: before, an endpoint that is not in it may well exist. */
+/** Whether the list is complete: before that, an endpoint missing from it may well exist. */
 export const directoryKnown = () => titles !== undefined && busState.value.phase === "up";
 
 async function load() {

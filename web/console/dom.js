@@ -1,5 +1,5 @@
-// Makes elements. The only way this page makes any: text is always text, so nothing a device or a
-// configuration says is ever markup.
+// Makes elements. This page has no other way to make any: text is always text, so nothing that a
+// device or a configuration says ever becomes markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -30,8 +30,7 @@ function attribute(element, name, value) {
 }
 
 /**
- * Puts `children` (nodes, texts, arrays of them; null and false are nothing) at the end of
- * `element`.
+ * Appends `children` (nodes, texts, arrays of them; null and false are nothing) to `element`.
  */
 export function fill(element, children) {
   for (const child of children.flat(Infinity)) {
@@ -41,8 +40,8 @@ export function fill(element, children) {
 }
 
 /**
- * Sets the text of an element, and leaves it alone when it is the same: screen readers hear changes
- * only.
+ * Sets the text of an element, and leaves it alone if it is the same: screen readers announce only
+ * changes.
  */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -60,7 +59,7 @@ export function icon(name) {
   return svg;
 }
 
-/** A button that is an icon; `label` is its name and its tooltip. */
+/** A button with just an icon; `label` is its name and its tooltip. */
 export function iconButton(name, label, attributes) {
   return h(
     "button",

@@ -1,5 +1,5 @@
-// The page in a frame of another site: one line, opened by the ticket that the site's server asked
-// the gateway for. No list, no sign-in.
+// The page in a frame on another site: one line, opened with the ticket that the site's server
+// asked the gateway for. No list, no sign-in.
 
 import { access } from "./access.js";
 import { h, icon } from "./dom.js";
@@ -26,7 +26,7 @@ export async function embed(place) {
     const why = error.status === 401 ? "Its link was used before, or is too old." : error.message;
     return place.replaceChildren(card(why));
   }
-  // Whose the rights are is the business of the page around the frame.
+  // Whose rights these are is up to the page around the frame.
   session.set({ phase: "in", kind: "frame" });
   const pane = makePane(endpoint, { close: () => {} });
   place.replaceChildren(h("main", { class: "workspace", id: "main" }, pane.element));
@@ -34,7 +34,7 @@ export async function embed(place) {
   pane.start();
 }
 
-/** The ticket behind the `#`, which is good once: nobody else shall see it. */
+/** The ticket after the `#`, which is valid once: nobody else should see it. */
 function takeTicket() {
   const ticket = /^#ticket=([\w-]+)$/.exec(location.hash)?.[1];
   history.replaceState(history.state, "", location.pathname + location.search);
@@ -42,8 +42,8 @@ function takeTicket() {
 }
 
 /**
- * Why this is not where the line may be shown. The browser sees to it by the policy the page came
- * with; where it tells who is around the frame, that is said in words.
+ * Why the line may not be shown here. The browser enforces that by the policy the page came with;
+ * if it tells who is around the frame, we say so in words.
  */
 function misplaced(ancestor) {
   if (globalThis.top === globalThis.self) return "This page is shown in a frame alone.";

@@ -48,7 +48,7 @@ export function clock(ms) {
 export const fineClock = (ms) =>
   `${clock(ms)}.${String(new Date(ms).getMilliseconds()).padStart(3, "0")}`;
 
-/** 14:03 today, else with the day. */
+/** 14:03 today, otherwise with the day. */
 export function moment(ms, now = Date.now()) {
   const date = new Date(ms);
   const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
@@ -57,15 +57,15 @@ export function moment(ms, now = Date.now()) {
 }
 
 /**
- * Who that is: a gateway without logins knows nobody by name, only that they are on its own
- * machine.
+ * What to call somebody: a gateway without logins knows nobody by name, only that they are on its
+ * own machine.
  */
 export const person = (user) =>
   user === "anyone" && session.value.kind === "open" ? "anyone on this machine" : user;
 
 /**
- * Whether that is the user of this page: the same login in another window. Who is not signed in is
- * nobody in particular.
+ * Whether that is the user of this page: the same login in another window. Without a login nobody
+ * is anybody in particular.
  */
 export const isSelf = (user) =>
   session.value.kind !== "open" && user !== undefined && user === session.value.user;

@@ -1,5 +1,5 @@
-// One endpoint's connection: opens the line, keeps what is known of it in a store, and tells panes
-// what comes and goes.
+// One endpoint's connection: opens the line, keeps what is known about it in a store, and tells
+// panes what comes and goes.
 
 import { Line } from "../client/index.js";
 import { access } from "./access.js";
@@ -9,11 +9,11 @@ import { START, defined, greeted } from "./link/state.js";
 import { ended } from "./session.js";
 import { signal, store } from "./store.js";
 
-/** Scrollback asked for at the first opening. */
+/** Scrollback requested at the first opening. */
 const REPLAY = 64 * 1024;
 
 /**
- * Bytes that may be on their way to the screen: more than the default, because the screen is quick
+ * Bytes that may be on their way to the screen: more than the default, because the screen is fast
  * and the way may be long.
  */
 const WINDOW = 256 * 1024;
@@ -30,7 +30,7 @@ export function link(name) {
     memory: {
       line: null,
       clock: null, // the gateway's time of the run of bytes that is coming
-      asked: null, // settings this page asked for, to tell them from others'
+      asked: null, // settings that this page asked for, to tell them from others'
       waiting: false, // wants to write as soon as the device is there
       byTarget: null, // { since } from a target's end or refusal until it is there again
     },
@@ -51,7 +51,7 @@ export function link(name) {
   };
 }
 
-/** Connects and opens. Called again after the end of a session or a new login. */
+/** Connects and opens. Called again after a session has ended, or after a new login. */
 async function start(parts) {
   const { name, state, memory } = parts;
   stop(parts);
@@ -105,14 +105,14 @@ function failed({ state, memory }, error) {
   const code = error.code ?? error.detail?.code;
   if (code === 4401) ended();
   state.patch({ phase: "closed", role: null, trouble: { code, reason: error.message, error } });
-  // What cannot be opened is not dialled again unasked, and what becomes of its connection is no
-  // news.
+  // What cannot be opened is not dialled again unless asked for, and what becomes of its connection
+  // is not news.
   const bad = memory.line;
   memory.line = null;
   bad?.end();
 }
 
-/** Asks for what no message tells by itself: outputs and counters. */
+/** Asks for what no message reports by itself: outputs and counters. */
 async function refresh({ state, memory }) {
   const mine = memory.line;
   if (!mine || state.value.phase !== "up") return;
@@ -125,11 +125,11 @@ async function refresh({ state, memory }) {
       counters: { ...state.value.counters, ...answer.counters },
     });
   } catch {
-    // The connection went, or the endpoint has none of it.
+    // The connection went, or the endpoint has neither.
   }
 }
 
-/** What a user may have done to the line. */
+/** What a user can do to the line. */
 function commands(parts) {
   const { state, memory, sent } = parts;
   return {

@@ -1,5 +1,5 @@
-// The list of lines, live: in groups where there are many, with a filter; and the apps that work
-// with them.
+// The list of lines, live: in groups if there are many, with a filter; and the apps that work with
+// them.
 
 import { advice, isEmpty } from "./advice.js";
 import { announce } from "./announce.js";
@@ -15,12 +15,12 @@ import { beside, go, route } from "./route.js";
 import { session } from "./session.js";
 import { undoing } from "./store.js";
 
-/** From so many lines on a row is one line of text. */
+/** From this many lines on, a row is a single line of text. */
 const COMPACT = 21;
 
 /**
  * The list: { element, focus(), dispose() }. `chosen()` is called when the user opens something;
- * `failed(text)` tells what went wrong.
+ * `failed(text)` reports what went wrong.
  */
 export function endpointList({ chosen, failed }) {
   const undo = undoing();
@@ -96,15 +96,15 @@ export function endpointList({ chosen, failed }) {
   return { element, focus: () => filter.focus(), dispose: () => undo.undo() };
 }
 
-/** Why no row is seen, of so many lines. */
+/** Why no row is shown, given that there are `count` lines. */
 function whyNone(count) {
   if (isEmpty()) return "No lines.";
   return count === 0 ? "Asking the gateway…" : "No line fits the filter.";
 }
 
 /**
- * Up and down go through the rows, from the filter on; Enter in the filter opens the first; what is
- * typed on a row goes on in the filter.
+ * Up and down go through the rows, starting from the filter; Enter in the filter opens the first;
+ * typing on a row continues in the filter.
  */
 function keys(event, { filter, links, chosen }) {
   const at = links.indexOf(document.activeElement);

@@ -1,4 +1,4 @@
-// The console: starts the page, and shows the sign-in or the lines, as the session is.
+// The console: starts the page, and shows the sign-in or the lines, depending on the session.
 
 import "./css/base.css";
 import "./css/shell.css";
@@ -15,8 +15,8 @@ import { signInPage } from "./signin.js";
 import { installTheme } from "./theme.js";
 
 const place = h("div", { class: "place" });
-let shell = null; // kept, unseen, while a login that ended is renewed
-let owner; // whose shell it is
+let shell = null; // kept, hidden, while a login that ended is renewed
+let owner; // whose it is
 let signIn; // the page of that name, while it is shown
 
 function show(now) {
@@ -88,8 +88,8 @@ function showUnreachable({ reason, status }) {
 }
 
 /**
- * What a soft keyboard leaves of the page, where the browser does not resize the page itself but
- * moves it under the keyboard.
+ * What a soft keyboard leaves of the page, in browsers that do not resize the page but slide it
+ * under the keyboard.
  */
 function followKeyboard() {
   const { visualViewport: view } = window;

@@ -1,3 +1,3 @@
-// What the bundler takes that is no script.
+// What the bundler accepts that is not a script.
 
 declare module "*.css";

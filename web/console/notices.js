@@ -1,16 +1,16 @@
-// Lines above a terminal that tell what happened and may offer something to do about it.
+// Lines above a terminal that report what happened and may offer something to do about it.
 
 import { h, icon, iconButton, say } from "./dom.js";
 import { announce } from "./announce.js";
 
 const ICONS = { info: "info", good: "info", warn: "warn", bad: "warn" };
 
-/** Most at once; the oldest goes. */
+/** The most at a time; the oldest goes. */
 const MOST = 4;
 
 /**
- * A place for notices: { element, show(text, options) -> remove }. A `key` replaces the notice that
- * had it before.
+ * A place for notices: { element, show(text, options) -> remove }. A notice replaces the one that
+ * had the same `key`.
  */
 export function notices() {
   const element = h("div", { class: "notices" });

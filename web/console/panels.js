@@ -1,5 +1,5 @@
 // Where tools are mounted: the contract between the console and web/console/tools, and the list of
-// what there is.
+// tools.
 //
 // A tool is a plain ES module in tools/ that knows nothing of the page but its context.
 // tools/index.js exports

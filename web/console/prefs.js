@@ -1,16 +1,16 @@
-// What this browser keeps: the look for the whole page, and settings per endpoint, all in
+// What this browser stores: the look of the whole page, and settings per endpoint, all in
 // localStorage.
 
 const PREFIX = "wsbridge:";
 
-// Two panes of one endpoint, or two tabs, are told of each other's changes.
+// Two panes of one endpoint, or two tabs, are told about each other's changes.
 const watchers = new Map();
 
 function read(key) {
   try {
     return JSON.parse(localStorage.getItem(PREFIX + key)) ?? {};
   } catch {
-    return {}; // Storage is forbidden or somebody else wrote there: defaults will do.
+    return {}; // Storage is forbidden, or somebody else wrote there: defaults will do.
   }
 }
 
@@ -18,11 +18,11 @@ function write(key, members) {
   try {
     localStorage.setItem(PREFIX + key, JSON.stringify(members));
   } catch {
-    // Full or forbidden: the setting holds until the page is left.
+    // Full or forbidden: the setting lasts until the page is left.
   }
 }
 
-/** The settings kept under `name`: get, set, and on for changes. */
+/** The settings stored under `name`: get, set, and on for changes. */
 export function settings(name) {
   let members = read(name);
   const listeners = watchers.get(name) ?? new Set();

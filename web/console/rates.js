@@ -1,4 +1,4 @@
-// The last minute of each line, a value a second, for the sparklines of the list.
+// The last minute of each line, one value per second, for the list's sparklines.
 
 import { signal } from "./store.js";
 
@@ -23,14 +23,14 @@ export const minutes = {
     kept.clear();
   },
   /**
-   * The values of `name`, the oldest first; undefined when nothing has moved in that minute.
+   * The values for `name`, the oldest first; undefined if nothing has moved in that minute.
    * @returns {number[] | undefined}
    */
   of: (name) => kept.get(name),
   onTick: ticks.on,
 };
 
-/** Takes one second of all lines; exported for its test. */
+/** Records one second for all lines; exported for its test. */
 export function sample(rates) {
   for (const [name, values] of kept) {
     const { rx = 0, tx = 0 } = rates[name] ?? {};
@@ -44,13 +44,13 @@ export function sample(rates) {
 }
 
 /**
- * The line of a sparkline over `values`, in a box of `width` by `height`: the attribute `d` of a
+ * The line of a sparkline over `values`, in a box of `width` by `height`: the `d` attribute of a
  * path.
  */
 export function sparkline(values, width, height) {
   const most = Math.max(...values, 1);
   const step = width / (values.length - 1);
-  // By its root: little is seen beside much.
+  // By its square root: otherwise little would be lost beside much.
   const y = (value) => (height - 1 - Math.sqrt(value / most) * (height - 2)).toFixed(1);
   return values
     .map((value, at) => `${at === 0 ? "M" : "L"}${(at * step).toFixed(1)} ${y(value)}`)

@@ -1,9 +1,9 @@
-// The address: /#/plc1 opens an endpoint, /#/plc1+modem1 several side by side, ?bare leaves list
-// and bars away.
+// The address: /#/plc1 opens an endpoint, /#/plc1+modem1 opens several side by side, ?bare hides
+// the list and the bars.
 
 import { store } from "./store.js";
 
-/** Most panes at once: each is a connection, and the screen is only so large. */
+/** The most panes at a time: each is a connection, and the screen is only so large. */
 export const MOST = 9;
 
 /** What "#/plc1+modem1?bare" means. Names that no endpoint can have are left out. */
@@ -27,7 +27,7 @@ function decode(text) {
   }
 }
 
-/** The other way: where `names` are. */
+/** The reverse: the address of `names`. */
 export function address(names, bare = false) {
   return `#/${names.join("+")}${bare ? "?bare" : ""}`;
 }
@@ -43,7 +43,7 @@ export function go(names) {
   if (location.hash !== next) location.hash = next;
 }
 
-/** Opens one more beside those that are open. */
+/** Opens another one beside those that are open. */
 export function beside(name) {
   go([...route.value.names.filter((other) => other !== name), name]);
 }

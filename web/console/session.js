@@ -4,13 +4,14 @@ import { store } from "./store.js";
 
 /**
  * { phase: "asking" } at first; { phase: "in", user, kind, ... } as GET /api/session says; { phase:
- * "out", ended } when a sign-in is needed (`ended`: it was there before; `wait`: not before so many
- * seconds; `authority`: see `ended`); { phase: "unreachable", reason } when the gateway does not answer.
+ * "out", ended } when a sign-in is needed (`ended`: there was one before; `wait`: not for this many
+ * seconds; `authority`: see `ended`); { phase: "unreachable", reason } when the gateway does not
+ * answer.
  */
 export const session = store({ phase: "asking" });
 
 /**
- * An answer of the gateway that is not what was asked for: its status, its words, and for 429 the
+ * An answer from the gateway other than what was asked for: its status, its text, and for 429 the
  * seconds to wait.
  */
 export class Refused extends Error {
@@ -21,7 +22,7 @@ export class Refused extends Error {
   }
 }
 
-/** Whether another page shows this one in a frame: nobody is taken over from there. */
+/** Whether another page shows this one in a frame, where nothing can be taken over. */
 const framed = globalThis.top !== globalThis.self;
 
 /** An address of the gateway, whose page may be below a path of a proxy: `/api/session`. */
@@ -32,13 +33,13 @@ export function here(path) {
 }
 
 /**
- * Over plain HTTP a browser says nothing of itself: without this a 401 would ask for a password in
- * a window of its own.
+ * Over plain HTTP a browser says nothing about itself: without this header a 401 would make it ask
+ * for a password in a window of its own.
  */
 const OURS = { "X-Requested-With": "XMLHttpRequest" };
 
 /**
- * Asks the gateway. Gives the JSON of the answer, or null where there is none. A 401 ends the
+ * Asks the gateway. Returns the JSON of the answer, or null if there is none. A 401 ends the
  * session on this page.
  */
 export async function ask(path, body) {
@@ -65,8 +66,8 @@ export async function ask(path, body) {
 }
 
 /**
- * The login is over: expired, signed out elsewhere, or never there. `authority` is the fingerprint of
- * whoever vouches for the gateway's own certificate.
+ * The login is over: it expired, was signed out elsewhere, or never existed. `authority` is the
+ * fingerprint of whoever vouches for the gateway's own certificate.
  * @param {string | null} [authority]
  */
 export function ended(authority = session.value.authority?.sha256) {
@@ -81,19 +82,19 @@ let expiry;
 function signedIn(who) {
   session.set({ phase: "in", ...who });
   clearTimeout(expiry);
-  // The gateway moves an idle expiry on with each request, so ask when it would be over, and
-  // believe the answer.
+  // Each request moves an idle expiry on, so ask again when it would be over, and believe the
+  // answer.
   if (who.expires_in)
     expiry = setTimeout(refresh, Math.min(who.expires_in * 1000 + 500, 2 ** 31 - 1));
 }
 
-/** Asks who is signed in. Never throws: the store has the outcome. */
+/** Asks who is signed in. Never throws: the outcome is in the store. */
 export async function refresh() {
   try {
     signedIn(await ask("/api/session"));
   } catch (error) {
     if (error instanceof Refused && error.status === 401) ended();
-    // After too many wrong passwords from here the gateway answers nothing but how long to wait.
+    // After too many wrong passwords from here, the gateway answers only with how long to wait.
     else if (error instanceof Refused && error.status === 429 && session.value.phase !== "in")
       session.set({ phase: "out", wait: Math.max(1, error.wait) });
     else if (session.value.phase !== "in")

@@ -76,7 +76,7 @@ export function shell() {
   };
 }
 
-/** What stands in the middle while no line is open. */
+/** What is shown in the middle while no line is open. */
 function nothingOpen() {
   const none = advice();
   const choose = h(

@@ -4,11 +4,11 @@ import { h, icon, iconButton, say } from "./dom.js";
 import { Refused, session, signIn } from "./session.js";
 import { authorityNote } from "./trust.js";
 
-/** Whether this page came over a way that others can read. */
+/** Whether this page came over a connection that others can read. */
 export const plain = () =>
   location.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
-/** The form: { element, focus(), dispose() }. The store of the session tells of success. */
+/** The form: { element, focus(), dispose() }. The session's store reports success. */
 export function signInPage() {
   const user = h("input", {
     name: "username",
@@ -88,7 +88,7 @@ export function signInPage() {
   }
 
   /**
-   * After too many wrong passwords the gateway wants a pause: it runs down here, and then the
+   * After too many wrong passwords the gateway demands a pause: it counts down here, and then the
    * button works again.
    */
   function wait(seconds) {
@@ -127,7 +127,7 @@ function whyNot(error) {
     : `The gateway refused: ${error.message}`;
 }
 
-/** A field for a password, and the button that shows what is in it. */
+/** A password field, and the button that shows what is in it. */
 function passwordField() {
   const password = h("input", {
     name: "password",
@@ -147,7 +147,7 @@ function passwordField() {
   return { password, reveal };
 }
 
-/** Seconds that run down: { runs, start(seconds), stop() }. */
+/** Seconds that count down: { runs, start(seconds), stop() }. */
 function countdown({ tick, over }) {
   let timer;
   const step = (left) => {

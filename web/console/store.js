@@ -1,6 +1,6 @@
-// A value that can be watched: the page's state is made of a few of these.
+// A value that can be watched: the page's state consists of a few of these.
 
-/** A watched value. Listeners hear it at once when they begin, and then whenever it is another. */
+/** A watched value. Listeners get it immediately when they begin, and then whenever it changes. */
 export function store(value) {
   const listeners = new Set();
   return {
@@ -14,8 +14,8 @@ export function store(value) {
       for (const listener of [...listeners]) listener(value, before);
     },
     /**
-     * Changes some members of a value that is an object; nobody hears of it if none is another than
-     * before.
+     * Changes some members of a value that is an object; nobody is told if none of them differs
+     * from before.
      */
     patch(members) {
       if (Object.entries(members).some(([name, member]) => !Object.is(value[name], member)))
@@ -43,7 +43,7 @@ export function signal() {
   };
 }
 
-/** Collects what must be undone; `undo()` does it, last first. */
+/** Collects what has to be undone; `undo()` does so, last first. */
 export function undoing() {
   const steps = [];
   return {

@@ -8,7 +8,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 /** What the user chose: "system", "light" or "dark". */
 export const choice = store(page.get("theme", "system"));
 
-/** What that makes now: "light" or "dark". */
+/** What that means now: "light" or "dark". */
 export const theme = store(resolve());
 
 function resolve() {
@@ -33,7 +33,7 @@ export function installTheme() {
   page.on("theme", (value) => choice.set(value ?? "system"));
 }
 
-/** Goes to the next of system, light, dark; gives its name. */
+/** Switches to the next of system, light, dark; returns its name. */
 export function nextTheme() {
   const order = ["system", "light", "dark"];
   choice.set(order[(order.indexOf(choice.value) + 1) % order.length]);

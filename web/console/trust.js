@@ -1,11 +1,11 @@
-// The authority of the gateway's own certificate: what it is, and how another device is told to
-// trust it.
+// The authority of the gateway's own certificate: what it is, and how to make another device trust
+// it.
 
 import { openDialog } from "./dialog.js";
 import { h } from "./dom.js";
 import { here, session } from "./session.js";
 
-/** System, and where its certificates are let in. docs/trust.md says all of it. */
+/** Systems, and where each lets certificates in. docs/trust.md has the details. */
 const SYSTEMS = [
   [
     "Windows",
@@ -31,10 +31,10 @@ const SYSTEMS = [
   ["curl, Python", "curl --cacert ca.crt; ssl.create_default_context(cafile='ca.crt')"],
 ];
 
-/** A fingerprint in groups that can be compared, and broken into lines. */
+/** A fingerprint in groups that are easy to compare, and that can be wrapped. */
 const fingerprint = (sha256) => h("code", { class: "fingerprint" }, sha256.replaceAll(":", " "));
 
-/** What stands under the sign-in form: { element, show(fingerprint or nothing) }. */
+/** What is shown under the sign-in form: { element, show(fingerprint or nothing) }. */
 export function authorityNote() {
   const element = h("div", { class: "note trust", hidden: true });
   function show(sha256) {
@@ -46,14 +46,14 @@ export function authorityNote() {
   return { element, show };
 }
 
-/** What "About this login" says of it. */
+/** What "About this login" says about it. */
 export const authorityFacts = ({ sha256, until }) => [
   fingerprint(sha256),
   h("p", { class: "note" }, `SHA-256; good until ${until}`),
   trustButton(sha256),
 ];
 
-/** A button that opens the way to trust the authority with this fingerprint. */
+/** A button that shows how to trust the authority with this fingerprint. */
 function trustButton(sha256) {
   return h(
     "button",
@@ -63,8 +63,8 @@ function trustButton(sha256) {
 }
 
 /**
- * Shows an administrator, as a notice, what the authority lacks, as long as it does. Gives what ends
- * that.
+ * Shows an administrator, as a notice, what the authority lacks, while it does. Returns a function
+ * that ends that.
  */
 export function watchAuthority(notices) {
   let told = "";

@@ -1,4 +1,4 @@
-// The panes that are open: side by side where there is room, else one at a time with tabs.
+// The open panes: side by side if there is room, otherwise one at a time with tabs.
 
 import { announce } from "./announce.js";
 import { h } from "./dom.js";
@@ -6,12 +6,12 @@ import { pane as makePane } from "./pane/pane.js";
 import { leave, route } from "./route.js";
 import { undoing } from "./store.js";
 
-/** Narrower than this, panes are tabs. */
+/** On a narrower page, panes are tabs. */
 const NARROW = matchMedia("(max-width: 759px)");
 
 /**
- * Gives { element, tabs (for the bar of a narrow page), current(), step(by), reconnect(), dispose()
- * }. `empty` is shown while nothing is open.
+ * Returns { element, tabs (for the bar of a narrow page), current(), step(by), reconnect(),
+ * dispose() }. `empty` is shown while nothing is open.
  */
 export function workspace({ empty }) {
   const undo = undoing();
@@ -39,8 +39,8 @@ export function workspace({ empty }) {
       one.element.addEventListener("focusin", () => select(name));
       panes.set(name, one);
     }
-    // Each in its place. Moving an element that stays put would cost it its focus and its scroll
-    // position.
+    // Puts each one in its place. Moving an element that stays put would cost it its focus and its
+    // scroll position.
     names.forEach((name, index) => {
       const { element: wanted } = panes.get(name);
       if (grid.children[index] !== wanted) grid.insertBefore(wanted, grid.children[index] ?? null);
@@ -96,7 +96,7 @@ export function workspace({ empty }) {
     tabs: tabs.element,
     current: () => panes.get(current),
     step,
-    /** After a new login: the lines that were closed by its end are opened again. */
+    /** After a new login: opens the lines again that the end of the last one closed. */
     reconnect() {
       for (const { link } of panes.values()) if (link.state.value.phase === "closed") link.start();
     },
@@ -109,8 +109,7 @@ export function workspace({ empty }) {
 }
 
 /**
- * The tabs of the lines that are open, where one is seen at a time: { element, show(names, chosen)
- * }.
+ * The tabs of the open lines, where one is seen at a time: { element, show(names, chosen) }.
  */
 function openTabs({ choose, step }) {
   const element = h("div", { class: "pane-tabs", role: "tablist", "aria-label": "Open lines" });

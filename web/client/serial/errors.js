@@ -1,5 +1,5 @@
-// The names and texts of Web Serial's errors. Programs compare them, so they are those of Chromium,
-// to the letter.
+// The names and texts of Web Serial's errors. Programs compare them, so they are exactly
+// Chromium's.
 
 const TEXTS = {
   noPort: ["NotFoundError", "No port selected by the user."],
@@ -20,7 +20,8 @@ const TEXTS = {
 };
 
 /**
- * @param {keyof typeof TEXTS} kind @param {unknown} [cause] what it came from, for people who look
+ * @param {keyof typeof TEXTS} kind @param {unknown} [cause] the underlying error, for people who
+ * look
  */
 export function portError(kind, cause) {
   const [name, text] = TEXTS[kind];

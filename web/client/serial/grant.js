@@ -1,14 +1,15 @@
 // The gateway's own window, which asks the user whether this page may use lines. Passwords are
-// typed there alone; this page gets a ticket that is good once, for it, and for a few seconds.
+// typed only there; this page gets a ticket that is valid once, for this page, and for a few
+// seconds.
 
 const LOOK = "popup,width=480,height=720";
 
-/** How often it is looked whether the window was closed, in ms. */
+/** How often we check whether the window was closed, in ms. */
 const CLOSED = 300;
 
 /**
- * Opens it; in a click, or the browser blocks it. Gives the ticket, or undefined when the user said
- * no or closed the window.
+ * Opens the window; call it in a click, or the browser blocks it. Returns the ticket, or undefined
+ * if the user said no or closed the window.
  * @param {string} gateway its address @param {string[]} endpoints @returns {Promise<string |
  *   undefined>}
  */
@@ -24,7 +25,7 @@ export function askAtGateway(gateway, endpoints) {
       done(ticket);
     };
     const heard = (/** @type {MessageEvent} */ event) => {
-      // Of that window, and while it shows the gateway.
+      // Only from that window, and only while it shows the gateway.
       if (event.source !== opened || event.origin !== origin) return;
       const { type, ticket } = event.data ?? {};
       if (type === "wsbridge.ready")

@@ -1,8 +1,7 @@
-// Which ports this page was given, remembered by the browser for each gateway.
+// Which ports this page was granted, remembered by the browser for each gateway.
 
 /**
- * The names of endpoints that were granted. They survive a reload where the page may store
- * anything.
+ * The names of endpoints that were granted. They survive a reload if the page may store anything.
  */
 export class Grants {
   /** @type {Set<string>} */
@@ -10,7 +9,7 @@ export class Grants {
   #key;
 
   /**
-   * @param {string} gateway its origin @param {string[] | undefined} given fixed ones, which are
+   * @param {string} gateway its origin @param {string[] | undefined} given fixed names, which are
    * not stored
    */
   constructor(gateway, given) {
@@ -49,7 +48,7 @@ export class Grants {
     try {
       globalThis.localStorage?.setItem(this.#key, JSON.stringify(this.names));
     } catch {
-      // A page that may not store anything forgets when it is left.
+      // A page that may not store anything forgets them when it is left.
     }
   }
 }

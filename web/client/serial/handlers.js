@@ -1,4 +1,5 @@
-// Event handler attributes (`onconnect`): each a listener of its own beside those that are added.
+// Event handler attributes (`onconnect`): each is a listener of its own, besides those that are
+// added.
 
 /** @typedef {"connect" | "disconnect"} Type */
 /** @typedef {((event: Event) => void) | null} Handler */
@@ -24,7 +25,7 @@ export class Handlers {
     if (old) this.#target.removeEventListener(type, old.listener);
     this.#set.delete(type);
     if (typeof handler !== "function") return;
-    // A listener of its own: the same function may be added as one, too, and is called twice then.
+    // A listener of its own: the same function may also be added as one, and is then called twice.
     const listener = (/** @type {Event} */ event) => handler.call(this.#target, event);
     this.#set.set(type, { handler, listener });
     this.#target.addEventListener(type, listener);

@@ -1,5 +1,5 @@
-// How a page is let in without a token in it: by a launch ticket, which it exchanges for a pass.
-// The ticket stands in the page's address, or comes from the gateway's window, which asks the user.
+// How a page without a token is let in: with a launch ticket, which it exchanges for a pass. The
+// ticket is in the page's address, or comes from the gateway's window, which asks the user.
 
 import { askAtGateway } from "./grant.js";
 
@@ -11,7 +11,7 @@ const MARK = "wsbridge-ticket=";
  */
 
 /**
- * Takes the ticket out of the page's address: it is good for one use, and nobody else shall see it.
+ * Takes the ticket out of the page's address: it is valid once, and nobody else should see it.
  */
 export function takeTicket() {
   const parts = location.hash.slice(1).split("&");
@@ -26,7 +26,7 @@ export function takeTicket() {
   return decodeURIComponent(ticket);
 }
 
-/** The pass of this tab at a gateway: from a ticket, of before a reload, or none. */
+/** This tab's pass for a gateway: from a ticket, kept over a reload, or none. */
 export class Access {
   #gateway;
   #key;
@@ -42,8 +42,8 @@ export class Access {
   }
 
   /**
-   * For each socket; undefined where there is none: then the page stands on its own origin's login,
-   * or on none.
+   * Called for each socket; undefined if there is no pass: then the page relies on the login at its
+   * own origin, or on none.
    */
   bearer = async () => {
     const kept = this.#exchanged ? await this.#exchanged : undefined;
@@ -51,8 +51,8 @@ export class Access {
   };
 
   /**
-   * Has the gateway ask the user, in a window of its own; called in a click. Gives whether the page
-   * was let in.
+   * Has the gateway ask the user, in a window of its own; call it in a click. Returns whether the
+   * page was let in.
    * @param {string[]} [endpoints] the lines the page wants; without them the user chooses
    */
   ask = async (endpoints = []) => {
@@ -72,7 +72,7 @@ export class Access {
       return kept;
     });
     this.#exchanged = exchanged;
-    // Whoever needs it hears why there is none.
+    // Whoever needs it is told why there is none.
     exchanged.catch(() => {});
     return exchanged;
   }

@@ -3,12 +3,12 @@
 const OPEN = "Failed to execute 'open' on 'SerialPort': ";
 const REQUEST = "Failed to execute 'requestPort' on 'Serial': ";
 
-/** The largest buffer, of Chromium: 16 MiB. */
+/** The largest buffer that Chromium allows: 16 MiB. */
 const BUFFER_MAX = 16 * 1024 * 1024;
 
 /**
- * A number as WebIDL's [EnforceRange] takes it. @param {unknown} value @param {string} name @param
- * {string} where @param {number} most
+ * A number as WebIDL's [EnforceRange] accepts it. @param {unknown} value @param {string} name
+ * @param {string} where @param {number} most
  */
 function whole(value, name, where, most) {
   const number = Math.trunc(Number(value));
@@ -80,7 +80,7 @@ export function openOptions(given) {
 /** @typedef {{ usbVendorId?: number, usbProductId?: number }} PortInfo */
 
 /**
- * Whether a port passes; undefined when programs ask for any. @param {{ filters?: Iterable<any> } |
+ * A filter for ports; undefined if programs ask for any port. @param {{ filters?: Iterable<any> } |
  * undefined | null} options
  */
 export function portFilter(options) {

@@ -37,11 +37,11 @@ const STATES = { up: "ready", down: "device absent", opening: "opening", closed:
 let dismiss;
 
 /**
- * Asks; gives the name of the endpoint, or undefined when none was chosen.
+ * Asks; returns the name of the endpoint, or undefined if none was chosen.
  * @param {{ bus: import("../bus.js").Bus | undefined, gateway: string, passes?: (endpoint: any) =>
  *   boolean, failure?: unknown,
  *   entrance?: { href?: string, text?: string }, signIn?: () => Promise<import("../bus.js").Bus | undefined>, once?: boolean }} what
- *   `signIn`: lets the user in, and gives the list then; `once`: that is all that is asked
+ * `signIn`: lets the user in and then returns the list; `once`: nothing else is asked
  * @returns {Promise<string | undefined>}
  */
 export function choose({ bus, gateway, passes, failure, entrance, signIn, once = false }) {
@@ -92,7 +92,7 @@ export function choose({ bus, gateway, passes, failure, entrance, signIn, once =
 function frame(gateway) {
   const host = document.createElement("wsbridge-port-picker");
   const root = host.attachShadow({ mode: "open" });
-  // A sheet made by script is no inline style: pages with a strict policy allow it.
+  // A sheet made by script is not an inline style: pages with a strict policy allow it.
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
   root.adoptedStyleSheets = [sheet];
@@ -129,7 +129,7 @@ function frame(gateway) {
 }
 
 /**
- * The lines to choose from: what fits, or all of them.
+ * The lines to choose from: those that fit, or all.
  * @param {{ root: ShadowRoot, go: HTMLButtonElement, cancel: HTMLElement,
  *   close: (name: string) => void }} about
  */
@@ -144,7 +144,7 @@ function portList({ root, go, cancel, close }) {
     go.disabled = false;
   });
   list.addEventListener("dblclick", () => chosen && close(chosen));
-  // Enter in a list of radio buttons does not submit by itself in every engine.
+  // Not every engine submits by itself on Enter in a list of radio buttons.
   list.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();

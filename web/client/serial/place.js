@@ -1,7 +1,7 @@
-// Where the script runs. In a worker, or in a frame of somebody else's page, it cannot ask the
-// user; it says so where a program looks.
+// Where the script runs. In a worker, or in a frame on somebody else's page, it cannot ask the
+// user, and says so where a program looks.
 
-/** Why Web Serial cannot be put here, for people; undefined where it can. */
+/** Why Web Serial cannot be provided here, for people; undefined if it can. */
 export function whyNot() {
   if (typeof document === "undefined")
     return "webserial.js puts Web Serial into a page and was loaded by a worker, which cannot ask the user for a line. Load it in the page and send the bytes by postMessage, or use `Line` of client.mjs in the worker.";
@@ -22,8 +22,8 @@ function isForeignFrame() {
 }
 
 /**
- * What navigator.serial is where it cannot work: every call says why, by the name that Chromium has
- * for it. @param {string} why
+ * What navigator.serial is where it cannot work: every call says why, with the error name that
+ * Chromium uses. @param {string} why
  */
 export class NoSerial extends EventTarget {
   #why;

@@ -1,4 +1,4 @@
-// SerialPort: one endpoint of a gateway as Web Serial has it.
+// SerialPort: one endpoint of a gateway in the form of Web Serial.
 
 import { Line } from "../line.js";
 import { portError } from "./errors.js";
@@ -8,20 +8,20 @@ import { Steps } from "./steps.js";
 import { Inbox, outbox } from "./streams.js";
 
 /**
- * How long the connection stays after close(), in ms. Programs close and open again to change the
- * speed.
+ * How long the connection stays open after close(), in ms. Programs close and open again to change
+ * the speed.
  */
 const KEPT = 2000;
 
-/** How long open() waits for a connection that is lost to come back, in ms. */
+/** How long open() waits for a lost connection to come back, in ms. */
 const BACK = 15_000;
 
-/** How long close() waits for the gateway to have made the last change of DTR and RTS, in ms. */
+/** How long close() waits for the gateway to make the last change of DTR and RTS, in ms. */
 const SETTLE = 1500;
 
 /** @typedef {{ name: string, usb?: { vid: number, pid: number }, state?: string }} Endpoint */
 /**
- * What a port needs of whoever made it.
+ * What a port needs from its creator.
  * @typedef {object} Owner
  * @property {(name: string) => import("../dial.js").DialOptions} dial
  * @property {(name: string) => Endpoint | undefined} endpoint what is known of it
@@ -32,7 +32,7 @@ const SETTLE = 1500;
 /** @type {WeakMap<SerialPort, { news: (state: string) => void, end: () => void }>} */
 const inner = new WeakMap();
 
-/** For the Serial object: its port hears what becomes of the endpoint. @param {SerialPort} port */
+/** For the Serial object: tells its port what becomes of the endpoint. @param {SerialPort} port */
 export const ofPort = (port) =>
   /** @type {{ news: (state: string) => void, end: () => void }} */ (inner.get(port));
 
@@ -156,21 +156,21 @@ export class SerialPort extends EventTarget {
       return;
     }
     if (this.#state !== "open") throw portError("alreadyClosed");
-    // Both reject when a reader or writer still holds them, and then nothing has changed.
+    // Both reject if a reader or writer still holds them, and then nothing has changed.
     if (this.#readable?.locked) throw new TypeError("Cannot cancel a locked stream");
     if (this.#writable?.stream.locked) throw new TypeError("Cannot abort a locked stream");
     const [readable, writable] = [this.#readable, this.#writable];
     this.#state = "closing";
     try {
-      // Closing discards what waits in the gateway; a chip must not be left in reset.
+      // Closing discards what waits in the gateway, and a chip must not be left in reset.
       if (this.#line?.state === "up") await this.#steps?.settled(SETTLE);
-      // A write that waits for the line ends with the session, and the abort behind it.
+      // A write that waits for the line ends with the session, and then the abort does.
       const streams = Promise.all([
         readable?.cancel().catch(() => {}),
         writable?.stream.abort().catch(() => {}),
       ]);
       const line = this.#line;
-      // A connection that is lost tells the gateway when it is back; nobody need wait for that.
+      // A lost connection tells the gateway once it is back; nobody need wait for that.
       if (line?.state === "up") await line.close().catch(() => {});
       else void line?.close().catch(() => {});
       await streams;
@@ -244,7 +244,7 @@ export class SerialPort extends EventTarget {
       if (this.#line === line && this.#state === "open")
         act(/** @type {CustomEvent} */ (event).detail);
     };
-    // What the line says may come before its open() is told to have worked: Node gives several
+    // What the line says may come before its open() is reported as done: Node delivers several
     // messages in one task.
     const heard = (/** @type {(detail: any) => void} */ act) => (/** @type {Event} */ event) => {
       if (this.#line === line && (this.#state === "open" || this.#state === "opening"))
@@ -291,7 +291,7 @@ export class SerialPort extends EventTarget {
       if (line.state !== "up")
         timer = setTimeout(() => fail(new Error("the gateway does not answer")), BACK);
     });
-    // A device without settings, as on a TCP port, is opened without.
+    // A device without settings, like one on a TCP port, is opened without them.
     const opened = line.open({ role: "writer", config }).catch((error) => {
       if (error.code !== "unsupported") throw error;
       return line.open({ role: "writer" });
@@ -299,7 +299,7 @@ export class SerialPort extends EventTarget {
     try {
       await Promise.race([opened, late]);
     } catch (error) {
-      // What is late must not take the line when it comes.
+      // A connection that comes too late must not take the line.
       if (line.state !== "up") this.#drop(line);
       throw error;
     } finally {
@@ -315,7 +315,7 @@ export class SerialPort extends EventTarget {
     line?.end();
   }
 
-  /** Nothing is left of the time before. @param {Line} line */
+  /** Clears whatever is left from before. @param {Line} line */
   #fresh(line) {
     this.#reset();
     this.#steps = new Steps(line);
@@ -363,14 +363,14 @@ export class SerialPort extends EventTarget {
   }
 
   /**
-   * What becomes of the endpoint. @param {string} state as in the protocol; `gone` when it is no
-   * more
+   * Takes news of the endpoint. @param {string} state as in the protocol; `gone` if it no longer
+   * exists
    */
   #news(state) {
     if (state === "up" || state === "closed" || state === "opening") {
       if (state === "up" || !this.#connected) this.#appear(state !== "opening");
     } else if (this.#state !== "open") {
-      // An open port hears it on its own line, behind the last bytes.
+      // An open port hears it on its own line, after the last bytes.
       this.#appear(false);
     }
   }

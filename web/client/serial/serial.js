@@ -1,4 +1,4 @@
-// Serial: the ports of a gateway as navigator.serial has them.
+// Serial: the ports of a gateway in the form of navigator.serial.
 
 import { Bus } from "../bus.js";
 import { httpUrl, socketUrl } from "../dial.js";
@@ -10,7 +10,7 @@ import { portFilter } from "./options.js";
 import { choose } from "./picker.js";
 import { SerialPort, ofPort } from "./port.js";
 
-/** How long a list of ports is waited for, in ms. */
+/** How long to wait for the list of ports, in ms. */
 const LIST = 5000;
 
 /**
@@ -47,7 +47,7 @@ export class Serial extends EventTarget {
   #bus;
   /** @type {Promise<unknown> | undefined} */
   #listed;
-  /** What was learnt of endpoints without a bus. @type {Map<string, any>} */
+  /** What was learnt about endpoints without a bus. @type {Map<string, any>} */
   #known = new Map();
   #disposed = false;
   #handlers = new Handlers(this);
@@ -80,8 +80,8 @@ export class Serial extends EventTarget {
   }
 
   /**
-   * Who listens for ports that come and go is told of the granted ones, also without having asked
-   * for the list.
+   * Listeners for ports that come and go are told about the granted ones, even if the list was
+   * never asked for.
    * @override @type {EventTarget["addEventListener"]}
    */
   addEventListener(type, ...rest) {
@@ -95,7 +95,7 @@ export class Serial extends EventTarget {
     const names = this.#grants.names;
     if (names.length === 0 || this.#disposed) return [];
     await this.#list().catch(() => {});
-    // Of all there is an object, so that those that are not there are told when they come.
+    // Each one gets an object, so that those that are not there are reported when they come.
     return names.map((name) => this.#port(name)).filter((port) => this.#there(port.endpoint));
   }
 
@@ -110,7 +110,7 @@ export class Serial extends EventTarget {
     const again = this.#signIn(failure);
     let name;
     if (endpoints && again) {
-      // Nobody knows what fits before the user has let the page in.
+      // Until the user has let the page in, nobody knows what fits.
       await choose({ ...this.#shown(failure), signIn: again, once: true });
     }
     if (endpoints) {
@@ -134,7 +134,7 @@ export class Serial extends EventTarget {
   }
 
   /**
-   * Where a sign-in is what is missing: has the user asked, and gives the list as it is then.
+   * If it is a sign-in that is missing: has the user asked, and returns the list as it is then.
    * @param {any} failure
    */
   #signIn(failure) {
@@ -169,7 +169,7 @@ export class Serial extends EventTarget {
   /** Whether a port is there to be opened. @param {string} name */
   #there(name) {
     if (this.#options.endpoints && !this.#options.endpoints.includes(name)) return false;
-    // Without a list, only opening it can show.
+    // Without a list, only opening it can tell.
     if (!this.#bus || this.#bus.endpoints.size === 0) return this.#options.ticket !== undefined;
     const endpoint = this.#bus.endpoints.get(name);
     return endpoint !== undefined && endpoint.state !== "down";
@@ -251,8 +251,8 @@ export class Serial extends EventTarget {
   }
 
   /**
-   * An event of a port, which bubbles: seen here its target is the port. @param {SerialPort} port
-   * @param {string} type
+   * Fires an event of a port, which bubbles: seen here its target is the port. @param {SerialPort}
+   * port @param {string} type
    */
   #bubble(port, type) {
     const event = new Event(type, { bubbles: true });
@@ -271,11 +271,11 @@ export function createSerial(options) {
   return new Serial(options);
 }
 
-/** What stood there before, for each that is installed. @type {Map<Serial, () => void>} */
+/** How to restore what was there before, for each that is installed. @type {Map<Serial, () => void>} */
 const installed = new Map();
 
 /**
- * Puts it at navigator.serial, over the browser's own; dispose() takes it away again. @param
+ * Puts it at navigator.serial, in place of the browser's own; dispose() removes it again. @param
  * {Serial} serial
  */
 export function install(serial) {

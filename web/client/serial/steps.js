@@ -1,13 +1,14 @@
-// Signal changes on their way: all of one task in one message, each with the time it was made.
+// Signal changes on their way: all those of one task in one message, each with the time it was
+// made.
 
-/** Steps of one message, at most; the gateway has the same limit. */
+/** The most steps in one message; the gateway has the same limit. */
 const STEPS = 32;
 
 /**
  * setSignals() must not wait for an answer: with one line moved at a time, (DTR, RTS) = (1, 1)
  * would last a round trip, and an ESP32 would start its application instead of the loader. So a
- * change counts as done when it is noted, what is noted in one task goes together, and the gateway
- * keeps the distances. A failure is told by the next call.
+ * change counts as done when it is noted, the changes of one task are sent together, and the
+ * gateway keeps their distances in time. A failure is reported by the next call.
  */
 export class Steps {
   /** @type {import("../line.js").Step[]} */
@@ -34,14 +35,14 @@ export class Steps {
       this.#failure = undefined;
       throw failure;
     }
-    // A message comes as a task of its own: behind the promises of this task, and not delayed in
+    // A message arrives as a task of its own: after the promises of this task, and not delayed in
     // the background as timers are.
     if (this.#noted.length === 0) this.#channel.port2.postMessage(null);
     this.#noted.push({ at: performance.now(), ...step });
     if (this.#noted.length === STEPS) this.send();
   }
 
-  /** Sends what is noted: before data, settings and questions that come behind it. */
+  /** Sends what is noted, ahead of data, settings and questions that come after it. */
   send() {
     if (this.#noted.length === 0) return;
     const steps = this.#noted;
@@ -49,7 +50,7 @@ export class Steps {
     this.#done = this.#line.signals(steps).catch((error) => (this.#failure = error));
   }
 
-  /** Done when the gateway has made the last change, or `ms` later. @param {number} ms */
+  /** Done when the gateway has made the last change, or after `ms`. @param {number} ms */
   async settled(ms) {
     this.send();
     if (!this.#done) return;

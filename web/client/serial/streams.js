@@ -17,7 +17,7 @@ const BYTE_STREAMS = (() => {
 
 /**
  * What has come from the line and nobody has read yet, and the stream that is being read. Bytes
- * stay here until a read asks for them, and are acknowledged then: the gateway stops where the
+ * stay here until a read asks for them, and are acknowledged only then: the gateway stops where the
  * program does, and an error keeps its place between the bytes.
  */
 export class Inbox {
@@ -30,12 +30,12 @@ export class Inbox {
   #line;
   #ended;
   #flush;
-  /** Its session is over: nothing of it is acknowledged any more. */
+  /** Its session is over: nothing more is acknowledged. */
   #over = false;
 
   /**
-   * @param {Line} line @param {() => void} ended the stream is of no more use: the next one begins
-   *   where it stopped
+   * @param {Line} line @param {() => void} ended the stream is of no further use: the next one
+   *   begins where it stopped
    * @param {() => Promise<void>} flush discards what the line has received
    */
   constructor(line, ended, flush) {
@@ -52,17 +52,16 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** An error of the line, or a gap, behind the bytes before it. @param {string} event */
+  /** An error of the line, or a gap, after the bytes before it. @param {string} event */
   error(event) {
     const last = this.#arrived.at(-1);
-    // Nobody learns more from the same error twice.
+    // Nobody learns anything from the same error twice.
     if (!last || !("event" in last) || last.event !== event) this.#arrived.push({ event });
     this.#wake?.();
   }
 
   /**
-   * Nothing more comes: whoever reads gets what has come, and then this. @param {DOMException}
-   * reason
+   * Nothing more comes: a reader gets what has come, and then this. @param {DOMException} reason
    */
   fail(reason) {
     this.#over = true;
@@ -82,7 +81,7 @@ export class Inbox {
         await this.#flush();
       },
     };
-    // Nothing is queued in the stream itself: `pull` comes when somebody reads.
+    // Nothing is queued in the stream itself: `pull` is called when somebody reads.
     if (BYTE_STREAMS) return new ReadableStream({ type: "bytes", ...source }, { highWaterMark: 0 });
     return new ReadableStream(source, { highWaterMark: 0 });
   }
@@ -97,7 +96,7 @@ export class Inbox {
     if (!first) return;
     if ("bytes" in first) {
       const { length } = first.bytes;
-      // A byte stream takes the buffer away, so it is counted before.
+      // A byte stream takes the buffer away, so it is counted first.
       controller.enqueue(first.bytes);
       if (!this.#over) this.#line.consumed(length);
       return;
@@ -147,7 +146,7 @@ export function outbox(line, bufferSize, { before, ended, closing }) {
           await line.write(bytes);
         } catch (error) {
           if (aborting) return;
-          // This stream is at its end, as streams are; the port has another one.
+          // This stream is at its end, as streams are; the port gets another one.
           ended();
           throw bytes ? portError("lost", error) : error;
         }
@@ -157,7 +156,7 @@ export function outbox(line, bufferSize, { before, ended, closing }) {
         try {
           await line.drain();
         } catch (error) {
-          // A line whose wire nobody can ask has done all that can be known of.
+          // A line whose wire cannot be asked has done all that can be known about.
           if (/** @type {{ code?: string }} */ (error)?.code !== "unsupported")
             throw portError("lost", error);
         } finally {

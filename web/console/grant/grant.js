@@ -1,5 +1,6 @@
-// The gateway's window that a page of another origin opens: who asks, for which lines, and whether
-// the user lets it in. What it answers goes to exactly the origin that asked, and to nobody else.
+// The gateway's window that a page of another origin opens: it says who asks, for which lines, and
+// whether the user lets that page in. Its answer goes to exactly the origin that asked, and to
+// nobody else.
 
 import "../css/base.css";
 import "../css/shell.css";
@@ -12,9 +13,9 @@ import { installTheme } from "../theme.js";
 import { question } from "./question.js";
 
 const place = h("div", { class: "place" });
-/** The window that opened this one; only it is heard. */
+/** The window that opened this one; we listen to no other. */
 const asker = window.opener;
-let asked; // { origin, endpoints }, in the browser's own words and the page's
+let asked; // { origin, endpoints }, the first by the browser's word, the second by the page's
 let signIn;
 
 addEventListener("message", ({ source, origin, data }) => {
@@ -105,5 +106,5 @@ installTheme();
 document.body.append(place);
 session.on(show);
 refresh();
-// Says nothing but that this window listens, so that it may be said to whoever opened it.
+// This says only that the window is listening, so whoever opened it may hear it.
 asker?.postMessage({ type: "wsbridge.ready" }, "*");

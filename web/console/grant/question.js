@@ -3,14 +3,14 @@
 import { h, say } from "../dom.js";
 
 /**
- * How long the window must have been seen before it takes a click, in ms: a page may open it under
- * a finger that is about to press.
+ * How long the window must have been visible before it accepts a click, in ms: a page may open it
+ * under a finger that is about to press.
  */
 const SEEN = 600;
 
 /**
- * { element, focus() }. `lines` are those the user may read, `endpoints` the names the page asks
- * for (none: the user chooses).
+ * { element, focus() }. `lines` are those that the user may read, `endpoints` the names that the
+ * page asks for (none: the user chooses).
  */
 export function question({ origin, endpoints, lines, who, allow, deny }) {
   const boxes = lines

@@ -1,16 +1,16 @@
-// What a line's connection tells: each of its events becomes a change of the state, or news for the
+// Handles the events of a line's connection: each becomes a change of the state, or news for the
 // pane.
 
 import { ended } from "../session.js";
 import { defined, moment } from "./state.js";
 
-/** The ends that the device's side caused: the gateway is well, and says why. */
+/** The endings that the device's side caused: the gateway is fine, and says why. */
 const BY_TARGET = new Set([1011, 4450]);
 
 /**
- * The handlers of the library's events. `memory` is what the link keeps between them: { line,
- * clock, asked, waiting, byTarget }; `refresh()` asks for what no message tells, `events`, `bytes`
- * and `gaps` are signals.
+ * The handlers for the library's events. `memory` is what the link keeps between them: { line,
+ * clock, asked, waiting, byTarget }; `refresh()` asks for what no message reports; `events`,
+ * `bytes` and `gaps` are signals.
  */
 export function handlers(link) {
   return { ...dataHandlers(link), ...lineHandlers(link), ...lifeHandlers(link) };
@@ -41,7 +41,7 @@ function dataHandlers({ state, memory, bytes, gaps, events }) {
   };
 }
 
-/** How the line is: settings, signals, the lease, the device. */
+/** The state of the line: settings, signals, the lease, the device. */
 function lineHandlers({ state, memory, events, refresh }) {
   return {
     signals: ({ cts, dsr, dcd, ri }) =>
@@ -73,8 +73,8 @@ function lineHandlers({ state, memory, events, refresh }) {
       const before = state.value.device;
       const endpoint =
         caps || usb ? { ...state.value.endpoint, ...defined({ caps, usb }) } : state.value.endpoint;
-      // A target that cannot be reached has been so since it was first tried, however often that
-      // was.
+      // A target that cannot be reached has been unreachable since the first try, however many
+      // there were.
       const from =
         device === "down" ? (memory.byTarget?.since ?? moment(since) ?? Date.now()) : null;
       state.patch({ device, error: error ?? null, since: from, endpoint });
@@ -90,7 +90,7 @@ function lineHandlers({ state, memory, events, refresh }) {
   };
 }
 
-/** How the connection is. */
+/** The state of the connection. */
 function lifeHandlers({ state, memory, events, refresh }) {
   const back = () => {
     const { role, config, signals } = memory.line.opened ?? {};
@@ -115,11 +115,11 @@ function lifeHandlers({ state, memory, events, refresh }) {
       refresh();
     },
     gone(detail) {
-      // Without a successor it is the end, which is told by itself.
+      // Without a successor this is the end, which is reported separately.
       if (detail.error) return events.emit({ type: "gone", ...detail });
       back();
-      // Behind a target's end a new session is what follows; whether the target is there again,
-      // `status` tells.
+      // After a target's end a new session is expected; whether the target is there again, `status`
+      // tells.
       if (!memory.byTarget) events.emit({ type: "gone", ...detail });
       refresh();
     },
@@ -132,8 +132,8 @@ function lifeHandlers({ state, memory, events, refresh }) {
 }
 
 /**
- * The device's side ended the connection, or refuses it: that is how the device is, and no fault of
- * the way to the gateway.
+ * The device's side ended the connection, or refuses it: that is a state of the device, and not a
+ * fault on the way to the gateway.
  */
 function targetLost({ state, memory, events }, { code, reason, retryAt }) {
   const before = state.value.device;

@@ -3,7 +3,7 @@
 import { openApp } from "../apps.js";
 import { h, icon } from "../dom.js";
 
-/** { element, show(apps) }; `failed(text)` tells what went wrong. */
+/** { element, show(apps) }; `failed(text)` reports what went wrong. */
 export function appList(failed) {
   const items = h("ul", { class: "apps", "aria-label": "Apps" });
   const element = h(

@@ -1,11 +1,11 @@
-// Which lines stand together in the list: those that are down first, then by their names. Pure, so
+// Which lines are together in the list: those that are down first, then by their names. Pure, so
 // that a test can ask it anything.
 
-/** From so many lines on they are put into groups; before, one sees them all. */
+/** From this many lines on they are grouped; fewer can be seen all at once. */
 const MANY = 21;
 
 /**
- * The part of a name that others may share: `rack1` of `rack1-sw3` and of `rack1.console`, `plc` of
+ * The part of a name that others may share: `rack1` in `rack1-sw3` and in `rack1.console`, `plc` in
  * `plc12`.
  */
 export function prefix(name) {
@@ -15,7 +15,7 @@ export function prefix(name) {
 
 /**
  * The groups of `endpoints` (in the order of their names): [{ id, title, members }]. A prefix that
- * is one line's alone makes no group: those lines come last, together.
+ * only one line has makes no group: those lines come last, together.
  */
 export function groups(endpoints) {
   const down = endpoints.filter(({ state }) => state === "down");

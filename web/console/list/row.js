@@ -12,8 +12,8 @@ const HEIGHT = 14;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * A row; its elements stay, their texts change: the focus is never lost to an update. { element,
- * open, fill(endpoint), mark(open), tick() }.
+ * A row; its elements stay while their texts change, so the focus is never lost to an update. {
+ * element, open, fill(endpoint), mark(open), tick() }.
  */
 export function row(name, chosen) {
   const parts = elements(name, chosen);
@@ -42,7 +42,7 @@ function elements(name, chosen) {
     who: h("span", { class: "row-who" }),
     rates: h("span", { class: "row-rates mono" }),
     errors: h("span", { class: "row-errors", hidden: true }),
-    spoken: h("span", { class: "unseen" }), // the lamp, for those who do not see it
+    spoken: h("span", { class: "unseen" }), // the lamp, for those who cannot see it
     ...sparkElement(),
   };
   const onclick = (event) => {
@@ -94,7 +94,7 @@ function sparkElement() {
   return { spark, path };
 }
 
-/** Whether a row has to be written anew: five hundred of them are asked each second. */
+/** Whether a row has to be rewritten: this is asked for five hundred of them each second. */
 function differs(before, now) {
   return (
     ["state", "error", "since", "title", "kind", "observers", "rx", "tx", "errors"].some(

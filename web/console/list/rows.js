@@ -1,4 +1,4 @@
-// The rows of the list, each in its group, kept while they are there.
+// The rows of the list, each in its group, kept while their lines exist.
 
 import { h, icon, say } from "../dom.js";
 import { page } from "../prefs.js";
@@ -9,7 +9,7 @@ import { row } from "./row.js";
 export function rowKeeper(places, chosen) {
   const rows = new Map();
   const sections = new Map();
-  let unfolded = false; // while something is searched for, no group is folded
+  let unfolded = false; // during a search no group is folded
 
   function section(id) {
     if (!sections.has(id)) sections.set(id, groupSection(id));
@@ -62,7 +62,7 @@ export function rowKeeper(places, chosen) {
 }
 
 /**
- * A group: a heading that folds it, and its rows. The group without a title is the list as a whole.
+ * A group: a heading that folds it, and its rows. The group without a title is the whole list.
  */
 function groupSection(id) {
   const items = h("ul", { class: "endpoints" });

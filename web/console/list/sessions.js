@@ -1,5 +1,5 @@
-// Who is connected, for those who may end it: a button below the lines, a list in a dialog, and an
-// end for each.
+// Who is connected, for those who may end sessions: a button below the lines, a list in a dialog,
+// and a way to end each.
 
 import { confirm, openDialog } from "../dialog.js";
 import { directory } from "../directory.js";
@@ -7,12 +7,12 @@ import { h } from "../dom.js";
 import { moment } from "../format.js";
 import { ask } from "../session.js";
 
-/** So often the list is asked for while it is open. */
+/** How often the list is refreshed while it is open, in ms. */
 const EVERY = 3000;
 
 /**
- * The button, to be seen where somebody has `takeover` on a line: { element, dispose() }.
- * `failed(text)` tells what went wrong.
+ * The button, shown if somebody has `takeover` on a line: { element, dispose() }. `failed(text)`
+ * reports what went wrong.
  */
 export function sessionsButton(failed) {
   const element = h(
@@ -46,7 +46,7 @@ function openSessions(failed) {
     for (const [id, row] of shown) if (!ids.has(id)) (row.remove(), shown.delete(id));
     for (const session of sessions)
       if (!shown.has(session.id)) shown.set(session.id, row(session, end));
-    // Their elements stay: the focus is not lost to an update.
+    // Their elements stay, so that the focus is not lost to an update.
     for (const { id } of sessions) if (!shown.get(id).isConnected) rows.append(shown.get(id));
     none.hidden = sessions.length > 0;
   }

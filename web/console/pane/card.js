@@ -1,4 +1,4 @@
-// The card in the middle of a pane: why the line cannot be used, in front of whatever view of it is
+// The card in the middle of a pane: why the line cannot be used, in front of whichever view is
 // shown.
 
 import { access } from "../access.js";
@@ -10,7 +10,7 @@ import { explain } from "../help/explain.js";
 import { undoing } from "../store.js";
 import { condition } from "./condition.js";
 
-/** How often the times in it are told anew. */
+/** How often the times in it are updated. */
 const EVERY = 1000;
 
 /**
@@ -23,8 +23,8 @@ export function card(link, act) {
   const { element } = parts;
   let now = null; // the condition shown
   let hidden = ""; // what the user has put away
-  let typed = false; // somebody who may not write has tried to
-  let explained; // the trouble that was looked into
+  let typed = false; // somebody who may not write tried to
+  let explained; // the trouble that has been looked into
   let timer;
 
   parts.retry.addEventListener("click", () => link.start());
@@ -51,13 +51,13 @@ export function card(link, act) {
     clearTimeout(timer);
     if (!seen) return;
     fillCard(parts, now);
-    // The title alone is read out: figures that count would never end.
+    // Only the title is read out: figures that keep counting would never end.
     if (fresh) announce([now.title, now.reason].filter(Boolean).join(": "), true);
     if (now.since || now.retryAt) timer = setTimeout(show, EVERY);
     lookInto(link.state.value.trouble);
   }
 
-  /** Why a page cannot reach its gateway takes a question or two to find out. */
+  /** It takes a question or two to find out why a page cannot reach its gateway. */
   async function lookInto(trouble) {
     if (
       now.kind !== "closed" ||
@@ -76,7 +76,7 @@ export function card(link, act) {
   undo.add(link.state.on(show), directory.on(show), () => clearTimeout(timer));
   return {
     element,
-    /** Somebody types who may not write: that is told where they look. */
+    /** Somebody who may not write types: they are told where they look. */
     typed() {
       typed = true;
       show();
@@ -85,7 +85,7 @@ export function card(link, act) {
   };
 }
 
-/** What a user who puts a card away does not want to see again: this kind of it, not the next. */
+/** What a user who dismisses a card does not want to see again: this kind of card, not the next. */
 const identity = ({ kind, title }) => `${kind} ${title}`;
 
 function cardParts() {

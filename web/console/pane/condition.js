@@ -1,9 +1,9 @@
-// Why a line cannot be used now, in words: what is the matter, since when, and what may be done.
+// Why a line cannot be used now, in words: what is the matter, since when, and what can be done.
 // Pure, so that a test can ask it anything.
 
 import { isSelf, person } from "../format.js";
 
-/** Ends of a session, by Close code or error code: a title, and what it means. */
+/** Endings of a session, by Close code or error code: a title, and what it means. */
 const ENDS = {
   busy: ["In use", "This line serves one session at a time, and somebody has it."],
   denied: [
@@ -31,7 +31,7 @@ const ENDS = {
   1011: ["Broken", "The device's side or the gateway had an error."],
 };
 
-/** In a frame of another site, whose link is good for one session. */
+/** In a frame on another site, whose link is valid for one session. */
 const NEW_LINK = "Ask the page for a new link: reload the page around this frame.";
 
 /** What the gateway does about a device that is not there, by the kind of its endpoint. */
@@ -44,11 +44,11 @@ const WAITS = {
 };
 
 /**
- * The condition of a line as the link's state has it, or null while it can be used. `listed` is
- * false when the list of lines is known and this one is not in it; `typed` says that somebody who
- * may not write has tried to, `once` that a session which has ended cannot begin anew. Gives {
- * kind, title, text, steps, reason, since, retryAt, can }: `can` are the actions that help, of
- * "retry", "request", "take" and "hide".
+ * The condition of a line according to the link's state, or null while it can be used. `listed` is
+ * false if the list of lines is known and this one is not in it; `typed` says that somebody who may
+ * not write tried to; `once` that a session which has ended cannot be followed by another. Returns
+ * { kind, title, text, steps, reason, since, retryAt, can }: `can` are the actions that help, out
+ * of "retry", "request", "take" and "hide".
  */
 export function condition(state, { listed = true, typed = false, once = false } = {}) {
   if (state.phase === "closed" && state.trouble) {
@@ -100,7 +100,7 @@ function ended({ trouble, endpoint, holder }, listed) {
 
 function away({ endpoint, error, since, lost, rx }) {
   const kind = endpoint?.kind;
-  // A kind that came after this page is like TCP.
+  // A kind that is newer than this page is treated like TCP.
   const far = kind !== undefined && kind !== "serial" && kind !== "sim";
   return {
     kind: "away",
@@ -113,7 +113,7 @@ function away({ endpoint, error, since, lost, rx }) {
   };
 }
 
-/** Somebody else writes, or nobody, or this user may not at all. */
+/** Somebody else writes, or nobody does, or this user may not write at all. */
 function held({ holder, rights, endpoint }) {
   const may = rights.includes("write");
   const text = `You read along: what you typed was not sent.${may ? "" : " You have no right to write here."}`;

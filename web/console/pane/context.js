@@ -1,11 +1,11 @@
-// What the tools of a pane are given: the contract is in panels.js.
+// What a pane's tools are given: the contract is in panels.js.
 
 import { confirm } from "../dialog.js";
 import { announce } from "../announce.js";
 import { decode, encode } from "../terminal/encoding.js";
 import { INPUT_DEFAULTS } from "../terminal/input.js";
 
-/** Offers `content` as a download named `name`. Nothing of it is ever shown as a page. */
+/** Offers `content` as a download named `name`. It is never shown as a page. */
 export function save(name, content) {
   const blob =
     content instanceof Blob ? content : new Blob([content], { type: "application/octet-stream" });

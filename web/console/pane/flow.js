@@ -1,22 +1,22 @@
-// The way of the device's bytes to the screen: held while the user reads, given to a tool that
-// claims them, marked as earlier output.
+// The way of the device's bytes to the screen: held while the user reads, passed to a tool that
+// claims them, marked if they are earlier output.
 
 import { byteCount } from "../format.js";
 import { isOpen } from "../terminal/mark.js";
 
 /**
- * Bytes held while scrolling is paused; then it goes on by itself, so that nothing is lost and no
- * device is stopped.
+ * Bytes held while scrolling is paused; beyond that it continues by itself, so that nothing is lost
+ * and no device is stopped.
  */
 const HELD = 1 << 20;
 
-/** Joins `link` and `screen`. Gives pause, claim and onBytes. */
+/** Connects `link` and `screen`. Returns pause, claim and onBytes. */
 export function flow({ link, screen, paused, onPauseEnd }) {
   let held = [];
   let waiting = 0;
   let claimed = null;
-  let earlier = 0; // bytes of the scrollback that are still to come
-  let parting = false; // the mark behind them is still to be set
+  let earlier = 0; // bytes of scrollback that have yet to come
+  let parting = false; // the mark after them has yet to be set
 
   function show({ bytes, ms, replay }) {
     parting ||= earlier > 0 && bytes.length >= earlier;
@@ -39,8 +39,8 @@ export function flow({ link, screen, paused, onPauseEnd }) {
       paused.set({ waiting });
       if (waiting > HELD) onPauseEnd(`${byteCount(waiting)} had been waiting: scrolling goes on.`);
     } else {
-      // Counted as consumed when drawn: a device that sends faster than this page draws is told of
-      // by a gap, not kept in memory.
+      // Counted as consumed when drawn: a device that sends faster than this page draws shows up as
+      // a gap, and is not kept in memory.
       show(chunk);
       screen.afterWrite(() => link.consumed(length));
     }

@@ -1,4 +1,4 @@
-// The head of a pane, one row: what it is, who writes, and its buttons; those there is no room for
+// The head of a pane, one row: what the line is, who writes, and its buttons; those that do not fit
 // are in a menu.
 
 import { openMenu } from "../dialog.js";
@@ -14,7 +14,7 @@ const WORDS = {
 };
 
 /**
- * Gives { element, side (the button), first (where the focus goes from the terminal),
+ * Returns { element, side (the button), first (where the focus goes from the terminal),
  * describe(title, kind), dispose }.
  */
 export function head({ name, link, chip, actions, stage, paused }) {
@@ -50,7 +50,7 @@ export function head({ name, link, chip, actions, stage, paused }) {
   return {
     element,
     side: buttons.side,
-    // The search is folded away in a narrow pane; the first view never is.
+    // In a narrow pane the search is folded away; the first view never is.
     get first() {
       return buttons.find.offsetParent ? buttons.find : element.querySelector(".toolbar button");
     },
@@ -63,8 +63,8 @@ export function head({ name, link, chip, actions, stage, paused }) {
 }
 
 /**
- * The buttons behind the views. Of class `fold` are those that a narrow pane keeps in the menu, of
- * `fold-late` those of a very narrow one.
+ * The buttons after the views. Those of class `fold` go into the menu in a narrow pane, those of
+ * `fold-late` in a very narrow one.
  */
 function toolButtons({ name, actions, stage }) {
   const find = iconButton("search", "Search (Ctrl Shift F)", {

@@ -1,4 +1,4 @@
-// The side of a pane: tabs with the line's settings and signals, the terminal's settings, and the
+// The side of a pane: tabs with the line's settings and signals, the terminal's settings, and those
 // tools that are panels.
 
 import { h, icon, iconButton } from "../dom.js";
@@ -7,7 +7,7 @@ let count = 0;
 
 /**
  * `panels`: [{ id, label, icon, mount() -> { element, shown?, dispose } }]. Each is mounted when it
- * is first shown. `changed(id)` is told which tab is chosen, `closed()` when the user closes it.
+ * is first shown. `changed(id)` is called with the chosen tab, `closed()` when the user closes it.
  */
 export function inspector({ label, panels, changed, closed }) {
   const base = `inspector-${(count += 1)}`;
@@ -48,7 +48,7 @@ export function inspector({ label, panels, changed, closed }) {
     changed(current);
   }
 
-  /** Mounts one panel, unseen. */
+  /** Mounts one panel, hidden. */
   function mount(panel) {
     if (mounted.has(panel.id)) return;
     const made = panel.mount();

@@ -1,12 +1,13 @@
-// What the user types, pastes and breaks in one pane: sent when that may be, else told why not.
+// What the user types, pastes and breaks in one pane: sent if that is allowed, otherwise the user
+// is told why not.
 
 import { encode } from "../terminal/encoding.js";
 import { typing as typed } from "../terminal/input.js";
 import { paste } from "../terminal/paste.js";
 
 /**
- * Gives { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused()` is told
- * of typing without the right to it.
+ * Returns { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused()` is
+ * called when somebody types without the right to.
  */
 export function keyboard({ link, screen, settings, notices, flow, refused, sendFile }) {
   const mayType = () => link.mayWrite() && !flow.claimed;
@@ -32,7 +33,7 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
     const { role, phase, device } = link.state.value;
     const tell = (text, kind = "warn") => notices.show(text, { key: "readonly", for: 5, kind });
     if (flow.claimed) tell("A transfer has the line: typing waits until it is over.", "info");
-    // Why the device is not there, or the line ended, stands in the middle of the pane.
+    // Why the device is not there, or the line ended, is shown in the middle of the pane.
     else if (phase === "up" && device === "down") tell("Not sent: the device is not there.");
     else if (phase !== "up") tell("Not sent: there is no connection.");
     else if (role !== "writer") refused();

@@ -1,11 +1,11 @@
 // Who writes: the chip that says so and its menu, and the question to the holder when somebody
-// asks.
+// requests the right.
 
 import { h, icon, say } from "../dom.js";
 import { confirm, openMenu } from "../dialog.js";
 import { isSelf, moment, person } from "../format.js";
 
-/** A request is answered with no after so long, by the gateway itself (protocol section 7). */
+/** After this many seconds the gateway itself denies a request (protocol section 7). */
 const ANSWER_WITHIN = 30;
 
 /** What the lease is for this page: a word for the style, the text, and what may be done. */
@@ -28,7 +28,7 @@ export function standing({ phase, role, holder, rights, endpoint, trouble, lost 
       can: [],
     };
   if (!holder) return { kind: "free", text: "Nobody writes", can: ["request"] };
-  // One's own other window gives way without the right to take over.
+  // One's own other window gives way even without the right to take over.
   if (isSelf(holder.user))
     return { kind: "other", text: "You write in another window", can: ["take"] };
   return {
@@ -94,7 +94,7 @@ export function leaseChip(state, act) {
   return { element: chip, choose, dispose: off };
 }
 
-/** Does what was chosen, after a question where it takes something from somebody. */
+/** Does what was chosen, after a question if it takes something from somebody. */
 export async function actOnLease(link, op, notices) {
   const { holder } = link.state.value;
   if (op === "take" && holder && !isSelf(holder.user)) {
@@ -121,7 +121,7 @@ export async function actOnLease(link, op, notices) {
   }
 }
 
-/** Tells of a change of the lease, and puts the question of somebody who asks. */
+/** Reports a change of the lease, and passes on the question of somebody who requests it. */
 export function tellLease({ link, notices, event }) {
   const { you, before, reason, holder, request } = event;
   const who = holder ? person(holder.user) : "nobody";

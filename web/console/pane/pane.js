@@ -1,4 +1,4 @@
-// One endpoint on the screen: head, notices, terminal, side, foot, and how they act together.
+// One endpoint on the screen: head, notices, terminal, side, foot, and how they work together.
 
 import { announce } from "../announce.js";
 import { directory } from "../directory.js";
@@ -28,7 +28,7 @@ import { tells } from "./tells.js";
 
 /**
  * The pane of endpoint `name`: { element, name, link, actions, focus(), start(), refit(), dispose()
- * }. `close()` is the user's wish to close it.
+ * }. `close()` is called when the user wants to close it.
  */
 export function pane(name, { close }) {
   const parts = innerParts(name);
@@ -75,7 +75,7 @@ export function pane(name, { close }) {
   };
 }
 
-/** What a pane looks like: the head over everything, the side beside the rest. */
+/** The layout of a pane: the head above everything, the side beside the rest. */
 function frame({ name, notices, find, stage, screen, keys }, { bar, status, side }) {
   const main = h(
     "div",
@@ -95,7 +95,7 @@ function frame({ name, notices, find, stage, screen, keys }, { bar, status, side
   );
 }
 
-/** What is in a pane and knows nothing of its frame. @returns {any} */
+/** The contents of a pane, which know nothing about its frame. @returns {any} */
 function innerParts(name) {
   const settings = ofEndpoint(name);
   const link = connect(name);
@@ -157,8 +157,7 @@ function paneSide({ name, link, notices, settings, keys, ctx, screen }, { pane: 
 }
 
 /**
- * What buttons and keys of the pane do. Search, pause and clear are those of the view that is
- * shown.
+ * What the pane's buttons and keys do. Search, pause and clear belong to the view that is shown.
  */
 function paneActions({ screen, stage, find, paused, keys, chip }, { side, close, leave }) {
   return {
@@ -167,7 +166,7 @@ function paneActions({ screen, stage, find, paused, keys, chip }, { side, close,
       (stage.shown()?.pause ?? (() => paused.set(paused.value ? null : { waiting: 0 })))(),
     clear: () => (screen.clear(), stage.clear(), announce("Cleared")),
     side: () => side.toggle(),
-    // By a key: into the side, past the terminal, which keeps Tab; from there it closes.
+    // By a key: into the side, past the terminal, which keeps Tab; from there the key closes it.
     toSide: () =>
       side.isOpen && !side.element.contains(document.activeElement) ? side.focus() : side.toggle(),
     copy: () =>

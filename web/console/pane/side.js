@@ -1,17 +1,17 @@
-// When the side of a pane is open: beside the terminal where there is room for both, over it where
-// there is not, and then only when asked.
+// When the side of a pane is open: beside the terminal if there is room for both, otherwise over
+// it, and then only when asked for.
 
 import { inspector } from "./inspector.js";
 
-/** Narrower than this (px), the side lies over the terminal; css/pane.css knows the same number. */
+/** In a pane narrower than this (px) the side lies over the terminal; css/pane.css has the same number. */
 const BESIDE = 700;
 
-/** From this width on it is open at first, in a pane that is alone. */
+/** From this width on it is initially open, in a pane that is alone. */
 const ROOMY = 1000;
 
 /**
  * The side of `pane`: { element, toggle(open, id), isOpen, focus(), start(), dispose() }.
- * `shown(open)` is told.
+ * `shown(open)` is called on each change.
  */
 export function side({ label, panels, settings, pane, shown, leave }) {
   const view = inspector({
@@ -20,7 +20,7 @@ export function side({ label, panels, settings, pane, shown, leave }) {
     changed: (id) => settings.set("side.tab", id),
     closed: () => toggle(false),
   });
-  let decided = null; // what the room decided last
+  let decided = null; // what the available room decided last
   const watch = new ResizeObserver(() => fit());
 
   function show(open, id = settings.get("side.tab", "line")) {
@@ -28,7 +28,7 @@ export function side({ label, panels, settings, pane, shown, leave }) {
     shown(open);
   }
 
-  /** What the user wants, which is remembered. */
+  /** Does what the user wants, and remembers it. */
   function toggle(open = !view.open, id) {
     show(open, id);
     settings.set("side.open", open);
@@ -37,8 +37,8 @@ export function side({ label, panels, settings, pane, shown, leave }) {
   }
 
   /**
-   * Where there is no room it closes, where there is it is as the user left it; unasked it is open
-   * in a roomy pane that is alone.
+   * Without room it closes; with room it is as the user left it; by default it is open in a roomy
+   * pane that is alone.
    */
   function fit() {
     const width = pane().clientWidth;

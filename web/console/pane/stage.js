@@ -1,9 +1,9 @@
 // The middle of a pane: the terminal, other views of the same bytes in its place, and bars below
-// it, as the tools give them.
+// it, as the tools provide them.
 
 import { h, icon } from "../dom.js";
 
-/** Gives { element, switcher, toggles, bars, view(), shown(), clear(), dispose() }. */
+/** Returns { element, switcher, toggles, bars, view(), shown(), clear(), dispose() }. */
 export function stage({ name, screen, ctx, tools, settings }) {
   const mounted = new Map();
   const mount = (tool) => {
@@ -23,7 +23,8 @@ export function stage({ name, screen, ctx, tools, settings }) {
     .filter(({ place }) => place === "bar")
     .map((tool) => barToggle({ tool, bars, mounted, mount, settings }));
 
-  // What must see the bytes from the start is made now, and what was open last time is opened.
+  // Tools that must see the bytes from the start are mounted now, and what was open last time is
+  // opened.
   for (const tool of tools) if (tool.early && tool.place !== "panel") mount(tool);
   views.choose(settings.get("view", "terminal"));
   for (const { tool, toggle } of toggles) if (settings.get(`bar.${tool.id}`, false)) toggle(true);
@@ -34,7 +35,7 @@ export function stage({ name, screen, ctx, tools, settings }) {
     bars,
     toggles,
     view: views.current,
-    /** The tool that is shown in place of the terminal; undefined while that is. */
+    /** The tool that is shown instead of the terminal; undefined while the terminal is. */
     shown: () => mounted.get(views.current()),
     clear() {
       for (const made of mounted.values()) made.clear?.();
@@ -45,7 +46,7 @@ export function stage({ name, screen, ctx, tools, settings }) {
   };
 }
 
-/** The terminal and the views, one of them shown, and the buttons that choose. */
+/** The terminal and the views, of which one is shown, and the buttons to choose. */
 function viewSwitch({ name, screen, views, mounted, mount, settings }) {
   const element = h("div", { class: "stage" }, screen.element);
   const choices = [{ id: "terminal", label: "Text", icon: "text" }, ...views];

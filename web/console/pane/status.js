@@ -1,10 +1,10 @@
-// The line at the foot of a pane: settings, lamps, counters, and how the connection is.
+// The line at the foot of a pane: settings, lamps, counters, and the state of the connection.
 
 import { h, say } from "../dom.js";
 import { lineSettings, size, span } from "../format.js";
 import { INPUTS, OUTPUTS, lamp } from "../panel/signals.js";
 
-/** `openSettings()` is called when the settings are pressed. */
+/** `openSettings()` is called when the settings are clicked. */
 export function statusLine({ state, openSettings }) {
   const settings = h("button", {
     type: "button",
@@ -67,7 +67,7 @@ export function statusLine({ state, openSettings }) {
     where.className = `status-where ${kind}`;
     say(where, words);
     clearTimeout(timer);
-    // Seconds that run down are seen, not read out each time.
+    // Seconds that count down are shown, but not read out each time.
     where.setAttribute("aria-live", value.phase === "lost" ? "off" : "polite");
     if (value.phase === "lost" && value.lost?.retryAt > Date.now())
       timer = setTimeout(() => show(state.value), 500);

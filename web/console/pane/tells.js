@@ -1,16 +1,16 @@
-// What happens to a line, told in the pane: as a notice, and in the terminal where bytes are
+// Reports in the pane what happens to a line: as a notice, and in the terminal if bytes are
 // concerned.
 
 import { tellLease } from "./lease.js";
 import { byteCount, lineSettings, person, span } from "../format.js";
 
-/** Listens to `link.events` and tells. Gives a function that ends it. */
+/** Listens to `link.events` and reports. Returns a function that ends it. */
 export function tells(parts) {
   const tell = { ...connectionTells(parts), ...lineTells(parts), ...byteTells(parts) };
   return parts.link.events.on((event) => tell[event.type]?.(event));
 }
 
-/** How the way to the gateway is. */
+/** The state of the way to the gateway. */
 function connectionTells({ screen, notices, flow }) {
   let lostAt = 0;
   let away = false;
@@ -20,7 +20,7 @@ function connectionTells({ screen, notices, flow }) {
       flow.expectReplay(length);
     },
     lost() {
-      // Told before each attempt; news is the first.
+      // Sent before each attempt; only the first is news.
       if (away) return;
       away = true;
       lostAt = Date.now();
@@ -68,12 +68,12 @@ function connectionTells({ screen, notices, flow }) {
   };
 }
 
-/** What became of the line, and who did it. */
+/** What happened to the line, and who did it. */
 function lineTells({ link, screen, notices }) {
   return {
     device({ device, error, before }) {
-      // Why it is not there stands in the middle of the pane; what it had said before it went ends
-      // here.
+      // Why it is not there is shown in the middle of the pane; this marks the end of what it said
+      // before it went.
       if (device === "down" && before === "up")
         screen.print(`device gone${error ? `: ${error}` : ""}`, "bad");
       else if (device === "up") {

@@ -1,4 +1,4 @@
-// The speed of a line: a list, and a number for what is not in it.
+// The speed of a line: a list, and a number field for other speeds.
 
 import { h } from "../dom.js";
 
@@ -7,7 +7,7 @@ const BAUDS = [
   2000000, 3000000,
 ];
 
-/** { elements, show(baud) }. `chosen(baud)` is told, `now()` is the line's speed. */
+/** { elements, show(baud) }. `chosen(baud)` is called on a choice, `now()` returns the line's speed. */
 export function baudField({ now, chosen, announce }) {
   const baud = h("select", { name: "baud" });
   const custom = h("input", {

@@ -1,4 +1,4 @@
-// What was counted: bytes of this page, line errors of the endpoint.
+// What was counted: this page's bytes, and the endpoint's line errors.
 
 import { h, say } from "../dom.js";
 import { byteCount } from "../format.js";
@@ -11,7 +11,7 @@ const ERRORS = [
   ["buffer_overrun", "Overruns of the driver"],
 ];
 
-/** How often the endpoint's counters are asked for while they are seen. */
+/** How often the endpoint's counters are fetched while they are visible, in ms. */
 const EVERY = 2000;
 
 /** The section "Counters". */

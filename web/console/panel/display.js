@@ -1,11 +1,11 @@
-// How the terminal shows and types: kept per endpoint in this browser.
+// How the terminal displays and types: kept per endpoint in this browser.
 
 import { h } from "../dom.js";
 import { ENCODINGS } from "../terminal/encoding.js";
 import { ENDINGS, INPUT_DEFAULTS } from "../terminal/input.js";
 import { DEFAULTS, FONT_SIZES, SCROLLBACKS } from "../terminal/screen.js";
 
-/** Only there Option types characters, and something has to be chosen. */
+/** Only there does Option type characters, so that there is something to choose. */
 const MAC = /^(Mac|iP)/.test(navigator.platform);
 
 const BACKSPACES = [
@@ -84,7 +84,7 @@ function safety({ check }) {
   ];
 }
 
-/** Controls that show and change what is kept under `terminal.KEY`: { controls, dispose() }. */
+/** Controls that show and change what is stored under `terminal.KEY`: { controls, dispose() }. */
 function kept(settings) {
   const offs = [];
 
@@ -99,7 +99,7 @@ function kept(settings) {
     return element;
   }
 
-  /** @param {(value: string) => string | number} [parse] what is kept of the choice */
+  /** @param {(value: string) => string | number} [parse] what to store for the choice */
   function select(key, otherwise, options, parse = String) {
     const list = options.map(([value, label]) => h("option", { value }, label));
     return bind(key, otherwise, h("select", {}, list), "value", parse);

@@ -1,5 +1,5 @@
-// The panel "Line": settings, signals and counters of the endpoint, and why they cannot be changed
-// when they cannot.
+// The panel "Line": the endpoint's settings, signals and counters, and why they cannot be changed
+// if they cannot.
 
 import { h, say } from "../dom.js";
 import { isSelf, person } from "../format.js";
@@ -7,7 +7,7 @@ import { countersSection } from "./counters.js";
 import { settingsSection } from "./settings.js";
 import { signalsSection } from "./signals.js";
 
-/** Kinds of endpoints that are ports, or may be; one that is not known is like TCP. */
+/** Kinds of endpoints that are ports, or may be; an unknown kind is treated like TCP. */
 const PORTS = ["serial", "rfc2217", "sim"];
 
 export function linePanel({ link, notices, settings, sendBreak, announce }) {

@@ -1,5 +1,5 @@
-// Speed and frame of the line, changed in place: each choice takes effect at once, what the line
-// cannot do is told and nothing changes.
+// Speed and frame of the line, changed in place: each choice takes effect immediately; what the
+// line cannot do is reported, and nothing changes.
 
 import { h, say } from "../dom.js";
 import { clock, lineSettings, person } from "../format.js";

@@ -1,5 +1,5 @@
-// The modem lines: lamps for what the device drives, switches for what we drive, break, and the
-// endpoint's macros.
+// The modem lines: lamps for those that the device drives, switches for those that we drive, break,
+// and the endpoint's macros.
 
 import { h, icon, say } from "../dom.js";
 
@@ -17,7 +17,7 @@ export const OUTPUTS = [
 
 const BREAKS = [100, 250, 500, 1000, 3000];
 
-/** A lamp: on and off differ by form and word, not by colour alone. */
+/** A lamp: on and off differ in shape and word, not only in colour. */
 export function lamp(label, title) {
   const text = h("span", { class: "unseen" }, "unknown");
   const element = h(
@@ -144,7 +144,7 @@ function macroBox({ link, notice }) {
   };
 }
 
-/** On and off as two buttons, because a line that nobody has driven yet is neither. */
+/** On and off are two buttons, because a line that nobody has driven yet is neither. */
 function outputSwitch(label, title, drive) {
   const on = h(
     "button",

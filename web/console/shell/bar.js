@@ -1,4 +1,4 @@
-// The page's bar: the list's button, where this is, the open lines on a phone, colours, help and
+// The page's bar: the list's button, where this is, the open lines (on a phone), colours, help and
 // the login.
 
 import { h, icon, iconButton, say } from "../dom.js";

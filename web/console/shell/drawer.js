@@ -1,5 +1,5 @@
-// Whether the list is seen: on a phone it is a page of its own, elsewhere a side that can be folded
-// away.
+// Whether the list is shown: on a phone it is a page of its own, elsewhere a side that can be
+// folded away.
 
 import { iconButton } from "../dom.js";
 import { page } from "../prefs.js";
@@ -10,8 +10,8 @@ import { undoing } from "../store.js";
 export const NARROW = matchMedia("(max-width: 759px)");
 
 /**
- * Of the list in `shell()`, the page's element: { toggle (its button), open(), close(), dispose()
- * }. `focus()` goes to the list.
+ * The drawer of the list in `shell()`, the page's element: { toggle (its button), open(), close(),
+ * dispose() }. `focus()` moves the focus to the list.
  */
 export function drawer({ shell, focus }) {
   const undo = undoing();
@@ -54,7 +54,7 @@ export function drawer({ shell, focus }) {
       undo.listen(NARROW, "change", () => (draw(false), apply()));
       apply();
     },
-    /** Shows the list, and goes to it. */
+    /** Shows the list, and moves the focus to it. */
     open() {
       if (NARROW.matches) draw(true);
       else if (folded()) flip();

@@ -1,4 +1,4 @@
-// The menus of the page's bar: colours, and the login with what is known of it.
+// The menus in the page's bar: colours, and the login with what is known about it.
 
 import { announce } from "../announce.js";
 import { openDialog, openMenu } from "../dialog.js";
@@ -26,13 +26,13 @@ export function lookMenu(button) {
 }
 
 /**
- * The login's menu. `narrow`: on a phone it has what else stands in the bar; `failed(text)` tells
- * what went wrong.
+ * The login's menu. `narrow`: on a phone it has everything else that would be in the bar;
+ * `failed(text)` reports what went wrong.
  */
 export function userMenu(button, { narrow, failed }) {
   const { kind } = session.value;
   const items = [{ label: "About this login", run: about }];
-  // A phone's bar is for the lines that are open.
+  // A phone's bar is for the open lines.
   if (narrow)
     items.push(
       { label: "Help", run: openHelp },

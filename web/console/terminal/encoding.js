@@ -5,7 +5,7 @@ export const ENCODINGS = [
   ["latin1", "Latin-1 (Windows-1252)"],
 ];
 
-// The web's "latin1" is windows-1252: its upper controls are letters, so noise on the line is no
+// The web's "latin1" is windows-1252: its upper controls are letters, so noise on the line is never a
 // control sequence.
 const table = new TextDecoder("windows-1252").decode(
   Uint8Array.from({ length: 256 }, (_, byte) => byte),
@@ -13,8 +13,8 @@ const table = new TextDecoder("windows-1252").decode(
 const bytesOf = new Map([...table].map((character, byte) => [character, byte]));
 
 /**
- * A stream decoder for what the terminal shows: bytes as they are for UTF-8, whose state xterm
- * keeps itself.
+ * A stream decoder for what the terminal shows. For UTF-8 it passes the bytes through, since xterm
+ * keeps the state itself.
  */
 export function forScreen(encoding) {
   return encoding === "latin1"
@@ -22,13 +22,13 @@ export function forScreen(encoding) {
     : (bytes) => bytes;
 }
 
-/** Text as bytes; a character that the encoding lacks is "?". */
+/** Text as bytes; a character that the encoding lacks becomes "?". */
 export function encode(text, encoding) {
   if (encoding !== "latin1") return new TextEncoder().encode(text);
   return Uint8Array.from([...text], (character) => bytesOf.get(character) ?? 0x3f);
 }
 
-/** Bytes as text; what is no text is shown as U+FFFD. */
+/** Bytes as text; anything that is not text is shown as U+FFFD. */
 export function decode(bytes, encoding) {
   return new TextDecoder(encoding === "latin1" ? "windows-1252" : "utf-8").decode(bytes);
 }

@@ -5,7 +5,7 @@ import { theme } from "../theme.js";
 import { findMarks } from "./look.js";
 
 /**
- * A bar that searches what the terminal shows and what was scrolled away: { element, open(),
+ * A bar that searches what the terminal shows and what has scrolled away: { element, open(),
  * close(), dispose() }.
  */
 export function findBar({ search, terminal }) {
@@ -52,7 +52,7 @@ export function findBar({ search, terminal }) {
       incremental,
       decorations: findMarks(theme.value),
     };
-    // The newest first: it is at the bottom.
+    // The newest first, which is at the bottom.
     if (back) search.findPrevious(text, options);
     else search.findNext(text, options);
   }

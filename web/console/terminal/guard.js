@@ -1,11 +1,11 @@
-// What a device may not do with the terminal that shows it: its bytes are a stranger's.
+// What a device may not do with the terminal that shows it: its bytes come from a stranger.
 //
 // No clipboard (OSC 52), no window title (OSC 0, 1, 2), no colours of the page's own (OSC 4, 10 to
 // 19, 104, 110 to 119), no window operations (CSI t). And no answers: sequences that make a
 // terminal write back (device attributes, status and mode reports, mouse and focus reports) turn a
 // device's bytes into input for the same device, or for whatever is connected next. They are off
-// unless the user switches `answers` on for this endpoint; then those of fixed form alone are
-// given, and to a writer only. Answers that quote the device's own bytes (DECRQSS, titles, colours)
+// unless the user switches `answers` on for this endpoint; then only answers of a fixed form are
+// given, and only to a writer. Answers that quote the device's own bytes (DECRQSS, titles, colours)
 // are never given.
 
 const SWALLOWED_OSC = [
@@ -22,8 +22,8 @@ const REPORTING_MODES = new Set([
 ]);
 
 /**
- * Puts the guard before xterm's own handlers. `answers()` says whether the user allows answers of
- * fixed form now.
+ * Puts the guard in front of xterm's own handlers. `answers()` says whether the user now allows
+ * answers of a fixed form.
  */
 export function guard(terminal, answers) {
   const { parser } = terminal;
@@ -41,8 +41,8 @@ export function guard(terminal, answers) {
   parser.registerCsiHandler({ prefix: ">", final: "m" }, never); // modifyOtherKeys
   parser.registerCsiHandler({ final: "x" }, never); // DECREQTPARM
 
-  // Of fixed form: device attributes, status, cursor position. A handler that gives false leaves it
-  // to xterm.
+  // Answers of a fixed form: device attributes, status, cursor position. A handler that returns
+  // false leaves it to xterm.
   const unless = () => !answers();
   parser.registerCsiHandler({ final: "c" }, unless);
   parser.registerCsiHandler({ prefix: ">", final: "c" }, unless);
@@ -50,8 +50,8 @@ export function guard(terminal, answers) {
   parser.registerCsiHandler({ prefix: "?", final: "n" }, unless);
   parser.registerCsiHandler({ prefix: "?", final: "h" }, (modes) => {
     if (answers()) return false;
-    // A list with one of them in it is refused as a whole: programs set them by sequences of their
-    // own.
+    // A list with one of these in it is refused as a whole: programs set them with sequences of
+    // their own.
     return modes.flat().some((mode) => REPORTING_MODES.has(mode));
   });
 }

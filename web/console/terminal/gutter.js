@@ -1,8 +1,8 @@
 // The column beside the terminal: when each line came, by the gateway's clock, and which lines are
 // earlier output.
 //
-// The text of the device stays as it is: nothing is put into it, columns keep their numbers, copied
-// text has no times in it. Lines are numbered from the first one ever; `base` is the number of the
+// The device's text stays as it is: nothing is inserted into it, columns keep their numbers, copied
+// text contains no times. Lines are numbered from the very first one; `base` is the number of the
 // oldest that the terminal still has.
 
 import { h, say } from "../dom.js";
@@ -58,8 +58,8 @@ function lineTimes(terminal) {
   const cursor = () => buffer().baseY + buffer().cursorY;
 
   /**
-   * Lines that were trimmed since the last call are dropped from our list, too. The anchor sits
-   * where the cursor was then.
+   * Drops from our list the lines that were trimmed since the last call. The anchor is where the
+   * cursor was then.
    */
   function align() {
     if (!anchor) return;
@@ -77,8 +77,8 @@ function lineTimes(terminal) {
   }
 
   /**
-   * The buffer's lines that begin one, up to the cursor: those that go on from another are left
-   * out.
+   * The buffer's lines that begin a line of output, up to the cursor: those that continue another
+   * are left out.
    */
   function firsts() {
     const list = [];
@@ -89,7 +89,7 @@ function lineTimes(terminal) {
 
   return {
     align,
-    /** A piece was written: the lines from where the cursor was to where it is came at `ms`. */
+    /** A piece was written: the lines from the cursor's old place to its new one came at `ms`. */
     wrote(ms, replay) {
       if (terminal.buffer.active.type !== "normal") return;
       align();
@@ -103,8 +103,8 @@ function lineTimes(terminal) {
       drop();
     },
     /**
-     * Runs `resize`, which may wrap lines anew, and gives each line its time again, counted from
-     * the last one.
+     * Runs `resize`, which may rewrap lines, and gives each line its time again, counted from the
+     * last one.
      */
     reflow(resize) {
       align();
@@ -116,7 +116,7 @@ function lineTimes(terminal) {
         lines[after[after.length - back]] = before[before.length - back];
       drop();
     },
-    /** A line of our own was put above the line of the cursor, which has so many rows. */
+    /** A line of our own was put above the cursor's line, which has this many rows. */
     inserted(rows) {
       lines.splice(Math.max(0, cursor() - rows), 0, undefined);
       drop();
@@ -127,7 +127,7 @@ function lineTimes(terminal) {
       lines[cursor()] = last;
       drop();
     },
-    /** For each row that is seen { text, replay }, or undefined where nothing is known. */
+    /** For each visible row { text, replay }, or undefined if nothing is known. */
     seen() {
       const normal = terminal.buffer.active.type === "normal";
       const top = buffer().viewportY;
@@ -139,7 +139,7 @@ function lineTimes(terminal) {
   };
 }
 
-/** Draws a row for each of `entries`: { text, replay }, or undefined where nothing is known. */
+/** Draws a row for each of `entries`: { text, replay }, or undefined if nothing is known. */
 function paintRows(element, entries, { height, fontSize }) {
   element.style.setProperty("--row", `${height / entries.length}px`);
   element.style.fontSize = `${Math.max(9, fontSize - 3)}px`;

@@ -12,8 +12,8 @@ export const INPUT_DEFAULTS = { enter: "\r", backspace: "\x7f", echo: false };
 
 /**
  * Takes what the user types into `terminal`. `send(text)` is called with what goes to the device,
- * `refused()` when this page may not write, `mayWrite()` says which. Gives { type(text), ctrl: {
- * on(listener), toggle() }, dispose() }.
+ * `refused()` if this page may not write; `mayWrite()` says whether it may. Returns { type(text),
+ * ctrl: { on(listener), toggle() }, dispose() }.
  */
 export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
   const get = (key) => settings.get(`terminal.${key}`, INPUT_DEFAULTS[key]);
@@ -26,7 +26,7 @@ export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
     heard(ctrl);
   }
 
-  /** One or more keys, as xterm gives them. */
+  /** Handles one or more keys, as xterm reports them. */
   function type(data) {
     if (!mayWrite()) {
       refused();
@@ -45,7 +45,7 @@ export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
 
   const listening = [
     terminal.onData(type),
-    // Mouse reports of old programs, when the user allows answers: bytes, not text.
+    // Mouse reports for old programs, if the user allows answers: bytes, not text.
     terminal.onBinary(
       (bytes) => mayWrite() && send(Uint8Array.from(bytes, (character) => character.charCodeAt(0))),
     ),
@@ -61,7 +61,7 @@ export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
   };
 }
 
-/** The control character of a key: Ctrl-C of "c"; what has none stays. */
+/** The control character of a key: Ctrl-C for "c"; text without one stays. */
 export function controlled(text) {
   if (text.length !== 1) return text;
   const code = text.toUpperCase().charCodeAt(0);

@@ -3,7 +3,7 @@
 
 import { h } from "../dom.js";
 
-// Label, name, and what xterm gives for the key in normal and in application cursor mode.
+// Label, name, and what xterm sends for the key in normal and in application cursor mode.
 const KEYS = [
   ["Esc", "Escape", "\x1b"],
   ["Tab", "Tab", "\t"],
@@ -43,8 +43,8 @@ export function keyRow({ terminal, typing }) {
       },
       label,
     );
-    // The focus stays where it is: a press is a pointer's, or a click without one (keyboard, screen
-    // reader).
+    // The focus stays where it is: a press comes from a pointer, or is a click without one
+    // (keyboard, screen reader).
     key.addEventListener("pointerdown", (event) => event.preventDefault());
     key.addEventListener("mousedown", (event) => event.preventDefault());
     key.addEventListener("click", press);

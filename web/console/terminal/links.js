@@ -1,10 +1,10 @@
-// A link that a device wrote: shown in full and asked about before it is opened.
+// A link written by a device: it is shown in full, and the user is asked before it is opened.
 
 import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
 
 /**
- * Asks, and opens `address` in a new tab without a word of where it came from. Only http and https
+ * Asks, then opens `address` in a new tab without telling where it came from. Only http and https
  * are links.
  */
 export async function askLink(address) {

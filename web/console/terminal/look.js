@@ -1,4 +1,4 @@
-// The terminal's colours, by day and by night. Contrast to the background is kept by xterm itself
+// The terminal's colours, by day and by night. xterm itself ensures the contrast to the background
 // (minimumContrastRatio).
 
 const DARK = {
@@ -53,7 +53,7 @@ const LIGHT = {
 
 export const colours = (theme) => (theme === "dark" ? DARK : LIGHT);
 
-/** Marks of the search: what is found, and the one of them that is meant. */
+/** Marks of the search: everything that was found, and the current match. */
 export const findMarks = (theme) => ({
   matchBackground: theme === "dark" ? "#5c4a12" : "#fbe7a6",
   matchOverviewRuler: theme === "dark" ? "#f0c05f" : "#8a5d00",

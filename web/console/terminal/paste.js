@@ -1,22 +1,22 @@
-// Copying and pasting: several lines are shown and asked about first, since each of them is a
-// command to the device.
+// Copying and pasting: several lines are first shown in a question, since each of them is a command
+// to the device.
 
 import { confirm } from "../dialog.js";
 import { h } from "../dom.js";
 import { byteCount } from "../format.js";
 
-/** Longest text that is pasted, in characters; more belongs into a file that is sent. */
+/** The longest text that is pasted, in characters; anything longer should be sent as a file. */
 const MOST = 1 << 20;
 
-/** Lines of the text that are shown in the question. */
+/** How many lines of the text the question shows. */
 const SHOWN = 12;
 
 const PAUSES = [0, 20, 50, 100, 250, 500, 1000];
 
 /**
- * Pastes `text` by `type(text)`, line after line. Control characters other than tab and line ends
- * are taken out. Nothing is sent when the user declines, or it is too long: `instead` is the action
- * that is offered then.
+ * Pastes `text` with `type(text)`, line by line. Control characters other than tab and line ends
+ * are removed. Nothing is sent if the user declines or the text is too long: `instead` is the
+ * action offered then.
  */
 export async function paste({ text, terminal, settings, type, notice, mayWrite, instead }) {
   if (text.length > MOST) {
@@ -95,14 +95,15 @@ export function catchPaste(element, run) {
   return () => element.removeEventListener("paste", listener, true);
 }
 
-/** Puts the selection into the clipboard; gives whether there was one. */
+/** Puts the selection into the clipboard; returns whether there was one. */
 export async function copy(terminal) {
   const text = terminal.getSelection();
   if (text === "") return false;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // No secure context (plain http): the old way, which needs the focus where the selection is.
+    // No secure context (plain http): the old way, which needs the focus to be where the selection
+    // is.
     terminal.focus();
     terminal.textarea.value = text;
     terminal.textarea.select();

@@ -1,5 +1,5 @@
-// The terminal itself: xterm, guarded, with its size, its settings and its own lines for what is
-// not the device's.
+// The terminal itself: xterm, guarded, with its size, its settings, and its own lines for what does
+// not come from the device.
 
 import "@xterm/xterm/css/xterm.css";
 import { FitAddon } from "@xterm/addon-fit";
@@ -20,7 +20,7 @@ import { writing } from "./writing.js";
 export const FONT_SIZES = [10, 11, 12, 13, 14, 15, 16, 18, 20, 24];
 export const SCROLLBACKS = [1000, 5000, 20000];
 
-/** The settings of a terminal and what they are at first. */
+/** The settings of a terminal, with their defaults. */
 export const DEFAULTS = {
   encoding: "utf-8",
   fontSize: 14,
@@ -34,7 +34,7 @@ export const DEFAULTS = {
 
 /**
  * A terminal in `element`. `settings` are the endpoint's (prefs.js); `answering()` says whether an
- * answer to the device may be sent now.
+ * answer may be sent to the device now.
  */
 export function screen({ settings, label, answering }) {
   const undo = undoing();
@@ -99,7 +99,7 @@ export function screen({ settings, label, answering }) {
     ...written,
     get,
     set: (key, value) => settings.set(`terminal.${key}`, value),
-    /** Empties the screen and what was scrolled away; the line with the cursor stays. */
+    /** Clears the screen and the scrollback; the line with the cursor stays. */
     clear() {
       terminal.clear();
       lines.cleared();
@@ -131,7 +131,7 @@ const options = (get) => ({
   theme: colours(theme.value),
 });
 
-/** What a buffer has, with what was scrolled away, as text. */
+/** The contents of a buffer, scrollback included, as text. */
 function textOf(active) {
   const rows = [];
   for (let row = 0; row < active.length; row += 1) {

@@ -1,4 +1,4 @@
-// Writes to a terminal in order: the device's bytes, and the console's own lines between them.
+// Writes to a terminal in order: the device's bytes, and the console's own lines in between.
 
 import { clock } from "../format.js";
 import { ROOM, markSequence } from "./mark.js";
@@ -6,19 +6,19 @@ import { ROOM, markSequence } from "./mark.js";
 /** Colours (SGR) of the console's own lines. */
 const COLOURS = { note: 90, warn: 33, bad: 31, good: 32 };
 
-/** Longest piece written at once, so that the gutter keeps up with the lines it makes. */
+/** The longest piece written in one go, so that the gutter keeps up with the lines. */
 const PIECE = 4096;
 
 /**
- * { write, afterWrite, echo, print, markLive } of a terminal. `lines` is its gutter,
- * `decode(bytes)` makes of the device's bytes what the terminal takes.
+ * { write, afterWrite, echo, print, markLive } for a terminal. `lines` is its gutter,
+ * `decode(bytes)` turns the device's bytes into what the terminal takes.
  */
 export function writing({ terminal, lines, decode }) {
   const { inOrder, alone } = ordered();
   return {
     /**
      * Shows the device's bytes; `done` is called when they are on the screen, which is what
-     * back-pressure counts by.
+     * back-pressure counts.
      */
     write(
       bytes,
@@ -37,15 +37,15 @@ export function writing({ terminal, lines, decode }) {
       });
     },
 
-    /** Runs `step` when all that was written so far is on the screen. */
+    /** Runs `step` when everything written so far is on the screen. */
     afterWrite: (step) => inOrder(() => terminal.write("", step)),
 
-    /** Local echo: text of the user, not of the device. */
+    /** Local echo: the user's text, not the device's. */
     echo: (text) => inOrder(() => terminal.write(text, () => lines.wrote(Date.now(), false))),
 
     /**
-     * A line of the console's own: where a gap is, that the device went. It begins a line, and ends
-     * what the device had begun.
+     * A line of the console's own: that there is a gap, or that the device went. It starts on a new
+     * line, and ends whatever the device had begun.
      */
     print: (text, kind = "note") =>
       alone((go) => {
@@ -54,16 +54,16 @@ export function writing({ terminal, lines, decode }) {
           const { type, cursorX } = terminal.buffer.active;
           const start = cursorX === 0 ? "" : "\r\n";
           const line = `${start}\x1b[0;${COLOURS[kind] ?? COLOURS.note}m── ${text.replace(/\p{Cc}/gu, " ")} ──\x1b[0m\r\n`;
-          // A program that has the whole screen is not disturbed; what happened stands in the
-          // notices, too.
+          // A program that uses the whole screen is not disturbed; the notices report what
+          // happened, too.
           if (type === "normal") terminal.write(line, () => lines.wrote(undefined, false));
           go();
         });
       }),
 
     /**
-     * Parts what came before from what comes now, unless a program has the whole screen: then its
-     * picture is all there is.
+     * Separates what came before from what comes now, unless a program uses the whole screen: then
+     * there is nothing but its picture.
      */
     markLive: (ms) =>
       alone((go) => terminal.write("", () => drawMark({ terminal, lines, ms, done: go }))),
@@ -71,8 +71,8 @@ export function writing({ terminal, lines, decode }) {
 }
 
 /**
- * A line of our own needs to know where the cursor is, so what comes after it waits until it is
- * there: `inOrder(step)` runs a step in its turn, `alone(step)` holds all others until it calls
+ * A line of our own needs to know where the cursor is, so what comes after it waits until the line
+ * is there: `inOrder(step)` runs a step in its turn, `alone(step)` holds all others until it calls
  * what it is given.
  */
 function ordered() {
@@ -90,7 +90,7 @@ function ordered() {
   return { inOrder, alone };
 }
 
-/** The mark above the line with the cursor, which may have several rows. */
+/** Draws the mark above the cursor's line, which may have several rows. */
 function drawMark({ terminal, lines, ms, done }) {
   const { active } = terminal.buffer;
   const { cursorX: column, cursorY, baseY } = active;

@@ -1,16 +1,17 @@
-// The picture of the curves, drawn by uPlot, which comes with the first plot and not with the page.
+// The picture of the curves, drawn by uPlot, which is loaded with the first plot and not with the
+// page.
 
 const COLOURS = {
   light: ["#0b5cad", "#b3261e", "#1d7a3e", "#8a5a00", "#7b3fa0", "#0b6b73", "#a33a6d", "#4d5966"],
   dark: ["#6db3ff", "#ff8a80", "#5fd08a", "#f0b95a", "#d79bf2", "#5fd3d8", "#ff9ecb", "#a9b5c1"],
 };
 
-/** The colour of the curve at that place. */
+/** The colour of the curve with that index. */
 export const colour = (theme, at) => COLOURS[theme][at % COLOURS[theme].length];
 
 /**
- * uPlot writes numbers in the browser's language when it is loaded; WebKit on a Linux without a
- * locale names one that is none, "C".
+ * When it is loaded, uPlot formats numbers in the browser's language; WebKit on a Linux without a
+ * locale reports one that does not exist, "C".
  */
 async function load() {
   try {
@@ -23,7 +24,7 @@ async function load() {
 
 const two = (value) => String(value).padStart(2, "0");
 
-/** 14:03:22, and parts of a second where the marks are that near. */
+/** 14:03:22, with parts of a second if the marks are that close. */
 function timeLabels(_, marks, axis, space, step) {
   const digits = Math.min(3, Math.max(0, Math.ceil(-Math.log10(step))));
   return marks.map((seconds) => {
@@ -34,7 +35,7 @@ function timeLabels(_, marks, axis, space, step) {
   });
 }
 
-/** An axis is as wide as its longest number, and 60 pixels at least: most curves stay in place. */
+/** An axis is as wide as its longest number, and at least 60 pixels: so most curves stay in place. */
 function axisWidth(self, labels) {
   if (!labels) return 60;
   const longest = labels.reduce((most, one) => (one.length > most.length ? one : most), "");
@@ -44,8 +45,8 @@ function axisWidth(self, labels) {
 
 /**
  * Draws in `host`: { show(columns, range), resize(), dispose() }. `names` are those of the curves,
- * `hidden(name)` says which are not drawn, `zoomed(from, to)` is told what the user chose with the
- * pointer, in seconds.
+ * `hidden(name)` says which are not drawn, `zoomed(from, to)` is called with what the user chose
+ * with the pointer, in seconds.
  */
 export async function chart({ host, names, theme, hidden, zoomed }) {
   const UPlot = await load();
@@ -62,7 +63,7 @@ export async function chart({ host, names, theme, hidden, zoomed }) {
       ...size(),
       legend: { show: false },
       scales: { x: { time: false } },
-      padding: [null, 36, null, null], // half of a time stands beyond the last mark
+      padding: [null, 36, null, null], // half of a time label is beyond the last mark
       axes: [
         { ...axis, values: timeLabels, space: 80 },
         { ...axis, size: axisWidth },
@@ -80,7 +81,7 @@ export async function chart({ host, names, theme, hidden, zoomed }) {
       cursor: { drag: { x: true, y: false } },
       hooks: {
         setScale: [
-          // Told once uPlot has drawn: who is told may draw again.
+          // Called once uPlot has drawn, since the callee may draw again.
           (self, key) => {
             const { min, max } = self.scales.x;
             if (key === "x" && !ours) queueMicrotask(() => zoomed(min, max));
@@ -99,7 +100,7 @@ export async function chart({ host, names, theme, hidden, zoomed }) {
         plot.setData(columns, false);
         plot.setScale("x", { min, max });
       });
-      // uPlot tells of a scale after it has drawn.
+      // uPlot reports a scale only after it has drawn.
       queueMicrotask(() => (ours = false));
     },
     resize: () => plot.setSize(size()),

@@ -1,5 +1,5 @@
 // The checksums of serial protocols: CRC-16/Modbus, CRC-16/XMODEM (polynomial 0x1021) and CRC-32
-// (ISO-HDLC), each by a table.
+// (ISO-HDLC), each with a table.
 
 /**
  * @param {number} polynomial reflected (`right`) or not (`left`, 16 bit) @param {"left"|"right"}

@@ -4,7 +4,7 @@
 const NAMED = { r: 13, n: 10, t: 9, e: 27, a: 7, b: 8, f: 12, v: 11, 0: 0, "\\": 92 };
 const utf8 = new TextEncoder();
 
-/** What was wrong with the text typed, and where (`at`: characters from the start). */
+/** What was wrong with the typed text, and where (`at`: characters from the start). */
 export class InputError extends Error {
   constructor(message, at) {
     super(`${message} (character ${at + 1})`);
@@ -42,8 +42,8 @@ export function parseText(text) {
 }
 
 /**
- * Bytes of hex digits: pairs, with spaces, commas, colons, dashes or `0x` between them as one
- * likes. @returns {Uint8Array}
+ * Bytes from hex digits: pairs, optionally separated by spaces, commas, colons, dashes or `0x`.
+ * @returns {Uint8Array}
  */
 export function parseHex(text) {
   const bytes = [];
@@ -87,7 +87,7 @@ export function toEscaped(bytes) {
   ).join("");
 }
 
-/** One array of many. @param {Uint8Array[]} parts */
+/** Joins many arrays into one. @param {Uint8Array[]} parts */
 export function concat(parts) {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

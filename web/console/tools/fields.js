@@ -1,5 +1,5 @@
-// The controls tools are made of: labelled, and remembered in the pane's settings where they have a
-// key.
+// The controls that tools are made of: labelled, and remembered in the pane's settings if they have
+// a key.
 
 import { h } from "../dom.js";
 
@@ -51,7 +51,7 @@ export function input(label, attributes, { settings, key, otherwise = "", onchan
 
 function remembered(label, control, { settings, key, otherwise, onchange, property }) {
   control[property] = key ? settings.get(key, otherwise) : otherwise;
-  // A remembered choice that is no more.
+  // A remembered choice that no longer exists.
   if (control.tagName === "SELECT" && control.selectedIndex < 0) control.value = otherwise;
   control.addEventListener("change", () => {
     if (key) settings.set(key, control[property]);
@@ -76,7 +76,7 @@ export function check(label, { settings, key, otherwise = false, onchange } = {}
 export const button = (label, onclick, attributes) =>
   h("button", { type: "button", onclick, ...attributes }, label);
 
-/** A line that tells what happened; screen readers hear it. `bad`: an error. */
+/** A line that reports what happened, also to screen readers. `bad`: an error. */
 export function status() {
   const element = h("p", { class: "tool-status", role: "status" });
   return {
@@ -106,7 +106,7 @@ export function chooseFiles({ multiple = false, accept } = {}) {
   });
 }
 
-/** Why this page cannot write now, or "" when it can. */
+/** Why this page cannot write now, or "" if it can. */
 export function whyNot(ctx) {
   if (ctx.mayWrite()) return "";
   const { phase, device, role, rights } = ctx.state();

@@ -1,10 +1,10 @@
-// Names of files as a device gives them: nothing of them may be a path, a control character or a
-// trick of the text direction.
+// File names as a device gives them: nothing in them may be a path, a control character or a trick
+// with the text direction.
 
-// Control characters, and those that change the direction of the text or are not seen at all.
+// Control characters, and those that change the direction of text or are invisible.
 const UNSEEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-// Names Windows keeps for devices, with any extension.
+// Names that Windows reserves for devices, with any extension.
 const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 
 /**
@@ -24,7 +24,7 @@ export function safeName(name) {
 }
 
 /**
- * `name`, or `name (2)` and so on, whichever `taken` does not hold; it does afterwards. @param
+ * `name`, or `name (2)` and so on: the first one not in `taken`, to which it is added. @param
  * {Set<string>} taken
  */
 export function freeName(name, taken) {

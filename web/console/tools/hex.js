@@ -1,4 +1,4 @@
-// The hex view: both directions with times, a row for each 16 bytes (8 where there is less room),
+// The hex view: both directions with times, one row for each 16 bytes (8 if there is less room),
 // with search and copying.
 
 import { h, iconButton } from "../dom.js";
@@ -9,7 +9,7 @@ import { searchFields } from "./hexsearch.js";
 import { describeModbus } from "./modbus.js";
 import { seen } from "./seen.js";
 
-/** Rows copied at once: the clipboard is no place for more. */
+/** The most rows copied in one go: the clipboard is no place for more. */
 const COPY_LIMIT = 4096;
 
 /** Silence after which a new line begins, in ms. */
@@ -78,7 +78,7 @@ export function hexView(ctx) {
   };
 }
 
-/** What is seldom needed: when a line begins, what is read into it, and copying. */
+/** Rarely needed options: when a line begins, how it is interpreted, and copying. */
 function optionRow({ settings, modbus, copied }) {
   const gap = select("New line after", GAPS, {
     otherwise: settings.get("hex.gap", 20),
@@ -94,7 +94,7 @@ function optionRow({ settings, modbus, copied }) {
   );
 }
 
-/** In a narrow pane the options are a row that is asked for. */
+/** In a narrow pane the options are a row that has to be opened. */
 function unfolder(element) {
   const more = iconButton("settings", "Options of the hex view", {
     class: "icon-button tool-hex-more",
@@ -112,7 +112,7 @@ const asText = (list, kind, decode) =>
     .map(({ bytes }) => (kind === "hex" ? toHex(bytes) : decode(bytes)))
     .join(kind === "hex" ? "\n" : "");
 
-/** The browser's own copying: rows, where no text is selected. */
+/** The browser's own copying: copies rows if no text is selected. */
 function copyRows(event, { list, ctx }) {
   if (list.cursor === null || !getSelection().isCollapsed) return;
   const text = asText(list.chosen(COPY_LIMIT).list, "hex", ctx.decode);

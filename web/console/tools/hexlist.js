@@ -1,4 +1,4 @@
-// The rows of the hex view: drawn only where they are seen, followed to the newest, chosen with
+// The rows of the hex view: drawn only where they are visible, following the newest, chosen with
 // pointer and keys.
 
 import { h } from "../dom.js";
@@ -12,7 +12,7 @@ const MARKS = { in: "<", out: ">", lost: "!" };
 const SPOKEN = { in: "received", out: "sent", lost: "lost" };
 
 /**
- * What there is room for, by the width in px: bytes a row, and the columns that tools.css shows.
+ * What fits, by the width in px: bytes per row, and the columns that tools.css shows.
  */
 const ROOM = [
   { from: 785, bytes: 16, columns: "all" },
@@ -24,7 +24,7 @@ const ROOM = [
 let lists = 0;
 
 /**
- * The rows over `traffic`. `note(run)` gives what is written behind a run, `followed(value)` is
+ * The rows over `traffic`. `note(run)` returns what is written after a run, `followed(value)` is
  * told whether the newest is shown.
  */
 export class HexList {
@@ -34,7 +34,7 @@ export class HexList {
   note;
   /** @type {(value: boolean) => void} */
   followed;
-  cursor = null; // absolute row numbers, so that what is dropped at the front moves nothing
+  cursor = null; // absolute row numbers, so that dropping rows at the front moves nothing
   anchor = null;
   #follow = true;
   #visible = false;
@@ -115,7 +115,7 @@ export class HexList {
     this.redraw(true);
   }
 
-  /** The chosen rows, `most` of them, the first first; how many were chosen. */
+  /** The chosen rows, at most `most`, first one first; and how many were chosen. */
   chosen(most) {
     if (this.cursor === null) return { list: [], count: 0 };
     const [from, to] = [Math.min(this.cursor, this.anchor), Math.max(this.cursor, this.anchor)].map(
@@ -129,7 +129,7 @@ export class HexList {
     return { list, count: to - from + 1 };
   }
 
-  /** Draws at the next frame, once however much came. */
+  /** Draws at the next frame, just once, however much has come. */
   redraw(force = false) {
     if (force) this.#drawn = -1;
     if (!this.#visible || this.#frame) return;
@@ -145,7 +145,7 @@ export class HexList {
     const { bytes: width, columns } = ROOM.find(({ from }) => room >= from);
     this.element.dataset.columns = columns;
     if (this.rows.width === width) return;
-    // Rows of another length have other numbers: what was chosen is so no more.
+    // Rows of another length have other numbers, so the selection is no longer valid.
     this.rows = new HexRows(this.traffic, width);
     this.element.dataset.width = String(width);
     this.#top = this.rows.top;
@@ -195,7 +195,7 @@ export class HexList {
     const { count } = rows;
     this.empty.hidden = count > 0;
     this.spacer.style.height = `${count * ROW_HEIGHT}px`;
-    // What was dropped at the front must not move what is read.
+    // Rows dropped at the front must not move what is being read.
     if (!this.#follow && rows.top > this.#top)
       element.scrollTop -= (rows.top - this.#top) * ROW_HEIGHT;
     this.#top = rows.top;

@@ -1,5 +1,5 @@
-// The rows of a hex dump over the runs of a Traffic: which row is which bytes, and where bytes are
-// found.
+// The rows of a hex dump over the runs of a Traffic: which bytes are in which row, and where bytes
+// are found.
 
 const rowsOf = (run, width) =>
   run.direction === "lost" ? 1 : Math.max(1, Math.ceil(run.length / width));
@@ -21,7 +21,7 @@ export class HexRows {
     this.#first = traffic.first;
   }
 
-  /** Rows there are now; call it before `row` after a change. */
+  /** How many rows there are now; after a change, call it before `row`. */
   get count() {
     const { runs, first } = this.traffic;
     const gone = first - this.#first;
@@ -42,7 +42,7 @@ export class HexRows {
     return runs.length === 0 ? 0 : this.#end(runs.length - 1) - this.#starts[0];
   }
 
-  /** The absolute number of the first row kept: what was on top is told from what is now. */
+  /** The absolute number of the first row kept, to tell an old top from the new one. */
   get top() {
     return this.#starts[0] ?? this.#base;
   }
@@ -99,7 +99,7 @@ export class HexRows {
   }
 }
 
-/** The bytes of a run, and the first `more` of the one it goes on in. */
+/** The bytes of a run, and the first `more` bytes of the run that continues it. */
 function joined(runs, index, more) {
   const run = runs[index];
   const next = runs[index + 1];

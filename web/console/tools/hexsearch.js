@@ -4,7 +4,7 @@ import { iconButton } from "../dom.js";
 import { InputError, parseHex, parseText } from "./escapes.js";
 import { input, select } from "./fields.js";
 
-/** What is searched for and in which form, and the two ways to go: { elements, focus() }. */
+/** What to search for, in which form, and in which of the two directions: { elements, focus() }. */
 export function searchFields({ settings, list, tell }) {
   const mode = select(
     "Search for",

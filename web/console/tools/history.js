@@ -1,5 +1,5 @@
-// What was sent from a box before, the latest last: walked with the arrow keys, bounded, without
-// doubles.
+// What was sent from a box before, the latest last: browsed with the arrow keys, bounded, without
+// duplicates.
 
 const LIMIT = 100;
 const ENTRY_LIMIT = 4000;
@@ -27,8 +27,8 @@ export class History {
   }
 
   /**
-   * The entry before (-1) or after (1) the one shown; null at the end. `shown`: what is in the box,
-   * kept when it was typed.
+   * The entry before (-1) or after (1) the one shown; null at the end. `shown` is what is in the
+   * box; it is kept if it was typed.
    */
   step(direction, shown) {
     if (this.#at === this.entries.length) this.#draft = shown;

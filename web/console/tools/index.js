@@ -1,4 +1,5 @@
-// The tools beside the terminal, in the order they are shown; ../panels.js says what one is.
+// The tools beside the terminal, in the order in which they are shown; ../panels.js says what a
+// tool is.
 
 import "./tools.css";
 import { hexView } from "./hex.js";
@@ -9,7 +10,7 @@ import { sendBox } from "./send.js";
 import { transferPanel } from "./transfer.js";
 
 export const tools = [
-  // Early: what passed before somebody looked is what they look for.
+  // Early: people look for what passed before they looked.
   { id: "hex", label: "Hex", icon: "hex", place: "view", mount: hexView, early: true },
   { id: "plot", label: "Plot", icon: "plot", place: "view", mount: plotView },
   { id: "send", label: "Send box", short: "Send", icon: "send", place: "bar", mount: sendBox },

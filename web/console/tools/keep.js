@@ -1,11 +1,12 @@
-// Where received files go: parts of a Blob, offered as a download when the file is whole. Nothing
-// of them is ever shown.
+// Where received files go: parts of a Blob, offered as a download when the file is complete.
+// Nothing in them is ever shown.
 
 import { safeName } from "./filename.js";
 import { TransferEnded } from "./wire.js";
 
 /**
- * Larger files are refused: until it is saved, the browser keeps a received file in its own store.
+ * Larger files are refused: until it is saved, a received file is kept in the browser's own
+ * storage.
  */
 export const RECEIVE_LIMIT = 2 ** 30;
 const PART = 1 << 20;
@@ -43,7 +44,7 @@ export function keep(name, save) {
   };
 }
 
-/** A File of the user as the protocols read it: a slice at a time, a whole piece read ahead. */
+/** A user's File as the protocols read it: one slice at a time, with a whole piece read ahead. */
 export function fileSource(file, ahead = 256 << 10) {
   let from = 0;
   let buffer = new Uint8Array(0);

@@ -155,7 +155,7 @@ function recording(ctx, { onAdd, outcome, fileName }) {
   return { elements: [what.element, record, meter], stop };
 }
 
-/** Writes what comes and goes into `target`; gives what ends it. */
+/** Writes what comes and goes into `target`; returns a function that ends it. */
 function fill(target, { ctx, onAdd, kind }) {
   const text = new LogText({ hex: kind === "hex", decode: (bytes) => ctx.decode(bytes) });
   const off = onAdd((direction, bytes, ms) => {

@@ -1,4 +1,4 @@
-// The runs of a Traffic as text: a line each with the time, the direction, and everything that is
+// The runs of a Traffic as text: one line each with the time, the direction, and everything that is
 // not text escaped.
 
 import { concat, toHex } from "./escapes.js";
@@ -17,13 +17,13 @@ export function clock(ms) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
-// Control characters but tab, those that turn the direction of text, and bytes that are no text in
-// UTF-8.
+// Control characters except tab, those that reverse the direction of text, and bytes that are not
+// text in UTF-8.
 const HIDDEN =
   /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\\]/g;
 const SHORT = { "\r": "\\r", "\n": "\\n", "\u001b": "\\e", "\\": "\\\\" };
 
-/** Text without anything that acts: escape sequences, line ends and the like are written out. */
+/** Text without anything active: escape sequences, line ends and the like are spelled out. */
 export function visible(text) {
   return text.replace(
     HIDDEN,
@@ -33,7 +33,7 @@ export function visible(text) {
   );
 }
 
-/** The lines of one direction: a run is cut after each LF, and a line may come in several runs. */
+/** The lines of one direction: a run is cut after each LF, and a line may span several runs. */
 export class LineSplitter {
   #rest = [];
   #length = 0;
@@ -90,8 +90,8 @@ export class LineSplitter {
 const MARK = { in: "<", out: ">" };
 
 /**
- * A log writer: fed with bytes of both directions, gives text lines. `hex`: bytes as digits instead
- * of text.
+ * Writes a log: fed with the bytes of both directions, it returns lines of text. `hex`: bytes as
+ * digits instead of text.
  */
 export class LogText {
   #splitters = { in: new LineSplitter(), out: new LineSplitter({ returns: true }) };

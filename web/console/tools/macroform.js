@@ -20,8 +20,8 @@ const KEYS = [
 ];
 
 /**
- * A form of `macro`, or of a new one: { element, focus() }. `keep(macro)` gives what is wrong with
- * it, if anything; `remove()` and `done()` are told.
+ * A form for `macro`, or for a new one: { element, focus() }. `keep(macro)` returns what is wrong
+ * with it, if anything; `remove()` and `done()` are called.
  */
 export function macroForm({ macro, keep, remove, done }) {
   const fields = macroFields(macro ?? blank());

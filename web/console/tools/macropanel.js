@@ -1,11 +1,12 @@
-// The macros panel: a button for each text macro of this endpoint, editing, import and export.
+// The macros panel: a button for each of this endpoint's text macros, with editing, import and
+// export.
 
 import { h, iconButton } from "../dom.js";
 import { button, chooseFiles, status, whyNot } from "./fields.js";
 import { macroForm } from "./macroform.js";
 import { MACRO_LIMIT, parseMacros, printMacros, runMacro } from "./macros.js";
 
-/** A file of macros is text of some kilobytes. */
+/** A file of macros is a few kilobytes of text. */
 const FILE_LIMIT = 1 << 20;
 
 export function macroPanel(ctx) {
@@ -100,11 +101,11 @@ function keeper(settings) {
       return list;
     },
     set,
-    /** Keeps one in its place, or a new one; gives what is wrong, if anything. */
+    /** Stores one in its place, or a new one; returns what is wrong, if anything. */
     put(index, macro) {
       if (index === null && list.length >= MACRO_LIMIT)
         return `there are ${MACRO_LIMIT} macros, which is the most`;
-      // A key does one thing.
+      // A key has only one meaning.
       const others = list.map((one, at) =>
         at !== index && one.key === macro.key ? { ...one, key: "" } : one,
       );
@@ -161,7 +162,7 @@ function macroRunner(ctx, outcome) {
   return { run, stop, cancel };
 }
 
-/** Adds a file's macros; those of the same name are replaced. */
+/** Adds a file's macros; those with the same name are replaced. */
 async function importFile(kept, outcome) {
   const [file] = await chooseFiles({ accept: ".json,application/json" });
   if (!file) return;
@@ -181,7 +182,7 @@ async function importFile(kept, outcome) {
   }
 }
 
-/** Alt Shift and a digit run a macro, in the pane it belongs to. Gives what ends it. */
+/** Alt Shift and a digit run a macro, in the pane it belongs to. Returns a function that ends this. */
 function macroKeys(element, { list, run }) {
   const onkey = (event) => {
     if (!event.altKey || !event.shiftKey || event.ctrlKey || event.metaKey) return;

@@ -1,4 +1,4 @@
-// Text macros of an endpoint: their shape, what a file with them must look like, and how one runs.
+// An endpoint's text macros: their shape, what a file of them must look like, and how one runs.
 
 import { concat, parseHex, parseText } from "./escapes.js";
 
@@ -43,7 +43,7 @@ function bytesOf({ mode, ending }, line) {
   return concat([parseText(line), new TextEncoder().encode(ENDINGS[ending])]);
 }
 
-/** The parts a macro sends, one a line. @param {Macro} macro @returns {Uint8Array[]} */
+/** The parts that a macro sends, one per line. @param {Macro} macro @returns {Uint8Array[]} */
 export function parts(macro) {
   return macro.text
     .split("\n")
@@ -52,7 +52,8 @@ export function parts(macro) {
 }
 
 /**
- * Macros of a file somebody chose. Throws an Error that says which entry is wrong and how. @returns
+ * The macros in a file that somebody chose. Throws an Error that says which entry is wrong and how.
+ * @returns
  * {Macro[]}
  */
 export function parseMacros(json) {

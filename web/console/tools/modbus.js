@@ -32,7 +32,7 @@ const EXCEPTIONS = {
 };
 
 /**
- * What `bytes` say, or null when they are hardly a Modbus RTU frame. @param {Uint8Array} bytes
+ * What `bytes` say, or null if they are hardly a Modbus RTU frame. @param {Uint8Array} bytes
  * @returns {string|null}
  */
 export function describeModbus(bytes) {

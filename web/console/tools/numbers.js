@@ -1,5 +1,5 @@
 // Numbers in lines of text, as devices print them: `temp:23.5 hum=40`, columns (`1,2,3`, with names
-// when a line of names came before), or the first number of a sentence.
+// if a line of names came before), or the first number in a sentence.
 
 const NUMBER = "[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][-+]?\\d+)?";
 const PAIR = new RegExp(`([A-Za-z_][\\w./-]*)\\s*[:=]\\s*(${NUMBER})(?![\\d.:])`, "g");
@@ -7,7 +7,7 @@ const WHOLE = new RegExp(`^${NUMBER}$`);
 const FIRST = new RegExp(`(?<![\\w.]|\\d:)${NUMBER}(?![\\d.:])`);
 const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])/g;
 
-/** Longest line that is looked at, in characters: what is longer is no line of numbers. */
+/** The longest line that is looked at, in characters: a longer one is not a line of numbers. */
 const LINE_LIMIT = 4096;
 
 /** Ways to read a line, for a choice. */
@@ -26,7 +26,7 @@ export class NumberReader {
   #structured = false;
 
   /**
-   * Numbers of the lines that `text` ends: [[name, value], ...] for each line that has any.
+   * Numbers in the lines that `text` ends: [[name, value], ...] for each line that has any.
    * @returns {Array<[string, number][]>}
    */
   push(text) {
@@ -47,7 +47,7 @@ export class NumberReader {
       this.#structured = true;
       return found;
     }
-    // Between lines of numbers a sentence with a number in it is a sentence.
+    // Between lines of numbers, a sentence with a number in it is just a sentence.
     if (way === "first" || (way === "auto" && !this.#structured)) {
       const number = FIRST.exec(line);
       if (number) return [["value", Number(number[0])]];

@@ -1,10 +1,10 @@
-// The offer when a device starts ZMODEM: a notice with buttons. Nothing is started, taken or
+// The offer when a device starts ZMODEM: a notice with buttons. Nothing is started, accepted or
 // refused unasked.
 
 import { CANCEL } from "./session.js";
 import { ZmodemDetector } from "./zdetect.js";
 
-/** A device that sends headers all day must not fill the page with questions. */
+/** A device that keeps sending headers must not fill the page with questions. */
 const QUIET_MS = 15_000;
 
 /** What the offer starts is the panel's. @returns {() => void} ends it */

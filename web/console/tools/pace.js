@@ -1,13 +1,13 @@
-// Sends a file as it is, no faster than the device takes it: bytes a second, a pause after each
-// line, or waiting for its prompt.
+// Sends a file as it is, no faster than the device can take it: at a byte rate, with a pause after
+// each line, or waiting for its prompt.
 
 import { TransferEnded } from "./wire.js";
 
-/** Read from the file at a time: a file of any size costs no more memory than this. */
+/** How much is read from the file at a time: a file of any size costs no more memory than this. */
 const SLICE = 64 << 10;
 /** One write, unless the pace asks for less. */
 const PIECE = 4096;
-/** So often a second the given rate is met. */
+/** How many times a second the given rate is met. */
 const TICKS = 20;
 
 /**

@@ -1,10 +1,10 @@
-// The curves of a plot: one column of times, one of values for each name, bounded; the oldest go
-// first.
+// The curves of a plot: one column of times, and one of values for each name, bounded; the oldest
+// go first.
 
-/** Points kept; with one line a tenth of a second that is half an hour. */
+/** Points kept; at one line per tenth of a second, half an hour. */
 const POINTS = 20_000;
 
-/** Curves: more are not told apart by colour. */
+/** Curves: more could not be told apart by colour. */
 export const CURVES = 12;
 
 export class PlotData {
@@ -15,7 +15,7 @@ export class PlotData {
    * (number|null)[]>}
    */
   curves = new Map();
-  /** Changes with every change, and when a curve comes. */
+  /** Changes with every change, and when a curve is added. */
   version = 0;
   /** Names beyond the limit. */
   refused = new Set();
@@ -31,7 +31,7 @@ export class PlotData {
     this.times.push(Math.max(this.times.at(-1) ?? 0, ms / 1000));
     for (const values of this.curves.values()) values.push(null);
     for (const [name, value] of known) this.curves.get(name)[this.times.length - 1] = value;
-    // In pieces: to move all of them for each point would cost more than the point.
+    // In blocks: moving all of them for each point would cost more than the point.
     if (this.times.length > this.limit * 1.25) this.#drop(this.times.length - this.limit);
     this.version += 1;
   }

@@ -1,10 +1,10 @@
-// Where the plot's numbers come from: the device's lines, those that were kept and those that come.
+// Where the plot's numbers come from: the device's lines, both stored ones and new ones.
 
 import { seen } from "./seen.js";
 
 /**
- * Gives the numbers of the device's lines to `data`: those of the past that is kept, and all that
- * come.
+ * Passes the numbers in the device's lines to `data`: those of the past that is stored, and all
+ * that come.
  */
 export function feed({ ctx, data, reader }) {
   const { traffic, leave } = seen(ctx);

@@ -4,8 +4,8 @@ import { h } from "../dom.js";
 import { colour } from "./chart.js";
 
 /**
- * Gives { element, isHidden(name), draw(names, theme), say(last) }; `toggled()` is told when a
- * curve goes or comes.
+ * Returns { element, isHidden(name), draw(names, theme), say(last) }; `toggled()` is called when a
+ * curve is shown or hidden.
  */
 export function plotLegend(toggled) {
   const hidden = new Set();
@@ -33,7 +33,7 @@ export function plotLegend(toggled) {
     isHidden: (name) => hidden.has(name),
     draw: (names, theme) =>
       element.replaceChildren(...names.map((name, at) => item(name, colour(theme, at)))),
-    /** Writes the last values, which `last(name)` gives. */
+    /** Writes the last values, which `last(name)` returns. */
     say(last) {
       for (const value of element.querySelectorAll("[data-value]"))
         value.textContent = String(last(value.dataset.value) ?? "");

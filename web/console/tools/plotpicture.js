@@ -1,18 +1,18 @@
-// The plot's picture: the curves, and what part of the time is seen.
+// The plot's picture: the curves, and which part of the time is shown.
 
 import "uplot/dist/uPlot.min.css";
 import { theme } from "../theme.js";
 import { chart } from "./chart.js";
 
-/** Drawn at most so often, in ms: more is not seen, and costs. */
+/** The shortest time between two drawings, in ms: more would not be noticed, but cost. */
 const EVERY = 100;
 
 /**
- * { remake(), show(visible), pause(), follow(), dispose() }. `span()` is the chosen length,
- * `changed({ paused, zoomed })` and `told()` hear of what was drawn.
+ * { remake(), show(visible), pause(), follow(), dispose() }. `span()` is the chosen length;
+ * `changed({ paused, zoomed })` and `told()` are told what was drawn.
  */
 export function plotPicture({ ctx, data, host, legend, empty, span, changed, told }) {
-  let paused = null; // the range that stands still: [from, to]
+  let paused = null; // the range that is frozen: [from, to]
   let visible = false;
   let timer;
   let drawn = -1;
@@ -57,7 +57,7 @@ export function plotPicture({ ctx, data, host, legend, empty, span, changed, tol
     told();
   }
 
-  /** From now on this range is shown, of what has come by now: later numbers do not move it. */
+  /** From now on this range of what has come so far is shown: later numbers do not move it. */
   function stand(at, zoomed) {
     paused = at;
     changed({ paused: true, zoomed });
@@ -103,7 +103,7 @@ export function plotPicture({ ctx, data, host, legend, empty, span, changed, tol
 }
 
 /**
- * Keeps the chart of the curves there are: { isOf(names), make(names), show(), resize(), drop() }.
+ * Keeps the chart for the current curves: { isOf(names), make(names), show(), resize(), drop() }.
  */
 function chartKeeper({ ctx, host, legend, zoomed }) {
   let made = null;
@@ -130,7 +130,7 @@ function chartKeeper({ ctx, host, legend, zoomed }) {
         ctx.notice(`The plot did not come: ${error.message}`, { kind: "warn", key: "plot" });
       }
     },
-    /** Whether there is a chart, which shows `columns` now. */
+    /** Whether there is a chart; if so, it now shows `columns`. */
     show(columns, range) {
       made?.show(columns, range);
       return made !== null;

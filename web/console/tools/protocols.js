@@ -1,4 +1,4 @@
-// The ways a file may go, by the name a person chooses.
+// The ways to send a file, under the names that a person chooses from.
 
 import { sendPaced } from "./pace.js";
 import { receiveXmodem, sendXmodem } from "./xmodem.js";
@@ -6,7 +6,7 @@ import { receiveYmodem, sendYmodem } from "./ymodem.js";
 import { receiveZmodem } from "./zreceive.js";
 import { sendZmodem } from "./zsend.js";
 
-/** One file after the other by something that knows one only. */
+/** One file after the other, for protocols that handle a single file. */
 const one =
   (send) =>
   async (wire, [file], { onFile, ...options }) => {
@@ -32,7 +32,7 @@ export const SEND = {
   },
 };
 
-/** XMODEM tells neither name nor size. */
+/** XMODEM transmits neither name nor size. */
 const unnamed =
   (mode) =>
   async (wire, accept, { onProgress, trim }) => {

@@ -1,7 +1,7 @@
-// A live recording: into a file where the browser can (File System Access), else into a Blob with a
-// bound.
+// A live recording: into a file if the browser can (File System Access), otherwise into a Blob with
+// a limit.
 
-/** Without a file of its own the browser keeps the recording; then it ends by itself. */
+/** Without a file the recording is in the browser's memory; at this size it ends by itself. */
 const BLOB_LIMIT = 256 << 20;
 const PART = 1 << 20;
 

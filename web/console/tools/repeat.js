@@ -7,7 +7,7 @@ import { pause } from "./macros.js";
 export const SHORTEST = 10;
 
 /**
- * Sends `content()` again and again, until it is stopped or may no longer be: { button, runs,
+ * Sends `content()` again and again, until it is stopped or no longer allowed: { button, runs,
  * stop() }.
  */
 export function repeat({ ctx, tell, content, every, began }) {

@@ -1,4 +1,4 @@
-// What a pane has seen, shared by its tools: one Traffic a pane, fed while at least one tool uses
+// What a pane has seen, shared by its tools: one Traffic per pane, fed while at least one tool uses
 // it.
 
 import { Traffic } from "./traffic.js";
@@ -35,8 +35,8 @@ function record(ctx) {
   const traffic = new Traffic({ gap: ctx.settings.get("hex.gap", 20) });
   const listeners = new Set();
   // What is received may have the gateway's time, what is sent has this browser's. The smallest
-  // difference seen is the error of the clocks and the shortest way; taken off, the two directions
-  // are in order.
+  // difference seen is the error of the clocks plus the shortest way; with that subtracted, the two
+  // directions are in order.
   let skew = Number.POSITIVE_INFINITY;
   let last = null;
   const add = (direction, bytes, ms, replay) => {

@@ -1,4 +1,4 @@
-// The send box: text with escapes or hex digits, once or again and again, with a history; it shows
+// The send box: text with escapes, or hex digits, sent once or repeatedly, with a history; it shows
 // the bytes before they go.
 
 import { openMenu } from "../dialog.js";
@@ -9,7 +9,7 @@ import { History } from "./history.js";
 import { repeat } from "./repeat.js";
 import { kindOf, sendFields } from "./sendfields.js";
 
-/** Bytes of the preview; of more, how many there are is enough. */
+/** Bytes in the preview; beyond that their number is enough. */
 const PREVIEWED = 32;
 
 /** Entries of the history in its menu. */
@@ -79,7 +79,7 @@ export function sendBox(ctx) {
       if (reason) tell.say(reason, true);
       else if (tell.element.classList.contains("bad")) tell.say("");
     }),
-    // In the kind of what is looked at, as long as nothing is being written in another.
+    // In the kind of what is being looked at, unless something is being written in another.
     settings.on("view", (view) => {
       if (text.control.value !== "") return;
       mode.control.value = kindOf(view);
@@ -115,7 +115,7 @@ function typed(event, { history, put, once }) {
   }
 }
 
-/** The button with the menu of what was sent before, the newest first. */
+/** The button for the menu of what was sent before, the newest first. */
 function sentBefore({ history, tell, put }) {
   const earlier = iconButton("clock", "Sent before", {
     "aria-haspopup": "menu",
@@ -153,7 +153,7 @@ function previewOf({ text, mode, bytes }) {
   };
 }
 
-/** `41 54 0D · 3 bytes`; of hex digits what they are as text, too. */
+/** `41 54 0D · 3 bytes`; for hex digits, also what they are as text. */
 function described(content, mode) {
   if (content.length === 0) return "nothing to send";
   const some = content.subarray(0, PREVIEWED);

@@ -14,18 +14,18 @@ const MODES = [
 ];
 
 const LINE_ENDS = [
-  ["pane", ""], // what Enter sends in this pane, which its label tells
+  ["pane", ""], // what Enter sends in this pane, as its label says
   ["none", "none"],
   ["cr", "CR"],
   ["lf", "LF"],
   ["crlf", "CR LF"],
 ];
 
-/** The send box's kind for a view of the line. */
+/** The send box's kind that suits a view of the line. */
 export const kindOf = (view) => (view === "hex" ? "hex" : "text");
 
 /**
- * What is sent and how: the controls, `bytes()` of them (throws what is wrong with the text), and
+ * What is sent and how: the controls, `bytes()` (which throws what is wrong with the text), and
  * `adapt()` to text or hex.
  */
 export function sendFields(ctx, { adapt: changed }) {
@@ -58,7 +58,7 @@ export function sendFields(ctx, { adapt: changed }) {
       return crc.control.checked && digits.length > 0 ? withModbusCrc(digits) : digits;
     }
     const end = ending.control.value === "pane" ? ctx.newline() : ENDINGS[ending.control.value];
-    // Text goes in the encoding of the pane; what escapes stand for goes as it is.
+    // Text goes in the pane's encoding; what escapes stand for goes as it is.
     const content = value.includes("\\") ? parseText(value) : ctx.encode(value);
     return concat([content, new TextEncoder().encode(end)]);
   }

@@ -1,12 +1,12 @@
-// One file transfer on a pane's line: takes the line, ends when told or when the line goes, and
-// gives it back clean.
+// One file transfer on a pane's line: takes the line over, ends when told or when the line goes,
+// and gives it back clean.
 
 import { concat } from "./escapes.js";
 import { TransferEnded, Wire } from "./wire.js";
 
 /**
- * What X-, Y- and ZMODEM take for an end, and the backspaces that take it off a screen when nobody
- * listened.
+ * What X-, Y- and ZMODEM treat as an end, and the backspaces that remove it from a screen if nobody
+ * was listening.
  */
 export const CANCEL = Uint8Array.of(...Array(8).fill(0x18), ...Array(8).fill(0x08));
 const SILENCE_MS = 400;
@@ -42,12 +42,12 @@ export function transfer(ctx, work, { raw = false } = {}) {
   async function run() {
     try {
       await work(wire);
-      // Nobody on the other side says that it has come, so this is not over before it is on the
+      // Nobody on the other side says that it has arrived, so this is not over before it is on the
       // wire.
       if (raw)
         await wire.sent(
           line?.drain?.().catch((error) => {
-            if (error.code !== "unsupported") throw error; // this line cannot say more than that it was handed on
+            if (error.code !== "unsupported") throw error; // this line can only say that it was passed on
           }),
         );
       over = true;
@@ -66,7 +66,7 @@ export function transfer(ctx, work, { raw = false } = {}) {
     }
   }
 
-  /** Tells the other side, and waits until it says no more. */
+  /** Tells the other side, and waits until it falls silent. */
   async function clean(ended) {
     if (ctx.mayWrite()) {
       await discard(ctx);
@@ -89,7 +89,7 @@ export function transfer(ctx, work, { raw = false } = {}) {
   }
 }
 
-/** Ends `wire` when the line goes, or the right to it. Gives what ends the watch. */
+/** Ends `wire` when the line goes, or the right to it. Returns a function that ends the watch. */
 function endsWithLine(ctx, wire) {
   const end = (why) => wire.end(new TransferEnded(why, "line"));
   const session = () => ctx.line?.opened?.session;
@@ -114,13 +114,13 @@ function endsWithLine(ctx, wire) {
   };
 }
 
-/** The last header's line end is no output of the device. */
+/** The line end after the last header is not output of the device. */
 function afterHeader(bytes) {
   const from = bytes.findIndex((byte) => ![0x0d, 0x8d, 0x8a, 0x11].includes(byte));
   return from < 0 ? new Uint8Array(0) : bytes.subarray(from);
 }
 
-/** Forgets what waits at the gateway to be sent; an endpoint that cannot is left as it is. */
+/** Discards what waits at the gateway to be sent; if the endpoint cannot do that, nothing changes. */
 async function discard(ctx) {
   await ctx.line?.flush?.({ tx: true }).catch(() => {});
 }
@@ -133,8 +133,8 @@ function swallow(late, bytes) {
 }
 
 /**
- * What of the last bytes of an ended transfer is for the reader: the text after the last byte that
- * belongs to a protocol, such as the prompt of the shell that ran it.
+ * Which of the last bytes of an ended transfer are for the reader: the text after the last byte
+ * that belongs to a protocol, such as the prompt of the shell that ran it.
  */
 export function tail(bytes) {
   let from = bytes.length;

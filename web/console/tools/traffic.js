@@ -1,13 +1,13 @@
-// What a pane has seen, both directions, in runs without an idle gap: bounded, the oldest goes
+// What a pane has seen, in both directions, in runs without an idle gap: bounded; the oldest goes
 // first and is counted.
 
 /** Bytes kept; at 3 Mbaud about twelve seconds, at 115200 six minutes. */
 const BYTE_LIMIT = 4 << 20;
-/** Runs kept: each costs some memory however short it is. */
+/** Runs kept: each costs some memory, however short it is. */
 const RUN_LIMIT = 50_000;
 /**
- * A run without a pause goes on in another one, so that the oldest part of a flood can be dropped.
- * A multiple of every row width.
+ * A run without a pause continues in another one, so that the oldest part of a flood can be
+ * dropped. A multiple of every row width.
  */
 const RUN_SIZE = 48 << 10;
 
@@ -16,9 +16,9 @@ const RUN_SIZE = 48 << 10;
  * @typedef {object} Run
  * @property {"in"|"out"|"lost"} direction lost: no bytes, `length` of them did not arrive
  * @property {number} ms when the first byte came, milliseconds since 1970
- * @property {number|null} delta milliseconds since the last byte before it
- * @property {boolean} continued goes on where the run before it ended
- * @property {boolean} replay earlier output, told by the gateway
+ * @property {number|null} delta milliseconds since the previous byte
+ * @property {boolean} continued continues where the run before it ended
+ * @property {boolean} replay earlier output, according to the gateway
  * @property {number} at offset of its first byte within its direction
  * @property {number} length
  * @property {Uint8Array} data the first `length` bytes of it
@@ -29,7 +29,7 @@ export class Traffic {
   runs = [];
   /** Bytes that were dropped because the bounds were reached. */
   dropped = 0;
-  /** Runs that were dropped or cleared: the number of the first one kept. */
+  /** Runs that were dropped or cleared, which is the number of the first one kept. */
   first = 0;
   /** Changes with every change. */
   version = 0;
@@ -107,8 +107,8 @@ export class Traffic {
       this.#kept -= length;
       this.dropped += length;
     }
-    // Runs go in groups: to move fifty thousand of them for each byte of a flood of single bytes
-    // would freeze the page.
+    // Runs are dropped in groups: moving fifty thousand of them for each byte in a flood of single
+    // bytes would freeze the page.
     if (drop === 0) return;
     for (
       const slack = Math.min(this.runs.length - 1, drop + (this.runs.length >> 4));

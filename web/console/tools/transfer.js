@@ -1,4 +1,4 @@
-// The transfer panel: files to the device and from it, and the offer when the device starts ZMODEM.
+// The transfer panel: files to and from the device, and the offer when the device starts ZMODEM.
 
 import { h } from "../dom.js";
 import { check, chooseFiles, status, whyNot } from "./fields.js";
@@ -56,7 +56,7 @@ export function transferPanel(ctx) {
 }
 
 /**
- * Runs one transfer at a time; the panel shows nothing else meanwhile. A job is { raw, work(wire),
+ * Runs one transfer at a time; meanwhile the panel shows nothing else. A job is { raw, work(wire),
  * summary() }.
  */
 function transferRunner(ctx, { outcome, shown, form }) {
@@ -165,7 +165,7 @@ function receiveJob({ ctx, protocol, trim, shown }) {
   };
 }
 
-/** Asks whether a file is wanted: nothing is taken unasked. */
+/** Asks whether a file is wanted: nothing is accepted unasked. */
 async function wanted(ctx, name, size, question) {
   if (question.all) return true;
   const all = check("and all that follow in this transfer");

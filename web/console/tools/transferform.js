@@ -1,4 +1,4 @@
-// The form of the transfer panel: which protocol, how a plain text is paced, and the two buttons.
+// The form of the transfer panel: which protocol, how plain text is paced, and the two buttons.
 
 import { h } from "../dom.js";
 import { parseText } from "./escapes.js";
@@ -62,7 +62,7 @@ export function transferForm(ctx, { send, receive }) {
   return { element, pace: pacing.read, trim: () => trim.control.checked, dispose: off };
 }
 
-/** How fast a text without a protocol goes. */
+/** How fast a text is sent without a protocol. */
 function pacingFields(settings) {
   const rate = input(
     "Bytes per second",
@@ -81,7 +81,7 @@ function pacingFields(settings) {
   );
   return {
     element: h("div", { class: "tool-pacing" }, rate.element, line.element, prompt.element),
-    /** Throws what is wrong with the prompt. */
+    /** Throws an error if the prompt is wrong. */
     read: () => ({
       rate: Number(rate.control.value) || 0,
       line: Number(line.control.value) || 0,

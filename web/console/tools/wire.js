@@ -1,9 +1,9 @@
-// One line as a file transfer sees it: bytes with a time limit in, bytes with back-pressure out,
+// One line as a file transfer sees it: bytes in, with a time limit; bytes out, with back-pressure;
 // cancelled from outside.
 
 import { concat } from "./escapes.js";
 
-/** Bytes that may wait for a protocol that does not read; more means it has hung. */
+/** Bytes that may wait for a protocol that does not read; if there are more, it hangs. */
 const QUEUE_LIMIT = 32 << 20;
 
 /**
@@ -40,7 +40,7 @@ export class Wire {
     this.discard = async () => discard?.();
   }
 
-  /** Bytes that arrived and were not taken. */
+  /** Bytes that have arrived and were not taken. */
   get pending() {
     return this.#pending;
   }
@@ -55,7 +55,7 @@ export class Wire {
     this.#wake();
   }
 
-  /** The next byte if one is there, else -1. */
+  /** The next byte if there is one, otherwise -1. */
   take() {
     if (this.#ended) throw this.#ended;
     if (this.#pending === 0) return -1;
@@ -70,7 +70,7 @@ export class Wire {
   }
 
   /**
-   * The next byte, or -1 after `ms` without one. Time in which the connection is lost does not
+   * The next byte, or -1 after `ms` without one. Time during which the connection is lost does not
    * count.
    */
   async byte(ms) {
@@ -80,7 +80,7 @@ export class Wire {
     return this.take();
   }
 
-  /** Everything that arrived; nothing is left. */
+  /** Takes everything that has arrived. */
   takeAll() {
     const all = concat([
       this.#chunks[0]?.subarray(this.#at) ?? new Uint8Array(0),
@@ -92,7 +92,7 @@ export class Wire {
     return all;
   }
 
-  /** Throws away what arrives until the line was silent for `ms`; `limit` bytes at most. */
+  /** Discards what arrives until the line has been silent for `ms`; at most `limit` bytes. */
   async silence(ms, limit = 1 << 20) {
     for (let left = limit; left > 0;) {
       left -= this.takeAll().length;
@@ -119,8 +119,8 @@ export class Wire {
   }
 
   /**
-   * Waits for what is on its way, or until the transfer is ended. @param {Promise<unknown>|void}
-   * way
+   * Waits for a write that is on its way, or until the transfer is ended. @param
+   * {Promise<unknown>|void} way
    */
   async sent(way) {
     if (!way) return;
@@ -140,7 +140,7 @@ export class Wire {
     this.#wake();
   }
 
-  /** While the connection is lost nothing runs out: the client resumes without losing a byte. */
+  /** While the connection is lost no time limit runs: the client resumes without losing a byte. */
   stopClock(stopped) {
     this.#stopped = stopped;
     if (!stopped) this.#waiting?.restart();

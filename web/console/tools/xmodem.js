@@ -1,7 +1,7 @@
-// XMODEM by Ward Christensen, with CRC and 1K blocks by Chuck Forsberg: the blocks YMODEM is made
-// of too, and one file either way.
+// XMODEM by Ward Christensen, with CRC and 1K blocks by Chuck Forsberg: the blocks that YMODEM is
+// made of, too, and one file in either direction.
 //
-// Shapes and limits are those of "XMODEM/YMODEM Protocol Reference" (Forsberg, 1988).
+// Formats and limits are those of "XMODEM/YMODEM Protocol Reference" (Forsberg, 1988).
 
 import { crcXmodem } from "./crc.js";
 import { TransferEnded } from "./wire.js";
@@ -19,16 +19,17 @@ export const WANT_STREAM = 0x47;
 const TRIES = 10;
 const START_MS = 60_000;
 const ANSWER_MS = 15_000;
-/** How long an answer may take: a block has to get over the line first. */
+/** How long an answer may take: first a block has to get across the line. */
 const patience = (wire) => Math.max(ANSWER_MS, wire.rate ? 4_000_000 / wire.rate : 0);
 const BYTE_MS = 5_000;
 const SILENCE_MS = 800;
-// How often a receiver asks for CRC before it takes the old checksum, and how often it asks at all.
+// How often a receiver asks for CRC before it accepts the old checksum, and how often it asks at
+// all.
 const CRC_ASKS = 4;
 const ASKS = 20;
 const ASK_MS = 3_000;
 
-/** One byte, or the end of the transfer when it is the second CAN in a row. */
+/** One byte, or the end of the transfer if it is the second CAN in a row. */
 export async function answer(wire, ms) {
   const byte = await wire.byte(ms);
   if (byte !== CAN) return byte;
@@ -57,7 +58,7 @@ function check(data, mode) {
   return [crc >> 8, crc & 0xff];
 }
 
-/** A block as sent: `data` is filled up to 128 or 1024 bytes with `pad`. */
+/** A block as it is sent: `data` is padded to 128 or 1024 bytes with `pad`. */
 export function block(number, data, mode, pad = PAD) {
   const size = data.length > 128 ? 1024 : 128;
   const filled = new Uint8Array(size).fill(pad);
@@ -74,8 +75,8 @@ export function block(number, data, mode, pad = PAD) {
 /** Sends one block until it is acknowledged; in `stream` mode (YMODEM-g) nobody acknowledges. */
 export async function sendBlock(wire, bytes, mode) {
   for (let tries = 0; tries < TRIES; tries += 1) {
-    // What is here before the block is sent is no answer to it: a second ACK taken for one would
-    // lose a block.
+    // What is here before the block is sent is not an answer to it: a second ACK mistaken for one
+    // would lose a block.
     while (wire.pending) await answer(wire, 0);
     await wire.write(bytes);
     if (mode === "stream") return;
@@ -92,7 +93,7 @@ export async function sendBody(wire, file, mode, { large = true, onProgress = un
   let number = 1;
   for (let at = 0; at < file.size; number += 1) {
     const left = file.size - at;
-    // A last block of 1024 that is nearly empty costs more than a few of 128.
+    // A last block of 1024 bytes that is nearly empty costs more than a few of 128.
     const data = await file.read(at, Math.min(left, large && left > 896 ? 1024 : 128));
     await sendBlock(wire, block(number, data, mode), mode);
     at += data.length;
@@ -121,7 +122,7 @@ export async function sendXmodem(wire, file, { large = false, onProgress, startM
 }
 
 /**
- * What came of one attempt to read a block. @typedef {{ kind: "data"|"end"|"bad"|"none", number?:
+ * The result of one attempt to read a block. @typedef {{ kind: "data"|"end"|"bad"|"none", number?:
  * number, data?: Uint8Array }} Block
  */
 
@@ -162,8 +163,8 @@ export async function firstBlock(wire, ask, mode) {
 }
 
 /**
- * The blocks from number 1 on until the end of the file; each is given to `take`.
- * @param {Block} got the first block, read already
+ * The blocks from number 1 on until the end of the file; each is passed to `take`.
+ * @param {Block} got the first block, which has been read already
  */
 export async function receiveBody(wire, got, mode, take) {
   let expected = 1;
@@ -203,8 +204,8 @@ export async function receiveBody(wire, got, mode, take) {
 }
 
 /**
- * Receives one file. Its size is not told, so the last block keeps its filling unless `trim` is
- * set.
+ * Receives one file. Its size is not transmitted, so the last block keeps its padding unless `trim`
+ * is set.
  * @param {import("./wire.js").Wire} wire
  * @param {{ write: (bytes: Uint8Array) => Promise<void> }} sink
  * @param {{ mode?: "crc"|"sum", trim?: boolean, onProgress?: (received: number) => void }}

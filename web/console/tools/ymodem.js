@@ -1,5 +1,5 @@
-// YMODEM by Chuck Forsberg: XMODEM-1K with a block that names each file and its size, many files in
-// one go; YMODEM-g without answers.
+// YMODEM by Chuck Forsberg: XMODEM-1K with a block that gives each file's name and size, many files
+// in one go; YMODEM-g without answers.
 
 import { concat } from "./escapes.js";
 import { TransferEnded } from "./wire.js";
@@ -33,7 +33,7 @@ export function describe({ name, size, modified }) {
 }
 
 /**
- * The other way: `size` is null where the sender does not tell. @returns {{ name: string, size:
+ * The reverse: `size` is null if the sender does not tell. @returns {{ name: string, size:
  * number|null, modified: number|null }}
  */
 export function parseDescription(bytes) {
@@ -74,7 +74,8 @@ export async function sendYmodem(wire, files, { onFile, onProgress, startMs } = 
     await sendBody(wire, file, await awaitStart(wire), { onProgress });
   }
   const mode = await awaitStart(wire, startMs);
-  // The receiver may be gone once it has seen the empty name: its answer is welcome, not needed.
+  // The receiver may be gone once it has seen the empty name: its answer is welcome, but not
+  // needed.
   await wire.write(block(0, new Uint8Array(0), mode, 0));
   if (mode !== "stream") await answer(wire, 3_000);
 }
@@ -96,7 +97,7 @@ export async function receiveYmodem(wire, accept, { stream = false, onProgress }
       () => want,
       () => mode,
     );
-    // The sender did not hear that its last file was taken: it says once more that the file is
+    // The sender did not hear that its last file was accepted: it says once more that the file is
     // over.
     while (head.kind === "end") {
       await wire.write(Uint8Array.of(ACK));

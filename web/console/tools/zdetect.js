@@ -1,5 +1,5 @@
-// Sees in the stream that a ZMODEM program was started on the other side: sz that offers files, or
-// rz that waits for some.
+// Notices in the stream that a ZMODEM program was started on the other side: sz, which offers
+// files, or rz, which waits for some.
 
 const PREFIX = [0x2a, 0x2a, 0x18, 0x42, 0x30];
 
@@ -21,7 +21,7 @@ export class ZmodemDetector {
       }
       if (byte === PREFIX[this.#matched]) this.#matched += 1;
       else if (!(byte === 0x2a && this.#matched === 2)) this.#matched = byte === 0x2a ? 1 : 0;
-      // Nothing of a header has begun: the next one may be far, and is found faster by the engine.
+      // No header has begun: the next one may be far away, and the engine finds it faster.
       if (this.#matched === 0) {
         const next = bytes.indexOf(0x2a, at + 1);
         if (next < 0) return found;

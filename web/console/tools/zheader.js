@@ -1,9 +1,9 @@
-// The wire of ZMODEM: headers out of a stream, data subpackets in and out. Codes and tables are
-// those of the package zmodem2.
+// The wire format of ZMODEM: headers out of a stream, data subpackets in and out. Codes and tables
+// come from the package zmodem2.
 //
 // zmodem2's own Sender and Receiver are not used: they end at the first damaged byte, cannot be
-// asked to go back while they send, and skip no file. A serial line needs all three (zsend.js,
-// zreceive.js).
+// asked to go back while they send, and cannot skip a file. A serial line needs all three
+// (zsend.js, zreceive.js).
 
 import { Encoding, Frame, Header, UNZDLE_TABLE, ZDLE_TABLE, decodeHeader } from "zmodem2";
 import { crc32, crcXmodem } from "./crc.js";
@@ -21,11 +21,12 @@ export const ZCRCQ = 0x6a;
 export const ZCRCW = 0x6b;
 /** The most a subpacket may hold: ZMODEM says 1024, lrzsz sends up to 8192. */
 const SUBPACKET_LIMIT = 8192;
-/** So many cancel characters in a row end a session. */
+/** This many cancel characters in a row end a session. */
 const CANCELS = 5;
 
 /**
- * One header as sent: in hex digits, or with `how` as bytes with CRC-16 or, `wide`, CRC-32.
+ * One header as it is sent: in hex digits, or with `how` as bytes with CRC-16 or, if `wide`,
+ * CRC-32.
  * @param {number} frame @param {number|number[]} value the position, or the flag bytes in the order
  *   ZF3, ZF2, ZF1, ZF0
  * @param {{ wide: boolean, control?: boolean }} [how]
@@ -52,7 +53,7 @@ function check(bytes, wide) {
 }
 
 /**
- * Finds headers in a stream fed byte by byte; damaged ones and everything between are passed over.
+ * Finds headers in a stream fed byte by byte; damaged ones and everything in between are skipped.
  */
 export class HeaderScanner {
   #step = "pad";
@@ -90,7 +91,7 @@ export class HeaderScanner {
   }
 
   #collect(byte) {
-    // Flow control characters may be put in anywhere by what lies between.
+    // Equipment in between may insert flow control characters anywhere.
     if ((byte & 0x7d) === 0x11) return;
     if (byte === ZDLE && !this.#escaped) {
       this.#escaped = true;
@@ -121,12 +122,13 @@ export async function readHeader(wire, scanner, ms) {
     if (byte < 0) return null;
     const found = scanner.push(byte);
     if (found) return found;
-    // A device that talks on without ever sending a header must not hold the transfer for ever.
+    // A device that keeps talking without ever sending a header must not hold up the transfer for
+    // ever.
     if (wire.pending === 0 && Date.now() > until) return null;
   }
 }
 
-/** A header if one is here already; waits for nothing. */
+/** A header, if one has already arrived; does not wait. */
 export function pollHeader(wire, scanner) {
   for (let byte = wire.take(); byte >= 0; byte = wire.take()) {
     const found = scanner.push(byte);
@@ -142,7 +144,7 @@ export function pollHeader(wire, scanner) {
  */
 export async function readSubpacket(wire, encoding, ms) {
   const reader = new SubpacketReader(encoding === Encoding.ZBIN32);
-  // A header in hex digits ends with CR and LF (some set bit 7), which are no data.
+  // A header in hex digits ends with CR and LF (some programs set bit 7), which are not data.
   let lineEnd = encoding === Encoding.ZHEX ? [0x0a, 0x0d] : [];
   for (;;) {
     let byte = wire.take();
@@ -172,7 +174,7 @@ class SubpacketReader {
 
   /** @returns {"more"|"good"|"bad"} */
   push(byte) {
-    // Flow control characters may be put in anywhere by what lies between.
+    // Equipment in between may insert flow control characters anywhere.
     if ((byte & 0x7d) === 0x11) return "more";
     if (byte === ZDLE) {
       this.#escapes += 1;
@@ -204,8 +206,8 @@ class SubpacketReader {
 }
 
 /**
- * Escapes what must not be on the wire as it is; `control`: every control character, where the
- * receiver asks for it.
+ * Escapes what must not be on the wire as it is; `control`: every control character, if the
+ * receiver asks for that.
  */
 export function escapeBytes(bytes, control = false) {
   const escaped = new Uint8Array(bytes.length * 2);
@@ -218,7 +220,7 @@ export function escapeBytes(bytes, control = false) {
   return escaped.subarray(0, length);
 }
 
-/** A data subpacket as sent; `wide`: with CRC-32. */
+/** A data subpacket as it is sent; `wide`: with CRC-32. */
 export function subpacket(data, end, { wide, control = false }) {
   const sum = check(concat([data, Uint8Array.of(end)]), wide);
   return concat([escapeBytes(data, control), Uint8Array.of(ZDLE, end), escapeBytes(sum, control)]);

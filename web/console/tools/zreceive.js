@@ -1,5 +1,5 @@
-// ZMODEM, receiving: files from the other side's sz, with recovery at the damaged byte, and
-// skipping of what is not wanted.
+// Receiving with ZMODEM: files from the other side's sz, with recovery at the damaged byte;
+// unwanted files are skipped.
 
 import { parseDescription } from "./ymodem.js";
 import { TransferEnded } from "./wire.js";
@@ -79,7 +79,7 @@ class Receiving {
         else if (this.#sink) await this.#again();
         break;
       case Frame.ZEOF:
-        // At another position than ours it was sent before we asked for a part again.
+        // If the position is not ours, it was sent before we asked for a part again.
         if (this.#sink && count === this.#at) await this.#close();
         else if (!this.#sink) await this.wire.write(header(Frame.ZRINIT, READY));
         break;
@@ -129,7 +129,7 @@ class Receiving {
     await this.wire.write(header(Frame.ZRINIT, READY));
   }
 
-  /** Something was damaged or nothing came: says once more where we are. */
+  /** Something was damaged, or nothing came: says once more where we are. */
   async #again() {
     this.#fail();
     await this.wire.write(this.#sink ? header(Frame.ZRPOS, this.#at) : header(Frame.ZRINIT, READY));

@@ -1,5 +1,5 @@
-// ZMODEM, sending: files to the other side's rz, streamed, going back when it asks for a part
-// again.
+// Sending with ZMODEM: files to the other side's rz, streamed; goes back when the other side asks
+// for a part again.
 
 import { crc32 } from "./crc.js";
 import { TransferEnded } from "./wire.js";
@@ -21,9 +21,9 @@ const TRIES = 12;
 const HEADER_MS = 10_000;
 const SETTLE_MS = 150;
 const SUBPACKET = 1024;
-// An answer is asked for each 16 KiB, and 128 KiB may go unanswered: 300 kB/s over a path of 400 ms
-// stay full. On a slow line it is a quarter of a second and two, so that the progress is true and a
-// damaged byte costs no more than that again.
+// An answer is requested for each 16 KiB, and 128 KiB may go unanswered: this keeps 300 kB/s over a
+// path of 400 ms full. On a slow line these are a quarter of a second's and two seconds' worth, so
+// that the progress is accurate and a damaged byte costs no more than that again.
 const ASK_EVERY = 16 * 1024;
 const WINDOW = 8 * ASK_EVERY;
 const CAN_FULL_DUPLEX = 0x01;
@@ -39,7 +39,7 @@ export const ZMODEM_LIMIT = 2 ** 32 - 1;
  *   Promise<Uint8Array> }[]} files
  * @param {{ onFile?: (index: number) => void, onSkip?: (index: number) => void, onProgress?:
  *   (taken: number) => void }} [options]
- *   onProgress: so many bytes of this file the other side has confirmed
+ * onProgress: the other side has confirmed this many bytes of the file
  */
 export async function sendZmodem(wire, files, { onFile, onSkip, onProgress } = {}) {
   const sending = new Sending(wire, onProgress);
@@ -111,8 +111,8 @@ class Sending {
           await this.wire.write(header(Frame.ZCRC, await checksum(file, got.count || file.size)));
           break;
         case Frame.ZRINIT:
-          // The first may be the late answer to ZRQINIT; another says that the file was not heard
-          // of.
+          // The first may be the late answer to ZRQINIT; another one says that the file was not
+          // noticed.
           if (heard) await this.#writeAll(opening);
           heard = true;
           this.#fail("the other side does not take the file");
@@ -139,8 +139,8 @@ class Sending {
   }
 
   /**
-   * Sends from `from` on until all is sent, or the other side wants another part (its position) or
-   * none.
+   * Sends from `from` on until everything is sent, or the other side wants another part (returns
+   * its position) or nothing more.
    */
   async #stream(file, from) {
     await this.wire.write(header(Frame.ZDATA, from, this.#how));
@@ -170,8 +170,7 @@ class Sending {
   }
 
   /**
-   * Takes what the other side says; waits until it has confirmed `until`, where it can be waited
-   * for.
+   * Handles what the other side says; waits until it has confirmed `until`, if waiting is possible.
    */
   async #listen(until, at, waits) {
     for (;;) {
@@ -187,7 +186,7 @@ class Sending {
         const turn = await this.#turn(got);
         if (turn !== undefined) return turn;
       } else if (!wait) return undefined;
-      // Nothing came in time: it is the receiver who asks again when something is missing.
+      // Nothing came in time: it is up to the receiver to ask again if something is missing.
     }
   }
 
@@ -212,11 +211,11 @@ class Sending {
   }
 
   /**
-   * What a header changes while data are on their way: a position to go to, "skipped", or nothing.
+   * What a header changes while data is on its way: a position to go to, "skipped", or nothing.
    */
   async #turn(got) {
     if (got.frame === Frame.ZRPOS) {
-      // What waits on the way is void: the other side skips it until the next header.
+      // What is still on its way is void: the other side skips it until the next header.
       await this.wire.discard();
       return this.#settle(got.count);
     }
@@ -227,8 +226,8 @@ class Sending {
   }
 
   /**
-   * The last position of a row of them: a receiver repeats itself while it reads what was on the
-   * way.
+   * The last of several positions in a row: a receiver repeats itself while it reads what was on
+   * its way.
    */
   async #settle(position) {
     let last = position;
@@ -253,7 +252,7 @@ class Sending {
     return { wide: this.#wide, control: this.#control };
   }
 
-  /** The next header, or null when none came; ends the transfer after too many such rounds. */
+  /** The next header, or null if none came; ends the transfer after too many such rounds. */
   async #next(complaint) {
     const got = await readHeader(this.wire, this.#scanner, this.headerMs);
     if (!got) this.#fail(complaint);
@@ -278,7 +277,7 @@ class Sending {
   }
 }
 
-/** CRC-32 of the first `length` bytes: what a receiver compares with what it has. */
+/** CRC-32 of the first `length` bytes, for the receiver to compare with what it has. */
 async function checksum(file, length) {
   let crc = 0;
   for (let at = 0; at < Math.min(length, file.size);) {
