@@ -189,6 +189,23 @@ class Story:
         assert "not seen as this user" in shown and "/etc/wsbridge/wsbridge.yaml" in shown, shown
         return f"{uart} and line1; {len(found['findings'])} findings, {found['hints']} hints"
 
+    def surroundings(self):
+        """What the daemon reads of the system is there under its unit, or hidden as packaging/README.md says."""
+        pid = self.show("MainPID")
+        inside = f"nsenter -t {pid} -m setpriv --reuid=wsbridge --regid=wsbridge --init-groups"
+        group = "/sys/fs/cgroup/system.slice/wsbridge.service/memory.max"
+        there = ["/proc/self/status", "/proc/self/cgroup", group, "/sys/class/tty/console/active", "/sys/dev/char",
+                 "/run/systemd/units", "/run/udev/data", "/dev/serial/by-id", "/dev/pts", "/run/lock"]
+        hidden = ["/proc/sys", "/proc/consoles", "/proc/net", "/proc/1"]
+        found = self.run(f"{inside} sh -c 'for each in {' '.join(there + hidden)}; do [ ! -r $each ] || echo $each; done'")
+        assert found.split() == there, found
+        assert self.run(f"{inside} cat {group}") == str(256 << 20)
+        assert self.run(f"{inside} sh -c 'test -w /run/lock && ! test -w /run/udev/data && echo so'") == "so"
+        metrics = dict(re.findall(r"^(process_\w+) (\d+)$", self.get("/metrics")[1], re.M))
+        hard = self.run(f"sed -n 's/^Max open files *[0-9]* *\\([0-9]*\\).*/\\1/p' /proc/{pid}/limits")
+        assert metrics["process_max_fds"] == hard and int(metrics["process_resident_memory_bytes"]) > 1 << 20, (metrics, hard)
+        return f"{len(there)} there, {len(hidden)} hidden, {hard} descriptors"
+
     def reload(self):
         client, pid = self.open(), self.show("MainPID")
         self.edit("A simulated modem, to try things out; remove it", "Changed while a session goes on")
@@ -341,6 +358,8 @@ def tell(steps, arch, suite, first, second, keep):
             steps.step("guest: it is safe as installed: loopback, TLS, a password kept as a hash alone", story.safe)
             steps.step("guest: opened to the network: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
             steps.step("guest: doctor finds nothing wrong with an adapter and a UART under the packaged unit", story.examined)
+            steps.step("guest: what the daemon reads of the system is there under its unit, or hidden as packaging/README.md says",
+                       story.surroundings)
             steps.step("guest: a reload keeps sessions, and a wrong file changes nothing", story.reload)
             steps.step("guest: an upgrade keeps the edited configuration and sign-ins, tells sessions 1001, restarts", story.upgrade, second)
             steps.step("guest: a password changed while the service is stopped ends its sign-ins", story.password_changed_while_stopped)
