@@ -1,5 +1,5 @@
 // Tools from npm, unmodified, that open plain WebSockets and know nothing of wsbridge: served as
-// apps, for who is signed in.
+// apps to users who are signed in.
 
 import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,10 @@ after(stopAll);
 
 const modules = (name) => fileURLToPath(new URL(`./node_modules/${name}/`, import.meta.url));
 
-/** A port that was free a moment ago: an app's address is in what browsers are told. */
+/**
+ * A port that was free a moment ago: browsers are told an app's address, so it must be known
+ * before.
+ */
 const freePort = () =>
   new Promise((done) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
@@ -25,7 +28,7 @@ const freePort = () =>
     });
   });
 
-/** The tools' pages: each connects as soon as it is there, as it would with any other server. */
+/** The tools' pages: each connects as soon as it has loaded, as it would with any other server. */
 const PAGES = {
   "index.html": "<title>Tools</title><h1>Tools</h1>",
   "vnc.html": `<title>noVNC</title><main style="width: 200px; height: 200px"></main><script type="module">
@@ -54,7 +57,7 @@ globalThis.socket = socket;
 </script>`,
 };
 
-/** A gateway with a screen, a modem, a line that is not for the app, and the app. */
+/** A gateway with a screen, a modem, a line that the app may not use, and the app. */
 async function setUp(t, tls) {
   const screen = await vncDevice([200, 30, 60]);
   const folder = mkdtempSync(join(tmpdir(), "wsbridge-app-"));
@@ -84,7 +87,7 @@ async function setUp(t, tls) {
   return { screen, gateway, app: `${tls ? "https" : "http"}://127.0.0.1:${port}/` };
 }
 
-/** What a tool's page shows, and what is not for it; the same in every engine. */
+/** What a tool's page shows, and what it may not have; the same in every engine. */
 async function works(page, { screen, app }) {
   await page.goto(`${app}vnc.html`);
   await eventually(
@@ -153,7 +156,7 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
       const all = await setUp(t, false);
       const page = await launch(engine);
       t.after(() => page.stop());
-      // Without having been opened from the console the tool gets nowhere.
+      // Unless it was opened from the console, the tool gets nowhere.
       await page.goto(`${all.app}terminal.html`);
       await eventually(() => page.evaluate(() => globalThis.ended === 1006), "the refusal");
       await page.goto(all.gateway.direct);

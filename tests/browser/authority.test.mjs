@@ -1,5 +1,5 @@
-// The gateway's own authority in browsers that trust it: they take the gateway, and refuse a foreign
-// name that its key has signed. And what the page says of it.
+// The gateway's own authority in browsers that trust it: they accept the gateway, and refuse a
+// foreign name that its key has signed. And what the page says about it.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -36,7 +36,7 @@ function boundless() {
   return { key, crt };
 }
 
-/** Serves a page for `name` with a certificate that this authority has signed; gives the port. */
+/** Serves a page for `name` with a certificate that this authority has signed; returns the port. */
 async function foreign(name, { crt, key: signer }) {
   const file = (end) => join(folder, `${name}.${end}`);
   const [key, request, extensions, leaf] = ["key", "csr", "ext", "pem"].map(file);
@@ -60,7 +60,7 @@ async function foreign(name, { crt, key: signer }) {
   return /** @type {import("node:net").AddressInfo} */ (server.address()).port;
 }
 
-/** Lets the NSS database in this folder trust these authorities. */
+/** Makes the NSS database in this folder trust these authorities. */
 function trusting(where, ...authorities) {
   mkdirSync(where, { recursive: true });
   if (!existsSync(join(where, "cert9.db")))
@@ -70,7 +70,7 @@ function trusting(where, ...authorities) {
   );
 }
 
-/** A browser in which all names lead here, and which trusts these authorities. */
+/** A browser in which all names resolve to this machine, and which trusts these authorities. */
 function launchTrusting(engine, ...authorities) {
   if (engine === "firefox")
     return launch(engine, {
@@ -97,7 +97,7 @@ for (const engine of ["chromium", "firefox"]) {
       const free = boundless();
       const browser = await launchTrusting(engine, own.crt, free.crt);
       const takes = async (url) => {
-        // What the engine shows of a refusal is a page, too, and comes when it comes.
+        // What the engine shows of a refusal is a page, too, and appears in its own time.
         const page = await browser.another();
         try {
           await page.goto(url);
@@ -154,7 +154,7 @@ test(
     assert.equal(await page.locator("dialog .fingerprint").innerText(), sum);
     await page.screenshot({ path: join(pictures, "authority-about.png") });
     assert.deepEqual(await broken(page), []);
-    // The answer that somebody has to sign in is no mistake of the page.
+    // The answer that somebody has to sign in is not an error of the page.
     assert.deepEqual(
       page.complaints.filter((text) => !text.includes("401")),
       [],

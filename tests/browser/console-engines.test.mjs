@@ -1,5 +1,5 @@
-// The console as it lies on the screen in Firefox and WebKit, at the sizes people have, light and
-// dark: one, two and four lines, a card, the plot.
+// The console's layout in Firefox and WebKit, at common screen sizes, light and dark: one, two and
+// four lines, a card, the plot.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";

@@ -33,7 +33,7 @@ const focus = (page) =>
     };
   });
 
-/** Tab until `pattern` has the focus; everything on the way shows that it has it. */
+/** Presses Tab until `pattern` has the focus; everything on the way shows that it has it. */
 async function tabTo(page, pattern, key = "Tab") {
   const passed = [];
   for (let n = 0; n < 80; n += 1) {
@@ -59,14 +59,14 @@ test("the keyboard alone is enough", { skip, timeout: 90_000 }, async (t) => {
   await page.keyboard.press("Enter");
   await page.getByRole("link", { name: /^modem/ }).waitFor();
 
-  // A line, and its terminal has the keys: Tab is the device's.
+  // A line is chosen, and its terminal has the keys: Tab goes to the device.
   await tabTo(page, /^modem/);
   await page.keyboard.press("Enter");
   await connected(page);
   await page.keyboard.type("ATI\r");
   await shows(page, /simulated modem[\s\S]*OK/);
 
-  // Search finds it, Escape goes back to the terminal, and clearing takes it away.
+  // Search finds it, Escape goes back to the terminal, and clearing removes it.
   await page.keyboard.press("Control+Shift+F");
   await page.keyboard.type("simulated");
   await page.locator(".find .found").filter({ hasText: /1/ }).waitFor();
@@ -76,13 +76,13 @@ test("the keyboard alone is enough", { skip, timeout: 90_000 }, async (t) => {
   await page.keyboard.press("Control+Shift+L");
   await eventually(async () => !/simulated/.test(await screen(page)), "a clear terminal");
 
-  // Help, and out of it.
+  // Opens the help, and leaves it.
   await page.keyboard.press("Control+Shift+H");
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
 
-  // The other line, from the list; its switches and the break.
+  // The other line, from the list; then its switches and the break.
   await page.keyboard.press("Control+Shift+E");
   await tabTo(page, /^far/);
   await page.keyboard.press("Enter");
@@ -95,7 +95,7 @@ test("the keyboard alone is enough", { skip, timeout: 90_000 }, async (t) => {
   await page.keyboard.press("Control+Shift+B");
   await broke;
 
-  // Back to the terminal by the same key, which closes the side, and out of the account again.
+  // Back to the terminal by the same key, which closes the side, and then out of the account.
   await page.keyboard.press("Control+Shift+D");
   await eventually(async () => /^Terminal/.test((await focus(page)).name), "the terminal");
   await page.keyboard.press("Control+Shift+X");
@@ -130,7 +130,7 @@ test("what a lost connection cost is told in bytes", { skip, timeout: 60_000 }, 
   socket.write(
     Buffer.concat([Buffer.alloc(sent - 5, "0123456789abcdef\r\n"), Buffer.from("after")]),
   );
-  // All of it has gone by before the page is back.
+  // All of it has been sent before the page is back.
   const kept = async () => (await fetch(`${gateway.direct}api/endpoints/far/log`)).text();
   await eventually(
     async () => (await kept()).endsWith("after"),

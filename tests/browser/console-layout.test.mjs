@@ -86,7 +86,7 @@ for (const [size, context] of Object.entries(SIZES)) {
   );
 }
 
-/** Presses a tool of the head, or chooses it in the menu of those there is no room for. */
+/** Presses a tool in the head, or chooses it in the menu of those that do not fit. */
 async function tool(page, pane, name) {
   const button = pane.locator(".toolbar").getByRole("button", { name: new RegExp(`^${name}`) });
   if (await button.isVisible()) return button.click();
@@ -188,7 +188,7 @@ test(
     await side.waitFor();
     await page.setViewportSize({ width: 900, height: 800 });
     await side.waitFor({ state: "hidden" });
-    // The terminal takes its room in steps: the list, the side, then what is left.
+    // The terminal makes room for itself in steps: the list, the side, then what is left.
     const seen = [];
     await eventually(
       async () => (
@@ -285,14 +285,14 @@ test(
     );
     await page.screenshot({ path: `${pictures}list-500.png` });
 
-    // By keys: to the list, a word, Enter.
+    // With keys: to the list, a word, Enter.
     await page.keyboard.press("Control+Shift+E");
     await page.keyboard.type("rack7-sw12");
     await eventually(async () => (await page.locator(".endpoints .row").count()) === 1, "one row");
     await page.keyboard.press("Enter");
     await connectedLines(page, 1);
     assert.equal(new URL(page.url()).hash, "#/rack7-sw12");
-    // What is typed on a row goes on in the filter.
+    // What is typed on a row continues in the filter.
     await page.keyboard.press("Control+Shift+E");
     await page.keyboard.press("Escape");
     await eventually(
@@ -307,8 +307,8 @@ test(
     );
     await page.locator(".list input[type=search]").fill("");
 
-    // A line that moves shows its last minute, and a row that is written anew each second keeps the
-    // focus.
+    // A line that is active shows its last minute, and a row that is rewritten every second keeps
+    // the focus.
     const row = page.locator('.row:has(a[href="#/rack7-sw12"])');
     await row.locator(".row-open").focus();
     const socket = await page.evaluate(() => document.activeElement.getAttribute("href"));
@@ -325,7 +325,7 @@ test(
       "a sparkline",
     );
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute("href")), socket);
-    // Folded, a group stays so.
+    // A folded group stays folded.
     await page.getByRole("button", { name: /^rack2 / }).click();
     assert.equal(
       await page.getByRole("button", { name: /^rack2 / }).getAttribute("aria-expanded"),

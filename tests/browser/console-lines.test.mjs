@@ -1,5 +1,5 @@
-// What the console tells of a line whose device comes, goes, or takes nothing: in Chromium, on the
-// real daemon.
+// What the console says about a line whose device comes, goes, or accepts nothing: in Chromium, on
+// the real daemon.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { connected, consoleSuite, says } from "./harness/console.mjs";
 
 const { skip, open } = consoleSuite();
 
-/** A gateway with line `far` on a box, with further lines. */
+/** A gateway with line `far` on a box, and with further lines. */
 async function far(more = "") {
   const box = await rfc2217Device();
   const gateway = await startGateway({
@@ -52,7 +52,7 @@ test(
     await page.goto(`${gateway.url}#/far`);
     await says(page, /^In use by anyone on this machine$/);
     await says(page, /held by .* since/);
-    // Left open it would be closed by the gateway, and dialled again for ever.
+    // Left open, it would be closed by the gateway and dialled again for ever.
     await eventually(() => closed.length === 1, "the end of the connection");
   },
 );
@@ -64,7 +64,7 @@ test("bytes that went with the device are told", { skip, timeout: 60_000 }, asyn
   let came = 0;
   box.on("data", (bytes) => (came += bytes.length));
   await page.keyboard.type("hello");
-  // The second comes a second behind the first: all are with the gateway by then.
+  // The second comes a second after the first: by then all have reached the gateway.
   await eventually(() => came === 2, "two bytes");
   await box.stop();
   await says(page, /\d bytes not sent: the device is gone\./);

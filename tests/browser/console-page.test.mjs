@@ -1,4 +1,4 @@
-// The console's page as it lies on the screen, and its keys: in Chromium, on the real daemon.
+// The layout of the console's page, and its keys: in Chromium, on the real daemon.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ const gatewayAt = ({ address }) =>
   });
 const box = (page, selector) => page.locator(selector).first().boundingBox();
 
-/** A device that keeps what it gets, and its gateway. */
+/** A device that keeps what it receives, and its gateway. */
 async function listener(greeting = "") {
   const got = [];
   const device = await tcpDevice((socket) => {
@@ -42,7 +42,7 @@ test(
     const first = await open(t, `${gateway.url}#/far`);
     await connected(first);
     await shows(first, /line 29/);
-    // Whoever comes later has it as earlier output.
+    // Somebody who comes later gets it as earlier output.
     const page = await open(t, `${gateway.url}#/far`);
     await connected(page);
     await shows(page, /line 29/);
@@ -59,7 +59,7 @@ test(
       assert.ok(Math.abs(y - wanted) < 1, `row ${row} at ${y} in place of ${wanted}`);
     }
     await page.screenshot({ path: `${pictures}times.png` });
-    // Above the device's unfinished line, which is whole.
+    // It is above the device's unfinished line, which is whole.
     const lines = (await screenText(page))
       .split("\n")
       .map((line) => line.trim())
@@ -261,8 +261,8 @@ test(
     });
     await connected(page);
     await page.evaluate(() => {
-      // As Safari does: the page keeps its height, what is seen of it is less, and may begin further
-      // down.
+      // As Safari does: the page keeps its height, less of it is visible, and the visible part may
+      // begin further down.
       Object.defineProperty(visualViewport, "height", { configurable: true, get: () => 500 });
       Object.defineProperty(visualViewport, "offsetTop", { configurable: true, get: () => 120 });
       visualViewport.dispatchEvent(new Event("resize"));

@@ -1,4 +1,4 @@
-// The plot: which numbers are read out of which lines, and the curves in Chromium, on the real
+// The plot: which numbers are read from which lines, and the curves in Chromium, on the real
 // daemon.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-// What the console decides without a page: why a line cannot be used, which lines stand together,
+// What the console decides without a page: why a line cannot be used, which lines belong together,
 // where earlier output ends.
 
 import assert from "node:assert/strict";

@@ -21,7 +21,7 @@ test(
     const row = alice.locator(".sessions tbody tr");
     await row.first().waitFor();
     assert.match(await row.first().innerText(), /echo\s+bob\s+127\.0\.0\.1:\d+/);
-    // On a phone no word is broken.
+    // On a phone no word is broken across lines.
     await alice.setViewportSize({ width: 390, height: 844 });
     const heights = await alice
       .locator(".sessions th, .sessions button")

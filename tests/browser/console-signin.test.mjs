@@ -13,7 +13,7 @@ test(
   { skip, timeout: 60_000 },
   async (t) => {
     const gateway = await startGateway({ yaml: `${users()}endpoints:\n  echo: { sim: echo }\n` });
-    // The page's clock is the test's, so that nobody waits for the minute.
+    // The test controls the page's clock, so that nobody waits for the minute.
     const page = await open(t, gateway.url, { prepare: (one) => one.clock.install() });
     await page.getByLabel("User").waitFor();
     const headers = { "content-type": "application/json", origin: new URL(gateway.url).origin };
@@ -35,7 +35,7 @@ test(
       assert.ok(await button.isDisabled());
     };
     await waits();
-    // Who opens the page now is told the same.
+    // Somebody who opens the page now is told the same.
     await page.reload();
     await waits();
     const before = Number(/\d+/.exec(await button.innerText())[0]);

@@ -58,7 +58,7 @@ test(
     await page.getByRole("button", { name: "Hex" }).click();
     await inTheMiddle(page);
     await picture(page, "not-there-hex");
-    // The side does not take it for a TCP connection, and the list has the reason.
+    // The side does not show it as a TCP connection, and the list has the reason.
     assert.equal(await page.getByText(/is a TCP connection/).count(), 0);
     await page
       .locator(".row.down")
@@ -117,7 +117,7 @@ for (const [how, share] of [
       if (!share) await eventually(() => tries.length >= 2, "two more tries", 30_000);
       await inTheMiddle(page);
       await picture(page, `refused-${share ? "shared" : "each"}`);
-      // Not a word of it in the terminal, however often it was tried, and none of the gateway.
+      // The terminal says nothing of it, however often it was tried, and nothing of the gateway.
       assert.doesNotMatch(await screen(page), /gone|session/);
       assert.deepEqual(await page.locator(".notice").allInnerTexts(), []);
       await tcpDevice((socket) => socket.pipe(socket), port);

@@ -39,7 +39,7 @@ test(
     await page.getByRole("button", { name: "Signed in as alice" }).click();
     await page.getByText("Sign out").click();
     await page.getByLabel("User").waitFor();
-    // The refused requests stand in the browser's own words: nothing else may.
+    // The refused requests are there in the browser's own words; nothing else may be.
     assert.deepEqual(
       page.complaints.filter((text) => !/status of 401/.test(text)),
       [],
@@ -231,7 +231,7 @@ test(
     await page.getByRole("link", { name: /^modem/ }).tap();
     await connected(page);
     await page.getByRole("button", { name: /Esc/ }).first().waitFor();
-    // A finger on the terminal brings the keyboard, nothing else does.
+    // A finger on the terminal brings up the keyboard; nothing else does.
     await page.locator(".terminal-host").tap();
     await page.keyboard.type("AT\r");
     await shows(page, /OK/);

@@ -1,5 +1,5 @@
-// The examples of docs/web.md and docs/guide.md, run as they stand there: what is in capitals is
-// filled in, and the addresses.
+// The examples of docs/web.md and docs/guide.md, run as they are written: only what is in capitals
+// is filled in, and the addresses.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -17,12 +17,12 @@ const blocks = (text, language) =>
   );
 const titles = (examples) => examples.map((example) => /<title>(.*)<\/title>/.exec(example)[1]);
 const examples = blocks(read("web.md"), "html");
-// Two lines of a page are shown, too: apps.test.mjs has them.
+// It also shows two lines of a page: apps.test.mjs has them.
 const recipes = blocks(read("guide.md"), "html").filter((block) =>
   block.startsWith("<!doctype html>"),
 );
 
-/** What each page shows when it has done what it is for. */
+/** What each page shows when it has done its job. */
 const shown = {
   "A modem": /simulated modem[\s\S]*OK/,
   "All lines": /echo: up[\s\S]*modem: up/,
@@ -35,7 +35,7 @@ test("the pages have the examples that are looked for here", () => {
   assert.deepEqual(titles([...examples, ...recipes]), Object.keys(shown));
 });
 
-/** Shows each example, at addresses of this test, until it has done what it is for. */
+/** Shows each example, at addresses of this test, until it has done its job. */
 async function show(page, pages, all, here) {
   for (const [index, example] of all.entries()) {
     const text = here.reduce((text, [there, own]) => text.replaceAll(there, own), example);
@@ -87,7 +87,7 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
         ["https://tools.example", pages.origin],
         ["TOKEN", token],
       ];
-      // What that server does, as the guide has it.
+      // What that server does, as the guide describes it.
       const [curl] = blocks(read("guide.md"), "sh").filter((block) => block.includes('"origin"'));
       const line = here.reduce((text, [there, own]) => text.replaceAll(there, own), curl);
       pages.pages["/modem1-ticket"] = () =>

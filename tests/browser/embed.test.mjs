@@ -1,5 +1,5 @@
 // A line in a frame of another site's page, by a ticket that the page's server asked for: in three
-// engines; and what such a ticket is not good for.
+// engines; and what such a ticket cannot do.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -70,7 +70,7 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
       const { portal, gateway, got, ticket, sessions } = await setUp();
       const page = await launch(engine);
       await page.resize(1000, 640);
-      // Good for 15 s, and an engine may take longer to start.
+      // A ticket is valid for 15 s, and an engine may take longer to start.
       portal.ticket = await ticket();
       await page.goto(`${portal.url}`);
       const one = await eventually(
@@ -95,7 +95,7 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
       const page = await launch(engine);
       stranger.pages["/"] = written(await ticket());
       await page.goto(stranger.url);
-      // The frame is loaded, with what the browser shows in place of the page.
+      // The frame has loaded, with what the browser shows instead of the page.
       await page.evaluate(
         () =>
           new Promise((done) => {
@@ -138,14 +138,14 @@ test(
       .first()
       .waitFor();
 
-    // Loaded again by itself, the frame has no ticket; with the one that was used, neither.
+    // Reloaded by itself, the frame has no ticket; with the used ticket, it gets nowhere either.
     await frame.evaluate(() => location.reload());
     await frame.getByText("Ask the page for a new link").waitFor();
     await page.reload();
     await (await inside()).getByText("was used before, or is too old").waitFor();
     await page.screenshot({ path: `${pictures}embed-used.png` });
 
-    // For another line than its own.
+    // A ticket for a line other than its own.
     portal.ticket = await ticket("other");
     await page.reload();
     await (await inside()).getByText("was used before, or is too old").waitFor();
@@ -154,7 +154,7 @@ test(
       [],
     );
 
-    // By a new one; then an administrator ends the session.
+    // With a new ticket; then an administrator ends the session.
     portal.ticket = await ticket();
     await page.reload();
     await connected(await inside());
@@ -168,7 +168,7 @@ test(
     await card.getByText("Ask the page for a new link").waitFor();
     assert.equal(await card.getByRole("button").locator("visible=true").count(), 0);
     await page.screenshot({ path: `${pictures}embed-ended.png` });
-    // Nobody frames it alone.
+    // Nobody may frame it by itself.
     const alone = await openPage(
       t,
       browser,

@@ -1,5 +1,5 @@
-// What the linter holds the page and the client to: ESLint's recommended rules. Run from the root:
-// tests/run browser does.
+// What the linter checks in the page and the client: ESLint's recommended rules. Run it from the
+// root: tests/run browser does.
 
 import js from "@eslint/js";
 import globals from "globals";
@@ -11,11 +11,11 @@ export default [
     files: ["web/**/*.js", "web/**/*.mjs"],
     languageOptions: { ecmaVersion: 2024, sourceType: "module", globals: { ...globals.browser } },
     rules: {
-      // Control characters are what a terminal is about.
+      // A terminal is all about control characters.
       "no-control-regex": "off",
-      // `const { type, ...rest }` takes a member away.
+      // `const { type, ...rest }` removes a member.
       "no-unused-vars": ["error", { ignoreRestSiblings: true }],
-      // More is two things. What draws is longer than what thinks.
+      // A longer function does two things. Code that draws is longer than code that thinks.
       "max-lines-per-function": ["error", { max: 90, skipBlankLines: true, skipComments: true }],
     },
   },

@@ -1,5 +1,5 @@
-// esptool-js from npm, unmodified, flashes a chip behind the gateway: by a page that knows nothing
-// but navigator.serial.
+// esptool-js from npm, unmodified, flashes a chip behind the gateway: in a page that knows only
+// navigator.serial.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -36,7 +36,10 @@ const page = (
 ) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Flasher</title>
 <script src="${gateway}webserial.js" data-endpoints="esp32"></script></head><body><h1>Flasher</h1></body></html>`;
 
-/** A port that was free a moment ago: an app's address is in what browsers are told. */
+/**
+ * A port that was free a moment ago: browsers are told an app's address, so it must be known
+ * before.
+ */
 const freePort = () =>
   new Promise((done) => {
     const server = createServer().listen(0, "127.0.0.1", () => {

@@ -1,5 +1,5 @@
-// A browser that is killed leaves a session whose client is gone: the same person writes again at
-// once, in another browser.
+// A browser that is killed leaves a session whose client is gone: the same person can write again
+// immediately, in another browser.
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -55,7 +55,7 @@ test(
     const killed = performance.now();
     await second.page.goto(`${gateway.url}#/far`);
     await connected(second.page);
-    // A key finds the line held by a window of one's own, and that is one click away.
+    // A key press finds the line held by the user's own other window, which is one click away.
     await second.page.locator(".xterm-helper-textarea").first().focus();
     await second.page.keyboard.type("x");
     await second.page
@@ -67,7 +67,7 @@ test(
     const ms = Math.round(performance.now() - killed);
     t.diagnostic(`killed, and written again after ${ms} ms`);
     assert.ok(ms < 10_000, `${ms} ms`);
-    // Somebody else's line it is not.
+    // Somebody else is not offered that.
     await third.page.goto(`${gateway.url}#/far`);
     await third.page.locator(".chip").filter({ hasText: "alice" }).waitFor();
   },

@@ -1,4 +1,4 @@
-// What the browser suite is made of: the real daemon, three engines, devices at the far end, and a
+// The parts of the browser suite: the real daemon, three engines, devices at the far end, and a
 // network that can be bad.
 //
 //   const gateway = await startGateway({ yaml: "endpoints:\n  echo: { sim: echo }\n" });
@@ -6,7 +6,7 @@
 //   await page.goto(gateway.url);
 //   await page.evaluate((name) => document.title + name, "x");
 //
-// Everything that is started registers itself; `after(stopAll)` ends whatever is left, also when a
+// Everything that is started registers itself; `after(stopAll)` ends whatever is left, even if a
 // test failed.
 
 export { startGateway, binary } from "./harness/gateway.mjs";

@@ -1,8 +1,8 @@
 // An ESP32 behind a serial port, as far as flashing tools see it: reset by DTR and RTS, the ROM
 // loader, a stub, flash memory.
 //
-// Facts of the chip and of its serial protocol, from Espressif's documentation of it; nothing here
-// is Espressif's code.
+// The facts about the chip and its serial protocol come from Espressif's documentation; nothing
+// here is Espressif's code.
 
 import { createHash } from "node:crypto";
 import { inflateSync } from "node:zlib";
@@ -37,10 +37,10 @@ const REGISTERS = new Map([
   [0x3ff42080, 0x001640ef],
 ]);
 
-/** How long the reset pin needs to rise: the capacitor beside it. */
+/** How long the reset pin needs to rise: the capacitor next to it. */
 const CAPACITOR = 3;
 
-/** Puts a chip behind `port` (rfc2217Device). `chip` tells what became of it. */
+/** Puts a chip behind `port` (rfc2217Device). `chip` shows what has happened to it. */
 export function esp32(port) {
   const chip = {
     mode: "app",
@@ -56,7 +56,7 @@ export function esp32(port) {
   let writing;
 
   port.on("lines", ({ dtr, rts }) => {
-    // The two transistors of the usual board: both lines alike leave both pins alone.
+    // The two transistors of the usual board: equal lines leave both pins alone.
     const reset = rts && !dtr;
     const boot = dtr && !rts;
     chip.boot = boot;
@@ -66,7 +66,7 @@ export function esp32(port) {
     } else if (held) {
       held = false;
       rising = setTimeout(() => {
-        // What stands at the boot pin when the reset pin has risen decides.
+        // The level of the boot pin when the reset pin has risen decides.
         chip.mode = chip.boot ? "loader" : "app";
         chip.resets.push(chip.mode);
         [chip.baud, chip.stub, slip, writing] = [115200, false, new Slip(), undefined];
@@ -80,7 +80,7 @@ export function esp32(port) {
   });
 
   port.on("data", (bytes) => {
-    // At another speed than the chip's, nothing of it is understood.
+    // At a speed other than the chip's, nothing is understood.
     if (chip.mode !== "loader" || port.settings.baud !== chip.baud) return;
     for (const packet of slip.take(bytes)) command(packet);
   });
@@ -139,7 +139,7 @@ export function esp32(port) {
       case OP.FLASH_DEFL_END:
         return answer(op);
       default:
-        // A command that this ROM has not: the tool reads "invalid" and does without.
+        // A command that this ROM does not have: the tool reads "invalid" and does without.
         for (let i = 0; i < 8; i++) answer(0, 0, Buffer.alloc(0), 5);
     }
   }
@@ -163,7 +163,7 @@ export function esp32(port) {
   return chip;
 }
 
-/** Takes SLIP packets out of a stream (RFC 1055). */
+/** Takes SLIP packets from a stream (RFC 1055). */
 class Slip {
   #packet = [];
   #inside = false;

@@ -36,7 +36,7 @@ export async function launchChromium({ args = [], env = {}, context: options = {
       engine: "chromium",
       playwright: page,
       browser,
-      /** What the page wrote to its console, uncaught errors included. */
+      /** What the page wrote to its console, including uncaught errors. */
       said,
       goto: (url) => page.goto(url),
       async evaluate(body, ...args) {
@@ -49,12 +49,12 @@ export async function launchChromium({ args = [], env = {}, context: options = {
           await (name ? page.keyboard.press(name) : page.keyboard.type(part));
         }
       },
-      /** Text into an element of the page's only frame. */
+      /** Types text into an element of the page's only frame. */
       async type(selector, text) {
         await page.frameLocator("iframe").locator(selector).focus();
         await page.keyboard.type(text);
       },
-      /** Another page: of the same profile, or of one that shares nothing with it. */
+      /** Another page: in the same profile, or in one that shares nothing with it. */
       another: ({ shared = true } = {}) => open(shared ? page.context() : undefined),
       resize: (width, height) => page.setViewportSize({ width, height }),
       screenshot: (path) => page.screenshot({ path }),

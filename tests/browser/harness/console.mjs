@@ -1,5 +1,5 @@
-// The console as a person uses it: a page that may complain of nothing, people with a password,
-// what stands on the screen.
+// The console as a person uses it: a page that must not complain, people with a password, what is
+// on the screen.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -10,7 +10,7 @@ import { launch, missing } from "./engines.mjs";
 import { binary } from "./gateway.mjs";
 import { eventually, stopAll } from "./life.mjs";
 
-/** Where pictures of the console go. */
+/** Where pictures of the console are put. */
 export const pictures = fileURLToPath(new URL("../../../target/screenshots/", import.meta.url));
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
@@ -38,7 +38,7 @@ export function consoleSuite() {
   };
 }
 
-/** The rules of axe-core that a page breaks, each with the elements. */
+/** The rules of axe-core that a page breaks, each with its elements. */
 export async function broken(page) {
   await page.addScriptTag({ path: axe });
   return page.evaluate(async () =>
@@ -51,7 +51,10 @@ export async function broken(page) {
 export const PASSWORD = "a long password of the suite";
 let hash;
 
-/** The configuration of two people, `alice` and `bob`, with one password, who may do everything. */
+/**
+ * The configuration of two people, `alice` and `bob`, with the same password, who may do
+ * everything.
+ */
 export function users() {
   hash ??= /"(\$argon2id[^"]+)"/.exec(
     execFileSync(binary, ["passwd", "alice"], { input: `${PASSWORD}\n`, encoding: "utf8" }),

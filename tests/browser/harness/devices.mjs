@@ -31,7 +31,7 @@ export async function tcpDevice(connected, number = 0) {
   return self;
 }
 
-/** Sends back what it gets. */
+/** Sends back what it receives. */
 export const echoDevice = () => tcpDevice((socket) => socket.pipe(socket));
 
 /**

@@ -30,7 +30,7 @@ export function missing(engine) {
     : undefined;
 }
 
-/** Starts an engine with an empty profile and gives its page. */
+/** Starts an engine with an empty profile and returns its page. */
 export function launch(engine = "chromium", options = {}) {
   return engines[engine].launch(options);
 }

@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import { eventually, started, stopped } from "./life.mjs";
 import { expression, keyCodes } from "./script.mjs";
 
-/** Nothing but what the test asks for goes to the network, and nothing asks questions. */
+/** Only what the test asks for goes to the network, and no dialog appears. */
 const preferences = {
   "app.update.auto": false,
   "app.update.enabled": false,
@@ -34,7 +34,9 @@ const preferences = {
   "toolkit.telemetry.server": "data:,",
 };
 
-/** `prepare` gets the folder of the profile before it is used; `preferences` are more of them. */
+/**
+ * `prepare` gets the folder of the profile before it is used; `preferences` are additional ones.
+ */
 export async function launchFirefox({ prepare = (_) => {}, preferences: more = {} } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "wsbridge-firefox-"));
   prepare(profile);
@@ -102,7 +104,7 @@ export async function launchFirefox({ prepare = (_) => {}, preferences: more = {
       },
       async click(selector) {
         const place = await self.evaluate((wanted) => {
-          // Into a shadow tree by `host >>> inside`.
+          // `host >>> inside` reaches into a shadow tree.
           const parts = wanted.split(" >>> ");
           const root = parts
             .slice(0, -1)
@@ -130,7 +132,7 @@ export async function launchFirefox({ prepare = (_) => {}, preferences: more = {
           actions: [{ type: "key", id: "keys", actions }],
         });
       },
-      /** Text into an element of the page's only frame. */
+      /** Types text into an element of the page's only frame. */
       async type(selector, text) {
         const tree = await bidi.ask("browsingContext.getTree", { root: context });
         const frame = await open(tree.contexts[0].children[0].context);

@@ -1,4 +1,4 @@
-// The real daemon with a configuration of the test's, on a port of its own.
+// The real daemon with a configuration from the test, on a port of its own.
 
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -64,7 +64,7 @@ export async function startGateway({ yaml = "", demo = false, origins = [] } = {
           (done) => child.stderr.once("data", done) && child.stdout.once("data", done),
         );
     },
-    /** Ends it at once, as a crash or a power failure does. */
+    /** Ends it abruptly, as a crash or a power failure does. */
     async kill() {
       child.kill("SIGKILL");
       await ended;
@@ -93,7 +93,7 @@ export async function startGateway({ yaml = "", demo = false, origins = [] } = {
   return gateway;
 }
 
-/** Whether the daemon has the console in it: a page that runs scripts. */
+/** Whether the daemon contains the console: a page that runs scripts. */
 async function hasPage(url) {
   const answer = await fetch(url);
   return answer.ok && (await answer.text()).includes("<script");

@@ -1,4 +1,4 @@
-// What of the console's page lies wrong, asked in the page itself, in any engine.
+// What is wrong with the layout of the console's page, asked in the page itself, in any engine.
 
 /** How many lines are connected, in any engine. */
 export const up = () =>
@@ -73,7 +73,7 @@ export function wrongs() {
         });
     }
   }
-  // A picture or a field is in the way of a text, too.
+  // Text must not lie under a picture or a field, either.
   for (const one of document.querySelectorAll("button > .icon, input, select")) {
     if (seen(one) && !one.closest(".xterm, .menu, .find, .trouble-place"))
       texts.push({
@@ -109,7 +109,7 @@ export function wrongs() {
   return found;
 }
 
-/** What a finger has to meet and is smaller than 40 pixels, as sentences; runs in the page. */
+/** What a finger has to hit and is smaller than 40 pixels, as sentences; runs in the page. */
 export function small() {
   return [...document.querySelectorAll("button, select, input:not([type=checkbox]), [role=tab]")]
     .filter((one) => one.checkVisibility() && !one.closest(".unseen, .xterm"))
@@ -140,7 +140,7 @@ export function columns() {
     });
 }
 
-/** Columns that a terminal has at least, at that size with so many lines. */
+/** The least number of columns of a terminal, at that size with this many lines. */
 export const COLUMNS = {
   "1280x800": { 1: 80, 2: 80, 4: 58 },
   "1920x1080": { 1: 80, 2: 80, 4: 80 },

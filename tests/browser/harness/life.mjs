@@ -1,19 +1,19 @@
-// What was started and has to be stopped, and waiting for a fact.
+// What was started and has to be stopped, and waiting for a condition.
 
 const running = new Set();
 
-/** Remembers something with an async `stop()`; gives it back. */
+/** Remembers something with an async `stop()`; returns it. */
 export function started(thing) {
   running.add(thing);
   return thing;
 }
 
-/** It has been stopped. */
+/** Notes that it has been stopped. */
 export function stopped(thing) {
   running.delete(thing);
 }
 
-/** Stops all that still runs, the youngest first. */
+/** Stops everything that still runs, the youngest first. */
 export async function stopAll() {
   for (const thing of [...running].reverse()) {
     running.delete(thing);

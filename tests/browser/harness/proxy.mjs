@@ -53,7 +53,7 @@ export async function delayProxy(target, { delay = 0, jitter = 0 } = {}) {
       if (limits[way] === 0) {
         limits[way] = Infinity;
         dead = true;
-        // What was written shall arrive before the end does.
+        // What was written should arrive before the end does.
         setImmediate(cut);
       }
     };
