@@ -10,7 +10,7 @@ use super::{
     Endpoint, EndpointLimits, OpenWhen, Packing, Share, SimDevice, SimTarget, Target,
     cursor::{Keys, Placed, Value},
     node::{At, NodeKey},
-    packing,
+    pacing, packing,
     port::Macros,
     rfc2217::rfc2217,
     serial::serial,
@@ -103,7 +103,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     let (target, macros) = target(k, name, dead_after);
     let (written, open, lease_idle) = sharing(k);
     let packing = packing::packing(k);
-    let delays = packing::pacing(k);
+    let delays = pacing::pacing(k);
     let history = k
         .key("history", "how much output is kept for scrollback and resume")
         .uci("history")
@@ -136,7 +136,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
         open: open.map_or(usually, |it| it.value),
         lease_idle: lease_idle.map(|it| it.value),
         packing: packing::timed(packing, &target),
-        pacing: packing::of_line(delays, share, k),
+        pacing: pacing::of_line(delays, share, k),
         base64,
         subprotocols,
         limits,

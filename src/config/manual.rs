@@ -66,7 +66,7 @@ fn kind(shape: &Shape) -> String {
 
 fn without(key: &Described) -> &str {
     match &key.presence {
-        Presence::Needed => "must be there",
+        Presence::Needed => "required",
         Presence::Optional(text) => text,
     }
 }

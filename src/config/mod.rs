@@ -10,6 +10,7 @@ mod certificate;
 mod cursor;
 mod described;
 mod endpoint;
+mod escaped;
 mod fingerprint;
 mod gateway;
 mod import;
@@ -20,6 +21,7 @@ mod login;
 mod manual;
 mod node;
 mod origin;
+mod pacing;
 mod packing;
 mod password;
 mod plan;
@@ -53,9 +55,10 @@ pub use import::{Import, ImportKind, Imported, import};
 pub(crate) use listen::{Address, Listen, ListenTls};
 pub(crate) use login::Login;
 pub(crate) use origin::Origin;
+pub(crate) use pacing::Pacing;
 #[cfg(test)]
-pub(crate) use packing::Prompt;
-pub(crate) use packing::{PACKET_MOST, Pacing, modbus_pause};
+pub(crate) use pacing::Prompt;
+pub(crate) use packing::{PACKET_MOST, modbus_pause};
 pub(crate) use password::Password;
 pub(crate) use plan::{EndpointAction, ListenerAction, Plan, SimAction, same_port};
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Packing and pacing: which bytes make one message, and how slowly data is sent to a device.
+//! Packing: which bytes of a device make one message.
 
 use std::time::Duration;
 
 use super::{
-    PortIdentity, Share, Target,
+    PortIdentity, Target,
     cursor::{Either, Keys, Placed},
-    units::Scalar,
-    words::{EscapedBytes, NoPacking},
+    escaped::{EscapedBytes, at_most},
+    words::NoPacking,
 };
 use crate::{
     settings::Settings,
@@ -21,27 +21,6 @@ pub(crate) const MODBUS_PAUSE_LEAST: Duration = Duration::from_micros(1750);
 
 /// The most bytes that may belong to a message after its delimiter.
 const PLUS_MOST: u32 = 64;
-
-/// How slowly data is sent to a device. Pauses count from when the previous byte has left the line
-/// at its speed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pacing {
-    /// Pause after each byte.
-    pub byte_delay: Duration,
-    /// Pause after each line end.
-    pub line_delay: Duration,
-    /// What the device says when it is ready for the next line.
-    pub prompt: Option<Prompt>,
-}
-
-/// A text to wait for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
-    /// The text, 1 to 64 bytes.
-    pub text: Vec<u8>,
-    /// How long to wait for it.
-    pub timeout: Duration,
-}
 
 /// Reads an endpoint's `packing:`. The silence for Modbus has yet to be [`timed`] according to what
 /// the endpoint reaches.
@@ -176,148 +155,6 @@ fn is_uart(port: &PortIdentity) -> bool {
     tty || matches!(&*name, "serial0" | "serial1") || path.starts_with("/dev/pts")
 }
 
-/// Reads an endpoint's `pacing:`.
-pub(super) fn pacing(k: &mut Keys<'_>) -> Option<Placed<Pacing>> {
-    k.key("pacing", "how slowly data is sent to the device: [below](#pacing)")
-        .without("as fast as the device accepts")
-        .map(delays)
-}
-
-/// Pacing, given how the endpoint is shared: a line can have it, a connection per session cannot.
-pub(super) fn of_line(
-    pacing: Option<Placed<Pacing>>,
-    share: Option<Share>,
-    k: &Keys<'_>,
-) -> Pacing {
-    let Some(Placed { value, at }) = pacing else { return Pacing::default() };
-    if share.is_none() {
-        let what = "works only on shared lines, and here each session has its own connection; add `share: one-writer`";
-        k.wrong_in("pacing", at, what);
-    }
-    value
-}
-
-fn delays(k: &mut Keys<'_>) -> Pacing {
-    let (least, second) = (Duration::from_millis(1), Duration::from_secs(1));
-    let byte_delay = k
-        .key("byte_delay", "pause after each byte")
-        .without("none")
-        .uci("pacing_byte_delay")
-        .within(least..=second)
-        .maybe();
-    let line_delay = k
-        .key("line_delay", "pause after each line end (CR, LF or both)")
-        .without("none")
-        .uci("pacing_line_delay")
-        .within(least..=60 * second)
-        .maybe();
-    let prompt = k
-        .key(
-            "prompt",
-            "1 to 64 bytes, written like a `delimiter`: after each line end, wait until the device says this. Not with \
-             `line_delay`",
-        )
-        .without("none")
-        .uci("pacing_prompt")
-        .maybe::<EscapedBytes>();
-    let timeout = k
-        .key("timeout", "how long the prompt is waited for")
-        .uci("pacing_timeout")
-        .within(least..=60 * second)
-        .or(2 * second);
-    if let (Some(at), false) = (k.place("timeout"), k.has("prompt")) {
-        k.wrong_in("timeout", at, "belongs to `prompt`; leave it out, or add `prompt`");
-    }
-    if let (Some(at), true) = (k.place("line_delay"), k.has("prompt")) {
-        let what = "cannot go with `prompt`, which says itself when the next line may go; keep one";
-        k.wrong_in("line_delay", at, what);
-    }
-    let text = prompt.map(|bytes| at_most(64, "prompt", bytes, k));
-    let prompt = text.filter(|text| !text.is_empty()).map(|text| Prompt { text, timeout });
-    let pause = |written: Option<Placed<Duration>>| written.map_or(Duration::ZERO, |it| it.value);
-    Pacing { byte_delay: pause(byte_delay), line_delay: pause(line_delay), prompt }
-}
-
-/// A key's bytes; `None`, with a mistake noted, if there are too many.
-fn at_most(
-    most: usize,
-    name: &str,
-    Placed { value: EscapedBytes(bytes), at }: Placed<EscapedBytes>,
-    k: &Keys<'_>,
-) -> Vec<u8> {
-    if bytes.len() > most {
-        k.wrong_in(name, at, &format!("{} bytes; it has at most {most}", bytes.len()));
-        return Vec::new();
-    }
-    bytes
-}
-
-impl Scalar for EscapedBytes {
-    fn read(text: &str) -> Result<Self, String> {
-        let wrong = |part: &str| {
-            format!(
-                "`{part}` is not an escape; there are \\r \\n \\t \\e \\0 \\\\ and \\xHH, or write it all as 0x0d0a"
-            )
-        };
-        if text.is_empty() {
-            return Err("empty text; write something, or leave the key out".into());
-        }
-        if let Some(digits) = text.strip_prefix("0x") {
-            return hex(digits)
-                .map(Self)
-                .ok_or_else(|| format!("`{text}` is not hex; write pairs of digits, like 0x0d0a"));
-        }
-        let (mut bytes, mut rest) = (Vec::new(), text.chars());
-        while let Some(c) = rest.next() {
-            if c != '\\' {
-                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
-            bytes.push(match rest.next() {
-                Some('r') => b'\r',
-                Some('n') => b'\n',
-                Some('t') => b'\t',
-                Some('e') => 0x1b,
-                Some('0') => 0,
-                Some('\\') => b'\\',
-                Some('x') => {
-                    let digits: String = rest.by_ref().take(2).collect();
-                    *hex(&digits)
-                        .and_then(|byte| byte.first().copied())
-                        .as_ref()
-                        .ok_or_else(|| wrong(&digits))?
-                }
-                other => {
-                    let other = other.map(String::from).unwrap_or_default();
-                    return Err(wrong(&format!("\\{other}")));
-                }
-            });
-        }
-        Ok(Self(bytes))
-    }
-
-    fn kind() -> String {
-        "bytes".into()
-    }
-
-    fn schema() -> serde_json::Value {
-        serde_json::json!({ "type": "string", "minLength": 1, "examples": ["\n", "\\r\\n", "0x0d0a"] })
-    }
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    if digits.is_empty()
-        || !digits.len().is_multiple_of(2)
-        || !digits.bytes().all(|b| b.is_ascii_hexdigit())
-    {
-        return None;
-    }
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,28 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn pacing_is_read_and_bytes_and_lines_combine() {
-        let pacing =
-            read("{ sim: echo, pacing: { byte_delay: 1ms, line_delay: 50ms } }").unwrap().pacing;
-        let wanted = Pacing {
-            byte_delay: Duration::from_millis(1),
-            line_delay: Duration::from_millis(50),
-            prompt: None,
-        };
-        assert_eq!(pacing, wanted);
-        let pacing =
-            read("{ tcp: { address: 'h:1' }, share: one-writer, pacing: { prompt: '> ' } }")
-                .unwrap()
-                .pacing;
-        assert_eq!(
-            pacing.prompt,
-            Some(Prompt { text: b"> ".to_vec(), timeout: Duration::from_secs(2) })
-        );
-        assert_eq!(read("{ sim: echo }").unwrap().pacing, Pacing::default());
-    }
-
-    #[test]
-    fn what_cannot_be_packed_or_paced_is_refused_with_a_way_out() {
+    fn what_cannot_be_packed_is_refused_with_a_way_out() {
         for (rest, part) in [
             ("packing: {}", "exactly one of"),
             ("packing: { idle_ms: 4, length: 3 }", "exactly one of"),
@@ -427,14 +243,9 @@ mod tests {
             ("packing: { delimiter: '0xd' }", "pairs of digits"),
             ("packing: { length: 32765 }", "not from 1 to 32764"),
             ("packing: { idle_ms: 0 }", "not from 1 to 60000"),
-            ("pacing: { byte_delay: 0ms }", "not from 1ms to 1s"),
-            ("pacing: { timeout: 1s }", "belongs to `prompt`"),
-            ("pacing: { prompt: x, line_delay: 1s }", "keep one"),
         ] {
             let error = read(&format!("{{ sim: echo, {rest} }}")).unwrap_err();
             assert!(error.contains(part) && error.contains("w.yaml:3:"), "{rest}\n{error}");
         }
-        let error = read("{ tcp: { address: 'h:1' }, pacing: { byte_delay: 1ms } }").unwrap_err();
-        assert!(error.contains("add `share: one-writer`"), "{error}");
     }
 }

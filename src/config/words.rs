@@ -49,10 +49,6 @@ pub(super) struct Stay;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
 
-/// Bytes written as text with escapes, or as hex after `0x`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EscapedBytes(pub Vec<u8>);
-
 choices!(NoPacking, "none" => Self);
 choices!(NoAuth, "none" => Self);
 choices!(Accepted, "accepted" => Self);

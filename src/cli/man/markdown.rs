@@ -101,7 +101,8 @@ impl MarkdownWriter<'_> {
             for (number, (name, cell)) in
                 names.zip(beside).filter(|(_, cell)| !cell.is_empty()).enumerate()
             {
-                let name = if *name == "default" { "default " } else { "" };
+                let is_value = !matches!(*cell, "required" | "see below");
+                let name = if *name == "default" && is_value { "default " } else { "" };
                 tag.push(roman(format!("{}{name}", if number == 0 { "  (" } else { "; " })));
                 tag.extend(inlines(cell));
             }
@@ -123,7 +124,7 @@ fn cells(line: &str) -> Vec<&str> {
 
 /// Text with `code`, **strong** text, and links without their destinations: there is nothing to
 /// follow in a terminal.
-fn inlines(text: &str) -> Vec<Inline> {
+pub(super) fn inlines(text: &str) -> Vec<Inline> {
     let mut all = Vec::new();
     let mut rest = text;
     while let Some((before, from)) =
@@ -184,6 +185,14 @@ mod tests {
             "| key | type | default | meaning |\n|---|---|---|---|\n| `mdns` | boolean | `true` | says so |\n",
         );
         assert_eq!(page, ".TP\n\\fBmdns\\fR  (boolean; default \\fBtrue\\fR)\nsays so\n");
+    }
+
+    #[test]
+    fn a_key_that_must_be_there_is_not_said_to_have_a_default() {
+        let page = made(
+            "| key | type | default | meaning |\n|---|---|---|---|\n| `key` | path | required | PEM |\n",
+        );
+        assert_eq!(page, ".TP\n\\fBkey\\fR  (path; required)\nPEM\n");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use super::markdown::{append, verbatim};
+use super::markdown::{append, inlines, verbatim};
 
 /// What help has no room for. Text before the first heading belongs to the description.
 const MORE: [(&str, &str); 2] =
@@ -52,9 +52,9 @@ fn of_command(command: &clap::Command, pages: &mut Vec<ManPage>) -> io::Result<(
 
     let man =
         Man::new(command.clone()).title(&name).date(NO_DATE).source(SOURCE).manual("wsbridge");
-    let mut text = Vec::new();
-    man.render_title(&mut text)?;
-    man.render_name_section(&mut text)?;
+    let (mut head, mut text) = (Vec::new(), Vec::new());
+    man.render_title(&mut head)?;
+    man.render_name_section(&mut head)?;
     man.render_synopsis_section(&mut text)?;
     if description.is_empty() {
         man.render_description_section(&mut text)?;
@@ -67,6 +67,9 @@ fn of_command(command: &clap::Command, pages: &mut Vec<ManPage>) -> io::Result<(
     if commands.peek().is_some() {
         man.render_subcommands_section(&mut text)?;
     }
+    // `apropos` shows the name section as plain text.
+    let head = String::from_utf8_lossy(&head).replace('`', "");
+    let text = with_bold_code(&String::from_utf8_lossy(&text));
     let mut rest = Roff::new();
     append(&mut rest, sections);
     if !examples.is_empty() {
@@ -81,10 +84,8 @@ fn of_command(command: &clap::Command, pages: &mut Vec<ManPage>) -> io::Result<(
             "wsbridge(1), wsbridge.yaml(5)"
         },
     );
-    rest.to_writer(&mut text)?;
-
-    let text = String::from_utf8_lossy(&text).replace(PREAMBLE, "");
-    pages.push(ManPage { name, section: 1, text: format!("{PREAMBLE}{text}") });
+    let page = format!("{head}{text}{}", rest.render()).replace(PREAMBLE, "");
+    pages.push(ManPage { name, section: 1, text: format!("{PREAMBLE}{page}") });
     commands.try_for_each(|each| of_command(each, pages))
 }
 
@@ -111,9 +112,28 @@ fn prose(notes: &str) -> Roff {
     let mut section = Roff::new();
     for paragraph in notes.lines().filter(|line| !line.is_empty()) {
         section.control("PP", []);
-        section.text([roman(paragraph)]);
+        section.text(inlines(paragraph));
     }
     section
+}
+
+/// Makes bold what the help has in backquotes, which a terminal shows as they are.
+fn with_bold_code(roff: &str) -> String {
+    let bold = |line: &str| {
+        let pieces: Vec<_> = line.split('`').collect();
+        // A control line has no text of ours, and a backquote without a partner is a character.
+        if line.starts_with('.') || pieces.len().is_multiple_of(2) {
+            return line.to_owned();
+        }
+        let marks = ["\\fB", "\\fR"].into_iter().cycle();
+        let mut out = String::new();
+        for (piece, mark) in pieces.iter().zip(std::iter::once("").chain(marks)) {
+            out.push_str(mark);
+            out.push_str(piece);
+        }
+        out
+    };
+    roff.split('\n').map(bold).collect::<Vec<_>>().join("\n")
 }
 
 fn see_also(page: &mut Roff, pages: &str) {
@@ -149,6 +169,8 @@ mod tests {
     #[test]
     fn every_page_shows_its_examples_and_what_to_read_next() {
         for page in all(Cli::command()).unwrap().iter().filter(|page| page.section == 1) {
+            let (prose, _) = page.text.split_once("\n.SH EXAMPLES\n").unwrap_or((&page.text, ""));
+            assert!(!prose.contains('`'), "{}", page.name);
             // These commands have pages of their own.
             if ["wsbridge-ca", "wsbridge-token"].contains(&page.name.as_str()) {
                 continue;

@@ -4,7 +4,7 @@ use std::{cell::RefCell, ops::RangeInclusive, rc::Rc};
 
 use super::{Keys, Placed, Reading};
 use crate::config::{
-    described::{Shape, WordShape},
+    described::{Described, Shape, WordShape},
     node::{self, At, Node, NodeKind},
     units::Scalar,
     yaml::unspaced,
@@ -80,6 +80,20 @@ impl<'a> Value<'a> {
     fn describe(&self, shape: impl FnOnce() -> Shape) {
         if let Some(sink) = &self.sink {
             *sink.0.borrow_mut() = shape();
+        }
+    }
+
+    /// Describes a mapping of known keys together with what else may stand in its place.
+    fn describe_map<R>(
+        &self,
+        read: impl FnOnce(&mut Keys<'a>) -> R,
+        shape: impl FnOnce(Vec<Described>) -> Shape,
+    ) {
+        let map = self.inner(None, self.path.clone());
+        let below = map.sink.clone().unwrap_or_default();
+        map.keys(read);
+        if let Shape::Keys(keys) = below.take() {
+            self.describe(|| shape(keys));
         }
     }
 
@@ -257,12 +271,8 @@ impl<'a> Value<'a> {
         self,
         read: impl FnOnce(&mut Keys<'a>) -> R,
     ) -> Option<Placed<Either<T, R>>> {
-        if let Some(sink) = &self.sink {
-            let map = self.inner(None, self.path.clone());
-            let below = map.sink.clone().unwrap_or_default();
-            map.keys(read);
-            let Shape::Keys(keys) = below.take() else { return None };
-            *sink.0.borrow_mut() = Shape::Either(WordShape::of::<T>(), keys);
+        if self.sink.is_some() {
+            self.describe_map(read, |keys| Shape::Either(WordShape::of::<T>(), keys));
             return None;
         }
         match &self.node?.kind {
@@ -287,12 +297,8 @@ impl<'a> Value<'a> {
         self,
         read: impl FnOnce(&mut Keys<'a>) -> R,
     ) -> Option<Either<Vec<Placed<T>>, R>> {
-        if let Some(sink) = &self.sink {
-            let map = self.inner(None, self.path.clone());
-            let below = map.sink.clone().unwrap_or_default();
-            map.keys(read);
-            let Shape::Keys(keys) = below.take() else { return None };
-            *sink.0.borrow_mut() = Shape::ListOr(WordShape::of::<T>(), keys);
+        if self.sink.is_some() {
+            self.describe_map(read, |keys| Shape::ListOr(WordShape::of::<T>(), keys));
             return None;
         }
         let node = self.node?;

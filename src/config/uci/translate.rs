@@ -125,6 +125,8 @@ impl<'a> Translated<'a> {
         self.sorts.iter().find(|sort| sort.kind == "listener").map_or(&[], |sort| &sort.rows)
     }
 
+    /// A section's listener. The options of certificate files count only with `tls: files`, which
+    /// is also meant when `tls` is left out.
     fn listener(&mut self, section: &'a Section, mark: At, address: &str) -> Node {
         let mut node = Node::map(mark);
         node.put(&["address"], Node::text(mark, address));
