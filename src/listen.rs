@@ -156,6 +156,8 @@ impl Listener {
         }
     }
 
+    /// Accepts connections until the gateway stops. An error of this machine, such as no more file
+    /// descriptors, is logged once and not with every attempt.
     async fn accept(self, bridge: Arc<Bridge>) {
         let door = Arc::new(Door { bridge, tls: self.tls.clone(), proxied: self.proxied });
         let stop = door.bridge.stop.clone();

@@ -136,6 +136,8 @@ fn uptime() -> Duration {
     Duration::from_secs(time.tv_sec.unsigned_abs())
 }
 
+/// Reads the sign-ins of this boot. A file that others may read or write is refused, since whoever
+/// can write it could sign in as anybody.
 fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
     let about = fs::symlink_metadata(file)?;
     let ours = about.uid() == rustix::process::geteuid().as_raw();
@@ -148,6 +150,7 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
         return Ok(Vec::new());
     }
     let (now, uptime) = (Instant::now(), uptime());
+    // An `Instant` means nothing to another process: the file has times since boot.
     let moment = |then: u64| {
         let ago = uptime.checked_sub(Duration::from_millis(then))?;
         now.checked_sub(ago)
@@ -169,6 +172,8 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
     Ok(logins.into_iter().filter_map(record).collect())
 }
 
+/// Writes them all into a new file and puts that in the place of the old one, so that a crash
+/// leaves one or the other.
 fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
     let (now, uptime) = (Instant::now(), uptime());
     let then = |moment: Instant| {

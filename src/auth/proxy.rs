@@ -223,6 +223,7 @@ pub(super) struct Unnamed {
 }
 
 impl Unnamed {
+    /// Warns, once for each kind, of headers that a trusted proxy sends and that do not count.
     pub(super) fn look(&self, peer: &Peer, forwarded: &Forwarded<'_>, trusted: &TrustedProxies) {
         if !is_trusted(peer, trusted) {
             return;

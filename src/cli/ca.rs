@@ -63,6 +63,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
 }
 
+/// Makes an authority. One that exists is replaced only if that is asked for, because devices may
+/// already trust it.
 fn new(args: &NewAuthority) -> Outcome {
     let source = args.which.source();
     let (config, _) = load(&source).map_err(|error| CommandError::from(&error))?;

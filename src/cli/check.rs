@@ -70,6 +70,8 @@ impl Complaints<'_> {
     }
 }
 
+/// Answers, and returns the exit code. Warnings do not change it; a file that would keep the daemon
+/// from starting does.
 fn told(args: &Args, out: &mut dyn Write, err: &mut Complaints<'_>) -> io::Result<u8> {
     if args.schema {
         out.write_all(schema().as_bytes())?;

@@ -113,6 +113,8 @@ async fn run(shared: &Shared, socket: Ws) -> Disconnect {
     end
 }
 
+/// Reads until the connection ends. It pauses while the application has not taken what came, so
+/// that the gateway feels it.
 async fn read<S>(shared: &Shared, stream: &mut S, heard: &watch::Sender<Instant>) -> Disconnect
 where
     S: futures_util::Stream<Item = tungstenite::Result<Message>> + Unpin,
@@ -138,6 +140,8 @@ where
     }
 }
 
+/// Writes until the connection breaks. It flushes only when nothing more is waiting, so that small
+/// frames share a packet.
 async fn write<S>(shared: &Shared, sink: &mut S) -> tungstenite::Result<Infallible>
 where
     S: futures_util::Sink<Message, Error = tungstenite::Error> + Unpin,

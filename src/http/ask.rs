@@ -57,7 +57,13 @@ pub(super) fn cut<B>(request: &mut Request<B>, prefix: &str) -> Option<String> {
 
 /// The request without its body, which no check needs.
 pub(super) fn bare(request: Request<Body>) -> Request<()> {
-    Request::from_parts(request.into_parts().0, ())
+    parted(request).0
+}
+
+/// The same, and the body, for a handler that reads it once the checks have passed.
+pub(super) fn parted(request: Request<Body>) -> (Request<()>, Body) {
+    let (head, body) = request.into_parts();
+    (Request::from_parts(head, ()), body)
 }
 
 /// Reads the headers; credentials other than `Authorization` are added by [`with_credential`].

@@ -77,8 +77,7 @@ fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
 /// `POST /api/sessions/ID/end`: its client gets 4412; one that waits for its client is dropped.
 pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
     let Path(number): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
     let Empty {} = json_body(request.headers(), body, "send {}").await?;
     let bridge = &visitor.bridge;

@@ -113,9 +113,8 @@ pub(super) async fn metrics(visitor: Visitor, request: Request) -> Result<Respon
 }
 
 async fn may_read_metrics(visitor: &Visitor, request: &Request<()>) -> Result<(), Refusal> {
-    let Visitor { bridge, connection, .. } = visitor;
     let ask = ask::read(request, Purpose::Read);
-    let visit = bridge.auth.check_page(&bridge.config(), &connection.peer, &ask)?;
+    let visit = visitor.check_page(&visitor.bridge.config(), &ask)?;
     if ask.shown.is_nothing() && visit.view.here {
         return Ok(());
     }
@@ -214,9 +213,8 @@ pub(super) async fn preflight(
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
-    let Visitor { bridge, connection, .. } = &visitor;
     let ask = ask::read(&request, Purpose::Change);
-    let visit = bridge.auth.check_page(&bridge.config(), &connection.peer, &ask)?;
+    let visit = visitor.check_page(&visitor.bridge.config(), &ask)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();

@@ -149,6 +149,8 @@ impl Finder {
         ParserState::Between
     }
 
+    /// The next state inside a tag, as in HTML's tokenizer (section 13.2.5); only the tag's name
+    /// and its end matter here.
     fn in_tag(&mut self, state: ParserState, byte: u8) -> ParserState {
         match (state, byte) {
             (ParserState::Equals, byte) if is_blank(byte) => ParserState::Equals,

@@ -55,11 +55,10 @@ pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Respon
 /// `POST /api/login`: exchanges a name and a password for a cookie.
 pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, client, .. } = &visitor;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
-    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    let visit = visitor.check_page(&config, &ask)?;
     let usage = "send {\"user\": \"NAME\", \"password\": \"...\"}";
     let form: Form = json_body(request.headers(), body, usage).await?;
     let ask = AuthRequest { shown: PresentedCredential::password(form.user, form.password), ..ask };
@@ -75,12 +74,11 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
 
 /// `POST /api/logout`: ends a browser's sign-ins and everything begun with them.
 pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let Visitor { bridge, connection, client, .. } = &visitor;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let Visitor { bridge, client, .. } = &visitor;
+    let (request, body) = ask::parted(request);
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
-    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    let visit = visitor.check_page(&config, &ask)?;
     if visit.page != AllowedOrigin::Own {
         return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
     }

@@ -52,10 +52,10 @@ pub(super) async fn ticket(visitor: Visitor, request: Request) -> Result<Respons
     Ok(content("application/json", told.to_string()))
 }
 
+/// Each thing that a ticket can open has its own rules; any other combination is told what to send.
 async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refusal> {
     let bridge = &visitor.bridge;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let ask = ask::read(&request, Purpose::Change);
     let (principal, _) = visitor.authorise(&ask).await?;
     let Wish { endpoint, app, endpoints, origin, ancestor } =
@@ -151,11 +151,10 @@ pub(super) async fn app_pass(
     visitor: Visitor,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
-    let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
+    let visit = visitor.check_page(&config, &ask)?;
     if visit.page != AllowedOrigin::Own {
         return Err(Refusal::Origin("only the app's own page gets a pass".to_owned()));
     }
@@ -181,11 +180,10 @@ pub(super) async fn page_pass(
     visitor: Visitor,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
-    let visit = visitor.bridge.auth.check_page(&config, &visitor.connection.peer, &ask)?;
+    let visit = visitor.check_page(&config, &ask)?;
     let Exchange { ticket, endpoint, ancestor } =
         json_body(request.headers(), body, LAUNCHED).await?;
     let (auth, client) = (&visitor.bridge.auth, visit.view.client);

@@ -171,6 +171,15 @@ impl Visitor {
         config.apps.get(name).cloned().ok_or(Refusal::NotFound)
     }
 
+    /// Checks Host and Origin.
+    pub(super) fn check_page(
+        &self,
+        config: &Config,
+        ask: &AuthRequest<'_>,
+    ) -> Result<Visit, Refusal> {
+        self.bridge.auth.check_page(config, &self.connection.peer, ask)
+    }
+
     /// Checks Host, Origin and credentials; after that the connection no longer counts as a
     /// stranger's.
     pub(super) async fn authorise(
@@ -179,7 +188,7 @@ impl Visitor {
     ) -> Result<(Principal, Visit), Refusal> {
         let config = self.bridge.config();
         let (auth, peer) = (&self.bridge.auth, &self.connection.peer);
-        let visit = auth.check_page(&config, peer, ask)?;
+        let visit = self.check_page(&config, ask)?;
         let proxy = ask::proxy_word(&self.asked.headers, &config.trusted_proxies);
         let ask = &AuthRequest { proxy, ..ask.clone() };
         let principal = auth.check_credentials(&config, peer, ask, &visit).await?;

@@ -53,6 +53,7 @@ impl AsyncRead for ReadHalf {
         if read.is_ready() {
             return read;
         }
+        // Nothing has arrived: time to look whether the connection is still alive.
         if std::mem::take(&mut inner.wrote) {
             vigil.wrote();
         }

@@ -383,6 +383,7 @@ struct RawStep {
     at: Option<f64>,
 }
 
+/// Checks the steps before any of them is queued: together they may hold up the queue only so long.
 fn steps(raw: RawSignals) -> Result<Signals, Failure> {
     let raw_steps = raw.steps.unwrap_or_else(|| vec![raw.short]);
     if raw_steps.len() > STEPS_MAX {

@@ -162,6 +162,7 @@ impl Framer {
         }
     }
 
+    /// The end of the first message; where there is none yet, one is made at the longest length.
     fn cut(&self, bytes: &[u8]) -> FirstMessage {
         let cut = match self.rule {
             Packing::None => Ok((bytes.len(), bytes.len())),

@@ -230,6 +230,8 @@ struct ConnectionOptions {
 }
 
 impl<'a> Fields<'a> {
+    /// Takes one field line. Whatever two programs could read in different ways is refused: a proxy
+    /// in front of us may read it the other way (request smuggling).
     fn take(&mut self, field: &'a [u8]) -> Result<(), Refusal> {
         if self.all.len() >= FIELDS_MAX {
             return Err(Refusal::HeadTooLarge);
@@ -285,6 +287,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// The whole head, with the rules that need more than one field.
     fn head(self, line: &RequestLine<'a>, len: usize) -> Result<Head<'a>, Refusal> {
         let RequestLine { method, target, old } = *line;
         let named = self.seen & 1 != 0;

@@ -221,6 +221,8 @@ async fn session(
     parted
 }
 
+/// Carries one caller's bytes. On an exclusive line the session is opened only once the caller has
+/// sent something: a port scan then keeps nobody out.
 async fn carried(
     line: &Line,
     caller: &mut Caller,

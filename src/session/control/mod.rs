@@ -379,6 +379,7 @@ impl Speech for ControlSession<'_> {
         matches!(self.parting, Parting::Done)
     }
 
+    /// Says before the farewell which bytes of the client's were never delivered.
     fn last_words(&mut self, link: &mut Link) {
         self.send_rest(link);
         if self.lost == 0 {

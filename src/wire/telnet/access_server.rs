@@ -100,6 +100,8 @@ impl AccessServer {
         read
     }
 
+    /// Acts on one command. What concerns the port becomes an order at its place among the bytes;
+    /// a repeated question in the same read is answered once, so that no peer can make us send much.
     fn event(
         &mut self,
         event: Event<'_>,

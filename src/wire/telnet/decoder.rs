@@ -83,6 +83,7 @@ impl Decoder {
         mut binary: bool,
         mut tell: impl FnMut(usize, Event<'_>) -> bool,
     ) -> usize {
+        // The usual case, a read without any command, is not copied.
         let plain = |byte: &u8| *byte != IAC && (binary || *byte != CR);
         if matches!(self.state, DecoderState::Data) && !self.after_cr && bytes.iter().all(plain) {
             return bytes.len();
