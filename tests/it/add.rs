@@ -1,5 +1,5 @@
-//! `wsbridge add` as it is typed: by options beside a running gateway, at a terminal, and by
-//! OpenWrt's `uci`.
+//! `wsbridge add` as it is typed: with options next to a running gateway, at a terminal, and
+//! through OpenWrt's `uci`.
 
 use std::{
     fs,
@@ -49,7 +49,7 @@ fn an_endpoint_is_written_put_in_force_and_told_with_its_address() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&folder.join("modem1.yaml"))), (0o750, 0o640));
     assert_eq!(names(&folder), ["modem1.yaml"]);
-    // A TCP port beside it, by a name made of its address.
+    // A TCP port as well, with a name made from its address.
     let address = echo.address().to_string();
     let output = add(&config, &["--tcp", &address]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -109,7 +109,7 @@ fn where_the_whole_is_wrong_nothing_stays() {
         assert_eq!(names(&beside), [""; 0], "{words:?}");
         assert!(!folder.path().join("x.yaml").exists());
     }
-    // A configuration that is wrong before is not added to.
+    // Nothing is added to a configuration that is already wrong.
     fs::write(&config, "auth: nobody\n").unwrap();
     assert_eq!(add(&config, &["plc1", "--tcp", "192.0.2.1:502"]).status.code(), Some(78));
     assert!(!beside.exists());

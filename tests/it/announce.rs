@@ -1,5 +1,5 @@
 //! Found by name and by service from another machine: two network namespaces, a cable, and a
-//! browser of services nobody here wrote.
+//! service browser that nobody here wrote.
 
 use std::process::Command;
 

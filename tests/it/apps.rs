@@ -1,5 +1,5 @@
-//! Somebody's web tool at an origin of its own: its files, how its page is let in, and what it does
-//! not reach.
+//! Somebody's web tool at an origin of its own: its files, how its page is let in, and what it
+//! cannot reach.
 
 use std::{
     fs,
@@ -21,7 +21,8 @@ use crate::{
     signing::{PASSWORD, ask, cookie, own, session, signed_in},
 };
 
-/// A port that was free a moment ago: an app's address is in what browsers are told.
+/// A port that was free a moment ago: browsers are told an app's address, so it must be known
+/// before.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -79,7 +80,7 @@ fn exchange(app: SocketAddr, ticket: &str) -> String {
     ask(app, "POST", "/api/pass", &own(app), &format!("{{\"ticket\": \"{ticket}\"}}"))
 }
 
-/// The status of a handshake at an origin with a pass in the list of subprotocols.
+/// The status of a handshake at an origin, with a pass in the list of subprotocols.
 fn opens(app: SocketAddr, endpoint: &str, pass: &str) -> u16 {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let bearer = URL_SAFE_NO_PAD.encode(pass);
@@ -136,7 +137,7 @@ fn files_are_served_with_the_script_put_first_and_nothing_that_is_hidden_or_else
         assert_eq!(status(&get(path)), 404, "{path}");
     }
     assert_eq!(status(&ask(main, "GET", "/tool.js", "", "")), 404);
-    // Another endpoint, of a name as long, is another page.
+    // Another endpoint, with a name just as long, makes another page.
     let renamed = config(folder.path(), address, "")
         .replace("  echo:\n", "  tape:\n")
         .replace("[ echo ]", "[ tape ]");
@@ -189,7 +190,7 @@ fn a_signed_in_user_opens_it_with_a_ticket_and_its_page_is_let_in_with_a_pass_un
     assert_eq!(opens(app, "echo", pass), 401, "the pass ends with the sign-in");
 }
 
-/// What somebody has who has opened the app: its cookie as a header, and the pass of its page.
+/// What somebody who has opened the app has: its cookie as a header, and the pass of its page.
 struct Entered {
     cookie: String,
     pass: String,
@@ -203,7 +204,7 @@ fn enter(daemon: &Daemon, app: SocketAddr, user: &str) -> Entered {
     let set = entered.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
     assert!(set.starts_with(&format!("set-cookie: app-tool-{}=", app.port())), "{set}");
     assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{set}");
-    // The page still gets a pass by the ticket that it comes with.
+    // The page still gets a pass with the ticket that it arrived with.
     let next = entered
         .lines()
         .find_map(|line| line.strip_prefix("location: ../#wsbridge-ticket="))
@@ -326,7 +327,8 @@ fn a_reload_brings_an_app_and_takes_it_away() {
     let daemon = Daemon::start(&without);
     daemon.reload(&with);
     assert_eq!(status(&ask(app, "GET", "/", "", "")), 200);
-    // Who uses it is let go with it, and somebody who came by the gateway's own page is not.
+    // Whoever uses it loses the session with it; somebody who came by the gateway's own page does
+    // not.
     let origin = format!("Origin: http://{app}\r\n");
     let (mut through, head) = Raw::handshake(app, "echo", &origin);
     assert_eq!(status(&head), 101);
@@ -344,7 +346,7 @@ fn a_reload_brings_an_app_and_takes_it_away() {
 #[test]
 fn sixty_four_clients_that_leave_a_large_page_unread_cost_nothing_of_its_size() {
     let folder = tool();
-    // The script's place is far in, so that it has to be looked for.
+    // The script's place is far into the page, so that it has to be searched for.
     let page = format!("<!-- {} --><head>{}", "c".repeat(2 << 20), "x".repeat(2 << 20));
     fs::write(folder.path().join("index.html"), &page).unwrap();
     let address = free();

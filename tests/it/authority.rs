@@ -1,4 +1,4 @@
-//! The authority of the gateway's own certificate: made, kept, renewed and told of, by the real
+//! The authority of the gateway's own certificate: made, kept, renewed and reported by the real
 //! daemon.
 
 mod verifiers;
@@ -33,7 +33,7 @@ fn file(folder: &Path, name: &str) -> PathBuf {
     folder.join("state/tls").join(name)
 }
 
-/// What there is of certificate, key, authority and its key.
+/// What exists of certificate, key, authority and the authority's key.
 fn files(folder: &Path) -> [Vec<u8>; 4] {
     ["cert.pem", "key.pem", "ca.crt", "ca.key"]
         .map(|name| fs::read(file(folder, name)).unwrap_or_default())
@@ -45,7 +45,7 @@ fn ask(daemon: &Daemon, trust: &Path, path: &str) -> std::io::Result<String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
-    // Some end without a word of TLS.
+    // Some connections end without a TLS goodbye.
     let _ = stream.read_to_string(&mut answer);
     Ok(answer)
 }
@@ -64,9 +64,9 @@ fn a_new_installation_has_an_authority_that_everybody_can_get_and_it_is_kept() {
     let (head, body) = got.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("content-type: application/x-x509-ca-cert"), "{head}");
     assert_eq!(body.trim(), fs::read_to_string(&authority).unwrap().trim());
-    // A connection that was not shown its certificate has no use for it.
+    // A connection that was not shown the authority's certificate has no use for it.
     assert!(page(daemon.addresses()[1], "/ca.crt").starts_with("HTTP/1.1 404 "));
-    // Its fingerprint is in the log, on the command line, and told to the page.
+    // Its fingerprint is in the log and on the command line, and the page is told it.
     let (code, shown, _) = typed(&["ca", "show", daemon.config().to_str().unwrap()]);
     let sum = shown.split_once("SHA-256").unwrap().1.lines().next().unwrap().trim().to_owned();
     assert!(code == 0 && sum.len() == 95, "{shown}");
@@ -136,7 +136,7 @@ fn an_upgrade_keeps_a_self_signed_certificate_until_somebody_asks_for_an_authori
     let authority = file(folder.path(), "ca.crt");
     until("the new certificate", || serves(&daemon, &authority).then_some(()));
     assert!(!serves(&daemon, &pinned));
-    // Another one only where that is said.
+    // A new one is made only if that is asked for.
     let made = files(folder.path());
     let (code, _, told) = typed(&["ca", "new", path.to_str().unwrap()]);
     assert!(code == 65 && told.contains("ca new --replace"), "{told}");
@@ -161,7 +161,7 @@ fn a_name_outside_is_told_and_another_authority_is_made_only_by_hand() {
         code == 0 && told.contains(&format!("`sudo wsbridge ca new --replace {path}`")),
         "{told}"
     );
-    // What it may sign for is in the certificate without a word: a private address.
+    // The certificate already says what it may sign for: a private address.
     let now = files(daemon.folder());
     assert!(now[0] != made[0] && now[1..] == made[1..]);
 
@@ -197,12 +197,12 @@ fn a_clock_set_late_and_a_year_gone_bring_a_new_certificate_under_the_same_autho
     });
     let authority = file(daemon.folder(), "ca.crt");
     let first = files(daemon.folder());
-    // The clock is set, and the certificate of before is none of that year's; later its life ends.
+    // The clock is set: the earlier certificate is not from that year; later its life ends.
     let mut before = first.clone();
     for time in ["+200d", "+600d"] {
         set(time);
         let renewed = until(time, || {
-            // Whatever the client makes of it: the handshake is what looks.
+            // Whatever the client makes of it, the handshake triggers the look.
             let _ = serves(&daemon, &authority);
             let now = files(daemon.folder());
             (now[0] != before[0]).then_some(now)

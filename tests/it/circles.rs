@@ -1,5 +1,5 @@
-//! No circle of imports between the files of one floor: whoever reads a file first meets nothing
-//! that leads back to it.
+//! No circle of imports between the files of one floor: somebody who reads a file first meets
+//! nothing that leads back to it.
 //!
 //! A module and the files below it may name each other, as a folder and its contents do; siblings
 //! may not.
@@ -36,7 +36,7 @@ impl Crate {
         Self(code.collect())
     }
 
-    /// Groups of files each of which leads to every other of its group.
+    /// Groups of files, each of which leads to every other file of its group.
     fn circles(&self) -> Vec<Vec<String>> {
         let arrows: BTreeMap<&str, BTreeSet<String>> =
             self.0.keys().map(|module| (module.as_str(), self.arrows(module))).collect();
@@ -56,7 +56,7 @@ impl Crate {
         circles.into_iter().collect()
     }
 
-    /// The files that a file imports, but for its own folders and contents.
+    /// The files that a file imports, apart from its own folders and contents.
     fn arrows(&self, module: &str) -> BTreeSet<String> {
         let related = |other: &str| {
             let within = |inner: &str, outer: &str| inner.starts_with(&format!("{outer}::"));
@@ -67,8 +67,8 @@ impl Crate {
         found.filter(|other| !related(other)).collect()
     }
 
-    /// The file that defines what a path names; a name that a folder hands on is looked up where it
-    /// comes from.
+    /// The file that defines what a path names; a name that a folder re-exports is looked up where
+    /// it comes from.
     fn file_of(&self, module: &str, path: &[String]) -> Option<String> {
         let mut at: Vec<&str> = match path.first()?.as_str() {
             "crate" => Vec::new(),
@@ -111,7 +111,7 @@ fn reachable(from: &str, arrows: &BTreeMap<&str, BTreeSet<String>>) -> BTreeSet<
     found
 }
 
-/// Code without comments and without what is compiled for tests alone; `use child::Name` reads as
+/// Code without comments and without what is compiled only for tests; `use child::Name` reads as
 /// `self::child::Name`.
 fn outside_tests(text: &str) -> String {
     let code = without_comments(text);
@@ -129,14 +129,14 @@ fn outside_tests(text: &str) -> String {
     code.lines().map(own).collect::<Vec<_>>().join("\n")
 }
 
-/// Every path that begins with `crate`, `self` or `super`, groups taken apart.
+/// Every path that begins with `crate`, `self` or `super`, with groups taken apart.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let starts =
         ["crate::", "self::", "super::"].iter().flat_map(|start| code.match_indices(start));
     for (at, _) in starts {
         let before = code[..at].chars().next_back();
-        // `super::super::` was begun at its first.
+        // `super::super::` was already begun at its first `super`.
         if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '(') {
             continue;
         }

@@ -1,5 +1,5 @@
-//! Client certificates from their first handshake to their end: none outlives its date or the
-//! authority's word.
+//! Client certificates from their first handshake to their end: none outlives its date or its
+//! revocation.
 
 use std::{
     fs,
@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-/// The upgrade asked for on a connection.
+/// Asks for the upgrade on a connection.
 fn ask(address: SocketAddr, stream: Stream) -> Result<Stream, u16> {
     ask_with(address, stream, "")
 }

@@ -48,7 +48,7 @@ fn wrong_usage_is_64_and_a_missing_file_66() {
     assert!(said.contains("`warm` is not a level (did you mean `warn`?); write"), "{said}");
 }
 
-/// What `check` says of a file, and what `serve` exits with; `None` while it runs.
+/// What `check` says about a file, and what `serve` exits with; `None` while it runs.
 fn checked_and_served(config: &str) -> (Option<i32>, Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wsbridge.yaml");
@@ -81,7 +81,7 @@ fn check_and_serve_agree_on_files_that_cannot_be_read() {
     for (files, named) in [
         (format!("certificate: /nonexistent/c.pem, key: {key}"), "/nonexistent/c.pem"),
         (format!("certificate: {certificate}, key: /nonexistent/k.pem"), "/nonexistent/k.pem"),
-        // A folder is what even root cannot read.
+        // A folder is something that even root cannot read as a file.
         (format!("certificate: {certificate}, key: /tmp"), "/tmp"),
         (format!("certificate: {}, key: {key}", broken.display()), "broken.pem"),
         (
@@ -98,7 +98,7 @@ fn check_and_serve_agree_on_files_that_cannot_be_read() {
     let (checked, served, said) = checked_and_served(&format!("{secret}\n{listen}\n"));
     assert_eq!((checked, served), (Some(78), Some(78)), "{said}");
     assert!(said.contains("the hash that `wsbridge passwd`"), "{said}");
-    // A target is as one that is not there: the rest runs.
+    // A target's file is treated like a target that is not there: the rest runs.
     let (checked, served, said) = checked_and_served(
         "auth: none\nlisten: [ { address: '127.0.0.1:0', tls: none } ]\n\
          endpoints: { e: { tcp: { address: '127.0.0.1:9', tls: { ca: /nonexistent/ca.pem } } } }\n",
@@ -139,7 +139,7 @@ fn uci_is_read_in_place_of_yaml_and_mistakes_have_their_line_and_option() {
         "2999-01-31",
         "--uci",
     ]));
-    // What may be appended to the file has no secret in it.
+    // What may be appended to the file contains no secret.
     assert!(!user.contains("wsb_") && !token.contains("wsb_"), "{user}{token}");
     // A user without a role may do nothing, as in YAML, and the section says so.
     assert!(!user.contains("\tlist right") && user.contains("# no rights yet: add"), "{user}");
@@ -243,7 +243,7 @@ fn a_typed_password_is_asked_for_twice_and_not_shown() {
     assert!(
         text(&child.wait_with_output().unwrap()).starts_with("alice: { password: \"$argon2id$")
     );
-    // Nothing came back but what the test sends now, with the echo on again.
+    // Nothing came back except what the test sends now, with the echo on again.
     terminal.send(b"end");
     assert_eq!(terminal.receive(3), b"end");
 }

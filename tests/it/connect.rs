@@ -1,4 +1,4 @@
-//! `wsbridge connect`: a line of a gateway for programs of another computer.
+//! `wsbridge connect`: a line of a gateway, for programs on another computer.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -14,12 +14,12 @@ use crate::harness::{
     Daemon, Pty, Target, Technician, Wire, access::tokens, cutter::Cutter, noise, page, until,
 };
 
-/// What `connect` is told to reach an endpoint of a daemon.
+/// What `connect` needs to reach an endpoint of a daemon.
 fn url(daemon: &Daemon, endpoint: &str) -> String {
     format!("http://{}/{endpoint}", daemon.address())
 }
 
-/// Sends bytes to an echo and has them back, whatever is cut.
+/// Sends bytes to an echo and gets them back, whatever is cut.
 fn echoed(stream: &TcpStream, bytes: &[u8]) {
     thread::scope(|scope| {
         let mut sender = stream;
@@ -30,13 +30,13 @@ fn echoed(stream: &TcpStream, bytes: &[u8]) {
     });
 }
 
-/// Whether a connection ends as one does that has not passed on everything.
+/// Whether a connection ends in the way of one that has not passed on everything.
 fn is_reset(mut stream: &TcpStream) -> bool {
     let mut rest = Vec::new();
     matches!(stream.read_to_end(&mut rest), Err(error) if error.kind() == ErrorKind::ConnectionReset)
 }
 
-/// Places to cut, twenty of them, spread over so many bytes each way.
+/// Twenty places to cut, spread over this many bytes in each direction.
 fn cuts(total: usize) -> Vec<usize> {
     // The first connection asks for the list of endpoints.
     (0..21).map(|n| (n * 7919 + 1301) % (total / 10) + 700).collect()
@@ -53,7 +53,7 @@ fn twenty_cuts_in_some_megabytes_both_ways_lose_nothing_and_the_programs_connect
     let stream = connect.dial();
     echoed(&stream, &noise(TOTAL));
     assert!(cutter.cuts() >= 20, "{} cuts", cutter.cuts());
-    // The end of what is sent arrives, and is answered by the device's own.
+    // The end of what is sent arrives, and the device answers with its own.
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!((&stream).read(&mut [0; 1]).unwrap(), 0);
     connect.signal(Signal::TERM);
@@ -234,7 +234,7 @@ async fn a_connection_that_has_sent_nothing_reads_and_keeps_nobody_from_writing(
     let (mut other, opened) = Wire::opened(&daemon, "e", json!({"role": "writer"})).await;
     assert_eq!(opened["role"], "writer");
     assert_eq!(other.ask("close", json!({})).await["type"], "ok");
-    // One that writes gets its place, and then nobody does.
+    // One that writes gets its place, and after that nobody does.
     let mut writes = connect.dial();
     writes.write_all(b"hello").unwrap();
     assert_eq!(pty.receive(5), b"hello");
@@ -245,7 +245,7 @@ async fn a_connection_that_has_sent_nothing_reads_and_keeps_nobody_from_writing(
     // The lease is held now.
     let mut other = Wire::connect(&daemon, "e").await;
     assert_eq!(other.open(json!({"role": "writer"})).await["code"], "busy");
-    // A program that comes back at once finds its place free.
+    // A program that comes back immediately finds its place free.
     drop(writes);
     let mut back = until("a place", || {
         let mut back = connect.dial();
@@ -296,7 +296,7 @@ fn socat_runs_it_as_one_of_its_ends() {
         eprintln!("skipped: no socat");
         return;
     }
-    // To socat a colon begins a parameter.
+    // To socat, a colon begins a parameter.
     let url = url(&daemon, "e").replace(':', "\\:");
     let run = format!("EXEC:{} connect {url} --stdio", env!("CARGO_BIN_EXE_wsbridge"));
     let mut socat = std::process::Command::new("socat")

@@ -1,5 +1,5 @@
-//! Who has room on an endpoint, and who gives way: half for one user, an administrator always, on
-//! an exclusive line who writes.
+//! Who has room on an endpoint, and who gives way: half of it for one user, an administrator
+//! always, on an exclusive line whoever writes.
 
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn one_user_has_at_most_half_of_an_endpoints_sessions() {
     refused(&daemon, "anna");
     let _bob = enter(&daemon, "bob", "observer").await;
     refused(&daemon, "carol");
-    // A page is told what a program reads.
+    // A page is told what a program can read in the answer.
     for (user, why) in [("anna", "half"), ("carol", "as many sessions as it may")] {
         let more =
             format!("Authorization: Bearer wsb_{user}\r\nOrigin: http://{}\r\n", daemon.address());
@@ -89,7 +89,8 @@ async fn in_a_full_endpoint_the_oldest_observer_of_who_has_most_gives_way_to_an_
     for wire in [&mut anna, &mut oldest, second, third] {
         assert_eq!(wire.ask("ping", json!({})).await["type"], "pong");
     }
-    // Of two that have as many it is another's than the administrator's own, and never the writer.
+    // Of two users with equally many sessions, it is the other's and not the administrator's own,
+    // and never the writer.
     let _second = enter(&daemon, "boss", "observer").await;
     assert_eq!(oldest.closed().await.0, 4429);
     assert_eq!(anna.ask("ping", json!({})).await["type"], "pong");
@@ -126,7 +127,7 @@ async fn a_session_that_is_ending_for_another_reason_is_not_told_to_give_way() {
     let ended =
         ask(daemon.address(), "POST", &format!("/api/sessions/{}/end", hers["id"]), &head, "{}");
     assert_eq!(status(&ended), 204);
-    // She has yet to answer our Close: her place is still hers.
+    // She has not answered our Close yet: her place is still hers.
     refused(&daemon, "boss");
     assert_eq!(anna.closed().await.0, 4412);
     drop(anna);
@@ -143,7 +144,7 @@ async fn an_observer_that_waits_to_be_resumed_gives_way_to_an_administrator_too(
     let (anna, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({"role": "observer"})).await;
     bob.until(|told| told["type"] == "lease" && told["observers"] == 1).await;
     drop(anna);
-    // Its socket is gone, and its session waits: nobody but an administrator has room.
+    // Its socket is gone, and its session is parked: only an administrator has room.
     let limited = async |user: &str| loop {
         match Wire::try_connect(&daemon, "e", &[("authorization", user)]).await {
             Ok(mut wire) => break wire.open(json!({"role": "observer"})).await,

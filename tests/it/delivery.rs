@@ -1,4 +1,4 @@
-//! What was sent arrives, or everybody hears how much did not: the device, the Close, the log and
+//! What was sent arrives, or everybody learns how much did not: the device, the Close, the log and
 //! the metrics agree.
 
 use std::{
@@ -27,7 +27,7 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from(at * 167 % 251).unwrap()).collect()
 }
 
-/// A number of the log line that tells a session's end.
+/// A number from the log line that reports a session's end.
 fn told(daemon: &Daemon, name: &str) -> u64 {
     let line = daemon.wait_for("session closed");
     let number =
@@ -45,7 +45,7 @@ fn undelivered(daemon: &Daemon, endpoint: &str) -> u64 {
     line.parse().unwrap()
 }
 
-/// A device with a small buffer that takes some kilobytes at a time and says something each time.
+/// A device with a small buffer that takes a few kilobytes at a time and says something each time.
 fn printer(pause: Duration) -> Target<Received> {
     Target::narrow(move |mut stream| {
         let (mut all, mut piece) = (Vec::new(), [0; 4096]);
@@ -85,7 +85,7 @@ fn a_client_that_does_not_wait_for_the_answer_does_not_end_the_drain() {
     client.send(&[masked(0x82, &bytes), close()].concat());
     drop(client);
     assert_eq!(printer.report(), Received::of(&bytes));
-    // The printer's last reports had nobody to hear them.
+    // Nobody was there to hear the printer's last reports.
     let unheard = told(&daemon, "lost_to_client");
     assert_eq!((told(&daemon, "lost_to_target"), undelivered(&daemon, "p")), (0, unheard));
 }
@@ -94,7 +94,7 @@ fn a_client_that_does_not_wait_for_the_answer_does_not_end_the_drain() {
 fn what_a_device_does_not_take_is_told_in_the_close_the_log_and_the_metrics() {
     let over = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&over);
-    // Reads nothing, and counts at the end what its kernel had taken.
+    // Reads nothing, and at the end counts what its kernel had taken.
     let stuck = Target::narrow(move |stream: TcpStream| {
         while !end.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
@@ -103,13 +103,13 @@ fn what_a_device_does_not_take_is_told_in_the_close_the_log_and_the_metrics() {
     });
     let endpoint =
         format!("{}    limits: {{ linger: 500ms, linger_max: 1s }}\n", stuck.endpoint("p"));
-    // Its end stands behind what we do not read: a ping meets a socket that is closed.
+    // Its end is queued after what we do not read: a ping meets a closed socket.
     let daemon = Daemon::start(&format!("dead_after: 5s\n{OPEN}{endpoint}"));
     let all = [masked(0x82, &noise(9_000_000)), close()].concat();
     let client = Raw::upgrade(daemon.address(), "p");
     let mut to = client.stream().try_clone().unwrap();
     thread::spawn(move || to.write_all(&all));
-    // So much cannot be on its way: the client feels it, and its Close is not seen. It gives up.
+    // More than can be on its way: the client notices, its Close is not seen, and it gives up.
     thread::sleep(Duration::from_millis(300));
     client.stream().shutdown(std::net::Shutdown::Both).unwrap();
     drop(client);

@@ -1,4 +1,4 @@
-//! What the documentation says of itself is true: its links lead somewhere, its list of
+//! What the documentation says about itself is true: its links lead somewhere, and its list of
 //! dependencies is the one in use.
 
 use std::{
@@ -60,7 +60,7 @@ fn every_relative_link_of_the_documentation_leads_somewhere() {
     assert!(seen > 10, "only {seen} links found: the pages are read wrongly");
 }
 
-/// The YAML of a page, as it stands at the margin.
+/// A page's YAML blocks that are not indented.
 fn yaml(page: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
@@ -92,7 +92,7 @@ fn what_readme_and_guide_say_to_paste_loads_and_what_the_package_installs() {
         let filled = block
             .replace("$argon2id$...", HASH)
             .replace("\"...\"", &format!("\"{}\"", "0f".repeat(32)));
-        // A part of a file is good once somebody can sign in.
+        // A part of a file is valid once somebody can sign in.
         let somebody = format!(
             "users: {{ admin: {{ password: \"{HASH}\", rights: {{ \"*\": [ read ] }} }} }}\n"
         );
@@ -121,7 +121,7 @@ fn every_dependency_has_its_reason_and_no_reason_outlives_its_dependency() {
     let page = text(&root().join("docs/ARCHITECTURE.md"));
     let table = page.split_once("\n## Dependencies\n").unwrap().1;
     let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
-    // The first two rows are the table's head; a package behind another name stands in brackets.
+    // The first two rows are the table's head; a package that has another name is in brackets.
     let listed = rows.skip(1).flat_map(|(names, _)| names.split(", "));
     let named: BTreeSet<String> = listed
         .map(|name| name.split(" (").next().unwrap().to_owned())
@@ -146,7 +146,7 @@ fn named_tests(page: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whether there is a test that is named so.
+/// Whether a test with this name exists.
 fn exists(named: &str) -> bool {
     let Some((module, name)) = named.rsplit_once("::") else { return root().join(named).exists() };
     let path = module.replace("::", "/");
@@ -161,7 +161,7 @@ fn exists(named: &str) -> bool {
     files.iter().filter(|file| file.is_file()).any(|file| {
         let text = text(file);
         let at = text.find(&defined).unwrap_or(text.len());
-        // Its attribute stands right before it.
+        // Its attribute is right before it.
         let before: Vec<_> = text[..at].lines().rev().take(4).collect();
         at < text.len() && before.iter().any(|line| line.contains("test"))
     })
@@ -174,7 +174,7 @@ fn every_promise_about_security_names_tests_that_there_are() {
     assert!(named.len() > 60, "{}: the page is read wrongly", named.len());
     let gone: Vec<_> = named.into_iter().filter(|test| !exists(test)).collect();
     assert!(gone.is_empty(), "{gone:#?}");
-    // And each row of the table has one.
+    // And each row of the table names one.
     let table =
         page.split_once("\n## Which test holds it\n").unwrap().1.split("\n## ").next().unwrap();
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();

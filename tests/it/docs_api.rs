@@ -1,4 +1,4 @@
-//! What docs/api.md and docs/metrics.md list is what the gateway has, and all of it.
+//! What docs/api.md and docs/metrics.md list is exactly what the gateway has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ fn routes(source: &str) -> BTreeSet<String> {
 #[test]
 fn every_route_of_the_router_is_in_the_manual_of_the_api_and_no_other() {
     let router = &routes(&text("src/http/mod.rs")) | &routes(&text("src/http/app.rs"));
-    // The page's files are routed by a table; these two have addresses that others load them from.
+    // The page's files are routed by a table; these two have addresses from which others load them.
     let assets = text("web/build.mjs");
     for path in ["/client.mjs", "/webserial.js"] {
         assert!(
@@ -70,7 +70,7 @@ fn every_word_of_a_handshakes_query_is_in_the_manual_of_the_api() {
     }
 }
 
-/// The rows of the table below a heading whose first column has code in it: the codes, and the
+/// The rows of the table below a heading whose first column contains code: the codes, and the
 /// second column.
 fn rows(manual: &str, heading: &str) -> BTreeMap<String, String> {
     let (_, below) = manual.split_once(&format!("\n## {heading}\n")).expect(heading);
@@ -90,7 +90,7 @@ fn rows(manual: &str, heading: &str) -> BTreeMap<String, String> {
 fn every_metric_the_daemon_prints_is_in_the_manual_with_its_type_and_no_other() {
     let daemon = Daemon::open("  modem: { sim: modem }\n");
     let shown = page(daemon.address(), "/metrics");
-    // In OpenMetrics a family of counters is named without what its samples end in.
+    // In OpenMetrics a family of counters is named without the suffix of its samples.
     let families = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let printed: BTreeMap<String, String> = families
         .map(|(name, kind)| {
@@ -110,7 +110,7 @@ fn every_metric_the_daemon_prints_is_in_the_manual_with_its_type_and_no_other() 
     assert_eq!(listed, printed);
 }
 
-/// The words that `fn label` of a type in `src/wire/close.rs` gives.
+/// The words that `fn label` of a type in `src/wire/close.rs` returns.
 fn labels(of: &str) -> BTreeSet<String> {
     let source = text("src/wire/close.rs");
     let (_, block) = source.split_once(&format!("\nimpl {of} {{\n")).unwrap();

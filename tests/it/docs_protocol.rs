@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use serde_json::Value;
 use wsbridge::testing::wire::control::{Ask, Tell, parse};
 
-/// What the gateway (`S`) and the client (`C`) say in the examples: lines that begin so, with those
-/// that go on behind them; `//` is a remark.
+/// What the gateway (`S`) and the client (`C`) say in the examples: lines that begin with that
+/// letter, and the lines that continue them; `//` is a remark.
 fn examples() -> Vec<(char, Value)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
     let page = fs::read_to_string(path).unwrap();

@@ -1,5 +1,5 @@
-//! `wsbridge doctor` as it is typed: beside a real daemon, with real devices, as root and as
-//! somebody else.
+//! `wsbridge doctor` as it is typed: next to a real daemon, with real devices, as root and as
+//! another user.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-/// What was found by that name, with that level.
+/// The findings with that name and that level.
 fn found<'a>(document: &'a Value, id: &str, level: &str) -> Vec<&'a Value> {
     let all = document["findings"].as_array().unwrap();
     all.iter().filter(|finding| finding["id"] == id && finding["level"] == level).collect()
@@ -84,7 +84,7 @@ fn what_another_gateway_has_is_told_with_its_number_and_the_exit_code_is_1() {
     assert!(text.ends_with('\n') && text.contains("2 wrong"), "{text}");
 }
 
-/// As procd starts it; the address is this test's alone.
+/// As procd starts it; only this test uses the address.
 #[test]
 fn on_openwrt_the_running_gateway_is_known_and_nothing_is_said_in_yaml() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,7 +178,7 @@ fn colour_is_for_terminals_alone() {
             .stdout(out)
             .spawn()
             .unwrap();
-        // Ends with the line that counts.
+        // The output ends with the line that counts.
         let mut device = BufReader::new(terminal.device());
         let mut text = String::new();
         while !text.trim_end().ends_with("sudo wsbridge doctor") && !text.contains("\n\n") {

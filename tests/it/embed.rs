@@ -33,7 +33,7 @@ fn json_of(answer: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}\n{answer}"))
 }
 
-/// What the portal's server asks.
+/// What the portal's server requests.
 fn wish(address: SocketAddr, body: &Value) -> String {
     let more = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
     ask(address, "POST", "/api/ticket", &more, &body.to_string())
@@ -44,7 +44,7 @@ fn ticket(address: SocketAddr) -> String {
     json_of(&answer)["ticket"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-/// What our page in the frame asks.
+/// What our page in the frame requests.
 fn exchange(address: SocketAddr, ticket: &str, endpoint: &str, ancestor: &str) -> String {
     let body = json!({ "ticket": ticket, "endpoint": endpoint, "ancestor": ancestor });
     ask(address, "POST", "/api/pass", &own(address), &body.to_string())
@@ -55,7 +55,7 @@ fn bearer(origin: &str, pass: &str, protocol: &str) -> String {
     format!("Origin: {origin}\r\nSec-WebSocket-Protocol: {protocol}, wsbridge.bearer.{text}\r\n")
 }
 
-/// A `wsbridge.v1` socket of our page in the frame, behind its hello.
+/// A `wsbridge.v1` socket of our page in the frame, after its hello.
 fn socket(address: SocketAddr, pass: &str) -> (Raw, Value) {
     let origin = format!("http://{address}");
     let (mut raw, head) = Raw::handshake(address, "echo", &bearer(&origin, pass, "wsbridge.v1"));
@@ -113,7 +113,7 @@ fn a_ticket_for_a_frame_opens_one_session_on_its_endpoint_and_takes_nothing_over
     );
     assert_eq!(status(&ask(main, "GET", "/api/endpoints", &authorization, "")), 401);
 
-    // Somebody else writes; who is in the frame takes nothing from them.
+    // Somebody else holds the lease; the page in the frame takes nothing from them.
     let holds = format!("Authorization: Bearer {TOKEN}\r\nSec-WebSocket-Protocol: wsbridge.v1\r\n");
     let (mut holder, head) = Raw::handshake(main, "echo", &holds);
     assert_eq!(status(&head), 101);
@@ -130,7 +130,7 @@ fn a_ticket_for_a_frame_opens_one_session_on_its_endpoint_and_takes_nothing_over
     let taken = answered(&mut frame, &json!({ "type": "lease", "id": 3, "op": "take" }));
     assert_eq!(taken["code"], "denied", "{taken}");
 
-    // Resumed, and no second one beside it or behind it.
+    // Resumed, and no second session next to it or after it.
     let (mut second, _) = socket(main, &pass);
     let again = answered(&mut second, &json!({ "type": "open", "id": 1, "role": "observer" }));
     assert_eq!(again["code"], "denied", "{again}");

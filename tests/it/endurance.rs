@@ -1,5 +1,5 @@
-//! Under load and at its limits: a stop with bytes in flight, a thousand sessions, no descriptor
-//! left.
+//! Under load and at its limits: a stop with bytes in flight, a thousand sessions, no file
+//! descriptor left.
 
 use std::{
     process::{Command, Stdio},
@@ -13,7 +13,7 @@ use crate::harness::{
     Daemon, Raw, Target, client::upgrade_head, daemon::OPEN, noise, page, target::Received, until,
 };
 
-/// The CPU time a daemon has taken, in ticks of 10 ms.
+/// The CPU time a daemon has used, in ticks of 10 ms.
 fn ticks(daemon: &Daemon) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.id())).unwrap();
     let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();

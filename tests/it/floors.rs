@@ -79,7 +79,7 @@ fn check(name: &str, text: &str) -> Vec<String> {
         }
     }
     let code = without_comments(text);
-    // Values of headers are no keywords.
+    // Values of headers are not keywords.
     let plain = code.replace("'unsafe-inline'", "").replace("\"unsafe-none\"", "");
     if name != UNSAFE_FILE && words(&plain).any(|word| word == "unsafe") {
         wrong.push(format!("`unsafe` belongs in {UNSAFE_FILE} alone"));
@@ -108,7 +108,7 @@ fn climbs(module: &str, other: &str) -> Option<String> {
     }
 }
 
-/// The modules a file names behind `crate::`, and behind `super::` where that is the crate.
+/// The modules a file names after `crate::`, and after `super::` where that is the crate.
 fn imports(name: &str, code: &str) -> BTreeSet<String> {
     let mut found = behind("crate::", code);
     if !name.contains('/') || name.ends_with("/mod.rs") && name.matches('/').count() == 1 {
@@ -118,7 +118,7 @@ fn imports(name: &str, code: &str) -> BTreeSet<String> {
     found
 }
 
-/// First names behind a prefix, `{a, b::c}` taken apart.
+/// First names after a prefix, with `{a, b::c}` taken apart.
 fn behind(prefix: &str, code: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for rest in code.split(prefix).skip(1) {

@@ -9,7 +9,7 @@ use crate::harness::{
     target::Received,
 };
 
-/// What the daemon may need beyond what it had before.
+/// The memory the daemon may need in addition to what it had before.
 const BOUND: usize = 1 << 20;
 
 fn close(code: u16) -> Vec<u8> {
@@ -55,7 +55,8 @@ fn a_frame_that_announces_a_terabyte_takes_no_memory_and_its_bytes_flow() {
     assert!(grown < BOUND, "{grown}");
 }
 
-/// Sends so many copies of a frame, then data, which must come back; how much memory that took.
+/// Sends this many copies of a frame, then data, which must come back; returns how much memory that
+/// took.
 fn flood(first: u8, payload: &[u8], count: usize) -> usize {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("echo"));

@@ -1,5 +1,5 @@
-//! Sessions whose client is gone: the same principal writes again at once, and nobody takes from
-//! who is there.
+//! Sessions whose client is gone: the same principal can write again immediately, and nobody takes
+//! anything from a client that is there.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use crate::harness::{
 
 const ALL: &str = "read, write, signals, settings";
 
-/// A line for token `anna`, who may not take over; `dead_after` is short.
+/// A line for token `anna`, which may not take over; `dead_after` is short.
 fn config(pty: &Pty, more: &str) -> String {
     let access =
         tokens(&[("anna", ALL), ("bob", ALL)]).replace("tokens:\n", "dead_after: 12s\ntokens:\n");
@@ -46,14 +46,14 @@ async fn a_killed_scripts_session_gives_way_to_its_next_one_and_what_it_had_queu
     let (daemon, mut pty) = line("");
     let (mut old, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
     assert_eq!(opened["role"], "writer");
-    // The device takes some kilobytes, and the rest waits.
+    // The device takes a few kilobytes, and the rest waits.
     old.send(&vec![b'o'; 40_000]).await;
     old.ask("get", json!({})).await;
     let (mut watcher, _) =
         Wire::open_as(&daemon, "e", "wsb_bob", json!({"role": "observer"})).await;
     drop(old);
     watcher.until(|told| told["type"] == "lease" && told["holder"]["away"] == true).await;
-    // Who only would like to does not take it.
+    // Somebody who would merely like to write does not take it.
     let (_auto, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({"role": "auto"})).await;
     assert_eq!(opened["role"], "observer");
     let (mut new, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
@@ -143,7 +143,7 @@ fn a_plain_client_that_redials_after_its_network_went_writes_again() {
     network.swallow();
     let mut again = plain(&daemon, "anna");
     let begun = Instant::now();
-    // Whoever is silent for less than a heartbeat may be there.
+    // A client that is silent for less than a heartbeat may be there.
     loop {
         again.frame(2, b".");
         thread::sleep(Duration::from_millis(100));

@@ -1,5 +1,5 @@
 //! Passwords under attack: what guessing costs the gateway, what it costs others, and what the log
-//! says of it.
+//! says about it.
 
 use std::{io::Write as _, thread, time::Duration};
 
@@ -15,15 +15,15 @@ use crate::harness::{
 };
 
 const PASSWORD: &str = "correct horse battery";
-/// Address space for two hashes, the heaps of two threads and everything else; a hash for each
-/// request takes gigabytes.
+/// Address space for two hashes, the heaps of two threads and everything else; one hash for each
+/// request would take gigabytes.
 const ROOM: usize = 400 << 20;
 
 fn hash() -> String {
     wsbridge::testing::hash_password(PASSWORD).unwrap()
 }
 
-/// Alice with a password, and places enough that connections are not what is short.
+/// Alice with a password, and enough places that there is no shortage of connections.
 fn guarded(more: &str) -> String {
     let hash = hash();
     let access = format!(
@@ -41,7 +41,7 @@ fn request(daemon: &Daemon, user: &str, password: &str) -> String {
     )
 }
 
-/// A request with a password from an address of loopback; the answer comes later.
+/// Sends a request with a password from a loopback address; the answer comes later.
 fn ask(daemon: &Daemon, from: &str, user: &str, password: &str) -> Raw {
     let mut raw = Raw::connect_from(from, daemon.address());
     raw.send(request(daemon, user, password).as_bytes());
@@ -53,7 +53,7 @@ fn guesses_that_hang_up_take_no_memory_and_are_held_against_their_sources() {
     let daemon = Daemon::start(&guarded(""));
     daemon.limit_memory(ROOM);
     let (before, peak) = (daemon.memory(), daemon.memory_peak());
-    // A burst hangs up when the next one is there: the gateway has heard it by then.
+    // A burst hangs up when the next one has started: by then the gateway has heard it.
     let mut bursts = Vec::new();
     let told = until("a penalty", || {
         let burst: Vec<_> = (1..=20)
@@ -106,7 +106,7 @@ fn guesses_that_wait_are_bounded_refused_with_429_and_counted() {
     assert!(refusal.contains("retry-after: "), "{refusal}");
     let metrics = page(daemon.address(), "/metrics");
     assert!(metrics.contains(&format!("reason=\"too_many\"}} {refused}\n")), "{metrics}");
-    // What was not looked at is held against nobody.
+    // A password that was not looked at is not held against anybody.
     assert!(!daemon.log().contains("too many wrong credentials"), "{}", daemon.log());
 }
 
@@ -158,7 +158,7 @@ fn others_are_served_while_passwords_are_guessed() {
     });
 }
 
-/// A request with these header lines from an address of loopback; the answer.
+/// A request with these header lines from a loopback address; returns the answer.
 fn get(daemon: &Daemon, from: &str, path: &str, more: &str) -> String {
     let mut raw = Raw::connect_from(from, daemon.address());
     let host = daemon.address();
@@ -169,7 +169,7 @@ fn get(daemon: &Daemon, from: &str, path: &str, more: &str) -> String {
     raw.rest()
 }
 
-/// A request with a JSON body from an address of loopback; the answer.
+/// A request with a JSON body from a loopback address; returns the answer.
 fn post(daemon: &Daemon, from: &str, (path, more, body): (&str, &str, &str)) -> String {
     let mut raw = Raw::connect_from(from, daemon.address());
     let host = daemon.address();
@@ -182,7 +182,7 @@ fn post(daemon: &Daemon, from: &str, (path, more, body): (&str, &str, &str)) -> 
     raw.rest()
 }
 
-/// The value of a JSON text's key.
+/// The value of a key in a JSON text.
 fn value(answer: &str, key: &str) -> String {
     let rest = answer.split_once(&format!("\"{key}\":")).unwrap_or_else(|| panic!("{answer}")).1;
     rest.split('"').nth(1).unwrap().to_owned()
@@ -227,7 +227,7 @@ fn while_a_source_is_punished_only_what_nobody_guesses_is_heard() {
     assert_eq!(status_of(&format!("Cookie: {cookie}")), 200);
     assert_eq!(bearer(&own), 200);
     assert_eq!(bearer(&own.replace('5', "6")), 401, "compared");
-    // What is not heard counts all the same: the next penalty is twice as long.
+    // An attempt that is not looked at counts all the same: the next penalty is twice as long.
     for _ in 0..20 {
         bearer(by_hand);
     }

@@ -1,5 +1,5 @@
-//! The guide's recipes, run as they are printed: what stands in capitals is filled in, and the
-//! gateway's address.
+//! The guide's recipes, run as they are printed: only what is in capitals and the gateway's address
+//! are filled in.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A listener with TLS and one without, token `wsb_tools` and the guide's endpoint. `more` goes
-/// first, `token` to the tokens.
+/// first, `token` goes to the tokens.
 fn gateway_with(more: &str, token: &str) -> Daemon {
     let listen = "tls: self-signed\n  - address: \"127.0.0.1:0\"\n    tls: none\n";
     let config = access::tokens(&[("tools", "read, write"), ("boss", "read, takeover")])
@@ -29,7 +29,7 @@ fn gateway(more: &str) -> Daemon {
     gateway_with(more, "")
 }
 
-/// The one fenced block of a section that has this text.
+/// The only fenced block of a section that contains this text.
 fn recipe(section: &str, with: &str) -> String {
     let page =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
@@ -51,7 +51,7 @@ struct Shell {
 }
 
 impl Shell {
-    /// One that has the gateway's authority, got as the guide says; `None` where its programs are
+    /// One that has the gateway's authority, obtained as the guide says; `None` if its programs are
     /// missing.
     fn at(daemon: &Daemon) -> Option<Self> {
         if !works("curl", &["--version"]) || !works("openssl", &["version"]) {
@@ -97,7 +97,7 @@ impl Shell {
     }
 }
 
-/// The listener without TLS, at which the tickets are tried.
+/// The listener without TLS, where the tickets are tried.
 fn plain(daemon: &Daemon) -> SocketAddr {
     daemon.addresses()[1]
 }
@@ -131,7 +131,7 @@ fn a_person_with_a_password_gets_a_ticket_for_the_page_that_is_named() {
     let curl = recipe("Users, tokens, rights", "'{\"endpoint\": \"modem1\"}'");
     let who = "-H 'Authorization: Bearer TOKEN'";
     let own = format!("https://{}", daemon.address());
-    // What is typed at curl's question stands in the line.
+    // What would be typed when curl asks is put into the line.
     let ticket =
         shell.ticket(&curl, &[(who, &format!("-u 'alice:{password}' -H 'Origin: {own}'"))]);
     let offer = format!("Sec-WebSocket-Protocol: binary, wsbridge.ticket.{ticket}\r\n");
@@ -200,7 +200,7 @@ fn a_scraper_gets_the_format_it_asks_for_and_the_dates_of_certificates() {
     }
 }
 
-/// A Prometheus of the test's own.
+/// A Prometheus that belongs to the test.
 struct Prometheus(Child, SocketAddr);
 
 impl Prometheus {
@@ -217,7 +217,7 @@ impl Prometheus {
         Self(child, address)
     }
 
-    /// What it says to a query, once it listens.
+    /// What it answers to a query, once it listens.
     fn query(&self, query: &str) -> Option<serde_json::Value> {
         let path = query.bytes().fold(String::new(), |path, byte| format!("{path}%{byte:02x}"));
         std::net::TcpStream::connect(self.1).ok()?;
@@ -234,7 +234,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// The expressions of the table of alarms.
+/// The expressions in the table of alarms.
 fn alarms() -> Vec<String> {
     let page =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide.md")).unwrap();
@@ -277,7 +277,7 @@ fn prometheus_scrapes_as_the_guide_configures_it_and_takes_the_alarms() {
     for alarm in alarms {
         let said = prometheus.query(&alarm).unwrap();
         assert_eq!(said["status"], "success", "{alarm}: {said}");
-        // Its names are ours: what is compared is there, or counts only what has happened.
+        // Its names are ours: what is compared exists, or counts only what has happened.
         let name = alarm.trim_start_matches("increase(").split(['{', '[', ' ']).next().unwrap();
         let help = prometheus.query(&format!("count({{__name__=~\"{name}\"}})")).unwrap();
         let here = help["data"]["result"].as_array().is_some_and(|result| !result.is_empty());

@@ -1,5 +1,5 @@
-//! A principal is a kind and a name: a user and a token may share their name and are two all the
-//! same.
+//! A principal is a kind and a name: a user and a token may share a name and are still two
+//! principals.
 
 use serde_json::{Value, json};
 

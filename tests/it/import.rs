@@ -1,5 +1,5 @@
-//! `wsbridge import` with files as people write them for ser2net, websockify and ttyd. Beside each
-//! is what becomes of it; `WSBRIDGE_WRITE=1` writes that.
+//! `wsbridge import` with files as people write them for ser2net, websockify and ttyd. Next to each
+//! is the result; `WSBRIDGE_WRITE=1` writes it.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use wsbridge::testing::{parse, parse_uci};
 
-/// What becomes of a file is in one of this name.
+/// The result for a file is in a file with this suffix.
 const BECOMES: &str = ".wsbridge.yaml";
 
 fn wsbridge(args: &[&str], input: &str) -> Output {
@@ -21,7 +21,7 @@ fn wsbridge(args: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that reads nothing may have ended.
+    // A command that does not read its input may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -64,7 +64,7 @@ fn each_file_becomes_what_is_beside_it_and_the_gateway_takes_it() {
         assert!(checked.status.success(), "{path}\n{made}\n{}", err(&checked));
         assert!(out(&checked).ends_with("valid\n"), "{path}: {}", out(&checked));
 
-        // The same in UCI, and for a folder of endpoints.
+        // The same as UCI, and for a folder of endpoints.
         let uci = out(&wsbridge(&["import", "--uci", path], ""));
         let no_secret = |_: &_| Err(String::new());
         let (from_uci, _) = parse_uci(&uci, "wsbridge", &no_secret)

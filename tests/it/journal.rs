@@ -1,4 +1,5 @@
-//! What the journal shows, and what a terminal does: one event a line, times that people can read.
+//! What the journal shows, and what a terminal does: one event per line, times that people can
+//! read.
 
 use std::{
     fs::{self, File},
@@ -42,7 +43,7 @@ fn every_event_is_one_line_and_says_times_as_people_do() {
     }
 }
 
-/// What `check` says of a file on a terminal of so many columns.
+/// What `check` says about a file on a terminal with this many columns.
 fn on_a_terminal(columns: u16, config: &str) -> String {
     let mut pty = Pty::new();
     let mut terminal = File::options().read(true).write(true).open(pty.path()).unwrap();

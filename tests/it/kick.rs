@@ -63,7 +63,7 @@ async fn an_administrator_sees_the_sessions_of_others_and_ends_one() {
         "the resume secret is nobody else's"
     );
 
-    // Without `takeover` nothing is seen and nothing ended, and a number tells nothing.
+    // Without `takeover` nothing is seen and nothing ended, and a number reveals nothing.
     assert!(sessions(&daemon, ANNA).is_empty());
     assert_eq!(end(&daemon, &line["id"], ANNA), 404);
     assert_eq!(end(&daemon, &json!(99_999), BOSS), 404);
@@ -78,7 +78,7 @@ async fn an_administrator_sees_the_sessions_of_others_and_ends_one() {
         "{log}"
     );
     until("the end of it", || (sessions(&daemon, BOSS).len() == 1).then_some(()));
-    // Not by its secret either: what was ended is not resumed.
+    // Its secret does not help either: what was ended is not resumed.
     let (mut again, _) = Wire::open_as(&daemon, "e", "wsb_anna", json!({"role": "observer"})).await;
     let resume = json!({"session": secret, "epoch": opened["epoch"], "rx": 0});
     assert_eq!(again.ask("resume", resume).await["code"], "session_gone");

@@ -1,4 +1,4 @@
-//! The right to write: asked for, given, taken, lost; and that nobody's input is ever mixed.
+//! The right to write: requested, granted, taken, lost; and nobody's input is ever mixed.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ async fn lease(wire: &mut Wire, op: &str) -> Value {
     wire.ask("lease", json!({ "op": op })).await
 }
 
-/// The next word about the lease with this reason.
+/// The next message about the lease with this reason.
 async fn heard(wire: &mut Wire, reason: &str) -> Value {
     wire.until(|told| told["type"] == "lease" && told["reason"] == reason).await
 }
@@ -80,12 +80,12 @@ async fn the_lease_is_taken_given_back_and_free_when_its_holder_leaves() {
     assert_eq!(lease(&mut anna, "release").await["type"], "ok");
     assert_eq!(lease(&mut bob, "release").await["type"], "ok");
     assert_eq!(heard(&mut anna, "released").await["holder"], Value::Null);
-    // What is free is had for the asking.
+    // A free lease is had for the asking.
     assert_eq!(lease(&mut anna, "request").await["type"], "ok");
     assert_eq!(heard(&mut bob, "opened").await["holder"]["user"], "anna");
     lease(&mut bob, "request").await;
     anna.ask("close", json!({})).await;
-    // Who asks gets it.
+    // The one that asks gets it.
     assert_eq!(heard(&mut bob, "granted").await["you"], "writer");
     bob.send(b"bob").await;
     assert_eq!(pty.receive(3), b"bob");
@@ -227,7 +227,7 @@ async fn of_many_that_ask_at_once_exactly_one_holds_the_lease() {
         });
     }
     let clients = tasks.join_all().await;
-    // All have heard the same last word, and one of them that it holds the lease.
+    // All have heard the same last word, and one of them has heard that it holds the lease.
     let mut holders = 0;
     for (client, mut events) in clients {
         client.ping().await.unwrap();
@@ -242,20 +242,21 @@ async fn of_many_that_ask_at_once_exactly_one_holds_the_lease() {
     assert_eq!(holders, 1);
 }
 
-/// Takes the lease and writes numbered words, round after round; how many bytes were not refused.
+/// Takes the lease and writes numbered words, round after round; returns how many bytes were not
+/// refused.
 async fn write_by_force(dial: Dial, user: u8, rounds: u8) -> u64 {
     let (client, mut events) = Client::connect(dial).await.unwrap();
     client.open(Open { role: Role::Auto, ..Open::default() }).await.unwrap();
     let (mut sent, mut refused) = (0_u64, 0_u64);
     for round in 0..rounds {
         client.lease(LeaseOp::Take).await.unwrap();
-        // In pieces that a takeover can part.
+        // In pieces that a takeover can separate.
         for word in 0..50_u8 {
             client.write(&[user, round + 32, word + 32, b'\n']).await.unwrap();
             sent += 4;
         }
     }
-    // The other takes the lease from the drain as well.
+    // The other one takes the lease away from the drain as well.
     match client.drain().await {
         Ok(()) | Err(Error::Failed { code: Code::NotWriter, .. }) => {}
         Err(error) => panic!("{error}"),
@@ -298,8 +299,8 @@ async fn input_of_writers_that_take_the_lease_from_each_other_is_never_mixed() {
         accepted,
         "what was refused was told, and nothing else is missing"
     );
-    // Each byte is some writer's word, whole but where a takeover cut it, and each writer's words
-    // are in order.
+    // Each byte belongs to some writer's word, which is whole unless a takeover cut it, and each
+    // writer's words are in order.
     let mut last = [(0, 0); 2];
     for word in all.chunks(4) {
         assert!(word.len() == 4 && word[3] == b'\n', "mixed: {word:?}");

@@ -14,7 +14,7 @@ use crate::{
 const TOOL: &str = "https://tools.example";
 const BESIDE: &str = "https://beside.example";
 
-/// Alice may do everything, Bob read `other`.
+/// Alice may do everything; Bob may read `other`.
 fn guarded() -> String {
     let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
@@ -83,7 +83,7 @@ fn a_page_that_was_let_in_has_sessions_on_the_endpoints_it_was_let_in_to_and_not
     let hello = String::from_utf8(bus.next().unwrap().payload).unwrap();
     assert!(hello.contains("\"echo\"") && !hello.contains("\"other\""), "{hello}");
 
-    // For sockets alone: the API does not hear it, from whatever page or none.
+    // For sockets only: the API does not accept it, from whatever page or from none.
     let authorization =
         format!("Authorization: Bearer {pass}\r\nContent-Type: application/json\r\n");
     for (method, path, body) in [
@@ -131,7 +131,7 @@ fn a_ticket_that_lets_a_page_in_is_for_that_page_once_and_for_nothing_else() {
         let_in()
     );
     assert_eq!(Raw::status(main, "echo", &direct), 401, "it opens no endpoint by itself");
-    // And one for an endpoint lets no page in.
+    // And a ticket for an endpoint lets no page in.
     let body = format!("{{\"endpoint\": \"echo\", \"origin\": \"{TOOL}\"}}");
     let single = ticket(&ask(main, "POST", "/api/ticket", &(own(main) + &alice), &body));
     assert_eq!(status(&exchange(main, TOOL, &single)), 401);
@@ -155,7 +155,7 @@ fn nobody_lets_in_a_page_that_is_not_listed_or_to_what_they_may_not_use_themselv
         "an unknown endpoint and a forbidden one look alike"
     );
     assert_eq!(status(&wish(main, &alice, "[]", TOOL)), 400);
-    // A page of the list cannot let itself in by the cookie that the browser adds.
+    // A listed page cannot let itself in with the cookie that the browser adds.
     let body = format!("{{\"endpoints\": [\"echo\"], \"origin\": \"{TOOL}\"}}");
     let more = format!("Origin: {TOOL}\r\nContent-Type: application/json\r\n{alice}");
     assert_eq!(status(&ask(main, "POST", "/api/ticket", &more, &body)), 401);

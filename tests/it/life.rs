@@ -114,7 +114,7 @@ fn a_reload_puts_tls_on_the_same_port_and_running_sessions_go_on() {
 fn a_reload_opens_a_port_of_loopback_to_the_network_and_closes_it_again() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("echo"));
-    // A port that was free a moment ago: `:0` would be given another one.
+    // A port that was free a moment ago: with `:0` it would be given another one.
     let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
     let at = |address: &str| {
         let written = OPEN.replacen("127.0.0.1:0", &format!("{address}:{port}"), 1);
@@ -141,7 +141,7 @@ fn a_reload_opens_a_port_of_loopback_to_the_network_and_closes_it_again() {
         let said = at(address);
         assert!(!said.contains("not reloaded"), "{address}: {said}");
         assert!(healthy("127.0.0.1"), "{address}");
-        // The socket goes a moment after the word.
+        // The socket goes a moment after the message.
         let began = Instant::now();
         while TcpStream::connect(("::1", port)).is_ok() != (address == "[::]") {
             assert!(began.elapsed() < PATIENCE, "{address}");
@@ -231,8 +231,8 @@ fn a_socket_of_systemds_is_taken_over_by_its_name() {
     );
     let config = OPEN.replace("127.0.0.1:0", "systemd:web").replace("auth: none", &access);
     let daemon = Daemon::start_with(&format!("{config}{}", echo.endpoint("echo")), |command| {
-        // The shell gives the descriptor the number 3 and the variables its own process id, then
-        // becomes the daemon.
+        // The shell gives the descriptor the number 3 and puts its own process id into the
+        // variables, then becomes the daemon.
         let inner = std::mem::replace(command, Command::new("sh"));
         let script =
             "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$0\" \"$@\" 3<&0 0</dev/null";

@@ -1,5 +1,5 @@
-//! Files of this machine that somebody has prepared: nothing waits for them, follows them out, or
-//! reads them without end.
+//! Files of this machine that somebody has tampered with: nothing waits for them, follows them out
+//! of their folder, or reads them without end.
 
 use std::{
     fs::{self, File},
@@ -22,7 +22,7 @@ fn wsbridge(arguments: &[&str]) -> Output {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that waits for a FIFO would wait for ever.
+    // A command that waited for a FIFO would wait for ever.
     until("the command's end", || child.try_wait().unwrap());
     child.wait_with_output().unwrap()
 }
@@ -75,7 +75,7 @@ fn an_apps_files_stay_in_their_folder() {
     symlink(".git", place("git")).unwrap();
     symlink(".hidden", place("shown")).unwrap();
     fifo(&place("fifo"));
-    // Browsers are told an app's port, so that it must be a fixed one.
+    // Browsers are told an app's port, so it has to be fixed.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let app = format!(
         "apps:\n  tool: {{ directory: {}, listen: {{ address: \"{address}\", tls: none }}, endpoints: [ e ] }}\n",

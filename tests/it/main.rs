@@ -1,4 +1,4 @@
-//! The suite of the whole: the real binary against real sockets and real ptys.
+//! The suite for the whole: the real binary against real sockets and real ptys.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Multicast DNS among neighbours who mean harm: floods, questions from elsewhere, and a war about
-//! the name.
+//! Multicast DNS among hostile neighbours: floods, questions from elsewhere, and a war about the
+//! name.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
@@ -30,7 +30,7 @@ impl Neighbour {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.set_reuse_port(true).unwrap();
-        // Without an address it hears everybody; with one it speaks from there.
+        // Without an address it hears everybody; with one it speaks from that address.
         socket.bind(&SocketAddr::from((address, port)).into()).unwrap();
         socket.join_multicast_v4(GROUP.ip(), &Ipv4Addr::new(192, 0, 2, 7)).unwrap();
         socket.set_multicast_if_v4(&Ipv4Addr::new(192, 0, 2, 7)).unwrap();
@@ -111,7 +111,7 @@ fn a_question_from_the_link_is_answered_and_one_from_elsewhere_is_not() {
         return;
     }
     let (_daemon, name) = announced();
-    // Answers to another port than 5353 come to whoever asked, and to nobody else.
+    // Answers to a port other than 5353 go to the machine that asked, and to nobody else.
     assert!(is_answered(&Neighbour::new(NEIGHBOUR, 0), &name));
     assert!(!is_answered(&Neighbour::new(ELSEWHERE, 0), &name));
     assert!(is_answered(&Neighbour::new(NEIGHBOUR, 0), &name));
@@ -148,7 +148,7 @@ fn a_war_about_the_name_ends_and_the_gateway_serves_on() {
         return;
     }
     let (daemon, name) = announced();
-    // Whatever name is said or probed for, somebody else has it.
+    // Whatever name is announced or probed for, somebody else has it.
     let (ears, mouth) = (Neighbour::new(*GROUP.ip(), 5353), Neighbour::new(NEIGHBOUR, 5353));
     mouth.say(&answer(vec![address(&name, [192, 0, 2, 99])]));
     let (end, mut buffer, mut tried) = (Instant::now() + PATIENCE, [0; 9000], Vec::new());

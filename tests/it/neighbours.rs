@@ -7,7 +7,7 @@ use crate::harness::{Daemon, Raw, client::status, namespace};
 
 const PASSWORD: &str = "correct horse battery";
 
-/// The answer's status to a request with these credentials from an address of the link.
+/// The status of the answer to a request with these credentials from an address of the link.
 fn ask(daemon: &Daemon, from: &str, credential: &str) -> u16 {
     let address = daemon.address();
     let mut raw = Raw::connect_from(from, address);

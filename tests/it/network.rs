@@ -1,5 +1,5 @@
-//! Networks that fail and that are slow, in a network namespace of the test's own: a cable that is
-//! pulled, half a second of delay, an address that comes later.
+//! Networks that fail and networks that are slow, in a network namespace of the test's own: a
+//! pulled cable, half a second of delay, an address that comes later.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::peers::works;
 
-/// Runs a case of network.py in a namespace; says why not where there is none.
+/// Runs a case of network.py in a namespace; says why not if there is none.
 fn run(case: &str, needs: &[&str]) {
     let namespace = ["--map-root-user", "--net"];
     if !works("unshare", &[namespace.as_slice(), &["ip", "link", "set", "lo", "up"]].concat())

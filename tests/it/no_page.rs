@@ -1,4 +1,4 @@
-//! Building where Node.js, npm or the network is missing: what the build's own program does there.
+//! Building where Node.js, npm or the network is missing: what the build script does there.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ impl Checkout {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs the build script; whether it succeeds, and what it says.
+    /// Runs the build script; returns whether it succeeds, and what it says.
     fn build(&self, more: &[(&str, &str)]) -> (bool, String) {
         let output = Command::new(env!("WSBRIDGE_BUILD_SCRIPT"))
             .env_clear()
@@ -54,7 +54,7 @@ impl Checkout {
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
 
-    /// Builds without the page, and gives the lines of the warning.
+    /// Builds without the page, and returns the lines of the warning.
     fn warned(&self) -> Vec<String> {
         let (built, said) = self.build(&[]);
         assert!(built, "{said}");
@@ -107,7 +107,7 @@ fn who_needs_the_page_gets_an_error_in_place_of_a_gateway_without_it() {
     let (built, said) = checkout.build(&[("WSBRIDGE_NEEDS_PAGE", "1")]);
     assert!(!built && said.contains("cargo::error=the page cannot be assembled"), "{said}");
     assert!(said.contains("There is no `node`") && !said.contains("cargo::warning"), "{said}");
-    // A page that was named and is not there is a mistake wherever it is made.
+    // A page that was named and is not there is an error everywhere.
     let (built, said) = checkout.build(&[("WSBRIDGE_PAGE", "/nowhere/page")]);
     assert!(!built && said.contains("/nowhere/page/manifest.json"), "{said}");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/build");

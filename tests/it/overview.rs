@@ -66,7 +66,7 @@ async fn a_bus_that_watches_is_told_rates_and_one_that_does_not_is_not() {
         told["rates"][name]["rx"].as_u64().is_some_and(|rx| rx > 0)
             && told["rates"][name]["tx"].as_u64().is_some_and(|tx| tx > 0)
     };
-    // Whichever second they fall into: both endpoints are heard of, the third stays at rest.
+    // Whichever second they fall into: both endpoints are reported, the third stays at rest.
     let mut seen = (false, false);
     while seen != (true, true) {
         let told = bus.told("rates").await;
@@ -105,7 +105,7 @@ async fn the_log_is_the_lines_last_output_as_a_file() {
         .and_then(|rest| rest.strip_suffix("Z.log\""));
     assert!(stamp.is_some_and(|stamp| stamp.len() == 15 && stamp.contains('T')), "{named}");
     let long: Vec<u8> = (0..5000_u32).map(|n| n.to_le_bytes()[0]).collect();
-    // No more at once than the tape holds.
+    // No more at a time than the tape holds.
     for half in long.chunks(2500) {
         wire.send(half).await;
         assert_eq!(wire.receive(half.len()).await, half);
@@ -143,7 +143,7 @@ async fn a_list_says_of_a_device_that_is_not_there_why_and_since_when() {
     assert_eq!(gone["error"], json!("/dev/ttyUSB77 is not there"), "{gone}");
     let since = gone["since"].as_str().unwrap().to_owned();
     assert!(since.ends_with('Z'), "{since}");
-    // Who comes later hears the same, on the bus and on the line itself.
+    // Somebody who comes later hears the same, on the bus and on the line itself.
     let hello = Wire::connect(&daemon, "").await.told("hello").await;
     assert_eq!(
         (&hello["endpoints"][0]["error"], &hello["endpoints"][0]["since"]),

@@ -1,4 +1,4 @@
-//! Message borders as a WebSocket client sees them, and the pace at which a device is sent to.
+//! Message borders as a WebSocket client sees them, and the pace at which a device is sent data.
 
 use std::{
     io::{Read, Write},
@@ -25,7 +25,7 @@ fn message(client: &mut Raw) -> Vec<u8> {
     }
 }
 
-/// A control session, opened; and where its first byte lies.
+/// A control session, opened; and the offset of its first byte.
 fn control(daemon: &Daemon, endpoint: &str) -> (Raw, u64) {
     let mut client = Raw::connect(daemon.address());
     let head = upgrade_head(daemon.address(), endpoint, "Sec-WebSocket-Protocol: wsbridge.v1\r\n");
@@ -63,7 +63,7 @@ fn line(pty: &Pty, rules: &str) -> Daemon {
     daemon
 }
 
-/// CRC-16 of Modbus, a bit at a time.
+/// CRC-16 of Modbus, one bit at a time.
 fn modbus(body: &[u8]) -> Vec<u8> {
     let mut crc = 0xffff_u16;
     for bit in body.iter().flat_map(|byte| (0..8).map(move |shift| u16::from(*byte >> shift & 1))) {
@@ -148,7 +148,7 @@ fn silence_ends_a_message_and_pieces_without_silence_are_one() {
         for byte in burst {
             pty.send(&[*byte]);
         }
-        // The message is its own signal that the silence is over.
+        // That the message arrives is the signal that the silence is over.
         assert_eq!(message(&mut client), burst);
         assert!(begun.elapsed() >= Duration::from_millis(400));
     }
@@ -163,7 +163,7 @@ fn silence_counts_when_the_device_is_silent_and_not_when_the_client_reads() {
     assert_eq!(message(&mut quick), b"one");
     pty.send(b"two");
     assert_eq!(message(&mut quick), b"two");
-    // Both are read from the tape at once.
+    // Both are read from the tape together.
     let mut late = Raw::upgrade(daemon.address(), "line?replay=6");
     assert_eq!([message(&mut late), message(&mut late)], [b"one", b"two"]);
 }
@@ -238,8 +238,8 @@ fn garbage_and_a_frame_in_one_read_are_two_messages() {
     let mut plain = Raw::upgrade(daemon.address(), "line");
     let (mut counting, at) = control(&daemon, "line");
     let (frame, vendor) = (modbus(&[7, 3, 4, 0, 1, 0, 2]), modbus(&[7, 100, 1, 2, 3, 4, 5]));
-    // Noise, an answer, a function of no table, and what looks like the beginning of a long answer
-    // before another.
+    // Noise, an answer, a function that no table has, and what looks like the beginning of a long
+    // answer before another one.
     let sent = [&[0xff, 0x55][..], &frame, &vendor, &[7, 3, 200], &frame];
     pty.send(&sent.concat());
     for client in [&mut plain, &mut counting] {
@@ -263,8 +263,8 @@ fn a_checksum_behind_the_delimiter_belongs_to_the_message() {
     assert_eq!(message(&mut client), b"/next!beef");
 }
 
-/// When each of so many messages of `length` bytes had come whole at the far end of a bus, and what
-/// they were.
+/// When each of this many messages of `length` bytes had arrived whole at the far end of a bus, and
+/// what they were.
 fn heard(pty: &mut Pty, count: usize, length: usize) -> Vec<(Instant, Vec<u8>)> {
     (0..count).map(|_| pty.receive(length)).map(|message| (Instant::now(), message)).collect()
 }
@@ -289,8 +289,8 @@ fn requests_of_one_master_in_one_write_and_of_two_masters_are_apart_on_the_wire(
     let mut messages: Vec<_> = all.iter().map(|(_, message)| message.clone()).collect();
     messages.sort();
     assert_eq!(messages, [a, b, c]);
-    // A pty takes at once what a wire takes its time for: 1150 ms are between two beginnings. Who
-    // reads late sees less.
+    // A pty takes immediately what a wire needs time for: two beginnings are 1150 ms apart. A late
+    // reader sees less.
     for pair in all.windows(2) {
         let apart = pair[1].0.duration_since(pair[0].0);
         assert!(apart >= Duration::from_millis(600), "{apart:?}");
@@ -356,7 +356,7 @@ fn the_next_line_waits_for_the_prompt_and_no_longer_than_its_time() {
                 let n = device.read(&mut byte).unwrap();
                 line.extend_from_slice(&byte[..n]);
             }
-            // Nothing of the next line is there before the device has prompted for it, in two
+            // Nothing of the next line arrives before the device has prompted for it, in two
             // pieces.
             lines.push(line);
             device.write_all(b"done\r\n>").unwrap();
@@ -403,7 +403,7 @@ fn a_pause_holds_up_neither_reading_nor_a_flush_nor_a_drain_that_follows_it() {
     assert_eq!(message(&mut client), b"still heard");
     tell(&mut client, &json!({ "type": "config", "id": 2, "baud": 9600, "now": true }));
     assert_eq!(told(&mut client, "ok")["re"], 2);
-    // What waits is discarded at once; then nothing is left to wait for.
+    // What waits is discarded immediately; then there is nothing left to wait for.
     tell(&mut client, &json!({ "type": "flush", "id": 3, "tx": true }));
     assert_eq!(told(&mut client, "ok")["re"], 3);
     tell(&mut client, &json!({ "type": "drain", "id": 4 }));

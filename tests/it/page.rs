@@ -67,7 +67,7 @@ fn the_page_loads_its_own_scripts_and_nothing_else() {
         assert_eq!(file.header("cross-origin-resource-policy"), Some("same-origin"));
         assert!(file.header("access-control-allow-origin").is_none());
     }
-    // The name of SVG, in the picture of the tab, is no address that is asked.
+    // The name of SVG, in the tab's picture, is not an address that is requested.
     let html = html.replace("http://www.w3.org/2000/svg", "");
     assert!(
         !html.contains("<script>") && !html.contains("http:") && !html.contains("https:"),

@@ -1,4 +1,5 @@
-//! Clients nobody here wrote, against the demo: Python's `websockets` and the WebSocket of Node.js.
+//! Clients that nobody here wrote, against the demo: Python's `websockets` and the WebSocket of
+//! Node.js.
 
 use std::{
     fs,
@@ -27,7 +28,7 @@ impl Demo {
         Self(child, port.to_string())
     }
 
-    /// What an example says, sent to this demo in place of the one of its text.
+    /// What an example says, run against this demo instead of the one in its text.
     fn run(&self, program: &mut Command, example: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(example)).unwrap();
@@ -48,7 +49,7 @@ impl Drop for Demo {
     }
 }
 
-/// Whether a program is there and does that.
+/// Whether a program exists and can do that.
 pub(crate) fn works(program: &str, args: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

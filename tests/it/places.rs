@@ -136,7 +136,7 @@ fn the_reserve_serves_a_browser_until_an_administrator_has_signed_in_and_then_it
     let held: Vec<_> = (0..3).map(|_| Raw::handshake(address, "echo", &bob)).collect();
     assert!(held.iter().all(|(_, head)| status(head) == 101));
     assert_eq!(Raw::status(address, "echo", &bob), 429, "full");
-    // A browser loads the page by several connections, which it keeps.
+    // A browser loads the page over several connections, which it keeps.
     let mut browser: Vec<_> = (0..6).map(|_| Raw::connect(address)).collect();
     for (path, expected) in [("/", 200), ("/", 200), ("/api/session", 401)] {
         for raw in &mut browser {
@@ -163,7 +163,7 @@ fn a_client_that_asks_without_end_is_told_to_wait_and_another_is_served() {
     let mut raw = Raw::connect(address);
     let mut stream = raw.stream().try_clone().unwrap();
     let request = format!("HEAD /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    // Ends with the connection.
+    // The thread ends with the connection.
     std::thread::spawn(move || while stream.write_all(request.as_bytes()).is_ok() {});
     let served = (0..100_000).find(|_| {
         let head = raw.head();

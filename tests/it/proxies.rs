@@ -11,7 +11,7 @@ use crate::{
     signing::PASSWORD,
 };
 
-/// Alice, who may read, behind proxies as this says.
+/// Alice, who may read, behind proxies as configured here.
 fn guarded(proxies: &str) -> String {
     let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
@@ -20,7 +20,7 @@ fn guarded(proxies: &str) -> String {
     OPEN.replace("auth: none\n", &access) + "  echo: { sim: echo }\n"
 }
 
-/// A try at a password, with these header lines beside it.
+/// An attempt at a password, with these additional header lines.
 fn attempt(address: SocketAddr, headers: &str, password: &str) -> u16 {
     let body = format!("{{\"user\": \"alice\", \"password\": \"{password}\"}}");
     status(&Raw::ask(
@@ -37,7 +37,7 @@ fn attempt(address: SocketAddr, headers: &str, password: &str) -> u16 {
 fn of_two_families_of_headers_the_named_one_counts_alone() {
     let daemon = Daemon::start(&guarded("[ 127.0.0.1 ]"));
     let address = daemon.address();
-    // A client that names somebody new in the other family, each time.
+    // A client that names somebody new in the other family each time.
     let spoofed = |n: usize| {
         format!(
             "X-Forwarded-For: 198.51.100.4\r\nX-Forwarded-Proto: https\r\nForwarded: for=203.0.113.{n};host=evil.example;proto=https\r\n"

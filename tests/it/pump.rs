@@ -1,4 +1,4 @@
-//! The pump: bytes both ways, in order, none lost, none doubled, in bounded memory.
+//! The pump: bytes in both directions, in order, none lost, none doubled, in bounded memory.
 
 use std::{
     io::Write,
@@ -19,7 +19,7 @@ use crate::harness::{
 };
 
 const MEGA: usize = 1_000_000;
-/// What the daemon may need beyond what it had before, however much is offered to it.
+/// The memory the daemon may need in addition to what it had before, however much it is offered.
 const BOUND: usize = 1 << 20;
 
 /// Sends frames of 64 KiB in a thread of its own.
@@ -39,7 +39,7 @@ fn close(code: u16) -> Vec<u8> {
     masked(0x88, &code.to_be_bytes())
 }
 
-/// Waits until a counter stands still.
+/// Waits until a counter no longer moves.
 fn stalled(count: &AtomicUsize) -> usize {
     let mut last = (count.load(Ordering::Relaxed), Instant::now());
     until("a stall", || {
@@ -207,7 +207,7 @@ fn a_stopped_client_process_releases_its_target_in_time() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    // The process alone holds the connection now.
+    // Now only the process holds the connection.
     drop(client);
     kill_process(Pid::from_child(&holder), Signal::STOP).unwrap();
     let begun = Instant::now();
@@ -226,8 +226,8 @@ fn a_client_whose_pong_waits_behind_data_is_not_killed() {
         echo.endpoint("echo"),
         source.endpoint("source")
     )));
-    // One sends a frame so slowly that no pong could come between; the other reads slowly and never
-    // answers.
+    // One sends a frame so slowly that no pong could come in between; the other reads slowly and
+    // never answers.
     let mut sender = Raw::upgrade(daemon.address(), "echo");
     let mut reader = Raw::upgrade(daemon.address(), "source");
     let frame = masked(0x82, &noise(60_000));

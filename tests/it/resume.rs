@@ -15,20 +15,20 @@ use wsbridge::client::{Client, Dial, Event, Events, Open, Role};
 
 use crate::harness::{Daemon, PATIENCE, Pty, Target, Wire, access::tokens, cutter::Cutter};
 
-/// A byte that tells its place.
+/// A byte that depends on its offset.
 fn byte(at: u64) -> u8 {
     let [a, b, c, ..] = at.to_le_bytes();
     a.wrapping_mul(167) ^ b ^ c
 }
 
-/// Places to cut: anywhere in the traffic of `total` bytes both ways, from a seed that a failure
-/// can be repeated with.
+/// Places to cut: anywhere in the traffic of `total` bytes in both directions, from a seed with
+/// which a failure can be repeated.
 fn cuts(number: u64, total: u64, mut seed: u64) -> Vec<usize> {
     let mut next = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         seed >> 33
     };
-    // Two cuts may follow each other at once: within a handshake, too.
+    // Two cuts may directly follow each other, even within a handshake.
     (0..number).map(|_| usize::try_from(next() % (2 * total / number) + 1).unwrap()).collect()
 }
 
@@ -74,7 +74,7 @@ async fn nothing_is_lost_or_doubled(daemon: &Daemon, total: u64, ahead: u64, see
         }
     }
     assert_eq!(at, total);
-    // A cut within a handshake is no cut of a session.
+    // A cut within a handshake does not cut a session.
     assert!(
         cutter.cuts() as u64 >= CUTS && resumed > CUTS / 2,
         "{} cuts, {resumed} resumes",
@@ -88,7 +88,7 @@ async fn nothing_is_lost_or_doubled(daemon: &Daemon, total: u64, ahead: u64, see
 async fn twenty_cuts_in_a_hundred_megabytes_both_ways_lose_and_double_nothing() {
     const TOTAL: u64 = 50 << 20;
     let echo = Target::echo();
-    // A connection of the session's own waits for its client; back-pressure, never a gap.
+    // A session's own connection waits for its client: back-pressure, never a gap.
     let daemon = Daemon::open(&echo.endpoint("e"));
     nothing_is_lost_or_doubled(&daemon, TOTAL, u64::MAX, 1).await;
 }
@@ -143,7 +143,7 @@ async fn a_resume_while_the_old_socket_lives_closes_it_with_4410() {
     assert_eq!(old.closed().await.0, 4410);
     new.send(b"two").await;
     assert_eq!(pty.receive(3), b"two");
-    // The session is the new socket's: the old one's end does not end it.
+    // The session belongs to the new socket: the end of the old one does not end it.
     drop(old);
     pty.send(b"9");
     assert_eq!(new.receive(1).await, b"9");
@@ -223,7 +223,7 @@ async fn next(events: &mut Events) -> Event {
     timeout(PATIENCE, events.next()).await.expect("an event").expect("more events")
 }
 
-/// Data up to and with `last`, and what else was told on the way.
+/// Data up to and including `last`, and what else was said on the way.
 async fn until(events: &mut Events, last: &[u8]) -> (u64, Vec<u8>, Vec<Event>) {
     let (mut start, mut data, mut others) = (None, Vec::new(), Vec::new());
     while !data.ends_with(last) {

@@ -108,14 +108,14 @@ fn remote(port: u16) -> Rfc2217Target {
     }
 }
 
-/// What a device sent so far.
+/// What a device has sent so far.
 #[derive(Debug, Default)]
 struct Seen {
     bytes: Vec<u8>,
     marks: Vec<(usize, LineEvent)>,
 }
 
-/// Reads a device as a line does; ends with the set.
+/// Reads a device as a line does; the task ends with the set.
 fn follow(mut reader: Box<dyn Source>) -> (JoinSet<()>, watch::Receiver<Seen>) {
     let (sender, seen) = watch::channel(Seen::default());
     let mut tasks = JoinSet::new();
@@ -137,13 +137,13 @@ fn follow(mut reader: Box<dyn Source>) -> (JoinSet<()>, watch::Receiver<Seen>) {
     (tasks, seen)
 }
 
-/// Waits until a device has sent so many bytes.
+/// Waits until a device has sent this many bytes.
 async fn bytes(seen: &mut watch::Receiver<Seen>, count: usize) -> Vec<u8> {
     let enough = timeout(PATIENCE, seen.wait_for(|seen| seen.bytes.len() >= count)).await;
     enough.expect("bytes in time").unwrap().bytes.clone()
 }
 
-/// All bytes, the one that telnet escapes many times over.
+/// All bytes, with the one that telnet escapes many times over.
 fn all_bytes() -> Vec<u8> {
     (0..=255).chain([255; 300]).chain((0..=255).rev()).collect()
 }

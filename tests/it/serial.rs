@@ -1,4 +1,4 @@
-//! Serial lines, at ptys: every byte value, one writer, what is drained and what is not, devices
+//! Serial lines, on ptys: every byte value, one writer, what is drained and what is not, devices
 //! that come and go.
 
 use std::{
@@ -109,7 +109,7 @@ fn what_a_client_sent_is_with_the_device_before_its_close_is_answered() {
         got
     });
     assert_eq!(client.closed().map(|(code, _)| code), Some(1000));
-    // The driver holds nothing back once the Close is out.
+    // The driver holds nothing back once the Close has been sent.
     assert!(reading.join().unwrap() == bytes);
     assert_eq!(metric(&daemon, "wsbridge_undelivered_bytes_total{endpoint=\"tty\"}"), 0);
 }

@@ -1,7 +1,7 @@
-//! A password attack as a whole, in little memory: from one address and from fifty, beside others
-//! who go on working.
+//! A whole password attack, in little memory: from one address and from fifty, while others go on
+//! working.
 //!
-//! `WSBRIDGE_SIEGE` is how many seconds it lasts (5), `WSBRIDGE_BINARY` another binary, as for
+//! `WSBRIDGE_SIEGE` is how many seconds it lasts (5), `WSBRIDGE_BINARY` another binary, for the
 //! figures of a release; what was measured is printed (`--no-capture`).
 
 use std::{
@@ -32,7 +32,7 @@ const GROWN: usize = 64 << 20;
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` where this user may make none.
+    /// `None` if this user may not make one.
     fn new(name: &str) -> Option<Self> {
         for (root, limit) in
             [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")]
@@ -52,7 +52,7 @@ impl Group {
         None
     }
 
-    /// Has a command run in it from its first byte on.
+    /// Has a command run in it from its first instruction on.
     fn hold(&self, command: &mut Command) {
         let mut inside = Command::new("sh");
         inside.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
@@ -74,7 +74,7 @@ impl Drop for Group {
     }
 }
 
-/// Alice with a password of the usual cost, and somebody with a token who only works.
+/// Alice with a password of the usual cost, and somebody with a token who just works.
 fn config() -> String {
     let password = wsbridge::testing::hash_password("correct horse battery").unwrap();
     let token = Sha256::digest("wsb_other")
@@ -89,7 +89,7 @@ fn config() -> String {
 
 /// Guesses from one address until the end, a third of them without waiting for the answer.
 fn guess(address: SocketAddr, source: &str, end: Instant) -> usize {
-    // An attacker elsewhere takes no processor of this machine.
+    // An attacker elsewhere uses no processor of this machine.
     let _ = rustix::process::nice(10);
     let credential = STANDARD.encode("alice:a guess");
     let request = format!(
@@ -99,8 +99,8 @@ fn guess(address: SocketAddr, source: &str, end: Instant) -> usize {
     while Instant::now() < end {
         let raw = Raw::connect_from(source, address);
         let mut stream = raw.stream();
-        // It ends with a reset: an address has so many ports and no more, and each that waits for
-        // its end is one less.
+        // It ends with a reset: an address has only so many ports, and each that waits for its end
+        // is one less.
         SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
         tries += 1;
         // A stranger may have to give way at any time.
@@ -112,7 +112,7 @@ fn guess(address: SocketAddr, source: &str, end: Instant) -> usize {
     tries
 }
 
-/// How long something took, again and again until the end.
+/// How long something takes, measured again and again until the end.
 fn measure(end: Instant, mut work: impl FnMut()) -> Vec<Duration> {
     let mut all = Vec::new();
     while Instant::now() < end {
@@ -136,7 +136,7 @@ fn told(name: &str, all: &[Duration]) {
     );
 }
 
-/// An attack from so many addresses, with so many hands each.
+/// An attack from this many addresses, with this many connections each.
 fn siege(sources: usize, hands: usize) {
     let seconds = env::var("WSBRIDGE_SIEGE").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let group = Group::new(&format!("siege-{sources}"));

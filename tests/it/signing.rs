@@ -1,5 +1,5 @@
-//! Signing in from the page: the cookie, what it opens and what it does not, and all that ends with
-//! it.
+//! Signing in from the page: the cookie, what it opens and what it does not, and everything that
+//! ends with it.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -42,7 +42,7 @@ fn login(address: SocketAddr, user: &str, password: &str) -> String {
     ask(address, "POST", "/api/login", &own(address), &body)
 }
 
-/// The cookie's line of an answer, without its attributes: to be sent back.
+/// The cookie's part of an answer, without its attributes: to be sent back.
 pub(crate) fn cookie(answer: &str) -> String {
     let line = answer
         .lines()
@@ -195,7 +195,7 @@ fn a_sign_in_lives_through_a_reload_and_ends_with_its_password_or_user() {
     let daemon = Daemon::start(&first);
     let address = daemon.address();
     let cookie = signed_in(address, "alice");
-    // The hash in the file stays; its salt would be another one.
+    // The hash in the file stays the same; hashed again it would have another salt.
     assert!(daemon.reload(&format!("{first}  third:\n    sim: echo\n")).contains("added third"));
     assert_eq!(session(address, &cookie).0, 200);
     let (mut raw, head) =
@@ -284,7 +284,7 @@ fn signing_out_takes_our_cookie_alone_and_ends_the_browsers_older_sign_ins() {
     assert_eq!(session(address, &elsewhere).0, 200, "another browser of hers");
 }
 
-/// A free port in place of any: it is part of the cookie's name, which outlives a restart.
+/// A free port instead of any: it is part of the cookie's name, which outlives a restart.
 fn on_one_port(config: &str) -> String {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     config.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"))
@@ -326,7 +326,7 @@ fn a_sign_in_outlives_a_restart_and_ends_with_signing_out_or_another_password() 
         status(&ask(address, "POST", "/api/logout", &format!("{}{over}", own(address)), "{}")),
         204
     );
-    // As a crash ends it: what was answered is written down.
+    // Ended as by a crash: what was answered has been written down.
     daemon.signal(rustix::process::Signal::KILL);
     daemon.exit();
     let mut daemon = start(&config);

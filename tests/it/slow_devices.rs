@@ -1,5 +1,5 @@
-//! Devices that are slow and alive: none is cut, no byte is lost, and a Close is answered when that
-//! is true.
+//! Devices that are slow but alive: none is cut off, no byte is lost, and a Close is answered when
+//! that is true.
 
 use std::{
     env,
@@ -32,12 +32,12 @@ use crate::{
 /// The shortest time there is.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
-/// A daemon that takes what acknowledges nothing for [`DEAD_AFTER`] for dead.
+/// A daemon that considers a target dead that has acknowledged nothing for [`DEAD_AFTER`].
 fn daemon(endpoints: &str) -> Daemon {
     Daemon::start(&format!("dead_after: {}s\n{OPEN}{endpoints}", DEAD_AFTER.as_secs()))
 }
 
-/// Sends all of it and a Close at once, as scripts do; the answer.
+/// Sends all of it and immediately a Close, as scripts do; returns the answer.
 fn deliver(daemon: &Daemon, endpoint: &str, bytes: &[u8]) -> (u16, String) {
     let mut client = Raw::upgrade(daemon.address(), endpoint);
     client.stream().set_read_timeout(None).unwrap();
@@ -67,7 +67,7 @@ fn all_arrived(daemon: &Daemon, endpoint: &str, close: &(u16, String)) {
     assert_eq!(undelivered(daemon, endpoint), 0, "{endpoint}");
 }
 
-/// Takes nothing for more than twice the time, then everything.
+/// Takes nothing for more than twice that time, then everything.
 fn paused(mut stream: &TcpStream) -> Received {
     let mut first = [0];
     stream.read_exact(&mut first).unwrap();
@@ -160,8 +160,8 @@ fn what_a_shared_tcp_device_had_not_acknowledged_when_it_reset_is_counted() {
     let daemon = Daemon::open(&format!("{}    share: one-writer\n", device.endpoint("p")));
     let mut client = Raw::upgrade(daemon.address(), "p");
     client.send(&masked(0x82, &noise(300_000)));
-    // The kernel of the device had these and the gateway that one's word for it; the rest is lost,
-    // and counted.
+    // The device's kernel had these, and the gateway had the kernel's word for it; the rest is
+    // lost, and counted.
     let acknowledged = device.report();
     let lost = until("a count", || Some(undelivered(&daemon, "p")).filter(|lost| *lost > 0));
     assert!(lost + acknowledged >= 300_000, "{lost} + {acknowledged}");
@@ -184,8 +184,8 @@ fn user_timeout_cuts_who_is_slow_too_and_that_is_told() {
 
 const A_SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Reads the far end of a pty at so many bytes a second: so many, or what is there when all is
-/// `over`.
+/// Reads the far end of a pty at this many bytes a second: up to `total`, or what is there when
+/// everything is `over`.
 fn paced(line: &Pty, speed: usize, total: usize, over: &AtomicBool) -> Vec<u8> {
     let (mut far, begun) = (line.device(), Instant::now());
     let (mut all, mut piece) = (Vec::new(), [0; 512]);
@@ -206,14 +206,14 @@ fn paced(line: &Pty, speed: usize, total: usize, over: &AtomicBool) -> Vec<u8> {
 }
 
 /// What a pty may hold: 64 KiB of the kernel's tty buffers, and 4 KiB of the line discipline. It
-/// tells ser2net that its output queue is empty, always, and ser2net flushes it when the client has
+/// always tells ser2net that its output queue is empty, and ser2net flushes it when the client has
 /// gone, which on a UART costs nothing.
 const PTY_HOLDS: usize = 80 * 1024;
 
-/// ser2net in front of a line of that speed, and a script that sends 300,000 bytes and closes.
+/// ser2net in front of a line with that speed, and a script that sends 300,000 bytes and closes.
 fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     const TOTAL: usize = 300_000;
-    // 9600 baud are 960 bytes a second: five minutes, by hand.
+    // 9600 baud are 960 bytes a second: five minutes, to be run by hand.
     let speed = env::var("WSBRIDGE_FAR_SPEED").map_or(25_000, |speed| speed.parse().unwrap());
     let Some(far) = Ser2net::start(layer) else { return };
     let daemon = daemon(&endpoint(far.port));
@@ -222,7 +222,7 @@ fn behind_ser2net(layer: &str, endpoint: impl Fn(u16) -> String) {
     let (close, came) = thread::scope(|scope| {
         let came = scope.spawn(|| paced(&far.pty, speed, TOTAL, &over));
         let close = until("a session", || {
-            // It is there when it takes a session: a connection that only looks would open its
+            // It is ready when it accepts a session: a connection that only looks would open its
             // device.
             let close = deliver(&daemon, "far", &bytes);
             (close.0 != 4450).then_some(close)

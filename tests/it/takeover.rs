@@ -1,5 +1,5 @@
-//! What becomes of a session's queue when the lease is taken from it: whoever takes over waits for
-//! data alone.
+//! What happens to a session's queue when the lease is taken from it: whoever takes over waits only
+//! for data.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::harness::{Daemon, Pty, Wire, access::tokens};
 
 const ALL: &str = "read, write, signals, settings, takeover";
 
-/// How long everything waits that is to be cut: a test that takes as long has waited for it.
+/// How long everything that should be cut waits: a test that takes this long has waited for it.
 const HOLD: Duration = Duration::from_secs(9);
 
 /// A daemon with one line `e` for anna and bob.
@@ -56,7 +56,7 @@ async fn a_takeover_ends_a_hold_and_discards_what_stands_behind_it_and_tells() {
     begin(&mut anna, 1, hold(false)).await;
     anna.send(b"behind").await;
     begin(&mut anna, 2, json!({"type": "drain"})).await;
-    // One that passes the queue goes with the lease, too.
+    // One that bypasses the queue ends with the lease, too.
     begin(&mut anna, 3, hold(true)).await;
     assert_eq!(pty.receive(7), b"before ");
     anna.ask("ping", json!({})).await;
@@ -125,7 +125,7 @@ async fn a_lease_that_is_given_back_is_waited_for_as_before() {
 async fn what_a_session_has_queued_may_wait_for_ten_seconds_in_all() {
     let (daemon, mut pty) = line();
     let mut anna = enter(&daemon, "anna", json!({})).await;
-    // Each alone is short enough.
+    // Each by itself is short enough.
     for id in [1, 2] {
         begin(&mut anna, id, json!({"type": "signals", "steps": [{"ms": 5100}]})).await;
     }
@@ -134,7 +134,7 @@ async fn what_a_session_has_queued_may_wait_for_ten_seconds_in_all() {
         refused["code"] == "limit" && refused["message"].as_str().unwrap().contains("10 s"),
         "{refused}"
     );
-    // Data are no wait, and a step that holds for nothing is none.
+    // Data do not count as a wait, nor does a step that holds for no time.
     anna.send(b"data").await;
     begin(&mut anna, 3, json!({"type": "signals", "steps": [{"ms": 0}]})).await;
     assert_eq!(anna.ask("lease", json!({"op": "release"})).await["type"], "ok");

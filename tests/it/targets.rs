@@ -1,4 +1,4 @@
-//! Targets as they are found: refusing, resetting, silent, on a unix socket, behind TLS, on IPv6.
+//! Targets in all conditions: refusing, resetting, silent, on a unix socket, behind TLS, on IPv6.
 
 use std::{
     io::{Read, Write},
@@ -13,8 +13,8 @@ use rustls::{ServerConnection, StreamOwned};
 
 use crate::harness::{Daemon, Raw, Target, tls};
 
-/// A browser's handshake from the gateway's own page: its status, and the code of the Close behind
-/// a 101.
+/// A browser's handshake from the gateway's own page: its status, and the code of the Close after a
+/// 101.
 fn from_a_page(daemon: &Daemon, endpoint: &str) -> (u16, Option<u16>) {
     let address = daemon.address();
     let origin = format!("Origin: http://{address}\r\n");

@@ -1,5 +1,5 @@
-//! UDP targets: a message is a datagram, both ways and in both modes (docs/protocol.md sections 2
-//! to 8).
+//! UDP targets: a message is a datagram, in both directions and both modes (docs/protocol.md
+//! sections 2 to 8).
 
 mod borders;
 mod clients;
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use crate::harness::{Daemon, PATIENCE, Raw, Wire, client::Frame, page, wire::Came};
 
-/// A device that speaks UDP. It knows the gateway by the first datagram it got.
+/// A device that speaks UDP. It knows the gateway by the first datagram that it received.
 struct Peer {
     socket: UdpSocket,
     gateway: Option<SocketAddr>,
@@ -31,7 +31,7 @@ impl Peer {
         self.socket.local_addr().unwrap()
     }
 
-    /// A gateway with the endpoint `e` that reaches it; `more` are further lines.
+    /// A gateway with the endpoint `e` that reaches it; `more` has additional lines.
     fn daemon(&self, more: &str) -> Daemon {
         let daemon =
             Daemon::open(&format!("  e:\n    udp: {{ address: \"{}\" }}\n{more}", self.address()));
@@ -65,7 +65,7 @@ fn message(client: &mut Raw) -> Vec<u8> {
     }
 }
 
-/// The next message of data of a client in control mode.
+/// The next data message of a client in control mode.
 async fn datagram(wire: &mut Wire) -> Vec<u8> {
     loop {
         match wire.next().await {
@@ -76,7 +76,7 @@ async fn datagram(wire: &mut Wire) -> Vec<u8> {
     }
 }
 
-/// What the metrics have of `e` by this name.
+/// The value of the metric with this name for `e`.
 fn counted(daemon: &Daemon, name: &str) -> u64 {
     let page = page(daemon.address(), "/metrics");
     let line = format!("{name}{{endpoint=\"e\"}} ");

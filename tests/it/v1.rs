@@ -1,4 +1,4 @@
-//! `wsbridge.v1` on the wire: docs/protocol.md sections 3 to 6, 9 and 10, said and heard frame by
+//! `wsbridge.v1` on the wire: docs/protocol.md sections 3 to 6, 9 and 10, spoken and heard frame by
 //! frame.
 
 mod endings;
@@ -18,7 +18,7 @@ use crate::harness::{
     wire::Came,
 };
 
-/// A serial endpoint `e` on a pty, with further lines.
+/// A serial endpoint `e` on a pty, with additional lines.
 fn serial(pty: &Pty, more: &str) -> String {
     format!("  e:\n    serial: {{ port: {{ path: \"{}\" }} }}\n{more}", pty.path().display())
 }

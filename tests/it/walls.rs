@@ -1,5 +1,5 @@
-//! The walls before anything happens: each refusal with its status, and the attacks they are there
-//! for, played.
+//! The walls before anything happens: each refusal with its status, and the attacks that they are
+//! there for, played out.
 
 mod credentials;
 mod floods;
@@ -34,8 +34,8 @@ fn bearer(token: &str) -> String {
     format!("Authorization: Bearer {token}\r\n")
 }
 
-/// Alice with a password, a program with a token, both for `plc1` alone; one listener, `more` of
-/// the file's keys.
+/// Alice with a password, a program with a token, both only for `plc1`; one listener, `more` of the
+/// file's keys.
 fn guarded(target: &Target, more: &str) -> String {
     let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let access = format!(
@@ -52,7 +52,7 @@ fn the_walls_stand_in_their_order() {
     let echo = Target::echo();
     let daemon = Daemon::start(&guarded(&echo, ""));
     let address = daemon.address();
-    // A request that every wall would refuse loses one fault after the other.
+    // A request that every wall would refuse loses one fault after another.
     let bad = |host: &str, more: &str, version: &str| {
         let request = format!(
             "GET /ws/plc1 HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -140,7 +140,7 @@ fn cable_haunt_fails_though_the_browser_adds_the_users_password() {
     assert_eq!(with(&format!("Origin: http://{address}.attacker.example\r\n")), 403);
     assert_eq!(with(&format!("Origin: https://{address}\r\n")), 403);
     assert_eq!(with(&format!("Origin: http://127.0.0.1:{}\r\n", address.port() ^ 1)), 403);
-    // No attack: the gateway's own page, and a program without one.
+    // Not an attack: the gateway's own page, and a program without one.
     assert_eq!(with(&format!("Origin: http://{address}\r\n")), 101);
     assert_eq!(with(""), 101);
 }
@@ -150,7 +150,7 @@ fn dns_rebinding_fails_with_and_without_an_upgrade() {
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("modem"));
     let (address, port) = (daemon.address(), daemon.address().port());
-    // The attacker's name resolves to this machine by now, so page and socket agree about Host and
+    // By now the attacker's name resolves to this machine, so page and socket agree about Host and
     // Origin.
     let rebound = format!("attacker.example:{port}");
     let head = upgrade_head(address, "modem", &format!("Origin: http://{rebound}\r\n"));
@@ -182,7 +182,7 @@ fn a_name_that_any_machine_of_the_link_may_take_is_not_ours() {
         format!("wsbridge-{own}.local"),
         format!("wsbridge-{own}-2.local"),
     ];
-    // Without sign-in no name will do but a loopback one.
+    // Without sign-in no name will do except a loopback one.
     let open = Daemon::start(&format!("hosts: [ gw.example ]\n{OPEN}{}", echo.endpoint("plc1")));
     for name in
         others.iter().map(String::as_str).chain([&*own, &*format!("{own}.local"), "gw.example"])

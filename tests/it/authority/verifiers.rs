@@ -1,5 +1,5 @@
-//! Who holds the authority to what it may sign for: programs that trust it are shown the gateway,
-//! and certificates for others' names that its key has signed.
+//! Who makes the authority keep to what it may sign for: programs that trust it are shown the
+//! gateway, and certificates for other names that its key has signed.
 
 use std::{
     fs::{self, File},
@@ -24,11 +24,11 @@ use crate::{
     peers::works,
 };
 
-/// Connects to an address as if it were that name's, and trusts that file alone: whether the
-/// certificate was taken.
+/// Connects to an address as if it were that name's, and trusts only that file; returns whether the
+/// certificate was accepted.
 type Verify = fn(&Path, SocketAddr, &str) -> bool;
 
-/// Name, how the program tells its version, and what it does.
+/// Name, how the program reports its version, and what it does.
 const VERIFIERS: [(&str, &[&str], Verify); 6] = [
     ("OpenSSL", &["openssl", "version"], openssl),
     ("webpki (rustls)", &[], webpki),
@@ -99,7 +99,7 @@ fn gnutls(trust: &Path, at: SocketAddr, name: &str) -> bool {
     ends_well(command.arg("127.0.0.1"))
 }
 
-/// A certificate of this authority for whoever is named.
+/// A certificate from this authority for this name.
 fn signed(issuer: &Issuer<'_, &KeyPair>, name: &str) -> (CertificateDer<'static>, KeyPair) {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.use_authority_key_identifier_extension = true;
@@ -141,7 +141,7 @@ fn serve((certificate, key): (CertificateDer<'static>, KeyPair)) -> SocketAddr {
     address
 }
 
-/// A name that only that authority's certificate has, as its issuer.
+/// A name that only that authority's certificate has as its issuer.
 fn common_name(certificate: &Path) -> String {
     let text = Command::new("openssl")
         .args(["x509", "-noout", "-subject", "-nameopt", "multiline", "-in"])
@@ -156,7 +156,7 @@ fn common_name(certificate: &Path) -> String {
         .into()
 }
 
-/// An authority like the gateway's that may sign for everything, as proof that nothing else is
+/// An authority like the gateway's that may sign for everything, to prove that nothing else is
 /// wrong with what is refused.
 fn boundless(folder: &Path) -> (PathBuf, CertificateParams, KeyPair) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();

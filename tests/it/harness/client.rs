@@ -22,7 +22,7 @@ pub(crate) async fn connect(url: &str) -> Socket {
     connect_with(url, &[]).await.unwrap()
 }
 
-/// Connects with further headers; a refusal is the error.
+/// Connects with additional headers; a refusal is the error.
 pub(crate) async fn connect_with(
     url: &str,
     headers: &[(&'static str, &str)],
@@ -87,7 +87,8 @@ impl Raw {
         Self::over(socket.into())
     }
 
-    /// Asks for an upgrade at this path (or endpoint) with further header lines; the answer's head.
+    /// Asks for an upgrade at this path (or endpoint) with additional header lines; returns the
+    /// answer's head.
     pub(crate) fn handshake(address: SocketAddr, path: &str, more: &str) -> (Self, String) {
         let mut raw = Self::connect(address);
         raw.send(upgrade_head(address, path, more).as_bytes());
@@ -110,7 +111,7 @@ impl Raw {
         self.send(&masked(0x80 | opcode, payload));
     }
 
-    /// A response's head, up to and with the empty line; empty when the connection ended before.
+    /// A response's head, up to and including the empty line; empty if the connection ended before.
     pub(crate) fn head(&mut self) -> String {
         loop {
             if let Some(end) = self.early.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -123,7 +124,7 @@ impl Raw {
         }
     }
 
-    /// Sends a request and gives the whole answer of a connection that closes behind it.
+    /// Sends a request and returns the whole answer of a connection that closes after it.
     pub(crate) fn ask(address: SocketAddr, request: &str) -> String {
         let mut raw = Self::connect(address);
         raw.send(request.as_bytes());
@@ -136,7 +137,7 @@ impl Raw {
         String::from_utf8_lossy(&std::mem::take(&mut self.early)).into_owned()
     }
 
-    /// The same, as it came.
+    /// The same, as bytes.
     pub(crate) fn rest_bytes(&mut self) -> Vec<u8> {
         while self.more() > 0 {}
         std::mem::take(&mut self.early)
@@ -234,8 +235,8 @@ pub(crate) fn status(answer: &str) -> u16 {
     answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok()).unwrap_or(0)
 }
 
-/// The head of an upgrade request for an endpoint, or for a whole path; `more` is further header
-/// lines, each with its line end.
+/// The head of an upgrade request for an endpoint, or for a whole path; `more` has additional
+/// header lines, each with its line end.
 pub(crate) fn upgrade_head(address: SocketAddr, endpoint: &str, more: &str) -> String {
     let path =
         if endpoint.starts_with('/') { endpoint.to_owned() } else { format!("/ws/{endpoint}") };
@@ -245,7 +246,7 @@ pub(crate) fn upgrade_head(address: SocketAddr, endpoint: &str, more: &str) -> S
     )
 }
 
-/// A masked frame behind any first byte.
+/// A masked frame with any first byte.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let mut bytes = vec![first];

@@ -1,5 +1,5 @@
-//! A network that breaks: a TCP proxy that cuts its connections after so many bytes, wherever a
-//! frame stands.
+//! A network that breaks: a TCP proxy that cuts its connections after so many bytes, even within a
+//! frame.
 
 use std::{
     io::{Read, Write},
@@ -24,8 +24,8 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    /// A proxy to `to`. Each connection carries as many bytes, both ways together, as `limits` says
-    /// next; behind the last limit nothing is cut.
+    /// A proxy to `to`. Each connection carries as many bytes, both directions together, as the
+    /// next of `limits` says; after the last limit nothing is cut.
     pub(crate) fn start(to: SocketAddr, limits: Vec<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -60,7 +60,7 @@ impl Cutter {
         self.address
     }
 
-    /// Carries nothing any more, and says nothing: a network that is gone without a word.
+    /// Carries nothing from now on, and says nothing: a network that has gone without a word.
     pub(crate) fn swallow(&self) {
         self.swallows.store(true, Ordering::Relaxed);
     }
@@ -70,7 +70,7 @@ impl Cutter {
         self.cuts.load(Ordering::Relaxed)
     }
 
-    /// Cuts the connection made last, now.
+    /// Cuts the most recent connection now.
     pub(crate) fn cut(&self) {
         let last = self.last.lock().unwrap().take().expect("a connection");
         last.shutdown(Shutdown::Both).unwrap();
@@ -91,7 +91,7 @@ fn carry(
             Some(if left == usize::MAX { left } else { left.saturating_sub(read) })
         });
         let before = before.unwrap();
-        // Only the first of both directions to get here cuts; counted before the other one can end
+        // Only the direction that gets here first cuts; it is counted before the other one can end
         // the connection.
         if before > 0 && before <= read {
             cuts.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +100,7 @@ fn carry(
             break;
         }
         if before <= read {
-            // A reset, as a network that is gone gives it: what is under way is lost.
+            // A reset, as a network that has gone gives it: what is under way is lost.
             SockRef::from(&from).set_linger(Some(Duration::ZERO)).ok();
             break;
         }

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::PATIENCE;
 
-/// One listener on a free port of loopback, plain, everybody may do everything; endpoints go behind
-/// it.
+/// One plain listener on a free loopback port, where everybody may do everything; endpoints go
+/// after it.
 pub(crate) const OPEN: &str =
     "listen:\n  - address: \"127.0.0.1:0\"\n    tls: none\nauth: none\nendpoints:\n";
 
@@ -37,7 +37,7 @@ struct Log {
 }
 
 impl Daemon {
-    /// Starts with a configuration file of that text and waits until it listens. `{dir}` in the
+    /// Starts with a configuration file with this text and waits until it listens. `{dir}` in the
     /// text is a folder of the test's own.
     pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, |_| ())
@@ -48,14 +48,15 @@ impl Daemon {
         Self::start(&format!("{OPEN}{endpoints}"))
     }
 
-    /// [`Self::start`] with a last word on the command: environment, arguments.
+    /// [`Self::start`], after `adjust` has had the last word on the command: environment,
+    /// arguments.
     pub(crate) fn start_with(config: &str, adjust: impl FnOnce(&mut Command)) -> Self {
         let daemon = Self::launch(config, adjust);
         daemon.wait_for(" ready: ");
         daemon
     }
 
-    /// Starts a daemon that must not come up; its exit code and what it said.
+    /// Starts a daemon that must not come up; returns its exit code and what it said.
     pub(crate) fn fails(config: &str) -> (i32, String) {
         let mut daemon = Self::launch(config, |_| ());
         let code = daemon.exit().code().expect("an exit code");
@@ -66,7 +67,7 @@ impl Daemon {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("wsbridge.yaml");
         fs::write(&file, config.replace("{dir}", &folder.path().to_string_lossy())).unwrap();
-        // Figures are those of a release.
+        // Figures are those of a release build.
         let binary =
             env::var_os("WSBRIDGE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_wsbridge").into());
         let mut command = Command::new(binary);
@@ -83,7 +84,7 @@ impl Daemon {
         Self { child, folder, log }
     }
 
-    /// Everywhere it listens, in the order of the configuration.
+    /// Every address it listens on, in the order of the configuration.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let lines = self.log.lines.lock().unwrap();
         let listening = lines
@@ -98,7 +99,7 @@ impl Daemon {
         self.addresses()[0]
     }
 
-    /// `ws://` address of an endpoint.
+    /// The `ws://` address of an endpoint.
     pub(crate) fn url(&self, endpoint: &str) -> String {
         format!("ws://{}/ws/{endpoint}", self.address())
     }
@@ -113,8 +114,7 @@ impl Daemon {
         self.folder().join("wsbridge.yaml")
     }
 
-    /// Writes a new configuration, sends SIGHUP, and waits for what becomes of it: that line of the
-    /// log.
+    /// Writes a new configuration, sends SIGHUP, and waits for the outcome: that line of the log.
     pub(crate) fn reload(&self, config: &str) -> String {
         let before = self.log.lines.lock().unwrap().0.len();
         fs::write(self.config(), config.replace("{dir}", &self.folder().to_string_lossy()))
@@ -170,13 +170,13 @@ impl Daemon {
         self.status("VmHWM:")
     }
 
-    /// From here on it gets at most `more` bytes of address space beyond what it has.
+    /// From here on it gets at most `more` bytes of address space in addition to what it has.
     pub(crate) fn limit_memory(&self, more: usize) {
         let limit = Some((self.status("VmSize:") + more) as u64);
         prlimit(Some(self.pid()), Resource::As, Rlimit { current: limit, maximum: limit }).unwrap();
     }
 
-    /// A size of /proc/PID/status.
+    /// A size from /proc/PID/status.
     fn status(&self, field: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
@@ -217,7 +217,7 @@ impl Log {
         });
     }
 
-    /// The first line from `start` on that fits; the log when none comes in time.
+    /// The first line from `start` on that fits; the whole log if none comes in time.
     fn wait(&self, start: usize, fits: impl Fn(&str) -> bool) -> Result<String, String> {
         let end = Instant::now() + PATIENCE;
         let mut lines = self.lines.lock().unwrap();

@@ -1,5 +1,5 @@
-//! What the tests stand on: the real daemon, clients, ptys and target servers. Nothing here sleeps
-//! to wait.
+//! The equipment of the tests: the real daemon, clients, ptys and target servers. Nothing here
+//! sleeps to wait.
 #![expect(dead_code, reason = "a kit: not every piece has a user at every time")]
 
 pub(crate) mod access;
@@ -25,7 +25,7 @@ pub(crate) use self::{
     client::Raw, daemon::Daemon, pty::Pty, target::Target, technician::Technician, wire::Wire,
 };
 
-/// Waits until this gives something, asking again and again.
+/// Waits until `ask` returns something, asking again and again.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -37,7 +37,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Bytes without a pattern that a lost, doubled or swapped piece could hide in.
+/// Bytes without a pattern in which a lost, doubled or swapped piece could hide.
 pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);

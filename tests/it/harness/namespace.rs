@@ -6,9 +6,9 @@ use std::{env, process::Command};
 /// Set where the test runs inside.
 const INSIDE: &str = "WSBRIDGE_TEST_INSIDE";
 
-/// Whether the test named so (`module::function`) is inside and goes on. Outside it is run again
-/// inside, behind the shell commands of `setup`, and fails here when it fails there; where
-/// namespaces are not to be had it is skipped.
+/// Whether the test with this name (`module::function`) is inside and should continue. Outside, it
+/// is run again inside, after the shell commands of `setup`, and fails here if it fails there; if
+/// no namespaces can be had, it is skipped.
 pub(crate) fn inside(test: &str, setup: &str) -> bool {
     let setup = format!("ip link set lo up; {setup}");
     again(test, &["--map-root-user", "--net"], &setup).unwrap_or_else(|| {
@@ -17,10 +17,11 @@ pub(crate) fn inside(test: &str, setup: &str) -> bool {
     })
 }
 
-/// The same where /proc has the test's own processes alone, as under a unit with `ProcSubset=pid`
+/// The same where /proc has only the test's own processes, as under a unit with `ProcSubset=pid`
 /// and `ProtectProc=invisible`. Root always gets there.
 pub(crate) fn inside_bare_proc(test: &str) -> bool {
-    // Process numbers of a namespace are others outside, so lock files with them stay inside, too.
+    // A namespace's process numbers mean something else outside, so lock files with them stay
+    // inside, too.
     let setup = "mount -t proc -o subset=pid,hidepid=invisible proc /proc\n\
                  [ ! -d /run/lock ] || mount -t tmpfs locks /run/lock";
     let namespaces = ["--mount", "--pid", "--fork", "--kill-child"];
@@ -33,7 +34,7 @@ pub(crate) fn inside_bare_proc(test: &str) -> bool {
     })
 }
 
-/// Runs the test once more inside; `None` where that cannot be.
+/// Runs the test once more inside; `None` if that is impossible.
 fn again(test: &str, namespaces: &[&str], setup: &str) -> Option<bool> {
     if env::var_os(INSIDE).is_some() {
         return Some(true);

@@ -1,5 +1,5 @@
 //! A serial line without hardware: the test holds the device's end of a pty, the daemon opens the
-//! other.
+//! other end.
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,14 +21,15 @@ use super::PATIENCE;
 pub(crate) struct Pty {
     device: File,
     path: PathBuf,
-    /// Keeps the line up while the daemon has it closed: without it the device's end reads EIO.
+    /// Keeps the line up while the daemon has it closed: without it, reading the device's end fails
+    /// with EIO.
     _held: File,
 }
 
 impl Pty {
     /// A new pair, raw from the start.
     pub(crate) fn new() -> Self {
-        // A daemon that inherits the device's end would keep it from being unplugged.
+        // A daemon that inherited the device's end would keep it from being unplugged.
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -47,7 +48,7 @@ impl Pty {
         Self { device: File::from(master), path, _held: held }
     }
 
-    /// What goes behind `path:` in a configuration.
+    /// What goes after `path:` in a configuration.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -57,7 +58,7 @@ impl Pty {
         self.device.write_all(bytes).unwrap();
     }
 
-    /// The device receives so many bytes.
+    /// The device receives this many bytes.
     pub(crate) fn receive(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         let mut filled = 0;
@@ -71,7 +72,7 @@ impl Pty {
         bytes
     }
 
-    /// Whether something has come that was not received.
+    /// Whether something has arrived that was not received.
     pub(crate) fn has_input(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.device, PollFlags::IN)], Some(&now)).unwrap() > 0

@@ -1,4 +1,4 @@
-//! TCP devices: each a listener on loopback with a thread a connection.
+//! TCP devices: each is a listener on loopback with one thread per connection.
 
 use std::{
     io::{self, Read, Write},
@@ -30,13 +30,13 @@ pub(crate) struct Received {
 }
 
 impl<T: Send + 'static> Target<T> {
-    /// Runs `device` for each connection; what it returns can be had from [`Self::report`].
+    /// Runs `device` for each connection; what it returns is available from [`Self::report`].
     pub(crate) fn serve(device: impl Fn(TcpStream) -> T + Clone + Send + 'static) -> Self {
         Self::accept(TcpListener::bind("127.0.0.1:0").unwrap(), device)
     }
 
-    /// The same, and its kernel takes a few KiB from the first byte on: what is set once a
-    /// connection is there comes too late for what has arrived by then.
+    /// The same, with a kernel that takes only a few KiB from the first byte on: an option set on
+    /// an open connection comes too late for what has already arrived.
     pub(crate) fn narrow(device: impl Fn(TcpStream) -> T + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
@@ -60,7 +60,7 @@ impl<T: Send + 'static> Target<T> {
         Self { address, reports, _held: Vec::new() }
     }
 
-    /// What the next connection to end gave.
+    /// What the next connection to end returned.
     pub(crate) fn report(&self) -> T {
         self.reports.recv_timeout(PATIENCE).expect("a connection ends")
     }
@@ -79,7 +79,7 @@ impl<T> Target<T> {
 }
 
 impl Target<()> {
-    /// Sends back what it gets, and the half-close.
+    /// Sends back what it receives, and the half-close.
     pub(crate) fn echo() -> Self {
         Self::serve(|stream| {
             let _ = io::copy(&mut &stream, &mut &stream);
@@ -91,12 +91,12 @@ impl Target<()> {
     pub(crate) fn source(bytes: Vec<u8>) -> Self {
         Self::serve(move |mut stream| {
             let _ = stream.write_all(&bytes).and_then(|()| stream.shutdown(Shutdown::Write));
-            // Closing with bytes unread would reset the connection and take the last ones with it.
+            // Closing with unread bytes would reset the connection and lose the last ones.
             let _ = io::copy(&mut stream, &mut io::sink());
         })
     }
 
-    /// Reads so many bytes, then resets.
+    /// Reads this many bytes, then resets.
     pub(crate) fn reset(after: usize) -> Self {
         Self::serve(move |mut stream| {
             let _ = stream.read_exact(&mut vec![0; after]);
@@ -107,13 +107,13 @@ impl Target<()> {
     /// Nobody listens.
     pub(crate) fn refuse() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // Bound and not listening: the port stays ours and refuses.
+        // Bound but not listening: the port stays ours and refuses.
         socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         Self { address, reports: channel().1, _held: vec![socket] }
     }
 
-    /// Nobody answers: the backlog is full, so the kernel drops what knocks.
+    /// Nobody answers: the backlog is full, so the kernel drops every SYN.
     pub(crate) fn blackhole() -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -131,7 +131,7 @@ impl Target<()> {
 }
 
 impl Target<Received> {
-    /// Reads to the end and reports what came.
+    /// Reads to the end and reports what arrived.
     pub(crate) fn sink() -> Self {
         Self::serve(|stream| received(&stream))
     }

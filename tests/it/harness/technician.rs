@@ -27,7 +27,7 @@ impl Technician {
         Self::connect_with(args, |_| ())
     }
 
-    /// The same with a last word on the command.
+    /// The same, after `adjust` has had the last word on the command.
     pub(crate) fn connect_with(args: &[&str], adjust: impl FnOnce(&mut Command)) -> Self {
         let home = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wsbridge"));
@@ -81,7 +81,7 @@ impl Technician {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for the end; how it went.
+    /// Waits for the end and returns how it went.
     pub(crate) fn exit(&mut self) -> ExitStatus {
         until("the end of connect", || self.child.try_wait().unwrap())
     }
@@ -93,7 +93,7 @@ impl Technician {
             stdout.read_to_string(&mut printed).unwrap();
         }
         let code = self.exit().code();
-        // The reader of what was said ends with the pipe.
+        // The thread that reads what was said ends with the pipe.
         until("the last words", || (Arc::strong_count(&self.said) == 1).then_some(()));
         (code, printed, self.said())
     }

@@ -22,7 +22,7 @@ use rustls::{
 
 use super::PATIENCE;
 
-/// An authority whose certificates are files of a folder.
+/// An authority whose certificates are files in a folder.
 #[derive(Debug)]
 pub(crate) struct Authority {
     folder: PathBuf,
@@ -45,7 +45,7 @@ impl Authority {
         self.issue_with(name, |_| ())
     }
 
-    /// The same, which ends so many seconds from now.
+    /// The same, for a certificate that ends this many seconds from now.
     pub(crate) fn issue_for(&self, name: &str, seconds: u64) -> (PathBuf, PathBuf) {
         self.issue_with(name, |params| {
             params.not_after =
@@ -71,8 +71,8 @@ impl Authority {
         files
     }
 
-    /// A list of revoked certificates, `crl.pem`, which names these and is to be followed at that
-    /// second.
+    /// A list of revoked certificates, `crl.pem`, which names these and whose successor is due at
+    /// that second.
     pub(crate) fn revoke(&self, names: &[&str], next: u64) -> PathBuf {
         let epoch = date_time_ymd(1970, 1, 1);
         let revoked = names.iter().map(|name| RevokedCertParams {
@@ -89,7 +89,7 @@ impl Authority {
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        // Whole or not at all: the daemon reads it when it changes.
+        // Whole or not at all: the daemon reads it as soon as it changes.
         let (draft, file) = (self.folder.join("crl.new"), self.folder.join("crl.pem"));
         fs::write(&draft, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
         fs::rename(&draft, &file).unwrap();
@@ -124,7 +124,7 @@ fn pair(files: &(PathBuf, PathBuf)) -> (Vec<CertificateDer<'static>>, PrivateKey
     )
 }
 
-/// A client's TLS that trusts `ca`, with a certificate of its own or without.
+/// A client's TLS settings that trust `ca`, with or without a certificate of its own.
 pub(crate) fn trusting(ca: &Path, own: Option<&(PathBuf, PathBuf)>) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -136,7 +136,7 @@ pub(crate) fn trusting(ca: &Path, own: Option<&(PathBuf, PathBuf)>) -> Arc<Clien
     })
 }
 
-/// A TLS connection to `localhost` that trusts `ca`, with a certificate of its own or without.
+/// A TLS connection to `localhost` that trusts `ca`, with or without a certificate of its own.
 pub(crate) fn connect(
     address: SocketAddr,
     ca: &Path,
@@ -145,7 +145,7 @@ pub(crate) fn connect(
     connect_by(address, trusting(ca, own))
 }
 
-/// The same by a client's settings, which may remember sessions.
+/// The same with a client's settings, which may remember sessions.
 pub(crate) fn connect_by(
     address: SocketAddr,
     config: Arc<ClientConfig>,

@@ -18,7 +18,7 @@ use super::{
     client::{Socket, connect_with},
 };
 
-/// What came.
+/// What arrived.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Came {
     Json(Value),
@@ -37,13 +37,13 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects to an endpoint (or the bus, named by nothing); `hello` is still to be read.
+    /// Connects to an endpoint (or to the bus, with an empty name); `hello` has yet to be read.
     pub(crate) async fn connect(daemon: &Daemon, endpoint: &str) -> Self {
         Self::try_connect(daemon, endpoint, &[]).await.unwrap()
     }
 
-    /// Connects with the token of a user of this kind, then opens as asked: the `opened` or
-    /// `error`.
+    /// Connects with the token of a user of this kind, then opens as asked; returns the `opened` or
+    /// the `error`.
     pub(crate) async fn open_as(
         daemon: &Daemon,
         endpoint: &str,
@@ -57,7 +57,7 @@ impl Wire {
         (wire, opened)
     }
 
-    /// Connects with further headers; a refusal is the error.
+    /// Connects with additional headers; a refusal is the error.
     pub(crate) async fn try_connect(
         daemon: &Daemon,
         endpoint: &str,
@@ -69,19 +69,20 @@ impl Wire {
         Ok(Self { socket, data: Vec::new(), passed: Vec::new() })
     }
 
-    /// Connects and opens: the `opened` or `error`.
+    /// Connects and opens; returns the `opened` or the `error`.
     pub(crate) async fn opened(daemon: &Daemon, endpoint: &str, open: Value) -> (Self, Value) {
         let mut wire = Self::connect(daemon, endpoint).await;
         let opened = wire.open(open).await;
         (wire, opened)
     }
 
-    /// `open` with these members: the answer.
+    /// Sends `open` with these members; returns the answer.
     pub(crate) async fn open(&mut self, open: Value) -> Value {
         self.ask("open", open).await
     }
 
-    /// Sends a request of this type and these members; the answer, whatever comes before it.
+    /// Sends a request with this type and these members; returns the answer, whatever comes before
+    /// it.
     pub(crate) async fn ask(&mut self, kind: &str, members: Value) -> Value {
         let id: u64 = 4000 + u64::try_from(self.passed.len()).unwrap();
         let mut message = members;
@@ -118,11 +119,11 @@ impl Wire {
         self.socket.send(Message::Close(Some(frame))).await.unwrap();
     }
 
-    /// What comes next; the connection's end without Close is code 1006.
+    /// What comes next; an end of the connection without Close is code 1006.
     pub(crate) async fn next(&mut self) -> Came {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // Pings are no answer.
+            // Pings are not an answer.
             let next = timeout_at(deadline, self.socket.next()).await;
             let next = next.unwrap_or_else(|_| panic!("nothing came; passed {:?}", self.passed));
             return match next {
@@ -158,7 +159,7 @@ impl Wire {
         self.until(|told| told["type"] == kind).await
     }
 
-    /// Exactly so many line bytes, acknowledged.
+    /// Exactly this many line bytes, acknowledged.
     pub(crate) async fn receive(&mut self, length: usize) -> Vec<u8> {
         while self.data.len() < length {
             match self.next().await {

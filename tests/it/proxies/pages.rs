@@ -62,7 +62,7 @@ fn a_listed_file_or_app_needs_a_token() {
         ),
         403
     );
-    // A script keeps cookies of other programs of the host.
+    // A script keeps cookies of other programs on the host.
     assert_eq!(Raw::status(address, "echo", &format!("{basic}Cookie: theirs=1\r\n")), 101);
 }
 
@@ -78,7 +78,7 @@ fn a_refused_page_is_told_what_was_compared_and_a_program_is_not_told_of_pages()
         assert_eq!(status(&answer), 403, "{answer}");
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     };
-    // A proxy that cuts off port and scheme, as many a guide has it.
+    // A proxy that cuts off port and scheme, as many guides configure it.
     let cut = ask(
         "Host: gw.example\r\nX-Forwarded-For: 198.51.100.4\r\nOrigin: https://gw.example:8443\r\n",
     );
@@ -218,8 +218,8 @@ fn a_page_over_plain_http_is_not_asked_for_a_password_by_the_browser() {
             ),
         )
     };
-    // A browser tells of itself to trustworthy origins alone; what our page adds says that it is
-    // one.
+    // A browser sends information about itself only to trustworthy origins; what our page adds
+    // tells that it is a browser.
     assert!(!ask("X-Requested-With: XMLHttpRequest\r\n").contains("Basic"));
     assert!(ask("").contains("www-authenticate: Basic"), "programs are");
 }

@@ -9,7 +9,7 @@ use crate::harness::{
     tls,
 };
 
-/// A gateway that takes what 127.0.0.1 announces; with TLS where files are given.
+/// A gateway that accepts what 127.0.0.1 announces; with TLS if files are given.
 fn announced(tls: &str) -> Daemon {
     announced_for(OPEN, tls)
 }
@@ -54,7 +54,7 @@ fn the_proxy_protocol_names_the_client_and_each_has_limits_of_its_own() {
     raw.send(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n");
     raw.send(upgrade_head(daemon.address(), "echo", "").as_bytes());
     assert_eq!(status(&raw.head()), 403, "it is not a program on this machine");
-    // A health check is the proxy's own.
+    // A health check comes from the proxy itself.
     let mut raw = Raw::connect(daemon.address());
     raw.send(
         b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",

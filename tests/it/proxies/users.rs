@@ -1,4 +1,4 @@
-//! Users that a proxy names, and passwords that are for the proxy.
+//! Users that a proxy names, and passwords that are meant for the proxy.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ fn sum(text: &str) -> String {
     Sha256::digest(text).iter().fold(String::new(), |all, byte| format!("{all}{byte:02x}"))
 }
 
-/// Alice and bob behind a proxy that names users, with a secret or without.
+/// Alice and bob behind a proxy that names users, with or without a secret.
 pub(super) fn named(secret: &str) -> Daemon {
     let hash = wsbridge::testing::hash_password(PASSWORD).unwrap();
     let hidden = sum("wsb_proxy");
@@ -111,7 +111,7 @@ fn a_user_that_the_proxy_names_twice_or_beside_a_token_or_without_the_secret_is_
             "{spoofed}"
         );
     }
-    // It counts before our cookie.
+    // It takes precedence over our cookie.
     let signed = Raw::ask(
         address,
         &format!(
@@ -172,6 +172,6 @@ fn a_password_for_the_proxy_does_not_lock_anybody_out() {
             101
         );
     }
-    // Programs are heard as ever.
+    // Programs are accepted as always.
     assert_eq!(through(address, "GET /api/session", basic), 401);
 }

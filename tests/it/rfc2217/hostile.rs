@@ -1,4 +1,4 @@
-//! Boxes that break telnet, answer nothing, or say a sentence in place of serving.
+//! Boxes that break telnet, answer nothing, or say a sentence instead of serving.
 
 use std::{
     io::{Read, Write},
@@ -31,7 +31,7 @@ fn serve(stream: &mut TcpStream) {
     }
 }
 
-/// A box, and a daemon that has it as line `e`. `boxes` plays each connection it gets, by their
+/// A box, and a daemon that has it as line `e`. `play` plays each connection it gets, by its
 /// number.
 fn line(play: impl Fn(usize, &mut TcpStream) + Send + 'static) -> Daemon {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -49,7 +49,7 @@ fn line(play: impl Fn(usize, &mut TcpStream) + Send + 'static) -> Daemon {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_unescaped_sub_negotiation_does_not_silence_the_line() {
     let daemon = line(|number, stream| {
-        // Whoever writes has the line open.
+        // A client that writes has the line open.
         stream.read_exact(&mut [0]).unwrap();
         stream.write_all(b"data").unwrap();
         if number == 0 {
@@ -81,7 +81,7 @@ async fn a_purge_that_is_never_answered_is_told_once_and_held_against_nobody() {
     daemon.wait_for("device open");
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     for _ in 0..20 {
-        // 20 time-outs of 3 s would be more than the patience of this test.
+        // 20 time-outs of 3 s would exceed the patience of this test.
         assert_eq!(wire.ask("flush", json!({"tx": true})).await["type"], "ok");
     }
     let log = daemon.log();

@@ -24,8 +24,9 @@ fn heard(peer: &Peer, what: &str) {
     while peer.says.recv_timeout(PATIENCE).unwrap() != what {}
 }
 
-/// Whether some socket of this machine that is connected to this port has sent what is not
+/// Whether some socket on this machine that is connected to this port has sent bytes that are not
 /// acknowledged (`proc_net_tcp`: the third field is the peer's address, the fifth begins with the
+/// bytes).
 /// bytes).
 fn has_unacknowledged(port: u16) -> bool {
     let (table, port) = (fs::read_to_string("/proc/net/tcp").unwrap(), format!(":{port:04X}"));
@@ -46,7 +47,7 @@ async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
         let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
         assert_eq!(wire.ask("signals", on.clone()).await["type"], "ok");
         heard(&peer, "set break_condition 1");
-        // Another's end is not this one's.
+        // One session's end is not the other's.
         other.ask("close", json!({})).await;
         let still = wire.ask("get", json!({})).await;
         assert_eq!(still["outputs"]["break"], true, "{how}");
@@ -67,8 +68,8 @@ async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
     drop(wire);
     heard(&peer, "set dtr 1");
 
-    // Nobody can say whether the wire of another box is idle; what waits for that goes on when all
-    // is handed over.
+    // Nobody can tell whether the wire of another box is idle; whatever waits for that continues
+    // once everything is handed over.
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     wire.send(b"behind this").await;
     let refused = wire.ask("drain", json!({})).await;
@@ -81,15 +82,15 @@ async fn what_a_session_began_is_brought_to_its_end_when_it_leaves() {
     heard(&peer, "set baudrate 19200");
     assert_eq!(wire.ask("close", json!({"drain": true})).await["type"], "ok");
 
-    // What the box has received for others is everybody's; what was sent for it is the sender's to
-    // discard.
+    // What the box has received for others belongs to everybody; what was sent to it is the
+    // sender's to discard.
     let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     assert_eq!(other.ask("flush", json!({"rx": true})).await["type"], "ok");
     other.ask("close", json!({})).await;
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({"take": true})).await;
     wire.send(b"never mind").await;
     assert_eq!(wire.ask("flush", json!({"tx": true})).await["type"], "ok");
-    // The settings that the session before left behind go back first.
+    // The settings that the previous session left behind are restored first.
     let purged = peer.says.iter().find(|line| line.starts_with("purge")).unwrap();
     assert_eq!(purged, "purge output");
 }

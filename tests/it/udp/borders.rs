@@ -1,4 +1,4 @@
-//! Borders of messages, both ways.
+//! Borders of messages, in both directions.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn each_message_of_a_plain_client_is_one_datagram_and_each_datagram_one_message(
     for bytes in ALL {
         assert_eq!(message(&mut client), bytes);
     }
-    // A text message is its bytes.
+    // A text message counts as its bytes.
     client.frame(1, "größe".as_bytes());
     assert_eq!(peer.receive(), "größe".as_bytes());
 }
@@ -55,7 +55,7 @@ async fn each_message_in_control_mode_is_one_datagram_and_each_datagram_one_mess
     }
     let got = wire.ask("get", json!({})).await;
     assert_eq!(got["rx"].as_u64().unwrap(), opened["rx"].as_u64().unwrap() + sent as u64);
-    // Nobody says when a datagram has arrived.
+    // Nobody can tell when a datagram has arrived.
     assert_eq!(wire.ask("drain", json!({})).await["code"], "unsupported");
 }
 
@@ -107,7 +107,7 @@ async fn in_control_mode_a_longer_one_is_told_counted_and_the_session_goes_on() 
     assert_eq!(counted(&daemon, "wsbridge_undelivered_bytes_total"), 65_508);
     wire.send(b"next").await;
     assert_eq!(peer.receive(), b"next");
-    // Beyond the window it is a breach of the protocol, as it is on every line.
+    // Going beyond the window breaks the protocol, as on every line.
     wire.send(&noise(65_537)).await;
     let (code, reason) = wire.closed().await;
     assert!(code == 4400 && reason.contains("window"), "{code} {reason}");
@@ -131,7 +131,7 @@ fn base64_text_and_line_ends_do_not_reach_over_the_border_of_a_message() {
     client.frame(2, b"a\r");
     client.frame(2, b"\n");
     assert_eq!((peer.receive(), peer.receive()), (b"a\r\n".to_vec(), b"\r\n".to_vec()));
-    // Half a character is one that is missing, and no part of the next message.
+    // Half a character counts as a missing one, and is no part of the next message.
     peer.send(b"\xe2\x82");
     peer.send(b"\xacx");
     assert_eq!(client.next().unwrap().payload, "\u{fffd}".as_bytes());

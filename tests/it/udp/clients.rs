@@ -35,7 +35,7 @@ async fn each_write_of_the_rust_client_is_a_datagram_also_when_it_comes_back() {
     for bytes in &sent {
         client.write(bytes).await.unwrap();
     }
-    // Of empty ones nobody knows, over a resume, whether they were taken.
+    // For empty ones nobody knows, over a resume, whether they were taken.
     let whole: Vec<_> = sent.iter().filter(|bytes| !bytes.is_empty()).collect();
     for bytes in &whole {
         let mut got = peer.receive();

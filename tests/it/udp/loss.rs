@@ -1,11 +1,11 @@
-//! What does not arrive is dropped whole, counted and told.
+//! What does not arrive is dropped whole, counted and reported.
 
 use serde_json::json;
 
 use super::{Peer, counted, datagram, message};
 use crate::harness::{Daemon, Raw, Wire, access::tokens};
 
-/// A datagram of this length that tells its number.
+/// A datagram of this length that contains its number.
 fn numbered(number: u32, length: usize) -> Vec<u8> {
     number.to_be_bytes().into_iter().cycle().take(length).collect()
 }
@@ -38,8 +38,8 @@ async fn a_reader_that_is_slow_gets_whole_datagrams_and_a_gap() {
     let rx = opened["rx"].as_u64().unwrap();
     other.send(b"?").await;
     peer.receive();
-    // It acknowledges nothing: three fit its window of 4096, and the others flow past it. Each
-    // waits for the one before: the kernel's buffer is no part of this.
+    // It acknowledges nothing: three fit its window of 4096, and the others pass it by. Each waits
+    // for the one before it, so that the kernel's buffer plays no part.
     let (length, count) = (1000_u32, 400_u32);
     for number in 0..count {
         peer.send(&numbered(number, length as usize));
@@ -74,7 +74,7 @@ async fn a_plain_reader_that_is_slow_misses_datagrams_and_stays() {
     let mut client = Raw::upgrade(daemon.address(), "e");
     other.send(b"?").await;
     peer.receive();
-    // 24 MB, which no buffers on its way hold.
+    // 24 MB, more than all buffers on its way hold.
     for number in 0..count {
         peer.send(&numbered(number, length as usize));
         assert_eq!(datagram(&mut other).await.len(), length as usize);

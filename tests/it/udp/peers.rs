@@ -14,7 +14,7 @@ async fn where_nobody_listens_the_line_is_down_and_heals_when_somebody_does() {
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     let address = peer.address();
     drop(peer);
-    // The kernel takes it; what comes back says that it was in vain.
+    // The kernel takes it; what comes back shows that it was in vain.
     wire.send(b"in vain").await;
     let down = wire.until(|told| told["type"] == "status" && told["state"] == "down").await;
     let why = down["error"].as_str().unwrap();
@@ -58,7 +58,7 @@ fn a_device_that_sends_without_being_asked_is_heard_at_the_local_port() {
     daemon.wait_for("device open");
     peer.gateway = Some(ours);
     peer.send(b"$IIMWV,214.8,R,0.1,K,A*28\r\n");
-    // Nobody was there to hear it: it is history.
+    // Nobody was there to hear it: it is in the history.
     let (mut client, _) = Raw::handshake(daemon.address(), "/ws/e?replay=1000", "");
     assert_eq!(super::message(&mut client), b"$IIMWV,214.8,R,0.1,K,A*28\r\n");
 }
@@ -87,7 +87,7 @@ async fn a_resumed_session_goes_on_at_the_border_of_a_message_both_ways() {
     wire.until(|told| told["type"] == "ack" && told["tx"] == 5).await;
     peer.send(b"one");
     assert_eq!(datagram(&mut wire).await, b"one");
-    // Half a message, and the connection is gone: it counts for nothing.
+    // Half a message, and the connection is gone: it does not count.
     wire.send_part(b"sec").await;
     peer.send(b"two");
     peer.send(b"three");
@@ -104,7 +104,7 @@ async fn a_resumed_session_goes_on_at_the_border_of_a_message_both_ways() {
     wire.send(b"second").await;
     assert_eq!(peer.receive(), b"second");
     wire.until(|told| told["type"] == "ack" && told["tx"] == 11).await;
-    // From inside a message nothing can go on: it does behind it.
+    // Inside a message nothing can continue; after it, it does.
     drop(wire);
     let mut wire = Wire::connect(&daemon, "e").await;
     let resume = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": rx + 1});

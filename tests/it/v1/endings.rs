@@ -1,4 +1,4 @@
-//! How a session ends: what still goes out, which requests get what answer.
+//! How a session ends: what still goes out, and which requests get which answer.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn each_request_has_one_answer_also_when_its_session_ends_before_it_is_don
     assert!(answers.iter().map(|(id, _)| *id).eq(0..65), "{answers:?}");
     assert!(answers.iter().all(|(_, kind)| kind == "ok"), "{answers:?}");
 
-    // Without it, what waits is not done.
+    // Without it, what waits is not carried out.
     wire.open(json!({})).await;
     wire.send(&vec![8; 60_000]).await;
     wire.say(json!({"type": "drain", "id": 70})).await;
@@ -73,7 +73,7 @@ async fn nobody_discards_what_another_session_is_still_sending() {
     assert_eq!(next.ask("close", json!({})).await["type"], "ok");
     assert_eq!(pty.receive(60_000), vec![7; 60_000]);
     assert_eq!(wire.until(|told| told["re"] == 1).await["type"], "ok");
-    // Its own it does discard: the driver's part, too.
+    // It does discard its own, including the driver's part.
     next.open(json!({})).await;
     next.send(&vec![9; 60_000]).await;
     next.ask("ping", json!({})).await;
@@ -94,7 +94,7 @@ async fn a_line_that_takes_nothing_does_not_keep_a_drain_waiting_for_ever() {
     let (mut next, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     wire.say(json!({"type": "drain", "id": 1})).await;
     wire.say(json!({"type": "close", "id": 2, "drain": true})).await;
-    // Whoever closes does not write any more.
+    // A client that closes no longer writes.
     next.until(|told| told["type"] == "lease" && told["holder"] == Value::Null).await;
     assert_eq!(next.ask("lease", json!({"op": "request"})).await["type"], "ok");
     assert!(wire.silent(Duration::from_secs(35)).await);
@@ -109,7 +109,7 @@ async fn a_line_that_takes_nothing_does_not_keep_a_drain_waiting_for_ever() {
 async fn an_open_that_fails_changes_nothing() {
     let (daemon, mut pty) = on_pty();
     let (mut holder, _) = Wire::opened(&daemon, "e", json!({})).await;
-    // No UART has that frame, and a pty no break.
+    // No UART has that frame format, and a pty has no break.
     for (ask, why) in [
         (json!({"take": true, "config": {"stop": 1.5}}), "bad_config"),
         (
@@ -167,7 +167,7 @@ async fn sessions_that_wait_to_be_resumed_count_and_make_room_for_their_own_user
     let (gone, answer) = resume(&first).await;
     assert_eq!(code(&answer), "session_gone");
     drop(gone);
-    // Another's stays.
+    // Another user's session stays.
     let (_bob, opened) = open("bob").await;
     assert_eq!(opened["type"], "opened", "{opened}");
     assert_eq!(code(&open("bob").await.1), "limit");
@@ -180,7 +180,8 @@ async fn an_endpoints_rate_holds_in_control_mode_too() {
     let daemon = Daemon::open("  e:\n    sim: echo\n    limits: { rate: 64KiB/s }\n");
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({})).await;
     let began = std::time::Instant::now();
-    // A quarter of a second's worth is saved up, and each byte goes both ways at once.
+    // A quarter of a second's worth is saved up, and each byte goes in both directions at the same
+    // time.
     wire.send(&vec![1; 48 * 1024]).await;
     wire.receive(48 * 1024).await;
     assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());

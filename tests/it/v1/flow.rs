@@ -45,8 +45,8 @@ async fn a_client_gets_no_more_than_its_window_and_the_next_when_it_says_so() {
     wire.say(json!({"type": "ack", "rx": 1250})).await;
     assert_eq!(wire.receive(1250).await.len(), 1250);
     assert!(wire.silent(Duration::from_millis(200)).await);
-    // A connection of the session's own waits for it: not a byte is lost, and its end comes behind
-    // the last.
+    // A session's own connection waits for it: not a byte is lost, and its end comes after the last
+    // one.
     let mut got = 6250;
     while got < 200_000 {
         wire.say(json!({"type": "ack", "rx": got})).await;
@@ -108,7 +108,7 @@ async fn a_viewer_that_stops_reading_is_told_exactly_what_it_missed_and_costs_no
             }
         }
     }
-    // The viewer has its window full of the beginning, and says so only now.
+    // The viewer's window is full of the beginning, and it acknowledges that only now.
     assert_eq!(viewer.receive(65536).await, chunk);
     viewer.say(json!({"type": "ack", "rx": 65536})).await;
     let gap = viewer.told("gap").await;
@@ -132,7 +132,7 @@ async fn the_time_of_bytes_after_a_pause_comes_before_them() {
     let (mut wire, _) = Wire::opened(&daemon, "e", json!({"times": true})).await;
     let (mut other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     for at in [0, 4] {
-        // A pause is what this is about.
+        // This test is about a pause.
         tokio::time::sleep(Duration::from_millis(20)).await;
         pty.send(b"tick");
         let time = wire.told("time").await;
@@ -158,13 +158,13 @@ async fn flush_discards_what_was_not_sent_or_not_read() {
     }
     wire.send(b"next").await;
     wire.until(|told| told["tx"] == 60_004).await;
-    // At most what the kernel had taken comes before what was sent behind the flush.
+    // At most what the kernel had taken comes before what was sent after the flush.
     let got = pty.receive(4);
     assert!(got == b"next" || got == [7; 4], "{got:?}");
 
     pty.send(b"unread");
     let flushed = wire.ask("flush", json!({"rx": true})).await;
-    // The offset says which bytes follow: all before it were discarded, wherever they were.
+    // The offset says which bytes follow: all earlier ones were discarded, wherever they were.
     let rx = flushed["rx"].as_u64().unwrap();
     wire.data.clear();
     pty.send(b"fresh");

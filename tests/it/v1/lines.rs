@@ -104,7 +104,7 @@ async fn steps_keep_the_distance_the_clients_clock_had_them_apart() {
         json!({"type": "signals", "steps": [{"ms": 0, "at": 1000.0}, {"ms": 0, "at": 1100.5}]}),
     )
     .await;
-    // Over a second apart they are no sequence.
+    // Steps more than a second apart are not a sequence.
     let answer = wire
         .ask("signals", json!({"steps": [{"ms": 0, "at": 1200.5}, {"ms": 0, "at": 90_000}]}))
         .await;
@@ -168,7 +168,7 @@ async fn what_a_device_can_do_is_told_when_it_is_open_and_how_it_is_with_each_se
     let status = bus.until(|told| told["type"] == "status" && told["state"] == "up").await;
     assert_eq!(status["caps"], json!(["config", "times", "take"]));
 
-    // What a client knew of the device may be old when it resumes.
+    // What a client knew about the device may be out of date when it resumes.
     let ask = json!({"session": opened["session"], "epoch": opened["epoch"], "rx": opened["rx"]});
     drop(wire);
     let mut again = Wire::connect(&daemon, "e").await;

@@ -1,4 +1,4 @@
-//! What becomes of a target's and a client's last bytes, and of a line's settings between its
+//! What happens to a target's and a client's last bytes, and to a line's settings between its
 //! sessions.
 
 use std::{
@@ -49,7 +49,7 @@ async fn a_target_that_takes_nothing_any_more_is_heard_to_its_end() {
     let (gone, hung_up) = channel();
     let target = Target::serve(move |mut stream: TcpStream| {
         stream.write_all(&vec![1; ALL]).unwrap();
-        // What is still with the sender goes with a reset.
+        // What the sender still has is lost with a reset.
         while unacknowledged(&stream) > 0 {
             thread::yield_now();
         }
@@ -81,7 +81,7 @@ async fn a_target_that_resets_is_an_error_and_one_that_ends_is_none() {
     assert_eq!(to_the_end(&mut wire).await, (10, 1000));
 }
 
-/// A target that talks all the time and reads slowly; it reports how much it got.
+/// A target that talks all the time and reads slowly; it reports how much it received.
 fn slow_talker(pause: Duration) -> Target<usize> {
     Target::narrow(move |mut stream: TcpStream| {
         // Its client is behind.
@@ -90,7 +90,7 @@ fn slow_talker(pause: Duration) -> Target<usize> {
         let (mut bytes, mut piece) = (0, [0; 512]);
         while let Ok(read @ 1..) = stream.read(&mut piece) {
             bytes += read;
-            // A slow one is what this is about.
+            // This test is about a slow target.
             thread::sleep(pause);
         }
         stream.shutdown(Shutdown::Both).ok();
@@ -100,7 +100,7 @@ fn slow_talker(pause: Duration) -> Target<usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_a_drain_has_sent_is_not_overtaken_by_a_reset() {
-    // A shared line is kept open for 2 s behind its last session.
+    // A shared line is kept open for 2 s after its last session.
     for (more, pause) in [("", 2), ("    share: one-writer\n    open: on-demand\n", 25)] {
         let target = slow_talker(Duration::from_millis(pause));
         let daemon = Daemon::open(&format!("{}{more}", target.endpoint("e")));
@@ -138,10 +138,10 @@ async fn an_open_without_settings_begins_with_the_configured_ones() {
     let fast = json!({"config": {"baud": 19_200}});
     let (mut wire, _) = Wire::opened(&daemon, "e", fast.clone()).await;
     assert_eq!(speed(), 19_200);
-    // On the same socket: nobody is there for no time at all.
+    // On the same socket: there is no moment without a session.
     let opened = wire.open(json!({})).await;
     assert_eq!((&opened["config"]["baud"], speed()), (&json!(9600), 9600));
-    // While somebody looks on.
+    // While somebody is watching.
     let (_other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     wire.open(fast).await;
     wire.ask("close", json!({})).await;
@@ -149,8 +149,8 @@ async fn an_open_without_settings_begins_with_the_configured_ones() {
     assert_eq!((&opened["config"]["baud"], speed()), (&json!(9600), 9600));
 }
 
-/// A daemon whose device is away, and the session that had set it otherwise has left; where the
-/// device is awaited.
+/// A daemon whose device is away after the session that had changed its settings has left; and
+/// where the device is expected.
 async fn left_while_away() -> (tempfile::TempDir, PathBuf, Daemon) {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("tty");
@@ -193,12 +193,12 @@ async fn what_an_open_does_not_name_is_as_configured() {
     let (daemon, _pty) = on_pty();
     let (mut wire, _) =
         Wire::opened(&daemon, "e", json!({"config": {"baud": 19_200, "stop": 2}})).await;
-    // Somebody looks on, so that nothing is undone between.
+    // Somebody is watching, so that nothing is undone in between.
     let (_other, _) = Wire::opened(&daemon, "e", json!({"role": "observer"})).await;
     let opened = wire.open(json!({"config": {"baud": 300}})).await;
     assert_eq!((&opened["config"]["baud"], &opened["config"]["stop"]), (&json!(300), &json!(1)));
-    // A change does name all that changes; and who takes the line over has it as it runs, but for
-    // what is named.
+    // A change names everything that changes; and whoever takes the line over has it as it runs,
+    // except for what is named.
     wire.ask("config", json!({"stop": 2})).await;
     let (_third, opened) =
         Wire::opened(&daemon, "e", json!({"take": true, "config": {"baud": 1200}})).await;
@@ -220,7 +220,7 @@ async fn what_was_under_way_to_a_target_that_ended_its_own_side_alone_arrives() 
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     raw.frame(1, br#"{"type":"open"}"#);
     raw.frame(2, b"x");
-    // Half a frame before its Close, half behind.
+    // Half a frame before its Close, half after it.
     let late = masked(0x82, &vec![7; 30_000]);
     raw.send(&late[..10_000]);
     assert_eq!(raw.closed().map(|(code, _)| code), Some(1000));

@@ -1,4 +1,4 @@
-//! Credentials of every kind, and the log, which has none of them.
+//! Credentials of every kind, and the log, which contains none of them.
 
 use std::io::{Read as _, Write as _};
 

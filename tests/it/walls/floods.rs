@@ -1,4 +1,4 @@
-//! What is slow, and what is many: time, places and patience that strangers get.
+//! What is slow and what comes in masses: the time, places and patience that strangers get.
 
 use std::{
     io::Write as _,
