@@ -11,16 +11,16 @@ use crate::{
     regular_file,
 };
 
-/// What it exits with where something could not be said.
+/// The exit code if something has no equivalent here.
 const PARTLY: u8 = 3;
 
 /// Arguments of `wsbridge import`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "It prints a configuration and changes nothing. What cannot be said stays in it as a comment, with the line it was in; the exit \
-             code is 0 where everything was said, 3 where something was not, and 65 or 66 where the file cannot be read.
+    after_help = "It prints a configuration and changes nothing. What has no equivalent stays as a comment, with its line; the exit \
+             code is 0 if everything was taken over, 3 if something was not, and 65 or 66 if the file cannot be read.
 
-A port that ser2net opened to everybody becomes a door for this machine alone, unless --from says who may come.
+A port that ser2net opened to everybody becomes a door for only this machine, unless --from says who may come.
 
 Examples:
   wsbridge import /etc/ser2net.yaml | wsbridge check -
@@ -34,16 +34,16 @@ pub(crate) struct Args {
     /// The file, or - for standard input
     #[arg(value_name = "FILE", required_unless_present = "command")]
     file: Option<PathBuf>,
-    /// A command line in its place
+    /// A command line instead
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "file")]
     command: Vec<String>,
-    /// What it is written for, where that is not found out
+    /// What it was written for, if that cannot be recognised
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// Who may come to ports that were open to everybody: addresses or networks
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', num_args = 1)]
     from: Vec<String>,
-    /// Endpoints alone, for a file in endpoints.d
+    /// Only the endpoints, for a file in endpoints.d
     #[arg(long)]
     endpoints: bool,
     /// Write UCI, for OpenWrt
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         0 => "everything was taken over".to_owned(),
         left => format!("something of {} was not; the comments say what", counted(left, "line")),
     };
-    // Who reads the output alone sees the comments.
+    // Somebody who reads only the output sees the comments.
     let _ = writeln!(io::stderr(), "{name}: {endpoints}, {left}");
     if made.left == 0 { Ok(()) } else { told(PARTLY) }
 }

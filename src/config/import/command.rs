@@ -1,4 +1,5 @@
-//! Command lines in scripts and units: which program each runs, and who reads it.
+//! Command lines in scripts and units: which program each of them runs, and which reader handles
+//! it.
 
 use super::{
     draft::Drafts,
@@ -7,7 +8,7 @@ use super::{
     ttyd, websockify,
 };
 
-/// Reads all there are.
+/// Reads all commands in a text.
 pub(super) fn commands(text: &str, drafts: &mut Drafts<'_>) {
     for command in split(text).into_iter().flat_map(within) {
         let Some((at, name)) = known(&command.words) else { continue };
@@ -20,7 +21,7 @@ pub(super) fn commands(text: &str, drafts: &mut Drafts<'_>) {
     }
 }
 
-/// A command, or those in its quotes: `ssh host 'ser2net -C ..'`, `sh -c "ttyd .."`.
+/// A command, or the commands within its quotes: `ssh host 'ser2net -C ..'`, `sh -c "ttyd .."`.
 fn within(command: CommandLine) -> Vec<CommandLine> {
     if known(&command.words).is_some() {
         return vec![command];
@@ -39,8 +40,8 @@ pub(super) fn has_one(line: &str) -> bool {
 
 const PROGRAMS: [&str; 3] = ["ttyd", "websockify", "ser2net"];
 
-/// Where in the words of a command the program stands, and which it is; another may be before it
-/// (`sudo`, `exec`, `python3 -m`, `nohup`), and it needs words of its own.
+/// Where the program is among the words of a command, and which one it is; another may come before
+/// it (`sudo`, `exec`, `python3 -m`, `nohup`), and it needs words of its own.
 fn known(words: &[String]) -> Option<(usize, &'static str)> {
     let last = words.len().checked_sub(1)?;
     words.iter().take(last).enumerate().find_map(|(at, word)| {
@@ -50,7 +51,7 @@ fn known(words: &[String]) -> Option<(usize, &'static str)> {
     })
 }
 
-/// `ser2net -C LINE`; a file is imported by itself.
+/// `ser2net -C LINE`; a file has to be imported by itself.
 fn ser2net_command(command: &CommandLine, words: &[String], drafts: &mut Drafts<'_>) {
     let read = options(words, "c C p P Y l t r a s", false);
     for (name, value) in &read.options {

@@ -2,28 +2,28 @@
 
 use std::collections::BTreeSet;
 
-/// Most endpoints that are made of one file.
+/// The most endpoints that are made from one file.
 const ENDPOINTS_MOST: usize = 512;
 
-/// Most lines that are shown as comments.
+/// The most lines that are shown as comments.
 const NOTES_MOST: usize = 1000;
 
 /// A key of ours and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
-    /// Keys below the endpoint's name, with dots between.
+    /// Keys below the endpoint's name, separated by dots.
     pub(super) path: &'static str,
     /// UCI's option.
     pub(super) option: &'static str,
     pub(super) value: String,
 }
 
-/// A line of theirs, and what became of it.
+/// A line of their file, and what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Note {
     pub(super) line: usize,
     pub(super) why: String,
-    /// Whether something of it could not be said.
+    /// Whether some part of it has no equivalent.
     pub(super) lost: bool,
 }
 
@@ -55,7 +55,7 @@ impl Door {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     pub(super) name: String,
-    /// The line it begins at.
+    /// The line where it begins.
     pub(super) line: usize,
     pub(super) said: Vec<Said>,
     pub(super) doors: Vec<Door>,
@@ -67,7 +67,7 @@ impl Draft {
         Self { name: name.to_owned(), line, ..Self::default() }
     }
 
-    /// Says a key. What is said twice is what was said last, as in their files.
+    /// Sets a key. If it is set twice, the last one counts, as in their files.
     pub(super) fn say(
         &mut self,
         path: &'static str,
@@ -78,17 +78,17 @@ impl Draft {
         self.said.push(Said { path, option, value: value.into() });
     }
 
-    /// What is said under a key.
+    /// The value that was set for a key.
     pub(super) fn value(&self, path: &str) -> Option<&str> {
         self.said.iter().find(|said| said.path == path).map(|said| said.value.as_str())
     }
 
-    /// Something of a line cannot be said.
+    /// Notes that part of a line has no equivalent.
     pub(super) fn lost(&mut self, line: usize, why: impl Into<String>) {
         self.notes.push(Note { line, why: why.into(), lost: true });
     }
 
-    /// Something of a line is to be known.
+    /// Notes something worth knowing about a line.
     pub(super) fn note(&mut self, line: usize, why: impl Into<String>) {
         self.notes.push(Note { line, why: why.into(), lost: false });
     }
@@ -98,7 +98,7 @@ impl Draft {
         self.value("serial.port").or_else(|| self.value("rfc2217.address"))
     }
 
-    /// Takes in another endpoint of the same device.
+    /// Takes in another endpoint with the same device.
     fn join(&mut self, other: Self) {
         for said in other.said {
             if self.value(said.path) != Some(&said.value) {
@@ -114,15 +114,15 @@ impl Draft {
     }
 }
 
-/// All of a file.
+/// Everything found in a file.
 #[derive(Debug)]
 pub(super) struct Drafts<'a> {
     lines: Vec<&'a str>,
     names: BTreeSet<String>,
     pub(super) all: Vec<Draft>,
-    /// What belongs to no endpoint.
+    /// Notes that belong to no endpoint.
     pub(super) notes: Vec<Note>,
-    /// Whether anything was found, if only to be left out.
+    /// Whether anything was found, even if it is left out.
     found: bool,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Drafts<'a> {
         }
     }
 
-    /// Whether nothing at all of the kind was there.
+    /// Whether there was nothing of this kind at all.
     pub(super) fn is_empty(&self) -> bool {
         !self.found
     }
@@ -154,12 +154,12 @@ impl<'a> Drafts<'a> {
         hidden(&shown)
     }
 
-    /// Something of a line that belongs to no endpoint cannot be said.
+    /// Notes that part of a line has no equivalent and belongs to no endpoint.
     pub(super) fn lost(&mut self, line: usize, why: impl Into<String>) {
         self.notes.push(Note { line, why: why.into(), lost: true });
     }
 
-    /// Something is to be known that belongs to no endpoint.
+    /// Notes something worth knowing that belongs to no endpoint.
     pub(super) fn note(&mut self, line: usize, why: impl Into<String>) {
         self.notes.push(Note { line, why: why.into(), lost: false });
     }
@@ -170,13 +170,13 @@ impl<'a> Drafts<'a> {
         self.note(line, "switched off there, and left out");
     }
 
-    /// Something that is one of the kind and cannot be an endpoint.
+    /// Notes something of the right kind that cannot be an endpoint.
     pub(super) fn no_endpoint(&mut self, line: usize, why: impl Into<String>) {
         self.found = true;
         self.lost(line, why);
     }
 
-    /// One more endpoint, or more of one whose device it has.
+    /// Adds an endpoint, or joins it to one that has its device already.
     pub(super) fn push(&mut self, mut draft: Draft) {
         self.found = true;
         let device = draft.device().map(str::to_owned);
@@ -201,7 +201,7 @@ impl<'a> Drafts<'a> {
         self.all.push(draft);
     }
 
-    /// Leaves out the endpoints that our configuration does not take; why it does not is a comment.
+    /// Leaves out the endpoints that our configuration does not accept; a comment says why.
     pub(super) fn keep_if(&mut self, valid: impl Fn(&Draft) -> Result<(), String>) {
         let mut kept = Vec::new();
         for draft in std::mem::take(&mut self.all) {
@@ -223,14 +223,14 @@ impl<'a> Drafts<'a> {
         }
     }
 
-    /// How many lines something of was lost.
+    /// How many lines have a part without an equivalent.
     pub(super) fn left(&self) -> usize {
         let all = self.all.iter().flat_map(|draft| &draft.notes).chain(&self.notes);
         all.filter(|note| note.lost).map(|note| note.line).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// A line without what may be a password: that of a web page (`-c USER:PASSWORD`), of IPMI (`-P`).
+/// A line without what may be a password: a web page's (`-c USER:PASSWORD`) or IPMI's (`-P`).
 fn hidden(line: &str) -> String {
     let mut before = "";
     let words = line.split(' ').map(|word| {
@@ -247,7 +247,7 @@ fn hidden(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A text as the name of an endpoint.
+/// A text made into a valid name for an endpoint.
 pub(super) fn named(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars().map(|c| c.to_ascii_lowercase()) {
@@ -262,7 +262,7 @@ pub(super) fn named(text: &str) -> String {
     if name.is_empty() { "line".into() } else { name }
 }
 
-/// The name of a device's file.
+/// A name made from the path of a device.
 pub(super) fn of_device(path: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or_default();
     named(last.strip_prefix("usb-").unwrap_or(last))

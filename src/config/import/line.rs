@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 
-/// How a line is set, as far as it is said.
+/// The settings of a line, as far as they are given.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineWords {
     pub(super) baud: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct LineWords {
 }
 
 impl LineWords {
-    /// Takes a word in; false where it is none of these.
+    /// Accepts a word; false if it is none of these.
     pub(super) fn take(&mut self, word: &str) -> bool {
         let word = word.trim().to_ascii_lowercase();
         let (word, on) = match word.strip_prefix('-') {
@@ -33,7 +33,7 @@ impl LineWords {
             "xonxoff" => self.xonxoff = on,
             "rtscts" => self.rtscts = on,
             "hangup_when_done" | "hangup-when-done" => self.hang_up = on,
-            // We never wait for a carrier, and breaks end with their time.
+            // We never wait for a carrier, and breaks end when their time is over.
             "local" | "nobreak" => {}
             "none" | "even" | "odd" | "mark" | "space" if on => self.parity = word.chars().next(),
             "1stopbit" | "1stopbits" | "2stopbit" | "2stopbits" if on => {
@@ -72,7 +72,7 @@ impl LineWords {
         true
     }
 
-    /// Says it of an endpoint; `target` is `serial` or `rfc2217`.
+    /// Sets them on an endpoint; `target` is `serial` or `rfc2217`.
     pub(super) fn say(&self, draft: &mut Draft, line: usize) {
         if let Some(baud) = &self.baud {
             draft.say("serial.baud", "baud", baud);

@@ -1,5 +1,5 @@
-//! Configurations of ser2net, websockify and ttyd as ours; what cannot be said stays as a comment
-//! with its line.
+//! Configurations of ser2net, websockify and ttyd as ours; what has no equivalent stays as a
+//! comment with its line.
 
 mod command;
 mod draft;
@@ -14,7 +14,7 @@ mod websockify;
 use self::draft::Drafts;
 use super::{MAX_FILE, resolve::parse};
 
-/// What a file is written for.
+/// What a file was written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportKind {
     /// ser2net 4: YAML.
@@ -29,37 +29,37 @@ pub enum ImportKind {
     Commands,
 }
 
-/// What is to be imported, and how it is to be written.
+/// What to import, and how to write it.
 #[derive(Clone, Debug)]
 pub struct Import<'a> {
     /// The text.
     pub text: &'a str,
-    /// What it is; found out where it is not said.
+    /// What it is; recognised if it is not given.
     pub kind: Option<ImportKind>,
-    /// Who may come to doors that were open to everybody; without it these doors are for this
+    /// Who may come to doors that were open to everybody; without it these doors are only for this
     /// machine.
     pub from: &'a [String],
     /// As UCI, not YAML.
     pub uci: bool,
-    /// Endpoints alone, for a file of `endpoints.d`.
+    /// Only the endpoints, for a file in `endpoints.d`.
     pub endpoints_only: bool,
 }
 
-/// What became of it.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// Our configuration; what could not be said is in its comments.
+    /// Our configuration; what has no equivalent is in its comments.
     pub text: String,
     /// How many endpoints it has.
     pub endpoints: usize,
-    /// How many lines could not be said, wholly or in part.
+    /// How many lines have no equivalent, wholly or in part.
     pub left: usize,
 }
 
-/// Makes our configuration of somebody else's.
+/// Makes our configuration from somebody else's.
 ///
 /// # Errors
-/// It cannot be read, and why.
+/// It cannot be read; the text says why.
 pub fn import(import: &Import<'_>) -> Result<Imported, String> {
     if import.text.len() > MAX_FILE {
         return Err("larger than 1 MiB; such a file is no configuration".into());

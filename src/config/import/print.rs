@@ -1,4 +1,4 @@
-//! Endpoints as they are written: YAML or UCI, each with the comments that belong to it.
+//! Endpoints as they are written: as YAML or UCI, each with the comments that belong to it.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{endpoint::KINDS, uci, yaml};
 
-/// All of it.
+/// Prints everything.
 pub(super) fn print(import: &Import<'_>, drafts: &Drafts<'_>) -> Imported {
     let mut out = String::new();
     let deep = match (import.uci, import.endpoints_only) {
@@ -39,13 +39,13 @@ pub(super) fn print(import: &Import<'_>, drafts: &Drafts<'_>) -> Imported {
     Imported { text: out, endpoints: drafts.all.len(), left: drafts.left() }
 }
 
-/// Whether our configuration takes an endpoint; `check` reads a whole file.
+/// Whether our configuration accepts an endpoint; `check` reads a whole file.
 pub(super) fn valid(
     draft: &Draft,
     check: impl Fn(&str) -> Result<(), String>,
 ) -> Result<(), String> {
     let text = format!("auth: none\nendpoints:\n{}", yaml_of(draft, 2));
-    // The first mistake says enough, and where it is says nothing: that text is not theirs.
+    // The first mistake is enough, and its place is of no use: the text is not theirs.
     check(&text).map_err(|why| {
         let first = why.lines().next().unwrap_or_default();
         let path = format!("endpoints.{}.", draft.name);
@@ -53,12 +53,12 @@ pub(super) fn valid(
     })
 }
 
-/// An endpoint in YAML, indented so deep.
+/// An endpoint in YAML, indented by `deep`.
 fn yaml_of(draft: &Draft, deep: usize) -> String {
     let mut out = format!("{:deep$}{}:\n", "", key(&draft.name));
     let mut open: Vec<&str> = Vec::new();
     let mut said: Vec<_> = draft.said.iter().collect();
-    // The target first, and what is below one key together, in the order in which they came.
+    // The target first, and everything below one key together, in the order in which it came.
     said.sort_by_key(|it| {
         let first = it.path.split('.').next().unwrap_or_default();
         let came = draft.said.iter().position(|other| other.path.split('.').next() == Some(first));
@@ -109,7 +109,7 @@ config wsbridge 'main'
 
 ";
 
-/// Comments: each line once, with all there is to say of it.
+/// Comments: each line once, with everything there is to say about it.
 fn notes(drafts: &Drafts<'_>, notes: &[Note], indent: usize) -> String {
     let mut out = String::new();
     let mut last = None;
@@ -126,14 +126,14 @@ fn notes(drafts: &Drafts<'_>, notes: &[Note], indent: usize) -> String {
     out
 }
 
-/// A name as a key: with a letter before a digit it is nothing but a word.
+/// A name as a key: with a letter before any digit it cannot be anything but a word.
 fn key(name: &str) -> String {
     let word = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.contains(|c: char| c.is_ascii_digit());
     if word { name.to_owned() } else { yaml::word(name) }
 }
 
-/// A value as YAML has it: in quotes, unless it is a number or a word that nobody mistakes.
+/// A value in YAML: quoted, unless it is a number or a word that cannot be mistaken.
 fn scalar(value: &str) -> String {
     let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if number || PLAIN.contains(&value) { value.to_owned() } else { yaml::quoted(value) }

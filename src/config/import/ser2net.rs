@@ -1,4 +1,4 @@
-//! ser2net's connections, in whichever of its three forms: the same accepters, devices and options.
+//! ser2net's connections, in any of its three forms: the same accepters, devices and options.
 
 mod conf;
 mod options;
@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The parts of a gensio's name: `telnet(rfc2217),tcp,localhost,2001`. A comma within parentheses
-/// separates nothing.
+/// does not separate.
 fn parts(text: &str) -> Vec<&str> {
     let (mut all, mut depth, mut from) = (Vec::new(), 0_usize, 0);
     for (at, c) in text.char_indices() {
@@ -42,7 +42,7 @@ fn parts(text: &str) -> Vec<&str> {
     all.into_iter().map(str::trim).collect()
 }
 
-/// A part's name and what is in parentheses behind it.
+/// A part's name and what is in parentheses after it.
 fn split(part: &str) -> (&str, &str) {
     let (name, rest) = part.split_once('(').unwrap_or((part, ""));
     (name.trim(), rest.strip_suffix(')').unwrap_or(rest))
@@ -98,7 +98,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// What a connector reaches becomes the endpoint's target; or why it cannot.
+/// Makes the connector's device the endpoint's target, or returns why that is impossible.
 fn target(
     connector: &str,
     words: &mut LineWords,
@@ -163,7 +163,7 @@ fn opened(draft: &mut Draft, accepter: Option<&str>, options: &Options, line: us
         Ok(door) => door,
         Err(why) => {
             draft.lost(line, why);
-            // Its options are those of a door, and of no interest without one.
+            // Its options are a door's, and do not matter without one.
             options.say(draft, &mut Door::new("", "", ""));
             return;
         }

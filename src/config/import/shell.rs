@@ -1,16 +1,16 @@
 //! Words of a command line, as a shell or a unit would split it.
 
-/// A command and the line it begins at.
+/// A command, and the line where it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandLine {
     pub(super) line: usize,
     pub(super) words: Vec<String>,
 }
 
-/// Most words of one command that are looked at.
+/// The most words of one command that are looked at.
 const WORDS_MOST: usize = 256;
 
-/// The commands of a text: a line each, or several where `\` ends one.
+/// The commands of a text: one per line, or longer ones where a line ends with `\`.
 pub(super) fn commands(text: &str) -> Vec<CommandLine> {
     let mut all = Vec::new();
     let mut lines = text.lines().zip(1..);
@@ -47,7 +47,7 @@ pub(super) fn split(line: &str) -> Vec<Vec<String>> {
             (None, '#') if word.is_none() => break,
             (None, ';' | '|' | '&' | '>' | '<') => {
                 end_word(&mut all, &mut word);
-                // What is written to or read from is no word of the command's.
+                // A redirection is not a word of the command.
                 all.push(Vec::new());
             }
             (None, c) if c.is_whitespace() => end_word(&mut all, &mut word),
@@ -67,25 +67,25 @@ fn end_word(all: &mut [Vec<String>], word: &mut Option<String>) {
     }
 }
 
-/// The name of the program that a word runs: without its folder, and without what a unit writes
-/// before it.
+/// The name of the program that a word runs: without its folder, and without the characters that a
+/// unit writes before it.
 pub(super) fn program(word: &str) -> &str {
     let word = word.strip_prefix("ExecStart=").unwrap_or(word);
     let word = word.trim_start_matches(['-', '@', ':', '+', '!']);
     word.rsplit('/').next().unwrap_or_default()
 }
 
-/// Options of a program as getopt reads them, and what is not an option.
+/// A program's options as getopt reads them, and what is not an option.
 #[derive(Debug, Default)]
 pub(super) struct Options<'a> {
-    /// Name without dashes, and value; empty where it has none.
+    /// The name without dashes, and the value; empty if there is none.
     pub(super) options: Vec<(&'a str, &'a str)>,
     pub(super) rest: Vec<&'a str>,
 }
 
-/// Takes words apart. `valued` has the letters and names of options that take a value, with spaces
-/// between. At the first
-/// word that is no option reading ends if `first_ends` is set, as for programs that run another.
+/// Takes words apart. `valued` has the letters and names of options that take a value, separated by
+/// spaces. If `first_ends` is set, reading ends at the first word that is not an option, as for
+/// programs that run another program.
 pub(super) fn options<'a>(words: &'a [String], valued: &str, first_ends: bool) -> Options<'a> {
     let takes = |name: &str| valued.split_whitespace().any(|known| known == name);
     let mut read = Options::default();

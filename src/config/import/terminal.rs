@@ -1,5 +1,5 @@
-//! Programs that talk to a port at a terminal: picocom, tio, minicom, screen, cu, microcom; and
-//! those that talk to a TCP port.
+//! Programs that connect a terminal to a port: picocom, tio, minicom, screen, cu, microcom; and
+//! those that connect it to a TCP port.
 
 use super::{
     draft::{Draft, named, of_device},
@@ -7,10 +7,10 @@ use super::{
     shell::{Options, options, program, split},
 };
 
-/// Most commands within commands (`sh -c "sudo picocom .."`).
+/// The deepest nesting of commands (`sh -c "sudo picocom .."`).
 const DEEPEST: usize = 4;
 
-/// Says what a command reaches; or why nobody knows.
+/// Sets what a command reaches, or returns why that cannot be told.
 pub(super) fn command(words: &[&str], line: usize, draft: &mut Draft) -> Result<(), String> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     inner(&words, line, draft, DEEPEST)

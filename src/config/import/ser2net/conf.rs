@@ -1,4 +1,4 @@
-//! `ser2net.conf` before version 4: `PORT:STATE:TIMEOUT:DEVICE:OPTIONS`, a line each.
+//! `ser2net.conf` before version 4: `PORT:STATE:TIMEOUT:DEVICE:OPTIONS`, one port per line.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     options::Options,
 };
 
-/// Lines that name something for others to use, or say something of the program itself.
+/// Lines that name something for others to use, or that are about the program itself.
 const NAMED: [&str; 9] = [
     "BANNER",
     "SIGNATURE",
@@ -55,7 +55,7 @@ pub(in super::super) fn conf(text: &str, drafts: &mut Drafts<'_>) {
     }
 }
 
-/// Reads one line of such a file, as `ser2net -C` has it.
+/// Reads one line of such a file, in the form that `ser2net -C` takes.
 pub(in super::super) fn one_line(line: &str, number: usize, drafts: &mut Drafts<'_>) {
     Reading::default().take(line, number, drafts);
 }
@@ -63,7 +63,7 @@ pub(in super::super) fn one_line(line: &str, number: usize, drafts: &mut Drafts<
 #[derive(Default)]
 struct Reading {
     devices: BTreeMap<String, String>,
-    /// What stands for banners, traces and the like.
+    /// The names of banners, traces and the like, and what each stands for.
     names: BTreeMap<String, &'static str>,
     defaults: Options,
     line: LineWords,

@@ -1,8 +1,8 @@
-//! What ser2net's options of a connection are here, and why some are nothing.
+//! What ser2net's options of a connection become here, and why some become nothing.
 
 use super::super::draft::{Door, Draft, Drafts};
 
-/// Options of a connection, and those that were set for all.
+/// A connection's options, and those that were set for all connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     all: Vec<Opt>,
@@ -13,7 +13,7 @@ struct Opt {
     key: String,
     value: String,
     line: usize,
-    /// Whether why it cannot be said has been told before.
+    /// Whether the reason why it has no equivalent was already given.
     told: bool,
 }
 
@@ -27,7 +27,7 @@ impl Options {
         self.all.push(Opt { key, value: value.trim().to_owned(), line, told: false });
     }
 
-    /// Sets one for all connections; why it cannot be said is told once.
+    /// Sets one for all connections; why it has no equivalent is said only once.
     pub(super) fn set_for_all(
         &mut self,
         key: &str,
@@ -54,9 +54,9 @@ impl Options {
         self.get(key).is_some_and(is_true)
     }
 
-    /// Says them of an endpoint and its door.
+    /// Sets them on an endpoint and its door.
     pub(super) fn say(&self, draft: &mut Draft, door: &mut Door) {
-        // One at a time is what ser2net does unless it is told otherwise.
+        // One at a time is what ser2net allows unless it is told otherwise.
         let most =
             self.get("max-connections").and_then(|most| most.parse::<u32>().ok()).unwrap_or(1);
         let share = if most > 1 { "everyone" } else { "exclusive" };
@@ -74,7 +74,7 @@ impl Options {
     }
 }
 
-/// The networks of `remaddr`: addresses with ports, `;` between them.
+/// The networks of `remaddr`: addresses with ports, separated by `;`.
 fn remote(value: &str, line: usize, draft: &mut Draft, door: &mut Door) {
     for one in value.split(';').map(str::trim).filter(|it| !it.is_empty()) {
         let words: Vec<&str> =
@@ -89,7 +89,7 @@ fn remote(value: &str, line: usize, draft: &mut Draft, door: &mut Door) {
     }
 }
 
-/// Why an option cannot be said; `None` where it is said, or makes no difference.
+/// Why an option has no equivalent; `None` if it has one, or makes no difference.
 fn why_not(key: &str, value: &str, door: &str) -> Option<&'static str> {
     let on = is_true(value);
     match key {
@@ -124,7 +124,7 @@ fn why_not(key: &str, value: &str, door: &str) -> Option<&'static str> {
     }
 }
 
-/// Options that are said elsewhere, or make no difference where they are not dealt with before.
+/// Options that are handled elsewhere, or that make no difference unless they were handled before.
 const KNOWN: [&str; 14] = [
     "max-connections",
     "kickolduser",

@@ -1,4 +1,4 @@
-//! `/etc/config/ser2net` of OpenWrt: a `config proxy` for each port.
+//! `/etc/config/ser2net` on OpenWrt: one `config proxy` per port.
 
 use super::{
     super::{
@@ -13,7 +13,7 @@ use crate::config::uci::{Section, read_sections};
 /// Reads it.
 ///
 /// # Errors
-/// It is not UCI, and where.
+/// It is not UCI; the text says where.
 pub(in super::super) fn uci(text: &str, drafts: &mut Drafts<'_>) -> Result<(), String> {
     let sections = read_sections(text)?;
     let mut all = (LineWords::default(), Options::default());
@@ -33,7 +33,7 @@ pub(in super::super) fn uci(text: &str, drafts: &mut Drafts<'_>) -> Result<(), S
             other => drafts.lost(section.at.line, format!("`config {other}` is not known here")),
         }
     }
-    // The init script starts nothing where this is off.
+    // The init script starts nothing if this is off.
     let off = sections.iter().find(|section| section.kind == "ser2net" || section.kind == "global");
     if let Some(section) = off
         && section.value("enabled").is_some_and(|it| is_false(&it.text))
@@ -44,7 +44,7 @@ pub(in super::super) fn uci(text: &str, drafts: &mut Drafts<'_>) -> Result<(), S
     Ok(())
 }
 
-/// Takes the options of a section in; what is not one of a port is handed on.
+/// Takes in the options of a section; any that is not a port's is passed to `other`.
 fn taken(
     section: &Section,
     (words, options): &mut (LineWords, Options),
@@ -73,7 +73,7 @@ fn taken(
     }
 }
 
-/// Options of a section that are looked at apart.
+/// Options of a section that are read separately.
 const OWN: [&str; 5] = ["enabled", "port", "protocol", "timeout", "device"];
 
 /// Options that set the line.

@@ -1,4 +1,5 @@
-//! `ser2net.yaml`: not quite YAML, since every connection has the same key and its anchor for a name.
+//! `ser2net.yaml`: not quite YAML, since every connection has the same key, with its anchor as the
+//! name.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::config::{
 /// Reads it.
 ///
 /// # Errors
-/// It is not YAML, and where.
+/// It is not YAML; the text says where.
 pub(in super::super) fn yaml(text: &str, drafts: &mut Drafts<'_>) -> Result<(), String> {
     let mut reading = Reading {
         lines: text.lines().collect(),
@@ -118,7 +119,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// The name behind `&` in a line.
+    /// The name after `&` in a line.
     fn anchor(&self, line: usize) -> Option<String> {
         let text = self.lines.get(line.checked_sub(1)?)?;
         let name = text.split_once(": &").or_else(|| text.split_once(":&"))?.1;
@@ -137,7 +138,7 @@ impl Reading<'_, '_> {
         let value = text(node.get(&["value"])).unwrap_or_default();
         match text(node.get(&["class"])) {
             None | Some("ser2net" | "serialdev") => {}
-            // Certificates and the like: told where a connection has TLS.
+            // Certificates and the like: reported where a connection has TLS.
             Some(_) => return,
         }
         if LineWords::default().take(&format!("{name}={value}")) {
@@ -147,14 +148,14 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// A text with what `*(NAME)` stands for.
+    /// A text with each `*(NAME)` replaced by what it stands for.
     fn filled(&self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once("*(") {
             out.push_str(before);
             let (name, after) = behind.split_once(')').unwrap_or((behind, ""));
-            // A text may have such places itself; once is what ser2net does, too.
+            // The replacement may contain such places itself; ser2net, too, replaces only once.
             out.push_str(self.texts.get(name).map_or("", String::as_str));
             rest = after;
             if out.len() > 4096 {
