@@ -1,5 +1,5 @@
-//! `wsbridge connect`: a line of a gateway for programs of this computer, which know only TCP ports
-//! and pipes.
+//! `wsbridge connect`: a line of a gateway in this terminal, or for programs of this computer, which
+//! know only TCP ports and pipes.
 
 mod carry;
 mod guard;
@@ -7,6 +7,7 @@ mod line;
 mod list;
 mod stop;
 mod tcp;
+mod terminal;
 mod told;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -23,7 +24,8 @@ use super::{
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
-    after_help = "Without an endpoint in the address it lists those there are. A lost connection is resumed: nothing is lost or sent twice, and the program's connection stays open. DTR and RTS do not move.
+    after_help = "Without --tcp or --stdio the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
+             are. A lost connection is resumed: nothing is lost or sent twice, and the program's connection stays open. DTR and RTS do not move.
 
 To get in: `wsbridge login`, else a token in WSBRIDGE_TOKEN or of --token-file. HTTPS proxies are those of the environment (https_proxy, no_proxy).
 
@@ -31,6 +33,7 @@ Exit codes: 0 quit or ended by the other end, 1 refused, 2 the session is gone, 
 
 Examples:
   wsbridge connect https://gateway:8443
+  wsbridge connect https://gateway:8443/router1 --log router1.log
   wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020
   wsbridge connect https://gateway:8443/zigbee --tcp 127.0.0.1:6638 --keep
   ssh -o ProxyCommand='wsbridge connect https://gateway:8443/ssh1 --stdio' root@device"
@@ -64,6 +67,8 @@ pub(crate) struct Args {
     /// Read the token from this file.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    #[command(flatten)]
+    view: terminal::ViewArgs,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -113,7 +118,7 @@ async fn connect(args: &Args) -> Outcome {
     if args.stdio {
         return carry::stdio(&line).await;
     }
-    Err(CommandError::new(SysExit::Usage, "name a way: --tcp ADDRESS or --stdio"))
+    terminal::terminal(&line, &args.view).await
 }
 
 #[cfg(test)]

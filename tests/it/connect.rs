@@ -1,5 +1,7 @@
 //! `wsbridge connect`: a line of a gateway, for programs on another computer.
 
+mod terminal;
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},

@@ -113,6 +113,11 @@ impl Line {
         Self { at_once, told, ..self }
     }
 
+    /// Told in a terminal that is raw.
+    pub(super) fn raw(self) -> Self {
+        Self { told: self.told.raw(), ..self }
+    }
+
     /// Its name.
     pub(super) fn name(&self) -> &str {
         &self.endpoint.name

@@ -39,8 +39,10 @@ impl Technician {
         adjust(&mut command);
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
-        let (heard, stderr) = (Arc::clone(&said), child.stderr.take().unwrap());
+        let (heard, stderr) = (Arc::clone(&said), child.stderr.take());
         thread::spawn(move || {
+            // None where the test has given it a terminal.
+            let Some(stderr) = stderr else { return };
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 *heard.lock().unwrap() += &(line + "\n");
             }
