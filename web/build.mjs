@@ -122,6 +122,23 @@ asset(
   window.replace("grant.css", grantStyle.slice(1)).replace("grant.js", grantScript.slice(1)),
 );
 
+// The page on which somebody signs a program of their computer in.
+const program = await bundle("console/program/program.js", { format: "esm" });
+const [programScript, programStyle] = [
+  hashed("program", "js", program.js),
+  hashed("program", "css", program.css),
+];
+asset(programScript, "text/javascript; charset=utf-8", program.js, { immutable: true });
+asset(programStyle, "text/css; charset=utf-8", program.css, { immutable: true });
+const signsIn = readFileSync(join(here, "console/program/index.html"), "utf8");
+asset(
+  "/signin",
+  "text/html; charset=utf-8",
+  signsIn
+    .replace("program.css", programStyle.slice(1))
+    .replace("program.js", programScript.slice(1)),
+);
+
 const classic = await bundle("client/webserial.js", { format: "iife" });
 asset("/webserial.js", "text/javascript; charset=utf-8", classic.js, { shared: true });
 const module = await bundle("client/index.js", { format: "esm" });

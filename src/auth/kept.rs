@@ -60,6 +60,8 @@ struct KeptSignIn {
     password: [u8; 32],
     began: u64,
     used: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
 }
 
 impl Kept {
@@ -156,7 +158,7 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
         now.checked_sub(ago)
     };
     let record = |row: KeptSignIn| {
-        let KeptSignIn { mark, browser, user, password, began, used } = row;
+        let KeptSignIn { mark, browser, user, password, began, used, program } = row;
         Some((
             mark,
             SignInRecord {
@@ -166,6 +168,7 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
                 password,
                 began: moment(began)?,
                 used: moment(used)?,
+                program,
             },
         ))
     };
@@ -187,6 +190,7 @@ fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
         password: record.password,
         began: then(record.began),
         used: then(record.used),
+        program: record.program,
     };
     let text =
         serde_json::to_vec(&File { boot: boot(), logins: rows.into_iter().map(row).collect() })?;

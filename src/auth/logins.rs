@@ -4,13 +4,13 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{hex, random};
+use super::{OWN_PREFIX, hex, random};
 use crate::config::{Access, Login};
 
 /// Sign-ins of one user; if there are more, the one unused longest ends.
@@ -43,6 +43,21 @@ pub(super) struct SignInRecord {
     pub(super) password: [u8; 32],
     pub(super) began: Instant,
     pub(super) used: Instant,
+    /// The computer whose program signed in; `None`: a browser.
+    pub(super) program: Option<String>,
+}
+
+/// A sign-in, as its user is shown it.
+#[derive(Clone, Debug)]
+pub(crate) struct SignInInfo {
+    /// Its number.
+    pub id: LoginId,
+    /// The computer whose program signed in; `None`: a browser.
+    pub program: Option<String>,
+    /// Since when.
+    pub since: SystemTime,
+    /// Time it has left unless it is used again.
+    pub left: Duration,
 }
 
 /// A sign-in that was found.
@@ -71,8 +86,20 @@ impl Logins {
         user: &str,
         now: Instant,
     ) -> Option<(String, LoginId)> {
+        self.begin_as(access, user, None, now)
+    }
+
+    /// The same for a program on this computer, if one is named: then the text is a token.
+    pub(super) fn begin_as(
+        &self,
+        access: &Access,
+        user: &str,
+        program: Option<String>,
+        now: Instant,
+    ) -> Option<(String, LoginId)> {
         let password = digest(access.users.get(user)?.password.reveal());
-        let text = hex(&random::<32>());
+        let prefix = if program.is_some() { OWN_PREFIX } else { "" };
+        let text = format!("{prefix}{}", hex(&random::<32>()));
         let mut all = self.lock();
         while all.open.values().filter(|record| record.user == user).count() >= SIGN_INS_OF_ONE {
             let of_user = all.open.iter().filter(|(_, record)| record.user == user);
@@ -88,6 +115,7 @@ impl Logins {
             password,
             began: now,
             used: now,
+            program,
         };
         all.open.insert(digest(&text), record);
         Some((text, id))
@@ -101,9 +129,31 @@ impl Logins {
         terms: Login,
         now: Instant,
     ) -> Option<FoundSignIn> {
+        self.find_of(false, text, (access, terms), now)
+    }
+
+    /// The same of a program's token.
+    pub(super) fn find_program(
+        &self,
+        text: &str,
+        access: &Access,
+        terms: Login,
+        now: Instant,
+    ) -> Option<FoundSignIn> {
+        self.find_of(true, text, (access, terms), now)
+    }
+
+    fn find_of(
+        &self,
+        program: bool,
+        text: &str,
+        (access, terms): (&Access, Login),
+        now: Instant,
+    ) -> Option<FoundSignIn> {
         let mark = digest(text);
         let mut all = self.lock();
-        let record = all.open.get_mut(&mark)?;
+        let record =
+            all.open.get_mut(&mark).filter(|record| record.program.is_some() == program)?;
         if record.left(access, terms, now).is_none() {
             all.open.remove(&mark);
             return None;
@@ -148,6 +198,41 @@ impl Logins {
         let mut all = self.lock();
         let ended = all.open.values().find(|record| record.id == id).map(|record| record.browser);
         all.open.retain(|_, record| Some(record.browser) != ended);
+    }
+
+    /// A user's sign-ins, the newest first.
+    pub(super) fn of_user(
+        &self,
+        user: &str,
+        access: &Access,
+        terms: Login,
+        now: Instant,
+    ) -> Vec<SignInInfo> {
+        let all = self.lock();
+        let own = all.open.values().filter(|record| record.user == user);
+        let mut own: Vec<_> = own
+            .filter_map(|record| {
+                let ago = now.saturating_duration_since(record.began);
+                Some(SignInInfo {
+                    id: record.id,
+                    program: record.program.clone(),
+                    since: SystemTime::now().checked_sub(ago)?,
+                    left: record.left(access, terms, now)?,
+                })
+            })
+            .collect();
+        own.sort_by_key(|one| std::cmp::Reverse(one.id));
+        own
+    }
+
+    /// Ends one of a user's sign-ins, and the others of its browser. False: there is none.
+    pub(super) fn end_of(&self, user: &str, id: LoginId) -> bool {
+        let is_own = |record: &SignInRecord| record.id == id && record.user == user;
+        let found = self.lock().open.values().any(is_own);
+        if found {
+            self.end(id);
+        }
+        found
     }
 
     /// All sign-ins, by the hashes of their cookies.

@@ -18,6 +18,7 @@ mod passwords;
 mod penalty;
 mod places;
 mod principal;
+mod programs;
 mod proxy;
 mod rates;
 mod signing;
@@ -42,14 +43,15 @@ pub(crate) use self::{
     client::ClientAddress,
     credentials::{PresentedCredential, find},
     host::{Authority, OwnNames, is_ours},
-    logins::LoginId,
+    logins::{LoginId, SignInInfo},
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
     passes::PASS_LIFE,
     places::{Admission, Slot},
     principal::{OneSession, PassLimit, Principal, PrincipalId, PrincipalKind},
+    programs::{CODE_LIFE, challenge, program_name, with_password},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
-    signing::{OWN_PAGE_ALONE, cookie},
+    signing::{OWN_PAGE_ALONE, SignedIn, cookie},
     source::Source,
     tickets::{Opens, TICKET_LIFE, Ticket},
     user_header::ProxyWord,
@@ -63,6 +65,7 @@ use self::{
     passes::Passes,
     passwords::Passwords,
     penalty::Penalties,
+    programs::Codes,
     proxy::Unnamed,
     tickets::Tickets,
 };
@@ -133,6 +136,7 @@ pub(crate) struct Auth {
     logins: Logins,
     kept: Kept,
     passes: Passes,
+    codes: Codes,
     unnamed: Unnamed,
     own_name: String,
     held_name: Arc<Mutex<Option<String>>>,
@@ -156,6 +160,7 @@ impl Auth {
             logins: Logins::default(),
             kept: Kept::default(),
             passes: Passes::default(),
+            codes: Codes::default(),
             unnamed: Unnamed::default(),
             own_name,
             held_name: Arc::default(),

@@ -10,6 +10,7 @@ mod doctor;
 mod gateway;
 mod import;
 mod load;
+mod login;
 mod man;
 mod offered;
 mod passwd;
@@ -88,6 +89,10 @@ enum Command {
     Demo(demo::Args),
     /// Reach a line of a gateway from this computer.
     Connect(connect::Args),
+    /// Sign in at a gateway, for `connect`.
+    Login(login::Args),
+    /// End the sign-in at a gateway.
+    Logout(login::LogoutArgs),
     /// Print a shell's completions.
     Completions(completions::Args),
     /// Print the manual page, or write all of them into a directory.
@@ -186,6 +191,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Ca(args) => ca::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Connect(args) => connect::run(&args),
+        Command::Login(args) => login::run(&args),
+        Command::Logout(args) => login::logout(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::Man(args) => man::run(&args, Cli::command()),
     }

@@ -176,6 +176,32 @@ fn ask() -> Result<String, CommandError> {
     Ok(password)
 }
 
+/// A user and a password to sign in with: typed, the password unseen, or the latter a line of a pipe.
+pub(super) fn sign_in(user: Option<&str>) -> Result<(String, String), CommandError> {
+    if !io::stdin().is_terminal() {
+        let user = user.ok_or_else(|| {
+            let what = "standard input is no terminal: name the user with --user";
+            CommandError::new(SysExit::Usage, what)
+        })?;
+        return Ok((user.to_owned(), line()?));
+    }
+    let user = match user {
+        Some(user) => user.to_owned(),
+        None => prompt_seen("User: ")?,
+    };
+    let hidden = Hidden::start().map_err(|error| io_failure(&error))?;
+    let password = prompt("Password: ")?;
+    drop(hidden);
+    Ok((user, password))
+}
+
+fn prompt_seen(text: &str) -> Result<String, CommandError> {
+    let mut err = io::stderr();
+    // A prompt that is not seen does no harm.
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+    line()
+}
+
 fn prompt(text: &str) -> Result<String, CommandError> {
     let mut err = io::stderr();
     // A prompt that nobody sees does no harm.

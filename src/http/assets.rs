@@ -39,6 +39,9 @@ pub(super) const ASSETS: &[Asset] = &[];
 /// to the one that opened it.
 const LETS_IN: &str = "/grant";
 
+/// The page on which somebody signs a program of their computer in.
+const SIGNS_IN: &str = "/signin";
+
 /// The console in a frame of another site's page; its address says which.
 pub(super) const FRAMED: &str = "/embed";
 
@@ -69,7 +72,7 @@ pub(super) fn answer(
     let headers = response.headers_mut();
     let keep = match (asset.immutable, asset.path) {
         (true, _) => "public, max-age=31536000, immutable",
-        (false, "/" | LETS_IN | FRAMED) => "no-store",
+        (false, "/" | LETS_IN | SIGNS_IN | FRAMED) => "no-store",
         (false, _) => "no-cache",
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
@@ -82,7 +85,8 @@ pub(super) fn answer(
     }
     // Whoever may frame the console: this window is never framed, so that no page can lead a click
     // in it astray.
-    let ancestors = if asset.path == LETS_IN { &[] } else { ancestors };
+    let asks = matches!(asset.path, LETS_IN | SIGNS_IN);
+    let ancestors = if asks { &[] } else { ancestors };
     if asset.path == LETS_IN {
         headers.insert("cross-origin-opener-policy", HeaderValue::from_static("unsafe-none"));
     }

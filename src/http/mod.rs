@@ -8,6 +8,7 @@ mod exchange;
 mod grant;
 mod kick;
 mod log;
+mod logins;
 mod media;
 mod pages;
 mod refusal;
@@ -158,6 +159,9 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/session", get(entrance(signing::session)))
         .route("/api/login", post(entrance(signing::login)))
         .route("/api/logout", post(page(signing::logout)))
+        .route("/api/logins", get(page(logins::list)).post(entrance(logins::begin)))
+        .route("/api/logins/code", post(page(logins::code)))
+        .route("/api/logins/{id}/end", post(page(logins::end)))
         .route("/api/ticket", post(page(tickets::ticket)).options(page(pages::preflight)))
         .route("/api/pass", post(page(tickets::page_pass)).options(page(pages::preflight)))
         .fallback(page(pages::nothing))

@@ -137,7 +137,7 @@ fn apps(config: &Config, principal: &Principal, visit: &Visit) -> Vec<serde_json
 
 /// Seconds until the credential expires: for a sign-in, unless it is used again; for a token, in
 /// any case.
-fn expires_in(bridge: &Bridge, config: &Config, principal: &Principal) -> Option<u64> {
+pub(super) fn expires_in(bridge: &Bridge, config: &Config, principal: &Principal) -> Option<u64> {
     if let Some(login) = principal.login {
         return Some(bridge.auth.login_left(config, login).unwrap_or_default().as_secs());
     }

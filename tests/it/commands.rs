@@ -332,6 +332,8 @@ fn completions_and_manual_pages_name_every_command() {
         "ca",
         "connect",
         "demo",
+        "login",
+        "logout",
         "completions",
         "man",
     ] {

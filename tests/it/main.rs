@@ -40,6 +40,7 @@ mod lease;
 mod let_in;
 mod life;
 mod local_files;
+mod login;
 mod multicast;
 mod neighbours;
 mod network;

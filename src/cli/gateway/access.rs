@@ -64,6 +64,16 @@ impl Access {
         Ok(Self { shown, from })
     }
 
+    /// Nothing.
+    pub(in crate::cli) fn none() -> Self {
+        Self { shown: None, from: From::Nowhere }
+    }
+
+    /// The sign-in alone, whatever the environment says.
+    pub(in crate::cli) fn of(kept: &Kept) -> Self {
+        Self { shown: Some(Secret::new(kept.token.as_str())), from: From::SignIn }
+    }
+
     /// The token.
     pub(in crate::cli) fn token(&self) -> Option<&str> {
         self.shown.as_ref().map(Secret::reveal)

@@ -2,8 +2,9 @@
 //! owner alone.
 
 use std::{
-    env, fs, io,
-    os::unix::fs::MetadataExt as _,
+    env, fs,
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -60,6 +61,29 @@ impl Kept {
             other => other.map(Some).map_err(wrong),
         }
     }
+
+    /// Keeps it.
+    pub(in crate::cli) fn keep(&self, address: &Address) -> Result<PathBuf, CommandError> {
+        let file = file(address).ok_or_else(|| {
+            let what = "neither XDG_CONFIG_HOME nor HOME says where to keep the sign-in";
+            CommandError::new(SysExit::Io, what)
+        })?;
+        write(&file, self).map_err(|error| {
+            CommandError::new(SysExit::Io, format!("{}: {error}", file.display()))
+        })?;
+        Ok(file)
+    }
+
+    /// Forgets the one at a gateway.
+    pub(in crate::cli) fn forget(address: &Address) -> Result<(), CommandError> {
+        let Some(file) = file(address) else { return Ok(()) };
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(CommandError::new(SysExit::Io, format!("{}: {error}", file.display())))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// `~/.config/wsbridge/HOST_PORT.sign-in`.
@@ -83,4 +107,17 @@ fn read(file: &Path) -> io::Result<Kept> {
     let text = regular_file::read(file, FILE_MAX)?;
     serde_json::from_slice(&text)
         .map_err(|error| io::Error::other(format!("not a sign-in: {error}")))
+}
+
+fn write(file: &Path, kept: &Kept) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let draft = file.with_extension("new");
+    // What an interrupted one left.
+    let _ = fs::remove_file(&draft);
+    let mut new = fs::File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+    new.write_all(serde_json::to_string_pretty(kept)?.as_bytes())?;
+    new.sync_all()?;
+    fs::rename(&draft, file)
 }

@@ -1,0 +1,164 @@
+//! `wsbridge login` and `logout`: a sign-in at a gateway, kept for `connect`.
+
+mod browser;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+
+use super::{
+    CommandError, Outcome, SysExit,
+    gateway::{Access, Address, Gateway, Kept, TrustArgs},
+    passwd,
+};
+
+/// Arguments of `wsbridge login`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The sign-in is kept in ~/.config/wsbridge (XDG_CONFIG_HOME), for you alone, and with it whom to believe (--ca, --fingerprint). It ends when \
+             it is not used, and after a time in any case, as a browser's does; `wsbridge logout` ends it at once, and so does the gateway's list.
+
+Examples:
+  wsbridge login https://gateway:8443
+  wsbridge login https://gateway:8443 --browser
+  wsbridge login https://gateway:8443 --user alice --ca gateway-ca.crt
+  pass show gateway/alice | wsbridge login https://gateway:8443 --user alice"
+)]
+pub(crate) struct Args {
+    /// The gateway: https://HOST:PORT.
+    #[arg(value_name = "URL", value_parser = Address::read)]
+    url: Address,
+    /// Sign in as this user, instead of asking for the name.
+    #[arg(long, value_name = "NAME", conflicts_with = "browser")]
+    user: Option<String>,
+    /// Sign in on the gateway's page in your browser.
+    #[arg(long)]
+    browser: bool,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Arguments of `wsbridge logout`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wsbridge logout https://gateway:8443")]
+pub(crate) struct LogoutArgs {
+    /// The gateway: https://HOST:PORT.
+    #[arg(value_name = "URL", value_parser = Address::read)]
+    url: Address,
+}
+
+/// What the gateway answers to a sign-in.
+#[derive(Deserialize)]
+struct Answer {
+    /// What it wants to know before it gives a token.
+    next: Option<Value>,
+    token: Option<String>,
+    user: Option<String>,
+}
+
+/// Signs in.
+pub(crate) fn run(args: &Args) -> Outcome {
+    block_on(login(args))
+}
+
+/// Signs out.
+pub(crate) fn logout(args: &LogoutArgs) -> Outcome {
+    block_on(end(&args.url))
+}
+
+fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+        CommandError::new(SysExit::Unavailable, format!("cannot start: {error}"))
+    })?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn login(args: &Args) -> Outcome {
+    // One that cannot be read is made anew.
+    let kept = Kept::find(&args.url).unwrap_or_default();
+    let gateway = Gateway::new(args.url.clone(), &args.trust, kept.as_ref());
+    let wish = if args.browser {
+        browser::code(&gateway).await?
+    } else {
+        // Before anybody types a password for it.
+        gateway.get("/healthz", &Access::none(), None).await.or_else(no_json)?;
+        let (user, password) = passwd::sign_in(args.user.as_deref())?;
+        json!({ "user": user, "password": password, "program": program() })
+    };
+    let answer = gateway.ask("/api/logins", None, Some(&wish)).await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if answer.status == 401 {
+        let what = if args.browser {
+            "the code is not good any more"
+        } else {
+            "the user or the password is wrong"
+        };
+        return Err(CommandError::new(SysExit::Refused, what));
+    }
+    if answer.status != 200 {
+        return Err(gateway.refused(answer.status, &text, &Access::none()));
+    }
+    let answer: Answer = serde_json::from_str(&text).map_err(|_| foreign(&gateway))?;
+    let Answer { next: None, token: Some(token), user: Some(user) } = answer else {
+        let what = "the gateway wants to know more than this version of wsbridge can ask; sign in with --browser";
+        return Err(CommandError::new(SysExit::Refused, what));
+    };
+    let trust = args.trust.kept().or(kept.and_then(|kept| kept.trust));
+    let kept = Kept { gateway: args.url.to_string(), user, token, trust };
+    let file = kept.keep(&args.url)?;
+    told(&format!("signed in to {} as {}; kept in {}", kept.gateway, kept.user, file.display()));
+    Ok(())
+}
+
+/// It answers, and is no JSON: that is all that was asked.
+fn no_json(error: CommandError) -> Result<Value, CommandError> {
+    if error.code == SysExit::Unavailable as u8 { Err(error) } else { Ok(Value::Null) }
+}
+
+fn foreign(gateway: &Gateway) -> CommandError {
+    let what = format!("{} does not answer as a gateway does", gateway.address);
+    CommandError::new(SysExit::Refused, what)
+}
+
+async fn end(url: &Address) -> Outcome {
+    let Some(kept) = Kept::find(url)? else {
+        return Err(CommandError::new(SysExit::Refused, format!("not signed in to {url}")));
+    };
+    let gateway = Gateway::new(url.clone(), &TrustArgs::default(), Some(&kept));
+    let access = Access::of(&kept);
+    let told_of = gateway.get("/api/logins", &access, None).await;
+    // Whatever the gateway says: here it is over.
+    Kept::forget(url)?;
+    let listed = match told_of {
+        Ok(listed) => listed,
+        // It was over there already.
+        Err(error) if error.code == SysExit::Refused as u8 => Value::Null,
+        Err(error) => return Err(error),
+    };
+    let logins = listed.get("logins").and_then(Value::as_array).cloned().unwrap_or_default();
+    let current = logins.iter().find(|one| one.get("current") == Some(&Value::Bool(true)));
+    if let Some(id) = current.and_then(|one| one.get("id")).and_then(Value::as_u64) {
+        gateway.get(&format!("/api/logins/{id}/end"), &access, Some(&json!({}))).await?;
+    }
+    told(&format!("signed out of {url}"));
+    Ok(())
+}
+
+/// What the gateway's list calls this computer.
+fn program() -> String {
+    let host = crate::auth::own_name();
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    let host: String = host.chars().filter(fits).take(60).collect();
+    if host.is_empty() { "a computer".into() } else { host }
+}
+
+fn told(text: &str) {
+    if io::stderr().is_terminal() {
+        // It is done all the same.
+        let _ = writeln!(io::stderr(), "wsbridge: {text}");
+    }
+}

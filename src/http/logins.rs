@@ -1,0 +1,156 @@
+//! The sign-ins of programs: begun, let in by the user's browser, listed and ended.
+
+use axum::{
+    RequestExt as _,
+    body::Body,
+    extract::{Path, Request},
+    http::{Response, StatusCode},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    ask,
+    pages::{content, json_body},
+    signing::expires_in,
+    visitor::{NO_PLACE_WAIT, Visitor},
+    warden,
+};
+use crate::{
+    auth::{
+        AllowedOrigin, CODE_LIFE, OWN_PAGE_ALONE, PresentedCredential, Principal, PrincipalKind,
+        Purpose, challenge, program_name, with_password,
+    },
+    event::Event,
+    line::rfc3339,
+    wire::close::Refusal,
+};
+
+/// How a program signs in: with its user's password, or with what the browser handed over.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Wish {
+    Password { user: String, password: String, program: String },
+    Code { code: String, verifier: String },
+}
+
+const WISHES: &str = "send {\"user\": \"NAME\", \"password\": \"...\", \"program\": \"COMPUTER\"}, or {\"code\": \"...\", \
+                      \"verifier\": \"...\"}; the computer's name has at most 64 letters, digits and ._-@()";
+
+/// `POST /api/logins`: a program's sign-in.
+pub(super) async fn begin(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let Visitor { bridge, connection, client, .. } = &visitor;
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let config = bridge.config();
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
+    let signed = match json_body(request.headers(), body, WISHES).await? {
+        Wish::Password { user, password, program } => {
+            let program = program_name(&program).ok_or(Refusal::BadRequest(WISHES))?;
+            let ask = with_password(ask, user, password);
+            let whose = (&connection.peer, program);
+            bridge.auth.sign_in_program(&config, &visit, &ask, whose).await?
+        }
+        Wish::Code { code, verifier } => {
+            bridge.auth.exchange(&config, &visit, (&code, &verifier))?
+        }
+    };
+    if !connection.signed_in(signed.principal.is_administrator()) {
+        return Err(Refusal::TooMany(NO_PLACE_WAIT));
+    }
+    bridge.events.tell(Event::SignIn { principal: &signed.principal.id, client: *client });
+    let told = json!({
+        // What is to be answered before there is a token: nothing yet.
+        "next": null,
+        "token": signed.cookie.reveal(),
+        "user": signed.principal.id.name,
+        "id": signed.principal.login,
+        "expires_in": expires_in(bridge, &config, &signed.principal),
+    });
+    Ok(content("application/json", told.to_string()))
+}
+
+/// What a page asks for a program.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LetIn {
+    program: String,
+    challenge: String,
+}
+
+const LET_IN: &str =
+    "send {\"program\": \"COMPUTER\", \"challenge\": \"...\"}, as the program's link has them";
+
+/// `POST /api/logins/code`: our own page lets a program in.
+pub(super) async fn code(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let ask = ask::read(&request, Purpose::Change);
+    // By the cookie alone: a program's token makes no further ones, which would outlive it.
+    let bears = !matches!(ask.shown, PresentedCredential::Nothing | PresentedCredential::Basic(..));
+    let (principal, visit) = visitor.authorise(&ask).await?;
+    if visit.page != AllowedOrigin::Own {
+        return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
+    }
+    let user = own(&principal)?;
+    if bears || user.login.is_none() {
+        return Err(Refusal::Forbidden);
+    }
+    let LetIn { program, challenge: proof } = json_body(request.headers(), body, LET_IN).await?;
+    let program = program_name(&program).ok_or(Refusal::BadRequest(LET_IN))?;
+    let proof = challenge(&proof).ok_or(Refusal::BadRequest(LET_IN))?;
+    let life = u32::try_from(CODE_LIFE.as_secs()).unwrap_or(u32::MAX);
+    let code = visitor.bridge.auth.code(user, proof, program).ok_or(Refusal::TooMany(life))?;
+    Ok(content("application/json", json!({ "code": code, "expires_in": life }).to_string()))
+}
+
+/// A user who has signed in: nobody else has sign-ins.
+fn own(principal: &Principal) -> Result<&Principal, Refusal> {
+    let is_user = principal.id.kind == PrincipalKind::User && principal.only.is_none();
+    if is_user { Ok(principal) } else { Err(Refusal::Forbidden) }
+}
+
+/// `GET /api/logins`: the caller's own sign-ins.
+pub(super) async fn list(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
+    let request = ask::bare(request);
+    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
+    let user = own(&principal)?;
+    let bridge = &visitor.bridge;
+    let all = bridge.auth.sign_ins(&bridge.config(), &user.id.name);
+    let told = |one: &crate::auth::SignInInfo| {
+        json!({
+            "id": one.id,
+            "program": one.program,
+            "since": rfc3339(one.since),
+            "expires_in": one.left.as_secs(),
+            "current": user.login == Some(one.id),
+        })
+    };
+    let list: Vec<_> = all.iter().map(told).collect();
+    Ok(content("application/json", json!({ "logins": list }).to_string()))
+}
+
+/// Nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+/// `POST /api/logins/ID/end`: one of the caller's own sign-ins ends, and what began with it.
+pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
+    let Path(id): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
+    let user = own(&principal)?;
+    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    let Visitor { bridge, client, .. } = &visitor;
+    if !bridge.auth.end_sign_in(&bridge.config(), &user.id.name, id) {
+        return Err(Refusal::NotFound);
+    }
+    warden::look(bridge);
+    bridge.events.tell(Event::SignOut { principal: &user.id, client: *client });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
