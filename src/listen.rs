@@ -1,6 +1,7 @@
 //! Bind, accept, TLS handshake, peer address.
 
 mod bind;
+mod door;
 mod holder;
 mod plaintext;
 mod proxied;
@@ -21,10 +22,13 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-pub(crate) use self::holder::{connected, listening};
 use self::{
     bind::{bind_beside, bind_tcp, bind_unix, explain, take_over},
     unix::SocketFile,
+};
+pub(crate) use self::{
+    door::{DoorListener, DoorRules},
+    holder::{connected, listening},
 };
 use crate::{
     auth::{ClientAddress, ClientCertificate, Peer, Revocation, Slot, is_trusted},
@@ -119,12 +123,7 @@ impl Listener {
 
     /// Where it listens, with the port the system chose.
     pub(crate) fn local_address(&self) -> String {
-        match &self.socket {
-            BoundSocket::Tcp(socket) => socket
-                .local_addr()
-                .map_or_else(|_| self.name.clone(), |address| address.to_string()),
-            BoundSocket::Unix(..) => self.name.clone(),
-        }
+        self.socket.local_address().unwrap_or_else(|| self.name.clone())
     }
 
     /// A second descriptor of the socket, for a successor that takes it over.
@@ -159,8 +158,8 @@ impl Listener {
     /// Accepts connections until the gateway stops. An error of this machine, such as no more file
     /// descriptors, is logged once and not with every attempt.
     async fn accept(self, bridge: Arc<Bridge>) {
-        let door = Arc::new(Door { bridge, tls: self.tls.clone(), proxied: self.proxied });
-        let stop = door.bridge.stop.clone();
+        let entry = Arc::new(Entry { bridge, tls: self.tls.clone(), proxied: self.proxied });
+        let stop = entry.bridge.stop.clone();
         let mut exhausted = false;
         loop {
             let accepted = tokio::select! {
@@ -171,7 +170,7 @@ impl Listener {
             match accepted {
                 Ok((raw, peer)) => {
                     exhausted = false;
-                    Arc::clone(&door).enter(raw, Peer { app: self.app.clone(), ..peer });
+                    Arc::clone(&entry).enter(raw, Peer { app: self.app.clone(), ..peer });
                 }
                 Err(error) if is_of_client(&error) => {}
                 Err(error) => {
@@ -179,7 +178,7 @@ impl Listener {
                         tracing::error!(address = %self.name, "cannot accept connections: {error}; still trying");
                     }
                     exhausted = true;
-                    door.bridge.refused(ClientAddress::Local, "", &Refusal::Exhausted);
+                    entry.bridge.refused(ClientAddress::Local, "", &Refusal::Exhausted);
                     sleep(EXHAUSTED).await;
                 }
             }
@@ -188,6 +187,14 @@ impl Listener {
 }
 
 impl BoundSocket {
+    /// Where it listens, of a TCP socket.
+    fn local_address(&self) -> Option<String> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok().map(|address| address.to_string()),
+            Self::Unix(..) => None,
+        }
+    }
+
     async fn accept(&self) -> io::Result<(Raw, Peer)> {
         match self {
             Self::Tcp(listener) => {
@@ -221,13 +228,13 @@ struct Arrival {
 }
 
 /// What the connections of one listener share.
-struct Door {
+struct Entry {
     bridge: Arc<Bridge>,
     tls: Option<Arc<ServerTls>>,
     proxied: bool,
 }
 
-impl Door {
+impl Entry {
     /// Finds a place for a connection and serves it on a task of its own. The deadline starts here.
     fn enter(self: Arc<Self>, raw: Raw, peer: Peer) {
         let bridge = &self.bridge;
@@ -315,12 +322,20 @@ impl Door {
             let _ = timeout_at(until, plaintext::answer(stream)).await;
             return Err(Refusal::BadRequest(plaintext::WHY));
         }
-        self.secure(stream, peer, until).await.ok_or(Refusal::Tls)
+        let greeter = Greeter { tls: self.tls.as_ref() };
+        greeter.secure(stream, peer, until).await.ok_or(Refusal::Tls)
     }
+}
 
-    /// TLS, if this listener speaks it; `None` when the client does not, or takes too long.
+/// The TLS of a listener or a door, if it has one.
+struct Greeter<'a> {
+    tls: Option<&'a Arc<ServerTls>>,
+}
+
+impl Greeter<'_> {
+    /// Shakes hands; `None` when the client does not, or takes too long.
     async fn secure(&self, stream: Stream, peer: Peer, until: Instant) -> Option<(Stream, Peer)> {
-        let Some(tls) = &self.tls else { return Some((stream, peer)) };
+        let Some(tls) = self.tls else { return Some((stream, peer)) };
         match timeout_at(until, stream.accept_tls(tls.current())).await {
             Ok(Ok(stream)) => {
                 let certificate = client_certificate(&stream, tls);
@@ -398,9 +413,9 @@ pub(crate) fn address_text(address: &Address) -> String {
     }
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").finish_non_exhaustive()
+        f.debug_struct("Entry").finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,6 @@ mod life;
 mod metered;
 mod recorded;
 mod sample;
-#[cfg_attr(not(test), expect(dead_code, reason = "the doors of the next commits ask it"))]
 mod screen;
 mod split;
 mod tls;

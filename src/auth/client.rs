@@ -21,7 +21,16 @@ pub(crate) enum ClientAddress {
 }
 
 impl ClientAddress {
-    /// Whether the client is on this machine.
+    /// The address alone; a unix socket has none.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Local => None,
+            Self::Direct(address) | Self::Announced(address) => Some(address.ip()),
+            Self::Forwarded(address) => Some(address),
+        }
+    }
+
+    /// Whether it is on this machine.
     pub(crate) fn is_loopback(self) -> bool {
         match self {
             Self::Local => true,

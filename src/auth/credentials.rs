@@ -102,7 +102,30 @@ pub(crate) fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Princi
     })
 }
 
-/// Everybody, under `auth: none`.
+/// Who a door's client is: whom its certificate names, the user or token that the door names, or
+/// anyone under `auth: none`; `None` where none of them is there now.
+pub(crate) fn at_door(
+    access: &Access,
+    certificate: Option<&Arc<ClientCertificate>>,
+    named: Option<&str>,
+    now: i64,
+) -> Option<Principal> {
+    match (certificate, named) {
+        (Some(certificate), None) => by_certificate(access, certificate),
+        (_, Some(name)) => {
+            let kind = if access.users.contains_key(name) {
+                PrincipalKind::User
+            } else {
+                PrincipalKind::Token
+            };
+            let found = find(access, &PrincipalId::new(kind, name), now)?;
+            Some(Principal { certificate: certificate.cloned(), ..found })
+        }
+        (None, None) => access.open.then(open),
+    }
+}
+
+/// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
     let rights =

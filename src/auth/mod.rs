@@ -41,7 +41,7 @@ pub(crate) use self::{
     app_cookie::app_cookie,
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
-    credentials::{PresentedCredential, find},
+    credentials::{PresentedCredential, at_door, find},
     host::{Authority, OwnNames, is_ours},
     logins::{LoginId, SignInInfo},
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
@@ -90,8 +90,9 @@ pub(crate) struct Peer {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The app whose listener it came through: it is served that app and nothing else.
     pub app: Option<Arc<str>>,
-    /// Whether our page asks from inside another page's frame, where it may not take over from
-    /// anybody.
+    /// The door it came by.
+    pub door: Option<Arc<str>>,
+    /// Our page asks from inside another page's frame, where nobody is taken over from.
     pub framed: bool,
 }
 

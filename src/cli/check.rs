@@ -1,5 +1,6 @@
 //! `wsbridge check`: the configuration as the daemon would run it, and who may do what.
 
+mod doors;
 mod explain;
 mod files;
 mod listens;
@@ -158,6 +159,10 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     }));
     table(&endpoints, out)?;
     writeln!(out)?;
+    if let Some(rows) = doors::rows(&config.endpoints) {
+        table(&rows, out)?;
+        writeln!(out)?;
+    }
 
     let mut rights = vec![["WHO", "ENDPOINT", "MAY"].map(String::from)];
     if config.access.open {

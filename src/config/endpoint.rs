@@ -9,6 +9,7 @@ use std::{
 use super::{
     Endpoint, EndpointLimits, OpenWhen, Packing, Share, SimDevice, SimTarget, Target,
     cursor::{Keys, Placed, Value},
+    door::{WrittenDoor, doors, fit},
     node::{At, NodeKey},
     pacing, packing,
     port::Macros,
@@ -26,14 +27,16 @@ pub(super) const KINDS: [&str; 5] = ["serial", "rfc2217", "tcp", "udp", "sim"];
 
 /// What is published.
 #[derive(Debug, Default)]
-pub(super) struct Published {
+pub(super) struct Published<'a> {
     pub(super) all: BTreeMap<String, Arc<Endpoint>>,
     /// The names of all that are written, including those with mistakes.
     pub(super) names: BTreeSet<String>,
+    /// Their doors, each with the name of its endpoint.
+    pub(super) doors: Vec<(String, WrittenDoor<'a>)>,
 }
 
 /// Reads `endpoints:`.
-pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Published {
+pub(super) fn endpoints<'a>(k: &mut Keys<'a>, dead_after: Duration) -> Published<'a> {
     let value = k
         .key("endpoints", "what is published: [below](#endpoints)")
         .without("none (a warning)")
@@ -43,7 +46,8 @@ pub(super) fn endpoints(k: &mut Keys<'_>, dead_after: Duration) -> Published {
     let mut devices: BTreeMap<String, &str> = BTreeMap::new();
     for (name, endpoint) in value.named(|name, value| (name, named(name, value, dead_after))) {
         endpoints.names.insert(name.text.clone());
-        let Some(endpoint) = endpoint else { continue };
+        let Some((endpoint, doors)) = endpoint else { continue };
+        endpoints.doors.extend(doors.into_iter().map(|door| (name.text.clone(), door)));
         if let Some(device) = device(&endpoint) {
             match devices.get(&device) {
                 Some(first) => k.odd_in(
@@ -89,7 +93,10 @@ fn same_device(endpoint: &Endpoint, first: &str) -> String {
     }
 }
 
-fn named(name: &NodeKey, value: Value<'_>, dead_after: Duration) -> Option<Endpoint> {
+/// An endpoint, and its doors as they are written.
+type Written<'a> = (Endpoint, Vec<WrittenDoor<'a>>);
+
+fn named<'a>(name: &NodeKey, value: Value<'a>, dead_after: Duration) -> Option<Written<'a>> {
     let spot = value.spot();
     if !is_name(&name.text) {
         let what = "not a name for an endpoint; use 1 to 64 of a-z 0-9 . _ - and begin with a letter or digit";
@@ -98,7 +105,7 @@ fn named(name: &NodeKey, value: Value<'_>, dead_after: Duration) -> Option<Endpo
     value.keys(|k| endpoint(k, name, dead_after))?.value
 }
 
-fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<Endpoint> {
+fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Option<Written<'a>> {
     let title = k.key("title", "what people call it").without("none").uci("title").maybe();
     let (target, macros) = target(k, name, dead_after);
     let (written, open, lease_idle) = sharing(k);
@@ -113,6 +120,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     let line = target.as_ref().is_some_and(is_line);
     let limits =
         k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
+    let doors = doors(k);
 
     let share = written.map(|it| it.value).or(line.then_some(Share::OneWriter));
     if let (None, Some(open)) = (share, &open) {
@@ -128,7 +136,7 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
     if target.has_datagrams() {
         has_borders(packing, k);
     }
-    Some(Endpoint {
+    let endpoint = Endpoint {
         name: name.text.clone(),
         title: title.map(|it| it.value),
         share,
@@ -142,7 +150,10 @@ fn endpoint(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> Option<En
         limits,
         macros,
         target,
-    })
+        doors: doors.iter().map(|it| it.door.clone()).collect(),
+    };
+    fit(&doors, &endpoint);
+    Some((endpoint, doors))
 }
 
 /// Complains about keys that make no sense for a target with message borders of its own.

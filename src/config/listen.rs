@@ -33,7 +33,7 @@ pub enum Address {
 }
 
 /// Protection of a listening address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ListenTls {
     /// Plain HTTP: loopback or unix sockets, or explicitly accepted with `plain: accepted`.
     Off,

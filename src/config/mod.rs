@@ -9,6 +9,7 @@ mod app;
 mod certificate;
 mod cursor;
 mod described;
+mod door;
 mod endpoint;
 mod escaped;
 mod fingerprint;
@@ -49,6 +50,7 @@ mod yaml;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use app::App;
+pub(crate) use door::{Door, DoorWay};
 pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
 pub use import::{Import, ImportKind, Imported, import};
@@ -60,10 +62,12 @@ pub(crate) use pacing::Pacing;
 pub(crate) use pacing::Prompt;
 pub(crate) use packing::{PACKET_MOST, modbus_pause};
 pub(crate) use password::Password;
-pub(crate) use plan::{EndpointAction, ListenerAction, Plan, SimAction, same_port};
+pub(crate) use plan::{
+    DoorAction, EndpointAction, ListenerAction, Plan, PlannedDoor, SimAction, same_port,
+};
 #[cfg(test)]
 pub(crate) use proxies::ProxySecret;
-pub(crate) use proxies::{HeaderFamily, TrustedProxies};
+pub(crate) use proxies::{HeaderFamily, TrustedProxies, contain};
 pub(crate) use public::{Public, prefix};
 pub use resolve::parse;
 pub(crate) use resolve::{ConfigError, MAX_FILE, Warning, parse_files};
@@ -243,6 +247,8 @@ pub struct Endpoint {
     pub limits: EndpointLimits,
     /// Named signal sequences.
     pub macros: BTreeMap<String, Vec<Step>>,
+    /// Other ways in.
+    pub doors: Vec<Door>,
 }
 
 /// How a line is shared.

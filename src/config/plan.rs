@@ -2,8 +2,12 @@
 //! of listeners, lines, simulated devices and sessions each carry out a part of it, without
 //! comparing anything again.
 
+mod doors;
+
 use std::collections::BTreeMap;
 
+use self::doors::doors;
+pub(crate) use self::doors::{DoorAction, PlannedDoor};
 use super::{Address, Config, Endpoint, Listen, SerialTarget, Target};
 use crate::wire::close::Ended;
 
@@ -66,6 +70,8 @@ pub(crate) struct Plan {
     pub endpoints: BTreeMap<String, EndpointAction>,
     /// Every listener of both configurations. One whose rules change is there twice.
     pub listeners: Vec<(Listen, ListenerAction)>,
+    /// Every door of both configurations.
+    pub doors: Vec<PlannedDoor>,
     /// Simulated devices by endpoint; any that is not here ends.
     pub sims: BTreeMap<String, SimAction>,
     /// Users whose password has changed: they are signed out.
@@ -85,6 +91,7 @@ impl Plan {
         Self {
             endpoints: new.endpoints.keys().map(|it| (it.clone(), EndpointAction::Add)).collect(),
             listeners: new.listen.iter().map(|it| (it.clone(), ListenerAction::Bind)).collect(),
+            doors: doors(&BTreeMap::new(), &new.endpoints),
             sims: sims.map(|(name, _)| (name.clone(), SimAction::Start)).collect(),
             ..Self::default()
         }
@@ -97,6 +104,7 @@ impl Plan {
             access: old.access != new.access,
             walls: walls_differ(old, new),
             listeners: listeners(&old.listen, &new.listen),
+            doors: doors(&old.endpoints, &new.endpoints),
             ..Self::default()
         };
         for (name, endpoint) in &new.endpoints {

@@ -165,11 +165,14 @@ impl Scalar for Also {
 impl TrustedProxies {
     /// Whether a machine with that address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.addresses
-            .iter()
-            .any(|(network, length)| within(network.to_canonical(), *length, address))
+        contain(&self.addresses, address)
     }
+}
+
+/// Whether one of these networks, as (network, prefix length), has an address.
+pub(crate) fn contain(networks: &[(IpAddr, u8)], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|(network, length)| within(network.to_canonical(), *length, address))
 }
 
 fn within(network: IpAddr, length: u8, address: IpAddr) -> bool {

@@ -8,6 +8,7 @@ use super::{
     app::apps,
     cursor::{Keys, Reading, describe},
     described::Described,
+    door,
     endpoint::endpoints,
     gateway::{hsts, limits, names, times},
     joined::joined,
@@ -128,11 +129,13 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     listeners.extend(app_listeners);
     listen::check(&listeners, access.open, &names.trusted_proxies);
     let listen: Vec<_> = listeners.into_iter().map(|it| it.listen).collect();
+    door::check(&endpoints.doors, &access, &listen);
     // A browser heeds it only over TLS (RFC 6797 section 8.1).
     if let (Some(hsts), true) = (&hsts, listen.iter().all(|listen| listen.tls == ListenTls::Off)) {
         k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");
     }
-    if !access.certificates.is_empty() && !listen.iter().any(asks_for_certificates) {
+    let by_door = endpoints.doors.iter().any(|(_, it)| it.door.way.asks_for_certificates());
+    if !access.certificates.is_empty() && !by_door && !listen.iter().any(asks_for_certificates) {
         k.odd_in(
             "certificates",
             At::default(),

@@ -83,6 +83,12 @@ impl Rights {
         Self(self.0 | other.0)
     }
 
+    /// What both sets have.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether every right of `other` is here.
     pub fn allows(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -1,7 +1,10 @@
 //! The words of the file: rights, ports, paths, hashes, dates; each with its grammar and what to
 //! type instead.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -49,6 +52,18 @@ pub(super) struct Stay;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
 
+/// Whether a raw door takes what a web page could send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HttpWord {
+    Refuse,
+    Allow,
+}
+
+/// An address of this machine and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SocketAddress(pub SocketAddr);
+
+choices!(HttpWord, "refuse" => Self::Refuse, "allow" => Self::Allow);
 choices!(NoPacking, "none" => Self);
 choices!(NoAuth, "none" => Self);
 choices!(Accepted, "accepted" => Self);
@@ -60,6 +75,26 @@ choices!(Rights, "read" => Self::READ, "write" => Self::WRITE, "signals" => Self
     "settings" => Self::SETTINGS, "takeover" => Self::TAKEOVER);
 choices!(SimDevice, "modem" => Self::Modem, "modbus-rtu" => Self::ModbusRtu, "modbus-tcp" => Self::ModbusTcp,
     "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source, "nmea" => Self::Nmea);
+
+impl Scalar for SocketAddress {
+    fn read(text: &str) -> Result<Self, String> {
+        let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        local.as_deref().unwrap_or(text).parse().map(Self).map_err(|_| {
+            format!(
+                "`{text}` is not an address to listen on; write IP:PORT, like 127.0.0.1:2001 (this machine alone) or \
+                 \"[::]:2001\""
+            )
+        })
+    }
+
+    fn kind() -> String {
+        "address".into()
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "examples": ["127.0.0.1:2001", "[::1]:2217"] })
+    }
+}
 
 impl Scalar for Format {
     fn read(text: &str) -> Result<Self, String> {

@@ -1,5 +1,6 @@
 //! Owns everything: start, reload, shutdown, signals.
 
+mod doors;
 mod listeners;
 mod reload;
 mod sims;
@@ -18,7 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{listeners::Listeners, sims::Sims};
+use self::{doors::Doors, listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service},
     auth::{own_name, unix_now},
@@ -71,6 +72,7 @@ pub(crate) async fn run(
             biased;
             event = signals.next() => event,
             () = daemon.listeners.may_have_come() => Wakeup::Listen,
+            () = daemon.doors.may_have_come() => Wakeup::Listen,
         };
         match event {
             Wakeup::Stop => break,
@@ -92,6 +94,7 @@ struct Daemon {
     current: watch::Sender<Arc<Config>>,
     bridge: Arc<Bridge>,
     listeners: Listeners,
+    doors: Doors,
     sims: Sims,
     announcer: Announcer,
     /// Runs every task of the gateway.
@@ -123,6 +126,10 @@ impl Daemon {
         let fresh = listeners.bind(&plan, &real)?;
         bridge.lines.apply(&plan, &real);
         listeners.run(fresh, &bridge);
+        let mut doors = Doors::default();
+        // A gateway serves its other clients, whatever has the address of a door.
+        let fresh = doors.bind(&plan, &real, false)?;
+        doors.run(fresh, &bridge);
         let announcer = Announcer::new(bridge.auth.held_name());
         let mut daemon = Self {
             written,
@@ -130,6 +137,7 @@ impl Daemon {
             current,
             bridge,
             listeners,
+            doors,
             sims,
             announcer,
             tasks,
@@ -171,6 +179,7 @@ impl Daemon {
             self.announce();
             systemd::ready(&self.status());
         }
+        self.doors.bind_again(&config, &self.bridge);
     }
 
     /// One line for `systemctl status`.
@@ -192,7 +201,7 @@ impl Daemon {
     /// the wait.
     async fn stop(self, signals: &mut SignalStreams) {
         systemd::stopping();
-        let Self { tasks, bridge, listeners, sims, announcer, stop, .. } = self;
+        let Self { tasks, bridge, listeners, doors, sims, announcer, stop, .. } = self;
         let sessions = Arc::clone(&bridge.sessions);
         tracing::info!(sessions = sessions.list().len(), "stopping");
         // From here on nobody new finds us.
@@ -202,7 +211,7 @@ impl Daemon {
         stop.cancel();
         sessions.end(|_| Some(Ended::Stopping));
         bridge.lines.release();
-        drop((bridge, listeners));
+        drop((bridge, listeners, doors));
         tasks.close();
         tokio::select! {
             biased;

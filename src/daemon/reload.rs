@@ -45,6 +45,8 @@ impl Daemon {
             return Err(format!("{why}, and no listener would be left"));
         }
 
+        let doors = self.doors.bind(&plan, &new, true).map_err(|error| error.to_string())?;
+
         self.written = Arc::clone(&new);
         let real = Arc::new(self.sims.apply(&plan, &new).await);
         self.current.send_replace(Arc::clone(&real));
@@ -63,6 +65,8 @@ impl Daemon {
         self.bridge.metrics.retain(|name| real.endpoints.contains_key(name));
         self.listeners.retire(&plan);
         self.listeners.run(fresh, &self.bridge);
+        self.doors.retire(&plan);
+        self.doors.run(doors, &self.bridge);
         self.announce();
         self.remark();
         Ok(told(&plan))

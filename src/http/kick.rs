@@ -53,6 +53,7 @@ fn describe(entry: &RunningSession, parked: bool) -> serde_json::Value {
         "user": entry.principal.name,
         "kind": entry.principal.kind.word(),
         "client": entry.client.to_string(),
+        "door": entry.door.as_deref(),
         "since": rfc3339(entry.since),
         "parked": parked,
         "to_client": to_client,

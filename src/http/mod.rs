@@ -1,8 +1,10 @@
 //! Routes, and the way from a connection to a session.
 
+mod account;
 mod app;
 mod ask;
 mod assets;
+mod by_door;
 mod connection;
 mod exchange;
 mod grant;
@@ -30,8 +32,9 @@ use axum::{
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::connection::serve;
+use self::account::Account;
 use self::visitor::{entrance, page};
+pub(crate) use self::{by_door::Caller, connection::serve};
 use crate::{
     auth::{Auth, ClientAddress, Peer, RequestRates},
     config::Config,

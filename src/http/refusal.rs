@@ -58,6 +58,7 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
         | Refusal::TargetTimeout(_)
         | Refusal::TargetAbsent(_)
         | Refusal::Proxy(_)
+        | Refusal::Opening(_)
         | Refusal::Tls
         | Refusal::Exhausted => Vec::new(),
     }

@@ -1,21 +1,16 @@
 //! A session's life after its handshake: the raw stream taken back, the pump, its log lines and
 //! counts.
 
-use std::{
-    collections::BTreeMap,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::{oneshot, watch},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
-    Bridge,
+    Account, Bridge,
     grant::{NEEDED, named, participant, within},
     visitor::{Connection, Upgraded},
     warden::{revoked, tally},
@@ -23,7 +18,6 @@ use super::{
 use crate::{
     auth::{Principal, find, unix_now},
     config::{Endpoint, Rights, RightsTable},
-    event::{self, Event, Traffic},
     line::{Board, Seat},
     session::{
         BusView, Counts, Eol, Linger, Payload, Session, SessionReport, Setup, Socket, Standing,
@@ -91,18 +85,10 @@ impl Run {
             tracing::debug!(peer = %session.entry.client, "the client left during the handshake");
             return;
         };
-        let began = Instant::now();
-        let counted = self.bridge.metrics.endpoint(self.name());
-        counted.sessions.inc();
-        let open = counted.sessions_open.hold();
         let entry = Arc::clone(&session.entry);
-        let told = event::SessionInfo {
-            endpoint: self.name(),
-            principal: &self.principal.id,
-            client: entry.client,
-        };
-        self.bridge.events.tell(Event::Open(told));
-        // The line counts what a seat leaves in its queue.
+        let (bridge, principal) = (Arc::clone(&self.bridge), self.principal.clone());
+        let mut account = Account::new(bridge, self.name(), principal, Arc::clone(&entry));
+        account.begin();
         let own = matches!(far, Ok(Reached::Own(_)));
         let report = match far {
             Err(ended) => {
@@ -122,18 +108,7 @@ impl Run {
                 self.pump(socket, reached, &mut session).await
             }
         };
-        tally(&self.bridge, &entry);
-        drop(open);
-        let lost_up = if own { report.lost_up } else { 0 };
-        counted.undelivered.add((lost_up + report.lost_down) as u64);
-        let traffic = Traffic {
-            to_client: entry.to_client.load(Relaxed),
-            to_target: entry.to_target.load(Relaxed),
-            lost_to_client: report.lost_down,
-            lost_to_target: report.lost_up,
-        };
-        let (ended, lasted) = (&report.ended, began.elapsed());
-        self.bridge.events.tell(Event::Close { session: told, traffic, ended, lasted });
+        account.end(&report, own);
     }
 
     /// The endpoint's name; the bus has none.

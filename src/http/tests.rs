@@ -102,6 +102,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
             linger: Duration::from_secs(2),
             linger_max: Duration::from_secs(600),
         },
+        doors: Vec::new(),
         macros: BTreeMap::new(),
     };
     (name.into(), Arc::new(endpoint))

@@ -319,7 +319,7 @@ async fn dial(
 }
 
 /// A refusal as the ending of a session that never began.
-fn told(refusal: Refusal) -> Ended {
+pub(super) fn told(refusal: Refusal) -> Ended {
     match refusal {
         Refusal::Busy(holder) => Ended::Busy(holder),
         Refusal::Unreachable(why) | Refusal::TargetTimeout(why) | Refusal::TargetAbsent(why) => {
@@ -345,6 +345,7 @@ fn told(refusal: Refusal) -> Ended {
         | Refusal::BodyTooLarge
         | Refusal::MediaType
         | Refusal::Proxy(_)
+        | Refusal::Opening(_)
         | Refusal::Tls
         | Refusal::Exhausted => Ended::Internal(refusal.to_string()),
     }

@@ -14,7 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{board::Board, output::SeatId, request::WriteIntent};
+use super::{
+    board::Board,
+    output::SeatId,
+    request::{SeatRequest, WriteIntent},
+};
 use crate::config::{Rights, Share};
 
 /// How long a session has to answer such a question; it does so within seconds, and one that does
@@ -51,14 +55,26 @@ pub(super) struct Stance {
     may_write: AtomicBool,
     /// On a line where everyone may write: it came only to watch.
     observes: AtomicBool,
+    /// Its client has sent nothing yet, or will send nothing more.
+    silent: AtomicBool,
 }
 
 impl Stance {
-    pub(super) fn new(rights: Rights, intent: WriteIntent) -> Self {
+    pub(super) fn new(rights: Rights, ask: &SeatRequest) -> Self {
         Self {
             may_write: rights.allows(Rights::WRITE).into(),
-            observes: (intent == WriteIntent::Observer).into(),
+            observes: (ask.intent == WriteIntent::Observer).into(),
+            silent: ask.silent.into(),
         }
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether that is a change.
+    pub(super) fn set_silent(&self, silent: bool) -> bool {
+        self.silent.swap(silent, Ordering::Relaxed) != silent
     }
 
     pub(super) fn set_rights(&self, rights: Rights) {
@@ -77,7 +93,7 @@ impl Stance {
     /// Whether this seat of the line may write now.
     pub(super) fn writes(&self, seat: SeatId, board: &Board) -> bool {
         let part = match board.share {
-            Share::Everyone => !self.observes(),
+            Share::Everyone => !self.observes() && !self.is_silent(),
             Share::Exclusive | Share::OneWriter => board.lease.is_holder(seat),
         };
         part && self.may_write.load(Ordering::Relaxed)
@@ -132,18 +148,31 @@ impl Callers {
         self.lock().get(&seat).is_some_and(|caller| caller.stance.writes(seat, board))
     }
 
-    /// If no session on the line may write, tells each of them to make way for one that may.
-    /// Sessions on seats already given up are not told. Returns the seats.
+    /// Whether every session on the line, except those on seats that are given up, is silent.
+    pub(super) fn are_silent(&self, given_up: impl Fn(SeatId) -> bool) -> bool {
+        let callers = self.lock();
+        let mut here = callers.iter().filter(|(seat, _)| !given_up(**seat));
+        here.all(|(_, caller)| caller.stance.is_silent())
+    }
+
+    /// Tells every session on the line, except those on seats that are given up, to make way for
+    /// somebody who `writes`, or only reads. Those who may write keep their places, and so does
+    /// everybody where the newcomer only reads; the silent never do. Returns their seats, and
+    /// nothing where one of them stays.
     pub(super) fn make_way(
         &self,
         given_up: impl Fn(SeatId) -> bool,
         to: &str,
+        writes: bool,
     ) -> Option<Vec<SeatId>> {
         let callers = self.lock();
         let here: Vec<_> = callers.iter().filter(|(seat, _)| !given_up(**seat)).collect();
-        let may_write = |caller: &Caller| caller.stance.may_write.load(Ordering::Relaxed);
-        // A session that does not read its messages is not told: it keeps its place.
-        if here.iter().any(|(_, caller)| may_write(caller) || caller.words.capacity() == 0) {
+        let stays = |caller: &Caller| {
+            let may_write = caller.stance.may_write.load(Ordering::Relaxed);
+            !caller.stance.is_silent() && (may_write || !writes)
+        };
+        // One that does not take its words up is not told: it keeps its place.
+        if here.iter().any(|(_, caller)| stays(caller) || caller.words.capacity() == 0) {
             return None;
         }
         for (_, caller) in &here {

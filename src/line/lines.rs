@@ -182,11 +182,11 @@ impl Lines {
         let may_write = who.rights.allows(Rights::WRITE);
         if share == Share::Exclusive && !private {
             let writes = may_write && (ask.intent != WriteIntent::Observer || ask.takes);
-            make_way(&line.shared, &who, writes)?;
+            make_way(&line.shared, &who, (writes, ask.silent))?;
         }
         let (mut seat, at, replayed) = Seat::new(line, id, who, ask, private);
         let leased = match ask.intent {
-            WriteIntent::Observer => Ok(()),
+            WriteIntent::Observer | WriteIntent::OnWrite => Ok(()),
             _ if !may_write => Ok(()),
             WriteIntent::Writer => seat.claim(),
             WriteIntent::Auto => {
@@ -231,21 +231,26 @@ impl Lines {
     }
 }
 
-/// An exclusive line whose seat is taken has no other; but a session that may not write gives way
-/// to the first that may.
-fn make_way(shared: &Shared, who: &Participant, writes: bool) -> Result<(), NoSeat> {
+/// An exclusive line with a seat taken has no other; but whoever may not write gives way to the
+/// first that does, and the silent to everybody who is not.
+fn make_way(
+    shared: &Shared,
+    who: &Participant,
+    (writes, silent): (bool, bool),
+) -> Result<(), NoSeat> {
     let board = shared.board.borrow().clone();
+    let given_up = |seat| board.ghosts.contains(&seat);
+    let in_use = || NoSeat::Busy("somebody".into());
     match board.lease.holder() {
         Some(holder) => Err(NoSeat::Busy(held(&NoLease::Held(holder.clone()), who))),
-        None if board.seats > board.ghosts.len() => {
+        None if board.seats <= board.ghosts.len() => Ok(()),
+        None if silent => shared.callers.are_silent(given_up).then_some(()).ok_or_else(in_use),
+        None => {
             let to = who.principal.to_string();
-            let make_way = || shared.callers.make_way(|seat| board.ghosts.contains(&seat), &to);
-            let gave =
-                writes.then(make_way).flatten().ok_or_else(|| NoSeat::Busy("somebody".into()))?;
+            let gave = shared.callers.make_way(given_up, &to, writes).ok_or_else(in_use)?;
             shared.board.send_modify(|board| board.ghosts.extend(gave));
             Ok(())
         }
-        None => Ok(()),
     }
 }
 

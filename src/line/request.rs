@@ -34,6 +34,8 @@ pub(crate) struct SeatRequest {
     pub intent: WriteIntent,
     /// Whether it takes the lease as soon as it can.
     pub takes: bool,
+    /// Its client has sent nothing yet: it keeps nobody out, and gives way to whoever writes.
+    pub silent: bool,
     /// Where to begin on the tape; `None` is its end.
     pub replay: Option<ReplayFrom>,
     /// It will say what it is done with (`Seat::done_reading`); a private line holds its target
@@ -61,6 +63,8 @@ pub(crate) enum WriteIntent {
     /// It writes if the lease is free.
     #[default]
     Auto,
+    /// Asks for the lease when there is something to write, and not before.
+    OnWrite,
 }
 
 /// Where on the tape to begin.

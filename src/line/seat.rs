@@ -53,7 +53,9 @@ pub(crate) struct Seat {
     /// What it may do and wants to, for others to see.
     stance: Arc<Stance>,
     drained: Drained,
-    /// Bytes thrown away because the seat may not write.
+    /// It stays when the device goes.
+    patient: bool,
+    /// Bytes of a seat that may not write, or whose device is away; thrown away.
     ignored: u64,
     /// Bytes that were lost with the device before this seat was left.
     gone: u64,
@@ -106,7 +108,7 @@ impl Seat {
         let hearing = Hearing { from, lossless, acks, events, times, pauses, patient, longest };
         let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
-        let stance = Arc::new(Stance::new(who.rights, ask.intent));
+        let stance = Arc::new(Stance::new(who.rights, ask));
         let words = shared.callers.enter(id, Arc::clone(&stance));
         shared.board.send_modify(|board| {
             board.seats += 1;
@@ -121,6 +123,7 @@ impl Seat {
                 listens,
                 stance,
                 drained: Drained::NotAsked,
+                patient: ask.patient,
                 ignored: 0,
                 gone: 0,
                 left: false,
@@ -211,7 +214,12 @@ impl Seat {
         self.stance.writes(self.id, &board)
     }
 
-    /// Whether the queue holds as many of this seat's datagrams as it may.
+    /// Whether it stays when the device goes.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.patient
+    }
+
+    /// Whether the queue has as many datagrams of this seat as it may have.
     pub(crate) fn is_full(&self) -> bool {
         self.shared.input.is_full(self.id)
     }

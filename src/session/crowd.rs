@@ -111,17 +111,17 @@ impl Crowd<'_> {
     fn sockets(&self, endpoint: &str) -> Vec<Occupant> {
         let running = self.sessions.list().into_iter();
         let here = running.filter(|entry| entry.endpoint == endpoint);
-        // The place of a session that was told to make room already belongs to another.
-        let here = here
-            .map(|entry| (entry.ordered(), entry))
-            .filter(|(order, _)| *order != Some(Ended::GaveWay));
+        // The place of one that was told to make room is another's already.
+        let here = here.map(|entry| (entry.ordered(), entry)).filter(|(order, entry)| {
+            *order != Some(Ended::GaveWay) && entry.standing() != Standing::Silent
+        });
         here.map(|(order, entry)| Occupant {
             principal: entry.principal.clone(),
             number: entry.number,
             observes: match entry.standing() {
                 // It is ending for another reason, and cannot be given a second one.
                 _ if order.is_some() => false,
-                Standing::Idle => true,
+                Standing::Idle | Standing::Silent => true,
                 Standing::Seat(seat) => !self.lines.writes(endpoint, seat),
                 Standing::Arriving | Standing::Own => false,
             },

@@ -11,13 +11,16 @@ use std::{
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::watch,
     time::Instant,
 };
 
 use super::drain::Left;
 use crate::{
-    line::{Gone, LineNews, Reason, Seat, SeatEvent, Unsent},
+    config::Rights,
+    line::{Board, Gone, LineNews, NoLease, Reason, Seat, SeatEvent, Unsent, held},
     stream::{Life, Liveness, NextHop as _, Outstanding, Stream},
+    wire::close::Ended,
 };
 
 /// The far side of a session. One task polls both directions, and they never wait for each other.
@@ -54,6 +57,29 @@ pub(crate) trait Far {
     /// another way.
     fn life(&self, _liveness: &mut Liveness, _now: Instant) -> Life {
         Life::Idle
+    }
+
+    /// Whether bytes can be handed on without asking for the right to write.
+    fn writes(&self) -> bool {
+        true
+    }
+
+    /// Ready when bytes can be handed on, or with why they may not.
+    fn poll_claim(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The client has sent something for the first time; false: there is no place for it.
+    fn speak(&mut self) -> bool {
+        true
+    }
+
+    /// The client will send no more.
+    fn hush(&mut self) {}
+
+    /// The line's notice board; a connection has none.
+    fn board(&self) -> Option<watch::Receiver<Board>> {
+        None
     }
 
     /// What the line has to say to this session.
@@ -120,7 +146,13 @@ impl Far for Seat {
             self.ignore(bytes.len());
             return Poll::Ready(Ok(bytes.len()));
         }
-        Self::poll_write(self, cx, bytes)
+        let taken = ready!(Self::poll_write(self, cx, bytes));
+        // Whoever waits for the device goes on when it is back: what was under way is lost.
+        if taken.is_err() && self.is_patient() {
+            self.ignore(bytes.len());
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Poll::Ready(taken)
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -149,6 +181,35 @@ impl Far for Seat {
 
     fn lost(&self) -> u64 {
         Self::lost(self)
+    }
+
+    fn writes(&self) -> bool {
+        self.is_writer()
+    }
+
+    fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if !self.who().rights.allows(Rights::WRITE) {
+            return Poll::Ready(Err(Ended::Withdrawn));
+        }
+        if self.is_writer() || ready!(Self::poll_claim(self, cx)) {
+            return Poll::Ready(Ok(()));
+        }
+        let holder = Self::board(self).borrow().lease.holder().cloned();
+        let busy =
+            holder.map_or_else(|| "somebody".into(), |it| held(&NoLease::Held(it), self.who()));
+        Poll::Ready(Err(Ended::Busy(busy)))
+    }
+
+    fn speak(&mut self) -> bool {
+        Self::speak(self)
+    }
+
+    fn hush(&mut self) {
+        Self::hush(self);
+    }
+
+    fn board(&self) -> Option<watch::Receiver<Board>> {
+        Some(Self::board(self))
     }
 
     fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {

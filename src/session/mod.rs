@@ -5,6 +5,7 @@ mod clock;
 mod control;
 mod crowd;
 mod describe;
+mod door;
 mod drain;
 mod encoding;
 mod endings;
@@ -29,6 +30,9 @@ mod upstream;
 pub(crate) use bus::{BusView, bus};
 pub(crate) use control::{Setup, control};
 pub(crate) use crowd::Crowd;
+pub(crate) use door::{
+    Beginning, DoorTerms, Entrance, First, LeftDoor, Raw, Words, door, first_bytes,
+};
 pub(crate) use drain::Linger;
 pub(crate) use eol::Eol;
 pub(crate) use far::Far;

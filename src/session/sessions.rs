@@ -28,6 +28,8 @@ pub(crate) enum Standing {
     Own,
     /// A seat on a line.
     Seat(SeatId),
+    /// A door's client that has sent nothing yet: it takes up no room.
+    Silent,
 }
 
 /// What is known about a running session.
@@ -45,6 +47,8 @@ pub(crate) struct RunningSession {
     pub app: Option<Arc<str>>,
     /// Its page is in another page's frame.
     pub framed: bool,
+    /// The door it came by.
+    pub door: Option<Arc<str>>,
     /// What it could do here when it began.
     pub began: Rights,
     /// The client's address.
@@ -135,6 +139,7 @@ impl Sessions {
             certificate: principal.certificate.clone(),
             app: peer.app.clone(),
             framed: peer.framed,
+            door: peer.door.clone(),
             began: principal.rights.on(endpoint),
             client: peer.client,
             since: SystemTime::now(),

@@ -53,7 +53,7 @@ pub(super) struct Count {
 
 /// The client's direction.
 #[derive(Debug)]
-pub(super) struct Upstream<F> {
+pub(crate) struct Upstream<F> {
     pub(super) far: F,
     linger: Linger,
     phase: UpstreamPhase,

@@ -24,10 +24,8 @@ const HOLD: Duration = Duration::from_secs(1);
 pub(crate) enum Verdict {
     /// It is a tool's; what it has sent so far.
     Pass(Vec<u8>),
-    /// It is somebody else's.
+    /// It is somebody else's, or may have been.
     Foreign(Foreign),
-    /// It began like something foreign and did not go on.
-    Unclear,
 }
 
 /// The first bytes of a connection, held back.
@@ -67,7 +65,7 @@ impl Screen {
             timer.as_mut().reset(until);
         }
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(if over { self.pass() } else { Verdict::Unclear })
+        Poll::Ready(if over { self.pass() } else { Verdict::Foreign(Foreign::Unclear) })
     }
 
     /// The other end sends no more: what it has sent is all there will be.
@@ -124,8 +122,9 @@ mod tests {
         assert_eq!(screened(&[(0, b"POST / HTTP/1.1\r\n\r\nAT+X")]).await, (http.clone(), 0));
         let slow = [(0, &b"P"[..]), (300, b"OST"), (600, b" "), (900, b"/")];
         assert_eq!(screened(&slow).await, (http, 900));
-        assert_eq!(screened(&[(0, b"GE")]).await, (Verdict::Unclear, 1000));
-        assert_eq!(screened(&[(0, b"GE"), (990, b"T")]).await, (Verdict::Unclear, 1000));
+        let unclear = Verdict::Foreign(Foreign::Unclear);
+        assert_eq!(screened(&[(0, b"GE")]).await, (unclear.clone(), 1000));
+        assert_eq!(screened(&[(0, b"GE"), (990, b"T")]).await, (unclear, 1000));
         // A tool that only began so.
         assert_eq!(screened(&[(0, b"GE"), (40, b"M")]).await, (Verdict::Pass(b"GEM".into()), 40));
     }

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::opening::Foreign;
+
 /// Seconds that a client is told to wait when an endpoint has no room for it.
 pub const NO_ROOM_WAIT: u32 = 10;
 
@@ -240,6 +242,8 @@ pub enum Refusal {
     /// Where proxies announce their clients: the header of the PROXY protocol is missing, or does
     /// not come from a trusted proxy.
     Proxy(&'static str),
+    /// A raw door's client that began like a web page, or never said enough to be told from one.
+    Opening(Foreign),
     /// The TLS handshake failed or took too long: nothing can be said to the client.
     Tls,
     /// The system has no descriptor or memory for the connection, which waits in the kernel.
@@ -250,7 +254,11 @@ impl Refusal {
     /// The HTTP status (RFC 9110; 421 for a wrong Host, 426 with `Sec-WebSocket-Version: 13`).
     pub fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) | Self::Subprotocol(_) | Self::Tls | Self::Proxy(_) => 400,
+            Self::BadRequest(_)
+            | Self::Subprotocol(_)
+            | Self::Tls
+            | Self::Proxy(_)
+            | Self::Opening(_) => 400,
             Self::Unauthorized => 401,
             Self::Origin(_) | Self::Forbidden => 403,
             Self::NotFound => 404,
@@ -294,6 +302,7 @@ impl Refusal {
             Self::TargetAbsent(_) => "target_absent",
             Self::Subprotocol(_) => "subprotocol",
             Self::Proxy(_) => "proxy",
+            Self::Opening(_) => "opening",
             Self::Tls => "tls",
             Self::Exhausted => "exhausted",
         }
@@ -333,6 +342,12 @@ impl fmt::Display for Refusal {
                 write!(f, "the device cannot be reached: {why}")
             }
             Self::Proxy(why) => f.write_str(why),
+            Self::Opening(foreign) => write!(
+                f,
+                "{} came where a door hands on raw bytes; a web page can cause that, so nothing was passed on \
+                 (`http: allow` of the door lets it through)",
+                foreign.word()
+            ),
             Self::Tls => f.write_str("the TLS handshake failed"),
             Self::Exhausted => f.write_str("the gateway has no descriptor or memory for another connection"),
         }

@@ -19,13 +19,15 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 
 /// What speaks at the other end, where it is no tool for this port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Foreign {
+pub enum Foreign {
     /// A request line.
     Http,
     /// A TLS `ClientHello`, where no TLS is spoken.
     Tls,
     /// STUN or TURN, over TCP or in the frames of ICE-TCP (RFC 4571).
     Stun,
+    /// What could have become one of these, and did not go on.
+    Unclear,
 }
 
 impl Foreign {
@@ -35,6 +37,7 @@ impl Foreign {
             Self::Http => "HTTP",
             Self::Tls => "TLS",
             Self::Stun => "STUN",
+            Self::Unclear => "the beginning of HTTP",
         }
     }
 }

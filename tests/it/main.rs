@@ -24,6 +24,7 @@ mod docs;
 mod docs_api;
 mod docs_protocol;
 mod doctor;
+mod doors;
 mod embed;
 mod endurance;
 mod floors;

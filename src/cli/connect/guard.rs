@@ -64,7 +64,6 @@ fn passed(verdict: Verdict) -> Result<Vec<u8>, Parted> {
     match verdict {
         Verdict::Pass(bytes) => Ok(bytes),
         Verdict::Foreign(foreign) => Err(Parted::Page(foreign.word())),
-        Verdict::Unclear => Err(Parted::Page("part of a request")),
     }
 }
 

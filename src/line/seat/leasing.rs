@@ -14,6 +14,28 @@ impl Seat {
         self.shared.board.borrow().share == Share::Everyone
     }
 
+    /// The client has sent something for the first time: its seat counts from now on. Where one
+    /// session is there at a time, those that are silent give way; false: another one came first.
+    pub(crate) fn speak(&mut self) -> bool {
+        if !self.stance.set_silent(false) {
+            return true;
+        }
+        let board = self.shared.board.borrow().clone();
+        if board.share != Share::Exclusive {
+            return true;
+        }
+        let other = |seat| seat == self.id || board.ghosts.contains(&seat);
+        let to = self.who.principal.to_string();
+        let Some(gave) = self.shared.callers.make_way(other, &to, true) else { return false };
+        self.shared.board.send_modify(|board| board.ghosts.extend(gave));
+        true
+    }
+
+    /// The client will send no more, and only reads: its seat keeps nobody out.
+    pub(crate) fn hush(&mut self) {
+        self.stance.set_silent(true);
+    }
+
     /// Takes the lease if it is free.
     pub(crate) fn claim(&mut self) -> Result<(), NoLease> {
         if self.is_open_to_all() {

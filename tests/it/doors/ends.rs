@@ -1,0 +1,134 @@
+//! How a door's session ends: a FIN says that everything arrived, a reset that it did not.
+
+use std::{io::Write, thread};
+
+use super::{Tool, door, gateway, serial};
+use crate::harness::{Daemon, Pty, Target, noise};
+
+#[test]
+fn a_targets_end_is_passed_on_as_what_it_is() {
+    let source = Target::source(b"all there is".to_vec());
+    let daemon = Daemon::open(&format!(
+        "  e:\n    tcp: {{ address: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\" }} ]\n",
+        source.address()
+    ));
+    let mut tool = Tool::new(&daemon);
+    tool.send(b"go");
+    assert_eq!(tool.end(), (b"all there is".to_vec(), Ok(())));
+    let reset = Target::reset(2);
+    let daemon = Daemon::open(&format!(
+        "  e:\n    tcp: {{ address: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\" }} ]\n",
+        reset.address()
+    ));
+    let mut tool = Tool::new(&daemon);
+    tool.send(b"go");
+    tool.is_reset();
+}
+
+#[test]
+fn a_device_that_is_away_disconnects_at_once_and_the_door_stays() {
+    let refuse = Target::refuse();
+    let daemon = Daemon::open(&format!(
+        "  e:\n    tcp: {{ address: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\" }} ]\n",
+        refuse.address()
+    ));
+    for _ in 0..3 {
+        let mut tool = Tool::new(&daemon);
+        tool.send(b"hello");
+        tool.is_reset();
+    }
+    let daemon = Daemon::open(
+        "  e:\n    serial: { port: /dev/ttyDoesNotExist }\n    doors: [ { tcp: \"127.0.0.1:0\" } ]\n",
+    );
+    Tool::new(&daemon).is_reset();
+    let closed = daemon.wait_for("session closed");
+    assert!(closed.contains("cannot be reached"), "{closed}");
+}
+
+#[test]
+fn who_holds_stays_while_the_device_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("port");
+    let mut first = Pty::new();
+    std::os::unix::fs::symlink(first.path(), &link).unwrap();
+    let daemon = Daemon::open(&format!(
+        "  e:\n    serial: {{ port: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\", hold: true }} ]\n",
+        link.display()
+    ));
+    daemon.wait_for("device open");
+    let mut tool = Tool::new(&daemon);
+    tool.send(b"one");
+    assert_eq!(first.receive(3), b"one");
+    std::fs::remove_file(&link).unwrap();
+    drop(first);
+    daemon.wait_for("device not there");
+    // Nobody reads the tool meanwhile.
+    tool.send(b"two");
+    let mut second = Pty::new();
+    std::os::unix::fs::symlink(second.path(), &link).unwrap();
+    assert_eq!(second.receive(3), b"two");
+    second.send(b"back");
+    assert_eq!(tool.receive(4), b"back");
+}
+
+#[test]
+fn a_tool_that_the_ring_has_passed_is_reset() {
+    let pty = Pty::new();
+    let daemon = gateway(&pty, "", "    history: 1MiB\n");
+    let mut slow = Tool::new(&daemon);
+    let mut quick = Tool::new(&daemon);
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        while all.len() < 20 << 20 {
+            match std::io::Read::read(&mut quick.0, &mut [0; 8192]) {
+                Ok(n @ 1..) => all.resize(all.len() + n, 0),
+                _ => break,
+            }
+        }
+    });
+    let mut device = pty.device();
+    // It ends with the test's process: a pty that nobody reads takes no more.
+    thread::spawn(move || {
+        let noise = noise(64 * 1024);
+        // The quick one reads; the pty ends with it.
+        for _ in 0..400 {
+            if device.write_all(&noise).is_err() {
+                break;
+            }
+        }
+    });
+    reader.join().unwrap();
+    // What it finds of it is in order, as far as it goes.
+    let (_, end) = slow.end();
+    assert!(end.is_err(), "a reset, not an end");
+    let closed = daemon.wait_for("bytes missed");
+    assert!(closed.contains("code=4413"), "{closed}");
+}
+
+#[test]
+fn a_stop_lets_what_is_under_way_arrive() {
+    let mut pty = Pty::new();
+    let mut daemon = gateway(&pty, "", "");
+    let mut tool = Tool::new(&daemon);
+    tool.send(b"last");
+    assert_eq!(pty.receive(4), b"last");
+    pty.send(b"words");
+    assert_eq!(tool.receive(5), b"words");
+    assert!(daemon.stop().success());
+    assert_eq!(tool.end(), (Vec::new(), Ok(())));
+}
+
+#[test]
+fn a_taken_address_keeps_nobody_else_out_and_is_tried_again() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut pty = Pty::new();
+    let text = serial(&pty, "", "").replace("127.0.0.1:0", &address.to_string());
+    let daemon = Daemon::open(&text);
+    let told = daemon.wait_for("door not open");
+    assert!(told.contains("in use"), "{told}");
+    drop(taken);
+    let mut tool = Tool::at(door(&daemon));
+    tool.send(b"AT\r");
+    assert_eq!(pty.receive(3), b"AT\r");
+}
