@@ -48,13 +48,13 @@ impl fmt::Display for Site {
 }
 
 impl Site {
-    /// As `Host` and `Origin` have it: without the port that its scheme stands for.
+    /// As `Host` and `Origin` show it: without the port if it is the scheme's default.
     pub(crate) fn authority(&self) -> String {
         let usual = if self.secure { 443 } else { 80 };
         if self.port == usual { bracketed(&self.host) } else { self.to_string() }
     }
 
-    /// As a browser writes it.
+    /// The origin as a browser writes it.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.authority())
     }
@@ -67,25 +67,25 @@ fn bracketed(host: &str) -> String {
 /// Why a site was not reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DialError {
-    /// Nobody answers, or a proxy does not let us through. May pass.
+    /// Nobody answers, or a proxy does not let us through. This may pass.
     #[error("{0}")]
     Unreachable(String),
-    /// Its certificate is not one that is trusted, or what should say so cannot be read.
+    /// Its certificate is not trusted, or what should make it trusted cannot be read.
     #[error("{0}")]
     Untrusted(String),
 }
 
-/// How sites are reached, and which of them are believed.
+/// How sites are reached, and which of them are trusted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialler {
     /// The proxies on the way.
     pub proxies: Proxies,
-    /// Whom to believe.
+    /// Whom to trust.
     pub trust: Trust,
 }
 
 impl Dialler {
-    /// Connects, through a proxy and with TLS where that is so.
+    /// Connects, through a proxy and with TLS as needed.
     pub(crate) async fn dial(&self, site: &Site) -> Result<Box<dyn Io>, DialError> {
         timeout(CONNECT, self.try_dial(site)).await.unwrap_or_else(|_| {
             let late = format!("{site}: no answer in {} s", CONNECT.as_secs());
@@ -104,7 +104,7 @@ impl Dialler {
             return Ok(Box::new(stream));
         }
         let config = self.tls().await?;
-        // The scope of an address is ours alone (RFC 6874).
+        // The scope of an address means something only to us (RFC 6874).
         let bare = site.host.split_once('%').map_or(site.host.as_str(), |(address, _)| address);
         let name = ServerName::try_from(bare.to_owned())
             .map_err(|_| DialError::Unreachable(format!("`{}` is not a host name", site.host)))?;
@@ -112,7 +112,7 @@ impl Dialler {
         stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| failed(site, &error))
     }
 
-    /// Files and the system's store are read at each connect, so that what is renewed counts.
+    /// Files and the system's store are read for each connection, so that renewed ones count.
     async fn tls(&self) -> Result<Arc<ClientConfig>, DialError> {
         if let Trust::Given(config) = &self.trust {
             return Ok(Arc::clone(config));
@@ -125,7 +125,7 @@ impl Dialler {
     }
 }
 
-/// A handshake that failed: for the certificate, or for the way.
+/// A handshake that failed: because of the certificate, or on the way.
 fn failed(site: &Site, error: &io::Error) -> DialError {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return DialError::Unreachable(format!(

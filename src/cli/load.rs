@@ -169,6 +169,7 @@ pub(super) fn read(
 /// What is tried out with a configuration before it is written: a file and its text.
 pub(super) type More = Option<(PathBuf, String)>;
 
+/// Reads the file, those beside it and `more`, and notes which files the secrets came from.
 fn read_with(
     source: &ConfigFile,
     more: More,

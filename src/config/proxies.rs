@@ -107,6 +107,7 @@ impl Scalar for Network {
             .filter(|prefix| *prefix <= bits)
             .ok_or_else(wrong)?;
         let shift = u32::from(bits - prefix);
+        // `/0` would shift by all bits, which Rust refuses; its mask is 0.
         let ip = match ip {
             IpAddr::V4(ip) => {
                 IpAddr::V4((ip.to_bits() & u32::MAX.checked_shl(shift).unwrap_or(0)).into())

@@ -104,6 +104,8 @@ struct Daemon {
 }
 
 impl Daemon {
+    /// Starts everything. Whatever can fail comes before the listeners run: nobody is let in to a
+    /// gateway that ends again.
     async fn start(written: Config) -> Result<Self, Fatal> {
         let written = Arc::new(written);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -5,24 +5,24 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{DialError, Dialler, Site};
 
-/// Longest answer that is read, head and body, in bytes.
+/// The longest answer that is read, head and body, in bytes.
 const ANSWER_MAX: usize = 4 << 20;
 
-/// Header fields of an answer that are read.
+/// The most header fields of an answer that are read.
 const FIELDS_MAX: usize = 64;
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request<'a> {
     /// `/path?query`.
     pub path: &'a str,
-    /// Fields beside `Host` and those of the body.
+    /// Fields besides `Host` and those of the body.
     pub fields: &'a [(&'a str, &'a str)],
-    /// Where there is one it is JSON, and the method POST.
+    /// If there is one it is JSON, and the method is POST.
     pub body: Option<&'a str>,
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetched {
     /// The status.
@@ -32,7 +32,7 @@ pub(crate) struct Fetched {
 }
 
 impl Dialler {
-    /// Asks, and reads the whole answer.
+    /// Sends a request, and reads the whole answer.
     pub(crate) async fn fetch(&self, site: &Site, ask: &Request<'_>) -> Result<Fetched, DialError> {
         let lost = |error: std::io::Error| DialError::Unreachable(format!("{site}: {error}"));
         let mut stream = self.dial(site).await?;
@@ -45,7 +45,8 @@ impl Dialler {
                     return Err(DialError::Unreachable(format!("{site}: the answer is too long")));
                 }
                 Ok(1..) if !is_whole(&text) => {}
-                // Some end TLS without its last word: what is there says whether it is whole.
+                // Some servers end TLS without its closing message; the text received shows whether
+                // it is whole.
                 Err(error) if text.is_empty() => return Err(lost(error)),
                 Ok(_) | Err(_) => break,
             }
@@ -75,7 +76,7 @@ fn written(site: &Site, ask: &Request<'_>) -> String {
     text
 }
 
-/// What a head says of the body behind it.
+/// What a head says about the body after it.
 enum Length {
     Bytes(usize),
     Chunked,
@@ -120,7 +121,7 @@ fn read(text: &[u8]) -> Option<Fetched> {
     Some(Fetched { status, body })
 }
 
-/// The chunks of a body together; `None` until the last is there.
+/// The chunks of a body, joined; `None` until the last one is there.
 fn unchunked(mut left: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     loop {

@@ -11,10 +11,10 @@ use tokio::{
 
 use super::{Site, reach::reach};
 
-/// Longest answer to CONNECT, in bytes.
+/// The longest answer to CONNECT, in bytes.
 const ANSWER_MAX: usize = 16 * 1024;
 
-/// What the environment says of proxies.
+/// What the environment says about proxies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
     secure: Option<Result<Proxy, String>>,
@@ -38,11 +38,12 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxies {
-    /// As the environment has them.
+    /// The proxies that the environment names.
     pub(crate) fn of_environment() -> Self {
         Self::of_variables(|name| {
             let upper = name.to_uppercase();
-            // A CGI program's HTTP_PROXY is a request's header: only the small one counts.
+            // A CGI program's HTTP_PROXY is a header of a request: only the name in lower case
+            // counts.
             let upper = (name != "http_proxy").then(|| std::env::var(upper).ok()).flatten();
             std::env::var(name).ok().or(upper).filter(|text| !text.is_empty())
         })
@@ -59,7 +60,7 @@ impl Proxies {
         }
     }
 
-    /// The proxy before a site; none before this machine's own addresses.
+    /// The proxy for a site; none for this machine's own addresses.
     pub(super) fn of(&self, site: &Site) -> Option<Result<&Proxy, &String>> {
         let proxy = if site.secure { self.secure.as_ref() } else { self.plain.as_ref() }?;
         let host = site.host.to_lowercase();
@@ -70,7 +71,7 @@ impl Proxies {
     }
 }
 
-/// Whether a word of `no_proxy` means a host: a name and those below it, an address, a network.
+/// Whether an entry of `no_proxy` covers a host: a name and those below it, an address, a network.
 fn excepts(word: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     if word == "*" {
         return true;
@@ -128,7 +129,7 @@ impl Proxy {
         Ok(Self { host: host.to_owned(), port, word })
     }
 
-    /// A way through it.
+    /// Opens a way through it.
     pub(super) async fn through(&self, site: &Site) -> Result<TcpStream, String> {
         let place = format!("{self:?}");
         let told = |what: &dyn fmt::Display| format!("{site} by the proxy {place}: {what}");
@@ -139,7 +140,7 @@ impl Proxy {
             format!("CONNECT {site} HTTP/1.1\r\nHost: {site}\r\n{}\r\n", word.unwrap_or_default());
         stream.write_all(ask.as_bytes()).await.map_err(|error| told(&error))?;
         let mut head = Vec::new();
-        // Byte by byte: what follows the head is the other end's.
+        // Byte by byte: what follows the head belongs to the other end.
         while !head.ends_with(b"\r\n\r\n") {
             let byte = stream.read_u8().await.map_err(|error| told(&error))?;
             head.push(byte);
@@ -160,7 +161,7 @@ impl Proxy {
     }
 }
 
-/// Percent escapes undone.
+/// Undoes percent escapes.
 fn unescaped(text: &str) -> Vec<u8> {
     let (mut bytes, mut left) = (Vec::new(), text.as_bytes());
     while let Some((first, rest)) = left.split_first() {

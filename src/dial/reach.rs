@@ -1,5 +1,5 @@
 //! A name's addresses: each is tried, the next a moment after the one before, and the first that
-//! answers has it.
+//! answers is used.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     time::sleep,
 };
 
-/// How long an address is alone (RFC 8305 section 5).
+/// How long an address is tried alone (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Connects to one of the addresses of a host.
@@ -19,8 +19,8 @@ pub(super) async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The kinds of address in turn, beginning with the one the system prefers: where one kind leads
-/// nowhere the other is not long in coming.
+/// The kinds of address alternately, beginning with the one the system prefers: if one kind leads
+/// nowhere, the other is soon tried.
 fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let six = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
@@ -39,7 +39,7 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut left = addresses.into_iter();
-    // What is still tried when one has answered ends with the set.
+    // Attempts that still run when one has succeeded end with the set.
     let mut tried = JoinSet::new();
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     loop {

@@ -1,4 +1,4 @@
-//! Whom a dialler believes: the system's authorities, those of a file, or one certificate by its
+//! Whom a dialler trusts: the system's authorities, those of a file, or one certificate by its
 //! fingerprint.
 
 use std::{
@@ -19,26 +19,26 @@ use sha2::{Digest as _, Sha256};
 
 use crate::regular_file;
 
-/// Largest file of certificates that is read, in bytes.
+/// The largest file of certificates that is read, in bytes.
 const PEM_FILE_MAX: usize = 4 << 20;
 
-/// Whom to believe.
+/// Whom to trust.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Trust {
     /// The system's authorities.
     #[default]
     System,
-    /// The authorities of a PEM file, in place of them.
+    /// The authorities of a PEM file, instead of those.
     File(PathBuf),
-    /// The certificate with this SHA-256, whatever its names and dates; or what an authority of
-    /// that fingerprint has signed.
+    /// The certificate with this SHA-256, whatever its names and dates; or whatever an authority
+    /// with that fingerprint has signed.
     Pinned([u8; 32]),
-    /// What this says.
+    /// What these settings say.
     Given(Arc<ClientConfig>),
 }
 
 impl Trust {
-    /// Its TLS. Reads files.
+    /// The TLS settings for it. Reads files.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -73,7 +73,7 @@ fn file_roots(file: &Path) -> Result<RootCertStore, String> {
 
 fn system() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    // A system's store commonly has a certificate or two that nothing can read.
+    // A system's store often has a certificate or two that nothing can read.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err("this system has no certificate authorities (install ca-certificates)".into());
@@ -81,7 +81,7 @@ fn system() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// One certificate, or what it has signed.
+/// One certificate, or whatever it has signed.
 #[derive(Debug)]
 struct Pinned {
     pin: [u8; 32],

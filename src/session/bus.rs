@@ -153,6 +153,7 @@ impl<'a> Overview<'a> {
         }
     }
 
+    /// Answers a request. What cannot be done is reported only if there is an `id` to answer.
     fn message(&mut self, link: &mut Link, text: &[u8]) {
         let request = match control::parse(text) {
             Ok(request) => request,

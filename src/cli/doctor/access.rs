@@ -82,6 +82,7 @@ fn has_any(config: &Config, table: &RightsTable) -> bool {
         || config.endpoints.keys().any(|name| table.on(name) != Rights::NONE)
 }
 
+/// Origins that no page can have, or from which a browser does not let a page reach us.
 fn origins(config: &Config, host: &str, report: &mut DoctorReport) {
     let tcp = || config.listen.iter().filter(|listen| !matches!(listen.address, Address::Unix(_)));
     let all_tls = tcp().all(|listen| !matches!(listen.tls, ListenTls::Off));

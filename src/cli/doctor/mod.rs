@@ -98,6 +98,8 @@ pub(super) fn running(source: &ConfigFile) -> Option<rustix::process::Pid> {
     rustix::process::Pid::from_raw(i32::try_from(running.pid).ok()?)
 }
 
+/// Looks at everything, what others depend on first: a file that cannot be read explains most of
+/// what follows.
 fn look(machine: &Machine, args: &Args) -> DoctorReport {
     let source = args.which.source();
     let mut report = DoctorReport::new(System::of(&source));

@@ -120,6 +120,7 @@ async fn is_connected(address: &TcpAddress, proc: &Path) -> bool {
     addresses.into_iter().any(|address| !connected(proc, address).is_empty())
 }
 
+/// Reports what came of trying a target, with the next thing to type.
 fn tell(place: &str, address: &TcpAddress, outcome: &Tried, report: &mut DoctorReport) {
     match outcome {
         Tried::Reached => report.ok(Id::Target, place, format!("{address} answers")),
