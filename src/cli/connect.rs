@@ -5,6 +5,7 @@ mod carry;
 mod guard;
 mod line;
 mod list;
+mod pty;
 mod stop;
 mod tcp;
 mod terminal;
@@ -24,7 +25,7 @@ use super::{
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
-    after_help = "Without --tcp or --stdio the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
+    after_help = "Without --tcp, --pty or --stdio the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
              are. A lost connection is resumed: nothing is lost or sent twice, and the program's connection stays open. DTR and RTS do not move.
 
 To get in: `wsbridge login`, else a token in WSBRIDGE_TOKEN or of --token-file. HTTPS proxies are those of the environment (https_proxy, no_proxy).
@@ -36,6 +37,7 @@ Examples:
   wsbridge connect https://gateway:8443/router1 --log router1.log
   wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020
   wsbridge connect https://gateway:8443/zigbee --tcp 127.0.0.1:6638 --keep
+  wsbridge connect https://gateway:8443/modem1 --pty /tmp/modem1
   ssh -o ProxyCommand='wsbridge connect https://gateway:8443/ssh1 --stdio' root@device"
 )]
 pub(crate) struct Args {
@@ -43,8 +45,12 @@ pub(crate) struct Args {
     #[arg(value_name = "URL", value_parser = Address::read)]
     url: Address,
     /// Listen on this address (or port, of 127.0.0.1): each connection is a session on the line.
-    #[arg(long, value_name = "ADDRESS", value_parser = listen_address, group = "way")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address, groups = ["way", "place"])]
     tcp: Option<SocketAddr>,
+    /// Make this a device node (a link to a pty) for programs that open one; settings stay the
+    /// endpoint's.
+    #[arg(long, value_name = "PATH", groups = ["way", "place"])]
+    pty: Option<PathBuf>,
     /// Connect standard input and output to the line.
     #[arg(long, group = "way")]
     stdio: bool,
@@ -52,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, group = "way")]
     json: bool,
     /// Go on when the session is gone or the gateway is away: the next connection begins another.
-    #[arg(long, requires = "tcp")]
+    #[arg(long, requires = "place")]
     keep: bool,
     /// Let several connections in at once: one writes, the others read along.
     #[arg(long, requires = "tcp")]
@@ -115,6 +121,9 @@ async fn connect(args: &Args) -> Outcome {
         return tcp::serve(&line.told(told, args.at_once), address, ways).await;
     }
     let line = Line::find(gateway, access, name).await?.told(told, args.at_once);
+    if let Some(path) = &args.pty {
+        return pty::serve(&line, path, args.keep).await;
+    }
     if args.stdio {
         return carry::stdio(&line).await;
     }
