@@ -12,7 +12,7 @@ use super::{
     cursor::{Keys, Spot, Value},
     node::At,
     proxies::Network,
-    words::{HttpWord, SocketAddress},
+    words::{HttpWord, KnownResets, SocketAddress},
 };
 
 /// The kinds of doors, by their keys.
@@ -37,6 +37,8 @@ pub struct Door {
     pub hold: bool,
     /// Whether a refusal is told in a line of text, where the protocol can carry one.
     pub banner: bool,
+    /// Which resets are recognised among what a client does with DTR and RTS.
+    pub resets: KnownResets,
 }
 
 /// What a door speaks, and where.
@@ -176,16 +178,7 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
              send such things. `allow` passes everything on, and reaches the target before the client has sent something",
         )
         .or(HttpWord::Refuse);
-    let hold = k
-        .key(
-            "hold",
-            "clients stay while the device is away, and are not read meanwhile; else they are disconnected, and new ones \
-             at once",
-        )
-        .or(false);
-    let banner = k
-        .key("banner", "a refused client of `rfc2217` is told why in a line of text before the end")
-        .or(false);
+    let (hold, banner, resets) = manner(k);
     let lends = rights.iter().fold(Rights::NONE, |sum, right| sum.with(right.value));
     let usual = Rights::READ.with(Rights::WRITE);
     let door = Door {
@@ -196,10 +189,33 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
         screened: http == HttpWord::Refuse,
         hold,
         banner,
+        resets,
     };
     exposure(k, &door, insecure);
     without_effect(k, &door);
     Some(WrittenDoor { door, spot: k.spot(), at: k.at, who: who.map_or(k.at, |it| it.at) })
+}
+
+/// How it treats who came in.
+fn manner(k: &mut Keys<'_>) -> (bool, bool, KnownResets) {
+    let hold = k
+        .key(
+            "hold",
+            "clients stay while the device is away, and are not read meanwhile; else they are disconnected, and new ones \
+             at once",
+        )
+        .or(false);
+    let banner = k
+        .key("banner", "a refused client of `rfc2217` is told why in a line of text before the end")
+        .or(false);
+    let resets = k
+        .key(
+            "resets",
+            "`esp`: the resets that esptool and its like send over `rfc2217` are recognised, and done with the timing that the \
+             chip needs, whatever the network takes",
+        )
+        .or(KnownResets::None);
+    (hold, banner, resets)
 }
 
 fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
@@ -303,6 +319,7 @@ fn without_effect(k: &Keys<'_>, door: &Door) {
         ("certificate", !is_tls, "has no effect: only `tls` shows a certificate"),
         ("client_ca", !is_tls, "has no effect: only `tls` asks for certificates"),
         ("banner", !is_rfc2217, "has no effect: only `rfc2217` can carry it"),
+        ("resets", !is_rfc2217, "has no effect: only `rfc2217` moves DTR and RTS"),
         ("http", is_pty, "has no effect: no web page reaches a device node"),
         (
             "rights",

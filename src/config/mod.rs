@@ -81,6 +81,7 @@ pub(crate) use uci::{UciInstance, uci_instance};
 pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use udp::UdpTarget;
 pub(crate) use units::{duration_text, size_text};
+pub(crate) use words::KnownResets;
 
 pub(crate) use crate::wire::frames::Packing;
 

@@ -59,11 +59,21 @@ pub(super) enum HttpWord {
     Allow,
 }
 
+/// Which resets a door recognises, to do them with the timing that they need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownResets {
+    /// None.
+    None,
+    /// Those of Espressif's chips.
+    Esp,
+}
+
 /// An address of this machine and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SocketAddress(pub SocketAddr);
 
 choices!(HttpWord, "refuse" => Self::Refuse, "allow" => Self::Allow);
+choices!(KnownResets, "none" => Self::None, "esp" => Self::Esp);
 choices!(NoPacking, "none" => Self);
 choices!(NoAuth, "none" => Self);
 choices!(Accepted, "accepted" => Self);

@@ -17,8 +17,8 @@ use crate::{
     line::{NoSeat, Participant, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
     session::{
-        Beginning, Crowd, DoorTerms, Entrance, Far, First, LeftDoor, Linger, Raw, RunningSession,
-        Session, SessionReport, Standing, Words, door, first_bytes,
+        Beginning, ComPort, Crowd, DoorTerms, Entrance, Far, First, LeftDoor, Linger, Raw,
+        RunningSession, Session, SessionReport, Standing, Words, door, first_bytes,
     },
     stream::{Screen, Stream},
     target::tcp,
@@ -131,6 +131,10 @@ impl Caller {
         match self.sit(matches!(beginning, Beginning::Screened(_))).await {
             Ok(seat) => {
                 let standing = Standing::Seat(seat.id());
+                if matches!(self.door.way, DoorWay::Rfc2217(_)) {
+                    let words = ComPort::new(&seat, &self.door);
+                    return self.run(stream, beginning, (seat, words), standing).await;
+                }
                 self.run(stream, beginning, (seat, Raw::default()), standing).await;
             }
             Err(refusal) => self.unreached(stream, refusal),
@@ -142,6 +146,7 @@ impl Caller {
             intent: WriteIntent::OnWrite,
             silent,
             patient: self.door.hold,
+            events: matches!(self.door.way, DoorWay::Rfc2217(_)),
             ..SeatRequest::default()
         };
         let taken = self.bridge.lines.join(&self.endpoint, self.who.clone(), &request);

@@ -48,7 +48,7 @@ pub(crate) use output::{Gone, SeatEvent, SeatId};
 pub(crate) use request::{Ghosts, NoSeat, Participant, ReplayFrom, SeatRequest, WriteIntent, held};
 pub(crate) use seat::{Seat, Unsent};
 pub(crate) use tape::Gap;
-pub(crate) use task::{Action, Undone};
+pub(crate) use task::{Action, TaskOutcome, Undone};
 
 use self::{
     callers::Callers,

@@ -98,6 +98,11 @@ impl<F: Far> Upstream<F> {
         self.held.is_empty() || ahead
     }
 
+    /// Whether the far side has everything that was handed on.
+    pub(super) fn is_level(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Whether the target has said its last words.
     pub(super) fn has_ended(&self) -> bool {
         self.ended

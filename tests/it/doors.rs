@@ -4,6 +4,7 @@ mod ends;
 mod exclusive;
 mod pages;
 mod reloads;
+mod rfc2217;
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -35,17 +35,17 @@ use wsbridge::{
 use crate::harness::{Daemon, PATIENCE, Pty, Raw};
 
 /// Two of the three ends of the test: pyserial's server, and what it says.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
     orders: Option<ChildStdin>,
-    says: Receiver<String>,
-    port: u16,
-    device: PathBuf,
+    pub(crate) says: Receiver<String>,
+    pub(crate) port: u16,
+    pub(crate) device: PathBuf,
 }
 
 impl Peer {
     /// `None` where pyserial is not installed.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let installed = Command::new("python3").args(["-c", "import serial.rfc2217"]).output();
         if !installed.is_ok_and(|output| output.status.success()) {
             eprintln!("skipped: python3 with pyserial is not here");
@@ -65,13 +65,13 @@ impl Peer {
         Some(Self { child, orders, says, port, device })
     }
 
-    fn order(&mut self, words: &str) {
+    pub(crate) fn order(&mut self, words: &str) {
         writeln!(self.orders.as_mut().unwrap(), "{words}").unwrap();
         self.hears(&[&format!("did {words}")]);
     }
 
     /// Exactly these lines come next.
-    fn hears(&self, lines: &[&str]) {
+    pub(crate) fn hears(&self, lines: &[&str]) {
         for line in lines {
             assert_eq!(self.says.recv_timeout(PATIENCE).as_deref(), Ok(*line));
         }
@@ -90,7 +90,7 @@ impl Drop for Peer {
     }
 }
 
-fn remote(port: u16) -> Rfc2217Target {
+pub(crate) fn remote(port: u16) -> Rfc2217Target {
     Rfc2217Target {
         tcp: TcpTarget {
             address: TcpAddress::Host("127.0.0.1".into(), port),
@@ -110,13 +110,13 @@ fn remote(port: u16) -> Rfc2217Target {
 
 /// What a device has sent so far.
 #[derive(Debug, Default)]
-struct Seen {
+pub(crate) struct Seen {
     bytes: Vec<u8>,
     marks: Vec<(usize, LineEvent)>,
 }
 
 /// Reads a device as a line does; the task ends with the set.
-fn follow(mut reader: Box<dyn Source>) -> (JoinSet<()>, watch::Receiver<Seen>) {
+pub(crate) fn follow(mut reader: Box<dyn Source>) -> (JoinSet<()>, watch::Receiver<Seen>) {
     let (sender, seen) = watch::channel(Seen::default());
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
@@ -138,17 +138,17 @@ fn follow(mut reader: Box<dyn Source>) -> (JoinSet<()>, watch::Receiver<Seen>) {
 }
 
 /// Waits until a device has sent this many bytes.
-async fn bytes(seen: &mut watch::Receiver<Seen>, count: usize) -> Vec<u8> {
+pub(crate) async fn bytes(seen: &mut watch::Receiver<Seen>, count: usize) -> Vec<u8> {
     let enough = timeout(PATIENCE, seen.wait_for(|seen| seen.bytes.len() >= count)).await;
     enough.expect("bytes in time").unwrap().bytes.clone()
 }
 
 /// All bytes, with the one that telnet escapes many times over.
-fn all_bytes() -> Vec<u8> {
+pub(crate) fn all_bytes() -> Vec<u8> {
     (0..=255).chain([255; 300]).chain((0..=255).rev()).collect()
 }
 
-fn exactly(mut file: fs::File, count: usize) -> Vec<u8> {
+pub(crate) fn exactly(mut file: fs::File, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     file.read_exact(&mut bytes).unwrap();
     bytes

@@ -80,6 +80,7 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
         // TLS holds what it has not written.
         let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.words.poll_room(cx));
         let most = ready!(self.rates.poll_down(cx, READ_MAX));
         let (space, _) = buf.split_at_mut(most);
         match ready!(self.upstream.far.poll_read(cx, space)) {
@@ -92,7 +93,7 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
                 let (bytes, _) = space.split_at(n);
                 self.words.say(bytes, &mut self.out);
             }
-            SeatEvent::Mark(_) => {}
+            SeatEvent::Mark(mark) => self.words.mark(mark, &mut self.out),
             SeatEvent::Gap(gap) => self.end(Ended::TooSlow(gap.to - gap.from)),
             SeatEvent::Ended(gone) => {
                 let ended = self.upstream.target_ended(gone);

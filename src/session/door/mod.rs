@@ -2,8 +2,10 @@
 //! before anything is passed on, and whose end says whether everything arrived.
 
 mod clock;
+mod comport;
 mod down;
 mod first;
+mod orders;
 mod presence;
 mod raw;
 mod up;
@@ -27,11 +29,13 @@ use super::{
     upstream::{Count, Upstream},
 };
 use crate::{
+    line::Mark,
     stream::{Screen, Stream, Vigil, with_scratch},
     wire::{close::Ended, opening::Foreign},
 };
 
 pub(crate) use self::{
+    comport::ComPort,
     first::{First, first_bytes},
     raw::Raw,
 };
@@ -77,8 +81,16 @@ pub(crate) trait Words<F> {
     /// why the session ends if it does.
     fn poll_on(&mut self, cx: &mut Context<'_>, up: &mut Upstream<F>) -> Poll<Option<Ended>>;
 
+    /// Ready when the line may be heard.
+    fn poll_room(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// What is heard of the line, for the client.
     fn say(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+
+    /// What happened on the line, where the protocol has words for it.
+    fn mark(&mut self, _mark: Mark, _out: &mut Vec<u8>) {}
 
     /// What we have to say ourselves: answers, notifications. Ready when there was something.
     fn poll_say(

@@ -30,7 +30,8 @@ use self::{
     order::{Meaning, meaning},
 };
 use super::{
-    Decoder, Encoder, Event, IAC, KnownOption, NOP, Options, Role, Verb, comport::ComPortCommand,
+    Decoder, Encoder, Event, Fault, IAC, KnownOption, NOP, Options, Role, Verb,
+    comport::ComPortCommand,
 };
 use crate::settings::{Inputs, LineEvent};
 
@@ -65,6 +66,8 @@ pub struct AccessServer {
     suspended: bool,
     /// Who the client says it is.
     client: Vec<u8>,
+    /// Sub-negotiations that have come to an end.
+    subs: u64,
     faults: TelnetFaults,
 }
 
@@ -80,6 +83,7 @@ impl AccessServer {
             notices: Notices::default(),
             suspended: false,
             client: Vec::new(),
+            subs: 0,
             faults: TelnetFaults::default(),
         }
     }
@@ -109,6 +113,8 @@ impl AccessServer {
         once: &mut Once,
         wire: &mut Vec<u8>,
     ) {
+        let ended = matches!(event, Event::Sub(..) | Event::Fault(Fault::Unended(_)));
+        self.subs += u64::from(ended);
         match event {
             Event::Said(verb, option) => {
                 if let Some(answer) = self.options.hear(verb, option)
@@ -227,10 +233,10 @@ impl AccessServer {
         self.options.binary.us.is_asked()
     }
 
-    /// Bytes of a sub-negotiation that has begun and not ended: one without an end would swallow
-    /// all that follows.
-    pub fn unended(&self) -> Option<usize> {
-        self.decoder.unended()
+    /// The sub-negotiation that has begun and not ended, as its number and its bytes so far: one
+    /// without an end would swallow all that follows.
+    pub fn unended(&self) -> Option<(u64, usize)> {
+        self.decoder.unended().map(|length| (self.subs, length))
     }
 
     /// Who the client says it is, if it does.

@@ -330,7 +330,10 @@ fn what_makes_no_sense_is_ignored_and_counted() {
     assert_eq!((data, orders.len(), wire), (b"ac".to_vec(), 0, vec![]));
     assert_eq!(server.faults(), TelnetFaults { broken: 2, unknown: 7 });
     hear(&mut server, &[IAC, SB, 44, 5]);
-    assert_eq!(server.unended(), Some(1));
+    let begun = server.unended().unwrap();
+    assert_eq!(begun.1, 1);
+    hear(&mut server, &[8, IAC, SE, IAC, SB, 44]);
+    assert_eq!(server.unended(), Some((begun.0 + 1, 0)));
 }
 
 #[test]
