@@ -124,9 +124,11 @@ pub(crate) fn make_interruptible() -> io::Result<()> {
 
 /// Ends the call that a thread is blocked in, with EINTR; does nothing if there is none.
 pub(crate) fn interrupt<T>(thread: &JoinHandle<T>) {
+    // To libc it is a pointer with musl, and to the standard library a number everywhere.
+    let id = thread.as_pthread_t() as libc::pthread_t;
     // SAFETY: the thread is neither joined nor detached while its handle is borrowed, so the id is
     // still its own.
-    unsafe { libc::pthread_kill(thread.as_pthread_t(), WAKE) };
+    unsafe { libc::pthread_kill(id, WAKE) };
 }
 
 /// `struct serial_icounter_struct`
