@@ -62,7 +62,9 @@ pub mod testing {
 
     /// Targets, opened without a gateway.
     pub mod target {
-        pub use crate::config::{PortControl, Rfc2217Target, Target, TcpAddress, TcpTarget};
+        pub use crate::config::{
+            CarrierRules, PortControl, Rfc2217Target, Target, TcpAddress, TcpTarget,
+        };
         pub use crate::target::{Device, OpenError, PortError, Source, appeared, open};
     }
 

@@ -98,6 +98,10 @@ pub(crate) struct EndpointMetrics {
     pub to_target: Counter,
     /// Bytes taken from a client or the target that could not be delivered.
     pub undelivered: Counter,
+    /// Bytes of ours that came back and were taken out.
+    pub echo_removed: Counter,
+    /// Bytes of ours that were to come back and did not.
+    pub echo_missing: Counter,
     /// Bytes waiting for the target.
     pub queue: Gauge,
     errors: [Counter; 6],

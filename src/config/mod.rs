@@ -6,6 +6,7 @@
 mod access;
 mod addresses;
 mod app;
+mod carrier;
 mod certificate;
 mod cursor;
 mod described;
@@ -50,6 +51,8 @@ mod yaml;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use app::App;
+pub(crate) use carrier::CarrierLine;
+pub use carrier::CarrierRules;
 pub(crate) use door::{Door, DoorWay};
 pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
@@ -305,15 +308,6 @@ pub enum Target {
 }
 
 impl Target {
-    /// Settings of the port that it reaches; a stream has none.
-    pub fn settings(&self) -> Option<Settings> {
-        match self {
-            Self::Serial(serial) => Some(serial.settings),
-            Self::Rfc2217(remote) => Some(remote.settings),
-            Self::Tcp(_) | Self::Udp(_) | Self::Sim(_) => None,
-        }
-    }
-
     /// Whether what it sends and receives has borders, which are kept.
     pub fn has_datagrams(&self) -> bool {
         matches!(self, Self::Udp(_) | Self::Sim(SimTarget { device: SimDevice::Nmea }))
@@ -395,6 +389,10 @@ pub struct SerialTarget {
     pub on_open: Levels,
     /// DTR and RTS when the last session has left; an empty change leaves them.
     pub on_release: Levels,
+    /// What its modem lines mean for sessions.
+    pub carrier: CarrierRules,
+    /// Whether what we send and hear again is taken out.
+    pub removes_echo: bool,
     /// Whether to ask the driver for low latency, if it knows that.
     pub low_latency: bool,
     /// Whether to open even a tty that is the kernel's console or has a getty.

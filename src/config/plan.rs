@@ -258,11 +258,15 @@ fn stays_open(old: &SerialTarget, new: &SerialTarget) -> bool {
         rs485,
         on_open: _,
         on_release: _,
+        carrier,
+        removes_echo,
         low_latency,
         allow_console,
     } = old;
     *port == new.port
         && *rs485 == new.rs485
+        && *carrier == new.carrier
+        && *removes_echo == new.removes_echo
         && *low_latency == new.low_latency
         // Withdrawing the permission closes the console.
         && (new.allow_console || !*allow_console)

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    CarrierRules,
     cursor::{Either, Keys, Value},
     node::NodeKey,
     units::duration_text,
-    words::{Stay, is_name},
+    words::{CarrierLost, Stay, is_name},
 };
 use crate::settings::{DataBits, Flow, Format, Levels, Parity, Settings, Step, StopBits};
 
@@ -27,6 +28,7 @@ pub(super) struct PortKeys {
     pub(super) on_open: Levels,
     /// DTR and RTS when the last session has left.
     pub(super) on_release: Levels,
+    pub(super) carrier: CarrierRules,
     pub(super) macros: Macros,
 }
 
@@ -43,8 +45,28 @@ pub(super) fn port(k: &mut Keys<'_>) -> PortKeys {
     let flow = k.key("flow", "flow control").uci("flow").or(Flow::None);
     let settings =
         Settings { baud, data: format.data, parity: format.parity, stop: format.stop, flow };
-    let (on_open, on_release) =
+    let Signals { on_open, on_release, while_connected } =
         k.key("signals", "what DTR and RTS do").without("keep").part(signals);
+    let wait_for = k
+        .key(
+            "wait_for",
+            "the modem line that has to be on before the port counts as open: a modem that answers calls says `dcd` when a \
+             caller is there. Until then the endpoint is `down`, and says so; what the modem says meanwhile is kept",
+        )
+        .without("nothing")
+        .uci("wait_for")
+        .maybe()
+        .map(|it| it.value);
+    let on_carrier_lost = k
+        .key(
+            "on_carrier_lost",
+            "what becomes of sessions when DCD falls, or the line of `wait_for`: `end` ends them (4452) and hangs up, by \
+             closing the port and opening it again",
+        )
+        .uci("on_carrier_lost")
+        .or(CarrierLost::Keep);
+    let ends_sessions = on_carrier_lost == CarrierLost::End;
+    let carrier = CarrierRules { while_connected, wait_for, ends_sessions };
     let macros = k
         .key(
             "macros",
@@ -53,11 +75,18 @@ pub(super) fn port(k: &mut Keys<'_>) -> PortKeys {
         .without("none")
         .value()
         .named(signal_macro);
-    PortKeys { settings, on_open, on_release, macros: macros.into_iter().collect() }
+    PortKeys { settings, on_open, on_release, carrier, macros: macros.into_iter().collect() }
 }
 
-/// DTR and RTS when the device is opened, and when the last session has left.
-fn signals(k: &mut Keys<'_>) -> (Levels, Levels) {
+/// What DTR and RTS do: when the device is opened, while there are sessions, and when the last one
+/// has left.
+struct Signals {
+    on_open: Levels,
+    on_release: Levels,
+    while_connected: Levels,
+}
+
+fn signals(k: &mut Keys<'_>) -> Signals {
     let mut levels = |name, meaning, dtr, rts| {
         let written = k.key(name, meaning).without("`keep`").either::<Stay, _>(|k| Levels {
             dtr: k
@@ -87,7 +116,19 @@ fn signals(k: &mut Keys<'_>) -> (Levels, Levels) {
     );
     let on_release =
         levels("on_last_close", "when the last session has left", "close_dtr", "close_rts");
-    (on_open, on_release)
+    let while_connected = levels(
+        "while_connected",
+        "while there are sessions; otherwise these lines stand the other way, where `on_open` and `on_last_close` do not say \
+         more",
+        "connected_dtr",
+        "connected_rts",
+    );
+    let vacant = |said: Levels| Levels {
+        dtr: said.dtr.or(while_connected.dtr.map(|up| !up)),
+        rts: said.rts.or(while_connected.rts.map(|up| !up)),
+        brk: None,
+    };
+    Signals { on_open: vacant(on_open), on_release: vacant(on_release), while_connected }
 }
 
 /// A named signal sequence.

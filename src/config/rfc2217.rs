@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    TcpTarget,
+    CarrierRules, TcpTarget,
     cursor::Keys,
     port::{Macros, PortKeys, port},
     tcp::connection,
@@ -25,6 +25,8 @@ pub struct Rfc2217Target {
     pub on_open: Levels,
     /// DTR and RTS when the last session has left; an empty change leaves them.
     pub on_release: Levels,
+    /// What its modem lines mean for sessions.
+    pub carrier: CarrierRules,
     /// Whether a peer will do that gives no control of its port.
     pub control: PortControl,
 }
@@ -62,7 +64,7 @@ impl Scalar for PortControl {
 /// Reads `rfc2217:`, and with it the macros of its port.
 pub(super) fn rfc2217(k: &mut Keys<'_>, dead_after: Duration) -> (Option<Rfc2217Target>, Macros) {
     let tcp = connection(k, dead_after);
-    let PortKeys { settings, on_open, on_release, macros } = port(k);
+    let PortKeys { settings, on_open, on_release, carrier, macros } = port(k);
     let control = k
         .key(
             "control",
@@ -72,7 +74,7 @@ pub(super) fn rfc2217(k: &mut Keys<'_>, dead_after: Duration) -> (Option<Rfc2217
         )
         .uci("control")
         .or(PortControl::Required);
-    (tcp.map(|tcp| Rfc2217Target { tcp, settings, on_open, on_release, control }), macros)
+    (tcp.map(|tcp| Rfc2217Target { tcp, settings, on_open, on_release, carrier, control }), macros)
 }
 
 #[cfg(test)]

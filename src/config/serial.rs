@@ -6,7 +6,7 @@ use super::{
     PortIdentity, Rs485, SerialTarget,
     cursor::{Either, Keys},
     port::{Macros, PortKeys, port},
-    words::PortPath,
+    words::{EchoWord, PortPath},
 };
 use crate::settings::{Flow, UsbId};
 
@@ -19,12 +19,21 @@ pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
         )
         .uci("port")
         .must(|value| value.either::<PortPath, _>(identity));
-    let PortKeys { settings, on_open, on_release, macros } = port(k);
+    let PortKeys { settings, on_open, on_release, carrier, macros } = port(k);
     let rs485 = k
         .key("rs485", "direction control by the driver; not with `flow: rtscts`")
         .without("off")
         .uci("rs485")
         .map(rs485);
+    let echo = k
+        .key(
+            "echo",
+            "what becomes of our own bytes where a two-wire bus lets us hear them: `remove` takes them out. Only what comes \
+             before our last stop bit has left, and the few milliseconds that the port may hold it, is taken for an echo, so \
+             an answer that equals its request stays",
+        )
+        .uci("echo")
+        .or(EchoWord::Keep);
     let low_latency = k
         .key("low_latency", "ask the driver for low latency, if it knows that")
         .uci("low_latency")
@@ -48,6 +57,8 @@ pub(super) fn serial(k: &mut Keys<'_>) -> (Option<SerialTarget>, Macros) {
         rs485,
         on_open,
         on_release,
+        carrier,
+        removes_echo: echo == EchoWord::Remove,
         low_latency,
         allow_console,
     });

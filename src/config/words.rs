@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    OpenWhen, Rights, Share, SimDevice,
+    CarrierLine, OpenWhen, Rights, Share, SimDevice,
     units::{Scalar, choose},
 };
 use crate::settings::{Flow, Format, UsbId};
@@ -74,6 +74,24 @@ pub(super) struct SocketAddress(pub SocketAddr);
 
 choices!(HttpWord, "refuse" => Self::Refuse, "allow" => Self::Allow);
 choices!(KnownResets, "none" => Self::None, "esp" => Self::Esp);
+
+/// What becomes of an echo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EchoWord {
+    Keep,
+    Remove,
+}
+
+/// What becomes of sessions when the carrier falls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CarrierLost {
+    Keep,
+    End,
+}
+
+choices!(EchoWord, "keep" => Self::Keep, "remove" => Self::Remove);
+choices!(CarrierLost, "keep" => Self::Keep, "end" => Self::End);
+choices!(CarrierLine, "dcd" => Self::Dcd, "dsr" => Self::Dsr);
 choices!(NoPacking, "none" => Self);
 choices!(NoAuth, "none" => Self);
 choices!(Accepted, "accepted" => Self);

@@ -292,6 +292,11 @@ async fn release(shared: &Shared, port: &Port, turn: &CancellationToken) {
         Target::Tcp(_) | Target::Udp(_) | Target::Sim(_) => return,
     };
     drive(shared, port, levels).await;
+    let present = endpoint.target.carrier().while_connected;
+    // Somebody has come meanwhile.
+    if shared.board.borrow().seats > 0 {
+        drive(shared, port, present).await;
+    }
     if shared.board.borrow().settings_by.is_some() {
         retune(shared, port, settings).await;
     }

@@ -1,5 +1,7 @@
 //! A line's keeper: opens the device, runs both directions, and opens it again.
 
+mod carrier;
+mod hearing;
 mod quiet;
 
 use std::{
@@ -18,7 +20,10 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::quiet::{Quiet, STEADY};
+use self::{
+    hearing::downlink,
+    quiet::{Quiet, STEADY},
+};
 use super::{Board, LineState, Shared, controls::drive, output::Gone, uplink::uplink};
 use crate::{
     config::{Endpoint, OpenWhen, Target},
@@ -77,6 +82,9 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                 let (closed, opened) = (device.port.closed(), Instant::now());
                 if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {
                     drop(device);
+                    if gone == Gone::Carrier {
+                        shared.output.end_all(&gone);
+                    }
                     let pause = if is_stuck(&gone) {
                         Duration::ZERO
                     } else {
@@ -199,22 +207,12 @@ async fn serve(
     let port = &*port;
     // A driver counts from when it was loaded; what it counted before us is not our line's.
     let stuck = shared.set_port(port.clone(), port.errors().await.ok());
+    shared.begin_echo();
     let gone = {
         let mut down = pin!(downlink(shared, &mut **reader));
-        // A private connection has no settings to restore, and whatever it says first, even its
-        // end, has to be heard. Settings are restored beside a reader, since a port on another box
-        // answers in the same stream as its data.
         let configured = current(endpoint);
-        let restored = async {
-            if configured.share.is_some() {
-                restore(shared, port, configured.target.settings()).await;
-            }
-        };
-        let ended = tokio::select! {
-            biased;
-            () = restored => None,
-            gone = &mut down => Some(gone),
-        };
+        let rules = configured.target.carrier();
+        let ended = begun(shared, port, &configured, &mut down).await;
         if ended.is_some() {
             ended
         } else {
@@ -241,6 +239,8 @@ async fn serve(
                 () = vacant => None,
                 () = listen => None,
                 () = steady => None,
+                gone = carrier::lost(port, rules) => Some(gone),
+                () = carrier::presence(shared, port, rules) => None,
             }
         }
     };
@@ -259,6 +259,29 @@ async fn serve(
         count_lost(shared, shared.input.discard(held.bytes), !held.at_most);
     }
     gone
+}
+
+/// Makes an open port what its line is to be, while it is heard; how it went, if it does.
+async fn begun(
+    shared: &Shared,
+    port: &Port,
+    configured: &Endpoint,
+    down: &mut Pin<&mut impl Future<Output = Gone>>,
+) -> Option<Gone> {
+    // A private connection has no settings to restore, and whatever it says first, even its end,
+    // has to be heard. Settings are restored beside a reader, since a port on another box answers
+    // in the same stream as its data.
+    let restored = async {
+        if configured.share.is_some() {
+            restore(shared, port, configured.target.settings()).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = restored => {}
+        gone = &mut *down => return Some(gone),
+    }
+    carrier::awaited(shared, port, configured.target.carrier(), down).await
 }
 
 /// Counts and logs bytes that were lost with the device: exactly that many, or at most.
@@ -337,30 +360,6 @@ async fn restore(shared: &Shared, port: &Port, configured: Option<Settings>) {
         board.settings = now.or(configured);
         board.settings_by = by;
     });
-}
-
-/// Reads from the device to the tape, without a buffer in between. Returns how the device went.
-async fn downlink(shared: &Shared, device: &mut dyn Source) -> Gone {
-    let mut marks = Vec::new();
-    poll_fn(|cx| {
-        with_scratch(|buf| {
-            loop {
-                let room = ready!(shared.output.poll_room(cx)).min(buf.len());
-                let mut buf = ReadBuf::new(buf.split_at_mut(room).0);
-                match ready!(device.poll_read(cx, &mut buf, &mut marks)) {
-                    Ok(()) if buf.filled().is_empty() && marks.is_empty() && device.ends() => {
-                        return Poll::Ready(Gone::Ended);
-                    }
-                    Ok(()) => {
-                        shared.output.push(buf.filled(), &marks);
-                        marks.clear();
-                    }
-                    Err(error) => return Poll::Ready(Gone::by(&error)),
-                }
-            }
-        })
-    })
-    .await
 }
 
 /// Posts CTS, DSR, DCD and RI while somebody wants to hear about them.

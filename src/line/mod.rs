@@ -14,6 +14,7 @@ mod borders;
 mod bus;
 mod callers;
 mod controls;
+mod echo;
 mod input;
 mod keeper;
 mod lease;
@@ -52,6 +53,7 @@ pub(crate) use task::{Action, TaskOutcome, Undone};
 
 use self::{
     callers::Callers,
+    echo::Echo,
     input::{CutPoint, Front, Input},
     output::Output,
     task::Task,
@@ -86,6 +88,8 @@ struct Shared {
     input: Input,
     callers: Callers,
     board: watch::Sender<Board>,
+    /// Our own bytes that come back, where they are to be taken out.
+    echo: Mutex<Option<Echo>>,
     port: Mutex<Option<OpenPort>>,
     metrics: Arc<EndpointMetrics>,
     events: Arc<Events>,
@@ -146,6 +150,7 @@ impl Shared {
             datagrams,
             callers: Callers::default(),
             board: watch::Sender::new(Board::new(share)),
+            echo: Mutex::new(None),
             port: Mutex::new(None),
             metrics,
             events,

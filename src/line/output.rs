@@ -50,6 +50,8 @@ pub(crate) enum Gone {
     Ended,
     /// It failed, or was not there, and why.
     Failed(String),
+    /// Its carrier fell, and sessions end with that.
+    Carrier,
     /// Its connection was reset: it may not have read what it had acknowledged.
     Reset(String),
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ended => f.write_str("the device ended"),
+            Self::Carrier => f.write_str("the carrier was lost"),
             Self::Failed(why) | Self::Reset(why) => f.write_str(why),
         }
     }
@@ -141,6 +144,8 @@ struct ReadPosition {
     datagram: u64,
     /// Bytes below this are not needed again, not even for a resume.
     done: u64,
+    /// Why there is nothing more for this reader, whatever comes for others.
+    over: Option<Gone>,
     waker: Option<Waker>,
 }
 
@@ -171,9 +176,10 @@ impl Output {
             hearing.from.map_or_else(|| (end, inner.last_datagram()), |from| inner.place(from));
         // Only a reader that wants earlier bytes hears what happened before it came.
         let mark = hearing.from.map_or(inner.marks.end(), |_| inner.marks.number_at(at));
-        inner
-            .readers
-            .insert(seat, ReadPosition { hearing, at, mark, datagram, done: at, waker: None });
+        inner.readers.insert(
+            seat,
+            ReadPosition { hearing, at, mark, datagram, done: at, over: None, waker: None },
+        );
         // A reader that was alone no longer is.
         inner.wake_writer();
         (at, end)
@@ -268,6 +274,14 @@ impl Output {
         self.lock().pause = pause;
     }
 
+    /// Ends everybody who reads now, those who wait for a device to come back among them, once they
+    /// have read what there is.
+    pub(super) fn end_all(&self, why: &Gone) {
+        let mut inner = self.lock();
+        inner.readers.values_mut().for_each(|reader| reader.over = Some(why.clone()));
+        inner.wake_readers();
+    }
+
     /// Notes that the device came (`None`), or that it is gone and why.
     pub(super) fn set_down(&self, down: Option<Gone>) {
         let mut inner = self.lock();
@@ -335,13 +349,12 @@ impl Output {
 impl ReadPosition {
     /// There is nothing for this reader now; if the device is `down`, there never will be.
     fn wait(&mut self, cx: &mut Context<'_>, down: Option<&Gone>) -> Poll<SeatEvent> {
-        match down {
-            Some(why) if !self.hearing.patient => Poll::Ready(SeatEvent::Ended(why.clone())),
-            _ => {
-                self.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
+        let down = self.over.as_ref().or(down.filter(|_| !self.hearing.patient));
+        if let Some(why) = down {
+            return Poll::Ready(SeatEvent::Ended(why.clone()));
         }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The next mark that this reader wants; others are skipped.

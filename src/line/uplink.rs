@@ -141,7 +141,7 @@ impl<'a> Paced<'a> {
         }
         // Read before the queue is locked: a leaving seat locks the board first and the queue
         // second.
-        let paces = self.pacer.paces() || self.bus.is_some();
+        let paces = self.pacer.paces() || self.bus.is_some() || self.shared.has_echo();
         let settings = paces.then(|| self.shared.board.borrow().settings).flatten();
         loop {
             if let Some(ear) = &self.ear {
@@ -185,6 +185,7 @@ impl<'a> Paced<'a> {
         match ready!(poll_write(cx, device, piece)) {
             Ok(n) => {
                 let (wrote, _) = piece.split_at(n);
+                self.shared.sent(wrote, settings);
                 self.wrote(wrote, settings);
                 front.consumed(n);
             }

@@ -185,6 +185,18 @@ fn of_endpoints(page: &mut Exposition, all: &EndpointRows) {
         "Bytes taken that could not be delivered.",
     );
     page.each(all, "_total", |endpoint| endpoint.undelivered.get());
+    page.family(
+        "wsbridge_echo_bytes",
+        Type::Counter,
+        "Bytes of ours that a bus lets us hear again, by what became of them.",
+    );
+    for (name, endpoint) in all {
+        for (result, counter) in
+            [("removed", &endpoint.echo_removed), ("missing", &endpoint.echo_missing)]
+        {
+            page.sample("_total", &[("endpoint", name), ("result", result)], counter.get());
+        }
+    }
     page.family("wsbridge_queue_bytes", Type::Gauge, "Bytes waiting for the target.");
     page.each(all, "", |endpoint| endpoint.queue.get());
     page.family("wsbridge_line_errors", Type::Counter, "Errors on the serial line, by kind.");
@@ -375,8 +387,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "22"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "22"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "23"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "23"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\

@@ -71,6 +71,7 @@ pub(super) fn ending(ended: &Ended) -> Ending {
         // Nothing can go there any more, or nothing may.
         Ended::TargetFailed(_)
         | Ended::TargetReset(_)
+        | Ended::CarrierLost
         | Ended::TargetUnreachable(_)
         | Ended::NotAuthenticated
         | Ended::Withdrawn

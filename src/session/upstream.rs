@@ -218,6 +218,7 @@ impl<F: Far> Upstream<F> {
             Gone::Ended => Ended::TargetEnded,
             Gone::Failed(why) => Ended::TargetFailed(why),
             Gone::Reset(why) => Ended::TargetReset(why),
+            Gone::Carrier => Ended::CarrierLost,
         }
     }
 

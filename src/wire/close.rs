@@ -61,6 +61,8 @@ pub enum Ended {
     /// The target's connection was reset, or a write to it failed: it may not have read what it had
     /// acknowledged.
     TargetReset(String),
+    /// The carrier fell: whoever was at the other end of the modem's line has gone (4452).
+    CarrierLost,
     /// The target could not be opened.
     TargetUnreachable(String),
     /// The daemon stops.
@@ -120,6 +122,7 @@ impl Ended {
             Self::Idle => Some(4440),
             Self::TargetUnreachable(_) => Some(4450),
             Self::Undelivered { .. } => Some(4451),
+            Self::CarrierLost => Some(4452),
         }
     }
 
@@ -137,6 +140,7 @@ impl Ended {
             Self::TargetEnded => "target_ended",
             Self::TargetFailed(_) => "target_failed",
             Self::TargetReset(_) => "reset",
+            Self::CarrierLost => "carrier_lost",
             Self::TargetUnreachable(_) => "target_unreachable",
             Self::Stopping => "stopping",
             Self::Restarting => "restarting",
@@ -170,6 +174,7 @@ impl fmt::Display for Ended {
             Self::BadMessage(why) => write!(f, "bad message: {why}"),
             Self::TargetEnded => f.write_str("the device closed the connection"),
             Self::TargetFailed(why) | Self::TargetReset(why) => f.write_str(why),
+            Self::CarrierLost => f.write_str("the carrier was lost"),
             Self::TargetUnreachable(why) => write!(f, "the device cannot be reached: {why}"),
             Self::Stopping => f.write_str("the gateway is stopping"),
             Self::Restarting => f.write_str("the gateway is restarting"),

@@ -25,6 +25,7 @@ mod docs_api;
 mod docs_protocol;
 mod doctor;
 mod doors;
+mod echo;
 mod embed;
 mod endurance;
 mod floors;

@@ -1,5 +1,6 @@
 //! Serial ports on other boxes, played by the servers people use: pyserial's and ser2net.
 
+mod carrier;
 mod hostile;
 mod sessions;
 
@@ -27,8 +28,8 @@ use tokio::{
 use wsbridge::{
     client::{DataBits, ErrorCounts, Flow, Inputs, Levels, LineEvent, Parity, Settings, StopBits},
     testing::target::{
-        self, Device, OpenError, PortControl, PortError, Rfc2217Target, Source, Target, TcpAddress,
-        TcpTarget,
+        self, CarrierRules, Device, OpenError, PortControl, PortError, Rfc2217Target, Source,
+        Target, TcpAddress, TcpTarget,
     },
 };
 
@@ -104,6 +105,7 @@ pub(crate) fn remote(port: u16) -> Rfc2217Target {
         settings: Settings { baud: 115_200, ..Settings::default() },
         on_open: Levels::default(),
         on_release: Levels::default(),
+        carrier: CarrierRules::default(),
         control: PortControl::Required,
     }
 }

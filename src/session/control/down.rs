@@ -126,6 +126,7 @@ impl ControlSession<'_> {
                 Gone::Ended => Ended::TargetEnded,
                 Gone::Failed(why) => Ended::TargetFailed(why),
                 Gone::Reset(why) => Ended::TargetReset(why),
+                Gone::Carrier => Ended::CarrierLost,
             }),
         }
         Poll::Ready(())

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    config::{TcpAddress, TcpTarget},
+    config::{CarrierRules, TcpAddress, TcpTarget},
     settings::{Inputs, Levels, Settings},
     target::Bytes,
     wire::telnet::{self, IAC},
@@ -32,7 +32,17 @@ async fn far() -> (TcpListener, Rfc2217Target) {
     };
     let (settings, keep) = (Settings::default(), Levels::default());
     let control = PortControl::Required;
-    (listener, Rfc2217Target { tcp, settings, on_open: keep, on_release: keep, control })
+    (
+        listener,
+        Rfc2217Target {
+            tcp,
+            settings,
+            on_open: keep,
+            on_release: keep,
+            carrier: CarrierRules::default(),
+            control,
+        },
+    )
 }
 
 /// Opens while the peer sends these bytes, then reads to the end.

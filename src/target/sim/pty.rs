@@ -23,7 +23,7 @@ use tokio::{
 
 use super::drive::{SimulatedDevice, drive};
 use crate::{
-    config::{PortIdentity, SerialTarget, Target},
+    config::{CarrierRules, PortIdentity, SerialTarget, Target},
     settings::{Levels, Settings},
 };
 
@@ -41,6 +41,8 @@ pub(super) fn start(tasks: &mut JoinSet<()>, device: impl SimulatedDevice) -> io
         rs485: None,
         on_open: Levels::default(),
         on_release: Levels::default(),
+        carrier: CarrierRules::default(),
+        removes_echo: false,
         low_latency: false,
         allow_console: false,
     }))

@@ -27,6 +27,7 @@ const ENDS = {
   4440: ["Idle", "Nothing came or went for as long as the line allows, so the session ended."],
   4450: ["Device not reachable", "The gateway could not open the device."],
   4451: ["Ended", "Not everything that was sent has arrived."],
+  4452: ["Ended", "The carrier was lost: the other side has hung up."],
   1000: ["Ended", "The device's side ended the connection."],
   1011: ["Broken", "The device's side or the gateway had an error."],
 };

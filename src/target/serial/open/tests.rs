@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
-    config::{PortIdentity, Rs485},
+    config::{CarrierRules, PortIdentity, Rs485},
     settings::Levels,
     target::{Caps, Held, Wire},
 };
@@ -33,6 +33,8 @@ fn target(path: &Path) -> SerialTarget {
         rs485: None,
         on_open: Levels::default(),
         on_release: Levels::default(),
+        carrier: CarrierRules::default(),
+        removes_echo: false,
         low_latency: true,
         allow_console: false,
     }
