@@ -2,6 +2,7 @@
 //! know only TCP ports and pipes.
 
 mod carry;
+mod comport;
 mod guard;
 mod line;
 mod list;
@@ -25,7 +26,7 @@ use super::{
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
-    after_help = "Without --tcp, --pty or --stdio the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
+    after_help = "Without --tcp, --rfc2217, --pty or --stdio the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
              are. A lost connection is resumed: nothing is lost or sent twice, and the program's connection stays open. DTR and RTS do not move.
 
 To get in: `wsbridge login`, else a token in WSBRIDGE_TOKEN or of --token-file. HTTPS proxies are those of the environment (https_proxy, no_proxy).
@@ -37,6 +38,7 @@ Examples:
   wsbridge connect https://gateway:8443/router1 --log router1.log
   wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020
   wsbridge connect https://gateway:8443/zigbee --tcp 127.0.0.1:6638 --keep
+  wsbridge connect https://gateway:8443/esp32 --rfc2217 127.0.0.1:2217
   wsbridge connect https://gateway:8443/modem1 --pty /tmp/modem1
   ssh -o ProxyCommand='wsbridge connect https://gateway:8443/ssh1 --stdio' root@device"
 )]
@@ -47,6 +49,10 @@ pub(crate) struct Args {
     /// Listen on this address (or port, of 127.0.0.1): each connection is a session on the line.
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, groups = ["way", "place"])]
     tcp: Option<SocketAddr>,
+    /// Listen on this address as RFC 2217, for programs that also set the baud rate and move DTR and
+    /// RTS.
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address, groups = ["way", "place"])]
+    rfc2217: Option<SocketAddr>,
     /// Make this a device node (a link to a pty) for programs that open one; settings stay the
     /// endpoint's.
     #[arg(long, value_name = "PATH", groups = ["way", "place"])]
@@ -61,14 +67,14 @@ pub(crate) struct Args {
     #[arg(long, requires = "place")]
     keep: bool,
     /// Let several connections in at once: one writes, the others read along.
-    #[arg(long, requires = "tcp")]
+    #[arg(long, conflicts_with_all = ["pty", "stdio"])]
     many: bool,
     /// Begin as the writer at once, not with the first byte: for a program that listens on an
     /// exclusive endpoint.
     #[arg(long)]
     at_once: bool,
     /// Pass on what begins like HTTP, TLS or STUN, which a web page could have sent.
-    #[arg(long, requires = "tcp")]
+    #[arg(long, conflicts_with_all = ["pty", "stdio"])]
     allow_http: bool,
     /// Read the token from this file.
     #[arg(long, value_name = "FILE")]
@@ -108,8 +114,13 @@ async fn connect(args: &Args) -> Outcome {
     let Some(name) = args.url.endpoint.as_deref().filter(|_| !args.json) else {
         return list::list(&gateway, &access, args.json).await;
     };
-    if let Some(address) = args.tcp {
-        let ways = tcp::Ways { keep: args.keep, many: args.many, allow_http: args.allow_http };
+    if let Some(address) = args.tcp.or(args.rfc2217) {
+        let ways = tcp::Ways {
+            keep: args.keep,
+            many: args.many,
+            allow_http: args.allow_http,
+            rfc2217: args.rfc2217.is_some(),
+        };
         let line = match Line::find(gateway.clone(), access.clone(), name).await {
             Ok(line) => line,
             Err(error) if args.keep && error.code == SysExit::Unavailable as u8 => {

@@ -1,5 +1,6 @@
 //! `wsbridge connect`: a line of a gateway, for programs on another computer.
 
+mod comport;
 mod pty;
 mod terminal;
 

@@ -24,7 +24,7 @@ use crate::client::{Code, Error, Event, Events, LeaseNews, Role};
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Bytes of one read from a program.
-const READ_MAX: usize = 16 * 1024;
+pub(super) const READ_MAX: usize = 16 * 1024;
 
 /// Carries bytes between a program and a session. Whatever a lost connection takes with it is sent
 /// again when it is back.
@@ -38,11 +38,15 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let Session { writer, events } = session;
+    let Session { writer, events, .. } = session;
     let (held, heard) = (AtomicUsize::new(0), watch::Sender::new(Instant::now()));
     let parted = tokio::select! {
         biased;
-        parted = down(line, writer, (events, &heard), to) => parted,
+        parted = down(line, writer, events, to, |event| {
+            if let Event::Data { .. } = event {
+                heard.send_replace(Instant::now());
+            }
+        }) => parted,
         parted = async {
             let parted = up(line, (writer, &held), from, opening).await;
             if parted != Parted::Ended {
@@ -53,7 +57,11 @@ where
             pending().await
         } => parted,
     };
-    let left = held.load(Ordering::Relaxed) as u64 + writer.client.outstanding();
+    left(line, parted, held.load(Ordering::Relaxed) as u64 + writer.client.outstanding())
+}
+
+/// How it ended, with so many bytes that were not sent.
+pub(super) fn left(line: &Line, parted: Parted, left: u64) -> Parted {
     if left == 0 {
         return parted;
     }
@@ -119,11 +127,12 @@ async fn up<R: AsyncRead + Unpin>(
 }
 
 /// From the line to the program.
-async fn down<W: AsyncWrite + Unpin>(
+pub(super) async fn down<W: AsyncWrite + Unpin>(
     line: &Line,
     writer: &Writer,
-    (events, heard): (&mut Events, &watch::Sender<Instant>),
+    events: &mut Events,
     to: &mut W,
+    seen: impl Fn(&Event),
 ) -> Parted {
     let mut until = None;
     loop {
@@ -134,9 +143,11 @@ async fn down<W: AsyncWrite + Unpin>(
                 return Parted::Gone(format!("{}: the gateway was away for {time} s", line.name()));
             }
         };
+        if let Some(event) = &event {
+            seen(event);
+        }
         match event {
             Some(Event::Data { bytes, .. }) => {
-                heard.send_replace(Instant::now());
                 let written = async {
                     to.write_all(&bytes).await?;
                     to.flush().await

@@ -11,7 +11,7 @@ use super::{
     },
     told::Told,
 };
-use crate::client::{Client, Code, Dial, Error, Events, LeaseOp, Open, Role};
+use crate::client::{Client, Code, Dial, Error, Events, Inputs, LeaseOp, Open, Role, Settings};
 
 /// How long the gateway may take to notice that we are away, beside the time it then waits.
 const NOTICE: Duration = Duration::from_secs(30);
@@ -68,6 +68,9 @@ impl Parted {
 pub(super) struct Session {
     pub(super) writer: Writer,
     pub(super) events: Events,
+    /// As they were when it began, where the line has them.
+    pub(super) settings: Option<Settings>,
+    pub(super) inputs: Option<Inputs>,
 }
 
 /// Its writing half.
@@ -156,7 +159,8 @@ impl Line {
         let opened = client.open(Open { role: self.role(), ..Open::default() }).await;
         let opened = opened.map_err(|error| self.parted(error))?;
         let writes = AtomicBool::new(opened.role == Role::Writer);
-        Ok(Session { writer: Writer { client, writes }, events })
+        let (settings, inputs) = (opened.config, opened.signals);
+        Ok(Session { writer: Writer { client, writes }, events, settings, inputs })
     }
 
     /// What an error means here.

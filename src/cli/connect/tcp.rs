@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{CommandError, Outcome, SysExit},
     carry::carry,
+    comport,
     guard::{Noted, Opening, Seen},
     line::{Line, Parted},
     stop::stopped,
@@ -23,10 +24,13 @@ const WAITING_MAX: usize = 8;
 
 /// What a listener is told.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Ways {
     pub(super) keep: bool,
     pub(super) many: bool,
     pub(super) allow_http: bool,
+    /// Programs speak RFC 2217.
+    pub(super) rfc2217: bool,
 }
 
 /// A connection of a program.
@@ -171,8 +175,9 @@ impl Port<'_> {
         let seen = Arc::new(Seen::new(matches!(caller.opening, Opening::Read(_))));
         let served = Served { seen, gives_way: self.over.child_token() };
         let (line, seen) = (self.line.clone(), Arc::clone(&served.seen));
-        let gives_way = served.gives_way.clone();
-        self.sessions.spawn(async move { session(&line, caller, &seen, &gives_way).await });
+        let (gives_way, rfc2217) = (served.gives_way.clone(), self.ways.rfc2217);
+        self.sessions
+            .spawn(async move { session(&line, caller, (&seen, rfc2217), &gives_way).await });
         self.served = Some(served);
     }
 
@@ -207,10 +212,10 @@ impl Port<'_> {
 async fn session(
     line: &Line,
     mut caller: Caller,
-    seen: &Seen,
+    (seen, rfc2217): (&Seen, bool),
     gives_way: &CancellationToken,
 ) -> Parted {
-    let parted = carried(line, &mut caller, seen, gives_way).await;
+    let parted = carried(line, &mut caller, (seen, rfc2217), gives_way).await;
     if parted == Parted::Ended {
         // Its last bytes go before its end; what it sent behind ours makes a reset of it.
         let _ = tokio::io::AsyncWriteExt::shutdown(&mut caller.stream).await;
@@ -226,7 +231,7 @@ async fn session(
 async fn carried(
     line: &Line,
     caller: &mut Caller,
-    seen: &Seen,
+    (seen, rfc2217): (&Seen, bool),
     gives_way: &CancellationToken,
 ) -> Parted {
     let mut opening = std::mem::replace(&mut caller.opening, Opening::Any);
@@ -249,7 +254,14 @@ async fn carried(
         Err(parted) => return parted,
     };
     let parted = tokio::select! {
-        parted = carry(line, &mut session, (&mut from, &mut to), opening) => parted,
+        parted = async {
+            let (session, ends) = (&mut session, (&mut from, &mut to));
+            if rfc2217 {
+                comport::carry(line, session, ends, opening).await
+            } else {
+                carry(line, session, ends, opening).await
+            }
+        } => parted,
         () = gives_way.cancelled() => gave_way(),
     };
     session.writer.client.end().await;

@@ -84,7 +84,7 @@ pub(super) async fn terminal(line: &Line, args: &ViewArgs) -> Outcome {
         line.name(),
         line.gateway()
     ));
-    let Session { writer, mut events } = session;
+    let Session { writer, mut events, .. } = session;
     let writer = Arc::new(writer);
     let parted = {
         let _raw = Raw::start()
