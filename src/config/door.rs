@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The kinds of doors, by their keys.
-const KINDS: [&str; 5] = ["tcp", "rfc2217", "tls", "unix", "pty"];
+const KINDS: [&str; 4] = ["tcp", "rfc2217", "tls", "unix"];
 
 /// Another way in to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,6 @@ pub enum DoorWay {
     Tls(SocketAddr, ListenTls),
     /// The device's bytes over a unix stream socket.
     Unix(PathBuf),
-    /// A device node.
-    Pty(PathBuf),
 }
 
 impl DoorWay {
@@ -64,18 +62,16 @@ impl DoorWay {
             Self::Rfc2217(_) => "rfc2217",
             Self::Tls(..) => "tls",
             Self::Unix(_) => "unix",
-            Self::Pty(_) => "pty",
         }
     }
 
-    /// The listening address; a device node has none.
-    pub fn address(&self) -> Option<Address> {
+    /// The listening address.
+    pub fn address(&self) -> Address {
         match self {
             Self::Tcp(address) | Self::Rfc2217(address) | Self::Tls(address, _) => {
-                Some(Address::Tcp(*address))
+                Address::Tcp(*address)
             }
-            Self::Unix(path) => Some(Address::Unix(path.clone())),
-            Self::Pty(_) => None,
+            Self::Unix(path) => Address::Unix(path.clone()),
         }
     }
 
@@ -83,7 +79,7 @@ impl DoorWay {
     pub fn tls(&self) -> &ListenTls {
         match self {
             Self::Tls(_, tls) => tls,
-            Self::Tcp(_) | Self::Rfc2217(_) | Self::Unix(_) | Self::Pty(_) => &ListenTls::Off,
+            Self::Tcp(_) | Self::Rfc2217(_) | Self::Unix(_) => &ListenTls::Off,
         }
     }
 
@@ -98,7 +94,7 @@ impl DoorWay {
             Self::Tcp(address) | Self::Rfc2217(address) | Self::Tls(address, _) => {
                 address.ip().to_canonical().is_loopback()
             }
-            Self::Unix(_) | Self::Pty(_) => true,
+            Self::Unix(_) => true,
         }
     }
 }
@@ -110,7 +106,6 @@ impl fmt::Display for DoorWay {
             Self::Rfc2217(address) => write!(f, "rfc2217 {address}"),
             Self::Tls(address, _) => write!(f, "tls {address}"),
             Self::Unix(path) => write!(f, "unix {}", path.display()),
-            Self::Pty(path) => write!(f, "pty {}", path.display()),
         }
     }
 }
@@ -229,9 +224,6 @@ fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
         .key("tls", "`IP:PORT` where the device's bytes are had over TLS")
         .maybe::<SocketAddress>();
     let unix = k.key("unix", "path of a unix stream socket").maybe::<PathBuf>();
-    let pty = k
-        .key("pty", "path of a device node, for programs that open nothing else")
-        .maybe::<PathBuf>();
     let files = tls_files(k);
     let [first @ .., last] = KINDS.map(|kind| format!("`{kind}:`"));
     let what = format!("write exactly one of {} and {last}", first.join(", "));
@@ -244,7 +236,6 @@ fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
         .or(rfc2217.map(|it| DoorWay::Rfc2217(it.value.0)))
         .or(tls.map(|it| DoorWay::Tls(it.value.0, files)))
         .or(unix.map(|it| DoorWay::Unix(it.value)))
-        .or(pty.map(|it| DoorWay::Pty(it.value)))
 }
 
 /// What a `tls` door shows and asks for.
@@ -292,7 +283,7 @@ fn tls_files(k: &mut Keys<'_>) -> ListenTls {
 /// Whether whoever reaches it may: other machines only where that is said.
 fn exposure(k: &Keys<'_>, door: &Door, insecure: bool) {
     let Door { way, from, .. } = door;
-    if matches!(way, DoorWay::Unix(_) | DoorWay::Pty(_)) {
+    if matches!(way, DoorWay::Unix(_)) {
         if let Some(at) = k.place("from") {
             k.wrong_in("from", at, "only TCP has networks; the file's folder says who reaches it");
         }
@@ -312,7 +303,6 @@ fn exposure(k: &Keys<'_>, door: &Door, insecure: bool) {
 fn without_effect(k: &Keys<'_>, door: &Door) {
     let is_tls = matches!(door.way, DoorWay::Tls(..));
     let is_rfc2217 = matches!(door.way, DoorWay::Rfc2217(_));
-    let is_pty = matches!(door.way, DoorWay::Pty(_));
     let takes = Rights::SIGNALS.with(Rights::SETTINGS).with(Rights::TAKEOVER);
     let lists_more = door.lends.without(takes) != door.lends;
     for (key, idle, what) in [
@@ -320,10 +310,9 @@ fn without_effect(k: &Keys<'_>, door: &Door) {
         ("client_ca", !is_tls, "has no effect: only `tls` asks for certificates"),
         ("banner", !is_rfc2217, "has no effect: only `rfc2217` can carry it"),
         ("resets", !is_rfc2217, "has no effect: only `rfc2217` moves DTR and RTS"),
-        ("http", is_pty, "has no effect: no web page reaches a device node"),
         (
             "rights",
-            lists_more && !is_rfc2217 && !is_pty,
+            lists_more && !is_rfc2217,
             "more than `read` and `write` has no effect: bytes alone pass here",
         ),
     ] {
@@ -349,14 +338,9 @@ pub(super) fn fit(doors: &[WrittenDoor<'_>], endpoint: &Endpoint) {
 /// Checks all doors, where these may come in and these listen already.
 pub(super) fn check(doors: &[(String, WrittenDoor<'_>)], access: &Access, listen: &[Listen]) {
     let mut taken: BTreeSet<Address> = listen.iter().map(|it| it.address.clone()).collect();
-    let mut nodes = BTreeSet::new();
     for (endpoint, WrittenDoor { door, spot, at, who }) in doors {
-        let any_port = matches!(door.way.address(), Some(Address::Tcp(it)) if it.port() == 0);
-        let twice = match (&door.way, door.way.address()) {
-            (_, Some(address)) => !any_port && !taken.insert(address),
-            (way, None) => !nodes.insert(way.clone()),
-        };
-        if twice {
+        let any_port = matches!(door.way.address(), Address::Tcp(it) if it.port() == 0);
+        if !any_port && !taken.insert(door.way.address()) {
             spot.wrong_in(door.way.kind(), *at, "is taken by another door or listener");
         }
         match &door.who {

@@ -58,7 +58,7 @@ impl Doors {
     ) -> Result<FreshDoors, ListenersError> {
         let mut fresh = FreshDoors::default();
         for planned in &plan.doors {
-            let Some(address) = planned.door.way.address() else { continue };
+            let address = planned.door.way.address();
             let waits = self.closed.iter().any(|(other, _)| same(other, planned));
             match planned.action {
                 DoorAction::Close => {}
@@ -78,7 +78,7 @@ impl Doors {
     pub(super) fn bind_again(&mut self, wanted: &Config, bridge: &Arc<Bridge>) {
         let mut fresh = FreshDoors::default();
         for (planned, _) in &self.closed {
-            let Some(address) = planned.door.way.address() else { continue };
+            let address = planned.door.way.address();
             if let Err(error) = fresh.bind(planned, address, wanted, false) {
                 fresh.closed.push((planned.clone(), error.to_string()));
             }
@@ -94,7 +94,7 @@ impl Doors {
     pub(super) fn retire(&mut self, plan: &Plan) {
         for planned in plan.doors.iter().filter(|it| it.action == DoorAction::Close) {
             let address = planned.door.way.address();
-            self.open.retain(|open| Some(&open.address) != address.as_ref());
+            self.open.retain(|open| open.address != address);
         }
     }
 

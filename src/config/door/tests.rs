@@ -28,7 +28,7 @@ fn a_door_lends_reading_and_writing_of_somebody() {
     );
     assert!(door.lends.allows(Rights::SIGNALS) && !door.screened && door.hold);
     assert_eq!(read("unix: /run/e, as: ci").way, DoorWay::Unix("/run/e".into()));
-    assert_eq!(read("pty: /run/e, as: ci").way.to_string(), "pty /run/e");
+    assert_eq!(read("unix: /run/e, as: ci").way.to_string(), "unix /run/e");
     let tls = read("tls: '127.0.0.1:1', as: ci").way;
     assert_eq!(*tls.tls(), ListenTls::SelfSigned);
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::config::{Door, DoorWay, Endpoint};
+use crate::config::{Door, Endpoint};
 
 /// What becomes of a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn doors(
     };
     let (before, after) = (all(old), all(new));
     let stay = after.iter().map(|(endpoint, door)| {
-        let there = before.iter().find(|(_, other)| same_place(&other.way, &door.way));
+        let there = before.iter().find(|(_, other)| other.way.address() == door.way.address());
         let action = match there {
             None => DoorAction::Open,
             Some((other, same)) if other == endpoint && same == door => DoorAction::Keep,
@@ -50,22 +50,13 @@ pub(super) fn doors(
         };
         PlannedDoor { endpoint: endpoint.clone(), door: Arc::clone(door), action }
     });
-    let go = before
-        .iter()
-        .filter(|(_, door)| !after.iter().any(|(_, other)| same_place(&other.way, &door.way)));
+    let go = before.iter().filter(|(_, door)| {
+        !after.iter().any(|(_, other)| other.way.address() == door.way.address())
+    });
     let go = go.map(|(endpoint, door)| PlannedDoor {
         endpoint: endpoint.clone(),
         door: Arc::clone(door),
         action: DoorAction::Close,
     });
     stay.chain(go).collect()
-}
-
-/// Whether two doors are at one address, or are one device node.
-fn same_place(one: &DoorWay, other: &DoorWay) -> bool {
-    match (one.address(), other.address()) {
-        (Some(one), Some(other)) => one == other,
-        (None, None) => one == other,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
 }
