@@ -1,6 +1,8 @@
 //! Endpoints on their way: what is said of each, its doors, and what could not be said.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr};
+
+use crate::config::yaml;
 
 /// The most endpoints that are made from one file.
 const ENDPOINTS_MOST: usize = 512;
@@ -48,6 +50,53 @@ impl Door {
     pub(super) fn new(kind: &'static str, host: &str, place: &str) -> Self {
         let (host, place) = (host.to_owned(), place.to_owned());
         Self { kind, host, place, from: Vec::new(), control: false, line: 0 }
+    }
+
+    /// As it stands in a list of ours.
+    pub(super) fn yaml(&self) -> String {
+        let address = match (self.kind, self.host.as_str()) {
+            ("unix", _) => self.place.clone(),
+            (_, "localhost") => format!("127.0.0.1:{}", self.place),
+            (_, host) if host.contains(':') => format!("[{host}]:{}", self.place),
+            (_, host) => format!("{host}:{}", self.place),
+        };
+        let mut out = format!("{{ {}: {}", self.kind, yaml::quoted(&address));
+        if self.control {
+            out.push_str(", rights: [ read, write, signals, settings ]");
+        }
+        if !self.from.is_empty() {
+            let from: Vec<String> = self.from.iter().map(|it| yaml::quoted(it)).collect();
+            let _ = write!(out, ", from: [ {} ], insecure: true", from.join(", "));
+        }
+        out + " }"
+    }
+
+    /// Lets in those that its own networks or `from` name; without any, this machine alone.
+    fn admit(&mut self, from: &[String], draft: &mut Draft) {
+        let is_address = self.host.is_empty() || self.host.parse::<IpAddr>().is_ok();
+        if self.from.is_empty() {
+            self.from = from.to_vec();
+        }
+        if is_address && !self.from.is_empty() {
+            if self.host.is_empty() {
+                self.host = "::".into();
+            }
+            return;
+        }
+        let all = if self.host.is_empty() { "everybody" } else { self.host.as_str() };
+        let why = format!(
+            "port {} was for {all}, and is for this machine alone here; `--from NETWORK` says who may come",
+            self.place
+        );
+        draft.lost(self.line, why);
+        self.host = "127.0.0.1".into();
+        self.from.clear();
+    }
+
+    /// Whether only this machine reaches it.
+    pub(super) fn is_local(&self) -> bool {
+        let ip = self.host.parse::<IpAddr>().map(|ip| ip.to_canonical());
+        self.kind == "unix" || self.host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -220,6 +269,36 @@ impl<'a> Drafts<'a> {
             notes.dedup();
             notes.truncate(room);
             room -= notes.len();
+        }
+    }
+
+    /// Decides who may come to each door: those that `from` names where everybody could come before,
+    /// or else this machine alone. An address is given once.
+    pub(super) fn open_doors(&mut self, from: &[String]) {
+        let mut taken = BTreeSet::new();
+        for draft in &mut self.all {
+            for mut door in std::mem::take(&mut draft.doors) {
+                if !door.is_local() {
+                    door.admit(from, draft);
+                }
+                if taken.insert((door.host.clone(), door.place.clone())) {
+                    draft.doors.push(door);
+                } else {
+                    draft.lost(door.line, format!("port {} is another door already", door.place));
+                }
+            }
+        }
+    }
+
+    /// Turns doors into comments: UCI has no option for them.
+    pub(super) fn without_doors(&mut self) {
+        for draft in &mut self.all {
+            for door in std::mem::take(&mut draft.doors) {
+                draft.lost(
+                    door.line,
+                    format!("UCI has no doors; in YAML: doors: [ {} ]", door.yaml()),
+                );
+            }
         }
     }
 

@@ -78,6 +78,10 @@ pub fn import(import: &Import<'_>) -> Result<Imported, String> {
     if drafts.is_empty() {
         return Err(format!("there is no {} in it", kind.noun()));
     }
+    drafts.open_doors(import.from);
+    if import.uci {
+        drafts.without_doors();
+    }
     drafts.keep_if(|draft| print::valid(draft, parse_alone));
     Ok(print::print(import, &drafts))
 }

@@ -75,6 +75,12 @@ fn yaml_of(draft: &Draft, deep: usize) -> String {
         let _ = writeln!(out, "{:indent$}{last}: {}", "", scalar(&said.value));
         open = path;
     }
+    if !draft.doors.is_empty() {
+        let _ = writeln!(out, "{:1$}doors:", "", deep + 2);
+        for door in &draft.doors {
+            let _ = writeln!(out, "{:1$}- {2}", "", deep + 4, door.yaml());
+        }
+    }
     out
 }
 

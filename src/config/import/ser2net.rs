@@ -171,14 +171,5 @@ fn opened(draft: &mut Draft, accepter: Option<&str>, options: &Options, line: us
     door.control |= door.kind == "rfc2217" && options.is("remctl");
     door.line = line;
     options.say(draft, &mut door);
-    let place = if door.host.is_empty() {
-        door.place.clone()
-    } else {
-        format!("{} {}", door.host, door.place)
-    };
-    draft.lost(
-        line,
-        format!("the {} port {place}: no port for other programs is served yet", door.kind),
-    );
     draft.doors.push(door);
 }
