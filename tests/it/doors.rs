@@ -5,6 +5,7 @@ mod exclusive;
 mod pages;
 mod reloads;
 mod rfc2217;
+mod tls;
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -113,7 +113,12 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
             self.words.farewell(ended, &mut self.out);
         }
         let left = self.unacknowledged();
-        self.parting = Some(Drain::new(self.terms.linger, Remainder::Drain, left));
+        // A stop waits for nobody longer than its own time.
+        let rest = match self.ended.as_ref().map(|ended| ending(ended).rest) {
+            Some(within @ Remainder::Within(_)) => within,
+            Some(Remainder::Drain | Remainder::Discard) | None => Remainder::Drain,
+        };
+        self.parting = Some(Drain::new(self.terms.linger, rest, left));
     }
 
     /// Waits until the client has everything, or takes no more.
