@@ -41,6 +41,26 @@ pub struct Door {
     pub resets: KnownResets,
 }
 
+impl Door {
+    /// Who can reach it, in words.
+    pub fn open_to(&self) -> String {
+        if matches!(self.way, DoorWay::Unix(_)) {
+            return "whoever may open the file".into();
+        }
+        if self.way.is_local() {
+            return "every program of this machine".into();
+        }
+        let networks: Vec<_> =
+            self.from.iter().map(|(network, length)| format!("{network}/{length}")).collect();
+        let from = if networks.is_empty() { "any machine".into() } else { networks.join(" ") };
+        if self.way.asks_for_certificates() {
+            format!("{from}, with a client certificate")
+        } else {
+            format!("{from}, WITHOUT A LOGIN")
+        }
+    }
+}
+
 /// What a door speaks, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DoorWay {

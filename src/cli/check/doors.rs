@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::config::{Door, DoorWay, Endpoint};
+use crate::config::{Door, Endpoint};
 
 /// Rows of the table, its head first; `None` where there are no doors.
 pub(super) fn rows(endpoints: &BTreeMap<String, Arc<Endpoint>>) -> Option<Vec<[String; 5]>> {
@@ -19,23 +19,5 @@ fn row(endpoint: &str, door: &Door) -> [String; 5] {
         None if door.way.asks_for_certificates() => "its certificate".into(),
         None => "anyone".into(),
     };
-    [door.way.to_string(), endpoint.into(), open_to(door), who, door.lends.words().join(" ")]
-}
-
-/// Who can reach it.
-fn open_to(door: &Door) -> String {
-    if matches!(door.way, DoorWay::Unix(_)) {
-        return "whoever may open the file".into();
-    }
-    if door.way.is_local() {
-        return "every program of this machine".into();
-    }
-    let networks: Vec<_> =
-        door.from.iter().map(|(network, length)| format!("{network}/{length}")).collect();
-    let from = if networks.is_empty() { "any machine".into() } else { networks.join(" ") };
-    if door.way.asks_for_certificates() {
-        format!("{from}, with a client certificate")
-    } else {
-        format!("{from}, WITHOUT A LOGIN")
-    }
+    [door.way.to_string(), endpoint.into(), door.open_to(), who, door.lends.words().join(" ")]
 }

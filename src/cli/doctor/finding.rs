@@ -183,6 +183,10 @@ ids! {
     ListenPlain = "listen-plain",
     SocketUnit = "socket-unit",
     SocketConflict = "socket-conflict",
+    // Doors.
+    Door = "door",
+    DoorTaken = "door-taken",
+    DoorOpen = "door-open",
     // Serial ports.
     Port = "port",
     PortMissing = "port-missing",

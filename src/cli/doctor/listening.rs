@@ -81,6 +81,19 @@ fn taken(subject: &Subject<'_>, address: SocketAddr, place: &str, report: &mut D
     }
 }
 
+/// The program that has a port where this gateway would listen; none where the gateway itself has
+/// it, or nobody.
+pub(super) fn holder(subject: &Subject<'_>, address: SocketAddr) -> Option<String> {
+    let proc = &subject.machine.roots.proc;
+    let all = listen::listening(proc, address.port());
+    let other = all.iter().find(|socket| collide(socket.local.ip(), address.ip()))?;
+    let ours = subject.running.map(|running| running.pid);
+    match other.owner(proc) {
+        Some(process) => (Some(process.pid) != ours).then(|| process.to_string()),
+        None => ours.is_none().then(|| "another program".to_owned()),
+    }
+}
+
 fn moved(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), if address.port() == 8443 { 9443 } else { 8443 })
 }

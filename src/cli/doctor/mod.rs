@@ -9,6 +9,7 @@ mod account;
 mod certificates;
 mod clock;
 mod configuration;
+mod doors;
 mod finding;
 mod listening;
 mod machine;
@@ -123,6 +124,7 @@ fn look(machine: &Machine, args: &Args) -> DoctorReport {
     clock::look(machine, &mut report);
     certificates::look(&subject, &mut report);
     listening::look(&subject, &mut report);
+    doors::look(&subject, &mut report);
     ports::look(&subject, &mut report);
     if !args.no_connect {
         targets::look(&subject, &mut report);

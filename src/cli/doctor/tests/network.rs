@@ -45,6 +45,25 @@ fn an_address_of_another_machine_is_told_with_those_of_this_one() {
 }
 
 #[test]
+fn a_door_is_told_with_those_it_is_open_to() {
+    let place = real();
+    let with = |door: &str| {
+        format!("{ALICE}endpoints: {{ e: {{ sim: echo, doors: [ {{ {door}, as: alice }} ] }} }}")
+    };
+    let told = |door: &str, part: &str| {
+        place.find(&with(door)).said(Id::Door, Level::Ok, &[part]);
+    };
+    told("unix: /run/e", "whoever may open the file");
+    told("tcp: '127.0.0.1:1'", "every program of this machine");
+    let open = with("tcp: '0.0.0.0:1', from: [ 10.0.0.0/8 ], insecure: true");
+    place.find(&open).hint(Id::DoorOpen, &["10.0.0.0/8, WITHOUT A LOGIN", "client_ca"]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let found = place.find(&with(&format!("tcp: '127.0.0.1:{port}'")));
+    found.wrong(Id::DoorTaken, &[&format!("(pid {})", std::process::id()), "a free port"]);
+}
+
+#[test]
 fn low_ports_are_systemds_to_bind() {
     let place = Place::new();
     let low = lan("{ address: '[::]:443' }");

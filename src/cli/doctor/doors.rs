@@ -1,0 +1,38 @@
+//! Doors: whether each can open, and to whom it is open.
+
+use super::{
+    Subject,
+    finding::{DoctorReport, Id},
+    listening::holder,
+};
+use crate::config::{Address, Door, Endpoint};
+
+/// Looks at all of them.
+pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
+    let Some(config) = subject.config else { return };
+    for endpoint in config.endpoints.values() {
+        for door in &endpoint.doors {
+            one(subject, endpoint, door, report);
+        }
+    }
+}
+
+fn one(subject: &Subject<'_>, endpoint: &Endpoint, door: &Door, report: &mut DoctorReport) {
+    let place = format!("{}: {}", endpoint.name, door.way);
+    let mark = report.mark();
+    if let Address::Tcp(address) = door.way.address()
+        && let Some(who) = holder(subject, address)
+    {
+        let fix = [format!("doors: [ {{ {}: \"IP:PORT\" }} ]    # a free port", door.way.kind())];
+        report.wrong(Id::DoorTaken, &place, format!("the port is in use by {who}"), &fix);
+    }
+    let open_to = door.open_to();
+    if !door.way.is_local() && !door.way.asks_for_certificates() {
+        let what = format!("open to {open_to}: whoever is on the way can read and write, too");
+        let fix =
+            ["use a `tls` door with `client_ca`, or `wsbridge connect` on the other machine"
+                .into()];
+        report.hint(Id::DoorOpen, &place, what, &fix);
+    }
+    report.ok_since(mark, Id::Door, &place, format!("open to {open_to}"));
+}
