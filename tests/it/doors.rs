@@ -3,6 +3,7 @@
 mod ends;
 mod exclusive;
 mod pages;
+mod recipes;
 mod reloads;
 mod rfc2217;
 mod tls;
