@@ -321,7 +321,7 @@ async fn the_client_goes_over_tls_with_a_token_and_says_why_it_cannot() {
     assert!(matches!(refused, Error::Refused { status: 401, .. }), "{refused}");
     let untrusted =
         Client::connect(dial().tls(trusting(&other_authority(&folder), None))).await.unwrap_err();
-    assert!(matches!(untrusted, Error::Unreachable(_)), "{untrusted}");
+    assert!(matches!(untrusted, Error::Untrusted(_)), "{untrusted}");
 }
 
 /// An authority that has signed nothing.
