@@ -3,6 +3,7 @@
 
 mod carry;
 mod comport;
+mod file;
 mod guard;
 mod line;
 mod list;
@@ -16,7 +17,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use tokio::runtime::Builder;
 
-use self::{line::Line, told::Told};
+use self::{line::Line, stop::stopped, told::Told};
 use super::{
     CommandError, Outcome, SysExit,
     gateway::{Access, Address, Gateway, Kept, TrustArgs},
@@ -26,12 +27,14 @@ use super::{
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
-    after_help = "Without --tcp, --rfc2217, --pty or --stdio the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
+    after_help = "Without --tcp, --rfc2217, --pty, --stdio or --file the line is in this terminal; Ctrl-] then ? shows the keys. Without an endpoint in the address it lists those there \
              are. A lost connection is resumed: nothing is lost or sent twice, and the program's connection stays open. DTR and RTS do not move.
 
 To get in: `wsbridge login`, else a token in WSBRIDGE_TOKEN or of --token-file. HTTPS proxies are those of the environment (https_proxy, no_proxy).
 
-Exit codes: 0 quit or ended by the other end, 1 refused, 2 the session is gone, 69 the gateway or its device cannot be reached.
+--file serves several lines at once, as --keep serves one; what is in the file: docs/connect.md. A line that is refused or away says so and is tried again; the others go on.
+
+Exit codes: 0 quit or ended by the other end, 1 refused, 2 the session is gone, 69 the gateway or its device cannot be reached, 78 the file is wrong.
 
 Examples:
   wsbridge connect https://gateway:8443
@@ -40,12 +43,13 @@ Examples:
   wsbridge connect https://gateway:8443/zigbee --tcp 127.0.0.1:6638 --keep
   wsbridge connect https://gateway:8443/esp32 --rfc2217 127.0.0.1:2217
   wsbridge connect https://gateway:8443/modem1 --pty /tmp/modem1
+  wsbridge connect --file ~/.config/wsbridge/lines.yaml
   ssh -o ProxyCommand='wsbridge connect https://gateway:8443/ssh1 --stdio' root@device"
 )]
 pub(crate) struct Args {
     /// The gateway and the endpoint: https://HOST:PORT/ENDPOINT, or as the console's address has it.
-    #[arg(value_name = "URL", value_parser = Address::read)]
-    url: Address,
+    #[arg(value_name = "URL", value_parser = Address::read, required_unless_present = "file")]
+    url: Option<Address>,
     /// Listen on this address (or port, of 127.0.0.1): each connection is a session on the line.
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, groups = ["way", "place"])]
     tcp: Option<SocketAddr>,
@@ -60,6 +64,14 @@ pub(crate) struct Args {
     /// Connect standard input and output to the line.
     #[arg(long, group = "way")]
     stdio: bool,
+    /// Serve the lines of this file, each at its own address or device node.
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "way",
+        conflicts_with_all = ["url", "many", "at_once", "allow_http", "token_file", "ca", "fingerprint"]
+    )]
+    file: Option<PathBuf>,
     /// Print the endpoints as JSON.
     #[arg(long, group = "way")]
     json: bool,
@@ -107,38 +119,80 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 async fn connect(args: &Args) -> Outcome {
-    let kept = Kept::find(&args.url)?;
+    if let Some(file) = &args.file {
+        return file::serve(file).await;
+    }
+    // Without a file there is one: the command line would not have been read otherwise.
+    let Some(url) = &args.url else { return Ok(()) };
+    let kept = Kept::find(url)?;
     let access = Access::find(args.token_file.as_deref(), kept.as_ref())?;
-    let gateway = Gateway::new(args.url.clone(), &args.trust, kept.as_ref());
+    let gateway = Gateway::new(url.clone(), &args.trust, kept.as_ref());
     let told = Told::new();
-    let Some(name) = args.url.endpoint.as_deref().filter(|_| !args.json) else {
+    let Some(name) = url.endpoint.as_deref().filter(|_| !args.json) else {
         return list::list(&gateway, &access, args.json).await;
     };
-    if let Some(address) = args.tcp.or(args.rfc2217) {
-        let ways = tcp::Ways {
-            keep: args.keep,
-            many: args.many,
-            allow_http: args.allow_http,
-            rfc2217: args.rfc2217.is_some(),
-        };
-        let line = match Line::find(gateway.clone(), access.clone(), name).await {
-            Ok(line) => line,
-            Err(error) if args.keep && error.code == SysExit::Unavailable as u8 => {
-                told.fault(&format!("{}; it is tried with each connection", error.message));
-                Line::unknown(gateway, access, name)
-            }
-            Err(error) => return Err(error),
-        };
-        return tcp::serve(&line.told(told, args.at_once), address, ways).await;
+    if let Some(place) = args.place() {
+        return place.serve((gateway, access, name), told, args.at_once).await;
     }
     let line = Line::find(gateway, access, name).await?.told(told, args.at_once);
-    if let Some(path) = &args.pty {
-        return pty::serve(&line, path, args.keep).await;
-    }
     if args.stdio {
         return carry::stdio(&line).await;
     }
     terminal::terminal(&line, &args.view).await
+}
+
+impl Args {
+    fn place(&self) -> Option<Place> {
+        let ways = tcp::Ways {
+            keep: self.keep,
+            many: self.many,
+            allow_http: self.allow_http,
+            rfc2217: self.rfc2217.is_some(),
+        };
+        let port = self.tcp.or(self.rfc2217).map(|address| Place::Port(address, ways));
+        port.or_else(|| self.pty.clone().map(|path| Place::Node(path, self.keep)))
+    }
+}
+
+/// Where programs of this computer find a line.
+#[derive(Debug)]
+enum Place {
+    /// At a TCP port.
+    Port(SocketAddr, tcp::Ways),
+    /// At a device node, which may outlive a session that is gone.
+    Node(PathBuf, bool),
+}
+
+impl Place {
+    fn keeps(&self) -> bool {
+        let (Self::Port(_, tcp::Ways { keep, .. }) | Self::Node(_, keep)) = self;
+        *keep
+    }
+
+    /// Serves programs there until somebody wants the end, or it comes.
+    async fn serve(
+        &self,
+        (gateway, access, name): (Gateway, Access, &str),
+        told: Told,
+        at_once: bool,
+    ) -> Outcome {
+        let found = tokio::select! {
+            found = Line::find(gateway.clone(), access.clone(), name) => found,
+            () = stopped() => return Ok(()),
+        };
+        let line = match found {
+            Err(error) if self.keeps() && error.code == SysExit::Unavailable as u8 => {
+                told.fault(&format!("{}; it is tried with each connection", error.message));
+                Line::unknown(gateway, access, name)
+            }
+            found => found?,
+        };
+        let line = line.told(told, at_once);
+        match self {
+            Self::Port(address, ways) => tcp::serve(&line, *address, *ways).await,
+            Self::Node(path, keep) => pty::serve(&line, path, *keep).await,
+        }
+    }
 }
 
 #[cfg(test)]

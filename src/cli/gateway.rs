@@ -26,10 +26,10 @@ use crate::{
 pub(super) struct TrustArgs {
     /// Believe the authorities of this PEM file, in place of the system's.
     #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
-    ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
     /// Believe the certificate with this SHA-256, as the gateway's log has it, and no other.
     #[arg(long, value_name = "SHA256", value_parser = read_fingerprint)]
-    fingerprint: Option<[u8; 32]>,
+    pub(super) fingerprint: Option<[u8; 32]>,
 }
 
 impl TrustArgs {

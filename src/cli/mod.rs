@@ -126,6 +126,8 @@ pub(crate) enum SysExit {
     Usage = 64,
     /// The input is wrong (`EX_DATAERR`).
     Data = 65,
+    /// A file cannot be read (`EX_NOINPUT`).
+    NoInput = 66,
     /// Something needed is taken or missing: an address, a service (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A mistake of ours (`EX_SOFTWARE`).

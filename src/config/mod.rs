@@ -17,6 +17,7 @@ mod fingerprint;
 mod gateway;
 mod import;
 mod joined;
+mod lines;
 mod listen;
 mod login;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub(crate) use door::{Door, DoorWay};
 pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
 pub use import::{Import, ImportKind, Imported, import};
+pub(crate) use lines::{LocalLine, LocalPlace, parse_lines};
 pub(crate) use listen::{Address, Listen, ListenTls};
 pub(crate) use login::Login;
 pub(crate) use origin::Origin;

@@ -71,9 +71,18 @@ pub(crate) fn parse_files(
         Some(root) => read(&root, report, secrets),
         None => (None, report),
     };
-    if let (Some(config), true) = (config, report.problems.is_empty()) {
+    judged(config, report, files)
+}
+
+/// What was read, with its warnings; or all mistakes.
+pub(super) fn judged<T>(
+    read: Option<T>,
+    report: Report,
+    files: &[Text<'_>],
+) -> Result<(T, Vec<Warning>), ConfigError> {
+    if let (Some(read), true) = (read, report.problems.is_empty()) {
         let warnings = report.warnings.iter().map(|found| Warning(found.told(files)));
-        return Ok((config, warnings.collect()));
+        return Ok((read, warnings.collect()));
     }
     let told = report
         .sorted()

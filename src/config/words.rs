@@ -180,6 +180,24 @@ impl Scalar for PortPath {
     }
 }
 
+/// A path that may begin in the folder of the file it stands in.
+#[derive(Clone, Debug)]
+pub(super) struct NearPath(pub PathBuf);
+
+impl Scalar for NearPath {
+    fn read(text: &str) -> Result<Self, String> {
+        String::read(text).map(|text| Self(text.into()))
+    }
+
+    fn kind() -> String {
+        "path".into()
+    }
+
+    fn schema() -> Value {
+        String::schema()
+    }
+}
+
 /// `[a-z0-9][a-z0-9._-]{0,63}`
 pub(super) fn is_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

@@ -1,6 +1,7 @@
 //! `wsbridge connect`: a line of a gateway, for programs on another computer.
 
 mod comport;
+mod file;
 mod pty;
 mod terminal;
 

@@ -158,11 +158,12 @@ pub(super) async fn down<W: AsyncWrite + Unpin>(
             }
             Some(Event::Lost(why)) => {
                 until.get_or_insert_with(|| Instant::now() + writer.patience());
-                line.told.state(&format!("the connection is lost ({why}); reconnecting"));
+                let name = line.name();
+                line.told.state(&format!("{name}: the connection is lost ({why}); reconnecting"));
             }
             Some(Event::Resumed(_)) => {
                 until = None;
-                line.told.state("resumed; nothing was lost");
+                line.told.state(&format!("{}: resumed; nothing was lost", line.name()));
             }
             Some(other) => {
                 if let Some(parted) = judge(line, writer, other) {

@@ -57,7 +57,8 @@ pub(super) async fn serve(line: &Line, path: &Path, keep: bool) -> Outcome {
             | Parted::Gone(_)
             | Parted::Unreachable(_) => {
                 if let Err(error) = parted.outcome() {
-                    line.told.fault(&format!("the tool was hung up on: {}", error.message));
+                    let name = line.name();
+                    line.told.fault(&format!("{name}: the tool was hung up on: {}", error.message));
                 }
                 // The old one's end is the hang-up.
                 drop(node);

@@ -136,14 +136,14 @@ impl Port<'_> {
         if served.seen.has_written() || self.waiting.len() >= WAITING_MAX {
             return self.refuse(&caller);
         }
-        let told = self.line.told;
+        let line = self.line.clone();
         self.waiting.spawn(async move {
             let opening = std::mem::replace(&mut caller.opening, Opening::Any);
             match opening.read(&mut caller.stream).await {
                 Ok(bytes) if bytes.is_empty() => None,
                 Ok(bytes) => Some(Caller { opening: Opening::Read(bytes), ..caller }),
                 Err(parted) => {
-                    tell(told, caller.peer, &parted);
+                    tell(&line, caller.peer, &parted);
                     reset(&caller.stream);
                     None
                 }
@@ -165,7 +165,8 @@ impl Port<'_> {
 
     fn refuse(&self, caller: &Caller) {
         self.line.told.fault(&format!(
-            "{} was closed: another connection is served; --many lets several in",
+            "{}: {} was closed: another connection is served; --many lets several in",
+            self.line.name(),
             caller.peer
         ));
         reset(&caller.stream);
@@ -221,7 +222,7 @@ async fn session(
         let _ = tokio::io::AsyncWriteExt::shutdown(&mut caller.stream).await;
     } else {
         reset(&caller.stream);
-        tell(line.told, caller.peer, &parted);
+        tell(line, caller.peer, &parted);
     }
     parted
 }
@@ -268,12 +269,14 @@ async fn carried(
     parted
 }
 
-fn tell(told: super::told::Told, peer: SocketAddr, parted: &Parted) {
+fn tell(line: &Line, peer: SocketAddr, parted: &Parted) {
+    let (name, told) = (line.name(), line.told);
     match parted {
         Parted::Ended => {}
-        Parted::Tool(why) => told.state(&format!("{peer} has left: {why}")),
+        Parted::Tool(why) => told.state(&format!("{name}: {peer} has left: {why}")),
         Parted::Page(what) => told.fault(&format!(
-            "{peer} was closed, and nothing of it passed on: it began like {what}, as a web page's would; --allow-http lets it through"
+            "{name}: {peer} was closed, and nothing of it passed on: it began like {what}, as a web page's would; --allow-http lets \
+             it through"
         )),
         Parted::Busy(why)
         | Parted::Incomplete(why)

@@ -66,6 +66,12 @@ impl Technician {
         line.rsplit_once(" is at ").unwrap().1.parse().unwrap()
     }
 
+    /// Where it has put this line of a file.
+    pub(crate) fn address_of(&self, line: &str) -> SocketAddr {
+        let said = self.wait_for(&format!("wsbridge: {line} of "));
+        said.rsplit_once(" is at ").unwrap().1.parse().unwrap()
+    }
+
     /// A program connects.
     pub(crate) fn dial(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).unwrap();
