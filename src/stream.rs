@@ -3,6 +3,7 @@
 mod ledger;
 mod life;
 mod metered;
+mod peer;
 mod recorded;
 mod sample;
 mod screen;
@@ -33,6 +34,7 @@ pub(crate) use self::vigil::Vigil;
 pub(crate) use self::{
     ledger::Ledger,
     life::{Life, Liveness},
+    peer::PeerSide,
     sample::{NextHop, Outstanding, Sample},
     split::{ReadHalf, StreamProbe, WriteHalf, split},
 };
@@ -163,6 +165,18 @@ impl Stream {
     pub(crate) fn clamp_window(&self, bytes: usize) -> io::Result<()> {
         // The kernel doubles the value.
         self.tcp().map_or(Ok(()), |socket| SockRef::from(socket).set_recv_buffer_size(bytes / 2))
+    }
+
+    /// What the peer has done with its side, seen without reading. Costs a system call.
+    pub(crate) fn peer_side(&self) -> PeerSide {
+        match &self.0 {
+            Transport::Tcp(socket) => PeerSide::of(socket.socket()),
+            Transport::Unix(socket) => PeerSide::of(socket.socket()),
+            Transport::TlsTcp(stream) => PeerSide::of(stream.tls().socket().socket()),
+            Transport::TlsUnix(stream) => PeerSide::of(stream.tls().socket().socket()),
+            Transport::TargetTlsTcp(stream) => PeerSide::of(stream.tls().socket().socket()),
+            Transport::TargetTlsUnix(stream) => PeerSide::of(stream.tls().socket().socket()),
+        }
     }
 
     /// The TCP socket underneath, for its options; `None` over a unix socket.

@@ -193,6 +193,11 @@ impl Seat {
         heard
     }
 
+    /// Bytes that the line's history has left behind and this seat has not read.
+    pub(crate) fn missed(&self) -> u64 {
+        self.shared.output.missed(self.id)
+    }
+
     /// Continues reading at another offset; returns the one it got.
     pub(crate) fn seek(&mut self, to: u64) -> u64 {
         self.shared.output.seek(self.id, to)

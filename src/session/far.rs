@@ -82,6 +82,11 @@ pub(crate) trait Far {
         None
     }
 
+    /// Bytes of the device that the client has not heard and cannot hear any more.
+    fn missed(&self) -> u64 {
+        0
+    }
+
     /// What the line has to say to this session.
     fn poll_word(&mut self, _cx: &mut Context<'_>) -> Poll<LineNews> {
         Poll::Pending
@@ -210,6 +215,10 @@ impl Far for Seat {
 
     fn board(&self) -> Option<watch::Receiver<Board>> {
         Some(Self::board(self))
+    }
+
+    fn missed(&self) -> u64 {
+        Self::missed(self)
     }
 
     fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<LineNews> {

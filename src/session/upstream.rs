@@ -112,6 +112,11 @@ impl<F: Far> Upstream<F> {
         matches!(self.phase, UpstreamPhase::Done)
     }
 
+    /// Bytes that have arrived at the target, or are lost.
+    pub(super) fn arrived(&self) -> u64 {
+        self.count.taken - self.left().bytes.min(self.count.taken)
+    }
+
     /// Bytes on their way to the target.
     fn left(&self) -> Left {
         let left = self.far.left();

@@ -10,13 +10,15 @@ use std::{
 };
 
 use portable_atomic::AtomicU64;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
-use super::sample::{Outstanding, Sample};
+use super::{
+    peer::PeerSide,
+    sample::{Outstanding, Sample},
+};
 use crate::sys::ioctl::{self, TcpInfo};
 
 /// A unix socket is asked again after this many bytes even if nobody wants to know: what its peer
@@ -97,7 +99,7 @@ impl Kernel for UnixStream {
     /// left unread: only a 0 before the peer's end means that everything was read.
     fn unacknowledged(&self, meter: &Meter) -> Outstanding {
         let memory = ioctl::unsent(self).map_or(u64::MAX, |bytes| bytes as u64);
-        if memory == 0 && !has_left(self) {
+        if memory == 0 && PeerSide::of(self) != PeerSide::Gone {
             meter.read.store(meter.written, Relaxed);
             return Outstanding { bytes: 0, exact: true };
         }
@@ -113,14 +115,6 @@ impl Kernel for UnixStream {
     fn sample(&self, _: &Meter) -> Option<Sample> {
         None
     }
-}
-
-/// Whether the peer of a unix socket has closed it.
-fn has_left(socket: &UnixStream) -> bool {
-    let mut polled = [PollFd::new(socket, PollFlags::empty())];
-    let asked = poll(&mut polled, Some(&Timespec::default()));
-    let [polled] = polled;
-    asked.is_err() || polled.revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 /// A socket whose written bytes are counted.

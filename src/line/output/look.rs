@@ -1,6 +1,6 @@
 //! A look at the tape without a seat.
 
-use super::Output;
+use super::{Output, SeatId};
 use crate::line::tape::Gap;
 
 impl Output {
@@ -8,6 +8,13 @@ impl Output {
     pub(in crate::line) fn bounds(&self) -> (u64, u64) {
         let inner = self.lock();
         (inner.tape.start(), inner.tape.end())
+    }
+
+    /// Bytes that were let go of before this seat had read them.
+    pub(in crate::line) fn missed(&self, seat: SeatId) -> u64 {
+        let inner = self.lock();
+        let at = inner.readers.get(&seat).map_or(u64::MAX, |reader| reader.at);
+        inner.tape.start().saturating_sub(at)
     }
 
     /// Copies the bytes at an offset; see [`Tape::read`](super::Tape::read).

@@ -28,8 +28,9 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
         if self.over {
             return Poll::Pending;
         }
-        if self.sent < self.out.len() {
-            return self.poll_write(cx);
+        self.still.untaken = self.sent < self.out.len();
+        if self.still.untaken && self.poll_write(cx).is_ready() {
+            return Poll::Ready(());
         }
         if self.parting.is_some() {
             return self.poll_part(cx);
@@ -49,6 +50,9 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
         if due {
             self.part();
             return Poll::Ready(());
+        }
+        if self.still.untaken {
+            return Poll::Pending;
         }
         if self.words.poll_say(cx, &mut self.upstream, &mut self.out).is_ready() {
             return Poll::Ready(());
@@ -80,7 +84,10 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
         // TLS holds what it has not written.
         let _ = Pin::new(&mut self.stream).poll_flush(cx);
-        ready!(self.words.poll_room(cx));
+        if self.words.poll_room(cx).is_pending() {
+            self.still.untaken = true;
+            return Poll::Pending;
+        }
         let most = ready!(self.rates.poll_down(cx, READ_MAX));
         let (space, _) = buf.split_at_mut(most);
         match ready!(self.upstream.far.poll_read(cx, space)) {

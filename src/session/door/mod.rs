@@ -8,6 +8,7 @@ mod first;
 mod orders;
 mod presence;
 mod raw;
+mod still;
 mod up;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 
 use socket2::SockRef;
 
-use self::{clock::Quiet, presence::Presence};
+use self::{clock::Quiet, presence::Presence, still::Still};
 use super::{
     Far, RunningSession, Session, SessionReport,
     drain::{Drain, Linger},
@@ -176,6 +177,8 @@ pub(crate) async fn door<F: Far, W: Words<F>>(
         vigil: Vigil::new(terms.dead_after),
         rates: BothRates::new(terms.rate),
         quiet: Quiet::new(terms.idle),
+        still: Still::default(),
+        last_words: LAST_WORDS,
         lost_down: 0,
         entry: Arc::clone(&session.entry),
         entrance,
@@ -238,6 +241,9 @@ struct DoorSession<'a, F, W> {
     vigil: Vigil,
     rates: BothRates,
     quiet: Quiet,
+    still: Still,
+    /// How long a client that sends no more is still told what the device says.
+    last_words: Duration,
     /// Bytes that the client did not get.
     lost_down: u64,
     entry: Arc<RunningSession>,
@@ -290,12 +296,16 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
 
     fn poll(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
         for _ in 0..ROUNDS {
+            self.still.begin();
             let moved =
                 [self.poll_client(cx, buf), self.poll_target(cx, buf), self.poll_down(cx, buf)];
             if self.foreign.is_some() || (self.over && self.wound_up && self.upstream.is_done()) {
                 return Poll::Ready(());
             }
-            if moved.iter().all(Poll::is_pending) && self.poll_clock(cx).is_pending() {
+            if moved.iter().all(Poll::is_pending)
+                && self.poll_clock(cx).is_pending()
+                && self.poll_still(cx).is_pending()
+            {
                 return Poll::Pending;
             }
         }

@@ -26,6 +26,11 @@ impl Presence {
         Self(board.filter(|_| hold).map(|board| Held { board, back: None }))
     }
 
+    /// Whether it was away when it was last asked.
+    pub(super) fn is_away(&self) -> bool {
+        self.0.as_ref().is_some_and(|held| held.back.is_some())
+    }
+
     /// Ready when the device is there.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(Held { board, back }) = &mut self.0 else { return Poll::Ready(()) };

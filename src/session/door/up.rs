@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use super::{DoorSession, Far, Inbound, LAST_WORDS, READ_MAX, Words};
+use super::{DoorSession, Far, Inbound, READ_MAX, Words};
 use crate::{
     line::LineNews,
     session::endings::{Remainder, ending},
@@ -25,18 +25,23 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
             self.judged(verdict);
             return Poll::Ready(());
         }
+        let has_early = !self.early.is_empty() && !self.wound_up;
+        if !has_early && self.inbound != Inbound::Open {
+            return Poll::Pending;
+        }
+        // Once it ends, all that is looked for is the end of the client's side.
+        if (has_early || self.hears()) && !self.still.left_behind {
+            let room = has_early || self.screen.is_some() || self.words.listens(&self.upstream);
+            let there = if room { self.poll_device(cx) } else { Poll::Pending };
+            self.still.unread = there.is_pending();
+            ready!(there);
+        }
         if !self.early.is_empty() && !self.wound_up {
-            ready!(self.presence.poll(cx));
             let early = std::mem::take(&mut self.early);
             self.hear(cx, &early);
             return Poll::Ready(());
         }
         if self.inbound != Inbound::Open {
-            return Poll::Pending;
-        }
-        // Once it ends, all that is looked for is the end of the client's side.
-        let room = self.screen.is_some() || self.words.listens(&self.upstream);
-        if self.hears() && (!room || self.presence.poll(cx).is_pending()) {
             return Poll::Pending;
         }
         let most = ready!(self.rates.poll_up(cx, READ_MAX));
@@ -55,7 +60,11 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
             return;
         }
         self.quiet.moved();
+        self.still.read();
         self.rates.took(bytes.len());
+        if self.still.left_behind {
+            return self.upstream.skip(bytes.len());
+        }
         match &mut self.screen {
             Some(screen) => screen.take(bytes),
             None => self.hear(cx, bytes),
@@ -114,7 +123,7 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
             self.judged(screen.end());
         }
         self.upstream.far.hush();
-        self.quiet.last_words(LAST_WORDS);
+        self.quiet.last_words(self.last_words);
         self.end(Ended::ClientClosed(None));
     }
 

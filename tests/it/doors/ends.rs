@@ -1,6 +1,11 @@
 //! How a door's session ends: a FIN says that everything arrived, a reset that it did not.
 
-use std::{io::Write, thread};
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    thread,
+    time::Duration,
+};
 
 use super::{Tool, door, gateway, serial};
 use crate::harness::{Daemon, Pty, Target, noise};
@@ -80,7 +85,7 @@ fn a_tool_that_the_ring_has_passed_is_reset() {
     let reader = thread::spawn(move || {
         let mut all = Vec::new();
         while all.len() < 20 << 20 {
-            match std::io::Read::read(&mut quick.0, &mut [0; 8192]) {
+            match Read::read(&mut quick.0, &mut [0; 8192]) {
                 Ok(n @ 1..) => all.resize(all.len() + n, 0),
                 _ => break,
             }
@@ -131,4 +136,77 @@ fn a_taken_address_keeps_nobody_else_out_and_is_tried_again() {
     let mut tool = Tool::at(door(&daemon));
     tool.send(b"AT\r");
     assert_eq!(pty.receive(3), b"AT\r");
+}
+
+#[test]
+fn who_leaves_while_the_device_is_away_leaves_nothing_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("port");
+    let mut first = Pty::new();
+    std::os::unix::fs::symlink(first.path(), &link).unwrap();
+    let daemon = Daemon::open(&format!(
+        "  e:\n    serial: {{ port: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\", hold: true }} ]\n",
+        link.display()
+    ));
+    daemon.wait_for("device open");
+    let mut tool = Tool::new(&daemon);
+    tool.send(b"one");
+    assert_eq!(first.receive(3), b"one");
+    let newcomer = Tool::new(&daemon);
+    std::fs::remove_file(&link).unwrap();
+    drop(first);
+    daemon.wait_for("device not there");
+    // One that was at work, one that sends its first bytes now.
+    tool.send(b"too late");
+    drop(tool);
+    let closed = daemon.wait_for("of 11 bytes");
+    assert!(closed.contains("session closed"), "{closed}");
+    let mut newcomer = newcomer;
+    newcomer.send(b"late, too");
+    newcomer.finish();
+    newcomer.is_reset();
+    let mut third = Tool::new(&daemon);
+    let mut second = Pty::new();
+    std::os::unix::fs::symlink(second.path(), &link).unwrap();
+    third.send(b"in time");
+    assert_eq!(second.receive(7), b"in time");
+}
+
+#[test]
+fn who_leaves_a_target_that_takes_nothing_holds_nothing_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("door");
+    let deaf = Target::narrow(|stream| stream);
+    let daemon = Daemon::open(&format!(
+        "  e:\n    tcp: {{ address: \"{}\" }}\n    limits: {{ linger: 1s, linger_max: 1s }}\n    doors: [ {{ unix: \"{}\" }} ]\n",
+        deaf.address(),
+        path.display()
+    ));
+    daemon.wait_for("door open on ");
+    let mut tool = UnixStream::connect(&path).unwrap();
+    tool.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    // Until neither the target's buffers nor ours take any more.
+    while tool.write(&[b'x'; 64 * 1024]).is_ok() {}
+    drop(tool);
+    let closed = daemon.wait_for("session closed");
+    assert!(!closed.contains("lost_to_target=0"), "{closed}");
+}
+
+#[test]
+fn who_never_reads_is_found_when_the_line_has_passed_it() {
+    let pty = Pty::new();
+    // More than the kernel holds for a client: it stands still long before it is passed.
+    let daemon = gateway(&pty, "", "    history: 8MiB\n");
+    let slow = Tool::new(&daemon);
+    socket2::SockRef::from(&slow.0).set_recv_buffer_size(4096).unwrap();
+    let mut quick = Tool::new(&daemon);
+    let reader = thread::spawn(move || while matches!(quick.0.read(&mut [0; 8192]), Ok(1..)) {});
+    let mut device = pty.device();
+    let noise = noise(64 * 1024);
+    // It ends with the test's process: a pty that nobody reads takes no more.
+    thread::spawn(move || while device.write_all(&noise).is_ok() {});
+    let closed = daemon.wait_for("bytes missed");
+    assert!(closed.contains("code=4413"), "{closed}");
+    drop((slow, daemon));
+    reader.join().unwrap();
 }
