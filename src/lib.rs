@@ -6,7 +6,8 @@
 //! * Ground, the nouns of a port: `settings`; times as people read them: `span`; above them
 //!   `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: `config`, `wire`, `metrics`. Pure: no socket, file, clock or task.
-//! * Between them, `stream`: one byte stream, whatever carries it.
+//! * Between them, `pty`: pseudo terminals of ours; and `stream`: one byte stream, whatever carries
+//!   it.
 //! * Above it `dial`, the one way out to an HTTP server.
 //! * Floor 1, the world: `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
 //!   `process`. One outside thing each.
@@ -27,6 +28,7 @@ mod config;
 mod metrics;
 mod wire;
 
+mod pty;
 mod regular_file;
 mod stream;
 

@@ -82,6 +82,13 @@ pub(crate) fn set_break(fd: impl AsFd, on: bool) -> io::Result<()> {
     }?)
 }
 
+/// TIOCPKT: what is read from a pty's master begins with a byte that is 0 before data, and else says
+/// what programs did to the slave.
+pub(crate) fn set_packet_mode(fd: impl AsFd, on: bool) -> io::Result<()> {
+    // SAFETY: TIOCPKT reads one int.
+    Ok(unsafe { ioctl(fd, Setter::<{ libc::TIOCPKT as Opcode }, c_int>::new(on.into())) }?)
+}
+
 /// TIOCOUTQ: bytes in the driver's output queue. SIOCOUTQ has the same number and asks a socket:
 /// for TCP it counts what the peer's kernel has not acknowledged, our FIN included; for a unix
 /// socket, the memory taken by what the peer has not read.

@@ -1,22 +1,17 @@
 //! A device behind a pty; a serial target opens the slave.
 
 use std::{
-    ffi::OsString,
-    io::{self, ErrorKind},
-    os::{fd::OwnedFd, unix::ffi::OsStringExt},
+    fs::File,
+    io,
     path::PathBuf,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll},
 };
 
-use rustix::{
-    fs::{Mode, OFlags},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{OptionalActions, tcgetattr, tcsetattr},
-};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::unix::pipe,
+    io::{AsyncRead, AsyncWrite, ReadBuf, split},
     task::JoinSet,
     time::Instant,
 };
@@ -24,12 +19,14 @@ use tokio::{
 use super::drive::{SimulatedDevice, drive};
 use crate::{
     config::{CarrierRules, PortIdentity, SerialTarget, Target},
+    pty::{Master, Registered},
     settings::{Levels, Settings},
 };
 
 /// Starts `device` behind a new pty; its task is in `tasks` and ends with it.
 pub(super) fn start(tasks: &mut JoinSet<()>, device: impl SimulatedDevice) -> io::Result<Target> {
-    let (reader, writer, path) = open()?;
+    let (end, path) = open()?;
+    let (reader, writer) = split(end);
     tasks.spawn(async move {
         if let Err(error) = drive(device, Instant::now(), reader, writer).await {
             tracing::warn!(%error, "a simulated device ended");
@@ -48,65 +45,40 @@ pub(super) fn start(tasks: &mut JoinSet<()>, device: impl SimulatedDevice) -> io
     }))
 }
 
-/// The device's end of a pty, for reading. Tokio's pipe ends are its only safe wrappers for an
-/// arbitrary descriptor; reads and writes use only `try_io`, since a short read from a tty does not
-/// mean that it is empty.
-struct PtyReader {
-    master: pipe::Receiver,
-    /// While a slave is open, closing another does not end our reads with EIO (`pty(7)`).
-    _slave: OwnedFd,
+/// The device's end of a pty.
+struct DeviceEnd {
+    master: Registered,
+    /// While a slave is open, closing another does not end our reads.
+    _slave: File,
 }
 
-/// The device's end of a pty, for writing.
-struct PtyWriter(pipe::Sender);
-
 /// A new pty in raw mode, and the path of its slave.
-fn open() -> io::Result<(PtyReader, PtyWriter, PathBuf)> {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let path = PathBuf::from(OsString::from_vec(ptsname(&master, Vec::new())?.into_bytes()));
-    let slave =
-        rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+fn open() -> io::Result<(DeviceEnd, PathBuf)> {
+    let master = Master::open()?;
+    let (path, slave) = (master.slave_path().to_owned(), master.slave()?);
     let mut raw = tcgetattr(&slave)?;
     raw.make_raw();
     tcsetattr(&slave, OptionalActions::Now, &raw)?;
-    rustix::fs::fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)?;
-    let writer = PtyWriter(pipe::Sender::from_owned_fd_unchecked(master.try_clone()?)?);
-    let reader =
-        PtyReader { master: pipe::Receiver::from_owned_fd_unchecked(master)?, _slave: slave };
-    Ok((reader, writer, path))
+    Ok((DeviceEnd { master: Registered::new(Arc::new(master))?, _slave: slave }, path))
 }
 
-impl AsyncRead for PtyReader {
+impl AsyncRead for DeviceEnd {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.master.poll_read_ready(cx))?;
-            match self.master.try_read(buf.initialize_unfilled()) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(|read| buf.advance(read))),
-            }
-        }
+        Pin::new(&mut self.master).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for PtyWriter {
+impl AsyncWrite for DeviceEnd {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write(buf) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-        }
+        Pin::new(&mut self.master).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,134 @@
+//! A device node that tools open: one pty after another behind a link that stays.
+
+use std::{
+    fs::{self, Permissions},
+    io::{self, ErrorKind},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{PermissionsExt as _, chown},
+    },
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::{
+    event::PollFlags,
+    fs::inotify::{CreateFlags, WatchFlags, add_watch, init},
+    process::{getegid, geteuid},
+};
+use tokio::{io::unix::AsyncFd, time::sleep};
+
+use super::{Master, VisitStream, link::NodeLink};
+
+/// How often it is looked whether a tool has come, where the kernel has no more watchers for us.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Longer than any event of one file.
+const EVENTS: usize = 4096;
+
+/// A node. Its link is there from the beginning until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Node {
+    master: Arc<Master>,
+    watch: Option<AsyncFd<OwnedFd>>,
+    link: NodeLink,
+    mode: u32,
+}
+
+impl Node {
+    /// Makes one, for those whom `mode` lets open it.
+    pub(crate) fn new(path: &Path, mode: u32) -> io::Result<Self> {
+        let master = fresh(mode)?;
+        let link = NodeLink::new(path, master.slave_path())?;
+        let watch = watcher(master.slave_path());
+        Ok(Self { master: Arc::new(master), watch, link, mode })
+    }
+
+    /// Hangs up on whoever has it open: those find the end, and who comes next another pty.
+    pub(crate) fn hang_up(&mut self) -> io::Result<()> {
+        let master = fresh(self.mode)?;
+        self.link.turn(master.slave_path())?;
+        self.watch = watcher(master.slave_path());
+        self.master = Arc::new(master);
+        Ok(())
+    }
+
+    /// Ready when a tool is there, or has been and left what it wrote.
+    pub(crate) async fn visited(&self) {
+        while !self.is_visited() {
+            self.moved().await;
+        }
+    }
+
+    /// The visit of the tool that is there.
+    pub(crate) fn visit(&self) -> io::Result<VisitStream> {
+        VisitStream::new(Arc::clone(&self.master))
+    }
+
+    fn is_visited(&self) -> bool {
+        let mut seen = self.master.look();
+        while seen.contains(PollFlags::PRI) {
+            // A report without data: what we did ourselves, or a tool that is there anyway. It
+            // comes alone.
+            if rustix::io::read(self.master.as_fd(), &mut [0; 1][..]).is_err() {
+                break;
+            }
+            seen = self.master.look();
+        }
+        seen.contains(PollFlags::IN) || !seen.contains(PollFlags::HUP)
+    }
+
+    /// Ready when somebody has opened or closed it: a poll on the master does not tell that.
+    async fn moved(&self) {
+        let Some(watch) = &self.watch else { return sleep(LOOK).await };
+        let Ok(mut ready) = watch.readable().await else { return sleep(LOOK).await };
+        loop {
+            let read =
+                ready.try_io(|watch| Ok(rustix::io::read(watch.get_ref(), &mut [0; EVENTS][..])?));
+            match read {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(Err(_)) => return sleep(LOOK).await,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A pty that is raw, empty, and open to whom it should be before anybody can find it.
+fn fresh(mode: u32) -> io::Result<Master> {
+    let master = Master::open()?;
+    let slave = master.slave_path();
+    // Another group cannot be had in a user namespace (`PrivateUsers=yes`), nor is it needed.
+    let group = if geteuid().is_root() { own_group() } else { None };
+    chown(slave, None, Some(group.unwrap_or_else(|| getegid().as_raw())))?;
+    fs::set_permissions(slave, Permissions::from_mode(mode))?;
+    master.report()?;
+    // Until it was closed once, it counts as open.
+    drop(master.slave()?);
+    master.clear()?;
+    Ok(master)
+}
+
+/// The group of that name: root's own is nobody else's.
+fn own_group() -> Option<u32> {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("wsbridge:"))?;
+    own.split(':').nth(1)?.parse().ok()
+}
+
+/// Tells when somebody opens or closes a slave.
+fn watcher(slave: &Path) -> Option<AsyncFd<OwnedFd>> {
+    let made = || {
+        let watch = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        add_watch(
+            &watch,
+            slave,
+            WatchFlags::OPEN | WatchFlags::CLOSE_WRITE | WatchFlags::CLOSE_NOWRITE,
+        )?;
+        #[expect(deprecated, reason = "it owns its descriptor for as long as it lives")]
+        AsyncFd::new(watch)
+    };
+    made().inspect_err(|error: &io::Error| tracing::debug!(%error, "no watcher of a node")).ok()
+}
