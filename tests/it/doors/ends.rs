@@ -186,7 +186,7 @@ fn who_leaves_a_target_that_takes_nothing_holds_nothing_for_long() {
     let mut tool = UnixStream::connect(&path).unwrap();
     tool.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     // Until neither the target's buffers nor ours take any more.
-    while tool.write(&[b'x'; 64 * 1024]).is_ok() {}
+    while tool.write(&vec![b'x'; 64 * 1024]).is_ok() {}
     drop(tool);
     let closed = daemon.wait_for("session closed");
     assert!(!closed.contains("lost_to_target=0"), "{closed}");
