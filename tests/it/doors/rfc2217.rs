@@ -376,3 +376,20 @@ fn ser2net_is_a_client_of_a_door() {
     tool.read_exact(&mut got).unwrap();
     assert_eq!(got, all_bytes());
 }
+
+#[test]
+fn ser2net_passes_settings_on_to_a_door() {
+    let Some(mut client) = Python::start("pyserial") else { return };
+    let mut pty = Pty::new();
+    let daemon = on_pty(&pty, "");
+    let Some(far) = Ser2netClient::start("telnet(rfc2217),", door(&daemon)) else { return };
+    until("ser2net listens", || TcpStream::connect(("127.0.0.1", far.port)).ok());
+    let there = SocketAddr::from(([127, 0, 0, 1], far.port));
+    client.does(&[&open(there, ", baudrate=19200, bytesize=7, parity='O', timeout=9")]);
+    daemon.wait_for("19200 7O1 none");
+    assert_eq!(client.run("port.write(b'AT')"), "2");
+    assert_eq!(pty.receive(2), b"AT");
+    client.does(&["port.baudrate = 230400"]);
+    daemon.wait_for("230400 7O1 none");
+    client.does(&["port.close()"]);
+}
