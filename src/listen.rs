@@ -2,7 +2,9 @@
 
 mod bind;
 mod door;
+mod guests;
 mod holder;
+mod node;
 mod plaintext;
 mod proxied;
 mod unix;
@@ -11,6 +13,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     os::fd::{AsFd as _, OwnedFd},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -27,7 +30,8 @@ use self::{
     unix::SocketFile,
 };
 pub(crate) use self::{
-    door::{DoorListener, DoorRules},
+    door::DoorListener,
+    guests::DoorRules,
     holder::{connected, listening},
 };
 use crate::{
@@ -50,9 +54,10 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// An address could not be listened on.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {what}")]
+#[error("{undone}: {what}")]
 pub(crate) struct ListenError {
-    address: String,
+    /// What cannot be done.
+    undone: String,
     what: String,
     /// Whether it needs a privilege we lack.
     pub denied: bool,
@@ -63,10 +68,20 @@ pub(crate) struct ListenError {
 impl ListenError {
     fn new(address: &Address, error: &io::Error) -> Self {
         Self {
-            address: address_text(address),
+            undone: format!("cannot listen on {}", address_text(address)),
             what: explain(error, address),
             denied: error.kind() == io::ErrorKind::PermissionDenied,
             absent: error.kind() == io::ErrorKind::AddrNotAvailable,
+        }
+    }
+
+    /// Of a device node.
+    fn node(path: &Path, error: &io::Error) -> Self {
+        Self {
+            undone: format!("cannot make the device node {}", path.display()),
+            what: error.to_string(),
+            denied: error.kind() == io::ErrorKind::PermissionDenied,
+            absent: false,
         }
     }
 }
@@ -110,7 +125,7 @@ impl Listener {
             (Address::Systemd(_), None) => {
                 let what = "systemd handed over no socket of that name; the .socket unit needs FileDescriptorName=";
                 return Err(ListenError {
-                    address: name,
+                    undone: format!("cannot listen on {name}"),
                     what: what.into(),
                     denied: false,
                     absent: false,

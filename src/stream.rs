@@ -1,4 +1,4 @@
-//! One byte stream, whatever carries it: TCP, unix socket, either under TLS.
+//! One byte stream, whatever carries it: TCP, unix socket, either under TLS, a device node.
 
 mod ledger;
 mod life;
@@ -43,6 +43,7 @@ use self::{
     recorded::{Recorded, Secure as _},
     tls::Tls,
 };
+use crate::pty::{Visit, VisitStream};
 
 /// A connection to a client or to a target. What is written to it is counted until the next hop has
 /// it.
@@ -63,6 +64,8 @@ enum Transport {
     TargetTlsTcp(Box<Recorded<TlsStream<Metered<TcpStream>>>>),
     /// TLS to a target over a unix socket.
     TargetTlsUnix(Box<Recorded<TlsStream<Metered<UnixStream>>>>),
+    /// A tool at a device node.
+    Node(VisitStream),
 }
 
 macro_rules! each {
@@ -74,6 +77,7 @@ macro_rules! each {
             Transport::TlsUnix($inner) => $call,
             Transport::TargetTlsTcp($inner) => $call,
             Transport::TargetTlsUnix($inner) => $call,
+            Transport::Node($inner) => $call,
         }
     };
 }
@@ -87,6 +91,12 @@ impl From<TcpStream> for Stream {
 impl From<UnixStream> for Stream {
     fn from(socket: UnixStream) -> Self {
         Self(Transport::Unix(Metered::new(socket)))
+    }
+}
+
+impl From<VisitStream> for Stream {
+    fn from(visit: VisitStream) -> Self {
+        Self(Transport::Node(visit))
     }
 }
 
@@ -104,7 +114,8 @@ impl Stream {
             Transport::TlsTcp(_)
             | Transport::TlsUnix(_)
             | Transport::TargetTlsTcp(_)
-            | Transport::TargetTlsUnix(_) => {
+            | Transport::TargetTlsUnix(_)
+            | Transport::Node(_) => {
                 return Err(twice());
             }
         }))
@@ -126,7 +137,8 @@ impl Stream {
             Transport::TlsTcp(_)
             | Transport::TlsUnix(_)
             | Transport::TargetTlsTcp(_)
-            | Transport::TargetTlsUnix(_) => {
+            | Transport::TargetTlsUnix(_)
+            | Transport::Node(_) => {
                 return Err(twice());
             }
         }))
@@ -140,7 +152,8 @@ impl Stream {
             Transport::Tcp(_)
             | Transport::Unix(_)
             | Transport::TargetTlsTcp(_)
-            | Transport::TargetTlsUnix(_) => None,
+            | Transport::TargetTlsUnix(_)
+            | Transport::Node(_) => None,
         }
     }
 
@@ -155,6 +168,10 @@ impl Stream {
             Transport::TlsUnix(stream) => stream.outstanding(),
             Transport::TargetTlsTcp(stream) => stream.outstanding(),
             Transport::TargetTlsUnix(stream) => stream.outstanding(),
+            Transport::Node(stream) => {
+                let bytes = stream.unread();
+                Outstanding { bytes, exact: bytes == 0 }
+            }
         }
     }
 
@@ -176,6 +193,7 @@ impl Stream {
             Transport::TlsUnix(stream) => PeerSide::of(stream.tls().socket().socket()),
             Transport::TargetTlsTcp(stream) => PeerSide::of(stream.tls().socket().socket()),
             Transport::TargetTlsUnix(stream) => PeerSide::of(stream.tls().socket().socket()),
+            Transport::Node(stream) => PeerSide::of(stream.visit().master()),
         }
     }
 
@@ -185,10 +203,24 @@ impl Stream {
             Transport::Tcp(socket) => socket.socket(),
             Transport::TlsTcp(stream) => stream.tls().socket().socket(),
             Transport::TargetTlsTcp(stream) => stream.tls().socket().socket(),
-            Transport::Unix(_) | Transport::TlsUnix(_) | Transport::TargetTlsUnix(_) => {
-                return None;
-            }
+            Transport::Unix(_)
+            | Transport::TlsUnix(_)
+            | Transport::TargetTlsUnix(_)
+            | Transport::Node(_) => return None,
         })
+    }
+
+    /// What is known of a tool at a device node, beside its bytes. Its end is one both ways.
+    pub(crate) fn visit(&self) -> Option<&Arc<Visit>> {
+        match &self.0 {
+            Transport::Node(stream) => Some(stream.visit()),
+            Transport::Tcp(_)
+            | Transport::Unix(_)
+            | Transport::TlsTcp(_)
+            | Transport::TlsUnix(_)
+            | Transport::TargetTlsTcp(_)
+            | Transport::TargetTlsUnix(_) => None,
+        }
     }
 }
 
@@ -198,7 +230,10 @@ impl NextHop for Stream {
             Transport::Tcp(socket) => socket.sample(),
             Transport::TlsTcp(stream) => stream.tls().socket().sample(),
             Transport::TargetTlsTcp(stream) => stream.tls().socket().sample(),
-            Transport::Unix(_) | Transport::TlsUnix(_) | Transport::TargetTlsUnix(_) => None,
+            Transport::Unix(_)
+            | Transport::TlsUnix(_)
+            | Transport::TargetTlsUnix(_)
+            | Transport::Node(_) => None,
         }
     }
 

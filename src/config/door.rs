@@ -1,12 +1,10 @@
 //! Doors: other ways in to an endpoint, for programs that know no WebSocket.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+mod way;
 
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
+
+pub(crate) use self::way::DoorWay;
 use super::{
     Access, Address, Endpoint, Listen, ListenTls, Rights,
     cursor::{Keys, Spot, Value},
@@ -16,7 +14,7 @@ use super::{
 };
 
 /// The kinds of doors, by their keys.
-const KINDS: [&str; 4] = ["tcp", "rfc2217", "tls", "unix"];
+const KINDS: [&str; 5] = ["tcp", "rfc2217", "tls", "unix", "pty"];
 
 /// Another way in to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +45,9 @@ impl Door {
         if matches!(self.way, DoorWay::Unix(_)) {
             return "whoever may open the file".into();
         }
+        if self.way.is_node() {
+            return "the group of the gateway's process (0660)".into();
+        }
         if self.way.is_local() {
             return "every program of this machine".into();
         }
@@ -57,75 +58,6 @@ impl Door {
             format!("{from}, with a client certificate")
         } else {
             format!("{from}, WITHOUT A LOGIN")
-        }
-    }
-}
-
-/// What a door speaks, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DoorWay {
-    /// The device's bytes over TCP.
-    Tcp(SocketAddr),
-    /// The same, with signals and settings by telnet's COM port option (RFC 2217).
-    Rfc2217(SocketAddr),
-    /// The device's bytes over TLS.
-    Tls(SocketAddr, ListenTls),
-    /// The device's bytes over a unix stream socket.
-    Unix(PathBuf),
-}
-
-impl DoorWay {
-    /// The key of this kind.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Tcp(_) => "tcp",
-            Self::Rfc2217(_) => "rfc2217",
-            Self::Tls(..) => "tls",
-            Self::Unix(_) => "unix",
-        }
-    }
-
-    /// The listening address.
-    pub fn address(&self) -> Address {
-        match self {
-            Self::Tcp(address) | Self::Rfc2217(address) | Self::Tls(address, _) => {
-                Address::Tcp(*address)
-            }
-            Self::Unix(path) => Address::Unix(path.clone()),
-        }
-    }
-
-    /// Its TLS.
-    pub fn tls(&self) -> &ListenTls {
-        match self {
-            Self::Tls(_, tls) => tls,
-            Self::Tcp(_) | Self::Rfc2217(_) | Self::Unix(_) => &ListenTls::Off,
-        }
-    }
-
-    /// Whether clients show a certificate that says who they are.
-    pub fn asks_for_certificates(&self) -> bool {
-        matches!(self.tls(), ListenTls::Files { client_ca: Some(_), .. })
-    }
-
-    /// Whether only this machine reaches it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) | Self::Rfc2217(address) | Self::Tls(address, _) => {
-                address.ip().to_canonical().is_loopback()
-            }
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl fmt::Display for DoorWay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "tcp {address}"),
-            Self::Rfc2217(address) => write!(f, "rfc2217 {address}"),
-            Self::Tls(address, _) => write!(f, "tls {address}"),
-            Self::Unix(path) => write!(f, "unix {}", path.display()),
         }
     }
 }
@@ -207,6 +139,7 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
         resets,
     };
     exposure(k, &door, insecure);
+    impossible(k, &door);
     without_effect(k, &door);
     Some(WrittenDoor { door, spot: k.spot(), at: k.at, who: who.map_or(k.at, |it| it.at) })
 }
@@ -244,6 +177,9 @@ fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
         .key("tls", "`IP:PORT` where the device's bytes are had over TLS")
         .maybe::<SocketAddress>();
     let unix = k.key("unix", "path of a unix stream socket").maybe::<PathBuf>();
+    let pty = k
+        .key("pty", "path of a device node, for programs of this machine that open a serial port")
+        .maybe::<PathBuf>();
     let files = tls_files(k);
     let [first @ .., last] = KINDS.map(|kind| format!("`{kind}:`"));
     let what = format!("write exactly one of {} and {last}", first.join(", "));
@@ -256,6 +192,7 @@ fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
         .or(rfc2217.map(|it| DoorWay::Rfc2217(it.value.0)))
         .or(tls.map(|it| DoorWay::Tls(it.value.0, files)))
         .or(unix.map(|it| DoorWay::Unix(it.value)))
+        .or(pty.map(|it| DoorWay::Pty(it.value)))
 }
 
 /// What a `tls` door shows and asks for.
@@ -319,21 +256,45 @@ fn exposure(k: &Keys<'_>, door: &Door, insecure: bool) {
     }
 }
 
+/// Keys whose sense a device node does not have.
+fn impossible(k: &Keys<'_>, door: &Door) {
+    if !door.way.is_node() {
+        return;
+    }
+    for (key, what) in [
+        ("from", "only TCP has networks; the node's group says who opens it"),
+        ("insecure", "no other machine reaches a device node; leave it out"),
+        ("http", "no web page reaches a device node; leave it out"),
+        ("banner", "only `rfc2217` can carry it; leave it out"),
+    ] {
+        if let Some(at) = k.place(key) {
+            k.wrong_in(key, at, what);
+        }
+    }
+}
+
 /// Keys that mean nothing for this kind of door.
 fn without_effect(k: &Keys<'_>, door: &Door) {
     let is_tls = matches!(door.way, DoorWay::Tls(..));
     let is_rfc2217 = matches!(door.way, DoorWay::Rfc2217(_));
-    let takes = Rights::SIGNALS.with(Rights::SETTINGS).with(Rights::TAKEOVER);
+    let is_node = door.way.is_node();
+    let beyond = Rights::SIGNALS.with(Rights::TAKEOVER);
+    let takes = if is_node { beyond } else { beyond.with(Rights::SETTINGS) };
     let lists_more = door.lends.without(takes) != door.lends;
     for (key, idle, what) in [
         ("certificate", !is_tls, "has no effect: only `tls` shows a certificate"),
         ("client_ca", !is_tls, "has no effect: only `tls` asks for certificates"),
-        ("banner", !is_rfc2217, "has no effect: only `rfc2217` can carry it"),
+        ("banner", !is_rfc2217 && !is_node, "has no effect: only `rfc2217` can carry it"),
         ("resets", !is_rfc2217, "has no effect: only `rfc2217` moves DTR and RTS"),
         (
             "rights",
-            lists_more && !is_rfc2217,
+            lists_more && !is_rfc2217 && !is_node,
             "more than `read` and `write` has no effect: bytes alone pass here",
+        ),
+        (
+            "rights",
+            lists_more && is_node,
+            "more than `read`, `write` and `settings` has no effect: a node has no modem lines",
         ),
     ] {
         if let Some(at) = k.place(key).filter(|_| idle) {

@@ -132,7 +132,7 @@ impl FreshDoors {
         strict: bool,
     ) -> Result<(), ListenersError> {
         let rules = rules(planned, wanted)?;
-        match DoorListener::bind(&address) {
+        match DoorListener::open(&planned.door.way) {
             Ok(listener) => self.bound.push((address, listener, rules)),
             Err(error) if strict && !error.absent => return Err(error.into()),
             Err(error) => self.closed.push((planned.clone(), error.to_string())),

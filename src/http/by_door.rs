@@ -17,8 +17,8 @@ use crate::{
     line::{NoSeat, Participant, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
     session::{
-        Beginning, ComPort, Crowd, DoorTerms, Entrance, Far, First, LeftDoor, Linger, Raw,
-        RunningSession, Session, SessionReport, Standing, Words, door, first_bytes,
+        Beginning, ComPort, Crowd, DeviceNode, DoorTerms, Entrance, Far, First, LeftDoor, Linger,
+        Raw, RunningSession, Session, SessionReport, Standing, Words, door, first_bytes,
     },
     stream::{Screen, Stream},
     target::tcp,
@@ -77,14 +77,18 @@ impl Caller {
             self.session.entry.end(ended);
         }
         let opens = self.endpoint.open == OpenWhen::OnDemand || self.endpoint.share.is_none();
-        if self.door.screened && opens {
-            match first_bytes(&mut stream, &self.session).await {
+        // A tool that opens a node has not begun to use it either, but is looked at by nobody.
+        let is_node = self.door.way.is_node();
+        let screen = if is_node { Screen::passing_all() } else { Screen::default() };
+        let waits = is_node || self.door.screened;
+        if waits && opens {
+            match first_bytes(&mut stream, screen, &self.session).await {
                 First::Bytes(bytes) => self.begin(stream, bytes).await,
                 First::Foreign(foreign) => self.refuse(stream, &Refusal::Opening(foreign)),
                 First::Left => {}
             }
-        } else if self.door.screened {
-            self.reach(stream, Beginning::Screened(Screen::default())).await;
+        } else if waits {
+            self.reach(stream, Beginning::Screened(screen)).await;
         } else {
             self.begin(stream, Vec::new()).await;
         }
@@ -133,6 +137,10 @@ impl Caller {
                 let standing = Standing::Seat(seat.id());
                 if matches!(self.door.way, DoorWay::Rfc2217(_)) {
                     let words = ComPort::new(&seat, &self.door);
+                    return self.run(stream, beginning, (seat, words), standing).await;
+                }
+                if let Some(visit) = stream.visit().cloned() {
+                    let words = DeviceNode::new(&seat, visit);
                     return self.run(stream, beginning, (seat, words), standing).await;
                 }
                 self.run(stream, beginning, (seat, Raw::default()), standing).await;

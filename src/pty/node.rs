@@ -4,7 +4,7 @@ use std::{
     fs::{self, Permissions},
     io::{self, ErrorKind},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::OwnedFd,
         unix::fs::{PermissionsExt as _, chown},
     },
     path::Path,
@@ -34,6 +34,7 @@ pub(crate) struct Node {
     watch: Option<AsyncFd<OwnedFd>>,
     link: NodeLink,
     mode: u32,
+    speed: Option<u32>,
 }
 
 impl Node {
@@ -42,16 +43,29 @@ impl Node {
         let master = fresh(mode)?;
         let link = NodeLink::new(path, master.slave_path())?;
         let watch = watcher(master.slave_path());
-        Ok(Self { master: Arc::new(master), watch, link, mode })
+        Ok(Self { master: Arc::new(master), watch, link, mode, speed: None })
     }
 
     /// Hangs up on whoever has it open: those find the end, and who comes next another pty.
     pub(crate) fn hang_up(&mut self) -> io::Result<()> {
         let master = fresh(self.mode)?;
+        if let Some(speed) = self.speed {
+            master.set_speed(speed)?;
+        }
         self.link.turn(master.slave_path())?;
         self.watch = watcher(master.slave_path());
         self.master = Arc::new(master);
         Ok(())
+    }
+
+    /// The speed that tools find. One that has just come has found another, and may have set its
+    /// own.
+    pub(crate) fn set_speed(&mut self, speed: u32) -> io::Result<()> {
+        if self.speed == Some(speed) || self.master.is_open() {
+            return Ok(());
+        }
+        self.speed = Some(speed);
+        self.master.set_speed(speed)
     }
 
     /// Ready when a tool is there, or has been and left what it wrote.
@@ -63,19 +77,13 @@ impl Node {
 
     /// The visit of the tool that is there.
     pub(crate) fn visit(&self) -> io::Result<VisitStream> {
-        VisitStream::new(Arc::clone(&self.master))
+        VisitStream::new(Arc::clone(&self.master), self.speed)
     }
 
     fn is_visited(&self) -> bool {
-        let mut seen = self.master.look();
-        while seen.contains(PollFlags::PRI) {
-            // A report without data: what we did ourselves, or a tool that is there anyway. It
-            // comes alone.
-            if rustix::io::read(self.master.as_fd(), &mut [0; 1][..]).is_err() {
-                break;
-            }
-            seen = self.master.look();
-        }
+        // What we did ourselves, or a tool that is there anyway.
+        self.master.take_report();
+        let seen = self.master.look();
         seen.contains(PollFlags::IN) || !seen.contains(PollFlags::HUP)
     }
 
@@ -107,7 +115,7 @@ fn fresh(mode: u32) -> io::Result<Master> {
     master.report()?;
     // Until it was closed once, it counts as open.
     drop(master.slave()?);
-    master.clear()?;
+    master.clear(None)?;
     Ok(master)
 }
 

@@ -31,7 +31,8 @@ pub(crate) use bus::{BusView, bus};
 pub(crate) use control::{Setup, control};
 pub(crate) use crowd::Crowd;
 pub(crate) use door::{
-    Beginning, ComPort, DoorTerms, Entrance, First, LeftDoor, Raw, Words, door, first_bytes,
+    Beginning, ComPort, DeviceNode, DoorTerms, Entrance, First, LeftDoor, Raw, Words, door,
+    first_bytes,
 };
 pub(crate) use drain::Linger;
 pub(crate) use eol::Eol;

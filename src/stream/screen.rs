@@ -31,6 +31,8 @@ pub(crate) enum Verdict {
 /// The first bytes of a connection, held back.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
+    /// Whatever comes passes: no web page reaches this.
+    passes_all: bool,
     held: Vec<u8>,
     /// When the first of them came.
     since: Option<Instant>,
@@ -38,6 +40,11 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
+    /// One that passes whatever comes first, at once.
+    pub(crate) fn passing_all() -> Self {
+        Self { passes_all: true, ..Self::default() }
+    }
+
     /// Holds more bytes back.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -54,6 +61,9 @@ impl Screen {
     /// Ready when it is decided; never before the first byte.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
         let Some(since) = self.since else { return Poll::Pending };
+        if self.passes_all {
+            return Poll::Ready(self.pass());
+        }
         let (until, over) = match opening(&self.held) {
             Opening::Foreign(foreign) => return Poll::Ready(Verdict::Foreign(foreign)),
             Opening::Clear if self.held.len() >= ENOUGH => return Poll::Ready(self.pass()),
@@ -71,12 +81,13 @@ impl Screen {
     /// The other end sends no more: what it has sent is all there will be.
     pub(crate) fn end(&mut self) -> Verdict {
         match opening(&self.held) {
-            Opening::Foreign(foreign) => Verdict::Foreign(foreign),
-            Opening::Clear | Opening::Undecided => self.pass(),
+            Opening::Foreign(foreign) if !self.passes_all => Verdict::Foreign(foreign),
+            Opening::Foreign(_) | Opening::Clear | Opening::Undecided => self.pass(),
         }
     }
 
-    fn pass(&mut self) -> Verdict {
+    /// What was held back passes, whatever it is.
+    pub(crate) fn pass(&mut self) -> Verdict {
         self.timer = None;
         Verdict::Pass(std::mem::take(&mut self.held))
     }
@@ -137,6 +148,9 @@ mod tests {
         assert_eq!(screen.end(), Verdict::Pass(b"G".into()));
         screen.take(b"GET /");
         assert_eq!(screen.end(), Verdict::Foreign(Foreign::Http));
+        let mut all = Screen::passing_all();
+        all.take(b"GET /");
+        assert_eq!(poll_fn(|cx| all.poll(cx)).await, Verdict::Pass(b"GET /".into()));
         assert_eq!(
             [Foreign::Http, Foreign::Tls, Foreign::Stun].map(Foreign::word),
             ["HTTP", "TLS", "STUN"]

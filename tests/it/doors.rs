@@ -2,6 +2,7 @@
 
 mod ends;
 mod exclusive;
+mod node;
 mod pages;
 mod recipes;
 mod reloads;

@@ -29,6 +29,9 @@ fn a_door_lends_reading_and_writing_of_somebody() {
     assert!(door.lends.allows(Rights::SIGNALS) && !door.screened && door.hold);
     assert_eq!(read("unix: /run/e, as: ci").way, DoorWay::Unix("/run/e".into()));
     assert_eq!(read("unix: /run/e, as: ci").way.to_string(), "unix /run/e");
+    let node = read("pty: /run/wsbridge/e, as: ci, rights: [ read, write, settings ], hold: true");
+    assert_eq!(node.way, DoorWay::Pty("/run/wsbridge/e".into()));
+    assert!(node.way.is_local() && node.open_to().contains("group"));
     let tls = read("tls: '127.0.0.1:1', as: ci").way;
     assert_eq!(*tls.tls(), ListenTls::SelfSigned);
 }
@@ -63,6 +66,10 @@ fn what_is_wrong_is_told_with_a_way_out() {
         ("tcp: 'localhost', as: ci", "IP:PORT"),
         ("tcp: '127.0.0.1:8443', as: ci", "taken by another door or listener"),
         ("unix: /s, from: [ 10.0.0.0/8 ], as: ci", "only TCP has networks"),
+        ("pty: /s, from: [ 10.0.0.0/8 ], as: ci", "only TCP has networks"),
+        ("pty: /s, insecure: true, as: ci", "no other machine reaches a device node"),
+        ("pty: /s, http: allow, as: ci", "no web page reaches a device node"),
+        ("pty: /s, banner: true, as: ci", "only `rfc2217` can carry it"),
         ("tls: '127.0.0.1:1', client_ca: /a, as: ci", "goes with `certificate`"),
         ("tcp: '127.0.0.1:1', as: ci, http: yes", "not known here"),
     ] {
@@ -73,4 +80,8 @@ fn what_is_wrong_is_told_with_a_way_out() {
     assert!(mistakes(&udp).contains("keeps no borders"));
     let (_, warnings) = good(&text("tcp: '127.0.0.1:1', as: ci, rights: [ read, settings ]"));
     assert!(format!("{warnings:?}").contains("bytes alone pass here"), "{warnings:?}");
+    let (_, warnings) = good(&text("pty: /s, as: ci, rights: [ read, settings, signals ]"));
+    assert!(format!("{warnings:?}").contains("a node has no modem lines"), "{warnings:?}");
+    let (_, warnings) = good(&text("pty: /s, as: ci, rights: [ read, settings ]"));
+    assert!(!format!("{warnings:?}").contains("has no effect"), "{warnings:?}");
 }

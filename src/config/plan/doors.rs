@@ -42,7 +42,7 @@ pub(super) fn doors(
     };
     let (before, after) = (all(old), all(new));
     let stay = after.iter().map(|(endpoint, door)| {
-        let there = before.iter().find(|(_, other)| other.way.address() == door.way.address());
+        let there = before.iter().find(|(_, other)| other.way.has_place_of(&door.way));
         let action = match there {
             None => DoorAction::Open,
             Some((other, same)) if other == endpoint && same == door => DoorAction::Keep,
@@ -50,9 +50,9 @@ pub(super) fn doors(
         };
         PlannedDoor { endpoint: endpoint.clone(), door: Arc::clone(door), action }
     });
-    let go = before.iter().filter(|(_, door)| {
-        !after.iter().any(|(_, other)| other.way.address() == door.way.address())
-    });
+    let go = before
+        .iter()
+        .filter(|(_, door)| !after.iter().any(|(_, other)| other.way.has_place_of(&door.way)));
     let go = go.map(|(endpoint, door)| PlannedDoor {
         endpoint: endpoint.clone(),
         door: Arc::clone(door),

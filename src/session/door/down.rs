@@ -28,6 +28,10 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
         if self.over {
             return Poll::Pending;
         }
+        if self.words.skips(&mut self.upstream) {
+            self.out.clear();
+            self.sent = 0;
+        }
         self.still.untaken = self.sent < self.out.len();
         if self.still.untaken && self.poll_write(cx).is_ready() {
             return Poll::Ready(());

@@ -26,8 +26,11 @@ pub(crate) enum First {
 }
 
 /// Waits for them; nothing of them has gone anywhere.
-pub(crate) async fn first_bytes(stream: &mut Stream, session: &Session) -> First {
-    let mut screen = Screen::default();
+pub(crate) async fn first_bytes(
+    stream: &mut Stream,
+    mut screen: Screen,
+    session: &Session,
+) -> First {
     let mut orders = session.order.clone();
     let order = async {
         // The sender lives as long as the session's entry.

@@ -5,6 +5,7 @@ mod clock;
 mod comport;
 mod down;
 mod first;
+mod node;
 mod orders;
 mod presence;
 mod raw;
@@ -38,6 +39,7 @@ use crate::{
 pub(crate) use self::{
     comport::ComPort,
     first::{First, first_bytes},
+    node::DeviceNode,
     raw::Raw,
 };
 
@@ -77,6 +79,16 @@ pub(crate) trait Words<F> {
 
     /// Whether everything that was heard has been passed on.
     fn is_through(&self) -> bool;
+
+    /// Ready when a client that has sent nothing asks for something all the same.
+    fn poll_asks(&mut self, _cx: &mut Context<'_>, _up: &Upstream<F>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// Whether the client wants nothing of what it has not read, as it says once.
+    fn skips(&mut self, _up: &mut Upstream<F>) -> bool {
+        false
+    }
 
     /// Passes on what was heard and is not with the target yet. Ready when something moved, with
     /// why the session ends if it does.

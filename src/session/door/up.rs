@@ -125,6 +125,10 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
         self.upstream.far.hush();
         self.quiet.last_words(self.last_words);
         self.end(Ended::ClientClosed(None));
+        if self.stream.visit().is_some() {
+            // Nobody is left to hear anything.
+            self.give_up();
+        }
     }
 
     /// What the client has sent goes to the target, drains, is given up.
@@ -135,6 +139,13 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
                 LineNews::Probe(probe) => probe.answer(self.ended.is_none()),
                 LineNews::GiveWay(to) => self.end(Ended::Busy(to)),
             }
+        }
+        if let Some(screen) = &mut self.screen
+            && self.words.poll_asks(cx, &self.upstream).is_ready()
+        {
+            let verdict = screen.pass();
+            self.judged(verdict);
+            return Poll::Ready(());
         }
         if !self.wound_up
             && let Some(ended) = &self.ended

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use crate::{harness::Daemon, peers::works};
 
 /// The block of the page that contains this text.
-fn recipe(with: &str) -> String {
+pub(super) fn recipe(with: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/doors.md");
     let page = std::fs::read_to_string(page).unwrap();
     let mut blocks = page.split("\n```").skip(1).step_by(2).filter(|block| block.contains(with));
@@ -33,7 +33,7 @@ fn run(library: &str, port: &str, door: &str) -> Option<String> {
 }
 
 /// Three registers of the simulated PLC; the last of them is its setpoint.
-fn are_registers(said: &str) {
+pub(super) fn are_registers(said: &str) {
     assert!(said.starts_with('[') && said.trim_end().ends_with(", 200]"), "{said}");
 }
 
