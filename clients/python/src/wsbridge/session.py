@@ -198,11 +198,7 @@ class Session:
         if self.secret is None or self._resuming is not None:
             return
         self._received += len(data)
-        if any(request.message.get("rx") for request in self._pending.values()):
-            # It came before the input was discarded.
-            self._consumed += len(data)
-        else:
-            self._input += data
+        self._input += data
 
     def _answer(self, number: int, outcome: Message | LineError) -> None:
         request = self._pending.pop(number, None)
@@ -225,7 +221,6 @@ class Session:
         if message.get("re") != self._resuming or message["rx"] != self._received:
             raise LineError("foreign", "the gateway has resumed something else")
         self._resuming = None
-        self._told = max(self._told, self._consumed)
         self.output.resumed(message["tx"])
         self._state(message)
         for request in [each for each in self._in_line if each.sent]:
