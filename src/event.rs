@@ -1,14 +1,18 @@
-//! What happens at the gateway, told once; the log and the counters read it here.
+//! What happens at the gateway, told once; the log, the counters and the record read it here.
+
+mod record;
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
+use self::record::Refusals;
 use crate::{
+    audit::Audit,
     auth::{ClientAddress, PrincipalId, unix_now},
     metrics::Metrics,
     span::readable,
@@ -67,6 +71,8 @@ pub(crate) enum Event<'a> {
 /// A session, as events name it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionInfo<'a> {
+    /// Its number, as administrators see it.
+    pub number: u64,
     /// The endpoint; empty on the bus.
     pub endpoint: &'a str,
     pub principal: &'a PrincipalId,
@@ -92,12 +98,20 @@ pub(crate) struct Events {
     metrics: Arc<Metrics>,
     /// When a refusal was last logged for everybody to see, in seconds.
     refused: AtomicU32,
+    /// The record, where one is kept.
+    audit: RwLock<Option<Audit>>,
+    refusals: Refusals,
 }
 
 impl Events {
     /// Events are counted in `metrics`.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, refused: AtomicU32::new(0) }
+        Self {
+            metrics,
+            refused: AtomicU32::new(0),
+            audit: RwLock::default(),
+            refusals: Refusals::default(),
+        }
     }
 
     /// The counters.
@@ -105,8 +119,23 @@ impl Events {
         &self.metrics
     }
 
+    /// From now on events are recorded there, or nowhere. The record before is finished first.
+    pub(crate) fn record(&self, audit: Option<Audit>) {
+        let mut place = self.audit.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, audit);
+        drop(place);
+        if let Some(before) = before {
+            before.stop();
+        }
+    }
+
     /// Tells every reader.
     pub(crate) fn tell(&self, event: Event<'_>) {
+        if let Some(audit) = &*self.audit.read().unwrap_or_else(PoisonError::into_inner)
+            && let Some(entry) = record::entry(&event, &self.refusals)
+        {
+            audit.tell(entry);
+        }
         self.count(event);
         self.log(event);
     }
@@ -141,13 +170,13 @@ impl Events {
             Event::Refusal { client, request, refusal } => {
                 self.log_refusal(client, request, refusal);
             }
-            Event::Open(SessionInfo { endpoint, principal, client }) => {
+            Event::Open(SessionInfo { endpoint, principal, client, .. }) => {
                 tracing::info!(endpoint, principal = principal.name, peer = %client, "session opened");
             }
             Event::Close { session, traffic, ended, lasted } => {
                 log_close(session, traffic, ended, lasted);
             }
-            Event::Kick { by, session: SessionInfo { endpoint, principal, client } } => {
+            Event::Kick { by, session: SessionInfo { endpoint, principal, client, .. } } => {
                 let (by, principal) = (by.name.as_str(), principal.name.as_str());
                 tracing::info!(endpoint, principal, peer = %client, by, "session ended by an administrator");
             }
@@ -179,7 +208,7 @@ impl Events {
 }
 
 fn log_close(session: SessionInfo<'_>, traffic: Traffic, ended: &Ended, lasted: Duration) {
-    let SessionInfo { endpoint, principal, client } = session;
+    let SessionInfo { endpoint, principal, client, .. } = session;
     let Traffic { to_client, to_target, lost_to_client, lost_to_target } = traffic;
     tracing::info!(
         endpoint,

@@ -9,7 +9,7 @@
 //! * Between them, `pty`: pseudo terminals of ours; and `stream`: one byte stream, whatever carries
 //!   it.
 //! * Above it `dial`, the one way out to an HTTP server.
-//! * Floor 1, the world: `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
+//! * Floor 1, the world: `audit`, `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
 //!   `process`. One outside thing each.
 //! * Between them, `event`: what happens, told once to the log and the counters.
 //! * Floor 2, the `line`: a live target, its tape, its lease, its seats.
@@ -35,6 +35,7 @@ mod stream;
 mod dial;
 
 mod announce;
+mod audit;
 mod auth;
 mod logging;
 mod process;

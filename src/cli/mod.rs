@@ -1,6 +1,7 @@
 //! The command line: one file for each sub-command, exit codes of sysexits(3).
 
 mod add;
+mod audit;
 mod ca;
 mod check;
 mod completions;
@@ -83,6 +84,8 @@ enum Command {
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
     Token(token::Args),
+    /// Verify the record of who did what.
+    Audit(audit::Args),
     /// Make the gateway's own certificate one that other devices can trust.
     Ca(ca::Args),
     /// Run a gateway with simulated devices on loopback.
@@ -190,6 +193,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
         Command::Passwd(args) => passwd::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Connect(args) => connect::run(&args),

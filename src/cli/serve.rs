@@ -74,7 +74,7 @@ pub(super) fn gateway(
             Fatal::Listen(daemon::ListenersError::Tls(_)) => {
                 CommandError::new(SysExit::Config, error.to_string())
             }
-            Fatal::Listen(_) | Fatal::System(_) => {
+            Fatal::Listen(_) | Fatal::System(_) | Fatal::Record { .. } => {
                 CommandError::new(SysExit::Unavailable, error.to_string())
             }
         });

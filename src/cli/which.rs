@@ -25,6 +25,11 @@ impl Which {
         ConfigFile::named(self.uci.as_ref(), yaml)
     }
 
+    /// The configuration in this file of YAML, or in the usual one.
+    pub(crate) fn at(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// The file, if it is UCI's.
     pub(crate) fn uci(&self) -> Option<&Path> {
         self.uci.as_deref()

@@ -6,6 +6,7 @@
 mod access;
 mod addresses;
 mod app;
+mod audit;
 mod carrier;
 mod certificate;
 mod cursor;
@@ -52,6 +53,7 @@ mod yaml;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use app::App;
+pub(crate) use audit::AuditRules;
 pub(crate) use carrier::CarrierLine;
 pub use carrier::CarrierRules;
 pub(crate) use door::{Door, DoorWay};
@@ -118,6 +120,8 @@ pub struct Config {
     pub login: Login,
     /// What strangers may take.
     pub limits: Limits,
+    /// The record of who did what, if one is kept.
+    pub audit: Option<AuditRules>,
     /// Other people's web tools, by name.
     pub apps: BTreeMap<String, Arc<App>>,
     /// Endpoints by name.

@@ -185,6 +185,7 @@ fn walls_differ(old: &Config, new: &Config) -> bool {
         || old.hosts != new.hosts
         || old.trusted_proxies != new.trusted_proxies
         || old.limits != new.limits
+        || old.audit != new.audit
         || old.login != new.login
         || old.mdns != new.mdns
         || old.hsts != new.hsts

@@ -6,6 +6,7 @@ use super::{
     Config, Listen, ListenTls,
     access::access,
     app::apps,
+    audit::audit,
     cursor::{Keys, Reading, describe},
     described::Described,
     door,
@@ -128,6 +129,11 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         .key("limits", "what strangers may take: [below](#limits)")
         .without("see below")
         .part(limits);
+    let audit = k
+        .key("audit", "a record of who did what, in which a change is found: [below](#audit)")
+        .without("no record")
+        .map(audit)
+        .map(|it| it.value);
     let state_directory = k
         .key("state_directory", "where generated keys are kept")
         .uci("state_directory")
@@ -163,6 +169,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         mdns: names.mdns,
         login,
         limits,
+        audit,
         apps: apps.into_iter().map(|app| (app.name.clone(), app.into())).collect(),
         endpoints: endpoints.all,
         state_directory,

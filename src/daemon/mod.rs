@@ -2,11 +2,13 @@
 
 mod doors;
 mod listeners;
+mod record;
 mod reload;
 mod sims;
 
 use std::{
     io,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -19,6 +21,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::record::folder as record_folder;
 use self::{doors::Doors, listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service},
@@ -51,6 +54,14 @@ pub(crate) enum Fatal {
     /// The system gave no signals or no inherited sockets.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+    /// What is to be recorded cannot be.
+    #[error("cannot record what happens in {}: {error}", folder.display())]
+    Record {
+        /// The record's folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        error: io::Error,
+    },
 }
 
 /// Runs a gateway until SIGTERM or SIGINT. SIGHUP calls `again` and applies what it gives (`None`:
@@ -118,6 +129,7 @@ impl Daemon {
         let real = Arc::new(sims.apply(&plan, &written).await);
         let (current, config) = watch::channel(Arc::clone(&real));
         let events = Arc::new(Events::new(metrics));
+        events.record(record::open(&written)?);
         let lines = Arc::new(Lines::new(tasks.clone(), Arc::clone(&events)));
         let edge = (tasks.clone(), stop.clone());
         let bridge = Bridge::new(config, lines, Arc::default(), events, edge);
@@ -204,6 +216,7 @@ impl Daemon {
     async fn stop(self, signals: &mut SignalStreams) {
         systemd::stopping();
         let Self { tasks, bridge, listeners, doors, sims, announcer, stop, .. } = self;
+        let events = Arc::clone(&bridge.events);
         let sessions = Arc::clone(&bridge.sessions);
         tracing::info!(sessions = sessions.list().len(), "stopping");
         // From here on nobody new finds us.
@@ -226,6 +239,8 @@ impl Daemon {
                 readable(STOP_WAIT),
             ),
         }
+        // What ended has been told.
+        events.record(None);
         drop(sims);
     }
 }

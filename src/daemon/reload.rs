@@ -46,6 +46,10 @@ impl Daemon {
         }
 
         let doors = self.doors.bind(&plan, &new, true).map_err(|error| error.to_string())?;
+        if self.written.audit != new.audit {
+            let audit = super::record::open(&new).map_err(|error| error.to_string())?;
+            self.bridge.events.record(audit);
+        }
 
         self.written = Arc::clone(&new);
         let real = Arc::new(self.sims.apply(&plan, &new).await);
@@ -103,7 +107,7 @@ fn told(plan: &Plan) -> String {
         words.push("access changed".to_owned());
     }
     if plan.walls {
-        words.push("origins, hosts, limits, apps, mdns or hsts changed".to_owned());
+        words.push("origins, hosts, limits, apps, audit, mdns or hsts changed".to_owned());
     }
     words.join("; ")
 }

@@ -65,6 +65,7 @@ impl Account {
 
     fn info(&self) -> SessionInfo<'_> {
         SessionInfo {
+            number: self.entry.number,
             endpoint: &self.endpoint,
             principal: &self.principal.id,
             client: self.entry.client,

@@ -69,6 +69,7 @@ fn may_end(rights: &RightsTable, entry: &RunningSession) -> bool {
 /// The session as events name it.
 fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
     event::SessionInfo {
+        number: entry.number,
         endpoint: &entry.endpoint,
         principal: &entry.principal,
         client: entry.client,

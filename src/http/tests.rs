@@ -119,6 +119,7 @@ pub(crate) fn config(access: Access) -> Config {
         hosts: vec!["gateway.example".into()],
         trusted_proxies: crate::config::TrustedProxies::default(),
         mdns: false,
+        audit: None,
         hsts: None,
         login: crate::config::Login::default(),
         limits: Limits {

@@ -39,8 +39,8 @@ const image = Buffer.alloc(16_000).map((_, i) =>
 );
 const sum = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** esptool waits 0.1 s for an answer to its first words; over a longer way it has to be told to wait. */
-const patient = "[esptool]\nsync_timeout = 0.5\n";
+/** esptool waits 0.1 s for an answer to its first words and 0.2 s for its stub; over a longer way it has to be told to wait. */
+const patient = "[esptool]\nsync_timeout = 0.5\nmem_end_rom_timeout = 1\n";
 
 function flash(port, file, env) {
   const options = ["--chip", "esp32", "--port", `rfc2217://127.0.0.1:${port}`, "--baud", "460800"];

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 15] = [
     &["pty", "regular_file"],
     &["stream"],
     &["dial"],
-    &["announce", "auth", "logging", "process", "systemd", "target", "tls"],
+    &["announce", "audit", "auth", "logging", "process", "systemd", "target", "tls"],
     &["event"],
     &["line"],
     // The client is the other end of a session: neither knows the other.

@@ -12,6 +12,7 @@
 mod add;
 mod announce;
 mod apps;
+mod audit;
 mod authority;
 mod certificates;
 mod circles;

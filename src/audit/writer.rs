@@ -1,0 +1,216 @@
+//! The thread that writes the record: events come through a queue, and nobody who tells one waits
+//! for the disk.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Map, Value};
+
+use super::{
+    files::{Budget, Files, Recovered},
+    line::Entry,
+};
+use crate::config::AuditRules;
+
+/// Events that may wait for the disk; more are counted and not kept.
+const QUEUE: usize = 4096;
+/// Bytes of one file, unless little is kept altogether.
+const FILE_MAX: u64 = 8 << 20;
+/// How long after an error the disk is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The record, for whoever has something to tell.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    queue: Mutex<Option<SyncSender<Entry>>>,
+    /// Events that were not kept since the last that was.
+    lost: Arc<AtomicU64>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Audit {
+    /// Opens the record in a folder and starts its thread. `host` begins its name; `start` is its
+    /// first line.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub(crate) fn start(
+        folder: &Path,
+        rules: AuditRules,
+        (host, start): (&str, &Entry),
+    ) -> io::Result<Self> {
+        let budget = Budget { file: FILE_MAX.min(rules.keep / 4), total: rules.keep };
+        let (files, recovered) = Files::open(folder, host, budget)?;
+        let (queue, entries) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut writer = Writer {
+            files,
+            folder: folder.to_owned(),
+            rules,
+            boot: boot(),
+            lost: Arc::clone(&lost),
+            failed: None,
+        };
+        if recovered != Recovered::default() {
+            writer.keep(&found(recovered));
+        }
+        writer.keep(start);
+        let thread = std::thread::Builder::new().name("audit".into());
+        let thread = thread.spawn(move || writer.run(&entries))?;
+        Ok(Self { queue: Mutex::new(Some(queue)), lost, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Keeps an entry. Never waits: what the queue has no room for is counted, and the record says
+    /// how many.
+    pub(crate) fn tell(&self, entry: Entry) {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(queue) = &*queue else { return };
+        if matches!(queue.try_send(entry), Err(TrySendError::Full(_))) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes what waits, and the last checkpoint.
+    pub(crate) fn stop(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the record's thread ended by a fault");
+        }
+    }
+}
+
+/// What the thread has.
+struct Writer {
+    files: Files,
+    folder: PathBuf,
+    rules: AuditRules,
+    boot: String,
+    lost: Arc<AtomicU64>,
+    /// When the disk last failed, while it does.
+    failed: Option<Instant>,
+}
+
+impl Writer {
+    fn run(&mut self, entries: &Receiver<Entry>) {
+        let mut due = Instant::now() + self.rules.every;
+        loop {
+            match entries.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(entry) => self.keep(&entry),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.checkpoint();
+                    due = Instant::now() + self.rules.every;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.keep(&Entry { at: jiff::Timestamp::now(), what: "stop", ..Entry::default() });
+        self.checkpoint();
+    }
+
+    /// Writes a line, and before it how many are missing.
+    fn keep(&mut self, entry: &Entry) {
+        if self.failed.is_some_and(|when| when.elapsed() < AGAIN) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            let detail = Map::from_iter([("events".to_owned(), Value::from(lost))]);
+            let gap = Entry { at: entry.at, what: "lost", detail, ..Entry::default() };
+            if !self.append(&gap) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            self.lost.fetch_sub(lost, Ordering::Relaxed);
+        }
+        if !self.append(entry) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn append(&mut self, entry: &Entry) -> bool {
+        let line = self.files.at.line(entry, (&self.boot, uptime()));
+        let done = self.files.append(&line);
+        self.tell_disk(done).is_some()
+    }
+
+    fn checkpoint(&mut self) {
+        let done = self.files.checkpoint();
+        if let Some(Some(note)) = self.tell_disk(done) {
+            if self.rules.log {
+                tracing::info!(checkpoint = note, "record signed");
+            }
+            if let Some(file) = &self.rules.file {
+                leave(file, &note);
+            }
+        }
+    }
+
+    /// Says once that the disk does not take the record, and once that it does again.
+    fn tell_disk<T>(&mut self, done: io::Result<T>) -> Option<T> {
+        match done {
+            Ok(done) => {
+                if self.failed.take().is_some() {
+                    tracing::info!("the record is written again");
+                }
+                Some(done)
+            }
+            Err(error) => {
+                if self.failed.is_none() {
+                    let folder = self.folder.display();
+                    tracing::error!(%folder, "the record cannot be written; events are counted until it can: {error}");
+                }
+                self.failed = Some(Instant::now());
+                None
+            }
+        }
+    }
+}
+
+/// Leaves a checkpoint where the gateway may be unable to change it.
+fn leave(file: &Path, note: &str) {
+    let opened = OpenOptions::new().append(true).create(true).open(file);
+    let done = opened.and_then(|mut file| {
+        file.write_all(format!("{note}\n").as_bytes())?;
+        file.sync_data()
+    });
+    if let Err(error) = done {
+        tracing::error!(file = %file.display(), "no checkpoint could be left there: {error}");
+    }
+}
+
+/// What was wrong with the record when it was opened.
+fn found(recovered: Recovered) -> Entry {
+    let Recovered { cut, missing } = recovered;
+    tracing::warn!(cut, missing, "the record did not end as it was left");
+    let detail = [("cut", cut), ("missing", missing)];
+    let detail = detail.map(|(name, number)| (name.to_owned(), Value::from(number)));
+    let at = jiff::Timestamp::now();
+    Entry { at, what: "recovered", detail: detail.into_iter().collect(), ..Entry::default() }
+}
+
+/// The kernel's number of this boot; empty where it cannot be seen, as under a unit with
+/// `ProcSubset=pid`.
+fn boot() -> String {
+    let seen = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"));
+    seen.map(|number| number.trim().to_owned()).unwrap_or_default()
+}
+
+/// Seconds since boot, including sleep.
+fn uptime() -> f64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let whole = u32::try_from(time.tv_sec).unwrap_or(u32::MAX);
+    f64::from(whole) + f64::from(u32::try_from(time.tv_nsec).unwrap_or(0)) / 1e9
+}

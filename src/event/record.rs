@@ -1,0 +1,113 @@
+//! Events as lines of the record: who, from where, on what, and what else there is to say.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Map, Value, json};
+
+use super::{Event, SessionInfo, Traffic};
+use crate::{
+    audit::Entry,
+    auth::{ClientAddress, PrincipalId, PrincipalKind},
+};
+
+/// Refusals of the same second: one line, and how many more there were. Strangers can cause these.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Coalesced>);
+
+#[derive(Debug, Default)]
+struct Coalesced {
+    second: i64,
+    more: u64,
+}
+
+impl Refusals {
+    /// Whether another one is recorded now, with how many were not since the last.
+    fn enter(&self, second: i64) -> Option<u64> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.second == second {
+            last.more += 1;
+            return None;
+        }
+        last.second = second;
+        Some(std::mem::take(&mut last.more))
+    }
+}
+
+/// What the record says of an event; `None`: nothing now.
+pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
+    let at = jiff::Timestamp::now();
+    let said = match *event {
+        Event::SignIn { principal, client } => by("sign_in", principal, client),
+        Event::SignOut { principal, client } => by("sign_out", principal, client),
+        Event::LetIn { principal, origin, endpoints, client } => Entry {
+            detail: detail(json!({ "origin": origin, "endpoints": endpoints })),
+            ..by("let_in", principal, client)
+        },
+        Event::Refusal { client, request, refusal } => {
+            let more = refusals.enter(at.as_second())?;
+            let mut detail = detail(json!({
+                "request": request, "status": refusal.status(), "reason": refusal.label(),
+            }));
+            if more > 0 {
+                detail.insert("more".to_owned(), Value::from(more));
+            }
+            Entry { what: "refused", peer: Some(client.to_string()), detail, ..Entry::default() }
+        }
+        Event::Open(session) => of("open", session),
+        Event::Close { session, traffic, ended, lasted } => {
+            let Traffic { to_client, to_target, lost_to_client, lost_to_target } = traffic;
+            let detail = detail(json!({
+                "to_client": to_client, "to_target": to_target,
+                "lost_to_client": lost_to_client, "lost_to_target": lost_to_target,
+                "code": ended.code(), "reason": ended.to_string(),
+                "lasted": lasted.as_secs_f64(),
+            }));
+            Entry { detail, ..of("close", session) }
+        }
+        Event::Kick { by, session } => {
+            Entry { detail: detail(json!({ "by": name(by) })), ..of("kick", session) }
+        }
+        Event::Lease { endpoint, holder, reason } => Entry {
+            what: "lease",
+            who: holder.map(name),
+            endpoint: Some(endpoint.to_owned()),
+            detail: detail(json!({ "reason": reason })),
+            ..Entry::default()
+        },
+        Event::Reload { outcome } => {
+            let (key, text) = match outcome {
+                Ok(what) => ("changed", what),
+                Err(why) => ("refused", why),
+            };
+            Entry { what: "reload", detail: detail(json!({ key: text })), ..Entry::default() }
+        }
+    };
+    Some(Entry { at, ..said })
+}
+
+fn by(what: &'static str, principal: &PrincipalId, client: ClientAddress) -> Entry {
+    Entry { what, who: Some(name(principal)), peer: Some(client.to_string()), ..Entry::default() }
+}
+
+fn of(what: &'static str, session: SessionInfo<'_>) -> Entry {
+    let SessionInfo { number, endpoint, principal, client } = session;
+    Entry {
+        endpoint: Some(endpoint.to_owned()).filter(|name| !name.is_empty()),
+        session: Some(number),
+        ..by(what, principal, client)
+    }
+}
+
+/// A user `ci` and a token `ci` are two.
+fn name(principal: &PrincipalId) -> String {
+    match principal.kind {
+        PrincipalKind::Open => principal.name.clone(),
+        PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate => {
+            format!("{}:{}", principal.kind.word(), principal.name)
+        }
+    }
+}
+
+fn detail(mut value: Value) -> Map<String, Value> {
+    value.as_object_mut().map(std::mem::take).unwrap_or_default()
+}
