@@ -102,6 +102,8 @@ pub(crate) struct EndpointMetrics {
     pub echo_removed: Counter,
     /// Bytes of ours that were to come back and did not.
     pub echo_missing: Counter,
+    /// Heartbeats of a device that connects to us, dropped.
+    pub heartbeats: Counter,
     /// Bytes waiting for the target.
     pub queue: Gauge,
     errors: [Counter; 6],

@@ -1,7 +1,9 @@
 //! One byte stream, whatever carries it: TCP, unix socket, either under TLS, a device node.
 
+mod beat;
 mod ledger;
 mod life;
+mod listening;
 mod metered;
 mod peer;
 mod recorded;
@@ -15,7 +17,8 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use rustls::{
@@ -31,24 +34,29 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(crate) use self::screen::{Screen, Verdict};
 pub(crate) use self::vigil::Vigil;
-pub(crate) use self::{
-    ledger::Ledger,
-    life::{Life, Liveness},
-    peer::PeerSide,
-    sample::{NextHop, Outstanding, Sample},
-    split::{ReadHalf, StreamProbe, WriteHalf, split},
-};
 use self::{
+    beat::Beat,
     metered::Metered,
     recorded::{Recorded, Secure as _},
     tls::Tls,
+};
+pub(crate) use self::{
+    ledger::Ledger,
+    life::{Life, Liveness},
+    listening::{BACKLOG, listening},
+    peer::PeerSide,
+    sample::{NextHop, Outstanding, Sample},
+    split::{ReadHalf, StreamProbe, WriteHalf, split},
 };
 use crate::pty::{Visit, VisitStream};
 
 /// A connection to a client or to a target. What is written to it is counted until the next hop has
 /// it.
 #[derive(Debug)]
-pub(crate) struct Stream(Transport);
+pub(crate) struct Stream {
+    transport: Transport,
+    beat: Option<Box<Beat>>,
+}
 
 #[derive(Debug)]
 enum Transport {
@@ -84,19 +92,25 @@ macro_rules! each {
 
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
-        Self(Transport::Tcp(Metered::new(socket)))
+        Transport::Tcp(Metered::new(socket)).into()
     }
 }
 
 impl From<UnixStream> for Stream {
     fn from(socket: UnixStream) -> Self {
-        Self(Transport::Unix(Metered::new(socket)))
+        Transport::Unix(Metered::new(socket)).into()
+    }
+}
+
+impl From<Transport> for Stream {
+    fn from(transport: Transport) -> Self {
+        Self { transport, beat: None }
     }
 }
 
 impl From<VisitStream> for Stream {
     fn from(visit: VisitStream) -> Self {
-        Self(Transport::Node(visit))
+        Transport::Node(visit).into()
     }
 }
 
@@ -104,7 +118,7 @@ impl Stream {
     /// Does the handshake with a client that speaks TLS. Fails with `InvalidData` if the client
     /// breaks TLS, after sending the alert that says so.
     pub(crate) async fn accept_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
-        Ok(Self(match self.0 {
+        Ok(Self::from(match self.transport {
             Transport::Tcp(socket) => {
                 Transport::TlsTcp(Box::new(Recorded::new(Tls::accept(socket, config).await?)))
             }
@@ -127,7 +141,7 @@ impl Stream {
         connector: &TlsConnector,
         name: ServerName<'static>,
     ) -> io::Result<Self> {
-        Ok(Self(match self.0 {
+        Ok(Self::from(match self.transport {
             Transport::Tcp(socket) => Transport::TargetTlsTcp(Box::new(Recorded::new(
                 connector.connect(name, socket).await?,
             ))),
@@ -146,7 +160,7 @@ impl Stream {
 
     /// A client's certificates, its own first; `None` if it showed none.
     pub(crate) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
-        match &self.0 {
+        match &self.transport {
             Transport::TlsTcp(stream) => stream.tls().peer_certificates(),
             Transport::TlsUnix(stream) => stream.tls().peer_certificates(),
             Transport::Tcp(_)
@@ -161,18 +175,19 @@ impl Stream {
     /// peer may not have read. Under TLS a record counts until all of it is acknowledged. Costs a
     /// system call.
     pub(crate) fn outstanding(&self) -> Outstanding {
-        match &self.0 {
-            Transport::Tcp(socket) => socket.outstanding(),
-            Transport::Unix(socket) => socket.outstanding(),
-            Transport::TlsTcp(stream) => stream.outstanding(),
-            Transport::TlsUnix(stream) => stream.outstanding(),
-            Transport::TargetTlsTcp(stream) => stream.outstanding(),
-            Transport::TargetTlsUnix(stream) => stream.outstanding(),
-            Transport::Node(stream) => {
-                let bytes = stream.unread();
-                Outstanding { bytes, exact: bytes == 0 }
-            }
-        }
+        let all = self.transport.outstanding();
+        self.beat.as_ref().map_or(all, |beat| beat.without(all))
+    }
+
+    /// Sends these bytes whenever nothing was sent for this long. That goes on while somebody
+    /// reads.
+    pub(crate) fn keep_alive(&mut self, every: Duration, bytes: Vec<u8>) {
+        self.beat = Some(Box::new(Beat::new(every, bytes)));
+    }
+
+    /// Whether it has sent such bytes since the last call.
+    pub(crate) fn has_beaten(&mut self) -> bool {
+        self.beat.as_mut().is_some_and(|beat| beat.has_beaten())
     }
 
     /// Limits what may wait unread here, including the kernel's overhead, and ends autotuning.
@@ -186,7 +201,7 @@ impl Stream {
 
     /// What the peer has done with its side, seen without reading. Costs a system call.
     pub(crate) fn peer_side(&self) -> PeerSide {
-        match &self.0 {
+        match &self.transport {
             Transport::Tcp(socket) => PeerSide::of(socket.socket()),
             Transport::Unix(socket) => PeerSide::of(socket.socket()),
             Transport::TlsTcp(stream) => PeerSide::of(stream.tls().socket().socket()),
@@ -199,7 +214,7 @@ impl Stream {
 
     /// The TCP socket underneath, for its options; `None` over a unix socket.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
-        Some(match &self.0 {
+        Some(match &self.transport {
             Transport::Tcp(socket) => socket.socket(),
             Transport::TlsTcp(stream) => stream.tls().socket().socket(),
             Transport::TargetTlsTcp(stream) => stream.tls().socket().socket(),
@@ -212,7 +227,7 @@ impl Stream {
 
     /// What is known of a tool at a device node, beside its bytes. Its end is one both ways.
     pub(crate) fn visit(&self) -> Option<&Arc<Visit>> {
-        match &self.0 {
+        match &self.transport {
             Transport::Node(stream) => Some(stream.visit()),
             Transport::Tcp(_)
             | Transport::Unix(_)
@@ -226,7 +241,7 @@ impl Stream {
 
 impl NextHop for Stream {
     fn sample(&self) -> Option<Sample> {
-        match &self.0 {
+        match &self.transport {
             Transport::Tcp(socket) => socket.sample(),
             Transport::TlsTcp(stream) => stream.tls().socket().sample(),
             Transport::TargetTlsTcp(stream) => stream.tls().socket().sample(),
@@ -246,13 +261,39 @@ fn twice() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "TLS within TLS")
 }
 
+impl Transport {
+    fn outstanding(&self) -> Outstanding {
+        match self {
+            Self::Tcp(socket) => socket.outstanding(),
+            Self::Unix(socket) => socket.outstanding(),
+            Self::TlsTcp(stream) => stream.outstanding(),
+            Self::TlsUnix(stream) => stream.outstanding(),
+            Self::TargetTlsTcp(stream) => stream.outstanding(),
+            Self::TargetTlsUnix(stream) => stream.outstanding(),
+            Self::Node(stream) => {
+                let bytes = stream.unread();
+                Outstanding { bytes, exact: bytes == 0 }
+            }
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_read(cx, buf))
+        let Self { transport, beat } = self.get_mut();
+        let read = each!(&mut *transport, inner => Pin::new(inner).poll_read(cx, buf));
+        if let (Poll::Pending, Some(beat)) = (&read, beat) {
+            while beat.poll_due(cx, || transport.outstanding().bytes == 0).is_ready() {
+                if each!(&mut *transport, inner => beat.poll_rest(cx, inner)).is_ready() {
+                    let _ = each!(&mut *transport, inner => Pin::new(inner).poll_flush(cx));
+                }
+            }
+        }
+        read
     }
 }
 
@@ -262,7 +303,14 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_write(cx, buf))
+        let Self { transport, beat } = self.get_mut();
+        each!(transport, inner => {
+            if let Some(beat) = beat {
+                ready!(beat.poll_rest(cx, inner));
+            }
+            let written = ready!(Pin::new(inner).poll_write(cx, buf));
+            Poll::Ready(counted(beat, written))
+        })
     }
 
     fn poll_write_vectored(
@@ -270,20 +318,44 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_write_vectored(cx, bufs))
+        let Self { transport, beat } = self.get_mut();
+        each!(transport, inner => {
+            if let Some(beat) = beat {
+                ready!(beat.poll_rest(cx, inner));
+            }
+            let written = ready!(Pin::new(inner).poll_write_vectored(cx, bufs));
+            Poll::Ready(counted(beat, written))
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
-        each!(&self.0, inner => inner.is_write_vectored())
+        each!(&self.transport, inner => inner.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_flush(cx))
+        each!(&mut self.get_mut().transport, inner => Pin::new(inner).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(&mut self.get_mut().0, inner => Pin::new(inner).poll_shutdown(cx))
+        let Self { transport, beat } = self.get_mut();
+        if let Some(beat) = beat {
+            beat.end();
+        }
+        each!(transport, inner => Pin::new(inner).poll_shutdown(cx))
     }
+}
+
+/// Tells the heartbeat what somebody wrote.
+fn counted(beat: &mut Option<Box<Beat>>, written: io::Result<usize>) -> io::Result<usize> {
+    if let (Some(beat), Ok(bytes)) = (beat, &written) {
+        beat.wrote(*bytes);
+    }
+    written
+}
+
+/// Ends a connection without a word: what was not delivered is not taken for the whole.
+pub(crate) fn reset(socket: TcpStream) {
+    let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
 }
 
 /// Size of the scratch buffer: room for a read of 64 KiB after the longest frame header.

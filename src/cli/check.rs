@@ -191,6 +191,7 @@ fn target(target: &Target) -> String {
             let tls = if tcp.tls.is_some() { " tls" } else { "" };
             format!("tcp {}{tls}", tcp.address)
         }
+        Target::DialIn(device) => format!("tcp at {}, {}", device.listen, device.open_to()),
         Target::Rfc2217(remote) => {
             let plain = match remote.control {
                 PortControl::Required => "",

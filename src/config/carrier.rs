@@ -29,7 +29,7 @@ impl Target {
         match self {
             Self::Serial(serial) => serial.carrier,
             Self::Rfc2217(remote) => remote.carrier,
-            Self::Tcp(_) | Self::Udp(_) | Self::Sim(_) => CarrierRules::default(),
+            Self::Tcp(_) | Self::DialIn(_) | Self::Udp(_) | Self::Sim(_) => CarrierRules::default(),
         }
     }
 
@@ -38,7 +38,7 @@ impl Target {
         match self {
             Self::Serial(serial) => Some(serial.settings),
             Self::Rfc2217(remote) => Some(remote.settings),
-            Self::Tcp(_) | Self::Udp(_) | Self::Sim(_) => None,
+            Self::Tcp(_) | Self::DialIn(_) | Self::Udp(_) | Self::Sim(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 pub(crate) use self::way::DoorWay;
 use super::{
-    Access, Address, Endpoint, Listen, ListenTls, Rights,
+    Access, Address, Endpoint, ListenTls, Rights,
     cursor::{Keys, Spot, Value},
     node::At,
     proxies::Network,
@@ -316,9 +316,12 @@ pub(super) fn fit(doors: &[WrittenDoor<'_>], endpoint: &Endpoint) {
     }
 }
 
-/// Checks all doors, where these may come in and these listen already.
-pub(super) fn check(doors: &[(String, WrittenDoor<'_>)], access: &Access, listen: &[Listen]) {
-    let mut taken: BTreeSet<Address> = listen.iter().map(|it| it.address.clone()).collect();
+/// Checks all doors, where these may come in and these addresses are taken.
+pub(super) fn check(
+    doors: &[(String, WrittenDoor<'_>)],
+    access: &Access,
+    mut taken: BTreeSet<Address>,
+) {
     for (endpoint, WrittenDoor { door, spot, at, who }) in doors {
         let any_port = matches!(door.way.address(), Address::Tcp(it) if it.port() == 0);
         if !any_port && !taken.insert(door.way.address()) {

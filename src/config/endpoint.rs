@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -33,6 +34,8 @@ pub(super) struct Published<'a> {
     pub(super) names: BTreeSet<String>,
     /// Their doors, each with the name of its endpoint.
     pub(super) doors: Vec<(String, WrittenDoor<'a>)>,
+    /// Where devices connect to us: the endpoint, its place in the file, our address.
+    pub(super) waiting: Vec<(String, At, SocketAddr)>,
 }
 
 /// Reads `endpoints:`.
@@ -48,6 +51,9 @@ pub(super) fn endpoints<'a>(k: &mut Keys<'a>, dead_after: Duration) -> Published
         endpoints.names.insert(name.text.clone());
         let Some((endpoint, doors)) = endpoint else { continue };
         endpoints.doors.extend(doors.into_iter().map(|door| (name.text.clone(), door)));
+        if let Target::DialIn(target) = &endpoint.target {
+            endpoints.waiting.push((name.text.clone(), name.at, target.listen));
+        }
         if let Some(device) = device(&endpoint) {
             match devices.get(&device) {
                 Some(first) => k.odd_in(
@@ -75,7 +81,8 @@ fn device(endpoint: &Endpoint) -> Option<String> {
             Some(format!("tcp {}", tcp.address))
         }
         Target::Udp(udp) => udp.local_port.map(|port| format!("udp {port}")),
-        Target::Tcp(_) | Target::Sim(_) => None,
+        // That its address is taken is a mistake, found with the other listeners.
+        Target::Tcp(_) | Target::DialIn(_) | Target::Sim(_) => None,
     }
 }
 
@@ -122,6 +129,11 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
     let doors = doors(k);
 
+    if let (Some(Target::DialIn(_)), Some(Placed { value: OpenWhen::OnDemand, at })) =
+        (&target, &open)
+    {
+        k.wrong_in("open", *at, "the device connects when it likes; leave this out");
+    }
     let share = written.map(|it| it.value).or(line.then_some(Share::OneWriter));
     if let (None, Some(open)) = (share, &open) {
         k.odd_in("open", open.at, "has no effect: each session has its own connection");
@@ -181,7 +193,7 @@ fn sharing(k: &mut Keys<'_>) -> Sharing {
              write gives way to the first that may); everyone with the right writes. With it a `tcp` target is one line \
              too: one connection for all sessions, for devices that accept only one",
         )
-        .without("`one-writer` for `serial`, `rfc2217` and `udp`; none for `tcp`")
+        .without("`one-writer` for `serial`, `rfc2217`, `udp` and a device that connects to us; none for `tcp`")
         .uci("share")
         .maybe::<Share>();
     let open = k
@@ -257,7 +269,7 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
     let read = [
         serial.map(|it| (it.value.0.map(Target::Serial), it.value.1)),
         remote.map(|it| (it.value.0.map(Target::Rfc2217), it.value.1)),
-        tcp.map(|it| bare(it.value.map(Target::Tcp))),
+        tcp.map(|it| bare(it.value)),
         udp.map(|it| bare(it.value.map(Target::Udp))),
         sim.map(|it| bare(Some(Target::Sim(SimTarget { device: it.value })))),
     ];
@@ -271,7 +283,7 @@ fn target(k: &mut Keys<'_>, name: &NodeKey, dead_after: Duration) -> (Option<Tar
 /// Whether there is one device for all sessions, rather than a connection for each.
 fn is_line(target: &Target) -> bool {
     match target {
-        Target::Serial(_) | Target::Rfc2217(_) | Target::Udp(_) => true,
+        Target::Serial(_) | Target::Rfc2217(_) | Target::Udp(_) | Target::DialIn(_) => true,
         Target::Tcp(_) => false,
         Target::Sim(sim) => match sim.device {
             SimDevice::Modem
@@ -338,101 +350,4 @@ fn limits(k: &mut Keys<'_>, line: bool) -> EndpointLimits {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        config::{PortIdentity, parse},
-        settings::{Levels, Settings, UsbId},
-    };
-
-    fn read(endpoint: &str) -> Result<Arc<Endpoint>, String> {
-        let text = format!("auth: none\nendpoints:\n  e: {endpoint}\n");
-        let parsed =
-            parse(&text, "w.yaml", &|_| Err(String::new())).map_err(|error| error.to_string());
-        parsed.map(|(config, _)| Arc::clone(&config.endpoints["e"]))
-    }
-
-    #[test]
-    fn defaults_are_filled_in() {
-        let endpoint = read("{ serial: { port: /dev/ttyS1 } }").unwrap();
-        let Target::Serial(serial) = &endpoint.target else { panic!("{endpoint:?}") };
-        assert_eq!(serial.settings, Settings::default());
-        assert!(
-            serial.on_open.is_empty()
-                && serial.on_release.is_empty()
-                && serial.low_latency
-                && !serial.allow_console
-        );
-        assert_eq!(
-            (endpoint.share, endpoint.history, endpoint.base64),
-            (Some(Share::OneWriter), 256 << 10, false)
-        );
-        assert_eq!(endpoint.limits.idle, None);
-        let endpoint = read("{ tcp: { address: 'plc:502', keepalive: 0s } }").unwrap();
-        let Target::Tcp(tcp) = &endpoint.target else { panic!("{endpoint:?}") };
-        assert_eq!(
-            (endpoint.share, tcp.keepalive, tcp.connect_timeout),
-            (None, None, Duration::from_secs(5))
-        );
-        assert_eq!(read("{ sim: modem }").unwrap().share, Some(Share::OneWriter));
-        assert_eq!(read("{ sim: echo-tcp }").unwrap().share, None);
-        let shared = read("{ tcp: { address: 'plc:502' }, share: everyone }").unwrap();
-        assert_eq!((shared.open, endpoint.lease_idle), (OpenWhen::OnDemand, None));
-    }
-
-    #[test]
-    fn words_that_look_like_numbers_need_no_quotes() {
-        let endpoint =
-            read("{ serial: { port: { usb: 0403:6001, serial: 00123, interface: 1 }, format: 7E2, baud: 20000000 } }").unwrap();
-        let Target::Serial(serial) = &endpoint.target else { panic!("{endpoint:?}") };
-        let id = UsbId { vid: 0x0403, pid: 0x6001 };
-        assert_eq!(
-            serial.port,
-            PortIdentity::Usb { id, serial: Some("00123".into()), interface: Some(1) }
-        );
-        assert_eq!(serial.settings.to_string(), "20000000 7E2 none");
-    }
-
-    #[test]
-    fn macros_are_steps_of_bounded_number_and_time() {
-        let macros = |steps: &str| {
-            read(&format!("{{ serial: {{ port: /dev/ttyS1, macros: {{ m: [ {steps} ] }} }} }}"))
-        };
-        let endpoint =
-            macros("{ rts: true, dtr: false, wait_ms: 100 }, { rts: false, break: true }").unwrap();
-        let steps = &endpoint.macros["m"];
-        assert_eq!(steps[0].change, Levels { dtr: Some(false), rts: Some(true), brk: None });
-        assert_eq!(steps[0].hold, Duration::from_millis(100));
-        assert_eq!(steps[1].change.brk, Some(true));
-        for wrong in ["", "{ wait_ms: 10001 }", &"{ dtr: true }, ".repeat(33)] {
-            assert!(macros(wrong).unwrap_err().contains("1 to 32 steps"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_go_together_is_refused_with_a_way_out() {
-        for (endpoint, part) in [
-            ("{}", "exactly one of"),
-            ("{ sim: echo, tcp: { address: 'h:1' } }", "exactly one of"),
-            ("{ serial: { port: /dev/ttyS1, baud: 0 } }", "not from 1 to 20000000"),
-            ("{ serial: { port: /dev/ttyS1, baud: 4294967296 } }", "not a whole number"),
-            ("{ serial: { port: /dev/ttyS1, flow: rtscts, rs485: {} } }", "flow: none"),
-            ("{ serial: { port: { serial: A1 } } }", "wsbridge ports"),
-            ("{ serial: { port: /dev/ttyS1, signals: { on_open: up } } }", "`keep`"),
-            ("{ sim: echo, share: one-wirter }", "did you mean `one-writer`?"),
-            ("{ tcp: { address: 'h:1', tls: { key: /k } } }", "go together"),
-            ("{ tcp: { address: 'unix:/s', tls: {} } }", "server_name"),
-            ("{ sim: echo, history: 1KiB }", "not from 4KiB to 64MiB"),
-            ("{ sim: ehco }", "did you mean `echo`?"),
-        ] {
-            let error = read(endpoint).unwrap_err();
-            assert!(error.contains(part) && error.contains("w.yaml:3:"), "{endpoint}\n{error}");
-        }
-    }
-
-    #[test]
-    fn null_is_the_same_as_leaving_a_key_out() {
-        let endpoint = read("{ title: null, serial: { port: /dev/ttyS1, rs485: null } }").unwrap();
-        assert_eq!(endpoint, read("{ serial: { port: /dev/ttyS1 } }").unwrap());
-    }
-}
+mod tests;

@@ -11,13 +11,16 @@ mod carrier;
 mod certificate;
 mod cursor;
 mod described;
+mod dial_in;
 mod door;
 mod endpoint;
 mod escaped;
 mod fingerprint;
 mod gateway;
+mod heartbeat;
 mod import;
 mod joined;
+mod kept;
 mod lines;
 mod listen;
 mod login;
@@ -32,6 +35,7 @@ mod plan;
 mod port;
 mod proxies;
 mod public;
+mod registration;
 mod report;
 mod resolve;
 mod rfc2217;
@@ -56,9 +60,11 @@ pub(crate) use app::App;
 pub(crate) use audit::AuditRules;
 pub(crate) use carrier::CarrierLine;
 pub use carrier::CarrierRules;
+pub(crate) use dial_in::DialInTarget;
 pub(crate) use door::{Door, DoorWay};
 pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
+pub(crate) use heartbeat::Heartbeat;
 pub use import::{Import, ImportKind, Imported, import};
 pub(crate) use lines::{LocalLine, LocalPlace, parse_lines};
 pub(crate) use listen::{Address, Listen, ListenTls};
@@ -83,6 +89,8 @@ pub(crate) use rights::{Rights, RightsTable};
 pub(crate) use schema::schema;
 pub(crate) use secret::{SecretReader, SecretSource};
 pub(crate) use sim::{SimDevice, SimTarget};
+pub(crate) use tcp::TargetTls;
+pub use tcp::{TcpAddress, TcpTarget};
 pub(crate) use text::Text;
 pub(crate) use uci::{UciInstance, uci_instance};
 pub use uci::{parse_uci, uci_as_yaml};
@@ -303,6 +311,8 @@ pub struct EndpointLimits {
 pub enum Target {
     /// A TCP or unix socket.
     Tcp(TcpTarget),
+    /// A device that connects to us.
+    DialIn(DialInTarget),
     /// A serial port of this machine.
     Serial(SerialTarget),
     /// A serial port on another box.
@@ -322,64 +332,13 @@ impl Target {
     /// The word for its kind, as clients are told: the key in the configuration.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Tcp(_) => "tcp",
+            Self::Tcp(_) | Self::DialIn(_) => "tcp",
             Self::Serial(_) => "serial",
             Self::Rfc2217(_) => "rfc2217",
             Self::Udp(_) => "udp",
             Self::Sim(_) => "sim",
         }
     }
-}
-
-/// A TCP or unix socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpTarget {
-    /// Where it is.
-    pub address: TcpAddress,
-    /// How long all attempts together may take.
-    pub connect_timeout: Duration,
-    /// Idle time before keepalive probes; `None` sends none.
-    pub keepalive: Option<Duration>,
-    /// A peer that acknowledges nothing of what it was sent for this long is dead.
-    pub dead_after: Duration,
-    /// The kernel's own limit (`TCP_USER_TIMEOUT`), which also cuts off a peer that is slow; `None`
-    /// sets none.
-    pub user_timeout: Option<Duration>,
-    /// TLS to the target.
-    pub tls: Option<TargetTls>,
-    /// USB numbers of the device behind it, as stated by the operator: the connection does not
-    /// tell.
-    pub usb: Option<UsbId>,
-}
-
-/// Address of a stream socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TcpAddress {
-    /// Host name or address, and port; resolved at each connect.
-    Host(String, u16),
-    /// Path of a unix stream socket.
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for TcpAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Host(host, port) => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// TLS to a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetTls {
-    /// Authority; `None` takes the system's.
-    pub ca: Option<PathBuf>,
-    /// The name requested and checked; `None` takes the address's host.
-    pub server_name: Option<String>,
-    /// Our certificate and key.
-    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// A serial port of this machine.

@@ -139,7 +139,7 @@ fn latency(target: &Target) -> Duration {
     match target {
         Target::Serial(serial) if is_uart(&serial.port) => uart,
         Target::Serial(_) => usb,
-        Target::Rfc2217(_) | Target::Tcp(_) => network,
+        Target::Rfc2217(_) | Target::Tcp(_) | Target::DialIn(_) => network,
         // A pty or a connection on this machine; or a target with borders of its own.
         Target::Sim(_) | Target::Udp(_) => uart,
     }

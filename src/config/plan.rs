@@ -3,12 +3,13 @@
 //! comparing anything again.
 
 mod doors;
+mod reopening;
 
 use std::collections::BTreeMap;
 
-use self::doors::doors;
 pub(crate) use self::doors::{DoorAction, PlannedDoor};
-use super::{Address, Config, Endpoint, Listen, SerialTarget, Target};
+use self::{doors::doors, reopening::reopening};
+use super::{Address, Config, Endpoint, Listen, Target};
 use crate::wire::close::Ended;
 
 /// What becomes of an endpoint.
@@ -218,59 +219,6 @@ pub(crate) fn same_port(one: &Address, other: &Address) -> bool {
         (Address::Tcp(one), Address::Tcp(other)) => one.port() == other.port() && one.port() != 0,
         (Address::Tcp(_) | Address::Unix(_) | Address::Systemd(_), _) => false,
     }
-}
-
-/// Why sessions of one endpoint cannot continue with the other; `None` if they can: it is the same
-/// device, reached and shared in the same way.
-fn reopening(old: &Endpoint, new: &Endpoint) -> Option<Reopening> {
-    let same = match (&old.target, &new.target) {
-        // Time-outs apply to future connections.
-        (Target::Tcp(old), Target::Tcp(new)) => old.address == new.address && old.tls == new.tls,
-        (Target::Serial(old), Target::Serial(new)) => stays_open(old, new),
-        (Target::Rfc2217(old), Target::Rfc2217(new)) => {
-            old.tcp.address == new.tcp.address && old.control == new.control
-        }
-        (Target::Udp(old), Target::Udp(new)) => old == new,
-        (Target::Sim(old), Target::Sim(new)) => old == new,
-        (
-            Target::Tcp(_)
-            | Target::Serial(_)
-            | Target::Rfc2217(_)
-            | Target::Udp(_)
-            | Target::Sim(_),
-            _,
-        ) => false,
-    };
-    if !same {
-        Some(Reopening::Target)
-    } else if old.share != new.share || old.open != new.open {
-        Some(Reopening::Sharing)
-    } else {
-        (old.history != new.history).then_some(Reopening::History)
-    }
-}
-
-/// Whether the device can stay open: line settings can be changed on it, everything else belongs to
-/// opening it.
-fn stays_open(old: &SerialTarget, new: &SerialTarget) -> bool {
-    let SerialTarget {
-        port,
-        settings: _,
-        rs485,
-        on_open: _,
-        on_release: _,
-        carrier,
-        removes_echo,
-        low_latency,
-        allow_console,
-    } = old;
-    *port == new.port
-        && *rs485 == new.rs485
-        && *carrier == new.carrier
-        && *removes_echo == new.removes_echo
-        && *low_latency == new.low_latency
-        // Withdrawing the permission closes the console.
-        && (new.allow_console || !*allow_console)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     audit::audit,
     cursor::{Keys, Reading, describe},
     described::Described,
-    door,
+    dial_in, door,
     endpoint::endpoints,
     gateway::{hsts, limits, names, times},
     joined::joined,
@@ -144,7 +144,8 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     listeners.extend(app_listeners);
     listen::check(&listeners, access.open, &names.trusted_proxies);
     let listen: Vec<_> = listeners.into_iter().map(|it| it.listen).collect();
-    door::check(&endpoints.doors, &access, &listen);
+    let taken = dial_in::check(&endpoints.waiting, &listen, k);
+    door::check(&endpoints.doors, &access, taken);
     // A browser heeds it only over TLS (RFC 6797 section 8.1).
     if let (Some(hsts), true) = (&hsts, listen.iter().all(|listen| listen.tls == ListenTls::Off)) {
         k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");

@@ -59,6 +59,7 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
         | Refusal::TargetAbsent(_)
         | Refusal::Proxy(_)
         | Refusal::Opening(_)
+        | Refusal::Registration
         | Refusal::Tls
         | Refusal::Exhausted => Vec::new(),
     }

@@ -82,6 +82,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         user_timeout: None,
         tls: None,
         usb: None,
+        heartbeat: None,
     };
     let endpoint = Endpoint {
         name: name.into(),

@@ -346,6 +346,7 @@ pub(super) fn told(refusal: Refusal) -> Ended {
         | Refusal::MediaType
         | Refusal::Proxy(_)
         | Refusal::Opening(_)
+        | Refusal::Registration
         | Refusal::Tls
         | Refusal::Exhausted => Ended::Internal(refusal.to_string()),
     }

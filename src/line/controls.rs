@@ -289,7 +289,7 @@ async fn release(shared: &Shared, port: &Port, turn: &CancellationToken) {
     let (levels, settings) = match &endpoint.target {
         Target::Serial(serial) => (serial.on_release, serial.settings),
         Target::Rfc2217(remote) => (remote.on_release, remote.settings),
-        Target::Tcp(_) | Target::Udp(_) | Target::Sim(_) => return,
+        Target::Tcp(_) | Target::DialIn(_) | Target::Udp(_) | Target::Sim(_) => return,
     };
     drive(shared, port, levels).await;
     let present = endpoint.target.carrier().while_connected;

@@ -26,10 +26,13 @@ use self::{
 };
 use super::{Board, LineState, Shared, controls::drive, output::Gone, uplink::uplink};
 use crate::{
+    auth::ClientAddress,
     config::{Endpoint, OpenWhen, Target},
+    event::Event,
     settings::{Inputs, Levels, LineEvent, Settings},
     stream::with_scratch,
-    target::{self, Device, Held, Learnt, OpenError, Port, Source},
+    target::{self, Desk, Device, Held, Learnt, OpenError, Port, Source},
+    wire::close::Refusal,
 };
 
 /// How long an on-demand device stays open after its last seat has left: for a client that comes
@@ -69,7 +72,7 @@ pub(super) async fn keep(
 /// Runs a shared line, whose device is opened again and again.
 async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut quiet = Quiet::default();
-    let mut learnt = Learnt::default();
+    let mut learnt = Learnt::new(desk(shared));
     loop {
         wanted(shared, endpoint).await;
         // While a device is absent the line's state stays as it is: another attempt is not news.
@@ -85,7 +88,9 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
                     if gone == Gone::Carrier {
                         shared.output.end_all(&gone);
                     }
-                    let pause = if is_stuck(&gone) {
+                    // A device that connects to us says itself how often it comes.
+                    let at_once = matches!(target.target, Target::DialIn(_));
+                    let pause = if at_once || is_stuck(&gone) {
                         Duration::ZERO
                     } else {
                         quiet.pause(opened.elapsed())
@@ -106,9 +111,23 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
             }
             Err(error) => {
                 quiet.failed(shared, &error, Gone::Failed(error.to_string()));
-                target::appeared(&target.target).await;
+                target::appeared_again(&target.target, &learnt).await;
             }
         }
+    }
+}
+
+/// Who hears of connections that a device's address turns away.
+fn desk(shared: &Shared) -> Desk {
+    let (events, name) = (Arc::clone(&shared.events), shared.name.clone());
+    let refused = move |peer, refusal: &Refusal| {
+        let client = ClientAddress::Direct(peer);
+        events.tell(Event::Refusal { client, request: &name, refusal });
+    };
+    Desk {
+        endpoint: shared.name.clone(),
+        metrics: Arc::clone(&shared.metrics),
+        refused: Arc::new(refused),
     }
 }
 

@@ -7,17 +7,17 @@ use std::{
     path::Path,
 };
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{BoundSocket, holder, unix};
-use crate::config::Address;
-
-/// Connections the kernel holds until we accept them; more than the default limit of connections.
-const BACKLOG: i32 = 512;
+use crate::{
+    config::Address,
+    stream::{BACKLOG, listening},
+};
 
 pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<BoundSocket> {
-    TcpListener::from_std(tcp(address, false)?.into()).map(BoundSocket::Tcp)
+    TcpListener::from_std(listening(address, false)?.into()).map(BoundSocket::Tcp)
 }
 
 /// A socket for an address that overlaps those of listeners about to leave (127.0.0.1 becomes
@@ -27,27 +27,11 @@ pub(super) fn bind_beside(address: SocketAddr, leaving: &[&OwnedFd]) -> io::Resu
     let share =
         |on| leaving.iter().try_for_each(|socket| SockRef::from(*socket).set_reuse_port(on));
     share(true)?;
-    let made = tcp(address, true);
+    let made = listening(address, true);
     share(false)?;
     let made = made?;
     made.set_reuse_port(false)?;
     Ok(made.into())
-}
-
-fn tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A restart must not wait for the old connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    if let SocketAddr::V6(address) = address {
-        // `[::]` serves IPv4 as well, whatever net.ipv6.bindv6only says; any other address serves
-        // only its own family.
-        socket.set_only_v6(!address.ip().is_unspecified())?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
 }
 
 pub(super) fn bind_unix(path: &Path) -> io::Result<BoundSocket> {

@@ -197,6 +197,12 @@ fn of_endpoints(page: &mut Exposition, all: &EndpointRows) {
             page.sample("_total", &[("endpoint", name), ("result", result)], counter.get());
         }
     }
+    page.family(
+        "wsbridge_heartbeats_ignored",
+        Type::Counter,
+        "Heartbeats of a device that connects to us, dropped.",
+    );
+    page.each(all, "_total", |endpoint| endpoint.heartbeats.get());
     page.family("wsbridge_queue_bytes", Type::Gauge, "Bytes waiting for the target.");
     page.each(all, "", |endpoint| endpoint.queue.get());
     page.family("wsbridge_line_errors", Type::Counter, "Errors on the serial line, by kind.");

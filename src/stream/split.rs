@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{NextHop, Outstanding, Sample, Stream, vigil::Vigil};
+use crate::sys::ioctl;
 
 /// What the halves share; the lock is held for the length of a poll.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl AsyncRead for ReadHalf {
             return read;
         }
         // Nothing has arrived: time to look whether the connection is still alive.
-        if std::mem::take(&mut inner.wrote) {
+        if std::mem::take(&mut inner.wrote) | inner.stream.has_beaten() {
             vigil.wrote();
         }
         let stream = &inner.stream;
@@ -99,6 +101,37 @@ impl AsyncWrite for WriteHalf {
 pub struct StreamProbe(Weak<Mutex<SplitState>>);
 
 impl StreamProbe {
+    /// Whether both halves are gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Lets the kernel ask an idle peer after this time whether it is still there, and again at
+    /// these intervals.
+    pub(crate) fn ask_after(&self, keepalive: &TcpKeepalive) {
+        self.ask(|stream| {
+            if let Some(socket) = stream.tcp() {
+                let _ = SockRef::from(socket).set_tcp_keepalive(keepalive);
+            }
+        });
+    }
+
+    /// When it is closed it is reset, and what the kernel still holds is discarded.
+    pub(crate) fn cut(&self) {
+        self.ask(|stream| {
+            if let Some(socket) = stream.tcp() {
+                let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            }
+        });
+    }
+
+    /// How long nothing has come from the peer, neither data nor an acknowledgement; `None` if that
+    /// cannot be known.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        let info = self.ask(|stream| ioctl::tcp_info(stream.tcp()?).ok())?;
+        Some(Duration::from_millis(info.last_ack_recv.min(info.last_data_recv).into()))
+    }
+
     fn ask<T: Default>(&self, question: impl FnOnce(&Stream) -> T) -> T {
         self.0.upgrade().map(|inner| question(&lock(&inner).stream)).unwrap_or_default()
     }

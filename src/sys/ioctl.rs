@@ -306,7 +306,8 @@ pub(crate) struct TcpInfo {
     /// Milliseconds since data was last sent, for the first time or again.
     pub(crate) last_data_sent: u32,
     last_ack_sent: u32,
-    last_data_recv: u32,
+    /// Milliseconds since data came.
+    pub(crate) last_data_recv: u32,
     /// Milliseconds since an acknowledgement came.
     pub(crate) last_ack_recv: u32,
     pmtu: u32,

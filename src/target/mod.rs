@@ -1,5 +1,6 @@
 //! What an endpoint reaches, opened: a stream for a dedicated session, or a device for a line.
 
+pub(crate) mod dial_in;
 mod port;
 pub(crate) mod rfc2217;
 pub(crate) mod serial;
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::dial_in::Desk;
 pub(crate) use self::port::Port;
 pub(crate) use self::udp::is_too_long;
 
@@ -24,8 +26,9 @@ use tokio::{
     time::sleep,
 };
 
+use self::dial_in::Reception;
 use crate::{
-    config::Target,
+    config::{DialInTarget, Target},
     settings::{LineEvent, UsbId},
     stream::{self, Outstanding},
     wire::close::Refusal,
@@ -101,11 +104,31 @@ impl fmt::Debug for Device {
     }
 }
 
-/// What was learnt about a target that would otherwise cost time at every opening.
+/// What is kept of a target between its openings: what was learnt of it, and our address where it
+/// connects to us.
 #[derive(Debug, Default)]
 pub(crate) struct Learnt {
     rfc2217: rfc2217::PeerLimits,
     udp: udp::Learnt,
+    desk: Option<Desk>,
+    reception: Option<Reception>,
+}
+
+impl Learnt {
+    /// Nothing yet; `desk` is for devices that connect to us.
+    pub(crate) fn new(desk: Desk) -> Self {
+        Self { desk: Some(desk), ..Self::default() }
+    }
+
+    /// Our address where the device connects, listened on from the first opening.
+    fn reception(&mut self, target: &DialInTarget) -> Result<&Reception, OpenError> {
+        if self.reception.is_none() {
+            let nobody = || OpenError::Unfit("only a line is connected to".into());
+            let desk = self.desk.as_ref().ok_or_else(nobody)?;
+            self.reception = Some(Reception::open(target, desk)?);
+        }
+        self.reception.as_ref().ok_or_else(|| OpenError::Unfit("nobody listens".into()))
+    }
 }
 
 /// Opens a target for a line for the first time.
@@ -127,6 +150,7 @@ pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<D
                 notes: Vec::new(),
             })
         }
+        Target::DialIn(device) => learnt.reception(device)?.device(device),
         Target::Serial(serial) => serial::open(serial).await,
         Target::Rfc2217(remote) => rfc2217::open(remote, &mut learnt.rfc2217).await,
         Target::Udp(udp) => udp::open(udp, &mut learnt.udp).await,
@@ -139,9 +163,11 @@ pub(crate) async fn open_again(target: &Target, learnt: &mut Learnt) -> Result<D
 pub(crate) async fn usb(target: &Target) -> Option<UsbId> {
     match target {
         Target::Serial(serial) => serial::usb_of(&serial.port).await,
-        Target::Tcp(_) | Target::Rfc2217(_) | Target::Udp(_) | Target::Sim(_) => {
-            target.stated_usb()
-        }
+        Target::Tcp(_)
+        | Target::DialIn(_)
+        | Target::Rfc2217(_)
+        | Target::Udp(_)
+        | Target::Sim(_) => target.stated_usb(),
     }
 }
 
@@ -152,10 +178,20 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 /// Pause between attempts to reach a host that refuses or does not answer.
 const DIAL_AGAIN: Duration = Duration::from_secs(1);
 
-/// Ready when it is worth trying again to open a target that was not there: for a serial device
-/// within milliseconds of its arrival, for anything else after a pause. Can be dropped at any time.
+/// Ready when it is worth trying again to open a target that was not there, of which nothing is
+/// known.
 pub async fn appeared(target: &Target) {
+    appeared_again(target, &Learnt::default()).await;
+}
+
+/// The same with what is kept of it: within milliseconds for a serial device that arrives and for
+/// one that connects to us, for anything else after a pause. Can be dropped at any time.
+pub(crate) async fn appeared_again(target: &Target, learnt: &Learnt) {
     match target {
+        Target::DialIn(_) => match &learnt.reception {
+            Some(reception) => reception.arrived().await,
+            None => sleep(DIAL_AGAIN).await,
+        },
         Target::Serial(serial) => serial::appeared(serial, REOPEN_PAUSE).await,
         Target::Tcp(_) | Target::Rfc2217(_) | Target::Udp(_) => sleep(DIAL_AGAIN).await,
         Target::Sim(_) => sleep(REOPEN_PAUSE).await,

@@ -249,6 +249,8 @@ pub enum Refusal {
     Proxy(&'static str),
     /// A raw door's client that began like a web page, or never said enough to be told from one.
     Opening(Foreign),
+    /// A connection that did not say what the device registers with, where devices connect to us.
+    Registration,
     /// The TLS handshake failed or took too long: nothing can be said to the client.
     Tls,
     /// The system has no descriptor or memory for the connection, which waits in the kernel.
@@ -263,7 +265,8 @@ impl Refusal {
             | Self::Subprotocol(_)
             | Self::Tls
             | Self::Proxy(_)
-            | Self::Opening(_) => 400,
+            | Self::Opening(_)
+            | Self::Registration => 400,
             Self::Unauthorized => 401,
             Self::Origin(_) | Self::Forbidden => 403,
             Self::NotFound => 404,
@@ -308,6 +311,7 @@ impl Refusal {
             Self::Subprotocol(_) => "subprotocol",
             Self::Proxy(_) => "proxy",
             Self::Opening(_) => "opening",
+            Self::Registration => "registration",
             Self::Tls => "tls",
             Self::Exhausted => "exhausted",
         }
@@ -353,6 +357,9 @@ impl fmt::Display for Refusal {
                  (`http: allow` of the door lets it through)",
                 foreign.word()
             ),
+            Self::Registration => {
+                f.write_str("it did not begin with the `registration` of the device that is waited for")
+            }
             Self::Tls => f.write_str("the TLS handshake failed"),
             Self::Exhausted => f.write_str("the gateway has no descriptor or memory for another connection"),
         }

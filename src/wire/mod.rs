@@ -8,5 +8,6 @@ pub mod head;
 pub(crate) mod modbus;
 pub(crate) mod opening;
 pub mod proxy;
+pub(crate) mod registration;
 pub mod subprotocol;
 pub mod telnet;

@@ -21,6 +21,7 @@ mod commands;
 mod connect;
 mod crowd;
 mod delivery;
+mod dial_in;
 mod docs;
 mod docs_api;
 mod docs_protocol;

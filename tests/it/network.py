@@ -3,6 +3,7 @@
 Nothing outside the namespace is touched. What was measured is printed.
 """
 
+import atexit
 import fcntl
 import hashlib
 import heapq
@@ -40,6 +41,8 @@ class Gateway:
         environment = {**os.environ, "STATE_DIRECTORY": folder}
         self.process = subprocess.Popen([binary, "serve", "--config", str(file)], env=environment,
                                         stderr=subprocess.PIPE, text=True)
+        # A case that fails must not leave it behind.
+        atexit.register(self.process.kill)
         threading.Thread(target=self._follow, daemon=True).start()
         self.port = int(self.wait("listening on ").rpartition(":")[2].split()[0])
         self.wait(" ready: ")
@@ -137,6 +140,70 @@ def cable(binary, folder):
         took = time.monotonic() - pulled
         print(f"cable pulled: noticed after {took:.2f} s of {DEAD_AFTER} s: {line}")
         assert 0.8 * DEAD_AFTER < took < 10 * DEAD_AFTER
+    gateway.stop()
+
+
+def nat(binary, folder):
+    """A DTU behind a mobile network, whose NAT entry is dropped without a word: it comes back from another port while the gateway still holds
+    the old connection. One that is alive, also with seconds of delay, is not replaced."""
+    run(f"ip address add {HERE}/32 dev lo")
+    run(f"ip address add {THERE}/32 dev lo")
+    run("ip address add 10.8.0.1/32 dev lo")
+    tcp = f"{{{{ listen: '0.0.0.0:{{}}', from: [ {THERE} ], registration: 'REG' }}}}"
+    free = socket.create_server(("", 0))
+    port = free.getsockname()[1]
+    free.close()
+    gateway = Gateway(binary, folder, config({"dtu": "{ tcp: " + tcp.format(port) + " }"}))
+    gateway.wait("waiting for the device on ")
+
+    def dtu(source=THERE, said=b"REG"):
+        stream = socket.create_connection((HERE, port), timeout=PATIENCE, source_address=(source, 0))
+        stream.sendall(said)
+        return stream
+
+    def refused(source):
+        try:
+            return dtu(source).recv(1) == b"never"
+        except (ConnectionResetError, BrokenPipeError):
+            return True
+
+    def talk(stream, text):
+        client.write(text)
+        assert stream.recv(len(text), socket.MSG_WAITALL) == text
+        stream.sendall(text[::-1])
+        assert client.read(len(text)) == text[::-1]
+
+    assert refused("10.8.0.1"), "from a network that is not listed"
+    old = dtu()
+    gateway.wait("the device has connected", f"peer={THERE}:{old.getsockname()[1]}")
+    client = ws.Plain(gateway.port, "dtu", None)
+    talk(old, b"before")
+    # The connection is idle, and alive: another one is refused.
+    began = time.monotonic()
+    assert refused(THERE), "a second one while the first answers"
+    print(f"refused while the first answers, after {time.monotonic() - began:.2f} s")
+    talk(old, b"still the first")
+    # What went through the NAT is lost both ways, and nobody is told.
+    run("nft add table inet nat")
+    run("nft add chain inet nat lost { type filter hook input priority 0; }")
+    for end in ("dport", "sport"):
+        run(f"nft add rule inet nat lost tcp {end} {old.getsockname()[1]} drop")
+    began = time.monotonic()
+    new = dtu()
+    gateway.wait("the device has connected", f"peer={THERE}:{new.getsockname()[1]}")
+    print(f"after a NAT drop the device had its place again in {time.monotonic() - began:.2f} s")
+    assert time.monotonic() - began < 60
+    client = ws.Plain(gateway.port, "dtu", None)
+    talk(new, b"after")
+    # The same while something is on its way to the device that is gone.
+    for end in ("dport", "sport"):
+        run(f"nft add rule inet nat lost tcp {end} {new.getsockname()[1]} drop")
+    client.write(b"into the void")
+    newest = dtu()
+    gateway.wait("the device has connected", f"peer={THERE}:{newest.getsockname()[1]}")
+    gateway.wait("the device went before it took these")
+    client = ws.Plain(gateway.port, "dtu", None)
+    talk(newest, b"and on")
     gateway.stop()
 
 

@@ -37,6 +37,11 @@ fn a_device_whose_cable_is_pulled_under_data_is_noticed_in_the_time() {
 }
 
 #[test]
+fn a_device_that_connects_to_us_has_its_place_again_after_a_nat_drop() {
+    run("nat", &["nft", "add", "table", "inet", "nat"]);
+}
+
+#[test]
 fn a_write_after_a_long_silence_through_half_a_second_of_delay_is_not_cut() {
     run("delay", &["ip", "tuntap", "add", "tun0", "mode", "tun"]);
 }

@@ -101,6 +101,7 @@ pub(crate) fn remote(port: u16) -> Rfc2217Target {
             user_timeout: None,
             tls: None,
             usb: None,
+            heartbeat: None,
         },
         settings: Settings { baud: 115_200, ..Settings::default() },
         on_open: Levels::default(),

@@ -5,7 +5,7 @@ use super::{
     finding::{DoctorReport, Id},
     listening::holder,
 };
-use crate::config::{Address, Door, Endpoint};
+use crate::config::{Address, DialInTarget, Door, Endpoint, Target};
 
 /// Looks at all of them.
 pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
@@ -14,7 +14,31 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
         for door in &endpoint.doors {
             one(subject, endpoint, door, report);
         }
+        if let Target::DialIn(target) = &endpoint.target {
+            device(subject, endpoint, target, report);
+        }
     }
+}
+
+/// An address where a device connects to us.
+fn device(
+    subject: &Subject<'_>,
+    endpoint: &Endpoint,
+    target: &DialInTarget,
+    report: &mut DoctorReport,
+) {
+    let place = format!("{}: tcp {}", endpoint.name, target.listen);
+    let mark = report.mark();
+    if let Some(who) = holder(subject, target.listen) {
+        let fix = ["tcp: { listen: \"IP:PORT\" }    # a free port, at the device, too".into()];
+        report.wrong(Id::DoorTaken, &place, format!("the port is in use by {who}"), &fix);
+    }
+    let open_to = target.open_to();
+    if !target.is_local() && target.registration.is_none() {
+        let fix = ["registration: \"TEXT\"    # what the device says first".into()];
+        report.hint(Id::DoorOpen, &place, format!("{open_to} is the device"), &fix);
+    }
+    report.ok_since(mark, Id::Door, &place, format!("the device is {open_to}"));
 }
 
 fn one(subject: &Subject<'_>, endpoint: &Endpoint, door: &Door, report: &mut DoctorReport) {

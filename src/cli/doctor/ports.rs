@@ -36,7 +36,11 @@ pub(super) fn look(subject: &Subject<'_>, report: &mut DoctorReport) {
                 low_latency: serial.low_latency,
                 allow_console: serial.allow_console,
             }),
-            Target::Tcp(_) | Target::Rfc2217(_) | Target::Udp(_) | Target::Sim(_) => None,
+            Target::Tcp(_)
+            | Target::DialIn(_)
+            | Target::Rfc2217(_)
+            | Target::Udp(_)
+            | Target::Sim(_) => None,
         });
         serial.collect()
     });

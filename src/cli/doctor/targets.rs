@@ -71,8 +71,8 @@ async fn attempt(endpoint: &Endpoint, proc: &Path) -> Option<(TcpAddress, Tried)
     match &endpoint.target {
         Target::Tcp(target) => Some((target.address.clone(), stream(target, proc).await)),
         Target::Rfc2217(target) => Some((target.tcp.address.clone(), port(target, proc).await)),
-        // UDP has nobody to answer an attempt.
-        Target::Serial(_) | Target::Udp(_) | Target::Sim(_) => None,
+        // UDP has nobody to answer an attempt, and a device that connects to us does so itself.
+        Target::Serial(_) | Target::DialIn(_) | Target::Udp(_) | Target::Sim(_) => None,
     }
 }
 

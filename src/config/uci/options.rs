@@ -49,6 +49,7 @@ pub(super) fn target_one_of(target: &str) -> &'static [&'static str] {
     match target {
         "serial" => &["port", "usb"],
         "sim" => &["device"],
+        "tcp" => &["address", "listen"],
         _ => &["address"],
     }
 }

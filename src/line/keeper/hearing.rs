@@ -69,6 +69,7 @@ impl Shared {
             Target::Serial(_)
             | Target::Rfc2217(_)
             | Target::Tcp(_)
+            | Target::DialIn(_)
             | Target::Udp(_)
             | Target::Sim(_) => None,
         };

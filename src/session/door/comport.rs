@@ -118,7 +118,9 @@ impl ComPort {
         let opened = match &seat.endpoint().target {
             Target::Serial(serial) => serial.on_open,
             Target::Rfc2217(remote) => remote.on_open,
-            Target::Tcp(_) | Target::Udp(_) | Target::Sim(_) => Levels::default(),
+            Target::Tcp(_) | Target::DialIn(_) | Target::Udp(_) | Target::Sim(_) => {
+                Levels::default()
+            }
         };
         let Levels { dtr, rts, brk } = board.outputs;
         PortValues {

@@ -29,6 +29,7 @@ async fn far() -> (TcpListener, Rfc2217Target) {
         user_timeout: None,
         tls: None,
         usb: None,
+        heartbeat: None,
     };
     let (settings, keep) = (Settings::default(), Levels::default());
     let control = PortControl::Required;

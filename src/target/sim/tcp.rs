@@ -34,6 +34,7 @@ pub(super) async fn start<D: SimulatedDevice>(
         user_timeout: None,
         tls: None,
         usb: None,
+        heartbeat: None,
     }))
 }
 

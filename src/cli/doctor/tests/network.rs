@@ -45,6 +45,23 @@ fn an_address_of_another_machine_is_told_with_those_of_this_one() {
 }
 
 #[test]
+fn an_address_where_a_device_connects_is_told_with_who_may_be_it() {
+    let place = Place::new();
+    let with = |keys: &str| format!("{ALICE}endpoints: {{ e: {{ tcp: {{ {keys} }} }} }}");
+    let told = |keys: &str, id: Id, level: Level, part: &str| {
+        place.find(&with(keys)).said(id, level, &[part]);
+    };
+    told("listen: '127.0.0.1:7007'", Id::Door, Level::Ok, "whoever connects from this machine");
+    let open = "listen: '0.0.0.0:7007', from: [ 10.0.0.0/8 ]";
+    told(open, Id::DoorOpen, Level::Hint, "whoever connects from 10.0.0.0/8 is the device");
+    let known = "listen: '0.0.0.0:7007', from: [ 10.0.0.0/8 ], registration: REG";
+    told(known, Id::Door, Level::Ok, "whoever registers from 10.0.0.0/8");
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = with(&format!("listen: '{}'", held.local_addr().unwrap()));
+    real().find(&taken).said(Id::DoorTaken, Level::Wrong, &["in use by"]);
+}
+
+#[test]
 fn a_door_is_told_with_those_it_is_open_to() {
     let place = real();
     let with = |door: &str| {
