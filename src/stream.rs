@@ -356,6 +356,7 @@ fn counted(beat: &mut Option<Box<Beat>>, written: io::Result<usize>) -> io::Resu
 /// Ends a connection without a word: what was not delivered is not taken for the whole.
 pub(crate) fn reset(socket: TcpStream) {
     let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+    drop(socket);
 }
 
 /// Size of the scratch buffer: room for a read of 64 KiB after the longest frame header.

@@ -104,16 +104,16 @@ pub(super) fn keys(k: &mut Keys<'_>) -> OwnKeys {
     }
 }
 
-impl OwnKeys {
-    /// Complains about keys that mean nothing where we connect to the device.
-    pub(super) fn without_effect(&self, k: &Keys<'_>) {
-        for key in ["from", "registration", "keep_registration"] {
-            if let Some(at) = k.place(key) {
-                k.odd_in(key, at, "has no effect without `listen`");
-            }
+/// Complains about keys that mean nothing where we connect to the device.
+pub(super) fn without_effect(k: &Keys<'_>) {
+    for key in ["from", "registration", "keep_registration"] {
+        if let Some(at) = k.place(key) {
+            k.odd_in(key, at, "has no effect without `listen`");
         }
     }
+}
 
+impl OwnKeys {
     /// The target, if it has an address.
     pub(super) fn target(
         self,

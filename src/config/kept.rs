@@ -6,6 +6,7 @@ use super::cursor::Keys;
 use crate::settings::UsbId;
 
 /// How a connection is kept.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
     pub(super) connect_timeout: Duration,
     pub(super) keepalive: Option<Duration>,

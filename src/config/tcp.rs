@@ -94,11 +94,11 @@ pub(super) fn tcp(k: &mut Keys<'_>, dead_after: Duration) -> Option<Target> {
             if !k.has("address") {
                 k.lacks(&["address", "listen"], k.at, what);
             }
-            own.without_effect(k);
+            dial_in::without_effect(k);
             None
         }
         (Some(address), false) => {
-            own.without_effect(k);
+            dial_in::without_effect(k);
             if let Some(Heartbeat { theirs: Some(_), .. }) = heartbeat.as_ref().map(|it| &it.value)
             {
                 let what =
@@ -106,7 +106,7 @@ pub(super) fn tcp(k: &mut Keys<'_>, dead_after: Duration) -> Option<Target> {
                 k.wrong_in("heartbeat", heartbeat.as_ref().map_or(k.at, |it| it.at), what);
             }
             let target = at(address.value, kept, heartbeat.and_then(|it| it.value.ours));
-            secured(target, tls, k).map(Target::Tcp)
+            Some(Target::Tcp(secured(target, tls, k)))
         }
         (address, true) => {
             for (key, at, what) in [
@@ -139,13 +139,13 @@ pub(super) fn tcp(k: &mut Keys<'_>, dead_after: Duration) -> Option<Target> {
 }
 
 /// A target with its TLS, if it has any.
-fn secured(target: TcpTarget, tls: Option<Placed<TargetTls>>, k: &Keys<'_>) -> Option<TcpTarget> {
+fn secured(target: TcpTarget, tls: Option<Placed<TargetTls>>, k: &Keys<'_>) -> TcpTarget {
     if let (TcpAddress::Unix(_), Some(Placed { value: TargetTls { server_name: None, .. }, at })) =
         (&target.address, &tls)
     {
         k.wrong_in("tls", *at, "a unix socket has no host to check; add `server_name`");
     }
-    Some(TcpTarget { tls: tls.map(|tls| tls.value), ..target })
+    TcpTarget { tls: tls.map(|tls| tls.value), ..target }
 }
 
 /// Reads where a target is and how the connection to it is kept, without TLS.

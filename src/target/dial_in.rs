@@ -18,6 +18,9 @@ use crate::{
     wire::close::Refusal,
 };
 
+/// Hears of each connection that was refused, and why.
+type Told = dyn Fn(SocketAddr, &Refusal) + Send + Sync;
+
 /// Whom a line tells of connections that were turned away, and what it counts.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -26,7 +29,7 @@ pub(crate) struct Desk {
     /// What is counted for it.
     pub metrics: Arc<EndpointMetrics>,
     /// Hears of each connection that was refused, and why.
-    pub refused: Arc<dyn Fn(SocketAddr, &Refusal) + Send + Sync>,
+    pub refused: Arc<Told>,
 }
 
 impl fmt::Debug for Desk {
