@@ -110,7 +110,10 @@ fn fresh(mode: u32) -> io::Result<Master> {
     let slave = master.slave_path();
     // Another group cannot be had in a user namespace (`PrivateUsers=yes`), nor is it needed.
     let group = if geteuid().is_root() { own_group() } else { None };
-    chown(slave, None, Some(group.unwrap_or_else(|| getegid().as_raw())))?;
+    let group = group.unwrap_or_else(|| getegid().as_raw());
+    chown(slave, None, Some(group)).map_err(|error| {
+        io::Error::new(error.kind(), format!("it cannot be given to the group {group}: {error}"))
+    })?;
     fs::set_permissions(slave, Permissions::from_mode(mode))?;
     master.report()?;
     // Until it was closed once, it counts as open.

@@ -206,6 +206,43 @@ class Story:
         assert metrics["process_max_fds"] == hard and int(metrics["process_resident_memory_bytes"]) > 1 << 20, (metrics, hard)
         return f"{len(there)} there, {len(hidden)} hidden, {hard} descriptors"
 
+    def node(self):
+        """A `pty` door under the packaged unit: of the service's group, for its members alone, whatever they do to it."""
+        path = "/run/wsbridge/echo1"
+        rights = "rights: [ read, write, settings ]"
+        entry = f"\n  echo1: {{ sim: echo, doors: [ {{ pty: {path}, as: admin, {rights} }} ] }}"
+        self.edit("\nendpoints:\n", f"\nendpoints:{entry}\n")
+        shown = self.run("wsbridge check")
+        assert f"pty {path}" in shown and "group" in shown, shown
+        self.run("systemctl reload wsbridge")
+        there = lambda: self.run(f"stat -L -c '%a %U %G' {path}", False) == "660 wsbridge wsbridge"
+        self.until(there, "the node is there")
+        others = "setpriv --reuid=nobody --regid=nogroup"
+        member = f"{others} --groups=wsbridge"
+        talk = f"sh -c 'exec 3<>{path}; printf hello >&3; timeout --foreground 30 head -c 5 <&3'"
+        assert "ermission denied" in self.run(f"{others} --clear-groups {talk} 2>&1", False)
+        assert self.run(f"{member} {talk}") == "hello"
+        # One that wants it for itself leaves a terminal that nobody else could open, us included.
+        alone = f"open F, q(+<), q({path}) or die $!; my $x = 0; ioctl F, 0x540C, $x or die $!; syswrite F, q(mine); sysread F, $x, 4; print $x"
+        before = self.run(f"readlink {path}")
+        assert self.run(f"{member} perl -e '{alone}'") == "mine"
+        self.until(lambda: self.run(f"readlink {path}") != before, "another node is there")
+        assert self.run(f"{member} {talk}") == "hello"
+        # The speed of the line is what a tool sets.
+        assert self.run(f"{member} sh -c 'exec 3<>{path}; stty 57600 <&3; stty speed <&3'") == "57600"
+        # A crash leaves the link, a stop does not.
+        times = int(self.show("NRestarts"))
+        self.run("systemctl kill -s KILL wsbridge")
+        self.until(lambda: int(self.show("NRestarts")) == times + 1 and there(), "the node is there again")
+        self.answers()
+        assert self.run(f"{member} {talk}") == "hello"
+        self.run("systemctl stop wsbridge")
+        assert self.run(f"ls -d {path} 2> /dev/null", False) == "" and self.run(f"readlink {path}", False) == ""
+        self.edit(entry, "")
+        self.run("systemctl start wsbridge")
+        self.answers()
+        return "660 wsbridge wsbridge"
+
     def reload(self):
         client, pid = self.open(), self.show("MainPID")
         self.edit("A simulated modem, to try things out; remove it", "Changed while a session goes on")
@@ -357,6 +394,7 @@ def tell(steps, arch, suite, first, second, keep):
         if steps.step("guest: apt installs it: it runs, is enabled, and its password, shown once, lets in", story.install, first):
             steps.step("guest: it is safe as installed: loopback, TLS, a password kept as a hash alone", story.safe)
             steps.step("guest: opened to the network: a WebSocket round trip to a USB serial adapter, which is pulled and put back", story.use)
+            steps.step("guest: a device node is its group's, under the packaged unit, and outlives tools and a crash", story.node)
             steps.step("guest: doctor finds nothing wrong with an adapter and a UART under the packaged unit", story.examined)
             steps.step("guest: what the daemon reads of the system is there under its unit, or hidden as packaging/README.md says",
                        story.surroundings)

@@ -1,5 +1,7 @@
 //! Doors: whether each can open, and to whom it is open.
 
+use std::path::Path;
+
 use super::{
     Subject,
     finding::{DoctorReport, Id},
@@ -50,6 +52,9 @@ fn one(subject: &Subject<'_>, endpoint: &Endpoint, door: &Door, report: &mut Doc
         let fix = [format!("doors: [ {{ {}: \"IP:PORT\" }} ]    # a free port", door.way.kind())];
         report.wrong(Id::DoorTaken, &place, format!("the port is in use by {who}"), &fix);
     }
+    if let Address::Unix(path) = door.way.address() {
+        folder(&path, &place, report);
+    }
     let open_to = door.open_to();
     if !door.way.is_local() && !door.way.asks_for_certificates() {
         let what = format!("open to {open_to}: whoever is on the way can read and write, too");
@@ -59,4 +64,18 @@ fn one(subject: &Subject<'_>, endpoint: &Endpoint, door: &Door, report: &mut Doc
         report.hint(Id::DoorOpen, &place, what, &fix);
     }
     report.ok_since(mark, Id::Door, &place, format!("open to {open_to}"));
+}
+
+/// Where a path is to be made there has to be a folder.
+fn folder(path: &Path, place: &str, report: &mut DoctorReport) {
+    let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else { return };
+    // The service makes its own when it starts.
+    if folder == Path::new("/run/wsbridge") {
+        return;
+    }
+    let fix = [
+        format!("sudo install -d -o wsbridge -g wsbridge {}", folder.display()),
+        "or name a path in /run/wsbridge, which the service makes".into(),
+    ];
+    report.wrong(Id::DoorFolder, place, format!("there is no folder {}", folder.display()), &fix);
 }

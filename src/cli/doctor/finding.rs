@@ -186,6 +186,7 @@ ids! {
     // Doors.
     Door = "door",
     DoorTaken = "door-taken",
+    DoorFolder = "door-folder",
     DoorOpen = "door-open",
     // Serial ports.
     Port = "port",

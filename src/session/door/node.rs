@@ -89,10 +89,11 @@ impl DeviceNode {
         if (due || ticked)
             && let Ok(speed) = self.visit.master().speed()
         {
-            if self.speed.is_some_and(|seen| seen != speed) {
+            // 0 drops DTR, which a pty does not have.
+            if speed != 0 && self.speed.is_some_and(|seen| seen != speed) {
                 self.wanted = Some(speed);
             }
-            self.speed = Some(speed);
+            self.speed = self.speed.map(|_| speed);
         }
         let of_line = self.of_line();
         self.wanted.take_if(|wanted| of_line == Some(*wanted));

@@ -330,6 +330,58 @@ fn a_device_that_goes_hangs_up_and_with_hold_it_does_not() {
 }
 
 #[test]
+fn a_tool_that_leaves_while_the_device_is_away_holds_nothing_and_sends_nothing_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("port");
+    let mut first = Pty::new();
+    std::os::unix::fs::symlink(first.path(), &link).unwrap();
+    let daemon = Daemon::open(&format!(
+        "  e:\n    serial: {{ port: \"{}\" }}\n    doors: [ {{ pty: \"{{dir}}/node\", hold: true }} ]\n",
+        link.display()
+    ));
+    daemon.wait_for("device open");
+    let mut tool = Tool::new(&daemon);
+    tool.send(b"one");
+    assert_eq!(first.receive(3), b"one");
+    fs::remove_file(&link).unwrap();
+    drop(first);
+    daemon.wait_for("device not there");
+    tool.send(b"too late");
+    drop(tool);
+    let closed = daemon.wait_for("session closed");
+    assert!(closed.contains("of 11 bytes"), "{closed}");
+    let mut next = Tool::new(&daemon);
+    next.send(b"in time");
+    let mut second = Pty::new();
+    std::os::unix::fs::symlink(second.path(), &link).unwrap();
+    assert_eq!(second.receive(7), b"in time");
+}
+
+#[test]
+fn check_and_doctor_say_who_may_open_a_node() {
+    let pty = Pty::new();
+    let daemon = gateway(&pty, "", "");
+    let run = |command: &str| {
+        let config = daemon.config();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+            .args([command, config.to_str().unwrap()])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let node = daemon.folder().join("node");
+    for command in ["check", "doctor"] {
+        let told = run(command);
+        assert!(told.contains(&format!("pty {}", node.display())), "{told}");
+        assert!(told.contains("the group of the gateway's process (0660)"), "{told}");
+    }
+    let text = fs::read_to_string(daemon.config()).unwrap();
+    fs::write(daemon.config(), text.replace("/node", "/no/node")).unwrap();
+    let told = run("doctor");
+    assert!(told.contains("there is no folder "), "{told}");
+}
+
+#[test]
 fn a_tool_that_discards_what_it_has_not_read_reads_nothing_of_it() {
     let mut pty = Pty::new();
     let daemon = gateway(&pty, "", "");
