@@ -6,8 +6,8 @@
 //! * Ground, the nouns of a port: `settings`; times as people read them: `span`; above them
 //!   `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: `config`, `wire`, `metrics`. Pure: no socket, file, clock or task.
-//! * Between them, `pty`: pseudo terminals of ours; and `stream`: one byte stream, whatever carries
-//!   it.
+//! * Between them, `pty`: pseudo terminals of ours; `screen`: whether a web page sent a connection's
+//!   first bytes; and `stream`: one byte stream, whatever carries it.
 //! * Above it `dial`, the one way out to an HTTP server.
 //! * Floor 1, the world: `audit`, `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
 //!   `process`. One outside thing each.
@@ -19,47 +19,74 @@
 //! * Floor 5, `listen`: bind, accept, TLS handshake, peer address.
 //! * Floor 6, `daemon` owns everything: start, reload, shutdown; [`cli`] has one file for each
 //!   sub-command.
+//!
+//! A gateway runs on Linux. For Windows only the commands of a gateway's users are built
+//! (`connect`, `login`): modules of the gateway alone are left out here, each as a whole.
+
+#![cfg_attr(
+    not(unix),
+    expect(dead_code, unused_imports, reason = "what only the gateway uses of shared modules")
+)]
 
 mod settings;
 mod span;
 mod sys;
 
 mod config;
+#[cfg(unix)]
 mod metrics;
 mod wire;
 
+#[cfg(unix)]
 mod pty;
 mod regular_file;
+mod screen;
+#[cfg(unix)]
 mod stream;
 
 mod dial;
 
+#[cfg(unix)]
 mod announce;
+#[cfg(unix)]
 mod audit;
+#[cfg(unix)]
 mod auth;
+#[cfg(unix)]
 mod logging;
+#[cfg(unix)]
 mod process;
+#[cfg(unix)]
 mod systemd;
+#[cfg(unix)]
 mod target;
+#[cfg(unix)]
 mod tls;
 
+#[cfg(unix)]
 mod event;
 
+#[cfg(unix)]
 mod line;
 
 pub mod client;
+#[cfg(unix)]
 mod session;
 
+#[cfg(unix)]
 mod http;
 
+#[cfg(unix)]
 mod listen;
 
 pub mod cli;
+#[cfg(unix)]
 mod daemon;
 
 /// What this repository's tests and fuzz targets reach into; nobody else should use it.
 #[doc(hidden)]
 pub mod testing {
+    #[cfg(unix)]
     pub use crate::auth::{hash_password, own_name};
     pub use crate::config::{Import, ImportKind, Imported, import, parse, parse_uci, uci_as_yaml};
 
@@ -68,6 +95,7 @@ pub mod testing {
         pub use crate::config::{
             CarrierRules, PortControl, Rfc2217Target, Target, TcpAddress, TcpTarget,
         };
+        #[cfg(unix)]
         pub use crate::target::{Device, OpenError, PortError, Source, appeared, open};
     }
 

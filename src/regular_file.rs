@@ -1,21 +1,21 @@
 //! Regular files only: opening a device can move its lines, and opening a pipe can block for ever.
 
+#[cfg(unix)]
+mod inside;
+#[cfg(unix)]
+mod nodes;
+#[cfg(not(unix))]
+#[path = "regular_file/no_nodes.rs"]
+mod nodes;
+
 use std::{
-    fs::{File, FileType, OpenOptions, metadata},
+    fs::{File, FileType, metadata},
     io::{self, Read as _},
-    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use rustix::{
-    fs::{AtFlags, CWD, FileType as Node, Mode, OFlags, ResolveFlags, openat, openat2, statat},
-    io::Errno,
-};
-
-/// How a file inside a folder is opened: without waiting for a pipe's writer, and without any
-/// terminal becoming ours.
-const READ: OFlags =
-    OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+#[cfg(unix)]
+pub(crate) use self::inside::{open_shown, read_inside};
 
 /// Opens a file for reading.
 ///
@@ -25,9 +25,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     // Checked before it is opened, since opening a device has effects; and again afterwards, since
     // the name may lead elsewhere by then.
     fit(metadata(path)?.file_type())?;
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = nodes::open(path)?;
     fit(file.metadata()?.file_type())?;
     Ok(file)
 }
@@ -51,74 +49,6 @@ pub(crate) fn read_at_most(file: File, most: usize) -> io::Result<Vec<u8>> {
     if bytes.len() > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
-/// Opens a file inside a folder. A link is followed if it stays inside; one that leads out is an
-/// error, even if somebody changes it meanwhile.
-///
-/// # Errors
-/// As for [`open`]; or the file is not inside.
-pub(crate) fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
-    open_beneath(folder, &resolved(folder, path)?)
-}
-
-/// The same for a folder that is shown to others: nothing hidden counts as inside, whichever link
-/// leads there.
-///
-/// # Errors
-/// As for [`open_inside`]; or the file, or a folder on the way to it, is hidden.
-pub(crate) fn open_shown(folder: &Path, path: &Path) -> io::Result<File> {
-    let found = resolved(folder, path)?;
-    if is_hidden(path) || is_hidden(&found) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    open_beneath(folder, &found)
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
-}
-
-/// Reads a whole file inside a folder, of at most that many bytes.
-///
-/// # Errors
-/// As for [`open_inside`] and [`read`].
-pub(crate) fn read_inside(folder: &Path, path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    read_at_most(open_inside(folder, path)?, most)
-}
-
-/// Where in `folder` a path leads once its links are resolved.
-fn resolved(folder: &Path, path: &Path) -> io::Result<PathBuf> {
-    let found = folder.join(path).canonicalize()?;
-    let inside = found.strip_prefix(folder.canonicalize()?).map(Path::to_owned);
-    inside.map_err(|_| Errno::XDEV.into())
-}
-
-/// Opens the file in `folder` with this path, on which there is no link: one that has appeared
-/// meanwhile is an error.
-fn open_beneath(folder: &Path, path: &Path) -> io::Result<File> {
-    let root =
-        openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    // Checked before it is opened, as in `open`.
-    let kind = Node::from_raw_mode(statat(&root, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
-    if matches!(kind, Node::CharacterDevice | Node::BlockDevice) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is a device, not a regular file"));
-    }
-    let file: File = match openat2(
-        &root,
-        path,
-        READ,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-    ) {
-        // Before Linux 5.6, or under a system call filter that does not know it.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            openat(&root, path, READ | OFlags::NOFOLLOW, Mode::empty())?.into()
-        }
-        other => other?.into(),
-    };
-    fit(file.metadata()?.file_type())?;
-    Ok(file)
-}
-
 fn fit(kind: FileType) -> io::Result<()> {
     if kind.is_file() {
         return Ok(());
@@ -126,21 +56,15 @@ fn fit(kind: FileType) -> io::Result<()> {
     if kind.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let name = if kind.is_fifo() {
-        "a named pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    };
+    let name = nodes::name(kind);
     Err(io::Error::new(io::ErrorKind::InvalidInput, format!("is {name}, not a regular file")))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::net::UnixListener;
 
-    use rustix::fs::mknodat;
+    use rustix::fs::{CWD, FileType as Node, Mode, mknodat};
 
     use super::*;
 
@@ -159,71 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_not_shown_by_whatever_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        std::fs::create_dir_all(at(".git/objects")).unwrap();
-        std::fs::write(at(".git/config"), "secret").unwrap();
-        std::fs::write(at("page"), "page").unwrap();
-        std::fs::create_dir(at("sub")).unwrap();
-        for (to, name) in [
-            (".git/config", "config"),
-            (".git", "folder"),
-            ("../.git/config", "sub/up"),
-            ("page", "fine"),
-        ] {
-            std::os::unix::fs::symlink(to, at(name)).unwrap();
-        }
-        let shown = |name: &str| read_at_most(open_shown(folder.path(), Path::new(name))?, 100);
-        for name in ["config", "folder/config", "sub/up", ".git/config", "sub/../.git/config"] {
-            assert_eq!(shown(name).unwrap_err().kind(), io::ErrorKind::NotFound, "{name}");
-        }
-        assert_eq!(
-            (shown("page").unwrap(), shown("fine").unwrap()),
-            (b"page".to_vec(), b"page".to_vec())
-        );
-        // We neither wait for a pipe nor open a device.
-        mknodat(CWD, at("pipe"), Node::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        assert_eq!(shown("pipe").unwrap_err().to_string(), "is a named pipe, not a regular file");
-        assert_eq!(
-            open_shown(Path::new("/dev"), Path::new("null")).unwrap_err().kind(),
-            io::ErrorKind::InvalidInput
-        );
-    }
-
-    #[test]
     fn a_file_is_read_up_to_its_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "0123456789").unwrap();
         assert_eq!(read(&path, 10).unwrap(), b"0123456789");
         assert_eq!(read(&path, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-    }
-
-    #[test]
-    fn a_link_inside_a_folder_is_followed_and_one_that_leaves_it_is_not() {
-        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::create_dir(folder.path().join("sub")).unwrap();
-        std::fs::write(folder.path().join("here"), "here").unwrap();
-        std::fs::write(outside.path().join("there"), "there").unwrap();
-        let link = |to: &Path, name: &str| {
-            std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
-        };
-        link(Path::new("../here"), "sub/inside");
-        link(&outside.path().join("there"), "absolute");
-        link(
-            &Path::new("../..").join(outside.path().file_name().unwrap()).join("there"),
-            "sub/relative",
-        );
-        link(outside.path(), "folder");
-        link(&folder.path().join("here"), "back");
-        let read = |name: &str| read_inside(folder.path(), Path::new(name), 100);
-        for name in ["sub/inside", "back", "sub/../here"] {
-            assert_eq!(read(name).unwrap(), b"here", "{name}");
-        }
-        for name in ["absolute", "sub/relative", "folder/there", "../there", "sub/../../there"] {
-            assert!(read(name).is_err(), "{name}");
-        }
-        assert_eq!(super::read(&folder.path().join("absolute"), 10).unwrap(), b"there");
     }
 }

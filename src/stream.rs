@@ -8,7 +8,6 @@ mod metered;
 mod peer;
 mod recorded;
 mod sample;
-mod screen;
 mod split;
 mod tls;
 mod vigil;
@@ -32,7 +31,6 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-pub(crate) use self::screen::{Screen, Verdict};
 pub(crate) use self::vigil::Vigil;
 use self::{
     beat::Beat,

@@ -7,6 +7,10 @@ mod file;
 mod guard;
 mod line;
 mod list;
+#[cfg(unix)]
+mod pty;
+#[cfg(not(unix))]
+#[path = "connect/no_pty.rs"]
 mod pty;
 mod stop;
 mod tcp;

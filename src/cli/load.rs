@@ -10,6 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use super::CommandError;
 use crate::{
     config::{
         Config, ConfigError, MAX_FILE, SecretSource, Text, Warning, parse_files, parse_uci,
@@ -105,6 +106,12 @@ impl LoadError {
             Self::Unreadable { .. } => 66,
             Self::Wrong(_) => 78,
         }
+    }
+}
+
+impl From<&LoadError> for CommandError {
+    fn from(error: &LoadError) -> Self {
+        Self { code: error.exit_code(), message: error.to_string() }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use super::{
     CommandError, Outcome, SysExit,
     gateway::{Access, Address, Gateway, Kept, TrustArgs},
-    passwd,
+    prompt,
 };
 
 /// Arguments of `wsbridge login`.
@@ -86,7 +86,7 @@ async fn login(args: &Args) -> Outcome {
     } else {
         // Before anybody types a password for it.
         gateway.get("/healthz", &Access::none(), None).await.or_else(no_json)?;
-        let (user, password) = passwd::sign_in(args.user.as_deref())?;
+        let (user, password) = prompt::sign_in(args.user.as_deref())?;
         json!({ "user": user, "password": password, "program": program() })
     };
     let answer = gateway.ask("/api/logins", None, Some(&wish)).await?;
@@ -150,10 +150,21 @@ async fn end(url: &Address) -> Outcome {
 
 /// What the gateway's list calls this computer.
 fn program() -> String {
-    let host = crate::auth::own_name();
+    let host = computer();
     let fits = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
     let host: String = host.chars().filter(fits).take(60).collect();
     if host.is_empty() { "a computer".into() } else { host }
+}
+
+/// This computer's name.
+#[cfg(unix)]
+fn computer() -> String {
+    crate::auth::own_name()
+}
+
+#[cfg(windows)]
+fn computer() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
 fn told(text: &str) {

@@ -1,28 +1,48 @@
 //! The command line: one file for each sub-command, exit codes of sysexits(3).
 
+#[cfg(unix)]
 mod add;
+#[cfg(unix)]
 mod audit;
+#[cfg(unix)]
 mod ca;
+#[cfg(unix)]
 mod check;
 mod completions;
 mod connect;
+#[cfg(unix)]
 mod demo;
+#[cfg(unix)]
 mod doctor;
 mod gateway;
+#[cfg(unix)]
+mod here;
+#[cfg(unix)]
 mod import;
+#[cfg(unix)]
 mod load;
 mod login;
 mod man;
 mod offered;
+#[cfg(unix)]
 mod passwd;
+#[cfg(unix)]
 mod ports;
+mod prompt;
+#[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+mod shown;
+#[cfg(unix)]
 mod token;
+mod typing;
+#[cfg(unix)]
 mod which;
+#[cfg(unix)]
 mod wrap;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write as _},
     process::ExitCode,
 };
 
@@ -56,6 +76,7 @@ fn filter(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+#[cfg(unix)]
 const EXAMPLES: &str = "\
 Examples:
   wsbridge demo                       A gateway with simulated devices, no configuration needed
@@ -66,30 +87,18 @@ Examples:
   wsbridge serve
   wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020   On another computer";
 
+#[cfg(not(unix))]
+const EXAMPLES: &str = "\
+Examples:
+  wsbridge login https://gateway:8443
+  wsbridge connect https://gateway:8443                               What there is
+  wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020";
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the gateway.
-    Serve(serve::Args),
-    /// Check a configuration and print what it means.
-    Check(check::Args),
-    /// List the serial ports of this machine.
-    Ports(ports::Args),
-    /// Add an endpoint, and put it in force.
-    Add(add::Args),
-    /// Write a configuration of ser2net, websockify or ttyd as one of ours.
-    Import(import::Args),
-    /// Find what is wrong with this machine or the configuration, and say what to type.
-    Doctor(doctor::Args),
-    /// Hash a password for `users:`.
-    Passwd(passwd::Args),
-    /// Make an API token for `tokens:`.
-    Token(token::Args),
-    /// Verify the record of who did what.
-    Audit(audit::Args),
-    /// Make the gateway's own certificate one that other devices can trust.
-    Ca(ca::Args),
-    /// Run a gateway with simulated devices on loopback.
-    Demo(demo::Args),
+    #[cfg(unix)]
+    #[command(flatten)]
+    Here(here::HereCommand),
     /// Reach a line of a gateway from this computer.
     Connect(connect::Args),
     /// Sign in at a gateway, for `connect`.
@@ -103,8 +112,12 @@ enum Command {
 }
 
 /// The configuration that a command line of the daemon names; `None` for any other command.
+#[cfg(unix)]
 fn served(words: &[&str]) -> Option<load::ConfigFile> {
-    let Command::Serve(args) = Cli::try_parse_from(words).ok()?.command else { return None };
+    let Command::Here(here::HereCommand::Serve(args)) = Cli::try_parse_from(words).ok()?.command
+    else {
+        return None;
+    };
     Some(args.which.source())
 }
 
@@ -150,12 +163,6 @@ impl CommandError {
     }
 }
 
-impl From<&load::LoadError> for CommandError {
-    fn from(error: &load::LoadError) -> Self {
-        Self { code: error.exit_code(), message: error.to_string() }
-    }
-}
-
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -175,27 +182,9 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Outcome {
-    let syslog =
-        if let Command::Serve(args) = &cli.command { args.syslog.as_deref() } else { None };
-    if matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
-        crate::logging::start(&cli.log_level, syslog)
-            .map_err(|error| CommandError::new(SysExit::Usage, error))?;
-    }
     match cli.command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Check(args) => {
-            let width = wrap::width(io::stderr());
-            told(check::run(&args, &mut io::stdout().lock(), (&mut io::stderr().lock(), width)))
-        }
-        Command::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
-        Command::Add(args) => add::run(&args),
-        Command::Import(args) => import::run(&args),
-        Command::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
-        Command::Passwd(args) => passwd::run(&args),
-        Command::Token(args) => token::run(&args),
-        Command::Audit(args) => audit::run(&args),
-        Command::Ca(args) => ca::run(&args),
-        Command::Demo(args) => demo::run(&args),
+        #[cfg(unix)]
+        Command::Here(command) => command.run(&cli.log_level),
         Command::Connect(args) => connect::run(&args),
         Command::Login(args) => login::run(&args),
         Command::Logout(args) => login::logout(&args),
@@ -205,6 +194,7 @@ fn dispatch(cli: Cli) -> Outcome {
 }
 
 /// The outcome of a command that has itself reported what was wrong.
+#[cfg(unix)]
 fn told(code: u8) -> Outcome {
     if code == 0 { Ok(()) } else { Err(CommandError { code, message: String::new() }) }
 }
@@ -228,24 +218,6 @@ pub(crate) fn print(text: &str) -> Outcome {
         }
         _ => Ok(()),
     }
-}
-
-/// Tells a person what the next line is and where it goes; a pipe gets only the lines.
-pub(crate) fn caption(text: &str) {
-    if io::stdout().is_terminal() {
-        // The lines say enough without it.
-        let _ = writeln!(io::stderr(), "{text}");
-    }
-}
-
-/// Shows a secret on a line of its own on standard error; standard output gets the lines to append
-/// to a configuration.
-fn secret(told: &str, text: &str) -> Outcome {
-    let mut err = io::stderr().lock();
-    // A program takes the line; a person is told what it is.
-    let told = if err.is_terminal() { format!("{told}\n") } else { String::new() };
-    writeln!(err, "{told}{text}")
-        .map_err(|error| CommandError::new(SysExit::Io, format!("standard error: {error}")))
 }
 
 #[cfg(test)]

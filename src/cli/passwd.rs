@@ -3,14 +3,17 @@
 
 use std::{
     fs::{self, File, Permissions},
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-
-use super::{CommandError, Outcome, SysExit, caption, print, secret};
+use super::{
+    CommandError, Outcome, SysExit, print,
+    prompt::{io_failure, line, unseen},
+    shown::{caption, secret},
+    typing::Typing,
+};
 use crate::{auth, config::uci};
 
 /// The fewest characters a password may have.
@@ -152,10 +155,10 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// Gets a password: typed twice without echo, or one line from a pipe.
 fn ask() -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
-        let hidden = Hidden::start().map_err(|error| io_failure(&error))?;
-        let first = prompt("Password: ")?;
-        let again = prompt("Once more: ")?;
-        drop(hidden);
+        let typing = Typing::unseen().map_err(|error| io_failure(&error))?;
+        let first = unseen("Password: ")?;
+        let again = unseen("Once more: ")?;
+        drop(typing);
         if first != again {
             return Err(CommandError::new(
                 SysExit::Data,
@@ -174,69 +177,4 @@ fn ask() -> Result<String, CommandError> {
         return Err(CommandError::new(SysExit::Data, what));
     }
     Ok(password)
-}
-
-/// A user and a password to sign in with: typed, the password unseen, or the latter a line of a pipe.
-pub(super) fn sign_in(user: Option<&str>) -> Result<(String, String), CommandError> {
-    if !io::stdin().is_terminal() {
-        let user = user.ok_or_else(|| {
-            let what = "standard input is no terminal: name the user with --user";
-            CommandError::new(SysExit::Usage, what)
-        })?;
-        return Ok((user.to_owned(), line()?));
-    }
-    let user = match user {
-        Some(user) => user.to_owned(),
-        None => prompt_seen("User: ")?,
-    };
-    let hidden = Hidden::start().map_err(|error| io_failure(&error))?;
-    let password = prompt("Password: ")?;
-    drop(hidden);
-    Ok((user, password))
-}
-
-fn prompt_seen(text: &str) -> Result<String, CommandError> {
-    let mut err = io::stderr();
-    // A prompt that is not seen does no harm.
-    let _ = write!(err, "{text}").and_then(|()| err.flush());
-    line()
-}
-
-fn prompt(text: &str) -> Result<String, CommandError> {
-    let mut err = io::stderr();
-    // A prompt that nobody sees does no harm.
-    let _ = write!(err, "{text}").and_then(|()| err.flush());
-    let line = line();
-    let _ = writeln!(err);
-    line
-}
-
-fn line() -> Result<String, CommandError> {
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|error| io_failure(&error))?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn io_failure(error: &io::Error) -> CommandError {
-    CommandError::new(SysExit::Io, format!("standard input: {error}"))
-}
-
-/// Until this is dropped the terminal shows nothing that is typed.
-struct Hidden(Termios);
-
-impl Hidden {
-    fn start() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut unseen = before.clone();
-        unseen.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &unseen)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        // The terminal may be gone.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
-    }
 }

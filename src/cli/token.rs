@@ -2,7 +2,12 @@
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Outcome, caption, offered::Offered, passwd, print, secret};
+use super::{
+    Outcome,
+    offered::Offered,
+    passwd, print,
+    shown::{caption, secret},
+};
 use crate::{
     auth,
     config::{Rights, uci},

@@ -16,11 +16,12 @@ use crate::{
     config::{Door, DoorWay, Endpoint, OpenWhen, Rights, RightsTable, Target},
     line::{NoSeat, Participant, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
+    screen::Screen,
     session::{
         Beginning, ComPort, Crowd, DeviceNode, DoorTerms, Entrance, Far, First, LeftDoor, Linger,
         Raw, RunningSession, Session, SessionReport, Standing, Words, door, first_bytes,
     },
-    stream::{Screen, Stream},
+    stream::Stream,
     target::tcp,
     wire::close::{Ended, Refusal},
 };

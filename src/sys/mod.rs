@@ -1,4 +1,8 @@
-//! The kernel calls that no safe crate offers, and the kernel's words for a serial line.
+//! The system calls that no safe crate offers, and the kernel's words for a serial line.
 
+#[cfg(windows)]
+pub(crate) mod console;
+#[cfg(unix)]
 pub(crate) mod ioctl;
+#[cfg(unix)]
 pub(crate) mod termios;

@@ -3,7 +3,7 @@
 mod comport;
 mod file;
 mod pty;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -20,12 +20,12 @@ use crate::harness::{
 };
 
 /// What `connect` needs to reach an endpoint of a daemon.
-fn url(daemon: &Daemon, endpoint: &str) -> String {
+pub(crate) fn url(daemon: &Daemon, endpoint: &str) -> String {
     format!("http://{}/{endpoint}", daemon.address())
 }
 
 /// Sends bytes to an echo and gets them back, whatever is cut.
-fn echoed(stream: &TcpStream, bytes: &[u8]) {
+pub(crate) fn echoed(stream: &TcpStream, bytes: &[u8]) {
     thread::scope(|scope| {
         let mut sender = stream;
         scope.spawn(move || sender.write_all(bytes).unwrap());
@@ -42,7 +42,7 @@ fn is_reset(mut stream: &TcpStream) -> bool {
 }
 
 /// Twenty places to cut, spread over this many bytes in each direction.
-fn cuts(total: usize) -> Vec<usize> {
+pub(crate) fn cuts(total: usize) -> Vec<usize> {
     // The first connection asks for the list of endpoints.
     (0..21).map(|n| (n * 7919 + 1301) % (total / 10) + 700).collect()
 }

@@ -107,10 +107,14 @@ fn what_readme_and_guide_say_to_paste_loads_and_what_the_package_installs() {
 /// The names at the beginning of a section's lines, up to the next `[`.
 fn dependencies() -> BTreeSet<String> {
     let manifest = text(&root().join("Cargo.toml"));
-    let section = manifest.split_once("\n[dependencies]\n").unwrap().1;
-    let section = section.split("\n[").next().unwrap();
-    section
-        .lines()
+    // Those of every system, and each system's own.
+    let sections = manifest.split("\n[").filter_map(|section| {
+        let (name, lines) = section.split_once("]\n")?;
+        (name == "dependencies" || name.ends_with(".dependencies")).then_some(lines)
+    });
+    sections
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(" = "))
         .map(|(name, _)| name.to_owned())
         .collect()

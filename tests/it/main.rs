@@ -67,3 +67,4 @@ mod targets;
 mod udp;
 mod v1;
 mod walls;
+mod windows;

@@ -12,7 +12,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::line::Parted;
-use crate::stream::{Screen, Verdict};
+use crate::screen::{Screen, Verdict};
 
 /// Most bytes of one read that are looked at.
 const LOOKED_AT_MAX: usize = 4096;

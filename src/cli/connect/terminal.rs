@@ -2,7 +2,6 @@
 //! Ctrl-].
 
 mod keys;
-mod raw;
 mod shown;
 mod transfer;
 
@@ -24,12 +23,11 @@ use tokio::{
 pub(super) use self::keys::Eol;
 use self::{
     keys::{Key, Keys, Typed},
-    raw::Raw,
     shown::Shown,
     transfer::{CANCEL, Transfer},
 };
 use super::{
-    super::{CommandError, Outcome, SysExit},
+    super::{CommandError, Outcome, SysExit, typing::Typing},
     line::{Line, Parted, Session, Writer},
     stop::stopped,
 };
@@ -87,7 +85,7 @@ pub(super) async fn terminal(line: &Line, args: &ViewArgs) -> Outcome {
     let Session { writer, mut events, .. } = session;
     let writer = Arc::new(writer);
     let parted = {
-        let _raw = Raw::start()
+        let _typing = Typing::raw()
             .map_err(|error| CommandError::new(SysExit::Io, format!("the terminal: {error}")))?;
         let line = line.clone().raw();
         let (typed, waiting) = mpsc::channel(TYPED_MAX);

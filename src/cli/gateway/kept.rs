@@ -1,10 +1,15 @@
 //! Sign-ins that `wsbridge login` keeps: one file a gateway in the user's configuration, for its
 //! owner alone.
 
+#[cfg(unix)]
+mod own;
+#[cfg(windows)]
+#[path = "kept/own_windows.rs"]
+mod own;
+
 use std::{
-    env, fs,
+    fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -65,8 +70,7 @@ impl Kept {
     /// Keeps it.
     pub(in crate::cli) fn keep(&self, address: &Address) -> Result<PathBuf, CommandError> {
         let file = file(address).ok_or_else(|| {
-            let what = "neither XDG_CONFIG_HOME nor HOME says where to keep the sign-in";
-            CommandError::new(SysExit::Io, what)
+            CommandError::new(SysExit::Io, format!("{} where to keep the sign-in", own::SAYS_NOT))
         })?;
         write(&file, self).map_err(|error| {
             CommandError::new(SysExit::Io, format!("{}: {error}", file.display()))
@@ -86,24 +90,17 @@ impl Kept {
     }
 }
 
-/// `~/.config/wsbridge/HOST_PORT.sign-in`.
+/// `HOST_PORT.sign-in` in our folder.
 fn file(address: &Address) -> Option<PathBuf> {
-    let folder = |name: &str| env::var_os(name).map(PathBuf::from).filter(|it| it.is_absolute());
-    let folder =
-        folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|it| it.join(".config")))?;
+    let folder = own::folder()?;
     let site = &address.site;
     let plain = if site.secure { "" } else { "_plain" };
     let name = format!("{}_{}{}{plain}", site.host.to_lowercase(), site.port, address.prefix);
-    Some(folder.join("wsbridge").join(format!("{}.sign-in", name.replace('/', "!"))))
+    Some(folder.join("wsbridge").join(format!("{}.sign-in", name.replace(['/', ':'], "!"))))
 }
 
 fn read(file: &Path) -> io::Result<Kept> {
-    let about = fs::symlink_metadata(file)?;
-    let ours = about.uid() == rustix::process::geteuid().as_raw();
-    if !ours || about.mode() & 0o077 != 0 {
-        let what = "other users may read or write it; sign in again, it is made anew";
-        return Err(io::Error::other(what));
-    }
+    own::ours_alone(file)?;
     let text = regular_file::read(file, FILE_MAX)?;
     serde_json::from_slice(&text)
         .map_err(|error| io::Error::other(format!("not a sign-in: {error}")))
@@ -111,12 +108,12 @@ fn read(file: &Path) -> io::Result<Kept> {
 
 fn write(file: &Path, kept: &Kept) -> io::Result<()> {
     if let Some(folder) = file.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        own::make_folder(folder)?;
     }
     let draft = file.with_extension("new");
     // What an interrupted one left.
     let _ = fs::remove_file(&draft);
-    let mut new = fs::File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut new = own::create(&draft)?;
     new.write_all(serde_json::to_string_pretty(kept)?.as_bytes())?;
     new.sync_all()?;
     fs::rename(&draft, file)

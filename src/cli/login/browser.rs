@@ -71,9 +71,13 @@ fn word() -> Result<String, CommandError> {
 
 /// Opens a page in the user's browser, if there is one that can be found.
 fn open(url: &str) {
-    let browser = env::var_os("BROWSER").unwrap_or_else(|| "xdg-open".into());
-    let mut command = Command::new(browser);
-    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let usual: &[&str] =
+        if cfg!(windows) { &["rundll32", "url.dll,FileProtocolHandler"] } else { &["xdg-open"] };
+    let named = env::var_os("BROWSER").map(|browser| vec![browser]);
+    let words = named.unwrap_or_else(|| usual.iter().map(Into::into).collect());
+    let Some((program, words)) = words.split_first() else { return };
+    let mut command = Command::new(program);
+    command.args(words).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // The address is shown in any case.
     drop(thread::spawn(move || command.status()));
 }

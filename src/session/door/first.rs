@@ -9,8 +9,9 @@ use std::{
 use tokio::io::{AsyncRead as _, ReadBuf};
 
 use crate::{
+    screen::{Screen, Verdict},
     session::Session,
-    stream::{Screen, Stream, Verdict, with_scratch},
+    stream::{Stream, with_scratch},
     wire::opening::Foreign,
 };
 

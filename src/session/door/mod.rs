@@ -32,7 +32,8 @@ use super::{
 };
 use crate::{
     line::Mark,
-    stream::{Screen, Stream, Vigil, with_scratch},
+    screen::Screen,
+    stream::{Stream, Vigil, with_scratch},
     wire::{close::Ended, opening::Foreign},
 };
 

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use super::{DoorSession, Far, Inbound, READ_MAX, Words};
 use crate::{
     line::LineNews,
+    screen::Verdict,
     session::endings::{Remainder, ending},
-    stream::Verdict,
     wire::{close::Ended, opening::Foreign},
 };
 

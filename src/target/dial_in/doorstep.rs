@@ -11,7 +11,7 @@ use tokio::{
 use super::Desk;
 use crate::{
     config::{DialInTarget, contain},
-    stream::{Screen, Verdict},
+    screen::{Screen, Verdict},
     wire::{
         close::Refusal,
         registration::{Registered, Registration},

@@ -16,8 +16,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{Desk, ignored::Ignored};
 use crate::{
+    screen::{Screen, Verdict},
     settings::LineEvent,
-    stream::{ReadHalf, Screen, StreamProbe, Verdict},
+    stream::{ReadHalf, StreamProbe},
     target::Source,
     wire::close::Refusal,
 };

@@ -18,36 +18,41 @@ use crate::{
 };
 
 /// A terminal as a shell leaves it, and what stands on it.
-struct Terminal {
+pub(crate) struct Terminal {
     pty: Pty,
     slave: File,
     shown: String,
+    /// All of it, also what was waited for.
+    screen: String,
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let pty = Pty::new();
         let slave = File::options().read(true).write(true).open(pty.path()).unwrap();
         let mut cooked = tcgetattr(&slave).unwrap();
         cooked.local_modes |= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
         tcsetattr(&slave, OptionalActions::Now, &cooked).unwrap();
-        Self { pty, slave, shown: String::new() }
+        Self { pty, slave, shown: String::new(), screen: String::new() }
     }
 
     /// Runs `wsbridge connect` on it.
     fn run(&self, args: &[&str]) -> Technician {
-        Technician::connect_with(args, |command| {
-            let end = || Stdio::from(self.slave.try_clone().unwrap());
-            command.stdin(end()).stdout(end()).stderr(end());
-        })
+        Technician::connect_with(args, |command| self.carry(command))
     }
 
-    fn types(&mut self, keys: &[u8]) {
+    /// Puts a command on it.
+    pub(crate) fn carry(&self, command: &mut Command) {
+        let end = || Stdio::from(self.slave.try_clone().unwrap());
+        command.stdin(end()).stdout(end()).stderr(end());
+    }
+
+    pub(crate) fn types(&mut self, keys: &[u8]) {
         self.pty.send(keys);
     }
 
     /// Waits until that is shown, behind what was waited for before.
-    fn shows(&mut self, text: &str) {
+    pub(crate) fn shows(&mut self, text: &str) {
         let mut device = self.pty.device();
         let mut piece = [0; 4096];
         let found = until(text, || {
@@ -56,15 +61,22 @@ impl Terminal {
             }
             if self.pty.has_input() {
                 let read = device.read(&mut piece).unwrap();
-                self.shown += &String::from_utf8_lossy(&piece[..read]);
+                let text = String::from_utf8_lossy(&piece[..read]);
+                self.shown += &text;
+                self.screen += &text;
             }
             None
         });
         self.shown.drain(..found);
     }
 
+    /// Whether that was ever shown, as far as was waited for.
+    pub(crate) fn has_shown(&self, text: &str) -> bool {
+        self.screen.contains(text)
+    }
+
     /// Whether it is as a shell leaves it.
-    fn is_cooked(&self) -> bool {
+    pub(crate) fn is_cooked(&self) -> bool {
         let cooked = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
         tcgetattr(&self.slave).unwrap().local_modes.contains(cooked)
     }

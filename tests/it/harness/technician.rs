@@ -35,6 +35,15 @@ impl Technician {
         for name in ["WSBRIDGE_TOKEN", "https_proxy", "http_proxy", "all_proxy", "HTTPS_PROXY"] {
             command.env_remove(name);
         }
+        Self::run(command, home, adjust)
+    }
+
+    /// Runs a command, which has a home.
+    pub(crate) fn run(
+        mut command: Command,
+        home: TempDir,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         adjust(&mut command);
         let mut child = command.spawn().unwrap();

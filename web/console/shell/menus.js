@@ -4,6 +4,7 @@ import { announce } from "../announce.js";
 import { openDialog, openMenu } from "../dialog.js";
 import { h } from "../dom.js";
 import { openHelp } from "../help/help.js";
+import { openLogins } from "../logins.js";
 import { session, signOut } from "../session.js";
 import { choice } from "../theme.js";
 import { authorityFacts } from "../trust.js";
@@ -32,6 +33,8 @@ export function lookMenu(button) {
 export function userMenu(button, { narrow, failed }) {
   const { kind } = session.value;
   const items = [{ label: "About this login", run: about }];
+  // Tokens and certificates have none.
+  if (kind === "user") items.push({ label: "Your sign-ins…", run: () => openLogins(failed) });
   // A phone's bar is for the open lines.
   if (narrow)
     items.push(

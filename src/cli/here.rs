@@ -1,0 +1,63 @@
+//! The commands about a gateway on this machine.
+
+use std::io;
+
+use clap::Subcommand;
+
+use super::{
+    CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, import, passwd, ports,
+    serve, token, told, wrap,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HereCommand {
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Check a configuration and print what it means.
+    Check(check::Args),
+    /// List the serial ports of this machine.
+    Ports(ports::Args),
+    /// Add an endpoint, and put it in force.
+    Add(add::Args),
+    /// Write a configuration of ser2net, websockify or ttyd as one of ours.
+    Import(import::Args),
+    /// Find what is wrong with this machine or the configuration, and say what to type.
+    Doctor(doctor::Args),
+    /// Hash a password for `users:`.
+    Passwd(passwd::Args),
+    /// Make an API token for `tokens:`.
+    Token(token::Args),
+    /// Verify the record of who did what.
+    Audit(audit::Args),
+    /// Make the gateway's own certificate one that other devices can trust.
+    Ca(ca::Args),
+    /// Run a gateway with simulated devices on loopback.
+    Demo(demo::Args),
+}
+
+impl HereCommand {
+    /// Runs it.
+    pub(super) fn run(self, log_level: &str) -> Outcome {
+        let syslog = if let Self::Serve(args) = &self { args.syslog.as_deref() } else { None };
+        if matches!(self, Self::Serve(_) | Self::Demo(_)) {
+            crate::logging::start(log_level, syslog)
+                .map_err(|error| CommandError::new(SysExit::Usage, error))?;
+        }
+        match self {
+            Self::Serve(args) => serve::run(&args),
+            Self::Check(args) => {
+                let width = wrap::width(io::stderr());
+                told(check::run(&args, &mut io::stdout().lock(), (&mut io::stderr().lock(), width)))
+            }
+            Self::Ports(args) => told(ports::run(args, &mut io::stdout().lock())),
+            Self::Add(args) => add::run(&args),
+            Self::Import(args) => import::run(&args),
+            Self::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
+            Self::Passwd(args) => passwd::run(&args),
+            Self::Token(args) => token::run(&args),
+            Self::Audit(args) => audit::run(&args),
+            Self::Ca(args) => ca::run(&args),
+            Self::Demo(args) => demo::run(&args),
+        }
+    }
+}
