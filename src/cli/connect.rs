@@ -12,7 +12,6 @@ mod pty;
 #[cfg(not(unix))]
 #[path = "connect/no_pty.rs"]
 mod pty;
-mod stop;
 mod tcp;
 mod terminal;
 mod told;
@@ -21,11 +20,14 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use tokio::runtime::Builder;
 
-use self::{line::Line, stop::stopped, told::Told};
+use self::{line::Line, told::Told};
 use super::{
     CommandError, Outcome, SysExit,
     gateway::{Access, Address, Gateway, Kept, TrustArgs},
+    offered::Offered,
+    stop::stopped,
 };
+use crate::config::KnownResets;
 
 /// Arguments of `wsbridge connect`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ Examples:
   wsbridge connect https://gateway:8443/router1 --log router1.log
   wsbridge connect https://gateway:8443/plc1 --tcp 127.0.0.1:5020
   wsbridge connect https://gateway:8443/zigbee --tcp 127.0.0.1:6638 --keep
-  wsbridge connect https://gateway:8443/esp32 --rfc2217 127.0.0.1:2217
+  wsbridge connect https://gateway:8443/esp32 --rfc2217 127.0.0.1:2217 --resets esp
   wsbridge connect https://gateway:8443/modem1 --pty /tmp/modem1
   wsbridge connect --file ~/.config/wsbridge/lines.yaml
   ssh -o ProxyCommand='wsbridge connect https://gateway:8443/ssh1 --stdio' root@device"
@@ -61,6 +63,9 @@ pub(crate) struct Args {
     /// RTS.
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address, groups = ["way", "place"])]
     rfc2217: Option<SocketAddr>,
+    /// Do the resets of these chips, which esptool and its like send, with the timing that they need.
+    #[arg(long, value_name = "CHIPS", requires = "rfc2217", value_parser = Offered { read: resets, words: &["esp"] })]
+    resets: Option<KnownResets>,
     /// Make this a device node (a link to a pty) for programs that open one; settings stay the
     /// endpoint's.
     #[arg(long, value_name = "PATH", groups = ["way", "place"])]
@@ -111,6 +116,10 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("`{text}` is not ADDRESS:PORT, like 127.0.0.1:5020"))
 }
 
+fn resets(text: &str) -> Result<KnownResets, String> {
+    if text == "esp" { Ok(KnownResets::Esp) } else { Err(format!("`{text}` is not esp")) }
+}
+
 /// Connects, until it is over.
 pub(crate) fn run(args: &Args) -> Outcome {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
@@ -151,7 +160,7 @@ impl Args {
             keep: self.keep,
             many: self.many,
             allow_http: self.allow_http,
-            rfc2217: self.rfc2217.is_some(),
+            rfc2217: self.rfc2217.map(|_| self.resets.unwrap_or(KnownResets::None)),
         };
         let port = self.tcp.or(self.rfc2217).map(|address| Place::Port(address, ways));
         port.or_else(|| self.pty.clone().map(|path| Place::Node(path, self.keep)))

@@ -12,6 +12,7 @@ use super::{
     CommandError, Outcome, SysExit,
     gateway::{Access, Address, Gateway, Kept, TrustArgs},
     prompt,
+    stop::stopped,
 };
 
 /// Arguments of `wsbridge login`.
@@ -72,7 +73,12 @@ fn block_on(work: impl Future<Output = Outcome>) -> Outcome {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
         CommandError::new(SysExit::Unavailable, format!("cannot start: {error}"))
     })?;
-    let outcome = runtime.block_on(work);
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = work => outcome,
+            () = stopped() => Err(prompt::interrupted()),
+        }
+    });
     runtime.shutdown_background();
     outcome
 }

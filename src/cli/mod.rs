@@ -33,6 +33,7 @@ mod prompt;
 mod serve;
 #[cfg(unix)]
 mod shown;
+mod stop;
 #[cfg(unix)]
 mod token;
 mod typing;
@@ -154,6 +155,8 @@ pub(crate) enum SysExit {
     NoPermission = 77,
     /// The configuration is wrong (`EX_CONFIG`).
     Config = 78,
+    /// Somebody pressed Ctrl-C, as shells say it.
+    Interrupted = 130,
 }
 
 impl CommandError {

@@ -10,9 +10,8 @@ use std::{
 
 use super::{
     CommandError, Outcome, SysExit, print,
-    prompt::{io_failure, line, unseen},
+    prompt::{line, unseen},
     shown::{caption, secret},
-    typing::Typing,
 };
 use crate::{auth, config::uci};
 
@@ -155,10 +154,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// Gets a password: typed twice without echo, or one line from a pipe.
 fn ask() -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
-        let typing = Typing::unseen().map_err(|error| io_failure(&error))?;
-        let first = unseen("Password: ")?;
-        let again = unseen("Once more: ")?;
-        drop(typing);
+        let [first, again] = unseen(["Password: ", "Once more: "])?;
         if first != again {
             return Err(CommandError::new(
                 SysExit::Data,

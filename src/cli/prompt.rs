@@ -1,8 +1,13 @@
 //! What a person is asked in a terminal, or a program answers through a pipe.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    thread,
+};
 
-use super::{CommandError, SysExit, typing::Typing};
+use tokio::{runtime::Builder, task::spawn_blocking};
+
+use super::{CommandError, SysExit, stop::stopped, typing::Typing};
 
 /// A user and a password to sign in with: typed, the password unseen, or the latter a line of a pipe.
 pub(super) fn sign_in(user: Option<&str>) -> Result<(String, String), CommandError> {
@@ -17,9 +22,7 @@ pub(super) fn sign_in(user: Option<&str>) -> Result<(String, String), CommandErr
         Some(user) => user.to_owned(),
         None => seen("User: ")?,
     };
-    let typing = Typing::unseen().map_err(|error| io_failure(&error))?;
-    let password = unseen("Password: ")?;
-    drop(typing);
+    let [password] = unseen(["Password: "])?;
     Ok((user, password))
 }
 
@@ -30,11 +33,57 @@ fn seen(text: &str) -> Result<String, CommandError> {
     line()
 }
 
-/// The same where the terminal does not show what is typed, not even the end of the line.
-pub(super) fn unseen(text: &str) -> Result<String, CommandError> {
+/// Several lines, one after the other, while the terminal shows nothing of what is typed. Ctrl-C
+/// leaves it as it was before.
+pub(super) fn unseen<const N: usize>(
+    texts: [&'static str; N],
+) -> Result<[String; N], CommandError> {
+    // The caller may be on a runtime, which cannot be waited on there.
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| io_failure(&error))?;
+            let typing = Typing::unseen().map_err(|error| io_failure(&error))?;
+            let asked = runtime.block_on(async {
+                tokio::select! {
+                    asked = spawn_blocking(move || texts.map(unshown)) => Some(asked),
+                    () = stopped() => None,
+                }
+            });
+            drop(typing);
+            // Nobody waits for a line that does not come.
+            runtime.shutdown_background();
+            match asked {
+                Some(Ok(lines)) => all(lines),
+                Some(Err(error)) => Err(io_failure(&io::Error::other(error))),
+                None => {
+                    let _ = writeln!(io::stderr());
+                    Err(interrupted())
+                }
+            }
+        });
+        asked.join().unwrap_or_else(|_| Err(interrupted()))
+    })
+}
+
+/// All of them, or the first that failed.
+fn all<const N: usize>(
+    lines: [Result<String, CommandError>; N],
+) -> Result<[String; N], CommandError> {
+    let lines: Vec<_> = lines.into_iter().collect::<Result<_, _>>()?;
+    lines.try_into().map_err(|_| interrupted())
+}
+
+/// A line after its prompt; its end is not shown by the terminal.
+fn unshown(text: &str) -> Result<String, CommandError> {
     let line = seen(text);
     let _ = writeln!(io::stderr());
     line
+}
+
+/// Ctrl-C.
+pub(super) fn interrupted() -> CommandError {
+    CommandError::new(SysExit::Interrupted, "interrupted")
 }
 
 /// A line of standard input.
@@ -45,6 +94,6 @@ pub(super) fn line() -> Result<String, CommandError> {
 }
 
 /// Standard input that fails.
-pub(super) fn io_failure(error: &io::Error) -> CommandError {
+fn io_failure(error: &io::Error) -> CommandError {
     CommandError::new(SysExit::Io, format!("standard input: {error}"))
 }

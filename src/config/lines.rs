@@ -17,7 +17,7 @@ use super::{
     report::Report,
     resolve::judged,
     text::Text,
-    words::{HttpWord, NearPath, SocketAddress, is_name},
+    words::{HttpWord, KnownResets, NearPath, SocketAddress, is_name},
     yaml,
 };
 
@@ -59,8 +59,8 @@ pub(crate) struct LocalGateway<A> {
 pub(crate) enum LocalPlace {
     /// Its bytes over TCP.
     Tcp(SocketAddr),
-    /// The same, with settings and signals by RFC 2217.
-    Rfc2217(SocketAddr),
+    /// The same, with settings and signals by RFC 2217; which resets are recognised.
+    Rfc2217(SocketAddr, KnownResets),
     /// A device node.
     Pty(PathBuf),
 }
@@ -68,7 +68,7 @@ pub(crate) enum LocalPlace {
 impl fmt::Display for LocalPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) | Self::Rfc2217(address) => write!(f, "{address}"),
+            Self::Tcp(address) | Self::Rfc2217(address, _) => write!(f, "{address}"),
             Self::Pty(path) => write!(f, "{}", path.display()),
         }
     }
@@ -141,7 +141,7 @@ fn lines<A: Clone>(
     let mut taken = BTreeMap::new();
     for (name, line) in named.iter().filter_map(|(name, line)| Some((*name, line.as_ref()?))) {
         let is_any = matches!(line.place,
-            LocalPlace::Tcp(address) | LocalPlace::Rfc2217(address) if address.port() == 0);
+            LocalPlace::Tcp(address) | LocalPlace::Rfc2217(address, _) if address.port() == 0);
         if let (Some(first), false) = (taken.insert(line.place.to_string(), name), is_any) {
             let what = format!("is at {}, as `{}` is; give it another", line.place, first.text);
             k.wrong_in(&format!("lines.{}", name.text), name.at, &what);
@@ -197,8 +197,14 @@ fn place(k: &mut Keys<'_>, folder: &Path) -> Option<LocalPlace> {
             "rfc2217",
             "`IP:PORT` where programs speak RFC 2217, to set the baud rate and move DTR and RTS, too",
         )
-        .maybe::<SocketAddress>()
-        .map(|it| LocalPlace::Rfc2217(it.value.0));
+        .maybe::<SocketAddress>();
+    let resets = k
+        .key("resets", "of `rfc2217`: `esp` does the resets that esptool and its like send with the timing that the chip needs")
+        .or(KnownResets::None);
+    if let (Some(at), None) = (k.place("resets"), &rfc2217) {
+        k.odd_in("resets", at, "has no effect: only `rfc2217` has signals");
+    }
+    let rfc2217 = rfc2217.map(|it| LocalPlace::Rfc2217(it.value.0, resets));
     let pty = k
         .key("pty", "path of a device node (Linux); a relative one begins in the file's folder")
         .maybe::<NearPath>()
@@ -300,7 +306,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "gateway: https://gw\nlines:\n  zigbee: { tcp: 127.0.0.1:6638 }\n  esp:\n    endpoint: esp32\n    \
-                    rfc2217: '[::1]:2217'\n    many: true\n    at_once: true\n    http: allow\n    gateway: { url: https://other, \
+                    rfc2217: '[::1]:2217'\n    resets: esp\n    many: true\n    at_once: true\n    http: allow\n    gateway: { url: https://other, \
                     token_file: a.token, ca: /etc/ca.crt }\n  modem1: { pty: modem1 }\n";
         let lines = parsed(text).unwrap();
         let usual = LocalGateway {
@@ -326,7 +332,7 @@ mod tests {
                 fingerprint: None,
             },
             endpoint: "esp32".into(),
-            place: LocalPlace::Rfc2217("[::1]:2217".parse().unwrap()),
+            place: LocalPlace::Rfc2217("[::1]:2217".parse().unwrap(), KnownResets::Esp),
             many: true,
             at_once: true,
             screened: false,

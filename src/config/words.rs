@@ -60,7 +60,7 @@ pub(super) enum HttpWord {
 }
 
 /// Which resets a door recognises, to do them with the timing that they need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KnownResets {
     /// None.
     None,

@@ -12,7 +12,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    harness::{Daemon, Raw, client::status, daemon::OPEN, tls},
+    connect::terminal::Terminal,
+    harness::{Daemon, Raw, Technician, client::status, daemon::OPEN, tls},
+    peers::works,
     signing::PASSWORD,
 };
 
@@ -194,4 +196,44 @@ fn what_a_certificate_is_believed_by_is_kept_with_the_sign_in() {
     let other = sum.replace(|c: char| c.is_ascii_digit(), "A");
     let wrong = run(home.path(), "", &["connect", &url, "--json", "--fingerprint", &other]);
     assert_eq!(wrong.status.code(), Some(69), "{}", said(&wrong));
+}
+
+#[test]
+fn on_a_terminal_the_password_is_not_shown_and_ctrl_c_leaves_the_terminal_as_it_was() {
+    if !works("setsid", &["--version"]) {
+        eprintln!("skipped: no setsid, which makes a terminal the one of Ctrl-C");
+        return;
+    }
+    let daemon = Daemon::start(&guarded(""));
+    let url = format!("http://{}", daemon.address());
+    let mut terminal = Terminal::new();
+    let home = tempfile::tempdir().unwrap();
+    let login = |terminal: &Terminal| {
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", env!("CARGO_BIN_EXE_wsbridge"), "login", &url]);
+        command.env("XDG_CONFIG_HOME", home.path()).env_remove("WSBRIDGE_TOKEN");
+        let own = tempfile::tempdir().unwrap();
+        Technician::run(command, own, |command| terminal.carry(command))
+    };
+    let mut away = login(&terminal);
+    terminal.shows("User: ");
+    terminal.types(b"alice\n");
+    terminal.shows("Password: ");
+    assert!(!terminal.is_cooked(), "what is typed would be shown");
+    terminal.types(b"half a pass\x03");
+    assert_eq!(away.exit().code(), Some(130));
+    assert!(terminal.is_cooked(), "the terminal stays as it was for the password");
+    terminal.shows("interrupted");
+    assert!(!home.path().join("wsbridge").exists());
+
+    let mut done = login(&terminal);
+    terminal.shows("User: ");
+    terminal.types(b"alice\n");
+    terminal.shows("Password: ");
+    terminal.types(format!("{PASSWORD}\n").as_bytes());
+    terminal.shows("signed in to");
+    assert_eq!(done.exit().code(), Some(0));
+    assert!(terminal.is_cooked());
+    assert!(!terminal.has_shown(PASSWORD) && !terminal.has_shown("half a pass"));
+    assert_eq!(kept(home.path())["user"], "alice");
 }

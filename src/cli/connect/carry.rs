@@ -12,10 +12,9 @@ use tokio::{
 };
 
 use super::{
-    super::Outcome,
+    super::{Outcome, stop::stopped},
     guard::Opening,
     line::{Line, Parted, Session, Writer},
-    stop::stopped,
 };
 use crate::client::{Code, Error, Event, Events, LeaseNews, Role};
 

@@ -1,6 +1,7 @@
 //! RFC 2217 for programs of this computer: what they ask of a serial port, asked of the line.
 
 use std::{
+    future::pending,
     io,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering},
@@ -11,7 +12,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -21,8 +22,11 @@ use super::{
 };
 use crate::{
     client::{Code, Config, Error, Event, Levels, Step},
+    config::KnownResets,
     wire::control::When,
-    wire::telnet::{AccessServer, PortDeed, PortOrder, PortValues, comport::Purge},
+    wire::telnet::{
+        AccessServer, EspResets, PortDeed, PortOrder, PortValues, ResetMove, comport::Purge,
+    },
 };
 
 /// Bytes that may wait for the program; over it nothing more is read, of either side.
@@ -45,6 +49,10 @@ struct State {
     server: AccessServer,
     wire: Vec<u8>,
     values: PortValues,
+    /// What recognises resets, where that is wanted.
+    resets: Option<EspResets>,
+    /// Until when a change that may be part of one is held.
+    held_until: Option<Instant>,
     /// The line's data wait for room.
     waiting: Option<Waker>,
 }
@@ -54,7 +62,7 @@ pub(super) async fn carry<R, W>(
     line: &Line,
     session: &mut Session,
     (from, to): (&mut R, &mut W),
-    opening: Opening,
+    (opening, resets): (Opening, KnownResets),
 ) -> Parted
 where
     R: AsyncRead + Unpin,
@@ -70,10 +78,12 @@ where
         inputs: inputs.unwrap_or_default(),
         ..PortValues::default()
     };
+    let resets = (resets == KnownResets::Esp).then(EspResets::default);
+    let state = State { server, wire, values, resets, held_until: None, waiting: None };
     let port = Port {
         line,
         writer,
-        state: Mutex::new(State { server, wire, values, waiting: None }),
+        state: Mutex::new(state),
         moved: Notify::new(),
         began: Instant::now(),
     };
@@ -106,7 +116,17 @@ impl Port<'_> {
                 self.moved.notified().await;
             }
             bytes.resize(READ_MAX, 0);
-            match from.read(&mut bytes).await {
+            let read = tokio::select! {
+                read = from.read(&mut bytes) => read,
+                released = self.overdue() => match released {
+                    Err(parted) => return parted,
+                    Ok(()) => {
+                        bytes.clear();
+                        continue;
+                    }
+                },
+            };
+            match read {
                 Ok(0) => return Parted::Tool("it was closed".into()),
                 Ok(read) => bytes.truncate(read),
                 Err(error) => return Parted::Tool(error.to_string()),
@@ -138,6 +158,7 @@ impl Port<'_> {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.release().await?;
         match self.writer.claim().await {
             Ok(()) => {}
             Err(Error::Failed { code: Code::Busy, message }) => {
@@ -148,9 +169,67 @@ impl Port<'_> {
         self.writer.client.write(bytes).await.map_err(|error| self.line.parted(error))
     }
 
-    /// Does what is asked, if it may be done and changes anything. A connection that is lost
-    /// meanwhile has it asked again.
+    /// Does what is asked, with resets as they have to be done.
     async fn order(&self, order: &PortOrder) -> Result<bool, Parted> {
+        let moved = match order.deed {
+            PortDeed::Move(levels) if levels.brk.is_none() => self.recognised(levels),
+            PortDeed::Tell => None,
+            PortDeed::Configure(_) | PortDeed::Move(_) | PortDeed::Break | PortDeed::Purge(_) => {
+                self.release().await?;
+                None
+            }
+        };
+        match moved {
+            Some(ResetMove::Held) => Ok(true),
+            Some(ResetMove::Steps(steps)) if steps.is_empty() => Ok(true),
+            Some(ResetMove::Steps(steps)) => self.claimed(|| self.steps(steps.clone())).await,
+            Some(ResetMove::Plain(_)) | None => self.plain(order).await,
+        }
+    }
+
+    /// What a change is, where resets are recognised.
+    fn recognised(&self, levels: Levels) -> Option<ResetMove> {
+        let State { resets, held_until, .. } = &mut *self.lock();
+        let resets = resets.as_mut()?;
+        let moved = resets.change(levels);
+        *held_until = resets.is_held().then(|| Instant::now() + EspResets::PATIENCE);
+        Some(moved)
+    }
+
+    /// When what is held has been held for long enough: it is no part of a reset.
+    async fn overdue(&self) -> Result<(), Parted> {
+        let until = self.lock().held_until;
+        match until {
+            Some(until) => sleep_until(until).await,
+            None => pending().await,
+        }
+        self.release().await
+    }
+
+    /// Does what is held: it is no part of a reset.
+    async fn release(&self) -> Result<(), Parted> {
+        let levels = {
+            let State { resets, held_until, .. } = &mut *self.lock();
+            *held_until = None;
+            resets.as_mut().and_then(EspResets::release)
+        };
+        let Some(levels) = levels else { return Ok(()) };
+        // To the program it counts as done.
+        self.claimed(|| self.ask(PortDeed::Move(levels))).await.map(drop)
+    }
+
+    async fn steps(&self, steps: Vec<Step>) -> Result<(), Error> {
+        let last = steps.last().map(|step| step.change);
+        self.writer.client.signals(steps).await?;
+        if let Some(Levels { dtr, rts, .. }) = last {
+            let outputs = &mut self.lock().values.outputs;
+            *outputs = Levels { dtr, rts, ..*outputs };
+        }
+        Ok(())
+    }
+
+    /// Does what is asked, if it may be done and changes anything.
+    async fn plain(&self, order: &PortOrder) -> Result<bool, Parted> {
         let now = self.lock().values;
         // Who has not written has nothing of its own to discard.
         let purges = matches!(order.deed, PortDeed::Purge(_));
@@ -158,10 +237,19 @@ impl Port<'_> {
         if nothing || !changes(&order.deed, &now) {
             return Ok(true);
         }
+        self.claimed(|| self.ask(order.deed)).await
+    }
+
+    /// Whether something is done that the lease is for. A connection that is lost meanwhile has it
+    /// asked again.
+    async fn claimed<F: Future<Output = Result<(), Error>>>(
+        &self,
+        ask: impl Fn() -> F,
+    ) -> Result<bool, Parted> {
         loop {
             let asked = async {
                 self.writer.claim().await?;
-                self.ask(order.deed).await
+                ask().await
             };
             match asked.await {
                 Ok(()) => return Ok(true),

@@ -11,14 +11,14 @@ use super::{
     super::{
         CommandError, Outcome, SysExit,
         gateway::{Access, Address, Gateway, Kept, TrustArgs},
+        stop::stopped,
     },
     Place,
-    stop::stopped,
     tcp::Ways,
     told::Told,
 };
 use crate::{
-    config::{LocalLine, LocalPlace, MAX_FILE, Text, parse_lines},
+    config::{KnownResets, LocalLine, LocalPlace, MAX_FILE, Text, parse_lines},
     regular_file,
 };
 
@@ -95,10 +95,15 @@ async fn served(line: &LocalLine<Address>, told: Told) -> Outcome {
     let access = Access::find(gateway.token_file.as_deref(), kept.as_ref())?;
     let trust = TrustArgs { ca: gateway.ca.clone(), fingerprint: gateway.fingerprint };
     let gateway = Gateway::new(gateway.address.clone(), &trust, kept.as_ref());
-    let ways = |rfc2217| Ways { keep: true, many: line.many, allow_http: !line.screened, rfc2217 };
+    let ways = |rfc2217: Option<KnownResets>| Ways {
+        keep: true,
+        many: line.many,
+        allow_http: !line.screened,
+        rfc2217,
+    };
     let place = match &line.place {
-        LocalPlace::Tcp(address) => Place::Port(*address, ways(false)),
-        LocalPlace::Rfc2217(address) => Place::Port(*address, ways(true)),
+        LocalPlace::Tcp(address) => Place::Port(*address, ways(None)),
+        LocalPlace::Rfc2217(address, resets) => Place::Port(*address, ways(Some(*resets))),
         LocalPlace::Pty(path) => Place::Node(path.clone(), true),
     };
     place.serve((gateway, access, &line.endpoint), told, line.at_once).await

@@ -6,11 +6,10 @@ use std::{io, path::Path};
 use tokio::io::split;
 
 use super::{
-    super::{CommandError, Outcome, SysExit},
+    super::{CommandError, Outcome, SysExit, stop::stopped},
     carry::carry,
     guard::Opening,
     line::{Line, Parted},
-    stop::stopped,
 };
 use crate::pty::{Node, VisitEnd};
 

@@ -11,26 +11,25 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{CommandError, Outcome, SysExit},
+    super::{CommandError, Outcome, SysExit, stop::stopped},
     carry::carry,
     comport,
     guard::{Noted, Opening, Seen},
     line::{Line, Parted},
-    stop::stopped,
 };
+use crate::config::KnownResets;
 
 /// Connections that wait, having sent nothing, while another is served.
 const WAITING_MAX: usize = 8;
 
 /// What a listener is told.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Ways {
     pub(super) keep: bool,
     pub(super) many: bool,
     pub(super) allow_http: bool,
-    /// Programs speak RFC 2217.
-    pub(super) rfc2217: bool,
+    /// Programs speak RFC 2217; which resets are recognised.
+    pub(super) rfc2217: Option<KnownResets>,
 }
 
 /// A connection of a program.
@@ -213,7 +212,7 @@ impl Port<'_> {
 async fn session(
     line: &Line,
     mut caller: Caller,
-    (seen, rfc2217): (&Seen, bool),
+    (seen, rfc2217): (&Seen, Option<KnownResets>),
     gives_way: &CancellationToken,
 ) -> Parted {
     let parted = carried(line, &mut caller, (seen, rfc2217), gives_way).await;
@@ -232,7 +231,7 @@ async fn session(
 async fn carried(
     line: &Line,
     caller: &mut Caller,
-    (seen, rfc2217): (&Seen, bool),
+    (seen, rfc2217): (&Seen, Option<KnownResets>),
     gives_way: &CancellationToken,
 ) -> Parted {
     let mut opening = std::mem::replace(&mut caller.opening, Opening::Any);
@@ -257,10 +256,9 @@ async fn carried(
     let parted = tokio::select! {
         parted = async {
             let (session, ends) = (&mut session, (&mut from, &mut to));
-            if rfc2217 {
-                comport::carry(line, session, ends, opening).await
-            } else {
-                carry(line, session, ends, opening).await
+            match rfc2217 {
+                Some(resets) => comport::carry(line, session, ends, (opening, resets)).await,
+                None => carry(line, session, ends, opening).await,
             }
         } => parted,
         () = gives_way.cancelled() => gave_way(),

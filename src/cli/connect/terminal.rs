@@ -27,9 +27,8 @@ use self::{
     transfer::{CANCEL, Transfer},
 };
 use super::{
-    super::{CommandError, Outcome, SysExit, typing::Typing},
+    super::{CommandError, Outcome, SysExit, stop::stopped, typing::Typing},
     line::{Line, Parted, Session, Writer},
-    stop::stopped,
 };
 use crate::client::{Code, Error, Event, Events, LeaseNews, LeaseOp, Levels, Role, Step};
 
