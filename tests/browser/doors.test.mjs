@@ -13,54 +13,9 @@ import {
   stopAll,
   tcpDevice,
 } from "./harness.mjs";
+import { attack, open } from "./harness/attack.mjs";
 
 after(stopAll);
-
-/** Everything a page can do to a port that speaks no HTTP; what came of it does not matter here. */
-const attack = async (port, engine) => {
-  const body = "\r\nAT+CFUN=0\r\n";
-  const soon = (promise) =>
-    Promise.race([promise.catch(() => {}), new Promise((done) => setTimeout(done, 1500))]);
-  const url = `http://127.0.0.1:${port}/`;
-  for (const kind of ["preconnect", "dns-prefetch"]) {
-    const link = document.createElement("link");
-    link.rel = kind;
-    link.href = url;
-    document.head.append(link);
-  }
-  await soon(fetch(url, { method: "POST", mode: "no-cors", body }));
-  await soon(fetch(url, { method: "PUT", body }));
-  const frame = document.createElement("iframe");
-  frame.name = "there";
-  const form = document.createElement("form");
-  Object.assign(form, { action: url, method: "post", enctype: "text/plain", target: "there" });
-  const field = document.createElement("input");
-  Object.assign(field, { name: "AT", value: body });
-  form.append(field);
-  document.body.append(frame, form);
-  form.submit();
-  const image = new Image();
-  image.src = `${url}x.png`;
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
-  await soon(new Promise((done) => (socket.onclose = done)));
-  await soon(fetch(`https://127.0.0.1:${port}/`, { mode: "no-cors" }));
-  if (typeof RTCPeerConnection !== "undefined" && engine !== "webkit") {
-    const peer = new RTCPeerConnection({
-      iceServers: [
-        {
-          urls: `turn:127.0.0.1:${port}?transport=tcp`,
-          username: body.repeat(4),
-          credential: "x",
-        },
-      ],
-    });
-    peer.createDataChannel("x");
-    await soon(peer.createOffer().then((offer) => peer.setLocalDescription(offer)));
-    await new Promise((done) => setTimeout(done, 1500));
-    peer.close();
-  }
-  return "done";
-};
 
 for (const engine of ["chromium", "firefox", "webkit"]) {
   test(
@@ -84,8 +39,7 @@ for (const engine of ["chromium", "firefox", "webkit"]) {
       const pages = await servePages({
         pages: { "/": "<!doctype html><html><head></head><body></body></html>" },
       });
-      const off = "LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets";
-      const browser = await launch(engine, { args: [`--disable-features=${off}`] });
+      const browser = await launch(engine, { args: open });
       await browser.goto(`${pages.origin}/`);
       assert.equal(await browser.evaluate(attack, Number(port), engine), "done");
       await eventually(
