@@ -91,7 +91,10 @@ async fn login(args: &Args) -> Outcome {
         browser::code(&gateway).await?
     } else {
         // Before anybody types a password for it.
-        gateway.get("/healthz", &Access::none(), None).await.or_else(no_json)?;
+        let there = gateway.ask("/healthz", None, None).await?;
+        if matches!(there.status, 300..=399 | 401 | 403 | 407) {
+            return Err(in_front(&gateway, there.status));
+        }
         let (user, password) = prompt::sign_in(args.user.as_deref())?;
         json!({ "user": user, "password": password, "program": program() })
     };
@@ -120,9 +123,14 @@ async fn login(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// It answers, and is no JSON: that is all that was asked.
-fn no_json(error: CommandError) -> Result<Value, CommandError> {
-    if error.code == SysExit::Unavailable as u8 { Err(error) } else { Ok(Value::Null) }
+/// Somebody in front of the gateway wants to know first who asks: the page itself has no secrets.
+fn in_front(gateway: &Gateway, status: u16) -> CommandError {
+    let what = format!(
+        "{} answers with HTTP {status} even to what anybody may ask: a proxy in front of it wants a sign-in of its own, which no \
+         program can give; let /api/, /ws/ and /healthz through there",
+        gateway.address
+    );
+    CommandError::new(SysExit::Refused, what)
 }
 
 fn foreign(gateway: &Gateway) -> CommandError {

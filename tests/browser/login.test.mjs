@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -93,5 +94,26 @@ test(
     assert.equal(headers.get("cache-control"), "no-store");
     const page = await open(t, `${gateway.url}signin`);
     await says(page, /Nothing to decide/);
+  },
+);
+
+test(
+  "a user whom a proxy has signed in is told what to do instead",
+  { skip, timeout: 60_000 },
+  async (t) => {
+    const sum = createHash("sha256").update("wsb_proxy").digest("hex");
+    const proxies = `trusted_proxies:
+  addresses: [ 127.0.0.1 ]
+  user_header: Remote-User
+  secret: { header: X-Gateway-Secret, sha256: "${sum}" }
+`;
+    const yaml = `${users()}${proxies}endpoints:\n  echo: { sim: echo }\n`;
+    const gateway = await startGateway({ yaml });
+    const program = await login(t, gateway);
+    const extraHTTPHeaders = { "Remote-User": "alice", "X-Gateway-Secret": "wsb_proxy" };
+    const page = await open(t, program.link, { extraHTTPHeaders });
+    await says(page, /Not possible here/);
+    await says(page, /The proxy in front of the gateway has signed you in/);
+    assert.equal(await page.getByRole("button", { name: "Sign it in" }).count(), 0);
   },
 );

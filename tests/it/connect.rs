@@ -49,24 +49,16 @@ pub(crate) fn cuts(total: usize) -> Vec<usize> {
 }
 
 #[test]
-fn twenty_cuts_in_some_megabytes_both_ways_lose_nothing_and_the_programs_connection_stays_open() {
-    cut_twenty_times(6 << 20);
-}
-
-#[test]
-#[ignore = "a hundred megabytes; half a minute"]
-fn twenty_cuts_in_a_hundred_megabytes_lose_nothing() {
-    cut_twenty_times(100 << 20);
-}
-
-fn cut_twenty_times(total: usize) {
+fn twenty_cuts_in_a_hundred_megabytes_both_ways_lose_nothing_and_the_programs_connection_stays_open()
+ {
+    const TOTAL: usize = 100 << 20;
     let echo = Target::echo();
     let daemon = Daemon::open(&echo.endpoint("e"));
-    let cutter = Cutter::start(daemon.address(), cuts(total));
+    let cutter = Cutter::start(daemon.address(), cuts(TOTAL));
     let url = format!("http://{}/e", cutter.address());
     let mut connect = Technician::connect(&[&url, "--tcp", "127.0.0.1:0"]);
     let stream = connect.dial();
-    echoed(&stream, &noise(total));
+    echoed(&stream, &noise(TOTAL));
     assert!(cutter.cuts() >= 20, "{} cuts", cutter.cuts());
     // The end of what is sent arrives, and the device answers with its own.
     stream.shutdown(Shutdown::Write).unwrap();

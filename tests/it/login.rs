@@ -3,10 +3,12 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
+    thread,
 };
 
 use serde_json::Value;
@@ -236,4 +238,24 @@ fn on_a_terminal_the_password_is_not_shown_and_ctrl_c_leaves_the_terminal_as_it_
     assert!(terminal.is_cooked());
     assert!(!terminal.has_shown(PASSWORD) && !terminal.has_shown("half a pass"));
     assert_eq!(kept(home.path())["user"], "alice");
+}
+
+#[test]
+fn a_proxy_that_wants_a_sign_in_of_its_own_is_named_before_anybody_types_a_password() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let found = "HTTP/1.1 302 Found\r\nLocation: https://auth.example/\r\nContent-Length: 0\r\n\r\n";
+            let _ = stream.write_all(found.as_bytes());
+        }
+    });
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), "", &["login", &url, "--user", "alice"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("HTTP 302") && said(&output).contains("a proxy in front of it"));
+    // No password was read: there was none.
+    assert!(!said(&output).contains("the password is wrong"));
 }

@@ -118,13 +118,13 @@ impl Port<'_> {
             bytes.resize(READ_MAX, 0);
             let read = tokio::select! {
                 read = from.read(&mut bytes) => read,
-                released = self.overdue() => match released {
-                    Err(parted) => return parted,
-                    Ok(()) => {
-                        bytes.clear();
-                        continue;
+                released = self.overdue() => {
+                    if let Err(parted) = released {
+                        return parted;
                     }
-                },
+                    bytes.clear();
+                    continue;
+                }
             };
             match read {
                 Ok(0) => return Parted::Tool("it was closed".into()),
