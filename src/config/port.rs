@@ -60,8 +60,8 @@ pub(super) fn port(k: &mut Keys<'_>) -> PortKeys {
     let on_carrier_lost = k
         .key(
             "on_carrier_lost",
-            "what becomes of sessions when DCD falls, or the line of `wait_for`: `end` ends them (4452) and hangs up, by \
-             closing the port and opening it again",
+            "what becomes of sessions when DCD falls, or the line of `wait_for`: `end` ends them (4452) and hangs up: DTR is \
+             off for half a second, and the port is opened again",
         )
         .uci("on_carrier_lost")
         .or(CarrierLost::Keep);

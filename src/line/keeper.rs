@@ -84,17 +84,12 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
             Ok(mut device) => {
                 let (closed, opened) = (device.port.closed(), Instant::now());
                 if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {
-                    drop(device);
                     if gone == Gone::Carrier {
                         shared.output.end_all(&gone);
+                        carrier::hang_up(&device.port).await;
                     }
-                    // A device that connects to us says itself how often it comes.
-                    let at_once = matches!(target.target, Target::DialIn(_));
-                    let pause = if at_once || is_stuck(&gone) {
-                        Duration::ZERO
-                    } else {
-                        quiet.pause(opened.elapsed())
-                    };
+                    drop(device);
+                    let pause = pause(&target.target, &gone, opened.elapsed(), &mut quiet);
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
                     // Only then is what it still held lost with it.
                     closed.await;
@@ -115,6 +110,13 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
             }
         }
     }
+}
+
+/// How long a device that went in this way, after this time, is left alone.
+fn pause(target: &Target, gone: &Gone, lived: Duration, quiet: &mut Quiet) -> Duration {
+    // A device that connects to us says itself how often it comes.
+    let at_once = matches!(target, Target::DialIn(_));
+    if at_once || is_stuck(gone) { Duration::ZERO } else { quiet.pause(lived) }
 }
 
 /// Who hears of connections that a device's address turns away.

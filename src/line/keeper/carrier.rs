@@ -3,8 +3,10 @@
 use std::{
     future::{Future, pending},
     pin::Pin,
+    time::Duration,
 };
 
+use tokio::time::sleep;
 use tracing::info;
 
 use super::until;
@@ -14,6 +16,10 @@ use crate::{
     settings::{Inputs, Levels},
     target::{OpenError, Port},
 };
+
+/// How long DTR is off so that a modem hangs up: a shorter drop is ignored (S25), for up to some
+/// tenths of a second.
+const HANG_UP: Duration = Duration::from_millis(500);
 
 /// Why a port is open and counts as down.
 fn waiting(line: CarrierLine) -> String {
@@ -83,6 +89,15 @@ pub(super) async fn lost(port: &Port, rules: CarrierRules) -> Gone {
         Some(_) => pending().await,
         None if rules.ends_sessions => Gone::Carrier,
         None => Gone::Failed("the carrier was lost".into()),
+    }
+}
+
+/// Tells the modem that the call is over. Closing the port would not: it leaves the lines as they
+/// are.
+pub(super) async fn hang_up(port: &Port) {
+    let off = Levels { dtr: Some(false), ..Levels::default() };
+    if port.set(off).await.is_ok() {
+        sleep(HANG_UP).await;
     }
 }
 
