@@ -18,12 +18,21 @@ use self::{
 const AVAHI: &str = "/run/avahi-daemon/socket";
 
 /// A listener other machines reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether it speaks TLS.
-    pub tls: bool,
+    /// What is found there.
+    pub kind: ServiceKind,
+}
+
+/// What is found at a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServiceKind {
+    /// The gateway itself, and whether it speaks TLS.
+    Gateway { tls: bool },
+    /// A serial port by RFC 2217: its endpoint, and what is said about its adapter.
+    Rfc2217 { endpoint: String, about: Vec<String> },
 }
 
 /// The running announcement; dropping it withdraws it.
@@ -78,7 +87,10 @@ mod tests {
     #[test]
     fn loopback_alone_is_announced_to_nobody() {
         let mut announcer = Announcer::default();
-        let service = |address: &str| Service { address: address.parse().unwrap(), tls: true };
+        let service = |address: &str| Service {
+            address: address.parse().unwrap(),
+            kind: ServiceKind::Gateway { tls: true },
+        };
         announcer.announce("box", vec![service("127.0.0.1:1"), service("[::1]:1")]);
         assert!(
             announcer.responder.is_none()

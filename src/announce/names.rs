@@ -1,6 +1,6 @@
 //! What the gateway is called on its network: the host, and an instance for each service.
 
-use super::Service;
+use super::{Service, ServiceKind};
 
 /// A label of DNS, in bytes (RFC 1035 section 2.3.4).
 const LABEL: usize = 63;
@@ -43,12 +43,20 @@ impl Candidates {
         format!("{}.local", self.host())
     }
 
-    /// The label of a service's instance when `before` others of its type come first (RFC 6763
-    /// section 4.1: each name once).
+    /// The label of a service's instance when `before` others of its type and title come first (RFC
+    /// 6763 section 4.1: each name once).
     pub(super) fn instance(&self, service: &Service, before: usize) -> String {
         let place = if before > 0 { format!(" ({})", service.address) } else { String::new() };
         let tail = if self.number > 1 { format!(" {}{place}", self.number) } else { place };
-        fit(&format!("wsbridge on {}", self.own), &tail)
+        fit(&format!("{} on {}", title(service), self.own), &tail)
+    }
+}
+
+/// What a service is called.
+pub(super) fn title(service: &Service) -> &str {
+    match &service.kind {
+        ServiceKind::Gateway { .. } => "wsbridge",
+        ServiceKind::Rfc2217 { endpoint, .. } => endpoint,
     }
 }
 
@@ -69,7 +77,7 @@ mod tests {
     fn a_name_is_no_longer_than_a_label_of_dns() {
         let service = Service {
             address: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().unwrap(),
-            tls: true,
+            kind: ServiceKind::Gateway { tls: true },
         };
         for avahi in [false, true] {
             let mut names = Candidates::new(&"n".repeat(LABEL), avahi);
@@ -88,7 +96,10 @@ mod tests {
 
     #[test]
     fn a_conflict_changes_every_name_and_beside_avahi_the_host_has_one_of_its_own() {
-        let service = Service { address: "0.0.0.0:443".parse().unwrap(), tls: true };
+        let service = Service {
+            address: "0.0.0.0:443".parse().unwrap(),
+            kind: ServiceKind::Gateway { tls: true },
+        };
         let mut names = Candidates::new("Box.lan", false);
         assert_eq!(
             (names.host_name().as_str(), names.instance(&service, 0).as_str()),

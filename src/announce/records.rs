@@ -8,7 +8,10 @@ use simple_dns::{
     rdata::{A, AAAA, PTR, RData, SRV, TXT},
 };
 
-use super::{Service, names::Candidates};
+use super::{
+    Service, ServiceKind,
+    names::{Candidates, title},
+};
 
 /// Lifetime of records with an address in them, in seconds (RFC 6762 section 10).
 const SHORT: u32 = 120;
@@ -34,13 +37,11 @@ impl Records {
             })
             .map(|data| unique(&host, SHORT, data))
             .collect();
-        let mut said: Vec<&str> = Vec::new();
+        let mut said: Vec<(&str, &str)> = Vec::new();
         for service in services {
-            let tls = if service.tls { "tls=1" } else { "tls=0" };
-            let web = if service.tls { "_https" } else { "_http" };
-            // One for whoever looks for web pages, one for whoever looks for gateways.
-            for (kind, text) in [(web, "path=/"), ("_wsbridge", tls)] {
-                let before = said.iter().filter(|other| **other == kind).count();
+            for (kind, about) in types(service) {
+                let title = title(service);
+                let before = said.iter().filter(|other| **other == (kind, title)).count();
                 let instance = names.instance(service, before);
                 let full = local(&[&instance, kind, "_tcp"]);
                 let target = SRV {
@@ -49,18 +50,17 @@ impl Records {
                     port: service.address.port(),
                     target: host.clone(),
                 };
-                let about = TXT::new().with_string(text).unwrap_or_default();
                 all.push(unique(&full, SHORT, RData::SRV(target)));
-                all.push(unique(&full, LONG, RData::TXT(about)));
+                all.push(unique(&full, LONG, RData::TXT(text(&about))));
                 all.push(shared(local(&[kind, "_tcp"]), full));
-                if before == 0 {
+                if said.iter().all(|(other, _)| *other != kind) {
                     // Which types there are (RFC 6763 section 9).
                     all.push(shared(
                         local(&["_services", "_dns-sd", "_udp"]),
                         local(&[kind, "_tcp"]),
                     ));
                 }
-                said.push(kind);
+                said.push((kind, title));
             }
         }
         Self { all, host }
@@ -193,6 +193,34 @@ impl Records {
     fn select(&self, fits: impl Fn(&ResourceRecord<'_>) -> bool) -> BTreeSet<usize> {
         self.all.iter().enumerate().filter(|(_, record)| fits(record)).map(|(at, _)| at).collect()
     }
+}
+
+/// The types under which a service is found, and what is said about it there.
+fn types(service: &Service) -> Vec<(&'static str, Vec<&str>)> {
+    match &service.kind {
+        // One for whoever looks for web pages, one for whoever looks for gateways.
+        ServiceKind::Gateway { tls } => {
+            let web = if *tls { "_https" } else { "_http" };
+            let says = if *tls { "tls=1" } else { "tls=0" };
+            vec![(web, vec!["path=/"]), ("_wsbridge", vec![says])]
+        }
+        // As openHAB looks for them.
+        ServiceKind::Rfc2217 { about, .. } => {
+            vec![("_rfc2217", about.iter().map(String::as_str).collect())]
+        }
+    }
+}
+
+/// What is said about a service; a string that is too long for DNS is left out.
+fn text(about: &[&str]) -> TXT<'static> {
+    let mut all = TXT::new();
+    for part in about {
+        let one = TXT::new().with_string(part).map(TXT::into_owned);
+        if one.is_ok() {
+            all = all.with_string(part).map(TXT::into_owned).unwrap_or_default();
+        }
+    }
+    all
 }
 
 /// `LABELS.local`.

@@ -14,9 +14,10 @@ use super::{
 };
 
 /// The kinds of doors, by their keys.
-const KINDS: [&str; 5] = ["tcp", "rfc2217", "tls", "unix", "pty"];
+pub(super) const KINDS: [&str; 5] = ["tcp", "rfc2217", "tls", "unix", "pty"];
 
 /// Another way in to an endpoint.
+#[expect(clippy::struct_excessive_bools, reason = "independent properties, a key each")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// What is spoken, and where.
@@ -35,6 +36,8 @@ pub struct Door {
     pub hold: bool,
     /// Whether a refusal is told in a line of text, where the protocol can carry one.
     pub banner: bool,
+    /// Whether it is to be found on the network (multicast DNS).
+    pub announced: bool,
     /// Which resets are recognised among what a client does with DTR and RTS.
     pub resets: KnownResets,
 }
@@ -94,14 +97,14 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
         .key(
             "as",
             "the user or token that whoever comes in counts as: its rights, its name in the log. Ends with it",
-        )
+        ).uci("as")
         .without("nobody may come in, except under `auth: none` or by a client certificate")
         .maybe::<String>();
     let rights = k
         .key(
             "rights",
             "what of that principal's rights the door lends; more than reading and writing only where it is listed here",
-        )
+        ).uci("right")
         .without("`[ read, write ]`")
         .words::<Rights>();
     let from = k
@@ -109,6 +112,7 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
             "from",
             "networks whose clients are let in; needed where other machines reach the door",
         )
+        .uci("from")
         .without("loopback alone")
         .words::<Network>();
     let insecure = k
@@ -116,16 +120,24 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
             "insecure",
             "`true` beside `from` on any address that other machines reach: there is no login, and whoever is on the way can \
              read and write",
-        )
+        ).uci("insecure")
         .or(false);
     let http = k
         .key(
             "http",
             "`refuse` turns away whoever begins like a web page (HTTP, TLS, STUN): any page can make a browser on this machine \
              send such things. `allow` passes everything on, and reaches the target before the client has sent something",
-        )
+        ).uci("http")
         .or(HttpWord::Refuse);
     let (hold, banner, resets) = manner(k);
+    let announced = k
+        .key(
+            "announce",
+            "whether an `rfc2217` door is found on the network by multicast DNS (`_rfc2217._tcp`, with the adapter's USB numbers), \
+             as openHAB looks for ports; with `mdns`",
+        )
+        .uci("announce")
+        .or(false);
     let lends = rights.iter().fold(Rights::NONE, |sum, right| sum.with(right.value));
     let usual = Rights::READ.with(Rights::WRITE);
     let door = Door {
@@ -136,6 +148,7 @@ fn door<'a>(k: &mut Keys<'a>) -> Option<WrittenDoor<'a>> {
         screened: http == HttpWord::Refuse,
         hold,
         banner,
+        announced,
         resets,
     };
     exposure(k, &door, insecure);
@@ -151,17 +164,18 @@ fn manner(k: &mut Keys<'_>) -> (bool, bool, KnownResets) {
             "hold",
             "clients stay while the device is away, and are not read meanwhile; else they are disconnected, and new ones \
              at once",
-        )
+        ).uci("hold")
         .or(false);
     let banner = k
         .key("banner", "a refused client of `rfc2217` is told why in a line of text before the end")
+        .uci("banner")
         .or(false);
     let resets = k
         .key(
             "resets",
             "`esp`: the resets that esptool and its like send over `rfc2217` are recognised, and done with the timing that the \
              chip needs, whatever the network takes",
-        )
+        ).uci("resets")
         .or(KnownResets::None);
     (hold, banner, resets)
 }
@@ -169,16 +183,20 @@ fn manner(k: &mut Keys<'_>) -> (bool, bool, KnownResets) {
 fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
     let tcp = k
         .key("tcp", "`IP:PORT` where the device's bytes are had as they are")
+        .uci("tcp")
         .maybe::<SocketAddress>();
     let rfc2217 = k
         .key("rfc2217", "`IP:PORT` where RFC 2217 is spoken: bytes, settings and signals")
+        .uci("rfc2217")
         .maybe::<SocketAddress>();
     let tls = k
         .key("tls", "`IP:PORT` where the device's bytes are had over TLS")
+        .uci("tls")
         .maybe::<SocketAddress>();
-    let unix = k.key("unix", "path of a unix stream socket").maybe::<PathBuf>();
+    let unix = k.key("unix", "path of a unix stream socket").uci("unix").maybe::<PathBuf>();
     let pty = k
         .key("pty", "path of a device node, for programs of this machine that open a serial port")
+        .uci("pty")
         .maybe::<PathBuf>();
     let files = tls_files(k);
     let [first @ .., last] = KINDS.map(|kind| format!("`{kind}:`"));
@@ -199,10 +217,12 @@ fn way(k: &mut Keys<'_>) -> Option<DoorWay> {
 fn tls_files(k: &mut Keys<'_>) -> ListenTls {
     let certificate = k
         .key("certificate", "of a `tls` door: certificate chain, PEM; with `key`")
+        .uci("certificate")
         .without("the gateway's own")
         .maybe::<PathBuf>();
     let key = k
         .key("key", "of a `tls` door: private key, PEM; with `certificate`")
+        .uci("key")
         .without("the gateway's own")
         .maybe::<PathBuf>();
     let client_ca = k
@@ -210,11 +230,12 @@ fn tls_files(k: &mut Keys<'_>) -> ListenTls {
             "client_ca",
             "of a `tls` door: authority of client certificates, PEM; who comes in is whom `certificates:` say, and `as` is \
              left out",
-        )
+        ).uci("client_ca")
         .without("none asked for")
         .maybe::<PathBuf>();
     let client_crl = k
         .key("client_crl", "of a `tls` door: the authority's lists of revoked certificates")
+        .uci("client_crl")
         .without("none")
         .maybe::<PathBuf>();
     if k.has("certificate") != k.has("key") {
@@ -277,6 +298,9 @@ fn impossible(k: &Keys<'_>, door: &Door) {
 fn without_effect(k: &Keys<'_>, door: &Door) {
     let is_tls = matches!(door.way, DoorWay::Tls(..));
     let is_rfc2217 = matches!(door.way, DoorWay::Rfc2217(_));
+    if let Some(at) = k.place("announce").filter(|_| door.announced && door.way.is_local()) {
+        k.odd_in("announce", at, "has no effect: only this machine reaches the door");
+    }
     let is_node = door.way.is_node();
     let beyond = Rights::SIGNALS.with(Rights::TAKEOVER);
     let takes = if is_node { beyond } else { beyond.with(Rights::SETTINGS) };
@@ -285,6 +309,7 @@ fn without_effect(k: &Keys<'_>, door: &Door) {
         ("certificate", !is_tls, "has no effect: only `tls` shows a certificate"),
         ("client_ca", !is_tls, "has no effect: only `tls` asks for certificates"),
         ("banner", !is_rfc2217 && !is_node, "has no effect: only `rfc2217` can carry it"),
+        ("announce", !is_rfc2217, "has no effect: only `rfc2217` is looked for"),
         ("resets", !is_rfc2217, "has no effect: only `rfc2217` moves DTR and RTS"),
         (
             "rights",
@@ -320,12 +345,15 @@ pub(super) fn fit(doors: &[WrittenDoor<'_>], endpoint: &Endpoint) {
 pub(super) fn check(
     doors: &[(String, WrittenDoor<'_>)],
     access: &Access,
-    mut taken: BTreeSet<Address>,
+    (mut taken, mdns): (BTreeSet<Address>, bool),
 ) {
     for (endpoint, WrittenDoor { door, spot, at, who }) in doors {
         let any_port = matches!(door.way.address(), Address::Tcp(it) if it.port() == 0);
         if !any_port && !taken.insert(door.way.address()) {
             spot.wrong_in(door.way.kind(), *at, "is taken by another door or listener");
+        }
+        if door.announced && !mdns {
+            spot.odd(*at, "`announce` has no effect with `mdns: false`");
         }
         match &door.who {
             Some(name) => principal(name, endpoint, access, (spot, *who)),

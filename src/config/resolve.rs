@@ -145,7 +145,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     listen::check(&listeners, access.open, &names.trusted_proxies);
     let listen: Vec<_> = listeners.into_iter().map(|it| it.listen).collect();
     let taken = dial_in::check(&endpoints.waiting, &listen, k);
-    door::check(&endpoints.doors, &access, taken);
+    door::check(&endpoints.doors, &access, (taken, names.mdns));
     // A browser heeds it only over TLS (RFC 6797 section 8.1).
     if let (Some(hsts), true) = (&hsts, listen.iter().all(|listen| listen.tls == ListenTls::Off)) {
         k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");

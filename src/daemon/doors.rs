@@ -6,10 +6,15 @@ use tokio::{sync::watch, time::sleep};
 
 use super::ListenersError;
 use crate::{
+    announce::{Service, ServiceKind},
     auth::own_name,
-    config::{Address, Config, Door, DoorAction, ListenTls, Plan, PlannedDoor},
+    config::{
+        Address, Config, Door, DoorAction, DoorWay, Endpoint, ListenTls, Plan, PlannedDoor,
+        PortIdentity, SerialTarget, Target,
+    },
     http::Bridge,
     listen::{DoorListener, DoorRules},
+    settings::UsbId,
     tls::{ServerTls, WantedNames},
 };
 
@@ -86,6 +91,20 @@ impl Doors {
         self.run(fresh, bridge);
     }
 
+    /// Those of an endpoint that are open and to be found on the network.
+    pub(super) fn announced(&self, endpoint: &Endpoint) -> Vec<Service> {
+        let mut found = Vec::new();
+        for door in endpoint.doors.iter().filter(|door| door.announced) {
+            if let DoorWay::Rfc2217(address) = door.way
+                && self.is_open(&Address::Tcp(address))
+            {
+                let (endpoint, about) = (endpoint.name.clone(), adapter(&endpoint.target));
+                found.push(Service { address, kind: ServiceKind::Rfc2217 { endpoint, about } });
+            }
+        }
+        found
+    }
+
     fn is_open(&self, address: &Address) -> bool {
         self.open.iter().any(|open| open.address == *address)
     }
@@ -139,6 +158,21 @@ impl FreshDoors {
         }
         Ok(())
     }
+}
+
+/// What is said about an adapter, as far as the configuration names it: udev's words.
+fn adapter(target: &Target) -> Vec<String> {
+    let (id, serial) = if let Target::Serial(SerialTarget { port, .. }) = target
+        && let PortIdentity::Usb { id, serial, .. } = port
+    {
+        (Some(*id), serial.as_ref())
+    } else {
+        (target.stated_usb(), None)
+    };
+    let Some(UsbId { vid, pid }) = id else { return Vec::new() };
+    let mut about = vec![format!("VENDOR_ID={vid:04x}"), format!("MODEL_ID={pid:04x}")];
+    about.extend(serial.map(|serial| format!("SERIAL={serial}")));
+    about
 }
 
 /// Whether two are one door.

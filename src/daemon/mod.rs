@@ -24,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::record::folder as record_folder;
 use self::{doors::Doors, listeners::Listeners, sims::Sims};
 use crate::{
-    announce::{Announcer, Service},
+    announce::{Announcer, Service, ServiceKind},
     auth::{own_name, unix_now},
     config::{Config, Plan},
     event::Events,
@@ -178,12 +178,13 @@ impl Daemon {
     fn announce(&mut self) {
         let bound = self.listeners.bound();
         let ours = bound.iter().filter(|bound| self.written.mdns && bound.app.is_none());
-        let services = ours
-            .filter_map(|bound| {
-                Some(Service { address: bound.address.parse().ok()?, tls: bound.tls })
-            })
-            .collect();
-        self.announcer.announce(&own_name(), services);
+        let services = ours.filter_map(|bound| {
+            let kind = ServiceKind::Gateway { tls: bound.tls };
+            Some(Service { address: bound.address.parse().ok()?, kind })
+        });
+        let doors = self.written.endpoints.values().flat_map(|it| self.doors.announced(it));
+        let doors = doors.filter(|_| self.written.mdns);
+        self.announcer.announce(&own_name(), services.chain(doors).collect());
     }
 
     /// Binds the listeners that could not be bound at the start, if they can be now.
@@ -194,6 +195,7 @@ impl Daemon {
             systemd::ready(&self.status());
         }
         self.doors.bind_again(&config, &self.bridge);
+        self.announce();
     }
 
     /// One line for `systemctl status`.

@@ -15,7 +15,7 @@ import sys
 import time
 
 PATIENCE = 60
-WEB, GATEWAYS = "_https._tcp.local.", "_wsbridge._tcp.local."
+WEB, GATEWAYS, PORTS = "_https._tcp.local.", "_wsbridge._tcp.local.", "_rfc2217._tcp.local."
 
 
 def ip(words):
@@ -45,7 +45,7 @@ def looker():
     ip("addr add 192.0.2.8/24 dev lan1")
     ip("link set lan1 up")
     zc = zeroconf.Zeroconf(interfaces=["192.0.2.8"])
-    zeroconf.ServiceBrowser(zc, [WEB, GATEWAYS], Listener())
+    zeroconf.ServiceBrowser(zc, [WEB, GATEWAYS, PORTS], Listener())
     say("looking")
     # Each line is a name to open over TLS, by the address it has and under its own name.
     for line in sys.stdin:
@@ -90,8 +90,12 @@ class There:
 
     def both(self, what):
         """What it says of the two services, by kind."""
-        told = [self.hear(), self.hear()]
-        assert [one["what"] for one in told] == [what] * 2, told
+        return self.all(what, 2)
+
+    def all(self, what, count):
+        """What it says of so many services, by kind."""
+        told = [self.hear() for _ in range(count)]
+        assert [one["what"] for one in told] == [what] * count, told
         if what == "gone":
             self.gone = time.monotonic()
         elif what == "found" and self.gone:
@@ -140,8 +144,19 @@ def main(binary, folder):
     config.write_text(listen.replace("8443", "8444") + text)
     daemon.send_signal(signal.SIGHUP)
     there.both("found")
-    daemon.terminate()
+
+    # A door that asks for it, with what is known of the adapter; not the one that does not.
+    doors = ", ".join("{ rfc2217: '0.0.0.0:%d', as: t, from: [ 192.0.2.0/24 ], insecure: true%s }" % door
+                      for door in [(2217, ", announce: true"), (2218, "")])
+    port = "{ serial: { port: { usb: '0403:6001', serial: A50285BI } }, doors: [ " + doors + " ] }"
+    config.write_text(listen.replace("8443", "8444") + text.replace("{ sim: echo }", port))
+    daemon.send_signal(signal.SIGHUP)
     there.both("gone")
+    found = there.all("found", 3)[PORTS]
+    assert (found["name"], found["port"]) == (f"e on {own}.{PORTS}", 2217), found
+    assert found["text"] == {"VENDOR_ID": "0403", "MODEL_ID": "6001", "SERIAL": "A50285BI"}, found
+    daemon.terminate()
+    there.all("gone", 3)
     assert daemon.wait() == 0
     there.process.kill()
 

@@ -127,13 +127,25 @@ class Luci(unittest.TestCase):
         self.known(told)
 
     @unittest.skipUnless(shutil.which("chromium"), "no chromium")
+    def test_doors_are_shown_with_the_endpoint_they_lead_to(self):
+        door = {".type": "door", ".name": "cfg0f1e2d", "endpoint": "modem1", "rfc2217": "127.0.0.1:2217", "as": "billing", "right": ["read", "write"], "resets": "esp"}
+        dom, told, router = self.show("endpoints", config={**CONFIG, "cfg0f1e2d": door})
+        _, _, doors = dom.partition("<h3>Doors</h3>")
+        for part in ['data-section="cfg0f1e2d"', 'value="127.0.0.1:2217"', '<option value="modem1" selected="">', '<option value="esp" selected="">', 'value="billing"']:
+            self.assertIn(part, doors)
+        said = router["exec"]["/usr/bin/wsbridge check --uci"]
+        self.assertIn("rfc2217 127.0.0.1:2217", said["stdout"] + said["stderr"])
+        self.known(told)
+
+    @unittest.skipUnless(shutil.which("chromium"), "no chromium")
     def test_what_an_endpoint_needs_is_asked_for_before_it_is_saved(self):
         bare = {name: {".type": "endpoint", ".name": name, "type": kind} for name, kind in [("a", "tcp"), ("b", "serial"), ("c", "rfc2217"), ("d", "sim")]}
         bare["e"] = {**bare["b"], ".name": "e", "usb": "0403:6001"}
         bare["f"] = {**bare["b"], ".name": "f", "port": "/dev/ttyS1"}
+        bare["g"] = {**bare["a"], ".name": "g", "listen": "127.0.0.1:7007"}
         dom, _, _ = self.show("endpoints", config={**CONFIG, **bare})
         refused = dict(re.findall('data-section="(.)" data-refused="([^"]*)"', dom))
-        self.assertEqual(refused, {"a": "address", "b": "port", "c": "address", "d": "", "e": "", "f": ""})
+        self.assertEqual(refused, {"a": "address", "b": "port", "c": "address", "d": "", "e": "", "f": "", "g": ""})
         # An address of its own, another port, no TLS, and one that only the router itself reaches.
         main = {**CONFIG["main"], "tls": "none", "listen": ["192.0.2.1:80", "127.0.0.1:9000", "0.0.0.0:8080"]}
         dom, _, _ = self.show("endpoints", config={**CONFIG, "main": main})

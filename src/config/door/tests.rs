@@ -85,3 +85,21 @@ fn what_is_wrong_is_told_with_a_way_out() {
     let (_, warnings) = good(&text("pty: /s, as: ci, rights: [ read, settings ]"));
     assert!(!format!("{warnings:?}").contains("has no effect"), "{warnings:?}");
 }
+
+#[test]
+fn a_door_is_announced_where_somebody_could_come_by_it() {
+    let told = |door: &str, more: &str| {
+        let (config, warnings) = good(&format!("{more}{}", text(door)));
+        let told = warnings.iter().map(ToString::to_string).collect::<String>();
+        (config.endpoints["e"].doors[0].announced, told)
+    };
+    let open = "rfc2217: '192.0.2.1:1', as: ci, from: [ 192.0.2.0/24 ], insecure: true";
+    assert_eq!(told(open, ""), (false, String::new()));
+    assert_eq!(told(&format!("{open}, announce: true"), ""), (true, String::new()));
+    let (_, silent) = told(&format!("{open}, announce: true"), "mdns: false\n");
+    assert!(silent.contains("no effect with `mdns: false`"), "{silent}");
+    let (_, local) = told("rfc2217: '127.0.0.1:1', as: ci, announce: true", "");
+    assert!(local.contains("only this machine reaches the door"), "{local}");
+    let (_, raw) = told("tcp: '127.0.0.1:1', as: ci, announce: true", "");
+    assert!(raw.contains("only `rfc2217` is looked for"), "{raw}");
+}

@@ -3,7 +3,10 @@
 
 pub(super) use crate::config::endpoint::KINDS as TYPES;
 
-use crate::config::described::{Described, Shape};
+use crate::config::{
+    described::{Described, Shape},
+    door,
+};
 
 /// How an option's value becomes one in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub(super) fn sorts(file: &[Described]) -> Vec<Sort> {
         add(keys, &mut Vec::new(), &mut rows);
         Sort { kind, path, rows, one_of }
     };
+    let doors = below("endpoints").iter().find(|described| described.name == "doors");
+    let doors = doors.map_or(&[][..], |described| described.shape.keys());
     let mut role = sort("role", "roles", &["name"], &[], &["right"]);
     role.rows.push(row("right", &[], OptionKind::Rights));
     let mut endpoint =
@@ -98,6 +103,7 @@ pub(super) fn sorts(file: &[Described]) -> Vec<Sort> {
         sort("certificate", "certificates", &["name"], below("certificates"), &[]),
         role,
         endpoint,
+        sort("door", "", &["endpoint"], doors, &door::KINDS),
         sort("app", "apps", &["name"], below("apps"), &["directory"]),
         sort("macro", "", &["name", "endpoint", "step"], &[], &["endpoint"]),
     ]

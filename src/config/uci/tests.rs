@@ -38,9 +38,10 @@ pub(in crate::config) fn listed(section: &str) -> Vec<Listed> {
     let sort =
         sorts.iter().find(|sort| sort.kind == section).unwrap_or_else(|| panic!("{section}"));
     let below = match sort.kind {
-        "wsbridge" => "",
-        "listener" => "listen",
-        _ => sort.path,
+        "wsbridge" => &[][..],
+        "listener" => &["listen"],
+        "door" => &["endpoints", "doors"],
+        _ => &[sort.path],
     };
     let mut all: Vec<Listed> = Vec::new();
     for row in sort.rows.iter().filter(|row| !row.path.is_empty()) {
@@ -51,7 +52,7 @@ pub(in crate::config) fn listed(section: &str) -> Vec<Listed> {
         }
         let mut keys = described.as_slice();
         let mut found = None;
-        for name in (!below.is_empty()).then_some(&below).into_iter().chain(&row.path) {
+        for name in below.iter().chain(&row.path) {
             found = keys.iter().find(|key| key.name == *name);
             keys = found.unwrap().shape.keys();
         }
@@ -235,6 +236,18 @@ fn what_uci_alone_can_get_wrong_is_told_too() {
         (&format!("{sim}option base64 maybe"), "'maybe' is neither 1 nor 0"),
         (&format!("{sim}option enabled x"), "'x' is neither 1 nor 0"),
         (&format!("{sim}list title x"), "takes a single value"),
+        (
+            &format!("{sim}config door\noption tcp '127.0.0.1:1'"),
+            "w:6: unnamed door: has no option 'endpoint'",
+        ),
+        (
+            &format!("{sim}config door d\noption endpoint f\noption tcp '127.0.0.1:1'"),
+            "w:7: option 'endpoint' of door 'd': there is no endpoint 'f'",
+        ),
+        (
+            &format!("{sim}config door d\noption endpoint e"),
+            "has no option 'tcp' or option 'rfc2217' or option 'tls'",
+        ),
         (
             &format!("{serial}option port /dev/a\noption rs485_terminate 1"),
             "no effect without \"option rs485 '1'\"",

@@ -1,6 +1,7 @@
 //! Turns sections into the tree of keys that the YAML file would have; each node knows the place it
 //! comes from.
 
+mod doors;
 mod macros;
 
 use std::collections::BTreeMap;
@@ -56,7 +57,8 @@ pub(super) fn translate<'a>(
             all.wrong(section, None, format!("no such kind of section{known}"));
         }
     }
-    // A macro may come before its endpoint.
+    // A door and a macro may come before their endpoint.
+    all.doors(sections);
     for section in sections.iter().filter(|section| section.kind == "macro") {
         all.signal_macro(section);
     }
@@ -175,6 +177,10 @@ impl<'a> Translated<'a> {
                 (None, None) => {}
             }
             self.one_of(section, sort, target_one_of(target), !target.is_empty());
+        }
+        // Doors are put together with the others of their endpoint.
+        if sort.kind == "door" {
+            return;
         }
         self.one_of(section, sort, sort.one_of, true);
         let mut node = self.rows(section, sort, target);

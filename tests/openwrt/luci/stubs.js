@@ -217,9 +217,16 @@ class Section {
 }
 
 const form = Object.fromEntries(
-  ["Flag", "Value", "ListValue", "DynamicList", "Button", "NamedSection", "GridSection"].map(
-    (kind) => [kind, kind],
-  ),
+  [
+    "Flag",
+    "Value",
+    "ListValue",
+    "MultiValue",
+    "DynamicList",
+    "Button",
+    "NamedSection",
+    "GridSection",
+  ].map((kind) => [kind, kind]),
 );
 form.Map = class {
   constructor(config, title, description) {
@@ -262,6 +269,7 @@ const rpc = {
 const uci = {
   load: async (config) => calls.push(`uci ${config}`),
   get: (config, id, option) => ROUTER.uci[id]?.[option] ?? null,
+  sections: (config, type) => Object.values(ROUTER.uci).filter((one) => one[".type"] === type),
 };
 const ui = {
   // There is one dialog: another takes its place, and "Edit" is one.

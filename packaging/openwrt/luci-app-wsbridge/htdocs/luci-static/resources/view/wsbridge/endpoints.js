@@ -153,6 +153,7 @@ return view.extend({
 
 		this.listeners(map);
 		this.endpoints(map, found);
+		this.doors(map);
 		return map.render();
 	},
 
@@ -215,9 +216,44 @@ return view.extend({
 			if (name === 'serial') for (const port of found) if (port.usb?.serial) option.value(port.usb.serial, `${port.usb.serial} (${port.device})`);
 			if (name === 'usb') for (const port of found) if (port.usb) option.value(port.usb.id, `${port.usb.id} (${port.device})`);
 			// A dialog has copies of the options, so `this` is asked.
+			if (name === 'address') option.validate = function(id, value) {
+				return value || this.section.formvalue(id, 'listen') ? true : _('Write the address of the device.');
+			};
 			if (name === 'port') option.validate = function(id, value) {
 				return value || this.section.formvalue(id, 'usb') ? true : _('Choose a device, or name a USB adapter below.');
 			};
 		}
+	},
+
+	// Where a program that knows no WebSocket reaches an endpoint. Exactly one of the ways is filled in; the daemon says so.
+	doors(map) {
+		const grid = map.section(form.GridSection, 'door', _('Doors'), _('Other ways in to an endpoint, for programs that know no WebSocket. Fill in exactly one of TCP, RFC 2217, TLS, unix socket and device node. There is no login: 127.0.0.1 is for programs of this router alone.'));
+		grid.addremove = true;
+		grid.anonymous = true;
+		grid.nodescriptions = true;
+		const endpoint = grid.option(form.ListValue, 'endpoint', _('Endpoint'));
+		for (const section of uci.sections('wsbridge', 'endpoint')) endpoint.value(section.name || section['.name']);
+		endpoint.rmempty = false;
+		for (const [ name, title ] of [ [ 'tcp', _('TCP') ], [ 'rfc2217', _('RFC 2217') ], [ 'tls', _('TLS') ] ])
+			grid.option(form.Value, name, title, _('Address to listen on, like 127.0.0.1:2001.'));
+		grid.option(form.Value, 'unix', _('Unix socket'), _('Its path.')).modalonly = true;
+		grid.option(form.Value, 'pty', _('Device node'), _('Its path, like /run/wsbridge/modem1; for programs of this router that open a serial port.')).modalonly = true;
+		grid.option(form.Value, 'as', _('Counts as'), _('User or token whose rights the door lends.'));
+		const more = (widget, name, title, description) => {
+			const option = grid.option(widget, name, title, description);
+			option.modalonly = true;
+			if (widget === form.Flag) flag(option, name);
+			return option;
+		};
+		values(more(form.MultiValue, 'right', _('Lends'), _('Without a choice: read and write.')), [ 'read', 'write', 'signals', 'settings', 'takeover' ]);
+		more(form.DynamicList, 'from', _('Let in from'), _('Networks, like 192.0.2.0/24; needed where other machines reach the door.'));
+		more(form.Flag, 'insecure', _('Without a login'), _('Needed where other machines reach the door: whoever is on the way can read and write.'));
+		values(more(form.ListValue, 'http', _('What web pages can send'), _('Any page can make a browser send HTTP to this router.')), [ '', 'refuse', 'allow' ]);
+		more(form.Flag, 'hold', _('Stay while the device is away'));
+		more(form.Flag, 'banner', _('Say why in a line of text'), _('Of RFC 2217, to a client that is refused.'));
+		more(form.Flag, 'announce', _('Found on the network'), _('Of RFC 2217, by multicast DNS, as openHAB looks for ports.'));
+		values(more(form.ListValue, 'resets', _('Resets'), _('esp: those of esptool, with the timing the chip needs.')), [ '', 'none', 'esp' ]);
+		for (const [ name, title ] of [ [ 'certificate', _('Certificate') ], [ 'key', _('Private key') ], [ 'client_ca', _('Authority of client certificates') ], [ 'client_crl', _('Revoked client certificates') ] ])
+			more(form.Value, name, title, _('Of TLS: path of a PEM file.'));
 	}
 });
