@@ -84,10 +84,6 @@ async fn run(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
             Ok(mut device) => {
                 let (closed, opened) = (device.port.closed(), Instant::now());
                 if let Some(gone) = serve(shared, &mut device, endpoint, &mut quiet).await {
-                    if gone == Gone::Carrier {
-                        shared.output.end_all(&gone);
-                        carrier::hang_up(&device.port).await;
-                    }
                     drop(device);
                     let pause = pause(&target.target, &gone, opened.elapsed(), &mut quiet);
                     quiet.failed(shared, &OpenError::Absent(gone.to_string()), gone);
@@ -260,7 +256,7 @@ async fn serve(
                 () = vacant => None,
                 () = listen => None,
                 () = steady => None,
-                gone = carrier::lost(port, rules) => Some(gone),
+                gone = carrier::lost(shared, port, rules) => Some(gone),
                 () = carrier::presence(shared, port, rules) => None,
             }
         }

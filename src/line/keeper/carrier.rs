@@ -74,8 +74,9 @@ async fn turned(port: &Port, line: CarrierLine, on: bool) -> Option<Gone> {
     None
 }
 
-/// Ready when the carrier has fallen, where that means anything; how the line ends then.
-pub(super) async fn lost(port: &Port, rules: CarrierRules) -> Gone {
+/// Ready when the carrier has fallen, where that means anything; how the line ends then. Sessions
+/// that end with it have been told, and the modem has hung up.
+pub(super) async fn lost(shared: &Shared, port: &Port, rules: CarrierRules) -> Gone {
     if rules.wait_for.is_none() && !rules.ends_sessions {
         return pending().await;
     }
@@ -87,14 +88,18 @@ pub(super) async fn lost(port: &Port, rules: CarrierRules) -> Gone {
     match turned(port, line, false).await {
         // It goes in some other way, which shows in the data.
         Some(_) => pending().await,
-        None if rules.ends_sessions => Gone::Carrier,
+        None if rules.ends_sessions => {
+            shared.output.end_all(&Gone::Carrier);
+            hang_up(port).await;
+            Gone::Carrier
+        }
         None => Gone::Failed("the carrier was lost".into()),
     }
 }
 
 /// Tells the modem that the call is over. Closing the port would not: it leaves the lines as they
 /// are.
-pub(super) async fn hang_up(port: &Port) {
+async fn hang_up(port: &Port) {
     let off = Levels { dtr: Some(false), ..Levels::default() };
     if port.set(off).await.is_ok() {
         sleep(HANG_UP).await;
