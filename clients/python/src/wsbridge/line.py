@@ -34,6 +34,9 @@ ASKING = 35.0
 CLOSING = 35.0
 """Seconds that closing waits for bytes to leave: the gateway gives up after 30 without any."""
 
+_LEAVING = 2
+"""The same, where what was written is dropped."""
+
 _AGAIN = {1001, 1005, 1006, 1011, 1012, 4408, 4420}
 """The endings after which a session may go on (docs/protocol.md section 10)."""
 
@@ -257,8 +260,14 @@ class Line:
         try:
             async with asyncio.timeout(within) as limit:
                 socket = await self._dial()
-                self._task = asyncio.create_task(self._keep(socket))
-                await self._begin(limit)
+                try:
+                    self._task = asyncio.create_task(self._keep(socket))
+                    await self._begin(limit)
+                except BaseException:
+                    # A task that is cancelled before it has begun closes nothing.
+                    await self._stop()
+                    await socket.close()
+                    raise
                 if self._session.role == "writer":
                     if configured := self.configure(settings):
                         await asyncio.wrap_future(configured)
@@ -307,7 +316,7 @@ class Line:
         lost = None if self._told_broken else session.broken
         if session.secret and not session.broken:
             try:
-                async with asyncio.timeout(CLOSING):
+                async with asyncio.timeout(CLOSING if drain else _LEAVING):
                     # A step that still waits would end with the session.
                     if drain and (waiting := self._session.waiting):
                         answers = map(asyncio.wrap_future, waiting)

@@ -52,14 +52,16 @@ class WsbridgeSerial(BaseSerial):
             raise LineError("not_open", "the port is not open")
         return self._line
 
-    def begin(self) -> Future[None]:
-        """Open it; the future is done in another thread."""
+    def prepare(self) -> Line:
+        """Read what is needed to get in: files and certificates, which may be slow."""
         where = address.read(str(self._path))
-        self._line = Line(where, Access(where, self._token, self._ticket), self._on_change)
+        return Line(where, Access(where, self._token, self._ticket), self._on_change)
+
+    def begin(self, line: Line) -> Future[None]:
+        """Open it; the future is done in another thread."""
+        self._line = line
         pins = self._modem_pins_on_open()
-        return self._line.open(
-            self.settings(), self._pins_asked(pins, "open"), self._connect_timeout
-        )
+        return line.open(self.settings(), self._pins_asked(pins, "open"), self._connect_timeout)
 
     def settings(self) -> dict[str, Any]:
         """All of them, in the words of the protocol."""
@@ -85,12 +87,14 @@ class WsbridgeSerial(BaseSerial):
         line, self._line = self._line, None
         if line is None:
             return None
-        if not line.broken and (pins := self._pins_asked(self._modem_pins_on_close(), "close")):
-            line.signals(pins)
+        if pins := self._pins_asked(self._modem_pins_on_close(), "close"):
+            # A line that has them not, or was not opened, is closed all the same.
+            with contextlib.suppress(LineError):
+                line.signals(pins)
         return line.close(drain=drain)
 
     def _open(self) -> None:
-        wait(self.begin())
+        wait(self.begin(self.prepare()))
 
     def _close(self) -> None:
         if left := self.leave():
@@ -177,13 +181,8 @@ class WsbridgeTransport(BaseSerialTransport):
     async def _connect(self, *, path: str | None, **kwargs: Any) -> None:
         self._serial = WsbridgeSerial(path, on_change=self._changed, **kwargs)
         self._extra["serial"] = self._serial
-        # What the files and certificates are read from may be slow.
-        begun = await self._loop.run_in_executor(None, self._port.begin)
-        try:
-            await asyncio.wrap_future(begun)
-        except asyncio.CancelledError:
-            self._port.leave(drain=False)
-            raise
+        line = await self._loop.run_in_executor(None, self._port.prepare)
+        await asyncio.wrap_future(self._port.begin(line))
         self._call_protocol_connection_made()
         self._move()
 
@@ -225,11 +224,10 @@ class WsbridgeTransport(BaseSerialTransport):
         self._leave_now()
         self._call_protocol_connection_lost(error)
 
-    def _leave_now(self) -> None:
+    def _leave_now(self) -> Future[None] | None:
         self._waiting.clear()
         self._emptied.set()
-        if self._serial is not None:
-            self._port.leave(drain=False)
+        return self._port.leave(drain=False) if self._serial is not None else None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._check_broken()
@@ -266,8 +264,16 @@ class WsbridgeTransport(BaseSerialTransport):
             return
         self._closing = True
         self._mark_user_closed()
-        self._leave_now()
-        self._call_protocol_connection_lost(None)
+        if left := self._leave_now():
+            # Who waits for the end can open the line again.
+            left.add_done_callback(self._left)
+        else:
+            self._call_protocol_connection_lost(None)
+
+    def _left(self, left: Future[None]) -> None:
+        left.exception()
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._call_protocol_connection_lost, None)
 
     def pause_reading(self) -> None:
         self._paused_reading = True
