@@ -23,19 +23,7 @@ pub(super) struct NodeLink {
 impl NodeLink {
     /// Makes a link at a path, where there may be one that leads nowhere any more.
     pub(super) fn new(path: &Path, slave: &Path) -> io::Result<Self> {
-        match symlink(slave, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                free(path)?;
-                replace(path, slave)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(said(error.kind(), missing(path)));
-            }
-            Err(error) => {
-                return Err(said(error.kind(), format!("no link can be made there: {error}")));
-            }
-            Ok(()) => {}
-        }
+        place(path, slave)?;
         Ok(Self { path: path.to_owned(), slave: slave.to_owned() })
     }
 
@@ -45,8 +33,7 @@ impl NodeLink {
             replace(&self.path, slave)?;
         } else {
             // Somebody has removed it, or put something else there.
-            let turned = Self::new(&self.path, slave)?;
-            std::mem::forget(turned);
+            place(&self.path, slave)?;
         }
         slave.clone_into(&mut self.slave);
         Ok(())
@@ -63,6 +50,20 @@ impl Drop for NodeLink {
             // One that stays leads nowhere.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+fn place(path: &Path, slave: &Path) -> io::Result<()> {
+    match symlink(slave, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            free(path)?;
+            replace(path, slave)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(said(error.kind(), missing(path)))
+        }
+        Err(error) => Err(said(error.kind(), format!("no link can be made there: {error}"))),
+        Ok(()) => Ok(()),
     }
 }
 
