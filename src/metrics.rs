@@ -102,6 +102,10 @@ pub(crate) struct EndpointMetrics {
     pub echo_removed: Counter,
     /// Bytes of ours that were to come back and did not.
     pub echo_missing: Counter,
+    /// Telnet of RFC 2217 clients that made no sense.
+    pub telnet_broken: Counter,
+    /// Commands of RFC 2217 clients that nobody knows.
+    pub telnet_unknown: Counter,
     /// Heartbeats of a device that connects to us, dropped.
     pub heartbeats: Counter,
     /// Bytes waiting for the target.

@@ -203,6 +203,12 @@ impl Seat {
         self.shared.output.seek(self.id, to)
     }
 
+    /// Notes telnet of its client that was ignored.
+    pub(crate) fn note_ignored(&self, broken: u64, unknown: u64) {
+        self.shared.metrics.telnet_broken.add(broken);
+        self.shared.metrics.telnet_unknown.add(unknown);
+    }
+
     /// Says that bytes below `offset` will not be wanted again.
     pub(crate) fn done_reading(&self, offset: u64) {
         self.shared.output.done(self.id, offset);

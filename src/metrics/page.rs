@@ -191,11 +191,17 @@ fn of_endpoints(page: &mut Exposition, all: &EndpointRows) {
         "Bytes of ours that a bus lets us hear again, by what became of them.",
     );
     for (name, endpoint) in all {
-        for (result, counter) in
-            [("removed", &endpoint.echo_removed), ("missing", &endpoint.echo_missing)]
-        {
-            page.sample("_total", &[("endpoint", name), ("result", result)], counter.get());
-        }
+        let counts = [("removed", &endpoint.echo_removed), ("missing", &endpoint.echo_missing)];
+        page.two((name, "result"), counts);
+    }
+    page.family(
+        "wsbridge_telnet_ignored",
+        Type::Counter,
+        "Telnet of clients at RFC 2217 doors that was ignored, by why.",
+    );
+    for (name, endpoint) in all {
+        let counts = [("broken", &endpoint.telnet_broken), ("unknown", &endpoint.telnet_unknown)];
+        page.two((name, "kind"), counts);
     }
     page.family(
         "wsbridge_heartbeats_ignored",
@@ -278,6 +284,14 @@ impl Exposition {
     fn each(&mut self, all: &EndpointRows, suffix: &str, value: impl Fn(&EndpointMetrics) -> u64) {
         for (name, endpoint) in all {
             self.sample(suffix, &[("endpoint", name)], value(endpoint));
+        }
+    }
+
+    /// Counts of an endpoint that a label tells apart.
+    fn two(&mut self, (endpoint, label): (&str, &str), counts: [(&str, &super::Counter); 2]) {
+        for (value, counter) in counts {
+            let labels = [("endpoint", endpoint), (label, value)];
+            self.sample("_total", &labels, counter.get());
         }
     }
 
@@ -393,8 +407,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "23"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "23"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "25"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "25"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\

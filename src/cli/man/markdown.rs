@@ -33,7 +33,9 @@ impl MarkdownWriter<'_> {
     fn block<'a>(&mut self, line: &'a str, more: &mut Peekable<impl Iterator<Item = &'a str>>) {
         if let Some(heading) = line.strip_prefix("## ") {
             self.heading("SH", &heading.to_uppercase());
-        } else if let Some(heading) = line.strip_prefix("### ") {
+        } else if let Some(heading) =
+            line.strip_prefix("### ").or_else(|| line.strip_prefix("#### "))
+        {
             self.heading("SS", heading);
         } else if line.starts_with("```") {
             self.paragraph();
@@ -173,9 +175,10 @@ mod tests {
     #[test]
     fn headings_paragraphs_code_and_links_become_macros() {
         let page = made(
-            "# Title\n\nSee `a.b`\nand [this](that.md#x).\n\n## In short\n\nText.\n\n```yaml\nkey: 1\n```\n",
+            "# Title\n\nSee `a.b`\nand [this](that.md#x).\n\n## In short\n\nText.\n\n#### Below\n\n```yaml\nkey: 1\n```\n",
         );
-        let wanted = "See \\fBa.b\\fR and this.\n.SH \"IN SHORT\"\nText.\n.PP\n.EX\nkey: 1\n.EE\n";
+        let wanted =
+            "See \\fBa.b\\fR and this.\n.SH \"IN SHORT\"\nText.\n.SS Below\n.EX\nkey: 1\n.EE\n";
         assert_eq!(page, wanted);
     }
 

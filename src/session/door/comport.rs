@@ -42,6 +42,9 @@ const DOING_MAX: usize = 32;
 /// Bytes of answers that wait for the client: over it nothing is read.
 const ANSWERS_MAX: usize = 16 * 1024;
 
+/// How often it is looked at whether a client's last byte has left the port.
+const SENT_LOOK: Duration = Duration::from_millis(20);
+
 /// Notices of one mark: errors of a line at a wrong speed come by the thousand.
 const NOTICES_MAX: u64 = 16;
 
@@ -75,6 +78,8 @@ pub(crate) struct ComPort {
     /// What a line without settings was told: it takes any, and has none.
     settings: Settings,
     negotiates: Option<Pin<Box<Sleep>>>,
+    /// When it is looked at next whether the last byte has left the port: the client wants to know.
+    sending: Option<Pin<Box<Sleep>>>,
     /// Until when which sub-negotiation must have ended.
     unended: Option<(u64, Pin<Box<Sleep>>)>,
     /// One had not.
@@ -106,6 +111,7 @@ impl ComPort {
             change: None,
             settings: Settings::default(),
             negotiates: Some(Box::pin(sleep(NEGOTIATION))),
+            sending: None,
             unended: None,
             cut_off: false,
             banner: door.banner,
@@ -233,6 +239,19 @@ impl ComPort {
         )))
     }
 
+    /// Tells when the last byte has left the port. Nothing announces that.
+    fn look_at_sending(&mut self, cx: &mut Context<'_>, up: &Upstream<Seat>) {
+        while let Some(due) = &mut self.sending
+            && due.as_mut().poll(cx).is_ready()
+        {
+            let sent = up.is_level() && up.far.pending().bytes == 0;
+            self.sending = (!sent).then(|| Box::pin(sleep(SENT_LOOK)));
+            if sent {
+                self.server.transmitter_empty(&mut self.wire);
+            }
+        }
+    }
+
     /// Tells how the modem lines are, when the board has news.
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(change) = &mut self.change {
@@ -250,12 +269,13 @@ impl ComPort {
 }
 
 impl Words<Seat> for ComPort {
-    fn heard(&mut self, _cx: &mut Context<'_>, _up: &mut Upstream<Seat>, bytes: &[u8]) {
+    fn heard(&mut self, _cx: &mut Context<'_>, up: &mut Upstream<Seat>, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let before = self.server.faults();
         let read = self.server.hear(&mut bytes, &mut self.wire);
         let faults = self.server.faults();
         if before != faults {
+            up.far.note_ignored(faults.broken - before.broken, faults.unknown - before.unknown);
             tracing::debug!(?faults, "telnet that makes no sense was ignored");
         }
         bytes.truncate(read.data);
@@ -303,6 +323,8 @@ impl Words<Seat> for ComPort {
                     self.release(&up.far);
                     if let Some(Heard::Data(bytes)) = self.heard.pop_front() {
                         up.hand_on(cx, &bytes);
+                        let wanted = self.server.wants_transmitter_empty();
+                        self.sending = wanted.then(|| Box::pin(sleep(SENT_LOOK)));
                     }
                     Poll::Ready(None)
                 }
@@ -338,10 +360,11 @@ impl Words<Seat> for ComPort {
     fn poll_say(
         &mut self,
         cx: &mut Context<'_>,
-        _up: &mut Upstream<Seat>,
+        up: &mut Upstream<Seat>,
         out: &mut Vec<u8>,
     ) -> Poll<()> {
         let news = self.poll_news(cx);
+        self.look_at_sending(cx, up);
         if self.wire.is_empty() {
             return news;
         }

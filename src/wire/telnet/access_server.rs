@@ -195,6 +195,11 @@ impl AccessServer {
         self.notices.line_events(events, wire);
     }
 
+    /// The client wants to know when its last byte has left the port.
+    pub fn wants_transmitter_empty(&self) -> bool {
+        self.notices.wants_transmitter_empty()
+    }
+
     /// The last byte that the client sent has left the port.
     pub fn transmitter_empty(&mut self, wire: &mut Vec<u8>) {
         self.notices.transmitter_empty(wire);

@@ -393,3 +393,17 @@ fn ser2net_passes_settings_on_to_a_door() {
     daemon.wait_for("230400 7O1 none");
     client.does(&["port.close()"]);
 }
+
+#[test]
+fn who_asks_is_told_when_the_last_byte_has_left_and_what_was_ignored_is_counted() {
+    let mut pty = Pty::new();
+    let daemon = on_pty(&pty, "");
+    let mut tool = Tool::new(&daemon);
+    // WILL COM-PORT-OPTION, SET-LINESTATE-MASK of the two bits, a command that nobody knows.
+    tool.send(&[&[IAC, 251, 44][..], &sub(&[10, 0x60]), &sub(&[77, 1]), b"AT"].concat());
+    hears(&mut tool, &sub(&[110, 0x60]));
+    hears(&mut tool, &sub(&[106, 0x60]));
+    assert_eq!(pty.receive(2), b"AT");
+    let ignored = "wsbridge_telnet_ignored_total{endpoint=\"e\",kind=\"unknown\"}";
+    assert_eq!(metric(&daemon, ignored), 1);
+}

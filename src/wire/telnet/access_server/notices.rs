@@ -89,6 +89,10 @@ impl Notices {
         self.tell_line_state(bits, wire);
     }
 
+    pub(super) fn wants_transmitter_empty(&self) -> bool {
+        self.control && self.line_mask & comport::EMPTY != 0
+    }
+
     pub(super) fn transmitter_empty(&self, wire: &mut Vec<u8>) {
         self.tell_line_state(comport::EMPTY, wire);
     }
