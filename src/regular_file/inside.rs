@@ -22,7 +22,7 @@ const READ: OFlags =
 /// error, even if somebody changes it meanwhile.
 ///
 /// # Errors
-/// As for [`open`]; or the file is not inside.
+/// As for [`super::open`]; or the file is not inside.
 fn open_inside(folder: &Path, path: &Path) -> io::Result<File> {
     open_beneath(folder, &resolved(folder, path)?)
 }
@@ -47,7 +47,7 @@ fn is_hidden(path: &Path) -> bool {
 /// Reads a whole file inside a folder, of at most that many bytes.
 ///
 /// # Errors
-/// As for [`open_inside`] and [`read`].
+/// As for [`open_inside`] and [`super::read`].
 pub(crate) fn read_inside(folder: &Path, path: &Path, most: usize) -> io::Result<Vec<u8>> {
     read_at_most(open_inside(folder, path)?, most)
 }
