@@ -58,10 +58,20 @@ pub(super) fn pids() -> impl Iterator<Item = u32> {
 
 /// A field of /proc/PID/stat after the command, which may itself contain spaces and brackets;
 /// `state` is number 3.
-pub(super) fn stat_field(pid: u32, number: usize) -> Option<i64> {
+fn stat_text(pid: u32, number: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+    Some(fields.split_ascii_whitespace().nth(number.checked_sub(3)?)?.to_owned())
+}
+
+/// One that is a number.
+pub(super) fn stat_field(pid: u32, number: usize) -> Option<i64> {
+    stat_text(pid, number)?.parse().ok()
+}
+
+/// Whether the process has ended and only its parent has not noticed: it has nothing open.
+pub(super) fn is_zombie(pid: u32) -> bool {
+    stat_text(pid, 3).is_some_and(|state| state == "Z")
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use rustix::{
 
 use super::{
     super::OpenError,
-    holders::{Process, has_open, stat_field},
+    holders::{Process, has_open, is_zombie, stat_field},
 };
 use crate::regular_file::read_inside;
 
@@ -155,7 +155,7 @@ fn holder(file: &Path, device: &Path) -> Result<(), LockRefused> {
     let alive = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
     let pid = pid.unsigned_abs();
     // It has our own number but is not in OURS: a predecessor's.
-    if !alive || pid == std::process::id() || reused(pid, age, device) {
+    if !alive || pid == std::process::id() || is_zombie(pid) || reused(pid, age, device) {
         return Ok(());
     }
     Err(LockRefused::By(Process::of(pid)))
@@ -211,7 +211,10 @@ impl Drop for Lock {
 
 #[cfg(test)]
 mod tests {
-    use std::{process::Command, time::SystemTime};
+    use std::{
+        process::{Command, Stdio},
+        time::SystemTime,
+    };
 
     use super::*;
 
@@ -289,6 +292,16 @@ mod tests {
             lock_file(folder.path(), "ttyDead", &contents, Duration::ZERO);
             drop(take(&device("ttyDead"), folder.path()).unwrap());
         }
+        // One whose parent has not asked how it ended still has its number.
+        let mut zombie = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+        io::Read::read_to_end(&mut zombie.stdout.take().unwrap(), &mut Vec::new()).unwrap();
+        while !is_zombie(zombie.id()) {
+            std::thread::yield_now();
+        }
+        let contents = format!("{:>10}\n", zombie.id()).into_bytes();
+        lock_file(folder.path(), "ttyDead", &contents, Duration::ZERO);
+        drop(take(&device("ttyDead"), folder.path()).unwrap());
+        zombie.wait().unwrap();
     }
 
     #[test]
