@@ -7,6 +7,7 @@
 
 mod client;
 mod connections;
+mod doors;
 mod frames;
 mod instructions;
 mod machine;

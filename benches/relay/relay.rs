@@ -100,11 +100,12 @@ impl Started {
     }
 }
 
-/// wsbridge, by ws and wss, to a device on a port and to serial lines.
+/// wsbridge, by ws and wss and by a raw door, to a device on a port and to serial lines.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     pub(crate) ws: Relay,
     pub(crate) wss: Relay,
+    pub(crate) door: Relay,
     pub(crate) started: Started,
 }
 
@@ -127,13 +128,14 @@ impl Bridge {
     ) -> Outcome<Self> {
         let mut started = Started::default();
         let folder = started.folder()?;
-        let (plain, tls) = (free_port()?, free_port()?);
+        let (plain, tls, door) = (free_port()?, free_port()?, free_port()?);
         let mut config = format!(
             "listen:\n  - {{ address: '127.0.0.1:{plain}', tls: none }}\n  \
              - {{ address: '127.0.0.1:{tls}', tls: self-signed }}\nauth: none\n\
              limits: {{ connections: 4096, per_address: 4096, unauthenticated: 4096 }}\n\
              state_directory: {folder}\nendpoints:\n  \
-             device:\n    tcp: {{ address: '127.0.0.1:{device}' }}\n    limits: {{ sessions: 4096 }}\n",
+             device:\n    tcp: {{ address: '127.0.0.1:{device}' }}\n    limits: {{ sessions: 4096 }}\n    \
+             doors: [ {{ tcp: '127.0.0.1:{door}', http: allow }} ]\n",
             folder = folder.display()
         );
         for (number, line) in lines.iter().enumerate() {
@@ -149,11 +151,13 @@ impl Bridge {
         let process = started.start(command.arg("serve").arg("--config").arg(&file))?;
         await_listener(plain)?;
         await_listener(tls)?;
+        await_listener(door)?;
         let relay =
             |port, speech| Relay { name: "wsbridge", port, speech, processes: vec![process] };
         let (ws, wss) =
             (relay(plain, Speech::Ws("/ws/device")), relay(tls, Speech::Wss("/ws/device")));
-        Ok(Self { ws, wss, started })
+        let door = relay(door, Speech::Raw);
+        Ok(Self { ws, wss, door, started })
     }
 
     /// The same process, another endpoint or another column.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     Options, Outcome,
     client::Speech,
-    connections,
+    connections, doors,
     peers::Peers,
     relay::{self, Bridge, Relay, Started},
     say, serial,
@@ -48,7 +48,7 @@ impl<'a> Rounds<'a> {
     /// All rounds.
     pub(crate) fn run(&mut self) -> Outcome<()> {
         type Measure<'a> = fn(&mut Rounds<'a>) -> Outcome<()>;
-        let measures: [(&str, Measure<'a>); 9] = [
+        let measures: [(&str, Measure<'a>); 10] = [
             ("transfer", Self::transfers),
             ("wss", Self::tls),
             ("round-trip", Self::trips),
@@ -56,6 +56,7 @@ impl<'a> Rounds<'a> {
             ("memory", Self::memory),
             ("serial", Self::serial),
             ("shared", Self::shared),
+            ("doors", Self::doors),
             ("idle", Self::idle),
             ("size", Self::size),
         ];
@@ -314,6 +315,11 @@ impl<'a> Rounds<'a> {
             (many - alone) / 49.0,
         );
         Ok(())
+    }
+
+    fn doors(&mut self) -> Outcome<()> {
+        let socat = self.others.iter().map(|(relay, _)| relay).find(|relay| relay.name == "socat");
+        doors::rows((&self.options, &self.device), self.table, socat)
     }
 
     fn idle(&mut self) -> Outcome<()> {
