@@ -148,7 +148,7 @@ fn platformios_monitor_talks_through_an_rfc2217_door() {
                 break;
             }
         }
-        shown
+        (shown, screen)
     });
     until("an answer", || {
         keys.write_all(b"ATI\r").unwrap();
@@ -156,8 +156,10 @@ fn platformios_monitor_talks_through_an_rfc2217_door() {
     });
     // It quits with Ctrl-C.
     keys.write_all(b"\x03").unwrap();
-    let shown = answered.join().unwrap();
+    let (shown, mut screen) = answered.join().unwrap();
     assert!(shown.contains("115200 8-N-1") && shown.contains("simulated modem"), "{shown}");
+    // Its last words have a reader.
+    screen.read_to_end(&mut Vec::new()).unwrap();
     assert!(child.wait().unwrap().success());
 }
 
