@@ -22,6 +22,9 @@ use crate::{
     wire::close::Ended,
 };
 
+/// Bytes of the buffer that a session keeps while nothing is under way.
+const IDLE_MAX: usize = 1024;
+
 impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
     /// Target to client.
     pub(super) fn poll_down(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
@@ -76,7 +79,7 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
                 if self.sent == self.out.len() {
                     // An idle session keeps no large buffer.
                     self.out.clear();
-                    self.out.shrink_to(READ_MAX);
+                    self.out.shrink_to(IDLE_MAX);
                     self.sent = 0;
                 }
             }
