@@ -2,6 +2,7 @@
 // where earlier output ends.
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fits, groups, prefix } from "../../web/console/list/groups.js";
 import { START } from "../../web/console/link/state.js";
@@ -169,4 +170,17 @@ test("the mark is one line, however narrow the terminal, and the cursor is where
   );
   const above = markSequence({ clock: "10:00:00", column: 8, rows: 1, columns: 42 });
   assert.match(above, /^\r\x1b\[L\x1b\[0;90m── live since 10:00:00 ──\x1b\[0m\r\x1b\[B\x1b\[9G$/);
+});
+
+test("no text of the page has the backquotes of a manual", () => {
+  const folder = new URL("../../web/console/", import.meta.url);
+  const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js"));
+  assert.ok(files.length > 50, `${files.length}`);
+  const found = files.flatMap((name) =>
+    readFileSync(new URL(name, folder), "utf8")
+      .split("\n")
+      .filter((line) => /^[^`]*"[^"`]*`[^"`$]+`[^"]*"/.test(line))
+      .map((line) => `${name}: ${line.trim()}`),
+  );
+  assert.deepEqual(found, []);
 });

@@ -21,7 +21,7 @@ export function openLogins(failed) {
       h(
         "p",
         { class: "note" },
-        "Computers are signed in by `wsbridge login`. One that you do not know: end it, and change your password.",
+        "Computers are signed in by “wsbridge login”. One that you do not know: end it, and change your password.",
       ),
     ],
     wide: true,

@@ -37,7 +37,7 @@ function show() {
   signIn?.dispose();
   signIn = undefined;
   if (!wish)
-    tell("Nothing to decide", "This page is for `wsbridge login --browser`, which opens it.");
+    tell("Nothing to decide", "This page is for “wsbridge login --browser”, which opens it.");
   else if (session.value.phase === "out") showSignIn();
   else if (session.value.phase === "unreachable") tell("No gateway", session.value.reason);
   else if (session.value.phase !== "in") return;
@@ -46,7 +46,7 @@ function show() {
   else if (session.value.kind === "user")
     tell(
       "Not possible here",
-      "The proxy in front of the gateway has signed you in, and no program can ask it. Type `wsbridge login` without --browser, or take an API token.",
+      "The proxy in front of the gateway has signed you in, and no program can ask it. Type “wsbridge login” without --browser, or take an API token.",
     );
   else
     tell(
@@ -94,7 +94,7 @@ function decide() {
     h(
       "p",
       { class: "note" },
-      "Allow it only if you typed `wsbridge login` on this computer just now.",
+      "Allow it only if you typed “wsbridge login” on this computer just now.",
     ),
     problem,
     h("div", { class: "grant-actions" }, no, yes),

@@ -23,8 +23,8 @@ export function complaint(macro) {
   if (macro.name.length > NAME_LIMIT) return `name: at most ${NAME_LIMIT} characters`;
   if (typeof macro.text !== "string" || macro.text === "") return "text: nothing to send";
   if (macro.text.length > TEXT_LIMIT) return `text: at most ${TEXT_LIMIT} characters`;
-  if (macro.mode !== "text" && macro.mode !== "hex") return "mode: `text` or `hex`";
-  if (!Object.hasOwn(ENDINGS, macro.ending)) return "ending: `none`, `cr`, `lf` or `crlf`";
+  if (macro.mode !== "text" && macro.mode !== "hex") return "mode: “text” or “hex”";
+  if (!Object.hasOwn(ENDINGS, macro.ending)) return "ending: “none”, “cr”, “lf” or “crlf”";
   if (!Number.isInteger(macro.delay) || macro.delay < 0 || macro.delay > DELAY_LIMIT)
     return `delay: milliseconds from 0 to ${DELAY_LIMIT}`;
   if (!/^[1-9]?$/.test(macro.key)) return "key: a digit from 1 to 9, or nothing";
