@@ -6,7 +6,7 @@
 //! * Ground, the nouns of a port: `settings`; times as people read them: `span`; above them
 //!   `sys`, the calls of the kernel that no safe crate has.
 //! * Floor 0, words: `config`, `wire`, `metrics`. Pure: no socket, file, clock or task.
-//! * Between them, `pty`: pseudo terminals of ours; `screen`: whether a web page sent a connection's
+//! * Between them, `boot`: this boot of the machine; `pty`: pseudo terminals of ours; `screen`: whether a web page sent a connection's
 //!   first bytes; and `stream`: one byte stream, whatever carries it.
 //! * Above it `dial`, the one way out to an HTTP server.
 //! * Floor 1, the world: `audit`, `target`, `auth`, `tls`, `systemd`, `logging`, `announce`,
@@ -37,6 +37,8 @@ mod config;
 mod metrics;
 mod wire;
 
+#[cfg(unix)]
+mod boot;
 #[cfg(unix)]
 mod pty;
 mod regular_file;

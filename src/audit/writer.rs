@@ -2,7 +2,7 @@
 //! for the disk.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
@@ -14,14 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value};
 
 use super::{
     files::{Budget, Files, Recovered},
     line::Entry,
 };
-use crate::config::AuditRules;
+use crate::{boot, config::AuditRules};
 
 /// Events that may wait for the disk; more are counted and not kept.
 const QUEUE: usize = 4096;
@@ -58,7 +57,7 @@ impl Audit {
             files,
             folder: folder.to_owned(),
             rules,
-            boot: boot(),
+            boot: boot::number(),
             lost: Arc::clone(&lost),
             failed: None,
         };
@@ -141,7 +140,7 @@ impl Writer {
     }
 
     fn append(&mut self, entry: &Entry) -> bool {
-        let line = self.files.at.line(entry, (&self.boot, uptime()));
+        let line = self.files.at.line(entry, (&self.boot, boot::uptime().as_secs_f64()));
         let done = self.files.append(&line);
         self.tell_disk(done).is_some()
     }
@@ -199,18 +198,4 @@ fn found(recovered: Recovered) -> Entry {
     let detail = detail.map(|(name, number)| (name.to_owned(), Value::from(number)));
     let at = jiff::Timestamp::now();
     Entry { at, what: "recovered", detail: detail.into_iter().collect(), ..Entry::default() }
-}
-
-/// The kernel's number of this boot; empty where it cannot be seen, as under a unit with
-/// `ProcSubset=pid`.
-fn boot() -> String {
-    let seen = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id"));
-    seen.map(|number| number.trim().to_owned()).unwrap_or_default()
-}
-
-/// Seconds since boot, including sleep.
-fn uptime() -> f64 {
-    let time = clock_gettime(ClockId::Boottime);
-    let whole = u32::try_from(time.tv_sec).unwrap_or(u32::MAX);
-    f64::from(whole) + f64::from(u32::try_from(time.tv_nsec).unwrap_or(0)) / 1e9
 }

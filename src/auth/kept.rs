@@ -15,12 +15,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::logins::{Logins, SignInRecord};
-use crate::{config::Config, regular_file};
+use crate::{boot, config::Config, regular_file};
 
 /// The longest file: every user's sign-ins, at some hundred bytes each.
 const FILE_MAX: usize = 4 << 20;
@@ -125,19 +124,6 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
         .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// The kernel's number of this boot; empty where it cannot be seen, as under a unit with
-/// `ProcSubset=pid`. There the folder alone has to do: it is in memory and goes with the boot.
-fn boot() -> String {
-    let seen = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    seen.map(|number| number.trim().to_owned()).unwrap_or_default()
-}
-
-/// Time since boot, including sleep.
-fn uptime() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    Duration::from_secs(time.tv_sec.unsigned_abs())
-}
-
 /// Reads the sign-ins of this boot. A file that others may read or write is refused, since whoever
 /// can write it could sign in as anybody.
 fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
@@ -148,10 +134,12 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
     }
     let read = regular_file::read(file, FILE_MAX)?;
     let File { boot: then, logins } = serde_json::from_slice(&read)?;
-    if then != boot() {
+    // Where the number cannot be seen the folder alone has to do: it is in memory and goes with the
+    // boot.
+    if then != boot::number() {
         return Ok(Vec::new());
     }
-    let (now, uptime) = (Instant::now(), uptime());
+    let (now, uptime) = (Instant::now(), boot::uptime());
     // An `Instant` means nothing to another process: the file has times since boot.
     let moment = |then: u64| {
         let ago = uptime.checked_sub(Duration::from_millis(then))?;
@@ -178,7 +166,7 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
 /// Writes them all into a new file and puts that in the place of the old one, so that a crash
 /// leaves one or the other.
 fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
-    let (now, uptime) = (Instant::now(), uptime());
+    let (now, uptime) = (Instant::now(), boot::uptime());
     let then = |moment: Instant| {
         let then = uptime.saturating_sub(now.saturating_duration_since(moment));
         u64::try_from(then.as_millis()).unwrap_or(u64::MAX)
@@ -192,8 +180,10 @@ fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
         used: then(record.used),
         program: record.program,
     };
-    let text =
-        serde_json::to_vec(&File { boot: boot(), logins: rows.into_iter().map(row).collect() })?;
+    let text = serde_json::to_vec(&File {
+        boot: boot::number(),
+        logins: rows.into_iter().map(row).collect(),
+    })?;
     if let Some(folder) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
@@ -254,7 +244,7 @@ mod tests {
         kept.write(&config, &logins);
         let file = folder.path().join("sign-ins");
         let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, text.replace(&boot(), "another")).unwrap();
+        fs::write(&file, text.replace(&boot::number(), "another")).unwrap();
         assert!(!again(folder.path(), &config, &cookie));
         fs::write(&file, &text).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();

@@ -12,7 +12,7 @@ const FLOORS: [&[&str]; 15] = [
     &["sys"],
     &["wire"],
     &["config", "metrics"],
-    &["pty", "regular_file", "screen"],
+    &["boot", "pty", "regular_file", "screen"],
     &["stream"],
     &["dial"],
     &["announce", "audit", "auth", "logging", "process", "systemd", "target", "tls"],

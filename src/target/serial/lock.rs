@@ -17,14 +17,13 @@ use std::{
 use rustix::{
     io::Errno,
     process::{Pid, test_kill_process},
-    time::{ClockId, clock_gettime},
 };
 
 use super::{
     super::OpenError,
     holders::{Process, has_open, is_zombie, stat_field},
 };
-use crate::regular_file::read_inside;
+use crate::{boot, regular_file::read_inside};
 
 /// Devices that this process has, so that two endpoints never share one. It also tells our own lock
 /// file from a stale one left by a predecessor with our process number, as in a container where
@@ -175,8 +174,7 @@ fn reused(pid: u32, age: Duration, device: &Path) -> bool {
     let Some(started) = stat_field(pid, 22).and_then(|ticks| u64::try_from(ticks).ok()) else {
         return false;
     };
-    let Ok(up) = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec) else { return false };
-    let running = up.saturating_sub(started / TICKS);
+    let running = boot::uptime().as_secs().saturating_sub(started / TICKS);
     running + 2 < age.as_secs() && has_open(pid, device) == Some(false)
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
+    path::Path,
     thread,
     time::Duration,
 };
@@ -50,12 +51,10 @@ fn a_device_that_is_away_disconnects_at_once_and_the_door_stays() {
     assert!(closed.contains("cannot be reached"), "{closed}");
 }
 
-#[test]
-fn who_holds_stays_while_the_device_is_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let link = folder.path().join("port");
-    let mut first = Pty::new();
-    std::os::unix::fs::symlink(first.path(), &link).unwrap();
+/// A door that holds its clients, on a device that can be taken away, and a tool at work there.
+fn holding(link: &Path) -> (Pty, Daemon, Tool) {
+    let mut device = Pty::new();
+    std::os::unix::fs::symlink(device.path(), link).unwrap();
     let daemon = Daemon::open(&format!(
         "  e:\n    serial: {{ port: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\", hold: true }} ]\n",
         link.display()
@@ -63,7 +62,15 @@ fn who_holds_stays_while_the_device_is_away() {
     daemon.wait_for("device open");
     let mut tool = Tool::new(&daemon);
     tool.send(b"one");
-    assert_eq!(first.receive(3), b"one");
+    assert_eq!(device.receive(3), b"one");
+    (device, daemon, tool)
+}
+
+#[test]
+fn who_holds_stays_while_the_device_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("port");
+    let (first, daemon, mut tool) = holding(&link);
     std::fs::remove_file(&link).unwrap();
     drop(first);
     daemon.wait_for("device not there");
@@ -142,16 +149,7 @@ fn a_taken_address_keeps_nobody_else_out_and_is_tried_again() {
 fn who_leaves_while_the_device_is_away_leaves_nothing_for_it() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("port");
-    let mut first = Pty::new();
-    std::os::unix::fs::symlink(first.path(), &link).unwrap();
-    let daemon = Daemon::open(&format!(
-        "  e:\n    serial: {{ port: \"{}\" }}\n    doors: [ {{ tcp: \"127.0.0.1:0\", hold: true }} ]\n",
-        link.display()
-    ));
-    daemon.wait_for("device open");
-    let mut tool = Tool::new(&daemon);
-    tool.send(b"one");
-    assert_eq!(first.receive(3), b"one");
+    let (first, daemon, mut tool) = holding(&link);
     let newcomer = Tool::new(&daemon);
     std::fs::remove_file(&link).unwrap();
     drop(first);
