@@ -59,29 +59,19 @@ pub(super) fn by_token(access: &Access, text: &Secret, now: i64) -> Option<Princ
     }
     let (name, token) =
         found.filter(|(_, token)| token.expires.is_none_or(|expires| now <= expires))?;
-    Some(Principal {
-        id: PrincipalId::new(PrincipalKind::Token, name),
-        rights: token.rights.clone(),
-        login: None,
-        certificate: None,
-        only: None,
-    })
+    Some(Principal::new(PrincipalId::new(PrincipalKind::Token, name), token.rights.clone()))
 }
 
 /// The principal of a certificate whose chain the TLS handshake has checked, while it is valid.
 pub(super) fn by_certificate(access: &Access, shown: &Arc<ClientCertificate>) -> Option<Principal> {
     let (name, entry) = shown.principal(access).filter(|_| shown.is_good())?;
-    Some(Principal {
-        id: PrincipalId::new(PrincipalKind::Certificate, name),
-        rights: entry.rights.clone(),
-        login: None,
-        certificate: Some(Arc::clone(shown)),
-        only: None,
-    })
+    let id = PrincipalId::new(PrincipalKind::Certificate, name);
+    let certificate = Some(Arc::clone(shown));
+    Some(Principal { certificate, ..Principal::new(id, entry.rights.clone()) })
 }
 
 /// A principal as the configuration has it now; `None` if it no longer is one.
-pub(crate) fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
+pub(super) fn configured(access: &Access, id: &PrincipalId, now: i64) -> Option<Principal> {
     let name = &id.name;
     let rights = match id.kind {
         PrincipalKind::Open if access.open => return Some(open()),
@@ -93,13 +83,7 @@ pub(crate) fn find(access: &Access, id: &PrincipalId, now: i64) -> Option<Princi
         }
         PrincipalKind::Certificate => &access.certificates.get(name)?.rights,
     };
-    Some(Principal {
-        id: id.clone(),
-        rights: rights.clone(),
-        login: None,
-        certificate: None,
-        only: None,
-    })
+    Some(Principal::new(id.clone(), rights.clone()))
 }
 
 /// Who a door's client is: whom its certificate names, the user or token that the door names, or
@@ -118,7 +102,7 @@ pub(crate) fn at_door(
             } else {
                 PrincipalKind::Token
             };
-            let found = find(access, &PrincipalId::new(kind, name), now)?;
+            let found = configured(access, &PrincipalId::new(kind, name), now)?;
             Some(Principal { certificate: certificate.cloned(), ..found })
         }
         (None, None) => access.open.then(open),
@@ -131,7 +115,7 @@ pub(super) fn open() -> Principal {
     let rights =
         RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
     let id = PrincipalId::new(PrincipalKind::Open, "anyone");
-    Principal { id, rights, login: None, certificate: None, only: None }
+    Principal::new(id, rights)
 }
 
 #[cfg(test)]

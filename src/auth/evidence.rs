@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{
     Auth, AuthRequest, ClientAddress, Opens, Peer, PresentedCredential, Principal, PrincipalId,
-    PrincipalKind, Source, Ticket, credentials, find, is_own_form, is_random_text,
+    PrincipalKind, Source, Ticket, credentials, is_own_form, is_random_text,
     passwords::PasswordCheck, penalty::Charge, unix_now,
 };
 use crate::{
@@ -86,7 +86,7 @@ impl Auth {
     fn by_ticket(&self, config: &Config, text: &str, ask: &AuthRequest<'_>) -> Option<Principal> {
         let wanted = |opens: &Opens| matches!(opens, Opens::Endpoint(name) if name == ask.endpoint);
         let ticket = self.tickets.redeem(text, wanted, ask.signs.origin, Instant::now())?;
-        let principal = find(&config.access, &ticket.id, unix_now())?;
+        let principal = self.find(config, &ticket.id)?;
         let Ticket { login, certificate, .. } = ticket;
         self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
             login,
@@ -108,14 +108,8 @@ impl Auth {
         match (self.passwords.verify((name, password), &access.users, source).await, user) {
             (PasswordCheck::Right, Some(user)) => {
                 charge.refund();
-                let rights = user.rights.clone();
-                Ok(Principal {
-                    id: PrincipalId::new(PrincipalKind::User, name),
-                    rights,
-                    login: None,
-                    certificate: None,
-                    only: None,
-                })
+                let id = PrincipalId::new(PrincipalKind::User, name);
+                Ok(Principal::new(id, user.rights.clone()))
             }
             (PasswordCheck::Unheard, _) => {
                 charge.refund();

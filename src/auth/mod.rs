@@ -41,7 +41,7 @@ pub(crate) use self::{
     app_cookie::app_cookie,
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
-    credentials::{PresentedCredential, at_door, find},
+    credentials::{PresentedCredential, at_door},
     host::{Authority, OwnNames, is_ours},
     logins::{LoginId, SignInInfo},
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
@@ -228,7 +228,7 @@ impl Auth {
         ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
-        if let Some(principal) = Self::by_proxy(config, peer, ask, visit)? {
+        if let Some(principal) = self.by_proxy(config, peer, ask, visit)? {
             return Ok(principal);
         }
         // Cookies know no ports: at an app's origin the sign-in's cookie would speak for pages that
@@ -256,6 +256,12 @@ impl Auth {
             return Err(Refusal::Origin(origin::ABSENT.to_owned()));
         }
         Ok(principal)
+    }
+
+    /// A principal as it is now; `None` if it no longer is one.
+    #[expect(clippy::unused_self, reason = "what is not in the configuration is looked up here")]
+    pub(crate) fn find(&self, config: &Config, id: &PrincipalId) -> Option<Principal> {
+        credentials::configured(&config.access, id, unix_now())
     }
 
     /// Whose connections and failures are counted together.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     Auth, AuthRequest, ClientAddress, ClientCertificate, LoginId, OWN_PREFIX, OneSession, Opens,
-    PassLimit, Principal, PrincipalId, Purpose, TICKET_LIFE, Ticket, find, hex, random, unix_now,
+    PassLimit, Principal, PrincipalId, Purpose, TICKET_LIFE, Ticket, hex, random,
 };
 use crate::{
     config::{App, Config},
@@ -195,7 +195,7 @@ impl Auth {
 
     /// The holder of a pass, while what it was given for goes on.
     pub(super) fn holder(&self, config: &Config, pass: Pass) -> Option<Principal> {
-        let principal = find(&config.access, &pass.id, unix_now())?;
+        let principal = self.find(config, &pass.id)?;
         let Pass { login, certificate, only, .. } = pass;
         self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
             login,

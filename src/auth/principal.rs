@@ -105,6 +105,11 @@ impl PartialEq for OneSession {
 impl Eq for OneSession {}
 
 impl Principal {
+    /// Somebody with these rights, who came with nothing that could end or limit them.
+    pub(crate) fn new(id: PrincipalId, rights: RightsTable) -> Self {
+        Self { id, rights, login: None, certificate: None, only: None }
+    }
+
     /// The one session it may have, if it came from another site's frame.
     pub(crate) fn one_session(&self) -> Option<&Arc<OneSession>> {
         self.only.as_ref().and_then(|limit| limit.once.as_ref())

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     AllowedOrigin, Auth, AuthRequest, LoginId, Peer, PresentedCredential, Principal, PrincipalId,
-    PrincipalKind, SignedIn, Visit, find, random_text, unix_now,
+    PrincipalKind, SignedIn, Visit, random_text,
 };
 use crate::{
     config::{Config, Secret},
@@ -116,7 +116,7 @@ impl Auth {
             return Err(Refusal::Unauthorized);
         }
         let id = PrincipalId::new(PrincipalKind::User, code.user);
-        let principal = find(&config.access, &id, unix_now()).ok_or(Refusal::Unauthorized)?;
+        let principal = self.find(config, &id).ok_or(Refusal::Unauthorized)?;
         self.begin_program(config, principal, code.program)
     }
 
@@ -163,7 +163,7 @@ impl Auth {
         let found = self.logins.find_program(text, &config.access, config.login, Instant::now())?;
         self.kept.follow(config, &self.logins);
         let id = PrincipalId::new(PrincipalKind::User, found.user);
-        let principal = find(&config.access, &id, unix_now())?;
+        let principal = self.find(config, &id)?;
         Some(Principal { login: Some(found.id), ..principal })
     }
 

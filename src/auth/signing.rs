@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, PresentedCredential,
-    Principal, PrincipalId, PrincipalKind, View, Visit, default_port, find, logins::FoundSignIn,
-    unix_now,
+    Principal, PrincipalId, PrincipalKind, View, Visit, default_port, logins::FoundSignIn,
 };
 use crate::{
     auth::Purpose,
@@ -175,8 +174,7 @@ impl Auth {
         if visit.page != AllowedOrigin::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
-        let principal =
-            find(&config.access, &PrincipalId::new(PrincipalKind::User, found.user), unix_now());
+        let principal = self.find(config, &PrincipalId::new(PrincipalKind::User, found.user));
         Ok(principal.map(|principal| Principal { login: Some(found.id), ..principal }))
     }
 }

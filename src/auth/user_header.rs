@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     AllowedOrigin, Auth, AuthRequest, ClientAddress, Peer, PresentedCredential, Principal,
-    PrincipalId, PrincipalKind, Purpose, Visit, find, is_trusted, unix_now,
+    PrincipalId, PrincipalKind, Purpose, Visit, is_trusted,
 };
 use crate::{
     config::{Config, TrustedProxies},
@@ -48,6 +48,7 @@ fn is_vouched(peer: &Peer, word: &ProxyWord<'_>, trusted: &TrustedProxies) -> bo
 impl Auth {
     /// The user that the proxy names; `None` if its word does not count.
     pub(super) fn by_proxy(
+        &self,
         config: &Config,
         peer: &Peer,
         ask: &AuthRequest<'_>,
@@ -80,7 +81,7 @@ impl Auth {
             return Err(Refusal::Origin(why.to_owned()));
         }
         let user = PrincipalId::new(PrincipalKind::User, name);
-        find(&config.access, &user, unix_now()).map(Some).ok_or_else(|| {
+        self.find(config, &user).map(Some).ok_or_else(|| {
             tracing::debug!("the proxy names a user who is not in `users:`");
             Refusal::Unauthorized
         })

@@ -302,9 +302,10 @@ fn without_effect(k: &Keys<'_>, door: &Door) {
         k.odd_in("announce", at, "has no effect: only this machine reaches the door");
     }
     let is_node = door.way.is_node();
-    let beyond = Rights::SIGNALS.with(Rights::TAKEOVER);
-    let takes = if is_node { beyond } else { beyond.with(Rights::SETTINGS) };
-    let lists_more = door.lends.without(takes) != door.lends;
+    // Bytes and settings are all that a device node can carry.
+    let bytes = Rights::READ.with(Rights::WRITE);
+    let carries = if is_node { bytes.with(Rights::SETTINGS) } else { bytes };
+    let lists_more = door.lends.without(carries) != Rights::NONE;
     for (key, idle, what) in [
         ("certificate", !is_tls, "has no effect: only `tls` shows a certificate"),
         ("client_ca", !is_tls, "has no effect: only `tls` asks for certificates"),

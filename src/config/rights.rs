@@ -45,31 +45,48 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// A set of rights on one endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rights(u8);
+pub struct Rights(u16);
+
+/// Each right: its constant, its bit, its word and what it allows. This is the one list of them.
+macro_rules! rights {
+    ($($(#[doc = $text:literal])+ $name:ident = $bit:literal, $word:literal;)+) => {
+        impl Rights {
+            $($(#[doc = $text])+ pub const $name: Self = Self(1 << $bit);)+
+            /// Everything.
+            pub const ALL: Self = Self($((1 << $bit))|+);
+            /// Each right and its word, in the order in which they are printed.
+            pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$name)),+];
+        }
+    };
+}
+
+rights! {
+    /// See the device's output and the endpoint's state; on a pattern for `/metrics`, read that.
+    READ = 0, "read";
+    /// Hold the lease and send bytes.
+    WRITE = 1, "write";
+    /// Move DTR and RTS, send break, run macros.
+    SIGNALS = 2, "signals";
+    /// Change baud, frame and flow control.
+    SETTINGS = 3, "settings";
+    /// Take the lease from its holder.
+    TAKEOVER = 4, "takeover";
+    /// Lend access to others: give grants and revoke them.
+    GRANT = 5, "grant";
+    /// Decide on requests for access.
+    APPROVE = 6, "approve";
+    /// See who is connected, hold sessions read-only, send messages and end sessions.
+    SESSIONS = 7, "sessions";
+    /// List, play and download recordings.
+    RECORDINGS = 8, "recordings";
+}
 
 impl Rights {
     /// Nothing.
     pub const NONE: Self = Self(0);
-    /// See the device's output and the endpoint's state; on a pattern for `/metrics`, read that.
-    pub const READ: Self = Self(1);
-    /// Hold the lease and send bytes.
-    pub const WRITE: Self = Self(2);
-    /// Move DTR and RTS, send break, run macros.
-    pub const SIGNALS: Self = Self(4);
-    /// Change baud, frame and flow control.
-    pub const SETTINGS: Self = Self(8);
-    /// Take the lease from its holder.
-    pub const TAKEOVER: Self = Self(16);
-    /// Everything.
-    pub const ALL: Self = Self(31);
-    /// Each right and its word, in the order in which they are printed.
-    pub const WORDS: [(&'static str, Self); 5] = [
-        ("read", Self::READ),
-        ("write", Self::WRITE),
-        ("signals", Self::SIGNALS),
-        ("settings", Self::SETTINGS),
-        ("takeover", Self::TAKEOVER),
-    ];
+    /// Rights over other people's access. They are never lent, and count from the gateway's own
+    /// page, with a password or with a token, but not within an app or a frame.
+    pub const OVER_OTHERS: Self = Self(Self::GRANT.0 | Self::APPROVE.0 | Self::SESSIONS.0);
 
     /// The first set without the second.
     #[must_use]

@@ -99,10 +99,28 @@ choices!(Stay, "keep" => Self);
 choices!(Flow, "none" => Self::None, "rtscts" => Self::Hardware, "xonxoff" => Self::Software);
 choices!(Share, "exclusive" => Self::Exclusive, "one-writer" => Self::OneWriter, "everyone" => Self::Everyone);
 choices!(OpenWhen, "always" => Self::Always, "on-demand" => Self::OnDemand);
-choices!(Rights, "read" => Self::READ, "write" => Self::WRITE, "signals" => Self::SIGNALS,
-    "settings" => Self::SETTINGS, "takeover" => Self::TAKEOVER);
 choices!(SimDevice, "modem" => Self::Modem, "modbus-rtu" => Self::ModbusRtu, "modbus-tcp" => Self::ModbusTcp,
     "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source, "nmea" => Self::Nmea);
+
+impl Scalar for Rights {
+    fn read(text: &str) -> Result<Self, String> {
+        choose(text, Self::WORDS)
+    }
+
+    fn kind() -> String {
+        Self::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    }
+
+    fn schema() -> Value {
+        let words: Vec<_> = Self::WORDS.iter().map(|(word, _)| *word).collect();
+        json!({ "type": "string", "enum": words })
+    }
+
+    fn text(&self) -> String {
+        let own = Self::WORDS.iter().find(|(_, right)| right == self);
+        own.map(|(word, _)| (*word).to_owned()).unwrap_or_default()
+    }
+}
 
 impl Scalar for SocketAddress {
     fn read(text: &str) -> Result<Self, String> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Again, Daemon};
 use crate::{
-    auth::{PrincipalId, PrincipalKind, find, unix_now},
+    auth::{PrincipalId, PrincipalKind},
     config::{Config, EndpointAction, Plan, Rights},
     event::Event,
     systemd,
@@ -59,10 +59,9 @@ impl Daemon {
         self.bridge
             .sessions
             .end(|entry| plan.ending(&entry.endpoint, signed_out.contains(&entry.principal)));
-        let now = unix_now();
         self.bridge.parking.revoke(|who, endpoint| {
             let ended = plan.ending(endpoint, signed_out.contains(who)).is_some();
-            let still = find(&new.access, who, now).filter(|_| !ended);
+            let still = self.bridge.auth.find(&new, who).filter(|_| !ended);
             still.map_or(Rights::NONE, |principal| principal.rights.on(endpoint))
         });
         self.bridge.lines.apply(&plan, &real);

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     Account, Bridge,
-    grant::{NEEDED, find_endpoint, participant},
+    scope::{NEEDED, find_endpoint, participant},
     upgrade::told,
     warden::revoked,
 };

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures_util::stream;
 
-use super::{ask, grant::find_endpoint, visitor::Visitor};
+use super::{ask, scope::find_endpoint, visitor::Visitor};
 use crate::{
     auth::{Purpose, unix_now},
     line::Log,

@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Bridge, ask, assets, grant::ancestor_of, visitor::Visitor, warden::tally};
+use super::{Bridge, ask, assets, scope::ancestor_of, visitor::Visitor, warden::tally};
 use crate::{
     auth::{AllowedOrigin, Purpose},
     config::{Endpoint, Rights, Share},

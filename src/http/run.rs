@@ -11,12 +11,12 @@ use tokio::{
 
 use super::{
     Account, Bridge,
-    grant::{NEEDED, named, participant, within},
+    scope::{NEEDED, named, participant, within},
     visitor::{Connection, Upgraded},
     warden::{revoked, tally},
 };
 use crate::{
-    auth::{Principal, find, unix_now},
+    auth::Principal,
     config::{Endpoint, Rights, RightsTable},
     line::{Board, Seat},
     session::{
@@ -177,7 +177,10 @@ struct PrincipalView {
 impl BusView for PrincipalView {
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
         let config = self.bridge.config();
-        let rights = find(&config.access, &self.principal.id, unix_now())
+        let rights = self
+            .bridge
+            .auth
+            .find(&config, &self.principal.id)
             .map_or_else(RightsTable::default, |now| {
                 within(&config, (self.app.as_deref(), self.framed), now.rights)
             });

@@ -22,10 +22,12 @@ pub(super) fn within(
     rights: RightsTable,
 ) -> RightsTable {
     match app {
-        None if framed => rights.without(Rights::TAKEOVER),
+        None if framed => rights.without(Rights::TAKEOVER.with(Rights::OVER_OTHERS)),
         None => rights,
         Some(name) => {
-            config.apps.get(name).map_or_else(RightsTable::default, |app| app.limit(&rights))
+            let app = config.apps.get(name);
+            app.map_or_else(RightsTable::default, |app| app.limit(&rights))
+                .without(Rights::OVER_OTHERS)
         }
     }
 }
@@ -33,6 +35,7 @@ pub(super) fn within(
 /// Which rights remain with a pass that names endpoints.
 pub(super) fn named(only: Option<&PassLimit>, rights: RightsTable) -> RightsTable {
     let Some(PassLimit { endpoints, once }) = only else { return rights };
+    let rights = rights.without(Rights::OVER_OTHERS);
     let rights = if once.is_some() { rights.without(Rights::TAKEOVER) } else { rights };
     RightsTable(endpoints.iter().map(|name| (name.clone(), rights.on(name))).collect())
 }

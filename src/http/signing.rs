@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::{
     Bridge, app, ask,
-    grant::may_open,
     pages::{content, json_body},
+    scope::may_open,
     trust,
     visitor::Visitor,
     warden,

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::{
     ask,
-    grant::{ancestor_of, find_endpoint, may_open},
     pages::{content, json_body},
+    scope::{ancestor_of, find_endpoint, may_open},
     visitor::Visitor,
 };
 use crate::{

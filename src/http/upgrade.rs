@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{
     Bridge, ask,
-    grant::{NEEDED, find_endpoint, participant},
     run::{Reached, Run, turn_away},
+    scope::{NEEDED, find_endpoint, participant},
     visitor::Visitor,
 };
 use crate::{

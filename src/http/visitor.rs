@@ -17,9 +17,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bridge, ask,
-    grant::{named, within},
-    refusal,
+    Bridge, ask, refusal,
+    scope::{named, within},
 };
 use crate::{
     auth::{AuthRequest, ClientAddress, Peer, Principal, Slot, Source, Visit},

@@ -16,14 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Bridge,
-    grant::{NEEDED, within},
+    scope::{NEEDED, within},
 };
-use crate::{
-    auth::{find, unix_now},
-    config::Config,
-    session::RunningSession,
-    wire::close::Ended,
-};
+use crate::{auth::unix_now, config::Config, session::RunningSession, wire::close::Ended};
 
 /// How often we check whether each session may go on, besides on every reload, and add its bytes to
 /// the metrics.
@@ -92,7 +87,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
         return Some(Ended::Stopping);
     }
     let config = bridge.config();
-    let Some(now) = find(&config.access, &entry.principal, unix_now()) else {
+    let Some(now) = bridge.auth.find(&config, &entry.principal) else {
         return Some(Ended::NotAuthenticated);
     };
     if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {

@@ -57,7 +57,8 @@ async fn hello_says_what_the_endpoint_is_and_opened_where_the_session_stands() {
         (&json!("e"), &json!("serial"), &json!("up"), &json!("Boiler"))
     );
     assert_eq!(endpoint["macros"], json!(["reset"]));
-    assert_eq!(endpoint["rights"], json!(["read", "write", "signals", "settings", "takeover"]));
+    let all: Vec<_> = wsbridge::config::Rights::WORDS.iter().map(|(word, _)| *word).collect();
+    assert_eq!(endpoint["rights"], json!(all));
     let caps = endpoint["caps"].as_array().unwrap();
     assert!(
         caps.contains(&json!("config"))

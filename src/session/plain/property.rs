@@ -173,13 +173,8 @@ async fn play(script: Script) -> (SessionReport, u64) {
     }
     let (client, target) = (tokio_of(client), tokio_of(target));
     let sessions = Arc::new(Sessions::default());
-    let principal = Principal {
-        id: PrincipalId::new(PrincipalKind::Open, "p"),
-        rights: RightsTable::default(),
-        login: None,
-        certificate: None,
-        only: None,
-    };
+    let principal =
+        Principal::new(PrincipalId::new(PrincipalKind::Open, "p"), RightsTable::default());
     let entry = sessions.enter("e", &principal, &Peer::default());
     let socket = Socket::new(Stream::from(tokio_of(near)), Vec::new(), Payload::Binary);
     let session = plain(socket, Stream::from(tokio_of(far)), TERMS, &entry);

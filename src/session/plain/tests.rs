@@ -31,13 +31,7 @@ const TERMS: Terms = Terms {
 };
 
 fn someone() -> Principal {
-    Principal {
-        id: PrincipalId::new(PrincipalKind::Open, "p"),
-        rights: RightsTable::default(),
-        login: None,
-        certificate: None,
-        only: None,
-    }
+    Principal::new(PrincipalId::new(PrincipalKind::Open, "p"), RightsTable::default())
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
