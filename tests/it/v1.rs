@@ -57,8 +57,9 @@ async fn hello_says_what_the_endpoint_is_and_opened_where_the_session_stands() {
         (&json!("e"), &json!("serial"), &json!("up"), &json!("Boiler"))
     );
     assert_eq!(endpoint["macros"], json!(["reset"]));
-    let all: Vec<_> = wsbridge::config::Rights::WORDS.iter().map(|(word, _)| *word).collect();
-    assert_eq!(endpoint["rights"], json!(all));
+    let using = ["read", "write", "signals", "settings", "takeover"];
+    let over_others = ["grant", "approve", "sessions", "recordings"];
+    assert_eq!(endpoint["rights"], json!([&using[..], &over_others[..]].concat()));
     let caps = endpoint["caps"].as_array().unwrap();
     assert!(
         caps.contains(&json!("config"))
