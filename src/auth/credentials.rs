@@ -75,7 +75,8 @@ pub(super) fn configured(access: &Access, id: &PrincipalId, now: i64) -> Option<
     let name = &id.name;
     let rights = match id.kind {
         PrincipalKind::Open if access.open => return Some(open()),
-        PrincipalKind::Open => return None,
+        // The configuration knows none of the others.
+        PrincipalKind::Open | PrincipalKind::Identity => return None,
         PrincipalKind::User => &access.users.get(name)?.rights,
         PrincipalKind::Token => {
             let token = access.tokens.get(name)?;

@@ -109,7 +109,8 @@ impl Auth {
             (PasswordCheck::Right, Some(user)) => {
                 charge.refund();
                 let id = PrincipalId::new(PrincipalKind::User, name);
-                Ok(Principal::new(id, user.rights.clone()))
+                let auth_time = Some(unix_now());
+                Ok(Principal { auth_time, ..Principal::new(id, user.rights.clone()) })
             }
             (PasswordCheck::Unheard, _) => {
                 charge.refund();

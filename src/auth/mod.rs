@@ -308,9 +308,13 @@ fn own_origin(view: &View) -> Option<Origin> {
 fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
     match (&ask.shown, principal.id.kind) {
         (PresentedCredential::Bearer(_) | PresentedCredential::Ticket(_), _) => Proof::Deliberate,
-        (_, PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate) => {
-            Proof::Automatic
-        }
+        (
+            _,
+            PrincipalKind::User
+            | PrincipalKind::Token
+            | PrincipalKind::Certificate
+            | PrincipalKind::Identity,
+        ) => Proof::Automatic,
         (_, PrincipalKind::Open) if visit.view.here => Proof::OpenHere,
         (_, PrincipalKind::Open) => Proof::OpenElsewhere,
     }

@@ -19,6 +19,9 @@ pub(crate) enum PrincipalKind {
     Token,
     /// A machine with a certificate.
     Certificate,
+    /// Somebody whom an issuer of `issuers:` vouches for; its name is `ISSUER/NAME`.
+    #[expect(dead_code, reason = "what is signed in as one lands with the next change")]
+    Identity,
     /// Anyone, under `auth: none`.
     Open,
 }
@@ -30,6 +33,7 @@ impl PrincipalKind {
             Self::User => "user",
             Self::Token => "token",
             Self::Certificate => "certificate",
+            Self::Identity => "identity",
             Self::Open => "open",
         }
     }
@@ -70,6 +74,9 @@ pub(crate) struct Principal {
     /// What the pass it came with limits its rights to. `None`: it came with something else, or
     /// with a pass without a limit.
     pub only: Option<PassLimit>,
+    /// When it last proved who it is, by password or the like, in seconds since 1970; `None`: it
+    /// shows something that proves no presence (a token, a certificate).
+    pub auth_time: Option<i64>,
 }
 
 /// What a pass limits its principal's rights to.
@@ -107,7 +114,7 @@ impl Eq for OneSession {}
 impl Principal {
     /// Somebody with these rights, who came with nothing that could end or limit them.
     pub(crate) fn new(id: PrincipalId, rights: RightsTable) -> Self {
-        Self { id, rights, login: None, certificate: None, only: None }
+        Self { id, rights, login: None, certificate: None, only: None, auth_time: None }
     }
 
     /// The one session it may have, if it came from another site's frame.

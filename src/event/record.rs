@@ -102,7 +102,10 @@ fn of(what: &'static str, session: SessionInfo<'_>) -> Entry {
 fn name(principal: &PrincipalId) -> String {
     match principal.kind {
         PrincipalKind::Open => principal.name.clone(),
-        PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate => {
+        PrincipalKind::User
+        | PrincipalKind::Token
+        | PrincipalKind::Certificate
+        | PrincipalKind::Identity => {
             format!("{}:{}", principal.kind.word(), principal.name)
         }
     }

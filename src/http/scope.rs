@@ -53,7 +53,10 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
         // Everybody who looks at another site's page comes in with the one principal of its server.
         _ if principal.one_session().is_some() => Ghosts::Never,
         PrincipalKind::Token if is_shared() => Ghosts::Never,
-        PrincipalKind::User | PrincipalKind::Token | PrincipalKind::Certificate => Ghosts::Silent,
+        PrincipalKind::User
+        | PrincipalKind::Token
+        | PrincipalKind::Certificate
+        | PrincipalKind::Identity => Ghosts::Silent,
         PrincipalKind::Open => Ghosts::Away,
     };
     Participant { principal: principal.id.clone(), rights: principal.rights.on(endpoint), ghosts }
