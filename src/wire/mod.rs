@@ -1,5 +1,8 @@
-//! The words on the wire: request heads, subprotocols, frames, close codes, telnet, Modbus.
+//! The words on the wire: request heads, subprotocols, frames, close codes, telnet, Modbus, files of
+//! recordings.
 
+#[cfg(all(unix, test))]
+pub(crate) mod cast;
 pub mod close;
 pub mod control;
 pub mod frame;
@@ -7,6 +10,8 @@ pub mod frames;
 pub mod head;
 pub(crate) mod modbus;
 pub(crate) mod opening;
+#[cfg(all(unix, test))]
+pub(crate) mod pcapng;
 pub mod proxy;
 pub(crate) mod registration;
 pub mod subprotocol;
