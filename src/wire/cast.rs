@@ -125,6 +125,8 @@ impl Utf8 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -138,6 +140,11 @@ mod tests {
         cast.bytes(&mut out, at(1_500_000_400), (b"caf\xc3", false));
         cast.bytes(&mut out, at(1_500_000_900), (b"\xa9\xff\"\n", false));
         cast.event(&mut out, at(2_000_001_000), (Code::User, "anna"));
+        for (code, text) in
+            [(Code::Settings, "9600 8N1"), (Code::Signals, "DTR"), (Code::Marker, "break")]
+        {
+            cast.event(&mut out, at(2_000_001_000), (code, text));
+        }
         // A clock that went back.
         cast.bytes(&mut out, at(0), (b"x", true));
         let text = String::from_utf8(out).unwrap();
@@ -150,6 +157,9 @@ mod tests {
                 json!([1.5, "o", "caf"]),
                 json!([0.0, "o", "é\u{fffd}\"\n"]),
                 json!([0.500_001, "u", "anna"]),
+                json!([0.0, "c", "9600 8N1"]),
+                json!([0.0, "s", "DTR"]),
+                json!([0.0, "m", "break"]),
                 json!([0.0, "i", "x"]),
             ]
         );
@@ -183,7 +193,8 @@ mod tests {
                 .skip(1)
                 .map(|line| serde_json::from_str::<(f64, String, String)>(line).unwrap().0)
                 .sum();
-            prop_assert!((sum * 1e9 - now as f64).abs() < 1_500.0);
+            let error = Duration::from_secs_f64(sum).abs_diff(Duration::from_nanos(now));
+            prop_assert!(error < Duration::from_nanos(1_500));
         }
     }
 }

@@ -9,7 +9,7 @@ mod serial;
 pub(crate) use self::{
     ip::{Flow, Towards},
     modbus::Transactions,
-    serial::{SerialEvent, lines, serial_header, serial_parts},
+    serial::{SerialEvent, serial_header, serial_parts},
 };
 
 /// Section header.
@@ -110,9 +110,9 @@ pub(crate) fn packet(out: &mut Vec<u8>, packet: &Packet<'_>, parts: &[&[u8]]) {
     let length = u32::try_from(length).unwrap_or(u32::MAX);
     block(out, PACKET, |out| {
         out.extend(packet.interface.to_le_bytes());
-        let [a, b, c, d, e, f, g, h] = packet.at.to_be_bytes();
-        out.extend(u32::from_be_bytes([a, b, c, d]).to_le_bytes());
-        out.extend(u32::from_be_bytes([e, f, g, h]).to_le_bytes());
+        for half in [packet.at >> 32, packet.at & u64::from(u32::MAX)] {
+            out.extend(u32::try_from(half).unwrap_or_default().to_le_bytes());
+        }
         out.extend(length.to_le_bytes());
         out.extend(length.to_le_bytes());
         for part in parts {

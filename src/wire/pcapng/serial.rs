@@ -1,4 +1,4 @@
-//! Packets of a serial line (link type RTAC_SERIAL): what happened, the modem lines, the bytes.
+//! Packets of a serial line (link type `RTAC_SERIAL`): what happened, the modem lines, the bytes.
 
 use crate::settings::{Inputs, Levels, LineEvent};
 
@@ -59,8 +59,12 @@ pub(crate) fn serial_header(at: u64, event: SerialEvent, lines: u8) -> [u8; HEAD
     // The field has room until 2106.
     let seconds = u32::try_from(at / 1_000_000_000).unwrap_or(u32::MAX).to_be_bytes();
     let micros = u32::try_from(at % 1_000_000_000 / 1000).unwrap_or_default().to_be_bytes();
-    let ([a, b, c, d], [e, f, g, h]) = (seconds, micros);
-    [a, b, c, d, e, f, g, h, event.number(), lines, 0, 0]
+    let parts = seconds.into_iter().chain(micros).chain([event.number(), lines]);
+    let mut header = [0; HEADER];
+    for (place, byte) in header.iter_mut().zip(parts) {
+        *place = byte;
+    }
+    header
 }
 
 /// What happened, the modem lines and the bytes of a packet; `None` if it is none of ours.
@@ -68,4 +72,19 @@ pub(crate) fn serial_parts(packet: &[u8]) -> Option<(SerialEvent, u8, &[u8])> {
     let (header, bytes) = packet.split_at_checked(HEADER)?;
     let [.., event, lines, _, _] = header else { return None };
     Some((SerialEvent::of(*event)?, *lines, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modem_lines_have_the_places_of_the_link_type() {
+        let inputs = Inputs { cts: true, dsr: false, dcd: true, ri: false };
+        let outputs = Levels { dtr: Some(true), rts: Some(false), brk: Some(true) };
+        assert_eq!(lines(inputs, outputs), 0x13);
+        let header = serial_header(3_000_000_000, SerialEvent::Status, 0x13);
+        assert_eq!(header, [0, 0, 0, 3, 0, 0, 0, 0, 0, 0x13, 0, 0]);
+        assert_eq!(serial_parts(&header), Some((SerialEvent::Status, 0x13, &[][..])));
+    }
 }

@@ -1,6 +1,11 @@
 //! What is written is read back, and read by other people's programs.
 
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    process::Command,
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -140,12 +145,12 @@ fn sample() -> Vec<u8> {
 /// What a program says, or `None` if it is not here.
 fn said(program: &str, args: &[&str]) -> Option<String> {
     let Ok(output) = Command::new(program).args(args).output() else {
-        eprintln!("skipped: {program} is not here");
+        let _ = writeln!(io::stderr(), "skipped: {program} is not here");
         return None;
     };
     let told = String::from_utf8_lossy(&output.stderr);
     if told.contains("No module named") {
-        eprintln!("skipped: {told}");
+        let _ = writeln!(io::stderr(), "skipped: {told}");
         return None;
     }
     assert!(output.status.success(), "{program}: {told}");
