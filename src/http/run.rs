@@ -146,7 +146,8 @@ impl Run {
             Reached::Own(stream) => Box::pin(plain(socket, stream, terms, session)),
             Reached::Seat(seat) => Box::pin(plain(socket, seat, terms, session)),
             Reached::Line | Reached::Bus => {
-                let who = participant(&config, &self.principal, &endpoint.name);
+                let limit = session.entry.restraints().limit();
+                let who = participant(&config, &self.principal, &endpoint.name).within(limit);
                 let setup = Setup {
                     lines: Arc::clone(&self.bridge.lines),
                     sessions: Arc::clone(&self.bridge.sessions),

@@ -59,7 +59,8 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
         | PrincipalKind::Identity => Ghosts::Silent,
         PrincipalKind::Open => Ghosts::Away,
     };
-    Participant { principal: principal.id.clone(), rights: principal.rights.on(endpoint), ghosts }
+    let granted = principal.rights.on(endpoint);
+    Participant { principal: principal.id.clone(), rights: granted, granted, ghosts }
 }
 
 /// The endpoint, for a principal with `rights` on that name. Without rights, an unknown name and a

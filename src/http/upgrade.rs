@@ -138,7 +138,10 @@ async fn upgrade(
         (None, Some(Protocol::V1)) => Ok(Reached::Bus),
         (None, _) => return Err(Refusal::BadRequest("the bus speaks `wsbridge.v1`")),
         (Some(_), Some(Protocol::V1)) => Ok(Reached::Line),
-        (Some(endpoint), _) => dial(&bridge, endpoint, &checked.principal, &ask).await,
+        (Some(endpoint), _) => {
+            let limit = checked.session.entry.restraints().limit();
+            dial(&bridge, endpoint, (&checked.principal, limit), &ask).await
+        }
     };
     if let Ok(reached) = &reached {
         checked.session.entry.stand(reached.standing());
@@ -290,10 +293,10 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
 async fn dial(
     bridge: &Bridge,
     endpoint: &Arc<Endpoint>,
-    principal: &Principal,
+    (principal, limit): (&Principal, Rights),
     ask: &SeatRequest,
 ) -> Result<Reached, Refusal> {
-    let who = participant(&bridge.config(), principal, &endpoint.name);
+    let who = participant(&bridge.config(), principal, &endpoint.name).within(limit);
     if let (Target::Tcp(target), None) = (&endpoint.target, endpoint.share) {
         if !who.rights.allows(Rights::WRITE) {
             return Err(Refusal::Forbidden);

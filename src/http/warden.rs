@@ -18,7 +18,12 @@ use super::{
     Bridge,
     scope::{NEEDED, within},
 };
-use crate::{auth::unix_now, config::Config, session::RunningSession, wire::close::Ended};
+use crate::{
+    auth::unix_now,
+    config::Config,
+    session::{Restraint, RunningSession},
+    wire::close::Ended,
+};
 
 /// How often we check whether each session may go on, besides on every reload, and add its bytes to
 /// the metrics.
@@ -109,6 +114,20 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
         }
         true => None,
     }
+}
+
+/// Holds a session read-only, running or parked, or lets it go. Returns whether that is a change.
+#[expect(dead_code, reason = "for the key switch and for whoever moderates sessions")]
+pub(super) fn restrain(
+    bridge: &Bridge,
+    entry: &RunningSession,
+    (by, held): (Restraint, bool),
+) -> bool {
+    let changed = entry.restrain(by, held);
+    if changed {
+        bridge.parking.restrain();
+    }
+    changed
 }
 
 /// Adds to the metrics what a session has moved since last time. Bytes from the client count as use

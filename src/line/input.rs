@@ -238,6 +238,17 @@ impl Input {
         self.lock().driver.share(seat, held)
     }
 
+    /// Notes that those of the `held` bytes of the driver that are this seat's are lost. Returns how
+    /// many these are.
+    pub(super) fn lose_driven(&self, seat: SeatId, held: usize) -> usize {
+        let inner = &mut *self.lock();
+        let share = inner.driver.share(seat, held);
+        if let Some(account) = inner.seats.get_mut(&seat) {
+            account.lose(share);
+        }
+        share
+    }
+
     /// How far a seat's bytes have come.
     pub(super) fn progress(&self, seat: SeatId) -> Progress {
         let inner = self.lock();

@@ -7,10 +7,20 @@ use crate::{auth::PrincipalId, config::Rights};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Participant {
     pub principal: PrincipalId,
-    /// What the principal may do on this endpoint.
+    /// What the principal may do on this endpoint now.
     pub rights: Rights,
+    /// The same where nobody holds the session read-only.
+    pub granted: Rights,
     /// Which sessions of the same principal give way to it.
     pub ghosts: Ghosts,
+}
+
+impl Participant {
+    /// The same, where only these rights count.
+    #[must_use]
+    pub(crate) fn within(&self, limit: Rights) -> Self {
+        Self { rights: self.granted.only(limit), ..self.clone() }
+    }
 }
 
 /// Which of a principal's sessions that hold the lease give way to a new one of the same principal

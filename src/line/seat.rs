@@ -3,6 +3,7 @@
 pub(super) mod ghosts;
 mod leasing;
 mod leaving;
+mod losing;
 mod patience;
 mod port;
 
@@ -23,16 +24,13 @@ use tokio::{
 use self::ghosts::Claiming;
 pub(crate) use self::{leaving::Unsent, patience::Patience};
 use super::{
-    Action, Board, LineHold, LineState, ListedLine, Participant, Progress, Reason, SeatEvent,
-    SeatRequest, Shared, Undone,
+    Action, Board, LineHold, LineState, ListedLine, Participant, Progress, SeatEvent, SeatRequest,
+    Shared, Undone,
     callers::{LineNews, Stance},
     output::{Hearing, Lossless, SeatId},
     task::{Task, TaskOutcome},
 };
-use crate::{
-    config::{Endpoint, Rights},
-    target::OpenError,
-};
+use crate::{config::Endpoint, target::OpenError};
 
 /// How far a leaving seat has got with its last bytes.
 #[derive(Debug)]
@@ -149,15 +147,6 @@ impl Seat {
     /// The endpoint's rules as they are now.
     pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
         Arc::clone(&self.shared.endpoint.borrow())
-    }
-
-    /// Notes new rights. A seat that may no longer write gives the lease back.
-    pub(crate) fn set_rights(&mut self, rights: Rights) {
-        self.who.rights = rights;
-        self.stance.set_rights(rights);
-        if !rights.allows(Rights::WRITE) {
-            self.release(Reason::Released);
-        }
     }
 
     /// The name of the tape's axis.

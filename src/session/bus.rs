@@ -53,7 +53,7 @@ pub(crate) async fn bus(
     let mut link = Link::new(socket, rules);
     let mut overview = Overview::new(shown, dead_after);
     overview.hello(&mut link);
-    run(&mut link, &mut overview, session.order.clone()).await;
+    run(&mut link, &mut overview, session.orders()).await;
     SessionReport::of(link.ended().cloned().unwrap_or(Ended::ClientClosed(None)))
 }
 

@@ -8,11 +8,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::sync::watch;
-
 use super::{
     endings::{Farewell, Remainder},
     link::Link,
+    order::{Ordered, Orders, Restraints},
 };
 use crate::{
     line::LineNews,
@@ -26,9 +25,6 @@ const CLIENT_READ_MAX: usize = 32 * 1024;
 
 /// Rounds within one poll before other tasks get their turn.
 const ROUNDS: usize = 16;
-
-/// Brings the order to end; once given it stays.
-pub(super) type Orders = watch::Receiver<Option<Ended>>;
 
 /// What is spoken over a WebSocket: plain bytes, `wsbridge.v1`, the bus. One task polls both
 /// directions, and neither waits for the other.
@@ -74,6 +70,9 @@ pub(super) trait Speech {
         Poll::Pending
     }
 
+    /// The session is held read-only by these from now on, or by nobody.
+    fn restrain(&mut self, _link: &mut Link, _by: Restraints) {}
+
     /// The session continues on another socket.
     fn superseded(&mut self, _link: &mut Link) {}
 }
@@ -89,23 +88,19 @@ pub(super) struct Piece<'a> {
 
 /// Runs a session to its end: until it has parted from both sides, or given them up.
 pub(super) async fn run<T: Speech>(link: &mut Link, speech: &mut T, mut orders: Orders) {
-    let order = async {
-        // The sender lives as long as the session's entry, so this cannot fail before an order has
-        // come.
-        let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-        order.unwrap_or(Ended::Stopping)
-    };
-    let mut order = pin!(order);
-    let mut ordered = false;
     let mut engine = Engine { link, speech, wound_up: false };
-    poll_fn(|cx| {
-        if !ordered && let Poll::Ready(ended) = order.as_mut().poll(cx) {
-            ordered = true;
-            engine.order(ended);
+    loop {
+        let mut order = pin!(orders.next());
+        let ordered = poll_fn(|cx| match order.as_mut().poll(cx) {
+            Poll::Ready(ordered) => Poll::Ready(Some(ordered)),
+            Poll::Pending => with_scratch(|buf| engine.poll(cx, buf)).map(|()| None),
+        });
+        match ordered.await {
+            Some(Ordered::End(ended)) => engine.order(ended),
+            Some(Ordered::Held(by)) => engine.speech.restrain(engine.link, by),
+            None => return,
         }
-        with_scratch(|buf| engine.poll(cx, buf))
-    })
-    .await;
+    }
 }
 
 struct Engine<'a, T> {

@@ -92,6 +92,11 @@ pub(crate) trait Far {
         Poll::Pending
     }
 
+    /// Only these of the session's rights count from now on; false: it cannot go on with them.
+    fn restrain(&mut self, limit: Rights) -> bool {
+        limit.allows(Rights::WRITE)
+    }
+
     /// Discards what has not reached the device, and lets go of it.
     fn cut(&mut self);
 }
@@ -211,6 +216,11 @@ impl Far for Seat {
 
     fn hush(&mut self) {
         Self::hush(self);
+    }
+
+    fn restrain(&mut self, limit: Rights) -> bool {
+        Self::restrain(self, limit);
+        true
     }
 
     fn board(&self) -> Option<watch::Receiver<Board>> {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::PrincipalId,
-    config::{Endpoint, Rights},
+    config::Endpoint,
     line::{Board, LineState, Reason, Seat, Unsent},
     session::describe::{holder, status},
     wire::control::{Asker, LeaseNews, Opened, Role, Status, Tell},
@@ -70,14 +70,14 @@ impl Live {
         &self.secret
     }
 
-    /// Notes what its user may do from now on.
-    pub(in crate::session) fn set_rights(&mut self, rights: Rights) {
-        self.seat.set_rights(rights);
-    }
-
     /// The seat.
     pub(in crate::session) fn seat(&self) -> &Seat {
         &self.seat
+    }
+
+    /// The same, to change it.
+    pub(in crate::session) fn seat_mut(&mut self) -> &mut Seat {
+        &mut self.seat
     }
 
     /// Bytes that may still be sent to the client.

@@ -16,6 +16,7 @@ mod held;
 mod link;
 mod live;
 mod message;
+mod order;
 mod packing;
 mod parking;
 mod plain;
@@ -37,6 +38,7 @@ pub(crate) use door::{
 pub(crate) use drain::Linger;
 pub(crate) use eol::Eol;
 pub(crate) use far::Far;
+pub(crate) use order::{Restraint, Restraints};
 pub(crate) use parking::Parking;
 pub(crate) use plain::{Terms, plain};
 pub(crate) use rates::Counts;

@@ -214,8 +214,19 @@ impl Parking {
             !rights(live.principal(), live.endpoint()).allows(Rights::READ)
         });
         for slot in self.lock().values_mut() {
-            if let ParkingSlot::Parked(Parked { live, .. }) = slot {
-                live.set_rights(rights(live.principal(), live.endpoint()));
+            if let ParkingSlot::Parked(Parked { live, entry, .. }) = slot {
+                let granted = rights(live.principal(), live.endpoint());
+                let limit = entry.as_ref().map_or(Rights::ALL, |it| it.restraints().limit());
+                live.seat_mut().set_rights(granted, granted.only(limit));
+            }
+        }
+    }
+
+    /// Has parked sessions follow what was ordered of their last sockets.
+    pub(crate) fn restrain(&self) {
+        for slot in self.lock().values_mut() {
+            if let ParkingSlot::Parked(Parked { live, entry: Some(entry), .. }) = slot {
+                live.seat_mut().restrain(entry.restraints().limit());
             }
         }
     }

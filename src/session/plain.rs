@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Far, RunningSession, Session, SessionReport, Socket,
+    Far, Restraints, RunningSession, Session, SessionReport, Socket,
     clock::Rules,
     drain::Linger,
     encoding::{ClientEncoding, Outgoing},
@@ -73,7 +73,7 @@ pub(crate) async fn plain<F: Far>(
         entry: Arc::clone(&session.entry),
     };
     let mut link = Link::new(socket, rules);
-    run(&mut link, &mut plain, session.order.clone()).await;
+    run(&mut link, &mut plain, session.orders()).await;
     let Count { taken, lost, unsure } = plain.upstream.count();
     let to_client = session.entry.to_client.load(Ordering::Relaxed);
     SessionReport {
@@ -205,6 +205,12 @@ impl<F: Far> Speech for Plain<F> {
 
     fn wind_up(&mut self, _link: &mut Link, rest: Remainder) {
         self.upstream.wind_up(rest);
+    }
+
+    fn restrain(&mut self, link: &mut Link, by: Restraints) {
+        if !self.upstream.far.restrain(by.limit()) {
+            link.end(Ended::Withdrawn);
+        }
     }
 
     fn is_settled(&self) -> bool {

@@ -9,6 +9,7 @@ use std::{
 use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
+use super::order::{Order, Orders, Restraint, Restraints};
 use crate::{
     auth::{ClientAddress, ClientCertificate, LoginId, Peer, Principal, PrincipalId},
     config::Rights,
@@ -62,7 +63,7 @@ pub(crate) struct RunningSession {
     /// How many of these the metrics already have.
     told: [AtomicU64; 2],
     standing: Mutex<Standing>,
-    order: watch::Sender<Option<Ended>>,
+    order: watch::Sender<Order>,
 }
 
 impl RunningSession {
@@ -94,13 +95,26 @@ impl RunningSession {
 
     /// The reason in an order to end, if there was one.
     pub(super) fn ordered(&self) -> Option<Ended> {
-        self.order.borrow().clone()
+        self.order.borrow().end.clone()
     }
 
     /// Orders the session to end. The first order stands: a session that is closing is not told
     /// twice.
     pub(crate) fn end(&self, ended: Ended) {
-        self.order.send_if_modified(|order| order.is_none() && order.replace(ended).is_none());
+        self.order
+            .send_if_modified(|order| order.end.is_none() && order.end.replace(ended).is_none());
+    }
+
+    /// Holds the session read-only, or lets it go: what it has queued is discarded, its lease is
+    /// given back, and it may write again when nobody holds it any more. A session that has a
+    /// connection of its own ends instead. Returns whether that is a change.
+    pub(crate) fn restrain(&self, by: Restraint, held: bool) -> bool {
+        self.order.send_if_modified(|order| order.restrain(by, held))
+    }
+
+    /// Who holds it read-only now.
+    pub(crate) fn restraints(&self) -> Restraints {
+        self.order.borrow().held
     }
 }
 
@@ -116,8 +130,7 @@ pub(crate) struct Sessions {
 pub(crate) struct Session {
     /// What others see of it.
     pub entry: Arc<RunningSession>,
-    /// The order to end; once given it stays.
-    pub order: watch::Receiver<Option<Ended>>,
+    order: watch::Receiver<Order>,
     all: Arc<Sessions>,
 }
 
@@ -129,7 +142,7 @@ impl Sessions {
         principal: &Principal,
         peer: &Peer,
     ) -> Session {
-        let (order, receiver) = watch::channel(None);
+        let (order, receiver) = watch::channel(Order::default());
         let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Arc::new(RunningSession {
             number,
@@ -174,6 +187,13 @@ impl Sessions {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<RunningSession>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// What is ordered of it, from its beginning.
+    pub(crate) fn orders(&self) -> Orders {
+        Orders::new(self.order.clone())
     }
 }
 

@@ -6,7 +6,7 @@ mod tell;
 use serde::{Deserialize, Serialize};
 
 pub use self::tell::{
-    Answer, Asker, Endpoint, Hello, Holder, LeaseNews, Opened, Rate, Status, Tell,
+    Answer, Asker, Endpoint, Hello, Holder, LeaseNews, Opened, Rate, RightsNews, Status, Tell,
 };
 use crate::settings::{DataBits, Flow, Levels, Parity, Settings, Step, StopBits};
 

@@ -6,7 +6,7 @@ use super::{
     super::{Error, Event, resend::Resend},
     Broken, Reply, ResumePoint, SessionState, Then,
 };
-use crate::wire::control::{Answer, Failure, Opened, Tell};
+use crate::wire::control::{Answer, Code, Failure, Opened, RightsNews, Tell};
 
 /// A message; `None` if its type is newer than this client.
 pub(super) fn read(text: &str) -> Result<Option<Tell>, Broken> {
@@ -29,9 +29,9 @@ struct MessageType {
 impl MessageType {
     /// Whether its type is newer than this client.
     fn is_new(&self) -> bool {
-        const MESSAGE_TYPES: [&str; 14] = [
+        const MESSAGE_TYPES: [&str; 15] = [
             "hello", "opened", "resumed", "ok", "error", "ack", "gap", "signals", "config", "line",
-            "time", "lease", "status", "pong",
+            "time", "lease", "rights", "status", "pong",
         ];
         !MESSAGE_TYPES.contains(&self.r#type.as_str())
     }
@@ -72,9 +72,12 @@ impl SessionState {
             Tell::Line { event, at, count } => self.say(Event::Line { event, at, count }),
             Tell::Time { at, ms } => self.say(Event::Time { at, ms }),
             Tell::Lease(lease) => self.say(Event::Lease(lease)),
+            Tell::Rights(RightsNews { why: Some(message), .. }) => {
+                self.say(Event::Error { code: Code::Denied, message, bytes: None });
+            }
             Tell::Status(status) => self.say(Event::Status(status)),
-            // Only the bus sends these.
-            Tell::Rates { .. } => {}
+            // Whoever may write again finds out by writing, and only the bus sends rates.
+            Tell::Rights(_) | Tell::Rates { .. } => {}
         }
         Ok(())
     }

@@ -10,10 +10,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Seat;
-use crate::line::{
-    Board, Ghosts, Holder, NoLease, Participant, Shared, callers::LineNews, controls,
-    input::CutPoint, output::SeatId,
+use super::{Seat, losing::cut};
+use crate::{
+    config::Rights,
+    line::{
+        Board, Ghosts, Holder, NoLease, Participant, Shared, callers::LineNews, output::SeatId,
+    },
 };
 
 /// How long we trust the answer that the holder is still there.
@@ -62,13 +64,8 @@ fn discard(shared: &Arc<Shared>, seat: SeatId) {
     shared.board.send_modify(|board| {
         board.ghosts.insert(seat);
     });
-    let held = shared.port().map_or(0, |port| port.held().bytes);
-    let bytes = shared.input.cut(seat, CutPoint::All) + shared.input.driver_share(seat, held);
-    shared.input.hold();
-    let line = Arc::clone(shared);
-    shared.tasks.spawn(async move { controls::discard(&line, seat).await });
+    let bytes = cut(shared, seat);
     if bytes > 0 {
-        shared.metrics.undelivered.add(bytes as u64);
         tracing::info!(
             endpoint = shared.name,
             bytes,
@@ -81,6 +78,10 @@ impl Seat {
     /// Takes the lease in order to write: if it is free, or held by a session of the same principal
     /// that is gone. Ready with whether this seat may write now.
     pub(crate) fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // Who only reads keeps the lease from nobody.
+        if !self.who.rights.allows(Rights::WRITE) {
+            return Poll::Ready(false);
+        }
         if self.stance.observes() || self.claim().is_ok() {
             self.claiming = None;
             return Poll::Ready(self.is_writer());

@@ -10,7 +10,7 @@ use crate::{
 
 impl Seat {
     /// Whether everyone may write here: then there is no lease, only some who want to watch.
-    fn is_open_to_all(&self) -> bool {
+    pub(super) fn is_open_to_all(&self) -> bool {
         self.shared.board.borrow().share == Share::Everyone
     }
 

@@ -8,6 +8,7 @@ use std::{
 
 use super::{ControlSession, LINE_READ_MAX, tell};
 use crate::{
+    config::Rights,
     line::{DATAGRAM_READ, Gone, LineState, MarkKind, SeatEvent},
     session::{link::Link, live::Live, packing::Packets},
     wire::{
@@ -30,7 +31,10 @@ impl ControlSession<'_> {
         self.told_lost += new;
         if new > 0 {
             let is_up = live.board.borrow().state == LineState::Up;
-            let (code, why) = if refused == new {
+            let may_write = live.seat.who().rights.allows(Rights::WRITE);
+            let (code, why) = if !may_write {
+                (Code::Denied, "you may not write any more")
+            } else if refused == new {
                 (Code::Limit, "the network takes no datagram of that size")
             } else if is_up && !live.seat.is_writer() {
                 (Code::NotWriter, "another session writes now")

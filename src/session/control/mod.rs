@@ -23,7 +23,7 @@ use self::{
     opening::{Busy, Done},
 };
 use super::{
-    Session, SessionReport, Socket,
+    Restraints, Session, SessionReport, Socket,
     clock::Rules,
     drain::Linger,
     endings::Remainder,
@@ -37,11 +37,11 @@ use super::{
 };
 use crate::{
     auth::OneSession,
-    config::Endpoint,
+    config::{Endpoint, Rights},
     line::{LineNews, Lines, Participant},
     wire::{
         close::Ended,
-        control::{self, Code, TEXT_MAX, Tell},
+        control::{self, Code, RightsNews, TEXT_MAX, Tell},
         frame::Opcode,
     },
 };
@@ -53,7 +53,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const LINE_READ_MAX: usize = 32 * 1024;
 
 /// What a control session needs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     /// The gateway's lines.
     pub lines: Arc<Lines>,
@@ -89,7 +89,7 @@ pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> 
     link.clock.end_within(OPEN_WITHIN);
     let mut control = ControlSession::new(setup, session);
     tell(&mut link, &control.hello());
-    run(&mut link, &mut control, session.order.clone()).await;
+    run(&mut link, &mut control, session.orders()).await;
     control.finish(&link)
 }
 
@@ -178,7 +178,10 @@ impl<'a> ControlSession<'a> {
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
                 self.session.entry.stand(Standing::Seat(live.seat.id()));
+                let limit = self.setup.who.rights;
                 self.live = Some(*live);
+                // What came while it began.
+                self.hold_back(limit);
                 self.change = None;
                 self.news(link);
             }
@@ -233,6 +236,13 @@ impl<'a> ControlSession<'a> {
         self.session.entry.stand(Standing::Idle);
         self.setup.parking.end(live.secret());
         Some(live)
+    }
+
+    /// The open session has these rights from now on, of those it was granted.
+    fn hold_back(&mut self, rights: Rights) {
+        if let Some(live) = &mut self.live {
+            live.seat.restrain(rights);
+        }
     }
 
     /// Keeps the open session for its client to come back.
@@ -401,6 +411,17 @@ impl Speech for ControlSession<'_> {
                 link.note(Some(format!("at least {} of {of} bytes not delivered", self.lost)));
             }
         }
+    }
+
+    fn restrain(&mut self, link: &mut Link, by: Restraints) {
+        let setup = Arc::make_mut(&mut self.setup);
+        setup.who = setup.who.within(by.limit());
+        let rights = setup.who.rights;
+        self.hold_back(rights);
+        let words = rights.words().into_iter().map(str::to_owned).collect();
+        let why = by.reason().map(str::to_owned);
+        tell(link, &Tell::Rights(RightsNews { rights: words, why }));
+        self.news(link);
     }
 
     fn superseded(&mut self, _link: &mut Link) {

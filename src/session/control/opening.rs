@@ -232,7 +232,7 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
     };
     let taken = setup.parking.take(&ask.session, &setup.who.principal, &setup.endpoint.name).await;
     let Some(mut live) = taken else { return gone() };
-    live.set_rights(setup.who.rights);
+    live.seat.set_rights(setup.who.granted, setup.who.rights);
     if live.seat.epoch() != ask.epoch || ask.rx > live.at {
         return gone();
     }

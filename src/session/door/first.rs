@@ -32,12 +32,8 @@ pub(crate) async fn first_bytes(
     mut screen: Screen,
     session: &Session,
 ) -> First {
-    let mut orders = session.order.clone();
-    let order = async {
-        // The sender lives as long as the session's entry.
-        let _ = orders.wait_for(Option::is_some).await;
-    };
-    let mut order = pin!(order);
+    let mut orders = session.orders();
+    let mut order = pin!(orders.end());
     poll_fn(|cx| {
         if order.as_mut().poll(cx).is_ready() {
             return Poll::Ready(First::Left);

@@ -27,6 +27,7 @@ use super::{
     Far, RunningSession, Session, SessionReport,
     drain::{Drain, Linger},
     endings::{Farewell, Remainder, ending},
+    order::Ordered,
     rate::BothRates,
     upstream::{Count, Upstream},
 };
@@ -196,23 +197,22 @@ pub(crate) async fn door<F: Far, W: Words<F>>(
         entry: Arc::clone(&session.entry),
         entrance,
     };
-    let mut orders = session.order.clone();
-    let order = async {
-        // The sender lives as long as the session's entry.
-        let order = orders.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-        order.unwrap_or(Ended::Stopping)
-    };
-    let mut order = pin!(order);
-    let mut ordered = false;
-    poll_fn(|cx| {
-        if !ordered && let Poll::Ready(ended) = order.as_mut().poll(cx) {
-            ordered = true;
-            door.order(ended);
+    let mut orders = session.orders();
+    loop {
+        let mut order = pin!(orders.next());
+        let ordered = poll_fn(|cx| match order.as_mut().poll(cx) {
+            Poll::Ready(ordered) => Poll::Ready(Some(ordered)),
+            Poll::Pending => with_scratch(|buf| door.poll(cx, buf)).map(|()| None),
+        });
+        match ordered.await {
+            Some(Ordered::End(ended)) => door.order(ended),
+            Some(Ordered::Held(by)) if !door.upstream.far.restrain(by.limit()) => {
+                door.end(Ended::Withdrawn);
+            }
+            Some(Ordered::Held(_)) => {}
+            None => return door.report(),
         }
-        with_scratch(|buf| door.poll(cx, buf))
-    })
-    .await;
-    door.report()
+    }
 }
 
 /// The client's direction.

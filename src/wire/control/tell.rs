@@ -54,6 +54,7 @@ pub enum Tell {
         ms: u64,
     },
     Lease(LeaseNews),
+    Rights(RightsNews),
     Status(Status),
     Rates {
         rates: BTreeMap<String, Rate>,
@@ -115,6 +116,15 @@ pub struct Hello {
     pub window: u32,
     pub heartbeat: u64,
     pub resume: u64,
+}
+
+/// `rights`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the members of the specification, explained there")]
+pub struct RightsNews {
+    pub rights: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// `status`
