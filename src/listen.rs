@@ -1,5 +1,7 @@
 //! Bind, accept, TLS handshake, peer address.
 
+mod accepting;
+mod admin;
 mod bind;
 mod door;
 mod guests;
@@ -22,17 +24,18 @@ use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
-use self::{
-    bind::{bind_beside, bind_tcp, bind_unix, explain, take_over},
-    unix::SocketFile,
-};
 pub(crate) use self::{
+    admin::AdminListener,
     door::DoorListener,
     guests::DoorRules,
     holder::{connected, listening},
+};
+use self::{
+    bind::{bind_beside, bind_tcp, bind_unix, explain, take_over},
+    unix::{GROUP_MODE, SocketFile},
 };
 use crate::{
     auth::{ClientAddress, ClientCertificate, Peer, Revocation, Slot, is_trusted},
@@ -43,8 +46,6 @@ use crate::{
     wire::close::Refusal,
 };
 
-/// Pause when the system has no descriptor or memory for another connection.
-const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Bytes the kernel holds for a client beyond those in flight. It is small so that a pong or a
 /// Close does not wait behind megabytes, and a client's pace shows as it is.
 const UNSENT: u32 = 128 * 1024;
@@ -120,7 +121,7 @@ impl Listener {
         let failed = |error: io::Error| ListenError::new(&listen.address, &error);
         let socket = match (&listen.address, inherited) {
             (Address::Tcp(address), None) => bind_tcp(*address).map_err(failed)?,
-            (Address::Unix(path), None) => bind_unix(path).map_err(failed)?,
+            (Address::Unix(path), None) => bind_unix(path, GROUP_MODE).map_err(failed)?,
             (_, Some(handed)) => take_over(handed).map_err(failed)?,
             (Address::Systemd(_), None) => {
                 let what = "systemd handed over no socket of that name; the .socket unit needs FileDescriptorName=";
@@ -170,33 +171,17 @@ impl Listener {
         }
     }
 
-    /// Accepts connections until the gateway stops. An error of this machine, such as no more file
-    /// descriptors, is logged once and not with every attempt.
+    /// Accepts connections until the gateway stops.
     async fn accept(self, bridge: Arc<Bridge>) {
         let entry = Arc::new(Entry { bridge, tls: self.tls.clone(), proxied: self.proxied });
         let stop = entry.bridge.stop.clone();
-        let mut exhausted = false;
         loop {
-            let accepted = tokio::select! {
+            let (raw, peer) = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                accepted = self.socket.accept() => accepted,
+                accepted = self.socket.next(&entry.bridge, &self.name) => accepted,
             };
-            match accepted {
-                Ok((raw, peer)) => {
-                    exhausted = false;
-                    Arc::clone(&entry).enter(raw, Peer { app: self.app.clone(), ..peer });
-                }
-                Err(error) if is_of_client(&error) => {}
-                Err(error) => {
-                    if !exhausted {
-                        tracing::error!(address = %self.name, "cannot accept connections: {error}; still trying");
-                    }
-                    exhausted = true;
-                    entry.bridge.refused(ClientAddress::Local, "", &Refusal::Exhausted);
-                    sleep(EXHAUSTED).await;
-                }
-            }
+            Arc::clone(&entry).enter(raw, Peer { app: self.app.clone(), ..peer });
         }
     }
 }
@@ -406,17 +391,6 @@ fn tune(stream: &TcpStream) {
     let _ = socket.set_tcp_keepalive(&keepalive);
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
-}
-
-/// The errors of accept(2) that concern a single client, which has already left.
-fn is_of_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::PermissionDenied
-    )
 }
 
 /// An address as the configuration writes it.

@@ -77,6 +77,7 @@ pub(super) fn configured(access: &Access, id: &PrincipalId, now: i64) -> Option<
         PrincipalKind::Open if access.open => return Some(open()),
         // The configuration knows none of the others.
         PrincipalKind::Open | PrincipalKind::Identity => return None,
+        PrincipalKind::Local => return Some(local()),
         PrincipalKind::User => &access.users.get(name)?.rights,
         PrincipalKind::Token => {
             let token = access.tokens.get(name)?;
@@ -112,11 +113,18 @@ pub(crate) fn at_door(
 
 /// Who everyone is under `auth: none`.
 pub(super) fn open() -> Principal {
+    Principal::new(PrincipalId::new(PrincipalKind::Open, "anyone"), everything())
+}
+
+/// Who everyone is at the admin socket. Its file's mode has decided who that may be; in a user
+/// namespace, as in our unit, the kernel does not tell us more.
+pub(super) fn local() -> Principal {
+    Principal::new(PrincipalId::new(PrincipalKind::Local, "local"), everything())
+}
+
+fn everything() -> RightsTable {
     let everything = [("*", Rights::ALL), ("/*", Rights::READ)];
-    let rights =
-        RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into());
-    let id = PrincipalId::new(PrincipalKind::Open, "anyone");
-    Principal::new(id, rights)
+    RightsTable(everything.map(|(pattern, rights)| (pattern.to_owned(), rights)).into())
 }
 
 #[cfg(test)]

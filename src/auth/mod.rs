@@ -1,5 +1,6 @@
 //! Who is asking, and whether they may: limits, Host, Origin, credentials, rights.
 
+mod admin;
 mod app_cookie;
 mod certificate;
 mod client;
@@ -74,6 +75,16 @@ use crate::{
     wire::close::Refusal,
 };
 
+/// What a connection came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A listener or a door.
+    #[default]
+    Usual,
+    /// The admin socket.
+    Admin,
+}
+
 /// The other end of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
@@ -90,6 +101,8 @@ pub(crate) struct Peer {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The app whose listener it came through: it is served that app and nothing else.
     pub app: Option<Arc<str>>,
+    /// What it came to.
+    pub way: Way,
     /// The door it came by.
     pub door: Option<Arc<str>>,
     /// Our page asks from inside another page's frame, where nobody is taken over from.
@@ -191,6 +204,9 @@ impl Auth {
         peer: &Peer,
         ask: &AuthRequest<'_>,
     ) -> Result<View, Refusal> {
+        if peer.way == Way::Admin {
+            return admin::view(ask);
+        }
         let view = proxy::seen(config, peer, ask)?;
         let authority = Authority::parse(&view.host).ok_or(Refusal::Misdirected)?;
         if config.access.open && !authority.is_loopback() {
@@ -215,6 +231,9 @@ impl Auth {
         ask: &AuthRequest<'_>,
     ) -> Result<Visit, Refusal> {
         let view = self.check_host(config, peer, ask)?;
+        if peer.way == Way::Admin {
+            return Ok(Visit { page: AllowedOrigin::None, view });
+        }
         let own = own_origin(&view).ok_or(Refusal::Misdirected)?;
         let page = origin::check(ask.signs, &own, &config.origins, ask.purpose)?;
         Ok(Visit { page, view })
@@ -228,6 +247,9 @@ impl Auth {
         ask: &AuthRequest<'_>,
         visit: &Visit,
     ) -> Result<Principal, Refusal> {
+        if peer.way == Way::Admin {
+            return Ok(credentials::local());
+        }
         if let Some(principal) = self.by_proxy(config, peer, ask, visit)? {
             return Ok(principal);
         }
@@ -307,7 +329,8 @@ fn own_origin(view: &View) -> Option<Origin> {
 
 fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
     match (&ask.shown, principal.id.kind) {
-        (PresentedCredential::Bearer(_) | PresentedCredential::Ticket(_), _) => Proof::Deliberate,
+        (PresentedCredential::Bearer(_) | PresentedCredential::Ticket(_), _)
+        | (_, PrincipalKind::Local) => Proof::Deliberate,
         (
             _,
             PrincipalKind::User

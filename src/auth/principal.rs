@@ -24,6 +24,8 @@ pub(crate) enum PrincipalKind {
     Identity,
     /// Anyone, under `auth: none`.
     Open,
+    /// Whoever may open the admin socket.
+    Local,
 }
 
 impl PrincipalKind {
@@ -35,6 +37,7 @@ impl PrincipalKind {
             Self::Certificate => "certificate",
             Self::Identity => "identity",
             Self::Open => "open",
+            Self::Local => "local",
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::{AuthRequest, Authority, ClientAddress, Peer, default_port, hops};
+use super::{AuthRequest, Authority, ClientAddress, Peer, Way, default_port, hops};
 use crate::{
     config::{self, Config, HeaderFamily, Public, TrustedProxies},
     wire::close::Refusal,
@@ -50,6 +50,9 @@ pub(crate) struct View {
 /// Whether the peer is a proxy whose word counts. Behind a unix socket it can be nobody else:
 /// browsers cannot reach it.
 pub(crate) fn is_trusted(peer: &Peer, trusted: &TrustedProxies) -> bool {
+    if peer.way == Way::Admin {
+        return false;
+    }
     match peer.client {
         ClientAddress::Local => true,
         ClientAddress::Direct(address) | ClientAddress::Announced(address) => {
@@ -60,7 +63,7 @@ pub(crate) fn is_trusted(peer: &Peer, trusted: &TrustedProxies) -> bool {
 }
 
 impl Forwarded<'_> {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let Self { standard, addresses, proto, port, host, prefix } = self;
         [standard, addresses, proto, port, host, prefix].iter().all(|lines| lines.is_empty())
     }

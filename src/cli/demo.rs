@@ -55,8 +55,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let address = free_address(args.listen)?;
     let text = config_text(address);
     let no_secrets = |_: &config::SecretSource| Err("the demo has no secrets".to_owned());
-    let (config, _) = config::parse(&text, "the demo's configuration", &no_secrets)
+    let (mut config, _) = config::parse(&text, "the demo's configuration", &no_secrets)
         .map_err(|error| CommandError::new(SysExit::Usage, error.to_string()))?;
+    // It is for whoever looks at it, and a gateway of this machine may have that place.
+    config.admin = config::AdminSocket::Off;
     let announcement = announcement(address, io::stdout().is_terminal(), http::has_page());
     serve::gateway(config, None, move |_, _| drop(print(&announcement)))
 }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, import, passwd, ports,
-    serve, token, told, wrap,
+    serve, sessions, token, told, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,8 @@ pub(super) enum HereCommand {
     Import(import::Args),
     /// Find what is wrong with this machine or the configuration, and say what to type.
     Doctor(doctor::Args),
+    /// List who is connected to the gateway of this machine.
+    Sessions(sessions::Args),
     /// Hash a password for `users:`.
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
@@ -53,6 +55,7 @@ impl HereCommand {
             Self::Add(args) => add::run(&args),
             Self::Import(args) => import::run(&args),
             Self::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
+            Self::Sessions(args) => sessions::run(&args),
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Audit(args) => audit::run(&args),

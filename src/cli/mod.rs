@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod add;
 #[cfg(unix)]
+mod admin;
+#[cfg(unix)]
 mod audit;
 #[cfg(unix)]
 mod ca;
@@ -32,8 +34,11 @@ mod prompt;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]
+mod sessions;
+#[cfg(unix)]
 mod shown;
 mod stop;
+mod table;
 #[cfg(unix)]
 mod token;
 mod typing;

@@ -5,6 +5,7 @@
 
 mod access;
 mod addresses;
+mod admin;
 mod app;
 mod audit;
 mod carrier;
@@ -56,6 +57,7 @@ mod yaml;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+pub(crate) use admin::AdminSocket;
 pub(crate) use app::App;
 pub(crate) use audit::AuditRules;
 pub(crate) use carrier::CarrierLine;
@@ -130,6 +132,8 @@ pub struct Config {
     pub limits: Limits,
     /// The record of who did what, if one is kept.
     pub audit: Option<AuditRules>,
+    /// Where commands of this machine reach it.
+    pub admin: AdminSocket,
     /// Other people's web tools, by name.
     pub apps: BTreeMap<String, Arc<App>>,
     /// Endpoints by name.

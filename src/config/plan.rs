@@ -187,6 +187,7 @@ fn walls_differ(old: &Config, new: &Config) -> bool {
         || old.trusted_proxies != new.trusted_proxies
         || old.limits != new.limits
         || old.audit != new.audit
+        || old.admin != new.admin
         || old.login != new.login
         || old.mdns != new.mdns
         || old.hsts != new.hsts

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     Config, Listen, ListenTls,
     access::access,
+    admin::admin,
     app::apps,
     audit::audit,
     cursor::{Keys, Reading, describe},
@@ -134,6 +135,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         .without("no record")
         .map(audit)
         .map(|it| it.value);
+    let admin = admin(k);
     let state_directory = k
         .key("state_directory", "where generated keys are kept")
         .uci("state_directory")
@@ -171,6 +173,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         login,
         limits,
         audit,
+        admin,
         apps: apps.into_iter().map(|app| (app.name.clone(), app.into())).collect(),
         endpoints: endpoints.all,
         state_directory,

@@ -48,6 +48,10 @@ pub(super) struct Accepted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stay;
 
+/// `admin: none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Off;
+
 /// `packing: none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
@@ -93,6 +97,7 @@ choices!(EchoWord, "keep" => Self::Keep, "remove" => Self::Remove);
 choices!(CarrierLost, "keep" => Self::Keep, "end" => Self::End);
 choices!(CarrierLine, "dcd" => Self::Dcd, "dsr" => Self::Dsr);
 choices!(NoPacking, "none" => Self);
+choices!(Off, "none" => Self);
 choices!(NoAuth, "none" => Self);
 choices!(Accepted, "accepted" => Self);
 choices!(Stay, "keep" => Self);

@@ -1,5 +1,6 @@
 //! Owns everything: start, reload, shutdown, signals.
 
+mod admin;
 mod doors;
 mod listeners;
 mod record;
@@ -22,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::record::folder as record_folder;
-use self::{doors::Doors, listeners::Listeners, sims::Sims};
+use self::{admin::Admin, doors::Doors, listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service, ServiceKind},
     auth::{own_name, unix_now},
@@ -106,6 +107,7 @@ struct Daemon {
     bridge: Arc<Bridge>,
     listeners: Listeners,
     doors: Doors,
+    admin: Admin,
     sims: Sims,
     announcer: Announcer,
     /// Runs every task of the gateway.
@@ -136,7 +138,9 @@ impl Daemon {
         if let Some(folder) = systemd::runtime_directory() {
             bridge.auth.keep_sign_ins(&folder, &real);
         }
-        let mut listeners = Listeners::new(systemd::Sockets::inherited()?);
+        let inherited = systemd::Sockets::inherited()?;
+        let mut admin = Admin::new(&inherited, &real)?;
+        let mut listeners = Listeners::new(inherited);
         let fresh = listeners.bind(&plan, &real)?;
         bridge.lines.apply(&plan, &real);
         listeners.run(fresh, &bridge);
@@ -144,6 +148,11 @@ impl Daemon {
         // A gateway serves its other clients, whatever has the address of a door.
         let fresh = doors.bind(&plan, &real, false)?;
         doors.run(fresh, &bridge);
+        // Nor has a gateway's start to wait for whatever is at its admin socket's path.
+        match admin.bind(&real) {
+            Ok(bound) => admin.run(bound, &bridge),
+            Err(error) => tracing::error!("no admin socket: {error}"),
+        }
         let announcer = Announcer::new(bridge.auth.held_name());
         let mut daemon = Self {
             written,
@@ -152,6 +161,7 @@ impl Daemon {
             bridge,
             listeners,
             doors,
+            admin,
             sims,
             announcer,
             tasks,

@@ -51,6 +51,12 @@ impl Daemon {
             self.bridge.events.record(audit);
         }
 
+        let admin = if self.written.admin == new.admin {
+            None
+        } else {
+            Some(self.admin.bind(&new).map_err(|error| error.to_string())?)
+        };
+
         self.written = Arc::clone(&new);
         let real = Arc::new(self.sims.apply(&plan, &new).await);
         self.current.send_replace(Arc::clone(&real));
@@ -70,6 +76,9 @@ impl Daemon {
         self.listeners.run(fresh, &self.bridge);
         self.doors.retire(&plan);
         self.doors.run(doors, &self.bridge);
+        if let Some(admin) = admin {
+            self.admin.run(admin, &self.bridge);
+        }
         self.announce();
         self.remark();
         Ok(told(&plan))
@@ -106,7 +115,7 @@ fn told(plan: &Plan) -> String {
         words.push("access changed".to_owned());
     }
     if plan.walls {
-        words.push("origins, hosts, limits, apps, audit, mdns or hsts changed".to_owned());
+        words.push("origins, hosts, limits, apps, audit, admin, mdns or hsts changed".to_owned());
     }
     words.join("; ")
 }

@@ -1,7 +1,7 @@
 //! One HTTP request and its answer, on a connection of its own.
 
 use httparse::{EMPTY_HEADER, Status};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{DialError, Dialler, Site};
 
@@ -34,36 +34,40 @@ pub(crate) struct Fetched {
 impl Dialler {
     /// Sends a request, and reads the whole answer.
     pub(crate) async fn fetch(&self, site: &Site, ask: &Request<'_>) -> Result<Fetched, DialError> {
-        let lost = |error: std::io::Error| DialError::Unreachable(format!("{site}: {error}"));
         let mut stream = self.dial(site).await?;
-        stream.write_all(written(site, ask).as_bytes()).await.map_err(lost)?;
-        stream.flush().await.map_err(lost)?;
-        let mut text = Vec::new();
-        loop {
-            match stream.read_buf(&mut text).await {
-                Ok(1..) if text.len() > ANSWER_MAX => {
-                    return Err(DialError::Unreachable(format!("{site}: the answer is too long")));
-                }
-                Ok(1..) if !is_whole(&text) => {}
-                // Some servers end TLS without its closing message; the text received shows whether
-                // it is whole.
-                Err(error) if text.is_empty() => return Err(lost(error)),
-                Ok(_) | Err(_) => break,
-            }
-        }
-        read(&text).ok_or_else(|| {
-            DialError::Unreachable(format!("{site} does not answer as an HTTP server does"))
-        })
+        let answer = converse(&mut stream, &site.authority(), ask).await;
+        answer.map_err(|why| DialError::Unreachable(format!("{site}{why}")))
     }
 }
 
-fn written(site: &Site, ask: &Request<'_>) -> String {
+/// The same on a stream that is there. An error's text completes a sentence that begins with the
+/// name of the other end.
+pub(crate) async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    authority: &str,
+    ask: &Request<'_>,
+) -> Result<Fetched, String> {
+    let lost = |error: std::io::Error| format!(": {error}");
+    stream.write_all(written(authority, ask).as_bytes()).await.map_err(lost)?;
+    stream.flush().await.map_err(lost)?;
+    let mut text = Vec::new();
+    loop {
+        match stream.read_buf(&mut text).await {
+            Ok(1..) if text.len() > ANSWER_MAX => return Err(": the answer is too long".to_owned()),
+            Ok(1..) if !is_whole(&text) => {}
+            // Some servers end TLS without its closing message; the text received shows whether it
+            // is whole.
+            Err(error) if text.is_empty() => return Err(lost(error)),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    read(&text).ok_or_else(|| " does not answer as an HTTP server does".to_owned())
+}
+
+fn written(authority: &str, ask: &Request<'_>) -> String {
     let method = if ask.body.is_some() { "POST" } else { "GET" };
-    let mut text = format!(
-        "{method} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n",
-        ask.path,
-        site.authority()
-    );
+    let mut text =
+        format!("{method} {} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n", ask.path);
     for (name, value) in ask.fields {
         text.extend([name, ": ", value, "\r\n"]);
     }

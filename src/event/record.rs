@@ -101,7 +101,7 @@ fn of(what: &'static str, session: SessionInfo<'_>) -> Entry {
 /// A user `ci` and a token `ci` are two.
 fn name(principal: &PrincipalId) -> String {
     match principal.kind {
-        PrincipalKind::Open => principal.name.clone(),
+        PrincipalKind::Open | PrincipalKind::Local => principal.name.clone(),
         PrincipalKind::User
         | PrincipalKind::Token
         | PrincipalKind::Certificate

@@ -53,6 +53,8 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
         // Everybody who looks at another site's page comes in with the one principal of its server.
         _ if principal.one_session().is_some() => Ghosts::Never,
         PrincipalKind::Token if is_shared() => Ghosts::Never,
+        // More than one person may be on this machine.
+        PrincipalKind::Local => Ghosts::Never,
         PrincipalKind::User
         | PrincipalKind::Token
         | PrincipalKind::Certificate

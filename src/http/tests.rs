@@ -111,6 +111,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
 
 pub(crate) fn config(access: Access) -> Config {
     Config {
+        admin: crate::config::AdminSocket::Off,
         apps: BTreeMap::new(),
         listen: vec![],
         access,

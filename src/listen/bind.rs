@@ -34,8 +34,9 @@ pub(super) fn bind_beside(address: SocketAddr, leaving: &[&OwnedFd]) -> io::Resu
     Ok(made.into())
 }
 
-pub(super) fn bind_unix(path: &Path) -> io::Result<BoundSocket> {
-    let (socket, file) = unix::listen(path, BACKLOG)?;
+/// A socket with this mode.
+pub(super) fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundSocket> {
+    let (socket, file) = unix::listen(path, mode, BACKLOG)?;
     Ok(BoundSocket::Unix(UnixListener::from_std(socket.into())?, Some(file)))
 }
 

@@ -1,25 +1,21 @@
 //! Doors as they open: a socket that listens, or a device node.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use super::{
     BoundSocket, ListenError,
     bind::{bind_tcp, bind_unix},
     guests::{DoorRules, Guests},
-    is_of_client,
     node::NodeDoor,
+    unix::GROUP_MODE,
 };
 use crate::{
-    auth::ClientAddress,
     config::{Address, DoorWay},
     http::Bridge,
-    wire::close::{Ended, Refusal},
+    wire::close::Ended,
 };
-
-/// Pause when the system has no descriptor or memory for a further connection.
-const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// A door that is about to open: its socket bound, or its node made.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ impl DoorListener {
         }
         let bound = match &address {
             Address::Tcp(address) => bind_tcp(*address),
-            Address::Unix(path) => bind_unix(path),
+            Address::Unix(path) => bind_unix(path, GROUP_MODE),
             Address::Systemd(_) => Err(io::ErrorKind::Unsupported.into()),
         };
         let socket = bound.map_err(|error| ListenError::new(&address, &error))?;
@@ -73,7 +69,7 @@ impl DoorSocket {
     async fn run(self, bridge: Arc<Bridge>, mut rules: watch::Receiver<DoorRules>) {
         let mut guests = Guests::default();
         let stop = bridge.stop.clone();
-        let mut exhausted = false;
+        let name = self.0.local_address().unwrap_or_default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -86,27 +82,9 @@ impl DoorSocket {
                     }
                     continue;
                 }
-                accepted = self.0.accept() => accepted,
+                accepted = self.0.next(&bridge, &name) => accepted,
             };
-            match accepted {
-                Ok((raw, peer)) => {
-                    exhausted = false;
-                    guests.enter(&bridge, rules.borrow().clone(), (raw, peer));
-                }
-                Err(error) if is_of_client(&error) => {}
-                Err(error) => {
-                    if !exhausted {
-                        let address = self.0.local_address();
-                        tracing::error!(
-                            address = address.as_deref(),
-                            "cannot accept connections: {error}; still trying"
-                        );
-                    }
-                    exhausted = true;
-                    bridge.refused(ClientAddress::Local, "", &Refusal::Exhausted);
-                    sleep(EXHAUSTED).await;
-                }
-            }
+            guests.enter(&bridge, rules.borrow().clone(), accepted);
         }
     }
 }

@@ -15,7 +15,9 @@ use rustix::{
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The socket's group may connect; whoever may is trusted like a proxy.
-const MODE: u32 = 0o660;
+pub(super) const GROUP_MODE: u32 = 0o660;
+/// Our own user alone may connect, and root.
+pub(super) const OWN_MODE: u32 = 0o600;
 
 /// Tells apart the drafts of one process.
 static DRAFTS: AtomicU32 = AtomicU32::new(0);
@@ -38,7 +40,7 @@ impl Drop for SocketFile {
 
 /// A listening socket at `path`. It is made under another name, gets its mode, listens, and only
 /// then takes the path: from a socket without a listener (left by a crash), and from nothing else.
-pub(super) fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFile)> {
+pub(super) fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<(Socket, SocketFile)> {
     free(path)?;
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
     let draft = path.with_file_name(format!(".{}-{number}", std::process::id()));
@@ -48,7 +50,7 @@ pub(super) fn listen(path: &Path, backlog: i32) -> io::Result<(Socket, SocketFil
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(&draft)?)?;
     let mut file = SocketFile { inode: inode(&draft)?, path: draft };
-    fs::set_permissions(&file.path, fs::Permissions::from_mode(MODE))?;
+    fs::set_permissions(&file.path, fs::Permissions::from_mode(mode))?;
     socket.listen(backlog)?;
     put(&file.path, path)?;
     path.clone_into(&mut file.path);
@@ -112,7 +114,7 @@ mod tests {
     fn a_live_socket_keeps_its_place_also_with_a_full_queue() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let (socket, file) = listen(&path, 0).unwrap();
+        let (socket, file) = listen(&path, GROUP_MODE, 0).unwrap();
         let mut waiting = Vec::new();
         let client = || {
             let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -122,7 +124,7 @@ mod tests {
         while let Ok(client) = client() {
             waiting.push(client);
         }
-        assert_eq!(listen(&path, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(listen(&path, GROUP_MODE, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(inode(&path).unwrap(), file.inode);
         // A socket came to life between the look and the renaming.
         let draft = folder.path().join("draft");
@@ -139,12 +141,12 @@ mod tests {
     fn it_has_its_mode_whenever_it_can_be_reached_and_leaves_nothing_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        for _ in 0..50 {
+        for mode in [GROUP_MODE, OWN_MODE].repeat(25) {
             drop(net::UnixListener::bind(&path).unwrap());
             thread::scope(|scope| {
                 let watcher = scope.spawn(|| reached(folder.path()));
-                let made = listen(&path, 8).unwrap();
-                assert_eq!(watcher.join().unwrap(), MODE);
+                let made = listen(&path, mode, 8).unwrap();
+                assert_eq!(watcher.join().unwrap(), mode);
                 drop(made);
             });
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -325,6 +325,7 @@ fn completions_and_manual_pages_name_every_command() {
         "check",
         "ports",
         "add",
+        "sessions",
         "doctor",
         "import",
         "passwd",

@@ -10,6 +10,7 @@
 )]
 
 mod add;
+mod admin;
 mod announce;
 mod apps;
 mod audit;

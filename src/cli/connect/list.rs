@@ -6,6 +6,7 @@ use super::super::{
     Outcome,
     gateway::{Access, Gateway, Listed},
     print,
+    table::table,
 };
 
 /// Lists them, and says how to go on.
@@ -18,14 +19,14 @@ pub(super) async fn list(gateway: &Gateway, access: &Access, json: bool) -> Outc
     if listed.is_empty() {
         return print("There is no endpoint that you may see.\n");
     }
-    print(&table(&listed))?;
+    print(&shown(&listed))?;
     let first = listed.first().map_or("NAME", |one| one.name.as_str());
     // The table says enough without.
     let _ = writeln!(io::stderr(), "\nTo open one: wsbridge connect {}/{first}", gateway.address);
     Ok(())
 }
 
-fn table(listed: &[Listed]) -> String {
+fn shown(listed: &[Listed]) -> String {
     let row = |one: &Listed| {
         let holder = one.holder.as_ref().map_or_else(String::new, |it| it.user.clone());
         [
@@ -36,19 +37,9 @@ fn table(listed: &[Listed]) -> String {
             one.rights.join(" "),
             one.title.clone().unwrap_or_default(),
         ]
-        .map(|text| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
     };
-    let heading = ["NAME", "KIND", "STATE", "WRITER", "YOU MAY", "TITLE"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(heading).chain(listed.iter().map(row)).collect();
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<_> = (0..6).map(|column| width(column).unwrap_or_default()).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+    let rows: Vec<[String; 6]> = listed.iter().map(row).collect();
+    table(["NAME", "KIND", "STATE", "WRITER", "YOU MAY", "TITLE"], &rows)
 }
 
 #[cfg(test)]
@@ -64,7 +55,7 @@ mod tests {
             rights: vec!["read".into(), "write".into()],
             ..Listed::default()
         };
-        let table = table(&[one("plc1", Some("up")), one("a", None)]);
+        let table = shown(&[one("plc1", Some("up")), one("a", None)]);
         let lines = [
             "NAME  KIND    STATE  WRITER  YOU MAY     TITLE",
             "plc1  serial  up             read write",

@@ -74,6 +74,7 @@ impl Daemon {
         command.arg("serve").arg("--config").arg(&file);
         command
             .env("STATE_DIRECTORY", folder.path())
+            .env("RUNTIME_DIRECTORY", folder.path())
             .env_remove("NOTIFY_SOCKET")
             .env_remove("WSBRIDGE_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
