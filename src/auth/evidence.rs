@@ -5,12 +5,12 @@ use tokio::time::Instant;
 
 use super::{
     Auth, AuthRequest, ClientAddress, Opens, Peer, PresentedCredential, Principal, PrincipalId,
-    PrincipalKind, Source, Ticket, credentials, is_own_form, is_random_text,
+    PrincipalKind, Source, Ticket, credentials, is_own_form, is_random_text, issuers::Vouched,
     passwords::PasswordCheck, penalty::Charge, unix_now,
 };
 use crate::{
     config::{Access, Config},
-    wire::close::Refusal,
+    wire::{close::Refusal, jws::looks_signed},
 };
 
 /// When to try again, in seconds, if a password was not checked because too many were waiting.
@@ -44,6 +44,16 @@ impl Auth {
                     return Err(Refusal::Unauthorized);
                 }
                 found
+            }
+            (PresentedCredential::Bearer(text), _) if looks_signed(text.reveal()) => {
+                let found = self.by_signed(config, text.reveal(), (client, punished.is_ok())).await;
+                match found {
+                    // An issuer that cannot be asked, or a token that was good once: no guess.
+                    Err(false) => return Err(Refusal::Unauthorized),
+                    Err(true) if punished.is_err() => return Err(Refusal::Unauthorized),
+                    Err(true) => None,
+                    Ok(found) => Some(found),
+                }
             }
             // Somebody made it up by hand, so it is no better than a password.
             (PresentedCredential::Bearer(text), _) => {
@@ -86,13 +96,36 @@ impl Auth {
     fn by_ticket(&self, config: &Config, text: &str, ask: &AuthRequest<'_>) -> Option<Principal> {
         let wanted = |opens: &Opens| matches!(opens, Opens::Endpoint(name) if name == ask.endpoint);
         let ticket = self.tickets.redeem(text, wanted, ask.signs.origin, Instant::now())?;
-        let principal = self.find(config, &ticket.id)?;
+        let principal = self.find_with(config, &ticket.id, ticket.login)?;
         let Ticket { login, certificate, .. } = ticket;
         self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
             login,
             certificate,
             ..principal
         })
+    }
+
+    /// Whom an issuer's token is for; otherwise whether somebody may have made it up. It is logged
+    /// only while `told`.
+    async fn by_signed(
+        &self,
+        config: &Config,
+        text: &str,
+        (client, told): (ClientAddress, bool),
+    ) -> Result<Principal, bool> {
+        let access = &config.access;
+        let (name, checked) =
+            self.issuers.check(access, text, unix_now()).await.map_err(|error| {
+                if told {
+                    tracing::warn!(peer = %client, "token of an issuer refused: {error}");
+                }
+                error.is_suspect()
+            })?;
+        let issuer = access.issuers.get(name).ok_or(false)?;
+        let id = PrincipalId::new(PrincipalKind::Identity, format!("{name}/{}", checked.name));
+        let word = (Vouched::by_token(name, issuer, &checked), checked.auth_time);
+        let login = self.logins.show(text, &id, word, Instant::now());
+        self.find_with(config, &id, Some(login)).ok_or(false)
     }
 
     async fn by_password(

@@ -18,7 +18,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::logins::{Logins, SignInRecord};
+use super::{
+    PrincipalId, PrincipalKind,
+    issuers::Vouched,
+    logins::Logins,
+    sign_in::{Proof, SignInRecord},
+};
 use crate::{boot, config::Config, regular_file};
 
 /// The longest file: every user's sign-ins, at some hundred bytes each.
@@ -55,8 +60,13 @@ struct KeptSignIn {
     mark: [u8; 32],
     browser: u64,
     user: String,
-    /// SHA-256 of the password's hash.
+    /// SHA-256 of the password's hash; of no use to a user whom an issuer vouches for.
     password: [u8; 32],
+    /// What an issuer says of the user, who is then none of the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vouched: Option<Vouched>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
     began: u64,
     used: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,14 +156,20 @@ fn read(file: &Path) -> io::Result<Vec<([u8; 32], SignInRecord)>> {
         now.checked_sub(ago)
     };
     let record = |row: KeptSignIn| {
-        let KeptSignIn { mark, browser, user, password, began, used, program } = row;
+        let KeptSignIn { mark, browser, user, password, vouched, auth_time, began, used, program } =
+            row;
+        let (kind, proof) = match vouched {
+            Some(vouched) => (PrincipalKind::Identity, Proof::Vouched(vouched, None)),
+            None => (PrincipalKind::User, Proof::Password(password)),
+        };
         Some((
             mark,
             SignInRecord {
                 id: 0,
                 browser,
-                user,
-                password,
+                who: PrincipalId::new(kind, user),
+                proof,
+                auth_time,
                 began: moment(began)?,
                 used: moment(used)?,
                 program,
@@ -171,14 +187,22 @@ fn write(file: &Path, rows: Vec<([u8; 32], SignInRecord)>) -> io::Result<()> {
         let then = uptime.saturating_sub(now.saturating_duration_since(moment));
         u64::try_from(then.as_millis()).unwrap_or(u64::MAX)
     };
-    let row = |(mark, record): ([u8; 32], SignInRecord)| KeptSignIn {
-        mark,
-        browser: record.browser,
-        user: record.user,
-        password: record.password,
-        began: then(record.began),
-        used: then(record.used),
-        program: record.program,
+    let row = |(mark, record): ([u8; 32], SignInRecord)| {
+        let (password, vouched) = match record.proof {
+            Proof::Password(password) => (password, None),
+            Proof::Vouched(vouched, _) => ([0; 32], Some(vouched)),
+        };
+        KeptSignIn {
+            mark,
+            browser: record.browser,
+            user: record.who.name,
+            password,
+            vouched,
+            auth_time: record.auth_time,
+            began: then(record.began),
+            used: then(record.used),
+            program: record.program,
+        }
     };
     let text = serde_json::to_vec(&File {
         boot: boot::number(),

@@ -7,20 +7,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{OWN_PREFIX, hex, random};
-use crate::config::{Access, Login};
+use super::{
+    LoginId, OWN_PREFIX, PrincipalId, PrincipalKind, hex,
+    issuers::Vouched,
+    random,
+    sign_in::{FoundSignIn, Proof, SignInInfo, SignInRecord, digest},
+    unix_now,
+};
+use crate::config::{Access, Login, RightsTable};
 
 /// Sign-ins of one user; if there are more, the one unused longest ends.
 const SIGN_INS_OF_ONE: usize = 64;
 
-/// A sign-in's number: not secret, never given twice.
-pub(crate) type LoginId = u64;
+/// Sign-ins of people whom issuers vouch for; if there are more, the one unused longest ends.
+const VOUCHED_MAX: usize = 2048;
 
-/// All sign-ins. Only somebody with a user's password can add one, and at most [`SIGN_INS_OF_ONE`]
-/// for that user.
+/// All sign-ins. Only somebody with a user's password, or an issuer's word, can add one, and at most
+/// [`SIGN_INS_OF_ONE`] for that user.
 #[derive(Debug, Default)]
 pub(super) struct Logins {
     all: Mutex<All>,
@@ -31,51 +36,6 @@ struct All {
     /// By SHA-256 of the cookie, so that the time of a look-up reveals nothing about it.
     open: HashMap<[u8; 32], SignInRecord>,
     next: LoginId,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct SignInRecord {
-    pub(super) id: LoginId,
-    /// The first sign-in of its browser.
-    pub(super) browser: LoginId,
-    pub(super) user: String,
-    /// SHA-256 of the password's hash: another password is another user.
-    pub(super) password: [u8; 32],
-    pub(super) began: Instant,
-    pub(super) used: Instant,
-    /// The computer whose program signed in; `None`: a browser.
-    pub(super) program: Option<String>,
-}
-
-/// A sign-in, as its user is shown it.
-#[derive(Clone, Debug)]
-pub(crate) struct SignInInfo {
-    /// Its number.
-    pub id: LoginId,
-    /// The computer whose program signed in; `None`: a browser.
-    pub program: Option<String>,
-    /// Since when.
-    pub since: SystemTime,
-    /// Time it has left unless it is used again.
-    pub left: Duration,
-}
-
-/// A sign-in that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FoundSignIn {
-    pub(super) id: LoginId,
-    pub(super) user: String,
-}
-
-impl SignInRecord {
-    /// Time it has left; `None`: it is over, or its user is no longer the same.
-    fn left(&self, access: &Access, terms: Login, now: Instant) -> Option<Duration> {
-        let user = access.users.get(&self.user)?;
-        let same = self.password == digest(user.password.reveal());
-        let idle = terms.idle.checked_sub(now.saturating_duration_since(self.used))?;
-        let life = terms.lifetime.checked_sub(now.saturating_duration_since(self.began))?;
-        Some(idle.min(life)).filter(|left| same && !left.is_zero())
-    }
 }
 
 impl Logins {
@@ -98,27 +58,93 @@ impl Logins {
         now: Instant,
     ) -> Option<(String, LoginId)> {
         let password = digest(access.users.get(user)?.password.reveal());
+        let who = PrincipalId::new(PrincipalKind::User, user);
+        let proof = (Proof::Password(password), Some(unix_now()));
+        Some(self.begin_with(who, proof, program, now))
+    }
+
+    /// Begins a sign-in that rests on this, proved at that time.
+    pub(super) fn begin_with(
+        &self,
+        who: PrincipalId,
+        (proof, auth_time): (Proof, Option<i64>),
+        program: Option<String>,
+        now: Instant,
+    ) -> (String, LoginId) {
         let prefix = if program.is_some() { OWN_PREFIX } else { "" };
         let text = format!("{prefix}{}", hex(&random::<32>()));
+        let (began, used) = (now, now);
+        let record =
+            SignInRecord { id: 0, browser: 0, who, proof, auth_time, began, used, program };
+        let id = self.lock().add(digest(&text), record);
+        (text, id)
+    }
+
+    /// Begins a program's sign-in that rests on what another one does, which was proved when that
+    /// was.
+    pub(super) fn begin_after(
+        &self,
+        earlier: LoginId,
+        program: String,
+        now: Instant,
+    ) -> Option<(String, LoginId)> {
+        let all = self.lock();
+        let record = all.open.values().find(|record| record.id == earlier && !record.is_token())?;
+        let (who, proof) = (record.who.clone(), (record.proof.clone(), record.auth_time));
+        drop(all);
+        Some(self.begin_with(who, proof, Some(program), now))
+    }
+
+    /// The sign-in of a program's token, which is begun when it is first shown.
+    pub(super) fn show(
+        &self,
+        text: &str,
+        who: &PrincipalId,
+        (vouched, auth_time): (Vouched, Option<i64>),
+        now: Instant,
+    ) -> LoginId {
+        let mark = digest(text);
         let mut all = self.lock();
-        while all.open.values().filter(|record| record.user == user).count() >= SIGN_INS_OF_ONE {
-            let of_user = all.open.iter().filter(|(_, record)| record.user == user);
-            let oldest = of_user.min_by_key(|(_, record)| record.used).map(|(mark, _)| *mark)?;
-            all.open.remove(&oldest);
+        if let Some(record) = all.open.get_mut(&mark) {
+            record.used = now;
+            return record.id;
         }
-        let id = all.next;
-        all.next += 1;
+        let left = vouched.until.unwrap_or_default().saturating_sub(unix_now());
+        let end = now + Duration::from_secs(u64::try_from(left).unwrap_or_default());
         let record = SignInRecord {
-            id,
-            browser: id,
-            user: user.to_owned(),
-            password,
+            id: 0,
+            browser: 0,
+            who: who.clone(),
+            proof: Proof::Vouched(vouched, Some(end)),
+            auth_time,
             began: now,
             used: now,
-            program,
+            program: None,
         };
-        all.open.insert(digest(&text), record);
-        Some((text, id))
+        all.add(mark, record)
+    }
+
+    /// What a sign-in gives its holder, and when he proved who he is. Without a sign-in: by what was
+    /// last said of somebody. `None`: nothing is known. No rights: the configuration says them.
+    pub(super) fn standing(
+        &self,
+        who: &PrincipalId,
+        login: Option<LoginId>,
+        (access, terms): (&Access, Login),
+        now: Instant,
+    ) -> Option<(Option<RightsTable>, Option<i64>)> {
+        let issued = |record: &SignInRecord| match &record.proof {
+            Proof::Password(_) => 0,
+            Proof::Vouched(vouched, _) => vouched.issued,
+        };
+        let all = self.lock();
+        let own = all.open.values().filter(|record| {
+            record.who == *who
+                && login.is_none_or(|id| record.id == id)
+                && record.left(access, terms, now).is_some()
+        });
+        let record = own.max_by_key(|record| issued(record))?;
+        Some((record.rights(access), record.auth_time))
     }
 
     /// The sign-in of a cookie, which counts as used; one that is over is forgotten.
@@ -152,14 +178,16 @@ impl Logins {
     ) -> Option<FoundSignIn> {
         let mark = digest(text);
         let mut all = self.lock();
-        let record =
-            all.open.get_mut(&mark).filter(|record| record.program.is_some() == program)?;
+        let record = all
+            .open
+            .get_mut(&mark)
+            .filter(|record| record.program.is_some() == program && !record.is_token())?;
         if record.left(access, terms, now).is_none() {
             all.open.remove(&mark);
             return None;
         }
         record.used = now;
-        Some(FoundSignIn { id: record.id, user: record.user.clone() })
+        Some(FoundSignIn { id: record.id, who: record.who.clone() })
     }
 
     /// Time a sign-in has left unless it is used again; `None`: it is over.
@@ -203,13 +231,13 @@ impl Logins {
     /// A user's sign-ins, the newest first.
     pub(super) fn of_user(
         &self,
-        user: &str,
+        who: &PrincipalId,
         access: &Access,
         terms: Login,
         now: Instant,
     ) -> Vec<SignInInfo> {
         let all = self.lock();
-        let own = all.open.values().filter(|record| record.user == user);
+        let own = all.open.values().filter(|record| record.who == *who && !record.is_token());
         let mut own: Vec<_> = own
             .filter_map(|record| {
                 let ago = now.saturating_duration_since(record.began);
@@ -226,8 +254,8 @@ impl Logins {
     }
 
     /// Ends one of a user's sign-ins, and the others of its browser. False: there is none.
-    pub(super) fn end_of(&self, user: &str, id: LoginId) -> bool {
-        let is_own = |record: &SignInRecord| record.id == id && record.user == user;
+    pub(super) fn end_of(&self, who: &PrincipalId, id: LoginId) -> bool {
+        let is_own = |record: &SignInRecord| record.id == id && record.who == *who;
         let found = self.lock().open.values().any(is_own);
         if found {
             self.end(id);
@@ -235,9 +263,14 @@ impl Logins {
         found
     }
 
-    /// All sign-ins, by the hashes of their cookies.
+    /// All sign-ins, by the hashes of their cookies. Programs show their tokens again.
     pub(super) fn rows(&self) -> Vec<([u8; 32], SignInRecord)> {
-        self.lock().open.iter().map(|(mark, record)| (*mark, record.clone())).collect()
+        self.lock()
+            .open
+            .iter()
+            .filter(|(_, record)| !record.is_token())
+            .map(|(mark, record)| (*mark, record.clone()))
+            .collect()
     }
 
     /// Adds a sign-in from an earlier run of the daemon, whose numbers were different.
@@ -259,8 +292,28 @@ impl Logins {
     }
 }
 
-fn digest(text: &str) -> [u8; 32] {
-    Sha256::digest(text).into()
+impl All {
+    /// Adds a sign-in, where one that was not used for long may have to go.
+    fn add(&mut self, mark: [u8; 32], record: SignInRecord) -> LoginId {
+        let who = record.who.clone();
+        self.make_room(SIGN_INS_OF_ONE, |record| record.who == who);
+        self.make_room(VOUCHED_MAX, |record| matches!(record.proof, Proof::Vouched(..)));
+        let id = self.next;
+        self.next += 1;
+        self.open.insert(mark, SignInRecord { id, browser: id, ..record });
+        id
+    }
+
+    fn make_room(&mut self, most: usize, of: impl Fn(&SignInRecord) -> bool) {
+        while self.open.values().filter(|record| of(record)).count() >= most {
+            let fit = self.open.iter().filter(|(_, record)| of(record));
+            let Some(oldest) = fit.min_by_key(|(_, record)| record.used).map(|(mark, _)| *mark)
+            else {
+                return;
+            };
+            self.open.remove(&oldest);
+        }
+    }
 }
 
 #[cfg(test)]

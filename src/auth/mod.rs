@@ -9,6 +9,7 @@ mod evidence;
 mod hashing;
 mod hops;
 mod host;
+mod issuers;
 mod kept;
 mod links;
 mod logins;
@@ -22,6 +23,7 @@ mod principal;
 mod programs;
 mod proxy;
 mod rates;
+mod sign_in;
 mod signing;
 mod source;
 mod tickets;
@@ -44,14 +46,14 @@ pub(crate) use self::{
     client::ClientAddress,
     credentials::{PresentedCredential, at_door},
     host::{Authority, OwnNames, is_ours},
-    logins::{LoginId, SignInInfo},
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
     passes::PASS_LIFE,
     places::{Admission, Slot},
-    principal::{OneSession, PassLimit, Principal, PrincipalId, PrincipalKind},
+    principal::{LoginId, OneSession, PassLimit, Principal, PrincipalId, PrincipalKind},
     programs::{CODE_LIFE, challenge, program_name, with_password},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
+    sign_in::SignInInfo,
     signing::{OWN_PAGE_ALONE, SignedIn, cookie},
     source::Source,
     tickets::{Opens, TICKET_LIFE, Ticket},
@@ -59,6 +61,7 @@ pub(crate) use self::{
 };
 pub use self::{hashing::hash_password, host::own_name};
 use self::{
+    issuers::Issuers,
     kept::Kept,
     links::Links,
     logins::Logins,
@@ -151,6 +154,7 @@ pub(crate) struct Auth {
     kept: Kept,
     passes: Passes,
     codes: Codes,
+    issuers: Issuers,
     unnamed: Unnamed,
     own_name: String,
     held_name: Arc<Mutex<Option<String>>>,
@@ -175,6 +179,7 @@ impl Auth {
             kept: Kept::default(),
             passes: Passes::default(),
             codes: Codes::default(),
+            issuers: Issuers::default(),
             unnamed: Unnamed::default(),
             own_name,
             held_name: Arc::default(),
@@ -281,9 +286,29 @@ impl Auth {
     }
 
     /// A principal as it is now; `None` if it no longer is one.
-    #[expect(clippy::unused_self, reason = "what is not in the configuration is looked up here")]
     pub(crate) fn find(&self, config: &Config, id: &PrincipalId) -> Option<Principal> {
-        credentials::configured(&config.access, id, unix_now())
+        self.find_with(config, id, None)
+    }
+
+    /// A principal as it is now, with what it came with: that has to be good still, and of an
+    /// issuer's words the one that was said then counts. Without a sign-in it is the newest one.
+    pub(crate) fn find_with(
+        &self,
+        config: &Config,
+        id: &PrincipalId,
+        login: Option<LoginId>,
+    ) -> Option<Principal> {
+        let terms = (&config.access, config.login);
+        let standing = || self.logins.standing(id, login, terms, Instant::now());
+        if let (None, true) = (login, id.kind != PrincipalKind::Identity) {
+            return credentials::configured(&config.access, id, unix_now());
+        }
+        let (rights, auth_time) = standing()?;
+        let found = match rights {
+            Some(rights) => Principal::new(id.clone(), rights),
+            None => credentials::configured(&config.access, id, unix_now())?,
+        };
+        Some(Principal { login, auth_time, ..found })
     }
 
     /// Whose connections and failures are counted together.

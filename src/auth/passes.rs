@@ -195,7 +195,7 @@ impl Auth {
 
     /// The holder of a pass, while what it was given for goes on.
     pub(super) fn holder(&self, config: &Config, pass: Pass) -> Option<Principal> {
-        let principal = self.find(config, &pass.id)?;
+        let principal = self.find_with(config, &pass.id, pass.login)?;
         let Pass { login, certificate, only, .. } = pass;
         self.goes_on(config, login, certificate.as_deref()).then_some(Principal {
             login,

@@ -8,8 +8,11 @@ use std::{
     },
 };
 
-use super::{certificate::ClientCertificate, logins::LoginId};
+use super::certificate::ClientCertificate;
 use crate::config::{Rights, RightsTable};
+
+/// A sign-in's number: not secret, never given twice.
+pub(crate) type LoginId = u64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PrincipalKind {
@@ -20,7 +23,6 @@ pub(crate) enum PrincipalKind {
     /// A machine with a certificate.
     Certificate,
     /// Somebody whom an issuer of `issuers:` vouches for; its name is `ISSUER/NAME`.
-    #[expect(dead_code, reason = "what is signed in as one lands with the next change")]
     Identity,
     /// Anyone, under `auth: none`.
     Open,

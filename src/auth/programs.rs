@@ -32,7 +32,7 @@ const NAME_MAX: usize = 64;
 /// What a code stands for.
 #[derive(Clone, Debug)]
 struct Code {
-    user: String,
+    user: PrincipalId,
     /// The sign-in of the browser that asked for it.
     login: Option<LoginId>,
     /// SHA-256 of what its program alone knows (RFC 7636, S256).
@@ -115,8 +115,8 @@ impl Auth {
         if !self.is_signed_in(config, code.login) {
             return Err(Refusal::Unauthorized);
         }
-        let id = PrincipalId::new(PrincipalKind::User, code.user);
-        let principal = self.find(config, &id).ok_or(Refusal::Unauthorized)?;
+        let principal = self.find_with(config, &code.user, code.login);
+        let principal = principal.ok_or(Refusal::Unauthorized)?;
         self.begin_program(config, principal, code.program)
     }
 
@@ -128,9 +128,14 @@ impl Auth {
     ) -> Result<SignedIn, Refusal> {
         let now = Instant::now();
         self.logins.sweep(&config.access, config.login, now);
-        let begun = Some(&principal.id)
-            .filter(|id| id.kind == PrincipalKind::User)
-            .and_then(|id| self.logins.begin_as(&config.access, &id.name, Some(program), now));
+        let (kind, name) = (principal.id.kind, &principal.id.name);
+        let begun = if kind == PrincipalKind::User {
+            self.logins.begin_as(&config.access, name, Some(program), now)
+        } else {
+            // By the browser that is signed in: what its issuer said holds for the program, too.
+            let login = principal.login.filter(|_| kind == PrincipalKind::Identity);
+            login.and_then(|login| self.logins.begin_after(login, program, now))
+        };
         let (text, id) = begun.ok_or(Refusal::Unauthorized)?;
         self.kept.write(config, &self.logins);
         Ok(SignedIn {
@@ -148,7 +153,7 @@ impl Auth {
         program: String,
     ) -> Option<String> {
         let now = Instant::now();
-        let user = principal.id.name.clone();
+        let user = principal.id.clone();
         let code =
             Code { user, login: principal.login, challenge, program, until: now + CODE_LIFE };
         self.codes.give(code, now)
@@ -162,18 +167,16 @@ impl Auth {
         }
         let found = self.logins.find_program(text, &config.access, config.login, Instant::now())?;
         self.kept.follow(config, &self.logins);
-        let id = PrincipalId::new(PrincipalKind::User, found.user);
-        let principal = self.find(config, &id)?;
-        Some(Principal { login: Some(found.id), ..principal })
+        self.find_with(config, &found.who, Some(found.id))
     }
 
     /// The sign-ins of a user.
-    pub(crate) fn sign_ins(&self, config: &Config, user: &str) -> Vec<super::SignInInfo> {
+    pub(crate) fn sign_ins(&self, config: &Config, user: &PrincipalId) -> Vec<super::SignInInfo> {
         self.logins.of_user(user, &config.access, config.login, Instant::now())
     }
 
     /// Ends one of a user's sign-ins, and what began with it. False: there is none of that number.
-    pub(crate) fn end_sign_in(&self, config: &Config, user: &str, id: LoginId) -> bool {
+    pub(crate) fn end_sign_in(&self, config: &Config, user: &PrincipalId, id: LoginId) -> bool {
         let ended = self.logins.end_of(user, id);
         if ended {
             self.kept.write(config, &self.logins);
@@ -197,7 +200,7 @@ mod tests {
 
     fn code(user: &str, verifier: &str, now: Instant) -> Code {
         Code {
-            user: user.into(),
+            user: PrincipalId::new(PrincipalKind::User, user),
             login: None,
             challenge: Sha256::digest(verifier).into(),
             program: "laptop".into(),
@@ -211,7 +214,7 @@ mod tests {
         let give = || codes.give(code("alice", "word", now), now).unwrap();
         let text = give();
         assert_eq!(
-            codes.redeem(&text, "word", now).map(|code| code.user).as_deref(),
+            codes.redeem(&text, "word", now).map(|code| code.user.name).as_deref(),
             Some("alice")
         );
         assert!(codes.redeem(&text, "word", now).is_none(), "used up");

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, PresentedCredential,
-    Principal, PrincipalId, PrincipalKind, View, Visit, default_port, logins::FoundSignIn,
+    Principal, PrincipalKind, View, Visit, default_port, sign_in::FoundSignIn,
 };
 use crate::{
     auth::Purpose,
@@ -174,8 +174,7 @@ impl Auth {
         if visit.page != AllowedOrigin::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
-        let principal = self.find(config, &PrincipalId::new(PrincipalKind::User, found.user));
-        Ok(principal.map(|principal| Principal { login: Some(found.id), ..principal }))
+        Ok(self.find_with(config, &found.who, Some(found.id)))
     }
 }
 

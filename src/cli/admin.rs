@@ -99,7 +99,7 @@ pub(super) fn ask(
     runtime.block_on(async {
         let mut stream = place.connect().await?;
         let body = body.map(Value::to_string);
-        let request = Request { path, fields: &[], body: body.as_deref() };
+        let request = Request { path, fields: &[], body: body.as_deref(), media: "" };
         let answer = timeout(PATIENCE, converse(&mut stream, "localhost", &request)).await;
         read(&answer.map_err(|_| mute())?.map_err(|_| mute())?)
     })

@@ -93,7 +93,7 @@ impl Gateway {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let fields: Vec<_> = bearer.iter().map(|text| ("Authorization", text.as_str())).collect();
         let body = body.map(Value::to_string);
-        let ask = Request { path: &path, fields: &fields, body: body.as_deref() };
+        let ask = Request { path: &path, fields: &fields, body: body.as_deref(), media: "" };
         self.dialler.fetch(&self.address.site, &ask).await.map_err(|error| unreached(&error))
     }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Access, Certificate, Given, Password, Rights, RightsTable, Token, User, certificate,
+    Access, Certificate, Given, Issuer, Password, Rights, RightsTable, Token, User, certificate,
     cursor::{Keys, Placed, Spot, Value},
+    issuer::issuer,
     node::{At, NodeKey},
     secret::{SecretReader, hash, secret},
     units::suggest,
@@ -52,12 +53,19 @@ pub(super) fn access(
         k.key("certificates", "machines with a client certificate").without("none").value();
     let certificates = certificates
         .named(|name, value| Some((name.text.clone(), reader.certificate(name, value)?)));
+    let issuers = k
+        .key("issuers", "who vouches for people and programs of its own, by signed tokens (JWT) or a sign-in (OpenID Connect): [below](#issuers)")
+        .without("none")
+        .value();
+    let issuers =
+        issuers.named(|name, value| Some((name.text.clone(), reader.issuer(name, value)?)));
     someone_or_open(k);
     Access {
         open: auth.is_some(),
         users: users.into_iter().flatten().collect(),
         tokens: unlike(tokens.into_iter().flatten()),
         certificates: known_once(certificates.into_iter().flatten()),
+        issuers: issuers.into_iter().flatten().collect(),
         given: reader.given,
     }
 }
@@ -93,20 +101,20 @@ fn known_once<'a>(
 
 /// Either somebody can sign in, or the file says that nobody needs to; never both, never neither.
 fn someone_or_open(k: &mut Keys<'_>) {
-    const PEOPLE: [&str; 3] = ["users", "tokens", "certificates"];
+    const PEOPLE: [&str; 4] = ["users", "tokens", "certificates", "issuers"];
     let somebody = PEOPLE.iter().any(|name| k.fills(name));
     match k.place("auth") {
         Some(at) if somebody => {
             k.wrong_in(
                 "auth",
                 at,
-                "there are users, tokens or certificates; remove them or `auth: none`",
+                "there are users, tokens, certificates or issuers; remove them or `auth: none`",
             );
         }
         None if !somebody => {
             let what = "nobody could sign in; add a user (`wsbridge passwd` prints what to paste), or write `auth: none` to \
                         serve this machine alone without a login";
-            k.lacks(&["users", "tokens", "certificates", "auth"], At::default(), what);
+            k.lacks(&["users", "tokens", "certificates", "issuers", "auth"], At::default(), what);
         }
         Some(_) | None => {}
     }
@@ -122,6 +130,13 @@ fn check_name(name: &NodeKey, spot: &Spot<'_>) {
             "a name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit";
         spot.wrong(name.at, what);
     }
+}
+
+fn no_role(roles: &BTreeMap<String, Vec<(String, Rights)>>, role: &str) -> String {
+    let names: Vec<_> = roles.keys().map(String::as_str).collect();
+    let near =
+        if names.is_empty() { "; there is no `roles:`".into() } else { suggest(role, &names) };
+    format!("no role `{role}`{near}")
 }
 
 impl AccessContext<'_> {
@@ -206,6 +221,22 @@ impl AccessContext<'_> {
         Some((certificate?.value, name.at, spot))
     }
 
+    fn issuer(&mut self, name: &NodeKey, value: Value<'_>) -> Option<Issuer> {
+        check_name(name, &value.spot());
+        let Self { secrets, roles, given, .. } = self;
+        let mut role = |who: &str, role: &str| {
+            let table = roles.get(role).ok_or_else(|| no_role(roles, role))?;
+            given.extend(table.iter().map(|(pattern, rights)| Given {
+                principal: who.to_owned(),
+                role: Some(role.to_owned()),
+                pattern: pattern.clone(),
+                rights: *rights,
+            }));
+            Ok(RightsTable(table.clone()))
+        };
+        value.keys(|k| issuer(k, secrets, &name.text, &mut role))?.value
+    }
+
     /// Reads a mapping of patterns to rights.
     fn table(&self, value: Value<'_>) -> Vec<(String, Rights)> {
         value.named(|pattern, value| {
@@ -248,13 +279,7 @@ impl AccessContext<'_> {
                 rows.extend(table.iter().map(|row| (Some(role.clone()), row.clone())));
                 continue;
             }
-            let names: Vec<_> = self.roles.keys().map(String::as_str).collect();
-            let near = if names.is_empty() {
-                "; there is no `roles:`".into()
-            } else {
-                suggest(&role, &names)
-            };
-            k.wrong_in("roles", at, &format!("no role `{role}`{near}"));
+            k.wrong_in("roles", at, &no_role(&self.roles, &role));
         }
         rows.extend(own.into_iter().map(|row| (None, row)));
         if rows.is_empty() && !k.has("roles") {

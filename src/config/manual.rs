@@ -194,6 +194,7 @@ fn every_mapping_of_the_reader_has_a_table_in_the_reference() {
         "apps.listen",
         "trusted_proxies.secret.sha256",
         "tokens.sha256",
+        "issuers.oidc.client_secret",
         "endpoints.rfc2217.signals",
         "endpoints.rfc2217.macros",
         "endpoints.serial.signals.on_last_close",

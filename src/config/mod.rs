@@ -20,6 +20,7 @@ mod fingerprint;
 mod gateway;
 mod heartbeat;
 mod import;
+mod issuer;
 mod joined;
 mod kept;
 mod lines;
@@ -68,6 +69,7 @@ pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
 pub(crate) use heartbeat::Heartbeat;
 pub use import::{Import, ImportKind, Imported, import};
+pub(crate) use issuer::{Issuer, KeyPlace, WebAddress};
 pub(crate) use lines::{LocalLine, LocalPlace, parse_lines};
 pub(crate) use listen::{Address, Listen, ListenTls};
 pub(crate) use login::Login;
@@ -158,6 +160,8 @@ pub struct Access {
     pub tokens: BTreeMap<String, Token>,
     /// Client certificates by the name of their principal.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Issuers of signed tokens by name.
+    pub issuers: BTreeMap<String, Issuer>,
     /// Where every right comes from, for `wsbridge check`.
     pub given: Vec<Given>,
 }

@@ -18,8 +18,10 @@ pub(crate) struct Request<'a> {
     pub path: &'a str,
     /// Fields besides `Host` and those of the body.
     pub fields: &'a [(&'a str, &'a str)],
-    /// If there is one it is JSON, and the method is POST.
+    /// If there is one, the method is POST.
     pub body: Option<&'a str>,
+    /// What the body is; empty: JSON.
+    pub media: &'a str,
 }
 
 /// An answer.
@@ -73,7 +75,8 @@ fn written(authority: &str, ask: &Request<'_>) -> String {
     }
     if let Some(body) = ask.body {
         let length = body.len().to_string();
-        text.extend(["Content-Type: application/json\r\nContent-Length: ", &length, "\r\n"]);
+        let media = if ask.media.is_empty() { "application/json" } else { ask.media };
+        text.extend(["Content-Type: ", media, "\r\nContent-Length: ", &length, "\r\n"]);
     }
     text += "\r\n";
     text += ask.body.unwrap_or_default();

@@ -107,7 +107,8 @@ pub(super) async fn code(visitor: Visitor, request: Request) -> Result<Response<
 
 /// A user who has signed in: nobody else has sign-ins.
 fn own(principal: &Principal) -> Result<&Principal, Refusal> {
-    let is_user = principal.id.kind == PrincipalKind::User && principal.only.is_none();
+    let people = matches!(principal.id.kind, PrincipalKind::User | PrincipalKind::Identity);
+    let is_user = people && principal.only.is_none();
     if is_user { Ok(principal) } else { Err(Refusal::Forbidden) }
 }
 
@@ -117,7 +118,7 @@ pub(super) async fn list(visitor: Visitor, request: Request) -> Result<Response<
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
     let user = own(&principal)?;
     let bridge = &visitor.bridge;
-    let all = bridge.auth.sign_ins(&bridge.config(), &user.id.name);
+    let all = bridge.auth.sign_ins(&bridge.config(), &user.id);
     let told = |one: &crate::auth::SignInInfo| {
         json!({
             "id": one.id,
@@ -145,7 +146,7 @@ pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Respon
     let user = own(&principal)?;
     let Empty {} = json_body(request.headers(), body, "send {}").await?;
     let Visitor { bridge, client, .. } = &visitor;
-    if !bridge.auth.end_sign_in(&bridge.config(), &user.id.name, id) {
+    if !bridge.auth.end_sign_in(&bridge.config(), &user.id, id) {
         return Err(Refusal::NotFound);
     }
     warden::look(bridge);

@@ -29,6 +29,9 @@ use crate::{
 /// the metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
+/// By how much a look comes later than the end of a sign-in.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// Watches the sessions until the gateway stops.
 pub(super) async fn watch(
     bridge: Weak<Bridge>,
@@ -52,9 +55,11 @@ pub(super) async fn watch(
     }
 }
 
-/// When to look again: soon, or when the certificate of a session expires, if that is sooner.
+/// When to look again: soon, or when the certificate or sign-in of a session expires, if that is
+/// sooner.
 fn next_look(bridge: &Bridge) -> Duration {
     let sessions = bridge.sessions.list();
+    let config = bridge.config();
     let ends = sessions
         .iter()
         .filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
@@ -63,8 +68,12 @@ fn next_look(bridge: &Bridge) -> Duration {
         .map(|until| until.saturating_add(1).saturating_sub(unix_now()))
         .filter(|left| *left > 0)
         .min();
-    left.and_then(|left| u64::try_from(left).ok())
-        .map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(Duration::from_secs(left)))
+    let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_secs);
+    let logins = sessions.iter().filter_map(|entry| entry.login);
+    let of_logins = logins.filter_map(|login| bridge.auth.login_left(&config, login)).min();
+    // A moment later, it is over.
+    let of_logins = of_logins.map(|left| left + MOMENT);
+    left.into_iter().chain(of_logins).min().map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(left))
 }
 
 /// Looks at all sessions once.
@@ -92,7 +101,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
         return Some(Ended::Stopping);
     }
     let config = bridge.config();
-    let Some(now) = bridge.auth.find(&config, &entry.principal) else {
+    let Some(now) = bridge.auth.find_with(&config, &entry.principal, entry.login) else {
         return Some(Ended::NotAuthenticated);
     };
     if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {

@@ -8,6 +8,8 @@ pub mod control;
 pub mod frame;
 pub mod frames;
 pub mod head;
+#[cfg(unix)]
+pub(crate) mod jws;
 pub(crate) mod modbus;
 pub(crate) mod opening;
 #[cfg(all(unix, test))]

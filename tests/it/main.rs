@@ -38,6 +38,7 @@ mod guesses;
 mod guide;
 mod harness;
 mod identity;
+mod identity_tokens;
 mod import;
 mod journal;
 mod kick;
