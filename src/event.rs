@@ -52,7 +52,18 @@ pub(crate) enum Event<'a> {
         lasted: Duration,
     },
     /// An administrator ended a session.
-    Kick { by: &'a PrincipalId, session: SessionInfo<'a> },
+    Kick { by: &'a PrincipalId, session: SessionInfo<'a>, reason: Option<&'a str> },
+    /// A moderator holds a session read-only, or lets it go.
+    Hold { by: &'a PrincipalId, session: SessionInfo<'a>, held: bool },
+    /// Somebody sent a message to everybody on an endpoint.
+    Say {
+        by: &'a PrincipalId,
+        client: ClientAddress,
+        endpoint: &'a str,
+        text: &'a str,
+        /// How many sessions can show it.
+        told: usize,
+    },
     /// A line's lease changed hands.
     Lease {
         endpoint: &'a str,
@@ -151,6 +162,8 @@ impl Events {
             | Event::LetIn { .. }
             | Event::Open(_)
             | Event::Kick { .. }
+            | Event::Hold { .. }
+            | Event::Say { .. }
             | Event::Lease { .. } => {}
         }
     }
@@ -176,9 +189,18 @@ impl Events {
             Event::Close { session, traffic, ended, lasted } => {
                 log_close(session, traffic, ended, lasted);
             }
-            Event::Kick { by, session: SessionInfo { endpoint, principal, client, .. } } => {
+            Event::Kick { by, session, reason } => {
+                let SessionInfo { endpoint, principal, client, .. } = session;
                 let (by, principal) = (by.name.as_str(), principal.name.as_str());
-                tracing::info!(endpoint, principal, peer = %client, by, "session ended by an administrator");
+                tracing::info!(endpoint, principal, peer = %client, by, reason, "session ended by an administrator");
+            }
+            Event::Hold { by, session: SessionInfo { endpoint, principal, client, .. }, held } => {
+                let (by, principal) = (by.name.as_str(), principal.name.as_str());
+                let what = if held { "session held read-only" } else { "session let go" };
+                tracing::info!(endpoint, principal, peer = %client, by, "{what}");
+            }
+            Event::Say { by, endpoint, text, told, .. } => {
+                tracing::info!(endpoint, by = by.name, told, text, "message to a line");
             }
             Event::Lease { endpoint, holder, reason } => {
                 let principal = holder.map(|holder| holder.name.as_str());

@@ -93,6 +93,24 @@ pub(super) fn ask(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, CommandError> {
+    read(&fetch(place, path, body)?)
+}
+
+/// The same about something that may not be there; `missing` says so in the words of the command.
+pub(super) fn ask_about(
+    place: &AdminPlace,
+    path: &str,
+    body: Option<&Value>,
+    missing: &str,
+) -> Result<Value, CommandError> {
+    let answer = fetch(place, path, body)?;
+    if matches!(answer.status, 403 | 404) {
+        return Err(CommandError::new(SysExit::Refused, missing));
+    }
+    read(&answer)
+}
+
+fn fetch(place: &AdminPlace, path: &str, body: Option<&Value>) -> Result<Fetched, CommandError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
         CommandError::new(SysExit::Unavailable, format!("cannot ask anybody: {error}"))
     })?;
@@ -101,7 +119,7 @@ pub(super) fn ask(
         let body = body.map(Value::to_string);
         let request = Request { path, fields: &[], body: body.as_deref(), media: "" };
         let answer = timeout(PATIENCE, converse(&mut stream, "localhost", &request)).await;
-        read(&answer.map_err(|_| mute())?.map_err(|_| mute())?)
+        answer.map_err(|_| mute())?.map_err(|_| mute())
     })
 }
 

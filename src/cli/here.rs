@@ -5,8 +5,8 @@ use std::io;
 use clap::Subcommand;
 
 use super::{
-    CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, import, passwd, ports,
-    serve, sessions, token, told, wrap,
+    CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, import, kick, passwd,
+    ports, say, serve, sessions, token, told, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +25,12 @@ pub(super) enum HereCommand {
     Doctor(doctor::Args),
     /// List who is connected to the gateway of this machine.
     Sessions(sessions::Args),
+    /// End a session.
+    Kick(kick::KickArgs),
+    /// Hold a session read-only, or let it go.
+    Hold(kick::HoldArgs),
+    /// Send a message to everybody on an endpoint.
+    Say(say::Args),
     /// Hash a password for `users:`.
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
@@ -56,6 +62,9 @@ impl HereCommand {
             Self::Import(args) => import::run(&args),
             Self::Doctor(args) => told(doctor::run(&args, &mut io::stdout().lock())),
             Self::Sessions(args) => sessions::run(&args),
+            Self::Kick(args) => kick::kick(&args),
+            Self::Hold(args) => kick::hold(&args),
+            Self::Say(args) => say::run(&args),
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Audit(args) => audit::run(&args),

@@ -22,6 +22,8 @@ mod here;
 #[cfg(unix)]
 mod import;
 #[cfg(unix)]
+mod kick;
+#[cfg(unix)]
 mod load;
 mod login;
 mod man;
@@ -31,6 +33,8 @@ mod passwd;
 #[cfg(unix)]
 mod ports;
 mod prompt;
+#[cfg(unix)]
+mod say;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]

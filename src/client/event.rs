@@ -63,6 +63,13 @@ pub enum Event {
         /// How many bytes were not sent.
         bytes: Option<u64>,
     },
+    /// Somebody who watches over the sessions has a message for whoever uses this one.
+    Notice {
+        /// Whose it is.
+        from: String,
+        /// What it says.
+        text: String,
+    },
     /// Another `hello`: the connection is back, or the bus sends its list again.
     Hello(Box<Hello>),
     /// The connection is lost and being dialled again.

@@ -64,9 +64,21 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
             }));
             Entry { detail, ..of("close", session) }
         }
-        Event::Kick { by, session } => {
-            Entry { detail: detail(json!({ "by": name(by) })), ..of("kick", session) }
+        Event::Kick { by, session, reason } => {
+            let mut detail = detail(json!({ "by": name(by) }));
+            if let Some(reason) = reason {
+                detail.insert("reason".to_owned(), reason.into());
+            }
+            Entry { detail, ..of("kick", session) }
         }
+        Event::Hold { by, session, held } => {
+            Entry { detail: detail(json!({ "by": name(by), "held": held })), ..of("hold", session) }
+        }
+        Event::Say { by: who, client, endpoint, text, told } => Entry {
+            endpoint: Some(endpoint.to_owned()),
+            detail: detail(json!({ "text": text, "told": told })),
+            ..by("say", who, client)
+        },
         Event::Lease { endpoint, holder, reason } => Entry {
             what: "lease",
             who: holder.map(name),

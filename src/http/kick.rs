@@ -1,4 +1,6 @@
-//! The running sessions, and how an administrator ends them.
+//! The running sessions: who may see them, end them, hold them read-only.
+
+use std::sync::Arc;
 
 use axum::{
     RequestExt as _,
@@ -10,42 +12,57 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    ask,
+    Bridge, ask,
     pages::{content, json_body},
     visitor::Visitor,
+    warden::restrain,
 };
 use crate::{
     auth::Purpose,
     config::{Rights, RightsTable},
     event::{self, Event},
     line::rfc3339,
-    session::RunningSession,
+    session::{Restraint, RunningSession, Standing},
     wire::close::{Ended, Refusal},
 };
 
-/// An empty body.
+/// The longest reason in characters: with our own words before it, a Close frame has room for it.
+const REASON_MOST: usize = 80;
+
+/// `{}` or `{"reason": "..."}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Empty {}
+struct End {
+    reason: Option<String>,
+}
 
-/// `GET /api/sessions`: the sessions on endpoints where the caller has `takeover`, including those
-/// that wait for their client.
+/// `{"held": true}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    held: bool,
+}
+
+/// `GET /api/sessions`: the sessions on endpoints where the caller has `sessions` or `takeover`,
+/// including those that wait for their client.
 pub(super) async fn sessions(
     visitor: Visitor,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
-    let (running, parked) = (visitor.bridge.sessions.list(), visitor.bridge.parking.list());
+    let bridge = &visitor.bridge;
+    let (running, parked) = (bridge.sessions.list(), bridge.parking.list());
     let running = running.iter().map(|entry| (entry, false));
     let all = running.chain(parked.iter().map(|entry| (entry, true)));
     let mut seen: Vec<_> = all.filter(|(entry, _)| may_end(&principal.rights, entry)).collect();
     seen.sort_by_key(|(entry, _)| entry.number);
-    let list: Vec<_> = seen.into_iter().map(|(entry, parked)| describe(entry, parked)).collect();
+    let list: Vec<_> =
+        seen.into_iter().map(|(entry, parked)| describe(bridge, entry, parked)).collect();
     Ok(content("application/json", json!({ "sessions": list }).to_string()))
 }
 
-fn describe(entry: &RunningSession, parked: bool) -> serde_json::Value {
+fn describe(bridge: &Bridge, entry: &RunningSession, parked: bool) -> serde_json::Value {
     let (to_client, to_target) = entry.moved();
     json!({
         "id": entry.number,
@@ -56,14 +73,41 @@ fn describe(entry: &RunningSession, parked: bool) -> serde_json::Value {
         "door": entry.door.as_deref(),
         "since": rfc3339(entry.since),
         "parked": parked,
+        "lease": writes(bridge, entry),
+        "held": entry.restraints().moderator(),
         "to_client": to_client,
         "to_target": to_target,
     })
 }
 
-/// The bus is not a session on an endpoint.
+/// Whether it may write now; `None` while it has nothing of its endpoint.
+fn writes(bridge: &Bridge, entry: &RunningSession) -> Option<bool> {
+    match entry.standing() {
+        Standing::Arriving | Standing::Idle | Standing::Silent => None,
+        Standing::Own => Some(true),
+        Standing::Seat(seat) => Some(bridge.lines.writes(&entry.endpoint, seat)),
+    }
+}
+
+/// Whether somebody may see a session, and end it. The bus is not a session on an endpoint.
 fn may_end(rights: &RightsTable, entry: &RunningSession) -> bool {
-    !entry.endpoint.is_empty() && rights.on(&entry.endpoint).allows(Rights::TAKEOVER)
+    let here = rights.on(&entry.endpoint);
+    !entry.endpoint.is_empty() && (here.allows(Rights::SESSIONS) || here.allows(Rights::TAKEOVER))
+}
+
+fn may_hold(rights: &RightsTable, entry: &RunningSession) -> bool {
+    !entry.endpoint.is_empty() && rights.on(&entry.endpoint).allows(Rights::SESSIONS)
+}
+
+/// The session of this number, running or parked. One that the caller may not see is no different
+/// from none.
+fn find(
+    bridge: &Bridge,
+    number: u64,
+    may: impl Fn(&RunningSession) -> bool,
+) -> Result<Arc<RunningSession>, Refusal> {
+    let mut all = bridge.sessions.list().into_iter().chain(bridge.parking.list());
+    all.find(|entry| entry.number == number && may(entry)).ok_or(Refusal::NotFound)
 }
 
 /// The session as events name it.
@@ -76,20 +120,53 @@ fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
     }
 }
 
-/// `POST /api/sessions/ID/end`: its client gets 4412; one that waits for its client is dropped.
+/// Whether a text is one line that people can read, of at most so many characters.
+pub(super) fn is_line(text: &str, most: usize) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= most
+        && !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+}
+
+/// `POST /api/sessions/ID/end`: its client gets 4412 and the reason; one that waits for its client
+/// is dropped.
 pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
+    const USAGE: &str = "send {} or {\"reason\": \"...\"}, at most 80 characters on one line";
     let Path(number): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
     let (request, body) = ask::parted(request);
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    let End { reason } = json_body(request.headers(), body, USAGE).await?;
+    if reason.as_ref().is_some_and(|reason| !is_line(reason, REASON_MOST)) {
+        return Err(Refusal::BadRequest(USAGE));
+    }
     let bridge = &visitor.bridge;
-    let mut running = bridge.sessions.list().into_iter().chain(bridge.parking.list());
-    let found = running.find(|entry| entry.number == number && may_end(&principal.rights, entry));
-    let entry = found.ok_or(Refusal::NotFound)?;
-    entry.end(Ended::Disconnected);
+    let entry = find(bridge, number, |entry| may_end(&principal.rights, entry))?;
+    let event = Event::Kick { by: &principal.id, session: told(&entry), reason: reason.as_deref() };
+    bridge.events.tell(event);
+    entry.end(Ended::Disconnected(reason));
     bridge.parking.disconnect(number);
-    bridge.events.tell(Event::Kick { by: &principal.id, session: told(&entry) });
+    Ok(done())
+}
+
+/// `POST /api/sessions/ID/hold`: from now on it may only read, or it may write again.
+pub(super) async fn hold(
+    visitor: Visitor,
+    mut request: Request,
+) -> Result<Response<Body>, Refusal> {
+    let Path(number): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
+    let (request, body) = ask::parted(request);
+    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
+    let Hold { held } =
+        json_body(request.headers(), body, "send {\"held\": true} or {\"held\": false}").await?;
+    let bridge = &visitor.bridge;
+    let entry = find(bridge, number, |entry| may_hold(&principal.rights, entry))?;
+    if restrain(bridge, &entry, (Restraint::Moderator, held)) {
+        bridge.events.tell(Event::Hold { by: &principal.id, session: told(&entry), held });
+    }
+    Ok(done())
+}
+
+fn done() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    response
 }

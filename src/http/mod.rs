@@ -14,6 +14,7 @@ mod media;
 mod pages;
 mod refusal;
 mod run;
+mod say;
 mod scope;
 mod script;
 mod signing;
@@ -159,6 +160,8 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/endpoints/{endpoint}/log", get(page(log::log)))
         .route("/api/sessions", get(page(kick::sessions)))
         .route("/api/sessions/{id}/end", post(page(kick::end)))
+        .route("/api/sessions/{id}/hold", post(page(kick::hold)))
+        .route("/api/endpoints/{endpoint}/say", post(page(say::say)))
         .route("/api/session", get(entrance(signing::session)))
         .route("/api/login", post(entrance(signing::login)))
         .route("/api/logout", post(page(signing::logout)))

@@ -126,7 +126,6 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
 }
 
 /// Holds a session read-only, running or parked, or lets it go. Returns whether that is a change.
-#[expect(dead_code, reason = "for the key switch and for whoever moderates sessions")]
 pub(super) fn restrain(
     bridge: &Bridge,
     entry: &RunningSession,

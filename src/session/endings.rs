@@ -75,7 +75,7 @@ pub(super) fn ending(ended: &Ended) -> Ending {
         | Ended::TargetUnreachable(_)
         | Ended::NotAuthenticated
         | Ended::Withdrawn
-        | Ended::Disconnected => (Remainder::Discard, Farewell::Close, false),
+        | Ended::Disconnected(_) => (Remainder::Discard, Farewell::Close, false),
         Ended::Stopping | Ended::Restarting | Ended::Removed => {
             (Remainder::Within(STOP_WITHIN), Farewell::Close, false)
         }

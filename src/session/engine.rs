@@ -5,13 +5,14 @@ use std::{
     future::{Future, poll_fn},
     ops::Range,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use super::{
     endings::{Farewell, Remainder},
     link::Link,
-    order::{Ordered, Orders, Restraints},
+    order::{Notice, Ordered, Orders, Restraints},
 };
 use crate::{
     line::LineNews,
@@ -73,6 +74,9 @@ pub(super) trait Speech {
     /// The session is held read-only by these from now on, or by nobody.
     fn restrain(&mut self, _link: &mut Link, _by: Restraints) {}
 
+    /// Its client is to show this.
+    fn notice(&mut self, _notice: Arc<Notice>) {}
+
     /// The session continues on another socket.
     fn superseded(&mut self, _link: &mut Link) {}
 }
@@ -98,6 +102,7 @@ pub(super) async fn run<T: Speech>(link: &mut Link, speech: &mut T, mut orders: 
         match ordered.await {
             Some(Ordered::End(ended)) => engine.order(ended),
             Some(Ordered::Held(by)) => engine.speech.restrain(engine.link, by),
+            Some(Ordered::Notice(notice)) => engine.speech.notice(notice),
             None => return,
         }
     }

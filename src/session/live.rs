@@ -41,6 +41,8 @@ pub(in crate::session) struct Live {
     pub(super) board: watch::Receiver<Board>,
     /// The board as the client knows it.
     pub(super) seen: Seen,
+    /// Whether a moderator held it read-only when its last socket was lost.
+    pub(super) held: bool,
     /// When this session requested the lease.
     pub(super) asked: Option<Instant>,
     /// When it last used the lease.

@@ -1,4 +1,7 @@
-//! What is ordered of a running session from outside: to end, or to be held read-only for a while.
+//! What is ordered of a running session from outside: to end, to be held read-only for a while, to
+//! show a message.
+
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -6,7 +9,7 @@ use crate::{config::Rights, wire::close::Ended};
 
 /// Who holds a session read-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the switch and for moderators"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the switch is for its own"))]
 pub(crate) enum Restraint {
     /// The gateway's key switch.
     Switch,
@@ -29,6 +32,11 @@ impl Restraints {
         }
     }
 
+    /// Whether somebody with the right `sessions` does.
+    pub(crate) fn moderator(self) -> bool {
+        self.moderator
+    }
+
     /// Which rights count meanwhile.
     pub(crate) fn limit(self) -> Rights {
         if self.switch || self.moderator { Rights::READ } else { Rights::ALL }
@@ -44,6 +52,18 @@ impl Restraints {
     }
 }
 
+/// A message for whoever uses a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// Whose it is.
+    pub from: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Messages that wait for one session; beyond that the oldest are not shown.
+pub(super) const NOTICES_MAX: usize = 8;
+
 /// What was ordered of a session so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
@@ -51,6 +71,10 @@ pub(super) struct Order {
     pub(super) end: Option<Ended>,
     /// Who holds it read-only now.
     pub(super) held: Restraints,
+    /// The last messages.
+    notices: VecDeque<Arc<Notice>>,
+    /// How many there were.
+    told: usize,
 }
 
 impl Order {
@@ -59,6 +83,23 @@ impl Order {
         let before = self.held;
         self.held.set(by, held);
         self.held != before
+    }
+
+    /// Adds a message.
+    pub(super) fn tell(&mut self, notice: Arc<Notice>) {
+        if self.notices.len() == NOTICES_MAX {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+        self.told += 1;
+    }
+
+    /// The first message after so many, and how many there were with it.
+    fn notice_after(&self, heard: usize) -> Option<(usize, Arc<Notice>)> {
+        let gone = self.told - self.notices.len();
+        let next = heard.max(gone);
+        let notice = self.notices.get(next - gone)?;
+        Some((next + 1, Arc::clone(notice)))
     }
 }
 
@@ -69,6 +110,8 @@ pub(crate) struct Orders {
     /// What the session knows.
     held: Restraints,
     ends: bool,
+    /// How many messages it has heard.
+    heard: usize,
 }
 
 /// An order.
@@ -78,27 +121,36 @@ pub(super) enum Ordered {
     End(Ended),
     /// From now on it is held read-only by these, or by nobody.
     Held(Restraints),
+    /// It shows this.
+    Notice(Arc<Notice>),
 }
 
 impl Orders {
     pub(super) fn new(receiver: watch::Receiver<Order>) -> Self {
-        Self { receiver, held: Restraints::default(), ends: false }
+        Self { receiver, held: Restraints::default(), ends: false, heard: 0 }
     }
 
     /// The next order. Nothing is lost when this is dropped.
     pub(super) async fn next(&mut self) -> Ordered {
-        let (held, ends) = (self.held, self.ends);
-        let news = |order: &Order| (!ends && order.end.is_some()) || order.held != held;
+        let (held, ends, heard) = (self.held, self.ends, self.heard);
+        let news = |order: &Order| {
+            (!ends && order.end.is_some()) || order.held != held || order.told > heard
+        };
         // The sender lives as long as the session's entry.
         let Ok(order) = self.receiver.wait_for(news).await.map(|order| order.clone()) else {
             return std::future::pending().await;
         };
-        match order.end {
-            Some(ended) if !ends => {
+        let notice = order.notice_after(heard);
+        match (order.end, notice) {
+            (Some(ended), _) if !ends => {
                 self.ends = true;
                 Ordered::End(ended)
             }
-            Some(_) | None => {
+            (_, Some((count, notice))) if order.held == held => {
+                self.heard = count;
+                Ordered::Notice(notice)
+            }
+            (Some(_) | None, _) => {
                 self.held = order.held;
                 Ordered::Held(order.held)
             }
@@ -138,5 +190,27 @@ mod tests {
         assert_eq!(orders.next().await, Ordered::End(Ended::Stopping));
         assert_eq!(orders.next().await, Ordered::Held(Restraints::default()));
         assert_eq!(Restraints::default().limit(), Rights::ALL);
+    }
+
+    #[tokio::test]
+    async fn messages_come_in_their_order_and_of_too_many_the_last() {
+        let (sender, receiver) = watch::channel(Order::default());
+        let mut orders = Orders::new(receiver);
+        let say = |text: &str| {
+            let notice = Arc::new(Notice { from: "anna".into(), text: text.into() });
+            sender.send_modify(|order| order.tell(notice));
+        };
+        say("one");
+        let Ordered::Notice(one) = orders.next().await else { panic!("no message") };
+        assert_eq!(one.text, "one");
+        for number in 0..NOTICES_MAX + 2 {
+            say(&number.to_string());
+        }
+        for number in 2..NOTICES_MAX + 2 {
+            let Ordered::Notice(next) = orders.next().await else { panic!("no message") };
+            assert_eq!(next.text, number.to_string());
+        }
+        sender.send_modify(|order| order.end = Some(Ended::Stopping));
+        assert_eq!(orders.next().await, Ordered::End(Ended::Stopping));
     }
 }

@@ -174,8 +174,9 @@ impl Parking {
             ParkingSlot::Running(_) | ParkingSlot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
-            ParkingSlot::Parked(Parked { live, taken, .. }) => {
+            ParkingSlot::Parked(Parked { mut live, taken, entry }) => {
                 taken.cancel();
+                live.held = entry.is_some_and(|entry| entry.restraints().moderator());
                 live.seat().set_away(false);
                 Some(Ok(*live))
             }

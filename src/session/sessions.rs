@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
 use portable_atomic::AtomicU64;
 use tokio::sync::watch;
 
-use super::order::{Order, Orders, Restraint, Restraints};
+use super::order::{Notice, Order, Orders, Restraint, Restraints};
 use crate::{
     auth::{ClientAddress, ClientCertificate, LoginId, Peer, Principal, PrincipalId},
     config::Rights,
@@ -63,6 +66,8 @@ pub(crate) struct RunningSession {
     /// How many of these the metrics already have.
     told: [AtomicU64; 2],
     standing: Mutex<Standing>,
+    /// Whether its client can show a message.
+    shows: AtomicBool,
     order: watch::Sender<Order>,
 }
 
@@ -110,6 +115,20 @@ impl RunningSession {
     /// connection of its own ends instead. Returns whether that is a change.
     pub(crate) fn restrain(&self, by: Restraint, held: bool) -> bool {
         self.order.send_if_modified(|order| order.restrain(by, held))
+    }
+
+    /// Its client can show messages.
+    pub(super) fn shows_notices(&self) {
+        self.shows.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives its client a message; false if it cannot show one.
+    pub(crate) fn tell(&self, notice: Arc<Notice>) -> bool {
+        let shows = self.shows.load(Ordering::Relaxed);
+        if shows {
+            self.order.send_modify(|order| order.tell(notice));
+        }
+        shows
     }
 
     /// Who holds it read-only now.
@@ -160,6 +179,7 @@ impl Sessions {
             to_target: AtomicU64::new(0),
             told: Default::default(),
             standing: Mutex::default(),
+            shows: AtomicBool::new(false),
             order,
         });
         self.lock().insert(number, Arc::clone(&entry));

@@ -83,8 +83,8 @@ pub enum Ended {
     Busy(String),
     /// The session continued on another socket.
     Superseded,
-    /// An administrator ended it.
-    Disconnected,
+    /// An administrator ended it, and may have said why.
+    Disconnected(Option<String>),
     /// An observer fell behind the tape, and how many bytes it missed.
     TooSlow(u64),
     /// The endpoint has no room for it.
@@ -115,7 +115,7 @@ impl Ended {
             Self::ClientSilent | Self::NotOpened => Some(4408),
             Self::Busy(_) => Some(4409),
             Self::Superseded => Some(4410),
-            Self::Disconnected => Some(4412),
+            Self::Disconnected(_) => Some(4412),
             Self::TooSlow(_) => Some(4413),
             Self::Restarting => Some(4420),
             Self::NoRoom(_) | Self::GaveWay => Some(4429),
@@ -151,7 +151,7 @@ impl Ended {
             Self::NotOpened => "not_opened",
             Self::Busy(_) => "busy",
             Self::Superseded => "superseded",
-            Self::Disconnected => "disconnected",
+            Self::Disconnected(_) => "disconnected",
             Self::TooSlow(_) => "too_slow",
             Self::NoRoom(_) => "limited",
             Self::GaveWay => "gave_way",
@@ -185,7 +185,8 @@ impl fmt::Display for Ended {
             Self::NotOpened => f.write_str("no open in time"),
             Self::Busy(holder) => write!(f, "in use by {holder}"),
             Self::Superseded => f.write_str("resumed on another connection"),
-            Self::Disconnected => f.write_str("disconnected by an administrator"),
+            Self::Disconnected(None) => f.write_str("disconnected by an administrator"),
+            Self::Disconnected(Some(why)) => write!(f, "disconnected by an administrator: {why}"),
             Self::TooSlow(missed) => write!(f, "too slow: {missed} bytes missed"),
             Self::NoRoom(no) => write!(f, "{no}; try again in {NO_ROOM_WAIT} s"),
             Self::GaveWay => {

@@ -1,5 +1,7 @@
 //! The admin socket: who may open it, what it refuses, and the commands that ask through it.
 
+mod moderate;
+
 use std::{
     fs,
     io::{Read as _, Write as _},

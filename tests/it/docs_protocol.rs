@@ -69,7 +69,7 @@ fn every_message_in_the_specification_is_one_of_the_implementation() {
         kinds.insert(format!("{side} {}", message["type"].as_str().unwrap()));
     }
     let all = "C ack,C config,C drain,C flush,C get,C lease,C macro,C open,C ping,C resume,C signals,C watch,S ack,S config,S error,S \
-               gap,S hello,S lease,S line,S ok,S opened,S pong,S rates,S resumed,S rights,S signals,S status,S time";
+               gap,S hello,S lease,S line,S notice,S ok,S opened,S pong,S rates,S resumed,S rights,S signals,S status,S time";
     let all: BTreeSet<String> = all.split(',').map(str::to_owned).collect();
     assert_eq!(
         all.difference(&kinds).collect::<Vec<_>>(),

@@ -207,6 +207,10 @@ fn judge(line: &Line, writer: &Writer, event: Event) -> Option<Parted> {
             line.told.state(&format!("{name}: the device is not there: {why}"));
             None
         }
+        Event::Notice { from, text } => {
+            line.told.state(&format!("{name}: message from {from}: {text}"));
+            None
+        }
         Event::Gone(why) => Some(Parted::Gone(format!("{name}: the session is gone: {why}"))),
         Event::Closed { code, reason } => Some(line.closed(code, &reason)),
         Event::Data { .. }

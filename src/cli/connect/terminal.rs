@@ -200,6 +200,9 @@ impl Screen<'_> {
                 ));
             }
             Some(Event::Error { message, .. }) => told.fault(&message),
+            Some(Event::Notice { from, text }) => {
+                told.state(&format!("message from {from}: {text}"));
+            }
             Some(Event::Line { event, .. }) => told.state(&format!("{event:?} on the line")),
             Some(Event::Gone(why)) => {
                 return Some(Parted::Gone(format!(

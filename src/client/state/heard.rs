@@ -29,9 +29,9 @@ struct MessageType {
 impl MessageType {
     /// Whether its type is newer than this client.
     fn is_new(&self) -> bool {
-        const MESSAGE_TYPES: [&str; 15] = [
+        const MESSAGE_TYPES: [&str; 16] = [
             "hello", "opened", "resumed", "ok", "error", "ack", "gap", "signals", "config", "line",
-            "time", "lease", "rights", "status", "pong",
+            "time", "lease", "rights", "notice", "status", "pong",
         ];
         !MESSAGE_TYPES.contains(&self.r#type.as_str())
     }
@@ -75,6 +75,7 @@ impl SessionState {
             Tell::Rights(RightsNews { why: Some(message), .. }) => {
                 self.say(Event::Error { code: Code::Denied, message, bytes: None });
             }
+            Tell::Notice { from, text } => self.say(Event::Notice { from, text }),
             Tell::Status(status) => self.say(Event::Status(status)),
             // Whoever may write again finds out by writing, and only the bus sends rates.
             Tell::Rights(_) | Tell::Rates { .. } => {}

@@ -6,6 +6,7 @@ mod ask;
 mod datagram;
 mod down;
 mod opening;
+mod orders;
 mod refused;
 
 use std::{
@@ -21,9 +22,10 @@ use self::{
     answers::Answers,
     ask::{answer, fail_bytes},
     opening::{Busy, Done},
+    orders::Notices,
 };
 use super::{
-    Restraints, Session, SessionReport, Socket,
+    Notice, Restraints, Session, SessionReport, Socket,
     clock::Rules,
     drain::Linger,
     endings::Remainder,
@@ -37,11 +39,11 @@ use super::{
 };
 use crate::{
     auth::OneSession,
-    config::{Endpoint, Rights},
+    config::Endpoint,
     line::{LineNews, Lines, Participant},
     wire::{
         close::Ended,
-        control::{self, Code, RightsNews, TEXT_MAX, Tell},
+        control::{self, Code, TEXT_MAX, Tell},
         frame::Opcode,
     },
 };
@@ -87,6 +89,7 @@ pub(crate) async fn control(socket: Socket, setup: Setup, session: &Session) -> 
     }
     let mut link = Link::new(socket, rules);
     link.clock.end_within(OPEN_WITHIN);
+    session.entry.shows_notices();
     let mut control = ControlSession::new(setup, session);
     tell(&mut link, &control.hello());
     run(&mut link, &mut control, session.orders()).await;
@@ -127,6 +130,8 @@ struct ControlSession<'a> {
     timer: Option<Pin<Box<Sleep>>>,
     /// Resolves with the next change on the board.
     change: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Messages that the client has yet to be given.
+    notices: Notices,
     parting: Parting,
     /// Bytes from the client that the target will not get: those it has been told about, and the
     /// others.
@@ -150,6 +155,7 @@ impl<'a> ControlSession<'a> {
             packets: None,
             timer: None,
             change: None,
+            notices: Notices::default(),
             parting: Parting::Open,
             told_lost: 0,
             lost: 0,
@@ -178,10 +184,10 @@ impl<'a> ControlSession<'a> {
                 self.packets = Packets::counted(live.endpoint.packing, most);
                 self.setup.parking.run(&live, &self.session.entry);
                 self.session.entry.stand(Standing::Seat(live.seat.id()));
-                let limit = self.setup.who.rights;
+                let held = live.held;
                 self.live = Some(*live);
                 // What came while it began.
-                self.hold_back(limit);
+                self.stay_held(held);
                 self.change = None;
                 self.news(link);
             }
@@ -236,13 +242,6 @@ impl<'a> ControlSession<'a> {
         self.session.entry.stand(Standing::Idle);
         self.setup.parking.end(live.secret());
         Some(live)
-    }
-
-    /// The open session has these rights from now on, of those it was granted.
-    fn hold_back(&mut self, rights: Rights) {
-        if let Some(live) = &mut self.live {
-            live.seat.restrain(rights);
-        }
     }
 
     /// Keeps the open session for its client to come back.
@@ -349,6 +348,9 @@ impl Speech for ControlSession<'_> {
 
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<()> {
         if link.ended().is_none() {
+            if self.notices.tell_next(link) {
+                return Poll::Ready(());
+            }
             let moved =
                 [self.poll_answers(link, cx), self.poll_acks(link, cx), self.poll_news(link, cx)];
             if moved.iter().any(Poll::is_ready) {
@@ -414,14 +416,11 @@ impl Speech for ControlSession<'_> {
     }
 
     fn restrain(&mut self, link: &mut Link, by: Restraints) {
-        let setup = Arc::make_mut(&mut self.setup);
-        setup.who = setup.who.within(by.limit());
-        let rights = setup.who.rights;
-        self.hold_back(rights);
-        let words = rights.words().into_iter().map(str::to_owned).collect();
-        let why = by.reason().map(str::to_owned);
-        tell(link, &Tell::Rights(RightsNews { rights: words, why }));
-        self.news(link);
+        self.held_by(link, by);
+    }
+
+    fn notice(&mut self, notice: Arc<Notice>) {
+        self.notices.push(notice);
     }
 
     fn superseded(&mut self, _link: &mut Link) {

@@ -155,7 +155,6 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
     if seizes {
         seat.take();
     }
-    let board = seat.board();
     let live = Live {
         secret: secret()?,
         endpoint: Arc::clone(&setup.endpoint),
@@ -165,8 +164,9 @@ async fn try_open(setup: &Setup, ask: control::Open, socket: u64) -> Result<(Liv
         told: 0,
         told_lost: 0,
         told_too_long: 0,
-        board,
+        board: seat.board(),
         seen: Seen::default(),
+        held: false,
         asked: None,
         used: Instant::now(),
         seat,

@@ -209,7 +209,8 @@ pub(crate) async fn door<F: Far, W: Words<F>>(
             Some(Ordered::Held(by)) if !door.upstream.far.restrain(by.limit()) => {
                 door.end(Ended::Withdrawn);
             }
-            Some(Ordered::Held(_)) => {}
+            // Bytes of ours would be the device's to its client.
+            Some(Ordered::Held(_) | Ordered::Notice(_)) => {}
             None => return door.report(),
         }
     }

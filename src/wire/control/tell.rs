@@ -55,6 +55,10 @@ pub enum Tell {
     },
     Lease(LeaseNews),
     Rights(RightsNews),
+    Notice {
+        from: String,
+        text: String,
+    },
     Status(Status),
     Rates {
         rates: BTreeMap<String, Rate>,

@@ -1,0 +1,65 @@
+//! What is ordered of a control session and does not end it: it is held read-only, or shows a
+//! message.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    super::{Notice, Restraint, Restraints, link::Link, order::NOTICES_MAX},
+    ControlSession, tell,
+};
+use crate::{
+    config::Rights,
+    wire::control::{RightsNews, Tell},
+};
+
+/// Messages that the client has yet to be given; beyond [`NOTICES_MAX`] the oldest go.
+#[derive(Debug, Default)]
+pub(super) struct Notices(VecDeque<Arc<Notice>>);
+
+impl Notices {
+    pub(super) fn push(&mut self, notice: Arc<Notice>) {
+        if self.0.len() == NOTICES_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(notice);
+    }
+
+    /// Gives the client the next one. Returns whether there was one.
+    pub(super) fn tell_next(&mut self, link: &mut Link) -> bool {
+        let Some(notice) = self.0.pop_front() else { return false };
+        let Notice { from, text } = (*notice).clone();
+        tell(link, &Tell::Notice { from, text });
+        true
+    }
+}
+
+impl ControlSession<'_> {
+    /// A session that a moderator holds stays held on the socket where it goes on.
+    pub(super) fn stay_held(&mut self, held: bool) {
+        if held {
+            self.session.entry.restrain(Restraint::Moderator, true);
+        }
+        let limit = self.session.entry.restraints().limit();
+        let rights = self.setup.who.rights.only(limit);
+        self.hold_back(rights);
+    }
+
+    /// The open session has these rights from now on, of those it was granted.
+    fn hold_back(&mut self, rights: Rights) {
+        if let Some(live) = &mut self.live {
+            live.seat.restrain(rights);
+        }
+    }
+
+    /// These hold it read-only from now on, or nobody does.
+    pub(super) fn held_by(&mut self, link: &mut Link, by: Restraints) {
+        let setup = Arc::make_mut(&mut self.setup);
+        setup.who = setup.who.within(by.limit());
+        let rights = setup.who.rights;
+        self.hold_back(rights);
+        let words = rights.words().into_iter().map(str::to_owned).collect();
+        let why = by.reason().map(str::to_owned);
+        tell(link, &Tell::Rights(RightsNews { rights: words, why }));
+        self.news(link);
+    }
+}
