@@ -72,6 +72,18 @@ pub(crate) enum Event<'a> {
         /// Why, in a word of `wsbridge.v1`.
         reason: &'static str,
     },
+    /// A line lost its writer: what was done about it.
+    DeadMan {
+        endpoint: &'a str,
+        /// Whom it lost.
+        who: &'a PrincipalId,
+        /// Why, in a word.
+        why: &'static str,
+        /// How many steps were done, and of how many.
+        steps: (usize, usize),
+        /// Why not all were.
+        undone: Option<&'a str>,
+    },
     /// A configuration was read again.
     Reload {
         /// What changed, or what is wrong with it.
@@ -164,6 +176,7 @@ impl Events {
             | Event::Kick { .. }
             | Event::Hold { .. }
             | Event::Say { .. }
+            | Event::DeadMan { .. }
             | Event::Lease { .. } => {}
         }
     }
@@ -205,6 +218,14 @@ impl Events {
             Event::Lease { endpoint, holder, reason } => {
                 let principal = holder.map(|holder| holder.name.as_str());
                 tracing::debug!(endpoint, principal, reason, "lease");
+            }
+            Event::DeadMan { endpoint, who, why, steps: (done, of), undone } => {
+                let principal = who.name.as_str();
+                if undone.is_some() {
+                    tracing::warn!(endpoint, principal, why, done, of, undone, "writer lost");
+                } else {
+                    tracing::info!(endpoint, principal, why, done, of, "writer lost");
+                }
             }
             Event::Reload { outcome: Ok(what) } => tracing::info!("reloaded: {what}"),
             Event::Reload { outcome: Err(why) } => {

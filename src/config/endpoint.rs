@@ -10,6 +10,7 @@ use std::{
 use super::{
     Endpoint, EndpointLimits, OpenWhen, Packing, Share, SimDevice, SimTarget, Target,
     cursor::{Keys, Placed, Value},
+    dead_man,
     door::{WrittenDoor, doors, fit},
     node::{At, NodeKey},
     pacing, packing,
@@ -125,6 +126,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         .or(Size(256 << 10));
     let (base64, subprotocols) = subprotocols(k);
     let line = target.as_ref().is_some_and(is_line);
+    let dead_man = dead_man::dead_man(k);
     let limits =
         k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
     let doors = doors(k);
@@ -148,6 +150,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
     if target.has_datagrams() {
         has_borders(packing, k);
     }
+    let dead_man = dead_man::of_target(dead_man, (&target, share.is_some()), k);
     let endpoint = Endpoint {
         name: name.text.clone(),
         title: title.map(|it| it.value),
@@ -162,6 +165,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         limits,
         macros,
         target,
+        dead_man,
         doors: doors.iter().map(|it| it.door.clone()).collect(),
     };
     fit(&doors, &endpoint);

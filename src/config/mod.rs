@@ -11,6 +11,7 @@ mod audit;
 mod carrier;
 mod certificate;
 mod cursor;
+mod dead_man;
 mod described;
 mod dial_in;
 mod door;
@@ -63,6 +64,7 @@ pub(crate) use app::App;
 pub(crate) use audit::AuditRules;
 pub(crate) use carrier::CarrierLine;
 pub use carrier::CarrierRules;
+pub(crate) use dead_man::{DEAD_MAN_TIME, DeadMan, DeadManStep};
 pub(crate) use dial_in::DialInTarget;
 pub(crate) use door::{Door, DoorWay};
 pub(crate) use fingerprint::read_fingerprint;
@@ -273,6 +275,8 @@ pub struct Endpoint {
     pub limits: EndpointLimits,
     /// Named signal sequences.
     pub macros: BTreeMap<String, Vec<Step>>,
+    /// What is done with a line that has lost its writer.
+    pub dead_man: Option<DeadMan>,
     /// Other ways in.
     pub doors: Vec<Door>,
 }

@@ -52,6 +52,10 @@ pub(super) struct Stay;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Off;
 
+/// `restore: settings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SettingsWord;
+
 /// `packing: none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
@@ -99,6 +103,7 @@ choices!(CarrierLine, "dcd" => Self::Dcd, "dsr" => Self::Dsr);
 choices!(NoPacking, "none" => Self);
 choices!(Off, "none" => Self);
 choices!(NoAuth, "none" => Self);
+choices!(SettingsWord, "settings" => Self);
 choices!(Accepted, "accepted" => Self);
 choices!(Stay, "keep" => Self);
 choices!(Flow, "none" => Self::None, "rtscts" => Self::Hardware, "xonxoff" => Self::Software);

@@ -86,6 +86,7 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
             detail: detail(json!({ "reason": reason })),
             ..Entry::default()
         },
+        Event::DeadMan { .. } => dead_man(event),
         Event::Reload { outcome } => {
             let (key, text) = match outcome {
                 Ok(what) => ("changed", what),
@@ -95,6 +96,23 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
         }
     };
     Some(Entry { at, ..said })
+}
+
+fn dead_man(event: &Event<'_>) -> Entry {
+    let Event::DeadMan { endpoint, who, why, steps: (done, of), undone } = *event else {
+        return Entry::default();
+    };
+    let mut detail = detail(json!({ "why": why, "done": done, "of": of }));
+    if let Some(undone) = undone {
+        detail.insert("undone".to_owned(), Value::from(undone));
+    }
+    Entry {
+        what: "dead_man",
+        who: Some(name(who)),
+        endpoint: Some(endpoint.to_owned()),
+        detail,
+        ..Entry::default()
+    }
 }
 
 fn by(what: &'static str, principal: &PrincipalId, client: ClientAddress) -> Entry {

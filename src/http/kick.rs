@@ -142,8 +142,9 @@ pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Respon
     let entry = find(bridge, number, |entry| may_end(&principal.rights, entry))?;
     let event = Event::Kick { by: &principal.id, session: told(&entry), reason: reason.as_deref() };
     bridge.events.tell(event);
-    entry.end(Ended::Disconnected(reason));
-    bridge.parking.disconnect(number);
+    let ended = Ended::Disconnected(reason);
+    entry.end(ended.clone());
+    bridge.parking.disconnect(number, &ended);
     Ok(done())
 }
 

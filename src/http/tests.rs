@@ -103,6 +103,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
             linger: Duration::from_secs(2),
             linger_max: Duration::from_secs(600),
         },
+        dead_man: None,
         doors: Vec::new(),
         macros: BTreeMap::new(),
     };

@@ -87,7 +87,7 @@ pub(super) fn look(bridge: &Bridge) {
     }
     for entry in bridge.parking.list() {
         if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {
-            bridge.parking.disconnect(entry.number);
+            bridge.parking.disconnect(entry.number, &Ended::NotAuthenticated);
         }
     }
 }

@@ -79,6 +79,8 @@ pub(crate) struct Board {
     pub(super) vacated: bool,
     /// Seats whose client is gone while their principal goes on at another.
     pub(super) ghosts: BTreeSet<SeatId>,
+    /// How much is owed to the device, which stays open for it.
+    pub(super) owed: usize,
     /// Seats taken.
     pub seats: usize,
     /// How many of these want to hear about modem lines.
@@ -103,6 +105,7 @@ impl Board {
             lease: Lease::default(),
             vacated: false,
             ghosts: BTreeSet::new(),
+            owed: 0,
             seats: 0,
             listeners: 0,
         }

@@ -55,6 +55,8 @@ pub(super) struct Stance {
     may_write: AtomicBool,
     /// On a line where everyone may write: it came only to watch.
     observes: AtomicBool,
+    /// Its client's connection is lost.
+    away: AtomicBool,
     /// Its client has sent nothing yet, or will send nothing more.
     silent: AtomicBool,
 }
@@ -63,6 +65,7 @@ impl Stance {
     pub(super) fn new(rights: Rights, ask: &SeatRequest) -> Self {
         Self {
             may_write: rights.allows(Rights::WRITE).into(),
+            away: false.into(),
             observes: (ask.intent == WriteIntent::Observer).into(),
             silent: ask.silent.into(),
         }
@@ -79,6 +82,10 @@ impl Stance {
 
     pub(super) fn set_rights(&self, rights: Rights) {
         self.may_write.store(rights.allows(Rights::WRITE), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
 
     pub(super) fn observes(&self) -> bool {
@@ -146,6 +153,15 @@ impl Callers {
     /// Whether a seat may write now.
     pub(super) fn writes(&self, seat: SeatId, board: &Board) -> bool {
         self.lock().get(&seat).is_some_and(|caller| caller.stance.writes(seat, board))
+    }
+
+    /// Whether another seat than this may write now, and its client is there.
+    pub(super) fn others_write(&self, than: SeatId, board: &Board) -> bool {
+        let callers = self.lock();
+        let mut others = callers.iter().filter(|(seat, _)| **seat != than);
+        others.any(|(seat, caller)| {
+            !caller.stance.away.load(Ordering::Relaxed) && caller.stance.writes(*seat, board)
+        })
     }
 
     /// Whether every session on the line, except those on seats that are given up, is silent.

@@ -413,13 +413,13 @@ fn post(shared: &Shared, now: Inputs) {
 async fn vacant(shared: &Shared, endpoint: &watch::Receiver<Arc<Endpoint>>) {
     let mut board = shared.board.subscribe();
     loop {
-        until(&mut board, |board| board.seats == 0).await;
+        until(&mut board, |board| board.seats + board.owed == 0).await;
         if current(endpoint).open == OpenWhen::OnDemand {
             tokio::select! {
                 () = sleep(ON_DEMAND_LINGER) => return,
-                () = until(&mut board, |board| board.seats > 0) => {}
+                () = until(&mut board, |board| board.seats + board.owed > 0) => {}
             }
         }
-        until(&mut board, |board| board.seats > 0).await;
+        until(&mut board, |board| board.seats + board.owed > 0).await;
     }
 }

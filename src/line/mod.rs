@@ -14,6 +14,7 @@ mod borders;
 mod bus;
 mod callers;
 mod controls;
+mod dead_man;
 mod echo;
 mod input;
 mod keeper;
@@ -30,7 +31,10 @@ mod task;
 mod uplink;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -40,6 +44,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use board::{Board, LineState, rfc3339};
 pub(crate) use callers::{LineNews, Probe};
 pub(crate) use controls::DRAIN_MOST;
+pub(crate) use dead_man::{Loss, Lost};
 pub(crate) use input::{Progress, WINDOW};
 pub(crate) use lease::{Holder, Lease, NoLease, Reason};
 pub(crate) use lines::{Lines, NewSeat};
@@ -53,6 +58,7 @@ pub(crate) use task::{Action, TaskOutcome, Undone};
 
 use self::{
     callers::Callers,
+    dead_man::Returning,
     echo::Echo,
     input::{CutPoint, Front, Input},
     output::Output,
@@ -91,6 +97,10 @@ struct Shared {
     /// Our own bytes that come back, where they are to be taken out.
     echo: Mutex<Option<Echo>>,
     port: Mutex<Option<OpenPort>>,
+    /// What is owed to a device that is away.
+    returning: Mutex<Option<Returning>>,
+    /// How many seats of our own there were in the queue.
+    own: AtomicUsize,
     metrics: Arc<EndpointMetrics>,
     events: Arc<Events>,
     /// Owns what goes on past the queue; each task ends by itself, within the 10 s of a sequence or
@@ -152,6 +162,8 @@ impl Shared {
             board: watch::Sender::new(Board::new(share)),
             echo: Mutex::new(None),
             port: Mutex::new(None),
+            returning: Mutex::default(),
+            own: AtomicUsize::new(0),
             metrics,
             events,
             tasks,
@@ -167,6 +179,15 @@ impl Shared {
 
     fn lock_port(&self) -> MutexGuard<'_, Option<OpenPort>> {
         self.port.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_returning(&self) -> MutexGuard<'_, Option<Returning>> {
+        self.returning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A seat of our own in the queue, which no client has.
+    fn next_own_seat(&self) -> SeatId {
+        SeatId::MAX - self.own.fetch_add(1, Ordering::Relaxed) as SeatId
     }
 
     fn port(&self) -> Option<Port> {
@@ -227,6 +248,9 @@ impl Shared {
                     // Before anybody can do anything with it.
                     self.input.push_task(Task::unasked(Action::Release));
                 }
+                if up && let Some(returning) = self.lock_returning().take() {
+                    returning.queue(self);
+                }
             }
             changed
         });
@@ -260,6 +284,22 @@ impl Shared {
                 "discarded what was queued behind a task when the lease was taken"
             );
         }
+    }
+
+    /// Discards what a seat has in the queue and with the driver, and ends its break: nothing of it
+    /// leaves together with what comes from now on. The seat hears of it as lost. Returns how many
+    /// bytes that makes, at most.
+    fn cut_all(self: &Arc<Self>, seat: SeatId) -> usize {
+        let held = self.port().map_or(0, |port| port.held().bytes);
+        let bytes = self.input.cut(seat, CutPoint::All) + self.input.lose_driven(seat, held);
+        self.input.hold();
+        let line = Arc::clone(self);
+        self.tasks.spawn(async move { controls::discard(&line, seat).await });
+        if self.board.borrow().breaks(seat) {
+            self.input.push_task(Task::unasked(Action::EndBreak(seat)));
+        }
+        self.metrics.undelivered.add(bytes as u64);
+        bytes
     }
 
     /// Reports that the lease changed hands, if it did.

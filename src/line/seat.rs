@@ -40,6 +40,7 @@ enum Drained {
     Done,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says of another thing that it is over")]
 /// One participant's place on a line. Dropping it discards what it still had queued, and gives the
 /// lease back.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub(crate) struct Seat {
     /// Bytes that were lost with the device before this seat was left.
     gone: u64,
     left: bool,
+    /// What the line is owed for the loss of this seat waits already.
+    bereft: bool,
     /// What the line tells its session.
     words: mpsc::Receiver<LineNews>,
     /// The lease is being taken from a session of the same principal that may be gone.
@@ -65,7 +68,7 @@ pub(crate) struct Seat {
     /// When that session was found to be still there.
     denied: Option<Instant>,
     /// Keeps the line alive.
-    _life: Arc<LineHold>,
+    life: Arc<LineHold>,
 }
 
 impl Seat {
@@ -125,10 +128,11 @@ impl Seat {
                 ignored: 0,
                 gone: 0,
                 left: false,
+                bereft: false,
                 words,
                 claiming: None,
                 denied: None,
-                _life: life,
+                life,
             },
             at,
             end,

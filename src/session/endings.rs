@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::wire::close::Ended;
+use crate::{
+    line::{Loss, Lost},
+    wire::close::Ended,
+};
 
 /// How long a session may take altogether when the gateway stops or its endpoint goes, whatever
 /// still moves: this lets the daemon be gone within 6 s.
@@ -50,6 +53,55 @@ pub(super) struct Ending {
     /// Whether a `wsbridge.v1` session outlives its socket: the end was not intended, or coming
     /// back may help.
     pub(super) parks: bool,
+}
+
+/// What a session's ending leaves behind, as far as its line cares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parting {
+    /// Bytes of the client are on their way to the device.
+    pub(super) queued: bool,
+    /// The client could have said `close`, and did not.
+    pub(super) has_word: bool,
+}
+
+/// Whether a line has lost its writer by the ending of that session, rather than been left by it
+/// (docs/dead-man.md); how, where it has.
+pub(super) fn loss(ended: &Ended, Parting { queued, has_word }: Parting) -> Option<Loss> {
+    let how = match ended {
+        // In plain mode and at a door the end is the only word there is, and what was sent before
+        // it is delivered. A page that is left, though, says nothing of what it had begun.
+        Ended::ClientClosed(code) if queued && (has_word || *code == Some(1001)) => Lost::Access,
+        Ended::ClientLost(_)
+        | Ended::ClientSilent
+        | Ended::TooBig
+        | Ended::BadFrame(_)
+        | Ended::BadText
+        | Ended::BadMessage(_)
+        | Ended::Internal(_) => Lost::Connection(Duration::ZERO),
+        // The gateway ends it, whatever its client wanted.
+        Ended::NotAuthenticated
+        | Ended::Withdrawn
+        | Ended::Disconnected(_)
+        | Ended::Stopping
+        | Ended::Restarting
+        | Ended::Removed
+        | Ended::TooSlow(_)
+        | Ended::Idle => Lost::Access,
+        Ended::TargetEnded
+        | Ended::TargetFailed(_)
+        | Ended::TargetReset(_)
+        | Ended::CarrierLost => Lost::Device,
+        // It was left, goes on, or has never written.
+        Ended::ClientClosed(_)
+        | Ended::Undelivered { .. }
+        | Ended::Superseded
+        | Ended::TargetUnreachable(_)
+        | Ended::NotOpened
+        | Ended::Busy(_)
+        | Ended::NoRoom(_)
+        | Ended::GaveWay => return None,
+    };
+    Some(Loss { why: ended.label(), how })
 }
 
 /// The one table of endings, for plain mode, control mode and the bus alike (docs/protocol.md

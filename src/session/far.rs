@@ -15,10 +15,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::drain::Left;
+use super::{drain::Left, order::Restraints};
 use crate::{
     config::Rights,
-    line::{Board, Gone, LineNews, NoLease, Reason, Seat, SeatEvent, Unsent, held},
+    line::{Board, Gone, LineNews, Loss, NoLease, Reason, Seat, SeatEvent, Unsent, held},
     stream::{Life, Liveness, NextHop as _, Outstanding, Stream},
     wire::close::Ended,
 };
@@ -92,10 +92,13 @@ pub(crate) trait Far {
         Poll::Pending
     }
 
-    /// Only these of the session's rights count from now on; false: it cannot go on with them.
-    fn restrain(&mut self, limit: Rights) -> bool {
-        limit.allows(Rights::WRITE)
+    /// The session is held read-only by these from now on, or by nobody; false: it cannot go on with them.
+    fn restrain(&mut self, by: Restraints) -> bool {
+        by.limit().allows(Rights::WRITE)
     }
+
+    /// The line loses its writer by the way this session ends, if this is it.
+    fn bereave(&mut self, _loss: Loss) {}
 
     /// Discards what has not reached the device, and lets go of it.
     fn cut(&mut self);
@@ -218,9 +221,13 @@ impl Far for Seat {
         Self::hush(self);
     }
 
-    fn restrain(&mut self, limit: Rights) -> bool {
-        Self::restrain(self, limit);
+    fn restrain(&mut self, by: Restraints) -> bool {
+        Self::restrain(self, by.limit(), by.label());
         true
+    }
+
+    fn bereave(&mut self, loss: Loss) {
+        Self::bereave(self, loss);
     }
 
     fn board(&self) -> Option<watch::Receiver<Board>> {

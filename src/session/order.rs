@@ -42,6 +42,11 @@ impl Restraints {
         if self.switch || self.moderator { Rights::READ } else { Rights::ALL }
     }
 
+    /// Why, in a word.
+    pub(crate) fn label(self) -> &'static str {
+        if self.switch { "switch" } else { "moderator" }
+    }
+
     /// Why, for the client.
     pub(crate) fn reason(self) -> Option<&'static str> {
         if self.switch {

@@ -2,18 +2,24 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{RunningSession, live::Live};
-use crate::{auth::PrincipalId, config::Rights, wire::close::Ended};
+use crate::{
+    auth::PrincipalId,
+    config::Rights,
+    line::{Loss, Lost},
+    wire::close::Ended,
+};
 
 /// How long a break may outlive its client's socket.
 const BREAK_OUTLIVES: Duration = Duration::from_secs(1);
@@ -46,6 +52,22 @@ struct Parked {
     entry: Option<Arc<RunningSession>>,
     /// Cancelling it ends the timer.
     taken: CancellationToken,
+    /// Since when, and why its socket is lost.
+    since: Instant,
+    why: &'static str,
+}
+
+impl Parked {
+    /// Ends it: its client has not come back, or for another reason.
+    fn leave(mut self, loss: Option<Loss>) {
+        let loss = loss.unwrap_or_else(|| self.loss());
+        self.live.seat_mut().bereave(loss);
+    }
+
+    /// The client has not come back.
+    fn loss(&self) -> Loss {
+        Loss { why: self.why, how: Lost::Connection(self.since.elapsed()) }
+    }
 }
 
 /// A session that waits for its client, as far as it takes up room.
@@ -81,11 +103,16 @@ impl Parking {
     }
 
     /// A session's socket is lost: keeps the session for `time`, with its seat, queue and lease.
-    pub(super) fn park(self: &Arc<Self>, live: Live, time: Duration) {
+    pub(super) fn park(self: &Arc<Self>, mut live: Live, time: Duration, ended: &Ended) {
+        let why = ended.label();
         if time.is_zero() || self.stop.is_cancelled() {
             self.end(live.secret());
-            return;
+            let how = Lost::Connection(Duration::ZERO);
+            return live.seat_mut().bereave(Loss { why, how });
         }
+        // Another socket is about to take it.
+        let least = if *ended == Ended::Superseded { SOCKET_HANDOVER } else { Duration::ZERO };
+        let patience = live.seat().patience().map(|patience| patience.max(least));
         live.seat().set_away(true);
         // A client that is away could not use what it requests, and it is its socket that counts
         // the time for an answer.
@@ -100,7 +127,13 @@ impl Parking {
         let live = Box::new(live);
         slots.insert(
             secret.clone(),
-            ParkingSlot::Parked(Parked { live, entry, taken: taken.clone() }),
+            ParkingSlot::Parked(Parked {
+                live,
+                entry,
+                taken: taken.clone(),
+                since: Instant::now(),
+                why,
+            }),
         );
         drop(slots);
         self.parked.notify_waiters();
@@ -111,17 +144,42 @@ impl Parking {
             sleep(time.saturating_sub(BREAK_OUTLIVES)).await;
         };
         self.tasks.spawn(async move {
-            tokio::select! {
+            let given_up = async {
+                match patience.filter(|patience| *patience < time) {
+                    Some(patience) => sleep(patience).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut timer = pin!(timer);
+            let stopped = tokio::select! {
                 () = taken.cancelled() => return,
-                () = all.stop.cancelled() => {}
-                () = timer => {}
-            }
+                () = all.stop.cancelled() => true,
+                () = &mut timer => false,
+                () = given_up => {
+                    all.bereave(&secret);
+                    tokio::select! {
+                        () = taken.cancelled() => return,
+                        () = all.stop.cancelled() => true,
+                        () = timer => false,
+                    }
+                }
+            };
             tracing::debug!("a session was not resumed in time");
-            all.drop_parked(&secret);
+            let loss = Loss { why: Ended::Stopping.label(), how: Lost::Access };
+            all.drop_parked(&secret, stopped.then_some(loss));
         });
     }
 
-    fn drop_parked(&self, secret: &str) {
+    /// The line does not wait any longer for the client of a parked session, which may still be
+    /// resumed.
+    fn bereave(&self, secret: &str) {
+        if let Some(ParkingSlot::Parked(parked)) = self.lock().get_mut(secret) {
+            let loss = parked.loss();
+            parked.live.seat_mut().bereave(loss);
+        }
+    }
+
+    fn drop_parked(&self, secret: &str, loss: Option<Loss>) {
         let mut slots = self.lock();
         let parked = match slots.get(secret) {
             Some(ParkingSlot::Parked(..)) => slots.remove(secret),
@@ -129,7 +187,9 @@ impl Parking {
         };
         // A seat that leaves takes other locks.
         drop(slots);
-        drop(parked);
+        if let Some(ParkingSlot::Parked(parked)) = parked {
+            parked.leave(loss);
+        }
     }
 
     /// Takes a session for `who` on `endpoint`: a parked one, or one from the socket that it still
@@ -174,7 +234,7 @@ impl Parking {
             ParkingSlot::Running(_) | ParkingSlot::Parked(..) => return None,
         }
         match slots.remove(secret)? {
-            ParkingSlot::Parked(Parked { mut live, taken, entry }) => {
+            ParkingSlot::Parked(Parked { mut live, taken, entry, .. }) => {
                 taken.cancel();
                 live.held = entry.is_some_and(|entry| entry.restraints().moderator());
                 live.seat().set_away(false);
@@ -205,20 +265,22 @@ impl Parking {
 
     /// Drops a session that waits for its client.
     pub(super) fn forget(&self, secret: &str) {
-        self.drop_where(|parked| parked.live.secret() == secret);
+        self.drop_where(|parked| parked.live.secret() == secret, None);
     }
 
     /// Drops every parked session whose user may no longer read its endpoint; one that may no
     /// longer write gives the lease back.
     pub(crate) fn revoke(&self, rights: impl Fn(&PrincipalId, &str) -> Rights) {
-        self.drop_where(|Parked { live, .. }| {
+        let gone = |Parked { live, .. }: &Parked| {
             !rights(live.principal(), live.endpoint()).allows(Rights::READ)
-        });
+        };
+        self.drop_where(gone, Some(&Ended::Withdrawn));
         for slot in self.lock().values_mut() {
             if let ParkingSlot::Parked(Parked { live, entry, .. }) = slot {
                 let granted = rights(live.principal(), live.endpoint());
                 let limit = entry.as_ref().map_or(Rights::ALL, |it| it.restraints().limit());
-                live.seat_mut().set_rights(granted, granted.only(limit));
+                let why = Ended::Withdrawn.label();
+                live.seat_mut().set_rights((granted, granted.only(limit)), why);
             }
         }
     }
@@ -227,7 +289,8 @@ impl Parking {
     pub(crate) fn restrain(&self) {
         for slot in self.lock().values_mut() {
             if let ParkingSlot::Parked(Parked { live, entry: Some(entry), .. }) = slot {
-                live.seat_mut().restrain(entry.restraints().limit());
+                let by = entry.restraints();
+                live.seat_mut().restrain(by.limit(), by.label());
             }
         }
     }
@@ -242,12 +305,14 @@ impl Parking {
         parked.collect()
     }
 
-    /// Drops the parked session whose last socket had this number.
-    pub(crate) fn disconnect(&self, number: u64) {
-        self.drop_where(|parked| parked.entry.as_ref().is_some_and(|entry| entry.number == number));
+    /// Drops the parked session whose last socket had this number, for the reason given.
+    pub(crate) fn disconnect(&self, number: u64, ended: &Ended) {
+        let which =
+            |parked: &Parked| parked.entry.as_ref().is_some_and(|entry| entry.number == number);
+        self.drop_where(which, Some(ended));
     }
 
-    fn drop_where(&self, which: impl Fn(&Parked) -> bool) {
+    fn drop_where(&self, which: impl Fn(&Parked) -> bool, ended: Option<&Ended>) {
         let mut slots = self.lock();
         let gone: Vec<String> = slots
             .iter()
@@ -262,6 +327,8 @@ impl Parking {
         for slot in gone {
             if let ParkingSlot::Parked(parked) = slot {
                 parked.taken.cancel();
+                let how = Lost::Access;
+                parked.leave(ended.map(|ended| Loss { why: ended.label(), how }));
             }
         }
     }

@@ -11,7 +11,7 @@ use super::{
     clock::Rules,
     drain::Linger,
     encoding::{ClientEncoding, Outgoing},
-    endings::Remainder,
+    endings::{Parting, Remainder, loss},
     engine::{Piece, Speech, run},
     link::Link,
     message::{Message, Whole},
@@ -203,12 +203,16 @@ impl<F: Far> Speech for Plain<F> {
         Poll::Ready(())
     }
 
-    fn wind_up(&mut self, _link: &mut Link, rest: Remainder) {
+    fn wind_up(&mut self, link: &mut Link, rest: Remainder) {
+        let parting = Parting { queued: self.upstream.is_under_way(), has_word: false };
+        if let Some(loss) = link.ended().and_then(|ended| loss(ended, parting)) {
+            self.upstream.far.bereave(loss);
+        }
         self.upstream.wind_up(rest);
     }
 
     fn restrain(&mut self, link: &mut Link, by: Restraints) {
-        if !self.upstream.far.restrain(by.limit()) {
+        if !self.upstream.far.restrain(by) {
             link.end(Ended::Withdrawn);
         }
     }

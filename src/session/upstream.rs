@@ -123,6 +123,11 @@ impl<F: Far> Upstream<F> {
         Left { bytes: left.bytes + self.waiting() as u64, ..left }
     }
 
+    /// Whether bytes are on their way to the target.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.left().bytes > 0
+    }
+
     /// Whether nobody will ever know how much the target has read.
     fn is_unsure(&self) -> bool {
         self.ended && self.waiting() == 0 && !self.far.left().exact

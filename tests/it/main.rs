@@ -21,6 +21,7 @@ mod client_certificates;
 mod commands;
 mod connect;
 mod crowd;
+mod deadman;
 mod delivery;
 mod dial_in;
 mod docs;

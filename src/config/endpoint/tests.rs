@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::{PortIdentity, parse},
+    config::{DeadManStep, PortIdentity, parse},
     settings::{Levels, Settings, UsbId},
 };
 
@@ -94,4 +94,51 @@ fn what_cannot_go_together_is_refused_with_a_way_out() {
 fn null_is_the_same_as_leaving_a_key_out() {
     let endpoint = read("{ title: null, serial: { port: /dev/ttyS1, rs485: null } }").unwrap();
     assert_eq!(endpoint, read("{ serial: { port: /dev/ttyS1 } }").unwrap());
+}
+
+#[test]
+fn the_steps_for_a_lost_writer_fit_the_target_and_stand_one_by_one() {
+    for (endpoint, told) in [
+        (
+            "{ tcp: { address: \"127.0.0.1:1\" }, on_writer_lost: [ { send: a } ] }",
+            "own connection",
+        ),
+        (
+            "{ tcp: { address: \"127.0.0.1:1\" }, share: one-writer, on_writer_lost: [ { break: 1s } ] }",
+            "`break` is for serial ports",
+        ),
+        (
+            "{ udp: { address: \"127.0.0.1:1\" }, on_writer_lost: [ { signals: { dtr: false } } ] }",
+            "`signals` is for serial ports",
+        ),
+        ("{ serial: { port: /dev/a }, on_writer_lost: [] }", "0 steps"),
+        ("{ serial: { port: /dev/a }, on_writer_lost: [ { after: 1s } ] }", "0 steps"),
+        (
+            "{ serial: { port: /dev/a }, on_writer_lost: [ { send: a }, { after: 1s } ] }",
+            "stand in the first item",
+        ),
+        (
+            "{ serial: { port: /dev/a }, on_writer_lost: [ { after: 1s, send: a } ] }",
+            "an item of their own",
+        ),
+        (
+            "{ serial: { port: /dev/a }, on_writer_lost: [ { send: a, break: 1s } ] }",
+            "one step an item",
+        ),
+        ("{ serial: { port: /dev/a }, on_writer_lost: [ { sned: a } ] }", "did you mean `send`"),
+        (
+            "{ serial: { port: /dev/a }, on_writer_lost: [ { wait: 6s }, { wait: 5s } ] }",
+            "take at most 10s",
+        ),
+    ] {
+        let error = read(endpoint).unwrap_err();
+        assert!(error.contains(told), "{endpoint}\n{error}");
+    }
+    let endpoint = read(
+        "{ serial: { port: /dev/a }, on_writer_lost: [ { after: 0s, on_return: true }, { send: \"\\e\" }, { signals: { dtr: \
+         false } }, { break: 250ms }, { restore: settings } ] }",
+    );
+    let rule = endpoint.unwrap().dead_man.clone().unwrap();
+    assert_eq!((rule.after, rule.on_return, rule.steps.len()), (Some(Duration::ZERO), true, 4));
+    assert_eq!(rule.steps[0], DeadManStep::Send(vec![0x1b]));
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Seat, losing::cut};
+use super::Seat;
 use crate::{
     config::Rights,
     line::{
@@ -64,7 +64,7 @@ fn discard(shared: &Arc<Shared>, seat: SeatId) {
     shared.board.send_modify(|board| {
         board.ghosts.insert(seat);
     });
-    let bytes = cut(shared, seat);
+    let bytes = shared.cut_all(seat);
     if bytes > 0 {
         tracing::info!(
             endpoint = shared.name,

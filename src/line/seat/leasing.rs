@@ -97,6 +97,7 @@ impl Seat {
 
     /// Tells everyone that the holder's socket is lost, or back.
     pub(crate) fn set_away(&self, away: bool) {
+        self.stance.set_away(away);
         self.shared.lease(|lease| lease.set_away(self.id, away));
     }
 }

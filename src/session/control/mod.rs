@@ -28,7 +28,7 @@ use super::{
     Notice, Restraints, Session, SessionReport, Socket,
     clock::Rules,
     drain::Linger,
-    endings::Remainder,
+    endings::{self, Remainder, loss},
     engine::{Piece, Speech, run},
     link::Link,
     live::{Leaving, Live},
@@ -245,9 +245,9 @@ impl<'a> ControlSession<'a> {
     }
 
     /// Keeps the open session for its client to come back.
-    fn park(&mut self) {
+    fn park(&mut self, ended: &Ended) {
         if let Some(live) = self.live.take() {
-            self.setup.parking.park(live, self.setup.resume);
+            self.setup.parking.park(live, self.setup.resume, ended);
         }
     }
 
@@ -257,7 +257,7 @@ impl<'a> ControlSession<'a> {
         let broke =
             matches!(ended, Ended::TargetEnded | Ended::TargetFailed(_) | Ended::TargetReset(_));
         if link.ending().is_some_and(|ending| ending.parks) || broke && !link.is_answered() {
-            self.park();
+            self.park(&ended);
         }
         drop(self.take_live());
         let taken = self.session.entry.to_target.load(Ordering::Relaxed);
@@ -375,8 +375,15 @@ impl Speech for ControlSession<'_> {
             Some(Ended::TargetEnded) => Parting::Open,
             Some(Ended::TargetFailed(_) | Ended::TargetReset(_)) => Parting::Done,
             _ if link.ending().is_some_and(|ending| ending.parks) => Parting::Done,
-            _ => match self.take_live() {
-                Some(live) => return self.leave(live, rest),
+            ended => match self.take_live() {
+                Some(mut live) => {
+                    let queued = live.seat.pending().bytes > 0;
+                    let parting = endings::Parting { queued, has_word: true };
+                    if let Some(loss) = ended.and_then(|ended| loss(ended, parting)) {
+                        live.seat.bereave(loss);
+                    }
+                    return self.leave(live, rest);
+                }
                 None => Parting::Done,
             },
         };
@@ -425,6 +432,6 @@ impl Speech for ControlSession<'_> {
 
     fn superseded(&mut self, _link: &mut Link) {
         // Whoever resumes the session does not wait for this socket's farewell.
-        self.park();
+        self.park(&Ended::Superseded);
     }
 }

@@ -20,7 +20,10 @@ use crate::{
     line::{self, NewSeat, NoSeat, ReplayFrom, SeatRequest, WriteIntent},
     settings::{Levels, Step},
     target::Caps,
-    wire::control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
+    wire::{
+        close::Ended,
+        control::{self, Code, Failure, Opened, Role, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN},
+    },
 };
 
 /// What a socket is busy with; it is not read meanwhile.
@@ -232,7 +235,8 @@ pub(super) async fn resume(setup: Arc<Setup>, id: Option<u64>, ask: control::Res
     };
     let taken = setup.parking.take(&ask.session, &setup.who.principal, &setup.endpoint.name).await;
     let Some(mut live) = taken else { return gone() };
-    live.seat.set_rights(setup.who.granted, setup.who.rights);
+    let rights = (setup.who.granted, setup.who.rights);
+    live.seat.set_rights(rights, Ended::Withdrawn.label());
     if live.seat.epoch() != ask.epoch || ask.rx > live.at {
         return gone();
     }

@@ -7,10 +7,7 @@ use super::{
     super::{Notice, Restraint, Restraints, link::Link, order::NOTICES_MAX},
     ControlSession, tell,
 };
-use crate::{
-    config::Rights,
-    wire::control::{RightsNews, Tell},
-};
+use crate::wire::control::{RightsNews, Tell};
 
 /// Messages that the client has yet to be given; beyond [`NOTICES_MAX`] the oldest go.
 #[derive(Debug, Default)]
@@ -39,15 +36,13 @@ impl ControlSession<'_> {
         if held {
             self.session.entry.restrain(Restraint::Moderator, true);
         }
-        let limit = self.session.entry.restraints().limit();
-        let rights = self.setup.who.rights.only(limit);
-        self.hold_back(rights);
+        self.hold_back(self.session.entry.restraints());
     }
 
-    /// The open session has these rights from now on, of those it was granted.
-    fn hold_back(&mut self, rights: Rights) {
+    /// The open session follows who holds it read-only.
+    fn hold_back(&mut self, by: Restraints) {
         if let Some(live) = &mut self.live {
-            live.seat.restrain(rights);
+            live.seat.restrain(by.limit(), by.label());
         }
     }
 
@@ -56,7 +51,7 @@ impl ControlSession<'_> {
         let setup = Arc::make_mut(&mut self.setup);
         setup.who = setup.who.within(by.limit());
         let rights = setup.who.rights;
-        self.hold_back(rights);
+        self.hold_back(by);
         let words = rights.words().into_iter().map(str::to_owned).collect();
         let why = by.reason().map(str::to_owned);
         tell(link, &Tell::Rights(RightsNews { rights: words, why }));

@@ -26,7 +26,7 @@ use self::{clock::Quiet, presence::Presence, still::Still};
 use super::{
     Far, RunningSession, Session, SessionReport,
     drain::{Drain, Linger},
-    endings::{Farewell, Remainder, ending},
+    endings::{Farewell, Parting, Remainder, ending, loss},
     order::Ordered,
     rate::BothRates,
     upstream::{Count, Upstream},
@@ -206,7 +206,7 @@ pub(crate) async fn door<F: Far, W: Words<F>>(
         });
         match ordered.await {
             Some(Ordered::End(ended)) => door.order(ended),
-            Some(Ordered::Held(by)) if !door.upstream.far.restrain(by.limit()) => {
+            Some(Ordered::Held(by)) if !door.upstream.far.restrain(by) => {
                 door.end(Ended::Withdrawn);
             }
             // Bytes of ours would be the device's to its client.
@@ -282,6 +282,10 @@ impl<F: Far, W: Words<F>> DoorSession<'_, F, W> {
     fn end(&mut self, ended: Ended) {
         if self.ended.is_some() {
             return;
+        }
+        let parting = Parting { queued: self.upstream.is_under_way(), has_word: false };
+        if let Some(loss) = loss(&ended, parting) {
+            self.upstream.far.bereave(loss);
         }
         if ending(&ended).farewell == Farewell::None {
             self.give_up();
