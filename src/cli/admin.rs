@@ -36,7 +36,7 @@ impl AdminPlace {
         if let Some(path) = &self.socket {
             return Ok(path.clone());
         }
-        let mut found = found();
+        let mut found = found(&RUN_FOLDERS.map(Path::new));
         match found.len() {
             0 => Ok(Path::new(RUN_FOLDERS[0]).join(USUAL).join(FILE)),
             1 => Ok(found.remove(0)),
@@ -59,8 +59,8 @@ impl AdminPlace {
 }
 
 /// The usual gateway's socket alone if it is there, else those of all others.
-fn found() -> Vec<PathBuf> {
-    for folder in RUN_FOLDERS.map(Path::new) {
+fn found(folders: &[&Path]) -> Vec<PathBuf> {
+    for folder in folders {
         let usual = folder.join(USUAL).join(FILE);
         if is_there(&usual) {
             return vec![usual];
@@ -194,6 +194,24 @@ mod tests {
         let file = "root:x:0:\nwsbridge-admin:x:998:anna\nother:x:99:\n";
         assert_eq!(group_name(file, 998).as_deref(), Some("wsbridge-admin"));
         assert_eq!(group_name(file, 9), None);
+    }
+
+    #[test]
+    fn the_usual_gateway_comes_first_and_of_others_all_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).join(FILE);
+        let make = |name: &str| {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(at(name), "").unwrap();
+        };
+        let all = || found(&[Path::new("/nowhere"), folder.path()]);
+        assert_eq!(all(), Vec::<PathBuf>::new());
+        make("wsbridge-main");
+        assert_eq!(all(), [at("wsbridge-main")]);
+        make("wsbridge-lab");
+        assert_eq!(all(), [at("wsbridge-lab"), at("wsbridge-main")]);
+        make("wsbridge");
+        assert_eq!(all(), [at("wsbridge")]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, import, kick, passwd,
-    ports, say, serve, sessions, token, told, wrap,
+    ports, say, serve, sessions, token, told, watch, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,8 @@ pub(super) enum HereCommand {
     Hold(kick::HoldArgs),
     /// Send a message to everybody on an endpoint.
     Say(say::Args),
+    /// Show what a line says, as it says it.
+    Watch(watch::Args),
     /// Hash a password for `users:`.
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
@@ -65,6 +67,7 @@ impl HereCommand {
             Self::Kick(args) => kick::kick(&args),
             Self::Hold(args) => kick::hold(&args),
             Self::Say(args) => say::run(&args),
+            Self::Watch(args) => watch::run(&args),
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Audit(args) => audit::run(&args),

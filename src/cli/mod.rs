@@ -47,6 +47,8 @@ mod table;
 mod token;
 mod typing;
 #[cfg(unix)]
+mod watch;
+#[cfg(unix)]
 mod which;
 #[cfg(unix)]
 mod wrap;

@@ -36,8 +36,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if all.is_empty() {
         return print("Nobody is connected.\n");
     }
-    let heading =
-        ["SESSION", "ENDPOINT", "WHO", "KIND", "FROM", "SINCE", "READ", "WRITTEN", "STATE"];
+    let heading = ["SESSION", "ENDPOINT", "WHO", "KIND", "FROM", "SINCE", "READ", "WRITTEN", "NOW"];
     print(&table(heading, &all))
 }
 
@@ -51,7 +50,14 @@ fn row(one: &Value) -> [String; 9] {
         door if door.is_empty() => text("client"),
         door => format!("{} ({door})", text("client")),
     };
-    let state = if one.get("parked") == Some(&Value::Bool(true)) { "away" } else { "" };
+    let is = |name: &str| one.get(name) == Some(&Value::Bool(true));
+    let part = match one.get("lease") {
+        _ if is("held") => "held",
+        Some(Value::Bool(true)) => "writes",
+        Some(Value::Bool(false)) => "reads",
+        _ => "",
+    };
+    let state = if is("parked") { format!("{part}, away") } else { part.to_owned() };
     [
         text("id"),
         text("endpoint"),
@@ -61,6 +67,6 @@ fn row(one: &Value) -> [String; 9] {
         text("since"),
         text("to_client"),
         text("to_target"),
-        state.to_owned(),
+        state,
     ]
 }

@@ -36,6 +36,9 @@ pub struct Dial {
     credential: Option<String>,
     origin: Option<String>,
     dialler: Dialler,
+    /// A unix socket in place of the address in the URL.
+    #[cfg(unix)]
+    socket: Option<std::path::PathBuf>,
     once: bool,
 }
 
@@ -56,6 +59,8 @@ impl Dial {
             credential: None,
             origin: None,
             dialler: Dialler::default(),
+            #[cfg(unix)]
+            socket: None,
             once: false,
         }
     }
@@ -90,6 +95,13 @@ impl Dial {
     #[must_use]
     pub(crate) fn by(self, dialler: Dialler) -> Self {
         Self { dialler, ..self }
+    }
+
+    /// Connects to this unix socket; of the URL only the path counts then.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn at(self, socket: impl Into<std::path::PathBuf>) -> Self {
+        Self { socket: Some(socket.into()), ..self }
     }
 
     /// Ends with the first connection instead of dialling again.
@@ -140,6 +152,12 @@ impl Dial {
     }
 
     async fn stream(&self, url: &Uri) -> Result<Box<dyn Io>, Error> {
+        #[cfg(unix)]
+        if let Some(path) = &self.socket {
+            let stream = tokio::net::UnixStream::connect(path).await;
+            let away = |error| Error::Unreachable(format!("{}: {error}", path.display()));
+            return stream.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(away);
+        }
         let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let secure = url.scheme_str() == Some("wss");
         let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });

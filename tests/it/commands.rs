@@ -329,6 +329,7 @@ fn completions_and_manual_pages_name_every_command() {
         "kick",
         "hold",
         "say",
+        "watch",
         "doctor",
         "import",
         "passwd",

@@ -6,7 +6,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 # Every file that users and programs look for; the manual pages of the sub-commands and the documents are more.
 FILES = """
 ./etc/wsbridge/wsbridge.yaml ./usr/bin/wsbridge
-./usr/lib/systemd/system/wsbridge.service ./usr/lib/systemd/system/wsbridge.socket
+./usr/lib/systemd/system/wsbridge.service ./usr/lib/systemd/system/wsbridge.socket ./usr/lib/systemd/system/wsbridge-admin.socket
 ./usr/lib/systemd/user/wsbridge-connect.service
 ./usr/lib/sysusers.d/wsbridge.conf ./usr/lib/tmpfiles.d/wsbridge.conf
 ./usr/lib/udev/rules.d/60-wsbridge.rules ./usr/lib/udev/rules.d/95-wsbridge-brltty.rules

@@ -3,8 +3,10 @@
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::TcpStream,
+    process::{Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{code_and_error, command, sessions, socket};
@@ -12,6 +14,8 @@ use crate::{
     harness::{Daemon, PATIENCE, Pty, Raw, Wire, access::tokens, client::status, until},
     signing::ask,
 };
+
+const ANNA: &str = "Authorization: Bearer wsb_anna\r\n";
 
 /// `anna` may write, `boss` may watch over sessions, `bert` may take over; `e` is a serial line with
 /// a raw door.
@@ -238,4 +242,56 @@ async fn sessions_may_end_hold_and_say_takeover_may_see_and_end_others_nothing()
     assert_eq!(post("anna", &end, "{}"), 404);
     assert_eq!(post("bert", &end, "{}"), 204);
     assert_eq!(anna.closed().await.0, 4412);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn watch_shows_what_a_line_says_and_keeps_nobody_from_writing() {
+    let mut pty = Pty::new();
+    let daemon = start(&pty);
+    pty.send(b"before ");
+    until("it on the tape", || {
+        let told = ask(daemon.address(), "GET", "/api/endpoints/e/log", ANNA, "");
+        told.ends_with("before ").then_some(())
+    });
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .args(["watch", "e", "--last", "100", "--socket"])
+        .arg(socket(&daemon))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = watching.stdout.take().unwrap();
+    let mut heard = vec![0; 7];
+    out.read_exact(&mut heard).unwrap();
+    assert_eq!(heard, b"before ");
+    let (mut anna, opened) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
+    assert_eq!(opened["role"], "writer");
+    anna.send(b"ping").await;
+    assert_eq!(pty.receive(4), b"ping");
+    pty.send(b"pong\x1b[2J");
+    heard = vec![0; 8];
+    out.read_exact(&mut heard).unwrap();
+    assert_eq!(heard, b"pong\x1b[2J");
+    let seen = sessions(&daemon).into_iter().find(|one| one["kind"] == "local").unwrap();
+    assert_eq!((&seen["client"], &seen["lease"]), (&json!("unix"), &json!(false)));
+    done(&daemon, &["say", "e", "look here"]);
+    // A reload ends no session at the socket.
+    daemon.reload(&config(&pty));
+    let pid = Pid::from_child(&watching);
+    pty.send(b"!");
+    heard = vec![0; 1];
+    out.read_exact(&mut heard).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = watching.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert!(said.contains("message from local: look here"), "{said}");
+
+    let (code, said) = code_and_error(&command(&socket(&daemon), &["watch", "nowhere"]));
+    assert_eq!((code, said.contains("there is no endpoint nowhere")), (1, true), "{said}");
+    let id = number(&daemon, |one| one["user"] == "anna");
+    let shown = done(&daemon, &["sessions"]);
+    let row = shown.lines().find(|row| row.starts_with(&format!("{id} "))).unwrap();
+    assert!(row.ends_with("  writes"), "{shown}");
 }

@@ -5,6 +5,7 @@ import far, gateway, ws
 from cases import case, took
 
 UNIT = os.path.join(gateway.ROOT, "packaging", "systemd", "wsbridge.service")
+ADMIN = os.path.join(gateway.ROOT, "packaging", "systemd", "wsbridge-admin.socket")
 SYSUSERS = os.path.join(gateway.ROOT, "packaging", "sysusers.d", "wsbridge.conf")
 ADDRESS = "192.0.2.9"
 
@@ -19,6 +20,7 @@ def an_address_25_s_late_ends_nothing_and_is_listened_on_when_it_comes(gw):
         gw.guest.run(put, input=json.dumps(config))
         gw.guest.gwvm("push", SYSUSERS, "/usr/lib/sysusers.d")
         gw.guest.gwvm("push", UNIT, "/etc/systemd/system")
+        gw.guest.gwvm("push", ADMIN, "/etc/systemd/system")
         gw.guest.run("systemd-sysusers && ln -sf /usr/local/bin/wsbridge /usr/bin/wsbridge && systemctl daemon-reload")
         gw.guest.run("systemctl start wsbridge.service")
         began = far.now()
@@ -39,7 +41,40 @@ def an_address_25_s_late_ends_nothing_and_is_listened_on_when_it_comes(gw):
     finally:
         gw.guest.run(f"ip address del {ADDRESS}/32 dev lo", check=False)
         gw.stop()
-        gw.guest.run("rm -f /etc/systemd/system/wsbridge.service /usr/bin/wsbridge && systemctl daemon-reload", check=False)
+        gw.guest.run("rm -f /etc/systemd/system/wsbridge.service /etc/systemd/system/wsbridge-admin.socket /usr/bin/wsbridge && systemctl daemon-reload", check=False)
         gw.start()
         gw.until_up(*gw.endpoints)
     return said
+
+
+@case
+def commands_reach_the_units_gateway_by_its_group_and_start_no_stopped_one(gw):
+    gw.stop()
+    put = "mkdir -p /etc/wsbridge && cat > /etc/wsbridge/wsbridge.yaml && chmod 644 /etc/wsbridge/wsbridge.yaml"
+    try:
+        gw.guest.run(put, input=json.dumps(gw.config()))
+        gw.guest.gwvm("push", SYSUSERS, "/usr/lib/sysusers.d")
+        gw.guest.gwvm("push", UNIT, "/etc/systemd/system")
+        gw.guest.gwvm("push", ADMIN, "/etc/systemd/system")
+        gw.guest.run("systemd-sysusers && ln -sf /usr/local/bin/wsbridge /usr/bin/wsbridge && systemctl daemon-reload")
+        gw.guest.run("systemctl start wsbridge.service")
+        gw.until(lambda: gw.status() == 200, "it serves")
+        owner = gw.guest.run("stat -c '%U %G %a' /run/wsbridge/admin.sock").strip()
+        assert owner == "root wsbridge-admin 660", owner
+        code = lambda before, after="": gw.guest.run(f"{before} wsbridge sessions{after} > /dev/null 2>&1; echo $?").strip()
+        nobody = "setpriv --reuid=65534 --regid=65534"
+        assert code("") == "0"
+        assert code(f"{nobody} --clear-groups") == "77"
+        assert code(f"{nobody} --groups=$(getent group wsbridge-admin | cut -d: -f3)") == "0"
+        gw.guest.run("systemctl restart wsbridge.service")
+        gw.until(lambda: gw.status() == 200, "it serves again")
+        assert code("") == "0"
+        gw.guest.run("systemctl stop wsbridge.service")
+        assert code("") == "69"
+        assert gw.guest.run("systemctl is-active wsbridge.service wsbridge-admin.socket; true").split() == ["inactive"] * 2
+    finally:
+        gw.stop()
+        gw.guest.run("systemctl stop wsbridge.service; rm -f /etc/systemd/system/wsbridge.service "
+                     "/etc/systemd/system/wsbridge-admin.socket /usr/bin/wsbridge; systemctl daemon-reload", check=False)
+        gw.start()
+        gw.until_up(*gw.endpoints)
