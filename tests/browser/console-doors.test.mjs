@@ -84,7 +84,7 @@ endpoints:
 
     // Keys of whoever does not hold the lease go nowhere.
     await alice.locator(".xterm-helper-textarea").first().press("x");
-    await alice.getByRole("button", { name: "Who is connected" }).click();
+    await alice.getByRole("button", { name: "Sessions…" }).click();
     const rows = alice.locator(".sessions tbody tr");
     await eventually(async () => (await rows.count()) === 2, "both in the list");
     assert.match((await rows.allInnerTexts()).join("\n"), /plc\s+plotter\s+127\.0\.0\.1:\d+/);

@@ -53,7 +53,8 @@ const DATAGRAM = 65507;
  *
  * Events (`event.detail`): "data" { bytes, at, replay }, "gap" { from, to }, "signals" (inputs),
  * "config" (settings, by), "line" { event, at, count }, "time" { at, ms }, "lease" { you, holder,
- * observers, request, reason }, "status" { state, error, at, caps, usb } (with each session, and
+ * observers, request, reason }, "rights" { rights, why } (held read-only, or let go), "notice"
+ * { from, text } (a message for whoever uses the session), "status" { state, error, at, caps, usb } (with each session, and
  * when it changes; `hello.endpoint` has it, too), "error" { code, message, bytes } (data that went
  * nowhere), "lost" { code, reason, retryIn }, "resumed" { gap, downFor }, "gone" { reason, unsent,
  * opened } (the session had expired; a new one is open), "closed" { code, reason, final }.
@@ -409,8 +410,12 @@ export class Line extends Connection {
       case "pong":
         this.#tellResumed(null);
         return;
+      case "rights":
+        if (this.hello?.endpoint) this.hello.endpoint.rights = message.rights;
+        break;
       case "line":
       case "time":
+      case "notice":
         break;
       case "error":
         if (re !== undefined) return;

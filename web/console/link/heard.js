@@ -68,6 +68,12 @@ function lineHandlers({ state, memory, events, refresh }) {
       });
       events.emit({ type: "lease", before, ...detail });
     },
+    rights({ rights, why = null }) {
+      const before = state.value.held;
+      state.patch({ rights, held: why });
+      if (before !== why) events.emit({ type: "held", why });
+    },
+    notice: ({ from, text }) => events.emit({ type: "notice", from, text }),
     status({ state: device, error, since, endpoint: other, caps, usb }) {
       if (other || !device) return;
       const before = state.value.device;

@@ -13,6 +13,7 @@ export const START = {
   request: null, // who requests the lease from this page
   endpoint: null, // hello.endpoint
   rights: [],
+  held: null, // why the session may only read for now
   config: null,
   configBy: null, // who set it, if not this page: { user, ms }
   signals: null,
@@ -29,6 +30,7 @@ export function greeted({ endpoint }) {
   return {
     endpoint,
     rights: endpoint.rights ?? [],
+    held: null,
     device: endpoint.state ?? "up",
     error: endpoint.error ?? null,
     since: moment(endpoint.since),

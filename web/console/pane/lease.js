@@ -9,7 +9,7 @@ import { isSelf, moment, person } from "../format.js";
 const ANSWER_WITHIN = 30;
 
 /** What the lease is for this page: a word for the style, the text, and what may be done. */
-export function standing({ phase, role, holder, rights, endpoint, trouble, lost }) {
+export function standing({ phase, role, holder, rights, held, endpoint, trouble, lost }) {
   if (phase === "closed" && !trouble) return { kind: "none", text: "Not connected", can: [] };
   if (lost?.byTarget) return { kind: "none", text: "Nobody writes", can: [] };
   if (phase !== "up" || role === null)
@@ -21,6 +21,7 @@ export function standing({ phase, role, holder, rights, endpoint, trouble, lost 
   if (endpoint?.share === "everyone" && role === "writer")
     return { kind: "mine", text: "Everyone writes", can: [] };
   if (role === "writer") return { kind: "mine", text: "You write", can: ["release"] };
+  if (held) return { kind: "never", text: "Held: read only", can: [] };
   if (!rights.includes("write"))
     return {
       kind: "never",
@@ -142,6 +143,8 @@ export function tellLease({ link, notices, event }) {
     return;
   }
   if (reason === undefined || reason === "requested") return;
+  // Nobody gave it back: whoever holds the session has said so.
+  if (reason === "released" && you === "observer" && link.state.value.held) return;
   notices.dismiss("request");
   if (reason === "denied") {
     notices.dismiss("asked");

@@ -93,6 +93,19 @@ function lineTells({ link, screen, notices }) {
       );
     },
     lease: (event) => tellLease({ link, notices, event }),
+    held({ why }) {
+      if (why)
+        notices.show(`You may only read now: ${why}.`, { kind: "warn", key: "held", urgent: true });
+      else
+        notices.show("You may write again.", {
+          kind: "good",
+          key: "held",
+          for: 15,
+          action: { label: "Write", run: () => link.lease("request").catch(() => {}) },
+        });
+    },
+    notice: ({ from, text }) =>
+      notices.show(`${person(from)}: ${text}`, { kind: "warn", urgent: true }),
   };
 }
 
