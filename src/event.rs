@@ -1,5 +1,7 @@
 //! What happens at the gateway, told once; the log, the counters and the record read it here.
 
+mod lending;
+mod named;
 mod record;
 
 use std::{
@@ -10,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::lending::{GrantDeed, LendingEvent};
 use self::record::Refusals;
 use crate::{
     audit::Audit,
@@ -84,6 +87,8 @@ pub(crate) enum Event<'a> {
         /// Why not all were.
         undone: Option<&'a str>,
     },
+    /// Access was lent or asked for, or the clock that ends it was set.
+    Lending(LendingEvent<'a>),
     /// A configuration was read again.
     Reload {
         /// What changed, or what is wrong with it.
@@ -177,6 +182,7 @@ impl Events {
             | Event::Hold { .. }
             | Event::Say { .. }
             | Event::DeadMan { .. }
+            | Event::Lending(_)
             | Event::Lease { .. } => {}
         }
     }
@@ -227,6 +233,7 @@ impl Events {
                     tracing::info!(endpoint, principal, why, done, of, "writer lost");
                 }
             }
+            Event::Lending(event) => lending::log(event),
             Event::Reload { outcome: Ok(what) } => tracing::info!("reloaded: {what}"),
             Event::Reload { outcome: Err(why) } => {
                 tracing::error!("not reloaded, everything stays as it was: {why}");

@@ -40,6 +40,8 @@ mod wire;
 #[cfg(unix)]
 mod boot;
 #[cfg(unix)]
+mod clock;
+#[cfg(unix)]
 mod pty;
 mod regular_file;
 mod screen;

@@ -39,6 +39,7 @@ impl Auth {
                 let found = self
                     .by_pass(config, peer.app.as_deref(), ask, text.reveal())
                     .or_else(|| self.by_program(config, peer, text.reveal()))
+                    .or_else(|| self.by_grant_token(config, peer, text.reveal(), client))
                     .or_else(|| credentials::by_token(access, text, unix_now()));
                 if found.is_none() && punished.is_err() {
                     return Err(Refusal::Unauthorized);

@@ -6,11 +6,13 @@ mod certificate;
 mod client;
 mod credentials;
 mod evidence;
+mod grants;
 mod hashing;
 mod hops;
 mod host;
 mod issuers;
 mod kept;
+mod lending;
 mod links;
 mod logins;
 mod memory;
@@ -23,6 +25,7 @@ mod principal;
 mod programs;
 mod proxy;
 mod rates;
+mod secrets;
 mod sign_in;
 mod signing;
 mod source;
@@ -31,13 +34,11 @@ mod turns;
 mod user_header;
 
 use std::{
-    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 pub(crate) use self::{
@@ -45,7 +46,12 @@ pub(crate) use self::{
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{PresentedCredential, at_door},
+    grants::{
+        Decision, EndOfGrant, Failure as LendingFailure, Grant, Grants, Loan, Moment, Receiver,
+        Refused as GrantRefused, Request, RequestState, Wish,
+    },
     host::{Authority, OwnNames, is_ours},
+    lending::{Exchanged, GrantAnswer},
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
     passes::PASS_LIFE,
     places::{Admission, Slot},
@@ -53,6 +59,7 @@ pub(crate) use self::{
     programs::{CODE_LIFE, challenge, program_name, with_password},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
+    secrets::new_token,
     sign_in::SignInInfo,
     signing::{OWN_PAGE_ALONE, SignedIn, cookie},
     source::Source,
@@ -71,6 +78,7 @@ use self::{
     penalty::Penalties,
     programs::Codes,
     proxy::Unnamed,
+    secrets::{OWN_PREFIX, hex, is_own_form, is_random_text, random, random_text},
     tickets::Tickets,
 };
 use crate::{
@@ -155,6 +163,8 @@ pub(crate) struct Auth {
     passes: Passes,
     codes: Codes,
     issuers: Issuers,
+    /// Access that somebody lends to others.
+    pub grants: Grants,
     unnamed: Unnamed,
     own_name: String,
     held_name: Arc<Mutex<Option<String>>>,
@@ -180,6 +190,7 @@ impl Auth {
             passes: Passes::default(),
             codes: Codes::default(),
             issuers: Issuers::default(),
+            grants: Grants::default(),
             unnamed: Unnamed::default(),
             own_name,
             held_name: Arc::default(),
@@ -282,7 +293,7 @@ impl Auth {
         {
             return Err(Refusal::Origin(origin::ABSENT.to_owned()));
         }
-        Ok(principal)
+        Ok(self.with_lent(config, principal))
     }
 
     /// A principal as it is now; `None` if it no longer is one.
@@ -290,14 +301,22 @@ impl Auth {
         self.find_with(config, id, None)
     }
 
-    /// A principal as it is now, with what it came with: that has to be good still, and of an
-    /// issuer's words the one that was said then counts. Without a sign-in it is the newest one.
+    /// A principal as it is now, with what it came with and what it was lent.
     pub(crate) fn find_with(
         &self,
         config: &Config,
         id: &PrincipalId,
         login: Option<LoginId>,
     ) -> Option<Principal> {
+        if id.kind == PrincipalKind::Grant {
+            return Some(Principal { login, ..self.granted(config, &id.name)? });
+        }
+        Some(self.with_lent(config, self.own(config, id, login)?))
+    }
+
+    /// A principal as it is now, with what it came with: that has to be good still, and of an
+    /// issuer's words the one that was said then counts. Without a sign-in it is the newest one.
+    fn own(&self, config: &Config, id: &PrincipalId, login: Option<LoginId>) -> Option<Principal> {
         let terms = (&config.access, config.login);
         let standing = || self.logins.standing(id, login, terms, Instant::now());
         if let (None, true) = (login, id.kind != PrincipalKind::Identity) {
@@ -361,7 +380,8 @@ fn proof(ask: &AuthRequest<'_>, visit: &Visit, principal: &Principal) -> Proof {
             PrincipalKind::User
             | PrincipalKind::Token
             | PrincipalKind::Certificate
-            | PrincipalKind::Identity,
+            | PrincipalKind::Identity
+            | PrincipalKind::Grant,
         ) => Proof::Automatic,
         (_, PrincipalKind::Open) if visit.view.here => Proof::OpenHere,
         (_, PrincipalKind::Open) => Proof::OpenElsewhere,
@@ -381,50 +401,4 @@ fn is_browser(ask: &AuthRequest<'_>, view: &View) -> bool {
 pub(crate) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// The prefix of the secrets we make: API tokens and passes.
-const OWN_PREFIX: &str = "wsb_";
-
-/// Whether a text looks like a secret we made: at least 128 random bits, which nobody guesses.
-fn is_own_form(text: &str) -> bool {
-    text.strip_prefix(OWN_PREFIX).is_some_and(is_random_text)
-}
-
-/// Whether a text looks like what [`random_text`] returns, or more of it.
-fn is_random_text(text: &str) -> bool {
-    text.len() >= 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// A new API token: its text (`wsb_` and 128 random bits in hex), shown once, and its SHA-256 in
-/// hex, which is kept.
-pub(crate) fn new_token() -> (String, String) {
-    let text = format!("{OWN_PREFIX}{}", random_text());
-    let hash = hex(&Sha256::digest(&text));
-    (text, hash)
-}
-
-fn random_text() -> String {
-    hex(&random::<16>())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Bytes that nobody can guess.
-#[expect(
-    clippy::panic,
-    reason = "getrandom(2) fails on no kernel we run on; without it no secret is one"
-)]
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => bytes,
-        Err(error) => panic!("no randomness from the kernel: {error}"),
-    }
 }

@@ -24,6 +24,8 @@ pub(crate) enum PrincipalKind {
     Certificate,
     /// Somebody whom an issuer of `issuers:` vouches for; its name is `ISSUER/NAME`.
     Identity,
+    /// Whoever was lent access, by its link.
+    Grant,
     /// Anyone, under `auth: none`.
     Open,
     /// Whoever may open the admin socket.
@@ -38,9 +40,23 @@ impl PrincipalKind {
             Self::Token => "token",
             Self::Certificate => "certificate",
             Self::Identity => "identity",
+            Self::Grant => "grant",
             Self::Open => "open",
             Self::Local => "local",
         }
+    }
+
+    /// The kind of this word.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        const ALL: [PrincipalKind; 6] = [
+            PrincipalKind::User,
+            PrincipalKind::Token,
+            PrincipalKind::Certificate,
+            PrincipalKind::Identity,
+            PrincipalKind::Grant,
+            PrincipalKind::Open,
+        ];
+        ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, PresentedCredential,
-    Principal, PrincipalKind, View, Visit, default_port, sign_in::FoundSignIn,
+    AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, Moment,
+    PresentedCredential, Principal, PrincipalKind, View, Visit, default_port, grants::is_grants,
+    sign_in::FoundSignIn,
 };
 use crate::{
     auth::Purpose,
@@ -17,7 +18,7 @@ use crate::{
 /// Cookies of our name that are looked at.
 pub(super) const COOKIES_MAX: usize = 8;
 /// The stem of the sign-in cookie's name.
-const SIGN_IN: &str = "sid";
+pub(super) const SIGN_IN: &str = "sid";
 
 /// A browser that has just signed in.
 #[derive(Debug)]
@@ -116,7 +117,14 @@ impl Auth {
 
     /// Ends a sign-in and the earlier ones of its browser: from now on they let nobody in, and
     /// [`Self::is_signed_in`] says so about what still runs. It is on disk before this returns.
+    /// Slow: it waits for the disk.
     pub(crate) fn sign_out(&self, config: &Config, id: LoginId) {
+        if is_grants(id) {
+            if let Err(error) = self.grants.sign_out(id, Moment::now()) {
+                tracing::warn!("signing out cannot be kept: {error:?}");
+            }
+            return;
+        }
         self.logins.end(id);
         self.kept.write(config, &self.logins);
     }
@@ -144,6 +152,9 @@ impl Auth {
 
     /// Time a sign-in has left unless it is used.
     pub(crate) fn login_left(&self, config: &Config, id: LoginId) -> Option<Duration> {
+        if is_grants(id) {
+            return self.grants.sign_in_left(id, Moment::now());
+        }
         self.logins.left(id, &config.access, config.login, Instant::now())
     }
 
@@ -168,13 +179,18 @@ impl Auth {
         let shown = ask
             .cookie
             .filter(|_| alone && matches!(visit.page, AllowedOrigin::Own | AllowedOrigin::None));
-        let Some(found) = self.cookies(config, shown, visit).into_iter().next() else {
-            return Ok(None);
+        let found = self.cookies(config, shown, visit).into_iter().next();
+        let principal = match found {
+            Some(found) => self.find_with(config, &found.who, Some(found.id)),
+            None => self.by_grant_cookie(config, shown, visit),
         };
+        if principal.is_none() {
+            return Ok(None);
+        }
         if visit.page != AllowedOrigin::Own && ask.purpose != Purpose::Read {
             return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
-        Ok(self.find_with(config, &found.who, Some(found.id)))
+        Ok(principal)
     }
 }
 

@@ -5,8 +5,8 @@ use std::io;
 use clap::Subcommand;
 
 use super::{
-    CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, import, kick, passwd,
-    ports, say, serve, sessions, token, told, watch, wrap,
+    CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, grant, import, kick,
+    passwd, ports, request, say, serve, sessions, token, told, watch, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,18 @@ pub(super) enum HereCommand {
     Say(say::Args),
     /// Show what a line says, as it says it.
     Watch(watch::Args),
+    /// Lend access to an endpoint for a time: prints a link.
+    Grant(grant::Args),
+    /// List the access that is lent.
+    Grants(grant::ListArgs),
+    /// Take lent access back.
+    Revoke(grant::RevokeArgs),
+    /// List the access that others ask for.
+    Requests(request::Args),
+    /// Approve a request for access.
+    Approve(request::ApproveArgs),
+    /// Deny a request for access.
+    Deny(request::DenyArgs),
     /// Hash a password for `users:`.
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
@@ -68,6 +80,12 @@ impl HereCommand {
             Self::Hold(args) => kick::hold(&args),
             Self::Say(args) => say::run(&args),
             Self::Watch(args) => watch::run(&args),
+            Self::Grant(args) => grant::run(&args),
+            Self::Grants(args) => grant::list(&args),
+            Self::Revoke(args) => grant::revoke(&args),
+            Self::Requests(args) => request::run(&args),
+            Self::Approve(args) => request::approve(&args),
+            Self::Deny(args) => request::deny(&args),
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Audit(args) => audit::run(&args),

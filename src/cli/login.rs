@@ -24,6 +24,7 @@ use super::{
 Examples:
   wsbridge login https://gateway:8443
   wsbridge login https://gateway:8443 --browser
+  wsbridge login https://gateway:8443 --grant
   wsbridge login https://gateway:8443 --user alice --ca gateway-ca.crt
   pass show gateway/alice | wsbridge login https://gateway:8443 --user alice"
 )]
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Sign in on the gateway's page in your browser.
     #[arg(long)]
     browser: bool,
+    /// Use a link that somebody lent you access with; it is asked for.
+    #[arg(long, conflicts_with_all = ["user", "browser"])]
+    grant: bool,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -87,7 +91,10 @@ async fn login(args: &Args) -> Outcome {
     // One that cannot be read is made anew.
     let kept = Kept::find(&args.url).unwrap_or_default();
     let gateway = Gateway::new(args.url.clone(), &args.trust, kept.as_ref());
-    let wish = if args.browser {
+    let wish = if args.grant {
+        let text = prompt::secret("Link: ")?;
+        json!({ "grant": secret(&text)?, "program": program() })
+    } else if args.browser {
         browser::code(&gateway).await?
     } else {
         // Before anybody types a password for it.
@@ -98,13 +105,14 @@ async fn login(args: &Args) -> Outcome {
         let (user, password) = prompt::sign_in(args.user.as_deref())?;
         json!({ "user": user, "password": password, "program": program() })
     };
-    let answer = gateway.ask("/api/logins", None, Some(&wish)).await?;
+    let path = if args.grant { "/api/grant" } else { "/api/logins" };
+    let answer = gateway.ask(path, None, Some(&wish)).await?;
     let text = String::from_utf8_lossy(&answer.body);
     if answer.status == 401 {
-        let what = if args.browser {
-            "the code is not good any more"
-        } else {
-            "the user or the password is wrong"
+        let what = match (args.grant, args.browser) {
+            (true, _) => "this link is wrong, or over",
+            (_, true) => "the code is not good any more",
+            _ => "the user or the password is wrong",
         };
         return Err(CommandError::new(SysExit::Refused, what));
     }
@@ -121,6 +129,17 @@ async fn login(args: &Args) -> Outcome {
     let file = kept.keep(&args.url)?;
     told(&format!("signed in to {} as {}; kept in {}", kept.gateway, kept.user, file.display()));
     Ok(())
+}
+
+/// The secret in a link, or alone.
+fn secret(text: &str) -> Result<&str, CommandError> {
+    let text = text.trim();
+    let secret = text.rsplit_once("#grant=").map_or(text, |(_, secret)| secret);
+    if secret.starts_with("wsg_") {
+        return Ok(secret);
+    }
+    let what = "that is no link of `wsbridge grant`: it ends in #grant=wsg_ and 43 letters";
+    Err(CommandError::new(SysExit::Usage, what))
 }
 
 /// Somebody in front of the gateway wants to know first who asks: the page itself has no secrets.

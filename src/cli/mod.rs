@@ -18,11 +18,15 @@ mod demo;
 mod doctor;
 mod gateway;
 #[cfg(unix)]
+mod grant;
+#[cfg(unix)]
 mod here;
 #[cfg(unix)]
 mod import;
 #[cfg(unix)]
 mod kick;
+#[cfg(unix)]
+mod lent;
 #[cfg(unix)]
 mod load;
 mod login;
@@ -33,6 +37,8 @@ mod passwd;
 #[cfg(unix)]
 mod ports;
 mod prompt;
+#[cfg(unix)]
+mod request;
 #[cfg(unix)]
 mod say;
 #[cfg(unix)]

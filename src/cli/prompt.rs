@@ -26,6 +26,15 @@ pub(super) fn sign_in(user: Option<&str>) -> Result<(String, String), CommandErr
     Ok((user, password))
 }
 
+/// Something that nobody else should see: typed unseen, or a line of a pipe.
+pub(super) fn secret(text: &'static str) -> Result<String, CommandError> {
+    if !io::stdin().is_terminal() {
+        return line();
+    }
+    let [secret] = unseen([text])?;
+    Ok(secret)
+}
+
 fn seen(text: &str) -> Result<String, CommandError> {
     let mut err = io::stderr();
     // A prompt that nobody sees does no harm.

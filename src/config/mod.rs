@@ -24,6 +24,7 @@ mod import;
 mod issuer;
 mod joined;
 mod kept;
+mod lending;
 mod lines;
 mod listen;
 mod login;
@@ -72,6 +73,7 @@ pub(crate) use gateway::Limits;
 pub(crate) use heartbeat::Heartbeat;
 pub use import::{Import, ImportKind, Imported, import};
 pub(crate) use issuer::{Issuer, KeyPlace, WebAddress};
+pub(crate) use lending::Lending;
 pub(crate) use lines::{LocalLine, LocalPlace, parse_lines};
 pub(crate) use listen::{Address, Listen, ListenTls};
 pub(crate) use login::Login;
@@ -84,6 +86,7 @@ pub(crate) use password::Password;
 pub(crate) use plan::{
     DoorAction, EndpointAction, ListenerAction, Plan, PlannedDoor, SimAction, same_port,
 };
+pub(crate) use proxies::Network;
 #[cfg(test)]
 pub(crate) use proxies::ProxySecret;
 pub(crate) use proxies::{HeaderFamily, TrustedProxies, contain};
@@ -101,7 +104,7 @@ pub(crate) use text::Text;
 pub(crate) use uci::{UciInstance, uci_instance};
 pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use udp::UdpTarget;
-pub(crate) use units::{duration_text, size_text};
+pub(crate) use units::{duration_text, seconds_of, size_text};
 pub(crate) use words::KnownResets;
 
 pub(crate) use crate::wire::frames::Packing;
@@ -132,6 +135,8 @@ pub struct Config {
     pub mdns: bool,
     /// How long a browser stays signed in.
     pub login: Login,
+    /// How access may be lent to others.
+    pub lending: Lending,
     /// What strangers may take.
     pub limits: Limits,
     /// The record of who did what, if one is kept.

@@ -189,6 +189,7 @@ fn walls_differ(old: &Config, new: &Config) -> bool {
         || old.audit != new.audit
         || old.admin != new.admin
         || old.login != new.login
+        || old.lending != new.lending
         || old.mdns != new.mdns
         || old.hsts != new.hsts
         || old.apps != new.apps

@@ -88,7 +88,17 @@ pub(super) enum Also {
 
 /// A network: address and prefix length, host bits cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network(pub IpAddr, pub u8);
+pub(crate) struct Network(pub IpAddr, pub u8);
+
+impl Network {
+    /// Reads ADDRESS or ADDRESS/PREFIX; returns network and prefix length.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how to write it.
+    pub(crate) fn parse(text: &str) -> Result<(IpAddr, u8), String> {
+        Self::read(text).map(|Self(ip, bits)| (ip, bits))
+    }
+}
 
 impl Scalar for Network {
     fn read(text: &str) -> Result<Self, String> {

@@ -14,6 +14,7 @@ use super::{
     endpoint::endpoints,
     gateway::{hsts, limits, names, times},
     joined::joined,
+    lending::lending,
     listen::{self, listen},
     login::login,
     node::{At, Node},
@@ -126,6 +127,10 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         .key("login", "how long a browser stays signed in: [below](#login)")
         .without("see below")
         .part(login);
+    let lending = k
+        .key("lending", "how access may be lent to others: [below](#lending)")
+        .without("see below")
+        .part(lending);
     let limits = k
         .key("limits", "what strangers may take: [below](#limits)")
         .without("see below")
@@ -171,6 +176,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         trusted_proxies: names.trusted_proxies,
         mdns: names.mdns,
         login,
+        lending,
         limits,
         audit,
         admin,

@@ -111,6 +111,17 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
+    /// The rights of these words.
+    ///
+    /// # Errors
+    /// The first word that is no right's.
+    pub fn of_words<T: AsRef<str>>(words: &[T]) -> Result<Self, &str> {
+        words.iter().try_fold(Self::NONE, |sum, word| {
+            let found = Self::WORDS.iter().find(|(known, _)| *known == word.as_ref());
+            found.map(|(_, right)| sum.with(*right)).ok_or(word.as_ref())
+        })
+    }
+
     /// The words for these rights.
     pub fn words(self) -> Vec<&'static str> {
         Self::WORDS.iter().filter(|(_, right)| self.allows(*right)).map(|(word, _)| *word).collect()

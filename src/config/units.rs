@@ -31,6 +31,15 @@ pub(super) struct Size(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ByteRate(pub(super) u64);
 
+/// A time as people type it (`30m`, `2h`), in whole seconds and at least one.
+///
+/// # Errors
+/// What is wrong with it, and how to write it.
+pub(crate) fn seconds_of(text: &str) -> Result<u64, String> {
+    let seconds = Duration::read(text)?.as_secs();
+    if seconds > 0 { Ok(seconds) } else { Err(format!("`{text}` is shorter than a second")) }
+}
+
 impl Scalar for Duration {
     fn read(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a duration; write e.g. 250ms, 10s, 5m, 12h or 7d");

@@ -26,7 +26,7 @@ pub(crate) use self::record::folder as record_folder;
 use self::{admin::Admin, doors::Doors, listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service, ServiceKind},
-    auth::{own_name, unix_now},
+    auth::{Moment, own_name, unix_now},
     config::{Config, Plan},
     event::Events,
     http::Bridge,
@@ -137,6 +137,11 @@ impl Daemon {
         let bridge = Bridge::new(config, lines, Arc::default(), events, edge);
         if let Some(folder) = systemd::runtime_directory() {
             bridge.auth.keep_sign_ins(&folder, &real);
+        }
+        let lent = written.state_directory.join("grants.jsonl");
+        if let Err(error) = bridge.auth.grants.open(&lent, Moment::now()) {
+            let file = lent.display();
+            tracing::error!(%file, "nothing is lent, and what was lent is over: {error}");
         }
         let inherited = systemd::Sockets::inherited()?;
         let mut admin = Admin::new(&inherited, &real)?;

@@ -2,12 +2,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Event, SessionInfo, Traffic};
+use super::{
+    Event, SessionInfo, Traffic, lending,
+    named::{detail, name},
+};
 use crate::{
     audit::Entry,
-    auth::{ClientAddress, PrincipalId, PrincipalKind},
+    auth::{ClientAddress, PrincipalId},
 };
 
 /// Refusals of the same second: one line, and how many more there were. Strangers can cause these.
@@ -87,6 +90,7 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
             ..Entry::default()
         },
         Event::DeadMan { .. } => dead_man(event),
+        Event::Lending(event) => lending::entry(event),
         Event::Reload { outcome } => {
             let (key, text) = match outcome {
                 Ok(what) => ("changed", what),
@@ -126,21 +130,4 @@ fn of(what: &'static str, session: SessionInfo<'_>) -> Entry {
         session: Some(number),
         ..by(what, principal, client)
     }
-}
-
-/// A user `ci` and a token `ci` are two.
-fn name(principal: &PrincipalId) -> String {
-    match principal.kind {
-        PrincipalKind::Open | PrincipalKind::Local => principal.name.clone(),
-        PrincipalKind::User
-        | PrincipalKind::Token
-        | PrincipalKind::Certificate
-        | PrincipalKind::Identity => {
-            format!("{}:{}", principal.kind.word(), principal.name)
-        }
-    }
-}
-
-fn detail(mut value: Value) -> Map<String, Value> {
-    value.as_object_mut().map(std::mem::take).unwrap_or_default()
 }

@@ -6,13 +6,16 @@ mod ask;
 mod assets;
 mod by_door;
 mod connection;
+mod disk;
 mod exchange;
+mod grants;
 mod kick;
 mod log;
 mod logins;
 mod media;
 mod pages;
 mod refusal;
+mod requests;
 mod run;
 mod say;
 mod scope;
@@ -168,6 +171,14 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/logins", get(page(logins::list)).post(entrance(logins::begin)))
         .route("/api/logins/code", post(page(logins::code)))
         .route("/api/logins/{id}/end", post(page(logins::end)))
+        .route("/api/grant", post(entrance(grants::exchange)))
+        .route("/api/grants", get(page(grants::list)).post(page(grants::give)))
+        .route("/api/grants/clock", post(page(grants::accept_clock)))
+        .route("/api/grants/{id}/revoke", post(page(grants::revoke)))
+        .route("/api/requests", get(page(requests::list)).post(page(requests::make)))
+        .route("/api/requests/{id}/approve", post(page(requests::approve)))
+        .route("/api/requests/{id}/deny", post(page(requests::deny)))
+        .route("/api/requests/{id}/withdraw", post(page(requests::withdraw)))
         .route("/api/ticket", post(page(tickets::ticket)).options(page(pages::preflight)))
         .route("/api/pass", post(page(tickets::page_pass)).options(page(pages::preflight)))
         .fallback(page(pages::nothing))

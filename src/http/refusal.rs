@@ -49,6 +49,8 @@ fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
         | Refusal::Origin(_)
         | Refusal::Subprotocol(_)
         | Refusal::Forbidden
+        | Refusal::NotLent(_)
+        | Refusal::NotKept(_)
         | Refusal::NotFound
         | Refusal::Method
         | Refusal::BodyTooLarge

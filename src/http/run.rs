@@ -11,12 +11,12 @@ use tokio::{
 
 use super::{
     Account, Bridge,
-    scope::{NEEDED, named, participant, within},
+    scope::{NEEDED, decides, named, participant, within},
     visitor::{Connection, Upgraded},
     warden::{revoked, tally},
 };
 use crate::{
-    auth::Principal,
+    auth::{Moment, Principal, RequestState},
     config::{Endpoint, Rights, RightsTable},
     line::{Board, Seat},
     session::{
@@ -101,7 +101,9 @@ impl Run {
                 if let Some(ended) = revoked(&self.bridge, &entry) {
                     entry.end(ended);
                 }
-                if entry.certificate.is_some() {
+                let lent = &self.bridge.auth.grants;
+                let lent = lent.left(&entry.principal, &entry.endpoint, Moment::now());
+                if entry.certificate.is_some() || lent.is_some() {
                     self.bridge.ending.notify_one();
                 }
                 let socket = Socket::new(stream, early, self.payload).with_line_ends(self.eol);
@@ -175,17 +177,21 @@ struct PrincipalView {
     framed: bool,
 }
 
+impl PrincipalView {
+    /// The principal with what it may do now, here.
+    fn principal(&self) -> Option<Principal> {
+        let config = self.bridge.config();
+        let now = self.bridge.auth.find(&config, &self.principal.id)?;
+        let rights = within(&config, (self.app.as_deref(), self.framed), now.rights);
+        let rights = named(self.principal.only.as_ref(), rights);
+        Some(Principal { rights, ..now })
+    }
+}
+
 impl BusView for PrincipalView {
     fn visible(&self) -> Vec<(Arc<Endpoint>, Rights, Option<watch::Receiver<Board>>)> {
         let config = self.bridge.config();
-        let rights = self
-            .bridge
-            .auth
-            .find(&config, &self.principal.id)
-            .map_or_else(RightsTable::default, |now| {
-                within(&config, (self.app.as_deref(), self.framed), now.rights)
-            });
-        let rights = named(self.principal.only.as_ref(), rights);
+        let rights = self.principal().map_or_else(RightsTable::default, |now| now.rights);
         let seen =
             config.endpoints.values().filter(|endpoint| rights.on(&endpoint.name).allows(NEEDED));
         seen.map(|endpoint| {
@@ -213,6 +219,17 @@ impl BusView for PrincipalView {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.bridge.lines.applied()
+    }
+
+    fn lending(&self) -> watch::Receiver<u64> {
+        self.bridge.auth.grants.changes()
+    }
+
+    fn pending(&self) -> usize {
+        let all = self.bridge.auth.grants.requests().into_iter();
+        let open = all.filter(|one| one.state == RequestState::Pending);
+        let Some(principal) = self.principal() else { return 0 };
+        open.filter(|one| decides(&principal, one)).count()
     }
 }
 

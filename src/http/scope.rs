@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{PassLimit, Principal, PrincipalId, PrincipalKind, parse_origin},
+    auth::{PassLimit, Principal, PrincipalId, PrincipalKind, Request, RequestState, parse_origin},
     config::{App, Config, Endpoint, Origin, Rights, RightsTable},
     line::{Ghosts, Participant},
     wire::close::Refusal,
@@ -45,6 +45,18 @@ pub(super) fn may_open(app: &App, principal: &Principal) -> bool {
     app.endpoints.iter().any(|name| principal.rights.on(name).allows(Rights::READ))
 }
 
+/// Whether somebody may decide on a request at all: not on his own.
+pub(super) fn may_decide(principal: &Principal, request: &Request) -> bool {
+    request.by.0 != principal.id && principal.rights.on(&request.endpoint).allows(Rights::APPROVE)
+}
+
+/// Whether somebody may decide on a request, and has not yet.
+pub(super) fn decides(principal: &Principal, request: &Request) -> bool {
+    let open = request.state == RequestState::Pending;
+    let said = request.approved.iter().any(|whose| whose.0 == principal.id);
+    open && !said && may_decide(principal, request)
+}
+
 /// A principal as a participant on an endpoint's line.
 pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str) -> Participant {
     let PrincipalId { kind, name } = &principal.id;
@@ -58,7 +70,8 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
         PrincipalKind::User
         | PrincipalKind::Token
         | PrincipalKind::Certificate
-        | PrincipalKind::Identity => Ghosts::Silent,
+        | PrincipalKind::Identity
+        | PrincipalKind::Grant => Ghosts::Silent,
         PrincipalKind::Open => Ghosts::Away,
     };
     let granted = principal.rights.on(endpoint);

@@ -1,5 +1,7 @@
 //! Signing in and out from the page, and what the page learns about itself.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -10,6 +12,7 @@ use serde_json::json;
 
 use super::{
     Bridge, app, ask,
+    disk::blocking,
     pages::{content, json_body},
     scope::may_open,
     trust,
@@ -87,7 +90,8 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     if let Ok((principal, _)) = visitor.authorise(&ask).await
         && let Some(login) = principal.login
     {
-        bridge.auth.sign_out(&config, login);
+        let (own, config) = (Arc::clone(bridge), Arc::clone(&config));
+        blocking(move || own.auth.sign_out(&config, login)).await?;
         warden::look(bridge);
         bridge.events.tell(Event::SignOut { principal: &principal.id, client: *client });
     }
@@ -99,13 +103,13 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     Ok(response)
 }
 
-fn set(response: &mut Response<Body>, cookie: &str) {
+pub(super) fn set(response: &mut Response<Body>, cookie: &str) {
     if let Ok(value) = HeaderValue::from_str(cookie) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
 }
 
-fn describe(visitor: &Visitor, principal: &Principal, visit: &Visit) -> String {
+pub(super) fn describe(visitor: &Visitor, principal: &Principal, visit: &Visit) -> String {
     let bridge = &visitor.bridge;
     let kind = principal.id.kind.word();
     let own = own_name();

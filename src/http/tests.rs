@@ -125,6 +125,7 @@ pub(crate) fn config(access: Access) -> Config {
         audit: None,
         hsts: None,
         login: crate::config::Login::default(),
+        lending: crate::config::Lending::default(),
         limits: Limits {
             connections: 64,
             per_address: 32,

@@ -342,6 +342,8 @@ pub(super) fn told(refusal: Refusal) -> Ended {
         | Refusal::NotLoopback
         | Refusal::Origin(_)
         | Refusal::Subprotocol(_)
+        | Refusal::NotLent(_)
+        | Refusal::NotKept(_)
         | Refusal::Method
         | Refusal::Version
         | Refusal::NotUpgrade

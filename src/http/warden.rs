@@ -15,12 +15,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bridge,
+    Bridge, disk,
     scope::{NEEDED, within},
 };
 use crate::{
-    auth::unix_now,
+    auth::{Moment, PrincipalKind, unix_now},
+    clock::ClockSteps,
     config::Config,
+    event::{Event, LendingEvent},
     session::{Restraint, RunningSession},
     wire::close::Ended,
 };
@@ -38,8 +40,12 @@ pub(super) async fn watch(
     mut config: Receiver<Arc<Config>>,
     (ending, stop): (Arc<Notify>, CancellationToken),
 ) {
-    let mut next = Duration::ZERO;
+    let (mut next, mut last, mut steps) = (Duration::ZERO, Moment::now(), ClockSteps::new());
+    let Some(mut lending) = bridge.upgrade().map(|bridge| bridge.auth.grants.changes()) else {
+        return;
+    };
     loop {
+        let mut set = false;
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -47,9 +53,20 @@ pub(super) async fn watch(
                 return;
             },
             () = ending.notified() => {}
+            // The sender lives as long as the bridge.
+            _ = lending.changed() => {}
+            () = steps.next() => set = true,
             () = sleep(next) => {}
         }
         let Some(bridge) = bridge.upgrade() else { return };
+        let now = Moment::now();
+        if set {
+            bridge
+                .events
+                .tell(Event::Lending(LendingEvent::ClockSet { seconds: now.step_since(last) }));
+        }
+        last = now;
+        disk::sweep(&bridge);
         look(&bridge);
         next = next_look(&bridge);
     }
@@ -58,27 +75,36 @@ pub(super) async fn watch(
 /// When to look again: soon, or when the certificate or sign-in of a session expires, if that is
 /// sooner.
 fn next_look(bridge: &Bridge) -> Duration {
-    let sessions = bridge.sessions.list();
+    let mut sessions = bridge.sessions.list();
+    sessions.extend(bridge.parking.list());
     let config = bridge.config();
     let ends = sessions
         .iter()
         .filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
+    let (grants, now) = (&bridge.auth.grants, Moment::now());
+    let lent =
+        sessions.iter().filter_map(|entry| grants.left(&entry.principal, &entry.endpoint, now));
+    let lent_for = lent.min().unwrap_or(SWEEP_INTERVAL);
     // It is valid throughout its last second.
-    let left = ends
+    let valid = ends
         .map(|until| until.saturating_add(1).saturating_sub(unix_now()))
         .filter(|left| *left > 0)
         .min();
-    let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_secs);
+    let valid = valid.and_then(|left| u64::try_from(left).ok()).map(Duration::from_secs);
     let logins = sessions.iter().filter_map(|entry| entry.login);
     let of_logins = logins.filter_map(|login| bridge.auth.login_left(&config, login)).min();
     // A moment later, it is over.
     let of_logins = of_logins.map(|left| left + MOMENT);
-    left.into_iter().chain(of_logins).min().map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(left))
+    valid
+        .into_iter()
+        .chain(of_logins)
+        .min()
+        .map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(left))
+        .min(lent_for)
 }
 
 /// Looks at all sessions once.
 pub(super) fn look(bridge: &Bridge) {
-    let config = bridge.config();
     for entry in bridge.sessions.list() {
         match revoked(bridge, &entry) {
             Some(ended) => entry.end(ended),
@@ -86,8 +112,8 @@ pub(super) fn look(bridge: &Bridge) {
         }
     }
     for entry in bridge.parking.list() {
-        if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {
-            bridge.parking.disconnect(entry.number, &Ended::NotAuthenticated);
+        if let Some(ended) = revoked(bridge, &entry) {
+            bridge.parking.disconnect(entry.number, &ended);
         }
     }
 }
@@ -101,11 +127,14 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
         return Some(Ended::Stopping);
     }
     let config = bridge.config();
+    let lent = entry.principal.kind == PrincipalKind::Grant;
+    let gone = if lent { Ended::LentOver } else { Ended::NotAuthenticated };
+    let over = || bridge.auth.grants.is_over(&entry.principal, &entry.endpoint, Moment::now());
     let Some(now) = bridge.auth.find_with(&config, &entry.principal, entry.login) else {
-        return Some(Ended::NotAuthenticated);
+        return Some(gone);
     };
     if !bridge.auth.goes_on(&config, entry.login, entry.certificate.as_deref()) {
-        return Some(Ended::NotAuthenticated);
+        return Some(gone);
     }
     // The bus has no name, and shows each principal what it may see.
     let name = &entry.endpoint;
@@ -119,7 +148,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
             .on(name)
             .allows(entry.began.with(NEEDED)) =>
         {
-            Some(Ended::Withdrawn)
+            Some(if over() { Ended::LentOver } else { Ended::Withdrawn })
         }
         true => None,
     }

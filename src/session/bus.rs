@@ -40,6 +40,12 @@ pub(crate) trait BusView: Send + Sync {
 
     /// Changes when `visible` may.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// Changes when access was asked for or lent, to whomever.
+    fn lending(&self) -> watch::Receiver<u64>;
+
+    /// How many requests for access the client may decide.
+    fn pending(&self) -> usize;
 }
 
 /// Runs a bus socket to its end.
@@ -68,6 +74,10 @@ struct Overview<'a> {
     watches: JoinSet<String>,
     /// Resolves when endpoints have come or gone.
     listed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// What the client was told that it may do.
+    rights: BTreeMap<String, Rights>,
+    /// Resolves when access was asked for or lent.
+    lent: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// The rates, while the client wants them.
     rates: Option<Rates>,
 }
@@ -87,6 +97,8 @@ impl<'a> Overview<'a> {
             known: BTreeMap::new(),
             watches: JoinSet::new(),
             listed: listed(shown.changes()),
+            rights: BTreeMap::new(),
+            lent: listed(shown.lending()),
             rates: None,
         }
     }
@@ -96,9 +108,11 @@ impl<'a> Overview<'a> {
         self.listed = listed(self.shown.changes());
         self.watches = JoinSet::new();
         self.known = BTreeMap::new();
+        self.rights = BTreeMap::new();
         let mut endpoints = Vec::new();
         for (endpoint, rights, mut board) in self.shown.visible() {
             let now = board.as_mut().map(|board| board.borrow_and_update().clone());
+            self.rights.insert(endpoint.name.clone(), rights);
             endpoints.push(describe(&endpoint, rights, now.as_ref()));
             if let Some(board) = board {
                 self.watch(endpoint.name.clone(), board.clone());
@@ -143,6 +157,19 @@ impl<'a> Overview<'a> {
             }),
         );
         self.watch(name.to_owned(), again);
+    }
+
+    /// Access was asked for or lent: says what the client may do now, if that is something else, and
+    /// how many requests wait for it.
+    fn lent(&mut self, link: &mut Link) {
+        self.lent = listed(self.shown.lending());
+        let now = self.shown.visible().into_iter();
+        let now: BTreeMap<_, _> =
+            now.map(|(endpoint, rights, _)| (endpoint.name.clone(), rights)).collect();
+        if now != self.rights {
+            self.hello(link);
+        }
+        tell(link, &Tell::Lending { pending: self.shown.pending() });
     }
 
     /// Says the rates, if any of them differs from a second ago.
@@ -228,6 +255,8 @@ impl Speech for Overview<'_> {
     fn poll_client(&mut self, link: &mut Link, cx: &mut Context<'_>, _buf: &mut [u8]) -> Poll<()> {
         if self.listed.as_mut().poll(cx).is_ready() {
             self.hello(link);
+        } else if self.lent.as_mut().poll(cx).is_ready() {
+            self.lent(link);
         } else if let Poll::Ready(Some(Ok(name))) = self.watches.poll_join_next(cx) {
             self.changed(link, &name);
         } else if self.rates.as_mut().is_some_and(|rates| rates.poll_second(cx).is_ready()) {

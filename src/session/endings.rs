@@ -81,6 +81,7 @@ pub(super) fn loss(ended: &Ended, Parting { queued, has_word }: Parting) -> Opti
         // The gateway ends it, whatever its client wanted.
         Ended::NotAuthenticated
         | Ended::Withdrawn
+        | Ended::LentOver
         | Ended::Disconnected(_)
         | Ended::Stopping
         | Ended::Restarting
@@ -127,6 +128,7 @@ pub(super) fn ending(ended: &Ended) -> Ending {
         | Ended::TargetUnreachable(_)
         | Ended::NotAuthenticated
         | Ended::Withdrawn
+        | Ended::LentOver
         | Ended::Disconnected(_) => (Remainder::Discard, Farewell::Close, false),
         Ended::Stopping | Ended::Restarting | Ended::Removed => {
             (Remainder::Within(STOP_WITHIN), Farewell::Close, false)

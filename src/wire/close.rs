@@ -75,6 +75,8 @@ pub enum Ended {
     NotAuthenticated,
     /// The right was withdrawn.
     Withdrawn,
+    /// The access that somebody lent is over.
+    LentOver,
     /// The endpoint is unknown or was removed.
     Removed,
     /// No `open` in time.
@@ -110,7 +112,7 @@ impl Ended {
             Self::TargetFailed(_) | Self::TargetReset(_) | Self::Internal(_) => Some(1011),
             Self::BadMessage(_) => Some(4400),
             Self::NotAuthenticated => Some(4401),
-            Self::Withdrawn => Some(4403),
+            Self::Withdrawn | Self::LentOver => Some(4403),
             Self::Removed => Some(4404),
             Self::ClientSilent | Self::NotOpened => Some(4408),
             Self::Busy(_) => Some(4409),
@@ -147,6 +149,7 @@ impl Ended {
             Self::Internal(_) => "internal",
             Self::NotAuthenticated => "not_authenticated",
             Self::Withdrawn => "withdrawn",
+            Self::LentOver => "lent_over",
             Self::Removed => "removed",
             Self::NotOpened => "not_opened",
             Self::Busy(_) => "busy",
@@ -181,6 +184,7 @@ impl fmt::Display for Ended {
             Self::Internal(why) => write!(f, "internal error: {why}"),
             Self::NotAuthenticated => f.write_str("not signed in"),
             Self::Withdrawn => f.write_str("the right to this endpoint was withdrawn"),
+            Self::LentOver => f.write_str("the access that was lent to you is over"),
             Self::Removed => f.write_str("no such endpoint"),
             Self::NotOpened => f.write_str("no open in time"),
             Self::Busy(holder) => write!(f, "in use by {holder}"),
@@ -223,6 +227,10 @@ pub enum Refusal {
     Unauthorized,
     /// No right, or (which looks the same without a right) no such endpoint.
     Forbidden,
+    /// Access cannot be lent, asked for or used like that, and why.
+    NotLent(String),
+    /// What was to be kept could not be written, so it has not happened.
+    NotKept(String),
     /// No such page or endpoint.
     NotFound,
     /// The page does not know this method.
@@ -269,7 +277,7 @@ impl Refusal {
             | Self::Opening(_)
             | Self::Registration => 400,
             Self::Unauthorized => 401,
-            Self::Origin(_) | Self::Forbidden => 403,
+            Self::Origin(_) | Self::Forbidden | Self::NotLent(_) => 403,
             Self::NotFound => 404,
             Self::Method => 405,
             Self::Timeout => 408,
@@ -282,7 +290,7 @@ impl Refusal {
             Self::TooMany(_) | Self::NoRoom(_) => 429,
             Self::HeadTooLarge => 431,
             Self::Unreachable(_) => 502,
-            Self::TargetAbsent(_) | Self::Exhausted => 503,
+            Self::TargetAbsent(_) | Self::Exhausted | Self::NotKept(_) => 503,
             Self::TargetTimeout(_) => 504,
         }
     }
@@ -300,6 +308,8 @@ impl Refusal {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::NotLent(_) => "not_lent",
+            Self::NotKept(_) => "not_kept",
             Self::Method => "method",
             Self::Version => "version",
             Self::NotUpgrade => "not_upgrade",
@@ -333,7 +343,8 @@ impl fmt::Display for Refusal {
             Self::NotLoopback => f.write_str(
                 "without sign-in (`auth: none`) this gateway answers to localhost and loopback addresses only",
             ),
-            Self::Origin(why) => f.write_str(why),
+            Self::Origin(why) | Self::NotLent(why) => f.write_str(why),
+            Self::NotKept(why) => write!(f, "this cannot be kept, so it has not happened: {why}"),
             Self::Subprotocol(offered) => write!(
                 f,
                 "this endpoint speaks none of the offered subprotocols ({offered}): offer `binary` or none, or name it in the \

@@ -44,6 +44,7 @@ mod import;
 mod journal;
 mod kick;
 mod lease;
+mod lending;
 mod let_in;
 mod life;
 mod local_files;

@@ -77,8 +77,8 @@ impl SessionState {
             }
             Tell::Notice { from, text } => self.say(Event::Notice { from, text }),
             Tell::Status(status) => self.say(Event::Status(status)),
-            // Whoever may write again finds out by writing, and only the bus sends rates.
-            Tell::Rights(_) | Tell::Rates { .. } => {}
+            // Whoever may write again finds out by writing, and only the bus sends the rest.
+            Tell::Rights(_) | Tell::Rates { .. } | Tell::Lending { .. } => {}
         }
         Ok(())
     }

@@ -63,6 +63,9 @@ pub enum Tell {
     Rates {
         rates: BTreeMap<String, Rate>,
     },
+    Lending {
+        pending: usize,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         re: Option<u64>,

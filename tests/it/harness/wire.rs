@@ -57,6 +57,14 @@ impl Wire {
         (wire, opened)
     }
 
+    /// Connects to the bus with a token; `hello` has been read.
+    pub(crate) async fn bus_as(daemon: &Daemon, token: &str) -> Self {
+        let bearer = format!("Bearer {token}");
+        let mut bus = Self::try_connect(daemon, "", &[("authorization", &bearer)]).await.unwrap();
+        bus.told("hello").await;
+        bus
+    }
+
     /// Connects with additional headers; a refusal is the error.
     pub(crate) async fn try_connect(
         daemon: &Daemon,

@@ -1,0 +1,177 @@
+//! Requests for access: asked with a reason, decided by others, and then a grant to whoever asked.
+
+use std::sync::PoisonError;
+
+use super::{
+    Failure, Grant, Grants, Moment, PrincipalId, Receiver, Request, RequestState, State, Whose,
+    new_id,
+};
+use crate::config::Rights;
+
+/// Requests that nobody has decided, at a time.
+const PENDING_MAX: usize = 10;
+/// How long one waits to be decided, in seconds.
+const WAITS: i64 = 30 * 60;
+
+/// What somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    /// The name of one endpoint.
+    pub endpoint: String,
+    pub rights: Rights,
+    /// For how long, in seconds.
+    pub seconds: i64,
+    pub reason: String,
+}
+
+/// What somebody decides.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    /// Access, for at most this many seconds and with at most these rights; how many have to
+    /// approve.
+    Approve { seconds: Option<i64>, rights: Rights, needed: u32 },
+    /// None, and why.
+    Deny(String),
+}
+
+impl Grants {
+    /// Asks for access. Slow.
+    pub(crate) fn ask(
+        &self,
+        wish: Wish,
+        by: &PrincipalId,
+        now: Moment,
+    ) -> Result<Request, Failure> {
+        let Wish { endpoint, rights, seconds, reason } = wish;
+        let request = Request {
+            id: new_id("r_"),
+            endpoint,
+            rights: rights.without(Rights::OVER_OTHERS),
+            seconds,
+            reason,
+            by: Whose(by.clone()),
+            at: now.wall,
+            approved: Vec::new(),
+            state: RequestState::Pending,
+            grant: None,
+            answer: String::new(),
+        };
+        let asked = request.clone();
+        self.change(now, |state| {
+            let pending: Vec<_> = state.pending().collect();
+            let same = |one: &&Request| one.by.0 == *by && one.endpoint == request.endpoint;
+            if pending.iter().copied().any(|one| same(&one)) {
+                return Err(Failure::Pending);
+            }
+            if pending.len() >= PENDING_MAX {
+                return Err(Failure::Full);
+            }
+            Ok(state.put_request(request))
+        })?;
+        Ok(asked)
+    }
+
+    /// Decides on a request; returns it as it is then, and the grant that it led to. Whoever asked
+    /// cannot, and one who has approved has said so once. Slow.
+    pub(crate) fn decide(
+        &self,
+        id: &str,
+        decision: &Decision,
+        by: &PrincipalId,
+        now: Moment,
+    ) -> Result<(Request, Option<Grant>), Failure> {
+        let _deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut request = self.pending(id).ok_or(Failure::Unknown)?;
+        if request.by.0 == *by || request.approved.iter().any(|whose| whose.0 == *by) {
+            return Err(Failure::Decided);
+        }
+        let mut granted = None;
+        match decision {
+            Decision::Deny(why) => {
+                request.state = RequestState::Denied;
+                request.answer.clone_from(why);
+            }
+            Decision::Approve { seconds, rights, needed } => {
+                request.seconds = seconds.map_or(request.seconds, |most| request.seconds.min(most));
+                request.rights = request.rights.only(*rights);
+                request.approved.push(Whose(by.clone()));
+                if request.approved.len() >= usize::try_from(*needed).unwrap_or(1) {
+                    let grant = grant_of(&request, now);
+                    // The grant comes first: a power cut between the two leaves a request that can
+                    // be approved again, and no approval without access.
+                    self.change(now, |state| {
+                        state.room()?;
+                        Ok(state.put(grant.clone()))
+                    })?;
+                    request.state = RequestState::Approved;
+                    request.grant = Some(grant.id.clone());
+                    granted = Some(grant);
+                }
+            }
+        }
+        let decided = request.clone();
+        self.change(now, |state| Ok(state.put_request(request)))?;
+        Ok((decided, granted))
+    }
+
+    /// Takes a request back. Slow.
+    pub(crate) fn withdraw(
+        &self,
+        id: &str,
+        by: &PrincipalId,
+        now: Moment,
+    ) -> Result<Request, Failure> {
+        let own = self.pending(id).filter(|request| request.by.0 == *by);
+        self.set(own.ok_or(Failure::Unknown)?, RequestState::Withdrawn, now)
+    }
+
+    /// A request was not decided in time. Slow.
+    pub(super) fn expire(&self, id: &str, now: Moment) -> Result<Request, Failure> {
+        self.set(self.pending(id).ok_or(Failure::Unknown)?, RequestState::Expired, now)
+    }
+
+    /// All requests of the last week.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.state().requests.values().cloned().collect()
+    }
+
+    /// A request that waits to be decided.
+    pub(crate) fn pending(&self, id: &str) -> Option<Request> {
+        let state = self.state();
+        state.pending().find(|request| request.id == id).cloned()
+    }
+
+    fn set(&self, request: Request, state: RequestState, now: Moment) -> Result<Request, Failure> {
+        let request = Request { state, ..request };
+        let done = request.clone();
+        self.change(now, |all| Ok(all.put_request(request)))?;
+        Ok(done)
+    }
+}
+
+fn grant_of(request: &Request, now: Moment) -> Grant {
+    Grant {
+        id: new_id("g_"),
+        endpoint: request.endpoint.clone(),
+        rights: request.rights,
+        from: now.wall,
+        until: now.wall + request.seconds,
+        networks: Vec::new(),
+        reason: request.reason.clone(),
+        by: request.approved.clone(),
+        to: Receiver::Asker(request.by.clone()),
+        over: None,
+    }
+}
+
+impl State {
+    fn pending(&self) -> impl Iterator<Item = &Request> {
+        self.requests.values().filter(|request| request.state == RequestState::Pending)
+    }
+
+    /// Requests that nobody has decided in time.
+    pub(super) fn expired(&self, wall: i64) -> Vec<String> {
+        let late = self.pending().filter(|request| request.at + WAITS <= wall);
+        late.map(|request| request.id.clone()).collect()
+    }
+}
