@@ -139,7 +139,7 @@ fn read(answer: &Fetched) -> Result<Value, CommandError> {
 
 /// Something is there and says nothing that a gateway says.
 fn mute() -> CommandError {
-    let what = "the gateway does not answer at its admin socket: it has `admin: none`, or it hangs (`systemctl status wsbridge`)";
+    let what = "the gateway does not answer at its admin socket: it is starting, has `admin: none`, or hangs (`systemctl status wsbridge`)";
     CommandError::new(SysExit::Unavailable, what)
 }
 

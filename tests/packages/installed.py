@@ -174,7 +174,7 @@ class Root:
         return ws.Plain(8443, endpoint, ("admin", self.password), tls=tls, timeout=60)
 
     def unit(self):
-        done = subprocess.run(["chroot", self.root, "systemd-analyze", "verify", "wsbridge.service", "wsbridge.socket"],
+        done = subprocess.run(["chroot", self.root, "systemd-analyze", "verify", "wsbridge.service", "wsbridge.socket", "wsbridge-admin.socket"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         # (The minimal root file system has no man that could look for the page.)
         about = [line for line in done.stdout.splitlines() if "wsbridge" in line and "Command 'man" not in line]

@@ -364,7 +364,8 @@ class Story:
 
     def remove(self):
         self.run("apt-get remove -y wsbridge 2>&1")
-        assert self.run("systemctl is-active wsbridge wsbridge.socket", False).split() == ["inactive", "inactive"]
+        units = "wsbridge wsbridge.socket wsbridge-admin.socket"
+        assert self.run(f"systemctl is-active {units}", False).split() == ["inactive"] * 3
         assert self.run(f"test -e {CONFIG} && test -e /etc/wsbridge/secrets/admin && ! test -e /usr/bin/wsbridge; echo $?") == "0"
         self.run("systemctl --failed --quiet | grep -q wsbridge && exit 1; true")
 
