@@ -18,6 +18,7 @@ use crate::{
     audit::Audit,
     auth::{ClientAddress, PrincipalId, unix_now},
     metrics::Metrics,
+    record::RecordNews,
     span::readable,
     wire::close::{Ended, Refusal},
 };
@@ -89,6 +90,8 @@ pub(crate) enum Event<'a> {
     },
     /// Access was lent or asked for, or the clock that ends it was set.
     Lending(LendingEvent<'a>),
+    /// A file of a recording began, or nothing can be recorded.
+    Record { endpoint: &'a str, news: RecordNews<'a> },
     /// A configuration was read again.
     Reload {
         /// What changed, or what is wrong with it.
@@ -183,7 +186,8 @@ impl Events {
             | Event::Say { .. }
             | Event::DeadMan { .. }
             | Event::Lending(_)
-            | Event::Lease { .. } => {}
+            | Event::Lease { .. }
+            | Event::Record { .. } => {}
         }
     }
 
@@ -234,6 +238,7 @@ impl Events {
                 }
             }
             Event::Lending(event) => lending::log(event),
+            Event::Record { endpoint, news } => log_record(endpoint, news),
             Event::Reload { outcome: Ok(what) } => tracing::info!("reloaded: {what}"),
             Event::Reload { outcome: Err(why) } => {
                 tracing::error!("not reloaded, everything stays as it was: {why}");
@@ -253,6 +258,18 @@ impl Events {
             tracing::debug!(peer = %client, request, status, reason, why, "refused");
         } else {
             tracing::info!(peer = %client, request, status, reason, why, "refused");
+        }
+    }
+}
+
+fn log_record(endpoint: &str, news: RecordNews<'_>) {
+    match news {
+        RecordNews::Started(file) => tracing::info!(endpoint, file, "recording"),
+        RecordNews::Rotated(file) => {
+            tracing::debug!(endpoint, file, "recording goes on in another file");
+        }
+        RecordNews::Failed(error) => {
+            tracing::error!(endpoint, "nothing can be recorded; it is tried again: {error}");
         }
     }
 }

@@ -61,6 +61,8 @@ mod logging;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
+mod record;
+#[cfg(unix)]
 mod systemd;
 #[cfg(unix)]
 mod target;

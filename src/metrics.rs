@@ -108,6 +108,8 @@ pub(crate) struct EndpointMetrics {
     pub telnet_unknown: Counter,
     /// Heartbeats of a device that connects to us, dropped.
     pub heartbeats: Counter,
+    /// Bytes that were to be recorded and could not be.
+    pub record_lost: Counter,
     /// Bytes waiting for the target.
     pub queue: Gauge,
     errors: [Counter; 6],

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, grant, import, kick,
-    passwd, ports, request, say, serve, sessions, token, told, watch, wrap,
+    passwd, ports, record, request, say, serve, sessions, token, told, watch, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +49,8 @@ pub(super) enum HereCommand {
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
     Token(token::Args),
+    /// List, export and play the recordings of this gateway.
+    Record(record::Args),
     /// Verify the record of who did what.
     Audit(audit::Args),
     /// Make the gateway's own certificate one that other devices can trust.
@@ -88,6 +90,7 @@ impl HereCommand {
             Self::Deny(args) => request::deny(&args),
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
+            Self::Record(args) => record::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Ca(args) => ca::run(&args),
             Self::Demo(args) => demo::run(&args),

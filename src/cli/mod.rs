@@ -38,6 +38,8 @@ mod passwd;
 mod ports;
 mod prompt;
 #[cfg(unix)]
+mod record;
+#[cfg(unix)]
 mod request;
 #[cfg(unix)]
 mod say;

@@ -15,6 +15,7 @@ use super::{
     node::{At, NodeKey},
     pacing, packing,
     port::Macros,
+    record,
     rfc2217::rfc2217,
     serial::serial,
     subprotocol::Subprotocol,
@@ -129,6 +130,11 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
     let dead_man = dead_man::dead_man(k);
     let limits =
         k.key("limits", "limits of its sessions").without("see below").part(|k| limits(k, line));
+    let record = k
+        .key("record", "record what passes, in files: [below](#record)")
+        .without("none")
+        .uci("record")
+        .map(record::record);
     let doors = doors(k);
 
     if let (Some(Target::DialIn(_)), Some(Placed { value: OpenWhen::OnDemand, at })) =
@@ -151,6 +157,12 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         has_borders(packing, k);
     }
     let dead_man = dead_man::of_target(dead_man, (&target, share.is_some()), k);
+    let record = record.map(|it| Placed { value: it.value.on(packing, &target), at: it.at });
+    if let Some(record) = &record
+        && let Some(why) = record.value.unfit(share)
+    {
+        k.wrong_in("record", record.at, why);
+    }
     let endpoint = Endpoint {
         name: name.text.clone(),
         title: title.map(|it| it.value),
@@ -166,6 +178,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         macros,
         target,
         dead_man,
+        record: record.map(|it| it.value),
         doors: doors.iter().map(|it| it.door.clone()).collect(),
     };
     fit(&doors, &endpoint);

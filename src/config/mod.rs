@@ -39,6 +39,7 @@ mod plan;
 mod port;
 mod proxies;
 mod public;
+mod record;
 mod registration;
 mod report;
 mod resolve;
@@ -91,6 +92,7 @@ pub(crate) use proxies::Network;
 pub(crate) use proxies::ProxySecret;
 pub(crate) use proxies::{HeaderFamily, TrustedProxies, contain};
 pub(crate) use public::{Public, prefix};
+pub(crate) use record::{RecordFirst, RecordFormat, RecordRules};
 pub use resolve::parse;
 pub(crate) use resolve::{ConfigError, MAX_FILE, Warning, parse_files};
 pub use rfc2217::{PortControl, Rfc2217Target};
@@ -104,7 +106,7 @@ pub(crate) use text::Text;
 pub(crate) use uci::{UciInstance, uci_instance};
 pub use uci::{parse_uci, uci_as_yaml};
 pub(crate) use udp::UdpTarget;
-pub(crate) use units::{duration_text, seconds_of, size_text};
+pub(crate) use units::{duration_text, read_duration, seconds_of, size_text};
 pub(crate) use words::KnownResets;
 
 pub(crate) use crate::wire::frames::Packing;
@@ -282,6 +284,8 @@ pub struct Endpoint {
     pub macros: BTreeMap<String, Vec<Step>>,
     /// What is done with a line that has lost its writer.
     pub dead_man: Option<DeadMan>,
+    /// What is recorded of it, if anything is.
+    pub record: Option<RecordRules>,
     /// Other ways in.
     pub doors: Vec<Door>,
 }

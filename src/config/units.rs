@@ -253,6 +253,11 @@ pub(super) fn elsewhere<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     words.iter().find(|word| *word == ours).copied()
 }
 
+/// A time as configurations write it: `2s`, `30d`.
+pub(crate) fn read_duration(text: &str) -> Result<Duration, String> {
+    Duration::read(text)
+}
+
 /// A duration as the file would say it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let total = duration.as_millis();

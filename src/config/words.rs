@@ -9,7 +9,8 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    CarrierLine, OpenWhen, Rights, Share, SimDevice,
+    CarrierLine, OpenWhen, RecordFormat, Rights, Share, SimDevice,
+    record::DecodeWord,
     units::{Scalar, choose},
 };
 use crate::settings::{Flow, Format, UsbId};
@@ -108,6 +109,8 @@ choices!(Accepted, "accepted" => Self);
 choices!(Stay, "keep" => Self);
 choices!(Flow, "none" => Self::None, "rtscts" => Self::Hardware, "xonxoff" => Self::Software);
 choices!(Share, "exclusive" => Self::Exclusive, "one-writer" => Self::OneWriter, "everyone" => Self::Everyone);
+choices!(RecordFormat, "pcapng" => Self::Pcapng, "cast" => Self::Cast, "raw" => Self::Raw);
+choices!(DecodeWord, "modbus" => Self::Modbus);
 choices!(OpenWhen, "always" => Self::Always, "on-demand" => Self::OnDemand);
 choices!(SimDevice, "modem" => Self::Modem, "modbus-rtu" => Self::ModbusRtu, "modbus-tcp" => Self::ModbusTcp,
     "console" => Self::Console, "echo" => Self::Echo, "echo-tcp" => Self::EchoTcp, "source" => Self::Source, "nmea" => Self::Nmea);

@@ -234,7 +234,7 @@ impl Daemon {
         systemd::stopping();
         let Self { tasks, bridge, listeners, doors, sims, announcer, stop, .. } = self;
         let events = Arc::clone(&bridge.events);
-        let sessions = Arc::clone(&bridge.sessions);
+        let (sessions, lines) = (Arc::clone(&bridge.sessions), Arc::clone(&bridge.lines));
         tracing::info!(sessions = sessions.list().len(), "stopping");
         // From here on nobody new finds us.
         drop(announcer);
@@ -256,6 +256,7 @@ impl Daemon {
                 readable(STOP_WAIT),
             ),
         }
+        lines.stop_recording();
         // What ended has been told.
         events.record(None);
         drop(sims);

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     audit::Entry,
     auth::{ClientAddress, PrincipalId},
+    record::RecordNews,
 };
 
 /// Refusals of the same second: one line, and how many more there were. Strangers can cause these.
@@ -91,6 +92,7 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
         },
         Event::DeadMan { .. } => dead_man(event),
         Event::Lending(event) => lending::entry(event),
+        Event::Record { endpoint, news } => recorded(endpoint, news),
         Event::Reload { outcome } => {
             let (key, text) = match outcome {
                 Ok(what) => ("changed", what),
@@ -117,6 +119,16 @@ fn dead_man(event: &Event<'_>) -> Entry {
         detail,
         ..Entry::default()
     }
+}
+
+fn recorded(endpoint: &str, news: RecordNews<'_>) -> Entry {
+    let (what, key, text) = match news {
+        RecordNews::Started(file) => ("record_started", "file", file),
+        RecordNews::Rotated(file) => ("record_rotated", "file", file),
+        RecordNews::Failed(why) => ("record_failed", "why", why),
+    };
+    let endpoint = Some(endpoint.to_owned());
+    Entry { what, endpoint, detail: detail(json!({ key: text })), ..Entry::default() }
 }
 
 fn by(what: &'static str, principal: &PrincipalId, client: ClientAddress) -> Entry {

@@ -18,8 +18,9 @@ use crate::{
     metrics::TargetState,
     screen::Screen,
     session::{
-        Beginning, ComPort, Crowd, DeviceNode, DoorTerms, Entrance, Far, First, LeftDoor, Linger,
-        Raw, RunningSession, Session, SessionReport, Standing, Words, door, first_bytes,
+        Beginning, ComPort, Crowd, Dedicated, DeviceNode, DoorTerms, Entrance, Far, First,
+        LeftDoor, Linger, Raw, RunningSession, Session, SessionReport, Standing, Words, door,
+        first_bytes,
     },
     stream::Stream,
     target::tcp,
@@ -128,6 +129,8 @@ impl Caller {
             self.bridge.metrics.endpoint(&self.endpoint.name).target(state);
             return match reached {
                 Ok(far) => {
+                    let tap = self.bridge.lines.tap(&self.endpoint);
+                    let far = Dedicated::new(far, tap, &self.who.principal);
                     self.run(stream, beginning, (far, Raw::default()), Standing::Own).await;
                 }
                 Err(error) => self.unreached(stream, Refusal::from(&error)),

@@ -16,7 +16,7 @@ use bytes::{Buf as _, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
@@ -198,9 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         let empty = head_only || has_no_body(parts.status);
         let length = length(&parts).or(body.size_hint().exact());
         let mut head = head_of(&parts, length);
-        if !empty {
-            let mut left =
-                length.ok_or_else(|| io::Error::other("a response of unknown length"))?;
+        if let (false, None) = (empty, length) {
+            self.chunks(head, body).await?;
+            head = Vec::new();
+        } else if !empty {
+            let mut left = length.unwrap_or_default();
             let mut pieces = body.into_data_stream();
             while left > 0 {
                 let piece = pieces.next().await.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -220,6 +222,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         let wait = if self.phase == ExchangePhase::Idle { IDLE } else { self.patience };
         self.deadline = Instant::now() + wait;
         Ok(())
+    }
+
+    /// Writes a body of unknown length in chunks, as they come. A client that leaves meanwhile ends
+    /// it.
+    async fn chunks(&mut self, mut head: Vec<u8>, body: Body) -> io::Result<()> {
+        let mut pieces = body.into_data_stream();
+        loop {
+            let piece = tokio::select! {
+                biased;
+                piece = pieces.next() => piece,
+                () = self.left() => return Err(io::ErrorKind::ConnectionAborted.into()),
+            };
+            let Some(piece) = piece.transpose().map_err(io::Error::other)? else { break };
+            if !piece.is_empty() {
+                head.extend(format!("{:x}\r\n", piece.len()).into_bytes());
+                head.extend_from_slice(&piece);
+                head.extend_from_slice(b"\r\n");
+                self.write(&std::mem::take(&mut head)).await?;
+                timeout(STALLED, self.stream.flush()).await??;
+            }
+        }
+        head.extend_from_slice(b"0\r\n\r\n");
+        self.write(&head).await
+    }
+
+    /// Ready when the client has left; some time after the end of its side, which may be all it has
+    /// ended.
+    async fn left(&mut self) {
+        while !self.ended && self.inbox.len() < PIPELINED_MAX {
+            self.inbox.reserve(READ_LEAST);
+            match self.stream.read_buf(&mut self.inbox).await {
+                Ok(0) => self.ended = true,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        if self.ended { sleep(STALLED).await } else { pending().await }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -296,6 +335,9 @@ fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
             && !parts.headers.contains_key(header::CONTENT_LENGTH)
         {
             field("content-length", length.to_string().as_bytes());
+        }
+        if length.is_none() && !has_no_body(status) {
+            field("transfer-encoding", b"chunked");
         }
         let now = jiff::Timestamp::from_second(unix_now()).unwrap_or_default();
         field("date", now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().as_bytes());

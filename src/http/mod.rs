@@ -14,6 +14,7 @@ mod log;
 mod logins;
 mod media;
 mod pages;
+mod recordings;
 mod refusal;
 mod requests;
 mod run;
@@ -161,6 +162,9 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/metrics", get(page(pages::metrics)))
         .route("/api/endpoints", get(page(pages::endpoints)).options(page(pages::preflight)))
         .route("/api/endpoints/{endpoint}/log", get(page(log::log)))
+        .route("/api/endpoints/{endpoint}/capture", get(page(recordings::capture)))
+        .route("/api/recordings", get(page(recordings::list)))
+        .route("/api/recordings/{endpoint}/{name}", get(page(recordings::file)))
         .route("/api/sessions", get(page(kick::sessions)))
         .route("/api/sessions/{id}/end", post(page(kick::end)))
         .route("/api/sessions/{id}/hold", post(page(kick::hold)))

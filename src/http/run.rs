@@ -20,8 +20,8 @@ use crate::{
     config::{Endpoint, Rights, RightsTable},
     line::{Board, Seat},
     session::{
-        BusView, Counts, Eol, Linger, Payload, Session, SessionReport, Setup, Socket, Standing,
-        Terms, bus, control, plain,
+        BusView, Counts, Dedicated, Eol, Linger, Payload, Session, SessionReport, Setup, Socket,
+        Standing, Terms, bus, control, plain,
     },
     stream::Stream,
     wire::{
@@ -39,7 +39,7 @@ const CLOSING_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) enum Reached {
     /// A connection for this session alone.
-    Own(Stream),
+    Own(Dedicated),
     /// A seat on a line.
     Seat(Seat),
     /// Control mode, which reaches its line itself.
@@ -103,7 +103,8 @@ impl Run {
                 }
                 let lent = &self.bridge.auth.grants;
                 let lent = lent.left(&entry.principal, &entry.endpoint, Moment::now());
-                if entry.certificate.is_some() || lent.is_some() {
+                let refuses = self.bridge.lines.refuses(&entry.endpoint);
+                if entry.certificate.is_some() || lent.is_some() || refuses {
                     self.bridge.ending.notify_one();
                 }
                 let socket = Socket::new(stream, early, self.payload).with_line_ends(self.eol);
@@ -145,7 +146,7 @@ impl Run {
             datagrams: endpoint.target.has_datagrams(),
         };
         match reached {
-            Reached::Own(stream) => Box::pin(plain(socket, stream, terms, session)),
+            Reached::Own(far) => Box::pin(plain(socket, far, terms, session)),
             Reached::Seat(seat) => Box::pin(plain(socket, seat, terms, session)),
             Reached::Line | Reached::Bus => {
                 let limit = session.entry.restraints().limit();

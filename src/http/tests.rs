@@ -104,6 +104,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
             linger_max: Duration::from_secs(600),
         },
         dead_man: None,
+        record: None,
         doors: Vec::new(),
         macros: BTreeMap::new(),
     };

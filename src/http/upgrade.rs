@@ -24,7 +24,7 @@ use crate::{
     config::{Endpoint, Rights, Target},
     line::{NoSeat, ReplayFrom, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
-    session::{Crowd, Eol, Payload, Session},
+    session::{Crowd, Dedicated, Eol, Payload, Session},
     target::tcp,
     wire::{
         close::{Ended, Refusal},
@@ -304,7 +304,9 @@ async fn dial(
         let reached = tcp::connect(target).await;
         let state = if reached.is_ok() { TargetState::Up } else { TargetState::Down };
         bridge.metrics.endpoint(&endpoint.name).target(state);
-        return reached.map(Reached::Own).map_err(|error| Refusal::from(&error));
+        let tap = bridge.lines.tap(endpoint);
+        let own = |stream| Reached::Own(Dedicated::new(stream, tap, &who.principal));
+        return reached.map(own).map_err(|error| Refusal::from(&error));
     }
     let ask = SeatRequest { pauses: endpoint.packing.pause().is_some(), ..ask.clone() };
     let taken = bridge.lines.sit(endpoint, who, &ask).await.map_err(|no| match no {

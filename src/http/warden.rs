@@ -41,7 +41,9 @@ pub(super) async fn watch(
     (ending, stop): (Arc<Notify>, CancellationToken),
 ) {
     let (mut next, mut last, mut steps) = (Duration::ZERO, Moment::now(), ClockSteps::new());
-    let Some(mut lending) = bridge.upgrade().map(|bridge| bridge.auth.grants.changes()) else {
+    let watched = bridge.upgrade();
+    let watched = watched.map(|it| (it.auth.grants.changes(), it.lines.recording()));
+    let Some((mut lending, mut recording)) = watched else {
         return;
     };
     loop {
@@ -55,6 +57,7 @@ pub(super) async fn watch(
             () = ending.notified() => {}
             // The sender lives as long as the bridge.
             _ = lending.changed() => {}
+            _ = recording.changed() => {}
             () = steps.next() => set = true,
             () = sleep(next) => {}
         }
@@ -105,6 +108,10 @@ fn next_look(bridge: &Bridge) -> Duration {
 
 /// Looks at all sessions once.
 pub(super) fn look(bridge: &Bridge) {
+    for entry in bridge.sessions.list().iter().chain(&bridge.parking.list()) {
+        let held = bridge.lines.refuses(&entry.endpoint);
+        restrain(bridge, entry, (Restraint::Recording, held));
+    }
     for entry in bridge.sessions.list() {
         match revoked(bridge, &entry) {
             Some(ended) => entry.end(ended),

@@ -113,6 +113,7 @@ pub(super) struct Callers(Mutex<BTreeMap<SeatId, Caller>>);
 
 #[derive(Debug)]
 struct Caller {
+    name: String,
     words: mpsc::Sender<LineNews>,
     stance: Arc<Stance>,
 }
@@ -123,10 +124,19 @@ impl Callers {
     }
 
     /// Notes that a seat is taken; its session receives its messages here.
-    pub(super) fn enter(&self, seat: SeatId, stance: Arc<Stance>) -> mpsc::Receiver<LineNews> {
+    pub(super) fn enter(
+        &self,
+        seat: SeatId,
+        (name, stance): (String, Arc<Stance>),
+    ) -> mpsc::Receiver<LineNews> {
         let (words, receiver) = mpsc::channel(NEWS_MAX);
-        self.lock().insert(seat, Caller { words, stance });
+        self.lock().insert(seat, Caller { name, words, stance });
         receiver
+    }
+
+    /// Who is on a seat.
+    pub(super) fn name(&self, seat: SeatId) -> Option<String> {
+        self.lock().get(&seat).map(|caller| caller.name.clone())
     }
 
     pub(super) fn leave(&self, seat: SeatId) {

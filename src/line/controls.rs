@@ -228,6 +228,8 @@ async fn signals(
         if !step.change.is_empty() {
             set(shared, port, step.change).await?;
             shared.board.send_modify(|board| board.drove(step.change, seat));
+            // A pulse is over before anybody looks at the board.
+            shared.tell_board();
         }
         if !step.hold.is_zero() {
             pause(turn, Instant::now() + step.hold).await?;

@@ -55,17 +55,22 @@ pub(super) async fn keep(
 ) {
     // Nothing is ever sent on `life`: its sender going away is the message.
     if current(&endpoint).share.is_none() {
-        once(&shared, &mut life, &endpoint).await;
+        tokio::select! {
+            () = once(&shared, &mut life, &endpoint) => {}
+            () = shared.tell_changes() => {}
+        }
         shared.forget_port();
     } else {
         tokio::select! {
             biased;
             _ = life.changed() => {}
             () = run(&shared, &endpoint) => {}
+            () = shared.tell_changes() => {}
         }
         shared.forget_port();
         shared.set_state(LineState::Closed);
     }
+    shared.tell_board();
     shared.output.close();
 }
 

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     config::{Config, Endpoint, EndpointAction, Plan, Rights, Share},
-    event::Events,
+    event::{Event, Events},
+    record::{RecordNews, Recorders, Tap},
 };
 
 /// How long a line's successor waits for the old one to let go of the device.
@@ -48,6 +49,9 @@ pub(crate) struct Lines {
     tasks: TaskTracker,
     events: Arc<Events>,
     next: AtomicUsize,
+    recorders: Recorders,
+    /// Changes when something happens to a recording.
+    recording: watch::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -62,7 +66,13 @@ impl Lines {
     /// No lines yet; they will run on `tasks`.
     pub(crate) fn new(tasks: TaskTracker, events: Arc<Events>) -> Self {
         let (applied, next) = (watch::Sender::new(0), AtomicUsize::new(1));
-        Self { named: Mutex::default(), applied, tasks, events, next }
+        let (told, (changed, recording)) = (Arc::clone(&events), watch::channel(()));
+        let teller = move |endpoint: &str, news: RecordNews<'_>| {
+            changed.send_replace(());
+            told.tell(Event::Record { endpoint, news });
+        };
+        let recorders = Recorders::new(Arc::clone(events.metrics()), Arc::new(teller));
+        Self { named: Mutex::default(), applied, tasks, events, next, recorders, recording }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, RunningLine>> {
@@ -72,6 +82,7 @@ impl Lines {
     /// Starts the lines that a plan adds or reopens, retunes changed ones, and lets go of removed
     /// ones. Never fails: a device that is not there is tried again until it is.
     pub(crate) fn apply(&self, plan: &Plan, config: &Config) {
+        self.recorders.apply(config);
         let mut lines = self.lock();
         for (name, action) in &plan.endpoints {
             let wanted = config.endpoints.get(name).filter(|endpoint| endpoint.share.is_some());
@@ -101,6 +112,26 @@ impl Lines {
         self.applied.send_modify(|count| *count += 1);
     }
 
+    /// Where an endpoint is listened to.
+    pub(crate) fn tap(&self, endpoint: &Endpoint) -> Arc<Tap> {
+        self.recorders.tap(endpoint)
+    }
+
+    /// Whether nobody may write on an endpoint because it cannot be recorded.
+    pub(crate) fn refuses(&self, endpoint: &str) -> bool {
+        self.recorders.refuses(endpoint)
+    }
+
+    /// Changes when something happens to a recording.
+    pub(crate) fn recording(&self) -> watch::Receiver<()> {
+        self.recording.clone()
+    }
+
+    /// Ends all recordings: what waits is written.
+    pub(crate) fn stop_recording(&self) {
+        self.recorders.stop();
+    }
+
     /// Changes whenever a configuration has been applied.
     pub(crate) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
@@ -110,8 +141,9 @@ impl Lines {
         let (end, life) = watch::channel(());
         let pause = endpoint.packing.pause();
         let (endpoint, current) = watch::channel(Arc::clone(endpoint));
-        let shared =
-            Arc::new(Shared::new(current.clone(), Arc::clone(&self.events), self.tasks.clone()));
+        let tap = self.recorders.tap(&current.borrow());
+        let events = Arc::clone(&self.events);
+        let shared = Arc::new(Shared::new(current.clone(), events, tap, self.tasks.clone()));
         shared.output.set_pause(pause);
         let (ending, done) = watch::channel(());
         let kept = Arc::clone(&shared);

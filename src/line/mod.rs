@@ -24,6 +24,7 @@ mod log;
 mod marks;
 mod output;
 mod pacing;
+mod recording;
 mod request;
 mod seat;
 mod tape;
@@ -62,6 +63,7 @@ use self::{
     echo::Echo,
     input::{CutPoint, Front, Input},
     output::Output,
+    recording::Told,
     task::Task,
 };
 use crate::{
@@ -69,6 +71,7 @@ use crate::{
     config::{Endpoint, Packing, Share},
     event::{Event, Events},
     metrics::EndpointMetrics,
+    record::Tap,
     settings::ErrorCounts,
     target::{Caps, Port},
     wire::control::WINDOW_MAX,
@@ -103,6 +106,10 @@ struct Shared {
     own: AtomicUsize,
     metrics: Arc<EndpointMetrics>,
     events: Arc<Events>,
+    /// Where recordings and captures listen, and which of its connections this line is.
+    tap: Arc<Tap>,
+    stream: u32,
+    told: Mutex<Told>,
     /// Owns what goes on past the queue; each task ends by itself, within the 10 s of a sequence or
     /// the port's own time limit.
     tasks: TaskTracker,
@@ -128,6 +135,7 @@ impl Shared {
     fn new(
         endpoint: watch::Receiver<Arc<Endpoint>>,
         events: Arc<Events>,
+        tap: Arc<Tap>,
         tasks: TaskTracker,
     ) -> Self {
         let now = Arc::clone(&endpoint.borrow());
@@ -151,6 +159,9 @@ impl Shared {
                 SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             epoch = since.as_micros().to_le_bytes().first_chunk().copied().unwrap_or_default();
         }
+        let board = watch::Sender::new(Board::new(share));
+        // Private lines are several at a time.
+        let stream = if now.share.is_some() { 0 } else { tap.stream() };
         Self {
             name: now.name.clone(),
             endpoint,
@@ -159,13 +170,16 @@ impl Shared {
             input: Input::default(),
             datagrams,
             callers: Callers::default(),
-            board: watch::Sender::new(Board::new(share)),
+            told: Told::new(board.subscribe()),
+            board,
             echo: Mutex::new(None),
             port: Mutex::new(None),
             returning: Mutex::default(),
             own: AtomicUsize::new(0),
             metrics,
             events,
+            tap,
+            stream,
             tasks,
         }
     }

@@ -110,7 +110,7 @@ impl Seat {
         let (at, end) = shared.output.enter(id, hearing);
         shared.input.enter(id);
         let stance = Arc::new(Stance::new(who.rights, ask));
-        let words = shared.callers.enter(id, Arc::clone(&stance));
+        let words = shared.callers.enter(id, (who.principal.to_string(), Arc::clone(&stance)));
         shared.board.send_modify(|board| {
             board.seats += 1;
             board.listeners += usize::from(ask.events);

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     config::{Endpoint, Packing},
+    record::Ahead,
     settings::Settings,
     target::{Port, Wire, is_too_long},
 };
@@ -114,6 +115,7 @@ struct Paced<'a> {
     /// The Modbus bus, if the line is one.
     bus: Option<Bus>,
     timer: Pin<Box<Sleep>>,
+    ahead: Ahead,
     /// A reader's place, to hear prompts.
     ear: Option<Ear<'a>>,
 }
@@ -123,7 +125,8 @@ impl<'a> Paced<'a> {
         let mut endpoint = shared.endpoint.clone();
         endpoint.mark_changed();
         let timer = Box::pin(sleep(Duration::ZERO));
-        Self { shared, endpoint, pacer: Pacer::default(), bus: None, timer, ear: None }
+        let (pacer, ahead) = (Pacer::default(), Ahead::default());
+        Self { shared, endpoint, pacer, bus: None, timer, ahead, ear: None }
     }
 
     /// Does the next thing in the queue; pending while there is nothing to do, the device takes
@@ -141,6 +144,7 @@ impl<'a> Paced<'a> {
         }
         // Read before the queue is locked: a leaving seat locks the board first and the queue
         // second.
+        self.shared.tell_board();
         let paces = self.pacer.paces() || self.bus.is_some() || self.shared.has_echo();
         let settings = paces.then(|| self.shared.board.borrow().settings).flatten();
         loop {
@@ -181,11 +185,16 @@ impl<'a> Paced<'a> {
         front: Front<'_>,
         (length, settings): (usize, Option<Settings>),
     ) -> Poll<io::Result<()>> {
-        let (piece, _) = front.bytes().split_at(length);
+        let (owner, piece) = (front.owner(), front.bytes().split_at(length).0);
+        let tap = (&*self.shared.tap, self.shared.stream);
+        self.shared.tell_sender(owner);
+        let recorded = ready!(self.ahead.poll(cx, tap, (piece, self.shared.datagrams)));
+        let (piece, _) = piece.split_at(recorded);
         match ready!(poll_write(cx, device, piece)) {
             Ok(n) => {
                 let (wrote, _) = piece.split_at(n);
                 self.shared.sent(wrote, settings);
+                self.ahead.sent(tap, wrote);
                 self.wrote(wrote, settings);
                 front.consumed(n);
             }

@@ -185,6 +185,9 @@ fn of_endpoints(page: &mut Exposition, all: &EndpointRows) {
         "Bytes taken that could not be delivered.",
     );
     page.each(all, "_total", |endpoint| endpoint.undelivered.get());
+    let what = "Bytes that were to be recorded and could not be.";
+    page.family("wsbridge_record_lost_bytes", Type::Counter, what);
+    page.each(all, "_total", |endpoint| endpoint.record_lost.get());
     page.family(
         "wsbridge_echo_bytes",
         Type::Counter,

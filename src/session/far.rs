@@ -1,6 +1,8 @@
 //! The far side of a session: a dedicated connection or a seat on a line, in one shape for plain
 //! mode.
 
+mod dedicated;
+
 use std::{
     io,
     pin::Pin,
@@ -15,6 +17,7 @@ use tokio::{
     time::Instant,
 };
 
+pub(crate) use self::dedicated::Dedicated;
 use super::{drain::Left, order::Restraints};
 use crate::{
     config::Rights,

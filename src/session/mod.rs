@@ -37,7 +37,7 @@ pub(crate) use door::{
 };
 pub(crate) use drain::Linger;
 pub(crate) use eol::Eol;
-pub(crate) use far::Far;
+pub(crate) use far::{Dedicated, Far};
 pub(crate) use order::{Notice, Restraint, Restraints};
 pub(crate) use parking::Parking;
 pub(crate) use plain::{Terms, plain};

@@ -15,6 +15,8 @@ pub(crate) enum Restraint {
     Switch,
     /// Somebody with the right `sessions`.
     Moderator,
+    /// A recording that is required and cannot be written.
+    Recording,
 }
 
 /// All who hold a session read-only: it writes again when the last of them has let go.
@@ -22,6 +24,7 @@ pub(crate) enum Restraint {
 pub(crate) struct Restraints {
     switch: bool,
     moderator: bool,
+    recording: bool,
 }
 
 impl Restraints {
@@ -29,6 +32,7 @@ impl Restraints {
         match by {
             Restraint::Switch => self.switch = held,
             Restraint::Moderator => self.moderator = held,
+            Restraint::Recording => self.recording = held,
         }
     }
 
@@ -39,7 +43,7 @@ impl Restraints {
 
     /// Which rights count meanwhile.
     pub(crate) fn limit(self) -> Rights {
-        if self.switch || self.moderator { Rights::READ } else { Rights::ALL }
+        if self.switch || self.moderator || self.recording { Rights::READ } else { Rights::ALL }
     }
 
     /// Why, in a word.
@@ -52,7 +56,9 @@ impl Restraints {
         if self.switch {
             Some("the key switch is off: reading only")
         } else {
-            self.moderator.then_some("held read-only by a moderator")
+            let by_moderator = self.moderator.then_some("held read-only by a moderator");
+            by_moderator
+                .or(self.recording.then_some("what is sent cannot be recorded: reading only"))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The words on the wire: request heads, subprotocols, frames, close codes, telnet, Modbus, files of
 //! recordings.
 
-#[cfg(all(unix, test))]
+#[cfg(unix)]
 pub(crate) mod cast;
 pub mod close;
 pub mod control;
@@ -12,7 +12,7 @@ pub mod head;
 pub(crate) mod jws;
 pub(crate) mod modbus;
 pub(crate) mod opening;
-#[cfg(all(unix, test))]
+#[cfg(unix)]
 pub(crate) mod pcapng;
 pub mod proxy;
 pub(crate) mod registration;

@@ -9,7 +9,7 @@ mod serial;
 pub(crate) use self::{
     ip::{Flow, Towards},
     modbus::Transactions,
-    serial::{SerialEvent, serial_header, serial_parts},
+    serial::{SerialEvent, lines, serial_header, serial_parts},
 };
 
 /// Section header.

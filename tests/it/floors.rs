@@ -15,7 +15,10 @@ const FLOORS: [&[&str]; 15] = [
     &["boot", "pty", "regular_file", "screen"],
     &["stream"],
     &["dial"],
-    &["announce", "audit", "auth", "clock", "logging", "process", "systemd", "target", "tls"],
+    &[
+        "announce", "audit", "auth", "clock", "logging", "process", "record", "systemd", "target",
+        "tls",
+    ],
     &["event"],
     &["line"],
     // The client is the other end of a session: neither knows the other.

@@ -60,6 +60,7 @@ mod peers;
 mod places;
 mod proxies;
 mod pump;
+mod record;
 mod resume;
 mod rfc2217;
 mod serial;

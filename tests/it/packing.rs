@@ -15,7 +15,7 @@ use crate::harness::{
 };
 
 /// Payload of the next binary frame.
-fn message(client: &mut Raw) -> Vec<u8> {
+pub(crate) fn message(client: &mut Raw) -> Vec<u8> {
     loop {
         let Frame { fin, opcode, payload } = client.next().expect("a frame");
         assert!(fin && matches!(opcode, 1 | 2 | 9), "{opcode}: {payload:?}");
@@ -64,7 +64,7 @@ fn line(pty: &Pty, rules: &str) -> Daemon {
 }
 
 /// CRC-16 of Modbus, one bit at a time.
-fn modbus(body: &[u8]) -> Vec<u8> {
+pub(crate) fn modbus(body: &[u8]) -> Vec<u8> {
     let mut crc = 0xffff_u16;
     for bit in body.iter().flat_map(|byte| (0..8).map(move |shift| u16::from(*byte >> shift & 1))) {
         crc = if (crc ^ bit) & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 };

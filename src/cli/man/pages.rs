@@ -172,7 +172,9 @@ mod tests {
             let (prose, _) = page.text.split_once("\n.SH EXAMPLES\n").unwrap_or((&page.text, ""));
             assert!(!prose.contains('`'), "{}", page.name);
             // These commands have pages of their own.
-            if ["wsbridge-audit", "wsbridge-ca", "wsbridge-token"].contains(&page.name.as_str()) {
+            if ["wsbridge-audit", "wsbridge-ca", "wsbridge-record", "wsbridge-token"]
+                .contains(&page.name.as_str())
+            {
                 continue;
             }
             assert!(page.text.contains("\n.SH EXAMPLES\n.EX\n"), "{}", page.name);

@@ -120,9 +120,15 @@ impl Shared {
             passed.into_owned()
         });
         match heard {
-            None => self.output.push(bytes, marks),
+            None => self.pass(bytes, marks),
             Some(passed) if passed.is_empty() && marks.is_empty() => {}
-            Some(passed) => self.output.push(&passed, marks),
+            Some(passed) => self.pass(&passed, marks),
         }
+    }
+
+    /// To whoever records it, and to the tape.
+    fn pass(&self, bytes: &[u8], marks: &mut [(usize, LineEvent)]) {
+        self.tell_heard(bytes, marks);
+        self.output.push(bytes, marks);
     }
 }

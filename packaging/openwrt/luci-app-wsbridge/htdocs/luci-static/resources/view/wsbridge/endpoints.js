@@ -76,7 +76,17 @@ const FIELDS = [
 	[ 'messages', 'pacing_byte_delay', form.Value, _('Pause after a byte'), { placeholder: _('none'), hint: _('Like 1ms.') } ],
 	[ 'messages', 'pacing_line_delay', form.Value, _('Pause after a line'), { placeholder: _('none'), hint: _('Like 50ms.') } ],
 	[ 'messages', 'pacing_prompt', form.Value, _('Prompt to wait for'), {} ],
-	[ 'messages', 'pacing_timeout', form.Value, _('Longest wait for the prompt'), { placeholder: '2s' } ]
+	[ 'messages', 'pacing_timeout', form.Value, _('Longest wait for the prompt'), { placeholder: '2s' } ],
+	[ 'recording', 'record', form.Flag, _('Record what passes'), { hint: _('Flash wears out: name a directory on a stick, or /tmp, which a restart empties.') } ],
+	[ 'recording', 'record_format', form.ListValue, _('Format'), { needs: 'record', values: [ '', [ 'pcapng', _('for Wireshark (pcapng)') ], [ 'cast', _('for a terminal (cast)') ], [ 'raw', _('the bytes alone (raw)') ] ] } ],
+	[ 'recording', 'record_directory', form.Value, _('Directory'), { needs: 'record', hint: _('Like /mnt/stick/recordings.') } ],
+	[ 'recording', 'record_input', form.ListValue, _('What clients send'), { needs: 'record', values: LEVELS, hint: _('On consoles it contains passwords.') } ],
+	[ 'recording', 'record_max_file', form.Value, _('Longest file'), { needs: 'record', placeholder: '16MiB' } ],
+	[ 'recording', 'record_max_age', form.Value, _('Kept for'), { needs: 'record', placeholder: '30d' } ],
+	[ 'recording', 'record_max_total', form.Value, _('All files'), { needs: 'record', placeholder: '256MiB', hint: _('Beyond that the oldest goes.') } ],
+	[ 'recording', 'record_required', form.Flag, _('Nobody writes what is not recorded'), { needs: 'record' } ],
+	[ 'recording', 'record_sync', form.Flag, _('On the disk first'), { needs: 'record', hint: _('Slow: a power cut cannot take it back.') } ],
+	[ 'recording', 'record_decode', form.ListValue, _('Decode'), { needs: 'record', values: [ '', 'modbus' ] } ]
 ];
 
 // UCI has more words for 1 and 0 than a widget knows, and what is shown is what a Save writes.
