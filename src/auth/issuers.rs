@@ -2,14 +2,17 @@
 
 mod claims;
 mod keys;
+mod oidc;
 mod vouched;
 mod web;
 
 use serde_json::{Map, Value};
 
-use self::{claims::check, keys::KeyStore};
+pub(crate) use self::oidc::Arrival;
+use self::{claims::check, keys::KeyStore, oidc::Flows};
 pub(super) use self::{
     claims::{Checked, ClaimError},
+    oidc::{FLOW_LIFE, FlowError},
     vouched::Vouched,
 };
 use crate::{
@@ -21,6 +24,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     keys: KeyStore,
+    flows: Flows,
 }
 
 /// Why a token is refused.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod app_cookie;
+mod by_issuer;
 mod certificate;
 mod client;
 mod credentials;
@@ -43,6 +44,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::{
     app_cookie::app_cookie,
+    by_issuer::{NotSignedIn, flow_cookie},
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{PresentedCredential, at_door},
@@ -51,6 +53,7 @@ pub(crate) use self::{
         Refused as GrantRefused, Request, RequestState, Wish,
     },
     host::{Authority, OwnNames, is_ours},
+    issuers::Arrival,
     lending::{Exchanged, GrantAnswer},
     origin::{AllowedOrigin, Purpose, Signs, default_port, parse as parse_origin},
     passes::PASS_LIFE,

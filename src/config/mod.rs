@@ -73,7 +73,7 @@ pub(crate) use fingerprint::read_fingerprint;
 pub(crate) use gateway::Limits;
 pub(crate) use heartbeat::Heartbeat;
 pub use import::{Import, ImportKind, Imported, import};
-pub(crate) use issuer::{Issuer, KeyPlace, WebAddress};
+pub(crate) use issuer::{Issuer, KeyPlace, OidcClient, WebAddress};
 pub(crate) use lending::Lending;
 pub(crate) use lines::{LocalLine, LocalPlace, parse_lines};
 pub(crate) use listen::{Address, Listen, ListenTls};

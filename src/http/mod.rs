@@ -13,6 +13,7 @@ mod kick;
 mod log;
 mod logins;
 mod media;
+mod oidc;
 mod pages;
 mod recordings;
 mod refusal;
@@ -171,6 +172,8 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/endpoints/{endpoint}/say", post(page(say::say)))
         .route("/api/session", get(entrance(signing::session)))
         .route("/api/login", post(entrance(signing::login)))
+        .route("/api/oidc", get(entrance(oidc::issuers)).post(entrance(oidc::depart)))
+        .route("/api/oidc/callback", get(entrance(oidc::arrive)))
         .route("/api/logout", post(page(signing::logout)))
         .route("/api/logins", get(page(logins::list)).post(entrance(logins::begin)))
         .route("/api/logins/code", post(page(logins::code)))

@@ -8,6 +8,7 @@ import "./css/phone.css";
 import { installAnnouncer } from "./announce.js";
 import { startDirectory, stopDirectory } from "./directory.js";
 import { h, icon } from "./dom.js";
+import { goOn } from "./elsewhere.js";
 import { embed, embedded } from "./embed.js";
 import { refresh, session } from "./session.js";
 import { shell as makeShell } from "./shell.js";
@@ -110,6 +111,7 @@ followKeyboard();
 document.body.append(place);
 if (embedded) embed(place);
 else {
+  goOn();
   session.on(show);
   refresh();
 }

@@ -1,6 +1,7 @@
 // The sign-in page.
 
 import { h, icon, iconButton, say } from "./dom.js";
+import { elsewhere } from "./elsewhere.js";
 import { Refused, session, signIn } from "./session.js";
 import { authorityNote } from "./trust.js";
 
@@ -40,6 +41,7 @@ export function signInPage() {
       ),
       problem,
       button,
+      elsewhere(failed).element,
       trust.element,
     ),
   );

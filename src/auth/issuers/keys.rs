@@ -33,14 +33,10 @@ const FILE: Duration = Duration::from_secs(1);
 pub(in crate::auth) struct Discovery {
     issuer: String,
     jwks_uri: String,
-    #[expect(dead_code, reason = "signing in comes next")]
     pub(super) authorization_endpoint: Option<String>,
-    #[expect(dead_code, reason = "signing in comes next")]
     pub(super) token_endpoint: Option<String>,
-    #[expect(dead_code, reason = "signing in comes next")]
     #[serde(default)]
     pub(super) token_endpoint_auth_methods_supported: Vec<String>,
-    #[expect(dead_code, reason = "signing in comes next")]
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
 }
@@ -127,7 +123,6 @@ impl KeyStore {
     ///
     /// # Errors
     /// As for [`Self::keys`].
-    #[expect(dead_code, reason = "signing in comes next")]
     pub(super) async fn discovery(&self, issuer: &Issuer) -> Result<Arc<Discovery>, String> {
         let held = self.refreshed(issuer, false).await?;
         held.discovery.ok_or_else(|| "its addresses are not known".to_owned())

@@ -41,9 +41,9 @@ function show() {
   else if (session.value.phase === "out") showSignIn();
   else if (session.value.phase === "unreachable") tell("No gateway", session.value.reason);
   else if (session.value.phase !== "in") return;
-  else if (session.value.kind === "user" && session.value.expires_in) decide();
+  else if (["user", "identity"].includes(session.value.kind) && session.value.expires_in) decide();
   // Its word is for browsers: a program's sign-in would outlive whatever the proxy does about a user.
-  else if (session.value.kind === "user")
+  else if (["user", "identity"].includes(session.value.kind))
     tell(
       "Not possible here",
       "The proxy in front of the gateway has signed you in, and no program can ask it. Type “wsbridge login” without --browser, or take an API token.",

@@ -34,7 +34,8 @@ export function userMenu(button, { narrow, failed }) {
   const { kind } = session.value;
   const items = [{ label: "About this login", run: about }];
   // Tokens and certificates have none.
-  if (kind === "user") items.push({ label: "Your sign-ins…", run: () => openLogins(failed) });
+  if (kind === "user" || kind === "identity")
+    items.push({ label: "Your sign-ins…", run: () => openLogins(failed) });
   // A phone's bar is for the open lines.
   if (narrow)
     items.push(
