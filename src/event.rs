@@ -76,6 +76,12 @@ pub(crate) enum Event<'a> {
         /// Why, in a word of `wsbridge.v1`.
         reason: &'static str,
     },
+    /// The key switch was turned, or could not be read.
+    Switch {
+        on: bool,
+        /// What was read.
+        why: &'a str,
+    },
     /// A line lost its writer: what was done about it.
     DeadMan {
         endpoint: &'a str,
@@ -186,6 +192,7 @@ impl Events {
             | Event::Say { .. }
             | Event::DeadMan { .. }
             | Event::Lending(_)
+            | Event::Switch { .. }
             | Event::Lease { .. }
             | Event::Record { .. } => {}
         }
@@ -228,6 +235,10 @@ impl Events {
             Event::Lease { endpoint, holder, reason } => {
                 let principal = holder.map(|holder| holder.name.as_str());
                 tracing::debug!(endpoint, principal, reason, "lease");
+            }
+            Event::Switch { on: true, why } => tracing::info!(why, "key switch on"),
+            Event::Switch { on: false, why } => {
+                tracing::warn!(why, "key switch off: clients from elsewhere may only read");
             }
             Event::DeadMan { endpoint, who, why, steps: (done, of), undone } => {
                 let principal = who.name.as_str();

@@ -63,6 +63,8 @@ mod process;
 #[cfg(unix)]
 mod record;
 #[cfg(unix)]
+mod switch;
+#[cfg(unix)]
 mod systemd;
 #[cfg(unix)]
 mod target;

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
 };
 
@@ -82,6 +82,8 @@ pub(crate) struct Metrics {
     pub reloads_failed: Counter,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     endings: Mutex<BTreeMap<&'static str, u64>>,
+    /// Whether a key switch is off.
+    switch_off: AtomicBool,
     endpoints: Mutex<BTreeMap<String, Arc<EndpointMetrics>>>,
 }
 
@@ -167,6 +169,11 @@ impl Metrics {
     /// Drops the endpoints that `keep` does not want.
     pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         lock(&self.endpoints).retain(|name, _| keep(name));
+    }
+
+    /// Notes where the key switch stands; `None` without one.
+    pub(crate) fn switch(&self, on: Option<bool>) {
+        self.switch_off.store(on == Some(false), Relaxed);
     }
 
     /// Counts a refusal, by `Refusal::label`.

@@ -100,6 +100,7 @@ pub(crate) enum Way {
 }
 
 /// The other end of a connection.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     /// Its address: for a connection, that of its other end; for a request, that of the client a
@@ -121,6 +122,8 @@ pub(crate) struct Peer {
     pub door: Option<Arc<str>>,
     /// Our page asks from inside another page's frame, where nobody is taken over from.
     pub framed: bool,
+    /// It says that it asks for somebody else, whether it is believed or not.
+    pub relayed: bool,
 }
 
 /// A request, as far as authentication needs it.

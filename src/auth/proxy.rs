@@ -33,6 +33,15 @@ pub(crate) struct Forwarded<'a> {
     pub prefix: Vec<&'a str>,
 }
 
+impl Forwarded<'_> {
+    /// Whether there are any.
+    pub(crate) fn is_said(&self) -> bool {
+        let all =
+            [&self.standard, &self.addresses, &self.proto, &self.port, &self.host, &self.prefix];
+        all.iter().any(|said| !said.is_empty())
+    }
+}
+
 /// How the client sees the gateway, and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {

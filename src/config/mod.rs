@@ -50,6 +50,7 @@ mod secret;
 mod serial;
 mod sim;
 mod subprotocol;
+mod switch;
 mod tcp;
 mod text;
 mod trust;
@@ -100,6 +101,7 @@ pub(crate) use rights::{Rights, RightsTable};
 pub(crate) use schema::schema;
 pub(crate) use secret::{SecretReader, SecretSource};
 pub(crate) use sim::{SimDevice, SimTarget};
+pub(crate) use switch::{GpioLine, KeySwitch, SwitchSource};
 pub(crate) use tcp::TargetTls;
 pub use tcp::{TcpAddress, TcpTarget};
 pub(crate) use text::Text;
@@ -143,6 +145,8 @@ pub struct Config {
     pub limits: Limits,
     /// The record of who did what, if one is kept.
     pub audit: Option<AuditRules>,
+    /// The key switch, if there is one.
+    pub switch: Option<KeySwitch>,
     /// Where commands of this machine reach it.
     pub admin: AdminSocket,
     /// Other people's web tools, by name.

@@ -187,6 +187,7 @@ fn walls_differ(old: &Config, new: &Config) -> bool {
         || old.trusted_proxies != new.trusted_proxies
         || old.limits != new.limits
         || old.audit != new.audit
+        || old.switch != new.switch
         || old.admin != new.admin
         || old.login != new.login
         || old.lending != new.lending

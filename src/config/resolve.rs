@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Config, Listen, ListenTls,
+    Access, Config, Listen, ListenTls,
     access::access,
     admin::admin,
     app::apps,
@@ -11,7 +11,7 @@ use super::{
     cursor::{Keys, Reading, describe},
     described::Described,
     dial_in, door,
-    endpoint::endpoints,
+    endpoint::{Published, endpoints},
     gateway::{hsts, limits, names, times},
     joined::joined,
     lending::lending,
@@ -20,6 +20,7 @@ use super::{
     node::{At, Node},
     report::Report,
     secret::SecretReader,
+    switch::switch,
     text::Text,
 };
 
@@ -140,6 +141,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         .without("no record")
         .map(audit)
         .map(|it| it.value);
+    let switch = switch(k);
     let admin = admin(k);
     let state_directory = k
         .key("state_directory", "where generated keys are kept")
@@ -157,14 +159,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     if let (Some(hsts), true) = (&hsts, listen.iter().all(|listen| listen.tls == ListenTls::Off)) {
         k.odd_in("hsts", hsts.at, "no listener has TLS, so no browser hears it");
     }
-    let by_door = endpoints.doors.iter().any(|(_, it)| it.door.way.asks_for_certificates());
-    if !access.certificates.is_empty() && !by_door && !listen.iter().any(asks_for_certificates) {
-        k.odd_in(
-            "certificates",
-            At::default(),
-            "no listener has a `client_ca`, so nobody can show a certificate",
-        );
-    }
+    certificates(k, &access, &endpoints, &listen);
     Config {
         listen,
         access,
@@ -179,12 +174,25 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
         lending,
         limits,
         audit,
+        switch,
         admin,
         apps: apps.into_iter().map(|app| (app.name.clone(), app.into())).collect(),
         endpoints: endpoints.all,
         state_directory,
         dead_after,
         resume,
+    }
+}
+
+/// Says so where nobody can show a certificate.
+fn certificates(k: &Keys<'_>, access: &Access, endpoints: &Published<'_>, listen: &[Listen]) {
+    let by_door = endpoints.doors.iter().any(|(_, it)| it.door.way.asks_for_certificates());
+    if !access.certificates.is_empty() && !by_door && !listen.iter().any(asks_for_certificates) {
+        k.odd_in(
+            "certificates",
+            At::default(),
+            "no listener has a `client_ca`, so nobody can show a certificate",
+        );
     }
 }
 

@@ -57,6 +57,27 @@ pub(super) struct Off;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SettingsWord;
 
+/// What the closed contact of a key switch does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SwitchMode {
+    Enables,
+    Disables,
+}
+
+/// The level of a closed contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActiveLevel {
+    Low,
+    High,
+}
+
+/// Where an open contact is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bias {
+    PullUp,
+    PullDown,
+}
+
 /// `packing: none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPacking;
@@ -104,6 +125,9 @@ choices!(CarrierLine, "dcd" => Self::Dcd, "dsr" => Self::Dsr);
 choices!(NoPacking, "none" => Self);
 choices!(Off, "none" => Self);
 choices!(NoAuth, "none" => Self);
+choices!(SwitchMode, "enables" => Self::Enables, "disables" => Self::Disables);
+choices!(ActiveLevel, "low" => Self::Low, "high" => Self::High);
+choices!(Bias, "pull-up" => Self::PullUp, "pull-down" => Self::PullDown);
 choices!(SettingsWord, "settings" => Self);
 choices!(Accepted, "accepted" => Self);
 choices!(Stay, "keep" => Self);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod doors;
+mod key_switch;
 mod listeners;
 mod record;
 mod reload;
@@ -23,7 +24,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::record::folder as record_folder;
-use self::{admin::Admin, doors::Doors, listeners::Listeners, sims::Sims};
+use self::{admin::Admin, doors::Doors, key_switch::Key, listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service, ServiceKind},
     auth::{Moment, own_name, unix_now},
@@ -108,6 +109,7 @@ struct Daemon {
     listeners: Listeners,
     doors: Doors,
     admin: Admin,
+    key: Key,
     sims: Sims,
     announcer: Announcer,
     /// Runs every task of the gateway.
@@ -147,6 +149,8 @@ impl Daemon {
         let mut admin = Admin::new(&inherited, &real)?;
         let mut listeners = Listeners::new(inherited);
         let fresh = listeners.bind(&plan, &real)?;
+        let mut key = Key::default();
+        key.apply(&real, &bridge).await;
         bridge.lines.apply(&plan, &real);
         listeners.run(fresh, &bridge);
         let mut doors = Doors::default();
@@ -167,6 +171,7 @@ impl Daemon {
             listeners,
             doors,
             admin,
+            key,
             sims,
             announcer,
             tasks,

@@ -60,6 +60,7 @@ impl Daemon {
         self.written = Arc::clone(&new);
         let real = Arc::new(self.sims.apply(&plan, &new).await);
         self.current.send_replace(Arc::clone(&real));
+        self.key.apply(&real, &self.bridge).await;
         // A session that has lost its right ends by itself; the endings decided here are these.
         let signed_out = signed_out(&plan);
         self.bridge
@@ -115,7 +116,9 @@ fn told(plan: &Plan) -> String {
         words.push("access changed".to_owned());
     }
     if plan.walls {
-        words.push("origins, hosts, limits, apps, audit, admin, mdns or hsts changed".to_owned());
+        words.push(
+            "origins, hosts, limits, apps, audit, switch, admin, mdns or hsts changed".to_owned(),
+        );
     }
     words.join("; ")
 }

@@ -93,6 +93,7 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
         Event::DeadMan { .. } => dead_man(event),
         Event::Lending(event) => lending::entry(event),
         Event::Record { endpoint, news } => recorded(endpoint, news),
+        Event::Switch { on, why } => key_switch(on, why),
         Event::Reload { outcome } => {
             let (key, text) = match outcome {
                 Ok(what) => ("changed", what),
@@ -102,6 +103,11 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
         }
     };
     Some(Entry { at, ..said })
+}
+
+fn key_switch(on: bool, why: &str) -> Entry {
+    let detail = detail(json!({ "on": on, "why": why }));
+    Entry { what: "switch", detail, ..Entry::default() }
 }
 
 fn dead_man(event: &Event<'_>) -> Entry {

@@ -9,7 +9,7 @@ use super::{
     Account, Bridge,
     scope::{NEEDED, find_endpoint, participant},
     upgrade::told,
-    warden::revoked,
+    warden::{lock, revoked},
 };
 use crate::{
     auth::{Peer, Principal, Slot, at_door, unix_now},
@@ -58,8 +58,10 @@ impl Caller {
         }
         let principal = Principal { rights: RightsTable(vec![(name.to_owned(), rights)]), ..found };
         let endpoint = find_endpoint(&config, rights, name)?;
-        let who = participant(&config, &principal, name);
         let session = bridge.sessions.enter(name, &principal, peer);
+        lock(bridge, &session.entry);
+        let limit = session.entry.restraints().limit();
+        let who = participant(&config, &principal, name).within(limit);
         session.entry.stand(Standing::Silent);
         let entry = Arc::clone(&session.entry);
         let account = Account::new(Arc::clone(bridge), name, principal, entry);

@@ -48,6 +48,7 @@ use crate::{
     line::Lines,
     metrics::Metrics,
     session::{Parking, Sessions},
+    switch::Position,
     tls::{InUse, OwnAuthority},
     wire::close::Refusal,
 };
@@ -72,6 +73,8 @@ pub(crate) struct Bridge {
     pub certificates: InUse,
     /// Owns the tasks of connections and sessions: they end with the client, or after `stop`.
     pub tasks: TaskTracker,
+    /// Where the key switch stands; `None` without one.
+    pub switch: watch::Sender<Option<Position>>,
     /// Ends the edge: no new request is heard, and whoever cancels it tells running sessions to
     /// close.
     pub stop: CancellationToken,
@@ -87,6 +90,11 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
+    /// Something has changed that may end or hold sessions.
+    pub(crate) fn look_at_sessions(&self) {
+        self.ending.notify_one();
+    }
+
     /// Puts the parts together.
     pub(crate) fn new(
         config: watch::Receiver<Arc<Config>>,
@@ -107,6 +115,7 @@ impl Bridge {
             events,
             metrics,
             certificates: InUse::default(),
+            switch: watch::Sender::new(None),
             tasks,
             stop,
             router,

@@ -121,6 +121,7 @@ pub(crate) fn config(access: Access) -> Config {
         frame_ancestors: vec![],
         origins: vec![crate::auth::parse_origin("https://tools.example").unwrap()],
         hosts: vec!["gateway.example".into()],
+        switch: None,
         trusted_proxies: crate::config::TrustedProxies::default(),
         mdns: false,
         audit: None,

@@ -18,6 +18,7 @@ use super::{
     run::{Reached, Run, turn_away},
     scope::{NEEDED, find_endpoint, participant},
     visitor::Visitor,
+    warden::lock,
 };
 use crate::{
     auth::{Peer, Principal, Purpose},
@@ -253,11 +254,14 @@ async fn check(
         return Err(Refusal::BadRequest("in a frame of another site it takes `wsbridge.v1`"));
     }
     let framed = visitor.asked.framed || once;
-    let peer = Peer { client: *client, framed, ..connection.peer.clone() };
+    let relayed = ask.forwarded.is_said();
+    let peer = Peer { client: *client, framed, relayed, ..connection.peer.clone() };
     let session = bridge.sessions.enter(name, &principal, &peer);
+    lock(bridge, &session.entry);
     if let Some(endpoint) = &endpoint {
         let Bridge { sessions, parking, lines, .. } = &**bridge;
-        let who = participant(&config, &principal, name);
+        let limit = session.entry.restraints().limit();
+        let who = participant(&config, &principal, name).within(limit);
         let room = Crowd { sessions, parking, lines }.admit(endpoint, &who, session.entry.number);
         room.map_err(Refusal::NoRoom)?;
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     auth::{Moment, PrincipalKind, unix_now},
     clock::ClockSteps,
-    config::Config,
+    config::{Config, KeySwitch},
     event::{Event, LendingEvent},
     session::{Restraint, RunningSession},
     wire::close::Ended,
@@ -113,12 +113,15 @@ pub(super) fn look(bridge: &Bridge) {
         restrain(bridge, entry, (Restraint::Recording, held));
     }
     for entry in bridge.sessions.list() {
-        match revoked(bridge, &entry) {
-            Some(ended) => entry.end(ended),
-            None => tally(bridge, &entry),
+        if let Some(ended) = revoked(bridge, &entry) {
+            entry.end(ended);
+        } else {
+            lock(bridge, &entry);
+            tally(bridge, &entry);
         }
     }
     for entry in bridge.parking.list() {
+        lock(bridge, &entry);
         if let Some(ended) = revoked(bridge, &entry) {
             bridge.parking.disconnect(entry.number, &ended);
         }
@@ -159,6 +162,18 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
         }
         true => None,
     }
+}
+
+/// Holds a session read-only while the key switch is off, if its client is elsewhere.
+pub(super) fn lock(bridge: &Bridge, entry: &RunningSession) {
+    let is_off = bridge.switch.borrow().as_ref().is_some_and(|position| !position.on);
+    let config = bridge.config();
+    let remote = |rules: &KeySwitch| match entry.client.ip() {
+        Some(address) => rules.is_remote(address),
+        None => entry.relayed,
+    };
+    let held = is_off && config.switch.as_ref().is_some_and(remote);
+    restrain(bridge, entry, (Restraint::Switch, held));
 }
 
 /// Holds a session read-only, running or parked, or lets it go. Returns whether that is a change.

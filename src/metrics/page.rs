@@ -155,6 +155,8 @@ fn of_gateway(page: &mut Exposition, metrics: &Metrics) {
     page.sample("_total", &[], metrics.connections.get());
     page.family("wsbridge_connections_open", Type::Gauge, "Connections open now.");
     page.sample("", &[], metrics.connections_open.get());
+    page.family("wsbridge_switch_on", Type::Gauge, "Whether no key switch is off.");
+    page.sample("", &[], u8::from(!metrics.switch_off.load(Relaxed)));
     page.family("wsbridge_reloads", Type::Counter, "Configuration files read again, by result.");
     page.sample("_total", &[("result", "applied")], metrics.reloads.get());
     page.sample("_total", &[("result", "invalid")], metrics.reloads_failed.get());
@@ -410,8 +412,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "25"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "25"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "26"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "26"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\

@@ -9,7 +9,6 @@ use crate::{config::Rights, wire::close::Ended};
 
 /// Who holds a session read-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the switch is for its own"))]
 pub(crate) enum Restraint {
     /// The gateway's key switch.
     Switch,
@@ -54,7 +53,7 @@ impl Restraints {
     /// Why, for the client.
     pub(crate) fn reason(self) -> Option<&'static str> {
         if self.switch {
-            Some("the key switch is off: reading only")
+            Some("locked by the key switch: reading only")
         } else {
             let by_moderator = self.moderator.then_some("held read-only by a moderator");
             by_moderator

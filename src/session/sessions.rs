@@ -57,6 +57,8 @@ pub(crate) struct RunningSession {
     pub began: Rights,
     /// The client's address.
     pub client: ClientAddress,
+    /// Whoever is at the other end says that it asks for somebody else.
+    pub relayed: bool,
     /// When it began.
     pub since: SystemTime,
     /// Bytes given to the client.
@@ -174,6 +176,7 @@ impl Sessions {
             door: peer.door.clone(),
             began: principal.rights.on(endpoint),
             client: peer.client,
+            relayed: peer.relayed,
             since: SystemTime::now(),
             to_client: AtomicU64::new(0),
             to_target: AtomicU64::new(0),

@@ -3,6 +3,8 @@
 #[cfg(windows)]
 pub(crate) mod console;
 #[cfg(unix)]
+pub(crate) mod gpio;
+#[cfg(unix)]
 pub(crate) mod ioctl;
 #[cfg(unix)]
 pub(crate) mod termios;

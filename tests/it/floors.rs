@@ -16,8 +16,8 @@ const FLOORS: [&[&str]; 15] = [
     &["stream"],
     &["dial"],
     &[
-        "announce", "audit", "auth", "clock", "logging", "process", "record", "systemd", "target",
-        "tls",
+        "announce", "audit", "auth", "clock", "logging", "process", "record", "switch", "systemd",
+        "target", "tls",
     ],
     &["event"],
     &["line"],
@@ -35,7 +35,7 @@ const EMPTY_NAMES: [&str; 7] = ["server", "manager", "utils", "util", "common", 
 const LONGEST: usize = 440;
 
 /// The files for calls that no safe crate has: of Linux, of Windows.
-const UNSAFE_FILES: [&str; 2] = ["sys/ioctl.rs", "sys/console.rs"];
+const UNSAFE_FILES: [&str; 3] = ["sys/ioctl.rs", "sys/gpio.rs", "sys/console.rs"];
 
 /// The one module that knows YAML.
 const YAML_MODULE: &str = "config/yaml";

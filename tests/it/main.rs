@@ -67,6 +67,7 @@ mod serial;
 mod siege;
 mod signing;
 mod slow_devices;
+mod switch;
 mod takeover;
 mod targets;
 mod udp;

@@ -9,7 +9,7 @@ FILES = """
 ./usr/lib/systemd/system/wsbridge.service ./usr/lib/systemd/system/wsbridge.socket ./usr/lib/systemd/system/wsbridge-admin.socket
 ./usr/lib/systemd/user/wsbridge-connect.service
 ./usr/lib/sysusers.d/wsbridge.conf ./usr/lib/tmpfiles.d/wsbridge.conf
-./usr/lib/udev/rules.d/60-wsbridge.rules ./usr/lib/udev/rules.d/95-wsbridge-brltty.rules
+./usr/lib/udev/rules.d/60-wsbridge.rules ./usr/lib/udev/rules.d/60-wsbridge-gpio.rules ./usr/lib/udev/rules.d/95-wsbridge-brltty.rules
 ./usr/share/bash-completion/completions/wsbridge ./usr/share/zsh/vendor-completions/_wsbridge
 ./usr/share/fish/vendor_completions.d/wsbridge.fish ./usr/share/wsbridge/wsbridge.schema.json
 ./usr/share/man/man1/wsbridge.1.gz ./usr/share/man/man1/wsbridge-serve.1.gz ./usr/share/man/man5/wsbridge.yaml.5.gz

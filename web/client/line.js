@@ -398,6 +398,9 @@ export class Line extends Connection {
         if (this.opened) this.opened.role = message.you;
         if (message.you === "writer") this.#patient = false;
         break;
+      case "rights":
+        if (this.hello?.endpoint) this.hello.endpoint.rights = message.rights;
+        break;
       case "status":
         // What the device can do, and which adapter it is, is known once it is open.
         if (this.hello?.endpoint)

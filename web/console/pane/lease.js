@@ -21,7 +21,14 @@ export function standing({ phase, role, holder, rights, held, endpoint, trouble,
   if (endpoint?.share === "everyone" && role === "writer")
     return { kind: "mine", text: "Everyone writes", can: [] };
   if (role === "writer") return { kind: "mine", text: "You write", can: ["release"] };
-  if (held) return { kind: "never", text: "Held: read only", can: [] };
+  if (held)
+    return {
+      kind: "never",
+      text: held.startsWith("locked")
+        ? "Locked by the key switch: reading only"
+        : "Held: read only",
+      can: [],
+    };
   if (!rights.includes("write"))
     return {
       kind: "never",
