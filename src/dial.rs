@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use self::reach::reach;
 pub(crate) use self::{
-    fetch::{Fetched, Request, converse},
+    fetch::{Fetched, Request, Streamed, converse, stream},
     proxy::Proxies,
     trust::Trust,
 };

@@ -16,6 +16,8 @@ pub(super) use self::{
     kept::{Kept, KeptTrust},
 };
 use super::{CommandError, SysExit};
+#[cfg(unix)]
+use crate::dial::{Streamed, stream};
 use crate::{
     config::read_fingerprint,
     dial::{DialError, Dialler, Fetched, Proxies, Request, Trust},
@@ -114,6 +116,24 @@ impl Gateway {
             }),
             status => Err(self.refused(status, &text, access)),
         }
+    }
+
+    /// Asks its API for what has no end; each piece of the answer goes to `piece` as it comes.
+    #[cfg(unix)]
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        piece: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Streamed, CommandError> {
+        let path = format!("{}{path}", self.address.prefix);
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let fields: Vec<_> = bearer.iter().map(|text| ("Authorization", text.as_str())).collect();
+        let ask = Request { path: &path, fields: &fields, ..Request::default() };
+        let site = &self.address.site;
+        let mut io = self.dialler.dial(site).await.map_err(|error| unreached(&error))?;
+        let streamed = stream(&mut io, &site.authority(), &ask, piece).await;
+        streamed.map_err(|why| CommandError::new(SysExit::Unavailable, format!("{site}{why}")))
     }
 
     /// The endpoints that whoever asks may see.

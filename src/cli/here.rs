@@ -5,8 +5,8 @@ use std::io;
 use clap::Subcommand;
 
 use super::{
-    CommandError, Outcome, SysExit, add, audit, ca, check, demo, doctor, grant, import, kick,
-    passwd, ports, record, request, say, serve, sessions, token, told, watch, wrap,
+    CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, grant, import,
+    kick, passwd, ports, record, request, say, serve, sessions, token, told, watch, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +49,8 @@ pub(super) enum HereCommand {
     Passwd(passwd::Args),
     /// Make an API token for `tokens:`.
     Token(token::Args),
+    /// Show what passes an endpoint, live, to Wireshark.
+    Capture(capture::Args),
     /// List, export and play the recordings of this gateway.
     Record(record::Args),
     /// Verify the record of who did what.
@@ -90,6 +92,7 @@ impl HereCommand {
             Self::Deny(args) => request::deny(&args),
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
+            Self::Capture(args) => capture::run(&args),
             Self::Record(args) => record::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Ca(args) => ca::run(&args),

@@ -9,6 +9,8 @@ mod audit;
 #[cfg(unix)]
 mod ca;
 #[cfg(unix)]
+mod capture;
+#[cfg(unix)]
 mod check;
 mod completions;
 mod connect;

@@ -66,6 +66,70 @@ pub(crate) async fn converse(
     read(&text).ok_or_else(|| " does not answer as an HTTP server does".to_owned())
 }
 
+/// How an answer that comes in pieces came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Streamed {
+    /// It ended.
+    Ended,
+    /// There was none: the status, and what was said.
+    Refused(u16, String),
+}
+
+/// Sends a request and passes each piece of the answer's body on as it comes. An error's text
+/// completes a sentence that begins with the name of the other end.
+pub(crate) async fn stream(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin + ?Sized),
+    authority: &str,
+    ask: &Request<'_>,
+    mut piece: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<Streamed, String> {
+    let lost = |error: std::io::Error| format!(": {error}");
+    io.write_all(written(authority, ask).as_bytes()).await.map_err(lost)?;
+    io.flush().await.map_err(lost)?;
+    let mut text = Vec::new();
+    let end = loop {
+        let read = io.read_buf(&mut text).await.map_err(lost)?;
+        match head(&text) {
+            Some((200, end, Length::Chunked)) => break end,
+            Some((status, ..)) if status != 200 && (read == 0 || is_whole(&text)) => {
+                let body = self::read(&text).map(|it| it.body).unwrap_or_default();
+                let said = String::from_utf8_lossy(&body).into_owned();
+                return Ok(Streamed::Refused(status, said));
+            }
+            _ if read == 0 || text.len() > ANSWER_MAX => {
+                return Err(" does not answer as a gateway does".to_owned());
+            }
+            _ => {}
+        }
+    };
+    text.drain(..end);
+    loop {
+        while let Some((start, length)) = chunk(&text)? {
+            if length == 0 {
+                return Ok(Streamed::Ended);
+            }
+            piece(text.get(start..start + length).unwrap_or_default()).map_err(lost)?;
+            text.drain(..start + length + 2);
+        }
+        if io.read_buf(&mut text).await.map_err(lost)? == 0 {
+            return Err(" broke off".to_owned());
+        }
+    }
+}
+
+/// Where the bytes of the first chunk begin and how many there are, if it is whole.
+fn chunk(text: &[u8]) -> Result<Option<(usize, usize)>, String> {
+    match httparse::parse_chunk_size(text) {
+        Ok(Status::Complete((start, length))) => {
+            let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_MAX);
+            let length = length.ok_or(": a piece of the answer is too long")?;
+            Ok((text.len() >= start + length + 2).then_some((start, length)))
+        }
+        Ok(Status::Partial) => Ok(None),
+        Err(_) => Err(" does not answer as an HTTP server does".to_owned()),
+    }
+}
+
 fn written(authority: &str, ask: &Request<'_>) -> String {
     let method = if ask.body.is_some() { "POST" } else { "GET" };
     let mut text =

@@ -346,3 +346,42 @@ async fn under_required_nobody_writes_while_nothing_can_be_recorded() {
     });
     assert!(!pty.has_input());
 }
+
+#[test]
+fn a_live_capture_is_read_by_tshark_from_a_pipe_packet_by_packet() {
+    let daemon = Daemon::open("  plc:\n    sim: modbus-rtu\n    packing: { modbus-rtu: true }\n");
+    daemon.wait_for("device open");
+    let host = format!("http://{}", daemon.address());
+    let mut capture = Command::new(env!("CARGO_BIN_EXE_wsbridge"))
+        .args(["capture", "plc", "--host", &host])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let tshark = Command::new("tshark")
+        .args(["-i", "-", "-l", "-Y", "mbtcp", "-c", "8"])
+        .stdin(capture.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(tshark) = tshark else {
+        capture.kill().unwrap();
+        capture.wait().unwrap();
+        eprintln!("skipped: tshark is not here");
+        return;
+    };
+    let mut client = Raw::upgrade(daemon.address(), "plc");
+    let mut polled = 0;
+    // Until somebody listens, nothing is shown.
+    let mut tshark = Some(tshark);
+    let output = until("tshark has seen enough", || {
+        client.frame(2, &modbus(&[1, 3, 0, 2, 0, 1]));
+        message(&mut client);
+        polled += 1;
+        let done = tshark.as_mut().unwrap().try_wait().unwrap().is_some();
+        done.then(|| tshark.take().unwrap().wait_with_output().unwrap())
+    });
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("Query: Trans:") && told.contains("Response: Trans:"), "{told}");
+    capture.kill().unwrap();
+    capture.wait().unwrap();
+}
