@@ -7,7 +7,8 @@ import { Connection } from "./connection.js";
  * until it is up; only a final ending (a login that ended) ends it.
  *
  * Events: "change" { name } (without a name: the list as a whole), "rates" { rates: { NAME: { rx,
- * tx } } } in bytes a second, "lost", "closed".
+ * tx } } } in bytes a second, "lending" { pending } (access was asked for or lent; requests that
+ * this user can decide), "lost", "closed".
  */
 export class Bus extends Connection {
   /**
@@ -64,6 +65,8 @@ export class Bus extends Connection {
       this.say("change", { name });
     } else if (message.type === "rates") {
       this.say("rates", { rates: message.rates });
+    } else if (message.type === "lending") {
+      this.say("lending", { pending: message.pending });
     }
   }
 

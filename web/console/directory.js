@@ -15,6 +15,9 @@ export const directory = store(new Map());
 /** The state of the bus: "connecting", "up", "lost"; and why. */
 export const busState = store({ phase: "connecting" });
 
+/** News of lent access: { pending } is how many requests this user can decide. */
+export const lending = store({});
+
 /** Where a socket of this gateway is. */
 export function socketUrl(path) {
   const url = here(path);
@@ -52,6 +55,7 @@ export function startDirectory() {
     rates = { ...rates, ...(detail.rates ?? detail) };
     show();
   });
+  on("lending", (detail) => lending.set({ ...detail }));
   on("lost", (detail) => busState.set({ phase: "lost", ...detail }));
   on("closed", (detail) => {
     if (detail.code === 4401) ended();
@@ -75,6 +79,7 @@ export function stopDirectory() {
   rates = {};
   known = undefined;
   directory.set(new Map());
+  lending.set({});
 }
 
 /** Whether the list is complete: before that, an endpoint missing from it may well exist. */

@@ -10,6 +10,7 @@ import { appList } from "./list/apps.js";
 import { fits, groups } from "./list/groups.js";
 import { rowKeeper } from "./list/rows.js";
 import { sessionsButton } from "./list/sessions.js";
+import { lendButtons } from "./lend/buttons.js";
 import { minutes } from "./rates.js";
 import { beside, go, route } from "./route.js";
 import { session } from "./session.js";
@@ -38,6 +39,7 @@ export function endpointList({ chosen, failed }) {
   const bus = h("p", { class: "bus", role: "status", hidden: true });
   const apps = appList(failed);
   const connected = sessionsButton(failed);
+  const lend = lendButtons(failed);
   const head = h(
     "div",
     { class: "list-head" },
@@ -54,6 +56,7 @@ export function endpointList({ chosen, failed }) {
     empty.element,
     apps.element,
     connected.element,
+    lend.element,
   );
   const rows = rowKeeper(places, chosen);
 
@@ -79,6 +82,7 @@ export function endpointList({ chosen, failed }) {
   undo.listen(element, "keydown", (event) => keys(event, { filter, links: rows.links(), chosen }));
   undo.add(
     connected.dispose,
+    lend.dispose,
     empty.dispose,
     directory.on(show),
     route.on(() => rows.mark()),

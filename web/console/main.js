@@ -10,6 +10,7 @@ import { startDirectory, stopDirectory } from "./directory.js";
 import { h, icon } from "./dom.js";
 import { goOn } from "./elsewhere.js";
 import { embed, embedded } from "./embed.js";
+import { arrival, arrives } from "./lend/arrival.js";
 import { refresh, session } from "./session.js";
 import { shell as makeShell } from "./shell.js";
 import { signInPage } from "./signin.js";
@@ -110,8 +111,17 @@ installAnnouncer();
 followKeyboard();
 document.body.append(place);
 if (embedded) embed(place);
-else {
+else if (arrives()) {
+  const page = arrival(begin);
+  place.replaceChildren(page.element);
+  page.focus();
+} else {
   goOn();
-  session.on(show);
+  begin();
   refresh();
+}
+
+function begin() {
+  place.replaceChildren();
+  session.on(show);
 }

@@ -2,6 +2,7 @@
 
 import { announce } from "./announce.js";
 import { h } from "./dom.js";
+import { followRights } from "./lend/follow.js";
 import { pane as makePane } from "./pane/pane.js";
 import { leave, route } from "./route.js";
 import { undoing } from "./store.js";
@@ -89,7 +90,10 @@ export function workspace({ empty }) {
   }
 
   undo.listen(NARROW, "change", () => select(current));
-  undo.add(route.on(({ names }) => show(names)));
+  undo.add(
+    route.on(({ names }) => show(names)),
+    followRights(panes),
+  );
 
   return {
     element,

@@ -70,10 +70,20 @@ function about() {
       row("User", kind === "open" ? "nobody: this gateway asks for no login" : name),
       row(
         "Signed in by",
-        { user: "password", token: "token", certificate: "client certificate" }[kind],
+        {
+          user: "password",
+          token: "token",
+          certificate: "client certificate",
+          grant: "a link of lent access",
+        }[kind],
       ),
       row("Administrator", administrator ? "yes" : ""),
-      row("Ends", left ? `${Math.round(left / 60)} min after the last use` : ""),
+      row(
+        "Ends",
+        left
+          ? `${kind === "grant" ? "in" : ""} ${Math.round(left / 60)} min ${kind === "grant" ? "" : "after the last use"}`.trim()
+          : "",
+      ),
       row("Gateway", [machine, version && `wsbridge ${version}`].filter(Boolean).join(", ")),
       row("Encrypted", tls === false ? "no: plain HTTP" : "yes, by TLS"),
       authority && row("Authority", authorityFacts(authority)),
