@@ -10,6 +10,7 @@ mod disk;
 mod exchange;
 mod grants;
 mod kick;
+mod lapse;
 mod log;
 mod logins;
 mod media;

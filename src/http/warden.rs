@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bridge, disk,
+    Bridge, disk, lapse,
     scope::{NEEDED, within},
 };
 use crate::{
@@ -84,9 +84,7 @@ fn next_look(bridge: &Bridge) -> Duration {
     let ends = sessions
         .iter()
         .filter_map(|entry| entry.certificate.as_ref().map(|certificate| certificate.until));
-    let (grants, now) = (&bridge.auth.grants, Moment::now());
-    let lent =
-        sessions.iter().filter_map(|entry| grants.left(&entry.principal, &entry.endpoint, now));
+    let lent = sessions.iter().filter_map(|entry| lapse::warn(bridge, entry));
     let lent_for = lent.min().unwrap_or(SWEEP_INTERVAL);
     // It is valid throughout its last second.
     let valid = ends
@@ -122,7 +120,9 @@ pub(super) fn look(bridge: &Bridge) {
     }
     for entry in bridge.parking.list() {
         lock(bridge, &entry);
-        if let Some(ended) = revoked(bridge, &entry) {
+        // One that has lost a right alone goes on with what is left, when its client is back.
+        let ended = revoked(bridge, &entry).filter(|ended| *ended != Ended::Withdrawn);
+        if let Some(ended) = ended {
             bridge.parking.disconnect(entry.number, &ended);
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -70,6 +70,8 @@ pub(crate) struct RunningSession {
     standing: Mutex<Standing>,
     /// Whether its client can show a message.
     shows: AtomicBool,
+    /// The last warning that it was given before its end: smaller is later.
+    warned: AtomicUsize,
     order: watch::Sender<Order>,
 }
 
@@ -117,6 +119,12 @@ impl RunningSession {
     /// connection of its own ends instead. Returns whether that is a change.
     pub(crate) fn restrain(&self, by: Restraint, held: bool) -> bool {
         self.order.send_if_modified(|order| order.restrain(by, held))
+    }
+
+    /// Whether it has yet to be given this warning, or a later one: `stage` 0 is the last.
+    pub(crate) fn warned_at(&self, stage: usize) -> bool {
+        self.shows.load(Ordering::Relaxed)
+            && self.warned.fetch_min(stage, Ordering::Relaxed) > stage
     }
 
     /// Its client can show messages.
@@ -183,6 +191,7 @@ impl Sessions {
             told: Default::default(),
             standing: Mutex::default(),
             shows: AtomicBool::new(false),
+            warned: AtomicUsize::new(usize::MAX),
             order,
         });
         self.lock().insert(number, Arc::clone(&entry));
