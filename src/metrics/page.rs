@@ -412,8 +412,8 @@ mod tests {
     #[test]
     fn the_reference_parsers_take_the_page() {
         for (format, module, families) in [
-            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "26"),
-            (ExpositionFormat::Text, "prometheus_client.parser", "26"),
+            (ExpositionFormat::OpenMetrics, "prometheus_client.openmetrics.parser", "27"),
+            (ExpositionFormat::Text, "prometheus_client.parser", "27"),
         ] {
             let parse = format!(
                 "import sys\nfrom {module} import text_string_to_metric_families as f\n\
