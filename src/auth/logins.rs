@@ -219,6 +219,12 @@ impl Logins {
             .values_mut()
             .filter(|record| record.browser == old)
             .for_each(|record| record.browser = new);
+        // What its user's earlier sign-ins have open may go on as if begun now.
+        let own = all.open.values().find(|record| record.id == id);
+        let Some((who, auth_time)) = own.map(|it| (it.who.clone(), it.auth_time)) else { return };
+        let same = |record: &&mut SignInRecord| record.browser == new && record.who == who;
+        let earlier = all.open.values_mut().filter(same);
+        earlier.for_each(|record| record.auth_time = record.auth_time.max(auth_time));
     }
 
     /// Ends a sign-in and the others of its browser.

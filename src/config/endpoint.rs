@@ -118,6 +118,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
     let title = k.key("title", "what people call it").without("none").uci("title").maybe();
     let (target, macros) = target(k, name, dead_after);
     let (written, open, lease_idle) = sharing(k);
+    let reauth = reauth(k);
     let packing = packing::packing(k);
     let delays = pacing::pacing(k);
     let history = k
@@ -157,12 +158,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         has_borders(packing, k);
     }
     let dead_man = dead_man::of_target(dead_man, (&target, share.is_some()), k);
-    let record = record.map(|it| Placed { value: it.value.on(packing, &target), at: it.at });
-    if let Some(record) = &record
-        && let Some(why) = record.value.unfit(share)
-    {
-        k.wrong_in("record", record.at, why);
-    }
+    let record = recorded(record, (packing, &target, share), k);
     let endpoint = Endpoint {
         name: name.text.clone(),
         title: title.map(|it| it.value),
@@ -170,6 +166,7 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         history: usize::try_from(history.0).unwrap_or(usize::MAX),
         open: open.map_or(usually, |it| it.value),
         lease_idle: lease_idle.map(|it| it.value),
+        reauth,
         packing: packing::timed(packing, &target),
         pacing: pacing::of_line(delays, share, k),
         base64,
@@ -178,11 +175,39 @@ fn endpoint<'a>(k: &mut Keys<'a>, name: &NodeKey, dead_after: Duration) -> Optio
         macros,
         target,
         dead_man,
-        record: record.map(|it| it.value),
+        record,
         doors: doors.iter().map(|it| it.door.clone()).collect(),
     };
     fit(&doors, &endpoint);
     Some((endpoint, doors))
+}
+
+/// How lately whoever writes has to have signed in.
+fn reauth(k: &mut Keys<'_>) -> Option<Duration> {
+    let reauth = k
+        .key("reauth", "whoever wants to write has to have signed in within this time; otherwise the session only reads, until its user signs in again. Who holds the lease keeps it. Tokens, certificates and doors only read: [identity.md](identity.md#signing-in-again-to-write)")
+        .without("never asked")
+        .uci("reauth")
+        .within(Duration::from_secs(1)..=Duration::from_secs(30 * 86_400))
+        .maybe();
+    if let (Some(reauth), true) = (&reauth, k.fills("doors") || k.has("doors")) {
+        k.odd_in("reauth", reauth.at, "doors only read here: nobody signs in by them");
+    }
+    reauth.map(|it| it.value)
+}
+
+/// What is recorded, where the target and how it is shared allow that.
+fn recorded(
+    record: Option<Placed<record::RecordRules>>,
+    (packing, target, share): (Packing, &Target, Option<Share>),
+    k: &Keys<'_>,
+) -> Option<record::RecordRules> {
+    let Placed { value, at } = record?;
+    let rules = value.on(packing, target);
+    if let Some(why) = rules.unfit(share) {
+        k.wrong_in("record", at, why);
+    }
+    Some(rules)
 }
 
 /// Complains about keys that make no sense for a target with message borders of its own.

@@ -222,7 +222,8 @@ fn fields() -> Vec<(String, String)> {
 }
 
 /// Options that the dialogs leave to the file: they are rare, or do not suit a form.
-const NOT_SHOWN: [&str; 15] = [
+const NOT_SHOWN: [&str; 16] = [
+    "reauth",
     "connected_dtr",
     "connected_rts",
     "wait_for",

@@ -274,6 +274,8 @@ pub struct Endpoint {
     pub open: OpenWhen,
     /// Time without a byte after which the holder of the lease loses it.
     pub lease_idle: Option<Duration>,
+    /// How long ago somebody may have signed in who wants to write.
+    pub reauth: Option<Duration>,
     /// Which bytes of the device make one message.
     pub packing: Packing,
     /// How slowly data is sent to the device.

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{PassLimit, Principal, PrincipalId, PrincipalKind, Request, RequestState, parse_origin},
+    auth::{
+        PassLimit, Principal, PrincipalId, PrincipalKind, Request, RequestState, parse_origin,
+        unix_now,
+    },
     config::{App, Config, Endpoint, Origin, Rights, RightsTable},
     line::{Ghosts, Participant},
     wire::close::Refusal,
@@ -75,7 +78,21 @@ pub(super) fn participant(config: &Config, principal: &Principal, endpoint: &str
         PrincipalKind::Open => Ghosts::Away,
     };
     let granted = principal.rights.on(endpoint);
-    Participant { principal: principal.id.clone(), rights: granted, granted, ghosts }
+    let found = config.endpoints.get(endpoint);
+    let fresh = found.is_none_or(|it| is_fresh(it, *kind, principal.auth_time));
+    let rights = if fresh { granted } else { granted.only(Rights::READ) };
+    Participant { principal: principal.id.clone(), rights, granted, ghosts }
+}
+
+/// Whether somebody who proved at that time who he is may write on an endpoint.
+pub(super) fn is_fresh(endpoint: &Endpoint, kind: PrincipalKind, auth_time: Option<i64>) -> bool {
+    // Where nobody signs in, there is nothing to do again.
+    let Some(limit) = endpoint.reauth else { return true };
+    if matches!(kind, PrincipalKind::Open | PrincipalKind::Local) {
+        return true;
+    }
+    let limit = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+    auth_time.is_some_and(|moment| unix_now().saturating_sub(moment) < limit)
 }
 
 /// The endpoint, for a principal with `rights` on that name. Without rights, an unknown name and a

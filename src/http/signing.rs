@@ -70,6 +70,8 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
         return Err(Refusal::TooMany(10));
     }
     bridge.events.tell(Event::SignIn { principal: &signed.principal.id, client: *client });
+    // Sessions that only read until now may write.
+    warden::look(bridge);
     let mut response = content("application/json", describe(&visitor, &signed.principal, &visit));
     set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
     Ok(response)

@@ -92,6 +92,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
         history: 0,
         open: OpenWhen::OnDemand,
         lease_idle: None,
+        reauth: None,
         packing: Packing::None,
         pacing: Pacing::default(),
         base64: false,

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::{
     Bridge, ask,
     run::{Reached, Run, turn_away},
-    scope::{NEEDED, find_endpoint, participant},
+    scope::{NEEDED, find_endpoint, is_fresh, participant},
     visitor::Visitor,
     warden::lock,
 };
@@ -25,7 +25,7 @@ use crate::{
     config::{Endpoint, Rights, Target},
     line::{NoSeat, ReplayFrom, Seat, SeatRequest, WriteIntent},
     metrics::TargetState,
-    session::{Crowd, Dedicated, Eol, Payload, Session},
+    session::{Crowd, Dedicated, Eol, Payload, Restraint, Session},
     target::tcp,
     wire::{
         close::{Ended, Refusal},
@@ -264,6 +264,9 @@ async fn check(
         let who = participant(&config, &principal, name).within(limit);
         let room = Crowd { sessions, parking, lines }.admit(endpoint, &who, session.entry.number);
         room.map_err(Refusal::NoRoom)?;
+        if !is_fresh(endpoint, principal.id.kind, principal.auth_time) {
+            session.entry.restrain(Restraint::Reauth, true);
+        }
     }
     Ok(Checked { endpoint, principal, session, accept, offer })
 }

@@ -16,20 +16,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Bridge, disk, lapse,
-    scope::{NEEDED, within},
+    scope::{NEEDED, is_fresh, within},
 };
 use crate::{
     auth::{Moment, PrincipalKind, unix_now},
     clock::ClockSteps,
-    config::{Config, KeySwitch},
+    config::{Config, KeySwitch, Share},
     event::{Event, LendingEvent},
-    session::{Restraint, RunningSession},
+    session::{Restraint, RunningSession, Standing},
     wire::close::Ended,
 };
 
 /// How often we check whether each session may go on, besides on every reload, and add its bytes to
 /// the metrics.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The same while there are sessions on endpoints with `reauth`: a lease that was given back is not
+/// taken again for long.
+const REAUTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// By how much a look comes later than the end of a sign-in.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -96,12 +100,10 @@ fn next_look(bridge: &Bridge) -> Duration {
     let of_logins = logins.filter_map(|login| bridge.auth.login_left(&config, login)).min();
     // A moment later, it is over.
     let of_logins = of_logins.map(|left| left + MOMENT);
-    valid
-        .into_iter()
-        .chain(of_logins)
-        .min()
-        .map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(left))
-        .min(lent_for)
+    let asked = |name: &str| config.endpoints.get(name).is_some_and(|it| it.reauth.is_some());
+    let soon = sessions.iter().any(|entry| asked(&entry.endpoint)).then_some(REAUTH_INTERVAL);
+    let next = valid.into_iter().chain(of_logins).chain(soon).min();
+    next.map_or(SWEEP_INTERVAL, |left| SWEEP_INTERVAL.min(left)).min(lent_for)
 }
 
 /// Looks at all sessions once.
@@ -115,6 +117,7 @@ pub(super) fn look(bridge: &Bridge) {
             entry.end(ended);
         } else {
             lock(bridge, &entry);
+            ask_again(bridge, &bridge.config(), &entry);
             tally(bridge, &entry);
         }
     }
@@ -125,6 +128,28 @@ pub(super) fn look(bridge: &Bridge) {
         if let Some(ended) = ended {
             bridge.parking.disconnect(entry.number, &ended);
         }
+    }
+}
+
+/// Where an endpoint has `reauth`: a session may write again once its user has signed in again, and
+/// only read once that is too long ago, unless it holds the lease.
+fn ask_again(bridge: &Bridge, config: &Config, entry: &RunningSession) {
+    let Some(endpoint) = config.endpoints.get(&entry.endpoint) else { return };
+    let asked = entry.restraints().reauth();
+    if endpoint.reauth.is_none() && !asked {
+        return;
+    }
+    let now = bridge.auth.find_with(config, &entry.principal, entry.login);
+    let auth_time = now.and_then(|now| now.auth_time).max(entry.auth_time);
+    let fresh = is_fresh(endpoint, entry.principal.kind, auth_time);
+    let shared = endpoint.share == Some(Share::Everyone);
+    let keeps = || match entry.standing() {
+        Standing::Own => true,
+        Standing::Seat(seat) => !shared && bridge.lines.writes(&entry.endpoint, seat),
+        Standing::Arriving | Standing::Idle | Standing::Silent => false,
+    };
+    if fresh == asked && (fresh || !keeps()) {
+        entry.restrain(Restraint::Reauth, !fresh);
     }
 }
 

@@ -7,58 +7,71 @@ use tokio::sync::watch;
 
 use crate::{config::Rights, wire::close::Ended};
 
-/// Who holds a session read-only.
+/// Who holds a session read-only; where several do, the first is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Restraint {
     /// The gateway's key switch.
-    Switch,
+    Switch = 1,
     /// Somebody with the right `sessions`.
-    Moderator,
+    Moderator = 2,
     /// A recording that is required and cannot be written.
-    Recording,
+    Recording = 4,
+    /// The endpoint, whose `reauth` has passed since its user signed in.
+    Reauth = 8,
 }
 
 /// All who hold a session read-only: it writes again when the last of them has let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Restraints {
-    switch: bool,
-    moderator: bool,
-    recording: bool,
-}
+pub(crate) struct Restraints(u8);
 
 impl Restraints {
     fn set(&mut self, by: Restraint, held: bool) {
-        match by {
-            Restraint::Switch => self.switch = held,
-            Restraint::Moderator => self.moderator = held,
-            Restraint::Recording => self.recording = held,
-        }
+        let bit = by as u8;
+        self.0 = if held { self.0 | bit } else { self.0 & !bit };
+    }
+
+    fn has(self, by: Restraint) -> bool {
+        self.0 & by as u8 != 0
     }
 
     /// Whether somebody with the right `sessions` does.
     pub(crate) fn moderator(self) -> bool {
-        self.moderator
+        self.has(Restraint::Moderator)
+    }
+
+    /// Whether its user has to sign in again.
+    pub(crate) fn reauth(self) -> bool {
+        self.has(Restraint::Reauth)
     }
 
     /// Which rights count meanwhile.
     pub(crate) fn limit(self) -> Rights {
-        if self.switch || self.moderator || self.recording { Rights::READ } else { Rights::ALL }
+        if self == Self::default() { Rights::ALL } else { Rights::READ }
     }
 
     /// Why, in a word.
     pub(crate) fn label(self) -> &'static str {
-        if self.switch { "switch" } else { "moderator" }
+        match self.first() {
+            Some(Restraint::Switch) => "switch",
+            Some(Restraint::Moderator) | None => "moderator",
+            Some(Restraint::Recording) => "recording",
+            Some(Restraint::Reauth) => "reauth",
+        }
     }
 
     /// Why, for the client.
     pub(crate) fn reason(self) -> Option<&'static str> {
-        if self.switch {
-            Some("locked by the key switch: reading only")
-        } else {
-            let by_moderator = self.moderator.then_some("held read-only by a moderator");
-            by_moderator
-                .or(self.recording.then_some("what is sent cannot be recorded: reading only"))
+        match self.first()? {
+            Restraint::Switch => Some("locked by the key switch: reading only"),
+            Restraint::Moderator => Some("held read-only by a moderator"),
+            Restraint::Recording => Some("what is sent cannot be recorded: reading only"),
+            Restraint::Reauth => Some("sign in again to write here"),
         }
+    }
+
+    fn first(self) -> Option<Restraint> {
+        use Restraint::{Moderator, Reauth, Recording, Switch};
+        [Switch, Moderator, Recording, Reauth].into_iter().find(|by| self.has(*by))
     }
 }
 

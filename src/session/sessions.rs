@@ -45,6 +45,8 @@ pub(crate) struct RunningSession {
     pub principal: PrincipalId,
     /// The browser sign-in it came with.
     pub login: Option<LoginId>,
+    /// When its user had proved who he is, at its beginning.
+    pub auth_time: Option<i64>,
     /// The certificate it came with.
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The app at whose origin its page is; it may use nothing but the app's endpoints.
@@ -178,6 +180,7 @@ impl Sessions {
             endpoint: endpoint.to_owned(),
             principal: principal.id.clone(),
             login: principal.login,
+            auth_time: principal.auth_time,
             certificate: principal.certificate.clone(),
             app: peer.app.clone(),
             framed: peer.framed,

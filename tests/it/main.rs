@@ -39,6 +39,7 @@ mod guesses;
 mod guide;
 mod harness;
 mod identity;
+mod identity_reauth;
 mod identity_tokens;
 mod import;
 mod journal;
