@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tokio::time::Instant;
 
 use super::{
-    AllowedOrigin, Auth, ClientAddress, Grant, GrantRefused, Moment, OWN_PAGE_ALONE, Peer,
+    AllowedOrigin, Auth, ClientAddress, Grant, GrantRefused, LoginId, Moment, OWN_PAGE_ALONE, Peer,
     Principal, PrincipalId, PrincipalKind, Receiver, Visit,
     grants::{EndOfGrant, GrantUse},
     signing::{COOKIES_MAX, SIGN_IN, name, values},
@@ -57,7 +57,7 @@ impl Auth {
         match self.grants.exchange(secret, &user, now, lends) {
             Ok((grant, text)) => {
                 self.penalties().signed_in(source, Instant::now());
-                let principal = self.granted(config, &grant.id);
+                let principal = self.granted(config, (&grant.id, None));
                 let principal = principal.ok_or(GrantAnswer::No(Refusal::Unauthorized))?;
                 Ok(Exchanged { principal, grant, secret: Secret::new(text) })
             }
@@ -70,10 +70,17 @@ impl Auth {
     }
 
     /// A grant as a principal; `None`: it does not run.
-    pub(super) fn granted(&self, config: &Config, id: &str) -> Option<Principal> {
+    pub(super) fn granted(
+        &self,
+        config: &Config,
+        (id, login): (&str, Option<LoginId>),
+    ) -> Option<Principal> {
         let grant = self.grants.running(id, Moment::now())?;
         let rights = self.table(config, &grant);
-        Some(Principal::new(PrincipalId::new(PrincipalKind::Grant, id), rights))
+        // Its exchange is when whoever uses it has signed in.
+        let auth_time = login.and_then(|login| self.grants.exchanged(login));
+        let id = PrincipalId::new(PrincipalKind::Grant, id);
+        Some(Principal { login, auth_time, ..Principal::new(id, rights) })
     }
 
     /// A principal with what it has asked for and was lent.
@@ -116,7 +123,7 @@ impl Auth {
         let (ip, now) = (ip(visit.view.client), Moment::now());
         let mut shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
         let (id, login) = shown.find_map(|text| self.grants.signed_in(text, false, ip, now))?;
-        Some(Principal { login: Some(login), ..self.granted(config, &id)? })
+        self.granted(config, (&id, Some(login)))
     }
 
     /// Whose grant a program's token is.
@@ -132,7 +139,7 @@ impl Auth {
             return None;
         }
         let (id, login) = self.grants.signed_in(text, true, ip(client), Moment::now())?;
-        Some(Principal { login: Some(login), ..self.granted(config, &id)? })
+        self.granted(config, (&id, Some(login)))
     }
 }
 

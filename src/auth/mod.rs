@@ -315,7 +315,7 @@ impl Auth {
         login: Option<LoginId>,
     ) -> Option<Principal> {
         if id.kind == PrincipalKind::Grant {
-            return Some(Principal { login, ..self.granted(config, &id.name)? });
+            return self.granted(config, (&id.name, login));
         }
         Some(self.with_lent(config, self.own(config, id, login)?))
     }

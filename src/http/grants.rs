@@ -15,6 +15,7 @@ use super::{
     ask,
     disk::blocking,
     pages::{content, json_body},
+    scope::need_fresh,
     signing,
     visitor::{NO_PLACE_WAIT, Visitor},
     warden,
@@ -110,6 +111,7 @@ fn loan(config: &Config, giver: &Principal, lent: Lent, now: Moment) -> Result<L
     }
     let at: Option<Result<jiff::Timestamp, _>> = lent.at.as_deref().map(str::parse);
     let at = at.transpose().map_err(|_| Refusal::BadRequest(LENT))?;
+    need_fresh(config, giver, &covered)?;
     let from = at.map_or(now.wall, jiff::Timestamp::as_second).max(now.wall);
     if from > now.wall + AHEAD_MAX {
         return Err(Refusal::BadRequest("a grant begins within 30 days"));

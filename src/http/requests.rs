@@ -16,7 +16,7 @@ use super::{
     disk::blocking,
     grants::{Empty, failed, reason, rights, seconds, time},
     pages::{content, json_body},
-    scope::{decides, may_decide},
+    scope::{decides, may_decide, need_fresh},
     visitor::Visitor,
     warden,
 };
@@ -127,6 +127,7 @@ pub(super) async fn approve(
     let approval: Approval = json_body(request.headers(), body, usage).await?;
     let asked = pending(&visitor, &principal, &id)?;
     let config = visitor.bridge.config();
+    need_fresh(&config, &principal, std::slice::from_ref(&asked.endpoint))?;
     // Nobody gives what he may not do himself.
     let own = principal.rights.on(&asked.endpoint);
     let most = match &approval.rights {

@@ -95,6 +95,24 @@ pub(super) fn is_fresh(endpoint: &Endpoint, kind: PrincipalKind, auth_time: Opti
     auth_time.is_some_and(|moment| unix_now().saturating_sub(moment) < limit)
 }
 
+/// Refuses somebody who lends or decides on access to these endpoints, and has not signed in lately
+/// enough to write there.
+pub(super) fn need_fresh(
+    config: &Config,
+    principal: &Principal,
+    names: &[String],
+) -> Result<(), Refusal> {
+    let endpoints = names.iter().filter_map(|name| config.endpoints.get(name));
+    let mut stale = endpoints.filter(|it| !is_fresh(it, principal.id.kind, principal.auth_time));
+    match stale.next() {
+        None => Ok(()),
+        Some(endpoint) => Err(Refusal::NotLent(format!(
+            "{} has `reauth`: sign in again to lend or decide on access there",
+            endpoint.name
+        ))),
+    }
+}
+
 /// The endpoint, for a principal with `rights` on that name. Without rights, an unknown name and a
 /// forbidden one look the same.
 pub(super) fn find_endpoint(

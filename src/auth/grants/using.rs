@@ -158,6 +158,13 @@ impl Grants {
         state.grants.get(id).filter(|grant| state.runs(grant, now)).cloned()
     }
 
+    /// When a sign-in was made, in seconds since 1970.
+    pub(in crate::auth) fn exchanged(&self, login: LoginId) -> Option<i64> {
+        let state = self.state();
+        let grant = state.of_sign_in(login)?;
+        grant.sign_ins().iter().find(|one| number(&one.mark) == login).map(|one| one.at)
+    }
+
     /// The running grants that somebody has asked for.
     pub(in crate::auth) fn lent_to(&self, id: &PrincipalId, now: Moment) -> Vec<Grant> {
         let state = self.state();
