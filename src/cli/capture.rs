@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use super::{
     CommandError, Outcome, SysExit,
     admin::AdminPlace,
+    extcap,
     gateway::{Access, Address, Gateway, Kept, TrustArgs},
 };
 use crate::dial::{Request, Streamed, stream};
@@ -57,12 +58,26 @@ pub(crate) fn run(args: &Args) -> Outcome {
         })?;
         Box::new(file)
     };
-    capture(args, &mut *out)
+    let from = From {
+        host: args.host.clone(),
+        token_file: args.token_file.clone(),
+        trust: args.trust.clone(),
+        place: args.place.clone(),
+    };
+    capture(&from, &args.endpoint, &mut *out)
+}
+
+/// Which gateway is asked, and how.
+#[derive(Clone, Debug, Default)]
+pub(super) struct From {
+    pub(super) host: Option<Address>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) trust: TrustArgs,
+    pub(super) place: AdminPlace,
 }
 
 /// Writes what passes an endpoint until it ends, or nobody reads it any more.
-fn capture(args: &Args, out: &mut dyn Write) -> Outcome {
-    let endpoint = &args.endpoint;
+pub(super) fn capture(from: &From, endpoint: &str, out: &mut dyn Write) -> Outcome {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
         CommandError::new(SysExit::Unavailable, format!("cannot start: {error}"))
     })?;
@@ -74,16 +89,17 @@ fn capture(args: &Args, out: &mut dyn Write) -> Outcome {
             gone = done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
             done
         };
-        let ended = match &args.host {
+        let ended = match &from.host {
             None => {
-                let mut io = args.place.connect().await?;
+                let mut io = from.place.connect().await?;
                 let ask = Request { path: &path, ..Request::default() };
                 stream(&mut io, "localhost", &ask, piece).await.map_err(|why| broken(&why))
             }
             Some(address) => {
                 let kept = Kept::find(address)?;
-                let access = Access::find(args.token_file.as_deref(), kept.as_ref())?;
-                let gateway = Gateway::new(address.clone(), &args.trust, kept.as_ref());
+                let access = Access::find(from.token_file.as_deref(), kept.as_ref())?;
+                let gateway = Gateway::new(address.clone(), &from.trust, kept.as_ref());
+                extcap::learn(&gateway, &access).await;
                 let streamed = gateway.stream(&path, access.token(), piece).await;
                 match streamed? {
                     Streamed::Refused(status, said) => {

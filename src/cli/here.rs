@@ -5,8 +5,8 @@ use std::io;
 use clap::Subcommand;
 
 use super::{
-    CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, grant, import,
-    kick, passwd, ports, record, request, say, serve, sessions, token, told, watch, wrap,
+    CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, extcap, grant,
+    import, kick, passwd, ports, record, request, say, serve, sessions, token, told, watch, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +51,8 @@ pub(super) enum HereCommand {
     Token(token::Args),
     /// Show what passes an endpoint, live, to Wireshark.
     Capture(capture::Args),
+    /// Show the lines of a gateway as interfaces in Wireshark.
+    Extcap(extcap::Args),
     /// List, export and play the recordings of this gateway.
     Record(record::Args),
     /// Verify the record of who did what.
@@ -93,6 +95,7 @@ impl HereCommand {
             Self::Passwd(args) => passwd::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Capture(args) => capture::run(&args),
+            Self::Extcap(args) => extcap::run(&args),
             Self::Record(args) => record::run(&args),
             Self::Audit(args) => audit::run(&args),
             Self::Ca(args) => ca::run(&args),

@@ -18,6 +18,8 @@ mod connect;
 mod demo;
 #[cfg(unix)]
 mod doctor;
+#[cfg(unix)]
+mod extcap;
 mod gateway;
 #[cfg(unix)]
 mod grant;
@@ -189,11 +191,21 @@ impl CommandError {
 
 /// Runs the command that was typed.
 pub fn run() -> ExitCode {
+    // Wireshark calls us by another name, with words of its own.
+    #[cfg(unix)]
+    if let Some(words) = extcap::called() {
+        return concluded(extcap::answer(&words));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    match dispatch(cli) {
+    concluded(dispatch(cli))
+}
+
+/// The exit code of an outcome, once whoever typed the command has been told.
+fn concluded(outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // What was wrong has already been reported.
         Err(CommandError { code, message }) if message.is_empty() => ExitCode::from(code),

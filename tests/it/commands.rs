@@ -330,6 +330,7 @@ fn completions_and_manual_pages_name_every_command() {
         "hold",
         "say",
         "watch",
+        "extcap",
         "grant",
         "grants",
         "revoke",

@@ -385,3 +385,50 @@ fn a_live_capture_is_read_by_tshark_from_a_pipe_packet_by_packet() {
     capture.kill().unwrap();
     capture.wait().unwrap();
 }
+
+#[test]
+fn the_lines_of_a_gateway_are_interfaces_in_wireshark() {
+    let daemon = Daemon::open("  plc:\n    sim: modbus-rtu\n    packing: { modbus-rtu: true }\n");
+    daemon.wait_for("device open");
+    let home = tempfile::tempdir().unwrap();
+    let at_home = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(args).env("HOME", home.path()).env_remove("XDG_CONFIG_HOME");
+        command.env_remove("XDG_CACHE_HOME").stderr(Stdio::piped()).stdout(Stdio::piped());
+        command
+    };
+    let host = format!("http://{}", daemon.address());
+    let binary = env!("CARGO_BIN_EXE_wsbridge");
+    let wrong = at_home(binary, &["extcap"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(64));
+    let done = at_home(binary, &["extcap", "--install", "--host", &host]).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.starts_with("1 line"), "{done:?}");
+    let link = home.path().join(".config/wireshark/extcap/wsbridge-extcap");
+    let link = link.to_str().unwrap();
+    let shown = at_home(link, &["--extcap-interfaces", "--extcap-version=4.0"]).output().unwrap();
+    let name = format!("wsbridge:plc@{}", daemon.address());
+    let told = String::from_utf8(shown.stdout).unwrap();
+    assert!(told.contains(&format!("interface {{value={name}}}")), "{told}");
+    assert!(told.contains(" ago)"), "{told}");
+    let strange = at_home(link, &["--capture"]).output().unwrap();
+    assert_eq!(strange.status.code(), Some(64));
+    // Wireshark's own programs find it.
+    let Ok(listed) = at_home("tshark", &["-D"]).output() else {
+        eprintln!("skipped: tshark is not here");
+        return;
+    };
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains(&name), "{listed}");
+    let args = ["-i", &name, "-l", "-Y", "mbtcp", "-c", "40"];
+    let mut tshark = Some(at_home("tshark", &args).spawn().unwrap());
+    let mut client = Raw::upgrade(daemon.address(), "plc");
+    let output = until("tshark has seen enough", || {
+        client.frame(2, &modbus(&[1, 3, 0, 2, 0, 1]));
+        message(&mut client);
+        let done = tshark.as_mut().unwrap().try_wait().unwrap().is_some();
+        done.then(|| tshark.take().unwrap().wait_with_output().unwrap())
+    });
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("Query: Trans:") && told.contains("Response: Trans:"), "{output:?}");
+}

@@ -11,6 +11,7 @@ mod clock;
 mod configuration;
 mod doors;
 mod finding;
+mod key_switch;
 mod listening;
 mod machine;
 mod neighbours;
@@ -120,6 +121,7 @@ fn look(machine: &Machine, args: &Args) -> DoctorReport {
         account: &account,
     };
     access::look(&subject, &mut report);
+    key_switch::look(&subject, &mut report);
     service::look(&subject, &mut report);
     clock::look(machine, &mut report);
     certificates::look(&subject, &mut report);

@@ -71,6 +71,22 @@ fn credentials_are_read_where_the_unit_takes_them_from() {
 }
 
 #[test]
+fn a_key_switch_tells_where_it_stands_and_what_a_broken_wire_means() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "").unwrap();
+    let file = |more: &str| sim(&format!("switch: {{ file: {}{more} }}", key.display()));
+    place.find(&file("")).said(Id::Switch, Level::Ok, &["is there: writing is allowed"]);
+    let found = place.find(&file(", mode: disables, i_know: true"));
+    found.hint(Id::SwitchDisables, &["broken wire"]);
+    fs::remove_file(&key).unwrap();
+    place.find(&file("")).said(Id::Switch, Level::Ok, &["not there: nobody writes"]);
+    let found = place.find(&sim("switch: { gpio: { chip: gpiochip7, line: 3, active: low } }"));
+    found.wrong(Id::SwitchAbsent, &["gpiochip7 is not there"]);
+}
+
+#[test]
 fn tokens_tell_their_end_and_principals_that_they_may_nothing() {
     let place = Place::new();
     let token = |name: &str, expires: &str, end: u8| {
