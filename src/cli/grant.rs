@@ -13,8 +13,7 @@ use super::{
 /// Arguments of `wsbridge grant`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "It prints a link, once; whoever opens it and presses the button has the access. The gateway keeps only a hash of it.
-For root, and for whoever is in group wsbridge-admin.
+    after_help = "It prints a link, once; whoever opens it and presses the button has the access. The gateway keeps only a hash of it. For root, and for whoever is in group wsbridge-admin.
 
 Examples:
   sudo wsbridge grant plc1 --rights read,write --for 2h --reason \"firmware 4.2, ticket 4711\"

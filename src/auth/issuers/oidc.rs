@@ -348,7 +348,7 @@ mod tests {
         assert!(flows.take(&begin(), "s", now + FLOW_LIFE).is_none());
         assert_eq!(
             (0..100).filter(|_| flows.begin(flow("s", now), now).is_some()).count(),
-            FLOWS_OF_ONE - 1
+            FLOWS_OF_ONE
         );
     }
 
