@@ -413,9 +413,6 @@ export class Line extends Connection {
       case "pong":
         this.#tellResumed(null);
         return;
-      case "rights":
-        if (this.hello?.endpoint) this.hello.endpoint.rights = message.rights;
-        break;
       case "line":
       case "time":
       case "notice":

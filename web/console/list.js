@@ -9,6 +9,7 @@ import { kindName } from "./format.js";
 import { appList } from "./list/apps.js";
 import { fits, groups } from "./list/groups.js";
 import { rowKeeper } from "./list/rows.js";
+import { recordingsButton } from "./recordings/list.js";
 import { sessionsButton } from "./list/sessions.js";
 import { lendButtons } from "./lend/buttons.js";
 import { minutes } from "./rates.js";
@@ -40,6 +41,7 @@ export function endpointList({ chosen, failed }) {
   const apps = appList(failed);
   const connected = sessionsButton(failed);
   const lend = lendButtons(failed);
+  const recordings = recordingsButton(failed);
   const head = h(
     "div",
     { class: "list-head" },
@@ -57,6 +59,7 @@ export function endpointList({ chosen, failed }) {
     apps.element,
     connected.element,
     lend.element,
+    recordings.element,
   );
   const rows = rowKeeper(places, chosen);
 
@@ -83,6 +86,7 @@ export function endpointList({ chosen, failed }) {
   undo.add(
     connected.dispose,
     lend.dispose,
+    recordings.dispose,
     empty.dispose,
     directory.on(show),
     route.on(() => rows.mark()),
