@@ -11,8 +11,8 @@ use tokio::runtime::Builder;
 use super::{
     CommandError, Outcome, SysExit,
     admin::AdminPlace,
-    extcap,
     gateway::{Access, Address, Gateway, Kept, TrustArgs},
+    known_lines,
 };
 use crate::dial::{Request, Streamed, stream};
 
@@ -99,7 +99,7 @@ pub(super) fn capture(from: &From, endpoint: &str, out: &mut dyn Write) -> Outco
                 let kept = Kept::find(address)?;
                 let access = Access::find(from.token_file.as_deref(), kept.as_ref())?;
                 let gateway = Gateway::new(address.clone(), &from.trust, kept.as_ref());
-                extcap::learn(&gateway, &access).await;
+                known_lines::learn(&gateway, &access).await;
                 let streamed = gateway.stream(&path, access.token(), piece).await;
                 match streamed? {
                     Streamed::Refused(status, said) => {

@@ -8,16 +8,16 @@ use std::{
     fs::OpenOptions,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 
 use super::{
     CommandError, Outcome, SysExit, admin,
     capture::{From, capture},
     gateway::{Access, Address, Gateway, Kept, Listed, TrustArgs},
+    known_lines::{Known, KnownLine, cache, home, keep, lines, now, read},
     print,
 };
 use crate::span::readable;
@@ -46,77 +46,6 @@ pub(crate) struct Args {
     token_file: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArgs,
-}
-
-/// What is known of a gateway.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Known {
-    /// Its address; empty: that of this machine.
-    host: String,
-    /// When it was asked, in seconds since 1970.
-    at: u64,
-    lines: Vec<KnownLine>,
-    token_file: Option<PathBuf>,
-}
-
-/// One of its lines.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct KnownLine {
-    name: String,
-    title: Option<String>,
-    kind: String,
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn home(variable: &str, below: &str) -> Option<PathBuf> {
-    let own = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    own.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(below)))
-}
-
-fn cache() -> Option<PathBuf> {
-    Some(home("XDG_CACHE_HOME", ".cache")?.join("wsbridge/extcap.json"))
-}
-
-fn read() -> Vec<Known> {
-    let text = cache().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-/// Keeps what is known of a gateway beside what is known of others.
-fn keep(known: Known) -> std::io::Result<()> {
-    let mut all = read();
-    all.retain(|one| one.host != known.host);
-    all.push(known);
-    let path = cache().ok_or(std::io::ErrorKind::NotFound)?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, serde_json::to_string(&all).unwrap_or_default())
-}
-
-fn lines(listed: &[Listed]) -> Vec<KnownLine> {
-    let may = |one: &&Listed| one.rights.iter().any(|right| right == "recordings");
-    let line = |one: &Listed| KnownLine {
-        name: one.name.clone(),
-        title: one.title.clone(),
-        kind: one.kind.clone(),
-    };
-    listed.iter().filter(may).map(line).collect()
-}
-
-/// Notes what lines a gateway has, if it is one that Wireshark shows. Whether that works or not,
-/// the capture goes on.
-pub(super) async fn learn(gateway: &Gateway, access: &Access) {
-    let host = gateway.address.to_string();
-    let Some(before) = read().into_iter().find(|one| one.host == host) else { return };
-    if let Ok((_, listed)) = gateway.endpoints(access).await {
-        let _ = keep(Known { at: now(), lines: lines(&listed), ..before });
-    }
 }
 
 /// Installs it.

@@ -30,6 +30,8 @@ mod import;
 #[cfg(unix)]
 mod kick;
 #[cfg(unix)]
+mod known_lines;
+#[cfg(unix)]
 mod lent;
 #[cfg(unix)]
 mod load;

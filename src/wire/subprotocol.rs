@@ -10,8 +10,9 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{close::Refusal, head::is_token};
 
-/// The longest text of a credential, in characters of the header.
-pub const CREDENTIAL_MAX: usize = 512;
+/// The longest text of a credential, in characters of the header: what an issuer signs with RSA has
+/// a thousand and more.
+pub const CREDENTIAL_MAX: usize = 4096;
 
 /// The most names that a client may offer.
 pub const OFFERS_MAX: usize = 32;
@@ -185,7 +186,7 @@ fn bounded(text: &str) -> Result<&str, Refusal> {
         0 => Err(Refusal::BadRequest("the credential in Sec-WebSocket-Protocol is empty")),
         1..=CREDENTIAL_MAX => Ok(text),
         _ => Err(Refusal::BadRequest(
-            "the credential in Sec-WebSocket-Protocol is over 512 characters",
+            "the credential in Sec-WebSocket-Protocol is over 4096 characters",
         )),
     }
 }
@@ -323,7 +324,7 @@ mod tests {
         }
         let long = "A".repeat(CREDENTIAL_MAX);
         assert!(negotiate([format!("binary,{BEARER}{long}").as_str()].into_iter(), BASE64).is_ok());
-        let why = "the credential in Sec-WebSocket-Protocol is over 512 characters";
+        let why = "the credential in Sec-WebSocket-Protocol is over 4096 characters";
         assert_eq!(refused(&format!("binary, {BEARER}{long}A")), why);
         assert_eq!(refused(&format!("binary, {TICKET}{long}A")), why);
     }

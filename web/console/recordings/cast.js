@@ -44,6 +44,7 @@ export function between(events, from, to) {
   let note = "";
   for (const { code, data } of events.slice(from, to)) {
     if (code === "o") output += data;
+    else if (code === "u") note = data ? `${data} writes` : "nobody writes";
     else if (code !== "i" && code !== "r") note = data;
   }
   return { output, note };
