@@ -265,7 +265,7 @@ class Scripts(unittest.TestCase):
         # The router's own name is one that the gateway answers to.
         self.assertTrue(text.startswith(shipped.replace("config wsbridge 'main'\n", "config wsbridge 'main'\n\tlist host 'attic-router.lan'\n")), text)
         self.assertIn("config user 'admin'\n\toption password '$argon2id$", text)
-        self.assertIn("\tlist right '*=read,write,signals,settings,takeover'", text)
+        self.assertIn("\tlist right '*=read,write,signals,settings,takeover,grant,approve,sessions,recordings'", text)
         self.assertNotIn(password, text)
         # Whatever ports this machine has are there, but off.
         for section in text.split("\nconfig endpoint ")[1:]:
