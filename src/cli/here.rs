@@ -6,7 +6,8 @@ use clap::Subcommand;
 
 use super::{
     CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, extcap, grant,
-    import, kick, passwd, ports, record, request, say, serve, sessions, token, told, watch, wrap,
+    import, kick, passwd, ports, record, request, say, serve, sessions, token, told, watch, wish,
+    wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +40,8 @@ pub(super) enum HereCommand {
     Grants(grant::ListArgs),
     /// Take lent access back.
     Revoke(grant::RevokeArgs),
+    /// Ask for access to a line of a gateway, and wait for the answer.
+    Request(wish::Args),
     /// List the access that others ask for.
     Requests(request::Args),
     /// Approve a request for access.
@@ -89,6 +92,7 @@ impl HereCommand {
             Self::Grant(args) => grant::run(&args),
             Self::Grants(args) => grant::list(&args),
             Self::Revoke(args) => grant::revoke(&args),
+            Self::Request(args) => wish::run(&args),
             Self::Requests(args) => request::run(&args),
             Self::Approve(args) => request::approve(&args),
             Self::Deny(args) => request::deny(&args),

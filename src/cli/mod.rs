@@ -65,6 +65,8 @@ mod watch;
 #[cfg(unix)]
 mod which;
 #[cfg(unix)]
+mod wish;
+#[cfg(unix)]
 mod wrap;
 
 use std::{

@@ -334,6 +334,7 @@ fn completions_and_manual_pages_name_every_command() {
         "grant",
         "grants",
         "revoke",
+        "request",
         "requests",
         "approve",
         "deny",

@@ -303,6 +303,24 @@ fn the_commands_lend_use_and_take_back() {
     assert!(code == 0 && listed.contains(request) && listed.contains("1 min"), "{listed}");
     let (code, said) = here(&["approve", request, "--for", "30s"]);
     assert!(code == 0 && said.contains("is approved: g_"), "{said}");
+    // The same from a shell, which waits for the answer.
+    let token = daemon.folder().join("tech");
+    std::fs::write(&token, "wsb_tech").unwrap();
+    let address = format!("{url}/e");
+    let ask = ["request", &address, "--for", "5m", "--reason", "valve", "--token-file"];
+    let ask = [&ask[..], &[token.to_str().unwrap()]].concat();
+    let waits = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| typed(&daemon, &ask, ""));
+        let id = until("the request", || {
+            let list = get(&daemon, "/api/requests", "wsb_boss");
+            let open =
+                list["requests"].as_array().unwrap().iter().find(|one| one["state"] == "pending");
+            open.map(|one| one["id"].as_str().unwrap().to_owned())
+        });
+        assert_eq!(here(&["deny", &id, "--reason", "after the shift"]).0, 0);
+        waits.join().unwrap()
+    });
+    assert!(waits.0 == 1 && waits.1.contains("denied: after the shift"), "{waits:?}");
     let denied = here(&["deny", request]);
     assert!(denied.0 == 1 && denied.1.contains("no request"), "{denied:?}");
 }
