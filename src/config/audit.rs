@@ -24,21 +24,26 @@ pub(super) fn audit(k: &mut Keys<'_>) -> AuditRules {
     let folder = k
         .key("directory", "where its files are kept; `wsbridge audit` reads them there")
         .without("`audit` in `state_directory`")
+        .uci("audit_directory")
         .maybe()
         .map(|it| it.value);
     let keep = k
         .key("keep", "how much is kept; beyond that the oldest file goes")
+        .uci("audit_keep")
         .within(Size(256 << 10)..=Size(1 << 40))
         .or(Size(64 << 20));
     let every = k
         .key("checkpoint", "how often it is signed, if there is something new. What came after the newest checkpoint can be cut off unnoticed")
+        .uci("audit_checkpoint")
         .within(Duration::from_secs(10)..=Duration::from_secs(24 * 3600))
         .or(Duration::from_secs(15 * 60));
     let log = k
         .key("log", "whether the log has each checkpoint too: with a journal that is sent to another machine, nobody can change the record before it unnoticed")
+        .uci("audit_log")
         .or(true);
     let file = k
         .key("file", "a file that each checkpoint is appended to, for example on another machine's file system")
+        .uci("audit_file")
         .maybe()
         .map(|it| it.value);
     AuditRules { folder, keep: keep.0, every, log, file }

@@ -139,6 +139,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     let audit = k
         .key("audit", "a record of who did what, in which a change is found: [below](#audit)")
         .without("no record")
+        .uci("audit")
         .map(audit)
         .map(|it| it.value);
     let switch = switch(k);
