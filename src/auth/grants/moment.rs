@@ -1,11 +1,9 @@
 //! The time as lending access needs it: the wall's, by which people agree on an end, and one that
 //! nobody can set back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
-
-use super::super::unix_now;
 
 /// How far the wall clock may be set back unnoticed, in seconds: what keeps clocks right does so in
 /// small steps.
@@ -16,13 +14,18 @@ const SLACK: i64 = 5;
 pub(crate) struct Moment {
     /// Seconds since 1970.
     pub wall: i64,
+    /// How much of the next one has passed.
+    pub part: Duration,
     pub steady: Instant,
 }
 
 impl Moment {
     /// This one.
     pub(crate) fn now() -> Self {
-        Self { wall: unix_now(), steady: Instant::now() }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let part = Duration::from_nanos(since.subsec_nanos().into());
+        Self { wall, part, steady: Instant::now() }
     }
 
     /// By how many seconds the wall clock was set since an earlier moment.
@@ -55,7 +58,7 @@ impl Latest {
 
 /// When an end by the wall clock comes at the latest, whatever becomes of that clock.
 pub(super) fn deadline(until: i64, now: Moment) -> Instant {
-    let left = u64::try_from(until - now.wall).unwrap_or(0);
+    let left = Duration::from_secs(u64::try_from(until - now.wall).unwrap_or(0));
     // A grant lasts for days at most.
-    now.steady.checked_add(Duration::from_secs(left)).unwrap_or(now.steady)
+    now.steady.checked_add(left.saturating_sub(now.part)).unwrap_or(now.steady)
 }

@@ -26,7 +26,10 @@ fn browser() -> GrantUse {
 
 /// A folder, and the moment at which everything begins.
 fn place() -> (tempfile::TempDir, Moment) {
-    (tempfile::tempdir().unwrap(), Moment { wall: 1_000_000, steady: Instant::now() })
+    (
+        tempfile::tempdir().unwrap(),
+        Moment { wall: 1_000_000, part: Duration::ZERO, steady: Instant::now() },
+    )
 }
 
 fn opened(folder: &tempfile::TempDir, now: Moment) -> Grants {
@@ -37,7 +40,7 @@ fn opened(folder: &tempfile::TempDir, now: Moment) -> Grants {
 
 fn later(now: Moment, seconds: i64) -> Moment {
     let steady = now.steady + Duration::from_secs(u64::try_from(seconds).unwrap());
-    Moment { wall: now.wall + seconds, steady }
+    Moment { wall: now.wall + seconds, steady, ..now }
 }
 
 fn exchange(grants: &Grants, secret: &str, now: Moment) -> Result<String, Refused> {
@@ -228,4 +231,15 @@ fn a_request_is_decided_once_by_others_and_expires() {
         again.ask(wish(), &named(&format!("t{n}")), now).unwrap();
     }
     assert!(matches!(again.ask(wish(), &named("one-more"), now), Err(Failure::Full)));
+}
+
+#[test]
+fn an_end_is_at_its_second_and_not_within_the_next() {
+    let (folder, now) = place();
+    let late = Moment { part: Duration::from_millis(900), ..now };
+    let grants = opened(&folder, late);
+    let (grant, _) = grants.give(loan(now.wall, now.wall + 10, 1), &alice(), late).unwrap();
+    let vendor = PrincipalId::new(PrincipalKind::Grant, grant.id);
+    let left = grants.left(&vendor, "plc1", late);
+    assert_eq!(left, Some(Duration::from_millis(9100)));
 }
