@@ -1,7 +1,7 @@
 // Somebody came with a link of lent access: the page says so, and exchanges it when the button is
 // pressed. Opening the page uses nothing up, since mail scanners open links, too.
 
-import { h, icon, say } from "../dom.js";
+import { h, say } from "../dom.js";
 import { ask, refresh } from "../session.js";
 import { brand } from "../signin.js";
 
@@ -37,7 +37,6 @@ export function arrival(done) {
       "form",
       { class: "signin-card", onsubmit: use },
       brand("h1"),
-      icon("plug"),
       h("p", {}, `Somebody lends you access at ${location.host}.`),
       h(
         "p",
