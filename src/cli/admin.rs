@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Which gateway of this machine is asked.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct AdminPlace {
-    /// The gateway's admin socket [default: /run/wsbridge/admin.sock]
+    /// The gateway's admin socket [default: the one there is under /run, of the package or of a gateway run by hand]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }

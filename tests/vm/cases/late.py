@@ -59,7 +59,7 @@ def commands_reach_the_units_gateway_by_its_group_and_start_no_stopped_one(gw):
         gw.guest.run("systemd-sysusers && ln -sf /usr/local/bin/wsbridge /usr/bin/wsbridge && systemctl daemon-reload")
         gw.guest.run("systemctl start wsbridge.service")
         gw.until(lambda: gw.status() == 200, "it serves")
-        owner = gw.guest.run("stat -c '%U %G %a' /run/wsbridge/admin.sock").strip()
+        owner = gw.guest.run("stat -c '%U %G %a' /run/wsbridge-admin/admin.sock").strip()
         assert owner == "root wsbridge-admin 660", owner
         code = lambda before, after="": gw.guest.run(f"{before} wsbridge sessions{after} > /dev/null 2>&1; echo $?").strip()
         nobody = "setpriv --reuid=65534 --regid=65534"
