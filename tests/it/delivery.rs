@@ -2,6 +2,7 @@
 //! the metrics agree.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     sync::{
@@ -17,6 +18,7 @@ use crate::harness::{
     client::masked,
     daemon::OPEN,
     target::{Received, received},
+    until,
 };
 
 fn close() -> Vec<u8> {
@@ -76,6 +78,17 @@ fn a_close_behind_a_slow_printer_that_reports_is_answered_when_all_is_printed() 
     assert_eq!((told(&daemon, "lost_to_target"), undelivered(&daemon, "p")), (0, 0));
 }
 
+/// Bytes that a client's kernel has not sent, or has sent without an acknowledgement
+/// (`/proc/net/tcp`, see proc(5)).
+fn unsent(client: &Raw) -> u64 {
+    let port = format!(":{:04X}", client.stream().local_addr().unwrap().port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let own = rows.find(|row| row.get(1).is_some_and(|local| local.ends_with(&port)));
+    let queues = own.expect("the connection")[4].split_once(':').unwrap();
+    u64::from_str_radix(queues.0, 16).unwrap()
+}
+
 #[test]
 fn a_client_that_does_not_wait_for_the_answer_does_not_end_the_drain() {
     let printer = printer(Duration::from_millis(5));
@@ -83,6 +96,8 @@ fn a_client_that_does_not_wait_for_the_answer_does_not_end_the_drain() {
     let bytes = noise(600_000);
     let mut client = Raw::upgrade(daemon.address(), "p");
     client.send(&[masked(0x82, &bytes), close()].concat());
+    // Its own kernel throws away what has not gone out if there is something that it has not read.
+    until("all of it out", || (unsent(&client) == 0).then_some(()));
     drop(client);
     assert_eq!(printer.report(), Received::of(&bytes));
     // Nobody was there to hear the printer's last reports.
