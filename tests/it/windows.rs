@@ -53,8 +53,8 @@ fn connect(args: &[&str]) -> Option<Technician> {
 
 /// Five places to cut within this many bytes.
 fn five(total: usize) -> Vec<usize> {
-    // The first connection asks for the list of endpoints.
-    [700].into_iter().chain((1..=5).map(|n| total / 16 * n + 1301)).collect()
+    // The first connection asks for the list of endpoints, which comes whole.
+    [usize::MAX].into_iter().chain((1..=5).map(|n| total / 16 * n + 1301)).collect()
 }
 
 fn guarded() -> Daemon {
