@@ -13,12 +13,14 @@ use std::{
 };
 
 pub(crate) use self::lending::{GrantDeed, LendingEvent};
-use self::record::Refusals;
+use self::record::Frequent;
 use crate::{
     audit::Audit,
     auth::{ClientAddress, PrincipalId, unix_now},
+    config::Config,
     metrics::Metrics,
     record::RecordNews,
+    settings::{Settings, Step},
     span::readable,
     wire::close::{Ended, Refusal},
 };
@@ -76,6 +78,16 @@ pub(crate) enum Event<'a> {
         /// Why, in a word of `wsbridge.v1`.
         reason: &'static str,
     },
+    /// Somebody changed a port's settings.
+    Settings { endpoint: &'a str, by: &'a PrincipalId, settings: Settings },
+    /// Somebody moves DTR, RTS or break.
+    Signals {
+        endpoint: &'a str,
+        by: &'a PrincipalId,
+        steps: &'a [Step],
+        /// The macro that has them.
+        name: Option<&'a str>,
+    },
     /// The key switch was turned, or could not be read.
     Switch {
         on: bool,
@@ -102,6 +114,8 @@ pub(crate) enum Event<'a> {
     Reload {
         /// What changed, or what is wrong with it.
         outcome: Result<&'a str, &'a str>,
+        /// What is in force now.
+        config: &'a Config,
     },
 }
 
@@ -137,7 +151,7 @@ pub(crate) struct Events {
     refused: AtomicU32,
     /// The record, where one is kept.
     audit: RwLock<Option<Audit>>,
-    refusals: Refusals,
+    frequent: Frequent,
 }
 
 impl Events {
@@ -147,7 +161,7 @@ impl Events {
             metrics,
             refused: AtomicU32::new(0),
             audit: RwLock::default(),
-            refusals: Refusals::default(),
+            frequent: Frequent::default(),
         }
     }
 
@@ -169,7 +183,7 @@ impl Events {
     /// Tells every reader.
     pub(crate) fn tell(&self, event: Event<'_>) {
         if let Some(audit) = &*self.audit.read().unwrap_or_else(PoisonError::into_inner)
-            && let Some(entry) = record::entry(&event, &self.refusals)
+            && let Some(entry) = record::entry(&event, &self.frequent)
         {
             audit.tell(entry);
         }
@@ -181,8 +195,8 @@ impl Events {
         match event {
             Event::Refusal { refusal, .. } => self.metrics.refused(refusal.label()),
             Event::Close { ended, .. } => self.metrics.ended(ended.label()),
-            Event::Reload { outcome: Ok(_) } => self.metrics.reloads.inc(),
-            Event::Reload { outcome: Err(_) } => self.metrics.reloads_failed.inc(),
+            Event::Reload { outcome: Ok(_), .. } => self.metrics.reloads.inc(),
+            Event::Reload { outcome: Err(_), .. } => self.metrics.reloads_failed.inc(),
             Event::SignIn { .. }
             | Event::SignOut { .. }
             | Event::LetIn { .. }
@@ -193,6 +207,8 @@ impl Events {
             | Event::DeadMan { .. }
             | Event::Lending(_)
             | Event::Switch { .. }
+            | Event::Settings { .. }
+            | Event::Signals { .. }
             | Event::Lease { .. }
             | Event::Record { .. } => {}
         }
@@ -236,6 +252,13 @@ impl Events {
                 let principal = holder.map(|holder| holder.name.as_str());
                 tracing::debug!(endpoint, principal, reason, "lease");
             }
+            Event::Settings { endpoint, by, settings } => {
+                tracing::info!(endpoint, principal = by.name, %settings, "settings changed");
+            }
+            Event::Signals { endpoint, by, steps, name } => {
+                let (steps, principal) = (record::moved(steps), by.name.as_str());
+                tracing::debug!(endpoint, principal, "macro" = name, steps, "signals");
+            }
             Event::Switch { on: true, why } => tracing::info!(why, "key switch on"),
             Event::Switch { on: false, why } => {
                 tracing::warn!(why, "key switch off: clients from elsewhere may only read");
@@ -250,8 +273,8 @@ impl Events {
             }
             Event::Lending(event) => lending::log(event),
             Event::Record { endpoint, news } => log_record(endpoint, news),
-            Event::Reload { outcome: Ok(what) } => tracing::info!("reloaded: {what}"),
-            Event::Reload { outcome: Err(why) } => {
+            Event::Reload { outcome: Ok(what), .. } => tracing::info!("reloaded: {what}"),
+            Event::Reload { outcome: Err(why), .. } => {
                 tracing::error!("not reloaded, everything stays as it was: {why}");
             }
         }

@@ -1,6 +1,7 @@
 //! What is counted. Nothing on the path of a byte looks anything up: whoever counts holds its
 //! endpoint's [`EndpointMetrics`].
 
+mod format;
 mod page;
 
 use std::{
@@ -14,7 +15,10 @@ use std::{
 // 32-bit MIPS has no 64-bit atomics of its own.
 use portable_atomic::AtomicU64;
 
-pub(crate) use self::page::{ExpositionFormat, Observed, ProcessUsage, render};
+pub(crate) use self::{
+    format::ExpositionFormat,
+    page::{Observed, ProcessUsage, render},
+};
 use crate::settings::ErrorCounts;
 
 /// A number that only grows.
@@ -80,6 +84,8 @@ pub(crate) struct Metrics {
     pub reloads: Counter,
     /// Reloads whose file was invalid.
     pub reloads_failed: Counter,
+    /// Events that were to be recorded and could not be.
+    pub audit_lost: Counter,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     endings: Mutex<BTreeMap<&'static str, u64>>,
     /// Whether a key switch is off.

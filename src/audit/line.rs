@@ -10,6 +10,9 @@ use super::tree::{Frontier, Hash};
 /// Longest line that is read; ours are far shorter.
 pub(super) const LINE_MAX: usize = 64 * 1024;
 
+/// The event that says how many could not be recorded.
+pub(super) const LOST: &str = "lost";
+
 /// What happened, before it has a number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Entry {
@@ -56,6 +59,9 @@ struct Placed<'a> {
 pub(super) struct Placement {
     pub(super) n: u64,
     prev: String,
+    ev: String,
+    #[serde(default)]
+    detail: Map<String, Value>,
 }
 
 /// The first line of a file: where in the tree the file begins.
@@ -144,6 +150,12 @@ impl Placement {
     /// Reads it from a line.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
+    }
+
+    /// How many events are missing before it.
+    pub(super) fn lost(&self) -> u64 {
+        let lost = self.detail.get("events").filter(|_| self.ev == LOST);
+        lost.and_then(Value::as_u64).unwrap_or_default()
     }
 
     /// Whether the line says that it follows the one with this hash.

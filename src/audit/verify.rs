@@ -59,6 +59,8 @@ pub(crate) struct Verified {
     pub(crate) signed: u64,
     /// Bytes of a last line that is not whole.
     pub(crate) torn: u64,
+    /// How many events could not be recorded, as the record itself says.
+    pub(crate) lost: u64,
 }
 
 /// A line and why it belongs to a signed record.
@@ -78,6 +80,7 @@ struct Read {
     leaves: Vec<Hash>,
     lines: Vec<String>,
     torn: u64,
+    lost: u64,
 }
 
 /// Verifies a record in a folder, or one of its files. `elsewhere` are checkpoints that were kept
@@ -90,13 +93,14 @@ pub(crate) fn verify(
     elsewhere: &[SignedCheckpoint],
     key: Option<&VerifierKey>,
 ) -> io::Result<Result<Verified, Broken>> {
-    let read = match read(place, false)? {
-        Ok(read) => read,
-        Err(broken) => return Ok(Err(broken)),
-    };
+    // First: while a gateway writes, newer ones are of more lines than are read.
     let own = match checkpoints(place)? {
         Ok(own) => own,
         Err(error) => return Ok(Err(Broken::Note(error))),
+    };
+    let read = match read(place, false)? {
+        Ok(read) => read,
+        Err(broken) => return Ok(Err(broken)),
     };
     // A file of the middle ends before later checkpoints.
     let end = read.before.size() + read.leaves.len() as u64;
@@ -106,7 +110,8 @@ pub(crate) fn verify(
         Err(broken) => return Ok(Err(broken)),
     };
     let lines = (read.before.size(), end);
-    Ok(Ok(Verified { origin: read.origin, key: read.key, lines, signed, torn: read.torn }))
+    let Read { origin, key, torn, lost, .. } = read;
+    Ok(Ok(Verified { origin, key, lines, signed, torn, lost }))
 }
 
 /// The proof that line `number` is in the record, up to its newest checkpoint. `None`: it is not
@@ -115,13 +120,13 @@ pub(crate) fn verify(
 /// # Errors
 /// As for [`verify`].
 pub(crate) fn prove(place: &Path, number: u64) -> io::Result<Result<Option<Proof>, Broken>> {
-    let read = match read(place, true)? {
-        Ok(read) => read,
-        Err(broken) => return Ok(Err(broken)),
-    };
     let own = match checkpoints(place)? {
         Ok(own) => own,
         Err(error) => return Ok(Err(Broken::Note(error))),
+    };
+    let read = match read(place, true)? {
+        Ok(read) => read,
+        Err(broken) => return Ok(Err(broken)),
     };
     if let Err(broken) = matches(&read, own.iter(), None) {
         return Ok(Err(broken));
@@ -191,7 +196,7 @@ fn follow(
         let before = start.tree.clone();
         let (origin, key) = (origin.clone(), key.clone());
         let (leaves, lines) = (Vec::new(), Vec::new());
-        (Read { origin, key, before, leaves, lines, torn: 0 }, start.clone())
+        (Read { origin, key, before, leaves, lines, torn: 0, lost: 0 }, start.clone())
     });
     if *at != start || read.origin != origin || read.key != key {
         return Err(Broken::Apart { file: name.to_owned() });
@@ -215,6 +220,7 @@ fn follow(
         if !placed.follows(&at.prev) {
             return Err(Broken::Changed { file: name.to_owned(), line: n + 1 });
         }
+        read.lost += placed.lost();
         at.pass(whole);
         read.leaves.push(tree::leaf(whole));
         if with_lines {

@@ -18,23 +18,37 @@ use serde_json::{Map, Value};
 
 use super::{
     files::{Budget, Files, Recovered},
-    line::Entry,
+    line::{Entry, LOST},
 };
-use crate::{boot, config::AuditRules};
+use crate::{boot, config::AuditRules, metrics::Metrics};
 
 /// Events that may wait for the disk; more are counted and not kept.
 const QUEUE: usize = 4096;
 /// Bytes of one file, unless little is kept altogether.
 const FILE_MAX: u64 = 8 << 20;
 /// How long after an error the disk is tried again.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Events that were not kept.
+#[derive(Debug)]
+struct Lost {
+    /// Since the last that was.
+    untold: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+impl Lost {
+    fn one(&self) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.metrics.audit_lost.inc();
+    }
+}
 
 /// The record, for whoever has something to tell.
 #[derive(Debug)]
 pub(crate) struct Audit {
     queue: Mutex<Option<SyncSender<Entry>>>,
-    /// Events that were not kept since the last that was.
-    lost: Arc<AtomicU64>,
+    lost: Arc<Lost>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -46,13 +60,13 @@ impl Audit {
     /// The folder cannot be read or written.
     pub(crate) fn start(
         folder: &Path,
-        rules: AuditRules,
+        (rules, metrics): (AuditRules, Arc<Metrics>),
         (host, start): (&str, &Entry),
     ) -> io::Result<Self> {
         let budget = Budget { file: FILE_MAX.min(rules.keep / 4), total: rules.keep };
         let (files, recovered) = Files::open(folder, host, budget)?;
         let (queue, entries) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let lost = Arc::new(Lost { untold: AtomicU64::new(0), metrics });
         let mut writer = Writer {
             files,
             folder: folder.to_owned(),
@@ -76,7 +90,7 @@ impl Audit {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = &*queue else { return };
         if matches!(queue.try_send(entry), Err(TrySendError::Full(_))) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.one();
         }
     }
 
@@ -96,7 +110,7 @@ struct Writer {
     folder: PathBuf,
     rules: AuditRules,
     boot: String,
-    lost: Arc<AtomicU64>,
+    lost: Arc<Lost>,
     /// When the disk last failed, while it does.
     failed: Option<Instant>,
 }
@@ -114,6 +128,8 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        // It is the last time.
+        self.failed = self.failed.and_then(|when| when.checked_sub(AGAIN));
         self.keep(&Entry { at: jiff::Timestamp::now(), what: "stop", ..Entry::default() });
         self.checkpoint();
     }
@@ -121,21 +137,21 @@ impl Writer {
     /// Writes a line, and before it how many are missing.
     fn keep(&mut self, entry: &Entry) {
         if self.failed.is_some_and(|when| when.elapsed() < AGAIN) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.one();
             return;
         }
-        let lost = self.lost.load(Ordering::Relaxed);
+        let lost = self.lost.untold.load(Ordering::Relaxed);
         if lost > 0 {
             let detail = Map::from_iter([("events".to_owned(), Value::from(lost))]);
-            let gap = Entry { at: entry.at, what: "lost", detail, ..Entry::default() };
+            let gap = Entry { at: entry.at, what: LOST, detail, ..Entry::default() };
             if !self.append(&gap) {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.lost.one();
                 return;
             }
-            self.lost.fetch_sub(lost, Ordering::Relaxed);
+            self.lost.untold.fetch_sub(lost, Ordering::Relaxed);
         }
         if !self.append(entry) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.one();
         }
     }
 

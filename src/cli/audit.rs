@@ -137,7 +137,7 @@ fn verify(args: &VerifyArgs) -> Outcome {
 
 /// What a whole record is told as.
 fn said(found: &Verified, is_key_given: bool) -> String {
-    let Verified { origin, key, lines: (first, end), signed, torn } = found;
+    let Verified { origin, key, lines: (first, end), signed, torn, lost } = found;
     let whole = format!("whole: {origin}, lines {first} to {}\n", end.saturating_sub(1));
     let signed = match *signed {
         0 => "no checkpoint yet: nothing shows that it was not made anew, or its end cut off\n"
@@ -153,6 +153,10 @@ fn said(found: &Verified, is_key_given: bool) -> String {
         0 => String::new(),
         bytes => format!("its last line was not written whole ({bytes} bytes)\n"),
     };
+    let lost = match lost {
+        0 => String::new(),
+        events => format!("{events} events could not be recorded: the lines `lost` say when\n"),
+    };
     let own = if is_key_given {
         String::new()
     } else {
@@ -160,7 +164,7 @@ fn said(found: &Verified, is_key_given: bool) -> String {
             "by its own key, {key}\nwhoever has the gateway could have made all of it anew: compare that key, or give --key and --checkpoint from elsewhere\n"
         )
     };
-    [whole, signed, torn, own].concat()
+    [whole, signed, torn, lost, own].concat()
 }
 
 fn prove(args: &ProveArgs) -> Outcome {

@@ -10,6 +10,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::CommandError;
 use crate::{
     config::{
@@ -192,12 +194,14 @@ fn read_with(
         secret(source, credential)
     };
     let name = source.name();
-    let (config, warnings) = match source {
+    let mut hashes = BTreeMap::from([(name.clone(), hash(&text))]);
+    let (mut config, warnings) = match source {
         ConfigFile::Yaml(_) => {
             let mut all = if source.is_stdin() { BTreeMap::new() } else { beside(path)? };
             if let Some((path, text)) = more {
                 all.insert(path.display().to_string(), text);
             }
+            hashes.extend(all.iter().map(|(name, text)| (name.clone(), hash(text))));
             let rest = all.iter().map(|(name, text)| Text { name, text });
             let files: Vec<_> = iter::once(Text { name: &name, text: &text }).chain(rest).collect();
             parse_files(&files, &secrets)?
@@ -207,7 +211,13 @@ fn read_with(
             parse_uci(&format!("{text}{more}"), &name, &secrets)?
         }
     };
+    config.files = hashes;
     Ok(LoadedConfig { config, warnings, secrets: files.take() })
+}
+
+/// As `sha256sum` prints it.
+fn hash(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// A UCI file as the YAML file would say it.

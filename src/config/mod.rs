@@ -143,6 +143,8 @@ pub struct Config {
     pub lending: Lending,
     /// What strangers may take.
     pub limits: Limits,
+    /// The files that it was read from, each with the SHA-256 of its bytes in hexadecimal.
+    pub files: BTreeMap<String, String>,
     /// The record of who did what, if one is kept.
     pub audit: Option<AuditRules>,
     /// The key switch, if there is one.

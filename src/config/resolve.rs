@@ -162,6 +162,7 @@ fn config(k: &mut Keys<'_>, secrets: &SecretReader<'_>) -> Config {
     }
     certificates(k, &access, &endpoints, &listen);
     Config {
+        files: std::collections::BTreeMap::new(),
         listen,
         access,
         origins: names.origins,

@@ -1,14 +1,15 @@
 //! The record of a gateway: where it is, and how it begins.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Fatal;
 use crate::{
     audit::{Audit, Entry},
     auth::own_name,
     config::Config,
+    metrics::Metrics,
 };
 
 /// The folder of the record that a configuration asks for; `None` without one.
@@ -18,12 +19,15 @@ pub(crate) fn folder(config: &Config) -> Option<PathBuf> {
 }
 
 /// Opens it, if one is asked for. A gateway that is to record and cannot does not start.
-pub(super) fn open(config: &Config) -> Result<Option<Audit>, Fatal> {
+pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Audit>, Fatal> {
     let (Some(rules), Some(folder)) = (&config.audit, folder(config)) else { return Ok(None) };
-    let version = Value::from(env!("CARGO_PKG_VERSION"));
-    let detail = Map::from_iter([("version".to_owned(), version)]);
+    let detail = [
+        ("version", Value::from(env!("CARGO_PKG_VERSION"))),
+        ("config", config.files.iter().map(|(file, hash)| (file.clone(), hash.as_str())).collect()),
+    ];
+    let detail = detail.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
     let at = jiff::Timestamp::now();
     let start = Entry { at, what: "start", detail, ..Entry::default() };
-    let opened = Audit::start(&folder, rules.clone(), (&own_name(), &start));
+    let opened = Audit::start(&folder, (rules.clone(), Arc::clone(metrics)), (&own_name(), &start));
     opened.map(Some).map_err(|error| Fatal::Record { folder, error })
 }

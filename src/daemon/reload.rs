@@ -27,11 +27,15 @@ impl Daemon {
         match outcome {
             Ok(said) => {
                 self.read = read;
-                self.bridge.events.tell(Event::Reload { outcome: Ok(&said) });
+                self.bridge
+                    .events
+                    .tell(Event::Reload { outcome: Ok(&said), config: &self.written });
                 systemd::ready(&self.status());
             }
             Err(error) => {
-                self.bridge.events.tell(Event::Reload { outcome: Err(&error) });
+                self.bridge
+                    .events
+                    .tell(Event::Reload { outcome: Err(&error), config: &self.written });
                 systemd::ready(&format!("{}; the last reload failed: {error}", self.status()));
             }
         }
@@ -47,7 +51,8 @@ impl Daemon {
 
         let doors = self.doors.bind(&plan, &new, true).map_err(|error| error.to_string())?;
         if self.written.audit != new.audit {
-            let audit = super::record::open(&new).map_err(|error| error.to_string())?;
+            let audit = super::record::open(&new, &self.bridge.metrics)
+                .map_err(|error| error.to_string())?;
             self.bridge.events.record(audit);
         }
 

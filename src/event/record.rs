@@ -1,8 +1,11 @@
 //! Events as lines of the record: who, from where, on what, and what else there is to say.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Event, SessionInfo, Traffic, lending,
@@ -11,12 +14,18 @@ use super::{
 use crate::{
     audit::Entry,
     auth::{ClientAddress, PrincipalId},
+    config::Config,
     record::RecordNews,
+    settings::{Levels, Step},
 };
 
-/// Refusals of the same second: one line, and how many more there were. Strangers can cause these.
+/// Steps of a sequence that the record names.
+const STEPS_MAX: usize = 16;
+
+/// What can come many times a second: one line for each second, and how many more there were.
+/// Refusals, which strangers can cause, are those of no endpoint; the others are signals.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<Coalesced>);
+pub(super) struct Frequent(Mutex<BTreeMap<String, Coalesced>>);
 
 #[derive(Debug, Default)]
 struct Coalesced {
@@ -24,10 +33,11 @@ struct Coalesced {
     more: u64,
 }
 
-impl Refusals {
+impl Frequent {
     /// Whether another one is recorded now, with how many were not since the last.
-    fn enter(&self, second: i64) -> Option<u64> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn enter(&self, endpoint: &str, second: i64) -> Option<u64> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = all.entry(endpoint.to_owned()).or_default();
         if last.second == second {
             last.more += 1;
             return None;
@@ -38,7 +48,7 @@ impl Refusals {
 }
 
 /// What the record says of an event; `None`: nothing now.
-pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
+pub(super) fn entry(event: &Event<'_>, frequent: &Frequent) -> Option<Entry> {
     let at = jiff::Timestamp::now();
     let said = match *event {
         Event::SignIn { principal, client } => by("sign_in", principal, client),
@@ -48,13 +58,11 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
             ..by("let_in", principal, client)
         },
         Event::Refusal { client, request, refusal } => {
-            let more = refusals.enter(at.as_second())?;
-            let mut detail = detail(json!({
+            let more = frequent.enter("", at.as_second())?;
+            let said = json!({
                 "request": request, "status": refusal.status(), "reason": refusal.label(),
-            }));
-            if more > 0 {
-                detail.insert("more".to_owned(), Value::from(more));
-            }
+            });
+            let detail = with_more(detail(said), more);
             Entry { what: "refused", peer: Some(client.to_string()), detail, ..Entry::default() }
         }
         Event::Open(session) => of("open", session),
@@ -94,15 +102,66 @@ pub(super) fn entry(event: &Event<'_>, refusals: &Refusals) -> Option<Entry> {
         Event::Lending(event) => lending::entry(event),
         Event::Record { endpoint, news } => recorded(endpoint, news),
         Event::Switch { on, why } => key_switch(on, why),
-        Event::Reload { outcome } => {
-            let (key, text) = match outcome {
-                Ok(what) => ("changed", what),
-                Err(why) => ("refused", why),
-            };
-            Entry { what: "reload", detail: detail(json!({ key: text })), ..Entry::default() }
+        Event::Settings { endpoint, by, settings } => {
+            port("settings", (endpoint, by), json!({ "settings": settings.to_string() }))
         }
+        Event::Signals { endpoint, by, steps, name } => {
+            let more = frequent.enter(endpoint, at.as_second())?;
+            signals((endpoint, by), (steps, name), more)
+        }
+        Event::Reload { outcome, config } => reloaded(outcome, config),
     };
     Some(Entry { at, ..said })
+}
+
+/// How the lines moved: `dtr on rts off, break on`.
+pub(super) fn moved(steps: &[Step]) -> String {
+    let words = |change: &Levels| {
+        let lines = [("dtr", change.dtr), ("rts", change.rts), ("break", change.brk)];
+        let set = lines.into_iter().filter_map(|(line, level)| Some((line, level?)));
+        let set = set.map(|(line, on)| format!("{line} {}", if on { "on" } else { "off" }));
+        set.collect::<Vec<_>>().join(" ")
+    };
+    let steps = steps.iter().map(|step| words(&step.change)).filter(|step| !step.is_empty());
+    let mut told: Vec<_> = steps.take(STEPS_MAX + 1).collect();
+    if let Some(rest) = told.get_mut(STEPS_MAX) {
+        "...".clone_into(rest);
+    }
+    told.join(", ")
+}
+
+/// Adds how many of the kind were not recorded.
+fn with_more(mut detail: Map<String, Value>, more: u64) -> Map<String, Value> {
+    if more > 0 {
+        detail.insert("more".to_owned(), Value::from(more));
+    }
+    detail
+}
+
+fn signals(
+    whose: (&str, &PrincipalId),
+    (steps, name): (&[Step], Option<&str>),
+    more: u64,
+) -> Entry {
+    let entry = port("signals", whose, json!({ "steps": moved(steps) }));
+    let mut detail = with_more(entry.detail, more);
+    if let Some(name) = name {
+        detail.insert("macro".to_owned(), Value::from(name));
+    }
+    Entry { detail, ..entry }
+}
+
+fn port(what: &'static str, (endpoint, by): (&str, &PrincipalId), said: Value) -> Entry {
+    let endpoint = Some(endpoint.to_owned());
+    Entry { what, who: Some(name(by)), endpoint, detail: detail(said), ..Entry::default() }
+}
+
+fn reloaded(outcome: Result<&str, &str>, config: &Config) -> Entry {
+    let said = match outcome {
+        Ok(what) => json!({ "changed": what, "config": config.files }),
+        Err(why) => json!({ "refused": why }),
+    };
+    Entry { what: "reload", detail: detail(said), ..Entry::default() }
 }
 
 fn key_switch(on: bool, why: &str) -> Entry {

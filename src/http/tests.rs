@@ -114,6 +114,7 @@ fn endpoint(name: &str, address: SocketAddr) -> (String, Arc<Endpoint>) {
 
 pub(crate) fn config(access: Access) -> Config {
     Config {
+        files: BTreeMap::new(),
         admin: crate::config::AdminSocket::Off,
         apps: BTreeMap::new(),
         listen: vec![],

@@ -12,7 +12,9 @@ use super::{
     task::{Action, PACE_MOST, Reply, Task, Undone},
 };
 use crate::{
+    auth::PrincipalId,
     config::Target,
+    event::Event,
     settings::{Levels, Settings, Step},
     target::{Port, PortError, Wire},
     wire::control::SettingsChange,
@@ -89,7 +91,8 @@ pub(super) async fn perform(shared: &Shared, task: Task, port: &Port, pace: &mut
                 Err(undone) => Err(undone),
             }
         }
-        Action::Signals { steps, seat } => {
+        Action::Signals { steps, seat, by } => {
+            tell_signals(shared, steps, by.as_ref());
             let done = signals(shared, port, (steps, *seat), pace, &task.turn).await;
             // The seat that began a break has left meanwhile, or lost its turn.
             if done == Err(Undone::Taken) || done.is_ok() && !shared.input.has(*seat) {
@@ -200,16 +203,26 @@ async fn configure(
     shared: &Shared,
     port: &Port,
     change: &SettingsChange,
-    by: &str,
+    by: &PrincipalId,
 ) -> Result<(), Undone> {
     let settings = change.apply(port.settings().await?);
     port.configure(settings).await?;
-    info!(endpoint = shared.name, principal = by, %settings, "settings changed");
     shared.board.send_modify(|board| {
         board.settings = Some(settings);
-        board.settings_by = Some(by.to_owned());
+        board.settings_by = Some(by.name.clone());
     });
+    shared.events.tell(Event::Settings { endpoint: &shared.name, by, settings });
     Ok(())
+}
+
+/// Tells who moves the lines. That they begin to move is what counts: a sequence that is cut short
+/// has moved them, too.
+fn tell_signals(shared: &Shared, steps: &[Step], by: Option<&(PrincipalId, Option<String>)>) {
+    let Some((by, name)) = by else { return };
+    if steps.iter().any(|step| !step.change.is_empty()) {
+        let (endpoint, name) = (shared.name.as_str(), name.as_deref());
+        shared.events.tell(Event::Signals { endpoint, by, steps, name });
+    }
 }
 
 async fn signals(

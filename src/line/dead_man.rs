@@ -241,7 +241,7 @@ fn action(shared: &Shared, step: &DeadManStep, seat: SeatId) -> Action {
         DeadManStep::Break(time) => vec![one(brk(true), *time), one(brk(false), Duration::ZERO)],
         DeadManStep::Wait(time) => vec![one(Levels::default(), *time)],
     };
-    Action::Signals { steps, seat }
+    Action::Signals { steps, seat, by: None }
 }
 
 /// Waits for the steps, and tells what came of them. On a line that is stuck, bytes are given up and

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::SeatId;
 use crate::{
+    auth::PrincipalId,
     settings::{Settings, Step},
     target::PortError,
     wire::control::SettingsChange,
@@ -93,13 +94,15 @@ pub(crate) enum Action {
         /// Whether to wait until the wire is idle.
         drain: bool,
         /// Who asks for it.
-        by: String,
+        by: PrincipalId,
     },
     /// Move DTR, RTS and break, step by step.
     Signals {
         steps: Vec<Step>,
         /// Whose: pacing applies across the steps of one seat.
         seat: SeatId,
+        /// Who asks for it, and the name of the macro; the gateway's own steps are told otherwise.
+        by: Option<(PrincipalId, Option<String>)>,
     },
     /// End the break of a seat that lost its turn, if there still is one.
     EndBreak(SeatId),

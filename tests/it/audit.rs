@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Daemon, Pty, Wire, access::tokens, client::status, until},
+    harness::{Daemon, Pty, Raw, Wire, access::tokens, client::status, page, small::Small, until},
+    rfc2217::Peer,
     signing::ask,
 };
 
@@ -154,4 +155,92 @@ fn a_gateway_that_cannot_record_does_not_start() {
     let (code, told) = Daemon::fails(&config(&folder, &pty));
     assert_eq!(code, 69);
     assert!(told.contains("cannot record what happens in ") && told.contains("audit"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_changed_the_port_and_what_the_configuration_was_is_recorded() {
+    let Some(peer) = Peer::start() else { return };
+    let place = TempDir::new().unwrap();
+    let folder = place.path().join("audit");
+    let written = format!(
+        "audit: {{ directory: \"{}\" }}\n{}  e:\n    rfc2217: {{ address: \"127.0.0.1:{}\", macros: {{ wake: [ {{ break: true }}, {{ wait_ms: 1 }}, {{ break: false }} ] }} }}\n",
+        folder.display(),
+        tokens(&[("anna", "read, write, signals, settings")]),
+        peer.port
+    );
+    let mut daemon = Daemon::start(&written);
+    daemon.wait_for("device open");
+    let (mut anna, _) = Wire::open_as(&daemon, "e", "wsb_anna", json!({})).await;
+    assert_eq!(anna.ask("config", json!({"baud": 19200})).await["type"], "ok");
+    for _ in 0..50 {
+        assert_eq!(anna.ask("macro", json!({"name": "wake"})).await["type"], "ok");
+    }
+    let changed = format!("{written}dead_after: 20s\n");
+    daemon.reload(&changed);
+    anna.close(1000).await;
+    daemon.wait_for("session closed");
+    assert!(daemon.stop().success());
+    let all = events(&folder);
+    let of = |word: &str| all.iter().filter(|it| it["ev"] == word).cloned().collect::<Vec<_>>();
+    let settings = of("settings");
+    assert_eq!((&settings[0]["who"], &settings[0]["ep"]), (&json!("token:anna"), &json!("e")));
+    assert_eq!(settings[0]["detail"]["settings"], "19200 8N1 none", "{settings:?}");
+    // Fifty in a moment are a line for each second, which counts the others.
+    let signals = of("signals");
+    assert_eq!(signals[0]["detail"]["macro"], "wake");
+    assert_eq!(signals[0]["detail"]["steps"], "break on, break off");
+    assert!(signals.len() < 50, "{}", signals.len());
+    let file = daemon.config().display().to_string();
+    let (start, reload) = (&of("start")[0], &of("reload")[0]);
+    let sum = Command::new("sha256sum").arg(daemon.config()).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert_eq!(reload["detail"]["config"][&file], sum.split(' ').next().unwrap(), "{reload}");
+    assert_ne!(reload["detail"]["config"], start["detail"]["config"]);
+}
+
+#[test]
+fn traffic_goes_on_when_the_record_cannot_and_what_is_missing_is_told() {
+    let Some(disk) = Small::mount() else { return };
+    let mut pty = Pty::new();
+    let mut daemon = Daemon::open(&format!(
+        "  e:\n    serial: {{ port: {} }}\n    share: everyone\naudit: {{ directory: \"{}\" }}\n",
+        pty.path().display(),
+        disk.path().join("audit").display()
+    ));
+    // The record has what is left of its last page.
+    let rest = disk.path().join("rest");
+    assert!(fs::write(&rest, vec![0; 1 << 20]).is_err());
+    let metric = |daemon: &Daemon| {
+        let all = page(daemon.address(), "/metrics");
+        let name = "wsbridge_audit_lost_events_total ";
+        all.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<u64>().unwrap()
+    };
+    until("the record is full", || {
+        drop(Raw::upgrade(daemon.address(), "e"));
+        daemon.log().contains("the record cannot be written").then_some(())
+    });
+    let mut client = Raw::upgrade(daemon.address(), "e");
+    client.frame(2, b"still here");
+    assert_eq!(pty.receive(10), b"still here");
+    let lost = metric(&daemon);
+    assert!(lost > 0);
+    fs::remove_file(rest).unwrap();
+    until("it is written again", || {
+        drop(Raw::upgrade(daemon.address(), "e"));
+        daemon.log().contains("the record is written again").then_some(())
+    });
+    drop(client);
+    until("nobody is there", || {
+        let all = page(daemon.address(), "/metrics");
+        all.contains("wsbridge_sessions_open{endpoint=\"e\"} 0").then_some(())
+    });
+    let lost = metric(&daemon);
+    assert!(daemon.stop().success());
+    let folder = disk.path().join("audit");
+    let all = events(&folder);
+    let told = all.iter().find(|event| event["ev"] == "lost").unwrap();
+    assert_eq!(told["detail"]["events"], lost, "{all:?}");
+    let (code, told) = audit(&["verify"], &folder);
+    assert!(code == 0 && told.contains("signed to its end"), "{told}");
+    assert!(told.contains(&format!("{lost} events could not be recorded")), "{told}");
 }

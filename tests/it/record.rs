@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Daemon, Pty, Raw, Target, Wire, access::tokens, client::status, until},
+    harness::{
+        Daemon, Pty, Raw, Target, Wire, access::tokens, client::status, small::Small, until,
+    },
     packing::{message, modbus},
     signing::ask,
 };
@@ -270,30 +272,6 @@ fn a_gateway_that_was_killed_leaves_a_readable_file_which_the_next_start_closes(
     }
 }
 
-/// A file system of 1 MB that can be full; `None` for whoever may not mount.
-struct Small(TempDir);
-
-impl Small {
-    fn mount() -> Option<Self> {
-        let place = TempDir::new().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(place.path())
-            .output();
-        if mounted.is_ok_and(|it| it.status.success()) {
-            return Some(Self(place));
-        }
-        eprintln!("skipped: no right to mount a tmpfs");
-        None
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn traffic_goes_on_when_the_disk_is_full_and_what_is_missing_is_told() {
     let Some(disk) = Small::mount() else { return };
@@ -301,7 +279,7 @@ fn traffic_goes_on_when_the_disk_is_full_and_what_is_missing_is_told() {
     let mut daemon = Daemon::open(&format!(
         "  e:\n    serial: {{ port: {} }}\n    record: {{ directory: \"{}\" }}\n",
         pty.path().display(),
-        disk.0.path().display()
+        disk.path().display()
     ));
     daemon.wait_for("device open");
     for _ in 0..2000 {
@@ -317,7 +295,7 @@ fn traffic_goes_on_when_the_disk_is_full_and_what_is_missing_is_told() {
         metrics.lines().find_map(|line| line.strip_prefix(lost)).unwrap().parse().unwrap();
     assert!(lost > 0, "{metrics}");
     assert!(daemon.stop().success());
-    for file in files(disk.0.path(), "e") {
+    for file in files(disk.path(), "e") {
         assert!(text(&file).contains("< xxx"));
     }
 }

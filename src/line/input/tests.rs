@@ -120,7 +120,7 @@ async fn data_and_tasks_take_effect_in_the_order_sent() {
 fn hold(seconds: u64) -> Action {
     let hold = Duration::from_secs(seconds);
     let step = crate::settings::Step { change: crate::settings::Levels::default(), hold, at: None };
-    Action::Signals { steps: vec![step], seat: 1 }
+    Action::Signals { steps: vec![step], seat: 1, by: None }
 }
 
 #[tokio::test]

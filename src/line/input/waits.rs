@@ -62,7 +62,7 @@ mod tests {
             hold: Duration::from_millis(*ms),
             at: at.map(Duration::from_millis),
         };
-        Action::Signals { steps: steps.iter().map(step).collect(), seat: 1 }
+        Action::Signals { steps: steps.iter().map(step).collect(), seat: 1, by: None }
     }
 
     fn add(waits: &mut Waits, steps: &[(Option<u64>, u64)]) -> Option<u128> {

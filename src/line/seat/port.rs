@@ -75,7 +75,7 @@ impl Seat {
 
     /// The action that changes settings.
     pub(crate) fn configure(&self, change: SettingsChange, drain: bool) -> Action {
-        Action::Configure { change, drain, by: self.who.principal.name.clone() }
+        Action::Configure { change, drain, by: self.who.principal.clone() }
     }
 
     /// If somebody else left the settings changed, puts them back as configured; the receiver says
@@ -86,9 +86,10 @@ impl Seat {
         Some(self.submit(Action::Retune(settings)))
     }
 
-    /// The action that moves signals.
-    pub(crate) fn signals(&self, steps: Vec<Step>) -> Action {
-        Action::Signals { steps, seat: self.id }
+    /// The action that moves signals; `name` is that of a macro.
+    pub(crate) fn signals(&self, steps: Vec<Step>, name: Option<String>) -> Action {
+        let by = Some((self.who.principal.clone(), name));
+        Action::Signals { steps, seat: self.id, by }
     }
 
     /// Does a task immediately, past the queue: for a line that is stuck. It runs to its end

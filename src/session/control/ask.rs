@@ -140,7 +140,7 @@ impl ControlSession<'_> {
                 let task = live.seat.configure(ask.change, ask.when == When::Drain && !ask.now);
                 self.do_task(id, ask.now, task)
             }
-            Ask::Signals(ask) => self.signals(id, ask, rights),
+            Ask::Signals(ask) => self.signals(id, ask, None, rights),
             Ask::Macro(ask) => {
                 let steps =
                     live.seat.endpoint().macros.get(&ask.name).cloned().ok_or_else(|| {
@@ -149,7 +149,7 @@ impl ControlSession<'_> {
                             format!("this endpoint has no macro `{}`", ask.name),
                         )
                     })?;
-                self.signals(id, Signals { steps, now: false }, rights)
+                self.signals(id, Signals { steps, now: false }, Some(ask.name), rights)
             }
             Ask::Drain => {
                 let tx = live.seat.progress().taken;
@@ -166,13 +166,19 @@ impl ControlSession<'_> {
         }
     }
 
-    fn signals(&mut self, id: Option<u64>, ask: Signals, rights: Rights) -> Result<(), Failure> {
+    fn signals(
+        &mut self,
+        id: Option<u64>,
+        ask: Signals,
+        name: Option<String>,
+        rights: Rights,
+    ) -> Result<(), Failure> {
         let Some(live) = &mut self.live else { return Ok(()) };
         writer(live, rights, Rights::SIGNALS)?;
         let caps = live.board.borrow().caps;
         let changes: Vec<_> = ask.steps.iter().map(|step| step.change).collect();
         movable(caps, &changes)?;
-        let task = live.seat.signals(ask.steps);
+        let task = live.seat.signals(ask.steps, name);
         self.do_task(id, ask.now, task)
     }
 

@@ -212,7 +212,7 @@ async fn set_up(
     }
     if let Some(change) = signals {
         let step = Step { change, hold: Duration::ZERO, at: None };
-        let outcome = seat.submit_ahead(seat.signals(vec![step])).await;
+        let outcome = seat.submit_ahead(seat.signals(vec![step], None)).await;
         outcome.unwrap_or(Err(line::Undone::Gone)).map_err(|undone| undone.failure())?;
     }
     Ok(())

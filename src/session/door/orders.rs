@@ -114,7 +114,7 @@ pub(super) fn moved(seat: &Seat, moved: ResetMove) -> Outcome {
 }
 
 fn steps(seat: &Seat, steps: Vec<Step>) -> Outcome {
-    Outcome::Task(seat.submit(seat.signals(steps)))
+    Outcome::Task(seat.submit(seat.signals(steps, None)))
 }
 
 fn step(change: Levels, hold: Duration) -> Step {

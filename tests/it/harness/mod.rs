@@ -8,6 +8,7 @@ pub(crate) mod cutter;
 pub(crate) mod daemon;
 pub(crate) mod namespace;
 pub(crate) mod pty;
+pub(crate) mod small;
 pub(crate) mod target;
 pub(crate) mod technician;
 pub(crate) mod tls;
