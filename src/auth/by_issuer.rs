@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     AllowedOrigin, Arrival, Auth, OWN_PAGE_ALONE, Principal, PrincipalId, PrincipalKind, SignedIn,
     View, Visit,
-    issuers::{FLOW_LIFE, FlowError, Vouched},
+    issuers::{Arrived, FLOW_LIFE, FlowError, Vouched},
     sign_in::Proof,
     signing::{COOKIES_MAX, name, values},
 };
@@ -37,12 +37,13 @@ pub(crate) struct NotSignedIn {
 
 impl Auth {
     /// The address of an issuer's sign-in, and the value of the cookie for the way; `fresh`: it
-    /// asks anew.
+    /// asks anew. `cookies` are those of the browser, whose sign-ins this one goes on.
     pub(crate) async fn depart(
         &self,
         config: &Config,
         visit: &Visit,
         (issuer, fresh): (&str, bool),
+        cookies: Option<&str>,
     ) -> Result<(String, String), Refusal> {
         if visit.page != AllowedOrigin::Own {
             return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
@@ -54,7 +55,9 @@ impl Auth {
         let (name, issuer) = found.filter(|(_, it)| it.oidc.is_some()).ok_or(Refusal::NotFound)?;
         let scheme = if *tls { "https" } else { "http" };
         let redirect = format!("{scheme}://{host}{prefix}/api/oidc/callback");
-        match self.issuers.depart((name, issuer), redirect, fresh, source).await {
+        let earlier = self.cookies(config, cookies, visit).into_iter().map(|it| it.id).collect();
+        let anew = (fresh, earlier);
+        match self.issuers.depart((name, issuer), redirect, anew, source).await {
             Ok(departure) => Ok((departure.url, departure.cookie)),
             Err(FlowError::Crowded) => Err(Refusal::TooMany(60)),
             Err(why) => {
@@ -84,7 +87,7 @@ impl Auth {
         let mut shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
         let cookie = shown.next().unwrap_or_default();
         let arrived = self.issuers.arrive(&config.access, cookie, brought).await;
-        let (name, issuer, checked) = arrived.map_err(|error| {
+        let Arrived { name, issuer, checked, earlier } = arrived.map_err(|error| {
             tracing::warn!(peer = %view.client, "not signed in by an issuer: {error}");
             let status = match error {
                 FlowError::Unreachable(_) => 502,
@@ -110,6 +113,9 @@ impl Auth {
         self.logins.sweep(&config.access, config.login, now);
         let (text, login) =
             self.logins.begin_with(id.clone(), (word, checked.auth_time), None, now);
+        for other in earlier {
+            self.logins.join(login, other);
+        }
         self.kept.write(config, &self.logins);
         self.penalties().signed_in(source, now);
         let gone = || NotSignedIn { status: 401, why: "Nobody signs in there any more.".into() };

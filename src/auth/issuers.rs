@@ -12,7 +12,7 @@ pub(crate) use self::oidc::Arrival;
 use self::{claims::check, keys::KeyStore, oidc::Flows};
 pub(super) use self::{
     claims::{Checked, ClaimError},
-    oidc::{FLOW_LIFE, FlowError},
+    oidc::{Arrived, FLOW_LIFE, FlowError},
     vouched::Vouched,
 };
 use crate::{

@@ -74,7 +74,8 @@ pub(crate) const OWN_PAGE_ALONE: &str = "only the gateway's own page signs in an
                                   origin brings a token, or a ticket of POST /api/ticket";
 
 impl Auth {
-    /// Signs a browser in by name and password, from our own page alone.
+    /// Signs a browser in by name and password, from our own page alone. What else it shows does not
+    /// count: whoever has its cookie signs in again with the password all the same.
     pub(crate) async fn sign_in(
         &self,
         config: &Config,
@@ -85,8 +86,11 @@ impl Auth {
         if visit.page != AllowedOrigin::Own {
             return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
         }
-        let principal = self.check_credentials(config, peer, ask, visit).await?;
+        let source = self.source(visit.view.client);
+        let principal = self.by_evidence(config, peer, ask, (visit.view.client, source)).await?;
+        let principal = self.with_lent(config, principal);
         let now = Instant::now();
+        self.penalties().signed_in(source, now);
         self.logins.sweep(&config.access, config.login, now);
         let begun = self.logins.begin(&config.access, &principal.id.name, now);
         let (text, id) = begun
@@ -103,7 +107,12 @@ impl Auth {
     }
 
     /// The sign-ins of a browser's cookies.
-    fn cookies(&self, config: &Config, cookies: Option<&str>, visit: &Visit) -> Vec<FoundSignIn> {
+    pub(super) fn cookies(
+        &self,
+        config: &Config,
+        cookies: Option<&str>,
+        visit: &Visit,
+    ) -> Vec<FoundSignIn> {
         let (name, now) = (name(&visit.view, SIGN_IN), Instant::now());
         let shown = values(cookies.unwrap_or_default(), &name).take(COOKIES_MAX);
         let found: Vec<_> = shown

@@ -47,9 +47,11 @@ const WISH: &str = "send {\"issuer\": \"NAME\"}, a name of GET /api/oidc; \"fres
 pub(super) async fn depart(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let (request, body) = ask::parted(request);
     let config = visitor.bridge.config();
-    let visit = visitor.check_page(&config, &ask::read(&request, Purpose::Change))?;
+    let ask = ask::read(&request, Purpose::Change);
+    let visit = visitor.check_page(&config, &ask)?;
     let Wish { issuer, fresh } = json_body(request.headers(), body, WISH).await?;
-    let (url, value) = visitor.bridge.auth.depart(&config, &visit, (&issuer, fresh)).await?;
+    let auth = &visitor.bridge.auth;
+    let (url, value) = auth.depart(&config, &visit, (&issuer, fresh), ask.cookie).await?;
     let mut response = content("application/json", json!({ "url": url }).to_string());
     set(&mut response, &flow_cookie(&visit.view, Some(&value)));
     Ok(response)

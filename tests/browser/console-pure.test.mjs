@@ -84,6 +84,10 @@ test("who types without writing is told who writes, and what can be done", () =>
   );
   const never = condition({ ...reads, holder: null, rights: ["read"] }, { typed: true });
   assert.deepEqual([never.title, never.can], ["Read only", ["hide"]]);
+  const stale = { ...reads, held: "sign in again to write here" };
+  const asked = condition(stale, { typed: true, again: true });
+  assert.deepEqual([asked.title, asked.again], ["Sign in again to write", true]);
+  assert.deepEqual(condition(stale, { typed: true }).title, "Read only");
 });
 
 test("names are grouped by what they begin with; few lines are not grouped", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startGateway } from "./harness.mjs";
-import { consoleSuite, users } from "./harness/console.mjs";
+import { connected, consoleSuite, users } from "./harness/console.mjs";
 import { startIssuer } from "./harness/issuer.mjs";
 
 const { skip, open } = consoleSuite();
@@ -35,6 +35,7 @@ for (const method of ["client_secret_basic", "client_secret_post"])
       await throughTheIssuer(page, "anna");
       const signedIn = page.getByRole("button", { name: "Signed in as corp/anna" });
       await signedIn.waitFor();
+      await connected(page);
       assert.equal(new URL(page.url()).hash, "#/echo", "it goes on where it was");
       await page.reload();
       await signedIn.waitFor();

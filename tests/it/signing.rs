@@ -108,6 +108,22 @@ fn a_wrong_password_is_401_and_twenty_are_429() {
 }
 
 #[test]
+fn beside_a_cookie_the_password_alone_says_who_signs_in() {
+    let daemon = Daemon::start(&guarded(PASSWORD, ""));
+    let address = daemon.address();
+    let alice = signed_in(address, "alice");
+    let again = |user: &str, password: &str| {
+        let body = format!("{{\"user\": \"{user}\", \"password\": \"{password}\"}}");
+        ask(address, "POST", "/api/login", &format!("{}{alice}", own(address)), &body)
+    };
+    assert_eq!(status(&again("alice", "wrong")), 401);
+    assert_eq!(status(&again("bob", "wrong")), 401);
+    let bob = cookie(&again("bob", PASSWORD));
+    assert_eq!(session(address, &bob).1["user"], "bob");
+    assert_eq!(session(address, &alice).1["user"], "alice");
+}
+
+#[test]
 fn only_our_own_page_signs_in_or_out() {
     let daemon = Daemon::start(&guarded(PASSWORD, "origins: [ \"https://tools.example\" ]\n"));
     let address = daemon.address();

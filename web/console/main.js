@@ -8,12 +8,12 @@ import "./css/phone.css";
 import { installAnnouncer } from "./announce.js";
 import { startDirectory, stopDirectory } from "./directory.js";
 import { h, icon } from "./dom.js";
-import { goOn } from "./elsewhere.js";
 import { embed, embedded } from "./embed.js";
 import { arrival, arrives } from "./lend/arrival.js";
 import { refresh, session } from "./session.js";
 import { shell as makeShell } from "./shell.js";
 import { signInPage } from "./signin.js";
+import { cameBack, goOn } from "./signin/elsewhere.js";
 import { installTheme } from "./theme.js";
 
 const place = h("div", { class: "place" });
@@ -111,6 +111,7 @@ installAnnouncer();
 followKeyboard();
 document.body.append(place);
 if (embedded) embed(place);
+else if (cameBack()) place.remove();
 else if (arrives()) {
   const page = arrival(begin);
   place.replaceChildren(page.element);

@@ -26,7 +26,7 @@
 //   name                     the endpoint's name; the context outlives connections
 //   endpoint()               hello.endpoint of the protocol, or null before the first connection (caps, kind, macros, rights, ...)
 //   state()                  { phase: "connecting"|"up"|"lost"|"closed", device: "up"|"down"|"opening"|"closed", role:
-//                            "writer"|"observer"|null, config, signals, rights: [..] }
+//                            "writer"|"observer"|null, config, signals, rights: [..], held: why it may only read for now, or null }
 //   onState(listener)        listener(state) at once and at each change            -> a function that ends it
 //   onBytes(listener)        listener({ bytes: Uint8Array, at: rx offset of the first byte, ms: the gateway's time in ms since
 //                            1970 (this browser's, where the gateway tells none), replay: boolean })  -> a function that ends it.

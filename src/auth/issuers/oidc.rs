@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{Checked, Issuers, claims::check, keys::Discovery, web};
 use crate::{
-    auth::{Source, random, unix_now},
+    auth::{LoginId, Source, random, unix_now},
     config::{Access, Issuer, OidcClient, WebAddress},
     wire::jws::Jws,
 };
@@ -47,6 +47,8 @@ struct Flow {
     redirect: String,
     /// He was to sign in anew.
     fresh: bool,
+    /// What his browser was signed in by when he left.
+    earlier: Vec<LoginId>,
     source: Source,
     until: Instant,
 }
@@ -84,6 +86,16 @@ impl Flows {
         used.retain(|_, until| *until > now);
         used.len() < USED_MAX && used.insert(digest(text), now + USED).is_none()
     }
+}
+
+/// Who has come back, and from which issuer, by its name in the configuration.
+#[derive(Debug)]
+pub(in crate::auth) struct Arrived<'a> {
+    pub(in crate::auth) name: &'a str,
+    pub(in crate::auth) issuer: &'a Issuer,
+    pub(in crate::auth) checked: Checked,
+    /// What the browser was signed in by when it left: it will not show its cookie, which is Strict.
+    pub(in crate::auth) earlier: Vec<LoginId>,
 }
 
 /// Where a browser is sent.
@@ -125,12 +137,13 @@ pub(in crate::auth) enum FlowError {
 }
 
 impl Issuers {
-    /// The way to an issuer for somebody who wants to sign in there; `fresh`: anew, even if he has.
+    /// The way to an issuer for somebody who wants to sign in there; `fresh`: anew, even if he has;
+    /// `earlier`: what his browser is signed in by.
     pub(in crate::auth) async fn depart(
         &self,
         (name, issuer): (&str, &Issuer),
         redirect: String,
-        fresh: bool,
+        (fresh, earlier): (bool, Vec<LoginId>),
         source: Source,
     ) -> Result<Departure, FlowError> {
         let client = issuer.oidc.as_ref().ok_or(FlowError::Unknown)?;
@@ -158,18 +171,18 @@ impl Issuers {
         let now = Instant::now();
         let (issuer, state) = (name.to_owned(), digest(&state));
         let until = now + FLOW_LIFE;
-        let flow = Flow { issuer, state, nonce, verifier, redirect, fresh, source, until };
+        let flow = Flow { issuer, state, nonce, verifier, redirect, fresh, earlier, source, until };
         let cookie = self.flows.begin(flow, now).ok_or(FlowError::Crowded)?;
         Ok(Departure { url, cookie })
     }
 
-    /// Who has come back, by the configuration's name of the issuer.
+    /// Who has come back.
     pub(in crate::auth) async fn arrive<'a>(
         &self,
         access: &'a Access,
         cookie: &str,
         brought: &Arrival,
-    ) -> Result<(&'a str, &'a Issuer, Checked), FlowError> {
+    ) -> Result<Arrived<'a>, FlowError> {
         let now = Instant::now();
         let flow = self.flows.take(cookie, brought.state.as_deref().unwrap_or_default(), now);
         let flow = flow.ok_or(FlowError::Unknown)?;
@@ -197,7 +210,8 @@ impl Issuers {
         if !self.flows.is_new(&token, now) {
             return Err(FlowError::Wrong("its token was used before".into()));
         }
-        Ok((name, issuer, self.prove_arrival(issuer, client, &flow, &token).await?))
+        let checked = self.prove_arrival(issuer, client, &flow, &token).await?;
+        Ok(Arrived { name, issuer, checked, earlier: flow.earlier })
     }
 
     /// What the token about somebody who has come back says.
@@ -330,6 +344,7 @@ mod tests {
             verifier: secret(),
             redirect: String::new(),
             fresh: false,
+            earlier: Vec::new(),
             source,
             until: now + FLOW_LIFE,
         }

@@ -5,6 +5,7 @@ import { openDialog } from "../dialog.js";
 import { h, say } from "../dom.js";
 import { moment } from "../format.js";
 import { ask } from "../session.js";
+import { signInAnd } from "../signin/again.js";
 import { inWords, timeField } from "./fields.js";
 
 /** Opens the view; `changes` is a signal of news about requests. */
@@ -42,7 +43,7 @@ function card(request, refresh) {
       await ask(`/api/requests/${id}/${what}`, body);
       await refresh();
     } catch (error) {
-      say(problem, error.message);
+      if (!signInAnd(error, () => decide(what, body))) say(problem, error.message);
     }
   };
   const yes = approved.length > 0 ? `, and ${approved.join(", ")} approves` : "";

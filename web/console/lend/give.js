@@ -4,6 +4,7 @@ import { openDialog } from "../dialog.js";
 import { h, say } from "../dom.js";
 import { moment } from "../format.js";
 import { ask } from "../session.js";
+import { signInAnd } from "../signin/again.js";
 import { field, inWords, lineField, lines, reasonField, rightsField, timeField } from "./fields.js";
 
 const STATES = {
@@ -77,7 +78,7 @@ export function openLend(failed) {
   });
 
   async function submit(event) {
-    event.preventDefault();
+    event?.preventDefault();
     say(problem, "");
     try {
       const grant = await ask("/api/grants", {
@@ -90,7 +91,7 @@ export function openLend(failed) {
       reason.value = "";
       await refresh();
     } catch (error) {
-      say(problem, error.message);
+      if (!signInAnd(error, submit)) say(problem, error.message);
     }
   }
 

@@ -7,19 +7,23 @@ import { directory, directoryKnown } from "../directory.js";
 import { h, icon, say } from "../dom.js";
 import { moment, span } from "../format.js";
 import { explain } from "../help/explain.js";
+import { session } from "../session.js";
+import { canAgain } from "../signin/stale.js";
 import { undoing } from "../store.js";
+import { again as signingAgain } from "./again.js";
 import { condition } from "./condition.js";
 
 /** How often the times in it are updated. */
 const EVERY = 1000;
 
 /**
- * The card of `link`'s pane: { element, typed(), dispose() }. `act(op)` asks for the right to
- * write, or takes it.
+ * The card of `link`'s pane: { element, typed(send), signIn(), dispose() }. `act(op)` asks for the
+ * right to write, or takes it; `failed(error)` hears why that was refused.
  */
-export function card(link, act) {
+export function card(link, { act, failed }) {
   const undo = undoing();
-  const parts = cardParts();
+  const again = signingAgain(link, { failed, changed: () => show() });
+  const parts = cardParts(again.element);
   const { element } = parts;
   let now = null; // the condition shown
   let hidden = ""; // what the user has put away
@@ -42,12 +46,15 @@ export function card(link, act) {
       listed: !known || directory.value.has(link.name),
       typed,
       once: access.bearer !== undefined,
+      again: canAgain(session.value),
+      signing: again.open,
     });
     if (!now) hidden = "";
     if (now?.kind !== "held") typed = false;
     const seen = now !== null && identity(now) !== hidden;
     const fresh = seen && element.hidden;
     element.hidden = !seen;
+    again.show(seen && now.again === true);
     clearTimeout(timer);
     if (!seen) return;
     fillCard(parts, now);
@@ -73,13 +80,20 @@ export function card(link, act) {
       link.state.patch({ trouble: { ...trouble, help } });
   }
 
-  undo.add(link.state.on(show), directory.on(show), () => clearTimeout(timer));
+  undo.add(link.state.on(show), directory.on(show), again.dispose, () => clearTimeout(timer));
   return {
     element,
-    /** Somebody who may not write types: they are told where they look. */
-    typed() {
+    /** Somebody who may not write types: they are told where they look. `send` does it later. */
+    typed(send) {
       typed = true;
       show();
+      if (again.open) again.keep(send);
+    },
+    /** Somebody wants to sign in again. */
+    signIn() {
+      typed = true;
+      show();
+      again.focus();
     },
     dispose: () => undo.undo(),
   };
@@ -88,7 +102,7 @@ export function card(link, act) {
 /** What a user who dismisses a card does not want to see again: this kind of card, not the next. */
 const identity = ({ kind, title }) => `${kind} ${title}`;
 
-function cardParts() {
+function cardParts(again) {
   const title = h("h3", {});
   const text = h("p", {});
   const steps = h("ol", {});
@@ -107,6 +121,7 @@ function cardParts() {
     reason,
     text,
     steps,
+    again,
     when,
     actions,
   );

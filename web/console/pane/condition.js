@@ -2,6 +2,7 @@
 // Pure, so that a test can ask it anything.
 
 import { isSelf, person } from "../format.js";
+import { asksAgain } from "../signin/stale.js";
 
 /** Endings of a session, by Close code or error code: a title, and what it means. */
 const ENDS = {
@@ -47,17 +48,25 @@ const WAITS = {
 /**
  * The condition of a line according to the link's state, or null while it can be used. `listed` is
  * false if the list of lines is known and this one is not in it; `typed` says that somebody who may
- * not write tried to; `once` that a session which has ended cannot be followed by another. Returns
- * { kind, title, text, steps, reason, since, retryAt, can }: `can` are the actions that help, out
- * of "retry", "request", "take" and "hide".
+ * not write tried to; `once` that a session which has ended cannot be followed by another; `again`
+ * that its user can sign in again, and `signing` that he is about to. Returns { kind, title, text,
+ * steps, reason, since, retryAt, can, again }: `can` are the actions that help, out of "retry",
+ * "request", "take" and "hide"; `again`: so does signing in.
  */
-export function condition(state, { listed = true, typed = false, once = false } = {}) {
+export function condition(
+  state,
+  { listed = true, typed = false, once = false, again = false, signing = false } = {},
+) {
   if (state.phase === "closed" && state.trouble) {
     const end = ended(state, listed);
     return once ? { ...end, text: NEW_LINK, steps: [], can: [] } : end;
   }
   if (state.device !== "down")
-    return state.phase === "up" && state.role === "observer" && typed ? held(state) : null;
+    return state.phase === "up" && state.role === "observer" && typed
+      ? asksAgain(state.held) || signing
+        ? stale(again)
+        : held(state)
+      : null;
   if (state.phase === "up" || (state.phase === "lost" && state.lost?.byTarget)) return away(state);
   return null;
 }
@@ -113,6 +122,18 @@ function away({ endpoint, error, since, lost, rx }) {
     can: [...(lost?.byTarget ? ["retry"] : []), ...(rx > 0 ? ["hide"] : [])],
   };
 }
+
+/** The sign-in is too old to write by. */
+const stale = (again) => ({
+  kind: "held",
+  title: again ? "Sign in again to write" : "Read only",
+  text: again
+    ? "Your last sign-in is too long ago for this line. What you type until then is sent afterwards."
+    : "Only those write here who signed in a short while ago. What you came with cannot do that again: what you typed was not sent.",
+  reason: "",
+  again,
+  can: ["hide"],
+});
 
 /** Somebody else writes, or nobody does, or this user may not write at all. */
 function held({ holder, rights, endpoint }) {

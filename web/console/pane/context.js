@@ -20,13 +20,14 @@ export function save(name, content) {
 /** The context of the pane of `link`. */
 export function context({ link, screen, settings, notices, flow, reveal }) {
   const encoding = () => screen.get("encoding");
-  const shape = ({ phase, device, role, config, signals, rights }) => ({
+  const shape = ({ phase, device, role, config, signals, rights, held }) => ({
     phase,
     device,
     role,
     config,
     signals,
     rights,
+    held,
   });
   return {
     name: link.name,

@@ -6,8 +6,8 @@ import { typing as typed } from "../terminal/input.js";
 import { paste } from "../terminal/paste.js";
 
 /**
- * Returns { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused()` is
- * called when somebody types without the right to.
+ * Returns { typing, pasted(text), pasteFromClipboard(), sendBreak(), dispose() }. `refused(send)` is
+ * called when somebody types without the right to; `send` sends it later.
  */
 export function keyboard({ link, screen, settings, notices, flow, refused, sendFile }) {
   const mayType = () => link.mayWrite() && !flow.claimed;
@@ -16,7 +16,7 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
     settings,
     mayWrite: mayType,
     send,
-    refused: readOnly,
+    refused: (data) => readOnly(() => typing.type(data)),
     echo: screen.echo,
   });
 
@@ -29,18 +29,18 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
       );
   }
 
-  function readOnly() {
+  function readOnly(later) {
     const { role, phase, device } = link.state.value;
     const tell = (text, kind = "warn") => notices.show(text, { key: "readonly", for: 5, kind });
     if (flow.claimed) tell("A transfer has the line: typing waits until it is over.", "info");
     // Why the device is not there, or the line ended, is shown in the middle of the pane.
     else if (phase === "up" && device === "down") tell("Not sent: the device is not there.");
     else if (phase !== "up") tell("Not sent: there is no connection.");
-    else if (role !== "writer") refused();
+    else if (role !== "writer") refused(later);
   }
 
   function pasted(text) {
-    if (!mayType()) return readOnly();
+    if (!mayType()) return readOnly(() => pasted(text));
     const instead = { label: "Send a file", run: sendFile };
     paste({
       text,
@@ -51,6 +51,21 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
       mayWrite: () => link.mayWrite(),
       instead,
     });
+  }
+
+  async function sendBreak() {
+    if (!link.mayWrite()) return readOnly(sendBreak);
+    const ms = settings.get("break.ms", 250);
+    try {
+      await link.sendBreak(ms);
+      notices.show(`Break of ${ms} ms sent.`, { key: "break-sent", kind: "good", for: 4 });
+    } catch (error) {
+      notices.show(`No break was sent: ${error.message}`, {
+        key: "break-sent",
+        kind: "warn",
+        for: 8,
+      });
+    }
   }
 
   return {
@@ -66,20 +81,7 @@ export function keyboard({ link, screen, settings, notices, flow, refused, sendF
         );
       }
     },
-    async sendBreak() {
-      if (!link.mayWrite()) return readOnly();
-      const ms = settings.get("break.ms", 250);
-      try {
-        await link.sendBreak(ms);
-        notices.show(`Break of ${ms} ms sent.`, { key: "break-sent", kind: "good", for: 4 });
-      } catch (error) {
-        notices.show(`No break was sent: ${error.message}`, {
-          key: "break-sent",
-          kind: "warn",
-          for: 8,
-        });
-      }
-    },
+    sendBreak,
     dispose: () => typing.dispose(),
   };
 }

@@ -4,6 +4,7 @@
 import { h, icon, say } from "../dom.js";
 import { confirm, openMenu } from "../dialog.js";
 import { isSelf, moment, person } from "../format.js";
+import { asksAgain } from "../signin/stale.js";
 
 /** After this many seconds the gateway itself denies a request (protocol section 7). */
 const ANSWER_WITHIN = 30;
@@ -21,6 +22,7 @@ export function standing({ phase, role, holder, rights, held, endpoint, trouble,
   if (endpoint?.share === "everyone" && role === "writer")
     return { kind: "mine", text: "Everyone writes", can: [] };
   if (role === "writer") return { kind: "mine", text: "You write", can: ["release"] };
+  if (asksAgain(held)) return { kind: "free", text: "Sign in again to write", can: ["again"] };
   if (held)
     return {
       kind: "never",
@@ -75,7 +77,7 @@ export function leaseChip(state, act) {
 
   function choose() {
     const now = standing(state.value);
-    if (now.can.length === 1 && now.kind === "free") act("request");
+    if (now.can.length === 1 && now.kind === "free") act(now.can[0]);
     else if (now.can.length)
       openMenu(
         chip,

@@ -114,9 +114,10 @@ function innerParts(name) {
   });
   /** @type {any} */
   const parts = { name, settings, link, notices, paused, screen, flow };
-  const act = (op) => actOnLease(link, op, notices);
+  const act = (op) => (op === "again" ? parts.trouble.signIn() : actOnLease(link, op, notices));
   parts.chip = leaseChip(link.state, act);
-  parts.trouble = card(link, act);
+  const failed = (error) => notices.show(error.message, { kind: "warn", for: 10 });
+  parts.trouble = card(link, { act, failed });
   parts.find = findBar({ search: screen.search, terminal: screen.terminal });
   parts.ctx = context({ link, screen, settings, notices, flow, reveal: (id) => parts.reveal(id) });
   parts.keys = keyboard({

@@ -12,7 +12,7 @@ export const INPUT_DEFAULTS = { enter: "\r", backspace: "\x7f", echo: false };
 
 /**
  * Takes what the user types into `terminal`. `send(text)` is called with what goes to the device,
- * `refused()` if this page may not write; `mayWrite()` says whether it may. Returns { type(text),
+ * `refused(text)` if this page may not write; `mayWrite()` says whether it may. Returns { type(text),
  * ctrl: { on(listener), toggle() }, dispose() }.
  */
 export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
@@ -29,7 +29,7 @@ export function typing({ terminal, settings, mayWrite, send, refused, echo }) {
   /** Handles one or more keys, as xterm reports them. */
   function type(data) {
     if (!mayWrite()) {
-      refused();
+      refused(data);
       return;
     }
     let text = data;

@@ -109,9 +109,10 @@ export function chooseFiles({ multiple = false, accept } = {}) {
 /** Why this page cannot write now, or "" if it can. */
 export function whyNot(ctx) {
   if (ctx.mayWrite()) return "";
-  const { phase, device, role, rights } = ctx.state();
+  const { phase, device, role, rights, held } = ctx.state();
   if (phase === "lost") return "The connection is lost; it comes back by itself.";
   if (phase !== "up") return "Not connected.";
+  if (role === "observer" && held) return `Read only: ${held}.`;
   if (role === "observer")
     return rights?.includes("write")
       ? "Read only: somebody else writes. Ask for the line above."
