@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 import serial
@@ -277,6 +279,34 @@ class Leases(Case):
         asking.join(PATIENCE)
         opened[0].write(b"x")
         self.assertEqual(opened[0].read(1), b"x")
+
+
+class Held(Case):
+    def test_a_key_that_is_turned_off_holds_it_until_it_is_on_again(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        key = Path(folder, "key")
+        key.touch()
+        head = f'listen: [ {{ address: "127.0.0.1:0", tls: none }} ]\nswitch: {{ file: {key} }}\n'
+        gw = self.gateway(ECHO, head + "tokens:\n" + token("boss", "read, write, sessions"))
+        told = []
+        port = self.open(gw.url("e"), token="wsb_boss", on_notice=lambda *it: told.append(it))
+        self.assertIn("write", port.rights)
+        key.unlink()
+        until("the lock", lambda: port.held)
+        self.assertEqual((port.rights, port.held[:6]), (("read",), "locked"))
+        with self.raises("key switch"):
+            port.write(b"x")
+        key.touch()
+        until("the key", lambda: not port.held)
+        self.assertEqual((port.write(b"y"), port.read(1)), (1, b"y"))
+        say = urllib.request.Request(
+            f"http://127.0.0.1:{gw.port}/api/endpoints/e/say",
+            b'{"text": "The line is shut down"}',
+            {"Authorization": "Bearer wsb_boss", "Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(say).close()
+        until("the message", lambda: told)
+        self.assertEqual(told, [("boss", "The line is shut down")])
 
 
 class Trouble(Case):

@@ -35,6 +35,23 @@ def resume(session, tx, rx=100):
     return ask
 
 
+class Told(unittest.TestCase):
+    def test_what_a_session_may_do_follows_the_gateways_word(self):
+        session = Session()
+        session.connected({**HELLO, "endpoint": {"name": "e", "rights": ["read", "write"]}})
+        self.assertEqual((session.rights, session.held), (["read", "write"], None))
+        session.heard('{"type": "rights", "rights": ["read"], "why": "held"}')
+        self.assertEqual((session.rights, session.held), (["read"], "held"))
+        session.heard('{"type": "rights", "rights": ["read", "write"]}')
+        self.assertEqual((session.rights, session.held), (["read", "write"], None))
+
+    def test_of_messages_for_people_the_last_eight_are_kept(self):
+        session = opened()
+        for n in range(9):
+            session.heard(json.dumps({"type": "notice", "from": "anna", "text": str(n)}))
+        self.assertEqual(list(session.notices), [("anna", str(n)) for n in range(1, 9)])
+
+
 class Sending(unittest.TestCase):
     def test_what_the_gateway_has_not_taken_is_sent_again(self):
         session = opened()

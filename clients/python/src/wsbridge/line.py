@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import threading
 import time
 import weakref
@@ -43,6 +44,8 @@ _AGAIN = {1001, 1005, 1006, 1011, 1012, 4408, 4420}
 _REQUESTS = 32
 """Requests that may wait; the next waits for its own answer. The gateway takes 64."""
 
+_log = logging.getLogger("wsbridge")
+
 T = TypeVar("T")
 
 
@@ -58,12 +61,21 @@ class Line:
     """One session on one line. Its methods may be called in any thread."""
 
     def __init__(
-        self, address: Address, access: Access, on_change: Callable[[], None] | None = None
+        self,
+        address: Address,
+        access: Access,
+        on_change: Callable[[], None] | None = None,
+        on_notice: Callable[[str, str], None] | None = None,
     ) -> None:
-        """Prepare it; `on_change` is called in the connection's thread when something has come."""
+        """Prepare it.
+
+        In the connection's thread `on_change` is called when something has come, and `on_notice`
+        with each message for people: whose it is, and its text. Without that it is logged.
+        """
         self.address = address
         self._access = access
         self._on_change = on_change
+        self._on_notice = on_notice or _log_notice
         self._session = Session()
         self._changed = threading.Condition()
         self._interrupted: set[str] = set()
@@ -200,6 +212,18 @@ class Line:
             return self._session.inputs
 
     @property
+    def rights(self) -> tuple[str, ...]:
+        """What this session may do at the moment, in the words of the configuration."""
+        with self._changed:
+            return tuple(self._session.rights)
+
+    @property
+    def held(self) -> str | None:
+        """Why it may do less than its user: locked by the key switch, held by a moderator, ..."""
+        with self._changed:
+            return self._session.held
+
+    @property
     def broken(self) -> LineError | None:
         """Why nothing more will come."""
         return self._session.broken
@@ -237,7 +261,8 @@ class Line:
             if error := answer.exception():
                 error = _as_error(error)
                 held = "held by " if error.code == "busy" else ""
-                self._session.fail(LineError(error.code, f"{held}{error}"))
+                why = self._session.held if error.code == "denied" else None
+                self._session.fail(LineError(error.code, why or f"{held}{error}"))
             else:
                 self._session.role = "writer"
             self._changed.notify_all()
@@ -388,11 +413,19 @@ class Line:
     def _take(self, frame: str | bytes) -> None:
         with self._changed:
             self._session.heard(frame)
+            notices = list(self._session.notices)
+            self._session.notices.clear()
             self._changed.notify_all()
         self._out.set()
         self._heard.set()
         if self._on_change:
             self._on_change()
+        for notice in notices:
+            try:
+                self._on_notice(*notice)
+            except Exception:  # noqa: BLE001
+                # What a program does with a message is no reason to end its line.
+                _log.exception("on_notice failed")
         if self._session.broken:
             raise self._session.broken
 
@@ -408,6 +441,10 @@ class Line:
                     await self._out.wait()
                 else:
                     await socket.send(frame)
+
+
+def _log_notice(whose: str, text: str) -> None:
+    _log.warning("message from %s: %s", whose, text)
 
 
 def _as_error(error: BaseException) -> LineError:

@@ -39,18 +39,23 @@ def _serial_errors() -> Iterator[None]:
 
 
 class Serial(SerialBase):  # type: ignore[misc]
-    """A port. It may be given a `token`, or `ticket`, a function that gives a new one each time."""
+    """A port. It may be given a `token`, or `ticket`, a function that gives a new one each time.
+
+    `on_notice` is called with whose it is and the text of each message for people, in a thread of
+    ours; without it they are logged.
+    """
 
     def __init__(
         self,
         *args: Any,
         token: str | None = None,
         ticket: Callable[[], str] | None = None,
+        on_notice: Callable[[str, str], None] | None = None,
         **kwargs: Any,
     ) -> None:
         self.is_open = False
         self._line: Line | None = None
-        self._token, self._ticket = token, ticket
+        self._token, self._ticket, self._on_notice = token, ticket, on_notice
         # DTR and RTS as the program wants them; what it does not mention stays as it is.
         self._outputs: dict[str, bool] = {}
         super().__init__(*args, **kwargs)
@@ -66,7 +71,8 @@ class Serial(SerialBase):  # type: ignore[misc]
             outputs.pop("rts", None)
         with _serial_errors():
             try:
-                line = Line(where, Access(where, self._token, self._ticket))
+                access = Access(where, self._token, self._ticket)
+                line = Line(where, access, on_notice=self._on_notice)
                 wait(line.open(self._settings(), outputs))
             except LineError as error:
                 raise LineError(error.code, f"could not open {self._port}: {error}") from error
@@ -107,6 +113,16 @@ class Serial(SerialBase):  # type: ignore[misc]
     def in_waiting(self) -> int:
         with _serial_errors():
             return self._opened.available
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """What it may do at the moment: `read`, `write`, `signals`, `settings`, ..."""
+        return self._opened.rights
+
+    @property
+    def held(self) -> str | None:
+        """Why it may only read although its user may more; None if it may all that its user may."""
+        return self._opened.held
 
     @property
     def out_waiting(self) -> int:

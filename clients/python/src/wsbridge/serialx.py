@@ -35,6 +35,7 @@ class WsbridgeSerial(BaseSerial):
         ticket: Callable[[], str] | None = None,
         connect_timeout: float | None = None,
         on_change: Callable[[], None] | None = None,
+        on_notice: Callable[[str, str], None] | None = None,
         **kwargs: Any,
     ) -> None:
         self._line: Line | None = None
@@ -43,7 +44,7 @@ class WsbridgeSerial(BaseSerial):
         super().__init__(*args, **kwargs)
         self._token, self._ticket = token, ticket
         self._connect_timeout = connect_timeout
-        self._on_change = on_change
+        self._on_change, self._on_notice = on_change, on_notice
 
     @property
     def line(self) -> Line:
@@ -55,7 +56,8 @@ class WsbridgeSerial(BaseSerial):
     def prepare(self) -> Line:
         """Read what is needed to get in: files and certificates, which may be slow."""
         where = address.read(str(self._path))
-        return Line(where, Access(where, self._token, self._ticket), self._on_change)
+        access = Access(where, self._token, self._ticket)
+        return Line(where, access, self._on_change, self._on_notice)
 
     def begin(self, line: Line) -> Future[None]:
         """Open it; the future is done in another thread."""

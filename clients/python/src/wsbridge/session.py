@@ -51,6 +51,12 @@ class Session:
         self.settings: Message = {}
         self.inputs: dict[str, bool] = {}
         self.caps: list[str] = []
+        self.rights: list[str] = []
+        """What the session may do now."""
+        self.held: str | None = None
+        """Why that is less than its principal may: somebody holds it read-only."""
+        self.notices: deque[tuple[str, str]] = deque(maxlen=8)
+        """Messages for people: whose, and the text."""
         self.is_known = False
         """Its state has been told, and with it what it can do."""
         self.output = Resend()
@@ -134,6 +140,7 @@ class Session:
     def connected(self, hello: Message) -> None:
         """Begin another connection."""
         self.hello = hello
+        self.rights = hello["endpoint"].get("rights", self.rights)
         self._resuming = None if self.secret is None else next(self._ids)
 
     def first_frame(self) -> str | None:
@@ -277,6 +284,12 @@ class Session:
 
     def _on_lease(self, message: Message) -> None:
         self.role, self.lease_news = message["you"], message.get("reason", self.lease_news)
+
+    def _on_rights(self, message: Message) -> None:
+        self.rights, self.held = message["rights"], message.get("why")
+
+    def _on_notice(self, message: Message) -> None:
+        self.notices.append((str(message["from"]), str(message["text"])))
 
     def _on_status(self, message: Message) -> None:
         self.caps, self.is_known = message.get("caps", self.caps), True
