@@ -70,6 +70,9 @@ impl Sockets {
     }
 }
 
+/// Where the package's socket unit has its admin socket.
+pub(crate) const PACKAGED_ADMIN_SOCKET: &str = "/run/wsbridge-admin/admin.sock";
+
 /// The folder that lasts while the machine is up (`RuntimeDirectory=`); the first, if there are
 /// several.
 pub(crate) fn runtime_directory() -> Option<PathBuf> {

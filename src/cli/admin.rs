@@ -11,11 +11,14 @@ use serde_json::Value;
 use tokio::{net::UnixStream, runtime::Builder, time::timeout};
 
 use super::{CommandError, SysExit};
-use crate::dial::{Fetched, Request, converse};
+use crate::{
+    dial::{Fetched, Request, converse},
+    systemd::PACKAGED_ADMIN_SOCKET,
+};
 
 /// Folders in which a gateway may have its run directory; on OpenWrt there is only the second.
 const RUN_FOLDERS: [&str; 2] = ["/run", "/var/run"];
-/// The run directory of the package's gateway.
+/// The names of run directories begin with this.
 const USUAL: &str = "wsbridge";
 /// The socket in it.
 const FILE: &str = "admin.sock";
@@ -31,12 +34,12 @@ pub(super) struct AdminPlace {
 }
 
 impl AdminPlace {
-    /// The socket's path: as given, the usual one, or the only one there is.
+    /// The socket's path: as given, that of the package's gateway, or the only one there is.
     pub(super) fn path(&self) -> Result<PathBuf, CommandError> {
         if let Some(path) = &self.socket {
             return Ok(path.clone());
         }
-        let mut found = found(&RUN_FOLDERS.map(Path::new));
+        let mut found = found(Path::new(PACKAGED_ADMIN_SOCKET), &RUN_FOLDERS.map(Path::new));
         match found.len() {
             0 => Ok(Path::new(RUN_FOLDERS[0]).join(USUAL).join(FILE)),
             1 => Ok(found.remove(0)),
@@ -58,17 +61,21 @@ impl AdminPlace {
     }
 }
 
-/// The usual gateway's socket alone if it is there, else those of all others.
-fn found(folders: &[&Path]) -> Vec<PathBuf> {
+/// The packaged gateway's socket alone if it is there, else those of all others: which of those is
+/// meant, only whoever types the command knows.
+fn found(packaged: &Path, folders: &[&Path]) -> Vec<PathBuf> {
+    if is_there(packaged) {
+        return vec![packaged.to_owned()];
+    }
     for folder in folders {
-        let usual = folder.join(USUAL).join(FILE);
-        if is_there(&usual) {
-            return vec![usual];
-        }
         let all = fs::read_dir(folder).into_iter().flatten().flatten();
         let ours = all.filter(|entry| entry.file_name().to_string_lossy().starts_with(USUAL));
         let mut found: Vec<_> =
             ours.map(|it| it.path().join(FILE)).filter(|it| is_there(it)).collect();
+        if found.len() > 1 {
+            // A gateway that was killed leaves its file.
+            found.retain(|path| !is_left_over(path));
+        }
         if !found.is_empty() {
             found.sort();
             return found;
@@ -81,6 +88,12 @@ fn found(folders: &[&Path]) -> Vec<PathBuf> {
 fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path)
         .map_or_else(|error| error.kind() == io::ErrorKind::PermissionDenied, |_| true)
+}
+
+/// Whether nobody listens there.
+fn is_left_over(path: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Asks the API of the gateway; a body makes it a POST. An empty answer is `Null`.
@@ -197,21 +210,26 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_gateway_comes_first_and_of_others_all_are_named() {
+    fn the_packaged_gateway_comes_first_and_of_others_all_that_run_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).join(FILE);
         let make = |name: &str| {
             fs::create_dir(folder.path().join(name)).unwrap();
-            fs::write(at(name), "").unwrap();
+            std::os::unix::net::UnixListener::bind(at(name)).unwrap()
         };
-        let all = || found(&[Path::new("/nowhere"), folder.path()]);
+        let all = || found(&at("wsbridge-admin"), &[Path::new("/nowhere"), folder.path()]);
         assert_eq!(all(), Vec::<PathBuf>::new());
-        make("wsbridge-main");
+        let _main = make("wsbridge-main");
         assert_eq!(all(), [at("wsbridge-main")]);
-        make("wsbridge-lab");
+        let lab = make("wsbridge-lab");
         assert_eq!(all(), [at("wsbridge-lab"), at("wsbridge-main")]);
-        make("wsbridge");
-        assert_eq!(all(), [at("wsbridge")]);
+        drop(lab);
+        assert_eq!(all(), [at("wsbridge-main")]);
+        // One run by hand is not preferred to the service's.
+        let _by_hand = make("wsbridge");
+        assert_eq!(all(), [at("wsbridge"), at("wsbridge-main")]);
+        let _packaged = make("wsbridge-admin");
+        assert_eq!(all(), [at("wsbridge-admin")]);
     }
 
     #[test]

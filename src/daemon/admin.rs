@@ -13,7 +13,7 @@ use crate::{
     config::{Address, AdminSocket, Config},
     http::Bridge,
     listen::{AdminListener, ListenError},
-    systemd::{self, Sockets},
+    systemd::{self, PACKAGED_ADMIN_SOCKET, Sockets},
 };
 
 /// Where it is without systemd.
@@ -125,16 +125,39 @@ impl Admin {
 
 /// The socket's path in the run directory, if there is one that is ours to use.
 fn usual() -> Option<PathBuf> {
-    systemd::runtime_directory().or_else(run_folder).map(|folder| folder.join(FILE))
+    let by_hand = || run_folder(Path::new(RUN_FOLDER), Path::new(PACKAGED_ADMIN_SOCKET));
+    systemd::runtime_directory().or_else(by_hand).map(|folder| folder.join(FILE))
 }
 
-/// The run directory without a service manager that makes one: root has it.
-fn run_folder() -> Option<PathBuf> {
-    let folder = Path::new(RUN_FOLDER);
+/// The run directory without a service manager that makes one: root has it, but not beside the
+/// package's gateway, which commands are meant for.
+fn run_folder(folder: &Path, packaged: &Path) -> Option<PathBuf> {
+    if fs::symlink_metadata(packaged).is_ok() {
+        let there = packaged.display();
+        tracing::info!(
+            "no admin socket: {there} is another gateway's; `admin: {{ socket: PATH }}` makes one for this"
+        );
+        return None;
+    }
     if rustix::process::geteuid().is_root() && fs::create_dir(folder).is_ok() {
         // Whatever our umask is: others may have sockets in it, and each has a mode of its own.
         let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
     }
     let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
     writable.then(|| folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_run_by_hand_has_no_admin_socket_beside_the_packages() {
+        let folder = tempfile::tempdir().unwrap();
+        let packaged = folder.path().join(FILE);
+        let usual = || run_folder(folder.path(), &packaged);
+        assert_eq!(usual(), Some(folder.path().to_owned()));
+        fs::write(&packaged, "").unwrap();
+        assert_eq!(usual(), None);
+    }
 }
