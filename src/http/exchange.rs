@@ -64,6 +64,9 @@ pub(super) struct Exchange<S> {
     headers_max: usize,
     /// The client has ended its side.
     ended: bool,
+    /// The last request was HTTP/1.0: what has no length ends with the connection (RFC 9112 section
+    /// 6.1).
+    old: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             patience: limits.handshake,
             headers_max: limits.head,
             ended: false,
+            old: false,
         }
     }
 
@@ -145,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         let incoming =
             ReceivedRequest { request: request(&head)?, upgrade: head.upgrade, last: head.last };
         let (expects, length) = (head.expects, head.len);
+        self.old = head.old;
         self.inbox.advance(length);
         self.phase = ExchangePhase::Begun;
         Ok(Some((incoming, expects, body)))
@@ -197,9 +202,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         let (parts, body) = response.into_parts();
         let empty = head_only || has_no_body(parts.status);
         let length = length(&parts).or(body.size_hint().exact());
-        let mut head = head_of(&parts, length);
+        let mut head = head_of(&parts, length, self.old);
         if let (false, None) = (empty, length) {
-            self.chunks(head, body).await?;
+            self.pieces(head, body).await?;
             head = Vec::new();
         } else if !empty {
             let mut left = length.unwrap_or_default();
@@ -224,9 +229,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         Ok(())
     }
 
-    /// Writes a body of unknown length in chunks, as they come. A client that leaves meanwhile ends
-    /// it.
-    async fn chunks(&mut self, mut head: Vec<u8>, body: Body) -> io::Result<()> {
+    /// Writes a body of unknown length as its pieces come, each a chunk for a client that knows
+    /// those. A client that leaves meanwhile ends it.
+    async fn pieces(&mut self, mut head: Vec<u8>, body: Body) -> io::Result<()> {
         let mut pieces = body.into_data_stream();
         loop {
             let piece = tokio::select! {
@@ -236,14 +241,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             };
             let Some(piece) = piece.transpose().map_err(io::Error::other)? else { break };
             if !piece.is_empty() {
-                head.extend(format!("{:x}\r\n", piece.len()).into_bytes());
+                if !self.old {
+                    head.extend(format!("{:x}\r\n", piece.len()).into_bytes());
+                }
                 head.extend_from_slice(&piece);
-                head.extend_from_slice(b"\r\n");
+                if !self.old {
+                    head.extend_from_slice(b"\r\n");
+                }
                 self.write(&std::mem::take(&mut head)).await?;
                 timeout(STALLED, self.stream.flush()).await??;
             }
         }
-        head.extend_from_slice(b"0\r\n\r\n");
+        if !self.old {
+            head.extend_from_slice(b"0\r\n\r\n");
+        }
         self.write(&head).await
     }
 
@@ -314,7 +325,7 @@ fn length(parts: &Parts) -> Option<u64> {
 }
 
 /// The status line and fields of a response.
-fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
+fn head_of(parts: &Parts, length: Option<u64>, old: bool) -> Vec<u8> {
     let status = parts.status;
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
@@ -336,7 +347,7 @@ fn head_of(parts: &Parts, length: Option<u64>) -> Vec<u8> {
         {
             field("content-length", length.to_string().as_bytes());
         }
-        if length.is_none() && !has_no_body(status) {
+        if length.is_none() && !has_no_body(status) && !old {
             field("transfer-encoding", b"chunked");
         }
         let now = jiff::Timestamp::from_second(unix_now()).unwrap_or_default();

@@ -38,6 +38,8 @@ pub struct Head<'a> {
     pub upgrade: bool,
     /// The client sends nothing after it: `Connection: close`, or HTTP/1.0.
     pub last: bool,
+    /// It is HTTP/1.0, which knows no chunks.
+    pub old: bool,
     /// The client waits for our go-ahead before it sends the body (RFC 9110 section 10.1.1).
     pub expects: bool,
     /// Bytes of body that follow (Content-Length).
@@ -308,7 +310,7 @@ impl<'a> Fields<'a> {
         }
         let Self { all: fields, connection, expects, body, .. } = self;
         let (last, expects) = (connection.close || old, expects && !old);
-        Ok(Head { len, method, target, fields, upgrade, last, expects, body })
+        Ok(Head { len, method, target, fields, upgrade, last, old, expects, body })
     }
 }
 

@@ -97,6 +97,26 @@ async fn a_body_that_is_not_as_long_as_promised_breaks_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_of_unknown_length_comes_in_chunks_or_until_the_end_of_an_old_connection() {
+    for (version, ends) in
+        [("1.1", "\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"), ("1.0", "\r\n\r\nabc")]
+    {
+        let (mut client, mut exchange) = pair();
+        let get = format!("GET / HTTP/{version}\r\nHost: x\r\n\r\n");
+        client.write_all(get.as_bytes()).await.unwrap();
+        next(&mut exchange).await;
+        let pieces = ["ab", "", "c"].map(Ok::<_, io::Error>);
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        exchange.respond(Response::new(body), false).await.unwrap();
+        drop(exchange);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with(ends), "{answer}");
+        assert_eq!(answer.contains("transfer-encoding: chunked"), version == "1.1", "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_has_its_time_from_its_first_byte_and_a_connection_may_be_idle() {
     let (mut client, mut exchange) = pair();
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
