@@ -6,12 +6,12 @@ mod journal;
 mod moment;
 mod record;
 mod requests;
+mod state;
 #[cfg(test)]
 mod tests;
 mod using;
 
 use std::{
-    collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -19,13 +19,13 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 pub(super) use self::using::is_grants;
 use self::{
     journal::{Change, Journal, Line},
-    moment::{Latest, deadline},
     record::{Mark, Over, new_id},
+    state::{State, Undo},
 };
 pub(crate) use self::{
     moment::Moment,
@@ -35,13 +35,6 @@ pub(crate) use self::{
 };
 use super::{PrincipalId, random};
 use crate::config::Rights;
-
-/// Grants that run or are to begin; no more are given.
-const LIVE_MAX: usize = 1000;
-/// How long what is over is still listed, in seconds.
-const KEPT: i64 = 7 * 86_400;
-/// What is over that is still listed, at most.
-const KEPT_MAX: usize = 1000;
 
 /// The secret of a grant begins with this.
 const GRANT_PREFIX: &str = "wsg_";
@@ -72,6 +65,8 @@ pub(crate) enum Failure {
     Decided,
     /// One has already been asked for, and nobody has decided.
     Pending,
+    /// This principal has asked for several, and nobody has decided.
+    Several,
     /// The file cannot be written.
     File(io::Error),
 }
@@ -90,21 +85,14 @@ pub(crate) struct Grants {
 /// Where grants are kept.
 #[derive(Debug, Default)]
 enum Place {
-    /// Nowhere: what is there cannot be read or written.
+    /// Nobody has said where.
     #[default]
     Nowhere,
+    /// What is there cannot be read or written, and why.
+    Broken(String),
     /// There is no file, since nothing was ever lent.
     Empty(PathBuf),
     Open(Journal),
-}
-
-#[derive(Debug, Default)]
-struct State {
-    grants: BTreeMap<String, Grant>,
-    requests: BTreeMap<String, Request>,
-    latest: Latest,
-    /// When a grant ends at the latest, by a clock that cannot be set.
-    deadlines: HashMap<String, Instant>,
 }
 
 impl Default for Grants {
@@ -118,12 +106,6 @@ impl Default for Grants {
     }
 }
 
-/// A change to one grant or request: the record as it was, to be put back if it cannot be written.
-enum Undo {
-    Grant(String, Option<Box<Grant>>),
-    Request(String, Option<Box<Request>>),
-}
-
 impl Grants {
     /// Reads the file that an earlier run left, and keeps everything there from now on. Slow: it
     /// waits for the disk.
@@ -132,6 +114,14 @@ impl Grants {
     /// The file cannot be read or written. Then nothing is lent and nothing that was lent is
     /// good.
     pub(crate) fn open(&self, path: &Path, now: Moment) -> io::Result<()> {
+        let opened = self.load(path, now);
+        if let Err(error) = &opened {
+            *self.journal() = Place::Broken(error.to_string());
+        }
+        opened
+    }
+
+    fn load(&self, path: &Path, now: Moment) -> io::Result<()> {
         if !path.try_exists()? {
             *self.journal() = Place::Empty(path.to_owned());
             return Ok(());
@@ -146,11 +136,8 @@ impl Grants {
             }
             state.latest.see(at);
         }
-        // While the clock is wrong, nobody can tell what is over.
-        if state.latest.set_back(now.wall).is_none() {
-            state.forget(now.wall);
-            state.look(now);
-        }
+        state.forget(now.wall);
+        state.look(now);
         let journal = Journal::begin(path, &state.lines(now.wall))?;
         *self.journal() = Place::Open(journal);
         *self.state() = state;
@@ -194,13 +181,13 @@ impl Grants {
     }
 
     /// Ends a grant before its time: `by` nobody when its giver has lost the right. What was
-    /// granted is over at once, even if that cannot be written. Slow.
+    /// granted is over at once, even if that cannot be written: it is tried again. Slow.
     pub(crate) fn end(
         &self,
         id: &str,
         (why, by): (EndOfGrant, Option<&PrincipalId>),
         now: Moment,
-    ) -> Result<Grant, Failure> {
+    ) -> Result<(Grant, io::Result<()>), Failure> {
         let mut journal = self.journal();
         let ended = {
             let mut state = self.state();
@@ -213,8 +200,9 @@ impl Grants {
         };
         self.tell();
         let line = Line { at: now.wall, change: Change::Grant(ended.clone()) };
-        journal.open()?.append(&line).map_err(Failure::File)?;
-        Ok(ended)
+        let written = journal.open()?.append(&line);
+        self.state().owed |= written.is_err();
+        Ok((ended, written))
     }
 
     /// All grants, those of the last week that are over included.
@@ -231,27 +219,28 @@ impl Grants {
             (state.due(now), state.expired(now.wall))
         };
         let ended = due.into_iter().filter_map(|id| {
-            self.end(&id, (EndOfGrant::Ended, None), now)
-                .inspect_err(
-                    |error| tracing::warn!(%id, "the end of a grant cannot be kept: {error:?}"),
-                )
-                .ok()
+            let (grant, written) = self.end(&id, (EndOfGrant::Ended, None), now).ok()?;
+            if let Err(error) = written {
+                tracing::warn!(%id, "the end of a grant cannot be kept: {error}");
+            }
+            Some(grant)
         });
         let ended = ended.collect();
         let gone = expired.into_iter().filter_map(|id| self.expire(&id, now).ok()).collect();
-        if matches!(&*self.journal(), Place::Open(journal) if journal.is_long()) {
+        if matches!(&*self.journal(), Place::Open(journal) if journal.is_long() || self.state().owed)
+        {
             self.compact(now);
         }
         (ended, gone)
     }
 
-    /// Notes the time. Whether nothing is lent or asked for.
+    /// Notes the time. Whether nothing is lent, asked for or still to be written.
     pub(crate) fn is_idle(&self, now: Moment) -> bool {
         let mut state = self.state();
         state.look(now);
         let lent = state.grants.values().any(|grant| grant.over.is_none());
         let asked = state.requests.values().any(|one| one.state == RequestState::Pending);
-        !lent && !asked
+        !lent && !asked && !state.owed
     }
 
     /// By how many seconds the clock has been set back; until it is right again or accepted, no
@@ -284,6 +273,7 @@ impl Grants {
         let journal = journal.open()?;
         let (undo, line) = {
             let mut state = self.state();
+            state.forget(now.wall);
             let undo = make(&mut state)?;
             state.look(now);
             let line = state.line(&undo, now.wall);
@@ -302,8 +292,9 @@ impl Grants {
         let mut journal = self.journal();
         let Place::Open(open) = &mut *journal else { return };
         let lines = self.state().lines(now.wall);
-        if let Err(error) = open.again(&lines) {
-            tracing::warn!("the file of grants cannot be written anew: {error}");
+        match open.again(&lines) {
+            Ok(()) => self.state().owed = false,
+            Err(error) => tracing::warn!("the file of grants cannot be written anew: {error}"),
         }
     }
 
@@ -328,101 +319,13 @@ impl Place {
         }
         match self {
             Self::Open(journal) => Ok(journal),
-            Self::Nowhere | Self::Empty(_) => Err(Failure::File(io::Error::other(
-                "what was lent before cannot be read; the log says why",
-            ))),
-        }
-    }
-}
-
-impl State {
-    /// Notes the time, and from it when each grant ends at the latest.
-    fn look(&mut self, now: Moment) {
-        if self.latest.set_back(now.wall).is_some() {
-            return;
-        }
-        self.latest.see(now.wall);
-        for grant in self.grants.values().filter(|grant| grant.over.is_none()) {
-            let end = deadline(grant.until, now);
-            let kept = self.deadlines.entry(grant.id.clone()).or_insert(end);
-            *kept = end.min(*kept);
-        }
-    }
-
-    /// Whether a grant can be used at this moment. One whose end cannot be told, since the clock
-    /// is wrong and was never right in this run, cannot.
-    fn runs(&self, grant: &Grant, now: Moment) -> bool {
-        let steady = self.deadlines.get(&grant.id).is_some_and(|end| now.steady < *end);
-        grant.over.is_none() && steady && (grant.from..grant.until).contains(&now.wall)
-    }
-
-    /// Grants whose time has come.
-    fn due(&self, now: Moment) -> Vec<String> {
-        let over = |grant: &&Grant| {
-            let steady = self.deadlines.get(&grant.id).is_some_and(|end| now.steady >= *end);
-            grant.over.is_none() && (steady || now.wall >= grant.until)
-        };
-        self.grants.values().filter(over).map(|grant| grant.id.clone()).collect()
-    }
-
-    fn room(&self) -> Result<(), Failure> {
-        let live = self.grants.values().filter(|grant| grant.over.is_none()).count();
-        if live < LIVE_MAX { Ok(()) } else { Err(Failure::Full) }
-    }
-
-    /// Drops what has been over for long.
-    fn forget(&mut self, wall: i64) {
-        let since = |grant: &Grant| grant.over.as_ref().map_or(grant.until, |over| over.at);
-        self.grants.retain(|_, grant| since(grant) + KEPT > wall);
-        self.requests.retain(|_, one| one.at + KEPT > wall);
-        let mut over: Vec<_> = self.grants.values().filter(|grant| grant.over.is_some()).collect();
-        over.sort_by_key(|grant| std::cmp::Reverse(since(grant)));
-        let old: Vec<_> = over.iter().skip(KEPT_MAX).map(|grant| grant.id.clone()).collect();
-        for id in old {
-            self.grants.remove(&id);
-        }
-    }
-
-    /// Everything as lines. The first carries the latest time that the clock has shown.
-    fn lines(&self, wall: i64) -> Vec<Line> {
-        let at = wall.max(wall + self.latest.set_back(wall).unwrap_or(0));
-        let grants = self.grants.values().cloned().map(Change::Grant);
-        let requests = self.requests.values().cloned().map(Change::Request);
-        grants.chain(requests).map(|change| Line { at, change }).collect()
-    }
-
-    fn put(&mut self, grant: Grant) -> Undo {
-        let id = grant.id.clone();
-        let before = self.grants.insert(id.clone(), grant);
-        Undo::Grant(id, before.map(Box::new))
-    }
-
-    fn put_request(&mut self, request: Request) -> Undo {
-        let id = request.id.clone();
-        let before = self.requests.insert(id.clone(), request);
-        Undo::Request(id, before.map(Box::new))
-    }
-
-    fn line(&self, change: &Undo, at: i64) -> Line {
-        let change = match change {
-            Undo::Grant(id, _) => self.grants.get(id).cloned().map(Change::Grant),
-            Undo::Request(id, _) => self.requests.get(id).cloned().map(Change::Request),
-        };
-        // What was put there under this lock is there.
-        Line { at, change: change.unwrap_or(Change::ClockAccepted {}) }
-    }
-
-    fn undo(&mut self, undo: Undo) {
-        match undo {
-            Undo::Grant(id, before) => {
-                self.deadlines.remove(&id);
-                match before {
-                    Some(before) => drop(self.grants.insert(id, *before)),
-                    None => drop(self.grants.remove(&id)),
-                }
+            Self::Broken(why) => {
+                let what = format!("what was lent before cannot be read ({why})");
+                Err(Failure::File(io::Error::other(what)))
             }
-            Undo::Request(id, Some(before)) => drop(self.requests.insert(id, *before)),
-            Undo::Request(id, None) => drop(self.requests.remove(&id)),
+            Self::Nowhere | Self::Empty(_) => {
+                Err(Failure::File(io::Error::other("there is no file for it")))
+            }
         }
     }
 }

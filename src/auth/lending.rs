@@ -107,7 +107,8 @@ impl Auth {
             gone || (reaches && self.table(config, grant).0.is_empty())
         });
         let end = |grant: Grant| {
-            self.grants.end(&grant.id, (EndOfGrant::GiverLost, None), now).ok().or(Some(grant))
+            let ended = self.grants.end(&grant.id, (EndOfGrant::GiverLost, None), now);
+            ended.ok().map(|(ended, _)| ended)
         };
         lost.filter_map(end).collect()
     }

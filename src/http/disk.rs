@@ -15,7 +15,8 @@ use crate::{
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refusal> {
-    spawn_blocking(work).await.map_err(|error| Refusal::NotKept(error.to_string()))
+    let done = spawn_blocking(work).await;
+    done.map_err(|error| Refusal::NotKept(format!("this may not have happened: {error}")))
 }
 
 /// Notes what is over, on a thread of its own, and tells it.

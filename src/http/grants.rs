@@ -285,15 +285,19 @@ pub(super) async fn revoke(
     let ended =
         blocking(move || own.auth.grants.end(&id, (EndOfGrant::Revoked, Some(&by)), Moment::now()))
             .await?;
-    // It is over in any case, even if a restart would bring it back: that is told.
     warden::look(bridge);
-    let grant = ended.map_err(|why| failed(&why))?;
+    let (grant, written) = ended.map_err(|why| failed(&why))?;
     bridge.events.tell(Event::Lending(LendingEvent::Grant {
         deed: GrantDeed::Over(EndOfGrant::Revoked),
         by: Some(&principal.id),
         grant: &grant,
         client: Some(*client),
     }));
+    if let Err(error) = written {
+        return Err(Refusal::NotKept(format!(
+            "it is over, but a restart would bring it back until this can be written: {error}"
+        )));
+    }
     Ok(content("application/json", describe(&grant, Moment::now()).to_string()))
 }
 
@@ -385,7 +389,13 @@ pub(super) fn failed(failure: &LendingFailure) -> Refusal {
         LendingFailure::Pending => {
             Refusal::NotLent("you have already asked for this endpoint; it is being decided".into())
         }
-        LendingFailure::File(error) => Refusal::NotKept(error.to_string()),
+        LendingFailure::Several => Refusal::NotLent(
+            "you have asked for three endpoints, and nobody has decided; take a request back first"
+                .into(),
+        ),
+        LendingFailure::File(error) => {
+            Refusal::NotKept(format!("this cannot be kept, so it has not happened: {error}"))
+        }
     }
 }
 

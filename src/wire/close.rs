@@ -229,7 +229,7 @@ pub enum Refusal {
     Forbidden,
     /// Access cannot be lent, asked for or used like that, and why.
     NotLent(String),
-    /// What was to be kept could not be written, so it has not happened.
+    /// What was to be kept could not be written, and what that means.
     NotKept(String),
     /// No such page or endpoint.
     NotFound,
@@ -343,8 +343,7 @@ impl fmt::Display for Refusal {
             Self::NotLoopback => f.write_str(
                 "without sign-in (`auth: none`) this gateway answers to localhost and loopback addresses only",
             ),
-            Self::Origin(why) | Self::NotLent(why) => f.write_str(why),
-            Self::NotKept(why) => write!(f, "this cannot be kept, so it has not happened: {why}"),
+            Self::Origin(why) | Self::NotLent(why) | Self::NotKept(why) => f.write_str(why),
             Self::Subprotocol(offered) => write!(
                 f,
                 "this endpoint speaks none of the offered subprotocols ({offered}): offer `binary` or none, or name it in the \

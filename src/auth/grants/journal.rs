@@ -48,6 +48,8 @@ pub(super) struct Journal {
     path: PathBuf,
     file: File,
     length: u64,
+    /// How long it was when it was last written anew.
+    began_with: u64,
     /// What may be behind the last whole line: a write failed half-way.
     torn: bool,
 }
@@ -108,7 +110,7 @@ impl Journal {
         // The new name is on the disk, too.
         File::open(folder)?.sync_all()?;
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        Ok(Self { path: path.to_owned(), file, length, torn: false })
+        Ok(Self { path: path.to_owned(), file, length, began_with: length, torn: false })
     }
 
     /// Appends a line; it is on the disk when this returns.
@@ -127,9 +129,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether it has grown so long that it should be written anew.
+    /// Whether it has grown so long that it should be written anew: not each time, where what has
+    /// to be in it is as long.
     pub(super) fn is_long(&self) -> bool {
-        self.length > COMPACT_AT
+        self.length > COMPACT_AT.max(2 * self.began_with)
     }
 
     /// Writes to another file from now on; returns the one before.

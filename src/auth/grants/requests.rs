@@ -10,6 +10,8 @@ use crate::config::Rights;
 
 /// Requests that nobody has decided, at a time.
 const PENDING_MAX: usize = 10;
+/// Those of one principal among them, so that nobody takes all.
+const PENDING_OF_ONE: usize = 3;
 /// How long one waits to be decided, in seconds.
 const WAITS: i64 = 30 * 60;
 
@@ -62,6 +64,9 @@ impl Grants {
             let same = |one: &&Request| one.by.0 == *by && one.endpoint == request.endpoint;
             if pending.iter().copied().any(|one| same(&one)) {
                 return Err(Failure::Pending);
+            }
+            if pending.iter().filter(|one| one.by.0 == *by).count() >= PENDING_OF_ONE {
+                return Err(Failure::Several);
             }
             if pending.len() >= PENDING_MAX {
                 return Err(Failure::Full);

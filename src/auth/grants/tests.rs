@@ -124,7 +124,8 @@ fn a_power_cut_at_any_byte_gives_no_use_back() {
 fn what_cannot_be_written_has_not_happened() {
     let (folder, now) = place();
     let grants = opened(&folder, now);
-    let (grant, secret) = grants.give(loan(now.wall, now.wall + 100, 1), &alice(), now).unwrap();
+    let (grant, secret) = grants.give(loan(now.wall, now.wall + 100, 2), &alice(), now).unwrap();
+    let text = exchange(&grants, &secret, now).unwrap();
     // A file that takes nothing more: /dev/full.
     let full = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
     let before = grants.journal().open().unwrap().replace_file(full);
@@ -132,10 +133,61 @@ fn what_cannot_be_written_has_not_happened() {
     assert!(matches!(wrong, Err(Refused::Failed(Failure::File(_)))), "{wrong:?}");
     assert!(grants.give(loan(now.wall, now.wall + 9, 1), &alice(), now).is_err());
     assert_eq!(grants.list().len(), 1);
+    assert!(finds(&grants, &text, now), "who was let in before goes on");
     // Taking something back works in any case.
-    let ended = grants.end(&grant.id, (EndOfGrant::Revoked, Some(&alice())), now);
-    assert!(ended.is_err() && grants.running(&grant.id, now).is_none());
+    let (_, written) = grants.end(&grant.id, (EndOfGrant::Revoked, Some(&alice())), now).unwrap();
+    assert!(written.is_err() && grants.running(&grant.id, now).is_none());
+    // It is written as soon as there is room again, and no restart brings it back.
+    assert!(!grants.is_idle(now));
     drop(before);
+    grants.sweep(now);
+    assert!(grants.is_idle(now));
+    drop(grants);
+    assert!(opened(&folder, now).running(&grant.id, now).is_none());
+}
+
+#[test]
+fn what_cannot_be_read_is_told_to_whoever_wants_to_lend() {
+    let (folder, now) = place();
+    let first = opened(&folder, now);
+    first.give(loan(now.wall, now.wall + 100, 1), &alice(), now).unwrap();
+    let second = Grants::default();
+    second.open(&folder.path().join("grants.jsonl"), now).unwrap_err();
+    let Err(Failure::File(why)) = second.give(loan(now.wall, now.wall + 9, 1), &alice(), now)
+    else {
+        panic!("lent by two gateways");
+    };
+    assert!(why.to_string().contains("another gateway with the same `state_directory`"), "{why}");
+}
+
+#[test]
+fn nobody_makes_the_list_endless_or_takes_all_places() {
+    let (folder, now) = place();
+    let grants = opened(&folder, now);
+    let tech = PrincipalId::new(PrincipalKind::User, "tech");
+    let wish = |n: usize| Wish {
+        endpoint: format!("plc{n}"),
+        rights: Rights::READ,
+        seconds: 600,
+        reason: "pump".into(),
+    };
+    let mut asked = Vec::new();
+    for n in 0..3 {
+        asked.push(grants.ask(wish(n), &tech, now).unwrap().id);
+    }
+    assert!(matches!(grants.ask(wish(3), &tech, now), Err(Failure::Several)));
+    for id in asked {
+        grants.withdraw(&id, &tech, now).unwrap();
+    }
+    for n in 0..1100 {
+        let id = grants.ask(wish(0), &tech, later(now, n)).unwrap().id;
+        grants.withdraw(&id, &tech, later(now, n)).unwrap();
+    }
+    let kept = grants.requests();
+    assert!(kept.len() < 1010, "{}", kept.len());
+    assert!(kept.iter().any(|one| one.at == now.wall + 1099), "the newest stay");
+    grants.ask(wish(0), &tech, later(now, 8 * 86_400)).unwrap();
+    assert_eq!(grants.requests().len(), 1, "what is older than a week goes without a restart");
 }
 
 #[test]
