@@ -24,7 +24,7 @@ use crate::{
     config::Limits,
     wire::{
         close::Refusal,
-        head::{self, Head},
+        head::{self, Head, HttpVersion},
     },
 };
 
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         let incoming =
             ReceivedRequest { request: request(&head)?, upgrade: head.upgrade, last: head.last };
         let (expects, length) = (head.expects, head.len);
-        self.old = head.old;
+        self.old = head.version == HttpVersion::Old;
         self.inbox.advance(length);
         self.phase = ExchangePhase::Begun;
         Ok(Some((incoming, expects, body)))

@@ -38,12 +38,21 @@ pub struct Head<'a> {
     pub upgrade: bool,
     /// The client sends nothing after it: `Connection: close`, or HTTP/1.0.
     pub last: bool,
-    /// It is HTTP/1.0, which knows no chunks.
-    pub old: bool,
+    /// What the client speaks.
+    pub version: HttpVersion,
     /// The client waits for our go-ahead before it sends the body (RFC 9110 section 10.1.1).
     pub expects: bool,
     /// Bytes of body that follow (Content-Length).
     pub body: u64,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.0, which knows no chunks.
+    Old,
+    /// HTTP/1.1.
+    Current,
 }
 
 /// Reads the head at the front of `buf`, whose header section has at most `headers_max` bytes:
@@ -310,7 +319,8 @@ impl<'a> Fields<'a> {
         }
         let Self { all: fields, connection, expects, body, .. } = self;
         let (last, expects) = (connection.close || old, expects && !old);
-        Ok(Head { len, method, target, fields, upgrade, last, old, expects, body })
+        let version = if old { HttpVersion::Old } else { HttpVersion::Current };
+        Ok(Head { len, method, target, fields, upgrade, last, version, expects, body })
     }
 }
 
