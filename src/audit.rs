@@ -3,7 +3,9 @@
 
 mod files;
 mod line;
+mod look;
 mod note;
+mod packed;
 mod tree;
 mod verify;
 mod writer;
@@ -11,15 +13,26 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use self::note::SignerKey;
 pub(crate) use self::{
     line::Entry,
+    look::{Place, look},
     note::{VerifierKey, all as checkpoints},
+    packed::pack,
     verify::{Broken, Proof, Verified, prove, verify},
     writer::Audit,
 };
+use crate::config::Config;
+
+/// The folder of the record that a configuration asks for; `None` without one.
+pub(crate) fn folder(config: &Config) -> Option<PathBuf> {
+    let rules = config.audit.as_ref()?;
+    Some(rules.folder.clone().unwrap_or_else(|| config.state_directory.join("audit")))
+}
 
 /// The text of a key file: the record's name and its key.
 fn key_file(origin: &str, pkcs8: &[u8]) -> String {

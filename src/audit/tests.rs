@@ -154,6 +154,30 @@ fn one_file_is_verified_alone() {
     assert!(found.lines.0 == first && first > 0 && found.signed <= found.lines.1, "{found:?}");
 }
 
+#[test]
+fn pages_from_the_end_have_every_line_once_and_no_half_one() {
+    let (folder, _) = record();
+    let file = newest_file(folder.path());
+    let torn = [fs::read(&file).unwrap().as_slice(), b"{\"n\":40,\"t\":"].concat();
+    fs::write(&file, torn).unwrap();
+    for most in [1, 3, 40, 100] {
+        let (mut seen, mut before) = (Vec::new(), None);
+        loop {
+            let page = look(folder.path(), before, most, |_| true).unwrap();
+            assert!(page.lines.len() <= most);
+            seen.extend(page.lines.iter().map(|line| line["n"].as_u64().unwrap()));
+            let Some(older) = page.older else { break };
+            before = Some(older.to_string().parse().unwrap());
+        }
+        assert_eq!(seen, (0..40).rev().collect::<Vec<_>>(), "{most}");
+    }
+    // A place that nobody was given: the whole lines before it.
+    let page = look(folder.path(), Some("0-500".parse().unwrap()), 9, |_| true).unwrap();
+    assert!(!page.lines.is_empty() && page.lines.iter().all(|line| line["who"].is_string()));
+    let none = look(folder.path(), None, 9, |line| line["who"] == "user:u41").unwrap();
+    assert_eq!((none.lines.len(), none.older), (0, None));
+}
+
 /// What somebody may do to the lines of a record.
 fn tampered(lines: &mut Vec<Vec<u8>>, (how, at, byte, bits): (u8, usize, usize, u8)) {
     let at = at % lines.len();

@@ -61,6 +61,8 @@ pub(crate) struct Verified {
     pub(crate) torn: u64,
     /// How many events could not be recorded, as the record itself says.
     pub(crate) lost: u64,
+    /// Its newest checkpoint, as it is signed.
+    pub(crate) checkpoint: Option<String>,
 }
 
 /// A line and why it belongs to a signed record.
@@ -111,7 +113,8 @@ pub(crate) fn verify(
     };
     let lines = (read.before.size(), end);
     let Read { origin, key, torn, lost, .. } = read;
-    Ok(Ok(Verified { origin, key, lines, signed, torn, lost }))
+    let checkpoint = own.last().map(SignedCheckpoint::text);
+    Ok(Ok(Verified { origin, key, lines, signed, torn, lost, checkpoint }))
 }
 
 /// The proof that line `number` is in the record, up to its newest checkpoint. `None`: it is not

@@ -9,10 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 
 use super::{CommandError, Outcome, SysExit, load, print, which::Which};
-use crate::{
-    audit::{self, Broken, Proof, Verified, VerifierKey},
-    daemon,
-};
+use crate::audit::{self, Broken, Proof, Verified, VerifierKey};
 
 /// Arguments of `wsbridge audit`.
 #[derive(Debug, clap::Args)]
@@ -115,7 +112,7 @@ impl PlaceArgs {
         }
         let source = Which::at(self.config.clone()).source();
         let (config, _) = load::load(&source).map_err(|error| CommandError::from(&error))?;
-        daemon::record_folder(&config).ok_or_else(|| {
+        audit::folder(&config).ok_or_else(|| {
             let why = format!("{}: it has no `audit`, so no record is kept", source.name());
             CommandError::new(SysExit::Config, why)
         })
@@ -137,7 +134,7 @@ fn verify(args: &VerifyArgs) -> Outcome {
 
 /// What a whole record is told as.
 fn said(found: &Verified, is_key_given: bool) -> String {
-    let Verified { origin, key, lines: (first, end), signed, torn, lost } = found;
+    let Verified { origin, key, lines: (first, end), signed, torn, lost, .. } = found;
     let whole = format!("whole: {origin}, lines {first} to {}\n", end.saturating_sub(1));
     let signed = match *signed {
         0 => "no checkpoint yet: nothing shows that it was not made anew, or its end cut off\n"

@@ -75,7 +75,8 @@ rights! {
     GRANT = 5, "grant";
     /// Decide on requests for access.
     APPROVE = 6, "approve";
-    /// See who is connected, hold sessions read-only, send messages and end sessions.
+    /// See who is connected and what the record says, hold sessions read-only, send messages and end
+    /// sessions.
     SESSIONS = 7, "sessions";
     /// List, play and download recordings.
     RECORDINGS = 8, "recordings";

@@ -23,7 +23,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::record::folder as record_folder;
 use self::{admin::Admin, doors::Doors, key_switch::Key, listeners::Listeners, sims::Sims};
 use crate::{
     announce::{Announcer, Service, ServiceKind},

@@ -1,26 +1,22 @@
 //! The record of a gateway: where it is, and how it begins.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::Fatal;
 use crate::{
-    audit::{Audit, Entry},
+    audit::{self, Audit, Entry},
     auth::own_name,
     config::Config,
     metrics::Metrics,
 };
 
-/// The folder of the record that a configuration asks for; `None` without one.
-pub(crate) fn folder(config: &Config) -> Option<PathBuf> {
-    let rules = config.audit.as_ref()?;
-    Some(rules.folder.clone().unwrap_or_else(|| config.state_directory.join("audit")))
-}
-
 /// Opens it, if one is asked for. A gateway that is to record and cannot does not start.
 pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Audit>, Fatal> {
-    let (Some(rules), Some(folder)) = (&config.audit, folder(config)) else { return Ok(None) };
+    let (Some(rules), Some(folder)) = (&config.audit, audit::folder(config)) else {
+        return Ok(None);
+    };
     let detail = [
         ("version", Value::from(env!("CARGO_PKG_VERSION"))),
         ("config", config.files.iter().map(|(file, hash)| (file.clone(), hash.as_str())).collect()),

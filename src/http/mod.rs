@@ -4,9 +4,11 @@ mod account;
 mod app;
 mod ask;
 mod assets;
+mod audit;
 mod by_door;
 mod connection;
 mod disk;
+mod download;
 mod exchange;
 mod grants;
 mod kick;
@@ -176,6 +178,9 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/endpoints/{endpoint}/capture", get(page(recordings::capture)))
         .route("/api/recordings", get(page(recordings::list)))
         .route("/api/recordings/{endpoint}/{name}", get(page(recordings::file)))
+        .route("/api/audit", get(page(audit::page)))
+        .route("/api/audit/verify", get(page(audit::verify)))
+        .route("/api/audit/record.tar", get(page(audit::packed)))
         .route("/api/sessions", get(page(kick::sessions)))
         .route("/api/sessions/{id}/end", post(page(kick::end)))
         .route("/api/sessions/{id}/hold", post(page(kick::hold)))

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -16,10 +16,11 @@ use axum::{
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::time::sleep;
 
 use super::{
     Bridge, ask,
+    download::streamed,
     pages::content,
     scope::{find_endpoint, named, within},
     visitor::Visitor,
@@ -36,10 +37,6 @@ use crate::{
 const NEEDED: Rights = Rights::READ.with(Rights::RECORDINGS);
 /// How often we look whether whoever captures still may.
 const LOOK: Duration = Duration::from_secs(10);
-/// Pieces of a file that wait for the network.
-const WAITING: usize = 4;
-/// Bytes of such a piece.
-const PIECE: usize = 32 << 10;
 
 /// `GET /api/recordings`: the files of the endpoints where the caller has the right.
 pub(super) async fn list(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
@@ -115,21 +112,9 @@ pub(super) async fn file(
     }
     let opened = tokio::task::spawn_blocking(move || open(&folder, &name).map(|it| (it, name)));
     let Ok(Ok((file, name))) = opened.await else { return Err(Refusal::NotFound) };
-    let (sender, receiver) = mpsc::channel(WAITING);
     let title = endpoint.clone();
-    // It ends with the file, or when the client has left and nobody takes what it sends.
-    visitor.bridge.tasks.spawn_blocking(move || {
-        let mut out = Sender { sender, held: Vec::new() };
-        let done = convert(file, (format, &title), view, &mut out).and_then(|()| out.flush());
-        if let Err(error) = done {
-            // A download with a hole would pass for the whole: it fails instead, visibly.
-            let _ = out.sender.blocking_send(Err(error));
-        }
-    });
-    let pieces = stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|piece| (piece, receiver))
-    });
-    Ok(attachment(Body::from_stream(pieces), &endpoint, &name, view))
+    let body = streamed(&visitor.bridge, move |out| convert(file, (format, &title), view, out));
+    Ok(attachment(body, &endpoint, &name, view))
 }
 
 /// The file of that name, closed or not.
@@ -168,30 +153,6 @@ fn attachment(body: Body, endpoint: &str, name: &str, view: View) -> Response<Bo
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     response
-}
-
-/// From a thread that reads a file to the task that sends it.
-struct Sender {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    held: Vec<u8>,
-}
-
-impl Write for Sender {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.held.extend_from_slice(bytes);
-        if self.held.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.held.is_empty() {
-            return Ok(());
-        }
-        let piece = Bytes::from(std::mem::take(&mut self.held));
-        self.sender.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }
 
 /// `GET /api/endpoints/NAME/capture`: what passes from now on, as a pcapng file without an end.

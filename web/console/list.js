@@ -9,6 +9,7 @@ import { kindName } from "./format.js";
 import { appList } from "./list/apps.js";
 import { fits, groups } from "./list/groups.js";
 import { rowKeeper } from "./list/rows.js";
+import { auditButton } from "./audit/button.js";
 import { recordingsButton } from "./recordings/list.js";
 import { sessionsButton } from "./list/sessions.js";
 import { lendButtons } from "./lend/buttons.js";
@@ -42,6 +43,7 @@ export function endpointList({ chosen, failed }) {
   const connected = sessionsButton(failed);
   const lend = lendButtons(failed);
   const recordings = recordingsButton(failed);
+  const audit = auditButton(failed);
   const head = h(
     "div",
     { class: "list-head" },
@@ -60,6 +62,7 @@ export function endpointList({ chosen, failed }) {
     connected.element,
     lend.element,
     recordings.element,
+    audit.element,
   );
   const rows = rowKeeper(places, chosen);
 
@@ -87,6 +90,7 @@ export function endpointList({ chosen, failed }) {
     connected.dispose,
     lend.dispose,
     recordings.dispose,
+    audit.dispose,
     empty.dispose,
     directory.on(show),
     route.on(() => rows.mark()),
