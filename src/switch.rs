@@ -2,7 +2,7 @@
 //!
 //! What cannot be read is off, whatever the mode: nobody could turn it off otherwise.
 
-use std::{fs::File, io, os::fd::OwnedFd, path::Path, time::Duration};
+use std::{fs::File, io, path::Path, time::Duration};
 
 use tokio::{
     net::unix::pipe,
@@ -21,8 +21,8 @@ const FILE_INTERVAL: Duration = Duration::from_millis(500);
 /// edge was told or not.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a contact has to rest before it counts, in microseconds.
-const DEBOUNCE_US: u32 = 50_000;
+/// How long a contact has to rest before it counts.
+const REST: Duration = Duration::from_millis(50);
 
 /// Where the switch stands, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +49,14 @@ impl Position {
 }
 
 /// The switch as it stands now.
-pub(crate) fn look(rules: &KeySwitch) -> Position {
+pub(crate) async fn look(rules: &KeySwitch) -> Position {
     match &rules.source {
         SwitchSource::File(path) => file(rules, path),
         SwitchSource::Gpio(line) => {
-            let closed = request(line).and_then(|line| gpio::is_active(&line));
+            let closed = match Contact::open(line) {
+                Ok(contact) => contact.rested().await,
+                Err(error) => Err(error),
+            };
             Position::of(rules, closed, &name(line))
         }
     }
@@ -82,34 +85,65 @@ fn name(line: &GpioLine) -> String {
     format!("line {} of {}", line.line, line.chip)
 }
 
-fn request(line: &GpioLine) -> io::Result<OwnedFd> {
-    let chip = File::options().read(true).write(true).open(Path::new("/dev").join(&line.chip))?;
-    let active = if line.active_low { gpio::ACTIVE_LOW } else { 0 };
-    let bias = if line.pulls_up { gpio::BIAS_PULL_UP } else { gpio::BIAS_PULL_DOWN };
-    gpio::input(&chip, line.line, (active | bias, DEBOUNCE_US))
-}
-
 /// Follows a line until it cannot be read any more.
 async fn follow_line(
     rules: &KeySwitch,
     line: &GpioLine,
     turned: &(impl Fn(Position) + Send),
 ) -> Result<std::convert::Infallible, io::Error> {
-    let descriptor = request(line)?;
-    rustix::io::ioctl_fionbio(&descriptor, true)?;
-    // It is no pipe, but read like one: what is readable are its edges.
-    let edges = pipe::Receiver::from_owned_fd_unchecked(descriptor)?;
+    let contact = Contact::open(line)?;
     loop {
-        let closed = gpio::is_active(&edges)?;
+        let closed = contact.rested().await?;
         turned(Position::of(rules, Ok(closed), &name(line)));
-        if let Ok(ready) = timeout(LINE_INTERVAL, edges.readable()).await {
+        if let Ok(ready) = timeout(LINE_INTERVAL, contact.0.readable()).await {
             ready?;
-            // What the edges were does not matter: the level that they led to does.
-            match edges.try_read(&mut [0; 48 * 16]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// A line that somebody's contact moves. It is no pipe, but read like one: what is readable are its
+/// edges.
+struct Contact(pipe::Receiver);
+
+impl Contact {
+    fn open(line: &GpioLine) -> io::Result<Self> {
+        let chip =
+            File::options().read(true).write(true).open(Path::new("/dev").join(&line.chip))?;
+        let active = if line.active_low { gpio::ACTIVE_LOW } else { 0 };
+        let bias = if line.pulls_up { gpio::BIAS_PULL_UP } else { gpio::BIAS_PULL_DOWN };
+        let descriptor = gpio::input(&chip, line.line, active | bias)?;
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        Ok(Self(pipe::Receiver::from_owned_fd_unchecked(descriptor)?))
+    }
+
+    /// Whether it is closed, once it has rested. The kernel's debounce is not used: it takes the
+    /// level right after the pull is switched on, while a long wire is still being charged, and keeps
+    /// what it had for as long as the line never rests.
+    ///
+    /// # Errors
+    /// Of the line; or it did not rest within [`LINE_INTERVAL`], as an open wire that picks up hum.
+    async fn rested(&self) -> io::Result<bool> {
+        let moves = async {
+            self.moved()?;
+            loop {
+                sleep(REST).await;
+                if !self.moved()? {
+                    return gpio::is_active(&self.0);
+                }
             }
+        };
+        let restless = || io::Error::other("it does not rest; is it wired, and pulled?");
+        timeout(LINE_INTERVAL, moves).await.unwrap_or_else(|_elapsed| Err(restless()))
+    }
+
+    /// Whether edges have come since the last time. What they were does not matter: the level that
+    /// they led to does.
+    fn moved(&self) -> io::Result<bool> {
+        match self.0.try_read(&mut [0; 48 * 16]) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

@@ -36,7 +36,7 @@ impl Key {
         let Some(rules) = config.switch.clone() else {
             return turn(bridge, None);
         };
-        turn(bridge, Some(&look(&rules)));
+        turn(bridge, Some(&look(&rules).await));
         let (stop, weak) = (bridge.stop.child_token(), Arc::downgrade(bridge));
         let ends = stop.clone();
         let following = bridge.tasks.spawn(async move {

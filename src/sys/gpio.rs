@@ -1,7 +1,6 @@
 //! One line of a GPIO chip as an input: the character device's uAPI v2.
 //!
-//! Source: `include/uapi/linux/gpio.h` of Linux 5.10 and later; the debounce of the kernel needs no
-//! support of the chip.
+//! Source: `include/uapi/linux/gpio.h` of Linux 5.10 and later.
 #![expect(unsafe_code, reason = "ioctl takes an untyped pointer, and one gives a new descriptor")]
 
 use std::{
@@ -21,19 +20,6 @@ pub(crate) const BIAS_PULL_UP: u64 = 1 << 8;
 /// The chip pulls the line down.
 pub(crate) const BIAS_PULL_DOWN: u64 = 1 << 9;
 
-const DEBOUNCE: u32 = 3;
-
-/// `struct gpio_v2_line_config_attribute` with a debounce period.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(8))]
-struct Attribute {
-    id: u32,
-    padding: u32,
-    microseconds: u32,
-    rest_of_union: u32,
-    mask: u64,
-}
-
 /// `struct gpio_v2_line_config`
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(8))]
@@ -41,7 +27,8 @@ struct Config {
     flags: u64,
     num_attrs: u32,
     padding: [u32; 5],
-    attrs: [Attribute; 10],
+    /// Attributes of single lines, of which none is used.
+    attrs: [[u64; 3]; 10],
 }
 
 /// `struct gpio_v2_line_request`
@@ -69,7 +56,7 @@ const GET_LINE: Opcode = opcode::read_write::<Request>(0xB4, 0x07);
 const GET_VALUES: Opcode = opcode::read_write::<Values>(0xB4, 0x0E);
 
 impl Request {
-    fn new(line: u32, flags: u64, debounce_us: u32) -> Self {
+    fn new(line: u32, flags: u64) -> Self {
         let mut offsets = [0; 64];
         if let Some(first) = offsets.first_mut() {
             *first = line;
@@ -78,18 +65,8 @@ impl Request {
         for (to, from) in consumer.iter_mut().zip(*b"wsbridge key switch") {
             *to = from;
         }
-        let debounce =
-            Attribute { id: DEBOUNCE, microseconds: debounce_us, mask: 1, ..Attribute::default() };
-        let mut attrs = [Attribute::default(); 10];
-        if let Some(first) = attrs.first_mut() {
-            *first = debounce;
-        }
-        let config = Config {
-            flags: flags | INPUT | EDGE_RISING | EDGE_FALLING,
-            num_attrs: 1,
-            padding: [0; 5],
-            attrs,
-        };
+        let flags = flags | INPUT | EDGE_RISING | EDGE_FALLING;
+        let config = Config { flags, ..Config::default() };
         Self {
             offsets,
             consumer,
@@ -102,17 +79,14 @@ impl Request {
     }
 }
 
-/// `GPIO_V2_GET_LINE_IOCTL`: asks an open chip for a line as an input, with these flags, whose edges
-/// count after that many microseconds. The descriptor can be read when an edge has come.
+/// `GPIO_V2_GET_LINE_IOCTL`: asks an open chip for a line as an input, with these flags. The
+/// descriptor can be read when an edge has come.
 ///
 /// # Errors
-/// EBUSY if somebody else has the line, EINVAL if the chip has none of that number.
-pub(crate) fn input(
-    chip: impl AsFd,
-    line: u32,
-    (flags, debounce_us): (u64, u32),
-) -> io::Result<OwnedFd> {
-    let mut request = Request::new(line, flags, debounce_us);
+/// EBUSY if somebody else has the line, EINVAL if the chip has none of that number, ENXIO if it does
+/// not tell edges.
+pub(crate) fn input(chip: impl AsFd, line: u32, flags: u64) -> io::Result<OwnedFd> {
+    let mut request = Request::new(line, flags);
     // SAFETY: GPIO_V2_GET_LINE_IOCTL reads one gpio_v2_line_request and writes it back; every bit
     // pattern of it is valid.
     unsafe { ioctl(chip, Updater::<GET_LINE, Request>::new(&mut request)) }?;
@@ -140,15 +114,13 @@ mod tests {
     /// The sizes and places in `linux/gpio.h`, and the numbers that follow from them.
     #[test]
     fn the_request_has_the_kernels_layout() {
-        assert_eq!((size_of::<Attribute>(), size_of::<Config>()), (24, 272));
+        assert_eq!(size_of::<Config>(), 272);
         assert_eq!((size_of::<Request>(), size_of::<Values>()), (592, 16));
         assert_eq!((offset_of!(Config, num_attrs), offset_of!(Config, attrs)), (8, 32));
-        assert_eq!((offset_of!(Attribute, microseconds), offset_of!(Attribute, mask)), (8, 16));
         assert_eq!((offset_of!(Request, consumer), offset_of!(Request, config)), (256, 288));
         assert_eq!((offset_of!(Request, num_lines), offset_of!(Request, fd)), (560, 588));
-        let request = Request::new(17, ACTIVE_LOW | BIAS_PULL_UP, 50_000);
+        let request = Request::new(17, ACTIVE_LOW | BIAS_PULL_UP);
         assert_eq!((request.offsets[0], request.num_lines, request.config.flags), (17, 1, 0x136));
-        assert_eq!(request.config.attrs[0].microseconds, 50_000);
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm"))]
         assert_eq!((GET_LINE, GET_VALUES), (0xC250_B407, 0xC010_B40E));
     }

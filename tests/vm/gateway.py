@@ -5,6 +5,7 @@ import far, ws
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+PACKAGING = os.path.join(ROOT, "packaging")
 TOKENS = {"anna": "anna-anna-anna-anna", "bob": "bob-bob-bob-bob-bob"}
 PORT = 7777
 
@@ -104,6 +105,28 @@ class Gateway:
         before = self.metric("wsbridge_reloads_total", result="applied")
         self.configure("systemctl kill --signal=HUP wsbridge")
         self.until(lambda: self.metric("wsbridge_reloads_total", result="applied") > before, "the file is in force")
+
+    @contextlib.contextmanager
+    def unit(self, config):
+        """Inside, the daemon is the shipped unit with its account, and with this configuration. `start` is not called."""
+        names = ["wsbridge.service", "wsbridge-admin.socket"]
+        self.stop()
+        try:
+            self.write(config)
+            self.guest.gwvm("push", os.path.join(PACKAGING, "sysusers.d", "wsbridge.conf"), "/usr/lib/sysusers.d")
+            self.guest.gwvm("push", *(os.path.join(PACKAGING, "systemd", name) for name in names), "/etc/systemd/system")
+            self.guest.run("systemd-sysusers && ln -sf /usr/local/bin/wsbridge /usr/bin/wsbridge && systemctl daemon-reload")
+            yield
+        finally:
+            files = " ".join(f"/etc/systemd/system/{name}" for name in names)
+            self.guest.run(f"systemctl stop {' '.join(names)}; rm -f {files} /usr/bin/wsbridge; systemctl daemon-reload", check=False)
+            self.start()
+            self.until_up(*self.endpoints)
+
+    def write(self, config):
+        """The configuration of the unit, which its account may read."""
+        put = "mkdir -p /etc/wsbridge && cat > /etc/wsbridge/wsbridge.yaml && chmod 644 /etc/wsbridge/wsbridge.yaml"
+        self.guest.run(put, input=json.dumps(config))
 
     @contextlib.contextmanager
     def changed(self, endpoint, **members):

@@ -19,6 +19,10 @@ ADAPTERS = {"ftdi": ("ftdi", "A1"), "other": ("ftdi", "B2"), "acm": ("acm", "C3"
 USB = ["ftdi", "other", "acm"]      # those that every case about USB adapters runs with
 
 
+class Skipped(Exception):
+    """The guest has not what the case needs; why."""
+
+
 def case(body):
     """A case, named by its function: a sentence."""
     ALL.append(Case(body.__name__.replace("_", " "), body))

@@ -1,62 +1,40 @@
 """The shipped unit, as a boot finds it: what is not there yet comes later."""
-import json, os
-
-import far, gateway, ws
+import far, ws
 from cases import case, took
 
-UNIT = os.path.join(gateway.ROOT, "packaging", "systemd", "wsbridge.service")
-ADMIN = os.path.join(gateway.ROOT, "packaging", "systemd", "wsbridge-admin.socket")
-SYSUSERS = os.path.join(gateway.ROOT, "packaging", "sysusers.d", "wsbridge.conf")
 ADDRESS = "192.0.2.9"
 
 
 @case
 def an_address_25_s_late_ends_nothing_and_is_listened_on_when_it_comes(gw):
-    gw.stop()
     config = gw.config()
     config["listen"].append({"address": f"{ADDRESS}:8443", "tls": "self-signed"})
-    put = "mkdir -p /etc/wsbridge && cat > /etc/wsbridge/wsbridge.yaml && chmod 644 /etc/wsbridge/wsbridge.yaml"
-    try:
-        gw.guest.run(put, input=json.dumps(config))
-        gw.guest.gwvm("push", SYSUSERS, "/usr/lib/sysusers.d")
-        gw.guest.gwvm("push", UNIT, "/etc/systemd/system")
-        gw.guest.gwvm("push", ADMIN, "/etc/systemd/system")
-        gw.guest.run("systemd-sysusers && ln -sf /usr/local/bin/wsbridge /usr/bin/wsbridge && systemctl daemon-reload")
-        gw.guest.run("systemctl start wsbridge.service")
-        began = far.now()
-        gw.until(lambda: gw.status() == 200, "the other address serves")
-        pid = gw.guest.run("systemctl show -P MainPID wsbridge")
-        gw.guest.run("sleep 25")
-        assert far.now() - began >= 25_000
-        log = gw.log()
-        assert log.count(f"{ADDRESS}:8443: this machine has no such address") == 1, log[-2000:]
-        gw.guest.run(f"ip address add {ADDRESS}/32 dev lo")
-        at = far.now()
-        gw.until(lambda: f"listening on {ADDRESS}:8443" in gw.log(), "it is listened on")
-        said = took("listened on after", far.now() - at, 50_000)
-        gw.guest.run(f"bash -c ': < /dev/tcp/{ADDRESS}/8443'")
-        shown = gw.guest.run("systemctl show -P MainPID -P NRestarts wsbridge").split()
-        assert shown == [pid.strip(), "0"], (pid, shown)
-        assert ws.http(gw.guest.port, "/healthz")[0] == 200
-    finally:
-        gw.guest.run(f"ip address del {ADDRESS}/32 dev lo", check=False)
-        gw.stop()
-        gw.guest.run("rm -f /etc/systemd/system/wsbridge.service /etc/systemd/system/wsbridge-admin.socket /usr/bin/wsbridge && systemctl daemon-reload", check=False)
-        gw.start()
-        gw.until_up(*gw.endpoints)
+    with gw.unit(config):
+        try:
+            gw.guest.run("systemctl start wsbridge.service")
+            began = far.now()
+            gw.until(lambda: gw.status() == 200, "the other address serves")
+            pid = gw.guest.run("systemctl show -P MainPID wsbridge")
+            gw.guest.run("sleep 25")
+            assert far.now() - began >= 25_000
+            log = gw.log()
+            assert log.count(f"{ADDRESS}:8443: this machine has no such address") == 1, log[-2000:]
+            gw.guest.run(f"ip address add {ADDRESS}/32 dev lo")
+            at = far.now()
+            gw.until(lambda: f"listening on {ADDRESS}:8443" in gw.log(), "it is listened on")
+            said = took("listened on after", far.now() - at, 50_000)
+            gw.guest.run(f"bash -c ': < /dev/tcp/{ADDRESS}/8443'")
+            shown = gw.guest.run("systemctl show -P MainPID -P NRestarts wsbridge").split()
+            assert shown == [pid.strip(), "0"], (pid, shown)
+            assert ws.http(gw.guest.port, "/healthz")[0] == 200
+        finally:
+            gw.guest.run(f"ip address del {ADDRESS}/32 dev lo", check=False)
     return said
 
 
 @case
 def commands_reach_the_units_gateway_by_its_group_and_start_no_stopped_one(gw):
-    gw.stop()
-    put = "mkdir -p /etc/wsbridge && cat > /etc/wsbridge/wsbridge.yaml && chmod 644 /etc/wsbridge/wsbridge.yaml"
-    try:
-        gw.guest.run(put, input=json.dumps(gw.config()))
-        gw.guest.gwvm("push", SYSUSERS, "/usr/lib/sysusers.d")
-        gw.guest.gwvm("push", UNIT, "/etc/systemd/system")
-        gw.guest.gwvm("push", ADMIN, "/etc/systemd/system")
-        gw.guest.run("systemd-sysusers && ln -sf /usr/local/bin/wsbridge /usr/bin/wsbridge && systemctl daemon-reload")
+    with gw.unit(gw.config()):
         gw.guest.run("systemctl start wsbridge.service")
         gw.until(lambda: gw.status() == 200, "it serves")
         owner = gw.guest.run("stat -c '%U %G %a' /run/wsbridge-admin/admin.sock").strip()
@@ -72,9 +50,3 @@ def commands_reach_the_units_gateway_by_its_group_and_start_no_stopped_one(gw):
         gw.guest.run("systemctl stop wsbridge.service")
         assert code("") == "69"
         assert gw.guest.run("systemctl is-active wsbridge.service wsbridge-admin.socket; true").split() == ["inactive"] * 2
-    finally:
-        gw.stop()
-        gw.guest.run("systemctl stop wsbridge.service; rm -f /etc/systemd/system/wsbridge.service "
-                     "/etc/systemd/system/wsbridge-admin.socket /usr/bin/wsbridge; systemctl daemon-reload", check=False)
-        gw.start()
-        gw.until_up(*gw.endpoints)
