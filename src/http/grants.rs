@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::{
     ask,
+    change::Said,
     disk::blocking,
-    pages::{content, json_body},
+    pages::content,
     scope::need_fresh,
     signing,
     visitor::{NO_PLACE_WAIT, Visitor},
@@ -23,7 +24,8 @@ use super::{
 use crate::{
     auth::{
         EndOfGrant, Exchanged, Grant, GrantAnswer, GrantRefused, LendingFailure, Loan, Moment,
-        Principal, PrincipalKind, Purpose, Receiver, Visit, cookie, own_name, program_name,
+        Principal, PrincipalId, PrincipalKind, Purpose, Receiver, Visit, cookie, own_name,
+        program_name,
     },
     config::{Address, Config, ListenTls, Network, Rights},
     event::{Event, GrantDeed, LendingEvent},
@@ -128,24 +130,27 @@ fn loan(config: &Config, giver: &Principal, lent: Lent, now: Moment) -> Result<L
     Ok(Loan { endpoint, rights, from, until, uses: lent.uses, networks, reason })
 }
 
+impl Visitor {
+    /// Tells what became of a grant by whoever asks.
+    pub(super) fn tell_grant(&self, deed: GrantDeed, by: Option<&PrincipalId>, grant: &Grant) {
+        let client = Some(self.client);
+        let told = LendingEvent::Grant { deed, by, grant, client };
+        self.bridge.events.tell(Event::Lending(told));
+    }
+}
+
 /// `POST /api/grants`: lends access; the answer has the link, once.
 pub(super) async fn give(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let (request, body) = ask::parted(request);
-    let (principal, visit) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let lent: Lent = json_body(request.headers(), body, LENT).await?;
-    let Visitor { bridge, client, .. } = &visitor;
+    let (principal, visit, said) = visitor.change(request).await?;
+    let lent: Lent = said.read(LENT)?;
+    let bridge = &visitor.bridge;
     let (config, now) = (bridge.config(), Moment::now());
     let loan = loan(&config, &principal, lent, now)?;
     let (own, by) = (Arc::clone(bridge), principal.id.clone());
     let (grant, secret) = blocking(move || own.auth.grants.give(loan, &by, now))
         .await?
         .map_err(|why| failed(&why))?;
-    bridge.events.tell(Event::Lending(LendingEvent::Grant {
-        deed: GrantDeed::Given,
-        by: Some(&principal.id),
-        grant: &grant,
-        client: Some(*client),
-    }));
+    visitor.tell_grant(GrantDeed::Given, Some(&principal.id), &grant);
     let mut told = describe(&grant, now);
     if let Some(told) = told.as_object_mut() {
         let base = if principal.id.kind == PrincipalKind::Local {
@@ -273,10 +278,9 @@ pub(super) async fn revoke(
     mut request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let Path(id): Path<String> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
-    let Visitor { bridge, client, .. } = &visitor;
+    let (principal, _, said) = visitor.change(request).await?;
+    let Empty {} = said.read("send {}")?;
+    let bridge = &visitor.bridge;
     let config = bridge.config();
     let mut all = bridge.auth.grants.list().into_iter();
     all.find(|grant| grant.id == id && grant.over.is_none() && may_end(&config, &principal, grant))
@@ -287,12 +291,7 @@ pub(super) async fn revoke(
             .await?;
     warden::look(bridge);
     let (grant, written) = ended.map_err(|why| failed(&why))?;
-    bridge.events.tell(Event::Lending(LendingEvent::Grant {
-        deed: GrantDeed::Over(EndOfGrant::Revoked),
-        by: Some(&principal.id),
-        grant: &grant,
-        client: Some(*client),
-    }));
+    visitor.tell_grant(GrantDeed::Over(EndOfGrant::Revoked), Some(&principal.id), &grant);
     if let Err(error) = written {
         return Err(Refusal::NotKept(format!(
             "it is over, but a restart would bring it back until this can be written: {error}"
@@ -317,12 +316,12 @@ pub(super) async fn exchange(
     visitor: Visitor,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let Visitor { bridge, connection, client, .. } = &visitor;
+    let Visitor { bridge, connection, .. } = &visitor;
     let (request, body) = ask::parted(request);
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.check_page(&config, &ask)?;
-    let Exchange { grant, program } = json_body(request.headers(), body, EXCHANGE).await?;
+    let Exchange { grant, program } = Said::of(&request, body).await?.read(EXCHANGE)?;
     let program = match program {
         Some(name) => Some(program_name(&name).ok_or(Refusal::BadRequest(EXCHANGE))?),
         None => None,
@@ -334,12 +333,7 @@ pub(super) async fn exchange(
     if !connection.signed_in(false) {
         return Err(Refusal::TooMany(NO_PLACE_WAIT));
     }
-    bridge.events.tell(Event::Lending(LendingEvent::Grant {
-        deed: GrantDeed::Used { program: by_program },
-        by: None,
-        grant: &grant,
-        client: Some(*client),
-    }));
+    visitor.tell_grant(GrantDeed::Used { program: by_program }, None, &grant);
     if by_program {
         let told = json!({
             "token": secret.reveal(),
@@ -405,9 +399,8 @@ pub(super) async fn accept_clock(
     visitor: Visitor,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    let (principal, _, said) = visitor.change(request).await?;
+    let Empty {} = said.read("send {}")?;
     if principal.id.kind != PrincipalKind::Local {
         return Err(Refusal::Forbidden);
     }

@@ -11,12 +11,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    Bridge, ask,
-    pages::{content, json_body},
-    visitor::Visitor,
-    warden::restrain,
-};
+use super::{Bridge, ask, pages::content, visitor::Visitor, warden::restrain};
 use crate::{
     auth::Purpose,
     config::{Rights, RightsTable},
@@ -132,9 +127,8 @@ pub(super) fn is_line(text: &str, most: usize) -> bool {
 pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
     const USAGE: &str = "send {} or {\"reason\": \"...\"}, at most 80 characters on one line";
     let Path(number): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let End { reason } = json_body(request.headers(), body, USAGE).await?;
+    let (principal, _, said) = visitor.change(request).await?;
+    let End { reason } = said.read(USAGE)?;
     if reason.as_ref().is_some_and(|reason| !is_line(reason, REASON_MOST)) {
         return Err(Refusal::BadRequest(USAGE));
     }
@@ -154,10 +148,8 @@ pub(super) async fn hold(
     mut request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let Path(number): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let Hold { held } =
-        json_body(request.headers(), body, "send {\"held\": true} or {\"held\": false}").await?;
+    let (principal, _, said) = visitor.change(request).await?;
+    let Hold { held } = said.read("send {\"held\": true} or {\"held\": false}")?;
     let bridge = &visitor.bridge;
     let entry = find(bridge, number, |entry| may_hold(&principal.rights, entry))?;
     if restrain(bridge, &entry, (Restraint::Moderator, held)) {

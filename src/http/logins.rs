@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::{
     ask,
-    pages::{content, json_body},
+    change::Said,
+    pages::content,
     signing::expires_in,
     visitor::{NO_PLACE_WAIT, Visitor},
     warden,
@@ -40,12 +41,11 @@ const WISHES: &str = "send {\"user\": \"NAME\", \"password\": \"...\", \"program
 /// `POST /api/logins`: a program's sign-in.
 pub(super) async fn begin(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, client, .. } = &visitor;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
-    let signed = match json_body(request.headers(), body, WISHES).await? {
+    let signed = match Said::of(&request, body).await?.read(WISHES)? {
         Wish::Password { user, password, program } => {
             let program = program_name(&program).ok_or(Refusal::BadRequest(WISHES))?;
             let ask = with_password(ask, user, password);
@@ -84,8 +84,7 @@ const LET_IN: &str =
 
 /// `POST /api/logins/code`: our own page lets a program in.
 pub(super) async fn code(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
+    let (request, body) = ask::parted(request);
     let ask = ask::read(&request, Purpose::Change);
     // By the cookie alone: a program's token makes no further ones, which would outlive it.
     let bears = !matches!(ask.shown, PresentedCredential::Nothing | PresentedCredential::Basic(..));
@@ -97,7 +96,7 @@ pub(super) async fn code(visitor: Visitor, request: Request) -> Result<Response<
     if bears || user.login.is_none() {
         return Err(Refusal::Forbidden);
     }
-    let LetIn { program, challenge: proof } = json_body(request.headers(), body, LET_IN).await?;
+    let LetIn { program, challenge: proof } = Said::of(&request, body).await?.read(LET_IN)?;
     let program = program_name(&program).ok_or(Refusal::BadRequest(LET_IN))?;
     let proof = challenge(&proof).ok_or(Refusal::BadRequest(LET_IN))?;
     let life = u32::try_from(CODE_LIFE.as_secs()).unwrap_or(u32::MAX);
@@ -140,11 +139,9 @@ struct Empty {}
 /// `POST /api/logins/ID/end`: one of the caller's own sign-ins ends, and what began with it.
 pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
     let Path(id): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, ());
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
+    let (principal, _, said) = visitor.change(request).await?;
     let user = own(&principal)?;
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    let Empty {} = said.read("send {}")?;
     let Visitor { bridge, client, .. } = &visitor;
     if !bridge.auth.end_sign_in(&bridge.config(), &user.id, id) {
         return Err(Refusal::NotFound);

@@ -6,6 +6,7 @@ mod ask;
 mod assets;
 mod audit;
 mod by_door;
+mod change;
 mod connection;
 mod disk;
 mod download;

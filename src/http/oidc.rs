@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::{
     ask,
-    pages::{content, json_body},
+    change::Said,
+    pages::content,
     visitor::{NO_PLACE_WAIT, Visitor},
 };
 use crate::{
@@ -49,7 +50,7 @@ pub(super) async fn depart(visitor: Visitor, request: Request) -> Result<Respons
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.check_page(&config, &ask)?;
-    let Wish { issuer, fresh } = json_body(request.headers(), body, WISH).await?;
+    let Wish { issuer, fresh } = Said::of(&request, body).await?.read(WISH)?;
     let auth = &visitor.bridge.auth;
     let (url, value) = auth.depart(&config, &visit, (&issuer, fresh), ask.cookie).await?;
     let mut response = content("application/json", json!({ "url": url }).to_string());

@@ -1,7 +1,7 @@
 //! The pages besides the sockets: health, metrics, the list of endpoints.
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Query, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
 };
@@ -183,27 +183,6 @@ fn describe(bridge: &Bridge, endpoint: &Endpoint, rights: Rights) -> serde_json:
         "to_target": counted.to_target.get(),
         "rights": rights.words(),
     })
-}
-
-/// A request's body, with that media type and shape; `usage` says what to send.
-pub(super) async fn json_body<T: serde::de::DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Body,
-    usage: &'static str,
-) -> Result<T, Refusal> {
-    // A form on another site's page cannot send this type without our leave.
-    if !is_json(headers) {
-        return Err(Refusal::MediaType);
-    }
-    // It has already arrived, and is no longer than a connection accepts.
-    let body =
-        to_bytes(body, usize::MAX).await.map_err(|_| Refusal::BadRequest("the body broke off"))?;
-    serde_json::from_slice(&body).map_err(|_| Refusal::BadRequest(usage))
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = ask::text(headers, "content-type").unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// `OPTIONS`: what a listed page may send (Fetch standard section 3.2.2). Any other gets 403, and

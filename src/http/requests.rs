@@ -15,7 +15,7 @@ use super::{
     ask,
     disk::blocking,
     grants::{Empty, failed, reason, rights, seconds, time},
-    pages::{content, json_body},
+    pages::content,
     scope::{decides, may_decide, need_fresh},
     visitor::Visitor,
     warden,
@@ -41,12 +41,19 @@ struct Wanted {
 
 const WANTED: &str = "send {\"endpoint\": \"NAME\", \"rights\": [\"write\", ..], \"seconds\": NUMBER, \"reason\": \"...\"}";
 
+impl Visitor {
+    /// Tells what became of a request by whoever asks.
+    fn tell_request(&self, principal: &Principal, request: &Asked) {
+        let (by, client) = (Some(&principal.id), Some(self.client));
+        self.bridge.events.tell(Event::Lending(LendingEvent::Request { by, request, client }));
+    }
+}
+
 /// `POST /api/requests`: asks for access to an endpoint that the caller can already see.
 pub(super) async fn make(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let wanted: Wanted = json_body(request.headers(), body, WANTED).await?;
-    let Visitor { bridge, client, .. } = &visitor;
+    let (principal, _, said) = visitor.change(request).await?;
+    let wanted: Wanted = said.read(WANTED)?;
+    let bridge = &visitor.bridge;
     let config = bridge.config();
     let asks = !matches!(principal.id.kind, PrincipalKind::Open | PrincipalKind::Local);
     let sees = principal.rights.on(&wanted.endpoint).allows(Rights::READ);
@@ -66,11 +73,7 @@ pub(super) async fn make(visitor: Visitor, request: Request) -> Result<Response<
     let (own, by) = (Arc::clone(bridge), principal.id.clone());
     let made = blocking(move || own.auth.grants.ask(wish, &by, Moment::now())).await?;
     let asked = made.map_err(|why| failed(&why))?;
-    bridge.events.tell(Event::Lending(LendingEvent::Request {
-        by: Some(&principal.id),
-        request: &asked,
-        client: Some(*client),
-    }));
+    visitor.tell_request(&principal, &asked);
     Ok(content("application/json", describe(&asked, &principal).to_string()))
 }
 
@@ -121,10 +124,9 @@ pub(super) async fn approve(
     mut request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let Path(id): Path<String> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
+    let (principal, _, said) = visitor.change(request).await?;
     let usage = "send {}, or {\"seconds\": NUMBER, \"rights\": [..]} for less than was asked";
-    let approval: Approval = json_body(request.headers(), body, usage).await?;
+    let approval: Approval = said.read(usage)?;
     let asked = pending(&visitor, &principal, &id)?;
     let config = visitor.bridge.config();
     need_fresh(&config, &principal, std::slice::from_ref(&asked.endpoint))?;
@@ -163,10 +165,8 @@ pub(super) async fn deny(
     mut request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let Path(id): Path<String> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let denial: Denial =
-        json_body(request.headers(), body, "send {}, or {\"reason\": \"...\"}").await?;
+    let (principal, _, said) = visitor.change(request).await?;
+    let denial: Denial = said.read("send {}, or {\"reason\": \"...\"}")?;
     pending(&visitor, &principal, &id)?;
     let why = if denial.reason.is_empty() { String::new() } else { reason(&denial.reason)? };
     decide(visitor, principal, (id, Decision::Deny(why))).await
@@ -188,19 +188,13 @@ async fn decide(
     principal: Principal,
     (id, decision): (String, Decision),
 ) -> Result<Response<Body>, Refusal> {
-    let Visitor { bridge, client, .. } = &visitor;
+    let bridge = &visitor.bridge;
     let (own, by) = (Arc::clone(bridge), principal.id.clone());
     let done = blocking(move || own.auth.grants.decide(&id, &decision, &by, Moment::now())).await?;
     let (request, grant) = done.map_err(|why| failed(&why))?;
-    let (by, client) = (Some(&principal.id), Some(*client));
-    bridge.events.tell(Event::Lending(LendingEvent::Request { by, request: &request, client }));
+    visitor.tell_request(&principal, &request);
     if let Some(grant) = &grant {
-        bridge.events.tell(Event::Lending(LendingEvent::Grant {
-            deed: GrantDeed::Given,
-            by,
-            grant,
-            client,
-        }));
+        visitor.tell_grant(GrantDeed::Given, Some(&principal.id), grant);
         warden::look(bridge);
     }
     Ok(content("application/json", describe(&request, &principal).to_string()))
@@ -212,17 +206,12 @@ pub(super) async fn withdraw(
     mut request: Request,
 ) -> Result<Response<Body>, Refusal> {
     let Path(id): Path<String> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
-    let (request, body) = ask::parted(request);
-    let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Change)).await?;
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
-    let Visitor { bridge, client, .. } = &visitor;
+    let (principal, _, said) = visitor.change(request).await?;
+    let Empty {} = said.read("send {}")?;
+    let bridge = &visitor.bridge;
     let (own, by) = (Arc::clone(bridge), principal.id.clone());
     let done = blocking(move || own.auth.grants.withdraw(&id, &by, Moment::now())).await?;
     let request = done.map_err(|why| failed(&why))?;
-    bridge.events.tell(Event::Lending(LendingEvent::Request {
-        by: Some(&principal.id),
-        request: &request,
-        client: Some(*client),
-    }));
+    visitor.tell_request(&principal, &request);
     Ok(content("application/json", describe(&request, &principal).to_string()))
 }

@@ -12,11 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    ask,
-    kick::is_line,
-    pages::{content, json_body},
-    scope::find_endpoint,
-    visitor::Visitor,
+    ask, change::Said, kick::is_line, pages::content, scope::find_endpoint, visitor::Visitor,
 };
 use crate::{auth::Purpose, config::Rights, event::Event, session::Notice, wire::close::Refusal};
 
@@ -42,7 +38,7 @@ pub(super) async fn say(visitor: Visitor, mut request: Request) -> Result<Respon
         return Err(Refusal::Forbidden);
     }
     find_endpoint(&bridge.config(), rights.with(Rights::READ), &name)?;
-    let Say { text } = json_body(request.headers(), body, USAGE).await?;
+    let Say { text } = Said::of(&request, body).await?.read(USAGE)?;
     if !is_line(&text, TEXT_MOST) {
         return Err(Refusal::BadRequest(USAGE));
     }

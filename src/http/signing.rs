@@ -11,13 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, app, ask,
-    disk::blocking,
-    pages::{content, json_body},
-    scope::may_open,
-    trust,
-    visitor::Visitor,
-    warden,
+    Bridge, app, ask, change::Said, disk::blocking, pages::content, scope::may_open, trust,
+    visitor::Visitor, warden,
 };
 use crate::{
     auth::{
@@ -63,7 +58,7 @@ pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.check_page(&config, &ask)?;
     let usage = "send {\"user\": \"NAME\", \"password\": \"...\"}";
-    let form: Form = json_body(request.headers(), body, usage).await?;
+    let form: Form = Said::of(&request, body).await?.read(usage)?;
     let ask = AuthRequest { shown: PresentedCredential::password(form.user, form.password), ..ask };
     let signed = bridge.auth.sign_in(&config, &visit, &ask, &connection.peer).await?;
     if !connection.signed_in(signed.principal.is_administrator()) {
@@ -87,7 +82,7 @@ pub(super) async fn logout(visitor: Visitor, request: Request) -> Result<Respons
     if visit.page != AllowedOrigin::Own {
         return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
     }
-    let Empty {} = json_body(request.headers(), body, "send {}").await?;
+    let Empty {} = Said::of(&request, body).await?.read("send {}")?;
     // A browser whose sign-in has already ended is just as well served by losing its cookie.
     if let Ok((principal, _)) = visitor.authorise(&ask).await
         && let Some(login) = principal.login

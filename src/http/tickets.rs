@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::{
     ask,
-    pages::{content, json_body},
+    change::Said,
+    pages::content,
     scope::{ancestor_of, find_endpoint, may_open},
     visitor::Visitor,
 };
@@ -59,7 +60,7 @@ async fn give_ticket(visitor: &Visitor, request: Request) -> Result<String, Refu
     let ask = ask::read(&request, Purpose::Change);
     let (principal, _) = visitor.authorise(&ask).await?;
     let Wish { endpoint, app, endpoints, origin, ancestor } =
-        json_body(request.headers(), body, WISHES).await?;
+        Said::of(&request, body).await?.read(WISHES)?;
     let config = bridge.config();
     let ticket = match (endpoint, app, endpoints) {
         (Some(endpoint), None, None) if origin.is_none() && ancestor.is_some() => {
@@ -159,7 +160,7 @@ pub(super) async fn app_pass(
         return Err(Refusal::Origin("only the app's own page gets a pass".to_owned()));
     }
     let app = visitor.app(&config)?;
-    let Launched { ticket } = json_body(request.headers(), body, LAUNCHED).await?;
+    let Launched { ticket } = Said::of(&request, body).await?.read(LAUNCHED)?;
     let pass = visitor.bridge.auth.pass(&config, &app, &ticket, visit.view.client)?;
     Ok(passed(&config, &pass, &app.endpoints))
 }
@@ -184,8 +185,7 @@ pub(super) async fn page_pass(
     let config = visitor.bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.check_page(&config, &ask)?;
-    let Exchange { ticket, endpoint, ancestor } =
-        json_body(request.headers(), body, LAUNCHED).await?;
+    let Exchange { ticket, endpoint, ancestor } = Said::of(&request, body).await?.read(LAUNCHED)?;
     let (auth, client) = (&visitor.bridge.auth, visit.view.client);
     let (pass, names) = match (ask.signs.origin, visit.page, endpoint, ancestor) {
         (Some(origin), AllowedOrigin::Listed, None, None) => {
