@@ -96,7 +96,7 @@ fn counted(
     let mut command = Command::new(valgrind);
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display()));
     command.arg(format!("--log-file={}", log.display())).arg(program);
-    let bridge = Bridge::start_with(command, device.port, (&[], "exclusive"))?;
+    let bridge = Bridge::start_with(command, device.port, (&[], "exclusive", ""))?;
     work(&bridge)?;
     bridge.started.stop()?;
     let log = fs::read_to_string(log)?;

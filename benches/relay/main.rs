@@ -15,6 +15,7 @@ mod pattern;
 mod peers;
 mod place;
 mod process;
+mod recording;
 mod relay;
 mod rounds;
 mod serial;

@@ -112,11 +112,20 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Starts it: `device` is the port of the TCP endpoint.
     pub(crate) fn start(program: &Path, device: u16) -> Outcome<Self> {
-        Self::start_with(Command::new(program), device, (&[], "exclusive"))
+        Self::start_with(Command::new(program), device, (&[], "exclusive", ""))
     }
 
     /// The same with serial lines, `line0`, `line1` and so on, and how they are shared.
     pub(crate) fn serve(program: &Path, device: u16, lines: (&[PathBuf], &str)) -> Outcome<Self> {
+        Self::with_lines(program, device, (lines.0, lines.1, ""))
+    }
+
+    /// The same with more keys for each of the lines.
+    pub(crate) fn with_lines(
+        program: &Path,
+        device: u16,
+        lines: (&[PathBuf], &str, &str),
+    ) -> Outcome<Self> {
         Self::start_with(Command::new(program), device, lines)
     }
 
@@ -124,7 +133,7 @@ impl Bridge {
     pub(crate) fn start_with(
         mut command: Command,
         device: u16,
-        (lines, share): (&[PathBuf], &str),
+        (lines, share, keys): (&[PathBuf], &str, &str),
     ) -> Outcome<Self> {
         let mut started = Started::default();
         let folder = started.folder()?;
@@ -142,7 +151,7 @@ impl Bridge {
             write!(
                 config,
                 "  line{number}:\n    serial: {{ port: {}, baud: 3000000 }}\n    share: {share}\n    \
-                 limits: {{ sessions: 4096 }}\n",
+                 limits: {{ sessions: 4096 }}\n{keys}",
                 line.display()
             )?;
         }

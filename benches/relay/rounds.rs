@@ -8,6 +8,7 @@ use crate::{
     client::Speech,
     connections, doors,
     peers::Peers,
+    recording,
     relay::{self, Bridge, Relay, Started},
     say, serial,
     serial::Line,
@@ -48,13 +49,14 @@ impl<'a> Rounds<'a> {
     /// All rounds.
     pub(crate) fn run(&mut self) -> Outcome<()> {
         type Measure<'a> = fn(&mut Rounds<'a>) -> Outcome<()>;
-        let measures: [(&str, Measure<'a>); 10] = [
+        let measures: [(&str, Measure<'a>); 11] = [
             ("transfer", Self::transfers),
             ("wss", Self::tls),
             ("round-trip", Self::trips),
             ("connection", Self::connections),
             ("memory", Self::memory),
             ("serial", Self::serial),
+            ("record", Self::record),
             ("shared", Self::shared),
             ("doors", Self::doors),
             ("idle", Self::idle),
@@ -294,6 +296,10 @@ impl<'a> Rounds<'a> {
             }
         }
         Ok(())
+    }
+
+    fn record(&mut self) -> Outcome<()> {
+        recording::rows((&self.options, &self.device), self.table)
     }
 
     fn shared(&mut self) -> Outcome<()> {

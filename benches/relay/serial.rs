@@ -81,6 +81,54 @@ pub(crate) fn transfer(line: &Line, relay: &Relay, load: Load) -> Outcome<Cost> 
     Ok(Cost { cpu: float(cpu) / float(load.total), rate: float(load.total) / seconds / 1e6 })
 }
 
+/// Which way bytes go at the pace of a line at 3 Mbaud, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) way: Way,
+    pub(crate) seconds: u32,
+}
+
+/// CPU s/GB of such a line: a burst each 10 ms, as a USB adapter hands its bytes over, every one
+/// checked.
+pub(crate) fn paced(line: &Line, relay: &Relay, pace: Pace) -> Outcome<f64> {
+    let mut client = Client::open(relay.port, relay.speech)?;
+    sleep(Duration::from_millis(300));
+    let mut device = line.device()?;
+    let (burst, bursts) = (LINE / 100, pace.seconds * 100);
+    let total = burst as u64 * u64::from(bursts);
+    let cpu = relay.cpu();
+    let begun = Instant::now();
+    let bursts = (0..bursts).map(|number| {
+        sleep(
+            (begun + Duration::from_millis(10) * number).saturating_duration_since(Instant::now()),
+        );
+        let at = burst * number as usize % PERIOD;
+        pattern().get(at..at + burst).unwrap_or_default()
+    });
+    thread::scope(|scope| -> Outcome<()> {
+        let mut far = device.try_clone()?;
+        match pace.way {
+            Way::Up => {
+                let drained = scope.spawn(move || drain(&mut far, total));
+                for burst in bursts {
+                    client.send(burst)?;
+                }
+                drained.join().unwrap_or_else(|_| fail("the device panicked".into()))
+            }
+            Way::Down | Way::Both => {
+                let heard = scope.spawn(move || client.receive(&mut Check::default(), total));
+                for burst in bursts {
+                    device.write_all(burst)?;
+                }
+                heard.join().unwrap_or_else(|_| fail("the viewer panicked".into()))
+            }
+        }
+    })?;
+    let cpu = relay.cpu() - cpu;
+    sleep(Duration::from_millis(200));
+    Ok(float(cpu) / float(total))
+}
+
 /// Percent of one core for a line at 3 Mbaud that so many watch; every byte of every viewer is
 /// checked.
 pub(crate) fn viewers(

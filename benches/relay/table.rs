@@ -21,7 +21,8 @@ const COLUMNS: [&str; 8] = [
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) unit: &'static str,
-    /// The column our figure is divided by, and `ws` for our own without TLS; none when the figure
+    /// The column our figure is divided by, `ws` for our own without TLS, `not kept` for a line
+    /// that is not recorded; none when the figure
     /// itself counts.
     pub(crate) base: Option<&'static str>,
     /// Target and limit: of the ratio, or of the figure.
@@ -99,7 +100,11 @@ fn verdict(row: &Row, cells: &BTreeMap<&'static str, Vec<f64>>) -> String {
         // the medians.
         median(ours.iter().zip(base).map(|(ours, base)| ours / base).collect())
     });
-    let mark = if row.base == Some("ws") { "x of ws" } else { "x" };
+    let mark = match row.base {
+        Some("ws") => "x of ws",
+        Some("not kept") => "x of the line not kept",
+        _ => "x",
+    };
     let shown = ratio.map(|ratio| format!("{ratio:.2}{mark}")).unwrap_or_default();
     let figure = if row.base.is_some() { ratio } else { ours.map(|ours| median(ours.clone())) };
     let Some(((target, limit), figure)) = row.goal.zip(figure) else {
