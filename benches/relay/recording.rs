@@ -51,11 +51,11 @@ fn measure(
     what: &str,
     cost: impl Fn(&str, (&Line, &Relay)) -> Outcome<f64>,
 ) -> Outcome<()> {
-    let mut bare = None;
+    let mut unkept = None;
     for (name, line, relay, _) in lines {
         let figure = cost(name, (line, relay))?;
-        let Some(base) = bare else {
-            bare = Some(figure);
+        let Some(base) = unkept else {
+            unkept = Some(figure);
             continue;
         };
         let row = Row::new(what.replace("KEPT", name), "CPU s/GB", Some("not kept")).goal(1.1, 1.2);
