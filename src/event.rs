@@ -3,6 +3,7 @@
 mod lending;
 mod named;
 mod record;
+mod second_factor;
 
 use std::{
     sync::{
@@ -12,8 +13,11 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::lending::{GrantDeed, LendingEvent};
 use self::record::Frequent;
+pub(crate) use self::{
+    lending::{GrantDeed, LendingEvent},
+    second_factor::{FactorDeed, SecondFactorEvent},
+};
 use crate::{
     audit::Audit,
     auth::{ClientAddress, PrincipalId, unix_now},
@@ -108,6 +112,8 @@ pub(crate) enum Event<'a> {
     },
     /// Access was lent or asked for, or the clock that ends it was set.
     Lending(LendingEvent<'a>),
+    /// A second factor was set up, taken away or asked for.
+    SecondFactor(SecondFactorEvent<'a>),
     /// A file of a recording began, or nothing can be recorded.
     Record { endpoint: &'a str, news: RecordNews<'a> },
     /// A configuration was read again.
@@ -206,6 +212,7 @@ impl Events {
             | Event::Say { .. }
             | Event::DeadMan { .. }
             | Event::Lending(_)
+            | Event::SecondFactor(_)
             | Event::Switch { .. }
             | Event::Settings { .. }
             | Event::Signals { .. }
@@ -272,6 +279,7 @@ impl Events {
                 }
             }
             Event::Lending(event) => lending::log(event),
+            Event::SecondFactor(event) => second_factor::log(event),
             Event::Record { endpoint, news } => log_record(endpoint, news),
             Event::Reload { outcome: Ok(what), .. } => tracing::info!("reloaded: {what}"),
             Event::Reload { outcome: Err(why), .. } => {

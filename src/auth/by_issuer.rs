@@ -120,6 +120,6 @@ impl Auth {
         self.penalties().signed_in(source, now);
         let gone = || NotSignedIn { status: 401, why: "Nobody signs in there any more.".into() };
         let principal: Principal = self.find_with(config, &id, Some(login)).ok_or_else(gone)?;
-        Ok(SignedIn { principal, cookie: Secret::new(text) })
+        Ok(SignedIn { principal, cookie: Secret::new(text), recovery_left: None })
     }
 }

@@ -1,20 +1,39 @@
 //! The credentials a request presents other than a cookie: whose are looked at while a source is
 //! under a penalty, and what counts as wrong.
 
-use tokio::time::Instant;
+use std::sync::Arc;
+
+use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
-    Auth, AuthRequest, ClientAddress, Opens, Peer, PresentedCredential, Principal, PrincipalId,
-    PrincipalKind, Source, Ticket, credentials, is_own_form, is_random_text, issuers::Vouched,
-    passwords::PasswordCheck, penalty::Charge, unix_now,
+    Auth, AuthRequest, ClientAddress, Moment, Opens, Peer, PresentedCredential, Principal,
+    PrincipalId, PrincipalKind, Source, Ticket, credentials, is_own_form, is_random_text,
+    issuers::Vouched,
+    passwords::PasswordCheck,
+    penalty::Charge,
+    second_factors::{Failure, Need, Proved},
+    unix_now,
 };
 use crate::{
-    config::{Access, Config},
-    wire::{close::Refusal, jws::looks_signed},
+    config::{Access, Config, Secret},
+    wire::{close::Refusal, jws::looks_signed, second_factor::SecondFactor},
 };
 
 /// When to try again, in seconds, if a password was not checked because too many were waiting.
 const CROWDED: u32 = 5;
+
+/// What somebody typed to sign in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignInForm {
+    pub user: String,
+    pub password: Secret,
+    /// The code of an app, or a recovery code.
+    pub code: Option<Secret>,
+}
+
+/// Somebody with all that is needed, and how many recovery codes are left if one was used. `None`:
+/// a code is needed besides.
+type ByPassword = Option<(Principal, Option<usize>)>;
 
 impl Auth {
     /// The principal that a request proves with anything but a cookie. While its source is under a
@@ -75,7 +94,11 @@ impl Auth {
                 found
             }
             (PresentedCredential::Basic(name, password), _) => {
-                return self.by_password(access, (name, password.reveal()), (client, source)).await;
+                let typed = (name.as_str(), password.reveal(), None);
+                let found = self.by_password(access, typed, (client, source)).await?;
+                // Nobody is there to be asked for a code.
+                let alone = found.ok_or(Refusal::SecondFactor(SecondFactor::NotHere))?;
+                return Ok(alone.0);
             }
         };
         found.ok_or_else(|| {
@@ -129,28 +152,78 @@ impl Auth {
         self.find_with(config, &id, Some(login)).ok_or(false)
     }
 
+    /// Who signs in with what was typed.
+    pub(super) async fn by_form(
+        &self,
+        config: &Config,
+        form: &SignInForm,
+        client: ClientAddress,
+    ) -> Result<ByPassword, Refusal> {
+        let source = self.source(client);
+        let code = form.code.as_ref().map(Secret::reveal);
+        let typed = (form.user.as_str(), form.password.reveal(), code);
+        let found = self.by_password(&config.access, typed, (client, source)).await?;
+        if found.is_some() {
+            self.penalties().signed_in(source, Instant::now());
+        }
+        Ok(found.map(|(principal, left)| (self.with_lent(config, principal), left)))
+    }
+
+    /// The one place where a password is looked at, and so the one where it may not suffice.
     async fn by_password(
         &self,
         access: &Access,
-        (name, password): (&str, &str),
+        (name, password, code): (&str, &str, Option<&str>),
         (client, source): (ClientAddress, Source),
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<ByPassword, Refusal> {
         let user = access.users.get(name);
         // People type passwords into the name field.
         let told = user.map_or("unknown user", |_| name);
         let charge = Charge::take(&self.penalties, source, (told, client))?;
         match (self.passwords.verify((name, password), &access.users, source).await, user) {
             (PasswordCheck::Right, Some(user)) => {
-                charge.refund();
+                let proved = self.second_factor(name, code).await;
+                // Only what is typed may be wrong; hanging up gains nothing here, either.
+                if !matches!(&proved, Err(Refusal::SecondFactor(why)) if why.is_typed()) {
+                    charge.refund();
+                }
+                let Some(left) = proved? else { return Ok(None) };
                 let id = PrincipalId::new(PrincipalKind::User, name);
                 let auth_time = Some(unix_now());
-                Ok(Principal { auth_time, ..Principal::new(id, user.rights.clone()) })
+                let principal = Principal::new(id, user.rights.clone());
+                Ok(Some((Principal { auth_time, ..principal }, left)))
             }
             (PasswordCheck::Unheard, _) => {
                 charge.refund();
                 Err(Refusal::TooMany(CROWDED))
             }
             (PasswordCheck::Right | PasswordCheck::Wrong, _) => Err(Refusal::Unauthorized),
+        }
+    }
+
+    /// What a user with the right password shows besides: how many recovery codes are left if it
+    /// was one; `None`: nothing, and a code is needed.
+    async fn second_factor(
+        &self,
+        name: &str,
+        code: Option<&str>,
+    ) -> Result<Option<Option<usize>>, Refusal> {
+        match self.second_factors.need(name) {
+            Need::Nothing => return Ok(Some(None)),
+            Need::Unknown => return Err(Refusal::SecondFactor(SecondFactor::Unreadable)),
+            Need::Code => {}
+        }
+        let Some(code) = code else { return Ok(None) };
+        let all = Arc::clone(&self.second_factors);
+        let (name, code) = (name.to_owned(), code.to_owned());
+        let proved = spawn_blocking(move || all.prove(&name, &code, Moment::now())).await;
+        match proved.map_err(|error| Refusal::NotKept(error.to_string()))? {
+            Ok(Proved::Code) => Ok(Some(None)),
+            Ok(Proved::Recovery(left)) => Ok(Some(Some(left))),
+            Err(Failure::Code(why)) => Err(Refusal::SecondFactor(why)),
+            Err(Failure::File(error)) => Err(Refusal::NotKept(error.to_string())),
+            // It has been taken away in this moment.
+            Err(Failure::Absent | Failure::Secret) => Err(Refusal::Unauthorized),
         }
     }
 }

@@ -269,6 +269,11 @@ impl Logins {
         found
     }
 
+    /// Ends all of somebody's sign-ins.
+    pub(super) fn end_all_of(&self, who: &PrincipalId) {
+        self.lock().open.retain(|_, record| record.who != *who);
+    }
+
     /// All sign-ins, by the hashes of their cookies. Programs show their tokens again.
     pub(super) fn rows(&self) -> Vec<([u8; 32], SignInRecord)> {
         self.lock()

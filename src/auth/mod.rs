@@ -26,6 +26,7 @@ mod principal;
 mod programs;
 mod proxy;
 mod rates;
+mod second_factors;
 mod secrets;
 mod sign_in;
 mod signing;
@@ -48,6 +49,7 @@ pub(crate) use self::{
     certificate::{ClientCertificate, Revocation},
     client::ClientAddress,
     credentials::{PresentedCredential, at_door},
+    evidence::SignInForm,
     grants::{
         Decision, EndOfGrant, Failure as LendingFailure, Grant, Grants, Loan, Moment, Receiver,
         Refused as GrantRefused, Request, RequestState, Wish,
@@ -59,9 +61,12 @@ pub(crate) use self::{
     passes::PASS_LIFE,
     places::{Admission, Slot},
     principal::{LoginId, OneSession, PassLimit, Principal, PrincipalId, PrincipalKind},
-    programs::{CODE_LIFE, challenge, program_name, with_password},
+    programs::{CODE_LIFE, challenge, program_name},
     proxy::{Forwarded, View, is_trusted},
     rates::RequestRates,
+    second_factors::{
+        Failure as SecondFactorFailure, SecondFactors, new_secret as new_totp_secret,
+    },
     secrets::new_token,
     sign_in::SignInInfo,
     signing::{OWN_PAGE_ALONE, SignedIn, cookie},
@@ -171,6 +176,8 @@ pub(crate) struct Auth {
     issuers: Issuers,
     /// Access that somebody lends to others.
     pub grants: Grants,
+    /// What users show besides their passwords.
+    pub second_factors: Arc<SecondFactors>,
     unnamed: Unnamed,
     own_name: String,
     held_name: Arc<Mutex<Option<String>>>,
@@ -197,6 +204,7 @@ impl Auth {
             codes: Codes::default(),
             issuers: Issuers::default(),
             grants: Grants::default(),
+            second_factors: Arc::default(),
             unnamed: Unnamed::default(),
             own_name,
             held_name: Arc::default(),

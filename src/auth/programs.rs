@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    AllowedOrigin, Auth, AuthRequest, LoginId, Peer, PresentedCredential, Principal, PrincipalId,
-    PrincipalKind, SignedIn, Visit, random_text,
+    AllowedOrigin, Auth, LoginId, Peer, Principal, PrincipalId, PrincipalKind, SignInForm,
+    SignedIn, Visit, random_text,
 };
 use crate::{
     config::{Config, Secret},
@@ -84,22 +84,25 @@ pub(crate) fn challenge(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Auth {
-    /// Signs a program in by its user's name and password. A page cannot ask this: its browser
+    /// Signs a program in by what its user typed. `None`: a code is needed besides. A page cannot ask this: its browser
     /// says Origin, and that is not ours.
     pub(crate) async fn sign_in_program(
         &self,
         config: &Config,
         visit: &Visit,
-        ask: &AuthRequest<'_>,
-        (peer, program): (&Peer, String),
-    ) -> Result<SignedIn, Refusal> {
+        form: &SignInForm,
+        program: String,
+    ) -> Result<Option<SignedIn>, Refusal> {
         if !matches!(visit.page, AllowedOrigin::Own | AllowedOrigin::None) {
             return Err(Refusal::Origin(super::OWN_PAGE_ALONE.to_owned()));
         }
-        let source = self.source(visit.view.client);
-        let principal = self.by_evidence(config, peer, ask, (visit.view.client, source)).await?;
-        self.penalties().signed_in(source, Instant::now());
-        self.begin_program(config, principal, program)
+        let Some((principal, recovery_left)) =
+            self.by_form(config, form, visit.view.client).await?
+        else {
+            return Ok(None);
+        };
+        let signed = self.begin_program(config, principal, program)?;
+        Ok(Some(SignedIn { recovery_left, ..signed }))
     }
 
     /// Exchanges a code for the sign-in of the program that asked for it.
@@ -141,6 +144,7 @@ impl Auth {
         Ok(SignedIn {
             principal: Principal { login: Some(id), ..principal },
             cookie: Secret::new(text),
+            recovery_left: None,
         })
     }
 
@@ -183,15 +187,6 @@ impl Auth {
         }
         ended
     }
-}
-
-/// The credentials a program's form names.
-pub(crate) fn with_password(
-    ask: AuthRequest<'_>,
-    user: String,
-    password: String,
-) -> AuthRequest<'_> {
-    AuthRequest { shown: PresentedCredential::password(user, password), ..ask }
 }
 
 #[cfg(test)]

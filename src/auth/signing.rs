@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     AllowedOrigin, Auth, AuthRequest, Authority, ClientCertificate, LoginId, Moment,
-    PresentedCredential, Principal, PrincipalKind, View, Visit, default_port, grants::is_grants,
-    sign_in::FoundSignIn,
+    PresentedCredential, Principal, PrincipalId, SignInForm, View, Visit, default_port,
+    grants::is_grants, sign_in::FoundSignIn,
 };
 use crate::{
     auth::Purpose,
@@ -27,6 +27,8 @@ pub(crate) struct SignedIn {
     pub principal: Principal,
     /// The cookie's value.
     pub cookie: Secret,
+    /// How many recovery codes are left, if one was used.
+    pub recovery_left: Option<usize>,
 }
 
 /// The name of a cookie; `sid` is the sign-in's stem. `__Host-` makes browsers accept it over TLS
@@ -74,36 +76,36 @@ pub(crate) const OWN_PAGE_ALONE: &str = "only the gateway's own page signs in an
                                   origin brings a token, or a ticket of POST /api/ticket";
 
 impl Auth {
-    /// Signs a browser in by name and password, from our own page alone. What else it shows does not
-    /// count: whoever has its cookie signs in again with the password all the same.
+    /// Signs a browser in by what was typed, from our own page alone, whatever cookie it has.
+    /// `None`: a code is needed besides.
     pub(crate) async fn sign_in(
         &self,
         config: &Config,
         visit: &Visit,
-        ask: &AuthRequest<'_>,
-        peer: &super::Peer,
-    ) -> Result<SignedIn, Refusal> {
+        form: &SignInForm,
+        cookies: Option<&str>,
+    ) -> Result<Option<SignedIn>, Refusal> {
         if visit.page != AllowedOrigin::Own {
             return Err(Refusal::Origin(OWN_PAGE_ALONE.to_owned()));
         }
-        let source = self.source(visit.view.client);
-        let principal = self.by_evidence(config, peer, ask, (visit.view.client, source)).await?;
-        let principal = self.with_lent(config, principal);
+        let Some((principal, recovery_left)) =
+            self.by_form(config, form, visit.view.client).await?
+        else {
+            return Ok(None);
+        };
         let now = Instant::now();
-        self.penalties().signed_in(source, now);
         self.logins.sweep(&config.access, config.login, now);
         let begun = self.logins.begin(&config.access, &principal.id.name, now);
-        let (text, id) = begun
-            .filter(|_| principal.id.kind == PrincipalKind::User)
-            .ok_or(Refusal::Unauthorized)?;
-        for earlier in self.cookies(config, ask.cookie, visit) {
+        let (text, id) = begun.ok_or(Refusal::Unauthorized)?;
+        for earlier in self.cookies(config, cookies, visit) {
             self.logins.join(id, earlier.id);
         }
         self.kept.write(config, &self.logins);
-        Ok(SignedIn {
+        Ok(Some(SignedIn {
             principal: Principal { login: Some(id), ..principal },
             cookie: Secret::new(text),
-        })
+            recovery_left,
+        }))
     }
 
     /// The sign-ins of a browser's cookies.
@@ -135,6 +137,12 @@ impl Auth {
             return;
         }
         self.logins.end(id);
+        self.kept.write(config, &self.logins);
+    }
+
+    /// Ends all sign-ins of somebody.
+    pub(crate) fn sign_out_everywhere(&self, config: &Config, who: &PrincipalId) {
+        self.logins.end_all_of(who);
         self.kept.write(config, &self.logins);
     }
 
@@ -200,14 +208,6 @@ impl Auth {
             return Err(Refusal::Origin(super::origin::ABSENT.to_owned()));
         }
         Ok(principal)
-    }
-}
-
-/// The credentials of a sign-in form.
-impl PresentedCredential {
-    /// A name and a password, as typed.
-    pub(crate) fn password(name: String, password: String) -> Self {
-        Self::Basic(name, Secret::new(password))
     }
 }
 

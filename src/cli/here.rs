@@ -6,8 +6,8 @@ use clap::Subcommand;
 
 use super::{
     CommandError, Outcome, SysExit, add, audit, ca, capture, check, demo, doctor, extcap, grant,
-    import, kick, passwd, ports, record, request, say, serve, sessions, token, told, watch, wish,
-    wrap,
+    import, kick, passwd, ports, record, request, say, serve, sessions, token, told, totp, watch,
+    wish, wrap,
 };
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,8 @@ pub(super) enum HereCommand {
     Deny(request::DenyArgs),
     /// Hash a password for `users:`.
     Passwd(passwd::Args),
+    /// Give a user a second factor: codes of an authenticator app.
+    Totp(totp::Args),
     /// Make an API token for `tokens:`.
     Token(token::Args),
     /// Show what passes an endpoint, live, to Wireshark.
@@ -97,6 +99,7 @@ impl HereCommand {
             Self::Approve(args) => request::approve(&args),
             Self::Deny(args) => request::deny(&args),
             Self::Passwd(args) => passwd::run(&args),
+            Self::Totp(args) => totp::run(&args),
             Self::Token(args) => token::run(&args),
             Self::Capture(args) => capture::run(&args),
             Self::Extcap(args) => extcap::run(&args),

@@ -49,11 +49,7 @@ pub(super) fn words(one: &Value, name: &str) -> String {
     all.filter_map(Value::as_str).collect::<Vec<_>>().join(",")
 }
 
-/// Rows of a table, of a list in an answer.
-pub(super) fn rows<const N: usize>(
-    told: &Value,
-    list: &str,
-    row: impl Fn(&Value) -> [String; N],
-) -> Vec<[String; N]> {
+/// Something of each member of a list in an answer: rows of a table.
+pub(super) fn rows<'a, T>(told: &'a Value, list: &str, row: impl Fn(&'a Value) -> T) -> Vec<T> {
     told.get(list).and_then(Value::as_array).into_iter().flatten().map(row).collect()
 }

@@ -14,6 +14,10 @@ use super::{
     prompt,
     stop::stopped,
 };
+use crate::dial::Fetched;
+
+/// How often somebody at a terminal may type a code.
+const CODES: usize = 3;
 
 /// Arguments of `wsbridge login`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +65,8 @@ struct Answer {
     next: Option<Value>,
     token: Option<String>,
     user: Option<String>,
+    /// How many recovery codes are left, if one was used.
+    recovery_codes: Option<u64>,
 }
 
 /// Signs in.
@@ -107,9 +113,12 @@ async fn login(args: &Args) -> Outcome {
     };
     let path = if args.grant { "/api/grant" } else { "/api/logins" };
     let answer = gateway.ask(path, None, Some(&wish)).await?;
+    let (answer, code) = second_factor(&gateway, wish, answer).await?;
     let text = String::from_utf8_lossy(&answer.body);
     if answer.status == 401 {
+        let said = said(&answer);
         let what = match (args.grant, args.browser) {
+            _ if code => said.as_str(),
             (true, _) => "this link is wrong, or over",
             (_, true) => "the code is not good any more",
             _ => "the user or the password is wrong",
@@ -120,15 +129,54 @@ async fn login(args: &Args) -> Outcome {
         return Err(gateway.refused(answer.status, &text, &Access::none()));
     }
     let answer: Answer = serde_json::from_str(&text).map_err(|_| foreign(&gateway))?;
-    let Answer { next: None, token: Some(token), user: Some(user) } = answer else {
+    let Answer { next: None, token: Some(token), user: Some(user), recovery_codes } = answer else {
         let what = "the gateway wants to know more than this version of wsbridge can ask; sign in with --browser";
         return Err(CommandError::new(SysExit::Refused, what));
     };
     let trust = args.trust.kept().or(kept.and_then(|kept| kept.trust));
     let kept = Kept { gateway: args.url.to_string(), user, token, trust };
     let file = kept.keep(&args.url)?;
+    if let Some(left) = recovery_codes {
+        told(&format!(
+            "{left} recovery codes are left; `wsbridge totp {} --recovery` on the gateway makes new ones",
+            kept.user
+        ));
+    }
     told(&format!("signed in to {} as {}; kept in {}", kept.gateway, kept.user, file.display()));
     Ok(())
+}
+
+/// The answer after the code of an app, if the gateway asks for one, and whether it did. At a
+/// terminal a wrong one may be typed again.
+async fn second_factor(
+    gateway: &Gateway,
+    mut wish: Value,
+    mut answer: Fetched,
+) -> Result<(Fetched, bool), CommandError> {
+    let next = |answer: &Fetched| serde_json::from_slice::<Answer>(&answer.body).ok()?.next;
+    if next(&answer) != Some(json!("totp")) {
+        return Ok((answer, false));
+    }
+    for left in (0..CODES).rev() {
+        let code = prompt::shown("Code of the authenticator app, or a recovery code: ")?;
+        if let Some(wish) = wish.as_object_mut() {
+            wish.insert("code".into(), code.into());
+        }
+        answer = gateway.ask("/api/logins", None, Some(&wish)).await?;
+        if answer.status != 401 || left == 0 || !io::stdin().is_terminal() {
+            break;
+        }
+        // A prompt follows.
+        let _ = writeln!(io::stderr(), "{}", said(&answer));
+    }
+    Ok((answer, true))
+}
+
+/// The gateway's own words.
+fn said(answer: &Fetched) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(500).collect()
 }
 
 /// The secret in a link, or alone.

@@ -59,6 +59,8 @@ mod stop;
 mod table;
 #[cfg(unix)]
 mod token;
+#[cfg(unix)]
+mod totp;
 mod typing;
 #[cfg(unix)]
 mod watch;

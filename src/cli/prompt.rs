@@ -35,6 +35,11 @@ pub(super) fn secret(text: &'static str) -> Result<String, CommandError> {
     Ok(secret)
 }
 
+/// Something that may be seen while it is typed, or a line of a pipe.
+pub(super) fn shown(text: &str) -> Result<String, CommandError> {
+    if io::stdin().is_terminal() { seen(text) } else { line() }
+}
+
 fn seen(text: &str) -> Result<String, CommandError> {
     let mut err = io::stderr();
     // A prompt that nobody sees does no harm.

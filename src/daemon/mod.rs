@@ -34,7 +34,7 @@ use crate::{
     metrics::Metrics,
     span::readable,
     systemd,
-    tls::WantedNames,
+    tls::{BUILT, WantedNames},
     wire::close::Ended,
 };
 
@@ -143,6 +143,11 @@ impl Daemon {
         if let Err(error) = bridge.auth.grants.open(&lent, Moment::now()) {
             let file = lent.display();
             tracing::error!(%file, "nothing is lent, and what was lent is over: {error}");
+        }
+        if let Err(error) = bridge.auth.second_factors.open(&written.state_directory, BUILT) {
+            tracing::error!(
+                "who has a second factor cannot be read, so no password opens anything: {error}"
+            );
         }
         let inherited = systemd::Sockets::inherited()?;
         let mut admin = Admin::new(&inherited, &real)?;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Event, SessionInfo, Traffic, lending,
     named::{detail, name},
+    second_factor,
 };
 use crate::{
     audit::Entry,
@@ -100,6 +101,7 @@ pub(super) fn entry(event: &Event<'_>, frequent: &Frequent) -> Option<Entry> {
         },
         Event::DeadMan { .. } => dead_man(event),
         Event::Lending(event) => lending::entry(event),
+        Event::SecondFactor(event) => second_factor::entry(event),
         Event::Record { endpoint, news } => recorded(endpoint, news),
         Event::Switch { on, why } => key_switch(on, why),
         Event::Settings { endpoint, by, settings } => {

@@ -13,6 +13,7 @@ use super::{
     ask,
     change::Said,
     pages::content,
+    second_factors,
     signing::expires_in,
     visitor::{NO_PLACE_WAIT, Visitor},
     warden,
@@ -20,8 +21,9 @@ use super::{
 use crate::{
     auth::{
         AllowedOrigin, CODE_LIFE, OWN_PAGE_ALONE, PresentedCredential, Principal, PrincipalKind,
-        Purpose, challenge, program_name, with_password,
+        Purpose, SignInForm, challenge, program_name,
     },
+    config::Secret,
     event::Event,
     line::rfc3339,
     wire::close::Refusal,
@@ -31,11 +33,20 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Wish {
-    Password { user: String, password: String, program: String },
-    Code { code: String, verifier: String },
+    Password {
+        user: String,
+        password: String,
+        #[serde(default)]
+        code: Option<String>,
+        program: String,
+    },
+    Code {
+        code: String,
+        verifier: String,
+    },
 }
 
-const WISHES: &str = "send {\"user\": \"NAME\", \"password\": \"...\", \"program\": \"COMPUTER\"}, or {\"code\": \"...\", \
+const WISHES: &str = "send {\"user\": \"NAME\", \"password\": \"...\", \"program\": \"COMPUTER\"}, and \"code\" where one is needed, or {\"code\": \"...\", \
                       \"verifier\": \"...\"}; the computer's name has at most 64 letters, digits and ._-@()";
 
 /// `POST /api/logins`: a program's sign-in.
@@ -46,11 +57,14 @@ pub(super) async fn begin(visitor: Visitor, request: Request) -> Result<Response
     let ask = ask::read(&request, Purpose::Change);
     let visit = bridge.auth.check_page(&config, &connection.peer, &ask)?;
     let signed = match Said::of(&request, body).await?.read(WISHES)? {
-        Wish::Password { user, password, program } => {
+        Wish::Password { user, password, code, program } => {
             let program = program_name(&program).ok_or(Refusal::BadRequest(WISHES))?;
-            let ask = with_password(ask, user, password);
-            let whose = (&connection.peer, program);
-            bridge.auth.sign_in_program(&config, &visit, &ask, whose).await?
+            let password = Secret::new(password);
+            let form = SignInForm { user, password, code: code.map(Secret::new) };
+            let outcome = bridge.auth.sign_in_program(&config, &visit, &form, program).await;
+            second_factors::tell(bridge, &form, *client, &outcome);
+            let Some(signed) = outcome? else { return Ok(second_factors::code_needed()) };
+            signed
         }
         Wish::Code { code, verifier } => {
             bridge.auth.exchange(&config, &visit, (&code, &verifier))?
@@ -61,8 +75,9 @@ pub(super) async fn begin(visitor: Visitor, request: Request) -> Result<Response
     }
     bridge.events.tell(Event::SignIn { principal: &signed.principal.id, client: *client });
     let told = json!({
-        // What is to be answered before there is a token: nothing yet.
+        // What is to be answered before there is a token: nothing more.
         "next": null,
+        "recovery_codes": signed.recovery_left,
         "token": signed.cookie.reveal(),
         "user": signed.principal.id.name,
         "id": signed.principal.login,

@@ -26,6 +26,7 @@ mod run;
 mod say;
 mod scope;
 mod script;
+mod second_factors;
 mod signing;
 mod tickets;
 mod trust;
@@ -198,6 +199,9 @@ fn routes(assets: &[assets::Asset]) -> Router {
         .route("/api/grants", get(page(grants::list)).post(page(grants::give)))
         .route("/api/grants/clock", post(page(grants::accept_clock)))
         .route("/api/grants/{id}/revoke", post(page(grants::revoke)))
+        .route("/api/totp", get(page(second_factors::list)).post(page(second_factors::enrol)))
+        .route("/api/totp/off", post(page(second_factors::off)))
+        .route("/api/totp/recovery", post(page(second_factors::recovery)))
         .route("/api/requests", get(page(requests::list)).post(page(requests::make)))
         .route("/api/requests/{id}/approve", post(page(requests::approve)))
         .route("/api/requests/{id}/deny", post(page(requests::deny)))

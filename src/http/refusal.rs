@@ -26,6 +26,8 @@ pub(super) fn response(refusal: &Refusal, browser: bool) -> Response<Body> {
 /// The fields that go with a refusal's status.
 fn fields(refusal: &Refusal, browser: bool) -> Vec<(&'static str, String)> {
     match refusal {
+        // Trying Basic again would not help.
+        Refusal::SecondFactor(_) => vec![("www-authenticate", "Bearer realm=\"wsbridge\"".into())],
         Refusal::Unauthorized if browser => {
             vec![("www-authenticate", "Bearer realm=\"wsbridge\"".into())]
         }

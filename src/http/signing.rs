@@ -11,15 +11,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Bridge, app, ask, change::Said, disk::blocking, pages::content, scope::may_open, trust,
-    visitor::Visitor, warden,
+    Bridge, app, ask, change::Said, disk::blocking, pages::content, scope::may_open,
+    second_factors, trust, visitor::Visitor, warden,
 };
 use crate::{
     auth::{
-        AllowedOrigin, AuthRequest, OWN_PAGE_ALONE, PresentedCredential, Principal, PrincipalKind,
-        Purpose, Visit, cookie, own_name, unix_now,
+        AllowedOrigin, OWN_PAGE_ALONE, PresentedCredential, Principal, PrincipalKind, Purpose,
+        SignInForm, Visit, cookie, own_name, unix_now,
     },
-    config::Config,
+    config::{Config, Secret},
     event::Event,
     wire::close::Refusal,
 };
@@ -30,6 +30,8 @@ use crate::{
 struct Form {
     user: String,
     password: String,
+    #[serde(default)]
+    code: Option<String>,
 }
 
 /// An empty body.
@@ -50,24 +52,32 @@ pub(super) async fn session(visitor: Visitor, request: Request) -> Result<Respon
     Ok(content("application/json", describe(&visitor, &principal, &visit)))
 }
 
-/// `POST /api/login`: exchanges a name and a password for a cookie.
+/// `POST /api/login`: exchanges a name and a password, and a code where one is needed, for a cookie.
 pub(super) async fn login(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let Visitor { bridge, connection, client, .. } = &visitor;
     let (request, body) = ask::parted(request);
     let config = bridge.config();
     let ask = ask::read(&request, Purpose::Change);
     let visit = visitor.check_page(&config, &ask)?;
-    let usage = "send {\"user\": \"NAME\", \"password\": \"...\"}";
-    let form: Form = Said::of(&request, body).await?.read(usage)?;
-    let ask = AuthRequest { shown: PresentedCredential::password(form.user, form.password), ..ask };
-    let signed = bridge.auth.sign_in(&config, &visit, &ask, &connection.peer).await?;
+    let usage =
+        "send {\"user\": \"NAME\", \"password\": \"...\"}, and \"code\" where one is needed";
+    let Form { user, password, code } = Said::of(&request, body).await?.read(usage)?;
+    let password = Secret::new(password);
+    let form = SignInForm { user, password, code: code.map(Secret::new) };
+    let outcome = bridge.auth.sign_in(&config, &visit, &form, ask.cookie).await;
+    second_factors::tell(bridge, &form, *client, &outcome);
+    let Some(signed) = outcome? else { return Ok(second_factors::code_needed()) };
     if !connection.signed_in(signed.principal.is_administrator()) {
         return Err(Refusal::TooMany(10));
     }
     bridge.events.tell(Event::SignIn { principal: &signed.principal.id, client: *client });
     // Sessions that only read until now may write.
     warden::look(bridge);
-    let mut response = content("application/json", describe(&visitor, &signed.principal, &visit));
+    let mut told = description(&visitor, &signed.principal, &visit);
+    if let (Some(left), Some(told)) = (signed.recovery_left, told.as_object_mut()) {
+        told.insert("recovery_codes".to_owned(), left.into());
+    }
+    let mut response = content("application/json", told.to_string());
     set(&mut response, &cookie(&visit.view, Some(signed.cookie.reveal())));
     Ok(response)
 }
@@ -107,6 +117,10 @@ pub(super) fn set(response: &mut Response<Body>, cookie: &str) {
 }
 
 pub(super) fn describe(visitor: &Visitor, principal: &Principal, visit: &Visit) -> String {
+    description(visitor, principal, visit).to_string()
+}
+
+fn description(visitor: &Visitor, principal: &Principal, visit: &Visit) -> serde_json::Value {
     let bridge = &visitor.bridge;
     let kind = principal.id.kind.word();
     let own = own_name();
@@ -121,7 +135,6 @@ pub(super) fn describe(visitor: &Visitor, principal: &Principal, visit: &Visit) 
         "apps": apps(&bridge.config(), principal, visit),
         "authority": trust::described(bridge, &visitor.connection.peer, principal.is_administrator()),
     })
-    .to_string()
 }
 
 /// The apps that a principal can open.

@@ -343,6 +343,7 @@ pub(super) fn told(refusal: Refusal) -> Ended {
         Refusal::Forbidden => Ended::Withdrawn,
         // None of these is ever reported in this way.
         Refusal::BadRequest(_)
+        | Refusal::SecondFactor(_)
         | Refusal::TooMany(_)
         | Refusal::UriTooLong
         | Refusal::HeadTooLarge

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::opening::Foreign;
+use super::{opening::Foreign, second_factor::SecondFactor};
 
 /// Seconds that a client is told to wait when an endpoint has no room for it.
 pub const NO_ROOM_WAIT: u32 = 10;
@@ -225,6 +225,8 @@ pub enum Refusal {
     Origin(String),
     /// No credentials, or wrong ones.
     Unauthorized,
+    /// The password is right, and does not suffice.
+    SecondFactor(SecondFactor),
     /// No right, or (which looks the same without a right) no such endpoint.
     Forbidden,
     /// Access cannot be lent, asked for or used like that, and why.
@@ -276,7 +278,7 @@ impl Refusal {
             | Self::Proxy(_)
             | Self::Opening(_)
             | Self::Registration => 400,
-            Self::Unauthorized => 401,
+            Self::Unauthorized | Self::SecondFactor(_) => 401,
             Self::Origin(_) | Self::Forbidden | Self::NotLent(_) => 403,
             Self::NotFound => 404,
             Self::Method => 405,
@@ -306,6 +308,7 @@ impl Refusal {
             Self::Misdirected | Self::NotLoopback => "host",
             Self::Origin(_) => "origin",
             Self::Unauthorized => "unauthorized",
+            Self::SecondFactor(_) => "second_factor",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::NotLent(_) => "not_lent",
@@ -349,6 +352,7 @@ impl fmt::Display for Refusal {
                 "this endpoint speaks none of the offered subprotocols ({offered}): offer `binary` or none, or name it in the \
                  endpoint's `subprotocols:`"
             ),
+            Self::SecondFactor(why) => why.fmt(f),
             Self::Unauthorized => f.write_str("sign in, or send a valid token"),
             Self::Forbidden => f.write_str("not allowed"),
             Self::NotFound => f.write_str("nothing here by that name"),

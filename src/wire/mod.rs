@@ -16,5 +16,6 @@ pub(crate) mod opening;
 pub(crate) mod pcapng;
 pub mod proxy;
 pub(crate) mod registration;
+pub(crate) mod second_factor;
 pub mod subprotocol;
 pub mod telnet;

@@ -342,6 +342,7 @@ fn completions_and_manual_pages_name_every_command() {
         "import",
         "passwd",
         "token",
+        "totp",
         "ca",
         "connect",
         "demo",

@@ -64,6 +64,7 @@ mod pump;
 mod record;
 mod resume;
 mod rfc2217;
+mod second_factor;
 mod serial;
 mod siege;
 mod signing;
