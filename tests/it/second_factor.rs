@@ -272,7 +272,7 @@ fn a_recovery_code_counts_once_until_there_are_new_ones_or_none_is_needed() {
     assert_eq!(gateway.recorded("recovery_code_used")[0]["detail"]["left"], 9);
 
     let (code, told, error) = gateway.run(&["alice", "--recovery"]);
-    assert!(code == 0 && told.matches("-").count() >= 30, "{told}{error}");
+    assert!(code == 0 && told.matches('-').count() >= 30, "{told}{error}");
     gateway.refused(&codes[1], "the code is not right");
     let new = told.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
     assert_eq!(gateway.login(PASSWORD, Some(new)).0, 200);

@@ -102,9 +102,15 @@ export async function refresh() {
   }
 }
 
-/** Signs in. Throws Refused: 401 wrong, 429 with the seconds to wait. */
-export async function signIn(user, password) {
-  signedIn(await ask("/api/login", { user, password }));
+/**
+ * Signs in, with a code where one is needed. `next` is what is needed besides; without it `enter()`
+ * begins the session on this page, and after a recovery code `left` is how many there are. Throws
+ * Refused: 401 wrong, 429 with the seconds to wait.
+ */
+export async function signIn(user, password, code) {
+  const who = await ask("/api/login", { user, password, code });
+  const { next, recovery_codes: left } = who;
+  return { next, left, enter: () => signedIn(who) };
 }
 
 /** Signs out, here and in every other tab with this login. */

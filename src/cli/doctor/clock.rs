@@ -17,7 +17,7 @@ pub(super) fn look(machine: &Machine, report: &mut DoctorReport) {
         jiff::Timestamp::from_second(machine.now).map(|now| now.to_string()).unwrap_or_default();
     if machine.now < BUILT {
         let what = format!(
-            "it is {now} here, before this program was built: no certificate or token is valid then"
+            "it is {now} here, before this program was built: no certificate, token or code of an authenticator app is right then"
         );
         report.wrong(Id::ClockUnset, "clock", what, &set);
     } else if is_synchronised(machine) == Some(false) {

@@ -3,6 +3,7 @@
 
 import { h, iconButton, say } from "../dom.js";
 import { Refused, signIn } from "../session.js";
+import { codeStep } from "./code.js";
 import { elsewhere } from "./elsewhere.js";
 
 /**
@@ -16,15 +17,18 @@ export function signInForm({ class: look, above, below, again, done = () => {} }
   const label = again ? "Sign in again" : "Sign in";
   const button = h("button", { type: "submit", class: "primary" }, label);
   const { user, password, element: fields } = passwordFields(again);
+  const first = h("div", { class: "step" }, fields);
+  const second = codeStep({ back: () => turn(false) });
+  let enter; // goes on, once it has been read how many recovery codes are left
   const byPassword = again?.kind !== "identity";
   const others = (!again || !byPassword) && elsewhere(failed, again && { again, done });
   const element = h(
     "form",
     { class: look, method: "post", action: "api/login", onsubmit: submit },
     above,
-    byPassword && fields,
+    byPassword && [first, second.element],
     problem,
-    byPassword && button,
+    byPassword && [button, second.ways],
     others && others.element,
     below,
   );
@@ -35,13 +39,19 @@ export function signInForm({ class: look, above, below, again, done = () => {} }
 
   async function submit(event) {
     event.preventDefault();
+    if (enter) return enter();
     say(problem, "");
     button.disabled = true;
     say(button, "Signing in…");
     try {
-      await signIn(user.value.trim(), password.value);
+      const code = second.shown ? second.code : undefined;
+      const answer = await signIn(user.value.trim(), password.value, code);
+      if (answer.next) return turn(true);
       password.value = "";
-      done();
+      const go = () => (answer.enter(), done());
+      if (answer.left === undefined) return go();
+      enter = go;
+      spent(answer.left);
     } catch (error) {
       failed(error);
     } finally {
@@ -49,14 +59,38 @@ export function signInForm({ class: look, above, below, again, done = () => {} }
     }
   }
 
+  /** To the code, or back to the password. */
+  function turn(on) {
+    say(problem, "");
+    first.hidden = on;
+    if (others) others.element.hidden = on;
+    if (on) return second.show();
+    second.hide();
+    password.select();
+  }
+
+  /** A recovery code was used: so many are left, which is not to pass unread. */
+  function spent(left) {
+    second.hide();
+    // Nothing is left to fill in.
+    element.noValidate = true;
+    problem.className = "";
+    const more = left > 3 ? "" : " Have new ones made soon.";
+    say(problem, `Signed in. Recovery codes left: ${left}.${more}`);
+  }
+
   function ready() {
     button.disabled = false;
-    say(button, label);
+    say(button, enter ? "Go on" : label);
   }
 
   function failed(error) {
     const { status } = error instanceof Refused ? error : {};
     if (status === 429) return wait(Math.max(1, error.wait));
+    if (status === 401 && second.shown) {
+      second.wrong();
+      return say(problem, sentence(error.message));
+    }
     if (status === 401) password.select();
     say(problem, whyNot(error));
   }
@@ -67,7 +101,10 @@ export function signInForm({ class: look, above, below, again, done = () => {} }
    */
   function wait(seconds) {
     button.disabled = true;
-    say(problem, `Too many wrong passwords from here. Try again in ${seconds} s.`);
+    say(
+      problem,
+      `Too many wrong ${second.shown ? "codes" : "passwords"} from here. Try again in ${seconds} s.`,
+    );
     pause.start(seconds);
   }
 
@@ -106,6 +143,8 @@ function passwordFields(again) {
     element: [again ? user : h("label", { class: "field" }, "User", user), field],
   };
 }
+
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 function whyNot(error) {
   if (!(error instanceof Refused))
