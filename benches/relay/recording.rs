@@ -11,8 +11,10 @@ use crate::{
 };
 
 /// A line without, and with what `record:` can ask for.
-const KEPT: [(&str, &str); 4] = [
+const KEPT: [(&str, &str); 5] = [
     ("not kept", ""),
+    // A key of the whole file, behind its last endpoint.
+    ("audited alone", "audit: {}\n"),
     ("pcapng", "    record: {}\n"),
     ("required", "    record: { required: true }\n"),
     ("required, sync", "    record: { required: true, sync: true }\n"),

@@ -149,7 +149,8 @@ impl Work {
         if nothing {
             return true;
         }
-        let mut bytes = Vec::new();
+        // About as long as it gets, so that it does not grow by copies of itself.
+        let mut bytes = Vec::with_capacity(taken.batch.size());
         let at = taken.batch.began().unwrap_or_else(now);
         let began = if self.files.is_open() { Ok(()) } else { self.begin(at) };
         let mut gap = Batch::default();
