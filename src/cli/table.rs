@@ -2,16 +2,22 @@
 
 /// Rows under a heading. Control characters are shown as `?`.
 pub(super) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
+    let first = heading.map(str::to_owned);
+    let rows: Vec<&[String]> =
+        std::iter::once(&first).chain(rows).map(<[_; N]>::as_slice).collect();
+    lines(&rows)
+}
+
+/// The same for any number of columns: the work is compiled once.
+fn lines(rows: &[&[String]]) -> String {
     let clean = |text: &String| -> String {
         text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
     };
-    let first = heading.map(str::to_owned);
-    let rows: Vec<Vec<String>> =
-        std::iter::once(&first).chain(rows).map(|row| row.iter().map(clean).collect()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(clean).collect()).collect();
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
-    let widths: Vec<_> = (0..N).map(|column| width(column).unwrap_or_default()).collect();
+    let widths: Vec<_> = (0..).map_while(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"

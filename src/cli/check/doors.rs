@@ -4,13 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::config::{Door, Endpoint};
 
-/// Rows of the table, its head first; `None` where there are no doors.
-pub(super) fn rows(endpoints: &BTreeMap<String, Arc<Endpoint>>) -> Option<Vec<[String; 5]>> {
-    let mut rows = vec![["DOOR", "ENDPOINT", "OPEN TO", "AS", "LENDS"].map(String::from)];
-    for endpoint in endpoints.values() {
-        rows.extend(endpoint.doors.iter().map(|door| row(&endpoint.name, door)));
-    }
-    (rows.len() > 1).then_some(rows)
+/// Rows of the table; none where there are no doors.
+pub(super) fn rows(endpoints: &BTreeMap<String, Arc<Endpoint>>) -> Vec<[String; 5]> {
+    let all = endpoints.values();
+    all.flat_map(|endpoint| endpoint.doors.iter().map(|door| row(&endpoint.name, door))).collect()
 }
 
 fn row(endpoint: &str, door: &Door) -> [String; 5] {
