@@ -1,19 +1,10 @@
 // Ask for access: a form, and what became of it.
 
 import { openDialog } from "../dialog.js";
-import { h, say } from "../dom.js";
+import { h } from "../dom.js";
 import { ask } from "../session.js";
-import {
-  RIGHTS,
-  field,
-  inWords,
-  lasting,
-  lineField,
-  lines,
-  reasonField,
-  rightsField,
-  timeField,
-} from "./fields.js";
+import { RIGHTS, inWords, lasting, lines } from "./fields.js";
+import { accessForm } from "./form.js";
 
 const STATES = {
   pending: "is being decided",
@@ -29,57 +20,26 @@ export const lacks = ({ rights }) =>
 
 /** Opens the view, with this line chosen; `changes` is a signal of news about requests. */
 export function openAsk(chosen, { failed, changes }) {
-  const all = lines(lacks);
-  const line = lineField(all, chosen);
-  const time = timeField(3600);
-  const rights = rightsField();
-  const reason = reasonField();
-  const problem = h("p", { class: "problem", role: "alert" });
   const asked = h("div", { role: "status" });
-  const offer = () => {
-    const own = all.find(({ name }) => name === line.value)?.rights ?? [];
-    rights.offer((right) => !own.includes(right));
-  };
-  line.addEventListener("change", offer);
-  offer();
+  const form = accessForm({
+    all: lines(lacks),
+    chosen,
+    seconds: 3600,
+    offers: (right, own) => !own.includes(right),
+    why: "Why",
+    verb: "Ask",
+    send: (what) => ask("/api/requests", what),
+    sent: () => refresh(),
+  });
   const { closed } = openDialog({
     title: "Ask for access",
     body: [
       h("p", { class: "note" }, "Whoever may decide sees it at once. This page goes on by itself."),
-      h(
-        "form",
-        { class: "lend", onsubmit: submit },
-        field("Line", line),
-        rights.element,
-        field("For", time.element),
-        field("Why", reason),
-        problem,
-        h(
-          "div",
-          { class: "dialog-actions" },
-          h("button", { type: "submit", class: "primary" }, "Ask"),
-        ),
-      ),
+      form,
       asked,
     ],
   });
 
-  async function submit(event) {
-    event.preventDefault();
-    say(problem, "");
-    try {
-      await ask("/api/requests", {
-        endpoint: line.value,
-        rights: rights.chosen(),
-        seconds: time.seconds(),
-        reason: reason.value,
-      });
-      reason.value = "";
-      await refresh();
-    } catch (error) {
-      say(problem, error.message);
-    }
-  }
   const refresh = () =>
     ask("/api/requests").then(
       ({ requests }) =>

@@ -4,8 +4,8 @@ import { openDialog } from "../dialog.js";
 import { h, say } from "../dom.js";
 import { moment } from "../format.js";
 import { ask } from "../session.js";
-import { signInAnd } from "../signin/again.js";
-import { field, inWords, lineField, lines, reasonField, rightsField, timeField } from "./fields.js";
+import { inWords, lines } from "./fields.js";
+import { accessForm } from "./form.js";
 
 const STATES = {
   open: "can be used",
@@ -18,34 +18,20 @@ const STATES = {
 
 /** Opens the view; `failed(text)` reports what went wrong. */
 export function openLend(failed) {
-  const mine = lines(({ rights }) => rights?.includes("grant"));
-  const line = lineField(mine);
-  const time = timeField(2 * 3600);
-  const rights = rightsField();
-  const reason = reasonField();
-  const problem = h("p", { class: "problem", role: "alert" });
   const made = h("div", { class: "lend-made", role: "status" });
   const rows = h("tbody");
-  const offer = () => {
-    const own = mine.find(({ name }) => name === line.value)?.rights ?? [];
-    rights.offer((right) => own.includes(right));
-  };
-  line.addEventListener("change", offer);
-  offer();
-  const form = h(
-    "form",
-    { class: "lend", onsubmit: submit },
-    field("Line", line),
-    rights.element,
-    field("For", time.element),
-    field("Why (they see it)", reason),
-    problem,
-    h(
-      "div",
-      { class: "dialog-actions" },
-      h("button", { type: "submit", class: "primary" }, "Make a link"),
-    ),
-  );
+  const form = accessForm({
+    all: lines(({ rights }) => rights?.includes("grant")),
+    seconds: 2 * 3600,
+    offers: (right, own) => own.includes(right),
+    why: "Why (they see it)",
+    verb: "Make a link",
+    send: (what) => ask("/api/grants", what),
+    sent(grant) {
+      made.replaceChildren(link(grant));
+      return refresh();
+    },
+  });
   openDialog({
     title: "Lend access",
     body: [
@@ -76,24 +62,6 @@ export function openLend(failed) {
     ],
     wide: true,
   });
-
-  async function submit(event) {
-    event?.preventDefault();
-    say(problem, "");
-    try {
-      const grant = await ask("/api/grants", {
-        endpoint: line.value,
-        rights: rights.chosen(),
-        seconds: time.seconds(),
-        reason: reason.value,
-      });
-      made.replaceChildren(link(grant));
-      reason.value = "";
-      await refresh();
-    } catch (error) {
-      if (!signInAnd(error, submit)) say(problem, error.message);
-    }
-  }
 
   const refresh = () =>
     ask("/api/grants").then(
