@@ -4,7 +4,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually, startGateway } from "./harness.mjs";
-import { connected, consoleSuite, says, shows, signIn, users } from "./harness/console.mjs";
+import {
+  complaintsOf,
+  connected,
+  consoleSuite,
+  says,
+  shows,
+  signIn,
+  users,
+} from "./harness/console.mjs";
 
 const { skip, open } = consoleSuite();
 
@@ -77,7 +85,7 @@ test(
     await page.locator(".terminal-host").click();
     await page.keyboard.type("twice");
     await shows(page, /twice/);
-    const wrong = page.complaints.filter((text) => !/status of 401/.test(text));
+    const wrong = complaintsOf(page);
     assert.deepEqual(wrong, []);
   },
 );

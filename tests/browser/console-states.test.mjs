@@ -12,6 +12,7 @@ import {
   tcpDevice,
 } from "./harness.mjs";
 import {
+  complaintsOf,
   connected,
   consoleSuite,
   pictures,
@@ -320,9 +321,6 @@ test(
     assert.doesNotMatch(await page.locator("body").innerText(), /wsbridge add/);
     await picture(page, "no-rights");
     // Refused before the sign-in, in the browser's own words.
-    assert.deepEqual(
-      page.complaints.filter((text) => !/status of 401/.test(text)),
-      [],
-    );
+    assert.deepEqual(complaintsOf(page), []);
   },
 );

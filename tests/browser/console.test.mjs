@@ -13,6 +13,7 @@ import {
 } from "./harness.mjs";
 import {
   broken,
+  complaintsOf,
   connected,
   consoleSuite,
   pictures,
@@ -40,10 +41,7 @@ test(
     await page.getByText("Sign out").click();
     await page.getByLabel("User").waitFor();
     // The refused requests are there in the browser's own words; nothing else may be.
-    assert.deepEqual(
-      page.complaints.filter((text) => !/status of 401/.test(text)),
-      [],
-    );
+    assert.deepEqual(complaintsOf(page), []);
   },
 );
 

@@ -38,6 +38,10 @@ export function consoleSuite() {
   };
 }
 
+/** What pages have complained of, but for the 401 that has them ask for a sign-in. */
+export const complaintsOf = (...pages) =>
+  pages.flatMap(({ complaints }) => complaints.filter((text) => !/status of 401/.test(text)));
+
 /** The rules of axe-core that a page breaks, each with its elements. */
 export async function broken(page) {
   await page.addScriptTag({ path: axe });
