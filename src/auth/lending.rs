@@ -44,20 +44,22 @@ impl Auth {
         (secret, program): (&str, Option<String>),
     ) -> Result<Exchanged, GrantAnswer> {
         let by_page = visit.page == AllowedOrigin::Own;
-        let by_program = visit.page == AllowedOrigin::None && program.is_some();
-        if !(by_page || by_program) {
+        let of_program = visit.page == AllowedOrigin::None && program.is_some();
+        if !(by_page || of_program) {
             return Err(GrantAnswer::No(Refusal::Origin(OWN_PAGE_ALONE.to_owned())));
         }
         let client = visit.view.client;
         let source = self.source(client);
         self.check_penalty(source).map_err(GrantAnswer::No)?;
         let user = GrantUse { program, ip: ip(client), client: client.to_string() };
+        let (by_program, ip) = (user.program.is_some(), user.ip);
         let now = Moment::now();
         let lends = |grant: &Grant| !self.table(config, grant).0.is_empty();
         match self.grants.exchange(secret, &user, now, lends) {
             Ok((grant, text)) => {
                 self.penalties().signed_in(source, Instant::now());
-                let principal = self.granted(config, (&grant.id, None));
+                let login = self.grants.signed_in(&text, by_program, ip, now).map(|(_, it)| it);
+                let principal = self.granted(config, (&grant.id, login));
                 let principal = principal.ok_or(GrantAnswer::No(Refusal::Unauthorized))?;
                 Ok(Exchanged { principal, grant, secret: Secret::new(text) })
             }

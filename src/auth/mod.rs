@@ -305,7 +305,11 @@ impl Auth {
         if visit.page == AllowedOrigin::None
             && !absent_allowed(ask.purpose, proof, is_browser(ask, &visit.view))
         {
-            return Err(Refusal::Origin(origin::ABSENT.to_owned()));
+            let why = match ask.purpose {
+                Purpose::Change => origin::ABSENT_CHANGE,
+                Purpose::Read | Purpose::Upgrade => origin::ABSENT,
+            };
+            return Err(Refusal::Origin(why.to_owned()));
         }
         Ok(self.with_lent(config, principal))
     }

@@ -46,6 +46,9 @@ pub(crate) struct Signs<'a> {
 pub(super) const ABSENT: &str = "without an Origin this takes a token (`Authorization: Bearer`), or a password with nothing that a \
                                  browser adds";
 
+/// The same, of what changes something: there a browser would send a password by itself.
+pub(super) const ABSENT_CHANGE: &str = "without an Origin this takes a token (`Authorization: Bearer`); with a password POST /api/logins gives one";
+
 /// Said where a file or an app's page brought no credential of its own.
 pub(super) const APP_NEEDS_TOKEN: &str = "a file's or an app's page needs a token or a ticket: any other of that kind has the same origin";
 

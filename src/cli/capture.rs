@@ -102,6 +102,7 @@ pub(super) fn capture(from: &From, endpoint: &str, out: &mut dyn Write) -> Outco
                 known_lines::learn(&gateway, &access).await;
                 let streamed = gateway.stream(&path, access.token(), piece).await;
                 match streamed? {
+                    Streamed::Refused(403 | 404, _) => return Err(not_yours(endpoint)),
                     Streamed::Refused(status, said) => {
                         return Err(gateway.refused(status, &said, &access));
                     }
@@ -112,10 +113,7 @@ pub(super) fn capture(from: &From, endpoint: &str, out: &mut dyn Write) -> Outco
         match ended {
             _ if gone => Ok(()),
             Ok(Streamed::Ended) => Ok(()),
-            Ok(Streamed::Refused(403 | 404, _)) => {
-                let what = format!("there is no endpoint `{endpoint}`, or you may not capture it");
-                Err(CommandError::new(SysExit::Refused, what))
-            }
+            Ok(Streamed::Refused(403 | 404, _)) => Err(not_yours(endpoint)),
             Ok(Streamed::Refused(status, said)) => Err(CommandError::new(
                 SysExit::Refused,
                 format!("refused with HTTP {status}: {said}"),
@@ -123,6 +121,13 @@ pub(super) fn capture(from: &From, endpoint: &str, out: &mut dyn Write) -> Outco
             Err(error) => Err(error),
         }
     })
+}
+
+fn not_yours(endpoint: &str) -> CommandError {
+    let what = format!(
+        "there is no endpoint `{endpoint}`, or you may not capture it: that takes the right `recordings` on it"
+    );
+    CommandError::new(SysExit::Refused, what)
 }
 
 fn broken(why: &str) -> CommandError {

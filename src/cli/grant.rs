@@ -103,7 +103,10 @@ pub(crate) struct ListArgs {
 /// Prints what is lent.
 pub(crate) fn list(args: &ListArgs) -> Outcome {
     if args.accept_clock {
-        admin::ask(&args.place, "/api/grants/clock", Some(&json!({})))?;
+        let told = admin::ask(&args.place, "/api/grants/clock", Some(&json!({})))?;
+        if told.get("accepted") == Some(&Value::Bool(false)) {
+            return print("The clock did not go back: there is nothing to accept.\n");
+        }
         return print("The clock is accepted; links can be used again.\n");
     }
     let told = admin::ask(&args.place, "/api/grants", None)?;

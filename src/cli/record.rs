@@ -138,7 +138,12 @@ fn unreadable(path: &Path, error: &io::Error) -> CommandError {
     } else {
         SysExit::Io
     };
-    CommandError::new(code, format!("{}: {error}", path.display()))
+    let advice = if code == SysExit::NoPermission {
+        "; put sudo before the command, or be in the group of the folder (wsbridge)"
+    } else {
+        ""
+    };
+    CommandError::new(code, format!("{}: {error}{advice}", path.display()))
 }
 
 fn list(args: &ListArgs) -> Outcome {

@@ -75,7 +75,17 @@ pub(crate) fn approve(args: &ApproveArgs) -> Outcome {
     }
     let told = decide(&args.place, &args.id, "approve", &body)?;
     match lent::text(&told, "state").as_str() {
-        "approved" => print(&format!("{} is approved: {}.\n", args.id, lent::text(&told, "grant"))),
+        "approved" => {
+            let seconds = told.get("seconds").and_then(serde_json::Value::as_u64).unwrap_or(0);
+            print(&format!(
+                "{} is approved: {} on {} for {} ({}).\n",
+                args.id,
+                lent::words(&told, "rights"),
+                lent::text(&told, "endpoint"),
+                crate::span::readable(std::time::Duration::from_secs(seconds)),
+                lent::text(&told, "grant")
+            ))
+        }
         _ => print(&format!("{} has your approval; another one is needed.\n", args.id)),
     }
 }

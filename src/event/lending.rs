@@ -46,7 +46,7 @@ pub(crate) enum GrantDeed {
 /// Logs it.
 pub(super) fn log(event: LendingEvent<'_>) {
     match event {
-        LendingEvent::Grant { deed, by, grant, .. } => log_grant(deed, by, grant),
+        LendingEvent::Grant { deed, by, grant, client } => log_grant(deed, by, (grant, client)),
         LendingEvent::Request { by, request, .. } => {
             let by = by.map(|by| by.name.as_str());
             let (id, endpoint) = (request.id.as_str(), request.endpoint.as_str());
@@ -60,13 +60,18 @@ pub(super) fn log(event: LendingEvent<'_>) {
     }
 }
 
-fn log_grant(deed: GrantDeed, by: Option<&PrincipalId>, grant: &Grant) {
+fn log_grant(
+    deed: GrantDeed,
+    by: Option<&PrincipalId>,
+    (grant, client): (&Grant, Option<ClientAddress>),
+) {
     let by = by.map(|by| by.name.as_str());
+    let peer = client.map(|client| client.to_string());
     let (grant, endpoint) = (grant.id.as_str(), grant.endpoint.as_str());
     match deed {
         GrantDeed::Given => tracing::info!(grant, endpoint, by, "access lent"),
         GrantDeed::Used { program } => {
-            tracing::info!(grant, endpoint, program, "lent access used");
+            tracing::info!(grant, endpoint, program, peer, "lent access used");
         }
         GrantDeed::Over(why) => {
             tracing::info!(grant, endpoint, by, why = why.word(), "lent access over");

@@ -15,6 +15,7 @@ use super::{
     ask,
     change::Said,
     disk::blocking,
+    kick::is_line,
     pages::content,
     scope::need_fresh,
     signing,
@@ -59,6 +60,9 @@ struct Lent {
 const LENT: &str = "send {\"endpoint\": \"NAME or PATTERN\", \"rights\": [\"read\", ..], \"seconds\": NUMBER, \"reason\": \"...\"}; \
                     and \"at\" (RFC 3339), \"uses\" and \"networks\" if wanted";
 
+const AT: &str =
+    "the beginning is a date and a time with its zone (RFC 3339), like 2026-12-24T08:00:00+01:00";
+
 fn one() -> u32 {
     1
 }
@@ -66,8 +70,7 @@ fn one() -> u32 {
 /// A reason as people give it: something, not too long, in one line.
 pub(super) fn reason(text: &str) -> Result<String, Refusal> {
     let text = text.trim();
-    let fits = (1..=REASON_MAX).contains(&text.chars().count());
-    if !fits || text.chars().any(char::is_control) {
+    if !is_line(text, REASON_MAX) {
         return Err(Refusal::BadRequest("the reason has 1 to 500 characters, in one line"));
     }
     Ok(text.to_owned())
@@ -112,7 +115,7 @@ fn loan(config: &Config, giver: &Principal, lent: Lent, now: Moment) -> Result<L
         )));
     }
     let at: Option<Result<jiff::Timestamp, _>> = lent.at.as_deref().map(str::parse);
-    let at = at.transpose().map_err(|_| Refusal::BadRequest(LENT))?;
+    let at = at.transpose().map_err(|_| Refusal::BadRequest(AT))?;
     need_fresh(config, giver, &covered)?;
     let from = at.map_or(now.wall, jiff::Timestamp::as_second).max(now.wall);
     if from > now.wall + AHEAD_MAX {
@@ -405,10 +408,13 @@ pub(super) async fn accept_clock(
         return Err(Refusal::Forbidden);
     }
     let bridge = Arc::clone(&visitor.bridge);
+    if bridge.auth.grants.set_back(Moment::now()).is_none() {
+        return Ok(content("application/json", json!({ "accepted": false }).to_string()));
+    }
     let own = Arc::clone(&bridge);
     blocking(move || own.auth.grants.accept_clock(Moment::now()))
         .await?
         .map_err(|why| failed(&why))?;
     bridge.events.tell(Event::Lending(LendingEvent::ClockAccepted { by: &principal.id }));
-    Ok(content("application/json", "{}".to_owned()))
+    Ok(content("application/json", json!({ "accepted": true }).to_string()))
 }

@@ -117,9 +117,14 @@ fn told(entry: &RunningSession) -> event::SessionInfo<'_> {
 
 /// Whether a text is one line that people can read, of at most so many characters.
 pub(super) fn is_line(text: &str, most: usize) -> bool {
-    !text.trim().is_empty()
-        && text.chars().count() <= most
-        && !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(leads_astray)
+}
+
+/// Whether a character shows another text than there is: control characters, ends of lines, and what
+/// turns the direction of what follows.
+fn leads_astray(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// `POST /api/sessions/ID/end`: its client gets 4412 and the reason; one that waits for its client

@@ -1,5 +1,10 @@
 //! The sign-ins of programs: begun, let in by the user's browser, listed and ended.
 
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
 use axum::{
     RequestExt as _,
     body::Body,
@@ -12,6 +17,7 @@ use serde_json::json;
 use super::{
     ask,
     change::Said,
+    disk::blocking,
     pages::content,
     second_factors,
     signing::expires_in,
@@ -126,12 +132,31 @@ fn own(principal: &Principal) -> Result<&Principal, Refusal> {
     if is_user { Ok(principal) } else { Err(Refusal::Forbidden) }
 }
 
-/// `GET /api/logins`: the caller's own sign-ins.
+/// The sign-in that a grant was exchanged for, if that is who asks.
+fn lent(principal: &Principal) -> Option<crate::auth::LoginId> {
+    principal
+        .login
+        .filter(|_| principal.id.kind == PrincipalKind::Grant && principal.only.is_none())
+}
+
+/// `GET /api/logins`: the caller's own sign-ins; of a grant's, which are different people's, this one.
 pub(super) async fn list(visitor: Visitor, request: Request) -> Result<Response<Body>, Refusal> {
     let request = ask::bare(request);
     let (principal, _) = visitor.authorise(&ask::read(&request, Purpose::Read)).await?;
-    let user = own(&principal)?;
     let bridge = &visitor.bridge;
+    if let Some(id) = lent(&principal) {
+        let since = UNIX_EPOCH
+            + Duration::from_secs(principal.auth_time.unwrap_or(0).try_into().unwrap_or(0));
+        let one = json!({
+            "id": id,
+            "program": null,
+            "since": rfc3339(since),
+            "expires_in": expires_in(bridge, &bridge.config(), &principal),
+            "current": true,
+        });
+        return Ok(content("application/json", json!({ "logins": [one] }).to_string()));
+    }
+    let user = own(&principal)?;
     let all = bridge.auth.sign_ins(&bridge.config(), &user.id);
     let told = |one: &crate::auth::SignInInfo| {
         json!({
@@ -155,14 +180,21 @@ struct Empty {}
 pub(super) async fn end(visitor: Visitor, mut request: Request) -> Result<Response<Body>, Refusal> {
     let Path(id): Path<u64> = request.extract_parts().await.map_err(|_| Refusal::NotFound)?;
     let (principal, _, said) = visitor.change(request).await?;
-    let user = own(&principal)?;
-    let Empty {} = said.read("send {}")?;
     let Visitor { bridge, client, .. } = &visitor;
-    if !bridge.auth.end_sign_in(&bridge.config(), &user.id, id) {
+    let lent = lent(&principal);
+    if lent.is_none() {
+        own(&principal)?;
+    }
+    let Empty {} = said.read("send {}")?;
+    let config = bridge.config();
+    if lent == Some(id) {
+        let auth = Arc::clone(bridge);
+        blocking(move || auth.auth.sign_out(&config, id)).await?;
+    } else if lent.is_some() || !bridge.auth.end_sign_in(&config, &principal.id, id) {
         return Err(Refusal::NotFound);
     }
     warden::look(bridge);
-    bridge.events.tell(Event::SignOut { principal: &user.id, client: *client });
+    bridge.events.tell(Event::SignOut { principal: &principal.id, client: *client });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

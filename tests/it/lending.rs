@@ -125,6 +125,28 @@ async fn a_grant_opens_its_line_as_often_as_wanted_and_ends_at_the_second() {
 }
 
 #[test]
+fn who_was_lent_access_signs_out_and_nobody_elses_sign_in_ends_with_it() {
+    let (e, f) = (Pty::new(), Pty::new());
+    let daemon = Daemon::start(&config([&e, &f], BOSS, ""));
+    let (_, grant) = give(&daemon, &json!({"uses": 2}));
+    let names = [token(&daemon, &grant["token"]), token(&daemon, &grant["token"])];
+    let numbers = names.each_ref().map(|name| {
+        let list = get(&daemon, "/api/logins", name);
+        assert_eq!(list["logins"].as_array().unwrap().len(), 1, "{list}");
+        assert_eq!(list["logins"][0]["current"], true);
+        list["logins"][0]["id"].as_u64().unwrap()
+    });
+    let end = |number: u64| {
+        let fields = bearer(&names[0]);
+        post(&daemon, &format!("/api/logins/{number}/end"), &fields, &json!({})).0
+    };
+    assert_eq!((end(numbers[1]), end(1), end(numbers[0])), (404, 404, 204));
+    let code =
+        |name: &str| status(&ask(daemon.address(), "GET", "/api/endpoints", &bearer(name), ""));
+    assert_eq!((code(&names[0]), code(&names[1])), (401, 200));
+}
+
+#[test]
 fn nobody_lends_what_is_not_his_to_lend() {
     let (e, f) = (Pty::new(), Pty::new());
     let daemon = Daemon::start(&config([&e, &f], BOSS, "lending: { longest: 2h }\n"));
@@ -138,8 +160,9 @@ fn nobody_lends_what_is_not_his_to_lend() {
         (json!({"seconds": 0}), 403, "at most"),
         (json!({"reason": " "}), 400, "reason"),
         (json!({"reason": "a\nb"}), 400, "reason"),
+        (json!({"reason": "a \u{202e}exe.txt"}), 400, "reason"),
         (json!({"uses": 0}), 400, "uses"),
-        (json!({"at": "tomorrow"}), 400, "RFC 3339"),
+        (json!({"at": "tomorrow"}), 400, "with its zone (RFC 3339)"),
         (json!({"networks": ["plant"]}), 403, "not a network"),
     ] {
         let (got, told) = give(&daemon, &more);
@@ -295,14 +318,15 @@ fn the_commands_lend_use_and_take_back() {
     assert!(again.0 == 1 && again.1.contains("lists them"), "{again:?}");
     let lines = typed(&daemon, &["connect", &url], "");
     assert_eq!(lines.0, 1, "{lines:?}");
-    assert_eq!(here(&["grants", "--accept-clock"]).0, 0);
+    let (code, said) = here(&["grants", "--accept-clock"]);
+    assert!(code == 0 && said.contains("did not go back"), "{said}");
     let wish = json!({"endpoint": "e", "rights": ["write"], "seconds": 60, "reason": "pump"});
     let (_, asked) = post(&daemon, "/api/requests", &bearer("wsb_tech"), &wish);
     let request = asked["id"].as_str().unwrap();
     let (code, listed) = here(&["requests"]);
     assert!(code == 0 && listed.contains(request) && listed.contains("1 min"), "{listed}");
     let (code, said) = here(&["approve", request, "--for", "30s"]);
-    assert!(code == 0 && said.contains("is approved: g_"), "{said}");
+    assert!(code == 0 && said.contains("is approved: read,write on e for 30 s (g_"), "{said}");
     // The same from a shell, which waits for the answer.
     let token = daemon.folder().join("tech");
     std::fs::write(&token, "wsb_tech").unwrap();

@@ -80,7 +80,9 @@ async fn a_session_loses_and_gets_back_what_the_key_locks_without_connecting_ane
         (&told["rights"], &told["why"]),
         (&json!(["read"]), &json!("locked by the key switch: reading only"))
     );
-    assert_eq!(anna.ask("lease", json!({"op": "request"})).await["code"], "denied");
+    let denied = anna.ask("lease", json!({"op": "request"})).await;
+    let why = (&denied["code"], &denied["message"]);
+    assert_eq!(why, (&json!("denied"), &json!("locked by the key switch: reading only")));
 
     turn(&daemon, true);
     let told = rights(&mut anna).await;

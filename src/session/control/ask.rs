@@ -89,7 +89,7 @@ impl ControlSession<'_> {
             Ok(ask) => self.ask(link, id, ask),
         };
         if let Err(failure) = result {
-            fail(link, id, failure);
+            fail(link, id, self.explained(failure));
         }
     }
 

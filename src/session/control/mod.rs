@@ -193,6 +193,7 @@ impl<'a> ControlSession<'a> {
             }
             Done::Refused { id, failure, bytes } => {
                 self.fail_waiting(link);
+                let failure = self.explained(failure);
                 fail_bytes(link, id, failure, bytes);
                 link.clock.end_within(OPEN_WITHIN);
             }

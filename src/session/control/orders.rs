@@ -7,7 +7,7 @@ use super::{
     super::{Notice, Restraint, Restraints, link::Link, order::NOTICES_MAX},
     ControlSession, tell,
 };
-use crate::wire::control::{RightsNews, Tell};
+use crate::wire::control::{Code, Failure, RightsNews, Tell};
 
 /// Messages that the client has yet to be given; beyond [`NOTICES_MAX`] the oldest go.
 #[derive(Debug, Default)]
@@ -43,6 +43,15 @@ impl ControlSession<'_> {
     fn hold_back(&mut self, by: Restraints) {
         if let Some(live) = &mut self.live {
             live.seat.restrain(by.limit(), by.label());
+        }
+    }
+
+    /// A refusal names who holds the session read-only, if somebody does: what its user may do
+    /// otherwise does not help him.
+    pub(super) fn explained(&self, failure: Failure) -> Failure {
+        match self.session.entry.restraints().reason() {
+            Some(why) if failure.code == Code::Denied => Failure::new(Code::Denied, why),
+            Some(_) | None => failure,
         }
     }
 
