@@ -48,13 +48,14 @@ impl PrincipalKind {
 
     /// The kind of this word.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        const ALL: [PrincipalKind; 6] = [
+        const ALL: [PrincipalKind; 7] = [
             PrincipalKind::User,
             PrincipalKind::Token,
             PrincipalKind::Certificate,
             PrincipalKind::Identity,
             PrincipalKind::Grant,
             PrincipalKind::Open,
+            PrincipalKind::Local,
         ];
         ALL.into_iter().find(|kind| kind.word() == word)
     }

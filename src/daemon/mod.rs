@@ -74,7 +74,7 @@ pub(crate) async fn run(
     ready: impl FnOnce(&Config, &[ListeningOn]),
 ) -> Result<(), Fatal> {
     let mut signals = SignalStreams::new()?;
-    let mut daemon = Daemon::start(config).await?;
+    let mut daemon = Daemon::start(config, again.is_some()).await?;
     let status = daemon.status();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready: {status}");
     systemd::ready(&status);
@@ -119,8 +119,8 @@ struct Daemon {
 
 impl Daemon {
     /// Starts everything. Whatever can fail comes before the listeners run: nobody is let in to a
-    /// gateway that ends again.
-    async fn start(written: Config) -> Result<Self, Fatal> {
+    /// gateway that ends again. One that does not `last`, the demo, leaves the files of others alone.
+    async fn start(written: Config, lasts: bool) -> Result<Self, Fatal> {
         let written = Arc::new(written);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Arc::new(Metrics::default());
@@ -140,7 +140,7 @@ impl Daemon {
             bridge.auth.keep_sign_ins(&folder, &real);
         }
         let lent = written.state_directory.join("grants.jsonl");
-        if let Err(error) = bridge.auth.grants.open(&lent, Moment::now()) {
+        if lasts && let Err(error) = bridge.auth.grants.open(&lent, Moment::now()) {
             let file = lent.display();
             tracing::error!(%file, "nothing is lent, and what was lent is over: {error}");
         }

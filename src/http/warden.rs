@@ -183,7 +183,7 @@ pub(super) fn revoked(bridge: &Bridge, entry: &RunningSession) -> Option<Ended> 
             .on(name)
             .allows(entry.began.with(NEEDED)) =>
         {
-            Some(if over() { Ended::LentOver } else { Ended::Withdrawn })
+            Some(if lent || over() { Ended::LentOver } else { Ended::Withdrawn })
         }
         true => None,
     }

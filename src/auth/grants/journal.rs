@@ -4,7 +4,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -100,6 +100,10 @@ impl Journal {
         }
         let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&draft)?;
         lock(&file)?;
+        if let Ok(before) = fs::metadata(path) {
+            // Root by hand: the service reads it again afterwards. Others cannot give files away.
+            let _ = fchown(&file, Some(before.uid()), Some(before.gid()));
+        }
         let mut text = Vec::new();
         for line in lines {
             write_line(&mut text, line)?;

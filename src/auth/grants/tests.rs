@@ -94,6 +94,21 @@ fn uses_and_sign_ins_outlive_the_gateway_and_the_machine() {
     assert!(!finds(&opened(&folder, later(now, 31)), &text, later(now, 31)));
 }
 
+/// Whoever lends at the admin socket is `local`.
+#[test]
+fn what_anybody_lent_or_asked_for_is_read_again() {
+    use PrincipalKind::{Certificate, Grant, Identity, Local, Open, Token, User};
+    let (folder, now) = place();
+    let grants = opened(&folder, now);
+    let kinds = [User, Token, Certificate, Identity, Grant, Open, Local];
+    for kind in kinds {
+        let by = PrincipalId::new(kind, "a:b/c");
+        grants.give(loan(now.wall, now.wall + 100, 1), &by, now).unwrap();
+    }
+    drop(grants);
+    assert_eq!(opened(&folder, now).list().len(), kinds.len());
+}
+
 /// What a power cut leaves is any beginning of the file: a use is counted if its line is whole,
 /// and otherwise nobody was told.
 #[test]
@@ -144,6 +159,21 @@ fn what_cannot_be_written_has_not_happened() {
     assert!(grants.is_idle(now));
     drop(grants);
     assert!(opened(&folder, now).running(&grant.id, now).is_none());
+}
+
+#[test]
+fn a_gateway_run_by_root_leaves_the_file_to_its_owner() {
+    use std::os::unix::fs::MetadataExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (folder, now) = place();
+    let path = folder.path().join("grants.jsonl");
+    drop(opened(&folder, now).give(loan(now.wall, now.wall + 100, 1), &alice(), now).unwrap());
+    std::os::unix::fs::chown(&path, Some(12_345), Some(54_321)).unwrap();
+    drop(opened(&folder, now));
+    let file = std::fs::metadata(&path).unwrap();
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (12_345, 54_321, 0o600));
 }
 
 #[test]
