@@ -47,6 +47,13 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// Whoever waits is woken by the next change; once, however often it looks until then.
+    fn wake_later(&mut self, cx: &Context<'_>) {
+        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.wakers.push(cx.waker().clone());
+        }
+    }
+
     fn wake(&mut self) {
         for waker in self.wakers.drain(..) {
             waker.wake();
@@ -112,7 +119,7 @@ impl Sink {
         if inner.done >= number {
             return Poll::Ready(true);
         }
-        inner.wakers.push(cx.waker().clone());
+        inner.wake_later(cx);
         Poll::Pending
     }
 
@@ -122,7 +129,7 @@ impl Sink {
         if !inner.failing {
             return Poll::Ready(());
         }
-        inner.wakers.push(cx.waker().clone());
+        inner.wake_later(cx);
         Poll::Pending
     }
 
@@ -193,5 +200,31 @@ impl Sink {
             }
             notified.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Wake};
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn whoever_looks_often_at_a_slow_disk_is_remembered_once() {
+        let (sink, waker) = (Sink::default(), Waker::from(Arc::new(Nobody)));
+        let mut cx = Context::from_waker(&waker);
+        let number = sink.push((0, 0), (Kind::ToDevice, b"x"), (false, true));
+        for _ in 0..3 {
+            assert!(sink.poll_written(number, &mut cx).is_pending());
+        }
+        assert_eq!(sink.lock().wakers.len(), 1);
+        sink.settle(number, false);
+        assert!(sink.poll_written(number, &mut cx).is_ready());
     }
 }
